@@ -1,0 +1,158 @@
+# Lowbit. `make help` lists the targets. MODE=release|debug|asan|ubsan|tsan|cov, each in build/MODE.
+MODE    ?= release
+DEPS    ?= install
+PREFIX  ?= /usr/local
+DESTDIR ?=
+RESULTS ?= results/demo
+LOWBIT_SOURCES ?=
+B := build/$(MODE)
+
+# pkg-config name : Debian package that brings it
+LIBS := openblas:libopenblas-dev lapacke:liblapacke-dev hdf5:libhdf5-dev yaml-0.1:libyaml-dev jansson:libjansson-dev \
+        libpcre2-8:libpcre2-dev libutf8proc:libutf8proc-dev libcrypto:libssl-dev
+TEST_LIBS := cmocka:libcmocka-dev
+pcname = $(firstword $(subst :, ,$(1)))
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith -Wundef -Werror=implicit-function-declaration
+STD  := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno
+ifneq ($(WERROR),)
+WARN += -Werror
+endif
+CC_release := gcc
+FL_release := -O3 -g1 -DNDEBUG
+CC_debug   := gcc
+FL_debug   := -O0 -g3
+CC_asan    := gcc
+FL_asan    := -O1 -g -fsanitize=address -fno-omit-frame-pointer
+CC_ubsan   := gcc
+FL_ubsan   := -O1 -g -fsanitize=undefined -fno-sanitize-recover=all
+CC_tsan    := clang
+FL_tsan    := -O1 -g -fsanitize=thread
+CC_cov     := gcc
+FL_cov     := -O0 -g --coverage
+ifeq ($(CC_$(MODE)),)
+$(error MODE=$(MODE): must be one of release debug asan ubsan tsan cov)
+endif
+CC := $(CC_$(MODE))
+
+PKGS     := $(foreach l,$(LIBS),$(call pcname,$(l)))
+PC_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PC_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+CFLAGS_ALL = $(STD) $(WARN) $(FL_$(MODE)) -fopenmp -Isrc $(PC_CFLAGS) $(CFLAGS)
+LDFLAGS_ALL = $(FL_$(MODE)) -fopenmp -rdynamic $(LDFLAGS)
+LDLIBS_ALL = $(PC_LIBS) -ldl -lm -lpthread
+
+SRC  := $(sort $(wildcard src/*/*.c algorithms/*.c))
+MAIN := src/cli/main.c
+OBJ  := $(SRC:%.c=$(B)/%.o)
+LIBO := $(filter-out $(MAIN:%.c=$(B)/%.o),$(OBJ))
+TESTS := $(sort $(wildcard tests/unit/test_*.c tests/property/test_*.c tests/oracle/test_*.c tests/cli/test_*.c))
+REAL  := $(sort $(wildcard tests/real/test_*.c))
+TESTBIN := $(TESTS:%.c=$(B)/%)
+REALBIN := $(REAL:%.c=$(B)/%)
+TOOLS := $(patsubst %.c,$(B)/%,$(sort $(wildcard tools/*.c)))
+
+.DEFAULT_GOAL := all
+.PHONY: all deps demo check check-real check-long bench fmt lint analyze install uninstall clean help paper build man FORCE
+
+all: deps ## install what is missing, then build ./lowbit
+	@$(MAKE) --no-print-directory build
+
+build: lowbit $(TOOLS)
+
+lowbit: $(B)/lowbit
+	@ln -sf $(B)/lowbit lowbit
+
+$(B)/lowbit: $(OBJ)
+	$(CC) $(LDFLAGS_ALL) -o $@ $(OBJ) $(LDLIBS_ALL)
+
+$(B)/liblowbit.a: $(LIBO)
+	@rm -f $@
+	ar rcs $@ $(LIBO)
+
+# A change of compiler or flags rebuilds everything: the stamp changes only when its text does.
+$(B)/flags: FORCE
+	@mkdir -p $(@D); echo '$(CC) $(CFLAGS_ALL)' | cmp -s - $@ || echo '$(CC) $(CFLAGS_ALL)' > $@
+
+$(B)/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(FLAGS_$(notdir $*)) $(if $(findstring _avx2,$(notdir $*)),$(AVX2)) $(if $(findstring _avx512,$(notdir $*)),$(AVX512)) -MMD -MP -c -o $@ $<
+
+ARCH := $(shell uname -m)
+ifeq ($(ARCH),x86_64)
+AVX2   := -mavx2 -mfma -mf16c
+AVX512 := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512
+endif
+
+# The version and the state of the checkout, for provenance.
+VERSION_TEXT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+$(B)/version.txt: FORCE
+	@mkdir -p $(@D); echo '$(VERSION_TEXT)' | cmp -s - $@ || echo '$(VERSION_TEXT)' > $@
+$(B)/src/run/provenance.o: $(B)/version.txt
+FLAGS_provenance = -DLB_BUILD_REVISION='"$(VERSION_TEXT)"' -DLB_BUILD_FLAGS='"$(FL_$(MODE))"' -DLB_BUILD_MODE='"$(MODE)"'
+
+TEST_SUPPORT := $(sort $(wildcard tests/support/*.c))
+TEST_CFLAGS = -Itests $(shell pkg-config --cflags cmocka 2>/dev/null) -UNDEBUG
+$(B)/tests/%.o: tests/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(TEST_CFLAGS) -MMD -MP -c -o $@ $<
+$(TESTBIN) $(REALBIN): $(B)/tests/%: $(B)/tests/%.o $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $< $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a $(LDLIBS_ALL) $(shell pkg-config --libs cmocka)
+$(B)/tools/%: $(B)/tools/%.o $(B)/liblowbit.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $< $(B)/liblowbit.a $(LDLIBS_ALL)
+
+deps: ## install missing packages with apt (prints the command first; DEPS=manual only prints)
+	@DEPS=$(DEPS) tools/deps $(LIBS) $(TEST_LIBS) gnuplot
+
+demo: all ## the built-in model through all four methods: tables, and plots in results/demo
+	./lowbit run configs/demo.yaml
+
+check: all ## unit, property, oracle and command-line tests
+	@$(MAKE) --no-print-directory tests-build
+	@tools/run-tests $(TESTBIN)
+
+.PHONY: tests-build
+tests-build: lowbit $(TESTBIN) $(TOOLS)
+
+check-real: all ## the same against real models and texts, found through LOWBIT_SOURCES or fetched
+	@$(MAKE) --no-print-directory $(REALBIN)
+	@LOWBIT_SOURCES="$(LOWBIT_SOURCES)" tools/run-tests $(REALBIN)
+
+check-long: check check-real ## everything, also under the sanitizers
+	@for m in asan ubsan tsan; do $(MAKE) --no-print-directory MODE=$$m tests-build && BUILD=build/$$m tools/run-tests $(patsubst $(B)/%,build/$$m/%,$(TESTBIN)) || exit 1; done
+
+bench: all ## speed against peers in the same run (see bench/README.md)
+	bench/run
+
+fmt: ## clang-format everything
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+lint: ## include directions, formatting, file sizes, clang-tidy
+	tools/lint
+
+analyze: ## cppcheck and gcc's analyzer
+	cppcheck --quiet --enable=warning,performance,portability --error-exitcode=1 --inline-suppr -Isrc --suppress=missingIncludeSystem src algorithms
+
+man: lowbit
+	@./lowbit help man > $(B)/lowbit.1
+
+install: all man ## install the program, its man page, configs and the built-in model below PREFIX (DESTDIR respected)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/lowbit $(DESTDIR)$(PREFIX)/include/lowbit
+	install -m 755 $(B)/lowbit $(DESTDIR)$(PREFIX)/bin/lowbit
+	install -m 644 $(B)/lowbit.1 $(DESTDIR)$(PREFIX)/share/man/man1/lowbit.1
+	cp -R configs $(DESTDIR)$(PREFIX)/share/lowbit/
+	for d in base math quant; do install -d $(DESTDIR)$(PREFIX)/include/lowbit/$$d && install -m 644 src/$$d/*.h $(DESTDIR)$(PREFIX)/include/lowbit/$$d/; done
+
+uninstall: ## remove what install put there
+	rm -rf $(DESTDIR)$(PREFIX)/bin/lowbit $(DESTDIR)$(PREFIX)/share/man/man1/lowbit.1 $(DESTDIR)$(PREFIX)/share/lowbit $(DESTDIR)$(PREFIX)/include/lowbit
+
+paper: ## the report as PDF: make paper RESULTS=results/NAME
+	@paper/build "$(RESULTS)"
+
+clean: ## remove build folders
+	rm -rf build lowbit
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+-include $(OBJ:.o=.d) $(TESTBIN:=.d) $(REALBIN:=.d) $(TEST_SUPPORT:%.c=$(B)/%.d)

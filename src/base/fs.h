@@ -1,0 +1,40 @@
+/* Files: mapped reading, atomic writing, folders. Errors name the path and the system's reason. */
+#ifndef LB_BASE_FS_H
+#define LB_BASE_FS_H
+
+#include "base/status.h"
+
+typedef struct lb_map {
+    const uint8_t *data;
+    size_t size;
+    char *path;
+} lb_map;
+LB_NODISCARD lb_status lb_map_open(const char *path, lb_map *out); /* read-only; an empty file is LB_E_FORMAT */
+void lb_map_close(lb_map *m);                                      /* {0} is fine */
+
+LB_NODISCARD lb_status lb_fs_read(const char *path, char **text, size_t *len); /* NUL-terminated copy, lb_free */
+/* Writes to path.tmp.PID in the same folder, syncs, renames, syncs the folder: whole or not at all. */
+LB_NODISCARD lb_status lb_fs_write_atomic(const char *path, const void *data, size_t len);
+/* For writers that need a path: begin gives the temporary name, commit syncs and renames it, abort removes it. */
+typedef struct lb_fs_tmp {
+    char *path, *tmp;
+} lb_fs_tmp;
+LB_NODISCARD lb_status lb_fs_tmp_begin(const char *path, lb_fs_tmp *t);
+LB_NODISCARD lb_status lb_fs_tmp_commit(lb_fs_tmp *t);
+void lb_fs_tmp_abort(lb_fs_tmp *t); /* also frees; harmless after commit */
+/* Appends one line and fsyncs: the journal. */
+LB_NODISCARD lb_status lb_fs_append_line(const char *path, const char *line);
+
+LB_NODISCARD lb_status lb_fs_mkdirs(const char *path); /* like mkdir -p */
+bool lb_fs_exists(const char *path);
+bool lb_fs_is_dir(const char *path);
+LB_NODISCARD lb_status lb_fs_list(const char *dir, const char *suffix, char ***names,
+                                  size_t *n); /* sorted; lb_fs_list_free */
+void lb_fs_list_free(char **names, size_t n);
+LB_NODISCARD lb_status lb_fs_free_bytes(const char *path, int64_t *out); /* free disk space there */
+char *lb_fs_join(const char *dir,
+                 const char *name);    /* lb_free; an absolute name stands alone; NULL when memory is out */
+char *lb_fs_dirname(const char *path); /* lb_free */
+const char *lb_fs_basename(const char *path);
+
+#endif

@@ -1,0 +1,11 @@
+/* SHA-256 (libcrypto), as lower-case hex. */
+#ifndef LB_BASE_HASH_H
+#define LB_BASE_HASH_H
+
+#include "base/status.h"
+
+#define LB_HASH_HEX 65
+LB_NODISCARD lb_status lb_hash_bytes(const void *data, size_t n, char hex[LB_HASH_HEX]);
+LB_NODISCARD lb_status lb_hash_file(const char *path, char hex[LB_HASH_HEX]);
+
+#endif

@@ -1,0 +1,38 @@
+/* Allocation: overflow-checked, every failure reported, every one can be made to fail by a test;
+ * and chunked arenas (lifetimes: run, layer, scratch). Views into an arena never own. */
+#ifndef LB_BASE_MEM_H
+#define LB_BASE_MEM_H
+
+#include "base/status.h"
+
+/* count * size bytes, zeroed, 64-byte aligned. NULL on overflow or when memory is out, with the
+ * error set to LB_E_NOMEM ("out of memory: 123 bytes for ..."): callers return LB_E_NOMEM. */
+void *lb_alloc(size_t count, size_t size);
+/* Like realloc of an lb_alloc'ed block; new bytes are not zeroed. The old block stays valid on failure. */
+void *lb_realloc(void *p, size_t old_count, size_t new_count, size_t size);
+void lb_free(void *p);
+char *lb_strdup(const char *s);
+
+/* Test hook: the nth allocation from now (1 = the next) fails; 0 turns it off. Counts arena chunks too. */
+void lb_alloc_fail_at(int64_t nth);
+/* Allocations made since the last lb_alloc_fail_at() call. */
+int64_t lb_alloc_count(void);
+
+typedef struct lb_arena lb_arena;
+LB_NODISCARD lb_status lb_arena_new(size_t chunk_bytes, lb_arena **out); /* 0: 1 MiB chunks */
+void lb_arena_free(lb_arena *a);                                         /* NULL is fine */
+/* Zeroed, 64-byte aligned; NULL with the error set when memory is out. */
+void *lb_arena_get(lb_arena *a, size_t count, size_t size);
+char *lb_arena_strdup(lb_arena *a, const char *s);
+char *lb_arena_printf(lb_arena *a, const char *fmt, ...) LB_PRINTF(2, 3);
+/* A mark, and back to it: everything got since is free again. */
+typedef struct lb_arena_mark {
+    void *chunk;
+    size_t used;
+} lb_arena_mark;
+lb_arena_mark lb_arena_save(const lb_arena *a);
+void lb_arena_restore(lb_arena *a, lb_arena_mark m);
+
+#define LB_NEW(arena, T, count) ((T *)lb_arena_get((arena), (size_t)(count), sizeof(T)))
+
+#endif

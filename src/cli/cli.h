@@ -1,0 +1,47 @@
+/* The command line: the only place that prints or exits. A subcommand is a row: name, usage, summary, a table of flags
+ * (the same typed options as methods and configs), and a function. Help, man page and parsing come from these tables.
+ */
+#ifndef LB_CLI_CLI_H
+#define LB_CLI_CLI_H
+
+#include "base/log.h"
+#include "base/team.h"
+#include "quant/options.h"
+
+typedef struct lb_cli_args {
+    const char **positional;
+    int64_t n_positional;
+    const char **override;
+    int64_t n_override; /* each -o key=value, in order */
+    const char **rest_key, **rest_value;
+    int64_t n_rest; /* --name value pairs that the table lacks, if the command takes them (open_flags) */
+} lb_cli_args;
+
+typedef struct lb_command {
+    const char *name, *usage, *summary;     /* usage: "MODEL TEXT --protocol ID" */
+    const char *details;                    /* further lines of --help, or NULL */
+    const char *example;                    /* one command line */
+    lb_options flags;                       /* --name VALUE; a bool is --name or --no-name; '_' is written '-' */
+    int64_t min_positional, max_positional; /* max -1: any number */
+    bool takes_overrides;                   /* -o key=value */
+    bool open_flags;                        /* unknown --name value pairs are passed on (method options) */
+    /* Returns LB_OK or the failure, whose message main prints. *exit_code may be set nonzero by a command that finished
+     * but found failures. */
+    lb_status (*run)(const lb_cli_args *args, const void *flags, lb_arena *a, lb_log *log, int *exit_code);
+} lb_command;
+
+extern const lb_command *const lb_commands[]; /* cli/table.c, NULL-terminated */
+LB_NODISCARD lb_status lb_cli_parse(const lb_command *c, int argc, char **argv, lb_arena *a, void *flags,
+                                    lb_cli_args *out, bool *help);
+void lb_cli_help(const lb_command *c, lb_str *out); /* c NULL: the overview */
+void lb_cli_man(lb_str *out);                       /* the man page, roff */
+
+/* A log that shows messages and progress: one rewritten line on a terminal, a plain line every few seconds otherwise.
+ * Writes to standard error. */
+lb_log *lb_cli_log(bool quiet);
+void lb_cli_log_end(lb_log *log);    /* ends an unfinished progress line */
+void lb_cli_print(const char *text); /* standard output; a closed pipe ends the program quietly */
+
+#define LB_VERSION_STRING "0.1.0"
+
+#endif

@@ -1,0 +1,39 @@
+/* Calibration: the calibration sequences' hidden states move through the model block by block, and the inputs of the
+ * linears become Hessians. Inputs shared by several linears (q, k, v; gate, up) are counted once. Memory: one hidden
+ * state a token, plus one batch of sequences of captured inputs, plus one Hessian a distinct input. */
+#ifndef LB_EVAL_CALIBRATE_H
+#define LB_EVAL_CALIBRATE_H
+
+#include "base/log.h"
+#include "base/team.h"
+#include "eval/hessian.h"
+#include "model/forward.h"
+
+typedef struct lb_stream lb_stream; /* hidden states of all calibration sequences, entering block `lb_stream_block` */
+/* tokens (samples, length). Everything from the arena. */
+LB_NODISCARD lb_status lb_stream_new(lb_arena *a, const lb_arch *arch, const lb_weights *w, const int32_t *tokens,
+                                     int64_t samples, int64_t length, lb_team *team, lb_stream **out);
+int64_t lb_stream_block(const lb_stream *s);
+/* H of the inputs asked for (bit i of `which`: lb_input i) in the current block with these weights; the stream does not
+ * move. out[i] are made in arena `a`. */
+LB_NODISCARD lb_status lb_stream_hessians(lb_stream *s, const lb_block *b, unsigned which, lb_arena *a,
+                                          lb_hessian out[LB_INPUTS]);
+/* Moves all sequences through the block with these weights. */
+LB_NODISCARD lb_status lb_stream_advance(lb_stream *s, const lb_block *b);
+/* Both at once (one pass): Hessians of the weights that the stream advances with. */
+LB_NODISCARD lb_status lb_stream_hessians_advance(lb_stream *s, const lb_block *b, unsigned which, lb_arena *a,
+                                                  lb_hessian out[LB_INPUTS]);
+
+/* Hessians of the original model, computed once for a (model, calibration) and kept in one HDF5 file keyed by `key`;
+ * every cell of a sweep reads them block by block. */
+typedef struct lb_stats_file lb_stats_file;
+/* Opens `path` if it is whole and its key agrees, else computes it (progress stage "statistics") and opens it. */
+LB_NODISCARD lb_status lb_stats_file_ensure(const char *path, const char *key, const lb_arch *arch, const lb_weights *w,
+                                            const int32_t *tokens, int64_t samples, int64_t length, lb_team *team,
+                                            lb_log *log, lb_stats_file **out);
+LB_NODISCARD lb_status lb_stats_file_get(lb_stats_file *f, int64_t block, lb_input i, lb_arena *a, lb_hessian *out);
+/* H of the head's input (the final-normed states). */
+LB_NODISCARD lb_status lb_stats_file_head(lb_stats_file *f, lb_arena *a, lb_hessian *out);
+void lb_stats_file_close(lb_stats_file *f);
+
+#endif

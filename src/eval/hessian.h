@@ -1,0 +1,23 @@
+/* H = XᵀX / tokens of a layer's input: float32 SYRK over chunks of at most LB_HESSIAN_CHUNK tokens, chunks added in
+ * float64 in order, tile by tile (the tiles are the pieces of work). Definition: DESIGN, Numbers; source Frantar et al.
+ * 2022 (arXiv:2210.17323) section 3.1. */
+#ifndef LB_EVAL_HESSIAN_H
+#define LB_EVAL_HESSIAN_H
+
+#include "base/team.h"
+#include "quant/method.h"
+
+#define LB_HESSIAN_CHUNK 2048
+
+typedef struct lb_hessian {
+    lb_dmat H;
+    int64_t tokens, sequences;
+} lb_hessian;
+LB_NODISCARD lb_status lb_hessian_new(lb_arena *a, int64_t cols, lb_hessian *out);
+/* Adds `sequences` sequences whose rows are in X (tokens, cols), one after another. */
+LB_NODISCARD lb_status lb_hessian_add(lb_hessian *h, lb_cmat X, int64_t sequences, lb_team *team);
+/* Divides by the tokens and mirrors: afterwards H is full and final. LB_E_NUMERIC if it holds a NaN or infinity (naming
+ * the column). */
+LB_NODISCARD lb_status lb_hessian_finish(lb_hessian *h);
+
+#endif

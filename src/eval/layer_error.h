@@ -1,0 +1,24 @@
+/* What a layer lost. D = What - W: weight MSE = |D|^2 / (out in); output MSE = tr(D H Dᵀ) / out; relative: the same
+ * over What = 0; SQNR = -10 log10(relative output MSE) dB. float64 sums. A model's figure is sum of errors / sum of
+ * energies. */
+#ifndef LB_EVAL_LAYER_ERROR_H
+#define LB_EVAL_LAYER_ERROR_H
+
+#include "base/team.h"
+#include "math/mat.h"
+
+typedef struct lb_layer_error {
+    double weight_err, weight_energy; /* sums of squares over the layer */
+    double output_err, output_energy; /* traces, per token, summed over outputs */
+    int64_t rows, cols;
+} lb_layer_error;
+/* H (in, in) full symmetric or d NULL (then output_* are NaN). */
+LB_NODISCARD lb_status lb_layer_error_of(lb_cmat W, lb_cmat What, lb_cdmat H, lb_team *team, lb_arena *scratch,
+                                         lb_layer_error *out);
+double lb_weight_mse(const lb_layer_error *e);
+double lb_output_mse(const lb_layer_error *e);
+double lb_output_rel(const lb_layer_error *e); /* relative output MSE */
+double lb_weight_rel(const lb_layer_error *e);
+double lb_sqnr_db(double relative);
+
+#endif

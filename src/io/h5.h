@@ -1,0 +1,43 @@
+/* HDF5, thinly: what results need. Paths are absolute inside the file ("/layers/name"); missing groups are made. HDF5
+ * is not thread-safe: call from one thread. Nothing is written that changes from run to run (no timestamps), so equal
+ * data gives equal bytes. */
+#ifndef LB_IO_H5_H
+#define LB_IO_H5_H
+
+#include "base/mem.h"
+
+typedef struct lb_h5 lb_h5;
+LB_NODISCARD lb_status lb_h5_create(const char *path, lb_h5 **out); /* plain; the caller uses lb_fs_tmp for atomicity */
+LB_NODISCARD lb_status lb_h5_open(const char *path, lb_h5 **out);   /* read-only; not HDF5 is LB_E_FORMAT */
+LB_NODISCARD lb_status lb_h5_close(lb_h5 *h);                       /* flushes: its status matters after writing */
+void lb_h5_abandon(lb_h5 *h);                                       /* close on an error path; NULL is fine */
+
+LB_NODISCARD lb_status lb_h5_put_f64(lb_h5 *h, const char *path, const double *v, int ndim, const int64_t *shape);
+LB_NODISCARD lb_status lb_h5_put_f32(lb_h5 *h, const char *path, const float *v, int ndim, const int64_t *shape);
+LB_NODISCARD lb_status lb_h5_put_i64(lb_h5 *h, const char *path, const int64_t *v, int ndim, const int64_t *shape);
+LB_NODISCARD lb_status lb_h5_put_strs(lb_h5 *h, const char *path, const char *const *v,
+                                      int64_t n); /* variable-length UTF-8 */
+/* attributes of a group or dataset; the object "/" is the file */
+LB_NODISCARD lb_status lb_h5_attr_str(lb_h5 *h, const char *object, const char *name, const char *v);
+LB_NODISCARD lb_status lb_h5_attr_f64(lb_h5 *h, const char *object, const char *name, double v);
+LB_NODISCARD lb_status lb_h5_attr_i64(lb_h5 *h, const char *object, const char *name, int64_t v);
+
+bool lb_h5_has(lb_h5 *h, const char *path); /* object */
+bool lb_h5_has_attr(lb_h5 *h, const char *object, const char *name);
+/* Shapes up to 4 dimensions; wrong type, rank or a missing object is LB_E_FORMAT naming file and path. Data from the
+ * arena. */
+LB_NODISCARD lb_status lb_h5_shape(lb_h5 *h, const char *path, int *ndim, int64_t shape[4]);
+LB_NODISCARD lb_status lb_h5_get_f64(lb_h5 *h, lb_arena *a, const char *path, double **v,
+                                     int64_t *n); /* all elements, row-major */
+LB_NODISCARD lb_status lb_h5_get_f32(lb_h5 *h, lb_arena *a, const char *path, float **v, int64_t *n);
+LB_NODISCARD lb_status lb_h5_get_i64(lb_h5 *h, lb_arena *a, const char *path, int64_t **v, int64_t *n);
+LB_NODISCARD lb_status lb_h5_get_strs(lb_h5 *h, lb_arena *a, const char *path, char ***v, int64_t *n);
+LB_NODISCARD lb_status lb_h5_get_attr_str(lb_h5 *h, lb_arena *a, const char *object, const char *name, char **v);
+LB_NODISCARD lb_status lb_h5_get_attr_f64(lb_h5 *h, const char *object, const char *name, double *v);
+LB_NODISCARD lb_status lb_h5_get_attr_i64(lb_h5 *h, const char *object, const char *name, int64_t *v);
+/* Rows [row0, row0 + rows) of a 2-D float32 dataset made with lb_h5_f32_rows_begin: for data larger than memory. */
+LB_NODISCARD lb_status lb_h5_f32_rows_begin(lb_h5 *h, const char *path, int64_t rows, int64_t cols);
+LB_NODISCARD lb_status lb_h5_f32_rows_put(lb_h5 *h, const char *path, int64_t row0, int64_t rows, const float *v);
+LB_NODISCARD lb_status lb_h5_f32_rows_get(lb_h5 *h, const char *path, int64_t row0, int64_t rows, float *v);
+
+#endif

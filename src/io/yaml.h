@@ -1,0 +1,31 @@
+/* YAML into a tree that keeps line numbers (libyaml). Duplicate keys are errors naming both lines; anchors and aliases
+ * work; tags and several documents are refused. Scalars stay text: the reader of a key decides the type. */
+#ifndef LB_IO_YAML_H
+#define LB_IO_YAML_H
+
+#include "base/mem.h"
+
+typedef enum lb_yaml_kind { LB_YAML_SCALAR, LB_YAML_LIST, LB_YAML_MAP } lb_yaml_kind;
+typedef struct lb_yaml {
+    lb_yaml_kind kind;
+    const char *file; /* as given, or "-o" for an override */
+    int line;         /* 1-based */
+    const char *text; /* scalar */
+    bool quoted;      /* scalar: was in quotes, so not a number, bool or null */
+    const char *key;  /* this node's key in its map, or NULL */
+    int key_line;
+    struct lb_yaml **item; /* list: items; map: values in file order, each with its key */
+    size_t count;
+} lb_yaml;
+
+LB_NODISCARD lb_status lb_yaml_parse_file(lb_arena *a, const char *path, lb_yaml **out);
+/* `name` stands for the file in messages. */
+LB_NODISCARD lb_status lb_yaml_parse(lb_arena *a, const char *name, const char *text, size_t len, lb_yaml **out);
+lb_yaml *lb_yaml_get(const lb_yaml *map, const char *key); /* NULL: none, or not a map */
+/* Sets a dotted path ("axes.bits", "quantize[1].group", "eval[0].windows") to a parsed value, adding maps on the way.
+ */
+LB_NODISCARD lb_status lb_yaml_set(lb_arena *a, lb_yaml *root, const char *path, lb_yaml *value);
+/* The tree as YAML text again (block style), for the resolved config. */
+LB_NODISCARD lb_status lb_yaml_emit(const lb_yaml *node, char **text); /* lb_free */
+
+#endif

@@ -1,0 +1,27 @@
+/* The only callers of cblas and LAPACKE. Always single-threaded inside: parallelism is over pieces (base/team.h). */
+#ifndef LB_MATH_BLAS_H
+#define LB_MATH_BLAS_H
+
+#include "math/mat.h"
+
+void lb_blas_init(void);          /* one OpenBLAS thread; called once by main and by tests */
+const char *lb_blas_config(void); /* OpenBLAS' configuration string */
+const char *lb_blas_core(void);   /* the kernel core it chose, "Haswell", "SkylakeX" */
+
+/* C = alpha op(A) op(B) + beta C; op transposes where ta / tb. Shapes are asserted. */
+void lb_sgemm(bool ta, bool tb, float alpha, lb_cmat A, lb_cmat B, float beta, lb_mat C);
+void lb_dgemm(bool ta, bool tb, double alpha, lb_cdmat A, lb_cdmat B, double beta, lb_dmat C);
+/* Upper triangle of C (n, n) = alpha AᵀA + beta C, A (k, n). */
+void lb_ssyrk_t(float alpha, lb_cmat A, float beta, lb_mat C);
+void lb_dsyrk_t(double alpha, lb_cdmat A, double beta, lb_dmat C);
+/* B (m, n) <- B op(T)^-1 or op(T)^-1 B with triangular T, see cblas_dtrsm. */
+void lb_dtrsm(bool right, bool upper, bool trans, double alpha, lb_cdmat T, lb_dmat B);
+/* A (n, n) upper triangle in, upper Cholesky factor U out (A = UᵀU); the strict lower part is not touched.
+ * LB_E_NUMERIC names the column (0-based) and the pivot that was not positive. */
+LB_NODISCARD lb_status lb_dpotrf_upper(lb_dmat A, int64_t *bad_column, double *bad_pivot);
+/* In place: from the upper factor U of A to the upper triangle of A^-1. */
+LB_NODISCARD lb_status lb_dpotri_upper(lb_dmat U);
+/* Symmetric eigenvalues (ascending) and vectors (rows of A on return), LAPACKE_dsyevd. */
+LB_NODISCARD lb_status lb_dsyev(lb_dmat A, double *eigenvalues);
+
+#endif

@@ -1,0 +1,32 @@
+/* Hot loops in variants (AVX-512, AVX2+FMA, plain C) behind one table chosen at start; LOWBIT_KERNELS=plain|avx2|avx512
+ * forces one. Each has a plain reference, lb_kernels_get("plain"), which tests hold the others against. All loops run
+ * in a fixed order within a variant. Error bounds are stated per function and tested. */
+#ifndef LB_MATH_KERNELS_H
+#define LB_MATH_KERNELS_H
+
+#include "math/mat.h"
+
+typedef struct lb_kernels {
+    const char *name;
+    /* y[i] = exp(x[i]); at most 2 ulp from the true value over all floats; 0 below -104, infinity above 88.73, NaN kept
+     */
+    void (*exp)(float *y, const float *x, int64_t n);
+    /* y[i] = exp(x[i] - shift); returns the sum, added in float64 lanes */
+    double (*exp_sum)(float *y, const float *x, float shift, int64_t n);
+    /* the sum of exp(x[i] - shift), nothing stored */
+    double (*sum_exp)(const float *x, float shift, int64_t n);
+    float (*max)(const float *x, int64_t n);                    /* NaN if any is */
+    double (*dot)(const float *x, const float *y, int64_t n);   /* products and sums in float64 lanes */
+    void (*scale)(float *y, float a, int64_t n);                /* y *= a */
+    void (*axpy)(float *y, float a, const float *x, int64_t n); /* y += a x */
+    /* y = g * sigmoid(g) * u; sigmoid to 4 ulp */
+    void (*swiglu)(float *y, const float *g, const float *u, int64_t n);
+    /* y = x / sqrt(mean(x^2) + eps) * w; the mean in float64 lanes */
+    void (*rmsnorm)(float *y, const float *x, const float *w, float eps, int64_t n);
+} lb_kernels;
+
+const lb_kernels *lb_kernels_active(void);                 /* chosen once: the best this CPU has, or the forced one */
+const lb_kernels *lb_kernels_get(const char *name);        /* NULL: unknown, or this CPU lacks it */
+LB_NODISCARD lb_status lb_kernels_force(const char *name); /* "auto" undoes; LB_E_ARG names the choices */
+
+#endif

@@ -1,0 +1,38 @@
+/* A text as tokens, with what identifies it. */
+#ifndef LB_MODEL_CORPUS_H
+#define LB_MODEL_CORPUS_H
+
+#include "base/log.h"
+#include "model/tokenizer.h"
+
+typedef enum lb_bos {
+    LB_BOS_AUTO,
+    LB_BOS_NEVER
+} lb_bos; /* auto: where the tokenizer adds one itself, at the head of the text */
+
+typedef struct lb_corpus {
+    char *path, *name;
+    char hash[65];
+    int64_t bytes;
+    int32_t *token;
+    int64_t tokens; /* including the BOS at the head, if one was put */
+    bool has_bos;
+    int32_t bos_id; /* the model's, -1: none */
+    lb_arena *arena;
+} lb_corpus;
+
+/* Warns (to the log, and so into the report) about CRLF line ends, the tokenized form of WikiText (" <unk> ", " @-@ "),
+ * and, for texts whose hash or token count a protocol fixes (WikiText-2), about a hash or a count that is not the
+ * protocol's. */
+LB_NODISCARD lb_status lb_corpus_open(const char *path, const lb_tokenizer *t, lb_bos bos, lb_log *log,
+                                      lb_corpus **out);
+void lb_corpus_close(lb_corpus *c);
+
+/* Calibration windows: `samples` rows of `length` tokens.
+ * sequential: the first samples x length tokens; random: starts drawn by our RNG from `seed`;
+ * LB_E_CONFIG naming tokens needed and present if the text is too short. */
+typedef enum lb_recipe { LB_RECIPE_SEQUENTIAL, LB_RECIPE_RANDOM } lb_recipe;
+LB_NODISCARD lb_status lb_corpus_windows(const lb_corpus *c, lb_recipe r, uint64_t seed, int64_t samples,
+                                         int64_t length, lb_arena *a, int32_t **tokens);
+
+#endif

@@ -1,0 +1,51 @@
+/* The forward pass of one sequence, single-threaded inside (callers run sequences side by side), and its pieces. Causal
+ * attention in tiles: no T x T matrix exists. Activations are float32. source  RMSNorm: Zhang & Sennrich 2019; RoPE: Su
+ * et al. 2021 (arXiv:2104.09864) eq. 34; SwiGLU: Shazeer 2020. */
+#ifndef LB_MODEL_FORWARD_H
+#define LB_MODEL_FORWARD_H
+
+#include "model/arch.h"
+
+/* cos and sin (length, head_dim / 2), computed in float64. */
+typedef struct lb_rope {
+    float *cos, *sin;
+    int64_t length;
+} lb_rope;
+LB_NODISCARD lb_status lb_rope_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_rope *out);
+
+/* Scratch of one sequence of up to `length` tokens; one for each worker. */
+typedef struct lb_scratch lb_scratch;
+LB_NODISCARD lb_status lb_scratch_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_scratch **out);
+
+/* Inputs of the linears, copied out where d is not NULL: input[i] (T, width). stop: leave after this input is known (x
+ * is then not updated): LB_INPUTS runs the whole block. */
+typedef struct lb_capture {
+    lb_mat input[LB_INPUTS];
+    lb_input stop;
+} lb_capture;
+
+LB_NODISCARD lb_status lb_embed(const lb_arch *a, const lb_weights *w, const int32_t *tokens, int64_t n,
+                                lb_mat x); /* LB_E_ARG: a token out of range */
+/* x (T, dim) in place through one block. cap may be NULL. */
+void lb_block_forward(const lb_arch *a, const lb_block *b, const lb_rope *r, lb_scratch *s, lb_mat x, lb_capture *cap);
+/* y = final norm of x. */
+void lb_final_norm(const lb_arch *a, const lb_weights *w, lb_mat x, lb_mat y);
+
+/* From final-normed states h (rows, dim): nll[i] = -log softmax(h_i headᵀ)[target[i]], float64 log-sum-exp, in chunks
+ * of rows and vocabulary, never all logits. target < 0: skipped (nll 0). top1 (may be NULL): the argmax, lowest id on a
+ * tie. */
+LB_NODISCARD lb_status lb_head_nll(const lb_arch *a, lb_cmat head, lb_cmat h, const int32_t *target, double *nll,
+                                   int32_t *top1);
+/* KL(P || Q) in nats for each row, P from (h0, head0), Q from (h1, head1); also NLL of Q and whether the argmaxes
+ * agree. */
+LB_NODISCARD lb_status lb_head_kl(const lb_arch *a, lb_cmat head0, lb_cmat h0, lb_cmat head1, lb_cmat h1,
+                                  const int32_t *target, double *nll, double *kl, uint8_t *agree);
+/* All logits (rows, vocab), for tests and small outputs. */
+void lb_head_logits(lb_cmat head, lb_cmat h, lb_mat logits);
+
+/* Whole model, one sequence, plain loops and no tiles: the reference that tests hold the others against. h (T, dim)
+ * final-normed. */
+LB_NODISCARD lb_status lb_forward_ref(const lb_arch *a, const lb_weights *w, const int32_t *tokens, int64_t n,
+                                      lb_mat h);
+
+#endif

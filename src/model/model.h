@@ -1,0 +1,50 @@
+/* A model: architecture, tokenizer and weights from a GGUF file or a Hugging Face folder (config.json, safetensors,
+ * tokenizer.json). Files stay mapped; a tensor becomes float32 once, when the model is opened with LB_WEIGHTS.
+ * An unknown architecture, an unknown, missing or duplicate tensor, a shape that disagrees, a NaN: errors naming it. */
+#ifndef LB_MODEL_MODEL_H
+#define LB_MODEL_MODEL_H
+
+#include "base/log.h"
+#include "base/team.h"
+#include "io/tensor.h"
+#include "model/arch.h"
+#include "model/tokenizer.h"
+
+typedef struct lb_model_tensor {
+    char name[LB_LAYER_NAME]; /* ours: "embed", "3.down", "final_norm" */
+    const char *source_name, *type;
+    int64_t rows, cols, stored_bytes;
+} lb_model_tensor;
+
+typedef struct lb_model {
+    char *path, *name;     /* name: the file's or folder's, without extension */
+    char hash[65];         /* SHA-256 of the GGUF file; of the list of file hashes for a folder */
+    char format[16];       /* "gguf", "safetensors" */
+    const char *stored;    /* note on the baseline: "Q4_1 (169 tensors), Q8_0 (1), F32 (61)" */
+    bool stored_quantized; /* some weights were stored in a quantized type: the baseline is itself dequantized */
+    lb_arch arch;
+    lb_tokenizer *tokenizer; /* NULL if the folder has none */
+    lb_weights weights;
+    lb_model_tensor *tensor;
+    int64_t n_tensors;
+    lb_arena *arena;
+    void *files;
+} lb_model;
+
+typedef enum lb_model_parts {
+    LB_HEADER,
+    LB_WEIGHTS
+} lb_model_parts; /* LB_HEADER: all but the numbers; weights' pointers stay NULL */
+LB_NODISCARD lb_status lb_model_open(const char *path, lb_model_parts parts, lb_team *team, lb_model **out);
+void lb_model_close(lb_model *m);
+/* A model built in memory (training from scratch): normal init 0.02, residual projections scaled by 1/sqrt(2 layers),
+ * norms 1. Takes over the tokenizer. */
+LB_NODISCARD lb_status lb_model_new(const lb_arch *arch, lb_tokenizer *tok, uint64_t seed, lb_model **out);
+
+/* Writes a Hugging Face folder (config.json, generation_config.json, model.safetensors, tokenizer files) that
+ * transformers loads: LlamaForCausalLM, RoPE rows permuted to the halves layout. dtype LB_F32, LB_F16 or LB_BF16. The
+ * folder appears whole or not at all. `w`: the weights to write (a cell's), shapes as in m->arch. */
+LB_NODISCARD lb_status lb_model_export(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir,
+                                       lb_log *log);
+
+#endif

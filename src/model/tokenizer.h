@@ -1,0 +1,37 @@
+/* Tokenizers: byte-level BPE (GPT-2's scheme) and SentencePiece-style BPE (scores, byte fallback), from tokenizer.json
+ * or GGUF metadata, with the pre-tokenizers of GPT-2, SmolLM2 (each digit alone, then GPT-2's pattern) and Llama 3;
+ * special tokens; decode; and training of a byte-level BPE. A kind or pre-tokenizer that is not known is
+ * LB_E_UNSUPPORTED naming it, never approximated. */
+#ifndef LB_MODEL_TOKENIZER_H
+#define LB_MODEL_TOKENIZER_H
+
+#include "base/mem.h"
+#include "io/gguf.h"
+
+typedef struct lb_tokenizer lb_tokenizer;
+LB_NODISCARD lb_status lb_tokenizer_from_gguf(const lb_gguf *g, lb_tokenizer **out);
+/* dir holds tokenizer.json and, for the BOS decision, tokenizer_config.json if present. */
+LB_NODISCARD lb_status lb_tokenizer_from_dir(const char *dir, lb_tokenizer **out);
+/* Trains a byte-level BPE with GPT-2's pattern after single digits; ids: specials, 256 bytes, merges in order; ties:
+ * lower pair first. */
+LB_NODISCARD lb_status lb_tokenizer_train(const char *text, size_t len, int64_t vocab, lb_tokenizer **out);
+void lb_tokenizer_free(lb_tokenizer *t);
+
+int64_t lb_tokenizer_vocab(const lb_tokenizer *t);
+const char *lb_tokenizer_kind(const lb_tokenizer *t); /* "byte-level BPE, smollm", "SentencePiece BPE" */
+int32_t lb_tokenizer_bos(const lb_tokenizer *t);      /* -1: none */
+int32_t lb_tokenizer_eos(const lb_tokenizer *t);
+bool lb_tokenizer_adds_bos(const lb_tokenizer *t); /* the tokenizer itself puts BOS before a text */
+
+/* Encodes UTF-8 text (invalid bytes are kept by byte-level and byte-fallback kinds). parse_special: text like
+ * "<|im_start|>" becomes its token. No BOS is added. *ids by lb_free. */
+LB_NODISCARD lb_status lb_tokenizer_encode(const lb_tokenizer *t, const char *text, size_t len, bool parse_special,
+                                           int32_t **ids, int64_t *n);
+LB_NODISCARD lb_status lb_tokenizer_decode(const lb_tokenizer *t, const int32_t *ids, int64_t n, char **text,
+                                           size_t *len); /* lb_free */
+/* The raw text of a token for display; never NULL for a valid id. */
+const char *lb_tokenizer_piece(const lb_tokenizer *t, int32_t id, size_t *len);
+/* Writes tokenizer.json and tokenizer_config.json that transformers' AutoTokenizer loads with equal ids. */
+LB_NODISCARD lb_status lb_tokenizer_save(const lb_tokenizer *t, const char *dir);
+
+#endif

@@ -1,0 +1,52 @@
+/* A compressed linear layer: y = q(x) W^T with W rebuilt from codes, scales, zeros, codebook and order, and q an
+ * optional activation quantizer. eval/ dequantizes, installs and measures it with the same lines for every method. */
+#ifndef LB_QUANT_COMPRESSED_H
+#define LB_QUANT_COMPRESSED_H
+
+#include "math/actquant.h"
+#include "math/mat.h"
+#include "quant/storage.h"
+
+/* What happened that a table must show. */
+enum {
+    LB_FLAG_DEAD_COLUMNS = 1u << 0, /* inputs that never fired in calibration */
+    LB_FLAG_DAMP_RAISED = 1u << 1,  /* the damping asked for was not enough and an option allowed more */
+    LB_FLAG_FALLBACK_RTN = 1u << 2, /* an option allowed round-to-nearest after a failure */
+    LB_FLAG_RAGGED_GROUP = 1u << 3, /* the last group is shorter */
+    LB_FLAG_NOT_MINIMIZED = 1u << 4 /* trained end to end: the layer error is not what was minimized */
+};
+/* "dead-columns,ragged-group" appended; nothing for 0. */
+void lb_flags_text(uint32_t flags, lb_str *out);
+
+typedef struct lb_compressed {
+    lb_storage storage;
+    int64_t rows, cols;
+    uint8_t *codes; /* (rows, cols) one code a byte, original column order; NULL for LB_GRID_FLOAT */
+    float *scale;   /* uniform: (rows, groups), per tensor (1); codebook: absmax (blocks), already dequantized if
+                       double_quant */
+    float *zero;    /* uniform: like scale, integer-valued in [0, 2^bits - 1]; NULL if symmetric (then 2^(bits-1)) */
+    int32_t *order; /* (cols) or NULL: position p in grouping order is column order[p]; groups are runs of positions */
+    uint8_t *dq_code; /* double_quant: (blocks) */
+    float *dq_scale;  /* double_quant: (ceil(blocks / 256)) */
+    float dq_mean;
+    float *dense; /* LB_GRID_FLOAT: (rows, cols) */
+    lb_actquant act;
+    uint32_t flags;
+    double damp; /* GPTQ: the damping used, as a fraction of mean diag(H); 0 otherwise */
+    int64_t dead_columns;
+} lb_compressed;
+
+/* Allocates the arrays that `s` needs, zeroed, from the arena. */
+LB_NODISCARD lb_status lb_compressed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
+                                         lb_compressed *out);
+/* W (rows, cols) float32: scale * (code - zero), in this order, float32. */
+LB_NODISCARD lb_status lb_compressed_dequantize(const lb_compressed *c, lb_mat W);
+LB_NODISCARD lb_status lb_compressed_size(const lb_compressed *c, lb_size *out);
+/* The packed bytes of the codes (docs: rows padded to 32 bits), and back: a size that is claimed can be written. */
+LB_NODISCARD lb_status lb_pack_codes(const uint8_t *codes, int64_t rows, int64_t cols, int bits, uint8_t *out,
+                                     int64_t out_bytes);
+LB_NODISCARD lb_status lb_unpack_codes(const uint8_t *in, int64_t in_bytes, int64_t rows, int64_t cols, int bits,
+                                       uint8_t *codes);
+int64_t lb_packed_row_bytes(int64_t cols, int bits);
+
+#endif

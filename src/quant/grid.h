@@ -1,0 +1,31 @@
+/* The uniform grid: fitting a range and rounding to it, float32 and in the reference code's order of operations.
+ * scale = (max - min) / maxq, q = clamp(rint(x / scale) + zero, 0, maxq) by true division, half to even.
+ * source  Jacob et al. 2018 (arXiv:1712.05877) eq. 1; the range contains 0 and the clip search as in the GPTQ authors'
+ * quantizer. */
+#ifndef LB_QUANT_GRID_H
+#define LB_QUANT_GRID_H
+
+#include "quant/compressed.h"
+
+typedef struct lb_gridspec {
+    int bits;
+    bool symmetric;
+    bool clip_search;
+    lb_scale_type scale_type;
+} lb_gridspec;
+
+/* x[i * stride], i < n: one row, one group, or a strided run. An all-zero run gets the range (-1, 1). zero is
+ * 2^(bits-1) if symmetric. clip_search: 80 shrink steps of 1/100, error sum |x^ - x|^2.4, the first strict minimum.
+ * LB_E_NUMERIC: NaN or infinity. */
+LB_NODISCARD lb_status lb_grid_fit(const lb_gridspec *g, const float *x, int64_t n, int64_t stride, float *scale,
+                                   float *zero);
+uint8_t lb_grid_code(float x, float scale, float zero, int maxq);
+static inline float lb_grid_value(uint8_t code, float scale, float zero) { return scale * ((float)code - zero); }
+/* Round-to-nearest of a whole matrix onto storage `s` (uniform or codebook): what `rtn` and `nf4` do, and the yardstick
+ * for errors. */
+LB_NODISCARD lb_status lb_round_to_nearest(lb_arena *a, const lb_storage *s, bool clip_search, lb_cmat W,
+                                           lb_compressed *out);
+/* The sixteen values of a codebook, ascending for NF4; for FP4 in bitsandbytes' code order. */
+const float *lb_codebook(lb_codebook_id id);
+
+#endif

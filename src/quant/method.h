@@ -1,0 +1,57 @@
+/* The plug-in contract. A method is a const struct with exactly one entry point; a pure function: no globals, input or
+ * output, printing, or threads but the team it is given; same input, options and seed, same bytes. No method grades
+ * itself. One line in algorithms/table.c registers a method; --plugin FILE.so loads one that defines `const lb_method
+ * *lb_plugin_method(void)`, with the api version checked. algorithms/README.md shows how to write one. */
+#ifndef LB_QUANT_METHOD_H
+#define LB_QUANT_METHOD_H
+
+#include "base/log.h"
+#include "base/team.h"
+#include "quant/compressed.h"
+#include "quant/grid.h"
+#include "quant/options.h"
+#include "quant/trainer.h"
+
+#define LB_METHOD_API 1u
+
+enum { LB_NEEDS_HESSIAN = 1u << 0, LB_NEEDS_TRAINER = 1u << 1 };
+
+/* Input statistics of a layer: H = X^T X / tokens, float64, full symmetric, undamped, original column order. */
+typedef struct lb_stats {
+    lb_cdmat H; /* (in, in) */
+    int64_t tokens, sequences;
+} lb_stats;
+
+typedef struct lb_layer_in {
+    const char *name;      /* "3.down" */
+    lb_cmat W;             /* (out, in), finite */
+    const lb_stats *stats; /* NULL unless the method needs the Hessian */
+    uint64_t seed;         /* of this run and layer */
+    lb_arena *scratch;     /* freed after the call */
+    lb_arena *arena;       /* for what is returned */
+    lb_team *team;
+    lb_log *log;
+} lb_layer_in;
+
+typedef struct lb_method {
+    uint32_t api;
+    const char *name, *summary, *cite; /* cite: BibTeX key in paper/refs.bib, or NULL */
+    uint32_t needs;
+    lb_options options;
+    /* Combinations that make no sense: LB_E_UNSUPPORTED with the reason; the cell is listed as refused. NULL: all make
+     * sense. */
+    lb_status (*check)(const void *opts);
+    /* The storage format for a (rows, cols) layer. */
+    lb_status (*spec)(const void *opts, int64_t rows, int64_t cols, lb_storage *out);
+    lb_status (*layer)(const lb_layer_in *in, const void *opts, lb_compressed *out);
+    lb_status (*model)(lb_trainer *t, const void *opts, lb_model_out *out);
+} lb_method;
+
+/* Registry. */
+extern const lb_method *const lb_method_table[];   /* algorithms/table.c, NULL-terminated */
+const lb_method *lb_method_find(const char *name); /* built in or loaded; NULL: none */
+const lb_method *lb_method_at(size_t i);           /* NULL past the end */
+LB_NODISCARD lb_status lb_method_load(const char *so_path, const lb_method **out);
+LB_NODISCARD lb_status lb_method_validate(const lb_method *m); /* api, names, one entry point, defaults within bounds */
+
+#endif

@@ -1,0 +1,22 @@
+/* Results on disk. While a cell runs: <stem>.journal (JSON lines, synced); finished: <stem>.h5, written to a temporary
+ * name, synced, renamed. sweep.json lists the cells in order with refused and failed ones. docs/results.md is the
+ * specification. Readers trust nothing. */
+#ifndef LB_RUN_STORE_H
+#define LB_RUN_STORE_H
+
+#include "run/record.h"
+
+LB_NODISCARD lb_status lb_store_write(const char *dir, const lb_record *r); /* <dir>/<stem>.h5, atomic */
+LB_NODISCARD lb_status lb_store_read(const char *path, lb_arena *a, lb_record *out);
+LB_NODISCARD lb_status lb_store_read_key(const char *path, char key[65]); /* without the rest */
+LB_NODISCARD lb_status lb_store_journal(const char *dir, const char *stem, const char *json_line); /* append, sync */
+/* The sweep's index: every cell with stem, label, state and message, in order. */
+LB_NODISCARD lb_status lb_store_write_index(const char *dir, const char *name, const char *model_name,
+                                            const char *model_note, const lb_record *r, int64_t n);
+/* All records of a folder by its index: done cells from their files, failed and refused ones from the index. A missing
+ * or damaged file is an error naming it. Files made by another code version are read, and say so in a warning of the
+ * record. */
+LB_NODISCARD lb_status lb_store_read_results(const char *dir, lb_results **out);
+void lb_results_free(lb_results *r);
+
+#endif
