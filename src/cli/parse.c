@@ -1,0 +1,131 @@
+/* Command-line parsing from a command's table of typed flags. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+/* "--clip-search" -> "clip_search" */
+static char *flag_name(lb_arena *a, const char *arg) {
+    char *name = lb_arena_strdup(a, arg + 2);
+    if (!name) return NULL;
+    for (char *p = name; *p && *p != '='; p++)
+        if (*p == '-') *p = '_';
+    return name;
+}
+
+static lb_status unknown_flag(const lb_command *c, const char *arg, const char *name) {
+    const char *known[128];
+    size_t n = 0;
+    for (; n < c->flags.n && n < 128; n++) known[n] = c->flags.table[n].name;
+    const char *near = lb_str_nearest(name, known, n);
+    char shown[64] = "";
+    for (size_t i = 0; near && near[i] && i + 1 < sizeof shown; i++) {
+        shown[i] = near[i] == '_' ? '-' : near[i];
+        shown[i + 1] = 0;
+    }
+    if (near) return lb_fail(LB_E_ARG, "unknown option '%s': did you mean '--%s'?", arg, shown);
+    return lb_fail(LB_E_ARG, "unknown option '%s': see lowbit %s --help", arg, c->name);
+}
+
+typedef struct parser {
+    const lb_command *c;
+    int argc, at;
+    char **argv;
+    lb_arena *a;
+    void *flags;
+    lb_cli_args *out;
+} parser;
+
+/* The value of the option at argv[at]: after '=', or the next argument. */
+static lb_status take_value(parser *p, char *eq, const char **value) {
+    if (eq) {
+        *value = eq + 1;
+        return LB_OK;
+    }
+    if (p->at + 1 >= p->argc) return lb_fail(LB_E_ARG, "option '%s' needs a value", p->argv[p->at]);
+    *value = p->argv[++p->at];
+    return LB_OK;
+}
+
+static lb_status parse_long(parser *p) {
+    const char *arg = p->argv[p->at];
+    char *name = flag_name(p->a, arg);
+    if (!name) return LB_E_NOMEM;
+    char *eq = strchr(name, '=');
+    if (eq) *eq = 0;
+    const lb_option *o = lb_options_find(&p->c->flags, name);
+    bool negated = false;
+    if (!o && strncmp(name, "no_", 3) == 0) {
+        o = lb_options_find(&p->c->flags, name + 3);
+        if (o && o->type != LB_OPT_BOOL) o = NULL;
+        negated = o != NULL;
+    }
+    const char *value = NULL;
+    if (o && o->type == LB_OPT_BOOL && !eq) {
+        value = negated ? "false" : "true";
+    } else if (o) {
+        if (negated) return lb_fail(LB_E_ARG, "option '%s' takes no value", arg);
+        LB_TRY(take_value(p, eq, &value));
+    } else if (p->c->open_flags) {
+        /* An option of the method: a following word that is no option is its value, else it is a switch. */
+        if (eq)
+            value = eq + 1;
+        else if (p->at + 1 < p->argc && strncmp(p->argv[p->at + 1], "--", 2) != 0)
+            value = p->argv[++p->at];
+        else
+            value = "true";
+        p->out->rest_key[p->out->n_rest] = name;
+        p->out->rest_value[p->out->n_rest++] = value;
+        return LB_OK;
+    } else {
+        return unknown_flag(p->c, arg, name);
+    }
+    lb_status st = lb_options_set(&p->c->flags, p->a, p->flags, o->name, value, "command line");
+    return st == LB_OK ? LB_OK : lb_fail_in(LB_E_ARG, "%s", arg);
+}
+
+static lb_status parse_all(parser *p, bool *help) {
+    bool only_positional = false;
+    for (p->at = 0; p->at < p->argc; p->at++) {
+        const char *arg = p->argv[p->at];
+        if (only_positional || arg[0] != '-' || arg[1] == 0) {
+            p->out->positional[p->out->n_positional++] = arg;
+        } else if (strcmp(arg, "--") == 0) {
+            only_positional = true;
+        } else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+            *help = true;
+        } else if (strncmp(arg, "-o", 2) == 0) {
+            if (!p->c->takes_overrides) return lb_fail(LB_E_ARG, "lowbit %s takes no -o", p->c->name);
+            const char *value = arg + 2;
+            if (!*value) LB_TRY(take_value(p, NULL, &value));
+            if (!strchr(value, '=')) return lb_fail(LB_E_ARG, "-o %s: must be key=value", value);
+            p->out->override[p->out->n_override++] = value;
+        } else if (strncmp(arg, "--", 2) == 0) {
+            LB_TRY(parse_long(p));
+        } else {
+            return unknown_flag(p->c, arg, arg + 1);
+        }
+    }
+    return LB_OK;
+}
+
+lb_status lb_cli_parse(const lb_command *c, int argc, char **argv, lb_arena *a, void *flags, lb_cli_args *out,
+                       bool *help) {
+    *out = (lb_cli_args){0};
+    *help = false;
+    size_t most = (size_t)argc + 1;
+    out->positional = LB_NEW(a, const char *, most);
+    out->override = LB_NEW(a, const char *, most);
+    out->rest_key = LB_NEW(a, const char *, most);
+    out->rest_value = LB_NEW(a, const char *, most);
+    if (!out->positional || !out->override || !out->rest_key || !out->rest_value) return LB_E_NOMEM;
+    LB_TRY(lb_options_defaults(&c->flags, a, flags));
+    parser p = {c, argc, 0, argv, a, flags, out};
+    LB_TRY(parse_all(&p, help));
+    if (*help) return LB_OK;
+    if (out->n_positional < c->min_positional)
+        return lb_fail(LB_E_ARG, "%lld argument%s given, expected %s", (long long)out->n_positional,
+                       out->n_positional == 1 ? "" : "s", c->usage);
+    if (c->max_positional >= 0 && out->n_positional > c->max_positional)
+        return lb_fail(LB_E_ARG, "unexpected argument '%s': expected %s", out->positional[c->max_positional], c->usage);
+    return LB_OK;
+}

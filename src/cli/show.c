@@ -1,0 +1,85 @@
+/* What the user sees while work goes on: messages, and one line of progress. Standard error; results go to standard
+ * output. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/cli.h"
+
+static const double plain_every_s = 10.0;   /* not a terminal: a line this often */
+static const double terminal_every_s = 0.1; /* a terminal: the line is rewritten at most this often */
+
+typedef struct screen {
+    bool terminal, quiet, open; /* open: an unfinished progress line is on the terminal */
+    double last_s;
+    char last_stage[32];
+} screen;
+
+static screen the_screen;
+static lb_log the_log;
+
+static void end_line(screen *s) {
+    if (s->open) fputs("\r\033[K", stderr);
+    s->open = false;
+}
+
+static void on_message(void *user, lb_level level, const char *text) {
+    screen *s = user;
+    if (level == LB_DEBUG || (s->quiet && level == LB_INFO)) return;
+    end_line(s);
+    fprintf(stderr, "%s%s\n", level == LB_WARN ? "warning: " : "", text);
+}
+
+static int terminal_width(void) {
+    struct winsize w;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 20) return w.ws_col;
+    return 80;
+}
+
+static void on_progress(void *user, const lb_progress *p) {
+    screen *s = user;
+    if (s->quiet) return;
+    double now = lb_clock_s();
+    bool new_stage = strcmp(s->last_stage, p->stage) != 0;
+    bool last = p->done >= p->total;
+    if (!new_stage && !last && now - s->last_s < (s->terminal ? terminal_every_s : plain_every_s)) return;
+    /* A stage that is over before the first plain line was due needs none. */
+    if (!s->terminal && (new_stage || last) && p->elapsed_s < plain_every_s) {
+        snprintf(s->last_stage, sizeof s->last_stage, "%s", p->stage);
+        if (new_stage) s->last_s = now;
+        return;
+    }
+    snprintf(s->last_stage, sizeof s->last_stage, "%s", p->stage);
+    s->last_s = now;
+    char elapsed[32], left[32] = "", line[256];
+    lb_format_duration(p->elapsed_s, elapsed);
+    if (p->left_s >= 0) lb_format_duration(p->left_s, left);
+    double percent = p->total > 0 ? 100.0 * (double)p->done / (double)p->total : 0.0;
+    snprintf(line, sizeof line, "  %s %3.0f %%  %lld/%lld  %s  %s%s%s", p->stage, percent, (long long)p->done,
+             (long long)p->total, p->detail ? p->detail : "", elapsed, left[0] ? ", left " : "", left);
+    if (s->terminal) {
+        int width = terminal_width() - 1;
+        fprintf(stderr, "\r\033[K%.*s", width, line);
+        s->open = true;
+        if (last) end_line(s);
+    } else {
+        fprintf(stderr, "%s\n", line);
+    }
+    fflush(stderr);
+}
+
+lb_log *lb_cli_log(bool quiet) {
+    the_screen = (screen){.terminal = isatty(STDERR_FILENO) == 1, .quiet = quiet};
+    the_log = (lb_log){.message = on_message, .progress = on_progress, .user = &the_screen};
+    return &the_log;
+}
+
+void lb_cli_log_end(lb_log *log) {
+    end_line(log->user);
+    fflush(stderr);
+}
+
+void lb_cli_print(const char *text) { fputs(text, stdout); }

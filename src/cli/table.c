@@ -1,0 +1,7 @@
+/* The subcommands, in the order that help shows them. */
+#include "cli/commands.h"
+
+const lb_command *const lb_commands[] = {
+    &lb_cmd_help,
+    NULL,
+};
