@@ -53,7 +53,9 @@ REALBIN := $(REAL:%.c=$(B)/%)
 TOOLS := $(patsubst %.c,$(B)/%,$(sort $(wildcard tools/*.c)))
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo check check-real check-long bench fmt lint analyze install uninstall clean help paper build man FORCE
+SANITIZERS ?= asan ubsan tsan
+
+.PHONY: all deps demo check check-real check-sanitizers check-long bench fmt lint analyze install uninstall clean help paper build man FORCE
 
 all: deps ## install what is missing, then build ./lowbit
 	@$(MAKE) --no-print-directory build
@@ -118,8 +120,11 @@ check-real: all ## the same against real models and texts, found through LOWBIT_
 	@$(MAKE) --no-print-directory $(REALBIN)
 	@LOWBIT_SOURCES="$(LOWBIT_SOURCES)" tools/run-tests $(REALBIN)
 
-check-long: check check-real ## everything, also under the sanitizers
-	@for m in asan ubsan tsan; do $(MAKE) --no-print-directory MODE=$$m tests-build && BUILD=build/$$m tools/run-tests $(patsubst $(B)/%,build/$$m/%,$(TESTBIN)) || exit 1; done
+check-sanitizers: all ## the tests under the address, undefined-behaviour and thread sanitizers
+	@for m in $(SANITIZERS); do $(MAKE) --no-print-directory MODE=$$m tests-build && \
+	  BUILD=build/$$m tools/run-tests $(patsubst $(B)/%,build/$$m/%,$(TESTBIN)) || exit 1; done
+
+check-long: check check-real check-sanitizers ## everything
 
 bench: all ## speed against peers in the same run (see bench/README.md)
 	bench/run
