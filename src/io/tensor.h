@@ -35,7 +35,13 @@ typedef struct lb_tensor {
 } lb_tensor;
 
 int64_t lb_tensor_count(const lb_tensor *t); /* elements */
-/* Elements [first, first + n) as float32; first and n are multiples of the block. Any float or quantized type. */
+/* For the loaders: sets bytes from type, ndim and shape, all products checked. A negative or overflowing shape, or a
+ * row that is not whole blocks, is LB_E_FORMAT naming file and tensor. */
+LB_NODISCARD lb_status lb_tensor_measure(lb_tensor *t, const char *file);
+/* "(1536, 576)" */
+void lb_tensor_shape_text(const lb_tensor *t, char out[96]);
+/* Elements [first, first + n) as float32; first and n are multiples of the block. Integers and
+ * F64 are rounded to the nearest float32. */
 LB_NODISCARD lb_status lb_tensor_read_f32(const lb_tensor *t, int64_t first, int64_t n, float *out);
 
 #endif
