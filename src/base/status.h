@@ -63,6 +63,7 @@ const char *lb_status_name(lb_status code);
 
 /* Ctrl-C: the signal handler requests, long loops poll lb_interrupt_check() at every unit of work. */
 void lb_interrupt_request(void);
+void lb_interrupt_clear(void); /* for whoever handled it, and for tests */
 bool lb_interrupted(void);
 LB_NODISCARD lb_status lb_interrupt_check(void);
 

@@ -1,0 +1,284 @@
+#include "base/fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+static lb_status failed(const char *path, const char *what) {
+    return lb_fail(LB_E_IO, "%s: cannot %s: %s", path, what, strerror(errno));
+}
+
+/* A regular file opened for reading, and its size. */
+static lb_status open_file(const char *path, int *fd, size_t *size) {
+    struct stat st;
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0) return failed(path, "open");
+    lb_status s = LB_OK;
+    if (fstat(*fd, &st))
+        s = failed(path, "stat");
+    else if (S_ISDIR(st.st_mode))
+        s = lb_fail(LB_E_IO, "%s: is a folder, expected a file", path);
+    else
+        *size = S_ISREG(st.st_mode) ? (size_t)st.st_size : 0;
+    if (s != LB_OK) close(*fd);
+    return s;
+}
+
+lb_status lb_map_open(const char *path, lb_map *out) {
+    int fd;
+    size_t size = 0;
+    *out = (lb_map){0};
+    LB_TRY(open_file(path, &fd, &size));
+    if (size == 0) {
+        close(fd);
+        return lb_fail(LB_E_FORMAT, "%s: the file is empty", path);
+    }
+    char *name = lb_strdup(path);
+    void *p = name ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    lb_status s = !name ? LB_E_NOMEM : p == MAP_FAILED ? failed(path, "map") : LB_OK;
+    close(fd);
+    if (s != LB_OK) {
+        lb_free(name);
+        return s;
+    }
+    *out = (lb_map){p, size, name};
+    return LB_OK;
+}
+
+void lb_map_close(lb_map *m) {
+    if (m->data) munmap((void *)(uintptr_t)m->data, m->size);
+    lb_free(m->path);
+    *m = (lb_map){0};
+}
+
+/* Pipes and /proc files do not tell their size, so it reads to the end. */
+static lb_status read_all(int fd, const char *path, size_t guess, lb_str *b) {
+    char part[16384];
+    size_t want = guess ? guess : sizeof part;
+    for (;;) {
+        ssize_t n = read(fd, part, want < sizeof part ? want : sizeof part);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return failed(path, "read");
+        lb_str_add_bytes(b, part, (size_t)n);
+        if (b->failed) return lb_str_check(b);
+        if (n == 0) return LB_OK;
+        want = sizeof part;
+    }
+}
+
+lb_status lb_fs_read(const char *path, char **text, size_t *len) {
+    int fd;
+    size_t size = 0;
+    lb_str b = {0};
+    *text = NULL;
+    LB_TRY(open_file(path, &fd, &size));
+    lb_status s = read_all(fd, path, size, &b);
+    close(fd);
+    if (s != LB_OK) {
+        lb_str_free(&b);
+        return s;
+    }
+    *text = b.s;
+    if (len) *len = b.len;
+    return LB_OK;
+}
+
+static lb_status write_all(int fd, const char *path, const char *p, size_t n) {
+    while (n) {
+        ssize_t done = write(fd, p, n);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return failed(path, "write");
+        p += done;
+        n -= (size_t)done;
+    }
+    return LB_OK;
+}
+
+static lb_status sync_path(const char *path, int flags) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+    if (fd < 0) return failed(path, "open");
+    /* Some file systems cannot sync a folder and say EINVAL: the rename is then as safe as it gets. */
+    lb_status s = fsync(fd) && !(flags & O_DIRECTORY && errno == EINVAL) ? failed(path, "sync") : LB_OK;
+    close(fd);
+    return s;
+}
+
+static lb_status sync_folder_of(const char *path) {
+    char *dir = lb_fs_dirname(path);
+    if (!dir) return LB_E_NOMEM;
+    lb_status s = sync_path(dir, O_DIRECTORY);
+    lb_free(dir);
+    return s;
+}
+
+lb_status lb_fs_tmp_begin(const char *path, lb_fs_tmp *t) {
+    lb_str name = {0};
+    *t = (lb_fs_tmp){0};
+    lb_str_add(&name, "%s.tmp.%ld", path, (long)getpid());
+    if (name.failed) return lb_str_check(&name);
+    t->tmp = name.s;
+    t->path = lb_strdup(path);
+    if (t->path) return LB_OK;
+    lb_str_free(&name);
+    *t = (lb_fs_tmp){0};
+    return LB_E_NOMEM;
+}
+
+lb_status lb_fs_tmp_commit(lb_fs_tmp *t) {
+    lb_status s;
+    LB_TRY_GOTO(s, out, sync_path(t->tmp, 0));
+    if (rename(t->tmp, t->path)) {
+        s = lb_fail(LB_E_IO, "%s: cannot rename to %s: %s", t->tmp, t->path, strerror(errno));
+        goto out;
+    }
+    LB_TRY_GOTO(s, out, sync_folder_of(t->path));
+out:
+    lb_fs_tmp_abort(t); /* after the rename there is nothing left to remove */
+    return s;
+}
+
+void lb_fs_tmp_abort(lb_fs_tmp *t) {
+    if (t->tmp) unlink(t->tmp);
+    lb_free(t->tmp);
+    lb_free(t->path);
+    *t = (lb_fs_tmp){0};
+}
+
+lb_status lb_fs_write_atomic(const char *path, const void *data, size_t len) {
+    lb_fs_tmp t;
+    LB_TRY(lb_fs_tmp_begin(path, &t));
+    int fd = open(t.tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    lb_status s = fd < 0 ? failed(t.tmp, "create") : write_all(fd, t.tmp, data, len);
+    if (fd >= 0 && close(fd) && s == LB_OK) s = failed(t.tmp, "close");
+    if (s != LB_OK) {
+        lb_fs_tmp_abort(&t);
+        return s;
+    }
+    return lb_fs_tmp_commit(&t);
+}
+
+/* True if the file ends inside a line: a writer was killed there. The new line must not be glued to it. */
+static bool torn(int fd) {
+    struct stat st;
+    char last;
+    return fstat(fd, &st) == 0 && st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) == 1 && last != '\n';
+}
+
+lb_status lb_fs_append_line(const char *path, const char *line) {
+    if (strchr(line, '\n')) return lb_fail(LB_E_ARG, "%s: a journal line must not hold a line feed", path);
+    int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) return failed(path, "open");
+    lb_str b = {0};
+    lb_str_add(&b, "%s%s\n", torn(fd) ? "\n" : "", line);
+    lb_status s = lb_str_check(&b);
+    if (s == LB_OK) s = write_all(fd, path, b.s, b.len); /* one write: lines of two processes do not mix */
+    if (s == LB_OK && fsync(fd)) s = failed(path, "sync");
+    if (close(fd) && s == LB_OK) s = failed(path, "close");
+    lb_str_free(&b);
+    return s;
+}
+
+lb_status lb_fs_mkdirs(const char *path) {
+    char *p = lb_strdup(path);
+    if (!p) return LB_E_NOMEM;
+    lb_status s = LB_OK;
+    for (char *end = p + 1; s == LB_OK && p[0]; end++) {
+        bool last = *end == 0;
+        if (!last && *end != '/') continue;
+        *end = 0;
+        if (mkdir(p, 0777) && errno != EEXIST && !lb_fs_is_dir(p)) s = failed(p, "make the folder");
+        if (last) break;
+        *end = '/';
+    }
+    lb_free(p);
+    if (s == LB_OK && !lb_fs_is_dir(path)) s = lb_fail(LB_E_IO, "%s: exists and is not a folder", path);
+    return s;
+}
+
+bool lb_fs_exists(const char *path) { return access(path, F_OK) == 0; }
+
+bool lb_fs_is_dir(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+lb_status lb_fs_list(const char *dir, const char *suffix, char ***names, size_t *n) {
+    size_t cap = 0;
+    lb_status s = LB_OK;
+    *names = NULL;
+    *n = 0;
+    DIR *d = opendir(dir);
+    if (!d) return failed(dir, "list");
+    for (struct dirent *e; s == LB_OK && (errno = 0, e = readdir(d));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        if (suffix && !lb_str_ends(e->d_name, suffix)) continue;
+        if (*n == cap) {
+            size_t more = cap ? 2 * cap : 16;
+            char **grown = lb_realloc(*names, cap, more, sizeof **names);
+            if (!grown) {
+                s = LB_E_NOMEM;
+                break;
+            }
+            *names = grown;
+            cap = more;
+        }
+        if (!((*names)[*n] = lb_strdup(e->d_name)))
+            s = LB_E_NOMEM;
+        else
+            ++*n;
+    }
+    if (s == LB_OK && errno) s = failed(dir, "list");
+    closedir(d);
+    if (s != LB_OK) {
+        lb_fs_list_free(*names, *n);
+        *names = NULL;
+        *n = 0;
+    } else if (*n)
+        qsort(*names, *n, sizeof **names, by_name);
+    return s;
+}
+
+void lb_fs_list_free(char **names, size_t n) {
+    for (size_t i = 0; i < n; i++) lb_free(names[i]);
+    lb_free(names);
+}
+
+lb_status lb_fs_free_bytes(const char *path, int64_t *out) {
+    struct statvfs v;
+    if (statvfs(path, &v)) return failed(path, "ask for the free space");
+    *out = (int64_t)v.f_bavail * (int64_t)v.f_frsize;
+    return LB_OK;
+}
+
+char *lb_fs_join(const char *dir, const char *name) {
+    if (name[0] == '/' || !dir[0]) return lb_strdup(name);
+    lb_str b = {0};
+    lb_str_add(&b, "%s%s%s", dir, lb_str_ends(dir, "/") ? "" : "/", name);
+    return b.s;
+}
+
+char *lb_fs_dirname(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return lb_strdup(".");
+    size_t n = slash == path ? 1 : (size_t)(slash - path);
+    char *p = lb_strdup(path);
+    if (p) p[n] = 0;
+    return p;
+}
+
+const char *lb_fs_basename(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}

@@ -1,0 +1,80 @@
+#include "base/hash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+static lb_status crypto_failed(void) { return lb_fail(LB_E_UNSUPPORTED, "libcrypto refuses to compute SHA-256"); }
+
+static lb_status begin(EVP_MD_CTX **ctx) {
+    *ctx = EVP_MD_CTX_new();
+    if (!*ctx) return lb_fail(LB_E_NOMEM, "out of memory: a SHA-256 state");
+    if (EVP_DigestInit_ex(*ctx, EVP_sha256(), NULL) == 1) return LB_OK;
+    EVP_MD_CTX_free(*ctx);
+    *ctx = NULL;
+    return crypto_failed();
+}
+
+/* Ends and frees. */
+static lb_status end(EVP_MD_CTX *ctx, char hex[LB_HASH_HEX]) {
+    unsigned char md[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    int ok = EVP_DigestFinal_ex(ctx, md, &n);
+    EVP_MD_CTX_free(ctx);
+    if (ok != 1 || 2 * n + 1 != LB_HASH_HEX) return crypto_failed();
+    for (unsigned i = 0; i < n; i++) {
+        hex[2 * i] = "0123456789abcdef"[md[i] >> 4];
+        hex[2 * i + 1] = "0123456789abcdef"[md[i] & 15];
+    }
+    hex[2 * n] = 0;
+    return LB_OK;
+}
+
+lb_status lb_hash_bytes(const void *data, size_t n, char hex[LB_HASH_HEX]) {
+    EVP_MD_CTX *ctx;
+    LB_TRY(begin(&ctx));
+    if (EVP_DigestUpdate(ctx, data, n) == 1) return end(ctx, hex);
+    EVP_MD_CTX_free(ctx);
+    return crypto_failed();
+}
+
+static lb_status feed(EVP_MD_CTX *ctx, int fd, const char *path) {
+    enum { PART = 1 << 18 };
+    unsigned char *buf = lb_alloc(PART, 1);
+    if (!buf) return LB_E_NOMEM;
+    lb_status s = LB_OK;
+    while (s == LB_OK) {
+        ssize_t n = read(fd, buf, PART);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0)
+            s = lb_fail(LB_E_IO, "%s: cannot read: %s", path, strerror(errno));
+        else if (n == 0)
+            break;
+        else if (EVP_DigestUpdate(ctx, buf, (size_t)n) != 1)
+            s = crypto_failed();
+        else
+            s = lb_interrupt_check();
+    }
+    lb_free(buf);
+    return s;
+}
+
+lb_status lb_hash_file(const char *path, char hex[LB_HASH_HEX]) {
+    EVP_MD_CTX *ctx;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return lb_fail(LB_E_IO, "%s: cannot open: %s", path, strerror(errno));
+    lb_status s = begin(&ctx);
+    if (s == LB_OK) {
+        s = feed(ctx, fd, path);
+        if (s == LB_OK)
+            s = end(ctx, hex);
+        else
+            EVP_MD_CTX_free(ctx);
+    }
+    close(fd);
+    return s;
+}

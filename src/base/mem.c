@@ -1,0 +1,155 @@
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define POISON(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
+#define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
+enum { RED_ZONE = 64 }; /* between two blocks of an arena, so that a write past one is caught */
+#else
+#define POISON(p, n)   ((void)(p), (void)(n))
+#define UNPOISON(p, n) ((void)(p), (void)(n))
+enum { RED_ZONE = 0 };
+#endif
+
+enum { ALIGN = 64 };
+
+static atomic_int_least64_t made, fail_at;
+
+void lb_alloc_fail_at(int64_t nth) {
+    atomic_store(&made, 0);
+    atomic_store(&fail_at, nth);
+}
+
+int64_t lb_alloc_count(void) { return atomic_load(&made); }
+
+/* Every allocation goes through here: aligned, not zeroed, the error set on failure. */
+static void *get(size_t count, size_t size) {
+    int64_t nth = atomic_fetch_add(&made, 1) + 1;
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX - ALIGN) {
+        (void)!lb_fail(LB_E_NOMEM, "out of memory: %zu x %zu bytes is more than an object can have", count, size);
+        return NULL;
+    }
+    void *p = NULL;
+    if (nth == atomic_load(&fail_at) || posix_memalign(&p, ALIGN, bytes ? bytes : 1)) {
+        (void)!lb_fail(LB_E_NOMEM, "out of memory: %zu bytes (%zu x %zu)", bytes, count, size);
+        return NULL;
+    }
+    return p;
+}
+
+void *lb_alloc(size_t count, size_t size) {
+    void *p = get(count, size);
+    if (p) memset(p, 0, count * size);
+    return p;
+}
+
+void *lb_realloc(void *p, size_t old_count, size_t new_count, size_t size) {
+    void *q = get(new_count, size);
+    if (!q) return NULL;
+    if (p) memcpy(q, p, (old_count < new_count ? old_count : new_count) * size);
+    free(p);
+    return q;
+}
+
+void lb_free(void *p) { free(p); }
+
+char *lb_strdup(const char *s) {
+    size_t n = strlen(s) + 1;
+    char *p = get(n, 1);
+    return p ? memcpy(p, s, n) : NULL;
+}
+
+typedef struct chunk {
+    struct chunk *older;
+    size_t size, used; /* bytes of data[] */
+    _Alignas(ALIGN) unsigned char data[];
+} chunk;
+
+struct lb_arena {
+    chunk *newest;
+    size_t chunk_bytes;
+};
+
+lb_status lb_arena_new(size_t chunk_bytes, lb_arena **out) {
+    *out = lb_alloc(1, sizeof **out);
+    if (!*out) return LB_E_NOMEM;
+    (*out)->chunk_bytes = chunk_bytes ? chunk_bytes : (size_t)1 << 20;
+    return LB_OK;
+}
+
+static void drop_newest(lb_arena *a) {
+    chunk *c = a->newest;
+    a->newest = c->older;
+    UNPOISON(c->data, c->size);
+    lb_free(c);
+}
+
+void lb_arena_free(lb_arena *a) {
+    if (!a) return;
+    while (a->newest) drop_newest(a);
+    lb_free(a);
+}
+
+static bool add_chunk(lb_arena *a, size_t bytes) {
+    size_t size = bytes > a->chunk_bytes ? bytes : a->chunk_bytes;
+    chunk *c = size > SIZE_MAX - sizeof *c ? get(SIZE_MAX, 1) : get(sizeof *c + size, 1);
+    if (!c) return false;
+    c->older = a->newest;
+    c->size = size;
+    c->used = 0;
+    POISON(c->data, c->size);
+    a->newest = c;
+    return true;
+}
+
+void *lb_arena_get(lb_arena *a, size_t count, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX - ALIGN - RED_ZONE)
+        return get(count, size); /* too large: sets the error and gives NULL */
+    size_t room = (bytes + RED_ZONE + ALIGN - 1) / ALIGN * ALIGN;
+    if (room == 0) room = ALIGN; /* blocks of no bytes still have places of their own */
+    if ((!a->newest || a->newest->size - a->newest->used < room) && !add_chunk(a, room)) return NULL;
+    chunk *c = a->newest;
+    void *p = c->data + c->used;
+    c->used += room;
+    UNPOISON(p, bytes);
+    return memset(p, 0, bytes);
+}
+
+char *lb_arena_strdup(lb_arena *a, const char *s) {
+    size_t n = strlen(s) + 1;
+    char *p = lb_arena_get(a, n, 1);
+    return p ? memcpy(p, s, n) : NULL;
+}
+
+char *lb_arena_printf(lb_arena *a, const char *fmt, ...) {
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    char *p = NULL;
+    if (n < 0)
+        (void)!lb_fail(LB_E_ARG, "text could not be formatted: %.200s", fmt);
+    else
+        p = lb_arena_get(a, (size_t)n + 1, 1);
+    if (p) vsnprintf(p, (size_t)n + 1, fmt, again);
+    va_end(again);
+    return p;
+}
+
+lb_arena_mark lb_arena_save(const lb_arena *a) { return (lb_arena_mark){a->newest, a->newest ? a->newest->used : 0}; }
+
+void lb_arena_restore(lb_arena *a, lb_arena_mark m) {
+    while (a->newest != m.chunk) drop_newest(a);
+    if (!a->newest) return;
+    a->newest->used = m.used;
+    POISON(a->newest->data + m.used, a->newest->size - m.used);
+}
