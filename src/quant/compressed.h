@@ -48,5 +48,11 @@ LB_NODISCARD lb_status lb_pack_codes(const uint8_t *codes, int64_t rows, int64_t
 LB_NODISCARD lb_status lb_unpack_codes(const uint8_t *in, int64_t in_bytes, int64_t rows, int64_t cols, int bits,
                                        uint8_t *codes);
 int64_t lb_packed_row_bytes(int64_t cols, int bits);
+/* The whole layer as bytes, lb_compressed_size's total: codes, scales (double_quant: their codes, their scales, the
+ * mean), zeros, codebook, order; little-endian. And back, to a layer that dequantizes to the same numbers.
+ * LB_GRID_FLOAT with 16 bits is rounded to float16. */
+LB_NODISCARD lb_status lb_compressed_pack(const lb_compressed *c, uint8_t *out, int64_t bytes);
+LB_NODISCARD lb_status lb_compressed_unpack(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols,
+                                            const uint8_t *in, int64_t bytes, lb_compressed *out);
 
 #endif

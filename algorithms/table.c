@@ -1,0 +1,11 @@
+/* The methods, in the order that `lowbit methods` shows them. One line registers one. */
+#include "quant/method.h"
+
+extern const lb_method lb_none_method, lb_rtn_method, lb_gptq_method, lb_nf4_method;
+
+const lb_method *const lb_method_table[] = {
+    &lb_none_method,
+    &lb_rtn_method,
+    &lb_nf4_method,
+    NULL,
+};

@@ -1,0 +1,86 @@
+#include "quant/compressed.h"
+
+#include <string.h>
+
+#include "quant/grid.h"
+
+void lb_flags_text(uint32_t flags, lb_str *out) {
+    static const char *const name[] = {"dead-columns", "damp-raised", "fallback-rtn", "ragged-group", "not-minimized"};
+    const char *comma = "";
+    for (size_t i = 0; i < sizeof name / sizeof name[0]; i++) {
+        if (!(flags & 1u << i)) continue;
+        lb_str_add(out, "%s%s", comma, name[i]);
+        comma = ",";
+    }
+}
+
+lb_status lb_compressed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
+                            lb_compressed *out) {
+    lb_size size;
+    lb_storage stored = *s;
+    stored.order = order;
+    LB_TRY(lb_storage_size(&stored, rows, cols, &size));
+    lb_compressed c = {.storage = stored, .rows = rows, .cols = cols};
+    if (s->kind == LB_GRID_FLOAT) {
+        if (!(c.dense = LB_NEW(a, float, rows *cols))) return LB_E_NOMEM;
+        *out = c;
+        return LB_OK;
+    }
+    int64_t scales = lb_storage_scales(s, rows, cols);
+    if (!(c.codes = LB_NEW(a, uint8_t, rows * cols)) || !(c.scale = LB_NEW(a, float, scales))) return LB_E_NOMEM;
+    if (s->kind == LB_GRID_UNIFORM) {
+        if (!s->symmetric && !(c.zero = LB_NEW(a, float, scales))) return LB_E_NOMEM;
+        if (order && !(c.order = LB_NEW(a, int32_t, cols))) return LB_E_NOMEM;
+        if (lb_storage_ragged(s, cols)) c.flags |= LB_FLAG_RAGGED_GROUP;
+    } else if (s->double_quant) {
+        int64_t outer = (scales - 1) / LB_DOUBLE_QUANT_BLOCK + 1;
+        if (!(c.dq_code = LB_NEW(a, uint8_t, scales)) || !(c.dq_scale = LB_NEW(a, float, outer))) return LB_E_NOMEM;
+    }
+    *out = c;
+    return LB_OK;
+}
+
+static void dequantize_uniform(const lb_compressed *c, lb_mat W) {
+    const lb_storage *s = &c->storage;
+    int64_t group = s->group > 0 ? s->group : c->cols, groups = lb_storage_groups_per_row(s, c->cols);
+    float middle = (float)(1 << (s->bits - 1));
+    for (int64_t r = 0; r < c->rows; r++) {
+        const uint8_t *code = c->codes + r * c->cols;
+        float *w = W.d + r * W.ld;
+        for (int64_t g = 0; g < groups; g++) {
+            int64_t at = s->group == LB_GROUP_TENSOR ? 0 : r * groups + g;
+            int64_t end = (g + 1) * group < c->cols ? (g + 1) * group : c->cols;
+            float scale = c->scale[at], zero = c->zero ? c->zero[at] : middle;
+            for (int64_t p = g * group; p < end; p++) {
+                int64_t col = c->order ? c->order[p] : p;
+                w[col] = lb_grid_value(code[col], scale, zero);
+            }
+        }
+    }
+}
+
+static void dequantize_codebook(const lb_compressed *c, lb_mat W) {
+    const float *book = lb_codebook(c->storage.book);
+    int64_t k = 0; /* running number of the weight: blocks run over row ends */
+    for (int64_t r = 0; r < c->rows; r++)
+        for (int64_t col = 0; col < c->cols; col++, k++)
+            W.d[r * W.ld + col] = book[c->codes[k]] * c->scale[k / c->storage.group];
+}
+
+lb_status lb_compressed_dequantize(const lb_compressed *c, lb_mat W) {
+    if (W.rows != c->rows || W.cols != c->cols)
+        return lb_fail(LB_E_ARG, "dequantize: the layer is (%lld, %lld), the destination (%lld, %lld)",
+                       (long long)c->rows, (long long)c->cols, (long long)W.rows, (long long)W.cols);
+    if (c->storage.kind == LB_GRID_UNIFORM)
+        dequantize_uniform(c, W);
+    else if (c->storage.kind == LB_GRID_CODEBOOK)
+        dequantize_codebook(c, W);
+    else
+        for (int64_t r = 0; r < c->rows; r++)
+            memcpy(W.d + r * W.ld, c->dense + r * c->cols, (size_t)c->cols * sizeof(float));
+    return LB_OK;
+}
+
+lb_status lb_compressed_size(const lb_compressed *c, lb_size *out) {
+    return lb_storage_size(&c->storage, c->rows, c->cols, out);
+}

@@ -1,0 +1,66 @@
+#include "quant/grid.h"
+
+#include <float.h>
+#include <math.h>
+
+#define CLIP_STEPS 80
+#define CLIP_NORM  2.4f
+
+static float grid_scale(const lb_gridspec *g, float low, float high) {
+    float scale = (high - low) / (float)((1 << g->bits) - 1);
+    if (!(scale > 0)) scale = FLT_TRUE_MIN; /* the range is so small that the division underflows */
+    return lb_scale_round(g->scale_type, scale);
+}
+
+static float grid_zero(const lb_gridspec *g, float low, float scale) {
+    if (g->symmetric) return (float)(1 << (g->bits - 1));
+    /* a scale that was rounded to 16 bits can put the zero one past the end */
+    return fminf(fmaxf(rintf(-low / scale), 0.0f), (float)((1 << g->bits) - 1));
+}
+
+/* sum |x^ - x|^2.4, given up as soon as it reaches `best`. */
+static double clip_error(const float *x, int64_t n, int64_t stride, float scale, float zero, int maxq, double best) {
+    double sum = 0;
+    for (int64_t i = 0; i < n && sum < best; i++) {
+        float v = x[i * stride];
+        sum += powf(fabsf(lb_grid_value(lb_grid_code(v, scale, zero, maxq), scale, zero) - v), CLIP_NORM);
+    }
+    return sum;
+}
+
+lb_status lb_grid_fit(const lb_gridspec *g, const float *x, int64_t n, int64_t stride, float *scale, float *zero) {
+    float low = 0, high = 0;
+    for (int64_t i = 0; i < n; i++) {
+        float v = x[i * stride];
+        if (!isfinite(v))
+            return lb_fail(LB_E_NUMERIC, "grid: value %lld is %g: must be finite", (long long)i, (double)v);
+        low = v < low ? v : low;
+        high = v > high ? v : high;
+    }
+    if (g->symmetric) {
+        high = -low > high ? -low : high;
+        if (low < 0) low = -high;
+    }
+    if (low == 0 && high == 0) low = -1, high = 1;
+    if (!isfinite(high - low))
+        return lb_fail(LB_E_NUMERIC, "grid: the range from %g to %g overflows float32", (double)low, (double)high);
+    *scale = grid_scale(g, low, high);
+    *zero = grid_zero(g, low, *scale);
+    if (!g->clip_search) return LB_OK;
+
+    double best = INFINITY;
+    for (int i = 0; i < CLIP_STEPS; i++) {
+        float p = (float)(1 - i / 100.0);
+        float s = grid_scale(g, p * low, p * high), z = grid_zero(g, p * low, s);
+        double error = clip_error(x, n, stride, s, z, (1 << g->bits) - 1, best);
+        if (error < best) best = error, *scale = s, *zero = z;
+    }
+    return LB_OK;
+}
+
+uint8_t lb_grid_code(float x, float scale, float zero, int maxq) {
+    /* Clamped to what cannot change the result, a number is rounded half to even by the addition of 1.5 * 2^23. */
+    float v = fminf(fmaxf(x / scale, -512.0f), 512.0f);
+    v = (v + 12582912.0f) - 12582912.0f + zero;
+    return (uint8_t)fminf(fmaxf(v, 0.0f), (float)maxq);
+}
