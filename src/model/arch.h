@@ -46,4 +46,33 @@ LB_NODISCARD lb_status lb_weights_clone(lb_arena *a, const lb_arch *arch, const 
 #define LB_LAYER_NAME 48
 void lb_layer_name(int64_t block, lb_linear l, char out[LB_LAYER_NAME]); /* "3.down" */
 
+/* A family as data: its names in the two file formats and the tensors it must have, no more and no less. '#' stands for
+ * the block's number. */
+typedef enum lb_extent { LB_EXT_ONE, LB_EXT_DIM, LB_EXT_HIDDEN, LB_EXT_VOCAB, LB_EXT_Q, LB_EXT_KV } lb_extent;
+typedef struct lb_tensor_map {
+    const char *ours, *hf, *gguf; /* "#.down", "model.layers.#.mlp.down_proj.weight", "blk.#.ffn_down.weight" */
+    lb_extent rows, cols;         /* LB_EXT_ONE rows: a vector */
+} lb_tensor_map;
+typedef struct lb_family {
+    const char *name, *summary;
+    const char *hf_class, *hf_type, *gguf_arch; /* "LlamaForCausalLM", "llama", "llama" */
+    lb_rope_layout hf_rope, gguf_rope;
+    const lb_tensor_map *tensor; /* in the order embed, final_norm, head, attn_norm, mlp_norm, then lb_linear's */
+    const char *const *harmless; /* names that may be present and carry no weights; NULL-terminated */
+} lb_family;
+enum { LB_MAP_EMBED, LB_MAP_FINAL_NORM, LB_MAP_HEAD, LB_MAP_ATTN_NORM, LB_MAP_MLP_NORM, LB_MAP_LINEAR };
+#define LB_MAPS (LB_MAP_LINEAR + LB_LINEARS)
+extern const lb_family lb_families[];
+extern const int lb_families_count;
+int64_t lb_extent_of(const lb_arch *a, lb_extent e);
+const char *lb_extent_name(lb_extent e); /* "heads*head_dim" */
+/* pattern with '#' replaced by block (which a pattern without one ignores). */
+void lb_map_name(const char *pattern, int64_t block, char *out, size_t size);
+/* Does `name` fit the pattern? *block is its number, -1 for a pattern without one. */
+bool lb_map_match(const char *pattern, const char *name, int64_t *block);
+
+/* The numbers make sense together (positive, heads divisible, even head_dim, within 32-bit products): LB_E_FORMAT or
+ * LB_E_UNSUPPORTED naming the field; `whose` starts the message. */
+LB_NODISCARD lb_status lb_arch_check(const lb_arch *a, const char *whose);
+
 #endif

@@ -12,13 +12,16 @@ typedef struct lb_rope {
     int64_t length;
 } lb_rope;
 LB_NODISCARD lb_status lb_rope_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_rope *out);
+/* Rotates every head of x (T, heads of head_dim) in place, row t at position t, T <= r->length; inverse: by the
+ * negative angles, which is also the gradient's way back. */
+void lb_rope_rotate(const lb_arch *arch, const lb_rope *r, bool inverse, lb_mat x);
 
 /* Scratch of one sequence of up to `length` tokens; one for each worker. */
 typedef struct lb_scratch lb_scratch;
 LB_NODISCARD lb_status lb_scratch_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_scratch **out);
 
-/* Inputs of the linears, copied out where d is not NULL: input[i] (T, width). stop: leave after this input is known (x
- * is then not updated): LB_INPUTS runs the whole block. */
+/* Inputs of the linears, before any simulated quantization, copied out where d is not NULL: input[i] (T, width). stop:
+ * leave after this input is known (x is then not updated): LB_INPUTS runs the whole block. */
 typedef struct lb_capture {
     lb_mat input[LB_INPUTS];
     lb_input stop;
@@ -43,7 +46,8 @@ LB_NODISCARD lb_status lb_head_kl(const lb_arch *a, lb_cmat head0, lb_cmat h0, l
 /* All logits (rows, vocab), for tests and small outputs. */
 void lb_head_logits(lb_cmat head, lb_cmat h, lb_mat logits);
 
-/* Whole model, one sequence, plain loops and no tiles: the reference that tests hold the others against. h (T, dim)
+/* Whole model, one sequence, plain loops and no tiles: the reference that tests hold the others against
+ * (float64 throughout; inputs of linears are not fake-quantized). h (T, dim)
  * final-normed. */
 LB_NODISCARD lb_status lb_forward_ref(const lb_arch *a, const lb_weights *w, const int32_t *tokens, int64_t n,
                                       lb_mat h);

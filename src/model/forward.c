@@ -1,0 +1,121 @@
+#include "model/forward.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "math/blas.h"
+#include "math/kernels.h"
+#include "model/attention.h"
+
+/* Tokens that pass through the MLP at a time, so that scratch does not grow with hidden * T for long contexts. */
+enum { MLP_PANEL = 2048 };
+
+struct lb_scratch {
+    lb_mat normed, quantized, middle; /* (length, dim): a norm's output, the same fake-quantized, x after attention */
+    lb_mat q, k, v;                   /* (length, heads * head_dim), (length, kv_heads * head_dim) twice */
+    lb_mat gate, up;                  /* (min(length, MLP_PANEL), hidden) */
+    lb_attention attention;
+};
+
+static bool new_mat(lb_arena *a, int64_t rows, int64_t cols, lb_mat *out) {
+    *out = lb_mat_of(lb_arena_get(a, (size_t)rows, (size_t)cols * sizeof(float)), rows, cols);
+    return out->d != NULL;
+}
+
+lb_status lb_scratch_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_scratch **out) {
+    lb_scratch *s = LB_NEW(a, lb_scratch, 1);
+    if (!s) return LB_E_NOMEM;
+    int64_t panel = length < MLP_PANEL ? length : MLP_PANEL;
+    int64_t q = arch->heads * arch->head_dim, kv = arch->kv_heads * arch->head_dim;
+    if (!new_mat(a, length, arch->dim, &s->normed) || !new_mat(a, length, arch->dim, &s->quantized) ||
+        !new_mat(a, length, arch->dim, &s->middle) || !new_mat(a, length, q, &s->q) || !new_mat(a, length, kv, &s->k) ||
+        !new_mat(a, length, kv, &s->v) || !new_mat(a, panel, arch->hidden, &s->gate) ||
+        !new_mat(a, panel, arch->hidden, &s->up))
+        return LB_E_NOMEM;
+    LB_TRY(lb_attention_new(a, arch, &s->attention));
+    *out = s;
+    return LB_OK;
+}
+
+lb_status lb_embed(const lb_arch *a, const lb_weights *w, const int32_t *tokens, int64_t n, lb_mat x) {
+    for (int64_t i = 0; i < n; i++) {
+        if (tokens[i] < 0 || tokens[i] >= a->vocab)
+            return lb_fail(LB_E_ARG, "token %lld is %d: must be in [0, %lld)", (long long)i, (int)tokens[i],
+                           (long long)a->vocab);
+        memcpy(x.d + i * x.ld, w->embed.d + tokens[i] * w->embed.ld, (size_t)a->dim * sizeof(float));
+    }
+    return LB_OK;
+}
+
+static void norm_rows(const lb_arch *a, const float *weight, lb_cmat x, lb_mat y) {
+    const lb_kernels *kn = lb_kernels_active();
+    for (int64_t t = 0; t < x.rows; t++)
+        kn->rmsnorm(y.d + t * y.ld, x.d + t * x.ld, weight, (float)a->norm_eps, x.cols);
+}
+
+void lb_final_norm(const lb_arch *a, const lb_weights *w, lb_mat x, lb_mat y) {
+    norm_rows(a, w->final_norm, lb_mat_c(x), y);
+}
+
+static void copy_rows(lb_cmat from, lb_mat to) {
+    for (int64_t t = 0; t < from.rows; t++)
+        memcpy(to.d + t * to.ld, from.d + t * from.ld, (size_t)from.cols * sizeof(float));
+}
+
+/* Copies the input out if it was asked for; true: stop here. */
+static bool capture(lb_capture *cap, lb_input i, lb_mat x, int64_t row0) {
+    if (!cap) return false;
+    if (cap->input[i].d) copy_rows(lb_mat_c(x), lb_mat_part(cap->input[i], row0, 0, x.rows, x.cols));
+    return cap->stop == i;
+}
+
+/* y = beta y + q(x) Wᵀ, where `quantized` may be x itself if no other linear reads x. */
+static void linear(const lb_block *b, lb_linear l, lb_mat x, lb_mat quantized, float beta, lb_mat y) {
+    if (b->act[l].bits) {
+        lb_actquant_apply(&b->act[l], lb_mat_c(x), quantized);
+        x = quantized;
+    }
+    lb_sgemm(false, true, 1.0f, lb_mat_c(x), b->w[l], beta, y);
+}
+
+/* The MLP of rows row0.. of the sequence, whose norms are in `normed`, added to x. */
+static void mlp_panel(const lb_block *b, const lb_scratch *s, lb_mat x, lb_mat normed, int64_t row0, lb_capture *cap) {
+    lb_mat gate = lb_mat_part(s->gate, 0, 0, x.rows, s->gate.cols), up = lb_mat_part(s->up, 0, 0, x.rows, s->up.cols);
+    lb_mat quantized = lb_mat_part(s->quantized, 0, 0, x.rows, normed.cols);
+    linear(b, LB_GATE, normed, quantized, 0.0f, gate);
+    linear(b, LB_UP, normed, quantized, 0.0f, up);
+    lb_kernels_active()->swiglu(gate.d, gate.d, up.d, gate.rows * gate.cols);
+    if (capture(cap, LB_IN_DOWN, gate, row0)) return;
+    linear(b, LB_DOWN, gate, gate, 1.0f, x);
+}
+
+void lb_block_forward(const lb_arch *a, const lb_block *b, const lb_rope *r, lb_scratch *s, lb_mat x, lb_capture *cap) {
+    int64_t T = x.rows;
+    assert(T <= s->normed.rows && x.cols == a->dim);
+    if (cap && cap->stop != LB_INPUTS) { /* x is to stay as it is: go on with a copy */
+        lb_mat copy = lb_mat_part(s->middle, 0, 0, T, a->dim);
+        copy_rows(lb_mat_c(x), copy);
+        x = copy;
+    }
+    lb_mat normed = lb_mat_part(s->normed, 0, 0, T, a->dim), quantized = lb_mat_part(s->quantized, 0, 0, T, a->dim);
+    lb_mat q = lb_mat_part(s->q, 0, 0, T, s->q.cols);
+    lb_mat k = lb_mat_part(s->k, 0, 0, T, s->k.cols), v = lb_mat_part(s->v, 0, 0, T, s->v.cols);
+
+    norm_rows(a, b->attn_norm, lb_mat_c(x), normed);
+    if (capture(cap, LB_IN_ATTN, normed, 0)) return;
+    linear(b, LB_Q, normed, quantized, 0.0f, q);
+    linear(b, LB_K, normed, quantized, 0.0f, k);
+    linear(b, LB_V, normed, quantized, 0.0f, v);
+    lb_rope_rotate(a, r, false, q);
+    lb_rope_rotate(a, r, false, k);
+    lb_attention_run(a, &s->attention, q, lb_mat_c(k), lb_mat_c(v));
+    if (capture(cap, LB_IN_O, q, 0)) return;
+    linear(b, LB_O, q, q, 1.0f, x);
+
+    norm_rows(a, b->mlp_norm, lb_mat_c(x), normed);
+    if (capture(cap, LB_IN_MLP, normed, 0)) return;
+    for (int64_t t = 0; t < T; t += MLP_PANEL) {
+        int64_t n = T - t < MLP_PANEL ? T - t : MLP_PANEL;
+        mlp_panel(b, s, lb_mat_part(x, t, 0, n, a->dim), lb_mat_part(normed, t, 0, n, a->dim), t, cap);
+    }
+}
