@@ -1,5 +1,6 @@
 # Lowbit. `make help` lists the targets. MODE=release|debug|asan|ubsan|tsan|cov, each in build/MODE.
 MODE    ?= release
+V       ?= 0
 DEPS    ?= install
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -52,6 +53,11 @@ TESTBIN := $(TESTS:%.c=$(B)/%)
 REALBIN := $(REAL:%.c=$(B)/%)
 TOOLS := $(patsubst %.c,$(B)/%,$(sort $(wildcard tools/*.c)))
 
+# V=1 shows the commands.
+ifeq ($(V),0)
+say = @echo '  $(1)  $(2)';
+endif
+
 .DEFAULT_GOAL := all
 SANITIZERS ?= asan ubsan tsan
 
@@ -66,11 +72,11 @@ lowbit: $(B)/lowbit
 	@ln -sf $(B)/lowbit lowbit
 
 $(B)/lowbit: $(OBJ)
-	$(CC) $(LDFLAGS_ALL) -o $@ $(OBJ) $(LDLIBS_ALL)
+	$(call say,link,$@)$(CC) $(LDFLAGS_ALL) -o $@ $(OBJ) $(LDLIBS_ALL)
 
 $(B)/liblowbit.a: $(LIBO)
 	@rm -f $@
-	ar rcs $@ $(LIBO)
+	$(call say,ar  ,$@)ar rcs $@ $(LIBO)
 
 # A change of compiler or flags rebuilds everything: the stamp changes only when its text does.
 $(B)/flags: FORCE
@@ -78,7 +84,7 @@ $(B)/flags: FORCE
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(FLAGS_$(notdir $*)) $(if $(findstring _avx2,$(notdir $*)),$(AVX2)) $(if $(findstring _avx512,$(notdir $*)),$(AVX512)) -MMD -MP -c -o $@ $<
+	$(call say,cc  ,$<)$(CC) $(CFLAGS_ALL) $(FLAGS_$(notdir $*)) $(if $(findstring _avx2,$(notdir $*)),$(AVX2)) $(if $(findstring _avx512,$(notdir $*)),$(AVX512)) -MMD -MP -c -o $@ $<
 
 ARCH := $(shell uname -m)
 ifeq ($(ARCH),x86_64)
@@ -97,11 +103,11 @@ TEST_SUPPORT := $(sort $(wildcard tests/support/*.c))
 TEST_CFLAGS = -Itests $(shell pkg-config --cflags cmocka 2>/dev/null) -UNDEBUG
 $(B)/tests/%.o: tests/%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(TEST_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,cc  ,$<)$(CC) $(CFLAGS_ALL) $(TEST_CFLAGS) -MMD -MP -c -o $@ $<
 $(TESTBIN) $(REALBIN): $(B)/tests/%: $(B)/tests/%.o $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a
-	$(CC) $(LDFLAGS_ALL) -o $@ $< $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a $(LDLIBS_ALL) $(shell pkg-config --libs cmocka)
+	$(call say,link,$@)$(CC) $(LDFLAGS_ALL) -o $@ $< $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a $(LDLIBS_ALL) $(shell pkg-config --libs cmocka)
 $(B)/tools/%: $(B)/tools/%.o $(B)/liblowbit.a
-	$(CC) $(LDFLAGS_ALL) -o $@ $< $(B)/liblowbit.a $(LDLIBS_ALL)
+	$(call say,link,$@)$(CC) $(LDFLAGS_ALL) -o $@ $< $(B)/liblowbit.a $(LDLIBS_ALL)
 
 deps: ## install missing packages with apt (prints the command first; DEPS=manual only prints)
 	@DEPS=$(DEPS) tools/deps $(LIBS) $(TEST_LIBS) gnuplot
