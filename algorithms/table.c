@@ -4,8 +4,5 @@
 extern const lb_method lb_none_method, lb_rtn_method, lb_gptq_method, lb_nf4_method;
 
 const lb_method *const lb_method_table[] = {
-    &lb_none_method,
-    &lb_rtn_method,
-    &lb_nf4_method,
-    NULL,
+    &lb_none_method, &lb_rtn_method, &lb_gptq_method, &lb_nf4_method, NULL,
 };

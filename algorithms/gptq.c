@@ -1,0 +1,341 @@
+/* GPTQ: Frantar et al. 2022 (arXiv:2210.17323), algorithm 1, as its authors' code runs it.
+ *
+ * Columns are rounded one after another. The error of a column, divided by d, its entry on the diagonal of Hinv, is
+ * taken out of the columns that are still to come (eq. 2 and 3): Hinv is the upper Cholesky factor of the inverse of
+ * the damped H, so its row p is all that column p needs (section 3.3, step 3). Columns go in blocks, so that most of
+ * the updates are matrix products (step 2).
+ *
+ * Rows know nothing of each other once Hinv is there: pieces of work are panels of rows. Float64 but for the grid,
+ * whose float32 order of operations decides codes. `p` counts positions in solving order, `col` columns of W. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "math/blas.h"
+#include "quant/method.h"
+
+#define PANEL_ROWS 32
+
+enum { REFIT_BLOCK, REFIT_COLUMN };
+enum { FAIL_ERROR, FAIL_RAISE_DAMP, FAIL_RTN };
+
+typedef struct gptq_opts {
+    int64_t bits, group, block;
+    double percdamp;
+    bool symmetric, mse, act_order, static_groups;
+    int group_refit, scale_type, on_failure;
+} gptq_opts;
+
+static const char *const refits[] = {"block", "column", NULL};
+static const char *const scale_types[] = {"f32", "f16", "bf16", NULL};
+static const char *const failures[] = {"error", "raise_damp", "rtn", NULL};
+static const lb_option table[] = {
+    {"bits", LB_OPT_INT, "4", 2, 8, NULL, "bits a weight", offsetof(gptq_opts, bits)},
+    {"group", LB_OPT_GROUP, "row", 8, 65536, NULL, "columns that share a scale; the last group of a row may be shorter",
+     offsetof(gptq_opts, group)},
+    {"symmetric", LB_OPT_BOOL, "false", 0, 0, NULL, "range symmetric about 0: no zeros are stored",
+     offsetof(gptq_opts, symmetric)},
+    {"mse", LB_OPT_BOOL, "false", 0, 0, NULL,
+     "clip search: shrink the range in 80 steps of 1/100 to the least sum of |error|^2.4", offsetof(gptq_opts, mse)},
+    {"percdamp", LB_OPT_FLOAT, "0.01", 0, 1, NULL, "damping: this fraction of the mean of diag(H) is added to it",
+     offsetof(gptq_opts, percdamp)},
+    {"block", LB_OPT_INT, "128", 1, 65536, NULL, "columns between two updates of all later columns",
+     offsetof(gptq_opts, block)},
+    {"act_order", LB_OPT_BOOL, "false", 0, 0, NULL, "solve columns by descending diag(H)",
+     offsetof(gptq_opts, act_order)},
+    {"static_groups", LB_OPT_BOOL, "false", 0, 0, NULL,
+     "fit every group before solving, in the original column order: act_order then stores no order",
+     offsetof(gptq_opts, static_groups)},
+    {"group_refit", LB_OPT_CHOICE, "block", 0, 0, refits,
+     "a group's grid is fitted on weights as of the last block's end (the authors' code), or with the updates of all "
+     "earlier columns",
+     offsetof(gptq_opts, group_refit)},
+    {"scale_type", LB_OPT_CHOICE, "f32", 0, 0, scale_types, "how scales are stored; rounded before codes are computed",
+     offsetof(gptq_opts, scale_type)},
+    {"on_failure", LB_OPT_CHOICE, "error", 0, 0, failures,
+     "a failed factorization: an error, ten times the damping up to 1, or round-to-nearest; the last two are flagged",
+     offsetof(gptq_opts, on_failure)},
+};
+
+static lb_status gptq_check(const void *opts) {
+    const gptq_opts *o = opts;
+    const char *whole = o->group == LB_GROUP_ROW ? "row" : "tensor";
+    if (o->static_groups && o->group <= 0)
+        return lb_fail(LB_E_UNSUPPORTED, "static_groups needs groups of columns: group is %s", whole);
+    if (o->group_refit == REFIT_COLUMN && o->group <= 0)
+        return lb_fail(LB_E_UNSUPPORTED, "group_refit column needs groups of columns: group is %s", whole);
+    if (o->group_refit == REFIT_COLUMN && o->static_groups)
+        return lb_fail(LB_E_UNSUPPORTED, "group_refit column does not apply: static_groups are fitted before solving");
+    return LB_OK;
+}
+
+static lb_status gptq_spec(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
+    (void)rows, (void)cols;
+    const gptq_opts *o = opts;
+    LB_TRY(gptq_check(opts));
+    *out = (lb_storage){.kind = LB_GRID_UNIFORM,
+                        .bits = (int)o->bits,
+                        .group = o->group,
+                        .symmetric = o->symmetric,
+                        .scale_type = (lb_scale_type)o->scale_type,
+                        .order = o->act_order && !o->static_groups && o->group > 0};
+    return LB_OK;
+}
+
+typedef struct worker {
+    double *W;   /* (PANEL_ROWS, cols) the panel in solving order, as of the last block's end */
+    double *Err; /* (PANEL_ROWS, block) */
+    double *w1;  /* (block) one row of the block with the updates of its earlier columns */
+    float *x;    /* (cols) what a grid is fitted on */
+} worker;
+
+typedef struct solver {
+    const lb_layer_in *in;
+    const gptq_opts *o;
+    lb_gridspec grid;
+    int64_t rows, cols, group, groups, block;
+    int32_t *perm; /* (cols) position p holds column perm[p] */
+    double *diag;  /* (cols) of H, 1 in the authors' scale where dead */
+    bool *dead;    /* (cols) columns whose input never fired */
+    lb_dmat Hinv;  /* (cols, cols) upper triangle, in solving order */
+    worker *work;  /* one a thread */
+    lb_compressed *out;
+} solver;
+
+/* Dead columns, diag(H) and the order of solving. */
+static int by_descending_diag(const void *a, const void *b) {
+    const double *x = *(const double *const *)a, *y = *(const double *const *)b;
+    if (*x != *y) return *x > *y ? -1 : 1;
+    return x < y ? -1 : x > y; /* ties: the lower column first */
+}
+
+static lb_status order_columns(solver *s) {
+    const lb_stats *stats = s->in->stats;
+    /* the authors' code puts 1 into its H = 2 / sequences XᵀX, ours is XᵀX / tokens */
+    double one = (double)stats->sequences / (2.0 * (double)stats->tokens);
+    for (int64_t col = 0; col < s->cols; col++) {
+        double h = stats->H.d[col * stats->H.ld + col];
+        s->dead[col] = h == 0;
+        s->out->dead_columns += s->dead[col];
+        s->diag[col] = s->dead[col] ? one : h;
+        s->perm[col] = (int32_t)col;
+    }
+    if (s->out->dead_columns) s->out->flags |= LB_FLAG_DEAD_COLUMNS;
+    if (!s->o->act_order) return LB_OK;
+    const double **by_diag = LB_NEW(s->in->scratch, const double *, s->cols);
+    if (!by_diag) return LB_E_NOMEM;
+    for (int64_t col = 0; col < s->cols; col++) by_diag[col] = &s->diag[col];
+    qsort(by_diag, (size_t)s->cols, sizeof *by_diag, by_descending_diag);
+    for (int64_t p = 0; p < s->cols; p++) s->perm[p] = (int32_t)(by_diag[p] - s->diag);
+    return LB_OK;
+}
+
+/* Hinv = Cholesky((H + damp mean(diag H) I)^-1), upper, in solving order. */
+static lb_status factor(solver *s, double damp) {
+    lb_cdmat H = s->in->stats->H;
+    double mean = 0;
+    for (int64_t col = 0; col < s->cols; col++) mean += s->diag[col] / (double)s->cols;
+    for (int64_t p = 0; p < s->cols; p++) {
+        double *row = s->Hinv.d + p * s->Hinv.ld;
+        const double *h = H.d + s->perm[p] * H.ld;
+        for (int64_t k = 0; k < s->cols; k++) row[k] = h[s->perm[k]];
+        row[p] = s->diag[s->perm[p]] + damp * mean;
+    }
+    int64_t column = 0;
+    double pivot = 0;
+    lb_status st = lb_dpotrf_upper(s->Hinv, &column, &pivot);
+    if (st == LB_OK) LB_TRY(lb_dpotri_upper(s->Hinv));
+    if (st == LB_OK) st = lb_dpotrf_upper(s->Hinv, &column, &pivot);
+    if (st != LB_E_NUMERIC) return st;
+    return lb_fail(st,
+                   "layer %s: Cholesky failed at column %d (pivot %.2g, damp %g): calibration gives %lld tokens for "
+                   "%lld columns; use more samples or a larger damp",
+                   s->in->name, s->perm[column], pivot, damp, (long long)s->in->stats->tokens, (long long)s->cols);
+}
+
+static float *scale_at(solver *s, int64_t r, int64_t g) {
+    return &s->out->scale[s->o->group == LB_GROUP_TENSOR ? 0 : r * s->groups + g];
+}
+static float *zero_at(solver *s, float *scale, float *middle) {
+    return s->out->zero ? &s->out->zero[scale - s->out->scale] : middle;
+}
+
+/* Fits group g of row r on x (n). */
+static lb_status fit(solver *s, int64_t r, int64_t g, const float *x, int64_t n) {
+    float middle, *scale = scale_at(s, r, g);
+    return lb_grid_fit(&s->grid, x, n, 1, scale, zero_at(s, scale, &middle));
+}
+
+/* Grids that are fitted before solving: whole rows (before dead columns are zeroed), or static groups (after). */
+static lb_status fit_row_first(solver *s, int64_t r, float *x) {
+    const float *w = s->in->W.d + r * s->in->W.ld;
+    if (s->o->group == LB_GROUP_ROW) return fit(s, r, 0, w, s->cols);
+    if (!s->o->static_groups) return LB_OK;
+    for (int64_t col = 0; col < s->cols; col++) x[col] = s->dead[col] ? 0 : w[col];
+    for (int64_t g = 0; g < s->groups; g++) {
+        int64_t start = g * s->group;
+        LB_TRY(fit(s, r, g, x + start, start + s->group < s->cols ? s->group : s->cols - start));
+    }
+    return LB_OK;
+}
+
+/* The group that starts at position p, reached inside the block [b0, b1) of panel row i. */
+static lb_status fit_group_reached(solver *s, worker *k, int64_t r, int64_t i, int64_t p, int64_t b0, int64_t b1) {
+    int64_t end = p + s->group < s->cols ? p + s->group : s->cols;
+    const double *W = k->W + i * s->cols, *Err = k->Err + i * s->block;
+    for (int64_t c = p; c < end; c++) {
+        double w = W[c];
+        if (s->o->group_refit == REFIT_COLUMN) {
+            if (c < b1)
+                w = k->w1[c - b0];
+            else /* what the block's end will take out for the columns solved so far */
+                for (int64_t j = b0; j < p; j++) w -= Err[j - b0] * s->Hinv.d[j * s->Hinv.ld + c];
+        }
+        k->x[c - p] = (float)w;
+    }
+    return fit(s, r, p / s->group, k->x, end - p);
+}
+
+/* Row r, number i of its panel, through the block [b0, b1). */
+static lb_status solve_row(solver *s, worker *k, int64_t r, int64_t i, int64_t b0, int64_t b1) {
+    int maxq = (1 << s->grid.bits) - 1;
+    double *w1 = k->w1, *Err = k->Err + i * s->block;
+    for (int64_t p = b0; p < b1; p++) w1[p - b0] = k->W[i * s->cols + p];
+    for (int64_t p = b0; p < b1; p++) {
+        const double *Hinv = s->Hinv.d + p * s->Hinv.ld;
+        if (s->o->group > 0 && !s->o->static_groups && p % s->group == 0)
+            LB_TRY(fit_group_reached(s, k, r, i, p, b0, b1));
+        int64_t col = s->perm[p], g = s->o->group <= 0 ? 0 : (s->o->static_groups ? col : p) / s->group;
+        float middle = (float)(1 << (s->grid.bits - 1)), *scale = scale_at(s, r, g);
+        float zero = *zero_at(s, scale, &middle);
+        double w = w1[p - b0], d = Hinv[p];
+        if (!isfinite(w))
+            return lb_fail(LB_E_NUMERIC, "row %lld, column %lld became %g", (long long)r, (long long)col, w);
+        uint8_t code = lb_grid_code((float)w, *scale, zero, maxq);
+        double err = (w - (double)lb_grid_value(code, *scale, zero)) / d; /* eq. 2 */
+        for (int64_t c = p; c < b1; c++) w1[c - b0] -= err * Hinv[c];     /* eq. 3 */
+        s->out->codes[r * s->cols + col] = code;
+        Err[p - b0] = err;
+    }
+    return LB_OK;
+}
+
+static lb_status solve_panel(void *ctx, int64_t piece, int worker_index) {
+    solver *s = ctx;
+    worker *k = &s->work[worker_index];
+    int64_t r0 = piece * PANEL_ROWS, n = r0 + PANEL_ROWS < s->rows ? PANEL_ROWS : s->rows - r0;
+    for (int64_t i = 0; i < n; i++) {
+        const float *w = s->in->W.d + (r0 + i) * s->in->W.ld;
+        LB_TRY(fit_row_first(s, r0 + i, k->x));
+        for (int64_t p = 0; p < s->cols; p++) k->W[i * s->cols + p] = s->dead[s->perm[p]] ? 0 : (double)w[s->perm[p]];
+    }
+    for (int64_t b0 = 0; b0 < s->cols; b0 += s->block) {
+        int64_t b1 = b0 + s->block < s->cols ? b0 + s->block : s->cols;
+        for (int64_t i = 0; i < n; i++) LB_TRY(solve_row(s, k, r0 + i, i, b0, b1));
+        if (b1 == s->cols) break;
+        /* W[:, b1:] -= Err Hinv[b0:b1, b1:], eq. 4 */
+        lb_cdmat Err = {k->Err, n, b1 - b0, s->block};
+        lb_cdmat right = {s->Hinv.d + b0 * s->Hinv.ld + b1, b1 - b0, s->cols - b1, s->Hinv.ld};
+        lb_dgemm(false, false, -1, Err, right, 1, (lb_dmat){k->W + b1, n, s->cols - b1, s->cols});
+    }
+    return LB_OK;
+}
+
+/* Everything that needs memory, once: attempts with other dampings reuse it. */
+static lb_status prepare(solver *s) {
+    lb_arena *a = s->in->scratch;
+    int threads = lb_team_threads(s->in->team);
+    if (!(s->perm = LB_NEW(a, int32_t, s->cols)) || !(s->diag = LB_NEW(a, double, s->cols)) ||
+        !(s->dead = LB_NEW(a, bool, s->cols)) || !(s->Hinv.d = LB_NEW(a, double, s->cols * s->cols)) ||
+        !(s->work = LB_NEW(a, worker, threads)))
+        return LB_E_NOMEM;
+    s->Hinv = (lb_dmat){s->Hinv.d, s->cols, s->cols, s->cols};
+    for (int t = 0; t < threads; t++) {
+        worker *k = &s->work[t];
+        if (!(k->W = LB_NEW(a, double, PANEL_ROWS * s->cols)) || !(k->Err = LB_NEW(a, double, PANEL_ROWS * s->block)) ||
+            !(k->w1 = LB_NEW(a, double, s->block)) || !(k->x = LB_NEW(a, float, s->cols)))
+            return LB_E_NOMEM;
+    }
+    return order_columns(s);
+}
+
+static lb_status fit_tensor(solver *s) {
+    lb_cmat W = s->in->W;
+    if (W.ld == W.cols) return fit(s, 0, 0, W.d, W.rows * W.cols);
+    float *x = LB_NEW(s->in->scratch, float, W.rows *W.cols);
+    if (!x) return LB_E_NOMEM;
+    for (int64_t k = 0; k < W.rows * W.cols; k++) x[k] = W.d[k / W.cols * W.ld + k % W.cols];
+    return fit(s, 0, 0, x, W.rows * W.cols);
+}
+
+static lb_status attempt(solver *s, double damp) {
+    LB_TRY(factor(s, damp));
+    if (s->o->group == LB_GROUP_TENSOR) LB_TRY(fit_tensor(s));
+    lb_status st = lb_parallel_for(s->in->team, (s->rows - 1) / PANEL_ROWS + 1, solve_panel, s);
+    if (st == LB_E_NUMERIC) return lb_fail_in(st, "layer %s (damp %g)", s->in->name, damp);
+    if (st == LB_OK) s->out->damp = damp;
+    return st;
+}
+
+static lb_status fall_back_to_rtn(solver *s, const lb_storage *storage) {
+    uint32_t flags = s->out->flags & LB_FLAG_DEAD_COLUMNS;
+    int64_t dead = s->out->dead_columns;
+    lb_warn(s->in->log, "%s; rounded to nearest instead", lb_error());
+    LB_TRY(lb_round_to_nearest_team(s->in->arena, storage, s->o->mse, s->in->W, s->in->team, s->out));
+    s->out->flags |= flags | LB_FLAG_FALLBACK_RTN;
+    s->out->dead_columns = dead;
+    return LB_OK;
+}
+
+static lb_status check_input(const lb_layer_in *in) {
+    const lb_stats *t = in->stats;
+    if (!t || t->H.rows != in->W.cols || t->H.cols != in->W.cols || t->tokens < 1 || t->sequences < 1)
+        return lb_fail(LB_E_ARG, "layer %s: gptq needs H of %lld columns, from at least one token", in->name,
+                       (long long)in->W.cols);
+    int64_t bad = lb_mat_first_bad(in->W);
+    if (bad < 0) return LB_OK;
+    return lb_fail(LB_E_NUMERIC, "layer %s: weight at row %lld, column %lld is NaN or infinite", in->name,
+                   (long long)(bad / in->W.cols), (long long)(bad % in->W.cols));
+}
+
+static lb_status gptq_layer(const lb_layer_in *in, const void *opts, lb_compressed *out) {
+    const gptq_opts *o = opts;
+    lb_storage storage;
+    LB_TRY(gptq_spec(opts, in->W.rows, in->W.cols, &storage));
+    LB_TRY(check_input(in));
+    LB_TRY(lb_compressed_new(in->arena, &storage, in->W.rows, in->W.cols, storage.order, out));
+    solver s = {.in = in,
+                .o = o,
+                .grid = {(int)o->bits, o->symmetric, o->mse, (lb_scale_type)o->scale_type},
+                .rows = in->W.rows,
+                .cols = in->W.cols,
+                .group = o->group > 0 ? o->group : in->W.cols,
+                .groups = lb_storage_groups_per_row(&storage, in->W.cols),
+                .block = o->block < in->W.cols ? o->block : in->W.cols,
+                .out = out};
+    LB_TRY(prepare(&s));
+    lb_status st = attempt(&s, o->percdamp);
+    double damp = o->percdamp;
+    while (st == LB_E_NUMERIC && o->on_failure == FAIL_RAISE_DAMP && damp < 1) {
+        damp = fmin(fmax(10 * damp, 1e-4), 1);
+        lb_warn(in->log, "%s; trying damp %g", lb_error(), damp);
+        st = attempt(&s, damp);
+        if (st == LB_OK) out->flags |= LB_FLAG_DAMP_RAISED;
+    }
+    if (st == LB_E_NUMERIC && o->on_failure == FAIL_RTN) return fall_back_to_rtn(&s, &storage);
+    if (st == LB_OK && storage.order)
+        for (int64_t p = 0; p < s.cols; p++) out->order[p] = s.perm[p];
+    return st;
+}
+
+extern const lb_method lb_gptq_method;
+const lb_method lb_gptq_method = {
+    .api = LB_METHOD_API,
+    .name = "gptq",
+    .summary = "second-order rounding, column by column, on calibration data",
+    .cite = "frantar2022gptq",
+    .needs = LB_NEEDS_HESSIAN,
+    .options = {table, sizeof table / sizeof table[0], sizeof(gptq_opts)},
+    .check = gptq_check,
+    .spec = gptq_spec,
+    .layer = gptq_layer,
+};
