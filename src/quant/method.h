@@ -14,7 +14,11 @@
 
 #define LB_METHOD_API 1u
 
-enum { LB_NEEDS_HESSIAN = 1u << 0, LB_NEEDS_TRAINER = 1u << 1 };
+enum {
+    LB_NEEDS_HESSIAN = 1u << 0,
+    LB_NEEDS_TRAINER = 1u << 1,
+    LB_NEEDS_SEED = 1u << 2 /* draws random numbers from in->seed: a seed axis gives it several cells */
+};
 
 /* Input statistics of a layer: H = X^T X / tokens, float64, full symmetric, undamped, original column order. */
 typedef struct lb_stats {

@@ -1,0 +1,414 @@
+/* From the tree to a checked configuration. */
+#include "run/config.h"
+
+#include <string.h>
+
+#include "base/fs.h"
+#include "eval/perplexity.h"
+
+typedef struct reader {
+    lb_arena *a;
+    lb_config *c;
+} reader;
+
+static const char *kind_name(const lb_yaml *n) {
+    switch (n->kind) {
+    case LB_YAML_MAP:
+        return "a map";
+    case LB_YAML_LIST:
+        return "a list";
+    default:
+        return "one value";
+    }
+}
+
+static bool is_null(const lb_yaml *n) {
+    return n->kind == LB_YAML_SCALAR && !n->quoted &&
+           (!n->text || !n->text[0] || strcmp(n->text, "~") == 0 || strcmp(n->text, "null") == 0);
+}
+
+/* Sets one option from a scalar, with file and line in the error. */
+static lb_status set_option(reader *r, const lb_options *table, void *values, const lb_option *o, const lb_yaml *n,
+                            const char *whose) {
+    lb_where w = lb_config_where(n);
+    if (n->kind != LB_YAML_SCALAR)
+        return lb_fail(LB_E_CONFIG, "%s: %s: must be one value, not %s (%s)", w.text, o->name, kind_name(n), whose);
+    if (is_null(n)) return lb_fail(LB_E_CONFIG, "%s: %s has no value (%s)", w.text, o->name, whose);
+    bool number = o->type == LB_OPT_INT || o->type == LB_OPT_FLOAT || o->type == LB_OPT_BOOL;
+    if (n->quoted && number) {
+        lb_str d = {0};
+        lb_options_describe(o, &d);
+        lb_status st = lb_fail(LB_E_CONFIG, "%s: %s = \"%s\": a text in quotes, must be %s (%s)", w.text, o->name,
+                               n->text, d.s ? d.s : "", whose);
+        lb_str_free(&d);
+        return st;
+    }
+    lb_status st = lb_options_set(table, r->a, values, o->name, n->text, whose);
+    return st == LB_OK ? LB_OK : lb_fail_in(st, "%s", w.text);
+}
+
+/* Candidate names, collected to find the nearest. */
+typedef struct names {
+    const char *at[256];
+    size_t n;
+} names;
+
+static void names_add(names *k, const char *name) {
+    if (k->n < sizeof k->at / sizeof k->at[0]) k->at[k->n++] = name;
+}
+static void names_add_table(names *k, const lb_options *t) {
+    for (size_t i = 0; i < t->n; i++) names_add(k, t->table[i].name);
+}
+
+/* what: "key", "axis", "option"; in: " in quantize[1]", or "" */
+static lb_status unknown(const lb_yaml *n, const char *what, const char *name, const char *in, const names *known) {
+    lb_where w = lb_config_where(n);
+    const char *near = lb_str_nearest(name, known->at, known->n);
+    if (near) return lb_fail(LB_E_CONFIG, "%s: unknown %s '%s'%s: did you mean '%s'?", w.text, what, name, in, near);
+    return lb_fail(LB_E_CONFIG, "%s: unknown %s '%s'%s: see lowbit help config", w.text, what, name, in);
+}
+
+/* The scalars of a map by a table; keys in `also` are left to the caller. */
+static lb_status read_map(reader *r, const lb_yaml *map, const char *title, const lb_options *table, void *values,
+                          const char *const *also) {
+    lb_where w = lb_config_where(map);
+    if (map->kind != LB_YAML_MAP)
+        return lb_fail(LB_E_CONFIG, "%s: %s: must be a map of keys, not %s", w.text, title, kind_name(map));
+    LB_TRY(lb_options_defaults(table, r->a, values));
+    for (size_t i = 0; i < map->count; i++) {
+        const lb_yaml *n = map->item[i];
+        const lb_option *o = lb_options_find(table, n->key);
+        if (o) {
+            LB_TRY(set_option(r, table, values, o, n, title));
+            continue;
+        }
+        size_t k = 0;
+        while (also && also[k] && strcmp(also[k], n->key) != 0) k++;
+        if (also && also[k]) continue;
+        names known = {0};
+        names_add_table(&known, table);
+        for (k = 0; also && also[k]; k++) names_add(&known, also[k]);
+        const char *in = strcmp(title, "config") == 0 ? "" : lb_arena_printf(r->a, " in %s", title);
+        if (!in) return LB_E_NOMEM;
+        return unknown(n, "key", n->key, in, &known);
+    }
+    for (size_t i = 0; i < table->n; i++)
+        if (!table->table[i].def && !lb_yaml_get(map, table->table[i].name))
+            return lb_fail(LB_E_CONFIG, "%s: %s: '%s' is missing (%s)", w.text, title, table->table[i].name,
+                           table->table[i].help);
+    return LB_OK;
+}
+
+/* One value, or a list of them. */
+static lb_status read_values(reader *r, const lb_yaml *n, const char *title, lb_axis *out) {
+    lb_where w = lb_config_where(n);
+    out->name = n->key;
+    out->node = n;
+    if (n->kind == LB_YAML_MAP)
+        return lb_fail(LB_E_CONFIG, "%s: %s: must be a value or a list of values (%s)", w.text, n->key, title);
+    out->n = n->kind == LB_YAML_LIST ? n->count : 1;
+    if (out->n == 0) return lb_fail(LB_E_CONFIG, "%s: %s: the list is empty (%s)", w.text, n->key, title);
+    out->value = LB_NEW(r->a, const lb_yaml *, out->n);
+    if (!out->value) return LB_E_NOMEM;
+    for (size_t i = 0; i < out->n; i++) {
+        out->value[i] = n->kind == LB_YAML_LIST ? n->item[i] : n;
+        if (out->value[i]->kind != LB_YAML_SCALAR)
+            return lb_fail(LB_E_CONFIG, "%s: %s: must be a list of plain values (%s)",
+                           lb_config_where(out->value[i]).text, n->key, title);
+    }
+    return LB_OK;
+}
+
+/* The table that has an option for this method: its own first, then what every cell has. */
+static const lb_options *table_of(const lb_method *m, const char *name) {
+    if (m && lb_options_find(&m->options, name)) return &m->options;
+    if (m && lb_options_find(&lb_config_cell_table, name)) return &lb_config_cell_table;
+    return NULL;
+}
+
+/* Tries a value in a scratch struct: is it one that the option takes? */
+static lb_status try_value(reader *r, const lb_method *m, const lb_options *t, const char *name, const lb_yaml *v) {
+    void *scratch = lb_arena_get(r->a, 1, t->struct_size + 1);
+    if (!scratch) return LB_E_NOMEM;
+    const char *whose = t == &m->options ? lb_arena_printf(r->a, "method %s", m->name) : "quantize";
+    if (!whose) return LB_E_NOMEM;
+    LB_TRY(lb_options_defaults(t, r->a, scratch));
+    return set_option(r, t, scratch, lb_options_find(t, name), v, whose);
+}
+
+/* Value v of option `name` must suit at least one entry's method that has it. LB_E_CONFIG with the last complaint
+ * otherwise; *has says whether any method has the option at all. */
+static lb_status try_everywhere(reader *r, const char *name, const lb_yaml *v, bool cell_options, bool *has) {
+    lb_status last = LB_OK;
+    bool fits = false;
+    *has = false;
+    for (size_t e = 0; e < r->c->entries && !fits; e++) {
+        const lb_method *m = r->c->entry[e].method;
+        const lb_options *t = table_of(m, name);
+        if (!t || (t == &lb_config_cell_table && !cell_options)) continue;
+        *has = true;
+        last = try_value(r, m, t, name, v);
+        if (last == LB_E_NOMEM) return last;
+        fits = last == LB_OK;
+    }
+    return fits || !*has ? LB_OK : last;
+}
+
+static void names_of_entries(const reader *r, names *known) {
+    for (size_t e = 0; e < r->c->entries; e++)
+        if (r->c->entry[e].method) names_add_table(known, &r->c->entry[e].method->options);
+}
+
+/* One rule; m: of an entry with this method, NULL: a rule for all. */
+static lb_status read_rule(reader *r, const lb_yaml *n, const char *title, const lb_method *m, lb_rule *out) {
+    lb_where w = lb_config_where(n);
+    if (n->kind != LB_YAML_MAP)
+        return lb_fail(LB_E_CONFIG, "%s: %s: must be a map with match, and options or skip", w.text, title);
+    out->node = n;
+    out->set = LB_NEW(r->a, const lb_yaml *, n->count + 1);
+    if (!out->set) return LB_E_NOMEM;
+    for (size_t i = 0; i < n->count; i++) {
+        const lb_yaml *v = n->item[i];
+        lb_where at = lb_config_where(v);
+        if (strcmp(v->key, "match") == 0) {
+            if (v->kind != LB_YAML_SCALAR || is_null(v) || !v->text[0])
+                return lb_fail(LB_E_CONFIG, "%s: match: must be a pattern on layer names, such as \"*.down\"", at.text);
+            out->match = v->text;
+        } else if (strcmp(v->key, "skip") == 0) {
+            if (v->kind != LB_YAML_SCALAR || v->quoted || lb_parse_bool(v->text, &out->skip) != LB_OK)
+                return lb_fail(LB_E_CONFIG, "%s: skip: must be true or false", at.text);
+            out->has_skip = true;
+        } else {
+            bool has = m && lb_options_find(&m->options, v->key);
+            if (has)
+                LB_TRY(try_value(r, m, &m->options, v->key, v));
+            else if (!m)
+                LB_TRY(try_everywhere(r, v->key, v, false, &has));
+            if (!has) {
+                names known = {{"match", "skip"}, 2};
+                if (m)
+                    names_add_table(&known, &m->options);
+                else
+                    names_of_entries(r, &known);
+                const char *in = lb_arena_printf(r->a, " in %s", title);
+                return in ? unknown(v, "key", v->key, in, &known) : LB_E_NOMEM;
+            }
+            out->set[out->n++] = v;
+        }
+    }
+    if (!out->match) return lb_fail(LB_E_CONFIG, "%s: %s: 'match' is missing", w.text, title);
+    if (out->n == 0 && !out->has_skip)
+        return lb_fail(LB_E_CONFIG, "%s: %s: sets nothing: give an option or skip: true", w.text, title);
+    return LB_OK;
+}
+
+static lb_status read_rules(reader *r, const lb_yaml *n, const char *title, const lb_method *m, lb_rule **out,
+                            size_t *count) {
+    if (n->kind != LB_YAML_LIST)
+        return lb_fail(LB_E_CONFIG, "%s: %s: must be a list of maps, not %s", lb_config_where(n).text, title,
+                       kind_name(n));
+    *out = LB_NEW(r->a, lb_rule, n->count + 1);
+    if (!*out) return LB_E_NOMEM;
+    for (size_t i = 0; i < n->count; i++) {
+        const char *name = lb_arena_printf(r->a, "%s[%zu]", title, i);
+        if (!name) return LB_E_NOMEM;
+        LB_TRY(read_rule(r, n->item[i], name, m, &(*out)[i]));
+    }
+    *count = n->count;
+    return LB_OK;
+}
+
+static lb_status read_method(const lb_yaml *n, const lb_yaml *map, const char *title, const lb_method **out) {
+    if (!n)
+        return lb_fail(LB_E_CONFIG, "%s: %s: 'method' is missing (lowbit methods lists them)",
+                       lb_config_where(map).text, title);
+    lb_where w = lb_config_where(n);
+    if (n->kind != LB_YAML_SCALAR || is_null(n))
+        return lb_fail(LB_E_CONFIG, "%s: method: must be a name (lowbit methods lists them)", w.text);
+    *out = NULL;
+    if (strcmp(n->text, "none") == 0) return LB_OK;
+    *out = lb_method_find(n->text);
+    if (*out) return LB_OK;
+    names known = {0};
+    names_add(&known, "none");
+    for (size_t i = 0; lb_method_at(i); i++) names_add(&known, lb_method_at(i)->name);
+    const char *near = lb_str_nearest(n->text, known.at, known.n);
+    if (near)
+        return lb_fail(LB_E_CONFIG, "%s: unknown method '%s' in %s: did you mean '%s'?", w.text, n->text, title, near);
+    return lb_fail(LB_E_CONFIG, "%s: unknown method '%s' in %s: lowbit methods lists them", w.text, n->text, title);
+}
+
+/* An entry's method and options; its rules come when every entry's method is known. */
+static lb_status read_entry(reader *r, const lb_yaml *n, const char *title, lb_entry *out) {
+    if (n->kind != LB_YAML_MAP)
+        return lb_fail(LB_E_CONFIG, "%s: %s: must be a map with method and its options, not %s",
+                       lb_config_where(n).text, title, kind_name(n));
+    out->node = n;
+    LB_TRY(read_method(lb_yaml_get(n, "method"), n, title, &out->method));
+    out->option = LB_NEW(r->a, lb_axis, n->count + 1);
+    if (!out->option) return LB_E_NOMEM;
+    for (size_t i = 0; i < n->count; i++) {
+        const lb_yaml *v = n->item[i];
+        if (strcmp(v->key, "method") == 0 || strcmp(v->key, "rules") == 0) continue;
+        const lb_options *t = table_of(out->method, v->key);
+        if (!t) {
+            names known = {{"method", "rules"}, 2};
+            if (out->method) {
+                names_add_table(&known, &out->method->options);
+                names_add_table(&known, &lb_config_cell_table);
+            }
+            const char *in = lb_arena_printf(r->a, " in %s", title);
+            return in ? unknown(v, "key", v->key, in, &known) : LB_E_NOMEM;
+        }
+        lb_axis *ax = &out->option[out->n_options++];
+        LB_TRY(read_values(r, v, title, ax));
+        for (size_t k = 0; k < ax->n; k++) LB_TRY(try_value(r, out->method, t, v->key, ax->value[k]));
+    }
+    return LB_OK;
+}
+
+static lb_status read_entries(reader *r, const lb_yaml *n) {
+    if (!n) return LB_OK;
+    if (n->kind != LB_YAML_LIST)
+        return lb_fail(LB_E_CONFIG, "%s: quantize: must be a list of maps, each with a method",
+                       lb_config_where(n).text);
+    r->c->entry = LB_NEW(r->a, lb_entry, n->count + 1);
+    if (!r->c->entry) return LB_E_NOMEM;
+    for (size_t i = 0; i < n->count; i++) {
+        const char *title = lb_arena_printf(r->a, "quantize[%zu]", i);
+        if (!title) return LB_E_NOMEM;
+        r->c->entry[i].index = i;
+        LB_TRY(read_entry(r, n->item[i], title, &r->c->entry[i]));
+        r->c->entries = i + 1;
+    }
+    for (size_t i = 0; i < n->count; i++) {
+        lb_entry *e = &r->c->entry[i];
+        const lb_yaml *rules = lb_yaml_get(e->node, "rules");
+        if (!rules) continue;
+        const char *title = lb_arena_printf(r->a, "quantize[%zu].rules", i);
+        if (!title) return LB_E_NOMEM;
+        if (!e->method)
+            return lb_fail(LB_E_CONFIG, "%s: %s: method none quantizes nothing", lb_config_where(rules).text, title);
+        LB_TRY(read_rules(r, rules, title, e->method, &e->rule, &e->n_rules));
+    }
+    return LB_OK;
+}
+
+static lb_status read_axes(reader *r, const lb_yaml *n) {
+    if (!n) return LB_OK;
+    if (n->kind != LB_YAML_MAP)
+        return lb_fail(LB_E_CONFIG, "%s: axes: must be a map from options to lists", lb_config_where(n).text);
+    r->c->axis = LB_NEW(r->a, lb_axis, n->count + 1);
+    if (!r->c->axis) return LB_E_NOMEM;
+    for (size_t i = 0; i < n->count; i++) {
+        lb_axis *ax = &r->c->axis[r->c->axes++];
+        LB_TRY(read_values(r, n->item[i], "axes", ax));
+        for (size_t k = 0; k < ax->n; k++) {
+            bool has = false;
+            LB_TRY(try_everywhere(r, ax->name, ax->value[k], true, &has));
+            if (has) continue;
+            names known = {0};
+            names_of_entries(r, &known);
+            names_add_table(&known, &lb_config_cell_table);
+            const char *near = lb_str_nearest(ax->name, known.at, known.n);
+            if (near && strcmp(near, ax->name) != 0)
+                return lb_fail(LB_E_CONFIG,
+                               "%s: axis '%s': no method of this config has that option: did you mean "
+                               "'%s'?",
+                               lb_config_where(ax->node).text, ax->name, near);
+            return lb_fail(LB_E_CONFIG, "%s: axis '%s': no method of this config has that option",
+                           lb_config_where(ax->node).text, ax->name);
+        }
+    }
+    return LB_OK;
+}
+
+static lb_status read_eval(reader *r, const lb_yaml *n, const char *title, lb_eval_config *out) {
+    LB_TRY(read_map(r, n, title, &lb_config_eval_table, out, NULL));
+    out->node = n;
+    if (!out->name[0]) out->name = out->text;
+    lb_protocol p;
+    const lb_yaml *where = lb_yaml_get(n, "protocol");
+    lb_status st = lb_protocol_parse(out->protocol, &p);
+    if (st != LB_OK) return lb_fail_in(st, "%s", lb_config_where(where ? where : n).text);
+    for (const lb_eval_config *e = r->c->eval; e < out; e++)
+        if (strcmp(e->name, out->name) == 0 && strcmp(e->protocol, out->protocol) == 0)
+            return lb_fail(LB_E_CONFIG, "%s: %s: '%s' with %s is there already: give one of them a name",
+                           lb_config_where(n).text, title, out->name, out->protocol);
+    return LB_OK;
+}
+
+static lb_status read_evals(reader *r, const lb_yaml *n) {
+    if (!n) return LB_OK;
+    size_t count = n->kind == LB_YAML_LIST ? n->count : 1;
+    r->c->eval = LB_NEW(r->a, lb_eval_config, count + 1);
+    if (!r->c->eval) return LB_E_NOMEM;
+    for (size_t i = 0; i < count; i++) {
+        const char *title = n->kind == LB_YAML_LIST ? lb_arena_printf(r->a, "eval[%zu]", i) : "eval";
+        if (!title) return LB_E_NOMEM;
+        LB_TRY(read_eval(r, n->kind == LB_YAML_LIST ? n->item[i] : n, title, &r->c->eval[i]));
+        r->c->evals = i + 1;
+    }
+    return LB_OK;
+}
+
+/* The experiment's name becomes a folder. */
+static lb_status check_name(reader *r, const lb_yaml *root) {
+    if (!r->c->name[0]) {
+        char *base = lb_arena_strdup(r->a, r->c->path[0] ? lb_fs_basename(r->c->path) : "run");
+        if (!base) return LB_E_NOMEM;
+        char *dot = strrchr(base, '.');
+        if (dot && dot != base) *dot = 0;
+        r->c->name = base;
+    }
+    const lb_yaml *n = lb_yaml_get(root, "name");
+    if (strchr(r->c->name, '/') || r->c->name[0] == '.')
+        return lb_fail(LB_E_CONFIG, "%s: name = %s: must be a plain folder name, without '/' and not starting with '.'",
+                       lb_config_where(n ? n : root).text, r->c->name);
+    return LB_OK;
+}
+
+lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_config *out) {
+    *out = (lb_config){.path = path, .dir = "", .root = root};
+    reader r = {a, out};
+    if (path[0]) {
+        char *dir = lb_fs_dirname(path);
+        out->dir = dir ? lb_arena_strdup(a, dir) : NULL;
+        lb_free(dir);
+        if (!out->dir) return LB_E_NOMEM;
+    }
+    lb_config_top top = {0};
+    LB_TRY(read_map(&r, root, "config", &lb_config_top_table, &top, lb_config_sections));
+    out->name = top.name;
+    out->model = top.model;
+    out->results = top.results;
+    out->threads = top.threads;
+    out->export = top.export;
+    out->keep_cache = top.keep_cache;
+    LB_TRY(check_name(&r, root));
+    const lb_yaml *n = lb_yaml_get(root, "calibration");
+    out->has_calibration = n != NULL;
+    if (n) LB_TRY(read_map(&r, n, "calibration", &lb_config_calibration_table, &out->calibration, NULL));
+    out->calibration.node = n;
+    out->cell = (lb_cell_options){.propagate = out->calibration.propagate,
+                                  .true_sequential = out->calibration.true_sequential,
+                                  .quantize_embedding = top.quantize_embedding,
+                                  .quantize_head = top.quantize_head,
+                                  .seed = top.seed};
+    n = lb_yaml_get(root, "training");
+    out->has_training = n != NULL;
+    if (n) LB_TRY(read_map(&r, n, "training", &lb_config_training_table, &out->training, NULL));
+    out->training.node = n;
+    LB_TRY(read_evals(&r, lb_yaml_get(root, "eval")));
+    LB_TRY(read_entries(&r, lb_yaml_get(root, "quantize")));
+    LB_TRY(read_axes(&r, lb_yaml_get(root, "axes")));
+    n = lb_yaml_get(root, "rules");
+    return n ? read_rules(&r, n, "rules", NULL, &out->rule, &out->rules) : LB_OK;
+}
+
+lb_status lb_config_read(lb_arena *a, const char *path, const char *const *override, int64_t n_override,
+                         lb_config *out) {
+    lb_yaml *root = NULL;
+    LB_TRY(lb_config_load(a, path, override, n_override, &root));
+    return lb_config_from_tree(a, path, root, out);
+}

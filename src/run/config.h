@@ -1,0 +1,125 @@
+/* The configuration of a run: one YAML file (with `include`), overrides from the command line, checked against the
+ * tables of typed options that also print `lowbit help config` and docs/config.md. Every error names file and line, and
+ * the nearest known name. Nothing here opens a model. */
+#ifndef LB_RUN_CONFIG_H
+#define LB_RUN_CONFIG_H
+
+#include "io/yaml.h"
+#include "quant/method.h"
+
+typedef enum lb_propagate { LB_PROPAGATE_QUANTIZED, LB_PROPAGATE_ORIGINAL } lb_propagate;
+typedef enum lb_export { LB_EXPORT_NONE, LB_EXPORT_F32, LB_EXPORT_F16, LB_EXPORT_BF16 } lb_export;
+
+#define LB_SEED_OF_CELL (-1) /* calibration.seed: follow the cell's seed */
+
+typedef struct lb_calibration_config {
+    const char *text;
+    int recipe; /* lb_recipe */
+    int64_t samples, length, seed;
+    int bos; /* lb_bos */
+    int propagate;
+    bool true_sequential;
+    const lb_yaml *node;
+} lb_calibration_config;
+
+typedef struct lb_eval_config {
+    const char *name, *text, *protocol;
+    int64_t windows; /* 0: all */
+    int bos;
+    bool kl;
+    const lb_yaml *node;
+} lb_eval_config;
+
+typedef struct lb_training_config {
+    const char *text;
+    int bos;
+    const lb_yaml *node;
+} lb_training_config;
+
+/* What a cell has besides its method's options; each may be set for a whole config, for an entry, or be an axis. */
+typedef struct lb_cell_options {
+    int propagate;
+    bool true_sequential, quantize_embedding, quantize_head;
+    int64_t seed;
+} lb_cell_options;
+
+/* Options for the layers whose name matches; later rules win. */
+typedef struct lb_rule {
+    const char *match;
+    bool skip, has_skip;
+    const lb_yaml *node;
+    const lb_yaml **set; /* (n) scalars, each with its key */
+    size_t n;
+} lb_rule;
+
+/* A list of values for one option. */
+typedef struct lb_axis {
+    const char *name;
+    const lb_yaml *node;
+    const lb_yaml **value; /* (n) scalars */
+    size_t n;
+} lb_axis;
+
+typedef struct lb_entry {
+    const lb_method *method; /* NULL: none, the baseline */
+    const lb_yaml *node;
+    lb_axis *option; /* in file order; one value: fixed; more: an axis of this entry */
+    size_t n_options;
+    lb_rule *rule;
+    size_t n_rules;
+    size_t index;
+} lb_entry;
+
+typedef struct lb_config {
+    const char *path, *dir; /* the file and its folder; "" for a config made in memory */
+    const char *name, *model, *results;
+    int64_t threads;
+    int export; /* lb_export */
+    bool keep_cache;
+    lb_cell_options cell; /* what an entry and the axes start from */
+    bool has_calibration, has_training;
+    lb_calibration_config calibration;
+    lb_training_config training;
+    lb_eval_config *eval;
+    size_t evals;
+    lb_axis *axis;
+    size_t axes;
+    lb_rule *rule;
+    size_t rules;
+    lb_entry *entry;
+    size_t entries;
+    const lb_yaml *root;
+} lb_config;
+
+/* Reads, includes, applies the overrides ("key=value", value as YAML) in order, and checks. */
+LB_NODISCARD lb_status lb_config_read(lb_arena *a, const char *path, const char *const *override, int64_t n_override,
+                                      lb_config *out);
+/* The same from a tree made in memory. */
+LB_NODISCARD lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_config *out);
+/* The file with its includes and overrides, unchecked. */
+LB_NODISCARD lb_status lb_config_load(lb_arena *a, const char *path, const char *const *override, int64_t n_override,
+                                      lb_yaml **root);
+
+/* Every key: type, default, bounds, meaning. */
+void lb_config_help(lb_str *out);
+/* The same as a Markdown page. */
+void lb_config_markdown(lb_str *out);
+
+/* "configs/w4.yaml:12", or "-o axes.bits=[9]" for an override. */
+typedef struct lb_where {
+    char text[512];
+} lb_where;
+lb_where lb_config_where(const lb_yaml *node);
+
+/* The tables (config_tables.c). */
+typedef struct lb_config_top {
+    const char *name, *model, *results;
+    int64_t seed, threads;
+    int export;
+    bool keep_cache, quantize_embedding, quantize_head;
+} lb_config_top;
+extern const lb_options lb_config_top_table, lb_config_calibration_table, lb_config_eval_table,
+    lb_config_training_table, lb_config_cell_table;
+extern const char *const lb_config_sections[]; /* keys of the file that are not scalars; NULL-terminated */
+
+#endif

@@ -1,0 +1,166 @@
+/* Every key of a config file: one table a section. Parsing, `lowbit help config` and docs/config.md come from these. */
+#include <stddef.h>
+#include <string.h>
+
+#include "run/config.h"
+
+#define TABLE(rows, T)                                                                                                 \
+    { rows, sizeof(rows) / sizeof((rows)[0]), sizeof(T) }
+
+static const char *const bos_choices[] = {"auto", "never", NULL};
+static const char *const recipe_choices[] = {"sequential", "random", NULL};
+static const char *const propagate_choices[] = {"quantized", "original", NULL};
+static const char *const export_choices[] = {"none", "f32", "f16", "bf16", NULL};
+
+static const char propagate_help[] =
+    "inputs that a layer is solved on: quantized = from the blocks already quantized (as the papers do); original = "
+    "from the original model, shared by all cells";
+static const char sequential_help[] =
+    "solve {k, v, q}, {o}, {up, gate}, {down} one after another, each on inputs made with the ones before quantized "
+    "(needs propagate: quantized)";
+static const char embedding_help[] = "quantize the token embedding too (with a tied head: the one matrix of both)";
+static const char head_help[] = "quantize the output head too (with a tied head: the one matrix of both)";
+static const char bos_help[] = "BOS at the head of the text: auto = where the tokenizer adds one itself; or never";
+
+#define AT(T, field) offsetof(T, field)
+static const double max_seed = 9007199254740992.0, max_count = 1e9; /* 2^53: what JSON and YAML readers keep exactly */
+
+static const lb_option top_rows[] = {
+    {"name", LB_OPT_STR, "", 0, 0, NULL, "name of the experiment and of its results folder; default: the file's name",
+     AT(lb_config_top, name)},
+    {"model", LB_OPT_STR, NULL, 0, 0, NULL, "a GGUF file, a Hugging Face folder, or a name in configs/sources.yaml",
+     AT(lb_config_top, model)},
+    {"results", LB_OPT_STR, "results", 0, 0, NULL, "folder in which the experiment's folder is made",
+     AT(lb_config_top, results)},
+    {"seed", LB_OPT_INT, "0", 0, max_seed, NULL, "seed of whatever draws random numbers; axes.seed makes it an axis",
+     AT(lb_config_top, seed)},
+    {"threads", LB_OPT_INT, "0", 0, 1024, NULL,
+     "threads; 0 = as many as the process may use; results do not depend on it", AT(lb_config_top, threads)},
+    {"quantize_embedding", LB_OPT_BOOL, "false", 0, 0, NULL, embedding_help, AT(lb_config_top, quantize_embedding)},
+    {"quantize_head", LB_OPT_BOOL, "false", 0, 0, NULL, head_help, AT(lb_config_top, quantize_head)},
+    {"export", LB_OPT_CHOICE, "none", 0, 0, export_choices,
+     "write each cell's dequantized model as a Hugging Face folder, in this type", AT(lb_config_top, export)},
+    {"keep_cache", LB_OPT_BOOL, "true", 0, 0, NULL,
+     "keep the statistics and the baseline's states in .cache when the sweep is done", AT(lb_config_top, keep_cache)},
+};
+const lb_options lb_config_top_table = TABLE(top_rows, lb_config_top);
+
+static const lb_option calibration_rows[] = {
+    {"text", LB_OPT_STR, NULL, 0, 0, NULL, "a UTF-8 text file, or a name in configs/sources.yaml",
+     AT(lb_calibration_config, text)},
+    {"recipe", LB_OPT_CHOICE, "sequential", 0, 0, recipe_choices,
+     "which tokens: sequential = the first samples x length; random = windows at random starts",
+     AT(lb_calibration_config, recipe)},
+    {"samples", LB_OPT_INT, "128", 1, max_count, NULL, "sequences", AT(lb_calibration_config, samples)},
+    {"length", LB_OPT_INT, "2048", 2, max_count, NULL, "tokens a sequence", AT(lb_calibration_config, length)},
+    {"seed", LB_OPT_INT, "-1", -1, max_seed, NULL, "seed of recipe: random; -1 = the cell's seed",
+     AT(lb_calibration_config, seed)},
+    {"bos", LB_OPT_CHOICE, "auto", 0, 0, bos_choices, bos_help, AT(lb_calibration_config, bos)},
+    {"propagate", LB_OPT_CHOICE, "quantized", 0, 0, propagate_choices, propagate_help,
+     AT(lb_calibration_config, propagate)},
+    {"true_sequential", LB_OPT_BOOL, "false", 0, 0, NULL, sequential_help, AT(lb_calibration_config, true_sequential)},
+};
+const lb_options lb_config_calibration_table = TABLE(calibration_rows, lb_calibration_config);
+
+static const lb_option eval_rows[] = {
+    {"text", LB_OPT_STR, NULL, 0, 0, NULL, "a UTF-8 text file, or a name in configs/sources.yaml",
+     AT(lb_eval_config, text)},
+    {"name", LB_OPT_STR, "", 0, 0, NULL, "name in tables; default: text", AT(lb_eval_config, name)},
+    {"protocol", LB_OPT_STR, "W2-2048", 0, 0, NULL, "W2-n or LCPP-n, n tokens a window", AT(lb_eval_config, protocol)},
+    {"windows", LB_OPT_INT, "0", 0, max_count, NULL, "score only the first so many windows; 0 = all",
+     AT(lb_eval_config, windows)},
+    {"bos", LB_OPT_CHOICE, "auto", 0, 0, bos_choices, bos_help, AT(lb_eval_config, bos)},
+    {"kl", LB_OPT_BOOL, "true", 0, 0, NULL, "also the KL divergence and top-1 agreement to the baseline",
+     AT(lb_eval_config, kl)},
+};
+const lb_options lb_config_eval_table = TABLE(eval_rows, lb_eval_config);
+
+static const lb_option training_rows[] = {
+    {"text", LB_OPT_STR, NULL, 0, 0, NULL, "a UTF-8 text file, or a name in configs/sources.yaml",
+     AT(lb_training_config, text)},
+    {"bos", LB_OPT_CHOICE, "auto", 0, 0, bos_choices, bos_help, AT(lb_training_config, bos)},
+};
+const lb_options lb_config_training_table = TABLE(training_rows, lb_training_config);
+
+static const lb_option cell_rows[] = {
+    {"propagate", LB_OPT_CHOICE, "quantized", 0, 0, propagate_choices, propagate_help, AT(lb_cell_options, propagate)},
+    {"true_sequential", LB_OPT_BOOL, "false", 0, 0, NULL, sequential_help, AT(lb_cell_options, true_sequential)},
+    {"quantize_embedding", LB_OPT_BOOL, "false", 0, 0, NULL, embedding_help, AT(lb_cell_options, quantize_embedding)},
+    {"quantize_head", LB_OPT_BOOL, "false", 0, 0, NULL, head_help, AT(lb_cell_options, quantize_head)},
+    {"seed", LB_OPT_INT, "0", 0, max_seed, NULL, "seed of this entry's cells", AT(lb_cell_options, seed)},
+};
+const lb_options lb_config_cell_table = TABLE(cell_rows, lb_cell_options);
+
+const char *const lb_config_sections[] = {"calibration", "eval",  "training", "axes",
+                                          "quantize",    "rules", "include",  NULL};
+
+/* One text, two looks: plain for the terminal, a Markdown table for the docs. */
+typedef struct section {
+    const char *title, *about;
+    const lb_options *table;
+} section;
+
+static const section sections[] = {
+    {"top level", "One YAML map. A key given twice is an error, and so is one that is not listed here.",
+     &lb_config_top_table},
+    {"calibration",
+     "A map. The text that methods with statistics are solved on, and that output errors are measured with; never an "
+     "evaluation text.",
+     &lb_config_calibration_table},
+    {"eval", "A map, or a list of maps: the evaluations of every cell.", &lb_config_eval_table},
+    {"training", "A map. The text that qat and finetune train on; default: the calibration text.",
+     &lb_config_training_table},
+    {"axes",
+     "A map from an option's name to a list of values, such as bits: [2, 3, 4]. Their product gives the cells of every "
+     "entry whose method has the option; an entry that sets the option itself keeps its own value. seed applies where "
+     "something is drawn at random. Cells that come out equal run once.",
+     NULL},
+    {"quantize[]",
+     "A list of maps, each with `method` and the method's options (lowbit methods NAME), these below, and `rules`. A "
+     "list of values makes an option an axis of this entry. The unquantized baseline always runs, and first.",
+     &lb_config_cell_table},
+    {"rules[]",
+     "A list of maps, at the top level or in an entry: match (a pattern on layer names such as \"*.down\", \"0.*\", "
+     "\"head\"), then options for those layers, or skip: true. Of several that match, the later ones win.",
+     NULL},
+    {"include",
+     "A path, or a list of paths, relative to this file: configs read before it. Maps are merged, anything else is "
+     "replaced.",
+     NULL},
+};
+
+static void help_row(const lb_option *o, bool markdown, lb_str *out) {
+    lb_str type = {0};
+    lb_options_describe(o, &type);
+    if (markdown)
+        lb_str_add(out, "| `%s` | %s | %s |\n", o->name, type.s ? type.s : "", o->help);
+    else
+        lb_str_add(out, "  %-18s  %s\n  %-18s  %s\n", o->name, type.s ? type.s : "", "", o->help);
+    if (type.failed) out->failed = true;
+    lb_str_free(&type);
+}
+
+static void help_section(const section *s, bool markdown, lb_str *out) {
+    if (markdown)
+        lb_str_add(out, "\n## %s\n%s\n", s->title, s->about);
+    else
+        lb_str_add(out, "\n%s: %s\n", s->title, s->about);
+    if (!s->table) return;
+    if (markdown) lb_str_add(out, "\n| key | type and default | meaning |\n|---|---|---|\n");
+    for (size_t i = 0; i < s->table->n; i++) help_row(&s->table->table[i], markdown, out);
+}
+
+static const char intro[] =
+    "A run is described by one YAML file. Paths are relative to the file's folder first, then to the current folder. "
+    "Any key can be set on the command line: -o eval.windows=20 -o 'axes.bits=[2, 3]' -o 'quantize[0].group=64'.";
+
+void lb_config_help(lb_str *out) {
+    lb_str_add(out, "%s\n", intro);
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) help_section(&sections[i], false, out);
+    lb_str_add(out, "\nThe options of methods: lowbit methods NAME\n");
+}
+
+void lb_config_markdown(lb_str *out) {
+    lb_str_add(out, "%s\n", intro);
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) help_section(&sections[i], true, out);
+}

@@ -1,0 +1,63 @@
+/* From a config to its cells: the product of axes for every entry, equal cells merged, nonsense refused with a reason.
+ * The unquantized baseline is always the first cell. No model is needed. */
+#ifndef LB_RUN_SWEEP_H
+#define LB_RUN_SWEEP_H
+
+#include "model/arch.h"
+#include "run/config.h"
+#include "run/record.h"
+
+/* One linear layer of a cell, as planned: block layers in running order, then "embed" and "head" where they exist as
+ * matrices of their own (a tied matrix is "head"). */
+typedef struct lb_layer_plan {
+    char name[LB_LAYER_NAME];
+    int64_t block; /* -1: embedding, head */
+    const char *type;
+    int64_t rows, cols;
+    bool quantize;
+    const void *opts; /* the method's option struct after rules */
+    lb_storage storage;
+    lb_size size;
+} lb_layer_plan;
+
+typedef struct lb_cell {
+    const lb_entry *entry;   /* NULL: the baseline */
+    const lb_method *method; /* NULL: the baseline */
+    void *opts;
+    lb_cell_options own;
+    bool needs_hessian, trains, draws; /* draws: its seed matters */
+    lb_pairs options;                  /* all of the method's, canonical */
+    lb_pairs varied;                   /* given in the entry or by an axis */
+    const char *label;                 /* unique within the sweep */
+    const char *identity;              /* canonical text of method, options, rules: equal text, equal cell */
+    bool refused;
+    const char *reason;
+    /* Filled by lb_plan_open, which knows the model: */
+    lb_layer_plan *layer;
+    int64_t layers;
+    const char *config, *key, *content_key, *stem;
+    lb_model_size size;
+    double seconds_estimate;
+} lb_cell;
+
+typedef struct lb_sweep {
+    lb_cell *cell;
+    size_t n;
+    size_t merged; /* combinations that came out equal to another */
+} lb_sweep;
+
+/* LB_E_CONFIG with file and line: a method needs a text that the config does not name. */
+LB_NODISCARD lb_status lb_sweep_expand(lb_arena *a, const lb_config *c, lb_sweep *out);
+
+/* The options of one layer: the cell's, then every rule whose pattern matches one of the names (a tied head answers to
+ * "head" and "embed"). *matched[i] counts layers for rule i: the config's rules first, then the entry's; may be NULL.
+ */
+LB_NODISCARD lb_status lb_sweep_layer_options(lb_arena *a, const lb_config *c, const lb_cell *cell,
+                                              const char *const *names, size_t n_names, bool *skip, const void **opts,
+                                              int64_t *matched);
+
+/* An ordered list of key-value texts. */
+LB_NODISCARD lb_status lb_pairs_add(lb_arena *a, lb_pairs *p, const char *key, const char *value);
+const char *lb_pairs_get(const lb_pairs *p, const char *key); /* NULL: none */
+
+#endif
