@@ -234,7 +234,7 @@ static lb_status check_texts(const expander *x, const lb_entry *e) {
     lb_where w = lb_config_where(e->node);
     if ((e->method->needs & LB_NEEDS_HESSIAN) && !x->c->has_calibration)
         return lb_fail(LB_E_CONFIG,
-                       "%s: quantize[%zu]: method %s needs a calibration text: add calibration: {text: ...}", where,
+                       "%s: quantize[%zu]: method %s needs a calibration text: add calibration: {text: ...}", w.text,
                        e->index, e->method->name);
     if (e->method->model && !x->c->has_training && !x->c->has_calibration)
         return lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: method %s needs a text to train on: add training: {text: ...}",
