@@ -2,7 +2,6 @@
 #include "cli/commands.h"
 
 const lb_command *const lb_commands[] = {
-    &lb_cmd_methods,
     &lb_cmd_help,
     NULL,
 };
