@@ -39,6 +39,12 @@ const lb_family lb_families[] = {
 };
 const int lb_families_count = (int)(sizeof lb_families / sizeof lb_families[0]);
 
+const lb_family *lb_family_of(const lb_arch *a) {
+    for (int i = 0; i < lb_families_count; i++)
+        if (a->family && strcmp(lb_families[i].name, a->family) == 0) return &lb_families[i];
+    return &lb_families[0]; /* an architecture made by hand */
+}
+
 lb_input lb_linear_input(lb_linear l) {
     static const lb_input reads[LB_LINEARS] = {LB_IN_ATTN, LB_IN_ATTN, LB_IN_ATTN, LB_IN_O,
                                                LB_IN_MLP,  LB_IN_MLP,  LB_IN_DOWN};

@@ -64,6 +64,7 @@ enum { LB_MAP_EMBED, LB_MAP_FINAL_NORM, LB_MAP_HEAD, LB_MAP_ATTN_NORM, LB_MAP_ML
 #define LB_MAPS (LB_MAP_LINEAR + LB_LINEARS)
 extern const lb_family lb_families[];
 extern const int lb_families_count;
+const lb_family *lb_family_of(const lb_arch *a); /* by a->family */
 int64_t lb_extent_of(const lb_arch *a, lb_extent e);
 const char *lb_extent_name(lb_extent e); /* "heads*head_dim" */
 /* pattern with '#' replaced by block (which a pattern without one ignores). */

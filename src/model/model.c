@@ -1,0 +1,322 @@
+/* Opening a model: architecture, tensors matched by name and shape, numbers to float32 over the team. */
+#include "model/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/str.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "model/model_file.h"
+
+typedef struct files {
+    lb_gguf *gguf;
+    lb_safetensors *safetensors;
+} files;
+
+/* What matching works on, for either format. */
+typedef struct source {
+    lb_model *m;
+    const lb_family *family;
+    bool hf;
+    const char *says; /* who tells the shapes: "the config", "the header" */
+    files *f;
+    int64_t n;              /* tensors in the files */
+    const lb_tensor **slot; /* ours, by slot */
+} source;
+
+enum { PIECE = 1 << 20 }; /* weights converted at a time: a multiple of every type's block */
+
+static const lb_tensor *source_tensor(const source *s, int64_t i) {
+    return s->hf ? lb_safetensors_tensor(s->f->safetensors, i) : lb_gguf_tensor(s->f->gguf, i);
+}
+
+static const char *source_name(const source *s, int map) {
+    return s->hf ? s->family->tensor[map].hf : s->family->tensor[map].gguf;
+}
+
+/* The 1-D or 2-D shape that slot's tensor must have. */
+static lb_status check_shape(const source *s, const lb_tensor *t, int map) {
+    const lb_tensor_map *row = &s->family->tensor[map];
+    int64_t rows = lb_extent_of(&s->m->arch, row->rows), cols = lb_extent_of(&s->m->arch, row->cols);
+    bool vector = row->rows == LB_EXT_ONE;
+    bool same =
+        vector ? t->ndim == 1 && t->shape[0] == cols : t->ndim == 2 && t->shape[0] == rows && t->shape[1] == cols;
+    if (!same) {
+        lb_tensor want = {.ndim = vector ? 1 : 2, .shape = {vector ? cols : rows, cols}};
+        char has[96], needs[96];
+        lb_tensor_shape_text(t, has);
+        lb_tensor_shape_text(&want, needs);
+        return lb_fail(LB_E_FORMAT, "%s: tensor %s is %s, %s says %s", s->m->path, t->name, has, s->says, needs);
+    }
+    if (t->type == LB_I32 || t->type == LB_I64)
+        return lb_fail(LB_E_UNSUPPORTED, "%s: tensor %s is %s: weights must be floating-point or quantized", s->m->path,
+                       t->name, lb_dtype_name(t->type));
+    return LB_OK;
+}
+
+static bool same_bytes(const lb_tensor *a, const lb_tensor *b) {
+    return b && a->type == b->type && a->bytes == b->bytes && memcmp(a->data, b->data, a->bytes) == 0;
+}
+
+/* A tensor that no slot wants: harmless, or an error. */
+static lb_status extra_tensor(const source *s, const lb_tensor *t) {
+    int64_t block;
+    for (const char *const *h = s->family->harmless; *h; h++)
+        if (lb_map_match(*h, t->name, &block)) return LB_OK;
+    if (s->hf && s->m->arch.tied && strcmp(t->name, source_name(s, LB_MAP_HEAD)) == 0) {
+        if (same_bytes(t, lb_safetensors_find(s->f->safetensors, source_name(s, LB_MAP_EMBED)))) return LB_OK;
+        return lb_fail(LB_E_FORMAT, "%s: tensor %s differs from the embedding, the config says they are tied",
+                       s->m->path, t->name);
+    }
+    if (strcmp(t->name, "rope_freqs.weight") == 0) { /* factors on the rotary angles */
+        for (int64_t i = 0; i < lb_tensor_count(t); i++) {
+            float v;
+            if (t->type != LB_F32 || lb_tensor_read_f32(t, i, 1, &v) != LB_OK || v != 1.0f)
+                return lb_fail(LB_E_UNSUPPORTED,
+                               "%s: tensor %s scales the rotary angles: only plain positions are supported", s->m->path,
+                               t->name);
+        }
+        return LB_OK;
+    }
+    return lb_fail(LB_E_UNSUPPORTED, "%s: tensor %s: the %s family has no such tensor", s->m->path, t->name,
+                   s->family->name);
+}
+
+static lb_status take_tensor(const source *s, const lb_tensor *t) {
+    for (int map = 0; map < LB_MAPS; map++) {
+        int64_t block;
+        if (!lb_map_match(source_name(s, map), t->name, &block)) continue;
+        if (map == LB_MAP_HEAD && s->m->arch.tied) break;
+        if (block >= s->m->arch.layers)
+            return lb_fail(LB_E_FORMAT, "%s: tensor %s: %s says %lld blocks", s->m->path, t->name, s->says,
+                           (long long)s->m->arch.layers);
+        const lb_tensor **place = &s->slot[lb_slot_of(&s->m->arch, map, block)];
+        if (*place) return lb_fail(LB_E_FORMAT, "%s: tensor %s is there twice", s->m->path, t->name);
+        LB_TRY(check_shape(s, t, map));
+        *place = t;
+        return LB_OK;
+    }
+    return extra_tensor(s, t);
+}
+
+static lb_status describe_slots(const source *s) {
+    lb_model *m = s->m;
+    if (!(m->tensor = LB_NEW(m->arena, lb_model_tensor, m->n_tensors))) return LB_E_NOMEM;
+    for (int64_t i = 0; i < m->n_tensors; i++) {
+        int map;
+        int64_t block;
+        lb_slot_split(&m->arch, i, &map, &block);
+        const lb_tensor *t = s->slot[i];
+        if (!t) {
+            char name[256];
+            lb_map_name(source_name(s, map), block, name, sizeof name);
+            return lb_fail(LB_E_FORMAT, "%s: tensor %s is missing", m->path, name);
+        }
+        lb_model_tensor *d = &m->tensor[i];
+        lb_map_name(s->family->tensor[map].ours, block, d->name, sizeof d->name);
+        d->source_name = t->name;
+        d->type = lb_dtype_name(t->type);
+        d->rows = t->ndim == 2 ? t->shape[0] : 1;
+        d->cols = t->shape[t->ndim - 1];
+        d->stored_bytes = (int64_t)t->bytes;
+    }
+    return LB_OK;
+}
+
+/* "Q4_1 (210 tensors), Q8_0 (1), F32 (61)", most frequent first but F32 last. */
+static lb_status describe_types(const source *s) {
+    int64_t count[LB_DTYPES] = {0};
+    lb_str text = {0};
+    for (int64_t i = 0; i < s->m->n_tensors; i++) {
+        count[s->slot[i]->type]++;
+        s->m->stored_quantized |= s->slot[i]->type >= LB_Q4_0 && s->slot[i]->type <= LB_Q8_0;
+    }
+    for (;;) {
+        int best = -1;
+        for (int t = 0; t < LB_DTYPES; t++)
+            if (count[t] && (best < 0 || best == LB_F32 || (t != LB_F32 && count[t] > count[best]))) best = t;
+        if (best < 0) break;
+        lb_str_add(&text, "%s%s (%lld%s)", text.len ? ", " : "", lb_dtype_name((lb_dtype)best), (long long)count[best],
+                   text.len           ? ""
+                   : count[best] == 1 ? " tensor"
+                                      : " tensors");
+        count[best] = 0;
+    }
+    lb_status st = lb_str_check(&text);
+    if (st == LB_OK && !(s->m->stored = lb_arena_strdup(s->m->arena, text.s))) st = LB_E_NOMEM;
+    lb_str_free(&text);
+    return st;
+}
+
+static lb_status match_tensors(source *s) {
+    lb_model *m = s->m;
+    s->n = s->hf ? lb_safetensors_count(s->f->safetensors) : lb_gguf_tensor_count(s->f->gguf);
+    m->n_tensors = lb_slot_count(&m->arch);
+    if (!(s->slot = LB_NEW(m->arena, const lb_tensor *, m->n_tensors))) return LB_E_NOMEM;
+    if (!(m->weights.blocks = LB_NEW(m->arena, lb_block, m->arch.layers))) return LB_E_NOMEM;
+    for (int64_t i = 0; i < s->n; i++) LB_TRY(take_tensor(s, source_tensor(s, i)));
+    LB_TRY(describe_slots(s));
+    LB_TRY(describe_types(s));
+    for (int64_t i = 0; i < m->n_tensors; i++) lb_slot_set(&m->arch, &m->weights, i, NULL);
+    return LB_OK;
+}
+
+/* A run of one tensor's weights; out is where they go, or the mapped numbers themselves. */
+typedef struct piece {
+    const lb_tensor *t;
+    int64_t first, n;
+    float *out;
+    const float *mapped;
+} piece;
+typedef struct conversion {
+    const lb_model *m;
+    piece *piece;
+} conversion;
+
+static lb_status convert_piece(void *ctx, int64_t i, int worker) {
+    (void)worker;
+    const conversion *c = ctx;
+    const piece *p = &c->piece[i];
+    if (p->out) LB_TRY(lb_tensor_read_f32(p->t, p->first, p->n, p->out));
+    int64_t bad = lb_mat_first_bad(lb_cmat_of(p->out ? p->out : p->mapped, 1, p->n));
+    if (bad < 0) return LB_OK;
+    int64_t at = p->first + bad, cols = p->t->shape[p->t->ndim - 1];
+    return lb_fail(LB_E_NUMERIC, "%s: tensor %s: NaN or infinite at row %lld, column %lld", c->m->path, p->t->name,
+                   (long long)(at / cols), (long long)(at % cols));
+}
+
+/* Float32 that lies aligned in the file is used where it is; everything else is converted into the arena. */
+static lb_status load_weights(const source *s, lb_team *team) {
+    lb_model *m = s->m;
+    int64_t n = 0;
+    for (int64_t i = 0; i < m->n_tensors; i++) n += (lb_tensor_count(s->slot[i]) + PIECE - 1) / PIECE;
+    conversion c = {.m = m, .piece = LB_NEW(m->arena, piece, n)};
+    if (!c.piece) return LB_E_NOMEM;
+    n = 0;
+    for (int64_t i = 0; i < m->n_tensors; i++) {
+        const lb_tensor *t = s->slot[i];
+        int64_t count = lb_tensor_count(t);
+        bool in_place = t->type == LB_F32 && (uintptr_t)t->data % sizeof(float) == 0;
+        float *out = in_place ? NULL : LB_NEW(m->arena, float, count);
+        if (!in_place && !out) return LB_E_NOMEM;
+        const float *data = in_place ? t->data : out;
+        lb_slot_set(&m->arch, &m->weights, i, data);
+        for (int64_t first = 0; first < count; first += PIECE)
+            c.piece[n++] = (piece){.t = t,
+                                   .first = first,
+                                   .n = count - first < PIECE ? count - first : PIECE,
+                                   .out = in_place ? NULL : out + first,
+                                   .mapped = data + first};
+    }
+    return lb_parallel_for(team, n, convert_piece, &c);
+}
+
+/* "name hash" of one file of a folder, appended; missing is fine unless `needed`. */
+static lb_status add_file_hash(const char *dir, const char *name, bool needed, lb_str *list) {
+    char hex[LB_HASH_HEX];
+    char *path = lb_fs_join(dir, name);
+    if (!path) return LB_E_NOMEM;
+    lb_status st = LB_OK;
+    if (needed || lb_fs_exists(path)) {
+        st = lb_hash_file(path, hex);
+        if (st == LB_OK) lb_str_add(list, "%s %s\n", name, hex);
+    }
+    lb_free(path);
+    return st;
+}
+
+/* The model's hash is that of the list of its files' hashes: config, weights in name order, tokenizer. */
+static lb_status hash_folder(const char *dir, char hex[LB_HASH_HEX]) {
+    static const char *const other[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
+                                        "model.safetensors.index.json"};
+    lb_str list = {0};
+    char **name = NULL;
+    size_t n = 0;
+    lb_status st;
+    LB_TRY_GOTO(st, done, lb_fs_list(dir, ".safetensors", &name, &n));
+    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++)
+        LB_TRY_GOTO(st, done, add_file_hash(dir, other[i], i == 0, &list));
+    for (size_t i = 0; i < n; i++) LB_TRY_GOTO(st, done, add_file_hash(dir, name[i], true, &list));
+    LB_TRY_GOTO(st, done, lb_str_check(&list));
+    LB_TRY_GOTO(st, done, lb_hash_bytes(list.s, list.len, hex));
+done:
+    lb_fs_list_free(name, n);
+    lb_str_free(&list);
+    return st;
+}
+
+static lb_status open_gguf(lb_model *m, source *s) {
+    snprintf(m->format, sizeof m->format, "gguf");
+    s->says = "the header";
+    LB_TRY(lb_gguf_open(m->path, &s->f->gguf));
+    LB_TRY(lb_arch_from_gguf(s->f->gguf, &m->arch, &s->family));
+    if (lb_gguf_has(s->f->gguf, "tokenizer.ggml.model")) LB_TRY(lb_tokenizer_from_gguf(s->f->gguf, &m->tokenizer));
+    return lb_hash_file(m->path, m->hash);
+}
+
+static lb_status open_folder(lb_model *m, source *s) {
+    snprintf(m->format, sizeof m->format, "safetensors");
+    s->says = "the config";
+    s->hf = true;
+    char *config = lb_fs_join(m->path, "config.json"), *tokenizer = lb_fs_join(m->path, "tokenizer.json");
+    lb_status st = config && tokenizer ? LB_OK : LB_E_NOMEM;
+    if (st == LB_OK) st = lb_arch_from_config(config, &m->arch, &s->family);
+    if (st == LB_OK && lb_fs_exists(tokenizer)) st = lb_tokenizer_from_dir(m->path, &m->tokenizer);
+    lb_free(config);
+    lb_free(tokenizer);
+    LB_TRY(st);
+    LB_TRY(lb_safetensors_open(m->path, &s->f->safetensors));
+    return hash_folder(m->path, m->hash);
+}
+
+/* The last part of the path without a trailing slash or the extension. */
+static lb_status name_model(lb_model *m, const char *path, bool folder) {
+    if (!(m->path = lb_arena_strdup(m->arena, path))) return LB_E_NOMEM;
+    size_t n = strlen(m->path);
+    while (n > 1 && m->path[n - 1] == '/') m->path[--n] = 0;
+    if (!(m->name = lb_arena_strdup(m->arena, lb_fs_basename(m->path)))) return LB_E_NOMEM;
+    if (!folder && lb_str_ends(m->name, ".gguf")) m->name[strlen(m->name) - 5] = 0;
+    return LB_OK;
+}
+
+static lb_status open_into(lb_model *m, const char *path, lb_model_parts parts, lb_team *team) {
+    bool folder = lb_fs_is_dir(path);
+    LB_TRY(lb_arena_new(0, &m->arena));
+    LB_TRY(name_model(m, path, folder));
+    if (!folder && (lb_str_ends(path, ".safetensors") || lb_str_ends(path, ".json")))
+        return lb_fail(LB_E_ARG, "%s: give the folder that holds config.json and the weights, or a GGUF file", path);
+    source s = {.m = m};
+    if (!(m->files = s.f = LB_NEW(m->arena, files, 1))) return LB_E_NOMEM;
+    LB_TRY(folder ? open_folder(m, &s) : open_gguf(m, &s));
+    if (m->tokenizer && lb_tokenizer_vocab(m->tokenizer) > m->arch.vocab)
+        return lb_fail(LB_E_FORMAT, "%s: the tokenizer has %lld tokens, the embedding %lld rows", m->path,
+                       (long long)lb_tokenizer_vocab(m->tokenizer), (long long)m->arch.vocab);
+    LB_TRY(match_tensors(&s));
+    return parts == LB_WEIGHTS ? load_weights(&s, team) : LB_OK;
+}
+
+lb_status lb_model_open(const char *path, lb_model_parts parts, lb_team *team, lb_model **out) {
+    *out = NULL;
+    lb_model *m = lb_alloc(1, sizeof *m);
+    if (!m) return LB_E_NOMEM;
+    lb_status st = open_into(m, path, parts, team);
+    if (st != LB_OK) {
+        lb_error_frame(__FILE__, __LINE__, __func__);
+        lb_model_close(m);
+        return st;
+    }
+    *out = m;
+    return LB_OK;
+}
+
+void lb_model_close(lb_model *m) {
+    if (!m) return;
+    files *f = m->files;
+    if (f && f->gguf) lb_gguf_close(f->gguf);
+    if (f && f->safetensors) lb_safetensors_close(f->safetensors);
+    if (m->tokenizer) lb_tokenizer_free(m->tokenizer);
+    lb_arena_free(m->arena);
+    lb_free(m);
+}

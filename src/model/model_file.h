@@ -1,0 +1,25 @@
+/* Between the parts of the loader: what a model file says of its architecture, before any tensor is looked at. */
+#ifndef LB_MODEL_MODEL_FILE_H
+#define LB_MODEL_MODEL_FILE_H
+
+#include "io/gguf.h"
+#include "model/arch.h"
+#include "model/model.h"
+
+/* From a GGUF header. A key of the architecture's own that is not known, or a value that the forward pass cannot
+ * honour, is LB_E_UNSUPPORTED naming it. */
+LB_NODISCARD lb_status lb_arch_from_gguf(const lb_gguf *g, lb_arch *out, const lb_family **family);
+/* From dir/config.json; the same rules. */
+LB_NODISCARD lb_status lb_arch_from_config(const char *path, lb_arch *out, const lb_family **family);
+
+/* Tensors in our order: embed, block by block (attn_norm, q, k, v, o, mlp_norm, gate, up, down), final_norm, head. */
+enum { LB_SLOTS_PER_BLOCK = 2 + LB_LINEARS };
+int64_t lb_slot_count(const lb_arch *a); /* without the head if tied */
+/* The slot of map entry `map` (LB_MAP_*) in block; and back. */
+int64_t lb_slot_of(const lb_arch *a, int map, int64_t block);
+void lb_slot_split(const lb_arch *a, int64_t slot, int *map, int64_t *block);
+/* Points the weights' view of that slot at data (rows, cols). A tied head follows the embedding. */
+void lb_slot_set(const lb_arch *a, lb_weights *w, int64_t slot, const float *data);
+const float *lb_slot_get(const lb_arch *a, const lb_weights *w, int64_t slot, int64_t *rows, int64_t *cols);
+
+#endif
