@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 
 const lb_command *const lb_commands[] = {
+    &lb_cmd_methods,
     &lb_cmd_help,
     NULL,
 };

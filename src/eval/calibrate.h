@@ -23,6 +23,8 @@ LB_NODISCARD lb_status lb_stream_advance(lb_stream *s, const lb_block *b);
 /* Both at once (one pass): Hessians of the weights that the stream advances with. */
 LB_NODISCARD lb_status lb_stream_hessians_advance(lb_stream *s, const lb_block *b, unsigned which, lb_arena *a,
                                                   lb_hessian out[LB_INPUTS]);
+/* H of the head's input, the final-normed states: after the last block. */
+LB_NODISCARD lb_status lb_stream_head_hessian(lb_stream *s, const lb_weights *w, lb_arena *a, lb_hessian *out);
 
 /* Hessians of the original model, computed once for a (model, calibration) and kept in one HDF5 file keyed by `key`;
  * every cell of a sweep reads them block by block. */

@@ -25,8 +25,9 @@ typedef struct lb_kernels {
     void (*rmsnorm)(float *y, const float *x, const float *w, float eps, int64_t n);
 } lb_kernels;
 
-const lb_kernels *lb_kernels_active(void);                 /* chosen once: the best this CPU has, or the forced one */
-const lb_kernels *lb_kernels_get(const char *name);        /* NULL: unknown, or this CPU lacks it */
+LB_NODISCARD lb_status lb_kernels_init(void);       /* main calls it: LB_E_ARG when LOWBIT_KERNELS names none of them */
+const lb_kernels *lb_kernels_active(void);          /* chosen once: the best this CPU has, or the forced one */
+const lb_kernels *lb_kernels_get(const char *name); /* NULL: unknown, or this CPU lacks it */
 LB_NODISCARD lb_status lb_kernels_force(const char *name); /* "auto" undoes; LB_E_ARG names the choices */
 
 #endif

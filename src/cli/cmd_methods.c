@@ -1,0 +1,89 @@
+/* lowbit methods [NAME] */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "quant/method.h"
+
+typedef struct methods_flags {
+    const char *plugin;
+} methods_flags;
+
+static const lb_option flags[] = {
+    {"plugin", LB_OPT_STR, "", 0, 0, NULL, "a shared object with a method of your own, to show as well",
+     offsetof(methods_flags, plugin)},
+};
+
+static void list(lb_str *out) {
+    const lb_method *m;
+    size_t name = 6, summary = 7;
+    for (size_t i = 0; (m = lb_method_at(i)); i++) {
+        if (strlen(m->name) > name) name = strlen(m->name);
+        if (strlen(m->summary) > summary) summary = strlen(m->summary);
+    }
+    lb_str_add(out, "%-*s  scope  %-*s  cite\n", (int)name, "method", (int)summary, "summary");
+    for (size_t i = 0; (m = lb_method_at(i)); i++)
+        lb_str_add(out, "%-*s  %-5s  %-*s  %s\n", (int)name, m->name, m->layer ? "layer" : "model", (int)summary,
+                   m->summary, m->cite ? m->cite : "-");
+    lb_str_add(out, "\nlowbit methods NAME explains a method's options.\n");
+}
+
+static lb_status explain(const lb_method *m, lb_str *out) {
+    lb_str what = {0};
+    size_t width = 0;
+    lb_str_add(out, "%s: %s\nscope  %s\nneeds  %s\ncite   %s\n", m->name, m->summary,
+               m->layer ? "one layer at a time" : "the whole model, through a trainer",
+               m->needs & LB_NEEDS_HESSIAN ? "calibration text (Hessians)"
+                                           : (m->needs & LB_NEEDS_TRAINER ? "training text" : "nothing"),
+               m->cite ? m->cite : "-");
+    for (size_t i = 0; i < m->options.n; i++)
+        if (strlen(m->options.table[i].name) > width) width = strlen(m->options.table[i].name);
+    lb_str_add(out, m->options.n ? "\noptions\n" : "\nno options\n");
+    for (size_t i = 0; i < m->options.n; i++) {
+        const lb_option *o = &m->options.table[i];
+        what.len = 0;
+        lb_options_describe(o, &what);
+        lb_str_add(out, "  %-*s  %s\n  %*s  %s\n", (int)width, o->name, what.s ? what.s : "", (int)width, "", o->help);
+    }
+    lb_status st = lb_str_check(&what);
+    lb_str_free(&what);
+    return st;
+}
+
+static lb_status unknown(const char *name) {
+    const lb_method *m;
+    const char *known[128];
+    size_t n = 0;
+    for (; n < 128 && (m = lb_method_at(n)); n++) known[n] = m->name;
+    const char *near = lb_str_nearest(name, known, n);
+    if (near) return lb_fail(LB_E_ARG, "unknown method '%s': did you mean '%s'?", name, near);
+    return lb_fail(LB_E_ARG, "unknown method '%s': lowbit methods lists them", name);
+}
+
+static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
+    (void)a, (void)log, (void)exit_code;
+    const methods_flags *f = values;
+    const lb_method *m = NULL;
+    if (f->plugin && f->plugin[0]) LB_TRY(lb_method_load(f->plugin, &m));
+    if (args->n_positional && !(m = lb_method_find(args->positional[0]))) return unknown(args->positional[0]);
+    lb_str out = {0};
+    lb_status st = LB_OK;
+    if (args->n_positional)
+        st = explain(m, &out);
+    else
+        list(&out);
+    if (st == LB_OK) st = lb_str_check(&out);
+    if (st == LB_OK) lb_cli_print(out.s);
+    lb_str_free(&out);
+    return st;
+}
+
+const lb_command lb_cmd_methods = {
+    .name = "methods",
+    .usage = "[NAME]",
+    .summary = "list the quantization methods, or explain the options of one",
+    .example = "lowbit methods gptq",
+    .flags = {flags, sizeof flags / sizeof flags[0], sizeof(methods_flags)},
+    .max_positional = 1,
+    .run = run,
+};

@@ -1,0 +1,103 @@
+#include "math/blas.h"
+
+#include <assert.h>
+#include <cblas.h>
+#include <lapacke.h>
+#include <limits.h>
+#include <math.h>
+
+void lb_blas_init(void) { openblas_set_num_threads(1); }
+const char *lb_blas_config(void) { return openblas_get_config(); }
+const char *lb_blas_core(void) { return openblas_get_corename(); }
+
+/* BLAS counts in int, and refuses a leading dimension of 0 even for an empty matrix. */
+static int in(int64_t n) {
+    assert(n >= 0 && n <= INT_MAX);
+    return (int)n;
+}
+static int ld(int64_t n) { return in(n > 0 ? n : 1); }
+static CBLAS_TRANSPOSE tr(bool t) { return t ? CblasTrans : CblasNoTrans; }
+
+void lb_sgemm(bool ta, bool tb, float alpha, lb_cmat A, lb_cmat B, float beta, lb_mat C) {
+    int64_t k = ta ? A.rows : A.cols;
+    assert((ta ? A.cols : A.rows) == C.rows && (tb ? B.rows : B.cols) == C.cols && (tb ? B.cols : B.rows) == k);
+    if (C.rows == 0 || C.cols == 0) return;
+    cblas_sgemm(CblasRowMajor, tr(ta), tr(tb), in(C.rows), in(C.cols), in(k), alpha, A.d, ld(A.ld), B.d, ld(B.ld), beta,
+                C.d, ld(C.ld));
+}
+
+void lb_dgemm(bool ta, bool tb, double alpha, lb_cdmat A, lb_cdmat B, double beta, lb_dmat C) {
+    int64_t k = ta ? A.rows : A.cols;
+    assert((ta ? A.cols : A.rows) == C.rows && (tb ? B.rows : B.cols) == C.cols && (tb ? B.cols : B.rows) == k);
+    if (C.rows == 0 || C.cols == 0) return;
+    cblas_dgemm(CblasRowMajor, tr(ta), tr(tb), in(C.rows), in(C.cols), in(k), alpha, A.d, ld(A.ld), B.d, ld(B.ld), beta,
+                C.d, ld(C.ld));
+}
+
+void lb_ssyrk_t(float alpha, lb_cmat A, float beta, lb_mat C) {
+    assert(C.rows == C.cols && A.cols == C.cols);
+    if (C.rows == 0) return;
+    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, in(C.rows), in(A.rows), alpha, A.d, ld(A.ld), beta, C.d,
+                ld(C.ld));
+}
+
+void lb_dsyrk_t(double alpha, lb_cdmat A, double beta, lb_dmat C) {
+    assert(C.rows == C.cols && A.cols == C.cols);
+    if (C.rows == 0) return;
+    cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, in(C.rows), in(A.rows), alpha, A.d, ld(A.ld), beta, C.d,
+                ld(C.ld));
+}
+
+void lb_dtrsm(bool right, bool upper, bool trans, double alpha, lb_cdmat T, lb_dmat B) {
+    assert(T.rows == T.cols && T.rows == (right ? B.cols : B.rows));
+    if (B.rows == 0 || B.cols == 0) return;
+    cblas_dtrsm(CblasRowMajor, right ? CblasRight : CblasLeft, upper ? CblasUpper : CblasLower, tr(trans), CblasNonUnit,
+                in(B.rows), in(B.cols), alpha, T.d, ld(T.ld), B.d, ld(B.ld));
+}
+
+/* Below, LAPACK sees the row-major upper triangle as a column-major lower one, which it is: nothing is transposed or
+ * copied. A = LLᵀ there is A = UᵀU here, with U = Lᵀ. */
+
+/* LAPACK lets a NaN through: it compares false with everything. */
+static int64_t first_bad_pivot(lb_dmat A) {
+    for (int64_t i = 0; i < A.rows; i++) {
+        double p = A.d[i * A.ld + i];
+        if (!(p > 0 && isfinite(p))) return i;
+    }
+    return -1;
+}
+
+lb_status lb_dpotrf_upper(lb_dmat A, int64_t *bad_column, double *bad_pivot) {
+    assert(A.rows == A.cols);
+    int info = A.rows ? LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', in(A.rows), A.d, ld(A.ld)) : 0;
+    assert(info >= 0);
+    int64_t column = info > 0 ? info - 1 : first_bad_pivot(A); /* info: order of the minor that is not positive */
+    double pivot = column >= 0 ? A.d[column * A.ld + column] : 0;
+    if (bad_column) *bad_column = column;
+    if (bad_pivot) *bad_pivot = pivot;
+    if (column < 0) return LB_OK;
+    return lb_fail(LB_E_NUMERIC,
+                   "Cholesky failed at column %lld of %lld (pivot %.3g): the matrix is not positive definite",
+                   (long long)column, (long long)A.rows, pivot);
+}
+
+lb_status lb_dpotri_upper(lb_dmat U) {
+    assert(U.rows == U.cols);
+    int info = U.rows ? LAPACKE_dpotri_work(LAPACK_COL_MAJOR, 'L', in(U.rows), U.d, ld(U.ld)) : 0;
+    assert(info >= 0);
+    if (info == 0) return LB_OK;
+    return lb_fail(LB_E_NUMERIC, "the Cholesky factor cannot be inverted: its diagonal is zero at column %d of %lld",
+                   info - 1, (long long)U.rows);
+}
+
+lb_status lb_dsyev(lb_dmat A, double *eigenvalues) {
+    assert(A.rows == A.cols);
+    if (A.rows == 0) return LB_OK;
+    int info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'L', in(A.rows), A.d, ld(A.ld), eigenvalues);
+    if (info == 0) return LB_OK;
+    if (info == LAPACK_WORK_MEMORY_ERROR)
+        return lb_fail(LB_E_NOMEM, "out of memory: work space for the eigenvalues of a matrix of order %lld",
+                       (long long)A.rows);
+    if (info < 0) return lb_fail(LB_E_NUMERIC, "eigenvalues: the matrix of order %lld holds a NaN", (long long)A.rows);
+    return lb_fail(LB_E_NUMERIC, "eigenvalues of a matrix of order %lld did not converge", (long long)A.rows);
+}

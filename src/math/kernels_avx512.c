@@ -1,0 +1,61 @@
+/* AVX-512 (F, DQ, BW, VL): 16 floats at a time, tails by masks. */
+#include "math/kernels_impl.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+enum { W = 16 };
+typedef __m512 VF;
+typedef __m512d VD;
+
+static inline __mmask16 first(int k) { return (__mmask16)((1u << k) - 1); }
+static inline VF v_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline void v_store(float *p, VF v) { _mm512_storeu_ps(p, v); }
+static inline VF v_load_n(const float *p, int k) { return _mm512_maskz_loadu_ps(first(k), p); }
+static inline void v_store_n(float *p, int k, VF v) { _mm512_mask_storeu_ps(p, first(k), v); }
+static inline VF v_keep_n(VF v, int k) { return _mm512_maskz_mov_ps(first(k), v); }
+static inline VF v_set(float a) { return _mm512_set1_ps(a); }
+static inline VF v_add(VF a, VF b) { return _mm512_add_ps(a, b); }
+static inline VF v_sub(VF a, VF b) { return _mm512_sub_ps(a, b); }
+static inline VF v_mul(VF a, VF b) { return _mm512_mul_ps(a, b); }
+static inline VF v_div(VF a, VF b) { return _mm512_div_ps(a, b); }
+static inline VF v_fma(VF a, VF b, VF c) { return _mm512_fmadd_ps(a, b, c); }
+static inline VF v_neg_abs(VF v) { return _mm512_or_ps(v, _mm512_set1_ps(-0.0f)); }
+static inline VF v_pick_negative(VF g, VF a, VF b) {
+    return _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(g, _mm512_setzero_ps(), _CMP_LT_OQ), a);
+}
+static inline VF v_raise_max(VF m, VF v) {
+    /* max gives its second operand if either is NaN: m's own NaN is put back */
+    return _mm512_mask_mov_ps(_mm512_max_ps(m, v), _mm512_cmp_ps_mask(m, m, _CMP_UNORD_Q), m);
+}
+static inline VD low(VF v) { return _mm512_cvtps_pd(_mm512_castps512_ps256(v)); }
+static inline VD high(VF v) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)); }
+static inline void v_add_wide(VD acc[2], VF v) {
+    acc[0] = _mm512_add_pd(acc[0], low(v));
+    acc[1] = _mm512_add_pd(acc[1], high(v));
+}
+static inline void v_mul_wide(VD acc[2], VF a, VF b) {
+    acc[0] = _mm512_fmadd_pd(low(a), low(b), acc[0]);
+    acc[1] = _mm512_fmadd_pd(high(a), high(b), acc[1]);
+}
+static inline void v_store_wide(double *p, VD acc) { _mm512_storeu_pd(p, acc); }
+
+static inline VF v_exp(VF x) {
+    /* min and max give their second operand if it is NaN, so a NaN stays */
+    x = _mm512_max_ps(v_set(LB_EXP_MIN), _mm512_min_ps(v_set(LB_EXP_MAX), x));
+    VF n = _mm512_roundscale_ps(v_mul(x, v_set(LB_EXP_LOG2E)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    VF r = _mm512_fnmadd_ps(n, v_set(LB_EXP_HI), x);
+    r = _mm512_fnmadd_ps(n, v_set(LB_EXP_LO), r);
+    VF p = v_fma(v_set(LB_EXP_C6), r, v_set(LB_EXP_C5));
+    p = v_fma(p, r, v_set(LB_EXP_C4));
+    p = v_fma(p, r, v_set(LB_EXP_C3));
+    p = v_fma(p, r, v_set(LB_EXP_C2));
+    p = v_add(v_set(1), v_fma(v_mul(r, r), p, r));
+    return _mm512_scalef_ps(p, n); /* p 2^n, rounded once, also when subnormal */
+}
+
+#include "math/kernels_simd.h"
+
+const lb_kernels lb_kernels_avx512 = {"avx512", exp_n,   exp_sum_n, sum_exp_n, max_n,
+                                      dot_n,    scale_n, axpy_n,    swiglu_n,  rmsnorm_n};
+#endif

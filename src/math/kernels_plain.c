@@ -1,0 +1,84 @@
+/* The plain reference, for any CPU. */
+#include <math.h>
+#include <string.h>
+
+#include "math/kernels_impl.h"
+
+static float pow2(int n) { /* n in [-126, 127] */
+    uint32_t u = (uint32_t)(n + 127) << 23;
+    float x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+static float exp1(float x) {
+    if (x != x) return x;
+    x = x < LB_EXP_MIN ? LB_EXP_MIN : x > LB_EXP_MAX ? LB_EXP_MAX : x;
+    float z = x * LB_EXP_LOG2E;
+    int n = (int)(z + (z < 0 ? -0.5f : 0.5f));
+    float r = (x - (float)n * LB_EXP_HI) - (float)n * LB_EXP_LO;
+    float p = (((LB_EXP_C6 * r + LB_EXP_C5) * r + LB_EXP_C4) * r + LB_EXP_C3) * r + LB_EXP_C2;
+    int n1 = n >> 1; /* two steps: 2^n itself may be infinite or subnormal; only the second one rounds */
+    return (1 + (r + r * r * p)) * pow2(n1) * pow2(n - n1);
+}
+
+static void exp_plain(float *y, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] = exp1(x[i]);
+}
+
+static double exp_sum_plain(float *y, const float *x, float shift, int64_t n) {
+    double l[LB_LANES] = {0};
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = exp1(x[i] - shift);
+        l[i % LB_LANES] += (double)y[i];
+    }
+    return lb_lanes_sum(l);
+}
+
+static double sum_exp_plain(const float *x, float shift, int64_t n) {
+    double l[LB_LANES] = {0};
+    for (int64_t i = 0; i < n; i++) l[i % LB_LANES] += (double)exp1(x[i] - shift);
+    return lb_lanes_sum(l);
+}
+
+static float max_plain(const float *x, int64_t n) {
+    float m = -INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        if (x[i] != x[i]) return x[i];
+        m = x[i] > m ? x[i] : m;
+    }
+    return m;
+}
+
+static double dot_plain(const float *x, const float *y, int64_t n) {
+    double l[LB_LANES] = {0};
+    int64_t i = 0;
+    for (; i + LB_LANES <= n; i += LB_LANES)
+        for (int k = 0; k < LB_LANES; k++) l[k] += (double)x[i + k] * (double)y[i + k];
+    for (int k = 0; i + k < n; k++) l[k] += (double)x[i + k] * (double)y[i + k];
+    return lb_lanes_sum(l);
+}
+
+static void scale_plain(float *y, float a, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] *= a;
+}
+
+static void axpy_plain(float *y, float a, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
+}
+
+static void swiglu_plain(float *y, const float *g, const float *u, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        float e = exp1(-fabsf(g[i])); /* never overflows, so both tails keep their precision */
+        float sigmoid = (g[i] < 0 ? e : 1) / (1 + e);
+        y[i] = g[i] * sigmoid * u[i];
+    }
+}
+
+static void rmsnorm_plain(float *y, const float *x, const float *w, float eps, int64_t n) {
+    float inv = (float)(1 / sqrt(dot_plain(x, x, n) / (double)n + (double)eps));
+    for (int64_t i = 0; i < n; i++) y[i] = x[i] * inv * w[i];
+}
+
+const lb_kernels lb_kernels_plain = {"plain",   exp_plain,   exp_sum_plain, sum_exp_plain, max_plain,
+                                     dot_plain, scale_plain, axpy_plain,    swiglu_plain,  rmsnorm_plain};
