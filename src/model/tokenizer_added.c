@@ -1,0 +1,80 @@
+/* Added tokens: found in the text before anything else happens to it. */
+#include <stdlib.h>
+
+#include "model/tokenizer_impl.h"
+
+/* By first byte, then longest first: the first that fits at a place is the longest there. */
+static int by_first_byte(const void *a, const void *b) {
+    const lb_tok_added *x = *(const lb_tok_added *const *)a, *y = *(const lb_tok_added *const *)b;
+    uint8_t p = (uint8_t)x->text.s[0], q = (uint8_t)y->text.s[0];
+    if (p != q) return p < q ? -1 : 1;
+    if (x->text.n != y->text.n) return x->text.n > y->text.n ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static lb_status matcher(lb_tokenizer *t, bool normalized, lb_tok_matcher *m) {
+    m->token = LB_NEW(t->arena, const lb_tok_added *, t->n_added + 1);
+    if (!m->token) return LB_E_NOMEM;
+    m->n = 0;
+    for (int64_t i = 0; i < t->n_added; i++)
+        if (t->added[i].normalized == normalized && t->added[i].text.n) m->token[m->n++] = &t->added[i];
+    qsort(m->token, (size_t)m->n, sizeof *m->token, by_first_byte);
+    int64_t k = 0;
+    for (int b = 0; b <= 256; b++) {
+        while (k < m->n && (uint8_t)m->token[k]->text.s[0] < b) k++;
+        m->first[b] = (int32_t)k;
+    }
+    return LB_OK;
+}
+
+lb_status lb_tok_matchers(lb_tokenizer *t) {
+    LB_TRY(matcher(t, false, &t->raw));
+    return matcher(t, true, &t->normal);
+}
+
+static const lb_tok_added *match_here(const lb_tok_matcher *m, lb_tok_view text, size_t at, bool parse_special) {
+    uint8_t b = (uint8_t)text.s[at];
+    for (int32_t k = m->first[b]; k < m->first[b + 1]; k++) {
+        const lb_tok_added *a = m->token[k];
+        if ((parse_special || !a->special) && a->text.n <= text.n - at && !memcmp(a->text.s, text.s + at, a->text.n))
+            return a;
+    }
+    return NULL;
+}
+
+/* The start of the white space that ends at `at`, not before `from`. */
+static size_t space_before(lb_tok_view text, size_t from, size_t at) {
+    while (at > from) {
+        size_t p = at - 1;
+        while (p > from && at - p < 4 && ((uint8_t)text.s[p] & 0xC0) == 0x80) p--;
+        int32_t code;
+        if (p + lb_tok_char(text.s + p, at - p, &code) != at || lb_tok_classify(code) != LB_TOK_SPACE) break;
+        at = p;
+    }
+    return at;
+}
+
+static size_t space_after(lb_tok_view text, size_t at) {
+    while (at < text.n) {
+        int32_t code;
+        size_t k = lb_tok_char(text.s + at, text.n - at, &code);
+        if (lb_tok_classify(code) != LB_TOK_SPACE) break;
+        at += k;
+    }
+    return at;
+}
+
+bool lb_tok_find_added(const lb_tok_matcher *m, lb_tok_view text, size_t from, bool parse_special, size_t *start,
+                       size_t *end, const lb_tok_added **token) {
+    if (!m->n) return false;
+    for (size_t at = from; at < text.n; at++) {
+        if (m->first[(uint8_t)text.s[at]] == m->first[(uint8_t)text.s[at] + 1]) continue;
+        const lb_tok_added *a = match_here(m, text, at, parse_special);
+        if (!a) continue;
+        *start = a->lstrip ? space_before(text, from, at) : at;
+        *end = a->rstrip ? space_after(text, at + a->text.n) : at + a->text.n;
+        *token = a;
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,357 @@
+/* Byte-pair encoding of one word, the tables it needs, and the cache of words already seen. */
+#include "model/tokenizer_impl.h"
+
+/* ---- strings -> ids ---- */
+
+uint64_t lb_tok_hash(const char *s, size_t n) {
+    const uint64_t k = 0x9E3779B97F4A7C15u;
+    uint64_t h = (uint64_t)n * k;
+    while (n >= 8) {
+        uint64_t v;
+        memcpy(&v, s, 8);
+        h = (h ^ v) * k;
+        h ^= h >> 32;
+        s += 8;
+        n -= 8;
+    }
+    uint64_t v = 0;
+    if (n) memcpy(&v, s, n);
+    h = (h ^ v) * k;
+    h ^= h >> 29;
+    h *= 0xBF58476D1CE4E5B9u;
+    return h ^ (h >> 32);
+}
+
+static uint64_t table_size(int64_t entries) {
+    uint64_t size = 16;
+    while (size < (uint64_t)entries * 2) size *= 2;
+    return size;
+}
+
+lb_status lb_tok_index_new(lb_arena *a, int64_t entries, lb_tok_index *out) {
+    uint64_t size = table_size(entries);
+    lb_tok_entry *slot = LB_NEW(a, lb_tok_entry, size);
+    if (!slot) return LB_E_NOMEM;
+    for (uint64_t i = 0; i < size; i++) slot[i].id = -1;
+    *out = (lb_tok_index){slot, size - 1};
+    return LB_OK;
+}
+
+int32_t lb_tok_index_get(const lb_tok_index *x, const char *s, size_t n) {
+    for (uint64_t i = lb_tok_hash(s, n) & x->mask; x->slot[i].id >= 0; i = (i + 1) & x->mask)
+        if (x->slot[i].n == n && !memcmp(x->slot[i].s, s, n)) return x->slot[i].id;
+    return -1;
+}
+
+void lb_tok_index_put(lb_tok_index *x, lb_tok_view v, int32_t id) {
+    uint64_t i = lb_tok_hash(v.s, v.n) & x->mask;
+    for (; x->slot[i].id >= 0; i = (i + 1) & x->mask)
+        if (x->slot[i].n == v.n && !memcmp(x->slot[i].s, v.s, v.n)) return;
+    x->slot[i] = (lb_tok_entry){v.s, (uint32_t)v.n, id};
+}
+
+/* ---- pairs -> merges ---- */
+
+static uint64_t pair_hash(int32_t left, int32_t right) {
+    uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15u;
+    return h ^ (h >> 32);
+}
+
+lb_status lb_tok_merges_hash(lb_arena *a, lb_tok_merges *m, bool last_wins) {
+    uint64_t size = table_size(m->n);
+    m->slot = LB_NEW(a, lb_tok_merge, size);
+    if (!m->slot) return LB_E_NOMEM;
+    m->mask = size - 1;
+    for (uint64_t i = 0; i < size; i++) m->slot[i].left = -1;
+    for (int64_t k = 0; k < m->n; k++) {
+        lb_tok_merge g = m->list[k];
+        uint64_t i = pair_hash(g.left, g.right) & m->mask;
+        while (m->slot[i].left >= 0 && (m->slot[i].left != g.left || m->slot[i].right != g.right))
+            i = (i + 1) & m->mask;
+        if (m->slot[i].left < 0 || last_wins) m->slot[i] = g;
+    }
+    return LB_OK;
+}
+
+static const lb_tok_merge *find_merge(const lb_tok_merges *m, int32_t left, int32_t right) {
+    for (uint64_t i = pair_hash(left, right) & m->mask; m->slot[i].left >= 0; i = (i + 1) & m->mask)
+        if (m->slot[i].left == left && m->slot[i].right == right) return &m->slot[i];
+    return NULL;
+}
+
+/* ---- one call ---- */
+
+#define CACHE_SLOTS     (1u << 16)
+#define CACHE_MAX_SLOTS (1u << 21)
+#define CACHE_MAX_WORD  64 /* bytes */
+
+lb_status lb_tok_run_new(const lb_tokenizer *t, lb_tok_run *r) {
+    *r = (lb_tok_run){.t = t, .cache_mask = CACHE_SLOTS - 1};
+    r->cache = lb_alloc(CACHE_SLOTS, sizeof *r->cache);
+    if (!r->cache) return LB_E_NOMEM;
+    uint32_t groups = 1; /* match data large enough for every pattern of this tokenizer */
+    for (int i = 0; i < t->n_step + t->n_norm; i++) {
+        const pcre2_code *re = i < t->n_step ? t->step[i].re : t->norm[i - t->n_step].re;
+        uint32_t g = 0;
+        if (re && !pcre2_pattern_info(re, PCRE2_INFO_CAPTURECOUNT, &g) && g + 1 > groups) groups = g + 1;
+    }
+    r->match = pcre2_match_data_create(groups, t->pcre);
+    if (!r->match) {
+        lb_tok_run_free(r);
+        return lb_fail(LB_E_NOMEM, "%s: out of memory for the tokenizer's patterns", t->name);
+    }
+    return LB_OK;
+}
+
+void lb_tok_run_free(lb_tok_run *r) {
+    lb_free(r->id);
+    lb_free(r->node);
+    lb_free(r->heap);
+    lb_free(r->cache);
+    lb_free(r->keys);
+    lb_free(r->cache_ids);
+    lb_str_free(&r->norm[0]);
+    lb_str_free(&r->norm[1]);
+    pcre2_match_data_free(r->match);
+    *r = (lb_tok_run){0};
+}
+
+/* Makes room for `need` elements behind *p; NULL-safe, doubling. */
+static lb_status grow(void *p, int64_t *cap, int64_t need, size_t size) {
+    if (need <= *cap) return LB_OK;
+    int64_t next = *cap ? *cap : 256;
+    while (next < need) next *= 2;
+    void *old, *q;
+    memcpy(&old, p, sizeof old); /* p points to a pointer of any type */
+    q = lb_realloc(old, (size_t)*cap, (size_t)next, size);
+    if (!q) return LB_E_NOMEM;
+    memcpy(p, &q, sizeof q);
+    *cap = next;
+    return LB_OK;
+}
+
+lb_status lb_tok_emit(lb_tok_run *r, int32_t id) {
+    if (r->n == r->cap) LB_TRY(grow(&r->id, &r->cap, r->n + 1, sizeof *r->id));
+    r->id[r->n++] = id;
+    return LB_OK;
+}
+
+/* ---- merging ---- */
+
+static bool before(const lb_tok_candidate *a, const lb_tok_candidate *b) {
+    return a->rank != b->rank ? a->rank < b->rank : a->at < b->at;
+}
+
+static lb_status heap_push(lb_tok_run *r, int32_t at) {
+    lb_tok_node *node = r->node;
+    int32_t next = node[at].next;
+    if (next < 0) return LB_OK;
+    const lb_tok_merge *m = find_merge(&r->t->merges, node[at].id, node[next].id);
+    if (!m) return LB_OK;
+    LB_TRY(grow(&r->heap, &r->heap_cap, r->heap_n + 1, sizeof *r->heap));
+    lb_tok_candidate c = {m->rank, at, node[at].id, node[next].id};
+    int64_t i = r->heap_n++;
+    while (i > 0 && before(&c, &r->heap[(i - 1) / 2])) {
+        r->heap[i] = r->heap[(i - 1) / 2];
+        i = (i - 1) / 2;
+    }
+    r->heap[i] = c;
+    return LB_OK;
+}
+
+static lb_tok_candidate heap_pop(lb_tok_run *r) {
+    lb_tok_candidate top = r->heap[0], c = r->heap[--r->heap_n];
+    int64_t i = 0;
+    for (;;) {
+        int64_t k = 2 * i + 1;
+        if (k >= r->heap_n) break;
+        if (k + 1 < r->heap_n && before(&r->heap[k + 1], &r->heap[k])) k++;
+        if (!before(&r->heap[k], &c)) break;
+        r->heap[i] = r->heap[k];
+        i = k;
+    }
+    r->heap[i] = c;
+    return top;
+}
+
+/* Long words: a heap of candidate pairs, stale ones skipped. O(n log n). */
+static lb_status merge_heap(lb_tok_run *r, int64_t n) {
+    lb_tok_node *node = r->node;
+    r->heap_n = 0;
+    for (int64_t i = 0; i + 1 < n; i++) LB_TRY(heap_push(r, (int32_t)i));
+    while (r->heap_n > 0) {
+        lb_tok_candidate c = heap_pop(r);
+        int32_t next = node[c.at].id == c.left ? node[c.at].next : -1;
+        if (next < 0 || node[next].id != c.right) continue; /* one of the two has been merged since */
+        node[c.at].id = find_merge(&r->t->merges, c.left, c.right)->id;
+        node[next].id = -1;
+        node[c.at].next = node[next].next;
+        if (node[next].next >= 0) node[node[next].next].prev = c.at;
+        if (node[c.at].prev >= 0) LB_TRY(heap_push(r, node[c.at].prev));
+        LB_TRY(heap_push(r, c.at));
+    }
+    return LB_OK;
+}
+
+#define SHORT_WORD 32
+
+/* Short words: each round takes the lowest rank, leftmost among equals. Returns how many symbols are left. */
+static int64_t merge_short(const lb_tok_merges *m, lb_tok_node *node, int64_t n) {
+    const lb_tok_merge *pair[SHORT_WORD];
+    for (int64_t i = 0; i + 1 < n; i++) pair[i] = find_merge(m, node[i].id, node[i + 1].id);
+    while (n > 1) {
+        int64_t best = -1;
+        for (int64_t i = 0; i + 1 < n; i++)
+            if (pair[i] && (best < 0 || pair[i]->rank < pair[best]->rank)) best = i;
+        if (best < 0) break;
+        node[best].id = pair[best]->id;
+        for (int64_t i = best + 1; i + 1 < n; i++) {
+            node[i].id = node[i + 1].id;
+            pair[i] = i + 2 < n ? pair[i + 1] : NULL;
+        }
+        n--;
+        if (best > 0) pair[best - 1] = find_merge(m, node[best - 1].id, node[best].id);
+        if (best + 1 < n) pair[best] = find_merge(m, node[best].id, node[best + 1].id);
+    }
+    return n;
+}
+
+/* ---- symbols ---- */
+
+static lb_status no_token(const lb_tokenizer *t, const char *s, size_t n) {
+    char hex[4 * 3 + 1] = "";
+    for (size_t i = 0; i < n && i < 4; i++) snprintf(hex + 3 * i, 4, " %02x", (uint8_t)s[i]);
+    return lb_fail(LB_E_FORMAT, "%s: the tokenizer has no token for the bytes%s of the text, and no unknown token",
+                   t->name, hex);
+}
+
+/* Appends the symbols of a character that is no token: its bytes' tokens, or the unknown token. */
+static lb_status unknown_char(lb_tok_run *r, const char *s, size_t len, int64_t *n) {
+    const lb_tokenizer *t = r->t;
+    bool bytes = true;
+    for (size_t i = 0; i < len; i++) bytes = bytes && t->byte_id[(uint8_t)s[i]] >= 0;
+    if (bytes) {
+        for (size_t i = 0; i < len; i++) r->node[(*n)++].id = t->byte_id[(uint8_t)s[i]];
+        return LB_OK;
+    }
+    if (t->unk < 0) return no_token(t, s, len);
+    if (!t->fuse_unk || *n == 0 || r->node[*n - 1].id != t->unk) r->node[(*n)++].id = t->unk;
+    return LB_OK;
+}
+
+/* r->node[0..*count) = what the word consists of before any merge; at most one symbol a byte. */
+static lb_status symbols_of(lb_tok_run *r, const char *s, size_t len, int64_t *count) {
+    const lb_tokenizer *t = r->t;
+    if (len > INT32_MAX / 2)
+        return lb_fail(LB_E_UNSUPPORTED, "%s: a word of %zu bytes: at most %d", t->name, len, INT32_MAX / 2);
+    LB_TRY(grow(&r->node, &r->node_cap, (int64_t)len, sizeof *r->node));
+    int64_t n = 0;
+    for (size_t i = 0; i < len;) {
+        int32_t code, id;
+        size_t k = t->byte_level ? 1 : lb_tok_char(s + i, len - i, &code);
+        id = t->byte_level ? t->byte_id[(uint8_t)s[i]] : lb_tok_index_get(&t->symbols, s + i, k);
+        if (id >= 0)
+            r->node[n++].id = id;
+        else
+            LB_TRY(unknown_char(r, s + i, k, &n));
+        i += k;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        r->node[i].prev = (int32_t)(i - 1);
+        r->node[i].next = (int32_t)(i + 1 < n ? i + 1 : -1);
+    }
+    *count = n;
+    return LB_OK;
+}
+
+/* A symbol that never was a token (a character that only longer tokens contain) goes out as its bytes. */
+static lb_status emit_symbol(lb_tok_run *r, int32_t id) {
+    const lb_tokenizer *t = r->t;
+    if (id < t->vocab) return lb_tok_emit(r, id);
+    lb_tok_view v = t->extra[id - t->vocab];
+    for (size_t i = 0; i < v.n; i++)
+        if (t->byte_id[(uint8_t)v.s[i]] < 0) {
+            if (t->unk < 0) return no_token(t, v.s, v.n);
+            return lb_tok_emit(r, t->unk);
+        }
+    for (size_t i = 0; i < v.n; i++) LB_TRY(lb_tok_emit(r, t->byte_id[(uint8_t)v.s[i]]));
+    return LB_OK;
+}
+
+static lb_status word_ids(lb_tok_run *r, const char *s, size_t len) {
+    const lb_tokenizer *t = r->t;
+    if (t->ignore_merges) {
+        int32_t id = lb_tok_index_get(&t->symbols, s, len);
+        if (id >= 0) return lb_tok_emit(r, id);
+    }
+    int64_t n = 0;
+    LB_TRY(symbols_of(r, s, len, &n));
+    if (n <= SHORT_WORD) {
+        n = merge_short(&t->merges, r->node, n);
+        for (int64_t i = 0; i < n; i++) LB_TRY(emit_symbol(r, r->node[i].id));
+        return LB_OK;
+    }
+    LB_TRY(merge_heap(r, n));
+    for (int32_t i = 0; i >= 0; i = r->node[i].next) LB_TRY(emit_symbol(r, r->node[i].id));
+    return LB_OK;
+}
+
+/* ---- cache ---- */
+
+static lb_tok_cached *cache_find(lb_tok_run *r, uint64_t hash, const char *s, size_t n) {
+    uint64_t i = hash & r->cache_mask;
+    for (; r->cache[i].key_len; i = (i + 1) & r->cache_mask)
+        if (r->cache[i].hash == hash && r->cache[i].key_len == n && !memcmp(r->keys + r->cache[i].key, s, n)) break;
+    return &r->cache[i];
+}
+
+static lb_status cache_grow(lb_tok_run *r) {
+    uint64_t size = (r->cache_mask + 1) * 2;
+    lb_tok_cached *old = r->cache, *c = lb_alloc(size, sizeof *c);
+    if (!c) return LB_E_NOMEM;
+    for (uint64_t k = 0; k <= r->cache_mask; k++) {
+        if (!old[k].key_len) continue;
+        uint64_t i = old[k].hash & (size - 1);
+        while (c[i].key_len) i = (i + 1) & (size - 1);
+        c[i] = old[k];
+    }
+    lb_free(old);
+    r->cache = c;
+    r->cache_mask = size - 1;
+    return LB_OK;
+}
+
+/* Keeps the ids r->id[first..r->n) for the word; a full cache keeps no more. */
+static lb_status cache_put(lb_tok_run *r, uint64_t hash, const char *s, size_t len, int64_t first) {
+    if (r->cache_n * 2 > (int64_t)r->cache_mask) {
+        if (r->cache_mask + 1 >= CACHE_MAX_SLOTS) return LB_OK;
+        LB_TRY(cache_grow(r));
+    }
+    int64_t ids = r->n - first;
+    LB_TRY(grow(&r->keys, &r->keys_cap, r->keys_n + (int64_t)len, 1));
+    LB_TRY(grow(&r->cache_ids, &r->cache_ids_cap, r->cache_ids_n + ids, sizeof *r->cache_ids));
+    memcpy(r->keys + r->keys_n, s, len);
+    if (ids) memcpy(r->cache_ids + r->cache_ids_n, r->id + first, (size_t)ids * sizeof *r->id);
+    *cache_find(r, hash, s, len) =
+        (lb_tok_cached){hash, (uint32_t)r->keys_n, (uint32_t)len, (uint32_t)r->cache_ids_n, (uint32_t)ids};
+    r->keys_n += (int64_t)len;
+    r->cache_ids_n += ids;
+    r->cache_n++;
+    return LB_OK;
+}
+
+lb_status lb_tok_word(lb_tok_run *r, const char *s, size_t n) {
+    if (n == 0) return LB_OK;
+    if (n > CACHE_MAX_WORD) return word_ids(r, s, n);
+    uint64_t hash = lb_tok_hash(s, n);
+    const lb_tok_cached *c = cache_find(r, hash, s, n);
+    if (!c->key_len) {
+        int64_t first = r->n;
+        LB_TRY(word_ids(r, s, n));
+        return cache_put(r, hash, s, n, first);
+    }
+    LB_TRY(grow(&r->id, &r->cap, r->n + c->n_ids, sizeof *r->id));
+    memcpy(r->id + r->n, r->cache_ids + c->ids, c->n_ids * sizeof *r->id);
+    r->n += c->n_ids;
+    return LB_OK;
+}

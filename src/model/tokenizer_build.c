@@ -1,0 +1,375 @@
+/* What the loaders share: the vocabulary, the merges, and what follows from them. */
+#include <stdlib.h>
+
+#include "model/tokenizer_impl.h"
+
+/* ---- PCRE2 allocates through us, so that a test can make it fail ---- */
+
+static void *pcre_malloc(size_t n, void *user) {
+    (void)user;
+    return lb_alloc(n ? n : 1, 1);
+}
+static void pcre_free(void *p, void *user) {
+    (void)user;
+    lb_free(p);
+}
+
+lb_status lb_tok_new(const char *name, lb_tokenizer **out) {
+    lb_arena *a;
+    LB_TRY(lb_arena_new(0, &a));
+    lb_tokenizer *t = LB_NEW(a, lb_tokenizer, 1);
+    char *copy = lb_arena_strdup(a, name);
+    if (!t || !copy) {
+        lb_arena_free(a);
+        return LB_E_NOMEM;
+    }
+    t->arena = a;
+    t->name = copy;
+    t->unk = t->bos = t->eos = t->pad = -1;
+    for (int i = 0; i < 256; i++) t->byte_id[i] = -1;
+    t->pcre = pcre2_general_context_create(pcre_malloc, pcre_free, NULL);
+    if (!t->pcre) {
+        lb_arena_free(a);
+        return lb_fail(LB_E_NOMEM, "%s: out of memory for the tokenizer's patterns", name);
+    }
+    *out = t;
+    return LB_OK;
+}
+
+void lb_tokenizer_free(lb_tokenizer *t) {
+    if (!t) return;
+    for (int i = 0; i < t->n_step; i++) pcre2_code_free(t->step[i].re);
+    for (int i = 0; i < t->n_norm; i++) pcre2_code_free(t->norm[i].re);
+    pcre2_general_context_free(t->pcre);
+    lb_arena_free(t->arena);
+}
+
+/* ---- GPT-2's alphabet: a printable character for each byte ---- */
+
+/* Printable bytes stand for themselves; the other 68 (0..32, 127..160, 173), in order, are U+0100, U+0101, ... */
+static int32_t byte_code(int b) {
+    if (b <= 32) return 256 + b;
+    if (b >= 127 && b <= 160) return 256 + 33 + b - 127;
+    return b == 173 ? 256 + 67 : b;
+}
+
+/* The byte of a character; -1: outside the alphabet. */
+static int code_byte(int32_t c) {
+    if (c < 0 || c >= 256 + 68) return -1;
+    if (c < 256) return byte_code(c) == c ? c : -1;
+    int k = c - 256;
+    return k <= 32 ? k : k < 67 ? 127 + k - 33 : 173;
+}
+
+int lb_tok_byte_char(uint8_t byte, char out[2]) {
+    int32_t c = byte_code(byte);
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    out[0] = (char)(0xC0 | c >> 6);
+    out[1] = (char)(0x80 | (c & 0x3F));
+    return 2;
+}
+
+int64_t lb_tok_byte_decode(lb_tok_view v, char *out) {
+    int64_t n = 0;
+    for (size_t i = 0; i < v.n; n++) {
+        int32_t c;
+        i += lb_tok_char(v.s + i, v.n - i, &c);
+        int b = code_byte(c);
+        if (b < 0) return -1;
+        out[n] = (char)b;
+    }
+    return n;
+}
+
+/* ---- vocabulary ---- */
+
+lb_status lb_tok_reserve(lb_tokenizer *t, int64_t vocab, size_t bytes) {
+    if (vocab <= 0 || vocab > INT32_MAX / 4)
+        return lb_fail(LB_E_FORMAT, "%s: a vocabulary of %lld tokens: must be in [1, %d]", t->name, (long long)vocab,
+                       INT32_MAX / 4);
+    t->vocab = vocab;
+    t->token = LB_NEW(t->arena, lb_tok_view, vocab);
+    t->piece = LB_NEW(t->arena, lb_tok_view, vocab);
+    t->type = LB_NEW(t->arena, uint8_t, vocab);
+    t->pool_size = 2 * bytes; /* a piece is never longer than its token */
+    t->pool = LB_NEW(t->arena, char, t->pool_size + 1);
+    if (!t->token || !t->piece || !t->type || !t->pool) return LB_E_NOMEM;
+    for (int64_t i = 0; i < vocab; i++) t->token[i].s = t->piece[i].s = "";
+    return LB_OK;
+}
+
+lb_status lb_tok_put(lb_tokenizer *t, int64_t id, const char *s, size_t n, uint8_t type) {
+    size_t bad = lb_tok_invalid_utf8(s, n);
+    if (bad < n)
+        return lb_fail(LB_E_FORMAT, "%s: token %lld is not UTF-8 (byte %zu of it)", t->name, (long long)id, bad);
+    if (n > UINT32_MAX || n > t->pool_size - t->pool_used)
+        return lb_fail(LB_E_FORMAT, "%s: token %lld has %zu bytes, more than were counted", t->name, (long long)id, n);
+    char *p = t->pool + t->pool_used;
+    if (n) memcpy(p, s, n);
+    t->pool_used += n;
+    t->token[id] = (lb_tok_view){p, n};
+    t->type[id] = type;
+    return LB_OK;
+}
+
+/* "<0x0A>" -> 10; -1: not of that form. */
+static int hex_byte(lb_tok_view v) {
+    if (v.n != 6 || memcmp(v.s, "<0x", 3) != 0 || v.s[5] != '>') return -1;
+    int value = 0;
+    for (int i = 3; i < 5; i++) {
+        const char *digits = "0123456789ABCDEF", *d = v.s[i] ? strchr(digits, v.s[i]) : NULL;
+        if (!d) return -1;
+        value = value * 16 + (int)(d - digits);
+    }
+    return value;
+}
+
+/* Bytes of a token of a word: out of GPT-2's alphabet, or with spaces for marks. */
+static size_t piece_of(const lb_tokenizer *t, int64_t id, char *out) {
+    lb_tok_view v = t->token[id];
+    bool plain = t->type[id] == LB_TOK_CONTROL || t->type[id] == LB_TOK_USER || t->type[id] == LB_TOK_UNKNOWN;
+    if (t->byte_level && !plain) {
+        int64_t n = lb_tok_byte_decode(v, out);
+        if (n >= 0) return (size_t)n;
+    }
+    if (!t->byte_level && t->type[id] == LB_TOK_BYTE) {
+        out[0] = (char)hex_byte(v);
+        return 1;
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < v.n;) {
+        bool mark = !t->byte_level && !plain && v.n - i >= LB_TOK_META_LEN && !memcmp(v.s + i, LB_TOK_META, 3);
+        out[n++] = mark ? ' ' : v.s[i];
+        i += mark ? LB_TOK_META_LEN : 1;
+    }
+    return n;
+}
+
+lb_status lb_tok_pieces(lb_tokenizer *t) {
+    LB_TRY(lb_tok_index_new(t->arena, t->vocab, &t->index));
+    for (int64_t id = 0; id < t->vocab; id++) {
+        if (t->token[id].n) lb_tok_index_put(&t->index, t->token[id], (int32_t)id);
+        if (!t->byte_level && t->type[id] == LB_TOK_BYTE && hex_byte(t->token[id]) < 0)
+            return lb_fail(LB_E_FORMAT, "%s: token %lld (\"%.*s\") is marked as a byte, expected the form <0x0A>",
+                           t->name, (long long)id, (int)t->token[id].n, t->token[id].s);
+    }
+    for (int64_t id = 0; id < t->vocab; id++) {
+        char *p = t->pool + t->pool_used;
+        size_t n = piece_of(t, id, p);
+        t->pool_used += n;
+        t->piece[id] = (lb_tok_view){p, n};
+    }
+    for (int b = 0; b < 256; b++) {
+        char s[8];
+        int n = t->byte_level ? lb_tok_byte_char((uint8_t)b, s) : snprintf(s, sizeof s, "<0x%02X>", b);
+        int32_t id = lb_tok_index_get(&t->index, s, (size_t)n);
+        bool fits = id >= 0 && (t->byte_level ? t->type[id] != LB_TOK_CONTROL : t->type[id] == LB_TOK_BYTE);
+        t->byte_id[b] = fits ? id : -1;
+    }
+    return LB_OK;
+}
+
+/* ---- merges ---- */
+
+static lb_status not_a_token(const lb_tokenizer *t, int64_t at, lb_tok_view v) {
+    return lb_fail(LB_E_FORMAT, "%s: merge %lld: \"%.*s\" is not in the vocabulary", t->name, (long long)at, (int)v.n,
+                   v.s);
+}
+
+lb_status lb_tok_merge_add(lb_tokenizer *t, int64_t at, lb_tok_view left, lb_tok_view right) {
+    char both[LB_TOK_MAX_PIECE];
+    if (left.n + right.n > sizeof both)
+        return lb_fail(LB_E_FORMAT, "%s: merge %lld makes a token of %zu bytes: at most %zu", t->name, (long long)at,
+                       left.n + right.n, sizeof both);
+    int32_t l = lb_tok_index_get(&t->index, left.s, left.n), r = lb_tok_index_get(&t->index, right.s, right.n);
+    if (l < 0) return not_a_token(t, at, left);
+    if (r < 0) return not_a_token(t, at, right);
+    memcpy(both, left.s, left.n);
+    memcpy(both + left.n, right.s, right.n);
+    int32_t id = lb_tok_index_get(&t->index, both, left.n + right.n);
+    if (id < 0) return not_a_token(t, at, (lb_tok_view){both, left.n + right.n});
+    t->merges.list[at] = (lb_tok_merge){l, r, id, (int32_t)at};
+    return LB_OK;
+}
+
+/* Whether words may contain this token: what merging may make or start from. */
+static bool in_words(const lb_tokenizer *t, int64_t id) {
+    return t->token[id].n && (t->type[id] == LB_TOK_NORMAL || t->type[id] == LB_TOK_UNUSED);
+}
+
+/* Characters that occur in tokens but are none themselves take part in merging all the same. */
+static lb_status add_extra(lb_tokenizer *t) {
+    LB_TRY(lb_tok_index_new(t->arena, t->vocab, &t->symbols));
+    for (int64_t id = 0; id < t->vocab; id++)
+        if (in_words(t, id)) lb_tok_index_put(&t->symbols, t->token[id], (int32_t)id);
+    int64_t missing = 0;
+    for (int pass = 0; pass < 2; pass++) { /* count, then add; a character may be counted more than once */
+        if (pass) {
+            t->extra = LB_NEW(t->arena, lb_tok_view, missing + 1);
+            lb_tok_index grown;
+            LB_TRY(lb_tok_index_new(t->arena, t->vocab + missing, &grown));
+            if (!t->extra) return LB_E_NOMEM;
+            for (int64_t id = 0; id < t->vocab; id++)
+                if (in_words(t, id)) lb_tok_index_put(&grown, t->token[id], (int32_t)id);
+            t->symbols = grown;
+        }
+        for (int64_t id = 0; id < t->vocab; id++) {
+            lb_tok_view v = t->token[id];
+            for (size_t i = 0; in_words(t, id) && i < v.n;) {
+                int32_t code;
+                size_t k = lb_tok_char(v.s + i, v.n - i, &code);
+                if (lb_tok_index_get(&t->symbols, v.s + i, k) < 0) {
+                    if (pass) {
+                        t->extra[t->n_extra] = (lb_tok_view){v.s + i, k};
+                        lb_tok_index_put(&t->symbols, t->extra[t->n_extra], (int32_t)(t->vocab + t->n_extra));
+                        t->n_extra++;
+                    }
+                    missing += !pass;
+                }
+                i += k;
+            }
+        }
+        if (!missing) break;
+    }
+    return LB_OK;
+}
+
+typedef struct scored {
+    lb_tok_merge merge;
+    float score;
+    uint32_t left_n;
+} scored;
+
+/* Best score first; among splits of equal score the longest left part, as converters write them. */
+static int by_score(const void *a, const void *b) {
+    const scored *x = a, *y = b;
+    if (x->score != y->score) return x->score > y->score ? -1 : 1;
+    if (x->merge.id != y->merge.id) return x->merge.id < y->merge.id ? -1 : 1;
+    return x->left_n > y->left_n ? -1 : x->left_n < y->left_n;
+}
+
+/* Calls for each way to split a token into two symbols; list = NULL only counts. */
+static int64_t splits(const lb_tokenizer *t, const float *score, scored *list) {
+    int64_t n = 0;
+    for (int64_t id = 0; id < t->vocab; id++) {
+        lb_tok_view v = t->token[id];
+        if (!in_words(t, id)) continue;
+        for (size_t i = 1; i < v.n; i++) {
+            if (((uint8_t)v.s[i] & 0xC0) == 0x80) continue; /* within a character */
+            int32_t l = lb_tok_index_get(&t->symbols, v.s, i), r = lb_tok_index_get(&t->symbols, v.s + i, v.n - i);
+            if (l < 0 || r < 0) continue;
+            if (list) list[n] = (scored){{l, r, (int32_t)id, 0}, score[id], (uint32_t)i};
+            n++;
+        }
+    }
+    return n;
+}
+
+/* SentencePiece merges the neighbours whose joint piece has the best score, leftmost among equals: a pair's rank is
+ * that of the joint score, shared by all pairs of that score. */
+lb_status lb_tok_merges_from_scores(lb_tokenizer *t, const float *score) {
+    for (int64_t id = 0; id < t->vocab; id++)
+        if (in_words(t, id) && t->token[id].n > LB_TOK_MAX_PIECE)
+            return lb_fail(LB_E_UNSUPPORTED, "%s: token %lld has %zu bytes: at most %d", t->name, (long long)id,
+                           t->token[id].n, LB_TOK_MAX_PIECE);
+    LB_TRY(add_extra(t));
+    int64_t n = splits(t, score, NULL);
+    scored *list = lb_alloc((size_t)n + 1, sizeof *list);
+    t->merges.list = LB_NEW(t->arena, lb_tok_merge, n + 1);
+    if (!list || !t->merges.list) {
+        lb_free(list);
+        return LB_E_NOMEM;
+    }
+    (void)splits(t, score, list);
+    qsort(list, (size_t)n, sizeof *list, by_score);
+    int32_t rank = 0;
+    for (int64_t i = 0; i < n; i++) {
+        rank += i > 0 && list[i].score != list[i - 1].score;
+        t->merges.list[i] = list[i].merge;
+        t->merges.list[i].rank = rank;
+    }
+    t->merges.n = n;
+    lb_free(list);
+    return LB_OK;
+}
+
+/* ---- last ---- */
+
+/* True when no merge makes a token in which a mark follows something else: then words between such places are
+ * independent, and each distinct one is merged only once. */
+static bool marks_begin_words(const lb_tokenizer *t) {
+    for (int64_t i = 0; i < t->merges.n; i++) {
+        lb_tok_view v = t->token[t->merges.list[i].id];
+        bool other = false;
+        for (size_t k = 0; k < v.n; k++) {
+            bool mark = v.n - k >= LB_TOK_META_LEN && !memcmp(v.s + k, LB_TOK_META, LB_TOK_META_LEN);
+            if (mark && other) return false;
+            other = other || !mark;
+            if (mark) k += LB_TOK_META_LEN - 1;
+        }
+    }
+    return true;
+}
+
+/* Of a tokenizer made of bytes: whole words, by their bytes, for ignore_merges. */
+static lb_status byte_words(lb_tokenizer *t) {
+    LB_TRY(lb_tok_index_new(t->arena, t->vocab, &t->symbols));
+    for (int64_t id = 0; id < t->vocab; id++)
+        if (in_words(t, id) && t->piece[id].n) lb_tok_index_put(&t->symbols, t->piece[id], (int32_t)id);
+    return LB_OK;
+}
+
+static const char *pre_name(const lb_tokenizer *t) {
+    const lb_tok_step *s = t->step;
+    bool digits = t->n_step == 2 && s[0].kind == LB_TOK_DIGITS && s[0].individual && s[1].scan == lb_tok_scan_gpt2;
+    if (digits) return "smollm";
+    if (t->n_step == 1 && s[0].scan == lb_tok_scan_gpt2) return "gpt-2";
+    if (t->n_step == 1 && s[0].scan == lb_tok_scan_llama3) return "llama-bpe";
+    return "pre-tokenizer of tokenizer.json";
+}
+
+lb_status lb_tok_finish(lb_tokenizer *t) {
+    LB_TRY(lb_tok_merges_hash(t->arena, &t->merges, t->json.s != NULL));
+    if (t->byte_level)
+        LB_TRY(byte_words(t));
+    else if (!t->from_scores)
+        LB_TRY(add_extra(t));
+    if (!t->byte_level && t->n_step == 0 && !t->ignore_merges && marks_begin_words(t))
+        t->step[t->n_step++] = (lb_tok_step){.kind = LB_TOK_META_WORDS};
+    LB_TRY(lb_tok_matchers(t));
+    snprintf(t->kind, sizeof t->kind, t->byte_level ? "byte-level BPE, %s" : "SentencePiece BPE", pre_name(t));
+    return LB_OK;
+}
+
+lb_status lb_tok_add_scan(lb_tokenizer *t, const char *name) {
+    static const struct {
+        const char *name;
+        bool digits;
+        lb_tok_scan scan;
+        const char *pattern;
+    } known[] = {
+        {"gpt-2", false, lb_tok_scan_gpt2, lb_tok_pattern_gpt2},
+        {"phi-2", false, lb_tok_scan_gpt2, lb_tok_pattern_gpt2},
+        {"smollm", true, lb_tok_scan_gpt2, lb_tok_pattern_gpt2},
+        {"starcoder", true, lb_tok_scan_gpt2, lb_tok_pattern_gpt2},
+        {"refact", true, lb_tok_scan_gpt2, lb_tok_pattern_gpt2},
+        {"llama-bpe", false, lb_tok_scan_llama3, lb_tok_pattern_llama3},
+        {"llama3", false, lb_tok_scan_llama3, lb_tok_pattern_llama3},
+        {"llama-v3", false, lb_tok_scan_llama3, lb_tok_pattern_llama3},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strcmp(name, known[i].name) != 0) continue;
+        if (known[i].digits)
+            t->step[t->n_step++] =
+                (lb_tok_step){.kind = LB_TOK_DIGITS, .behavior = LB_TOK_ISOLATED, .individual = true};
+        t->step[t->n_step++] = (lb_tok_step){.kind = LB_TOK_SCAN, .scan = known[i].scan, .pattern = known[i].pattern};
+        return LB_OK;
+    }
+    return lb_fail(LB_E_UNSUPPORTED,
+                   "%s: pre-tokenizer '%s' (tokenizer.ggml.pre): known are gpt-2, phi-2, smollm, starcoder, refact, "
+                   "llama-bpe, llama3, llama-v3",
+                   t->name, name);
+}

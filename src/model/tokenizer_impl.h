@@ -1,0 +1,224 @@
+/* Inside the tokenizer; included by tokenizer*.c and corpus.c only.
+ *
+ * A text becomes ids in five steps, each a list of data that the loaders fill:
+ *   added tokens   "<|im_end|>" is cut out first (those not `normalized`), each piece between them goes on
+ *   normalizers    prepend, replace, NFC...: text -> text
+ *   added tokens   those matched in normalized text
+ *   pre-tokenizer  steps that cut a text into words; a word never merges with its neighbour
+ *   BPE            the characters (or bytes) of a word are merged pair by pair, lowest rank first, leftmost among
+ * equals Byte-level BPE and both forms of SentencePiece BPE differ only in the symbols a word starts from and in where
+ * the ranks come from (a list of merges, or scores). */
+#ifndef LB_MODEL_TOKENIZER_IMPL_H
+#define LB_MODEL_TOKENIZER_IMPL_H
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "model/tokenizer.h"
+
+#define LB_TOK_META      "\xe2\x96\x81" /* U+2581, SentencePiece's mark of a space */
+#define LB_TOK_META_LEN  3
+#define LB_TOK_MAX_PIECE 1024 /* bytes of a token that merging can make; real ones have at most some hundred */
+
+typedef struct lb_tok_view {
+    const char *s;
+    size_t n;
+} lb_tok_view;
+
+/* Strings -> ids: open addressing over views. */
+typedef struct lb_tok_entry {
+    const char *s;
+    uint32_t n;
+    int32_t id; /* -1: empty */
+} lb_tok_entry;
+typedef struct lb_tok_index {
+    lb_tok_entry *slot; /* (mask + 1) */
+    uint64_t mask;
+} lb_tok_index;
+uint64_t lb_tok_hash(const char *s, size_t n);
+LB_NODISCARD lb_status lb_tok_index_new(lb_arena *a, int64_t entries, lb_tok_index *out);
+int32_t lb_tok_index_get(const lb_tok_index *x, const char *s, size_t n); /* -1: not there */
+void lb_tok_index_put(lb_tok_index *x, lb_tok_view v, int32_t id);        /* the first of equal strings stays */
+
+/* (left, right) -> (rank, id). */
+typedef struct lb_tok_merge {
+    int32_t left, right, id, rank;
+} lb_tok_merge;
+typedef struct lb_tok_merges {
+    lb_tok_merge *list; /* (n), in order of rank */
+    int64_t n;
+    lb_tok_merge *slot; /* (mask + 1); left = -1: empty */
+    uint64_t mask;
+} lb_tok_merges;
+/* Hashes m->list; of equal pairs the first counts (or the last, as the tokenizers library does). */
+LB_NODISCARD lb_status lb_tok_merges_hash(lb_arena *a, lb_tok_merges *m, bool last_wins);
+
+/* GGUF's token types. */
+enum { LB_TOK_NORMAL = 1, LB_TOK_UNKNOWN, LB_TOK_CONTROL, LB_TOK_USER, LB_TOK_UNUSED, LB_TOK_BYTE };
+
+typedef struct lb_tok_added {
+    lb_tok_view text; /* what is matched */
+    int32_t id;
+    bool special, lstrip, rstrip, normalized;
+} lb_tok_added;
+/* One pass of matching: the tokens by first byte, longest first. */
+typedef struct lb_tok_matcher {
+    const lb_tok_added **token; /* (n) */
+    int64_t n;
+    int32_t first[257]; /* tokens that begin with byte b: first[b] .. first[b + 1] */
+} lb_tok_matcher;
+
+typedef enum lb_tok_norm_kind {
+    LB_TOK_PREPEND,
+    LB_TOK_REPLACE,
+    LB_TOK_REPLACE_REGEX,
+    LB_TOK_UNICODE /* NFC, NFD, NFKC, NFKD */
+} lb_tok_norm_kind;
+typedef struct lb_tok_norm {
+    lb_tok_norm_kind kind;
+    lb_tok_view pattern, content;
+    pcre2_code *re;
+    int form; /* utf8proc options */
+} lb_tok_norm;
+
+typedef enum lb_tok_step_kind {
+    LB_TOK_SCAN,        /* a built-in pattern */
+    LB_TOK_REGEX,       /* a pattern from the file */
+    LB_TOK_LITERAL,     /* a fixed string from the file */
+    LB_TOK_DIGITS,      /* numbers (category N) apart, each alone or in runs */
+    LB_TOK_SPACE_FIRST, /* a space before a piece that has none */
+    LB_TOK_METASPACE,   /* ' ' -> mark, the mark before the piece, then cut before every mark if `split` */
+    LB_TOK_META_WORDS   /* cut before a mark that follows something else: where no merge can cross it */
+} lb_tok_step_kind;
+typedef enum lb_tok_behavior {
+    LB_TOK_ISOLATED,
+    LB_TOK_REMOVED,
+    LB_TOK_CONTIGUOUS,
+    LB_TOK_WITH_PREVIOUS,
+    LB_TOK_WITH_NEXT
+} lb_tok_behavior;
+typedef enum lb_tok_prepend { LB_TOK_NEVER, LB_TOK_ALWAYS, LB_TOK_FIRST } lb_tok_prepend;
+/* The length in bytes (at least 1) of the word that begins at s; n >= 1 bytes are there. */
+typedef size_t (*lb_tok_scan)(const char *s, size_t n);
+typedef struct lb_tok_step {
+    lb_tok_step_kind kind;
+    lb_tok_scan scan;
+    const char *pattern; /* of a scan: the regular expression it equals */
+    pcre2_code *re;
+    lb_tok_view literal;
+    lb_tok_behavior behavior;
+    bool invert, individual, split;
+    lb_tok_prepend prepend;
+} lb_tok_step;
+#define LB_TOK_MAX_STEPS 16
+
+struct lb_tokenizer {
+    lb_arena *arena;
+    const char *name; /* the file it came from */
+    bool byte_level;  /* symbols are bytes; otherwise characters, unknown ones become <0xXX> */
+    bool from_scores; /* GGUF's 'llama' kind */
+    bool ignore_merges, fuse_unk, adds_bos, strip_first;
+    char kind[64];
+    int64_t vocab;
+    lb_tok_view *token; /* (vocab) as the file writes it: "Ġthe", "▁the", "<0x0A>" */
+    lb_tok_view *piece; /* (vocab) the bytes it stands for */
+    uint8_t *type;      /* (vocab) */
+    char *pool;         /* the bytes of token and piece */
+    size_t pool_used, pool_size;
+    lb_tok_index index;   /* token -> id, all of them */
+    lb_tok_index symbols; /* what a word may consist of: characters, or for ignore_merges whole words */
+    lb_tok_merges merges;
+    lb_tok_view *extra; /* (n_extra) ids from vocab on: characters of tokens that are no tokens themselves */
+    int64_t n_extra;
+    int32_t byte_id[256]; /* the token of a byte, -1: none */
+    int32_t unk, bos, eos, pad;
+    lb_tok_added *added;
+    int64_t n_added;
+    lb_tok_matcher raw, normal;
+    lb_tok_norm norm[LB_TOK_MAX_STEPS];
+    int n_norm;
+    lb_tok_step step[LB_TOK_MAX_STEPS];
+    int n_step;
+    pcre2_general_context *pcre;
+    lb_tok_view json;          /* tokenizer.json as it was read; NULL for other sources */
+    const char *chat_template; /* NULL: none */
+};
+
+/* tokenizer_build.c: what the loaders share. */
+LB_NODISCARD lb_status lb_tok_new(const char *name, lb_tokenizer **out);
+LB_NODISCARD lb_status lb_tok_reserve(lb_tokenizer *t, int64_t vocab, size_t bytes); /* bytes: of all tokens together */
+LB_NODISCARD lb_status lb_tok_put(lb_tokenizer *t, int64_t id, const char *s, size_t n, uint8_t type);
+LB_NODISCARD lb_status lb_tok_pieces(lb_tokenizer *t); /* token -> piece, index, byte_id */
+/* Cuts "left right" or takes two strings; both and their sum must be tokens. */
+LB_NODISCARD lb_status lb_tok_merge_add(lb_tokenizer *t, int64_t at, lb_tok_view left, lb_tok_view right);
+LB_NODISCARD lb_status lb_tok_merges_from_scores(lb_tokenizer *t, const float *score);
+LB_NODISCARD lb_status lb_tok_finish(lb_tokenizer *t);                     /* matchers, symbols, kind: last */
+LB_NODISCARD lb_status lb_tok_add_scan(lb_tokenizer *t, const char *name); /* "gpt-2", "smollm", "llama-bpe" */
+int lb_tok_byte_char(uint8_t byte, char out[2]);      /* GPT-2's character for a byte: its length */
+int64_t lb_tok_byte_decode(lb_tok_view v, char *out); /* the reverse; -1: a character outside the alphabet */
+
+/* tokenizer_unicode.c */
+typedef enum lb_tok_class { LB_TOK_OTHER, LB_TOK_LETTER, LB_TOK_NUMBER, LB_TOK_SPACE } lb_tok_class;
+/* One character at s: its length, and its code (-1 and length 1 for a byte that is not UTF-8). n >= 1. */
+size_t lb_tok_char(const char *s, size_t n, int32_t *code);
+lb_tok_class lb_tok_classify(int32_t code);
+size_t lb_tok_invalid_utf8(const char *s, size_t n); /* where the first invalid byte is; n: nowhere */
+extern const char lb_tok_pattern_gpt2[], lb_tok_pattern_llama3[], lb_tok_pattern_qwen2[];
+size_t lb_tok_scan_gpt2(const char *s, size_t n);
+size_t lb_tok_scan_llama3(const char *s, size_t n);
+size_t lb_tok_scan_qwen2(const char *s, size_t n);
+lb_tok_scan lb_tok_known_pattern(const char *pattern); /* NULL: none of these */
+
+/* tokenizer_pre.c */
+typedef struct lb_tok_run lb_tok_run;
+LB_NODISCARD lb_status lb_tok_regex(lb_tokenizer *t, const char *where, const char *pattern, pcre2_code **out);
+LB_NODISCARD lb_status lb_tok_normalize(lb_tok_run *r, lb_tok_view in, lb_tok_view *out);
+LB_NODISCARD lb_status lb_tok_words(lb_tok_run *r, lb_tok_view text, bool at_start);
+
+/* tokenizer_bpe.c */
+typedef struct lb_tok_node {
+    int32_t id, prev, next;
+} lb_tok_node;
+typedef struct lb_tok_candidate {
+    int32_t rank, at, left, right;
+} lb_tok_candidate;
+typedef struct lb_tok_cached {
+    uint64_t hash;
+    uint32_t key, key_len, ids, n_ids; /* places in run.keys and run.cache_ids; key_len 0: empty */
+} lb_tok_cached;
+
+/* One call of encode: its output, its cache of words, its scratch. */
+struct lb_tok_run {
+    const lb_tokenizer *t;
+    int32_t *id;
+    int64_t n, cap;
+    lb_tok_node *node;
+    int64_t node_cap;
+    lb_tok_candidate *heap;
+    int64_t heap_n, heap_cap;
+    lb_tok_cached *cache;
+    uint64_t cache_mask;
+    int64_t cache_n;
+    char *keys;
+    int64_t keys_n, keys_cap;
+    int32_t *cache_ids;
+    int64_t cache_ids_n, cache_ids_cap;
+    lb_str norm[2]; /* normalizers write here in turn */
+    pcre2_match_data *match;
+};
+LB_NODISCARD lb_status lb_tok_run_new(const lb_tokenizer *t, lb_tok_run *r);
+void lb_tok_run_free(lb_tok_run *r);
+LB_NODISCARD lb_status lb_tok_emit(lb_tok_run *r, int32_t id);
+LB_NODISCARD lb_status lb_tok_word(lb_tok_run *r, const char *s, size_t n);
+
+/* tokenizer_added.c */
+LB_NODISCARD lb_status lb_tok_matchers(lb_tokenizer *t);
+/* The next added token at or after `from`: leftmost, then longest. false: none. [*start, *end) includes the white space
+ * that lstrip and rstrip take along. */
+bool lb_tok_find_added(const lb_tok_matcher *m, lb_tok_view text, size_t from, bool parse_special, size_t *start,
+                       size_t *end, const lb_tok_added **token);
+
+#endif
