@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/team.h"
+#include "base/version.h"
 #include "quant/options.h"
 
 typedef struct lb_cli_args {
@@ -41,7 +42,5 @@ void lb_cli_man(lb_str *out);                       /* the man page, roff */
 lb_log *lb_cli_log(bool quiet);
 void lb_cli_log_end(lb_log *log);    /* ends an unfinished progress line */
 void lb_cli_print(const char *text); /* standard output; a closed pipe ends the program quietly */
-
-#define LB_VERSION_STRING "0.1.0"
 
 #endif

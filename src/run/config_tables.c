@@ -1,6 +1,6 @@
 /* Every key of a config file: one table a section. Parsing, `lowbit help config` and docs/config.md come from these. */
+#include <math.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "run/config.h"
 
@@ -23,8 +23,6 @@ static const char head_help[] = "quantize the output head too (with a tied head:
 static const char bos_help[] = "BOS at the head of the text: auto = where the tokenizer adds one itself; or never";
 
 #define AT(T, field) offsetof(T, field)
-static const double max_seed = 9007199254740992.0, max_count = 1e9; /* 2^53: what JSON and YAML readers keep exactly */
-
 static const lb_option top_rows[] = {
     {"name", LB_OPT_STR, "", 0, 0, NULL, "name of the experiment and of its results folder; default: the file's name",
      AT(lb_config_top, name)},
@@ -32,7 +30,7 @@ static const lb_option top_rows[] = {
      AT(lb_config_top, model)},
     {"results", LB_OPT_STR, "results", 0, 0, NULL, "folder in which the experiment's folder is made",
      AT(lb_config_top, results)},
-    {"seed", LB_OPT_INT, "0", 0, max_seed, NULL, "seed of whatever draws random numbers; axes.seed makes it an axis",
+    {"seed", LB_OPT_INT, "0", 0, INFINITY, NULL, "seed of whatever draws random numbers; axes.seed makes it an axis",
      AT(lb_config_top, seed)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL,
      "threads; 0 = as many as the process may use; results do not depend on it", AT(lb_config_top, threads)},
@@ -51,9 +49,9 @@ static const lb_option calibration_rows[] = {
     {"recipe", LB_OPT_CHOICE, "sequential", 0, 0, recipe_choices,
      "which tokens: sequential = the first samples x length; random = windows at random starts",
      AT(lb_calibration_config, recipe)},
-    {"samples", LB_OPT_INT, "128", 1, max_count, NULL, "sequences", AT(lb_calibration_config, samples)},
-    {"length", LB_OPT_INT, "2048", 2, max_count, NULL, "tokens a sequence", AT(lb_calibration_config, length)},
-    {"seed", LB_OPT_INT, "-1", -1, max_seed, NULL, "seed of recipe: random; -1 = the cell's seed",
+    {"samples", LB_OPT_INT, "128", 1, INFINITY, NULL, "sequences", AT(lb_calibration_config, samples)},
+    {"length", LB_OPT_INT, "2048", 2, INFINITY, NULL, "tokens a sequence", AT(lb_calibration_config, length)},
+    {"seed", LB_OPT_INT, "-1", -1, INFINITY, NULL, "seed of recipe: random; -1 = the cell's seed",
      AT(lb_calibration_config, seed)},
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, bos_choices, bos_help, AT(lb_calibration_config, bos)},
     {"propagate", LB_OPT_CHOICE, "quantized", 0, 0, propagate_choices, propagate_help,
@@ -67,7 +65,7 @@ static const lb_option eval_rows[] = {
      AT(lb_eval_config, text)},
     {"name", LB_OPT_STR, "", 0, 0, NULL, "name in tables; default: text", AT(lb_eval_config, name)},
     {"protocol", LB_OPT_STR, "W2-2048", 0, 0, NULL, "W2-n or LCPP-n, n tokens a window", AT(lb_eval_config, protocol)},
-    {"windows", LB_OPT_INT, "0", 0, max_count, NULL, "score only the first so many windows; 0 = all",
+    {"windows", LB_OPT_INT, "0", 0, INFINITY, NULL, "score only the first so many windows; 0 = all",
      AT(lb_eval_config, windows)},
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, bos_choices, bos_help, AT(lb_eval_config, bos)},
     {"kl", LB_OPT_BOOL, "true", 0, 0, NULL, "also the KL divergence and top-1 agreement to the baseline",
@@ -87,7 +85,7 @@ static const lb_option cell_rows[] = {
     {"true_sequential", LB_OPT_BOOL, "false", 0, 0, NULL, sequential_help, AT(lb_cell_options, true_sequential)},
     {"quantize_embedding", LB_OPT_BOOL, "false", 0, 0, NULL, embedding_help, AT(lb_cell_options, quantize_embedding)},
     {"quantize_head", LB_OPT_BOOL, "false", 0, 0, NULL, head_help, AT(lb_cell_options, quantize_head)},
-    {"seed", LB_OPT_INT, "0", 0, max_seed, NULL, "seed of this entry's cells", AT(lb_cell_options, seed)},
+    {"seed", LB_OPT_INT, "0", 0, INFINITY, NULL, "seed of this entry's cells", AT(lb_cell_options, seed)},
 };
 const lb_options lb_config_cell_table = TABLE(cell_rows, lb_cell_options);
 
@@ -129,22 +127,46 @@ static const section sections[] = {
      NULL},
 };
 
+/* Words of `text` in lines of at most `width` columns, each line after the first indented. */
+static void wrapped(lb_str *out, const char *text, int indent, size_t width) {
+    size_t column = 0;
+    while (*text) {
+        size_t n = 0;
+        while (text[n] && text[n] != ' ') n++;
+        if (column > 0 && column + 1 + n > width) {
+            lb_str_add(out, "\n%*s", indent, "");
+            column = 0;
+        }
+        lb_str_add(out, "%s%.*s", column ? " " : "", (int)n, text);
+        column += n + (column ? 1 : 0);
+        text += n;
+        while (*text == ' ') text++;
+    }
+    lb_str_add(out, "\n");
+}
+
+enum { NAME_WIDTH = 20, PAGE_WIDTH = 100 };
+
 static void help_row(const lb_option *o, bool markdown, lb_str *out) {
     lb_str type = {0};
     lb_options_describe(o, &type);
     if (markdown)
         lb_str_add(out, "| `%s` | %s | %s |\n", o->name, type.s ? type.s : "", o->help);
-    else
-        lb_str_add(out, "  %-18s  %s\n  %-18s  %s\n", o->name, type.s ? type.s : "", "", o->help);
+    else {
+        lb_str_add(out, "  %-*s %s\n  %*s ", NAME_WIDTH, o->name, type.s ? type.s : "", NAME_WIDTH, "");
+        wrapped(out, o->help, NAME_WIDTH + 3, PAGE_WIDTH - NAME_WIDTH - 3);
+    }
     if (type.failed) out->failed = true;
     lb_str_free(&type);
 }
 
 static void help_section(const section *s, bool markdown, lb_str *out) {
-    if (markdown)
+    if (markdown) {
         lb_str_add(out, "\n## %s\n%s\n", s->title, s->about);
-    else
-        lb_str_add(out, "\n%s: %s\n", s->title, s->about);
+    } else {
+        lb_str_add(out, "\n%s\n  ", s->title);
+        wrapped(out, s->about, 2, PAGE_WIDTH - 2);
+    }
     if (!s->table) return;
     if (markdown) lb_str_add(out, "\n| key | type and default | meaning |\n|---|---|---|\n");
     for (size_t i = 0; i < s->table->n; i++) help_row(&s->table->table[i], markdown, out);
@@ -155,7 +177,7 @@ static const char intro[] =
     "Any key can be set on the command line: -o eval.windows=20 -o 'axes.bits=[2, 3]' -o 'quantize[0].group=64'.";
 
 void lb_config_help(lb_str *out) {
-    lb_str_add(out, "%s\n", intro);
+    wrapped(out, intro, 0, PAGE_WIDTH);
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) help_section(&sections[i], false, out);
     lb_str_add(out, "\nThe options of methods: lowbit methods NAME\n");
 }

@@ -56,8 +56,4 @@ LB_NODISCARD lb_status lb_sweep_layer_options(lb_arena *a, const lb_config *c, c
                                               const char *const *names, size_t n_names, bool *skip, const void **opts,
                                               int64_t *matched);
 
-/* An ordered list of key-value texts. */
-LB_NODISCARD lb_status lb_pairs_add(lb_arena *a, lb_pairs *p, const char *key, const char *value);
-const char *lb_pairs_get(const lb_pairs *p, const char *key); /* NULL: none */
-
 #endif
