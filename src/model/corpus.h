@@ -17,13 +17,15 @@ typedef struct lb_corpus {
     int32_t *token;
     int64_t tokens; /* including the BOS at the head, if one was put */
     bool has_bos;
-    int32_t bos_id; /* the model's, -1: none */
+    int32_t bos_id;    /* the model's, -1: none */
+    const char *known; /* the text of a protocol that this is ("WikiText-2 raw test, joined by \"\\n\\n\""), or NULL */
     lb_arena *arena;
 } lb_corpus;
 
-/* Warns (to the log, and so into the report) about CRLF line ends, the tokenized form of WikiText (" <unk> ", " @-@ "),
- * and, for texts whose hash or token count a protocol fixes (WikiText-2), about a hash or a count that is not the
- * protocol's. */
+/* The whole file is text: "<s>" or "<|endoftext|>" in it is no token (warned about). Warns (to the log, and so into
+ * the report) about CRLF line ends, a byte order mark, bytes that are not UTF-8, the tokenized form of WikiText
+ * (" <unk> ", " @-@ "), and, for texts whose hash or token count a protocol fixes (WikiText-2), about a hash or a count
+ * that is not the protocol's. */
 LB_NODISCARD lb_status lb_corpus_open(const char *path, const lb_tokenizer *t, lb_bos bos, lb_log *log,
                                       lb_corpus **out);
 void lb_corpus_close(lb_corpus *c);
