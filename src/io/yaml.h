@@ -1,5 +1,6 @@
 /* YAML into a tree that keeps line numbers (libyaml). Duplicate keys are errors naming both lines; anchors and aliases
- * work; tags and several documents are refused. Scalars stay text: the reader of a key decides the type. */
+ * work (an alias is a copy); tags, merge keys and several documents are refused. Scalars stay text: the reader of a
+ * key decides the type. What is wrong in a text is LB_E_CONFIG with file and line. */
 #ifndef LB_IO_YAML_H
 #define LB_IO_YAML_H
 
@@ -18,12 +19,13 @@ typedef struct lb_yaml {
     size_t count;
 } lb_yaml;
 
+/* A text without any value is a scalar "" that is not quoted, as "key:" has it. */
 LB_NODISCARD lb_status lb_yaml_parse_file(lb_arena *a, const char *path, lb_yaml **out);
 /* `name` stands for the file in messages. */
 LB_NODISCARD lb_status lb_yaml_parse(lb_arena *a, const char *name, const char *text, size_t len, lb_yaml **out);
 lb_yaml *lb_yaml_get(const lb_yaml *map, const char *key); /* NULL: none, or not a map */
 /* Sets a dotted path ("axes.bits", "quantize[1].group", "eval[0].windows") to a parsed value, adding maps on the way.
- */
+ * A list item must exist. A path that cannot be followed is LB_E_ARG and changes nothing. */
 LB_NODISCARD lb_status lb_yaml_set(lb_arena *a, lb_yaml *root, const char *path, lb_yaml *value);
 /* The tree as YAML text again (block style), for the resolved config. */
 LB_NODISCARD lb_status lb_yaml_emit(const lb_yaml *node, char **text); /* lb_free */
