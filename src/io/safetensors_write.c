@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "base/str.h"
 #include "io/json.h"
-#include "math/half.h"
 
 #define PIECE 16384 /* elements converted at a time */
 

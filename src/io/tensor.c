@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "math/half.h"
+#include "base/half.h"
 
 /* Both formats store little-endian numbers and are read in place. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "mapped tensors are little-endian");

@@ -1,12 +1,7 @@
-/* float16 (IEEE 754 binary16) and bfloat16, round to nearest even; NaN stays NaN, overflow becomes infinity. */
+/* The conversions live in base/, because io/ reads and writes halves too and does not depend on math/. */
 #ifndef LB_MATH_HALF_H
 #define LB_MATH_HALF_H
 
-#include <stdint.h>
-
-float lb_f16_to_f32(uint16_t h);
-uint16_t lb_f32_to_f16(float x);
-float lb_bf16_to_f32(uint16_t h);
-uint16_t lb_f32_to_bf16(float x);
+#include "base/half.h"
 
 #endif

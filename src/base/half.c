@@ -1,4 +1,4 @@
-#include "math/half.h"
+#include "base/half.h"
 
 #include <string.h>
 
