@@ -3,6 +3,7 @@
 
 const lb_command *const lb_commands[] = {
     &lb_cmd_methods,
+    &lb_cmd_methods,
     &lb_cmd_help,
     NULL,
 };
