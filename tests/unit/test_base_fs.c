@@ -1,0 +1,256 @@
+#include "support/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+static char *in(const char *dir, const char *name) {
+    char *p = lb_fs_join(dir, name);
+    assert_non_null(p);
+    return p;
+}
+
+static void expect_text(const char *path, const char *want) {
+    char *text;
+    size_t n;
+    assert_ok(lb_fs_read(path, &text, &n));
+    assert_int_equal(n, strlen(want));
+    assert_string_equal(text, want);
+    lb_free(text);
+}
+
+static size_t entries(const char *dir) {
+    char **names;
+    size_t n;
+    assert_ok(lb_fs_list(dir, NULL, &names, &n));
+    lb_fs_list_free(names, n);
+    return n;
+}
+
+static void write_read_map(void **state) {
+    (void)state;
+    const char *dir = lb_test_tmpdir();
+    char *path = in(dir, "a.txt"), hex[LB_HASH_HEX];
+    assert_ok(lb_fs_write_atomic(path, "first", 5));
+    assert_ok(lb_fs_write_atomic(path, "abc", 3));
+    expect_text(path, "abc");
+    assert_int_equal(entries(dir), 1); /* no temporary file is left */
+    lb_map m;
+    assert_ok(lb_map_open(path, &m));
+    assert_int_equal(m.size, 3);
+    assert_memory_equal(m.data, "abc", 3);
+    assert_string_equal(m.path, path);
+    lb_map_close(&m);
+    lb_map_close(&m);
+    assert_ok(lb_hash_file(path, hex));
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    lb_free(path);
+}
+
+static void large_files(void **state) {
+    (void)state;
+    enum { N = 3 * 1024 * 1024 + 17 };
+    char *data = malloc(N), *back, a[LB_HASH_HEX], b[LB_HASH_HEX], *path = in(lb_test_tmpdir(), "big");
+    for (int i = 0; i < N; i++) data[i] = (char)(i * 31 ^ i >> 8);
+    size_t n;
+    assert_ok(lb_fs_write_atomic(path, data, N));
+    assert_ok(lb_fs_read(path, &back, &n));
+    assert_true(n == N && memcmp(data, back, N) == 0 && back[N] == 0);
+    assert_ok(lb_hash_file(path, a));
+    assert_ok(lb_hash_bytes(data, N, b));
+    assert_string_equal(a, b);
+    lb_free(back);
+    lb_free(path);
+    free(data);
+}
+
+static void failures_name_path_and_reason(void **state) {
+    (void)state;
+    const char *dir = lb_test_tmpdir();
+    char *none = in(dir, "none"), *empty = in(dir, "empty"), *below = in(dir, "none/x"), *text, hex[LB_HASH_HEX];
+    size_t n;
+    int64_t bytes;
+    char **names;
+    lb_map m;
+    assert_ok(lb_fs_write_atomic(empty, "", 0));
+    assert_status(LB_E_FORMAT, lb_map_open(empty, &m));
+    assert_error_has(empty);
+    expect_text(empty, "");
+    assert_status(LB_E_IO, lb_map_open(none, &m));
+    assert_error_has("No such file");
+    assert_error_has(none);
+    assert_status(LB_E_IO, lb_map_open(dir, &m));
+    assert_error_has("is a folder");
+    assert_status(LB_E_IO, lb_fs_read(none, &text, &n));
+    assert_status(LB_E_IO, lb_fs_read(dir, &text, &n));
+    assert_status(LB_E_IO, lb_hash_file(none, hex));
+    assert_status(LB_E_IO, lb_hash_file(dir, hex));
+    assert_status(LB_E_IO, lb_fs_write_atomic(below, "x", 1));
+    assert_error_has("No such file");
+    assert_status(LB_E_IO, lb_fs_append_line(below, "x"));
+    assert_status(LB_E_IO, lb_fs_list(none, NULL, &names, &n));
+    assert_status(LB_E_IO, lb_fs_free_bytes(none, &bytes));
+    assert_ok(lb_fs_free_bytes(dir, &bytes));
+    assert_true(bytes >= 0);
+    lb_free(none);
+    lb_free(empty);
+    lb_free(below);
+}
+
+/* The full device refuses every write: the old file stays, and no temporary one. */
+static void a_failed_write_changes_nothing(void **state) {
+    (void)state;
+    const char *dir = lb_test_tmpdir();
+    char *path = in(dir, "kept"), tmp[LB_TEST_PATH];
+    assert_ok(lb_fs_write_atomic(path, "old", 3));
+    snprintf(tmp, sizeof tmp, "%s.tmp.%ld", path, (long)getpid());
+    if (access("/dev/full", W_OK)) skip();
+    assert_int_equal(symlink("/dev/full", tmp), 0);
+    assert_status(LB_E_IO, lb_fs_write_atomic(path, "new", 3));
+    assert_error_has("No space left");
+    expect_text(path, "old");
+    assert_int_equal(entries(dir), 1);
+    lb_free(path);
+}
+
+static void temporary_files(void **state) {
+    (void)state;
+    const char *dir = lb_test_tmpdir();
+    char *path = in(dir, "x.h5");
+    lb_fs_tmp t;
+    for (int commit = 0; commit < 2; commit++) {
+        assert_ok(lb_fs_tmp_begin(path, &t));
+        assert_true(strncmp(t.tmp, path, strlen(path)) == 0 && strcmp(t.tmp, path) != 0);
+        FILE *f = fopen(t.tmp, "w");
+        assert_non_null(f);
+        fputs("data", f);
+        fclose(f);
+        assert_false(lb_fs_exists(path));
+        if (commit) assert_ok(lb_fs_tmp_commit(&t));
+        lb_fs_tmp_abort(&t);
+        assert_int_equal(entries(dir), commit);
+    }
+    expect_text(path, "data");
+    assert_ok(lb_fs_tmp_begin(path, &t));
+    assert_status(LB_E_IO, lb_fs_tmp_commit(&t)); /* nothing was written under the temporary name */
+    lb_fs_tmp_abort(&t);
+    expect_text(path, "data");
+    lb_free(path);
+}
+
+static void journal_lines(void **state) {
+    (void)state;
+    char *path = in(lb_test_tmpdir(), "j.jsonl");
+    assert_ok(lb_fs_append_line(path, "{\"a\":1}"));
+    assert_ok(lb_fs_append_line(path, ""));
+    assert_ok(lb_fs_append_line(path, "b"));
+    expect_text(path, "{\"a\":1}\n\nb\n");
+    assert_status(LB_E_ARG, lb_fs_append_line(path, "two\nlines"));
+    assert_ok(lb_fs_write_atomic(path, "whole\ntor", 9)); /* a writer killed inside a line */
+    assert_ok(lb_fs_append_line(path, "next"));
+    expect_text(path, "whole\ntor\nnext\n");
+    lb_free(path);
+}
+
+static void folders(void **state) {
+    (void)state;
+    const char *dir = lb_test_tmpdir();
+    char *deep = in(dir, "a/b//c/"), *file = in(dir, "a/f"), *under = in(dir, "a/f/g"), *a = in(dir, "a");
+    assert_ok(lb_fs_mkdirs(deep));
+    assert_ok(lb_fs_mkdirs(deep));
+    assert_true(lb_fs_is_dir(deep));
+    assert_ok(lb_fs_write_atomic(file, "x", 1));
+    assert_false(lb_fs_is_dir(file));
+    assert_true(lb_fs_exists(file));
+    assert_status(LB_E_IO, lb_fs_mkdirs(file));
+    assert_error_has("not a folder");
+    assert_status(LB_E_IO, lb_fs_mkdirs(under));
+    assert_ok(lb_fs_mkdirs("."));
+    assert_ok(lb_fs_mkdirs("/"));
+    static const char *const make[] = {"z.h5", "b.h5", "a.csv", "c.h5", "h5"};
+    for (int i = 0; i < 5; i++) {
+        char *p = in(a, make[i]);
+        assert_ok(lb_fs_write_atomic(p, "x", 1));
+        lb_free(p);
+    }
+    char **names;
+    size_t n;
+    assert_ok(lb_fs_list(a, ".h5", &names, &n));
+    assert_int_equal(n, 3);
+    assert_string_equal(names[0], "b.h5");
+    assert_string_equal(names[1], "c.h5");
+    assert_string_equal(names[2], "z.h5");
+    lb_fs_list_free(names, n);
+    assert_int_equal(entries(a), 7);
+    lb_free(deep);
+    lb_free(file);
+    lb_free(under);
+    lb_free(a);
+}
+
+static void paths(void **state) {
+    (void)state;
+    static const char *const join[][3] = {
+        {"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"a", "/b", "/b"}, {"", "b", "b"}, {"/", "b", "/b"}};
+    static const char *const split[][3] = {
+        {"a/b.c", "a", "b.c"}, {"b", ".", "b"}, {"/b", "/", "b"}, {"a/b/c", "a/b", "c"}};
+    for (int i = 0; i < 5; i++) {
+        char *p = lb_fs_join(join[i][0], join[i][1]);
+        assert_string_equal(p, join[i][2]);
+        lb_free(p);
+    }
+    for (int i = 0; i < 4; i++) {
+        char *p = lb_fs_dirname(split[i][0]);
+        assert_string_equal(p, split[i][1]);
+        assert_string_equal(lb_fs_basename(split[i][0]), split[i][2]);
+        lb_free(p);
+    }
+}
+
+/* A source is found by its content: listed or not, and never because a list says so alone. */
+static void sources_by_hash(void **state) {
+    (void)state;
+    const char *dir = lb_test_tmpdir();
+    char path[LB_TEST_PATH], hex[2][LB_HASH_HEX], list[400];
+    char *sub = in(dir, "sub"), *one = in(sub, "one"), *two = in(dir, "two"), *sums = in(dir, "SHA256SUMS");
+    assert_ok(lb_fs_mkdirs(sub));
+    assert_ok(lb_fs_write_atomic(one, "content one", 11));
+    assert_ok(lb_fs_write_atomic(two, "content two", 11));
+    assert_ok(lb_hash_file(one, hex[0]));
+    assert_ok(lb_hash_file(two, hex[1]));
+    setenv("LOWBIT_SOURCES", dir, 1);
+    lb_test_source(hex[0], path);
+    assert_string_equal(path, one);
+    snprintf(list, sizeof list, "%s  ./gone\n%s  ./two\n", hex[0], hex[1]);
+    assert_ok(lb_fs_write_atomic(sums, list, strlen(list)));
+    lb_test_source(hex[0], path); /* the list is wrong about it */
+    assert_string_equal(path, one);
+    lb_test_source(hex[1], path);
+    assert_string_equal(path, two);
+    unsetenv("LOWBIT_SOURCES");
+    lb_free(sub);
+    lb_free(one);
+    lb_free(two);
+    lb_free(sums);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(write_read_map),
+        cmocka_unit_test(large_files),
+        cmocka_unit_test(failures_name_path_and_reason),
+        cmocka_unit_test(a_failed_write_changes_nothing),
+        cmocka_unit_test(temporary_files),
+        cmocka_unit_test(journal_lines),
+        cmocka_unit_test(folders),
+        cmocka_unit_test(paths),
+        cmocka_unit_test(sources_by_hash),
+    };
+    return cmocka_run_group_tests_name("base/fs", tests, NULL, NULL);
+}
