@@ -27,8 +27,8 @@ LB_NODISCARD lb_status lb_states_create(const char *path, const char *key, int64
                                         lb_states **out);
 LB_NODISCARD lb_status lb_states_open(const char *path, const char *key,
                                       lb_states **out); /* wrong key or cut short: LB_E_FORMAT */
-LB_NODISCARD lb_status lb_states_put(lb_states *s, int64_t window,
-                                     lb_cmat h); /* different windows from different threads */
+/* h (n, dim): a whole window, scored or not. Different windows from different threads. */
+LB_NODISCARD lb_status lb_states_put(lb_states *s, int64_t window, lb_cmat h);
 LB_NODISCARD lb_status lb_states_get(lb_states *s, int64_t window, lb_mat h);
 LB_NODISCARD lb_status lb_states_commit(lb_states *s); /* sync, rename into place */
 void lb_states_close(lb_states *s);                    /* without commit: removed */
@@ -65,5 +65,8 @@ typedef struct lb_paired {
     int64_t windows, block;
 } lb_paired;
 LB_NODISCARD lb_status lb_paired_difference(const double *a, const double *b, int64_t n, lb_paired *out);
+/* Ascending; and the q-quantile (0..1) of ascending values, linear between neighbours. */
+void lb_sort_f64(double *x, int64_t n);
+double lb_percentile(const double *sorted, int64_t n, double q);
 
 #endif

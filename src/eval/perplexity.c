@@ -1,0 +1,196 @@
+#include "eval/perplexity.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+/* What one worker needs for a window at a time; made by the worker for its first one. */
+typedef struct desk {
+    lb_arena *arena;
+    lb_scratch *scratch;
+    lb_mat x, h, h0; /* (n, dim): residual stream, final-normed states, the baseline's */
+    int32_t *token;  /* (n) */
+    double *nll;     /* (scored) */
+    uint8_t *agree;
+} desk;
+
+typedef struct scoring {
+    const lb_arch *arch;
+    const lb_weights *w;
+    const lb_eval_request *r;
+    lb_rope rope;
+    desk *desk;
+    int64_t from, scored; /* rows from .. from + scored - 1 of a window predict what is scored */
+    lb_eval *out;
+    double *sum, *sum2; /* (windows) of nll and nll^2 */
+    double *kl;         /* (windows, scored) or NULL */
+    lb_log *log;
+    atomic_int_least64_t done;
+} scoring;
+
+static lb_status check_request(const lb_arch *a, const lb_eval_request *r) {
+    const lb_protocol *p = &r->protocol;
+    if (p->n > a->context)
+        return lb_fail(LB_E_CONFIG, "protocol %s: windows of %lld tokens are longer than the model's context of %lld",
+                       p->id, (long long)p->n, (long long)a->context);
+    if (r->corpus->tokens < p->n)
+        return lb_fail(LB_E_CONFIG, "%s: %lld tokens are too few for one window: protocol %s needs %lld",
+                       r->corpus->path, (long long)r->corpus->tokens, p->id, (long long)p->n);
+    if (r->max_windows < 0)
+        return lb_fail(LB_E_CONFIG, "windows = %lld: must be at least 0 (all)", (long long)r->max_windows);
+    if (!r->base != !r->base_states)
+        return lb_fail(LB_E_ARG, "divergence needs both the baseline's weights and its states");
+    return LB_OK;
+}
+
+static lb_status new_desk(const scoring *s, desk *d) {
+    int64_t n = s->r->protocol.n, dim = s->arch->dim;
+    LB_TRY(lb_arena_new(0, &d->arena));
+    lb_arena *a = d->arena;
+    LB_TRY(lb_scratch_new(a, s->arch, n, &d->scratch));
+    d->x = lb_mat_of(LB_NEW(a, float, n *dim), n, dim);
+    d->h = lb_mat_of(LB_NEW(a, float, n *dim), n, dim);
+    if (s->r->base) d->h0 = lb_mat_of(LB_NEW(a, float, n *dim), n, dim);
+    d->token = LB_NEW(a, int32_t, n);
+    d->nll = LB_NEW(a, double, n);
+    d->agree = LB_NEW(a, uint8_t, n);
+    return d->x.d && d->h.d && (!s->r->base || d->h0.d) && d->token && d->nll && d->agree ? LB_OK : LB_E_NOMEM;
+}
+
+/* The window's tokens, and its final-normed states in d->h. */
+static lb_status run_model(const scoring *s, desk *d, int64_t window) {
+    const lb_corpus *c = s->r->corpus;
+    int64_t n = s->r->protocol.n;
+    memcpy(d->token, c->token + window * n, (size_t)n * sizeof *d->token);
+    if (s->r->protocol.rule == LB_RULE_LCPP && c->has_bos) d->token[0] = c->bos_id;
+    LB_TRY(lb_embed(s->arch, s->w, d->token, n, d->x));
+    for (int64_t l = 0; l < s->arch->layers; l++) {
+        LB_TRY(lb_interrupt_check());
+        lb_block_forward(s->arch, &s->w->blocks[l], &s->rope, d->scratch, d->x, NULL);
+    }
+    lb_final_norm(s->arch, s->w, d->x, d->h);
+    return LB_OK;
+}
+
+static lb_status score(const scoring *s, desk *d, int64_t window) {
+    if (!d->agree) LB_TRY(new_desk(s, d));
+    LB_TRY(run_model(s, d, window));
+    if (s->r->save_states) LB_TRY(lb_states_put(s->r->save_states, window, lb_mat_c(d->h)));
+    lb_cmat h = lb_cmat_part(lb_mat_c(d->h), s->from, 0, s->scored, s->arch->dim);
+    const int32_t *target = d->token + s->from + 1;
+    if (s->r->base) {
+        LB_TRY(lb_states_get(s->r->base_states, window, d->h0));
+        lb_cmat h0 = lb_cmat_part(lb_mat_c(d->h0), s->from, 0, s->scored, s->arch->dim);
+        LB_TRY(lb_head_kl(s->arch, s->r->base->head, h0, s->w->head, h, target, d->nll, s->kl + window * s->scored,
+                          d->agree));
+    } else
+        LB_TRY(lb_head_nll(s->arch, s->w->head, h, target, d->nll, NULL));
+    return LB_OK;
+}
+
+/* Sums of one window, in token order. */
+static void sum_window(const scoring *s, const desk *d, int64_t window) {
+    double sum = 0.0, sum2 = 0.0, kl = 0.0, agree = 0.0;
+    for (int64_t i = 0; i < s->scored; i++) {
+        sum += d->nll[i];
+        sum2 += d->nll[i] * d->nll[i];
+        if (s->kl) kl += s->kl[window * s->scored + i];
+        agree += d->agree[i];
+    }
+    s->sum[window] = sum;
+    s->sum2[window] = sum2;
+    s->out->window_nll[window] = sum / (double)s->scored;
+    if (!s->kl) return;
+    s->out->window_kl[window] = kl / (double)s->scored;
+    s->out->window_agree[window] = agree / (double)s->scored;
+}
+
+static lb_status score_window(void *ctx, int64_t window, int worker) {
+    scoring *s = ctx;
+    desk *d = &s->desk[worker];
+    lb_status st = score(s, d, window);
+    if (st != LB_OK && st != LB_E_INTERRUPTED) return lb_fail_in(st, "window %lld", (long long)window);
+    if (st != LB_OK) return st;
+    sum_window(s, d, window);
+    int64_t done = atomic_fetch_add(&s->done, 1) + 1;
+    /* Worker 0 is the calling thread, the only one that may report. */
+    if (worker == 0) lb_log_step(s->log, "perplexity", s->r->protocol.id, done, s->out->windows);
+    return LB_OK;
+}
+
+static double mean_of(const double *x, int64_t n) {
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++) sum += x[i];
+    return sum / (double)n;
+}
+
+static void finish_kl(const scoring *s, lb_eval *e) {
+    e->has_kl = true;
+    e->kl_mean = mean_of(e->window_kl, e->windows);
+    e->top1 = mean_of(e->window_agree, e->windows);
+    lb_sort_f64(s->kl, e->scored);
+    e->kl_median = lb_percentile(s->kl, e->scored, 0.5);
+    e->kl_p99 = lb_percentile(s->kl, e->scored, 0.99);
+}
+
+static void finish(const scoring *s, lb_eval *e) {
+    double sum = 0.0, sum2 = 0.0, spread = 0.0, n = (double)e->windows, tokens = (double)e->scored;
+    for (int64_t i = 0; i < e->windows; i++) {
+        sum += s->sum[i];
+        sum2 += s->sum2[i];
+    }
+    if (e->protocol.rule == LB_RULE_LCPP) {
+        e->mean_nll = sum / tokens;
+        spread = sqrt(fmax(sum2 / tokens - e->mean_nll * e->mean_nll, 0.0) / (tokens - 1.0));
+    } else {
+        e->mean_nll = mean_of(e->window_nll, e->windows);
+        for (int64_t i = 0; i < e->windows; i++)
+            spread += (e->window_nll[i] - e->mean_nll) * (e->window_nll[i] - e->mean_nll);
+        spread = e->windows > 1 ? sqrt(spread / (n - 1.0) / n) : NAN;
+    }
+    e->ppl = exp(e->mean_nll);
+    e->ppl_se = e->ppl * spread;
+    if (s->kl) finish_kl(s, e);
+}
+
+static lb_status run(scoring *s, lb_team *team, lb_arena *scratch, lb_arena *arena) {
+    lb_eval *e = s->out;
+    const lb_protocol *p = &s->r->protocol;
+    s->from = p->rule == LB_RULE_LCPP ? p->n / 2 : 0;
+    s->scored = p->n - 1 - s->from;
+    e->protocol = *p;
+    e->windows_all = s->r->corpus->tokens / p->n;
+    e->windows = s->r->max_windows && s->r->max_windows < e->windows_all ? s->r->max_windows : e->windows_all;
+    e->scored = e->windows * s->scored;
+    s->sum = LB_NEW(scratch, double, e->windows);
+    s->sum2 = LB_NEW(scratch, double, e->windows);
+    e->window_nll = LB_NEW(arena, double, e->windows);
+    if (!s->sum || !s->sum2 || !e->window_nll) return LB_E_NOMEM;
+    if (s->r->base) {
+        s->kl = LB_NEW(scratch, double, e->scored);
+        e->window_kl = LB_NEW(arena, double, e->windows);
+        e->window_agree = LB_NEW(arena, double, e->windows);
+        if (!s->kl || !e->window_kl || !e->window_agree) return LB_E_NOMEM;
+    }
+    LB_TRY(lb_rope_new(scratch, s->arch, p->n, &s->rope));
+    lb_log_step(s->log, "perplexity", p->id, 0, e->windows);
+    LB_TRY(lb_parallel_for(team, e->windows, score_window, s));
+    lb_log_step(s->log, "perplexity", p->id, e->windows, e->windows);
+    finish(s, e);
+    return LB_OK;
+}
+
+lb_status lb_perplexity(const lb_arch *a, const lb_weights *w, const lb_eval_request *r, lb_team *team, lb_arena *arena,
+                        lb_log *log, lb_eval *out) {
+    LB_TRY(check_request(a, r));
+    lb_arena *scratch;
+    LB_TRY(lb_arena_new(0, &scratch));
+    *out = (lb_eval){0};
+    int desks = lb_team_threads(team);
+    scoring s = {.arch = a, .w = w, .r = r, .out = out, .log = log, .desk = LB_NEW(scratch, desk, desks)};
+    lb_status st = s.desk ? run(&s, team, scratch, arena) : LB_E_NOMEM;
+    if (st != LB_OK) lb_error_frame(__FILE__, __LINE__, __func__);
+    for (int i = 0; s.desk && i < desks; i++) lb_arena_free(s.desk[i].arena);
+    lb_arena_free(scratch);
+    return st;
+}
