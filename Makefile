@@ -88,8 +88,8 @@ $(B)/%.o: %.c $(B)/flags
 
 ARCH := $(shell uname -m)
 ifeq ($(ARCH),x86_64)
-AVX2   := -mavx2 -mfma -mf16c
-AVX512 := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512
+AVX2   := -mavx2 -mfma
+AVX512 := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
 endif
 
 # The version and the state of the checkout, for provenance.

@@ -15,7 +15,7 @@ static void strings_grow(void **state) {
     char want[4000] = "";
     for (int i = 0; i < 500; i++) {
         lb_str_add(&b, "%d,", i);
-        snprintf(want + strlen(want), 8, "%d,", i);
+        snprintf(want + strlen(want), 16, "%d,", i);
     }
     lb_str_add_bytes(&b, "a\0b", 3);
     assert_ok(lb_str_check(&b));

@@ -1,0 +1,239 @@
+#include "support/support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "math/blas.h"
+
+int openblas_get_num_threads(void);
+
+static double *random_d(lb_arena *a, int64_t n, uint64_t seed) {
+    lb_rng r = lb_rng_make(seed, 0);
+    double *p = LB_NEW(a, double, n);
+    assert_non_null(p);
+    for (int64_t i = 0; i < n; i++) p[i] = lb_rng_normal(&r);
+    return p;
+}
+
+/* Shapes with the leading dimension larger than the row; what lies between rows must not change. */
+static void gemm(void **state) {
+    lb_arena *a = *state;
+    enum { M = 5, N = 7, K = 9, PAD = 3 };
+    for (int ta = 0; ta < 2; ta++)
+        for (int tb = 0; tb < 2; tb++) {
+            int64_t ar = ta ? K : M, ac = ta ? M : K, br = tb ? N : K, bc = tb ? K : N;
+            double *A = random_d(a, ar * (ac + PAD), 1), *B = random_d(a, br * (bc + PAD), 2);
+            double *C = random_d(a, M * (N + PAD), 3), *was = random_d(a, M * (N + PAD), 3);
+            float *sA = LB_NEW(a, float, ar *(ac + PAD)), *sB = LB_NEW(a, float, br *(bc + PAD));
+            float *sC = LB_NEW(a, float, M *(N + PAD));
+            for (int64_t i = 0; i < ar * (ac + PAD); i++) sA[i] = (float)A[i];
+            for (int64_t i = 0; i < br * (bc + PAD); i++) sB[i] = (float)B[i];
+            for (int64_t i = 0; i < M * (N + PAD); i++) sC[i] = (float)C[i];
+            lb_dgemm(ta, tb, 0.5, (lb_cdmat){A, ar, ac, ac + PAD}, (lb_cdmat){B, br, bc, bc + PAD}, -2,
+                     (lb_dmat){C, M, N, N + PAD});
+            lb_sgemm(ta, tb, 0.5f, (lb_cmat){sA, ar, ac, ac + PAD}, (lb_cmat){sB, br, bc, bc + PAD}, -2,
+                     (lb_mat){sC, M, N, N + PAD});
+            for (int i = 0; i < M; i++)
+                for (int j = 0; j < N + PAD; j++) {
+                    double want = was[i * (N + PAD) + j];
+                    if (j < N) {
+                        want *= -2;
+                        for (int k = 0; k < K; k++)
+                            want += 0.5 * A[ta ? k * (M + PAD) + i : i * (K + PAD) + k] *
+                                    B[tb ? j * (K + PAD) + k : k * (N + PAD) + j];
+                    }
+                    assert_true(fabs(C[i * (N + PAD) + j] - want) < 1e-13);
+                    assert_true(fabs((double)sC[i * (N + PAD) + j] - want) < 2e-5);
+                }
+        }
+}
+
+static void beta_zero_does_not_read(void **state) {
+    (void)state;
+    float one = 1, c = NAN;
+    double done = 1, dc = NAN;
+    lb_sgemm(false, false, 2, lb_cmat_of(&one, 1, 1), lb_cmat_of(&one, 1, 1), 0, lb_mat_of(&c, 1, 1));
+    lb_dgemm(false, false, 2, (lb_cdmat){&done, 1, 1, 1}, (lb_cdmat){&done, 1, 1, 1}, 0, lb_dmat_of(&dc, 1, 1));
+    assert_true(c == 2 && dc == 2);
+    c = 3, dc = 3; /* and empty shapes are no error: an empty sum only scales */
+    lb_sgemm(false, false, 1, lb_cmat_of(&one, 1, 0), lb_cmat_of(&one, 0, 1), 2, lb_mat_of(&c, 1, 1));
+    lb_dgemm(false, false, 1, (lb_cdmat){&done, 1, 0, 0}, (lb_cdmat){&done, 0, 1, 1}, 2, lb_dmat_of(&dc, 1, 1));
+    assert_true(c == 6 && dc == 6);
+    lb_sgemm(false, false, 1, lb_cmat_of(&one, 0, 1), lb_cmat_of(&one, 1, 1), 0, lb_mat_of(&c, 0, 1));
+    assert_true(c == 6);
+    lb_dtrsm(false, true, false, 1, (lb_cdmat){&done, 1, 1, 1}, lb_dmat_of(&dc, 1, 0));
+    assert_ok(lb_dpotrf_upper(lb_dmat_of(&dc, 0, 0), NULL, NULL));
+    assert_ok(lb_dpotri_upper(lb_dmat_of(&dc, 0, 0)));
+    assert_ok(lb_dsyev(lb_dmat_of(&dc, 0, 0), NULL));
+}
+
+static void syrk_fills_the_upper_triangle(void **state) {
+    lb_arena *a = *state;
+    enum { K = 40, N = 13, LD = 15 };
+    double *A = random_d(a, K * LD, 4), *C = random_d(a, N * LD, 5), *was = random_d(a, N * LD, 5);
+    float *sA = LB_NEW(a, float, K *LD), *sC = LB_NEW(a, float, N *LD);
+    for (int i = 0; i < K * LD; i++) sA[i] = (float)A[i];
+    for (int i = 0; i < N * LD; i++) sC[i] = (float)was[i];
+    lb_dsyrk_t(0.25, (lb_cdmat){A, K, N, LD}, 3, (lb_dmat){C, N, N, LD});
+    lb_ssyrk_t(0.25f, (lb_cmat){sA, K, N, LD}, 3, (lb_mat){sC, N, N, LD});
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < LD; j++) {
+            double want = was[i * LD + j];
+            if (j >= i && j < N) {
+                want *= 3;
+                for (int k = 0; k < K; k++) want += 0.25 * A[k * LD + i] * A[k * LD + j];
+            }
+            assert_true(fabs(C[i * LD + j] - want) < 1e-13);
+            assert_true(fabs((double)sC[i * LD + j] - want) < 2e-5);
+        }
+}
+
+/* Solves, then multiplies back. */
+static void trsm(void **state) {
+    lb_arena *a = *state;
+    enum { M = 6, N = 9 };
+    for (int v = 0; v < 8; v++) {
+        bool right = v & 1, upper = v & 2, trans = v & 4;
+        int64_t t = right ? N : M;
+        double *T = random_d(a, t * t, 6), *B = random_d(a, M * N, 7), *was = random_d(a, M * N, 7);
+        double *zeroed = LB_NEW(a, double, t *t), *back = LB_NEW(a, double, M *N);
+        for (int64_t i = 0; i < t; i++) {
+            T[i * t + i] = 3 + fabs(T[i * t + i]);
+            for (int64_t j = 0; j < t; j++)
+                if (upper ? j >= i : j <= i) zeroed[i * t + j] = T[i * t + j];
+        }
+        lb_dtrsm(right, upper, trans, 2, (lb_cdmat){T, t, t, t}, lb_dmat_of(B, M, N));
+        lb_cdmat cT = {zeroed, t, t, t}, cB = {B, M, N, N};
+        lb_dgemm(right ? false : trans, right ? trans : false, 1, right ? cB : cT, right ? cT : cB, 0,
+                 lb_dmat_of(back, M, N));
+        for (int i = 0; i < M * N; i++) assert_true(fabs(back[i] - 2 * was[i]) < 1e-12);
+    }
+}
+
+/* G (n, n) = XᵀX / n + damp I in both triangles, X (n, n). */
+static double *positive(lb_arena *a, int64_t n, double damp, uint64_t seed) {
+    double *X = random_d(a, n * n, seed), *G = LB_NEW(a, double, n *n);
+    assert_non_null(G);
+    lb_dgemm(true, false, 1 / (double)n, (lb_cdmat){X, n, n, n}, (lb_cdmat){X, n, n, n}, 0, lb_dmat_of(G, n, n));
+    for (int64_t i = 0; i < n; i++) G[i * n + i] += damp;
+    return G;
+}
+
+static void cholesky_and_inverse(void **state) {
+    lb_arena *a = *state;
+    static const int64_t sizes[] = {1, 2, 5, 64, 65, 300}; /* below and above LAPACK's blocks */
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        int64_t n = sizes[s], column = 99, ld = n + 2;
+        double *G = positive(a, n, 0.5, 8), *U = LB_NEW(a, double, n *ld), pivot = 99;
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t j = 0; j < n; j++) U[i * ld + j] = j >= i ? G[i * n + j] : -7; /* the lower part is no input */
+        assert_ok(lb_dpotrf_upper((lb_dmat){U, n, n, ld}, &column, &pivot));
+        assert_int_equal(column, -1);
+        double *clean = LB_NEW(a, double, n *n), *back = LB_NEW(a, double, n *n);
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t j = 0; j < n; j++) {
+                if (j < i)
+                    assert_true(U[i * ld + j] == -7);
+                else
+                    clean[i * n + j] = U[i * ld + j];
+            }
+        lb_cdmat cU = {clean, n, n, n};
+        lb_dgemm(true, false, 1, cU, cU, 0, lb_dmat_of(back, n, n));
+        for (int64_t i = 0; i < n * n; i++) assert_true(fabs(back[i] - G[i]) < 1e-12);
+        assert_ok(lb_dpotri_upper((lb_dmat){U, n, n, ld}));
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t j = 0; j < n; j++) {
+                if (j < i) assert_true(U[i * ld + j] == -7);
+                clean[i * n + j] = j >= i ? U[i * ld + j] : U[j * ld + i];
+            }
+        lb_dgemm(false, false, 1, cU, (lb_cdmat){G, n, n, n}, 0, lb_dmat_of(back, n, n));
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t j = 0; j < n; j++) assert_true(fabs(back[i * n + j] - (i == j)) < 1e-11);
+    }
+}
+
+/* The pivot of column c is what is left of the diagonal after eliminating the columns before it: known by design. */
+static void cholesky_names_column_and_pivot(void **state) {
+    lb_arena *a = *state;
+    static const int64_t cases[][2] = {{1, 0}, {5, 3}, {100, 0}, {300, 77}, {300, 299}};
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        int64_t n = cases[k][0], c = cases[k][1], column = -2;
+        double *G = positive(a, n, 0.5, 9), *U = LB_NEW(a, double, n *n), pivot = 0;
+        memcpy(U, G, (size_t)(n * n) * sizeof *U);
+        assert_ok(lb_dpotrf_upper(lb_dmat_of(U, n, n), NULL, NULL));
+        double was = U[c * n + c] * U[c * n + c], lower = was + 0.125;
+        G[c * n + c] -= lower; /* so the pivot becomes -0.125 */
+        assert_int_equal(lb_dpotrf_upper(lb_dmat_of(G, n, n), &column, &pivot), LB_E_NUMERIC);
+        assert_int_equal(column, c);
+        assert_true(fabs(pivot + 0.125) < 1e-9);
+        char want[64];
+        snprintf(want, sizeof want, "column %d of %d (pivot -0.125)", (int)c, (int)n);
+        assert_error_has(want);
+    }
+    double nan[4] = {1, 0, 0, NAN}, zero[4] = {1, 1, 1, 1}, inf[1] = {INFINITY}, pivot;
+    int64_t column;
+    assert_int_equal(lb_dpotrf_upper(lb_dmat_of(nan, 2, 2), &column, &pivot), LB_E_NUMERIC);
+    assert_true(column == 1 && isnan(pivot));
+    assert_int_equal(lb_dpotrf_upper(lb_dmat_of(zero, 2, 2), &column, &pivot), LB_E_NUMERIC);
+    assert_true(column == 1 && pivot == 0);
+    assert_int_equal(lb_dpotrf_upper(lb_dmat_of(inf, 1, 1), &column, &pivot), LB_E_NUMERIC);
+    assert_int_equal(column, 0);
+    double singular[4] = {1, 1, 0, 0};
+    assert_status(LB_E_NUMERIC, lb_dpotri_upper(lb_dmat_of(singular, 2, 2)));
+    assert_error_has("column 1 of 2");
+}
+
+/* G v = lambda v for every row v, values ascending, rows orthonormal. */
+static void eigenvectors(void **state) {
+    lb_arena *a = *state;
+    enum { N = 60 };
+    double *G = positive(a, N, 0, 10), *V = LB_NEW(a, double, N *N), values[N], *GV = LB_NEW(a, double, N *N);
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++) V[i * N + j] = j >= i ? G[i * N + j] : NAN; /* only the upper triangle is read */
+    assert_ok(lb_dsyev(lb_dmat_of(V, N, N), values));
+    lb_dgemm(false, false, 1, (lb_cdmat){V, N, N, N}, (lb_cdmat){G, N, N, N}, 0, lb_dmat_of(GV, N, N));
+    for (int i = 0; i < N; i++) {
+        if (i) assert_true(values[i] >= values[i - 1]);
+        for (int j = 0; j < N; j++) assert_true(fabs(GV[i * N + j] - values[i] * V[i * N + j]) < 1e-12);
+    }
+    lb_dgemm(false, true, 1, (lb_cdmat){V, N, N, N}, (lb_cdmat){V, N, N, N}, 0, lb_dmat_of(GV, N, N));
+    for (int i = 0; i < N * N; i++) assert_true(fabs(GV[i] - (i % (N + 1) == 0)) < 1e-12);
+    double nan[4] = {1, NAN, NAN, 1};
+    assert_status(LB_E_NUMERIC, lb_dsyev(lb_dmat_of(nan, 2, 2), values));
+}
+
+static void one_thread(void **state) {
+    (void)state;
+    assert_int_equal(openblas_get_num_threads(), 1);
+    assert_non_null(strstr(lb_blas_config(), "OpenBLAS"));
+    assert_true(strlen(lb_blas_core()) > 0);
+}
+
+static int start(void **state) {
+    lb_arena *a;
+    lb_blas_init();
+    if (lb_arena_new(0, &a) != LB_OK) return -1;
+    *state = a;
+    return 0;
+}
+
+static int stop(void **state) {
+    lb_arena_free(*state);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gemm),
+        cmocka_unit_test(beta_zero_does_not_read),
+        cmocka_unit_test(syrk_fills_the_upper_triangle),
+        cmocka_unit_test(trsm),
+        cmocka_unit_test(cholesky_and_inverse),
+        cmocka_unit_test(cholesky_names_column_and_pivot),
+        cmocka_unit_test(eigenvectors),
+        cmocka_unit_test(one_thread),
+    };
+    return cmocka_run_group_tests_name("math/blas", tests, start, stop);
+}
