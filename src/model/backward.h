@@ -25,7 +25,9 @@ LB_NODISCARD lb_status lb_backward_new(lb_arena *a, const lb_arch *arch, int64_t
 
 /* teacher: weights of the original model, needed if kl_weight > 0 (else NULL). tokens (batch, length). loss = mean over
  * the batch * (length - 1) predicted tokens of (1 - kl_weight) * CE + kl_weight * KL(teacher || model), nats.
- * next_token and kl (may be NULL): the two means. */
+ * next_token and kl (may be NULL): the two means; kl is 0
+ * unless kl_weight > 0. g NULL: the loss alone. source  Shazeer 2020 (SwiGLU), Dao et al. 2022 (attention), straight
+ * through an activation quantizer: Bengio et al. 2013 (arXiv:1308.3432). */
 LB_NODISCARD lb_status lb_loss_gradients(lb_backward *b, const lb_arch *arch, const lb_weights *w,
                                          const lb_weights *teacher, double kl_weight, const int32_t *tokens,
                                          lb_team *team, const lb_grads *g, double *loss, double *next_token,
