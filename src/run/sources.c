@@ -1,0 +1,217 @@
+#include "run/sources.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "run/config.h"
+
+const char *const lb_source_then[] = {"nothing", "join-rows", NULL};
+static const char *const kinds[] = {"model", "text", NULL};
+
+static const lb_option source_rows[] = {
+    {"kind", LB_OPT_CHOICE, NULL, 0, 0, kinds, "model or text", offsetof(lb_source, kind)},
+    {"file", LB_OPT_STR, NULL, 0, 0, NULL, "file name in data/cache", offsetof(lb_source, file)},
+    {"sha256", LB_OPT_STR, NULL, 0, 0, NULL, "of that file", offsetof(lb_source, sha256)},
+    {"bytes", LB_OPT_INT, NULL, 1, INFINITY, NULL, "of that file", offsetof(lb_source, bytes)},
+    {"licence", LB_OPT_STR, NULL, 0, 0, NULL, "licence of the contents", offsetof(lb_source, licence)},
+    {"note", LB_OPT_STR, "", 0, 0, NULL, "what a reader of a result must know", offsetof(lb_source, note)},
+};
+static const lb_options source_table = {source_rows, sizeof source_rows / sizeof source_rows[0], sizeof(lb_source)};
+
+static const lb_option from_rows[] = {
+    {"url", LB_OPT_STR, "", 0, 0, NULL, "address of the file or archive", offsetof(lb_source_from, url)},
+    {"pip", LB_OPT_STR, "", 0, 0, NULL, "a Python package that holds it", offsetof(lb_source_from, pip)},
+    {"archive_sha256", LB_OPT_STR, "", 0, 0, NULL, "of the archive", offsetof(lb_source_from, archive_sha256)},
+    {"member", LB_OPT_STR, "", 0, 0, NULL, "path in the archive (zip, wheel)", offsetof(lb_source_from, member)},
+    {"member_sha256", LB_OPT_STR, "", 0, 0, NULL, "of the member, before `then`",
+     offsetof(lb_source_from, member_sha256)},
+    {"then", LB_OPT_CHOICE, "nothing", 0, 0, lb_source_then, "last step", offsetof(lb_source_from, then)},
+};
+static const lb_options from_table = {from_rows, sizeof from_rows / sizeof from_rows[0], sizeof(lb_source_from)};
+
+static lb_status bad(const lb_yaml *n, const char *what) {
+    return lb_fail(LB_E_CONFIG, "%s: %s", lb_config_where(n).text, what);
+}
+
+/* The scalars of a map; lists named in `also` are the caller's. */
+static lb_status read_scalars(lb_arena *a, const lb_yaml *map, const lb_options *t, void *values, const char *whose,
+                              const char *const *also) {
+    if (map->kind != LB_YAML_MAP) return bad(map, "must be a map");
+    LB_TRY(lb_options_defaults(t, a, values));
+    for (size_t i = 0; i < map->count; i++) {
+        const lb_yaml *n = map->item[i];
+        bool other = false;
+        for (size_t k = 0; also[k]; k++) other = other || strcmp(also[k], n->key) == 0;
+        if (other) continue;
+        if (n->kind != LB_YAML_SCALAR) return bad(n, "must be one value");
+        lb_status st = lb_options_set(t, a, values, n->key, n->text, whose);
+        if (st != LB_OK) return lb_fail_in(st, "%s", lb_config_where(n).text);
+    }
+    for (size_t i = 0; i < t->n; i++)
+        if (!t->table[i].def && !lb_yaml_get(map, t->table[i].name))
+            return lb_fail(LB_E_CONFIG, "%s: '%s' is missing (%s)", lb_config_where(map).text, t->table[i].name, whose);
+    return LB_OK;
+}
+
+static bool is_hash(const char *s) { return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64; }
+
+static lb_status read_from(lb_arena *a, const lb_yaml *n, const char *whose, lb_source *out) {
+    static const char *const none[] = {NULL};
+    if (!n) return LB_OK;
+    if (n->kind != LB_YAML_LIST) return bad(n, "from: must be a list of maps");
+    out->from = LB_NEW(a, lb_source_from, n->count + 1);
+    if (!out->from) return LB_E_NOMEM;
+    for (size_t i = 0; i < n->count; i++) {
+        lb_source_from *f = &out->from[i];
+        LB_TRY(read_scalars(a, n->item[i], &from_table, f, whose, none));
+        if (!f->url[0] == !f->pip[0]) return bad(n->item[i], "one of url and pip is needed");
+        if ((f->archive_sha256[0] && !is_hash(f->archive_sha256)) ||
+            (f->member_sha256[0] && !is_hash(f->member_sha256)))
+            return bad(n->item[i], "a SHA-256 is 64 lower-case hex digits");
+        out->n_from++;
+    }
+    return LB_OK;
+}
+
+static lb_status read_source(lb_arena *a, const lb_yaml *n, lb_source *out) {
+    static const char *const also[] = {"from", "brings", NULL};
+    const char *whose = lb_arena_printf(a, "source %s", n->key);
+    if (!whose) return LB_E_NOMEM;
+    LB_TRY(read_scalars(a, n, &source_table, out, whose, also));
+    out->name = n->key;
+    if (!is_hash(out->sha256)) return bad(n, "sha256: must be 64 lower-case hex digits");
+    if (strchr(out->file, '/') || out->file[0] == '.') return bad(n, "file: must be a plain file name");
+    const lb_yaml *b = lb_yaml_get(n, "brings");
+    if (b) {
+        if (b->kind != LB_YAML_LIST) return bad(b, "brings: must be a list of names");
+        out->brings = LB_NEW(a, const char *, b->count + 1);
+        if (!out->brings) return LB_E_NOMEM;
+        for (size_t i = 0; i < b->count; i++) {
+            if (b->item[i]->kind != LB_YAML_SCALAR) return bad(b->item[i], "brings: must be a list of names");
+            out->brings[out->n_brings++] = b->item[i]->text;
+        }
+    }
+    return read_from(a, lb_yaml_get(n, "from"), whose, out);
+}
+
+static lb_status arena_join(lb_arena *a, const char *dir, const char *name, const char **out) {
+    char *p = lb_fs_join(dir, name);
+    *out = p ? lb_arena_strdup(a, p) : NULL;
+    lb_free(p);
+    return *out ? LB_OK : LB_E_NOMEM;
+}
+
+/* Where sources.yaml may be, and the folder that holds the cache beside it: beside the config, the current folder's
+ * configs, the checkout that the program was built in, the installation. */
+static lb_status find_file(lb_arena *a, const char *config_dir, lb_sources *out) {
+    char exe[4096];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[n > 0 ? n : 0] = 0;
+    char *bin = n > 0 ? lb_fs_dirname(exe) : lb_strdup(".");
+    if (!bin) return LB_E_NOMEM;
+    const char *candidate[][2] = {
+        {NULL, NULL}, {"configs/sources.yaml", "data/cache"}, {NULL, NULL}, {NULL, "data/cache"}};
+    lb_status st = LB_OK;
+    if (config_dir[0]) {
+        st = arena_join(a, config_dir, "sources.yaml", &candidate[0][0]);
+        if (st == LB_OK) st = arena_join(a, config_dir, "../data/cache", &candidate[0][1]);
+    }
+    if (st == LB_OK) st = arena_join(a, bin, "../../configs/sources.yaml", &candidate[2][0]);
+    if (st == LB_OK) st = arena_join(a, bin, "../../data/cache", &candidate[2][1]);
+    if (st == LB_OK) st = arena_join(a, bin, "../share/lowbit/configs/sources.yaml", &candidate[3][0]);
+    lb_free(bin);
+    LB_TRY(st);
+    for (size_t i = 0; i < sizeof candidate / sizeof candidate[0] && !out->path; i++) {
+        if (!candidate[i][0] || !lb_fs_exists(candidate[i][0])) continue;
+        out->path = candidate[i][0];
+        out->cache = candidate[i][1];
+    }
+    return LB_OK;
+}
+
+lb_status lb_sources_open(lb_arena *a, const char *config_dir, lb_sources *out) {
+    *out = (lb_sources){.cache = "data/cache"};
+    LB_TRY(find_file(a, config_dir, out));
+    if (!out->path) return LB_OK;
+    lb_yaml *root = NULL;
+    LB_TRY(lb_yaml_parse_file(a, out->path, &root));
+    if (root->kind != LB_YAML_MAP) return bad(root, "must be a map from names to sources");
+    out->at = LB_NEW(a, lb_source, root->count + 1);
+    if (!out->at) return LB_E_NOMEM;
+    for (size_t i = 0; i < root->count; i++) {
+        LB_TRY(read_source(a, root->item[i], &out->at[i]));
+        out->n++;
+    }
+    for (size_t i = 0; i < out->n; i++)
+        for (size_t k = 0; k < out->at[i].n_brings; k++)
+            if (!lb_sources_find(out, out->at[i].brings[k]))
+                return lb_fail(LB_E_CONFIG, "%s: source %s brings '%s', which is no source", out->path, out->at[i].name,
+                               out->at[i].brings[k]);
+    return LB_OK;
+}
+
+const lb_source *lb_sources_find(const lb_sources *s, const char *name) {
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->at[i].name, name) == 0) return &s->at[i];
+    return NULL;
+}
+
+static lb_status nowhere(lb_arena *a, const lb_sources *s, const char *config_dir, const char *name,
+                         const char *where) {
+    const char **known = LB_NEW(a, const char *, s->n + 1);
+    if (!known) return LB_E_NOMEM;
+    for (size_t i = 0; i < s->n; i++) known[i] = s->at[i].name;
+    const char *near = lb_str_nearest(name, known, s->n);
+    const char *hint = near ? lb_arena_printf(a, ": did you mean '%s'?", near) : "";
+    if (!hint) return LB_E_NOMEM;
+    bool both = config_dir[0] && strcmp(config_dir, ".") != 0;
+    return lb_fail(LB_E_CONFIG,
+                   "%s: '%s': no such file (looked in %s%sthe current folder), and no source in %s has that "
+                   "name%s",
+                   where, name, both ? config_dir : "", both ? " and " : "", s->path ? s->path : "configs/sources.yaml",
+                   hint);
+}
+
+lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *config_dir, const char *name,
+                             lb_source_kind kind, const char *where, lb_resolved *out) {
+    *out = (lb_resolved){.source = lb_sources_find(s, name)};
+    if (out->source) {
+        if (out->source->kind != (int)kind)
+            return lb_fail(LB_E_CONFIG, "%s: source '%s' is a %s, expected a %s", where, name, kinds[out->source->kind],
+                           kinds[kind]);
+        const char *here = NULL;
+        LB_TRY(arena_join(a, s->cache, out->source->file, &out->path));
+        LB_TRY(arena_join(a, "data/cache", out->source->file, &here));
+        if (lb_fs_exists(out->path)) return LB_OK;
+        if (lb_fs_exists(here)) {
+            out->path = here;
+            return LB_OK;
+        }
+        out->missing = lb_arena_printf(a, "%s is not here: tools/fetch %s brings it to %s", name, name, out->path);
+        return out->missing ? LB_OK : LB_E_NOMEM;
+    }
+    LB_TRY(arena_join(a, config_dir[0] ? config_dir : ".", name, &out->path));
+    if (lb_fs_exists(out->path)) return LB_OK;
+    out->path = lb_arena_strdup(a, name);
+    if (!out->path) return LB_E_NOMEM;
+    return lb_fs_exists(name) ? LB_OK : nowhere(a, s, config_dir, name, where);
+}
+
+static const char *dash(const char *s) { return s && s[0] ? s : "-"; }
+
+void lb_sources_tsv(const lb_sources *s, lb_str *out) {
+    for (size_t i = 0; i < s->n; i++) {
+        const lb_source *x = &s->at[i];
+        static const lb_source_from nowhere_else = {"", "", "", "", "", 0};
+        for (size_t k = 0; k < (x->n_from ? x->n_from : 1); k++) {
+            const lb_source_from *f = x->n_from ? &x->from[k] : &nowhere_else;
+            lb_str_add(out, "%s\t%s\t%s\t%s\t%lld\t%s\t%s\t%s\t%s\t%s\t%s\t", x->name, kinds[x->kind], x->file,
+                       x->sha256, (long long)x->bytes, dash(f->url), dash(f->pip), dash(f->archive_sha256),
+                       dash(f->member), dash(f->member_sha256), lb_source_then[f->then]);
+            for (size_t b = 0; b < x->n_brings; b++) lb_str_add(out, "%s%s", b ? "," : "", x->brings[b]);
+            lb_str_add(out, "%s\n", x->n_brings ? "" : "-");
+        }
+    }
+}

