@@ -1,0 +1,232 @@
+/* What must hold for the uniform grid and for the codebooks on any input. */
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "support/gptq_ref.h"
+#include "support/quant_kit.h"
+
+static float any_float(lb_rng *rng) {
+    float x;
+    do {
+        uint32_t u = lb_rng_u32(rng);
+        memcpy(&x, &u, 4);
+    } while (!isfinite(x));
+    return x;
+}
+
+/* The fast rounding is the reference code's: clamp(rint(x / scale) + zero, 0, maxq), over all floats and at ties. */
+static void code_is_the_formula(void **state) {
+    (void)state;
+    lb_rng rng = lb_rng_make(1, 1);
+    for (int i = 0; i < 300000; i++) {
+        int maxq = (1 << (2 + i % 7)) - 1;
+        float zero = (float)lb_rng_below(&rng, maxq + 1);
+        float scale = i & 1 ? fabsf(any_float(&rng)) + FLT_TRUE_MIN : 0.25f;
+        float x = i & 2 ? any_float(&rng) : (float)(lb_rng_below(&rng, 4 * maxq) - 2 * maxq) * 0.125f;
+        if (!isfinite(scale)) continue;
+        float q = rintf(x / scale) + zero;
+        q = q < 0 ? 0 : q > (float)maxq ? (float)maxq : q;
+        if (lb_grid_code(x, scale, zero, maxq) != (uint8_t)q)
+            fail_msg("x %.9g scale %.9g zero %g maxq %d: %d, the formula gives %g", (double)x, (double)scale,
+                     (double)zero, maxq, lb_grid_code(x, scale, zero, maxq), (double)q);
+    }
+}
+
+static void fit_is_the_twins(void **state) {
+    (void)state;
+    kit k = kit_open(1);
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        gptq_ref_opts o = {.bits = 2 + (int)(seed % 7), .symmetric = seed & 1, .mse = seed & 2};
+        lb_gridspec g = {o.bits, o.symmetric, o.mse, LB_SCALE_F32};
+        int64_t n = 1 + (int64_t)seed * 5;
+        lb_mat x = kit_random(&k, seed, 1, 3 * n);
+        if (seed % 5 == 0)
+            for (int64_t i = 0; i < 3 * n; i++) x.d[i] = fabsf(x.d[i]);
+        if (seed % 7 == 0)
+            for (int64_t i = 0; i < 3 * n; i++) x.d[i] = 0;
+        float run[400], scale, zero, want_scale, want_zero;
+        for (int64_t i = 0; i < n; i++) run[i] = x.d[3 * i];
+        grid_ref(&o, run, n, &want_scale, &want_zero);
+        assert_int_equal(lb_grid_fit(&g, x.d, n, 3, &scale, &zero), LB_OK);
+        assert_true(scale == want_scale && zero == want_zero);
+    }
+    kit_close(&k);
+}
+
+/* The range contains 0 and every weight: an error of at most half a step (and float32's own), 0 kept exactly. */
+static void half_a_step(void **state) {
+    (void)state;
+    kit k = kit_open(1);
+    for (int bits = 2; bits <= 8; bits++) {
+        char options[32] = "bits=N group=16";
+        options[5] = (char)('0' + bits);
+        lb_mat W = kit_random(&k, (uint64_t)bits, 300, 100);
+        W.d[7] = 0;
+        lb_compressed c = kit_run(&k, "rtn", options, W, NULL);
+        assert_int_equal(c.flags, LB_FLAG_RAGGED_GROUP);
+        lb_mat What = kit_dequantize(&k, &c);
+        bool used[256] = {false};
+        for (int64_t i = 0; i < 300 * 100; i++) {
+            float step = c.scale[i / 100 * 7 + i % 100 / 16];
+            assert_true(fabsf(What.d[i] - W.d[i]) <= 0.50001f * step);
+            assert_true(c.codes[i] < 1 << bits);
+            used[c.codes[i]] = true;
+        }
+        assert_true(What.d[7] == 0);
+        for (int q = 0; q < 1 << bits; q++) assert_true(used[q]); /* all 2^bits levels */
+    }
+    kit_close(&k);
+}
+
+/* What is on a grid stays where it is. The scale fitted to it again is the first one up to float32, if both ends are
+ * used. */
+static void rounding_again_changes_nothing(void **state) {
+    (void)state;
+    static const char *const options[] = {"bits=3", "bits=4 group=16", "bits=8 group=tensor", "bits=2 symmetric=true"};
+    kit k = kit_open(1);
+    for (size_t i = 0; i < 4; i++) {
+        lb_mat W = kit_random(&k, i, 16, 96);
+        lb_compressed c = kit_run(&k, "rtn", options[i], W, NULL);
+        lb_mat once = kit_dequantize(&k, &c);
+        int maxq = (1 << c.storage.bits) - 1;
+        int64_t per_scale = 16 * 96 / lb_storage_scales(&c.storage, 16, 96);
+        for (int64_t n = 0; n < 16 * 96; n++) {
+            float zero = c.zero ? c.zero[n / per_scale] : (float)((maxq + 1) / 2);
+            assert_int_equal(lb_grid_code(once.d[n], c.scale[n / per_scale], zero, maxq), c.codes[n]);
+        }
+        lb_compressed again = kit_run(&k, "rtn", options[i], once, NULL);
+        lb_mat twice = kit_dequantize(&k, &again);
+        for (int64_t n = 0; n < 16 * 96; n++)
+            assert_true(fabsf(twice.d[n] - once.d[n]) <= 2e-6f * fabsf(once.d[n]) || c.storage.symmetric);
+    }
+    for (int b = 0; b < 2; b++) { /* codebooks: exactly, the absmax being kept */
+        lb_mat W = kit_random(&k, 9, 16, 96);
+        lb_compressed c = kit_run(&k, "nf4", b ? "format=fp4" : "", W, NULL);
+        lb_mat once = kit_dequantize(&k, &c);
+        c = kit_run(&k, "nf4", b ? "format=fp4" : "", once, NULL);
+        lb_mat twice = kit_dequantize(&k, &c);
+        for (int64_t n = 0; n < 16 * 96; n++) assert_true(once.d[n] == twice.d[n]);
+    }
+    kit_close(&k);
+}
+
+static double clip_norm_error(const lb_compressed *c, lb_mat W, lb_mat What) {
+    double sum = 0;
+    for (int64_t i = 0; i < c->rows * c->cols; i++) sum += pow(fabs((double)What.d[i] - (double)W.d[i]), 2.4);
+    return sum;
+}
+
+static void clip_search_never_loses(void **state) {
+    (void)state;
+    kit k = kit_open(1);
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        lb_mat W = kit_random(&k, seed, 12, 128);
+        lb_compressed plain = kit_run(&k, "rtn", "bits=3", W, NULL),
+                      search = kit_run(&k, "rtn", "bits=3 mse=true", W, NULL);
+        lb_mat a = kit_dequantize(&k, &plain), b = kit_dequantize(&k, &search);
+        assert_true(clip_norm_error(&search, W, b) < clip_norm_error(&plain, W, a));
+        for (int64_t r = 0; r < 12; r++) assert_true(search.scale[r] <= plain.scale[r]);
+    }
+    kit_close(&k);
+}
+
+/* The nearest of sixteen values, found the slow way; a tie (none here) would go to the lower. */
+static void codebook_takes_the_nearest(void **state) {
+    (void)state;
+    for (int b = 0; b < 2; b++) {
+        const float *book = lb_codebook((lb_codebook_id)b);
+        lb_codebook_cuts cuts = lb_codebook_cuts_of((lb_codebook_id)b);
+        for (int i = -10007; i <= 10007; i++) {
+            float x = (float)i / 10007.0f, best = 9;
+            for (int q = 0; q < 16; q++) best = fminf(best, fabsf(book[q] - x));
+            float got = fabsf(book[lb_codebook_code(&cuts, x)] - x);
+            assert_true(got <= best + 1e-7f);
+        }
+    }
+    const float *map = lb_dynamic_map();
+    for (int i = 0; i < 255; i++) assert_true(map[i] < map[i + 1]);
+    assert_true(map[127] == 0 && map[255] == 1);
+}
+
+static void extremes(void **state) {
+    (void)state;
+    kit k = kit_open(1);
+    lb_gridspec g = {4, false, false, LB_SCALE_F32};
+    float scale, zero, tiny[] = {FLT_TRUE_MIN, -FLT_TRUE_MIN, 0}, huge[] = {FLT_MAX, -FLT_MAX}, bad[] = {1, NAN};
+    assert_int_equal(lb_grid_fit(&g, tiny, 3, 1, &scale, &zero), LB_OK);
+    assert_true(scale > 0);
+    for (int i = 0; i < 3; i++)
+        assert_true(isfinite(lb_grid_value(lb_grid_code(tiny[i], scale, zero, 15), scale, zero)));
+    assert_int_equal(lb_grid_fit(&g, huge, 2, 1, &scale, &zero), LB_E_NUMERIC);
+    assert_error_has("overflows float32");
+    assert_int_equal(lb_grid_fit(&g, bad, 2, 1, &scale, &zero), LB_E_NUMERIC);
+    assert_error_has("value 1 is nan");
+    /* float16 scales of weights that are far too small or too large for them: coarse, but finite and in range */
+    for (int i = 0; i < 2; i++) {
+        lb_mat W = kit_random(&k, 3, 4, 32);
+        for (int n = 0; n < 4 * 32; n++) W.d[n] *= i ? 1e9f : 1e-9f;
+        lb_compressed c = kit_run(&k, "rtn", "bits=8 scale_type=f16", W, NULL);
+        lb_mat What = kit_dequantize(&k, &c);
+        for (int n = 0; n < 4 * 32; n++) assert_true(isfinite(What.d[n]));
+        for (int r = 0; r < 4; r++) assert_true(c.zero[r] >= 0 && c.zero[r] <= 255);
+    }
+    lb_mat W = kit_random(&k, 3, 4, 32);
+    W.d[40] = NAN;
+    lb_compressed c;
+    assert_int_equal(kit_try(&k, "rtn", "", W, NULL, &c), LB_E_NUMERIC);
+    assert_error_has("layer 0.test: weight at row 1, column 8 is nan");
+    assert_int_equal(kit_try(&k, "nf4", "", W, NULL, &c), LB_E_NUMERIC);
+    kit_close(&k);
+}
+
+static void threads_and_gaps_do_not_matter(void **state) {
+    (void)state;
+    static const char *const t[][2] = {
+        {"rtn", "bits=3 group=16 mse=true"}, {"rtn", "group=tensor"}, {"nf4", "group=32 double_quant=true"}};
+    kit one = kit_open(1), four = kit_open(4);
+    lb_mat W = kit_random(&one, 6, 700, 64), wide = kit_random(&one, 7, 700, 80);
+    for (int64_t r = 0; r < 700; r++) memcpy(wide.d + r * 80, W.d + r * 64, 64 * sizeof(float));
+    wide.cols = 64; /* ld 80 */
+    for (size_t i = 0; i < 3; i++) {
+        lb_compressed a = kit_run(&one, t[i][0], t[i][1], W, NULL), b = kit_run(&four, t[i][0], t[i][1], wide, NULL);
+        assert_memory_equal(a.codes, b.codes, 700 * 64);
+        assert_memory_equal(a.scale, b.scale, (size_t)lb_storage_scales(&a.storage, 700, 64) * sizeof(float));
+    }
+    kit_close(&one);
+    kit_close(&four);
+}
+
+static void refused(void **state) {
+    (void)state;
+    kit k = kit_open(1);
+    const lb_method *m = lb_method_find("nf4");
+    assert_int_equal(m->check(kit_options(&k, m, "bits=3")), LB_E_UNSUPPORTED);
+    assert_error_has("nf4 has 16 values, so bits must be 4, not 3");
+    assert_int_equal(m->check(kit_options(&k, m, "group=row format=fp4")), LB_E_UNSUPPORTED);
+    assert_error_has("fp4 blocks are runs of weights: group must be a number, not row");
+    assert_int_equal(m->check(kit_options(&k, m, "double_quant=true scale_type=f16")), LB_E_UNSUPPORTED);
+    assert_int_equal(m->check(kit_options(&k, m, "double_quant=true")), LB_OK);
+    kit_close(&k);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(code_is_the_formula),
+        cmocka_unit_test(fit_is_the_twins),
+        cmocka_unit_test(half_a_step),
+        cmocka_unit_test(rounding_again_changes_nothing),
+        cmocka_unit_test(clip_search_never_loses),
+        cmocka_unit_test(codebook_takes_the_nearest),
+        cmocka_unit_test(extremes),
+        cmocka_unit_test(threads_and_gaps_do_not_matter),
+        cmocka_unit_test(refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,247 @@
+/* Sizes by hand, and that what is packed takes exactly the bytes that are claimed and comes back the same. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "math/blas.h"
+#include "math/half.h"
+#include "support/quant_kit.h"
+
+#define UNIFORM .kind = LB_GRID_UNIFORM
+
+static void sizes_by_hand(void **state) {
+    (void)state;
+    static const struct {
+        lb_storage s;
+        int64_t rows, cols;
+        lb_size want; /* weights, codes, scales, zeros, codebook, order, padding, total */
+    } t[] = {
+        {{UNIFORM, .bits = 4}, 10, 8, {80, 40, 40, 5, 0, 0, 0, 85}},
+        {{UNIFORM, .bits = 3},
+         10,
+         10,
+         {100, 38, 40, 4, 0, 0, 2, 84}}, /* 30 bits of 32 in each row, 3.75 bytes of zeros */
+        {{UNIFORM, .bits = 3, .group = 64}, 2, 576, {1152, 432, 72, 7, 0, 0, 0, 511}},
+        {{UNIFORM, .bits = 4, .group = 128, .symmetric = true, .scale_type = LB_SCALE_F16},
+         3,
+         576,
+         {1728, 864, 30, 0, 0, 0, 0, 894}}, /* five groups, the last of 64 */
+        {{UNIFORM, .bits = 2, .group = LB_GROUP_TENSOR}, 5, 17, {85, 22, 4, 1, 0, 0, 18, 45}},
+        {{UNIFORM, .bits = 8, .group = 16, .order = true}, 1, 32, {32, 32, 8, 2, 0, 64, 0, 106}},
+        {{UNIFORM, .bits = 2, .group = 65537, .order = true}, 1, 65537, {65537, 16385, 4, 1, 0, 262148, 3, 278541}},
+        {{.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64}, 3, 50, {150, 75, 12, 0, 64, 0, 0, 151}},
+        {{.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64, .scale_type = LB_SCALE_BF16},
+         3,
+         50,
+         {150, 75, 6, 0, 64, 0, 0, 145}},
+        {{.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 2, .double_quant = true},
+         6,
+         100,
+         {600, 300, 312, 0, 64, 0, 0, 676}},
+        {{.kind = LB_GRID_FLOAT, .bits = 16}, 3, 5, {15, 30, 0, 0, 0, 0, 0, 30}},
+        {{.kind = LB_GRID_FLOAT, .bits = 32}, 3, 5, {15, 60, 0, 0, 0, 0, 0, 60}},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        lb_size z;
+        if (lb_storage_size(&t[i].s, t[i].rows, t[i].cols, &z) != LB_OK) fail_msg("%s", lb_error());
+        if (memcmp(&z, &t[i].want, sizeof z) != 0)
+            fail_msg("row %zu: %lld %lld %lld %lld %lld %lld %lld %lld", i, (long long)z.weights, (long long)z.codes,
+                     (long long)z.scales, (long long)z.zeros, (long long)z.codebook, (long long)z.order,
+                     (long long)z.padding, (long long)z.total);
+    }
+    assert_true(lb_storage_ragged(&t[3].s, 576));
+    assert_false(lb_storage_ragged(&t[2].s, 576));
+}
+
+static void refused(void **state) {
+    (void)state;
+    static const lb_storage bad[] = {
+        {UNIFORM, .bits = 1},
+        {UNIFORM, .bits = 9},
+        {UNIFORM, .bits = 4, .group = -2},
+        {.kind = LB_GRID_CODEBOOK, .bits = 3, .group = 64},
+        {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 0},
+        {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64, .double_quant = true, .scale_type = LB_SCALE_F16},
+        {.kind = LB_GRID_FLOAT, .bits = 8},
+        {.kind = (lb_grid_kind)7},
+    };
+    lb_size z;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(lb_storage_size(&bad[i], 4, 4, &z), LB_E_ARG);
+    const lb_storage good = {UNIFORM, .bits = 4};
+    assert_int_equal(lb_storage_size(&good, 0, 4, &z), LB_E_ARG);
+    assert_int_equal(lb_storage_size(&good, INT64_MAX / 2, 3, &z), LB_E_ARG);
+}
+
+static void text(void **state) {
+    (void)state;
+    static const struct {
+        lb_storage s;
+        const char *want;
+    } t[] = {
+        {{UNIFORM, .bits = 3, .group = 64}, "int3 g64 asym"},
+        {{UNIFORM, .bits = 4, .symmetric = true, .scale_type = LB_SCALE_F16}, "int4 row sym f16-scales"},
+        {{UNIFORM, .bits = 8, .group = LB_GROUP_TENSOR, .order = true}, "int8 tensor asym order"},
+        {{.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64, .double_quant = true}, "nf4 b64 dq"},
+        {{.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 32, .book = LB_BOOK_FP4}, "fp4 b32"},
+        {{.kind = LB_GRID_FLOAT, .bits = 32}, "f32"},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        lb_str s = {0};
+        lb_storage_text(&t[i].s, &s);
+        assert_string_equal(s.s, t[i].want);
+        lb_str_free(&s);
+    }
+    lb_str s = {0};
+    lb_flags_text(LB_FLAG_DEAD_COLUMNS | LB_FLAG_RAGGED_GROUP, &s);
+    assert_string_equal(s.s, "dead-columns,ragged-group");
+    lb_str_free(&s);
+}
+
+/* 3 bits: 1, 2, 3, 4 are 001 010 011 100 from the lowest bit on: 0xd1, 0x08. */
+static void packing_by_hand(void **state) {
+    (void)state;
+    const uint8_t codes[] = {1, 2, 3, 4, 7, 7, 7, 7};
+    uint8_t out[8];
+    assert_int_equal(lb_pack_codes(codes, 2, 4, 3, out, 8), LB_OK);
+    const uint8_t want[] = {0xd1, 0x08, 0, 0, 0xff, 0x0f, 0, 0};
+    assert_memory_equal(out, want, 8);
+    assert_int_equal(lb_pack_codes(codes, 2, 4, 3, out, 7), LB_E_ARG);
+    assert_int_equal(lb_pack_codes(codes, 2, 4, 2, out, 8), LB_E_ARG);
+    assert_error_has("code 4 at row 0, column 3 does not fit in 2 bits");
+}
+
+static void codes_come_back(void **state) {
+    (void)state;
+    lb_rng rng = lb_rng_make(1, 1);
+    uint8_t codes[5 * 77], back[5 * 77], packed[5 * 80];
+    for (int bits = 1; bits <= 8; bits++)
+        for (int64_t cols = 1; cols <= 77; cols++) {
+            int64_t bytes = 5 * lb_packed_row_bytes(cols, bits);
+            for (int64_t i = 0; i < 5 * cols; i++) codes[i] = (uint8_t)lb_rng_below(&rng, 1 << bits);
+            assert_int_equal(lb_pack_codes(codes, 5, cols, bits, packed, bytes), LB_OK);
+            assert_int_equal(lb_unpack_codes(packed, bytes, 5, cols, bits, back), LB_OK);
+            assert_memory_equal(codes, back, (size_t)(5 * cols));
+        }
+}
+
+/* Every method's result, packed into exactly the bytes that its size claims and unpacked into a heap block of just that
+ * length, is the same layer again. */
+static void layers_come_back(void **state) {
+    (void)state;
+    static const char *const t[][2] = {
+        {"rtn", "bits=3"},
+        {"rtn", "bits=5 group=16 scale_type=f16"},
+        {"rtn", "bits=8 group=tensor symmetric=true"},
+        {"rtn", "bits=2 group=24 scale_type=bf16"},
+        {"gptq", "bits=3 group=16 act_order=true"},
+        {"gptq", "bits=4 group=24 act_order=true symmetric=true scale_type=bf16"},
+        {"nf4", ""},
+        {"nf4", "format=fp4 group=32 scale_type=f16"},
+        {"nf4", "group=2 double_quant=true"},
+        {"none", ""},
+    };
+    kit k = kit_open(2);
+    lb_mat W = kit_random(&k, 4, 19, 70);
+    lb_stats stats = kit_stats(&k, 4, 200, 70);
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        lb_compressed c = kit_run(&k, t[i][0], t[i][1], W, &stats), back;
+        lb_storage spec;
+        lb_size z, promised;
+        const lb_method *m = lb_method_find(t[i][0]);
+        assert_int_equal(m->spec(kit_options(&k, m, t[i][1]), 19, 70, &spec), LB_OK);
+        assert_int_equal(lb_storage_size(&spec, 19, 70, &promised), LB_OK);
+        assert_int_equal(lb_compressed_size(&c, &z), LB_OK);
+        assert_memory_equal(&z, &promised, sizeof z);
+        uint8_t *bytes = malloc((size_t)z.total);
+        assert_int_equal(lb_compressed_pack(&c, bytes, z.total), LB_OK);
+        assert_int_equal(lb_compressed_unpack(k.arena, &c.storage, 19, 70, bytes, z.total, &back), LB_OK);
+        assert_int_equal(lb_compressed_pack(&c, bytes, z.total - 1), LB_E_ARG);
+        lb_mat a = kit_dequantize(&k, &c), b = kit_dequantize(&k, &back);
+        if (c.storage.kind == LB_GRID_FLOAT)
+            for (int64_t n = 0; n < 19 * 70; n++) a.d[n] = lb_f16_to_f32(lb_f32_to_f16(a.d[n]));
+        assert_memory_equal(a.d, b.d, 19 * 70 * sizeof(float));
+        if (c.order) assert_memory_equal(c.order, back.order, 70 * sizeof(int32_t));
+        if (spec.order) { /* the order is the last section: a column that the layer lacks */
+            memset(bytes + z.total - 2, 0xff, 2);
+            assert_int_equal(lb_compressed_unpack(k.arena, &c.storage, 19, 70, bytes, z.total, &back), LB_E_FORMAT);
+        }
+        free(bytes);
+    }
+    kit_close(&k);
+}
+
+static void scales_are_rounded_first(void **state) {
+    (void)state;
+    assert_true(lb_scale_round(LB_SCALE_F32, 0.1f) == 0.1f);
+    assert_true(lb_scale_round(LB_SCALE_F16, 0.1f) == 0.0999755859375f);
+    assert_true(lb_scale_round(LB_SCALE_BF16, 0.1f) == 0.10009765625f);
+    assert_true(lb_scale_round(LB_SCALE_F16, 1e-12f) == 5.9604644775390625e-8f); /* the smallest, not 0 */
+    assert_true(lb_scale_round(LB_SCALE_F16, 1e6f) == 65504.0f);                 /* the largest, not infinite */
+    assert_true(lb_scale_round(LB_SCALE_BF16, 3.4e38f) == 3.3895313892515355e38f);
+    assert_true(lb_scale_round(LB_SCALE_BF16, 1e-45f) == 9.183549615799121e-41f);
+    kit k = kit_open(1);
+    lb_mat W = kit_random(&k, 6, 30, 64);
+    lb_stats stats = kit_stats(&k, 6, 200, 64);
+    static const char *const t[][2] = {{"rtn", "bits=4 group=16 scale_type=f16"},
+                                       {"rtn", "bits=8 mse=true scale_type=f16"},
+                                       {"gptq", "bits=4 group=16 scale_type=f16"},
+                                       {"nf4", "scale_type=f16"}};
+    for (size_t i = 0; i < 4; i++) {
+        lb_compressed c = kit_run(&k, t[i][0], t[i][1], W, &stats);
+        for (int64_t s = 0; s < lb_storage_scales(&c.storage, 30, 64); s++)
+            assert_true(c.scale[s] > 0 && c.scale[s] == lb_f16_to_f32(lb_f32_to_f16(c.scale[s])));
+        /* the codes belong to the rounded scales */
+        lb_mat What = kit_dequantize(&k, &c);
+        for (int64_t n = 0; i < 2 && n < 30 * 64; n++) {
+            int64_t at = i == 0 ? n / 16 : n / 64;
+            assert_int_equal(c.codes[n], lb_grid_code(W.d[n], c.scale[at], c.zero[at], i == 0 ? 15 : 255));
+            assert_true(What.d[n] == lb_grid_value(c.codes[n], c.scale[at], c.zero[at]));
+        }
+    }
+    kit_close(&k);
+}
+
+static void every_allocation_fails_once(void **state) {
+    (void)state;
+    kit k = kit_open(1);
+    lb_mat W = kit_random(&k, 4, 19, 70);
+    lb_compressed c = kit_run(&k, "rtn", "bits=3", W, NULL), back;
+    lb_size z;
+    assert_int_equal(lb_compressed_size(&c, &z), LB_OK);
+    uint8_t *bytes = malloc((size_t)z.total);
+    for (int64_t nth = 1;; nth++) {
+        lb_arena *a = NULL;
+        lb_alloc_fail_at(nth);
+        lb_status st = lb_arena_new(64, &a);
+        if (st == LB_OK) st = lb_compressed_pack(&c, bytes, z.total);
+        if (st == LB_OK) st = lb_compressed_unpack(a, &c.storage, 19, 70, bytes, z.total, &back);
+        bool reached = lb_alloc_count() >= nth;
+        lb_alloc_fail_at(0);
+        lb_arena_free(a);
+        assert_int_equal(st, reached ? LB_E_NOMEM : LB_OK);
+        if (!reached) break;
+    }
+    free(bytes);
+    kit_close(&k);
+}
+
+int main(void) {
+    lb_blas_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_by_hand),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(text),
+        cmocka_unit_test(packing_by_hand),
+        cmocka_unit_test(codes_come_back),
+        cmocka_unit_test(layers_come_back),
+        cmocka_unit_test(scales_are_rounded_first),
+        cmocka_unit_test(every_allocation_fails_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
