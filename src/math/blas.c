@@ -5,8 +5,35 @@
 #include <lapacke.h>
 #include <limits.h>
 #include <math.h>
+#include <stdlib.h>
+#include <strings.h>
 
-void lb_blas_init(void) { openblas_set_num_threads(1); }
+/* OpenBLAS knows CPUs by model number; on one newer than itself it falls back to kernels without AVX, ten times slower
+ * than those the CPU can run. These two functions of its shared library choose again, as OPENBLAS_CORETYPE would have
+ * at load time; a build that lacks them keeps its choice, and so does a user who set the variable. */
+extern void gotoblas_dynamic_init(void) __attribute__((weak));
+extern void gotoblas_dynamic_quit(void) __attribute__((weak));
+
+static void choose_core(void) {
+#if defined(__x86_64__)
+    static const char *const modern[] = {"Haswell", "Zen", "SkylakeX", "Cooperlake", "SapphireRapids"};
+    if (getenv("OPENBLAS_CORETYPE") || !gotoblas_dynamic_init || !gotoblas_dynamic_quit) return;
+    for (size_t i = 0; i < sizeof modern / sizeof modern[0]; i++)
+        if (strcasecmp(openblas_get_corename(), modern[i]) == 0) return;
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
+    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                  __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    setenv("OPENBLAS_CORETYPE", avx512 ? "SkylakeX" : "Haswell", 1);
+    gotoblas_dynamic_quit();
+    gotoblas_dynamic_init();
+    unsetenv("OPENBLAS_CORETYPE");
+#endif
+}
+
+void lb_blas_init(void) {
+    choose_core();
+    openblas_set_num_threads(1);
+}
 const char *lb_blas_config(void) { return openblas_get_config(); }
 const char *lb_blas_core(void) { return openblas_get_corename(); }
 
