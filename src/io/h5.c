@@ -17,7 +17,7 @@ lb_status lb_h5_failed(const lb_h5 *h, lb_status code, const char *object, const
     lb_str text = {0};
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_text, &text);
     H5Eclear2(H5E_DEFAULT);
-    lb_status s = lb_fail(code, "%s:%s%s cannot %s: %s", h->path, object ? " " : "", object ? object : "", what,
+    lb_status s = lb_fail(code, "%s: %s%scannot %s: %s", h->path, object ? object : "", object ? ": " : "", what,
                           text.s && *text.s ? text.s : "HDF5 gives no reason");
     lb_str_free(&text);
     return s;
