@@ -1,15 +1,41 @@
 #include "io/json.h"
 
+#include <pthread.h>
+
 #include "base/fs.h"
 #include "base/mem.h"
 
+static _Thread_local bool memory_failed;
+
+static void *get_memory(size_t n) {
+    void *p = lb_alloc(n, 1);
+    if (!p) memory_failed = true;
+    return p;
+}
+
+static void set_functions(void) { json_set_alloc_funcs(get_memory, lb_free); }
+
+void lb_json_memory_begin(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_functions);
+    memory_failed = false;
+}
+
+lb_status lb_json_memory_check(const char *name) {
+    return memory_failed ? lb_fail(LB_E_NOMEM, "%s: out of memory for its JSON", name) : LB_OK;
+}
+
 lb_status lb_json_parse(const char *name, const char *text, size_t len, json_t **out) {
     json_error_t e;
+    lb_json_memory_begin();
     *out = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
-    if (*out) return LB_OK;
-    if (json_error_code(&e) == json_error_out_of_memory)
-        return lb_fail(LB_E_NOMEM, "%s: out of memory for its JSON", name);
-    return lb_fail(LB_E_FORMAT, "%s:%d:%d: not valid JSON: %s", name, e.line, e.column, e.text);
+    lb_status s = lb_json_memory_check(name);
+    if (s == LB_OK && !*out) s = lb_fail(LB_E_FORMAT, "%s:%d:%d: not valid JSON: %s", name, e.line, e.column, e.text);
+    if (s != LB_OK) {
+        json_decref(*out);
+        *out = NULL;
+    }
+    return s;
 }
 
 lb_status lb_json_read(const char *path, json_t **out) {

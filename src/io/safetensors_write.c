@@ -36,8 +36,7 @@ static lb_status add_metadata(json_t *header, const char *const *metadata) {
             json_decref(o);
             return lb_fail(LB_E_ARG, "metadata '%s': key and value must be UTF-8", m[0]);
         }
-    if (json_object_set_new(header, "__metadata__", o)) return lb_fail(LB_E_NOMEM, "out of memory for a header");
-    return LB_OK;
+    return json_object_set_new(header, "__metadata__", o) ? lb_json_memory_check("the header") : LB_OK;
 }
 
 static lb_status add_tensor(json_t *header, const char *path, lb_dtype type, const lb_tensor_out *t, int64_t *at) {
@@ -50,9 +49,7 @@ static lb_status add_tensor(json_t *header, const char *path, lb_dtype type, con
         return lb_fail(LB_E_ARG, "%s: '%s' cannot be a tensor's name", path, t->name);
     if (json_object_get(header, t->name))
         return lb_fail(LB_E_ARG, "%s: tensor %s is to be written twice", path, t->name);
-    json_t *o = entry(&info, *at);
-    if (!o) return lb_fail(LB_E_NOMEM, "out of memory for a header");
-    if (json_object_set_new(header, t->name, o))
+    if (json_object_set_new(header, t->name, entry(&info, *at)))
         return lb_fail(LB_E_ARG, "%s: tensor '%s': its name must be UTF-8", path, t->name);
     *at += (int64_t)info.bytes;
     return LB_OK;
@@ -64,13 +61,14 @@ static lb_status make_header(const char *path, lb_dtype type, const lb_tensor_ou
     int64_t at = 0;
     uint64_t len = 0;
     lb_status s = LB_OK;
+    lb_json_memory_begin();
     json_t *header = json_object();
-    if (!header) return lb_fail(LB_E_NOMEM, "out of memory for a header");
+    if (!header) return lb_json_memory_check(path);
     if (metadata) LB_TRY_GOTO(s, out, add_metadata(header, metadata));
     for (int64_t i = 0; i < n; i++) LB_TRY_GOTO(s, out, add_tensor(header, path, type, &t[i], &at));
     lb_str_add_bytes(b, &len, sizeof len);
     if (json_dump_callback(header, add_bytes, b, JSON_COMPACT) && !b->failed) {
-        s = lb_fail(LB_E_NOMEM, "out of memory for a header");
+        s = lb_fail(LB_E_ARG, "%s: its header cannot be written as JSON", path);
         goto out;
     }
     while (b->len % 8 && !b->failed) lb_str_add_bytes(b, " ", 1);
@@ -79,7 +77,7 @@ static lb_status make_header(const char *path, lb_dtype type, const lb_tensor_ou
     memcpy(b->s, &len, sizeof len);
 out:
     json_decref(header);
-    return s;
+    return lb_json_memory_check(path) == LB_OK ? s : LB_E_NOMEM; /* whatever else it looked like */
 }
 
 static lb_status put(FILE *f, const char *path, const void *p, size_t n) {

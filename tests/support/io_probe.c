@@ -9,7 +9,13 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/str.h"
+#include "io/csv.h"
 #include "io/gguf.h"
+#include "io/h5.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "io/yaml.h"
 
 #define CHECK(x)                                                                                                       \
     do {                                                                                                               \
@@ -111,6 +117,134 @@ lb_status probe_gguf(const char *path) {
         s = read_tensor(lb_gguf_tensor(g, i));
     }
     lb_gguf_close(g);
+    return s;
+}
+
+lb_status probe_safetensors(const char *path) {
+    lb_safetensors *f = NULL;
+    LB_TRY(lb_safetensors_open(path, &f));
+    lb_status s = LB_OK;
+    for (int64_t i = 0; i < lb_safetensors_count(f) && s == LB_OK; i++) {
+        const lb_tensor *t = lb_safetensors_tensor(f, i);
+        CHECK(lb_safetensors_find(f, t->name) == t);
+        s = read_tensor(t);
+    }
+    const char *format = lb_safetensors_metadata(f, "format");
+    if (format) touch(format, strlen(format));
+    lb_safetensors_close(f);
+    return s;
+}
+
+lb_status probe_json(const char *path) {
+    json_t *o = NULL;
+    int64_t i = 0;
+    double d = 0;
+    const char *text = NULL;
+    LB_TRY(lb_json_read(path, &o));
+    if (lb_json_str(path, o, "text", &text) == LB_OK) touch(text, strlen(text));
+    if (lb_json_int(path, o, "whole", &i) != LB_OK || lb_json_num(path, o, "real", &d) != LB_OK) CHECK(*lb_error());
+    json_decref(o);
+    return LB_OK;
+}
+
+static void check_same_tree(const lb_yaml *a, const lb_yaml *b) {
+    CHECK(a->kind == b->kind && a->count == b->count && a->line > 0 && b->line > 0);
+    if (a->kind == LB_YAML_SCALAR) CHECK(!strcmp(a->text, b->text) && a->quoted == b->quoted);
+    for (size_t i = 0; i < a->count; i++) {
+        CHECK((a->kind == LB_YAML_MAP) == (a->item[i]->key != NULL));
+        if (a->item[i]->key) CHECK(!strcmp(a->item[i]->key, b->item[i]->key));
+        if (a->item[i]->key && i < 64) CHECK(lb_yaml_get(a, a->item[i]->key) == a->item[i]);
+        check_same_tree(a->item[i], b->item[i]);
+    }
+}
+
+static lb_status yaml_again(lb_arena *a, const lb_yaml *first, char **text) {
+    lb_yaml *second = NULL;
+    LB_TRY(lb_yaml_emit(first, text));
+    lb_status s = lb_yaml_parse(a, "again", *text, strlen(*text), &second);
+    if (s == LB_E_NOMEM) return s;
+    if (s != LB_OK) fprintf(stderr, "%s in\n%s\n", lb_error(), *text);
+    CHECK(s == LB_OK);
+    check_same_tree(first, second);
+    return LB_OK;
+}
+
+lb_status probe_yaml(const char *path) {
+    lb_arena *a = NULL;
+    lb_yaml *root = NULL;
+    char *text = NULL;
+    LB_TRY(lb_arena_new(16384, &a));
+    lb_status s = lb_yaml_parse_file(a, path, &root);
+    if (s == LB_OK) s = yaml_again(a, root, &text);
+    lb_free(text);
+    lb_arena_free(a);
+    return s;
+}
+
+static lb_status csv_again(lb_arena *a, const lb_csv *first, lb_str *b) {
+    lb_csv second;
+    for (size_t r = 0; r <= first->rows; r++)
+        for (size_t c = 0; c < first->cols; c++)
+            lb_csv_field(b, r ? first->row[r - 1][c] : first->header[c], c + 1 == first->cols);
+    LB_TRY(lb_str_check(b));
+    memfile m = memfile_make(b->s, b->len);
+    lb_status s = lb_csv_read(a, m.path, &second);
+    memfile_close(&m);
+    if (s == LB_E_NOMEM) return s;
+    CHECK(s == LB_OK && first->rows == second.rows && first->cols == second.cols);
+    for (size_t c = 0; c < first->cols; c++) {
+        CHECK(!strcmp(first->header[c], second.header[c]) && lb_csv_column(&second, first->header[c]) == (int)c);
+        for (size_t r = 0; r < first->rows; r++) CHECK(!strcmp(first->row[r][c], second.row[r][c]));
+    }
+    return LB_OK;
+}
+
+lb_status probe_csv(const char *path) {
+    lb_arena *a = NULL;
+    lb_csv csv;
+    lb_str b = {0};
+    LB_TRY(lb_arena_new(16384, &a));
+    lb_status s = lb_csv_read(a, path, &csv);
+    if (s == LB_OK) s = csv_again(a, &csv, &b);
+    lb_str_free(&b);
+    lb_arena_free(a);
+    return s;
+}
+
+static lb_status read_h5(lb_h5 *h, lb_arena *a) {
+    double *d;
+    float *f, row[8];
+    int64_t *i, n, shape[4];
+    char **texts, *text;
+    int ndim;
+    LB_TRY(lb_h5_shape(h, "/a/matrix", &ndim, shape));
+    LB_TRY(lb_h5_get_f64(h, a, "/a/matrix", &d, &n));
+    touch(d, (size_t)n * sizeof *d);
+    LB_TRY(lb_h5_get_f32(h, a, "/a/b/f32", &f, &n));
+    touch(f, (size_t)n * sizeof *f);
+    LB_TRY(lb_h5_get_i64(h, a, "/whole", &i, &n));
+    touch(i, (size_t)n * sizeof *i);
+    LB_TRY(lb_h5_get_strs(h, a, "/layers/name", &texts, &n));
+    for (int64_t k = 0; k < n; k++) touch(texts[k], strlen(texts[k]));
+    LB_TRY(lb_h5_get_attr_str(h, a, "/", "text", &text));
+    touch(text, strlen(text));
+    LB_TRY(lb_h5_get_attr_f64(h, "/a/matrix", "real", d));
+    LB_TRY(lb_h5_get_attr_i64(h, "/a", "whole", &n));
+    LB_TRY(lb_h5_shape(h, "/rows", &ndim, shape));
+    if (ndim != 2 || shape[1] > 8) return lb_fail(LB_E_FORMAT, "/rows has another shape");
+    return lb_h5_f32_rows_get(h, "/rows", 0, 1, row);
+}
+
+lb_status probe_h5(const char *path) {
+    lb_arena *a = NULL;
+    lb_h5 *h = NULL;
+    LB_TRY(lb_arena_new(16384, &a));
+    lb_status s = lb_h5_open(path, &h);
+    if (s == LB_OK) {
+        s = read_h5(h, a);
+        lb_h5_abandon(h);
+    }
+    lb_arena_free(a);
     return s;
 }
 

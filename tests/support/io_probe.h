@@ -18,6 +18,11 @@ void memfile_close(memfile *m);
 /* Opens, reads every value that the parser can give, closes. The status is the first failure's. */
 typedef lb_status (*io_probe)(const char *path);
 lb_status probe_gguf(const char *path);
+lb_status probe_safetensors(const char *path);
+lb_status probe_json(const char *path);
+lb_status probe_yaml(const char *path); /* also: written and parsed again it is the same tree */
+lb_status probe_csv(const char *path);  /* also: written and parsed again it is the same table */
+lb_status probe_h5(const char *path);   /* the objects of the h5 test's file */
 
 /* All bytes of a file; abort()s without it. Free with free(). */
 uint8_t *slurp(const char *path, size_t *size);
@@ -27,7 +32,8 @@ uint8_t *slurp(const char *path, size_t *size);
  * Both return how many of the damaged files were accepted. */
 int64_t sweep_prefixes(io_probe probe, const char *path, lb_status a, lb_status b);
 int64_t sweep_bytes(io_probe probe, const char *path, size_t from, size_t to, lb_status a, lb_status b);
-/* Makes the 1st, 2nd, 3rd, ... allocation fail until none is left to fail; returns how many were failed. */
+/* Makes the 1st, 2nd, 3rd, ... allocation fail until none is left to fail; returns how many were failed. Every failure
+ * must come back as LB_E_NOMEM. */
 int64_t sweep_allocations(io_probe probe, const char *path);
 
 #endif

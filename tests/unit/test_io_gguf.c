@@ -1,35 +1,33 @@
 /* GGUF and tensors: the oracle fixture (tests/oracle/make_gguf.py), files built by hand to be wrong in one way each,
  * and the fixture damaged in every place. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "io/gguf.h"
 #include "support/io_probe.h"
+#include "support/support.h"
 
-#define FIXTURE "tests/oracle/fixtures/io/types.gguf"
+static char fixture[LB_TEST_PATH];
+
+static int find_fixture(void **state) {
+    (void)state;
+    lb_test_fixture("tests/oracle/fixtures/io/types.gguf", fixture);
+    return 0;
+}
 
 static lb_gguf *open_ok(const char *path) {
     lb_gguf *g = NULL;
-    lb_status s = lb_gguf_open(path, &g);
-    if (s != LB_OK) fail_msg("%s", lb_error());
+    assert_ok(lb_gguf_open(path, &g));
     return g;
-}
-
-static void assert_error_has(const char *text) {
-    if (!strstr(lb_error(), text)) fail_msg("message \"%s\" should contain \"%s\"", lb_error(), text);
 }
 
 /* Every stored type against gguf.dequantize, bit for bit. */
 static void test_dequantize(void **state) {
     (void)state;
-    lb_gguf *g = open_ok(FIXTURE);
+    lb_gguf *g = open_ok(fixture);
     int compared = 0;
     for (int t = 0; t < LB_DTYPES; t++) {
         const char *name = lb_dtype_name((lb_dtype)t);
@@ -44,7 +42,7 @@ static void test_dequantize(void **state) {
         assert_int_equal(n, lb_tensor_count(e));
         float got[256];
         assert_in_range(n, 1, 256);
-        assert_int_equal(lb_tensor_read_f32(q, 0, n, got), LB_OK);
+        assert_ok(lb_tensor_read_f32(q, 0, n, got));
         if (memcmp(got, e->data, (size_t)n * sizeof *got)) fail_msg("%s differs", name);
         compared++;
     }
@@ -55,25 +53,25 @@ static void test_dequantize(void **state) {
 /* A slice is the same numbers as the whole; slices off the block, or outside, are refused. */
 static void test_slices(void **state) {
     (void)state;
-    lb_gguf *g = open_ok(FIXTURE);
+    lb_gguf *g = open_ok(fixture);
     const lb_tensor *q = lb_gguf_find(g, "Q5_1"), *four = lb_gguf_find(g, "four");
     float whole[256], part[64];
-    assert_int_equal(lb_tensor_read_f32(q, 0, 256, whole), LB_OK);
-    assert_int_equal(lb_tensor_read_f32(q, 96, 64, part), LB_OK);
+    assert_ok(lb_tensor_read_f32(q, 0, 256, whole));
+    assert_ok(lb_tensor_read_f32(q, 96, 64, part));
     assert_memory_equal(part, whole + 96, sizeof part);
-    assert_int_equal(lb_tensor_read_f32(q, 256, 0, part), LB_OK);
-    assert_int_equal(lb_tensor_read_f32(q, 16, 32, part), LB_E_ARG);
+    assert_ok(lb_tensor_read_f32(q, 256, 0, part));
+    assert_status(LB_E_ARG, lb_tensor_read_f32(q, 16, 32, part));
     assert_error_has("multiples of 32");
-    assert_int_equal(lb_tensor_read_f32(q, 32, 31, part), LB_E_ARG);
-    assert_int_equal(lb_tensor_read_f32(q, 224, 64, part), LB_E_ARG);
+    assert_status(LB_E_ARG, lb_tensor_read_f32(q, 32, 31, part));
+    assert_status(LB_E_ARG, lb_tensor_read_f32(q, 224, 64, part));
     assert_error_has("it has 256");
-    assert_int_equal(lb_tensor_read_f32(q, -32, 32, part), LB_E_ARG);
-    assert_int_equal(lb_tensor_read_f32(q, 32, INT64_MAX - 31, part), LB_E_ARG);
+    assert_status(LB_E_ARG, lb_tensor_read_f32(q, -32, 32, part));
+    assert_status(LB_E_ARG, lb_tensor_read_f32(q, 32, INT64_MAX - 31, part));
     /* the slowest dimension comes first */
     assert_int_equal(four->ndim, 4);
     const int64_t shape[4] = {2, 3, 1, 4};
     assert_memory_equal(four->shape, shape, sizeof shape);
-    assert_int_equal(lb_tensor_read_f32(four, 5, 1, part), LB_OK);
+    assert_ok(lb_tensor_read_f32(four, 5, 1, part));
     assert_true(part[0] == 5.0f);
     char text[96];
     lb_tensor_shape_text(four, text);
@@ -84,7 +82,7 @@ static void test_slices(void **state) {
 
 static void test_scalars(void **state) {
     (void)state;
-    lb_gguf *g = open_ok(FIXTURE);
+    lb_gguf *g = open_ok(fixture);
     static const struct {
         const char *key;
         int64_t value;
@@ -93,7 +91,7 @@ static void test_scalars(void **state) {
                 {"num.i64", -(1LL << 62)}, {"general.alignment", 64}};
     for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) {
         int64_t v = 0;
-        assert_int_equal(lb_gguf_int(g, ints[i].key, &v), LB_OK);
+        assert_ok(lb_gguf_int(g, ints[i].key, &v));
         assert_true(v == ints[i].value);
     }
     int64_t n;
@@ -101,26 +99,27 @@ static void test_scalars(void **state) {
     bool b = false;
     const char *s;
     size_t len;
-    assert_int_equal(lb_gguf_int(g, "num.u64", &n), LB_E_FORMAT); /* 2^64 - 1 */
+    assert_status(LB_E_FORMAT, lb_gguf_int(g, "num.u64", &n)); /* 2^64 - 1 */
     assert_error_has("num.u64");
-    assert_int_equal(lb_gguf_float(g, "num.f32", &f), LB_OK);
+    assert_ok(lb_gguf_float(g, "num.f32", &f));
     assert_true(f == (double)0.1f);
-    assert_int_equal(lb_gguf_float(g, "num.f64", &f), LB_OK);
+    assert_ok(lb_gguf_float(g, "num.f64", &f));
     assert_true(f == 0.1);
-    assert_int_equal(lb_gguf_bool(g, "num.bool", &b), LB_OK);
+    assert_ok(lb_gguf_bool(g, "num.bool", &b));
     assert_true(b);
-    assert_int_equal(lb_gguf_str(g, "text.utf8", &s, &len), LB_OK);
+    assert_ok(lb_gguf_str(g, "text.utf8", &s, &len));
     const char *expected = "na\xc3\xafve \"quoted\"\n\t\xe7\x8c\xab";
     assert_int_equal(len, strlen(expected));
     assert_memory_equal(s, expected, len);
     /* wrong types and missing keys name file and key */
-    assert_int_equal(lb_gguf_int(g, "num.f32", &n), LB_E_FORMAT);
-    assert_int_equal(lb_gguf_float(g, "num.i32", &f), LB_E_FORMAT);
-    assert_int_equal(lb_gguf_bool(g, "num.u8", &b), LB_E_FORMAT);
-    assert_int_equal(lb_gguf_str(g, "list.str", &s, &len), LB_E_FORMAT);
+    assert_status(LB_E_FORMAT, lb_gguf_int(g, "num.f32", &n));
+    assert_status(LB_E_FORMAT, lb_gguf_float(g, "num.i32", &f));
+    assert_status(LB_E_FORMAT, lb_gguf_bool(g, "num.u8", &b));
+    assert_status(LB_E_FORMAT, lb_gguf_str(g, "list.str", &s, &len));
     assert_error_has("array of string");
-    assert_int_equal(lb_gguf_int(g, "num.nothing", &n), LB_E_FORMAT);
-    assert_error_has(FIXTURE ": no metadata key num.nothing");
+    assert_status(LB_E_FORMAT, lb_gguf_int(g, "num.nothing", &n));
+    assert_error_has(fixture);
+    assert_error_has(": no metadata key num.nothing");
     assert_false(lb_gguf_has(g, "num"));
     assert_null(lb_gguf_find(g, "F3"));
     assert_null(lb_gguf_tensor(g, -1));
@@ -130,7 +129,7 @@ static void test_scalars(void **state) {
 
 static void test_arrays(void **state) {
     (void)state;
-    lb_gguf *g = open_ok(FIXTURE);
+    lb_gguf *g = open_ok(fixture);
     static const char *const words[] = {"", "a", "\xc4\xa0the", "<0x0A>",
                                         "\xc3\xb1"
                                         "and\xc3\xba"};
@@ -138,31 +137,31 @@ static void test_arrays(void **state) {
     double f = 0;
     const char *s = NULL;
     size_t len = 0;
-    assert_int_equal(lb_gguf_array(g, "list.str", &n), LB_OK);
+    assert_ok(lb_gguf_array(g, "list.str", &n));
     assert_int_equal(n, 5);
     for (int64_t i = n; i-- > 0;) {
-        assert_int_equal(lb_gguf_array_str(g, "list.str", i, &s, &len), LB_OK);
+        assert_ok(lb_gguf_array_str(g, "list.str", i, &s, &len));
         assert_int_equal(len, strlen(words[i]));
         assert_memory_equal(s, words[i], len);
     }
-    assert_int_equal(lb_gguf_array_int(g, "list.i32", 1, &v), LB_OK);
+    assert_ok(lb_gguf_array_int(g, "list.i32", 1, &v));
     assert_int_equal(v, -1);
-    assert_int_equal(lb_gguf_array_int(g, "list.i32", 2, &v), LB_OK);
+    assert_ok(lb_gguf_array_int(g, "list.i32", 2, &v));
     assert_int_equal(v, 2147483647);
-    assert_int_equal(lb_gguf_array_float(g, "list.f32", 1, &f), LB_OK);
+    assert_ok(lb_gguf_array_float(g, "list.f32", 1, &f));
     assert_true(f == (double)-1e-30f);
-    assert_int_equal(lb_gguf_array_int(g, "list.i32", 3, &v), LB_E_ARG);
-    assert_int_equal(lb_gguf_array_int(g, "list.i32", -1, &v), LB_E_ARG);
-    assert_int_equal(lb_gguf_array_str(g, "list.i32", 0, &s, &len), LB_E_FORMAT);
-    assert_int_equal(lb_gguf_array_int(g, "list.str", 0, &v), LB_E_FORMAT);
-    assert_int_equal(lb_gguf_array_float(g, "list.i32", 0, &f), LB_E_FORMAT);
-    assert_int_equal(lb_gguf_array(g, "num.u8", &n), LB_E_FORMAT);
+    assert_status(LB_E_ARG, lb_gguf_array_int(g, "list.i32", 3, &v));
+    assert_status(LB_E_ARG, lb_gguf_array_int(g, "list.i32", -1, &v));
+    assert_status(LB_E_FORMAT, lb_gguf_array_str(g, "list.i32", 0, &s, &len));
+    assert_status(LB_E_FORMAT, lb_gguf_array_int(g, "list.str", 0, &v));
+    assert_status(LB_E_FORMAT, lb_gguf_array_float(g, "list.i32", 0, &f));
+    assert_status(LB_E_FORMAT, lb_gguf_array(g, "num.u8", &n));
     lb_gguf_close(g);
 }
 
 static void test_describe(void **state) {
     (void)state;
-    lb_gguf *g = open_ok(FIXTURE);
+    lb_gguf *g = open_ok(fixture);
     static const struct {
         const char *key, *value;
     } expected[] = {{"general.architecture", "\"test\""},
@@ -194,7 +193,7 @@ static void test_describe(void **state) {
 static void test_versions(void **state) {
     (void)state;
     size_t size;
-    uint8_t *data = slurp(FIXTURE, &size);
+    uint8_t *data = slurp(fixture, &size);
     memfile m = memfile_make(data, size);
     lb_gguf *g = NULL;
     memfile_set(&m, 4, 2);
@@ -203,17 +202,17 @@ static void test_versions(void **state) {
     assert_string_equal(lb_gguf_path(g), m.path);
     lb_gguf_close(g);
     memfile_set(&m, 4, 1);
-    assert_int_equal(lb_gguf_open(m.path, &g), LB_E_UNSUPPORTED);
+    assert_status(LB_E_UNSUPPORTED, lb_gguf_open(m.path, &g));
     assert_error_has("version 1: must be 2 or 3");
     memfile_set(&m, 4, 0);
     memfile_set(&m, 7, 3);
-    assert_int_equal(lb_gguf_open(m.path, &g), LB_E_UNSUPPORTED);
+    assert_status(LB_E_UNSUPPORTED, lb_gguf_open(m.path, &g));
     assert_error_has("big-endian");
     memfile_set(&m, 0, 'g');
-    assert_int_equal(lb_gguf_open(m.path, &g), LB_E_FORMAT);
+    assert_status(LB_E_FORMAT, lb_gguf_open(m.path, &g));
     assert_error_has("not a GGUF file");
     assert_null(g);
-    assert_int_equal(lb_gguf_open("tests/no/such.gguf", &g), LB_E_IO);
+    assert_status(LB_E_IO, lb_gguf_open("tests/no/such.gguf", &g));
     assert_error_has("tests/no/such.gguf");
     memfile_close(&m);
     free(data);
@@ -260,7 +259,7 @@ static void data(lb_str *b, size_t align, size_t n) {
 
 /* Opens what was built, expects the status and, in the message, both texts; frees the bytes. */
 static void expect(lb_str *b, lb_status status, const char *text, const char *more) {
-    assert_int_equal(lb_str_check(b), LB_OK);
+    assert_ok(lb_str_check(b));
     memfile m = memfile_make(b->s, b->len);
     lb_gguf *g = NULL;
     lb_status s = lb_gguf_open(m.path, &g);
@@ -445,10 +444,10 @@ static void test_wrong_tensors(void **state) {
 static void test_damage(void **state) {
     (void)state;
     /* the last tensor's 96 bytes are padded to 128: only that padding can go */
-    assert_int_equal(sweep_prefixes(probe_gguf, FIXTURE, LB_E_FORMAT, LB_E_FORMAT), 32);
-    int64_t accepted = sweep_bytes(probe_gguf, FIXTURE, 0, 1792, LB_E_FORMAT, LB_E_UNSUPPORTED);
+    assert_int_equal(sweep_prefixes(probe_gguf, fixture, LB_E_FORMAT, LB_E_FORMAT), 32);
+    int64_t accepted = sweep_bytes(probe_gguf, fixture, 0, 1792, LB_E_FORMAT, LB_E_UNSUPPORTED);
     assert_true(accepted > 0 && accepted < 1792 * 6);
-    assert_true(sweep_allocations(probe_gguf, FIXTURE) > 20);
+    assert_true(sweep_allocations(probe_gguf, fixture) > 20);
 }
 
 int main(void) {
@@ -457,5 +456,5 @@ int main(void) {
         cmocka_unit_test(test_arrays),         cmocka_unit_test(test_describe),      cmocka_unit_test(test_versions),
         cmocka_unit_test(test_wrong_metadata), cmocka_unit_test(test_wrong_tensors), cmocka_unit_test(test_damage),
     };
-    return cmocka_run_group_tests_name("io/gguf", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("io/gguf", tests, find_fixture, NULL);
 }
