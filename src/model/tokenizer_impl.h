@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "io/json.h"
 #include "model/tokenizer.h"
 
 #define LB_TOK_META      "\xe2\x96\x81" /* U+2581, SentencePiece's mark of a space */
@@ -144,6 +145,7 @@ struct lb_tokenizer {
     int n_step;
     pcre2_general_context *pcre;
     lb_tok_view json;          /* tokenizer.json as it was read; NULL for other sources */
+    int32_t json_bos;          /* what its post-processor puts before a text, -1: nothing */
     const char *chat_template; /* NULL: none */
 };
 
@@ -159,6 +161,13 @@ LB_NODISCARD lb_status lb_tok_finish(lb_tokenizer *t);                     /* ma
 LB_NODISCARD lb_status lb_tok_add_scan(lb_tokenizer *t, const char *name); /* "gpt-2", "smollm", "llama-bpe" */
 int lb_tok_byte_char(uint8_t byte, char out[2]);      /* GPT-2's character for a byte: its length */
 int64_t lb_tok_byte_decode(lb_tok_view v, char *out); /* the reverse; -1: a character outside the alphabet */
+
+/* tokenizer_parts.c: the components that tokenizer.json names. A missing or null component is an empty one. */
+LB_NODISCARD lb_status lb_tok_read_normalizer(lb_tokenizer *t, const json_t *c);
+LB_NODISCARD lb_status lb_tok_read_pre_tokenizer(lb_tokenizer *t, const json_t *c);
+LB_NODISCARD lb_status lb_tok_read_decoder(lb_tokenizer *t, const json_t *c);
+/* *bos: the token that the post-processor puts before a text, -1: none. One that puts something behind is refused. */
+LB_NODISCARD lb_status lb_tok_read_post_processor(lb_tokenizer *t, const json_t *c, int32_t *bos);
 
 /* tokenizer_unicode.c */
 typedef enum lb_tok_class { LB_TOK_OTHER, LB_TOK_LETTER, LB_TOK_NUMBER, LB_TOK_SPACE } lb_tok_class;

@@ -1,0 +1,295 @@
+/* tokenizer.json (and, for BOS and EOS, tokenizer_config.json). */
+#include "base/fs.h"
+#include "model/tokenizer_impl.h"
+
+static bool given(const json_t *c) { return c && !json_is_null(c); }
+static lb_tok_view view_of(const json_t *s) { return (lb_tok_view){json_string_value(s), json_string_length(s)}; }
+
+/* ---- vocabulary ---- */
+
+static lb_status token_id(const lb_tokenizer *t, const char *what, const json_t *v, int64_t *id) {
+    if (!json_is_integer(v)) return lb_fail(LB_E_FORMAT, "%s: the id of \"%s\" is not an integer", t->name, what);
+    *id = json_integer_value(v);
+    if (*id < 0 || *id >= INT32_MAX / 4)
+        return lb_fail(LB_E_FORMAT, "%s: the id of \"%s\" is %lld: must be in [0, %d)", t->name, what, (long long)*id,
+                       INT32_MAX / 4);
+    return LB_OK;
+}
+
+/* The largest id + 1 and the bytes of all tokens, those of `vocab` and the added ones. */
+static lb_status measure(const lb_tokenizer *t, const json_t *vocab, const json_t *added, int64_t *size,
+                         size_t *bytes) {
+    const char *key;
+    const json_t *v;
+    int64_t id = 0;
+    size_t i, entries = json_object_size(vocab) + json_array_size(added);
+    *size = 0;
+    *bytes = 0;
+    json_object_foreach((json_t *)(uintptr_t)vocab, key, v) {
+        LB_TRY(token_id(t, key, v, &id));
+        if (id >= *size) *size = id + 1;
+        *bytes += strlen(key);
+    }
+    json_array_foreach(added, i, v) {
+        const char *content;
+        LB_TRY(lb_json_str(t->name, v, "content", &content));
+        LB_TRY(token_id(t, content, json_object_get(v, "id"), &id));
+        if (id >= *size) *size = id + 1;
+        *bytes += strlen(content);
+    }
+    /* A single huge id in a small file would make us allocate for it. */
+    if (*size > 1000000 && (uint64_t)*size > 16 * (uint64_t)entries)
+        return lb_fail(LB_E_FORMAT, "%s: largest id %lld with only %zu tokens", t->name, (long long)*size - 1, entries);
+    return LB_OK;
+}
+
+static lb_status put_vocab(lb_tokenizer *t, const json_t *vocab, bool byte_fallback) {
+    const char *key;
+    const json_t *v;
+    json_object_foreach((json_t *)(uintptr_t)vocab, key, v) {
+        int64_t id = json_integer_value(v);
+        if (t->token[id].n)
+            return lb_fail(LB_E_FORMAT, "%s: id %lld is given to \"%.*s\" and to \"%s\"", t->name, (long long)id,
+                           (int)t->token[id].n, t->token[id].s, key);
+        size_t n = strlen(key);
+        bool byte = byte_fallback && !t->byte_level && n == 6 && !memcmp(key, "<0x", 3) && key[5] == '>';
+        LB_TRY(lb_tok_put(t, id, key, n, byte ? LB_TOK_BYTE : LB_TOK_NORMAL));
+    }
+    return LB_OK;
+}
+
+/* ---- added tokens ---- */
+
+static lb_status flag(const lb_tokenizer *t, const json_t *o, const char *key, bool *out) {
+    const json_t *v = json_object_get(o, key);
+    *out = json_is_true(v);
+    if (given(v) && !json_is_boolean(v))
+        return lb_fail(LB_E_FORMAT, "%s: added token: '%s' must be true or false", t->name, key);
+    return LB_OK;
+}
+
+static lb_status put_added(lb_tokenizer *t, const json_t *o) {
+    const char *content;
+    int64_t id;
+    bool single_word;
+    lb_tok_added a = {0};
+    LB_TRY(lb_json_str(t->name, o, "content", &content));
+    LB_TRY(lb_json_int(t->name, o, "id", &id));
+    LB_TRY(flag(t, o, "special", &a.special));
+    LB_TRY(flag(t, o, "lstrip", &a.lstrip));
+    LB_TRY(flag(t, o, "rstrip", &a.rstrip));
+    LB_TRY(flag(t, o, "normalized", &a.normalized));
+    LB_TRY(flag(t, o, "single_word", &single_word));
+    if (single_word)
+        return lb_fail(LB_E_UNSUPPORTED, "%s: added token \"%s\": single_word is not known here", t->name, content);
+    size_t n = strlen(content);
+    bool same = t->token[id].n == n && !memcmp(t->token[id].s, content, n);
+    if (t->token[id].n && !same)
+        return lb_fail(LB_E_FORMAT, "%s: id %lld is given to \"%.*s\" and to the added token \"%s\"", t->name,
+                       (long long)id, (int)t->token[id].n, t->token[id].s, content);
+    uint8_t type = a.special ? LB_TOK_CONTROL : LB_TOK_USER;
+    if (!same) LB_TRY(lb_tok_put(t, id, content, n, type));
+    t->type[id] = type;
+    a.id = (int32_t)id;
+    a.text = t->token[id];
+    t->added[t->n_added++] = a;
+    return LB_OK;
+}
+
+/* Those matched in normalized text are normalized themselves. */
+static lb_status normalize_added(lb_tokenizer *t) {
+    if (!t->n_norm) return LB_OK;
+    lb_tok_run r;
+    LB_TRY(lb_tok_run_new(t, &r));
+    lb_status status = LB_OK;
+    for (int64_t i = 0; i < t->n_added; i++) {
+        lb_tok_added *a = &t->added[i];
+        lb_tok_view v;
+        if (!a->normalized) continue;
+        LB_TRY_GOTO(status, done, lb_tok_normalize(&r, a->text, &v));
+        char *s = LB_NEW(t->arena, char, v.n + 1);
+        LB_TRY_GOTO(status, done, s ? LB_OK : LB_E_NOMEM);
+        memcpy(s, v.s, v.n);
+        a->text = (lb_tok_view){s, v.n};
+    }
+done:
+    lb_tok_run_free(&r);
+    return status;
+}
+
+/* ---- merges ---- */
+
+/* "left right", or since 2024 ["left", "right"]. */
+static lb_status read_merges(lb_tokenizer *t, const json_t *merges) {
+    if (!json_is_array(merges)) return lb_fail(LB_E_FORMAT, "%s: model.merges must be a list", t->name);
+    t->merges.n = (int64_t)json_array_size(merges);
+    t->merges.list = LB_NEW(t->arena, lb_tok_merge, t->merges.n + 1);
+    if (!t->merges.list) return LB_E_NOMEM;
+    for (int64_t i = 0; i < t->merges.n; i++) {
+        const json_t *m = json_array_get(merges, (size_t)i);
+        lb_tok_view left, right;
+        if (json_is_string(m)) {
+            lb_tok_view v = view_of(m);
+            const char *space = memchr(v.s, ' ', v.n);
+            left = (lb_tok_view){v.s, space ? (size_t)(space - v.s) : 0};
+            right = space ? (lb_tok_view){space + 1, v.n - left.n - 1} : (lb_tok_view){0};
+        } else {
+            left = view_of(json_array_get(m, 0));
+            right = json_array_size(m) == 2 ? view_of(json_array_get(m, 1)) : (lb_tok_view){0};
+        }
+        if (!left.n || !right.n)
+            return lb_fail(LB_E_FORMAT, "%s: model.merges[%lld]: expected \"left right\" or [\"left\", \"right\"]",
+                           t->name, (long long)i);
+        LB_TRY(lb_tok_merge_add(t, i, left, right));
+    }
+    return LB_OK;
+}
+
+/* ---- model ---- */
+
+static lb_status model_flag(const lb_tokenizer *t, const json_t *model, const char *key, bool *out) {
+    const json_t *v = json_object_get(model, key);
+    *out = json_is_true(v);
+    if (given(v) && !json_is_boolean(v))
+        return lb_fail(LB_E_FORMAT, "%s: model.%s must be true or false", t->name, key);
+    return LB_OK;
+}
+
+static lb_status check_model(const lb_tokenizer *t, const json_t *model) {
+    const json_t *type = json_object_get(model, "type"), *v = json_object_get(model, "dropout");
+    if (!json_is_object(model)) return lb_fail(LB_E_FORMAT, "%s: no key 'model'", t->name);
+    if (given(type) ? !json_is_string(type) || strcmp(json_string_value(type), "BPE") != 0
+                    : !json_object_get(model, "merges"))
+        return lb_fail(LB_E_UNSUPPORTED, "%s: model.type is '%s': only BPE is known here", t->name,
+                       json_is_string(type) ? json_string_value(type) : "?");
+    if (given(v) && !(json_is_number(v) && json_number_value(v) == 0))
+        return lb_fail(LB_E_UNSUPPORTED, "%s: model.dropout makes the tokens random", t->name);
+    static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
+    for (int i = 0; i < 2; i++) {
+        v = json_object_get(model, affixes[i]);
+        if (given(v) && json_string_length(v))
+            return lb_fail(LB_E_UNSUPPORTED, "%s: model.%s is \"%s\": not known here", t->name, affixes[i],
+                           json_string_value(v));
+    }
+    if (!json_is_object(json_object_get(model, "vocab")))
+        return lb_fail(LB_E_FORMAT, "%s: model.vocab must be an object", t->name);
+    return LB_OK;
+}
+
+static lb_status read_model(lb_tokenizer *t, const json_t *root) {
+    const json_t *model = json_object_get(root, "model"), *added = json_object_get(root, "added_tokens"), *a;
+    LB_TRY(check_model(t, model));
+    const json_t *vocab = json_object_get(model, "vocab"), *unk = json_object_get(model, "unk_token");
+    int64_t size;
+    size_t bytes, i;
+    bool byte_fallback;
+    LB_TRY(model_flag(t, model, "byte_fallback", &byte_fallback));
+    LB_TRY(model_flag(t, model, "fuse_unk", &t->fuse_unk));
+    LB_TRY(model_flag(t, model, "ignore_merges", &t->ignore_merges));
+    LB_TRY(measure(t, vocab, added, &size, &bytes));
+    LB_TRY(lb_tok_reserve(t, size, bytes));
+    LB_TRY(put_vocab(t, vocab, byte_fallback));
+    t->added = LB_NEW(t->arena, lb_tok_added, json_array_size(added) + 1);
+    if (!t->added) return LB_E_NOMEM;
+    json_array_foreach(added, i, a) LB_TRY(put_added(t, a));
+    LB_TRY(lb_tok_pieces(t));
+    if (given(unk)) {
+        lb_tok_view v = view_of(unk);
+        t->unk = v.s ? lb_tok_index_get(&t->index, v.s, v.n) : -1;
+        if (t->unk < 0) return lb_fail(LB_E_FORMAT, "%s: model.unk_token is not in the vocabulary", t->name);
+    }
+    return read_merges(t, json_object_get(model, "merges"));
+}
+
+/* ---- tokenizer_config.json ---- */
+
+/* "bos_token": "<s>" or {"content": "<s>"}; absent, null or not in the vocabulary: *id stays. */
+static lb_status named_token(const lb_tokenizer *t, const char *file, const json_t *config, const char *key,
+                             int32_t *id) {
+    const json_t *v = json_object_get(config, key);
+    if (json_is_object(v)) v = json_object_get(v, "content");
+    if (!given(v)) return LB_OK;
+    if (!json_is_string(v)) return lb_fail(LB_E_FORMAT, "%s: %s must be a string", file, key);
+    lb_tok_view s = view_of(v);
+    int32_t found = lb_tok_index_get(&t->index, s.s, s.n);
+    if (found >= 0) *id = found;
+    return LB_OK;
+}
+
+/* The tokenizer classes of single models put BOS as add_bos_token says; the general class leaves it to the
+ * post-processor. */
+static bool class_obeys_add_bos(const json_t *config) {
+    const char *name = json_string_value(json_object_get(config, "tokenizer_class"));
+    return name && strcmp(name, "PreTrainedTokenizerFast") != 0 && strcmp(name, "PreTrainedTokenizer") != 0 &&
+           strcmp(name, "TokenizersBackend") != 0;
+}
+
+static lb_status read_config(lb_tokenizer *t, const char *path) {
+    json_t *config;
+    LB_TRY(lb_json_read(path, &config));
+    lb_status status;
+    int32_t head = t->adds_bos ? t->bos : -1;
+    LB_TRY_GOTO(status, done, named_token(t, path, config, "bos_token", &t->bos));
+    LB_TRY_GOTO(status, done, named_token(t, path, config, "eos_token", &t->eos));
+    LB_TRY_GOTO(status, done, named_token(t, path, config, "pad_token", &t->pad));
+    const json_t *add = json_object_get(config, "add_bos_token"), *chat = json_object_get(config, "chat_template");
+    if (json_is_boolean(add) && class_obeys_add_bos(config)) t->adds_bos = json_is_true(add);
+    if (t->adds_bos && head >= 0) t->bos = head; /* what is put there counts as the BOS */
+    if (t->adds_bos && t->bos < 0)
+        status = lb_fail(LB_E_FORMAT, "%s: add_bos_token is true, but bos_token is no token", path);
+    if (json_is_string(chat)) {
+        t->chat_template = lb_arena_strdup(t->arena, json_string_value(chat));
+        if (!t->chat_template) status = LB_E_NOMEM;
+    }
+done:
+    json_decref(config);
+    return status;
+}
+
+/* ---- loading ---- */
+
+static lb_status read_root(lb_tokenizer *t, const json_t *root) {
+    LB_TRY(lb_tok_read_normalizer(t, json_object_get(root, "normalizer")));
+    LB_TRY(lb_tok_read_pre_tokenizer(t, json_object_get(root, "pre_tokenizer")));
+    LB_TRY(read_model(t, root));
+    LB_TRY(lb_tok_read_decoder(t, json_object_get(root, "decoder")));
+    LB_TRY(lb_tok_read_post_processor(t, json_object_get(root, "post_processor"), &t->json_bos));
+    t->bos = t->json_bos;
+    t->adds_bos = t->bos >= 0;
+    LB_TRY(normalize_added(t));
+    return lb_tok_finish(t);
+}
+
+static lb_status load(lb_tokenizer *t, const char *path, const char *config) {
+    lb_map m;
+    LB_TRY(lb_map_open(path, &m));
+    json_t *root = NULL;
+    lb_status status;
+    char *copy = LB_NEW(t->arena, char, m.size + 1); /* kept: saving writes the same file again */
+    LB_TRY_GOTO(status, done, copy ? LB_OK : LB_E_NOMEM);
+    memcpy(copy, m.data, m.size);
+    t->json = (lb_tok_view){copy, m.size};
+    LB_TRY_GOTO(status, done, lb_json_parse(t->name, copy, m.size, &root));
+    LB_TRY_GOTO(status, done, read_root(t, root));
+    if (lb_fs_exists(config)) LB_TRY_GOTO(status, done, read_config(t, config));
+done:
+    json_decref(root);
+    lb_map_close(&m);
+    return status;
+}
+
+lb_status lb_tokenizer_from_dir(const char *dir, lb_tokenizer **out) {
+    char *path = lb_fs_join(dir, "tokenizer.json"), *config = lb_fs_join(dir, "tokenizer_config.json");
+    lb_tokenizer *t = NULL;
+    lb_status status;
+    LB_TRY_GOTO(status, done, path && config ? LB_OK : LB_E_NOMEM);
+    LB_TRY_GOTO(status, done, lb_tok_new(path, &t));
+    LB_TRY_GOTO(status, done, load(t, path, config));
+    *out = t;
+    t = NULL;
+done:
+    lb_tokenizer_free(t);
+    lb_free(path);
+    lb_free(config);
+    return status;
+}

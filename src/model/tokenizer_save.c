@@ -1,0 +1,275 @@
+/* Writing tokenizer.json and tokenizer_config.json for other programs. What was read from a tokenizer.json goes out as
+ * it came; from GGUF or training the file is composed from the same lists that encode. */
+#include "base/fs.h"
+#include "model/tokenizer_impl.h"
+
+static void add_string(lb_str *b, lb_tok_view v) {
+    lb_str_add(b, "\"");
+    for (size_t i = 0, from = 0; i <= v.n; i++) {
+        bool plain = i < v.n && v.s[i] != '"' && v.s[i] != '\\' && (uint8_t)v.s[i] >= 0x20;
+        if (plain) continue;
+        lb_str_add_bytes(b, v.s + from, i - from);
+        if (i < v.n) lb_str_add(b, (uint8_t)v.s[i] < 0x20 ? "\\u%04x" : "\\%c", v.s[i]);
+        from = i + 1;
+    }
+    lb_str_add(b, "\"");
+}
+
+static lb_tok_view view(const char *s) { return (lb_tok_view){s, strlen(s)}; }
+static const char *yes(bool b) { return b ? "true" : "false"; }
+
+/* ---- components ---- */
+
+static void add_added(lb_str *b, const lb_tokenizer *t) {
+    lb_str_add(b, "\"added_tokens\":[");
+    for (int64_t i = 0; i < t->n_added; i++) {
+        const lb_tok_added *a = &t->added[i];
+        lb_str_add(b, "%s{\"id\":%d,\"content\":", i ? ",\n" : "\n", a->id);
+        add_string(b, t->token[a->id]);
+        lb_str_add(b, ",\"single_word\":false,\"lstrip\":%s,\"rstrip\":%s,\"normalized\":%s,\"special\":%s}",
+                   yes(a->lstrip), yes(a->rstrip), yes(a->normalized), yes(a->special));
+    }
+    lb_str_add(b, "],\n");
+}
+
+static void add_normalizer(lb_str *b, const lb_tokenizer *t) {
+    if (!t->n_norm) {
+        lb_str_add(b, "\"normalizer\":null,\n");
+        return;
+    }
+    lb_str_add(b, "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[");
+    for (int i = 0; i < t->n_norm; i++) {
+        const lb_tok_norm *z = &t->norm[i];
+        bool prepend = z->kind == LB_TOK_PREPEND;
+        lb_str_add(b, "%s{\"type\":\"%s\",\"", i ? "," : "", prepend ? "Prepend" : "Replace");
+        if (!prepend) {
+            lb_str_add(b, "pattern\":{\"String\":");
+            add_string(b, z->pattern);
+            lb_str_add(b, "},\"");
+        }
+        lb_str_add(b, "%s\":", prepend ? "prepend" : "content");
+        add_string(b, z->content);
+        lb_str_add(b, "}");
+    }
+    lb_str_add(b, "]},\n");
+}
+
+static void add_byte_level(lb_str *b, bool use_regex) {
+    lb_str_add(b, "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":%s}",
+               yes(use_regex));
+}
+
+static void add_pre_tokenizer(lb_str *b, const lb_tokenizer *t) {
+    if (!t->byte_level) {
+        lb_str_add(b, "\"pre_tokenizer\":null,\n");
+        return;
+    }
+    lb_str_add(b, "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[");
+    for (int i = 0; i < t->n_step; i++) {
+        const lb_tok_step *s = &t->step[i];
+        bool gpt2 = s->scan == lb_tok_scan_gpt2;
+        if (i) lb_str_add(b, ",");
+        if (s->kind == LB_TOK_DIGITS) {
+            lb_str_add(b, "{\"type\":\"Digits\",\"individual_digits\":%s}", yes(s->individual));
+            continue;
+        }
+        if (!gpt2) {
+            lb_str_add(b, "{\"type\":\"Split\",\"pattern\":{\"Regex\":");
+            add_string(b, view(s->pattern));
+            lb_str_add(b, "},\"behavior\":\"Isolated\",\"invert\":false},");
+        }
+        add_byte_level(b, gpt2);
+    }
+    lb_str_add(b, "]},\n");
+}
+
+static void add_post_processor(lb_str *b, const lb_tokenizer *t) {
+    if (!t->adds_bos) {
+        lb_str_add(b, "null");
+        return;
+    }
+    lb_tok_view bos = t->token[t->bos];
+    lb_str_add(b, "{\"type\":\"TemplateProcessing\"");
+    for (int pair = 0; pair < 2; pair++) {
+        lb_str_add(b, ",\"%s\":[", pair ? "pair" : "single");
+        for (int k = 0; k <= pair; k++) {
+            lb_str_add(b, "%s{\"SpecialToken\":{\"id\":", k ? "," : "");
+            add_string(b, bos);
+            lb_str_add(b, ",\"type_id\":%d}},{\"Sequence\":{\"id\":\"%c\",\"type_id\":%d}}", k, 'A' + k, k);
+        }
+        lb_str_add(b, "]");
+    }
+    lb_str_add(b, ",\"special_tokens\":{");
+    add_string(b, bos);
+    lb_str_add(b, ":{\"id\":");
+    add_string(b, bos);
+    lb_str_add(b, ",\"ids\":[%d],\"tokens\":[", t->bos);
+    add_string(b, bos);
+    lb_str_add(b, "]}}}");
+}
+
+static void add_decoder(lb_str *b, const lb_tokenizer *t) {
+    if (t->byte_level) {
+        lb_str_add(b, "\"decoder\":");
+        add_byte_level(b, true);
+        lb_str_add(b, ",\n");
+        return;
+    }
+    lb_str_add(b, "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":"
+                  "\"" LB_TOK_META "\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}");
+    if (t->strip_first) lb_str_add(b, ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}");
+    lb_str_add(b, "]},\n");
+}
+
+/* ---- model ---- */
+
+static lb_status add_merges(lb_str *b, const lb_tokenizer *t) {
+    bool pairs = false; /* a token with a space in it needs the newer form */
+    for (int64_t i = 0; i < t->merges.n; i++) {
+        lb_tok_merge m = t->merges.list[i];
+        if (m.left >= t->vocab || m.right >= t->vocab)
+            return lb_fail(LB_E_UNSUPPORTED,
+                           "%s: token %d (\"%.*s\") has a character that is no token itself: tokenizer.json cannot "
+                           "express that",
+                           t->name, m.id, (int)t->token[m.id].n, t->token[m.id].s);
+        lb_tok_view l = t->token[m.left], r = t->token[m.right];
+        pairs = pairs || memchr(l.s, ' ', l.n) || memchr(r.s, ' ', r.n);
+    }
+    lb_str_add(b, "\"merges\":[");
+    lb_str joined = {0};
+    for (int64_t i = 0; i < t->merges.n; i++) {
+        lb_tok_view l = t->token[t->merges.list[i].left], r = t->token[t->merges.list[i].right];
+        lb_str_add(b, i ? ",\n" : "\n");
+        if (pairs) {
+            lb_str_add(b, "[");
+            add_string(b, l);
+            lb_str_add(b, ",");
+            add_string(b, r);
+            lb_str_add(b, "]");
+            continue;
+        }
+        joined.len = 0;
+        lb_str_add_bytes(&joined, l.s, l.n);
+        lb_str_add(&joined, " ");
+        lb_str_add_bytes(&joined, r.s, r.n);
+        if (joined.failed)
+            b->failed = true;
+        else
+            add_string(b, (lb_tok_view){joined.s, joined.len});
+    }
+    lb_str_free(&joined);
+    lb_str_add(b, "]");
+    return LB_OK;
+}
+
+static lb_status add_model(lb_str *b, const lb_tokenizer *t) {
+    lb_str_add(b, "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":");
+    if (t->byte_level || t->unk < 0)
+        lb_str_add(b, "null");
+    else
+        add_string(b, t->token[t->unk]);
+    lb_str_add(b,
+               ",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":%s,\"byte_fallback\":%s,"
+               "\"ignore_merges\":%s,\n\"vocab\":{",
+               yes(t->fuse_unk), yes(!t->byte_level), yes(t->ignore_merges));
+    bool first = true;
+    for (int64_t id = 0; id < t->vocab; id++) {
+        lb_tok_view v = t->token[id];
+        if (!v.n || lb_tok_index_get(&t->index, v.s, v.n) != id) continue; /* of equal strings the first */
+        lb_str_add(b, first ? "\n" : ",\n");
+        add_string(b, v);
+        lb_str_add(b, ":%lld", (long long)id);
+        first = false;
+    }
+    lb_str_add(b, "},\n");
+    LB_TRY(add_merges(b, t));
+    lb_str_add(b, "}}\n");
+    return LB_OK;
+}
+
+static lb_status compose(lb_str *b, const lb_tokenizer *t) {
+    lb_str_add(b, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\n");
+    add_added(b, t);
+    add_normalizer(b, t);
+    add_pre_tokenizer(b, t);
+    lb_str_add(b, "\"post_processor\":");
+    add_post_processor(b, t);
+    lb_str_add(b, ",\n");
+    add_decoder(b, t);
+    return add_model(b, t);
+}
+
+/* ---- what was read as tokenizer.json ---- */
+
+static int dump(const char *s, size_t n, void *user) {
+    lb_str_add_bytes(user, s, n);
+    return ((lb_str *)user)->failed ? -1 : 0;
+}
+
+/* The same file; only when tokenizer_config.json decided otherwise about BOS, with another post-processor. */
+static lb_status copy_json(lb_str *b, const lb_tokenizer *t) {
+    if (t->json_bos == (t->adds_bos ? t->bos : -1)) {
+        lb_str_add_bytes(b, t->json.s, t->json.n);
+        return LB_OK;
+    }
+    json_t *root = NULL, *post = NULL;
+    lb_str text = {0};
+    lb_status status;
+    LB_TRY_GOTO(status, done, lb_json_parse(t->name, t->json.s, t->json.n, &root));
+    add_post_processor(&text, t);
+    LB_TRY_GOTO(status, done, lb_str_check(&text));
+    json_error_t why;
+    post = json_loadb(text.s, text.len, JSON_DECODE_ANY, &why);
+    if (!post || json_object_set(root, "post_processor", post) != 0 || json_dump_callback(root, dump, b, 0) != 0)
+        status = lb_fail(LB_E_NOMEM, "%s: out of memory to write it", t->name);
+done:
+    json_decref(post);
+    json_decref(root);
+    lb_str_free(&text);
+    return status;
+}
+
+/* ---- tokenizer_config.json ---- */
+
+static void add_named(lb_str *b, const lb_tokenizer *t, const char *key, int32_t id) {
+    if (id < 0) return;
+    lb_str_add(b, ",\n\"%s\":", key);
+    add_string(b, t->token[id]);
+}
+
+static void compose_config(lb_str *b, const lb_tokenizer *t) {
+    lb_str_add(b, "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\n\"clean_up_tokenization_spaces\":false,\n"
+                  "\"model_input_names\":[\"input_ids\",\"attention_mask\"]");
+    add_named(b, t, "bos_token", t->bos);
+    add_named(b, t, "eos_token", t->eos);
+    add_named(b, t, "unk_token", t->unk);
+    add_named(b, t, "pad_token", t->pad);
+    if (t->chat_template) {
+        lb_str_add(b, ",\n\"chat_template\":");
+        add_string(b, view(t->chat_template));
+    }
+    lb_str_add(b, "}\n");
+}
+
+static lb_status write_file(const char *dir, const char *name, const lb_str *b) {
+    LB_TRY(lb_str_check(b));
+    char *path = lb_fs_join(dir, name);
+    if (!path) return LB_E_NOMEM;
+    lb_status status = lb_fs_write_atomic(path, b->s, b->len);
+    lb_free(path);
+    return status;
+}
+
+lb_status lb_tokenizer_save(const lb_tokenizer *t, const char *dir) {
+    lb_str json = {0}, config = {0};
+    lb_status status;
+    LB_TRY_GOTO(status, done, lb_fs_mkdirs(dir));
+    LB_TRY_GOTO(status, done, t->json.s ? copy_json(&json, t) : compose(&json, t));
+    compose_config(&config, t);
+    LB_TRY_GOTO(status, done, write_file(dir, "tokenizer.json", &json));
+    LB_TRY_GOTO(status, done, write_file(dir, "tokenizer_config.json", &config));
+done:
+    lb_str_free(&json);
+    lb_str_free(&config);
+    return status;
+}
