@@ -1,0 +1,293 @@
+/* Calibration streams and the statistics file, on a small random model. */
+#include <fcntl.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/fs.h"
+#include "base/rng.h"
+#include "eval/calibrate.h"
+#include "math/blas.h"
+#include "support/quant_kit.h"
+
+enum { SAMPLES = 70, LENGTH = 9, ALL = (1 << LB_INPUTS) - 1 };
+
+static const lb_arch arch = {.family = "llama",
+                             .layers = 3,
+                             .dim = 24,
+                             .hidden = 40,
+                             .heads = 3,
+                             .kv_heads = 1,
+                             .head_dim = 8,
+                             .vocab = 50,
+                             .context = 16,
+                             .rope_base = 10000,
+                             .norm_eps = 1e-5,
+                             .tied = true};
+
+typedef struct model {
+    kit k;
+    lb_weights w;
+    int32_t tokens[SAMPLES * LENGTH];
+} model;
+
+static float *ones(const kit *k, int64_t n) {
+    lb_mat m = kit_random(k, 77, 1, n);
+    for (int64_t i = 0; i < n; i++) m.d[i] = 1 + 0.1f * m.d[i];
+    return m.d;
+}
+
+static void build(model *m, int threads) {
+    m->k = kit_open(threads);
+    m->w.embed = m->w.head = lb_mat_c(kit_random(&m->k, 1, arch.vocab, arch.dim));
+    m->w.final_norm = ones(&m->k, arch.dim);
+    m->w.blocks = LB_NEW(m->k.arena, lb_block, arch.layers);
+    for (int64_t b = 0; b < arch.layers; b++) {
+        m->w.blocks[b].attn_norm = m->w.blocks[b].mlp_norm = ones(&m->k, arch.dim);
+        for (int l = 0; l < LB_LINEARS; l++) {
+            int64_t rows, cols;
+            lb_linear_shape(&arch, (lb_linear)l, &rows, &cols);
+            lb_mat W = kit_random(&m->k, (uint64_t)(100 * b + l), rows, cols);
+            for (int64_t i = 0; i < rows * cols; i++) W.d[i] *= 0.4f;
+            m->w.blocks[b].w[l] = lb_mat_c(W);
+        }
+    }
+    lb_rng rng = lb_rng_make(3, 3);
+    for (int i = 0; i < SAMPLES * LENGTH; i++) m->tokens[i] = (int32_t)lb_rng_below(&rng, arch.vocab);
+}
+
+static lb_stream *stream(const model *m) {
+    lb_stream *s = NULL;
+    if (lb_stream_new(m->k.arena, &arch, &m->w, m->tokens, SAMPLES, LENGTH, m->k.team, &s) != LB_OK)
+        fail_msg("%s", lb_error());
+    return s;
+}
+
+static void assert_near(const lb_hessian *h, const double *want, double tolerance) {
+    int64_t n = h->H.cols;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++)
+            if (!(fabs(h->H.d[i * n + j] - want[i * n + j]) <= tolerance * sqrt(want[i * n + i] * want[j * n + j])))
+                fail_msg("H(%lld, %lld) is %.9g, want %.9g", (long long)i, (long long)j, h->H.d[i * n + j],
+                         want[i * n + j]);
+}
+
+/* H of rows (tokens, n), by plain loops. */
+static double *plain(const kit *k, lb_mat X) {
+    double *H = LB_NEW(k->arena, double, X.cols *X.cols);
+    for (int64_t t = 0; t < X.rows; t++)
+        for (int64_t i = 0; i < X.cols; i++)
+            for (int64_t j = 0; j < X.cols; j++)
+                H[i * X.cols + j] += (double)X.d[t * X.ld + i] * (double)X.d[t * X.ld + j] / (double)X.rows;
+    return H;
+}
+
+/* The first input is the normed embedding; the last one comes out of the plain forward pass of the whole model. */
+static void first_and_last_input(void **state) {
+    (void)state;
+    model m;
+    build(&m, 2);
+    lb_stream *s = stream(&m);
+    lb_mat first = lb_mat_of(LB_NEW(m.k.arena, float, SAMPLES *LENGTH *arch.dim), SAMPLES * LENGTH, arch.dim);
+    lb_mat last = lb_mat_of(LB_NEW(m.k.arena, float, SAMPLES *LENGTH *arch.dim), SAMPLES * LENGTH, arch.dim);
+    for (int64_t t = 0; t < SAMPLES * LENGTH; t++) {
+        const float *e = m.w.embed.d + m.tokens[t] * arch.dim;
+        double sum = 0;
+        for (int64_t i = 0; i < arch.dim; i++) sum += (double)e[i] * (double)e[i] / (double)arch.dim;
+        for (int64_t i = 0; i < arch.dim; i++)
+            first.d[t * arch.dim + i] =
+                (float)((double)e[i] / sqrt(sum + arch.norm_eps) * (double)m.w.blocks[0].attn_norm[i]);
+    }
+    for (int64_t q = 0; q < SAMPLES; q++)
+        assert_int_equal(lb_forward_ref(&arch, &m.w, m.tokens + q * LENGTH, LENGTH,
+                                        lb_mat_part(last, q * LENGTH, 0, LENGTH, arch.dim)),
+                         LB_OK);
+    lb_hessian h[LB_INPUTS], head;
+    for (int64_t b = 0; b < arch.layers; b++) {
+        assert_int_equal(lb_stream_block(s), b);
+        assert_int_equal(lb_stream_head_hessian(s, &m.w, m.k.arena, &head), LB_E_ARG);
+        assert_int_equal(lb_stream_hessians_advance(s, &m.w.blocks[b], ALL, m.k.arena, h), LB_OK);
+        if (b == 0) assert_near(&h[LB_IN_ATTN], plain(&m.k, first), 1e-5);
+        for (int i = 0; i < LB_INPUTS; i++) {
+            assert_int_equal(h[i].tokens, SAMPLES * LENGTH);
+            assert_int_equal(h[i].sequences, SAMPLES);
+            assert_int_equal(h[i].H.cols, lb_input_width(&arch, (lb_input)i));
+        }
+    }
+    assert_int_equal(lb_stream_head_hessian(s, &m.w, m.k.arena, &head), LB_OK);
+    assert_near(&head, plain(&m.k, last), 1e-4);
+    assert_int_equal(lb_stream_advance(s, &m.w.blocks[0]), LB_E_ARG);
+    kit_close(&m.k);
+}
+
+/* Asking for H does not move the stream; asked for one by one, together or on the way, and with any number of threads,
+ * it is the same. */
+static void ways_to_ask(void **state) {
+    (void)state;
+    model m, four;
+    build(&m, 1);
+    build(&four, 4);
+    lb_stream *s = stream(&m), *t = stream(&four);
+    for (int64_t b = 0; b < arch.layers; b++) {
+        lb_hessian each[LB_INPUTS], one[LB_INPUTS], all[LB_INPUTS], way[LB_INPUTS];
+        for (int i = 0; i < LB_INPUTS; i++) {
+            assert_int_equal(lb_stream_hessians(s, &m.w.blocks[b], 1u << i, m.k.arena, one), LB_OK);
+            each[i] = one[i];
+        }
+        assert_int_equal(lb_stream_hessians(s, &m.w.blocks[b], ALL, m.k.arena, all), LB_OK);
+        assert_int_equal(lb_stream_block(s), b);
+        if (b == 1)
+            assert_int_equal(lb_stream_advance(s, &m.w.blocks[b]), LB_OK);
+        else
+            assert_int_equal(lb_stream_hessians_advance(s, &m.w.blocks[b], 1, m.k.arena, one), LB_OK);
+        assert_int_equal(lb_stream_hessians_advance(t, &four.w.blocks[b], ALL, four.k.arena, way), LB_OK);
+        for (int i = 0; i < LB_INPUTS; i++) {
+            size_t bytes = (size_t)(all[i].H.cols * all[i].H.cols) * sizeof(double);
+            assert_memory_equal(each[i].H.d, all[i].H.d, bytes);
+            assert_memory_equal(way[i].H.d, all[i].H.d, bytes);
+        }
+    }
+    kit_close(&m.k);
+    kit_close(&four.k);
+}
+
+static void refused(void **state) {
+    (void)state;
+    model m;
+    build(&m, 1);
+    lb_stream *s = NULL;
+    assert_int_equal(lb_stream_new(m.k.arena, &arch, &m.w, m.tokens, 2, 17, NULL, &s), LB_E_CONFIG);
+    assert_error_has("length = 17: the model's context is 16");
+    assert_int_equal(lb_stream_new(m.k.arena, &arch, &m.w, m.tokens, 0, 9, NULL, &s), LB_E_CONFIG);
+    m.tokens[LENGTH + 1] = 50;
+    assert_int_equal(lb_stream_new(m.k.arena, &arch, &m.w, m.tokens, 2, LENGTH, NULL, &s), LB_E_ARG);
+    assert_error_has("is 50: must be in [0, 50)");
+    kit_close(&m.k);
+}
+
+static char folder[64], path[96];
+static int setup(void **state) {
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/lowbit-test-XXXXXX");
+    if (!mkdtemp(folder)) return 1;
+    snprintf(path, sizeof path, "%s/stats.h5", folder);
+    return 0;
+}
+static int teardown(void **state) {
+    (void)state;
+    unlink(path);
+    return rmdir(folder); /* fails if anything else was left there */
+}
+
+static int64_t computed; /* blocks that were reported as being computed */
+static void count(void *user, const lb_progress *p) {
+    (void)user;
+    assert_string_equal(p->stage, "statistics");
+    computed++;
+}
+
+static lb_status ensure(const model *m, const char *key, lb_stats_file **f) {
+    lb_log log = {.progress = count};
+    computed = 0;
+    return lb_stats_file_ensure(path, key, &arch, &m->w, m->tokens, SAMPLES, LENGTH, m->k.team, &log, f);
+}
+
+static void assert_holds(const model *m, lb_stats_file *f) {
+    lb_stream *s = stream(m);
+    lb_hessian h[LB_INPUTS], got, head;
+    for (int64_t b = 0; b < arch.layers; b++) {
+        assert_int_equal(lb_stream_hessians_advance(s, &m->w.blocks[b], ALL, m->k.arena, h), LB_OK);
+        for (int i = 0; i < LB_INPUTS; i++) {
+            if (lb_stats_file_get(f, b, (lb_input)i, m->k.arena, &got) != LB_OK) fail_msg("%s", lb_error());
+            assert_int_equal(got.tokens, h[i].tokens);
+            assert_int_equal(got.sequences, h[i].sequences);
+            assert_memory_equal(got.H.d, h[i].H.d, (size_t)(got.H.cols * got.H.cols) * sizeof(double));
+        }
+    }
+    assert_int_equal(lb_stream_head_hessian(s, &m->w, m->k.arena, &head), LB_OK);
+    assert_int_equal(lb_stats_file_head(f, m->k.arena, &got), LB_OK);
+    assert_memory_equal(got.H.d, head.H.d, (size_t)(arch.dim * arch.dim) * sizeof(double));
+}
+
+static void file_is_kept(void **state) {
+    (void)state;
+    model m;
+    build(&m, 2);
+    lb_stats_file *f = NULL;
+    assert_int_equal(ensure(&m, "key one", &f), LB_OK);
+    assert_true(computed > 0);
+    assert_holds(&m, f);
+    lb_stats_file_close(f);
+    assert_int_equal(ensure(&m, "key one", &f), LB_OK);
+    assert_int_equal(computed, 0);
+    assert_holds(&m, f);
+    lb_stats_file_close(f);
+    assert_int_equal(ensure(&m, "key two", &f), LB_OK); /* another model or text */
+    assert_true(computed > 0);
+    lb_stats_file_close(f);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(truncate(path, st.st_size / 2), 0);
+    assert_int_equal(ensure(&m, "key two", &f), LB_OK); /* damaged: made again */
+    assert_true(computed > 0);
+    assert_holds(&m, f);
+    lb_stats_file_close(f);
+    kit_close(&m.k);
+}
+
+static void file_appears_whole_or_not_at_all(void **state) {
+    (void)state;
+    model m;
+    build(&m, 1);
+    unlink(path);
+    ((float *)(uintptr_t)m.w.blocks[1].mlp_norm)[0] = INFINITY;
+    lb_stats_file *f = NULL;
+    assert_int_equal(ensure(&m, "key", &f), LB_E_NUMERIC);
+    assert_null(f);
+    assert_false(lb_fs_exists(path));
+    kit_close(&m.k);
+}
+
+static void every_allocation_fails_once(void **state) {
+    (void)state;
+    model m;
+    build(&m, 1);
+    for (int64_t nth = 1;; nth++) {
+        lb_stats_file *f = NULL;
+        unlink(path);
+        lb_alloc_fail_at(nth);
+        lb_status st = ensure(&m, "key", &f);
+        bool reached = lb_alloc_count() >= nth;
+        lb_alloc_fail_at(0);
+        assert_int_equal(f != NULL, st == LB_OK);
+        lb_stats_file_close(f);
+        if (!reached) {
+            assert_int_equal(st, LB_OK);
+            break;
+        }
+        assert_int_equal(st, LB_E_NOMEM);
+        assert_true(nth < 500);
+    }
+    kit_close(&m.k);
+}
+
+int main(void) {
+    lb_blas_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_and_last_input),
+        cmocka_unit_test(ways_to_ask),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(file_is_kept),
+        cmocka_unit_test(file_appears_whole_or_not_at_all),
+        cmocka_unit_test(every_allocation_fails_once),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
