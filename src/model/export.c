@@ -1,0 +1,216 @@
+/* Writing a model as a Hugging Face folder: made beside the target under a temporary name, then renamed. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "model/model_file.h"
+
+/* ---- tensors ---- */
+
+/* Rows of q or k from (2i, 2i + 1) to (i, i + d/2) within each head, so that rotating halves gives what rotating pairs
+ * gave. */
+static const float *pairs_to_halves(lb_arena *a, lb_cmat W, int64_t head_dim) {
+    float *out = lb_arena_get(a, (size_t)W.rows, (size_t)W.cols * sizeof *out);
+    if (!out) return NULL;
+    int64_t half = head_dim / 2;
+    for (int64_t r = 0; r < W.rows; r++) {
+        int64_t head = r / head_dim * head_dim, i = r % head_dim;
+        int64_t from = head + (i < half ? 2 * i : 2 * (i - half) + 1);
+        memcpy(out + r * W.cols, W.d + from * W.ld, (size_t)W.cols * sizeof *out);
+    }
+    return out;
+}
+
+static const float *contiguous(lb_arena *a, lb_cmat W) {
+    if (W.ld == W.cols) return W.d;
+    float *out = lb_arena_get(a, (size_t)W.rows, (size_t)W.cols * sizeof *out);
+    for (int64_t r = 0; out && r < W.rows; r++) memcpy(out + r * W.cols, W.d + r * W.ld, (size_t)W.cols * sizeof *out);
+    return out;
+}
+
+/* One slot as it is to be written. */
+static lb_status tensor_out(const lb_arch *a, const lb_weights *w, int64_t slot, lb_arena *arena, lb_tensor_out *out) {
+    int map;
+    int64_t block, rows, cols;
+    char name[256];
+    lb_slot_split(a, slot, &map, &block);
+    const lb_family *f = lb_family_of(a);
+    const lb_tensor_map *row = &f->tensor[map];
+    const float *data = lb_slot_get(a, w, slot, &rows, &cols);
+    if (map == LB_MAP_EMBED || map == LB_MAP_HEAD)
+        data = contiguous(arena, map == LB_MAP_EMBED ? w->embed : w->head);
+    else if (map >= LB_MAP_LINEAR) {
+        lb_cmat W = w->blocks[block].w[map - LB_MAP_LINEAR];
+        bool rotated = map == LB_MAP_LINEAR + LB_Q || map == LB_MAP_LINEAR + LB_K;
+        data = rotated && a->rope != f->hf_rope ? pairs_to_halves(arena, W, a->head_dim) : contiguous(arena, W);
+    }
+    lb_map_name(row->hf, block, name, sizeof name);
+    out->name = lb_arena_strdup(arena, name);
+    if (!data || !out->name) return LB_E_NOMEM;
+    out->data = data;
+    out->ndim = row->rows == LB_EXT_ONE ? 1 : 2;
+    out->shape[0] = out->ndim == 1 ? cols : rows;
+    out->shape[1] = out->ndim == 1 ? 0 : cols;
+    return LB_OK;
+}
+
+static lb_status write_weights(const lb_arch *a, const lb_weights *w, lb_dtype dtype, const char *path) {
+    static const char *const metadata[] = {"format", "pt", NULL}; /* transformers insists on it */
+    lb_arena *arena;
+    lb_status st;
+    LB_TRY(lb_arena_new(0, &arena));
+    int64_t n = lb_slot_count(a);
+    lb_tensor_out *t = LB_NEW(arena, lb_tensor_out, n);
+    st = t ? LB_OK : LB_E_NOMEM;
+    for (int64_t i = 0; i < n && st == LB_OK; i++) st = tensor_out(a, w, i, arena, &t[i]);
+    if (st == LB_OK) st = lb_safetensors_write(path, dtype, t, n, metadata);
+    lb_arena_free(arena);
+    return st;
+}
+
+/* ---- config files ---- */
+
+static int add_text(const char *p, size_t n, void *b) {
+    lb_str_add_bytes(b, p, n);
+    return ((lb_str *)b)->failed ? -1 : 0;
+}
+
+/* Takes over o, which may be NULL: out of memory. */
+static lb_status write_json(const char *dir, const char *name, json_t *o) {
+    lb_str text = {0};
+    lb_status st = LB_OK;
+    if (!o || json_dump_callback(o, add_text, &text, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0)
+        st = lb_fail(LB_E_NOMEM, "%s/%s: out of memory", dir, name);
+    lb_str_add(&text, "\n");
+    if (st == LB_OK) st = lb_str_check(&text);
+    char *path = st == LB_OK ? lb_fs_join(dir, name) : NULL;
+    if (st == LB_OK) st = path ? lb_fs_write_atomic(path, text.s, text.len) : LB_E_NOMEM;
+    lb_free(path);
+    lb_str_free(&text);
+    json_decref(o);
+    return st;
+}
+
+static json_t *token_id(const lb_model *m, int32_t id) {
+    return m->tokenizer && id >= 0 ? json_integer(id) : json_null();
+}
+
+static lb_status write_config(const lb_model *m, const lb_arch *a, lb_dtype dtype, const char *dir) {
+    const lb_family *f = lb_family_of(a);
+    const char *type = dtype == LB_F16 ? "float16" : dtype == LB_BF16 ? "bfloat16" : "float32";
+    int32_t bos = m->tokenizer ? lb_tokenizer_bos(m->tokenizer) : -1;
+    int32_t eos = m->tokenizer ? lb_tokenizer_eos(m->tokenizer) : -1;
+    json_t *o =
+        json_pack("{s:[s], s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "architectures", f->hf_class, "model_type",
+                  f->hf_type, "hidden_size", (json_int_t)a->dim, "intermediate_size", (json_int_t)a->hidden,
+                  "num_hidden_layers", (json_int_t)a->layers, "num_attention_heads", (json_int_t)a->heads,
+                  "num_key_value_heads", (json_int_t)a->kv_heads, "head_dim", (json_int_t)a->head_dim, "vocab_size",
+                  (json_int_t)a->vocab, "max_position_embeddings", (json_int_t)a->context);
+    /* Rotary base in both places: where transformers before and after version 5 look. */
+    json_t *more =
+        json_pack("{s:f, s:f, s:{s:s, s:f}, s:b, s:b, s:b, s:s, s:s, s:o, s:o}", "rms_norm_eps", a->norm_eps,
+                  "rope_theta", a->rope_base, "rope_parameters", "rope_type", "default", "rope_theta", a->rope_base,
+                  "tie_word_embeddings", (int)a->tied, "attention_bias", 0, "mlp_bias", 0, "hidden_act", "silu",
+                  "torch_dtype", type, "bos_token_id", token_id(m, bos), "eos_token_id", token_id(m, eos));
+    bool whole = o && more && json_object_update(o, more) == 0;
+    json_decref(more);
+    if (!whole) {
+        json_decref(o);
+        return lb_fail(LB_E_NOMEM, "%s/config.json: out of memory", dir);
+    }
+    LB_TRY(write_json(dir, "config.json", o));
+    json_t *g = json_pack("{s:b}", "_from_model_config", 1);
+    if (g && m->tokenizer && bos >= 0) json_object_set_new(g, "bos_token_id", json_integer(bos));
+    if (g && m->tokenizer && eos >= 0) json_object_set_new(g, "eos_token_id", json_integer(eos));
+    return write_json(dir, "generation_config.json", g);
+}
+
+/* ---- the folder ---- */
+
+static lb_status check_target(const char *dir) {
+    char **name;
+    size_t n;
+    if (!lb_fs_exists(dir)) return LB_OK;
+    if (!lb_fs_is_dir(dir)) return lb_fail(LB_E_ARG, "%s: exists and is not a folder", dir);
+    LB_TRY(lb_fs_list(dir, NULL, &name, &n));
+    lb_status st =
+        n == 0 ? LB_OK
+               : lb_fail(LB_E_ARG, "%s: the folder is not empty (%s): give a new or an empty one", dir, name[0]);
+    lb_fs_list_free(name, n);
+    return st;
+}
+
+/* A folder of files only. */
+static void remove_folder(const char *dir) {
+    char **name;
+    size_t n;
+    if (lb_fs_list(dir, NULL, &name, &n) != LB_OK) return;
+    for (size_t i = 0; i < n; i++) {
+        char *path = lb_fs_join(dir, name[i]);
+        if (path) unlink(path);
+        lb_free(path);
+    }
+    lb_fs_list_free(name, n);
+    rmdir(dir);
+}
+
+static lb_status fill_folder(const lb_model *m, const lb_arch *a, const lb_weights *w, lb_dtype dtype,
+                             const char *dir) {
+    if (mkdir(dir, 0777) != 0) return lb_fail(LB_E_IO, "%s: cannot make the folder: %s", dir, strerror(errno));
+    char *weights = lb_fs_join(dir, "model.safetensors");
+    if (!weights) return LB_E_NOMEM;
+    lb_status st = write_weights(a, w, dtype, weights);
+    lb_free(weights);
+    LB_TRY(st);
+    LB_TRY(write_config(m, a, dtype, dir));
+    if (m->tokenizer) LB_TRY(lb_tokenizer_save(m->tokenizer, dir));
+    return LB_OK;
+}
+
+static void warn_losses(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir, lb_log *log) {
+    bool act = false;
+    for (int64_t b = 0; b < m->arch.layers; b++)
+        for (int l = 0; l < LB_LINEARS; l++) act = act || w->blocks[b].act[l].bits > 0;
+    if (act) lb_warn(log, "%s: quantized activations cannot be written: only the weights are", dir);
+    if (dtype != LB_F32)
+        lb_warn(log, "%s: weights are rounded to %s: perplexity will differ from the float32 one", dir,
+                lb_dtype_name(dtype));
+    if (!m->tokenizer) lb_warn(log, "%s: the model has no tokenizer to write", dir);
+}
+
+static lb_status export_to(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir) {
+    LB_TRY(check_target(dir));
+    char *parent = lb_fs_dirname(dir);
+    if (!parent) return LB_E_NOMEM;
+    lb_status st = lb_fs_mkdirs(parent);
+    lb_free(parent);
+    LB_TRY(st);
+    lb_arch a = m->arch;
+    if (w->head.d != w->embed.d) a.tied = false; /* a cell may have quantized one and not the other */
+    lb_fs_tmp tmp;
+    LB_TRY(lb_fs_tmp_begin(dir, &tmp));
+    st = fill_folder(m, &a, w, dtype, tmp.tmp);
+    if (st != LB_OK) {
+        remove_folder(tmp.tmp);
+        lb_fs_tmp_abort(&tmp);
+        return st;
+    }
+    return lb_fs_tmp_commit(&tmp);
+}
+
+lb_status lb_model_export(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir, lb_log *log) {
+    if (dtype != LB_F32 && dtype != LB_F16 && dtype != LB_BF16)
+        return lb_fail(LB_E_ARG, "%s: type %s: must be F32, F16 or BF16", dir, lb_dtype_name(dtype));
+    char *plain = lb_strdup(dir); /* without trailing slashes, for the temporary name */
+    if (!plain) return LB_E_NOMEM;
+    for (size_t n = strlen(plain); n > 1 && plain[n - 1] == '/'; n--) plain[n - 1] = 0;
+    lb_status st = export_to(m, w, dtype, plain);
+    if (st == LB_OK) warn_losses(m, w, dtype, plain, log);
+    lb_free(plain);
+    return st;
+}
