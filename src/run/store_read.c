@@ -73,7 +73,8 @@ static lb_status get_evals(lb_h5 *h, lb_arena *a, lb_record *r) {
         char group[32], path[64];
         snprintf(group, sizeof group, "/eval/%lld", (long long)i);
         LB_TRY(lb_fields_get_attrs(h, a, group, lb_eval_fields, e));
-        LB_TRY(lb_protocol_parse(e->eval.protocol.id, &e->eval.protocol));
+        const lb_protocol named = e->eval.protocol;
+        LB_TRY(lb_protocol_parse(named.id, &e->eval.protocol));
         if (e->eval.windows < 1 || e->eval.windows > e->eval.windows_all)
             return lb_fail(LB_E_FORMAT, "%s: %lld windows of %lld", group, (long long)e->eval.windows,
                            (long long)e->eval.windows_all);
