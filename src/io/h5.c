@@ -111,15 +111,18 @@ lb_status lb_h5_check_path(const lb_h5 *h, const char *path, bool root_too) {
 bool lb_h5_has(lb_h5 *h, const char *path) {
     if (lb_h5_check_path(h, path, true) != LB_OK) return false;
     if (!path[1]) return true;
-    char *p = lb_strdup(path);
-    bool yes = p != NULL;
+    /* On the stack where it fits: "not there" must not stand for "out of memory". */
+    char near[256], *far = strlen(path) < sizeof near ? NULL : lb_strdup(path);
+    char *p = far ? far : near;
+    bool yes = far || strlen(path) < sizeof near;
+    if (yes && !far) strcpy(near, path);
     for (char *end = p; yes && end;) {
         end = strchr(end + 1, '/');
         if (end) *end = 0;
         yes = H5Lexists(h->file, p, H5P_DEFAULT) > 0;
         if (end) *end = '/';
     }
-    lb_free(p);
+    lb_free(far);
     return yes && H5Oexists_by_name(h->file, path, H5P_DEFAULT) > 0;
 }
 

@@ -114,11 +114,7 @@ static lb_status put_record(lb_h5 *h, const lb_record *r) {
     LB_TRY(put_layers(h, r));
     LB_TRY(put_evals(h, r));
     LB_TRY(put_curve(h, &r->curve));
-    /* A group comes into being with its first dataset. */
-    const int64_t one = 1;
-    LB_TRY(lb_h5_put_i64(h, "/size/weights", &r->size.quantized.weights, 1, &one));
     LB_TRY(lb_fields_put_attrs(h, "/size", lb_size_fields, &r->size));
-    LB_TRY(lb_h5_put_f64(h, "/host/seconds", &r->seconds, 1, &one));
     LB_TRY(lb_fields_put_attrs(h, "/host", lb_host_fields, r));
     if (r->warnings > 0) LB_TRY(lb_h5_put_strs(h, "/warnings", (const char *const *)r->warning, r->warnings));
     if (r->cites > 0) LB_TRY(lb_h5_put_strs(h, "/cite", (const char *const *)r->cite, r->cites));
