@@ -1,0 +1,224 @@
+/* What a method must be to be registered, and the worked example of algorithms/README.md: compiled as it stands there,
+ * loaded as a plug-in, run. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/fs.h"
+#include "math/blas.h"
+#include "support/quant_kit.h"
+
+static char folder[64];
+
+static void built_in_methods(void **state) {
+    (void)state;
+    const lb_method *m;
+    size_t n = 0;
+    for (; (m = lb_method_at(n)); n++) {
+        if (lb_method_validate(m) != LB_OK) fail_msg("%s", lb_error());
+        assert_ptr_equal(lb_method_find(m->name), m);
+    }
+    assert_true(n >= 4);
+    assert_null(lb_method_find("no-such-method"));
+}
+
+static lb_status some_layer(const lb_layer_in *in, const void *opts, lb_compressed *out) {
+    (void)in, (void)opts, (void)out;
+    return LB_OK;
+}
+static lb_status some_spec(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
+    (void)opts, (void)rows, (void)cols, (void)out;
+    return LB_OK;
+}
+static lb_status some_model(lb_trainer *t, const void *opts, lb_model_out *out) {
+    (void)t, (void)opts, (void)out;
+    return LB_OK;
+}
+
+static void what_is_refused(void **state) {
+    (void)state;
+    static const char *const none[] = {NULL};
+    lb_option option[2] = {{"bits", LB_OPT_INT, "4", 2, 8, NULL, "bits", 0},
+                           {"group", LB_OPT_INT, "4", 2, 8, NULL, "group", 8}};
+    const lb_method good = {.api = LB_METHOD_API,
+                            .name = "x",
+                            .summary = "y",
+                            .options = {option, 2, 16},
+                            .spec = some_spec,
+                            .layer = some_layer};
+    assert_int_equal(lb_method_validate(&good), LB_OK);
+#define REFUSED(change, code, message)                                                                                 \
+    do {                                                                                                               \
+        lb_method m = good;                                                                                            \
+        change;                                                                                                        \
+        assert_int_equal(lb_method_validate(&m), code);                                                                \
+        assert_error_has(message);                                                                                     \
+    } while (0)
+    REFUSED(m.api = 2, LB_E_UNSUPPORTED, "method api 2: this program has 1");
+    REFUSED(m.name = NULL, LB_E_ARG, "name");
+    REFUSED(m.name = "Upper Case", LB_E_ARG, "name");
+    REFUSED(m.summary = "", LB_E_ARG, "method x: has no summary");
+    REFUSED(m.layer = NULL, LB_E_ARG, "exactly one entry point");
+    REFUSED(m.model = some_model, LB_E_ARG, "exactly one entry point");
+    REFUSED((m.layer = NULL, m.model = some_model), LB_E_ARG, "go together");
+    REFUSED(m.needs = LB_NEEDS_TRAINER, LB_E_ARG, "go together");
+    REFUSED(m.needs = 1u << 9, LB_E_ARG, "unknown bits");
+    REFUSED(m.spec = NULL, LB_E_ARG, "has no spec");
+    REFUSED(m.options.struct_size = 15, LB_E_ARG, "option group: offset 8");
+    REFUSED(m.options.table = NULL, LB_E_ARG, "without a table");
+#define REFUSED_OPTION(change, code, message)                                                                          \
+    do {                                                                                                               \
+        lb_option kept = option[1];                                                                                    \
+        change;                                                                                                        \
+        assert_int_equal(lb_method_validate(&good), code);                                                             \
+        assert_error_has(message);                                                                                     \
+        option[1] = kept;                                                                                              \
+    } while (0)
+    REFUSED_OPTION(option[1].name = "bits", LB_E_ARG, "option bits: twice");
+    REFUSED_OPTION(option[1].name = "", LB_E_ARG, "option 1");
+    REFUSED_OPTION(option[1].offset = 4, LB_E_ARG, "aligned");
+    REFUSED_OPTION(option[1].def = "9", LB_E_CONFIG, "method x: group = 9: must be in [2, 8]");
+    REFUSED_OPTION(option[1].help = NULL, LB_E_ARG, "has no help");
+    REFUSED_OPTION(option[1].min = 9, LB_E_ARG, "bounds");
+    REFUSED_OPTION(option[1].type = (lb_opt_type)42, LB_E_ARG, "unknown type");
+    REFUSED_OPTION(option[1].type = LB_OPT_CHOICE, LB_E_ARG, "no choices");
+    REFUSED_OPTION((option[1].type = LB_OPT_CHOICE, option[1].choices = none), LB_E_ARG, "no choices");
+    assert_int_equal(lb_method_validate(&good), LB_OK);
+}
+
+/* Compiles C text into folder/name.so. */
+static void compile(const char *name, const char *text) {
+    char path[128], command[512];
+    snprintf(path, sizeof path, "%s/%s.c", folder, name);
+    assert_int_equal(lb_fs_write_atomic(path, text, strlen(text)), LB_OK);
+    snprintf(command, sizeof command, "cc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -Isrc -o %s/%s.so %s",
+             folder, name, path);
+    if (system(command) != 0) fail_msg("%s", command);
+}
+
+static const char *object(const char *name) {
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s.so", folder, name);
+    return path;
+}
+
+static void readme_example(void **state) {
+    (void)state;
+    char *text = NULL;
+    size_t len = 0;
+    assert_int_equal(lb_fs_read("algorithms/README.md", &text, &len), LB_OK);
+    char *start = strstr(text, "```c\n");
+    assert_non_null(start);
+    char *end = strstr(start, "\n```\n");
+    assert_non_null(end);
+    end[1] = 0;
+    compile("stochastic", start + 5);
+    lb_free(text);
+    const lb_method *m = NULL, *again = NULL;
+    if (lb_method_load(object("stochastic"), &m) != LB_OK) fail_msg("%s", lb_error());
+    assert_ptr_equal(lb_method_find("stochastic"), m);
+    assert_int_equal(lb_method_load(object("stochastic"), &again), LB_OK); /* the same file again is no harm */
+    assert_ptr_equal(again, m);
+
+    enum { ROWS = 9, COLS = 44, RUNS = 400 };
+    kit one = kit_open(1), four = kit_open(4);
+    lb_mat W = kit_random(&one, 1, ROWS, COLS);
+    const void *opts = kit_options(&one, m, "bits=3 group=16");
+    assert_int_equal(m->check(kit_options(&one, m, "group=tensor")), LB_E_UNSUPPORTED);
+    double mean[ROWS * COLS] = {0};
+    lb_compressed c, d;
+    for (uint64_t seed = 0; seed < RUNS; seed++) {
+        lb_layer_in in = {"0.q", lb_mat_c(W), NULL, seed, one.arena, one.arena, one.team, NULL};
+        assert_int_equal(m->layer(&in, opts, &c), LB_OK);
+        in.team = four.team;
+        assert_int_equal(m->layer(&in, opts, &d), LB_OK);
+        assert_memory_equal(c.codes, d.codes, ROWS * COLS);
+        lb_mat What = kit_dequantize(&one, &c);
+        for (int i = 0; i < ROWS * COLS; i++) mean[i] += (double)What.d[i] / RUNS;
+    }
+    for (int i = 0; i < ROWS * COLS; i++) {
+        double step =
+            (double)c.scale[i / COLS * 3 + i % COLS / 16]; /* variance of the mean: at most step^2 / 4 / RUNS */
+        assert_true(fabs(mean[i] - (double)W.d[i]) < 5 * step / 2 / sqrt(RUNS) + (c.codes[i] % 7 == 0 ? step / 2 : 0));
+    }
+    kit_close(&one);
+    kit_close(&four);
+}
+
+static void bad_plugins(void **state) {
+    (void)state;
+    const lb_method *m = NULL;
+    assert_int_equal(lb_method_load("/nonexistent/x.so", &m), LB_E_IO);
+    assert_error_has("/nonexistent/x.so");
+    compile("empty", "int nothing_to_see;\n");
+    assert_int_equal(lb_method_load(object("empty"), &m), LB_E_FORMAT);
+    assert_error_has("does not define lb_plugin_method");
+    compile("old", "#include \"quant/method.h\"\n"
+                   "static const lb_method old = {.api = LB_METHOD_API + 1, .name = \"old\"};\n"
+                   "const lb_method *lb_plugin_method(void);\n"
+                   "const lb_method *lb_plugin_method(void) { return &old; }\n");
+    assert_int_equal(lb_method_load(object("old"), &m), LB_E_UNSUPPORTED);
+    assert_error_has("old.so: method api 2: this program has 1");
+    compile("taken", "#include \"quant/method.h\"\n"
+                     "static lb_status spec(const void *o, int64_t r, int64_t c, lb_storage *s) {\n"
+                     "    (void)o, (void)r, (void)c, (void)s; return LB_OK; }\n"
+                     "static lb_status layer(const lb_layer_in *i, const void *o, lb_compressed *c) {\n"
+                     "    (void)i, (void)o, (void)c; return LB_OK; }\n"
+                     "static const lb_method taken = {.api = LB_METHOD_API, .name = \"rtn\", .summary = \"mine\",\n"
+                     "    .spec = spec, .layer = layer};\n"
+                     "const lb_method *lb_plugin_method(void);\n"
+                     "const lb_method *lb_plugin_method(void) { return &taken; }\n");
+    assert_int_equal(lb_method_load(object("taken"), &m), LB_E_ARG);
+    assert_error_has("a method 'rtn' is there already");
+    assert_null(m);
+}
+
+/* The program itself: a plug-in named on the command line, and what it says of it. */
+static void command_line(void **state) {
+    (void)state;
+    const char *build = getenv("BUILD");
+    char command[512], out[4096];
+    snprintf(command, sizeof command, "%s/lowbit methods stochastic --plugin %s", build ? build : "build/release",
+             object("stochastic"));
+    FILE *f = popen(command, "r");
+    assert_non_null(f);
+    out[fread(out, 1, sizeof out - 1, f)] = 0;
+    assert_int_equal(pclose(f), 0);
+    assert_string_equal(out, "stochastic: stochastic rounding on a uniform grid\n"
+                             "scope  one layer at a time\n"
+                             "needs  nothing\n"
+                             "cite   -\n"
+                             "\n"
+                             "options\n"
+                             "  bits   integer in [2, 8], default 4\n"
+                             "         bits a weight\n"
+                             "  group  row, tensor, or a number of columns in [8, 65536], default row\n"
+                             "         columns that share a scale\n");
+}
+
+static int setup(void **state) {
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/lowbit-test-XXXXXX");
+    return mkdtemp(folder) == NULL;
+}
+static int teardown(void **state) {
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+int main(void) {
+    lb_blas_init();
+    const struct CMUnitTest tests[] = {cmocka_unit_test(built_in_methods), cmocka_unit_test(what_is_refused),
+                                       cmocka_unit_test(readme_example), cmocka_unit_test(bad_plugins),
+                                       cmocka_unit_test(command_line)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
