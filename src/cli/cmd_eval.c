@@ -1,0 +1,167 @@
+/* lowbit eval MODEL TEXT --protocol ID */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/commands.h"
+#include "eval/perplexity.h"
+#include "io/json.h"
+#include "math/blas.h"
+#include "math/kernels.h"
+#include "model/model.h"
+#include "run/sources.h"
+
+typedef struct eval_flags {
+    const char *protocol, *json;
+    int64_t windows, threads;
+    int bos;
+} eval_flags;
+
+static const char *const bos_choices[] = {"auto", "never", NULL};
+static const lb_option flags[] = {
+    {"protocol", LB_OPT_STR, NULL, 0, 0, NULL, "W2-n or LCPP-n, as in W2-2048", offsetof(eval_flags, protocol)},
+    {"windows", LB_OPT_INT, "0", 0, 1e9, NULL, "windows to score; 0: all of the text", offsetof(eval_flags, windows)},
+    {"bos", LB_OPT_CHOICE, "auto", 0, 0, bos_choices,
+     "auto: a beginning-of-sequence token where the tokenizer adds one itself", offsetof(eval_flags, bos)},
+    {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", offsetof(eval_flags, threads)},
+    {"json", LB_OPT_STR, "", 0, 0, NULL, "also write the result, with every window's NLL, to this file",
+     offsetof(eval_flags, json)},
+};
+
+typedef struct evaluation {
+    const eval_flags *f;
+    lb_team *team;
+    lb_model *model;
+    lb_corpus *corpus;
+    lb_eval e;
+    double seconds;
+} evaluation;
+
+/* A named source or a path. */
+static lb_status resolve(lb_arena *a, const char *name, lb_source_kind kind, const char **path) {
+    lb_sources s;
+    lb_resolved r;
+    LB_TRY(lb_sources_open(a, ".", &s));
+    LB_TRY(lb_sources_resolve(a, &s, ".", name, kind, kind == LB_SOURCE_MODEL ? "MODEL" : "TEXT", &r));
+    if (r.missing) return lb_fail(LB_E_IO, "%s: %s", name, r.missing);
+    *path = r.path;
+    return LB_OK;
+}
+
+static const char *bos_text(const evaluation *v) {
+    if (v->f->bos == LB_BOS_NEVER) return "never";
+    return v->corpus->has_bos ? "auto: added" : "auto: none";
+}
+
+static lb_status measure(evaluation *v, const char *model, const char *text, lb_arena *a, lb_log *log) {
+    const char *model_path, *text_path;
+    lb_eval_request r = {.max_windows = v->f->windows};
+    LB_TRY(lb_protocol_parse(v->f->protocol, &r.protocol));
+    LB_TRY(resolve(a, model, LB_SOURCE_MODEL, &model_path));
+    LB_TRY(resolve(a, text, LB_SOURCE_TEXT, &text_path));
+    LB_TRY(lb_team_new((int)v->f->threads, &v->team));
+    LB_TRY(lb_model_open(model_path, LB_WEIGHTS, v->team, &v->model));
+    if (!v->model->tokenizer)
+        return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer.json, so a text cannot become tokens", model_path);
+    LB_TRY(lb_corpus_open(text_path, v->model->tokenizer, (lb_bos)v->f->bos, log, &v->corpus));
+    r.corpus = v->corpus;
+    double start = lb_clock_s();
+    LB_TRY(lb_perplexity(&v->model->arch, &v->model->weights, &r, v->team, a, log, &v->e));
+    v->seconds = lb_clock_s() - start;
+    return LB_OK;
+}
+
+static lb_status print(const evaluation *v) {
+    const lb_eval *e = &v->e;
+    lb_str out = {0};
+    char took[32], each[32], bytes[32];
+    bool tokens = e->protocol.rule == LB_RULE_LCPP;
+    lb_format_duration(v->seconds, took);
+    lb_format_duration(v->seconds / (double)e->windows, each);
+    lb_format_bytes((double)v->corpus->bytes, bytes);
+    lb_str_add(&out, "model       %s, %s: %s\n", v->model->name, v->model->format, v->model->stored);
+    if (v->model->stored_quantized)
+        lb_str_add(&out, "            the weights were stored quantized: this is the dequantized model's perplexity\n");
+    lb_str_add(&out, "text        %s, %s, sha256 %s\n", v->corpus->path, bytes, v->corpus->hash);
+    lb_str_add(&out, "tokens      %lld (%s; bos %s)\n", (long long)v->corpus->tokens,
+               lb_tokenizer_kind(v->model->tokenizer), bos_text(v));
+    lb_str_add(&out, "protocol    %s: %lld of %lld windows, %lld tokens scored\n", e->protocol.id,
+               (long long)e->windows, (long long)e->windows_all, (long long)e->scored);
+    if (isfinite(e->ppl_se))
+        lb_str_add(&out, "perplexity  %.6f +- %.6f (standard error over %s)\n", e->ppl, e->ppl_se,
+                   tokens ? "tokens" : "windows");
+    else
+        lb_str_add(&out, "perplexity  %.6f (one window: no standard error)\n", e->ppl);
+    lb_str_add(&out, "mean NLL    %.7f nats a token\n", e->mean_nll);
+    lb_str_add(&out, "time        %s, %s a window, %d threads\n", took, each, lb_team_threads(v->team));
+    lb_status st = lb_str_check(&out);
+    if (st == LB_OK) lb_cli_print(out.s);
+    lb_str_free(&out);
+    return st;
+}
+
+static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static int add_text(const char *p, size_t n, void *b) {
+    lb_str_add_bytes(b, p, n);
+    return ((lb_str *)b)->failed ? -1 : 0;
+}
+
+static lb_status write_json(const evaluation *v) {
+    const lb_eval *e = &v->e;
+    json_t *windows = json_array();
+    for (int64_t i = 0; windows && i < e->windows; i++)
+        if (json_array_append_new(windows, number(e->window_nll[i]))) break;
+    json_t *o =
+        json_pack("{s:{s:s, s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:I, s:I, s:s}, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o}",
+                  "model", "name", v->model->name, "path", v->model->path, "sha256", v->model->hash, "format",
+                  v->model->format, "stored", v->model->stored, "text", "path", v->corpus->path, "sha256",
+                  v->corpus->hash, "bytes", (json_int_t)v->corpus->bytes, "tokens", (json_int_t)v->corpus->tokens,
+                  "bos", bos_text(v), "protocol", e->protocol.id, "windows", (json_int_t)e->windows, "windows_all",
+                  (json_int_t)e->windows_all, "scored", (json_int_t)e->scored, "perplexity", number(e->ppl),
+                  "perplexity_se", number(e->ppl_se), "mean_nll", number(e->mean_nll), "window_nll", windows);
+    json_t *how = json_pack("{s:f, s:f, s:i, s:s, s:s}", "seconds", v->seconds, "seconds_per_window",
+                            v->seconds / (double)e->windows, "threads", lb_team_threads(v->team), "kernels",
+                            lb_kernels_active()->name, "openblas_core", lb_blas_core());
+    lb_str text = {0};
+    lb_status st = LB_OK;
+    if (!o || !how || json_array_size(windows) != (size_t)e->windows || json_object_update(o, how) ||
+        json_dump_callback(o, add_text, &text, JSON_INDENT(2) | JSON_REAL_PRECISION(17)))
+        st = lb_fail(LB_E_NOMEM, "%s: out of memory", v->f->json);
+    lb_str_add(&text, "\n");
+    if (st == LB_OK) st = lb_str_check(&text);
+    if (st == LB_OK) st = lb_fs_write_atomic(v->f->json, text.s, text.len);
+    lb_str_free(&text);
+    json_decref(o);
+    json_decref(how);
+    return st;
+}
+
+static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
+    (void)exit_code;
+    evaluation v = {.f = values};
+    lb_status st = measure(&v, args->positional[0], args->positional[1], a, log);
+    if (st == LB_OK) lb_cli_log_end(log);
+    if (st == LB_OK && v.f->json[0]) st = write_json(&v);
+    if (st == LB_OK) st = print(&v);
+    if (v.corpus) lb_corpus_close(v.corpus);
+    lb_model_close(v.model);
+    lb_team_free(v.team);
+    return st;
+}
+
+const lb_command lb_cmd_eval = {
+    .name = "eval",
+    .usage = "MODEL TEXT --protocol ID",
+    .summary = "the perplexity of a model on a text, by a named protocol",
+    .details = "MODEL is a GGUF file, a Hugging Face folder, or a named source; TEXT a file or a named source.\n"
+               "W2-n: windows of n tokens without overlap, all but the first token of each scored, the mean of the\n"
+               "windows' means. LCPP-n: llama.cpp's rule, the second half of each window scored. Perplexities of\n"
+               "different protocols do not compare.\n",
+    .example = "lowbit eval smollm2-135m wikitext-2 --protocol W2-2048 --windows 20",
+    .flags = {flags, sizeof flags / sizeof flags[0], sizeof(eval_flags)},
+    .min_positional = 2,
+    .max_positional = 2,
+    .run = run,
+};

@@ -1,0 +1,138 @@
+/* lowbit inspect MODEL */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/commands.h"
+#include "io/gguf.h"
+#include "io/json.h"
+#include "model/model.h"
+#include "run/sources.h"
+
+typedef struct inspect_flags {
+    bool tensors, metadata;
+} inspect_flags;
+
+static const lb_option flags[] = {
+    {"tensors", LB_OPT_BOOL, "true", 0, 0, NULL, "list every tensor", offsetof(inspect_flags, tensors)},
+    {"metadata", LB_OPT_BOOL, "true", 0, 0, NULL, "show the file's own metadata (GGUF keys, config.json)",
+     offsetof(inspect_flags, metadata)},
+};
+
+static int64_t parameters(const lb_model *m) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < m->n_tensors; i++) n += m->tensor[i].rows * m->tensor[i].cols;
+    return n;
+}
+
+static void show_architecture(const lb_model *m, lb_str *out) {
+    const lb_arch *a = &m->arch;
+    int64_t stored = 0;
+    char bytes[32];
+    for (int64_t i = 0; i < m->n_tensors; i++) stored += m->tensor[i].stored_bytes;
+    lb_format_bytes((double)stored, bytes);
+    lb_str_add(out, "model        %s (%s)\nsha256       %s\n", m->path, m->format, m->hash);
+    lb_str_add(out, "family       %s\nparameters   %lld\nstored       %s, %s, %.3f bits a weight\n", a->family,
+               (long long)parameters(m), m->stored, bytes, 8.0 * (double)stored / (double)parameters(m));
+    lb_str_add(out, "blocks       %lld\nwidth        %lld, hidden %lld\n", (long long)a->layers, (long long)a->dim,
+               (long long)a->hidden);
+    lb_str_add(out, "attention    %lld heads of %lld, %lld key-value heads\n", (long long)a->heads,
+               (long long)a->head_dim, (long long)a->kv_heads);
+    lb_str_add(out, "positions    RoPE, base %g, %s layout, context %lld\n", a->rope_base,
+               a->rope == LB_ROPE_PAIRS ? "pairs" : "halves", (long long)a->context);
+    lb_str_add(out, "norm         RMSNorm, epsilon %g\n", a->norm_eps);
+    lb_str_add(out, "vocabulary   %lld, head %s the embedding\n", (long long)a->vocab,
+               a->tied ? "tied to" : "apart from");
+}
+
+static void show_token(const lb_tokenizer *t, const char *what, int32_t id, lb_str *out) {
+    size_t n;
+    if (id < 0) return;
+    const char *piece = lb_tokenizer_piece(t, id, &n);
+    lb_str_add(out, ", %s %d '%.*s'", what, id, (int)(n < 64 ? n : 64), piece);
+}
+
+static void show_tokenizer(const lb_tokenizer *t, lb_str *out) {
+    if (!t) {
+        lb_str_add(out, "tokenizer    none\n");
+        return;
+    }
+    lb_str_add(out, "tokenizer    %s, %lld tokens", lb_tokenizer_kind(t), (long long)lb_tokenizer_vocab(t));
+    show_token(t, "bos", lb_tokenizer_bos(t), out);
+    show_token(t, "eos", lb_tokenizer_eos(t), out);
+    lb_str_add(out, ", adds bos: %s\n", lb_tokenizer_adds_bos(t) ? "yes" : "no");
+}
+
+static void show_tensors(const lb_model *m, lb_str *out) {
+    size_t ours = 4, theirs = 7;
+    for (int64_t i = 0; i < m->n_tensors; i++) {
+        if (strlen(m->tensor[i].name) > ours) ours = strlen(m->tensor[i].name);
+        if (strlen(m->tensor[i].source_name) > theirs) theirs = strlen(m->tensor[i].source_name);
+    }
+    lb_str_add(out, "\n%-*s  %-5s  %16s  %12s  %s\n", (int)ours, "name", "type", "shape", "bytes", "in the file");
+    for (int64_t i = 0; i < m->n_tensors; i++) {
+        const lb_model_tensor *t = &m->tensor[i];
+        char shape[40];
+        snprintf(shape, sizeof shape, "%lld x %lld", (long long)t->rows, (long long)t->cols);
+        lb_str_add(out, "%-*s  %-5s  %16s  %12lld  %s\n", (int)ours, t->name, t->type, shape,
+                   (long long)t->stored_bytes, t->source_name);
+    }
+}
+
+static lb_status show_gguf_keys(const char *path, lb_str *out) {
+    lb_gguf *g;
+    const char *key;
+    char value[96];
+    LB_TRY(lb_gguf_open(path, &g));
+    lb_str_add(out, "\nmetadata\n");
+    for (int64_t i = 0; lb_gguf_describe(g, i, &key, value, sizeof value); i++)
+        lb_str_add(out, "  %s = %s\n", key, value);
+    lb_gguf_close(g);
+    return LB_OK;
+}
+
+static lb_status show_config(const char *dir, lb_str *out) {
+    char *path = lb_fs_join(dir, "config.json"), *text = NULL;
+    size_t n;
+    lb_status st = path ? lb_fs_read(path, &text, &n) : LB_E_NOMEM;
+    if (st == LB_OK) lb_str_add(out, "\nconfig.json\n%s%s", text, n && text[n - 1] == '\n' ? "" : "\n");
+    lb_free(text);
+    lb_free(path);
+    return st;
+}
+
+static lb_status show(const lb_model *m, const inspect_flags *f, lb_str *out) {
+    show_architecture(m, out);
+    show_tokenizer(m->tokenizer, out);
+    if (f->tensors) show_tensors(m, out);
+    if (f->metadata) LB_TRY(strcmp(m->format, "gguf") == 0 ? show_gguf_keys(m->path, out) : show_config(m->path, out));
+    return lb_str_check(out);
+}
+
+static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
+    (void)log, (void)exit_code;
+    lb_sources s;
+    lb_resolved r;
+    LB_TRY(lb_sources_open(a, ".", &s));
+    LB_TRY(lb_sources_resolve(a, &s, ".", args->positional[0], LB_SOURCE_MODEL, "MODEL", &r));
+    if (r.missing) return lb_fail(LB_E_IO, "%s: %s", args->positional[0], r.missing);
+    lb_model *m;
+    LB_TRY(lb_model_open(r.path, LB_HEADER, NULL, &m));
+    lb_str out = {0};
+    lb_status st = show(m, values, &out);
+    if (st == LB_OK) lb_cli_print(out.s);
+    lb_str_free(&out);
+    lb_model_close(m);
+    return st;
+}
+
+const lb_command lb_cmd_inspect = {
+    .name = "inspect",
+    .usage = "MODEL",
+    .summary = "what a model file holds: architecture, tokenizer, every tensor, metadata",
+    .example = "lowbit inspect smollm2-135m --no-metadata",
+    .flags = {flags, sizeof flags / sizeof flags[0], sizeof(inspect_flags)},
+    .min_positional = 1,
+    .max_positional = 1,
+    .run = run,
+};
