@@ -173,7 +173,7 @@ lb_status probe_yaml(const char *path) {
     lb_arena *a = NULL;
     lb_yaml *root = NULL;
     char *text = NULL;
-    LB_TRY(lb_arena_new(16384, &a));
+    LB_TRY(lb_arena_new(64, &a));
     lb_status s = lb_yaml_parse_file(a, path, &root);
     if (s == LB_OK) s = yaml_again(a, root, &text);
     lb_free(text);
