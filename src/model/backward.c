@@ -92,6 +92,29 @@ static lb_status make_room(lb_backward *b, const lb_weights *w, bool teacher, in
     return LB_OK;
 }
 
+typedef struct flushed {
+    lb_piece f;
+    void *ctx;
+} flushed;
+
+static lb_status run_flushed(void *ctx, int64_t piece, int worker) {
+    const flushed *j = ctx;
+#if defined(__x86_64__)
+    enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x40 };
+    unsigned before = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(before | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
+    lb_status s = j->f(j->ctx, piece, worker);
+    __builtin_ia32_ldmxcsr(before);
+    return s;
+#else
+    return j->f(j->ctx, piece, worker);
+#endif
+}
+
+lb_status lb_backward_for(lb_team *team, int64_t n, lb_piece f, void *ctx) {
+    return lb_parallel_for(team, n, run_flushed, &(flushed){f, ctx});
+}
+
 void lb_backward_rotate(const lb_backward *b, bool inverse, float *x, int64_t r0, int64_t n, int64_t cols) {
     int64_t half = b->arch.head_dim / 2;
     for (int64_t r = r0; r < r0 + n;) { /* a panel may hold parts of several sequences */
@@ -215,17 +238,17 @@ static lb_status norm_panel(void *ctx, int64_t panel, int worker) {
 /* The whole model, keeping what the way back needs; final: (N, dim) the final-normed states. */
 static lb_status forward(lb_backward *b, const lb_weights *w, const int32_t *tokens, float *final, lb_team *team) {
     forward_job j = {.b = b, .w = w, .tokens = tokens, .out = b->saved[0].x};
-    LB_TRY(lb_parallel_for(team, b->panels, embed_panel, &j));
+    LB_TRY(lb_backward_for(team, b->panels, embed_panel, &j));
     for (int64_t l = 0; l < b->arch.layers; l++) {
         j.block = &w->blocks[l];
         j.s = &b->saved[l];
         j.out = l + 1 < b->arch.layers ? b->saved[l + 1].x : b->x_last;
-        LB_TRY(lb_parallel_for(team, b->panels, qkv_panel, &j));
-        LB_TRY(lb_parallel_for(team, b->batch * b->arch.heads, attention_piece, &j));
-        LB_TRY(lb_parallel_for(team, b->panels, mlp_panel, &j));
+        LB_TRY(lb_backward_for(team, b->panels, qkv_panel, &j));
+        LB_TRY(lb_backward_for(team, b->batch * b->arch.heads, attention_piece, &j));
+        LB_TRY(lb_backward_for(team, b->panels, mlp_panel, &j));
     }
     j.out = final;
-    return lb_parallel_for(team, b->panels, norm_panel, &j);
+    return lb_backward_for(team, b->panels, norm_panel, &j);
 }
 
 typedef struct embed_job {
@@ -261,7 +284,7 @@ static lb_status final_panel(void *ctx, int64_t panel, int worker) {
 static lb_status backward(lb_backward *b, const lb_weights *w, const int32_t *tokens, const lb_grads *g,
                           lb_team *team) {
     forward_job j = {.b = b, .w = w};
-    LB_TRY(lb_parallel_for(team, b->panels, final_panel, &j));
+    LB_TRY(lb_backward_for(team, b->panels, final_panel, &j));
     if (g->final_norm) lb_backward_norm_sum(b, g->final_norm);
     for (int64_t l = b->arch.layers - 1; l >= 0; l--)
         LB_TRY(lb_block_backward(b, &w->blocks[l], &b->saved[l], &g->blocks[l], team));
@@ -270,7 +293,7 @@ static lb_status backward(lb_backward *b, const lb_weights *w, const int32_t *to
         for (int64_t v = 0; v < g->embed.rows; v++)
             memset(g->embed.d + v * g->embed.ld, 0, (size_t)g->embed.cols * sizeof(float));
     embed_job e = {b, tokens, g->embed};
-    return lb_parallel_for(team, (b->arch.dim - 1) / EMBED_COLS + 1, embed_grad, &e);
+    return lb_backward_for(team, (b->arch.dim - 1) / EMBED_COLS + 1, embed_grad, &e);
 }
 
 static double mean_of(const lb_backward *b, const double *x) {

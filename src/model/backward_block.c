@@ -135,16 +135,16 @@ static lb_status weight_gradients(lb_backward *b, const lb_block *w, const lb_sa
         j.x[l] = lb_crows_of(lb_linear_in(b, w, l, raw[lb_linear_input(l)]), 0, b->rows, cols);
         j.first[l + 1] = j.first[l] + (g->w[l].d ? tiles(rows, TILE_ROWS) * tiles(cols, TILE_COLS) : 0);
     }
-    return lb_parallel_for(team, j.first[LB_LINEARS], weight_tile, &j);
+    return lb_backward_for(team, j.first[LB_LINEARS], weight_tile, &j);
 }
 
 lb_status lb_block_backward(lb_backward *b, const lb_block *w, const lb_saved *s, const lb_block_grad *g,
                             lb_team *team) {
     block_job j = {b, w, s, g};
-    LB_TRY(lb_parallel_for(team, b->panels, mlp_panel, &j));
+    LB_TRY(lb_backward_for(team, b->panels, mlp_panel, &j));
     if (g->mlp_norm) lb_backward_norm_sum(b, g->mlp_norm);
-    LB_TRY(lb_parallel_for(team, b->batch * b->arch.heads, attention_piece, &j));
-    LB_TRY(lb_parallel_for(team, b->panels, qkv_panel, &j));
+    LB_TRY(lb_backward_for(team, b->batch * b->arch.heads, attention_piece, &j));
+    LB_TRY(lb_backward_for(team, b->panels, qkv_panel, &j));
     if (g->attn_norm) lb_backward_norm_sum(b, g->attn_norm);
     LB_TRY(weight_gradients(b, w, s, g, team));
     float *swap = b->dx;

@@ -101,10 +101,10 @@ lb_status lb_head_backward(lb_backward *b, lb_cmat head, lb_cmat teacher_head, d
     for (j.r0 = 0; j.r0 < b->rows; j.r0 += j.n) {
         j.n = lb_least(b->head_rows, b->rows - j.r0);
         int64_t one = tiles(j.n, LOGIT_ROWS) * tiles(b->arch.vocab, LOGIT_COLS);
-        LB_TRY(lb_parallel_for(team, kl_weight > 0 ? 2 * one : one, logit_tile, &j));
-        LB_TRY(lb_parallel_for(team, tiles(j.n, ROW_PIECE), row_piece, &j));
-        if (want) LB_TRY(lb_parallel_for(team, tiles(j.n, ROW_PIECE), state_grad, &j));
-        if (g_head.d) LB_TRY(lb_parallel_for(team, tiles(b->arch.vocab, GRAD_ROWS), head_grad, &j));
+        LB_TRY(lb_backward_for(team, kl_weight > 0 ? 2 * one : one, logit_tile, &j));
+        LB_TRY(lb_backward_for(team, tiles(j.n, ROW_PIECE), row_piece, &j));
+        if (want) LB_TRY(lb_backward_for(team, tiles(j.n, ROW_PIECE), state_grad, &j));
+        if (g_head.d) LB_TRY(lb_backward_for(team, tiles(b->arch.vocab, GRAD_ROWS), head_grad, &j));
     }
     return LB_OK;
 }

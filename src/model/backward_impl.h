@@ -68,6 +68,9 @@ static inline const float *lb_linear_in(const lb_backward *b, const lb_block *w,
     return w->act[l].bits ? b->input[l] : raw;
 }
 
+/* lb_parallel_for with subnormal numbers taken as 0: gradients and attention weights fade into them, and each one costs
+ * the processor a hundred cycles. */
+LB_NODISCARD lb_status lb_backward_for(lb_team *team, int64_t n, lb_piece f, void *ctx);
 /* Rows of buffers that hold whole sequences: rotates each at its own position. */
 void lb_backward_rotate(const lb_backward *b, bool inverse, float *x, int64_t r0, int64_t n, int64_t cols);
 /* y = norm of n rows of x from r0. */
