@@ -17,7 +17,7 @@ static void build(char out[MESSAGE_BYTES], const char *fmt, va_list ap) {
     if (n >= MESSAGE_BYTES) memcpy(out + MESSAGE_BYTES - 4, "...", 4);
 }
 
-lb_status lb_fail(lb_status code, const char *fmt, ...) {
+lb_status(lb_fail)(lb_status code, const char *fmt, ...) {
     char text[MESSAGE_BYTES];
     va_list ap;
     va_start(ap, fmt);
@@ -28,7 +28,7 @@ lb_status lb_fail(lb_status code, const char *fmt, ...) {
     return code;
 }
 
-lb_status lb_fail_in(lb_status code, const char *fmt, ...) {
+lb_status(lb_fail_in)(lb_status code, const char *fmt, ...) {
     char text[MESSAGE_BYTES];
     va_list ap;
     va_start(ap, fmt);

@@ -31,6 +31,12 @@ LB_NODISCARD lb_status lb_fail(lb_status code, const char *fmt, ...) LB_PRINTF(2
 /* Puts "context: " before the current message and returns code. */
 LB_NODISCARD lb_status lb_fail_in(lb_status code, const char *fmt, ...) LB_PRINTF(2, 3);
 
+#ifdef __clang_analyzer__
+/* The analyzer sees one file at a time: this tells it that a failure is never LB_OK. */
+#define lb_fail(code, ...)    ((void)(lb_fail)(code, __VA_ARGS__), (code))
+#define lb_fail_in(code, ...) ((void)(lb_fail_in)(code, __VA_ARGS__), (code))
+#endif
+
 /* The message of this thread's last failure; "" when there was none. Valid until the next failure. */
 const char *lb_error(void);
 /* The frames that LB_TRY passed through, innermost first, one a line ("file.c:12 function"). */
