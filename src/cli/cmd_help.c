@@ -2,8 +2,13 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "run/config.h"
 
 static lb_status topic(const char *name, lb_str *out) {
+    if (strcmp(name, "config") == 0) {
+        lb_config_help(out);
+        return LB_OK;
+    }
     if (strcmp(name, "man") == 0) {
         lb_cli_man(out);
         return LB_OK;
