@@ -15,6 +15,7 @@ static const double terminal_every_s = 0.1; /* a terminal: the line is rewritten
 typedef struct screen {
     bool terminal, quiet, open; /* open: an unfinished progress line is on the terminal */
     double last_s;
+    int64_t last_done;
     char last_stage[32];
 } screen;
 
@@ -45,6 +46,7 @@ static void on_progress(void *user, const lb_progress *p) {
     double now = lb_clock_s();
     bool new_stage = strcmp(s->last_stage, p->stage) != 0;
     bool last = p->done >= p->total;
+    if (!new_stage && last && p->done == s->last_done) return; /* told already */
     if (!new_stage && !last && now - s->last_s < (s->terminal ? terminal_every_s : plain_every_s)) return;
     /* A stage that is over before the first plain line was due needs none. */
     if (!s->terminal && (new_stage || last) && p->elapsed_s < plain_every_s) {
@@ -54,6 +56,7 @@ static void on_progress(void *user, const lb_progress *p) {
     }
     snprintf(s->last_stage, sizeof s->last_stage, "%s", p->stage);
     s->last_s = now;
+    s->last_done = p->done;
     char elapsed[32], left[32] = "", line[256];
     lb_format_duration(p->elapsed_s, elapsed);
     if (p->left_s >= 0) lb_format_duration(p->left_s, left);
