@@ -46,6 +46,9 @@ static lb_status new_handle(const char *path, lb_h5 **out) {
         lb_free(h);
         return LB_E_NOMEM;
     }
+    /* Every file is closed here; after a full disk HDF5 1.10 keeps a handle it could not flush, and its own clean-up at
+     * exit crashes on it. Only the first call, before anything else, counts. */
+    (void)H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* HDF5 would print each error */
     *out = h;
     return LB_OK;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -96,7 +97,8 @@ static lb_record sample(const char *stem) {
                             "data/w.txt", "auto: none",
                             500,          eval_of("W2-16", true),
                             true,         {0.5, 0.25, 0.75, WINDOWS, 2}};
-    eval[1] = (lb_eval_row){"stories", "cd34", "data/s.txt", "never", 600, eval_of("LCPP-32", false), false, {0, 0, 0, 0, 0}};
+    eval[1] =
+        (lb_eval_row){"stories", "cd34", "data/s.txt", "never", 600, eval_of("LCPP-32", false), false, {0, 0, 0, 0, 0}};
     return (lb_record){.key = key,
                        .stem = stem,
                        .label = "gptq 3b g4",
@@ -383,21 +385,28 @@ static int64_t files_in(const char *folder) {
     return (int64_t)n;
 }
 
+/* In a child, because HDF5 1.10 never frees what it could not write. Exit code 0: the write failed as it should. */
+static int full_disk_child(const char *fresh) {
+    lb_record r = sample("full");
+    struct rlimit tiny = {4096, RLIM_INFINITY};
+    if (setrlimit(RLIMIT_FSIZE, &tiny) != 0) return 1;
+    if (lb_store_write(fresh, &r) != LB_E_IO) return 2;
+    return strstr(lb_error(), "full.h5") ? 0 : 3;
+}
+
 /* A full disk (here: a file size limit) and a folder that cannot be written to leave nothing behind. */
 static void no_half_files(void **state) {
     (void)state;
     const char *fresh = lb_test_tmpdir();
-    lb_record r = sample("full");
-    struct rlimit old, tiny;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-    tiny = old;
-    tiny.rlim_cur = 4096;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tiny), 0);
-    lb_status st = lb_store_write(fresh, &r);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
-    assert_int_equal(st, LB_E_IO);
-    assert_error_has("full.h5");
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) _exit(full_disk_child(fresh));
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
     assert_int_equal(files_in(fresh), 0);
+    lb_record r = sample("full");
     assert_ok(lb_store_write(fresh, &r));
     assert_int_equal(files_in(fresh), 1);
     assert_status(LB_E_IO, lb_store_write("/proc/nowhere", &r));
