@@ -200,40 +200,47 @@ static bool in_words(const lb_tokenizer *t, int64_t id) {
     return t->token[id].n && (t->type[id] == LB_TOK_NORMAL || t->type[id] == LB_TOK_UNUSED);
 }
 
-/* Characters that occur in tokens but are none themselves take part in merging all the same. */
-static lb_status add_extra(lb_tokenizer *t) {
-    LB_TRY(lb_tok_index_new(t->arena, t->vocab, &t->symbols));
-    for (int64_t id = 0; id < t->vocab; id++)
-        if (in_words(t, id)) lb_tok_index_put(&t->symbols, t->token[id], (int32_t)id);
+/* symbols: what a word starts from, or, for ignore_merges, is. Byte-level ones by their bytes. */
+static lb_status index_symbols(lb_tokenizer *t, int64_t more) {
+    LB_TRY(lb_tok_index_new(t->arena, t->vocab + more, &t->symbols));
+    for (int64_t id = 0; id < t->vocab; id++) {
+        lb_tok_view v = t->byte_level ? t->piece[id] : t->token[id];
+        if (in_words(t, id) && v.n) lb_tok_index_put(&t->symbols, v, (int32_t)id);
+    }
+    return LB_OK;
+}
+
+/* Characters of the token that are no symbols: counts them, or makes symbols of them. */
+static int64_t missing_chars(lb_tokenizer *t, lb_tok_view v, bool add) {
     int64_t missing = 0;
-    for (int pass = 0; pass < 2; pass++) { /* count, then add; a character may be counted more than once */
-        if (pass) {
-            t->extra = LB_NEW(t->arena, lb_tok_view, missing + 1);
-            lb_tok_index grown;
-            LB_TRY(lb_tok_index_new(t->arena, t->vocab + missing, &grown));
-            if (!t->extra) return LB_E_NOMEM;
-            for (int64_t id = 0; id < t->vocab; id++)
-                if (in_words(t, id)) lb_tok_index_put(&grown, t->token[id], (int32_t)id);
-            t->symbols = grown;
-        }
-        for (int64_t id = 0; id < t->vocab; id++) {
-            lb_tok_view v = t->token[id];
-            for (size_t i = 0; in_words(t, id) && i < v.n;) {
-                int32_t code;
-                size_t k = lb_tok_char(v.s + i, v.n - i, &code);
-                if (lb_tok_index_get(&t->symbols, v.s + i, k) < 0) {
-                    if (pass) {
-                        t->extra[t->n_extra] = (lb_tok_view){v.s + i, k};
-                        lb_tok_index_put(&t->symbols, t->extra[t->n_extra], (int32_t)(t->vocab + t->n_extra));
-                        t->n_extra++;
-                    }
-                    missing += !pass;
-                }
-                i += k;
+    for (size_t i = 0; i < v.n;) {
+        int32_t code;
+        size_t k = lb_tok_char(v.s + i, v.n - i, &code);
+        if (lb_tok_index_get(&t->symbols, v.s + i, k) < 0) {
+            missing++;
+            if (add) {
+                t->extra[t->n_extra] = (lb_tok_view){v.s + i, k};
+                lb_tok_index_put(&t->symbols, t->extra[t->n_extra], (int32_t)(t->vocab + t->n_extra));
+                t->n_extra++;
             }
         }
-        if (!missing) break;
+        i += k;
     }
+    return missing;
+}
+
+/* SentencePiece merges strings, not ids: characters that occur in tokens but are none themselves take part. */
+static lb_status add_extra(lb_tokenizer *t) {
+    LB_TRY(index_symbols(t, 0));
+    int64_t missing = 0;
+    for (int64_t id = 0; id < t->vocab; id++)
+        if (in_words(t, id)) missing += missing_chars(t, t->token[id], false);
+    if (!missing) return LB_OK;
+    t->extra = LB_NEW(t->arena, lb_tok_view, missing);
+    if (!t->extra) return LB_E_NOMEM;
+    LB_TRY(index_symbols(t, missing));
+    for (int64_t id = 0; id < t->vocab; id++)
+        if (in_words(t, id)) (void)missing_chars(t, t->token[id], true);
     return LB_OK;
 }
 
@@ -314,14 +321,6 @@ static bool marks_begin_words(const lb_tokenizer *t) {
     return true;
 }
 
-/* Of a tokenizer made of bytes: whole words, by their bytes, for ignore_merges. */
-static lb_status byte_words(lb_tokenizer *t) {
-    LB_TRY(lb_tok_index_new(t->arena, t->vocab, &t->symbols));
-    for (int64_t id = 0; id < t->vocab; id++)
-        if (in_words(t, id) && t->piece[id].n) lb_tok_index_put(&t->symbols, t->piece[id], (int32_t)id);
-    return LB_OK;
-}
-
 static const char *pre_name(const lb_tokenizer *t) {
     const lb_tok_step *s = t->step;
     bool digits = t->n_step == 2 && s[0].kind == LB_TOK_DIGITS && s[0].individual && s[1].scan == lb_tok_scan_gpt2;
@@ -333,10 +332,7 @@ static const char *pre_name(const lb_tokenizer *t) {
 
 lb_status lb_tok_finish(lb_tokenizer *t) {
     LB_TRY(lb_tok_merges_hash(t->arena, &t->merges, t->json.s != NULL));
-    if (t->byte_level)
-        LB_TRY(byte_words(t));
-    else if (!t->from_scores)
-        LB_TRY(add_extra(t));
+    if (!t->from_scores) LB_TRY(index_symbols(t, 0)); /* merges_from_scores needed them before */
     if (!t->byte_level && t->n_step == 0 && !t->ignore_merges && marks_begin_words(t))
         t->step[t->n_step++] = (lb_tok_step){.kind = LB_TOK_META_WORDS};
     LB_TRY(lb_tok_matchers(t));
