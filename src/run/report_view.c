@@ -1,0 +1,374 @@
+/* Rows and blocks of a report, from records. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "run/report_view.h"
+
+const char *lb_report_pair(const lb_pairs *p, const char *key) {
+    for (int64_t i = 0; i < p->n; i++)
+        if (strcmp(p->at[i].key, key) == 0) return p->at[i].value;
+    return NULL;
+}
+
+static bool is_seed(const char *key) { return strcmp(key, "seed") == 0; }
+
+/* Equal but for the seed. */
+static bool pairs_agree(const lb_pairs *x, const lb_pairs *y) {
+    int64_t i = 0, k = 0;
+    for (;;) {
+        while (i < x->n && is_seed(x->at[i].key)) i++;
+        while (k < y->n && is_seed(y->at[k].key)) k++;
+        if (i == x->n || k == y->n) return i == x->n && k == y->n;
+        if (strcmp(x->at[i].key, y->at[k].key) != 0 || strcmp(x->at[i].value, y->at[k].value) != 0) return false;
+        i++, k++;
+    }
+}
+
+static const char *text_of(const char *s) { return s ? s : ""; }
+
+static bool same_but_seed(const lb_record *x, const lb_record *y) {
+    bool sized = x->state == LB_CELL_DONE && y->state == LB_CELL_DONE;
+    if (sized && x->size.quantized.total != y->size.quantized.total) return false;
+    return x->seed != y->seed && strcmp(text_of(x->method), text_of(y->method)) == 0 && x->bits == y->bits &&
+           x->group == y->group && strcmp(text_of(x->storage), text_of(y->storage)) == 0 &&
+           strcmp(text_of(x->propagate), text_of(y->propagate)) == 0 && x->true_sequential == y->true_sequential &&
+           pairs_agree(&x->options, &y->options) && pairs_agree(&x->varied, &y->varied);
+}
+
+bool lb_report_trained(const lb_report_row *row) { return (row->flags & LB_FLAG_NOT_MINIMIZED) != 0; }
+
+/* ---- names ---- */
+
+/* What varies, as words: a true option is its name, a false one "no NAME", another "NAME=VALUE". */
+static void add_varied(lb_str *s, const lb_record *c) {
+    static const char *const own_column[] = {"bits", "group", "seed", "method"};
+    for (int64_t i = 0; i < c->varied.n; i++) {
+        const lb_pair *p = &c->varied.at[i];
+        bool skip = false;
+        for (size_t k = 0; k < sizeof own_column / sizeof own_column[0]; k++) skip |= !strcmp(p->key, own_column[k]);
+        if (skip) continue;
+        if (strcmp(p->value, "true") == 0)
+            lb_str_add(s, " %s", p->key);
+        else if (strcmp(p->value, "false") == 0)
+            lb_str_add(s, " no-%s", p->key);
+        else
+            lb_str_add(s, " %s=%s", p->key, p->value);
+    }
+}
+
+const char *lb_report_group_text(const lb_record *c, char out[32]) {
+    out[0] = 0;
+    if (c->bits == 0 || c->size.quantized.weights == 0) return out;
+    if (c->group == LB_GROUP_ROW)
+        snprintf(out, 32, "row");
+    else if (c->group == LB_GROUP_TENSOR)
+        snprintf(out, 32, "tensor");
+    else
+        snprintf(out, 32, "%lld", (long long)c->group);
+    return out;
+}
+
+static lb_status keep(lb_arena *a, lb_str *s, const char **out) {
+    lb_status st = lb_str_check(s);
+    if (st == LB_OK) {
+        *out = lb_arena_strdup(a, s->s ? s->s : "");
+        if (!*out) st = LB_E_NOMEM;
+    }
+    lb_str_free(s);
+    return st;
+}
+
+static lb_status name_row(lb_arena *a, lb_report_row *row, const lb_record *c) {
+    char group[32];
+    lb_str name = {0}, brief = {0}, series = {0};
+    lb_str_add(&name, "%s", c->method);
+    add_varied(&name, c);
+    bool sized = lb_report_group_text(c, group)[0] != 0;
+    lb_str_add(&brief, "%s", c->method);
+    lb_str_add(&series, "%s", c->method);
+    if (sized) {
+        const char *sign = c->group > 0 ? "g" : "";
+        lb_str_add(&brief, " %db %s%s", c->bits, sign, group);
+        lb_str_add(&series, " %s%s", sign, group);
+    }
+    add_varied(&brief, c);
+    add_varied(&series, c);
+    lb_status st = keep(a, &name, &row->name);
+    if (st == LB_OK)
+        st = keep(a, &brief, &row->short_name);
+    else
+        lb_str_free(&brief);
+    if (st == LB_OK) return keep(a, &series, &row->series);
+    lb_str_free(&series);
+    return st;
+}
+
+/* Where what varies does not tell two rows apart (rules of a layer, another calibration text), the sweep's own label
+ * does. */
+static void make_unique(lb_report_view *v) {
+    for (int64_t i = 0; i < v->rows; i++)
+        for (int64_t k = i + 1; k < v->rows; k++) {
+            lb_report_row *x = &v->row[i], *y = &v->row[k];
+            if (strcmp(x->short_name, y->short_name) != 0) continue;
+            y->name = y->short_name = y->series = y->cell[0]->label;
+            if (x->name != x->cell[0]->label) x->name = x->short_name = x->series = x->cell[0]->label;
+        }
+}
+
+/* ---- rows ---- */
+
+static lb_status add_row(lb_report_view *v, const lb_record *c) {
+    lb_report_row *row = &v->row[v->rows];
+    row->cell = LB_NEW(v->arena, const lb_record *, v->r->n);
+    if (!row->cell) return LB_E_NOMEM;
+    row->cell[row->cells++] = c;
+    row->flags = c->flags;
+    row->baseline = strcmp(c->method, "none") == 0;
+    LB_TRY(name_row(v->arena, row, c));
+    v->rows++;
+    return LB_OK;
+}
+
+static lb_report_row *row_of(const lb_report_view *v, const lb_record *c) {
+    for (int64_t i = 0; i < v->rows; i++)
+        if (same_but_seed(v->row[i].cell[0], c)) return &v->row[i];
+    return NULL;
+}
+
+static lb_status add_rows(lb_report_view *v, bool baselines) {
+    for (int64_t i = 0; i < v->r->n; i++) {
+        const lb_record *c = &v->r->record[i];
+        if (c->state != LB_CELL_DONE || (strcmp(c->method, "none") == 0) != baselines) continue;
+        lb_report_row *row = row_of(v, c);
+        if (row) {
+            row->cell[row->cells++] = c;
+            row->flags |= c->flags;
+            v->seeds = true;
+        } else {
+            LB_TRY(add_row(v, c));
+        }
+    }
+    return LB_OK;
+}
+
+static void count_absent(lb_report_view *v) {
+    for (int64_t i = 0; i < v->r->n; i++) {
+        const lb_record *c = &v->r->record[i];
+        if (c->state == LB_CELL_DONE) continue;
+        v->absent[v->absents++] = c;
+        lb_report_row *row = row_of(v, c);
+        if (row) row->lost++;
+    }
+}
+
+/* ---- blocks ---- */
+
+static bool same_block(const lb_eval_row *x, const lb_eval_row *y) {
+    return strcmp(x->name, y->name) == 0 && strcmp(x->eval.protocol.id, y->eval.protocol.id) == 0 &&
+           strcmp(text_of(x->text_hash), text_of(y->text_hash)) == 0 && strcmp(text_of(x->bos), text_of(y->bos)) == 0 &&
+           x->eval.windows == y->eval.windows;
+}
+
+const lb_eval_row *lb_report_eval(const lb_record *c, const lb_report_block *b) {
+    for (int64_t i = 0; i < c->evals; i++)
+        if (same_block(&c->eval[i], b->eval)) return &c->eval[i];
+    return NULL;
+}
+
+char *lb_report_slug(lb_arena *a, const char *text) {
+    char *s = lb_arena_strdup(a, text);
+    for (char *p = s; p && *p; p++) {
+        char c = *p;
+        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+                  (c == '.' && p != s);
+        if (!ok) *p = '-';
+    }
+    return s;
+}
+
+static lb_status add_block(lb_report_view *v, const lb_eval_row *e) {
+    lb_report_block *b = &v->block[v->blocks];
+    b->eval = e;
+    char *raw = lb_arena_printf(v->arena, "%s-%s", e->name, e->eval.protocol.id);
+    if (!raw) return LB_E_NOMEM;
+    char *id = lb_report_slug(v->arena, raw);
+    if (!id) return LB_E_NOMEM;
+    b->id = id;
+    for (int64_t i = 0, n = 2; i < v->blocks; i++)
+        if (strcmp(v->block[i].id, b->id) == 0) {
+            b->id = lb_arena_printf(v->arena, "%s-%lld", id, (long long)n++);
+            if (!b->id) return LB_E_NOMEM;
+            i = -1;
+        }
+    if (e->eval.windows == e->eval.windows_all)
+        b->title = lb_arena_printf(v->arena, "%s, %s, all %lld windows", e->name, e->eval.protocol.id,
+                                   (long long)e->eval.windows);
+    else
+        b->title = lb_arena_printf(v->arena, "%s, %s, first %lld of %lld windows", e->name, e->eval.protocol.id,
+                                   (long long)e->eval.windows, (long long)e->eval.windows_all);
+    if (!b->title) return LB_E_NOMEM;
+    v->blocks++;
+    return LB_OK;
+}
+
+static lb_status add_blocks(lb_report_view *v) {
+    int64_t most = 0;
+    for (int64_t i = 0; i < v->r->n; i++) most += v->r->record[i].evals;
+    v->block = LB_NEW(v->arena, lb_report_block, most + 1);
+    if (!v->block) return LB_E_NOMEM;
+    for (int64_t i = 0; i < v->rows; i++)
+        for (int64_t k = 0; k < v->row[i].cells; k++)
+            for (int64_t e = 0; e < v->row[i].cell[k]->evals; e++) {
+                const lb_eval_row *row = &v->row[i].cell[k]->eval[e];
+                bool known = false;
+                for (int64_t b = 0; b < v->blocks; b++) known |= same_block(row, v->block[b].eval);
+                if (!known) LB_TRY(add_block(v, row));
+            }
+    return LB_OK;
+}
+
+lb_status lb_report_view_make(lb_arena *a, const lb_results *r, lb_report_view *out) {
+    *out = (lb_report_view){.arena = a, .r = r};
+    out->row = LB_NEW(a, lb_report_row, r->n + 1);
+    out->absent = LB_NEW(a, const lb_record *, r->n + 1);
+    if (!out->row || !out->absent) return LB_E_NOMEM;
+    LB_TRY(add_rows(out, true));
+    LB_TRY(add_rows(out, false));
+    make_unique(out);
+    count_absent(out);
+    return add_blocks(out);
+}
+
+/* ---- figures of a row ---- */
+
+static double sample_sd(const double *x, int64_t n) {
+    if (n < 2) return NAN;
+    double mean = 0, sum = 0;
+    for (int64_t i = 0; i < n; i++) mean += x[i] / (double)n;
+    for (int64_t i = 0; i < n; i++) sum += (x[i] - mean) * (x[i] - mean);
+    return sqrt(sum / (double)(n - 1));
+}
+
+/* The interval over windows of the difference that the seeds make on average. */
+static lb_status seeds_delta(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b,
+                             lb_report_quality *q) {
+    const lb_eval_row *base = NULL;
+    for (int64_t i = 0; i < v->rows && !base; i++)
+        if (v->row[i].baseline) base = lb_report_eval(v->row[i].cell[0], b);
+    int64_t n = b->eval->eval.windows;
+    if (!base || !base->eval.window_nll) {
+        q->has_delta = false;
+        return LB_OK;
+    }
+    double *mean = LB_NEW(v->arena, double, n);
+    if (!mean) return LB_E_NOMEM;
+    for (int64_t k = 0; k < row->cells; k++) {
+        const lb_eval_row *e = lb_report_eval(row->cell[k], b);
+        for (int64_t w = 0; e && w < n; w++) mean[w] += e->eval.window_nll[w] / (double)q->seeds;
+    }
+    return lb_paired_difference(mean, base->eval.window_nll, n, &q->delta);
+}
+
+lb_status lb_report_quality_of(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b,
+                               lb_report_quality *out) {
+    lb_report_quality q = {.sd = NAN, .has_delta = true, .has_kl = true};
+    double *ppl = LB_NEW(v->arena, double, row->cells);
+    if (!ppl) return LB_E_NOMEM;
+    const lb_eval_row *last = NULL;
+    for (int64_t k = 0; k < row->cells; k++) {
+        const lb_eval_row *e = lb_report_eval(row->cell[k], b);
+        if (!e) continue;
+        ppl[q.seeds++] = e->eval.ppl;
+        q.ppl += e->eval.ppl, q.se += e->eval.ppl_se, q.mean_nll += e->eval.mean_nll;
+        q.has_delta = q.has_delta && e->has_paired;
+        q.has_kl = q.has_kl && e->eval.has_kl;
+        q.kl += e->eval.kl_mean, q.kl_median += e->eval.kl_median, q.kl_p99 += e->eval.kl_p99;
+        q.top1 += e->eval.top1;
+        last = e;
+    }
+    if (q.seeds) {
+        double n = (double)q.seeds;
+        q.ppl /= n, q.se /= n, q.mean_nll /= n, q.kl /= n, q.kl_median /= n, q.kl_p99 /= n, q.top1 /= n;
+        q.sd = sample_sd(ppl, q.seeds);
+        q.has_delta = q.has_delta && !row->baseline;
+        if (q.has_delta && q.seeds == 1)
+            q.delta = last->paired;
+        else if (q.has_delta)
+            LB_TRY(seeds_delta(v, row, b, &q));
+    } else {
+        q.has_delta = q.has_kl = false;
+    }
+    *out = q;
+    return LB_OK;
+}
+
+lb_report_error lb_report_error_sum(const lb_record *c, bool original) {
+    double err = 0, energy = 0, shared = 0, rtn = 0, w_err = 0, w_energy = 0;
+    lb_report_error e = {NAN, NAN, NAN, 0};
+    for (int64_t i = 0; i < c->layers; i++) {
+        const lb_layer_row *l = &c->layer[i];
+        if (!l->quantized) continue;
+        const lb_layer_error *x = original ? &l->original : &l->own;
+        const lb_layer_error *y = original ? &l->rtn_original : &l->rtn_own;
+        const lb_layer_error *w = isfinite(l->own.weight_err) ? &l->own : &l->original;
+        if (isfinite(w->weight_err)) w_err += w->weight_err, w_energy += w->weight_energy;
+        if (!isfinite(x->output_err)) continue;
+        e.layers++;
+        err += x->output_err, energy += x->output_energy;
+        if (isfinite(y->output_err)) shared += x->output_err, rtn += y->output_err;
+    }
+    if (w_energy > 0) e.weight_rel = w_err / w_energy;
+    if (energy > 0) e.output_rel = err / energy;
+    if (rtn > 0) e.output_vs_rtn = shared / rtn;
+    return e;
+}
+
+lb_report_error lb_report_error_mean(const lb_report_row *row, bool original) {
+    lb_report_error sum = {0, 0, 0, 0};
+    for (int64_t k = 0; k < row->cells; k++) {
+        lb_report_error e = lb_report_error_sum(row->cell[k], original);
+        double n = (double)row->cells;
+        sum.output_rel += e.output_rel / n, sum.output_vs_rtn += e.output_vs_rtn / n;
+        sum.weight_rel += e.weight_rel / n, sum.layers = e.layers;
+    }
+    return sum;
+}
+
+double lb_report_bits_per_weight(const lb_record *c) {
+    const lb_size *s = &c->size.quantized;
+    return s->weights > 0 ? 8.0 * (double)s->total / (double)s->weights : NAN;
+}
+
+double lb_report_seconds(const lb_report_row *row) {
+    double sum = 0;
+    for (int64_t k = 0; k < row->cells; k++) sum += row->cell[k]->seconds;
+    return row->cells ? sum / (double)row->cells : NAN;
+}
+
+/* ---- flags ---- */
+
+static const struct {
+    char letter;
+    const char *meaning;
+} flag[] = {
+    {'D', "dead columns: inputs that never fired in calibration"},
+    {'P', "damping raised beyond what was asked for"},
+    {'F', "round-to-nearest stands in for some layers where the method failed"},
+    {'R', "ragged: the group size does not divide the width, so the last group is shorter"},
+    {'T', "trained end to end: layer errors are shown, but they are not what was minimized"},
+};
+
+const char *lb_report_flag_meaning(int bit, char *letter) {
+    if (bit < 0 || (size_t)bit >= sizeof flag / sizeof flag[0]) return NULL;
+    *letter = flag[bit].letter;
+    return flag[bit].meaning;
+}
+
+void lb_report_flag_letters(uint32_t flags, char out[16]) {
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof flag / sizeof flag[0]; i++)
+        if (flags & (1u << i)) out[n++] = flag[i].letter;
+    if (flags >> (sizeof flag / sizeof flag[0])) out[n++] = '?';
+    out[n] = 0;
+}
