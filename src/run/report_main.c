@@ -193,23 +193,20 @@ lb_status lb_report_main_tables(const lb_report_view *v, lb_table_format f, lb_s
     return LB_OK;
 }
 
-lb_status lb_report_absent_table(const lb_report_view *v, lb_table_format f, lb_str *out) {
-    static const lb_table_column col[] = {{.head = "cell", .name = "cell", .key = true},
-                                          {.head = "state", .name = "state"},
-                                          {.head = "reason", .name = "reason"}};
+lb_status lb_report_absent_list(const lb_report_view *v, lb_table_format f, lb_str *out) {
     if (!v->absents) return LB_OK;
-    lb_table *t;
-    LB_TRY(lb_table_new(v->arena, "absent", "Cells without a result", col, 3, &t));
+    const char **item = LB_NEW(v->arena, const char *, v->absents);
+    if (!item) return LB_E_NOMEM;
     for (int64_t i = 0; i < v->absents; i++) {
         const lb_record *c = v->absent[i];
-        lb_table_row(t);
-        const char *name = c->label && c->label[0] ? c->label : c->stem;
-        const char *state = c->state == LB_CELL_FAILED ? "failed" : "refused", *why = c->message ? c->message : "";
-        lb_table_set(t, 0, name ? name : "", name ? name : "");
-        lb_table_set(t, 1, state, state);
-        lb_table_set(t, 2, why, why);
+        const char *name = c->label && c->label[0] ? c->label : c->stem ? c->stem : "";
+        item[i] = lb_arena_printf(v->arena, "%s %s: %s", name, c->state == LB_CELL_FAILED ? "failed" : "refused",
+                                  c->message ? c->message : "");
+        if (!item[i]) return LB_E_NOMEM;
     }
-    return lb_table_render(t, f, out);
+    lb_markup_paragraph(out, f, "Cells without a result:");
+    lb_markup_list(out, f, item, (size_t)v->absents);
+    return lb_str_check(out);
 }
 
 lb_status lb_report_main_table(const lb_results *r, lb_table_format f, lb_str *out) {
@@ -218,7 +215,7 @@ lb_status lb_report_main_table(const lb_results *r, lb_table_format f, lb_str *o
     lb_report_view v;
     lb_status st = lb_report_view_make(a, r, &v);
     if (st == LB_OK) st = lb_report_main_tables(&v, f, out);
-    if (st == LB_OK && f != LB_TABLE_CSV) st = lb_report_absent_table(&v, f, out);
+    if (st == LB_OK && f != LB_TABLE_CSV) st = lb_report_absent_list(&v, f, out);
     if (st == LB_OK && f != LB_TABLE_CSV) st = lb_report_notes(&v, f, out);
     lb_arena_free(a);
     return st;

@@ -40,15 +40,32 @@ bool lb_report_trained(const lb_report_row *row) { return (row->flags & LB_FLAG_
 
 /* ---- names ---- */
 
-/* What varies, as words: a true option is its name, a false one "no NAME", another "NAME=VALUE". */
-static void add_varied(lb_str *s, const lb_record *c) {
+static const char *value_of(const lb_record *c, const char *key) {
+    const char *given = lb_report_pair(&c->varied, key);
+    return given ? given : text_of(lb_report_pair(&c->options, key));
+}
+
+/* Whether two cells of this method have different values. */
+static bool differs(const lb_results *r, const lb_record *c, const char *key) {
+    const char *mine = value_of(c, key);
+    for (int64_t i = 0; i < r->n; i++) {
+        const lb_record *o = &r->record[i];
+        if (o->state != LB_CELL_DONE || strcmp(o->method, c->method) != 0) continue;
+        if (strcmp(value_of(o, key), mine) != 0) return true;
+    }
+    return false;
+}
+
+/* What was chosen, as words: a true option is its name, a false one "no-NAME", another "NAME=VALUE". An option that
+ * all cells of the method share is left out, unless it was switched on. */
+static void add_varied(lb_str *s, const lb_results *r, const lb_record *c) {
     static const char *const own_column[] = {"bits", "group", "seed", "method"};
     for (int64_t i = 0; i < c->varied.n; i++) {
         const lb_pair *p = &c->varied.at[i];
-        bool skip = false;
+        bool skip = false, on = strcmp(p->value, "true") == 0;
         for (size_t k = 0; k < sizeof own_column / sizeof own_column[0]; k++) skip |= !strcmp(p->key, own_column[k]);
-        if (skip) continue;
-        if (strcmp(p->value, "true") == 0)
+        if (skip || (!on && !differs(r, c, p->key))) continue;
+        if (on)
             lb_str_add(s, " %s", p->key);
         else if (strcmp(p->value, "false") == 0)
             lb_str_add(s, " no-%s", p->key);
@@ -79,11 +96,11 @@ static lb_status keep(lb_arena *a, lb_str *s, const char **out) {
     return st;
 }
 
-static lb_status name_row(lb_arena *a, lb_report_row *row, const lb_record *c) {
+static lb_status name_row(lb_arena *a, const lb_results *r, lb_report_row *row, const lb_record *c) {
     char group[32];
     lb_str name = {0}, brief = {0}, series = {0};
     lb_str_add(&name, "%s", c->method);
-    add_varied(&name, c);
+    add_varied(&name, r, c);
     bool sized = lb_report_group_text(c, group)[0] != 0;
     lb_str_add(&brief, "%s", c->method);
     lb_str_add(&series, "%s", c->method);
@@ -92,8 +109,8 @@ static lb_status name_row(lb_arena *a, lb_report_row *row, const lb_record *c) {
         lb_str_add(&brief, " %db %s%s", c->bits, sign, group);
         lb_str_add(&series, " %s%s", sign, group);
     }
-    add_varied(&brief, c);
-    add_varied(&series, c);
+    add_varied(&brief, r, c);
+    add_varied(&series, r, c);
     lb_status st = keep(a, &name, &row->name);
     if (st == LB_OK)
         st = keep(a, &brief, &row->short_name);
@@ -125,7 +142,7 @@ static lb_status add_row(lb_report_view *v, const lb_record *c) {
     row->cell[row->cells++] = c;
     row->flags = c->flags;
     row->baseline = strcmp(c->method, "none") == 0;
-    LB_TRY(name_row(v->arena, row, c));
+    LB_TRY(name_row(v->arena, v->r, row, c));
     v->rows++;
     return LB_OK;
 }

@@ -1,0 +1,22 @@
+/* Results that no model made: records with plain numbers, for reports, plots and the store. All numbers are exact in
+ * binary or given as constants, so that exact expected outputs hold on every machine. */
+#ifndef TESTS_SUPPORT_SYNTHETIC_RESULTS_H
+#define TESTS_SUPPORT_SYNTHETIC_RESULTS_H
+
+#include "run/record.h"
+
+typedef enum synthetic_kind {
+    SYNTHETIC_SWEEP,  /* none, rtn, gptq over three seeds, nf4, qat, finetune; two evaluations; one failed, one refused
+                       */
+    SYNTHETIC_SINGLE, /* baseline and one cell */
+    SYNTHETIC_CLOSE,  /* 8 bits: differences in the fifth digit */
+    SYNTHETIC_HUGE,   /* perplexities to 4e5, layers without errors */
+    SYNTHETIC_MANY,   /* sixteen series over four bit widths */
+    SYNTHETIC_ABSENT  /* nothing could be run */
+} synthetic_kind;
+
+/* The folder is only kept as a name. Aborts when memory is out. */
+lb_results *synthetic_results_new(synthetic_kind kind, const char *dir);
+void synthetic_results_free(lb_results *r);
+
+#endif
