@@ -48,17 +48,17 @@ static const lb_table_column column[COLUMNS] = {
     [C_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true},
     [C_SIZE] = {.head = "MiB", .name = "bytes_fp16_rest", .right = true},
     [C_RATIO] = {.head = "of fp16", .name = "ratio_fp16", .right = true},
-    [C_SEEDS] = {.head = "seeds", .name = "seeds", .right = true},
+    [C_SEEDS] = {.name = "seeds"},
     [C_PPL] = {.head = "PPL " PM " se", .right = true},
     [C_PPL_CSV] = {.name = "ppl"},
     [C_SE_CSV] = {.name = "ppl_se"},
-    [C_SD] = {.head = "sd(seeds)", .name = "ppl_sd_seeds", .right = true},
+    [C_SD] = {.head = "sd (seeds)", .name = "ppl_sd_seeds", .right = true},
     [C_DELTA] = {.head = DELTA " ln PPL [95 %]", .right = true},
     [C_DELTA_CSV] = {.name = "delta_ln_ppl"},
     [C_LOW_CSV] = {.name = "delta_low"},
     [C_HIGH_CSV] = {.name = "delta_high"},
     [C_KL] = {.head = "KL", .name = "kl", .right = true},
-    [C_TOP1] = {.head = "top-1", .name = "top1", .right = true},
+    [C_TOP1] = {.head = "top-1 %", .name = "top1", .right = true},
     [C_REL] = {.head = "rel. MSE", .name = "output_rel_mse_original", .right = true, .panel = 1},
     [C_RTN] = {.head = TIMES " RTN", .name = "output_vs_rtn_original", .right = true, .panel = 1},
     [C_OWN] = {.head = "rel. MSE, own H", .name = "output_rel_mse_own", .right = true, .panel = 1},
@@ -71,7 +71,7 @@ static void put(lb_table *t, size_t c, lb_num shown, double exact) {
     lb_table_set(t, c, shown.s, lb_num_exact(exact).s);
 }
 
-static void put_identity(lb_table *t, const lb_report_view *v, const lb_report_row *row) {
+static void put_identity(lb_table *t, const lb_report_row *row) {
     const lb_record *c = row->cell[0];
     char group[32];
     lb_table_set(t, C_METHOD, row->name, row->name);
@@ -79,10 +79,6 @@ static void put_identity(lb_table *t, const lb_report_view *v, const lb_report_r
     if (c->bits > 0 && c->size.quantized.weights > 0) lb_table_setf(t, C_BITS, "%d", c->bits);
     lb_report_group_text(c, group);
     lb_table_set(t, C_GROUP, group, group);
-    if (v->seeds && row->lost)
-        lb_table_setf(t, C_SEEDS, "%lld of %lld", (long long)row->cells, (long long)(row->cells + row->lost));
-    else if (v->seeds)
-        lb_table_setf(t, C_SEEDS, "%lld", (long long)row->cells);
 }
 
 static void put_size(lb_table *t, const lb_report_row *row) {
@@ -96,11 +92,26 @@ static void put_size(lb_table *t, const lb_report_row *row) {
     }
 }
 
-static void put_quality(lb_table *t, const lb_report_quality *q) {
+/* The spread over seeds and their number; a row that lost some says so. */
+static void put_spread(lb_table *t, const lb_report_row *row, const lb_report_quality *q) {
+    char text[96];
+    lb_table_set(t, C_SEEDS, NULL, lb_num_int(q->seeds).s);
+    lb_table_set(t, C_SD, NULL, lb_num_exact(q->sd).s);
+    if (row->cells + row->lost < 2) return;
+    const char *sd = q->seeds > 1 ? "" : "\xe2\x80\x93";
+    if (row->lost)
+        snprintf(text, sizeof text, "%s%s (%lld of %lld)", sd, lb_num_sci(q->sd, 3).s, (long long)q->seeds,
+                 (long long)(row->cells + row->lost));
+    else
+        snprintf(text, sizeof text, "%s%s (%lld)", sd, lb_num_sci(q->sd, 3).s, (long long)q->seeds);
+    lb_table_set(t, C_SD, text, NULL);
+}
+
+static void put_quality(lb_table *t, const lb_report_row *row, const lb_report_quality *q) {
     lb_table_set(t, C_PPL, lb_num_ppl_se(q->ppl, q->se).s, NULL);
     lb_table_set(t, C_PPL_CSV, NULL, lb_num_exact(q->ppl).s);
     lb_table_set(t, C_SE_CSV, NULL, lb_num_exact(q->se).s);
-    put(t, C_SD, lb_num_sci(q->sd, 3), q->sd);
+    put_spread(t, row, q);
     if (q->has_delta) {
         lb_table_set(t, C_DELTA, lb_num_interval(q->delta.delta, q->delta.low, q->delta.high).s, NULL);
         lb_table_set(t, C_DELTA_CSV, NULL, lb_num_exact(q->delta.delta).s);
@@ -109,7 +120,7 @@ static void put_quality(lb_table *t, const lb_report_quality *q) {
     }
     if (q->has_kl) {
         put(t, C_KL, lb_num_sci(q->kl, 4), q->kl);
-        put(t, C_TOP1, lb_num_percent(q->top1, 2), q->top1);
+        put(t, C_TOP1, lb_num_fixed(100 * q->top1, 2), q->top1);
     }
 }
 
@@ -154,9 +165,9 @@ static lb_status fill(lb_table *t, const lb_report_view *v, const lb_report_bloc
             lb_table_set(t, C_PROTOCOL, NULL, b->eval->eval.protocol.id);
             lb_table_set(t, C_WINDOWS, NULL, lb_num_int(b->eval->eval.windows).s);
         }
-        put_identity(t, v, row);
+        put_identity(t, row);
         put_size(t, row);
-        if (b) put_quality(t, &q);
+        if (b) put_quality(t, row, &q);
         if (with_cost) put_cost(t, row);
     }
     return LB_OK;
@@ -188,6 +199,10 @@ static lb_status whole_csv(const lb_report_view *v, lb_str *out) {
 
 lb_status lb_report_main_tables(const lb_report_view *v, lb_table_format f, lb_str *out) {
     if (f == LB_TABLE_CSV) return whole_csv(v, out);
+    if (!v->rows) {
+        lb_markup_paragraph(out, f, "No cell has a result.");
+        return lb_str_check(out);
+    }
     if (!v->blocks) return one_block(v, NULL, 0, f, out);
     for (int64_t b = 0; b < v->blocks; b++) LB_TRY(one_block(v, &v->block[b], b, f, out));
     return LB_OK;

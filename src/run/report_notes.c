@@ -94,8 +94,8 @@ static void note_columns(notes *s, const lb_report_view *v) {
                              "resamples, blocks of round(windows^(1/3)) windows).%s",
                              m.one_window ? " A single window gives no interval." : ""));
     if (m.kl)
-        note(s, "KL: mean KL(baseline || cell) in nats over the scored tokens; top-1: how often both prefer the same "
-                "token.");
+        note(s, "KL: mean KL(baseline || cell) in nats over the scored tokens; top-1: how often, in percent, both "
+                "prefer the same token.");
     note(s, "b/w: bits per weight of the quantized layers with scales, zeros, codebooks, order and padding. MiB: the "
             "whole model, the rest of it at 16 bits; of fp16: that, relative to the unquantized model at 16 bits.");
     if (m.error || m.own)
@@ -106,8 +106,9 @@ static void note_columns(notes *s, const lb_report_view *v) {
                                 m.error ? ", with H of the original model's inputs, so that cells compare" : "",
                                 m.own ? " own H: that of the inputs the layers were solved on." : ""));
     if (v->seeds)
-        note(s, "Rows over several seeds: means; sd(seeds) is the sample standard deviation of the perplexity over "
-                "seeds, \xc2\xb1 stays the sampling error of the text; the interval is that of the seeds' mean.");
+        note(s, "Rows over several seeds: means; sd (seeds) is the sample standard deviation of the perplexity over "
+                "seeds and their number, \xc2\xb1 stays the sampling error of the text; the interval is that of the "
+                "seeds' mean.");
 }
 
 static void note_flags(notes *s, const lb_report_view *v) {
@@ -151,7 +152,7 @@ static void note_warnings(notes *s, const lb_report_view *v) {
 
 lb_status lb_report_notes(const lb_report_view *v, lb_table_format f, lb_str *out) {
     notes s = {.arena = v->arena};
-    if (v->r->model_note && v->r->model_note[0]) note(&s, lb_arena_printf(v->arena, "Baseline: %s.", v->r->model_note));
+    if (v->r->model_note && v->r->model_note[0]) note(&s, lb_arena_printf(v->arena, "Model: %s.", v->r->model_note));
     note_protocols(&s, v);
     note_columns(&s, v);
     note_flags(&s, v);

@@ -124,6 +124,10 @@ lb_num lb_num_exact(double v) {
         snprintf(n.s, sizeof n.s, v > 0 ? "inf" : "-inf");
         return n;
     }
+    if (v == floor(v) && fabs(v) < 9007199254740992.0) {
+        snprintf(n.s, sizeof n.s, "%.0f", v == 0 ? 0.0 : v);
+        return n;
+    }
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(n.s, sizeof n.s, "%.*g", digits, v);
         if (strtod(n.s, NULL) == v) break;
@@ -155,16 +159,16 @@ lb_num lb_num_ppl(double v) {
 lb_num lb_num_ppl_se(double ppl, double se) {
     lb_num p = lb_num_ppl(ppl), n = p;
     if (!p.s[0] || isnan(se)) return p;
-    lb_num e = ppl >= 1e5 || se >= 1e5 ? lb_num_sci(se, 3) : lb_num_fixed(se, ppl_decimals(ppl));
+    lb_num e = ppl >= 1e5 || se >= 1e5 ? plain("%.*e", 2, se) : lb_num_fixed(se, ppl_decimals(ppl));
     snprintf(n.s, sizeof n.s, "%.20s \xc2\xb1 %.20s", p.s, e.s);
     return n;
 }
 
-/* Decimals that show a half width to two digits, within [4, 7]. */
+/* Decimals that show a half width to two digits, within [3, 7]. */
 static int interval_decimals(double half) {
-    if (!(half > 0) || isinf(half)) return 4;
+    if (!(half > 0) || isinf(half)) return 3;
     int d = (int)ceil(-log10(half)) + 1;
-    return d < 4 ? 4 : d > 7 ? 7 : d;
+    return d < 3 ? 3 : d > 7 ? 7 : d;
 }
 
 lb_num lb_num_interval(double mid, double low, double high) {

@@ -84,19 +84,42 @@ static void terminal_panel(const lb_table *t, const lb_panel *p, lb_str *out) {
     }
 }
 
+/* Panel after panel, each with the key columns; a panel that is still too wide hands its last columns to the next. */
+static void terminal_pieces(const lb_table *t, lb_str *out) {
+    lb_panel keys = {.n = 0}, p;
+    for (size_t c = 0; c < t->cols; c++)
+        if (t->col[c].key && lb_table_shows(t, c)) keys.col[keys.n++] = c;
+    p = keys;
+    bool first = true, handed_over = false;
+    for (int k = 0; k < lb_table_panels(t); k++) {
+        lb_panel panel = lb_table_panel(t, k);
+        bool flush = p.n > keys.n && !handed_over;
+        handed_over = false;
+        for (size_t i = 0; i < panel.n; i++) {
+            if (t->col[panel.col[i]].key) continue;
+            p.col[p.n++] = panel.col[i];
+            bool wide = total_width(t, &p) > LB_TERMINAL_WIDTH && p.n > keys.n + 1;
+            if (!wide && !flush) continue;
+            p.n--;
+            if (!first) lb_str_add(out, "\n");
+            terminal_panel(t, &p, out);
+            first = false, handed_over = !flush, flush = false;
+            p = keys;
+            p.col[p.n++] = panel.col[i];
+        }
+    }
+    if (!first) lb_str_add(out, "\n");
+    terminal_panel(t, &p, out);
+}
+
 static void terminal(const lb_table *t, lb_str *out) {
     lb_markup_text(out, LB_TABLE_TERMINAL, t->title);
     lb_str_add(out, "\n");
     lb_panel all = lb_table_panel(t, -1);
-    if (total_width(t, &all) <= LB_TERMINAL_WIDTH) {
+    if (total_width(t, &all) <= LB_TERMINAL_WIDTH)
         terminal_panel(t, &all, out);
-    } else {
-        for (int k = 0; k < lb_table_panels(t); k++) {
-            lb_panel p = lb_table_panel(t, k);
-            if (k) lb_str_add(out, "\n");
-            terminal_panel(t, &p, out);
-        }
-    }
+    else
+        terminal_pieces(t, out);
     lb_str_add(out, "\n");
 }
 

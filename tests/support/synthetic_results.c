@@ -101,9 +101,10 @@ static void evaluation(lb_results *r, lb_record *c, const char *name, const char
     v->ppl = ppl, v->ppl_se = ppl / 32, v->mean_nll = 3.25 + lift;
     if (strcmp(c->method, "none") == 0) return;
     e->has_paired = true;
-    e->paired = (lb_paired){lift, lift - 0.0625 * lift, lift + 0.0625 * lift, windows, 3};
-    v->has_kl = true, v->kl_mean = lift * 0.75, v->kl_median = lift / 2, v->kl_p99 = lift * 4;
-    v->top1 = 1 / (1 + lift);
+    e->paired = (lb_paired){lift, lift - 0.0625 * fabs(lift), lift + 0.0625 * fabs(lift), windows, 3};
+    double apart = fabs(lift);
+    v->has_kl = true, v->kl_mean = apart * 0.75, v->kl_median = apart / 2, v->kl_p99 = apart * 4;
+    v->top1 = 1 / (1 + apart);
 }
 
 static lb_record *cell(lb_results *r, const char *method, int bits, int64_t group) {
