@@ -18,6 +18,9 @@ LB_NODISCARD lb_status lb_report_sizes(const lb_report_view *v, lb_table_format 
 LB_NODISCARD lb_status lb_report_provenance(const lb_report_view *v, lb_table_format f, lb_str *out);
 LB_NODISCARD lb_status lb_report_citations(const lb_report_view *v, lb_table_format f, lb_str *out);
 const char *lb_report_reference(const char *key); /* authors, title, where; NULL: not known */
+const char *lb_report_reference_key(size_t i);    /* every key that is known; NULL past the last */
+/* The keys that the done cells cite, each once. */
+LB_NODISCARD lb_status lb_report_cited(const lb_report_view *v, const char ***key, size_t *n);
 
 /* A picture of report/plots, and what its caption says. */
 typedef struct lb_plot_entry {
