@@ -1,0 +1,115 @@
+/* lowbit report DIR */
+#include <stddef.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "cli/commands.h"
+#include "run/report.h"
+#include "run/store.h"
+
+typedef struct report_flags {
+    int format;
+    const char *layers, *expected;
+    bool write;
+} report_flags;
+
+static const char *const format_choices[] = {"terminal", "markdown", "csv", "latex", "html", NULL};
+static const lb_table_format format_of[] = {LB_TABLE_TERMINAL, LB_TABLE_MARKDOWN, LB_TABLE_CSV, LB_TABLE_LATEX,
+                                            LB_TABLE_HTML};
+static const lb_option flags[] = {
+    {"format", LB_OPT_CHOICE, "terminal", 0, 0, format_choices, "of the table that is printed",
+     offsetof(report_flags, format)},
+    {"layers", LB_OPT_STR, "", 0, 0, NULL, "print the layers of this cell (its label or file name) instead",
+     offsetof(report_flags, layers)},
+    {"expected", LB_OPT_STR, "", 0, 0, NULL,
+     "a table of expected values (docs/experiments.md); default: expected.csv of the folder, if there is one",
+     offsetof(report_flags, expected)},
+    {"write", LB_OPT_BOOL, "true", 0, 0, NULL, "write tables, plots and pages; --no-write only prints",
+     offsetof(report_flags, write)},
+};
+
+static lb_status find_cell(const lb_results *r, const char *name, int64_t *out) {
+    const char *known[256];
+    size_t n = 0;
+    for (int64_t i = 0; i < r->n; i++) {
+        const lb_record *c = &r->record[i];
+        if (strcmp(c->label, name) == 0 || strcmp(c->stem, name) == 0) {
+            *out = i;
+            return LB_OK;
+        }
+        if (n < sizeof known / sizeof known[0]) known[n++] = c->label;
+    }
+    const char *near = lb_str_nearest(name, known, n);
+    if (near) return lb_fail(LB_E_ARG, "%s has no cell '%s': did you mean '%s'?", r->dir, name, near);
+    return lb_fail(LB_E_ARG, "%s has no cell '%s': the main table lists them", r->dir, name);
+}
+
+/* The file asked for, or the one that a run left beside the results; NULL: none. */
+static lb_status expected_path(const report_flags *f, const char *dir, lb_arena *a, const char **out) {
+    *out = NULL;
+    if (f->expected[0]) {
+        *out = f->expected;
+        return LB_OK;
+    }
+    char *path = lb_fs_join(dir, "expected.csv");
+    if (!path) return LB_E_NOMEM;
+    bool there = lb_fs_exists(path);
+    if (there) *out = lb_arena_strdup(a, path);
+    lb_free(path);
+    return there && !*out ? LB_E_NOMEM : LB_OK;
+}
+
+static lb_status render(const report_flags *f, const lb_results *r, const char *expected, lb_str *out,
+                        int64_t *outside) {
+    lb_table_format format = format_of[f->format];
+    *outside = 0;
+    if (f->layers[0]) {
+        int64_t cell;
+        LB_TRY(find_cell(r, f->layers, &cell));
+        return lb_report_layer_table(r, cell, format, out);
+    }
+    LB_TRY(lb_report_main_table(r, format, out));
+    /* Two tables in one CSV would be none. */
+    if (!expected || format == LB_TABLE_CSV) return LB_OK;
+    return lb_report_expected_table(r, expected, format, out, outside);
+}
+
+static lb_status report(const report_flags *f, const lb_results *r, lb_arena *a, lb_log *log, int *exit_code) {
+    const char *expected;
+    lb_str out = {0};
+    int64_t outside = 0;
+    LB_TRY(expected_path(f, r->dir, a, &expected));
+    if (f->write) LB_TRY(lb_report_write(r, expected, log));
+    lb_status st = render(f, r, expected, &out, &outside);
+    if (st == LB_OK) st = lb_str_check(&out);
+    if (st == LB_OK && out.s) lb_cli_print(out.s);
+    lb_str_free(&out);
+    LB_TRY(st);
+    if (f->write) lb_info(log, "written: %s/report/index.html", r->dir);
+    if (outside) {
+        lb_warn(log, "%lld value%s outside the tolerance", (long long)outside, outside == 1 ? "" : "s");
+        *exit_code = 1;
+    }
+    return LB_OK;
+}
+
+static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
+    lb_results *r = NULL;
+    LB_TRY(lb_store_read_results(args->positional[0], &r));
+    lb_status st = report(values, r, a, log, exit_code);
+    lb_results_free(r);
+    return st;
+}
+
+const lb_command lb_cmd_report = {
+    .name = "report",
+    .usage = "DIR [--format FORMAT] [--layers CELL] [--expected FILE] [--no-write]",
+    .summary = "tables, plots and pages of a results folder again, without the model",
+    .details = "Writes DIR/cells.csv and DIR/report/ (index.html, report.md, body.tex, tables, plots), and prints the "
+               "main table.\nExit code 1 when a value is outside the tolerance of the expected one.",
+    .example = "lowbit report results/demo",
+    .flags = {flags, sizeof flags / sizeof flags[0], sizeof(report_flags)},
+    .min_positional = 1,
+    .max_positional = 1,
+    .run = run,
+};
