@@ -107,6 +107,7 @@ w[3] = np.abs(w[3])  # a row of one sign
 w[5] = 0
 h = (x.T @ x / TOKENS).astype(f32)
 x[:, [4, 20, 33]] = 0
+x *= 0.1  # so that the 1 of dead columns, 1/64 per token, lies among the others
 h_dead = (x.T @ x / TOKENS).astype(f32)
 tensors = {"w": w, "h": h, "h_dead": h_dead}
 meta = {"tokens": str(TOKENS), "sequences": str(SEQUENCES)}

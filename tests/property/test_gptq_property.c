@@ -129,6 +129,18 @@ static void columns_can_be_permuted(void **state) {
     kit_close(&k);
 }
 
+static void ties_keep_their_order(void **state) {
+    (void)state;
+    kit k = kit_open(1);
+    lb_mat W = kit_random(&k, 1, 8, 64);
+    double *H = LB_NEW(k.arena, double, 64 * 64);
+    for (int i = 0; i < 64; i++) H[i * 65] = i < 32 ? 1 : 2;
+    lb_stats stats = {{H, 64, 64, 64}, 100, 1};
+    lb_compressed c = kit_run(&k, "gptq", "group=16 act_order=true", W, &stats);
+    for (int p = 0; p < 64; p++) assert_int_equal(c.order[p], (p + 32) % 64);
+    kit_close(&k);
+}
+
 /* The twin has its own inverse, grid and order of sums: codes may differ at ties only, and normal numbers have none. */
 static void fast_is_plain(void **state) {
     (void)state;
@@ -274,6 +286,7 @@ int main(void) {
         cmocka_unit_test(better_than_rtn),
         cmocka_unit_test(block_size_does_not_matter),
         cmocka_unit_test(columns_can_be_permuted),
+        cmocka_unit_test(ties_keep_their_order),
         cmocka_unit_test(fast_is_plain),
         cmocka_unit_test(threads_do_not_matter),
         cmocka_unit_test(failures),
