@@ -1,0 +1,443 @@
+/* Perplexity by protocol against a plain count over the reference's logits; kept states; error bars. */
+#include "support/support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/rng.h"
+#include "eval/perplexity.h"
+#include "math/blas.h"
+#include "support/llama.h"
+
+enum { VOCAB = 40, TOKENS = 135, N = 16 };
+
+typedef struct world {
+    lb_model *m, *other;
+    int32_t *tokens;
+    lb_corpus corpus;
+    lb_arena *arena;
+} world;
+
+static int make_world(void **state) {
+    world *w = lb_alloc(1, sizeof *w);
+    lb_arch a = {.layers = 2, .dim = 12, .hidden = 16, .heads = 2, .kv_heads = 1, .head_dim = 6, .vocab = VOCAB};
+    assert_non_null(w);
+    a.context = 64;
+    w->m = llama_random(a, 1);
+    w->other = llama_random(a, 2);
+    w->tokens = llama_tokens(3, TOKENS, VOCAB);
+    w->corpus = (lb_corpus){.path = "some.txt", .name = "some.txt", .token = w->tokens, .tokens = TOKENS, .bos_id = -1};
+    assert_ok(lb_arena_new(0, &w->arena));
+    *state = w;
+    return 0;
+}
+
+static int free_world(void **state) {
+    world *w = *state;
+    lb_model_close(w->m);
+    lb_model_close(w->other);
+    lb_free(w->tokens);
+    lb_arena_free(w->arena);
+    lb_free(w);
+    return 0;
+}
+
+static lb_eval_request request(const world *w, const char *protocol) {
+    lb_eval_request r = {.corpus = &w->corpus};
+    assert_ok(lb_protocol_parse(protocol, &r.protocol));
+    return r;
+}
+
+static lb_eval evaluate(world *w, const lb_model *m, const lb_eval_request *r, int threads) {
+    lb_team *team;
+    lb_eval e;
+    assert_ok(lb_team_new(threads, &team));
+    assert_ok(lb_perplexity(&m->arch, &m->weights, r, team, w->arena, NULL, &e));
+    lb_team_free(team);
+    return e;
+}
+
+/* Log-probabilities (n, VOCAB) of one window by the reference pass. */
+static void log_probs(const lb_model *m, const int32_t *tokens, int64_t n, double *out) {
+    float h[N * 12], logit[N * VOCAB];
+    assert_ok(lb_forward_ref(&m->arch, &m->weights, tokens, n, lb_mat_of(h, n, 12)));
+    lb_head_logits(m->weights.head, lb_cmat_of(h, n, 12), lb_mat_of(logit, n, VOCAB));
+    for (int64_t t = 0; t < n; t++) {
+        double sum = 0;
+        for (int64_t v = 0; v < VOCAB; v++) sum += exp((double)logit[t * VOCAB + v]);
+        for (int64_t v = 0; v < VOCAB; v++) out[t * VOCAB + v] = (double)logit[t * VOCAB + v] - log(sum);
+    }
+}
+
+static void close_to(double got, double want, double relative) {
+    if (!(fabs(got - want) <= relative * fabs(want))) fail_msg("%.12g, expected %.12g", got, want);
+}
+
+static void w2_scores_all_but_the_first(void **state) {
+    world *w = *state;
+    lb_eval_request r = request(w, "W2-16");
+    lb_eval e = evaluate(w, w->m, &r, 2);
+    double lp[N * VOCAB], sum = 0, sq = 0;
+    assert_int_equal(e.windows, 8); /* 135 tokens: the last 7 are dropped */
+    assert_int_equal(e.windows_all, 8);
+    assert_int_equal(e.scored, 8 * 15);
+    for (int64_t i = 0; i < 8; i++) {
+        double nll = 0;
+        log_probs(w->m, w->tokens + i * N, N, lp);
+        for (int64_t t = 1; t < N; t++) nll -= lp[(t - 1) * VOCAB + w->tokens[i * N + t]] / 15;
+        close_to(e.window_nll[i], nll, 1e-5);
+        sum += nll;
+        sq += nll * nll;
+    }
+    close_to(e.mean_nll, sum / 8, 1e-5);
+    close_to(e.ppl, exp(sum / 8), 1e-4);
+    close_to(e.ppl_se, exp(sum / 8) * sqrt((sq - sum * sum / 8) / 7 / 8), 1e-3);
+    assert_false(e.has_kl);
+}
+
+/* llama.cpp: the second half from n/2 + 1 on; BOS over each window's first token where the model has one. */
+static void lcpp_scores_the_second_half(void **state) {
+    world *w = *state;
+    for (int bos = 0; bos < 2; bos++) {
+        w->corpus.has_bos = bos == 1;
+        w->corpus.bos_id = bos == 1 ? 2 : -1;
+        lb_eval_request r = request(w, "LCPP-16");
+        lb_eval e = evaluate(w, w->m, &r, 1);
+        double lp[N * VOCAB], sum = 0, sq = 0;
+        assert_int_equal(e.scored, 8 * 7);
+        for (int64_t i = 0; i < 8; i++) {
+            int32_t win[N];
+            double nll = 0;
+            memcpy(win, w->tokens + i * N, sizeof win);
+            if (bos) win[0] = 2;
+            log_probs(w->m, win, N, lp);
+            for (int64_t t = 9; t < N; t++) {
+                double x = -lp[(t - 1) * VOCAB + win[t]];
+                nll += x;
+                sq += x * x;
+            }
+            close_to(e.window_nll[i], nll / 7, 1e-5);
+            sum += nll;
+        }
+        double mean = sum / 56;
+        close_to(e.mean_nll, mean, 1e-5);
+        close_to(e.ppl_se, exp(mean) * sqrt((sq / 56 - mean * mean) / 55), 1e-3);
+    }
+    w->corpus.has_bos = false;
+    w->corpus.bos_id = -1;
+}
+
+static void limits_on_windows(void **state) {
+    world *w = *state;
+    lb_eval_request r = request(w, "W2-16");
+    lb_eval all = evaluate(w, w->m, &r, 1), e;
+    r.max_windows = 3;
+    e = evaluate(w, w->m, &r, 1);
+    assert_int_equal(e.windows, 3);
+    assert_int_equal(e.windows_all, 8);
+    assert_memory_equal(e.window_nll, all.window_nll, 3 * sizeof(double));
+    r.max_windows = 1;
+    e = evaluate(w, w->m, &r, 1);
+    assert_true(isnan(e.ppl_se) && isfinite(e.ppl));
+    r.max_windows = 99;
+    assert_int_equal(evaluate(w, w->m, &r, 1).windows, 8);
+    r.max_windows = -1;
+    assert_status(LB_E_CONFIG, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+    r = request(w, "W2-65");
+    assert_status(LB_E_CONFIG, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+    assert_error_has("longer than the model's context of 64");
+    r = request(w, "W2-64");
+    w->corpus.tokens = 63;
+    assert_status(LB_E_CONFIG, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+    assert_error_has("some.txt: 63 tokens are too few for one window: protocol W2-64 needs 64");
+    w->corpus.tokens = TOKENS;
+}
+
+static void path_in(char out[LB_TEST_PATH], const char *name) {
+    static const char *dir;
+    if (!dir) dir = lb_test_tmpdir();
+    snprintf(out, LB_TEST_PATH, "%s/%s", dir, name);
+}
+
+/* States of `m` over all windows, committed. */
+static void save_states(world *w, const lb_model *m, const char *path) {
+    lb_eval_request r = request(w, "W2-16");
+    assert_ok(lb_states_create(path, "some key", 8, N, 12, &r.save_states));
+    evaluate(w, m, &r, 2);
+    assert_false(access(path, F_OK) == 0); /* not before it is whole */
+    assert_ok(lb_states_commit(r.save_states));
+    lb_states_close(r.save_states);
+}
+
+static void kl_over_the_scored_tokens(void **state) {
+    world *w = *state;
+    char path[LB_TEST_PATH];
+    path_in(path, "base.states");
+    save_states(w, w->m, path);
+    lb_eval_request r = request(w, "W2-16");
+    r.base = &w->m->weights;
+    assert_ok(lb_states_open(path, "some key", &r.base_states));
+    lb_eval same = evaluate(w, w->m, &r, 2), e = evaluate(w, w->other, &r, 2);
+    assert_true(same.has_kl && same.kl_mean == 0 && same.kl_p99 == 0 && same.top1 == 1);
+    double p[N * VOCAB], q[N * VOCAB], kl[8 * 15], sum = 0;
+    int64_t k = 0, agree = 0;
+    for (int64_t i = 0; i < 8; i++) {
+        log_probs(w->m, w->tokens + i * N, N, p);
+        log_probs(w->other, w->tokens + i * N, N, q);
+        double window = 0;
+        for (int64_t t = 0; t < N - 1; t++) {
+            int64_t bp = 0, bq = 0;
+            kl[k] = 0;
+            for (int64_t v = 0; v < VOCAB; v++) {
+                double lp = p[t * VOCAB + v], lq = q[t * VOCAB + v];
+                kl[k] += exp(lp) * (lp - lq);
+                if (lp > p[t * VOCAB + bp]) bp = v;
+                if (lq > q[t * VOCAB + bq]) bq = v;
+            }
+            agree += bp == bq;
+            window += kl[k++];
+        }
+        close_to(e.window_kl[i], window / 15, 1e-4);
+        sum += window;
+    }
+    close_to(e.kl_mean, sum / 120, 1e-4);
+    close_to(e.top1, (double)agree / 120, 1e-9);
+    for (int64_t i = 1; i < k; i++) /* an insertion sort of our own */
+        for (int64_t j = i; j > 0 && kl[j] < kl[j - 1]; j--) {
+            double x = kl[j];
+            kl[j] = kl[j - 1];
+            kl[j - 1] = x;
+        }
+    close_to(e.kl_median, (kl[59] + kl[60]) / 2, 1e-4);
+    close_to(e.kl_p99, kl[117] + 0.81 * (kl[118] - kl[117]), 1e-4); /* 0.99 * 119 = 117.81 */
+    lb_states_close(r.base_states);
+    r.base_states = NULL;
+    assert_status(LB_E_ARG, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+}
+
+/* The same bytes with one thread, two, and more than there are windows. */
+static void threads_change_nothing(void **state) {
+    world *w = *state;
+    char path[LB_TEST_PATH];
+    path_in(path, "threads.states");
+    save_states(w, w->m, path);
+    lb_eval_request r = request(w, "W2-16");
+    r.base = &w->m->weights;
+    assert_ok(lb_states_open(path, "some key", &r.base_states));
+    lb_eval one = evaluate(w, w->other, &r, 1);
+    for (int threads = 2; threads <= 11; threads += 9) {
+        lb_eval e = evaluate(w, w->other, &r, threads);
+        assert_memory_equal(e.window_nll, one.window_nll, 8 * sizeof(double));
+        assert_memory_equal(e.window_kl, one.window_kl, 8 * sizeof(double));
+        assert_memory_equal(&e.kl_median, &one.kl_median, sizeof(double));
+        assert_memory_equal(&e.ppl_se, &one.ppl_se, sizeof(double));
+    }
+    lb_states_close(r.base_states);
+}
+
+static void states_are_checked(void **state) {
+    world *w = *state;
+    char path[LB_TEST_PATH];
+    lb_states *s;
+    float row[N * 12] = {0};
+    path_in(path, "checked.states");
+    save_states(w, w->m, path);
+    assert_status(LB_E_FORMAT, lb_states_open(path, "other key", &s));
+    assert_error_has("expected other key");
+    assert_ok(lb_states_open(path, "some key", &s));
+    assert_status(LB_E_ARG, lb_states_get(s, 8, lb_mat_of(row, N, 12)));
+    assert_status(LB_E_ARG, lb_states_get(s, 0, lb_mat_of(row, N - 1, 12)));
+    assert_status(LB_E_ARG, lb_states_commit(s));
+    lb_states_close(s);
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(truncate(path, info.st_size - 4), 0);
+    assert_status(LB_E_FORMAT, lb_states_open(path, "some key", &s));
+    assert_int_equal(truncate(path, 100), 0);
+    assert_status(LB_E_FORMAT, lb_states_open(path, "some key", &s));
+    assert_int_equal(truncate(path, 0), 0);
+    assert_status(LB_E_FORMAT, lb_states_open(path, "some key", &s));
+    path_in(path, "nowhere.states");
+    assert_status(LB_E_IO, lb_states_open(path, "some key", &s));
+    path_in(path, "no/folder.states");
+    assert_status(LB_E_IO, lb_states_create(path, "some key", 8, N, 12, &s));
+    /* Not every window written: no file. */
+    path_in(path, "half.states");
+    assert_ok(lb_states_create(path, "some key", 8, N, 12, &s));
+    assert_ok(lb_states_put(s, 0, lb_cmat_of(row, N, 12)));
+    assert_status(LB_E_ARG, lb_states_commit(s));
+    lb_states_close(s);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void nan_names_the_window(void **state) {
+    world *w = *state;
+    lb_eval_request r = request(w, "W2-16");
+    lb_eval e;
+    float *embed = (float *)(uintptr_t)w->m->weights.embed.d;
+    int32_t poison = w->tokens[5 * N + 3];
+    float keep = embed[poison * 12];
+    embed[poison * 12] = NAN;
+    assert_status(LB_E_NUMERIC, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+    int64_t first = 0;
+    while (w->tokens[first] != poison) first++;
+    char want[64];
+    snprintf(want, sizeof want, "window %lld: logits of row", (long long)(first / N));
+    assert_error_has(want);
+    embed[poison * 12] = keep;
+}
+
+static void interruption_stops_it(void **state) {
+    world *w = *state;
+    lb_eval_request r = request(w, "W2-16");
+    lb_eval e;
+    lb_interrupt_request();
+    assert_status(LB_E_INTERRUPTED, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+    lb_interrupt_clear();
+}
+
+typedef struct seen {
+    int64_t calls, last, total;
+} seen;
+
+static void on_progress(void *user, const lb_progress *p) {
+    seen *s = user;
+    assert_string_equal(p->stage, "perplexity");
+    assert_true(p->done >= s->last);
+    s->calls++;
+    s->last = p->done;
+    s->total = p->total;
+}
+
+static void progress_reaches_the_end(void **state) {
+    world *w = *state;
+    lb_eval_request r = request(w, "W2-16");
+    lb_eval e;
+    seen s = {0};
+    lb_log log = {.progress = on_progress, .user = &s};
+    lb_team *team;
+    assert_ok(lb_team_new(2, &team));
+    assert_ok(lb_perplexity(&w->m->arch, &w->m->weights, &r, team, w->arena, &log, &e));
+    lb_team_free(team);
+    assert_true(s.calls >= 2 && s.last == 8 && s.total == 8);
+}
+
+static void protocols(void **state) {
+    (void)state;
+    lb_protocol p;
+    assert_ok(lb_protocol_parse("W2-2048", &p));
+    assert_true(p.rule == LB_RULE_W2 && p.n == 2048);
+    assert_string_equal(p.id, "W2-2048");
+    assert_ok(lb_protocol_parse("LCPP-512", &p));
+    assert_true(p.rule == LB_RULE_LCPP && p.n == 512);
+    static const char *const bad[] = {"",
+                                      "W2",
+                                      "W2-",
+                                      "W2-0",
+                                      "W2-1",
+                                      "W2-02048",
+                                      "W2-+5",
+                                      "W2- 64",
+                                      "W2-64 ",
+                                      "W2-64x",
+                                      "W2--64",
+                                      "w2-64",
+                                      "LCPP-3",
+                                      "LCPP-",
+                                      "C4-64",
+                                      "W2-1e3",
+                                      "W2-9999999999999999999",
+                                      "LCPP-2097152"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_status(LB_E_CONFIG, lb_protocol_parse(bad[i], &p));
+    assert_status(LB_E_CONFIG, lb_protocol_parse("SQ-512", &p));
+    assert_error_has("protocol 'SQ-512' is not known");
+}
+
+static void paired_differences(void **state) {
+    (void)state;
+    enum { MANY = 1000 };
+    static double a[MANY], b[MANY];
+    lb_paired p, again;
+    lb_rng r = lb_rng_make(11, 0);
+    for (int64_t i = 0; i < MANY; i++) {
+        b[i] = 3 + lb_rng_normal(&r); /* what windows share cancels */
+        a[i] = b[i] + 0.02 + 0.1 * lb_rng_normal(&r);
+    }
+    assert_ok(lb_paired_difference(a, b, MANY, &p));
+    assert_int_equal(p.block, 10);
+    assert_int_equal(p.windows, MANY);
+    /* Independent windows: the interval is that of the mean, +- 1.96 sd / sqrt(n), within the bootstrap's own noise. */
+    double half = 1.96 * 0.1 / sqrt(MANY);
+    assert_true(fabs(p.delta - 0.02) < 2 * half);
+    close_to(p.high - p.delta, half, 0.15);
+    close_to(p.delta - p.low, half, 0.15);
+    assert_ok(lb_paired_difference(a, b, MANY, &again));
+    assert_memory_equal(&p, &again, sizeof p);
+
+    /* Neighbours that move together: the interval must be wider than independence would have it. */
+    double level = 0;
+    for (int64_t i = 0; i < MANY; i++) {
+        if (i % 10 == 0) level = 0.1 * lb_rng_normal(&r);
+        a[i] = b[i] + level;
+    }
+    assert_ok(lb_paired_difference(a, b, MANY, &p));
+    assert_true(p.high - p.low > 1.7 * 2 * half);
+
+    for (int64_t i = 0; i < 30; i++) a[i] = b[i] + 0.5;
+    assert_ok(lb_paired_difference(a, b, 30, &p));
+    assert_int_equal(p.block, 3);
+    assert_true(fabs(p.delta - 0.5) < 1e-12 && fabs(p.low - 0.5) < 1e-12 && fabs(p.high - 0.5) < 1e-12);
+    assert_ok(lb_paired_difference(a, b, 2, &p));
+    assert_int_equal(p.block, 1);
+    assert_ok(lb_paired_difference(a, b, 1, &p));
+    assert_true(isnan(p.low) && isnan(p.high) && p.block == 1 && fabs(p.delta - 0.5) < 1e-12);
+    assert_status(LB_E_ARG, lb_paired_difference(a, b, 0, &p));
+    a[3] = NAN;
+    assert_status(LB_E_NUMERIC, lb_paired_difference(a, b, 30, &p));
+    assert_error_has("window 3");
+}
+
+static lb_status everything(void *ctx) {
+    world *w = ctx;
+    lb_arena *arena;
+    lb_eval e;
+    lb_paired p;
+    char path[LB_TEST_PATH];
+    lb_eval_request r = {.corpus = &w->corpus, .base = &w->m->weights, .protocol = {"W2-16", LB_RULE_W2, 16}};
+    path_in(path, "alloc.states");
+    LB_TRY(lb_arena_new(64, &arena));
+    lb_status st = lb_states_create(path, "k", 8, N, 12, &r.save_states);
+    if (st == LB_OK) {
+        lb_eval_request plain = {.corpus = &w->corpus, .protocol = r.protocol, .save_states = r.save_states};
+        st = lb_perplexity(&w->m->arch, &w->m->weights, &plain, NULL, arena, NULL, &e);
+    }
+    if (st == LB_OK) st = lb_states_commit(r.save_states);
+    lb_states_close(r.save_states);
+    r.save_states = NULL;
+    if (st == LB_OK) st = lb_states_open(path, "k", &r.base_states);
+    if (st == LB_OK) st = lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, arena, NULL, &e);
+    lb_states_close(r.base_states);
+    if (st == LB_OK) st = lb_paired_difference(e.window_nll, e.window_nll, e.windows, &p);
+    lb_arena_free(arena);
+    return st;
+}
+
+static void every_allocation_may_fail(void **state) {
+    assert_true(llama_fail_each_allocation(everything, *state) > 20);
+}
+
+int main(void) {
+    lb_blas_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(w2_scores_all_but_the_first), cmocka_unit_test(lcpp_scores_the_second_half),
+        cmocka_unit_test(limits_on_windows),           cmocka_unit_test(kl_over_the_scored_tokens),
+        cmocka_unit_test(threads_change_nothing),      cmocka_unit_test(states_are_checked),
+        cmocka_unit_test(nan_names_the_window),        cmocka_unit_test(interruption_stops_it),
+        cmocka_unit_test(progress_reaches_the_end),    cmocka_unit_test(protocols),
+        cmocka_unit_test(paired_differences),          cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, make_world, free_world);
+}
