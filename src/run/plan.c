@@ -1,0 +1,229 @@
+/* Finding, opening and checking what a config names. */
+#include "run/plan.h"
+
+#include <string.h>
+
+#include "base/fs.h"
+#include "eval/perplexity.h"
+#include "run/provenance.h"
+
+static void keep_message(void *user, lb_level level, const char *text) {
+    lb_keeper *k = user;
+    if (k->to && k->to->message) k->to->message(k->to->user, level, text);
+    if (level != LB_WARN) return;
+    for (int64_t i = 0; i < k->n; i++)
+        if (strcmp(k->warning[i], text) == 0) return;
+    char **w = LB_NEW(k->arena, char *, k->n + 1);
+    char *copy = lb_arena_strdup(k->arena, text);
+    if (!w || !copy) {
+        k->failed = true;
+        return;
+    }
+    if (k->n) memcpy(w, k->warning, (size_t)k->n * sizeof *w);
+    w[k->n++] = copy;
+    k->warning = w;
+}
+
+static void keep_progress(void *user, const lb_progress *p) {
+    lb_keeper *k = user;
+    if (k->to && k->to->progress) k->to->progress(k->to->user, p);
+}
+
+void lb_keeper_init(lb_keeper *k, lb_arena *a, lb_log *to) {
+    *k = (lb_keeper){.to = to, .arena = a};
+    k->log = (lb_log){.message = keep_message, .progress = keep_progress, .user = k};
+}
+
+static lb_where where_of(const lb_yaml *section, const char *key) {
+    const lb_yaml *n = section ? lb_yaml_get(section, key) : NULL;
+    return lb_config_where(n ? n : section);
+}
+
+static lb_status check_hash(const lb_resolved *r, const char *have) {
+    if (!r->source || strcmp(r->source->sha256, have) == 0) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "%s: SHA-256 %s, source %s says %s: run tools/fetch %s again", r->path, have,
+                   r->source->name, r->source->sha256, r->source->name);
+}
+
+static lb_status open_model(lb_plan *p, lb_model_parts parts) {
+    const lb_config *c = p->config;
+    lb_where w = where_of(c->root, "model");
+    lb_resolved r;
+    LB_TRY(lb_sources_resolve(p->arena, &p->sources, c->dir, c->model, LB_SOURCE_MODEL, w.text, &r));
+    if (r.missing) return lb_fail(LB_E_CONFIG, "%s: model %s", w.text, r.missing);
+    LB_TRY(lb_model_open(r.path, parts, p->team, &p->model));
+    LB_TRY(check_hash(&r, p->model->hash));
+    if (!p->model->tokenizer)
+        return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer.json, so a text cannot become tokens", r.path);
+    p->model_note = "";
+    if (p->model->stored_quantized) {
+        p->model_note = lb_arena_printf(p->arena, "the baseline is itself dequantized from %s", p->model->stored);
+        if (!p->model_note) return LB_E_NOMEM;
+    }
+    return LB_OK;
+}
+
+/* Every text and BOS choice is read and tokenized once. */
+static lb_status open_corpus(lb_plan *p, const lb_resolved *r, lb_bos bos, lb_corpus **out) {
+    for (size_t i = 0; i < p->n_opened; i++) {
+        lb_corpus *c = p->opened[i];
+        /* Whether a BOS was put tells the two choices apart, as far as they differ. */
+        if (strcmp(c->path, r->path) != 0 || (bos == LB_BOS_NEVER && c->has_bos)) continue;
+        if (bos == LB_BOS_AUTO && !c->has_bos && lb_tokenizer_adds_bos(p->model->tokenizer)) continue;
+        *out = c;
+        return LB_OK;
+    }
+    LB_TRY(lb_corpus_open(r->path, p->model->tokenizer, bos, &p->keeper.log, out));
+    p->opened[p->n_opened++] = *out;
+    return check_hash(r, (*out)->hash);
+}
+
+static lb_status open_text(lb_plan *p, const char *name, int bos, const lb_yaml *section, lb_text *t) {
+    lb_where w = where_of(section, "text");
+    lb_resolved r;
+    *t = (lb_text){.name = name, .bos = (lb_bos)bos};
+    LB_TRY(lb_sources_resolve(p->arena, &p->sources, p->config->dir, name, LB_SOURCE_TEXT, w.text, &r));
+    t->path = r.path;
+    t->missing = r.missing;
+    if (r.missing) return LB_OK;
+    LB_TRY(open_corpus(p, &r, t->bos, &t->corpus));
+    t->bos_text = bos == LB_BOS_NEVER ? "never" : t->corpus->has_bos ? "auto: added" : "auto: none";
+    return LB_OK;
+}
+
+static lb_status check_calibration(lb_plan *p) {
+    const lb_calibration_config *c = &p->config->calibration;
+    if (c->length > p->model->arch.context)
+        return lb_fail(LB_E_CONFIG, "%s: calibration.length = %lld: the model's context is %lld tokens",
+                       where_of(c->node, "length").text, (long long)c->length, (long long)p->model->arch.context);
+    if (!p->calibration.corpus) return LB_OK;
+    lb_arena *a = NULL;
+    int32_t *tokens = NULL;
+    LB_TRY(lb_arena_new(0, &a));
+    lb_status st = lb_corpus_windows(p->calibration.corpus, (lb_recipe)c->recipe, 0, c->samples, c->length, a, &tokens);
+    lb_arena_free(a);
+    return st == LB_E_CONFIG ? lb_fail_in(st, "%s: calibration", lb_config_where(c->node).text) : st;
+}
+
+static lb_status check_eval(lb_plan *p, const lb_eval_config *c, const lb_text *t) {
+    lb_protocol protocol;
+    LB_TRY(lb_protocol_parse(c->protocol, &protocol));
+    if (protocol.n > p->model->arch.context)
+        return lb_fail(LB_E_CONFIG, "%s: protocol %s: windows of %lld tokens, but the model's context is %lld",
+                       where_of(c->node, "protocol").text, c->protocol, (long long)protocol.n,
+                       (long long)p->model->arch.context);
+    if (t->corpus && t->corpus->tokens < protocol.n)
+        return lb_fail(LB_E_CONFIG, "%s: eval text %s has %lld tokens: too short for one window of %s",
+                       where_of(c->node, "text").text, c->text, (long long)t->corpus->tokens, c->protocol);
+    if (t->corpus && p->calibration.corpus && strcmp(t->corpus->hash, p->calibration.corpus->hash) == 0)
+        lb_warn(&p->keeper.log, "calibration and evaluation use the same text (%s): its perplexity says little",
+                t->name);
+    return LB_OK;
+}
+
+static lb_status open_evals(lb_plan *p) {
+    const lb_config *c = p->config;
+    p->eval = LB_NEW(p->arena, lb_text, c->evals + 1);
+    p->eval_config = LB_NEW(p->arena, const lb_eval_config *, c->evals + 1);
+    if (!p->eval || !p->eval_config) return LB_E_NOMEM;
+    const char *missing = NULL;
+    for (size_t i = 0; i < c->evals; i++) {
+        lb_text *t = &p->eval[p->evals];
+        LB_TRY(open_text(p, c->eval[i].text, c->eval[i].bos, c->eval[i].node, t));
+        LB_TRY(check_eval(p, &c->eval[i], t));
+        if (t->missing) {
+            missing = t->missing;
+            lb_warn(&p->keeper.log, "evaluation %s is left out: %s", c->eval[i].name, t->missing);
+            continue;
+        }
+        p->eval_config[p->evals++] = &c->eval[i];
+    }
+    if (p->evals > 0 || !missing) return LB_OK;
+    return lb_fail(LB_E_CONFIG, "%s: no evaluation is possible: %s", lb_config_where(c->eval[0].node).text, missing);
+}
+
+static lb_status open_texts(lb_plan *p) {
+    const lb_config *c = p->config;
+    p->opened = LB_NEW(p->arena, lb_corpus *, c->evals + 2);
+    if (!p->opened) return LB_E_NOMEM;
+    if (c->has_calibration) {
+        LB_TRY(open_text(p, c->calibration.text, c->calibration.bos, c->calibration.node, &p->calibration));
+        LB_TRY(check_calibration(p));
+        if (p->calibration.missing)
+            lb_warn(&p->keeper.log, "no output errors: calibration text %s", p->calibration.missing);
+    }
+    p->training = p->calibration;
+    if (c->has_training) LB_TRY(open_text(p, c->training.text, c->training.bos, c->training.node, &p->training));
+    return open_evals(p);
+}
+
+/* A cell whose text was not fetched is refused; the others run. */
+static void refuse_without_text(lb_plan *p) {
+    for (size_t i = 0; i < p->sweep.n; i++) {
+        lb_cell *c = &p->sweep.cell[i];
+        if (c->refused) continue;
+        const char *why = c->needs_hessian ? p->calibration.missing : c->trains ? p->training.missing : NULL;
+        if (!why) continue;
+        c->refused = true;
+        c->reason = why;
+    }
+}
+
+/* A pattern that fits nothing is a typo. */
+static lb_status check_rule(const lb_plan *p, const lb_rule *r) {
+    const lb_arch *a = &p->model->arch;
+    bool hit = lb_str_glob(r->match, "embed") || lb_str_glob(r->match, "head");
+    char name[LB_LAYER_NAME];
+    for (int64_t b = 0; b < a->layers && !hit; b++) {
+        for (int l = 0; l < LB_LINEARS && !hit; l++) {
+            lb_layer_name(b, (lb_linear)l, name);
+            hit = lb_str_glob(r->match, name);
+        }
+    }
+    if (hit) return LB_OK;
+    return lb_fail(LB_E_CONFIG,
+                   "%s: match '%s' fits no layer: they are 0.q, 0.k, 0.v, 0.o, 0.gate, 0.up, 0.down to "
+                   "%lld.down, embed, head",
+                   where_of(r->node, "match").text, r->match, (long long)a->layers - 1);
+}
+
+static lb_status check_rules(const lb_plan *p) {
+    const lb_config *c = p->config;
+    for (size_t i = 0; i < c->rules; i++) LB_TRY(check_rule(p, &c->rule[i]));
+    for (size_t e = 0; e < c->entries; e++)
+        for (size_t i = 0; i < c->entry[e].n_rules; i++) LB_TRY(check_rule(p, &c->entry[e].rule[i]));
+    return LB_OK;
+}
+
+static lb_status name_folders(lb_plan *p) {
+    char *dir = lb_fs_join(p->config->results, p->config->name), *cache = dir ? lb_fs_join(dir, ".cache") : NULL;
+    p->dir = cache ? lb_arena_strdup(p->arena, dir) : NULL;
+    p->cache = cache ? lb_arena_strdup(p->arena, cache) : NULL;
+    lb_free(dir);
+    lb_free(cache);
+    return p->dir && p->cache ? LB_OK : LB_E_NOMEM;
+}
+
+lb_status lb_plan_open(lb_arena *a, const lb_config *c, const lb_plan_request *r, lb_team *team, lb_log *log,
+                       lb_plan *out) {
+    *out = (lb_plan){.arena = a, .config = c, .team = team, .plugin_hash = r->plugin_hash ? r->plugin_hash : ""};
+    lb_keeper_init(&out->keeper, a, log);
+    LB_TRY(lb_provenance_code(a, &out->code));
+    LB_TRY(name_folders(out));
+    LB_TRY(lb_sweep_expand(a, c, &out->sweep));
+    LB_TRY(lb_sources_open(a, c->dir, &out->sources));
+    LB_TRY(open_model(out, r->parts));
+    LB_TRY(check_rules(out));
+    LB_TRY(open_texts(out));
+    refuse_without_text(out);
+    LB_TRY(lb_plan_layers(out));
+    LB_TRY(lb_plan_keys(out));
+    return out->keeper.failed ? lb_fail(LB_E_NOMEM, "out of memory: keeping a warning") : LB_OK;
+}
+
+void lb_plan_close(lb_plan *p) {
+    for (size_t i = 0; i < p->n_opened; i++) lb_corpus_close(p->opened[i]);
+    p->n_opened = 0;
+    lb_model_close(p->model);
+    p->model = NULL;
+}

@@ -1,0 +1,85 @@
+/* A config made concrete: model and texts found, opened and checked, every cell's layers, sizes and key known. Nothing
+ * has run yet: `lowbit check` prints this, `lowbit run` goes on from it. */
+#ifndef LB_RUN_PLAN_H
+#define LB_RUN_PLAN_H
+
+#include "model/corpus.h"
+#include "model/model.h"
+#include "run/sources.h"
+#include "run/sweep.h"
+
+/* A text of the config. */
+typedef struct lb_text {
+    const char *name, *path;
+    const char *missing; /* a named source that was not fetched: what to do; else NULL */
+    lb_corpus *corpus;   /* NULL if missing */
+    lb_bos bos;
+    const char *bos_text; /* "auto: added", "auto: none", "never" */
+} lb_text;
+
+/* Messages pass through; warnings are also kept, for the results. */
+typedef struct lb_keeper {
+    lb_log log; /* hand out &keeper.log */
+    lb_log *to;
+    lb_arena *arena;
+    char **warning;
+    int64_t n;
+    bool failed; /* memory ran out while keeping one */
+} lb_keeper;
+void lb_keeper_init(lb_keeper *k, lb_arena *a, lb_log *to);
+
+typedef struct lb_plan_request {
+    lb_model_parts parts;    /* LB_HEADER is enough to check */
+    const char *plugin_hash; /* of the shared objects that methods came from; "" */
+} lb_plan_request;
+
+typedef struct lb_plan {
+    lb_arena *arena;
+    const lb_config *config;
+    lb_team *team;
+    lb_keeper keeper; /* warnings about inputs: part of every cell's record */
+    lb_sources sources;
+    lb_model *model;
+    const char *model_note;
+    lb_text calibration, training; /* corpus NULL where the config has none */
+    lb_text *eval;                 /* those whose text is there; config of each in eval_config */
+    const lb_eval_config **eval_config;
+    int64_t evals;
+    lb_sweep sweep;
+    const char *dir, *cache; /* results/NAME and results/NAME/.cache */
+    const char *code;        /* what tells builds apart */
+    const char *plugin_hash;
+    lb_corpus **opened; /* every corpus once */
+    size_t n_opened;
+} lb_plan;
+
+/* LB_E_CONFIG with file and line: a text too short, a sequence longer than the context, a rule that fits no layer.
+ * LB_E_FORMAT: a fetched file with another hash than its source's. Close it also after a failure. */
+LB_NODISCARD lb_status lb_plan_open(lb_arena *a, const lb_config *c, const lb_plan_request *r, lb_team *team,
+                                    lb_log *log, lb_plan *out);
+void lb_plan_close(lb_plan *p);
+
+/* Layers, sizes and refusals of every cell; then config texts, keys and stems (plan_cells.c, plan_keys.c). */
+LB_NODISCARD lb_status lb_plan_layers(lb_plan *p);
+LB_NODISCARD lb_status lb_plan_keys(lb_plan *p);
+/* The calibration tokens (samples, length) of a cell. */
+LB_NODISCARD lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a, int32_t **tokens);
+uint64_t lb_plan_calibration_seed(const lb_plan *p, const lb_cell *c);
+/* SHA-256 over the model, the calibration windows, the program and its kernels: the key of the statistics. */
+LB_NODISCARD lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65]);
+/* The same for the baseline's states of evaluation i. */
+LB_NODISCARD lb_status lb_plan_states_key(const lb_plan *p, int64_t i, char key[65]);
+
+/* What a cell costs, from counted operations and a rate measured on this machine in a fraction of a second. */
+typedef struct lb_estimate {
+    double seconds, memory_bytes, disk_bytes;
+} lb_estimate;
+typedef struct lb_rate {
+    double flops; /* of float32 products, all threads */
+} lb_rate;
+LB_NODISCARD lb_status lb_plan_measure_rate(const lb_plan *p, lb_rate *out);
+lb_estimate lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *rate);
+/* The statistics that all cells share. */
+lb_estimate lb_plan_estimate_shared(const lb_plan *p, const lb_rate *rate);
+
+#endif

@@ -1,0 +1,227 @@
+/* Resolved configs and keys. A cell's key is the SHA-256 of its resolved config, which holds the hashes of model and
+ * texts, and of the program and kernels that compute it: equal keys, equal numbers. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "math/blas.h"
+#include "math/kernels.h"
+#include "run/plan.h"
+
+/* A scalar that YAML reads back as the same text. */
+static void put_scalar(lb_str *out, const char *s) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-";
+    bool ok = s[0] && s[0] != '-' && strspn(s, plain) == strlen(s);
+    if (ok) {
+        lb_str_add(out, "%s", s);
+        return;
+    }
+    lb_str_add(out, "\"");
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\')
+            lb_str_add(out, "\\%c", *s);
+        else if ((unsigned char)*s < 0x20)
+            lb_str_add(out, "\\x%02x", (unsigned char)*s);
+        else
+            lb_str_add(out, "%c", *s);
+    }
+    lb_str_add(out, "\"");
+}
+
+/* Numbers and words that start with '-' need no quotes where a number is expected. */
+static void put_value(lb_str *out, const lb_option *o, const char *text) {
+    if (o && o->type != LB_OPT_STR)
+        lb_str_add(out, "%s", text);
+    else
+        put_scalar(out, text);
+}
+
+static void put_text(lb_str *out, const char *indent, const lb_text *t) {
+    lb_str_add(out, "%stext: ", indent);
+    put_scalar(out, t->name);
+    lb_str_add(out, " # sha256 %s\n", t->corpus->hash);
+}
+
+/* Every key of a table but `text`, which comes with its hash. */
+static void put_table(lb_str *out, const char *indent, const lb_options *t, const void *values,
+                      const char *const *leave_out) {
+    lb_str v = {0};
+    for (size_t i = 0; i < t->n; i++) {
+        bool skip = false;
+        for (size_t k = 0; leave_out[k]; k++) skip = skip || strcmp(leave_out[k], t->table[i].name) == 0;
+        if (skip) continue;
+        v.len = 0;
+        lb_options_text(&t->table[i], values, &v);
+        lb_str_add(out, "%s%s: ", indent, t->table[i].name);
+        put_value(out, &t->table[i], v.len ? v.s : "");
+        lb_str_add(out, "\n");
+    }
+    if (v.failed) out->failed = true;
+    lb_str_free(&v);
+}
+
+static void put_rule(lb_str *out, const lb_cell *c, const lb_rule *r, bool *first) {
+    bool any = r->has_skip;
+    for (size_t i = 0; i < r->n; i++) any = any || lb_options_find(&c->method->options, r->set[i]->key);
+    if (!any) return;
+    if (*first) lb_str_add(out, "    rules:\n");
+    *first = false;
+    lb_str_add(out, "      - match: ");
+    put_scalar(out, r->match);
+    lb_str_add(out, "\n");
+    if (r->has_skip) lb_str_add(out, "        skip: %s\n", r->skip ? "true" : "false");
+    for (size_t i = 0; i < r->n; i++) {
+        const lb_option *o = lb_options_find(&c->method->options, r->set[i]->key);
+        if (!o) continue;
+        lb_str_add(out, "        %s: ", o->name);
+        put_value(out, o, r->set[i]->text);
+        lb_str_add(out, "\n");
+    }
+}
+
+static void put_entry(const lb_plan *p, const lb_cell *c, lb_str *out) {
+    static const char *const all[] = {"propagate", "true_sequential", "seed", NULL}, *const nothing[] = {NULL};
+    lb_str_add(out, "quantize:\n  - method: %s\n", c->method->name);
+    put_table(out, "    ", &c->method->options, c->opts, nothing);
+    /* What the method takes no notice of would be refused if it stood there. */
+    put_table(out, "    ", &lb_config_cell_table, &c->own, c->needs_hessian ? all + 2 : all);
+    bool first = true;
+    for (size_t i = 0; i < p->config->rules; i++) put_rule(out, c, &p->config->rule[i], &first);
+    for (size_t i = 0; i < c->entry->n_rules; i++) put_rule(out, c, &c->entry->rule[i], &first);
+}
+
+static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out) {
+    static const char *const calibration_out[] = {"text", "seed", "propagate", "true_sequential", NULL};
+    static const char *const only_text[] = {"text", NULL};
+    const lb_config *cfg = p->config;
+    lb_str_add(out, "model: ");
+    put_scalar(out, cfg->model);
+    lb_str_add(out, " # sha256 %s\n", p->model->hash);
+    if (c->draws) lb_str_add(out, "seed: %lld\n", (long long)c->own.seed);
+    if (c->method && p->calibration.corpus) {
+        lb_str_add(out, "calibration:\n");
+        put_text(out, "  ", &p->calibration);
+        put_table(out, "  ", &lb_config_calibration_table, &cfg->calibration, calibration_out);
+        if (cfg->calibration.recipe == LB_RECIPE_RANDOM)
+            lb_str_add(out, "  seed: %llu\n", (unsigned long long)lb_plan_calibration_seed(p, c));
+    }
+    if (c->trains) {
+        lb_str_add(out, "training:\n");
+        put_text(out, "  ", &p->training);
+        lb_str_add(out, "  bos: %s\n", p->training.bos == LB_BOS_NEVER ? "never" : "auto");
+    }
+    for (int64_t i = 0; i < p->evals; i++) {
+        if (i == 0) lb_str_add(out, "eval:\n");
+        put_text(out, "  - ", &p->eval[i]);
+        put_table(out, "    ", &lb_config_eval_table, p->eval_config[i], only_text);
+    }
+    if (c->method) put_entry(p, c, out);
+    return lb_str_check(out);
+}
+
+uint64_t lb_plan_calibration_seed(const lb_plan *p, const lb_cell *c) {
+    int64_t seed = p->config->calibration.seed;
+    return (uint64_t)(seed == LB_SEED_OF_CELL ? c->own.seed : seed);
+}
+
+lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a, int32_t **tokens) {
+    const lb_calibration_config *k = &p->config->calibration;
+    return lb_corpus_windows(p->calibration.corpus, (lb_recipe)k->recipe, lb_plan_calibration_seed(p, c), k->samples,
+                             k->length, a, tokens);
+}
+
+static lb_status hash_text(const lb_str *text, char key[65]) {
+    LB_TRY(lb_str_check(text));
+    return lb_hash_bytes(text->s, text->len, key);
+}
+
+/* What computes: the program and the kernels in use. */
+static void put_program(const lb_plan *p, const lb_method *m, lb_str *out) {
+    lb_str_add(out, "code %s\nkernels %s\nblas %s\n", p->code, lb_kernels_active()->name, lb_blas_core());
+    bool built_in = !m;
+    for (size_t i = 0; lb_method_table[i]; i++) built_in = built_in || lb_method_table[i] == m;
+    if (!built_in) lb_str_add(out, "plugin %s\n", p->plugin_hash);
+}
+
+lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65]) {
+    const lb_calibration_config *k = &p->config->calibration;
+    bool random = k->recipe == LB_RECIPE_RANDOM;
+    lb_str s = {0};
+    lb_str_add(&s, "statistics\nmodel %s\ntext %s bos %d\nrecipe %d samples %lld length %lld seed %llu\n",
+               p->model->hash, p->calibration.corpus->hash, p->calibration.corpus->has_bos, k->recipe,
+               (long long)k->samples, (long long)k->length,
+               random ? (unsigned long long)lb_plan_calibration_seed(p, c) : 0ull);
+    put_program(p, NULL, &s);
+    lb_status st = hash_text(&s, key);
+    lb_str_free(&s);
+    return st;
+}
+
+lb_status lb_plan_states_key(const lb_plan *p, int64_t i, char key[65]) {
+    const lb_eval_config *e = p->eval_config[i];
+    lb_str s = {0};
+    lb_str_add(&s, "states\nmodel %s\ntext %s bos %d\nprotocol %s windows %lld\n", p->model->hash,
+               p->eval[i].corpus->hash, p->eval[i].corpus->has_bos, e->protocol, (long long)e->windows);
+    put_program(p, NULL, &s);
+    lb_status st = hash_text(&s, key);
+    lb_str_free(&s);
+    return st;
+}
+
+/* "gptq 3b g64 act_order" and a hash -> "gptq-3b-g64-act_order-1a2b3c4d" */
+static lb_status make_stem(lb_plan *p, lb_cell *c) {
+    enum { LONGEST = 80 };
+    char stem[LONGEST + 1];
+    size_t n = 0;
+    for (const char *s = c->label; *s && n < LONGEST; s++) {
+        bool word = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') || *s == '_';
+        if (word || (*s == '.' && n > 0))
+            stem[n++] = *s;
+        else if (n > 0 && stem[n - 1] != '-')
+            stem[n++] = '-';
+    }
+    stem[n] = 0;
+    c->stem = lb_arena_printf(p->arena, "%s-%.8s", stem, c->content_key);
+    return c->stem ? LB_OK : LB_E_NOMEM;
+}
+
+static lb_status cell_key(lb_plan *p, lb_cell *c) {
+    lb_str text = {0}, key = {0}, name = {0};
+    char content[65], whole[65];
+    lb_status st = resolved_config(p, c, &text);
+    put_scalar(&name, p->config->name);
+    if (st == LB_OK) st = lb_str_check(&name);
+    if (st == LB_OK) st = lb_hash_bytes(text.s, text.len, content);
+    if (st == LB_OK) {
+        lb_str_add(&key, "cell %s\n", content);
+        put_program(p, c->method, &key);
+        st = hash_text(&key, whole);
+    }
+    if (st == LB_OK) {
+        c->content_key = lb_arena_strdup(p->arena, content);
+        c->key = lb_arena_strdup(p->arena, whole);
+        c->config = lb_arena_printf(p->arena, "name: %s\n%s", name.s, text.s);
+        st = c->content_key && c->key && c->config ? make_stem(p, c) : LB_E_NOMEM;
+    }
+    lb_str_free(&text);
+    lb_str_free(&key);
+    lb_str_free(&name);
+    return st;
+}
+
+lb_status lb_plan_keys(lb_plan *p) {
+    for (size_t i = 0; i < p->sweep.n; i++) {
+        lb_cell *c = &p->sweep.cell[i];
+        if (c->refused) {
+            char hash[65];
+            LB_TRY(lb_hash_bytes(c->identity, strlen(c->identity), hash));
+            c->content_key = c->key = lb_arena_strdup(p->arena, hash);
+            c->config = "";
+            if (!c->key) return LB_E_NOMEM;
+            LB_TRY(make_stem(p, c));
+        } else {
+            LB_TRY(cell_key(p, c));
+        }
+    }
+    return LB_OK;
+}
