@@ -216,6 +216,33 @@ static void refused(void **state) {
     kit_close(&k);
 }
 
+static void every_allocation_fails_once(void **state) {
+    (void)state;
+    static const char *const t[][2] = {{"rtn", "group=tensor"}, {"nf4", "double_quant=true"}, {"none", ""}};
+    kit k = kit_open(2);
+    lb_mat W = kit_random(&k, 6, 40, 70);
+    W.cols = 64; /* a gap behind each row: per tensor makes a copy */
+    for (size_t i = 0; i < 3; i++) {
+        const lb_method *m = lb_method_find(t[i][0]);
+        const void *opts = kit_options(&k, m, t[i][1]);
+        for (int64_t nth = 1;; nth++) {
+            lb_arena *a = NULL;
+            lb_compressed c;
+            lb_alloc_fail_at(nth);
+            lb_status st = lb_arena_new(64, &a);
+            lb_layer_in in = {"0.test", lb_mat_c(W), NULL, 0, a, a, k.team, NULL};
+            if (st == LB_OK) st = m->layer(&in, opts, &c);
+            bool reached = lb_alloc_count() >= nth;
+            lb_alloc_fail_at(0);
+            lb_arena_free(a);
+            assert_int_equal(st, reached ? LB_E_NOMEM : LB_OK);
+            if (!reached) break;
+            assert_true(nth < 50);
+        }
+    }
+    kit_close(&k);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(code_is_the_formula),
@@ -227,6 +254,7 @@ int main(void) {
         cmocka_unit_test(extremes),
         cmocka_unit_test(threads_and_gaps_do_not_matter),
         cmocka_unit_test(refused),
+        cmocka_unit_test(every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
