@@ -3,6 +3,11 @@
 
 extern const lb_method lb_none_method, lb_rtn_method, lb_gptq_method, lb_nf4_method;
 
+/* clang-format off */
 const lb_method *const lb_method_table[] = {
-    &lb_none_method, &lb_rtn_method, &lb_gptq_method, &lb_nf4_method, NULL,
+    &lb_none_method,
+    &lb_rtn_method,
+    &lb_gptq_method,
+    &lb_nf4_method,
+    NULL,
 };
