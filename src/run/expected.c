@@ -267,10 +267,11 @@ static lb_status answer_of(lb_arena *a, const char *path, const lb_results *r, c
 
 /* ---- the table ---- */
 
-enum { T_CELL, T_WHAT, T_METRIC, T_OURS, T_EXPECTED, T_DIFF, T_TOL, T_WITHIN, T_SOURCE, T_COLUMNS };
+enum { T_NUMBER, T_CELL, T_WHAT, T_METRIC, T_OURS, T_EXPECTED, T_DIFF, T_TOL, T_WITHIN, T_SOURCE, T_COLUMNS };
 
 static const lb_table_column column[T_COLUMNS] = {
-    [T_CELL] = {.head = "cell", .name = "cell", .key = true},
+    [T_NUMBER] = {.head = "#", .name = "row", .right = true, .key = true},
+    [T_CELL] = {.head = "cell", .name = "cell"},
     [T_WHAT] = {.head = "evaluation", .name = "evaluation"},
     [T_METRIC] = {.head = "metric", .name = "metric"},
     [T_OURS] = {.head = "ours", .name = "ours", .right = true},
@@ -298,6 +299,7 @@ static lb_num shown(const expectation *e, double v) {
 
 static void put_row(lb_table *t, const expectation *e, const answer *x, int64_t *outside, int64_t *compared) {
     lb_table_row(t);
+    lb_table_setf(t, T_NUMBER, "%zu", t->rows);
     const char *options = e->text[F_OPTIONS], *windows = e->text[F_WINDOWS];
     lb_table_setf(t, T_CELL, "%s%s%s", e->text[F_METHOD], options[0] ? " " : "", options);
     if (e->text[F_EVAL][0])

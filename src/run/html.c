@@ -5,12 +5,12 @@
 
 static const char style[] =
     "body{font:15px/1.5 system-ui,sans-serif;color:#1a1a1a;background:#fff;margin:2rem auto;padding:0 1.5rem;"
-    "max-width:84rem}\n"
+    "max-width:96rem}\n"
     "h1{font-size:1.6rem;margin:0 0 .3rem}h2{font-size:1.25rem;margin:2.2rem 0 .6rem;border-bottom:1px solid #ccc;"
     "padding-bottom:.2rem}h3{font-size:1.05rem;margin:1.4rem 0 .4rem}\n"
     ".table{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;font-variant-numeric:tabular-nums;"
-    "font-size:.88rem}\n"
-    "caption{text-align:left;font-weight:600;padding:.3rem 0}th,td{padding:.22rem .65rem;text-align:left;"
+    "font-size:.84rem}\n"
+    "caption{text-align:left;font-weight:600;padding:.3rem 0}th,td{padding:.2rem .5rem;text-align:left;"
     "white-space:nowrap}\n"
     "th{border-top:2px solid #333;border-bottom:1px solid #333;vertical-align:bottom}"
     "tbody tr:last-child td{border-bottom:2px solid #333}\n"

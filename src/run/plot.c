@@ -158,7 +158,7 @@ static void script(const lb_plot *p, lb_str *s) {
                2 * p->width, 2 * p->height);
     lb_str_add(s,
                "    if (format eq 'pdf') { set terminal pdfcairo noenhanced size %.3fin,%.3fin font 'Sans,13' "
-               "fontscale 1 linewidth 1 }\n",
+               "fontscale 0.75 linewidth 2 pointscale 1.2 }\n",
                p->width / 72.0, p->height / 72.0);
     lb_str_add(s, "    set output stem.'.'.format\n%s}\nunset output\n", p->draw.s ? p->draw.s : "");
 }

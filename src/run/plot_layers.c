@@ -207,7 +207,7 @@ static lb_status depth_figure(const lb_report_view *v, lb_plotter *w, const fami
         lb_plot_style(&p, (int)i + 1, (int)i, (int)i);
     }
     lb_str_add(&p.setup, "set datafile missing 'NaN'\nset border 3\nset tics nomirror\n"
-                         "set grid lc rgb '#d0d0d0' lw 0.5 dt solid\n");
+                         "set grid lc rgb '#c8c8c8' lw 0.8 dt solid\n");
     lb_plot_log_axis(&p, "y", f->span.low, f->span.high);
     lb_str_add(&p.setup, "set xrange [-0.5:%lld.5]\nset xtics %d nomirror\n", (long long)f->blocks - 1,
                block_tic_step(f->blocks, 8));

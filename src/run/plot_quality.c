@@ -49,7 +49,7 @@ static void axis_labels(lb_plot *p, const char *x) {
     lb_plot_quote(&p->setup, p->title);
     lb_str_add(&p->setup, "\nset xlabel ");
     lb_plot_quote(&p->setup, x);
-    lb_str_add(&p->setup, "\nset ylabel 'perplexity (log scale)'\nset grid lc rgb '#d0d0d0' lw 0.5 dt solid\n"
+    lb_str_add(&p->setup, "\nset ylabel 'perplexity (log scale)'\nset grid lc rgb '#c8c8c8' lw 0.8 dt solid\n"
                           "set key outside right top Left reverse samplen 3.2 spacing 1.15\nset border 3\n"
                           "set tics nomirror\nset datafile missing 'NaN'\n");
 }

@@ -92,7 +92,7 @@ static lb_status one(const lb_report_view *v, lb_plotter *w, bool kl) {
     lb_plot_quote(&p.setup, p.title ? p.title : "");
     lb_str_add(&p.setup,
                "\nset xlabel 'step'\nset ylabel '%s in nats per token, mean over %lld steps'\n"
-               "set grid lc rgb '#d0d0d0' lw 0.5 dt solid\nset key outside right top Left reverse samplen 3.2 spacing "
+               "set grid lc rgb '#c8c8c8' lw 0.8 dt solid\nset key outside right top Left reverse samplen 3.2 spacing "
                "1.15\nset border 3\nset tics nomirror\nset datafile missing 'NaN'\n",
                kl ? "KL" : "loss", (long long)over);
     if (st == LB_OK) st = fill(v, &p, kl, over);

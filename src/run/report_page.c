@@ -13,6 +13,12 @@ typedef struct page {
     lb_str *out;
 } page;
 
+/* A new part; in LaTeX what floats stays in the part before. */
+static void part(const page *p, const char *title) {
+    if (p->f == LB_TABLE_LATEX) lb_str_add(p->out, "\\clearpage\n");
+    lb_markup_heading(p->out, p->f, 2, title);
+}
+
 static lb_status summary(const page *p) {
     int64_t done = 0, failed = 0, refused = 0;
     const lb_results *r = p->v->r;
@@ -31,7 +37,7 @@ static lb_status summary(const page *p) {
 static lb_status expected(const page *p) {
     if (!p->expected_csv) return LB_OK;
     int64_t outside;
-    lb_markup_heading(p->out, p->f, 2, "Expected values");
+    part(p, "Expected values");
     return lb_report_expected_table(p->v->r, p->expected_csv, p->f, p->out, &outside);
 }
 
@@ -67,7 +73,7 @@ static lb_status figures(const page *p) {
     bool any = false;
     for (int64_t i = 0; i < p->plots->n; i++) {
         if (!p->plots->at[i].drawn) continue;
-        if (!any) lb_markup_heading(p->out, p->f, 2, "Plots");
+        if (!any) part(p, "Plots");
         any = true;
         LB_TRY(figure(p, &p->plots->at[i]));
     }
@@ -111,11 +117,11 @@ static lb_status body(const page *p) {
     LB_TRY(expected(p));
     LB_TRY(figures(p));
     if (p->v->rows) {
-        lb_markup_heading(p->out, p->f, 2, "Sizes");
+        part(p, "Sizes");
         LB_TRY(lb_report_sizes(p->v, p->f, p->out));
     }
     LB_TRY(layers(p));
-    lb_markup_heading(p->out, p->f, 2, "Provenance");
+    part(p, "Provenance");
     LB_TRY(lb_report_provenance(p->v, p->f, p->out));
     if (p->f != LB_TABLE_LATEX) lb_markup_heading(p->out, p->f, 2, "Citations");
     return lb_report_citations(p->v, p->f, p->out);

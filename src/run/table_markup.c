@@ -147,7 +147,7 @@ void lb_markup_text(lb_str *out, lb_table_format f, const char *text) {
 }
 
 void lb_markup_heading(lb_str *out, lb_table_format f, int level, const char *text) {
-    static const char *const latex[] = {"section", "section", "subsection", "subsubsection"};
+    static const char *const latex[] = {"section*", "section*", "section", "subsection"};
     int at = level < 1 ? 1 : level > 3 ? 3 : level;
     if (f == LB_TABLE_LATEX)
         lb_str_add(out, "\\%s{", latex[at]);
