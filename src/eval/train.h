@@ -17,8 +17,14 @@ typedef struct lb_curve {
 LB_NODISCARD lb_status lb_trainer_new(lb_arena *a, const lb_arch *arch, const lb_weights *w0, const lb_corpus *corpus,
                                       const bool *quantize, const void *const *layer_opts, uint64_t seed, lb_team *team,
                                       lb_log *log, lb_trainer **out);
+/* The param of that name; "embed" and "head" are the same one if tied. NULL: none. */
+lb_param *lb_trainer_find(const lb_trainer *t, const char *name);
+/* Marks the embedding or the head, which the arrays above do not hold, as quantized. LB_E_ARG: no param of that name.
+ */
+LB_NODISCARD lb_status lb_trainer_quantize(lb_trainer *t, const char *name, const void *layer_opts);
 const lb_curve *lb_trainer_curve(const lb_trainer *t);
-/* The trained result as weights: dequantized layers and changed tensors over w0's structs. */
+/* The trained result as weights: dequantized layers and changed tensors over w0's structs. Changed tensors are not
+ * copied: they live in the trainer's arena. */
 LB_NODISCARD lb_status lb_trainer_install(lb_arena *a, const lb_arch *arch, const lb_weights *w0, const lb_trainer *t,
                                           const lb_model_out *m, lb_weights *out);
 

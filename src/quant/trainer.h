@@ -18,7 +18,7 @@ typedef struct lb_param {
     float *w;           /* (rows, cols) what the next forward uses; starts as w0 */
     float *grad;        /* (rows, cols) d loss / d w of the last call; only if wanted */
     bool wanted;        /* set by the method before the first call: compute this gradient */
-    bool quantize;      /* a layer that the rules and options say to quantize */
+    bool quantize;      /* a matrix that the rules and options say to quantize (linear, embedding or head) */
     const void
         *layer_opts; /* the method's options for this layer after per-layer rules; of the method's option struct */
 } lb_param;
@@ -51,9 +51,8 @@ struct lb_trainer {
     void *impl;
 };
 
-/* What a model-scope method returns: one compressed layer for each param with kind LINEAR and quantize (in params
- * order, others all-zero), and for every other param that changed its new values (NULL: unchanged). Arrays of n_params.
- */
+/* What a model-scope method returns: one compressed layer for each param with quantize (in params order, others
+ * all-zero), and for every other param that changed its new values (NULL: unchanged). Arrays of n_params. */
 typedef struct lb_model_out {
     lb_compressed *layer;
     float **changed;

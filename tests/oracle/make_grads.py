@@ -8,7 +8,8 @@ model      the weights (untied; the tied model is the same without lm_head), the
 grads      per case: the loss, next-token and KL means, and d loss / d every parameter (float64 arithmetic; `act`, which
            rounds activations, float32 and a few parameters only)
 ste        five steps of training with fake-quantized linears (straight-through, 3 bits a row, asymmetric), AdamW,
-           warm-up and cosine, clipping: the losses before each step and the latent weights after the last
+           warm-up and cosine, clipping, one sequence a step: the losses and gradient norms of each step, and
+           the weights after the last, rounded where they are quantized
 lsq        learned step sizes (arXiv:1902.08153): quantized weights and gradients, by autograd through detach
 """
 
@@ -24,7 +25,7 @@ CONFIG = dict(vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_la
               num_key_value_heads=2, head_dim=4, max_position_embeddings=128, rms_norm_eps=1e-5,
               rope_parameters={"rope_type": "default", "rope_theta": 10000.0}, attention_bias=False, mlp_bias=False)
 BATCH, LENGTH, KL_TIMES, KL_WEIGHT = 8, 70, 0.75, 0.3
-STE = dict(bits=3, steps=5, batch=2, lr=4e-3, warmup=2, floor=0.1, decay=0.02, beta1=0.9, beta2=0.95, clip=0.5)
+STE = dict(bits=3, steps=5, lr=4e-3, warmup=2, floor=0.1, decay=0.02, beta1=0.9, beta2=0.95, clip=0.5)
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -113,7 +114,7 @@ def train_ste(tokens):
     for step in range(STE["steps"]):
         opt.zero_grad()
         swapped = {n: p + (fake_quant(p, STE["bits"]) - p).detach() for n, p in quantized.items()}
-        batch = tokens[(2 * step) % BATCH:][: STE["batch"]]
+        batch = tokens[step : step + 1]
         logp = torch.func.functional_call(m, swapped, (batch,)).logits[:, :-1].log_softmax(-1)
         loss = -logp.gather(-1, batch[:, 1:, None]).mean()
         loss.backward()
@@ -123,7 +124,8 @@ def train_ste(tokens):
         opt.step()
         curve.append(loss.detach())
     out = {"loss": torch.stack(curve), "norm": torch.stack(norms)}
-    out.update({n: p.detach().contiguous() for n, p in m.named_parameters()})
+    for n, p in m.named_parameters():
+        out[n] = (fake_quant(p.detach(), STE["bits"]) if n in quantized else p.detach()).contiguous()
     return out
 
 

@@ -1,0 +1,230 @@
+#include "eval/train.h"
+
+#include <string.h>
+
+#include "base/rng.h"
+#include "model/model_file.h"
+
+typedef struct trainer {
+    lb_trainer base; /* first: the method's view */
+    const lb_arch *arch;
+    const lb_weights *w0;
+    lb_weights now; /* over params[].w */
+    const lb_corpus *corpus;
+    lb_curve curve;
+    lb_backward *backward; /* for (batch, length) */
+    int64_t batch, length;
+    int32_t *tokens; /* (batch, length) */
+    lb_grads grads;
+} trainer;
+
+static lb_param_kind kind_of(int map) {
+    if (map == LB_MAP_EMBED) return LB_PARAM_EMBED;
+    if (map == LB_MAP_HEAD) return LB_PARAM_HEAD;
+    return map >= LB_MAP_LINEAR ? LB_PARAM_LINEAR : LB_PARAM_NORM;
+}
+
+/* The model's tensors in running order, with a copy of each for the method to write. */
+static lb_status make_params(trainer *t, const bool *quantize, const void *const *layer_opts) {
+    lb_arena *a = t->base.arena;
+    LB_TRY(lb_weights_clone(a, t->arch, t->w0, &t->now));
+    t->base.n_params = lb_slot_count(t->arch);
+    if (!(t->base.params = LB_NEW(a, lb_param, t->base.n_params))) return LB_E_NOMEM;
+    for (int64_t i = 0; i < t->base.n_params; i++) {
+        lb_param *p = &t->base.params[i];
+        int map;
+        int64_t block;
+        lb_slot_split(t->arch, i, &map, &block);
+        char *name = LB_NEW(a, char, LB_LAYER_NAME);
+        p->w0 = lb_slot_get(t->arch, t->w0, i, &p->rows, &p->cols);
+        p->w = lb_arena_get(a, (size_t)p->rows, (size_t)p->cols * sizeof(float));
+        if (!name || !p->w) return LB_E_NOMEM;
+        lb_map_name(lb_family_of(t->arch)->tensor[map].ours, block, name, LB_LAYER_NAME);
+        p->name = name;
+        p->kind = kind_of(map);
+        if (p->kind == LB_PARAM_LINEAR && quantize) {
+            int64_t running = block * LB_LINEARS + map - LB_MAP_LINEAR;
+            p->quantize = quantize[running];
+            p->layer_opts = layer_opts ? layer_opts[running] : NULL;
+        }
+        memcpy(p->w, p->w0, (size_t)(p->rows * p->cols) * sizeof(float));
+        lb_slot_set(t->arch, &t->now, i, p->w);
+    }
+    return LB_OK;
+}
+
+/* Room for the gradients that are wanted, kept from call to call. */
+static lb_status make_grads(trainer *t) {
+    lb_arena *a = t->base.arena;
+    if (!t->grads.blocks && !(t->grads.blocks = LB_NEW(a, lb_block_grad, t->arch->layers))) return LB_E_NOMEM;
+    for (int64_t i = 0; i < t->base.n_params; i++) {
+        lb_param *p = &t->base.params[i];
+        if (p->wanted && !p->grad && !(p->grad = lb_arena_get(a, (size_t)p->rows, (size_t)p->cols * sizeof(float))))
+            return LB_E_NOMEM;
+        float *d = p->wanted ? p->grad : NULL;
+        int map;
+        int64_t block;
+        lb_slot_split(t->arch, i, &map, &block);
+        lb_mat view = lb_mat_of(d, p->rows, p->cols);
+        if (map == LB_MAP_EMBED)
+            t->grads.embed = view;
+        else if (map == LB_MAP_HEAD)
+            t->grads.head = view;
+        else if (map == LB_MAP_FINAL_NORM)
+            t->grads.final_norm = d;
+        else if (map == LB_MAP_ATTN_NORM)
+            t->grads.blocks[block].attn_norm = d;
+        else if (map == LB_MAP_MLP_NORM)
+            t->grads.blocks[block].mlp_norm = d;
+        else
+            t->grads.blocks[block].w[map - LB_MAP_LINEAR] = view;
+    }
+    return LB_OK;
+}
+
+static lb_status make_batch(trainer *t, const lb_train_request *r) {
+    if (t->corpus->tokens < r->length)
+        return lb_fail(LB_E_CONFIG, "training text %s has %lld tokens: one sequence takes %lld", t->corpus->path,
+                       (long long)t->corpus->tokens, (long long)r->length);
+    if (t->batch != r->batch || t->length != r->length) {
+        LB_TRY(lb_backward_new(t->base.arena, t->arch, r->batch, r->length, &t->backward));
+        t->tokens = lb_arena_get(t->base.arena, (size_t)r->batch, (size_t)r->length * sizeof *t->tokens);
+        if (!t->tokens) return LB_E_NOMEM;
+        t->batch = r->batch;
+        t->length = r->length;
+    }
+    lb_rng g = lb_rng_make(t->base.seed, (uint64_t)r->step);
+    for (int64_t i = 0; i < r->batch; i++) {
+        int64_t from = lb_rng_below(&g, t->corpus->tokens - r->length + 1);
+        memcpy(t->tokens + i * r->length, t->corpus->token + from, (size_t)r->length * sizeof *t->tokens);
+    }
+    return LB_OK;
+}
+
+static void set_act(trainer *t, lb_actquant act) {
+    for (int64_t i = 0; i < t->base.n_params; i++) {
+        const lb_param *p = &t->base.params[i];
+        int map;
+        int64_t block;
+        lb_slot_split(t->arch, i, &map, &block);
+        if (p->kind == LB_PARAM_LINEAR)
+            t->now.blocks[block].act[map - LB_MAP_LINEAR] = p->quantize ? act : (lb_actquant){0};
+    }
+}
+
+static lb_status gradients(lb_trainer *base, const lb_train_request *r, lb_train_loss *loss) {
+    trainer *t = base->impl;
+    LB_TRY(make_batch(t, r));
+    LB_TRY(make_grads(t));
+    set_act(t, r->act);
+    *loss = (lb_train_loss){.tokens = r->batch * (r->length - 1)};
+    return lb_loss_gradients(t->backward, t->arch, &t->now, r->kl_weight > 0 ? t->w0 : NULL, r->kl_weight, t->tokens,
+                             base->team, &t->grads, &loss->total, &loss->next_token, &loss->kl);
+}
+
+static lb_status grow(lb_arena *a, double **column, int64_t n, int64_t cap) {
+    double *more = LB_NEW(a, double, cap);
+    if (!more) return LB_E_NOMEM;
+    if (n) memcpy(more, *column, (size_t)n * sizeof *more);
+    *column = more;
+    return LB_OK;
+}
+
+static lb_status record(lb_trainer *base, int64_t step, const lb_train_loss *loss, double learning_rate,
+                        double grad_norm) {
+    lb_curve *c = &((trainer *)base->impl)->curve;
+    if (c->n == c->cap) {
+        int64_t cap = c->cap ? 2 * c->cap : 256, *steps = LB_NEW(base->arena, int64_t, cap);
+        if (!steps) return LB_E_NOMEM;
+        if (c->n) memcpy(steps, c->step, (size_t)c->n * sizeof *steps);
+        c->step = steps;
+        LB_TRY(grow(base->arena, &c->total, c->n, cap));
+        LB_TRY(grow(base->arena, &c->next_token, c->n, cap));
+        LB_TRY(grow(base->arena, &c->kl, c->n, cap));
+        LB_TRY(grow(base->arena, &c->lr, c->n, cap));
+        LB_TRY(grow(base->arena, &c->grad_norm, c->n, cap));
+        c->cap = cap;
+    }
+    int64_t i = c->n++;
+    c->step[i] = step;
+    c->total[i] = loss->total;
+    c->next_token[i] = loss->next_token;
+    c->kl[i] = loss->kl;
+    c->lr[i] = learning_rate;
+    c->grad_norm[i] = grad_norm;
+    return LB_OK;
+}
+
+lb_status lb_trainer_new(lb_arena *a, const lb_arch *arch, const lb_weights *w0, const lb_corpus *corpus,
+                         const bool *quantize, const void *const *layer_opts, uint64_t seed, lb_team *team, lb_log *log,
+                         lb_trainer **out) {
+    trainer *t = LB_NEW(a, trainer, 1);
+    if (!t) return LB_E_NOMEM;
+    t->arch = arch;
+    t->w0 = w0;
+    t->corpus = corpus;
+    t->base = (lb_trainer){.seed = seed,
+                           .arena = a,
+                           .team = team,
+                           .log = log,
+                           .context = arch->context,
+                           .gradients = gradients,
+                           .record = record,
+                           .impl = t};
+    LB_TRY(make_params(t, quantize, layer_opts));
+    *out = &t->base;
+    return LB_OK;
+}
+
+lb_param *lb_trainer_find(const lb_trainer *t, const char *name) {
+    if (strcmp(name, "head") == 0 && ((trainer *)t->impl)->arch->tied) name = "embed";
+    for (int64_t i = 0; i < t->n_params; i++)
+        if (strcmp(t->params[i].name, name) == 0) return &t->params[i];
+    return NULL;
+}
+
+lb_status lb_trainer_quantize(lb_trainer *t, const char *name, const void *layer_opts) {
+    lb_param *p = lb_trainer_find(t, name);
+    if (!p || p->kind == LB_PARAM_NORM) return lb_fail(LB_E_ARG, "no matrix of the model is named %s", name);
+    p->quantize = true;
+    p->layer_opts = layer_opts;
+    return LB_OK;
+}
+
+const lb_curve *lb_trainer_curve(const lb_trainer *t) { return &((trainer *)t->impl)->curve; }
+
+typedef struct install_job {
+    const lb_model_out *m;
+    float **data; /* (params) */
+} install_job;
+
+static lb_status dequantize(void *ctx, int64_t i, int worker) {
+    (void)worker;
+    const install_job *j = ctx;
+    const lb_compressed *c = &j->m->layer[i];
+    if (c->rows == 0) return LB_OK;
+    return lb_compressed_dequantize(c, lb_mat_of(j->data[i], c->rows, c->cols));
+}
+
+lb_status lb_trainer_install(lb_arena *a, const lb_arch *arch, const lb_weights *w0, const lb_trainer *t,
+                             const lb_model_out *m, lb_weights *out) {
+    install_job j = {m, LB_NEW(a, float *, t->n_params)};
+    if (!j.data) return LB_E_NOMEM;
+    LB_TRY(lb_weights_clone(a, arch, w0, out));
+    for (int64_t i = 0; i < t->n_params; i++) {
+        const lb_param *p = &t->params[i];
+        const lb_compressed *c = &m->layer[i];
+        if (p->quantize && (c->rows != p->rows || c->cols != p->cols))
+            return lb_fail(LB_E_ARG, "%s: the method gave back (%lld, %lld): expected (%lld, %lld)", p->name,
+                           (long long)c->rows, (long long)c->cols, (long long)p->rows, (long long)p->cols);
+        if (c->rows && !(j.data[i] = lb_arena_get(a, (size_t)c->rows, (size_t)c->cols * sizeof(float))))
+            return LB_E_NOMEM;
+        int map;
+        int64_t block;
+        lb_slot_split(arch, i, &map, &block);
+        if (c->rows && map >= LB_MAP_LINEAR) out->blocks[block].act[map - LB_MAP_LINEAR] = c->act;
+        const float *data = c->rows ? j.data[i] : m->changed[i];
+        if (data) lb_slot_set(arch, out, i, data);
+    }
+    return lb_parallel_for(t->team, t->n_params, dequantize, &j);
+}
