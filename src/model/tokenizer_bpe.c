@@ -81,13 +81,13 @@ static const lb_tok_merge *find_merge(const lb_tok_merges *m, int32_t left, int3
 
 /* ---- one call ---- */
 
-#define CACHE_SLOTS     (1u << 16)
+#define CACHE_MIN_SLOTS (1u << 8)
 #define CACHE_MAX_SLOTS (1u << 21)
 #define CACHE_MAX_WORD  64 /* bytes */
 
 lb_status lb_tok_run_new(const lb_tokenizer *t, lb_tok_run *r) {
-    *r = (lb_tok_run){.t = t, .cache_mask = CACHE_SLOTS - 1};
-    r->cache = lb_alloc(CACHE_SLOTS, sizeof *r->cache);
+    *r = (lb_tok_run){.t = t, .cache_mask = CACHE_MIN_SLOTS - 1};
+    r->cache = lb_alloc(CACHE_MIN_SLOTS, sizeof *r->cache);
     if (!r->cache) return LB_E_NOMEM;
     uint32_t groups = 1; /* match data large enough for every pattern of this tokenizer */
     for (int i = 0; i < t->n_step + t->n_norm; i++) {
@@ -306,7 +306,7 @@ static lb_tok_cached *cache_find(lb_tok_run *r, uint64_t hash, const char *s, si
 }
 
 static lb_status cache_grow(lb_tok_run *r) {
-    uint64_t size = (r->cache_mask + 1) * 2;
+    uint64_t size = (r->cache_mask + 1) * 4;
     lb_tok_cached *old = r->cache, *c = lb_alloc(size, sizeof *c);
     if (!c) return LB_E_NOMEM;
     for (uint64_t k = 0; k <= r->cache_mask; k++) {
