@@ -14,7 +14,7 @@
 #include "model/corpus.h"
 #include "model/model.h"
 #include "support/quant_kit.h"
-#include "support/sources.h"
+#include "support/support.h"
 
 enum { SAMPLES = 16, LENGTH = 2048 };
 
@@ -51,10 +51,10 @@ static void block_zero(void **state) {
     lb_stream *s = NULL;
     lb_hessian h[LB_INPUTS];
     int32_t *tokens = NULL;
-    const char *path = source_need("SmolLM2-135M-Instruct.Q4_1.gguf",
-                                   "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53");
+    char path[LB_TEST_PATH];
+    lb_test_source("b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", path);
     if (lb_model_open(path, LB_WEIGHTS, k.team, &m) != LB_OK) fail_msg("%s", lb_error());
-    path = source_need("c4.utf8", "2daf1ef16e02dbd337f86296acd4c3f2eb703800ad21fd1f48b40280c699cd41");
+    lb_test_source("2daf1ef16e02dbd337f86296acd4c3f2eb703800ad21fd1f48b40280c699cd41", path);
     if (lb_corpus_open(path, m->tokenizer, LB_BOS_AUTO, NULL, &text) != LB_OK) fail_msg("%s", lb_error());
     assert_false(text->has_bos);
     assert_int_equal(lb_corpus_windows(text, LB_RECIPE_SEQUENTIAL, 0, SAMPLES, LENGTH, k.arena, &tokens), LB_OK);

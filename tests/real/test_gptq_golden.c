@@ -18,7 +18,7 @@
 #include "math/blas.h"
 #include "quant/method.h"
 #include "support/gptq_ref.h"
-#include "support/sources.h"
+#include "support/support.h"
 
 static const struct {
     const char *name, *sha256;
@@ -70,9 +70,8 @@ static const char *meta(const sample *s, const char *key) {
 static bool meta_true(const sample *s, const char *key) { return strcmp(meta(s, key), "true") == 0; }
 
 static void open_sample(sample *s, size_t i) {
-    char name[64];
-    snprintf(name, sizeof name, "%s.safetensors", golden[i].name);
-    const char *path = source_need(name, golden[i].sha256);
+    char path[LB_TEST_PATH];
+    lb_test_source(golden[i].sha256, path);
     *s = (sample){0};
     assert_int_equal(lb_safetensors_open(path, &s->file), LB_OK);
     assert_int_equal(lb_arena_new(0, &s->arena), LB_OK);
