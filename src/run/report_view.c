@@ -56,7 +56,7 @@ static bool differs(const lb_results *r, const lb_record *c, const char *key) {
     return false;
 }
 
-/* What was chosen, as words: a true option is its name, a false one "no-NAME", another "NAME=VALUE". An option that
+/* What was chosen, as words: a true option is its name, a false one "no_NAME", another "NAME=VALUE". An option that
  * all cells of the method share is left out, unless it was switched on. */
 static void add_varied(lb_str *s, const lb_results *r, const lb_record *c) {
     static const char *const own_column[] = {"bits", "group", "seed", "method"};
@@ -68,7 +68,7 @@ static void add_varied(lb_str *s, const lb_results *r, const lb_record *c) {
         if (on)
             lb_str_add(s, " %s", p->key);
         else if (strcmp(p->value, "false") == 0)
-            lb_str_add(s, " no-%s", p->key);
+            lb_str_add(s, " no_%s", p->key);
         else
             lb_str_add(s, " %s=%s", p->key, p->value);
     }

@@ -1,0 +1,9 @@
+/* Exact expected outputs: files under tests/fixtures. With LOWBIT_UPDATE=1 in the environment a test writes what it got
+ * instead of comparing; look at the difference before committing it. */
+#ifndef TESTS_SUPPORT_EXPECTED_OUTPUT_H
+#define TESTS_SUPPORT_EXPECTED_OUTPUT_H
+
+/* Fails with the first line that differs. `name` is below tests/fixtures: "report/main.txt". */
+void expect_output(const char *name, const char *got);
+
+#endif

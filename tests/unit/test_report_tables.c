@@ -1,0 +1,319 @@
+/* Tables of a report: exact outputs in every format, numbers, escaping, CSV that reads back. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "io/csv.h"
+#include "run/report_parts.h"
+#include "support/expected_output.h"
+#include "support/support.h"
+#include "support/synthetic_results.h"
+
+static const char *const extension[] = {"txt", "md", "csv", "tex", "html"};
+
+static void main_tables(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    for (int f = LB_TABLE_TERMINAL; f <= LB_TABLE_HTML; f++) {
+        lb_str s = {0};
+        char name[64];
+        assert_ok(lb_report_main_table(r, (lb_table_format)f, &s));
+        snprintf(name, sizeof name, "report/main.%s", extension[f]);
+        expect_output(name, s.s);
+        lb_str_free(&s);
+    }
+    synthetic_results_free(r);
+}
+
+static void size_and_layer_tables(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    lb_str s = {0}, t = {0}, u = {0};
+    assert_ok(lb_report_size_table(r, LB_TABLE_TERMINAL, &s));
+    expect_output("report/sizes.txt", s.s);
+    assert_ok(lb_report_layer_table(r, 7, LB_TABLE_TERMINAL, &t));
+    expect_output("report/layers.txt", t.s);
+    assert_ok(lb_report_layer_table(r, 19, LB_TABLE_LATEX, &u));
+    expect_output("report/layers.tex", u.s);
+    lb_str_free(&s);
+    lb_str_free(&t);
+    lb_str_free(&u);
+    assert_status(LB_E_ARG, lb_report_layer_table(r, r->n, LB_TABLE_CSV, &s));
+    assert_status(LB_E_ARG, lb_report_layer_table(r, 18, LB_TABLE_CSV, &s));
+    assert_error_has("Cholesky");
+    synthetic_results_free(r);
+}
+
+static void edges(void **state) {
+    (void)state;
+    static const struct {
+        synthetic_kind kind;
+        const char *name;
+    } edge[] = {{SYNTHETIC_SINGLE, "report/single.txt"},
+                {SYNTHETIC_CLOSE, "report/close.txt"},
+                {SYNTHETIC_HUGE, "report/huge.txt"},
+                {SYNTHETIC_ABSENT, "report/absent.txt"}};
+    for (size_t i = 0; i < sizeof edge / sizeof edge[0]; i++) {
+        lb_results *r = synthetic_results_new(edge[i].kind, "results/synthetic");
+        lb_str s = {0};
+        assert_ok(lb_report_main_table(r, LB_TABLE_TERMINAL, &s));
+        expect_output(edge[i].name, s.s);
+        lb_str_free(&s);
+        synthetic_results_free(r);
+    }
+}
+
+/* No line of a terminal table is wider than the terminal; nothing ends in a blank. */
+static void widths(void **state) {
+    (void)state;
+    for (int k = SYNTHETIC_SWEEP; k <= SYNTHETIC_ABSENT; k++) {
+        lb_results *r = synthetic_results_new((synthetic_kind)k, "results/synthetic");
+        lb_str s = {0};
+        assert_ok(lb_report_main_table(r, LB_TABLE_TERMINAL, &s));
+        assert_ok(lb_report_size_table(r, LB_TABLE_TERMINAL, &s));
+        for (char *line = strtok(s.s, "\n"); line; line = strtok(NULL, "\n")) {
+            if (lb_text_width(line) > LB_TERMINAL_WIDTH) fail_msg("%zu columns: %s", lb_text_width(line), line);
+            assert_true(line[strlen(line) - 1] != ' ');
+        }
+        lb_str_free(&s);
+        synthetic_results_free(r);
+    }
+}
+
+static void read_back(const char *text, lb_arena *a, lb_csv *out) {
+    char path[LB_TEST_PATH];
+    snprintf(path, sizeof path, "%s/t.csv", lb_test_tmpdir());
+    assert_ok(lb_fs_write_atomic(path, text, strlen(text)));
+    assert_ok(lb_csv_read(a, path, out));
+}
+
+static const char *at(const lb_csv *c, size_t row, const char *name) {
+    int k = lb_csv_column(c, name);
+    if (k < 0) fail_msg("no column %s", name);
+    return c->row[row][k];
+}
+
+static double number_at(const lb_csv *c, size_t row, const char *name) {
+    double v;
+    assert_ok(lb_parse_f64(at(c, row, name), &v));
+    return v;
+}
+
+static void cells_read_back(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    lb_arena *a;
+    lb_csv c;
+    lb_str s = {0};
+    size_t row = 0;
+    assert_ok(lb_arena_new(0, &a));
+    assert_ok(lb_report_cells_csv(r, &s));
+    read_back(s.s, a, &c);
+    for (int64_t i = 0; i < r->n; i++) {
+        const lb_record *x = &r->record[i];
+        for (int64_t e = 0; e < (x->evals ? x->evals : 1); e++, row++) {
+            assert_string_equal(at(&c, row, "cell"), x->stem);
+            assert_string_equal(at(&c, row, "message"), x->message);
+            if (x->state != LB_CELL_DONE) {
+                assert_string_equal(at(&c, row, "ppl"), "");
+                assert_string_equal(at(&c, row, "quantized_bytes"), "");
+                continue;
+            }
+            /* The text reads back to the very number. */
+            assert_true(number_at(&c, row, "ppl") == x->eval[e].eval.ppl);
+            assert_string_equal(at(&c, row, "protocol"), x->eval[e].eval.protocol.id);
+            assert_true(number_at(&c, row, "model_bytes_rest_fp16") == (double)x->size.total_as_fp16);
+            if (x->eval[e].has_paired)
+                assert_true(number_at(&c, row, "delta_low") == x->eval[e].paired.low);
+            else
+                assert_string_equal(at(&c, row, "delta_low"), "");
+            if (x->bits) assert_true(number_at(&c, row, "option.bits") == x->bits);
+        }
+    }
+    assert_int_equal(row, c.rows);
+    lb_str_free(&s);
+    lb_arena_free(a);
+    synthetic_results_free(r);
+}
+
+static void layers_read_back(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    const lb_record *x = &r->record[7];
+    lb_arena *a;
+    lb_csv c;
+    lb_str s = {0};
+    assert_ok(lb_arena_new(0, &a));
+    assert_ok(lb_report_layer_table(r, 7, LB_TABLE_CSV, &s));
+    read_back(s.s, a, &c);
+    assert_int_equal(c.rows, x->layers); /* no sum among the layers */
+    for (int64_t i = 0; i < x->layers; i++) {
+        assert_string_equal(at(&c, (size_t)i, "layer"), x->layer[i].name);
+        if (!x->layer[i].quantized) {
+            assert_string_equal(at(&c, (size_t)i, "output_mse_own"), "");
+            continue;
+        }
+        assert_true(number_at(&c, (size_t)i, "output_mse_own") ==
+                    x->layer[i].own.output_err / (double)x->layer[i].rows);
+        assert_true(number_at(&c, (size_t)i, "output_vs_rtn_own") ==
+                    x->layer[i].own.output_err / x->layer[i].rtn_own.output_err);
+    }
+    lb_str_free(&s);
+    lb_arena_free(a);
+    synthetic_results_free(r);
+}
+
+/* Sum of errors / sum of energies, not a mean of ratios. */
+static void model_error(void **state) {
+    (void)state;
+    lb_layer_row l[3] = {{.quantized = true}, {.quantized = true}, {.quantized = false}};
+    l[0].original = (lb_layer_error){1, 10, 2, 100, 1, 1};
+    l[1].original = (lb_layer_error){3, 30, 6, 20, 1, 1};
+    l[2].original = (lb_layer_error){9, 9, 900, 9, 1, 1};
+    l[0].own = l[1].own = l[2].own = (lb_layer_error){NAN, NAN, NAN, NAN, 1, 1};
+    l[0].rtn_original = l[1].rtn_original = (lb_layer_error){0, 0, 16, 1, 1, 1};
+    lb_record c = {.layer = l, .layers = 3};
+    lb_report_error e = lb_report_error_sum(&c, true);
+    assert_float_equal(e.output_rel, 8.0 / 120, 1e-15);
+    assert_float_equal(e.output_vs_rtn, 8.0 / 32, 1e-15);
+    assert_float_equal(e.weight_rel, 4.0 / 40, 1e-15);
+    assert_true(isnan(lb_report_error_sum(&c, false).output_rel));
+}
+
+static void seeds(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    lb_arena *a;
+    lb_report_view v;
+    assert_ok(lb_arena_new(0, &a));
+    assert_ok(lb_report_view_make(a, r, &v));
+    const lb_report_row *row = NULL;
+    for (int64_t i = 0; i < v.rows && !row; i++)
+        if (strcmp(v.row[i].short_name, "gptq 2b g64 act_order") == 0) row = &v.row[i];
+    assert_non_null(row);
+    assert_int_equal(row->cells, 3);
+    lb_report_quality q;
+    assert_ok(lb_report_quality_of(&v, row, &v.block[0], &q));
+    /* 166.5, 167, 167.5; differences 2.125, 2.140625, 2.15625 times a window's factor */
+    assert_float_equal(q.ppl, 167, 1e-12);
+    assert_float_equal(q.sd, 0.5, 1e-12);
+    double factor = (7 * 1 + 7 * 1.125 + 6 * 1.25) / 20;
+    assert_float_equal(q.delta.delta, 2.140625 * factor, 1e-12);
+    assert_true(q.delta.low <= q.delta.delta && q.delta.delta <= q.delta.high);
+    assert_int_equal(v.blocks, 2);
+    assert_true(v.row[0].baseline);
+    lb_arena_free(a);
+    synthetic_results_free(r);
+}
+
+/* The same protocol over another number of windows, another text or BOS rule is another block. */
+static void blocks_do_not_mix(void **state) {
+    (void)state;
+    for (int what = 0; what < 4; what++) {
+        lb_results *r = synthetic_results_new(SYNTHETIC_SINGLE, "results/synthetic");
+        lb_eval_row *e = &r->record[1].eval[0];
+        if (what == 0) e->eval.windows = 19;
+        if (what == 1) e->text_hash = "another";
+        if (what == 2) e->bos = "never";
+        if (what == 3) e->eval.protocol.id[3] = '4';
+        lb_arena *a;
+        lb_report_view v;
+        assert_ok(lb_arena_new(0, &a));
+        assert_ok(lb_report_view_make(a, r, &v));
+        assert_int_equal(v.blocks, 3);
+        for (int i = 0; i < 3; i++)
+            for (int k = 0; k < i; k++) assert_string_not_equal(v.block[i].id, v.block[k].id);
+        lb_arena_free(a);
+        synthetic_results_free(r);
+    }
+}
+
+static void expect_text(lb_table_format f, const char *in, const char *want) {
+    lb_str s = {0};
+    lb_markup_text(&s, f, in);
+    assert_ok(lb_str_check(&s));
+    assert_string_equal(s.s, want);
+    lb_str_free(&s);
+}
+
+static void escaping(void **state) {
+    (void)state;
+    expect_text(LB_TABLE_LATEX, "a_b 50 % & #1 $x$ {y} ~^ \\ [z]",
+                "a\\_\\allowbreak{}b 50 \\% \\& \\#1 \\$x\\$ \\{y\\} \\textasciitilde{}\\textasciicircum{} "
+                "\\textbackslash{} {[}z{]}");
+    expect_text(LB_TABLE_LATEX,
+                "\xce\x94 \xc2\xb1 \xe2\x88\x92"
+                "1 \xc3\x97",
+                "$\\Delta$ $\\pm$ $-$1 $\\times$");
+    expect_text(LB_TABLE_HTML, "<b>\"&'", "&lt;b&gt;&quot;&amp;&#39;");
+    expect_text(LB_TABLE_MARKDOWN,
+                "a|b *c* <i> `d` \xe2\x88\x92"
+                "1",
+                "a\\|b \\*c\\* &lt;i> \\`d\\` -1");
+    /* Line ends and escape sequences never get through; nor does what is not UTF-8. */
+    expect_text(LB_TABLE_TERMINAL, "a\nb\x1b[31m\x7f", "a b [31m ");
+    expect_text(LB_TABLE_HTML, "\xff\xc2\x9b\xc3", "???");
+}
+
+static void numbers(void **state) {
+    (void)state;
+    assert_string_equal(lb_num_exact(0.1).s, "0.1");
+    assert_string_equal(lb_num_exact(170160).s, "170160");
+    assert_string_equal(lb_num_exact(NAN).s, "");
+    assert_string_equal(lb_num_exact(-INFINITY).s, "-inf");
+    static const double hard[] = {1.0 / 3, 5e-324, 1.7976931348623157e308, 20.966885, -2.2250738585072014e-308};
+    for (size_t i = 0; i < sizeof hard / sizeof hard[0]; i++)
+        assert_true(strtod(lb_num_exact(hard[i]).s, NULL) == hard[i]);
+    assert_string_equal(lb_num_fixed(-0.0001, 2).s, "0.00");
+    assert_string_equal(lb_num_signed(-0.5, 1).s, "\xe2\x88\x92"
+                                                  "0.5");
+    assert_string_equal(lb_num_signed(0.5, 1).s, "+0.5");
+    assert_string_equal(lb_num_signed(0.0, 1).s, "0.0");
+    assert_string_equal(lb_num_sci(1.2345e-5, 3).s, "1.23e-05");
+    assert_string_equal(lb_num_sci(0.012345, 3).s, "0.0123");
+    assert_string_equal(lb_num_ppl(5.68).s, "5.6800");
+    assert_string_equal(lb_num_ppl_se(20.966885, 0.65).s, "20.967 \xc2\xb1 0.650");
+    assert_string_equal(lb_num_ppl_se(5.68, NAN).s, "5.6800");
+    /* The interval is shown to two digits of its half width. */
+    assert_string_equal(lb_num_interval(0.25, 0.15, 0.35).s, "+0.250 [+0.150, +0.350]");
+    assert_string_equal(lb_num_interval(0.00025, 0.0002, 0.0003).s, "+0.000250 [+0.000200, +0.000300]");
+    assert_string_equal(lb_num_interval(0.25, NAN, NAN).s, "+0.2500");
+    assert_int_equal(lb_text_width("\xce\x94 ln \xc2\xb1"), 6);
+}
+
+/* What several cells share is left out of a row's name unless it was switched on; equal names fall back on labels. */
+static void names(void **state) {
+    (void)state;
+    lb_pair varied[2][4] = {{{"bits", "4"}, {"group", "64"}, {"mse", "false"}, {"percdamp", "0.01"}},
+                            {{"bits", "4"}, {"group", "64"}, {"mse", "true"}, {"percdamp", "0.01"}}};
+    lb_record c[2] = {{.method = "gptq", .bits = 4, .group = 64, .label = "first", .varied = {varied[0], 4}},
+                      {.method = "gptq", .bits = 4, .group = 64, .label = "second", .varied = {varied[1], 4}}};
+    for (int i = 0; i < 2; i++) c[i].size.quantized.weights = 1;
+    lb_results r = {.record = c, .n = 2, .name = "x", .model_name = "m", .model_note = ""};
+    lb_arena *a;
+    lb_report_view v;
+    assert_ok(lb_arena_new(0, &a));
+    assert_ok(lb_report_view_make(a, &r, &v));
+    assert_string_equal(v.row[0].short_name, "gptq 4b g64 no_mse");
+    assert_string_equal(v.row[1].short_name, "gptq 4b g64 mse");
+    varied[1][2].value = "false"; /* now they differ in nothing that a name says */
+    assert_ok(lb_report_view_make(a, &r, &v));
+    assert_string_equal(v.row[0].short_name, "first");
+    assert_string_equal(v.row[1].short_name, "second");
+    lb_arena_free(a);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(main_tables),     cmocka_unit_test(size_and_layer_tables),
+        cmocka_unit_test(edges),           cmocka_unit_test(widths),
+        cmocka_unit_test(cells_read_back), cmocka_unit_test(layers_read_back),
+        cmocka_unit_test(model_error),     cmocka_unit_test(seeds),
+        cmocka_unit_test(escaping),        cmocka_unit_test(numbers),
+        cmocka_unit_test(names),           cmocka_unit_test(blocks_do_not_mix),
+    };
+    return cmocka_run_group_tests_name("report tables", tests, NULL, NULL);
+}
