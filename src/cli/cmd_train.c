@@ -1,0 +1,222 @@
+/* lowbit train TEXT... --out DIR: a tokenizer and a small Llama from scratch. The steps are those of the method
+ * `finetune`, started from random weights. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "cli/commands.h"
+#include "eval/train.h"
+#include "math/blas.h"
+#include "math/kernels.h"
+#include "model/model.h"
+
+typedef struct train_flags {
+    const char *out;
+    int64_t vocab, layers, dim, hidden, heads, kv_heads, context, seed, threads;
+    int64_t steps, batch, length, warmup;
+    double lr, lr_floor, weight_decay, beta2, clip, rope_base;
+    bool tied;
+    int dtype;
+} train_flags;
+
+#define AT(field) offsetof(train_flags, field)
+static const char *const dtypes[] = {"f32", "f16", "bf16", NULL};
+static const lb_dtype dtype_of[] = {LB_F32, LB_F16, LB_BF16};
+static const lb_option flags[] = {
+    {"out", LB_OPT_STR, NULL, 0, 0, NULL, "folder to write: config.json, model.safetensors, tokenizer.json", AT(out)},
+    {"vocab", LB_OPT_INT, "512", 258, 1e6, NULL, "tokens of the byte-level BPE that is trained first", AT(vocab)},
+    {"layers", LB_OPT_INT, "4", 1, 1000, NULL, "transformer blocks", AT(layers)},
+    {"dim", LB_OPT_INT, "128", 2, 65536, NULL, "width", AT(dim)},
+    {"hidden", LB_OPT_INT, "344", 1, 262144, NULL, "width inside the MLP", AT(hidden)},
+    {"heads", LB_OPT_INT, "4", 1, 1024, NULL, "query heads", AT(heads)},
+    {"kv_heads", LB_OPT_INT, "2", 1, 1024, NULL, "key and value heads", AT(kv_heads)},
+    {"context", LB_OPT_INT, "256", 2, 1e6, NULL, "longest sequence the model is made for", AT(context)},
+    {"rope_base", LB_OPT_FLOAT, "10000", 1, 1e9, NULL, "base of the rotary positions", AT(rope_base)},
+    {"tied", LB_OPT_BOOL, "true", 0, 0, NULL, "the head is the embedding", AT(tied)},
+    {"steps", LB_OPT_INT, "1000", 1, 1e9, NULL, "optimizer steps", AT(steps)},
+    {"batch", LB_OPT_INT, "16", 1, 65536, NULL, "sequences a step", AT(batch)},
+    {"length", LB_OPT_INT, "256", 2, 1e6, NULL, "tokens a sequence", AT(length)},
+    {"lr", LB_OPT_FLOAT, "2e-3", 0, 1, NULL, "highest learning rate", AT(lr)},
+    {"warmup", LB_OPT_INT, "100", 0, 1e9, NULL, "steps of linear warm-up", AT(warmup)},
+    {"lr_floor", LB_OPT_FLOAT, "0.05", 0, 1, NULL, "fraction of lr that the cosine ends at", AT(lr_floor)},
+    {"weight_decay", LB_OPT_FLOAT, "0.1", 0, 1, NULL, "AdamW's; norms have none", AT(weight_decay)},
+    {"beta2", LB_OPT_FLOAT, "0.95", 0, 0.999999, NULL, "AdamW: decay of the mean square", AT(beta2)},
+    {"clip", LB_OPT_FLOAT, "1", 0, 1e9, NULL, "largest gradient norm; 0: no clipping", AT(clip)},
+    {"seed", LB_OPT_INT, "1", 0, 9e15, NULL, "of the first weights and of the batches", AT(seed)},
+    {"dtype", LB_OPT_CHOICE, "bf16", 0, 0, dtypes, "how the weights are stored", AT(dtype)},
+    {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", AT(threads)},
+};
+static const lb_options table = {flags, sizeof flags / sizeof flags[0], sizeof(train_flags)};
+/* Flags that the method takes under the same names. */
+static const char *const of_method[] = {"steps",    "batch",        "length", "lr",   "warmup",
+                                        "lr_floor", "weight_decay", "beta2",  "clip", NULL};
+
+typedef struct session {
+    const train_flags *f;
+    lb_arena *a;
+    lb_log *log, shown;
+    lb_team *team;
+    lb_tokenizer *tokenizer; /* until the model has taken it */
+    lb_model *model;
+    lb_corpus text; /* all texts, one after another */
+    double seconds, loss;
+} session;
+
+/* The method calls its stage after itself; here it is training. */
+static void show(void *user, const lb_progress *p) {
+    lb_log *log = user;
+    lb_progress mine = *p;
+    mine.stage = "train";
+    if (log->progress) log->progress(log->user, &mine);
+}
+
+static lb_status train_tokenizer(session *s, const lb_cli_args *args) {
+    lb_str all = {0};
+    lb_status st = LB_OK;
+    for (int64_t i = 0; st == LB_OK && i < args->n_positional; i++) {
+        char *text;
+        size_t len;
+        st = lb_fs_read(args->positional[i], &text, &len);
+        if (st != LB_OK) break;
+        lb_str_add_bytes(&all, text, len);
+        lb_free(text);
+        st = lb_str_check(&all);
+    }
+    if (st == LB_OK) st = lb_tokenizer_train(all.s, all.len, s->f->vocab, &s->tokenizer);
+    lb_str_free(&all);
+    return st;
+}
+
+static lb_status read_texts(session *s, const lb_cli_args *args) {
+    lb_corpus *all = &s->text;
+    all->path = "(all texts)";
+    for (int64_t i = 0; i < args->n_positional; i++) {
+        lb_corpus *one;
+        LB_TRY(lb_corpus_open(args->positional[i], s->tokenizer, LB_BOS_NEVER, s->log, &one));
+        int32_t *more = LB_NEW(s->a, int32_t, all->tokens + one->tokens);
+        if (more) {
+            if (all->tokens) memcpy(more, all->token, (size_t)all->tokens * sizeof *more);
+            memcpy(more + all->tokens, one->token, (size_t)one->tokens * sizeof *more);
+            all->token = more;
+            all->tokens += one->tokens;
+            all->bytes += one->bytes;
+        }
+        lb_corpus_close(one);
+        if (!more) return LB_E_NOMEM;
+    }
+    return LB_OK;
+}
+
+static lb_status new_model(session *s) {
+    const train_flags *f = s->f;
+    if (f->dim % f->heads)
+        return lb_fail(LB_E_ARG, "--dim %lld: must be a multiple of --heads %lld", (long long)f->dim,
+                       (long long)f->heads);
+    lb_arch arch = {.family = "llama",
+                    .layers = f->layers,
+                    .dim = f->dim,
+                    .hidden = f->hidden,
+                    .heads = f->heads,
+                    .kv_heads = f->kv_heads,
+                    .head_dim = f->dim / f->heads,
+                    .vocab = lb_tokenizer_vocab(s->tokenizer),
+                    .context = f->context,
+                    .rope_base = f->rope_base,
+                    .norm_eps = 1e-5,
+                    .rope = LB_ROPE_HALVES,
+                    .tied = f->tied};
+    LB_TRY(lb_model_new(&arch, s->tokenizer, (uint64_t)f->seed, &s->model));
+    s->tokenizer = NULL;
+    return LB_OK;
+}
+
+static lb_status method_options(session *s, const lb_method *m, void **opts) {
+    if (!(*opts = lb_arena_get(s->a, 1, m->options.struct_size))) return LB_E_NOMEM;
+    LB_TRY(lb_options_defaults(&m->options, s->a, *opts));
+    for (int i = 0; of_method[i]; i++) {
+        lb_str text = {0};
+        lb_options_text(lb_options_find(&table, of_method[i]), s->f, &text);
+        lb_status st = lb_str_check(&text);
+        if (st == LB_OK) st = lb_options_set(&m->options, s->a, *opts, of_method[i], text.s, "train");
+        lb_str_free(&text);
+        if (st != LB_OK) return st;
+    }
+    return LB_OK;
+}
+
+static lb_status train(session *s, lb_weights *out) {
+    const lb_method *m = lb_method_find("finetune");
+    const lb_arch *arch = &s->model->arch;
+    void *opts;
+    lb_trainer *t;
+    lb_model_out result;
+    LB_TRY(method_options(s, m, &opts));
+    LB_TRY(lb_trainer_new(s->a, arch, &s->model->weights, &s->text, NULL, NULL, (uint64_t)s->f->seed, s->team,
+                          &s->shown, &t));
+    double start = lb_clock_s();
+    LB_TRY(m->model(t, opts, &result));
+    s->seconds = lb_clock_s() - start;
+    const lb_curve *c = lb_trainer_curve(t);
+    int64_t last = c->n < 50 ? c->n : 50;
+    for (int64_t i = c->n - last; i < c->n; i++) s->loss += c->total[i] / (double)last;
+    return lb_trainer_install(s->a, arch, &s->model->weights, t, &result, out);
+}
+
+static lb_status print(const session *s) {
+    const lb_arch *a = &s->model->arch;
+    int64_t weights = 0;
+    for (int64_t i = 0; i < s->model->n_tensors; i++) weights += s->model->tensor[i].rows * s->model->tensor[i].cols;
+    char took[32], bytes[32];
+    lb_format_duration(s->seconds, took);
+    lb_format_bytes((double)s->text.bytes, bytes);
+    lb_str out = {0};
+    lb_str_add(&out, "text        %s, %lld tokens\n", bytes, (long long)s->text.tokens);
+    lb_str_add(&out, "model       %lld blocks, %lld wide, %lld tokens, %lld weights\n", (long long)a->layers,
+               (long long)a->dim, (long long)a->vocab, (long long)weights);
+    lb_str_add(&out, "loss        %.4f nats a token, mean of the last steps\n", s->loss);
+    lb_str_add(&out, "time        %s, %.0f tokens/s, %d threads, kernels %s, OpenBLAS core %s\n", took,
+               (double)(s->f->steps * s->f->batch * s->f->length) / s->seconds, lb_team_threads(s->team),
+               lb_kernels_active()->name, lb_blas_core());
+    lb_str_add(&out, "written     %s (%s)\n", s->f->out, dtypes[s->f->dtype]);
+    lb_status st = lb_str_check(&out);
+    if (st == LB_OK) lb_cli_print(out.s);
+    lb_str_free(&out);
+    return st;
+}
+
+static lb_status work(session *s, const lb_cli_args *args) {
+    lb_weights trained;
+    if (lb_fs_exists(s->f->out)) return lb_fail(LB_E_ARG, "%s: exists; name a folder that does not", s->f->out);
+    LB_TRY(lb_team_new((int)s->f->threads, &s->team));
+    LB_TRY(train_tokenizer(s, args));
+    LB_TRY(read_texts(s, args));
+    LB_TRY(new_model(s));
+    LB_TRY(train(s, &trained));
+    lb_cli_log_end(s->log);
+    LB_TRY(lb_model_export(s->model, &trained, dtype_of[s->f->dtype], s->f->out, s->log));
+    return print(s);
+}
+
+static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
+    (void)exit_code;
+    session s = {.f = values, .a = a, .log = log, .shown = {.progress = show, .user = log}};
+    lb_status st = work(&s, args);
+    lb_model_close(s.model);
+    lb_tokenizer_free(s.tokenizer);
+    lb_team_free(s.team);
+    return st;
+}
+
+const lb_command lb_cmd_train = {
+    .name = "train",
+    .usage = "TEXT... --out DIR",
+    .summary = "train a tokenizer and a small Llama from scratch",
+    .details = "The texts are joined in the order given. The same command gives the same bytes at any number of "
+               "threads, on one kind of processor kernels.",
+    .example = "lowbit train world.txt --out build/small --steps 1000",
+    .flags = {flags, sizeof flags / sizeof flags[0], sizeof(train_flags)},
+    .min_positional = 1,
+    .max_positional = -1,
+    .run = run,
+};
