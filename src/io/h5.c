@@ -1,36 +1,55 @@
 /* Files, groups, writing. Nothing that changes from run to run is stored: object times are turned off everywhere. */
 #include "io/h5_file.h"
 
-#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-#include "base/fs.h"
 #include "base/str.h"
 
+/* The innermost text; of one about a failed system call, which also tells times and addresses, the system's reason. */
 static herr_t keep_text(unsigned depth, const H5E_error2_t *e, void *text) {
+    static const char mark[] = "error message = '";
     (void)depth;
-    lb_str_add(text, "%s", e->desc ? e->desc : "");
-    return 1; /* stop at the first, the innermost */
+    const char *s = e->desc ? e->desc : "", *reason = strstr(s, mark);
+    if (reason) s = reason + sizeof mark - 1;
+    lb_str_add_bytes(text, s, reason ? strcspn(s, "'") : strlen(s));
+    return 1; /* stop */
 }
 
-lb_status lb_h5_failed(const lb_h5 *h, lb_status code, const char *object, const char *what) {
+/* HDF5 (seen in 1.10.8) crashes when the program ends if what it still holds cannot be written, as on a full disk. So
+ * once a file is lost, the rest goes to memory that is freed with the descriptor. */
+static void divert(lb_h5 *h) {
+    int *fd = NULL, sink;
+    h->lost = true;
+    if (h->file < 0 || H5Fget_vfd_handle(h->file, H5P_DEFAULT, (void **)&fd) < 0 || !fd) return;
+    sink = memfd_create("lost", MFD_CLOEXEC);
+    if (sink < 0) return;
+    dup2(sink, *fd);
+    close(sink);
+}
+
+lb_status lb_h5_failed(lb_h5 *h, lb_status code, const char *object, const char *what) {
     lb_str text = {0};
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_text, &text);
     H5Eclear2(H5E_DEFAULT);
     lb_status s = lb_fail(code, "%s: %s%scannot %s: %s", h->path, object ? object : "", object ? ": " : "", what,
                           text.s && *text.s ? text.s : "HDF5 gives no reason");
     lb_str_free(&text);
+    if (code == LB_E_IO) divert(h);
     return s;
 }
 
 bool lb_h5_drop(hid_t id) { return id < 0 || H5Idec_ref(id) >= 0; }
 
 /* The 1.8 format puts checksums on its structures. Locks are for files that several processes write; ours appear by
- * renaming, and some network file systems have no locks. */
+ * renaming, and some network file systems have no locks. Without a sieve buffer data is written when it is put: what
+ * only fails while a dataset is being closed leaves HDF5 with half a dataset, and it crashes when the program ends. */
 static hid_t access_list(void) {
     hid_t p = H5Pcreate(H5P_FILE_ACCESS);
     if (p >= 0 && H5Pset_libver_bounds(p, H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0 &&
-        H5Pset_fclose_degree(p, H5F_CLOSE_STRONG) >= 0 && H5Pset_file_locking(p, false, true) >= 0)
+        H5Pset_fclose_degree(p, H5F_CLOSE_STRONG) >= 0 && H5Pset_file_locking(p, false, true) >= 0 &&
+        H5Pset_sieve_buf_size(p, 0) >= 0)
         return p;
     (void)lb_h5_drop(p);
     return -1;
@@ -58,9 +77,10 @@ lb_status lb_h5_create(const char *path, lb_h5 **out) {
     lb_h5 *h = NULL;
     LB_TRY(new_handle(path, &h));
     hid_t fapl = access_list(), fcpl = H5Pcreate(H5P_FILE_CREATE);
-    if (fapl >= 0 && fcpl >= 0 && H5Pset_obj_track_times(fcpl, false) >= 0)
+    if (fapl >= 0 && fcpl >= 0 && H5Pset_obj_track_times(fcpl, false) >= 0 && H5Pset_userblock(fcpl, LB_H5_SEAL) >= 0)
         h->file = H5Fcreate(path, H5F_ACC_TRUNC, fcpl, fapl);
     lb_status s = h->file >= 0 ? LB_OK : lb_h5_failed(h, LB_E_IO, NULL, "create");
+    h->writable = true;
     (void)lb_h5_drop(fcpl);
     (void)lb_h5_drop(fapl);
     if (s != LB_OK) lb_h5_abandon(h);
@@ -70,17 +90,12 @@ lb_status lb_h5_create(const char *path, lb_h5 **out) {
 
 lb_status lb_h5_open(const char *path, lb_h5 **out) {
     lb_h5 *h = NULL;
-    lb_map probe;
     *out = NULL;
-    LB_TRY(lb_map_open(path, &probe)); /* for the system's own reason, and no folders or empty files */
-    lb_map_close(&probe);
+    LB_TRY(lb_h5_check_seal(path));
     LB_TRY(new_handle(path, &h));
     hid_t fapl = access_list();
     lb_status s = LB_OK;
-    if (H5Fis_hdf5(path) <= 0)
-        s = lb_fail(LB_E_FORMAT, "%s: not an HDF5 file", path);
-    else if (fapl < 0 || (h->file = H5Fopen(path, H5F_ACC_RDONLY, fapl)) < 0)
-        s = lb_h5_failed(h, LB_E_FORMAT, NULL, "open");
+    if (fapl < 0 || (h->file = H5Fopen(path, H5F_ACC_RDONLY, fapl)) < 0) s = lb_h5_failed(h, LB_E_FORMAT, NULL, "open");
     (void)lb_h5_drop(fapl);
     if (s != LB_OK) lb_h5_abandon(h);
     *out = s == LB_OK ? h : NULL;
@@ -89,22 +104,30 @@ lb_status lb_h5_open(const char *path, lb_h5 **out) {
 
 lb_status lb_h5_close(lb_h5 *h) {
     lb_status s = LB_OK;
-    if (H5Fflush(h->file, H5F_SCOPE_LOCAL) < 0) s = lb_h5_failed(h, LB_E_IO, NULL, "write");
+    if (h->lost)
+        s = lb_fail(LB_E_IO, "%s: cannot be finished: an earlier write failed", h->path);
+    else if (H5Fflush(h->file, H5F_SCOPE_LOCAL) < 0)
+        s = lb_h5_failed(h, LB_E_IO, NULL, "write");
     if (H5Fclose(h->file) < 0 && s == LB_OK) s = lb_h5_failed(h, LB_E_IO, NULL, "close");
     h->file = -1;
+    if (s == LB_OK && h->writable) s = lb_h5_seal(h->path);
     lb_h5_abandon(h);
     return s;
 }
 
 void lb_h5_abandon(lb_h5 *h) {
     if (!h) return;
-    if (h->file >= 0) H5Fclose(h->file);
+    if (h->file >= 0) {
+        if (h->writable) divert(h);
+        H5Fclose(h->file);
+    }
     lb_free(h->path);
     lb_free(h);
 }
 
 lb_status lb_h5_check_path(const lb_h5 *h, const char *path, bool root_too) {
     size_t n = strlen(path);
+    if (n >= LB_H5_PATH) return lb_fail(LB_E_ARG, "%s: an object path of %zu bytes: at most 1023", h->path, n);
     bool root = !strcmp(path, "/");
     if (root ? root_too : path[0] == '/' && path[n - 1] != '/' && !strstr(path, "//")) return LB_OK;
     return lb_fail(LB_E_ARG, "%s: '%s' is no object path: expected e.g. /layers/name", h->path, path);
@@ -112,21 +135,23 @@ lb_status lb_h5_check_path(const lb_h5 *h, const char *path, bool root_too) {
 
 /* Whether the link exists, step by step: HDF5 asks about the last part only. */
 bool lb_h5_has(lb_h5 *h, const char *path) {
+    char p[LB_H5_PATH];
     if (lb_h5_check_path(h, path, true) != LB_OK) return false;
     if (!path[1]) return true;
-    /* On the stack where it fits: "not there" must not stand for "out of memory". */
-    char near[256], *far = strlen(path) < sizeof near ? NULL : lb_strdup(path);
-    char *p = far ? far : near;
-    bool yes = far || strlen(path) < sizeof near;
-    if (yes && !far) strcpy(near, path);
-    for (char *end = p; yes && end;) {
+    strcpy(p, path);
+    for (char *end = p; end;) {
         end = strchr(end + 1, '/');
         if (end) *end = 0;
-        yes = H5Lexists(h->file, p, H5P_DEFAULT) > 0;
+        if (H5Lexists(h->file, p, H5P_DEFAULT) <= 0) return false;
         if (end) *end = '/';
     }
-    lb_free(far);
-    return yes && H5Oexists_by_name(h->file, path, H5P_DEFAULT) > 0;
+    return H5Oexists_by_name(h->file, path, H5P_DEFAULT) > 0;
+}
+
+lb_status lb_h5_check_writable(const lb_h5 *h, const char *path) {
+    if (!h->writable) return lb_fail(LB_E_ARG, "%s: %s: the file is open for reading", h->path, path);
+    if (h->lost) return lb_fail(LB_E_IO, "%s: %s: not written: an earlier write failed", h->path, path);
+    return LB_OK;
 }
 
 static hid_t utf8_links(void) {
@@ -154,20 +179,18 @@ static lb_status make_group(lb_h5 *h, const char *path) {
     return s;
 }
 
-/* Groups on the way to path; with last, path itself too. */
+/* Groups on the way to a checked path; with last, path itself too. */
 static lb_status make_groups(lb_h5 *h, const char *path, bool last) {
-    char *p = lb_strdup(path);
-    if (!p) return LB_E_NOMEM;
-    lb_status s = LB_OK;
-    for (char *end = p; s == LB_OK && end;) {
+    char p[LB_H5_PATH];
+    strcpy(p, path);
+    for (char *end = p; end;) {
         end = strchr(end + 1, '/');
         if (!end && !last) break;
         if (end) *end = 0;
-        if (p[1] && H5Lexists(h->file, p, H5P_DEFAULT) <= 0) s = make_group(h, p);
+        if (p[1] && H5Lexists(h->file, p, H5P_DEFAULT) <= 0) LB_TRY(make_group(h, p));
         if (end) *end = '/';
     }
-    lb_free(p);
-    return s;
+    return LB_OK;
 }
 
 /* -1 with the error set for a shape that makes no sense. */
@@ -190,6 +213,8 @@ static hid_t new_space(const lb_h5 *h, const char *path, int ndim, const int64_t
 /* Makes the dataset and leaves it open. stored: its type in the file. */
 static lb_status new_dataset(lb_h5 *h, const char *path, hid_t stored, hid_t space, hid_t *out) {
     *out = -1;
+    LB_TRY(lb_h5_check_writable(h, path));
+    if (lb_h5_has(h, path)) return lb_fail(LB_E_ARG, "%s: %s is already there", h->path, path);
     LB_TRY(make_groups(h, path, false));
     hid_t links = utf8_links(), create = timeless(H5P_DATASET_CREATE);
     if (links >= 0 && create >= 0) *out = H5Dcreate2(h->file, path, stored, space, links, create, H5P_DEFAULT);
@@ -245,6 +270,7 @@ lb_status lb_h5_put_strs(lb_h5 *h, const char *path, const char *const *v, int64
 /* Replaces the attribute if it is there. */
 static lb_status put_attr(lb_h5 *h, const char *object, const char *name, hid_t stored, hid_t memory, const void *v) {
     LB_TRY(lb_h5_check_path(h, object, true));
+    LB_TRY(lb_h5_check_writable(h, object));
     if (!lb_h5_has(h, object)) LB_TRY(make_groups(h, object, true));
     hid_t o = H5Oopen(h->file, object, H5P_DEFAULT), names = H5Pcreate(H5P_ATTRIBUTE_CREATE);
     hid_t space = H5Screate(H5S_SCALAR), a = -1;

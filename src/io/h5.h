@@ -1,6 +1,7 @@
 /* HDF5, thinly: what results need. Paths are absolute inside the file ("/layers/name"); missing groups are made. HDF5
  * is not thread-safe: call from one thread. Nothing is written that changes from run to run (no timestamps), so equal
- * data gives equal bytes. */
+ * data gives equal bytes. A file begins with 512 bytes of text that hold the SHA-256 of the rest (h5py and h5dump skip
+ * them), checked at opening: damage is found before anything is read. */
 #ifndef LB_IO_H5_H
 #define LB_IO_H5_H
 
@@ -8,10 +9,11 @@
 
 typedef struct lb_h5 lb_h5;
 LB_NODISCARD lb_status lb_h5_create(const char *path, lb_h5 **out); /* plain; the caller uses lb_fs_tmp for atomicity */
-LB_NODISCARD lb_status lb_h5_open(const char *path, lb_h5 **out);   /* read-only; not HDF5 is LB_E_FORMAT */
+LB_NODISCARD lb_status lb_h5_open(const char *path, lb_h5 **out);   /* read-only; not sealed HDF5 is LB_E_FORMAT */
 LB_NODISCARD lb_status lb_h5_close(lb_h5 *h);                       /* flushes: its status matters after writing */
 void lb_h5_abandon(lb_h5 *h);                                       /* close on an error path; NULL is fine */
 
+/* A path that is already there is LB_E_ARG. After LB_E_IO (disk full) the file is lost, and lb_h5_close says so. */
 LB_NODISCARD lb_status lb_h5_put_f64(lb_h5 *h, const char *path, const double *v, int ndim, const int64_t *shape);
 LB_NODISCARD lb_status lb_h5_put_f32(lb_h5 *h, const char *path, const float *v, int ndim, const int64_t *shape);
 LB_NODISCARD lb_status lb_h5_put_i64(lb_h5 *h, const char *path, const int64_t *v, int ndim, const int64_t *shape);

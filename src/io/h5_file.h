@@ -9,13 +9,25 @@
 struct lb_h5 {
     hid_t file;
     char *path;
+    bool writable;
+    bool lost; /* something could not be written: the file will never be whole */
 };
 
-/* "file: object: cannot WHAT: " and the innermost message of HDF5's error stack. Call right after what failed. */
-LB_NODISCARD lb_status lb_h5_failed(const lb_h5 *h, lb_status code, const char *object, const char *what);
+#define LB_H5_SEAL 512 /* bytes before the HDF5 data; HDF5 wants a power of two from 512 */
+/* Both for a file that is closed: writes its checksum in front; LB_E_FORMAT unless it is there and right. */
+LB_NODISCARD lb_status lb_h5_seal(const char *path);
+LB_NODISCARD lb_status lb_h5_check_seal(const char *path);
+
+/* "file: object: cannot WHAT: " and the innermost message of HDF5's error stack. Call right after what failed. LB_E_IO
+ * means that a write failed: the file is lost. */
+LB_NODISCARD lb_status lb_h5_failed(lb_h5 *h, lb_status code, const char *object, const char *what);
 /* Closes any kind of identifier; negative ones are fine. false: what was still to be written could not be. */
 bool lb_h5_drop(hid_t id);
-/* Object paths begin with '/' and have no empty parts; "/" itself only where asked. LB_E_ARG. */
+#define LB_H5_PATH 1024
+/* Object paths begin with '/', have no empty parts and are shorter than LB_H5_PATH; "/" itself only where asked.
+ * LB_E_ARG. */
 LB_NODISCARD lb_status lb_h5_check_path(const lb_h5 *h, const char *path, bool root_too);
+/* LB_E_ARG: opened for reading; LB_E_IO: lost. */
+LB_NODISCARD lb_status lb_h5_check_writable(const lb_h5 *h, const char *path);
 
 #endif

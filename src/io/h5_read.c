@@ -244,6 +244,7 @@ static lb_status select_rows(lb_h5 *h, const char *path, int64_t row0, int64_t r
 lb_status lb_h5_f32_rows_put(lb_h5 *h, const char *path, int64_t row0, int64_t rows, const float *v) {
     dataset d;
     hid_t memory;
+    LB_TRY(lb_h5_check_writable(h, path));
     LB_TRY(select_rows(h, path, row0, rows, &d, &memory));
     lb_status s = LB_OK;
     if (H5Dwrite(d.id, H5T_NATIVE_FLOAT, memory, d.space, H5P_DEFAULT, v) < 0)

@@ -2,8 +2,11 @@
 
     python3 -m venv venv && venv/bin/pip install h5py numpy
     venv/bin/python tests/oracle/make_h5.py
+
+The file begins with the 512 bytes that the project's HDF5 files begin with: text and the SHA-256 of what follows.
 """
 
+import hashlib
 import os
 
 import h5py
@@ -13,7 +16,7 @@ OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures", "io",
 
 
 def main():
-    with h5py.File(OUT, "w", libver=("v108", "v108")) as f:
+    with h5py.File(OUT, "w", libver=("v108", "v108"), userblock_size=512) as f:
         f.attrs["text"] = "naïve"
         f.attrs["empty"] = ""
         f.attrs["real"] = 0.1
@@ -30,6 +33,10 @@ def main():
         f.create_dataset("strs", data=["one", "", "zwölf"], dtype=h5py.string_dtype())
         f["fixed"] = np.array([b"ab", b"cd"])
         f["f64"].attrs["unit"] = "nats"
+    with open(OUT, "r+b") as raw:
+        digest = hashlib.sha256(raw.read()[512:]).hexdigest()
+        raw.seek(0)
+        raw.write(b"Lowbit HDF5 file. SHA-256 of everything after these 512 bytes:\n%s\n" % digest.encode())
 
 
 main()

@@ -25,15 +25,27 @@
         }                                                                                                              \
     } while (0)
 
-memfile memfile_make(const void *data, size_t size) {
-    memfile m = {memfd_create("probe", 0), ""};
-    CHECK(m.fd >= 0);
+static void fill(const memfile *m, const void *data, size_t size) {
+    CHECK(m->fd >= 0);
     for (size_t at = 0; at < size;) {
-        ssize_t n = write(m.fd, (const char *)data + at, size - at);
+        ssize_t n = write(m->fd, (const char *)data + at, size - at);
         CHECK(n > 0);
         at += (size_t)n;
     }
+}
+
+memfile memfile_make(const void *data, size_t size) {
+    memfile m = {memfd_create("probe", 0), ""};
+    fill(&m, data, size);
     snprintf(m.path, sizeof m.path, "/proc/self/fd/%d", m.fd);
+    return m;
+}
+
+/* HDF5 wants a path that is really there. */
+static memfile tmpfile_make(const void *data, size_t size) {
+    memfile m = {-1, "/tmp/lowbit-probe-XXXXXX"};
+    m.fd = mkstemp(m.path);
+    fill(&m, data, size);
     return m;
 }
 
@@ -41,6 +53,7 @@ void memfile_set(const memfile *m, size_t at, uint8_t value) { CHECK(pwrite(m->f
 void memfile_resize(const memfile *m, size_t size) { CHECK(ftruncate(m->fd, (off_t)size) == 0); }
 
 void memfile_close(memfile *m) {
+    if (!strncmp(m->path, "/tmp/", 5)) unlink(m->path);
     close(m->fd);
     m->fd = -1;
 }
@@ -238,7 +251,7 @@ static lb_status read_h5(lb_h5 *h, lb_arena *a) {
 lb_status probe_h5(const char *path) {
     lb_arena *a = NULL;
     lb_h5 *h = NULL;
-    LB_TRY(lb_arena_new(16384, &a));
+    LB_TRY(lb_arena_new(64, &a));
     lb_status s = lb_h5_open(path, &h);
     if (s == LB_OK) {
         s = read_h5(h, a);
@@ -278,7 +291,7 @@ int64_t sweep_prefixes(io_probe probe, const char *path, lb_status a, lb_status 
     size_t size;
     int64_t accepted = 0;
     uint8_t *data = slurp(path, &size);
-    memfile m = memfile_make(data, size);
+    memfile m = tmpfile_make(data, size);
     limit_memory(true);
     for (size_t n = size; n-- > 0;) {
         memfile_resize(&m, n);
@@ -296,7 +309,7 @@ int64_t sweep_bytes(io_probe probe, const char *path, size_t from, size_t to, lb
     size_t size;
     int64_t accepted = 0;
     uint8_t *data = slurp(path, &size);
-    memfile m = memfile_make(data, size);
+    memfile m = tmpfile_make(data, size);
     if (to > size) to = size;
     limit_memory(true);
     for (size_t at = from; at < to; at++) {
