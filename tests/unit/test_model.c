@@ -1,0 +1,523 @@
+/* Opening: what a model file must hold, and how each defect is named. Folders are made from the tiny fixture, one thing
+ * changed at a time. */
+#include "support/support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "io/safetensors.h"
+#include "math/blas.h"
+#include "model/model_file.h"
+#include "support/io_probe.h"
+#include "support/llama.h"
+
+/* ---- folders with one change ---- */
+
+enum { MOST = 40 };
+typedef struct folder {
+    char dir[LB_TEST_PATH];
+    char *config;
+    lb_arena *arena;
+    lb_tensor_out t[MOST];
+    int64_t n;
+} folder;
+
+static void join(char out[LB_TEST_PATH], const char *dir, const char *name) {
+    assert_true(snprintf(out, LB_TEST_PATH, "%s/%s", dir, name) < LB_TEST_PATH);
+}
+
+/* The fixture's parts in memory. */
+static folder take_fixture(const char *name) {
+    folder f = {0};
+    char from[LB_TEST_PATH], path[LB_TEST_PATH], fixture[128];
+    lb_safetensors *s;
+    snprintf(fixture, sizeof fixture, "tests/oracle/fixtures/%s", name);
+    lb_test_fixture(fixture, from);
+    assert_ok(lb_arena_new(0, &f.arena));
+    join(path, from, "config.json");
+    assert_ok(lb_fs_read(path, &f.config, NULL));
+    assert_ok(lb_safetensors_open(from, &s));
+    f.n = lb_safetensors_count(s);
+    for (int64_t i = 0; i < f.n; i++) {
+        const lb_tensor *t = lb_safetensors_tensor(s, i);
+        float *data = LB_NEW(f.arena, float, lb_tensor_count(t));
+        assert_non_null(data);
+        assert_ok(lb_tensor_read_f32(t, 0, lb_tensor_count(t), data));
+        f.t[i] = (lb_tensor_out){.name = lb_arena_strdup(f.arena, t->name), .ndim = t->ndim, .data = data};
+        memcpy(f.t[i].shape, t->shape, sizeof t->shape);
+    }
+    lb_safetensors_close(s);
+    snprintf(f.dir, sizeof f.dir, "%s", lb_test_tmpdir());
+    return f;
+}
+
+static void drop(folder *f) {
+    lb_free(f->config);
+    lb_arena_free(f->arena);
+}
+
+static void write_folder(const folder *f) {
+    char path[LB_TEST_PATH];
+    join(path, f->dir, "config.json");
+    assert_ok(lb_fs_write_atomic(path, f->config, strlen(f->config)));
+    join(path, f->dir, "model.safetensors");
+    assert_ok(lb_safetensors_write(path, LB_F32, f->t, f->n, NULL));
+}
+
+static lb_tensor_out *tensor(folder *f, const char *name) {
+    for (int64_t i = 0; i < f->n; i++)
+        if (strcmp(f->t[i].name, name) == 0) return &f->t[i];
+    fail_msg("%s: not in the fixture", name);
+    return NULL;
+}
+
+/* The text once in the config, replaced. */
+static void replace(folder *f, const char *from, const char *to) {
+    char *at = strstr(f->config, from);
+    if (!at) fail_msg("'%s' is not in the config", from);
+    lb_str b = {0};
+    lb_str_add(&b, "%.*s%s%s", (int)(at - f->config), f->config, to, at + strlen(from));
+    assert_ok(lb_str_check(&b));
+    lb_free(f->config);
+    f->config = b.s;
+}
+
+static void expect_failure(const char *path, lb_status status, const char *message) {
+    for (int parts = LB_HEADER; parts <= LB_WEIGHTS; parts++) {
+        lb_model *m;
+        bool numeric = status == LB_E_NUMERIC && parts == LB_HEADER; /* numbers were not looked at */
+        lb_status st = lb_model_open(path, (lb_model_parts)parts, NULL, &m);
+        if (numeric) {
+            lb_test_expect(LB_OK, st, path, __FILE__, __LINE__);
+            lb_model_close(m);
+            continue;
+        }
+        lb_test_expect(status, st, message, __FILE__, __LINE__);
+        assert_null(m);
+        assert_error_has(message);
+    }
+}
+
+/* ---- tests ---- */
+
+static void config_defects_are_named(void **state) {
+    (void)state;
+    static const struct {
+        const char *from, *to;
+        lb_status status;
+        const char *message;
+    } change[] = {
+        {"\"LlamaForCausalLM\"", "\"BertModel\"", LB_E_UNSUPPORTED, "architecture BertModel"},
+        {"\"model_type\": \"llama\"", "\"model_type\": \"qwen3\"", LB_E_UNSUPPORTED, "model_type qwen3"},
+        {"\"attention_bias\": false", "\"attention_bias\": true", LB_E_UNSUPPORTED, "attention_bias is true"},
+        {"\"mlp_bias\": false", "\"mlp_bias\": true", LB_E_UNSUPPORTED, "mlp_bias is true"},
+        {"\"mlp_bias\": false", "\"mlp_bias\": \"no\"", LB_E_FORMAT, "mlp_bias: must be true or false"},
+        {"\"silu\"", "\"gelu\"", LB_E_UNSUPPORTED, "hidden_act = gelu"},
+        {"\"rope_type\": \"default\"", "\"rope_type\": \"llama3\"", LB_E_UNSUPPORTED, "rope_parameters: type 'llama3'"},
+        {"\"head_dim\"", "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}, \"head_dim\"", LB_E_UNSUPPORTED,
+         "rope_scaling: type 'linear'"},
+        {"\"head_dim\"", "\"rope_scaling\": 3, \"head_dim\"", LB_E_FORMAT, "rope_scaling: must be an object"},
+        {"\"head_dim\"", "\"partial_rotary_factor\": 0.5, \"head_dim\"", LB_E_UNSUPPORTED, "partial_rotary_factor"},
+        {"\"head_dim\"", "\"quantization_config\": {}, \"head_dim\"", LB_E_UNSUPPORTED, "quantization_config"},
+        {"\"hidden_size\": 32", "\"hidden_size\": \"32\"", LB_E_FORMAT, "hidden_size"},
+        {"\"hidden_size\": 32,", "", LB_E_FORMAT, "hidden_size"},
+        {"\"num_hidden_layers\": 2", "\"num_hidden_layers\": 0", LB_E_FORMAT, "layers = 0"},
+        {"\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", LB_E_FORMAT,
+         "tensor model.layers.2.input_layernorm.weight is missing"},
+        {"\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1", LB_E_FORMAT, "the config says 1 blocks"},
+        {"\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", LB_E_FORMAT, "must be a multiple"},
+        {"\"head_dim\": 8", "\"head_dim\": 7", LB_E_FORMAT, "head_dim = 7"},
+        {"\"num_attention_heads\": 4", "\"num_attention_heads\": 1000000", LB_E_FORMAT, "heads = 1000000"},
+        {"\"intermediate_size\": 48", "\"intermediate_size\": 47", LB_E_FORMAT,
+         "tensor model.layers.0.mlp.down_proj.weight is (32, 48), the config says (32, 47)"},
+        {"\"rms_norm_eps\": 1e-05", "\"rms_norm_eps\": -1", LB_E_FORMAT, "norm epsilon"},
+        {"10000.0", "0", LB_E_FORMAT, "rope base"},
+        {"\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true", LB_E_FORMAT,
+         "tensor lm_head.weight differs from the embedding"},
+        {"{", "[", LB_E_FORMAT, "config.json"},
+    };
+    for (size_t i = 0; i < sizeof change / sizeof change[0]; i++) {
+        folder f = take_fixture("llama-tiny");
+        replace(&f, change[i].from, change[i].to);
+        write_folder(&f);
+        expect_failure(f.dir, change[i].status, change[i].message);
+        drop(&f);
+    }
+}
+
+static void open_ok(const char *dir, lb_arch *out) {
+    lb_model *m;
+    assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &m));
+    *out = m->arch;
+    lb_model_close(m);
+}
+
+/* Other spellings of the same model, and transformers' defaults. */
+static void config_variants_are_understood(void **state) {
+    (void)state;
+    lb_arch a;
+    folder f = take_fixture("llama-tiny");
+    replace(&f, "\"rope_parameters\": {\n  \"rope_type\": \"default\",\n  \"rope_theta\": 10000.0\n }",
+            "\"rope_theta\": 7777, \"rope_scaling\": null");
+    replace(&f, "\"rms_norm_eps\": 1e-05,", "");
+    replace(&f, "\"max_position_embeddings\": 64,", "");
+    replace(&f, "\"head_dim\": 8,", "\"head_dim\": null,");
+    replace(&f, "\"model_type\": \"llama\",", "");
+    write_folder(&f);
+    open_ok(f.dir, &a);
+    assert_true(a.rope_base == 7777 && a.norm_eps == 1e-6 && a.context == 2048 && a.head_dim == 8 && !a.tied);
+    drop(&f);
+    f = take_fixture("llama-tiny"); /* without kv heads: as many as heads, so k and v no longer fit */
+    replace(&f, "\"num_key_value_heads\": 2,", "");
+    write_folder(&f);
+    expect_failure(f.dir, LB_E_FORMAT, "self_attn.k_proj.weight is (16, 32), the config says (32, 32)");
+    drop(&f);
+}
+
+static void tensor_defects_are_named(void **state) {
+    (void)state;
+    folder f = take_fixture("llama-tiny");
+    tensor(&f, "model.layers.1.mlp.up_proj.weight")->name = "model.layers.1.mlp.up_prof.weight";
+    write_folder(&f);
+    expect_failure(f.dir, LB_E_UNSUPPORTED, "model.layers.1.mlp.up_prof.weight: the llama family has no such tensor");
+    drop(&f);
+
+    f = take_fixture("llama-tiny");
+    lb_tensor_out *q = tensor(&f, "model.layers.1.self_attn.q_proj.weight");
+    q->shape[0] = 64;
+    q->shape[1] = 16;
+    write_folder(&f);
+    expect_failure(f.dir, LB_E_FORMAT, "model.layers.1.self_attn.q_proj.weight is (64, 16), the config says (32, 32)");
+    drop(&f);
+
+    f = take_fixture("llama-tiny");
+    lb_tensor_out *norm = tensor(&f, "model.norm.weight");
+    norm->ndim = 2;
+    norm->shape[0] = 1;
+    norm->shape[1] = 32;
+    write_folder(&f);
+    expect_failure(f.dir, LB_E_FORMAT, "model.norm.weight is (1, 32), the config says (32,)");
+    drop(&f);
+
+    f = take_fixture("llama-tiny");
+    *tensor(&f, "lm_head.weight") = f.t[f.n - 1];
+    f.n--;
+    write_folder(&f);
+    expect_failure(f.dir, LB_E_FORMAT, "tensor lm_head.weight is missing");
+    drop(&f);
+
+    static const float bad[] = {NAN, INFINITY};
+    for (size_t i = 0; i < 2; i++) {
+        f = take_fixture("llama-tiny");
+        ((float *)(uintptr_t)tensor(&f, "model.layers.0.mlp.down_proj.weight")->data)[3 * 48 + 7] = bad[i];
+        write_folder(&f);
+        expect_failure(f.dir, LB_E_NUMERIC, "model.layers.0.mlp.down_proj.weight: NaN or infinite at row 3, column 7");
+        drop(&f);
+    }
+}
+
+/* Angle tables of old exporters, and a head that repeats a tied embedding, carry nothing. */
+static void harmless_tensors_are_left(void **state) {
+    (void)state;
+    lb_arch a;
+    folder f = take_fixture("llama-tied");
+    static const float freq[3] = {1, 0.5f, 0.25f};
+    f.t[f.n++] = (lb_tensor_out){"model.layers.0.self_attn.rotary_emb.inv_freq", 1, {3}, freq};
+    f.t[f.n] = *tensor(&f, "model.embed_tokens.weight");
+    f.t[f.n++].name = "lm_head.weight";
+    write_folder(&f);
+    open_ok(f.dir, &a);
+    assert_true(a.tied);
+    drop(&f);
+}
+
+static void folders_and_paths(void **state) {
+    (void)state;
+    char path[LB_TEST_PATH], file[LB_TEST_PATH];
+    folder f = take_fixture("llama-tiny");
+    expect_failure(f.dir, LB_E_IO, "config.json");
+    write_folder(&f);
+    join(path, f.dir, "model.safetensors");
+    expect_failure(path, LB_E_ARG, "give the folder");
+    lb_model *a, *b;
+    assert_ok(lb_model_open(f.dir, LB_HEADER, NULL, &a));
+    join(file, f.dir, "/");
+    assert_ok(lb_model_open(file, LB_WEIGHTS, NULL, &b));
+    assert_string_equal(a->name, b->name);
+    assert_string_equal(a->name, lb_fs_basename(f.dir));
+    assert_string_equal(a->hash, b->hash);
+    assert_int_equal(strlen(a->hash), 64);
+    assert_null(a->weights.embed.d);
+    assert_null(a->weights.blocks[1].w[LB_DOWN].d);
+    assert_int_equal(a->weights.blocks[1].w[LB_DOWN].cols, 48);
+    assert_non_null(b->weights.blocks[1].w[LB_DOWN].d);
+    lb_model_close(b);
+    ((float *)(uintptr_t)f.t[0].data)[0] += 1; /* other numbers, another hash */
+    lb_model_close(a);
+    char before[65];
+    assert_ok(lb_model_open(f.dir, LB_HEADER, NULL, &a));
+    strcpy(before, a->hash);
+    lb_model_close(a);
+    write_folder(&f);
+    assert_ok(lb_model_open(f.dir, LB_HEADER, NULL, &a));
+    assert_string_not_equal(before, a->hash);
+    lb_model_close(a);
+    assert_int_equal(unlink(path), 0);
+    expect_failure(f.dir, LB_E_IO, f.dir);
+    expect_failure("/nowhere/model.gguf", LB_E_IO, "/nowhere/model.gguf");
+    drop(&f);
+}
+
+/* ---- GGUF ---- */
+
+typedef struct gguf {
+    uint8_t *bytes;
+    size_t size;
+    memfile file;
+} gguf;
+
+static gguf take_gguf(void) {
+    gguf g;
+    char path[LB_TEST_PATH];
+    lb_test_fixture("tests/oracle/fixtures/llama-tiny.gguf", path);
+    g.bytes = slurp(path, &g.size);
+    g.file = memfile_make(g.bytes, g.size);
+    return g;
+}
+
+/* Puts `to` over the first `from`, which must be as long. */
+static void patch(const gguf *g, const char *from, const char *to) {
+    assert_int_equal(strlen(from), strlen(to));
+    uint8_t *at = memmem(g->bytes, g->size, from, strlen(from));
+    assert_non_null(at);
+    for (size_t i = 0; to[i]; i++) memfile_set(&g->file, (size_t)(at - g->bytes) + i, (uint8_t)to[i]);
+}
+
+/* The number of `n` bytes that follows a key's text and its 4-byte type. */
+static void patch_value(const gguf *g, const char *key, const void *value, size_t n) {
+    uint8_t *at = memmem(g->bytes, g->size, key, strlen(key));
+    assert_non_null(at);
+    for (size_t i = 0; i < n; i++)
+        memfile_set(&g->file, (size_t)(at - g->bytes) + strlen(key) + 4 + i, ((const uint8_t *)value)[i]);
+}
+
+static void drop_gguf(gguf *g) {
+    memfile_close(&g->file);
+    free(g->bytes);
+}
+
+static void gguf_defects_are_named(void **state) {
+    (void)state;
+    static const struct {
+        const char *from, *to;
+        lb_status status;
+        const char *message;
+    } change[] = {
+        {"general.architecture\x08", "general.architecturf\x08", LB_E_FORMAT, "general.architecture"},
+        {"llama.rope.freq_base", "llama.rope.freq_bass", LB_E_UNSUPPORTED, "llama.rope.freq_bass"},
+        {"llama.block_count", "llama.block_cnunt", LB_E_UNSUPPORTED, "llama.block_cnunt"},
+        {"blk.1.ffn_up.weight", "blk.7.ffn_up.weight", LB_E_FORMAT, "blk.7.ffn_up.weight: the header says 2 blocks"},
+        {"blk.1.ffn_up.weight", "blk.1.ffn_uq.weight", LB_E_UNSUPPORTED, "blk.1.ffn_uq.weight"},
+        {"blk.1.ffn_up.weight", "blk.0.ffn_up.weight", LB_E_FORMAT, "blk.0.ffn_up.weight"},
+        {"blk.1.attn_q.weight", "blk.1.attn_q.biasss", LB_E_UNSUPPORTED, "blk.1.attn_q.biasss"},
+        {"output_norm.weight", "rope_freqs1.weight", LB_E_UNSUPPORTED, "rope_freqs1.weight"},
+        {"token_embd.weight", "token_embe.weight", LB_E_FORMAT, "token_embd.weight is missing"},
+    };
+    for (size_t i = 0; i < sizeof change / sizeof change[0]; i++) {
+        gguf g = take_gguf();
+        patch(&g, change[i].from, change[i].to);
+        expect_failure(g.file.path, change[i].status, change[i].message);
+        drop_gguf(&g);
+    }
+    static const struct {
+        const char *key;
+        uint32_t value;
+        lb_status status;
+        const char *message;
+    } number[] = {
+        {"llama.rope.dimension_count", 4, LB_E_UNSUPPORTED, "llama.rope.dimension_count = 4: only 8"},
+        {"llama.block_count", 3, LB_E_FORMAT, "blk.2.attn_norm.weight is missing"},
+        {"llama.embedding_length", 30, LB_E_FORMAT, "embedding_length = 30"},
+        {"llama.embedding_length", 64, LB_E_UNSUPPORTED, "rope.dimension_count = 8: only 16"},
+        {"llama.attention.head_count", 0, LB_E_FORMAT, "heads = 0"},
+        {"llama.vocab_size", 97, LB_E_FORMAT, "the header says (97, 32)"},
+        {"llama.context_length", 0, LB_E_FORMAT, "context = 0"},
+    };
+    for (size_t i = 0; i < sizeof number / sizeof number[0]; i++) {
+        gguf g = take_gguf();
+        patch_value(&g, number[i].key, &number[i].value, 4);
+        expect_failure(g.file.path, number[i].status, number[i].message);
+        drop_gguf(&g);
+    }
+    gguf g = take_gguf(); /* an infinity: the last tensor's last half becomes 0x7c00 */
+    memfile_set(&g.file, g.size - 2, 0x00);
+    memfile_set(&g.file, g.size - 1, 0x7c);
+    expect_failure(g.file.path, LB_E_NUMERIC, "NaN or infinite");
+    drop_gguf(&g);
+}
+
+static lb_status open_and_close(const char *path) {
+    lb_model *m;
+    LB_TRY(lb_model_open(path, LB_WEIGHTS, NULL, &m));
+    lb_model_close(m);
+    return LB_OK;
+}
+
+/* Any byte of the header changed: opened, or refused with a message; never worse. */
+static void damaged_headers_are_survived(void **state) {
+    (void)state;
+    gguf g = take_gguf();
+    size_t header = 2300; /* keys and most tensor records; weights begin soon after */
+    for (size_t at = 0; at < header; at += 3)
+        for (int v = 0; v < 2; v++) {
+            lb_model *m;
+            memfile_set(&g.file, at, v ? 0xff : (uint8_t)(g.bytes[at] ^ 1));
+            lb_status st = lb_model_open(g.file.path, LB_WEIGHTS, NULL, &m);
+            if (st == LB_OK) {
+                lb_model_close(m);
+            } else if (st != LB_E_FORMAT && st != LB_E_UNSUPPORTED && st != LB_E_NUMERIC && st != LB_E_NOMEM) {
+                fail_msg("byte %zu: %s: %s", at, lb_status_name(st), lb_error());
+            }
+            memfile_set(&g.file, at, g.bytes[at]);
+        }
+    drop_gguf(&g);
+}
+
+static lb_status open_path(void *ctx) { return open_and_close(ctx); }
+
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    char path[LB_TEST_PATH];
+    lb_test_fixture("tests/oracle/fixtures/llama-tiny", path);
+    assert_true(llama_fail_each_allocation(open_path, path) > 15);
+    lb_test_fixture("tests/oracle/fixtures/llama-tiny.gguf", path);
+    assert_true(llama_fail_each_allocation(open_path, path) > 8);
+}
+
+static void threads_change_nothing(void **state) {
+    (void)state;
+    char path[LB_TEST_PATH];
+    lb_model *one, *many;
+    lb_team *team;
+    lb_test_fixture("tests/oracle/fixtures/llama-tiny.gguf", path);
+    assert_ok(lb_team_new(3, &team));
+    assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &one));
+    assert_ok(lb_model_open(path, LB_WEIGHTS, team, &many));
+    for (int64_t i = 0; i < one->n_tensors; i++) {
+        int64_t rows, cols;
+        const float *a = lb_slot_get(&one->arch, &one->weights, i, &rows, &cols);
+        const float *b = lb_slot_get(&many->arch, &many->weights, i, &rows, &cols);
+        assert_memory_equal(a, b, (size_t)(rows * cols) * sizeof(float));
+        assert_string_equal(one->tensor[i].name, many->tensor[i].name);
+    }
+    lb_model_close(one);
+    lb_model_close(many);
+    lb_team_free(team);
+}
+
+/* ---- names, slots, new models ---- */
+
+static void names_match_one_way(void **state) {
+    (void)state;
+    int64_t b;
+    char name[64];
+    assert_true(lb_map_match("blk.#.attn_q.weight", "blk.12.attn_q.weight", &b) && b == 12);
+    assert_true(lb_map_match("token_embd.weight", "token_embd.weight", &b) && b == -1);
+    static const char *const bad[] = {"blk..attn_q.weight",
+                                      "blk.1.attn_q",
+                                      "blk.01.attn_q.weight",
+                                      "blk.-1.attn_q.weight",
+                                      "blk.1.attn_q.weight.x",
+                                      "blk.1234567890.attn_q.weight",
+                                      "blk.1x.attn_q.weight",
+                                      "blk.",
+                                      ""};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(lb_map_match("blk.#.attn_q.weight", bad[i], &b));
+    lb_map_name("blk.#.attn_q.weight", 7, name, sizeof name);
+    assert_string_equal(name, "blk.7.attn_q.weight");
+    lb_layer_name(3, LB_DOWN, name);
+    assert_string_equal(name, "3.down");
+}
+
+static void slots_go_round(void **state) {
+    (void)state;
+    lb_arch a = {.family = "llama", .layers = 3};
+    assert_int_equal(lb_slot_count(&a), 3 + 3 * 9);
+    for (int64_t i = 0; i < lb_slot_count(&a); i++) {
+        int map;
+        int64_t block;
+        lb_slot_split(&a, i, &map, &block);
+        assert_int_equal(lb_slot_of(&a, map, block), i);
+    }
+    a.tied = true;
+    assert_int_equal(lb_slot_count(&a), 2 + 3 * 9);
+}
+
+static void new_models(void **state) {
+    (void)state;
+    lb_arch a = {.family = "llama",
+                 .layers = 8,
+                 .dim = 64,
+                 .hidden = 96,
+                 .heads = 4,
+                 .kv_heads = 2,
+                 .head_dim = 16,
+                 .vocab = 100,
+                 .context = 32,
+                 .rope_base = 1e4,
+                 .norm_eps = 1e-5,
+                 .tied = true};
+    lb_model *m, *same, *other;
+    assert_ok(lb_model_new(&a, NULL, 3, &m));
+    assert_ok(lb_model_new(&a, NULL, 3, &same));
+    assert_ok(lb_model_new(&a, NULL, 4, &other));
+    for (int l = 0; l < LB_LINEARS; l++) {
+        lb_cmat W = m->weights.blocks[5].w[l];
+        int64_t rows, cols;
+        lb_linear_shape(&a, (lb_linear)l, &rows, &cols);
+        assert_true(W.rows == rows && W.cols == cols);
+        double sum = 0, sq = 0, n = (double)(rows * cols), want = l == LB_O || l == LB_DOWN ? 0.02 / 4 : 0.02;
+        for (int64_t i = 0; i < rows * cols; i++) sum += (double)W.d[i], sq += (double)W.d[i] * (double)W.d[i];
+        assert_true(fabs(sum / n) < 5 * want / sqrt(n)); /* five standard errors */
+        assert_true(fabs(sqrt(sq / n) / want - 1) < 5 / sqrt(2 * n));
+        assert_memory_equal(W.d, same->weights.blocks[5].w[l].d, (size_t)(rows * cols) * sizeof(float));
+        assert_memory_not_equal(W.d, other->weights.blocks[5].w[l].d, (size_t)(rows * cols) * sizeof(float));
+        assert_memory_not_equal(W.d, m->weights.blocks[4].w[l].d, (size_t)(rows * cols) * sizeof(float));
+    }
+    for (int64_t i = 0; i < 64; i++)
+        assert_true(m->weights.final_norm[i] == 1 && m->weights.blocks[0].mlp_norm[i] == 1);
+    assert_ptr_equal(m->weights.head.d, m->weights.embed.d);
+    assert_string_equal(m->tensor[0].name, "embed");
+    assert_string_equal(m->tensor[m->n_tensors - 1].name, "final_norm");
+    lb_model_close(m);
+    lb_model_close(same);
+    lb_model_close(other);
+    a.kv_heads = 3;
+    assert_status(LB_E_FORMAT, lb_model_new(&a, NULL, 3, &m));
+    assert_null(m);
+}
+
+int main(void) {
+    lb_blas_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(config_defects_are_named),
+        cmocka_unit_test(config_variants_are_understood),
+        cmocka_unit_test(tensor_defects_are_named),
+        cmocka_unit_test(harmless_tensors_are_left),
+        cmocka_unit_test(folders_and_paths),
+        cmocka_unit_test(gguf_defects_are_named),
+        cmocka_unit_test(damaged_headers_are_survived),
+        cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(threads_change_nothing),
+        cmocka_unit_test(names_match_one_way),
+        cmocka_unit_test(slots_go_round),
+        cmocka_unit_test(new_models),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
