@@ -7,10 +7,13 @@
 
 static _Thread_local bool memory_failed;
 
+/* jansson 2.14 reads past its text buffer when that cannot grow, so a failure is noted for whoever called and then
+ * tried once more; only when memory is really out does jansson see it. */
 static void *get_memory(size_t n) {
     void *p = lb_alloc(n, 1);
-    if (!p) memory_failed = true;
-    return p;
+    if (p) return p;
+    memory_failed = true;
+    return lb_alloc(n, 1);
 }
 
 static void set_functions(void) { json_set_alloc_funcs(get_memory, lb_free); }
