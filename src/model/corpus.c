@@ -67,6 +67,10 @@ static void check_bytes(const lb_corpus *c, const lb_map *m, const lb_tokenizer 
         lb_warn(log, "%s: byte %zu is not UTF-8 (0x%02x): kept as a byte, other programs may replace it", c->name, bad,
                 m->data[bad]);
     size_t start, end;
+    int64_t dropped = lb_tok_without_token(t, s, m->size, &start);
+    if (dropped)
+        lb_warn(log, "%s: %lld %s have no token and are dropped, the first at byte %zu (0x%02x)", c->name,
+                (long long)dropped, t->byte_level ? "bytes" : "characters", start, m->data[start]);
     const lb_tok_added *a;
     for (size_t at = 0; lb_tok_find_added(&t->raw, (lb_tok_view){s, m->size}, at, true, &start, &end, &a); at = end) {
         if (!a->special) continue;

@@ -23,7 +23,8 @@ typedef struct lb_corpus {
 } lb_corpus;
 
 /* The whole file is text: "<s>" or "<|endoftext|>" in it is no token (warned about). Warns (to the log, and so into
- * the report) about CRLF line ends, a byte order mark, bytes that are not UTF-8, the tokenized form of WikiText
+ * the report) about CRLF line ends, a byte order mark, bytes that are not UTF-8, characters without a token, the
+ * tokenized form of WikiText
  * (" <unk> "), and, for texts whose hash or token count a protocol fixes (WikiText-2), about a hash or a count
  * that is not the protocol's. */
 LB_NODISCARD lb_status lb_corpus_open(const char *path, const lb_tokenizer *t, lb_bos bos, lb_log *log,

@@ -23,13 +23,15 @@ int32_t lb_tokenizer_bos(const lb_tokenizer *t);      /* -1: none */
 int32_t lb_tokenizer_eos(const lb_tokenizer *t);
 bool lb_tokenizer_adds_bos(const lb_tokenizer *t); /* the tokenizer itself puts BOS before a text */
 
-/* Encodes UTF-8 text (invalid bytes are kept by byte-level and byte-fallback kinds). parse_special: text like
- * "<|im_start|>" becomes its token. No BOS is added. *ids by lb_free. */
+/* Encodes UTF-8 text. Bytes that are not UTF-8 become byte tokens. A character that the vocabulary cannot express is
+ * the unknown token, or dropped where there is none, as other implementations do (SmolLM2 has no token for the bytes
+ * 0x04, 0xf5 and some others); lb_corpus_open warns. parse_special: text like "<|im_start|>" becomes its token. No BOS
+ * is added. *ids by lb_free. */
 LB_NODISCARD lb_status lb_tokenizer_encode(const lb_tokenizer *t, const char *text, size_t len, bool parse_special,
                                            int32_t **ids, int64_t *n);
 LB_NODISCARD lb_status lb_tokenizer_decode(const lb_tokenizer *t, const int32_t *ids, int64_t n, char **text,
                                            size_t *len); /* lb_free */
-/* The raw text of a token for display; never NULL for a valid id. */
+/* The raw text of a token for display; NULL only for an id that is none. Not NUL-terminated: len says how long. */
 const char *lb_tokenizer_piece(const lb_tokenizer *t, int32_t id, size_t *len);
 /* Writes tokenizer.json and tokenizer_config.json that transformers' AutoTokenizer loads with equal ids. */
 LB_NODISCARD lb_status lb_tokenizer_save(const lb_tokenizer *t, const char *dir);

@@ -218,25 +218,35 @@ static int64_t merge_short(const lb_tok_merges *m, lb_tok_node *node, int64_t n)
 
 /* ---- symbols ---- */
 
-static lb_status no_token(const lb_tokenizer *t, const char *s, size_t n) {
-    char hex[4 * 3 + 1] = "";
-    for (size_t i = 0; i < n && i < 4; i++) snprintf(hex + 3 * i, 4, " %02x", (uint8_t)s[i]);
-    return lb_fail(LB_E_FORMAT, "%s: the tokenizer has no token for the bytes%s of the text, and no unknown token",
-                   t->name, hex);
+static bool has_bytes(const lb_tokenizer *t, const char *s, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if (t->byte_id[(uint8_t)s[i]] < 0) return false;
+    return true;
 }
 
-/* Appends the symbols of a character that is no token: its bytes' tokens, or the unknown token. */
-static lb_status unknown_char(lb_tok_run *r, const char *s, size_t len, int64_t *n) {
+/* Appends the symbols of a character that is no token: its bytes' tokens, or the unknown token, or nothing. */
+static void unknown_char(lb_tok_run *r, const char *s, size_t len, int64_t *n) {
     const lb_tokenizer *t = r->t;
-    bool bytes = true;
-    for (size_t i = 0; i < len; i++) bytes = bytes && t->byte_id[(uint8_t)s[i]] >= 0;
-    if (bytes) {
+    if (has_bytes(t, s, len)) {
         for (size_t i = 0; i < len; i++) r->node[(*n)++].id = t->byte_id[(uint8_t)s[i]];
-        return LB_OK;
+    } else if (t->unk >= 0 && !(t->fuse_unk && *n > 0 && r->node[*n - 1].id == t->unk)) {
+        r->node[(*n)++].id = t->unk;
     }
-    if (t->unk < 0) return no_token(t, s, len);
-    if (!t->fuse_unk || *n == 0 || r->node[*n - 1].id != t->unk) r->node[(*n)++].id = t->unk;
-    return LB_OK;
+}
+
+int64_t lb_tok_without_token(const lb_tokenizer *t, const char *s, size_t n, size_t *first) {
+    int64_t count = 0;
+    bool all_bytes = true;
+    for (int b = 0; b < 256; b++) all_bytes = all_bytes && t->byte_id[b] >= 0;
+    if (t->unk >= 0 || all_bytes) return 0;
+    for (size_t i = 0, k; i < n; i += k) {
+        int32_t code;
+        k = t->byte_level ? 1 : lb_tok_char(s + i, n - i, &code);
+        bool mark = !t->byte_level && s[i] == ' '; /* becomes one */
+        if (mark || has_bytes(t, s + i, k) || lb_tok_index_get(&t->symbols, s + i, k) >= 0) continue;
+        if (!count++) *first = i;
+    }
+    return count;
 }
 
 /* r->node[0..*count) = what the word consists of before any merge; at most one symbol a byte. */
@@ -253,7 +263,7 @@ static lb_status symbols_of(lb_tok_run *r, const char *s, size_t len, int64_t *c
         if (id >= 0)
             r->node[n++].id = id;
         else
-            LB_TRY(unknown_char(r, s + i, k, &n));
+            unknown_char(r, s + i, k, &n);
         i += k;
     }
     for (int64_t i = 0; i < n; i++) {
@@ -269,11 +279,7 @@ static lb_status emit_symbol(lb_tok_run *r, int32_t id) {
     const lb_tokenizer *t = r->t;
     if (id < t->vocab) return lb_tok_emit(r, id);
     lb_tok_view v = t->extra[id - t->vocab];
-    for (size_t i = 0; i < v.n; i++)
-        if (t->byte_id[(uint8_t)v.s[i]] < 0) {
-            if (t->unk < 0) return no_token(t, v.s, v.n);
-            return lb_tok_emit(r, t->unk);
-        }
+    if (!has_bytes(t, v.s, v.n)) return t->unk >= 0 ? lb_tok_emit(r, t->unk) : LB_OK;
     for (size_t i = 0; i < v.n; i++) LB_TRY(lb_tok_emit(r, t->byte_id[(uint8_t)v.s[i]]));
     return LB_OK;
 }

@@ -25,7 +25,7 @@ lb_status lb_tok_new(const char *name, lb_tokenizer **out) {
     }
     t->arena = a;
     t->name = copy;
-    t->unk = t->bos = t->eos = t->pad = -1;
+    t->unk = t->unk_name = t->bos = t->eos = t->pad = -1;
     for (int i = 0; i < 256; i++) t->byte_id[i] = -1;
     t->pcre = pcre2_general_context_create(pcre_malloc, pcre_free, NULL);
     if (!t->pcre) {

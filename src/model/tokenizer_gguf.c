@@ -130,6 +130,7 @@ static void guess_types(lb_tokenizer *t) {
 }
 
 static lb_status load_scores(const lb_gguf *g, lb_tokenizer *t) {
+    t->unk = t->unk_name; /* a byte-level tokenizer has none: it knows all bytes, or should */
     if (!lb_gguf_has(g, "tokenizer.ggml.token_type")) guess_types(t);
     bool prefix = true;
     t->adds_bos = t->from_scores = t->fuse_unk = true;
@@ -162,13 +163,13 @@ static lb_status load(const lb_gguf *g, lb_tokenizer *t) {
     LB_TRY(read_tokens(g, t));
     LB_TRY(read_types(g, t));
     if (scores) {
-        t->unk = t->vocab > 0 ? 0 : -1;
+        t->unk_name = t->vocab > 0 ? 0 : -1;
         t->bos = t->vocab > 1 ? 1 : -1;
         t->eos = t->vocab > 2 ? 2 : -1;
     }
     LB_TRY(read_id(g, t, "tokenizer.ggml.bos_token_id", &t->bos));
     LB_TRY(read_id(g, t, "tokenizer.ggml.eos_token_id", &t->eos));
-    LB_TRY(read_id(g, t, "tokenizer.ggml.unknown_token_id", &t->unk));
+    LB_TRY(read_id(g, t, "tokenizer.ggml.unknown_token_id", &t->unk_name));
     LB_TRY(read_id(g, t, "tokenizer.ggml.padding_token_id", &t->pad));
     LB_TRY(bytes ? load_bytes(g, t) : load_scores(g, t));
     LB_TRY(read_bool(g, "tokenizer.ggml.add_bos_token", &t->adds_bos));

@@ -134,8 +134,9 @@ struct lb_tokenizer {
     lb_tok_merges merges;
     lb_tok_view *extra; /* (n_extra) ids from vocab on: characters of tokens that are no tokens themselves */
     int64_t n_extra;
-    int32_t byte_id[256]; /* the token of a byte, -1: none */
-    int32_t unk, bos, eos, pad;
+    int32_t byte_id[256];            /* the token of a byte, -1: none */
+    int32_t unk;                     /* what a symbol without a token becomes; -1: it is dropped */
+    int32_t unk_name, bos, eos, pad; /* as the file names them, -1: it does not */
     lb_tok_added *added;
     int64_t n_added;
     lb_tok_matcher raw, normal;
@@ -222,6 +223,8 @@ LB_NODISCARD lb_status lb_tok_run_new(const lb_tokenizer *t, lb_tok_run *r);
 void lb_tok_run_free(lb_tok_run *r);
 LB_NODISCARD lb_status lb_tok_emit(lb_tok_run *r, int32_t id);
 LB_NODISCARD lb_status lb_tok_word(lb_tok_run *r, const char *s, size_t n);
+/* How many characters (bytes, if byte-level) of the text have no token and are dropped; *first: where the first is. */
+int64_t lb_tok_without_token(const lb_tokenizer *t, const char *s, size_t n, size_t *first);
 
 /* tokenizer_added.c */
 LB_NODISCARD lb_status lb_tok_matchers(lb_tokenizer *t);

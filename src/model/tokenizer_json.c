@@ -197,6 +197,7 @@ static lb_status read_model(lb_tokenizer *t, const json_t *root) {
         lb_tok_view v = view_of(unk);
         t->unk = v.s ? lb_tok_index_get(&t->index, v.s, v.n) : -1;
         if (t->unk < 0) return lb_fail(LB_E_FORMAT, "%s: model.unk_token is not in the vocabulary", t->name);
+        t->unk_name = t->unk;
     }
     return read_merges(t, json_object_get(model, "merges"));
 }
@@ -232,6 +233,7 @@ static lb_status read_config(lb_tokenizer *t, const char *path) {
     LB_TRY_GOTO(status, done, named_token(t, path, config, "bos_token", &t->bos));
     LB_TRY_GOTO(status, done, named_token(t, path, config, "eos_token", &t->eos));
     LB_TRY_GOTO(status, done, named_token(t, path, config, "pad_token", &t->pad));
+    LB_TRY_GOTO(status, done, named_token(t, path, config, "unk_token", &t->unk_name));
     const json_t *add = json_object_get(config, "add_bos_token"), *chat = json_object_get(config, "chat_template");
     if (json_is_boolean(add) && class_obeys_add_bos(config)) t->adds_bos = json_is_true(add);
     if (t->adds_bos && head >= 0) t->bos = head; /* what is put there counts as the BOS */

@@ -242,7 +242,7 @@ static void compose_config(lb_str *b, const lb_tokenizer *t) {
                   "\"model_input_names\":[\"input_ids\",\"attention_mask\"]");
     add_named(b, t, "bos_token", t->bos);
     add_named(b, t, "eos_token", t->eos);
-    add_named(b, t, "unk_token", t->unk);
+    add_named(b, t, "unk_token", t->unk_name);
     add_named(b, t, "pad_token", t->pad);
     if (t->chat_template) {
         lb_str_add(b, ",\n\"chat_template\":");

@@ -239,6 +239,12 @@ def variants():
             ),
             {"byte_fallback": False},
         ),
+        (
+            "no unknown token",
+            "chars",
+            part(char_added, None, metaspace("always", True), **c),
+            {"byte_fallback": False, "unk_token": None},
+        ),
     ]
 
 
