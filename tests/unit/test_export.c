@@ -1,0 +1,227 @@
+/* Export: whole or not at all, values kept, what cannot be kept said. That transformers loads the folder is checked by
+ * tests/oracle/check_export.py. */
+#include "support/support.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "math/blas.h"
+#include "model/model_file.h"
+#include "support/llama.h"
+
+static lb_model *a_model(lb_rope_layout rope, bool tied) {
+    return llama_random((lb_arch){.layers = 2,
+                                  .dim = 12,
+                                  .hidden = 20,
+                                  .heads = 4,
+                                  .kv_heads = 2,
+                                  .head_dim = 6,
+                                  .vocab = 320,
+                                  .rope = rope,
+                                  .rope_base = 12345.5,
+                                  .norm_eps = 9.999999747378752e-06,
+                                  .context = 77,
+                                  .tied = tied},
+                        21);
+}
+
+static void path_in(char out[LB_TEST_PATH], const char *dir, const char *name) {
+    assert_true(snprintf(out, LB_TEST_PATH, "%s/%s", dir, name) < LB_TEST_PATH);
+}
+
+/* How many entries a folder has. */
+static size_t entries(const char *dir) {
+    char **name;
+    size_t n;
+    assert_ok(lb_fs_list(dir, NULL, &name, &n));
+    lb_fs_list_free(name, n);
+    return n;
+}
+
+static int32_t *ids_of(const lb_tokenizer *t, const char *text, int64_t *n) {
+    int32_t *ids;
+    assert_ok(lb_tokenizer_encode(t, text, strlen(text), false, &ids, n));
+    return ids;
+}
+
+/* Architecture, numbers and tokenizer come back; pairs come back as halves with the same states. */
+static void comes_back(void **state) {
+    (void)state;
+    static const char text[] = "one two three, two three four; 12 times one is 12, and three is three.";
+    char dir[LB_TEST_PATH];
+    lb_model *m = a_model(LB_ROPE_PAIRS, true), *back;
+    assert_ok(lb_tokenizer_train(text, strlen(text), 266, &m->tokenizer));
+    path_in(dir, lb_test_tmpdir(), "a/new/folder/");
+    assert_ok(lb_model_export(m, &m->weights, LB_F32, dir, NULL));
+    assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &back));
+    const lb_arch *a = &m->arch, *b = &back->arch;
+    assert_true(a->layers == b->layers && a->dim == b->dim && a->hidden == b->hidden && a->heads == b->heads &&
+                a->kv_heads == b->kv_heads && a->head_dim == b->head_dim && a->vocab == b->vocab &&
+                a->context == b->context && a->rope_base == b->rope_base && a->norm_eps == b->norm_eps && b->tied);
+    assert_int_equal(b->rope, LB_ROPE_HALVES);
+    assert_string_equal(back->stored, "F32 (20 tensors)");
+    int64_t n, again;
+    int32_t *ids = ids_of(m->tokenizer, text, &n), *same = ids_of(back->tokenizer, text, &again);
+    assert_int_equal(n, again);
+    assert_memory_equal(ids, same, (size_t)n * sizeof *ids);
+    lb_mat x = llama_states(a, &m->weights, ids, n), y = llama_states(b, &back->weights, ids, n);
+    assert_true(llama_worst(lb_mat_c(x), lb_mat_c(y)) < 1e-5);
+    assert_memory_equal(m->weights.blocks[1].w[LB_V].d, back->weights.blocks[1].w[LB_V].d, 12 * 12 * sizeof(float));
+    assert_memory_not_equal(m->weights.blocks[1].w[LB_K].d, back->weights.blocks[1].w[LB_K].d, 12 * 12 * sizeof(float));
+    lb_free(x.d);
+    lb_free(y.d);
+    lb_free(ids);
+    lb_free(same);
+    lb_model_close(m);
+    lb_model_close(back);
+}
+
+/* From halves nothing moves: every number is the same. */
+static void halves_stay(void **state) {
+    (void)state;
+    char dir[LB_TEST_PATH];
+    lb_model *m = a_model(LB_ROPE_HALVES, false), *back;
+    path_in(dir, lb_test_tmpdir(), "out");
+    assert_ok(lb_model_export(m, &m->weights, LB_F32, dir, NULL));
+    assert_int_equal(entries(dir), 3);
+    assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &back));
+    assert_int_equal(back->n_tensors, m->n_tensors);
+    for (int64_t i = 0; i < m->n_tensors; i++) {
+        int64_t rows, cols;
+        const float *x = lb_slot_get(&m->arch, &m->weights, i, &rows, &cols);
+        const float *y = lb_slot_get(&back->arch, &back->weights, i, &rows, &cols);
+        assert_memory_equal(x, y, (size_t)(rows * cols) * sizeof(float));
+    }
+    lb_model_close(m);
+    lb_model_close(back);
+}
+
+/* A cell that quantized the head of a tied model: both are written. */
+static void a_head_of_its_own_is_written(void **state) {
+    (void)state;
+    static float head[320 * 12];
+    char dir[LB_TEST_PATH];
+    lb_model *m = a_model(LB_ROPE_PAIRS, true), *back;
+    lb_weights w = m->weights;
+    for (int i = 0; i < 320 * 12; i++) head[i] = (float)i;
+    w.head.d = head;
+    path_in(dir, lb_test_tmpdir(), "out");
+    assert_ok(lb_model_export(m, &w, LB_F32, dir, NULL));
+    assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &back));
+    assert_false(back->arch.tied);
+    assert_memory_equal(back->weights.head.d, head, sizeof head);
+    assert_memory_equal(back->weights.embed.d, m->weights.embed.d, sizeof head);
+    lb_model_close(m);
+    lb_model_close(back);
+}
+
+typedef struct said {
+    char text[4096];
+} said;
+
+static void on_message(void *user, lb_level level, const char *text) {
+    said *s = user;
+    size_t n = strlen(s->text);
+    if (level == LB_WARN) snprintf(s->text + n, sizeof s->text - n, "%s\n", text);
+}
+
+static void losses_are_said(void **state) {
+    (void)state;
+    char dir[LB_TEST_PATH], path[LB_TEST_PATH];
+    said s = {""};
+    lb_log log = {.message = on_message, .user = &s};
+    lb_model *m = a_model(LB_ROPE_PAIRS, true), *back;
+    const char *top = lb_test_tmpdir();
+    path_in(dir, top, "bf16");
+    m->weights.blocks[1].act[LB_UP].bits = 8;
+    assert_ok(lb_model_export(m, &m->weights, LB_BF16, dir, &log));
+    assert_non_null(strstr(s.text, "rounded to BF16"));
+    assert_non_null(strstr(s.text, "quantized activations cannot be written"));
+    assert_non_null(strstr(s.text, "no tokenizer"));
+    assert_ok(lb_model_open(dir, LB_HEADER, NULL, &back));
+    assert_string_equal(back->stored, "BF16 (20 tensors)");
+    lb_model_close(back);
+    json_t *config;
+    const char *type;
+    path_in(path, dir, "config.json");
+    assert_ok(lb_json_read(path, &config));
+    assert_ok(lb_json_str(path, config, "torch_dtype", &type));
+    assert_string_equal(type, "bfloat16");
+    json_decref(config);
+    path_in(dir, top, "q4");
+    assert_status(LB_E_ARG, lb_model_export(m, &m->weights, LB_Q4_0, dir, &log));
+    /* Too large for float16: refused with the tensor's name, and nothing is left. */
+    ((float *)(uintptr_t)m->weights.blocks[0].w[LB_GATE].d)[5] = 1e6f;
+    path_in(dir, top, "f16");
+    assert_status(LB_E_NUMERIC, lb_model_export(m, &m->weights, LB_F16, dir, &log));
+    assert_error_has("model.layers.0.mlp.gate_proj.weight");
+    assert_int_equal(entries(top), 1);
+    lb_model_close(m);
+}
+
+static void targets_in_use_are_refused(void **state) {
+    (void)state;
+    char dir[LB_TEST_PATH], file[LB_TEST_PATH], below[LB_TEST_PATH];
+    const char *top = lb_test_tmpdir();
+    lb_model *m = a_model(LB_ROPE_HALVES, false);
+    path_in(dir, top, "full");
+    path_in(file, dir, "notes.txt");
+    assert_ok(lb_fs_mkdirs(dir));
+    assert_ok(lb_model_export(m, &m->weights, LB_F32, dir, NULL)); /* empty: fine */
+    assert_status(LB_E_ARG, lb_model_export(m, &m->weights, LB_F32, dir, NULL));
+    assert_error_has("the folder is not empty (config.json)");
+    path_in(file, top, "file");
+    assert_ok(lb_fs_write_atomic(file, "x", 1));
+    assert_status(LB_E_ARG, lb_model_export(m, &m->weights, LB_F32, file, NULL));
+    assert_error_has("not a folder");
+    path_in(below, file, "out");
+    assert_status(LB_E_IO, lb_model_export(m, &m->weights, LB_F32, below, NULL));
+    assert_int_equal(entries(top), 2);
+    lb_model_close(m);
+}
+
+typedef struct job {
+    lb_model *m;
+    const char *top;
+    char dir[LB_TEST_PATH];
+} job;
+
+static lb_status export_once(void *ctx) {
+    job *j = ctx;
+    return lb_model_export(j->m, &j->m->weights, LB_F32, j->dir, NULL);
+}
+
+/* Each failure leaves the folder above as it was. */
+static lb_status export_and_look(void *ctx) {
+    job *j = ctx;
+    lb_status st = export_once(j);
+    lb_alloc_fail_at(0);
+    assert_int_equal(entries(j->top), st == LB_OK);
+    return st;
+}
+
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    job j = {.m = a_model(LB_ROPE_PAIRS, false), .top = lb_test_tmpdir()};
+    assert_ok(lb_tokenizer_train("some text, some more", 20, 259, &j.m->tokenizer));
+    path_in(j.dir, j.top, "out");
+    assert_true(llama_fail_each_allocation(export_and_look, &j) > 40);
+    lb_model_close(j.m);
+}
+
+int main(void) {
+    lb_blas_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(comes_back),
+        cmocka_unit_test(halves_stay),
+        cmocka_unit_test(a_head_of_its_own_is_written),
+        cmocka_unit_test(losses_are_said),
+        cmocka_unit_test(targets_in_use_are_refused),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
