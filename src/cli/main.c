@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "math/blas.h"
+#include "math/kernels.h"
 
 enum { EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
@@ -104,6 +105,10 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "--version") == 0) {
         lb_cli_print("lowbit " LB_VERSION_STRING "\n");
         return 0;
+    }
+    if (lb_kernels_init() != LB_OK) {
+        print_failure("");
+        return EXIT_USAGE;
     }
     const lb_command *c = find_command(argv[1]);
     if (!c) return unknown_command(argv[1]);
