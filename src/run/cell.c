@@ -1,0 +1,235 @@
+/* From a planned cell to its record. */
+#include "run/cell.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "run/provenance.h"
+
+enum { MAX_STAGES = 8 };
+
+typedef struct running {
+    lb_runner *r;
+    const lb_cell *c;
+    lb_record *out;
+    lb_keeper keeper; /* this cell's warnings */
+    const char *stage[MAX_STAGES];
+    double stage_s[MAX_STAGES], stage_start;
+    int64_t stages;
+    lb_arena *work; /* weights */
+    lb_weights w;
+} running;
+
+static void stage_begin(running *x, const char *name) {
+    x->stage[x->stages] = name;
+    x->stage_start = lb_clock_s();
+}
+static void stage_end(running *x) { x->stage_s[x->stages++] = lb_clock_s() - x->stage_start; }
+
+static lb_status fill_identity(lb_arena *keep, const lb_cell *c, lb_record *out) {
+    *out = (lb_record){.key = c->key,
+                       .stem = c->stem,
+                       .label = c->label,
+                       .message = "",
+                       .config = c->config,
+                       .method = c->method ? c->method->name : "none",
+                       .options = c->options,
+                       .varied = c->varied,
+                       .seed = (uint64_t)(c->draws ? c->own.seed : 0),
+                       .propagate = "",
+                       .storage = "f16"};
+    if (c->method && c->needs_hessian) {
+        out->propagate = c->own.propagate == LB_PROPAGATE_ORIGINAL ? "original" : "quantized";
+        out->true_sequential = c->own.true_sequential;
+    }
+    /* The format of most layers stands for the cell: the first that the cell's own options describe. */
+    const lb_layer_plan *main = NULL;
+    for (int64_t i = 0; i < c->layers && !main; i++)
+        if (c->layer[i].quantize && c->layer[i].opts == c->opts) main = &c->layer[i];
+    for (int64_t i = 0; i < c->layers && !main; i++)
+        if (c->layer[i].quantize) main = &c->layer[i];
+    if (!main) {
+        const char *bits = lb_pairs_get(&c->varied, "bits");
+        if (c->refused && bits) {
+            int64_t b = 0;
+            if (lb_parse_i64(bits, &b) == LB_OK) out->bits = (int)b;
+        }
+        return LB_OK;
+    }
+    out->bits = main->storage.bits;
+    out->group = main->storage.group;
+    lb_str text = {0};
+    lb_storage_text(&main->storage, &text);
+    lb_status st = lb_str_check(&text);
+    if (st == LB_OK && !(out->storage = lb_arena_strdup(keep, text.s))) st = LB_E_NOMEM;
+    lb_str_free(&text);
+    return st;
+}
+
+lb_status lb_cell_bare_record(lb_arena *keep, const lb_cell *c, lb_cell_state state, const char *message,
+                              lb_record *out) {
+    const char *text = lb_arena_strdup(keep, message);
+    if (!text) return LB_E_NOMEM;
+    LB_TRY(fill_identity(keep, c, out));
+    out->state = state;
+    out->message = text;
+    return LB_OK;
+}
+
+void lb_runner_close(lb_runner *r) {
+    lb_stats_file_close(r->stats);
+    r->stats = NULL;
+    r->stats_key[0] = 0;
+}
+
+/* The original model's statistics for this cell's calibration windows. */
+static lb_status open_statistics(running *x) {
+    lb_runner *r = x->r;
+    const lb_calibration_config *k = &r->plan->config->calibration;
+    const lb_model *m = r->plan->model;
+    if (!r->plan->calibration.corpus) return LB_OK;
+    char key[65];
+    LB_TRY(lb_plan_statistics_key(r->plan, x->c, key));
+    if (r->stats && strcmp(key, r->stats_key) == 0) return LB_OK;
+    lb_runner_close(r);
+    lb_arena *a = NULL;
+    LB_TRY(lb_arena_new(0, &a));
+    int32_t *tokens = NULL;
+    char *path = lb_arena_printf(a, "%s/statistics-%.16s.h5", r->cache, key);
+    lb_status st = path ? lb_fs_mkdirs(r->cache) : LB_E_NOMEM;
+    if (st == LB_OK) st = lb_plan_calibration_tokens(r->plan, x->c, a, &tokens);
+    if (st == LB_OK)
+        st = lb_stats_file_ensure(path, key, &m->arch, &m->weights, tokens, k->samples, k->length, r->plan->team,
+                                  &x->keeper.log, &r->stats);
+    lb_arena_free(a);
+    if (st == LB_OK) memcpy(r->stats_key, key, sizeof key);
+    return st;
+}
+
+static lb_status quantize(running *x) {
+    if (!x->c->method) {
+        x->w = x->r->plan->model->weights;
+        return LB_OK;
+    }
+    stage_begin(x, "statistics");
+    LB_TRY(open_statistics(x));
+    stage_end(x);
+    stage_begin(x, x->c->trains ? "train" : "quantize");
+    lb_quantize_job j = {.plan = x->r->plan,
+                         .cell = x->c,
+                         .stats = x->r->plan->calibration.corpus ? x->r->stats : NULL,
+                         .journal_dir = x->r->dir,
+                         .log = &x->keeper.log,
+                         .arena = x->work,
+                         .keep = x->r->keep};
+    LB_TRY(lb_quantize_run(&j));
+    stage_end(x);
+    x->w = j.w;
+    x->out->layer = j.row;
+    x->out->layers = x->c->layers;
+    x->out->curve = j.curve;
+    for (int64_t i = 0; i < x->c->layers; i++) x->out->flags |= j.row[i].flags;
+    return LB_OK;
+}
+
+static lb_status add_number(lb_arena *a, lb_pairs *p, const char *key, int64_t v) {
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)v);
+    return lb_pairs_add(a, p, key, text);
+}
+
+static lb_status add_text(lb_arena *a, lb_pairs *p, const char *what, const lb_text *t) {
+    const char *const part[] = {"", "_path", "_sha256", "_bos"};
+    const char *const value[] = {t->name, t->path, t->corpus->hash, t->bos_text};
+    for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
+        const char *key = lb_arena_printf(a, "%s%s", what, part[i]);
+        if (!key) return LB_E_NOMEM;
+        LB_TRY(lb_pairs_add(a, p, key, value[i]));
+    }
+    return LB_OK;
+}
+
+static lb_status fill_inputs(running *x, lb_pairs *p) {
+    const lb_plan *plan = x->r->plan;
+    lb_arena *a = x->r->keep;
+    const lb_calibration_config *k = &plan->config->calibration;
+    LB_TRY(lb_pairs_add(a, p, "model", plan->config->model));
+    LB_TRY(lb_pairs_add(a, p, "model_path", plan->model->path));
+    LB_TRY(lb_pairs_add(a, p, "model_sha256", plan->model->hash));
+    LB_TRY(lb_pairs_add(a, p, "model_stored", plan->model->stored ? plan->model->stored : ""));
+    if (x->c->method && plan->calibration.corpus) {
+        LB_TRY(add_text(a, p, "calibration", &plan->calibration));
+        LB_TRY(lb_pairs_add(a, p, "calibration_recipe", k->recipe == LB_RECIPE_RANDOM ? "random" : "sequential"));
+        LB_TRY(add_number(a, p, "calibration_samples", k->samples));
+        LB_TRY(add_number(a, p, "calibration_length", k->length));
+        if (k->recipe == LB_RECIPE_RANDOM)
+            LB_TRY(add_number(a, p, "calibration_seed", (int64_t)lb_plan_calibration_seed(plan, x->c)));
+    }
+    if (x->c->trains) LB_TRY(add_text(a, p, "training", &plan->training));
+    return lb_pairs_add(a, p, "content_key", x->c->content_key);
+}
+
+static lb_status fill_warnings(running *x) {
+    const lb_keeper *shared = &x->r->plan->keeper, *own = &x->keeper;
+    lb_record *out = x->out;
+    if (own->failed) return lb_fail(LB_E_NOMEM, "out of memory: keeping a warning");
+    out->warning = LB_NEW(x->r->keep, char *, shared->n + own->n + 1);
+    if (!out->warning) return LB_E_NOMEM;
+    for (int64_t i = 0; i < shared->n; i++) out->warning[out->warnings++] = shared->warning[i];
+    for (int64_t i = 0; i < own->n; i++) out->warning[out->warnings++] = own->warning[i];
+    return LB_OK;
+}
+
+static lb_status fill_rest(running *x, double start) {
+    lb_arena *a = x->r->keep;
+    lb_record *out = x->out;
+    LB_TRY(lb_provenance_program(a, &out->provenance));
+    LB_TRY(fill_inputs(x, &out->provenance));
+    LB_TRY(lb_provenance_host(a, lb_team_threads(x->r->plan->team), &out->host));
+    LB_TRY(fill_warnings(x));
+    out->size = x->c->size;
+    out->stage = LB_NEW(a, const char *, x->stages + 1);
+    out->stage_s = LB_NEW(a, double, x->stages + 1);
+    if (!out->stage || !out->stage_s) return LB_E_NOMEM;
+    memcpy(out->stage, x->stage, (size_t)x->stages * sizeof *out->stage);
+    memcpy(out->stage_s, x->stage_s, (size_t)x->stages * sizeof *out->stage_s);
+    out->stages = x->stages;
+    if (x->c->method && x->c->method->cite) {
+        out->cite = LB_NEW(a, char *, 1);
+        if (!out->cite || !(out->cite[0] = lb_arena_strdup(a, x->c->method->cite))) return LB_E_NOMEM;
+        out->cites = 1;
+    }
+    out->peak_bytes = lb_peak_memory_bytes();
+    out->seconds = lb_clock_s() - start;
+    out->state = LB_CELL_DONE;
+    return LB_OK;
+}
+
+static lb_status run(running *x, lb_cell_hook hook, void *user) {
+    double start = lb_clock_s();
+    LB_TRY(lb_interrupt_check());
+    LB_TRY(fill_identity(x->r->keep, x->c, x->out));
+    if (x->r->dir) LB_TRY(lb_journal_start(x->r->dir, x->c));
+    LB_TRY(quantize(x));
+    stage_begin(x, "evaluate");
+    LB_TRY(lb_cell_evaluate(x->r, x->c, &x->w, &x->keeper.log, &x->out->eval));
+    x->out->evals = x->r->plan->evals;
+    stage_end(x);
+    if (hook) {
+        stage_begin(x, "export");
+        LB_TRY(hook(user, x->c, &x->w));
+        stage_end(x);
+    }
+    return fill_rest(x, start);
+}
+
+lb_status lb_cell_run(lb_runner *r, const lb_cell *c, lb_cell_hook hook, void *user, lb_record *out) {
+    running x = {.r = r, .c = c, .out = out};
+    lb_keeper_init(&x.keeper, r->keep, r->log);
+    LB_TRY(lb_arena_new(0, &x.work));
+    lb_status st = run(&x, hook, user);
+    lb_arena_free(x.work);
+    return st;
+}

@@ -1,0 +1,34 @@
+/* Running one cell: quantize, evaluate, record. */
+#ifndef LB_RUN_CELL_H
+#define LB_RUN_CELL_H
+
+#include "run/quantize.h"
+#include "run/store.h"
+
+/* What the cells of a sweep share: the baseline's record and states, and the original model's statistics. */
+typedef struct lb_runner {
+    lb_plan *plan;
+    lb_arena *keep; /* records */
+    lb_log *log;
+    const char *dir;           /* journal and finished blocks; NULL: none are kept */
+    const char *cache;         /* statistics and states */
+    const lb_record *baseline; /* NULL: not run, or failed */
+    lb_stats_file *stats;      /* open ones, of this key */
+    char stats_key[65];
+} lb_runner;
+
+/* The finished model, for whoever exports it; valid during the call. */
+typedef lb_status (*lb_cell_hook)(void *user, const lb_cell *c, const lb_weights *w);
+
+/* out: state DONE, everything but what only a sweep knows. LB_E_NUMERIC and others: the cell failed. */
+LB_NODISCARD lb_status lb_cell_run(lb_runner *r, const lb_cell *c, lb_cell_hook hook, void *user, lb_record *out);
+/* Without running: the record of a cell that was refused or failed. */
+LB_NODISCARD lb_status lb_cell_bare_record(lb_arena *keep, const lb_cell *c, lb_cell_state state, const char *message,
+                                           lb_record *out);
+void lb_runner_close(lb_runner *r);
+
+/* The evaluations of a cell (cell_eval.c): w as the model. Rows from r->keep. */
+LB_NODISCARD lb_status lb_cell_evaluate(lb_runner *r, const lb_cell *c, const lb_weights *w, lb_log *log,
+                                        lb_eval_row **rows);
+
+#endif

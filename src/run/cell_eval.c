@@ -1,0 +1,105 @@
+/* A cell's evaluations: perplexity by protocol, KL and paired difference to the baseline. */
+#include <math.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "run/cell.h"
+
+static lb_status states_path(const lb_runner *r, int64_t i, lb_arena *a, const char **path, char key[65]) {
+    LB_TRY(lb_plan_states_key(r->plan, i, key));
+    char *p = lb_arena_printf(a, "%s/states-%.16s.bin", r->cache, key);
+    *path = p;
+    return p ? LB_OK : LB_E_NOMEM;
+}
+
+static int64_t windows_of(const lb_plan *p, int64_t i, const lb_protocol *protocol) {
+    int64_t all = p->eval[i].corpus->tokens / protocol->n, most = p->eval_config[i]->windows;
+    return most > 0 && most < all ? most : all;
+}
+
+typedef struct evaluator {
+    lb_runner *r;
+    int64_t i;
+    lb_arena *scratch;
+    lb_log *log;
+    lb_eval_request request;
+} evaluator;
+
+/* One pass; for the baseline the states are kept on the way. */
+static lb_status measure(evaluator *x, const lb_weights *w, bool save, lb_arena *a, lb_eval *e) {
+    const lb_plan *p = x->r->plan;
+    char key[65];
+    const char *path = NULL;
+    lb_states *states = NULL;
+    if (save) {
+        LB_TRY(states_path(x->r, x->i, x->scratch, &path, key));
+        LB_TRY(lb_fs_mkdirs(x->r->cache));
+        LB_TRY(lb_states_create(path, key, windows_of(p, x->i, &x->request.protocol), x->request.protocol.n,
+                                p->model->arch.dim, &states));
+    }
+    x->request.save_states = states;
+    lb_status st = lb_perplexity(&p->model->arch, w, &x->request, p->team, a, x->log, e);
+    if (st == LB_OK && states) st = lb_states_commit(states);
+    lb_states_close(states);
+    x->request.save_states = NULL;
+    return st;
+}
+
+/* The baseline's states of this evaluation; made again if the cache lost them. */
+static lb_status open_states(evaluator *x, lb_states **out) {
+    char key[65];
+    const char *path = NULL;
+    LB_TRY(states_path(x->r, x->i, x->scratch, &path, key));
+    if (lb_fs_exists(path) && lb_states_open(path, key, out) == LB_OK) return LB_OK;
+    lb_info(x->log, "the baseline's states of %s are not in the cache: computing them",
+            x->r->plan->eval_config[x->i]->name);
+    lb_eval again;
+    LB_TRY(measure(x, &x->r->plan->model->weights, true, x->scratch, &again));
+    return lb_states_open(path, key, out);
+}
+
+static lb_status compare(const lb_runner *r, int64_t i, lb_eval_row *row) {
+    if (!r->baseline || i >= r->baseline->evals) return LB_OK;
+    const lb_eval *base = &r->baseline->eval[i].eval;
+    if (base->windows != row->eval.windows) return LB_OK;
+    row->has_paired = true;
+    return lb_paired_difference(row->eval.window_nll, base->window_nll, base->windows, &row->paired);
+}
+
+static lb_status evaluate_one(evaluator *x, const lb_cell *c, const lb_weights *w, lb_eval_row *row) {
+    const lb_plan *p = x->r->plan;
+    const lb_eval_config *e = p->eval_config[x->i];
+    const lb_text *t = &p->eval[x->i];
+    *row = (lb_eval_row){.name = e->name,
+                         .text_hash = t->corpus->hash,
+                         .text_path = t->path,
+                         .bos = t->bos_text,
+                         .text_tokens = t->corpus->tokens};
+    x->request = (lb_eval_request){.corpus = t->corpus, .max_windows = e->windows};
+    LB_TRY(lb_protocol_parse(e->protocol, &x->request.protocol));
+    if (!c->method) return measure(x, w, e->kl, x->r->keep, &row->eval);
+    lb_states *states = NULL;
+    if (e->kl && x->r->baseline) {
+        LB_TRY(open_states(x, &states));
+        x->request.base = &p->model->weights;
+        x->request.base_states = states;
+    }
+    lb_status st = measure(x, w, false, x->r->keep, &row->eval);
+    lb_states_close(states);
+    LB_TRY(st);
+    return compare(x->r, x->i, row);
+}
+
+lb_status lb_cell_evaluate(lb_runner *r, const lb_cell *c, const lb_weights *w, lb_log *log, lb_eval_row **rows) {
+    *rows = LB_NEW(r->keep, lb_eval_row, r->plan->evals + 1);
+    if (!*rows) return LB_E_NOMEM;
+    for (int64_t i = 0; i < r->plan->evals; i++) {
+        evaluator x = {.r = r, .i = i, .log = log};
+        LB_TRY(lb_arena_new(0, &x.scratch));
+        lb_status st = evaluate_one(&x, c, w, &(*rows)[i]);
+        lb_arena_free(x.scratch);
+        LB_TRY(st);
+        if (r->dir) LB_TRY(lb_journal_eval(r->dir, c->stem, &(*rows)[i]));
+    }
+    return LB_OK;
+}

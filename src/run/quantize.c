@@ -1,0 +1,170 @@
+/* One layer, measured; what layer-scope and model-scope cells share. */
+#include "run/quantize.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/rng.h"
+#include "quant/grid.h"
+
+static bool is_head(const lb_layer_plan *l) { return strcmp(l->type, "head") == 0; }
+static lb_linear linear_of(int64_t layer) { return (lb_linear)(layer % LB_LINEARS); }
+
+static lb_cmat matrix_of(const lb_quantize_job *j, const lb_weights *w, int64_t layer) {
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    if (l->block >= 0) return w->blocks[l->block].w[linear_of(layer)];
+    return is_head(l) ? w->head : w->embed;
+}
+
+lb_cmat lb_quantize_original(const lb_quantize_job *j, int64_t layer) {
+    return matrix_of(j, &j->plan->model->weights, layer);
+}
+
+void lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, lb_actquant act) {
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    if (l->block >= 0) {
+        j->w.blocks[l->block].w[linear_of(layer)] = What;
+        j->w.blocks[l->block].act[linear_of(layer)] = act;
+        return;
+    }
+    bool tied = j->plan->model->arch.tied;
+    if (is_head(l) || tied) j->w.head = What;
+    if (!is_head(l) || tied) j->w.embed = What;
+}
+
+uint64_t lb_quantize_seed(const lb_cell *c, int64_t layer) {
+    lb_rng r = lb_rng_make((uint64_t)c->own.seed, (uint64_t)layer);
+    return lb_rng_u64(&r);
+}
+
+lb_status lb_quantize_original_hessian(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_hessian *h, bool *has) {
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    *has = j->stats && (l->block >= 0 || is_head(l));
+    if (!*has) return LB_OK;
+    if (l->block < 0) return lb_stats_file_head(j->stats, a, h);
+    return lb_stats_file_get(j->stats, l->block, lb_linear_input(linear_of(layer)), a, h);
+}
+
+static lb_layer_error no_output(lb_layer_error e) {
+    e.output_err = e.output_energy = NAN;
+    return e;
+}
+
+static lb_status error_of(const lb_quantize_job *j, lb_cmat W, lb_cmat What, const lb_hessian *h, lb_arena *scratch,
+                          lb_layer_error *out) {
+    lb_cdmat H = h ? lb_dmat_c(h->H) : (lb_cdmat){0};
+    return lb_layer_error_of(W, What, H, j->plan->team, scratch, out);
+}
+
+/* Errors against W under each H. */
+static lb_status errors_of(const lb_quantize_job *j, lb_cmat W, lb_cmat What, const lb_hessian *own,
+                           const lb_hessian *original, lb_arena *scratch, lb_layer_error *with_own,
+                           lb_layer_error *with_original) {
+    LB_TRY(error_of(j, W, What, original, scratch, with_original));
+    *with_own = no_output(*with_original);
+    if (!own) return LB_OK;
+    if (original && own->H.d == original->H.d) {
+        *with_own = *with_original;
+        return LB_OK;
+    }
+    return error_of(j, W, What, own, scratch, with_own);
+}
+
+/* Round-to-nearest onto the same storage: the yardstick. An order of columns is the method's own idea. */
+static lb_status measure_rtn(const lb_quantize_job *j, const lb_storage *storage, lb_cmat W, const lb_hessian *own,
+                             const lb_hessian *original, lb_arena *scratch, lb_layer_row *row) {
+    row->rtn_own = row->rtn_original = (lb_layer_error){NAN, NAN, NAN, NAN, W.rows, W.cols};
+    if (storage->kind == LB_GRID_FLOAT) return LB_OK;
+    lb_storage s = *storage;
+    s.order = false;
+    lb_compressed rtn = {0};
+    LB_TRY(lb_round_to_nearest_team(scratch, &s, false, W, j->plan->team, &rtn));
+    float *d = LB_NEW(scratch, float, W.rows *W.cols);
+    if (!d) return LB_E_NOMEM;
+    lb_mat R = lb_mat_of(d, W.rows, W.cols);
+    LB_TRY(lb_compressed_dequantize(&rtn, R));
+    return errors_of(j, W, lb_mat_c(R), own, original, scratch, &row->rtn_own, &row->rtn_original);
+}
+
+static lb_status start_row(lb_quantize_job *j, int64_t layer, const lb_storage *s) {
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    lb_layer_row *row = &j->row[layer];
+    double seconds = row->seconds;
+    *row = (lb_layer_row){.block = l->block,
+                          .type = l->type,
+                          .rows = l->rows,
+                          .cols = l->cols,
+                          .bits = s->bits,
+                          .group = s->group,
+                          .seconds = seconds};
+    memcpy(row->name, l->name, sizeof row->name);
+    lb_str text = {0};
+    lb_storage_text(s, &text);
+    lb_status st = lb_str_check(&text);
+    if (st == LB_OK && !(row->storage = lb_arena_strdup(j->keep, text.s))) st = LB_E_NOMEM;
+    lb_str_free(&text);
+    return st;
+}
+
+lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_compressed *c, const lb_hessian *own,
+                              const lb_hessian *original) {
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    lb_layer_row *row = &j->row[layer];
+    lb_cmat W = lb_quantize_original(j, layer);
+    if (c->rows != l->rows || c->cols != l->cols)
+        return lb_fail(LB_E_ARG, "method %s: layer %s came back as (%lld, %lld), expected (%lld, %lld)",
+                       j->cell->method->name, l->name, (long long)c->rows, (long long)c->cols, (long long)l->rows,
+                       (long long)l->cols);
+    LB_TRY(start_row(j, layer, &c->storage));
+    LB_TRY(lb_compressed_size(c, &row->size));
+    if (row->size.total != l->size.total)
+        return lb_fail(LB_E_ARG, "method %s: layer %s takes %lld bytes, its spec said %lld", j->cell->method->name,
+                       l->name, (long long)row->size.total, (long long)l->size.total);
+    float *d = LB_NEW(j->arena, float, l->rows * l->cols);
+    if (!d) return LB_E_NOMEM;
+    lb_mat What = lb_mat_of(d, l->rows, l->cols);
+    LB_TRY(lb_compressed_dequantize(c, What));
+    int64_t bad = lb_mat_first_bad(lb_mat_c(What));
+    if (bad >= 0)
+        return lb_fail(LB_E_NUMERIC, "layer %s: method %s gave %g at row %lld, column %lld", l->name,
+                       j->cell->method->name, (double)d[bad], (long long)(bad / l->cols), (long long)(bad % l->cols));
+    row->quantized = true;
+    row->flags = c->flags | (lb_storage_ragged(&c->storage, l->cols) ? LB_FLAG_RAGGED_GROUP : 0u);
+    row->damp = c->damp;
+    row->dead_columns = c->dead_columns;
+    lb_arena *scratch = NULL;
+    LB_TRY(lb_arena_new(0, &scratch));
+    lb_status st = errors_of(j, W, lb_mat_c(What), own, original, scratch, &row->own, &row->original);
+    if (st == LB_OK) st = measure_rtn(j, &c->storage, W, own, original, scratch, row);
+    lb_arena_free(scratch);
+    if (st == LB_OK) lb_quantize_install(j, layer, lb_mat_c(What), c->act);
+    return st;
+}
+
+void lb_quantize_skip(lb_quantize_job *j, int64_t layer) {
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    lb_layer_row *row = &j->row[layer];
+    int64_t weights = l->rows * l->cols;
+    lb_layer_error zero = {0, 0, 0, 0, l->rows, l->cols};
+    *row = (lb_layer_row){.block = l->block,
+                          .type = l->type,
+                          .rows = l->rows,
+                          .cols = l->cols,
+                          .storage = "f16",
+                          .bits = 16,
+                          .size = {.weights = weights, .codes = 2 * weights, .total = 2 * weights},
+                          .own = zero,
+                          .original = zero,
+                          .rtn_own = zero,
+                          .rtn_original = zero};
+    memcpy(row->name, l->name, sizeof row->name);
+}
+
+lb_status lb_quantize_run(lb_quantize_job *j) {
+    const lb_model *m = j->plan->model;
+    LB_TRY(lb_weights_clone(j->arena, &m->arch, &m->weights, &j->w));
+    j->row = LB_NEW(j->keep, lb_layer_row, j->cell->layers + 1);
+    if (!j->row) return LB_E_NOMEM;
+    return j->cell->trains ? lb_quantize_model(j) : lb_quantize_layers(j);
+}

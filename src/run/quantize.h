@@ -1,0 +1,57 @@
+/* One cell's quantization: every layer compressed by the cell's method, dequantized, installed and measured by the same
+ * lines, whatever the method. */
+#ifndef LB_RUN_QUANTIZE_H
+#define LB_RUN_QUANTIZE_H
+
+#include "eval/calibrate.h"
+#include "run/plan.h"
+
+typedef struct lb_quantize_job {
+    const lb_plan *plan;
+    const lb_cell *cell;
+    lb_stats_file *stats;    /* of the original model; NULL: no calibration text, output errors stay NaN */
+    const char *journal_dir; /* where the journal and the blocks done so far are kept; NULL: nowhere */
+    lb_log *log;
+    lb_arena *arena;   /* for the weights made here; as long as they are used */
+    lb_arena *keep;    /* for rows and curve */
+    lb_weights w;      /* out: the quantized model */
+    lb_layer_row *row; /* out: cell->layers */
+    lb_curve curve;    /* out */
+} lb_quantize_job;
+
+/* The cell has a method. LB_E_NUMERIC and others name the layer. */
+LB_NODISCARD lb_status lb_quantize_run(lb_quantize_job *j);
+
+/* Pieces: layer scope (quantize_layers.c), model scope (quantize_model.c), one measured layer (quantize.c). */
+LB_NODISCARD lb_status lb_quantize_layers(lb_quantize_job *j);
+LB_NODISCARD lb_status lb_quantize_model(lb_quantize_job *j);
+
+/* The matrices that a layer of the plan is, in the original model and (to change) in j->w. */
+lb_cmat lb_quantize_original(const lb_quantize_job *j, int64_t layer);
+void lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, lb_actquant act);
+/* Fills the row of a layer from its compressed form: What is made, checked, measured against W with each H (NULL: not
+ * known) and beside round-to-nearest onto the same storage, and installed. */
+LB_NODISCARD lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_compressed *c,
+                                           const lb_hessian *own, const lb_hessian *original);
+/* The row of a layer that is not quantized. */
+void lb_quantize_skip(lb_quantize_job *j, int64_t layer);
+/* H of a layer's inputs in the original model; *has false where it has none (an embedding, no calibration). */
+LB_NODISCARD lb_status lb_quantize_original_hessian(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_hessian *h,
+                                                    bool *has);
+uint64_t lb_quantize_seed(const lb_cell *c, int64_t layer);
+
+/* What a killed cell left: block b's compressed layers and rows, in <stem>.partial/ (quantize_resume.c). */
+LB_NODISCARD lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, const lb_compressed *c);
+/* *found false: not there, of another key, or damaged (then with a warning). */
+LB_NODISCARD lb_status lb_partial_load(lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a, lb_compressed *c,
+                                       bool *found);
+void lb_partial_remove(const char *dir, const char *stem);
+
+/* Journal lines (journal.c). */
+LB_NODISCARD lb_status lb_journal_start(const char *dir, const lb_cell *c);
+LB_NODISCARD lb_status lb_journal_layer(const char *dir, const char *stem, const lb_layer_row *r);
+LB_NODISCARD lb_status lb_journal_eval(const char *dir, const char *stem, const lb_eval_row *r);
+LB_NODISCARD lb_status lb_journal_note(const char *dir, const char *stem, const char *event, const char *text);
+void lb_journal_remove(const char *dir, const char *stem);
+
+#endif

@@ -1,0 +1,182 @@
+/* Layer scope: block by block, each layer on the statistics of its inputs. Sources: the order of capture and solving is
+ * that of the GPTQ authors' code; true-sequential likewise. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "run/quantize.h"
+
+typedef struct walker {
+    lb_quantize_job *j;
+    lb_stream *stream; /* calibration sequences on their way through the quantized model; NULL: not needed */
+    lb_arena *stream_arena, *block_arena;
+    lb_compressed made[LB_LINEARS]; /* of the block at hand */
+    int64_t done, total;            /* layers to quantize */
+} walker;
+
+static lb_status solve(walker *x, int64_t layer, lb_compressed *out, const lb_hessian *own) {
+    lb_quantize_job *j = x->j;
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    lb_arena *scratch = NULL;
+    LB_TRY(lb_arena_new(0, &scratch));
+    lb_stats stats = {0};
+    if (own) stats = (lb_stats){lb_dmat_c(own->H), own->tokens, own->sequences};
+    lb_layer_in in = {.name = l->name,
+                      .W = lb_quantize_original(j, layer),
+                      .stats = own ? &stats : NULL,
+                      .seed = lb_quantize_seed(j->cell, layer),
+                      .scratch = scratch,
+                      .arena = x->block_arena,
+                      .team = j->plan->team,
+                      .log = j->log};
+    double start = lb_clock_s();
+    lb_status st = j->cell->method->layer(&in, l->opts, out);
+    j->row[layer].seconds = lb_clock_s() - start;
+    lb_arena_free(scratch);
+    if (st != LB_OK && !strstr(lb_error(), l->name)) st = lb_fail_in(st, "layer %s", l->name);
+    return st;
+}
+
+/* One layer from statistics to journal. own: H of the inputs it is solved on, NULL if the method needs none. */
+static lb_status quantize_layer(walker *x, int64_t layer, lb_compressed *out, const lb_hessian *own,
+                                const lb_hessian *original) {
+    lb_quantize_job *j = x->j;
+    LB_TRY(lb_interrupt_check());
+    LB_TRY(solve(x, layer, out, own));
+    LB_TRY(lb_quantize_measure(j, layer, out, own, original));
+    lb_log_step(j->log, j->cell->method->name, j->cell->layer[layer].name, ++x->done, x->total);
+    return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
+}
+
+/* Inputs of this block that some layer to quantize reads. */
+static unsigned inputs_wanted(const lb_cell *c, int64_t block) {
+    unsigned which = 0;
+    for (int l = 0; l < LB_LINEARS; l++)
+        if (c->layer[block * LB_LINEARS + l].quantize) which |= 1u << lb_linear_input((lb_linear)l);
+    return which;
+}
+
+/* The layers of a block that read one input. H of the quantized stream is in own if the method solves on that. */
+static lb_status quantize_input(walker *x, int64_t block, lb_input input, const lb_hessian *streamed) {
+    const lb_cell *c = x->j->cell;
+    lb_hessian original;
+    bool has = false, read = false;
+    for (int l = 0; l < LB_LINEARS; l++) {
+        int64_t layer = block * LB_LINEARS + l;
+        if (lb_linear_input((lb_linear)l) != input || !c->layer[layer].quantize) continue;
+        if (!read) LB_TRY(lb_quantize_original_hessian(x->j, layer, x->block_arena, &original, &has));
+        read = true;
+        const lb_hessian *orig = has ? &original : NULL;
+        const lb_hessian *own = !c->needs_hessian ? NULL : streamed ? streamed : orig;
+        LB_TRY(quantize_layer(x, layer, &x->made[l], own, orig));
+    }
+    return LB_OK;
+}
+
+static lb_status quantize_block(walker *x, int64_t block) {
+    lb_quantize_job *j = x->j;
+    unsigned wanted = inputs_wanted(j->cell, block);
+    lb_hessian streamed[LB_INPUTS];
+    /* All inputs in one pass, from the block as it was; or one after another, from the block as it has become. */
+    if (x->stream && wanted && !j->cell->own.true_sequential)
+        LB_TRY(lb_stream_hessians(x->stream, &j->w.blocks[block], wanted, x->block_arena, streamed));
+    for (int i = 0; i < LB_INPUTS; i++) {
+        if (!(wanted & (1u << i))) continue;
+        if (x->stream && j->cell->own.true_sequential)
+            LB_TRY(lb_stream_hessians(x->stream, &j->w.blocks[block], 1u << i, x->block_arena, streamed));
+        LB_TRY(quantize_input(x, block, (lb_input)i, x->stream ? &streamed[i] : NULL));
+    }
+    return LB_OK;
+}
+
+/* A block that an earlier, interrupted run finished. */
+static lb_status restore(walker *x, int64_t first, int64_t n) {
+    lb_quantize_job *j = x->j;
+    for (int64_t i = 0; i < n; i++) {
+        const lb_layer_plan *l = &j->cell->layer[first + i];
+        if (!l->quantize) continue;
+        float *d = LB_NEW(j->arena, float, l->rows * l->cols);
+        if (!d) return LB_E_NOMEM;
+        lb_mat What = lb_mat_of(d, l->rows, l->cols);
+        LB_TRY(lb_compressed_dequantize(&x->made[i], What));
+        lb_quantize_install(j, first + i, lb_mat_c(What), x->made[i].act);
+        lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
+    }
+    return LB_OK;
+}
+
+static lb_status do_block(walker *x, int64_t block) {
+    lb_quantize_job *j = x->j;
+    int64_t first = block * LB_LINEARS;
+    bool found = false;
+    memset(x->made, 0, sizeof x->made);
+    for (int l = 0; l < LB_LINEARS; l++)
+        if (!j->cell->layer[first + l].quantize) lb_quantize_skip(j, first + l);
+    if (j->journal_dir) LB_TRY(lb_partial_load(j, first, LB_LINEARS, x->block_arena, x->made, &found));
+    if (found) {
+        LB_TRY(restore(x, first, LB_LINEARS));
+    } else {
+        LB_TRY(quantize_block(x, block));
+        if (j->journal_dir) LB_TRY(lb_partial_save(j, first, LB_LINEARS, x->made));
+    }
+    return LB_OK;
+}
+
+/* Head and embedding, after the blocks. */
+static lb_status do_ends(walker *x) {
+    lb_quantize_job *j = x->j;
+    int64_t first = j->plan->model->arch.layers * LB_LINEARS;
+    for (int64_t i = first; i < j->cell->layers; i++) {
+        if (!j->cell->layer[i].quantize) {
+            lb_quantize_skip(j, i);
+            continue;
+        }
+        lb_hessian original, streamed;
+        bool has = false;
+        LB_TRY(lb_quantize_original_hessian(j, i, x->block_arena, &original, &has));
+        if (x->stream) LB_TRY(lb_stream_head_hessian(x->stream, &j->w, x->block_arena, &streamed));
+        const lb_hessian *orig = has ? &original : NULL;
+        lb_compressed made = {0};
+        LB_TRY(quantize_layer(x, i, &made, !j->cell->needs_hessian ? NULL : x->stream ? &streamed : orig, orig));
+    }
+    return LB_OK;
+}
+
+static lb_status open_stream(walker *x) {
+    lb_quantize_job *j = x->j;
+    const lb_model *m = j->plan->model;
+    const lb_calibration_config *k = &j->plan->config->calibration;
+    int32_t *tokens = NULL;
+    if (!j->cell->needs_hessian || j->cell->own.propagate == LB_PROPAGATE_ORIGINAL) return LB_OK;
+    LB_TRY(lb_plan_calibration_tokens(j->plan, j->cell, x->stream_arena, &tokens));
+    return lb_stream_new(x->stream_arena, &m->arch, &m->weights, tokens, k->samples, k->length, j->plan->team,
+                         &x->stream);
+}
+
+static lb_status walk(walker *x) {
+    lb_quantize_job *j = x->j;
+    const lb_arch *arch = &j->plan->model->arch;
+    bool ends = j->cell->layers > arch->layers * LB_LINEARS;
+    for (int64_t i = 0; i < j->cell->layers; i++) x->total += j->cell->layer[i].quantize;
+    LB_TRY(open_stream(x));
+    for (int64_t b = 0; b < arch->layers; b++) {
+        LB_TRY(lb_interrupt_check());
+        LB_TRY(lb_arena_new(0, &x->block_arena));
+        lb_status st = do_block(x, b);
+        lb_arena_free(x->block_arena);
+        x->block_arena = NULL;
+        LB_TRY(st);
+        if (x->stream && (ends || b + 1 < arch->layers)) LB_TRY(lb_stream_advance(x->stream, &j->w.blocks[b]));
+    }
+    if (!ends) return LB_OK;
+    LB_TRY(lb_arena_new(0, &x->block_arena));
+    return do_ends(x);
+}
+
+lb_status lb_quantize_layers(lb_quantize_job *j) {
+    walker x = {.j = j};
+    LB_TRY(lb_arena_new(0, &x.stream_arena));
+    lb_status st = walk(&x);
+    lb_arena_free(x.block_arena);
+    lb_arena_free(x.stream_arena);
+    return st;
+}

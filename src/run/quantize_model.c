@@ -1,0 +1,105 @@
+/* Model scope: the method trains the whole network through the trainer; its layers are then measured like any others.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "run/quantize.h"
+
+static lb_status copy_f64(lb_arena *a, const double *v, int64_t n, double **out) {
+    *out = LB_NEW(a, double, n + 1);
+    if (!*out) return LB_E_NOMEM;
+    if (n) memcpy(*out, v, (size_t)n * sizeof *v);
+    return LB_OK;
+}
+
+/* The curve outlives the training's memory. */
+static lb_status keep_curve(lb_arena *a, const lb_curve *c, lb_curve *out) {
+    *out = (lb_curve){.n = c->n, .cap = c->n};
+    out->step = LB_NEW(a, int64_t, c->n + 1);
+    if (!out->step) return LB_E_NOMEM;
+    if (c->n) memcpy(out->step, c->step, (size_t)c->n * sizeof *c->step);
+    LB_TRY(copy_f64(a, c->total, c->n, &out->total));
+    LB_TRY(copy_f64(a, c->next_token, c->n, &out->next_token));
+    LB_TRY(copy_f64(a, c->kl, c->n, &out->kl));
+    LB_TRY(copy_f64(a, c->lr, c->n, &out->lr));
+    return copy_f64(a, c->grad_norm, c->n, &out->grad_norm);
+}
+
+/* A layer that was trained but not quantized (finetune, or skipped by a rule): its weights moved all the same. */
+static lb_status measure_dense(lb_quantize_job *j, int64_t layer, lb_cmat now, const lb_hessian *original) {
+    lb_layer_row *row = &j->row[layer];
+    lb_quantize_skip(j, layer);
+    lb_arena *scratch = NULL;
+    LB_TRY(lb_arena_new(0, &scratch));
+    lb_cdmat H = original ? lb_dmat_c(original->H) : (lb_cdmat){0};
+    lb_status st = lb_layer_error_of(lb_quantize_original(j, layer), now, H, j->plan->team, scratch, &row->original);
+    lb_arena_free(scratch);
+    row->own = row->original;
+    row->own.output_err = row->own.output_energy = NAN;
+    return st;
+}
+
+static lb_status measure_layer(lb_quantize_job *j, int64_t layer, const lb_compressed *c, const lb_weights *trained,
+                               double seconds) {
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    lb_arena *a = NULL;
+    LB_TRY(lb_arena_new(0, &a));
+    lb_hessian h;
+    bool has = false;
+    lb_status st = lb_quantize_original_hessian(j, layer, a, &h, &has);
+    if (st == LB_OK && l->quantize)
+        st = lb_quantize_measure(j, layer, c, NULL, has ? &h : NULL);
+    else if (st == LB_OK)
+        st = measure_dense(j, layer, trained->blocks[l->block].w[layer % LB_LINEARS], has ? &h : NULL);
+    lb_arena_free(a);
+    if (st != LB_OK) return st;
+    j->row[layer].flags |= LB_FLAG_NOT_MINIMIZED;
+    j->row[layer].seconds = seconds;
+    return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
+}
+
+/* The compressed layers come in the order of the trainer's parameters: found by name. */
+static const lb_compressed *compressed_of(const lb_trainer *t, const lb_model_out *m, const char *name) {
+    for (int64_t i = 0; i < t->n_params; i++)
+        if (t->params[i].kind == LB_PARAM_LINEAR && strcmp(t->params[i].name, name) == 0) return &m->layer[i];
+    return NULL;
+}
+
+static lb_status train(lb_quantize_job *j, lb_arena *a, lb_trainer **t, lb_model_out *made) {
+    const lb_model *m = j->plan->model;
+    const lb_cell *c = j->cell;
+    bool *quantize = LB_NEW(a, bool, c->layers + 1);
+    const void **opts = LB_NEW(a, const void *, c->layers + 1);
+    if (!quantize || !opts) return LB_E_NOMEM;
+    for (int64_t i = 0; i < c->layers; i++) {
+        quantize[i] = c->layer[i].quantize;
+        opts[i] = c->layer[i].opts;
+    }
+    LB_TRY(lb_trainer_new(a, &m->arch, &m->weights, j->plan->training.corpus, quantize, opts, (uint64_t)c->own.seed,
+                          j->plan->team, j->log, t));
+    return c->method->model(*t, c->opts, made);
+}
+
+lb_status lb_quantize_model(lb_quantize_job *j) {
+    const lb_model *m = j->plan->model;
+    lb_arena *a = NULL;
+    lb_trainer *t = NULL;
+    lb_model_out made = {0};
+    LB_TRY(lb_arena_new(0, &a));
+    double start = lb_clock_s();
+    lb_status st = train(j, a, &t, &made);
+    if (st == LB_OK) st = keep_curve(j->keep, lb_trainer_curve(t), &j->curve);
+    if (st == LB_OK) st = lb_trainer_install(j->arena, &m->arch, &m->weights, t, &made, &j->w);
+    /* Training is one piece of work: every layer gets an equal share of its time. */
+    double share = (lb_clock_s() - start) / (double)(j->cell->layers > 0 ? j->cell->layers : 1);
+    const lb_weights trained = j->w;
+    for (int64_t i = 0; i < j->cell->layers && st == LB_OK; i++) {
+        const lb_compressed *c = compressed_of(t, &made, j->cell->layer[i].name);
+        if (j->cell->layer[i].quantize && !c)
+            st = lb_fail(LB_E_ARG, "method %s returned no layer %s", j->cell->method->name, j->cell->layer[i].name);
+        if (st == LB_OK) st = measure_layer(j, i, c, &trained, share);
+    }
+    lb_arena_free(a);
+    return st;
+}

@@ -1,0 +1,154 @@
+/* What a cell has finished so far, block by block: the packed layers and their rows, in <stem>.partial/FIRST.h5. The
+ * packed bytes give the same numbers again, so a cell that was killed and goes on ends with the same bytes. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "run/quantize.h"
+#include "run/store_fields.h"
+
+static char *block_path(const lb_quantize_job *j, int64_t first) {
+    lb_str s = {0};
+    lb_str_add(&s, "%s/%s.partial/%05lld.h5", j->journal_dir, j->cell->stem, (long long)first);
+    char *path = s.failed ? NULL : lb_strdup(s.s);
+    lb_str_free(&s);
+    return path;
+}
+
+static void layer_path(int64_t i, char out[64]) { snprintf(out, 64, "/packed/%lld", (long long)i); }
+
+/* Bytes as whole 64-bit words. */
+static lb_status put_packed(lb_h5 *h, const char *path, const lb_compressed *c) {
+    lb_size size;
+    LB_TRY(lb_compressed_size(c, &size));
+    int64_t words = (size.total + 7) / 8;
+    int64_t *buffer = lb_alloc((size_t)words + 1, sizeof *buffer);
+    if (!buffer) return LB_E_NOMEM;
+    lb_status st = lb_compressed_pack(c, (uint8_t *)buffer, size.total);
+    if (st == LB_OK) st = lb_h5_put_i64(h, path, buffer, 1, &words);
+    lb_free(buffer);
+    return st;
+}
+
+static lb_status put_layer(lb_h5 *h, int64_t i, const lb_compressed *c) {
+    char path[64];
+    layer_path(i, path);
+    LB_TRY(put_packed(h, path, c));
+    LB_TRY(lb_h5_attr_i64(h, path, "act_bits", c->act.bits));
+    return lb_h5_attr_i64(h, path, "act_symmetric", c->act.symmetric);
+}
+
+static lb_status put_block(lb_h5 *h, const lb_quantize_job *j, int64_t first, int64_t n, const lb_compressed *c) {
+    static const lb_field seconds = {"layer_seconds", LB_FIELD_F64, offsetof(lb_layer_row, seconds), 0};
+    LB_TRY(lb_h5_attr_str(h, "/", "key", j->cell->key));
+    LB_TRY(lb_fields_put_columns(h, "/layers", lb_layer_fields, &j->row[first], sizeof *j->row, n));
+    LB_TRY(lb_fields_put_columns(h, "/host", (lb_fields){&seconds, 1}, &j->row[first], sizeof *j->row, n));
+    for (int64_t i = 0; i < n; i++)
+        if (j->cell->layer[first + i].quantize) LB_TRY(put_layer(h, i, &c[i]));
+    return LB_OK;
+}
+
+static bool packable(const lb_quantize_job *j, int64_t first, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (j->cell->layer[first + i].quantize && j->cell->layer[first + i].storage.kind == LB_GRID_FLOAT) return false;
+    return true;
+}
+
+lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, const lb_compressed *c) {
+    if (!packable(j, first, n)) return LB_OK;
+    char *path = block_path(j, first), *dir = path ? lb_fs_dirname(path) : NULL;
+    lb_fs_tmp tmp = {0};
+    lb_h5 *h = NULL;
+    lb_status st = dir ? lb_fs_mkdirs(dir) : LB_E_NOMEM;
+    if (st == LB_OK) st = lb_fs_tmp_begin(path, &tmp);
+    if (st == LB_OK) st = lb_h5_create(tmp.tmp, &h);
+    if (st == LB_OK) st = put_block(h, j, first, n, c);
+    if (st == LB_OK) {
+        st = lb_h5_close(h);
+        h = NULL;
+    }
+    if (st == LB_OK) st = lb_fs_tmp_commit(&tmp);
+    lb_h5_abandon(h);
+    lb_fs_tmp_abort(&tmp);
+    if (st != LB_OK && path) st = lb_fail_in(st, "keeping finished blocks in %s", path);
+    lb_free(path);
+    lb_free(dir);
+    return st;
+}
+
+static lb_status get_layer(lb_h5 *h, lb_arena *a, const lb_layer_plan *l, int64_t i, lb_compressed *c) {
+    char path[64];
+    int64_t *words = NULL, n = 0, bits = 0, symmetric = 0;
+    layer_path(i, path);
+    LB_TRY(lb_h5_get_i64(h, a, path, &words, &n));
+    if (n != (l->size.total + 7) / 8)
+        return lb_fail(LB_E_FORMAT, "%s has %lld words, expected %lld", path, (long long)n,
+                       (long long)(l->size.total + 7) / 8);
+    LB_TRY(lb_compressed_unpack(a, &l->storage, l->rows, l->cols, (const uint8_t *)words, l->size.total, c));
+    LB_TRY(lb_h5_get_attr_i64(h, path, "act_bits", &bits));
+    LB_TRY(lb_h5_get_attr_i64(h, path, "act_symmetric", &symmetric));
+    c->act = (lb_actquant){(int)bits, symmetric != 0};
+    return LB_OK;
+}
+
+static lb_status get_block(lb_h5 *h, const lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a,
+                           lb_layer_row *rows, lb_compressed *c) {
+    static const lb_field seconds = {"layer_seconds", LB_FIELD_F64, offsetof(lb_layer_row, seconds), 0};
+    LB_TRY(lb_fields_get_columns(h, j->keep, "/layers", lb_layer_fields, rows, sizeof *rows, n));
+    LB_TRY(lb_fields_get_columns(h, a, "/host", (lb_fields){&seconds, 1}, rows, sizeof *rows, n));
+    for (int64_t i = 0; i < n; i++) {
+        const lb_layer_plan *l = &j->cell->layer[first + i];
+        lb_layer_error *each[] = {&rows[i].own, &rows[i].original, &rows[i].rtn_own, &rows[i].rtn_original};
+        if (strcmp(rows[i].name, l->name) != 0 || rows[i].rows != l->rows || rows[i].cols != l->cols)
+            return lb_fail(LB_E_FORMAT, "layer '%s': expected %s", rows[i].name, l->name);
+        for (size_t k = 0; k < 4; k++) each[k]->rows = l->rows, each[k]->cols = l->cols;
+        if (l->quantize) LB_TRY(get_layer(h, a, l, i, &c[i]));
+    }
+    return LB_OK;
+}
+
+lb_status lb_partial_load(lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a, lb_compressed *c, bool *found) {
+    *found = false;
+    char *path = block_path(j, first), *key = NULL;
+    if (!path) return LB_E_NOMEM;
+    lb_h5 *h = NULL;
+    lb_layer_row *rows = LB_NEW(a, lb_layer_row, n + 1);
+    lb_status st = rows ? LB_OK : LB_E_NOMEM;
+    bool there = lb_fs_exists(path);
+    if (st == LB_OK && there) st = lb_h5_open(path, &h);
+    if (st == LB_OK && there) st = lb_h5_get_attr_str(h, a, "/", "key", &key);
+    /* Of another version of the program or the config: it will be written over. */
+    bool mine = st == LB_OK && there && strcmp(key, j->cell->key) == 0;
+    if (mine) st = get_block(h, j, first, n, a, rows, c);
+    if (mine && st == LB_OK) {
+        memcpy(&j->row[first], rows, (size_t)n * sizeof *rows);
+        *found = true;
+    }
+    if (st != LB_OK && st != LB_E_NOMEM) {
+        lb_warn(j->log, "%s is damaged, its layers are computed again: %s", path, lb_error());
+        memset(c, 0, (size_t)n * sizeof *c);
+        st = LB_OK;
+    }
+    lb_h5_abandon(h);
+    lb_free(path);
+    return st;
+}
+
+void lb_partial_remove(const char *dir, const char *stem) {
+    lb_str folder = {0}, path = {0};
+    lb_str_add(&folder, "%s/%s.partial", dir, stem);
+    char **names = NULL;
+    size_t n = 0;
+    if (!folder.failed && lb_fs_is_dir(folder.s) && lb_fs_list(folder.s, ".h5", &names, &n) == LB_OK) {
+        for (size_t i = 0; i < n; i++) {
+            path.len = 0;
+            lb_str_add(&path, "%s/%s", folder.s, names[i]);
+            if (!path.failed) (void)unlink(path.s);
+        }
+        lb_fs_list_free(names, n);
+        (void)rmdir(folder.s);
+    }
+    lb_str_free(&folder);
+    lb_str_free(&path);
+}
