@@ -81,6 +81,19 @@ static lb_status train(lb_quantize_job *j, lb_arena *a, lb_trainer **t, lb_model
     return c->method->model(*t, c->opts, made);
 }
 
+/* What the method changed besides compressed layers lives in the training's memory: moved to where the weights live. */
+static lb_status keep_changed(lb_quantize_job *j, const lb_trainer *t, lb_model_out *m) {
+    for (int64_t i = 0; i < t->n_params; i++) {
+        if (!m->changed[i] || m->layer[i].rows) continue;
+        size_t n = (size_t)t->params[i].rows * (size_t)t->params[i].cols;
+        float *copy = LB_NEW(j->arena, float, n);
+        if (!copy) return LB_E_NOMEM;
+        memcpy(copy, m->changed[i], n * sizeof *copy);
+        m->changed[i] = copy;
+    }
+    return LB_OK;
+}
+
 lb_status lb_quantize_model(lb_quantize_job *j) {
     const lb_model *m = j->plan->model;
     lb_arena *a = NULL;
@@ -90,6 +103,7 @@ lb_status lb_quantize_model(lb_quantize_job *j) {
     double start = lb_clock_s();
     lb_status st = train(j, a, &t, &made);
     if (st == LB_OK) st = keep_curve(j->keep, lb_trainer_curve(t), &j->curve);
+    if (st == LB_OK) st = keep_changed(j, t, &made);
     if (st == LB_OK) st = lb_trainer_install(j->arena, &m->arch, &m->weights, t, &made, &j->w);
     /* Training is one piece of work: every layer gets an equal share of its time. */
     double share = (lb_clock_s() - start) / (double)(j->cell->layers > 0 ? j->cell->layers : 1);

@@ -1,0 +1,122 @@
+/* lowbit run CONFIG */
+#include <stddef.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "cli/commands.h"
+#include "cli/planned.h"
+#include "run/report.h"
+#include "run/sweep_run.h"
+
+typedef struct run_flags {
+    const char *plugin;
+    bool keep_stale, again, report;
+} run_flags;
+
+static const lb_option flags[] = {
+    {"plugin", LB_OPT_STR, "", 0, 0, NULL, "shared objects with methods of your own, separated by commas",
+     offsetof(run_flags, plugin)},
+    {"keep_stale", LB_OPT_BOOL, "false", 0, 0, NULL,
+     "keep finished results of another code version (the report marks them)", offsetof(run_flags, keep_stale)},
+    {"again", LB_OPT_BOOL, "false", 0, 0, NULL, "run every cell, finished or not", offsetof(run_flags, again)},
+    {"report", LB_OPT_BOOL, "true", 0, 0, NULL, "write tables, plots and pages below the results folder",
+     offsetof(run_flags, report)},
+};
+
+/* expected.csv beside the config makes the run end with ours | expected | difference; a copy stays with the results. */
+static lb_status take_expected(const lb_planned *x, lb_arena *a, const char **out) {
+    *out = NULL;
+    char *from = lb_fs_join(x->config.dir, "expected.csv"), *to = lb_fs_join(x->plan.dir, "expected.csv");
+    lb_status st = from && to ? LB_OK : LB_E_NOMEM;
+    if (st == LB_OK && lb_fs_exists(from)) {
+        char *text = NULL;
+        size_t n = 0;
+        st = lb_fs_read(from, &text, &n);
+        if (st == LB_OK) st = lb_fs_write_atomic(to, text, n);
+        lb_free(text);
+        if (st == LB_OK && !(*out = lb_arena_strdup(a, to))) st = LB_E_NOMEM;
+    }
+    lb_free(from);
+    lb_free(to);
+    return st;
+}
+
+static lb_status tables(const lb_results *r, const char *expected, bool write, lb_log *log, int64_t *outside) {
+    lb_str out = {0};
+    *outside = 0;
+    lb_status st = lb_report_main_table(r, LB_TABLE_TERMINAL, &out);
+    if (st == LB_OK && expected) {
+        lb_str_add(&out, "\n");
+        st = lb_report_expected_table(r, expected, LB_TABLE_TERMINAL, &out, outside);
+    }
+    if (st == LB_OK) st = lb_str_check(&out);
+    if (st == LB_OK) lb_cli_print(out.s);
+    lb_str_free(&out);
+    if (st != LB_OK || !write) return st;
+    LB_TRY(lb_report_write(r, expected, log));
+    lb_info(log, "written: %s/report/index.html, %s/cells.csv", r->dir, r->dir);
+    return LB_OK;
+}
+
+static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, const lb_sweep_result *done, lb_log *log,
+                        int *exit_code) {
+    const char *expected;
+    lb_results *r = NULL;
+    int64_t outside = 0;
+    LB_TRY(take_expected(x, a, &expected));
+    LB_TRY(lb_store_read_results(x->plan.dir, &r));
+    lb_status st = tables(r, expected, f->report, log, &outside);
+    lb_results_free(r);
+    LB_TRY(st);
+    lb_info(log, "%lld cells run, %lld kept, %lld refused, %lld failed", (long long)done->done, (long long)done->kept,
+            (long long)done->refused, (long long)done->failed);
+    if (done->failed > 0) {
+        lb_warn(log, "failed: %s", done->failures);
+        *exit_code = 1;
+    }
+    if (outside > 0) {
+        lb_warn(log, "%lld value%s outside the tolerance", (long long)outside, outside == 1 ? "" : "s");
+        *exit_code = 1;
+    }
+    return LB_OK;
+}
+
+static lb_status go(lb_planned *x, const run_flags *f, lb_arena *a, const char *plugin_hash, lb_log *log,
+                    int *exit_code) {
+    lb_str out = {0};
+    lb_sweep_result done;
+    LB_TRY(lb_cli_plan(x, a, LB_WEIGHTS, plugin_hash, log));
+    lb_status st = lb_cli_plan_text(&x->plan, NULL, &out);
+    if (st == LB_OK) lb_cli_print(out.s);
+    lb_str_free(&out);
+    LB_TRY(st);
+    LB_TRY(lb_sweep_run(&x->plan, &(lb_sweep_options){f->keep_stale, f->again}, log, &done));
+    return finish(x, f, a, &done, log, exit_code);
+}
+
+static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
+    const run_flags *f = values;
+    const char *plugin_hash;
+    lb_planned x = {0};
+    LB_TRY(lb_cli_plugins(a, f->plugin, &plugin_hash));
+    LB_TRY(lb_config_read(a, args->positional[0], args->override, args->n_override, &x.config));
+    lb_status st = go(&x, f, a, plugin_hash, log, exit_code);
+    lb_cli_plan_close(&x);
+    return st;
+}
+
+const lb_command lb_cmd_run = {
+    .name = "run",
+    .usage = "CONFIG [-o KEY=VALUE]...",
+    .summary = "run a sweep: quantize, measure, evaluate; tables and plots at the end",
+    .details =
+        "Each finished cell is one HDF5 file in the results folder; started again after an interruption, a run "
+        "keeps finished\ncells and, inside a cell, finished blocks. Exit code 1 when a cell failed or a value is "
+        "outside its expected tolerance,\n130 when interrupted. Every key of a config: lowbit help config.",
+    .example = "lowbit run configs/smollm2-135m.yaml -o eval.windows=20",
+    .flags = {flags, sizeof flags / sizeof flags[0], sizeof(run_flags)},
+    .min_positional = 1,
+    .max_positional = 1,
+    .takes_overrides = true,
+    .run = run,
+};

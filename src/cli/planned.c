@@ -1,0 +1,154 @@
+#include "cli/planned.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "eval/perplexity.h"
+
+lb_status lb_cli_plugins(lb_arena *a, const char *list, const char **hash) {
+    *hash = "";
+    if (!list[0]) return LB_OK;
+    char *paths = lb_arena_strdup(a, list);
+    lb_str all = {0};
+    if (!paths) return LB_E_NOMEM;
+    lb_status st = LB_OK;
+    for (char *path = strtok(paths, ","); path && st == LB_OK; path = strtok(NULL, ",")) {
+        const lb_method *m = NULL;
+        char one[LB_HASH_HEX];
+        st = lb_method_load(path, &m);
+        if (st == LB_OK) st = lb_hash_file(path, one);
+        if (st == LB_OK) lb_str_add(&all, "%s\n", one);
+    }
+    if (st == LB_OK) st = lb_str_check(&all);
+    char hex[LB_HASH_HEX];
+    if (st == LB_OK) st = lb_hash_bytes(all.s, all.len, hex);
+    if (st == LB_OK && !(*hash = lb_arena_strdup(a, hex))) st = LB_E_NOMEM;
+    lb_str_free(&all);
+    return st;
+}
+
+lb_status lb_cli_plan(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash, lb_log *log) {
+    LB_TRY(lb_team_new((int)x->config.threads, &x->team));
+    x->open = true;
+    return lb_plan_open(a, &x->config, &(lb_plan_request){parts, plugin_hash}, x->team, log, &x->plan);
+}
+
+void lb_cli_plan_close(lb_planned *x) {
+    if (x->open) lb_plan_close(&x->plan);
+    lb_team_free(x->team);
+}
+
+static void text_of_model(const lb_plan *p, lb_str *out) {
+    const lb_model *m = p->model;
+    int64_t weights = 0;
+    for (int64_t i = 0; i < m->n_tensors; i++) weights += m->tensor[i].rows * m->tensor[i].cols;
+    lb_str_add(out, "model        %s: %s, %s, %.4g M weights, %lld blocks of %lld, stored as %s\n", p->config->model,
+               m->path, m->arch.family, (double)weights / 1e6, (long long)m->arch.layers, (long long)m->arch.dim,
+               m->stored ? m->stored : m->format);
+    if (p->model_note[0]) lb_str_add(out, "             %s\n", p->model_note);
+}
+
+static void text_of_data(const lb_plan *p, lb_str *out) {
+    const lb_calibration_config *k = &p->config->calibration;
+    const lb_text *c = &p->calibration;
+    if (c->corpus)
+        lb_str_add(out, "calibration  %s: %lld x %lld of %lld tokens, %s, bos %s, sha256 %.12s\n", c->name,
+                   (long long)k->samples, (long long)k->length, (long long)c->corpus->tokens,
+                   k->recipe == LB_RECIPE_RANDOM ? "random" : "sequential", c->bos_text, c->corpus->hash);
+    if (p->config->has_training && p->training.corpus)
+        lb_str_add(out, "training     %s: %lld tokens, bos %s, sha256 %.12s\n", p->training.name,
+                   (long long)p->training.corpus->tokens, p->training.bos_text, p->training.corpus->hash);
+    for (int64_t i = 0; i < p->evals; i++) {
+        const lb_eval_config *e = p->eval_config[i];
+        const lb_corpus *t = p->eval[i].corpus;
+        lb_protocol protocol;
+        if (lb_protocol_parse(e->protocol, &protocol) != LB_OK) continue;
+        int64_t all = t->tokens / protocol.n, n = e->windows > 0 && e->windows < all ? e->windows : all;
+        lb_str_add(out, "evaluation   %s: %s, %lld of %lld windows, %lld tokens, bos %s, sha256 %.12s%s%s\n", e->name,
+                   e->protocol, (long long)n, (long long)all, (long long)t->tokens, p->eval[i].bos_text, t->hash,
+                   t->known ? ", " : "", t->known ? t->known : "");
+    }
+}
+
+static double mib(int64_t bytes) { return (double)bytes / 1048576.0; }
+
+static double bits_per_weight(const lb_cell *c) {
+    const lb_size *q = &c->size.quantized;
+    return q->weights > 0 ? 8.0 * (double)q->total / (double)q->weights : 16.0;
+}
+
+/* Layers whose last group is shorter: some formats cannot hold them. */
+static int64_t ragged_layers(const lb_cell *c) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < c->layers; i++)
+        n += c->layer[i].quantize && lb_storage_ragged(&c->layer[i].storage, c->layer[i].cols);
+    return n;
+}
+
+static void row_of_cell(const lb_plan *p, size_t i, int width, const lb_rate *rate, lb_str *out) {
+    const lb_cell *c = &p->sweep.cell[i];
+    lb_str_add(out, "%4zu  %-*s  %7.4f  %10.2f  %10.2f  %6.3f", i + 1, width, c->label, bits_per_weight(c),
+               mib(c->size.quantized.total), mib(c->size.total_as_fp16),
+               (double)c->size.total_as_fp16 / (double)c->size.original_fp16);
+    if (rate) {
+        lb_estimate e = lb_plan_estimate(p, c, rate);
+        char time[32], memory[32], disk[32];
+        lb_format_duration(e.seconds, time);
+        lb_format_bytes(e.memory_bytes, memory);
+        lb_format_bytes(e.disk_bytes, disk);
+        lb_str_add(out, "  %12s  %10s  %10s", time, memory, disk);
+    }
+    int64_t ragged = ragged_layers(c);
+    if (ragged) lb_str_add(out, "  last group shorter in %lld layers", (long long)ragged);
+    lb_str_add(out, "\n");
+}
+
+static void totals(const lb_plan *p, const lb_rate *rate, lb_str *out) {
+    lb_estimate sum = lb_plan_estimate_shared(p, rate);
+    char time[32], memory[32], disk[32];
+    if (sum.seconds > 0) {
+        lb_format_duration(sum.seconds, time);
+        lb_format_bytes(sum.disk_bytes, disk);
+        lb_str_add(out, "shared by all cells: statistics of the original model, about %s and %s on disk\n", time, disk);
+    }
+    for (size_t i = 0; i < p->sweep.n; i++) {
+        lb_estimate e = lb_plan_estimate(p, &p->sweep.cell[i], rate);
+        sum.seconds += e.seconds;
+        sum.disk_bytes += e.disk_bytes;
+        if (e.memory_bytes > sum.memory_bytes) sum.memory_bytes = e.memory_bytes;
+    }
+    lb_format_duration(sum.seconds, time);
+    lb_format_bytes(sum.memory_bytes, memory);
+    lb_format_bytes(sum.disk_bytes, disk);
+    lb_str_add(out, "in all about %s, %s of memory, at most %s on disk (%.0f GFLOP/s measured, %d threads)\n", time,
+               memory, disk, rate->flops / 1e9, lb_team_threads(p->team));
+}
+
+lb_status lb_cli_plan_text(const lb_plan *p, const lb_rate *rate, lb_str *out) {
+    size_t refused = 0;
+    int width = 4;
+    text_of_model(p, out);
+    text_of_data(p, out);
+    lb_str_add(out, "results      %s\n\n", p->dir);
+    for (size_t i = 0; i < p->sweep.n; i++) {
+        refused += p->sweep.cell[i].refused;
+        if ((int)strlen(p->sweep.cell[i].label) > width) width = (int)strlen(p->sweep.cell[i].label);
+    }
+    lb_str_add(out, "%zu cells", p->sweep.n - refused);
+    if (refused) lb_str_add(out, ", %zu refused", refused);
+    if (p->sweep.merged) lb_str_add(out, ", %zu combinations equal to another", p->sweep.merged);
+    lb_str_add(out, "\n      %-*s  %7s  %10s  %10s  %6s", width, "cell", "bits/w", "layers MiB", "model MiB", "ratio");
+    if (rate) lb_str_add(out, "  %12s  %10s  %10s", "time, about", "memory", "disk");
+    lb_str_add(out, "\n");
+    for (size_t i = 0; i < p->sweep.n; i++)
+        if (!p->sweep.cell[i].refused) row_of_cell(p, i, width, rate, out);
+    if (refused) lb_str_add(out, "\nrefused\n");
+    for (size_t i = 0; i < p->sweep.n; i++)
+        if (p->sweep.cell[i].refused)
+            lb_str_add(out, "%4zu  %-*s  %s\n", i + 1, width, p->sweep.cell[i].label, p->sweep.cell[i].reason);
+    lb_str_add(out, "\n");
+    if (rate) totals(p, rate, out);
+    return lb_str_check(out);
+}

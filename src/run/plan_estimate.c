@@ -1,0 +1,173 @@
+/* What a cell will take: operations counted, divided by a rate of matrix products measured here and now. Good to a
+ * factor of two: attention, softmax and memory traffic are covered by one efficiency. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "math/blas.h"
+#include "run/plan.h"
+#include "run/provenance.h"
+
+static const double efficiency = 0.5;     /* of a forward or backward pass, against plain products */
+static const double measure_for_s = 0.15; /* wall time of the measurement */
+
+typedef struct bench {
+    float *a, *b, *c; /* (N, N) for each worker */
+} bench;
+enum { N = 384, ROUNDS = 4 };
+
+static lb_status bench_piece(void *ctx, int64_t piece, int worker) {
+    (void)piece;
+    bench *x = ctx;
+    size_t at = (size_t)worker * N * N;
+    for (int i = 0; i < ROUNDS; i++)
+        lb_sgemm(false, true, 1.0f, lb_cmat_of(x->a, N, N), lb_cmat_of(x->b, N, N), 0.0f, lb_mat_of(x->c + at, N, N));
+    return LB_OK;
+}
+
+lb_status lb_plan_measure_rate(const lb_plan *p, lb_rate *out) {
+    lb_arena *a = NULL;
+    LB_TRY(lb_arena_new(0, &a));
+    int threads = lb_team_threads(p->team);
+    bench x = {LB_NEW(a, float, N *N), LB_NEW(a, float, N *N), LB_NEW(a, float, (size_t)threads *N *N)};
+    lb_status st = x.a && x.b && x.c ? lb_parallel_for(p->team, threads, bench_piece, &x) : LB_E_NOMEM;
+    double start = lb_clock_s(), spent = 0, flops = 0;
+    while (st == LB_OK && spent < measure_for_s) {
+        st = lb_parallel_for(p->team, 2 * threads, bench_piece, &x);
+        flops += 2.0 * threads * ROUNDS * 2.0 * N * N * N;
+        spent = lb_clock_s() - start;
+    }
+    out->flops = flops / (spent > 0 ? spent : 1);
+    lb_arena_free(a);
+    return st;
+}
+
+typedef struct counts {
+    double block_params, head_params, width2; /* width2: sum of squared input widths of one block */
+} counts;
+
+static counts count(const lb_arch *a) {
+    counts n = {.head_params = (double)a->vocab * (double)a->dim};
+    for (int l = 0; l < LB_LINEARS; l++) {
+        int64_t rows = 0, cols = 0;
+        lb_linear_shape(a, (lb_linear)l, &rows, &cols);
+        n.block_params += (double)rows * (double)cols;
+    }
+    for (int i = 0; i < LB_INPUTS; i++) {
+        double w = (double)lb_input_width(a, (lb_input)i);
+        n.width2 += w * w;
+    }
+    return n;
+}
+
+/* One token through all blocks, in a sequence of length T: products, and half of a T x T attention. */
+static double forward_flops(const lb_arch *a, double T) {
+    return (double)a->layers * (2.0 * count(a).block_params + 2.0 * T * (double)(a->heads * a->head_dim));
+}
+
+static double calibration_tokens(const lb_plan *p) {
+    const lb_calibration_config *k = &p->config->calibration;
+    return p->calibration.corpus ? (double)k->samples * (double)k->length : 0.0;
+}
+
+static double eval_tokens(const lb_plan *p, int64_t i, double *n) {
+    lb_protocol protocol;
+    if (lb_protocol_parse(p->eval_config[i]->protocol, &protocol) != LB_OK) return 0;
+    int64_t windows = p->eval[i].corpus->tokens / protocol.n, most = p->eval_config[i]->windows;
+    *n = (double)protocol.n;
+    return (double)(most > 0 && most < windows ? most : windows) * *n;
+}
+
+static double option(const lb_cell *c, const char *name, double otherwise) {
+    const char *text = lb_pairs_get(&c->options, name);
+    double v = otherwise;
+    if (text && lb_parse_f64(text, &v) != LB_OK) v = otherwise;
+    return v;
+}
+
+static double eval_flops(const lb_plan *p, const lb_cell *c) {
+    const lb_arch *a = &p->model->arch;
+    double flops = 0, n = 0;
+    for (int64_t i = 0; i < p->evals; i++) {
+        double tokens = eval_tokens(p, i, &n);
+        /* For the divergence the baseline's head is computed again, and both softmaxes in full. */
+        double heads = c->method && p->eval_config[i]->kl ? 3.0 : 1.0;
+        flops += tokens * (forward_flops(a, n) + heads * 2.0 * count(a).head_params);
+    }
+    return flops;
+}
+
+/* Measuring: tr(D H D') for method and yardstick, with two H, in float64, which runs at half the rate. */
+static double layer_flops(const lb_cell *c) {
+    double flops = 0;
+    for (int64_t i = 0; i < c->layers; i++) {
+        const lb_layer_plan *l = &c->layer[i];
+        double rows = (double)l->rows, cols = (double)l->cols;
+        if (!l->quantize) continue;
+        flops += 2.0 * 4.0 * 2.0 * rows * cols * cols;
+        if (c->needs_hessian) flops += 2.0 * 2.0 * cols * cols * cols + 2.0 * rows * cols * cols;
+    }
+    return flops;
+}
+
+static double quantize_flops(const lb_plan *p, const lb_cell *c) {
+    const lb_arch *a = &p->model->arch;
+    if (!c->method) return 0;
+    double flops = layer_flops(c), length = (double)p->config->calibration.length;
+    if (c->needs_hessian && c->own.propagate == LB_PROPAGATE_QUANTIZED) {
+        double passes = c->own.true_sequential ? 3.5 : 2.0;
+        flops += calibration_tokens(p) * (passes * forward_flops(a, length) + (double)a->layers * count(a).width2);
+    }
+    if (c->trains) {
+        double T = option(c, "length", 256), tokens = option(c, "steps", 1) * option(c, "batch", 1) * T;
+        double passes = 3.0 + (option(c, "kl_weight", 0) > 0 ? 1.0 : 0.0);
+        flops += tokens * passes * (forward_flops(a, T) + 2.0 * count(a).head_params);
+    }
+    return flops;
+}
+
+static double cell_memory(const lb_plan *p, const lb_cell *c) {
+    const lb_arch *a = &p->model->arch;
+    double all = (double)a->layers * count(a).block_params + count(a).head_params * (a->tied ? 1.0 : 2.0);
+    double bytes = 4.0 * all, T = 0, longest = 0;
+    for (int64_t i = 0; i < p->evals; i++)
+        if (eval_tokens(p, i, &T) > 0 && T > longest) longest = T;
+    double width = (double)(6 * a->dim + 3 * a->hidden);
+    bytes += (double)lb_team_threads(p->team) * 4.0 * longest * width;
+    for (int64_t i = 0; i < c->layers; i++)
+        if (c->layer[i].quantize || c->trains) bytes += 4.0 * (double)c->layer[i].rows * (double)c->layer[i].cols;
+    if (c->needs_hessian) bytes += 4.0 * calibration_tokens(p) * (double)a->dim + 3.0 * 8.0 * count(a).width2;
+    /* Gradients, both moments, latent weights; then activations kept for the way back. */
+    if (c->trains)
+        bytes += 4.0 * 4.0 * all + 4.0 * option(c, "batch", 1) * option(c, "length", 256) *
+                                       ((double)a->layers * width + (double)a->vocab);
+    return bytes;
+}
+
+/* Finished blocks wait packed on disk until the cell is done; a result is small. */
+static double cell_disk(const lb_plan *p, const lb_cell *c) {
+    double bytes = 64e3 + 1e3 * (double)c->layers;
+    if (c->method && !c->trains) bytes += (double)c->size.quantized.total;
+    if (!c->method) {
+        double n = 0;
+        for (int64_t i = 0; i < p->evals; i++)
+            if (p->eval_config[i]->kl) bytes += 4.0 * eval_tokens(p, i, &n) * (double)p->model->arch.dim;
+    }
+    if (p->config->export != LB_EXPORT_NONE)
+        bytes += (double)c->size.original_fp16 * (p->config->export == LB_EXPORT_F32 ? 2.0 : 1.0);
+    return bytes;
+}
+
+lb_estimate lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *rate) {
+    if (c->refused) return (lb_estimate){0};
+    double flops = quantize_flops(p, c) + eval_flops(p, c);
+    return (lb_estimate){flops / (rate->flops * efficiency), cell_memory(p, c), cell_disk(p, c)};
+}
+
+lb_estimate lb_plan_estimate_shared(const lb_plan *p, const lb_rate *rate) {
+    const lb_arch *a = &p->model->arch;
+    double tokens = calibration_tokens(p), width2 = count(a).width2 * (double)a->layers;
+    if (tokens == 0) return (lb_estimate){0};
+    double flops = tokens * (forward_flops(a, (double)p->config->calibration.length) + width2);
+    return (lb_estimate){flops / (rate->flops * efficiency), 4.0 * tokens * (double)a->dim + 8.0 * count(a).width2,
+                         8.0 * (width2 + (double)(a->dim * a->dim))};
+}

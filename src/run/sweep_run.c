@@ -1,0 +1,236 @@
+#include "run/sweep_run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/hash.h"
+#include "io/json.h"
+#include "run/provenance.h"
+
+typedef struct sweeper {
+    lb_plan *p;
+    const lb_sweep_options *o;
+    lb_log *log;
+    lb_runner runner;
+    lb_record *record; /* (cells) */
+    bool *known;       /* (cells) this record is final */
+    lb_sweep_result *out;
+    int lock;
+} sweeper;
+
+static lb_status take_lock(sweeper *x) {
+    char *path = lb_fs_join(x->p->dir, ".lock");
+    if (!path) return LB_E_NOMEM;
+    lb_status st = LB_OK;
+    x->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (x->lock < 0)
+        st = lb_fail(LB_E_IO, "%s: cannot open: %s", path, strerror(errno));
+    else if (flock(x->lock, LOCK_EX | LOCK_NB) != 0)
+        st = errno == EWOULDBLOCK ? lb_fail(LB_E_IO,
+                                            "%s is in use by another run: wait for it, or give this one another "
+                                            "name or results folder",
+                                            x->p->dir)
+                                  : lb_fail(LB_E_IO, "%s: cannot lock: %s", path, strerror(errno));
+    lb_free(path);
+    return st;
+}
+
+/* The hash that the index of an earlier run gives for a cell's file; "" if it does not know. */
+static void indexed_hash(const lb_plan *p, const char *stem, char hash[LB_HASH_HEX]) {
+    hash[0] = 0;
+    char *path = lb_fs_join(p->dir, "sweep.json");
+    json_t *root = NULL;
+    if (path && lb_fs_exists(path) && lb_json_read(path, &root) == LB_OK) {
+        size_t i;
+        json_t *cell;
+        json_array_foreach(json_object_get(root, "cells"), i, cell) {
+            const char *s = json_string_value(json_object_get(cell, "stem"));
+            const char *h = json_string_value(json_object_get(cell, "sha256"));
+            if (s && h && strcmp(s, stem) == 0 && strlen(h) == LB_HASH_HEX - 1) memcpy(hash, h, LB_HASH_HEX);
+        }
+    }
+    json_decref(root);
+    lb_free(path);
+}
+
+lb_status lb_sweep_finished(const lb_plan *p, const lb_cell *c, lb_arena *a, lb_record *r, lb_finished *out) {
+    *out = LB_FINISHED_NO;
+    const char *path = lb_arena_printf(a, "%s/%s.h5", p->dir, c->stem);
+    if (!path) return LB_E_NOMEM;
+    if (!lb_fs_exists(path)) return LB_OK;
+    char want[LB_HASH_HEX], have[LB_HASH_HEX];
+    indexed_hash(p, c->stem, want);
+    lb_status st = lb_store_read(path, a, r);
+    if (st == LB_OK && want[0]) {
+        st = lb_hash_file(path, have);
+        if (st == LB_OK && strcmp(have, want) != 0)
+            st = lb_fail(LB_E_FORMAT, "%s: SHA-256 %s, the index says %s", path, have, want);
+    }
+    if (st == LB_E_NOMEM) return st;
+    if (st != LB_OK) {
+        *out = LB_FINISHED_DAMAGED;
+        return LB_OK;
+    }
+    const char *content = lb_pairs_get(&r->provenance, "content_key");
+    if (strcmp(r->key, c->key) == 0)
+        *out = LB_FINISHED_YES;
+    else if (content && strcmp(content, c->content_key) == 0)
+        *out = LB_FINISHED_STALE;
+    return LB_OK;
+}
+
+/* Looks for finished cells, and refuses those that the plan refused. */
+static lb_status take_stock(sweeper *x) {
+    const lb_sweep *s = &x->p->sweep;
+    for (size_t i = 0; i < s->n; i++) {
+        const lb_cell *c = &s->cell[i];
+        lb_record r;
+        lb_finished f = LB_FINISHED_NO;
+        if (c->refused) {
+            LB_TRY(lb_cell_bare_record(x->p->arena, c, LB_CELL_REFUSED, c->reason, &x->record[i]));
+            x->known[i] = true;
+            x->out->refused++;
+            continue;
+        }
+        if (x->o->again) continue;
+        LB_TRY(lb_sweep_finished(x->p, c, x->p->arena, &r, &f));
+        if (f == LB_FINISHED_DAMAGED) lb_warn(x->log, "%s is damaged and runs again: %s", c->label, lb_error());
+        if (f == LB_FINISHED_STALE) {
+            const char *code = lb_pairs_get(&r.provenance, "code");
+            lb_warn(x->log, "%s: result from another code version or kernel (%s): %s", c->label, code ? code : "?",
+                    x->o->keep_stale ? "kept" : "running again (--keep-stale keeps such results)");
+        }
+        if (f != LB_FINISHED_YES && !(f == LB_FINISHED_STALE && x->o->keep_stale)) continue;
+        x->record[i] = r;
+        /* Another sweep may have called the same cell by another name. */
+        x->record[i].label = c->label;
+        x->record[i].varied = c->varied;
+        x->known[i] = true;
+        x->out->kept++;
+    }
+    return LB_OK;
+}
+
+/* The index of what is known, in the order of the sweep. */
+static lb_status write_index(sweeper *x) {
+    size_t n = 0;
+    lb_record *list = lb_alloc(x->p->sweep.n, sizeof *list);
+    if (!list) return LB_E_NOMEM;
+    for (size_t i = 0; i < x->p->sweep.n; i++)
+        if (x->known[i]) list[n++] = x->record[i];
+    lb_status st =
+        lb_store_write_index(x->p->dir, x->p->config->name, x->p->config->model, x->p->model_note, list, (int64_t)n);
+    lb_free(list);
+    return st;
+}
+
+static lb_dtype export_type(int choice) {
+    return choice == LB_EXPORT_F16 ? LB_F16 : choice == LB_EXPORT_BF16 ? LB_BF16 : LB_F32;
+}
+
+static lb_status export_cell(void *user, const lb_cell *c, const lb_weights *w) {
+    sweeper *x = user;
+    lb_str name = {0};
+    lb_str_add(&name, "%s/%s.model", x->p->dir, c->stem);
+    lb_status st = lb_str_check(&name);
+    if (st == LB_OK) st = lb_model_export(x->p->model, w, export_type(x->p->config->export), name.s, x->log);
+    if (st == LB_OK) lb_info(x->log, "exported to %s", name.s);
+    lb_str_free(&name);
+    return st;
+}
+
+/* "gptq 3b g64: PPL 51.56 ± 2.10, 3.38 bits a weight, 2 min 05 s" */
+static void announce(sweeper *x, size_t i) {
+    const lb_record *r = &x->record[i];
+    char took[32];
+    lb_format_duration(r->seconds, took);
+    lb_str s = {0};
+    for (int64_t e = 0; e < r->evals; e++)
+        lb_str_add(&s, "%sPPL %.4f +- %.4f", e ? "; " : "", r->eval[e].eval.ppl, r->eval[e].eval.ppl_se);
+    if (r->size.quantized.weights > 0)
+        lb_str_add(&s, "%s%.3f bits a weight", r->evals ? ", " : "",
+                   8.0 * (double)r->size.quantized.total / (double)r->size.quantized.weights);
+    lb_info(x->log, "[%zu/%zu] %s: %s, %s", i + 1, x->p->sweep.n, r->label, s.s ? s.s : "", took);
+    lb_str_free(&s);
+}
+
+/* Runs a cell and puts it on disk. A failure becomes the cell's record; only interruption stops the sweep. */
+static lb_status run_cell(sweeper *x, size_t i) {
+    const lb_cell *c = &x->p->sweep.cell[i];
+    lb_info(x->log, "[%zu/%zu] %s", i + 1, x->p->sweep.n, c->label);
+    lb_cell_hook hook = x->p->config->export != LB_EXPORT_NONE ? export_cell : NULL;
+    lb_journal_remove(x->p->dir, c->stem);
+    lb_status st = lb_cell_run(&x->runner, c, hook, x, &x->record[i]);
+    if (st == LB_OK) st = lb_store_write(x->p->dir, &x->record[i]);
+    if (st == LB_E_INTERRUPTED) return st;
+    if (st == LB_OK) {
+        lb_journal_remove(x->p->dir, c->stem);
+        lb_partial_remove(x->p->dir, c->stem);
+        x->out->done++;
+        announce(x, i);
+    } else {
+        const char *why = lb_arena_strdup(x->p->arena, lb_error());
+        if (!why) return LB_E_NOMEM;
+        lb_warn(x->log, "%s failed: %s", c->label, why);
+        /* Best effort: the failure is in the index too, and the disk may be what failed. */
+        if (lb_journal_note(x->p->dir, c->stem, "failed", why) != LB_OK) lb_error_clear();
+        LB_TRY(lb_cell_bare_record(x->p->arena, c, LB_CELL_FAILED, why, &x->record[i]));
+        x->out->failed++;
+        x->out->failures =
+            lb_arena_printf(x->p->arena, "%s%s%s", x->out->failures, x->out->failures[0] ? ", " : "", c->label);
+        if (!x->out->failures) return LB_E_NOMEM;
+    }
+    x->known[i] = true;
+    return write_index(x);
+}
+
+static void drop_cache(const lb_plan *p) {
+    char **names = NULL;
+    size_t n = 0;
+    if (!lb_fs_is_dir(p->cache) || lb_fs_list(p->cache, "", &names, &n) != LB_OK) return;
+    for (size_t i = 0; i < n; i++) {
+        char *path = lb_fs_join(p->cache, names[i]);
+        if (path) (void)unlink(path);
+        lb_free(path);
+    }
+    lb_fs_list_free(names, n);
+    (void)rmdir(p->cache);
+}
+
+static lb_status sweep(sweeper *x) {
+    const lb_sweep *s = &x->p->sweep;
+    x->record = LB_NEW(x->p->arena, lb_record, s->n);
+    x->known = LB_NEW(x->p->arena, bool, s->n);
+    if (!x->record || !x->known) return LB_E_NOMEM;
+    LB_TRY(lb_fs_mkdirs(x->p->dir));
+    LB_TRY(take_lock(x));
+    LB_TRY(take_stock(x));
+    if (x->out->kept > 0)
+        lb_info(x->log, "%lld of %zu cells are finished already and kept", (long long)x->out->kept, s->n);
+    LB_TRY(write_index(x));
+    for (size_t i = 0; i < s->n; i++) {
+        if (!x->known[i]) LB_TRY(run_cell(x, i));
+        if (i == 0 && x->record[0].state == LB_CELL_DONE) x->runner.baseline = &x->record[0];
+    }
+    if (!x->p->config->keep_cache) {
+        lb_runner_close(&x->runner);
+        drop_cache(x->p);
+    }
+    return LB_OK;
+}
+
+lb_status lb_sweep_run(lb_plan *p, const lb_sweep_options *o, lb_log *log, lb_sweep_result *out) {
+    *out = (lb_sweep_result){.failures = ""};
+    sweeper x = {.p = p, .o = o, .log = log, .out = out, .lock = -1};
+    x.runner = (lb_runner){.plan = p, .keep = p->arena, .log = log, .dir = p->dir, .cache = p->cache};
+    lb_status st = sweep(&x);
+    lb_runner_close(&x.runner);
+    if (x.lock >= 0) close(x.lock);
+    return st;
+}
