@@ -85,6 +85,18 @@ lb_status lb_sweep_finished(const lb_plan *p, const lb_cell *c, lb_arena *a, lb_
     return LB_OK;
 }
 
+/* Where the config asks for exports: is this cell's folder there? */
+static lb_status is_exported(const lb_plan *p, const lb_cell *c, bool *yes) {
+    lb_str name = {0};
+    *yes = true;
+    if (p->config->export == LB_EXPORT_NONE) return LB_OK;
+    lb_str_add(&name, "%s/%s.model", p->dir, c->stem);
+    lb_status st = lb_str_check(&name);
+    if (st == LB_OK) *yes = lb_fs_is_dir(name.s);
+    lb_str_free(&name);
+    return st;
+}
+
 /* Looks for finished cells, and refuses those that the plan refused. */
 static lb_status take_stock(sweeper *x) {
     const lb_sweep *s = &x->p->sweep;
@@ -107,6 +119,12 @@ static lb_status take_stock(sweeper *x) {
                     x->o->keep_stale ? "kept" : "running again (--keep-stale keeps such results)");
         }
         if (f != LB_FINISHED_YES && !(f == LB_FINISHED_STALE && x->o->keep_stale)) continue;
+        bool exported = false;
+        LB_TRY(is_exported(x->p, c, &exported));
+        if (!exported) {
+            lb_info(x->log, "%s is finished but not exported: running it again", c->label);
+            continue;
+        }
         x->record[i] = r;
         /* Another sweep may have called the same cell by another name. */
         x->record[i].label = c->label;
@@ -128,6 +146,20 @@ static lb_status write_index(sweeper *x) {
         lb_store_write_index(x->p->dir, x->p->config->name, x->p->config->model, x->p->model_note, list, (int64_t)n);
     lb_free(list);
     return st;
+}
+
+/* A folder of files only. */
+static void drop_folder(const char *dir) {
+    char **names = NULL;
+    size_t n = 0;
+    if (!lb_fs_is_dir(dir) || lb_fs_list(dir, NULL, &names, &n) != LB_OK) return;
+    for (size_t i = 0; i < n; i++) {
+        char *path = lb_fs_join(dir, names[i]);
+        if (path) (void)unlink(path);
+        lb_free(path);
+    }
+    lb_fs_list_free(names, n);
+    (void)rmdir(dir);
 }
 
 static lb_dtype export_type(int choice) {
@@ -190,19 +222,6 @@ static lb_status run_cell(sweeper *x, size_t i) {
     return write_index(x);
 }
 
-static void drop_cache(const lb_plan *p) {
-    char **names = NULL;
-    size_t n = 0;
-    if (!lb_fs_is_dir(p->cache) || lb_fs_list(p->cache, "", &names, &n) != LB_OK) return;
-    for (size_t i = 0; i < n; i++) {
-        char *path = lb_fs_join(p->cache, names[i]);
-        if (path) (void)unlink(path);
-        lb_free(path);
-    }
-    lb_fs_list_free(names, n);
-    (void)rmdir(p->cache);
-}
-
 static lb_status sweep(sweeper *x) {
     const lb_sweep *s = &x->p->sweep;
     x->record = LB_NEW(x->p->arena, lb_record, s->n);
@@ -220,7 +239,7 @@ static lb_status sweep(sweeper *x) {
     }
     if (!x->p->config->keep_cache) {
         lb_runner_close(&x->runner);
-        drop_cache(x->p);
+        drop_folder(x->p->cache);
     }
     return LB_OK;
 }

@@ -1,0 +1,257 @@
+/* lowbit quantize MODEL --method NAME --out DIR: one cell without a config file. The flags become the same tree that a
+ * config file would, so the same code checks and runs it. */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "cli/commands.h"
+#include "cli/planned.h"
+#include "run/cell.h"
+#include "run/report.h"
+
+typedef struct quantize_flags {
+    const char *method, *out, *calibration, *training, *eval, *protocol, *plugin;
+    int64_t samples, length, windows, threads;
+    int recipe, bos, dtype;
+} quantize_flags;
+
+#define AT(field) offsetof(quantize_flags, field)
+static const char *const bos_choices[] = {"auto", "never", NULL}, *const dtypes[] = {"f32", "f16", "bf16", NULL};
+static const char *const recipes[] = {"sequential", "random", NULL};
+static const lb_option flags[] = {
+    {"method", LB_OPT_STR, NULL, 0, 0, NULL, "lowbit methods lists them; their options are flags here, as in --bits 3",
+     AT(method)},
+    {"out", LB_OPT_STR, NULL, 0, 0, NULL, "Hugging Face folder to write; must not exist, or be empty", AT(out)},
+    {"dtype", LB_OPT_CHOICE, "f32", 0, 0, dtypes, "type of the dequantized weights in it; f16 and bf16 round them",
+     AT(dtype)},
+    {"calibration", LB_OPT_STR, "", 0, 0, NULL, "calibration text: a file, or a name that lowbit sources lists",
+     AT(calibration)},
+    {"samples", LB_OPT_INT, "128", 1, 1e9, NULL, "calibration sequences", AT(samples)},
+    {"length", LB_OPT_INT, "0", 0, 1e9, NULL, "tokens a calibration sequence; 0: 2048, or a shorter model's context",
+     AT(length)},
+    {"recipe", LB_OPT_CHOICE, "sequential", 0, 0, recipes, "calibration windows: the first ones, or random ones",
+     AT(recipe)},
+    {"bos", LB_OPT_CHOICE, "auto", 0, 0, bos_choices,
+     "BOS at the head of a text: where the tokenizer adds one, or never", AT(bos)},
+    {"training", LB_OPT_STR, "", 0, 0, NULL, "text for methods that train; default: the calibration text",
+     AT(training)},
+    {"eval", LB_OPT_STR, "", 0, 0, NULL, "also measure perplexity on this text", AT(eval)},
+    {"protocol", LB_OPT_STR, "W2-2048", 0, 0, NULL, "of that perplexity: W2-n or LCPP-n", AT(protocol)},
+    {"windows", LB_OPT_INT, "0", 0, 1e9, NULL, "windows to score; 0: all", AT(windows)},
+    {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", AT(threads)},
+    {"plugin", LB_OPT_STR, "", 0, 0, NULL, "shared objects with methods of your own, separated by commas", AT(plugin)},
+};
+
+/* ---- the config as a tree ---- */
+
+/* A scalar at a path, blamed on a flag in messages. NULL text or "": left out. */
+static lb_status set(lb_arena *a, lb_yaml *root, const char *flag, const char *path, const char *text) {
+    if (!text || !text[0]) return LB_OK;
+    lb_yaml *n = LB_NEW(a, lb_yaml, 1);
+    char *file = lb_arena_printf(a, "--%s", flag);
+    if (!n || !file) return LB_E_NOMEM;
+    for (char *p = file; *p; p++)
+        if (*p == '_') *p = '-';
+    *n = (lb_yaml){.kind = LB_YAML_SCALAR, .file = file, .line = 1, .text = text};
+    return lb_yaml_set(a, root, path, n);
+}
+
+static lb_status set_number(lb_arena *a, lb_yaml *root, const char *flag, const char *path, int64_t v) {
+    const char *text = lb_arena_printf(a, "%lld", (long long)v);
+    return text ? set(a, root, flag, path, text) : LB_E_NOMEM;
+}
+
+static lb_status set_calibration(lb_arena *a, const quantize_flags *f, int64_t length, lb_yaml *root) {
+    if (!f->calibration[0]) return LB_OK;
+    LB_TRY(set(a, root, "calibration", "calibration.text", f->calibration));
+    LB_TRY(set_number(a, root, "samples", "calibration.samples", f->samples));
+    LB_TRY(set_number(a, root, "length", "calibration.length", length));
+    LB_TRY(set(a, root, "recipe", "calibration.recipe", recipes[f->recipe]));
+    return set(a, root, "bos", "calibration.bos", bos_choices[f->bos]);
+}
+
+static lb_status set_eval(lb_arena *a, const quantize_flags *f, lb_yaml *root) {
+    if (!f->eval[0]) return LB_OK;
+    LB_TRY(set(a, root, "eval", "eval.text", f->eval));
+    LB_TRY(set(a, root, "protocol", "eval.protocol", f->protocol));
+    LB_TRY(set_number(a, root, "windows", "eval.windows", f->windows));
+    LB_TRY(set(a, root, "bos", "eval.bos", bos_choices[f->bos]));
+    return set(a, root, "eval", "eval.kl", "false");
+}
+
+static lb_status make_tree(lb_arena *a, const lb_cli_args *args, const quantize_flags *f, int64_t length,
+                           lb_yaml **out) {
+    static const char empty[] = "{quantize: [{}]}";
+    lb_yaml *root = NULL;
+    LB_TRY(lb_yaml_parse(a, "command line", empty, sizeof empty - 1, &root));
+    LB_TRY(set(a, root, "MODEL", "model", args->positional[0]));
+    LB_TRY(set_number(a, root, "threads", "threads", f->threads));
+    LB_TRY(set_calibration(a, f, length, root));
+    LB_TRY(set_eval(a, f, root));
+    if (f->training[0]) {
+        LB_TRY(set(a, root, "training", "training.text", f->training));
+        LB_TRY(set(a, root, "bos", "training.bos", bos_choices[f->bos]));
+    }
+    LB_TRY(set(a, root, "method", "quantize[0].method", f->method));
+    for (int64_t i = 0; i < args->n_rest; i++) {
+        const char *path = lb_arena_printf(a, "quantize[0].%s", args->rest_key[i]);
+        if (!path) return LB_E_NOMEM;
+        if (!args->rest_value[i][0]) return lb_fail(LB_E_ARG, "--%s: no value", args->rest_key[i]);
+        LB_TRY(set(a, root, args->rest_key[i], path, args->rest_value[i]));
+    }
+    *out = root;
+    return LB_OK;
+}
+
+/* ---- the cell ---- */
+
+typedef struct session {
+    lb_planned x;
+    const quantize_flags *f;
+    lb_arena *a;
+    lb_log *log;
+    lb_runner runner;
+    const lb_cell *cell;
+    lb_record record;
+} session;
+
+static lb_status export_model(void *user, const lb_cell *c, const lb_weights *w) {
+    (void)c;
+    static const lb_dtype type[] = {LB_F32, LB_F16, LB_BF16};
+    session *s = user;
+    return lb_model_export(s->x.plan.model, w, type[s->f->dtype], s->f->out, s->log);
+}
+
+/* Tables read a results folder; here the record alone is one. */
+static lb_status print_tables(session *s) {
+    lb_results r = {.dir = s->a ? lb_arena_strdup(s->a, s->f->out) : NULL,
+                    .name = "quantize",
+                    .record = &s->record,
+                    .n = 1,
+                    .model_name = s->x.config.model,
+                    .model_note = s->x.plan.model_note,
+                    .arena = s->a};
+    if (!r.dir) return LB_E_NOMEM;
+    lb_str out = {0};
+    lb_status st = lb_report_layer_table(&r, 0, LB_TABLE_TERMINAL, &out);
+    const lb_model_size *z = &s->record.size;
+    char quantized[32], total[32], original[32];
+    lb_format_bytes((double)z->quantized.total, quantized);
+    lb_format_bytes((double)z->total_as_fp16, total);
+    lb_format_bytes((double)z->original_fp16, original);
+    double bits = z->quantized.weights ? 8.0 * (double)z->quantized.total / (double)z->quantized.weights : 16.0;
+    lb_str_add(&out,
+               "\nquantized layers: %s, %.4f bits a weight with all metadata\nwhole model: %s, the rest at 16 "
+               "bits; unquantized at 16 bits: %s (%.1f %%)\n",
+               quantized, bits, total, original, 100.0 * (double)z->total_as_fp16 / (double)z->original_fp16);
+    for (int64_t i = 0; i < s->record.evals; i++)
+        lb_str_add(&out, "perplexity on %s, %s, %lld windows: %.6f +- %.6f\n", s->record.eval[i].name,
+                   s->record.eval[i].eval.protocol.id, (long long)s->record.eval[i].eval.windows,
+                   s->record.eval[i].eval.ppl, s->record.eval[i].eval.ppl_se);
+    if (st == LB_OK) st = lb_str_check(&out);
+    if (st == LB_OK) lb_cli_print(out.s);
+    lb_str_free(&out);
+    return st;
+}
+
+static void remove_scratch(const char *dir) {
+    char **names = NULL;
+    size_t n = 0;
+    if (!lb_fs_is_dir(dir) || lb_fs_list(dir, NULL, &names, &n) != LB_OK) return;
+    for (size_t i = 0; i < n; i++) {
+        char *path = lb_fs_join(dir, names[i]);
+        if (path) (void)unlink(path);
+        lb_free(path);
+    }
+    lb_fs_list_free(names, n);
+    (void)rmdir(dir);
+}
+
+static lb_status pick_cell(session *s) {
+    const lb_sweep *w = &s->x.plan.sweep;
+    s->cell = &w->cell[w->n - 1];
+    if (w->n > 2) return lb_fail(LB_E_ARG, "the options give %zu cells: quantize makes one model", w->n - 1);
+    if (s->cell->refused) return lb_fail(LB_E_UNSUPPORTED, "%s", s->cell->reason);
+    return LB_OK;
+}
+
+static lb_status quantize(session *s) {
+    LB_TRY(pick_cell(s));
+    const char *scratch = lb_arena_printf(s->a, "%s.work.%ld", s->f->out, (long)getpid());
+    if (!scratch) return LB_E_NOMEM;
+    s->runner = (lb_runner){.plan = &s->x.plan, .keep = s->a, .log = s->log, .cache = scratch};
+    lb_status st = lb_cell_run(&s->runner, s->cell, export_model, s, &s->record);
+    lb_runner_close(&s->runner);
+    remove_scratch(scratch);
+    LB_TRY(st);
+    s->record.stem = "lowbit";
+    LB_TRY(lb_store_write(s->f->out, &s->record));
+    LB_TRY(print_tables(s));
+    lb_info(s->log, "written: %s (the record of how: lowbit.h5)", s->f->out);
+    return LB_OK;
+}
+
+/* A folder with something in it would be refused after all the work. */
+static lb_status check_out(const char *out) {
+    char **names = NULL;
+    size_t n = 0;
+    if (!lb_fs_exists(out)) return LB_OK;
+    if (!lb_fs_is_dir(out)) return lb_fail(LB_E_ARG, "--out %s: exists and is not a folder", out);
+    LB_TRY(lb_fs_list(out, NULL, &names, &n));
+    lb_fs_list_free(names, n);
+    return n ? lb_fail(LB_E_ARG, "--out %s: the folder is not empty: give a new one", out) : LB_OK;
+}
+
+/* The longest calibration sequence that makes sense, if none was asked for. */
+static lb_status default_length(lb_arena *a, const char *model, int64_t *length) {
+    enum { PAPERS = 2048 };
+    lb_sources sources;
+    lb_resolved r;
+    lb_model *m = NULL;
+    LB_TRY(lb_sources_open(a, ".", &sources));
+    LB_TRY(lb_sources_resolve(a, &sources, ".", model, LB_SOURCE_MODEL, "MODEL", &r));
+    if (r.missing) return lb_fail(LB_E_ARG, "model %s", r.missing);
+    LB_TRY(lb_model_open(r.path, LB_HEADER, NULL, &m));
+    *length = m->arch.context < PAPERS ? m->arch.context : PAPERS;
+    lb_model_close(m);
+    return LB_OK;
+}
+
+static lb_status prepare(session *s, const lb_cli_args *args) {
+    const char *plugin_hash;
+    lb_yaml *root = NULL;
+    int64_t length = s->f->length;
+    LB_TRY(check_out(s->f->out));
+    LB_TRY(lb_cli_plugins(s->a, s->f->plugin, &plugin_hash));
+    if (length == 0) LB_TRY(default_length(s->a, args->positional[0], &length));
+    LB_TRY(make_tree(s->a, args, s->f, length, &root));
+    LB_TRY(lb_config_from_tree(s->a, "", root, &s->x.config));
+    return lb_cli_plan(&s->x, s->a, LB_WEIGHTS, plugin_hash, s->log);
+}
+
+static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
+    (void)exit_code;
+    session s = {.f = values, .a = a, .log = log};
+    lb_status st = prepare(&s, args);
+    if (st == LB_OK) st = quantize(&s);
+    lb_cli_plan_close(&s.x);
+    return st;
+}
+
+const lb_command lb_cmd_quantize = {
+    .name = "quantize",
+    .usage = "MODEL --method NAME --out DIR [--calibration TEXT] [--OPTION VALUE]...",
+    .summary = "one method on one model, written as a Hugging Face folder; no config file needed",
+    .details = "Any option of the method is a flag (lowbit methods NAME), and so are propagate, true_sequential, "
+               "quantize_embedding,\nquantize_head and seed. Prints the layers and the sizes. The folder holds the "
+               "dequantized weights.",
+    .example = "lowbit quantize smollm2-135m --method gptq --bits 4 --calibration c4-calibration --out smollm2-gptq4",
+    .flags = {flags, sizeof flags / sizeof flags[0], sizeof(quantize_flags)},
+    .min_positional = 1,
+    .max_positional = 1,
+    .open_flags = true,
+    .run = run,
+};
