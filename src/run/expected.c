@@ -267,12 +267,12 @@ static lb_status answer_of(lb_arena *a, const char *path, const lb_results *r, c
 
 /* ---- the table ---- */
 
-enum { T_NUMBER, T_CELL, T_WHAT, T_METRIC, T_OURS, T_EXPECTED, T_DIFF, T_TOL, T_WITHIN, T_SOURCE, T_COLUMNS };
+enum { T_NUMBER, T_CELL, T_METRIC, T_OURS, T_EXPECTED, T_DIFF, T_TOL, T_WITHIN, T_WHAT, T_SOURCE, T_COLUMNS };
 
 static const lb_table_column column[T_COLUMNS] = {
     [T_NUMBER] = {.head = "#", .name = "row", .right = true, .key = true},
     [T_CELL] = {.head = "cell", .name = "cell"},
-    [T_WHAT] = {.head = "evaluation", .name = "evaluation"},
+    [T_WHAT] = {.head = "evaluation", .name = "evaluation", .panel = 1},
     [T_METRIC] = {.head = "metric", .name = "metric"},
     [T_OURS] = {.head = "ours", .name = "ours", .right = true},
     [T_EXPECTED] = {.head = "expected", .name = "expected", .right = true},
