@@ -11,6 +11,7 @@ typedef struct walker {
     lb_arena *stream_arena, *block_arena;
     lb_compressed made[LB_LINEARS]; /* of the block at hand */
     int64_t done, total;            /* layers to quantize */
+    int64_t restored;               /* blocks that an interrupted run had finished */
 } walker;
 
 static lb_status solve(walker *x, int64_t layer, lb_compressed *out, const lb_hessian *own) {
@@ -113,8 +114,12 @@ static lb_status do_block(walker *x, int64_t block) {
         if (!j->cell->layer[first + l].quantize) lb_quantize_skip(j, first + l);
     if (j->journal_dir) LB_TRY(lb_partial_load(j, first, LB_LINEARS, x->block_arena, x->made, &found));
     if (found) {
+        x->restored++;
         LB_TRY(restore(x, first, LB_LINEARS));
     } else {
+        if (x->restored > 0 && x->restored == block)
+            lb_info(j->log, "%s: going on at block %lld, the ones before were finished", j->cell->label,
+                    (long long)block);
         LB_TRY(quantize_block(x, block));
         if (j->journal_dir) LB_TRY(lb_partial_save(j, first, LB_LINEARS, x->made));
     }

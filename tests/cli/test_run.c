@@ -1,0 +1,493 @@
+/* lowbit run, check and quantize as a user meets them, on a small model that lowbit train makes first: tables, kept
+ * cells, interruption and resumption, failures, refusals, full disk, locks, overrides. */
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "run/store.h"
+#include "support/io_probe.h"
+#include "support/run_cli.h"
+#include "support/support.h"
+
+static const char *home; /* holds the model "tiny" and the texts */
+static lb_arena *arena;
+
+static void path_in(char out[LB_TEST_PATH], const char *dir, const char *name) {
+    assert_true(snprintf(out, LB_TEST_PATH, "%s/%s", dir, name) < LB_TEST_PATH);
+}
+
+static void put_file(const char *name, const char *text) {
+    char path[LB_TEST_PATH];
+    path_in(path, home, name);
+    assert_ok(lb_fs_write_atomic(path, text, strlen(text)));
+}
+
+static bool exists(const char *name) {
+    char path[LB_TEST_PATH];
+    path_in(path, home, name);
+    return lb_fs_exists(path);
+}
+
+static void has(const char *text, const char *part) {
+    if (strstr(text, part)) return;
+    print_error("'%s' is not in:\n%s\n", part, text);
+    fail();
+}
+static void has_not(const char *text, const char *part) {
+    if (!strstr(text, part)) return;
+    print_error("'%s' is in:\n%s\n", part, text);
+    fail();
+}
+
+static int make_model(void **state) {
+    (void)state;
+    char text[LB_TEST_PATH], model[LB_TEST_PATH], eval[LB_TEST_PATH];
+    home = lb_test_tmpdir();
+    if (lb_arena_new(0, &arena) != LB_OK) return -1;
+    lb_test_fixture("data/builtin/calibration.txt", text);
+    lb_test_fixture("data/builtin/eval.txt", eval);
+    path_in(model, home, "tiny");
+    cli_result r = CLI(NULL, "train", text, "--out", model, "--vocab", "300", "--layers", "3", "--dim", "32",
+                       "--hidden", "48", "--heads", "2", "--kv-heads", "1", "--context", "128", "--steps", "12",
+                       "--batch", "4", "--length", "64", "--warmup", "4", "--dtype", "f32", "--threads", "2");
+    if (r.code != 0) print_error("%s%s", r.out, r.err);
+    int code = r.code;
+    cli_free(&r);
+    char *bytes = NULL;
+    size_t n = 0;
+    assert_ok(lb_fs_read(text, &bytes, &n));
+    put_file("cal.txt", bytes);
+    lb_free(bytes);
+    assert_ok(lb_fs_read(eval, &bytes, &n));
+    bytes[n < 40000 ? n : 40000] = 0;
+    put_file("eval.txt", bytes);
+    lb_free(bytes);
+    return code;
+}
+static int clean(void **state) {
+    (void)state;
+    lb_arena_free(arena);
+    return 0;
+}
+
+#define COMMON                                                                                                         \
+    "model: tiny\nthreads: 2\ncalibration: {text: cal.txt, samples: 8, length: 64}\n"                                  \
+    "eval: {text: eval.txt, protocol: W2-64, windows: 6}\n"
+
+static cli_options here(void) { return (cli_options){.cwd = home}; }
+
+static lb_results *results(const char *name) {
+    char path[LB_TEST_PATH];
+    lb_results *r = NULL;
+    path_in(path, home, name);
+    assert_ok(lb_store_read_results(path, &r));
+    return r;
+}
+
+static void sweep_and_keep(void **state) {
+    (void)state;
+    put_file("sweep.yaml",
+             COMMON "axes: {bits: [3, 4]}\nquantize:\n  - {method: rtn}\n  - {method: gptq}\n"
+                    "  - {method: nf4}\n  - {method: finetune, steps: 3, batch: 2, length: 32, warmup: 1}\n");
+    cli_options o = here();
+    cli_result r = CLI(&o, "run", "sweep.yaml");
+    assert_int_equal(r.code, 0);
+    has(r.out, "7 cells, 1 refused");
+    has(r.out, "nf4 has 16 values, so bits must be 4, not 3");
+    has(r.out, "none (baseline)");
+    has(r.err, "7 cells run, 0 kept, 1 refused, 0 failed");
+    has(r.err, "written: results/sweep/report/index.html");
+    cli_free(&r);
+    assert_true(exists("results/sweep/report/index.html") && exists("results/sweep/cells.csv"));
+
+    lb_results *x = results("results/sweep");
+    assert_int_equal(x->n, 8);
+    assert_string_equal(x->record[0].label, "none");
+    assert_int_equal(x->record[0].layers, 0);
+    const lb_record *rtn = &x->record[1], *gptq = &x->record[3];
+    assert_string_equal(gptq->label, "gptq 3b row");
+    assert_int_equal(gptq->layers, 3 * 7);
+    assert_true(gptq->eval[0].has_paired && gptq->eval[0].eval.has_kl && gptq->eval[0].eval.kl_mean > 0);
+    assert_true(isnan(rtn->layer[0].own.output_err) && !isnan(gptq->layer[0].own.output_err));
+    assert_true(rtn->layer[0].original.output_err == rtn->layer[0].rtn_original.output_err);
+    assert_true(gptq->layer[0].own.output_err < gptq->layer[0].rtn_own.output_err);
+    assert_int_equal(x->record[5].state, LB_CELL_REFUSED);
+    const lb_record *tuned = &x->record[7];
+    assert_string_equal(tuned->method, "finetune");
+    assert_true(tuned->curve.n > 0 && !tuned->layer[0].quantized && tuned->layer[0].original.weight_err > 0);
+    assert_true(tuned->size.total_as_fp16 == tuned->size.original_fp16);
+    lb_results_free(x);
+
+    r = CLI(&o, "run", "sweep.yaml", "--no-report");
+    assert_int_equal(r.code, 0);
+    has(r.err, "0 cells run, 7 kept, 1 refused, 0 failed");
+    cli_free(&r);
+    /* One more value of an axis runs only what is new. */
+    r = CLI(&o, "run", "sweep.yaml", "--no-report", "-o", "axes.bits=[2, 3, 4]");
+    has(r.err, "2 cells run, 7 kept, 2 refused, 0 failed");
+    cli_free(&r);
+    /* A file that was damaged runs again. */
+    x = results("results/sweep");
+    char path[LB_TEST_PATH], name[256];
+    snprintf(name, sizeof name, "results/sweep/%s.h5", x->record[1].stem);
+    lb_results_free(x);
+    path_in(path, home, name);
+    assert_int_equal(truncate(path, 3000), 0);
+    r = CLI(&o, "run", "sweep.yaml", "--no-report", "-o", "axes.bits=[2, 3, 4]");
+    assert_int_equal(r.code, 0);
+    has(r.err, "is damaged and runs again");
+    has(r.err, "1 cells run, 8 kept");
+    cli_free(&r);
+}
+
+/* What may differ between equal runs is taken away; then equal records are equal files. */
+static void same_results(const char *a, const char *b, int64_t cells) {
+    lb_results *x = results(a), *y = results(b);
+    assert_int_equal(x->n, cells);
+    assert_int_equal(y->n, cells);
+    for (int64_t i = 0; i < cells; i++) {
+        size_t n[2];
+        uint8_t *bytes[2];
+        lb_record *r[2] = {&x->record[i], &y->record[i]};
+        for (int k = 0; k < 2; k++) {
+            char path[LB_TEST_PATH];
+            r[k]->host = (lb_pairs){0};
+            r[k]->stages = r[k]->peak_bytes = 0;
+            r[k]->seconds = 0;
+            for (int64_t l = 0; l < r[k]->layers; l++) r[k]->layer[l].seconds = 0;
+            assert_ok(lb_store_write(home, r[k]));
+            snprintf(path, sizeof path, "%s/%s.h5", home, r[k]->stem);
+            bytes[k] = slurp(path, &n[k]);
+        }
+        assert_int_equal(n[0], n[1]);
+        assert_memory_equal(bytes[0], bytes[1], n[0]);
+        free(bytes[0]);
+        free(bytes[1]);
+    }
+    lb_results_free(x);
+    lb_results_free(y);
+}
+
+static void same_bytes_at_any_thread_count(void **state) {
+    (void)state;
+    put_file("det.yaml", COMMON "quantize:\n  - {method: gptq, bits: 3, group: 16, act_order: true}\n"
+                                "  - {method: qat, bits: 3, steps: 3, batch: 2, length: 32, warmup: 1}\n"
+                                "quantize_head: false\n");
+    cli_options o = here();
+    const char *threads[] = {"threads=1", "threads=3"}, *out[] = {"results=one", "results=three"};
+    for (int i = 0; i < 2; i++) {
+        cli_result r = CLI(&o, "run", "det.yaml", "--no-report", "-o", threads[i], "-o", out[i]);
+        assert_int_equal(r.code, 0);
+        cli_free(&r);
+    }
+    same_results("one/det", "three/det", 3);
+}
+
+/* Slow enough to be caught between two blocks. */
+#define SLOW                                                                                                           \
+    COMMON "quantize:\n  - {method: gptq, bits: 3, group: 16, true_sequential: true}\n"                                \
+           "  - {method: rtn, bits: 3}\n"
+
+static const char *cell_stem(const char *config, const char *label) {
+    /* The stem is in the journal's name; the plan knows it before anything ran, so a finished run tells it. */
+    lb_results *r = results(config);
+    const char *stem = NULL;
+    for (int64_t i = 0; i < r->n; i++)
+        if (strncmp(r->record[i].label, label, strlen(label)) == 0) stem = lb_arena_strdup(arena, r->record[i].stem);
+    lb_results_free(r);
+    assert_non_null(stem);
+    return stem;
+}
+
+static void killed_cells_go_on(void **state) {
+    (void)state;
+    put_file("slow.yaml", SLOW);
+    cli_options o = here();
+    static const char *const samples = "calibration.samples=200";
+    cli_result r = CLI(&o, "run", "slow.yaml", "--no-report", "-o", "results=whole", "-o", samples);
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    const char *stem = cell_stem("whole/slow", "gptq");
+    char block[LB_TEST_PATH], name[512];
+    const int how[] = {SIGKILL, SIGINT};
+    const char *const to[] = {"results=killed", "results=stopped"};
+    const char *const dir[] = {"killed", "stopped"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "%s/slow/%s.partial/00000.h5", dir[i], stem);
+        path_in(block, home, name);
+        pid_t pid =
+            cli_start(&o, (const char *const[]){"run", "slow.yaml", "--no-report", "-o", to[i], "-o", samples, NULL});
+        assert_true(cli_wait_for(pid, block));
+        assert_int_equal(kill(pid, how[i]), 0);
+        assert_int_equal(cli_wait(pid), how[i] == SIGKILL ? 128 + SIGKILL : 130);
+        snprintf(name, sizeof name, "%s/slow/%s.h5", dir[i], stem);
+        assert_false(exists(name));
+        snprintf(name, sizeof name, "%s/slow/%s.journal", dir[i], stem);
+        assert_true(exists(name));
+        snprintf(name, sizeof name, "%s/slow", dir[i]);
+        lb_results *half = results(name); /* readable at any time: the baseline is there */
+        assert_int_equal(half->n, 1);
+        lb_results_free(half);
+        r = CLI(&o, "run", "slow.yaml", "--no-report", "-o", to[i], "-o", samples);
+        assert_int_equal(r.code, 0);
+        has(r.err, "2 cells run, 1 kept");
+        has(r.err, "the ones before were finished");
+        cli_free(&r);
+        snprintf(name, sizeof name, "%s/slow/%s.partial", dir[i], stem);
+        assert_false(exists(name));
+        snprintf(name, sizeof name, "%s/slow", dir[i]);
+        same_results("whole/slow", name, 3);
+    }
+}
+
+static void a_failing_cell_stops_no_other(void **state) {
+    (void)state;
+    /* 2 tokens cannot give 32 columns a positive definite H without damping. */
+    put_file("fail.yaml", COMMON "quantize:\n  - {method: gptq, percdamp: 0}\n  - {method: rtn}\n");
+    cli_options o = here();
+    cli_result r = CLI(&o, "run", "fail.yaml", "-o", "calibration.samples=1", "-o", "calibration.length=2");
+    assert_int_equal(r.code, 1);
+    has(r.err, "gptq 4b row percdamp=0 failed: layer 0.q:");
+    has(r.err, "2 cells run, 0 kept, 0 refused, 1 failed");
+    has(r.err, "warning: failed: gptq 4b row percdamp=0");
+    cli_free(&r);
+    lb_results *x = results("results/fail");
+    assert_int_equal(x->n, 3);
+    assert_int_equal(x->record[1].state, LB_CELL_FAILED);
+    assert_non_null(strstr(x->record[1].message, "layer 0.q"));
+    assert_int_equal(x->record[2].state, LB_CELL_DONE);
+    lb_results_free(x);
+}
+
+static int64_t leftovers(const char *dir) {
+    char path[LB_TEST_PATH], **names = NULL;
+    size_t n = 0;
+    int64_t bad = 0;
+    path_in(path, home, dir);
+    assert_ok(lb_fs_list(path, NULL, &names, &n));
+    for (size_t i = 0; i < n; i++) bad += strstr(names[i], ".tmp.") != NULL;
+    lb_fs_list_free(names, n);
+    return bad;
+}
+
+static void full_disk(void **state) {
+    (void)state;
+    put_file("full.yaml", COMMON "quantize: [{method: rtn}]\n");
+    cli_options o = here(), tight = here();
+    tight.file_limit = 12000;
+    tight.env[0] = "ASAN_OPTIONS=detect_leaks=0"; /* HDF5 keeps what it could not write */
+    cli_result r = CLI(&tight, "run", "full.yaml", "--no-report");
+    assert_int_equal(r.code, 1);
+    has(r.err, "failed:");
+    cli_free(&r);
+    assert_int_equal(leftovers("results/full"), 0);
+    assert_int_equal(leftovers("results/full/.cache"), 0);
+    r = CLI(&o, "run", "full.yaml", "--no-report");
+    assert_int_equal(r.code, 0);
+    has(r.err, "2 cells run, 0 kept");
+    cli_free(&r);
+}
+
+static void bad_places(void **state) {
+    (void)state;
+    put_file("bad.yaml", COMMON "quantize: [{method: rtn}]\n");
+    put_file("afile", "x");
+    cli_options o = here();
+    cli_result r = CLI(&o, "run", "bad.yaml", "-o", "results=afile");
+    assert_int_equal(r.code, 1);
+    has(r.err, "afile/bad");
+    cli_free(&r);
+    r = CLI(&o, "run", "nosuch.yaml");
+    assert_int_equal(r.code, 1);
+    has(r.err, "lowbit run: nosuch.yaml: ");
+    cli_free(&r);
+    r = CLI(&o, "run", "bad.yaml", "-o", "quantize[0].bitz=3");
+    assert_int_equal(r.code, 1);
+    has(r.err, "lowbit run: -o quantize[0].bitz=3: unknown key 'bitz' in quantize[0]: did you mean 'bits'?\n");
+    cli_free(&r);
+    r = CLI(&o, "run", "bad.yaml", "-o", "model=tinny");
+    assert_int_equal(r.code, 1);
+    has(r.err, "-o model=tinny: 'tinny': no such file");
+    cli_free(&r);
+    r = CLI(&o, "run", "bad.yaml", "-o", "calibration.length=129");
+    has(r.err, "-o calibration.length=129: calibration.length = 129: the model's context is 128 tokens");
+    cli_free(&r);
+    r = CLI(&o, "run", "bad.yaml", "-o", "calibration.samples=1000000");
+    assert_int_equal(r.code, 1);
+    has(r.err, "bad.yaml:3: calibration");
+    cli_free(&r);
+    r = CLI(&o, "run", "bad.yaml", "-o", "eval.protocol=W2-256");
+    has(r.err, "windows of 256 tokens, but the model's context is 128");
+    cli_free(&r);
+    put_file("short.txt", "Too short.\n");
+    r = CLI(&o, "run", "bad.yaml", "-o", "eval.text=short.txt");
+    has(r.err, "too short for one window of W2-64");
+    cli_free(&r);
+    r = CLI(&o, "run", "bad.yaml", "-o", "rules=[{match: \"*.dwon\", bits: 2}]");
+    assert_int_equal(r.code, 1);
+    has(r.err, "match '*.dwon' fits no layer");
+    cli_free(&r);
+    assert_false(exists("results/bad"));
+}
+
+static void one_run_at_a_time(void **state) {
+    (void)state;
+    put_file("lock.yaml", COMMON "quantize: [{method: rtn}]\n");
+    char path[LB_TEST_PATH];
+    path_in(path, home, "results/lock");
+    assert_ok(lb_fs_mkdirs(path));
+    path_in(path, home, "results/lock/.lock");
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(flock(fileno(f), LOCK_EX), 0);
+    cli_options o = here();
+    cli_result r = CLI(&o, "run", "lock.yaml");
+    assert_int_equal(r.code, 1);
+    has(r.err, "results/lock is in use by another run");
+    cli_free(&r);
+    fclose(f);
+    r = CLI(&o, "run", "lock.yaml", "--no-report");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+}
+
+static void rules_head_and_export(void **state) {
+    (void)state;
+    put_file("rules.yaml", COMMON "export: f32\nquantize_head: true\nquantize:\n  - method: gptq\n    bits: 3\n"
+                                  "    rules: [{match: \"*.down\", bits: 8}, {match: \"0.*\", skip: true}]\n");
+    cli_options o = here();
+    cli_result r = CLI(&o, "run", "rules.yaml");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    lb_results *x = results("results/rules");
+    const lb_record *c = &x->record[1];
+    assert_int_equal(c->layers, 3 * 7 + 1);
+    assert_false(c->layer[0].quantized);
+    assert_int_equal(c->layer[7].bits, 3);
+    assert_int_equal(c->layer[13].bits, 8);
+    assert_string_equal(c->layer[21].name, "head");
+    assert_true(c->layer[21].quantized && c->layer[21].own.output_err > 0);
+    /* Every weight matrix but block 0's is quantized: what is left at 16 bits is that block and the norms. */
+    int64_t block = 32 * 32 * 2 + 2 * 16 * 32 + 3 * 32 * 48, norms = 7 * 32;
+    assert_int_equal(c->size.other_as_fp16, 2 * (block + norms));
+    /* The exported model is the one that was measured. */
+    char model[512], ppl[64];
+    snprintf(model, sizeof model, "results/rules/%s.model", c->stem);
+    snprintf(ppl, sizeof ppl, "perplexity  %.6f", c->eval[0].eval.ppl);
+    r = CLI(&o, "eval", model, "eval.txt", "--protocol", "W2-64", "--windows", "6");
+    assert_int_equal(r.code, 0);
+    has(r.out, ppl);
+    cli_free(&r);
+    lb_results_free(x);
+}
+
+static void sources_that_are_missing(void **state) {
+    (void)state;
+    char dir[LB_TEST_PATH];
+    path_in(dir, home, "named");
+    assert_ok(lb_fs_mkdirs(dir));
+    put_file("named/sources.yaml",
+             "far-text:\n  kind: text\n  file: far.txt\n  sha256: "
+             "0000000000000000000000000000000000000000000000000000000000000000\n  bytes: 10\n  licence: none\n");
+    put_file("named/c.yaml", "model: tiny\ncalibration: {text: far-text, samples: 2, length: 16}\n"
+                             "eval: {text: eval.txt, protocol: W2-64, windows: 2}\n"
+                             "quantize: [{method: rtn}, {method: gptq}]\n");
+    cli_options o = here();
+    cli_result r = CLI(&o, "run", "named/c.yaml");
+    assert_int_equal(r.code, 0);
+    has(r.err, "no output errors: calibration text far-text is not here: tools/fetch far-text brings it to ");
+    has(r.err, "2 cells run, 0 kept, 1 refused, 0 failed");
+    cli_free(&r);
+    /* The right name and the wrong contents. */
+    assert_ok(lb_fs_mkdirs((path_in(dir, home, "data/cache"), dir)));
+    put_file("data/cache/far.txt", "not what it should be");
+    r = CLI(&o, "run", "named/c.yaml");
+    assert_int_equal(r.code, 1);
+    has(r.err, "far.txt: SHA-256 ");
+    has(r.err, "run tools/fetch far-text again");
+    cli_free(&r);
+}
+
+static void check_runs_nothing(void **state) {
+    (void)state;
+    put_file("check.yaml", COMMON "axes: {bits: [3]}\nquantize:\n  - {method: gptq, group: [16, 4096]}\n"
+                                  "  - {method: nf4}\n");
+    cli_options o = here();
+    cli_result r = CLI(&o, "check", "check.yaml");
+    assert_int_equal(r.code, 0);
+    has(r.out, "2 cells, 2 refused");
+    has(r.out, "layer 0.q has 32 columns: a group of 4096 does not fit");
+    has(r.out, "nf4 has 16 values, so bits must be 4, not 3");
+    has(r.out, "GFLOP/s measured");
+    /* By hand, one block: rows of 32 columns take 12 bytes (192 of them), rows of 48 columns 20 (32): 2944; 480 scales
+     * of 4 bytes; 480 zeros of 3 bits: 180. 8 * 5044 / 7680. */
+    has(r.out, "gptq 3b g16");
+    has(r.out, " 5.2542 ");
+    cli_free(&r);
+    assert_false(exists("results/check"));
+}
+
+static void quantize_without_a_config(void **state) {
+    (void)state;
+    cli_options o = here();
+    cli_result r = CLI(&o, "quantize", "tiny", "--method", "gptq", "--bits", "3", "--act-order", "--calibration",
+                       "cal.txt", "--samples", "4", "--length", "64", "--out", "q", "--eval", "eval.txt", "--protocol",
+                       "W2-64", "--windows", "6");
+    assert_int_equal(r.code, 0);
+    has(r.out, "2.down");
+    has(r.out, "bits a weight with all metadata");
+    const char *ppl = strstr(r.out, "6 windows: ");
+    assert_non_null(ppl);
+    char value[64] = "perplexity  ";
+    strncat(value, ppl + strlen("6 windows: "), strcspn(ppl + strlen("6 windows: "), " "));
+    cli_result e = CLI(&o, "eval", "q", "eval.txt", "--protocol", "W2-64", "--windows", "6");
+    assert_int_equal(e.code, 0);
+    has(e.out, value);
+    cli_free(&e);
+    cli_free(&r);
+    assert_true(exists("q/config.json") && exists("q/model.safetensors") && exists("q/lowbit.h5"));
+    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--out", "q");
+    assert_int_equal(r.code, 1);
+    has(r.err, "--out q: the folder is not empty");
+    cli_free(&r);
+    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--bits", "9", "--out", "q2");
+    assert_int_equal(r.code, 1);
+    has(r.err, "--bits: bits = 9: must be in [2, 8] (method rtn)");
+    cli_free(&r);
+    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--gruop", "8", "--out", "q2");
+    has(r.err, "unknown key 'gruop' in quantize[0]: did you mean 'group'?");
+    cli_free(&r);
+    r = CLI(&o, "quantize", "tiny", "--method", "gptq", "--out", "q2");
+    assert_int_equal(r.code, 1);
+    has(r.err, "method gptq needs a calibration text");
+    cli_free(&r);
+    r = CLI(&o, "quantize", "tiny", "--method", "nf4", "--bits", "3", "--out", "q2");
+    assert_int_equal(r.code, 1);
+    has(r.err, "so bits must be 4, not 3");
+    has_not(r.err, "warning");
+    cli_free(&r);
+    assert_false(exists("q2"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sweep_and_keep),
+        cmocka_unit_test(same_bytes_at_any_thread_count),
+        cmocka_unit_test(killed_cells_go_on),
+        cmocka_unit_test(a_failing_cell_stops_no_other),
+        cmocka_unit_test(full_disk),
+        cmocka_unit_test(bad_places),
+        cmocka_unit_test(one_run_at_a_time),
+        cmocka_unit_test(rules_head_and_export),
+        cmocka_unit_test(sources_that_are_missing),
+        cmocka_unit_test(check_runs_nothing),
+        cmocka_unit_test(quantize_without_a_config),
+    };
+    return cmocka_run_group_tests(tests, make_model, clean);
+}

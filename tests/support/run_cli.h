@@ -1,0 +1,30 @@
+/* Runs the program as a user does: $BUILD/lowbit (build/release by default) in a folder of its own. */
+#ifndef TESTS_SUPPORT_RUN_CLI_H
+#define TESTS_SUPPORT_RUN_CLI_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+typedef struct cli_result {
+    int code;        /* exit code; 128 + signal */
+    char *out, *err; /* what it printed; cli_free */
+} cli_result;
+
+typedef struct cli_options {
+    const char *cwd;    /* folder to run in; NULL: here */
+    long file_limit;    /* largest file in bytes, 0: none */
+    const char *env[8]; /* NAME=value, NULL-terminated */
+} cli_options;
+
+/* words: "run", "x.yaml", ..., NULL */
+cli_result cli_run(const cli_options *o, const char *const *words);
+void cli_free(cli_result *r);
+#define CLI(o, ...) cli_run((o), (const char *const[]){__VA_ARGS__, NULL})
+
+/* Starts it, with its output thrown away, and comes back. cli_wait: its exit code as above. */
+pid_t cli_start(const cli_options *o, const char *const *words);
+int cli_wait(pid_t pid);
+/* Waits until a path exists (true), or the process has ended or half a minute has passed (false). */
+bool cli_wait_for(pid_t pid, const char *path);
+
+#endif
