@@ -30,6 +30,7 @@ static void end_line(screen *s) {
 static void on_message(void *user, lb_level level, const char *text) {
     screen *s = user;
     if (level == LB_DEBUG || (s->quiet && level == LB_INFO)) return;
+    fflush(stdout); /* what was printed before stays before, also in a file that takes both */
     end_line(s);
     fprintf(stderr, "%s%s\n", level == LB_WARN ? "warning: " : "", text);
 }
