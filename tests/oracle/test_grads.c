@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "math/blas.h"
 #include "support/tiny.h"
 
 /* |ours - theirs| <= 1e-4 of the tensor's largest entry: float32 products over 560 rows and 2 blocks lose about 1e-6.
@@ -138,6 +139,7 @@ static void kl_to_itself(void **state) {
 }
 
 int main(void) {
+    lb_blas_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(untied),       cmocka_unit_test(tied),    cmocka_unit_test(pairs_layout),
         cmocka_unit_test(distillation), cmocka_unit_test(threads), cmocka_unit_test(activation_quantization),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "eval/train.h"
+#include "math/blas.h"
 #include "model/model_file.h"
 #include "quant/fakequant.h"
 #include "support/tiny.h"
@@ -134,6 +135,7 @@ static void learned_scales(void **state) {
 }
 
 int main(void) {
+    lb_blas_init();
     const struct CMUnitTest tests[] = {cmocka_unit_test(ste_steps), cmocka_unit_test(learned_scales)};
     return cmocka_run_group_tests_name("training against PyTorch", tests, NULL, NULL);
 }
