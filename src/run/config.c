@@ -260,6 +260,10 @@ static lb_status read_entry(reader *r, const lb_yaml *n, const char *title, lb_e
             const char *in = lb_arena_printf(r->a, " in %s", title);
             return in ? unknown(v, "key", v->key, in, &known) : LB_E_NOMEM;
         }
+        bool statistics = strcmp(v->key, "propagate") == 0 || strcmp(v->key, "true_sequential") == 0;
+        if (t == &lb_config_cell_table && statistics && !(out->method->needs & LB_NEEDS_HESSIAN))
+            return lb_fail(LB_E_CONFIG, "%s: %s in %s: method %s needs no statistics, so it does not apply",
+                           lb_config_where(v).text, v->key, title, out->method->name);
         lb_axis *ax = &out->option[out->n_options++];
         LB_TRY(read_values(r, v, title, ax));
         for (size_t k = 0; k < ax->n; k++) LB_TRY(try_value(r, out->method, t, v->key, ax->value[k]));

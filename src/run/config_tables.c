@@ -115,7 +115,9 @@ static const section sections[] = {
      NULL},
     {"quantize[]",
      "A list of maps, each with `method` and the method's options (lowbit methods NAME), these below, and `rules`. A "
-     "list of values makes an option an axis of this entry. The unquantized baseline always runs, and first.",
+     "list of values makes an option an axis of this entry. What an entry leaves out is as in calibration and at the "
+     "top "
+     "level. The unquantized baseline always runs, and first.",
      &lb_config_cell_table},
     {"rules[]",
      "A list of maps, at the top level or in an entry: match (a pattern on layer names such as \"*.down\", \"0.*\", "
@@ -183,6 +185,6 @@ void lb_config_help(lb_str *out) {
 }
 
 void lb_config_markdown(lb_str *out) {
-    lb_str_add(out, "%s\n", intro);
+    lb_str_add(out, "\n# Every key\n%s\n", intro);
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) help_section(&sections[i], true, out);
 }

@@ -1,5 +1,6 @@
 /* Configs: every mistake is an error with file, line and the nearest known name; includes, overrides, rules. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
@@ -82,6 +83,8 @@ static void messages(void **state) {
     expect_error("model: m\nname: a/b\n",
                  "c.yaml:2: name = a/b: must be a plain folder name, without '/' and not starting with '.'");
     expect_error("- a\n- b\n", "c.yaml: must be a map of keys: see lowbit help config");
+    expect_error("model: m\nquantize:\n  - {method: rtn, propagate: original}\n",
+                 "c.yaml:3: propagate in quantize[0]: method rtn needs no statistics, so it does not apply");
     expect_error("model: m\nquantize:\n  - {method: none, bits: 4}\n",
                  "c.yaml:3: unknown key 'bits' in quantize[0]: see lowbit help config");
 }
@@ -190,6 +193,28 @@ static void help_names_every_key(void **state) {
     lb_str_free(&page);
 }
 
+/* docs/config.md ends with the tables. LOWBIT_UPDATE=1 writes them instead of comparing. */
+static void page_is_current(void **state) {
+    (void)state;
+    char path[LB_TEST_PATH], *text = NULL;
+    size_t n = 0;
+    lb_str page = {0};
+    lb_test_fixture("docs/config.md", path);
+    assert_ok(lb_fs_read(path, &text, &n));
+    char *mark = strstr(text, "<!-- From here on");
+    assert_non_null(mark);
+    size_t kept = (size_t)(strchr(mark, '\n') + 1 - text);
+    lb_str_add_bytes(&page, text, kept);
+    lb_config_markdown(&page);
+    assert_ok(lb_str_check(&page));
+    if (getenv("LOWBIT_UPDATE"))
+        assert_ok(lb_fs_write_atomic(path, page.s, page.len));
+    else
+        assert_string_equal(text, page.s);
+    lb_str_free(&page);
+    lb_free(text);
+}
+
 static const char *every_part = "name: n\nmodel: m\ninclude: part.yaml\ncalibration: {text: t}\ntraining: {text: t}\n"
                                 "eval: [{text: a}]\naxes: {bits: [2, 3]}\nquantize:\n"
                                 "  - {method: rtn, group: [row, 64], rules: [{match: \"*\", bits: 8}]}\n"
@@ -223,6 +248,7 @@ int main(void) {
         cmocka_unit_test(rules),
         cmocka_unit_test(includes_and_overrides),
         cmocka_unit_test(help_names_every_key),
+        cmocka_unit_test(page_is_current),
         cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "run/provenance.h"
 #include "run/store.h"
+#include "run/store_fields.h"
 #include "support/io_probe.h"
 #include "support/support.h"
 
@@ -424,6 +425,24 @@ static void journal_appends(void **state) {
     lb_free(text);
 }
 
+/* The specification names every attribute and column. */
+static void specified(void **state) {
+    (void)state;
+    char path[LB_TEST_PATH], *text = NULL;
+    size_t n = 0;
+    lb_test_fixture("docs/results.md", path);
+    assert_ok(lb_fs_read(path, &text, &n));
+    const lb_fields *all[] = {&lb_record_fields, &lb_layer_fields, &lb_eval_fields, &lb_size_fields, &lb_host_fields};
+    for (size_t t = 0; t < sizeof all / sizeof all[0]; t++) {
+        for (size_t i = 0; i < all[t]->n; i++) {
+            char name[80];
+            snprintf(name, sizeof name, "`%s`", all[t]->at[i].name);
+            if (!strstr(text, name)) fail_msg("docs/results.md does not mention %s", name);
+        }
+    }
+    lb_free(text);
+}
+
 static lb_status read_whole(const char *path) {
     lb_arena *a = NULL;
     LB_TRY(lb_arena_new(512, &a));
@@ -454,7 +473,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),       cmocka_unit_test(equal_bytes),          cmocka_unit_test(damage),
         cmocka_unit_test(index_of_a_sweep), cmocka_unit_test(another_code_version), cmocka_unit_test(bad_index),
-        cmocka_unit_test(no_half_files),    cmocka_unit_test(journal_appends),      cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(specified),        cmocka_unit_test(no_half_files),        cmocka_unit_test(journal_appends),
+        cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
