@@ -33,6 +33,7 @@ typedef struct parser {
     lb_arena *a;
     void *flags;
     lb_cli_args *out;
+    bool *given; /* a flag of the table was on the command line */
 } parser;
 
 /* The value of the option at argv[at]: after '=', or the next argument. */
@@ -79,6 +80,7 @@ static lb_status parse_long(parser *p) {
     } else {
         return unknown_flag(p->c, arg, name);
     }
+    p->given[o - p->c->flags.table] = true;
     lb_status st = lb_options_set(&p->c->flags, p->a, p->flags, o->name, value, "command line");
     return st == LB_OK ? LB_OK : lb_fail_in(LB_E_ARG, "%s", arg);
 }
@@ -108,6 +110,15 @@ static lb_status parse_all(parser *p, bool *help) {
     return LB_OK;
 }
 
+/* A flag without a default must be given. */
+static lb_status check_required(const lb_command *c, const bool *given) {
+    for (size_t i = 0; i < c->flags.n; i++) {
+        const lb_option *o = &c->flags.table[i];
+        if (!o->def && !given[i]) return lb_fail(LB_E_ARG, "--%s is missing: %s", o->name, o->help);
+    }
+    return LB_OK;
+}
+
 lb_status lb_cli_parse(const lb_command *c, int argc, char **argv, lb_arena *a, void *flags, lb_cli_args *out,
                        bool *help) {
     *out = (lb_cli_args){0};
@@ -119,9 +130,12 @@ lb_status lb_cli_parse(const lb_command *c, int argc, char **argv, lb_arena *a, 
     out->rest_value = LB_NEW(a, const char *, most);
     if (!out->positional || !out->override || !out->rest_key || !out->rest_value) return LB_E_NOMEM;
     LB_TRY(lb_options_defaults(&c->flags, a, flags));
-    parser p = {c, argc, 0, argv, a, flags, out};
+    bool *given = LB_NEW(a, bool, c->flags.n + 1);
+    if (!given) return LB_E_NOMEM;
+    parser p = {c, argc, 0, argv, a, flags, out, given};
     LB_TRY(parse_all(&p, help));
     if (*help) return LB_OK;
+    LB_TRY(check_required(c, given));
     if (out->n_positional < c->min_positional)
         return lb_fail(LB_E_ARG, "%lld argument%s given, expected %s", (long long)out->n_positional,
                        out->n_positional == 1 ? "" : "s", c->usage);
