@@ -230,9 +230,14 @@ static void harmless_tensors_are_left(void **state) {
     f.t[f.n++] = (lb_tensor_out){"model.layers.0.self_attn.rotary_emb.inv_freq", 1, {3}, freq};
     f.t[f.n] = *tensor(&f, "model.embed_tokens.weight");
     f.t[f.n++].name = "lm_head.weight";
+    float factor[4] = {1, 1, 1, 1};
+    f.t[f.n++] = (lb_tensor_out){"rope_freqs.weight", 1, {4}, factor};
     write_folder(&f);
     open_ok(f.dir, &a);
     assert_true(a.tied);
+    factor[3] = 8; /* no longer harmless */
+    write_folder(&f);
+    expect_failure(f.dir, LB_E_UNSUPPORTED, "tensor rope_freqs.weight scales the rotary angles");
     drop(&f);
 }
 

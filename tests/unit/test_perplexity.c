@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/rng.h"
 #include "eval/perplexity.h"
 #include "math/blas.h"
@@ -126,8 +127,13 @@ static void lcpp_scores_the_second_half(void **state) {
         close_to(e.mean_nll, mean, 1e-5);
         close_to(e.ppl_se, exp(mean) * sqrt((sq / 56 - mean * mean) / 55), 1e-3);
     }
+    /* W2 takes the text as it is: its BOS, if any, is at the head of the whole text alone. */
+    lb_eval_request r = request(w, "W2-16");
+    lb_eval with = evaluate(w, w->m, &r, 1);
     w->corpus.has_bos = false;
     w->corpus.bos_id = -1;
+    lb_eval without = evaluate(w, w->m, &r, 1);
+    assert_memory_equal(with.window_nll, without.window_nll, 8 * sizeof(double));
 }
 
 static void limits_on_windows(void **state) {
@@ -271,6 +277,12 @@ static void states_are_checked(void **state) {
     assert_status(LB_E_ARG, lb_states_commit(s));
     lb_states_close(s);
     assert_int_equal(access(path, F_OK), -1);
+    char *dir = lb_fs_dirname(path), **name;
+    size_t n;
+    assert_ok(lb_fs_list(dir, NULL, &name, &n));
+    for (size_t i = 0; i < n; i++) assert_null(strstr(name[i], ".tmp"));
+    lb_fs_list_free(name, n);
+    lb_free(dir);
 }
 
 static void nan_names_the_window(void **state) {
@@ -390,8 +402,11 @@ static void paired_differences(void **state) {
     assert_ok(lb_paired_difference(a, b, 30, &p));
     assert_int_equal(p.block, 3);
     assert_true(fabs(p.delta - 0.5) < 1e-12 && fabs(p.low - 0.5) < 1e-12 && fabs(p.high - 0.5) < 1e-12);
+    a[1] = b[1] + 1.5; /* two windows: each of the four resamples, and so both ends, is likely */
     assert_ok(lb_paired_difference(a, b, 2, &p));
     assert_int_equal(p.block, 1);
+    assert_true(fabs(p.delta - 1) < 1e-12 && fabs(p.low - 0.5) < 1e-12 && fabs(p.high - 1.5) < 1e-12);
+    a[1] = b[1] + 0.5;
     assert_ok(lb_paired_difference(a, b, 1, &p));
     assert_true(isnan(p.low) && isnan(p.high) && p.block == 1 && fabs(p.delta - 0.5) < 1e-12);
     assert_status(LB_E_ARG, lb_paired_difference(a, b, 0, &p));
