@@ -31,6 +31,8 @@ CC_tsan    := clang
 FL_tsan    := -O1 -g -fsanitize=thread
 CC_cov     := gcc
 FL_cov     := -O0 -g --coverage
+CC_fuzz    := clang
+FL_fuzz    := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
 ifeq ($(CC_$(MODE)),)
 $(error MODE=$(MODE): must be one of release debug asan ubsan tsan cov)
 endif
@@ -136,6 +138,21 @@ check-sanitizers: all ## the tests under the address, undefined-behaviour and th
 	  BUILD=build/$$m tools/run-tests $(patsubst $(B)/%,build/$$m/%,$(TESTBIN)) || exit 1; done
 
 check-long: check check-real check-sanitizers ## everything
+
+# Opt-in: see tests/fuzz/README.md.
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZBIN := $(FUZZ:%=$(B)/tests/fuzz/fuzz_%)
+FUZZ_SECONDS ?= 60
+FUZZ_JOBS ?= 1
+.PHONY: fuzz fuzz-build
+$(FUZZBIN): %: %.o $(B)/tests/support/io_probe.o $(B)/liblowbit.a
+	$(call say,link,$@)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LDLIBS_ALL)
+fuzz-build: $(FUZZBIN)
+fuzz: ## fuzz every parser for FUZZ_SECONDS each, with clang's libFuzzer
+	@$(MAKE) --no-print-directory MODE=fuzz fuzz-build
+	@for f in $(FUZZ); do mkdir -p build/fuzz/corpus/$$f; \
+	  build/fuzz/tests/fuzz/fuzz_$$f -max_total_time=$(FUZZ_SECONDS) -fork=$(FUZZ_JOBS) -timeout=10 -rss_limit_mb=2048 \
+	    -artifact_prefix=build/fuzz/crash-$$f- build/fuzz/corpus/$$f tests/fuzz/seeds tests/oracle/fixtures/io || exit 1; done
 
 bench: all ## speed against peers in the same run (see bench/README.md)
 	bench/run

@@ -5,6 +5,8 @@
 
 #include "base/fs.h"
 
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+
 typedef struct reader {
     const char *path;
     char *at; /* next character of the text, which is decoded in place */
@@ -129,7 +131,7 @@ lb_status lb_csv_read(lb_arena *a, const char *path, lb_csv *out) {
         s = lb_fail(LB_E_FORMAT, "%s: not CSV: it holds NUL characters", path);
     if (s == LB_OK) {
         memcpy(r.at, text, len);
-        if (!strncmp(r.at, "\xef\xbb\xbf", 3)) r.at += 3; /* a byte order mark, as spreadsheets write */
+        if (!strncmp(r.at, BYTE_ORDER_MARK, 3)) r.at += 3; /* spreadsheets write one */
         s = read_all(a, &r, out);
     }
     lb_free(r.field);
@@ -146,7 +148,7 @@ int lb_csv_column(const lb_csv *c, const char *name) {
 void lb_csv_field(lb_str *b, const char *field, bool last) {
     /* a row that is one empty field would be a blank line, which readers skip */
     bool alone = last && !*field && (b->len == 0 || b->s[b->len - 1] == '\n');
-    if (!alone && !strpbrk(field, ",\"\r\n")) {
+    if (!alone && !strpbrk(field, ",\"\r\n") && strncmp(field, BYTE_ORDER_MARK, 3)) {
         lb_str_add(b, "%s%s", field, last ? "\n" : ",");
         return;
     }

@@ -110,7 +110,8 @@ static lb_status scalar(reader *r, lb_yaml **out) {
         return lb_fail(LB_E_CONFIG, "%s:%d: a text holds a NUL character", r->name, line_of(e));
     LB_TRY(new_node(r, LB_YAML_SCALAR, line_of(e), out));
     (*out)->text = copy_text(r->arena, e->data.scalar.value, n);
-    (*out)->quoted = e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+    /* several lines are no number either, and can only be written in quotes */
+    (*out)->quoted = e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE || memchr(e->data.scalar.value, '\n', n);
     return (*out)->text ? LB_OK : LB_E_NOMEM;
 }
 

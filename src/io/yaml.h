@@ -12,7 +12,7 @@ typedef struct lb_yaml {
     const char *file; /* as given, or "-o" for an override */
     int line;         /* 1-based */
     const char *text; /* scalar */
-    bool quoted;      /* scalar: was in quotes, so not a number, bool or null */
+    bool quoted;      /* scalar: in quotes or over several lines, so not a number, bool or null */
     const char *key;  /* this node's key in its map, or NULL */
     int key_line;
     struct lb_yaml **item; /* list: items; map: values in file order, each with its key */

@@ -267,6 +267,12 @@ static void check_end(lb_status s, lb_status a, lb_status b, const char *what, s
     abort();
 }
 
+void probe_bytes(io_probe probe, const uint8_t *data, size_t size, lb_status a, lb_status b) {
+    memfile m = memfile_make(data, size);
+    check_end(probe(m.path), a, b, "given bytes", size);
+    memfile_close(&m);
+}
+
 /* A parser that believes a damaged length asks for more than this and gets LB_E_NOMEM, which the sweeps refuse. The
  * sanitizers reserve terabytes of address space: there the sweep runs without. */
 static void limit_memory(bool on) {

@@ -27,6 +27,9 @@ lb_status probe_h5(const char *path);   /* the objects of the h5 test's file */
 /* All bytes of a file; abort()s without it. Free with free(). */
 uint8_t *slurp(const char *path, size_t *size);
 
+/* Runs the probe on these bytes; aborts unless it ends in LB_OK or one of the two errors with a message. */
+void probe_bytes(io_probe probe, const uint8_t *data, size_t size, lb_status a, lb_status b);
+
 /* Runs the probe on every proper prefix, then on the file with every byte of [from, to) changed to several values.
  * The probe must end in LB_OK or in one of the two given errors with a message, within a bounded address space.
  * Both return how many of the damaged files were accepted. */

@@ -92,6 +92,9 @@ static void test_write(void **state) {
     assert_ok(lb_str_check(&b));
     assert_string_equal(b.s, "plain,\"a,b\",\"say \"\"x\"\"\",\"two\r\nlines\",, spaced ,\xc3\xbc\n\"\"\n,\n");
     lb_str_free(&b);
+    lb_csv_field(&b, "\xef\xbb\xbfx", true); /* would be taken for a byte order mark */
+    assert_string_equal(b.s, "\"\xef\xbb\xbfx\"\n");
+    lb_str_free(&b);
 }
 
 static void test_damage(void **state) {

@@ -151,6 +151,9 @@ static void test_empty(void **state) {
     }
     assert_int_equal(parse("{}")->kind, LB_YAML_MAP);
     assert_int_equal(parse("[]")->count, 0);
+    assert_false(parse("one\n two")->quoted);  /* folded into one line */
+    assert_true(parse("one\n\n two")->quoted); /* two lines, so no number */
+    assert_string_equal(parse("one\n\n two")->text, "one\ntwo");
     assert_string_equal(parse("3.5")->text, "3.5"); /* as the value of -o key=3.5 */
 }
 
