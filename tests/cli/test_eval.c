@@ -1,0 +1,193 @@
+/* lowbit eval, inspect and models as a user meets them, on a small model that the test exports. */
+#include "support/support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "eval/perplexity.h"
+#include "io/json.h"
+#include "math/blas.h"
+#include "support/llama.h"
+#include "support/run_cli.h"
+
+static const char *home;
+static char model[LB_TEST_PATH], text[LB_TEST_PATH];
+
+static void has(const char *out, const char *part) {
+    if (strstr(out, part)) return;
+    print_error("'%s' is not in:\n%s\n", part, out);
+    fail();
+}
+
+static int make_files(void **state) {
+    (void)state;
+    static const char line[] = "The cat sat on the mat. The dog sat on the log, and 12 cats sat on 34 mats.\n";
+    lb_str words = {0};
+    lb_model *m = llama_random((lb_arch){.layers = 2,
+                                         .dim = 16,
+                                         .hidden = 24,
+                                         .heads = 2,
+                                         .kv_heads = 1,
+                                         .head_dim = 8,
+                                         .vocab = 280,
+                                         .context = 64,
+                                         .rope = LB_ROPE_PAIRS},
+                               31);
+    home = lb_test_tmpdir();
+    snprintf(model, sizeof model, "%s/tiny", home);
+    snprintf(text, sizeof text, "%s/cats.txt", home);
+    for (int i = 0; i < 40; i++) lb_str_add(&words, "%s", line);
+    assert_ok(lb_str_check(&words));
+    assert_ok(lb_fs_write_atomic(text, words.s, words.len));
+    assert_ok(lb_tokenizer_train(words.s, words.len, 280, &m->tokenizer));
+    assert_ok(lb_model_export(m, &m->weights, LB_F32, model, NULL));
+    lb_str_free(&words);
+    lb_model_close(m);
+    return 0;
+}
+
+/* What the library says to what the command must print. */
+static lb_eval by_library(int64_t windows, int64_t *tokens) {
+    lb_model *m;
+    lb_corpus *c;
+    static lb_arena *arena;
+    lb_eval_request r = {.max_windows = windows};
+    lb_eval e;
+    if (!arena) assert_ok(lb_arena_new(0, &arena));
+    assert_ok(lb_protocol_parse("W2-32", &r.protocol));
+    assert_ok(lb_model_open(model, LB_WEIGHTS, NULL, &m));
+    assert_ok(lb_corpus_open(text, m->tokenizer, LB_BOS_AUTO, NULL, &c));
+    r.corpus = c;
+    assert_ok(lb_perplexity(&m->arch, &m->weights, &r, NULL, arena, NULL, &e));
+    *tokens = c->tokens;
+    double *kept = LB_NEW(arena, double, e.windows);
+    assert_non_null(kept);
+    memcpy(kept, e.window_nll, (size_t)e.windows * sizeof *kept);
+    e.window_nll = kept;
+    lb_corpus_close(c);
+    lb_model_close(m);
+    return e;
+}
+
+static void eval_prints_and_writes(void **state) {
+    (void)state;
+    char json[LB_TEST_PATH], want[128];
+    int64_t tokens;
+    lb_eval e = by_library(5, &tokens);
+    snprintf(json, sizeof json, "%s/e.json", home);
+    for (int threads = 1; threads <= 2; threads++) {
+        char count[8];
+        snprintf(count, sizeof count, "%d", threads);
+        cli_result r =
+            CLI(NULL, "eval", model, text, "--protocol", "W2-32", "--windows", "5", "--threads", count, "--json", json);
+        assert_int_equal(r.code, 0);
+        snprintf(want, sizeof want, "perplexity  %.6f +- %.6f (standard error over windows)", e.ppl, e.ppl_se);
+        has(r.out, want);
+        snprintf(want, sizeof want, "tokens      %lld (byte-level BPE, smollm; bos auto: none)", (long long)tokens);
+        has(r.out, want);
+        snprintf(want, sizeof want, "protocol    W2-32: 5 of %lld windows, 155 tokens scored", (long long)tokens / 32);
+        has(r.out, want);
+        has(r.out, "F32 (21 tensors)");
+        cli_free(&r);
+
+        json_t *o;
+        double ppl;
+        int64_t n;
+        assert_ok(lb_json_read(json, &o));
+        assert_ok(lb_json_num(json, o, "perplexity", &ppl));
+        assert_ok(lb_json_int(json, o, "windows", &n));
+        assert_true(ppl == e.ppl && n == 5); /* every digit, at any number of threads */
+        const json_t *nll = json_object_get(o, "window_nll");
+        for (size_t i = 0; i < 5; i++) assert_true(json_real_value(json_array_get(nll, i)) == e.window_nll[i]);
+        json_decref(o);
+    }
+}
+
+static void one_window_has_no_error(void **state) {
+    (void)state;
+    cli_result r = CLI(NULL, "eval", model, text, "--protocol=W2-64", "--windows", "1", "--bos", "never");
+    assert_int_equal(r.code, 0);
+    has(r.out, "(one window: no standard error)");
+    has(r.out, "bos never");
+    cli_free(&r);
+}
+
+static void fails(const char *message, cli_result r) {
+    assert_true(r.code != 0);
+    assert_string_equal(r.out, "");
+    has(r.err, message);
+    cli_free(&r);
+}
+
+static void eval_refuses(void **state) {
+    (void)state;
+    char missing[LB_TEST_PATH], bare[LB_TEST_PATH];
+    snprintf(missing, sizeof missing, "%s/nothing.txt", home);
+    lb_test_fixture("tests/oracle/fixtures/llama-tiny.gguf", bare);
+    fails("protocol", CLI(NULL, "eval", model, text));
+    fails("protocol 'PTB-old' is not known", CLI(NULL, "eval", model, text, "--protocol", "PTB-old"));
+    fails("longer than the model's context of 64", CLI(NULL, "eval", model, text, "--protocol", "W2-65"));
+    fails("nothing.txt", CLI(NULL, "eval", model, missing, "--protocol", "W2-32"));
+    fails("nothing.txt", CLI(NULL, "eval", missing, text, "--protocol", "W2-32"));
+    fails("has no tokenizer", CLI(NULL, "eval", bare, text, "--protocol", "W2-32"));
+    fails("windows = -1", CLI(NULL, "eval", model, text, "--protocol", "W2-32", "--windows", "-1"));
+    fails("bos = always", CLI(NULL, "eval", model, text, "--protocol", "W2-32", "--bos", "always"));
+    fails("no/e.json", CLI(NULL, "eval", model, text, "--protocol", "W2-32", "--windows", "1", "--json", "/no/e.json"));
+}
+
+static void inspect_shows_all(void **state) {
+    (void)state;
+    char gguf[LB_TEST_PATH];
+    cli_result r = CLI(NULL, "inspect", model);
+    assert_int_equal(r.code, 0);
+    has(r.out, "parameters   ");
+    has(r.out, "attention    2 heads of 8, 1 key-value heads");
+    has(r.out, "RoPE, base 10000, halves layout, context 64");
+    has(r.out, "byte-level BPE, smollm, 280 tokens");
+    has(r.out, "model.layers.1.mlp.down_proj.weight");
+    has(r.out, "\"rms_norm_eps\"");
+    cli_free(&r);
+    r = CLI(NULL, "inspect", model, "--no-tensors", "--no-metadata");
+    assert_int_equal(r.code, 0);
+    assert_null(strstr(r.out, "down_proj"));
+    assert_null(strstr(r.out, "rms_norm_eps"));
+    cli_free(&r);
+    lb_test_fixture("tests/oracle/fixtures/llama-tiny.gguf", gguf);
+    r = CLI(NULL, "inspect", gguf);
+    assert_int_equal(r.code, 0);
+    has(r.out, "F16 (16 tensors), F32 (5)");
+    has(r.out, "tokenizer    none");
+    has(r.out, "general.architecture = ");
+    has(r.out, "1.down       F16             32 x 48          3072  blk.1.ffn_down.weight");
+    cli_free(&r);
+    fails("nothing.gguf", CLI(NULL, "inspect", "nothing.gguf"));
+}
+
+static void models_lists(void **state) {
+    (void)state;
+    cli_result r = CLI(NULL, "models");
+    assert_int_equal(r.code, 0);
+    has(r.out, "llama ");
+    cli_free(&r);
+    r = CLI(NULL, "models", "llama");
+    assert_int_equal(r.code, 0);
+    has(r.out, "(kv_heads*head_dim, dim)");
+    has(r.out, "model.layers.#.self_attn.k_proj.weight");
+    has(r.out, "blk.#.attn_k.weight");
+    cli_free(&r);
+    fails("unknown family 'lama': did you mean 'llama'?", CLI(NULL, "models", "lama"));
+    fails("unknown family 'bert'", CLI(NULL, "models", "bert"));
+}
+
+int main(void) {
+    lb_blas_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(eval_prints_and_writes), cmocka_unit_test(one_window_has_no_error),
+        cmocka_unit_test(eval_refuses),           cmocka_unit_test(inspect_shows_all),
+        cmocka_unit_test(models_lists),
+    };
+    return cmocka_run_group_tests(tests, make_files, NULL);
+}
