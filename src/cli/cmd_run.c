@@ -83,13 +83,9 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
 
 static lb_status go(lb_planned *x, const run_flags *f, lb_arena *a, const char *plugin_hash, lb_log *log,
                     int *exit_code) {
-    lb_str out = {0};
     lb_sweep_result done;
     LB_TRY(lb_cli_plan(x, a, LB_WEIGHTS, plugin_hash, log));
-    lb_status st = lb_cli_plan_text(&x->plan, NULL, &out);
-    if (st == LB_OK) lb_cli_print(out.s);
-    lb_str_free(&out);
-    LB_TRY(st);
+    LB_TRY(lb_cli_plan_print(&x->plan, log));
     LB_TRY(lb_sweep_run(&x->plan, &(lb_sweep_options){f->keep_stale, f->again}, log, &done));
     return finish(x, f, a, &done, log, exit_code);
 }
@@ -99,7 +95,7 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     const char *plugin_hash;
     lb_planned x = {0};
     LB_TRY(lb_cli_plugins(a, f->plugin, &plugin_hash));
-    LB_TRY(lb_config_read(a, args->positional[0], args->override, args->n_override, &x.config));
+    LB_TRY(lb_cli_read_config(a, args, &x.config));
     lb_status st = go(&x, f, a, plugin_hash, log, exit_code);
     lb_cli_plan_close(&x);
     return st;
@@ -110,9 +106,10 @@ const lb_command lb_cmd_run = {
     .usage = "CONFIG [-o KEY=VALUE]...",
     .summary = "run a sweep: quantize, measure, evaluate; tables and plots at the end",
     .details =
-        "Each finished cell is one HDF5 file in the results folder; started again after an interruption, a run "
-        "keeps finished\ncells and, inside a cell, finished blocks. Exit code 1 when a cell failed or a value is "
-        "outside its expected tolerance,\n130 when interrupted. Every key of a config: lowbit help config.",
+        "CONFIG is a file, or a folder that holds config.yaml. Each finished cell is one HDF5 file in the results\n"
+        "folder; started again after an interruption, a run keeps finished cells and, inside a cell, finished\n"
+        "blocks. Exit code 1 when a cell failed or a value is outside its expected tolerance, 130 when\n"
+        "interrupted. Every key of a config: lowbit help config.",
     .example = "lowbit run configs/smollm2-135m.yaml -o eval.windows=20",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(run_flags)},
     .min_positional = 1,

@@ -2,8 +2,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/hash.h"
 #include "eval/perplexity.h"
 
@@ -27,6 +29,17 @@ lb_status lb_cli_plugins(lb_arena *a, const char *list, const char **hash) {
     if (st == LB_OK && !(*hash = lb_arena_strdup(a, hex))) st = LB_E_NOMEM;
     lb_str_free(&all);
     return st;
+}
+
+lb_status lb_cli_read_config(lb_arena *a, const lb_cli_args *args, lb_config *out) {
+    const char *path = args->positional[0];
+    if (lb_fs_is_dir(path)) {
+        char *inside = lb_fs_join(path, "config.yaml");
+        path = inside ? lb_arena_strdup(a, inside) : NULL;
+        lb_free(inside);
+        if (!path) return LB_E_NOMEM;
+    }
+    return lb_config_read(a, path, args->override, args->n_override, out);
 }
 
 lb_status lb_cli_plan(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash, lb_log *log) {
@@ -92,41 +105,74 @@ static void row_of_cell(const lb_plan *p, size_t i, int width, const lb_rate *ra
     lb_str_add(out, "%4zu  %-*s  %7.4f  %10.2f  %10.2f  %6.3f", i + 1, width, c->label, bits_per_weight(c),
                mib(c->size.quantized.total), mib(c->size.total_as_fp16),
                (double)c->size.total_as_fp16 / (double)c->size.original_fp16);
-    if (rate) {
-        lb_estimate e = lb_plan_estimate(p, c, rate);
-        char time[32], memory[32], disk[32];
-        lb_format_duration(e.seconds, time);
-        lb_format_bytes(e.memory_bytes, memory);
-        lb_format_bytes(e.disk_bytes, disk);
-        lb_str_add(out, "  %12s  %10s  %10s", time, memory, disk);
-    }
+    lb_estimate e = lb_plan_estimate(p, c, rate);
+    char time[32], memory[32], disk[32];
+    lb_format_duration(e.seconds, time);
+    lb_format_bytes(e.memory_bytes, memory);
+    lb_format_bytes(e.disk_bytes, disk);
+    lb_str_add(out, "  %12s  %10s  %10s", time, memory, disk);
     int64_t ragged = ragged_layers(c);
     if (ragged) lb_str_add(out, "  last group shorter in %lld layers", (long long)ragged);
     lb_str_add(out, "\n");
 }
 
-static void totals(const lb_plan *p, const lb_rate *rate, lb_str *out) {
+static lb_estimate sum_of(const lb_plan *p, const lb_rate *rate) {
     lb_estimate sum = lb_plan_estimate_shared(p, rate);
-    char time[32], memory[32], disk[32];
-    if (sum.seconds > 0) {
-        lb_format_duration(sum.seconds, time);
-        lb_format_bytes(sum.disk_bytes, disk);
-        lb_str_add(out, "shared by all cells: statistics of the original model, about %s and %s on disk\n", time, disk);
-    }
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_estimate e = lb_plan_estimate(p, &p->sweep.cell[i], rate);
         sum.seconds += e.seconds;
         sum.disk_bytes += e.disk_bytes;
         if (e.memory_bytes > sum.memory_bytes) sum.memory_bytes = e.memory_bytes;
     }
+    return sum;
+}
+
+static void totals(const lb_plan *p, const lb_rate *rate, lb_str *out) {
+    char time[32], memory[32], disk[32];
+    lb_estimate shared = lb_plan_estimate_shared(p, rate), sum = sum_of(p, rate);
+    if (shared.seconds > 0) {
+        lb_format_duration(shared.seconds, time);
+        lb_format_bytes(shared.disk_bytes, disk);
+        lb_str_add(out, "shared by all cells: statistics of the original model, about %s and %s on disk\n", time, disk);
+    }
     lb_format_duration(sum.seconds, time);
     lb_format_bytes(sum.memory_bytes, memory);
     lb_format_bytes(sum.disk_bytes, disk);
-    lb_str_add(out, "in all about %s, %s of memory, at most %s on disk (%.0f GFLOP/s measured, %d threads)\n", time,
+    lb_str_add(out, "in all about %s, %s of memory, at most %s on disk (%.0f GFLOP/s measured, %d threads)\n\n", time,
                memory, disk, rate->flops / 1e9, lb_team_threads(p->team));
 }
 
-lb_status lb_cli_plan_text(const lb_plan *p, const lb_rate *rate, lb_str *out) {
+/* The nearest folder that is there already. */
+static lb_status free_bytes(const char *dir, int64_t *out) {
+    char *at = lb_strdup(dir);
+    while (at && !lb_fs_is_dir(at)) {
+        char *up = lb_fs_dirname(at);
+        lb_free(at);
+        at = up;
+    }
+    lb_status st = at ? lb_fs_free_bytes(at, out) : LB_E_NOMEM;
+    lb_free(at);
+    return st;
+}
+
+static lb_status warn_of_limits(const lb_plan *p, const lb_rate *rate, lb_log *log) {
+    lb_estimate sum = sum_of(p, rate);
+    int64_t disk = 0;
+    char need[32], have[32];
+    LB_TRY(free_bytes(p->dir, &disk));
+    lb_format_bytes(sum.disk_bytes, need);
+    lb_format_bytes((double)disk, have);
+    if (sum.disk_bytes > (double)disk)
+        lb_warn(log, "%s needs up to %s of disk, %s are free: a cell that finds it full fails", p->dir, need, have);
+    double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    lb_format_bytes(sum.memory_bytes, need);
+    lb_format_bytes(memory, have);
+    if (memory > 0 && sum.memory_bytes > memory)
+        lb_warn(log, "the largest cell needs about %s of memory, this machine has %s", need, have);
+    return LB_OK;
+}
+
+static lb_status plan_text(const lb_plan *p, const lb_rate *rate, lb_str *out) {
     size_t refused = 0;
     int width = 4;
     text_of_model(p, out);
@@ -139,9 +185,8 @@ lb_status lb_cli_plan_text(const lb_plan *p, const lb_rate *rate, lb_str *out) {
     lb_str_add(out, "%zu cells", p->sweep.n - refused);
     if (refused) lb_str_add(out, ", %zu refused", refused);
     if (p->sweep.merged) lb_str_add(out, ", %zu combinations equal to another", p->sweep.merged);
-    lb_str_add(out, "\n      %-*s  %7s  %10s  %10s  %6s", width, "cell", "bits/w", "layers MiB", "model MiB", "ratio");
-    if (rate) lb_str_add(out, "  %12s  %10s  %10s", "time, about", "memory", "disk");
-    lb_str_add(out, "\n");
+    lb_str_add(out, "\n      %-*s  %7s  %10s  %10s  %6s  %12s  %10s  %10s\n", width, "cell", "bits/w", "layers MiB",
+               "model MiB", "ratio", "time, about", "memory", "disk");
     for (size_t i = 0; i < p->sweep.n; i++)
         if (!p->sweep.cell[i].refused) row_of_cell(p, i, width, rate, out);
     if (refused) lb_str_add(out, "\nrefused\n");
@@ -149,6 +194,16 @@ lb_status lb_cli_plan_text(const lb_plan *p, const lb_rate *rate, lb_str *out) {
         if (p->sweep.cell[i].refused)
             lb_str_add(out, "%4zu  %-*s  %s\n", i + 1, width, p->sweep.cell[i].label, p->sweep.cell[i].reason);
     lb_str_add(out, "\n");
-    if (rate) totals(p, rate, out);
+    totals(p, rate, out);
     return lb_str_check(out);
+}
+
+lb_status lb_cli_plan_print(lb_plan *p, lb_log *log) {
+    lb_rate rate = {0};
+    lb_str out = {0};
+    LB_TRY(lb_plan_measure_rate(p, &rate));
+    lb_status st = plan_text(p, &rate, &out);
+    if (st == LB_OK) lb_cli_print(out.s);
+    lb_str_free(&out);
+    return st == LB_OK ? warn_of_limits(p, &rate, log) : st;
 }

@@ -14,11 +14,14 @@ typedef struct lb_planned {
 
 /* Loads the plug-ins of a comma-separated list; *hash is that of all of them, "" for none. */
 LB_NODISCARD lb_status lb_cli_plugins(lb_arena *a, const char *list, const char **hash);
+/* The config of a file, or of a folder that has a config.yaml (an experiment). */
+LB_NODISCARD lb_status lb_cli_read_config(lb_arena *a, const lb_cli_args *args, lb_config *out);
 /* The plan of x->config, which has been read. */
 LB_NODISCARD lb_status lb_cli_plan(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash,
                                    lb_log *log);
 void lb_cli_plan_close(lb_planned *x);
-/* Model, data, protocol, cells with exact sizes, refusals; with estimates where rate is not NULL. */
-LB_NODISCARD lb_status lb_cli_plan_text(const lb_plan *p, const lb_rate *rate, lb_str *out);
+/* Prints model, data, protocol, cells with exact sizes and estimates, refusals. Warns if the disk or the memory will
+ * not do. */
+LB_NODISCARD lb_status lb_cli_plan_print(lb_plan *p, lb_log *log);
 
 #endif

@@ -1,6 +1,5 @@
 /* The journal of a running cell: one JSON object a line, synced, so that what was measured survives a crash. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,12 +9,14 @@
 #include "run/quantize.h"
 #include "run/store.h"
 
+/* o was packed after lb_json_memory_begin. */
 static lb_status append(const char *dir, const char *stem, json_t *o) {
     char *line = o ? json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(o);
     if (!line) return lb_fail(LB_E_NOMEM, "out of memory: the journal of %s", stem);
-    lb_status st = lb_store_journal(dir, stem, line);
-    free(line);
+    lb_status st = lb_json_memory_check(stem);
+    if (st == LB_OK) st = lb_store_journal(dir, stem, line);
+    lb_free(line);
     return st;
 }
 
@@ -25,6 +26,7 @@ static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(
 lb_status lb_journal_start(const char *dir, const lb_cell *c) {
     char date[32];
     lb_clock_iso(date);
+    lb_json_memory_begin();
     return append(dir, c->stem,
                   json_pack("{s:s, s:s, s:s, s:s}", "event", "start", "label", c->label, "key", c->key, "date", date));
 }
@@ -32,8 +34,10 @@ lb_status lb_journal_start(const char *dir, const lb_cell *c) {
 lb_status lb_journal_layer(const char *dir, const char *stem, const lb_layer_row *r) {
     lb_str flags = {0};
     lb_flags_text(r->flags, &flags);
+    LB_TRY(lb_str_check(&flags));
     double ratio = isnan(r->own.output_err) ? r->original.output_err / r->rtn_original.output_err
                                             : r->own.output_err / r->rtn_own.output_err;
+    lb_json_memory_begin();
     json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:o}", "event", "layer", "name", r->name,
                           "storage", r->storage, "bytes", (json_int_t)r->size.total, "weight_mse",
                           number(lb_weight_mse(&r->original)), "output_rel_own", number(lb_output_rel(&r->own)),
@@ -44,6 +48,7 @@ lb_status lb_journal_layer(const char *dir, const char *stem, const lb_layer_row
 }
 
 lb_status lb_journal_eval(const char *dir, const char *stem, const lb_eval_row *r) {
+    lb_json_memory_begin();
     return append(dir, stem,
                   json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o}", "event", "eval", "name", r->name, "protocol",
                             r->eval.protocol.id, "windows", (json_int_t)r->eval.windows, "ppl", number(r->eval.ppl),
@@ -51,6 +56,7 @@ lb_status lb_journal_eval(const char *dir, const char *stem, const lb_eval_row *
 }
 
 lb_status lb_journal_note(const char *dir, const char *stem, const char *event, const char *text) {
+    lb_json_memory_begin();
     return append(dir, stem, json_pack("{s:s, s:s}", "event", event, "text", text));
 }
 

@@ -184,6 +184,7 @@ static lb_status cell_json(const char *dir, const lb_record *r, json_t **out) {
 
 lb_status lb_store_write_index(const char *dir, const char *name, const char *model_name, const char *model_note,
                                const lb_record *r, int64_t n) {
+    lb_json_memory_begin();
     json_t *cells = json_array();
     lb_status st = cells ? LB_OK : lb_fail(LB_E_NOMEM, "out of memory: the index of %s", dir);
     for (int64_t i = 0; i < n && st == LB_OK; i++) {
@@ -202,8 +203,9 @@ lb_status lb_store_write_index(const char *dir, const char *name, const char *mo
     json_decref(root);
     if (!text) return lb_fail(LB_E_NOMEM, "out of memory: the index of %s", dir);
     char *path = lb_fs_join(dir, "sweep.json");
-    st = path ? lb_fs_write_atomic(path, text, strlen(text)) : LB_E_NOMEM;
+    st = path ? lb_json_memory_check(path) : LB_E_NOMEM;
+    if (st == LB_OK) st = lb_fs_write_atomic(path, text, strlen(text));
     lb_free(path);
-    free(text);
+    lb_free(text);
     return st;
 }

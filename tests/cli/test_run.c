@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "run/provenance.h"
 #include "run/store.h"
 #include "support/io_probe.h"
 #include "support/run_cli.h"
@@ -246,6 +247,35 @@ static void killed_cells_go_on(void **state) {
     }
 }
 
+static void other_kernels_are_another_version(void **state) {
+    (void)state;
+    put_file("stale.yaml", COMMON "quantize: [{method: rtn}]\n");
+    cli_options o = here(), plain = here();
+    plain.env[0] = "LOWBIT_KERNELS=plain";
+    cli_result r = CLI(&o, "run", "stale.yaml", "--no-report");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    lb_results *x = results("results/stale");
+    bool same = strcmp(lb_pairs_get(&x->record[0].provenance, "kernels"), "plain") == 0;
+    lb_results_free(x);
+    if (same) skip(); /* this machine has no other */
+    r = CLI(&plain, "run", "stale.yaml", "--no-report", "--keep-stale");
+    assert_int_equal(r.code, 0);
+    has(r.err, "rtn 4b row: result from another code version or kernel (");
+    has(r.err, "0 cells run, 2 kept");
+    cli_free(&r);
+    r = CLI(&plain, "run", "stale.yaml", "--no-report");
+    has(r.err, "running again (--keep-stale keeps such results)");
+    has(r.err, "2 cells run, 0 kept");
+    cli_free(&r);
+    r = CLI(&plain, "run", "stale.yaml", "--no-report");
+    has(r.err, "0 cells run, 2 kept");
+    cli_free(&r);
+    r = CLI(&plain, "run", "stale.yaml", "--no-report", "--again");
+    has(r.err, "2 cells run, 0 kept");
+    cli_free(&r);
+}
+
 static void a_failing_cell_stops_no_other(void **state) {
     (void)state;
     /* 2 tokens cannot give 32 columns a positive definite H without damping. */
@@ -302,6 +332,10 @@ static void bad_places(void **state) {
     cli_result r = CLI(&o, "run", "bad.yaml", "-o", "results=afile");
     assert_int_equal(r.code, 1);
     has(r.err, "afile/bad");
+    cli_free(&r);
+    r = CLI(&o, "check", ".");
+    assert_int_equal(r.code, 1);
+    has(r.err, "./config.yaml");
     cli_free(&r);
     r = CLI(&o, "run", "nosuch.yaml");
     assert_int_equal(r.code, 1);
@@ -480,6 +514,7 @@ int main(void) {
         cmocka_unit_test(sweep_and_keep),
         cmocka_unit_test(same_bytes_at_any_thread_count),
         cmocka_unit_test(killed_cells_go_on),
+        cmocka_unit_test(other_kernels_are_another_version),
         cmocka_unit_test(a_failing_cell_stops_no_other),
         cmocka_unit_test(full_disk),
         cmocka_unit_test(bad_places),

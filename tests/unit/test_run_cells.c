@@ -1,0 +1,174 @@
+/* A sweep through the library: what cells record, and that memory running out anywhere is an error or a failed cell,
+ * never a crash and never a wrong result. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/rng.h"
+#include "math/blas.h"
+#include "model/model.h"
+#include "run/provenance.h"
+#include "run/sweep_run.h"
+#include "support/support.h"
+
+static const char *home;
+static char model_path[LB_TEST_PATH], text_path[LB_TEST_PATH];
+
+/* Words at random, so that there are tokens enough. */
+static void write_text(void) {
+    static const char *const word[] = {"the", "cat", "sat", "on", "a", "red", "mat", "and", "ran", "home"};
+    lb_rng r = lb_rng_make(5, 0);
+    lb_str s = {0};
+    for (int i = 0; i < 4000; i++) lb_str_add(&s, "%s%s", word[lb_rng_below(&r, 10)], i % 12 == 11 ? ".\n" : " ");
+    assert_ok(lb_str_check(&s));
+    assert_ok(lb_fs_write_atomic(text_path, s.s, s.len));
+    lb_str_free(&s);
+}
+
+static int setup(void **state) {
+    (void)state;
+    lb_blas_init();
+    home = lb_test_tmpdir();
+    snprintf(model_path, sizeof model_path, "%s/m", home);
+    snprintf(text_path, sizeof text_path, "%s/t.txt", home);
+    write_text();
+    char *text = NULL;
+    size_t n = 0;
+    lb_tokenizer *tok = NULL;
+    lb_model *m = NULL;
+    lb_arch a = {.family = "llama",
+                 .layers = 2,
+                 .dim = 16,
+                 .hidden = 24,
+                 .heads = 2,
+                 .kv_heads = 1,
+                 .head_dim = 8,
+                 .vocab = 280,
+                 .context = 32,
+                 .rope_base = 10000,
+                 .norm_eps = 1e-5,
+                 .tied = true};
+    assert_ok(lb_fs_read(text_path, &text, &n));
+    assert_ok(lb_tokenizer_train(text, n, a.vocab, &tok));
+    lb_free(text);
+    a.vocab = lb_tokenizer_vocab(tok);
+    assert_ok(lb_model_new(&a, tok, 3, &m));
+    assert_ok(lb_model_export(m, &m->weights, LB_F32, model_path, NULL));
+    lb_model_close(m);
+    return 0;
+}
+
+static const char *config_text(lb_arena *a) {
+    return lb_arena_printf(a,
+                           "name: s\nmodel: %s\nresults: %s/results\nthreads: 1\n"
+                           "calibration: {text: %s, samples: 3, length: 16}\n"
+                           "eval: {text: %s, protocol: W2-16, windows: 3}\nquantize_head: true\n"
+                           "quantize:\n  - {method: gptq, bits: 3, group: 8, true_sequential: true}\n"
+                           "  - {method: nf4, group: 16}\n  - {method: qat, bits: 4, steps: 2, batch: 1, length: 8, "
+                           "warmup: 1, quantize_head: false}\n",
+                           model_path, home, text_path, text_path);
+}
+
+typedef struct swept {
+    lb_arena *a;
+    lb_team *team;
+    lb_config config;
+    lb_plan plan;
+    lb_sweep_result result;
+} swept;
+
+static lb_status sweep_in(swept *s, bool again) {
+    lb_yaml *root = NULL;
+    LB_TRY(lb_arena_new(0, &s->a));
+    const char *text = config_text(s->a);
+    if (!text) return LB_E_NOMEM;
+    LB_TRY(lb_yaml_parse(s->a, "c.yaml", text, strlen(text), &root));
+    LB_TRY(lb_config_from_tree(s->a, "", root, &s->config));
+    LB_TRY(lb_team_new(1, &s->team));
+    LB_TRY(lb_plan_open(s->a, &s->config, &(lb_plan_request){LB_WEIGHTS, ""}, s->team, NULL, &s->plan));
+    return lb_sweep_run(&s->plan, &(lb_sweep_options){.again = again}, NULL, &s->result);
+}
+
+static void end(swept *s) {
+    lb_plan_close(&s->plan);
+    lb_team_free(s->team);
+    lb_arena_free(s->a);
+    *s = (swept){0};
+}
+
+static void records(void **state) {
+    (void)state;
+    swept s = {0};
+    assert_ok(sweep_in(&s, true));
+    assert_int_equal(s.result.done, 4);
+    assert_int_equal(s.result.failed, 0);
+    char dir[LB_TEST_PATH];
+    snprintf(dir, sizeof dir, "%s/results/s", home);
+    lb_results *r = NULL;
+    assert_ok(lb_store_read_results(dir, &r));
+    assert_int_equal(r->n, 4);
+    for (int64_t i = 0; i < r->n; i++) {
+        const lb_record *c = &r->record[i];
+        const lb_cell *planned = &s.plan.sweep.cell[i];
+        assert_string_equal(c->key, planned->key);
+        assert_memory_equal(&c->size, &planned->size, sizeof c->size);
+        assert_int_equal(c->layers, i == 0 ? 0 : i == 3 ? 14 : 15);
+        assert_true(c->eval[0].has_paired == (i > 0) && isfinite(c->eval[0].eval.ppl));
+        /* Rows add up to the model's figure. */
+        lb_size sum = {0};
+        for (int64_t l = 0; l < c->layers; l++)
+            if (c->layer[l].quantized) lb_size_add(&sum, &c->layer[l].size);
+        assert_memory_equal(&sum, &c->size.quantized, sizeof sum);
+        assert_true(c->provenance.n > 10 && c->host.n >= 4 && c->stages >= 1);
+    }
+    const lb_record *gptq = &r->record[1], *nf4 = &r->record[2], *qat = &r->record[3];
+    assert_string_equal(gptq->propagate, "quantized");
+    assert_true(gptq->true_sequential);
+    assert_string_equal(nf4->propagate, "");
+    assert_string_equal(gptq->cite[0], "frantar2023gptq");
+    for (int64_t l = 0; l < 15; l++) {
+        /* 16 columns in groups of 8, 24 too: nothing is ragged. NF4's row-major blocks neither. */
+        assert_int_equal(gptq->layer[l].flags & LB_FLAG_RAGGED_GROUP, 0);
+        assert_true(gptq->layer[l].own.output_err <= 1.5 * gptq->layer[l].rtn_own.output_err);
+        assert_true(isnan(nf4->layer[l].own.output_err) && nf4->layer[l].original.output_err > 0);
+        assert_true(nf4->layer[l].original.output_err == nf4->layer[l].rtn_original.output_err);
+    }
+    assert_int_equal(qat->curve.n, 2);
+    assert_true(qat->layer[0].flags & LB_FLAG_NOT_MINIMIZED);
+    lb_results_free(r);
+    end(&s);
+}
+
+/* One allocation in each sweep fails: a sample of them, as a sweep makes thousands. */
+static void memory_runs_out(void **state) {
+    (void)state;
+    enum { SAMPLES = 70 };
+    swept s = {0};
+    lb_alloc_fail_at(0);
+    assert_ok(sweep_in(&s, true));
+    int64_t all = lb_alloc_count(), failed = 0;
+    end(&s);
+    assert_true(all > 10 * SAMPLES);
+    for (int64_t n = 1; n <= all; n += 1 + all / SAMPLES) {
+        lb_alloc_fail_at(n);
+        lb_status st = sweep_in(&s, true);
+        lb_alloc_fail_at(0);
+        if (st != LB_OK) assert_int_equal(st, LB_E_NOMEM);
+        failed += st != LB_OK || s.result.failed > 0;
+        end(&s);
+    }
+    /* A look for something that may as well not be there may swallow one. */
+    assert_true(failed > SAMPLES - 10);
+    assert_ok(sweep_in(&s, false));
+    assert_int_equal(s.result.done + s.result.kept, 4);
+    end(&s);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records),
+        cmocka_unit_test(memory_runs_out),
+    };
+    return cmocka_run_group_tests(tests, setup, NULL);
+}
