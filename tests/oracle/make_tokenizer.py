@@ -37,6 +37,7 @@ TEXTS = [
     " ",
     "a",
     "Hello world",
+    "four four leading fourleading",
     " Hello  world  ",
     "the cat's hat isn't what they've said; I'll say I'm sure he'd agree, we're fine",
     "IT'S WE'RE I'LL They'Ve 'S 's '\u017f x'\u017fy 'x",
@@ -124,6 +125,18 @@ CHAR_DECODER = {
 }
 
 
+WHOLE_WORDS = {"four": 400, "\u0120four": 401, "\u0120leading": 402}  # no merges make these
+
+
+def full_model(base, override):
+    """The model with the variant's changes: keys replaced, tokens and merges added."""
+    m = dict(base, **{k: v for k, v in override.items() if not k.startswith("extra_")})
+    assert not m["vocab"].keys() & override.get("extra_vocab", {}).keys()
+    m["vocab"] = dict(m["vocab"], **override.get("extra_vocab", {}))
+    m["merges"] = m["merges"] + override.get("extra_merges", [])
+    return m
+
+
 def sequence(kind, *members):
     return {"type": "Sequence", kind: list(members)}
 
@@ -161,6 +174,7 @@ def added(token_id, content, special=True, lstrip=False, rstrip=False, normalize
 def variants():
     """name, model, tokenizer.json without its model, overrides of the model."""
     byte_added = [added(0, "<|endoftext|>"), added(400, "<s>"), added(401, "</s>"), added(402, "<|mid|>", special=False)]
+    later = [added(0, "<|endoftext|>"), added(403, "<s>"), added(404, "</s>"), added(405, "<|mid|>", special=False)]
     strips = byte_added[:3] + [
         added(402, "<|mid|>", special=False, rstrip=True),
         added(403, "[keep]", special=False, lstrip=True, rstrip=True),
@@ -207,8 +221,8 @@ def variants():
         (
             "llama 3",
             "bytes",
-            part(byte_added, pre=sequence("pretokenizers", split(LLAMA3), NO_REGEX), post=bos_template("<s>", 400), **b),
-            {"ignore_merges": True},
+            part(later, pre=sequence("pretokenizers", split(LLAMA3), NO_REGEX), post=bos_template("<s>", 403), **b),
+            {"ignore_merges": True, "extra_vocab": WHOLE_WORDS},
         ),
         (
             "qwen 2",
@@ -224,7 +238,25 @@ def variants():
             part(byte_added, pre=sequence("pretokenizers", split(LLAMA3.replace("?i:", "?:"), "Removed", True), NO_REGEX), **b),
             {},
         ),
+        (
+            "a previous letter",
+            "bytes",
+            part(byte_added, pre=sequence("pretokenizers", split("a", "MergedWithPrevious", kind="String"), NO_REGEX), **b),
+            {},
+        ),
         ("llama 2", "chars", part(char_added, llama_norm, None, bos_template("<s>", 1), **c), {}),
+        (
+            "runs of marks",
+            "chars",
+            part(char_added, llama_norm, None, bos_template("<s>", 1), **c),
+            {"extra_vocab": {META * 2: 420}, "extra_merges": [[META, META]]},
+        ),
+        (
+            "marks within",
+            "chars",
+            part(char_added, llama_norm, None, bos_template("<s>", 1), **c),
+            {"extra_vocab": {"e" + META: 420, "a" + META: 421}, "extra_merges": [["e", META], ["a", META]]},
+        ),
         ("old llama 2", "chars", part(old_llama, llama_norm, None, bos_template("<s>", 1), **c), {}),
         ("metaspace first", "chars", part(char_added, None, metaspace("first", False), **c), {}),
         ("metaspace always", "chars", part(char_added, None, metaspace("always", True), **c), {}),
@@ -266,7 +298,7 @@ def make_variants(text):
     out = {"models": bases, "texts": [t.encode("utf-8").hex() for t in texts], "variants": []}
     for name, base, parts, override in variants():
         spec = dict({"version": "1.0", "truncation": None, "padding": None}, **parts)
-        spec["model"] = dict(bases[base], **override)
+        spec["model"] = full_model(bases[base], override)
         t = Tokenizer.from_str(json.dumps(spec))
         v = {"name": name, "base": base, "parts": parts, "model": override}
         t.encode_special_tokens = False
@@ -283,14 +315,14 @@ def make_variants(text):
 
 def make_byte_gguf(model):
     w = gguf.GGUFWriter(os.path.join(OUT, "bytes.gguf"), "llama")
-    tokens = sorted(model["vocab"], key=model["vocab"].get) + ["<s>", "</s>", "<|mid|>"]
+    tokens = sorted(model["vocab"], key=model["vocab"].get) + list(WHOLE_WORDS) + ["<s>", "</s>", "<|mid|>"]
     w.add_tokenizer_model("gpt2")
     w.add_tokenizer_pre("llama-bpe")
     w.add_token_list(tokens)
-    w.add_token_types([3] + [1] * (len(tokens) - 4) + [3, 3, 4])
+    w.add_token_types([3] + [1] * 402 + [3, 3, 4])
     w.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in model["merges"]])
-    w.add_bos_token_id(len(tokens) - 3)
-    w.add_eos_token_id(len(tokens) - 2)
+    w.add_bos_token_id(403)
+    w.add_eos_token_id(404)
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
