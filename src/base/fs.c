@@ -121,9 +121,16 @@ static lb_status sync_folder_of(const char *path) {
     return s;
 }
 
+/* A device, pipe or socket, itself or behind a link: a rename would put a file in its place, and the superuser may. */
+static bool is_special(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
 lb_status lb_fs_tmp_begin(const char *path, lb_fs_tmp *t) {
     lb_str name = {0};
     *t = (lb_fs_tmp){0};
+    if (is_special(path)) return lb_fail(LB_E_IO, "%s: is a device or a pipe, expected a file", path);
     lb_str_add(&name, "%s.tmp.%ld", path, (long)getpid());
     if (name.failed) return lb_str_check(&name);
     t->tmp = name.s;
@@ -154,11 +161,21 @@ void lb_fs_tmp_abort(lb_fs_tmp *t) {
     *t = (lb_fs_tmp){0};
 }
 
+/* What is no file is written as it is: there is nothing to replace. */
+static lb_status write_special(const char *path, const void *data, size_t len) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return failed(path, "open");
+    lb_status s = write_all(fd, path, data, len);
+    if (close(fd) && s == LB_OK) s = failed(path, "close");
+    return s;
+}
+
 lb_status lb_fs_write_atomic(const char *path, const void *data, size_t len) {
     lb_fs_tmp t;
+    if (is_special(path)) return write_special(path, data, len);
     LB_TRY(lb_fs_tmp_begin(path, &t));
     int fd = open(t.tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    lb_status s = fd < 0 ? failed(t.tmp, "create") : write_all(fd, t.tmp, data, len);
+    lb_status s = fd < 0 ? failed(path, "create") : write_all(fd, t.tmp, data, len);
     if (fd >= 0 && close(fd) && s == LB_OK) s = failed(t.tmp, "close");
     if (s != LB_OK) {
         lb_fs_tmp_abort(&t);

@@ -13,9 +13,10 @@ LB_NODISCARD lb_status lb_map_open(const char *path, lb_map *out); /* read-only;
 void lb_map_close(lb_map *m);                                      /* {0} is fine */
 
 LB_NODISCARD lb_status lb_fs_read(const char *path, char **text, size_t *len); /* NUL-terminated copy, lb_free */
-/* Writes to path.tmp.PID in the same folder, syncs, renames, syncs the folder: whole or not at all. */
+/* Writes to path.tmp.PID in the same folder, syncs, renames, syncs the folder: whole or not at all. A device or a pipe
+ * is written as it is. */
 LB_NODISCARD lb_status lb_fs_write_atomic(const char *path, const void *data, size_t len);
-/* For writers that need a path: begin gives the temporary name, commit syncs and renames it, abort removes it. */
+/* For writers that need a path: begin gives the temporary name, commit syncs and renames it, abort removes it. Not for devices and pipes. */
 typedef struct lb_fs_tmp {
     char *path, *tmp;
 } lb_fs_tmp;

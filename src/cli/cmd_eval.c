@@ -44,7 +44,7 @@ static lb_status resolve(lb_arena *a, const char *name, lb_source_kind kind, con
     lb_resolved r;
     LB_TRY(lb_sources_open(a, ".", &s));
     LB_TRY(lb_sources_resolve(a, &s, ".", name, kind, kind == LB_SOURCE_MODEL ? "MODEL" : "TEXT", &r));
-    if (r.missing) return lb_fail(LB_E_IO, "%s: %s", name, r.missing);
+    if (r.missing) return lb_fail(LB_E_IO, "%s", r.missing);
     *path = r.path;
     return LB_OK;
 }
@@ -143,8 +143,8 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     evaluation v = {.f = values};
     lb_status st = measure(&v, args->positional[0], args->positional[1], a, log);
     if (st == LB_OK) lb_cli_log_end(log);
-    if (st == LB_OK && v.f->json[0]) st = write_json(&v);
     if (st == LB_OK) st = print(&v);
+    if (st == LB_OK && v.f->json[0]) st = write_json(&v);
     if (v.corpus) lb_corpus_close(v.corpus);
     lb_model_close(v.model);
     lb_team_free(v.team);

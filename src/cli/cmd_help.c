@@ -19,6 +19,11 @@ static lb_status topic(const char *name, lb_str *out) {
             return LB_OK;
         }
     }
+    const char *known[64] = {"config", "man"};
+    size_t n = 2;
+    for (size_t i = 0; lb_commands[i] && n < 64; i++) known[n++] = lb_commands[i]->name;
+    const char *near = lb_str_nearest(name, known, n);
+    if (near) return lb_fail(LB_E_ARG, "no help on '%s': did you mean '%s'?", name, near);
     return lb_fail(LB_E_ARG, "no help on '%s': expected a command, 'config' or 'man'", name);
 }
 

@@ -115,7 +115,7 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     lb_resolved r;
     LB_TRY(lb_sources_open(a, ".", &s));
     LB_TRY(lb_sources_resolve(a, &s, ".", args->positional[0], LB_SOURCE_MODEL, "MODEL", &r));
-    if (r.missing) return lb_fail(LB_E_IO, "%s: %s", args->positional[0], r.missing);
+    if (r.missing) return lb_fail(LB_E_IO, "%s", r.missing);
     lb_model *m;
     LB_TRY(lb_model_open(r.path, LB_HEADER, NULL, &m));
     lb_str out = {0};

@@ -22,8 +22,9 @@ static void list_sources(const lb_sources *s, lb_source_kind kind, const char *t
         if (!any) lb_str_add(out, "\n%s\n", title);
         any = true;
         lb_format_bytes((double)x->bytes, bytes);
-        lb_str_add(out, "  %-18s %10s  %-24s %s\n", x->name, bytes, x->licence ? x->licence : "",
-                   x->note ? x->note : "");
+        bool note = x->note && x->note[0];
+        lb_str_add(out, "  %-18s %10s  %-*s%s%s\n", x->name, bytes, note ? 24 : 0, x->licence ? x->licence : "",
+                   note ? " " : "", note ? x->note : "");
     }
 }
 

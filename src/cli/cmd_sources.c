@@ -26,9 +26,9 @@ static lb_status list(lb_arena *a, const lb_sources *s, lb_str *out) {
         char bytes[32];
         LB_TRY(lb_sources_resolve(a, s, ".", x->name, (lb_source_kind)x->kind, s->path, &r));
         lb_format_bytes((double)x->bytes, bytes);
-        lb_str_add(out, "%-18s %-5s  %10s  %-9s  %s\n%-18s %s\n", x->name,
-                   x->kind == LB_SOURCE_MODEL ? "model" : "text", bytes, r.missing ? "not here" : "here", x->licence,
-                   "", x->note);
+        lb_str_add(out, "%-18s %-5s  %10s  %-9s  %s\n", x->name, x->kind == LB_SOURCE_MODEL ? "model" : "text", bytes,
+                   r.missing ? "not here" : "here", x->licence);
+        if (x->note && x->note[0]) lb_str_add(out, "%-18s %s\n", "", x->note);
     }
     lb_str_add(out, "\nfrom %s; tools/fetch NAME... brings them to %s\n", s->path, s->cache);
     return LB_OK;

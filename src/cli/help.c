@@ -20,9 +20,8 @@ static void overview(lb_str *out) {
         lb_str_add(out, "  %-10s %s\n", lb_commands[i]->name, lb_commands[i]->summary);
     lb_str_add(out,
                "\nlowbit COMMAND --help explains one; lowbit help config lists every key of a config file.\n"
-               "Environment: LOWBIT_KERNELS=plain|avx2|avx512 forces a kernel variant, LOWBIT_SOURCES=DIR is searched\n"
-               "for models and texts by their SHA-256, LOWBIT_QUIET=1 hides progress, LOWBIT_TRACE=1 shows where an\n"
-               "error came from.\n");
+               "Environment: LOWBIT_KERNELS=plain|avx2|avx512 forces a kernel variant, LOWBIT_QUIET=1 hides progress,\n"
+               "LOWBIT_TRACE=1 shows where an error came from.\n");
 }
 
 void lb_cli_help(const lb_command *c, lb_str *out) {
@@ -106,7 +105,6 @@ void lb_cli_man(lb_str *out) {
     for (size_t i = 0; lb_commands[i]; i++) man_command(out, lb_commands[i]);
     lb_str_add(out,
                ".SH ENVIRONMENT\n.TP\n.B LOWBIT_KERNELS\nplain, avx2 or avx512: forces a kernel variant.\n.TP\n"
-               ".B LOWBIT_SOURCES\nA folder that is searched for models and texts by their SHA\\-256.\n.TP\n"
                ".B LOWBIT_QUIET\nHides progress.\n.TP\n.B LOWBIT_TRACE\nShows where an error came from.\n"
                ".SH EXIT STATUS\n0 done; 1 failed, or some cells of a sweep failed; 2 wrong usage; 130 interrupted.\n");
 }

@@ -1,5 +1,6 @@
 #include "support/support.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +145,26 @@ static void temporary_files(void **state) {
     lb_free(path);
 }
 
+/* A file is never put in the place of a pipe or a device. */
+static void special_files(void **state) {
+    (void)state;
+    char path[LB_TEST_PATH], got[8] = "";
+    struct stat st;
+    lb_fs_tmp t;
+    snprintf(path, sizeof path, "%s/pipe", lb_test_tmpdir());
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int fd = open(path, O_RDWR | O_NONBLOCK);
+    assert_true(fd >= 0);
+    assert_ok(lb_fs_write_atomic(path, "words", 5));
+    assert_int_equal(read(fd, got, sizeof got), 5);
+    assert_string_equal(got, "words");
+    assert_status(LB_E_IO, lb_fs_tmp_begin(path, &t));
+    assert_error_has("is a device or a pipe, expected a file");
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    close(fd);
+}
+
 static void journal_lines(void **state) {
     (void)state;
     char *path = in(lb_test_tmpdir(), "j.jsonl");
@@ -271,6 +292,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(failures_name_path_and_reason),
         cmocka_unit_test(a_failed_write_changes_nothing),
         cmocka_unit_test(temporary_files),
+        cmocka_unit_test(special_files),
         cmocka_unit_test(journal_lines),
         cmocka_unit_test(folders),
         cmocka_unit_test(paths),

@@ -1,0 +1,69 @@
+/* What users read: every transcript of tests/cli/expected is run again and compared. */
+#include "support/support.h"
+#include "support/transcript.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Each in a workshop of its own. */
+#define TRANSCRIPT(name)                                                                                               \
+    static void test_##name(void **state) {                                                                            \
+        (void)state;                                                                                                   \
+        transcript_workshop();                                                                                         \
+        transcript_replay(#name);                                                                                      \
+    }
+
+TRANSCRIPT(help)
+TRANSCRIPT(usage)
+TRANSCRIPT(methods)
+TRANSCRIPT(models)
+TRANSCRIPT(eval)
+TRANSCRIPT(train)
+TRANSCRIPT(config)
+TRANSCRIPT(run)
+TRANSCRIPT(quantize)
+
+/* Nobody reads the output any more: the program ends at once and without a word. */
+static void test_closed_pipe(void **state) {
+    (void)state;
+    int ends[2];
+    transcript_workshop();
+    assert_int_equal(pipe(ends), 0);
+    close(ends[0]);
+    char command[64];
+    snprintf(command, sizeof command, "exec lowbit help config >&%d", ends[1]);
+    shell_result r = shell_run(command);
+    close(ends[1]);
+    assert_int_equal(r.code, 128 + SIGPIPE);
+    assert_string_equal(r.err, "");
+    shell_free(&r);
+}
+
+/* groff, where there is one, has nothing to complain about. */
+static void test_man_page(void **state) {
+    (void)state;
+    transcript_workshop();
+    shell_result r = shell_run("lowbit help man > lowbit.1 && head -c 11 lowbit.1");
+    assert_string_equal(r.out, ".TH LOWBIT ");
+    assert_string_equal(r.err, "");
+    assert_int_equal(r.code, 0);
+    shell_free(&r);
+    r = shell_run("command -v groff > /dev/null || exit 77; groff -man -Tutf8 -ww -P-cbou lowbit.1");
+    if (r.code == 77) skip();
+    assert_string_equal(r.err, "");
+    assert_non_null(strstr(r.out, "lowbit eval MODEL TEXT"));
+    assert_non_null(strstr(r.out, "EXIT STATUS"));
+    shell_free(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_help),     cmocka_unit_test(test_usage),       cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_models),   cmocka_unit_test(test_eval),        cmocka_unit_test(test_train),
+        cmocka_unit_test(test_config),   cmocka_unit_test(test_run),         cmocka_unit_test(test_quantize),
+        cmocka_unit_test(test_man_page), cmocka_unit_test(test_closed_pipe),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
