@@ -220,12 +220,24 @@ static lb_status default_length(lb_arena *a, const char *model, int64_t *length)
     return LB_OK;
 }
 
+/* In this command's words; for a config the plan says where it lacks the text. */
+static lb_status check_texts(const quantize_flags *f) {
+    const lb_method *m = lb_method_find(f->method);
+    if (!m || f->calibration[0]) return LB_OK;
+    if (m->needs & LB_NEEDS_HESSIAN)
+        return lb_fail(LB_E_ARG, "method %s needs a calibration text: give --calibration TEXT", m->name);
+    if (m->model && !f->training[0])
+        return lb_fail(LB_E_ARG, "method %s needs a text to train on: give --training TEXT", m->name);
+    return LB_OK;
+}
+
 static lb_status prepare(session *s, const lb_cli_args *args) {
     const char *plugin_hash;
     lb_yaml *root = NULL;
     int64_t length = s->f->length;
     LB_TRY(check_out(s->f->out));
     LB_TRY(lb_cli_plugins(s->a, s->f->plugin, &plugin_hash));
+    LB_TRY(check_texts(s->f));
     if (length == 0) LB_TRY(default_length(s->a, args->positional[0], &length));
     LB_TRY(make_tree(s->a, args, s->f, length, &root));
     LB_TRY(lb_config_from_tree(s->a, "", root, &s->x.config));

@@ -135,11 +135,10 @@ lb_status lb_cli_parse(const lb_command *c, int argc, char **argv, lb_arena *a, 
     parser p = {c, argc, 0, argv, a, flags, out, given};
     LB_TRY(parse_all(&p, help));
     if (*help) return LB_OK;
-    LB_TRY(check_required(c, given));
     if (out->n_positional < c->min_positional)
         return lb_fail(LB_E_ARG, "%lld argument%s given, expected %s", (long long)out->n_positional,
                        out->n_positional == 1 ? "" : "s", c->usage);
     if (c->max_positional >= 0 && out->n_positional > c->max_positional)
         return lb_fail(LB_E_ARG, "unexpected argument '%s': expected %s", out->positional[c->max_positional], c->usage);
-    return LB_OK;
+    return check_required(c, given);
 }

@@ -60,12 +60,13 @@ static void names_add_table(names *k, const lb_options *t) {
     for (size_t i = 0; i < t->n; i++) names_add(k, t->table[i].name);
 }
 
-/* what: "key", "axis", "option"; in: " in quantize[1]", or "" */
-static lb_status unknown(const lb_yaml *n, const char *what, const char *name, const char *in, const names *known) {
+/* in: " in quantize[1]", or ""; m: the method whose options may stand there, or NULL */
+static lb_status unknown_key(const lb_yaml *n, const char *in, const names *known, const lb_method *m) {
     lb_where w = lb_config_where(n);
-    const char *near = lb_str_nearest(name, known->at, known->n);
-    if (near) return lb_fail(LB_E_CONFIG, "%s: unknown %s '%s'%s: did you mean '%s'?", w.text, what, name, in, near);
-    return lb_fail(LB_E_CONFIG, "%s: unknown %s '%s'%s: see lowbit help config", w.text, what, name, in);
+    const char *near = lb_str_nearest(n->key, known->at, known->n);
+    if (near) return lb_fail(LB_E_CONFIG, "%s: unknown key '%s'%s: did you mean '%s'?", w.text, n->key, in, near);
+    return lb_fail(LB_E_CONFIG, "%s: unknown key '%s'%s: see lowbit %s%s", w.text, n->key, in,
+                   m ? "methods " : "help config", m ? m->name : "");
 }
 
 /* The scalars of a map by a table; keys in `also` are left to the caller. */
@@ -90,7 +91,7 @@ static lb_status read_map(reader *r, const lb_yaml *map, const char *title, cons
         for (k = 0; also && also[k]; k++) names_add(&known, also[k]);
         const char *in = strcmp(title, "config") == 0 ? "" : lb_arena_printf(r->a, " in %s", title);
         if (!in) return LB_E_NOMEM;
-        return unknown(n, "key", n->key, in, &known);
+        return unknown_key(n, in, &known, NULL);
     }
     for (size_t i = 0; i < table->n; i++)
         if (!table->table[i].def && !lb_yaml_get(map, table->table[i].name))
@@ -191,7 +192,7 @@ static lb_status read_rule(reader *r, const lb_yaml *n, const char *title, const
                 else
                     names_of_entries(r, &known);
                 const char *in = lb_arena_printf(r->a, " in %s", title);
-                return in ? unknown(v, "key", v->key, in, &known) : LB_E_NOMEM;
+                return in ? unknown_key(v, in, &known, m) : LB_E_NOMEM;
             }
             out->set[out->n++] = v;
         }
@@ -258,7 +259,7 @@ static lb_status read_entry(reader *r, const lb_yaml *n, const char *title, lb_e
                 names_add_table(&known, &lb_config_cell_table);
             }
             const char *in = lb_arena_printf(r->a, " in %s", title);
-            return in ? unknown(v, "key", v->key, in, &known) : LB_E_NOMEM;
+            return in ? unknown_key(v, in, &known, out->method) : LB_E_NOMEM;
         }
         bool statistics = strcmp(v->key, "propagate") == 0 || strcmp(v->key, "true_sequential") == 0;
         if (t == &lb_config_cell_table && statistics && !(out->method->needs & LB_NEEDS_HESSIAN))

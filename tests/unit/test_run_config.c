@@ -122,7 +122,7 @@ static void rules(void **state) {
     snprintf(text, sizeof text, "%srules:\n  - {match: \"*\", skip: 1}\n", head);
     expect_error(text, "c.yaml:4: skip: must be true or false");
     expect_error("model: m\nquantize:\n  - {method: rtn, rules: [{match: \"*\", double_quant: true}]}\n",
-                 "c.yaml:3: unknown key 'double_quant' in quantize[0].rules[0]: see lowbit help config");
+                 "c.yaml:3: unknown key 'double_quant' in quantize[0].rules[0]: see lowbit methods rtn");
 }
 
 static void includes_and_overrides(void **state) {
