@@ -8,7 +8,7 @@
 #include "model/backward_impl.h"
 
 /* Logits that exist at a time, and the least and most rows of them. */
-enum { LOGITS = 16 << 20, HEAD_ROWS_MIN = 64, HEAD_ROWS_MAX = 512, EMBED_COLS = 32 };
+enum { LOGITS = 16 << 20, HEAD_ROWS_MIN = 64, HEAD_ROWS_MAX = 1024, EMBED_COLS = 32 };
 
 static bool room(lb_arena *a, float **out, int64_t rows, int64_t cols) {
     *out = lb_arena_get(a, (size_t)rows, (size_t)cols * sizeof **out);
@@ -163,92 +163,80 @@ void lb_backward_input(lb_backward *b, const lb_block *w, lb_linear l, const flo
         lb_actquant_apply(&w->act[l], lb_crows_of(raw, r0, n, cols), lb_rows_of(b->input[l], r0, n, cols));
 }
 
+/* The rows between two attentions: the MLP of one block (the embedding before the first), then q, k, v of the next (the
+ * final norm after the last). */
 typedef struct forward_job {
     lb_backward *b;
     const lb_weights *w;
-    const lb_block *block;
-    const lb_saved *s;
     const int32_t *tokens;
-    float *out; /* (N, dim) what leaves: the next block's x */
+    int64_t layer; /* whose q, k, v come next; layers: none */
+    float *final;  /* (N, dim) the final-normed states */
 } forward_job;
 
-static lb_status embed_panel(void *ctx, int64_t panel, int worker) {
-    (void)worker;
-    const forward_job *j = ctx;
-    int64_t r0, n = lb_panel_rows(j->b, panel, &r0);
-    return lb_embed(&j->b->arch, j->w, j->tokens + r0, n, lb_rows_of(j->out, r0, n, j->b->arch.dim));
-}
-
 /* y = q(x) Wᵀ + beta y for rows of a panel. */
-static void linear(const forward_job *j, lb_linear l, const float *raw, float *y, float beta, int64_t r0, int64_t n) {
-    lb_backward *b = j->b;
+static void linear(lb_backward *b, const lb_block *w, lb_linear l, const float *raw, float *y, float beta, int64_t r0,
+                   int64_t n) {
     int64_t rows, cols;
     lb_linear_shape(&b->arch, l, &rows, &cols);
-    lb_backward_input(b, j->block, l, raw, r0, n, cols);
-    lb_sgemm(false, true, 1.0f, lb_crows_of(lb_linear_in(b, j->block, l, raw), r0, n, cols), j->block->w[l], beta,
+    lb_backward_input(b, w, l, raw, r0, n, cols);
+    lb_sgemm(false, true, 1.0f, lb_crows_of(lb_linear_in(b, w, l, raw), r0, n, cols), w->w[l], beta,
              lb_rows_of(y, r0, n, rows));
 }
 
-static lb_status qkv_panel(void *ctx, int64_t panel, int worker) {
+static void qkv_rows(lb_backward *b, const lb_block *w, const lb_saved *s, int64_t r0, int64_t n) {
+    lb_backward_norm(b, w->attn_norm, s->x, b->h1, r0, n);
+    linear(b, w, LB_Q, b->h1, s->q, 0.0f, r0, n);
+    linear(b, w, LB_K, b->h1, s->k, 0.0f, r0, n);
+    linear(b, w, LB_V, b->h1, s->v, 0.0f, r0, n);
+    lb_backward_rotate(b, false, s->q, r0, n, b->arch.heads * b->arch.head_dim);
+    lb_backward_rotate(b, false, s->k, r0, n, b->arch.kv_heads * b->arch.head_dim);
+}
+
+/* From attention's output to what leaves the block. */
+static void mlp_rows(lb_backward *b, const lb_block *w, const lb_saved *s, float *out, int64_t r0, int64_t n) {
+    int64_t D = b->arch.dim, F = b->arch.hidden;
+    memcpy(s->mid + r0 * D, s->x + r0 * D, (size_t)(n * D) * sizeof(float));
+    linear(b, w, LB_O, s->o, s->mid, 1.0f, r0, n);
+    lb_backward_norm(b, w->mlp_norm, s->mid, b->h2, r0, n);
+    linear(b, w, LB_GATE, b->h2, s->gate, 0.0f, r0, n);
+    linear(b, w, LB_UP, b->h2, s->up, 0.0f, r0, n);
+    lb_kernels_active()->swiglu(b->act + r0 * F, s->gate + r0 * F, s->up + r0 * F, n * F);
+    memcpy(out + r0 * D, s->mid + r0 * D, (size_t)(n * D) * sizeof(float));
+    linear(b, w, LB_DOWN, b->act, out, 1.0f, r0, n);
+}
+
+static lb_status rows_panel(void *ctx, int64_t panel, int worker) {
     (void)worker;
     const forward_job *j = ctx;
     lb_backward *b = j->b;
-    int64_t r0, n = lb_panel_rows(b, panel, &r0);
-    lb_backward_norm(b, j->block->attn_norm, j->s->x, b->h1, r0, n);
-    linear(j, LB_Q, b->h1, j->s->q, 0.0f, r0, n);
-    linear(j, LB_K, b->h1, j->s->k, 0.0f, r0, n);
-    linear(j, LB_V, b->h1, j->s->v, 0.0f, r0, n);
-    lb_backward_rotate(b, false, j->s->q, r0, n, b->arch.heads * b->arch.head_dim);
-    lb_backward_rotate(b, false, j->s->k, r0, n, b->arch.kv_heads * b->arch.head_dim);
+    int64_t r0, n = lb_panel_rows(b, panel, &r0), l = j->layer;
+    float *x = l < b->arch.layers ? b->saved[l].x : b->x_last;
+    if (l == 0)
+        LB_TRY(lb_embed(&b->arch, j->w, j->tokens + r0, n, lb_rows_of(x, r0, n, b->arch.dim)));
+    else
+        mlp_rows(b, &j->w->blocks[l - 1], &b->saved[l - 1], x, r0, n);
+    if (l < b->arch.layers)
+        qkv_rows(b, &j->w->blocks[l], &b->saved[l], r0, n);
+    else
+        lb_backward_norm(b, j->w->final_norm, x, j->final, r0, n);
     return LB_OK;
 }
 
 static lb_status attention_piece(void *ctx, int64_t piece, int worker) {
     const forward_job *j = ctx;
     int64_t heads = j->b->arch.heads;
-    lb_attention_train(j->b, j->s, piece / heads, piece % heads, j->b->scratch[worker]);
+    lb_attention_train(j->b, &j->b->saved[j->layer], piece / heads, piece % heads, j->b->scratch[worker]);
     return LB_OK;
 }
 
-static lb_status mlp_panel(void *ctx, int64_t panel, int worker) {
-    (void)worker;
-    const forward_job *j = ctx;
-    lb_backward *b = j->b;
-    const lb_saved *s = j->s;
-    int64_t r0, n = lb_panel_rows(b, panel, &r0), D = b->arch.dim, F = b->arch.hidden;
-    memcpy(s->mid + r0 * D, s->x + r0 * D, (size_t)(n * D) * sizeof(float));
-    linear(j, LB_O, s->o, s->mid, 1.0f, r0, n);
-    lb_backward_norm(b, j->block->mlp_norm, s->mid, b->h2, r0, n);
-    linear(j, LB_GATE, b->h2, s->gate, 0.0f, r0, n);
-    linear(j, LB_UP, b->h2, s->up, 0.0f, r0, n);
-    lb_kernels_active()->swiglu(b->act + r0 * F, s->gate + r0 * F, s->up + r0 * F, n * F);
-    memcpy(j->out + r0 * D, s->mid + r0 * D, (size_t)(n * D) * sizeof(float));
-    linear(j, LB_DOWN, b->act, j->out, 1.0f, r0, n);
-    return LB_OK;
-}
-
-static lb_status norm_panel(void *ctx, int64_t panel, int worker) {
-    (void)worker;
-    const forward_job *j = ctx;
-    int64_t r0, n = lb_panel_rows(j->b, panel, &r0);
-    lb_backward_norm(j->b, j->w->final_norm, j->b->x_last, j->out, r0, n);
-    return LB_OK;
-}
-
-/* The whole model, keeping what the way back needs; final: (N, dim) the final-normed states. */
+/* The whole model, keeping what the way back needs. */
 static lb_status forward(lb_backward *b, const lb_weights *w, const int32_t *tokens, float *final, lb_team *team) {
-    forward_job j = {.b = b, .w = w, .tokens = tokens, .out = b->saved[0].x};
-    LB_TRY(lb_backward_for(team, b->panels, embed_panel, &j));
-    for (int64_t l = 0; l < b->arch.layers; l++) {
-        j.block = &w->blocks[l];
-        j.s = &b->saved[l];
-        j.out = l + 1 < b->arch.layers ? b->saved[l + 1].x : b->x_last;
-        LB_TRY(lb_backward_for(team, b->panels, qkv_panel, &j));
+    forward_job j = {b, w, tokens, 0, final};
+    for (; j.layer < b->arch.layers; j.layer++) {
+        LB_TRY(lb_backward_for(team, b->panels, rows_panel, &j));
         LB_TRY(lb_backward_for(team, b->batch * b->arch.heads, attention_piece, &j));
-        LB_TRY(lb_backward_for(team, b->panels, mlp_panel, &j));
     }
-    j.out = final;
-    return lb_backward_for(team, b->panels, norm_panel, &j);
+    return lb_backward_for(team, b->panels, rows_panel, &j);
 }
 
 typedef struct embed_job {

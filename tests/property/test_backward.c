@@ -11,7 +11,7 @@
 #include "model/model.h"
 #include "model/model_file.h"
 
-enum { BATCH = 4, LENGTH = 130 };
+enum { BATCH = 8, LENGTH = 130 };
 
 typedef struct setup {
     lb_model *m;
