@@ -267,7 +267,7 @@ static lb_status answer_of(lb_arena *a, const char *path, const lb_results *r, c
 
 /* ---- the table ---- */
 
-enum { T_NUMBER, T_CELL, T_METRIC, T_OURS, T_EXPECTED, T_DIFF, T_TOL, T_WITHIN, T_WHAT, T_SOURCE, T_COLUMNS };
+enum { T_NUMBER, T_CELL, T_METRIC, T_OURS, T_EXPECTED, T_DIFF, T_WITHIN, T_TOL, T_WHAT, T_SOURCE, T_COLUMNS };
 
 static const lb_table_column column[T_COLUMNS] = {
     [T_NUMBER] = {.head = "#", .name = "row", .right = true, .key = true},
@@ -277,8 +277,8 @@ static const lb_table_column column[T_COLUMNS] = {
     [T_OURS] = {.head = "ours", .name = "ours", .right = true},
     [T_EXPECTED] = {.head = "expected", .name = "expected", .right = true},
     [T_DIFF] = {.head = "difference", .name = "difference", .right = true},
-    [T_TOL] = {.head = "tolerance", .name = "tolerance", .right = true},
     [T_WITHIN] = {.head = "within", .name = "within"},
+    [T_TOL] = {.head = "tolerance", .name = "tolerance", .right = true},
     [T_SOURCE] = {.head = "source", .name = "source", .panel = 1},
 };
 
@@ -287,6 +287,38 @@ static void put_difference(lb_table *t, const expectation *e, double diff) {
     if (n.s[0] && diff > 0) snprintf(shown.s, sizeof shown.s, "+%.40s", n.s);
     lb_table_set(t, T_DIFF, shown.s, lb_num_exact(diff).s);
     lb_table_setf(t, T_TOL, "%s %s", lb_num_exact(e->tolerance).s, e->relative ? "rel." : "abs.");
+}
+
+/* "rtn", "bits=3;group=64;act_order=true" as "rtn 3b g64 act_order", the way that cells are named elsewhere. */
+static void put_cell(lb_table *t, const expectation *e) {
+    lb_str s = {0};
+    lb_str_add(&s, "%s", e->text[F_METHOD]);
+    for (const char *p = e->text[F_OPTIONS]; *p; p += strspn(p, "; ")) {
+        const char *eq = strchr(p, '=');
+        size_t n = strcspn(p, ";"), key = eq ? (size_t)(eq - p) : n;
+        if (key > n) key = n;
+        const char *value = p + key + (key < n);
+        int room = (int)(n - (size_t)(value - p));
+        bool digits = room > 0 && strspn(value, "0123456789") >= (size_t)room;
+        if (key == 4 && !strncmp(p, "bits", 4))
+            lb_str_add(&s, " %.*sb", room, value);
+        else if (key == 5 && !strncmp(p, "group", 5))
+            lb_str_add(&s, " %s%.*s", digits ? "g" : "", room, value);
+        else if (room == 4 && !strncmp(value, "true", 4))
+            lb_str_add(&s, " %.*s", (int)key, p);
+        else if (room == 5 && !strncmp(value, "false", 5))
+            lb_str_add(&s, " no_%.*s", (int)key, p);
+        else
+            lb_str_add(&s, " %.*s", (int)n, p);
+        p += n;
+    }
+    char *exact =
+        lb_arena_printf(t->arena, "%s%s%s", e->text[F_METHOD], e->text[F_OPTIONS][0] ? " " : "", e->text[F_OPTIONS]);
+    if (!exact || s.failed)
+        t->failed = true;
+    else
+        lb_table_set(t, T_CELL, s.s, exact);
+    lb_str_free(&s);
 }
 
 /* Digits that show a difference at the tolerance. */
@@ -300,8 +332,8 @@ static lb_num shown(const expectation *e, double v) {
 static void put_row(lb_table *t, const expectation *e, const answer *x, int64_t *outside, int64_t *compared) {
     lb_table_row(t);
     lb_table_setf(t, T_NUMBER, "%zu", t->rows);
-    const char *options = e->text[F_OPTIONS], *windows = e->text[F_WINDOWS];
-    lb_table_setf(t, T_CELL, "%s%s%s", e->text[F_METHOD], options[0] ? " " : "", options);
+    const char *windows = e->text[F_WINDOWS];
+    put_cell(t, e);
     if (e->text[F_EVAL][0])
         lb_table_setf(t, T_WHAT, "%s, %s%s%s", e->text[F_EVAL], e->text[F_PROTOCOL], windows[0] ? ", " : "", windows);
     lb_table_set(t, T_METRIC, e->text[F_METRIC], e->text[F_METRIC]);

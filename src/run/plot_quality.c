@@ -63,7 +63,7 @@ static void flat_lines(lb_plot *p, const points *s, double low, double high, int
         if (!x->flat || !isfinite(x->q.ppl)) continue;
         int block = lb_plot_block(p, x->row->name);
         lb_str_add(&p->dat, "%.9g %.9g\n%.9g %.9g\n", low, x->q.ppl, high, x->q.ppl);
-        lb_str_add(&p->setup, "set style line %d lc rgb '%s' lw 1.5 dt %s\n", style, k ? "#7f7f7f" : "#000000",
+        lb_str_add(&p->setup, "set style line %d lc rgb '%s' lw 1.5 dt %s\n", style, k ? "#505050" : "#000000",
                    dash[k % 4]);
         lb_str_add(&p->draw, ", \\\n        data index %d using 1:2 with lines ls %d title ", block, style);
         lb_plot_quote(&p->draw, x->row->baseline ? "unquantized" : x->row->short_name);
