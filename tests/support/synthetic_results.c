@@ -105,6 +105,9 @@ static void evaluation(lb_results *r, lb_record *c, const char *name, const char
     double apart = fabs(lift);
     v->has_kl = true, v->kl_mean = apart * 0.75, v->kl_median = apart / 2, v->kl_p99 = apart * 4;
     v->top1 = 1 / (1 + apart);
+    v->window_kl = need(LB_NEW(r->arena, double, windows));
+    v->window_agree = need(LB_NEW(r->arena, double, windows));
+    for (int64_t w = 0; w < windows; w++) v->window_kl[w] = v->kl_mean, v->window_agree[w] = v->top1;
 }
 
 static lb_record *cell(lb_results *r, const char *method, int bits, int64_t group) {

@@ -1,0 +1,181 @@
+/* lowbit report as a user meets it, on stored results that no model made: what it prints in each format, what it
+ * writes, and what it says when something is wrong. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "run/report.h"
+#include "run/store.h"
+#include "support/run_cli.h"
+#include "support/support.h"
+#include "support/synthetic_results.h"
+
+static char dir[LB_TEST_PATH];
+
+static int setup(void **state) {
+    (void)state;
+    snprintf(dir, sizeof dir, "%s/synthetic", lb_test_tmpdir());
+    assert_ok(lb_fs_mkdirs(dir));
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, dir);
+    for (int64_t i = 0; i < r->n; i++)
+        if (r->record[i].state == LB_CELL_DONE) assert_ok(lb_store_write(dir, &r->record[i]));
+    assert_ok(lb_store_write_index(dir, r->name, r->model_name, r->model_note, r->record, r->n));
+    synthetic_results_free(r);
+    return 0;
+}
+
+static bool there(const char *leaf) {
+    char *path = lb_fs_join(dir, leaf);
+    assert_non_null(path);
+    bool yes = lb_fs_exists(path);
+    lb_free(path);
+    return yes;
+}
+
+static void has(const char *text, const char *part) {
+    if (strstr(text, part)) return;
+    print_error("'%s' is not in:\n%s\n", part, text);
+    fail();
+}
+
+/* What was stored and read back gives the tables of the records themselves. Stored results carry a warning when another
+ * version made them, so only the part before the notes is compared. */
+static void prints_the_stored_tables(void **state) {
+    (void)state;
+    static const struct {
+        const char *format;
+        lb_table_format f;
+    } form[] = {{"terminal", LB_TABLE_TERMINAL},
+                {"markdown", LB_TABLE_MARKDOWN},
+                {"csv", LB_TABLE_CSV},
+                {"latex", LB_TABLE_LATEX},
+                {"html", LB_TABLE_HTML}};
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, dir);
+    for (size_t i = 0; i < sizeof form / sizeof form[0]; i++) {
+        lb_str s = {0};
+        assert_ok(lb_report_main_table(r, form[i].f, &s));
+        cli_result c = CLI(NULL, "report", dir, "--format", form[i].format, "--no-write");
+        assert_int_equal(c.code, 0);
+        const char *end = strstr(s.s, "warning (");
+        size_t n = end ? (size_t)(end - s.s) : s.len;
+        if (strncmp(c.out, s.s, n) != 0) {
+            print_error("%s: expected\n%s\ngot\n%s\n", form[i].format, s.s, c.out);
+            fail();
+        }
+        cli_free(&c);
+        lb_str_free(&s);
+    }
+    synthetic_results_free(r);
+    assert_false(there("report"));
+}
+
+static void prints_layers(void **state) {
+    (void)state;
+    cli_result r = CLI(NULL, "report", dir, "--layers", "nf4 4b g64", "--no-write");
+    assert_int_equal(r.code, 0);
+    has(r.out, "Layers of nf4 4b g64");
+    has(r.out, "5.down");
+    cli_free(&r);
+    r = CLI(NULL, "report", dir, "--layers", "rtn-bits2-group64-02", "--format", "csv", "--no-write");
+    assert_int_equal(r.code, 0);
+    assert_memory_equal(r.out, "layer,rows,cols,", 16);
+    cli_free(&r);
+    r = CLI(NULL, "report", dir, "--layers", "nf4 4b g46", "--no-write");
+    assert_int_equal(r.code, 1);
+    has(r.err, "has no cell 'nf4 4b g46': did you mean 'nf4 4b g64'?");
+    cli_free(&r);
+    r = CLI(NULL, "report", dir, "--layers", "gptq 2b row", "--no-write");
+    assert_int_equal(r.code, 1);
+    has(r.err, "Cholesky failed");
+    cli_free(&r);
+}
+
+static void writes_everything(void **state) {
+    (void)state;
+    cli_options no_gnuplot = {.env = {"PATH=/nowhere"}};
+    cli_result r = CLI(&no_gnuplot, "report", dir);
+    assert_int_equal(r.code, 0);
+    has(r.err, "gnuplot is not on the PATH");
+    has(r.err, "report/index.html");
+    cli_free(&r);
+    static const char *const leaf[] = {"cells.csv",       "report/index.html",      "report/report.md",
+                                       "report/body.tex", "report/tables/main.tex", "report/plots/training-loss.gp"};
+    for (size_t i = 0; i < sizeof leaf / sizeof leaf[0]; i++)
+        if (!there(leaf[i])) fail_msg("%s was not written", leaf[i]);
+}
+
+/* Outside the tolerance: exit code 1; the values stay with the results and are found again. */
+static void compares_with_expected(void **state) {
+    (void)state;
+    static const char head[] = "method,options,evaluation,protocol,windows,metric,expected,tolerance,kind,source\n";
+    char text[1024], path[LB_TEST_PATH];
+    cli_options no_gnuplot = {.env = {"PATH=/nowhere"}};
+    snprintf(path, sizeof path, "%s/values.csv", lb_test_tmpdir());
+    snprintf(text, sizeof text, "%snone,,wikitext-2,W2-2048,20,ppl,20.97,1e-4,relative,x\n", head);
+    assert_ok(lb_fs_write_atomic(path, text, strlen(text)));
+    cli_result r = CLI(&no_gnuplot, "report", dir, "--expected", path);
+    assert_int_equal(r.code, 0);
+    has(r.out, "1 of 1 compared: 1 within tolerance, 0 outside");
+    cli_free(&r);
+    snprintf(text, sizeof text, "%snone,,wikitext-2,W2-2048,20,ppl,21.97,1e-4,relative,x\n", head);
+    assert_ok(lb_fs_write_atomic(path, text, strlen(text)));
+    r = CLI(&no_gnuplot, "report", dir, "--expected", path);
+    assert_int_equal(r.code, 1);
+    cli_free(&r);
+    r = CLI(NULL, "report", dir, "--no-write");
+    assert_int_equal(r.code, 1);
+    has(r.out, "0 within tolerance, 1 outside");
+    has(r.err, "1 value outside the tolerance");
+    cli_free(&r);
+}
+
+static void refuses(void **state) {
+    (void)state;
+    cli_result r = CLI(NULL, "report", "/nowhere");
+    assert_int_equal(r.code, 1);
+    has(r.err, "/nowhere");
+    cli_free(&r);
+    r = CLI(NULL, "report", dir, "--expected", "/nowhere.csv", "--no-write");
+    assert_int_equal(r.code, 1);
+    has(r.err, "/nowhere.csv");
+    cli_free(&r);
+    r = CLI(NULL, "report", dir, "--format", "pdf");
+    assert_int_equal(r.code, 2);
+    has(r.err, "terminal");
+    cli_free(&r);
+    r = CLI(NULL, "report");
+    assert_int_equal(r.code, 2);
+    cli_free(&r);
+}
+
+/* paper/build says what is missing instead of failing somewhere in LaTeX. */
+static void paper_without_latex(void **state) {
+    (void)state;
+    char build[LB_TEST_PATH], command[6 * LB_TEST_PATH], said[2000];
+    lb_test_fixture("paper/build", build);
+    /* A PATH with the shell's own tools and nothing else. */
+    snprintf(command, sizeof command,
+             "mkdir -p '%s/bin' && for t in sh dirname mktemp rm; do ln -sf \"$(command -v $t)\" '%s/bin/'; done; "
+             "PATH='%s/bin' '%s' '%s' 2>&1",
+             dir, dir, dir, build, dir);
+    FILE *p = popen(command, "r");
+    assert_non_null(p);
+    said[fread(said, 1, sizeof said - 1, p)] = 0;
+    assert_int_not_equal(pclose(p), 0);
+    has(said, "latexmk");
+    has(said, "apt-get install");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(prints_the_stored_tables),
+        cmocka_unit_test(prints_layers),
+        cmocka_unit_test(writes_everything),
+        cmocka_unit_test(compares_with_expected),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(paper_without_latex),
+    };
+    return cmocka_run_group_tests_name("lowbit report", tests, setup, NULL);
+}
