@@ -19,25 +19,27 @@ lb_status lb_attention_new(lb_arena *a, const lb_arch *arch, lb_attention *out) 
                           .s = LB_NEW(a, float, rows *LB_ATTENTION_KEYS),
                           .o = LB_NEW(a, float, rows * arch->head_dim),
                           .max = LB_NEW(a, float, rows),
+                          .shrink = LB_NEW(a, float, rows),
                           .sum = LB_NEW(a, double, rows)};
-    return out->q && out->s && out->o && out->max && out->sum ? LB_OK : LB_E_NOMEM;
+    return out->q && out->s && out->o && out->max && out->shrink && out->sum ? LB_OK : LB_E_NOMEM;
 }
 
-/* Scores of one row against `valid` keys (the rest of the tile is in the future) become exp(score - row maximum); what
- * was summed so far under a smaller maximum shrinks to match. */
-static void softmax_row(const lb_kernels *kn, const lb_attention *w, int64_t row, int64_t valid, int64_t keys,
-                        int64_t head_dim) {
-    float *s = w->s + row * keys;
-    float top = kn->max(s, valid);
-    if (top > w->max[row]) {
-        float drop = w->max[row] - top, shrink; /* -infinity before the first tile: shrink 0 */
-        kn->exp(&shrink, &drop, 1);
-        w->sum[row] *= (double)shrink;
-        kn->scale(w->o + row * head_dim, shrink, head_dim);
-        w->max[row] = top;
+/* The tile's maxima are taken in; what was summed so far under a smaller maximum shrinks to match. Before the first
+ * tile the maxima are -infinity and there is nothing to shrink. */
+static void raise_maxima(const lb_kernels *kn, const lb_attention *w, int64_t rows, int64_t head_dim, bool first,
+                         const int64_t *valid, int64_t n, int64_t keys) {
+    for (int64_t r = 0; r < rows; r++) {
+        float top = kn->max(w->s + r * keys, valid[r % n]);
+        w->shrink[r] = top > w->max[r] ? w->max[r] - top : 0.0f;
+        if (top > w->max[r]) w->max[r] = top;
     }
-    w->sum[row] += kn->exp_sum(s, s, w->max[row], valid);
-    memset(s + valid, 0, (size_t)(keys - valid) * sizeof *s);
+    if (first) return;
+    kn->exp(w->shrink, w->shrink, rows);
+    for (int64_t r = 0; r < rows; r++) {
+        if (w->shrink[r] == 1.0f) continue;
+        w->sum[r] *= (double)w->shrink[r];
+        kn->scale(w->o + r * head_dim, w->shrink[r], head_dim);
+    }
 }
 
 /* Queries q0 .. q0 + n - 1 of the heads that read key head g. */
@@ -48,7 +50,6 @@ static void run_tile(const lb_arch *arch, const lb_attention *w, int64_t g, int6
     for (int64_t h = 0; h < group; h++)
         for (int64_t i = 0; i < n; i++)
             memcpy(w->q + (h * n + i) * d, q.d + (q0 + i) * q.ld + (g * group + h) * d, (size_t)d * sizeof *w->q);
-    memset(w->o, 0, (size_t)(rows * d) * sizeof *w->o);
     memset(w->sum, 0, (size_t)rows * sizeof *w->sum);
     for (int64_t r = 0; r < rows; r++) w->max[r] = -INFINITY;
 
@@ -56,15 +57,19 @@ static void run_tile(const lb_arch *arch, const lb_attention *w, int64_t g, int6
     /* Tiles of queries divide tiles of keys, so a tile of keys never starts inside the tile of queries: each row has at
      * least one valid key. */
     for (int64_t k0 = 0; k0 < q0 + n; k0 += LB_ATTENTION_KEYS) {
-        int64_t keys = q0 + n - k0 < LB_ATTENTION_KEYS ? q0 + n - k0 : LB_ATTENTION_KEYS;
+        int64_t keys = q0 + n - k0 < LB_ATTENTION_KEYS ? q0 + n - k0 : LB_ATTENTION_KEYS, valid[TILE_ROWS];
+        for (int64_t i = 0; i < n; i++) valid[i] = q0 + i + 1 - k0 < keys ? q0 + i + 1 - k0 : keys;
         lb_sgemm(false, true, scale, lb_cmat_of(w->q, rows, d), lb_cmat_part(k, k0, g * d, keys, d), 0.0f,
                  lb_mat_of(w->s, rows, keys));
+        raise_maxima(kn, w, rows, d, k0 == 0, valid, n, keys);
         for (int64_t r = 0; r < rows; r++) {
-            int64_t past = q0 + r % n + 1 - k0;
-            softmax_row(kn, w, r, past < keys ? past : keys, keys, d);
+            float *s = w->s + r * keys;
+            int64_t m = valid[r % n];
+            w->sum[r] += kn->exp_sum(s, s, w->max[r], m);
+            if (m < keys) memset(s + m, 0, (size_t)(keys - m) * sizeof *s); /* the future */
         }
-        lb_sgemm(false, false, 1.0f, lb_cmat_of(w->s, rows, keys), lb_cmat_part(v, k0, g * d, keys, d), 1.0f,
-                 lb_mat_of(w->o, rows, d));
+        lb_sgemm(false, false, 1.0f, lb_cmat_of(w->s, rows, keys), lb_cmat_part(v, k0, g * d, keys, d),
+                 k0 == 0 ? 0.0f : 1.0f, lb_mat_of(w->o, rows, d));
     }
     for (int64_t h = 0; h < group; h++)
         for (int64_t i = 0; i < n; i++) {

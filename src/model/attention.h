@@ -12,6 +12,7 @@ typedef struct lb_attention {
     int64_t queries;  /* positions a tile; divides LB_ATTENTION_KEYS */
     float *q, *s, *o; /* (group * queries, head_dim), (group * queries, LB_ATTENTION_KEYS), like q */
     float *max;       /* (group * queries) running row maxima; group = heads / kv_heads */
+    float *shrink;    /* (group * queries) exp(old maximum - new maximum) */
     double *sum;      /* (group * queries) running sums of exp(s - max) */
 } lb_attention;
 LB_NODISCARD lb_status lb_attention_new(lb_arena *a, const lb_arch *arch, lb_attention *out);

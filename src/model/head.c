@@ -7,7 +7,7 @@
 #include "math/kernels.h"
 #include "model/forward.h"
 
-enum { ROWS = 256, VOCAB = 1024 };
+enum { ROWS = 512, VOCAB = 1024 };
 
 /* A softmax over the vocabulary seen so far. */
 typedef struct running {

@@ -8,8 +8,8 @@
 #include "math/blas.h"
 #include "support/llama.h"
 
-/* More rows and tokens than one chunk holds (256, 1024), and neither a multiple. */
-enum { ROWS = 300, VOCAB = 2500, DIM = 8 };
+/* More rows and tokens than one chunk holds (512, 1024), and neither a multiple. */
+enum { ROWS = 600, VOCAB = 2500, DIM = 8 };
 
 typedef struct world {
     lb_arch a;
@@ -136,18 +136,18 @@ static void ties_go_to_the_lowest_id(void **state) {
 
 static void wrong_input(void **state) {
     world *w = *state;
-    w->target[290] = VOCAB;
+    w->target[590] = VOCAB;
     assert_status(LB_E_ARG, lb_head_nll(&w->a, lb_mat_c(w->head0), lb_mat_c(w->h0), w->target, w->nll, NULL));
-    assert_error_has("target 290 is 2500: must be below 2500");
-    w->target[290] = 0;
+    assert_error_has("target 590 is 2500: must be below 2500");
+    w->target[590] = 0;
     for (int bad = 0; bad < 3; bad++) {
-        float keep = w->h0.d[280 * DIM];
-        w->h0.d[280 * DIM] = bad == 0 ? NAN : bad == 1 ? INFINITY : -INFINITY;
+        float keep = w->h0.d[580 * DIM];
+        w->h0.d[580 * DIM] = bad == 0 ? NAN : bad == 1 ? INFINITY : -INFINITY;
         assert_status(LB_E_NUMERIC, lb_head_nll(&w->a, lb_mat_c(w->head0), lb_mat_c(w->h0), w->target, w->nll, NULL));
-        assert_error_has("row 280");
+        assert_error_has("row 580");
         assert_status(LB_E_NUMERIC, lb_head_kl(&w->a, lb_mat_c(w->head0), lb_mat_c(w->h0), lb_mat_c(w->head1),
                                                lb_mat_c(w->h1), w->target, w->nll, w->kl, w->agree));
-        w->h0.d[280 * DIM] = keep;
+        w->h0.d[580 * DIM] = keep;
     }
     /* A NaN in one token's row of the head, early, so that later finite maxima could hide it. */
     w->head0.d[5 * DIM] = NAN;
