@@ -61,8 +61,8 @@ static const lb_table_column column[COLUMNS] = {
     [C_TOP1] = {.head = "top-1 %", .name = "top1", .right = true},
     [C_REL] = {.head = "rel. MSE", .name = "output_rel_mse_original", .right = true, .panel = 1},
     [C_RTN] = {.head = TIMES " RTN", .name = "output_vs_rtn_original", .right = true, .panel = 1},
-    [C_OWN] = {.head = "rel. MSE, own H", .name = "output_rel_mse_own", .right = true, .panel = 1},
-    [C_OWN_RTN] = {.head = TIMES " RTN, own H", .name = "output_vs_rtn_own", .right = true, .panel = 1},
+    [C_OWN] = {.head = "own-H MSE", .name = "output_rel_mse_own", .right = true, .panel = 1},
+    [C_OWN_RTN] = {.head = TIMES " RTN, own", .name = "output_vs_rtn_own", .right = true, .panel = 1},
     [C_TIME] = {.head = "time", .name = "seconds", .right = true, .panel = 1},
     [C_FLAGS] = {.head = "flags", .name = "flags", .panel = 1},
 };

@@ -99,12 +99,13 @@ static void note_columns(notes *s, const lb_report_view *v) {
     note(s, "b/w: bits per weight of the quantized layers with scales, zeros, codebooks, order and padding. MiB: the "
             "whole model, the rest of it at 16 bits; of fp16: that, relative to the unquantized model at 16 bits.");
     if (m.error || m.own)
-        note(s, lb_arena_printf(s->arena,
-                                "rel. MSE: relative output MSE of the quantized layers, sum of errors / sum of "
-                                "energies%s; \xc3\x97 RTN: relative to round-to-nearest onto the same storage, same "
-                                "H.%s",
-                                m.error ? ", with H of the original model's inputs, so that cells compare" : "",
-                                m.own ? " own H: that of the inputs the layers were solved on." : ""));
+        note(s, lb_arena_printf(
+                    s->arena,
+                    "rel. MSE: relative output MSE of the quantized layers, sum of errors / sum of "
+                    "energies%s; \xc3\x97 RTN: relative to round-to-nearest onto the same storage, same "
+                    "H.%s",
+                    m.error ? ", with H of the original model's inputs, so that cells compare" : "",
+                    m.own ? " own-H MSE and its \xc3\x97 RTN: with H of the inputs the layers were solved on." : ""));
     if (v->seeds)
         note(s, "Rows over several seeds: means; sd (seeds) is the sample standard deviation of the perplexity over "
                 "seeds and their number, \xc2\xb1 stays the sampling error of the text; the interval is that of the "

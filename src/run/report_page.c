@@ -52,7 +52,7 @@ static lb_status figure(const page *p, const lb_plot_entry *e) {
     if (p->f == LB_TABLE_LATEX) {
         lb_str_add(
             p->out,
-            "\\begin{figure}[htbp]\n\\centering\n"
+            "\\begin{figure}[!htbp]\n\\centering\n"
             "\\includegraphics[width=\\linewidth,height=0.8\\textheight,keepaspectratio]{\\detokenize{plots/%s}}\n"
             "\\caption{",
             e->name);
@@ -130,7 +130,9 @@ static lb_status body(const page *p) {
 lb_status lb_report_page(const lb_report_view *v, const lb_plot_list *plots, const char *expected_csv,
                          lb_table_format f, lb_str *out) {
     page p = {v, plots, expected_csv, f, out};
-    char *title = lb_arena_printf(v->arena, "%s: %s", v->r->name, v->r->model_name);
+    bool same = strcmp(v->r->name, v->r->model_name) == 0;
+    char *title = same ? lb_arena_strdup(v->arena, v->r->name)
+                       : lb_arena_printf(v->arena, "%s: %s", v->r->name, v->r->model_name);
     if (!title) return LB_E_NOMEM;
     if (f == LB_TABLE_HTML) lb_html_begin(out, title);
     /* The LaTeX frame has a title of its own, which it takes from these. */

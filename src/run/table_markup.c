@@ -296,7 +296,7 @@ void lb_table_latex(const lb_table *t, lb_str *out) {
         latex_long(t, out);
         return;
     }
-    lb_str_add(out, "\\begin{table}[htbp]\n\\centering\\footnotesize\\setlength{\\tabcolsep}{4pt}\n\\caption{");
+    lb_str_add(out, "\\begin{table}[!htbp]\n\\centering\\footnotesize\\setlength{\\tabcolsep}{4pt}\n\\caption{");
     lb_markup_text(out, LB_TABLE_LATEX, t->title);
     lb_str_add(out, "}\\label{tab:%s}\n", t->id);
     for (int k = 0; k < lb_table_panels(t); k++) {
