@@ -70,7 +70,7 @@ static lb_status validate_parts(const lb_method *m) {
     if ((m->layer != NULL) + (m->model != NULL) != 1)
         return lb_fail(LB_E_ARG, "must have exactly one entry point: layer or model");
     if (!m->spec) return lb_fail(LB_E_ARG, "has no spec");
-    if (m->needs & ~(uint32_t)(LB_NEEDS_HESSIAN | LB_NEEDS_TRAINER))
+    if (m->needs & ~(uint32_t)(LB_NEEDS_HESSIAN | LB_NEEDS_TRAINER | LB_NEEDS_SEED))
         return lb_fail(LB_E_ARG, "needs = 0x%x: unknown bits", m->needs);
     if (!(m->needs & LB_NEEDS_TRAINER) != !m->model)
         return lb_fail(LB_E_ARG, "a model entry point and LB_NEEDS_TRAINER go together");
