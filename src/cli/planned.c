@@ -38,6 +38,8 @@ lb_status lb_cli_read_config(lb_arena *a, const lb_cli_args *args, lb_config *ou
         path = inside ? lb_arena_strdup(a, inside) : NULL;
         lb_free(inside);
         if (!path) return LB_E_NOMEM;
+        if (!lb_fs_exists(path))
+            return lb_fail(LB_E_ARG, "%s: is a folder without config.yaml, expected a config", args->positional[0]);
     }
     return lb_config_read(a, path, args->override, args->n_override, out);
 }

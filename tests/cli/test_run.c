@@ -335,7 +335,7 @@ static void bad_places(void **state) {
     cli_free(&r);
     r = CLI(&o, "check", ".");
     assert_int_equal(r.code, 1);
-    has(r.err, "./config.yaml");
+    has(r.err, ".: is a folder without config.yaml, expected a config");
     cli_free(&r);
     r = CLI(&o, "run", "nosuch.yaml");
     assert_int_equal(r.code, 1);
