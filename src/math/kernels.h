@@ -23,6 +23,10 @@ typedef struct lb_kernels {
     void (*swiglu)(float *y, const float *g, const float *u, int64_t n);
     /* y = x / sqrt(mean(x^2) + eps) * w; the mean in float64 lanes */
     void (*rmsnorm)(float *y, const float *x, const float *w, float eps, int64_t n);
+    /* C (m, n) = A (m, k) B (k, n), or += with `add`, nothing packed: for attention's tiles, where n is a head's width
+     * and B stays in the cache. Each element is a chain over k in order (of fused steps but in the plain variant),
+     * added to C after every 128: |error| <= k eps sum |a b|. */
+    void (*matmul)(lb_mat C, lb_cmat A, lb_cmat B, bool add);
 } lb_kernels;
 
 LB_NODISCARD lb_status lb_kernels_init(void);       /* main calls it: LB_E_ARG when LOWBIT_KERNELS names none of them */

@@ -4,7 +4,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-enum { W = 8 };
+enum { W = 8, TILE_VECTORS = 2 }; /* 6 x 2 of the 16 registers hold a tile of C */
 typedef __m256 VF;
 typedef __m256d VD;
 
@@ -64,6 +64,6 @@ static inline VF v_exp(VF x) {
 
 #include "math/kernels_simd.h"
 
-const lb_kernels lb_kernels_avx2 = {"avx2", exp_n,   exp_sum_n, sum_exp_n, max_n,
-                                    dot_n,  scale_n, axpy_n,    swiglu_n,  rmsnorm_n};
+const lb_kernels lb_kernels_avx2 = {"avx2",  exp_n,  exp_sum_n, sum_exp_n, max_n,   dot_n,
+                                    scale_n, axpy_n, swiglu_n,  rmsnorm_n, matmul_n};
 #endif

@@ -4,7 +4,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-enum { W = 16 };
+enum { W = 16, TILE_VECTORS = 4 }; /* 6 x 4 of the 32 registers hold a tile of C */
 typedef __m512 VF;
 typedef __m512d VD;
 
@@ -56,6 +56,6 @@ static inline VF v_exp(VF x) {
 
 #include "math/kernels_simd.h"
 
-const lb_kernels lb_kernels_avx512 = {"avx512", exp_n,   exp_sum_n, sum_exp_n, max_n,
-                                      dot_n,    scale_n, axpy_n,    swiglu_n,  rmsnorm_n};
+const lb_kernels lb_kernels_avx512 = {"avx512", exp_n,  exp_sum_n, sum_exp_n, max_n,   dot_n,
+                                      scale_n,  axpy_n, swiglu_n,  rmsnorm_n, matmul_n};
 #endif

@@ -7,6 +7,7 @@
 #include "math/kernels.h"
 
 enum { LB_LANES = 32 };
+enum { LB_MATMUL_DEPTH = 128 }; /* rows of B taken at a time: with 64 columns half of a first-level cache */
 
 static inline double lb_lanes_sum(double l[LB_LANES]) {
     for (int half = LB_LANES / 2; half > 0; half /= 2)

@@ -80,5 +80,26 @@ static void rmsnorm_plain(float *y, const float *x, const float *w, float eps, i
     for (int64_t i = 0; i < n; i++) y[i] = x[i] * inv * w[i];
 }
 
-const lb_kernels lb_kernels_plain = {"plain",   exp_plain,   exp_sum_plain, sum_exp_plain, max_plain,
-                                     dot_plain, scale_plain, axpy_plain,    swiglu_plain,  rmsnorm_plain};
+/* sum (n) = a (k) B (k, n) */
+static void row_times(float *sum, const float *a, const float *b, int64_t ldb, int64_t k, int64_t n) {
+    for (int64_t j = 0; j < n; j++) sum[j] = 0;
+    for (int64_t p = 0; p < k; p++)
+        for (int64_t j = 0; j < n; j++) sum[j] += a[p] * b[p * ldb + j];
+}
+
+static void matmul_plain(lb_mat C, lb_cmat A, lb_cmat B, bool add) {
+    enum { WIDE = 64 };
+    float sum[WIDE];
+    for (int64_t j0 = 0; j0 < C.cols; j0 += WIDE)
+        for (int64_t p = 0; p < A.cols || (p == 0 && !add); p += LB_MATMUL_DEPTH)
+            for (int64_t i = 0; i < C.rows; i++) {
+                int64_t n = C.cols - j0 < WIDE ? C.cols - j0 : WIDE;
+                int64_t k = A.cols - p < LB_MATMUL_DEPTH ? A.cols - p : LB_MATMUL_DEPTH;
+                float *c = C.d + i * C.ld + j0;
+                row_times(sum, A.d + i * A.ld + p, B.d + p * B.ld + j0, B.ld, k, n);
+                for (int64_t j = 0; j < n; j++) c[j] = add || p > 0 ? c[j] + sum[j] : sum[j];
+            }
+}
+
+const lb_kernels lb_kernels_plain = {"plain",     exp_plain,  exp_sum_plain, sum_exp_plain, max_plain,   dot_plain,
+                                     scale_plain, axpy_plain, swiglu_plain,  rmsnorm_plain, matmul_plain};

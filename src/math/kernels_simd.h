@@ -8,7 +8,8 @@
  *   v_exp(v)
  *   v_add_wide(acc, v)      adds the low half of v to acc[0] and the high half to acc[1], as doubles
  *   v_mul_wide(acc, a, b)   the same with the products a b
- *   v_store_wide(p, acc) */
+ *   v_store_wide(p, acc)
+ *   TILE_VECTORS            vectors across a tile of matmul */
 #ifndef LB_MATH_KERNELS_SIMD_H
 #define LB_MATH_KERNELS_SIMD_H
 
@@ -125,6 +126,69 @@ static void rmsnorm_n(float *y, const float *x, const float *w, float eps, int64
     for (; i + W <= n; i += W) v_store(y + i, v_mul(v_mul(v_load(x + i), inv), v_load(w + i)));
     if (i < n)
         v_store_n(y + i, left(i, n), v_mul(v_mul(v_load_n(x + i, left(i, n)), inv), v_load_n(w + i, left(i, n))));
+}
+
+/* `rows` (at most TILE_ROWS) by `vectors` of C; inlined with both constant, so that the tile stays in registers. last:
+ * lanes of the last vector. */
+enum { TILE_ROWS = 6 };
+static inline __attribute__((always_inline)) void tile(lb_mat C, const float *a, int64_t lda, const float *b,
+                                                       int64_t ldb, int64_t k, const int rows, const int vectors,
+                                                       const int last, const bool add) {
+    VF acc[TILE_ROWS][TILE_VECTORS];
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; v++) acc[i][v] = v_set(0);
+    for (int64_t p = 0; p < k; p++) {
+        VF x[TILE_VECTORS];
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; v++)
+            x[v] = v < vectors - 1 || last == W ? v_load(b + p * ldb + v * W) : v_load_n(b + p * ldb + v * W, last);
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++) {
+            VF ai = v_set(a[i * lda + p]);
+#pragma GCC unroll 8
+            for (int v = 0; v < vectors; v++) acc[i][v] = v_fma(ai, x[v], acc[i][v]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; v++) {
+            float *c = C.d + i * C.ld + v * W;
+            if (v < vectors - 1 || last == W)
+                v_store(c, add ? v_add(v_load(c), acc[i][v]) : acc[i][v]);
+            else
+                v_store_n(c, last, add ? v_add(v_load_n(c, last), acc[i][v]) : acc[i][v]);
+        }
+}
+
+/* A strip of C: all rows, `vectors` across. */
+static inline __attribute__((always_inline)) void strip(lb_mat C, lb_cmat A, const float *b, int64_t ldb,
+                                                        const int vectors, const int last, bool add) {
+    int64_t i = 0;
+    for (; i + TILE_ROWS <= C.rows; i += TILE_ROWS)
+        tile(lb_mat_part(C, i, 0, TILE_ROWS, C.cols), A.d + i * A.ld, A.ld, b, ldb, A.cols, TILE_ROWS, vectors, last,
+             add);
+    for (; i < C.rows; i++)
+        tile(lb_mat_part(C, i, 0, 1, C.cols), A.d + i * A.ld, A.ld, b, ldb, A.cols, 1, vectors, last, add);
+}
+
+static void matmul_n(lb_mat C, lb_cmat A, lb_cmat B, bool add) {
+    for (int64_t j = 0; j < C.cols;) {
+        int64_t wide = C.cols - j >= TILE_VECTORS * W ? TILE_VECTORS * W : left(j, C.cols);
+        for (int64_t p = 0; p < A.cols || (p == 0 && !add); p += LB_MATMUL_DEPTH) {
+            int64_t k = A.cols - p < LB_MATMUL_DEPTH ? A.cols - p : LB_MATMUL_DEPTH;
+            lb_mat c = lb_mat_part(C, 0, j, C.rows, wide);
+            lb_cmat a = lb_cmat_part(A, 0, p, A.rows, k);
+            const float *b = B.d + p * B.ld + j;
+            if (wide == TILE_VECTORS * W)
+                strip(c, a, b, B.ld, TILE_VECTORS, W, add || p > 0);
+            else
+                strip(c, a, b, B.ld, 1, (int)wide, add || p > 0);
+        }
+        j += wide;
+    }
 }
 
 #endif

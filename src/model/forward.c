@@ -32,7 +32,7 @@ lb_status lb_scratch_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_sc
         !new_mat(a, length, kv, &s->v) || !new_mat(a, panel, arch->hidden, &s->gate) ||
         !new_mat(a, panel, arch->hidden, &s->up))
         return LB_E_NOMEM;
-    LB_TRY(lb_attention_new(a, arch, &s->attention));
+    LB_TRY(lb_attention_new(a, arch, length, &s->attention));
     *out = s;
     return LB_OK;
 }

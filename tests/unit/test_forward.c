@@ -288,7 +288,7 @@ static void large_scores_do_not_overflow(void **state) {
     lb_arena *arena;
     lb_attention at;
     assert_ok(lb_arena_new(0, &arena));
-    assert_ok(lb_attention_new(arena, &a, &at));
+    assert_ok(lb_attention_new(arena, &a, N, &at));
     lb_mat q = new_mat(N, D), k = new_mat(N, D), v = new_mat(N, D);
     for (int64_t t = 0; t < N; t++) {
         q.d[t * D] = 40.0f;
