@@ -214,9 +214,10 @@ static void normalise(const char *text, lb_str *out) {
     replace_text(out, work, "WORK");
     replace_text(out, root, "ROOT");
     replace_pattern(out, "( +(" DURATION "))($|[ ,;)])", " TIME");
-    /* The time is a table's last column, or check's fourth from the end: its width depends on what it holds. */
-    replace_pattern(out, "( +time)$", " time");
-    replace_pattern(out, "  (-+)$", "-");
+    /* The time is a table's last column or the last but one: its width, and so the rule's, depends on what it holds. */
+    replace_pattern(out, "( +time)(  flags)?$", " time");
+    replace_pattern(out, "  (-+(  -+)?)$", "-");
+    replace_pattern(out, "( +–)$", " –");
     replace_pattern(out, "-([0-9a-f]{8})(\\.h5|\\.model|\\.partial|\\.journal)", "KEY");
     replace_pattern(out, "SHA-256 ([0-9a-f]{64}), the index says [0-9a-f]{64}", "HASH");
     replace_pattern(out, "HASH, the index says ([0-9a-f]{64})", "HASH");
