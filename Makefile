@@ -128,7 +128,7 @@ check: all ## unit, property, oracle and command-line tests
 	@tools/run-tests $(TESTBIN)
 
 .PHONY: tests-build
-tests-build: lowbit $(TESTBIN) $(TOOLS)
+tests-build: $(B)/lowbit $(TESTBIN) $(TOOLS)
 
 check-real: all ## the same against real models and texts, found through LOWBIT_SOURCES or fetched
 	@$(MAKE) --no-print-directory $(REALBIN)
