@@ -15,16 +15,20 @@
 typedef struct eval_flags {
     const char *protocol, *json;
     int64_t windows, threads;
-    int bos;
+    int bos, weights;
 } eval_flags;
 
 static const char *const bos_choices[] = {"auto", "never", NULL};
+static const char *const weights_choices[] = {"resident", "stream", NULL};
 static const lb_option flags[] = {
     {"protocol", LB_OPT_STR, NULL, 0, 0, NULL, "W2-n or LCPP-n, as in W2-2048", offsetof(eval_flags, protocol)},
     {"windows", LB_OPT_INT, "0", 0, 1e9, NULL, "windows to score; 0: all of the text", offsetof(eval_flags, windows)},
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, bos_choices,
      "auto: a beginning-of-sequence token where the tokenizer adds one itself", offsetof(eval_flags, bos)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", offsetof(eval_flags, threads)},
+    {"weights", LB_OPT_CHOICE, "resident", 0, 0, weights_choices,
+     "resident: all in memory as float32; stream: from the file when a block's turn comes, for less memory",
+     offsetof(eval_flags, weights)},
     {"json", LB_OPT_STR, "", 0, 0, NULL, "also write the result, with every window's NLL, to this file",
      offsetof(eval_flags, json)},
 };
@@ -61,7 +65,7 @@ static lb_status measure(evaluation *v, const char *model, const char *text, lb_
     LB_TRY(resolve(a, model, LB_SOURCE_MODEL, &model_path));
     LB_TRY(resolve(a, text, LB_SOURCE_TEXT, &text_path));
     LB_TRY(lb_team_new((int)v->f->threads, &v->team));
-    LB_TRY(lb_model_open(model_path, LB_WEIGHTS, v->team, &v->model));
+    LB_TRY(lb_model_open(model_path, v->f->weights ? LB_STREAM : LB_WEIGHTS, v->team, &v->model));
     if (!v->model->tokenizer)
         return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer.json, so a text cannot become tokens", model_path);
     LB_TRY(lb_corpus_open(text_path, v->model->tokenizer, (lb_bos)v->f->bos, log, &v->corpus));

@@ -15,11 +15,12 @@
 typedef struct quantize_flags {
     const char *method, *out, *calibration, *training, *eval, *protocol, *plugin;
     int64_t samples, length, windows, threads;
-    int recipe, bos, dtype;
+    int recipe, bos, dtype, weights;
 } quantize_flags;
 
 #define AT(field) offsetof(quantize_flags, field)
 static const char *const bos_choices[] = {"auto", "never", NULL}, *const dtypes[] = {"f32", "f16", "bf16", NULL};
+static const char *const weights_choices[] = {"resident", "stream", NULL};
 static const char *const recipes[] = {"sequential", "random", NULL};
 static const lb_option flags[] = {
     {"method", LB_OPT_STR, NULL, 0, 0, NULL, "lowbit methods lists them; their options are flags here, as in --bits 3",
@@ -42,6 +43,8 @@ static const lb_option flags[] = {
     {"protocol", LB_OPT_STR, "W2-2048", 0, 0, NULL, "of that perplexity: W2-n or LCPP-n", AT(protocol)},
     {"windows", LB_OPT_INT, "0", 0, 1e9, NULL, "windows to score; 0: all", AT(windows)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", AT(threads)},
+    {"weights", LB_OPT_CHOICE, "resident", 0, 0, weights_choices,
+     "resident: all in memory as float32; stream: from the file when a block's turn comes", AT(weights)},
     {"plugin", LB_OPT_STR, "", 0, 0, NULL, "shared objects with methods of your own, separated by commas", AT(plugin)},
 };
 
@@ -89,6 +92,7 @@ static lb_status make_tree(lb_arena *a, const lb_cli_args *args, const quantize_
     LB_TRY(lb_yaml_parse(a, "command line", empty, sizeof empty - 1, &root));
     LB_TRY(set(a, root, "MODEL", "model", args->positional[0]));
     LB_TRY(set_number(a, root, "threads", "threads", f->threads));
+    LB_TRY(set(a, root, "weights", "weights", weights_choices[f->weights]));
     LB_TRY(set_calibration(a, f, length, root));
     LB_TRY(set_eval(a, f, root));
     if (f->training[0]) {
@@ -241,7 +245,8 @@ static lb_status prepare(session *s, const lb_cli_args *args) {
     if (length == 0) LB_TRY(default_length(s->a, args->positional[0], &length));
     LB_TRY(make_tree(s->a, args, s->f, length, &root));
     LB_TRY(lb_config_from_tree(s->a, "", root, &s->x.config));
-    return lb_cli_plan(&s->x, s->a, LB_WEIGHTS, plugin_hash, s->log);
+    lb_model_parts parts = s->x.config.weights == LB_WEIGHTS_STREAM ? LB_STREAM : LB_WEIGHTS;
+    return lb_cli_plan(&s->x, s->a, parts, plugin_hash, s->log);
 }
 
 static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {

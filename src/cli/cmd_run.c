@@ -84,7 +84,8 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
 static lb_status go(lb_planned *x, const run_flags *f, lb_arena *a, const char *plugin_hash, lb_log *log,
                     int *exit_code) {
     lb_sweep_result done;
-    LB_TRY(lb_cli_plan(x, a, LB_WEIGHTS, plugin_hash, log));
+    lb_model_parts parts = x->config.weights == LB_WEIGHTS_STREAM ? LB_STREAM : LB_WEIGHTS;
+    LB_TRY(lb_cli_plan(x, a, parts, plugin_hash, log));
     LB_TRY(lb_cli_plan_print(&x->plan, log));
     LB_TRY(lb_sweep_run(&x->plan, &(lb_sweep_options){f->keep_stale, f->again}, log, &done));
     return finish(x, f, a, &done, log, exit_code);

@@ -42,7 +42,10 @@ lb_status lb_embed(const lb_arch *a, const lb_weights *w, const int32_t *tokens,
         if (tokens[i] < 0 || tokens[i] >= a->vocab)
             return lb_fail(LB_E_ARG, "token %lld is %d: must be in [0, %lld)", (long long)i, (int)tokens[i],
                            (long long)a->vocab);
-        memcpy(x.d + i * x.ld, w->embed.d + tokens[i] * w->embed.ld, (size_t)a->dim * sizeof(float));
+        if (w->embed.d)
+            memcpy(x.d + i * x.ld, w->embed.d + tokens[i] * w->embed.ld, (size_t)a->dim * sizeof(float));
+        else
+            LB_TRY(w->embed_from.read(w->embed_from.ctx, tokens[i], 1, x.d + i * x.ld));
     }
     return LB_OK;
 }

@@ -157,12 +157,14 @@ static lb_status open_texts(lb_plan *p) {
     return open_evals(p);
 }
 
-/* A cell whose text was not fetched is refused; the others run. */
-static void refuse_without_text(lb_plan *p) {
+/* A cell whose text was not fetched is refused, and one that trains while weights are streamed; the others run. */
+static void refuse_cells(lb_plan *p) {
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
         if (c->refused) continue;
         const char *why = c->needs_hessian ? p->calibration.missing : c->trains ? p->training.missing : NULL;
+        if (!why && c->trains && p->config->weights == LB_WEIGHTS_STREAM)
+            why = "training keeps all weights in memory: needs weights: resident, not stream";
         if (!why) continue;
         c->refused = true;
         c->reason = why;
@@ -215,7 +217,7 @@ lb_status lb_plan_open(lb_arena *a, const lb_config *c, const lb_plan_request *r
     LB_TRY(open_model(out, r->parts));
     LB_TRY(check_rules(out));
     LB_TRY(open_texts(out));
-    refuse_without_text(out);
+    refuse_cells(out);
     LB_TRY(lb_plan_layers(out));
     LB_TRY(lb_plan_keys(out));
     return out->keeper.failed ? lb_fail(LB_E_NOMEM, "out of memory: keeping a warning") : LB_OK;

@@ -128,12 +128,15 @@ static double quantize_flops(const lb_plan *p, const lb_cell *c) {
 static double cell_memory(const lb_plan *p, const lb_cell *c) {
     const lb_arch *a = &p->model->arch;
     double all = (double)a->layers * count(a).block_params + count(a).head_params * (a->tied ? 1.0 : 2.0);
-    double bytes = 4.0 * all, T = 0, longest = 0;
+    bool stream = p->config->weights == LB_WEIGHTS_STREAM;
+    double bytes = 4.0 * (stream ? count(a).block_params : all), T = 0, longest = 0;
     for (int64_t i = 0; i < p->evals; i++)
         if (eval_tokens(p, i, &T) > 0 && T > longest) longest = T;
     double width = (double)(6 * a->dim + 3 * a->hidden);
     bytes += (double)lb_team_threads(p->team) * 4.0 * longest * width;
-    for (int64_t i = 0; i < c->layers; i++)
+    if (stream) /* windows that go through the model together; layers as they are stored */
+        bytes += 4.0 * 8.0 * longest * (double)a->dim + (double)c->size.quantized.total;
+    for (int64_t i = 0; i < c->layers && !stream; i++)
         if (c->layer[i].quantize || c->trains) bytes += 4.0 * (double)c->layer[i].rows * (double)c->layer[i].cols;
     if (c->needs_hessian) bytes += 4.0 * calibration_tokens(p) * (double)a->dim + 3.0 * 8.0 * count(a).width2;
     /* Gradients, both moments, latent weights; then activations kept for the way back. */

@@ -6,31 +6,51 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "model/weights.h"
 #include "quant/grid.h"
 
 static bool is_head(const lb_layer_plan *l) { return strcmp(l->type, "head") == 0; }
 static lb_linear linear_of(int64_t layer) { return (lb_linear)(layer % LB_LINEARS); }
 
-static lb_cmat matrix_of(const lb_quantize_job *j, const lb_weights *w, int64_t layer) {
+static bool streams(const lb_quantize_job *j) { return j->plan->config->weights == LB_WEIGHTS_STREAM; }
+
+lb_status lb_quantize_original(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_cmat *W) {
     const lb_layer_plan *l = &j->cell->layer[layer];
-    if (l->block >= 0) return w->blocks[l->block].w[linear_of(layer)];
-    return is_head(l) ? w->head : w->embed;
+    const lb_weights *w = &j->plan->model->weights;
+    lb_team *team = j->plan->team;
+    if (l->block < 0)
+        return is_head(l) ? lb_matrix_get(w->head, &w->head_from, a, team, W)
+                          : lb_matrix_get(w->embed, &w->embed_from, a, team, W);
+    const lb_block *b = &w->blocks[l->block];
+    return lb_matrix_get(b->w[linear_of(layer)], &b->from[linear_of(layer)], a, team, W);
 }
 
-lb_cmat lb_quantize_original(const lb_quantize_job *j, int64_t layer) {
-    return matrix_of(j, &j->plan->model->weights, layer);
-}
+lb_arena *lb_quantize_place(const lb_quantize_job *j, lb_arena *scratch) { return streams(j) ? scratch : j->arena; }
 
-void lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, lb_actquant act) {
+static void install(lb_quantize_job *j, int64_t layer, lb_cmat What, lb_rows_source from, lb_actquant act) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     if (l->block >= 0) {
-        j->w.blocks[l->block].w[linear_of(layer)] = What;
-        j->w.blocks[l->block].act[linear_of(layer)] = act;
+        lb_block *b = &j->w.blocks[l->block];
+        b->w[linear_of(layer)] = What;
+        b->from[linear_of(layer)] = from;
+        b->act[linear_of(layer)] = act;
         return;
     }
     bool tied = j->plan->model->arch.tied;
-    if (is_head(l) || tied) j->w.head = What;
-    if (!is_head(l) || tied) j->w.embed = What;
+    if (is_head(l) || tied) j->w.head = What, j->w.head_from = from;
+    if (!is_head(l) || tied) j->w.embed = What, j->w.embed_from = from;
+}
+
+lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, const lb_compressed *c) {
+    lb_rows_source from = {0};
+    if (streams(j)) {
+        lb_packed *packed;
+        LB_TRY(lb_packed_new(j->arena, c, &packed));
+        from = (lb_rows_source){lb_packed_read, packed};
+        What.d = NULL;
+    }
+    install(j, layer, What, from, c->act);
+    return LB_OK;
 }
 
 uint64_t lb_quantize_seed(const lb_cell *c, int64_t layer) {
@@ -107,21 +127,27 @@ static lb_status start_row(lb_quantize_job *j, int64_t layer, const lb_storage *
     return st;
 }
 
-lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_compressed *c, const lb_hessian *own,
-                              const lb_hessian *original) {
+/* What comes back must be what was asked for. */
+static lb_status check_made(const lb_quantize_job *j, int64_t layer, const lb_compressed *c, lb_layer_row *row) {
     const lb_layer_plan *l = &j->cell->layer[layer];
-    lb_layer_row *row = &j->row[layer];
-    lb_cmat W = lb_quantize_original(j, layer);
     if (c->rows != l->rows || c->cols != l->cols)
         return lb_fail(LB_E_ARG, "method %s: layer %s came back as (%lld, %lld), expected (%lld, %lld)",
                        j->cell->method->name, l->name, (long long)c->rows, (long long)c->cols, (long long)l->rows,
                        (long long)l->cols);
-    LB_TRY(start_row(j, layer, &c->storage));
     LB_TRY(lb_compressed_size(c, &row->size));
     if (row->size.total != l->size.total)
         return lb_fail(LB_E_ARG, "method %s: layer %s takes %lld bytes, its spec said %lld", j->cell->method->name,
                        l->name, (long long)row->size.total, (long long)l->size.total);
-    float *d = LB_NEW(j->arena, float, l->rows * l->cols);
+    return LB_OK;
+}
+
+static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_compressed *c, const lb_hessian *own,
+                         const lb_hessian *original, lb_arena *scratch) {
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    lb_layer_row *row = &j->row[layer];
+    lb_cmat W;
+    LB_TRY(lb_quantize_original(j, layer, scratch, &W));
+    float *d = LB_NEW(lb_quantize_place(j, scratch), float, l->rows * l->cols);
     if (!d) return LB_E_NOMEM;
     lb_mat What = lb_mat_of(d, l->rows, l->cols);
     LB_TRY(lb_compressed_dequantize(c, What));
@@ -133,12 +159,19 @@ lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_compre
     row->flags = c->flags | (lb_storage_ragged(&c->storage, l->cols) ? LB_FLAG_RAGGED_GROUP : 0u);
     row->damp = c->damp;
     row->dead_columns = c->dead_columns;
+    LB_TRY(errors_of(j, W, lb_mat_c(What), own, original, scratch, &row->own, &row->original));
+    LB_TRY(measure_rtn(j, &c->storage, W, own, original, scratch, row));
+    return lb_quantize_install(j, layer, lb_mat_c(What), c);
+}
+
+lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_compressed *c, const lb_hessian *own,
+                              const lb_hessian *original) {
+    LB_TRY(start_row(j, layer, &c->storage));
+    LB_TRY(check_made(j, layer, c, &j->row[layer]));
     lb_arena *scratch = NULL;
     LB_TRY(lb_arena_new(0, &scratch));
-    lb_status st = errors_of(j, W, lb_mat_c(What), own, original, scratch, &row->own, &row->original);
-    if (st == LB_OK) st = measure_rtn(j, &c->storage, W, own, original, scratch, row);
+    lb_status st = measure(j, layer, c, own, original, scratch);
     lb_arena_free(scratch);
-    if (st == LB_OK) lb_quantize_install(j, layer, lb_mat_c(What), c->act);
     return st;
 }
 

@@ -33,7 +33,9 @@ static lb_status measure_dense(lb_quantize_job *j, int64_t layer, lb_cmat now, c
     lb_arena *scratch = NULL;
     LB_TRY(lb_arena_new(0, &scratch));
     lb_cdmat H = original ? lb_dmat_c(original->H) : (lb_cdmat){0};
-    lb_status st = lb_layer_error_of(lb_quantize_original(j, layer), now, H, j->plan->team, scratch, &row->original);
+    lb_cmat W;
+    lb_status st = lb_quantize_original(j, layer, scratch, &W);
+    if (st == LB_OK) st = lb_layer_error_of(W, now, H, j->plan->team, scratch, &row->original);
     lb_arena_free(scratch);
     row->own = row->original;
     row->own.output_err = row->own.output_energy = NAN;

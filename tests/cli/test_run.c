@@ -190,6 +190,52 @@ static void same_bytes_at_any_thread_count(void **state) {
     same_results("one/det", "three/det", 3);
 }
 
+/* Weights read when their turn comes are the same weights: every record and every export agrees to the byte. */
+static void streamed_weights_change_nothing(void **state) {
+    (void)state;
+    put_file("way.yaml", "model: half\nthreads: 2\nexport: f32\nquantize_head: true\n"
+                         "calibration: {text: cal.txt, samples: 8, length: 64}\n"
+                         "eval: {text: eval.txt, protocol: W2-64, windows: 11}\n"
+                         "quantize:\n  - {method: rtn, bits: 5, group: tensor}\n"
+                         "  - {method: gptq, bits: 3, group: 16, act_order: true, true_sequential: true}\n"
+                         "  - {method: nf4, double_quant: true, rules: [{match: \"1.*\", skip: true}]}\n");
+    cli_options o = here();
+    cli_result r = CLI(&o, "quantize", "tiny", "--method", "none", "--dtype", "bf16", "--out", "half");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    const char *way[] = {"weights=resident", "weights=stream"}, *out[] = {"results=resident", "results=stream"};
+    for (int i = 0; i < 2; i++) {
+        r = CLI(&o, "run", "way.yaml", "--no-report", "-o", way[i], "-o", out[i]);
+        if (r.code != 0) print_error("%s%s", r.out, r.err);
+        assert_int_equal(r.code, 0);
+        cli_free(&r);
+    }
+    lb_results *x = results("resident/way");
+    for (int64_t i = 0; i < x->n; i++) {
+        char path[2][LB_TEST_PATH];
+        uint8_t *bytes[2];
+        size_t n[2];
+        for (int k = 0; k < 2; k++) {
+            snprintf(path[k], LB_TEST_PATH, "%s/%s/way/%s.model/model.safetensors", home, k ? "stream" : "resident",
+                     x->record[i].stem);
+            bytes[k] = slurp(path[k], &n[k]);
+        }
+        assert_int_equal(n[0], n[1]);
+        assert_memory_equal(bytes[0], bytes[1], n[0]);
+        free(bytes[0]);
+        free(bytes[1]);
+    }
+    lb_results_free(x);
+    same_results("resident/way", "stream/way", 4);
+    /* Training needs all of it at once. */
+    r = CLI(&o, "check", "way.yaml", "-o", "weights=stream", "-o",
+            "quantize=[{method: qat, bits: 3, steps: 2, warmup: 1}]", "-o", "quantize_head=false");
+    assert_int_equal(r.code, 0);
+    has(r.out, "1 cells, 1 refused");
+    has(r.out, "training keeps all weights in memory: needs weights: resident, not stream");
+    cli_free(&r);
+}
+
 /* Slow enough to be caught between two blocks. */
 #define SLOW                                                                                                           \
     COMMON "quantize:\n  - {method: gptq, bits: 3, group: 16, true_sequential: true}\n"                                \
@@ -513,6 +559,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sweep_and_keep),
         cmocka_unit_test(same_bytes_at_any_thread_count),
+        cmocka_unit_test(streamed_weights_change_nothing),
         cmocka_unit_test(killed_cells_go_on),
         cmocka_unit_test(other_kernels_are_another_version),
         cmocka_unit_test(a_failing_cell_stops_no_other),

@@ -227,11 +227,11 @@ static void harmless_tensors_are_left(void **state) {
     lb_arch a;
     folder f = take_fixture("llama-tied");
     static const float freq[3] = {1, 0.5f, 0.25f};
-    f.t[f.n++] = (lb_tensor_out){"model.layers.0.self_attn.rotary_emb.inv_freq", 1, {3}, freq};
+    f.t[f.n++] = (lb_tensor_out){"model.layers.0.self_attn.rotary_emb.inv_freq", 1, {3}, freq, NULL, NULL};
     f.t[f.n] = *tensor(&f, "model.embed_tokens.weight");
     f.t[f.n++].name = "lm_head.weight";
     float factor[4] = {1, 1, 1, 1};
-    f.t[f.n++] = (lb_tensor_out){"rope_freqs.weight", 1, {4}, factor};
+    f.t[f.n++] = (lb_tensor_out){"rope_freqs.weight", 1, {4}, factor, NULL, NULL};
     write_folder(&f);
     open_ok(f.dir, &a);
     assert_true(a.tied);

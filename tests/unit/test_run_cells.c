@@ -13,6 +13,7 @@
 #include "support/support.h"
 
 static const char *home;
+static bool stream; /* weights, which are bfloat16 in the file */
 static char model_path[LB_TEST_PATH], text_path[LB_TEST_PATH];
 
 /* Words at random, so that there are tokens enough. */
@@ -54,20 +55,20 @@ static int setup(void **state) {
     lb_free(text);
     a.vocab = lb_tokenizer_vocab(tok);
     assert_ok(lb_model_new(&a, tok, 3, &m));
-    assert_ok(lb_model_export(m, &m->weights, LB_F32, model_path, NULL));
+    assert_ok(lb_model_export(m, &m->weights, LB_BF16, model_path, NULL));
     lb_model_close(m);
     return 0;
 }
 
 static const char *config_text(lb_arena *a) {
     return lb_arena_printf(a,
-                           "name: s\nmodel: %s\nresults: %s/results\nthreads: 1\n"
+                           "name: s\nmodel: %s\nresults: %s/results\nthreads: 1\nweights: %s\n"
                            "calibration: {text: %s, samples: 3, length: 16}\n"
                            "eval: {text: %s, protocol: W2-16, windows: 3}\nquantize_head: true\n"
                            "quantize:\n  - {method: gptq, bits: 3, group: 8, true_sequential: true}\n"
                            "  - {method: nf4, group: 16}\n  - {method: qat, bits: 4, steps: 2, batch: 1, length: 8, "
                            "warmup: 1, quantize_head: false}\n",
-                           model_path, home, text_path, text_path);
+                           model_path, home, stream ? "stream" : "resident", text_path, text_path);
 }
 
 typedef struct swept {
@@ -86,7 +87,8 @@ static lb_status sweep_in(swept *s, bool again) {
     LB_TRY(lb_yaml_parse(s->a, "c.yaml", text, strlen(text), &root));
     LB_TRY(lb_config_from_tree(s->a, "", root, &s->config));
     LB_TRY(lb_team_new(1, &s->team));
-    LB_TRY(lb_plan_open(s->a, &s->config, &(lb_plan_request){LB_WEIGHTS, ""}, s->team, NULL, &s->plan));
+    LB_TRY(lb_plan_open(s->a, &s->config, &(lb_plan_request){stream ? LB_STREAM : LB_WEIGHTS, ""}, s->team, NULL,
+                        &s->plan));
     return lb_sweep_run(&s->plan, &(lb_sweep_options){.again = again}, NULL, &s->result);
 }
 
@@ -161,14 +163,21 @@ static void memory_runs_out(void **state) {
     /* A look for something that may as well not be there may swallow one. */
     assert_true(failed > SAMPLES - 10);
     assert_ok(sweep_in(&s, false));
-    assert_int_equal(s.result.done + s.result.kept, 4);
+    assert_int_equal(s.result.done + s.result.kept + s.result.refused, 4);
     end(&s);
+}
+
+static void memory_runs_out_while_streaming(void **state) {
+    stream = true;
+    memory_runs_out(state);
+    stream = false;
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records),
         cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(memory_runs_out_while_streaming),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
