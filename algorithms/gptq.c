@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/profile.h"
 #include "math/blas.h"
 #include "math/factor.h"
 #include "math/kernels.h"
@@ -228,10 +229,7 @@ static lb_status solve_row(solver *s, worker *k, int64_t r, int64_t i, int64_t b
     return LB_OK;
 }
 
-static lb_status solve_panel(void *ctx, int64_t piece, int worker_index) {
-    solver *s = ctx;
-    worker *k = &s->work[worker_index];
-    int64_t r0 = piece * PANEL_ROWS, n = r0 + PANEL_ROWS < s->rows ? PANEL_ROWS : s->rows - r0;
+static lb_status solve_rows(solver *s, worker *k, int64_t r0, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         const float *w = s->in->W.d + (r0 + i) * s->in->W.ld;
         LB_TRY(fit_row_first(s, r0 + i, k->x));
@@ -247,6 +245,16 @@ static lb_status solve_panel(void *ctx, int64_t piece, int worker_index) {
         lb_dgemm(false, false, -1, Err, right, 1, (lb_dmat){k->W + b1, n, s->cols - b1, s->cols});
     }
     return LB_OK;
+}
+
+static lb_status solve_panel(void *ctx, int64_t piece, int worker_index) {
+    solver *s = ctx;
+    int64_t r0 = piece * PANEL_ROWS, n = r0 + PANEL_ROWS < s->rows ? PANEL_ROWS : s->rows - r0;
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_SOLVE);
+    lb_status st = solve_rows(s, &s->work[worker_index], r0, n);
+    lb_scope_end(&scope, (double)n * (double)s->cols * (double)s->block, 13.0 * (double)n * (double)s->cols);
+    return st;
 }
 
 /* Everything that needs memory, once: attempts with other dampings reuse it. */

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/profile.h"
 #include "cli/commands.h"
+#include "cli/profile.h"
 #include "eval/perplexity.h"
 #include "io/json.h"
 #include "math/blas.h"
@@ -16,6 +18,7 @@ typedef struct eval_flags {
     const char *protocol, *json;
     int64_t windows, threads;
     int bos, weights;
+    bool profile;
 } eval_flags;
 
 static const char *const bos_choices[] = {"auto", "never", NULL};
@@ -29,6 +32,7 @@ static const lb_option flags[] = {
     {"weights", LB_OPT_CHOICE, "resident", 0, 0, weights_choices,
      "resident: all in memory as float32; stream: from the file when a block's turn comes, for less memory",
      offsetof(eval_flags, weights)},
+    {"profile", LB_OPT_BOOL, "false", 0, 0, NULL, LB_CLI_PROFILE_HELP, offsetof(eval_flags, profile)},
     {"json", LB_OPT_STR, "", 0, 0, NULL, "also write the result, with every window's NLL, to this file",
      offsetof(eval_flags, json)},
 };
@@ -70,6 +74,7 @@ static lb_status measure(evaluation *v, const char *model, const char *text, lb_
         return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer.json, so a text cannot become tokens", model_path);
     LB_TRY(lb_corpus_open(text_path, v->model->tokenizer, (lb_bos)v->f->bos, log, &v->corpus));
     r.corpus = v->corpus;
+    lb_profile_stage("evaluate");
     double start = lb_clock_s();
     LB_TRY(lb_perplexity(&v->model->arch, &v->model->weights, &r, v->team, a, log, &v->e));
     v->seconds = lb_clock_s() - start;
@@ -145,10 +150,12 @@ static lb_status write_json(const evaluation *v) {
 static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
     (void)exit_code;
     evaluation v = {.f = values};
+    if (v.f->profile) lb_profile_enable();
     lb_status st = measure(&v, args->positional[0], args->positional[1], a, log);
     if (st == LB_OK) lb_cli_log_end(log);
     if (st == LB_OK) st = print(&v);
     if (st == LB_OK && v.f->json[0]) st = write_json(&v);
+    if (st == LB_OK && v.f->profile) st = lb_cli_profile_print(v.team);
     if (v.corpus) lb_corpus_close(v.corpus);
     lb_model_close(v.model);
     lb_team_free(v.team);

@@ -7,8 +7,10 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/profile.h"
 #include "cli/commands.h"
 #include "cli/planned.h"
+#include "cli/profile.h"
 #include "run/cell.h"
 #include "run/report.h"
 
@@ -16,6 +18,7 @@ typedef struct quantize_flags {
     const char *method, *out, *calibration, *training, *eval, *protocol, *plugin;
     int64_t samples, length, windows, threads;
     int recipe, bos, dtype, weights;
+    bool profile;
 } quantize_flags;
 
 #define AT(field) offsetof(quantize_flags, field)
@@ -45,6 +48,7 @@ static const lb_option flags[] = {
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", AT(threads)},
     {"weights", LB_OPT_CHOICE, "resident", 0, 0, weights_choices,
      "resident: all in memory as float32; stream: from the file when a block's turn comes", AT(weights)},
+    {"profile", LB_OPT_BOOL, "false", 0, 0, NULL, LB_CLI_PROFILE_HELP, AT(profile)},
     {"plugin", LB_OPT_STR, "", 0, 0, NULL, "shared objects with methods of your own, separated by commas", AT(plugin)},
 };
 
@@ -252,8 +256,10 @@ static lb_status prepare(session *s, const lb_cli_args *args) {
 static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
     (void)exit_code;
     session s = {.f = values, .a = a, .log = log};
+    if (s.f->profile) lb_profile_enable();
     lb_status st = prepare(&s, args);
     if (st == LB_OK) st = quantize(&s);
+    if (st == LB_OK && s.f->profile) st = lb_cli_profile_print(s.x.team);
     lb_cli_plan_close(&s.x);
     return st;
 }

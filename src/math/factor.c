@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/profile.h"
+
 #define TILE 128 /* columns of a step: its panel stays in the cache while the trailing rows use it */
 
 typedef struct step {
@@ -40,10 +42,14 @@ static lb_status update_rows(void *ctx, int64_t piece, int worker) {
     int64_t i0 = s->next + (tiles_below(s) - 1 - piece) * TILE, m = least(TILE, s->A.rows - i0), nb = s->next - s->k;
     double *left = at(s->A, i0, s->k);
     int ld = in(s->A.ld);
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_FACTOR);
     if (i0 > s->next)
         cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, in(m), in(i0 - s->next), in(nb), -1, left, ld,
                     at(s->A, s->next, s->k), ld, 1, at(s->A, i0, s->next), ld);
     cblas_dsyrk(CblasRowMajor, CblasLower, CblasNoTrans, in(m), in(nb), -1, left, ld, 1, at(s->A, i0, i0), ld);
+    double done = (double)(i0 - s->next) + (double)m / 2;
+    lb_scope_end(&scope, 2 * (double)m * (double)nb * done, 16 * (double)m * done);
     return LB_OK;
 }
 
@@ -51,9 +57,12 @@ static lb_status update_rows(void *ctx, int64_t piece, int worker) {
 static lb_status solve_rows(void *ctx, int64_t piece, int worker) {
     (void)worker;
     const step *s = ctx;
-    int64_t i0 = s->next + piece * TILE, m = least(TILE, s->A.rows - i0);
-    cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, in(m), in(s->next - s->k), 1,
-                at(s->A, s->k, s->k), in(s->A.ld), at(s->A, i0, s->k), in(s->A.ld));
+    int64_t i0 = s->next + piece * TILE, m = least(TILE, s->A.rows - i0), nb = s->next - s->k;
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_FACTOR);
+    cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, in(m), in(nb), 1, at(s->A, s->k, s->k),
+                in(s->A.ld), at(s->A, i0, s->k), in(s->A.ld));
+    lb_scope_end(&scope, (double)m * (double)nb * (double)nb, 16 * (double)m * (double)nb);
     return LB_OK;
 }
 
@@ -89,6 +98,8 @@ static lb_status invert_rows(void *ctx, int64_t piece, int worker) {
     double *out = at(s->A, i0, s->k);
     const double *old = s->panel + (i0 - s->next) * nb;
     int ld = in(s->A.ld);
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_FACTOR);
     for (int64_t r = 0; r < m; r++) memcpy(out + r * s->A.ld, old + r * nb, (size_t)nb * sizeof *out);
     cblas_dtrmm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, in(m), in(nb), -1, at(s->A, i0, i0),
                 ld, out, ld);
@@ -97,6 +108,8 @@ static lb_status invert_rows(void *ctx, int64_t piece, int worker) {
                     at(s->A, i0, s->next), ld, s->panel, in(nb), 1, out, ld);
     cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, in(m), in(nb), 1,
                 at(s->A, s->k, s->k), ld, out, ld);
+    double read = (double)(i0 - s->next) + (double)(m + nb) / 2;
+    lb_scope_end(&scope, 2 * (double)m * (double)nb * read, 8 * (double)m * read + 24 * (double)m * (double)nb);
     return LB_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/profile.h"
 #include "math/blas.h"
 #include "math/kernels.h"
 #include "model/forward.h"
@@ -79,10 +80,13 @@ static lb_status nll_rows(const lb_head *head, lb_cmat h, const int32_t *target,
     for (int64_t v0 = 0; v0 < head->W.rows; v0 += VOCAB) {
         int64_t nv = least(VOCAB, head->W.rows - v0);
         LB_TRY(chunk_logits(head, v0, nv, h, rows, logits));
+        lb_scope scope;
+        lb_scope_begin(&scope, LB_WORK_SOFTMAX);
         for (int64_t i = 0; i < h.rows; i++) {
             take_chunk(kn, &s[i], logits + i * nv, nv, v0, target[i]);
             s[i].sum += kn->sum_exp(logits + i * nv, s[i].max, nv);
         }
+        lb_scope_end(&scope, 14.0 * (double)(h.rows * nv), 4.0 * (double)(h.rows * nv));
     }
     for (int64_t i = 0; i < h.rows; i++) {
         LB_TRY(check_finite(&s[i], row0 + i));
@@ -126,6 +130,8 @@ static lb_status kl_rows(const lb_head *head0, lb_cmat h0, const lb_head *head1,
         int64_t nv = least(VOCAB, head0->W.rows - v0);
         LB_TRY(chunk_logits(head0, v0, nv, h0, rows, lp));
         LB_TRY(chunk_logits(head1, v0, nv, h1, rows, lq));
+        lb_scope scope;
+        lb_scope_begin(&scope, LB_WORK_SOFTMAX);
         for (int64_t i = 0; i < h0.rows; i++) {
             const float *p = lp + i * nv, *q = lq + i * nv;
             s[i].gap *= take_chunk(kn, &s[i].p, p, nv, v0, -1);
@@ -134,6 +140,7 @@ static lb_status kl_rows(const lb_head *head0, lb_cmat h0, const lb_head *head1,
             s[i].q.sum += kn->sum_exp(q, s[i].q.max, nv);
             s[i].gap += kn->dot(e, p, nv) - kn->dot(e, q, nv);
         }
+        lb_scope_end(&scope, 34.0 * (double)(h0.rows * nv), 8.0 * (double)(h0.rows * nv));
     }
     for (int64_t i = 0; i < h0.rows; i++) {
         LB_TRY(check_finite(&s[i].p, row0 + i));

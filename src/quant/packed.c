@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/profile.h"
 #include "quant/compressed.h"
 
 struct lb_packed {
@@ -48,9 +49,12 @@ lb_status lb_packed_read(const void *packed, int64_t row, int64_t rows, float *o
     }
     uint8_t *codes = lb_alloc((size_t)rows, (size_t)cols);
     if (!codes) return LB_E_NOMEM;
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_DECODE);
     lb_status st =
         lb_unpack_codes(k->bits + row * k->row_bytes, rows * k->row_bytes, rows, cols, k->c.storage.bits, codes);
     if (st == LB_OK) lb_compressed_dequantize_rows(&k->c, codes, row, lb_mat_of(out, rows, cols));
+    lb_scope_end(&scope, 2 * (double)(rows * cols), (double)(rows * k->row_bytes + 6 * rows * cols));
     lb_free(codes);
     return st;
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/profile.h"
 #include "run/provenance.h"
 
 enum { MAX_STAGES = 8 };
@@ -24,6 +25,7 @@ typedef struct running {
 
 static void stage_begin(running *x, const char *name) {
     x->stage[x->stages] = name;
+    lb_profile_stage(name);
     x->stage_start = lb_clock_s();
 }
 static void stage_end(running *x) { x->stage_s[x->stages++] = lb_clock_s() - x->stage_start; }

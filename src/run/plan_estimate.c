@@ -2,43 +2,15 @@
  * factor of two: attention, softmax and memory traffic are covered by one efficiency. */
 #include <string.h>
 
-#include "base/clock.h"
-#include "math/blas.h"
+#include "math/roofline.h"
 #include "run/plan.h"
 #include "run/provenance.h"
 
 static const double efficiency = 0.5;     /* of a forward or backward pass, against plain products */
 static const double measure_for_s = 0.15; /* wall time of the measurement */
 
-typedef struct bench {
-    float *a, *b, *c; /* (N, N) for each worker */
-} bench;
-enum { N = 384, ROUNDS = 4 };
-
-static lb_status bench_piece(void *ctx, int64_t piece, int worker) {
-    (void)piece;
-    bench *x = ctx;
-    size_t at = (size_t)worker * N * N;
-    for (int i = 0; i < ROUNDS; i++)
-        lb_sgemm(false, true, 1.0f, lb_cmat_of(x->a, N, N), lb_cmat_of(x->b, N, N), 0.0f, lb_mat_of(x->c + at, N, N));
-    return LB_OK;
-}
-
 lb_status lb_plan_measure_rate(const lb_plan *p, lb_rate *out) {
-    lb_arena *a = NULL;
-    LB_TRY(lb_arena_new(0, &a));
-    int threads = lb_team_threads(p->team);
-    bench x = {LB_NEW(a, float, N *N), LB_NEW(a, float, N *N), LB_NEW(a, float, (size_t)threads *N *N)};
-    lb_status st = x.a && x.b && x.c ? lb_parallel_for(p->team, threads, bench_piece, &x) : LB_E_NOMEM;
-    double start = lb_clock_s(), spent = 0, flops = 0;
-    while (st == LB_OK && spent < measure_for_s) {
-        st = lb_parallel_for(p->team, 2 * threads, bench_piece, &x);
-        flops += 2.0 * threads * ROUNDS * 2.0 * N * N * N;
-        spent = lb_clock_s() - start;
-    }
-    out->flops = flops / (spent > 0 ? spent : 1);
-    lb_arena_free(a);
-    return st;
+    return lb_roofline_f32(p->team, measure_for_s, &out->flops);
 }
 
 typedef struct counts {
