@@ -199,6 +199,12 @@ lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *confi
     return lb_fs_exists(name) ? LB_OK : nowhere(a, s, config_dir, name, where);
 }
 
+lb_status lb_sources_check(const lb_resolved *r, const char *have) {
+    if (!r->source || strcmp(r->source->sha256, have) == 0) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "%s: SHA-256 %s, source %s says %s: run tools/fetch %s again", r->path, have,
+                   r->source->name, r->source->sha256, r->source->name);
+}
+
 static const char *dash(const char *s) { return s && s[0] ? s : "-"; }
 
 void lb_sources_tsv(const lb_sources *s, lb_str *out) {

@@ -47,6 +47,8 @@ typedef struct lb_resolved {
  * `where` before the message; a named source that was not fetched is no failure: out->missing says so. */
 LB_NODISCARD lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *config_dir, const char *name,
                                           lb_source_kind kind, const char *where, lb_resolved *out);
+/* The SHA-256 of what was opened there is the source's (always, for a plain path), or LB_E_FORMAT. */
+LB_NODISCARD lb_status lb_sources_check(const lb_resolved *r, const char *have);
 
 /* One line a way to get a source, tab-separated, "-" for nothing: name kind file sha256 bytes url pip archive_sha256
  * member member_sha256 then brings(comma-separated). What tools/fetch reads. */

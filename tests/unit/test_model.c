@@ -381,6 +381,12 @@ static void gguf_defects_are_named(void **state) {
     memfile_set(&g.file, g.size - 1, 0x7c);
     expect_failure(g.file.path, LB_E_NUMERIC, "NaN or infinite");
     drop_gguf(&g);
+    /* Of a model cut into files, any part: no tensors, one key, split.count = 3 (a u16). */
+    static const char part[] = "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"
+                               "\13\0\0\0\0\0\0\0split.count\2\0\0\0\3";
+    memfile f = memfile_make(part, sizeof part); /* the literal's own 0 is the number's high byte */
+    expect_failure(f.path, LB_E_UNSUPPORTED, "one of 3 parts of a model (split.count)");
+    memfile_close(&f);
 }
 
 static lb_status open_and_close(const char *path) {
