@@ -47,14 +47,11 @@ typedef struct evaluation {
 } evaluation;
 
 /* A named source or a path. */
-static lb_status resolve(lb_arena *a, const char *name, lb_source_kind kind, const char **path) {
+static lb_status resolve(lb_arena *a, const char *name, lb_source_kind kind, lb_resolved *out) {
     lb_sources s;
-    lb_resolved r;
     LB_TRY(lb_sources_open(a, ".", &s));
-    LB_TRY(lb_sources_resolve(a, &s, ".", name, kind, kind == LB_SOURCE_MODEL ? "MODEL" : "TEXT", &r));
-    if (r.missing) return lb_fail(LB_E_IO, "%s", r.missing);
-    *path = r.path;
-    return LB_OK;
+    LB_TRY(lb_sources_resolve(a, &s, ".", name, kind, kind == LB_SOURCE_MODEL ? "MODEL" : "TEXT", out));
+    return out->missing ? lb_fail(LB_E_IO, "%s", out->missing) : LB_OK;
 }
 
 static const char *bos_text(const evaluation *v) {
@@ -63,16 +60,18 @@ static const char *bos_text(const evaluation *v) {
 }
 
 static lb_status measure(evaluation *v, const char *model, const char *text, lb_arena *a, lb_log *log) {
-    const char *model_path, *text_path;
+    lb_resolved from_model, from_text;
     lb_eval_request r = {.max_windows = v->f->windows};
     LB_TRY(lb_protocol_parse(v->f->protocol, &r.protocol));
-    LB_TRY(resolve(a, model, LB_SOURCE_MODEL, &model_path));
-    LB_TRY(resolve(a, text, LB_SOURCE_TEXT, &text_path));
+    LB_TRY(resolve(a, model, LB_SOURCE_MODEL, &from_model));
+    LB_TRY(resolve(a, text, LB_SOURCE_TEXT, &from_text));
     LB_TRY(lb_team_new((int)v->f->threads, &v->team));
-    LB_TRY(lb_model_open(model_path, v->f->weights ? LB_STREAM : LB_WEIGHTS, v->team, &v->model));
+    LB_TRY(lb_model_open(from_model.path, v->f->weights ? LB_STREAM : LB_WEIGHTS, v->team, &v->model));
+    LB_TRY(lb_sources_check(&from_model, v->model->hash));
     if (!v->model->tokenizer)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer.json, so a text cannot become tokens", model_path);
-    LB_TRY(lb_corpus_open(text_path, v->model->tokenizer, (lb_bos)v->f->bos, log, &v->corpus));
+        return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer, so a text cannot become tokens", from_model.path);
+    LB_TRY(lb_corpus_open(from_text.path, v->model->tokenizer, (lb_bos)v->f->bos, log, &v->corpus));
+    LB_TRY(lb_sources_check(&from_text, v->corpus->hash));
     r.corpus = v->corpus;
     lb_profile_stage("evaluate");
     double start = lb_clock_s();

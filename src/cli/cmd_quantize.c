@@ -1,8 +1,10 @@
 /* lowbit quantize MODEL --method NAME --out DIR: one cell without a config file. The flags become the same tree that a
  * config file would, so the same code checks and runs it. */
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -202,11 +204,27 @@ static lb_status quantize(session *s) {
     return LB_OK;
 }
 
-/* A folder with something in it would be refused after all the work. */
-static lb_status check_out(const char *out) {
+/* Can folders be made below the nearest one that is there? Tried, since permissions do not tell all. */
+static lb_status check_place(lb_arena *a, const char *out) {
+    const char *place = out;
+    while (!lb_fs_exists(place)) {
+        char *up = lb_fs_dirname(place);
+        place = up ? lb_arena_strdup(a, up) : NULL;
+        lb_free(up);
+        if (!place) return LB_E_NOMEM;
+    }
+    const char *probe = lb_arena_printf(a, "%s/.lowbit.%ld", place, (long)getpid());
+    if (!probe) return LB_E_NOMEM;
+    if (mkdir(probe, 0777)) return lb_fail(LB_E_IO, "--out %s: cannot write in %s: %s", out, place, strerror(errno));
+    (void)rmdir(probe);
+    return LB_OK;
+}
+
+/* A folder with something in it, or one that cannot be made, would be refused after all the work. */
+static lb_status check_out(lb_arena *a, const char *out) {
     char **names = NULL;
     size_t n = 0;
-    if (!lb_fs_exists(out)) return LB_OK;
+    if (!lb_fs_exists(out)) return check_place(a, out);
     if (!lb_fs_is_dir(out)) return lb_fail(LB_E_ARG, "--out %s: exists and is not a folder", out);
     LB_TRY(lb_fs_list(out, NULL, &names, &n));
     lb_fs_list_free(names, n);
@@ -243,7 +261,7 @@ static lb_status prepare(session *s, const lb_cli_args *args) {
     const char *plugin_hash;
     lb_yaml *root = NULL;
     int64_t length = s->f->length;
-    LB_TRY(check_out(s->f->out));
+    LB_TRY(check_out(s->a, s->f->out));
     LB_TRY(lb_cli_plugins(s->a, s->f->plugin, &plugin_hash));
     LB_TRY(check_texts(s->f));
     if (length == 0) LB_TRY(default_length(s->a, args->positional[0], &length));

@@ -492,6 +492,12 @@ static void sources_that_are_missing(void **state) {
     has(r.err, "far.txt: SHA-256 ");
     has(r.err, "run tools/fetch far-text again");
     cli_free(&r);
+    path_in(dir, home, "named");
+    o.cwd = dir;
+    r = CLI(&o, "eval", "../tiny", "far-text", "--protocol", "W2-64");
+    assert_int_equal(r.code, 1);
+    has(r.err, "run tools/fetch far-text again");
+    cli_free(&r);
 }
 
 static void check_runs_nothing(void **state) {
@@ -551,6 +557,12 @@ static void quantize_without_a_config(void **state) {
     assert_int_equal(r.code, 1);
     has(r.err, "so bits must be 4, not 3");
     has_not(r.err, "warning");
+    cli_free(&r);
+    /* A place that cannot be written to is found before the work. */
+    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--out", "/proc/none/q2");
+    assert_int_equal(r.code, 1);
+    has(r.err, "--out /proc/none/q2: cannot write in /proc: ");
+    has_not(r.err, "rtn");
     cli_free(&r);
     assert_false(exists("q2"));
 }
