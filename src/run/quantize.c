@@ -21,6 +21,8 @@ lb_cmat lb_quantize_original(const lb_quantize_job *j, int64_t layer) {
     return matrix_of(j, &j->plan->model->weights, layer);
 }
 
+lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer) { return matrix_of(j, &j->w, layer); }
+
 void lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, lb_actquant act) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     if (l->block >= 0) {

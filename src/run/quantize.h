@@ -26,8 +26,9 @@ LB_NODISCARD lb_status lb_quantize_run(lb_quantize_job *j);
 LB_NODISCARD lb_status lb_quantize_layers(lb_quantize_job *j);
 LB_NODISCARD lb_status lb_quantize_model(lb_quantize_job *j);
 
-/* The matrices that a layer of the plan is, in the original model and (to change) in j->w. */
+/* The matrices that a layer of the plan is, in the original model, in j->w, and (to change) there. */
 lb_cmat lb_quantize_original(const lb_quantize_job *j, int64_t layer);
+lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer);
 void lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, lb_actquant act);
 /* Fills the row of a layer from its compressed form: What is made, checked, measured against W with each H (NULL: not
  * known) and beside round-to-nearest onto the same storage, and installed. */
