@@ -27,6 +27,12 @@ lb_status lb_quantize_original(const lb_quantize_job *j, int64_t layer, lb_arena
 
 lb_arena *lb_quantize_place(const lb_quantize_job *j, lb_arena *scratch) { return streams(j) ? scratch : j->arena; }
 
+lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer) {
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    if (l->block >= 0) return j->w.blocks[l->block].w[linear_of(layer)];
+    return is_head(l) ? j->w.head : j->w.embed;
+}
+
 static void install(lb_quantize_job *j, int64_t layer, lb_cmat What, lb_rows_source from, lb_actquant act) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     if (l->block >= 0) {

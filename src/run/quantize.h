@@ -28,6 +28,8 @@ LB_NODISCARD lb_status lb_quantize_model(lb_quantize_job *j);
 
 /* The matrix that a layer of the plan is in the original model; read into the arena where weights are streamed. */
 LB_NODISCARD lb_status lb_quantize_original(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_cmat *W);
+/* The matrix that it is in j->w, after training: in memory. */
+lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer);
 /* Puts a compressed layer into j->w: What, which must outlive j->w, or where weights are streamed the packed layer. */
 LB_NODISCARD lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, const lb_compressed *c);
 /* Where What of a layer is made: kept in j->arena, or in scratch if weights are streamed. */
