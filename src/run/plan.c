@@ -39,10 +39,10 @@ static lb_where where_of(const lb_yaml *section, const char *key) {
     return lb_config_where(n ? n : section);
 }
 
-static lb_status check_hash(const lb_resolved *r, const char *have) {
+static lb_status check_hash(const lb_sources *s, const lb_resolved *r, const char *have) {
     if (!r->source || strcmp(r->source->sha256, have) == 0) return LB_OK;
-    return lb_fail(LB_E_FORMAT, "%s: SHA-256 %s, source %s says %s: run tools/fetch %s again", r->path, have,
-                   r->source->name, r->source->sha256, r->source->name);
+    return lb_fail(LB_E_FORMAT, "%s: SHA-256 %s, source %s says %s: run %s %s again", r->path, have, r->source->name,
+                   r->source->sha256, s->fetch, r->source->name);
 }
 
 static lb_status open_model(lb_plan *p, lb_model_parts parts) {
@@ -52,7 +52,7 @@ static lb_status open_model(lb_plan *p, lb_model_parts parts) {
     LB_TRY(lb_sources_resolve(p->arena, &p->sources, c->dir, c->model, LB_SOURCE_MODEL, w.text, &r));
     if (r.missing) return lb_fail(LB_E_CONFIG, "%s: model %s", w.text, r.missing);
     LB_TRY(lb_model_open(r.path, parts, p->team, &p->model));
-    LB_TRY(check_hash(&r, p->model->hash));
+    LB_TRY(check_hash(&p->sources, &r, p->model->hash));
     if (!p->model->tokenizer)
         return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer.json, so a text cannot become tokens", r.path);
     p->model_note = "";
@@ -75,7 +75,7 @@ static lb_status open_corpus(lb_plan *p, const lb_resolved *r, lb_bos bos, lb_co
     }
     LB_TRY(lb_corpus_open(r->path, p->model->tokenizer, bos, &p->keeper.log, out));
     p->opened[p->n_opened++] = *out;
-    return check_hash(r, (*out)->hash);
+    return check_hash(&p->sources, r, (*out)->hash);
 }
 
 static lb_status open_text(lb_plan *p, const char *name, int bos, const lb_yaml *section, lb_text *t) {

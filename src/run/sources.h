@@ -31,6 +31,7 @@ typedef struct lb_sources {
     size_t n;
     const char *path;  /* of sources.yaml; NULL: none was found, the list is empty */
     const char *cache; /* the folder that downloads go to */
+    const char *fetch; /* the script that brings them */
 } lb_sources;
 
 /* Looks for sources.yaml beside the config, in ./configs, and where the program lives (a checkout or an installation).
@@ -43,7 +44,7 @@ typedef struct lb_resolved {
     const lb_source *source; /* NULL: a plain path */
     const char *missing;     /* NULL: it is there; else what to do */
 } lb_resolved;
-/* A name, or a path relative to config_dir, then to the current folder. A path that is nowhere is LB_E_CONFIG with
+/* A name, or a path relative to config_dir, then to the current folder, then to what comes with the program. A path that is nowhere is LB_E_CONFIG with
  * `where` before the message; a named source that was not fetched is no failure: out->missing says so. */
 LB_NODISCARD lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *config_dir, const char *name,
                                           lb_source_kind kind, const char *where, lb_resolved *out);
