@@ -71,14 +71,20 @@ static void widths(void **state) {
     (void)state;
     for (int k = SYNTHETIC_SWEEP; k <= SYNTHETIC_ABSENT; k++) {
         lb_results *r = synthetic_results_new((synthetic_kind)k, "results/synthetic");
-        lb_str s = {0};
-        assert_ok(lb_report_main_table(r, LB_TABLE_TERMINAL, &s));
-        assert_ok(lb_report_size_table(r, LB_TABLE_TERMINAL, &s));
-        for (char *line = strtok(s.s, "\n"); line; line = strtok(NULL, "\n")) {
-            if (lb_text_width(line) > LB_TERMINAL_WIDTH) fail_msg("%zu columns: %s", lb_text_width(line), line);
-            assert_true(line[strlen(line) - 1] != ' ');
+        static const size_t columns[] = {LB_TERMINAL_WIDTH, 80, 70, 400};
+        for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+            lb_str s = {0};
+            lb_table_terminal_width(columns[i]);
+            assert_ok(lb_report_main_table(r, LB_TABLE_TERMINAL, &s));
+            assert_ok(lb_report_size_table(r, LB_TABLE_TERMINAL, &s));
+            for (char *line = strtok(s.s, "\n"); line; line = strtok(NULL, "\n")) {
+                bool title = strstr(line, "Sizes in MiB") || strstr(line, "perplexity on");
+                if (lb_text_width(line) > columns[i] && !title) fail_msg("%zu columns: %s", lb_text_width(line), line);
+                assert_true(line[strlen(line) - 1] != ' ');
+            }
+            lb_str_free(&s);
         }
-        lb_str_free(&s);
+        lb_table_terminal_width(LB_TERMINAL_WIDTH);
         synthetic_results_free(r);
     }
 }
@@ -120,6 +126,9 @@ static void cells_read_back(void **state) {
             if (x->state != LB_CELL_DONE) {
                 assert_string_equal(at(&c, row, "ppl"), "");
                 assert_string_equal(at(&c, row, "quantized_bytes"), "");
+                assert_string_equal(at(&c, row, "storage"), "");
+                assert_true(number_at(&c, row, "bits") == x->bits); /* what was asked for is known */
+                assert_string_equal(at(&c, row, "group"), lb_report_pair(&x->options, "group"));
                 continue;
             }
             /* The text reads back to the very number. */
@@ -248,6 +257,9 @@ static void escaping(void **state) {
                 "\xce\x94 \xc2\xb1 \xe2\x88\x92"
                 "1 \xc3\x97",
                 "$\\Delta$ $\\pm$ $-$1 $\\times$");
+    /* What the fonts have stays, what would stop LaTeX becomes its number: e acute, CJK, Maltese h. */
+    expect_text(LB_TABLE_LATEX, "\xc3\xa9 \xe6\xb5\x8b \xc4\xa7 \xf0\x9f\x98\x80",
+                "\xc3\xa9 {[}U+6D4B{]} {[}U+0127{]} {[}U+1F600{]}");
     expect_text(LB_TABLE_HTML, "<b>\"&'", "&lt;b&gt;&quot;&amp;&#39;");
     expect_text(LB_TABLE_MARKDOWN,
                 "a|b *c* <i> `d` \xe2\x88\x92"
