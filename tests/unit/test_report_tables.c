@@ -219,6 +219,39 @@ static void seeds(void **state) {
 }
 
 /* The same protocol over another number of windows, another text or BOS rule is another block. */
+/* Cells that differ in more than their seed, be it in what no option says, never become one row. */
+static void only_seeds_are_averaged(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    lb_record *gptq[3];
+    int n = 0;
+    for (int64_t i = 0; i < r->n && n < 3; i++)
+        if (strcmp(r->record[i].method, "gptq") == 0) gptq[n++] = &r->record[i];
+    assert_int_equal(n, 3);
+    gptq[0]->config = "seed: 0\nquantize:\n  - method: gptq\n    seed: 0\n";
+    gptq[1]->config = "seed: 1\nquantize:\n  - method: gptq\n    seed: 1\n";
+    gptq[2]->config = "seed: 2\nquantize:\n  - method: gptq\n    seed: 2\n    rules:\n      - match: head\n";
+    gptq[0]->label = "gptq 2b g64 s0", gptq[2]->label = "gptq 2b g64 s2 #2";
+    lb_arena *a;
+    lb_report_view v;
+    assert_ok(lb_arena_new(0, &a));
+    assert_ok(lb_report_view_make(a, r, &v));
+    const lb_report_row *two = NULL, *one = NULL;
+    for (int64_t i = 0; i < v.rows; i++)
+        if (v.row[i].cell[0] == gptq[0])
+            two = &v.row[i];
+        else if (v.row[i].cell[0] == gptq[2])
+            one = &v.row[i];
+    assert_non_null(two);
+    assert_non_null(one);
+    assert_int_equal(two->cells, 2);
+    assert_int_equal(one->cells, 1);
+    assert_string_equal(two->name, "gptq 2b g64"); /* of all its seeds */
+    assert_string_equal(one->name, "gptq 2b g64 s2 #2");
+    lb_arena_free(a);
+    synthetic_results_free(r);
+}
+
 static void blocks_do_not_mix(void **state) {
     (void)state;
     for (int what = 0; what < 4; what++) {
@@ -320,12 +353,19 @@ static void names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(main_tables),     cmocka_unit_test(size_and_layer_tables),
-        cmocka_unit_test(edges),           cmocka_unit_test(widths),
-        cmocka_unit_test(cells_read_back), cmocka_unit_test(layers_read_back),
-        cmocka_unit_test(model_error),     cmocka_unit_test(seeds),
-        cmocka_unit_test(escaping),        cmocka_unit_test(numbers),
-        cmocka_unit_test(names),           cmocka_unit_test(blocks_do_not_mix),
+        cmocka_unit_test(main_tables),
+        cmocka_unit_test(size_and_layer_tables),
+        cmocka_unit_test(edges),
+        cmocka_unit_test(widths),
+        cmocka_unit_test(cells_read_back),
+        cmocka_unit_test(layers_read_back),
+        cmocka_unit_test(model_error),
+        cmocka_unit_test(seeds),
+        cmocka_unit_test(only_seeds_are_averaged),
+        cmocka_unit_test(escaping),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(names),
+        cmocka_unit_test(blocks_do_not_mix),
     };
     return cmocka_run_group_tests_name("report tables", tests, NULL, NULL);
 }
