@@ -68,8 +68,8 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
     lb_status st = tables(r, expected, f->report, log, &outside);
     lb_results_free(r);
     LB_TRY(st);
-    lb_info(log, "%lld cells run, %lld kept, %lld refused, %lld failed", (long long)done->done, (long long)done->kept,
-            (long long)done->refused, (long long)done->failed);
+    lb_info(log, "%lld cell%s run, %lld kept, %lld refused, %lld failed", (long long)done->done,
+            done->done == 1 ? "" : "s", (long long)done->kept, (long long)done->refused, (long long)done->failed);
     if (done->failed > 0) {
         lb_warn(log, "failed: %s", done->failures);
         *exit_code = 1;

@@ -201,7 +201,7 @@ static lb_status plan_text(const lb_plan *p, const lb_rate *rate, lb_str *out) {
         refused += p->sweep.cell[i].refused;
         if ((int)strlen(p->sweep.cell[i].label) > width) width = (int)strlen(p->sweep.cell[i].label);
     }
-    lb_str_add(out, "%zu cells", p->sweep.n - refused);
+    lb_str_add(out, "%zu cell%s", p->sweep.n - refused, p->sweep.n - refused == 1 ? "" : "s");
     if (refused) lb_str_add(out, ", %zu refused", refused);
     if (p->sweep.merged) lb_str_add(out, ", %zu combinations equal to another", p->sweep.merged);
     lb_str_add(out, "\n      %-*s  %7s  %10s  %10s  %6s  %12s  %10s  %10s\n", width, "cell", "bits/w", "layers MiB",

@@ -125,6 +125,21 @@ static void add_own(lb_str *line, const lb_results *r, const lb_record *c, bool 
     }
 }
 
+/* The rules of single layers, as the resolved config has them: "; rules: - match: "*.down" bits: 4". */
+static void add_rules(lb_str *line, const char *config) {
+    static const char head[] = "\n    rules:\n";
+    const char *p = config ? strstr(config, head) : NULL;
+    if (!p) return;
+    lb_str_add(line, "; rules:");
+    for (p += sizeof head - 1; strncmp(p, "      ", 6) == 0;) {
+        p += strspn(p, " ");
+        size_t n = strcspn(p, "\n");
+        lb_str_add(line, " ");
+        lb_str_add_bytes(line, p, n);
+        p += n + (p[n] == '\n');
+    }
+}
+
 /* Every option that a cell ran with, also the defaults: what was actually used; and what is its own. */
 static lb_status add_each(items *s, const lb_results *r) {
     for (int64_t i = 0; i < r->n; i++) {
@@ -136,6 +151,7 @@ static lb_status add_each(items *s, const lb_results *r) {
             lb_str_add(&line, " %s=%s", c->options.at[k].key, c->options.at[k].value);
         if (c->propagate && c->propagate[0]) lb_str_add(&line, " propagate=%s", c->propagate);
         if (c->true_sequential) lb_str_add(&line, " true_sequential=true");
+        add_rules(&line, c->config);
         add_own(&line, r, c, false);
         add_own(&line, r, c, true);
         LB_TRY(add_line(s, &line));

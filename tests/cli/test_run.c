@@ -143,7 +143,7 @@ static void sweep_and_keep(void **state) {
     r = CLI(&o, "run", "sweep.yaml", "--no-report", "-o", "axes.bits=[2, 3, 4]");
     assert_int_equal(r.code, 0);
     has(r.err, "is damaged and runs again");
-    has(r.err, "1 cells run, 8 kept");
+    has(r.err, "1 cell run, 8 kept");
     cli_free(&r);
 }
 

@@ -248,6 +248,11 @@ static void only_seeds_are_averaged(void **state) {
     assert_int_equal(one->cells, 1);
     assert_string_equal(two->name, "gptq 2b g64"); /* of all its seeds */
     assert_string_equal(one->name, "gptq 2b g64 s2 #2");
+    /* And what they differ in is said. */
+    lb_str s = {0};
+    assert_ok(lb_report_provenance(&v, LB_TABLE_TERMINAL, &s));
+    assert_non_null(strstr(s.s, "; rules: - match: head"));
+    lb_str_free(&s);
     lb_arena_free(a);
     synthetic_results_free(r);
 }
