@@ -172,15 +172,24 @@ analyze: ## cppcheck and gcc's analyzer
 man: lowbit
 	@./lowbit help man > $(B)/lowbit.1
 
-install: all man ## install the program, its man page, configs and the built-in model below PREFIX (DESTDIR respected)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/lowbit $(DESTDIR)$(PREFIX)/include/lowbit
-	install -m 755 $(B)/lowbit $(DESTDIR)$(PREFIX)/bin/lowbit
-	install -m 644 $(B)/lowbit.1 $(DESTDIR)$(PREFIX)/share/man/man1/lowbit.1
-	cp -R configs $(DESTDIR)$(PREFIX)/share/lowbit/
-	for d in base math quant; do install -d $(DESTDIR)$(PREFIX)/include/lowbit/$$d && install -m 644 src/$$d/*.h $(DESTDIR)$(PREFIX)/include/lowbit/$$d/; done
+TO := $(DESTDIR)$(PREFIX)
+install: all ## install the program, its man page, configs and the built-in model below PREFIX (DESTDIR respected)
+	@$(MAKE) --no-print-directory install-files
+
+# What is built already: tests install without building. An earlier version's files do not stay behind.
+.PHONY: install-files
+install-files:
+	install -d "$(TO)/bin" "$(TO)/share/man/man1" "$(TO)/share/lowbit/data" "$(TO)/share/lowbit/tools" "$(TO)/include/lowbit"
+	install -m 755 $(B)/lowbit "$(TO)/bin/lowbit"
+	$(B)/lowbit help man > $(B)/lowbit.1
+	install -m 644 $(B)/lowbit.1 "$(TO)/share/man/man1/lowbit.1"
+	for d in configs experiments paper data/builtin; do rm -rf "$(TO)/share/lowbit/$$d" && cp -R "$$d" "$(TO)/share/lowbit/$$d" || exit 1; done
+	chmod -R u+rwX,go+rX,go-w "$(TO)/share/lowbit"
+	install -m 755 tools/fetch "$(TO)/share/lowbit/tools/fetch"
+	for d in base math quant; do install -d "$(TO)/include/lowbit/$$d" && install -m 644 src/$$d/*.h "$(TO)/include/lowbit/$$d/" || exit 1; done
 
 uninstall: ## remove what install put there
-	rm -rf $(DESTDIR)$(PREFIX)/bin/lowbit $(DESTDIR)$(PREFIX)/share/man/man1/lowbit.1 $(DESTDIR)$(PREFIX)/share/lowbit $(DESTDIR)$(PREFIX)/include/lowbit
+	rm -rf "$(TO)/bin/lowbit" "$(TO)/share/man/man1/lowbit.1" "$(TO)/share/lowbit" "$(TO)/include/lowbit"
 
 paper: ## the report as PDF: make paper RESULTS=results/NAME
 	@paper/build "$(RESULTS)"

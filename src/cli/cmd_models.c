@@ -13,13 +13,16 @@ static void list_families(lb_str *out) {
     lb_str_add(out, "lowbit models FAMILY shows the tensors that a family needs.\n");
 }
 
-static void list_sources(const lb_sources *s, lb_source_kind kind, const char *title, lb_str *out) {
+static void list_sources(const lb_sources *s, lb_source_kind kind, lb_str *out) {
     bool any = false;
     for (size_t i = 0; i < s->n; i++) {
         const lb_source *x = &s->at[i];
         char bytes[32];
         if (x->kind != (int)kind) continue;
-        if (!any) lb_str_add(out, "\n%s\n", title);
+        if (!any && kind == LB_SOURCE_MODEL)
+            lb_str_add(out, "\nnamed models (%s NAME brings them)\n", s->fetch);
+        else if (!any)
+            lb_str_add(out, "\nnamed texts\n");
         any = true;
         lb_format_bytes((double)x->bytes, bytes);
         bool note = x->note && x->note[0];
@@ -71,8 +74,8 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
         explain(f, &out);
     else {
         list_families(&out);
-        list_sources(&s, LB_SOURCE_MODEL, "named models (tools/fetch NAME brings them)", &out);
-        list_sources(&s, LB_SOURCE_TEXT, "named texts", &out);
+        list_sources(&s, LB_SOURCE_MODEL, &out);
+        list_sources(&s, LB_SOURCE_TEXT, &out);
     }
     lb_status st = lb_str_check(&out);
     if (st == LB_OK) lb_cli_print(out.s);

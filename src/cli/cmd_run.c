@@ -71,8 +71,8 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
     lb_status st = tables(r, expected, f->report, log, &outside);
     lb_results_free(r);
     LB_TRY(st);
-    lb_info(log, "%lld cells run, %lld kept, %lld refused, %lld failed", (long long)done->done, (long long)done->kept,
-            (long long)done->refused, (long long)done->failed);
+    lb_info(log, "%lld cell%s run, %lld kept, %lld refused, %lld failed", (long long)done->done,
+            done->done == 1 ? "" : "s", (long long)done->kept, (long long)done->refused, (long long)done->failed);
     if (done->failed > 0) {
         lb_warn(log, "failed: %s", done->failures);
         *exit_code = 1;
@@ -113,10 +113,10 @@ const lb_command lb_cmd_run = {
     .usage = "CONFIG [-o KEY=VALUE]...",
     .summary = "run a sweep: quantize, measure, evaluate; tables and plots at the end",
     .details =
-        "CONFIG is a file, or a folder that holds config.yaml. Each finished cell is one HDF5 file in the results\n"
-        "folder; started again after an interruption, a run keeps finished cells and, inside a cell, finished\n"
-        "blocks. Exit code 1 when a cell failed or a value is outside its expected tolerance, 130 when\n"
-        "interrupted. Every key of a config: lowbit help config.",
+        "CONFIG is a file, a folder that holds config.yaml, or one that comes with the program (demo). Each finished\n"
+        "cell is one HDF5 file in the results folder; started again after an interruption, a run keeps finished\n"
+        "cells and, inside a cell, finished blocks. Exit code 1 when a cell failed or a value is outside its\n"
+        "expected tolerance, 130 when interrupted. Every key of a config: lowbit help config.",
     .example = "lowbit run configs/smollm2-135m.yaml -o eval.windows=20",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(run_flags)},
     .min_positional = 1,

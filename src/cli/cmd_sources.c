@@ -30,7 +30,7 @@ static lb_status list(lb_arena *a, const lb_sources *s, lb_str *out) {
                    r.missing ? "not here" : "here", x->licence);
         if (x->note && x->note[0]) lb_str_add(out, "%-18s %s\n", "", x->note);
     }
-    lb_str_add(out, "\nfrom %s; tools/fetch NAME... brings them to %s\n", s->path, s->cache);
+    lb_str_add(out, "\nfrom %s; %s NAME... brings them to %s\n", s->path, s->fetch, s->cache);
     return LB_OK;
 }
 

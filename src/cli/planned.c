@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "eval/perplexity.h"
+#include "run/share.h"
 
 lb_status lb_cli_plugins(lb_arena *a, const char *list, const char **hash) {
     *hash = "";
@@ -31,8 +32,24 @@ lb_status lb_cli_plugins(lb_arena *a, const char *list, const char **hash) {
     return st;
 }
 
+/* The config itself, or one that comes with the program: "configs/demo.yaml" or "demo". */
+static lb_status find_config(lb_arena *a, const char *name, const char **path) {
+    const char *found = NULL;
+    *path = name;
+    if (lb_fs_exists(name)) return LB_OK;
+    LB_TRY(lb_share_find(a, name, &found));
+    if (!found && !strchr(name, '/')) {
+        const char *in_configs = lb_arena_printf(a, "configs/%s.yaml", name);
+        if (!in_configs) return LB_E_NOMEM;
+        LB_TRY(lb_share_find(a, in_configs, &found));
+    }
+    if (found) *path = found;
+    return LB_OK;
+}
+
 lb_status lb_cli_read_config(lb_arena *a, const lb_cli_args *args, lb_config *out) {
-    const char *path = args->positional[0];
+    const char *path;
+    LB_TRY(find_config(a, args->positional[0], &path));
     if (lb_fs_is_dir(path)) {
         char *inside = lb_fs_join(path, "config.yaml");
         path = inside ? lb_arena_strdup(a, inside) : NULL;
@@ -184,7 +201,7 @@ static lb_status plan_text(const lb_plan *p, const lb_rate *rate, lb_str *out) {
         refused += p->sweep.cell[i].refused;
         if ((int)strlen(p->sweep.cell[i].label) > width) width = (int)strlen(p->sweep.cell[i].label);
     }
-    lb_str_add(out, "%zu cells", p->sweep.n - refused);
+    lb_str_add(out, "%zu cell%s", p->sweep.n - refused, p->sweep.n - refused == 1 ? "" : "s");
     if (refused) lb_str_add(out, ", %zu refused", refused);
     if (p->sweep.merged) lb_str_add(out, ", %zu combinations equal to another", p->sweep.merged);
     lb_str_add(out, "\n      %-*s  %7s  %10s  %10s  %6s  %12s  %10s  %10s\n", width, "cell", "bits/w", "layers MiB",

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "run/table.h"
 
 static const double plain_every_s = 10.0;   /* not a terminal: a line this often */
 static const double terminal_every_s = 0.1; /* a terminal: the line is rewritten at most this often */
@@ -35,10 +36,19 @@ static void on_message(void *user, lb_level level, const char *text) {
     fprintf(stderr, "%s%s\n", level == LB_WARN ? "warning: " : "", text);
 }
 
-static int terminal_width(void) {
+/* Columns; 0: not a terminal, or one that does not say. */
+static int terminal_width(int fd) {
     struct winsize w;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 20) return w.ws_col;
-    return 80;
+    return ioctl(fd, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
+}
+
+/* Cuts a line to so many characters. */
+static void cut(char *line, int characters) {
+    for (char *p = line; *p; p++)
+        if (((unsigned char)*p & 0xc0) != 0x80 && characters-- == 0) {
+            *p = 0;
+            return;
+        }
 }
 
 static void on_progress(void *user, const lb_progress *p) {
@@ -65,8 +75,9 @@ static void on_progress(void *user, const lb_progress *p) {
     snprintf(line, sizeof line, "  %s %3.0f %%  %lld/%lld  %s  %s%s%s", p->stage, percent, (long long)p->done,
              (long long)p->total, p->detail ? p->detail : "", elapsed, left[0] ? ", left " : "", left);
     if (s->terminal) {
-        int width = terminal_width() - 1;
-        fprintf(stderr, "\r\033[K%.*s", width, line);
+        int width = terminal_width(STDERR_FILENO);
+        cut(line, width > 1 ? width - 1 : 79);
+        fprintf(stderr, "\r\033[K%s", line);
         s->open = true;
         if (last) end_line(s);
     } else {
@@ -78,6 +89,8 @@ static void on_progress(void *user, const lb_progress *p) {
 lb_log *lb_cli_log(bool quiet) {
     the_screen = (screen){.terminal = isatty(STDERR_FILENO) == 1, .quiet = quiet};
     the_log = (lb_log){.message = on_message, .progress = on_progress, .user = &the_screen};
+    int width = terminal_width(STDOUT_FILENO);
+    if (width > 0) lb_table_terminal_width((size_t)width);
     return &the_log;
 }
 

@@ -68,9 +68,11 @@ void lb_span_add(lb_span *s, double v) {
     if (empty || v > s->high) s->high = v;
 }
 
-static void tic(lb_plot *p, bool *first, double v, int decimals) {
+/* An axis that reaches 1e6 or below 1e-4 has powers of ten for its labels of that side, not a mixture. */
+static void tic(lb_plot *p, bool *first, double v, int decimals, lb_span axis) {
     char text[48];
-    if (v != 0 && (fabs(v) >= 1e5 || fabs(v) < 1e-4)) {
+    double large = axis.high >= 1e6 ? 1e3 : 1e6, small = axis.low < 1e-4 ? 1e-2 : 1e-4;
+    if (v != 0 && (fabs(v) >= large * (1 - 1e-9) || fabs(v) < small * (1 - 1e-9))) {
         /* 1e-05 as 1e-5, 1e+06 as 1e6 */
         int e = (int)floor(log10(fabs(v)) + 1e-9);
         snprintf(text, sizeof text, "%ge%d", v / pow(10, e), e);
@@ -91,7 +93,8 @@ static void linear_tics(lb_plot *p, double low, double high) {
     double step = nice_step(high - low, 8);
     int decimals = (int)fmax(0, ceil(-log10(step) - 1e-9));
     bool first = true;
-    for (double k = ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) tic(p, &first, k * step, decimals);
+    for (double k = ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++)
+        tic(p, &first, k * step, decimals, (lb_span){low, high});
 }
 
 static void log_tics(lb_plot *p, double low, double high) {
@@ -109,7 +112,8 @@ static void log_tics(lb_plot *p, double low, double high) {
         for (int i = 0; i < n; i++) {
             double v = m[i] * pow(10, e);
             if (v < low || v > high || (stride > 1 && e % stride)) continue;
-            tic(p, &first, v, v >= 10 || (v >= 1 && v == floor(v)) ? 0 : (int)fmax(1, -e + (m[i] != floor(m[i]))));
+            tic(p, &first, v, v >= 10 || (v >= 1 && v == floor(v)) ? 0 : (int)fmax(1, -e + (m[i] != floor(m[i]))),
+                (lb_span){low, high});
         }
 }
 

@@ -124,32 +124,65 @@ static void series_data(lb_plot *p, const points *s, int64_t i, bool *spread) {
         }
 }
 
+/* What a log scale has no place for is named: " Not finite, so not shown: gptq 2b g64." */
+static lb_status not_shown(const lb_report_view *v, const points *s, const char **out) {
+    lb_str text = {0};
+    for (int64_t i = 0; i < s->n; i++)
+        if (!isfinite(s->at[i].q.ppl))
+            lb_str_add(&text, "%s %s", text.len ? "," : " Not finite, so not shown:", s->at[i].row->short_name);
+    if (text.len) lb_str_add(&text, ".");
+    lb_status st = lb_str_check(&text);
+    if (st == LB_OK && !(*out = lb_arena_strdup(v->arena, text.s ? text.s : ""))) st = LB_E_NOMEM;
+    lb_str_free(&text);
+    return st;
+}
+
+static int line_count(const points *s) {
+    int n = 0;
+    for (int64_t i = 0; i < s->n; i++) n += !s->at[i].flat && first_of_series(s, i);
+    return n;
+}
+
+/* Lines lie a little beside each other, so that equal points and bars of seeds show. */
+static double aside(int line, int lines) {
+    double step = lines > 8 ? 0.28 / (lines - 1) : 0.04;
+    return step * (line - 0.5 * (lines - 1));
+}
+
+static void draw_series(lb_plot *p, const points *s, int64_t i, int style, double shift) {
+    bool spread;
+    int block = lb_plot_block(p, s->at[i].row->series);
+    series_data(p, s, i, &spread);
+    lb_plot_style(p, style, hue_of(s, s->at[i].row->cell[0]->method), style - 1);
+    lb_str_add(&p->draw, ", \\\n        data index %d using ($1%+.3g):2 with linespoints ls %d title ", block, shift,
+               style);
+    lb_plot_quote(&p->draw, s->at[i].row->series);
+    if (spread)
+        lb_str_add(&p->draw,
+                   ", \\\n        data index %d using ($1%+.3g):3:(0):($4 - $3) with vectors nohead ls %d dt solid "
+                   "notitle",
+                   block, shift, style);
+}
+
 static lb_status bits_plot(const lb_report_view *v, const lb_report_block *b, const points *s, lb_plotter *w,
                            lb_plot *p) {
+    const char *absent = "";
+    LB_TRY(not_shown(v, s, &absent));
     p->title = lb_arena_printf(v->arena, "%s: perplexity on %s", v->r->model_name, b->title);
     p->caption = lb_arena_printf(
-        v->arena, "%s: perplexity (log scale) on %s against bits per code, by method and group%s.", v->r->model_name,
-        b->title, v->seeds ? "; bars: plus and minus one standard deviation over seeds" : "");
+        v->arena, "%s: perplexity (log scale) on %s against bits per code, by method and group%s%s.%s",
+        v->r->model_name, b->title, v->seeds ? "; bars: plus and minus one standard deviation over seeds" : "",
+        line_count(s) > 1 ? "; lines are a little beside each other, so that equal points show" : "", absent);
     if (!p->title || !p->caption) return LB_E_NOMEM;
     axis_labels(p, "bits per code");
     lb_plot_log_axis(p, "y", s->ppl.low, s->ppl.high);
     double low = s->bits.low - 0.5, high = s->bits.high + 0.5;
     lb_str_add(&p->setup, "set xrange [%g:%g]\nset xtics 1\n", low, high);
-    int style = 1;
+    int style = 1, lines = line_count(s);
     lb_str_add(&p->draw, "    plot 1/0 notitle");
     for (int64_t i = 0; i < s->n; i++) {
         if (s->at[i].flat || !first_of_series(s, i)) continue;
-        bool spread;
-        int block = lb_plot_block(p, s->at[i].row->series);
-        series_data(p, s, i, &spread);
-        lb_plot_style(p, style, hue_of(s, s->at[i].row->cell[0]->method), style - 1);
-        lb_str_add(&p->draw, ", \\\n        data index %d using 1:2 with linespoints ls %d title ", block, style);
-        lb_plot_quote(&p->draw, s->at[i].row->series);
-        if (spread)
-            lb_str_add(&p->draw,
-                       ", \\\n        data index %d using 1:3:(0):($4 - $3) with vectors nohead ls %d dt solid "
-                       "notitle",
-                       block, style);
+        draw_series(p, s, i, style, aside(style - 1, lines));
         style++;
     }
     flat_lines(p, s, low, high, style);
@@ -233,7 +266,7 @@ static int64_t together(const points *s, const point *const *front, int64_t n, i
 }
 
 /* The front as steps, its points numbered; the numbers are explained in the legend, where nothing overlaps. */
-static void front_line(lb_plot *p, const points *s, const point *const *front, int64_t n, double right) {
+static int front_line(lb_plot *p, const points *s, const point *const *front, int64_t n, double right) {
     int block = lb_plot_block(p, "Pareto front");
     lb_str_add(&p->dat, "# mib ppl label name\n");
     int64_t same = 0;
@@ -254,24 +287,33 @@ static void front_line(lb_plot *p, const points *s, const point *const *front, i
     }
     lb_str_add(&p->dat, "%.9g %.9g \"\" \"\"\n", right, front[n - 1]->q.ppl);
     lb_str_add(&p->draw,
-               "    plot data index %d using 1:2 with steps lc rgb '#999999' lw 1.5 dt solid title 'Pareto front', \\\n"
-               "        data index %d using 1:2:3 with labels right offset -0.6,-0.7 notitle",
-               block, block);
+               "    plot data index %d using 1:2 with steps lc rgb '#999999' lw 1.5 dt solid title 'Pareto front'",
+               block);
+    return block;
+}
+
+/* Over lines and points, on white, so that nothing runs through them. */
+static void front_numbers(lb_plot *p, int block) {
+    lb_str_add(&p->setup, "set style textbox opaque margins 0.1,0.1 fillcolor rgb '#ffffff' noborder\n");
+    lb_str_add(&p->draw, ", \\\n        data index %d using 1:2:3 with labels boxed right offset -0.8,-0.8 notitle",
+               block);
 }
 
 static lb_status front_plot(const lb_report_view *v, const lb_report_block *b, const points *s, lb_plotter *w,
                             lb_plot *p) {
     const point **front;
     int64_t n;
+    const char *absent = "";
     LB_TRY(pareto(v->arena, s, &front, &n));
     if (!n) return LB_OK;
+    LB_TRY(not_shown(v, s, &absent));
     p->title = lb_arena_printf(v->arena, "%s: size and perplexity on %s", v->r->model_name, b->title);
     p->caption =
         lb_arena_printf(v->arena,
                         "%s: size of the whole model (what is not quantized at 16 bits; log scale) and "
                         "perplexity (log scale) on %s. The numbered points are the Pareto front: no other cell "
-                        "is both smaller and better.",
-                        v->r->model_name, b->title);
+                        "is both smaller and better.%s",
+                        v->r->model_name, b->title, absent);
     if (!p->title || !p->caption) return LB_E_NOMEM;
     axis_labels(p, "model size in MiB (log scale)");
     lb_plot_log_axis(p, "y", s->ppl.low, s->ppl.high);
@@ -280,9 +322,10 @@ static lb_status front_plot(const lb_report_view *v, const lb_report_block *b, c
     p->open_markers = true;
     int style = 1;
     double right = s->mib.high * 2;
-    front_line(p, s, front, n, right);
+    int numbers = front_line(p, s, front, n, right);
     method_points(p, s, &style);
     flat_lines(p, s, s->mib.low / 2, right, style);
+    front_numbers(p, numbers);
     for (int64_t i = 0; i < n; i++) {
         char *entry = lb_arena_printf(v->arena, "%lld: %s", (long long)i + 1, front[i]->row->short_name);
         if (!entry) return LB_E_NOMEM;

@@ -4,7 +4,7 @@
 
 #include "run/plot.h"
 
-/* Means over so many steps: a single batch says little. */
+/* Means over so many steps: a single batch says little. 1: the losses as they are. */
 static int64_t smoothing(int64_t n) { return n < 40 ? 1 : n / 40; }
 
 static void trailing_mean(lb_plot *p, const lb_curve *c, const double *y, int64_t over, lb_span *span) {
@@ -84,17 +84,19 @@ static lb_status one(const lb_report_view *v, lb_plotter *w, bool kl) {
                          height < 420 ? 420 : height));
     p.title = lb_arena_printf(v->arena, "%s: training, %s", v->r->model_name,
                               kl ? "KL to the unquantized model" : "next-token loss");
-    p.caption = lb_arena_printf(v->arena, "%s: %s while training, mean over %lld steps%s.", v->r->model_name,
-                                kl ? "KL to the unquantized model" : "next-token loss", (long long)over,
-                                v->seeds ? ", the first seed of each row" : "");
+    const char *mean = over > 1 ? lb_arena_printf(v->arena, ", mean over %lld steps", (long long)over) : "";
+    p.caption = mean ? lb_arena_printf(v->arena, "%s: %s while training%s%s.", v->r->model_name,
+                                       kl ? "KL to the unquantized model" : "next-token loss", mean,
+                                       v->seeds ? ", the first seed of each row" : "")
+                     : NULL;
     lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
     lb_str_add(&p.setup, "set title ");
     lb_plot_quote(&p.setup, p.title ? p.title : "");
     lb_str_add(&p.setup,
-               "\nset xlabel 'step'\nset ylabel '%s in nats per token, mean over %lld steps'\n"
+               "\nset xlabel 'step'\nset ylabel '%s in nats per token%s'\n"
                "set grid lc rgb '#c8c8c8' lw 0.8 dt solid\nset key outside right top Left reverse samplen 3.2 spacing "
                "1.15\nset border 3\nset tics nomirror\nset datafile missing 'NaN'\n",
-               kl ? "KL" : "loss", (long long)over);
+               kl ? "KL" : "loss", mean ? mean : "");
     if (st == LB_OK) st = fill(v, &p, kl, over);
     if (st == LB_OK && p.blocks) st = lb_plot_finish(w, &p);
     lb_plot_free(&p);

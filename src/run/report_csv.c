@@ -32,10 +32,11 @@ static void identity(row *r, const lb_report_view *v, const lb_record *c) {
     text(r, "state", state[c->state]);
     text(r, "message", c->message);
     text(r, "method", c->method);
-    bool quantized = c->bits > 0 && c->size.quantized.weights > 0;
+    /* What a cell without a result was asked for is known, what it would have stored is not. */
+    bool done = c->state == LB_CELL_DONE, quantized = c->bits > 0 && (c->size.quantized.weights > 0 || !done);
     count(r, "bits", quantized, c->bits);
-    text(r, "group", lb_report_group_text(c, group));
-    text(r, "storage", quantized ? c->storage : "");
+    text(r, "group", done ? lb_report_group_text(c, group) : lb_report_pair(&c->options, "group"));
+    text(r, "storage", quantized && done ? c->storage : "");
     text(r, "propagate", c->propagate);
     text(r, "true_sequential", c->true_sequential ? "true" : "false");
     count(r, "seed", true, (int64_t)c->seed);

@@ -13,7 +13,7 @@ typedef struct page {
     lb_str *out;
 } page;
 
-/* A new part; in LaTeX what floats stays in the part before. */
+/* A new part on a page of its own; in LaTeX what floats stays in the part before. */
 static void part(const page *p, const char *title) {
     if (p->f == LB_TABLE_LATEX) lb_str_add(p->out, "\\clearpage\n");
     lb_markup_heading(p->out, p->f, 2, title);
@@ -52,8 +52,8 @@ static lb_status figure(const page *p, const lb_plot_entry *e) {
     if (p->f == LB_TABLE_LATEX) {
         lb_str_add(
             p->out,
-            "\\begin{figure}[!htbp]\n\\centering\n"
-            "\\includegraphics[width=\\linewidth,height=0.8\\textheight,keepaspectratio]{\\detokenize{plots/%s}}\n"
+            "\\begin{figure}[!hbp]\n\\centering\n"
+            "\\includegraphics[width=\\linewidth,height=0.5\\textheight,keepaspectratio]{\\detokenize{plots/%s}}\n"
             "\\caption{",
             e->name);
         lb_markup_text(p->out, p->f, e->caption);
@@ -73,7 +73,7 @@ static lb_status figures(const page *p) {
     bool any = false;
     for (int64_t i = 0; i < p->plots->n; i++) {
         if (!p->plots->at[i].drawn) continue;
-        if (!any) part(p, "Plots");
+        if (!any) lb_markup_heading(p->out, p->f, 2, "Plots");
         any = true;
         LB_TRY(figure(p, &p->plots->at[i]));
     }

@@ -24,45 +24,124 @@ static lb_status add(items *s, const char *text) {
 
 static const lb_pairs *pairs_of(const lb_record *c, bool host) { return host ? &c->host : &c->provenance; }
 
-static const lb_record *first_done(const lb_results *r) {
-    for (int64_t i = 0; i < r->n; i++)
-        if (r->record[i].state == LB_CELL_DONE) return &r->record[i];
-    return NULL;
+static const char *value_of(const lb_results *r, int64_t i, bool host, const char *key) {
+    return r->record[i].state == LB_CELL_DONE ? lb_report_pair(pairs_of(&r->record[i], host), key) : NULL;
 }
 
-static bool shared(const lb_results *r, bool host, const char *key, const char *value) {
+/* How the values of a key are spread over the done cells. */
+typedef struct spread {
+    int64_t cells, have, values;
+} spread;
+
+static spread spread_of(const lb_results *r, bool host, const char *key) {
+    spread s = {0};
+    for (int64_t i = 0; i < r->n; i++) {
+        s.cells += r->record[i].state == LB_CELL_DONE;
+        const char *v = value_of(r, i, host, key);
+        if (!v) continue;
+        bool seen = false;
+        for (int64_t k = 0; k < i && !seen; k++) {
+            const char *o = value_of(r, k, host, key);
+            seen = o && strcmp(o, v) == 0;
+        }
+        s.have++;
+        s.values += !seen;
+    }
+    return s;
+}
+
+/* A date or a key of its own for each cell is said with that cell. */
+static bool of_each_cell(spread s) { return s.values > 1 && s.values == s.have; }
+
+/* Cells with this value, or (value NULL) without any; at most so many names. */
+static void add_cells(lb_str *line, const lb_results *r, bool host, const char *key, const char *value, int64_t most) {
+    int64_t n = 0;
     for (int64_t i = 0; i < r->n; i++) {
         if (r->record[i].state != LB_CELL_DONE) continue;
-        const char *v = lb_report_pair(pairs_of(&r->record[i], host), key);
-        if (!v || strcmp(v, value) != 0) return false;
+        const char *v = value_of(r, i, host, key);
+        if (value ? !v || strcmp(v, value) != 0 : v != NULL) continue;
+        if (n < most) lb_str_add(line, "%s%s", n ? "; " : "", r->record[i].label);
+        n++;
     }
-    return true;
+    if (n > most) lb_str_add(line, "; %lld more", (long long)(n - most));
 }
 
-static lb_status add_shared(items *s, const lb_results *r, bool host) {
-    const lb_record *c = first_done(r);
-    if (!c) return LB_OK;
-    const lb_pairs *p = pairs_of(c, host);
-    for (int64_t i = 0; i < p->n; i++)
-        if (shared(r, host, p->at[i].key, p->at[i].value))
-            LB_TRY(add(s, lb_arena_printf(s->arena, "%s: %s", p->at[i].key, p->at[i].value)));
-    return LB_OK;
+static lb_status add_line(items *s, lb_str *line) {
+    lb_status st = lb_str_check(line);
+    if (st == LB_OK) st = add(s, lb_arena_strdup(s->arena, line->s));
+    lb_str_free(line);
+    return st;
 }
 
-static lb_status add_differing(items *s, const lb_results *r, bool host) {
+static bool seen_before(const lb_results *r, bool host, int64_t cell, const char *key, const char *value) {
+    for (int64_t i = 0; i < cell; i++) {
+        const char *v = value_of(r, i, host, key);
+        if (v && (!value || strcmp(v, value) == 0)) return true;
+    }
+    return false;
+}
+
+/* One key: a line for all cells, or one for each of its values. */
+static lb_status add_key(items *same, items *differ, const lb_results *r, bool host, const char *key) {
+    enum { NAMES = 6 };
+    spread k = spread_of(r, host, key);
+    if (of_each_cell(k)) return LB_OK;
     for (int64_t i = 0; i < r->n; i++) {
-        const lb_record *c = &r->record[i];
-        if (c->state != LB_CELL_DONE) continue;
-        const lb_pairs *p = pairs_of(c, host);
-        for (int64_t k = 0; k < p->n; k++)
-            if (!shared(r, host, p->at[k].key, p->at[k].value))
-                LB_TRY(add(s, lb_arena_printf(s->arena, "%s, %s: %s", c->label, p->at[k].key, p->at[k].value)));
+        const char *v = value_of(r, i, host, key);
+        if (!v || seen_before(r, host, i, key, v)) continue;
+        lb_str line = {0};
+        lb_str_add(&line, "%s: %s", key, v);
+        if (k.values == 1 && k.have < k.cells) {
+            bool few = 2 * k.have < k.cells;
+            lb_str_add(&line, few ? " (only in " : " (not in ");
+            add_cells(&line, r, host, key, few ? v : NULL, NAMES);
+            lb_str_add(&line, ")");
+        } else if (k.values > 1) {
+            lb_str_add(&line, " (");
+            add_cells(&line, r, host, key, v, NAMES);
+            lb_str_add(&line, ")");
+        }
+        LB_TRY(add_line(k.values == 1 ? same : differ, &line));
     }
     return LB_OK;
 }
 
-/* Every option that a cell ran with, also the defaults: what was actually used. */
-static lb_status add_options(items *s, const lb_results *r) {
+static lb_status add_keys(items *same, items *differ, const lb_results *r, bool host) {
+    for (int64_t i = 0; i < r->n; i++) {
+        if (r->record[i].state != LB_CELL_DONE) continue;
+        const lb_pairs *p = pairs_of(&r->record[i], host);
+        for (int64_t k = 0; k < p->n; k++)
+            if (!seen_before(r, host, i, p->at[k].key, NULL)) LB_TRY(add_key(same, differ, r, host, p->at[k].key));
+    }
+    return LB_OK;
+}
+
+static void add_own(lb_str *line, const lb_results *r, const lb_record *c, bool host) {
+    const lb_pairs *p = pairs_of(c, host);
+    for (int64_t k = 0; k < p->n; k++) {
+        if (!of_each_cell(spread_of(r, host, p->at[k].key))) continue;
+        bool hash = strlen(p->at[k].value) == 64; /* its head tells cells apart; the whole is in the cell's file */
+        lb_str_add(line, "; %s %.*s", p->at[k].key, hash ? 16 : 4096, p->at[k].value);
+    }
+}
+
+/* The rules of single layers, as the resolved config has them: "; rules: - match: "*.down" bits: 4". */
+static void add_rules(lb_str *line, const char *config) {
+    static const char head[] = "\n    rules:\n";
+    const char *p = config ? strstr(config, head) : NULL;
+    if (!p) return;
+    lb_str_add(line, "; rules:");
+    for (p += sizeof head - 1; strncmp(p, "      ", 6) == 0;) {
+        p += strspn(p, " ");
+        size_t n = strcspn(p, "\n");
+        lb_str_add(line, " ");
+        lb_str_add_bytes(line, p, n);
+        p += n + (p[n] == '\n');
+    }
+}
+
+/* Every option that a cell ran with, also the defaults: what was actually used; and what is its own. */
+static lb_status add_each(items *s, const lb_results *r) {
     for (int64_t i = 0; i < r->n; i++) {
         const lb_record *c = &r->record[i];
         if (c->state != LB_CELL_DONE) continue;
@@ -72,10 +151,10 @@ static lb_status add_options(items *s, const lb_results *r) {
             lb_str_add(&line, " %s=%s", c->options.at[k].key, c->options.at[k].value);
         if (c->propagate && c->propagate[0]) lb_str_add(&line, " propagate=%s", c->propagate);
         if (c->true_sequential) lb_str_add(&line, " true_sequential=true");
-        lb_status st = lb_str_check(&line);
-        if (st == LB_OK) st = add(s, lb_arena_strdup(s->arena, line.s));
-        lb_str_free(&line);
-        LB_TRY(st);
+        add_rules(&line, c->config);
+        add_own(&line, r, c, false);
+        add_own(&line, r, c, true);
+        LB_TRY(add_line(s, &line));
     }
     return LB_OK;
 }
@@ -87,14 +166,12 @@ static void list(const items *s, const char *title, lb_table_format f, lb_str *o
 }
 
 lb_status lb_report_provenance(const lb_report_view *v, lb_table_format f, lb_str *out) {
-    items same = {.arena = v->arena}, differ = same, options = same;
-    LB_TRY(add_shared(&same, v->r, false));
-    LB_TRY(add_shared(&same, v->r, true));
-    LB_TRY(add_differing(&differ, v->r, false));
-    LB_TRY(add_differing(&differ, v->r, true));
-    LB_TRY(add_options(&options, v->r));
+    items same = {.arena = v->arena}, differ = same, each = same;
+    LB_TRY(add_keys(&same, &differ, v->r, false));
+    LB_TRY(add_keys(&same, &differ, v->r, true));
+    LB_TRY(add_each(&each, v->r));
     list(&same, "The same for all cells:", f, out);
     list(&differ, "Different between cells:", f, out);
-    list(&options, "Every option of every cell:", f, out);
+    list(&each, "Each cell, with every option:", f, out);
     return lb_str_check(out);
 }

@@ -27,13 +27,36 @@ static bool pairs_agree(const lb_pairs *x, const lb_pairs *y) {
 
 static const char *text_of(const char *s) { return s ? s : ""; }
 
+/* The next line of a config that sets no seed, without its blanks at the head; its length, 0 at the end. */
+static size_t config_line(const char **at) {
+    while (**at) {
+        *at += strspn(*at, " \n");
+        size_t n = strcspn(*at, "\n");
+        if (strncmp(*at, "seed:", 5) != 0) return n;
+        *at += n;
+    }
+    return 0;
+}
+
+/* Rules of single layers, another text: what options do not tell, the resolved configs do. */
+static bool configs_agree(const char *x, const char *y) {
+    if (!x || !y) return true; /* a cell without a result has none */
+    for (;;) {
+        size_t n = config_line(&x), m = config_line(&y);
+        if (n != m || memcmp(x, y, n) != 0) return false;
+        if (!n) return true;
+        x += n, y += n;
+    }
+}
+
 static bool same_but_seed(const lb_record *x, const lb_record *y) {
     bool sized = x->state == LB_CELL_DONE && y->state == LB_CELL_DONE;
     if (sized && x->size.quantized.total != y->size.quantized.total) return false;
     return x->seed != y->seed && strcmp(text_of(x->method), text_of(y->method)) == 0 && x->bits == y->bits &&
            x->group == y->group && strcmp(text_of(x->storage), text_of(y->storage)) == 0 &&
            strcmp(text_of(x->propagate), text_of(y->propagate)) == 0 && x->true_sequential == y->true_sequential &&
-           pairs_agree(&x->options, &y->options) && pairs_agree(&x->varied, &y->varied);
+           pairs_agree(&x->options, &y->options) && pairs_agree(&x->varied, &y->varied) &&
+           configs_agree(x->config, y->config);
 }
 
 bool lb_report_trained(const lb_report_row *row) { return (row->flags & LB_FLAG_NOT_MINIMIZED) != 0; }
@@ -121,16 +144,38 @@ static lb_status name_row(lb_arena *a, const lb_results *r, lb_report_row *row, 
     return st;
 }
 
+/* The sweep's label of a row's first cell, without " s1" where the row is a mean over seeds. */
+static lb_status label_of(lb_arena *a, const lb_report_row *row, const char **out) {
+    char seed[32];
+    char *label = lb_arena_strdup(a, row->cell[0]->label);
+    if (!label) return LB_E_NOMEM;
+    size_t n = (size_t)snprintf(seed, sizeof seed, " s%llu", (unsigned long long)row->cell[0]->seed);
+    char *at = row->cells + row->lost > 1 ? strstr(label, seed) : NULL;
+    if (at && (at[n] == 0 || at[n] == ' ')) memmove(at, at + n, strlen(at + n) + 1);
+    *out = label;
+    return LB_OK;
+}
+
+static lb_status take_label(lb_arena *a, lb_report_row *row) {
+    LB_TRY(label_of(a, row, &row->name));
+    row->short_name = row->series = row->name;
+    return LB_OK;
+}
+
 /* Where what varies does not tell two rows apart (rules of a layer, another calibration text), the sweep's own label
  * does. */
-static void make_unique(lb_report_view *v) {
-    for (int64_t i = 0; i < v->rows; i++)
+static lb_status make_unique(lb_report_view *v) {
+    for (int64_t i = 0; i < v->rows; i++) {
+        const char *shown = v->row[i].short_name;
+        bool shared = false;
         for (int64_t k = i + 1; k < v->rows; k++) {
-            lb_report_row *x = &v->row[i], *y = &v->row[k];
-            if (strcmp(x->short_name, y->short_name) != 0) continue;
-            y->name = y->short_name = y->series = y->cell[0]->label;
-            if (x->name != x->cell[0]->label) x->name = x->short_name = x->series = x->cell[0]->label;
+            if (strcmp(shown, v->row[k].short_name) != 0) continue;
+            LB_TRY(take_label(v->arena, &v->row[k]));
+            shared = true;
         }
+        if (shared) LB_TRY(take_label(v->arena, &v->row[i]));
+    }
+    return LB_OK;
 }
 
 /* ---- rows ---- */
@@ -252,8 +297,8 @@ lb_status lb_report_view_make(lb_arena *a, const lb_results *r, lb_report_view *
     if (!out->row || !out->absent) return LB_E_NOMEM;
     LB_TRY(add_rows(out, true));
     LB_TRY(add_rows(out, false));
-    make_unique(out);
     count_absent(out);
+    LB_TRY(make_unique(out));
     return add_blocks(out);
 }
 

@@ -2,10 +2,11 @@
 
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "base/fs.h"
 #include "run/config.h"
+#include "run/share.h"
 
 const char *const lb_source_then[] = {"nothing", "join-rows", NULL};
 static const char *const kinds[] = {"model", "text", NULL};
@@ -132,36 +133,56 @@ static lb_status arena_join(lb_arena *a, const char *dir, const char *name, cons
     return *out ? LB_OK : LB_E_NOMEM;
 }
 
-/* Where sources.yaml may be, and the folder that holds the cache beside it: beside the config, the current folder's
- * configs, the checkout that the program was built in, the installation. */
+/* The folder that `dir` is in, without the ".." that a reader would have to undo. */
+static lb_status parent_of(lb_arena *a, const char *dir, const char **out) {
+    const char *leaf = lb_fs_basename(dir);
+    if (!leaf[0] || strcmp(leaf, ".") == 0 || strcmp(leaf, "..") == 0) return arena_join(a, dir, "..", out);
+    char *up = lb_fs_dirname(dir);
+    *out = up ? lb_arena_strdup(a, up) : NULL;
+    lb_free(up);
+    return *out ? LB_OK : LB_E_NOMEM;
+}
+
+static lb_status cache_in(lb_arena *a, const char *dir, const char **out) {
+    if (dir[0] && strcmp(dir, ".") != 0) return arena_join(a, dir, "data/cache", out);
+    *out = "data/cache";
+    return LB_OK;
+}
+
+static bool same_file(const char *x, const char *y) {
+    struct stat a, b;
+    return stat(x, &a) == 0 && stat(y, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* Where sources.yaml may be: beside the config, in the current folder's configs, where the program came from. The cache
+ * is beside configs/, but what an installation is asked for belongs to the user: the current folder's data/cache. */
 static lb_status find_file(lb_arena *a, const char *config_dir, lb_sources *out) {
-    char exe[4096];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    exe[n > 0 ? n : 0] = 0;
-    char *bin = n > 0 ? lb_fs_dirname(exe) : lb_strdup(".");
-    if (!bin) return LB_E_NOMEM;
-    const char *candidate[][2] = {
-        {NULL, NULL}, {"configs/sources.yaml", "data/cache"}, {NULL, NULL}, {NULL, "data/cache"}};
-    lb_status st = LB_OK;
+    const char *beside = NULL, *shared = NULL, *up = NULL, *root;
+    bool installed;
+    LB_TRY(lb_share_root(a, &root, &installed));
     if (config_dir[0]) {
-        st = arena_join(a, config_dir, "sources.yaml", &candidate[0][0]);
-        if (st == LB_OK) st = arena_join(a, config_dir, "../data/cache", &candidate[0][1]);
+        LB_TRY(arena_join(a, config_dir, "sources.yaml", &beside));
+        LB_TRY(parent_of(a, config_dir, &up));
     }
-    if (st == LB_OK) st = arena_join(a, bin, "../../configs/sources.yaml", &candidate[2][0]);
-    if (st == LB_OK) st = arena_join(a, bin, "../../data/cache", &candidate[2][1]);
-    if (st == LB_OK) st = arena_join(a, bin, "../share/lowbit/configs/sources.yaml", &candidate[3][0]);
-    lb_free(bin);
-    LB_TRY(st);
-    for (size_t i = 0; i < sizeof candidate / sizeof candidate[0] && !out->path; i++) {
-        if (!candidate[i][0] || !lb_fs_exists(candidate[i][0])) continue;
-        out->path = candidate[i][0];
-        out->cache = candidate[i][1];
+    if (root[0]) LB_TRY(arena_join(a, root, "configs/sources.yaml", &shared));
+    if (beside && lb_fs_exists(beside)) {
+        out->path = beside;
+        LB_TRY(cache_in(a, up, &out->cache));
+    } else if (lb_fs_exists("configs/sources.yaml")) {
+        out->path = "configs/sources.yaml";
+    } else if (shared) {
+        out->path = shared;
+        LB_TRY(cache_in(a, root, &out->cache));
+    }
+    if (out->path && installed && same_file(out->path, shared)) {
+        out->cache = "data/cache";
+        LB_TRY(arena_join(a, root, "tools/fetch", &out->fetch));
     }
     return LB_OK;
 }
 
 lb_status lb_sources_open(lb_arena *a, const char *config_dir, lb_sources *out) {
-    *out = (lb_sources){.cache = "data/cache"};
+    *out = (lb_sources){.cache = "data/cache", .fetch = "tools/fetch"};
     LB_TRY(find_file(a, config_dir, out));
     if (!out->path) return LB_OK;
     lb_yaml *root = NULL;
@@ -216,7 +237,7 @@ static lb_status is_here(lb_arena *a, const lb_source *s, const char *path, bool
 
 lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *config_dir, const char *name,
                              lb_source_kind kind, const char *where, lb_resolved *out) {
-    *out = (lb_resolved){.source = lb_sources_find(s, name)};
+    *out = (lb_resolved){.source = lb_sources_find(s, name), .fetch = s->fetch};
     if (out->source) {
         if (out->source->kind != (int)kind)
             return lb_fail(LB_E_CONFIG, "%s: source '%s' is a %s, expected a %s", where, name, kinds[out->source->kind],
@@ -232,20 +253,23 @@ lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *confi
             out->path = place;
             return LB_OK;
         }
-        out->missing = lb_arena_printf(a, "%s is not here: tools/fetch %s brings it to %s", name, name, out->path);
+        out->missing = lb_arena_printf(a, "%s is not here: %s %s brings it to %s", name, s->fetch, name, out->path);
         return out->missing ? LB_OK : LB_E_NOMEM;
     }
     LB_TRY(arena_join(a, config_dir[0] ? config_dir : ".", name, &out->path));
     if (lb_fs_exists(out->path)) return LB_OK;
+    if (!lb_fs_exists(name)) {
+        LB_TRY(lb_share_find(a, name, &out->path));
+        return out->path ? LB_OK : nowhere(a, s, config_dir, name, where);
+    }
     out->path = lb_arena_strdup(a, name);
-    if (!out->path) return LB_E_NOMEM;
-    return lb_fs_exists(name) ? LB_OK : nowhere(a, s, config_dir, name, where);
+    return out->path ? LB_OK : LB_E_NOMEM;
 }
 
 lb_status lb_sources_check(const lb_resolved *r, const char *have) {
     if (!r->source || strcmp(r->source->sha256, have) == 0) return LB_OK;
-    return lb_fail(LB_E_FORMAT, "%s: SHA-256 %s, source %s says %s: run tools/fetch %s again", r->path, have,
-                   r->source->name, r->source->sha256, r->source->name);
+    return lb_fail(LB_E_FORMAT, "%s: SHA-256 %s, source %s says %s: run %s %s again", r->path, have, r->source->name,
+                   r->source->sha256, r->fetch, r->source->name);
 }
 
 static const char *dash(const char *s) { return s && s[0] ? s : "-"; }

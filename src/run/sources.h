@@ -39,6 +39,7 @@ typedef struct lb_sources {
     size_t n;
     const char *path;  /* of sources.yaml; NULL: none was found, the list is empty */
     const char *cache; /* the folder that downloads go to */
+    const char *fetch; /* the script that brings them */
 } lb_sources;
 
 /* Looks for sources.yaml beside the config, in ./configs, and where the program lives (a checkout or an installation).
@@ -50,16 +51,18 @@ typedef struct lb_resolved {
     const char *path;        /* as found; where it would be if missing */
     const lb_source *source; /* NULL: a plain path */
     const char *missing;     /* NULL: it is there; else what to do */
+    const char *fetch;       /* the script that brings it */
 } lb_resolved;
-/* A name, or a path relative to config_dir, then to the current folder. A path that is nowhere is LB_E_CONFIG with
- * `where` before the message; a named source that was not fetched is no failure: out->missing says so. */
+/* A name, or a path relative to config_dir, then to the current folder, then to what comes with the program. A path
+ * that is nowhere is LB_E_CONFIG with `where` before the message; a named source that was not fetched is no failure:
+ * out->missing says so. */
 LB_NODISCARD lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *config_dir, const char *name,
                                           lb_source_kind kind, const char *where, lb_resolved *out);
 /* The SHA-256 of what was opened there is the source's (always, for a plain path), or LB_E_FORMAT. */
 LB_NODISCARD lb_status lb_sources_check(const lb_resolved *r, const char *have);
 
-/* One line a way to get a source, or a file of one that is a folder, tab-separated, "-" for nothing: name kind file sha256 bytes url pip archive_sha256
- * member member_sha256 then brings(comma-separated). What tools/fetch reads. */
+/* One line a way to get a source, or a file of one that is a folder, tab-separated, "-" for nothing: name kind file
+ * sha256 bytes url pip archive_sha256 member member_sha256 then brings(comma-separated). What tools/fetch reads. */
 void lb_sources_tsv(const lb_sources *s, lb_str *out);
 
 #endif

@@ -97,6 +97,44 @@ static lb_status is_exported(const lb_plan *p, const lb_cell *c, bool *yes) {
     return st;
 }
 
+/* A folder of files only. */
+static void drop_folder(const char *dir) {
+    char **names = NULL;
+    size_t n = 0;
+    if (!lb_fs_is_dir(dir) || lb_fs_list(dir, NULL, &names, &n) != LB_OK) return;
+    for (size_t i = 0; i < n; i++) {
+        char *path = lb_fs_join(dir, names[i]);
+        if (path) (void)unlink(path);
+        lb_free(path);
+    }
+    lb_fs_list_free(names, n);
+    (void)rmdir(dir);
+}
+
+/* path.tmp.PID: what a killed run was writing. */
+static bool is_leftover(const char *name) {
+    const char *tmp = strstr(name, ".tmp.");
+    return tmp && tmp[5] && strspn(tmp + 5, "0123456789") == strlen(tmp + 5);
+}
+
+/* With the lock held nobody else is writing, so they can go. Best effort: they are in nobody's way. */
+static void drop_leftovers(const char *dir) {
+    char **names = NULL;
+    size_t n = 0;
+    if (!lb_fs_is_dir(dir) || lb_fs_list(dir, NULL, &names, &n) != LB_OK) return;
+    for (size_t i = 0; i < n; i++) {
+        char *path = lb_fs_join(dir, names[i]);
+        if (path && is_leftover(names[i])) {
+            drop_folder(path); /* an export */
+            (void)unlink(path);
+        } else if (path && lb_str_ends(names[i], ".partial")) {
+            drop_leftovers(path);
+        }
+        lb_free(path);
+    }
+    lb_fs_list_free(names, n);
+}
+
 /* Looks for finished cells, and refuses those that the plan refused. */
 static lb_status take_stock(sweeper *x) {
     const lb_sweep *s = &x->p->sweep;
@@ -146,20 +184,6 @@ static lb_status write_index(sweeper *x) {
         lb_store_write_index(x->p->dir, x->p->config->name, x->p->config->model, x->p->model_note, list, (int64_t)n);
     lb_free(list);
     return st;
-}
-
-/* A folder of files only. */
-static void drop_folder(const char *dir) {
-    char **names = NULL;
-    size_t n = 0;
-    if (!lb_fs_is_dir(dir) || lb_fs_list(dir, NULL, &names, &n) != LB_OK) return;
-    for (size_t i = 0; i < n; i++) {
-        char *path = lb_fs_join(dir, names[i]);
-        if (path) (void)unlink(path);
-        lb_free(path);
-    }
-    lb_fs_list_free(names, n);
-    (void)rmdir(dir);
 }
 
 static lb_dtype export_type(int choice) {
@@ -229,6 +253,8 @@ static lb_status sweep(sweeper *x) {
     if (!x->record || !x->known) return LB_E_NOMEM;
     LB_TRY(lb_fs_mkdirs(x->p->dir));
     LB_TRY(take_lock(x));
+    drop_leftovers(x->p->dir);
+    drop_leftovers(x->p->cache);
     LB_TRY(take_stock(x));
     if (x->out->kept > 0)
         lb_info(x->log, "%lld of %zu cells are finished already and kept", (long long)x->out->kept, s->n);

@@ -103,9 +103,17 @@ static const char *ascii_escape(lb_table_format f, unsigned char c) {
     return NULL;
 }
 
-/* A character beyond ASCII, n bytes long. Numbers in a terminal and in Markdown keep the ASCII minus, so that they can
- * be copied into a program. */
-static void wide(lb_str *out, lb_table_format f, const char *p, size_t n) {
+/* Latin-1 and Latin Extended-A, but for the few letters that T1 lacks. */
+static bool latex_has(utf8proc_int32_t u) {
+    static const uint16_t lacks[] = {0x126, 0x127, 0x138, 0x13f, 0x140, 0x149, 0x166, 0x167, 0x17f};
+    for (size_t i = 0; i < sizeof lacks / sizeof lacks[0]; i++)
+        if (u == lacks[i]) return false;
+    return u >= 0xa1 && u < 0x180;
+}
+
+/* A character beyond ASCII (u), n bytes long. Numbers in a terminal and in Markdown keep the ASCII minus, so that they
+ * can be copied into a program. */
+static void wide(lb_str *out, lb_table_format f, const char *p, size_t n, utf8proc_int32_t u) {
     if ((f == LB_TABLE_TERMINAL || f == LB_TABLE_MARKDOWN) && n == 3 && memcmp(p, "\xe2\x88\x92", 3) == 0) {
         lb_str_add(out, "-");
         return;
@@ -115,7 +123,12 @@ static void wide(lb_str *out, lb_table_format f, const char *p, size_t n) {
             lb_str_add(out, "%s", latex_map[i].latex);
             return;
         }
-    lb_str_add_bytes(out, p, n);
+    /* T1 fonts have the letters of western and central Europe; anything else would stop LaTeX, so its number stands for
+     * it. */
+    if (f == LB_TABLE_LATEX && !latex_has(u))
+        lb_str_add(out, "{[}U+%04X{]}", (unsigned)u);
+    else
+        lb_str_add_bytes(out, p, n);
 }
 
 void lb_markup_text(lb_str *out, lb_table_format f, const char *text) {
@@ -130,7 +143,7 @@ void lb_markup_text(lb_str *out, lb_table_format f, const char *text) {
                 p += n > 0 ? n : 1;
                 continue;
             }
-            wide(out, f, p, (size_t)n);
+            wide(out, f, p, (size_t)n, u);
             p += n;
             continue;
         }
@@ -176,7 +189,7 @@ static void wrapped(lb_str *out, const char *text, size_t indent) {
         memcpy(word, p, m);
         word[m] = 0;
         size_t w = lb_text_width(word);
-        if (at > indent && at + 1 + w > LB_TERMINAL_WIDTH) {
+        if (at > indent && at + 1 + w > lb_table_line_width()) {
             lb_str_add(out, "\n%*s", (int)indent, "");
             at = indent;
         } else if (at > indent) {

@@ -5,6 +5,13 @@
 #include "io/csv.h"
 #include "run/table.h"
 
+/* Narrower than a number and its name, nothing can be shown. */
+enum { NARROWEST = 40 };
+static size_t terminal_width = LB_TERMINAL_WIDTH;
+
+void lb_table_terminal_width(size_t columns) { terminal_width = columns < NARROWEST ? NARROWEST : columns; }
+size_t lb_table_line_width(void) { return terminal_width < LB_TERMINAL_WIDTH ? terminal_width : LB_TERMINAL_WIDTH; }
+
 size_t lb_text_width(const char *text) {
     size_t w = 0;
     const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)text;
@@ -98,7 +105,7 @@ static void terminal_pieces(const lb_table *t, lb_str *out) {
         for (size_t i = 0; i < panel.n; i++) {
             if (t->col[panel.col[i]].key) continue;
             p.col[p.n++] = panel.col[i];
-            bool wide = total_width(t, &p) > LB_TERMINAL_WIDTH && p.n > keys.n + 1;
+            bool wide = total_width(t, &p) > terminal_width && p.n > keys.n + 1;
             if (!wide && !flush) continue;
             p.n--;
             if (!first) lb_str_add(out, "\n");
@@ -116,7 +123,7 @@ static void terminal(const lb_table *t, lb_str *out) {
     lb_markup_text(out, LB_TABLE_TERMINAL, t->title);
     lb_str_add(out, "\n");
     lb_panel all = lb_table_panel(t, -1);
-    if (total_width(t, &all) <= LB_TERMINAL_WIDTH)
+    if (total_width(t, &all) <= terminal_width)
         terminal_panel(t, &all, out);
     else
         terminal_pieces(t, out);

@@ -1,13 +1,19 @@
 /* lowbit report as a user meets it, on stored results that no model made: what it prints in each format, what it
  * writes, and what it says when something is wrong. */
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "run/report.h"
 #include "run/store.h"
+#include "run/table.h"
 #include "support/run_cli.h"
 #include "support/support.h"
 #include "support/synthetic_results.h"
@@ -168,14 +174,85 @@ static void paper_without_latex(void **state) {
     has(said, "apt-get install");
 }
 
+/* What the program prints on a terminal of so many columns. */
+static char *on_terminal(int columns) {
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(master >= 0);
+    assert_int_equal(grantpt(master), 0);
+    assert_int_equal(unlockpt(master), 0);
+    struct winsize w = {.ws_row = 24, .ws_col = (unsigned short)columns};
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+    assert_true(slave >= 0);
+    assert_int_equal(ioctl(slave, TIOCSWINSZ, &w), 0);
+    const char *build = getenv("BUILD");
+    char *path = lb_fs_join(build && *build ? build : "build/release", "lowbit");
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(slave, STDOUT_FILENO);
+        dup2(slave, STDERR_FILENO);
+        execl(path, path, "report", dir, "--no-write", (char *)NULL);
+        _exit(127);
+    }
+    close(slave);
+    lb_str out = {0};
+    char buffer[512];
+    for (ssize_t n; (n = read(master, buffer, sizeof buffer)) > 0;) lb_str_add_bytes(&out, buffer, (size_t)n);
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    close(master);
+    lb_free(path);
+    assert_ok(lb_str_check(&out));
+    return out.s;
+}
+
+/* Rows of tables, and every line of running text, are as wide as the terminal at most. */
+static void fits_the_terminal(void **state) {
+    (void)state;
+    char *narrow = on_terminal(70), *wide = on_terminal(250);
+    has(wide, "PPL \xc2\xb1 se  sd (seeds)");
+    has(narrow, "sd (seeds)");
+    size_t most = 0;
+    for (char *line = strtok(wide, "\r\n"); line; line = strtok(NULL, "\r\n"))
+        if (strstr(line, "PPL")) most = lb_text_width(line);
+    assert_true(most > 0);
+    for (char *line = strtok(narrow, "\r\n"); line; line = strtok(NULL, "\r\n"))
+        if (lb_text_width(line) > 70 && !strstr(line, "perplexity on"))
+            fail_msg("%zu columns: %s", lb_text_width(line), line);
+    lb_free(narrow);
+    lb_free(wide);
+}
+
+/* With LaTeX: any name becomes a document. */
+static void paper_with_latex(void **state) {
+    (void)state;
+    char build[LB_TEST_PATH], command[4 * LB_TEST_PATH], said[2000];
+    if (system("command -v latexmk > /dev/null && kpsewhich lmodern.sty > /dev/null") != 0) skip();
+    char *odd = lb_fs_join(dir, "../odd");
+    assert_non_null(odd);
+    assert_ok(lb_fs_mkdirs(odd));
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, odd);
+    r->name = "\xe6\xb5\x8b_%&#~^\\ {x} \xc4\xa7\xc3\xa9 \xf0\x9f\x98\x80";
+    r->model_note = "$a$ <b> \xce\xa9";
+    assert_ok(lb_report_write(r, NULL, NULL));
+    synthetic_results_free(r);
+    lb_test_fixture("paper/build", build);
+    snprintf(command, sizeof command, "'%s' '%s' 2>&1 && head -c 5 '%s/report/report.pdf'", build, odd, odd);
+    FILE *p = popen(command, "r");
+    assert_non_null(p);
+    said[fread(said, 1, sizeof said - 1, p)] = 0;
+    if (pclose(p) != 0) fail_msg("%s", said);
+    has(said, "%PDF-");
+    lb_free(odd);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prints_the_stored_tables),
-        cmocka_unit_test(prints_layers),
-        cmocka_unit_test(writes_everything),
-        cmocka_unit_test(compares_with_expected),
-        cmocka_unit_test(refuses),
-        cmocka_unit_test(paper_without_latex),
+        cmocka_unit_test(prints_the_stored_tables), cmocka_unit_test(prints_layers),
+        cmocka_unit_test(fits_the_terminal),        cmocka_unit_test(writes_everything),
+        cmocka_unit_test(compares_with_expected),   cmocka_unit_test(refuses),
+        cmocka_unit_test(paper_without_latex),      cmocka_unit_test(paper_with_latex),
     };
     return cmocka_run_group_tests_name("lowbit report", tests, setup, NULL);
 }

@@ -132,6 +132,8 @@ static lb_record *cell(lb_results *r, const char *method, int bits, int64_t grou
     pair(r, &c->provenance, "version", "0.1.0 (0123abcd)");
     pair(r, &c->provenance, "model", "tiny_model.gguf");
     pair(r, &c->provenance, "model SHA-256", "b179c952a1b6b3ef1d0e0d3f2c4b5a69788796a5b4c3d2e1f00112233445566f");
+    pair(r, &c->provenance, "content_key",
+         need(lb_arena_printf(r->arena, "%016llx%048x", (unsigned long long)r->n, 0)));
     pair(r, &c->host, "host", "node1");
     pair(r, &c->host, "threads", "2");
     return c;
@@ -183,6 +185,8 @@ static lb_record *quantized(lb_results *r, const char *method, int bits, int64_t
     lb_record *c = cell(r, method, bits, group);
     bool hessian = strcmp(method, "rtn") != 0 && strcmp(method, "nf4") != 0;
     if (hessian) c->propagate = "quantized";
+    if (hessian) pair(r, &c->provenance, "calibration_recipe", "sequential");
+    if (hessian) pair(r, &c->provenance, "calibration", bits == 2 ? "c4_a" : "wiki");
     if (group == 48) c->flags |= LB_FLAG_RAGGED_GROUP;
     if (strcmp(method, "qat") == 0) c->flags |= LB_FLAG_NOT_MINIMIZED;
     if (strcmp(method, "gptq") == 0) c->flags |= LB_FLAG_DEAD_COLUMNS;

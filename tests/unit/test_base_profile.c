@@ -8,7 +8,8 @@
 #include "support/support.h"
 
 static void spin(double seconds) {
-    for (double start = lb_clock_s(); lb_clock_s() - start < seconds;) {}
+    for (double start = lb_clock_s(); lb_clock_s() - start < seconds;) {
+    }
 }
 
 static lb_status piece(void *ctx, int64_t i, int worker) {

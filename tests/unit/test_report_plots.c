@@ -65,6 +65,8 @@ static bool have_gnuplot(void) {
     return found;
 }
 
+static char captions[16384]; /* of the last plots, a line each */
+
 static lb_status plots(synthetic_kind kind, const char *dir, int64_t *drawn, int64_t *n) {
     lb_results *r = synthetic_results_new(kind, dir);
     lb_report_view v;
@@ -72,7 +74,12 @@ static lb_status plots(synthetic_kind kind, const char *dir, int64_t *drawn, int
     lb_status st = lb_report_view_make(r->arena, r, &v);
     if (st == LB_OK) st = lb_plot_all(&v, dir, &logger, &list);
     *drawn = 0, *n = st == LB_OK ? list.n : 0;
-    for (int64_t i = 0; i < *n; i++) *drawn += list.at[i].drawn;
+    captions[0] = 0;
+    for (int64_t i = 0; i < *n; i++) {
+        size_t at = strlen(captions);
+        *drawn += list.at[i].drawn;
+        snprintf(captions + at, sizeof captions - at, "%s: %s\n", list.at[i].name, list.at[i].caption);
+    }
     synthetic_results_free(r);
     return st;
 }
@@ -184,6 +191,25 @@ static void runs_again(void **state) {
     assert_status(LB_E_IO, lb_gnuplot_run(dir, "missing.gp", "mine"));
     assert_error_has("missing.gp");
     assert_status(LB_E_IO, lb_gnuplot_run("/nowhere", "a.gp", "mine"));
+}
+
+/* A cell that a log scale has no place for is named in the captions of both plots. */
+static void not_finite(void **state) {
+    (void)state;
+    int64_t drawn, n;
+    set_path("/nowhere");
+    assert_ok(plots(SYNTHETIC_HUGE, folder("finite"), &drawn, &n));
+    restore_path();
+    for (int i = 0; i < 2; i++) {
+        const char *line = strstr(captions, i ? "front-wikitext-2-W2-2048: " : "ppl-bits-wikitext-2-W2-2048: ");
+        assert_non_null(line);
+        const char *said_so = strstr(line, "Not finite, so not shown: gptq 2b g64.\n");
+        assert_true(said_so && said_so < strchr(line, '\n'));
+    }
+    set_path("/nowhere");
+    assert_ok(plots(SYNTHETIC_SWEEP, folder("finite"), &drawn, &n));
+    restore_path();
+    assert_null(strstr(captions, "Not finite"));
 }
 
 static void axes(void **state) {
@@ -366,6 +392,7 @@ int main(void) {
         cmocka_unit_test(failing_gnuplot),
         cmocka_unit_test(draws),
         cmocka_unit_test(runs_again),
+        cmocka_unit_test(not_finite),
         cmocka_unit_test(axes),
         cmocka_unit_test(quotes),
         cmocka_unit_test(report),

@@ -71,14 +71,20 @@ static void widths(void **state) {
     (void)state;
     for (int k = SYNTHETIC_SWEEP; k <= SYNTHETIC_ABSENT; k++) {
         lb_results *r = synthetic_results_new((synthetic_kind)k, "results/synthetic");
-        lb_str s = {0};
-        assert_ok(lb_report_main_table(r, LB_TABLE_TERMINAL, &s));
-        assert_ok(lb_report_size_table(r, LB_TABLE_TERMINAL, &s));
-        for (char *line = strtok(s.s, "\n"); line; line = strtok(NULL, "\n")) {
-            if (lb_text_width(line) > LB_TERMINAL_WIDTH) fail_msg("%zu columns: %s", lb_text_width(line), line);
-            assert_true(line[strlen(line) - 1] != ' ');
+        static const size_t columns[] = {LB_TERMINAL_WIDTH, 80, 70, 400};
+        for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+            lb_str s = {0};
+            lb_table_terminal_width(columns[i]);
+            assert_ok(lb_report_main_table(r, LB_TABLE_TERMINAL, &s));
+            assert_ok(lb_report_size_table(r, LB_TABLE_TERMINAL, &s));
+            for (char *line = strtok(s.s, "\n"); line; line = strtok(NULL, "\n")) {
+                bool title = strstr(line, "Sizes in MiB") || strstr(line, "perplexity on");
+                if (lb_text_width(line) > columns[i] && !title) fail_msg("%zu columns: %s", lb_text_width(line), line);
+                assert_true(line[strlen(line) - 1] != ' ');
+            }
+            lb_str_free(&s);
         }
-        lb_str_free(&s);
+        lb_table_terminal_width(LB_TERMINAL_WIDTH);
         synthetic_results_free(r);
     }
 }
@@ -120,6 +126,9 @@ static void cells_read_back(void **state) {
             if (x->state != LB_CELL_DONE) {
                 assert_string_equal(at(&c, row, "ppl"), "");
                 assert_string_equal(at(&c, row, "quantized_bytes"), "");
+                assert_string_equal(at(&c, row, "storage"), "");
+                assert_true(number_at(&c, row, "bits") == x->bits); /* what was asked for is known */
+                assert_string_equal(at(&c, row, "group"), lb_report_pair(&x->options, "group"));
                 continue;
             }
             /* The text reads back to the very number. */
@@ -210,6 +219,44 @@ static void seeds(void **state) {
 }
 
 /* The same protocol over another number of windows, another text or BOS rule is another block. */
+/* Cells that differ in more than their seed, be it in what no option says, never become one row. */
+static void only_seeds_are_averaged(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    lb_record *gptq[3];
+    int n = 0;
+    for (int64_t i = 0; i < r->n && n < 3; i++)
+        if (strcmp(r->record[i].method, "gptq") == 0) gptq[n++] = &r->record[i];
+    assert_int_equal(n, 3);
+    gptq[0]->config = "seed: 0\nquantize:\n  - method: gptq\n    seed: 0\n";
+    gptq[1]->config = "seed: 1\nquantize:\n  - method: gptq\n    seed: 1\n";
+    gptq[2]->config = "seed: 2\nquantize:\n  - method: gptq\n    seed: 2\n    rules:\n      - match: head\n";
+    gptq[0]->label = "gptq 2b g64 s0", gptq[2]->label = "gptq 2b g64 s2 #2";
+    lb_arena *a;
+    lb_report_view v;
+    assert_ok(lb_arena_new(0, &a));
+    assert_ok(lb_report_view_make(a, r, &v));
+    const lb_report_row *two = NULL, *one = NULL;
+    for (int64_t i = 0; i < v.rows; i++)
+        if (v.row[i].cell[0] == gptq[0])
+            two = &v.row[i];
+        else if (v.row[i].cell[0] == gptq[2])
+            one = &v.row[i];
+    assert_non_null(two);
+    assert_non_null(one);
+    assert_int_equal(two->cells, 2);
+    assert_int_equal(one->cells, 1);
+    assert_string_equal(two->name, "gptq 2b g64"); /* of all its seeds */
+    assert_string_equal(one->name, "gptq 2b g64 s2 #2");
+    /* And what they differ in is said. */
+    lb_str s = {0};
+    assert_ok(lb_report_provenance(&v, LB_TABLE_TERMINAL, &s));
+    assert_non_null(strstr(s.s, "; rules: - match: head"));
+    lb_str_free(&s);
+    lb_arena_free(a);
+    synthetic_results_free(r);
+}
+
 static void blocks_do_not_mix(void **state) {
     (void)state;
     for (int what = 0; what < 4; what++) {
@@ -248,6 +295,9 @@ static void escaping(void **state) {
                 "\xce\x94 \xc2\xb1 \xe2\x88\x92"
                 "1 \xc3\x97",
                 "$\\Delta$ $\\pm$ $-$1 $\\times$");
+    /* What the fonts have stays, what would stop LaTeX becomes its number: e acute, CJK, Maltese h. */
+    expect_text(LB_TABLE_LATEX, "\xc3\xa9 \xe6\xb5\x8b \xc4\xa7 \xf0\x9f\x98\x80",
+                "\xc3\xa9 {[}U+6D4B{]} {[}U+0127{]} {[}U+1F600{]}");
     expect_text(LB_TABLE_HTML, "<b>\"&'", "&lt;b&gt;&quot;&amp;&#39;");
     expect_text(LB_TABLE_MARKDOWN,
                 "a|b *c* <i> `d` \xe2\x88\x92"
@@ -308,12 +358,19 @@ static void names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(main_tables),     cmocka_unit_test(size_and_layer_tables),
-        cmocka_unit_test(edges),           cmocka_unit_test(widths),
-        cmocka_unit_test(cells_read_back), cmocka_unit_test(layers_read_back),
-        cmocka_unit_test(model_error),     cmocka_unit_test(seeds),
-        cmocka_unit_test(escaping),        cmocka_unit_test(numbers),
-        cmocka_unit_test(names),           cmocka_unit_test(blocks_do_not_mix),
+        cmocka_unit_test(main_tables),
+        cmocka_unit_test(size_and_layer_tables),
+        cmocka_unit_test(edges),
+        cmocka_unit_test(widths),
+        cmocka_unit_test(cells_read_back),
+        cmocka_unit_test(layers_read_back),
+        cmocka_unit_test(model_error),
+        cmocka_unit_test(seeds),
+        cmocka_unit_test(only_seeds_are_averaged),
+        cmocka_unit_test(escaping),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(names),
+        cmocka_unit_test(blocks_do_not_mix),
     };
     return cmocka_run_group_tests_name("report tables", tests, NULL, NULL);
 }
