@@ -39,6 +39,25 @@ static lb_where where_of(const lb_yaml *section, const char *key) {
     return lb_config_where(n ? n : section);
 }
 
+/* "builtin/model" of "../data/builtin/model/", "tiny" of "x/y/tiny.gguf". */
+static lb_status label_model(lb_plan *p) {
+    char *s = lb_arena_strdup(p->arena, p->config->model);
+    if (!s) return LB_E_NOMEM;
+    size_t n = strlen(s);
+    while (n > 1 && s[n - 1] == '/') s[--n] = 0;
+    bool file = lb_str_ends(s, ".gguf");
+    if (file) s[n - strlen(".gguf")] = 0;
+    char *last = strrchr(s, '/');
+    p->model_label = last ? last + 1 : s;
+    if (!last || file || last == s) return LB_OK;
+    *last = 0;
+    char *before = strrchr(s, '/');
+    const char *parent = before ? before + 1 : s;
+    *last = '/';
+    if (strncmp(parent, "./", 2) != 0 && strncmp(parent, "../", 3) != 0) p->model_label = parent;
+    return LB_OK;
+}
+
 static lb_status open_model(lb_plan *p, lb_model_parts parts) {
     const lb_config *c = p->config;
     lb_where w = where_of(c->root, "model");
@@ -49,6 +68,7 @@ static lb_status open_model(lb_plan *p, lb_model_parts parts) {
     LB_TRY(lb_sources_check(&r, p->model->hash));
     if (!p->model->tokenizer)
         return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer, so a text cannot become tokens", r.path);
+    LB_TRY(label_model(p));
     p->model_note = "";
     if (p->model->stored_quantized) {
         p->model_note = lb_arena_printf(p->arena, "the baseline is itself dequantized from %s", p->model->stored);

@@ -41,6 +41,7 @@ typedef struct lb_plan {
     lb_sources sources;
     lb_model *model;
     const char *model_note;
+    const char *model_label;       /* for titles: the name in the config, or the end of the path there */
     lb_text calibration, training; /* corpus NULL where the config has none */
     lb_text *eval;                 /* those whose text is there; config of each in eval_config */
     const lb_eval_config **eval_config;

@@ -111,6 +111,8 @@ static void records(void **state) {
     lb_results *r = NULL;
     assert_ok(lb_store_read_results(dir, &r));
     assert_int_equal(r->n, 5);
+    snprintf(dir, sizeof dir, "%s/m", strrchr(home, '/') + 1);
+    assert_string_equal(r->model_name, dir); /* of a path, the end */
     for (int64_t i = 0; i < r->n; i++) {
         const lb_record *c = &r->record[i];
         const lb_cell *planned = &s.plan.sweep.cell[i];
