@@ -79,6 +79,9 @@ static lb_status set_calibration(lb_arena *a, const quantize_flags *f, int64_t l
     LB_TRY(set_number(a, root, "samples", "calibration.samples", f->samples));
     LB_TRY(set_number(a, root, "length", "calibration.length", length));
     LB_TRY(set(a, root, "recipe", "calibration.recipe", recipes[f->recipe]));
+    /* One cell has nothing to be compared with; a method without statistics of its own is measured with these. */
+    const lb_method *m = lb_method_find(f->method);
+    if (m && m->needs & LB_NEEDS_HESSIAN) LB_TRY(set(a, root, "method", "calibration.original_errors", "false"));
     return set(a, root, "bos", "calibration.bos", bos_choices[f->bos]);
 }
 

@@ -19,7 +19,7 @@ typedef struct lb_calibration_config {
     int64_t samples, length, seed;
     int bos; /* lb_bos */
     int propagate;
-    bool true_sequential;
+    bool true_sequential, original_errors;
     const lb_yaml *node;
 } lb_calibration_config;
 

@@ -62,6 +62,10 @@ static const lb_option calibration_rows[] = {
     {"propagate", LB_OPT_CHOICE, "quantized", 0, 0, propagate_choices, propagate_help,
      AT(lb_calibration_config, propagate)},
     {"true_sequential", LB_OPT_BOOL, "false", 0, 0, NULL, sequential_help, AT(lb_calibration_config, true_sequential)},
+    {"original_errors", LB_OPT_BOOL, "true", 0, 0, NULL,
+     "also measure output errors with H of the original model's inputs, so that cells compare: costs one more pass of "
+     "the calibration text, shared by all cells",
+     AT(lb_calibration_config, original_errors)},
 };
 const lb_options lb_config_calibration_table = TABLE(calibration_rows, lb_calibration_config);
 

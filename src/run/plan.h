@@ -65,6 +65,8 @@ LB_NODISCARD lb_status lb_plan_layers(lb_plan *p);
 LB_NODISCARD lb_status lb_plan_keys(lb_plan *p);
 /* The calibration tokens (samples, length) of a cell. */
 LB_NODISCARD lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a, int32_t **tokens);
+/* Does this cell need statistics of the original model: to be solved on them, or to be measured with them? */
+bool lb_plan_wants_statistics(const lb_plan *p, const lb_cell *c);
 uint64_t lb_plan_calibration_seed(const lb_plan *p, const lb_cell *c);
 /* SHA-256 over the model, the calibration windows, the program and its kernels: the key of the statistics. */
 LB_NODISCARD lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65]);

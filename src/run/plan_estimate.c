@@ -138,7 +138,15 @@ lb_estimate lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *
     return (lb_estimate){flops / (rate->flops * efficiency), cell_memory(p, c), cell_disk(p, c)};
 }
 
+bool lb_plan_wants_statistics(const lb_plan *p, const lb_cell *c) {
+    if (!c->method || c->refused || !p->calibration.corpus) return false;
+    return p->config->calibration.original_errors || (c->needs_hessian && c->own.propagate == LB_PROPAGATE_ORIGINAL);
+}
+
 lb_estimate lb_plan_estimate_shared(const lb_plan *p, const lb_rate *rate) {
+    bool wanted = false;
+    for (size_t i = 0; i < p->sweep.n; i++) wanted = wanted || lb_plan_wants_statistics(p, &p->sweep.cell[i]);
+    if (!wanted) return (lb_estimate){0};
     const lb_arch *a = &p->model->arch;
     double tokens = calibration_tokens(p), width2 = count(a).width2 * (double)a->layers;
     if (tokens == 0) return (lb_estimate){0};

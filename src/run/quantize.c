@@ -77,31 +77,9 @@ static lb_layer_error no_output(lb_layer_error e) {
     return e;
 }
 
-static lb_status error_of(const lb_quantize_job *j, lb_cmat W, lb_cmat What, const lb_hessian *h, lb_arena *scratch,
-                          lb_layer_error *out) {
-    lb_cdmat H = h ? lb_dmat_c(h->H) : (lb_cdmat){0};
-    return lb_layer_error_of(W, What, H, j->plan->team, scratch, out);
-}
-
-/* Errors against W under each H. */
-static lb_status errors_of(const lb_quantize_job *j, lb_cmat W, lb_cmat What, const lb_hessian *own,
-                           const lb_hessian *original, lb_arena *scratch, lb_layer_error *with_own,
-                           lb_layer_error *with_original) {
-    LB_TRY(error_of(j, W, What, original, scratch, with_original));
-    *with_own = no_output(*with_original);
-    if (!own) return LB_OK;
-    if (original && own->H.d == original->H.d) {
-        *with_own = *with_original;
-        return LB_OK;
-    }
-    return error_of(j, W, What, own, scratch, with_own);
-}
-
 /* Round-to-nearest onto the same storage: the yardstick. An order of columns is the method's own idea. */
-static lb_status measure_rtn(const lb_quantize_job *j, const lb_storage *storage, lb_cmat W, const lb_hessian *own,
-                             const lb_hessian *original, lb_arena *scratch, lb_layer_row *row) {
-    row->rtn_own = row->rtn_original = (lb_layer_error){NAN, NAN, NAN, NAN, W.rows, W.cols};
-    if (storage->kind == LB_GRID_FLOAT) return LB_OK;
+static lb_status round_to_nearest(const lb_quantize_job *j, const lb_storage *storage, lb_cmat W, lb_arena *scratch,
+                                  lb_cmat *out) {
     lb_storage s = *storage;
     s.order = false;
     lb_compressed rtn = {0};
@@ -110,7 +88,32 @@ static lb_status measure_rtn(const lb_quantize_job *j, const lb_storage *storage
     if (!d) return LB_E_NOMEM;
     lb_mat R = lb_mat_of(d, W.rows, W.cols);
     LB_TRY(lb_compressed_dequantize(&rtn, R));
-    return errors_of(j, W, lb_mat_c(R), own, original, scratch, &row->rtn_own, &row->rtn_original);
+    *out = lb_mat_c(R);
+    return LB_OK;
+}
+
+/* Errors of What, and of round-to-nearest where the storage is a grid, under each H that there is. */
+static lb_status errors_of(const lb_quantize_job *j, const lb_storage *storage, lb_cmat W, lb_cmat What,
+                           const lb_hessian *own, const lb_hessian *original, lb_arena *scratch, lb_layer_row *row) {
+    lb_cmat form[2] = {What};
+    lb_cdmat H[2];
+    lb_layer_error e[4];
+    int forms = 1, n = 0;
+    int at_original = original ? n++ : -1;
+    if (original) H[at_original] = lb_dmat_c(original->H);
+    bool same = own && original && own->H.d == original->H.d;
+    int at_own = same ? at_original : own ? n++ : -1;
+    if (own) H[at_own] = lb_dmat_c(own->H);
+    if (storage->kind != LB_GRID_FLOAT) LB_TRY(round_to_nearest(j, storage, W, scratch, &form[forms++]));
+    LB_TRY(lb_layer_errors(W, form, forms, H, n, j->plan->team, scratch, e));
+    int step = n ? n : 1;
+    row->own = at_own >= 0 ? e[at_own] : no_output(e[0]);
+    row->original = at_original >= 0 ? e[at_original] : no_output(e[0]);
+    row->rtn_own = row->rtn_original = (lb_layer_error){NAN, NAN, NAN, NAN, W.rows, W.cols};
+    if (forms == 1) return LB_OK;
+    row->rtn_own = at_own >= 0 ? e[step + at_own] : no_output(e[step]);
+    row->rtn_original = at_original >= 0 ? e[step + at_original] : no_output(e[step]);
+    return LB_OK;
 }
 
 static lb_status start_row(lb_quantize_job *j, int64_t layer, const lb_storage *s) {
@@ -165,8 +168,7 @@ static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_compressed 
     row->flags = c->flags | (lb_storage_ragged(&c->storage, l->cols) ? LB_FLAG_RAGGED_GROUP : 0u);
     row->damp = c->damp;
     row->dead_columns = c->dead_columns;
-    LB_TRY(errors_of(j, W, lb_mat_c(What), own, original, scratch, &row->own, &row->original));
-    LB_TRY(measure_rtn(j, &c->storage, W, own, original, scratch, row));
+    LB_TRY(errors_of(j, &c->storage, W, lb_mat_c(What), own, original, scratch, row));
     return lb_quantize_install(j, layer, lb_mat_c(What), c);
 }
 

@@ -190,6 +190,22 @@ static void same_bytes_at_any_thread_count(void **state) {
     same_results("one/det", "three/det", 3);
 }
 
+/* Without errors under the original model's H its statistics are made only for a cell that is solved on them. */
+static void original_errors_are_an_option(void **state) {
+    (void)state;
+    put_file("own.yaml", COMMON "quantize:\n  - {method: rtn}\n  - {method: gptq, propagate: [quantized, original]}\n");
+    cli_options o = here();
+    cli_result r = CLI(&o, "run", "own.yaml", "--no-report", "-o", "calibration.original_errors=false");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    lb_results *x = results("results/own");
+    const lb_layer_row *rtn = x->record[1].layer, *own = x->record[2].layer, *original = x->record[3].layer;
+    assert_true(isnan(rtn->original.output_err) && rtn->original.weight_err > 0);
+    assert_true(isnan(own->original.output_err) && own->own.output_err < own->rtn_own.output_err);
+    assert_true(original->original.output_err == original->own.output_err && original->own.output_err > 0);
+    lb_results_free(x);
+}
+
 /* Weights read when their turn comes are the same weights: every record and every export agrees to the byte. */
 static void streamed_weights_change_nothing(void **state) {
     (void)state;
@@ -579,6 +595,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sweep_and_keep),
         cmocka_unit_test(same_bytes_at_any_thread_count),
+        cmocka_unit_test(original_errors_are_an_option),
         cmocka_unit_test(streamed_weights_change_nothing),
         cmocka_unit_test(killed_cells_go_on),
         cmocka_unit_test(other_kernels_are_another_version),
