@@ -9,6 +9,7 @@
  * whose float32 order of operations decides codes. `p` counts positions in solving order, `col` columns of W. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/profile.h"
 #include "math/blas.h"
@@ -87,7 +88,7 @@ static lb_status gptq_spec(const void *opts, int64_t rows, int64_t cols, lb_stor
 typedef struct worker {
     double *W;   /* (PANEL_ROWS, cols) the panel in solving order, as of the last block's end */
     double *Err; /* (PANEL_ROWS, block) */
-    double *w1;  /* (block) one row of the block with the updates of its earlier columns */
+    double *w1;  /* (PANEL_ROWS, block) the block with the updates of its earlier columns */
     float *x;    /* (cols) what a grid is fitted on */
 } worker;
 
@@ -195,7 +196,7 @@ static lb_status fit_group_reached(solver *s, worker *k, int64_t r, int64_t i, i
         double w = W[c];
         if (s->o->group_refit == REFIT_COLUMN) {
             if (c < b1)
-                w = k->w1[c - b0];
+                w = k->w1[i * s->block + c - b0];
             else /* what the block's end will take out for the columns solved so far */
                 for (int64_t j = b0; j < p; j++) w -= Err[j - b0] * s->Hinv.d[j * s->Hinv.ld + c];
         }
@@ -204,27 +205,37 @@ static lb_status fit_group_reached(solver *s, worker *k, int64_t r, int64_t i, i
     return fit(s, r, p / s->group, k->x, end - p);
 }
 
-/* Row r, number i of its panel, through the block [b0, b1). */
-static lb_status solve_row(solver *s, worker *k, int64_t r, int64_t i, int64_t b0, int64_t b1) {
-    const lb_kernels *kn = lb_kernels_active();
+/* Position p of all n rows of the panel: codes, and errors over d (eq. 2). Rows know nothing of each other, so one
+ * row's chain of divisions overlaps the next one's. */
+static lb_status round_column(solver *s, worker *k, int64_t r0, int64_t n, int64_t p, int64_t b0) {
+    int64_t col = s->perm[p], g = s->o->group <= 0 ? 0 : (s->o->static_groups ? col : p) / s->group;
     int maxq = (1 << s->grid.bits) - 1;
-    double *w1 = k->w1, *Err = k->Err + i * s->block;
-    for (int64_t p = b0; p < b1; p++) w1[p - b0] = k->W[i * s->cols + p];
-    for (int64_t p = b0; p < b1; p++) {
-        const double *Hinv = s->Hinv.d + p * s->Hinv.ld;
-        if (s->o->group > 0 && !s->o->static_groups && p % s->group == 0)
-            LB_TRY(fit_group_reached(s, k, r, i, p, b0, b1));
-        int64_t col = s->perm[p], g = s->o->group <= 0 ? 0 : (s->o->static_groups ? col : p) / s->group;
-        float middle = (float)(1 << (s->grid.bits - 1)), *scale = scale_at(s, r, g);
-        float zero = *zero_at(s, scale, &middle);
-        double w = w1[p - b0], d = Hinv[p];
-        if (!isfinite(w))
-            return lb_fail(LB_E_NUMERIC, "row %lld, column %lld became %g", (long long)r, (long long)col, w);
+    float middle = (float)(1 << (s->grid.bits - 1));
+    double d = s->Hinv.d[p * s->Hinv.ld + p];
+    for (int64_t i = 0; i < n; i++) {
+        float *scale = scale_at(s, r0 + i, g), zero = *zero_at(s, scale, &middle);
+        double w = k->w1[i * s->block + p - b0];
         uint8_t code = lb_grid_code((float)w, *scale, zero, maxq);
-        double err = (w - (double)lb_grid_value(code, *scale, zero)) / d; /* eq. 2 */
-        kn->axpy_wide(w1 + p - b0, -err, Hinv + p, b1 - p);               /* eq. 3 */
-        s->out->codes[r * s->cols + col] = code;
-        Err[p - b0] = err;
+        s->out->codes[(r0 + i) * s->cols + col] = code;
+        k->Err[i * s->block + p - b0] = (w - (double)lb_grid_value(code, *scale, zero)) / d;
+        if (!isfinite(w))
+            return lb_fail(LB_E_NUMERIC, "row %lld, column %lld became %g", (long long)(r0 + i), (long long)col, w);
+    }
+    return LB_OK;
+}
+
+/* The n rows of a panel through the block [b0, b1). */
+static lb_status solve_block(solver *s, worker *k, int64_t r0, int64_t n, int64_t b0, int64_t b1) {
+    const lb_kernels *kn = lb_kernels_active();
+    for (int64_t i = 0; i < n; i++)
+        memcpy(k->w1 + i * s->block, k->W + i * s->cols + b0, (size_t)(b1 - b0) * sizeof *k->w1);
+    for (int64_t p = b0; p < b1; p++) {
+        bool reached = s->o->group > 0 && !s->o->static_groups && p % s->group == 0;
+        for (int64_t i = 0; reached && i < n; i++) LB_TRY(fit_group_reached(s, k, r0 + i, i, p, b0, b1));
+        LB_TRY(round_column(s, k, r0, n, p, b0));
+        for (int64_t i = 0; i < n; i++) /* eq. 3 */
+            kn->axpy_wide(k->w1 + i * s->block + p - b0, -k->Err[i * s->block + p - b0], s->Hinv.d + p * s->Hinv.ld + p,
+                          b1 - p);
     }
     return LB_OK;
 }
@@ -237,7 +248,7 @@ static lb_status solve_rows(solver *s, worker *k, int64_t r0, int64_t n) {
     }
     for (int64_t b0 = 0; b0 < s->cols; b0 += s->block) {
         int64_t b1 = b0 + s->block < s->cols ? b0 + s->block : s->cols;
-        for (int64_t i = 0; i < n; i++) LB_TRY(solve_row(s, k, r0 + i, i, b0, b1));
+        LB_TRY(solve_block(s, k, r0, n, b0, b1));
         if (b1 == s->cols) break;
         /* W[:, b1:] -= Err Hinv[b0:b1, b1:], eq. 4 */
         lb_cdmat Err = {k->Err, n, b1 - b0, s->block};
@@ -269,7 +280,7 @@ static lb_status prepare(solver *s) {
     for (int t = 0; t < threads; t++) {
         worker *k = &s->work[t];
         if (!(k->W = LB_NEW(a, double, PANEL_ROWS * s->cols)) || !(k->Err = LB_NEW(a, double, PANEL_ROWS * s->block)) ||
-            !(k->w1 = LB_NEW(a, double, s->block)) || !(k->x = LB_NEW(a, float, s->cols)))
+            !(k->w1 = LB_NEW(a, double, PANEL_ROWS * s->block)) || !(k->x = LB_NEW(a, float, s->cols)))
             return LB_E_NOMEM;
     }
     return order_columns(s);

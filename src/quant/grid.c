@@ -57,10 +57,3 @@ lb_status lb_grid_fit(const lb_gridspec *g, const float *x, int64_t n, int64_t s
     }
     return LB_OK;
 }
-
-uint8_t lb_grid_code(float x, float scale, float zero, int maxq) {
-    /* Clamped to what cannot change the result, a number is rounded half to even by the addition of 1.5 * 2^23. */
-    float v = fminf(fmaxf(x / scale, -512.0f), 512.0f);
-    v = (v + 12582912.0f) - 12582912.0f + zero;
-    return (uint8_t)fminf(fmaxf(v, 0.0f), (float)maxq);
-}

@@ -20,7 +20,16 @@ typedef struct lb_gridspec {
  * LB_E_NUMERIC: NaN or infinity. */
 LB_NODISCARD lb_status lb_grid_fit(const lb_gridspec *g, const float *x, int64_t n, int64_t stride, float *scale,
                                    float *zero);
-uint8_t lb_grid_code(float x, float scale, float zero, int maxq);
+/* Inlined, so that loops over it become vector code. a > b ? a : b is one instruction, and b if a is NaN. */
+static inline uint8_t lb_grid_code(float x, float scale, float zero, int maxq) {
+    float v = x / scale, top = (float)maxq;
+    /* Clamped to what cannot change the result, a number is rounded half to even by the addition of 1.5 * 2^23. */
+    v = v > -512.0f ? v : -512.0f;
+    v = v < 512.0f ? v : 512.0f;
+    v = (v + 12582912.0f) - 12582912.0f + zero;
+    v = v > 0.0f ? v : 0.0f;
+    return (uint8_t)(int)(v < top ? v : top);
+}
 static inline float lb_grid_value(uint8_t code, float scale, float zero) { return scale * ((float)code - zero); }
 /* Round-to-nearest of a whole matrix onto storage `s` (uniform or codebook): what `rtn` and `nf4` do, and the yardstick
  * for errors. */
