@@ -272,6 +272,19 @@ void lb_fs_list_free(char **names, size_t n) {
     lb_free(names);
 }
 
+void lb_fs_remove_folder(const char *dir) {
+    char **names = NULL;
+    size_t n = 0;
+    if (!lb_fs_is_dir(dir) || lb_fs_list(dir, NULL, &names, &n) != LB_OK) return;
+    for (size_t i = 0; i < n; i++) {
+        char *path = lb_fs_join(dir, names[i]);
+        if (path) (void)unlink(path);
+        lb_free(path);
+    }
+    lb_fs_list_free(names, n);
+    (void)rmdir(dir);
+}
+
 lb_status lb_fs_free_bytes(const char *path, int64_t *out) {
     struct statvfs v;
     if (statvfs(path, &v)) return failed(path, "ask for the free space");

@@ -33,6 +33,7 @@ bool lb_fs_is_dir(const char *path);
 LB_NODISCARD lb_status lb_fs_list(const char *dir, const char *suffix, char ***names,
                                   size_t *n); /* sorted; lb_fs_list_free */
 void lb_fs_list_free(char **names, size_t n);
+void lb_fs_remove_folder(const char *dir); /* with the files in it, as far as that goes; nothing below it */
 LB_NODISCARD lb_status lb_fs_free_bytes(const char *path, int64_t *out); /* free disk space there */
 char *lb_fs_join(const char *dir,
                  const char *name);    /* lb_free; an absolute name stands alone; NULL when memory is out */

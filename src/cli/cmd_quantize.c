@@ -170,19 +170,6 @@ static lb_status print_tables(session *s) {
     return st;
 }
 
-static void remove_scratch(const char *dir) {
-    char **names = NULL;
-    size_t n = 0;
-    if (!lb_fs_is_dir(dir) || lb_fs_list(dir, NULL, &names, &n) != LB_OK) return;
-    for (size_t i = 0; i < n; i++) {
-        char *path = lb_fs_join(dir, names[i]);
-        if (path) (void)unlink(path);
-        lb_free(path);
-    }
-    lb_fs_list_free(names, n);
-    (void)rmdir(dir);
-}
-
 static lb_status pick_cell(session *s) {
     const lb_sweep *w = &s->x.plan.sweep;
     s->cell = &w->cell[w->n - 1];
@@ -198,7 +185,7 @@ static lb_status quantize(session *s) {
     s->runner = (lb_runner){.plan = &s->x.plan, .keep = s->a, .log = s->log, .cache = scratch};
     lb_status st = lb_cell_run(&s->runner, s->cell, export_model, s, &s->record);
     lb_runner_close(&s->runner);
-    remove_scratch(scratch);
+    lb_fs_remove_folder(scratch);
     LB_TRY(st);
     s->record.stem = "lowbit";
     LB_TRY(lb_store_write(s->f->out, &s->record));

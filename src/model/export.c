@@ -177,19 +177,6 @@ static lb_status check_target(const char *dir) {
 }
 
 /* A folder of files only. */
-static void remove_folder(const char *dir) {
-    char **name;
-    size_t n;
-    if (lb_fs_list(dir, NULL, &name, &n) != LB_OK) return;
-    for (size_t i = 0; i < n; i++) {
-        char *path = lb_fs_join(dir, name[i]);
-        if (path) unlink(path);
-        lb_free(path);
-    }
-    lb_fs_list_free(name, n);
-    rmdir(dir);
-}
-
 static lb_status fill_folder(const lb_model *m, const lb_arch *a, const lb_weights *w, lb_dtype dtype,
                              const char *dir) {
     if (mkdir(dir, 0777) != 0) return lb_fail(LB_E_IO, "%s: cannot make the folder: %s", dir, strerror(errno));
@@ -228,7 +215,7 @@ static lb_status export_to(const lb_model *m, const lb_weights *w, lb_dtype dtyp
     LB_TRY(lb_fs_tmp_begin(dir, &tmp));
     st = fill_folder(m, &a, w, dtype, tmp.tmp);
     if (st != LB_OK) {
-        remove_folder(tmp.tmp);
+        lb_fs_remove_folder(tmp.tmp);
         lb_fs_tmp_abort(&tmp);
         return st;
     }

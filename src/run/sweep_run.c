@@ -97,20 +97,6 @@ static lb_status is_exported(const lb_plan *p, const lb_cell *c, bool *yes) {
     return st;
 }
 
-/* A folder of files only. */
-static void drop_folder(const char *dir) {
-    char **names = NULL;
-    size_t n = 0;
-    if (!lb_fs_is_dir(dir) || lb_fs_list(dir, NULL, &names, &n) != LB_OK) return;
-    for (size_t i = 0; i < n; i++) {
-        char *path = lb_fs_join(dir, names[i]);
-        if (path) (void)unlink(path);
-        lb_free(path);
-    }
-    lb_fs_list_free(names, n);
-    (void)rmdir(dir);
-}
-
 /* path.tmp.PID: what a killed run was writing. */
 static bool is_leftover(const char *name) {
     const char *tmp = strstr(name, ".tmp.");
@@ -125,7 +111,7 @@ static void drop_leftovers(const char *dir) {
     for (size_t i = 0; i < n; i++) {
         char *path = lb_fs_join(dir, names[i]);
         if (path && is_leftover(names[i])) {
-            drop_folder(path); /* an export */
+            lb_fs_remove_folder(path); /* an export */
             (void)unlink(path);
         } else if (path && lb_str_ends(names[i], ".partial")) {
             drop_leftovers(path);
@@ -265,7 +251,7 @@ static lb_status sweep(sweeper *x) {
     }
     if (!x->p->config->keep_cache) {
         lb_runner_close(&x->runner);
-        drop_folder(x->p->cache);
+        lb_fs_remove_folder(x->p->cache);
     }
     return LB_OK;
 }

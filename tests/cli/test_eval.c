@@ -16,12 +16,6 @@
 static const char *home;
 static char model[LB_TEST_PATH], text[LB_TEST_PATH];
 
-static void has(const char *out, const char *part) {
-    if (strstr(out, part)) return;
-    print_error("'%s' is not in:\n%s\n", part, out);
-    fail();
-}
-
 static int make_files(void **state) {
     (void)state;
     static const char line[] = "The cat sat on the mat. The dog sat on the log, and 12 cats sat on 34 mats.\n";
@@ -84,12 +78,12 @@ static void eval_prints_and_writes(void **state) {
             CLI(NULL, "eval", model, text, "--protocol", "W2-32", "--windows", "5", "--threads", count, "--json", json);
         assert_int_equal(r.code, 0);
         snprintf(want, sizeof want, "perplexity  %.6f +- %.6f (standard error over windows)", e.ppl, e.ppl_se);
-        has(r.out, want);
+        cli_has(r.out, want);
         snprintf(want, sizeof want, "tokens      %lld (byte-level BPE, smollm; bos auto: none)", (long long)tokens);
-        has(r.out, want);
+        cli_has(r.out, want);
         snprintf(want, sizeof want, "protocol    W2-32: 5 of %lld windows, 155 tokens scored", (long long)tokens / 32);
-        has(r.out, want);
-        has(r.out, "F32 (21 tensors)");
+        cli_has(r.out, want);
+        cli_has(r.out, "F32 (21 tensors)");
         cli_free(&r);
 
         json_t *o;
@@ -109,8 +103,8 @@ static void one_window_has_no_error(void **state) {
     (void)state;
     cli_result r = CLI(NULL, "eval", model, text, "--protocol=W2-64", "--windows", "1", "--bos", "never");
     assert_int_equal(r.code, 0);
-    has(r.out, "(one window: no standard error)");
-    has(r.out, "bos never");
+    cli_has(r.out, "(one window: no standard error)");
+    cli_has(r.out, "bos never");
     cli_free(&r);
 }
 
@@ -120,11 +114,11 @@ static void profile(void **state) {
     cli_result r = CLI(NULL, "eval", model, text, "--protocol=W2-32", "--windows", "3", "--profile");
     cli_result plain = CLI(NULL, "eval", model, text, "--protocol=W2-32", "--windows", "3");
     assert_int_equal(r.code, 0);
-    has(r.err, "roofline: ");
-    has(r.err, "evaluate    ");
-    has(r.err, "float32 products");
-    has(r.err, "attention");
-    has(r.err, "anything else");
+    cli_has(r.err, "roofline: ");
+    cli_has(r.err, "evaluate    ");
+    cli_has(r.err, "float32 products");
+    cli_has(r.err, "attention");
+    cli_has(r.err, "anything else");
     assert_null(strstr(plain.err, "roofline"));
     size_t same = (size_t)(strstr(plain.out, "time ") - plain.out);
     assert_memory_equal(r.out, plain.out, same);
@@ -135,7 +129,7 @@ static void profile(void **state) {
 static void fails(const char *message, cli_result r) {
     assert_true(r.code != 0);
     assert_string_equal(r.out, "");
-    has(r.err, message);
+    cli_has(r.err, message);
     cli_free(&r);
 }
 
@@ -154,8 +148,8 @@ static void eval_refuses(void **state) {
     fails("bos = always", CLI(NULL, "eval", model, text, "--protocol", "W2-32", "--bos", "always"));
     cli_result r = CLI(NULL, "eval", model, text, "--protocol", "W2-32", "--windows", "1", "--json", "/no/e.json");
     assert_true(r.code != 0);
-    has(r.out, "perplexity"); /* what was measured is not lost with the file */
-    has(r.err, "no/e.json");
+    cli_has(r.out, "perplexity"); /* what was measured is not lost with the file */
+    cli_has(r.err, "no/e.json");
     cli_free(&r);
 }
 
@@ -164,12 +158,12 @@ static void inspect_shows_all(void **state) {
     char gguf[LB_TEST_PATH];
     cli_result r = CLI(NULL, "inspect", model);
     assert_int_equal(r.code, 0);
-    has(r.out, "parameters   ");
-    has(r.out, "attention    2 heads of 8, 1 key-value heads");
-    has(r.out, "RoPE, base 10000, halves layout, context 64");
-    has(r.out, "byte-level BPE, smollm, 280 tokens");
-    has(r.out, "model.layers.1.mlp.down_proj.weight");
-    has(r.out, "\"rms_norm_eps\"");
+    cli_has(r.out, "parameters   ");
+    cli_has(r.out, "attention    2 heads of 8, 1 key-value heads");
+    cli_has(r.out, "RoPE, base 10000, halves layout, context 64");
+    cli_has(r.out, "byte-level BPE, smollm, 280 tokens");
+    cli_has(r.out, "model.layers.1.mlp.down_proj.weight");
+    cli_has(r.out, "\"rms_norm_eps\"");
     cli_free(&r);
     r = CLI(NULL, "inspect", model, "--no-tensors", "--no-metadata");
     assert_int_equal(r.code, 0);
@@ -179,10 +173,10 @@ static void inspect_shows_all(void **state) {
     lb_test_fixture("tests/oracle/fixtures/llama-tiny.gguf", gguf);
     r = CLI(NULL, "inspect", gguf);
     assert_int_equal(r.code, 0);
-    has(r.out, "F16 (16 tensors), F32 (5)");
-    has(r.out, "tokenizer    none");
-    has(r.out, "general.architecture = ");
-    has(r.out, "1.down       F16             32 x 48          3072  blk.1.ffn_down.weight");
+    cli_has(r.out, "F16 (16 tensors), F32 (5)");
+    cli_has(r.out, "tokenizer    none");
+    cli_has(r.out, "general.architecture = ");
+    cli_has(r.out, "1.down       F16             32 x 48          3072  blk.1.ffn_down.weight");
     cli_free(&r);
     fails("nothing.gguf", CLI(NULL, "inspect", "nothing.gguf"));
 }
@@ -191,13 +185,13 @@ static void models_lists(void **state) {
     (void)state;
     cli_result r = CLI(NULL, "models");
     assert_int_equal(r.code, 0);
-    has(r.out, "llama ");
+    cli_has(r.out, "llama ");
     cli_free(&r);
     r = CLI(NULL, "models", "llama");
     assert_int_equal(r.code, 0);
-    has(r.out, "(kv_heads*head_dim, dim)");
-    has(r.out, "model.layers.#.self_attn.k_proj.weight");
-    has(r.out, "blk.#.attn_k.weight");
+    cli_has(r.out, "(kv_heads*head_dim, dim)");
+    cli_has(r.out, "model.layers.#.self_attn.k_proj.weight");
+    cli_has(r.out, "blk.#.attn_k.weight");
     cli_free(&r);
     fails("unknown family 'lama': did you mean 'llama'?", CLI(NULL, "models", "lama"));
     fails("unknown family 'bert'", CLI(NULL, "models", "bert"));

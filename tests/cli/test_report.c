@@ -40,12 +40,6 @@ static bool there(const char *leaf) {
     return yes;
 }
 
-static void has(const char *text, const char *part) {
-    if (strstr(text, part)) return;
-    print_error("'%s' is not in:\n%s\n", part, text);
-    fail();
-}
-
 /* What was stored and read back gives the tables of the records themselves. Stored results carry a warning when another
  * version made them, so only the part before the notes is compared. */
 static void prints_the_stored_tables(void **state) {
@@ -81,8 +75,8 @@ static void prints_layers(void **state) {
     (void)state;
     cli_result r = CLI(NULL, "report", dir, "--layers", "nf4 4b g64", "--no-write");
     assert_int_equal(r.code, 0);
-    has(r.out, "Layers of nf4 4b g64");
-    has(r.out, "5.down");
+    cli_has(r.out, "Layers of nf4 4b g64");
+    cli_has(r.out, "5.down");
     cli_free(&r);
     r = CLI(NULL, "report", dir, "--layers", "rtn-bits2-group64-02", "--format", "csv", "--no-write");
     assert_int_equal(r.code, 0);
@@ -90,11 +84,11 @@ static void prints_layers(void **state) {
     cli_free(&r);
     r = CLI(NULL, "report", dir, "--layers", "nf4 4b g46", "--no-write");
     assert_int_equal(r.code, 1);
-    has(r.err, "has no cell 'nf4 4b g46': did you mean 'nf4 4b g64'?");
+    cli_has(r.err, "has no cell 'nf4 4b g46': did you mean 'nf4 4b g64'?");
     cli_free(&r);
     r = CLI(NULL, "report", dir, "--layers", "gptq 2b row", "--no-write");
     assert_int_equal(r.code, 1);
-    has(r.err, "Cholesky failed");
+    cli_has(r.err, "Cholesky failed");
     cli_free(&r);
 }
 
@@ -103,8 +97,8 @@ static void writes_everything(void **state) {
     cli_options no_gnuplot = {.env = {"PATH=/nowhere"}};
     cli_result r = CLI(&no_gnuplot, "report", dir);
     assert_int_equal(r.code, 0);
-    has(r.err, "gnuplot is not on the PATH");
-    has(r.err, "report/index.html");
+    cli_has(r.err, "gnuplot is not on the PATH");
+    cli_has(r.err, "report/index.html");
     cli_free(&r);
     static const char *const leaf[] = {"cells.csv",       "report/index.html",      "report/report.md",
                                        "report/body.tex", "report/tables/main.tex", "report/plots/training-loss.gp"};
@@ -123,7 +117,7 @@ static void compares_with_expected(void **state) {
     assert_ok(lb_fs_write_atomic(path, text, strlen(text)));
     cli_result r = CLI(&no_gnuplot, "report", dir, "--expected", path);
     assert_int_equal(r.code, 0);
-    has(r.out, "1 of 1 compared: 1 within tolerance, 0 outside");
+    cli_has(r.out, "1 of 1 compared: 1 within tolerance, 0 outside");
     cli_free(&r);
     snprintf(text, sizeof text, "%snone,,wikitext-2,W2-2048,20,ppl,21.97,1e-4,relative,x\n", head);
     assert_ok(lb_fs_write_atomic(path, text, strlen(text)));
@@ -132,8 +126,8 @@ static void compares_with_expected(void **state) {
     cli_free(&r);
     r = CLI(NULL, "report", dir, "--no-write");
     assert_int_equal(r.code, 1);
-    has(r.out, "0 within tolerance, 1 outside");
-    has(r.err, "1 value outside the tolerance");
+    cli_has(r.out, "0 within tolerance, 1 outside");
+    cli_has(r.err, "1 value outside the tolerance");
     cli_free(&r);
 }
 
@@ -141,15 +135,15 @@ static void refuses(void **state) {
     (void)state;
     cli_result r = CLI(NULL, "report", "/nowhere");
     assert_int_equal(r.code, 1);
-    has(r.err, "/nowhere");
+    cli_has(r.err, "/nowhere");
     cli_free(&r);
     r = CLI(NULL, "report", dir, "--expected", "/nowhere.csv", "--no-write");
     assert_int_equal(r.code, 1);
-    has(r.err, "/nowhere.csv");
+    cli_has(r.err, "/nowhere.csv");
     cli_free(&r);
     r = CLI(NULL, "report", dir, "--format", "pdf");
     assert_int_equal(r.code, 2);
-    has(r.err, "terminal");
+    cli_has(r.err, "terminal");
     cli_free(&r);
     r = CLI(NULL, "report");
     assert_int_equal(r.code, 2);
@@ -170,8 +164,8 @@ static void paper_without_latex(void **state) {
     assert_non_null(p);
     said[fread(said, 1, sizeof said - 1, p)] = 0;
     assert_int_not_equal(pclose(p), 0);
-    has(said, "latexmk");
-    has(said, "apt-get install");
+    cli_has(said, "latexmk");
+    cli_has(said, "apt-get install");
 }
 
 /* What the program prints on a terminal of so many columns. */
@@ -211,8 +205,8 @@ static char *on_terminal(int columns) {
 static void fits_the_terminal(void **state) {
     (void)state;
     char *narrow = on_terminal(70), *wide = on_terminal(250);
-    has(wide, "PPL \xc2\xb1 se  sd (seeds)");
-    has(narrow, "sd (seeds)");
+    cli_has(wide, "PPL \xc2\xb1 se  sd (seeds)");
+    cli_has(narrow, "sd (seeds)");
     size_t most = 0;
     for (char *line = strtok(wide, "\r\n"); line; line = strtok(NULL, "\r\n"))
         if (strstr(line, "PPL")) most = lb_text_width(line);
@@ -243,7 +237,7 @@ static void paper_with_latex(void **state) {
     assert_non_null(p);
     said[fread(said, 1, sizeof said - 1, p)] = 0;
     if (pclose(p) != 0) fail_msg("%s", said);
-    has(said, "%PDF-");
+    cli_has(said, "%PDF-");
     lb_free(odd);
 }
 

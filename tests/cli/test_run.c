@@ -35,17 +35,6 @@ static bool exists(const char *name) {
     return lb_fs_exists(path);
 }
 
-static void has(const char *text, const char *part) {
-    if (strstr(text, part)) return;
-    print_error("'%s' is not in:\n%s\n", part, text);
-    fail();
-}
-static void has_not(const char *text, const char *part) {
-    if (!strstr(text, part)) return;
-    print_error("'%s' is in:\n%s\n", part, text);
-    fail();
-}
-
 static int make_model(void **state) {
     (void)state;
     char text[LB_TEST_PATH], model[LB_TEST_PATH], eval[LB_TEST_PATH];
@@ -99,11 +88,11 @@ static void sweep_and_keep(void **state) {
     cli_options o = here();
     cli_result r = CLI(&o, "run", "sweep.yaml");
     assert_int_equal(r.code, 0);
-    has(r.out, "7 cells, 1 refused");
-    has(r.out, "nf4 has 16 values, so bits must be 4, not 3");
-    has(r.out, "none (baseline)");
-    has(r.err, "7 cells run, 0 kept, 1 refused, 0 failed");
-    has(r.err, "written: results/sweep/report/index.html");
+    cli_has(r.out, "7 cells, 1 refused");
+    cli_has(r.out, "nf4 has 16 values, so bits must be 4, not 3");
+    cli_has(r.out, "none (baseline)");
+    cli_has(r.err, "7 cells run, 0 kept, 1 refused, 0 failed");
+    cli_has(r.err, "written: results/sweep/report/index.html");
     cli_free(&r);
     assert_true(exists("results/sweep/report/index.html") && exists("results/sweep/cells.csv"));
 
@@ -127,11 +116,11 @@ static void sweep_and_keep(void **state) {
 
     r = CLI(&o, "run", "sweep.yaml", "--no-report");
     assert_int_equal(r.code, 0);
-    has(r.err, "0 cells run, 7 kept, 1 refused, 0 failed");
+    cli_has(r.err, "0 cells run, 7 kept, 1 refused, 0 failed");
     cli_free(&r);
     /* One more value of an axis runs only what is new. */
     r = CLI(&o, "run", "sweep.yaml", "--no-report", "-o", "axes.bits=[2, 3, 4]");
-    has(r.err, "2 cells run, 7 kept, 2 refused, 0 failed");
+    cli_has(r.err, "2 cells run, 7 kept, 2 refused, 0 failed");
     cli_free(&r);
     /* A file that was damaged runs again. */
     x = results("results/sweep");
@@ -142,8 +131,8 @@ static void sweep_and_keep(void **state) {
     assert_int_equal(truncate(path, 3000), 0);
     r = CLI(&o, "run", "sweep.yaml", "--no-report", "-o", "axes.bits=[2, 3, 4]");
     assert_int_equal(r.code, 0);
-    has(r.err, "is damaged and runs again");
-    has(r.err, "1 cell run, 8 kept");
+    cli_has(r.err, "is damaged and runs again");
+    cli_has(r.err, "1 cell run, 8 kept");
     cli_free(&r);
 }
 
@@ -243,12 +232,11 @@ static void streamed_weights_change_nothing(void **state) {
     }
     lb_results_free(x);
     same_results("resident/way", "stream/way", 4);
-    /* Training needs all of it at once. */
     r = CLI(&o, "check", "way.yaml", "-o", "weights=stream", "-o",
             "quantize=[{method: qat, bits: 3, steps: 2, warmup: 1}]", "-o", "quantize_head=false");
     assert_int_equal(r.code, 0);
-    has(r.out, "1 cell, 1 refused");
-    has(r.out, "training keeps all weights in memory: needs weights: resident, not stream");
+    cli_has(r.out, "1 cell, 1 refused");
+    cli_has(r.out, "training keeps all weights in memory: needs weights: resident, not stream");
     cli_free(&r);
 }
 
@@ -306,8 +294,8 @@ static void killed_cells_go_on(void **state) {
         assert_ok(lb_fs_mkdirs(path));
         r = CLI(&o, "run", "slow.yaml", "--no-report", "-o", to[i], "-o", samples);
         assert_int_equal(r.code, 0);
-        has(r.err, "2 cells run, 1 kept");
-        has(r.err, "the ones before were finished");
+        cli_has(r.err, "2 cells run, 1 kept");
+        cli_has(r.err, "the ones before were finished");
         cli_free(&r);
         snprintf(name, sizeof name, "%s/slow/%s.partial", dir[i], stem);
         assert_false(exists(name));
@@ -331,18 +319,18 @@ static void other_kernels_are_another_version(void **state) {
     if (same) skip(); /* this machine has no other */
     r = CLI(&plain, "run", "stale.yaml", "--no-report", "--keep-stale");
     assert_int_equal(r.code, 0);
-    has(r.err, "rtn 4b row: result from another code version or kernel (");
-    has(r.err, "0 cells run, 2 kept");
+    cli_has(r.err, "rtn 4b row: result from another code version or kernel (");
+    cli_has(r.err, "0 cells run, 2 kept");
     cli_free(&r);
     r = CLI(&plain, "run", "stale.yaml", "--no-report");
-    has(r.err, "running again (--keep-stale keeps such results)");
-    has(r.err, "2 cells run, 0 kept");
+    cli_has(r.err, "running again (--keep-stale keeps such results)");
+    cli_has(r.err, "2 cells run, 0 kept");
     cli_free(&r);
     r = CLI(&plain, "run", "stale.yaml", "--no-report");
-    has(r.err, "0 cells run, 2 kept");
+    cli_has(r.err, "0 cells run, 2 kept");
     cli_free(&r);
     r = CLI(&plain, "run", "stale.yaml", "--no-report", "--again");
-    has(r.err, "2 cells run, 0 kept");
+    cli_has(r.err, "2 cells run, 0 kept");
     cli_free(&r);
 }
 
@@ -353,9 +341,9 @@ static void a_failing_cell_stops_no_other(void **state) {
     cli_options o = here();
     cli_result r = CLI(&o, "run", "fail.yaml", "-o", "calibration.samples=1", "-o", "calibration.length=2");
     assert_int_equal(r.code, 1);
-    has(r.err, "gptq 4b row percdamp=0 failed: layer 0.q:");
-    has(r.err, "2 cells run, 0 kept, 0 refused, 1 failed");
-    has(r.err, "warning: failed: gptq 4b row percdamp=0");
+    cli_has(r.err, "gptq 4b row percdamp=0 failed: layer 0.q:");
+    cli_has(r.err, "2 cells run, 0 kept, 0 refused, 1 failed");
+    cli_has(r.err, "warning: failed: gptq 4b row percdamp=0");
     cli_free(&r);
     lb_results *x = results("results/fail");
     assert_int_equal(x->n, 3);
@@ -384,13 +372,13 @@ static void full_disk(void **state) {
     tight.env[0] = "ASAN_OPTIONS=detect_leaks=0"; /* HDF5 keeps what it could not write */
     cli_result r = CLI(&tight, "run", "full.yaml", "--no-report");
     assert_int_equal(r.code, 1);
-    has(r.err, "failed:");
+    cli_has(r.err, "failed:");
     cli_free(&r);
     assert_int_equal(leftovers("results/full"), 0);
     assert_int_equal(leftovers("results/full/.cache"), 0);
     r = CLI(&o, "run", "full.yaml", "--no-report");
     assert_int_equal(r.code, 0);
-    has(r.err, "2 cells run, 0 kept");
+    cli_has(r.err, "2 cells run, 0 kept");
     cli_free(&r);
 }
 
@@ -401,41 +389,41 @@ static void bad_places(void **state) {
     cli_options o = here();
     cli_result r = CLI(&o, "run", "bad.yaml", "-o", "results=afile");
     assert_int_equal(r.code, 1);
-    has(r.err, "afile/bad");
+    cli_has(r.err, "afile/bad");
     cli_free(&r);
     r = CLI(&o, "check", ".");
     assert_int_equal(r.code, 1);
-    has(r.err, ".: is a folder without config.yaml, expected a config");
+    cli_has(r.err, ".: is a folder without config.yaml, expected a config");
     cli_free(&r);
     r = CLI(&o, "run", "nosuch.yaml");
     assert_int_equal(r.code, 1);
-    has(r.err, "lowbit run: nosuch.yaml: ");
+    cli_has(r.err, "lowbit run: nosuch.yaml: ");
     cli_free(&r);
     r = CLI(&o, "run", "bad.yaml", "-o", "quantize[0].bitz=3");
     assert_int_equal(r.code, 1);
-    has(r.err, "lowbit run: -o quantize[0].bitz=3: unknown key 'bitz' in quantize[0]: did you mean 'bits'?\n");
+    cli_has(r.err, "lowbit run: -o quantize[0].bitz=3: unknown key 'bitz' in quantize[0]: did you mean 'bits'?\n");
     cli_free(&r);
     r = CLI(&o, "run", "bad.yaml", "-o", "model=tinny");
     assert_int_equal(r.code, 1);
-    has(r.err, "-o model=tinny: 'tinny': no such file");
+    cli_has(r.err, "-o model=tinny: 'tinny': no such file");
     cli_free(&r);
     r = CLI(&o, "run", "bad.yaml", "-o", "calibration.length=129");
-    has(r.err, "-o calibration.length=129: calibration.length = 129: the model's context is 128 tokens");
+    cli_has(r.err, "-o calibration.length=129: calibration.length = 129: the model's context is 128 tokens");
     cli_free(&r);
     r = CLI(&o, "run", "bad.yaml", "-o", "calibration.samples=1000000");
     assert_int_equal(r.code, 1);
-    has(r.err, "bad.yaml:3: calibration");
+    cli_has(r.err, "bad.yaml:3: calibration");
     cli_free(&r);
     r = CLI(&o, "run", "bad.yaml", "-o", "eval.protocol=W2-256");
-    has(r.err, "windows of 256 tokens, but the model's context is 128");
+    cli_has(r.err, "windows of 256 tokens, but the model's context is 128");
     cli_free(&r);
     put_file("short.txt", "Too short.\n");
     r = CLI(&o, "run", "bad.yaml", "-o", "eval.text=short.txt");
-    has(r.err, "too short for one window of W2-64");
+    cli_has(r.err, "too short for one window of W2-64");
     cli_free(&r);
     r = CLI(&o, "run", "bad.yaml", "-o", "rules=[{match: \"*.dwon\", bits: 2}]");
     assert_int_equal(r.code, 1);
-    has(r.err, "match '*.dwon' fits no layer");
+    cli_has(r.err, "match '*.dwon' fits no layer");
     cli_free(&r);
     assert_false(exists("results/bad"));
 }
@@ -453,7 +441,7 @@ static void one_run_at_a_time(void **state) {
     cli_options o = here();
     cli_result r = CLI(&o, "run", "lock.yaml");
     assert_int_equal(r.code, 1);
-    has(r.err, "results/lock is in use by another run");
+    cli_has(r.err, "results/lock is in use by another run");
     cli_free(&r);
     fclose(f);
     r = CLI(&o, "run", "lock.yaml", "--no-report");
@@ -486,7 +474,7 @@ static void rules_head_and_export(void **state) {
     snprintf(ppl, sizeof ppl, "perplexity  %.6f", c->eval[0].eval.ppl);
     r = CLI(&o, "eval", model, "eval.txt", "--protocol", "W2-64", "--windows", "6");
     assert_int_equal(r.code, 0);
-    has(r.out, ppl);
+    cli_has(r.out, ppl);
     cli_free(&r);
     lb_results_free(x);
 }
@@ -505,22 +493,22 @@ static void sources_that_are_missing(void **state) {
     cli_options o = here();
     cli_result r = CLI(&o, "run", "named/c.yaml");
     assert_int_equal(r.code, 0);
-    has(r.err, "no output errors: calibration text far-text is not here: tools/fetch far-text brings it to ");
-    has(r.err, "2 cells run, 0 kept, 1 refused, 0 failed");
+    cli_has(r.err, "no output errors: calibration text far-text is not here: tools/fetch far-text brings it to ");
+    cli_has(r.err, "2 cells run, 0 kept, 1 refused, 0 failed");
     cli_free(&r);
     /* The right name and the wrong contents. */
     assert_ok(lb_fs_mkdirs((path_in(dir, home, "data/cache"), dir)));
     put_file("data/cache/far.txt", "not what it should be");
     r = CLI(&o, "run", "named/c.yaml");
     assert_int_equal(r.code, 1);
-    has(r.err, "far.txt: SHA-256 ");
-    has(r.err, "run tools/fetch far-text again");
+    cli_has(r.err, "far.txt: SHA-256 ");
+    cli_has(r.err, "run tools/fetch far-text again");
     cli_free(&r);
     path_in(dir, home, "named");
     o.cwd = dir;
     r = CLI(&o, "eval", "../tiny", "far-text", "--protocol", "W2-64");
     assert_int_equal(r.code, 1);
-    has(r.err, "run tools/fetch far-text again");
+    cli_has(r.err, "run tools/fetch far-text again");
     cli_free(&r);
 }
 
@@ -531,14 +519,14 @@ static void check_runs_nothing(void **state) {
     cli_options o = here();
     cli_result r = CLI(&o, "check", "check.yaml");
     assert_int_equal(r.code, 0);
-    has(r.out, "2 cells, 2 refused");
-    has(r.out, "layer 0.q has 32 columns: a group of 4096 does not fit");
-    has(r.out, "nf4 has 16 values, so bits must be 4, not 3");
-    has(r.out, "GFLOP/s measured");
+    cli_has(r.out, "2 cells, 2 refused");
+    cli_has(r.out, "layer 0.q has 32 columns: a group of 4096 does not fit");
+    cli_has(r.out, "nf4 has 16 values, so bits must be 4, not 3");
+    cli_has(r.out, "GFLOP/s measured");
     /* By hand, one block: rows of 32 columns take 12 bytes (192 of them), rows of 48 columns 20 (32): 2944; 480 scales
      * of 4 bytes; 480 zeros of 3 bits: 180. 8 * 5044 / 7680. */
-    has(r.out, "gptq 3b g16");
-    has(r.out, " 5.2542 ");
+    cli_has(r.out, "gptq 3b g16");
+    cli_has(r.out, " 5.2542 ");
     cli_free(&r);
     assert_false(exists("results/check"));
 }
@@ -550,43 +538,43 @@ static void quantize_without_a_config(void **state) {
                        "cal.txt", "--samples", "4", "--length", "64", "--out", "q", "--eval", "eval.txt", "--protocol",
                        "W2-64", "--windows", "6");
     assert_int_equal(r.code, 0);
-    has(r.out, "2.down");
-    has(r.out, "bits a weight with all metadata");
+    cli_has(r.out, "2.down");
+    cli_has(r.out, "bits a weight with all metadata");
     const char *ppl = strstr(r.out, "6 windows: ");
     assert_non_null(ppl);
     char value[64] = "perplexity  ";
     strncat(value, ppl + strlen("6 windows: "), strcspn(ppl + strlen("6 windows: "), " "));
     cli_result e = CLI(&o, "eval", "q", "eval.txt", "--protocol", "W2-64", "--windows", "6");
     assert_int_equal(e.code, 0);
-    has(e.out, value);
+    cli_has(e.out, value);
     cli_free(&e);
     cli_free(&r);
     assert_true(exists("q/config.json") && exists("q/model.safetensors") && exists("q/lowbit.h5"));
     r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--out", "q");
     assert_int_equal(r.code, 1);
-    has(r.err, "--out q: the folder is not empty");
+    cli_has(r.err, "--out q: the folder is not empty");
     cli_free(&r);
     r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--bits", "9", "--out", "q2");
     assert_int_equal(r.code, 1);
-    has(r.err, "--bits: bits = 9: must be in [2, 8] (method rtn)");
+    cli_has(r.err, "--bits: bits = 9: must be in [2, 8] (method rtn)");
     cli_free(&r);
     r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--gruop", "8", "--out", "q2");
-    has(r.err, "unknown key 'gruop' in quantize[0]: did you mean 'group'?");
+    cli_has(r.err, "unknown key 'gruop' in quantize[0]: did you mean 'group'?");
     cli_free(&r);
     r = CLI(&o, "quantize", "tiny", "--method", "gptq", "--out", "q2");
     assert_int_equal(r.code, 1);
-    has(r.err, "method gptq needs a calibration text");
+    cli_has(r.err, "method gptq needs a calibration text");
     cli_free(&r);
     r = CLI(&o, "quantize", "tiny", "--method", "nf4", "--bits", "3", "--out", "q2");
     assert_int_equal(r.code, 1);
-    has(r.err, "so bits must be 4, not 3");
-    has_not(r.err, "warning");
+    cli_has(r.err, "so bits must be 4, not 3");
+    cli_has_not(r.err, "warning");
     cli_free(&r);
     /* A place that cannot be written to is found before the work. */
     r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--out", "/proc/none/q2");
     assert_int_equal(r.code, 1);
-    has(r.err, "--out /proc/none/q2: cannot write in /proc: ");
-    has_not(r.err, "rtn");
+    cli_has(r.err, "--out /proc/none/q2: cannot write in /proc: ");
+    cli_has_not(r.err, "rtn");
     cli_free(&r);
     assert_false(exists("q2"));
 }

@@ -107,3 +107,10 @@ bool cli_wait_for(pid_t pid, const char *path) {
     }
     return false;
 }
+
+void cli_has(const char *text, const char *part) {
+    if (!strstr(text, part)) fail_msg("'%s' is not in:\n%s", part, text);
+}
+void cli_has_not(const char *text, const char *part) {
+    if (strstr(text, part)) fail_msg("'%s' is in:\n%s", part, text);
+}

@@ -21,6 +21,10 @@ cli_result cli_run(const cli_options *o, const char *const *words);
 void cli_free(cli_result *r);
 #define CLI(o, ...) cli_run((o), (const char *const[]){__VA_ARGS__, NULL})
 
+/* The text contains the part, or does not; or the running test fails and shows both. */
+void cli_has(const char *text, const char *part);
+void cli_has_not(const char *text, const char *part);
+
 /* Starts it, with its output thrown away, and comes back. cli_wait: its exit code as above. */
 pid_t cli_start(const cli_options *o, const char *const *words);
 int cli_wait(pid_t pid);

@@ -208,6 +208,9 @@ static void folders(void **state) {
     assert_string_equal(names[1], "c.h5");
     assert_string_equal(names[2], "z.h5");
     lb_fs_list_free(names, n);
+    lb_fs_remove_folder(a);
+    assert_false(lb_fs_exists(a));
+    lb_fs_remove_folder(a); /* nothing there: nothing to do */
     assert_int_equal(entries(a), 7);
     lb_free(deep);
     lb_free(file);
