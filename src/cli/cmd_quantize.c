@@ -131,11 +131,11 @@ typedef struct session {
     lb_record record;
 } session;
 
-static lb_status export_model(void *user, const lb_cell *c, const lb_weights *w) {
+static lb_status export_model(void *user, const lb_cell *c, const lb_weights *w, lb_log *log) {
     (void)c;
     static const lb_dtype type[] = {LB_F32, LB_F16, LB_BF16};
     session *s = user;
-    return lb_model_export(s->x.plan.model, w, type[s->f->dtype], s->f->out, s->log);
+    return lb_model_export(s->x.plan.model, w, type[s->f->dtype], s->f->out, log);
 }
 
 /* Tables read a results folder; here the record alone is one. */

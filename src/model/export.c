@@ -190,15 +190,18 @@ static lb_status fill_folder(const lb_model *m, const lb_arch *a, const lb_weigh
     return LB_OK;
 }
 
+/* These stay with a cell's result, which must not depend on the folder that it was run in: hence the last part alone.
+ */
 static void warn_losses(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir, lb_log *log) {
+    const char *name = lb_fs_basename(dir);
     bool act = false;
     for (int64_t b = 0; b < m->arch.layers; b++)
         for (int l = 0; l < LB_LINEARS; l++) act = act || w->blocks[b].act[l].bits > 0;
-    if (act) lb_warn(log, "%s: quantized activations cannot be written: only the weights are", dir);
+    if (act) lb_warn(log, "%s: quantized activations cannot be written: only the weights are", name);
     if (dtype != LB_F32)
-        lb_warn(log, "%s: weights are rounded to %s: perplexity will differ from the float32 one", dir,
+        lb_warn(log, "%s: weights are rounded to %s: perplexity will differ from the float32 one", name,
                 lb_dtype_name(dtype));
-    if (!m->tokenizer) lb_warn(log, "%s: the model has no tokenizer to write", dir);
+    if (!m->tokenizer) lb_warn(log, "%s: the model has no tokenizer to write", name);
 }
 
 static lb_status export_to(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir) {

@@ -221,7 +221,7 @@ static lb_status run(running *x, lb_cell_hook hook, void *user) {
     stage_end(x);
     if (hook) {
         stage_begin(x, "export");
-        LB_TRY(hook(user, x->c, &x->w));
+        LB_TRY(hook(user, x->c, &x->w, &x->keeper.log));
         stage_end(x);
     }
     return fill_rest(x, start);

@@ -469,13 +469,23 @@ static void rules_head_and_export(void **state) {
     int64_t block = 32 * 32 * 2 + 2 * 16 * 32 + 3 * 32 * 48, norms = 7 * 32;
     assert_int_equal(c->size.other_as_fp16, 2 * (block + norms));
     /* The exported model is the one that was measured. */
-    char model[512], ppl[64];
+    char model[512], ppl[256];
     snprintf(model, sizeof model, "results/rules/%s.model", c->stem);
     snprintf(ppl, sizeof ppl, "perplexity  %.6f", c->eval[0].eval.ppl);
     r = CLI(&o, "eval", model, "eval.txt", "--protocol", "W2-64", "--windows", "6");
     assert_int_equal(r.code, 0);
     cli_has(r.out, ppl);
     cli_free(&r);
+    assert_int_equal(c->warnings, 0);
+    lb_results_free(x);
+    /* Rounded on export: the result says so, and its report. */
+    r = CLI(&o, "run", "rules.yaml", "-o", "export=bf16", "-o", "name=rounded");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    x = results("results/rounded");
+    assert_int_equal(x->record[1].warnings, 1);
+    snprintf(ppl, sizeof ppl, "%s.model: weights are rounded to BF16", x->record[1].stem);
+    has(x->record[1].warning[0], ppl);
     lb_results_free(x);
 }
 

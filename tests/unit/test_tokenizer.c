@@ -119,6 +119,12 @@ static void test_characters(void **state) {
     assert_int_equal(lb_tok_classify(0x180E), LB_TOK_OTHER); /* white space for PCRE2, not for Unicode */
     assert_int_equal(lb_tok_classify(0x85), LB_TOK_SPACE);
     assert_int_equal(lb_tok_classify(0x2167), LB_TOK_NUMBER);
+    /* Of Unicode 15.1 and 16, whatever the system's tables: a letter, a number, a mark, and what is still free. */
+    assert_int_equal(lb_tok_classify(0x2EBF0), LB_TOK_LETTER);
+    assert_int_equal(lb_tok_classify(0x2EE5D), LB_TOK_LETTER);
+    assert_int_equal(lb_tok_classify(0x1E5FA), LB_TOK_NUMBER);
+    assert_int_equal(lb_tok_classify(0x113D2), LB_TOK_OTHER);
+    assert_int_equal(lb_tok_classify(0x2EE5E), LB_TOK_OTHER);
 }
 
 /* ---- loading ---- */
