@@ -79,7 +79,8 @@ static herr_t each_attribute(hid_t object, const char *name, const H5A_info_t *i
     (void)info;
     pair *p = ctx;
     hid_t other = p->file[p->attributes_of_b ? 0 : 1];
-    if (H5Aexists_by_name(other, p->path, name, H5P_DEFAULT) <= 0) fail_msg("%s @%s is in one file only", p->path, name);
+    if (H5Aexists_by_name(other, p->path, name, H5P_DEFAULT) <= 0)
+        fail_msg("%s @%s is in one file only", p->path, name);
     if (p->attributes_of_b) return 0;
     hid_t a = H5Aopen(object, name, H5P_DEFAULT);
     hid_t b = H5Aopen_by_name(other, p->path, name, H5P_DEFAULT, H5P_DEFAULT);
