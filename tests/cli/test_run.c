@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "run/provenance.h"
 #include "run/store.h"
+#include "support/h5_same.h"
 #include "support/io_probe.h"
 #include "support/run_cli.h"
 #include "support/support.h"
@@ -164,19 +165,46 @@ static void same_results(const char *a, const char *b, int64_t cells) {
     lb_results_free(y);
 }
 
+/* Every method and every way that work is cut into pieces: the files themselves, object by object, but for /host. */
 static void same_bytes_at_any_thread_count(void **state) {
     (void)state;
-    put_file("det.yaml", COMMON "quantize:\n  - {method: gptq, bits: 3, group: 16, act_order: true}\n"
-                                "  - {method: qat, bits: 3, steps: 3, batch: 2, length: 32, warmup: 1}\n"
-                                "quantize_head: false\n");
+    put_file("det.yaml",
+             "model: tiny\nquantize_head: true\n"
+             "calibration: {text: cal.txt, samples: 8, length: 64, recipe: random}\n"
+             "eval:\n  - {text: eval.txt, protocol: W2-64, windows: 6}\n"
+             "  - {text: eval.txt, name: by llama.cpp's rules, protocol: LCPP-32, windows: 5}\n"
+             "quantize:\n  - {method: rtn, bits: 3, group: tensor, mse: true}\n"
+             "  - {method: gptq, bits: 3, group: 16, act_order: true, group_refit: column}\n"
+             "  - {method: gptq, bits: 2, true_sequential: true, rules: [{match: \"*.o\", skip: true}]}\n"
+             "  - {method: gptq, bits: 4, propagate: original}\n"
+             "  - {method: nf4, double_quant: true}\n"
+             "  - {method: qat, bits: 3, steps: 3, batch: 2, length: 32, warmup: 1, range: [minmax, lsq]}\n"
+             "  - {method: qat, bits: 2, steps: 3, batch: 2, length: 32, warmup: 1, kl_weight: 0.5, act_bits: 8}\n"
+             "  - {method: finetune, steps: 3, batch: 2, length: 32, warmup: 1}\n");
     cli_options o = here();
-    const char *threads[] = {"threads=1", "threads=3"}, *out[] = {"results=one", "results=three"};
-    for (int i = 0; i < 2; i++) {
+    const char *threads[] = {"threads=1", "threads=2", "threads=3"};
+    const char *out[] = {"results=one", "results=two", "results=three"};
+    for (int i = 0; i < 3; i++) {
         cli_result r = CLI(&o, "run", "det.yaml", "--no-report", "-o", threads[i], "-o", out[i]);
+        if (r.code) print_error("%s", r.err);
         assert_int_equal(r.code, 0);
         cli_free(&r);
     }
-    same_results("one/det", "three/det", 3);
+    lb_results *x = results("one/det");
+    assert_int_equal(x->n, 10);
+    for (int64_t i = 0; i < x->n; i++) {
+        char name[3][512], path[3][LB_TEST_PATH];
+        const char *const dir[] = {"one", "two", "three"};
+        for (int k = 0; k < 3; k++) {
+            snprintf(name[k], sizeof name[k], "%s/det/%s.h5", dir[k], x->record[i].stem);
+            path_in(path[k], home, name[k]);
+        }
+        int64_t compared = h5_same(path[0], path[1], "/host");
+        assert_true(compared > (i ? 120 : 70)); /* the baseline has no layers */
+        assert_int_equal(h5_same(path[0], path[2], "/host"), compared);
+    }
+    lb_results_free(x);
+    same_results("one/det", "three/det", 10);
 }
 
 /* Without errors under the original model's H its statistics are made only for a cell that is solved on them. */
