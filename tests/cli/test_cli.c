@@ -41,6 +41,23 @@ static void test_closed_pipe(void **state) {
     shell_free(&r);
 }
 
+/* Who reads only the head of a run's output loses no report; who has no room for the report sees the tables. */
+static void test_report_and_tables(void **state) {
+    (void)state;
+    transcript_workshop();
+    shell_result r =
+        shell_run("printf 'model: m\neval: {text: eval.txt, protocol: W2-32, windows: 4}\nquantize: "
+                  "[{method: rtn, bits: [2, 3, 4, 5, 6, 7, 8], group: [row, 8, 16]}]\n' > p.yaml; "
+                  "lowbit run p.yaml 2>/dev/null | head -n 1; ls results/p/cells.csv results/p/report/index.html");
+    assert_int_equal(r.code, 0);
+    shell_free(&r);
+    r = shell_run("rm -rf results/p/report; touch results/p/report; lowbit run p.yaml");
+    assert_int_equal(r.code, 1);
+    assert_non_null(strstr(r.err, "results/p/report"));
+    assert_non_null(strstr(r.out, "PPL \xc2\xb1 se"));
+    shell_free(&r);
+}
+
 /* groff, where there is one, has nothing to complain about. */
 static void test_man_page(void **state) {
     (void)state;
@@ -63,7 +80,7 @@ int main(void) {
         cmocka_unit_test(test_help),     cmocka_unit_test(test_usage),       cmocka_unit_test(test_methods),
         cmocka_unit_test(test_models),   cmocka_unit_test(test_eval),        cmocka_unit_test(test_train),
         cmocka_unit_test(test_config),   cmocka_unit_test(test_run),         cmocka_unit_test(test_quantize),
-        cmocka_unit_test(test_man_page), cmocka_unit_test(test_closed_pipe),
+        cmocka_unit_test(test_man_page), cmocka_unit_test(test_closed_pipe), cmocka_unit_test(test_report_and_tables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
