@@ -63,7 +63,7 @@ endif
 .DEFAULT_GOAL := all
 SANITIZERS ?= asan ubsan tsan
 
-.PHONY: all deps demo check check-real check-sanitizers check-long bench fmt lint analyze install uninstall clean help paper build man FORCE
+.PHONY: all deps deps-check demo check check-real check-sanitizers check-long bench fmt lint analyze install uninstall clean help paper build man FORCE
 
 all: deps ## install what is missing, then build ./lowbit
 	@$(MAKE) --no-print-directory build
@@ -117,6 +117,9 @@ $(B)/tools/%: $(B)/tools/%.o $(B)/liblowbit.a
 deps: ## install missing packages with apt (prints the command first; DEPS=manual only prints)
 	@DEPS=$(DEPS) tools/deps $(LIBS) $(TEST_LIBS) gnuplot
 
+deps-check: ## what make lint, check-real and check-sanitizers need beside that
+	@DEPS=$(DEPS) tools/deps $(LIBS) $(TEST_LIBS) clang-tsan clang-format clang-tidy shellcheck curl unzip pip
+
 demo: all ## the built-in model through all four methods: tables, and plots in results/demo
 	./lowbit run configs/demo.yaml
 
@@ -125,7 +128,7 @@ check: all ## unit, property, oracle and command-line tests
 	@tools/run-tests $(TESTBIN)
 
 .PHONY: tests-build
-tests-build: lowbit $(TESTBIN) $(TOOLS)
+tests-build: $(B)/lowbit $(TESTBIN) $(TOOLS)
 
 check-real: all ## the same against real models and texts, found through LOWBIT_SOURCES or fetched
 	@$(MAKE) --no-print-directory $(REALBIN)
@@ -137,7 +140,7 @@ check-sanitizers: all ## the tests under the address, undefined-behaviour and th
 	@for m in $(SANITIZERS); do $(MAKE) --no-print-directory MODE=$$m tests-build && \
 	  BUILD=build/$$m tools/run-tests $(patsubst $(B)/%,build/$$m/%,$(TESTBIN)) || exit 1; done
 
-check-long: check check-real check-sanitizers ## everything
+check-long: check check-real check-sanitizers ## tests of all kinds
 
 # Opt-in: see tests/fuzz/README.md.
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
@@ -197,4 +200,7 @@ clean: ## remove build folders
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
--include $(OBJ:.o=.d) $(TESTBIN:=.d) $(REALBIN:=.d) $(TEST_SUPPORT:%.c=$(B)/%.d)
+# Objects of tests and tools stay.
+.SECONDARY:
+
+-include $(OBJ:.o=.d) $(TOOLS:=.d) $(TESTBIN:=.d) $(REALBIN:=.d) $(TEST_SUPPORT:%.c=$(B)/%.d)

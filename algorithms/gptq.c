@@ -10,7 +10,10 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/profile.h"
 #include "math/blas.h"
+#include "math/factor.h"
+#include "math/kernels.h"
 #include "quant/method.h"
 
 #define PANEL_ROWS 32
@@ -129,27 +132,33 @@ static lb_status order_columns(solver *s) {
     return LB_OK;
 }
 
-/* Hinv = Cholesky((H + damp mean(diag H) I)^-1), upper, in solving order. */
+/* Hinv = Cholesky((H + damp mean(diag H) I)^-1), upper, in solving order. With H = R Rᵀ and R upper triangular it is
+ * R^-1, for H^-1 = (R^-1)ᵀ R^-1: one factorization and one triangular inverse, where the authors' code has a
+ * factorization, an inverse and another factorization. R is the ordinary factor of H with its columns from last to
+ * first; turned around in place, the lower triangle becomes the upper one. */
 static lb_status factor(solver *s, double damp) {
     lb_cdmat H = s->in->stats->H;
-    double mean = 0;
-    for (int64_t col = 0; col < s->cols; col++) mean += s->diag[col] / (double)s->cols;
-    for (int64_t p = 0; p < s->cols; p++) {
-        double *row = s->Hinv.d + p * s->Hinv.ld;
-        const double *h = H.d + s->perm[p] * H.ld;
-        for (int64_t k = 0; k < s->cols; k++) row[k] = h[s->perm[k]];
-        row[p] = s->diag[s->perm[p]] + damp * mean;
+    int64_t n = s->cols, column = 0;
+    double mean = 0, pivot = 0, *d = s->Hinv.d;
+    for (int64_t col = 0; col < n; col++) mean += s->diag[col] / (double)n;
+    for (int64_t i = 0; i < n; i++) {
+        const double *h = H.d + s->perm[n - 1 - i] * H.ld;
+        for (int64_t k = 0; k < i; k++) d[i * n + k] = h[s->perm[n - 1 - k]];
+        d[i * n + i] = s->diag[s->perm[n - 1 - i]] + damp * mean;
     }
-    int64_t column = 0;
-    double pivot = 0;
-    lb_status st = lb_dpotrf_upper(s->Hinv, &column, &pivot);
-    if (st == LB_OK) LB_TRY(lb_dpotri_upper(s->Hinv));
-    if (st == LB_OK) st = lb_dpotrf_upper(s->Hinv, &column, &pivot);
+    lb_status st = lb_cholesky_lower(s->Hinv, s->in->team, &column, &pivot);
+    if (st == LB_OK) LB_TRY(lb_invert_lower(s->Hinv, s->in->team));
+    for (int64_t i = 0; st == LB_OK && i < n * n / 2; i++) {
+        double t = d[i];
+        d[i] = d[n * n - 1 - i];
+        d[n * n - 1 - i] = t;
+    }
     if (st != LB_E_NUMERIC) return st;
     return lb_fail(st,
                    "layer %s: Cholesky failed at column %d (pivot %.2g, damp %g): calibration gives %lld tokens for "
                    "%lld columns; use more samples or a larger damp",
-                   s->in->name, s->perm[column], pivot, damp, (long long)s->in->stats->tokens, (long long)s->cols);
+                   s->in->name, s->perm[n - 1 - column], pivot, damp, (long long)s->in->stats->tokens,
+                   (long long)s->cols);
 }
 
 static float *scale_at(solver *s, int64_t r, int64_t g) {
@@ -197,6 +206,7 @@ static lb_status fit_group_reached(solver *s, worker *k, int64_t r, int64_t i, i
 
 /* Row r, number i of its panel, through the block [b0, b1). */
 static lb_status solve_row(solver *s, worker *k, int64_t r, int64_t i, int64_t b0, int64_t b1) {
+    const lb_kernels *kn = lb_kernels_active();
     int maxq = (1 << s->grid.bits) - 1;
     double *w1 = k->w1, *Err = k->Err + i * s->block;
     for (int64_t p = b0; p < b1; p++) w1[p - b0] = k->W[i * s->cols + p];
@@ -212,17 +222,14 @@ static lb_status solve_row(solver *s, worker *k, int64_t r, int64_t i, int64_t b
             return lb_fail(LB_E_NUMERIC, "row %lld, column %lld became %g", (long long)r, (long long)col, w);
         uint8_t code = lb_grid_code((float)w, *scale, zero, maxq);
         double err = (w - (double)lb_grid_value(code, *scale, zero)) / d; /* eq. 2 */
-        for (int64_t c = p; c < b1; c++) w1[c - b0] -= err * Hinv[c];     /* eq. 3 */
+        kn->axpy_wide(w1 + p - b0, -err, Hinv + p, b1 - p);               /* eq. 3 */
         s->out->codes[r * s->cols + col] = code;
         Err[p - b0] = err;
     }
     return LB_OK;
 }
 
-static lb_status solve_panel(void *ctx, int64_t piece, int worker_index) {
-    solver *s = ctx;
-    worker *k = &s->work[worker_index];
-    int64_t r0 = piece * PANEL_ROWS, n = r0 + PANEL_ROWS < s->rows ? PANEL_ROWS : s->rows - r0;
+static lb_status solve_rows(solver *s, worker *k, int64_t r0, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         const float *w = s->in->W.d + (r0 + i) * s->in->W.ld;
         LB_TRY(fit_row_first(s, r0 + i, k->x));
@@ -238,6 +245,16 @@ static lb_status solve_panel(void *ctx, int64_t piece, int worker_index) {
         lb_dgemm(false, false, -1, Err, right, 1, (lb_dmat){k->W + b1, n, s->cols - b1, s->cols});
     }
     return LB_OK;
+}
+
+static lb_status solve_panel(void *ctx, int64_t piece, int worker_index) {
+    solver *s = ctx;
+    int64_t r0 = piece * PANEL_ROWS, n = r0 + PANEL_ROWS < s->rows ? PANEL_ROWS : s->rows - r0;
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_SOLVE);
+    lb_status st = solve_rows(s, &s->work[worker_index], r0, n);
+    lb_scope_end(&scope, (double)n * (double)s->cols * (double)s->block, 13.0 * (double)n * (double)s->cols);
+    return st;
 }
 
 /* Everything that needs memory, once: attempts with other dampings reuse it. */

@@ -16,7 +16,8 @@ LB_NODISCARD lb_status lb_fs_read(const char *path, char **text, size_t *len); /
 /* Writes to path.tmp.PID in the same folder, syncs, renames, syncs the folder: whole or not at all. A device or a pipe
  * is written as it is. */
 LB_NODISCARD lb_status lb_fs_write_atomic(const char *path, const void *data, size_t len);
-/* For writers that need a path: begin gives the temporary name, commit syncs and renames it, abort removes it. Not for devices and pipes. */
+/* For writers that need a path: begin gives the temporary name, commit syncs and renames it, abort removes it. Not for
+ * devices and pipes. */
 typedef struct lb_fs_tmp {
     char *path, *tmp;
 } lb_fs_tmp;

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/profile.h"
 #include "cli/commands.h"
+#include "cli/profile.h"
 #include "eval/perplexity.h"
 #include "io/json.h"
 #include "math/blas.h"
@@ -15,16 +17,22 @@
 typedef struct eval_flags {
     const char *protocol, *json;
     int64_t windows, threads;
-    int bos;
+    int bos, weights;
+    bool profile;
 } eval_flags;
 
 static const char *const bos_choices[] = {"auto", "never", NULL};
+static const char *const weights_choices[] = {"resident", "stream", NULL};
 static const lb_option flags[] = {
     {"protocol", LB_OPT_STR, NULL, 0, 0, NULL, "W2-n or LCPP-n, as in W2-2048", offsetof(eval_flags, protocol)},
     {"windows", LB_OPT_INT, "0", 0, 1e9, NULL, "windows to score; 0: all of the text", offsetof(eval_flags, windows)},
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, bos_choices,
      "auto: a beginning-of-sequence token where the tokenizer adds one itself", offsetof(eval_flags, bos)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", offsetof(eval_flags, threads)},
+    {"weights", LB_OPT_CHOICE, "resident", 0, 0, weights_choices,
+     "resident: all in memory as float32; stream: from the file when a block's turn comes, for less memory",
+     offsetof(eval_flags, weights)},
+    {"profile", LB_OPT_BOOL, "false", 0, 0, NULL, LB_CLI_PROFILE_HELP, offsetof(eval_flags, profile)},
     {"json", LB_OPT_STR, "", 0, 0, NULL, "also write the result, with every window's NLL, to this file",
      offsetof(eval_flags, json)},
 };
@@ -39,14 +47,11 @@ typedef struct evaluation {
 } evaluation;
 
 /* A named source or a path. */
-static lb_status resolve(lb_arena *a, const char *name, lb_source_kind kind, const char **path) {
+static lb_status resolve(lb_arena *a, const char *name, lb_source_kind kind, lb_resolved *out) {
     lb_sources s;
-    lb_resolved r;
     LB_TRY(lb_sources_open(a, ".", &s));
-    LB_TRY(lb_sources_resolve(a, &s, ".", name, kind, kind == LB_SOURCE_MODEL ? "MODEL" : "TEXT", &r));
-    if (r.missing) return lb_fail(LB_E_IO, "%s", r.missing);
-    *path = r.path;
-    return LB_OK;
+    LB_TRY(lb_sources_resolve(a, &s, ".", name, kind, kind == LB_SOURCE_MODEL ? "MODEL" : "TEXT", out));
+    return out->missing ? lb_fail(LB_E_IO, "%s", out->missing) : LB_OK;
 }
 
 static const char *bos_text(const evaluation *v) {
@@ -55,17 +60,20 @@ static const char *bos_text(const evaluation *v) {
 }
 
 static lb_status measure(evaluation *v, const char *model, const char *text, lb_arena *a, lb_log *log) {
-    const char *model_path, *text_path;
+    lb_resolved from_model, from_text;
     lb_eval_request r = {.max_windows = v->f->windows};
     LB_TRY(lb_protocol_parse(v->f->protocol, &r.protocol));
-    LB_TRY(resolve(a, model, LB_SOURCE_MODEL, &model_path));
-    LB_TRY(resolve(a, text, LB_SOURCE_TEXT, &text_path));
+    LB_TRY(resolve(a, model, LB_SOURCE_MODEL, &from_model));
+    LB_TRY(resolve(a, text, LB_SOURCE_TEXT, &from_text));
     LB_TRY(lb_team_new((int)v->f->threads, &v->team));
-    LB_TRY(lb_model_open(model_path, LB_WEIGHTS, v->team, &v->model));
+    LB_TRY(lb_model_open(from_model.path, v->f->weights ? LB_STREAM : LB_WEIGHTS, v->team, &v->model));
+    LB_TRY(lb_sources_check(&from_model, v->model->hash));
     if (!v->model->tokenizer)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer.json, so a text cannot become tokens", model_path);
-    LB_TRY(lb_corpus_open(text_path, v->model->tokenizer, (lb_bos)v->f->bos, log, &v->corpus));
+        return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer, so a text cannot become tokens", from_model.path);
+    LB_TRY(lb_corpus_open(from_text.path, v->model->tokenizer, (lb_bos)v->f->bos, log, &v->corpus));
+    LB_TRY(lb_sources_check(&from_text, v->corpus->hash));
     r.corpus = v->corpus;
+    lb_profile_stage("evaluate");
     double start = lb_clock_s();
     LB_TRY(lb_perplexity(&v->model->arch, &v->model->weights, &r, v->team, a, log, &v->e));
     v->seconds = lb_clock_s() - start;
@@ -141,10 +149,12 @@ static lb_status write_json(const evaluation *v) {
 static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
     (void)exit_code;
     evaluation v = {.f = values};
+    if (v.f->profile) lb_profile_enable();
     lb_status st = measure(&v, args->positional[0], args->positional[1], a, log);
     if (st == LB_OK) lb_cli_log_end(log);
     if (st == LB_OK) st = print(&v);
     if (st == LB_OK && v.f->json[0]) st = write_json(&v);
+    if (st == LB_OK && v.f->profile) st = lb_cli_profile_print(v.team);
     if (v.corpus) lb_corpus_close(v.corpus);
     lb_model_close(v.model);
     lb_team_free(v.team);

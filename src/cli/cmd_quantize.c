@@ -1,25 +1,31 @@
 /* lowbit quantize MODEL --method NAME --out DIR: one cell without a config file. The flags become the same tree that a
  * config file would, so the same code checks and runs it. */
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/profile.h"
 #include "cli/commands.h"
 #include "cli/planned.h"
+#include "cli/profile.h"
 #include "run/cell.h"
 #include "run/report.h"
 
 typedef struct quantize_flags {
     const char *method, *out, *calibration, *training, *eval, *protocol, *plugin;
     int64_t samples, length, windows, threads;
-    int recipe, bos, dtype;
+    int recipe, bos, dtype, weights;
+    bool profile;
 } quantize_flags;
 
 #define AT(field) offsetof(quantize_flags, field)
 static const char *const bos_choices[] = {"auto", "never", NULL}, *const dtypes[] = {"f32", "f16", "bf16", NULL};
+static const char *const weights_choices[] = {"resident", "stream", NULL};
 static const char *const recipes[] = {"sequential", "random", NULL};
 static const lb_option flags[] = {
     {"method", LB_OPT_STR, NULL, 0, 0, NULL, "lowbit methods lists them; their options are flags here, as in --bits 3",
@@ -42,6 +48,9 @@ static const lb_option flags[] = {
     {"protocol", LB_OPT_STR, "W2-2048", 0, 0, NULL, "of that perplexity: W2-n or LCPP-n", AT(protocol)},
     {"windows", LB_OPT_INT, "0", 0, 1e9, NULL, "windows to score; 0: all", AT(windows)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", AT(threads)},
+    {"weights", LB_OPT_CHOICE, "resident", 0, 0, weights_choices,
+     "resident: all in memory as float32; stream: from the file when a block's turn comes", AT(weights)},
+    {"profile", LB_OPT_BOOL, "false", 0, 0, NULL, LB_CLI_PROFILE_HELP, AT(profile)},
     {"plugin", LB_OPT_STR, "", 0, 0, NULL, "shared objects with methods of your own, separated by commas", AT(plugin)},
 };
 
@@ -70,6 +79,9 @@ static lb_status set_calibration(lb_arena *a, const quantize_flags *f, int64_t l
     LB_TRY(set_number(a, root, "samples", "calibration.samples", f->samples));
     LB_TRY(set_number(a, root, "length", "calibration.length", length));
     LB_TRY(set(a, root, "recipe", "calibration.recipe", recipes[f->recipe]));
+    /* One cell has nothing to be compared with; a method without statistics of its own is measured with these. */
+    const lb_method *m = lb_method_find(f->method);
+    if (m && m->needs & LB_NEEDS_HESSIAN) LB_TRY(set(a, root, "method", "calibration.original_errors", "false"));
     return set(a, root, "bos", "calibration.bos", bos_choices[f->bos]);
 }
 
@@ -89,6 +101,7 @@ static lb_status make_tree(lb_arena *a, const lb_cli_args *args, const quantize_
     LB_TRY(lb_yaml_parse(a, "command line", empty, sizeof empty - 1, &root));
     LB_TRY(set(a, root, "MODEL", "model", args->positional[0]));
     LB_TRY(set_number(a, root, "threads", "threads", f->threads));
+    LB_TRY(set(a, root, "weights", "weights", weights_choices[f->weights]));
     LB_TRY(set_calibration(a, f, length, root));
     LB_TRY(set_eval(a, f, root));
     if (f->training[0]) {
@@ -194,11 +207,27 @@ static lb_status quantize(session *s) {
     return LB_OK;
 }
 
-/* A folder with something in it would be refused after all the work. */
-static lb_status check_out(const char *out) {
+/* Can folders be made below the nearest one that is there? Tried, since permissions do not tell all. */
+static lb_status check_place(lb_arena *a, const char *out) {
+    const char *place = out;
+    while (!lb_fs_exists(place)) {
+        char *up = lb_fs_dirname(place);
+        place = up ? lb_arena_strdup(a, up) : NULL;
+        lb_free(up);
+        if (!place) return LB_E_NOMEM;
+    }
+    const char *probe = lb_arena_printf(a, "%s/.lowbit.%ld", place, (long)getpid());
+    if (!probe) return LB_E_NOMEM;
+    if (mkdir(probe, 0777)) return lb_fail(LB_E_IO, "--out %s: cannot write in %s: %s", out, place, strerror(errno));
+    (void)rmdir(probe);
+    return LB_OK;
+}
+
+/* A folder with something in it, or one that cannot be made, would be refused after all the work. */
+static lb_status check_out(lb_arena *a, const char *out) {
     char **names = NULL;
     size_t n = 0;
-    if (!lb_fs_exists(out)) return LB_OK;
+    if (!lb_fs_exists(out)) return check_place(a, out);
     if (!lb_fs_is_dir(out)) return lb_fail(LB_E_ARG, "--out %s: exists and is not a folder", out);
     LB_TRY(lb_fs_list(out, NULL, &names, &n));
     lb_fs_list_free(names, n);
@@ -235,20 +264,23 @@ static lb_status prepare(session *s, const lb_cli_args *args) {
     const char *plugin_hash;
     lb_yaml *root = NULL;
     int64_t length = s->f->length;
-    LB_TRY(check_out(s->f->out));
+    LB_TRY(check_out(s->a, s->f->out));
     LB_TRY(lb_cli_plugins(s->a, s->f->plugin, &plugin_hash));
     LB_TRY(check_texts(s->f));
     if (length == 0) LB_TRY(default_length(s->a, args->positional[0], &length));
     LB_TRY(make_tree(s->a, args, s->f, length, &root));
     LB_TRY(lb_config_from_tree(s->a, "", root, &s->x.config));
-    return lb_cli_plan(&s->x, s->a, LB_WEIGHTS, plugin_hash, s->log);
+    lb_model_parts parts = s->x.config.weights == LB_WEIGHTS_STREAM ? LB_STREAM : LB_WEIGHTS;
+    return lb_cli_plan(&s->x, s->a, parts, plugin_hash, s->log);
 }
 
 static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
     (void)exit_code;
     session s = {.f = values, .a = a, .log = log};
+    if (s.f->profile) lb_profile_enable();
     lb_status st = prepare(&s, args);
     if (st == LB_OK) st = quantize(&s);
+    if (st == LB_OK && s.f->profile) st = lb_cli_profile_print(s.x.team);
     lb_cli_plan_close(&s.x);
     return st;
 }

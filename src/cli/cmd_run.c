@@ -3,14 +3,16 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/profile.h"
 #include "cli/commands.h"
 #include "cli/planned.h"
+#include "cli/profile.h"
 #include "run/report.h"
 #include "run/sweep_run.h"
 
 typedef struct run_flags {
     const char *plugin;
-    bool keep_stale, again, report;
+    bool keep_stale, again, report, profile;
 } run_flags;
 
 static const lb_option flags[] = {
@@ -21,6 +23,7 @@ static const lb_option flags[] = {
     {"again", LB_OPT_BOOL, "false", 0, 0, NULL, "run every cell, finished or not", offsetof(run_flags, again)},
     {"report", LB_OPT_BOOL, "true", 0, 0, NULL, "write tables, plots and pages below the results folder",
      offsetof(run_flags, report)},
+    {"profile", LB_OPT_BOOL, "false", 0, 0, NULL, LB_CLI_PROFILE_HELP, offsetof(run_flags, profile)},
 };
 
 /* expected.csv beside the config makes the run end with ours | expected | difference; a copy stays with the results. */
@@ -87,9 +90,11 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
 static lb_status go(lb_planned *x, const run_flags *f, lb_arena *a, const char *plugin_hash, lb_log *log,
                     int *exit_code) {
     lb_sweep_result done;
-    LB_TRY(lb_cli_plan(x, a, LB_WEIGHTS, plugin_hash, log));
+    lb_model_parts parts = x->config.weights == LB_WEIGHTS_STREAM ? LB_STREAM : LB_WEIGHTS;
+    LB_TRY(lb_cli_plan(x, a, parts, plugin_hash, log));
     LB_TRY(lb_cli_plan_print(&x->plan, log));
     LB_TRY(lb_sweep_run(&x->plan, &(lb_sweep_options){f->keep_stale, f->again}, log, &done));
+    lb_profile_stage("report");
     return finish(x, f, a, &done, log, exit_code);
 }
 
@@ -97,9 +102,11 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     const run_flags *f = values;
     const char *plugin_hash;
     lb_planned x = {0};
+    if (f->profile) lb_profile_enable();
     LB_TRY(lb_cli_plugins(a, f->plugin, &plugin_hash));
     LB_TRY(lb_cli_read_config(a, args, &x.config));
     lb_status st = go(&x, f, a, plugin_hash, log, exit_code);
+    if (st == LB_OK && f->profile) st = lb_cli_profile_print(x.team);
     lb_cli_plan_close(&x);
     return st;
 }

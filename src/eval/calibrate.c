@@ -1,5 +1,7 @@
 #include "eval/calibrate.h"
 
+#include "model/weights.h"
+
 /* Sequences whose captured inputs are in memory at once: as many as fit in the budget, by their shapes alone, so that
  * the sums come out the same on every machine. At least so many that a few threads have work. */
 #define CAPTURE_BYTES ((int64_t)256 << 20)
@@ -113,16 +115,23 @@ static lb_status block_pass(lb_stream *s, const lb_block *b, unsigned which, boo
     if (s->block >= s->arch->layers)
         return lb_fail(LB_E_ARG, "calibration: the model has only %lld blocks", (long long)s->arch->layers);
     int64_t width[LB_INPUTS] = {0};
-    forward_job j = {.s = s, .b = b, .stop = LB_INPUTS};
+    forward_job j = {.s = s, .stop = LB_INPUTS};
     for (int i = 0; i < LB_INPUTS; i++) {
         if (!(which & 1u << i)) continue;
         width[i] = lb_input_width(s->arch, (lb_input)i);
         if (!advance) j.stop = (lb_input)i; /* the last one asked for */
     }
     if (!advance && !which) return lb_fail(LB_E_ARG, "calibration: no input was asked for");
-    LB_TRY(allocate_and_run(&j, width, a, out));
-    if (advance) s->block++;
-    return LB_OK;
+    int64_t floats = lb_block_floats(b);
+    float *buffer = floats ? lb_alloc((size_t)floats, sizeof *buffer) : NULL;
+    if (floats && !buffer) return LB_E_NOMEM;
+    lb_block loaded;
+    lb_status st = lb_block_load(b, buffer, s->team, &loaded);
+    j.b = &loaded;
+    if (st == LB_OK) st = allocate_and_run(&j, width, a, out);
+    lb_free(buffer);
+    if (st == LB_OK && advance) s->block++;
+    return st;
 }
 
 lb_status lb_stream_hessians(lb_stream *s, const lb_block *b, unsigned which, lb_arena *a, lb_hessian out[LB_INPUTS]) {

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/profile.h"
 #include "math/blas.h"
 
 #define TILE 192 /* a piece of work: divides the widths of the usual models into equal parts */
@@ -38,10 +39,13 @@ static lb_status add_tile(void *ctx, int64_t piece, int worker) {
             lb_ssyrk_t(1, left, 0, P);
         else
             lb_sgemm(true, false, 1, left, right, 0, P);
+        lb_scope scope;
+        lb_scope_begin(&scope, LB_WORK_HESSIAN);
         for (int64_t r = 0; r < m; r++) {
             double *h = j->H.d + (i0 + r) * j->H.ld + j0;
             for (int64_t c = ti == tj ? r : 0; c < n; c++) h[c] += (double)P.d[r * P.ld + c];
         }
+        lb_scope_end(&scope, (double)(m * n), 20.0 * (double)(m * n));
     }
     return LB_OK;
 }

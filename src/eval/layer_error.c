@@ -1,92 +1,130 @@
 #include "eval/layer_error.h"
 
+#include <assert.h>
 #include <math.h>
 
 #include "math/blas.h"
 
-#define PANEL_ROWS 32
-#define TILE_COLS  256
+#define ROWS 256 /* of the layer at a time, in float64 */
+#define TILE 128 /* columns */
 
-typedef struct panel_sums {
-    double weight_err, weight_energy, output_err, output_energy;
-} panel_sums;
+/* Gram matrices G = DᵀD answer for every H at once: tr(D H Dᵀ) = sum of G H over all entries. A piece is a tile of the
+ * upper triangle of G, of W and of each What - W; tiles off the diagonal count twice. */
+typedef struct sums {
+    double squares;               /* of the entries on the diagonal of G */
+    double output[LB_ERROR_MOST]; /* under each H */
+} sums;
+
+enum { ENTRIES = 1 + LB_ERROR_MOST }; /* W, then each What - W */
 
 typedef struct error_job {
-    lb_cmat W, What;
-    lb_cdmat H;
-    double *work;    /* (threads, 2 PANEL_ROWS cols + PANEL_ROWS TILE_COLS) */
-    panel_sums *sum; /* (panels) */
+    lb_cmat W, What[LB_ERROR_MOST];
+    lb_cdmat H[LB_ERROR_MOST];
+    int n_what, n_h;
+    int64_t tiles;
+    double *work; /* (threads, 2 ROWS TILE + TILE TILE) */
+    sums *sum;    /* (pieces, ENTRIES) */
 } error_job;
 
-static double dot(const double *x, const double *y, int64_t n) {
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += x[i] * y[i];
-    return sum;
-}
-
-/* tr(D H Dᵀ) of D (m, n): by tiles of columns J, the part above the diagonal tile counted twice. */
-static double trace(lb_cdmat D, lb_cdmat H, double *T) {
-    double sum = 0;
-    for (int64_t j0 = 0; j0 < D.cols; j0 += TILE_COLS) {
-        int64_t n = j0 + TILE_COLS < D.cols ? TILE_COLS : D.cols - j0;
-        lb_dmat P = lb_dmat_of(T, D.rows, n);
-        lb_cdmat DJ = {D.d + j0, D.rows, n, D.ld};
-        for (int above = j0 > 0; above >= 0; above--) {
-            lb_cdmat left = {above ? D.d : DJ.d, D.rows, above ? j0 : n, D.ld};
-            lb_cdmat HJ = {H.d + (above ? 0 : j0 * H.ld) + j0, above ? j0 : n, n, H.ld};
-            lb_dgemm(false, false, above ? 2 : 1, left, HJ, 0, P);
-            for (int64_t r = 0; r < D.rows; r++) sum += dot(P.d + r * P.ld, DJ.d + r * D.ld, n);
-        }
-    }
-    return sum;
-}
-
-static lb_status panel(void *ctx, int64_t piece, int worker) {
-    const error_job *j = ctx;
-    int64_t cols = j->W.cols, r0 = piece * PANEL_ROWS, m = r0 + PANEL_ROWS < j->W.rows ? PANEL_ROWS : j->W.rows - r0;
-    double *W = j->work + (int64_t)worker * PANEL_ROWS * (2 * cols + TILE_COLS), *D = W + PANEL_ROWS * cols;
-    double *T = D + PANEL_ROWS * cols;
+/* Columns [c0, c0 + n) of rows [r0, r0 + m) of entry e as float64. */
+static void take(const error_job *j, int e, int64_t r0, int64_t m, int64_t c0, int64_t n, double *out) {
     for (int64_t r = 0; r < m; r++) {
-        const float *w = j->W.d + (r0 + r) * j->W.ld, *what = j->What.d + (r0 + r) * j->What.ld;
-        for (int64_t c = 0; c < cols; c++) {
-            W[r * cols + c] = (double)w[c];
-            D[r * cols + c] = (double)what[c] - (double)w[c];
+        const float *w = j->W.d + (r0 + r) * j->W.ld + c0;
+        const float *what = e ? j->What[e - 1].d + (r0 + r) * j->What[e - 1].ld + c0 : NULL;
+        for (int64_t c = 0; c < n; c++) out[r * n + c] = e ? (double)what[c] - (double)w[c] : (double)w[c];
+    }
+}
+
+static void add_sums(const error_job *j, lb_cdmat G, int64_t i0, int64_t j0, sums *out) {
+    bool diagonal = i0 == j0;
+    for (int64_t r = 0; diagonal && r < G.rows; r++) out->squares += G.d[r * G.ld + r];
+    for (int k = 0; k < j->n_h; k++) {
+        double sum = 0;
+        for (int64_t r = 0; r < G.rows; r++) {
+            const double *g = G.d + r * G.ld, *h = j->H[k].d + (i0 + r) * j->H[k].ld + j0;
+            double row = diagonal ? 0.5 * g[r] * h[r] : 0;
+            for (int64_t c = diagonal ? r + 1 : 0; c < G.cols; c++) row += g[c] * h[c];
+            sum += row;
         }
+        out->output[k] = 2 * sum;
     }
-    panel_sums s = {dot(D, D, m * cols), dot(W, W, m * cols), NAN, NAN};
-    if (j->H.d) {
-        s.output_err = trace((lb_cdmat){D, m, cols, cols}, j->H, T);
-        s.output_energy = trace((lb_cdmat){W, m, cols, cols}, j->H, T);
+}
+
+static lb_status tile(void *ctx, int64_t piece, int worker) {
+    const error_job *j = ctx;
+    int64_t ti = 0, tj = piece;
+    for (; j->n_h && tj >= j->tiles - ti; ti++) tj -= j->tiles - ti;
+    if (!j->n_h) ti = tj, tj = 0; /* squares are on the diagonal */
+    tj += ti;
+    int64_t i0 = ti * TILE, m = i0 + TILE < j->W.cols ? TILE : j->W.cols - i0;
+    int64_t j0 = tj * TILE, n = j0 + TILE < j->W.cols ? TILE : j->W.cols - j0;
+    double *left = j->work + (int64_t)worker * (2 * ROWS * TILE + TILE * TILE), *right = left + ROWS * TILE;
+    lb_dmat G = lb_dmat_of(right + ROWS * TILE, m, n);
+    for (int e = 0; e <= j->n_what; e++) {
+        for (int64_t r0 = 0; r0 < j->W.rows; r0 += ROWS) {
+            int64_t rows = r0 + ROWS < j->W.rows ? ROWS : j->W.rows - r0;
+            take(j, e, r0, rows, i0, m, left);
+            if (ti != tj) take(j, e, r0, rows, j0, n, right);
+            double keep = r0 > 0 ? 1 : 0;
+            if (ti == tj)
+                lb_dsyrk_t(1, (lb_cdmat){left, rows, m, m}, keep, G);
+            else
+                lb_dgemm(true, false, 1, (lb_cdmat){left, rows, m, m}, (lb_cdmat){right, rows, n, n}, keep, G);
+        }
+        add_sums(j, lb_dmat_c(G), i0, j0, &j->sum[piece * ENTRIES + e]);
     }
-    j->sum[piece] = s;
+    return LB_OK;
+}
+
+static lb_status check(lb_cmat W, const lb_cmat *What, int n_what, const lb_cdmat *H, int n_h) {
+    assert(n_what >= 1 && n_what <= LB_ERROR_MOST && n_h >= 0 && n_h <= LB_ERROR_MOST);
+    for (int i = 0; i < n_what; i++)
+        if (What[i].rows != W.rows || What[i].cols != W.cols || W.rows < 1 || W.cols < 1)
+            return lb_fail(LB_E_ARG, "layer error: W is (%lld, %lld), its quantized form (%lld, %lld)",
+                           (long long)W.rows, (long long)W.cols, (long long)What[i].rows, (long long)What[i].cols);
+    for (int k = 0; k < n_h; k++)
+        if (H[k].rows != W.cols || H[k].cols != W.cols)
+            return lb_fail(LB_E_ARG, "layer error: W has %lld columns, H is (%lld, %lld)", (long long)W.cols,
+                           (long long)H[k].rows, (long long)H[k].cols);
+    return LB_OK;
+}
+
+static lb_layer_error of_sums(const error_job *j, const sums *total, int what, int k) {
+    return (lb_layer_error){.rows = j->W.rows,
+                            .cols = j->W.cols,
+                            .weight_err = total[1 + what].squares,
+                            .weight_energy = total[0].squares,
+                            .output_err = k < j->n_h ? total[1 + what].output[k] : NAN,
+                            .output_energy = k < j->n_h ? total[0].output[k] : NAN};
+}
+
+lb_status lb_layer_errors(lb_cmat W, const lb_cmat *What, int n_what, const lb_cdmat *H, int n_h, lb_team *team,
+                          lb_arena *scratch, lb_layer_error *out) {
+    LB_TRY(check(W, What, n_what, H, n_h));
+    error_job j = {.W = W, .n_what = n_what, .n_h = n_h, .tiles = (W.cols - 1) / TILE + 1};
+    for (int i = 0; i < n_what; i++) j.What[i] = What[i];
+    for (int k = 0; k < n_h; k++) j.H[k] = H[k];
+    int64_t pieces = n_h ? j.tiles * (j.tiles + 1) / 2 : j.tiles;
+    lb_arena_mark mark = lb_arena_save(scratch);
+    if (!(j.work = LB_NEW(scratch, double, lb_team_threads(team) * (2 * ROWS * TILE + TILE * TILE))) ||
+        !(j.sum = LB_NEW(scratch, sums, pieces * ENTRIES)))
+        return LB_E_NOMEM;
+    LB_TRY(lb_parallel_for(team, pieces, tile, &j));
+    sums total[ENTRIES] = {0};
+    for (int64_t p = 0; p < pieces; p++)
+        for (int e = 0; e <= n_what; e++) {
+            total[e].squares += j.sum[p * ENTRIES + e].squares;
+            for (int k = 0; k < n_h; k++) total[e].output[k] += j.sum[p * ENTRIES + e].output[k];
+        }
+    lb_arena_restore(scratch, mark);
+    for (int i = 0; i < n_what; i++)
+        for (int k = 0; k < (n_h ? n_h : 1); k++) out[i * (n_h ? n_h : 1) + k] = of_sums(&j, total, i, k);
     return LB_OK;
 }
 
 lb_status lb_layer_error_of(lb_cmat W, lb_cmat What, lb_cdmat H, lb_team *team, lb_arena *scratch,
                             lb_layer_error *out) {
-    if (What.rows != W.rows || What.cols != W.cols || W.rows < 1 || W.cols < 1)
-        return lb_fail(LB_E_ARG, "layer error: W is (%lld, %lld), its quantized form (%lld, %lld)", (long long)W.rows,
-                       (long long)W.cols, (long long)What.rows, (long long)What.cols);
-    if (H.d && (H.rows != W.cols || H.cols != W.cols))
-        return lb_fail(LB_E_ARG, "layer error: W has %lld columns, H is (%lld, %lld)", (long long)W.cols,
-                       (long long)H.rows, (long long)H.cols);
-    int64_t panels = (W.rows - 1) / PANEL_ROWS + 1;
-    lb_arena_mark mark = lb_arena_save(scratch);
-    error_job j = {.W = W, .What = What, .H = H};
-    if (!(j.work = LB_NEW(scratch, double, lb_team_threads(team) * PANEL_ROWS * (2 * W.cols + TILE_COLS))) ||
-        !(j.sum = LB_NEW(scratch, panel_sums, panels)))
-        return LB_E_NOMEM;
-    LB_TRY(lb_parallel_for(team, panels, panel, &j));
-    lb_layer_error e = {.rows = W.rows, .cols = W.cols};
-    for (int64_t p = 0; p < panels; p++) {
-        e.weight_err += j.sum[p].weight_err;
-        e.weight_energy += j.sum[p].weight_energy;
-        e.output_err += j.sum[p].output_err;
-        e.output_energy += j.sum[p].output_energy;
-    }
-    lb_arena_restore(scratch, mark);
-    *out = e;
-    return LB_OK;
+    return lb_layer_errors(W, &What, 1, &H, H.d ? 1 : 0, team, scratch, out);
 }
 
 /* Nothing lost of nothing is no loss. */

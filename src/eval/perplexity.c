@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "model/weights.h"
+
 /* What one worker needs for a window at a time; made by the worker for its first one. */
 typedef struct desk {
     lb_arena *arena;
@@ -26,7 +28,14 @@ typedef struct scoring {
     double *kl;         /* (windows, scored) or NULL */
     lb_log *log;
     atomic_int_least64_t done;
+    /* Where weights are streamed: the windows from `first` on go through the model together, block by block. */
+    lb_mat x; /* (LEAST_TOGETHER or more windows * n, dim) */
+    int64_t first;
+    lb_block block;
 } scoring;
+
+/* Windows that share the reading of a block: enough that it costs little beside them. */
+enum { LEAST_TOGETHER = 8 };
 
 static lb_status check_request(const lb_arch *a, const lb_eval_request *r) {
     const lb_protocol *p = &r->protocol;
@@ -48,7 +57,7 @@ static lb_status new_desk(const scoring *s, desk *d) {
     LB_TRY(lb_arena_new(0, &d->arena));
     lb_arena *a = d->arena;
     LB_TRY(lb_scratch_new(a, s->arch, n, &d->scratch));
-    d->x = lb_mat_of(LB_NEW(a, float, n *dim), n, dim);
+    d->x = s->x.d ? s->x : lb_mat_of(LB_NEW(a, float, n *dim), n, dim); /* streamed: all windows' */
     d->h = lb_mat_of(LB_NEW(a, float, n *dim), n, dim);
     if (s->r->base) d->h0 = lb_mat_of(LB_NEW(a, float, n *dim), n, dim);
     d->token = LB_NEW(a, int32_t, n);
@@ -57,12 +66,17 @@ static lb_status new_desk(const scoring *s, desk *d) {
     return d->x.d && d->h.d && (!s->r->base || d->h0.d) && d->token && d->nll && d->agree ? LB_OK : LB_E_NOMEM;
 }
 
-/* The window's tokens, and its final-normed states in d->h. */
-static lb_status run_model(const scoring *s, desk *d, int64_t window) {
+static void take_tokens(const scoring *s, desk *d, int64_t window) {
     const lb_corpus *c = s->r->corpus;
     int64_t n = s->r->protocol.n;
     memcpy(d->token, c->token + window * n, (size_t)n * sizeof *d->token);
     if (s->r->protocol.rule == LB_RULE_LCPP && c->has_bos) d->token[0] = c->bos_id;
+}
+
+/* The window's tokens, and its final-normed states in d->h. */
+static lb_status run_model(const scoring *s, desk *d, int64_t window) {
+    int64_t n = s->r->protocol.n;
+    take_tokens(s, d, window);
     LB_TRY(lb_embed(s->arch, s->w, d->token, n, d->x));
     for (int64_t l = 0; l < s->arch->layers; l++) {
         LB_TRY(lb_interrupt_check());
@@ -72,19 +86,18 @@ static lb_status run_model(const scoring *s, desk *d, int64_t window) {
     return LB_OK;
 }
 
+/* From the states in d->h. */
 static lb_status score(const scoring *s, desk *d, int64_t window) {
-    if (!d->agree) LB_TRY(new_desk(s, d));
-    LB_TRY(run_model(s, d, window));
     if (s->r->save_states) LB_TRY(lb_states_put(s->r->save_states, window, lb_mat_c(d->h)));
     lb_cmat h = lb_cmat_part(lb_mat_c(d->h), s->from, 0, s->scored, s->arch->dim);
     const int32_t *target = d->token + s->from + 1;
     if (s->r->base) {
         LB_TRY(lb_states_get(s->r->base_states, window, d->h0));
         lb_cmat h0 = lb_cmat_part(lb_mat_c(d->h0), s->from, 0, s->scored, s->arch->dim);
-        LB_TRY(lb_head_kl(s->arch, s->r->base->head, h0, s->w->head, h, target, d->nll, s->kl + window * s->scored,
-                          d->agree));
+        LB_TRY(lb_head_kl(s->arch, lb_head_of(s->r->base), h0, lb_head_of(s->w), h, target, d->nll,
+                          s->kl + window * s->scored, d->agree));
     } else
-        LB_TRY(lb_head_nll(s->arch, s->w->head, h, target, d->nll, NULL));
+        LB_TRY(lb_head_nll(s->arch, lb_head_of(s->w), h, target, d->nll, NULL));
     return LB_OK;
 }
 
@@ -105,16 +118,73 @@ static void sum_window(const scoring *s, const desk *d, int64_t window) {
     s->out->window_agree[window] = agree / (double)s->scored;
 }
 
-static lb_status score_window(void *ctx, int64_t window, int worker) {
-    scoring *s = ctx;
-    desk *d = &s->desk[worker];
-    lb_status st = score(s, d, window);
+static lb_status finish_window(scoring *s, desk *d, int64_t window, int worker, lb_status st) {
+    if (st == LB_OK) st = score(s, d, window);
     if (st != LB_OK && st != LB_E_INTERRUPTED) return lb_fail_in(st, "window %lld", (long long)window);
     if (st != LB_OK) return st;
     sum_window(s, d, window);
     int64_t done = atomic_fetch_add(&s->done, 1) + 1;
     /* Worker 0 is the calling thread, the only one that may report. */
     if (worker == 0) lb_log_step(s->log, "perplexity", s->r->protocol.id, done, s->out->windows);
+    return LB_OK;
+}
+
+static lb_status score_window(void *ctx, int64_t window, int worker) {
+    scoring *s = ctx;
+    desk *d = &s->desk[worker];
+    lb_status st = d->agree ? LB_OK : new_desk(s, d); /* agree is made last */
+    if (st == LB_OK) st = run_model(s, d, window);
+    return finish_window(s, d, window, worker, st);
+}
+
+/* ---- streamed weights ---- */
+
+static lb_mat states_of(const scoring *s, int64_t piece) {
+    int64_t n = s->r->protocol.n;
+    return lb_mat_part(s->x, piece * n, 0, n, s->arch->dim);
+}
+
+static lb_status enter_window(void *ctx, int64_t piece, int worker) {
+    scoring *s = ctx;
+    desk *d = &s->desk[worker];
+    take_tokens(s, d, s->first + piece);
+    return lb_embed(s->arch, s->w, d->token, s->r->protocol.n, states_of(s, piece));
+}
+
+static lb_status pass_block(void *ctx, int64_t piece, int worker) {
+    scoring *s = ctx;
+    lb_block_forward(s->arch, &s->block, &s->rope, s->desk[worker].scratch, states_of(s, piece), NULL);
+    return LB_OK;
+}
+
+static lb_status leave_window(void *ctx, int64_t piece, int worker) {
+    scoring *s = ctx;
+    desk *d = &s->desk[worker];
+    take_tokens(s, d, s->first + piece);
+    lb_final_norm(s->arch, s->w, states_of(s, piece), d->h);
+    return finish_window(s, d, s->first + piece, worker, LB_OK);
+}
+
+static lb_status score_together(scoring *s, lb_team *team, int64_t n, float *buffer) {
+    LB_TRY(lb_parallel_for(team, n, enter_window, s));
+    for (int64_t l = 0; l < s->arch->layers; l++) {
+        LB_TRY(lb_interrupt_check());
+        LB_TRY(lb_block_load(&s->w->blocks[l], buffer, team, &s->block));
+        LB_TRY(lb_parallel_for(team, n, pass_block, s));
+    }
+    return lb_parallel_for(team, n, leave_window, s);
+}
+
+static lb_status score_streamed(scoring *s, lb_team *team, lb_arena *scratch) {
+    int64_t together = 2 * lb_team_threads(team) > LEAST_TOGETHER ? 2 * lb_team_threads(team) : LEAST_TOGETHER;
+    int64_t windows = s->out->windows, n = s->r->protocol.n;
+    if (together > windows) together = windows;
+    float *buffer = LB_NEW(scratch, float, lb_weights_block_floats(s->arch, s->w));
+    s->x = lb_mat_of(LB_NEW(scratch, float, together *n * s->arch->dim), together * n, s->arch->dim);
+    if (!buffer || !s->x.d) return LB_E_NOMEM;
+    for (int i = 0; i < lb_team_threads(team); i++) LB_TRY(new_desk(s, &s->desk[i]));
+    for (s->first = 0; s->first < windows; s->first += together)
+        LB_TRY(score_together(s, team, windows - s->first < together ? windows - s->first : together, buffer));
     return LB_OK;
 }
 
@@ -174,7 +244,8 @@ static lb_status run(scoring *s, lb_team *team, lb_arena *scratch, lb_arena *are
     }
     LB_TRY(lb_rope_new(scratch, s->arch, p->n, &s->rope));
     lb_log_step(s->log, "perplexity", p->id, 0, e->windows);
-    LB_TRY(lb_parallel_for(team, e->windows, score_window, s));
+    LB_TRY(lb_weights_resident(s->arch, s->w) ? lb_parallel_for(team, e->windows, score_window, s)
+                                              : score_streamed(s, team, scratch));
     lb_log_step(s->log, "perplexity", p->id, e->windows, e->windows);
     finish(s, e);
     return LB_OK;

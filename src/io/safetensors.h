@@ -21,7 +21,9 @@ typedef struct lb_tensor_out {
     const char *name;
     int ndim;
     int64_t shape[4];
-    const float *data;
+    const float *data; /* NULL: from read, at this tensor's turn; what it gives is used until the next call */
+    lb_status (*read)(void *ctx, const float **data);
+    void *ctx;
 } lb_tensor_out;
 LB_NODISCARD lb_status lb_safetensors_write(const char *path, lb_dtype type, const lb_tensor_out *t, int64_t n,
                                             const char *const *metadata);

@@ -86,10 +86,10 @@ static lb_status put(FILE *f, const char *path, const void *p, size_t n) {
 }
 
 /* n float32 values as 16-bit ones. A finite value must stay finite; NaN and infinity pass. */
-static lb_status narrow(const char *path, lb_dtype type, const lb_tensor_out *t, int64_t first, int64_t n,
-                        uint16_t *out) {
+static lb_status narrow(const char *path, lb_dtype type, const lb_tensor_out *t, const float *data, int64_t first,
+                        int64_t n, uint16_t *out) {
     for (int64_t i = 0; i < n; i++) {
-        float x = t->data[first + i];
+        float x = data[i];
         out[i] = type == LB_F16 ? lb_f32_to_f16(x) : lb_f32_to_bf16(x);
         float back = type == LB_F16 ? lb_f16_to_f32(out[i]) : lb_bf16_to_f32(out[i]);
         if (isinf(back) && !isinf(x))
@@ -102,10 +102,13 @@ static lb_status narrow(const char *path, lb_dtype type, const lb_tensor_out *t,
 static lb_status put_tensor(FILE *f, const char *path, lb_dtype type, const lb_tensor_out *t, uint16_t *piece) {
     int64_t count = 1;
     for (int i = 0; i < t->ndim; i++) count *= t->shape[i];
-    if (type == LB_F32) return put(f, path, t->data, (size_t)count * sizeof *t->data);
+    const float *data = t->data;
+    if (count == 0) return LB_OK;
+    if (!data) LB_TRY(t->read(t->ctx, &data));
+    if (type == LB_F32) return put(f, path, data, (size_t)count * sizeof *data);
     for (int64_t at = 0; at < count; at += PIECE) {
         int64_t n = count - at < PIECE ? count - at : PIECE;
-        LB_TRY(narrow(path, type, t, at, n, piece));
+        LB_TRY(narrow(path, type, t, data + at, at, n, piece));
         LB_TRY(put(f, path, piece, (size_t)n * sizeof *piece));
     }
     return LB_OK;

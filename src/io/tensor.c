@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "base/profile.h"
 
 /* Both formats store little-endian numbers and are read in place. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "mapped tensors are little-endian");
@@ -168,6 +169,9 @@ lb_status lb_tensor_read_f32(const lb_tensor *t, int64_t first, int64_t n, float
     if (first % per || n % per)
         return lb_fail(LB_E_ARG, "tensor %s: first %lld and count %lld must be multiples of %lld (%s)", t->name,
                        (long long)first, (long long)n, (long long)per, dtypes[t->type].name);
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_DECODE);
     if (n > 0) dtypes[t->type].decode((const uint8_t *)t->data + first / per * dtypes[t->type].bytes, n / per, out);
+    lb_scope_end(&scope, (double)n, (double)(n / per * dtypes[t->type].bytes + 4 * n));
     return LB_OK;
 }

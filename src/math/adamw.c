@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <math.h>
 
+#include "base/profile.h"
 #include "math/kernels.h"
 
 void lb_adamw_step(const lb_adamw *o, int64_t step, float *w, const float *grad, float *m, float *v, int64_t n) {
@@ -12,6 +13,8 @@ void lb_adamw_step(const lb_adamw *o, int64_t step, float *w, const float *grad,
     float keep = (float)(1 - o->lr * o->weight_decay), take1 = (float)(1 - o->beta1);
     float beta2 = (float)o->beta2, take2 = (float)(1 - o->beta2);
     float root_fix2 = (float)sqrt(fix2), eps = (float)o->eps, rate = (float)(o->lr / fix1);
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_ADAMW);
     for (int64_t i = 0; i < n; i++) {
         float g = grad[i];
         m[i] += take1 * (g - m[i]);
@@ -19,6 +22,7 @@ void lb_adamw_step(const lb_adamw *o, int64_t step, float *w, const float *grad,
         float denom = sqrtf(v[i]) / root_fix2 + eps;
         w[i] = keep * w[i] - rate * m[i] / denom;
     }
+    lb_scope_end(&scope, 13 * (double)n, 28 * (double)n);
 }
 
 double lb_lr_cosine(double lr, int64_t step, int64_t warmup, int64_t steps, double floor_part) {

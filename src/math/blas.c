@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/profile.h"
+
 /* OpenBLAS knows CPUs by model number; on one newer than itself it falls back to kernels without AVX, ten times slower
  * than those the CPU can run. These two functions of its shared library choose again, as OPENBLAS_CORETYPE would have
  * at load time; a build that lacks them keeps its choice, and so does a user who set the variable. */
@@ -49,30 +51,46 @@ void lb_sgemm(bool ta, bool tb, float alpha, lb_cmat A, lb_cmat B, float beta, l
     int64_t k = ta ? A.rows : A.cols;
     assert((ta ? A.cols : A.rows) == C.rows && (tb ? B.rows : B.cols) == C.cols && (tb ? B.cols : B.rows) == k);
     if (C.rows == 0 || C.cols == 0) return;
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_SGEMM);
     cblas_sgemm(CblasRowMajor, tr(ta), tr(tb), in(C.rows), in(C.cols), in(k), alpha, A.d, ld(A.ld), B.d, ld(B.ld), beta,
                 C.d, ld(C.ld));
+    lb_scope_end(&scope, 2.0 * (double)C.rows * (double)C.cols * (double)k,
+                 4.0 * (double)(C.rows * C.cols + k * (C.rows + C.cols)));
 }
 
 void lb_dgemm(bool ta, bool tb, double alpha, lb_cdmat A, lb_cdmat B, double beta, lb_dmat C) {
     int64_t k = ta ? A.rows : A.cols;
     assert((ta ? A.cols : A.rows) == C.rows && (tb ? B.rows : B.cols) == C.cols && (tb ? B.cols : B.rows) == k);
     if (C.rows == 0 || C.cols == 0) return;
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_DGEMM);
     cblas_dgemm(CblasRowMajor, tr(ta), tr(tb), in(C.rows), in(C.cols), in(k), alpha, A.d, ld(A.ld), B.d, ld(B.ld), beta,
                 C.d, ld(C.ld));
+    lb_scope_end(&scope, 2.0 * (double)C.rows * (double)C.cols * (double)k,
+                 8.0 * (double)(C.rows * C.cols + k * (C.rows + C.cols)));
 }
 
 void lb_ssyrk_t(float alpha, lb_cmat A, float beta, lb_mat C) {
     assert(C.rows == C.cols && A.cols == C.cols);
     if (C.rows == 0) return;
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_SGEMM);
     cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, in(C.rows), in(A.rows), alpha, A.d, ld(A.ld), beta, C.d,
                 ld(C.ld));
+    lb_scope_end(&scope, (double)A.rows * (double)C.rows * (double)(C.rows + 1),
+                 4.0 * (double)(C.rows * C.rows / 2 + A.rows * A.cols));
 }
 
 void lb_dsyrk_t(double alpha, lb_cdmat A, double beta, lb_dmat C) {
     assert(C.rows == C.cols && A.cols == C.cols);
     if (C.rows == 0) return;
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_DGEMM);
     cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, in(C.rows), in(A.rows), alpha, A.d, ld(A.ld), beta, C.d,
                 ld(C.ld));
+    lb_scope_end(&scope, (double)A.rows * (double)C.rows * (double)(C.rows + 1),
+                 8.0 * (double)(C.rows * C.rows / 2 + A.rows * A.cols));
 }
 
 void lb_dtrsm(bool right, bool upper, bool trans, double alpha, lb_cdmat T, lb_dmat B) {
@@ -82,41 +100,7 @@ void lb_dtrsm(bool right, bool upper, bool trans, double alpha, lb_cdmat T, lb_d
                 in(B.rows), in(B.cols), alpha, T.d, ld(T.ld), B.d, ld(B.ld));
 }
 
-/* Below, LAPACK sees the row-major upper triangle as a column-major lower one, which it is: nothing is transposed or
- * copied. A = LLᵀ there is A = UᵀU here, with U = Lᵀ. */
-
-/* LAPACK lets a NaN through: it compares false with everything. */
-static int64_t first_bad_pivot(lb_dmat A) {
-    for (int64_t i = 0; i < A.rows; i++) {
-        double p = A.d[i * A.ld + i];
-        if (!(p > 0 && isfinite(p))) return i;
-    }
-    return -1;
-}
-
-lb_status lb_dpotrf_upper(lb_dmat A, int64_t *bad_column, double *bad_pivot) {
-    assert(A.rows == A.cols);
-    int info = A.rows ? LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', in(A.rows), A.d, ld(A.ld)) : 0;
-    assert(info >= 0);
-    int64_t column = info > 0 ? info - 1 : first_bad_pivot(A); /* info: order of the minor that is not positive */
-    double pivot = column >= 0 ? A.d[column * A.ld + column] : 0;
-    if (bad_column) *bad_column = column;
-    if (bad_pivot) *bad_pivot = pivot;
-    if (column < 0) return LB_OK;
-    return lb_fail(LB_E_NUMERIC,
-                   "Cholesky failed at column %lld of %lld (pivot %.3g): the matrix is not positive definite",
-                   (long long)column, (long long)A.rows, pivot);
-}
-
-lb_status lb_dpotri_upper(lb_dmat U) {
-    assert(U.rows == U.cols);
-    int info = U.rows ? LAPACKE_dpotri_work(LAPACK_COL_MAJOR, 'L', in(U.rows), U.d, ld(U.ld)) : 0;
-    assert(info >= 0);
-    if (info == 0) return LB_OK;
-    return lb_fail(LB_E_NUMERIC, "the Cholesky factor cannot be inverted: its diagonal is zero at column %d of %lld",
-                   info - 1, (long long)U.rows);
-}
-
+/* LAPACK sees the row-major upper triangle as a column-major lower one, which it is. */
 lb_status lb_dsyev(lb_dmat A, double *eigenvalues) {
     assert(A.rows == A.cols);
     if (A.rows == 0) return LB_OK;

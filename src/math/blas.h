@@ -16,11 +16,6 @@ void lb_ssyrk_t(float alpha, lb_cmat A, float beta, lb_mat C);
 void lb_dsyrk_t(double alpha, lb_cdmat A, double beta, lb_dmat C);
 /* B (m, n) <- B op(T)^-1 or op(T)^-1 B with triangular T, see cblas_dtrsm. */
 void lb_dtrsm(bool right, bool upper, bool trans, double alpha, lb_cdmat T, lb_dmat B);
-/* A (n, n) upper triangle in, upper Cholesky factor U out (A = UᵀU); the strict lower part is not touched.
- * LB_E_NUMERIC names the column (0-based) and the pivot that was not positive; both pointers may be NULL. */
-LB_NODISCARD lb_status lb_dpotrf_upper(lb_dmat A, int64_t *bad_column, double *bad_pivot);
-/* In place: from the upper factor U of A to the upper triangle of A^-1. */
-LB_NODISCARD lb_status lb_dpotri_upper(lb_dmat U);
 /* Symmetric eigenvalues (ascending) and vectors (rows of A on return), LAPACKE_dsyevd; the upper triangle is read. */
 LB_NODISCARD lb_status lb_dsyev(lb_dmat A, double *eigenvalues);
 

@@ -19,6 +19,7 @@ typedef struct lb_kernels {
     double (*dot)(const float *x, const float *y, int64_t n);   /* products and sums in float64 lanes */
     void (*scale)(float *y, float a, int64_t n);                /* y *= a */
     void (*axpy)(float *y, float a, const float *x, int64_t n); /* y += a x */
+    void (*axpy_wide)(double *y, double a, const double *x, int64_t n);
     /* y = g * sigmoid(g) * u; sigmoid to 4 ulp */
     void (*swiglu)(float *y, const float *g, const float *u, int64_t n);
     /* y = x / sqrt(mean(x^2) + eps) * w; the mean in float64 lanes */

@@ -67,6 +67,10 @@ static void axpy_plain(float *y, float a, const float *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
 }
 
+static void axpy_wide_plain(double *y, double a, const double *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
+}
+
 static void swiglu_plain(float *y, const float *g, const float *u, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         float e = exp1(-fabsf(g[i])); /* never overflows, so both tails keep their precision */
@@ -101,5 +105,6 @@ static void matmul_plain(lb_mat C, lb_cmat A, lb_cmat B, bool add) {
             }
 }
 
-const lb_kernels lb_kernels_plain = {"plain",     exp_plain,  exp_sum_plain, sum_exp_plain, max_plain,   dot_plain,
-                                     scale_plain, axpy_plain, swiglu_plain,  rmsnorm_plain, matmul_plain};
+const lb_kernels lb_kernels_plain = {"plain",         exp_plain,    exp_sum_plain, sum_exp_plain,
+                                     max_plain,       dot_plain,    scale_plain,   axpy_plain,
+                                     axpy_wide_plain, swiglu_plain, rmsnorm_plain, matmul_plain};

@@ -8,7 +8,7 @@
  *   v_exp(v)
  *   v_add_wide(acc, v)      adds the low half of v to acc[0] and the high half to acc[1], as doubles
  *   v_mul_wide(acc, a, b)   the same with the products a b
- *   v_store_wide(p, acc)
+ *   v_store_wide(p, acc), v_load_wide(p), v_set_wide(a), v_fma_wide(a, b, c)
  *   TILE_VECTORS            vectors across a tile of matmul */
 #ifndef LB_MATH_KERNELS_SIMD_H
 #define LB_MATH_KERNELS_SIMD_H
@@ -106,6 +106,13 @@ static void axpy_n(float *y, float a, const float *x, int64_t n) {
     int64_t i = 0;
     for (; i + W <= n; i += W) v_store(y + i, v_fma(va, v_load(x + i), v_load(y + i)));
     if (i < n) v_store_n(y + i, left(i, n), v_fma(va, v_load_n(x + i, left(i, n)), v_load_n(y + i, left(i, n))));
+}
+
+static void axpy_wide_n(double *y, double a, const double *x, int64_t n) {
+    VD va = v_set_wide(a);
+    int64_t i = 0;
+    for (; i + W / 2 <= n; i += W / 2) v_store_wide(y + i, v_fma_wide(va, v_load_wide(x + i), v_load_wide(y + i)));
+    for (; i < n; i++) y[i] = fma(a, x[i], y[i]);
 }
 
 static inline VF swiglu_v(VF g, VF u) {

@@ -26,15 +26,25 @@ lb_input lb_linear_input(lb_linear l);
 void lb_linear_shape(const lb_arch *a, lb_linear l, int64_t *rows, int64_t *cols); /* (out, in) */
 int64_t lb_input_width(const lb_arch *a, lb_input i);
 
-/* Weights as views (never owned): a cell copies the structs and swaps pointers. All float32. */
+/* Where the rows of a matrix come from that is not in memory as float32: a mapped tensor, a compressed layer. read
+ * gives rows [row, row + rows) as float32, out (rows, cols); the same numbers whoever asks, from any thread. */
+typedef struct lb_rows_source {
+    lb_status (*read)(const void *ctx, int64_t row, int64_t rows, float *out);
+    const void *ctx;
+} lb_rows_source;
+
+/* Weights as views (never owned): a cell copies the structs and swaps pointers. All float32. A matrix whose d is NULL
+ * is not in memory: model/weights.h brings it there. */
 typedef struct lb_block {
     lb_cmat w[LB_LINEARS];
+    lb_rows_source from[LB_LINEARS];   /* of matrices that are not in memory */
     lb_actquant act[LB_LINEARS];       /* simulated quantization of that linear's input; bits 0: none */
     const float *attn_norm, *mlp_norm; /* (dim) */
 } lb_block;
 typedef struct lb_weights {
-    lb_cmat embed;           /* (vocab, dim) */
-    lb_cmat head;            /* (vocab, dim); the embedding's view if tied */
+    lb_cmat embed; /* (vocab, dim) */
+    lb_cmat head;  /* (vocab, dim); the embedding's view if tied */
+    lb_rows_source embed_from, head_from;
     const float *final_norm; /* (dim) */
     lb_block *blocks;        /* (layers) */
 } lb_weights;

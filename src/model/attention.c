@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/profile.h"
 #include "math/kernels.h"
 
 /* The query heads that share a key head are stacked into one tile, so that a panel of keys is read once for all. */
@@ -97,9 +98,13 @@ static void run_tile(const lb_arch *arch, const lb_attention *w, int64_t g, int6
 
 void lb_attention_run(const lb_arch *arch, const lb_attention *w, lb_mat q, lb_cmat k, lb_cmat v) {
     assert(LB_ATTENTION_KEYS % w->queries == 0 && q.rows <= w->length && q.rows == k.rows && q.rows == v.rows);
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_ATTENTION);
     for (int64_t g = 0; g < arch->kv_heads; g++) {
         take_head(w, g, arch->head_dim, k, v);
         for (int64_t q0 = 0; q0 < q.rows; q0 += w->queries)
             run_tile(arch, w, g, q0, q.rows - q0 < w->queries ? q.rows - q0 : w->queries, q);
     }
+    double T = (double)q.rows; /* position t sees t + 1 keys */
+    lb_scope_end(&scope, 2.0 * T * (T + 1) * (double)q.cols, 8.0 * T * (double)q.cols + 8.0 * T * (double)k.cols);
 }

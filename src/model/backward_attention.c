@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/profile.h"
 #include "math/blas.h"
 #include "math/kernels.h"
 #include "model/backward_impl.h"
@@ -37,6 +38,8 @@ static lb_cmat crows(lb_mat m, int64_t r0, int64_t n) { return lb_mat_c(rows(m, 
 void lb_attention_train(const lb_backward *b, const lb_saved *s, int64_t sequence, int64_t head, float *scratch) {
     const lb_kernels *kn = lb_kernels_active();
     view w = view_of(b, s, sequence, head);
+    lb_scope scope; /* its products count as such */
+    lb_scope_begin(&scope, LB_WORK_ATTENTION);
     for (int64_t q0 = 0; q0 < b->length; q0 += QUERIES) {
         int64_t n = lb_least(QUERIES, b->length - q0), keys = q0 + n;
         float over[QUERIES];
@@ -54,6 +57,8 @@ void lb_attention_train(const lb_backward *b, const lb_saved *s, int64_t sequenc
         for (int64_t i = 0; i < n; i++)
             for (int64_t j = 0; j < o.cols; j++) o.d[i * o.ld + j] *= over[i];
     }
+    double scores = 0.5 * (double)b->length * (double)(b->length + 1);
+    lb_scope_end(&scope, 14 * scores, 8 * scores);
 }
 
 /* Gradient of one row's scores before scaling: P (dP - sum(P dP)), the sum being that of dO O. */
@@ -67,6 +72,8 @@ void lb_attention_grad(const lb_backward *b, const lb_saved *s, int64_t sequence
     int64_t H = b->arch.heads * b->arch.head_dim;
     lb_mat d_o = head_of(b, b->d_o, sequence, head, H), dq = head_of(b, b->dq, sequence, head, H);
     lb_mat dk = head_of(b, b->dk_head, sequence, head, H), dv = head_of(b, b->dv_head, sequence, head, H);
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_ATTENTION);
     /* From the last tile, which reaches every key and so writes all of dk and dv, to the first. */
     float beta = 0.0f;
     for (int64_t q0 = (b->length - 1) / QUERIES * QUERIES; q0 >= 0; q0 -= QUERIES, beta = 1.0f) {
@@ -87,4 +94,6 @@ void lb_attention_grad(const lb_backward *b, const lb_saved *s, int64_t sequence
         lb_sgemm(true, false, w.scale, lb_mat_c(dP), crows(w.q, q0, n), beta, rows(dk, 0, keys));
         lb_sgemm(false, false, w.scale, lb_mat_c(dP), crows(w.k, 0, keys), 0.0f, rows(dq, q0, n));
     }
+    double scores = 0.5 * (double)b->length * (double)(b->length + 1);
+    lb_scope_end(&scope, 16 * scores, 16 * scores);
 }

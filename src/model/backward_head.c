@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/profile.h"
 #include "math/blas.h"
 #include "math/kernels.h"
 #include "model/backward_impl.h"
@@ -67,9 +68,13 @@ static void row_loss(const head_job *j, int64_t row, float *z, const float *z0, 
 static lb_status row_piece(void *ctx, int64_t piece, int worker) {
     const head_job *j = ctx;
     int64_t V = j->b->arch.vocab, first = piece * ROW_PIECE, last = lb_least(first + ROW_PIECE, j->n);
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_SOFTMAX);
     for (int64_t i = first; i < last; i++)
         row_loss(j, j->r0 + i, j->b->logits + i * V, j->kl_weight > 0 ? j->b->target + i * V : NULL,
                  j->b->scratch[worker]);
+    double logits = (double)((last - first) * V);
+    lb_scope_end(&scope, (j->kl_weight > 0 ? 36.0 : 14.0) * logits, (j->kl_weight > 0 ? 12.0 : 8.0) * logits);
     return LB_OK;
 }
 

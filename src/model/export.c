@@ -9,6 +9,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "model/model_file.h"
+#include "model/weights.h"
 
 /* ---- tensors ---- */
 
@@ -33,43 +34,73 @@ static const float *contiguous(lb_arena *a, lb_cmat W) {
     return out;
 }
 
-/* One slot as it is to be written. */
-static lb_status tensor_out(const lb_arch *a, const lb_weights *w, int64_t slot, lb_arena *arena, lb_tensor_out *out) {
+/* What the matrices are written from: one at a time, in memory that the next one takes over. */
+typedef struct writer {
+    const lb_arch *arch;
+    const lb_weights *w;
+    lb_arena *now;
+    lb_arena_mark start;
+} writer;
+typedef struct slot {
+    writer *x;
     int map;
-    int64_t block, rows, cols;
-    char name[256];
-    lb_slot_split(a, slot, &map, &block);
-    const lb_family *f = lb_family_of(a);
-    const lb_tensor_map *row = &f->tensor[map];
-    const float *data = lb_slot_get(a, w, slot, &rows, &cols);
-    if (map == LB_MAP_EMBED || map == LB_MAP_HEAD)
-        data = contiguous(arena, map == LB_MAP_EMBED ? w->embed : w->head);
-    else if (map >= LB_MAP_LINEAR) {
-        lb_cmat W = w->blocks[block].w[map - LB_MAP_LINEAR];
-        bool rotated = map == LB_MAP_LINEAR + LB_Q || map == LB_MAP_LINEAR + LB_K;
-        data = rotated && a->rope != f->hf_rope ? pairs_to_halves(arena, W, a->head_dim) : contiguous(arena, W);
+    int64_t block;
+} slot;
+
+static lb_status read_slot(void *ctx, const float **data) {
+    const slot *s = ctx;
+    const lb_weights *w = s->x->w;
+    lb_arena *a = s->x->now;
+    lb_cmat W;
+    lb_arena_restore(a, s->x->start);
+    if (s->map == LB_MAP_EMBED || s->map == LB_MAP_HEAD) {
+        bool embed = s->map == LB_MAP_EMBED;
+        LB_TRY(lb_matrix_get(embed ? w->embed : w->head, embed ? &w->embed_from : &w->head_from, a, NULL, &W));
+    } else {
+        const lb_block *b = &w->blocks[s->block];
+        LB_TRY(lb_matrix_get(b->w[s->map - LB_MAP_LINEAR], &b->from[s->map - LB_MAP_LINEAR], a, NULL, &W));
     }
-    lb_map_name(row->hf, block, name, sizeof name);
-    out->name = lb_arena_strdup(arena, name);
-    if (!data || !out->name) return LB_E_NOMEM;
-    out->data = data;
-    out->ndim = row->rows == LB_EXT_ONE ? 1 : 2;
-    out->shape[0] = out->ndim == 1 ? cols : rows;
-    out->shape[1] = out->ndim == 1 ? 0 : cols;
-    return LB_OK;
+    bool rotated = s->map == LB_MAP_LINEAR + LB_Q || s->map == LB_MAP_LINEAR + LB_K;
+    rotated = rotated && s->x->arch->rope != lb_family_of(s->x->arch)->hf_rope;
+    *data = rotated ? pairs_to_halves(a, W, s->x->arch->head_dim) : contiguous(a, W);
+    return *data ? LB_OK : LB_E_NOMEM;
+}
+
+/* One slot as it is to be written. */
+static lb_status tensor_out(writer *x, int64_t i, lb_arena *a, lb_tensor_out *out) {
+    slot *s = LB_NEW(a, slot, 1);
+    int64_t rows, cols;
+    char name[256];
+    if (!s) return LB_E_NOMEM;
+    s->x = x;
+    lb_slot_split(x->arch, i, &s->map, &s->block);
+    const lb_tensor_map *row = &lb_family_of(x->arch)->tensor[s->map];
+    const float *data = lb_slot_get(x->arch, x->w, i, &rows, &cols);
+    lb_map_name(row->hf, s->block, name, sizeof name);
+    bool vector = row->rows == LB_EXT_ONE;
+    *out = (lb_tensor_out){.name = lb_arena_strdup(a, name),
+                           .ndim = vector ? 1 : 2,
+                           .shape = {vector ? cols : rows, vector ? 0 : cols},
+                           .data = vector ? data : NULL,
+                           .read = read_slot,
+                           .ctx = s};
+    return out->name ? LB_OK : LB_E_NOMEM;
 }
 
 static lb_status write_weights(const lb_arch *a, const lb_weights *w, lb_dtype dtype, const char *path) {
     static const char *const metadata[] = {"format", "pt", NULL}; /* transformers insists on it */
-    lb_arena *arena;
-    lb_status st;
-    LB_TRY(lb_arena_new(0, &arena));
+    writer x = {.arch = a, .w = w};
+    lb_arena *names;
+    LB_TRY(lb_arena_new(0, &names));
+    lb_status st = lb_arena_new(0, &x.now);
     int64_t n = lb_slot_count(a);
-    lb_tensor_out *t = LB_NEW(arena, lb_tensor_out, n);
-    st = t ? LB_OK : LB_E_NOMEM;
-    for (int64_t i = 0; i < n && st == LB_OK; i++) st = tensor_out(a, w, i, arena, &t[i]);
+    lb_tensor_out *t = st == LB_OK ? LB_NEW(names, lb_tensor_out, n) : NULL;
+    if (st == LB_OK && !t) st = LB_E_NOMEM;
+    if (st == LB_OK) x.start = lb_arena_save(x.now);
+    for (int64_t i = 0; i < n && st == LB_OK; i++) st = tensor_out(&x, i, names, &t[i]);
     if (st == LB_OK) st = lb_safetensors_write(path, dtype, t, n, metadata);
-    lb_arena_free(arena);
+    lb_arena_free(x.now);
+    lb_arena_free(names);
     return st;
 }
 
@@ -191,7 +222,8 @@ static lb_status export_to(const lb_model *m, const lb_weights *w, lb_dtype dtyp
     lb_free(parent);
     LB_TRY(st);
     lb_arch a = m->arch;
-    if (w->head.d != w->embed.d) a.tied = false; /* a cell may have quantized one and not the other */
+    if (w->head.d != w->embed.d || w->head_from.ctx != w->embed_from.ctx)
+        a.tied = false; /* a cell may have quantized one and not the other */
     lb_fs_tmp tmp;
     LB_TRY(lb_fs_tmp_begin(dir, &tmp));
     st = fill_folder(m, &a, w, dtype, tmp.tmp);

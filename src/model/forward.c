@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/profile.h"
 #include "math/blas.h"
 #include "math/kernels.h"
 #include "model/attention.h"
@@ -42,15 +43,21 @@ lb_status lb_embed(const lb_arch *a, const lb_weights *w, const int32_t *tokens,
         if (tokens[i] < 0 || tokens[i] >= a->vocab)
             return lb_fail(LB_E_ARG, "token %lld is %d: must be in [0, %lld)", (long long)i, (int)tokens[i],
                            (long long)a->vocab);
-        memcpy(x.d + i * x.ld, w->embed.d + tokens[i] * w->embed.ld, (size_t)a->dim * sizeof(float));
+        if (w->embed.d)
+            memcpy(x.d + i * x.ld, w->embed.d + tokens[i] * w->embed.ld, (size_t)a->dim * sizeof(float));
+        else
+            LB_TRY(w->embed_from.read(w->embed_from.ctx, tokens[i], 1, x.d + i * x.ld));
     }
     return LB_OK;
 }
 
 static void norm_rows(const lb_arch *a, const float *weight, lb_cmat x, lb_mat y) {
     const lb_kernels *kn = lb_kernels_active();
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_NORM);
     for (int64_t t = 0; t < x.rows; t++)
         kn->rmsnorm(y.d + t * y.ld, x.d + t * x.ld, weight, (float)a->norm_eps, x.cols);
+    lb_scope_end(&scope, 5 * (double)x.rows * (double)x.cols, 8 * (double)x.rows * (double)x.cols);
 }
 
 void lb_final_norm(const lb_arch *a, const lb_weights *w, lb_mat x, lb_mat y) {
@@ -84,7 +91,10 @@ static void mlp_panel(const lb_block *b, const lb_scratch *s, lb_mat x, lb_mat n
     lb_mat quantized = lb_mat_part(s->quantized, 0, 0, x.rows, normed.cols);
     linear(b, LB_GATE, normed, quantized, 0.0f, gate);
     linear(b, LB_UP, normed, quantized, 0.0f, up);
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_SWIGLU);
     lb_kernels_active()->swiglu(gate.d, gate.d, up.d, gate.rows * gate.cols);
+    lb_scope_end(&scope, 16 * (double)(gate.rows * gate.cols), 12 * (double)(gate.rows * gate.cols));
     if (capture(cap, LB_IN_DOWN, gate, row0)) return;
     linear(b, LB_DOWN, gate, gate, 1.0f, x);
 }

@@ -34,14 +34,21 @@ void lb_block_forward(const lb_arch *a, const lb_block *b, const lb_rope *r, lb_
 /* y = final norm of x. */
 void lb_final_norm(const lb_arch *a, const lb_weights *w, lb_mat x, lb_mat y);
 
+/* The output head (vocab, dim): in memory, or where its rows come from. */
+typedef struct lb_head {
+    lb_cmat W;
+    lb_rows_source from; /* W.d NULL */
+} lb_head;
+static inline lb_head lb_head_of(const lb_weights *w) { return (lb_head){w->head, w->head_from}; }
+static inline lb_head lb_head_at(lb_cmat W) { return (lb_head){.W = W}; }
 /* From final-normed states h (rows, dim): nll[i] = -log softmax(h_i headᵀ)[target[i]], float64 log-sum-exp, in chunks
  * of rows and vocabulary, never all logits. target < 0: skipped (nll 0). top1 (may be NULL): the argmax, lowest id on a
  * tie. */
-LB_NODISCARD lb_status lb_head_nll(const lb_arch *a, lb_cmat head, lb_cmat h, const int32_t *target, double *nll,
+LB_NODISCARD lb_status lb_head_nll(const lb_arch *a, lb_head head, lb_cmat h, const int32_t *target, double *nll,
                                    int32_t *top1);
 /* KL(P || Q) in nats for each row, P from (h0, head0), Q from (h1, head1); also NLL of Q and whether the argmaxes
  * agree. */
-LB_NODISCARD lb_status lb_head_kl(const lb_arch *a, lb_cmat head0, lb_cmat h0, lb_cmat head1, lb_cmat h1,
+LB_NODISCARD lb_status lb_head_kl(const lb_arch *a, lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1,
                                   const int32_t *target, double *nll, double *kl, uint8_t *agree);
 /* All logits (rows, vocab), for tests and small outputs. */
 void lb_head_logits(lb_cmat head, lb_cmat h, lb_mat logits);

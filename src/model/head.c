@@ -3,9 +3,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/profile.h"
 #include "math/blas.h"
 #include "math/kernels.h"
 #include "model/forward.h"
+#include "model/weights.h"
 
 enum { ROWS = 512, VOCAB = 1024 };
 
@@ -58,18 +60,33 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 void lb_head_logits(lb_cmat head, lb_cmat h, lb_mat logits) { lb_sgemm(false, true, 1.0f, h, head, 0.0f, logits); }
 
-static lb_status nll_rows(lb_cmat head, lb_cmat h, const int32_t *target, float *logits, int64_t row0, double *nll,
-                          int32_t *top1) {
+/* Logits of ids [v0, v0 + nv); rows: room for that part of the head. */
+static lb_status chunk_logits(const lb_head *head, int64_t v0, int64_t nv, lb_cmat h, float *rows, float *logits) {
+    lb_cmat part;
+    LB_TRY(lb_rows_get(head->W, &head->from, v0, nv, rows, &part));
+    lb_head_logits(part, h, lb_mat_of(logits, h.rows, nv));
+    return LB_OK;
+}
+
+/* Floats for chunk_logits' rows. */
+static size_t room(const lb_head *head) { return head->W.d ? 0 : (size_t)(VOCAB * head->W.cols); }
+
+static lb_status nll_rows(const lb_head *head, lb_cmat h, const int32_t *target, float *buffer, int64_t row0,
+                          double *nll, int32_t *top1) {
+    float *logits = buffer, *rows = buffer + ROWS * VOCAB;
     const lb_kernels *kn = lb_kernels_active();
     running s[ROWS];
     start(s, h.rows);
-    for (int64_t v0 = 0; v0 < head.rows; v0 += VOCAB) {
-        int64_t nv = least(VOCAB, head.rows - v0);
-        lb_head_logits(lb_cmat_part(head, v0, 0, nv, head.cols), h, lb_mat_of(logits, h.rows, nv));
+    for (int64_t v0 = 0; v0 < head->W.rows; v0 += VOCAB) {
+        int64_t nv = least(VOCAB, head->W.rows - v0);
+        LB_TRY(chunk_logits(head, v0, nv, h, rows, logits));
+        lb_scope scope;
+        lb_scope_begin(&scope, LB_WORK_SOFTMAX);
         for (int64_t i = 0; i < h.rows; i++) {
             take_chunk(kn, &s[i], logits + i * nv, nv, v0, target[i]);
             s[i].sum += kn->sum_exp(logits + i * nv, s[i].max, nv);
         }
+        lb_scope_end(&scope, 14.0 * (double)(h.rows * nv), 4.0 * (double)(h.rows * nv));
     }
     for (int64_t i = 0; i < h.rows; i++) {
         LB_TRY(check_finite(&s[i], row0 + i));
@@ -79,16 +96,16 @@ static lb_status nll_rows(lb_cmat head, lb_cmat h, const int32_t *target, float 
     return LB_OK;
 }
 
-lb_status lb_head_nll(const lb_arch *a, lb_cmat head, lb_cmat h, const int32_t *target, double *nll, int32_t *top1) {
-    assert(head.rows == a->vocab && head.cols == h.cols);
+lb_status lb_head_nll(const lb_arch *a, lb_head head, lb_cmat h, const int32_t *target, double *nll, int32_t *top1) {
+    assert(head.W.rows == a->vocab && head.W.cols == h.cols);
     LB_TRY(check_targets(a, target, h.rows));
-    float *logits = lb_alloc(ROWS, VOCAB * sizeof *logits);
-    if (!logits) return LB_E_NOMEM;
+    float *buffer = lb_alloc(ROWS * VOCAB + room(&head), sizeof *buffer);
+    if (!buffer) return LB_E_NOMEM;
     lb_status st = LB_OK;
     for (int64_t r0 = 0; r0 < h.rows && st == LB_OK; r0 += ROWS)
-        st = nll_rows(head, lb_cmat_part(h, r0, 0, least(ROWS, h.rows - r0), h.cols), target + r0, logits, r0, nll + r0,
-                      top1 ? top1 + r0 : NULL);
-    lb_free(logits);
+        st = nll_rows(&head, lb_cmat_part(h, r0, 0, least(ROWS, h.rows - r0), h.cols), target + r0, buffer, r0,
+                      nll + r0, top1 ? top1 + r0 : NULL);
+    lb_free(buffer);
     return st;
 }
 
@@ -99,20 +116,22 @@ typedef struct kl_run {
     double gap;
 } kl_run;
 
-static lb_status kl_rows(lb_cmat head0, lb_cmat h0, lb_cmat head1, lb_cmat h1, const int32_t *target, float *buffer,
-                         int64_t row0, double *nll, double *kl, uint8_t *agree) {
+static lb_status kl_rows(const lb_head *head0, lb_cmat h0, const lb_head *head1, lb_cmat h1, const int32_t *target,
+                         float *buffer, int64_t row0, double *nll, double *kl, uint8_t *agree) {
     const lb_kernels *kn = lb_kernels_active();
     kl_run s[ROWS];
-    float *lp = buffer, *lq = buffer + ROWS * VOCAB, *e = buffer + 2 * ROWS * VOCAB;
+    float *lp = buffer, *lq = buffer + ROWS * VOCAB, *e = buffer + 2 * ROWS * VOCAB, *rows = e + VOCAB;
     for (int64_t i = 0; i < h0.rows; i++) {
         start(&s[i].p, 1);
         start(&s[i].q, 1);
         s[i].gap = 0.0;
     }
-    for (int64_t v0 = 0; v0 < head0.rows; v0 += VOCAB) {
-        int64_t nv = least(VOCAB, head0.rows - v0);
-        lb_head_logits(lb_cmat_part(head0, v0, 0, nv, head0.cols), h0, lb_mat_of(lp, h0.rows, nv));
-        lb_head_logits(lb_cmat_part(head1, v0, 0, nv, head1.cols), h1, lb_mat_of(lq, h1.rows, nv));
+    for (int64_t v0 = 0; v0 < head0->W.rows; v0 += VOCAB) {
+        int64_t nv = least(VOCAB, head0->W.rows - v0);
+        LB_TRY(chunk_logits(head0, v0, nv, h0, rows, lp));
+        LB_TRY(chunk_logits(head1, v0, nv, h1, rows, lq));
+        lb_scope scope;
+        lb_scope_begin(&scope, LB_WORK_SOFTMAX);
         for (int64_t i = 0; i < h0.rows; i++) {
             const float *p = lp + i * nv, *q = lq + i * nv;
             s[i].gap *= take_chunk(kn, &s[i].p, p, nv, v0, -1);
@@ -121,6 +140,7 @@ static lb_status kl_rows(lb_cmat head0, lb_cmat h0, lb_cmat head1, lb_cmat h1, c
             s[i].q.sum += kn->sum_exp(q, s[i].q.max, nv);
             s[i].gap += kn->dot(e, p, nv) - kn->dot(e, q, nv);
         }
+        lb_scope_end(&scope, 34.0 * (double)(h0.rows * nv), 8.0 * (double)(h0.rows * nv));
     }
     for (int64_t i = 0; i < h0.rows; i++) {
         LB_TRY(check_finite(&s[i].p, row0 + i));
@@ -134,16 +154,17 @@ static lb_status kl_rows(lb_cmat head0, lb_cmat h0, lb_cmat head1, lb_cmat h1, c
     return LB_OK;
 }
 
-lb_status lb_head_kl(const lb_arch *a, lb_cmat head0, lb_cmat h0, lb_cmat head1, lb_cmat h1, const int32_t *target,
+lb_status lb_head_kl(const lb_arch *a, lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target,
                      double *nll, double *kl, uint8_t *agree) {
-    assert(head0.rows == a->vocab && head1.rows == a->vocab && h0.rows == h1.rows);
+    assert(head0.W.rows == a->vocab && head1.W.rows == a->vocab && h0.rows == h1.rows);
     LB_TRY(check_targets(a, target, h1.rows));
-    float *buffer = lb_alloc(2 * ROWS + 1, VOCAB * sizeof *buffer);
+    size_t rows = room(&head0) > room(&head1) ? room(&head0) : room(&head1);
+    float *buffer = lb_alloc((2 * ROWS + 1) * VOCAB + rows, sizeof *buffer);
     if (!buffer) return LB_E_NOMEM;
     lb_status st = LB_OK;
     for (int64_t r0 = 0; r0 < h1.rows && st == LB_OK; r0 += ROWS) {
         int64_t n = least(ROWS, h1.rows - r0);
-        st = kl_rows(head0, lb_cmat_part(h0, r0, 0, n, h0.cols), head1, lb_cmat_part(h1, r0, 0, n, h1.cols),
+        st = kl_rows(&head0, lb_cmat_part(h0, r0, 0, n, h0.cols), &head1, lb_cmat_part(h1, r0, 0, n, h1.cols),
                      target + r0, buffer, r0, nll + r0, kl + r0, agree + r0);
     }
     lb_free(buffer);

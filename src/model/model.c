@@ -176,39 +176,76 @@ typedef struct conversion {
     piece *piece;
 } conversion;
 
+static lb_status not_finite(const char *path, const lb_tensor *t, int64_t at) {
+    int64_t cols = t->shape[t->ndim - 1];
+    return lb_fail(LB_E_NUMERIC, "%s: tensor %s: NaN or infinite at row %lld, column %lld", path, t->name,
+                   (long long)(at / cols), (long long)(at % cols));
+}
+
 static lb_status convert_piece(void *ctx, int64_t i, int worker) {
     (void)worker;
     const conversion *c = ctx;
     const piece *p = &c->piece[i];
     if (p->out) LB_TRY(lb_tensor_read_f32(p->t, p->first, p->n, p->out));
     int64_t bad = lb_mat_first_bad(lb_cmat_of(p->out ? p->out : p->mapped, 1, p->n));
-    if (bad < 0) return LB_OK;
-    int64_t at = p->first + bad, cols = p->t->shape[p->t->ndim - 1];
-    return lb_fail(LB_E_NUMERIC, "%s: tensor %s: NaN or infinite at row %lld, column %lld", c->m->path, p->t->name,
-                   (long long)(at / cols), (long long)(at % cols));
+    return bad < 0 ? LB_OK : not_finite(c->m->path, p->t, p->first + bad);
+}
+
+/* A mapped matrix as a source of rows. */
+typedef struct mapped {
+    const char *path;
+    const lb_tensor *t;
+} mapped;
+
+static lb_status read_mapped(const void *ctx, int64_t row, int64_t rows, float *out) {
+    const mapped *x = ctx;
+    int64_t cols = x->t->shape[1];
+    LB_TRY(lb_tensor_read_f32(x->t, row * cols, rows * cols, out));
+    int64_t bad = lb_mat_first_bad(lb_cmat_of(out, rows, cols));
+    return bad < 0 ? LB_OK : not_finite(x->path, x->t, row * cols + bad);
+}
+
+static bool in_place(const lb_tensor *t) { return t->type == LB_F32 && (uintptr_t)t->data % sizeof(float) == 0; }
+
+/* Converted matrices are read when their turn comes: true for those. */
+static bool streamed(const lb_tensor *t, lb_model_parts parts) {
+    return parts == LB_STREAM && t->ndim == 2 && !in_place(t);
+}
+
+static lb_status set_sources(const source *s) {
+    mapped *x = LB_NEW(s->m->arena, mapped, s->m->n_tensors);
+    if (!x) return LB_E_NOMEM;
+    for (int64_t i = 0; i < s->m->n_tensors; i++) {
+        x[i] = (mapped){s->m->path, s->slot[i]};
+        if (s->slot[i]->ndim == 2)
+            lb_slot_set_source(&s->m->arch, &s->m->weights, i, (lb_rows_source){read_mapped, &x[i]});
+    }
+    return LB_OK;
 }
 
 /* Float32 that lies aligned in the file is used where it is; everything else is converted into the arena. */
-static lb_status load_weights(const source *s, lb_team *team) {
+static lb_status load_weights(const source *s, lb_model_parts parts, lb_team *team) {
     lb_model *m = s->m;
     int64_t n = 0;
-    for (int64_t i = 0; i < m->n_tensors; i++) n += (lb_tensor_count(s->slot[i]) + PIECE - 1) / PIECE;
+    LB_TRY(set_sources(s));
+    for (int64_t i = 0; i < m->n_tensors; i++)
+        if (!streamed(s->slot[i], parts)) n += (lb_tensor_count(s->slot[i]) + PIECE - 1) / PIECE;
     conversion c = {.m = m, .piece = LB_NEW(m->arena, piece, n)};
     if (!c.piece) return LB_E_NOMEM;
     n = 0;
     for (int64_t i = 0; i < m->n_tensors; i++) {
         const lb_tensor *t = s->slot[i];
+        if (streamed(t, parts)) continue;
         int64_t count = lb_tensor_count(t);
-        bool in_place = t->type == LB_F32 && (uintptr_t)t->data % sizeof(float) == 0;
-        float *out = in_place ? NULL : LB_NEW(m->arena, float, count);
-        if (!in_place && !out) return LB_E_NOMEM;
-        const float *data = in_place ? t->data : out;
+        float *out = in_place(t) ? NULL : LB_NEW(m->arena, float, count);
+        if (!in_place(t) && !out) return LB_E_NOMEM;
+        const float *data = in_place(t) ? t->data : out;
         lb_slot_set(&m->arch, &m->weights, i, data);
         for (int64_t first = 0; first < count; first += PIECE)
             c.piece[n++] = (piece){.t = t,
                                    .first = first,
                                    .n = count - first < PIECE ? count - first : PIECE,
-                                   .out = in_place ? NULL : out + first,
+                                   .out = out ? out + first : NULL,
                                    .mapped = data + first};
     }
     return lb_parallel_for(team, n, convert_piece, &c);
@@ -295,7 +332,7 @@ static lb_status open_into(lb_model *m, const char *path, lb_model_parts parts, 
         return lb_fail(LB_E_FORMAT, "%s: the tokenizer has %lld tokens, the embedding %lld rows", m->path,
                        (long long)lb_tokenizer_vocab(m->tokenizer), (long long)m->arch.vocab);
     LB_TRY(match_tensors(&s));
-    return parts == LB_WEIGHTS ? load_weights(&s, team) : LB_OK;
+    return parts == LB_HEADER ? LB_OK : load_weights(&s, parts, team);
 }
 
 lb_status lb_model_open(const char *path, lb_model_parts parts, lb_team *team, lb_model **out) {

@@ -1,6 +1,7 @@
 /* A model: architecture, tokenizer and weights from a GGUF file or a Hugging Face folder (config.json, safetensors,
- * tokenizer.json). Files stay mapped; a tensor becomes float32 once, when the model is opened with LB_WEIGHTS.
- * An unknown architecture, an unknown, missing or duplicate tensor, a shape that disagrees, a NaN: errors naming it. */
+ * tokenizer.json). Files stay mapped; a tensor becomes float32 once, when the model is opened with LB_WEIGHTS, or
+ * whenever its turn comes, with LB_STREAM. An unknown architecture, an unknown, missing or duplicate tensor, a shape
+ * that disagrees, a NaN: errors naming it. */
 #ifndef LB_MODEL_MODEL_H
 #define LB_MODEL_MODEL_H
 
@@ -32,9 +33,11 @@ typedef struct lb_model {
 } lb_model;
 
 typedef enum lb_model_parts {
-    LB_HEADER,
-    LB_WEIGHTS
-} lb_model_parts; /* LB_HEADER: all but the numbers; weights' pointers stay NULL */
+    LB_HEADER,  /* all but the numbers; weights' pointers stay NULL */
+    LB_WEIGHTS, /* all of it in memory, every number checked */
+    LB_STREAM   /* vectors in memory; matrices that would have to be converted keep d NULL and have a source, whose
+                   reads check their numbers */
+} lb_model_parts;
 LB_NODISCARD lb_status lb_model_open(const char *path, lb_model_parts parts, lb_team *team, lb_model **out);
 void lb_model_close(lb_model *m);
 /* A model built in memory (training from scratch): normal init 0.02, residual projections scaled by 1/sqrt(2 layers),

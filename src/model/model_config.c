@@ -1,7 +1,8 @@
 /* The architecture as a Hugging Face folder's config.json tells it (transformers' LlamaConfig, its defaults). */
-#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "io/json.h"
 #include "model/model_file.h"
 
@@ -47,9 +48,153 @@ static lb_status find_family(const char *path, const json_t *c, const lb_family 
                    cls ? cls : "not told", kind ? kind : "not told", lb_families[0].hf_class);
 }
 
+/* ---- keys ---- */
+
+/* Read below, or checked there to have the one value that is honoured. */
+static const char *const read_keys[] = {
+    "architectures",
+    "model_type",
+    "num_hidden_layers",
+    "hidden_size",
+    "intermediate_size",
+    "num_attention_heads",
+    "vocab_size",
+    "num_key_value_heads",
+    "max_position_embeddings",
+    "head_dim",
+    "rms_norm_eps",
+    "tie_word_embeddings",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "attention_bias",
+    "mlp_bias",
+    "partial_rotary_factor",
+    "hidden_act",
+    "quantization_config",
+    NULL,
+};
+/* Without effect on what a Llama computes when it is evaluated: storage, training, generation, bookkeeping.
+ * pretraining_tp only cuts the products into slices. */
+static const char *const idle_keys[] = {
+    /* training and storage */
+    "attention_dropout",
+    "hidden_dropout",
+    "resid_pdrop",
+    "embd_pdrop",
+    "initializer_range",
+    "pretraining_tp",
+    "torch_dtype",
+    "dtype",
+    "use_cache",
+    "use_bfloat16",
+    "torchscript",
+    "gradient_checkpointing",
+    "tf_legacy_loss",
+    "max_sequence_length",
+    "attn_implementation",
+    "use_flash_attn",
+    /* what it is called and where it came from */
+    "transformers.js_config",
+    "tokenizer_class",
+    "unsloth_fixed",
+    "is_llama_config",
+    "finetuning_task",
+    "problem_type",
+    "id2label",
+    "label2id",
+    "task_specific_params",
+    "prefix",
+    /* generation */
+    "do_sample",
+    "temperature",
+    "top_k",
+    "top_p",
+    "typical_p",
+    "repetition_penalty",
+    "length_penalty",
+    "diversity_penalty",
+    "no_repeat_ngram_size",
+    "encoder_no_repeat_ngram_size",
+    "bad_words_ids",
+    "num_beams",
+    "num_beam_groups",
+    "num_return_sequences",
+    "max_length",
+    "min_length",
+    "max_new_tokens",
+    "early_stopping",
+    "remove_invalid_values",
+    "exponential_decay_length_penalty",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "return_dict",
+    "return_dict_in_generate",
+    "output_attentions",
+    "output_hidden_states",
+    "output_scores",
+    "chunk_size_feed_forward",
+    NULL,
+};
+
+static bool listed(const char *const *list, const char *key) {
+    for (; *list; list++)
+        if (strcmp(*list, key) == 0) return true;
+    return false;
+}
+
+static bool idle(const char *key) {
+    return listed(idle_keys, key) || key[0] == '_' || lb_str_ends(key, "_version") || lb_str_ends(key, "_token_id") ||
+           lb_str_ends(key, "_token_ids");
+}
+
+/* null, false and what is empty switch nothing on. */
+static bool off(const json_t *v) {
+    if (json_is_string(v)) return json_string_length(v) == 0;
+    return json_is_null(v) || json_is_false(v) || (json_is_array(v) && json_array_size(v) == 0) ||
+           (json_is_object(v) && json_object_size(v) == 0);
+}
+
+static void value_text(const json_t *v, char out[48]) {
+    if (json_is_string(v))
+        snprintf(out, 48, "'%.40s'", json_string_value(v));
+    else if (json_is_integer(v))
+        snprintf(out, 48, "%lld", (long long)json_integer_value(v));
+    else if (json_is_real(v))
+        snprintf(out, 48, "%g", json_real_value(v));
+    else
+        snprintf(out, 48, "%s", json_is_true(v) ? "true" : json_is_array(v) ? "[...]" : "{...}");
+}
+
+/* A key that is not known may change what the model computes (a window, a cap, a multiplier): it is named rather than
+ * passed over. within: the object's name and a dot, or "". */
+static lb_status check_keys(const char *path, const char *within, const json_t *o, const char *const *known) {
+    const char *key;
+    json_t *v;
+    char value[48];
+    json_object_foreach((json_t *)(uintptr_t)o, key, v) {
+        if (listed(known, key) || off(v) || (!within[0] && idle(key))) continue;
+        value_text(v, value);
+        return lb_fail(LB_E_UNSUPPORTED,
+                       "%s: key %s%.60s = %s: not one whose meaning is known here (take it out if it does not change "
+                       "what the model computes)",
+                       path, within, key, value);
+    }
+    return LB_OK;
+}
+
 /* Positions: only the plain kind, wherever this version of transformers put it. */
+static lb_status whole_rotary(const char *path, const json_t *o) {
+    double part;
+    LB_TRY(num_or(path, o, "partial_rotary_factor", 1.0, &part));
+    if (part == 1.0) return LB_OK;
+    return lb_fail(LB_E_UNSUPPORTED, "%s: partial_rotary_factor = %g: only 1 is supported", path, part);
+}
+
 static lb_status read_rope(const char *path, const json_t *c, lb_arch *a) {
     static const char *const place[] = {"rope_scaling", "rope_parameters"};
+    static const char *const within[] = {"rope_scaling.", "rope_parameters."};
+    static const char *const known[] = {"rope_type", "type", "rope_theta", "partial_rotary_factor", NULL};
     LB_TRY(num_or(path, c, "rope_theta", 10000.0, &a->rope_base));
     for (size_t i = 0; i < 2; i++) {
         const json_t *r = member(c, place[i]);
@@ -61,13 +206,11 @@ static lb_status read_rope(const char *path, const json_t *c, lb_arch *a) {
         if (!name || strcmp(name, "default") != 0)
             return lb_fail(LB_E_UNSUPPORTED, "%s: %s: type '%s' is not supported: only 'default' is", path, place[i],
                            name ? name : "?");
+        LB_TRY(check_keys(path, within[i], r, known)); /* also one object a kind of layer */
         LB_TRY(num_or(path, r, "rope_theta", a->rope_base, &a->rope_base));
+        LB_TRY(whole_rotary(path, r));
     }
-    double part;
-    LB_TRY(num_or(path, c, "partial_rotary_factor", 1.0, &part));
-    if (part != 1.0)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: partial_rotary_factor = %g: only 1 is supported", path, part);
-    return LB_OK;
+    return whole_rotary(path, c);
 }
 
 static lb_status refuse(const char *path, const json_t *c) {
@@ -106,6 +249,7 @@ static lb_status read_config(const char *path, const json_t *c, lb_arch *out, co
     LB_TRY(bool_or(path, c, "tie_word_embeddings", false, &a.tied));
     LB_TRY(read_rope(path, c, &a));
     LB_TRY(refuse(path, c));
+    LB_TRY(check_keys(path, "", c, read_keys));
     LB_TRY(lb_arch_check(&a, path));
     *out = a;
     *family = f;

@@ -20,6 +20,8 @@ int64_t lb_slot_of(const lb_arch *a, int map, int64_t block);
 void lb_slot_split(const lb_arch *a, int64_t slot, int *map, int64_t *block);
 /* Points the weights' view of that slot at data (rows, cols). A tied head follows the embedding. */
 void lb_slot_set(const lb_arch *a, lb_weights *w, int64_t slot, const float *data);
+/* The source of a matrix's slot whose data is NULL. A tied head follows the embedding. */
+void lb_slot_set_source(const lb_arch *a, lb_weights *w, int64_t slot, lb_rows_source from);
 const float *lb_slot_get(const lb_arch *a, const lb_weights *w, int64_t slot, int64_t *rows, int64_t *cols);
 
 #endif

@@ -93,8 +93,18 @@ static lb_status check_values(const lb_gguf *g, const char *arch, const lb_arch 
     return LB_OK;
 }
 
+/* A model cut into several files: each tells how many there are. */
+static lb_status check_whole(const lb_gguf *g) {
+    int64_t parts = 1;
+    if (lb_gguf_has(g, "split.count")) LB_TRY(lb_gguf_int(g, "split.count", &parts));
+    if (parts <= 1) return LB_OK;
+    return lb_fail(LB_E_UNSUPPORTED, "%s: one of %lld parts of a model (split.count): join them into one file first",
+                   lb_gguf_path(g), (long long)parts);
+}
+
 lb_status lb_arch_from_gguf(const lb_gguf *g, lb_arch *out, const lb_family **family) {
     const lb_family *f = NULL;
+    LB_TRY(check_whole(g)); /* parts but the first lack the other keys */
     LB_TRY(find_family(g, &f));
     const char *arch = f->gguf_arch;
     LB_TRY(check_keys(g, arch));

@@ -63,6 +63,15 @@ void lb_slot_set(const lb_arch *a, lb_weights *w, int64_t slot, const float *dat
     *pointer(w, map, block) = data;
 }
 
+void lb_slot_set_source(const lb_arch *a, lb_weights *w, int64_t slot, lb_rows_source from) {
+    int map;
+    int64_t block;
+    lb_slot_split(a, slot, &map, &block);
+    if (map == LB_MAP_EMBED) w->embed_from = from;
+    if (map == LB_MAP_HEAD || (map == LB_MAP_EMBED && a->tied)) w->head_from = from;
+    if (map >= LB_MAP_LINEAR) w->blocks[block].from[map - LB_MAP_LINEAR] = from;
+}
+
 const float *lb_slot_get(const lb_arch *a, const lb_weights *w, int64_t slot, int64_t *rows, int64_t *cols) {
     int map;
     int64_t block;

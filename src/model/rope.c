@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <math.h>
 
+#include "base/profile.h"
 #include "model/forward.h"
 
 lb_status lb_rope_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_rope *out) {
@@ -35,6 +36,8 @@ void lb_rope_rotate(const lb_arch *arch, const lb_rope *r, bool inverse, lb_mat 
     int64_t d = arch->head_dim, half = d / 2;
     assert(x.rows <= r->length && x.cols % d == 0);
     bool pairs = arch->rope == LB_ROPE_PAIRS;
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_ROPE);
     for (int64_t t = 0; t < x.rows; t++)
         for (int64_t h = 0; h < x.cols; h += d) {
             float *head = x.d + t * x.ld + h;
@@ -45,4 +48,5 @@ void lb_rope_rotate(const lb_arch *arch, const lb_rope *r, bool inverse, lb_mat 
             else
                 rotate_head(head, c, s, inverse ? -1.0f : 1.0f, half, 1, half);
         }
+    lb_scope_end(&scope, 3 * (double)(x.rows * x.cols), 8 * (double)(x.rows * x.cols));
 }

@@ -1,5 +1,6 @@
 #include "quant/compressed.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "quant/grid.h"
@@ -40,15 +41,15 @@ lb_status lb_compressed_new(lb_arena *a, const lb_storage *s, int64_t rows, int6
     return LB_OK;
 }
 
-static void dequantize_uniform(const lb_compressed *c, lb_mat W) {
+static void uniform_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W) {
     const lb_storage *s = &c->storage;
     int64_t group = s->group > 0 ? s->group : c->cols, groups = lb_storage_groups_per_row(s, c->cols);
     float middle = (float)(1 << (s->bits - 1));
-    for (int64_t r = 0; r < c->rows; r++) {
-        const uint8_t *code = c->codes + r * c->cols;
+    for (int64_t r = 0; r < W.rows; r++) {
+        const uint8_t *code = codes + r * c->cols;
         float *w = W.d + r * W.ld;
         for (int64_t g = 0; g < groups; g++) {
-            int64_t at = s->group == LB_GROUP_TENSOR ? 0 : r * groups + g;
+            int64_t at = s->group == LB_GROUP_TENSOR ? 0 : (row + r) * groups + g;
             int64_t end = (g + 1) * group < c->cols ? (g + 1) * group : c->cols;
             float scale = c->scale[at], zero = c->zero ? c->zero[at] : middle;
             for (int64_t p = g * group; p < end; p++) {
@@ -59,22 +60,28 @@ static void dequantize_uniform(const lb_compressed *c, lb_mat W) {
     }
 }
 
-static void dequantize_codebook(const lb_compressed *c, lb_mat W) {
+static void codebook_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W) {
     const float *book = lb_codebook(c->storage.book);
-    int64_t k = 0; /* running number of the weight: blocks run over row ends */
-    for (int64_t r = 0; r < c->rows; r++)
+    int64_t k = row * c->cols; /* running number of the weight: blocks run over row ends */
+    for (int64_t r = 0; r < W.rows; r++)
         for (int64_t col = 0; col < c->cols; col++, k++)
-            W.d[r * W.ld + col] = book[c->codes[k]] * c->scale[k / c->storage.group];
+            W.d[r * W.ld + col] = book[*codes++] * c->scale[k / c->storage.group];
+}
+
+void lb_compressed_dequantize_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W) {
+    assert(c->storage.kind != LB_GRID_FLOAT && row >= 0 && row + W.rows <= c->rows && W.cols == c->cols);
+    if (c->storage.kind == LB_GRID_UNIFORM)
+        uniform_rows(c, codes, row, W);
+    else
+        codebook_rows(c, codes, row, W);
 }
 
 lb_status lb_compressed_dequantize(const lb_compressed *c, lb_mat W) {
     if (W.rows != c->rows || W.cols != c->cols)
         return lb_fail(LB_E_ARG, "dequantize: the layer is (%lld, %lld), the destination (%lld, %lld)",
                        (long long)c->rows, (long long)c->cols, (long long)W.rows, (long long)W.cols);
-    if (c->storage.kind == LB_GRID_UNIFORM)
-        dequantize_uniform(c, W);
-    else if (c->storage.kind == LB_GRID_CODEBOOK)
-        dequantize_codebook(c, W);
+    if (c->storage.kind != LB_GRID_FLOAT)
+        lb_compressed_dequantize_rows(c, c->codes, 0, W);
     else
         for (int64_t r = 0; r < c->rows; r++)
             memcpy(W.d + r * W.ld, c->dense + r * c->cols, (size_t)c->cols * sizeof(float));

@@ -41,6 +41,8 @@ LB_NODISCARD lb_status lb_compressed_new(lb_arena *a, const lb_storage *s, int64
                                          lb_compressed *out);
 /* W (rows, cols) float32: scale * (code - zero), in this order, float32. */
 LB_NODISCARD lb_status lb_compressed_dequantize(const lb_compressed *c, lb_mat W);
+/* Rows [row, row + W.rows) of it, from their codes (W.rows, cols), one a byte. Not for LB_GRID_FLOAT. */
+void lb_compressed_dequantize_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W);
 LB_NODISCARD lb_status lb_compressed_size(const lb_compressed *c, lb_size *out);
 /* The packed bytes of the codes (docs: rows padded to 32 bits), and back: a size that is claimed can be written. */
 LB_NODISCARD lb_status lb_pack_codes(const uint8_t *codes, int64_t rows, int64_t cols, int bits, uint8_t *out,
@@ -54,5 +56,12 @@ int64_t lb_packed_row_bytes(int64_t cols, int bits);
 LB_NODISCARD lb_status lb_compressed_pack(const lb_compressed *c, uint8_t *out, int64_t bytes);
 LB_NODISCARD lb_status lb_compressed_unpack(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols,
                                             const uint8_t *in, int64_t bytes, lb_compressed *out);
+
+/* A layer kept as it is stored, its codes packed, whose rows become float32 on demand: what stays of a layer when
+ * weights are streamed. */
+typedef struct lb_packed lb_packed;
+LB_NODISCARD lb_status lb_packed_new(lb_arena *a, const lb_compressed *c, lb_packed **out);
+/* Rows [row, row + rows) into out (rows, cols); `packed` is an lb_packed. Same numbers as lb_compressed_dequantize. */
+LB_NODISCARD lb_status lb_packed_read(const void *packed, int64_t row, int64_t rows, float *out);
 
 #endif

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/profile.h"
+
 #define LEAST_PART 1e-3f /* of its first value that a learned scale may fall to */
 
 /* One run of weights that share a scale: columns [c0, c0 + n) of a row. */
@@ -71,7 +73,7 @@ lb_status lb_fakequant_begin(lb_fakequant *f, const float *w) {
     return LB_OK;
 }
 
-lb_status lb_fakequant_rows(lb_fakequant *f, const float *w, int64_t r0, int64_t n, float *out) {
+static lb_status quantize_rows(lb_fakequant *f, const float *w, int64_t r0, int64_t n, float *out) {
     bool fit = f->range == LB_RANGE_MINMAX && f->storage.group != LB_GROUP_TENSOR;
     lb_gridspec grid = grid_of(f, false);
     int maxq = (1 << f->storage.bits) - 1;
@@ -86,6 +88,14 @@ lb_status lb_fakequant_rows(lb_fakequant *f, const float *w, int64_t r0, int64_t
                 to[i] = lb_grid_value(lb_grid_code(from[i], scale, zero, maxq), scale, zero);
         }
     return LB_OK;
+}
+
+lb_status lb_fakequant_rows(lb_fakequant *f, const float *w, int64_t r0, int64_t n, float *out) {
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_FAKE);
+    lb_status st = quantize_rows(f, w, r0, n, out);
+    lb_scope_end(&scope, 7 * (double)(n * f->cols), 8 * (double)(n * f->cols));
+    return st;
 }
 
 /* LSQ eq. 3 for a grid of codes 0 .. maxq with a zero: inside, d ŵ / d s = rint(w/s) - w/s and d ŵ / d w = 1; beyond an
@@ -103,12 +113,15 @@ static double run_grad(const float *w, float *grad, int64_t n, float scale, floa
 
 void lb_fakequant_grad_rows(lb_fakequant *f, const float *w, int64_t r0, int64_t n, float *grad) {
     int maxq = (1 << f->storage.bits) - 1;
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_FAKE);
     for (int64_t r = r0; r < r0 + n; r++)
         for (int64_t g = 0; g < f->groups; g++) {
             run x = run_of(f, r, g);
             f->part[r * f->groups + g] =
                 run_grad(w + r * f->cols + x.c0, grad + r * f->cols + x.c0, x.n, f->scale[x.at], f->zero[x.at], maxq);
         }
+    lb_scope_end(&scope, 9 * (double)(n * f->cols), 12 * (double)(n * f->cols));
 }
 
 void lb_fakequant_grad_end(lb_fakequant *f) {

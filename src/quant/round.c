@@ -1,6 +1,7 @@
 /* Round-to-nearest of a whole matrix. Pieces are runs of rows (uniform) or of blocks (codebook). */
 #include <math.h>
 
+#include "base/profile.h"
 #include "quant/grid.h"
 
 #define PANEL_ROWS   16
@@ -14,9 +15,7 @@ typedef struct round_job {
     bool fitted; /* per tensor: the one scale is there already */
 } round_job;
 
-static lb_status round_rows(void *ctx, int64_t piece, int worker) {
-    (void)worker;
-    const round_job *j = ctx;
+static lb_status rows_of(const round_job *j, int64_t piece) {
     lb_compressed *c = j->c;
     const lb_storage *s = &c->storage;
     int64_t groups = lb_storage_groups_per_row(s, c->cols), group = s->group > 0 ? s->group : c->cols;
@@ -36,9 +35,7 @@ static lb_status round_rows(void *ctx, int64_t piece, int worker) {
     return LB_OK;
 }
 
-static lb_status round_blocks(void *ctx, int64_t piece, int worker) {
-    (void)worker;
-    const round_job *j = ctx;
+static lb_status blocks_of(const round_job *j, int64_t piece) {
     lb_compressed *c = j->c;
     int64_t block = c->storage.group, weights = c->rows * c->cols, blocks = (weights - 1) / block + 1;
     int64_t last = (piece + 1) * PIECE_BLOCKS < blocks ? (piece + 1) * PIECE_BLOCKS : blocks;
@@ -56,6 +53,18 @@ static lb_status round_blocks(void *ctx, int64_t piece, int worker) {
         c->scale[b] = absmax;
     }
     return LB_OK;
+}
+
+static lb_status round_piece(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const round_job *j = ctx;
+    bool uniform = j->c->storage.kind == LB_GRID_UNIFORM;
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_SOLVE);
+    lb_status st = uniform ? rows_of(j, piece) : blocks_of(j, piece);
+    double weights = uniform ? (double)(PANEL_ROWS * j->c->cols) : (double)(PIECE_BLOCKS * j->c->storage.group);
+    lb_scope_end(&scope, 5 * weights, 5 * weights); /* the last piece may be shorter */
+    return st;
 }
 
 /* One scale over all rows: a copy without gaps if W has any. */
@@ -88,11 +97,11 @@ lb_status lb_round_to_nearest_team(lb_arena *a, const lb_storage *s, bool clip_s
             LB_TRY(fit_tensor(a, &j.grid, W, out));
             j.fitted = true;
         }
-        return lb_parallel_for(team, (W.rows - 1) / PANEL_ROWS + 1, round_rows, &j);
+        return lb_parallel_for(team, (W.rows - 1) / PANEL_ROWS + 1, round_piece, &j);
     }
     j.cuts = lb_codebook_cuts_of(s->book);
     int64_t blocks = lb_storage_scales(s, W.rows, W.cols);
-    LB_TRY(lb_parallel_for(team, (blocks - 1) / PIECE_BLOCKS + 1, round_blocks, &j));
+    LB_TRY(lb_parallel_for(team, (blocks - 1) / PIECE_BLOCKS + 1, round_piece, &j));
     if (s->double_quant) { /* codes keep the first scales; what is read back are the second ones */
         lb_double_quant(out->scale, blocks, out->dq_code, out->dq_scale, &out->dq_mean);
         lb_double_quant_expand(out->dq_code, out->dq_scale, out->dq_mean, blocks, out->scale);

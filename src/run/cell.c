@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/profile.h"
 #include "run/provenance.h"
 
 enum { MAX_STAGES = 8 };
@@ -24,6 +25,7 @@ typedef struct running {
 
 static void stage_begin(running *x, const char *name) {
     x->stage[x->stages] = name;
+    lb_profile_stage(name);
     x->stage_start = lb_clock_s();
 }
 static void stage_end(running *x) { x->stage_s[x->stages++] = lb_clock_s() - x->stage_start; }
@@ -89,7 +91,7 @@ static lb_status open_statistics(running *x) {
     lb_runner *r = x->r;
     const lb_calibration_config *k = &r->plan->config->calibration;
     const lb_model *m = r->plan->model;
-    if (!r->plan->calibration.corpus) return LB_OK;
+    if (!lb_plan_wants_statistics(r->plan, x->c)) return LB_OK;
     char key[65];
     LB_TRY(lb_plan_statistics_key(r->plan, x->c, key));
     if (r->stats && strcmp(key, r->stats_key) == 0) return LB_OK;
@@ -119,7 +121,7 @@ static lb_status quantize(running *x) {
     stage_begin(x, x->c->trains ? "train" : "quantize");
     lb_quantize_job j = {.plan = x->r->plan,
                          .cell = x->c,
-                         .stats = x->r->plan->calibration.corpus ? x->r->stats : NULL,
+                         .stats = lb_plan_wants_statistics(x->r->plan, x->c) ? x->r->stats : NULL,
                          .journal_dir = x->r->dir,
                          .log = &x->keeper.log,
                          .arena = x->work,

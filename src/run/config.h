@@ -8,6 +8,7 @@
 #include "quant/method.h"
 
 typedef enum lb_propagate { LB_PROPAGATE_QUANTIZED, LB_PROPAGATE_ORIGINAL } lb_propagate;
+typedef enum lb_weights_mode { LB_WEIGHTS_RESIDENT, LB_WEIGHTS_STREAM } lb_weights_mode;
 typedef enum lb_export { LB_EXPORT_NONE, LB_EXPORT_F32, LB_EXPORT_F16, LB_EXPORT_BF16 } lb_export;
 
 #define LB_SEED_OF_CELL (-1) /* calibration.seed: follow the cell's seed */
@@ -18,7 +19,7 @@ typedef struct lb_calibration_config {
     int64_t samples, length, seed;
     int bos; /* lb_bos */
     int propagate;
-    bool true_sequential;
+    bool true_sequential, original_errors;
     const lb_yaml *node;
 } lb_calibration_config;
 
@@ -74,7 +75,8 @@ typedef struct lb_config {
     const char *path, *dir; /* the file and its folder; "" for a config made in memory */
     const char *name, *model, *results;
     int64_t threads;
-    int export; /* lb_export */
+    int weights; /* lb_weights_mode */
+    int export;  /* lb_export */
     bool keep_cache;
     lb_cell_options cell; /* what an entry and the axes start from */
     bool has_calibration, has_training;
@@ -115,7 +117,7 @@ lb_where lb_config_where(const lb_yaml *node);
 typedef struct lb_config_top {
     const char *name, *model, *results;
     int64_t seed, threads;
-    int export;
+    int weights, export;
     bool keep_cache, quantize_embedding, quantize_head;
 } lb_config_top;
 extern const lb_options lb_config_top_table, lb_config_calibration_table, lb_config_eval_table,

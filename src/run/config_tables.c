@@ -10,6 +10,7 @@
 static const char *const bos_choices[] = {"auto", "never", NULL};
 static const char *const recipe_choices[] = {"sequential", "random", NULL};
 static const char *const propagate_choices[] = {"quantized", "original", NULL};
+static const char *const weights_choices[] = {"resident", "stream", NULL};
 static const char *const export_choices[] = {"none", "f32", "f16", "bf16", NULL};
 
 static const char propagate_help[] =
@@ -34,6 +35,10 @@ static const lb_option top_rows[] = {
      AT(lb_config_top, seed)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL,
      "threads; 0 = as many as the process may use; results do not depend on it", AT(lb_config_top, threads)},
+    {"weights", LB_OPT_CHOICE, "resident", 0, 0, weights_choices,
+     "resident = all weights in memory as float32; stream = from the file (quantized ones from their packed form) when "
+     "a block's turn comes, for models that do not fit; results do not depend on it",
+     AT(lb_config_top, weights)},
     {"quantize_embedding", LB_OPT_BOOL, "false", 0, 0, NULL, embedding_help, AT(lb_config_top, quantize_embedding)},
     {"quantize_head", LB_OPT_BOOL, "false", 0, 0, NULL, head_help, AT(lb_config_top, quantize_head)},
     {"export", LB_OPT_CHOICE, "none", 0, 0, export_choices,
@@ -57,6 +62,10 @@ static const lb_option calibration_rows[] = {
     {"propagate", LB_OPT_CHOICE, "quantized", 0, 0, propagate_choices, propagate_help,
      AT(lb_calibration_config, propagate)},
     {"true_sequential", LB_OPT_BOOL, "false", 0, 0, NULL, sequential_help, AT(lb_calibration_config, true_sequential)},
+    {"original_errors", LB_OPT_BOOL, "true", 0, 0, NULL,
+     "also measure output errors with H of the original model's inputs, so that cells compare: costs one more pass of "
+     "the calibration text, shared by all cells",
+     AT(lb_calibration_config, original_errors)},
 };
 const lb_options lb_config_calibration_table = TABLE(calibration_rows, lb_calibration_config);
 

@@ -39,10 +39,23 @@ static lb_where where_of(const lb_yaml *section, const char *key) {
     return lb_config_where(n ? n : section);
 }
 
-static lb_status check_hash(const lb_sources *s, const lb_resolved *r, const char *have) {
-    if (!r->source || strcmp(r->source->sha256, have) == 0) return LB_OK;
-    return lb_fail(LB_E_FORMAT, "%s: SHA-256 %s, source %s says %s: run %s %s again", r->path, have, r->source->name,
-                   r->source->sha256, s->fetch, r->source->name);
+/* "builtin/model" of "../data/builtin/model/", "tiny" of "x/y/tiny.gguf". */
+static lb_status label_model(lb_plan *p) {
+    char *s = lb_arena_strdup(p->arena, p->config->model);
+    if (!s) return LB_E_NOMEM;
+    size_t n = strlen(s);
+    while (n > 1 && s[n - 1] == '/') s[--n] = 0;
+    bool file = lb_str_ends(s, ".gguf");
+    if (file) s[n - strlen(".gguf")] = 0;
+    char *last = strrchr(s, '/');
+    p->model_label = last ? last + 1 : s;
+    if (!last || file || last == s) return LB_OK;
+    *last = 0;
+    char *before = strrchr(s, '/');
+    const char *parent = before ? before + 1 : s;
+    *last = '/';
+    if (strncmp(parent, "./", 2) != 0 && strncmp(parent, "../", 3) != 0) p->model_label = parent;
+    return LB_OK;
 }
 
 static lb_status open_model(lb_plan *p, lb_model_parts parts) {
@@ -52,9 +65,10 @@ static lb_status open_model(lb_plan *p, lb_model_parts parts) {
     LB_TRY(lb_sources_resolve(p->arena, &p->sources, c->dir, c->model, LB_SOURCE_MODEL, w.text, &r));
     if (r.missing) return lb_fail(LB_E_CONFIG, "%s: model %s", w.text, r.missing);
     LB_TRY(lb_model_open(r.path, parts, p->team, &p->model));
-    LB_TRY(check_hash(&p->sources, &r, p->model->hash));
+    LB_TRY(lb_sources_check(&r, p->model->hash));
     if (!p->model->tokenizer)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer.json, so a text cannot become tokens", r.path);
+        return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer, so a text cannot become tokens", r.path);
+    LB_TRY(label_model(p));
     p->model_note = "";
     if (p->model->stored_quantized) {
         p->model_note = lb_arena_printf(p->arena, "the baseline is itself dequantized from %s", p->model->stored);
@@ -75,7 +89,7 @@ static lb_status open_corpus(lb_plan *p, const lb_resolved *r, lb_bos bos, lb_co
     }
     LB_TRY(lb_corpus_open(r->path, p->model->tokenizer, bos, &p->keeper.log, out));
     p->opened[p->n_opened++] = *out;
-    return check_hash(&p->sources, r, (*out)->hash);
+    return lb_sources_check(r, (*out)->hash);
 }
 
 static lb_status open_text(lb_plan *p, const char *name, int bos, const lb_yaml *section, lb_text *t) {
@@ -157,12 +171,14 @@ static lb_status open_texts(lb_plan *p) {
     return open_evals(p);
 }
 
-/* A cell whose text was not fetched is refused; the others run. */
-static void refuse_without_text(lb_plan *p) {
+/* A cell whose text was not fetched is refused, and one that trains while weights are streamed; the others run. */
+static void refuse_cells(lb_plan *p) {
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
         if (c->refused) continue;
         const char *why = c->needs_hessian ? p->calibration.missing : c->trains ? p->training.missing : NULL;
+        if (!why && c->trains && p->config->weights == LB_WEIGHTS_STREAM)
+            why = "training keeps all weights in memory: needs weights: resident, not stream";
         if (!why) continue;
         c->refused = true;
         c->reason = why;
@@ -215,7 +231,7 @@ lb_status lb_plan_open(lb_arena *a, const lb_config *c, const lb_plan_request *r
     LB_TRY(open_model(out, r->parts));
     LB_TRY(check_rules(out));
     LB_TRY(open_texts(out));
-    refuse_without_text(out);
+    refuse_cells(out);
     LB_TRY(lb_plan_layers(out));
     LB_TRY(lb_plan_keys(out));
     return out->keeper.failed ? lb_fail(LB_E_NOMEM, "out of memory: keeping a warning") : LB_OK;

@@ -41,6 +41,7 @@ typedef struct lb_plan {
     lb_sources sources;
     lb_model *model;
     const char *model_note;
+    const char *model_label;       /* for titles: the name in the config, or the end of the path there */
     lb_text calibration, training; /* corpus NULL where the config has none */
     lb_text *eval;                 /* those whose text is there; config of each in eval_config */
     const lb_eval_config **eval_config;
@@ -64,6 +65,8 @@ LB_NODISCARD lb_status lb_plan_layers(lb_plan *p);
 LB_NODISCARD lb_status lb_plan_keys(lb_plan *p);
 /* The calibration tokens (samples, length) of a cell. */
 LB_NODISCARD lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a, int32_t **tokens);
+/* Does this cell need statistics of the original model: to be solved on them, or to be measured with them? */
+bool lb_plan_wants_statistics(const lb_plan *p, const lb_cell *c);
 uint64_t lb_plan_calibration_seed(const lb_plan *p, const lb_cell *c);
 /* SHA-256 over the model, the calibration windows, the program and its kernels: the key of the statistics. */
 LB_NODISCARD lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65]);

@@ -28,7 +28,8 @@ static lb_status plan_layer(planner *x, const char *name, const char *also, int6
     if (l->storage.kind == LB_GRID_UNIFORM && l->storage.group > cols)
         return lb_fail(LB_E_UNSUPPORTED, "layer %s has %lld columns: a group of %lld does not fit", name,
                        (long long)cols, (long long)l->storage.group);
-    l->quantize = !skip && l->storage.kind != LB_GRID_FLOAT;
+    l->asked = !skip;
+    l->quantize = l->asked && l->storage.kind != LB_GRID_FLOAT;
     return l->quantize ? lb_storage_size(&l->storage, rows, cols, &l->size) : LB_OK;
 }
 

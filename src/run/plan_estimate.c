@@ -2,43 +2,15 @@
  * factor of two: attention, softmax and memory traffic are covered by one efficiency. */
 #include <string.h>
 
-#include "base/clock.h"
-#include "math/blas.h"
+#include "math/roofline.h"
 #include "run/plan.h"
 #include "run/provenance.h"
 
 static const double efficiency = 0.5;     /* of a forward or backward pass, against plain products */
 static const double measure_for_s = 0.15; /* wall time of the measurement */
 
-typedef struct bench {
-    float *a, *b, *c; /* (N, N) for each worker */
-} bench;
-enum { N = 384, ROUNDS = 4 };
-
-static lb_status bench_piece(void *ctx, int64_t piece, int worker) {
-    (void)piece;
-    bench *x = ctx;
-    size_t at = (size_t)worker * N * N;
-    for (int i = 0; i < ROUNDS; i++)
-        lb_sgemm(false, true, 1.0f, lb_cmat_of(x->a, N, N), lb_cmat_of(x->b, N, N), 0.0f, lb_mat_of(x->c + at, N, N));
-    return LB_OK;
-}
-
 lb_status lb_plan_measure_rate(const lb_plan *p, lb_rate *out) {
-    lb_arena *a = NULL;
-    LB_TRY(lb_arena_new(0, &a));
-    int threads = lb_team_threads(p->team);
-    bench x = {LB_NEW(a, float, N *N), LB_NEW(a, float, N *N), LB_NEW(a, float, (size_t)threads *N *N)};
-    lb_status st = x.a && x.b && x.c ? lb_parallel_for(p->team, threads, bench_piece, &x) : LB_E_NOMEM;
-    double start = lb_clock_s(), spent = 0, flops = 0;
-    while (st == LB_OK && spent < measure_for_s) {
-        st = lb_parallel_for(p->team, 2 * threads, bench_piece, &x);
-        flops += 2.0 * threads * ROUNDS * 2.0 * N * N * N;
-        spent = lb_clock_s() - start;
-    }
-    out->flops = flops / (spent > 0 ? spent : 1);
-    lb_arena_free(a);
-    return st;
+    return lb_roofline_f32(p->team, measure_for_s, &out->flops);
 }
 
 typedef struct counts {
@@ -128,12 +100,15 @@ static double quantize_flops(const lb_plan *p, const lb_cell *c) {
 static double cell_memory(const lb_plan *p, const lb_cell *c) {
     const lb_arch *a = &p->model->arch;
     double all = (double)a->layers * count(a).block_params + count(a).head_params * (a->tied ? 1.0 : 2.0);
-    double bytes = 4.0 * all, T = 0, longest = 0;
+    bool stream = p->config->weights == LB_WEIGHTS_STREAM;
+    double bytes = 4.0 * (stream ? count(a).block_params : all), T = 0, longest = 0;
     for (int64_t i = 0; i < p->evals; i++)
         if (eval_tokens(p, i, &T) > 0 && T > longest) longest = T;
     double width = (double)(6 * a->dim + 3 * a->hidden);
     bytes += (double)lb_team_threads(p->team) * 4.0 * longest * width;
-    for (int64_t i = 0; i < c->layers; i++)
+    if (stream) /* windows that go through the model together; layers as they are stored */
+        bytes += 4.0 * 8.0 * longest * (double)a->dim + (double)c->size.quantized.total;
+    for (int64_t i = 0; i < c->layers && !stream; i++)
         if (c->layer[i].quantize || c->trains) bytes += 4.0 * (double)c->layer[i].rows * (double)c->layer[i].cols;
     if (c->needs_hessian) bytes += 4.0 * calibration_tokens(p) * (double)a->dim + 3.0 * 8.0 * count(a).width2;
     /* Gradients, both moments, latent weights; then activations kept for the way back. */
@@ -163,7 +138,15 @@ lb_estimate lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *
     return (lb_estimate){flops / (rate->flops * efficiency), cell_memory(p, c), cell_disk(p, c)};
 }
 
+bool lb_plan_wants_statistics(const lb_plan *p, const lb_cell *c) {
+    if (!c->method || c->refused || !p->calibration.corpus) return false;
+    return p->config->calibration.original_errors || (c->needs_hessian && c->own.propagate == LB_PROPAGATE_ORIGINAL);
+}
+
 lb_estimate lb_plan_estimate_shared(const lb_plan *p, const lb_rate *rate) {
+    bool wanted = false;
+    for (size_t i = 0; i < p->sweep.n; i++) wanted = wanted || lb_plan_wants_statistics(p, &p->sweep.cell[i]);
+    if (!wanted) return (lb_estimate){0};
     const lb_arch *a = &p->model->arch;
     double tokens = calibration_tokens(p), width2 = count(a).width2 * (double)a->layers;
     if (tokens == 0) return (lb_estimate){0};

@@ -6,31 +6,57 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "model/weights.h"
 #include "quant/grid.h"
 
 static bool is_head(const lb_layer_plan *l) { return strcmp(l->type, "head") == 0; }
 static lb_linear linear_of(int64_t layer) { return (lb_linear)(layer % LB_LINEARS); }
 
-static lb_cmat matrix_of(const lb_quantize_job *j, const lb_weights *w, int64_t layer) {
+static bool streams(const lb_quantize_job *j) { return j->plan->config->weights == LB_WEIGHTS_STREAM; }
+
+lb_status lb_quantize_original(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_cmat *W) {
     const lb_layer_plan *l = &j->cell->layer[layer];
-    if (l->block >= 0) return w->blocks[l->block].w[linear_of(layer)];
-    return is_head(l) ? w->head : w->embed;
+    const lb_weights *w = &j->plan->model->weights;
+    lb_team *team = j->plan->team;
+    if (l->block < 0)
+        return is_head(l) ? lb_matrix_get(w->head, &w->head_from, a, team, W)
+                          : lb_matrix_get(w->embed, &w->embed_from, a, team, W);
+    const lb_block *b = &w->blocks[l->block];
+    return lb_matrix_get(b->w[linear_of(layer)], &b->from[linear_of(layer)], a, team, W);
 }
 
-lb_cmat lb_quantize_original(const lb_quantize_job *j, int64_t layer) {
-    return matrix_of(j, &j->plan->model->weights, layer);
+lb_arena *lb_quantize_place(const lb_quantize_job *j, lb_arena *scratch) { return streams(j) ? scratch : j->arena; }
+
+lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer) {
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    if (l->block >= 0) return j->w.blocks[l->block].w[linear_of(layer)];
+    return is_head(l) ? j->w.head : j->w.embed;
 }
 
-void lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, lb_actquant act) {
+static void install(lb_quantize_job *j, int64_t layer, lb_cmat What, lb_rows_source from, lb_actquant act) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     if (l->block >= 0) {
-        j->w.blocks[l->block].w[linear_of(layer)] = What;
-        j->w.blocks[l->block].act[linear_of(layer)] = act;
+        lb_block *b = &j->w.blocks[l->block];
+        b->w[linear_of(layer)] = What;
+        b->from[linear_of(layer)] = from;
+        b->act[linear_of(layer)] = act;
         return;
     }
     bool tied = j->plan->model->arch.tied;
-    if (is_head(l) || tied) j->w.head = What;
-    if (!is_head(l) || tied) j->w.embed = What;
+    if (is_head(l) || tied) j->w.head = What, j->w.head_from = from;
+    if (!is_head(l) || tied) j->w.embed = What, j->w.embed_from = from;
+}
+
+lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, const lb_compressed *c) {
+    lb_rows_source from = {0};
+    if (streams(j)) {
+        lb_packed *packed;
+        LB_TRY(lb_packed_new(j->arena, c, &packed));
+        from = (lb_rows_source){lb_packed_read, packed};
+        What.d = NULL;
+    }
+    install(j, layer, What, from, c->act);
+    return LB_OK;
 }
 
 uint64_t lb_quantize_seed(const lb_cell *c, int64_t layer) {
@@ -51,31 +77,9 @@ static lb_layer_error no_output(lb_layer_error e) {
     return e;
 }
 
-static lb_status error_of(const lb_quantize_job *j, lb_cmat W, lb_cmat What, const lb_hessian *h, lb_arena *scratch,
-                          lb_layer_error *out) {
-    lb_cdmat H = h ? lb_dmat_c(h->H) : (lb_cdmat){0};
-    return lb_layer_error_of(W, What, H, j->plan->team, scratch, out);
-}
-
-/* Errors against W under each H. */
-static lb_status errors_of(const lb_quantize_job *j, lb_cmat W, lb_cmat What, const lb_hessian *own,
-                           const lb_hessian *original, lb_arena *scratch, lb_layer_error *with_own,
-                           lb_layer_error *with_original) {
-    LB_TRY(error_of(j, W, What, original, scratch, with_original));
-    *with_own = no_output(*with_original);
-    if (!own) return LB_OK;
-    if (original && own->H.d == original->H.d) {
-        *with_own = *with_original;
-        return LB_OK;
-    }
-    return error_of(j, W, What, own, scratch, with_own);
-}
-
 /* Round-to-nearest onto the same storage: the yardstick. An order of columns is the method's own idea. */
-static lb_status measure_rtn(const lb_quantize_job *j, const lb_storage *storage, lb_cmat W, const lb_hessian *own,
-                             const lb_hessian *original, lb_arena *scratch, lb_layer_row *row) {
-    row->rtn_own = row->rtn_original = (lb_layer_error){NAN, NAN, NAN, NAN, W.rows, W.cols};
-    if (storage->kind == LB_GRID_FLOAT) return LB_OK;
+static lb_status round_to_nearest(const lb_quantize_job *j, const lb_storage *storage, lb_cmat W, lb_arena *scratch,
+                                  lb_cmat *out) {
     lb_storage s = *storage;
     s.order = false;
     lb_compressed rtn = {0};
@@ -84,7 +88,32 @@ static lb_status measure_rtn(const lb_quantize_job *j, const lb_storage *storage
     if (!d) return LB_E_NOMEM;
     lb_mat R = lb_mat_of(d, W.rows, W.cols);
     LB_TRY(lb_compressed_dequantize(&rtn, R));
-    return errors_of(j, W, lb_mat_c(R), own, original, scratch, &row->rtn_own, &row->rtn_original);
+    *out = lb_mat_c(R);
+    return LB_OK;
+}
+
+/* Errors of What, and of round-to-nearest where the storage is a grid, under each H that there is. */
+static lb_status errors_of(const lb_quantize_job *j, const lb_storage *storage, lb_cmat W, lb_cmat What,
+                           const lb_hessian *own, const lb_hessian *original, lb_arena *scratch, lb_layer_row *row) {
+    lb_cmat form[2] = {What};
+    lb_cdmat H[2];
+    lb_layer_error e[4];
+    int forms = 1, n = 0;
+    int at_original = original ? n++ : -1;
+    if (original) H[at_original] = lb_dmat_c(original->H);
+    bool same = own && original && own->H.d == original->H.d;
+    int at_own = same ? at_original : own ? n++ : -1;
+    if (own) H[at_own] = lb_dmat_c(own->H);
+    if (storage->kind != LB_GRID_FLOAT) LB_TRY(round_to_nearest(j, storage, W, scratch, &form[forms++]));
+    LB_TRY(lb_layer_errors(W, form, forms, H, n, j->plan->team, scratch, e));
+    int step = n ? n : 1;
+    row->own = at_own >= 0 ? e[at_own] : no_output(e[0]);
+    row->original = at_original >= 0 ? e[at_original] : no_output(e[0]);
+    row->rtn_own = row->rtn_original = (lb_layer_error){NAN, NAN, NAN, NAN, W.rows, W.cols};
+    if (forms == 1) return LB_OK;
+    row->rtn_own = at_own >= 0 ? e[step + at_own] : no_output(e[step]);
+    row->rtn_original = at_original >= 0 ? e[step + at_original] : no_output(e[step]);
+    return LB_OK;
 }
 
 static lb_status start_row(lb_quantize_job *j, int64_t layer, const lb_storage *s) {
@@ -107,21 +136,27 @@ static lb_status start_row(lb_quantize_job *j, int64_t layer, const lb_storage *
     return st;
 }
 
-lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_compressed *c, const lb_hessian *own,
-                              const lb_hessian *original) {
+/* What comes back must be what was asked for. */
+static lb_status check_made(const lb_quantize_job *j, int64_t layer, const lb_compressed *c, lb_layer_row *row) {
     const lb_layer_plan *l = &j->cell->layer[layer];
-    lb_layer_row *row = &j->row[layer];
-    lb_cmat W = lb_quantize_original(j, layer);
     if (c->rows != l->rows || c->cols != l->cols)
         return lb_fail(LB_E_ARG, "method %s: layer %s came back as (%lld, %lld), expected (%lld, %lld)",
                        j->cell->method->name, l->name, (long long)c->rows, (long long)c->cols, (long long)l->rows,
                        (long long)l->cols);
-    LB_TRY(start_row(j, layer, &c->storage));
     LB_TRY(lb_compressed_size(c, &row->size));
     if (row->size.total != l->size.total)
         return lb_fail(LB_E_ARG, "method %s: layer %s takes %lld bytes, its spec said %lld", j->cell->method->name,
                        l->name, (long long)row->size.total, (long long)l->size.total);
-    float *d = LB_NEW(j->arena, float, l->rows * l->cols);
+    return LB_OK;
+}
+
+static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_compressed *c, const lb_hessian *own,
+                         const lb_hessian *original, lb_arena *scratch) {
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    lb_layer_row *row = &j->row[layer];
+    lb_cmat W;
+    LB_TRY(lb_quantize_original(j, layer, scratch, &W));
+    float *d = LB_NEW(lb_quantize_place(j, scratch), float, l->rows * l->cols);
     if (!d) return LB_E_NOMEM;
     lb_mat What = lb_mat_of(d, l->rows, l->cols);
     LB_TRY(lb_compressed_dequantize(c, What));
@@ -133,12 +168,18 @@ lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_compre
     row->flags = c->flags | (lb_storage_ragged(&c->storage, l->cols) ? LB_FLAG_RAGGED_GROUP : 0u);
     row->damp = c->damp;
     row->dead_columns = c->dead_columns;
+    LB_TRY(errors_of(j, &c->storage, W, lb_mat_c(What), own, original, scratch, row));
+    return lb_quantize_install(j, layer, lb_mat_c(What), c);
+}
+
+lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_compressed *c, const lb_hessian *own,
+                              const lb_hessian *original) {
+    LB_TRY(start_row(j, layer, &c->storage));
+    LB_TRY(check_made(j, layer, c, &j->row[layer]));
     lb_arena *scratch = NULL;
     LB_TRY(lb_arena_new(0, &scratch));
-    lb_status st = errors_of(j, W, lb_mat_c(What), own, original, scratch, &row->own, &row->original);
-    if (st == LB_OK) st = measure_rtn(j, &c->storage, W, own, original, scratch, row);
+    lb_status st = measure(j, layer, c, own, original, scratch);
     lb_arena_free(scratch);
-    if (st == LB_OK) lb_quantize_install(j, layer, lb_mat_c(What), c->act);
     return st;
 }
 

@@ -26,9 +26,14 @@ LB_NODISCARD lb_status lb_quantize_run(lb_quantize_job *j);
 LB_NODISCARD lb_status lb_quantize_layers(lb_quantize_job *j);
 LB_NODISCARD lb_status lb_quantize_model(lb_quantize_job *j);
 
-/* The matrices that a layer of the plan is, in the original model and (to change) in j->w. */
-lb_cmat lb_quantize_original(const lb_quantize_job *j, int64_t layer);
-void lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, lb_actquant act);
+/* The matrix that a layer of the plan is in the original model; read into the arena where weights are streamed. */
+LB_NODISCARD lb_status lb_quantize_original(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_cmat *W);
+/* The matrix that it is in j->w, after training: in memory. */
+lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer);
+/* Puts a compressed layer into j->w: What, which must outlive j->w, or where weights are streamed the packed layer. */
+LB_NODISCARD lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, const lb_compressed *c);
+/* Where What of a layer is made: kept in j->arena, or in scratch if weights are streamed. */
+lb_arena *lb_quantize_place(const lb_quantize_job *j, lb_arena *scratch);
 /* Fills the row of a layer from its compressed form: What is made, checked, measured against W with each H (NULL: not
  * known) and beside round-to-nearest onto the same storage, and installed. */
 LB_NODISCARD lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_compressed *c,

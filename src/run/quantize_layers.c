@@ -22,15 +22,15 @@ static lb_status solve(walker *x, int64_t layer, lb_compressed *out, const lb_he
     lb_stats stats = {0};
     if (own) stats = (lb_stats){lb_dmat_c(own->H), own->tokens, own->sequences};
     lb_layer_in in = {.name = l->name,
-                      .W = lb_quantize_original(j, layer),
                       .stats = own ? &stats : NULL,
                       .seed = lb_quantize_seed(j->cell, layer),
                       .scratch = scratch,
                       .arena = x->block_arena,
                       .team = j->plan->team,
                       .log = j->log};
+    lb_status st = lb_quantize_original(j, layer, scratch, &in.W);
     double start = lb_clock_s();
-    lb_status st = j->cell->method->layer(&in, l->opts, out);
+    if (st == LB_OK) st = j->cell->method->layer(&in, l->opts, out);
     j->row[layer].seconds = lb_clock_s() - start;
     lb_arena_free(scratch);
     if (st != LB_OK && !strstr(lb_error(), l->name)) st = lb_fail_in(st, "layer %s", l->name);
@@ -95,11 +95,11 @@ static lb_status restore(walker *x, int64_t first, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         const lb_layer_plan *l = &j->cell->layer[first + i];
         if (!l->quantize) continue;
-        float *d = LB_NEW(j->arena, float, l->rows * l->cols);
+        float *d = LB_NEW(lb_quantize_place(j, x->block_arena), float, l->rows * l->cols);
         if (!d) return LB_E_NOMEM;
         lb_mat What = lb_mat_of(d, l->rows, l->cols);
         LB_TRY(lb_compressed_dequantize(&x->made[i], What));
-        lb_quantize_install(j, first + i, lb_mat_c(What), x->made[i].act);
+        LB_TRY(lb_quantize_install(j, first + i, lb_mat_c(What), &x->made[i]));
         lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
     }
     return LB_OK;

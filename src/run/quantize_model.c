@@ -27,21 +27,22 @@ static lb_status keep_curve(lb_arena *a, const lb_curve *c, lb_curve *out) {
 }
 
 /* A layer that was trained but not quantized (finetune, or skipped by a rule): its weights moved all the same. */
-static lb_status measure_dense(lb_quantize_job *j, int64_t layer, lb_cmat now, const lb_hessian *original) {
+static lb_status measure_dense(lb_quantize_job *j, int64_t layer, const lb_hessian *original) {
     lb_layer_row *row = &j->row[layer];
     lb_quantize_skip(j, layer);
     lb_arena *scratch = NULL;
     LB_TRY(lb_arena_new(0, &scratch));
     lb_cdmat H = original ? lb_dmat_c(original->H) : (lb_cdmat){0};
-    lb_status st = lb_layer_error_of(lb_quantize_original(j, layer), now, H, j->plan->team, scratch, &row->original);
+    lb_cmat W;
+    lb_status st = lb_quantize_original(j, layer, scratch, &W);
+    if (st == LB_OK) st = lb_layer_error_of(W, lb_quantize_now(j, layer), H, j->plan->team, scratch, &row->original);
     lb_arena_free(scratch);
     row->own = row->original;
     row->own.output_err = row->own.output_energy = NAN;
     return st;
 }
 
-static lb_status measure_layer(lb_quantize_job *j, int64_t layer, const lb_compressed *c, const lb_weights *trained,
-                               double seconds) {
+static lb_status measure_layer(lb_quantize_job *j, int64_t layer, const lb_compressed *c, double seconds) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     lb_arena *a = NULL;
     LB_TRY(lb_arena_new(0, &a));
@@ -51,7 +52,7 @@ static lb_status measure_layer(lb_quantize_job *j, int64_t layer, const lb_compr
     if (st == LB_OK && l->quantize)
         st = lb_quantize_measure(j, layer, c, NULL, has ? &h : NULL);
     else if (st == LB_OK)
-        st = measure_dense(j, layer, trained->blocks[l->block].w[layer % LB_LINEARS], has ? &h : NULL);
+        st = measure_dense(j, layer, has ? &h : NULL);
     lb_arena_free(a);
     if (st != LB_OK) return st;
     j->row[layer].flags |= LB_FLAG_NOT_MINIMIZED;
@@ -61,9 +62,8 @@ static lb_status measure_layer(lb_quantize_job *j, int64_t layer, const lb_compr
 
 /* The compressed layers come in the order of the trainer's parameters: found by name. */
 static const lb_compressed *compressed_of(const lb_trainer *t, const lb_model_out *m, const char *name) {
-    for (int64_t i = 0; i < t->n_params; i++)
-        if (t->params[i].kind == LB_PARAM_LINEAR && strcmp(t->params[i].name, name) == 0) return &m->layer[i];
-    return NULL;
+    const lb_param *p = lb_trainer_find(t, name);
+    return p && m->layer[p - t->params].rows ? &m->layer[p - t->params] : NULL;
 }
 
 static lb_status train(lb_quantize_job *j, lb_arena *a, lb_trainer **t, lb_model_out *made) {
@@ -78,6 +78,8 @@ static lb_status train(lb_quantize_job *j, lb_arena *a, lb_trainer **t, lb_model
     }
     LB_TRY(lb_trainer_new(a, &m->arch, &m->weights, j->plan->training.corpus, quantize, opts, (uint64_t)c->own.seed,
                           j->plan->team, j->log, t));
+    for (int64_t i = m->arch.layers * LB_LINEARS; i < c->layers; i++) /* embedding and head */
+        if (c->layer[i].asked) LB_TRY(lb_trainer_quantize(*t, c->layer[i].name, c->layer[i].opts));
     return c->method->model(*t, c->opts, made);
 }
 
@@ -107,12 +109,11 @@ lb_status lb_quantize_model(lb_quantize_job *j) {
     if (st == LB_OK) st = lb_trainer_install(j->arena, &m->arch, &m->weights, t, &made, &j->w);
     /* Training is one piece of work: every layer gets an equal share of its time. */
     double share = (lb_clock_s() - start) / (double)(j->cell->layers > 0 ? j->cell->layers : 1);
-    const lb_weights trained = j->w;
     for (int64_t i = 0; i < j->cell->layers && st == LB_OK; i++) {
         const lb_compressed *c = compressed_of(t, &made, j->cell->layer[i].name);
         if (j->cell->layer[i].quantize && !c)
             st = lb_fail(LB_E_ARG, "method %s returned no layer %s", j->cell->method->name, j->cell->layer[i].name);
-        if (st == LB_OK) st = measure_layer(j, i, c, &trained, share);
+        if (st == LB_OK) st = measure_layer(j, i, c, share);
     }
     lb_arena_free(a);
     return st;

@@ -13,9 +13,9 @@ static const char *const kinds[] = {"model", "text", NULL};
 
 static const lb_option source_rows[] = {
     {"kind", LB_OPT_CHOICE, NULL, 0, 0, kinds, "model or text", offsetof(lb_source, kind)},
-    {"file", LB_OPT_STR, NULL, 0, 0, NULL, "file name in data/cache", offsetof(lb_source, file)},
-    {"sha256", LB_OPT_STR, NULL, 0, 0, NULL, "of that file", offsetof(lb_source, sha256)},
-    {"bytes", LB_OPT_INT, NULL, 1, INFINITY, NULL, "of that file", offsetof(lb_source, bytes)},
+    {"file", LB_OPT_STR, NULL, 0, 0, NULL, "name in data/cache, of a file or a folder", offsetof(lb_source, file)},
+    {"sha256", LB_OPT_STR, NULL, 0, 0, NULL, "of that file; of a folder's list of hashes", offsetof(lb_source, sha256)},
+    {"bytes", LB_OPT_INT, NULL, 1, INFINITY, NULL, "of that file, or of all", offsetof(lb_source, bytes)},
     {"licence", LB_OPT_STR, NULL, 0, 0, NULL, "licence of the contents", offsetof(lb_source, licence)},
     {"note", LB_OPT_STR, "", 0, 0, NULL, "what a reader of a result must know", offsetof(lb_source, note)},
 };
@@ -31,6 +31,14 @@ static const lb_option from_rows[] = {
     {"then", LB_OPT_CHOICE, "nothing", 0, 0, lb_source_then, "last step", offsetof(lb_source_from, then)},
 };
 static const lb_options from_table = {from_rows, sizeof from_rows / sizeof from_rows[0], sizeof(lb_source_from)};
+
+static const lb_option part_rows[] = {
+    {"file", LB_OPT_STR, NULL, 0, 0, NULL, "file name in the folder", offsetof(lb_source_part, file)},
+    {"sha256", LB_OPT_STR, NULL, 0, 0, NULL, "of that file", offsetof(lb_source_part, sha256)},
+    {"bytes", LB_OPT_INT, NULL, 1, INFINITY, NULL, "of that file", offsetof(lb_source_part, bytes)},
+    {"url", LB_OPT_STR, NULL, 0, 0, NULL, "address of that file", offsetof(lb_source_part, url)},
+};
+static const lb_options part_table = {part_rows, sizeof part_rows / sizeof part_rows[0], sizeof(lb_source_part)};
 
 static lb_status bad(const lb_yaml *n, const char *what) {
     return lb_fail(LB_E_CONFIG, "%s: %s", lb_config_where(n).text, what);
@@ -76,14 +84,35 @@ static lb_status read_from(lb_arena *a, const lb_yaml *n, const char *whose, lb_
     return LB_OK;
 }
 
+static bool plain_name(const char *s) { return s[0] && s[0] != '.' && !strchr(s, '/'); }
+
+/* A folder is a list of files, each with its own hash and address. */
+static lb_status read_parts(lb_arena *a, const lb_yaml *n, const char *whose, lb_source *out) {
+    static const char *const none[] = {NULL};
+    if (!n) return LB_OK;
+    if (n->kind != LB_YAML_LIST || n->count == 0) return bad(n, "files: must be a list of maps");
+    out->part = LB_NEW(a, lb_source_part, n->count);
+    if (!out->part) return LB_E_NOMEM;
+    for (size_t i = 0; i < n->count; i++) {
+        lb_source_part *p = &out->part[i];
+        LB_TRY(read_scalars(a, n->item[i], &part_table, p, whose, none));
+        if (!plain_name(p->file)) return bad(n->item[i], "file: must be a plain file name");
+        if (!is_hash(p->sha256)) return bad(n->item[i], "sha256: must be 64 lower-case hex digits");
+        out->n_parts++;
+    }
+    return LB_OK;
+}
+
 static lb_status read_source(lb_arena *a, const lb_yaml *n, lb_source *out) {
-    static const char *const also[] = {"from", "brings", NULL};
+    static const char *const also[] = {"from", "files", "brings", NULL};
     const char *whose = lb_arena_printf(a, "source %s", n->key);
     if (!whose) return LB_E_NOMEM;
     LB_TRY(read_scalars(a, n, &source_table, out, whose, also));
     out->name = n->key;
     if (!is_hash(out->sha256)) return bad(n, "sha256: must be 64 lower-case hex digits");
-    if (strchr(out->file, '/') || out->file[0] == '.') return bad(n, "file: must be a plain file name");
+    if (!plain_name(out->file)) return bad(n, "file: must be a plain file name");
+    if (lb_yaml_get(n, "files") && lb_yaml_get(n, "from")) return bad(n, "files and from: only one of them");
+    LB_TRY(read_parts(a, lb_yaml_get(n, "files"), whose, out));
     const lb_yaml *b = lb_yaml_get(n, "brings");
     if (b) {
         if (b->kind != LB_YAML_LIST) return bad(b, "brings: must be a list of names");
@@ -195,19 +224,33 @@ static lb_status nowhere(lb_arena *a, const lb_sources *s, const char *config_di
                    hint);
 }
 
+/* The file, or every file of the folder, is at path. */
+static lb_status is_here(lb_arena *a, const lb_source *s, const char *path, bool *here) {
+    *here = lb_fs_exists(path);
+    for (size_t i = 0; i < s->n_parts && *here; i++) {
+        const char *part = NULL;
+        LB_TRY(arena_join(a, path, s->part[i].file, &part));
+        *here = lb_fs_exists(part);
+    }
+    return LB_OK;
+}
+
 lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *config_dir, const char *name,
                              lb_source_kind kind, const char *where, lb_resolved *out) {
-    *out = (lb_resolved){.source = lb_sources_find(s, name)};
+    *out = (lb_resolved){.source = lb_sources_find(s, name), .fetch = s->fetch};
     if (out->source) {
         if (out->source->kind != (int)kind)
             return lb_fail(LB_E_CONFIG, "%s: source '%s' is a %s, expected a %s", where, name, kinds[out->source->kind],
                            kinds[kind]);
-        const char *here = NULL;
+        const char *place = NULL;
+        bool here = false;
         LB_TRY(arena_join(a, s->cache, out->source->file, &out->path));
-        LB_TRY(arena_join(a, "data/cache", out->source->file, &here));
-        if (lb_fs_exists(out->path)) return LB_OK;
-        if (lb_fs_exists(here)) {
-            out->path = here;
+        LB_TRY(arena_join(a, "data/cache", out->source->file, &place));
+        LB_TRY(is_here(a, out->source, out->path, &here));
+        if (here) return LB_OK;
+        LB_TRY(is_here(a, out->source, place, &here));
+        if (here) {
+            out->path = place;
             return LB_OK;
         }
         out->missing = lb_arena_printf(a, "%s is not here: %s %s brings it to %s", name, s->fetch, name, out->path);
@@ -223,19 +266,35 @@ lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *confi
     return out->path ? LB_OK : LB_E_NOMEM;
 }
 
+lb_status lb_sources_check(const lb_resolved *r, const char *have) {
+    if (!r->source || strcmp(r->source->sha256, have) == 0) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "%s: SHA-256 %s, source %s says %s: run %s %s again", r->path, have, r->source->name,
+                   r->source->sha256, r->fetch, r->source->name);
+}
+
 static const char *dash(const char *s) { return s && s[0] ? s : "-"; }
 
+static void tsv_brings(const lb_source *x, lb_str *out) {
+    for (size_t b = 0; b < x->n_brings; b++) lb_str_add(out, "%s%s", b ? "," : "", x->brings[b]);
+    lb_str_add(out, "%s\n", x->n_brings ? "" : "-");
+}
+
 void lb_sources_tsv(const lb_sources *s, lb_str *out) {
+    static const lb_source_from nowhere_else = {"", "", "", "", "", 0};
     for (size_t i = 0; i < s->n; i++) {
         const lb_source *x = &s->at[i];
-        static const lb_source_from nowhere_else = {"", "", "", "", "", 0};
-        for (size_t k = 0; k < (x->n_from ? x->n_from : 1); k++) {
+        for (size_t k = 0; k < x->n_parts; k++) {
+            const lb_source_part *p = &x->part[k];
+            lb_str_add(out, "%s\t%s\t%s/%s\t%s\t%lld\t%s\t-\t-\t-\t-\t%s\t", x->name, kinds[x->kind], x->file, p->file,
+                       p->sha256, (long long)p->bytes, dash(p->url), lb_source_then[0]);
+            tsv_brings(x, out);
+        }
+        for (size_t k = 0; !x->n_parts && k < (x->n_from ? x->n_from : 1); k++) {
             const lb_source_from *f = x->n_from ? &x->from[k] : &nowhere_else;
             lb_str_add(out, "%s\t%s\t%s\t%s\t%lld\t%s\t%s\t%s\t%s\t%s\t%s\t", x->name, kinds[x->kind], x->file,
                        x->sha256, (long long)x->bytes, dash(f->url), dash(f->pip), dash(f->archive_sha256),
                        dash(f->member), dash(f->member_sha256), lb_source_then[f->then]);
-            for (size_t b = 0; b < x->n_brings; b++) lb_str_add(out, "%s%s", b ? "," : "", x->brings[b]);
-            lb_str_add(out, "%s\n", x->n_brings ? "" : "-");
+            tsv_brings(x, out);
         }
     }
 }

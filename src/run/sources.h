@@ -15,11 +15,19 @@ typedef struct lb_source_from {
 } lb_source_from;
 extern const char *const lb_source_then[];
 
+/* One file of a source that is a folder. */
+typedef struct lb_source_part {
+    const char *file, *sha256, *url;
+    int64_t bytes;
+} lb_source_part;
+
 typedef struct lb_source {
     const char *name;
     int kind;
-    const char *file, *sha256, *licence, *note;
+    const char *file, *sha256, *licence, *note; /* sha256 of a folder: lb_model's hash, that of its files' hashes */
     int64_t bytes;
+    lb_source_part *part; /* none: a single file */
+    size_t n_parts;
     const char **brings; /* other sources that a config with this one needs */
     size_t n_brings;
     lb_source_from *from;
@@ -43,14 +51,18 @@ typedef struct lb_resolved {
     const char *path;        /* as found; where it would be if missing */
     const lb_source *source; /* NULL: a plain path */
     const char *missing;     /* NULL: it is there; else what to do */
+    const char *fetch;       /* the script that brings it */
 } lb_resolved;
-/* A name, or a path relative to config_dir, then to the current folder, then to what comes with the program. A path that is nowhere is LB_E_CONFIG with
- * `where` before the message; a named source that was not fetched is no failure: out->missing says so. */
+/* A name, or a path relative to config_dir, then to the current folder, then to what comes with the program. A path
+ * that is nowhere is LB_E_CONFIG with `where` before the message; a named source that was not fetched is no failure:
+ * out->missing says so. */
 LB_NODISCARD lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *config_dir, const char *name,
                                           lb_source_kind kind, const char *where, lb_resolved *out);
+/* The SHA-256 of what was opened there is the source's (always, for a plain path), or LB_E_FORMAT. */
+LB_NODISCARD lb_status lb_sources_check(const lb_resolved *r, const char *have);
 
-/* One line a way to get a source, tab-separated, "-" for nothing: name kind file sha256 bytes url pip archive_sha256
- * member member_sha256 then brings(comma-separated). What tools/fetch reads. */
+/* One line a way to get a source, or a file of one that is a folder, tab-separated, "-" for nothing: name kind file
+ * sha256 bytes url pip archive_sha256 member member_sha256 then brings(comma-separated). What tools/fetch reads. */
 void lb_sources_tsv(const lb_sources *s, lb_str *out);
 
 #endif

@@ -100,10 +100,6 @@ static lb_status normalise(expander *x, lb_cell *cell) {
     }
     if (cell->needs_hessian && cell->own.true_sequential && cell->own.propagate == LB_PROPAGATE_ORIGINAL)
         LB_TRY(refuse(x, cell, "true_sequential needs propagate: quantized"));
-    if (cell->trains && (cell->own.quantize_embedding || cell->own.quantize_head))
-        LB_TRY(refuse(x, cell,
-                      "a method that trains quantizes the linear layers of blocks only: no "
-                      "quantize_embedding or quantize_head"));
     return LB_OK;
 }
 

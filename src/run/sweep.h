@@ -14,7 +14,8 @@ typedef struct lb_layer_plan {
     int64_t block; /* -1: embedding, head */
     const char *type;
     int64_t rows, cols;
-    bool quantize;
+    bool asked;       /* options and rules say to quantize it */
+    bool quantize;    /* asked, and the method does (the control that only trains keeps 16 bits) */
     const void *opts; /* the method's option struct after rules */
     lb_storage storage;
     lb_size size;

@@ -181,7 +181,7 @@ static lb_status write_index(sweeper *x) {
     for (size_t i = 0; i < x->p->sweep.n; i++)
         if (x->known[i]) list[n++] = x->record[i];
     lb_status st =
-        lb_store_write_index(x->p->dir, x->p->config->name, x->p->config->model, x->p->model_note, list, (int64_t)n);
+        lb_store_write_index(x->p->dir, x->p->config->name, x->p->model_label, x->p->model_note, list, (int64_t)n);
     lb_free(list);
     return st;
 }

@@ -114,6 +114,24 @@ static void one_window_has_no_error(void **state) {
     cli_free(&r);
 }
 
+/* The result is the same; where time went follows on standard error. */
+static void profile(void **state) {
+    (void)state;
+    cli_result r = CLI(NULL, "eval", model, text, "--protocol=W2-32", "--windows", "3", "--profile");
+    cli_result plain = CLI(NULL, "eval", model, text, "--protocol=W2-32", "--windows", "3");
+    assert_int_equal(r.code, 0);
+    has(r.err, "roofline: ");
+    has(r.err, "evaluate    ");
+    has(r.err, "float32 products");
+    has(r.err, "attention");
+    has(r.err, "anything else");
+    assert_null(strstr(plain.err, "roofline"));
+    size_t same = (size_t)(strstr(plain.out, "time ") - plain.out);
+    assert_memory_equal(r.out, plain.out, same);
+    cli_free(&r);
+    cli_free(&plain);
+}
+
 static void fails(const char *message, cli_result r) {
     assert_true(r.code != 0);
     assert_string_equal(r.out, "");
@@ -188,8 +206,11 @@ static void models_lists(void **state) {
 int main(void) {
     lb_blas_init();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(eval_prints_and_writes), cmocka_unit_test(one_window_has_no_error),
-        cmocka_unit_test(eval_refuses),           cmocka_unit_test(inspect_shows_all),
+        cmocka_unit_test(eval_prints_and_writes),
+        cmocka_unit_test(one_window_has_no_error),
+        cmocka_unit_test(profile),
+        cmocka_unit_test(eval_refuses),
+        cmocka_unit_test(inspect_shows_all),
         cmocka_unit_test(models_lists),
     };
     return cmocka_run_group_tests(tests, make_files, NULL);

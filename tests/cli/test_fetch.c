@@ -53,8 +53,9 @@ static void sources(const char *rows) {
 
 /* Output of both streams in *text (free). */
 static int fetch(const char *names, const char *where, char **text) {
-    char command[3 * LB_TEST_PATH];
-    snprintf(command, sizeof command, "LOWBIT=%s/lowbit LOWBIT_CACHE=%s/cache LOWBIT_SOURCES=%s %s %s 2>&1", dir, dir,
+    char command[4 * LB_TEST_PATH]; /* programs in `bin`, where a test put some, come before the system's */
+    snprintf(command, sizeof command,
+             "PATH=%s/bin:$PATH LOWBIT=%s/lowbit LOWBIT_CACHE=%s/cache LOWBIT_SOURCES=%s %s %s 2>&1", dir, dir, dir,
              where, script, names);
     FILE *f = popen(command, "r");
     assert_non_null(f);
@@ -171,11 +172,70 @@ static void downloads(void **state) {
     expect("", "", 2, "usage: tools/fetch NAME");
 }
 
+/* A folder: its files one by one; what is there already stays, and one that fails stops no other. */
+static void folders(void **state) {
+    (void)state;
+    if (system("command -v curl >/dev/null 2>&1") != 0) skip();
+    char a[LB_HASH_HEX], b[LB_HASH_HEX], rows[5 * LB_TEST_PATH];
+    sha("the config\n", a);
+    sha("the weights\n", b);
+    put("remote-a", "the config\n");
+    put("remote-b", "the wights\n");
+    snprintf(rows, sizeof rows,
+             "m\tmodel\tm/b\t%s\t1\tfile://%s/remote-b\t-\t-\t-\t-\tnothing\t-\n"
+             "m\tmodel\tm/a\t%s\t1\tfile://%s/remote-a\t-\t-\t-\t-\tnothing\t-\n",
+             b, dir, a, dir);
+    sources(rows);
+    expect("m", "", 1, "not installed");
+    assert_true(same("cache/m/a", "the config\n"));
+    assert_false(same("cache/m/b", "the wights\n"));
+    put("remote-a", "another config\n");
+    put("remote-b", "the weights\n");
+    expect("m", "", 0, "m: already in");
+    assert_true(same("cache/m/a", "the config\n") && same("cache/m/b", "the weights\n"));
+}
+
+/* A connection that breaks is taken up again from where it broke. The stand-in for curl brings ten bytes a call. */
+static void cut_downloads(void **state) {
+    (void)state;
+    static const char whole[] = "0123456789 the whole text\n";
+    char h[LB_HASH_HEX], path[LB_TEST_PATH];
+    lb_str curl = {0};
+    sha(whole, h);
+    put("remote", whole);
+    make_path("bin", path);
+    assert_ok(lb_fs_mkdirs(path));
+    lb_str_add(&curl,
+               "#!/bin/sh\nwhile [ $# -gt 1 ]; do [ \"$1\" != -o ] || to=$2; shift; done\n"
+               "have=0; [ ! -f \"$to\" ] || have=$(wc -c <\"$to\")\necho \"$have\" >>%s/calls\n"
+               "tail -c +$((have + 1)) %s/remote | head -c 10 >>\"$to\"\n"
+               "[ $(wc -c <\"$to\") -ge %zu ] || exit 18\n",
+               dir, dir, strlen(whole));
+    assert_ok(lb_str_check(&curl));
+    put("bin/curl", curl.s);
+    lb_str_free(&curl);
+    make_path("bin/curl", path);
+    assert_int_equal(chmod(path, 0755), 0);
+    sources(row("far", h, "http://localhost/far", "-", "nothing", "-"));
+    expect("far", "", 0, "far: installed");
+    assert_true(same("cache/far.txt", whole));
+    assert_true(same("calls", "0\n10\n20\n"));
+    /* Without an end it is given up, what came is kept, and the message says what to do. */
+    put("bin/curl", "#!/bin/sh\nexit 28\n");
+    assert_int_equal(chmod(path, 0755), 0);
+    sources(row("slow", h, "http://localhost/slow", "-", "nothing", "-"));
+    expect("slow", "", 1, "(curl 28): cut or stalled; fetch it again to go on from there");
+    put("bin/curl", "#!/bin/sh\nexit 6\n");
+    assert_int_equal(chmod(path, 0755), 0);
+    expect("slow", "", 1, "(curl 6): no way to its host from here");
+    expect("slow", "", 1, "LOWBIT_SOURCES may name a folder that holds slow.txt under any name (SHA-256 ");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(found_by_hash, setup),
-        cmocka_unit_test_setup(rows_are_joined, setup),
-        cmocka_unit_test_setup(downloads, setup),
+        cmocka_unit_test_setup(found_by_hash, setup), cmocka_unit_test_setup(rows_are_joined, setup),
+        cmocka_unit_test_setup(downloads, setup),     cmocka_unit_test_setup(folders, setup),
+        cmocka_unit_test_setup(cut_downloads, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -249,14 +249,10 @@ static void paper_with_latex(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prints_the_stored_tables),
-        cmocka_unit_test(prints_layers),
-        cmocka_unit_test(fits_the_terminal),
-        cmocka_unit_test(writes_everything),
-        cmocka_unit_test(compares_with_expected),
-        cmocka_unit_test(refuses),
-        cmocka_unit_test(paper_without_latex),
-        cmocka_unit_test(paper_with_latex),
+        cmocka_unit_test(prints_the_stored_tables), cmocka_unit_test(prints_layers),
+        cmocka_unit_test(fits_the_terminal),        cmocka_unit_test(writes_everything),
+        cmocka_unit_test(compares_with_expected),   cmocka_unit_test(refuses),
+        cmocka_unit_test(paper_without_latex),      cmocka_unit_test(paper_with_latex),
     };
     return cmocka_run_group_tests_name("lowbit report", tests, setup, NULL);
 }

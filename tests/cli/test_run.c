@@ -190,6 +190,68 @@ static void same_bytes_at_any_thread_count(void **state) {
     same_results("one/det", "three/det", 3);
 }
 
+/* Without errors under the original model's H its statistics are made only for a cell that is solved on them. */
+static void original_errors_are_an_option(void **state) {
+    (void)state;
+    put_file("own.yaml", COMMON "quantize:\n  - {method: rtn}\n  - {method: gptq, propagate: [quantized, original]}\n");
+    cli_options o = here();
+    cli_result r = CLI(&o, "run", "own.yaml", "--no-report", "-o", "calibration.original_errors=false");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    lb_results *x = results("results/own");
+    const lb_layer_row *rtn = x->record[1].layer, *own = x->record[2].layer, *original = x->record[3].layer;
+    assert_true(isnan(rtn->original.output_err) && rtn->original.weight_err > 0);
+    assert_true(isnan(own->original.output_err) && own->own.output_err < own->rtn_own.output_err);
+    assert_true(original->original.output_err == original->own.output_err && original->own.output_err > 0);
+    lb_results_free(x);
+}
+
+/* Weights read when their turn comes are the same weights: every record and every export agrees to the byte. */
+static void streamed_weights_change_nothing(void **state) {
+    (void)state;
+    put_file("way.yaml", "model: half\nthreads: 2\nexport: f32\nquantize_head: true\n"
+                         "calibration: {text: cal.txt, samples: 8, length: 64}\n"
+                         "eval: {text: eval.txt, protocol: W2-64, windows: 11}\n"
+                         "quantize:\n  - {method: rtn, bits: 5, group: tensor}\n"
+                         "  - {method: gptq, bits: 3, group: 16, act_order: true, true_sequential: true}\n"
+                         "  - {method: nf4, double_quant: true, rules: [{match: \"1.*\", skip: true}]}\n");
+    cli_options o = here();
+    cli_result r = CLI(&o, "quantize", "tiny", "--method", "none", "--dtype", "bf16", "--out", "half");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    const char *way[] = {"weights=resident", "weights=stream"}, *out[] = {"results=resident", "results=stream"};
+    for (int i = 0; i < 2; i++) {
+        r = CLI(&o, "run", "way.yaml", "--no-report", "-o", way[i], "-o", out[i]);
+        if (r.code != 0) print_error("%s%s", r.out, r.err);
+        assert_int_equal(r.code, 0);
+        cli_free(&r);
+    }
+    lb_results *x = results("resident/way");
+    for (int64_t i = 0; i < x->n; i++) {
+        char path[2][LB_TEST_PATH];
+        uint8_t *bytes[2];
+        size_t n[2];
+        for (int k = 0; k < 2; k++) {
+            snprintf(path[k], LB_TEST_PATH, "%s/%s/way/%s.model/model.safetensors", home, k ? "stream" : "resident",
+                     x->record[i].stem);
+            bytes[k] = slurp(path[k], &n[k]);
+        }
+        assert_int_equal(n[0], n[1]);
+        assert_memory_equal(bytes[0], bytes[1], n[0]);
+        free(bytes[0]);
+        free(bytes[1]);
+    }
+    lb_results_free(x);
+    same_results("resident/way", "stream/way", 4);
+    /* Training needs all of it at once. */
+    r = CLI(&o, "check", "way.yaml", "-o", "weights=stream", "-o",
+            "quantize=[{method: qat, bits: 3, steps: 2, warmup: 1}]", "-o", "quantize_head=false");
+    assert_int_equal(r.code, 0);
+    has(r.out, "1 cell, 1 refused");
+    has(r.out, "training keeps all weights in memory: needs weights: resident, not stream");
+    cli_free(&r);
+}
+
 /* Slow enough to be caught between two blocks. */
 #define SLOW                                                                                                           \
     COMMON "quantize:\n  - {method: gptq, bits: 3, group: 16, true_sequential: true}\n"                                \
@@ -454,6 +516,12 @@ static void sources_that_are_missing(void **state) {
     has(r.err, "far.txt: SHA-256 ");
     has(r.err, "run tools/fetch far-text again");
     cli_free(&r);
+    path_in(dir, home, "named");
+    o.cwd = dir;
+    r = CLI(&o, "eval", "../tiny", "far-text", "--protocol", "W2-64");
+    assert_int_equal(r.code, 1);
+    has(r.err, "run tools/fetch far-text again");
+    cli_free(&r);
 }
 
 static void check_runs_nothing(void **state) {
@@ -514,6 +582,12 @@ static void quantize_without_a_config(void **state) {
     has(r.err, "so bits must be 4, not 3");
     has_not(r.err, "warning");
     cli_free(&r);
+    /* A place that cannot be written to is found before the work. */
+    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--out", "/proc/none/q2");
+    assert_int_equal(r.code, 1);
+    has(r.err, "--out /proc/none/q2: cannot write in /proc: ");
+    has_not(r.err, "rtn");
+    cli_free(&r);
     assert_false(exists("q2"));
 }
 
@@ -521,6 +595,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sweep_and_keep),
         cmocka_unit_test(same_bytes_at_any_thread_count),
+        cmocka_unit_test(original_errors_are_an_option),
+        cmocka_unit_test(streamed_weights_change_nothing),
         cmocka_unit_test(killed_cells_go_on),
         cmocka_unit_test(other_kernels_are_another_version),
         cmocka_unit_test(a_failing_cell_stops_no_other),

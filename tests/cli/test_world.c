@@ -25,9 +25,9 @@ static char *generate(int seed, long bytes, size_t *len) {
     return text;
 }
 
-static void same_as_file(int seed, const char *path) {
+static void same_as_file(int seed, long bytes, const char *path) {
     size_t len;
-    char *made = generate(seed, 150000, &len);
+    char *made = generate(seed, bytes, &len);
     FILE *f = fopen(path, "rb");
     assert_non_null(f);
     char *kept = malloc(len + 1);
@@ -41,12 +41,17 @@ static void same_as_file(int seed, const char *path) {
 
 static void test_calibration_text(void **state) {
     (void)state;
-    same_as_file(2, "data/builtin/calibration.txt");
+    same_as_file(2, 150000, "data/builtin/calibration.txt");
 }
 
 static void test_eval_text(void **state) {
     (void)state;
-    same_as_file(3, "data/builtin/eval.txt");
+    same_as_file(3, 150000, "data/builtin/eval.txt");
+}
+
+static void test_training_text(void **state) {
+    (void)state;
+    same_as_file(1, 1000000, "data/builtin/train.txt");
 }
 
 static void test_seeds_differ(void **state) {
@@ -60,6 +65,7 @@ static void test_seeds_differ(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_training_text),
         cmocka_unit_test(test_calibration_text),
         cmocka_unit_test(test_eval_text),
         cmocka_unit_test(test_seeds_differ),

@@ -90,8 +90,8 @@ static void head_is_log_softmax(void **state) {
     lb_mat h = llama_states(&f.m->arch, &f.m->weights, f.tokens, n);
     double *nll = LB_NEW(f.arena, double, n);
     int32_t *top1 = LB_NEW(f.arena, int32_t, n);
-    assert_ok(lb_head_nll(&f.m->arch, f.m->weights.head, lb_mat_c(lb_mat_part(h, 0, 0, n - 1, h.cols)), f.tokens + 1,
-                          nll, top1));
+    assert_ok(lb_head_nll(&f.m->arch, lb_head_of(&f.m->weights), lb_mat_c(lb_mat_part(h, 0, 0, n - 1, h.cols)),
+                          f.tokens + 1, nll, top1));
     for (int64_t t = 0; t < n - 1; t++) {
         const float *l = f.logits.d + t * vocab;
         double sum = 0;

@@ -172,7 +172,7 @@ static void loss_is_nll(void **state) {
         assert_ok(lb_forward_ref(a, &s.m->weights, t, LENGTH, h));
         memcpy(target, t + 1, (LENGTH - 1) * sizeof *t);
         target[LENGTH - 1] = -1;
-        assert_ok(lb_head_nll(a, s.m->weights.head, lb_mat_c(h), target, nll, NULL));
+        assert_ok(lb_head_nll(a, lb_head_of(&s.m->weights), lb_mat_c(h), target, nll, NULL));
         for (int i = 0; i < LENGTH - 1; i++) sum += nll[i];
     }
     double loss = loss_of(&s, NULL, 0), want = sum / (BATCH * (LENGTH - 1));

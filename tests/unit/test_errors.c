@@ -110,6 +110,17 @@ static void layer_errors_are_the_definitions(void **state) {
         assert_true(lb_weight_rel(&e) == e.weight_err / e.weight_energy);
         assert_int_equal(lb_layer_error_of(lb_mat_c(W), lb_mat_c(What), (lb_cdmat){0}, one.team, one.arena, &g), LB_OK);
         assert_true(isnan(g.output_err) && isnan(g.output_energy) && g.weight_err == e.weight_err);
+        /* Two forms under two H at once are each what it is alone. */
+        lb_stats other = kit_stats(&one, n + 100, 70, cols);
+        lb_cmat form[2] = {lb_mat_c(What), lb_mat_c(kit_random(&one, n + 150, rows, cols))};
+        lb_cdmat H[2] = {other.H, stats.H};
+        lb_layer_error both[4];
+        assert_int_equal(lb_layer_errors(lb_mat_c(W), form, 2, H, 2, four.team, four.arena, both), LB_OK);
+        for (int i = 0; i < 4; i++) {
+            assert_int_equal(lb_layer_error_of(lb_mat_c(W), form[i / 2], H[i % 2], one.team, one.arena, &f), LB_OK);
+            assert_memory_equal(&both[i], &f, sizeof f);
+        }
+        assert_memory_equal(&both[1], &e, sizeof e);
         kit_close(&one);
         kit_close(&four);
     }

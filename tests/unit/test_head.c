@@ -77,7 +77,7 @@ static const double tolerance = 1e-4;
 static void check_nll(void *ctx, const char *kernel) {
     world *w = ctx;
     double logit[VOCAB];
-    assert_ok(lb_head_nll(&w->a, lb_mat_c(w->head1), lb_mat_c(w->h1), w->target, w->nll, w->top1));
+    assert_ok(lb_head_nll(&w->a, lb_head_at(lb_mat_c(w->head1)), lb_mat_c(w->h1), w->target, w->nll, w->top1));
     for (int64_t i = 0; i < ROWS; i++) {
         int32_t best = -1;
         double z = row(w->head1, w->h1, i, logit, &best);
@@ -93,8 +93,8 @@ static void nll_is_log_softmax(void **state) { llama_each_kernel(check_nll, *sta
 static void check_kl(void *ctx, const char *kernel) {
     world *w = ctx;
     double p[VOCAB], q[VOCAB];
-    assert_ok(lb_head_kl(&w->a, lb_mat_c(w->head0), lb_mat_c(w->h0), lb_mat_c(w->head1), lb_mat_c(w->h1), w->target,
-                         w->nll, w->kl, w->agree));
+    assert_ok(lb_head_kl(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), lb_head_at(lb_mat_c(w->head1)),
+                         lb_mat_c(w->h1), w->target, w->nll, w->kl, w->agree));
     int64_t agreeing = 0;
     for (int64_t i = 0; i < ROWS; i++) {
         int32_t bp = -1, bq = -1;
@@ -113,8 +113,8 @@ static void kl_is_the_sum(void **state) { llama_each_kernel(check_kl, *state); }
 
 static void kl_of_itself_is_zero(void **state) {
     world *w = *state;
-    assert_ok(lb_head_kl(&w->a, lb_mat_c(w->head0), lb_mat_c(w->h0), lb_mat_c(w->head0), lb_mat_c(w->h0), w->target,
-                         w->nll, w->kl, w->agree));
+    assert_ok(lb_head_kl(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), lb_head_at(lb_mat_c(w->head0)),
+                         lb_mat_c(w->h0), w->target, w->nll, w->kl, w->agree));
     for (int64_t i = 0; i < ROWS; i++) assert_true(w->kl[i] == 0.0 && w->agree[i] == 1);
 }
 
@@ -122,14 +122,14 @@ static void kl_of_itself_is_zero(void **state) {
 static void ties_go_to_the_lowest_id(void **state) {
     world *w = *state;
     lb_mat flat = random_mat(9, VOCAB, DIM, 0);
-    assert_ok(lb_head_nll(&w->a, lb_mat_c(flat), lb_mat_c(w->h0), w->target, w->nll, w->top1));
+    assert_ok(lb_head_nll(&w->a, lb_head_at(lb_mat_c(flat)), lb_mat_c(w->h0), w->target, w->nll, w->top1));
     assert_int_equal(w->top1[0], 0);
     assert_true(fabs(w->nll[0] - log((double)VOCAB)) < 1e-9);
     for (int64_t j = 0; j < DIM; j++) {
         flat.d[700 * DIM + j] = flat.d[701 * DIM + j] = w->h0.d[j]; /* two equal maxima for row 0 in chunk 0 ... */
         flat.d[2000 * DIM + j] = w->h0.d[j];                        /* ... and one in chunk 1 */
     }
-    assert_ok(lb_head_nll(&w->a, lb_mat_c(flat), lb_mat_c(w->h0), w->target, w->nll, w->top1));
+    assert_ok(lb_head_nll(&w->a, lb_head_at(lb_mat_c(flat)), lb_mat_c(w->h0), w->target, w->nll, w->top1));
     assert_int_equal(w->top1[0], 700);
     lb_free(flat.d);
 }
@@ -137,29 +137,33 @@ static void ties_go_to_the_lowest_id(void **state) {
 static void wrong_input(void **state) {
     world *w = *state;
     w->target[590] = VOCAB;
-    assert_status(LB_E_ARG, lb_head_nll(&w->a, lb_mat_c(w->head0), lb_mat_c(w->h0), w->target, w->nll, NULL));
+    assert_status(LB_E_ARG,
+                  lb_head_nll(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), w->target, w->nll, NULL));
     assert_error_has("target 590 is 2500: must be below 2500");
     w->target[590] = 0;
     for (int bad = 0; bad < 3; bad++) {
         float keep = w->h0.d[580 * DIM];
         w->h0.d[580 * DIM] = bad == 0 ? NAN : bad == 1 ? INFINITY : -INFINITY;
-        assert_status(LB_E_NUMERIC, lb_head_nll(&w->a, lb_mat_c(w->head0), lb_mat_c(w->h0), w->target, w->nll, NULL));
+        assert_status(LB_E_NUMERIC,
+                      lb_head_nll(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), w->target, w->nll, NULL));
         assert_error_has("row 580");
-        assert_status(LB_E_NUMERIC, lb_head_kl(&w->a, lb_mat_c(w->head0), lb_mat_c(w->h0), lb_mat_c(w->head1),
-                                               lb_mat_c(w->h1), w->target, w->nll, w->kl, w->agree));
+        assert_status(LB_E_NUMERIC,
+                      lb_head_kl(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), lb_head_at(lb_mat_c(w->head1)),
+                                 lb_mat_c(w->h1), w->target, w->nll, w->kl, w->agree));
         w->h0.d[580 * DIM] = keep;
     }
     /* A NaN in one token's row of the head, early, so that later finite maxima could hide it. */
     w->head0.d[5 * DIM] = NAN;
-    assert_status(LB_E_NUMERIC, lb_head_nll(&w->a, lb_mat_c(w->head0), lb_mat_c(w->h0), w->target, w->nll, NULL));
+    assert_status(LB_E_NUMERIC,
+                  lb_head_nll(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), w->target, w->nll, NULL));
     w->head0.d[5 * DIM] = 0;
 }
 
 static lb_status both(void *ctx) {
     world *w = ctx;
-    LB_TRY(lb_head_nll(&w->a, lb_mat_c(w->head0), lb_mat_c(w->h0), w->target, w->nll, w->top1));
-    return lb_head_kl(&w->a, lb_mat_c(w->head0), lb_mat_c(w->h0), lb_mat_c(w->head1), lb_mat_c(w->h1), w->target,
-                      w->nll, w->kl, w->agree);
+    LB_TRY(lb_head_nll(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), w->target, w->nll, w->top1));
+    return lb_head_kl(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), lb_head_at(lb_mat_c(w->head1)),
+                      lb_mat_c(w->h1), w->target, w->nll, w->kl, w->agree);
 }
 
 static void allocations_may_fail(void **state) { assert_int_equal(llama_fail_each_allocation(both, *state), 2); }

@@ -211,7 +211,7 @@ static void test_twice(void **state) {
     char *a = lb_fs_join(dir, "a.safetensors"), *b = lb_fs_join(dir, "b.safetensors"), *i = lb_fs_join(dir, "i.json");
     const char *index = "{\"weight_map\":{\"x\":\"a.safetensors\",\"y\":\"b.safetensors\"}}";
     const float one = 1;
-    const lb_tensor_out t[2] = {{"x", 1, {1}, &one}, {"y", 1, {1}, &one}};
+    const lb_tensor_out t[2] = {{"x", 1, {1}, &one, NULL, NULL}, {"y", 1, {1}, &one, NULL, NULL}};
     lb_safetensors *s = NULL;
     assert_ok(lb_safetensors_write(a, LB_F32, t, 1, NULL));
     assert_ok(lb_safetensors_write(b, LB_F32, t, 2, NULL));
@@ -269,11 +269,11 @@ static void test_write(void **state) {
     for (int i = 0; i < N; i++) x[i] = value(i);
     x[7] = -0.0f;
     const float tiny = 0x1p-24f, inf = INFINITY;
-    const lb_tensor_out t[] = {{"z", 2, {N / 8, 8}, x},
-                               {"a \"quoted\" \xe7\x8c\xab", 1, {3}, x},
-                               {"scalar", 0, {0}, &tiny},
-                               {"empty", 3, {2, 0, 2}, NULL},
-                               {"inf", 1, {1}, &inf}};
+    const lb_tensor_out t[] = {{"z", 2, {N / 8, 8}, x, NULL, NULL},
+                               {"a \"quoted\" \xe7\x8c\xab", 1, {3}, x, NULL, NULL},
+                               {"scalar", 0, {0}, &tiny, NULL, NULL},
+                               {"empty", 3, {2, 0, 2}, NULL, NULL, NULL},
+                               {"inf", 1, {1}, &inf, NULL, NULL}};
     const char *const metadata[] = {"format", "pt", "a\nb", "\"c\"", NULL};
     char *path = out_path();
     const lb_dtype types[] = {LB_F32, LB_F16, LB_BF16};
@@ -310,7 +310,7 @@ static void test_write_refusals(void **state) {
     (void)state;
     char *path = out_path();
     float big[3] = {1, -2, 65520};
-    lb_tensor_out t[2] = {{"w", 1, {3}, big}, {"w", 1, {3}, big}};
+    lb_tensor_out t[2] = {{"w", 1, {3}, big, NULL, NULL}, {"w", 1, {3}, big, NULL, NULL}};
     assert_status(LB_E_NUMERIC, lb_safetensors_write(path, LB_F16, t, 1, NULL));
     assert_error_has("tensor w: element 2 is 65520: too large for F16");
     assert_nothing_written(path);
@@ -323,7 +323,7 @@ static void test_write_refusals(void **state) {
     assert_error_has("tensor w is to be written twice");
     t[0].ndim = 5;
     assert_status(LB_E_ARG, lb_safetensors_write(path, LB_F32, t, 1, NULL));
-    t[0] = (lb_tensor_out){"__metadata__", 1, {3}, big};
+    t[0] = (lb_tensor_out){"__metadata__", 1, {3}, big, NULL, NULL};
     assert_status(LB_E_ARG, lb_safetensors_write(path, LB_F32, t, 1, NULL));
     t[0].name = "\xff";
     assert_status(LB_E_ARG, lb_safetensors_write(path, LB_F32, t, 1, NULL));
@@ -342,7 +342,7 @@ static void test_write_disk_full(void **state) {
     enum { N = 100000 };
     float *x = lb_alloc(N, sizeof *x);
     char *path = out_path();
-    lb_tensor_out t = {"w", 1, {1}, x};
+    lb_tensor_out t = {"w", 1, {1}, x, NULL, NULL};
     struct rlimit old, small;
     lb_safetensors *s = NULL;
     assert_ok(lb_safetensors_write(path, LB_F32, &t, 1, NULL));
@@ -367,7 +367,7 @@ static void test_write_disk_full(void **state) {
 
 static lb_status write_probe(const char *path) {
     const float x[4] = {1, 2, 3, 4};
-    const lb_tensor_out t[2] = {{"w", 2, {2, 2}, x}, {"v", 1, {4}, x}};
+    const lb_tensor_out t[2] = {{"w", 2, {2, 2}, x, NULL, NULL}, {"v", 1, {4}, x, NULL, NULL}};
     return lb_safetensors_write(path, LB_F16, t, 2, (const char *const[]){"format", "pt", NULL});
 }
 

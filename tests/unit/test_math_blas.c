@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "base/team.h"
 #include "math/blas.h"
+#include "math/factor.h"
 
 int openblas_get_num_threads(void);
 
@@ -64,8 +66,8 @@ static void beta_zero_does_not_read(void **state) {
     lb_sgemm(false, false, 1, lb_cmat_of(&one, 0, 1), lb_cmat_of(&one, 1, 1), 0, lb_mat_of(&c, 0, 1));
     assert_true(c == 6);
     lb_dtrsm(false, true, false, 1, (lb_cdmat){&done, 1, 1, 1}, lb_dmat_of(&dc, 1, 0));
-    assert_ok(lb_dpotrf_upper(lb_dmat_of(&dc, 0, 0), NULL, NULL));
-    assert_ok(lb_dpotri_upper(lb_dmat_of(&dc, 0, 0)));
+    assert_ok(lb_cholesky_lower(lb_dmat_of(&dc, 0, 0), NULL, NULL, NULL));
+    assert_ok(lb_invert_lower(lb_dmat_of(&dc, 0, 0), NULL));
     assert_ok(lb_dsyev(lb_dmat_of(&dc, 0, 0), NULL));
 }
 
@@ -123,34 +125,42 @@ static double *positive(lb_arena *a, int64_t n, double damp, uint64_t seed) {
 
 static void cholesky_and_inverse(void **state) {
     lb_arena *a = *state;
-    static const int64_t sizes[] = {1, 2, 5, 64, 65, 300}; /* below and above LAPACK's blocks */
+    static const int64_t sizes[] = {1, 2, 5, 127, 128, 129, 300, 517}; /* below, at and above a tile, and several */
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         int64_t n = sizes[s], column = 99, ld = n + 2;
-        double *G = positive(a, n, 0.5, 8), *U = LB_NEW(a, double, n *ld), pivot = 99;
+        double *G = positive(a, n, 0.5, 8), *L = LB_NEW(a, double, n *ld), *other = LB_NEW(a, double, n *ld),
+               pivot = 99;
         for (int64_t i = 0; i < n; i++)
-            for (int64_t j = 0; j < n; j++) U[i * ld + j] = j >= i ? G[i * n + j] : -7; /* the lower part is no input */
-        assert_ok(lb_dpotrf_upper((lb_dmat){U, n, n, ld}, &column, &pivot));
+            for (int64_t j = 0; j < n; j++) L[i * ld + j] = j <= i ? G[i * n + j] : -7; /* the upper part is no input */
+        memcpy(other, L, (size_t)(n * ld) * sizeof *L);
+        assert_ok(lb_cholesky_lower((lb_dmat){L, n, n, ld}, NULL, &column, &pivot));
         assert_int_equal(column, -1);
-        double *clean = LB_NEW(a, double, n *n), *back = LB_NEW(a, double, n *n);
+        double *clean = LB_NEW(a, double, n *n), *back = LB_NEW(a, double, n *n), *inverse = LB_NEW(a, double, n *n);
         for (int64_t i = 0; i < n; i++)
             for (int64_t j = 0; j < n; j++) {
-                if (j < i)
-                    assert_true(U[i * ld + j] == -7);
+                if (j > i)
+                    assert_true(L[i * ld + j] == -7);
                 else
-                    clean[i * n + j] = U[i * ld + j];
+                    clean[i * n + j] = L[i * ld + j];
             }
-        lb_cdmat cU = {clean, n, n, n};
-        lb_dgemm(true, false, 1, cU, cU, 0, lb_dmat_of(back, n, n));
+        lb_cdmat cL = {clean, n, n, n};
+        lb_dgemm(false, true, 1, cL, cL, 0, lb_dmat_of(back, n, n));
         for (int64_t i = 0; i < n * n; i++) assert_true(fabs(back[i] - G[i]) < 1e-12);
-        assert_ok(lb_dpotri_upper((lb_dmat){U, n, n, ld}));
+        assert_ok(lb_invert_lower((lb_dmat){L, n, n, ld}, NULL));
         for (int64_t i = 0; i < n; i++)
             for (int64_t j = 0; j < n; j++) {
-                if (j < i) assert_true(U[i * ld + j] == -7);
-                clean[i * n + j] = j >= i ? U[i * ld + j] : U[j * ld + i];
+                if (j > i) assert_true(L[i * ld + j] == -7);
+                inverse[i * n + j] = j <= i ? L[i * ld + j] : 0;
             }
-        lb_dgemm(false, false, 1, cU, (lb_cdmat){G, n, n, n}, 0, lb_dmat_of(back, n, n));
+        lb_dgemm(false, false, 1, (lb_cdmat){inverse, n, n, n}, cL, 0, lb_dmat_of(back, n, n));
         for (int64_t i = 0; i < n; i++)
             for (int64_t j = 0; j < n; j++) assert_true(fabs(back[i * n + j] - (i == j)) < 1e-11);
+        lb_team *team; /* and the same bytes from three threads */
+        assert_ok(lb_team_new(3, &team));
+        assert_ok(lb_cholesky_lower((lb_dmat){other, n, n, ld}, team, NULL, NULL));
+        assert_ok(lb_invert_lower((lb_dmat){other, n, n, ld}, team));
+        assert_memory_equal(L, other, (size_t)(n * ld) * sizeof *L);
+        lb_team_free(team);
     }
 }
 
@@ -162,10 +172,10 @@ static void cholesky_names_column_and_pivot(void **state) {
         int64_t n = cases[k][0], c = cases[k][1], column = -2;
         double *G = positive(a, n, 0.5, 9), *U = LB_NEW(a, double, n *n), pivot = 0;
         memcpy(U, G, (size_t)(n * n) * sizeof *U);
-        assert_ok(lb_dpotrf_upper(lb_dmat_of(U, n, n), NULL, NULL));
+        assert_ok(lb_cholesky_lower(lb_dmat_of(U, n, n), NULL, NULL, NULL));
         double was = U[c * n + c] * U[c * n + c], lower = was + 0.125;
         G[c * n + c] -= lower; /* so the pivot becomes -0.125 */
-        assert_int_equal(lb_dpotrf_upper(lb_dmat_of(G, n, n), &column, &pivot), LB_E_NUMERIC);
+        assert_int_equal(lb_cholesky_lower(lb_dmat_of(G, n, n), NULL, &column, &pivot), LB_E_NUMERIC);
         assert_int_equal(column, c);
         assert_true(fabs(pivot + 0.125) < 1e-9);
         char want[64];
@@ -174,14 +184,14 @@ static void cholesky_names_column_and_pivot(void **state) {
     }
     double nan[4] = {1, 0, 0, NAN}, zero[4] = {1, 1, 1, 1}, inf[1] = {INFINITY}, pivot;
     int64_t column;
-    assert_int_equal(lb_dpotrf_upper(lb_dmat_of(nan, 2, 2), &column, &pivot), LB_E_NUMERIC);
+    assert_int_equal(lb_cholesky_lower(lb_dmat_of(nan, 2, 2), NULL, &column, &pivot), LB_E_NUMERIC);
     assert_true(column == 1 && isnan(pivot));
-    assert_int_equal(lb_dpotrf_upper(lb_dmat_of(zero, 2, 2), &column, &pivot), LB_E_NUMERIC);
+    assert_int_equal(lb_cholesky_lower(lb_dmat_of(zero, 2, 2), NULL, &column, &pivot), LB_E_NUMERIC);
     assert_true(column == 1 && pivot == 0);
-    assert_int_equal(lb_dpotrf_upper(lb_dmat_of(inf, 1, 1), &column, &pivot), LB_E_NUMERIC);
+    assert_int_equal(lb_cholesky_lower(lb_dmat_of(inf, 1, 1), NULL, &column, &pivot), LB_E_NUMERIC);
     assert_int_equal(column, 0);
-    double singular[4] = {1, 1, 0, 0};
-    assert_status(LB_E_NUMERIC, lb_dpotri_upper(lb_dmat_of(singular, 2, 2)));
+    double singular[4] = {1, 0, 1, 0};
+    assert_status(LB_E_NUMERIC, lb_invert_lower(lb_dmat_of(singular, 2, 2), NULL));
     assert_error_has("column 1 of 2");
 }
 

@@ -189,6 +189,25 @@ static void scale_and_axpy(void **state) {
     }
 }
 
+static void axpy_wide(void **state) {
+    (void)state;
+    for (int v = 0; v < VARIANTS; v++) {
+        const lb_kernels *k = lb_kernels_get(names[v]);
+        if (!k) continue;
+        for (int64_t n = 0; n <= MAX_N; n++) {
+            double *x = (double *)fenced(2 * n), *y = (double *)fenced(2 * n), was[MAX_N + 1];
+            lb_rng r = lb_rng_make(7, (uint64_t)n);
+            for (int64_t i = 0; i < n; i++) x[i] = lb_rng_normal(&r), was[i] = y[i] = lb_rng_normal(&r);
+            k->axpy_wide(y, 0.3, x, n);
+            for (int64_t i = 0; i < n; i++) {
+                long double ax = (long double)0.3 * x[i], want = ax + was[i];
+                assert_true(fabsl(y[i] - want) <= 0x1p-53L * (fabsl(ax) + fabsl(want)));
+            }
+            unfence((float *)x, 2 * n), unfence((float *)y, 2 * n);
+        }
+    }
+}
+
 /* With u = 1 and g a power of two the products are exact, which leaves sigmoid's own error: 4 ulp. */
 static void swiglu(void **state) {
     (void)state;
@@ -304,6 +323,7 @@ int main(void) {
         cmocka_unit_test(maxima),
         cmocka_unit_test(dots),
         cmocka_unit_test(scale_and_axpy),
+        cmocka_unit_test(axpy_wide),
         cmocka_unit_test(swiglu),
         cmocka_unit_test(rmsnorm),
         cmocka_unit_test(in_place),

@@ -123,6 +123,16 @@ static void config_defects_are_named(void **state) {
          "rope_scaling: type 'linear'"},
         {"\"head_dim\"", "\"rope_scaling\": 3, \"head_dim\"", LB_E_FORMAT, "rope_scaling: must be an object"},
         {"\"head_dim\"", "\"partial_rotary_factor\": 0.5, \"head_dim\"", LB_E_UNSUPPORTED, "partial_rotary_factor"},
+        {"\"rope_type\": \"default\"", "\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5", LB_E_UNSUPPORTED,
+         "partial_rotary_factor = 0.5: only 1"},
+        {"\"rope_type\": \"default\"", "\"factor\": 8.0", LB_E_UNSUPPORTED, "key rope_parameters.factor = 8"},
+        {"\"rope_type\": \"default\"", "\"full_attention\": {\"rope_theta\": 5.0}", LB_E_UNSUPPORTED,
+         "key rope_parameters.full_attention = {...}"},
+        {"\"head_dim\"", "\"sliding_window\": 16, \"head_dim\"", LB_E_UNSUPPORTED, "key sliding_window = 16"},
+        {"\"head_dim\"", "\"logits_scaling\": 0.5, \"head_dim\"", LB_E_UNSUPPORTED, "key logits_scaling = 0.5"},
+        {"\"head_dim\"", "\"layer_types\": [\"chunked\"], \"head_dim\"", LB_E_UNSUPPORTED, "key layer_types = [...]"},
+        {"\"head_dim\"", "\"use_qk_norm\": true, \"head_dim\"", LB_E_UNSUPPORTED, "key use_qk_norm = true"},
+        {"\"head_dim\"", "\"norm_kind\": \"layer\", \"head_dim\"", LB_E_UNSUPPORTED, "key norm_kind = 'layer'"},
         {"\"head_dim\"", "\"quantization_config\": {}, \"head_dim\"", LB_E_UNSUPPORTED, "quantization_config"},
         {"\"hidden_size\": 32", "\"hidden_size\": \"32\"", LB_E_FORMAT, "hidden_size"},
         {"\"hidden_size\": 32,", "", LB_E_FORMAT, "hidden_size"},
@@ -168,6 +178,13 @@ static void config_variants_are_understood(void **state) {
     replace(&f, "\"max_position_embeddings\": 64,", "");
     replace(&f, "\"head_dim\": 8,", "\"head_dim\": null,");
     replace(&f, "\"model_type\": \"llama\",", "");
+    /* Keys without effect on the result, as published folders have them. */
+    replace(
+        &f, "\"mlp_bias\"",
+        "\"_name_or_path\": \"x\", \"attention_dropout\": 0.1, \"initializer_range\": 0.04, \"is_llama_config\": true, "
+        "\"pad_token_id\": 2, \"pretraining_tp\": 1, \"rope_interleaved\": false, \"sliding_window\": null, "
+        "\"layer_types\": [], \"transformers.js_config\": {\"dtype\": \"q4\"}, \"transformers_version\": \"4.42.3\", "
+        "\"unsloth_version\": \"2024.9\", \"use_cache\": true, \"mlp_bias\"");
     write_folder(&f);
     open_ok(f.dir, &a);
     assert_true(a.rope_base == 7777 && a.norm_eps == 1e-6 && a.context == 2048 && a.head_dim == 8 && !a.tied);
@@ -227,11 +244,11 @@ static void harmless_tensors_are_left(void **state) {
     lb_arch a;
     folder f = take_fixture("llama-tied");
     static const float freq[3] = {1, 0.5f, 0.25f};
-    f.t[f.n++] = (lb_tensor_out){"model.layers.0.self_attn.rotary_emb.inv_freq", 1, {3}, freq};
+    f.t[f.n++] = (lb_tensor_out){"model.layers.0.self_attn.rotary_emb.inv_freq", 1, {3}, freq, NULL, NULL};
     f.t[f.n] = *tensor(&f, "model.embed_tokens.weight");
     f.t[f.n++].name = "lm_head.weight";
     float factor[4] = {1, 1, 1, 1};
-    f.t[f.n++] = (lb_tensor_out){"rope_freqs.weight", 1, {4}, factor};
+    f.t[f.n++] = (lb_tensor_out){"rope_freqs.weight", 1, {4}, factor, NULL, NULL};
     write_folder(&f);
     open_ok(f.dir, &a);
     assert_true(a.tied);
@@ -364,6 +381,12 @@ static void gguf_defects_are_named(void **state) {
     memfile_set(&g.file, g.size - 1, 0x7c);
     expect_failure(g.file.path, LB_E_NUMERIC, "NaN or infinite");
     drop_gguf(&g);
+    /* Of a model cut into files, any part: no tensors, one key, split.count = 3 (a u16). */
+    static const char part[] = "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"
+                               "\13\0\0\0\0\0\0\0split.count\2\0\0\0\3";
+    memfile f = memfile_make(part, sizeof part); /* the literal's own 0 is the number's high byte */
+    expect_failure(f.path, LB_E_UNSUPPORTED, "one of 3 parts of a model (split.count)");
+    memfile_close(&f);
 }
 
 static lb_status open_and_close(const char *path) {

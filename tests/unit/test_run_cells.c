@@ -13,6 +13,7 @@
 #include "support/support.h"
 
 static const char *home;
+static bool stream; /* weights, which are bfloat16 in the file */
 static char model_path[LB_TEST_PATH], text_path[LB_TEST_PATH];
 
 /* Words at random, so that there are tokens enough. */
@@ -54,20 +55,21 @@ static int setup(void **state) {
     lb_free(text);
     a.vocab = lb_tokenizer_vocab(tok);
     assert_ok(lb_model_new(&a, tok, 3, &m));
-    assert_ok(lb_model_export(m, &m->weights, LB_F32, model_path, NULL));
+    assert_ok(lb_model_export(m, &m->weights, LB_BF16, model_path, NULL));
     lb_model_close(m);
     return 0;
 }
 
 static const char *config_text(lb_arena *a) {
     return lb_arena_printf(a,
-                           "name: s\nmodel: %s\nresults: %s/results\nthreads: 1\n"
+                           "name: s\nmodel: %s\nresults: %s/results\nthreads: 1\nweights: %s\n"
                            "calibration: {text: %s, samples: 3, length: 16}\n"
                            "eval: {text: %s, protocol: W2-16, windows: 3}\nquantize_head: true\n"
                            "quantize:\n  - {method: gptq, bits: 3, group: 8, true_sequential: true}\n"
                            "  - {method: nf4, group: 16}\n  - {method: qat, bits: 4, steps: 2, batch: 1, length: 8, "
-                           "warmup: 1, quantize_head: false}\n",
-                           model_path, home, text_path, text_path);
+                           "warmup: 1, train: linears}\n  - {method: finetune, steps: 2, batch: 1, length: 8, "
+                           "warmup: 1, train: linears}\n",
+                           model_path, home, stream ? "stream" : "resident", text_path, text_path);
 }
 
 typedef struct swept {
@@ -86,7 +88,8 @@ static lb_status sweep_in(swept *s, bool again) {
     LB_TRY(lb_yaml_parse(s->a, "c.yaml", text, strlen(text), &root));
     LB_TRY(lb_config_from_tree(s->a, "", root, &s->config));
     LB_TRY(lb_team_new(1, &s->team));
-    LB_TRY(lb_plan_open(s->a, &s->config, &(lb_plan_request){LB_WEIGHTS, ""}, s->team, NULL, &s->plan));
+    LB_TRY(lb_plan_open(s->a, &s->config, &(lb_plan_request){stream ? LB_STREAM : LB_WEIGHTS, ""}, s->team, NULL,
+                        &s->plan));
     return lb_sweep_run(&s->plan, &(lb_sweep_options){.again = again}, NULL, &s->result);
 }
 
@@ -101,19 +104,21 @@ static void records(void **state) {
     (void)state;
     swept s = {0};
     assert_ok(sweep_in(&s, true));
-    assert_int_equal(s.result.done, 4);
+    assert_int_equal(s.result.done, 5);
     assert_int_equal(s.result.failed, 0);
     char dir[LB_TEST_PATH];
     snprintf(dir, sizeof dir, "%s/results/s", home);
     lb_results *r = NULL;
     assert_ok(lb_store_read_results(dir, &r));
-    assert_int_equal(r->n, 4);
+    assert_int_equal(r->n, 5);
+    snprintf(dir, sizeof dir, "%s/m", strrchr(home, '/') + 1);
+    assert_string_equal(r->model_name, dir); /* of a path, the end */
     for (int64_t i = 0; i < r->n; i++) {
         const lb_record *c = &r->record[i];
         const lb_cell *planned = &s.plan.sweep.cell[i];
         assert_string_equal(c->key, planned->key);
         assert_memory_equal(&c->size, &planned->size, sizeof c->size);
-        assert_int_equal(c->layers, i == 0 ? 0 : i == 3 ? 14 : 15);
+        assert_int_equal(c->layers, i == 0 ? 0 : 15);
         assert_true(c->eval[0].has_paired == (i > 0) && isfinite(c->eval[0].eval.ppl));
         /* Rows add up to the model's figure. */
         lb_size sum = {0};
@@ -122,7 +127,7 @@ static void records(void **state) {
         assert_memory_equal(&sum, &c->size.quantized, sizeof sum);
         assert_true(c->provenance.n > 10 && c->host.n >= 4 && c->stages >= 1);
     }
-    const lb_record *gptq = &r->record[1], *nf4 = &r->record[2], *qat = &r->record[3];
+    const lb_record *gptq = &r->record[1], *nf4 = &r->record[2], *qat = &r->record[3], *tuned = &r->record[4];
     assert_string_equal(gptq->propagate, "quantized");
     assert_true(gptq->true_sequential);
     assert_string_equal(nf4->propagate, "");
@@ -136,6 +141,12 @@ static void records(void **state) {
     }
     assert_int_equal(qat->curve.n, 2);
     assert_true(qat->layer[0].flags & LB_FLAG_NOT_MINIMIZED);
+    /* The tied matrix of head and embedding: quantized by the one, only trained by its control. */
+    const lb_layer_row *head = &qat->layer[14], *kept = &tuned->layer[14];
+    assert_string_equal(head->name, "head");
+    assert_true(head->quantized && head->bits == 4 && head->original.output_err > 0);
+    assert_true(qat->size.other_as_fp16 == nf4->size.other_as_fp16);
+    assert_true(!kept->quantized && kept->original.weight_err > 0 && tuned->size.quantized.total == 0);
     lb_results_free(r);
     end(&s);
 }
@@ -161,14 +172,21 @@ static void memory_runs_out(void **state) {
     /* A look for something that may as well not be there may swallow one. */
     assert_true(failed > SAMPLES - 10);
     assert_ok(sweep_in(&s, false));
-    assert_int_equal(s.result.done + s.result.kept, 4);
+    assert_int_equal(s.result.done + s.result.kept + s.result.refused, 5);
     end(&s);
+}
+
+static void memory_runs_out_while_streaming(void **state) {
+    stream = true;
+    memory_runs_out(state);
+    stream = false;
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records),
         cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(memory_runs_out_while_streaming),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

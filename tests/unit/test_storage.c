@@ -166,6 +166,16 @@ static void layers_come_back(void **state) {
         if (c.storage.kind == LB_GRID_FLOAT)
             for (int64_t n = 0; n < 19 * 70; n++) a.d[n] = lb_f16_to_f32(lb_f32_to_f16(a.d[n]));
         assert_memory_equal(a.d, b.d, 19 * 70 * sizeof(float));
+        /* Kept packed, any run of rows gives the same numbers; floats stay floats. */
+        lb_packed *kept;
+        float row[19 * 70];
+        lb_mat whole = kit_dequantize(&k, &c);
+        assert_int_equal(lb_packed_new(k.arena, &c, &kept), LB_OK);
+        for (int64_t r = 0; r < 19; r++)
+            for (int64_t end = r + 1; end <= 19; end += 3) {
+                assert_int_equal(lb_packed_read(kept, r, end - r, row), LB_OK);
+                assert_memory_equal(row, whole.d + r * 70, (size_t)(end - r) * 70 * sizeof *row);
+            }
         if (c.order) assert_memory_equal(c.order, back.order, 70 * sizeof(int32_t));
         if (spec.order) { /* the order is the last section: a column that the layer lacks */
             memset(bytes + z.total - 2, 0xff, 2);

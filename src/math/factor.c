@@ -1,0 +1,142 @@
+#include "math/factor.h"
+
+#include <assert.h>
+#include <cblas.h>
+#include <lapacke.h>
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/profile.h"
+
+#define TILE 128 /* columns of a step: its panel stays in the cache while the trailing rows use it */
+
+typedef struct step {
+    lb_dmat A;
+    int64_t k, next; /* the tile's first column, and the one after it */
+    double *panel;   /* (n - next, TILE) */
+} step;
+
+static int in(int64_t n) {
+    assert(n >= 0 && n <= INT_MAX);
+    return (int)n;
+}
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static double *at(lb_dmat A, int64_t i, int64_t j) { return A.d + i * A.ld + j; }
+static int64_t tiles_below(const step *s) { return (s->A.rows - s->next + TILE - 1) / TILE; }
+
+/* LAPACK lets a NaN through: it compares false with everything. */
+static int64_t first_bad_pivot(lb_dmat A, int64_t k, int64_t n) {
+    for (int64_t i = k; i < k + n; i++) {
+        double p = *at(A, i, i);
+        if (!(p > 0 && isfinite(p))) return i;
+    }
+    return -1;
+}
+
+/* Rows of tile `piece`, counted from the bottom (the longest first), through the update of this step: all but the
+ * columns that belong to tiles below it. */
+static lb_status update_rows(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const step *s = ctx;
+    int64_t i0 = s->next + (tiles_below(s) - 1 - piece) * TILE, m = least(TILE, s->A.rows - i0), nb = s->next - s->k;
+    double *left = at(s->A, i0, s->k);
+    int ld = in(s->A.ld);
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_FACTOR);
+    if (i0 > s->next)
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, in(m), in(i0 - s->next), in(nb), -1, left, ld,
+                    at(s->A, s->next, s->k), ld, 1, at(s->A, i0, s->next), ld);
+    cblas_dsyrk(CblasRowMajor, CblasLower, CblasNoTrans, in(m), in(nb), -1, left, ld, 1, at(s->A, i0, i0), ld);
+    double done = (double)(i0 - s->next) + (double)m / 2;
+    lb_scope_end(&scope, 2 * (double)m * (double)nb * done, 16 * (double)m * done);
+    return LB_OK;
+}
+
+/* Rows of tile `piece` below the diagonal tile become L's: A_ik L_kk^-T. */
+static lb_status solve_rows(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const step *s = ctx;
+    int64_t i0 = s->next + piece * TILE, m = least(TILE, s->A.rows - i0), nb = s->next - s->k;
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_FACTOR);
+    cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, in(m), in(nb), 1, at(s->A, s->k, s->k),
+                in(s->A.ld), at(s->A, i0, s->k), in(s->A.ld));
+    lb_scope_end(&scope, (double)m * (double)nb * (double)nb, 16 * (double)m * (double)nb);
+    return LB_OK;
+}
+
+lb_status lb_cholesky_lower(lb_dmat A, lb_team *team, int64_t *bad_column, double *bad_pivot) {
+    assert(A.rows == A.cols);
+    int64_t column = -1;
+    for (int64_t k = 0; k < A.rows && column < 0; k += TILE) {
+        step s = {.A = A, .k = k, .next = least(k + TILE, A.rows)};
+        int64_t nb = s.next - k;
+        /* Row-major and lower is LAPACK's upper: nothing is transposed. */
+        int info = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', in(nb), at(A, k, k), in(A.ld));
+        assert(info >= 0);
+        column = info > 0 ? k + info - 1 : first_bad_pivot(A, k, nb); /* info: order of the minor that fails */
+        if (column >= 0 || s.next == A.rows) break;
+        LB_TRY(lb_parallel_for(team, tiles_below(&s), solve_rows, &s));
+        LB_TRY(lb_parallel_for(team, tiles_below(&s), update_rows, &s));
+    }
+    double pivot = column >= 0 ? *at(A, column, column) : 0;
+    if (bad_column) *bad_column = column;
+    if (bad_pivot) *bad_pivot = pivot;
+    if (column < 0) return LB_OK;
+    return lb_fail(LB_E_NUMERIC,
+                   "Cholesky failed at column %lld of %lld (pivot %.3g): the matrix is not positive definite",
+                   (long long)column, (long long)A.rows, pivot);
+}
+
+/* Rows of tile `piece`, counted from the bottom: X_ik = -(X_i L_k) L_kk^-1, where X, the inverse, is already below and
+ * right of this step's tile, and L_k, its old column, is in the panel. */
+static lb_status invert_rows(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const step *s = ctx;
+    int64_t i0 = s->next + (tiles_below(s) - 1 - piece) * TILE, m = least(TILE, s->A.rows - i0), nb = s->next - s->k;
+    double *out = at(s->A, i0, s->k);
+    const double *old = s->panel + (i0 - s->next) * nb;
+    int ld = in(s->A.ld);
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_FACTOR);
+    for (int64_t r = 0; r < m; r++) memcpy(out + r * s->A.ld, old + r * nb, (size_t)nb * sizeof *out);
+    cblas_dtrmm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, in(m), in(nb), -1, at(s->A, i0, i0),
+                ld, out, ld);
+    if (i0 > s->next)
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, in(m), in(nb), in(i0 - s->next), -1,
+                    at(s->A, i0, s->next), ld, s->panel, in(nb), 1, out, ld);
+    cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, in(m), in(nb), 1,
+                at(s->A, s->k, s->k), ld, out, ld);
+    double read = (double)(i0 - s->next) + (double)(m + nb) / 2;
+    lb_scope_end(&scope, 2 * (double)m * (double)nb * read, 8 * (double)m * read + 24 * (double)m * (double)nb);
+    return LB_OK;
+}
+
+static lb_status invert_step(step *s, lb_team *team) {
+    int64_t below = s->A.rows - s->next, nb = s->next - s->k;
+    if (below > 0) {
+        for (int64_t r = 0; r < below; r++)
+            memcpy(s->panel + r * nb, at(s->A, s->next + r, s->k), (size_t)nb * sizeof(double));
+        LB_TRY(lb_parallel_for(team, tiles_below(s), invert_rows, s));
+    }
+    int info = LAPACKE_dtrtri_work(LAPACK_COL_MAJOR, 'U', 'N', in(nb), at(s->A, s->k, s->k), in(s->A.ld));
+    assert(info >= 0);
+    if (info == 0) return LB_OK;
+    return lb_fail(LB_E_NUMERIC, "the triangle cannot be inverted: its diagonal is zero at column %lld of %lld",
+                   (long long)(s->k + info - 1), (long long)s->A.rows);
+}
+
+lb_status lb_invert_lower(lb_dmat L, lb_team *team) {
+    assert(L.rows == L.cols);
+    if (L.rows == 0) return LB_OK;
+    step s = {.A = L, .panel = lb_alloc((size_t)L.rows, TILE * sizeof(double))};
+    if (!s.panel) return LB_E_NOMEM;
+    lb_status st = LB_OK;
+    for (s.k = (L.rows - 1) / TILE * TILE; s.k >= 0 && st == LB_OK; s.k -= TILE) {
+        s.next = least(s.k + TILE, L.rows);
+        st = invert_step(&s, team);
+    }
+    lb_free(s.panel);
+    return st;
+}
