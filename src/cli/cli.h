@@ -41,6 +41,7 @@ void lb_cli_man(lb_str *out);                       /* the man page, roff */
  * Writes to standard error. */
 lb_log *lb_cli_log(bool quiet);
 void lb_cli_log_end(lb_log *log);    /* ends an unfinished progress line */
+int lb_cli_columns(void);            /* of the terminal on standard output; 0: it is none */
 void lb_cli_print(const char *text); /* standard output; a closed pipe ends the program quietly */
 
 #endif

@@ -119,9 +119,22 @@ static int64_t ragged_layers(const lb_cell *c) {
     return n;
 }
 
-static void row_of_cell(const lb_plan *p, size_t i, int width, const lb_rate *rate, lb_str *out) {
+/* What stands between a cell's name and its numbers: on a terminal too narrow for both, a new line. */
+enum { NUMBERS_WIDTH = 80 };
+typedef struct plan_columns {
+    int width; /* of the names */
+    const char *between;
+} plan_columns;
+
+static plan_columns columns_of(int width) {
+    int columns = lb_cli_columns();
+    if (columns > 0 && columns < width + NUMBERS_WIDTH + 1) return (plan_columns){1, "\n"};
+    return (plan_columns){width, "  "};
+}
+
+static void row_of_cell(const lb_plan *p, size_t i, plan_columns k, const lb_rate *rate, lb_str *out) {
     const lb_cell *c = &p->sweep.cell[i];
-    lb_str_add(out, "%4zu  %-*s  %7.4f  %10.2f  %10.2f  %6.3f", i + 1, width, c->label, bits_per_weight(c),
+    lb_str_add(out, "%4zu  %-*s%s%7.4f  %10.2f  %10.2f  %6.3f", i + 1, k.width, c->label, k.between, bits_per_weight(c),
                mib(c->size.quantized.total), mib(c->size.total_as_fp16),
                (double)c->size.total_as_fp16 / (double)c->size.original_fp16);
     lb_estimate e = lb_plan_estimate(p, c, rate);
@@ -201,13 +214,14 @@ static lb_status plan_text(const lb_plan *p, const lb_rate *rate, lb_str *out) {
         refused += p->sweep.cell[i].refused;
         if ((int)strlen(p->sweep.cell[i].label) > width) width = (int)strlen(p->sweep.cell[i].label);
     }
+    plan_columns k = columns_of(width);
     lb_str_add(out, "%zu cell%s", p->sweep.n - refused, p->sweep.n - refused == 1 ? "" : "s");
     if (refused) lb_str_add(out, ", %zu refused", refused);
     if (p->sweep.merged) lb_str_add(out, ", %zu combinations equal to another", p->sweep.merged);
-    lb_str_add(out, "\n      %-*s  %7s  %10s  %10s  %6s  %12s  %10s  %10s\n", width, "cell", "bits/w", "layers MiB",
-               "model MiB", "ratio", "time, about", "memory", "disk");
+    lb_str_add(out, "\n      %-*s%s%7s  %10s  %10s  %6s  %12s  %10s  %10s\n", k.width, "cell", k.between, "bits/w",
+               "layers MiB", "model MiB", "ratio", "time, about", "memory", "disk");
     for (size_t i = 0; i < p->sweep.n; i++)
-        if (!p->sweep.cell[i].refused) row_of_cell(p, i, width, rate, out);
+        if (!p->sweep.cell[i].refused) row_of_cell(p, i, k, rate, out);
     if (refused) lb_str_add(out, "\nrefused\n");
     for (size_t i = 0; i < p->sweep.n; i++)
         if (p->sweep.cell[i].refused)

@@ -86,10 +86,12 @@ static void on_progress(void *user, const lb_progress *p) {
     fflush(stderr);
 }
 
+int lb_cli_columns(void) { return terminal_width(STDOUT_FILENO); }
+
 lb_log *lb_cli_log(bool quiet) {
     the_screen = (screen){.terminal = isatty(STDERR_FILENO) == 1, .quiet = quiet};
     the_log = (lb_log){.message = on_message, .progress = on_progress, .user = &the_screen};
-    int width = terminal_width(STDOUT_FILENO);
+    int width = lb_cli_columns();
     if (width > 0) lb_table_terminal_width((size_t)width);
     return &the_log;
 }

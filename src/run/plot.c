@@ -41,6 +41,25 @@ void lb_plot_quote(lb_str *s, const char *text) {
     lb_str_add(s, "'");
 }
 
+void lb_plot_set_title(lb_plot *p) {
+    enum { ONE_LINE = 76 };
+    const char *title = p->title ? p->title : "", *cut = strstr(title, ": ");
+    lb_str_add(&p->setup, "set title ");
+    if (lb_text_width(title) > ONE_LINE && cut) {
+        char *model = lb_arena_strdup(p->arena, title);
+        if (!model) {
+            p->setup.failed = true;
+            return;
+        }
+        model[cut + 1 - title] = 0;
+        lb_plot_quote(&p->setup, model);
+        lb_str_add(&p->setup, ".\"\\n\".");
+        title = cut + 2;
+    }
+    lb_plot_quote(&p->setup, title);
+    lb_str_add(&p->setup, "\n");
+}
+
 int lb_plot_block(lb_plot *p, const char *name) {
     if (p->blocks) lb_str_add(&p->dat, "\n\n");
     lb_str_add(&p->dat, "# %d: ", p->blocks);

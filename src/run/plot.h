@@ -42,6 +42,8 @@ LB_NODISCARD lb_status lb_plot_training(const lb_report_view *v, lb_plotter *w);
 /* Begins a data block, named in a comment; returns its index. */
 int lb_plot_block(lb_plot *p, const char *name);
 void lb_plot_quote(lb_str *s, const char *text); /* 'text' for gnuplot */
+/* "set title ...", in two lines where one would be wider than the axes. */
+void lb_plot_set_title(lb_plot *p);
 /* "set style line AT ...": the colour follows `hue`, marker and dashes follow `mark`. */
 void lb_plot_style(lb_plot *p, int at, int hue, int mark);
 /* Range and tics of an axis ("x", "y", "cb") that covers [low, high]; room: at each end, a part of the span. */

@@ -45,9 +45,8 @@ static lb_status collect(const lb_report_view *v, const lb_report_block *b, poin
 }
 
 static void axis_labels(lb_plot *p, const char *x) {
-    lb_str_add(&p->setup, "set title ");
-    lb_plot_quote(&p->setup, p->title);
-    lb_str_add(&p->setup, "\nset xlabel ");
+    lb_plot_set_title(p);
+    lb_str_add(&p->setup, "set xlabel ");
     lb_plot_quote(&p->setup, x);
     lb_str_add(&p->setup, "\nset ylabel 'perplexity (log scale)'\nset grid lc rgb '#c8c8c8' lw 0.8 dt solid\n"
                           "set key outside right top Left reverse samplen 3.2 spacing 1.15\nset border 3\n"

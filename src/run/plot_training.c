@@ -90,10 +90,9 @@ static lb_status one(const lb_report_view *v, lb_plotter *w, bool kl) {
                                        v->seeds ? ", the first seed of each row" : "")
                      : NULL;
     lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
-    lb_str_add(&p.setup, "set title ");
-    lb_plot_quote(&p.setup, p.title ? p.title : "");
+    lb_plot_set_title(&p);
     lb_str_add(&p.setup,
-               "\nset xlabel 'step'\nset ylabel '%s in nats per token%s'\n"
+               "set xlabel 'step'\nset ylabel '%s in nats per token%s'\n"
                "set grid lc rgb '#c8c8c8' lw 0.8 dt solid\nset key outside right top Left reverse samplen 3.2 spacing "
                "1.15\nset border 3\nset tics nomirror\nset datafile missing 'NaN'\n",
                kl ? "KL" : "loss", mean ? mean : "");

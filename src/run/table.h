@@ -11,7 +11,7 @@
 /* Columns of the terminal that tables are shown on, for the whole program; running text keeps to LB_TERMINAL_WIDTH. */
 void lb_table_terminal_width(size_t columns);
 size_t lb_table_line_width(void); /* of running text */
-#define LB_LONG_TABLE 45          /* more rows than this: a LaTeX table breaks over pages */
+#define LB_LONG_TABLE 62          /* more lines than this on one page: a LaTeX table breaks over pages */
 
 typedef struct lb_table_column {
     const char *head; /* shown; NULL: only in CSV */

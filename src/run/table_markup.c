@@ -259,6 +259,34 @@ void lb_markup_code(lb_str *out, lb_table_format f, const char *text) {
 
 /* ---- LaTeX ---- */
 
+/* Text so long that the columns after it would leave the page wraps, but for a last column: it has the room. */
+enum { LATEX_WRAP = 24 };
+static bool latex_wraps(const lb_table *t, const lb_panel *p, size_t i) {
+    bool wide = false;
+    size_t c = p->col[i];
+    for (size_t r = 0; r < t->rows && !t->col[c].right && i + 1 < p->n; r++)
+        wide |= lb_text_width(lb_table_text(t, r, c)) > LATEX_WRAP;
+    return wide;
+}
+
+/* Lines that all panels take below each other, about. */
+static size_t latex_lines(const lb_table *t) {
+    size_t lines = 0;
+    for (int k = 0; k < lb_table_panels(t); k++) {
+        lb_panel p = lb_table_panel(t, k);
+        lines += 2;
+        for (size_t r = 0; r < t->rows; r++) {
+            size_t most = 1;
+            for (size_t i = 0; i < p.n; i++) {
+                size_t n = 1 + (lb_text_width(lb_table_text(t, r, p.col[i])) - 1) / LATEX_WRAP;
+                if (n > most && latex_wraps(t, &p, i)) most = n;
+            }
+            lines += most;
+        }
+    }
+    return lines;
+}
+
 static void latex_head(const lb_table *t, const lb_panel *p, lb_str *out) {
     for (size_t i = 0; i < p->n; i++) {
         if (i) lb_str_add(out, " & ");
@@ -272,6 +300,7 @@ static void latex_rows(const lb_table *t, const lb_panel *p, lb_str *out) {
         if (t->rule[r]) lb_str_add(out, "\\midrule\n");
         for (size_t i = 0; i < p->n; i++) {
             if (i) lb_str_add(out, " & ");
+            if (latex_wraps(t, p, i)) lb_str_add(out, "\\raggedright ");
             lb_markup_text(out, LB_TABLE_LATEX, lb_table_text(t, r, p->col[i]));
         }
         lb_str_add(out, " \\\\\n");
@@ -280,7 +309,8 @@ static void latex_rows(const lb_table *t, const lb_panel *p, lb_str *out) {
 
 static void latex_columns(const lb_table *t, const lb_panel *p, lb_str *out) {
     lb_str_add(out, "{@{}");
-    for (size_t i = 0; i < p->n; i++) lb_str_add(out, t->col[p->col[i]].right ? "r" : "l");
+    for (size_t i = 0; i < p->n; i++)
+        lb_str_add(out, t->col[p->col[i]].right ? "r" : latex_wraps(t, p, i) ? "p{36mm}" : "l");
     lb_str_add(out, "@{}}\n");
 }
 
@@ -305,7 +335,7 @@ static void latex_long(const lb_table *t, lb_str *out) {
 }
 
 void lb_table_latex(const lb_table *t, lb_str *out) {
-    if (t->rows > LB_LONG_TABLE) {
+    if (latex_lines(t) > LB_LONG_TABLE) {
         latex_long(t, out);
         return;
     }

@@ -233,6 +233,23 @@ static void axes(void **state) {
     lb_arena_free(a);
 }
 
+static void titles(void **state) {
+    (void)state;
+    lb_arena *a;
+    lb_plot p;
+    assert_ok(lb_arena_new(0, &a));
+    assert_ok(lb_plot_begin(&p, a, "x", 100, 100));
+    p.title = "model: perplexity on a text";
+    lb_plot_set_title(&p);
+    p.title = "a-model-whose-name-is-as-long-as-some-other-names-are: perplexity on 'a' text";
+    lb_plot_set_title(&p);
+    assert_string_equal(p.setup.s, "set title 'model: perplexity on a text'\n"
+                                   "set title 'a-model-whose-name-is-as-long-as-some-other-names-are:'.\"\\n\"."
+                                   "'perplexity on ''a'' text'\n");
+    lb_plot_free(&p);
+    lb_arena_free(a);
+}
+
 static void quotes(void **state) {
     (void)state;
     lb_str s = {0};
@@ -394,6 +411,7 @@ int main(void) {
         cmocka_unit_test(runs_again),
         cmocka_unit_test(not_finite),
         cmocka_unit_test(axes),
+        cmocka_unit_test(titles),
         cmocka_unit_test(quotes),
         cmocka_unit_test(report),
         cmocka_unit_test(pictures_in_the_page),

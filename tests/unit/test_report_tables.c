@@ -286,6 +286,39 @@ static void expect_text(lb_table_format f, const char *in, const char *want) {
     lb_str_free(&s);
 }
 
+/* Columns stay on the page beside a long name, and rows on it below each other. */
+static void latex_fits_the_page(void **state) {
+    (void)state;
+    static const lb_table_column col[] = {{.head = "method", .name = "method", .key = true},
+                                          {.head = "PPL", .name = "ppl", .right = true},
+                                          {.head = "time", .name = "time", .right = true, .panel = 1}};
+    static const struct {
+        const char *name;
+        int rows;
+        bool wraps, breaks;
+    } t[] = {{"gptq", 20, false, false},
+             {"gptq", 40, false, true}, /* twice 40 rows below each other */
+             {"gptq act_order static_groups true_sequential", 14, true, false},
+             {"gptq act_order static_groups true_sequential", 20, true, true}};
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        lb_arena *a;
+        lb_table *x;
+        lb_str s = {0};
+        assert_ok(lb_arena_new(0, &a));
+        assert_ok(lb_table_new(a, "t", "Title", col, 3, &x));
+        for (int r = 0; r < t[i].rows; r++) {
+            lb_table_row(x);
+            for (size_t c = 0; c < 3; c++) lb_table_set(x, c, c ? "1.5" : r ? t[i].name : "none", NULL);
+        }
+        assert_ok(lb_table_render(x, LB_TABLE_LATEX, &s));
+        assert_int_equal(strstr(s.s, "{@{}p{36mm}r@{}}") != NULL, t[i].wraps);
+        assert_int_equal(strstr(s.s, "\\raggedright gptq act\\_\\allowbreak{}order") != NULL, t[i].wraps);
+        assert_int_equal(strstr(s.s, "longtable") != NULL, t[i].breaks);
+        lb_str_free(&s);
+        lb_arena_free(a);
+    }
+}
+
 static void escaping(void **state) {
     (void)state;
     expect_text(LB_TABLE_LATEX, "a_b 50 % & #1 $x$ {y} ~^ \\ [z]",
@@ -368,6 +401,7 @@ int main(void) {
         cmocka_unit_test(seeds),
         cmocka_unit_test(only_seeds_are_averaged),
         cmocka_unit_test(escaping),
+        cmocka_unit_test(latex_fits_the_page),
         cmocka_unit_test(numbers),
         cmocka_unit_test(names),
         cmocka_unit_test(blocks_do_not_mix),
