@@ -10,76 +10,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
-#include "run/provenance.h"
-#include "run/store.h"
-#include "support/h5_same.h"
-#include "support/io_probe.h"
-#include "support/run_cli.h"
-#include "support/support.h"
-
-static const char *home; /* holds the model "tiny" and the texts */
-static lb_arena *arena;
-
-static void path_in(char out[LB_TEST_PATH], const char *dir, const char *name) {
-    assert_true(snprintf(out, LB_TEST_PATH, "%s/%s", dir, name) < LB_TEST_PATH);
-}
-
-static void put_file(const char *name, const char *text) {
-    char path[LB_TEST_PATH];
-    path_in(path, home, name);
-    assert_ok(lb_fs_write_atomic(path, text, strlen(text)));
-}
-
-static bool exists(const char *name) {
-    char path[LB_TEST_PATH];
-    path_in(path, home, name);
-    return lb_fs_exists(path);
-}
-
-static int make_model(void **state) {
-    (void)state;
-    char text[LB_TEST_PATH], model[LB_TEST_PATH], eval[LB_TEST_PATH];
-    home = lb_test_tmpdir();
-    if (lb_arena_new(0, &arena) != LB_OK) return -1;
-    lb_test_fixture("data/builtin/calibration.txt", text);
-    lb_test_fixture("data/builtin/eval.txt", eval);
-    path_in(model, home, "tiny");
-    cli_result r = CLI(NULL, "train", text, "--out", model, "--vocab", "300", "--layers", "3", "--dim", "32",
-                       "--hidden", "48", "--heads", "2", "--kv-heads", "1", "--context", "128", "--steps", "12",
-                       "--batch", "4", "--length", "64", "--warmup", "4", "--dtype", "f32", "--threads", "2");
-    if (r.code != 0) print_error("%s%s", r.out, r.err);
-    int code = r.code;
-    cli_free(&r);
-    char *bytes = NULL;
-    size_t n = 0;
-    assert_ok(lb_fs_read(text, &bytes, &n));
-    put_file("cal.txt", bytes);
-    lb_free(bytes);
-    assert_ok(lb_fs_read(eval, &bytes, &n));
-    bytes[n < 40000 ? n : 40000] = 0;
-    put_file("eval.txt", bytes);
-    lb_free(bytes);
-    return code;
-}
-static int clean(void **state) {
-    (void)state;
-    lb_arena_free(arena);
-    return 0;
-}
-
-#define COMMON                                                                                                         \
-    "model: tiny\nthreads: 2\ncalibration: {text: cal.txt, samples: 8, length: 64}\n"                                  \
-    "eval: {text: eval.txt, protocol: W2-64, windows: 6}\n"
-
-static cli_options here(void) { return (cli_options){.cwd = home}; }
-
-static lb_results *results(const char *name) {
-    char path[LB_TEST_PATH];
-    lb_results *r = NULL;
-    path_in(path, home, name);
-    assert_ok(lb_store_read_results(path, &r));
-    return r;
-}
+#include "support/sweep_kit.h"
 
 static void sweep_and_keep(void **state) {
     (void)state;
@@ -134,137 +65,6 @@ static void sweep_and_keep(void **state) {
     assert_int_equal(r.code, 0);
     cli_has(r.err, "is damaged and runs again");
     cli_has(r.err, "1 cell run, 8 kept");
-    cli_free(&r);
-}
-
-/* What may differ between equal runs is taken away; then equal records are equal files. */
-static void same_results(const char *a, const char *b, int64_t cells) {
-    lb_results *x = results(a), *y = results(b);
-    assert_int_equal(x->n, cells);
-    assert_int_equal(y->n, cells);
-    for (int64_t i = 0; i < cells; i++) {
-        size_t n[2];
-        uint8_t *bytes[2];
-        lb_record *r[2] = {&x->record[i], &y->record[i]};
-        for (int k = 0; k < 2; k++) {
-            char path[LB_TEST_PATH];
-            r[k]->host = (lb_pairs){0};
-            r[k]->stages = r[k]->peak_bytes = 0;
-            r[k]->seconds = 0;
-            for (int64_t l = 0; l < r[k]->layers; l++) r[k]->layer[l].seconds = 0;
-            assert_ok(lb_store_write(home, r[k]));
-            snprintf(path, sizeof path, "%s/%s.h5", home, r[k]->stem);
-            bytes[k] = slurp(path, &n[k]);
-        }
-        assert_int_equal(n[0], n[1]);
-        assert_memory_equal(bytes[0], bytes[1], n[0]);
-        free(bytes[0]);
-        free(bytes[1]);
-    }
-    lb_results_free(x);
-    lb_results_free(y);
-}
-
-/* Every method and every way that work is cut into pieces: the files themselves, object by object, but for /host. */
-static void same_bytes_at_any_thread_count(void **state) {
-    (void)state;
-    put_file("det.yaml",
-             "model: tiny\nquantize_head: true\n"
-             "calibration: {text: cal.txt, samples: 8, length: 64, recipe: random}\n"
-             "eval:\n  - {text: eval.txt, protocol: W2-64, windows: 6}\n"
-             "  - {text: eval.txt, name: by llama.cpp's rules, protocol: LCPP-32, windows: 5}\n"
-             "quantize:\n  - {method: rtn, bits: 3, group: tensor, mse: true}\n"
-             "  - {method: gptq, bits: 3, group: 16, act_order: true, group_refit: column}\n"
-             "  - {method: gptq, bits: 2, true_sequential: true, rules: [{match: \"*.o\", skip: true}]}\n"
-             "  - {method: gptq, bits: 4, propagate: original}\n"
-             "  - {method: nf4, double_quant: true}\n"
-             "  - {method: qat, bits: 3, steps: 3, batch: 2, length: 32, warmup: 1, range: [minmax, lsq]}\n"
-             "  - {method: qat, bits: 2, steps: 3, batch: 2, length: 32, warmup: 1, kl_weight: 0.5, act_bits: 8}\n"
-             "  - {method: finetune, steps: 3, batch: 2, length: 32, warmup: 1}\n");
-    cli_options o = here();
-    const char *threads[] = {"threads=1", "threads=2", "threads=3"};
-    const char *out[] = {"results=one", "results=two", "results=three"};
-    for (int i = 0; i < 3; i++) {
-        cli_result r = CLI(&o, "run", "det.yaml", "--no-report", "-o", threads[i], "-o", out[i]);
-        if (r.code) print_error("%s", r.err);
-        assert_int_equal(r.code, 0);
-        cli_free(&r);
-    }
-    lb_results *x = results("one/det");
-    assert_int_equal(x->n, 10);
-    for (int64_t i = 0; i < x->n; i++) {
-        char name[3][512], path[3][LB_TEST_PATH];
-        const char *const dir[] = {"one", "two", "three"};
-        for (int k = 0; k < 3; k++) {
-            snprintf(name[k], sizeof name[k], "%s/det/%s.h5", dir[k], x->record[i].stem);
-            path_in(path[k], home, name[k]);
-        }
-        int64_t compared = h5_same(path[0], path[1], "/host");
-        assert_true(compared > (i ? 120 : 70)); /* the baseline has no layers */
-        assert_int_equal(h5_same(path[0], path[2], "/host"), compared);
-    }
-    lb_results_free(x);
-    same_results("one/det", "three/det", 10);
-}
-
-/* Without errors under the original model's H its statistics are made only for a cell that is solved on them. */
-static void original_errors_are_an_option(void **state) {
-    (void)state;
-    put_file("own.yaml", COMMON "quantize:\n  - {method: rtn}\n  - {method: gptq, propagate: [quantized, original]}\n");
-    cli_options o = here();
-    cli_result r = CLI(&o, "run", "own.yaml", "--no-report", "-o", "calibration.original_errors=false");
-    assert_int_equal(r.code, 0);
-    cli_free(&r);
-    lb_results *x = results("results/own");
-    const lb_layer_row *rtn = x->record[1].layer, *own = x->record[2].layer, *original = x->record[3].layer;
-    assert_true(isnan(rtn->original.output_err) && rtn->original.weight_err > 0);
-    assert_true(isnan(own->original.output_err) && own->own.output_err < own->rtn_own.output_err);
-    assert_true(original->original.output_err == original->own.output_err && original->own.output_err > 0);
-    lb_results_free(x);
-}
-
-/* Weights read when their turn comes are the same weights: every record and every export agrees to the byte. */
-static void streamed_weights_change_nothing(void **state) {
-    (void)state;
-    put_file("way.yaml", "model: half\nthreads: 2\nexport: f32\nquantize_head: true\n"
-                         "calibration: {text: cal.txt, samples: 8, length: 64}\n"
-                         "eval: {text: eval.txt, protocol: W2-64, windows: 11}\n"
-                         "quantize:\n  - {method: rtn, bits: 5, group: tensor}\n"
-                         "  - {method: gptq, bits: 3, group: 16, act_order: true, true_sequential: true}\n"
-                         "  - {method: nf4, double_quant: true, rules: [{match: \"1.*\", skip: true}]}\n");
-    cli_options o = here();
-    cli_result r = CLI(&o, "quantize", "tiny", "--method", "none", "--dtype", "bf16", "--out", "half");
-    assert_int_equal(r.code, 0);
-    cli_free(&r);
-    const char *way[] = {"weights=resident", "weights=stream"}, *out[] = {"results=resident", "results=stream"};
-    for (int i = 0; i < 2; i++) {
-        r = CLI(&o, "run", "way.yaml", "--no-report", "-o", way[i], "-o", out[i]);
-        if (r.code != 0) print_error("%s%s", r.out, r.err);
-        assert_int_equal(r.code, 0);
-        cli_free(&r);
-    }
-    lb_results *x = results("resident/way");
-    for (int64_t i = 0; i < x->n; i++) {
-        char path[2][LB_TEST_PATH];
-        uint8_t *bytes[2];
-        size_t n[2];
-        for (int k = 0; k < 2; k++) {
-            snprintf(path[k], LB_TEST_PATH, "%s/%s/way/%s.model/model.safetensors", home, k ? "stream" : "resident",
-                     x->record[i].stem);
-            bytes[k] = slurp(path[k], &n[k]);
-        }
-        assert_int_equal(n[0], n[1]);
-        assert_memory_equal(bytes[0], bytes[1], n[0]);
-        free(bytes[0]);
-        free(bytes[1]);
-    }
-    lb_results_free(x);
-    same_results("resident/way", "stream/way", 4);
-    r = CLI(&o, "check", "way.yaml", "-o", "weights=stream", "-o",
-            "quantize=[{method: qat, bits: 3, steps: 2, warmup: 1}]", "-o", "quantize_head=false");
-    assert_int_equal(r.code, 0);
-    cli_has(r.out, "1 cell, 1 refused");
-    cli_has(r.out, "training keeps all weights in memory: needs weights: resident, not stream");
     cli_free(&r);
 }
 
@@ -477,46 +277,6 @@ static void one_run_at_a_time(void **state) {
     cli_free(&r);
 }
 
-static void rules_head_and_export(void **state) {
-    (void)state;
-    put_file("rules.yaml", COMMON "export: f32\nquantize_head: true\nquantize:\n  - method: gptq\n    bits: 3\n"
-                                  "    rules: [{match: \"*.down\", bits: 8}, {match: \"0.*\", skip: true}]\n");
-    cli_options o = here();
-    cli_result r = CLI(&o, "run", "rules.yaml");
-    assert_int_equal(r.code, 0);
-    cli_free(&r);
-    lb_results *x = results("results/rules");
-    const lb_record *c = &x->record[1];
-    assert_int_equal(c->layers, 3 * 7 + 1);
-    assert_false(c->layer[0].quantized);
-    assert_int_equal(c->layer[7].bits, 3);
-    assert_int_equal(c->layer[13].bits, 8);
-    assert_string_equal(c->layer[21].name, "head");
-    assert_true(c->layer[21].quantized && c->layer[21].own.output_err > 0);
-    /* Every weight matrix but block 0's is quantized: what is left at 16 bits is that block and the norms. */
-    int64_t block = 32 * 32 * 2 + 2 * 16 * 32 + 3 * 32 * 48, norms = 7 * 32;
-    assert_int_equal(c->size.other_as_fp16, 2 * (block + norms));
-    /* The exported model is the one that was measured. */
-    char model[512], ppl[256];
-    snprintf(model, sizeof model, "results/rules/%s.model", c->stem);
-    snprintf(ppl, sizeof ppl, "perplexity  %.6f", c->eval[0].eval.ppl);
-    r = CLI(&o, "eval", model, "eval.txt", "--protocol", "W2-64", "--windows", "6");
-    assert_int_equal(r.code, 0);
-    cli_has(r.out, ppl);
-    cli_free(&r);
-    assert_int_equal(c->warnings, 0);
-    lb_results_free(x);
-    /* Rounded on export: the result says so, and its report. */
-    r = CLI(&o, "run", "rules.yaml", "-o", "export=bf16", "-o", "name=rounded");
-    assert_int_equal(r.code, 0);
-    cli_free(&r);
-    x = results("results/rounded");
-    assert_int_equal(x->record[1].warnings, 1);
-    snprintf(ppl, sizeof ppl, "%s.model: weights are rounded to BF16", x->record[1].stem);
-    has(x->record[1].warning[0], ppl);
-    lb_results_free(x);
-}
-
 static void sources_that_are_missing(void **state) {
     (void)state;
     char dir[LB_TEST_PATH];
@@ -569,70 +329,17 @@ static void check_runs_nothing(void **state) {
     assert_false(exists("results/check"));
 }
 
-static void quantize_without_a_config(void **state) {
-    (void)state;
-    cli_options o = here();
-    cli_result r = CLI(&o, "quantize", "tiny", "--method", "gptq", "--bits", "3", "--act-order", "--calibration",
-                       "cal.txt", "--samples", "4", "--length", "64", "--out", "q", "--eval", "eval.txt", "--protocol",
-                       "W2-64", "--windows", "6");
-    assert_int_equal(r.code, 0);
-    cli_has(r.out, "2.down");
-    cli_has(r.out, "bits a weight with all metadata");
-    const char *ppl = strstr(r.out, "6 windows: ");
-    assert_non_null(ppl);
-    char value[64] = "perplexity  ";
-    strncat(value, ppl + strlen("6 windows: "), strcspn(ppl + strlen("6 windows: "), " "));
-    cli_result e = CLI(&o, "eval", "q", "eval.txt", "--protocol", "W2-64", "--windows", "6");
-    assert_int_equal(e.code, 0);
-    cli_has(e.out, value);
-    cli_free(&e);
-    cli_free(&r);
-    assert_true(exists("q/config.json") && exists("q/model.safetensors") && exists("q/lowbit.h5"));
-    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--out", "q");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "--out q: the folder is not empty");
-    cli_free(&r);
-    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--bits", "9", "--out", "q2");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "--bits: bits = 9: must be in [2, 8] (method rtn)");
-    cli_free(&r);
-    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--gruop", "8", "--out", "q2");
-    cli_has(r.err, "unknown key 'gruop' in quantize[0]: did you mean 'group'?");
-    cli_free(&r);
-    r = CLI(&o, "quantize", "tiny", "--method", "gptq", "--out", "q2");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "method gptq needs a calibration text");
-    cli_free(&r);
-    r = CLI(&o, "quantize", "tiny", "--method", "nf4", "--bits", "3", "--out", "q2");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "so bits must be 4, not 3");
-    cli_has_not(r.err, "warning");
-    cli_free(&r);
-    /* A place that cannot be written to is found before the work. */
-    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--out", "/proc/none/q2");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "--out /proc/none/q2: cannot write in /proc: ");
-    cli_has_not(r.err, "rtn");
-    cli_free(&r);
-    assert_false(exists("q2"));
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sweep_and_keep),
-        cmocka_unit_test(same_bytes_at_any_thread_count),
-        cmocka_unit_test(original_errors_are_an_option),
-        cmocka_unit_test(streamed_weights_change_nothing),
         cmocka_unit_test(killed_cells_go_on),
         cmocka_unit_test(other_kernels_are_another_version),
         cmocka_unit_test(a_failing_cell_stops_no_other),
         cmocka_unit_test(full_disk),
         cmocka_unit_test(bad_places),
         cmocka_unit_test(one_run_at_a_time),
-        cmocka_unit_test(rules_head_and_export),
         cmocka_unit_test(sources_that_are_missing),
         cmocka_unit_test(check_runs_nothing),
-        cmocka_unit_test(quantize_without_a_config),
     };
     return cmocka_run_group_tests(tests, make_model, clean);
 }

@@ -208,10 +208,15 @@ static void folders(void **state) {
     assert_string_equal(names[1], "c.h5");
     assert_string_equal(names[2], "z.h5");
     lb_fs_list_free(names, n);
-    lb_fs_remove_folder(a);
-    assert_false(lb_fs_exists(a));
-    lb_fs_remove_folder(a); /* nothing there: nothing to do */
     assert_int_equal(entries(a), 7);
+    char *flat = in(a, "flat"), *inside = in(flat, "x");
+    assert_ok(lb_fs_mkdirs(flat));
+    assert_ok(lb_fs_write_atomic(inside, "x", 1));
+    lb_fs_remove_folder(flat);
+    assert_false(lb_fs_exists(flat));
+    lb_fs_remove_folder(flat); /* nothing there: nothing to do */
+    lb_free(flat);
+    lb_free(inside);
     lb_free(deep);
     lb_free(file);
     lb_free(under);

@@ -1,0 +1,97 @@
+#include "support/sweep_kit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "support/h5_same.h"
+#include "support/io_probe.h"
+
+const char *home;
+lb_arena *arena;
+
+void path_in(char out[LB_TEST_PATH], const char *dir, const char *name) {
+    assert_true(snprintf(out, LB_TEST_PATH, "%s/%s", dir, name) < LB_TEST_PATH);
+}
+
+void put_file(const char *name, const char *text) {
+    char path[LB_TEST_PATH];
+    path_in(path, home, name);
+    assert_ok(lb_fs_write_atomic(path, text, strlen(text)));
+}
+
+bool exists(const char *name) {
+    char path[LB_TEST_PATH];
+    path_in(path, home, name);
+    return lb_fs_exists(path);
+}
+
+int make_model(void **state) {
+    (void)state;
+    char text[LB_TEST_PATH], model[LB_TEST_PATH], eval[LB_TEST_PATH];
+    home = lb_test_tmpdir();
+    if (lb_arena_new(0, &arena) != LB_OK) return -1;
+    lb_test_fixture("data/builtin/calibration.txt", text);
+    lb_test_fixture("data/builtin/eval.txt", eval);
+    path_in(model, home, "tiny");
+    cli_result r = CLI(NULL, "train", text, "--out", model, "--vocab", "300", "--layers", "3", "--dim", "32",
+                       "--hidden", "48", "--heads", "2", "--kv-heads", "1", "--context", "128", "--steps", "12",
+                       "--batch", "4", "--length", "64", "--warmup", "4", "--dtype", "f32", "--threads", "2");
+    if (r.code != 0) print_error("%s%s", r.out, r.err);
+    int code = r.code;
+    cli_free(&r);
+    char *bytes = NULL;
+    size_t n = 0;
+    assert_ok(lb_fs_read(text, &bytes, &n));
+    put_file("cal.txt", bytes);
+    lb_free(bytes);
+    assert_ok(lb_fs_read(eval, &bytes, &n));
+    bytes[n < 40000 ? n : 40000] = 0;
+    put_file("eval.txt", bytes);
+    lb_free(bytes);
+    return code;
+}
+int clean(void **state) {
+    (void)state;
+    lb_arena_free(arena);
+    return 0;
+}
+
+cli_options here(void) { return (cli_options){.cwd = home}; }
+
+lb_results *results(const char *name) {
+    char path[LB_TEST_PATH];
+    lb_results *r = NULL;
+    path_in(path, home, name);
+    assert_ok(lb_store_read_results(path, &r));
+    return r;
+}
+
+/* What may differ between equal runs is taken away; then equal records are equal files. */
+void same_results(const char *a, const char *b, int64_t cells) {
+    lb_results *x = results(a), *y = results(b);
+    assert_int_equal(x->n, cells);
+    assert_int_equal(y->n, cells);
+    for (int64_t i = 0; i < cells; i++) {
+        size_t n[2];
+        uint8_t *bytes[2];
+        lb_record *r[2] = {&x->record[i], &y->record[i]};
+        for (int k = 0; k < 2; k++) {
+            char path[LB_TEST_PATH];
+            r[k]->host = (lb_pairs){0};
+            r[k]->stages = r[k]->peak_bytes = 0;
+            r[k]->seconds = 0;
+            for (int64_t l = 0; l < r[k]->layers; l++) r[k]->layer[l].seconds = 0;
+            assert_ok(lb_store_write(home, r[k]));
+            snprintf(path, sizeof path, "%s/%s.h5", home, r[k]->stem);
+            bytes[k] = slurp(path, &n[k]);
+        }
+        assert_int_equal(n[0], n[1]);
+        assert_memory_equal(bytes[0], bytes[1], n[0]);
+        free(bytes[0]);
+        free(bytes[1]);
+    }
+    lb_results_free(x);
+    lb_results_free(y);
+}
