@@ -90,6 +90,7 @@ static const char *const idle_keys[] = {
     "use_bfloat16",
     "torchscript",
     "gradient_checkpointing",
+    "neftune_noise_alpha",
     "tf_legacy_loss",
     "max_sequence_length",
     "attn_implementation",
