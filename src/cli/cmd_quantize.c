@@ -36,7 +36,9 @@ static const lb_option flags[] = {
     {"calibration", LB_OPT_STR, "", 0, 0, NULL, "calibration text: a file, or a name that lowbit sources lists",
      AT(calibration)},
     {"samples", LB_OPT_INT, "128", 1, 1e9, NULL, "calibration sequences", AT(samples)},
-    {"length", LB_OPT_INT, "0", 0, 1e9, NULL, "tokens a calibration sequence; 0: 2048, or a shorter model's context",
+    {"length", LB_OPT_INT, "0", 0, 1e9, NULL,
+     "tokens a calibration sequence; 0: 2048, or a shorter model's context; of a method that trains: a training "
+     "sequence",
      AT(length)},
     {"recipe", LB_OPT_CHOICE, "sequential", 0, 0, recipes, "calibration windows: the first ones, or random ones",
      AT(recipe)},
@@ -94,6 +96,12 @@ static lb_status set_eval(lb_arena *a, const quantize_flags *f, lb_yaml *root) {
     return set(a, root, "eval", "eval.kl", "false");
 }
 
+/* qat and finetune have a length of their own, which the flag then means. */
+static bool has_length(const quantize_flags *f) {
+    const lb_method *m = lb_method_find(f->method);
+    return m && lb_options_find(&m->options, "length");
+}
+
 static lb_status make_tree(lb_arena *a, const lb_cli_args *args, const quantize_flags *f, int64_t length,
                            lb_yaml **out) {
     static const char empty[] = "{quantize: [{}]}";
@@ -109,6 +117,7 @@ static lb_status make_tree(lb_arena *a, const lb_cli_args *args, const quantize_
         LB_TRY(set(a, root, "bos", "training.bos", bos_choices[f->bos]));
     }
     LB_TRY(set(a, root, "method", "quantize[0].method", f->method));
+    if (f->length > 0 && has_length(f)) LB_TRY(set_number(a, root, "length", "quantize[0].length", f->length));
     for (int64_t i = 0; i < args->n_rest; i++) {
         const char *path = lb_arena_printf(a, "quantize[0].%s", args->rest_key[i]);
         if (!path) return LB_E_NOMEM;
@@ -240,6 +249,9 @@ static lb_status default_length(lb_arena *a, const char *model, int64_t *length)
 static lb_status check_texts(const quantize_flags *f) {
     const lb_method *m = lb_method_find(f->method);
     if (!m || f->calibration[0]) return LB_OK;
+    if (f->length > 0 && !has_length(f))
+        return lb_fail(LB_E_ARG, "--length %lld: without --calibration TEXT there is nothing to cut into sequences",
+                       (long long)f->length);
     if (m->needs & LB_NEEDS_HESSIAN)
         return lb_fail(LB_E_ARG, "method %s needs a calibration text: give --calibration TEXT", m->name);
     if (m->model && !f->training[0])
@@ -250,7 +262,7 @@ static lb_status check_texts(const quantize_flags *f) {
 static lb_status prepare(session *s, const lb_cli_args *args) {
     const char *plugin_hash;
     lb_yaml *root = NULL;
-    int64_t length = s->f->length;
+    int64_t length = has_length(s->f) ? 0 : s->f->length;
     LB_TRY(check_out(s->a, s->f->out));
     LB_TRY(lb_cli_plugins(s->a, s->f->plugin, &plugin_hash));
     LB_TRY(check_texts(s->f));

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "run/plan.h"
+#include "run/provenance.h"
 
 typedef struct planner {
     lb_plan *p;
@@ -72,6 +73,13 @@ static const lb_layer_plan *layer_of(const lb_cell *c, const lb_model *m, const 
     return NULL;
 }
 
+/* Bytes of a tensor that is not quantized. One that trains is no longer what a file of 4 or 8 bits holds: 16 bits. */
+static int64_t stored_bytes(const lb_cell *c, const lb_model_tensor *t, const lb_layer_plan *l, int64_t fp16) {
+    const char *which = c->trains ? lb_pairs_get(&c->options, "train") : NULL;
+    bool trained = c->trains && (l || !which || strcmp(which, "linears") != 0);
+    return trained && t->stored_bytes < fp16 ? fp16 : t->stored_bytes;
+}
+
 /* The whole model's size: quantized layers with all metadata, everything else as stored and at 16 bits. */
 static void add_sizes(const lb_model *m, lb_cell *c) {
     lb_model_size s = {0};
@@ -84,7 +92,7 @@ static void add_sizes(const lb_model *m, lb_cell *c) {
         s.original_as_stored += t->stored_bytes;
         const lb_layer_plan *l = layer_of(c, m, t->name);
         if (l && l->quantize) continue;
-        s.other_as_stored += t->stored_bytes;
+        s.other_as_stored += stored_bytes(c, t, l, fp16);
         s.other_as_fp16 += fp16;
     }
     s.total_as_stored = s.quantized.total + s.other_as_stored;

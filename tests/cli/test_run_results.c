@@ -199,6 +199,16 @@ static void quantize_without_a_config(void **state) {
     cli_has(r.err, "--out /proc/none/q2: cannot write in /proc: ");
     cli_has_not(r.err, "rtn");
     cli_free(&r);
+    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--length", "32", "--out", "q2");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "--length 32: without --calibration TEXT");
+    cli_free(&r);
+    /* Of a method that trains it is the length of the training's sequences. */
+    r = CLI(&o, "quantize", "tiny", "--method", "qat", "--steps", "2", "--warmup", "1", "--length", "129",
+            "--calibration", "cal.txt", "--samples", "2", "--out", "q2");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "length = 129: the model's context is 128");
+    cli_free(&r);
     assert_false(exists("q2"));
 }
 

@@ -9,6 +9,7 @@
 #include "eval/perplexity.h"
 #include "math/blas.h"
 #include "model/model.h"
+#include "quant/grid.h"
 
 static const char smollm2[] = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
 static const char stories[] = "cf791d3eea90517b5afb01f2a0c4f8010a26cc87727cc02fae4444d95aefd9be";
@@ -39,12 +40,16 @@ static void close_files(setting *s) {
     lb_team_free(s->team);
 }
 
-static lb_eval evaluate(const setting *s, const char *protocol, int64_t windows) {
+static lb_eval evaluate_as(const setting *s, const lb_weights *w, const char *protocol, int64_t windows) {
     lb_eval_request r = {.corpus = s->corpus, .max_windows = windows};
     lb_eval e;
     assert_ok(lb_protocol_parse(protocol, &r.protocol));
-    assert_ok(lb_perplexity(&s->m->arch, &s->m->weights, &r, s->team, s->arena, NULL, &e));
+    assert_ok(lb_perplexity(&s->m->arch, w, &r, s->team, s->arena, NULL, &e));
     return e;
+}
+
+static lb_eval evaluate(const setting *s, const char *protocol, int64_t windows) {
+    return evaluate_as(s, &s->m->weights, protocol, windows);
 }
 
 static void near(const char *what, double got, double want, double tolerance) {
@@ -70,6 +75,55 @@ static void smollm2_windows(void **state) {
     }
     if (e.windows == 148) near("148 windows", e.ppl, 21.630519, 1e-4 * 21.630519);
     close_files(&s);
+}
+
+/* Every linear layer of every block rounded to nearest. */
+static void round_linears(const setting *s, const lb_storage *storage, lb_weights *w) {
+    const lb_arch *arch = &s->m->arch;
+    assert_ok(lb_weights_clone(s->arena, arch, &s->m->weights, w));
+    for (int64_t b = 0; b < arch->layers; b++)
+        for (int l = 0; l < LB_LINEARS; l++) {
+            lb_cmat W = s->m->weights.blocks[b].w[l];
+            lb_compressed c;
+            lb_mat What = lb_mat_of(LB_NEW(s->arena, float, W.rows *W.cols), W.rows, W.cols);
+            assert_non_null(What.d);
+            assert_ok(lb_round_to_nearest_team(s->arena, storage, false, W, s->team, &c));
+            assert_ok(lb_compressed_dequantize(&c, What));
+            w->blocks[b].w[l] = lb_mat_c(What);
+        }
+}
+
+/* NLL of windows 0..3 by PyTorch and transformers in float32, weights rounded by NumPy (the functions of
+ * tests/oracle/check_cell.py on the exported model). */
+static void smollm2_rtn(void **state) {
+    (void)state;
+    static const struct {
+        int bits;
+        int64_t group;
+        double nll[4];
+    } row[] = {
+        {4, 128, {3.0478861, 3.4916747, 3.8597872, 3.6908138}},
+        {4, LB_GROUP_ROW, {3.1944987, 3.7428106, 4.1507663, 3.9360444}},
+        {3, 64, {4.0256199, 4.3903484, 4.7132689, 4.6391405}},
+    };
+    char model[LB_TEST_PATH], text[LB_TEST_PATH];
+    lb_test_source(smollm2, model);
+    lb_test_source(wikitext, text);
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        setting s = open_files(model, text, LB_BOS_AUTO);
+        lb_storage storage = {.kind = LB_GRID_UNIFORM, .bits = row[i].bits, .group = row[i].group};
+        lb_weights w;
+        round_linears(&s, &storage, &w);
+        lb_eval e = evaluate_as(&s, &w, "W2-2048", 4);
+        double sum = 0;
+        for (int k = 0; k < 4; k++) {
+            near("window", e.window_nll[k], row[i].nll[k], 2e-4);
+            sum += row[i].nll[k];
+        }
+        print_message("%d bits: PPL %.6f, expected %.6f\n", row[i].bits, e.ppl, exp(sum / 4));
+        near("4 windows", e.ppl, exp(sum / 4), 2e-4 * exp(sum / 4));
+        close_files(&s);
+    }
 }
 
 static void stories_by_llama_cpp(void **state) {
@@ -111,6 +165,7 @@ int main(void) {
     lb_blas_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(smollm2_windows),
+        cmocka_unit_test(smollm2_rtn),
         cmocka_unit_test(stories_by_llama_cpp),
         cmocka_unit_test(stories_and_its_export),
     };

@@ -80,7 +80,7 @@ typedef struct swept {
     lb_sweep_result result;
 } swept;
 
-static lb_status sweep_in(swept *s, bool again) {
+static lb_status plan_in(swept *s) {
     lb_yaml *root = NULL;
     LB_TRY(lb_arena_new(0, &s->a));
     const char *text = config_text(s->a);
@@ -88,8 +88,12 @@ static lb_status sweep_in(swept *s, bool again) {
     LB_TRY(lb_yaml_parse(s->a, "c.yaml", text, strlen(text), &root));
     LB_TRY(lb_config_from_tree(s->a, "", root, &s->config));
     LB_TRY(lb_team_new(1, &s->team));
-    LB_TRY(lb_plan_open(s->a, &s->config, &(lb_plan_request){stream ? LB_STREAM : LB_WEIGHTS, ""}, s->team, NULL,
-                        &s->plan));
+    return lb_plan_open(s->a, &s->config, &(lb_plan_request){stream ? LB_STREAM : LB_WEIGHTS, ""}, s->team, NULL,
+                        &s->plan);
+}
+
+static lb_status sweep_in(swept *s, bool again) {
+    LB_TRY(plan_in(s));
     return lb_sweep_run(&s->plan, &(lb_sweep_options){.again = again}, NULL, &s->result);
 }
 
@@ -151,6 +155,30 @@ static void records(void **state) {
     end(&s);
 }
 
+/* A model whose file has 4 bits a weight: what trains is no longer what the file holds. */
+static void sizes_as_stored(void **state) {
+    (void)state;
+    swept s = {0};
+    assert_ok(plan_in(&s));
+    lb_model *m = s.plan.model;
+    int64_t norms = 0;
+    for (int64_t i = 0; i < m->n_tensors; i++) {
+        m->tensor[i].stored_bytes = m->tensor[i].rows * m->tensor[i].cols / 2;
+        if (strstr(m->tensor[i].name, "norm")) norms += m->tensor[i].rows * m->tensor[i].cols;
+    }
+    assert_ok(lb_plan_layers(&s.plan));
+    const lb_model_size *gptq = &s.plan.sweep.cell[1].size, *qat = &s.plan.sweep.cell[3].size;
+    const lb_model_size *tuned = &s.plan.sweep.cell[4].size;
+    /* Every matrix is quantized, and the norms do not train (train: linears). */
+    assert_int_equal(gptq->other_as_stored, norms / 2);
+    assert_int_equal(qat->other_as_stored, norms / 2);
+    /* The control: every matrix trains and none is quantized. */
+    assert_int_equal(tuned->other_as_stored, tuned->original_fp16 - 2 * norms + norms / 2);
+    assert_int_equal(tuned->other_as_fp16, tuned->original_fp16);
+    assert_int_equal(tuned->original_as_stored, tuned->original_fp16 / 4);
+    end(&s);
+}
+
 /* One allocation in each sweep fails: a sample of them, as a sweep makes thousands. */
 static void memory_runs_out(void **state) {
     (void)state;
@@ -185,6 +213,7 @@ static void memory_runs_out_while_streaming(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records),
+        cmocka_unit_test(sizes_as_stored),
         cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(memory_runs_out_while_streaming),
     };
