@@ -202,6 +202,7 @@ static lb_status depth_figure(const lb_report_view *v, lb_plotter *w, const fami
         lb_arena_printf(v->arena, "%s, %d bits: %s (log scale) over depth, by layer type%s.%s", v->r->model_name,
                         f->bits, measure_text(f->by), v->seeds ? ", the first seed of each row" : "", mark_note(f));
     lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
+    p.open_markers = true;
     for (int64_t i = 0; st == LB_OK && i < n; i++) {
         depth_data(&p, f, f->row[from + i], name[i]);
         lb_plot_style(&p, (int)i + 1, (int)i, (int)i);

@@ -90,6 +90,7 @@ static lb_status one(const lb_report_view *v, lb_plotter *w, bool kl) {
                                        v->seeds ? ", the first seed of each row" : "")
                      : NULL;
     lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
+    p.open_markers = true;
     lb_plot_set_title(&p);
     lb_str_add(&p.setup,
                "set xlabel 'step'\nset ylabel '%s in nats per token%s'\n"
