@@ -41,8 +41,8 @@ CC := $(CC_$(MODE))
 PKGS     := $(foreach l,$(LIBS),$(call pcname,$(l)))
 PC_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PC_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
-CFLAGS_ALL = $(STD) $(WARN) $(FL_$(MODE)) -fopenmp -Isrc $(PC_CFLAGS) $(CFLAGS)
-LDFLAGS_ALL = $(FL_$(MODE)) -fopenmp -rdynamic $(LDFLAGS)
+CFLAGS_ALL = $(STD) $(WARN) $(FL_$(MODE)) -Isrc $(PC_CFLAGS) $(CFLAGS)
+LDFLAGS_ALL = $(FL_$(MODE)) -rdynamic $(LDFLAGS)
 LDLIBS_ALL = $(PC_LIBS) -ldl -lm -lpthread
 
 SRC  := $(sort $(wildcard src/*/*.c algorithms/*.c))

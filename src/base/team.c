@@ -1,43 +1,106 @@
 #include "base/team.h"
 
-#include <omp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 
-enum { THREADS_MAX = 1024, TEXT_BYTES = 2048 };
-
-struct lb_team {
-    int threads;
+enum {
+    THREADS_MAX = 1024,
+    TEXT_BYTES = 2048,
+    /* Looks before a thread goes to sleep: some ten microseconds, so that the short loops of training follow each other
+     * without a system call, and a thread that waits for one that was descheduled soon leaves it the processor. */
+    LOOKS = 1000
 };
 
 /* One call's state, shared by its workers. */
 typedef struct job {
+    lb_piece f;
+    void *ctx;
+    int64_t n;
     atomic_int_least64_t next; /* the next piece nobody has taken */
     atomic_bool stop;
-    int64_t failed_piece; /* -1: none; this and what follows only inside the critical section */
+    pthread_mutex_t failure;
+    int64_t failed_piece; /* -1: none; this and what follows only with the mutex held */
     lb_status status;
     char message[TEXT_BYTES], frames[TEXT_BYTES];
 } job;
+
+/* Workers sleep until there is a job, and join it if they come before it is closed: a call never waits for one that is
+ * late. */
+struct lb_team {
+    int threads;
+    int started; /* threads beside the caller's: from the first call that needs them */
+    pthread_t *thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake, left;
+    _Atomic uint64_t opened; /* jobs so far; this and what follows changes with the mutex held */
+    atomic_int inside;       /* workers in the open job */
+    int sleeping;
+    bool quit;
+    job *job; /* NULL: none is open */
+};
+
+typedef struct seat {
+    lb_team *team;
+    int worker;
+} seat;
 
 /* The team and worker this thread is running a piece for: a nested call on the same team keeps the worker's number,
  * so that per-worker scratch of the team stays this thread's own. */
 static _Thread_local const lb_team *running;
 static _Thread_local int running_worker;
 
+static void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static int processors(void) {
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n > THREADS_MAX ? THREADS_MAX : n;
+}
+
 lb_status lb_team_new(int threads, lb_team **out) {
     *out = NULL;
     if (threads < 0 || threads > THREADS_MAX)
         return lb_fail(LB_E_ARG, "threads = %d: must be in [0, %d]", threads, THREADS_MAX);
-    if (threads == 0) threads = omp_get_num_procs();
-    if (threads > THREADS_MAX) threads = THREADS_MAX;
-    if (!(*out = lb_alloc(1, sizeof **out))) return LB_E_NOMEM;
-    (*out)->threads = threads;
+    if (threads == 0) threads = processors();
+    lb_team *t = lb_alloc(1, sizeof *t);
+    if (!t) return LB_E_NOMEM;
+    t->threads = threads;
+    if (!(t->thread = lb_alloc((size_t)threads, sizeof *t->thread))) {
+        lb_free(t);
+        return LB_E_NOMEM;
+    }
+    pthread_mutex_init(&t->mutex, NULL);
+    pthread_cond_init(&t->wake, NULL);
+    pthread_cond_init(&t->left, NULL);
+    *out = t;
     return LB_OK;
 }
 
-void lb_team_free(lb_team *t) { lb_free(t); }
+void lb_team_free(lb_team *t) {
+    if (!t) return;
+    pthread_mutex_lock(&t->mutex);
+    t->quit = true;
+    atomic_fetch_add(&t->opened, 1);
+    pthread_cond_broadcast(&t->wake);
+    pthread_mutex_unlock(&t->mutex);
+    for (int i = 0; i < t->started; i++) pthread_join(t->thread[i], NULL);
+    pthread_cond_destroy(&t->wake);
+    pthread_cond_destroy(&t->left);
+    pthread_mutex_destroy(&t->mutex);
+    lb_free(t->thread);
+    lb_free(t);
+}
+
 int lb_team_threads(const lb_team *t) { return t ? t->threads : 1; }
 
 static lb_status serial(int64_t n, lb_piece f, void *ctx, int worker) {
@@ -50,39 +113,106 @@ static lb_status serial(int64_t n, lb_piece f, void *ctx, int worker) {
 
 static void keep_failure(job *j, int64_t piece, lb_status s) {
     atomic_store(&j->stop, true);
-#pragma omp critical(lb_team_failure)
+    pthread_mutex_lock(&j->failure);
     if (j->failed_piece < 0 || piece < j->failed_piece) {
         j->failed_piece = piece;
         j->status = s;
         snprintf(j->message, sizeof j->message, "%s", lb_error());
         snprintf(j->frames, sizeof j->frames, "%s", lb_error_frames());
     }
+    pthread_mutex_unlock(&j->failure);
 }
 
 /* Pieces are handed out in ascending order and one that was taken always runs, so every piece below a failing one
  * also runs: which failure is the lowest does not depend on timing. */
-static void work(job *j, int64_t n, lb_piece f, void *ctx, int worker) {
+static void work(lb_team *t, job *j, int worker) {
+    running = t;
+    running_worker = worker;
     while (!atomic_load(&j->stop) && !lb_interrupted()) {
         int64_t i = atomic_fetch_add(&j->next, 1);
-        if (i >= n) return;
-        lb_status s = f(ctx, i, worker);
+        if (i >= j->n) break;
+        lb_status s = j->f(j->ctx, i, worker);
         if (s != LB_OK) keep_failure(j, i, s);
     }
+    running = NULL;
+}
+
+/* A job opened after the `seen`th, which the caller is then inside of; NULL: the team ends. */
+static job *next_job(lb_team *t, uint64_t *seen) {
+    for (int i = 0; i < LOOKS && atomic_load(&t->opened) == *seen; i++) relax();
+    pthread_mutex_lock(&t->mutex);
+    while (!t->quit && (atomic_load(&t->opened) == *seen || !t->job)) {
+        *seen = atomic_load(&t->opened);
+        t->sleeping++;
+        pthread_cond_wait(&t->wake, &t->mutex);
+        t->sleeping--;
+    }
+    *seen = atomic_load(&t->opened);
+    job *j = t->quit ? NULL : t->job;
+    if (j) atomic_fetch_add(&t->inside, 1);
+    pthread_mutex_unlock(&t->mutex);
+    return j;
+}
+
+static void *live(void *arg) {
+    seat s = *(seat *)arg;
+    lb_free(arg);
+    uint64_t seen = 0;
+    for (job *j; (j = next_job(s.team, &seen));) {
+        work(s.team, j, s.worker);
+        if (atomic_fetch_sub(&s.team->inside, 1) != 1) continue;
+        pthread_mutex_lock(&s.team->mutex);
+        pthread_cond_signal(&s.team->left);
+        pthread_mutex_unlock(&s.team->mutex);
+    }
+    return NULL;
+}
+
+/* As many as there can be: where the system gives fewer threads, those that are there do all the work. Signals are the
+ * caller's business. */
+static void start_threads(lb_team *t) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (bool more = true; more && t->started + 1 < t->threads;) {
+        seat *s = lb_alloc(1, sizeof *s);
+        if (s) *s = (seat){t, t->started + 1};
+        more = s && pthread_create(&t->thread[t->started], NULL, live, s) == 0;
+        if (more)
+            t->started++;
+        else
+            lb_free(s);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void open_job(lb_team *t, job *j) {
+    pthread_mutex_lock(&t->mutex);
+    t->job = j;
+    atomic_fetch_add(&t->opened, 1);
+    if (t->sleeping) pthread_cond_broadcast(&t->wake);
+    pthread_mutex_unlock(&t->mutex);
+}
+
+/* Nobody enters any more; those inside finish their pieces. */
+static void close_job(lb_team *t) {
+    pthread_mutex_lock(&t->mutex);
+    t->job = NULL;
+    pthread_mutex_unlock(&t->mutex);
+    for (int i = 0; i < LOOKS && atomic_load(&t->inside) > 0; i++) relax();
+    pthread_mutex_lock(&t->mutex);
+    while (atomic_load(&t->inside) > 0) pthread_cond_wait(&t->left, &t->mutex);
+    pthread_mutex_unlock(&t->mutex);
 }
 
 lb_status lb_parallel_for(lb_team *t, int64_t n, lb_piece f, void *ctx) {
-    int threads = lb_team_threads(t);
-    if (omp_in_parallel()) return serial(n, f, ctx, t && running == t ? running_worker : 0);
-    if (threads == 1 || n <= 1) return serial(n, f, ctx, 0);
-    if (threads > n) threads = (int)n;
-    job j = {.failed_piece = -1};
-#pragma omp parallel num_threads(threads)
-    {
-        running = t;
-        running_worker = omp_get_thread_num();
-        work(&j, n, f, ctx, running_worker);
-        running = NULL;
-    }
+    if (running) return serial(n, f, ctx, t && running == t ? running_worker : 0);
+    if (lb_team_threads(t) == 1 || n <= 1) return serial(n, f, ctx, 0);
+    if (t->started + 1 < t->threads) start_threads(t);
+    job j = {.f = f, .ctx = ctx, .n = n, .failed_piece = -1, .failure = PTHREAD_MUTEX_INITIALIZER};
+    open_job(t, &j);
+    work(t, &j, 0);
+    close_job(t);
     if (j.failed_piece >= 0) {
         lb_error_set(j.message, j.frames);
         lb_error_frame(__FILE__, __LINE__, __func__);

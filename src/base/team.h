@@ -1,6 +1,8 @@
 /* The thread team: independent pieces, numbered 0..n-1. What a piece is depends on the problem's size, never on
  * the number of threads, and pieces write to places of their own, so results are the same bytes at any count.
- * OpenMP underneath; BLAS inside a piece is single-threaded. Nested calls run serially. */
+ * POSIX threads underneath, which sleep soon when there is nothing to do: a loop waits for threads that work, never for
+ * one that has not come yet, so a busy machine slows it no more than its share. BLAS inside a piece is single-threaded.
+ * Nested calls run serially. */
 #ifndef LB_BASE_TEAM_H
 #define LB_BASE_TEAM_H
 

@@ -82,8 +82,7 @@ static const char sources[] =
     "   sha256: 0000000000000000000000000000000000000000000000000000000000000002}\n";
 
 static void set_environment(void) {
-    static const char *const unset[] = {"LOWBIT_QUIET", "LOWBIT_TRACE", "LOWBIT_SOURCES", "OMP_NUM_THREADS",
-                                        "MANPAGER"};
+    static const char *const unset[] = {"LOWBIT_QUIET", "LOWBIT_TRACE", "LOWBIT_SOURCES", "MANPAGER"};
     const char *build = getenv("BUILD");
     lb_str path = {0};
     if (!build || !*build) build = "build/release";

@@ -127,6 +127,19 @@ static void interrupts_stop_it(void **state) {
     }
 }
 
+/* Jobs that are over before a worker has woken up, one after another, on more threads than there are processors. */
+static void short_jobs(void **state) {
+    (void)state;
+    enum { JOBS = 20000, PIECES = 3 };
+    work w = {0};
+    lb_team *t;
+    assert_ok(lb_team_new(THREADS, &t));
+    for (int k = 0; k < JOBS; k++) assert_ok(lb_parallel_for(t, PIECES, count, &w));
+    for (int i = 0; i < PIECES; i++) assert_int_equal(w.times[i], JOBS);
+    assert_int_equal(w.clashes, 0);
+    lb_team_free(t);
+}
+
 static void thread_counts(void **state) {
     (void)state;
     lb_team *t = NULL;
@@ -149,6 +162,7 @@ int main(void) {
         cmocka_unit_test(nested_calls_keep_the_worker),
         cmocka_unit_test(nested_failures_reach_the_caller),
         cmocka_unit_test(interrupts_stop_it),
+        cmocka_unit_test(short_jobs),
         cmocka_unit_test(thread_counts),
     };
     return cmocka_run_group_tests_name("base/team", tests, NULL, NULL);
