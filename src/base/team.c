@@ -30,12 +30,18 @@ typedef struct job {
     char message[TEXT_BYTES], frames[TEXT_BYTES];
 } job;
 
+typedef struct seat {
+    lb_team *team;
+    int worker;
+    pthread_t thread;
+} seat;
+
 /* Workers sleep until there is a job, and join it if they come before it is closed: a call never waits for one that is
  * late. */
 struct lb_team {
     int threads;
     int started; /* threads beside the caller's: from the first call that needs them */
-    pthread_t *thread;
+    seat *seat;  /* (threads) the first is the caller's */
     pthread_mutex_t mutex;
     pthread_cond_t wake, left;
     _Atomic uint64_t opened; /* jobs so far; this and what follows changes with the mutex held */
@@ -44,11 +50,6 @@ struct lb_team {
     bool quit;
     job *job; /* NULL: none is open */
 };
-
-typedef struct seat {
-    lb_team *team;
-    int worker;
-} seat;
 
 /* The team and worker this thread is running a piece for: a nested call on the same team keeps the worker's number,
  * so that per-worker scratch of the team stays this thread's own. */
@@ -75,7 +76,7 @@ lb_status lb_team_new(int threads, lb_team **out) {
     lb_team *t = lb_alloc(1, sizeof *t);
     if (!t) return LB_E_NOMEM;
     t->threads = threads;
-    if (!(t->thread = lb_alloc((size_t)threads, sizeof *t->thread))) {
+    if (!(t->seat = lb_alloc((size_t)threads, sizeof *t->seat))) {
         lb_free(t);
         return LB_E_NOMEM;
     }
@@ -93,11 +94,11 @@ void lb_team_free(lb_team *t) {
     atomic_fetch_add(&t->opened, 1);
     pthread_cond_broadcast(&t->wake);
     pthread_mutex_unlock(&t->mutex);
-    for (int i = 0; i < t->started; i++) pthread_join(t->thread[i], NULL);
+    for (int i = 1; i <= t->started; i++) pthread_join(t->seat[i].thread, NULL);
     pthread_cond_destroy(&t->wake);
     pthread_cond_destroy(&t->left);
     pthread_mutex_destroy(&t->mutex);
-    lb_free(t->thread);
+    lb_free(t->seat);
     lb_free(t);
 }
 
@@ -155,15 +156,15 @@ static job *next_job(lb_team *t, uint64_t *seen) {
 }
 
 static void *live(void *arg) {
-    seat s = *(seat *)arg;
-    lb_free(arg);
+    const seat *s = arg;
+    lb_team *t = s->team;
     uint64_t seen = 0;
-    for (job *j; (j = next_job(s.team, &seen));) {
-        work(s.team, j, s.worker);
-        if (atomic_fetch_sub(&s.team->inside, 1) != 1) continue;
-        pthread_mutex_lock(&s.team->mutex);
-        pthread_cond_signal(&s.team->left);
-        pthread_mutex_unlock(&s.team->mutex);
+    for (job *j; (j = next_job(t, &seen));) {
+        work(t, j, s->worker);
+        if (atomic_fetch_sub(&t->inside, 1) != 1) continue;
+        pthread_mutex_lock(&t->mutex);
+        pthread_cond_signal(&t->left);
+        pthread_mutex_unlock(&t->mutex);
     }
     return NULL;
 }
@@ -174,14 +175,11 @@ static void start_threads(lb_team *t) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (bool more = true; more && t->started + 1 < t->threads;) {
-        seat *s = lb_alloc(1, sizeof *s);
-        if (s) *s = (seat){t, t->started + 1};
-        more = s && pthread_create(&t->thread[t->started], NULL, live, s) == 0;
-        if (more)
-            t->started++;
-        else
-            lb_free(s);
+    while (t->started + 1 < t->threads) {
+        seat *s = &t->seat[t->started + 1];
+        *s = (seat){.team = t, .worker = t->started + 1};
+        if (pthread_create(&s->thread, NULL, live, s) != 0) break;
+        t->started++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
