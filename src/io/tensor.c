@@ -172,6 +172,6 @@ lb_status lb_tensor_read_f32(const lb_tensor *t, int64_t first, int64_t n, float
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_DECODE);
     if (n > 0) dtypes[t->type].decode((const uint8_t *)t->data + first / per * dtypes[t->type].bytes, n / per, out);
-    lb_scope_end(&scope, (double)n, (double)(n / per * dtypes[t->type].bytes + 4 * n));
+    lb_scope_end(&scope, (double)n, (double)n * ((double)dtypes[t->type].bytes / (double)per + 4.0));
     return LB_OK;
 }

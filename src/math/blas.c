@@ -79,7 +79,7 @@ void lb_ssyrk_t(float alpha, lb_cmat A, float beta, lb_mat C) {
     cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, in(C.rows), in(A.rows), alpha, A.d, ld(A.ld), beta, C.d,
                 ld(C.ld));
     lb_scope_end(&scope, (double)A.rows * (double)C.rows * (double)(C.rows + 1),
-                 4.0 * (double)(C.rows * C.rows / 2 + A.rows * A.cols));
+                 2.0 * (double)(C.rows * C.rows) + 4.0 * (double)(A.rows * A.cols));
 }
 
 void lb_dsyrk_t(double alpha, lb_cdmat A, double beta, lb_dmat C) {
@@ -90,7 +90,7 @@ void lb_dsyrk_t(double alpha, lb_cdmat A, double beta, lb_dmat C) {
     cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, in(C.rows), in(A.rows), alpha, A.d, ld(A.ld), beta, C.d,
                 ld(C.ld));
     lb_scope_end(&scope, (double)A.rows * (double)C.rows * (double)(C.rows + 1),
-                 8.0 * (double)(C.rows * C.rows / 2 + A.rows * A.cols));
+                 4.0 * (double)(C.rows * C.rows) + 8.0 * (double)(A.rows * A.cols));
 }
 
 void lb_dtrsm(bool right, bool upper, bool trans, double alpha, lb_cdmat T, lb_dmat B) {

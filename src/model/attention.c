@@ -58,6 +58,7 @@ static void raise_maxima(const lb_attention *w, int64_t rows, int64_t d, bool fi
 /* Queries q0 .. q0 + n - 1, already in w->q, against the keys of one tile. */
 static void run_keys(const lb_attention *w, int64_t rows, int64_t d, int64_t q0, int64_t n, int64_t k0) {
     const lb_kernels *kn = lb_kernels_active();
+    assert(n >= 1);
     int64_t keys = q0 + n - k0 < LB_ATTENTION_KEYS ? q0 + n - k0 : LB_ATTENTION_KEYS, valid[TILE_ROWS];
     for (int64_t i = 0; i < n; i++) valid[i] = q0 + i + 1 - k0 < keys ? q0 + i + 1 - k0 : keys;
     for (int64_t p = 0; p < keys; p += PANEL)

@@ -27,7 +27,7 @@ int64_t lb_weights_block_floats(const lb_arch *a, const lb_weights *w) {
     return most;
 }
 
-static int64_t panel_rows(lb_cmat W) { return PANEL_FLOATS / W.cols > 0 ? PANEL_FLOATS / W.cols : 1; }
+static int64_t panel_rows(lb_cmat W) { return W.cols > 0 && W.cols < PANEL_FLOATS ? PANEL_FLOATS / W.cols : 1; }
 static int64_t panels(lb_cmat W) { return (W.rows - 1) / panel_rows(W) + 1; }
 
 typedef struct reading {

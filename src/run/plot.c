@@ -123,8 +123,10 @@ static void log_tics(lb_plot *p, double low, double high) {
         linear_tics(p, low, high);
         return;
     }
-    const double *m = decades < 1.2 ? all : decades < 3 ? three : few;
-    int n = decades < 1.2 ? COUNT(all) : decades < 3 ? COUNT(three) : COUNT(few);
+    const double *m = few;
+    int n = COUNT(few);
+    if (decades < 3) m = three, n = COUNT(three);
+    if (decades < 1.2) m = all, n = COUNT(all);
     int stride = decades > 10 ? (int)(decades / 6) : 1; /* between labelled decades */
     bool first = true;
     for (int e = (int)floor(log10(low)); e <= (int)ceil(log10(high)); e++)
