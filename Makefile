@@ -166,7 +166,7 @@ fmt: ## clang-format everything
 lint: ## include directions, formatting, file sizes, clang-tidy
 	tools/lint
 
-analyze: ## cppcheck and gcc's analyzer
+analyze: ## cppcheck
 	cppcheck --quiet --enable=warning,performance,portability --error-exitcode=1 --inline-suppr -Isrc --suppress=missingIncludeSystem src algorithms
 
 man: lowbit

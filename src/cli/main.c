@@ -46,7 +46,7 @@ static const lb_command *find_command(const char *name) {
 static int unknown_command(const char *name) {
     const char *known[64];
     size_t n = 0;
-    for (; lb_commands[n] && n < 64; n++) known[n] = lb_commands[n]->name;
+    for (; n < 64 && lb_commands[n]; n++) known[n] = lb_commands[n]->name;
     const char *near = lb_str_nearest(name, known, n);
     fprintf(stderr, "lowbit: unknown command '%s'", name);
     if (near) fprintf(stderr, ": did you mean '%s'?", near);

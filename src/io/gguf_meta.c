@@ -198,7 +198,7 @@ static void put_string(text *t, const char *s, size_t n, size_t most) {
     }
     put(t, "\"", 1);
     for (size_t i = 0; i < end; i++) {
-        char hex[8];
+        char hex[8] = "";
         uint8_t c = (uint8_t)s[i];
         if (c == '"' || c == '\\')
             put(t, (char[]){'\\', (char)c}, 2);
@@ -207,7 +207,7 @@ static void put_string(text *t, const char *s, size_t n, size_t most) {
         else if (c == '\n')
             put(t, "\\n", 2);
         else
-            put(t, hex, (size_t)snprintf(hex, sizeof hex, "\\x%02x", c));
+            snprintf(hex, sizeof hex, "\\x%02x", c), put(t, hex, strlen(hex));
     }
     put(t, end < n ? "\"..." : "\"", end < n ? 4 : 1);
 }

@@ -33,7 +33,7 @@ static lb_status write_seal(const char *path, const char *block) {
 
 lb_status lb_h5_seal(const char *path) {
     lb_map m;
-    char block[LB_H5_SEAL];
+    char block[LB_H5_SEAL] = {0};
     LB_TRY(lb_map_open(path, &m));
     lb_status s =
         m.size < LB_H5_SEAL ? lb_fail(LB_E_IO, "%s: cut short while it was written", path) : make_seal(&m, block);

@@ -241,12 +241,12 @@ static lb_status load_weights(const source *s, lb_model_parts parts, lb_team *te
         if (!in_place(t) && !out) return LB_E_NOMEM;
         const float *data = in_place(t) ? t->data : out;
         lb_slot_set(&m->arch, &m->weights, i, data);
-        for (int64_t first = 0; first < count; first += PIECE)
-            c.piece[n++] = (piece){.t = t,
-                                   .first = first,
-                                   .n = count - first < PIECE ? count - first : PIECE,
-                                   .out = out ? out + first : NULL,
-                                   .mapped = data + first};
+        for (int64_t first = 0; first < count; first += PIECE, n++)
+            c.piece[n] = (piece){.t = t,
+                                 .first = first,
+                                 .n = count - first < PIECE ? count - first : PIECE,
+                                 .out = out ? out + first : NULL,
+                                 .mapped = data + first};
     }
     return lb_parallel_for(team, n, convert_piece, &c);
 }

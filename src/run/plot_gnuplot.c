@@ -14,7 +14,7 @@ extern char **environ;
 /* What the child said, up to a limit; the rest is read and dropped so that it never blocks. */
 static void read_all(int fd, char *text, size_t cap) {
     size_t n = 0;
-    char drop[512];
+    char drop[512] = "";
     for (;;) {
         bool room = n + 1 < cap;
         ssize_t got = read(fd, room ? text + n : drop, room ? cap - 1 - n : sizeof drop);
