@@ -33,7 +33,7 @@ static lb_status write_seal(const char *path, const char *block) {
 
 lb_status lb_h5_seal(const char *path) {
     lb_map m;
-    char block[LB_H5_SEAL] = {0};
+    char block[LB_H5_SEAL];
     LB_TRY(lb_map_open(path, &m));
     lb_status s =
         m.size < LB_H5_SEAL ? lb_fail(LB_E_IO, "%s: cut short while it was written", path) : make_seal(&m, block);
@@ -42,11 +42,18 @@ lb_status lb_h5_seal(const char *path) {
     return s;
 }
 
+static lb_status compare_seal(const lb_map *m, const char *path) {
+    char block[LB_H5_SEAL];
+    LB_TRY(make_seal(m, block));
+    if (memcmp(m->data, block, LB_H5_SEAL) == 0) return LB_OK;
+    return lb_fail(LB_E_FORMAT,
+                   "%s: damaged or changed since it was written: its SHA-256 is not the one it begins with", path);
+}
+
 lb_status lb_h5_check_seal(const char *path) {
     static const char begin[] = "Lowbit HDF5 file.";
     static const uint8_t hdf5[] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
     lb_map m;
-    char block[LB_H5_SEAL];
     LB_TRY(lb_map_open(path, &m));
     lb_status s = LB_OK;
     if (m.size >= sizeof hdf5 && !memcmp(m.data, hdf5, sizeof hdf5))
@@ -54,10 +61,7 @@ lb_status lb_h5_check_seal(const char *path) {
     else if (m.size < LB_H5_SEAL || memcmp(m.data, begin, sizeof begin - 1))
         s = lb_fail(LB_E_FORMAT, "%s: not an HDF5 file of this program", path);
     else
-        s = make_seal(&m, block);
-    if (s == LB_OK && memcmp(m.data, block, LB_H5_SEAL))
-        s = lb_fail(LB_E_FORMAT,
-                    "%s: damaged or changed since it was written: its SHA-256 is not the one it begins with", path);
+        s = compare_seal(&m, path);
     lb_map_close(&m);
     return s;
 }
