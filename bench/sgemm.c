@@ -1,10 +1,12 @@
 /* The yardstick: GFLOP/s of plain matrix products, 2048 x 1536 x 576, each thread on its own product.
- *   sgemm THREADS [double]      float32 unless double; prints GFLOP/s, the best of three */
+ *   sgemm THREADS [double]      float32 unless double; prints GFLOP/s, the best of three
+ *   sgemm core, sgemm kernels   OpenBLAS' core, and Lowbit's kernels, here */
 #include <string.h>
 
 #include "base/clock.h"
 #include "bench/kit.h"
 #include "math/blas.h"
+#include "math/kernels.h"
 
 enum { M = 2048, N = 1536, K = 576 };
 
@@ -49,15 +51,20 @@ static double seconds(lb_team *team, int threads, job j) {
     return lb_clock_s() - start;
 }
 
+static int usage(void) {
+    fprintf(stderr, "usage: sgemm THREADS [double] | core | kernels\n");
+    return 2;
+}
+
 int main(int argc, char **argv) {
-    if (argc != 2 && !(argc == 3 && strcmp(argv[2], "double") == 0)) {
-        fprintf(stderr, "usage: sgemm THREADS [double]\n");
-        return 2;
-    }
+    lb_blas_init();
+    must(lb_kernels_init());
+    if (argc == 2 && strcmp(argv[1], "core") == 0) return puts(lb_blas_core()) < 0;
+    if (argc == 2 && strcmp(argv[1], "kernels") == 0) return puts(lb_kernels_active()->name) < 0;
+    if (argc != 2 && !(argc == 3 && strcmp(argv[2], "double") == 0)) return usage();
     int threads = (int)number_arg(argv[1], 1);
     bool is_wide = argc == 3;
     lb_team *team;
-    lb_blas_init();
     must(lb_team_new(threads, &team));
     double best = 0;
     for (int round = 0; round < 3; round++) {
