@@ -46,16 +46,19 @@ each_setting() {
 ours() {
     local log=$out/log/$1
     shift
-    "${env[@]}" "$bin/measure" "$log.took" "$@" >"$log.out" 2>"$log.err" || { tail -n 5 "$log.err" >&2 && die "$suite: $* failed"; }
+    if "${env[@]}" "$bin/measure" "$log.took" "$@" >"$log.out" 2>"$log.err"; then busy "$log.took" && return; fi
+    { tail -n 5 "$log.err" >&2 && die "$suite: $* failed"; }
 }
 # NAME COMMAND...: a peer's side, without the variables of OpenBLAS. A failure is noted, and the others go on.
 theirs() {
     local log=$out/log/$1 name=$1
     shift
-    if env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE "$bin/measure" "$log.took" "$@" >"$log.out" 2>"$log.err"; then return 0; fi
+    if env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE "$bin/measure" "$log.took" "$@" >"$log.out" 2>"$log.err"; then busy "$log.took" && return; fi
     note_missing "$name failed: $(grep -v '^ *$' "$log.err" | tail -n 1 | cut -c 1-160)"
     return 1
 }
+# How many processors others kept busy during a run (-1: not known); the table gives no verdict unless that was near 0.
+busy() { echo "$suite,$(cut -d ' ' -f 4 "$1")" >>"$out/busy.csv"; }
 word() { awk -v n="$2" 'NR == 1 { print $n }' "$out/log/$1.out"; }      # the nth word that it printed
 took() { awk -v n="$2" '{ print $n }' "$out/log/$1.took"; }            # 1: wall seconds, 2: processor seconds, 3: peak bytes
 gigabytes() { awk -v b="$(took "$1" 3)" 'BEGIN { printf "%.3f\n", b / 1e9 }'; }
@@ -87,9 +90,12 @@ find_source() {
     [ -f "$file" ] && echo "$file"
 }
 resolve() { find_source "$1" || die "$1 is not here: tools/fetch $1"; }
-# MODEL FOLDER: the model as peers read it, float32.
-export_model() {
-    [ -e "$2/config.json" ] || { rm -rf "$2" && ./lowbit quantize "$1" --method none --out "$2" >/dev/null; }
+# MODEL: makes the model as peers read it, a folder in float32, and says where.
+exported() {
+    local dir
+    dir=$out/models/$(basename "$1" .gguf)
+    [ -e "$dir/config.json" ] || { rm -rf "$dir" && mkdir -p "$out/models" && ./lowbit quantize "$1" --method none --out "$dir" >/dev/null; } || return
+    echo "$dir"
 }
 # An option of a command of Lowbit, in this build.
 knows() { ./lowbit help "$1" | grep -q -- "^ *--$2 "; }

@@ -20,7 +20,7 @@ ppl_float() { each_setting evaluate "Lowbit float32" eval; }
 ppl_bf16() { each_setting evaluate "Lowbit bf16" eval-bf16 --compute bf16; }
 ppl_stream() { each_setting evaluate "Lowbit streamed" eval-stream --weights stream; }
 ppl_torch() { # PROGRAM DTYPE
-    theirs "torch-$2" "$python" bench/peers/torch_perplexity.py "$out/model" "$text" "$length" "$windows" "$threads" "$2" || return 0
+    theirs "torch-$2" "$python" bench/peers/torch_perplexity.py "$folder" "$text" "$length" "$windows" "$threads" "$2" || return 0
     put "$1" s/window "$(word "torch-$2" 1)"
     put "$1" "GB peak" "$(gigabytes "torch-$2")"
 }
@@ -36,7 +36,7 @@ ppl_llama() { # PROGRAM NAME MODEL
     put "$1" "GB peak" "$(gigabytes "$2")"
 }
 ppl_llama4() { ppl_llama "llama.cpp 4-bit file" llama-4bit "$model"; }
-ppl_llama32() { ppl_llama "llama.cpp float32" llama-f32 "$out/model-f32.gguf"; }
+ppl_llama32() { ppl_llama "llama.cpp float32" llama-f32 "$float_gguf"; }
 
 suite_perplexity() {
     local steps="ppl_float step_sgemm"
@@ -45,14 +45,16 @@ suite_perplexity() {
     if knows eval compute; then steps+=" ppl_bf16"; else note_missing "Lowbit bf16 (this build has no --compute)"; fi
     if knows eval weights; then steps+=" ppl_stream"; else note_missing "Lowbit streamed (this build has no --weights)"; fi
     if have torch; then
-        export_model "$model" "$out/model"
+        folder=$(exported "$model")
         steps+=" ppl_torch32 ppl_torch16"
     fi
     if have llamacpp && [[ $model == *.gguf ]]; then
-        [ -e "$out/model-f32.gguf" ] || bench/.venv/bin/llama-quantize --allow-requantize "$model" "$out/model-f32.gguf" F32 >"$out/log/llama-quantize.txt" 2>&1 ||
-            { rm -f "$out/model-f32.gguf" && note_missing "llama.cpp float32 (its quantize failed: results/bench/log/llama-quantize.txt)"; }
+        mkdir -p "$out/models"
+        float_gguf=$out/models/$(basename "$model" .gguf)-f32.gguf
+        [ -e "$float_gguf" ] || bench/.venv/bin/llama-quantize --allow-requantize "$model" "$float_gguf" F32 >"$out/log/llama-quantize.txt" 2>&1 ||
+            { rm -f "$float_gguf" && note_missing "llama.cpp float32 (its quantize failed: results/bench/log/llama-quantize.txt)"; }
         steps+=" ppl_llama4"
-        [ ! -e "$out/model-f32.gguf" ] || steps+=" ppl_llama32"
+        [ ! -e "$float_gguf" ] || steps+=" ppl_llama32"
     fi
     # shellcheck disable=SC2086 # a list of steps
     alternate $steps
@@ -71,20 +73,22 @@ quantize() {
     put "$program" s "$(awk '$1 == "statistics" || $1 == "quantize" { s += $2 } END { print s }' "$out/log/$name.stages")"
     put "$program" "s without statistics" "$(awk '$1 == "quantize" { print $2 }' "$out/log/$name.stages")"
     put "$program" "GB peak" "$(gigabytes "$name")"
+    put "$program" "0.q output MSE" "$(awk '$1 == "mse" { print $3 }' "$out/log/$name.stages")"
     rm -rf "$out/quantized"
 }
 gptq_quantized() { each_setting quantize "Lowbit quantized" gptq-quantized quantized; }
 gptq_original() { each_setting quantize "Lowbit original" gptq-original original; }
 gptq_stream() { each_setting quantize "Lowbit streamed" gptq-stream quantized --weights stream; }
 torch_gptq() { # PROGRAM PROPAGATE
-    theirs "torch-gptq-$2" "$python" bench/peers/torch_gptq.py "$out/model" "$calibration" "$samples" "$length" "$threads" 3 64 "$2" || return 1
+    theirs "torch-gptq-$2" "$python" bench/peers/torch_gptq.py "$folder" "$calibration" "$samples" "$length" "$threads" 3 64 "$2" || return 1
     put "$1" s "$(word "torch-gptq-$2" 1)"
     put "$1" "GB peak" "$(gigabytes "torch-gptq-$2")"
+    put "$1" "0.q output MSE" "$(word "torch-gptq-$2" 2)"
 }
 gptq_torch_quantized() { torch_gptq "PyTorch quantized" quantized || true; }
 gptq_torch_original() { torch_gptq "PyTorch original" original || true; }
 gptq_gptqmodel() {
-    theirs gptqmodel env "GPTQMODEL_CPU_WORKERS=$threads" "$python" bench/peers/gptqmodel_gptq.py "$out/model" "$calibration" "$samples" "$length" "$threads" 3 64 ||
+    theirs gptqmodel env "GPTQMODEL_CPU_WORKERS=$threads" "$python" bench/peers/gptqmodel_gptq.py "$folder" "$calibration" "$samples" "$length" "$threads" 3 64 ||
         return 0
     put GPTQModel s "$(tail -n 1 "$out/log/gptqmodel.out" | cut -d ' ' -f 1)"
     put GPTQModel "GB peak" "$(gigabytes gptqmodel)"
@@ -93,7 +97,7 @@ suite_gptq() {
     local steps="gptq_quantized gptq_original"
     if knows quantize weights; then steps+=" gptq_stream"; else note_missing "Lowbit streamed (this build has no --weights)"; fi
     if have torch; then
-        export_model "$model" "$out/model"
+        folder=$(exported "$model")
         steps+=" gptq_torch_quantized gptq_torch_original"
         ! have gptqmodel || steps+=" gptq_gptqmodel"
     fi
@@ -145,7 +149,7 @@ grid_torch() {
     if [ "${GRID:-one}" = all ]; then variants="2/row 2/128 2/64 2/32 3/row 3/128 3/64 3/32 4/row 4/128 4/64 4/32" times=1; fi
     [ "$times" = 1 ] || times=$grid_variants
     for v in $variants; do
-        theirs torch-grid "$python" bench/peers/torch_gptq.py "$out/model" "$calibration" "$samples" "$length" "$threads" "${v%/*}" "${v#*/}" original || return 0
+        theirs torch-grid "$python" bench/peers/torch_gptq.py "$folder" "$calibration" "$samples" "$length" "$threads" "${v%/*}" "${v#*/}" original || return 0
         seconds=$(awk -v a="$seconds" -v b="$(word torch-grid 1)" 'BEGIN { print a + b }')
     done
     put PyTorch s "$(awk -v s="$seconds" -v n="$times" 'BEGIN { print s * n }')"
@@ -164,7 +168,7 @@ quantize:
   - {method: gptq}
 EOT
     if have torch; then
-        export_model "$model" "$out/model"
+        folder=$(exported "$model")
         steps+=" grid_torch"
         [ "${GRID:-one}" = all ] || echo "  the peer: one run times the variants that Lowbit ran (GRID=all runs all twelve)"
     fi
@@ -177,7 +181,7 @@ EOT
 # Two runs of Lowbit, of a few and of more steps: the difference is the steps alone.
 train() { # NAME STEPS
     rm -rf "$out/quantized"
-    ours "$1" ./lowbit quantize "$qat_model" --method qat --bits 4 --group "$qat_group" --steps "$2" --batch "$qat_batch" --length "$qat_length" \
+    ours "$1" ./lowbit quantize "$qat_model" --method qat --bits 4 --group "$qat_group" --steps "$2" --warmup 0 --batch "$qat_batch" --length "$qat_length" \
         --training "$qat_text" --threads "$threads" --out "$out/quantized"
     "$bin/record" "$out/quantized/lowbit.h5" | awk '$1 == "train" { print $2 }'
     rm -rf "$out/quantized"
@@ -191,7 +195,7 @@ qat_run() {
 }
 qat_ours() { each_setting qat_run; }
 qat_peer() { # PROGRAM THREADS
-    theirs "torch-qat-$2" "$python" bench/peers/torch_qat.py "$qat_folder" "$qat_text" "$qat_steps" "$qat_batch" "$qat_length" "$2" 4 "$qat_group" || return 0
+    theirs "torch-qat-$2" "$python" bench/peers/torch_qat.py "$folder" "$qat_text" "$qat_steps" "$qat_batch" "$qat_length" "$2" 4 "$qat_group" || return 0
     put "$1" tokens/s "$(word "torch-qat-$2" 1)"
     put "$1" "GB peak" "$(gigabytes "torch-qat-$2")"
 }
@@ -200,7 +204,7 @@ qat_torch1() { qat_peer "PyTorch 1 thread" 1; }
 qat_suite() {
     local steps="qat_ours"
     if have torch; then
-        export_model "$qat_model" "$qat_folder"
+        folder=$(exported "$qat_model")
         steps+=" $*"
     fi
     # shellcheck disable=SC2086 # a list of steps
@@ -211,11 +215,11 @@ suite_qat_stories() {
         note_missing "stories260k (LOWBIT_SOURCES=FOLDER tools/fetch stories260k)"
         return 0
     fi
-    qat_folder=$out/model-stories qat_group=row qat_batch=8 qat_length=256 qat_steps=${STEPS:-20}
+    qat_group=row qat_batch=8 qat_length=256 qat_steps=${STEPS:-20}
     if [ "$threads" = 1 ]; then qat_suite qat_torch1; else qat_suite qat_torch qat_torch1; fi
 }
 suite_qat() {
-    qat_model=$model qat_text=$calibration qat_folder=$out/model qat_group=64 qat_batch=1 qat_length=1024 qat_steps=${STEPS:-4}
+    qat_model=$model qat_text=$calibration qat_group=64 qat_batch=1 qat_length=1024 qat_steps=${STEPS:-4}
     qat_suite qat_torch
 }
 
@@ -223,19 +227,19 @@ suite_qat() {
 
 tokenize() {
     ours tokenize "$bin/tokenize" "$model" "$text" 5
-    put Lowbit s "$(word tokenize 1)"
+    put Lowbit "s of processor" "$(word tokenize 1)"
     put Lowbit tokens "$(word tokenize 2)"
 }
 tokenizer_ours() { setting=- && env=(env) && tokenize; }
 tokenizer_peer() {
-    theirs tokenizers env RAYON_NUM_THREADS=1 "$python" bench/peers/tokenizers_encode.py "$out/model" "$text" 5 || return 0
-    put tokenizers s "$(word tokenizers 1)"
+    theirs tokenizers env RAYON_NUM_THREADS=1 "$python" bench/peers/tokenizers_encode.py "$folder" "$text" 5 || return 0
+    put tokenizers "s of processor" "$(word tokenizers 1)"
     put tokenizers tokens "$(word tokenizers 2)"
 }
 suite_tokenizer() {
     local steps="tokenizer_ours"
     if have torch; then
-        export_model "$model" "$out/model"
+        folder=$(exported "$model")
         steps+=" tokenizer_peer"
     fi
     # shellcheck disable=SC2086 # a list of steps

@@ -1,4 +1,4 @@
-/* Seconds to tokenize a text on one thread, the median of some repeats, and the number of tokens.
+/* Processor seconds to tokenize a text on one thread, the median of some repeats, and the number of tokens.
  *   tokenize MODEL TEXT REPEATS */
 #include "base/clock.h"
 #include "base/fs.h"
@@ -21,9 +21,9 @@ int main(int argc, char **argv) {
     double *seconds = must_have(lb_alloc((size_t)repeats, sizeof *seconds));
     for (int64_t i = 0; i < repeats; i++) {
         int32_t *ids;
-        double start = lb_clock_s();
+        double start = lb_clock_cpu_s();
         must(lb_tokenizer_encode(m->tokenizer, text, len, false, &ids, &n));
-        seconds[i] = lb_clock_s() - start;
+        seconds[i] = lb_clock_cpu_s() - start;
         lb_free(ids);
     }
     lb_sort_f64(seconds, repeats);
