@@ -77,7 +77,7 @@ END {
     }
     for (k = 1; k <= m; k++) print "  missing: " missing[k]
     printf "  %-58s %-7s %10s %10s %10s  %s\n", "compared (above 1: Lowbit is better)", "OpenBLAS", "min", "median", "max", "target"
-    if (disturbed) printf "  THE MACHINE WAS BUSY: others used up to %.1f processors, in %d of %d runs more than 0.1: ratios of times are no results\n", most, disturbed, runs
+    if (disturbed) printf "  THE MACHINE WAS BUSY: others used up to %.1f processors, in %d of %d runs more than 0.1: ratios of wall times are no results\n", most, disturbed, runs
     for (i = 1; i <= n; i++) {
         split("unset preset -", s, " ")
         for (k = 1; k <= 3; k++) if (s[k] in set_seen) compare(i, s[k])
