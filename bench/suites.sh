@@ -178,20 +178,11 @@ EOT
 
 # ---- qat: tokens a second, forward + backward + AdamW ----
 
-# Two runs of Lowbit, of a few and of more steps: the difference is the steps alone.
-train() { # NAME STEPS
-    rm -rf "$out/quantized"
-    ours "$1" ./lowbit quantize "$qat_model" --method qat --bits 4 --group "$qat_group" --steps "$2" --warmup 0 --batch "$qat_batch" --length "$qat_length" \
-        --training "$qat_text" --threads "$threads" --out "$out/quantized"
-    "$bin/record" "$out/quantized/lowbit.h5" | awk '$1 == "train" { print $2 }'
-    rm -rf "$out/quantized"
-}
+# Both sides: so many steps after a first one that does not count.
 qat_run() {
-    local few many
-    few=$(train qat-few 1)
-    many=$(train qat-many $((1 + qat_steps)))
-    put Lowbit tokens/s "$(awk -v n="$((qat_steps * qat_batch * qat_length))" -v a="$few" -v b="$many" 'BEGIN { if (b > a) printf "%.1f\n", n / (b - a) }')"
-    put Lowbit "GB peak" "$(gigabytes qat-many)"
+    ours qat "$bin/qat" "$qat_model" "$qat_text" "$qat_steps" "$qat_batch" "$qat_length" "$threads" 4 "$qat_group"
+    put Lowbit tokens/s "$(word qat 1)"
+    put Lowbit "GB peak" "$(gigabytes qat)"
 }
 qat_ours() { each_setting qat_run; }
 qat_peer() { # PROGRAM THREADS
