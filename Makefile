@@ -53,6 +53,8 @@ TESTS := $(sort $(wildcard tests/unit/test_*.c tests/property/test_*.c tests/ora
 REAL  := $(sort $(wildcard tests/real/test_*.c))
 TESTBIN := $(TESTS:%.c=$(B)/%)
 REALBIN := $(REAL:%.c=$(B)/%)
+BENCH := $(sort $(wildcard bench/*.c))
+BENCHBIN := $(BENCH:%.c=$(B)/%)
 TOOLS := $(patsubst %.c,$(B)/%,$(sort $(wildcard tools/*.c)))
 
 # V=1 shows the commands.
@@ -63,7 +65,7 @@ endif
 .DEFAULT_GOAL := all
 SANITIZERS ?= asan ubsan tsan
 
-.PHONY: all deps deps-check demo check check-real check-sanitizers check-long bench fmt lint analyze install uninstall clean help paper build man FORCE
+.PHONY: all deps deps-check demo check check-real check-sanitizers check-long bench bench-build bench-counts bench-scaling fmt lint analyze install uninstall clean help paper build man FORCE
 
 all: deps ## install what is missing, then build ./lowbit
 	@$(MAKE) --no-print-directory build
@@ -108,6 +110,9 @@ $(B)/tests/%.o: tests/%.c $(B)/flags
 	$(call say,cc  ,$<)$(CC) $(CFLAGS_ALL) $(TEST_CFLAGS) -MMD -MP -c -o $@ $<
 $(TESTBIN) $(REALBIN): $(B)/tests/%: $(B)/tests/%.o $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a
 	$(call say,link,$@)$(CC) $(LDFLAGS_ALL) -o $@ $< $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a $(LDLIBS_ALL) $(shell pkg-config --libs cmocka)
+$(B)/bench/%.o: bench/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,cc  ,$<)$(CC) $(CFLAGS_ALL) -I. -MMD -MP -c -o $@ $<
 $(B)/bench/%: $(B)/bench/%.o $(B)/liblowbit.a
 	$(call say,link,$@)$(CC) $(LDFLAGS_ALL) -o $@ $< $(B)/liblowbit.a $(LDLIBS_ALL)
 
@@ -157,8 +162,17 @@ fuzz: ## fuzz every parser for FUZZ_SECONDS each, with clang's libFuzzer
 	  build/fuzz/tests/fuzz/fuzz_$$f -max_total_time=$(FUZZ_SECONDS) -fork=$(FUZZ_JOBS) -timeout=10 -rss_limit_mb=2048 \
 	    -artifact_prefix=build/fuzz/crash-$$f- build/fuzz/corpus/$$f tests/fuzz/seeds tests/oracle/fixtures/io || exit 1; done
 
-bench: all ## speed against peers in the same run (see bench/README.md)
-	bench/run
+.SECONDARY: $(BENCHBIN:=.o)
+bench-build: build $(BENCHBIN)
+bench: all ## speed and memory against peers in the same run: SUITE=, ROUNDS=, ... (see bench/README.md)
+	@$(MAKE) --no-print-directory bench-build
+	@bench/run
+bench-counts: all ## instruction counts of the kernels against bench/counts.csv (UPDATE=1 rewrites it)
+	@$(MAKE) --no-print-directory bench-build
+	@bench/counts
+bench-scaling: all ## how time and memory grow (QUICK=1: under three minutes)
+	@$(MAKE) --no-print-directory bench-build
+	@bench/scaling
 
 fmt: ## clang-format everything
 	clang-format -i $(shell git ls-files '*.c' '*.h')
@@ -203,4 +217,4 @@ help: ## this list
 # Objects of tests and tools stay.
 .SECONDARY:
 
--include $(OBJ:.o=.d) $(TOOLS:=.d) $(TESTBIN:=.d) $(REALBIN:=.d) $(TEST_SUPPORT:%.c=$(B)/%.d)
+-include $(OBJ:.o=.d) $(TOOLS:=.d) $(BENCHBIN:=.d) $(TESTBIN:=.d) $(REALBIN:=.d) $(TEST_SUPPORT:%.c=$(B)/%.d)

@@ -1,5 +1,8 @@
-"""Seconds a window of PyTorch + transformers, float32, on the same windows as Lowbit. Arguments: MODEL_FOLDER TEXT LENGTH WINDOWS THREADS.
-Prints "seconds_per_window mean_nll"."""
+"""Perplexity with PyTorch + transformers on the same windows as Lowbit.
+
+Arguments: MODEL_FOLDER TEXT LENGTH WINDOWS THREADS float32|bfloat16. Prints "seconds_per_window mean_nll": the mean time of a window
+after a first one that is not counted.
+"""
 import sys
 import time
 
@@ -12,13 +15,18 @@ torch.set_num_threads(threads)
 tokenizer = Tokenizer.from_file(folder + "/tokenizer.json")
 with open(text, encoding="utf-8") as f:
     ids = tokenizer.encode(f.read(), add_special_tokens=False).ids
-model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, sys.argv[6])).eval()
 x = torch.tensor(ids[: windows * length]).view(windows, length)
-nll, times = [], []
+
+
+def window_nll(i):
+    logits = model(x[i : i + 1], use_cache=False).logits[0]
+    return torch.nn.functional.cross_entropy(logits[:-1].float(), x[i, 1:]).item()
+
+
 with torch.inference_mode():
-    for i in range(windows):
-        start = time.perf_counter()
-        logits = model(x[i : i + 1], use_cache=False).logits[0]
-        nll.append(torch.nn.functional.cross_entropy(logits[:-1], x[i, 1:]).item())
-        times.append(time.perf_counter() - start)
-print(f"{sorted(times)[len(times) // 2]:.4f} {sum(nll) / len(nll):.7f}")
+    window_nll(0)
+    start = time.perf_counter()
+    nll = [window_nll(i) for i in range(windows)]
+    seconds = time.perf_counter() - start
+print(f"{seconds / windows:.4f} {sum(nll) / len(nll):.7f}")

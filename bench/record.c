@@ -1,0 +1,21 @@
+/* What a cell's file says about time and memory: "statistics 1.23", "quantize 4.56", ... in seconds, then "peak BYTES",
+ * and of the first layer "mse NAME VALUE", its output MSE on the inputs that it was solved on.
+ *   record FILE.h5 */
+#include "bench/kit.h"
+#include "run/store.h"
+
+int main(int argc, char **argv) {
+    if (argc != 2) {
+        fprintf(stderr, "usage: record FILE.h5\n");
+        return 2;
+    }
+    lb_arena *a;
+    lb_record r;
+    must(lb_arena_new(0, &a));
+    must(lb_store_read(argv[1], a, &r));
+    for (int64_t i = 0; i < r.stages; i++) printf("%s %.6f\n", r.stage[i], r.stage_s[i]);
+    printf("peak %lld\n", (long long)r.peak_bytes);
+    if (r.layers > 0) printf("mse %s %.9g\n", r.layer[0].name, lb_output_mse(&r.layer[0].own));
+    lb_arena_free(a);
+    return 0;
+}

@@ -1,0 +1,259 @@
+# Part of bench/run: the suites. Each measures Lowbit and its peers on the same input and puts down rows named as in bench/targets.csv.
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of bench/run and bench/lib.sh
+
+all_suites="perplexity gptq solve grid qat-stories qat tokenizer startup"
+
+# ---- perplexity: time a window, share of the yardstick, memory ----
+
+eval_json() { sed -n "s/.*\"$1\": *\([0-9.e+-]*\).*/\1/p" "$out/log/$2.json"; }
+# PROGRAM NAME FLAG...: one evaluation by Lowbit.
+evaluate() {
+    local program=$1 name=$2 seconds
+    shift 2
+    ours "$name" ./lowbit eval "$model" "$text" --protocol "W2-$length" --windows "$windows" --threads "$threads" --json "$out/log/$name.json" "$@"
+    seconds=$(per "$(eval_json seconds_per_window "$name")" 1)
+    put "$program" s/window "$seconds"
+    put "$program" GFLOP/s "$(awk -v f="$window_flops" -v s="$seconds" 'BEGIN { printf "%.1f\n", f / s / 1e9 }')"
+    put "$program" "GB peak" "$(gigabytes "$name")"
+}
+ppl_float() { each_setting evaluate "Lowbit float32" eval; }
+ppl_bf16() { each_setting evaluate "Lowbit bf16" eval-bf16 --compute bf16; }
+ppl_stream() { each_setting evaluate "Lowbit streamed" eval-stream --weights stream; }
+ppl_torch() { # PROGRAM DTYPE
+    theirs "torch-$2" "$python" bench/peers/torch_perplexity.py "$folder" "$text" "$length" "$windows" "$threads" "$2" || return 0
+    put "$1" s/window "$(word "torch-$2" 1)"
+    put "$1" "GB peak" "$(gigabytes "torch-$2")"
+}
+ppl_torch32() { ppl_torch "PyTorch float32" float32; }
+ppl_torch16() { ppl_torch "PyTorch bfloat16" bfloat16; }
+llama() { # NAME MODEL CHUNKS
+    theirs "$1" bench/.venv/bin/llama-perplexity -m "$2" -f "$text" -c "$length" -b "$length" --chunks "$3" -t "$threads"
+}
+llama_seconds() { sed -n 's/.*perplexity: \([0-9.]*\) seconds per pass.*/\1/p' "$out/log/$1.err" "$out/log/$1.out" | head -n 1; }
+ppl_llama() { # PROGRAM NAME MODEL
+    llama "$2" "$3" "$windows" || return 0
+    put "$1" s/window "$(llama_seconds "$2")"
+    put "$1" "GB peak" "$(gigabytes "$2")"
+}
+ppl_llama4() { ppl_llama "llama.cpp 4-bit file" llama-4bit "$model"; }
+ppl_llama32() { ppl_llama "llama.cpp float32" llama-f32 "$float_gguf"; }
+
+suite_perplexity() {
+    local steps="ppl_float step_sgemm"
+    window_flops=$("$bin/model" flops "$model" "$length")
+    echo "  a window of $length tokens: $(awk -v f="$window_flops" 'BEGIN { printf "%.4f", f / 1e12 }') TFLOP with causal attention"
+    if knows eval compute; then steps+=" ppl_bf16"; else note_missing "Lowbit bf16 (this build has no --compute)"; fi
+    if knows eval weights; then steps+=" ppl_stream"; else note_missing "Lowbit streamed (this build has no --weights)"; fi
+    if have torch; then
+        folder=$(exported "$model")
+        steps+=" ppl_torch32 ppl_torch16"
+    fi
+    if have llamacpp && [[ $model == *.gguf ]]; then
+        mkdir -p "$out/models"
+        float_gguf=$out/models/$(basename "$model" .gguf)-f32.gguf
+        [ -e "$float_gguf" ] || bench/.venv/bin/llama-quantize --allow-requantize "$model" "$float_gguf" F32 >"$out/log/llama-quantize.txt" 2>&1 ||
+            { rm -f "$float_gguf" && note_missing "llama.cpp float32 (its quantize failed: results/bench/log/llama-quantize.txt)"; }
+        steps+=" ppl_llama4"
+        [ ! -e "$float_gguf" ] || steps+=" ppl_llama32"
+    fi
+    # shellcheck disable=SC2086 # a list of steps
+    alternate $steps
+}
+
+# ---- gptq: all layers of the model, from tokens to codes ----
+
+# PROGRAM NAME PROPAGATE FLAG...: statistics and quantization by the cell's own clock; loading and writing the model are left out.
+quantize() {
+    local program=$1 name=$2 propagate=$3
+    shift 3
+    rm -rf "$out/quantized"
+    ours "$name" ./lowbit quantize "$model" --method gptq --bits 3 --group 64 --propagate "$propagate" --calibration "$calibration" \
+        --samples "$samples" --length "$length" --threads "$threads" --out "$out/quantized" "$@"
+    "$bin/record" "$out/quantized/lowbit.h5" >"$out/log/$name.stages"
+    put "$program" s "$(awk '$1 == "statistics" || $1 == "quantize" { s += $2 } END { print s }' "$out/log/$name.stages")"
+    put "$program" "s without statistics" "$(awk '$1 == "quantize" { print $2 }' "$out/log/$name.stages")"
+    put "$program" "GB peak" "$(gigabytes "$name")"
+    put "$program" "0.q output MSE" "$(awk '$1 == "mse" { print $3 }' "$out/log/$name.stages")"
+    rm -rf "$out/quantized"
+}
+gptq_quantized() { each_setting quantize "Lowbit quantized" gptq-quantized quantized; }
+gptq_original() { each_setting quantize "Lowbit original" gptq-original original; }
+gptq_stream() { each_setting quantize "Lowbit streamed" gptq-stream quantized --weights stream; }
+torch_gptq() { # PROGRAM PROPAGATE
+    theirs "torch-gptq-$2" "$python" bench/peers/torch_gptq.py "$folder" "$calibration" "$samples" "$length" "$threads" 3 64 "$2" || return 1
+    put "$1" s "$(word "torch-gptq-$2" 1)"
+    put "$1" "GB peak" "$(gigabytes "torch-gptq-$2")"
+    put "$1" "0.q output MSE" "$(word "torch-gptq-$2" 2)"
+}
+gptq_torch_quantized() { torch_gptq "PyTorch quantized" quantized || true; }
+gptq_torch_original() { torch_gptq "PyTorch original" original || true; }
+gptq_gptqmodel() {
+    theirs gptqmodel env "GPTQMODEL_CPU_WORKERS=$threads" "$python" bench/peers/gptqmodel_gptq.py "$folder" "$calibration" "$samples" "$length" "$threads" 3 64 ||
+        return 0
+    put GPTQModel s "$(tail -n 1 "$out/log/gptqmodel.out" | cut -d ' ' -f 1)"
+    put GPTQModel "GB peak" "$(gigabytes gptqmodel)"
+}
+suite_gptq() {
+    local steps="gptq_quantized gptq_original"
+    if knows quantize weights; then steps+=" gptq_stream"; else note_missing "Lowbit streamed (this build has no --weights)"; fi
+    if have torch; then
+        folder=$(exported "$model")
+        steps+=" gptq_torch_quantized gptq_torch_original"
+        ! have gptqmodel || steps+=" gptq_gptqmodel"
+    fi
+    # shellcheck disable=SC2086 # a list of steps
+    alternate $steps
+}
+
+# ---- solve: one square layer, H given ----
+
+solve_ours() {
+    local repeats=3 flops
+    ours solve "$bin/solve" "$size" "$size" 3 64 "$threads" "$repeats"
+    # Two Cholesky factorizations and an inverse from a factor, 4/3 n^3, and the errors spread to the right, rows n^2.
+    flops=$(awk -v n="$size" 'BEGIN { printf "%.0f", 4 / 3 * n ^ 3 + n * n ^ 2 }')
+    put Lowbit s "$(word solve 1)"
+    put Lowbit GFLOP/s "$(awk -v f="$flops" -v s="$(word solve 1)" 'BEGIN { printf "%.2f\n", f / s / 1e9 }')"
+    put Lowbit "output MSE" "$(word solve 2)"
+}
+solve_step() { each_setting solve_ours; }
+solve_torch() {
+    theirs torch-solve "$python" bench/peers/torch_solve.py "$out/problem.bin" "$size" "$size" 3 64 "$threads" 1 || return 0
+    put PyTorch s "$(word torch-solve 1)"
+    put PyTorch "output MSE" "$(word torch-solve 2)"
+}
+suite_solve() {
+    local size=${SIZE:-4096} steps="solve_step step_sgemm step_dgemm"
+    "$bin/solve" "$size" "$size" 3 64 "$threads" 1 "$out/problem.bin" >/dev/null
+    ! have torch || steps+=" solve_torch"
+    # shellcheck disable=SC2086 # a list of steps
+    alternate $steps
+    rm -f "$out/problem.bin"
+}
+
+# ---- grid: twelve variants on the statistics of the original model ----
+
+grid_run() {
+    rm -rf "$out/grid"
+    ours grid ./lowbit run "$out/grid.yaml" --report=false -o threads="$threads"
+    grid_variants=$(find "$out/grid" -maxdepth 1 -name '*.h5' ! -name 'none*' | wc -l)
+    [ "$grid_variants" -gt 0 ] || die "grid: no variant ran: see $out/log/grid.out"
+    put Lowbit s "$(took grid 1)"
+    put Lowbit variants "$grid_variants"
+    rm -rf "$out/grid"
+}
+grid_ours() { each_setting grid_run; }
+# Runs of the reference differ in nothing that takes time but the number of groups; GRID=all runs all twelve instead of one of them.
+grid_torch() {
+    local seconds=0 variants=3/64 times=variants v
+    if [ "${GRID:-one}" = all ]; then variants="2/row 2/128 2/64 2/32 3/row 3/128 3/64 3/32 4/row 4/128 4/64 4/32" times=1; fi
+    [ "$times" = 1 ] || times=$grid_variants
+    for v in $variants; do
+        theirs torch-grid "$python" bench/peers/torch_gptq.py "$folder" "$calibration" "$samples" "$length" "$threads" "${v%/*}" "${v#*/}" original || return 0
+        seconds=$(awk -v a="$seconds" -v b="$(word torch-grid 1)" 'BEGIN { print a + b }')
+    done
+    put PyTorch s "$(awk -v s="$seconds" -v n="$times" 'BEGIN { print s * n }')"
+}
+suite_grid() {
+    local steps="grid_ours"
+    cat >"$out/grid.yaml" <<EOT
+name: grid
+results: "$(realpath "$out")"
+model: "$(realpath "$model")"
+calibration: {text: "$(realpath "$calibration")", recipe: sequential, samples: $samples, length: $length, propagate: original}
+eval: {text: "$(realpath "$text")", protocol: W2-64, windows: 1, kl: false}
+axes: {bits: [2, 3, 4], group: [row, 128, 64, 32]}
+keep_cache: false
+quantize:
+  - {method: gptq}
+EOT
+    if have torch; then
+        folder=$(exported "$model")
+        steps+=" grid_torch"
+        [ "${GRID:-one}" = all ] || echo "  the peer: one run times the variants that Lowbit ran (GRID=all runs all twelve)"
+    fi
+    # shellcheck disable=SC2086 # a list of steps
+    alternate $steps
+}
+
+# ---- qat: tokens a second, forward + backward + AdamW ----
+
+# Both sides: so many steps after a first one that does not count.
+qat_run() {
+    ours qat "$bin/qat" "$qat_model" "$qat_text" "$qat_steps" "$qat_batch" "$qat_length" "$threads" 4 "$qat_group"
+    put Lowbit tokens/s "$(word qat 1)"
+    put Lowbit "GB peak" "$(gigabytes qat)"
+}
+qat_ours() { each_setting qat_run; }
+qat_peer() { # PROGRAM THREADS
+    theirs "torch-qat-$2" "$python" bench/peers/torch_qat.py "$folder" "$qat_text" "$qat_steps" "$qat_batch" "$qat_length" "$2" 4 "$qat_group" || return 0
+    put "$1" tokens/s "$(word "torch-qat-$2" 1)"
+    put "$1" "GB peak" "$(gigabytes "torch-qat-$2")"
+}
+qat_torch() { qat_peer PyTorch "$threads"; }
+qat_torch1() { qat_peer "PyTorch 1 thread" 1; }
+qat_suite() {
+    local steps="qat_ours"
+    if have torch; then
+        folder=$(exported "$qat_model")
+        steps+=" $*"
+    fi
+    # shellcheck disable=SC2086 # a list of steps
+    alternate $steps
+}
+suite_qat_stories() {
+    if ! qat_model=$(find_source stories260k) || ! qat_text=$(find_source tinystories-train); then
+        note_missing "stories260k (LOWBIT_SOURCES=FOLDER tools/fetch stories260k)"
+        return 0
+    fi
+    qat_group=row qat_batch=8 qat_length=256 qat_steps=${STEPS:-20}
+    if [ "$threads" = 1 ]; then qat_suite qat_torch1; else qat_suite qat_torch qat_torch1; fi
+}
+suite_qat() {
+    qat_model=$model qat_text=$calibration qat_group=64 qat_batch=1 qat_length=1024 qat_steps=${STEPS:-4}
+    qat_suite qat_torch
+}
+
+# ---- tokenizer and start ----
+
+tokenize() {
+    ours tokenize "$bin/tokenize" "$model" "$text" 5
+    put Lowbit "s of processor" "$(word tokenize 1)"
+    put Lowbit tokens "$(word tokenize 2)"
+}
+tokenizer_ours() { setting=- && env=(env) && tokenize; }
+tokenizer_peer() {
+    theirs tokenizers env RAYON_NUM_THREADS=1 "$python" bench/peers/tokenizers_encode.py "$folder" "$text" 5 || return 0
+    put tokenizers "s of processor" "$(word tokenizers 1)"
+    put tokenizers tokens "$(word tokenizers 2)"
+}
+suite_tokenizer() {
+    local steps="tokenizer_ours"
+    if have torch; then
+        folder=$(exported "$model")
+        steps+=" tokenizer_peer"
+    fi
+    # shellcheck disable=SC2086 # a list of steps
+    alternate $steps
+}
+
+start_run() {
+    ours start ./lowbit eval "$model" "$text" --protocol "W2-$length" --windows 1 --threads "$threads" --json "$out/log/start.json"
+    start_put Lowbit start "$(eval_json seconds_per_window start)"
+}
+start_put() { # PROGRAM NAME SECONDS_OF_THE_WINDOW
+    put "$1" "s to the first window's result" "$(took "$2" 1)"
+    put "$1" "s before the first window" "$(awk -v a="$(took "$2" 1)" -v b="$3" 'BEGIN { printf "%.3f\n", a - b }')"
+}
+start_ours() { each_setting start_run; }
+start_llama() {
+    llama llama-start "$model" 1 || return 0
+    start_put llama.cpp llama-start "$(llama_seconds llama-start)"
+}
+suite_startup() {
+    local steps="start_ours"
+    if [[ $model == *.gguf ]] && have llamacpp; then steps+=" start_llama"; fi
+    cat "$model" "$text" >/dev/null # a warm cache for all
+    # shellcheck disable=SC2086 # a list of steps
+    alternate $steps
+}
