@@ -18,7 +18,8 @@ static float exp1(float x) {
     int n = (int)(z + (z < 0 ? -0.5f : 0.5f));
     float r = (x - (float)n * LB_EXP_HI) - (float)n * LB_EXP_LO;
     float p = (((LB_EXP_C6 * r + LB_EXP_C5) * r + LB_EXP_C4) * r + LB_EXP_C3) * r + LB_EXP_C2;
-    int n1 = n / 2; /* two steps: 2^n itself may be infinite or subnormal; only the second one rounds */
+    // cppcheck-suppress shiftNegativeLHS ; gcc and clang shift the sign in
+    int n1 = n >> 1; /* two steps: 2^n itself may be infinite or subnormal; only the second one rounds */
     return (1 + (r + r * r * p)) * pow2(n1) * pow2(n - n1);
 }
 
