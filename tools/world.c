@@ -138,7 +138,10 @@ static void set_up(story *s) {
     }
     for (int i = 0; i < ITEMS; i++) {
         do {
-            s->items[i] = (item){pick(s, COUNT(objects)), pick(s, COUNT(colours)), -1, pick(s, COUNT(places))};
+            s->items[i] = (item){.holder = -1};
+            s->items[i].object = pick(s, COUNT(objects));
+            s->items[i].colour = pick(s, COUNT(colours));
+            s->items[i].place = pick(s, COUNT(places));
         } while (i && s->items[i].object == s->items[0].object);
     }
 }
@@ -148,7 +151,9 @@ static void go(story *s, int who) {
     do to = pick(s, COUNT(places));
     while (to == s->cast[who].place);
     static const char *const verbs[] = {"went to", "walked to", "ran to", "hurried to"};
-    lb_str_add(s->out, " %s %s the %s.", subject(s, who), verbs[pick(s, COUNT(verbs))], places[to]);
+    /* One draw a statement: compilers may evaluate arguments in any order. */
+    const char *verb = verbs[pick(s, COUNT(verbs))], *name = subject(s, who);
+    lb_str_add(s->out, " %s %s the %s.", name, verb, places[to]);
     s->cast[who].place = to;
 }
 
@@ -161,7 +166,8 @@ static void take(story *s, int who) {
             s->cast[who].place = it->place;
         }
         static const char *const verbs[] = {"took", "picked up", "found"};
-        lb_str_add(s->out, " %s %s ", subject(s, who), verbs[pick(s, COUNT(verbs))]);
+        const char *verb = verbs[pick(s, COUNT(verbs))], *name = subject(s, who);
+        lb_str_add(s->out, " %s %s ", name, verb);
         tell_item(s, it);
         lb_str_add(s->out, ".");
         it->holder = who;
@@ -257,8 +263,8 @@ static void meet(story *s, int who) {
     if (below(s, 3) == 0) {
         const char *animal = animals[pick(s, COUNT(animals))];
         static const char *const said[] = {"slept", "looked at the sky", "made a loud noise", "ran away"};
-        lb_str_add(s->out, " %s saw a %s in the %s. The %s %s.", subject(s, who), animal, places[s->cast[who].place],
-                   animal, said[pick(s, COUNT(said))]);
+        const char *did = said[pick(s, COUNT(said))], *name = subject(s, who);
+        lb_str_add(s->out, " %s saw a %s in the %s. The %s %s.", name, animal, places[s->cast[who].place], animal, did);
         return;
     }
     if (s->cast[other].place != s->cast[who].place) {

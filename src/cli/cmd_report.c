@@ -9,7 +9,7 @@
 
 typedef struct report_flags {
     int format;
-    const char *layers, *expected;
+    const char *layers, *compare, *expected;
     bool write;
 } report_flags;
 
@@ -21,6 +21,9 @@ static const lb_option flags[] = {
      offsetof(report_flags, format)},
     {"layers", LB_OPT_STR, "", 0, 0, NULL, "print the layers of this cell (its label or file name) instead",
      offsetof(report_flags, layers)},
+    {"compare", LB_OPT_STR, "", 0, 0, NULL,
+     "print the differences of all cells to this one, over the same windows and with intervals, instead",
+     offsetof(report_flags, compare)},
     {"expected", LB_OPT_STR, "", 0, 0, NULL,
      "a table of expected values (docs/experiments.md); default: expected.csv of the folder, if there is one",
      offsetof(report_flags, expected)},
@@ -68,6 +71,11 @@ static lb_status render(const report_flags *f, const lb_results *r, const char *
         LB_TRY(find_cell(r, f->layers, &cell));
         return lb_report_layer_table(r, cell, format, out);
     }
+    if (f->compare[0]) {
+        int64_t cell;
+        LB_TRY(find_cell(r, f->compare, &cell));
+        return lb_report_compare_table(r, cell, format, out);
+    }
     LB_TRY(lb_report_main_table(r, format, out));
     /* Two tables in one CSV would be none. */
     if (!expected || format == LB_TABLE_CSV) return LB_OK;
@@ -103,7 +111,7 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
 
 const lb_command lb_cmd_report = {
     .name = "report",
-    .usage = "DIR [--format FORMAT] [--layers CELL] [--expected FILE] [--no-write]",
+    .usage = "DIR [--format FORMAT] [--layers CELL] [--compare CELL] [--expected FILE] [--no-write]",
     .summary = "tables, plots and pages of a results folder again, without the model",
     .details = "Writes DIR/cells.csv and DIR/report/ (index.html, report.md, body.tex, tables, plots), and prints the "
                "main table.\nExit code 1 when a value is outside the tolerance of the expected one.",

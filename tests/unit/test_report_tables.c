@@ -148,6 +148,45 @@ static void cells_read_back(void **state) {
     synthetic_results_free(r);
 }
 
+/* Each row of the comparison is the paired difference of the windows of that evaluation; to itself and to what was not
+ * run there is none. */
+static void comparison_is_paired(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new();
+    int64_t at = -1, rows = 0;
+    lb_str s = {0};
+    for (int64_t i = 0; i < r->n && at < 0; i++)
+        if (strcmp(r->record[i].method, "rtn") == 0 && r->record[i].evals > 0) at = i;
+    const lb_record *base = &r->record[at];
+    assert_ok(lb_report_compare_table(r, at, LB_TABLE_CSV, &s));
+    char *rest = s.s, *line = strsep(&rest, "\n");
+    assert_string_equal(line, "evaluation,protocol,windows,cell,bits_per_weight,ppl,delta_ln_ppl,delta_low,delta_high");
+    for (int64_t e = 0; e < base->evals; e++)
+        for (int64_t i = 0; i < r->n; i++)
+            for (int64_t k = 0; k < r->record[i].evals; k++) {
+                const lb_eval_row *x = &r->record[i].eval[k], *y = &base->eval[e];
+                lb_paired p;
+                if (i == at || strcmp(x->name, y->name) != 0 || x->eval.windows != y->eval.windows) continue;
+                assert_ok(lb_paired_difference(x->eval.window_nll, y->eval.window_nll, x->eval.windows, &p));
+                char want[256];
+                snprintf(want, sizeof want, ",%s,%s,%s", lb_num_exact(p.delta).s, lb_num_exact(p.low).s,
+                         lb_num_exact(p.high).s);
+                line = strsep(&rest, "\n");
+                assert_non_null(line);
+                assert_true(lb_str_ends(line, want));
+                assert_non_null(strstr(line, r->record[i].label));
+                rows++;
+            }
+    assert_true(rows > 10);
+    assert_true(!rest || !*rest);
+    lb_str_free(&s);
+    for (int64_t i = 0; i < r->n; i++)
+        if (r->record[i].state == LB_CELL_FAILED) at = i;
+    assert_status(LB_E_ARG, lb_report_compare_table(r, at, LB_TABLE_TERMINAL, &s));
+    assert_error_has("has no evaluation to compare with");
+    synthetic_results_free(r);
+}
+
 static void layers_read_back(void **state) {
     (void)state;
     lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
@@ -393,6 +432,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(main_tables),
         cmocka_unit_test(size_and_layer_tables),
+        cmocka_unit_test(comparison_is_paired),
         cmocka_unit_test(edges),
         cmocka_unit_test(widths),
         cmocka_unit_test(cells_read_back),
