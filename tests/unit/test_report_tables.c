@@ -152,7 +152,7 @@ static void cells_read_back(void **state) {
  * run there is none. */
 static void comparison_is_paired(void **state) {
     (void)state;
-    lb_results *r = synthetic_results_new();
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
     int64_t at = -1, rows = 0;
     lb_str s = {0};
     for (int64_t i = 0; i < r->n && at < 0; i++)
