@@ -61,6 +61,12 @@ void lb_map_close(lb_map *m) {
     *m = (lb_map){0};
 }
 
+void lb_map_forget(const void *p, size_t n) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)p + page - 1) / page * page;
+    uintptr_t last = ((uintptr_t)p + n) / page * page;
+    if (first < last) (void)madvise((void *)first, last - first, MADV_DONTNEED);
+}
+
 /* Pipes and /proc files do not tell their size, so it reads to the end. */
 static lb_status read_all(int fd, const char *path, size_t guess, lb_str *b) {
     char part[16384];

@@ -11,6 +11,8 @@ typedef struct lb_map {
 } lb_map;
 LB_NODISCARD lb_status lb_map_open(const char *path, lb_map *out); /* read-only; an empty file is LB_E_FORMAT */
 void lb_map_close(lb_map *m);                                      /* {0} is fine */
+/* Pages of a mapping that nobody will look at for a while need not stay resident: they come back from the file. */
+void lb_map_forget(const void *p, size_t n);
 
 LB_NODISCARD lb_status lb_fs_read(const char *path, char **text, size_t *len); /* NUL-terminated copy, lb_free */
 /* Writes to path.tmp.PID in the same folder, syncs, renames, syncs the folder: whole or not at all. A device or a pipe

@@ -8,13 +8,16 @@
 #include "math/kernels.h"
 #include "model/attention.h"
 
-/* Tokens that pass through the MLP at a time, so that scratch does not grow with hidden * T for long contexts. */
-enum { MLP_PANEL = 2048 };
+/* Tokens that pass through the MLP at a time: few enough that gate and up take about 16 MiB each. */
+static int64_t mlp_panel_rows(const lb_arch *a) {
+    int64_t rows = ((int64_t)16 << 20) / (a->hidden * (int64_t)sizeof(float)) / 64 * 64;
+    return rows < 256 ? 256 : rows > 2048 ? 2048 : rows;
+}
 
 struct lb_scratch {
     lb_mat normed, quantized, middle; /* (length, dim): a norm's output, the same fake-quantized, x after attention */
     lb_mat q, k, v;                   /* (length, heads * head_dim), (length, kv_heads * head_dim) twice */
-    lb_mat gate, up;                  /* (min(length, MLP_PANEL), hidden) */
+    lb_mat gate, up;                  /* (min(length, mlp_panel_rows), hidden) */
     lb_attention attention;
 };
 
@@ -26,7 +29,7 @@ static bool new_mat(lb_arena *a, int64_t rows, int64_t cols, lb_mat *out) {
 lb_status lb_scratch_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_scratch **out) {
     lb_scratch *s = LB_NEW(a, lb_scratch, 1);
     if (!s) return LB_E_NOMEM;
-    int64_t panel = length < MLP_PANEL ? length : MLP_PANEL;
+    int64_t most = mlp_panel_rows(arch), panel = length < most ? length : most;
     int64_t q = arch->heads * arch->head_dim, kv = arch->kv_heads * arch->head_dim;
     if (!new_mat(a, length, arch->dim, &s->normed) || !new_mat(a, length, arch->dim, &s->quantized) ||
         !new_mat(a, length, arch->dim, &s->middle) || !new_mat(a, length, q, &s->q) || !new_mat(a, length, kv, &s->k) ||
@@ -124,8 +127,9 @@ void lb_block_forward(const lb_arch *a, const lb_block *b, const lb_rope *r, lb_
 
     norm_rows(a, b->mlp_norm, lb_mat_c(x), normed);
     if (capture(cap, LB_IN_MLP, normed, 0)) return;
-    for (int64_t t = 0; t < T; t += MLP_PANEL) {
-        int64_t n = T - t < MLP_PANEL ? T - t : MLP_PANEL;
+    int64_t panel = s->gate.rows;
+    for (int64_t t = 0; t < T; t += panel) {
+        int64_t n = T - t < panel ? T - t : panel;
         mlp_panel(b, s, lb_mat_part(x, t, 0, n, a->dim), lb_mat_part(normed, t, 0, n, a->dim), t, cap);
     }
 }

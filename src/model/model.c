@@ -195,12 +195,17 @@ static lb_status convert_piece(void *ctx, int64_t i, int worker) {
 typedef struct mapped {
     const char *path;
     const lb_tensor *t;
+    bool forget; /* its pages, once read */
 } mapped;
 
 static lb_status read_mapped(const void *ctx, int64_t row, int64_t rows, float *out) {
     const mapped *x = ctx;
     int64_t cols = x->t->shape[1];
     LB_TRY(lb_tensor_read_f32(x->t, row * cols, rows * cols, out));
+    if (x->forget) {
+        size_t row_bytes = x->t->bytes / (size_t)x->t->shape[0];
+        lb_map_forget((const char *)x->t->data + (size_t)row * row_bytes, (size_t)rows * row_bytes);
+    }
     int64_t bad = lb_mat_first_bad(lb_cmat_of(out, rows, cols));
     return bad < 0 ? LB_OK : not_finite(x->path, x->t, row * cols + bad);
 }
@@ -212,11 +217,11 @@ static bool streamed(const lb_tensor *t, lb_model_parts parts) {
     return parts == LB_STREAM && t->ndim == 2 && !in_place(t);
 }
 
-static lb_status set_sources(const source *s) {
+static lb_status set_sources(const source *s, lb_model_parts parts) {
     mapped *x = LB_NEW(s->m->arena, mapped, s->m->n_tensors);
     if (!x) return LB_E_NOMEM;
     for (int64_t i = 0; i < s->m->n_tensors; i++) {
-        x[i] = (mapped){s->m->path, s->slot[i]};
+        x[i] = (mapped){s->m->path, s->slot[i], streamed(s->slot[i], parts)};
         if (s->slot[i]->ndim == 2)
             lb_slot_set_source(&s->m->arch, &s->m->weights, i, (lb_rows_source){read_mapped, &x[i]});
     }
@@ -227,7 +232,7 @@ static lb_status set_sources(const source *s) {
 static lb_status load_weights(const source *s, lb_model_parts parts, lb_team *team) {
     lb_model *m = s->m;
     int64_t n = 0;
-    LB_TRY(set_sources(s));
+    LB_TRY(set_sources(s, parts));
     for (int64_t i = 0; i < m->n_tensors; i++)
         if (!streamed(s->slot[i], parts)) n += (lb_tensor_count(s->slot[i]) + PIECE - 1) / PIECE;
     conversion c = {.m = m, .piece = LB_NEW(m->arena, piece, n)};

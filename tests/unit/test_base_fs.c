@@ -66,6 +66,14 @@ static void large_files(void **state) {
     assert_ok(lb_hash_file(path, a));
     assert_ok(lb_hash_bytes(data, N, b));
     assert_string_equal(a, b);
+    lb_map m; /* forgotten pages come back as they were */
+    assert_ok(lb_map_open(path, &m));
+    assert_memory_equal(m.data, data, N);
+    lb_map_forget((const char *)m.data + 100, N - 200);
+    lb_map_forget((const char *)m.data + 5000, 10);
+    lb_map_forget(m.data, 0);
+    assert_memory_equal(m.data, data, N);
+    lb_map_close(&m);
     lb_free(back);
     lb_free(path);
     free(data);
