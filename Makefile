@@ -212,7 +212,7 @@ clean: ## remove build folders
 	rm -rf build lowbit
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 # Objects of tests and tools stay.
 .SECONDARY:

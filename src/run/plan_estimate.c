@@ -1,12 +1,13 @@
 /* What a cell will take: operations counted, divided by a rate of matrix products measured here and now. Good to a
- * factor of two: attention, softmax and memory traffic are covered by one efficiency. */
+ * factor of two: softmax, memory traffic and waiting are covered by one efficiency for each kind of work. */
 #include <string.h>
 
 #include "math/roofline.h"
 #include "run/plan.h"
 #include "run/provenance.h"
 
-static const double efficiency = 0.5;     /* of a forward or backward pass, against plain products */
+/* Against plain products: scoring windows, calibration and solving, training. */
+static const double of_eval = 0.9, of_calibration = 0.75, of_training = 0.5;
 static const double measure_for_s = 0.15; /* wall time of the measurement */
 
 lb_status lb_plan_measure_rate(const lb_plan *p, lb_rate *out) {
@@ -62,21 +63,21 @@ static double eval_flops(const lb_plan *p, const lb_cell *c) {
     for (int64_t i = 0; i < p->evals; i++) {
         double tokens = eval_tokens(p, i, &n);
         /* For the divergence the baseline's head is computed again, and both softmaxes in full. */
-        double heads = c->method && p->eval_config[i]->kl ? 3.0 : 1.0;
+        double heads = c->method && p->eval_config[i]->kl ? 2.3 : 1.0;
         flops += tokens * (forward_flops(a, n) + heads * 2.0 * count(a).head_params);
     }
     return flops;
 }
 
-/* Measuring: tr(D H D') for method and yardstick, with two H, in float64, which runs at half the rate. */
+/* Measuring: Gram matrices of W and of two differences, in float64, which runs at half the rate; GPTQ's factor. */
 static double layer_flops(const lb_cell *c) {
     double flops = 0;
     for (int64_t i = 0; i < c->layers; i++) {
         const lb_layer_plan *l = &c->layer[i];
         double rows = (double)l->rows, cols = (double)l->cols;
         if (!l->quantize) continue;
-        flops += 2.0 * 4.0 * 2.0 * rows * cols * cols;
-        if (c->needs_hessian) flops += 2.0 * 2.0 * cols * cols * cols + 2.0 * rows * cols * cols;
+        flops += 2.0 * 3.0 * rows * cols * cols;
+        if (c->needs_hessian) flops += 2.0 * (2.0 / 3.0 * cols * cols * cols + rows * cols * cols);
     }
     return flops;
 }
@@ -106,10 +107,10 @@ static double cell_memory(const lb_plan *p, const lb_cell *c) {
         if (eval_tokens(p, i, &T) > 0 && T > longest) longest = T;
     double width = (double)(6 * a->dim + 3 * a->hidden);
     bytes += (double)lb_team_threads(p->team) * 4.0 * longest * width;
-    if (stream) /* windows that go through the model together; layers as they are stored */
-        bytes += 4.0 * 8.0 * longest * (double)a->dim + (double)c->size.quantized.total;
-    for (int64_t i = 0; i < c->layers && !stream; i++)
-        if (c->layer[i].quantize || c->trains) bytes += 4.0 * (double)c->layer[i].rows * (double)c->layer[i].cols;
+    if (stream || c->method) /* windows that go through the model together; layers as they are stored */
+        bytes += 4.0 * 8.0 * longest * (double)a->dim + (double)c->size.quantized.total + 4.0 * count(a).block_params;
+    for (int64_t i = 0; i < c->layers && c->trains; i++)
+        bytes += 4.0 * (double)c->layer[i].rows * (double)c->layer[i].cols;
     if (c->needs_hessian) bytes += 4.0 * calibration_tokens(p) * (double)a->dim + 3.0 * 8.0 * count(a).width2;
     /* Gradients, both moments, latent weights; then activations kept for the way back. */
     if (c->trains)
@@ -134,8 +135,8 @@ static double cell_disk(const lb_plan *p, const lb_cell *c) {
 
 lb_estimate lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *rate) {
     if (c->refused) return (lb_estimate){0};
-    double flops = quantize_flops(p, c) + eval_flops(p, c);
-    return (lb_estimate){flops / (rate->flops * efficiency), cell_memory(p, c), cell_disk(p, c)};
+    double quantize = quantize_flops(p, c) / (c->trains ? of_training : of_calibration);
+    return (lb_estimate){(quantize + eval_flops(p, c) / of_eval) / rate->flops, cell_memory(p, c), cell_disk(p, c)};
 }
 
 bool lb_plan_wants_statistics(const lb_plan *p, const lb_cell *c) {
@@ -151,6 +152,6 @@ lb_estimate lb_plan_estimate_shared(const lb_plan *p, const lb_rate *rate) {
     double tokens = calibration_tokens(p), width2 = count(a).width2 * (double)a->layers;
     if (tokens == 0) return (lb_estimate){0};
     double flops = tokens * (forward_flops(a, (double)p->config->calibration.length) + width2);
-    return (lb_estimate){flops / (rate->flops * efficiency), 4.0 * tokens * (double)a->dim + 8.0 * count(a).width2,
+    return (lb_estimate){flops / (rate->flops * of_calibration), 4.0 * tokens * (double)a->dim + 8.0 * count(a).width2,
                          8.0 * (width2 + (double)(a->dim * a->dim))};
 }

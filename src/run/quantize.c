@@ -12,7 +12,11 @@
 static bool is_head(const lb_layer_plan *l) { return strcmp(l->type, "head") == 0; }
 static lb_linear linear_of(int64_t layer) { return (lb_linear)(layer % LB_LINEARS); }
 
-static bool streams(const lb_quantize_job *j) { return j->plan->config->weights == LB_WEIGHTS_STREAM; }
+/* Layers of blocks stay as they are stored and become float32 block by block, which costs next to nothing; head and
+ * embedding, which are read piece by piece, only where weights are streamed. */
+static bool stays_packed(const lb_quantize_job *j, int64_t layer) {
+    return j->cell->layer[layer].block >= 0 || j->plan->config->weights == LB_WEIGHTS_STREAM;
+}
 
 lb_status lb_quantize_original(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_cmat *W) {
     const lb_layer_plan *l = &j->cell->layer[layer];
@@ -25,7 +29,9 @@ lb_status lb_quantize_original(const lb_quantize_job *j, int64_t layer, lb_arena
     return lb_matrix_get(b->w[linear_of(layer)], &b->from[linear_of(layer)], a, team, W);
 }
 
-lb_arena *lb_quantize_place(const lb_quantize_job *j, lb_arena *scratch) { return streams(j) ? scratch : j->arena; }
+lb_arena *lb_quantize_place(const lb_quantize_job *j, int64_t layer, lb_arena *scratch) {
+    return stays_packed(j, layer) ? scratch : j->arena;
+}
 
 lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer) {
     const lb_layer_plan *l = &j->cell->layer[layer];
@@ -49,7 +55,7 @@ static void install(lb_quantize_job *j, int64_t layer, lb_cmat What, lb_rows_sou
 
 lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, const lb_compressed *c) {
     lb_rows_source from = {0};
-    if (streams(j)) {
+    if (stays_packed(j, layer)) {
         lb_packed *packed;
         LB_TRY(lb_packed_new(j->arena, c, &packed));
         from = (lb_rows_source){lb_packed_read, packed};
@@ -156,7 +162,7 @@ static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_compressed 
     lb_layer_row *row = &j->row[layer];
     lb_cmat W;
     LB_TRY(lb_quantize_original(j, layer, scratch, &W));
-    float *d = LB_NEW(lb_quantize_place(j, scratch), float, l->rows * l->cols);
+    float *d = LB_NEW(lb_quantize_place(j, layer, scratch), float, l->rows * l->cols);
     if (!d) return LB_E_NOMEM;
     lb_mat What = lb_mat_of(d, l->rows, l->cols);
     LB_TRY(lb_compressed_dequantize(c, What));

@@ -30,10 +30,10 @@ LB_NODISCARD lb_status lb_quantize_model(lb_quantize_job *j);
 LB_NODISCARD lb_status lb_quantize_original(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_cmat *W);
 /* The matrix that it is in j->w, after training: in memory. */
 lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer);
-/* Puts a compressed layer into j->w: What, which must outlive j->w, or where weights are streamed the packed layer. */
+/* Puts a compressed layer into j->w: packed, or What itself (then lb_quantize_place made it outlive j->w). */
 LB_NODISCARD lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, const lb_compressed *c);
-/* Where What of a layer is made: kept in j->arena, or in scratch if weights are streamed. */
-lb_arena *lb_quantize_place(const lb_quantize_job *j, lb_arena *scratch);
+/* Where What of a layer is made: in scratch if the layer stays packed, else in j->arena. */
+lb_arena *lb_quantize_place(const lb_quantize_job *j, int64_t layer, lb_arena *scratch);
 /* Fills the row of a layer from its compressed form: What is made, checked, measured against W with each H (NULL: not
  * known) and beside round-to-nearest onto the same storage, and installed. */
 LB_NODISCARD lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_compressed *c,

@@ -95,7 +95,7 @@ static lb_status restore(walker *x, int64_t first, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         const lb_layer_plan *l = &j->cell->layer[first + i];
         if (!l->quantize) continue;
-        float *d = LB_NEW(lb_quantize_place(j, x->block_arena), float, l->rows * l->cols);
+        float *d = LB_NEW(lb_quantize_place(j, first + i, x->block_arena), float, l->rows * l->cols);
         if (!d) return LB_E_NOMEM;
         lb_mat What = lb_mat_of(d, l->rows, l->cols);
         LB_TRY(lb_compressed_dequantize(&x->made[i], What));
