@@ -171,18 +171,33 @@ static lb_status open_texts(lb_plan *p) {
     return open_evals(p);
 }
 
-/* A cell whose text was not fetched is refused, and one that trains while weights are streamed; the others run. */
-static void refuse_cells(lb_plan *p) {
+/* NULL: the training text has at least one sequence of the cell's length. */
+static lb_status too_short(const lb_plan *p, const lb_cell *c, const char **why) {
+    const char *text = lb_pairs_get(&c->options, "length");
+    const lb_corpus *k = p->training.corpus;
+    int64_t length = 0;
+    *why = NULL;
+    if (!k || !text || lb_parse_i64(text, &length) != LB_OK || k->tokens >= length) return LB_OK;
+    *why = lb_arena_printf(p->arena, "training text %s has %lld tokens: one sequence takes length = %lld", k->path,
+                           (long long)k->tokens, (long long)length);
+    return *why ? LB_OK : LB_E_NOMEM;
+}
+
+/* A cell whose text was not fetched or is too short is refused, and one that trains while weights are streamed; the
+ * others run. */
+static lb_status refuse_cells(lb_plan *p) {
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
         if (c->refused) continue;
         const char *why = c->needs_hessian ? p->calibration.missing : c->trains ? p->training.missing : NULL;
         if (!why && c->trains && p->config->weights == LB_WEIGHTS_STREAM)
             why = "training keeps all weights in memory: needs weights: resident, not stream";
+        if (!why && c->trains) LB_TRY(too_short(p, c, &why));
         if (!why) continue;
         c->refused = true;
         c->reason = why;
     }
+    return LB_OK;
 }
 
 /* A pattern that fits nothing is a typo. */
@@ -231,7 +246,7 @@ lb_status lb_plan_open(lb_arena *a, const lb_config *c, const lb_plan_request *r
     LB_TRY(open_model(out, r->parts));
     LB_TRY(check_rules(out));
     LB_TRY(open_texts(out));
-    refuse_cells(out);
+    LB_TRY(refuse_cells(out));
     LB_TRY(lb_plan_layers(out));
     LB_TRY(lb_plan_keys(out));
     return out->keeper.failed ? lb_fail(LB_E_NOMEM, "out of memory: keeping a warning") : LB_OK;

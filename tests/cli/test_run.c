@@ -312,6 +312,14 @@ static void sources_that_are_missing(void **state) {
 
 static void check_runs_nothing(void **state) {
     (void)state;
+    put_file("few.txt", "Too few words.");
+    put_file("short.yaml", COMMON "training: {text: few.txt}\nquantize:\n  - {method: qat, bits: 3, length: 64}\n");
+    cli_options here_too = here();
+    cli_result few = CLI(&here_too, "check", "short.yaml");
+    assert_int_equal(few.code, 0);
+    cli_has(few.out, "few.txt has ");
+    cli_has(few.out, " tokens: one sequence takes length = 64");
+    cli_free(&few);
     put_file("check.yaml", COMMON "axes: {bits: [3]}\nquantize:\n  - {method: gptq, group: [16, 4096]}\n"
                                   "  - {method: nf4}\n");
     cli_options o = here();
