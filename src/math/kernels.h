@@ -15,7 +15,12 @@ typedef struct lb_kernels {
     double (*exp_sum)(float *y, const float *x, float shift, int64_t n);
     /* the sum of exp(x[i] - shift), nothing stored */
     double (*sum_exp)(const float *x, float shift, int64_t n);
-    float (*max)(const float *x, int64_t n);                    /* NaN if any is */
+    float (*max)(const float *x, int64_t n); /* NaN if any is */
+    /* the least and the largest of 0 and x; NaN in one of them if any x is NaN */
+    void (*range)(const float *x, int64_t n, float *low, float *high);
+    /* y = scale (code - zero), code = clamp(rint(x / scale) + zero, 0, maxq): the operations of quant/grid.h in its
+     * order, the same bits in every variant */
+    void (*grid)(float *y, const float *x, float scale, float zero, float maxq, int64_t n);
     double (*dot)(const float *x, const float *y, int64_t n);   /* products and sums in float64 lanes */
     void (*scale)(float *y, float a, int64_t n);                /* y *= a */
     void (*axpy)(float *y, float a, const float *x, int64_t n); /* y += a x */

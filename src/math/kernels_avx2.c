@@ -30,6 +30,8 @@ static inline VF v_raise_max(VF m, VF v) {
     /* max gives its second operand if either is NaN: m's own NaN is put back */
     return _mm256_blendv_ps(_mm256_max_ps(m, v), m, _mm256_cmp_ps(m, m, _CMP_UNORD_Q));
 }
+static inline VF v_max(VF a, VF b) { return _mm256_max_ps(a, b); }
+static inline VF v_min(VF a, VF b) { return _mm256_min_ps(a, b); }
 static inline VD low(VF v) { return _mm256_cvtps_pd(_mm256_castps256_ps128(v)); }
 static inline VD high(VF v) { return _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)); }
 static inline void v_add_wide(VD acc[2], VF v) {
@@ -67,6 +69,6 @@ static inline VF v_exp(VF x) {
 
 #include "math/kernels_simd.h"
 
-const lb_kernels lb_kernels_avx2 = {"avx2",  exp_n,  exp_sum_n,   sum_exp_n, max_n,     dot_n,
-                                    scale_n, axpy_n, axpy_wide_n, swiglu_n,  rmsnorm_n, matmul_n};
+const lb_kernels lb_kernels_avx2 = {"avx2", exp_n,   exp_sum_n, sum_exp_n,   max_n,    range_n,   grid_n,
+                                    dot_n,  scale_n, axpy_n,    axpy_wide_n, swiglu_n, rmsnorm_n, matmul_n};
 #endif

@@ -28,6 +28,8 @@ static inline VF v_raise_max(VF m, VF v) {
     /* max gives its second operand if either is NaN: m's own NaN is put back */
     return _mm512_mask_mov_ps(_mm512_max_ps(m, v), _mm512_cmp_ps_mask(m, m, _CMP_UNORD_Q), m);
 }
+static inline VF v_max(VF a, VF b) { return _mm512_max_ps(a, b); }
+static inline VF v_min(VF a, VF b) { return _mm512_min_ps(a, b); }
 static inline VD low(VF v) { return _mm512_cvtps_pd(_mm512_castps512_ps256(v)); }
 static inline VD high(VF v) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)); }
 static inline void v_add_wide(VD acc[2], VF v) {
@@ -59,6 +61,6 @@ static inline VF v_exp(VF x) {
 
 #include "math/kernels_simd.h"
 
-const lb_kernels lb_kernels_avx512 = {"avx512", exp_n,  exp_sum_n,   sum_exp_n, max_n,     dot_n,
-                                      scale_n,  axpy_n, axpy_wide_n, swiglu_n,  rmsnorm_n, matmul_n};
+const lb_kernels lb_kernels_avx512 = {"avx512", exp_n,   exp_sum_n, sum_exp_n,   max_n,    range_n,   grid_n,
+                                      dot_n,    scale_n, axpy_n,    axpy_wide_n, swiglu_n, rmsnorm_n, matmul_n};
 #endif

@@ -51,6 +51,29 @@ static float max_plain(const float *x, int64_t n) {
     return m;
 }
 
+static void range_plain(const float *x, int64_t n, float *low, float *high) {
+    *low = *high = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (x[i] != x[i]) {
+            *low = *high = x[i];
+            return;
+        }
+        *low = x[i] < *low ? x[i] : *low;
+        *high = x[i] > *high ? x[i] : *high;
+    }
+}
+
+static void grid_plain(float *y, const float *x, float scale, float zero, float maxq, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        float v = x[i] / scale;
+        v = v > -512.0f ? v : -512.0f;
+        v = v < 512.0f ? v : 512.0f;
+        v = (v + 12582912.0f) - 12582912.0f + zero;
+        v = v > 0.0f ? v : 0.0f;
+        y[i] = scale * ((v < maxq ? v : maxq) - zero);
+    }
+}
+
 static double dot_plain(const float *x, const float *y, int64_t n) {
     double l[LB_LANES] = {0};
     int64_t i = 0;
@@ -106,6 +129,6 @@ static void matmul_plain(lb_mat C, lb_cmat A, lb_cmat B, bool add) {
             }
 }
 
-const lb_kernels lb_kernels_plain = {"plain",         exp_plain,    exp_sum_plain, sum_exp_plain,
-                                     max_plain,       dot_plain,    scale_plain,   axpy_plain,
+const lb_kernels lb_kernels_plain = {"plain",         exp_plain,    exp_sum_plain, sum_exp_plain, max_plain,
+                                     range_plain,     grid_plain,   dot_plain,     scale_plain,   axpy_plain,
                                      axpy_wide_plain, swiglu_plain, rmsnorm_plain, matmul_plain};

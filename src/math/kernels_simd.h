@@ -5,6 +5,7 @@
  *   v_set, v_add, v_sub, v_mul, v_div, v_fma(a, b, c) = a b + c, v_neg_abs(v) = -|v|
  *   v_pick_negative(g, a, b)  a where g < 0, else b
  *   v_raise_max(m, v)       lane-wise maximum that keeps a NaN of either
+ *   v_max(a, b), v_min(a, b)  b where either is NaN
  *   v_exp(v)
  *   v_add_wide(acc, v)      adds the low half of v to acc[0] and the high half to acc[1], as doubles
  *   v_mul_wide(acc, a, b)   the same with the products a b
@@ -80,6 +81,42 @@ static float max_n(const float *x, int64_t n) {
         best = x[i] > best ? x[i] : best;
     }
     return best;
+}
+
+static void range_n(const float *x, int64_t n, float *low, float *high) {
+    VF top = v_set(0), bottom = v_set(0); /* bottom: of -x, so that one maximum serves */
+    int64_t i = 0;
+    for (; i + W <= n; i += W) {
+        VF v = v_load(x + i);
+        top = v_raise_max(top, v);
+        bottom = v_raise_max(bottom, v_sub(v_set(0), v));
+    }
+    if (i < n) {
+        VF v = v_load_n(x + i, left(i, n));
+        top = v_raise_max(top, v);
+        bottom = v_raise_max(bottom, v_sub(v_set(0), v));
+    }
+    float a[W], b[W], most = 0, least = 0;
+    v_store(a, top), v_store(b, bottom);
+    for (int k = 0; k < W; k++) {
+        most = a[k] != a[k] || a[k] > most ? a[k] : most;
+        least = b[k] != b[k] || b[k] > least ? b[k] : least;
+    }
+    *high = most, *low = 0 - least;
+}
+
+static inline VF grid_v(VF x, VF scale, VF zero, VF top) {
+    const VF magic = v_set(12582912.0f);
+    VF v = v_min(v_max(v_div(x, scale), v_set(-512)), v_set(512));
+    v = v_add(v_sub(v_add(v, magic), magic), zero);
+    return v_mul(scale, v_sub(v_min(v_max(v, v_set(0)), top), zero));
+}
+
+static void grid_n(float *y, const float *x, float scale, float zero, float maxq, int64_t n) {
+    VF s = v_set(scale), z = v_set(zero), top = v_set(maxq);
+    int64_t i = 0;
+    for (; i + W <= n; i += W) v_store(y + i, grid_v(v_load(x + i), s, z, top));
+    if (i < n) v_store_n(y + i, left(i, n), grid_v(v_load_n(x + i, left(i, n)), s, z, top));
 }
 
 static double dot_n(const float *x, const float *y, int64_t n) {

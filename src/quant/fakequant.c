@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/profile.h"
+#include "math/kernels.h"
 
 #define LEAST_PART 1e-3f /* of its first value that a learned scale may fall to */
 
@@ -76,7 +77,8 @@ lb_status lb_fakequant_begin(lb_fakequant *f, const float *w) {
 static lb_status quantize_rows(lb_fakequant *f, const float *w, int64_t r0, int64_t n, float *out) {
     bool fit = f->range == LB_RANGE_MINMAX && f->storage.group != LB_GROUP_TENSOR;
     lb_gridspec grid = grid_of(f, false);
-    int maxq = (1 << f->storage.bits) - 1;
+    const lb_kernels *kn = lb_kernels_active();
+    float maxq = (float)((1 << f->storage.bits) - 1);
     for (int64_t r = r0; r < r0 + n; r++)
         for (int64_t g = 0; g < f->groups; g++) {
             run x = run_of(f, r, g);
@@ -84,8 +86,7 @@ static lb_status quantize_rows(lb_fakequant *f, const float *w, int64_t r0, int6
             float *to = out + r * f->cols + x.c0;
             if (fit) LB_TRY(lb_grid_fit(&grid, from, x.n, 1, &f->scale[x.at], &f->zero[x.at]));
             float scale = f->scale[x.at], zero = f->zero[x.at];
-            for (int64_t i = 0; i < x.n; i++)
-                to[i] = lb_grid_value(lb_grid_code(from[i], scale, zero, maxq), scale, zero);
+            kn->grid(to, from, scale, zero, maxq, x.n);
         }
     return LB_OK;
 }

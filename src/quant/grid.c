@@ -3,6 +3,8 @@
 #include <float.h>
 #include <math.h>
 
+#include "math/kernels.h"
+
 #define CLIP_STEPS 80
 #define CLIP_NORM  2.4f
 
@@ -28,15 +30,26 @@ static double clip_error(const float *x, int64_t n, int64_t stride, float scale,
     return sum;
 }
 
-lb_status lb_grid_fit(const lb_gridspec *g, const float *x, int64_t n, int64_t stride, float *scale, float *zero) {
-    float low = 0, high = 0;
+/* The range of x with 0 in it. */
+static lb_status range_of(const float *x, int64_t n, int64_t stride, float *low, float *high) {
+    if (stride == 1) {
+        lb_kernels_active()->range(x, n, low, high);
+        if (isfinite(*low) && isfinite(*high)) return LB_OK;
+    }
+    *low = *high = 0;
     for (int64_t i = 0; i < n; i++) {
         float v = x[i * stride];
         if (!isfinite(v))
             return lb_fail(LB_E_NUMERIC, "grid: value %lld is %g: must be finite", (long long)i, (double)v);
-        low = v < low ? v : low;
-        high = v > high ? v : high;
+        *low = v < *low ? v : *low;
+        *high = v > *high ? v : *high;
     }
+    return LB_OK;
+}
+
+lb_status lb_grid_fit(const lb_gridspec *g, const float *x, int64_t n, int64_t stride, float *scale, float *zero) {
+    float low, high;
+    LB_TRY(range_of(x, n, stride, &low, &high));
     if (g->symmetric) {
         high = -low > high ? -low : high;
         if (low < 0) low = -high;

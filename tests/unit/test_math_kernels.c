@@ -10,6 +10,7 @@
 
 #include "base/rng.h"
 #include "math/kernels.h"
+#include "quant/grid.h"
 
 static const char *const names[] = {"plain", "avx2", "avx512"};
 enum { VARIANTS = 3, MAX_N = 200 };
@@ -141,6 +142,54 @@ static void maxima(void **state) {
                 assert_true(k->max(x, n) == INFINITY);
                 unfence(x, n);
             }
+    }
+}
+
+/* Ranges contain 0, and a NaN is not lost. */
+static void ranges(void **state) {
+    (void)state;
+    for (int v = 0; v < VARIANTS; v++) {
+        const lb_kernels *k = lb_kernels_get(names[v]);
+        if (!k) continue;
+        for (int64_t n = 0; n <= MAX_N; n++) {
+            float *x = fenced(n), low, high, least = 0, most = 0;
+            fill(x, n, (uint64_t)n, 1);
+            if (n % 3 == 1) /* one side only */
+                for (int64_t i = 0; i < n; i++) x[i] = fabsf(x[i]);
+            for (int64_t i = 0; i < n; i++) least = fminf(least, x[i]), most = fmaxf(most, x[i]);
+            k->range(x, n, &low, &high);
+            assert_true(low == least && high == most);
+            if (n > 0) {
+                x[(n * 7) % n] = NAN;
+                k->range(x, n, &low, &high);
+                assert_true(isnan(low) || isnan(high));
+                x[(n * 7) % n] = -INFINITY;
+                k->range(x, n, &low, &high);
+                assert_true(low == -INFINITY);
+            }
+            unfence(x, n);
+        }
+    }
+}
+
+/* Rounding to a grid is quant/grid.h's, bit by bit, in every variant, beyond both ends and on ties. */
+static void grids(void **state) {
+    (void)state;
+    for (int v = 0; v < VARIANTS; v++) {
+        const lb_kernels *k = lb_kernels_get(names[v]);
+        if (!k) continue;
+        for (int64_t n = 0; n <= MAX_N; n++) {
+            float *x = fenced(n), *y = fenced(n);
+            int bits = 2 + (int)(n % 7), maxq = (1 << bits) - 1;
+            float scale = 0.037f * (float)(1 + n % 5), zero = (float)(n % (maxq + 1));
+            fill(x, n, (uint64_t)n, 0.3);
+            for (int64_t i = 0; i < n; i += 4) x[i] = scale * ((float)(i % 11) - 5.5f);
+            if (n > 2) x[2] = 3e38f, x[1] = -3e38f;
+            k->grid(y, x, scale, zero, (float)maxq, n);
+            for (int64_t i = 0; i < n; i++)
+                assert_true(y[i] == lb_grid_value(lb_grid_code(x[i], scale, zero, maxq), scale, zero));
+            unfence(x, n), unfence(y, n);
+        }
     }
 }
 
@@ -321,6 +370,8 @@ int main(void) {
         cmocka_unit_test(exp_special_values),
         cmocka_unit_test(exp_sums),
         cmocka_unit_test(maxima),
+        cmocka_unit_test(ranges),
+        cmocka_unit_test(grids),
         cmocka_unit_test(dots),
         cmocka_unit_test(scale_and_axpy),
         cmocka_unit_test(axpy_wide),
