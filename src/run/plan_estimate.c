@@ -7,7 +7,7 @@
 #include "run/provenance.h"
 
 /* Against plain products: scoring windows, calibration and solving, training. */
-static const double of_eval = 0.9, of_calibration = 0.75, of_training = 0.5;
+static const double of_eval = 0.9, of_calibration = 0.75, of_training = 0.7;
 static const double measure_for_s = 0.15; /* wall time of the measurement */
 
 lb_status lb_plan_measure_rate(const lb_plan *p, lb_rate *out) {
