@@ -173,7 +173,9 @@ static void *live(void *arg) {
  * caller's business. */
 static void start_threads(lb_team *t) {
     sigset_t all, before;
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}; /* a thread's own faults */
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) sigdelset(&all, own[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (t->started + 1 < t->threads) {
         seat *s = &t->seat[t->started + 1];
