@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 
 static lb_status crypto_failed(void) { return lb_fail(LB_E_UNSUPPORTED, "libcrypto refuses to compute SHA-256"); }
@@ -40,6 +41,22 @@ lb_status lb_hash_bytes(const void *data, size_t n, char hex[LB_HASH_HEX]) {
     if (EVP_DigestUpdate(ctx, data, n) == 1) return end(ctx, hex);
     EVP_MD_CTX_free(ctx);
     return crypto_failed();
+}
+
+lb_status lb_hash_mapped(const void *data, size_t n, char hex[LB_HASH_HEX]) {
+    enum { AT_ONCE = 16 << 20 };
+    EVP_MD_CTX *ctx;
+    LB_TRY(begin(&ctx));
+    for (const char *p = data; n > 0;) {
+        size_t part = n < AT_ONCE ? n : AT_ONCE;
+        if (EVP_DigestUpdate(ctx, p, part) != 1) {
+            EVP_MD_CTX_free(ctx);
+            return crypto_failed();
+        }
+        lb_map_forget(p, part);
+        p += part, n -= part;
+    }
+    return end(ctx, hex);
 }
 
 static lb_status feed(EVP_MD_CTX *ctx, int fd, const char *path) {

@@ -6,6 +6,8 @@
 
 #define LB_HASH_HEX 65
 LB_NODISCARD lb_status lb_hash_bytes(const void *data, size_t n, char hex[LB_HASH_HEX]);
+/* The same of a part of a mapping, whose pages need not stay resident afterwards. */
+LB_NODISCARD lb_status lb_hash_mapped(const void *data, size_t n, char hex[LB_HASH_HEX]);
 LB_NODISCARD lb_status lb_hash_file(const char *path, char hex[LB_HASH_HEX]);
 
 #endif

@@ -14,7 +14,7 @@
 /* block: LB_H5_SEAL bytes */
 static lb_status make_seal(const lb_map *m, char *block) {
     char hex[LB_HASH_HEX];
-    LB_TRY(lb_hash_bytes(m->data + LB_H5_SEAL, m->size - LB_H5_SEAL, hex));
+    LB_TRY(lb_hash_mapped(m->data + LB_H5_SEAL, m->size - LB_H5_SEAL, hex));
     memset(block, 0, LB_H5_SEAL);
     snprintf(block, LB_H5_SEAL, "Lowbit HDF5 file. SHA-256 of everything after these %d bytes:\n%s\n", LB_H5_SEAL, hex);
     return LB_OK;

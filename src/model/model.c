@@ -186,7 +186,12 @@ static lb_status convert_piece(void *ctx, int64_t i, int worker) {
     (void)worker;
     const conversion *c = ctx;
     const piece *p = &c->piece[i];
-    if (p->out) LB_TRY(lb_tensor_read_f32(p->t, p->first, p->n, p->out));
+    if (p->out) {
+        int64_t elements, bytes;
+        lb_dtype_block(p->t->type, &elements, &bytes);
+        LB_TRY(lb_tensor_read_f32(p->t, p->first, p->n, p->out));
+        lb_map_forget((const char *)p->t->data + p->first / elements * bytes, (size_t)(p->n / elements * bytes));
+    }
     int64_t bad = lb_mat_first_bad(lb_cmat_of(p->out ? p->out : p->mapped, 1, p->n));
     return bad < 0 ? LB_OK : not_finite(c->m->path, p->t, p->first + bad);
 }
