@@ -11,6 +11,9 @@
 #include "model/model_file.h"
 #include "model/weights.h"
 
+const char *const lb_export_names[] = {"f32", "f16", "bf16", NULL};
+const lb_dtype lb_export_types[] = {LB_F32, LB_F16, LB_BF16};
+
 /* ---- tensors ---- */
 
 /* Rows of q or k from (2i, 2i + 1) to (i, i + d/2) within each head, so that rotating halves gives what rotating pairs
