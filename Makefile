@@ -38,12 +38,24 @@ $(error MODE=$(MODE): must be one of release debug asan ubsan tsan cov)
 endif
 CC := $(CC_$(MODE))
 
+# oneDNN, for `compute: bf16`, is optional, and its package brings no .pc file: found by linking a program against it. The
+# modes that compile with clang go without it: GNU's OpenMP, which it uses, is not built for the thread sanitizer, which
+# calls every hand-over between its threads a race. ONEDNN= (empty) builds without it, and does not ask for the package.
+ifeq ($(origin ONEDNN),undefined)
+ONEDNN_ITEM := onednn
+ONEDNN := $(if $(filter clang,$(CC)),,$(shell tools/deps --has onednn && echo yes))
+else
+ONEDNN_ITEM := $(if $(ONEDNN),onednn)
+endif
+ONEDNN_CFLAGS := $(if $(ONEDNN),-DLB_HAVE_ONEDNN)
+ONEDNN_LIBS   := $(if $(ONEDNN),-ldnnl -lgomp)
+
 PKGS     := $(foreach l,$(LIBS),$(call pcname,$(l)))
 PC_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PC_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
-CFLAGS_ALL = $(STD) $(WARN) $(FL_$(MODE)) -Isrc $(PC_CFLAGS) $(CFLAGS)
+CFLAGS_ALL = $(STD) $(WARN) $(FL_$(MODE)) -Isrc $(ONEDNN_CFLAGS) $(PC_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL = $(FL_$(MODE)) -rdynamic $(LDFLAGS)
-LDLIBS_ALL = $(PC_LIBS) -ldl -lm -lpthread
+LDLIBS_ALL = $(PC_LIBS) $(ONEDNN_LIBS) -ldl -lm -lpthread
 
 SRC  := $(sort $(wildcard src/*/*.c algorithms/*.c))
 MAIN := src/cli/main.c
@@ -120,7 +132,7 @@ $(B)/tools/%: $(B)/tools/%.o $(B)/liblowbit.a
 	$(call say,link,$@)$(CC) $(LDFLAGS_ALL) -o $@ $< $(B)/liblowbit.a $(LDLIBS_ALL)
 
 deps: ## install missing packages with apt (prints the command first; DEPS=manual only prints)
-	@DEPS=$(DEPS) tools/deps $(LIBS) $(TEST_LIBS) gnuplot
+	@DEPS=$(DEPS) tools/deps $(LIBS) $(TEST_LIBS) gnuplot $(ONEDNN_ITEM)
 
 deps-check: ## what make lint, check-real and check-sanitizers need beside that
 	@DEPS=$(DEPS) tools/deps $(LIBS) $(TEST_LIBS) clang-tsan clang-format clang-tidy shellcheck curl unzip pip

@@ -10,6 +10,8 @@ enum { STAGES = 16 };
 
 static const char *const work_name[LB_WORKS] = {"float32 products",
                                                 "float64 products",
+                                                "bfloat16 products",
+                                                "rounding to bf16",
                                                 "factorizations",
                                                 "attention",
                                                 "softmax of logits",

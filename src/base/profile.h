@@ -7,11 +7,13 @@
 #include "base/status.h"
 
 typedef enum lb_work {
-    LB_WORK_SGEMM,     /* float32 products */
-    LB_WORK_DGEMM,     /* float64 products */
-    LB_WORK_FACTOR,    /* Cholesky and triangular solutions */
-    LB_WORK_ATTENTION, /* scores, softmax and the sum over values */
-    LB_WORK_SOFTMAX,   /* of logits: log-sum-exp, picks, divergence */
+    LB_WORK_SGEMM,      /* float32 products */
+    LB_WORK_DGEMM,      /* float64 products */
+    LB_WORK_BF16,       /* bfloat16 products */
+    LB_WORK_BF16_ROUND, /* float32 to bfloat16 */
+    LB_WORK_FACTOR,     /* Cholesky and triangular solutions */
+    LB_WORK_ATTENTION,  /* scores, softmax and the sum over values */
+    LB_WORK_SOFTMAX,    /* of logits: log-sum-exp, picks, divergence */
     LB_WORK_NORM,
     LB_WORK_ROPE,
     LB_WORK_SWIGLU,

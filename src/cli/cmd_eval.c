@@ -18,7 +18,7 @@
 typedef struct eval_flags {
     const char *protocol, *json;
     int64_t windows, threads;
-    int bos, weights;
+    int bos, weights, compute;
     bool profile;
 } eval_flags;
 
@@ -31,6 +31,10 @@ static const lb_option flags[] = {
     {"weights", LB_OPT_CHOICE, "resident", 0, 0, lb_weights_choices,
      "resident: all in memory as float32; stream: from the file when a block's turn comes, for less memory",
      offsetof(eval_flags, weights)},
+    {"compute", LB_OPT_CHOICE, "float32", 0, 0, lb_compute_choices,
+     "float32, or bf16: products of linears and head in bfloat16 through oneDNN, weights held so; faster, and another "
+     "result",
+     offsetof(eval_flags, compute)},
     {"profile", LB_OPT_BOOL, "false", 0, 0, NULL, LB_CLI_PROFILE_HELP, offsetof(eval_flags, profile)},
     {"json", LB_OPT_STR, "", 0, 0, NULL, "also write the result, with every window's NLL, to this file",
      offsetof(eval_flags, json)},
@@ -58,14 +62,30 @@ static const char *bos_text(const evaluation *v) {
     return v->corpus->has_bos ? "auto: added" : "auto: none";
 }
 
+static lb_status check_bf16(lb_log *log) {
+    lb_status st = lb_bf16_check();
+    if (st == LB_E_UNSUPPORTED) return lb_fail_in(st, "--compute bf16");
+    LB_TRY(st);
+    if (!lb_bf16_native())
+        lb_warn(log,
+                "--compute bf16: this processor does not multiply in bf16 itself (oneDNN uses %s): slower than "
+                "float32",
+                lb_bf16_isa());
+    return LB_OK;
+}
+
 static lb_status measure(evaluation *v, const char *model, const char *text, lb_arena *a, lb_log *log) {
     lb_resolved from_model, from_text;
-    lb_eval_request r = {.max_windows = v->f->windows};
+    lb_eval_request r = {.max_windows = v->f->windows,
+                         .compute = (lb_compute)v->f->compute,
+                         .hold = v->f->weights == LB_WEIGHTS_RESIDENT};
+    bool bf16 = r.compute == LB_COMPUTE_BF16;
+    if (bf16) LB_TRY(check_bf16(log));
     LB_TRY(lb_protocol_parse(v->f->protocol, &r.protocol));
     LB_TRY(resolve(a, model, LB_SOURCE_MODEL, &from_model));
     LB_TRY(resolve(a, text, LB_SOURCE_TEXT, &from_text));
     LB_TRY(lb_team_new((int)v->f->threads, &v->team));
-    LB_TRY(lb_model_open(from_model.path, lb_cli_parts(v->f->weights), v->team, &v->model));
+    LB_TRY(lb_model_open(from_model.path, bf16 ? LB_STREAM : lb_cli_parts(v->f->weights), v->team, &v->model));
     LB_TRY(lb_sources_check(&from_model, v->model->hash));
     if (!v->model->tokenizer)
         return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer, so a text cannot become tokens", from_model.path);
@@ -95,6 +115,9 @@ static lb_status print(const evaluation *v) {
                lb_tokenizer_kind(v->model->tokenizer), bos_text(v));
     lb_str_add(&out, "protocol    %s: %lld of %lld windows, %lld tokens scored\n", e->protocol.id,
                (long long)e->windows, (long long)e->windows_all, (long long)e->scored);
+    if (v->f->compute == LB_COMPUTE_BF16)
+        lb_str_add(&out, "compute     products in bf16, by oneDNN %s (%s): does not compare with float32\n",
+                   lb_bf16_version(), lb_bf16_isa());
     if (isfinite(e->ppl_se))
         lb_str_add(&out, "perplexity  %.6f +- %.6f (standard error over %s)\n", e->ppl, e->ppl_se,
                    tokens ? "tokens" : "windows");
@@ -116,6 +139,7 @@ static int add_text(const char *p, size_t n, void *b) {
 }
 
 static lb_status write_json(const evaluation *v) {
+    bool bf16 = v->f->compute == LB_COMPUTE_BF16;
     const lb_eval *e = &v->e;
     json_t *windows = json_array();
     for (int64_t i = 0; windows && i < e->windows; i++)
@@ -128,9 +152,11 @@ static lb_status write_json(const evaluation *v) {
                   "bos", bos_text(v), "protocol", e->protocol.id, "windows", (json_int_t)e->windows, "windows_all",
                   (json_int_t)e->windows_all, "scored", (json_int_t)e->scored, "perplexity", number(e->ppl),
                   "perplexity_se", number(e->ppl_se), "mean_nll", number(e->mean_nll), "window_nll", windows);
-    json_t *how = json_pack("{s:f, s:f, s:i, s:s, s:s}", "seconds", v->seconds, "seconds_per_window",
-                            v->seconds / (double)e->windows, "threads", lb_team_threads(v->team), "kernels",
-                            lb_kernels_active()->name, "openblas_core", lb_blas_core());
+    json_t *how =
+        json_pack("{s:s, s:s, s:s, s:f, s:f, s:i, s:s, s:s}", "compute", lb_compute_choices[v->f->compute], "onednn",
+                  bf16 ? lb_bf16_version() : "", "onednn_isa", bf16 ? lb_bf16_isa() : "", "seconds", v->seconds,
+                  "seconds_per_window", v->seconds / (double)e->windows, "threads", lb_team_threads(v->team), "kernels",
+                  lb_kernels_active()->name, "openblas_core", lb_blas_core());
     lb_str text = {0};
     lb_status st = LB_OK;
     if (!o || !how || json_array_size(windows) != (size_t)e->windows || json_object_update(o, how) ||

@@ -19,7 +19,7 @@
 typedef struct quantize_flags {
     const char *method, *out, *calibration, *training, *eval, *protocol, *plugin;
     int64_t samples, length, windows, threads;
-    int recipe, bos, dtype, weights;
+    int recipe, bos, dtype, weights, compute;
     bool profile;
 } quantize_flags;
 
@@ -49,6 +49,8 @@ static const lb_option flags[] = {
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", AT(threads)},
     {"weights", LB_OPT_CHOICE, "resident", 0, 0, lb_weights_choices,
      "resident: all in memory as float32; stream: from the file when a block's turn comes", AT(weights)},
+    {"compute", LB_OPT_CHOICE, "float32", 0, 0, lb_compute_choices,
+     "products of that perplexity: bf16 is faster (oneDNN) and rounds inputs and weights", AT(compute)},
     {"profile", LB_OPT_BOOL, "false", 0, 0, NULL, LB_CLI_PROFILE_HELP, AT(profile)},
     {"plugin", LB_OPT_STR, "", 0, 0, NULL, "shared objects with methods of your own, separated by commas", AT(plugin)},
 };
@@ -107,6 +109,7 @@ static lb_status make_tree(lb_arena *a, const lb_cli_args *args, const quantize_
     LB_TRY(set(a, root, "MODEL", "model", args->positional[0]));
     LB_TRY(set_number(a, root, "threads", "threads", f->threads));
     LB_TRY(set(a, root, "weights", "weights", lb_weights_choices[f->weights]));
+    LB_TRY(set(a, root, "compute", "compute", lb_compute_choices[f->compute]));
     LB_TRY(set_calibration(a, f, length, root));
     LB_TRY(set_eval(a, f, root));
     if (f->training[0]) {
@@ -166,9 +169,10 @@ static lb_status print_tables(session *s) {
                "bits; unquantized at 16 bits: %s (%.1f %%)\n",
                quantized, bits, total, original, 100.0 * (double)z->total_as_fp16 / (double)z->original_fp16);
     for (int64_t i = 0; i < s->record.evals; i++)
-        lb_str_add(&out, "perplexity on %s, %s, %lld windows: %.6f +- %.6f\n", s->record.eval[i].name,
+        lb_str_add(&out, "perplexity on %s, %s, %lld windows%s: %.6f +- %.6f\n", s->record.eval[i].name,
                    s->record.eval[i].eval.protocol.id, (long long)s->record.eval[i].eval.windows,
-                   s->record.eval[i].eval.ppl, s->record.eval[i].eval.ppl_se);
+                   s->f->compute == LB_COMPUTE_BF16 ? ", products in bf16" : "", s->record.eval[i].eval.ppl,
+                   s->record.eval[i].eval.ppl_se);
     if (st == LB_OK) st = lb_str_check(&out);
     if (st == LB_OK) lb_cli_print(out.s);
     lb_str_free(&out);
@@ -243,6 +247,8 @@ static lb_status default_length(lb_arena *a, const char *model, int64_t *length)
 
 /* In this command's words; for a config the plan says where it lacks the text. */
 static lb_status check_texts(const quantize_flags *f) {
+    if (f->compute == LB_COMPUTE_BF16 && !f->eval[0])
+        return lb_fail(LB_E_ARG, "--compute bf16: only perplexity is computed so, and there is no --eval TEXT");
     const lb_method *m = lb_method_find(f->method);
     if (!m || f->calibration[0]) return LB_OK;
     if (f->length > 0 && !has_length(f))

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "math/bf16.h"
 #include "math/blas.h"
 #include "math/kernels.h"
 
@@ -92,6 +93,14 @@ static int run_command(const lb_command *c, int argc, char **argv) {
     return code;
 }
 
+/* And what the build has that another may lack. */
+static void print_version(void) {
+    if (lb_bf16_version()[0])
+        printf("lowbit " LB_VERSION_STRING "\noneDNN %s: compute: bf16\n", lb_bf16_version());
+    else
+        printf("lowbit " LB_VERSION_STRING "\nwithout oneDNN: no compute: bf16\n");
+}
+
 int main(int argc, char **argv) {
     setlocale(LC_ALL, "C.UTF-8");
     setlocale(LC_NUMERIC, "C");
@@ -103,7 +112,7 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return print_help(NULL);
     if (strcmp(argv[1], "--version") == 0) {
-        lb_cli_print("lowbit " LB_VERSION_STRING "\n");
+        print_version();
         return 0;
     }
     if (lb_kernels_init() != LB_OK) {

@@ -172,8 +172,10 @@ static void totals(const lb_plan *p, const lb_rate *rate, lb_str *out) {
     lb_format_duration(sum.seconds, time);
     lb_format_bytes(sum.memory_bytes, memory);
     lb_format_bytes(sum.disk_bytes, disk);
-    lb_str_add(out, "in all about %s, %s of memory, at most %s on disk (%.0f GFLOP/s measured, %d threads)\n\n", time,
-               memory, disk, rate->flops / 1e9, lb_team_threads(p->team));
+    lb_str_add(out, "in all about %s, %s of memory, at most %s on disk (%.0f GFLOP/s measured", time, memory, disk,
+               rate->flops / 1e9);
+    if (rate->bf16 > 0) lb_str_add(out, ", %.0f in bf16", rate->bf16 / 1e9);
+    lb_str_add(out, ", %d threads)\n\n", lb_team_threads(p->team));
 }
 
 /* The nearest folder that is there already. */
@@ -211,6 +213,9 @@ static lb_status plan_text(const lb_plan *p, const lb_rate *rate, lb_str *out) {
     int width = 4;
     text_of_model(p, out);
     text_of_data(p, out);
+    if (p->config->compute == LB_COMPUTE_BF16)
+        lb_str_add(out, "compute      bf16: products of evaluations, by oneDNN %s (%s)\n", lb_bf16_version(),
+                   lb_bf16_isa());
     lb_str_add(out, "results      %s\n\n", p->dir);
     for (size_t i = 0; i < p->sweep.n; i++) {
         refused += p->sweep.cell[i].refused;

@@ -14,7 +14,8 @@ enum { MOST = 200 };
  * products and of the traffic's. */
 static double attainable(const lb_roofline *r, const lb_profile_row *row) {
     bool wide = strcmp(row->work, "float64 products") == 0 || strcmp(row->work, "factorizations") == 0;
-    double peak = wide ? r->flops_f64 : r->flops_f32;
+    bool half = strcmp(row->work, "bfloat16 products") == 0;
+    double peak = wide ? r->flops_f64 : half ? r->flops_bf16 : r->flops_f32;
     double by_traffic = row->bytes > 0 ? row->flops / row->bytes * r->bytes : peak;
     return by_traffic < peak ? by_traffic : peak;
 }
@@ -40,14 +41,18 @@ static void add_stage(lb_str *out, const lb_profile_row *row, int n, double wall
 lb_status lb_cli_profile_print(lb_team *team) {
     lb_profile_row row[MOST];
     double wall[MOST];
-    lb_roofline r;
+    lb_roofline r = {0};
+    char bf16[48] = "";
     lb_str out = {0};
     int n = lb_profile_read(row, wall, MOST);
     LB_TRY(lb_roofline_measure(team, 0.2, &r));
+    for (int i = 0; i < n && r.flops_bf16 == 0; i++)
+        if (strcmp(row[i].work, "bfloat16 products") == 0) LB_TRY(lb_roofline_bf16(team, 0.2, &r.flops_bf16));
+    if (r.flops_bf16 > 0) snprintf(bf16, sizeof bf16, ", %.0f in bfloat16", r.flops_bf16 / 1e9);
     lb_str_add(&out,
-               "\nroofline: %.0f GFLOP/s in float32 products, %.0f in float64, %.1f GB/s of memory traffic\n"
+               "\nroofline: %.0f GFLOP/s in float32 products, %.0f in float64%s, %.1f GB/s of memory traffic\n"
                "%-12s%-18s %9s  %7s  %9s  %8s  %7s  %10s\n",
-               r.flops_f32 / 1e9, r.flops_f64 / 1e9, r.bytes / 1e9, "stage", "work", "thread s", "share", "calls",
+               r.flops_f32 / 1e9, r.flops_f64 / 1e9, bf16, r.bytes / 1e9, "stage", "work", "thread s", "share", "calls",
                "GFLOP/s", "GB/s", "roofline");
     for (int i = 0, j; i < n; i = j) {
         for (j = i; j < n && row[j].stage == row[i].stage; j++) {

@@ -67,7 +67,7 @@ static lb_status forward_one(void *ctx, int64_t piece, int worker) {
     if (j->w)
         lb_final_norm(s->arch, j->w, x, cap.input[0]);
     else
-        lb_block_forward(s->arch, j->b, &s->rope, s->scratch[worker], x, &cap);
+        LB_TRY(lb_block_forward(s->arch, j->b, &s->rope, s->scratch[worker], x, &cap));
     return LB_OK;
 }
 

@@ -28,13 +28,18 @@ typedef struct scoring {
     double *kl;         /* (windows, scored) or NULL */
     lb_log *log;
     atomic_int_least64_t done;
-    /* Where weights are streamed: the windows from `first` on go through the model together, block by block. */
+    const lb_block *blocks; /* (layers) where all are in memory */
+    lb_head head, base;
+    lb_bf16 *bf16; /* NULL: float32 */
+    /* Where blocks come one after another: the windows from `first` on go through the model together, block by block.
+     */
     lb_mat x; /* (LEAST_TOGETHER or more windows * n, dim) */
     int64_t first;
     lb_block block;
+    void *half; /* bf16: the block's rounded matrices */
 } scoring;
 
-/* Windows that share the reading of a block: enough that it costs little beside them. */
+/* Windows that share the reading or rounding of a block: enough that it costs little beside them. */
 enum { LEAST_TOGETHER = 8 };
 
 static lb_status check_request(const lb_arch *a, const lb_eval_request *r) {
@@ -57,6 +62,7 @@ static lb_status new_desk(const scoring *s, desk *d) {
     LB_TRY(lb_arena_new(0, &d->arena));
     lb_arena *a = d->arena;
     LB_TRY(lb_scratch_new(a, s->arch, n, &d->scratch));
+    if (s->bf16) LB_TRY(lb_scratch_add_half(a, d->scratch));
     d->x = s->x.d ? s->x : lb_mat_of(LB_NEW(a, float, n *dim), n, dim); /* streamed: all windows' */
     d->h = lb_mat_of(LB_NEW(a, float, n *dim), n, dim);
     if (s->r->base) d->h0 = lb_mat_of(LB_NEW(a, float, n *dim), n, dim);
@@ -80,7 +86,7 @@ static lb_status run_model(const scoring *s, desk *d, int64_t window) {
     LB_TRY(lb_embed(s->arch, s->w, d->token, n, d->x));
     for (int64_t l = 0; l < s->arch->layers; l++) {
         LB_TRY(lb_interrupt_check());
-        lb_block_forward(s->arch, &s->w->blocks[l], &s->rope, d->scratch, d->x, NULL);
+        LB_TRY(lb_block_forward(s->arch, &s->blocks[l], &s->rope, d->scratch, d->x, NULL));
     }
     lb_final_norm(s->arch, s->w, d->x, d->h);
     return LB_OK;
@@ -94,10 +100,9 @@ static lb_status score(const scoring *s, desk *d, int64_t window) {
     if (s->r->base) {
         LB_TRY(lb_states_get(s->r->base_states, window, d->h0));
         lb_cmat h0 = lb_cmat_part(lb_mat_c(d->h0), s->from, 0, s->scored, s->arch->dim);
-        LB_TRY(lb_head_kl(s->arch, lb_head_of(s->r->base), h0, lb_head_of(s->w), h, target, d->nll,
-                          s->kl + window * s->scored, d->agree));
+        LB_TRY(lb_head_kl(s->arch, s->base, h0, s->head, h, target, d->nll, s->kl + window * s->scored, d->agree));
     } else
-        LB_TRY(lb_head_nll(s->arch, lb_head_of(s->w), h, target, d->nll, NULL));
+        LB_TRY(lb_head_nll(s->arch, s->head, h, target, d->nll, NULL));
     return LB_OK;
 }
 
@@ -137,7 +142,7 @@ static lb_status score_window(void *ctx, int64_t window, int worker) {
     return finish_window(s, d, window, worker, st);
 }
 
-/* ---- streamed weights ---- */
+/* ---- block by block ---- */
 
 static lb_mat states_of(const scoring *s, int64_t piece) {
     int64_t n = s->r->protocol.n;
@@ -153,8 +158,7 @@ static lb_status enter_window(void *ctx, int64_t piece, int worker) {
 
 static lb_status pass_block(void *ctx, int64_t piece, int worker) {
     scoring *s = ctx;
-    lb_block_forward(s->arch, &s->block, &s->rope, s->desk[worker].scratch, states_of(s, piece), NULL);
-    return LB_OK;
+    return lb_block_forward(s->arch, &s->block, &s->rope, s->desk[worker].scratch, states_of(s, piece), NULL);
 }
 
 static lb_status leave_window(void *ctx, int64_t piece, int worker) {
@@ -170,22 +174,80 @@ static lb_status score_together(scoring *s, lb_team *team, int64_t n, float *buf
     for (int64_t l = 0; l < s->arch->layers; l++) {
         LB_TRY(lb_interrupt_check());
         LB_TRY(lb_block_load(&s->w->blocks[l], buffer, team, &s->block));
+        if (s->bf16) LB_TRY(lb_block_round(&s->block, s->bf16, s->half, team, &s->block));
         LB_TRY(lb_parallel_for(team, n, pass_block, s));
     }
     return lb_parallel_for(team, n, leave_window, s);
 }
 
-static lb_status score_streamed(scoring *s, lb_team *team, lb_arena *scratch) {
+/* Blocks of a model have one shape. */
+static lb_status half_room(scoring *s, lb_arena *a) {
+    size_t bytes;
+    LB_TRY(lb_block_half_bytes(&s->w->blocks[0], s->bf16, &bytes));
+    s->half = lb_arena_get(a, 1, bytes);
+    return s->half ? LB_OK : LB_E_NOMEM;
+}
+
+static lb_status score_by_blocks(scoring *s, lb_team *team, lb_arena *scratch) {
     int64_t together = 2 * lb_team_threads(team) > LEAST_TOGETHER ? 2 * lb_team_threads(team) : LEAST_TOGETHER;
     int64_t windows = s->out->windows, n = s->r->protocol.n;
     if (together > windows) together = windows;
     float *buffer = LB_NEW(scratch, float, lb_weights_block_floats(s->arch, s->w));
     s->x = lb_mat_of(LB_NEW(scratch, float, together *n * s->arch->dim), together * n, s->arch->dim);
     if (!buffer || !s->x.d) return LB_E_NOMEM;
+    if (s->bf16) LB_TRY(half_room(s, scratch));
     for (int i = 0; i < lb_team_threads(team); i++) LB_TRY(new_desk(s, &s->desk[i]));
     for (s->first = 0; s->first < windows; s->first += together)
         LB_TRY(score_together(s, team, windows - s->first < together ? windows - s->first : together, buffer));
     return LB_OK;
+}
+
+/* ---- products in bfloat16 ---- */
+
+/* Every block rounded, in memory until the end. */
+static lb_status hold_blocks(scoring *s, lb_team *team, lb_arena *scratch) {
+    int64_t layers = s->arch->layers;
+    float *buffer = lb_alloc((size_t)lb_weights_block_floats(s->arch, s->w) + 1, sizeof *buffer);
+    lb_block *held = LB_NEW(scratch, lb_block, layers);
+    lb_status st = buffer && held ? LB_OK : LB_E_NOMEM;
+    for (int64_t l = 0; l < layers && st == LB_OK; l++) {
+        lb_block loaded;
+        st = half_room(s, scratch);
+        if (st == LB_OK) st = lb_block_load(&s->w->blocks[l], buffer, team, &loaded);
+        if (st == LB_OK) st = lb_block_round(&loaded, s->bf16, s->half, team, &held[l]);
+        for (int i = 0; i < LB_LINEARS; i++) held[l].w[i].d = NULL; /* of a buffer that goes */
+    }
+    lb_free(buffer);
+    s->blocks = held;
+    return st;
+}
+
+/* A head that is in memory, or held, is rounded once; the baseline's is the same one where the head is not quantized.
+ */
+static lb_status round_heads(scoring *s, lb_team *team, lb_arena *scratch) {
+    lb_head *h = &s->head, *b = &s->base;
+    h->bf16 = b->bf16 = s->bf16;
+    if (h->W.d || s->r->hold) LB_TRY(lb_head_round(h, s->bf16, scratch, team));
+    if (!s->r->base) return LB_OK;
+    bool same = b->W.d ? b->W.d == h->W.d : !h->W.d && b->from.read == h->from.read && b->from.ctx == h->from.ctx;
+    if (same)
+        *b = *h;
+    else if (b->W.d || s->r->hold)
+        LB_TRY(lb_head_round(b, s->bf16, scratch, team));
+    return LB_OK;
+}
+
+static lb_status score_all(scoring *s, lb_team *team, lb_arena *scratch) {
+    s->head = lb_head_of(s->w);
+    if (s->r->base) s->base = lb_head_of(s->r->base);
+    s->blocks = s->w->blocks;
+    bool whole = lb_weights_resident(s->arch, s->w);
+    if (s->bf16) {
+        whole = s->r->hold;
+        LB_TRY(round_heads(s, team, scratch));
+        if (whole) LB_TRY(hold_blocks(s, team, scratch));
+    }
+    return whole ? lb_parallel_for(team, s->out->windows, score_window, s) : score_by_blocks(s, team, scratch);
 }
 
 static double mean_of(const double *x, int64_t n) {
@@ -244,8 +306,7 @@ static lb_status run(scoring *s, lb_team *team, lb_arena *scratch, lb_arena *are
     }
     LB_TRY(lb_rope_new(scratch, s->arch, p->n, &s->rope));
     lb_log_step(s->log, "perplexity", p->id, 0, e->windows);
-    LB_TRY(lb_weights_resident(s->arch, s->w) ? lb_parallel_for(team, e->windows, score_window, s)
-                                              : score_streamed(s, team, scratch));
+    LB_TRY(score_all(s, team, scratch));
     lb_log_step(s->log, "perplexity", p->id, e->windows, e->windows);
     finish(s, e);
     return LB_OK;
@@ -259,9 +320,12 @@ lb_status lb_perplexity(const lb_arch *a, const lb_weights *w, const lb_eval_req
     *out = (lb_eval){0};
     int desks = lb_team_threads(team);
     scoring s = {.arch = a, .w = w, .r = r, .out = out, .log = log, .desk = LB_NEW(scratch, desk, desks)};
-    lb_status st = s.desk ? run(&s, team, scratch, arena) : LB_E_NOMEM;
+    lb_status st = s.desk ? LB_OK : LB_E_NOMEM;
+    if (st == LB_OK && r->compute == LB_COMPUTE_BF16) st = lb_bf16_new(&s.bf16);
+    if (st == LB_OK) st = run(&s, team, scratch, arena);
     if (st != LB_OK) lb_error_frame(__FILE__, __LINE__, __func__);
     for (int i = 0; s.desk && i < desks; i++) lb_arena_free(s.desk[i].arena);
     lb_arena_free(scratch);
+    lb_bf16_free(s.bf16);
     return st;
 }

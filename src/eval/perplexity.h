@@ -36,7 +36,9 @@ void lb_states_close(lb_states *s);                    /* without commit: remove
 typedef struct lb_eval_request {
     lb_protocol protocol;
     const lb_corpus *corpus;
-    int64_t max_windows;                  /* 0: all */
+    int64_t max_windows; /* 0: all */
+    lb_compute compute;  /* products of the linears and of the head; everything else is float32 */
+    bool hold;           /* bf16: round all weights once and hold them so, instead of each block when its turn comes */
     const lb_weights *base;               /* with base_states: KL and agreement against these; else NULL */
     lb_states *base_states, *save_states; /* each may be NULL */
 } lb_eval_request;
@@ -52,8 +54,8 @@ typedef struct lb_eval {
     double kl_mean, kl_median, kl_p99, top1; /* over the scored tokens; top1 in [0, 1] */
 } lb_eval;
 
-/* Parallel over windows. LB_E_CONFIG: text too short for one window, or n beyond the model's context. LB_E_NUMERIC: NaN
- * logits (names the window). */
+/* Parallel over windows. LB_E_UNSUPPORTED: bf16 where this build or processor has none. LB_E_CONFIG: text too short for
+ * one window, or n beyond the model's context. LB_E_NUMERIC: NaN logits (names the window). */
 LB_NODISCARD lb_status lb_perplexity(const lb_arch *a, const lb_weights *w, const lb_eval_request *r, lb_team *team,
                                      lb_arena *arena, lb_log *log, lb_eval *out);
 

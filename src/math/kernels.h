@@ -21,6 +21,8 @@ typedef struct lb_kernels {
     /* y = scale (code - zero), code = clamp(rint(x / scale) + zero, 0, maxq): the operations of quant/grid.h in its
      * order, the same bits in every variant */
     void (*grid)(float *y, const float *x, float scale, float zero, float maxq, int64_t n);
+    /* y = x rounded to bfloat16 as base/half.h does it, the same bits in every variant */
+    void (*bf16)(uint16_t *y, const float *x, int64_t n);
     double (*dot)(const float *x, const float *y, int64_t n);   /* products and sums in float64 lanes */
     void (*scale)(float *y, float a, int64_t n);                /* y *= a */
     void (*axpy)(float *y, float a, const float *x, int64_t n); /* y += a x */

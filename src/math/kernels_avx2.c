@@ -69,6 +69,6 @@ static inline VF v_exp(VF x) {
 
 #include "math/kernels_simd.h"
 
-const lb_kernels lb_kernels_avx2 = {"avx2", exp_n,   exp_sum_n, sum_exp_n,   max_n,    range_n,   grid_n,
+const lb_kernels lb_kernels_avx2 = {"avx2", exp_n,   exp_sum_n, sum_exp_n,   max_n,    range_n,   grid_n,  bf16_n,
                                     dot_n,  scale_n, axpy_n,    axpy_wide_n, swiglu_n, rmsnorm_n, matmul_n};
 #endif

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "math/half.h"
 #include "math/kernels_impl.h"
 
 static float pow2(int n) { /* n in [-126, 127] */
@@ -74,6 +75,10 @@ static void grid_plain(float *y, const float *x, float scale, float zero, float 
     }
 }
 
+static void bf16_plain(uint16_t *y, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] = lb_f32_to_bf16(x[i]);
+}
+
 static double dot_plain(const float *x, const float *y, int64_t n) {
     double l[LB_LANES] = {0};
     int64_t i = 0;
@@ -129,6 +134,6 @@ static void matmul_plain(lb_mat C, lb_cmat A, lb_cmat B, bool add) {
             }
 }
 
-const lb_kernels lb_kernels_plain = {"plain",         exp_plain,    exp_sum_plain, sum_exp_plain, max_plain,
-                                     range_plain,     grid_plain,   dot_plain,     scale_plain,   axpy_plain,
-                                     axpy_wide_plain, swiglu_plain, rmsnorm_plain, matmul_plain};
+const lb_kernels lb_kernels_plain = {"plain",     exp_plain,       exp_sum_plain, sum_exp_plain, max_plain,
+                                     range_plain, grid_plain,      bf16_plain,    dot_plain,     scale_plain,
+                                     axpy_plain,  axpy_wide_plain, swiglu_plain,  rmsnorm_plain, matmul_plain};

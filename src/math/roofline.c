@@ -1,6 +1,7 @@
 #include "math/roofline.h"
 
 #include "base/clock.h"
+#include "math/bf16.h"
 #include "math/blas.h"
 
 enum { N = 384, ROUNDS = 4, TRIAD = 1 << 21 /* floats of an array, beyond the caches */ };
@@ -8,6 +9,8 @@ enum { N = 384, ROUNDS = 4, TRIAD = 1 << 21 /* floats of an array, beyond the ca
 typedef struct bench {
     float *a, *b, *c; /* (N, N) for products; TRIAD a worker for traffic */
     double *da, *db, *dc;
+    lb_bf16_mat W; /* (N, N) rounded, and x likewise */
+    uint16_t *x;
 } bench;
 
 static lb_status f32_piece(void *ctx, int64_t piece, int worker) {
@@ -59,6 +62,35 @@ lb_status lb_roofline_f32(lb_team *team, double seconds, double *flops) {
     lb_status st = x.a && x.b && x.c ? LB_OK : LB_E_NOMEM;
     if (st == LB_OK) st = rate_of(team, f32_piece, &x, ROUNDS * 2.0 * N * N * N, seconds, flops);
     lb_arena_free(a);
+    return st;
+}
+
+static lb_status bf16_piece(void *ctx, int64_t piece, int worker) {
+    (void)piece;
+    bench *x = ctx;
+    lb_mat c = lb_mat_of(x->c + (size_t)worker * N * N, N, N);
+    for (int i = 0; i < ROUNDS; i++) LB_TRY(lb_bf16_matmul(&x->W, x->x, N, false, c));
+    return LB_OK;
+}
+
+static lb_status measure_bf16(lb_team *team, double seconds, lb_bf16 *b, lb_arena *a, double *flops) {
+    size_t own = (size_t)lb_team_threads(team) * N * N, bytes;
+    LB_TRY(lb_bf16_bytes(b, N, N, &bytes));
+    bench x = {.a = LB_NEW(a, float, N *N), .c = LB_NEW(a, float, own), .x = LB_NEW(a, uint16_t, N * N)};
+    void *packed = lb_arena_get(a, 1, bytes);
+    if (!x.a || !x.c || !x.x || !packed) return LB_E_NOMEM;
+    LB_TRY(lb_bf16_pack(b, lb_cmat_of(x.a, N, N), packed, &x.W));
+    return rate_of(team, bf16_piece, &x, ROUNDS * 2.0 * N * N * N, seconds, flops);
+}
+
+lb_status lb_roofline_bf16(lb_team *team, double seconds, double *flops) {
+    lb_bf16 *b = NULL;
+    lb_arena *a = NULL;
+    LB_TRY(lb_bf16_new(&b));
+    lb_status st = lb_arena_new(0, &a);
+    if (st == LB_OK) st = measure_bf16(team, seconds, b, a, flops);
+    lb_arena_free(a);
+    lb_bf16_free(b);
     return st;
 }
 

@@ -3,6 +3,7 @@
 #define LB_MODEL_ARCH_H
 
 #include "math/actquant.h"
+#include "math/bf16.h"
 #include "math/mat.h"
 
 typedef enum lb_rope_layout {
@@ -38,6 +39,7 @@ typedef struct lb_rows_source {
 typedef struct lb_block {
     lb_cmat w[LB_LINEARS];
     lb_rows_source from[LB_LINEARS];   /* of matrices that are not in memory */
+    lb_bf16_mat half[LB_LINEARS];      /* rounded, for products in bfloat16; d NULL: products in float32 */
     lb_actquant act[LB_LINEARS];       /* simulated quantization of that linear's input; bits 0: none */
     const float *attn_norm, *mlp_norm; /* (dim) */
 } lb_block;

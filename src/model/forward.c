@@ -19,6 +19,7 @@ struct lb_scratch {
     lb_mat q, k, v;                   /* (length, heads * head_dim), (length, kv_heads * head_dim) twice */
     lb_mat gate, up;                  /* (min(length, mlp_panel_rows), hidden) */
     lb_attention attention;
+    uint16_t *half; /* an input rounded to bfloat16; NULL if nobody asked */
 };
 
 static bool new_mat(lb_arena *a, int64_t rows, int64_t cols, lb_mat *out) {
@@ -39,6 +40,13 @@ lb_status lb_scratch_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_sc
     LB_TRY(lb_attention_new(a, arch, length, &s->attention));
     *out = s;
     return LB_OK;
+}
+
+lb_status lb_scratch_add_half(lb_arena *a, lb_scratch *s) {
+    int64_t length = s->normed.rows, wide = s->normed.cols > s->q.cols ? s->normed.cols : s->q.cols;
+    int64_t n = length * wide, mlp = s->gate.rows * s->gate.cols;
+    s->half = LB_NEW(a, uint16_t, n > mlp ? n : mlp);
+    return s->half ? LB_OK : LB_E_NOMEM;
 }
 
 lb_status lb_embed(const lb_arch *a, const lb_weights *w, const int32_t *tokens, int64_t n, lb_mat x) {
@@ -79,30 +87,52 @@ static bool capture(lb_capture *cap, lb_input i, lb_mat x, int64_t row0) {
     return cap->stop == i;
 }
 
-/* y = beta y + q(x) Wᵀ, where `quantized` may be x itself if no other linear reads x. */
-static void linear(const lb_block *b, lb_linear l, lb_mat x, lb_mat quantized, float beta, lb_mat y) {
+static void round_rows(lb_mat x, uint16_t *half) {
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_BF16_ROUND);
+    for (int64_t t = 0; t < x.rows; t++) lb_kernels_active()->bf16(half + t * x.cols, x.d + t * x.ld, x.cols);
+    lb_scope_end(&scope, 0, 6.0 * (double)x.rows * (double)x.cols);
+}
+
+/* Is x in scratch already, rounded for the linear before this one? Then x was not fake-quantized either time. */
+static bool rounded_before(const lb_block *b, lb_linear l) {
+    bool shares = l == LB_K || l == LB_V || l == LB_UP;
+    return shares && !b->act[l].bits && !b->act[l - 1].bits && b->half[l - 1].d;
+}
+
+/* y = q(x) Wᵀ, or += with `add`, where `quantized` may be x itself if no other linear reads x. */
+static lb_status linear(const lb_block *b, const lb_scratch *s, lb_linear l, lb_mat x, lb_mat quantized, bool add,
+                        lb_mat y) {
     if (b->act[l].bits) {
         lb_actquant_apply(&b->act[l], lb_mat_c(x), quantized);
         x = quantized;
     }
-    lb_sgemm(false, true, 1.0f, lb_mat_c(x), b->w[l], beta, y);
+    if (!b->half[l].d) {
+        lb_sgemm(false, true, 1.0f, lb_mat_c(x), b->w[l], add ? 1.0f : 0.0f, y);
+        return LB_OK;
+    }
+    assert(s->half);
+    if (!rounded_before(b, l)) round_rows(x, s->half);
+    return lb_bf16_matmul(&b->half[l], s->half, x.rows, add, y);
 }
 
 /* The MLP of rows row0.. of the sequence, whose norms are in `normed`, added to x. */
-static void mlp_panel(const lb_block *b, const lb_scratch *s, lb_mat x, lb_mat normed, int64_t row0, lb_capture *cap) {
+static lb_status mlp_panel(const lb_block *b, const lb_scratch *s, lb_mat x, lb_mat normed, int64_t row0,
+                           lb_capture *cap) {
     lb_mat gate = lb_mat_part(s->gate, 0, 0, x.rows, s->gate.cols), up = lb_mat_part(s->up, 0, 0, x.rows, s->up.cols);
     lb_mat quantized = lb_mat_part(s->quantized, 0, 0, x.rows, normed.cols);
-    linear(b, LB_GATE, normed, quantized, 0.0f, gate);
-    linear(b, LB_UP, normed, quantized, 0.0f, up);
+    LB_TRY(linear(b, s, LB_GATE, normed, quantized, false, gate));
+    LB_TRY(linear(b, s, LB_UP, normed, quantized, false, up));
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_SWIGLU);
     lb_kernels_active()->swiglu(gate.d, gate.d, up.d, gate.rows * gate.cols);
     lb_scope_end(&scope, 16 * (double)(gate.rows * gate.cols), 12 * (double)(gate.rows * gate.cols));
-    if (capture(cap, LB_IN_DOWN, gate, row0)) return;
-    linear(b, LB_DOWN, gate, gate, 1.0f, x);
+    if (capture(cap, LB_IN_DOWN, gate, row0)) return LB_OK;
+    return linear(b, s, LB_DOWN, gate, gate, true, x);
 }
 
-void lb_block_forward(const lb_arch *a, const lb_block *b, const lb_rope *r, lb_scratch *s, lb_mat x, lb_capture *cap) {
+lb_status lb_block_forward(const lb_arch *a, const lb_block *b, const lb_rope *r, lb_scratch *s, lb_mat x,
+                           lb_capture *cap) {
     int64_t T = x.rows;
     assert(T <= s->normed.rows && x.cols == a->dim);
     if (cap && cap->stop != LB_INPUTS) { /* x is to stay as it is: go on with a copy */
@@ -115,21 +145,22 @@ void lb_block_forward(const lb_arch *a, const lb_block *b, const lb_rope *r, lb_
     lb_mat k = lb_mat_part(s->k, 0, 0, T, s->k.cols), v = lb_mat_part(s->v, 0, 0, T, s->v.cols);
 
     norm_rows(a, b->attn_norm, lb_mat_c(x), normed);
-    if (capture(cap, LB_IN_ATTN, normed, 0)) return;
-    linear(b, LB_Q, normed, quantized, 0.0f, q);
-    linear(b, LB_K, normed, quantized, 0.0f, k);
-    linear(b, LB_V, normed, quantized, 0.0f, v);
+    if (capture(cap, LB_IN_ATTN, normed, 0)) return LB_OK;
+    LB_TRY(linear(b, s, LB_Q, normed, quantized, false, q));
+    LB_TRY(linear(b, s, LB_K, normed, quantized, false, k));
+    LB_TRY(linear(b, s, LB_V, normed, quantized, false, v));
     lb_rope_rotate(a, r, false, q);
     lb_rope_rotate(a, r, false, k);
     lb_attention_run(a, &s->attention, q, lb_mat_c(k), lb_mat_c(v));
-    if (capture(cap, LB_IN_O, q, 0)) return;
-    linear(b, LB_O, q, q, 1.0f, x);
+    if (capture(cap, LB_IN_O, q, 0)) return LB_OK;
+    LB_TRY(linear(b, s, LB_O, q, q, true, x));
 
     norm_rows(a, b->mlp_norm, lb_mat_c(x), normed);
-    if (capture(cap, LB_IN_MLP, normed, 0)) return;
+    if (capture(cap, LB_IN_MLP, normed, 0)) return LB_OK;
     int64_t panel = s->gate.rows;
     for (int64_t t = 0; t < T; t += panel) {
         int64_t n = T - t < panel ? T - t : panel;
-        mlp_panel(b, s, lb_mat_part(x, t, 0, n, a->dim), lb_mat_part(normed, t, 0, n, a->dim), t, cap);
+        LB_TRY(mlp_panel(b, s, lb_mat_part(x, t, 0, n, a->dim), lb_mat_part(normed, t, 0, n, a->dim), t, cap));
     }
+    return LB_OK;
 }

@@ -4,6 +4,7 @@
 #ifndef LB_MODEL_FORWARD_H
 #define LB_MODEL_FORWARD_H
 
+#include "base/team.h"
 #include "model/arch.h"
 
 /* cos and sin (length, head_dim / 2), computed in float64. */
@@ -19,6 +20,8 @@ void lb_rope_rotate(const lb_arch *arch, const lb_rope *r, bool inverse, lb_mat 
 /* Scratch of one sequence of up to `length` tokens; one for each worker. */
 typedef struct lb_scratch lb_scratch;
 LB_NODISCARD lb_status lb_scratch_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_scratch **out);
+/* Room for rounded inputs too, from the same arena: for blocks whose products are in bfloat16. */
+LB_NODISCARD lb_status lb_scratch_add_half(lb_arena *a, lb_scratch *s);
 
 /* Inputs of the linears, before any simulated quantization, copied out where d is not NULL: input[i] (T, width). stop:
  * leave after this input is known (x is then not updated): LB_INPUTS runs the whole block. */
@@ -29,18 +32,24 @@ typedef struct lb_capture {
 
 LB_NODISCARD lb_status lb_embed(const lb_arch *a, const lb_weights *w, const int32_t *tokens, int64_t n,
                                 lb_mat x); /* LB_E_ARG: a token out of range */
-/* x (T, dim) in place through one block. cap may be NULL. */
-void lb_block_forward(const lb_arch *a, const lb_block *b, const lb_rope *r, lb_scratch *s, lb_mat x, lb_capture *cap);
+/* x (T, dim) in place through one block. cap may be NULL. Fails only with products in bfloat16 (b->half), as those do.
+ */
+LB_NODISCARD lb_status lb_block_forward(const lb_arch *a, const lb_block *b, const lb_rope *r, lb_scratch *s, lb_mat x,
+                                        lb_capture *cap);
 /* y = final norm of x. */
 void lb_final_norm(const lb_arch *a, const lb_weights *w, lb_mat x, lb_mat y);
 
 /* The output head (vocab, dim): in memory, or where its rows come from. */
 typedef struct lb_head {
     lb_cmat W;
-    lb_rows_source from; /* W.d NULL */
+    lb_rows_source from;     /* W.d NULL */
+    lb_bf16 *bf16;           /* NULL: logits by products in float32 */
+    const lb_bf16_mat *half; /* its rounded chunks of rows; NULL: each is rounded when its turn comes */
 } lb_head;
-static inline lb_head lb_head_of(const lb_weights *w) { return (lb_head){w->head, w->head_from}; }
+static inline lb_head lb_head_of(const lb_weights *w) { return (lb_head){.W = w->head, .from = w->head_from}; }
 static inline lb_head lb_head_at(lb_cmat W) { return (lb_head){.W = W}; }
+/* Logits by products in bfloat16 from here on. Its chunks are rounded now, over the team, into the arena. */
+LB_NODISCARD lb_status lb_head_round(lb_head *head, lb_bf16 *c, lb_arena *a, lb_team *team);
 /* From final-normed states h (rows, dim): nll[i] = -log softmax(h_i headᵀ)[target[i]], float64 log-sum-exp, in chunks
  * of rows and vocabulary, never all logits. target < 0: skipped (nll 0). top1 (may be NULL): the argmax, lowest id on a
  * tie. */

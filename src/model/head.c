@@ -10,6 +10,9 @@
 #include "model/weights.h"
 
 enum { ROWS = 512, VOCAB = 1024 };
+/* Bytes: logits of a chunk; of two, and one row of exponentials. */
+#define LOGITS       (sizeof(float) * ROWS * VOCAB)
+#define LOGITS_TWICE (sizeof(float) * (2 * ROWS + 1) * VOCAB)
 
 /* A softmax over the vocabulary seen so far. */
 typedef struct running {
@@ -60,26 +63,106 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 void lb_head_logits(lb_cmat head, lb_cmat h, lb_mat logits) { lb_sgemm(false, true, 1.0f, h, head, 0.0f, logits); }
 
-/* Logits of ids [v0, v0 + nv); rows: room for that part of the head. */
-static lb_status chunk_logits(const lb_head *head, int64_t v0, int64_t nv, lb_cmat h, float *rows, float *logits) {
-    lb_cmat part;
-    LB_TRY(lb_rows_get(head->W, &head->from, v0, nv, rows, &part));
-    lb_head_logits(part, h, lb_mat_of(logits, h.rows, nv));
+/* What the logits of a chunk need beside it. */
+typedef struct room {
+    float *rows;    /* (VOCAB, dim), of a head that is not in memory */
+    void *packed;   /* a chunk rounded, of one that was not rounded before */
+    uint16_t *half; /* (ROWS, dim): the states, rounded */
+} room;
+
+static bool reads_rows(const lb_head *head) { return !head->W.d && !head->half; }
+
+/* Bytes of its three parts, each a multiple of 64. */
+static lb_status room_bytes(const lb_head *head, size_t part[3]) {
+    size_t dim = (size_t)head->W.cols;
+    part[0] = reads_rows(head) ? VOCAB * dim * sizeof(float) : 0;
+    part[1] = 0;
+    if (head->bf16 && !head->half) {
+        int64_t first = least(VOCAB, head->W.rows), last = (head->W.rows - 1) % VOCAB + 1;
+        size_t other;
+        LB_TRY(lb_bf16_bytes(head->bf16, first, head->W.cols, &part[1]));
+        LB_TRY(lb_bf16_bytes(head->bf16, last, head->W.cols, &other));
+        if (other > part[1]) part[1] = other;
+    }
+    part[2] = head->bf16 ? ROWS * dim * sizeof(uint16_t) : 0;
     return LB_OK;
 }
 
-/* Floats for chunk_logits' rows. */
-static size_t room(const lb_head *head) { return head->W.d ? 0 : (size_t)(VOCAB * head->W.cols); }
+static size_t sum_of(const size_t part[3]) { return part[0] + part[1] + part[2]; }
 
-static lb_status nll_rows(const lb_head *head, lb_cmat h, const int32_t *target, float *buffer, int64_t row0,
-                          double *nll, int32_t *top1) {
-    float *logits = buffer, *rows = buffer + ROWS * VOCAB;
+static room room_at(char *at, const size_t part[3]) {
+    return (room){(float *)(void *)at, at + part[0], (uint16_t *)(void *)(at + part[0] + part[1])};
+}
+
+/* Once for all chunks. */
+static void round_states(const lb_head *head, lb_cmat h, const room *r) {
+    if (!head->bf16) return;
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_BF16_ROUND);
+    for (int64_t i = 0; i < h.rows; i++) lb_kernels_active()->bf16(r->half + i * h.cols, h.d + i * h.ld, h.cols);
+    lb_scope_end(&scope, 0, 6.0 * (double)h.rows * (double)h.cols);
+}
+
+/* Logits of ids [v0, v0 + nv). */
+static lb_status chunk_logits(const lb_head *head, int64_t v0, int64_t nv, lb_cmat h, const room *r, float *logits) {
+    lb_cmat part;
+    lb_mat y = lb_mat_of(logits, h.rows, nv);
+    if (head->half) return lb_bf16_matmul(&head->half[v0 / VOCAB], r->half, h.rows, false, y);
+    LB_TRY(lb_rows_get(head->W, &head->from, v0, nv, r->rows, &part));
+    if (!head->bf16) {
+        lb_head_logits(part, h, y);
+        return LB_OK;
+    }
+    lb_bf16_mat rounded;
+    LB_TRY(lb_bf16_pack(head->bf16, part, r->packed, &rounded));
+    return lb_bf16_matmul(&rounded, r->half, h.rows, false, y);
+}
+
+typedef struct rounding {
+    const lb_head *head;
+    lb_bf16 *c;
+    lb_bf16_mat *chunk;
+    char *to;
+    size_t each;
+} rounding;
+
+static lb_status round_chunk(void *ctx, int64_t i, int worker) {
+    (void)worker;
+    const rounding *x = ctx;
+    const lb_head *head = x->head;
+    int64_t v0 = i * VOCAB, nv = least(VOCAB, head->W.rows - v0);
+    lb_cmat part;
+    float *rows = head->W.d ? NULL : lb_alloc((size_t)nv, (size_t)head->W.cols * sizeof *rows);
+    if (!head->W.d && !rows) return LB_E_NOMEM;
+    lb_status st = lb_rows_get(head->W, &head->from, v0, nv, rows, &part);
+    if (st == LB_OK) st = lb_bf16_pack(x->c, part, x->to + (size_t)i * x->each, &x->chunk[i]);
+    lb_free(rows);
+    return st;
+}
+
+lb_status lb_head_round(lb_head *head, lb_bf16 *c, lb_arena *a, lb_team *team) {
+    int64_t rows = head->W.rows, chunks = (rows - 1) / VOCAB + 1, last = rows - (chunks - 1) * VOCAB;
+    size_t last_bytes;
+    rounding x = {.head = head, .c = c, .chunk = LB_NEW(a, lb_bf16_mat, chunks)};
+    LB_TRY(lb_bf16_bytes(c, least(VOCAB, rows), head->W.cols, &x.each));
+    LB_TRY(lb_bf16_bytes(c, last, head->W.cols, &last_bytes));
+    size_t all = (size_t)(chunks - 1) * x.each + last_bytes;
+    if (!x.chunk || !(x.to = lb_arena_get(a, 1, all))) return LB_E_NOMEM;
+    LB_TRY(lb_parallel_for(team, chunks, round_chunk, &x));
+    head->bf16 = c;
+    head->half = x.chunk;
+    return LB_OK;
+}
+
+static lb_status nll_rows(const lb_head *head, lb_cmat h, const int32_t *target, float *logits, const room *r,
+                          int64_t row0, double *nll, int32_t *top1) {
     const lb_kernels *kn = lb_kernels_active();
     running s[ROWS];
     start(s, h.rows);
+    round_states(head, h, r);
     for (int64_t v0 = 0; v0 < head->W.rows; v0 += VOCAB) {
         int64_t nv = least(VOCAB, head->W.rows - v0);
-        LB_TRY(chunk_logits(head, v0, nv, h, rows, logits));
+        LB_TRY(chunk_logits(head, v0, nv, h, r, logits));
         lb_scope scope;
         lb_scope_begin(&scope, LB_WORK_SOFTMAX);
         for (int64_t i = 0; i < h.rows; i++) {
@@ -99,12 +182,15 @@ static lb_status nll_rows(const lb_head *head, lb_cmat h, const int32_t *target,
 lb_status lb_head_nll(const lb_arch *a, lb_head head, lb_cmat h, const int32_t *target, double *nll, int32_t *top1) {
     assert(head.W.rows == a->vocab && head.W.cols == h.cols);
     LB_TRY(check_targets(a, target, h.rows));
-    float *buffer = lb_alloc(ROWS * VOCAB + room(&head), sizeof *buffer);
+    size_t part[3];
+    LB_TRY(room_bytes(&head, part));
+    char *buffer = lb_alloc(1, LOGITS + sum_of(part));
     if (!buffer) return LB_E_NOMEM;
+    room r = room_at(buffer + LOGITS, part);
     lb_status st = LB_OK;
     for (int64_t r0 = 0; r0 < h.rows && st == LB_OK; r0 += ROWS)
-        st = nll_rows(&head, lb_cmat_part(h, r0, 0, least(ROWS, h.rows - r0), h.cols), target + r0, buffer, r0,
-                      nll + r0, top1 ? top1 + r0 : NULL);
+        st = nll_rows(&head, lb_cmat_part(h, r0, 0, least(ROWS, h.rows - r0), h.cols), target + r0,
+                      (float *)(void *)buffer, &r, r0, nll + r0, top1 ? top1 + r0 : NULL);
     lb_free(buffer);
     return st;
 }
@@ -117,10 +203,13 @@ typedef struct kl_run {
 } kl_run;
 
 static lb_status kl_rows(const lb_head *head0, lb_cmat h0, const lb_head *head1, lb_cmat h1, const int32_t *target,
-                         float *buffer, int64_t row0, double *nll, double *kl, uint8_t *agree) {
+                         float *buffer, const room *r0, const room *r1, int64_t row0, double *nll, double *kl,
+                         uint8_t *agree) {
     const lb_kernels *kn = lb_kernels_active();
     kl_run s[ROWS];
-    float *lp = buffer, *lq = buffer + ROWS * VOCAB, *e = buffer + 2 * ROWS * VOCAB, *rows = e + VOCAB;
+    float *lp = buffer, *lq = buffer + ROWS * VOCAB, *e = buffer + 2 * ROWS * VOCAB;
+    round_states(head0, h0, r0);
+    round_states(head1, h1, r1);
     for (int64_t i = 0; i < h0.rows; i++) {
         start(&s[i].p, 1);
         start(&s[i].q, 1);
@@ -128,8 +217,8 @@ static lb_status kl_rows(const lb_head *head0, lb_cmat h0, const lb_head *head1,
     }
     for (int64_t v0 = 0; v0 < head0->W.rows; v0 += VOCAB) {
         int64_t nv = least(VOCAB, head0->W.rows - v0);
-        LB_TRY(chunk_logits(head0, v0, nv, h0, rows, lp));
-        LB_TRY(chunk_logits(head1, v0, nv, h1, rows, lq));
+        LB_TRY(chunk_logits(head0, v0, nv, h0, r0, lp));
+        LB_TRY(chunk_logits(head1, v0, nv, h1, r1, lq));
         lb_scope scope;
         lb_scope_begin(&scope, LB_WORK_SOFTMAX);
         for (int64_t i = 0; i < h0.rows; i++) {
@@ -158,14 +247,18 @@ lb_status lb_head_kl(const lb_arch *a, lb_head head0, lb_cmat h0, lb_head head1,
                      double *nll, double *kl, uint8_t *agree) {
     assert(head0.W.rows == a->vocab && head1.W.rows == a->vocab && h0.rows == h1.rows);
     LB_TRY(check_targets(a, target, h1.rows));
-    size_t rows = room(&head0) > room(&head1) ? room(&head0) : room(&head1);
-    float *buffer = lb_alloc((2 * ROWS + 1) * VOCAB + rows, sizeof *buffer);
+    size_t part0[3], part1[3];
+    LB_TRY(room_bytes(&head0, part0));
+    LB_TRY(room_bytes(&head1, part1));
+    char *buffer = lb_alloc(1, LOGITS_TWICE + sum_of(part0) + sum_of(part1));
     if (!buffer) return LB_E_NOMEM;
+    room room0 = room_at(buffer + LOGITS_TWICE, part0);
+    room room1 = room_at(buffer + LOGITS_TWICE + sum_of(part0), part1);
     lb_status st = LB_OK;
     for (int64_t r0 = 0; r0 < h1.rows && st == LB_OK; r0 += ROWS) {
         int64_t n = least(ROWS, h1.rows - r0);
         st = kl_rows(&head0, lb_cmat_part(h0, r0, 0, n, h0.cols), &head1, lb_cmat_part(h1, r0, 0, n, h1.cols),
-                     target + r0, buffer, r0, nll + r0, kl + r0, agree + r0);
+                     target + r0, (float *)(void *)buffer, &room0, &room1, r0, nll + r0, kl + r0, agree + r0);
     }
     lb_free(buffer);
     return st;

@@ -69,6 +69,41 @@ lb_status lb_block_load(const lb_block *b, float *buffer, lb_team *team, lb_bloc
     return r.n ? read_all(&r, team) : LB_OK;
 }
 
+lb_status lb_block_half_bytes(const lb_block *b, lb_bf16 *c, size_t *bytes) {
+    *bytes = 0;
+    for (int l = 0; l < LB_LINEARS; l++) {
+        size_t n;
+        LB_TRY(lb_bf16_bytes(c, b->w[l].rows, b->w[l].cols, &n));
+        *bytes += n;
+    }
+    return LB_OK;
+}
+
+typedef struct rounding {
+    lb_bf16 *c;
+    lb_block *b;
+    char *to[LB_LINEARS];
+} rounding;
+
+static lb_status round_matrix(void *ctx, int64_t l, int worker) {
+    (void)worker;
+    const rounding *r = ctx;
+    return lb_bf16_pack(r->c, r->b->w[l], r->to[l], &r->b->half[l]);
+}
+
+lb_status lb_block_round(const lb_block *loaded, lb_bf16 *c, void *room, lb_team *team, lb_block *out) {
+    *out = *loaded;
+    rounding r = {.c = c, .b = out};
+    char *at = room;
+    for (int l = 0; l < LB_LINEARS; l++) {
+        size_t n;
+        LB_TRY(lb_bf16_bytes(c, out->w[l].rows, out->w[l].cols, &n));
+        r.to[l] = at;
+        at += n;
+    }
+    return lb_parallel_for(team, LB_LINEARS, round_matrix, &r);
+}
+
 lb_status lb_rows_get(lb_cmat W, const lb_rows_source *from, int64_t row, int64_t rows, float *buffer, lb_cmat *out) {
     assert(row >= 0 && rows >= 0 && row + rows <= W.rows);
     if (W.d) {

@@ -13,6 +13,10 @@ int64_t lb_block_floats(const lb_block *b);
 /* out: the block with all its matrices, those that are not in memory read into buffer (lb_block_floats of them; NULL if
  * 0), row panels over the team. Errors: the source's own (a NaN, a file). */
 LB_NODISCARD lb_status lb_block_load(const lb_block *b, float *buffer, lb_team *team, lb_block *out);
+/* For products in bfloat16: bytes that a block's rounded matrices take; and out: the block `loaded` with them, made in
+ * `room` (so many bytes, 64-byte aligned), matrices over the team. */
+LB_NODISCARD lb_status lb_block_half_bytes(const lb_block *b, lb_bf16 *c, size_t *bytes);
+LB_NODISCARD lb_status lb_block_round(const lb_block *loaded, lb_bf16 *c, void *room, lb_team *team, lb_block *out);
 /* The most that any block needs. */
 int64_t lb_weights_block_floats(const lb_arch *a, const lb_weights *w);
 /* Rows [row, row + rows) of a matrix: a view if W is in memory, else read into buffer (rows * W.cols). */

@@ -9,11 +9,12 @@
 
 /* What happened that a table must show. */
 enum {
-    LB_FLAG_DEAD_COLUMNS = 1u << 0, /* inputs that never fired in calibration */
-    LB_FLAG_DAMP_RAISED = 1u << 1,  /* the damping asked for was not enough and an option allowed more */
-    LB_FLAG_FALLBACK_RTN = 1u << 2, /* an option allowed round-to-nearest after a failure */
-    LB_FLAG_RAGGED_GROUP = 1u << 3, /* the last group is shorter */
-    LB_FLAG_NOT_MINIMIZED = 1u << 4 /* trained end to end: the layer error is not what was minimized */
+    LB_FLAG_DEAD_COLUMNS = 1u << 0,  /* inputs that never fired in calibration */
+    LB_FLAG_DAMP_RAISED = 1u << 1,   /* the damping asked for was not enough and an option allowed more */
+    LB_FLAG_FALLBACK_RTN = 1u << 2,  /* an option allowed round-to-nearest after a failure */
+    LB_FLAG_RAGGED_GROUP = 1u << 3,  /* the last group is shorter */
+    LB_FLAG_NOT_MINIMIZED = 1u << 4, /* trained end to end: the layer error is not what was minimized */
+    LB_FLAG_BF16 = 1u << 5           /* of a cell: evaluated with products in bfloat16 */
 };
 /* "dead-columns,ragged-group" appended; nothing for 0. */
 void lb_flags_text(uint32_t flags, lb_str *out);

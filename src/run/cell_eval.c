@@ -75,7 +75,8 @@ static lb_status evaluate_one(evaluator *x, const lb_cell *c, const lb_weights *
                          .text_path = t->path,
                          .bos = t->bos_text,
                          .text_tokens = t->corpus->tokens};
-    x->request = (lb_eval_request){.corpus = t->corpus, .max_windows = e->windows};
+    x->request =
+        (lb_eval_request){.corpus = t->corpus, .max_windows = e->windows, .compute = (lb_compute)p->config->compute};
     LB_TRY(lb_protocol_parse(e->protocol, &x->request.protocol));
     if (!c->method) return measure(x, w, e->kl, x->r->keep, &row->eval);
     lb_states *states = NULL;

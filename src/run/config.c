@@ -389,6 +389,7 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
     out->results = top.results;
     out->threads = top.threads;
     out->weights = top.weights;
+    out->compute = top.compute;
     out->export = top.export;
     out->keep_cache = top.keep_cache;
     LB_TRY(check_name(&r, root));

@@ -5,6 +5,7 @@
 #define LB_RUN_CONFIG_H
 
 #include "io/yaml.h"
+#include "math/bf16.h"
 #include "quant/method.h"
 
 typedef enum lb_propagate { LB_PROPAGATE_QUANTIZED, LB_PROPAGATE_ORIGINAL } lb_propagate;
@@ -76,6 +77,7 @@ typedef struct lb_config {
     const char *name, *model, *results;
     int64_t threads;
     int weights; /* lb_weights_mode */
+    int compute; /* lb_compute */
     int export;  /* lb_export */
     bool keep_cache;
     lb_cell_options cell; /* what an entry and the axes start from */
@@ -117,13 +119,14 @@ lb_where lb_config_where(const lb_yaml *node);
 typedef struct lb_config_top {
     const char *name, *model, *results;
     int64_t seed, threads;
-    int weights, export;
+    int weights, compute, export;
     bool keep_cache, quantize_embedding, quantize_head;
 } lb_config_top;
 extern const lb_options lb_config_top_table, lb_config_calibration_table, lb_config_eval_table,
     lb_config_training_table, lb_config_cell_table;
 /* Names in the order of their enum: of lb_bos, lb_recipe and lb_weights_mode; NULL-terminated. */
 extern const char *const lb_bos_choices[], *const lb_recipe_choices[], *const lb_weights_choices[];
+extern const char *const lb_compute_choices[]; /* by lb_compute */
 extern const char *const lb_config_sections[]; /* keys of the file that are not scalars; NULL-terminated */
 
 #endif

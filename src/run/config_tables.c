@@ -10,6 +10,7 @@
 const char *const lb_bos_choices[] = {"auto", "never", NULL};
 const char *const lb_recipe_choices[] = {"sequential", "random", NULL};
 const char *const lb_weights_choices[] = {"resident", "stream", NULL};
+const char *const lb_compute_choices[] = {"float32", "bf16", NULL};
 static const char *const propagate_choices[] = {"quantized", "original", NULL};
 static const char *const export_choices[] = {"none", "f32", "f16", "bf16", NULL};
 
@@ -39,6 +40,10 @@ static const lb_option top_rows[] = {
      "resident = all weights in memory as float32; stream = from the file (quantized ones from their packed form) when "
      "a block's turn comes, for models that do not fit; results do not depend on it",
      AT(lb_config_top, weights)},
+    {"compute", LB_OPT_CHOICE, "float32", 0, 0, lb_compute_choices,
+     "products of evaluations: float32, or bf16 = inputs and weights of linears and head rounded to bfloat16 (oneDNN), "
+     "about twice as fast; results depend on it and say so; calibration, methods and training stay float32",
+     AT(lb_config_top, compute)},
     {"quantize_embedding", LB_OPT_BOOL, "false", 0, 0, NULL, embedding_help, AT(lb_config_top, quantize_embedding)},
     {"quantize_head", LB_OPT_BOOL, "false", 0, 0, NULL, head_help, AT(lb_config_top, quantize_head)},
     {"export", LB_OPT_CHOICE, "none", 0, 0, export_choices,

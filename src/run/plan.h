@@ -79,6 +79,7 @@ typedef struct lb_estimate {
 } lb_estimate;
 typedef struct lb_rate {
     double flops; /* of float32 products, all threads */
+    double bf16;  /* of bfloat16 products, where the config computes in them; else 0 */
 } lb_rate;
 LB_NODISCARD lb_status lb_plan_measure_rate(const lb_plan *p, lb_rate *out);
 lb_estimate lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *rate);

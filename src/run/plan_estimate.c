@@ -11,7 +11,9 @@ static const double of_eval = 0.9, of_calibration = 0.75, of_training = 0.7;
 static const double measure_for_s = 0.15; /* wall time of the measurement */
 
 lb_status lb_plan_measure_rate(const lb_plan *p, lb_rate *out) {
-    return lb_roofline_f32(p->team, measure_for_s, &out->flops);
+    LB_TRY(lb_roofline_f32(p->team, measure_for_s, &out->flops));
+    out->bf16 = 0;
+    return p->config->compute == LB_COMPUTE_BF16 ? lb_roofline_bf16(p->team, measure_for_s, &out->bf16) : LB_OK;
 }
 
 typedef struct counts {
@@ -57,16 +59,18 @@ static double option(const lb_cell *c, const char *name, double otherwise) {
     return v;
 }
 
-static double eval_flops(const lb_plan *p, const lb_cell *c) {
+static double eval_seconds(const lb_plan *p, const lb_cell *c, const lb_rate *rate) {
     const lb_arch *a = &p->model->arch;
-    double flops = 0, n = 0;
+    double products = rate->bf16 > 0 ? rate->bf16 : rate->flops, seconds = 0, n = 0;
     for (int64_t i = 0; i < p->evals; i++) {
         double tokens = eval_tokens(p, i, &n);
         /* For the divergence the baseline's head is computed again, and both softmaxes in full. */
         double heads = c->method && p->eval_config[i]->kl ? 2.3 : 1.0;
-        flops += tokens * (forward_flops(a, n) + heads * 2.0 * count(a).head_params);
+        double linears = (double)a->layers * 2.0 * count(a).block_params + heads * 2.0 * count(a).head_params;
+        double attention = forward_flops(a, n) - (double)a->layers * 2.0 * count(a).block_params;
+        seconds += tokens * (linears / products + attention / rate->flops) / of_eval;
     }
-    return flops;
+    return seconds;
 }
 
 /* Measuring: Gram matrices of W and of two differences, in float64, which runs at half the rate; GPTQ's factor. */
@@ -101,13 +105,16 @@ static double quantize_flops(const lb_plan *p, const lb_cell *c) {
 static double cell_memory(const lb_plan *p, const lb_cell *c) {
     const lb_arch *a = &p->model->arch;
     double all = (double)a->layers * count(a).block_params + count(a).head_params * (a->tied ? 1.0 : 2.0);
-    bool stream = p->config->weights == LB_WEIGHTS_STREAM;
+    bool stream = p->config->weights == LB_WEIGHTS_STREAM, bf16 = p->config->compute == LB_COMPUTE_BF16;
     double bytes = 4.0 * (stream ? count(a).block_params : all), T = 0, longest = 0;
     for (int64_t i = 0; i < p->evals; i++)
         if (eval_tokens(p, i, &T) > 0 && T > longest) longest = T;
     double width = (double)(6 * a->dim + 3 * a->hidden);
     bytes += (double)lb_team_threads(p->team) * 4.0 * longest * width;
-    if (stream || c->method) /* windows that go through the model together; layers as they are stored */
+    if (bf16) /* a block and a head in memory, rounded; rounded inputs */
+        bytes += 2.0 * (count(a).block_params + (stream ? 0 : count(a).head_params)) +
+                 (double)lb_team_threads(p->team) * 2.0 * longest * (double)a->hidden;
+    if (stream || bf16 || c->method) /* windows that go through the model together; layers as they are stored */
         bytes += 4.0 * 8.0 * longest * (double)a->dim + (double)c->size.quantized.total + 4.0 * count(a).block_params;
     for (int64_t i = 0; i < c->layers && c->trains; i++)
         bytes += 4.0 * (double)c->layer[i].rows * (double)c->layer[i].cols;
@@ -136,7 +143,7 @@ static double cell_disk(const lb_plan *p, const lb_cell *c) {
 lb_estimate lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *rate) {
     if (c->refused) return (lb_estimate){0};
     double quantize = quantize_flops(p, c) / (c->trains ? of_training : of_calibration);
-    return (lb_estimate){(quantize + eval_flops(p, c) / of_eval) / rate->flops, cell_memory(p, c), cell_disk(p, c)};
+    return (lb_estimate){quantize / rate->flops + eval_seconds(p, c, rate), cell_memory(p, c), cell_disk(p, c)};
 }
 
 bool lb_plan_wants_statistics(const lb_plan *p, const lb_cell *c) {

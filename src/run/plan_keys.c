@@ -97,6 +97,8 @@ static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out
     lb_str_add(out, "model: ");
     put_scalar(out, cfg->model);
     lb_str_add(out, " # sha256 %s\n", p->model->hash);
+    /* A line of its own for what is not the usual: in float32 a config's identity is what it was before the key. */
+    if (cfg->compute == LB_COMPUTE_BF16) lb_str_add(out, "compute: bf16\n");
     if (c->draws) lb_str_add(out, "seed: %lld\n", (long long)c->own.seed);
     if (c->method && p->calibration.corpus) {
         lb_str_add(out, "calibration:\n");
@@ -143,6 +145,12 @@ static void put_program(const lb_plan *p, const lb_method *m, lb_str *out) {
     if (!built_in) lb_str_add(out, "plugin %s\n", p->plugin_hash);
 }
 
+/* What evaluates beside it. Statistics are always float32. */
+static void put_compute(const lb_plan *p, lb_str *out) {
+    if (p->config->compute == LB_COMPUTE_BF16)
+        lb_str_add(out, "compute bf16 onednn %s %s\n", lb_bf16_version(), lb_bf16_isa());
+}
+
 lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65]) {
     const lb_calibration_config *k = &p->config->calibration;
     bool random = k->recipe == LB_RECIPE_RANDOM;
@@ -163,6 +171,7 @@ lb_status lb_plan_states_key(const lb_plan *p, int64_t i, char key[65]) {
     lb_str_add(&s, "states\nmodel %s\ntext %s bos %d\nprotocol %s windows %lld\n", p->model->hash,
                p->eval[i].corpus->hash, p->eval[i].corpus->has_bos, e->protocol, (long long)e->windows);
     put_program(p, NULL, &s);
+    put_compute(p, &s);
     lb_status st = hash_text(&s, key);
     lb_str_free(&s);
     return st;
@@ -195,6 +204,7 @@ static lb_status cell_key(lb_plan *p, lb_cell *c) {
     if (st == LB_OK) {
         lb_str_add(&key, "cell %s\n", content);
         put_program(p, c->method, &key);
+        put_compute(p, &key);
         st = hash_text(&key, whole);
     }
     if (st == LB_OK) {

@@ -54,7 +54,7 @@ static void sizes(row *r, const lb_record *c) {
     num(r, "ratio_fp16", s->original_fp16 > 0 ? (double)s->total_as_fp16 / (double)s->original_fp16 : NAN);
 }
 
-static void evaluation(row *r, const lb_eval_row *e) {
+static void evaluation(row *r, const lb_record *c, const lb_eval_row *e) {
     static const lb_eval_row none = {.name = NULL};
     bool have = e != NULL;
     if (!have) e = &none;
@@ -64,6 +64,8 @@ static void evaluation(row *r, const lb_eval_row *e) {
     text(r, "bos", e->bos);
     text(r, "text_sha256", e->text_hash);
     count(r, "text_tokens", have, e->text_tokens);
+    const char *compute = lb_report_pair(&c->provenance, "compute");
+    text(r, "compute", !have ? "" : compute ? compute : "float32"); /* older results were all in float32 */
     count(r, "windows", have, e->eval.windows);
     count(r, "windows_all", have, e->eval.windows_all);
     count(r, "tokens_scored", have, e->eval.scored);
@@ -132,7 +134,7 @@ static lb_status options(row *r, const lb_report_view *v, const names *all, cons
 static lb_status one(row *r, const lb_report_view *v, const names *all, const lb_record *c, const lb_eval_row *e) {
     identity(r, v, c);
     sizes(r, c);
-    evaluation(r, e);
+    evaluation(r, c, e);
     errors(r, c);
     LB_TRY(options(r, v, all, c));
     end(r);

@@ -419,6 +419,9 @@ static const struct {
     {'F', "round-to-nearest stands in for some layers where the method failed"},
     {'R', "ragged: the group size does not divide the width, so the last group is shorter"},
     {'T', "trained end to end: layer errors are shown, but they are not what was minimized"},
+    {'B',
+     "evaluated with products in bfloat16 (inputs and weights of linears and head rounded, sums in float32), and so "
+     "was the baseline: not to be compared with results in float32"},
 };
 
 const char *lb_report_flag_meaning(int bit, char *letter) {

@@ -36,7 +36,7 @@ lb_mat llama_states(const lb_arch *a, const lb_weights *w, const int32_t *tokens
     lb_mat x = lb_mat_of(lb_alloc((size_t)n, (size_t)a->dim * sizeof(float)), n, a->dim);
     assert_non_null(x.d);
     assert_ok(lb_embed(a, w, tokens, n, x));
-    for (int64_t l = 0; l < a->layers; l++) lb_block_forward(a, &w->blocks[l], &r, s, x, NULL);
+    for (int64_t l = 0; l < a->layers; l++) assert_ok(lb_block_forward(a, &w->blocks[l], &r, s, x, NULL));
     lb_final_norm(a, w, x, x);
     lb_arena_free(arena);
     return x;

@@ -162,17 +162,17 @@ static void captures_are_the_inputs(void **state) {
     lb_capture all = {.stop = LB_INPUTS};
     for (int i = 0; i < LB_INPUTS; i++) all.input[i] = new_mat(T, lb_input_width(&b.m->arch, (lb_input)i));
     lb_mat x = copy_of(b.x);
-    lb_block_forward(&b.m->arch, blk, &b.rope, b.s, x, &all);
+    assert_ok(lb_block_forward(&b.m->arch, blk, &b.rope, b.s, x, &all));
 
     lb_mat plain = copy_of(b.x);
-    lb_block_forward(&b.m->arch, blk, &b.rope, b.s, plain, NULL);
+    assert_ok(lb_block_forward(&b.m->arch, blk, &b.rope, b.s, plain, NULL));
     assert_memory_equal(plain.d, x.d, T * 16 * sizeof(float)); /* looking changes nothing */
 
     for (int i = 0; i < LB_INPUTS; i++) {
         lb_capture one = {.stop = (lb_input)i};
         one.input[i] = new_mat(T, all.input[i].cols);
         lb_mat still = copy_of(b.x);
-        lb_block_forward(&b.m->arch, blk, &b.rope, b.s, still, &one);
+        assert_ok(lb_block_forward(&b.m->arch, blk, &b.rope, b.s, still, &one));
         assert_memory_equal(one.input[i].d, all.input[i].d, (size_t)(T * one.input[i].cols) * sizeof(float));
         assert_memory_equal(still.d, b.x.d, T * 16 * sizeof(float));
         lb_free(one.input[i].d);
@@ -216,7 +216,7 @@ static void activations_are_rounded_where_asked(void **state) {
     blk.act[LB_O] = (lb_actquant){.bits = 3};
     blk.act[LB_UP] = (lb_actquant){.bits = 4, .symmetric = true};
     blk.act[LB_DOWN] = (lb_actquant){.bits = 5};
-    lb_block_forward(&b.m->arch, &blk, &b.rope, b.s, x, &cap);
+    assert_ok(lb_block_forward(&b.m->arch, &blk, &b.rope, b.s, x, &cap));
 
     lb_actquant_apply(&blk.act[LB_O], lb_mat_c(cap.input[LB_IN_O]), rounded);
     assert_true(llama_worst(lb_mat_c(rounded), lb_mat_c(cap.input[LB_IN_O])) > 1e-3); /* the capture is not rounded */
