@@ -1,0 +1,273 @@
+/* `compute: bf16` as a user meets it: results that say so and stand apart from those in float32, and refusals where a
+ * build or a processor has none. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/version.h"
+#include "io/json.h"
+#include "support/bf16.h"
+#include "support/h5_same.h"
+#include "support/sweep_kit.h"
+
+#define SWEEP                                                                                                          \
+    COMMON "quantize:\n  - {method: rtn, bits: 3}\n  - {method: gptq, bits: 3, group: 16}\n"                           \
+           "  - {method: rtn, bits: 5, quantize_head: true}\n"
+
+static void run(const char *const *more, const char *kept) {
+    const char *words[16] = {"run", "sweep.yaml"};
+    cli_options o = here();
+    int n = 2;
+    for (; more[n - 2]; n++) words[n] = more[n - 2];
+    cli_result r = cli_run(&o, words);
+    if (r.code != 0) print_error("%s%s", r.out, r.err);
+    assert_int_equal(r.code, 0);
+    if (kept) cli_has(r.err, kept);
+    cli_free(&r);
+}
+#define RUN(kept, ...) run((const char *const[]){__VA_ARGS__, NULL}, (kept))
+
+static const char *pair(const lb_record *r, const char *key) {
+    const char *v = lb_pairs_get(&r->provenance, key);
+    return v ? v : "";
+}
+
+static double mean_difference(const lb_eval *a, const lb_eval *b) {
+    double sum = 0;
+    assert_int_equal(a->windows, b->windows);
+    for (int64_t i = 0; i < a->windows; i++) sum += a->window_nll[i] - b->window_nll[i];
+    return sum / (double)a->windows;
+}
+
+/* A float32 result is never taken for a bf16 one or the other way round, not even in one folder; the weights that a
+ * method finds are the same, and differences are to the baseline of the same kind. */
+static void results_stand_apart(void **state) {
+    (void)state;
+    bf16_needed();
+    put_file("sweep.yaml", SWEEP);
+    RUN("4 cells run, 0 kept", "--no-report");
+    lb_results *exact = results("results/sweep");
+    RUN("4 cells run, 0 kept", "-o", "compute=bf16");
+    lb_results *x = results("results/sweep");
+    RUN("0 cells run, 4 kept", "--no-report", "-o", "compute=bf16");
+    for (int64_t i = 0; i < 4; i++) {
+        const lb_record *a = &exact->record[i], *b = &x->record[i];
+        assert_string_equal(a->label, b->label);
+        assert_string_not_equal(a->stem, b->stem);
+        assert_string_not_equal(a->key, b->key);
+        assert_string_equal(pair(a, "compute"), "float32");
+        assert_string_equal(pair(b, "compute"), "bf16");
+        assert_string_equal(pair(a, "onednn"), "");
+        assert_string_equal(pair(b, "onednn"), lb_bf16_version());
+        assert_string_equal(pair(b, "onednn_isa"), lb_bf16_isa());
+        assert_int_equal(b->flags, a->flags | LB_FLAG_BF16);
+        assert_true(!(a->flags & LB_FLAG_BF16) && a->layers == b->layers);
+        for (int64_t l = 0; l < a->layers; l++) {
+            assert_true(a->layer[l].own.weight_err == b->layer[l].own.weight_err);
+            assert_true(a->layer[l].original.output_err == b->layer[l].original.output_err);
+        }
+        double off = fabs(a->eval[0].eval.mean_nll - b->eval[0].eval.mean_nll);
+        assert_true(off > 0 && off < 0.01);
+        if (i == 0) continue;
+        double delta = b->eval[0].paired.delta;
+        assert_true(fabs(delta - mean_difference(&b->eval[0].eval, &x->record[0].eval[0].eval)) < 1e-12);
+        assert_true(fabs(delta - mean_difference(&b->eval[0].eval, &exact->record[0].eval[0].eval)) > 1e-7);
+        assert_true(b->eval[0].eval.has_kl && b->eval[0].eval.kl_mean > 0);
+    }
+    lb_results_free(exact);
+    lb_results_free(x);
+}
+
+static void the_report_says_so(void **state) {
+    (void)state;
+    bf16_needed();
+    put_file("sweep.yaml", SWEEP);
+    RUN(NULL, "-o", "compute=bf16", "-o", "results=said");
+    static const char *const file[] = {"said/sweep/report/report.md", "said/sweep/report/index.html"};
+    static const char *const what[] = {"evaluated with products in bfloat16", "compute: bf16",
+                                       "onednn_isa: avx512_core"};
+    char path[LB_TEST_PATH], *text;
+    size_t n;
+    for (int i = 0; i < 2; i++) {
+        path_in(path, home, file[i]);
+        assert_ok(lb_fs_read(path, &text, &n));
+        for (int k = 0; k < 3; k++) cli_has(text, what[k]);
+        lb_free(text);
+    }
+    path_in(path, home, "said/sweep/cells.csv");
+    assert_ok(lb_fs_read(path, &text, &n));
+    cli_has(text, ",compute,");
+    cli_has(text, ",bf16,");
+    cli_has(text, "bf16-products");
+    cli_has_not(text, ",float32,");
+    lb_free(text);
+}
+
+static void same_bytes(void **state) {
+    (void)state;
+    bf16_needed();
+    put_file("sweep.yaml",
+             SWEEP "  - {method: qat, bits: 3, steps: 2, batch: 2, length: 32, warmup: 1, act_bits: 8}\n");
+    RUN(NULL, "--no-report", "-o", "compute=bf16", "-o", "results=one", "-o", "threads=1");
+    RUN(NULL, "--no-report", "-o", "compute=bf16", "-o", "results=two", "-o", "threads=2");
+    RUN(NULL, "--no-report", "-o", "compute=bf16", "-o", "results=again", "-o", "threads=3");
+    same_results("one/sweep", "two/sweep", 5);
+    same_results("one/sweep", "again/sweep", 5);
+    put_file("sweep.yaml", SWEEP);
+    RUN(NULL, "--no-report", "-o", "compute=bf16", "-o", "results=stream", "-o", "weights=stream");
+    RUN(NULL, "--no-report", "-o", "compute=bf16", "-o", "results=resident", "-o", "weights=resident");
+    same_results("stream/sweep", "resident/sweep", 4);
+}
+
+static double perplexity_of(const char *json, const char *compute, const char *isa) {
+    char path[LB_TEST_PATH];
+    json_t *o;
+    double ppl;
+    path_in(path, home, json);
+    assert_ok(lb_json_read(path, &o));
+    assert_ok(lb_json_num(path, o, "perplexity", &ppl));
+    assert_string_equal(json_string_value(json_object_get(o, "compute")), compute);
+    assert_string_equal(json_string_value(json_object_get(o, "onednn_isa")), isa);
+    assert_string_equal(json_string_value(json_object_get(o, "onednn")), isa[0] ? lb_bf16_version() : "");
+    json_decref(o);
+    return ppl;
+}
+
+#define EVAL(o, ...) CLI((o), "eval", "tiny", "eval.txt", "--protocol", "W2-64", "--windows", "9", __VA_ARGS__)
+
+static void eval(void **state) {
+    (void)state;
+    bf16_needed();
+    cli_options o = here();
+    cli_result r = EVAL(&o, "--json", "f.json");
+    assert_int_equal(r.code, 0);
+    cli_has_not(r.out, "bf16");
+    cli_free(&r);
+    double exact = perplexity_of("f.json", "float32", ""), ppl = 0;
+    static const char *const way[] = {"--weights=resident", "--weights=stream"}, *const threads[] = {"1", "2"};
+    for (int i = 0; i < 4; i++) {
+        r = EVAL(&o, "--compute", "bf16", "--json", "b.json", way[i / 2], "--threads", threads[i % 2]);
+        assert_int_equal(r.code, 0);
+        cli_has(r.out, "compute     products in bf16, by oneDNN ");
+        cli_free(&r);
+        double now = perplexity_of("b.json", "bf16", lb_bf16_isa());
+        if (i > 0) assert_true(now == ppl);
+        ppl = now;
+    }
+    assert_true(ppl != exact && fabs(log(ppl / exact)) < 0.01);
+    r = EVAL(&o, "--compute", "bf16", "--profile");
+    cli_has(r.err, " in bfloat16, ");
+    cli_has(r.err, "bfloat16 products");
+    cli_has(r.err, "rounding to bf16");
+    cli_has_not(r.err, "float32 products  ");
+    cli_free(&r);
+}
+
+/* Allowed to use less than it could, oneDNN emulates: the result says with which instructions, and a warning that it is
+ * slow. */
+static void emulated(void **state) {
+    (void)state;
+    bf16_needed();
+    cli_options o = here();
+    o.env[0] = "ONEDNN_MAX_CPU_ISA=AVX512_CORE";
+    cli_result r = EVAL(&o, "--compute", "bf16", "--json", "e.json");
+    assert_int_equal(r.code, 0);
+    cli_has(r.err,
+            "warning: --compute bf16: this processor does not multiply in bf16 itself (oneDNN uses avx512_core)");
+    cli_free(&r);
+    double slow = perplexity_of("e.json", "bf16", "avx512_core");
+    o.env[0] = NULL;
+    r = EVAL(&o, "--compute", "bf16", "--json", "n.json");
+    cli_free(&r);
+    assert_true(fabs(log(slow / perplexity_of("n.json", "bf16", lb_bf16_isa()))) < 1e-3);
+}
+
+/* Before anything is read or written; with AVX2 alone oneDNN has no bfloat16 at all. */
+static void refused(void **state) {
+    (void)state;
+    static const char *const command[] = {"check", "run"};
+    cli_options o = here();
+    o.env[0] = "ONEDNN_MAX_CPU_ISA=AVX2";
+    bool built = lb_bf16_version()[0] != 0;
+    char why[256];
+    snprintf(why, sizeof why, "%s",
+             built ? "finds avx2 on this processor, expected avx512_core_bf16 or avx512_core_amx"
+                   : "this build is without it: install it (Debian: libdnnl-dev) and build again");
+    put_file("no.yaml", COMMON "compute: bf16\nquantize:\n  - {method: rtn, bits: 3}\n");
+    for (int i = 0; i < 2; i++) {
+        cli_result r = CLI(&o, command[i], "no.yaml");
+        assert_int_equal(r.code, 1);
+        cli_has(r.err, "no.yaml:5: compute = bf16: products in bf16");
+        cli_has(r.err, why);
+        assert_string_equal(r.out, "");
+        cli_free(&r);
+    }
+    assert_false(exists("results/no"));
+    cli_result r = EVAL(&o, "--compute", "bf16");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "lowbit eval: --compute bf16: products in bf16");
+    cli_has(r.err, why);
+    cli_free(&r);
+    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--eval", "eval.txt", "--protocol", "W2-64", "--compute", "bf16",
+            "--out", "refused");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "--compute: compute = bf16: products in bf16");
+    cli_free(&r);
+    assert_false(exists("refused"));
+    r = EVAL(&o, "--compute", "float32"); /* needs none of it */
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    r = CLI(&o, "run", "no.yaml", "-o", "compute=bf61");
+    cli_has(r.err, "compute = bf61: must be float32 or bf16");
+    cli_free(&r);
+}
+
+static void quantize(void **state) {
+    (void)state;
+    cli_options o = here();
+    cli_result r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--compute", "bf16", "--out", "q");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "--compute bf16: only perplexity is computed so, and there is no --eval TEXT");
+    cli_free(&r);
+    bf16_needed();
+    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--eval", "eval.txt", "--protocol", "W2-64", "--windows", "4",
+            "--compute", "bf16", "--out", "q");
+    assert_int_equal(r.code, 0);
+    cli_has(r.out, "perplexity on eval.txt, W2-64, 4 windows, products in bf16: ");
+    cli_free(&r);
+    lb_record record;
+    char path[LB_TEST_PATH];
+    path_in(path, home, "q/lowbit.h5");
+    assert_ok(lb_store_read(path, arena, &record));
+    assert_string_equal(pair(&record, "compute"), "bf16");
+    assert_true(record.flags & LB_FLAG_BF16);
+}
+
+static void version(void **state) {
+    (void)state;
+    char want[128];
+    if (lb_bf16_version()[0])
+        snprintf(want, sizeof want, "lowbit " LB_VERSION_STRING "\noneDNN %s: compute: bf16\n", lb_bf16_version());
+    else
+        snprintf(want, sizeof want, "lowbit " LB_VERSION_STRING "\nwithout oneDNN: no compute: bf16\n");
+    cli_result r = CLI(NULL, "--version");
+    assert_int_equal(r.code, 0);
+    assert_string_equal(r.out, want);
+    cli_free(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(results_stand_apart),
+        cmocka_unit_test(the_report_says_so),
+        cmocka_unit_test(same_bytes),
+        cmocka_unit_test(eval),
+        cmocka_unit_test(emulated),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(quantize),
+        cmocka_unit_test(version),
+    };
+    return cmocka_run_group_tests(tests, make_model, clean);
+}
