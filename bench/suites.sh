@@ -42,7 +42,7 @@ suite_perplexity() {
     local steps="ppl_float step_sgemm"
     window_flops=$("$bin/model" flops "$model" "$length")
     echo "  a window of $length tokens: $(awk -v f="$window_flops" 'BEGIN { printf "%.4f", f / 1e12 }') TFLOP with causal attention"
-    if knows eval compute; then steps+=" ppl_bf16"; else note_missing "Lowbit bf16 (this build has no --compute)"; fi
+    if ./lowbit --version | grep -q '^oneDNN '; then steps+=" ppl_bf16"; else note_missing "Lowbit bf16 (this build is without oneDNN)"; fi
     if knows eval weights; then steps+=" ppl_stream"; else note_missing "Lowbit streamed (this build has no --weights)"; fi
     if have torch; then
         folder=$(exported "$model")

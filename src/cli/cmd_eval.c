@@ -62,25 +62,13 @@ static const char *bos_text(const evaluation *v) {
     return v->corpus->has_bos ? "auto: added" : "auto: none";
 }
 
-static lb_status check_bf16(lb_log *log) {
-    lb_status st = lb_bf16_check();
-    if (st == LB_E_UNSUPPORTED) return lb_fail_in(st, "--compute bf16");
-    LB_TRY(st);
-    if (!lb_bf16_native())
-        lb_warn(log,
-                "--compute bf16: this processor does not multiply in bf16 itself (oneDNN uses %s): slower than "
-                "float32",
-                lb_bf16_isa());
-    return LB_OK;
-}
-
 static lb_status measure(evaluation *v, const char *model, const char *text, lb_arena *a, lb_log *log) {
     lb_resolved from_model, from_text;
     lb_eval_request r = {.max_windows = v->f->windows,
                          .compute = (lb_compute)v->f->compute,
                          .hold = v->f->weights == LB_WEIGHTS_RESIDENT};
     bool bf16 = r.compute == LB_COMPUTE_BF16;
-    if (bf16) LB_TRY(check_bf16(log));
+    LB_TRY(lb_compute_check(v->f->compute, "--compute", log));
     LB_TRY(lb_protocol_parse(v->f->protocol, &r.protocol));
     LB_TRY(resolve(a, model, LB_SOURCE_MODEL, &from_model));
     LB_TRY(resolve(a, text, LB_SOURCE_TEXT, &from_text));

@@ -235,17 +235,14 @@ static lb_status name_folders(lb_plan *p) {
     return p->dir && p->cache ? LB_OK : LB_E_NOMEM;
 }
 
-/* Before anything is read: a sweep must not find out at its first evaluation. */
-static lb_status check_compute(lb_plan *p) {
-    const lb_config *c = p->config;
-    if (c->compute != LB_COMPUTE_BF16) return LB_OK;
+lb_status lb_compute_check(int compute, const char *where, lb_log *log) {
+    if (compute != LB_COMPUTE_BF16) return LB_OK;
     lb_status st = lb_bf16_check();
-    if (st == LB_E_UNSUPPORTED) return lb_fail_in(st, "%s: compute = bf16", where_of(c->root, "compute").text);
+    if (st == LB_E_UNSUPPORTED) return lb_fail_in(st, "%s: compute = bf16", where);
     LB_TRY(st);
     if (!lb_bf16_native())
-        lb_warn(&p->keeper.log,
-                "compute: bf16: this processor does not multiply in bf16 itself (oneDNN uses %s): slower "
-                "than float32",
+        lb_warn(log,
+                "compute: bf16: this processor does not multiply in bf16 itself (oneDNN uses %s): slower than float32",
                 lb_bf16_isa());
     return LB_OK;
 }
@@ -254,7 +251,7 @@ lb_status lb_plan_open(lb_arena *a, const lb_config *c, const lb_plan_request *r
                        lb_plan *out) {
     *out = (lb_plan){.arena = a, .config = c, .team = team, .plugin_hash = r->plugin_hash ? r->plugin_hash : ""};
     lb_keeper_init(&out->keeper, a, log);
-    LB_TRY(check_compute(out));
+    LB_TRY(lb_compute_check(c->compute, where_of(c->root, "compute").text, &out->keeper.log));
     LB_TRY(lb_provenance_code(a, &out->code));
     LB_TRY(name_folders(out));
     LB_TRY(lb_sweep_expand(a, c, &out->sweep));

@@ -60,6 +60,10 @@ LB_NODISCARD lb_status lb_plan_open(lb_arena *a, const lb_config *c, const lb_pl
                                     lb_log *log, lb_plan *out);
 void lb_plan_close(lb_plan *p);
 
+/* Can this build compute so, on this processor? To be asked before anything is read: a sweep must not find out at its
+ * first evaluation. Warns where it can but slowly. LB_E_UNSUPPORTED, with `where` in front. */
+LB_NODISCARD lb_status lb_compute_check(int compute, const char *where, lb_log *log);
+
 /* Layers, sizes and refusals of every cell; then config texts, keys and stems (plan_cells.c, plan_keys.c). */
 LB_NODISCARD lb_status lb_plan_layers(lb_plan *p);
 LB_NODISCARD lb_status lb_plan_keys(lb_plan *p);
