@@ -71,16 +71,7 @@ static lb_status extra_tensor(const source *s, const lb_tensor *t) {
         return lb_fail(LB_E_FORMAT, "%s: tensor %s differs from the embedding, the config says they are tied",
                        s->m->path, t->name);
     }
-    if (strcmp(t->name, "rope_freqs.weight") == 0) { /* factors on the rotary angles */
-        for (int64_t i = 0; i < lb_tensor_count(t); i++) {
-            float v;
-            if (t->type != LB_F32 || lb_tensor_read_f32(t, i, 1, &v) != LB_OK || v != 1.0f)
-                return lb_fail(LB_E_UNSUPPORTED,
-                               "%s: tensor %s scales the rotary angles: only plain positions are supported", s->m->path,
-                               t->name);
-        }
-        return LB_OK;
-    }
+    if (!s->hf && strcmp(t->name, LB_ROPE_FACTORS) == 0) return LB_OK; /* read with the architecture */
     return lb_fail(LB_E_UNSUPPORTED, "%s: tensor %s: the %s family has no such tensor", s->m->path, t->name,
                    s->family->name);
 }
