@@ -140,12 +140,12 @@ results: "$(realpath "$out")"
 model: "$(realpath "$model")"
 calibration: {text: "$(realpath "$calibration")", recipe: sequential, samples: $samples, length: $length, propagate: original}
 eval: {text: "$(realpath "$text")", protocol: W2-64, windows: 1, kl: false}
-axes: {bits: [3, 4], act_order: [false, true]}
 keep_cache: false
 quantize:
-  - {method: gptq, group: row}
-  - {method: gptq, group: 64, static_groups: [false, true]}
 EOT
+    # Static groups need groups: the option does not apply to whole rows.
+    printf '%s\n' "${grid_variants[@]}" | awk -F / '{
+        printf "  - {method: gptq, bits: %s, group: %s, act_order: %s%s}\n", $1, $2, $3, $4 == "true" ? ", static_groups: true" : "" }'
 }
 # The whole process, and the output MSE of the first layer in every variant.
 grid_run() {
@@ -183,9 +183,12 @@ grid_torch() {
 suite_grid() {
     local plan=(grid_ours)
     size samples 16 2
-    size peer_runs ${#grid_variants[@]} 2
-    uses model calibration samples length peer_runs
-    [ "$peer_runs" -le ${#grid_variants[@]} ] || die "PEER_RUNS=$peer_runs: must be at most ${#grid_variants[@]}"
+    size variants ${#grid_variants[@]} 4
+    [ "$variants" -le ${#grid_variants[@]} ] || die "VARIANTS=$variants: must be at most ${#grid_variants[@]}"
+    grid_variants=("${grid_variants[@]:0:variants}")
+    size peer_runs "$variants" 2
+    [ "$peer_runs" -le "$variants" ] || die "PEER_RUNS=$peer_runs: must be at most $variants, the number of variants"
+    uses model calibration samples length variants peer_runs
     grid_config >"$out/grid.yaml"
     with_torch "$model" grid_torch
     alternate

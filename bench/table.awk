@@ -78,7 +78,7 @@ FNR > 1 {
     if ($3 > rounds) rounds = $3
 }
 END {
-    printf "\n%s, %d rounds\n", suite, rounds
+    printf "\n%s, rounds: %d\n", suite, rounds
     if (reduced != "") print "  REDUCED: " reduced
     printf "  %-58s %-7s %10s %10s %10s\n", "measured", "OpenBLAS", "min", "median", "max"
     for (k = 1; k <= keys; k++) {
