@@ -10,7 +10,7 @@ eval_json() { sed -n "s/.*\"$1\": *\([0-9.e+-]*\).*/\1/p" "$out/log/$2.json"; }
 evaluate() {
     local program=$1 name=$2 seconds
     shift 2
-    ours "$name" ./lowbit eval "$model" "$text" --protocol "W2-$length" --windows "$windows" --threads "$threads" --json "$out/log/$name.json" "$@"
+    ours "$name" ./lowbit eval "$model" "$text" --protocol "W2-$length" --windows "$windows" --bos never --threads "$threads" --json "$out/log/$name.json" "$@"
     seconds=$(per "$(eval_json seconds_per_window "$name")" 1)
     put "$program" s/window "$seconds"
     put "$program" GFLOP/s "$(awk -v f="$window_flops" -v s="$seconds" 'BEGIN { printf "%.1f\n", f / s / 1e9 }')"
@@ -65,7 +65,7 @@ quantize() {
     local program=$1 name=$2 propagate=$3
     shift 3
     rm -rf "$out/quantized"
-    ours "$name" ./lowbit quantize "$model" --method gptq --bits 3 --group 64 --propagate "$propagate" --calibration "$calibration" \
+    ours "$name" ./lowbit quantize "$model" --method gptq --bits 3 --group 64 --propagate "$propagate" --calibration "$calibration" --bos never \
         --samples "$samples" --length "$length" --threads "$threads" --out "$out/quantized" "$@"
     "$bin/record" "$out/quantized/lowbit.h5" >"$out/log/$name.stages"
     put "$program" s "$(awk '$1 == "statistics" || $1 == "quantize" { s += $2 } END { print s }' "$out/log/$name.stages")"
@@ -138,7 +138,7 @@ grid_config() {
 name: grid
 results: "$(realpath "$out")"
 model: "$(realpath "$model")"
-calibration: {text: "$(realpath "$calibration")", recipe: sequential, samples: $samples, length: $length, propagate: original}
+calibration: {text: "$(realpath "$calibration")", recipe: sequential, samples: $samples, length: $length, bos: never, propagate: original}
 eval: {text: "$(realpath "$text")", protocol: W2-64, windows: 1, kl: false}
 keep_cache: false
 quantize:
