@@ -1,6 +1,6 @@
 # Fits seconds = c x^e and bytes = c x^e to the points of each axis, by least squares on logarithms: over all points, and over the upper
 # half, where what is large dominates; then the targets. Files: how many processors others kept busy in each run, scaling.csv. rate: GFLOP/s
-# of plain products by as many threads.
+# of plain products by as many threads; reduced: what is less than in full, or "".
 BEGIN {
     FS = ","
     expected["tokens"] = "time 1, memory 0"
@@ -27,6 +27,7 @@ FNR > 1 {
     X[key, n[key]] = $3; S[key, n[key]] = $4; P[key, n[key]] = $5; G[key, n[key]] = $6
 }
 END {
+    if (reduced != "") print "\nREDUCED: " reduced
     printf "\n%-12s %-20s %15s  %7s %7s  %7s %7s  %9s  %s\n", "", "", "", "time", "upper", "memory", "upper", "of SGEMM", ""
     printf "%-12s %-20s %15s  %7s %7s  %7s %7s  %9s  %s\n", "axis", "work", "range", "exp.", "half", "exp.", "half", "at most", "expected"
     for (k = 1; k <= keys; k++) {

@@ -142,7 +142,7 @@ static void a_busy_machine_voids_times_alone(void **state) {
 
 /* Time 3 x^2 on one axis; memory of 32 layers over that of 8; a rate at 8192. */
 static void scaling(const char *busy, int memory32, double rate, char out[ROOM]) {
-    char csv[2000], variables[64] = "-v rate=100 -v threads=2";
+    char csv[2000], variables[] = "-v rate=100 -v threads=2 -v reduced='repeats 1 of 3'";
     snprintf(
         csv, sizeof csv,
         "axis,work,x,seconds,peak_bytes,gflops\n"
@@ -163,6 +163,7 @@ static void exponents_and_targets_of_scaling(void **state) {
     expect(out, "layers perplexity streamed", "beyond the mapped file");
     expect(out, "target: streamed", "+4.9 %, at most 5 %: met");
     expect(out, "target: windows of 8192 tokens", "70.5 % of plain SGEMM, at least 70 %: met");
+    expect(out, "REDUCED:", "REDUCED: repeats 1 of 3");
     assert_null(strstr(out, "BUSY"));
     scaling("0.01\n", 1060, 69, out);
     expect(out, "target: streamed", "+6.0 %, at most 5 %: not met");
