@@ -7,6 +7,43 @@ export TOKENIZERS_PARALLELISM=false TRANSFORMERS_VERBOSITY=error PYTHONDONTWRITE
 
 die() { echo "bench/run: $*" >&2 && exit 1; }
 
+# ---- how much work: what is less than in the full benchmark is said wherever results are ----
+
+declare -A used=() full=()
+# NAME FULL QUICK: the size as the variable of that name says, else that of the full benchmark or of QUICK=1; as $name.
+size() {
+    local variable=${1^^} value=$2
+    [ "${QUICK:-0}" = 0 ] || value=$3
+    value=${!variable:-$value}
+    [[ $value =~ ^[1-9][0-9]*$ ]] || die "$variable=$value: must be a whole number of at least 1"
+    used[$1]=$value full[$1]=$2
+    printf -v "$1" %s "$value"
+}
+# NAME DEFAULT: the file that the variable of that name says, as $name.
+source_of() {
+    local variable=${1^^} path
+    used[$1]=${!variable:-$2} full[$1]=$2
+    path=$(resolve "${used[$1]}")
+    printf -v "$1" %s "$path"
+}
+# NAME...: what this suite's work depends on, beside rounds and threads; sets $work and $reduced, and says what is reduced.
+uses() {
+    local n
+    work='' reduced=''
+    for n in rounds threads "$@"; do
+        work+="${work:+; }$n ${used[$n]}"
+        if [[ ${full[$n]} =~ ^[0-9]+$ ]]; then
+            [ "${used[$n]}" -ge "${full[$n]}" ] || reduced+="${reduced:+; }$n ${used[$n]} of ${full[$n]}"
+        elif [ "${used[$n]}" != "${full[$n]}" ]; then
+            reduced+="${reduced:+; }$n ${used[$n]} for ${full[$n]}"
+        fi
+    done
+    work=${work//,/ } reduced=${reduced//,/ }
+    [ -z "$reduced" ] || echo "  reduced: $reduced"
+}
+
+# ---- programs ----
+
 # A peer is there, or is named as missing (once).
 declare -A told=()
 have() {
@@ -28,7 +65,7 @@ note_missing() { printf '%s,%s\n' "$suite" "${1//,/;}" >>"$out/missing.csv" && e
 # PROGRAM QUANTITY VALUE, of this suite, round and setting of OpenBLAS ("-" for peers).
 put() {
     [ -n "$3" ] || die "$suite: $1 gave no $2: see $out/log"
-    echo "$suite,$setting,$round,$1,$2,$3" >>"$out/$suite.csv"
+    echo "$suite,$setting,$round,$1,$2,$3,$work,$reduced" >>"$out/$suite.csv"
     printf '  round %s  %-7s %-22s %12s %s\n' "$round" "$setting" "$1" "$3" "$2"
 }
 
@@ -64,12 +101,19 @@ took() { awk -v n="$2" '{ print $n }' "$out/log/$1.took"; }            # 1: wall
 gigabytes() { awk -v b="$(took "$1" 3)" 'BEGIN { printf "%.3f\n", b / 1e9 }'; }
 per() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.6g\n", a / b }'; }
 
-# STEP...: all steps in every round, in turn; every other round backwards, so that a drift of the machine favours none.
+# MODEL STEP...: adds the steps of PyTorch to $plan, if it is installed; $folder is MODEL as it reads it.
+with_torch() {
+    have torch || return 0
+    folder=$(exported "$1")
+    shift
+    plan+=("$@")
+}
+# All steps of $plan in every round, in turn; every other round backwards, so that a drift of the machine favours none.
 alternate() {
-    local step steps=("$@") i n=$#
+    local step i n=${#plan[@]}
     for round in $(seq "$rounds"); do
         for ((i = 0; i < n; i++)); do
-            step=${steps[$((round % 2 ? i : n - 1 - i))]}
+            step=${plan[$((round % 2 ? i : n - 1 - i))]}
             setting=-
             "$step"
         done
@@ -106,8 +150,11 @@ header() {
     core_unset=$(env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE "$bin/sgemm" core)
     echo "processor     $(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | sort | uniq -c | sed 's/^ *\([0-9]*\) */\1 x /')"
     echo "kernels       $(kernels_name) (LOWBIT_KERNELS=${LOWBIT_KERNELS:-not set}); threads $threads"
-    echo "OpenBLAS      unset: $core_unset; preset: $("$bin/sgemm" core), OPENBLAS_CORETYPE=${OPENBLAS_CORETYPE:-not set}, OPENBLAS_L2_SIZE=${OPENBLAS_L2_SIZE:-not set}"
-    [ "$settings" != unset ] || echo "              neither variable is set: both settings are the same, and run once"
+    if [ "$settings" = unset ]; then
+        echo "OpenBLAS      $core_unset; neither OPENBLAS_CORETYPE nor OPENBLAS_L2_SIZE is set: preset and unset are the same, measured once"
+    else
+        echo "OpenBLAS      unset: $core_unset; preset: $("$bin/sgemm" core), OPENBLAS_CORETYPE=${OPENBLAS_CORETYPE:-not set}, OPENBLAS_L2_SIZE=${OPENBLAS_L2_SIZE:-not set}"
+    fi
     echo "Lowbit        $(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)"
     if [ -x "$python" ]; then
         echo "peers         torch $(version_of torch), transformers $(version_of transformers), tokenizers $(version_of tokenizers), GPTQModel $(version_of gptqmodel)"

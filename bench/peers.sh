@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC1091 # a part that is read in
 # Installs the peers into a throw-away virtual environment, bench/.venv (ignored by git; delete the folder to be rid of them).
 #   bench/peers.sh [torch] [gptqmodel] [llamacpp]      without arguments: all three
 # torch      PyTorch, transformers and tokenizers
@@ -7,6 +8,8 @@
 # Needs python3 with venv and a package index; a compiler and cmake come by apt (the command is printed first). A peer that cannot be
 # installed is noted as missing in bench/.venv/peers.tsv, with the reason, and benchmarks go on without it: nothing fails.
 set -euo pipefail
+. "$(dirname "$0")/help.sh"
+answer_help "$@"
 cd "$(dirname "$0")"
 here=$(pwd -P)
 venv=$here/.venv log=$here/.venv/log

@@ -10,7 +10,7 @@ eval_json() { sed -n "s/.*\"$1\": *\([0-9.e+-]*\).*/\1/p" "$out/log/$2.json"; }
 evaluate() {
     local program=$1 name=$2 seconds
     shift 2
-    ours "$name" ./lowbit eval "$model" "$text" --protocol "W2-$length" --windows "$windows" --threads "$threads" --json "$out/log/$name.json" "$@"
+    ours "$name" ./lowbit eval "$model" "$text" --protocol "W2-$length" --windows "$windows" --bos never --threads "$threads" --json "$out/log/$name.json" "$@"
     seconds=$(per "$(eval_json seconds_per_window "$name")" 1)
     put "$program" s/window "$seconds"
     put "$program" GFLOP/s "$(awk -v f="$window_flops" -v s="$seconds" 'BEGIN { printf "%.1f\n", f / s / 1e9 }')"
@@ -39,25 +39,23 @@ ppl_llama4() { ppl_llama "llama.cpp 4-bit file" llama-4bit "$model"; }
 ppl_llama32() { ppl_llama "llama.cpp float32" llama-f32 "$float_gguf"; }
 
 suite_perplexity() {
-    local steps="ppl_float step_sgemm"
+    local plan=(ppl_float step_sgemm)
+    size windows 4 2
+    uses model text windows length
     window_flops=$("$bin/model" flops "$model" "$length")
     echo "  a window of $length tokens: $(awk -v f="$window_flops" 'BEGIN { printf "%.4f", f / 1e12 }') TFLOP with causal attention"
-    if ./lowbit --version | grep -q '^oneDNN '; then steps+=" ppl_bf16"; else note_missing "Lowbit bf16 (this build is without oneDNN)"; fi
-    if knows eval weights; then steps+=" ppl_stream"; else note_missing "Lowbit streamed (this build has no --weights)"; fi
-    if have torch; then
-        folder=$(exported "$model")
-        steps+=" ppl_torch32 ppl_torch16"
-    fi
+    if ./lowbit --version | grep -q '^oneDNN '; then plan+=(ppl_bf16); else note_missing "Lowbit bf16 (this build is without oneDNN)"; fi
+    if knows eval weights; then plan+=(ppl_stream); else note_missing "Lowbit streamed (this build has no --weights)"; fi
+    with_torch "$model" ppl_torch32 ppl_torch16
     if have llamacpp && [[ $model == *.gguf ]]; then
         mkdir -p "$out/models"
         float_gguf=$out/models/$(basename "$model" .gguf)-f32.gguf
         [ -e "$float_gguf" ] || bench/.venv/bin/llama-quantize --allow-requantize "$model" "$float_gguf" F32 >"$out/log/llama-quantize.txt" 2>&1 ||
             { rm -f "$float_gguf" && note_missing "llama.cpp float32 (its quantize failed: results/bench/log/llama-quantize.txt)"; }
-        steps+=" ppl_llama4"
-        [ ! -e "$float_gguf" ] || steps+=" ppl_llama32"
+        plan+=(ppl_llama4)
+        [ ! -e "$float_gguf" ] || plan+=(ppl_llama32)
     fi
-    # shellcheck disable=SC2086 # a list of steps
-    alternate $steps
+    alternate
 }
 
 # ---- gptq: all layers of the model, from tokens to codes ----
@@ -67,7 +65,7 @@ quantize() {
     local program=$1 name=$2 propagate=$3
     shift 3
     rm -rf "$out/quantized"
-    ours "$name" ./lowbit quantize "$model" --method gptq --bits 3 --group 64 --propagate "$propagate" --calibration "$calibration" \
+    ours "$name" ./lowbit quantize "$model" --method gptq --bits 3 --group 64 --propagate "$propagate" --calibration "$calibration" --bos never \
         --samples "$samples" --length "$length" --threads "$threads" --out "$out/quantized" "$@"
     "$bin/record" "$out/quantized/lowbit.h5" >"$out/log/$name.stages"
     put "$program" s "$(awk '$1 == "statistics" || $1 == "quantize" { s += $2 } END { print s }' "$out/log/$name.stages")"
@@ -94,15 +92,13 @@ gptq_gptqmodel() {
     put GPTQModel "GB peak" "$(gigabytes gptqmodel)"
 }
 suite_gptq() {
-    local steps="gptq_quantized gptq_original"
-    if knows quantize weights; then steps+=" gptq_stream"; else note_missing "Lowbit streamed (this build has no --weights)"; fi
-    if have torch; then
-        folder=$(exported "$model")
-        steps+=" gptq_torch_quantized gptq_torch_original"
-        ! have gptqmodel || steps+=" gptq_gptqmodel"
-    fi
-    # shellcheck disable=SC2086 # a list of steps
-    alternate $steps
+    local plan=(gptq_quantized gptq_original)
+    size samples 16 2
+    uses model calibration samples length
+    if knows quantize weights; then plan+=(gptq_stream); else note_missing "Lowbit streamed (this build has no --weights)"; fi
+    with_torch "$model" gptq_torch_quantized gptq_torch_original
+    if have torch && have gptqmodel; then plan+=(gptq_gptqmodel); fi
+    alternate
 }
 
 # ---- solve: one square layer, H given ----
@@ -123,95 +119,127 @@ solve_torch() {
     put PyTorch "output MSE" "$(word torch-solve 2)"
 }
 suite_solve() {
-    local size=${SIZE:-4096} steps="solve_step step_sgemm step_dgemm"
+    local plan=(solve_step step_sgemm step_dgemm)
+    size size 4096 1024
+    uses size
     "$bin/solve" "$size" "$size" 3 64 "$threads" 1 "$out/problem.bin" >/dev/null
-    ! have torch || steps+=" solve_torch"
-    # shellcheck disable=SC2086 # a list of steps
-    alternate $steps
+    if have torch; then plan+=(solve_torch); fi
+    alternate
     rm -f "$out/problem.bin"
 }
 
 # ---- grid: twelve variants on the statistics of the original model ----
 
-grid_run() {
-    rm -rf "$out/grid"
-    ours grid ./lowbit run "$out/grid.yaml" --report=false -o threads="$threads"
-    grid_variants=$(find "$out/grid" -maxdepth 1 -name '*.h5' ! -name 'none*' | wc -l)
-    [ "$grid_variants" -gt 0 ] || die "grid: no variant ran: see $out/log/grid.out"
-    put Lowbit s "$(took grid 1)"
-    put Lowbit variants "$grid_variants"
-    rm -rf "$out/grid"
-}
-grid_ours() { each_setting grid_run; }
-# Runs of the reference differ in nothing that takes time but the number of groups; GRID=all runs all twelve instead of one of them.
-grid_torch() {
-    local seconds=0 variants=3/64 times=variants v
-    if [ "${GRID:-one}" = all ]; then variants="2/row 2/128 2/64 2/32 3/row 3/128 3/64 3/32 4/row 4/128 4/64 4/32" times=1; fi
-    [ "$times" = 1 ] || times=$grid_variants
-    for v in $variants; do
-        theirs torch-grid "$python" bench/peers/torch_gptq.py "$folder" "$calibration" "$samples" "$length" "$threads" "${v%/*}" "${v#*/}" original || return 0
-        seconds=$(awk -v a="$seconds" -v b="$(word torch-grid 1)" 'BEGIN { print a + b }')
-    done
-    put PyTorch s "$(awk -v s="$seconds" -v n="$times" 'BEGIN { print s * n }')"
-}
-suite_grid() {
-    local steps="grid_ours"
-    cat >"$out/grid.yaml" <<EOT
+# bits/group/act_order/static_groups, mixed: the first few already differ in all four.
+grid_variants=(3/64/false/false 4/row/true/false 3/64/true/true 4/64/true/false 3/row/false/false 4/64/false/true
+    3/64/true/false 4/row/false/false 3/64/false/true 4/64/true/true 3/row/true/false 4/64/false/false)
+grid_config() {
+    cat <<EOT
 name: grid
 results: "$(realpath "$out")"
 model: "$(realpath "$model")"
-calibration: {text: "$(realpath "$calibration")", recipe: sequential, samples: $samples, length: $length, propagate: original}
+calibration: {text: "$(realpath "$calibration")", recipe: sequential, samples: $samples, length: $length, bos: never, propagate: original}
 eval: {text: "$(realpath "$text")", protocol: W2-64, windows: 1, kl: false}
-axes: {bits: [2, 3, 4], group: [row, 128, 64, 32]}
 keep_cache: false
 quantize:
-  - {method: gptq}
 EOT
-    if have torch; then
-        folder=$(exported "$model")
-        steps+=" grid_torch"
-        [ "${GRID:-one}" = all ] || echo "  the peer: one run times the variants that Lowbit ran (GRID=all runs all twelve)"
-    fi
-    # shellcheck disable=SC2086 # a list of steps
-    alternate $steps
+    # Static groups need groups: the option does not apply to whole rows.
+    printf '%s\n' "${grid_variants[@]}" | awk -F / '{
+        printf "  - {method: gptq, bits: %s, group: %s, act_order: %s%s}\n", $1, $2, $3, $4 == "true" ? ", static_groups: true" : "" }'
+}
+# The whole process, and the output MSE of the first layer in every variant.
+grid_run() {
+    local cell
+    rm -rf "$out/grid"
+    ours grid ./lowbit run "$out/grid.yaml" --report=false -o threads="$threads"
+    for cell in "$out"/grid/gptq*.h5; do
+        "$bin/record" "$cell" | awk '$1 == "option" { o[$2] = $3 } $1 == "mse" { mse = $3 }
+            END { print o["bits"] "/" o["group"] "/" o["act_order"] "/" o["static_groups"], mse }'
+    done >"$out/log/grid.mse"
+    [ "$(cut -d ' ' -f 1 "$out/log/grid.mse" | sort)" = "$(printf '%s\n' "${grid_variants[@]}" | sort)" ] ||
+        die "grid: other variants ran than were to: see $out/log/grid.out and grid.mse"
+    put Lowbit s "$(took grid 1)"
+    put Lowbit "GB peak" "$(gigabytes grid)"
+    rm -rf "$out/grid"
+}
+grid_ours() { each_setting grid_run; }
+# Runs of the reference, one a variant; the mean of those that are made stands for those that are not.
+grid_torch() {
+    local v o
+    : >"$out/log/torch-grid.runs"
+    for v in "${grid_variants[@]:0:peer_runs}"; do
+        IFS=/ read -ra o <<<"$v"
+        theirs torch-grid "$python" bench/peers/torch_gptq.py "$folder" "$calibration" "$samples" "$length" "$threads" "${o[0]}" "${o[1]}" original \
+            "act_order=${o[2]}" "static_groups=${o[3]}" || return 0
+        echo "$v $(word torch-grid 1) $(word torch-grid 2)" >>"$out/log/torch-grid.runs"
+    done
+    put PyTorch s "$(awk -v n="${#grid_variants[@]}" '{ s += $2 } END { printf "%.3f\n", s / NR * n }' "$out/log/torch-grid.runs")"
+    put PyTorch "GB peak" "$(gigabytes torch-grid)"
+    put PyTorch "% that 0.q output MSE is apart" "$(awk '
+        NR == FNR { mse[$1] = $2; next }
+        { d = 100 * ($3 / mse[$1] - 1); if (d < 0) d = -d; if (d > most) most = d }
+        END { printf "%.4f\n", most }' "$out/log/grid.mse" "$out/log/torch-grid.runs")"
+}
+suite_grid() {
+    local plan=(grid_ours)
+    size samples 16 2
+    size variants ${#grid_variants[@]} 4
+    [ "$variants" -le ${#grid_variants[@]} ] || die "VARIANTS=$variants: must be at most ${#grid_variants[@]}"
+    grid_variants=("${grid_variants[@]:0:variants}")
+    size peer_runs "$variants" 2
+    [ "$peer_runs" -le "$variants" ] || die "PEER_RUNS=$peer_runs: must be at most $variants, the number of variants"
+    uses model calibration samples length variants peer_runs
+    grid_config >"$out/grid.yaml"
+    with_torch "$model" grid_torch
+    alternate
 }
 
 # ---- qat: tokens a second, forward + backward + AdamW ----
 
-# Both sides: so many steps after a first one that does not count.
+# Both sides: the same tokens, and so many steps after a first one that does not count.
+qat_put() { # PROGRAM NAME
+    put "$1" tokens/s "$(word "$2" 1)"
+    put "$1" "GB peak" "$(gigabytes "$2")"
+    put "$1" "first loss" "$(word "$2" 2)"
+    put "$1" "first gradient norm" "$(word "$2" 3)"
+}
 qat_run() {
-    ours qat "$bin/qat" "$qat_model" "$qat_text" "$qat_steps" "$qat_batch" "$qat_length" "$threads" 4 "$qat_group"
-    put Lowbit tokens/s "$(word qat 1)"
-    put Lowbit "GB peak" "$(gigabytes qat)"
+    ours qat "$bin/qat" "$qat_model" "$qat_text" "$steps" "$batch" "$train_length" "$threads" 4 "$qat_group" "$out/batches.bin"
+    qat_put Lowbit qat
 }
 qat_ours() { each_setting qat_run; }
 qat_peer() { # PROGRAM THREADS
-    theirs "torch-qat-$2" "$python" bench/peers/torch_qat.py "$folder" "$qat_text" "$qat_steps" "$qat_batch" "$qat_length" "$2" 4 "$qat_group" || return 0
-    put "$1" tokens/s "$(word "torch-qat-$2" 1)"
-    put "$1" "GB peak" "$(gigabytes "torch-qat-$2")"
+    theirs "torch-qat-$2" "$python" bench/peers/torch_qat.py "$folder" "$out/batches.bin" "$steps" "$batch" "$train_length" "$2" 4 "$qat_group" || return 0
+    qat_put "$1" "torch-qat-$2"
 }
 qat_torch() { qat_peer PyTorch "$threads"; }
 qat_torch1() { qat_peer "PyTorch 1 thread" 1; }
-qat_suite() {
-    local steps="qat_ours"
-    if have torch; then
-        folder=$(exported "$qat_model")
-        steps+=" $*"
-    fi
-    # shellcheck disable=SC2086 # a list of steps
-    alternate $steps
-}
 suite_qat_stories() {
+    local plan=(qat_ours)
     if ! qat_model=$(find_source stories260k) || ! qat_text=$(find_source tinystories-train); then
         note_missing "stories260k (LOWBIT_SOURCES=FOLDER tools/fetch stories260k)"
         return 0
     fi
-    qat_group=row qat_batch=8 qat_length=256 qat_steps=${STEPS:-20}
-    if [ "$threads" = 1 ]; then qat_suite qat_torch1; else qat_suite qat_torch qat_torch1; fi
+    qat_group=row
+    size steps 20 5
+    size batch 8 8
+    size train_length 256 256
+    uses steps batch train_length
+    with_torch "$qat_model" qat_torch1
+    if have torch && [ "$threads" != 1 ]; then plan+=(qat_torch); fi
+    alternate
+    rm -f "$out/batches.bin"
 }
 suite_qat() {
-    qat_model=$model qat_text=$calibration qat_group=64 qat_batch=1 qat_length=1024 qat_steps=${STEPS:-4}
-    qat_suite qat_torch
+    local plan=(qat_ours)
+    qat_model=$model qat_text=$calibration qat_group=64
+    size steps 4 1
+    size batch 1 1
+    size train_length 1024 256
+    uses model calibration steps batch train_length
+    with_torch "$qat_model" qat_torch
+    alternate
+    rm -f "$out/batches.bin"
 }
 
 # ---- tokenizer and start ----
@@ -228,13 +256,10 @@ tokenizer_peer() {
     put tokenizers tokens "$(word tokenizers 2)"
 }
 suite_tokenizer() {
-    local steps="tokenizer_ours"
-    if have torch; then
-        folder=$(exported "$model")
-        steps+=" tokenizer_peer"
-    fi
-    # shellcheck disable=SC2086 # a list of steps
-    alternate $steps
+    local plan=(tokenizer_ours)
+    uses model text
+    with_torch "$model" tokenizer_peer
+    alternate
 }
 
 start_run() {
@@ -251,9 +276,9 @@ start_llama() {
     start_put llama.cpp llama-start "$(llama_seconds llama-start)"
 }
 suite_startup() {
-    local steps="start_ours"
-    if [[ $model == *.gguf ]] && have llamacpp; then steps+=" start_llama"; fi
+    local plan=(start_ours)
+    uses model text length
+    if [[ $model == *.gguf ]] && have llamacpp; then plan+=(start_llama); fi
     cat "$model" "$text" >/dev/null # a warm cache for all
-    # shellcheck disable=SC2086 # a list of steps
-    alternate $steps
+    alternate
 }

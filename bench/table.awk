@@ -21,6 +21,9 @@ function row(what, set, list, target,   a, n) {
 }
 function larger_is_better(quantity) { return quantity ~ /^(tokens|GFLOP)\/s$/ }
 
+function apart(a, b) { a = 100 * (a - b) / b; return a < 0 ? -a : a }
+function at_most(i) { return kind[i] == "at most" || kind[i] == "apart" }
+
 # One comparison, in one setting of OpenBLAS.
 function compare(i, set,   r, list, mine, other, x, what, target, met, a, count) {
     for (r = 1; r <= rounds; r++) {
@@ -28,22 +31,26 @@ function compare(i, set,   r, list, mine, other, x, what, target, met, a, count)
         if (mine == "") continue
         if (kind[i] == "at most") x = mine
         else {
-            other = value[peer[i], kind[i] == "percent" ? set : "-", r, quantity[i]]
+            other = value[peer[i], kind[i] == "percent" ? set : "-", r, quantity[i]] # a yardstick is measured in every setting
             if (other == "") continue
-            x = kind[i] == "percent" ? 100 * mine / other : larger_is_better(quantity[i]) ? mine / other : other / mine
+            if (kind[i] == "apart") x = apart(mine, other)
+            else x = kind[i] == "percent" ? 100 * mine / other : larger_is_better(quantity[i]) ? mine / other : other / mine
         }
         list = list " " x
     }
     if (list == "") return
-    what = kind[i] == "at most" ? ours[i] ", " quantity[i] : kind[i] == "percent" ? ours[i] ", percent of " peer[i] : peer[i] " / " ours[i] ", " quantity[i]
+    what = peer[i] " / " ours[i] ", " quantity[i]
+    if (kind[i] == "at most") what = ours[i] ", " quantity[i]
+    if (kind[i] == "percent") what = ours[i] ", percent of " peer[i]
+    if (kind[i] == "apart") what = ours[i] " and " peer[i] " apart, %, " quantity[i]
     if (larger_is_better(quantity[i]) && kind[i] == "ratio") what = ours[i] " / " peer[i] ", " quantity[i]
-    if (target_of[i] != "" && set != "preset") target = (kind[i] == "at most" ? "at most " : "at least ") target_of[i] (kind[i] == "percent" ? " %" : "")
+    if (target_of[i] != "" && set != "preset") target = (at_most(i) ? "at most " : "at least ") target_of[i] (kind[i] == "percent" || kind[i] == "apart" ? " %" : "")
     if (target != "") {
         count = sorted(list, a)
-        met = kind[i] == "at most" ? a[count] <= target_of[i] : median(a, count) >= target_of[i]
-        # Wall times of short and long work do not compare when others take turns; memory does.
-        if (quantity[i] !~ /peak|of processor/ && disturbed) target = target ", no verdict"
-        else target = target (met ? ", met" : ", not met")
+        met = at_most(i) ? a[count] <= target_of[i] : median(a, count) >= target_of[i]
+        # Wall times of short and long work do not compare when others take turns; memory and results do.
+        if (quantity[i] ~ /\/s$|^s$|\/window$|^s (to|before)/ && disturbed) target = target ", no verdict"
+        else target = target (met ? ", met" : ", not met") (reduced != "" && kind[i] != "apart" ? " (reduced)" : "")
     }
     row(what, set, list, target)
     if (ratios != "") {
@@ -62,6 +69,7 @@ FILENAME == ARGV[3] {
     next
 }
 FNR > 1 {
+    if ($8 != "") reduced = $8
     value[$4, $2, $3, $5] = $6
     key = $4 SUBSEP $2 SUBSEP $5
     if (!(key in all)) order[++keys] = key
@@ -70,7 +78,9 @@ FNR > 1 {
     if ($3 > rounds) rounds = $3
 }
 END {
-    printf "\n%s, %d rounds\n  %-58s %-7s %10s %10s %10s\n", suite, rounds, "measured", "OpenBLAS", "min", "median", "max"
+    printf "\n%s, rounds: %d\n", suite, rounds
+    if (reduced != "") print "  REDUCED: " reduced
+    printf "  %-58s %-7s %10s %10s %10s\n", "measured", "OpenBLAS", "min", "median", "max"
     for (k = 1; k <= keys; k++) {
         split(order[k], p, SUBSEP)
         row(p[1] ", " p[3], p[2], all[order[k]], "")

@@ -1,6 +1,6 @@
 """GPTQ of all linear layers of a Llama with PyTorch + transformers: block by block, all linears of a block on the inputs of one pass.
 
-Arguments: MODEL_FOLDER TEXT SAMPLES LENGTH THREADS BITS GROUP|row quantized|original. propagate "quantized": the next block's inputs come
+Arguments: MODEL_FOLDER TEXT SAMPLES LENGTH THREADS BITS GROUP|row quantized|original [act_order=true] [static_groups=true]. propagate "quantized": the next block's inputs come
 from the quantized block (a second pass); "original": from the block as it was. Linears that read the same input share its H.
 Prints "seconds output_mse": the time from embedded tokens to the last layer, and the output MSE of layer 0.q, to check that the work is
 the same.
@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 folder, text = sys.argv[1:3]
 samples, length, threads, bits = map(int, sys.argv[3:7])
 group, quantized = None if sys.argv[7] == "row" else int(sys.argv[7]), sys.argv[8] == "quantized"
+options = {name: name + "=true" in sys.argv[9:] for name in ("act_order", "static_groups")}
 torch.set_num_threads(threads)
 with open(text, encoding="utf-8") as f:
     ids = Tokenizer.from_file(folder + "/tokenizer.json").encode(f.read(), add_special_tokens=False).ids
@@ -63,7 +64,7 @@ with torch.inference_mode():
         for k, names in enumerate(INPUTS):
             for name in names:
                 weight = block.get_submodule(name).weight
-                Q = solve(weight.data, H[k], bits, group)
+                Q = solve(weight.data, H[k], bits, group, **options)
                 if number == 0 and name.endswith("q_proj"):
                     D = (Q - weight.data).double()
                     check = float(((D @ H[k].double()) * D).sum() / D.shape[0] / 2 / length)

@@ -1,24 +1,22 @@
 """Quantization-aware training with PyTorch eager: the weights of the blocks' linears are rounded to a min-max grid in every forward pass,
 gradients go straight through; all tensors train, with AdamW and gradients clipped to norm 1.
 
-Arguments: MODEL_FOLDER TEXT STEPS BATCH LENGTH THREADS BITS GROUP|row. Prints "tokens_per_second first_loss": of STEPS steps, after one
-that is not counted.
+Arguments: MODEL_FOLDER BATCHES STEPS BATCH LENGTH THREADS BITS GROUP|row. BATCHES: the tokens of all steps, written by bench/qat.
+Prints "tokens_per_second loss norm": of STEPS steps, after one that is not counted; loss and norm of the gradient in that first one.
 """
 import sys
 import time
 
+import numpy
 import torch
 from gptq_solver import fit_grid, to_grid
-from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
-folder, text = sys.argv[1:3]
+folder, batches = sys.argv[1:3]
 steps, batch, length, threads, bits = map(int, sys.argv[3:8])
 group = None if sys.argv[8] == "row" else int(sys.argv[8])
 torch.set_num_threads(threads)
-torch.manual_seed(0)
-with open(text, encoding="utf-8") as f:
-    ids = torch.tensor(Tokenizer.from_file(folder + "/tokenizer.json").encode(f.read(), add_special_tokens=False).ids)
+tokens = torch.from_numpy(numpy.fromfile(batches, dtype=numpy.int32)).long().view(steps + 1, batch, length)
 model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).train()
 maxq = 2**bits - 1
 
@@ -48,20 +46,18 @@ for block in model.model.layers:
 optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4, betas=(0.9, 0.999), weight_decay=0)
 
 
-def step():
-    first = torch.randint(0, len(ids) - length, (batch,))
-    x = torch.stack([ids[i : i + length] for i in first])
+def step(x):
     logits = model(x, use_cache=False).logits
     loss = torch.nn.functional.cross_entropy(logits[:, :-1].reshape(-1, logits.shape[-1]), x[:, 1:].reshape(-1))
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return loss.item()
+    return loss.item(), norm.item()
 
 
-first_loss = step()
+loss, norm = step(tokens[0])
 start = time.perf_counter()
-for _ in range(steps):
-    step()
-print(f"{steps * batch * length / (time.perf_counter() - start):.2f} {first_loss:.4f}")
+for x in tokens[1:]:
+    step(x)
+print(f"{steps * batch * length / (time.perf_counter() - start):.2f} {loss:.6g} {norm:.6g}")
