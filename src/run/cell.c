@@ -9,7 +9,8 @@
 #include "base/profile.h"
 #include "run/provenance.h"
 
-enum { MAX_STAGES = 8 };
+/* Packed layers of a few hundred kilobytes would leave a third of small chunks unused. */
+enum { MAX_STAGES = 8, WEIGHTS_CHUNK = 16 << 20 };
 
 typedef struct running {
     lb_runner *r;
@@ -230,7 +231,7 @@ static lb_status run(running *x, lb_cell_hook hook, void *user) {
 lb_status lb_cell_run(lb_runner *r, const lb_cell *c, lb_cell_hook hook, void *user, lb_record *out) {
     running x = {.r = r, .c = c, .out = out};
     lb_keeper_init(&x.keeper, r->keep, r->log);
-    LB_TRY(lb_arena_new(0, &x.work));
+    LB_TRY(lb_arena_new(WEIGHTS_CHUNK, &x.work));
     lb_status st = run(&x, hook, user);
     lb_arena_free(x.work);
     return st;
