@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/profile.h"
 #include "cli/commands.h"
+#include "cli/planned.h"
 #include "cli/profile.h"
 #include "eval/perplexity.h"
 #include "io/json.h"
@@ -21,15 +22,13 @@ typedef struct eval_flags {
     bool profile;
 } eval_flags;
 
-static const char *const bos_choices[] = {"auto", "never", NULL};
-static const char *const weights_choices[] = {"resident", "stream", NULL};
 static const lb_option flags[] = {
     {"protocol", LB_OPT_STR, NULL, 0, 0, NULL, "W2-n or LCPP-n, as in W2-2048", offsetof(eval_flags, protocol)},
     {"windows", LB_OPT_INT, "0", 0, 1e9, NULL, "windows to score; 0: all of the text", offsetof(eval_flags, windows)},
-    {"bos", LB_OPT_CHOICE, "auto", 0, 0, bos_choices,
+    {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices,
      "auto: a beginning-of-sequence token where the tokenizer adds one itself", offsetof(eval_flags, bos)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", offsetof(eval_flags, threads)},
-    {"weights", LB_OPT_CHOICE, "resident", 0, 0, weights_choices,
+    {"weights", LB_OPT_CHOICE, "resident", 0, 0, lb_weights_choices,
      "resident: all in memory as float32; stream: from the file when a block's turn comes, for less memory",
      offsetof(eval_flags, weights)},
     {"profile", LB_OPT_BOOL, "false", 0, 0, NULL, LB_CLI_PROFILE_HELP, offsetof(eval_flags, profile)},
@@ -66,7 +65,7 @@ static lb_status measure(evaluation *v, const char *model, const char *text, lb_
     LB_TRY(resolve(a, model, LB_SOURCE_MODEL, &from_model));
     LB_TRY(resolve(a, text, LB_SOURCE_TEXT, &from_text));
     LB_TRY(lb_team_new((int)v->f->threads, &v->team));
-    LB_TRY(lb_model_open(from_model.path, v->f->weights ? LB_STREAM : LB_WEIGHTS, v->team, &v->model));
+    LB_TRY(lb_model_open(from_model.path, lb_cli_parts(v->f->weights), v->team, &v->model));
     LB_TRY(lb_sources_check(&from_model, v->model->hash));
     if (!v->model->tokenizer)
         return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer, so a text cannot become tokens", from_model.path);

@@ -40,6 +40,11 @@ static void show_architecture(const lb_model *m, lb_str *out) {
                (long long)a->head_dim, (long long)a->kv_heads);
     lb_str_add(out, "positions    RoPE, base %g, %s layout, context %lld\n", a->rope_base,
                a->rope == LB_ROPE_PAIRS ? "pairs" : "halves", (long long)a->context);
+    if (a->scaling.type == LB_ROPE_LINEAR)
+        lb_str_add(out, "             linear scaling, factor %g\n", a->scaling.factor);
+    if (a->scaling.type == LB_ROPE_LLAMA3)
+        lb_str_add(out, "             llama3 scaling, factor %g, frequency factors %g and %g, original context %lld\n",
+                   a->scaling.factor, a->scaling.low, a->scaling.high, (long long)a->scaling.original);
     lb_str_add(out, "norm         RMSNorm, epsilon %g\n", a->norm_eps);
     lb_str_add(out, "vocabulary   %lld, head %s the embedding\n", (long long)a->vocab,
                a->tied ? "tied to" : "apart from");

@@ -35,8 +35,11 @@ static void explain(const lb_family *f, lb_str *out) {
     lb_str_add(out, "%s: %s\n", f->name, f->summary);
     lb_str_add(out, "Hugging Face  %s (model_type %s), RoPE in %s\n", f->hf_class, f->hf_type,
                f->hf_rope == LB_ROPE_PAIRS ? "pairs" : "halves");
-    lb_str_add(out, "GGUF          general.architecture %s, RoPE in %s\n\n", f->gguf_arch,
+    lb_str_add(out, "GGUF          general.architecture %s, RoPE in %s\n", f->gguf_arch,
                f->gguf_rope == LB_ROPE_PAIRS ? "pairs" : "halves");
+    lb_str_add(
+        out,
+        "Positions     plain, linear or llama3 scaling (GGUF: llama3's as rope_freqs.weight); others are refused\n\n");
     lb_str_add(out, "%-12s %-26s %-52s %s\n", "tensor", "shape", "Hugging Face", "GGUF");
     for (int i = 0; i < LB_MAPS; i++) {
         const lb_tensor_map *t = &f->tensor[i];

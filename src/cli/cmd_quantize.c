@@ -24,15 +24,12 @@ typedef struct quantize_flags {
 } quantize_flags;
 
 #define AT(field) offsetof(quantize_flags, field)
-static const char *const bos_choices[] = {"auto", "never", NULL}, *const dtypes[] = {"f32", "f16", "bf16", NULL};
-static const char *const weights_choices[] = {"resident", "stream", NULL};
-static const char *const recipes[] = {"sequential", "random", NULL};
 static const lb_option flags[] = {
     {"method", LB_OPT_STR, NULL, 0, 0, NULL, "lowbit methods lists them; their options are flags here, as in --bits 3",
      AT(method)},
     {"out", LB_OPT_STR, NULL, 0, 0, NULL, "Hugging Face folder to write; must not exist, or be empty", AT(out)},
-    {"dtype", LB_OPT_CHOICE, "f32", 0, 0, dtypes, "type of the dequantized weights in it; f16 and bf16 round them",
-     AT(dtype)},
+    {"dtype", LB_OPT_CHOICE, "f32", 0, 0, lb_export_names,
+     "type of the dequantized weights in it; f16 and bf16 round them", AT(dtype)},
     {"calibration", LB_OPT_STR, "", 0, 0, NULL, "calibration text: a file, or a name that lowbit sources lists",
      AT(calibration)},
     {"samples", LB_OPT_INT, "128", 1, 1e9, NULL, "calibration sequences", AT(samples)},
@@ -40,9 +37,9 @@ static const lb_option flags[] = {
      "tokens a calibration sequence; 0: 2048, or a shorter model's context; of a method that trains: a training "
      "sequence",
      AT(length)},
-    {"recipe", LB_OPT_CHOICE, "sequential", 0, 0, recipes, "calibration windows: the first ones, or random ones",
-     AT(recipe)},
-    {"bos", LB_OPT_CHOICE, "auto", 0, 0, bos_choices,
+    {"recipe", LB_OPT_CHOICE, "sequential", 0, 0, lb_recipe_choices,
+     "calibration windows: the first ones, or random ones", AT(recipe)},
+    {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices,
      "BOS at the head of a text: where the tokenizer adds one, or never", AT(bos)},
     {"training", LB_OPT_STR, "", 0, 0, NULL, "text for methods that train; default: the calibration text",
      AT(training)},
@@ -50,7 +47,7 @@ static const lb_option flags[] = {
     {"protocol", LB_OPT_STR, "W2-2048", 0, 0, NULL, "of that perplexity: W2-n or LCPP-n", AT(protocol)},
     {"windows", LB_OPT_INT, "0", 0, 1e9, NULL, "windows to score; 0: all", AT(windows)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", AT(threads)},
-    {"weights", LB_OPT_CHOICE, "resident", 0, 0, weights_choices,
+    {"weights", LB_OPT_CHOICE, "resident", 0, 0, lb_weights_choices,
      "resident: all in memory as float32; stream: from the file when a block's turn comes", AT(weights)},
     {"profile", LB_OPT_BOOL, "false", 0, 0, NULL, LB_CLI_PROFILE_HELP, AT(profile)},
     {"plugin", LB_OPT_STR, "", 0, 0, NULL, "shared objects with methods of your own, separated by commas", AT(plugin)},
@@ -80,11 +77,11 @@ static lb_status set_calibration(lb_arena *a, const quantize_flags *f, int64_t l
     LB_TRY(set(a, root, "calibration", "calibration.text", f->calibration));
     LB_TRY(set_number(a, root, "samples", "calibration.samples", f->samples));
     LB_TRY(set_number(a, root, "length", "calibration.length", length));
-    LB_TRY(set(a, root, "recipe", "calibration.recipe", recipes[f->recipe]));
+    LB_TRY(set(a, root, "recipe", "calibration.recipe", lb_recipe_choices[f->recipe]));
     /* One cell has nothing to be compared with; a method without statistics of its own is measured with these. */
     const lb_method *m = lb_method_find(f->method);
     if (m && m->needs & LB_NEEDS_HESSIAN) LB_TRY(set(a, root, "method", "calibration.original_errors", "false"));
-    return set(a, root, "bos", "calibration.bos", bos_choices[f->bos]);
+    return set(a, root, "bos", "calibration.bos", lb_bos_choices[f->bos]);
 }
 
 static lb_status set_eval(lb_arena *a, const quantize_flags *f, lb_yaml *root) {
@@ -92,7 +89,7 @@ static lb_status set_eval(lb_arena *a, const quantize_flags *f, lb_yaml *root) {
     LB_TRY(set(a, root, "eval", "eval.text", f->eval));
     LB_TRY(set(a, root, "protocol", "eval.protocol", f->protocol));
     LB_TRY(set_number(a, root, "windows", "eval.windows", f->windows));
-    LB_TRY(set(a, root, "bos", "eval.bos", bos_choices[f->bos]));
+    LB_TRY(set(a, root, "bos", "eval.bos", lb_bos_choices[f->bos]));
     return set(a, root, "eval", "eval.kl", "false");
 }
 
@@ -109,12 +106,12 @@ static lb_status make_tree(lb_arena *a, const lb_cli_args *args, const quantize_
     LB_TRY(lb_yaml_parse(a, "command line", empty, sizeof empty - 1, &root));
     LB_TRY(set(a, root, "MODEL", "model", args->positional[0]));
     LB_TRY(set_number(a, root, "threads", "threads", f->threads));
-    LB_TRY(set(a, root, "weights", "weights", weights_choices[f->weights]));
+    LB_TRY(set(a, root, "weights", "weights", lb_weights_choices[f->weights]));
     LB_TRY(set_calibration(a, f, length, root));
     LB_TRY(set_eval(a, f, root));
     if (f->training[0]) {
         LB_TRY(set(a, root, "training", "training.text", f->training));
-        LB_TRY(set(a, root, "bos", "training.bos", bos_choices[f->bos]));
+        LB_TRY(set(a, root, "bos", "training.bos", lb_bos_choices[f->bos]));
     }
     LB_TRY(set(a, root, "method", "quantize[0].method", f->method));
     if (f->length > 0 && has_length(f)) LB_TRY(set_number(a, root, "length", "quantize[0].length", f->length));
@@ -142,9 +139,8 @@ typedef struct session {
 
 static lb_status export_model(void *user, const lb_cell *c, const lb_weights *w, lb_log *log) {
     (void)c;
-    static const lb_dtype type[] = {LB_F32, LB_F16, LB_BF16};
     session *s = user;
-    return lb_model_export(s->x.plan.model, w, type[s->f->dtype], s->f->out, log);
+    return lb_model_export(s->x.plan.model, w, lb_export_types[s->f->dtype], s->f->out, log);
 }
 
 /* Tables read a results folder; here the record alone is one. */
@@ -269,8 +265,7 @@ static lb_status prepare(session *s, const lb_cli_args *args) {
     if (length == 0) LB_TRY(default_length(s->a, args->positional[0], &length));
     LB_TRY(make_tree(s->a, args, s->f, length, &root));
     LB_TRY(lb_config_from_tree(s->a, "", root, &s->x.config));
-    lb_model_parts parts = s->x.config.weights == LB_WEIGHTS_STREAM ? LB_STREAM : LB_WEIGHTS;
-    return lb_cli_plan(&s->x, s->a, parts, plugin_hash, s->log);
+    return lb_cli_plan(&s->x, s->a, lb_cli_parts(s->x.config.weights), plugin_hash, s->log);
 }
 
 static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {

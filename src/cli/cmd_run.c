@@ -90,8 +90,7 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
 static lb_status go(lb_planned *x, const run_flags *f, lb_arena *a, const char *plugin_hash, lb_log *log,
                     int *exit_code) {
     lb_sweep_result done;
-    lb_model_parts parts = x->config.weights == LB_WEIGHTS_STREAM ? LB_STREAM : LB_WEIGHTS;
-    LB_TRY(lb_cli_plan(x, a, parts, plugin_hash, log));
+    LB_TRY(lb_cli_plan(x, a, lb_cli_parts(x->config.weights), plugin_hash, log));
     LB_TRY(lb_cli_plan_print(&x->plan, log));
     LB_TRY(lb_sweep_run(&x->plan, &(lb_sweep_options){f->keep_stale, f->again}, log, &done));
     lb_profile_stage("report");

@@ -21,8 +21,6 @@ typedef struct train_flags {
 } train_flags;
 
 #define AT(field) offsetof(train_flags, field)
-static const char *const dtypes[] = {"f32", "f16", "bf16", NULL};
-static const lb_dtype dtype_of[] = {LB_F32, LB_F16, LB_BF16};
 static const lb_option flags[] = {
     {"out", LB_OPT_STR, NULL, 0, 0, NULL, "folder to write: config.json, model.safetensors, tokenizer.json", AT(out)},
     {"vocab", LB_OPT_INT, "512", 258, 1e6, NULL, "tokens of the byte-level BPE that is trained first", AT(vocab)},
@@ -44,7 +42,7 @@ static const lb_option flags[] = {
     {"beta2", LB_OPT_FLOAT, "0.95", 0, 0.999999, NULL, "AdamW: decay of the mean square", AT(beta2)},
     {"clip", LB_OPT_FLOAT, "1", 0, 1e9, NULL, "largest gradient norm; 0: no clipping", AT(clip)},
     {"seed", LB_OPT_INT, "1", 0, 9e15, NULL, "of the first weights and of the batches", AT(seed)},
-    {"dtype", LB_OPT_CHOICE, "bf16", 0, 0, dtypes, "how the weights are stored", AT(dtype)},
+    {"dtype", LB_OPT_CHOICE, "bf16", 0, 0, lb_export_names, "how the weights are stored", AT(dtype)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", AT(threads)},
 };
 static const lb_options table = {flags, sizeof flags / sizeof flags[0], sizeof(train_flags)};
@@ -178,7 +176,7 @@ static lb_status print(const session *s) {
     lb_str_add(&out, "time        %s, %.0f tokens/s, %d threads, kernels %s, OpenBLAS core %s\n", took,
                (double)(s->f->steps * s->f->batch * s->f->length) / s->seconds, lb_team_threads(s->team),
                lb_kernels_active()->name, lb_blas_core());
-    lb_str_add(&out, "written     %s (%s)\n", s->f->out, dtypes[s->f->dtype]);
+    lb_str_add(&out, "written     %s (%s)\n", s->f->out, lb_export_names[s->f->dtype]);
     lb_status st = lb_str_check(&out);
     if (st == LB_OK) lb_cli_print(out.s);
     lb_str_free(&out);
@@ -194,7 +192,7 @@ static lb_status work(session *s, const lb_cli_args *args) {
     LB_TRY(new_model(s));
     LB_TRY(train(s, &trained));
     lb_cli_log_end(s->log);
-    LB_TRY(lb_model_export(s->model, &trained, dtype_of[s->f->dtype], s->f->out, s->log));
+    LB_TRY(lb_model_export(s->model, &trained, lb_export_types[s->f->dtype], s->f->out, s->log));
     return print(s);
 }
 

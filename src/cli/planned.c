@@ -10,6 +10,8 @@
 #include "eval/perplexity.h"
 #include "run/share.h"
 
+lb_model_parts lb_cli_parts(int weights) { return weights == LB_WEIGHTS_STREAM ? LB_STREAM : LB_WEIGHTS; }
+
 lb_status lb_cli_plugins(lb_arena *a, const char *list, const char **hash) {
     *hash = "";
     if (!list[0]) return LB_OK;

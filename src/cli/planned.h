@@ -12,6 +12,8 @@ typedef struct lb_planned {
     bool open;
 } lb_planned;
 
+/* What of a model to open, of an lb_weights_mode. */
+lb_model_parts lb_cli_parts(int weights);
 /* Loads the plug-ins of a comma-separated list; *hash is that of all of them, "" for none. */
 LB_NODISCARD lb_status lb_cli_plugins(lb_arena *a, const char *list, const char **hash);
 /* The config of a file, or of a folder that has a config.yaml (an experiment). */

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <cblas.h>
-#include <lapacke.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -91,24 +90,4 @@ void lb_dsyrk_t(double alpha, lb_cdmat A, double beta, lb_dmat C) {
                 ld(C.ld));
     lb_scope_end(&scope, (double)A.rows * (double)C.rows * (double)(C.rows + 1),
                  4.0 * (double)(C.rows * C.rows) + 8.0 * (double)(A.rows * A.cols));
-}
-
-void lb_dtrsm(bool right, bool upper, bool trans, double alpha, lb_cdmat T, lb_dmat B) {
-    assert(T.rows == T.cols && T.rows == (right ? B.cols : B.rows));
-    if (B.rows == 0 || B.cols == 0) return;
-    cblas_dtrsm(CblasRowMajor, right ? CblasRight : CblasLeft, upper ? CblasUpper : CblasLower, tr(trans), CblasNonUnit,
-                in(B.rows), in(B.cols), alpha, T.d, ld(T.ld), B.d, ld(B.ld));
-}
-
-/* LAPACK sees the row-major upper triangle as a column-major lower one, which it is. */
-lb_status lb_dsyev(lb_dmat A, double *eigenvalues) {
-    assert(A.rows == A.cols);
-    if (A.rows == 0) return LB_OK;
-    int info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'L', in(A.rows), A.d, ld(A.ld), eigenvalues);
-    if (info == 0) return LB_OK;
-    if (info == LAPACK_WORK_MEMORY_ERROR)
-        return lb_fail(LB_E_NOMEM, "out of memory: work space for the eigenvalues of a matrix of order %lld",
-                       (long long)A.rows);
-    if (info < 0) return lb_fail(LB_E_NUMERIC, "eigenvalues: the matrix of order %lld holds a NaN", (long long)A.rows);
-    return lb_fail(LB_E_NUMERIC, "eigenvalues of a matrix of order %lld did not converge", (long long)A.rows);
 }

@@ -14,9 +14,5 @@ void lb_dgemm(bool ta, bool tb, double alpha, lb_cdmat A, lb_cdmat B, double bet
 /* Upper triangle of C (n, n) = alpha AᵀA + beta C, A (k, n). */
 void lb_ssyrk_t(float alpha, lb_cmat A, float beta, lb_mat C);
 void lb_dsyrk_t(double alpha, lb_cdmat A, double beta, lb_dmat C);
-/* B (m, n) <- B op(T)^-1 or op(T)^-1 B with triangular T, see cblas_dtrsm. */
-void lb_dtrsm(bool right, bool upper, bool trans, double alpha, lb_cdmat T, lb_dmat B);
-/* Symmetric eigenvalues (ascending) and vectors (rows of A on return), LAPACKE_dsyevd; the upper triangle is read. */
-LB_NODISCARD lb_status lb_dsyev(lb_dmat A, double *eigenvalues);
 
 #endif

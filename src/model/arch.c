@@ -138,6 +138,17 @@ lb_status lb_arch_check(const lb_arch *a, const char *whose) {
                        (long long)a->head_dim, 1 << 22);
     if (!(a->rope_base > 0) || !isfinite(a->rope_base))
         return lb_fail(LB_E_FORMAT, "%s: rope base = %g: must be positive", whose, a->rope_base);
+    const lb_rope_scaling *s = &a->scaling;
+    if (s->type != LB_ROPE_DEFAULT && !(s->factor > 0 && isfinite(s->factor)))
+        return lb_fail(LB_E_FORMAT, "%s: %s rope factor = %g: must be positive", whose, lb_rope_type_name[s->type],
+                       s->factor);
+    if (s->type == LB_ROPE_LLAMA3 && !(s->low > 0 && s->high > s->low && isfinite(s->high)))
+        return lb_fail(LB_E_FORMAT,
+                       "%s: llama3 rope low and high frequency factors = %g, %g: must be positive and rise", whose,
+                       s->low, s->high);
+    if (s->type == LB_ROPE_LLAMA3 && s->original < 1)
+        return lb_fail(LB_E_FORMAT, "%s: llama3 rope original context = %lld: must be at least 1", whose,
+                       (long long)s->original);
     if (!(a->norm_eps >= 0) || !(a->norm_eps < 1))
         return lb_fail(LB_E_FORMAT, "%s: norm epsilon = %g: must be in [0, 1)", whose, a->norm_eps);
     return LB_OK;

@@ -11,6 +11,9 @@
 #include "model/model_file.h"
 #include "model/weights.h"
 
+const char *const lb_export_names[] = {"f32", "f16", "bf16", NULL};
+const lb_dtype lb_export_types[] = {LB_F32, LB_F16, LB_BF16};
+
 /* ---- tensors ---- */
 
 /* Rows of q or k from (2i, 2i + 1) to (i, i + d/2) within each head, so that rotating halves gives what rotating pairs
@@ -131,6 +134,15 @@ static json_t *token_id(const lb_model *m, int32_t id) {
     return m->tokenizer && id >= 0 ? json_integer(id) : json_null();
 }
 
+/* rope_scaling, as transformers 4 reads it. */
+static json_t *scaling_json(const lb_rope_scaling *s) {
+    const char *type = lb_rope_type_name[s->type];
+    if (s->type == LB_ROPE_DEFAULT) return json_pack("{s:s}", "rope_type", type);
+    if (s->type == LB_ROPE_LINEAR) return json_pack("{s:s, s:f}", "rope_type", type, "factor", s->factor);
+    return json_pack("{s:s, s:f, s:f, s:f, s:I}", "rope_type", type, "factor", s->factor, "low_freq_factor", s->low,
+                     "high_freq_factor", s->high, "original_max_position_embeddings", (json_int_t)s->original);
+}
+
 static lb_status write_config(const lb_model *m, const lb_arch *a, lb_dtype dtype, const char *dir) {
     const lb_family *f = lb_family_of(a);
     const char *type = dtype == LB_F16 ? "float16" : dtype == LB_BF16 ? "bfloat16" : "float32";
@@ -142,13 +154,16 @@ static lb_status write_config(const lb_model *m, const lb_arch *a, lb_dtype dtyp
                   "num_hidden_layers", (json_int_t)a->layers, "num_attention_heads", (json_int_t)a->heads,
                   "num_key_value_heads", (json_int_t)a->kv_heads, "head_dim", (json_int_t)a->head_dim, "vocab_size",
                   (json_int_t)a->vocab, "max_position_embeddings", (json_int_t)a->context);
-    /* Rotary base in both places: where transformers before and after version 5 look. */
-    json_t *more =
-        json_pack("{s:f, s:f, s:{s:s, s:f}, s:b, s:b, s:b, s:s, s:s, s:o, s:o}", "rms_norm_eps", a->norm_eps,
-                  "rope_theta", a->rope_base, "rope_parameters", "rope_type", "default", "rope_theta", a->rope_base,
-                  "tie_word_embeddings", (int)a->tied, "attention_bias", 0, "mlp_bias", 0, "hidden_act", "silu",
-                  "torch_dtype", type, "bos_token_id", token_id(m, bos), "eos_token_id", token_id(m, eos));
-    bool whole = o && more && json_object_update(o, more) == 0;
+    /* Rotary positions in both places: where transformers before and after version 5 look. */
+    json_t *scaling = scaling_json(&a->scaling), *rope = scaling ? json_copy(scaling) : NULL;
+    json_t *more = json_pack("{s:f, s:f, s:o, s:b, s:b, s:b, s:s, s:s, s:o, s:o}", "rms_norm_eps", a->norm_eps,
+                             "rope_theta", a->rope_base, "rope_parameters", rope, "tie_word_embeddings", (int)a->tied,
+                             "attention_bias", 0, "mlp_bias", 0, "hidden_act", "silu", "torch_dtype", type,
+                             "bos_token_id", token_id(m, bos), "eos_token_id", token_id(m, eos));
+    bool whole = o && more && json_object_set_new(rope, "rope_theta", json_real(a->rope_base)) == 0 &&
+                 json_object_update(o, more) == 0 &&
+                 (a->scaling.type == LB_ROPE_DEFAULT || json_object_set(o, "rope_scaling", scaling) == 0);
+    json_decref(scaling);
     json_decref(more);
     if (!whole) {
         json_decref(o);

@@ -11,6 +11,8 @@ typedef struct lb_rope {
     float *cos, *sin;
     int64_t length;
 } lb_rope;
+/* Radians a position of pair i of a head, i < head_dim / 2, scaling included. */
+double lb_rope_frequency(const lb_arch *arch, int64_t i);
 LB_NODISCARD lb_status lb_rope_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_rope *out);
 /* Rotates every head of x (T, heads of head_dim) in place, row t at position t, T <= r->length; inverse: by the
  * negative angles, which is also the gradient's way back. */

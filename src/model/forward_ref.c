@@ -58,7 +58,7 @@ static void rotate(const ref *r, double *x, int64_t heads) {
     for (int64_t t = 0; t < r->T; t++)
         for (int64_t h = 0; h < heads; h++)
             for (int64_t i = 0; i < d / 2; i++) {
-                double angle = (double)t * pow(r->a->rope_base, -2.0 * (double)i / (double)d);
+                double angle = (double)t * lb_rope_frequency(r->a, i);
                 double *head = x + (t * heads + h) * d;
                 double *u = head + (pairs ? 2 * i : i), *w = head + (pairs ? 2 * i + 1 : i + d / 2);
                 double a = *u, b = *w;

@@ -71,16 +71,7 @@ static lb_status extra_tensor(const source *s, const lb_tensor *t) {
         return lb_fail(LB_E_FORMAT, "%s: tensor %s differs from the embedding, the config says they are tied",
                        s->m->path, t->name);
     }
-    if (strcmp(t->name, "rope_freqs.weight") == 0) { /* factors on the rotary angles */
-        for (int64_t i = 0; i < lb_tensor_count(t); i++) {
-            float v;
-            if (t->type != LB_F32 || lb_tensor_read_f32(t, i, 1, &v) != LB_OK || v != 1.0f)
-                return lb_fail(LB_E_UNSUPPORTED,
-                               "%s: tensor %s scales the rotary angles: only plain positions are supported", s->m->path,
-                               t->name);
-        }
-        return LB_OK;
-    }
+    if (!s->hf && strcmp(t->name, LB_ROPE_FACTORS) == 0) return LB_OK; /* read with the architecture */
     return lb_fail(LB_E_UNSUPPORTED, "%s: tensor %s: the %s family has no such tensor", s->m->path, t->name,
                    s->family->name);
 }
@@ -182,16 +173,20 @@ static lb_status not_finite(const char *path, const lb_tensor *t, int64_t at) {
                    (long long)(at / cols), (long long)(at % cols));
 }
 
+/* Elements [first, first + n) as floats, whole blocks of the type; then the file's pages are given back. */
+static lb_status read_once(const lb_tensor *t, int64_t first, int64_t n, float *out) {
+    int64_t elements, bytes;
+    LB_TRY(lb_tensor_read_f32(t, first, n, out));
+    lb_dtype_block(t->type, &elements, &bytes);
+    lb_map_forget((const char *)t->data + first / elements * bytes, (size_t)(n / elements * bytes));
+    return LB_OK;
+}
+
 static lb_status convert_piece(void *ctx, int64_t i, int worker) {
     (void)worker;
     const conversion *c = ctx;
     const piece *p = &c->piece[i];
-    if (p->out) {
-        int64_t elements, bytes;
-        lb_dtype_block(p->t->type, &elements, &bytes);
-        LB_TRY(lb_tensor_read_f32(p->t, p->first, p->n, p->out));
-        lb_map_forget((const char *)p->t->data + p->first / elements * bytes, (size_t)(p->n / elements * bytes));
-    }
+    if (p->out) LB_TRY(read_once(p->t, p->first, p->n, p->out));
     int64_t bad = lb_mat_first_bad(lb_cmat_of(p->out ? p->out : p->mapped, 1, p->n));
     return bad < 0 ? LB_OK : not_finite(c->m->path, p->t, p->first + bad);
 }
@@ -206,11 +201,7 @@ typedef struct mapped {
 static lb_status read_mapped(const void *ctx, int64_t row, int64_t rows, float *out) {
     const mapped *x = ctx;
     int64_t cols = x->t->shape[1];
-    LB_TRY(lb_tensor_read_f32(x->t, row * cols, rows * cols, out));
-    if (x->forget) {
-        size_t row_bytes = x->t->bytes / (size_t)x->t->shape[0];
-        lb_map_forget((const char *)x->t->data + (size_t)row * row_bytes, (size_t)rows * row_bytes);
-    }
+    LB_TRY((x->forget ? read_once : lb_tensor_read_f32)(x->t, row * cols, rows * cols, out));
     int64_t bad = lb_mat_first_bad(lb_cmat_of(out, rows, cols));
     return bad < 0 ? LB_OK : not_finite(x->path, x->t, row * cols + bad);
 }

@@ -44,6 +44,9 @@ void lb_model_close(lb_model *m);
  * norms 1. Takes over the tokenizer. */
 LB_NODISCARD lb_status lb_model_new(const lb_arch *arch, lb_tokenizer *tok, uint64_t seed, lb_model **out);
 
+/* Types of an exported folder's weights, as users name them (NULL-terminated), and in the same order. */
+extern const char *const lb_export_names[];
+extern const lb_dtype lb_export_types[];
 /* Writes a Hugging Face folder (config.json, generation_config.json, model.safetensors, tokenizer files) that
  * transformers loads: LlamaForCausalLM, RoPE rows permuted to the halves layout. dtype LB_F32, LB_F16 or LB_BF16. The
  * folder appears whole or not at all. `w`: the weights to write (a cell's), shapes as in m->arch. */

@@ -184,7 +184,8 @@ static lb_status check_keys(const char *path, const char *within, const json_t *
     return LB_OK;
 }
 
-/* Positions: only the plain kind, wherever this version of transformers put it. */
+/* ---- positions ---- */
+
 static lb_status whole_rotary(const char *path, const json_t *o) {
     double part;
     LB_TRY(num_or(path, o, "partial_rotary_factor", 1.0, &part));
@@ -192,22 +193,51 @@ static lb_status whole_rotary(const char *path, const json_t *o) {
     return lb_fail(LB_E_UNSUPPORTED, "%s: partial_rotary_factor = %g: only 1 is supported", path, part);
 }
 
+/* One of "rope_scaling" and "rope_parameters". */
+static lb_status read_scaling(const char *path, const char *place, const json_t *r, lb_rope_scaling *out) {
+    static const char *const known[LB_ROPE_TYPES][9] = {
+        {"rope_type", "type", "rope_theta", "partial_rotary_factor"},
+        {"rope_type", "type", "rope_theta", "partial_rotary_factor", "factor"},
+        {"rope_type", "type", "rope_theta", "partial_rotary_factor", "factor", "low_freq_factor", "high_freq_factor",
+         "original_max_position_embeddings"},
+    };
+    char within[32];
+    const json_t *type = member(r, "rope_type");
+    if (!type) type = member(r, "type");
+    const char *name = type ? json_string_value(type) : lb_rope_type_name[LB_ROPE_DEFAULT];
+    lb_rope_scaling s = {0};
+    while (name && s.type < LB_ROPE_TYPES && strcmp(name, lb_rope_type_name[s.type]) != 0) s.type++;
+    if (!name || s.type == LB_ROPE_TYPES)
+        return lb_fail(LB_E_UNSUPPORTED,
+                       "%s: %s: type '%s' is not supported: only 'default', 'linear' and 'llama3' are", path, place,
+                       name ? name : "?");
+    snprintf(within, sizeof within, "%s.", place);
+    LB_TRY(check_keys(path, within, r, known[s.type])); /* also one object a kind of layer */
+    if (s.type != LB_ROPE_DEFAULT) LB_TRY(lb_json_num(path, r, "factor", &s.factor));
+    if (s.type == LB_ROPE_LLAMA3) {
+        LB_TRY(lb_json_num(path, r, "low_freq_factor", &s.low));
+        LB_TRY(lb_json_num(path, r, "high_freq_factor", &s.high));
+        LB_TRY(lb_json_int(path, r, "original_max_position_embeddings", &s.original));
+    }
+    *out = s;
+    return LB_OK;
+}
+
+/* In either place, depending on the version of transformers; where both are, they must agree. */
 static lb_status read_rope(const char *path, const json_t *c, lb_arch *a) {
     static const char *const place[] = {"rope_scaling", "rope_parameters"};
-    static const char *const within[] = {"rope_scaling.", "rope_parameters."};
-    static const char *const known[] = {"rope_type", "type", "rope_theta", "partial_rotary_factor", NULL};
+    bool told = false;
     LB_TRY(num_or(path, c, "rope_theta", 10000.0, &a->rope_base));
     for (size_t i = 0; i < 2; i++) {
         const json_t *r = member(c, place[i]);
         if (!r) continue;
         if (!json_is_object(r)) return lb_fail(LB_E_FORMAT, "%s: %s: must be an object", path, place[i]);
-        const json_t *type = member(r, "rope_type");
-        if (!type) type = member(r, "type");
-        const char *name = type ? json_string_value(type) : "default";
-        if (!name || strcmp(name, "default") != 0)
-            return lb_fail(LB_E_UNSUPPORTED, "%s: %s: type '%s' is not supported: only 'default' is", path, place[i],
-                           name ? name : "?");
-        LB_TRY(check_keys(path, within[i], r, known)); /* also one object a kind of layer */
+        lb_rope_scaling s;
+        LB_TRY(read_scaling(path, place[i], r, &s));
+        if (told && !lb_rope_scaling_same(&s, &a->scaling))
+            return lb_fail(LB_E_FORMAT, "%s: rope_scaling and rope_parameters differ", path);
+        a->scaling = s;
+        told = true;
         LB_TRY(num_or(path, r, "rope_theta", a->rope_base, &a->rope_base));
         LB_TRY(whole_rotary(path, r));
     }

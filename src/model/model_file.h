@@ -6,6 +6,8 @@
 #include "model/arch.h"
 #include "model/model.h"
 
+/* The GGUF tensor that holds factors of the rotary frequencies, (head_dim / 2), F32. */
+#define LB_ROPE_FACTORS "rope_freqs.weight"
 /* From a GGUF header. A key of the architecture's own that is not known, or a value that the forward pass cannot
  * honour, is LB_E_UNSUPPORTED naming it. */
 LB_NODISCARD lb_status lb_arch_from_gguf(const lb_gguf *g, lb_arch *out, const lb_family **family);

@@ -3,16 +3,31 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/forward.h"
 #include "model/model_file.h"
 
 /* What follows "<arch>.": every key whose meaning is honoured, or checked to have no effect. */
 static const char *const known[] = {
-    "context_length",       "embedding_length",       "block_count",
-    "feed_forward_length",  "attention.head_count",   "attention.head_count_kv",
-    "attention.key_length", "attention.value_length", "attention.layer_norm_rms_epsilon",
-    "rope.dimension_count", "rope.freq_base",         "rope.scaling.type",
-    "vocab_size",           "expert_count",           "expert_used_count",
-    "tensor_data_layout",   "rope.scaling.finetuned", "attention.causal",
+    "context_length",
+    "embedding_length",
+    "block_count",
+    "feed_forward_length",
+    "attention.head_count",
+    "attention.head_count_kv",
+    "attention.key_length",
+    "attention.value_length",
+    "attention.layer_norm_rms_epsilon",
+    "rope.dimension_count",
+    "rope.freq_base",
+    "rope.scaling.type",
+    "vocab_size",
+    "expert_count",
+    "expert_used_count",
+    "tensor_data_layout",
+    "rope.scaling.finetuned",
+    "attention.causal",
+    "rope.scaling.factor",
+    "rope.scaling.original_context_length",
 };
 
 static lb_status find_family(const lb_gguf *g, const lb_family **out) {
@@ -77,6 +92,58 @@ static lb_status must_say(const lb_gguf *g, const char *arch, const char *key, c
                    (int)(n < 64 ? n : 64), s, value);
 }
 
+static bool told(const lb_gguf *g, const char *key, const char *value) {
+    const char *s;
+    size_t n;
+    return lb_gguf_has(g, key) && lb_gguf_str(g, key, &s, &n) == LB_OK && n == strlen(value) && !memcmp(s, value, n);
+}
+
+/* Factors by which the frequencies are divided, one a pair: what converters make of Llama 3.1's rule, whose numbers are
+ * the same in every model that has it but for the factor. Anything else could not be written back as a config. */
+static lb_status read_factors(const lb_gguf *g, const lb_tensor *t, int64_t original, lb_arch *a) {
+    int64_t n = a->head_dim / 2;
+    lb_arch plain = *a;
+    double factor = 1.0;
+    float v;
+    if (t->type != LB_F32 || lb_tensor_count(t) != n)
+        return lb_fail(LB_E_FORMAT, "%s: tensor %s: %lld elements of %s: must be %lld of F32", lb_gguf_path(g), t->name,
+                       (long long)lb_tensor_count(t), lb_dtype_name(t->type), (long long)n);
+    for (int64_t i = 0; i < n; i++) {
+        LB_TRY(lb_tensor_read_f32(t, i, 1, &v));
+        factor = fmax(factor, (double)v);
+    }
+    if (factor > 1.0) a->scaling = (lb_rope_scaling){LB_ROPE_LLAMA3, factor, 1.0, 4.0, original};
+    for (int64_t i = 0; i < n; i++) {
+        LB_TRY(lb_tensor_read_f32(t, i, 1, &v));
+        double want = lb_rope_frequency(&plain, i) / lb_rope_frequency(a, i);
+        if (!(fabs((double)v - want) <= 1e-5 * want))
+            return lb_fail(
+                LB_E_UNSUPPORTED,
+                "%s: tensor %s: %g at %lld, not %g as Llama 3.1's rule has it (factor %g, frequency factors 1 "
+                "and 4, original context %lld): other scaled positions are not supported",
+                lb_gguf_path(g), t->name, (double)v, (long long)i, want, factor, (long long)original);
+    }
+    return LB_OK;
+}
+
+static lb_status read_scaling(const lb_gguf *g, const char *arch, lb_arch *a) {
+    char full[128];
+    int64_t original;
+    LB_TRY(get_int(g, arch, "rope.scaling.original_context_length", 8192, &original));
+    const lb_tensor *factors = lb_gguf_find(g, LB_ROPE_FACTORS);
+    bool off = has(g, arch, "rope.scaling.type", full) && told(g, full, "none");
+    if (!off) LB_TRY(must_say(g, arch, "rope.scaling.type", "linear")); /* and where the key is missing */
+    if (!off && has(g, arch, "rope.scaling.factor", full)) {
+        LB_TRY(lb_gguf_float(g, full, &a->scaling.factor));
+        a->scaling.type = LB_ROPE_LINEAR;
+    }
+    if (!factors) return LB_OK;
+    if (a->scaling.type != LB_ROPE_DEFAULT)
+        return lb_fail(LB_E_UNSUPPORTED, "%s: both linear scaling of positions and tensor %s", lb_gguf_path(g),
+                       LB_ROPE_FACTORS);
+    return read_factors(g, factors, original, a);
+}
+
 static lb_status check_values(const lb_gguf *g, const char *arch, const lb_arch *a) {
     char full[128];
     bool causal = true;
@@ -84,7 +151,6 @@ static lb_status check_values(const lb_gguf *g, const char *arch, const lb_arch 
     LB_TRY(must_be(g, arch, "rope.dimension_count", a->head_dim));
     LB_TRY(must_be(g, arch, "expert_count", 0));
     LB_TRY(must_be(g, arch, "expert_used_count", 0));
-    LB_TRY(must_say(g, arch, "rope.scaling.type", "none"));
     LB_TRY(must_say(g, arch, "tensor_data_layout", "Meta AI original pth"));
     if (has(g, arch, "attention.causal", full)) LB_TRY(lb_gguf_bool(g, full, &causal));
     if (!causal)
@@ -131,6 +197,8 @@ lb_status lb_arch_from_gguf(const lb_gguf *g, lb_arch *out, const lb_family **fa
     LB_TRY(get_int(g, arch, "vocab_size", embed->shape[0], &a.vocab));
     a.tied = lb_gguf_find(g, f->tensor[LB_MAP_HEAD].gguf) == NULL;
     LB_TRY(lb_arch_check(&a, lb_gguf_path(g)));
+    LB_TRY(read_scaling(g, arch, &a));
+    LB_TRY(lb_arch_check(&a, lb_gguf_path(g))); /* the scaling too, which needed the rest */
     LB_TRY(check_values(g, arch, &a));
     *out = a;
     *family = f;

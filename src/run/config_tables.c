@@ -7,10 +7,10 @@
 #define TABLE(rows, T)                                                                                                 \
     { rows, sizeof(rows) / sizeof((rows)[0]), sizeof(T) }
 
-static const char *const bos_choices[] = {"auto", "never", NULL};
-static const char *const recipe_choices[] = {"sequential", "random", NULL};
+const char *const lb_bos_choices[] = {"auto", "never", NULL};
+const char *const lb_recipe_choices[] = {"sequential", "random", NULL};
+const char *const lb_weights_choices[] = {"resident", "stream", NULL};
 static const char *const propagate_choices[] = {"quantized", "original", NULL};
-static const char *const weights_choices[] = {"resident", "stream", NULL};
 static const char *const export_choices[] = {"none", "f32", "f16", "bf16", NULL};
 
 static const char propagate_help[] =
@@ -35,7 +35,7 @@ static const lb_option top_rows[] = {
      AT(lb_config_top, seed)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL,
      "threads; 0 = as many as the process may use; results do not depend on it", AT(lb_config_top, threads)},
-    {"weights", LB_OPT_CHOICE, "resident", 0, 0, weights_choices,
+    {"weights", LB_OPT_CHOICE, "resident", 0, 0, lb_weights_choices,
      "resident = all weights in memory as float32; stream = from the file (quantized ones from their packed form) when "
      "a block's turn comes, for models that do not fit; results do not depend on it",
      AT(lb_config_top, weights)},
@@ -51,14 +51,14 @@ const lb_options lb_config_top_table = TABLE(top_rows, lb_config_top);
 static const lb_option calibration_rows[] = {
     {"text", LB_OPT_STR, NULL, 0, 0, NULL, "a UTF-8 text file, or a name in configs/sources.yaml",
      AT(lb_calibration_config, text)},
-    {"recipe", LB_OPT_CHOICE, "sequential", 0, 0, recipe_choices,
+    {"recipe", LB_OPT_CHOICE, "sequential", 0, 0, lb_recipe_choices,
      "which tokens: sequential = the first samples x length; random = windows at random starts",
      AT(lb_calibration_config, recipe)},
     {"samples", LB_OPT_INT, "128", 1, INFINITY, NULL, "sequences", AT(lb_calibration_config, samples)},
     {"length", LB_OPT_INT, "2048", 2, INFINITY, NULL, "tokens a sequence", AT(lb_calibration_config, length)},
     {"seed", LB_OPT_INT, "-1", -1, INFINITY, NULL, "seed of recipe: random; -1 = the cell's seed",
      AT(lb_calibration_config, seed)},
-    {"bos", LB_OPT_CHOICE, "auto", 0, 0, bos_choices, bos_help, AT(lb_calibration_config, bos)},
+    {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices, bos_help, AT(lb_calibration_config, bos)},
     {"propagate", LB_OPT_CHOICE, "quantized", 0, 0, propagate_choices, propagate_help,
      AT(lb_calibration_config, propagate)},
     {"true_sequential", LB_OPT_BOOL, "false", 0, 0, NULL, sequential_help, AT(lb_calibration_config, true_sequential)},
@@ -76,7 +76,7 @@ static const lb_option eval_rows[] = {
     {"protocol", LB_OPT_STR, "W2-2048", 0, 0, NULL, "W2-n or LCPP-n, n tokens a window", AT(lb_eval_config, protocol)},
     {"windows", LB_OPT_INT, "0", 0, INFINITY, NULL, "score only the first so many windows; 0 = all",
      AT(lb_eval_config, windows)},
-    {"bos", LB_OPT_CHOICE, "auto", 0, 0, bos_choices, bos_help, AT(lb_eval_config, bos)},
+    {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices, bos_help, AT(lb_eval_config, bos)},
     {"kl", LB_OPT_BOOL, "true", 0, 0, NULL, "also the KL divergence and top-1 agreement to the baseline",
      AT(lb_eval_config, kl)},
 };
@@ -85,7 +85,7 @@ const lb_options lb_config_eval_table = TABLE(eval_rows, lb_eval_config);
 static const lb_option training_rows[] = {
     {"text", LB_OPT_STR, NULL, 0, 0, NULL, "a UTF-8 text file, or a name in configs/sources.yaml",
      AT(lb_training_config, text)},
-    {"bos", LB_OPT_CHOICE, "auto", 0, 0, bos_choices, bos_help, AT(lb_training_config, bos)},
+    {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices, bos_help, AT(lb_training_config, bos)},
 };
 const lb_options lb_config_training_table = TABLE(training_rows, lb_training_config);
 

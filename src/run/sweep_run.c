@@ -172,16 +172,13 @@ static lb_status write_index(sweeper *x) {
     return st;
 }
 
-static lb_dtype export_type(int choice) {
-    return choice == LB_EXPORT_F16 ? LB_F16 : choice == LB_EXPORT_BF16 ? LB_BF16 : LB_F32;
-}
-
 static lb_status export_cell(void *user, const lb_cell *c, const lb_weights *w, lb_log *log) {
     sweeper *x = user;
     lb_str name = {0};
     lb_str_add(&name, "%s/%s.model", x->p->dir, c->stem);
+    lb_dtype type = lb_export_types[x->p->config->export - LB_EXPORT_F32];
     lb_status st = lb_str_check(&name);
-    if (st == LB_OK) st = lb_model_export(x->p->model, w, export_type(x->p->config->export), name.s, log);
+    if (st == LB_OK) st = lb_model_export(x->p->model, w, type, name.s, log);
     if (st == LB_OK) lb_info(x->log, "exported to %s", name.s);
     lb_str_free(&name);
     return st;

@@ -1,6 +1,7 @@
-/* The forward pass against transformers (tests/oracle/make_llama.py): three storage forms, every kernel variant, the
- * plain reference, the head, and an exported copy. Tolerance: logits are sums of dim = 32 products of numbers around 1
- * after two blocks, so float32 orders of summation differ by a few eps; 1e-5 leaves a factor of ten. */
+/* The forward pass against transformers (tests/oracle/make_llama.py): every storage form and kind of position, every
+ * kernel variant, the plain reference, the head, and an exported copy. Tolerance: logits are sums of dim = 32 products
+ * of numbers around 1 after two blocks, so float32 orders of summation differ by a few eps; 1e-5 leaves a factor of
+ * ten. */
 #include "support/support.h"
 
 #include <math.h>
@@ -16,8 +17,12 @@ static const struct {
     {"llama-tiny", "llama-tiny", "safetensors", "BF16 (21 tensors)"},
     {"llama-tied", "llama-tied", "safetensors", "F16 (11 tensors)"},
     {"llama-tiny.gguf", "llama-tiny", "gguf", "F16 (16 tensors), F32 (5)"},
+    {"llama-long", "llama-long", "safetensors", "BF16 (11 tensors)"},
+    {"llama-long.gguf", "llama-long", "gguf", "F16 (8 tensors), F32 (3)"},
+    {"llama-linear", "llama-linear", "safetensors", "BF16 (11 tensors)"},
+    {"llama-linear.gguf", "llama-linear", "gguf", "F16 (8 tensors), F32 (3)"},
 };
-enum { FORMS = 3 };
+enum { FORMS = sizeof forms / sizeof forms[0] };
 static const double tolerance = 1e-5;
 
 typedef struct fixture {
@@ -121,6 +126,7 @@ static void export_is_the_same_model(void **state) {
         assert_int_equal(again->arch.tied, f.m->arch.tied);
         assert_true(again->arch.norm_eps == f.m->arch.norm_eps && again->arch.rope_base == f.m->arch.rope_base);
         assert_int_equal(again->arch.context, f.m->arch.context);
+        assert_true(lb_rope_scaling_same(&again->arch.scaling, &f.m->arch.scaling));
         lb_mat h = llama_states(&again->arch, &again->weights, f.tokens, f.logits.rows);
         assert_true(error_of(&f, again, h) < tolerance);
         lb_free(h.d);

@@ -65,10 +65,8 @@ static void beta_zero_does_not_read(void **state) {
     assert_true(c == 6 && dc == 6);
     lb_sgemm(false, false, 1, lb_cmat_of(&one, 0, 1), lb_cmat_of(&one, 1, 1), 0, lb_mat_of(&c, 0, 1));
     assert_true(c == 6);
-    lb_dtrsm(false, true, false, 1, (lb_cdmat){&done, 1, 1, 1}, lb_dmat_of(&dc, 1, 0));
     assert_ok(lb_cholesky_lower(lb_dmat_of(&dc, 0, 0), NULL, NULL, NULL));
     assert_ok(lb_invert_lower(lb_dmat_of(&dc, 0, 0), NULL));
-    assert_ok(lb_dsyev(lb_dmat_of(&dc, 0, 0), NULL));
 }
 
 static void syrk_fills_the_upper_triangle(void **state) {
@@ -90,28 +88,6 @@ static void syrk_fills_the_upper_triangle(void **state) {
             assert_true(fabs(C[i * LD + j] - want) < 1e-13);
             assert_true(fabs((double)sC[i * LD + j] - want) < 2e-5);
         }
-}
-
-/* Solves, then multiplies back. */
-static void trsm(void **state) {
-    lb_arena *a = *state;
-    enum { M = 6, N = 9 };
-    for (int v = 0; v < 8; v++) {
-        bool right = v & 1, upper = v & 2, trans = v & 4;
-        int64_t t = right ? N : M;
-        double *T = random_d(a, t * t, 6), *B = random_d(a, M * N, 7), *was = random_d(a, M * N, 7);
-        double *zeroed = LB_NEW(a, double, t *t), *back = LB_NEW(a, double, M *N);
-        for (int64_t i = 0; i < t; i++) {
-            T[i * t + i] = 3 + fabs(T[i * t + i]);
-            for (int64_t j = 0; j < t; j++)
-                if (upper ? j >= i : j <= i) zeroed[i * t + j] = T[i * t + j];
-        }
-        lb_dtrsm(right, upper, trans, 2, (lb_cdmat){T, t, t, t}, lb_dmat_of(B, M, N));
-        lb_cdmat cT = {zeroed, t, t, t}, cB = {B, M, N, N};
-        lb_dgemm(right ? false : trans, right ? trans : false, 1, right ? cB : cT, right ? cT : cB, 0,
-                 lb_dmat_of(back, M, N));
-        for (int i = 0; i < M * N; i++) assert_true(fabs(back[i] - 2 * was[i]) < 1e-12);
-    }
 }
 
 /* G (n, n) = XᵀX / n + damp I in both triangles, X (n, n). */
@@ -195,25 +171,6 @@ static void cholesky_names_column_and_pivot(void **state) {
     assert_error_has("column 1 of 2");
 }
 
-/* G v = lambda v for every row v, values ascending, rows orthonormal. */
-static void eigenvectors(void **state) {
-    lb_arena *a = *state;
-    enum { N = 60 };
-    double *G = positive(a, N, 0, 10), *V = LB_NEW(a, double, N *N), values[N], *GV = LB_NEW(a, double, N *N);
-    for (int i = 0; i < N; i++)
-        for (int j = 0; j < N; j++) V[i * N + j] = j >= i ? G[i * N + j] : NAN; /* only the upper triangle is read */
-    assert_ok(lb_dsyev(lb_dmat_of(V, N, N), values));
-    lb_dgemm(false, false, 1, (lb_cdmat){V, N, N, N}, (lb_cdmat){G, N, N, N}, 0, lb_dmat_of(GV, N, N));
-    for (int i = 0; i < N; i++) {
-        if (i) assert_true(values[i] >= values[i - 1]);
-        for (int j = 0; j < N; j++) assert_true(fabs(GV[i * N + j] - values[i] * V[i * N + j]) < 1e-12);
-    }
-    lb_dgemm(false, true, 1, (lb_cdmat){V, N, N, N}, (lb_cdmat){V, N, N, N}, 0, lb_dmat_of(GV, N, N));
-    for (int i = 0; i < N * N; i++) assert_true(fabs(GV[i] - (i % (N + 1) == 0)) < 1e-12);
-    double nan[4] = {1, NAN, NAN, 1};
-    assert_status(LB_E_NUMERIC, lb_dsyev(lb_dmat_of(nan, 2, 2), values));
-}
-
 static void one_thread(void **state) {
     (void)state;
     assert_int_equal(openblas_get_num_threads(), 1);
@@ -239,10 +196,8 @@ int main(void) {
         cmocka_unit_test(gemm),
         cmocka_unit_test(beta_zero_does_not_read),
         cmocka_unit_test(syrk_fills_the_upper_triangle),
-        cmocka_unit_test(trsm),
         cmocka_unit_test(cholesky_and_inverse),
         cmocka_unit_test(cholesky_names_column_and_pivot),
-        cmocka_unit_test(eigenvectors),
         cmocka_unit_test(one_thread),
     };
     return cmocka_run_group_tests_name("math/blas", tests, start, stop);

@@ -105,6 +105,10 @@ static void expect_failure(const char *path, lb_status status, const char *messa
 
 /* ---- tests ---- */
 
+#define LLAMA3(factor, low, high, original)                                                                            \
+    "\"rope_type\": \"llama3\", \"factor\": " factor ", \"low_freq_factor\": " low ", \"high_freq_factor\": " high     \
+    ", \"original_max_position_embeddings\": " original
+
 static void config_defects_are_named(void **state) {
     (void)state;
     static const struct {
@@ -118,9 +122,14 @@ static void config_defects_are_named(void **state) {
         {"\"mlp_bias\": false", "\"mlp_bias\": true", LB_E_UNSUPPORTED, "mlp_bias is true"},
         {"\"mlp_bias\": false", "\"mlp_bias\": \"no\"", LB_E_FORMAT, "mlp_bias: must be true or false"},
         {"\"silu\"", "\"gelu\"", LB_E_UNSUPPORTED, "hidden_act = gelu"},
-        {"\"rope_type\": \"default\"", "\"rope_type\": \"llama3\"", LB_E_UNSUPPORTED, "rope_parameters: type 'llama3'"},
-        {"\"head_dim\"", "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}, \"head_dim\"", LB_E_UNSUPPORTED,
-         "rope_scaling: type 'linear'"},
+        {"\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"", LB_E_UNSUPPORTED, "rope_parameters: type 'yarn'"},
+        {"\"rope_type\": \"default\"", "\"rope_type\": \"llama3\", \"factor\": 8", LB_E_FORMAT, "low_freq_factor"},
+        {"\"rope_type\": \"default\"", LLAMA3("8", "4", "1", "32"), LB_E_FORMAT, "frequency factors = 4, 1: must be"},
+        {"\"rope_type\": \"default\"", LLAMA3("8", "1", "4", "0"), LB_E_FORMAT, "original context = 0"},
+        {"\"rope_type\": \"default\"", LLAMA3("-8", "1", "4", "32"), LB_E_FORMAT, "llama3 rope factor = -8"},
+        {"\"rope_type\": \"default\"", "\"rope_type\": \"linear\"", LB_E_FORMAT, "factor"},
+        {"\"head_dim\"", "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}, \"head_dim\"", LB_E_FORMAT,
+         "rope_scaling and rope_parameters differ"},
         {"\"head_dim\"", "\"rope_scaling\": 3, \"head_dim\"", LB_E_FORMAT, "rope_scaling: must be an object"},
         {"\"head_dim\"", "\"partial_rotary_factor\": 0.5, \"head_dim\"", LB_E_UNSUPPORTED, "partial_rotary_factor"},
         {"\"rope_type\": \"default\"", "\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5", LB_E_UNSUPPORTED,
@@ -247,14 +256,9 @@ static void harmless_tensors_are_left(void **state) {
     f.t[f.n++] = (lb_tensor_out){"model.layers.0.self_attn.rotary_emb.inv_freq", 1, {3}, freq, NULL, NULL};
     f.t[f.n] = *tensor(&f, "model.embed_tokens.weight");
     f.t[f.n++].name = "lm_head.weight";
-    float factor[4] = {1, 1, 1, 1};
-    f.t[f.n++] = (lb_tensor_out){"rope_freqs.weight", 1, {4}, factor, NULL, NULL};
     write_folder(&f);
     open_ok(f.dir, &a);
     assert_true(a.tied);
-    factor[3] = 8; /* no longer harmless */
-    write_folder(&f);
-    expect_failure(f.dir, LB_E_UNSUPPORTED, "tensor rope_freqs.weight scales the rotary angles");
     drop(&f);
 }
 
@@ -303,14 +307,17 @@ typedef struct gguf {
     memfile file;
 } gguf;
 
-static gguf take_gguf(void) {
+static gguf take_gguf_of(const char *model) {
     gguf g;
-    char path[LB_TEST_PATH];
-    lb_test_fixture("tests/oracle/fixtures/llama-tiny.gguf", path);
+    char name[128], path[LB_TEST_PATH];
+    snprintf(name, sizeof name, "tests/oracle/fixtures/%s.gguf", model);
+    lb_test_fixture(name, path);
     g.bytes = slurp(path, &g.size);
     g.file = memfile_make(g.bytes, g.size);
     return g;
 }
+
+static gguf take_gguf(void) { return take_gguf_of("llama-tiny"); }
 
 /* Puts `to` over the first `from`, which must be as long. */
 static void patch(const gguf *g, const char *from, const char *to) {
@@ -387,6 +394,37 @@ static void gguf_defects_are_named(void **state) {
     memfile f = memfile_make(part, sizeof part); /* the literal's own 0 is the number's high byte */
     expect_failure(f.path, LB_E_UNSUPPORTED, "one of 3 parts of a model (split.count)");
     memfile_close(&f);
+}
+
+static void gguf_positions(void **state) {
+    (void)state;
+    static const uint32_t context = 64, zero = 0;
+    gguf g = take_gguf_of("llama-long");
+    patch_value(&g, "llama.rope.scaling.original_context_length", &context, 4);
+    expect_failure(g.file.path, LB_E_UNSUPPORTED, "rope_freqs.weight: ");
+    assert_error_has("as Llama 3.1's rule has it (factor 8, frequency factors 1 and 4, original context 64)");
+    drop_gguf(&g);
+    g = take_gguf_of("llama-linear");
+    patch(&g, "linear", "dynami");
+    expect_failure(g.file.path, LB_E_UNSUPPORTED, "rope.scaling.type = 'dynami': only 'linear'");
+    drop_gguf(&g);
+    g = take_gguf_of("llama-linear");
+    patch_value(&g, "llama.rope.scaling.factor", &zero, 4);
+    expect_failure(g.file.path, LB_E_FORMAT, "linear rope factor = 0: must be positive");
+    drop_gguf(&g);
+    /* Factors of 1 are plain positions. */
+    static const float eight[2] = {8, 8}, one[2] = {1, 1};
+    g = take_gguf_of("llama-long");
+    uint8_t *at = memmem(g.bytes, g.size, eight, sizeof eight), ones[sizeof one];
+    assert_non_null(at);
+    memcpy(ones, one, sizeof ones);
+    for (size_t i = 0; i < sizeof ones; i++) memfile_set(&g.file, (size_t)(at - g.bytes) + i, ones[i]);
+    for (size_t i = 0; i < 4; i++) memfile_set(&g.file, (size_t)(at - g.bytes) - 4 + i, ones[i]);
+    lb_model *m;
+    assert_ok(lb_model_open(g.file.path, LB_WEIGHTS, NULL, &m));
+    assert_int_equal(m->arch.scaling.type, LB_ROPE_DEFAULT);
+    lb_model_close(m);
+    drop_gguf(&g);
 }
 
 static lb_status open_and_close(const char *path) {
@@ -540,6 +578,7 @@ int main(void) {
         cmocka_unit_test(harmless_tensors_are_left),
         cmocka_unit_test(folders_and_paths),
         cmocka_unit_test(gguf_defects_are_named),
+        cmocka_unit_test(gguf_positions),
         cmocka_unit_test(damaged_headers_are_survived),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(threads_change_nothing),
