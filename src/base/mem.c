@@ -1,5 +1,7 @@
 #include "base/mem.h"
 
+#include <malloc.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -28,10 +30,21 @@ void lb_alloc_fail_at(int64_t nth) {
 
 int64_t lb_alloc_count(void) { return atomic_load(&made); }
 
+/* Matrices get pages of their own, which go back to the system when they are freed. Left to itself the C library moves
+ * them to its heap once the first one was freed; there a small block that lands where one was keeps the next one from
+ * fitting, and the heap grows by a matrix a layer. */
+static void set_up(void) {
+    enum { OWN_PAGES = 2 << 20, KEEP_FREE = 4 << 20 };
+    (void)mallopt(M_MMAP_THRESHOLD, OWN_PAGES);
+    (void)mallopt(M_TRIM_THRESHOLD, KEEP_FREE);
+}
+static pthread_once_t ready = PTHREAD_ONCE_INIT;
+
 /* Every allocation goes through here: aligned, not zeroed, the error set on failure. */
 static void *get(size_t count, size_t size) {
     int64_t nth = atomic_fetch_add(&made, 1) + 1;
     size_t bytes;
+    pthread_once(&ready, set_up);
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX - ALIGN) {
         (void)!lb_fail(LB_E_NOMEM, "out of memory: %zu x %zu bytes is more than an object can have", count, size);
         return NULL;

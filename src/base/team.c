@@ -205,6 +205,12 @@ static void close_job(lb_team *t) {
     pthread_mutex_unlock(&t->mutex);
 }
 
+static lb_status failure_of(const job *j) {
+    lb_error_set(j->message, j->frames);
+    lb_error_frame(__FILE__, __LINE__, __func__);
+    return j->status;
+}
+
 lb_status lb_parallel_for(lb_team *t, int64_t n, lb_piece f, void *ctx) {
     if (running) return serial(n, f, ctx, t && running == t ? running_worker : 0);
     if (lb_team_threads(t) == 1 || n <= 1) return serial(n, f, ctx, 0);
@@ -213,10 +219,68 @@ lb_status lb_parallel_for(lb_team *t, int64_t n, lb_piece f, void *ctx) {
     open_job(t, &j);
     work(t, &j, 0);
     close_job(t);
-    if (j.failed_piece >= 0) {
-        lb_error_set(j.message, j.frames);
-        lb_error_frame(__FILE__, __LINE__, __func__);
-        return j.status;
-    }
+    if (j.failed_piece >= 0) return failure_of(&j);
     return atomic_load(&j.next) >= n ? LB_OK : lb_interrupt_check();
+}
+
+typedef struct chain {
+    int64_t done; /* steps */
+    bool taken;   /* one is running */
+} chain;
+
+typedef struct chains {
+    lb_chain_step f;
+    void *ctx;
+    int64_t n, steps;
+    chain *chain;          /* (n) with the mutex held */
+    pthread_mutex_t mutex; /* also orders what one step writes and the next one reads */
+    job failed;            /* keeps the lowest failure */
+} chains;
+
+/* Gives back the chain whose step has ended, and takes the one that has come least far; -1: all are taken, or at their
+ * end. Whoever finds none has nothing to wait for: the threads that hold the others bring them to their ends. */
+static int64_t next_chain(chains *c, int64_t ended) {
+    int64_t best = -1;
+    pthread_mutex_lock(&c->mutex);
+    if (ended >= 0) {
+        c->chain[ended].taken = false;
+        c->chain[ended].done++;
+    }
+    int64_t below = c->failed.failed_piece >= 0 ? c->failed.failed_piece : c->n;
+    for (int64_t i = 0; i < below; i++) {
+        const chain *at = &c->chain[i];
+        if (!at->taken && at->done < c->steps && (best < 0 || at->done < c->chain[best].done)) best = i;
+    }
+    if (best >= 0) c->chain[best].taken = true;
+    pthread_mutex_unlock(&c->mutex);
+    return best;
+}
+
+static lb_status weave(void *ctx, int64_t piece, int worker) {
+    (void)piece;
+    chains *c = ctx;
+    for (int64_t i = next_chain(c, -1); i >= 0; i = next_chain(c, i)) {
+        LB_TRY(lb_interrupt_check());
+        lb_status s = c->f(c->ctx, i, c->chain[i].done, worker);
+        if (s == LB_OK) continue;
+        pthread_mutex_lock(&c->mutex);
+        keep_failure(&c->failed, i, s);
+        pthread_mutex_unlock(&c->mutex);
+    }
+    return LB_OK;
+}
+
+lb_status lb_parallel_chains(lb_team *t, int64_t n, int64_t steps, lb_chain_step f, void *ctx) {
+    if (n < 1 || steps < 1) return LB_OK;
+    chains c = {.f = f,
+                .ctx = ctx,
+                .n = n,
+                .steps = steps,
+                .chain = lb_alloc((size_t)n, sizeof *c.chain),
+                .mutex = PTHREAD_MUTEX_INITIALIZER,
+                .failed = {.failed_piece = -1, .failure = PTHREAD_MUTEX_INITIALIZER}};
+    if (!c.chain) return LB_E_NOMEM;
+    lb_status s = lb_parallel_for(t, n, weave, &c);
+    lb_free(c.chain);
+    return c.failed.failed_piece >= 0 && s == LB_OK ? failure_of(&c.failed) : s;
 }

@@ -18,4 +18,10 @@ int lb_team_threads(const lb_team *t); /* at least 1; a NULL team is one thread 
 typedef lb_status (*lb_piece)(void *ctx, int64_t piece, int worker);
 LB_NODISCARD lb_status lb_parallel_for(lb_team *t, int64_t n, lb_piece f, void *ctx);
 
+/* n chains of `steps` steps: those of a chain run one after another, each on whichever thread is free, which takes the
+ * chain that has come least far. So a few long chains more than there are threads keep all threads busy to the end.
+ * After a failure the chains below it go on and those above it stop: the failure of the lowest chain is returned. */
+typedef lb_status (*lb_chain_step)(void *ctx, int64_t chain, int64_t step, int worker);
+LB_NODISCARD lb_status lb_parallel_chains(lb_team *t, int64_t n, int64_t steps, lb_chain_step f, void *ctx);
+
 #endif

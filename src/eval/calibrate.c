@@ -2,8 +2,8 @@
 
 #include "model/weights.h"
 
-/* Sequences whose captured inputs are in memory at once: as many as fit in the budget, by their shapes alone, so that
- * the sums come out the same on every machine. At least so many that a few threads have work. */
+/* A batch: sequences that H's chunks of tokens run through. As many as fit in the budget, by their shapes alone, so
+ * that the sums come out the same on every machine. At least so many that a few threads have work. */
 #define CAPTURE_BYTES ((int64_t)256 << 20)
 #define BATCH_MIN     4
 #define BATCH_MAX     64
@@ -47,13 +47,24 @@ static int64_t batch_size(int64_t sequence_bytes) {
     return n < BATCH_MIN ? BATCH_MIN : n > BATCH_MAX ? BATCH_MAX : n;
 }
 
+static int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+/* Sequences that are captured at a time: one a thread, if they and whole batches end where one of H's chunks does, so
+ * that the sums are those of batches; else a batch. */
+static int64_t captured_at_a_time(int64_t batch, int64_t length, int threads) {
+    int64_t apart = LB_HESSIAN_CHUNK; /* sequences from one such end to the next */
+    while (apart > 1 && length % 2 == 0) apart /= 2, length /= 2;
+    int64_t n = round_up(threads, apart);
+    return batch % apart == 0 && n < batch ? n : batch;
+}
+
 typedef struct forward_job {
     lb_stream *s;
     const lb_block *b;
     const lb_weights *w; /* final norm instead of a block, into input[0] */
     lb_input stop;
     int64_t first;           /* sequence */
-    lb_mat input[LB_INPUTS]; /* (batch * length, width) or d NULL */
+    lb_mat input[LB_INPUTS]; /* (together * length, width) or d NULL */
 } forward_job;
 
 static lb_status forward_one(void *ctx, int64_t piece, int worker) {
@@ -71,11 +82,11 @@ static lb_status forward_one(void *ctx, int64_t piece, int worker) {
     return LB_OK;
 }
 
-/* All sequences in batches; what is captured is added to h[i]. */
-static lb_status run(forward_job *j, int64_t batch, lb_hessian h[LB_INPUTS]) {
+/* All sequences, so many at a time; what is captured is added to h[i]. */
+static lb_status run(forward_job *j, int64_t together, lb_hessian h[LB_INPUTS]) {
     const lb_stream *s = j->s;
-    for (j->first = 0; j->first < s->samples; j->first += batch) {
-        int64_t n = j->first + batch < s->samples ? batch : s->samples - j->first;
+    for (j->first = 0; j->first < s->samples; j->first += together) {
+        int64_t n = j->first + together < s->samples ? together : s->samples - j->first;
         LB_TRY(lb_parallel_for(s->team, n, forward_one, j));
         for (int i = 0; i < LB_INPUTS; i++)
             if (j->input[i].d) {
@@ -94,18 +105,19 @@ static lb_status allocate_and_run(forward_job *j, const int64_t width[LB_INPUTS]
     int64_t row_bytes = 0, start[LB_INPUTS];
     for (int i = 0; i < LB_INPUTS; i++) row_bytes += width[i] * (int64_t)sizeof(float);
     int64_t batch = batch_size(s->length * row_bytes), floats = 0;
-    if (batch > s->samples) batch = s->samples;
+    int64_t together = captured_at_a_time(batch, s->length, lb_team_threads(s->team));
+    if (together > s->samples || row_bytes == 0) together = s->samples;
     for (int i = 0; i < LB_INPUTS; i++) {
         h[i] = (lb_hessian){0};
         if (width[i]) LB_TRY(lb_hessian_new(a, width[i], &h[i]));
         start[i] = floats;
-        floats += batch * s->length * width[i];
+        floats += together * s->length * width[i];
     }
-    float *captured = floats ? lb_alloc((size_t)floats, sizeof *captured) : NULL;
+    float *captured = floats ? lb_realloc(NULL, 0, (size_t)floats, sizeof *captured) : NULL; /* not zeroed */
     if (floats && !captured) return LB_E_NOMEM;
     for (int i = 0; i < LB_INPUTS; i++)
-        if (width[i]) j->input[i] = lb_mat_of(captured + start[i], batch * s->length, width[i]);
-    lb_status st = run(j, batch, h);
+        if (width[i]) j->input[i] = lb_mat_of(captured + start[i], together * s->length, width[i]);
+    lb_status st = run(j, together, h);
     lb_free(captured);
     return st;
 }

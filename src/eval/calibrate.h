@@ -1,6 +1,7 @@
 /* Calibration: the calibration sequences' hidden states move through the model block by block, and the inputs of the
  * linears become Hessians. Inputs shared by several linears (q, k, v; gate, up) are counted once. Memory: one hidden
- * state a token, plus one batch of sequences of captured inputs, plus one Hessian a distinct input. */
+ * state a token, plus the captured inputs of a sequence a thread (of a batch where sequences do not end with H's
+ * chunks of tokens), plus one Hessian a distinct input. */
 #ifndef LB_EVAL_CALIBRATE_H
 #define LB_EVAL_CALIBRATE_H
 

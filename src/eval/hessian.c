@@ -65,6 +65,13 @@ lb_status lb_hessian_add(lb_hessian *h, lb_cmat X, int64_t sequences, lb_team *t
     return LB_OK;
 }
 
+void lb_hessian_mirror(lb_hessian *h) {
+    int64_t n = h->H.cols;
+    for (int64_t i0 = 0; i0 < n; i0 += 64) /* in tiles, so that columns are not walked from top to bottom */
+        for (int64_t i = i0; i < n; i++)
+            for (int64_t j = i0; j < i0 + 64 && j < i; j++) h->H.d[i * h->H.ld + j] = h->H.d[j * h->H.ld + i];
+}
+
 lb_status lb_hessian_finish(lb_hessian *h) {
     if (h->tokens < 1) return lb_fail(LB_E_ARG, "H was given no tokens");
     int64_t n = h->H.cols;
@@ -77,8 +84,6 @@ lb_status lb_hessian_finish(lb_hessian *h) {
                                (long long)i, (long long)j, row[j]);
         }
     }
-    for (int64_t i0 = 0; i0 < n; i0 += 64) /* in tiles, so that columns are not walked from top to bottom */
-        for (int64_t i = i0; i < n; i++)
-            for (int64_t j = i0; j < i0 + 64 && j < i; j++) h->H.d[i * h->H.ld + j] = h->H.d[j * h->H.ld + i];
+    lb_hessian_mirror(h);
     return LB_OK;
 }

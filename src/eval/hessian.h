@@ -19,5 +19,6 @@ LB_NODISCARD lb_status lb_hessian_add(lb_hessian *h, lb_cmat X, int64_t sequence
 /* Divides by the tokens and mirrors: afterwards H is full and final. LB_E_NUMERIC if it holds a NaN or infinity (naming
  * the column). */
 LB_NODISCARD lb_status lb_hessian_finish(lb_hessian *h);
+void lb_hessian_mirror(lb_hessian *h); /* the upper triangle into the lower one */
 
 #endif

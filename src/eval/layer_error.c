@@ -21,6 +21,7 @@ typedef struct error_job {
     lb_cmat W, What[LB_ERROR_MOST];
     lb_cdmat H[LB_ERROR_MOST];
     int n_what, n_h;
+    const lb_layer_error *energy; /* (n_h) or NULL: not known */
     int64_t tiles;
     double *work; /* (threads, 2 ROWS TILE + TILE TILE) */
     sums *sum;    /* (pieces, ENTRIES) */
@@ -30,8 +31,13 @@ typedef struct error_job {
 static void take(const error_job *j, int e, int64_t r0, int64_t m, int64_t c0, int64_t n, double *out) {
     for (int64_t r = 0; r < m; r++) {
         const float *w = j->W.d + (r0 + r) * j->W.ld + c0;
-        const float *what = e ? j->What[e - 1].d + (r0 + r) * j->What[e - 1].ld + c0 : NULL;
-        for (int64_t c = 0; c < n; c++) out[r * n + c] = e ? (double)what[c] - (double)w[c] : (double)w[c];
+        double *to = out + r * n;
+        if (e == 0) {
+            for (int64_t c = 0; c < n; c++) to[c] = (double)w[c];
+            continue;
+        }
+        const float *what = j->What[e - 1].d + (r0 + r) * j->What[e - 1].ld + c0;
+        for (int64_t c = 0; c < n; c++) to[c] = (double)what[c] - (double)w[c];
     }
 }
 
@@ -60,7 +66,7 @@ static lb_status tile(void *ctx, int64_t piece, int worker) {
     int64_t j0 = tj * TILE, n = j0 + TILE < j->W.cols ? TILE : j->W.cols - j0;
     double *left = j->work + (int64_t)worker * (2 * ROWS * TILE + TILE * TILE), *right = left + ROWS * TILE;
     lb_dmat G = lb_dmat_of(right + ROWS * TILE, m, n);
-    for (int e = 0; e <= j->n_what; e++) {
+    for (int e = j->energy ? 1 : 0; e <= j->n_what; e++) {
         for (int64_t r0 = 0; r0 < j->W.rows; r0 += ROWS) {
             int64_t rows = r0 + ROWS < j->W.rows ? ROWS : j->W.rows - r0;
             take(j, e, r0, rows, i0, m, left);
@@ -93,15 +99,18 @@ static lb_layer_error of_sums(const error_job *j, const sums *total, int what, i
     return (lb_layer_error){.rows = j->W.rows,
                             .cols = j->W.cols,
                             .weight_err = total[1 + what].squares,
-                            .weight_energy = total[0].squares,
+                            .weight_energy = j->energy ? j->energy->weight_energy : total[0].squares,
                             .output_err = k < j->n_h ? total[1 + what].output[k] : NAN,
-                            .output_energy = k < j->n_h ? total[0].output[k] : NAN};
+                            .output_energy = k >= j->n_h ? NAN
+                                             : j->energy ? j->energy[k].output_energy
+                                                         : total[0].output[k]};
 }
 
-lb_status lb_layer_errors(lb_cmat W, const lb_cmat *What, int n_what, const lb_cdmat *H, int n_h, lb_team *team,
-                          lb_arena *scratch, lb_layer_error *out) {
+lb_status lb_layer_errors(lb_cmat W, const lb_cmat *What, int n_what, const lb_cdmat *H, int n_h,
+                          const lb_layer_error *energy, lb_team *team, lb_arena *scratch, lb_layer_error *out) {
     LB_TRY(check(W, What, n_what, H, n_h));
-    error_job j = {.W = W, .n_what = n_what, .n_h = n_h, .tiles = (W.cols - 1) / TILE + 1};
+    error_job j = {
+        .W = W, .n_what = n_what, .n_h = n_h, .energy = n_h ? energy : NULL, .tiles = (W.cols - 1) / TILE + 1};
     for (int i = 0; i < n_what; i++) j.What[i] = What[i];
     for (int k = 0; k < n_h; k++) j.H[k] = H[k];
     int64_t pieces = n_h ? j.tiles * (j.tiles + 1) / 2 : j.tiles;
@@ -124,7 +133,7 @@ lb_status lb_layer_errors(lb_cmat W, const lb_cmat *What, int n_what, const lb_c
 
 lb_status lb_layer_error_of(lb_cmat W, lb_cmat What, lb_cdmat H, lb_team *team, lb_arena *scratch,
                             lb_layer_error *out) {
-    return lb_layer_errors(W, &What, 1, &H, H.d ? 1 : 0, team, scratch, out);
+    return lb_layer_errors(W, &What, 1, &H, H.d ? 1 : 0, NULL, team, scratch, out);
 }
 
 /* Nothing lost of nothing is no loss. */

@@ -16,10 +16,12 @@ typedef struct lb_layer_error {
 LB_NODISCARD lb_status lb_layer_error_of(lb_cmat W, lb_cmat What, lb_cdmat H, lb_team *team, lb_arena *scratch,
                                          lb_layer_error *out);
 /* The same for several quantized forms of W under several H at once, at most LB_ERROR_MOST of each, for little more
- * than the work of one: out[i n_h + k] is What[i] under H[k]; without any H (n_h 0) out[i]. */
+ * than the work of one: out[i n_h + k] is What[i] under H[k]; without any H (n_h 0) out[i]. energy: NULL, or what this
+ * gave for the same W under the same H's, (n_h) of them, whose energies are then not computed again. */
 enum { LB_ERROR_MOST = 2 };
 LB_NODISCARD lb_status lb_layer_errors(lb_cmat W, const lb_cmat *What, int n_what, const lb_cdmat *H, int n_h,
-                                       lb_team *team, lb_arena *scratch, lb_layer_error *out);
+                                       const lb_layer_error *energy, lb_team *team, lb_arena *scratch,
+                                       lb_layer_error *out);
 double lb_weight_mse(const lb_layer_error *e);
 double lb_output_mse(const lb_layer_error *e);
 double lb_output_rel(const lb_layer_error *e); /* relative output MSE */

@@ -6,22 +6,31 @@
 
 #include "model/weights.h"
 
-/* What one worker needs for a window at a time; made by the worker for its first one. */
+/* What a worker needs beside the window it works on; made by the worker for its first one. */
 typedef struct desk {
     lb_arena *arena;
     lb_scratch *scratch;
-    lb_mat x, h, h0; /* (n, dim): residual stream, final-normed states, the baseline's */
-    int32_t *token;  /* (n) */
-    double *nll;     /* (scored) */
-    uint8_t *agree;
+    lb_mat h0; /* (n, dim): the baseline's final-normed states of `window` */
+    int64_t window;
 } desk;
+
+/* A window under way. */
+typedef struct passage {
+    lb_mat x;       /* (n, dim): residual stream, in the end the final-normed states */
+    int32_t *token; /* (n) */
+    double *nll;    /* (scored) */
+    uint8_t *agree; /* (scored); NULL: not made yet, as it is made last */
+} passage;
 
 typedef struct scoring {
     const lb_arch *arch;
     const lb_weights *w;
     const lb_eval_request *r;
     lb_rope rope;
-    desk *desk;
+    int threads;
+    desk *desk;           /* (threads) */
+    passage *own, *woven; /* (threads) one a worker; (windows from `first` on) that advance together */
+    int64_t first;
     int64_t from, scored; /* rows from .. from + scored - 1 of a window predict what is scored */
     lb_eval *out;
     double *sum, *sum2; /* (windows) of nll and nll^2 */
@@ -34,7 +43,6 @@ typedef struct scoring {
     /* Where blocks come one after another: the windows from `first` on go through the model together, block by block.
      */
     lb_mat x; /* (LEAST_TOGETHER or more windows * n, dim) */
-    int64_t first;
     lb_block block;
     void *half; /* bf16: the block's rounded matrices */
 } scoring;
@@ -57,63 +65,59 @@ static lb_status check_request(const lb_arch *a, const lb_eval_request *r) {
     return LB_OK;
 }
 
-static lb_status new_desk(const scoring *s, desk *d) {
+static lb_status make_desk(const scoring *s, desk *d) {
     int64_t n = s->r->protocol.n, dim = s->arch->dim;
-    LB_TRY(lb_arena_new(0, &d->arena));
-    lb_arena *a = d->arena;
-    LB_TRY(lb_scratch_new(a, s->arch, n, &d->scratch));
-    if (s->bf16) LB_TRY(lb_scratch_add_half(a, d->scratch));
-    d->x = s->x.d ? s->x : lb_mat_of(LB_NEW(a, float, n *dim), n, dim); /* streamed: all windows' */
-    d->h = lb_mat_of(LB_NEW(a, float, n *dim), n, dim);
-    if (s->r->base) d->h0 = lb_mat_of(LB_NEW(a, float, n *dim), n, dim);
-    d->token = LB_NEW(a, int32_t, n);
-    d->nll = LB_NEW(a, double, n);
-    d->agree = LB_NEW(a, uint8_t, n);
-    return d->x.d && d->h.d && (!s->r->base || d->h0.d) && d->token && d->nll && d->agree ? LB_OK : LB_E_NOMEM;
+    if (d->scratch) return LB_OK; /* it is made last */
+    d->window = -1;
+    if (!d->arena) LB_TRY(lb_arena_new(0, &d->arena));
+    if (s->r->base && !(d->h0 = lb_mat_of(LB_NEW(d->arena, float, n *dim), n, dim)).d) return LB_E_NOMEM;
+    lb_scratch *scratch;
+    LB_TRY(lb_scratch_new(d->arena, s->arch, n, &scratch));
+    if (s->bf16) LB_TRY(lb_scratch_add_half(d->arena, scratch));
+    d->scratch = scratch;
+    return LB_OK;
 }
 
-static void take_tokens(const scoring *s, desk *d, int64_t window) {
+static lb_status make_passage(const scoring *s, lb_arena *a, passage *p) {
+    int64_t n = s->r->protocol.n, dim = s->arch->dim;
+    if (p->agree) return LB_OK;
+    p->x = s->x.d ? s->x : lb_mat_of(LB_NEW(a, float, n *dim), n, dim); /* streamed: all windows' */
+    p->token = LB_NEW(a, int32_t, n);
+    p->nll = LB_NEW(a, double, n);
+    if (p->x.d && p->token && p->nll) p->agree = LB_NEW(a, uint8_t, n);
+    return p->agree ? LB_OK : LB_E_NOMEM;
+}
+
+static void take_tokens(const scoring *s, passage *p, int64_t window) {
     const lb_corpus *c = s->r->corpus;
     int64_t n = s->r->protocol.n;
-    memcpy(d->token, c->token + window * n, (size_t)n * sizeof *d->token);
-    if (s->r->protocol.rule == LB_RULE_LCPP && c->has_bos) d->token[0] = c->bos_id;
+    memcpy(p->token, c->token + window * n, (size_t)n * sizeof *p->token);
+    if (s->r->protocol.rule == LB_RULE_LCPP && c->has_bos) p->token[0] = c->bos_id;
 }
 
-/* The window's tokens, and its final-normed states in d->h. */
-static lb_status run_model(const scoring *s, desk *d, int64_t window) {
-    int64_t n = s->r->protocol.n;
-    take_tokens(s, d, window);
-    LB_TRY(lb_embed(s->arch, s->w, d->token, n, d->x));
-    for (int64_t l = 0; l < s->arch->layers; l++) {
-        LB_TRY(lb_interrupt_check());
-        LB_TRY(lb_block_forward(s->arch, &s->blocks[l], &s->rope, d->scratch, d->x, NULL));
-    }
-    lb_final_norm(s->arch, s->w, d->x, d->h);
-    return LB_OK;
-}
-
-/* From the states in d->h. */
-static lb_status score(const scoring *s, desk *d, int64_t window) {
-    if (s->r->save_states) LB_TRY(lb_states_put(s->r->save_states, window, lb_mat_c(d->h)));
-    lb_cmat h = lb_cmat_part(lb_mat_c(d->h), s->from, 0, s->scored, s->arch->dim);
-    const int32_t *target = d->token + s->from + 1;
-    if (s->r->base) {
+/* Rows [row, row + rows) of what is scored, from the states in p->x. */
+static lb_status score_rows(const scoring *s, desk *d, passage *p, int64_t window, int64_t row, int64_t rows) {
+    lb_cmat h = lb_cmat_part(lb_mat_c(p->x), s->from, 0, s->scored, s->arch->dim);
+    const int32_t *target = p->token + s->from + 1;
+    if (!s->r->base) return lb_head_nll_rows(s->arch, s->head, h, target, row, rows, p->nll, NULL);
+    if (d->window != window) {
+        d->window = -1;
         LB_TRY(lb_states_get(s->r->base_states, window, d->h0));
-        lb_cmat h0 = lb_cmat_part(lb_mat_c(d->h0), s->from, 0, s->scored, s->arch->dim);
-        LB_TRY(lb_head_kl(s->arch, s->base, h0, s->head, h, target, d->nll, s->kl + window * s->scored, d->agree));
-    } else
-        LB_TRY(lb_head_nll(s->arch, s->head, h, target, d->nll, NULL));
-    return LB_OK;
+        d->window = window;
+    }
+    lb_cmat h0 = lb_cmat_part(lb_mat_c(d->h0), s->from, 0, s->scored, s->arch->dim);
+    return lb_head_kl_rows(s->arch, s->base, h0, s->head, h, target, row, rows, p->nll, s->kl + window * s->scored,
+                           p->agree);
 }
 
 /* Sums of one window, in token order. */
-static void sum_window(const scoring *s, const desk *d, int64_t window) {
+static void sum_window(const scoring *s, const passage *p, int64_t window) {
     double sum = 0.0, sum2 = 0.0, kl = 0.0, agree = 0.0;
     for (int64_t i = 0; i < s->scored; i++) {
-        sum += d->nll[i];
-        sum2 += d->nll[i] * d->nll[i];
+        sum += p->nll[i];
+        sum2 += p->nll[i] * p->nll[i];
         if (s->kl) kl += s->kl[window * s->scored + i];
-        agree += d->agree[i];
+        agree += p->agree[i];
     }
     s->sum[window] = sum;
     s->sum2[window] = sum2;
@@ -123,23 +127,78 @@ static void sum_window(const scoring *s, const desk *d, int64_t window) {
     s->out->window_agree[window] = agree / (double)s->scored;
 }
 
-static lb_status finish_window(scoring *s, desk *d, int64_t window, int worker, lb_status st) {
-    if (st == LB_OK) st = score(s, d, window);
+static int64_t parts(const scoring *s) { return (s->scored - 1) / LB_HEAD_ROWS + 1; }
+
+/* One of the `parts` of the head; the first also ends the model's pass, the last the window. */
+static lb_status head_step(scoring *s, int worker, passage *p, int64_t window, int64_t part) {
+    int64_t row = part * LB_HEAD_ROWS, rows = s->scored - row < LB_HEAD_ROWS ? s->scored - row : LB_HEAD_ROWS;
+    lb_status st = LB_OK;
+    if (part == 0) {
+        lb_final_norm(s->arch, s->w, p->x, p->x);
+        if (s->r->save_states) st = lb_states_put(s->r->save_states, window, lb_mat_c(p->x));
+    }
+    if (st == LB_OK) st = score_rows(s, &s->desk[worker], p, window, row, rows);
     if (st != LB_OK && st != LB_E_INTERRUPTED) return lb_fail_in(st, "window %lld", (long long)window);
-    if (st != LB_OK) return st;
-    sum_window(s, d, window);
+    if (st != LB_OK || part + 1 < parts(s)) return st;
+    sum_window(s, p, window);
     int64_t done = atomic_fetch_add(&s->done, 1) + 1;
     /* Worker 0 is the calling thread, the only one that may report. */
     if (worker == 0) lb_log_step(s->log, "perplexity", s->r->protocol.id, done, s->out->windows);
     return LB_OK;
 }
 
-static lb_status score_window(void *ctx, int64_t window, int worker) {
+static lb_status head_steps(scoring *s, int worker, passage *p, int64_t window) {
+    for (int64_t i = 0; i < parts(s); i++) LB_TRY(head_step(s, worker, p, window, i));
+    return LB_OK;
+}
+
+/* ---- weights in memory: most windows one a thread, the last ones side by side ---- */
+
+static int64_t steps(const scoring *s) { return s->arch->layers + parts(s); }
+
+static lb_status run_step(scoring *s, int worker, passage *p, int64_t window, int64_t step) {
+    if (step >= s->arch->layers) return head_step(s, worker, p, window, step - s->arch->layers);
+    if (step == 0) {
+        take_tokens(s, p, window);
+        LB_TRY(lb_embed(s->arch, s->w, p->token, s->r->protocol.n, p->x));
+    }
+    return lb_block_forward(s->arch, &s->blocks[step], &s->rope, s->desk[worker].scratch, p->x, NULL);
+}
+
+static lb_status whole_window(void *ctx, int64_t window, int worker) {
     scoring *s = ctx;
-    desk *d = &s->desk[worker];
-    lb_status st = d->agree ? LB_OK : new_desk(s, d); /* agree is made last */
-    if (st == LB_OK) st = run_model(s, d, window);
-    return finish_window(s, d, window, worker, st);
+    passage *p = &s->own[worker];
+    LB_TRY(make_desk(s, &s->desk[worker]));
+    LB_TRY(make_passage(s, s->desk[worker].arena, p));
+    for (int64_t i = 0; i < steps(s); i++) {
+        LB_TRY(lb_interrupt_check());
+        LB_TRY(run_step(s, worker, p, window, i));
+    }
+    return LB_OK;
+}
+
+/* One step of one of the last windows. Its memory is what the worker's own windows no longer need, while there is. */
+static lb_status woven_step(void *ctx, int64_t chain, int64_t step, int worker) {
+    scoring *s = ctx;
+    passage *p = &s->woven[chain];
+    LB_TRY(make_desk(s, &s->desk[worker]));
+    if (step == 0 && s->own[worker].agree) {
+        *p = s->own[worker];
+        s->own[worker] = (passage){0};
+    }
+    LB_TRY(make_passage(s, s->desk[worker].arena, p));
+    return run_step(s, worker, p, s->first + chain, step);
+}
+
+/* One round more than the windows that fill whole rounds of the team: these would leave threads idle in the last one.
+ * The windows of the last two rounds advance block by block instead, whichever thread is free. */
+static lb_status score_resident(scoring *s, lb_team *team, lb_arena *scratch) {
+    int64_t windows = s->out->windows, last = s->threads + windows % s->threads;
+    if (last > windows) last = windows;
+    s->first = windows - last;
+    if (!(s->woven = LB_NEW(scratch, passage, last))) return LB_E_NOMEM;
+    LB_TRY(lb_parallel_for(team, s->first, whole_window, s));
+    return lb_parallel_chains(team, last, steps(s), woven_step, s);
 }
 
 /* ---- block by block ---- */
@@ -151,9 +210,9 @@ static lb_mat states_of(const scoring *s, int64_t piece) {
 
 static lb_status enter_window(void *ctx, int64_t piece, int worker) {
     scoring *s = ctx;
-    desk *d = &s->desk[worker];
-    take_tokens(s, d, s->first + piece);
-    return lb_embed(s->arch, s->w, d->token, s->r->protocol.n, states_of(s, piece));
+    passage *p = &s->own[worker];
+    take_tokens(s, p, s->first + piece);
+    return lb_embed(s->arch, s->w, p->token, s->r->protocol.n, states_of(s, piece));
 }
 
 static lb_status pass_block(void *ctx, int64_t piece, int worker) {
@@ -163,10 +222,10 @@ static lb_status pass_block(void *ctx, int64_t piece, int worker) {
 
 static lb_status leave_window(void *ctx, int64_t piece, int worker) {
     scoring *s = ctx;
-    desk *d = &s->desk[worker];
-    take_tokens(s, d, s->first + piece);
-    lb_final_norm(s->arch, s->w, states_of(s, piece), d->h);
-    return finish_window(s, d, s->first + piece, worker, LB_OK);
+    passage *p = &s->own[worker];
+    take_tokens(s, p, s->first + piece);
+    p->x = states_of(s, piece);
+    return head_steps(s, worker, p, s->first + piece);
 }
 
 static lb_status score_together(scoring *s, lb_team *team, int64_t n, float *buffer) {
@@ -189,14 +248,17 @@ static lb_status half_room(scoring *s, lb_arena *a) {
 }
 
 static lb_status score_by_blocks(scoring *s, lb_team *team, lb_arena *scratch) {
-    int64_t together = 2 * lb_team_threads(team) > LEAST_TOGETHER ? 2 * lb_team_threads(team) : LEAST_TOGETHER;
+    int64_t together = 2 * s->threads > LEAST_TOGETHER ? 2 * s->threads : LEAST_TOGETHER;
     int64_t windows = s->out->windows, n = s->r->protocol.n;
     if (together > windows) together = windows;
     float *buffer = LB_NEW(scratch, float, lb_weights_block_floats(s->arch, s->w));
     s->x = lb_mat_of(LB_NEW(scratch, float, together *n * s->arch->dim), together * n, s->arch->dim);
     if (!buffer || !s->x.d) return LB_E_NOMEM;
     if (s->bf16) LB_TRY(half_room(s, scratch));
-    for (int i = 0; i < lb_team_threads(team); i++) LB_TRY(new_desk(s, &s->desk[i]));
+    for (int i = 0; i < s->threads; i++) {
+        LB_TRY(make_desk(s, &s->desk[i]));
+        LB_TRY(make_passage(s, s->desk[i].arena, &s->own[i]));
+    }
     for (s->first = 0; s->first < windows; s->first += together)
         LB_TRY(score_together(s, team, windows - s->first < together ? windows - s->first : together, buffer));
     return LB_OK;
@@ -247,7 +309,7 @@ static lb_status score_all(scoring *s, lb_team *team, lb_arena *scratch) {
         LB_TRY(round_heads(s, team, scratch));
         if (whole) LB_TRY(hold_blocks(s, team, scratch));
     }
-    return whole ? lb_parallel_for(team, s->out->windows, score_window, s) : score_by_blocks(s, team, scratch);
+    return whole ? score_resident(s, team, scratch) : score_by_blocks(s, team, scratch);
 }
 
 static double mean_of(const double *x, int64_t n) {
@@ -318,13 +380,14 @@ lb_status lb_perplexity(const lb_arch *a, const lb_weights *w, const lb_eval_req
     lb_arena *scratch;
     LB_TRY(lb_arena_new(0, &scratch));
     *out = (lb_eval){0};
-    int desks = lb_team_threads(team);
-    scoring s = {.arch = a, .w = w, .r = r, .out = out, .log = log, .desk = LB_NEW(scratch, desk, desks)};
-    lb_status st = s.desk ? LB_OK : LB_E_NOMEM;
+    scoring s = {.arch = a, .w = w, .r = r, .out = out, .log = log, .threads = lb_team_threads(team)};
+    s.desk = LB_NEW(scratch, desk, s.threads);
+    s.own = LB_NEW(scratch, passage, s.threads);
+    lb_status st = s.desk && s.own ? LB_OK : LB_E_NOMEM;
     if (st == LB_OK && r->compute == LB_COMPUTE_BF16) st = lb_bf16_new(&s.bf16);
     if (st == LB_OK) st = run(&s, team, scratch, arena);
     if (st != LB_OK) lb_error_frame(__FILE__, __LINE__, __func__);
-    for (int i = 0; s.desk && i < desks; i++) lb_arena_free(s.desk[i].arena);
+    for (int i = 0; s.desk && i < s.threads; i++) lb_arena_free(s.desk[i].arena);
     lb_arena_free(scratch);
     lb_bf16_free(s.bf16);
     return st;

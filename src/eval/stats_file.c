@@ -141,8 +141,8 @@ static lb_status get(lb_stats_file *f, const char *name, int64_t n, lb_arena *a,
     if (found != n * (n + 1) / 2)
         return lb_fail(LB_E_FORMAT, "%s: %s has %lld numbers: must have %lld for %lld columns", f->path, name,
                        (long long)found, (long long)(n * (n + 1) / 2), (long long)n);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = i; j < n; j++) h.H.d[i * n + j] = h.H.d[j * n + i] = *v++;
+    for (int64_t i = 0; i < n; i++, v += n - i + 1) memcpy(h.H.d + i * n + i, v, (size_t)(n - i) * sizeof *v);
+    lb_hessian_mirror(&h);
     lb_arena_restore(a, mark);
     h.tokens = f->tokens;
     h.sequences = f->sequences;

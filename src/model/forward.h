@@ -38,7 +38,7 @@ LB_NODISCARD lb_status lb_embed(const lb_arch *a, const lb_weights *w, const int
  */
 LB_NODISCARD lb_status lb_block_forward(const lb_arch *a, const lb_block *b, const lb_rope *r, lb_scratch *s, lb_mat x,
                                         lb_capture *cap);
-/* y = final norm of x. */
+/* y = final norm of x; y may be x. */
 void lb_final_norm(const lb_arch *a, const lb_weights *w, lb_mat x, lb_mat y);
 
 /* The output head (vocab, dim): in memory, or where its rows come from. */
@@ -57,10 +57,17 @@ LB_NODISCARD lb_status lb_head_round(lb_head *head, lb_bf16 *c, lb_arena *a, lb_
  * tie. */
 LB_NODISCARD lb_status lb_head_nll(const lb_arch *a, lb_head head, lb_cmat h, const int32_t *target, double *nll,
                                    int32_t *top1);
+/* The same for rows [first, first + rows) alone, `first` a multiple of LB_HEAD_ROWS: the same bytes as all at once. */
+enum { LB_HEAD_ROWS = 512 };
+LB_NODISCARD lb_status lb_head_nll_rows(const lb_arch *a, lb_head head, lb_cmat h, const int32_t *target, int64_t first,
+                                        int64_t rows, double *nll, int32_t *top1);
 /* KL(P || Q) in nats for each row, P from (h0, head0), Q from (h1, head1); also NLL of Q and whether the argmaxes
  * agree. */
 LB_NODISCARD lb_status lb_head_kl(const lb_arch *a, lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1,
                                   const int32_t *target, double *nll, double *kl, uint8_t *agree);
+LB_NODISCARD lb_status lb_head_kl_rows(const lb_arch *a, lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1,
+                                       const int32_t *target, int64_t first, int64_t rows, double *nll, double *kl,
+                                       uint8_t *agree);
 /* All logits (rows, vocab), for tests and small outputs. */
 void lb_head_logits(lb_cmat head, lb_cmat h, lb_mat logits);
 

@@ -9,7 +9,7 @@
 #include "model/forward.h"
 #include "model/weights.h"
 
-enum { ROWS = 512, VOCAB = 1024 };
+enum { ROWS = LB_HEAD_ROWS, VOCAB = 1024 };
 /* Bytes: logits of a chunk; of two, and one row of exponentials. */
 #define LOGITS       (sizeof(float) * ROWS * VOCAB)
 #define LOGITS_TWICE (sizeof(float) * (2 * ROWS + 1) * VOCAB)
@@ -47,8 +47,9 @@ static double nll_of(const running *s, int32_t target) {
     return target < 0 ? 0.0 : log(s->sum) + (double)s->max - (double)s->target;
 }
 
-static lb_status check_targets(const lb_arch *a, const int32_t *target, int64_t n) {
-    for (int64_t i = 0; i < n; i++)
+static lb_status check_targets(const lb_arch *a, const int32_t *target, int64_t first, int64_t n) {
+    assert(first >= 0 && first % ROWS == 0);
+    for (int64_t i = first; i < first + n; i++)
         if (target[i] >= a->vocab)
             return lb_fail(LB_E_ARG, "target %lld is %d: must be below %lld", (long long)i, (int)target[i],
                            (long long)a->vocab);
@@ -179,20 +180,25 @@ static lb_status nll_rows(const lb_head *head, lb_cmat h, const int32_t *target,
     return LB_OK;
 }
 
-lb_status lb_head_nll(const lb_arch *a, lb_head head, lb_cmat h, const int32_t *target, double *nll, int32_t *top1) {
-    assert(head.W.rows == a->vocab && head.W.cols == h.cols);
-    LB_TRY(check_targets(a, target, h.rows));
+lb_status lb_head_nll_rows(const lb_arch *a, lb_head head, lb_cmat h, const int32_t *target, int64_t first,
+                           int64_t rows, double *nll, int32_t *top1) {
+    assert(head.W.rows == a->vocab && head.W.cols == h.cols && first + rows <= h.rows);
+    LB_TRY(check_targets(a, target, first, rows));
     size_t part[3];
     LB_TRY(room_bytes(&head, part));
     char *buffer = lb_alloc(1, LOGITS + sum_of(part));
     if (!buffer) return LB_E_NOMEM;
     room r = room_at(buffer + LOGITS, part);
     lb_status st = LB_OK;
-    for (int64_t r0 = 0; r0 < h.rows && st == LB_OK; r0 += ROWS)
-        st = nll_rows(&head, lb_cmat_part(h, r0, 0, least(ROWS, h.rows - r0), h.cols), target + r0,
+    for (int64_t r0 = first; r0 < first + rows && st == LB_OK; r0 += ROWS)
+        st = nll_rows(&head, lb_cmat_part(h, r0, 0, least(ROWS, first + rows - r0), h.cols), target + r0,
                       (float *)(void *)buffer, &r, r0, nll + r0, top1 ? top1 + r0 : NULL);
     lb_free(buffer);
     return st;
+}
+
+lb_status lb_head_nll(const lb_arch *a, lb_head head, lb_cmat h, const int32_t *target, double *nll, int32_t *top1) {
+    return lb_head_nll_rows(a, head, h, target, 0, h.rows, nll, top1);
 }
 
 /* P's and Q's logits side by side; gap: the sum of exp(p - max p) (p - q), so that
@@ -243,10 +249,10 @@ static lb_status kl_rows(const lb_head *head0, lb_cmat h0, const lb_head *head1,
     return LB_OK;
 }
 
-lb_status lb_head_kl(const lb_arch *a, lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target,
-                     double *nll, double *kl, uint8_t *agree) {
-    assert(head0.W.rows == a->vocab && head1.W.rows == a->vocab && h0.rows == h1.rows);
-    LB_TRY(check_targets(a, target, h1.rows));
+lb_status lb_head_kl_rows(const lb_arch *a, lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target,
+                          int64_t first, int64_t rows, double *nll, double *kl, uint8_t *agree) {
+    assert(head0.W.rows == a->vocab && head1.W.rows == a->vocab && h0.rows == h1.rows && first + rows <= h1.rows);
+    LB_TRY(check_targets(a, target, first, rows));
     size_t part0[3], part1[3];
     LB_TRY(room_bytes(&head0, part0));
     LB_TRY(room_bytes(&head1, part1));
@@ -255,11 +261,16 @@ lb_status lb_head_kl(const lb_arch *a, lb_head head0, lb_cmat h0, lb_head head1,
     room room0 = room_at(buffer + LOGITS_TWICE, part0);
     room room1 = room_at(buffer + LOGITS_TWICE + sum_of(part0), part1);
     lb_status st = LB_OK;
-    for (int64_t r0 = 0; r0 < h1.rows && st == LB_OK; r0 += ROWS) {
-        int64_t n = least(ROWS, h1.rows - r0);
+    for (int64_t r0 = first; r0 < first + rows && st == LB_OK; r0 += ROWS) {
+        int64_t n = least(ROWS, first + rows - r0);
         st = kl_rows(&head0, lb_cmat_part(h0, r0, 0, n, h0.cols), &head1, lb_cmat_part(h1, r0, 0, n, h1.cols),
                      target + r0, (float *)(void *)buffer, &room0, &room1, r0, nll + r0, kl + r0, agree + r0);
     }
     lb_free(buffer);
     return st;
+}
+
+lb_status lb_head_kl(const lb_arch *a, lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target,
+                     double *nll, double *kl, uint8_t *agree) {
+    return lb_head_kl_rows(a, head0, h0, head1, h1, target, 0, h1.rows, nll, kl, agree);
 }

@@ -9,7 +9,8 @@
 #include "base/profile.h"
 #include "run/provenance.h"
 
-enum { MAX_STAGES = 8 };
+/* Packed layers of a few hundred kilobytes would leave a third of small chunks unused. */
+enum { MAX_STAGES = 8, WEIGHTS_CHUNK = 16 << 20 };
 
 typedef struct running {
     lb_runner *r;
@@ -84,6 +85,7 @@ void lb_runner_close(lb_runner *r) {
     lb_stats_file_close(r->stats);
     r->stats = NULL;
     r->stats_key[0] = 0;
+    r->energy = NULL;
 }
 
 /* The original model's statistics for this cell's calibration windows. */
@@ -106,6 +108,7 @@ static lb_status open_statistics(running *x) {
         st = lb_stats_file_ensure(path, key, &m->arch, &m->weights, tokens, k->samples, k->length, r->plan->team,
                                   &x->keeper.log, &r->stats);
     lb_arena_free(a);
+    if (st == LB_OK && !(r->energy = LB_NEW(r->keep, lb_layer_error, m->arch.layers * LB_LINEARS))) st = LB_E_NOMEM;
     if (st == LB_OK) memcpy(r->stats_key, key, sizeof key);
     return st;
 }
@@ -122,6 +125,7 @@ static lb_status quantize(running *x) {
     lb_quantize_job j = {.plan = x->r->plan,
                          .cell = x->c,
                          .stats = lb_plan_wants_statistics(x->r->plan, x->c) ? x->r->stats : NULL,
+                         .energy = x->r->energy,
                          .journal_dir = x->r->dir,
                          .log = &x->keeper.log,
                          .arena = x->work,
@@ -236,7 +240,7 @@ static lb_status run(running *x, lb_cell_hook hook, void *user) {
 lb_status lb_cell_run(lb_runner *r, const lb_cell *c, lb_cell_hook hook, void *user, lb_record *out) {
     running x = {.r = r, .c = c, .out = out};
     lb_keeper_init(&x.keeper, r->keep, r->log);
-    LB_TRY(lb_arena_new(0, &x.work));
+    LB_TRY(lb_arena_new(WEIGHTS_CHUNK, &x.work));
     lb_status st = run(&x, hook, user);
     lb_arena_free(x.work);
     return st;

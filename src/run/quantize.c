@@ -98,9 +98,15 @@ static lb_status round_to_nearest(const lb_quantize_job *j, const lb_storage *st
     return LB_OK;
 }
 
+/* Where energies of a layer under H of the original model alone are kept for the cells to come; NULL: nowhere. */
+static lb_layer_error *kept_energy(const lb_quantize_job *j, int64_t layer) {
+    return j->energy && layer < j->plan->model->arch.layers * LB_LINEARS ? &j->energy[layer] : NULL;
+}
+
 /* Errors of What, and of round-to-nearest where the storage is a grid, under each H that there is. */
-static lb_status errors_of(const lb_quantize_job *j, const lb_storage *storage, lb_cmat W, lb_cmat What,
-                           const lb_hessian *own, const lb_hessian *original, lb_arena *scratch, lb_layer_row *row) {
+static lb_status errors_of(lb_quantize_job *j, int64_t layer, const lb_storage *storage, lb_cmat W, lb_cmat What,
+                           const lb_hessian *own, const lb_hessian *original, lb_arena *scratch) {
+    lb_layer_row *row = &j->row[layer];
     lb_cmat form[2] = {What};
     lb_cdmat H[2];
     lb_layer_error e[4];
@@ -110,15 +116,20 @@ static lb_status errors_of(const lb_quantize_job *j, const lb_storage *storage, 
     bool same = own && original && own->H.d == original->H.d;
     int at_own = same ? at_original : own ? n++ : -1;
     if (own) H[at_own] = lb_dmat_c(own->H);
-    if (storage->kind != LB_GRID_FLOAT) LB_TRY(round_to_nearest(j, storage, W, scratch, &form[forms++]));
-    LB_TRY(lb_layer_errors(W, form, forms, H, n, j->plan->team, scratch, e));
-    int step = n ? n : 1;
+    bool grid = storage->kind != LB_GRID_FLOAT;
+    if (grid) LB_TRY(round_to_nearest(j, storage, W, scratch, &form[forms++]));
+    /* A method that rounds to nearest is its own yardstick. */
+    if (grid && memcmp(What.d, form[1].d, (size_t)(W.rows * W.cols) * sizeof *What.d) == 0) forms = 1;
+    lb_layer_error *energy = original && n == 1 ? kept_energy(j, layer) : NULL;
+    LB_TRY(lb_layer_errors(W, form, forms, H, n, energy && energy->rows ? energy : NULL, j->plan->team, scratch, e));
+    if (energy) *energy = e[0];
+    int rtn = forms == 1 ? 0 : n ? n : 1; /* where its errors begin */
     row->own = at_own >= 0 ? e[at_own] : no_output(e[0]);
     row->original = at_original >= 0 ? e[at_original] : no_output(e[0]);
     row->rtn_own = row->rtn_original = (lb_layer_error){NAN, NAN, NAN, NAN, W.rows, W.cols};
-    if (forms == 1) return LB_OK;
-    row->rtn_own = at_own >= 0 ? e[step + at_own] : no_output(e[step]);
-    row->rtn_original = at_original >= 0 ? e[step + at_original] : no_output(e[step]);
+    if (!grid) return LB_OK;
+    row->rtn_own = at_own >= 0 ? e[rtn + at_own] : no_output(e[rtn]);
+    row->rtn_original = at_original >= 0 ? e[rtn + at_original] : no_output(e[rtn]);
     return LB_OK;
 }
 
@@ -174,7 +185,7 @@ static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_compressed 
     row->flags = c->flags | (lb_storage_ragged(&c->storage, l->cols) ? LB_FLAG_RAGGED_GROUP : 0u);
     row->damp = c->damp;
     row->dead_columns = c->dead_columns;
-    LB_TRY(errors_of(j, &c->storage, W, lb_mat_c(What), own, original, scratch, row));
+    LB_TRY(errors_of(j, layer, &c->storage, W, lb_mat_c(What), own, original, scratch));
     return lb_quantize_install(j, layer, lb_mat_c(What), c);
 }
 

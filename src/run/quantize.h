@@ -11,6 +11,7 @@ typedef struct lb_quantize_job {
     const lb_cell *cell;
     lb_stats_file *stats;    /* of the original model; NULL: no calibration text, output errors stay NaN */
     const char *journal_dir; /* where the journal and the blocks done so far are kept; NULL: nowhere */
+    lb_layer_error *energy;  /* (blocks * LB_LINEARS) of W under the original H, rows 0: not known yet; or NULL */
     lb_log *log;
     lb_arena *arena;   /* for the weights made here; as long as they are used */
     lb_arena *keep;    /* for rows and curve */

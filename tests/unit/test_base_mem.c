@@ -1,5 +1,7 @@
 #include "support/support.h"
 
+#include <malloc.h>
+
 #include <string.h>
 
 #include "base/mem.h"
@@ -119,11 +121,29 @@ static void restore_gives_zeroed_memory_again(void **state) {
     lb_arena_free(a);
 }
 
+/* A matrix that is freed goes back to the system. In the C library's heap the small block that comes after it would lie
+ * where it was, and the next matrix beyond: the heap would grow by one each time. */
+static void freed_matrices_leave_no_holes(void **state) {
+    (void)state;
+    enum { TIMES = 30, MATRIX = 20 << 20 };
+    void *small[TIMES];
+    size_t before = mallinfo2().arena;
+    for (int i = 0; i < TIMES; i++) {
+        void *matrix = lb_alloc(1, MATRIX);
+        assert_non_null(matrix);
+        lb_free(matrix);
+        assert_non_null(small[i] = lb_alloc(1, 5000));
+    }
+    assert_true(mallinfo2().arena < before + 2 * (size_t)MATRIX);
+    for (int i = 0; i < TIMES; i++) lb_free(small[i]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_zeroed_and_aligned), cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(realloc_keeps_what_fits),       cmocka_unit_test(the_nth_allocation_fails),
         cmocka_unit_test(arena_blocks_do_not_overlap),   cmocka_unit_test(restore_gives_zeroed_memory_again),
+        cmocka_unit_test(freed_matrices_leave_no_holes),
     };
     return cmocka_run_group_tests_name("base/mem", tests, NULL, NULL);
 }

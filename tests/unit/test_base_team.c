@@ -140,6 +140,73 @@ static void short_jobs(void **state) {
     lb_team_free(t);
 }
 
+enum { CHAINS = 7, STEPS = 40 };
+
+typedef struct braid {
+    int64_t done[CHAINS]; /* not atomic: the team orders the steps of a chain */
+    atomic_int running[CHAINS], wrong;
+    int64_t order[CHAINS * STEPS], taken; /* with one thread */
+    int64_t bad[2];                       /* chains that fail at step 20 and 10 */
+    bool one;
+} braid;
+
+static lb_status advance(void *ctx, int64_t chain, int64_t step, int worker) {
+    braid *b = ctx;
+    if (worker < 0 || worker >= THREADS || atomic_fetch_add(&b->running[chain], 1) != 0) atomic_fetch_add(&b->wrong, 1);
+    if (step != b->done[chain]) atomic_fetch_add(&b->wrong, 1);
+    if (b->one) b->order[b->taken++] = chain;
+    for (volatile int spin = 0; spin < 1000 * (int)(chain + 1); spin = spin + 1) {
+    }
+    b->done[chain]++;
+    atomic_fetch_sub(&b->running[chain], 1);
+    for (int k = 0; k < 2; k++)
+        if (chain == b->bad[k] && step == 20 - 10 * k) return lb_fail(LB_E_NUMERIC, "chain %d", (int)chain);
+    return LB_OK;
+}
+
+static void chains_advance_side_by_side(void **state) {
+    (void)state;
+    for (int threads = 0; threads <= THREADS; threads++) {
+        braid b = {.bad = {-1, -1}, .one = threads <= 1};
+        lb_team *t = NULL;
+        if (threads) assert_ok(lb_team_new(threads, &t));
+        assert_ok(lb_parallel_chains(t, CHAINS, STEPS, advance, &b));
+        assert_int_equal(b.wrong, 0);
+        for (int i = 0; i < CHAINS; i++) assert_int_equal(b.done[i], STEPS);
+        for (int i = 0; b.one && i < CHAINS * STEPS; i++) assert_int_equal(b.order[i], i % CHAINS);
+        assert_ok(lb_parallel_chains(t, 0, STEPS, advance, &b));
+        assert_ok(lb_parallel_chains(t, CHAINS, 0, advance, &b));
+        for (int i = 0; i < CHAINS; i++) assert_int_equal(b.done[i], STEPS);
+        lb_team_free(t);
+    }
+}
+
+/* The lowest chain that fails is reported, though a higher one failed earlier; those below it are unharmed. */
+static void the_lowest_chain_that_fails_is_reported(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= THREADS; threads++)
+        for (int round = 0; round < 20; round++) {
+            braid b = {.bad = {3, 5}};
+            lb_team *t;
+            assert_ok(lb_team_new(threads, &t));
+            lb_error_clear();
+            assert_int_equal(lb_parallel_chains(t, CHAINS, STEPS, advance, &b), LB_E_NUMERIC);
+            assert_string_equal(lb_error(), "chain 3");
+            for (int i = 0; i < 3; i++) assert_int_equal(b.done[i], STEPS);
+            assert_int_equal(b.done[3], 21);
+            if (threads == 1) assert_true(b.done[5] == 11 && b.done[6] == 10); /* else as far as it was */
+            assert_int_equal(b.wrong, 0);
+            lb_team_free(t);
+        }
+    braid b = {.bad = {-1, -1}};
+    lb_interrupt_request();
+    assert_status(LB_E_INTERRUPTED, lb_parallel_chains(NULL, CHAINS, STEPS, advance, &b));
+    lb_interrupt_clear();
+    lb_alloc_fail_at(1);
+    assert_status(LB_E_NOMEM, lb_parallel_chains(NULL, CHAINS, STEPS, advance, &b));
+    lb_alloc_fail_at(0);
+}
+
 static void thread_counts(void **state) {
     (void)state;
     lb_team *t = NULL;
@@ -165,6 +232,8 @@ int main(void) {
         cmocka_unit_test(nested_failures_reach_the_caller),
         cmocka_unit_test(interrupts_stop_it),
         cmocka_unit_test(short_jobs),
+        cmocka_unit_test(chains_advance_side_by_side),
+        cmocka_unit_test(the_lowest_chain_that_fails_is_reported),
         cmocka_unit_test(thread_counts),
     };
     return cmocka_run_group_tests_name("base/team", tests, NULL, NULL);

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/rng.h"
 #include "eval/calibrate.h"
@@ -159,6 +160,47 @@ static void ways_to_ask(void **state) {
     kit_close(&four.k);
 }
 
+/* Where sequences end with H's chunks, few are captured at a time; the sums are those of whole batches all the same,
+ * and less memory is used than one batch would take. */
+static void few_at_a_time(void **state) {
+    (void)state;
+    enum { MANY = 48, LONG = 2048 };
+    lb_arch longer = arch;
+    longer.context = LONG;
+    for (int threads = 1; threads <= 3; threads++) {
+        model m;
+        build(&m, threads);
+        int32_t *tokens = LB_NEW(m.k.arena, int32_t, MANY * LONG);
+        for (int64_t i = 0; i < MANY * LONG; i++) tokens[i] = m.tokens[i % (SAMPLES * LENGTH)];
+        lb_stream *s = NULL;
+        lb_hessian got[LB_INPUTS], want;
+        assert_int_equal(lb_stream_new(m.k.arena, &longer, &m.w, tokens, MANY, LONG, m.k.team, &s), LB_OK);
+        int64_t before = lb_peak_memory_bytes(), batch = (int64_t)MANY * LONG * (3 * arch.dim + arch.hidden) * 4;
+        assert_int_equal(lb_stream_hessians(s, &m.w.blocks[0], ALL, m.k.arena, got), LB_OK);
+        assert_in_range(lb_peak_memory_bytes() - before, 0, batch / 2);
+
+        lb_mat X = lb_mat_of(LB_NEW(m.k.arena, float, MANY *LONG *arch.hidden), MANY * LONG, arch.hidden);
+        lb_scratch *scratch = NULL;
+        lb_rope rope;
+        assert_int_equal(lb_rope_new(m.k.arena, &longer, LONG, &rope), LB_OK);
+        assert_int_equal(lb_scratch_new(m.k.arena, &longer, LONG, &scratch), LB_OK);
+        lb_mat x = lb_mat_of(LB_NEW(m.k.arena, float, LONG *arch.dim), LONG, arch.dim);
+        for (int64_t i = 0; i < MANY; i++) {
+            lb_capture cap = {.stop = LB_INPUTS};
+            cap.input[LB_IN_DOWN] = lb_mat_part(X, i * LONG, 0, LONG, arch.hidden);
+            assert_int_equal(lb_embed(&longer, &m.w, tokens + i * LONG, LONG, x), LB_OK);
+            assert_ok(lb_block_forward(&longer, &m.w.blocks[0], &rope, scratch, x, &cap));
+        }
+        assert_int_equal(lb_hessian_new(m.k.arena, arch.hidden, &want), LB_OK);
+        assert_int_equal(lb_hessian_add(&want, lb_mat_c(X), MANY, NULL), LB_OK);
+        assert_int_equal(lb_hessian_finish(&want), LB_OK);
+        assert_int_equal(got[LB_IN_DOWN].tokens, want.tokens);
+        assert_int_equal(got[LB_IN_DOWN].sequences, want.sequences);
+        assert_memory_equal(got[LB_IN_DOWN].H.d, want.H.d, (size_t)(arch.hidden * arch.hidden) * sizeof(double));
+        kit_close(&m.k);
+    }
+}
+
 static void refused(void **state) {
     (void)state;
     model m;
@@ -284,6 +326,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_and_last_input),
         cmocka_unit_test(ways_to_ask),
+        cmocka_unit_test(few_at_a_time),
         cmocka_unit_test(refused),
         cmocka_unit_test(file_is_kept),
         cmocka_unit_test(file_appears_whole_or_not_at_all),

@@ -115,12 +115,20 @@ static void layer_errors_are_the_definitions(void **state) {
         lb_cmat form[2] = {lb_mat_c(What), lb_mat_c(kit_random(&one, n + 150, rows, cols))};
         lb_cdmat H[2] = {other.H, stats.H};
         lb_layer_error both[4];
-        assert_int_equal(lb_layer_errors(lb_mat_c(W), form, 2, H, 2, four.team, four.arena, both), LB_OK);
+        assert_int_equal(lb_layer_errors(lb_mat_c(W), form, 2, H, 2, NULL, four.team, four.arena, both), LB_OK);
         for (int i = 0; i < 4; i++) {
             assert_int_equal(lb_layer_error_of(lb_mat_c(W), form[i / 2], H[i % 2], one.team, one.arena, &f), LB_OK);
             assert_memory_equal(&both[i], &f, sizeof f);
         }
         assert_memory_equal(&both[1], &e, sizeof e);
+        /* Energies that are known are taken over as they are, and the errors stay what they were. */
+        lb_layer_error known[2] = {both[0], both[1]}, again[4];
+        assert_int_equal(lb_layer_errors(lb_mat_c(W), form, 2, H, 2, known, four.team, four.arena, again), LB_OK);
+        assert_memory_equal(again, both, sizeof both);
+        known[1].output_energy = 7;
+        assert_int_equal(lb_layer_errors(lb_mat_c(W), form, 2, H, 2, known, four.team, four.arena, again), LB_OK);
+        assert_true(again[1].output_energy == 7 && again[3].output_energy == 7);
+        assert_true(again[3].output_err == both[3].output_err && again[2].output_energy == both[2].output_energy);
         kit_close(&one);
         kit_close(&four);
     }

@@ -118,6 +118,28 @@ static void kl_of_itself_is_zero(void **state) {
     for (int64_t i = 0; i < ROWS; i++) assert_true(w->kl[i] == 0.0 && w->agree[i] == 1);
 }
 
+/* Part after part, each beginning where a chunk of rows does: the bytes of the whole. */
+static void rows_in_parts_give_the_same(void **state) {
+    world *w = *state;
+    static double nll[ROWS], kl[ROWS], nll_kl[ROWS];
+    static int32_t top1[ROWS];
+    static uint8_t agree[ROWS];
+    lb_head p = lb_head_at(lb_mat_c(w->head0)), q = lb_head_at(lb_mat_c(w->head1));
+    lb_cmat h0 = lb_mat_c(w->h0), h1 = lb_mat_c(w->h1);
+    assert_ok(lb_head_nll(&w->a, q, h1, w->target, w->nll, w->top1));
+    for (int64_t r = (ROWS - 1) / LB_HEAD_ROWS * LB_HEAD_ROWS; r >= 0; r -= LB_HEAD_ROWS) {
+        int64_t n = ROWS - r < LB_HEAD_ROWS ? ROWS - r : LB_HEAD_ROWS;
+        assert_ok(lb_head_nll_rows(&w->a, q, h1, w->target, r, n, nll, top1));
+        assert_ok(lb_head_kl_rows(&w->a, p, h0, q, h1, w->target, r, n, nll_kl, kl, agree));
+    }
+    assert_memory_equal(nll, w->nll, sizeof nll);
+    assert_memory_equal(top1, w->top1, sizeof top1);
+    assert_ok(lb_head_kl(&w->a, p, h0, q, h1, w->target, w->nll, w->kl, w->agree));
+    assert_memory_equal(nll_kl, w->nll, sizeof nll);
+    assert_memory_equal(kl, w->kl, sizeof kl);
+    assert_memory_equal(agree, w->agree, sizeof agree);
+}
+
 /* Equal logits everywhere: the lowest id wins, within a chunk and across chunks. */
 static void ties_go_to_the_lowest_id(void **state) {
     world *w = *state;
@@ -171,9 +193,13 @@ static void allocations_may_fail(void **state) { assert_int_equal(llama_fail_eac
 int main(void) {
     lb_blas_init();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nll_is_log_softmax),   cmocka_unit_test(kl_is_the_sum),
-        cmocka_unit_test(kl_of_itself_is_zero), cmocka_unit_test(ties_go_to_the_lowest_id),
-        cmocka_unit_test(wrong_input),          cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(nll_is_log_softmax),
+        cmocka_unit_test(kl_is_the_sum),
+        cmocka_unit_test(kl_of_itself_is_zero),
+        cmocka_unit_test(ties_go_to_the_lowest_id),
+        cmocka_unit_test(wrong_input),
+        cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(rows_in_parts_give_the_same),
     };
     return cmocka_run_group_tests(tests, make_world, free_world);
 }
