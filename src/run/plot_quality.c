@@ -250,16 +250,17 @@ static void method_points(lb_plot *p, const points *s, int *style) {
     }
 }
 
-#define FRONT_WIDTH 520 /* points that the axes take, about */
-#define LABEL_ROOM  20
+#define FRONT_WIDTH  520 /* points that the axes take, about */
+#define LABEL_WIDTH  36  /* of a range of numbers */
+#define LABEL_HEIGHT 20
 
 /* Front points so near to each other that their numbers would overlap share one label, "9-11". How many from i on. */
 static int64_t together(const points *s, const point *const *front, int64_t n, int64_t i, int height) {
     double x = FRONT_WIDTH / fmax(log(s->mib.high / s->mib.low), 1e-6);
     double y = (height - 110) / fmax(log(s->ppl.high / s->ppl.low), 1e-6);
     int64_t k = i + 1;
-    while (k < n && x * log(front[k]->mib / front[k - 1]->mib) < LABEL_ROOM &&
-           y * log(front[k - 1]->q.ppl / front[k]->q.ppl) < LABEL_ROOM)
+    while (k < n && x * log(front[k]->mib / front[k - 1]->mib) < LABEL_WIDTH &&
+           y * log(front[k - 1]->q.ppl / front[k]->q.ppl) < LABEL_HEIGHT)
         k++;
     return k - i;
 }
