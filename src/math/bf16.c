@@ -1,5 +1,15 @@
 #include "math/bf16.h"
 
+#include "base/profile.h"
+#include "math/kernels.h"
+
+void lb_bf16_round(lb_cmat x, uint16_t *out) {
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_BF16_ROUND);
+    for (int64_t i = 0; i < x.rows; i++) lb_kernels_active()->bf16(out + i * x.cols, x.d + i * x.ld, x.cols);
+    lb_scope_end(&scope, 0, 6.0 * (double)x.rows * (double)x.cols);
+}
+
 #if !defined(LB_HAVE_ONEDNN)
 
 /* A build without oneDNN refuses by name; nothing else is asked of it. */
@@ -39,7 +49,6 @@ lb_status lb_bf16_matmul(const lb_bf16_mat *W, const uint16_t *x, int64_t m, boo
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/profile.h"
 
 /* Rows of x that a matrix's order is chosen for; oneDNN keeps to it for any other number. */
 enum { TYPICAL_ROWS = 512 };

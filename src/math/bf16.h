@@ -33,7 +33,9 @@ typedef struct lb_bf16_mat {
 LB_NODISCARD lb_status lb_bf16_bytes(lb_bf16 *c, int64_t rows, int64_t cols, size_t *bytes);
 /* Rounds W, whose rows lie together, into `to` (so many bytes, 64-byte aligned). */
 LB_NODISCARD lb_status lb_bf16_pack(lb_bf16 *c, lb_cmat W, void *to, lb_bf16_mat *out);
-/* y (m, W.rows) = x Wᵀ, or += with `add`: x (m, W.cols) rounded already, as by lb_kernels' bf16; rows of y lie
+/* x rounded, its rows together: out (x.rows, x.cols). In a build without oneDNN too. */
+void lb_bf16_round(lb_cmat x, uint16_t *out);
+/* y (m, W.rows) = x Wᵀ, or += with `add`: x (m, W.cols) rounded already, as by lb_bf16_round; rows of y lie
  * together. |error| <= (cols + 2) 2^-23 sum |x w|, products below 2^-126 flushed to zero. */
 LB_NODISCARD lb_status lb_bf16_matmul(const lb_bf16_mat *W, const uint16_t *x, int64_t m, bool add, lb_mat y);
 

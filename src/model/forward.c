@@ -87,13 +87,6 @@ static bool capture(lb_capture *cap, lb_input i, lb_mat x, int64_t row0) {
     return cap->stop == i;
 }
 
-static void round_rows(lb_mat x, uint16_t *half) {
-    lb_scope scope;
-    lb_scope_begin(&scope, LB_WORK_BF16_ROUND);
-    for (int64_t t = 0; t < x.rows; t++) lb_kernels_active()->bf16(half + t * x.cols, x.d + t * x.ld, x.cols);
-    lb_scope_end(&scope, 0, 6.0 * (double)x.rows * (double)x.cols);
-}
-
 /* Is x in scratch already, rounded for the linear before this one? Then x was not fake-quantized either time. */
 static bool rounded_before(const lb_block *b, lb_linear l) {
     bool shares = l == LB_K || l == LB_V || l == LB_UP;
@@ -112,7 +105,7 @@ static lb_status linear(const lb_block *b, const lb_scratch *s, lb_linear l, lb_
         return LB_OK;
     }
     assert(s->half);
-    if (!rounded_before(b, l)) round_rows(x, s->half);
+    if (!rounded_before(b, l)) lb_bf16_round(lb_mat_c(x), s->half);
     return lb_bf16_matmul(&b->half[l], s->half, x.rows, add, y);
 }
 

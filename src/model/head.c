@@ -97,11 +97,7 @@ static room room_at(char *at, const size_t part[3]) {
 
 /* Once for all chunks. */
 static void round_states(const lb_head *head, lb_cmat h, const room *r) {
-    if (!head->bf16) return;
-    lb_scope scope;
-    lb_scope_begin(&scope, LB_WORK_BF16_ROUND);
-    for (int64_t i = 0; i < h.rows; i++) lb_kernels_active()->bf16(r->half + i * h.cols, h.d + i * h.ld, h.cols);
-    lb_scope_end(&scope, 0, 6.0 * (double)h.rows * (double)h.cols);
+    if (head->bf16) lb_bf16_round(h, r->half);
 }
 
 /* Logits of ids [v0, v0 + nv). */

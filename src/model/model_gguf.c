@@ -80,22 +80,21 @@ static lb_status must_be(const lb_gguf *g, const char *arch, const char *key, in
                    (long long)v, (long long)value);
 }
 
+static bool says(const lb_gguf *g, const char *key, const char *value) {
+    const char *s;
+    size_t n;
+    return lb_gguf_str(g, key, &s, &n) == LB_OK && n == strlen(value) && !memcmp(s, value, n);
+}
+
 /* A string key that may only have one value. */
 static lb_status must_say(const lb_gguf *g, const char *arch, const char *key, const char *value) {
     char full[128];
     const char *s;
     size_t n;
-    if (!has(g, arch, key, full)) return LB_OK;
+    if (!has(g, arch, key, full) || says(g, full, value)) return LB_OK;
     LB_TRY(lb_gguf_str(g, full, &s, &n));
-    if (n == strlen(value) && memcmp(s, value, n) == 0) return LB_OK;
     return lb_fail(LB_E_UNSUPPORTED, "%s: %s = '%.*s': only '%s' is supported", lb_gguf_path(g), full,
                    (int)(n < 64 ? n : 64), s, value);
-}
-
-static bool told(const lb_gguf *g, const char *key, const char *value) {
-    const char *s;
-    size_t n;
-    return lb_gguf_has(g, key) && lb_gguf_str(g, key, &s, &n) == LB_OK && n == strlen(value) && !memcmp(s, value, n);
 }
 
 /* Factors by which the frequencies are divided, one a pair: what converters make of Llama 3.1's rule, whose numbers are
@@ -131,7 +130,7 @@ static lb_status read_scaling(const lb_gguf *g, const char *arch, lb_arch *a) {
     int64_t original;
     LB_TRY(get_int(g, arch, "rope.scaling.original_context_length", 8192, &original));
     const lb_tensor *factors = lb_gguf_find(g, LB_ROPE_FACTORS);
-    bool off = has(g, arch, "rope.scaling.type", full) && told(g, full, "none");
+    bool off = has(g, arch, "rope.scaling.type", full) && says(g, full, "none");
     if (!off) LB_TRY(must_say(g, arch, "rope.scaling.type", "linear")); /* and where the key is missing */
     if (!off && has(g, arch, "rope.scaling.factor", full)) {
         LB_TRY(lb_gguf_float(g, full, &a->scaling.factor));

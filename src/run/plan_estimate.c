@@ -66,8 +66,8 @@ static double eval_seconds(const lb_plan *p, const lb_cell *c, const lb_rate *ra
         double tokens = eval_tokens(p, i, &n);
         /* For the divergence the baseline's head is computed again, and both softmaxes in full. */
         double heads = c->method && p->eval_config[i]->kl ? 2.3 : 1.0;
-        double linears = (double)a->layers * 2.0 * count(a).block_params + heads * 2.0 * count(a).head_params;
-        double attention = forward_flops(a, n) - (double)a->layers * 2.0 * count(a).block_params;
+        double blocks = (double)a->layers * 2.0 * count(a).block_params;
+        double linears = blocks + heads * 2.0 * count(a).head_params, attention = forward_flops(a, n) - blocks;
         seconds += tokens * (linears / products + attention / rate->flops) / of_eval;
     }
     return seconds;
