@@ -35,9 +35,3 @@ uint16_t lb_f32_to_f16(float x) {
 }
 
 float lb_bf16_to_f32(uint16_t h) { return from_bits((uint32_t)h << 16); }
-
-uint16_t lb_f32_to_bf16(float x) {
-    uint32_t u = bits(x);
-    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 0x40);
-    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}

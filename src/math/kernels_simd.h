@@ -15,8 +15,8 @@
 #define LB_MATH_KERNELS_SIMD_H
 
 #include <math.h>
-#include <string.h>
 
+#include "math/half.h"
 #include "math/kernels_impl.h"
 
 enum { BLOCKS = LB_LANES / W, ACCS = 2 * BLOCKS };
@@ -120,14 +120,8 @@ static void grid_n(float *y, const float *x, float scale, float zero, float maxq
     if (i < n) v_store_n(y + i, left(i, n), grid_v(v_load_n(x + i, left(i, n)), s, z, top));
 }
 
-/* In plain C: whole numbers that the compiler turns into vectors. */
 static void bf16_n(uint16_t *y, const float *x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t u;
-        memcpy(&u, x + i, sizeof u);
-        uint32_t rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16, nan = u >> 16 | 0x40;
-        y[i] = (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
-    }
+    for (int64_t i = 0; i < n; i++) y[i] = lb_f32_to_bf16(x[i]); /* the compiler makes vectors of it */
 }
 
 static double dot_n(const float *x, const float *y, int64_t n) {

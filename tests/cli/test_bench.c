@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "support/run_cli.h"
 #include "support/support.h"
 
 enum { ROOM = 20000 };
@@ -25,23 +25,12 @@ static void put(const char *name, const char *text) {
     lb_free(path);
 }
 
-/* Output of both streams; the exit status. */
-static int run(const char *command, char out[ROOM]) {
-    FILE *p = popen(command, "r");
-    assert_non_null(p);
-    size_t n = fread(out, 1, ROOM - 1, p);
-    out[n] = 0;
-    int status = pclose(p);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
 /* Runs an awk program of bench/ on files of the test's folder. */
 static void awk(const char *program, const char *variables, const char *files, char out[ROOM]) {
     char path[LB_TEST_PATH], command[3 * LB_TEST_PATH];
     lb_test_fixture(program, path);
     snprintf(command, sizeof command, "cd '%s' && awk %s -f '%s' %s 2>&1", dir, variables, path, files);
-    assert_int_equal(run(command, out), 0);
+    assert_int_equal(cli_shell(command, out, ROOM), 0);
 }
 
 /* The line that begins with this, runs of blanks as one and none in front; fails if there is none. */
@@ -186,11 +175,11 @@ static void scripts_tell_their_use(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         lb_test_fixture(cases[i].script, path);
         snprintf(command, sizeof command, "'%s' --help 2>&1", path);
-        assert_int_equal(run(command, out), 0);
+        assert_int_equal(cli_shell(command, out, ROOM), 0);
         if (!strstr(out, cases[i].says) || strstr(out, "set -euo") || strstr(out, "shellcheck"))
             fail_msg("%s --help:\n%s", cases[i].script, out);
         snprintf(command, sizeof command, "'%s' nonsense 2>&1", path);
-        assert_int_equal(run(command, out), 2);
+        assert_int_equal(cli_shell(command, out, ROOM), 2);
         assert_non_null(strstr(out, "nonsense"));
     }
 }
@@ -201,7 +190,7 @@ static void every_target_is_of_a_suite(void **state) {
     char path[LB_TEST_PATH], command[LB_TEST_PATH + 64], help[ROOM], *csv;
     lb_test_fixture("bench/run", path);
     snprintf(command, sizeof command, "'%s' --help 2>&1", path);
-    assert_int_equal(run(command, help), 0);
+    assert_int_equal(cli_shell(command, help, sizeof help), 0);
     char suites[1000];
     snprintf(suites, sizeof suites, "%s", line(help, "SUITE"));
     for (char *c = suites; *c; c++)

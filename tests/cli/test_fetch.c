@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/str.h"
 #include "support/io_probe.h"
+#include "support/run_cli.h"
 #include "support/support.h"
 
 static char script[LB_TEST_PATH];
@@ -57,14 +57,11 @@ static int fetch(const char *names, const char *where, char **text) {
     snprintf(command, sizeof command,
              "PATH=%s/bin:$PATH LOWBIT=%s/lowbit LOWBIT_CACHE=%s/cache LOWBIT_SOURCES=%s %s %s 2>&1", dir, dir, dir,
              where, script, names);
-    FILE *f = popen(command, "r");
-    assert_non_null(f);
     *text = calloc(1, 65536);
     assert_non_null(*text);
-    assert_true(fread(*text, 1, 65535, f) < 65535);
-    int status = pclose(f);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    int code = cli_shell(command, *text, 65536);
+    assert_true(strlen(*text) < 65535);
+    return code;
 }
 
 static void expect(const char *names, const char *where, int code, const char *says) {

@@ -4,22 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "support/run_cli.h"
 
 /* Runs the lint that lies in root/tools; its output; the exit status. */
 static int lint(const char *root, char *out, size_t room) {
     char command[LB_TEST_PATH + 64];
     snprintf(command, sizeof command, "'%s/tools/lint' --quick 2>&1", root);
-    FILE *p = popen(command, "r");
-    assert_non_null(p);
-    size_t n = fread(out, 1, room - 1, p);
-    out[n] = 0;
-    int status = pclose(p);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    return cli_shell(command, out, room);
 }
 
 static void put(const char *root, const char *name, const char *text) {

@@ -160,10 +160,7 @@ static void paper_without_latex(void **state) {
              "mkdir -p '%s/bin' && for t in sh dirname mktemp rm; do ln -sf \"$(command -v $t)\" '%s/bin/'; done; "
              "PATH='%s/bin' '%s' '%s' 2>&1",
              dir, dir, dir, build, dir);
-    FILE *p = popen(command, "r");
-    assert_non_null(p);
-    said[fread(said, 1, sizeof said - 1, p)] = 0;
-    assert_int_not_equal(pclose(p), 0);
+    assert_int_not_equal(cli_shell(command, said, sizeof said), 0);
     cli_has(said, "latexmk");
     cli_has(said, "apt-get install");
 }
@@ -233,10 +230,7 @@ static void paper_with_latex(void **state) {
     synthetic_results_free(r);
     lb_test_fixture("paper/build", build);
     snprintf(command, sizeof command, "'%s' '%s' 2>&1 && head -c 5 '%s/report/report.pdf'", build, odd, odd);
-    FILE *p = popen(command, "r");
-    assert_non_null(p);
-    said[fread(said, 1, sizeof said - 1, p)] = 0;
-    if (pclose(p) != 0) fail_msg("%s", said);
+    if (cli_shell(command, said, sizeof said) != 0) fail_msg("%s", said);
     cli_has(said, "%PDF-");
     lb_free(odd);
 }

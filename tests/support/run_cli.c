@@ -108,6 +108,15 @@ bool cli_wait_for(pid_t pid, const char *path) {
     return false;
 }
 
+int cli_shell(const char *command, char *out, size_t room) {
+    FILE *p = popen(command, "r");
+    assert_non_null(p);
+    out[fread(out, 1, room - 1, p)] = 0;
+    int status = pclose(p);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
 void cli_has(const char *text, const char *part) {
     if (!strstr(text, part)) fail_msg("'%s' is not in:\n%s", part, text);
 }

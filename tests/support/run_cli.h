@@ -3,6 +3,7 @@
 #define TESTS_SUPPORT_RUN_CLI_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 typedef struct cli_result {
@@ -20,6 +21,9 @@ typedef struct cli_options {
 cli_result cli_run(const cli_options *o, const char *const *words);
 void cli_free(cli_result *r);
 #define CLI(o, ...) cli_run((o), (const char *const[]){__VA_ARGS__, NULL})
+
+/* Runs a command of the shell: what it prints to standard output, cut to the room and ended; its exit status. */
+int cli_shell(const char *command, char *out, size_t room);
 
 /* The text contains the part, or does not; or the running test fails and shows both. */
 void cli_has(const char *text, const char *part);

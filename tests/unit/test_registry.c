@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "math/blas.h"
 #include "support/quant_kit.h"
+#include "support/run_cli.h"
 
 static char folder[64];
 
@@ -187,10 +188,7 @@ static void command_line(void **state) {
     char command[512], out[4096];
     snprintf(command, sizeof command, "%s/lowbit methods stochastic --plugin %s", build ? build : "build/release",
              object("stochastic"));
-    FILE *f = popen(command, "r");
-    assert_non_null(f);
-    out[fread(out, 1, sizeof out - 1, f)] = 0;
-    assert_int_equal(pclose(f), 0);
+    assert_int_equal(cli_shell(command, out, sizeof out), 0);
     assert_string_equal(out, "stochastic: stochastic rounding on a uniform grid\n"
                              "scope  one layer at a time\n"
                              "needs  nothing\n"
