@@ -17,7 +17,8 @@
 #include "math/kernels.h"
 #include "quant/method.h"
 
-#define PANEL_ROWS 32
+#define PANEL_ROWS   32
+#define STEP_COLUMNS 16 /* whose errors reach the rest of a block together */
 
 enum { REFIT_BLOCK, REFIT_COLUMN };
 enum { FAIL_ERROR, FAIL_RAISE_DAMP, FAIL_RTN };
@@ -85,11 +86,14 @@ static lb_status gptq_spec(const void *opts, int64_t rows, int64_t cols, lb_stor
     return LB_OK;
 }
 
+/* A panel stands on its side: PANEL_ROWS numbers a column, so that all rows take each step together. The last panel of
+ * a layer may have fewer rows; the others of its lanes hold 0. */
 typedef struct worker {
-    double *W;   /* (PANEL_ROWS, cols) the panel in solving order, as of the last block's end */
-    double *Err; /* (PANEL_ROWS, block) */
-    double *w1;  /* (PANEL_ROWS, block) the block with the updates of its earlier columns */
-    float *x;    /* (cols) what a grid is fitted on */
+    double *W;           /* (cols, PANEL_ROWS) in solving order, as of the last block's end */
+    double *Err;         /* (block, PANEL_ROWS) */
+    double *w1;          /* (block, PANEL_ROWS) the block with the updates of its earlier columns */
+    float *scale, *zero; /* (groups, PANEL_ROWS) as fitted so far */
+    float *x;            /* (cols) what a grid is fitted on */
 } worker;
 
 typedef struct solver {
@@ -97,11 +101,12 @@ typedef struct solver {
     const gptq_opts *o;
     lb_gridspec grid;
     int64_t rows, cols, group, groups, block;
-    int32_t *perm; /* (cols) position p holds column perm[p] */
-    double *diag;  /* (cols) of H, 1 in the authors' scale where dead */
-    bool *dead;    /* (cols) columns whose input never fired */
-    lb_dmat Hinv;  /* (cols, cols) upper triangle, in solving order */
-    worker *work;  /* one a thread */
+    int32_t *perm;  /* (cols) position p holds column perm[p] */
+    double *diag;   /* (cols) of H, 1 in the authors' scale where dead */
+    double *damped; /* (cols) that plus the damping */
+    bool *dead;     /* (cols) columns whose input never fired */
+    lb_dmat Hinv;   /* (cols, cols) upper triangle, in solving order */
+    worker *work;   /* one a thread */
     lb_compressed *out;
 } solver;
 
@@ -133,33 +138,18 @@ static lb_status order_columns(solver *s) {
     return LB_OK;
 }
 
-/* Hinv = Cholesky((H + damp mean(diag H) I)^-1), upper, in solving order. With H = R Rᵀ and R upper triangular it is
- * R^-1, for H^-1 = (R^-1)ᵀ R^-1: one factorization and one triangular inverse, where the authors' code has a
- * factorization, an inverse and another factorization. R is the ordinary factor of H with its columns from last to
- * first; turned around in place, the lower triangle becomes the upper one. */
+/* Hinv = Cholesky((H + damp mean(diag H) I)^-1), upper, in solving order. */
 static lb_status factor(solver *s, double damp) {
-    lb_cdmat H = s->in->stats->H;
-    int64_t n = s->cols, column = 0;
-    double mean = 0, pivot = 0, *d = s->Hinv.d;
-    for (int64_t col = 0; col < n; col++) mean += s->diag[col] / (double)n;
-    for (int64_t i = 0; i < n; i++) {
-        const double *h = H.d + s->perm[n - 1 - i] * H.ld;
-        for (int64_t k = 0; k < i; k++) d[i * n + k] = h[s->perm[n - 1 - k]];
-        d[i * n + i] = s->diag[s->perm[n - 1 - i]] + damp * mean;
-    }
-    lb_status st = lb_cholesky_lower(s->Hinv, s->in->team, &column, &pivot);
-    if (st == LB_OK) LB_TRY(lb_invert_lower(s->Hinv, s->in->team));
-    for (int64_t i = 0; st == LB_OK && i < n * n / 2; i++) {
-        double t = d[i];
-        d[i] = d[n * n - 1 - i];
-        d[n * n - 1 - i] = t;
-    }
+    int64_t position = 0;
+    double mean = 0, pivot = 0;
+    for (int64_t col = 0; col < s->cols; col++) mean += s->diag[col] / (double)s->cols;
+    for (int64_t col = 0; col < s->cols; col++) s->damped[col] = s->diag[col] + damp * mean;
+    lb_status st = lb_inverse_factor(s->in->stats->H, s->damped, s->perm, s->Hinv, s->in->team, &position, &pivot);
     if (st != LB_E_NUMERIC) return st;
     return lb_fail(st,
                    "layer %s: Cholesky failed at column %d (pivot %.2g, damp %g): calibration gives %lld tokens for "
                    "%lld columns; use more samples or a larger damp",
-                   s->in->name, s->perm[n - 1 - column], pivot, damp, (long long)s->in->stats->tokens,
-                   (long long)s->cols);
+                   s->in->name, s->perm[position], pivot, damp, (long long)s->in->stats->tokens, (long long)s->cols);
 }
 
 static float *scale_at(solver *s, int64_t r, int64_t g) {
@@ -175,6 +165,16 @@ static lb_status fit(solver *s, int64_t r, int64_t g, const float *x, int64_t n)
     return lb_grid_fit(&s->grid, x, n, 1, scale, zero_at(s, scale, &middle));
 }
 
+/* The grids of group g to the lanes of the panel. */
+static void take_grids(solver *s, worker *k, int64_t r0, int64_t n, int64_t g) {
+    float middle = (float)(1 << (s->grid.bits - 1));
+    for (int64_t i = 0; i < PANEL_ROWS; i++) {
+        float *scale = scale_at(s, r0 + (i < n ? i : 0), g);
+        k->scale[g * PANEL_ROWS + i] = *scale;
+        k->zero[g * PANEL_ROWS + i] = *zero_at(s, scale, &middle);
+    }
+}
+
 /* Grids that are fitted before solving: whole rows (before dead columns are zeroed), or static groups (after). */
 static lb_status fit_row_first(solver *s, int64_t r, float *x) {
     const float *w = s->in->W.d + r * s->in->W.ld;
@@ -188,72 +188,93 @@ static lb_status fit_row_first(solver *s, int64_t r, float *x) {
     return LB_OK;
 }
 
-/* The group that starts at position p, reached inside the block [b0, b1) of panel row i. */
-static lb_status fit_group_reached(solver *s, worker *k, int64_t r, int64_t i, int64_t p, int64_t b0, int64_t b1) {
+/* The group that starts at position p, reached inside the block [b0, b1), for all n rows of the panel. */
+static lb_status fit_group_reached(solver *s, worker *k, int64_t r0, int64_t n, int64_t p, int64_t b0, int64_t b1) {
     int64_t end = p + s->group < s->cols ? p + s->group : s->cols;
-    const double *W = k->W + i * s->cols, *Err = k->Err + i * s->block;
-    for (int64_t c = p; c < end; c++) {
-        double w = W[c];
-        if (s->o->group_refit == REFIT_COLUMN) {
-            if (c < b1)
-                w = k->w1[i * s->block + c - b0];
-            else /* what the block's end will take out for the columns solved so far */
-                for (int64_t j = b0; j < p; j++) w -= Err[j - b0] * s->Hinv.d[j * s->Hinv.ld + c];
+    for (int64_t i = 0; i < n; i++) {
+        const double *W = k->W + i, *Err = k->Err + i;
+        for (int64_t c = p; c < end; c++) {
+            double w = W[c * PANEL_ROWS];
+            if (s->o->group_refit == REFIT_COLUMN) {
+                if (c < b1)
+                    w = k->w1[(c - b0) * PANEL_ROWS + i];
+                else /* what the block's end will take out for the columns solved so far */
+                    for (int64_t j = b0; j < p; j++) w -= Err[(j - b0) * PANEL_ROWS] * s->Hinv.d[j * s->Hinv.ld + c];
+            }
+            k->x[c - p] = (float)w;
         }
-        k->x[c - p] = (float)w;
+        LB_TRY(fit(s, r0 + i, p / s->group, k->x, end - p));
     }
-    return fit(s, r, p / s->group, k->x, end - p);
+    take_grids(s, k, r0, n, p / s->group);
+    return LB_OK;
 }
 
-/* Position p of all n rows of the panel: codes, and errors over d (eq. 2). Rows know nothing of each other, so one
- * row's chain of divisions overlaps the next one's. */
+/* Position p of all n rows of the panel: codes, and errors over d (eq. 2). */
 static lb_status round_column(solver *s, worker *k, int64_t r0, int64_t n, int64_t p, int64_t b0) {
     int64_t col = s->perm[p], g = s->o->group <= 0 ? 0 : (s->o->static_groups ? col : p) / s->group;
-    int maxq = (1 << s->grid.bits) - 1;
-    float middle = (float)(1 << (s->grid.bits - 1));
-    double d = s->Hinv.d[p * s->Hinv.ld + p];
-    for (int64_t i = 0; i < n; i++) {
-        float *scale = scale_at(s, r0 + i, g), zero = *zero_at(s, scale, &middle);
-        double w = k->w1[i * s->block + p - b0];
-        uint8_t code = lb_grid_code((float)w, *scale, zero, maxq);
-        s->out->codes[(r0 + i) * s->cols + col] = code;
-        k->Err[i * s->block + p - b0] = (w - (double)lb_grid_value(code, *scale, zero)) / d;
-        if (!isfinite(w))
-            return lb_fail(LB_E_NUMERIC, "row %lld, column %lld became %g", (long long)(r0 + i), (long long)col, w);
+    const double *w = k->w1 + (p - b0) * PANEL_ROWS;
+    uint8_t code[PANEL_ROWS];
+    bool finite = lb_kernels_active()->grid_column(code, k->Err + (p - b0) * PANEL_ROWS, w, k->scale + g * PANEL_ROWS,
+                                                   k->zero + g * PANEL_ROWS, (float)((1 << s->grid.bits) - 1),
+                                                   s->Hinv.d[p * s->Hinv.ld + p], PANEL_ROWS);
+    for (int64_t i = 0; i < n; i++) s->out->codes[(r0 + i) * s->cols + col] = code[i];
+    for (int64_t i = 0; !finite && i < n; i++)
+        if (!isfinite(w[i]))
+            return lb_fail(LB_E_NUMERIC, "row %lld, column %lld became %g", (long long)(r0 + i), (long long)col, w[i]);
+    return LB_OK;
+}
+
+/* Takes the errors of positions [p0, p1) out of [c0, c1), eq. 3; all in the block that starts at b0. */
+static void spread(const solver *s, worker *k, int64_t b0, int64_t p0, int64_t p1, int64_t c0, int64_t c1) {
+    if (c0 >= c1) return;
+    lb_cdmat Err = {k->Err + (p0 - b0) * PANEL_ROWS, p1 - p0, PANEL_ROWS, PANEL_ROWS};
+    lb_cdmat right = {s->Hinv.d + p0 * s->Hinv.ld + c0, p1 - p0, c1 - c0, s->Hinv.ld};
+    lb_kernels_active()->sub_tn(lb_dmat_of(k->w1 + (c0 - b0) * PANEL_ROWS, c1 - c0, PANEL_ROWS), right, Err);
+}
+
+/* The n rows of a panel through the block [b0, b1), a few columns at a time, whose errors reach the rest of the block
+ * together: in the same order as one by one, but with the rest read once. */
+static lb_status solve_block(solver *s, worker *k, int64_t r0, int64_t n, int64_t b0, int64_t b1) {
+    memcpy(k->w1, k->W + b0 * PANEL_ROWS, (size_t)((b1 - b0) * PANEL_ROWS) * sizeof *k->w1);
+    for (int64_t p0 = b0, p1; p0 < b1; p0 = p1) {
+        p1 = p0 + STEP_COLUMNS < b1 ? p0 + STEP_COLUMNS : b1;
+        /* Where a group is fitted on weights that are up to date, a step ends. */
+        int64_t next = (p0 / s->group + 1) * s->group;
+        if (s->o->group_refit == REFIT_COLUMN && next < p1) p1 = next;
+        for (int64_t p = p0; p < p1; p++) {
+            bool reached = s->o->group > 0 && !s->o->static_groups && p % s->group == 0;
+            if (reached) LB_TRY(fit_group_reached(s, k, r0, n, p, b0, b1));
+            LB_TRY(round_column(s, k, r0, n, p, b0));
+            spread(s, k, b0, p, p + 1, p + 1, p1);
+        }
+        spread(s, k, b0, p0, p1, p1, b1);
     }
     return LB_OK;
 }
 
-/* The n rows of a panel through the block [b0, b1). */
-static lb_status solve_block(solver *s, worker *k, int64_t r0, int64_t n, int64_t b0, int64_t b1) {
-    const lb_kernels *kn = lb_kernels_active();
-    for (int64_t i = 0; i < n; i++)
-        memcpy(k->w1 + i * s->block, k->W + i * s->cols + b0, (size_t)(b1 - b0) * sizeof *k->w1);
-    for (int64_t p = b0; p < b1; p++) {
-        bool reached = s->o->group > 0 && !s->o->static_groups && p % s->group == 0;
-        for (int64_t i = 0; reached && i < n; i++) LB_TRY(fit_group_reached(s, k, r0 + i, i, p, b0, b1));
-        LB_TRY(round_column(s, k, r0, n, p, b0));
-        for (int64_t i = 0; i < n; i++) /* eq. 3 */
-            kn->axpy_wide(k->w1 + i * s->block + p - b0, -k->Err[i * s->block + p - b0], s->Hinv.d + p * s->Hinv.ld + p,
-                          b1 - p);
+static lb_status begin_panel(solver *s, worker *k, int64_t r0, int64_t n) {
+    for (int64_t i = 0; i < n; i++) LB_TRY(fit_row_first(s, r0 + i, k->x));
+    bool fitted = s->o->group <= 0 || s->o->static_groups;
+    for (int64_t g = 0; fitted && g < s->groups; g++) take_grids(s, k, r0, n, g);
+    for (int64_t p = 0; p < s->cols; p++) {
+        const float *w = s->in->W.d + r0 * s->in->W.ld + s->perm[p];
+        bool dead = s->dead[s->perm[p]];
+        for (int64_t i = 0; i < PANEL_ROWS; i++)
+            k->W[p * PANEL_ROWS + i] = dead || i >= n ? 0 : (double)w[i * s->in->W.ld];
     }
     return LB_OK;
 }
 
 static lb_status solve_rows(solver *s, worker *k, int64_t r0, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        const float *w = s->in->W.d + (r0 + i) * s->in->W.ld;
-        LB_TRY(fit_row_first(s, r0 + i, k->x));
-        for (int64_t p = 0; p < s->cols; p++) k->W[i * s->cols + p] = s->dead[s->perm[p]] ? 0 : (double)w[s->perm[p]];
-    }
+    LB_TRY(begin_panel(s, k, r0, n));
     for (int64_t b0 = 0; b0 < s->cols; b0 += s->block) {
         int64_t b1 = b0 + s->block < s->cols ? b0 + s->block : s->cols;
         LB_TRY(solve_block(s, k, r0, n, b0, b1));
         if (b1 == s->cols) break;
         /* W[:, b1:] -= Err Hinv[b0:b1, b1:], eq. 4 */
-        lb_cdmat Err = {k->Err, n, b1 - b0, s->block};
+        lb_cdmat Err = {k->Err, b1 - b0, PANEL_ROWS, PANEL_ROWS};
         lb_cdmat right = {s->Hinv.d + b0 * s->Hinv.ld + b1, b1 - b0, s->cols - b1, s->Hinv.ld};
-        lb_dgemm(false, false, -1, Err, right, 1, (lb_dmat){k->W + b1, n, s->cols - b1, s->cols});
+        lb_kernels_active()->sub_tn(lb_dmat_of(k->W + b1 * PANEL_ROWS, s->cols - b1, PANEL_ROWS), right, Err);
     }
     return LB_OK;
 }
@@ -264,7 +285,9 @@ static lb_status solve_panel(void *ctx, int64_t piece, int worker_index) {
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_SOLVE);
     lb_status st = solve_rows(s, &s->work[worker_index], r0, n);
-    lb_scope_end(&scope, (double)n * (double)s->cols * (double)s->block, 13.0 * (double)n * (double)s->cols);
+    /* The errors of a column reach all columns to its right; the upper half of Hinv is read once a panel. */
+    double weights = (double)n * (double)s->cols;
+    lb_scope_end(&scope, weights * (double)s->cols, 13 * weights + 4 * (double)s->cols * (double)s->cols);
     return st;
 }
 
@@ -272,15 +295,19 @@ static lb_status solve_panel(void *ctx, int64_t piece, int worker_index) {
 static lb_status prepare(solver *s) {
     lb_arena *a = s->in->scratch;
     int threads = lb_team_threads(s->in->team);
+    int64_t ld = ((s->cols + 7) / 8 | 1) * 8; /* an odd number of cache lines: a column's are not all in one place */
     if (!(s->perm = LB_NEW(a, int32_t, s->cols)) || !(s->diag = LB_NEW(a, double, s->cols)) ||
-        !(s->dead = LB_NEW(a, bool, s->cols)) || !(s->Hinv.d = LB_NEW(a, double, s->cols * s->cols)) ||
-        !(s->work = LB_NEW(a, worker, threads)))
+        !(s->damped = LB_NEW(a, double, s->cols)) || !(s->dead = LB_NEW(a, bool, s->cols)) ||
+        !(s->Hinv.d = LB_NEW_UNSET(a, double, s->cols *ld)) || !(s->work = LB_NEW(a, worker, threads)))
         return LB_E_NOMEM;
-    s->Hinv = (lb_dmat){s->Hinv.d, s->cols, s->cols, s->cols};
+    s->Hinv = (lb_dmat){s->Hinv.d, s->cols, s->cols, ld};
     for (int t = 0; t < threads; t++) {
         worker *k = &s->work[t];
-        if (!(k->W = LB_NEW(a, double, PANEL_ROWS * s->cols)) || !(k->Err = LB_NEW(a, double, PANEL_ROWS * s->block)) ||
-            !(k->w1 = LB_NEW(a, double, PANEL_ROWS * s->block)) || !(k->x = LB_NEW(a, float, s->cols)))
+        if (!(k->W = LB_NEW_UNSET(a, double, PANEL_ROWS * s->cols)) ||
+            !(k->Err = LB_NEW_UNSET(a, double, PANEL_ROWS * s->block)) ||
+            !(k->w1 = LB_NEW_UNSET(a, double, PANEL_ROWS * s->block)) ||
+            !(k->scale = LB_NEW(a, float, PANEL_ROWS * s->groups)) ||
+            !(k->zero = LB_NEW(a, float, PANEL_ROWS * s->groups)) || !(k->x = LB_NEW(a, float, s->cols)))
             return LB_E_NOMEM;
     }
     return order_columns(s);

@@ -49,7 +49,7 @@ static inline lb_hessian random_hessian(uint64_t seed, int64_t tokens, int64_t c
         must(lb_hessian_add(&h, lb_mat_c(X), 1, team));
         lb_free(X.d);
     }
-    must(lb_hessian_finish(&h));
+    must(lb_hessian_finish(&h, team));
     return h;
 }
 

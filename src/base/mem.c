@@ -86,7 +86,7 @@ typedef struct chunk {
 } chunk;
 
 struct lb_arena {
-    chunk *newest;
+    chunk *newest, *spare; /* spare: kept by a restore, for the next chunks */
     size_t chunk_bytes;
 };
 
@@ -97,32 +97,51 @@ lb_status lb_arena_new(size_t chunk_bytes, lb_arena **out) {
     return LB_OK;
 }
 
-static void drop_newest(lb_arena *a) {
-    chunk *c = a->newest;
-    a->newest = c->older;
+static void drop(chunk **list) {
+    chunk *c = *list;
+    *list = c->older;
     UNPOISON(c->data, c->size);
     lb_free(c);
 }
 
+void lb_arena_trim(lb_arena *a) {
+    while (a->spare) drop(&a->spare);
+}
+
 void lb_arena_free(lb_arena *a) {
     if (!a) return;
-    while (a->newest) drop_newest(a);
+    while (a->newest) drop(&a->newest);
+    lb_arena_trim(a);
     lb_free(a);
+}
+
+/* The smallest spare chunk of this size; none of more than twice the size, which something large may be in need of. */
+static chunk *take_spare(lb_arena *a, size_t size) {
+    chunk **best = NULL;
+    for (chunk **c = &a->spare; *c; c = &(*c)->older)
+        if ((*c)->size >= size && (*c)->size / 2 <= size && (!best || (*c)->size < (*best)->size)) best = c;
+    if (!best) return NULL;
+    chunk *c = *best;
+    *best = c->older;
+    return c;
 }
 
 static bool add_chunk(lb_arena *a, size_t bytes) {
     size_t size = bytes > a->chunk_bytes ? bytes : a->chunk_bytes;
-    chunk *c = size > SIZE_MAX - sizeof *c ? get(SIZE_MAX, 1) : get(sizeof *c + size, 1);
-    if (!c) return false;
+    chunk *c = take_spare(a, size);
+    if (!c) {
+        c = size > SIZE_MAX - sizeof *c ? get(SIZE_MAX, 1) : get(sizeof *c + size, 1);
+        if (!c) return false;
+        c->size = size;
+        POISON(c->data, c->size);
+    }
     c->older = a->newest;
-    c->size = size;
     c->used = 0;
-    POISON(c->data, c->size);
     a->newest = c;
     return true;
 }
 
-void *lb_arena_get(lb_arena *a, size_t count, size_t size) {
+void *lb_arena_get_unset(lb_arena *a, size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX - ALIGN - RED_ZONE)
         return get(count, size); /* too large: sets the error and gives NULL */
@@ -133,7 +152,12 @@ void *lb_arena_get(lb_arena *a, size_t count, size_t size) {
     void *p = c->data + c->used;
     c->used += room;
     UNPOISON(p, bytes);
-    return memset(p, 0, bytes);
+    return p;
+}
+
+void *lb_arena_get(lb_arena *a, size_t count, size_t size) {
+    void *p = lb_arena_get_unset(a, count, size);
+    return p ? memset(p, 0, count * size) : NULL;
 }
 
 char *lb_arena_strdup(lb_arena *a, const char *s) {
@@ -161,7 +185,13 @@ char *lb_arena_printf(lb_arena *a, const char *fmt, ...) {
 lb_arena_mark lb_arena_save(const lb_arena *a) { return (lb_arena_mark){a->newest, a->newest ? a->newest->used : 0}; }
 
 void lb_arena_restore(lb_arena *a, lb_arena_mark m) {
-    while (a->newest != m.chunk) drop_newest(a);
+    while (a->newest != m.chunk) {
+        chunk *c = a->newest;
+        a->newest = c->older;
+        POISON(c->data, c->size);
+        c->older = a->spare;
+        a->spare = c;
+    }
     if (!a->newest) return;
     a->newest->used = m.used;
     POISON(a->newest->data + m.used, a->newest->size - m.used);

@@ -23,16 +23,21 @@ LB_NODISCARD lb_status lb_arena_new(size_t chunk_bytes, lb_arena **out); /* 0: 1
 void lb_arena_free(lb_arena *a);                                         /* NULL is fine */
 /* Zeroed, 64-byte aligned; NULL with the error set when memory is out. */
 void *lb_arena_get(lb_arena *a, size_t count, size_t size);
+/* The same, not zeroed: for large arrays that are written before they are read. */
+void *lb_arena_get_unset(lb_arena *a, size_t count, size_t size);
 char *lb_arena_strdup(lb_arena *a, const char *s);
 char *lb_arena_printf(lb_arena *a, const char *fmt, ...) LB_PRINTF(2, 3);
-/* A mark, and back to it: everything got since is free again. */
+/* A mark, and back to it: everything got since is free again. The arena keeps the memory for what is got next, because
+ * pages that the system has to hand out anew cost more than most of what is done with them; lb_arena_trim gives it back. */
 typedef struct lb_arena_mark {
     void *chunk;
     size_t used;
 } lb_arena_mark;
 lb_arena_mark lb_arena_save(const lb_arena *a);
 void lb_arena_restore(lb_arena *a, lb_arena_mark m);
+void lb_arena_trim(lb_arena *a);
 
-#define LB_NEW(arena, T, count) ((T *)lb_arena_get((arena), (size_t)(count), sizeof(T)))
+#define LB_NEW(arena, T, count)       ((T *)lb_arena_get((arena), (size_t)(count), sizeof(T)))
+#define LB_NEW_UNSET(arena, T, count) ((T *)lb_arena_get_unset((arena), (size_t)(count), sizeof(T)))
 
 #endif

@@ -95,7 +95,7 @@ static lb_status run(forward_job *j, int64_t together, lb_hessian h[LB_INPUTS]) 
             }
     }
     for (int i = 0; i < LB_INPUTS; i++)
-        if (j->input[i].d) LB_TRY(lb_hessian_finish(&h[i]));
+        if (j->input[i].d) LB_TRY(lb_hessian_finish(&h[i], s->team));
     return LB_OK;
 }
 

@@ -1,11 +1,13 @@
 #include "eval/hessian.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/profile.h"
 #include "math/blas.h"
 
-#define TILE 192 /* a piece of work: divides the widths of the usual models into equal parts */
+#define TILE  192 /* a piece of work: divides the widths of the usual models into equal parts */
+#define PANEL 64  /* rows, where H is walked through once */
 
 lb_status lb_hessian_new(lb_arena *a, int64_t cols, lb_hessian *out) {
     if (cols < 1 || cols > INT32_MAX)
@@ -65,17 +67,14 @@ lb_status lb_hessian_add(lb_hessian *h, lb_cmat X, int64_t sequences, lb_team *t
     return LB_OK;
 }
 
-void lb_hessian_mirror(lb_hessian *h) {
-    int64_t n = h->H.cols;
-    for (int64_t i0 = 0; i0 < n; i0 += 64) /* in tiles, so that columns are not walked from top to bottom */
-        for (int64_t i = i0; i < n; i++)
-            for (int64_t j = i0; j < i0 + 64 && j < i; j++) h->H.d[i * h->H.ld + j] = h->H.d[j * h->H.ld + i];
-}
+static int64_t panels(int64_t n) { return (n - 1) / PANEL + 1; }
 
-lb_status lb_hessian_finish(lb_hessian *h) {
-    if (h->tokens < 1) return lb_fail(LB_E_ARG, "H was given no tokens");
+/* Rows of panel `piece`, from the diagonal on. */
+static lb_status divide_rows(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const lb_hessian *h = ctx;
     int64_t n = h->H.cols;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = piece * PANEL; i < n && i < (piece + 1) * PANEL; i++) {
         double *row = h->H.d + i * h->H.ld;
         for (int64_t j = i; j < n; j++) {
             row[j] /= (double)h->tokens;
@@ -84,6 +83,56 @@ lb_status lb_hessian_finish(lb_hessian *h) {
                                (long long)i, (long long)j, row[j]);
         }
     }
-    lb_hessian_mirror(h);
     return LB_OK;
+}
+
+/* The part of those rows left of the diagonal, in tiles, so that columns are not walked from top to bottom. */
+static lb_status mirror_rows(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const lb_dmat *H = ctx;
+    int64_t i0 = piece * PANEL, end = i0 + PANEL < H->cols ? i0 + PANEL : H->cols;
+    for (int64_t j0 = 0; j0 <= i0; j0 += PANEL)
+        for (int64_t i = i0; i < end; i++)
+            for (int64_t j = j0; j < j0 + PANEL && j < i; j++) H->d[i * H->ld + j] = H->d[j * H->ld + i];
+    return LB_OK;
+}
+
+lb_status lb_hessian_finish(lb_hessian *h, lb_team *team) {
+    if (h->tokens < 1) return lb_fail(LB_E_ARG, "H was given no tokens");
+    LB_TRY(lb_parallel_for(team, panels(h->H.cols), divide_rows, h));
+    return lb_parallel_for(team, panels(h->H.cols), mirror_rows, &h->H);
+}
+
+int64_t lb_hessian_packed_size(int64_t cols) { return cols * (cols + 1) / 2; }
+
+double *lb_hessian_pack(lb_hessian *h) {
+    int64_t n = h->H.cols, at = 0;
+    double *v = h->H.d; /* row i moves to where it was or before */
+    for (int64_t i = 0; i < n; i++) {
+        memmove(v + at, v + i * h->H.ld + i, (size_t)(n - i) * sizeof *v);
+        at += n - i;
+    }
+    h->H.d = NULL;
+    return v;
+}
+
+typedef struct unpacking {
+    const double *packed;
+    lb_dmat H;
+} unpacking;
+
+static lb_status unpack_rows(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const unpacking *u = ctx;
+    int64_t n = u->H.cols, i0 = piece * PANEL, end = i0 + PANEL < n ? i0 + PANEL : n;
+    for (int64_t i = i0; i < end; i++) {
+        const double *row = u->packed + i * n - i * (i - 1) / 2; /* from the diagonal on */
+        memcpy(u->H.d + i * u->H.ld + i, row, (size_t)(n - i) * sizeof *row);
+    }
+    return LB_OK;
+}
+
+lb_status lb_hessian_unpack(const double *packed, lb_dmat H, lb_team *team) {
+    LB_TRY(lb_parallel_for(team, panels(H.cols), unpack_rows, &(unpacking){packed, H}));
+    return lb_parallel_for(team, panels(H.cols), mirror_rows, &H);
 }

@@ -18,7 +18,12 @@ LB_NODISCARD lb_status lb_hessian_new(lb_arena *a, int64_t cols, lb_hessian *out
 LB_NODISCARD lb_status lb_hessian_add(lb_hessian *h, lb_cmat X, int64_t sequences, lb_team *team);
 /* Divides by the tokens and mirrors: afterwards H is full and final. LB_E_NUMERIC if it holds a NaN or infinity (naming
  * the column). */
-LB_NODISCARD lb_status lb_hessian_finish(lb_hessian *h);
-void lb_hessian_mirror(lb_hessian *h); /* the upper triangle into the lower one */
+LB_NODISCARD lb_status lb_hessian_finish(lb_hessian *h, lb_team *team);
+
+/* The upper triangle row by row without gaps, n (n + 1) / 2 numbers: how H is kept in a file. Packing is done in place
+ * and leaves no H behind; packed numbers become a full H, whose tokens and sequences the caller knows. */
+int64_t lb_hessian_packed_size(int64_t cols);
+double *lb_hessian_pack(lb_hessian *h);
+LB_NODISCARD lb_status lb_hessian_unpack(const double *packed, lb_dmat H, lb_team *team);
 
 #endif

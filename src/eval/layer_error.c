@@ -6,7 +6,7 @@
 #include "math/blas.h"
 
 #define ROWS 256 /* of the layer at a time, in float64 */
-#define TILE 128 /* columns */
+#define TILE 192 /* columns */
 
 /* Gram matrices G = DᵀD answer for every H at once: tr(D H Dᵀ) = sum of G H over all entries. A piece is a tile of the
  * upper triangle of G, of W and of each What - W; tiles off the diagonal count twice. */

@@ -16,6 +16,7 @@ struct lb_stats_file {
     lb_h5 *h5;
     char *path;
     const lb_arch *arch;
+    lb_team *team;
     int64_t tokens, sequences;
 };
 
@@ -24,13 +25,8 @@ static void dataset_name(int64_t block, lb_input i, char out[64]) {
 }
 
 static lb_status put(lb_h5 *h5, const char *name, lb_hessian *h) {
-    int64_t n = h->H.cols, packed = n * (n + 1) / 2, at = 0;
-    double *v = h->H.d; /* packed in place: row i moves to where it was or before */
-    for (int64_t i = 0; i < n; i++) {
-        memmove(v + at, h->H.d + i * h->H.ld + i, (size_t)(n - i) * sizeof *v);
-        at += n - i;
-    }
-    return lb_h5_put_f64(h5, name, v, 1, &packed);
+    int64_t packed = lb_hessian_packed_size(h->H.cols);
+    return lb_h5_put_f64(h5, name, lb_hessian_pack(h), 1, &packed);
 }
 
 static lb_status compute(lb_h5 *h5, const lb_arch *arch, const lb_weights *w, const int32_t *tokens, int64_t samples,
@@ -101,12 +97,14 @@ static lb_status read_header(lb_stats_file *f, lb_arena *a, const char *key, boo
 }
 
 /* *out stays NULL if the file is not one of ours, is damaged or has another key. */
-static lb_status open_existing(const char *path, const char *key, const lb_arch *arch, lb_stats_file **out) {
+static lb_status open_existing(const char *path, const char *key, const lb_arch *arch, lb_team *team,
+                               lb_stats_file **out) {
     bool agrees = false;
     lb_arena *a = NULL;
     lb_stats_file *f = lb_alloc(1, sizeof *f);
     if (!f) return LB_E_NOMEM;
     f->arch = arch;
+    f->team = team;
     lb_status st = lb_arena_new(4096, &a);
     if (st == LB_OK && !(f->path = lb_strdup(path))) st = LB_E_NOMEM;
     if (st == LB_OK) st = lb_h5_open(path, &f->h5);
@@ -124,29 +122,25 @@ lb_status lb_stats_file_ensure(const char *path, const char *key, const lb_arch 
                                const int32_t *tokens, int64_t samples, int64_t length, lb_team *team, lb_log *log,
                                lb_stats_file **out) {
     *out = NULL;
-    if (lb_fs_exists(path)) LB_TRY(open_existing(path, key, arch, out));
+    if (lb_fs_exists(path)) LB_TRY(open_existing(path, key, arch, team, out));
     if (*out) return LB_OK;
     LB_TRY(create(path, key, arch, w, tokens, samples, length, team, log));
-    LB_TRY(open_existing(path, key, arch, out));
+    LB_TRY(open_existing(path, key, arch, team, out));
     return *out ? LB_OK : lb_fail(LB_E_IO, "%s: cannot be read back", path);
 }
 
 static lb_status get(lb_stats_file *f, const char *name, int64_t n, lb_arena *a, lb_hessian *out) {
-    lb_hessian h;
-    double *v = NULL;
+    double *v = NULL, *H = LB_NEW_UNSET(a, double, n *n);
     int64_t found = 0;
-    LB_TRY(lb_hessian_new(a, n, &h));
+    if (!H) return LB_E_NOMEM;
     lb_arena_mark mark = lb_arena_save(a);
     LB_TRY(lb_h5_get_f64(f->h5, a, name, &v, &found));
-    if (found != n * (n + 1) / 2)
+    if (found != lb_hessian_packed_size(n))
         return lb_fail(LB_E_FORMAT, "%s: %s has %lld numbers: must have %lld for %lld columns", f->path, name,
-                       (long long)found, (long long)(n * (n + 1) / 2), (long long)n);
-    for (int64_t i = 0; i < n; i++, v += n - i + 1) memcpy(h.H.d + i * n + i, v, (size_t)(n - i) * sizeof *v);
-    lb_hessian_mirror(&h);
+                       (long long)found, (long long)lb_hessian_packed_size(n), (long long)n);
+    *out = (lb_hessian){lb_dmat_of(H, n, n), f->tokens, f->sequences};
+    LB_TRY(lb_hessian_unpack(v, out->H, f->team));
     lb_arena_restore(a, mark);
-    h.tokens = f->tokens;
-    h.sequences = f->sequences;
-    *out = h;
     return LB_OK;
 }
 

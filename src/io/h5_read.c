@@ -78,7 +78,7 @@ static lb_status get(lb_h5 *h, lb_arena *a, const char *path, H5T_class_t kind, 
         goto out;
     }
     LB_TRY_GOTO(s, out, check_size(h, path, &d));
-    *v = lb_arena_get(a, (size_t)d.count, size);
+    *v = lb_arena_get_unset(a, (size_t)d.count, size);
     *n = (int64_t)d.count;
     if (!*v)
         s = LB_E_NOMEM;

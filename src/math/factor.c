@@ -9,7 +9,8 @@
 
 #include "base/profile.h"
 
-#define TILE 128 /* columns of a step: its panel stays in the cache while the trailing rows use it */
+#define TILE  128 /* columns of a step: its panel stays in the cache while the trailing rows use it */
+#define PANEL 64  /* rows that are copied at a time */
 
 typedef struct step {
     lb_dmat A;
@@ -139,4 +140,60 @@ lb_status lb_invert_lower(lb_dmat L, lb_team *team) {
     }
     lb_free(s.panel);
     return st;
+}
+
+typedef struct ordered {
+    lb_cdmat H;
+    const double *diag;
+    const int32_t *perm;
+    lb_dmat out;
+} ordered;
+
+static int64_t panels(int64_t rows) { return (rows + PANEL - 1) / PANEL; }
+
+/* Rows of panel `piece` of the lower triangle of H, its columns from the last in order to the first. */
+static lb_status order_rows(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const ordered *o = ctx;
+    int64_t n = o->H.rows, end = least((piece + 1) * PANEL, n);
+    const int32_t *perm = o->perm;
+    for (int64_t i = piece * PANEL; i < end; i++) {
+        double *to = at(o->out, i, 0);
+        const double *h = o->H.d + perm[n - 1 - i] * o->H.ld;
+        for (int64_t k = 0; k < i; k++) to[k] = h[perm[n - 1 - k]];
+        to[i] = o->diag[perm[n - 1 - i]];
+    }
+    return LB_OK;
+}
+
+/* a (n) and b (n) trade numbers, the first of one for the last of the other. */
+static void swap_turned(double *a, double *b, int64_t n) {
+    for (int64_t k = 0; k < n; k++) {
+        double t = a[k];
+        a[k] = b[n - 1 - k];
+        b[n - 1 - k] = t;
+    }
+}
+
+/* Turns the matrix around: row i becomes row n - 1 - i, each from its other end. */
+static lb_status turn_rows(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const ordered *o = ctx;
+    int64_t n = o->out.rows, end = least((piece + 1) * PANEL, n / 2);
+    for (int64_t i = piece * PANEL; i < end; i++) swap_turned(at(o->out, i, 0), at(o->out, n - 1 - i, 0), n);
+    if (n % 2 && piece == panels(n / 2 + 1) - 1) swap_turned(at(o->out, n / 2, 0), at(o->out, n / 2, n / 2 + 1), n / 2);
+    return LB_OK;
+}
+
+lb_status lb_inverse_factor(lb_cdmat H, const double *diag, const int32_t *perm, lb_dmat out, lb_team *team,
+                            int64_t *bad_position, double *bad_pivot) {
+    assert(H.rows == H.cols && out.rows == H.rows && out.cols == H.cols);
+    ordered o = {H, diag, perm, out};
+    int64_t column = -1;
+    LB_TRY(lb_parallel_for(team, panels(H.rows), order_rows, &o));
+    lb_status st = lb_cholesky_lower(out, team, &column, bad_pivot);
+    if (bad_position) *bad_position = H.rows - 1 - column;
+    LB_TRY(st);
+    LB_TRY(lb_invert_lower(out, team));
+    return lb_parallel_for(team, panels(H.rows / 2 + 1), turn_rows, &o);
 }

@@ -26,7 +26,13 @@ typedef struct lb_kernels {
     double (*dot)(const float *x, const float *y, int64_t n);   /* products and sums in float64 lanes */
     void (*scale)(float *y, float a, int64_t n);                /* y *= a */
     void (*axpy)(float *y, float a, const float *x, int64_t n); /* y += a x */
-    void (*axpy_wide)(double *y, double a, const double *x, int64_t n);
+    /* C (m, n) -= Aᵀ B with A (k, m), B (k, n), in float64: each element a chain over k in order (of fused steps but in
+     * the plain variant). For a k too small for a BLAS call. */
+    void (*sub_tn)(lb_dmat C, lb_cdmat A, lb_cdmat B);
+    /* One column of a matrix onto the grids of its rows: code as quant/grid.h gives it for (float)w, err = (w - scale
+     * (code - zero)) / d. false if a w is NaN or infinite. The same bits in every variant. */
+    bool (*grid_column)(uint8_t *code, double *err, const double *w, const float *scale, const float *zero, float maxq,
+                        double d, int64_t n);
     /* y = g * sigmoid(g) * u; sigmoid to 4 ulp */
     void (*swiglu)(float *y, const float *g, const float *u, int64_t n);
     /* y = x / sqrt(mean(x^2) + eps) * w; the mean in float64 lanes */

@@ -45,7 +45,7 @@ static inline void v_mul_wide(VD acc[2], VF a, VF b) {
 static inline void v_store_wide(double *p, VD acc) { _mm256_storeu_pd(p, acc); }
 static inline VD v_load_wide(const double *p) { return _mm256_loadu_pd(p); }
 static inline VD v_set_wide(double a) { return _mm256_set1_pd(a); }
-static inline VD v_fma_wide(VD a, VD b, VD c) { return _mm256_fmadd_pd(a, b, c); }
+static inline VD v_take_wide(VD a, VD b, VD c) { return _mm256_fnmadd_pd(a, b, c); }
 
 static inline VF pow2(__m256i n) { /* n in [-126, 127] */
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
@@ -69,6 +69,7 @@ static inline VF v_exp(VF x) {
 
 #include "math/kernels_simd.h"
 
-const lb_kernels lb_kernels_avx2 = {"avx2", exp_n,   exp_sum_n, sum_exp_n,   max_n,    range_n,   grid_n,  bf16_n,
-                                    dot_n,  scale_n, axpy_n,    axpy_wide_n, swiglu_n, rmsnorm_n, matmul_n};
+const lb_kernels lb_kernels_avx2 = {"avx2",         exp_n,    exp_sum_n, sum_exp_n, max_n,  range_n,
+                                    grid_n,         bf16_n,   dot_n,     scale_n,   axpy_n, sub_tn_n,
+                                    lb_grid_column, swiglu_n, rmsnorm_n, matmul_n};
 #endif

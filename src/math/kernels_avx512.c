@@ -43,7 +43,7 @@ static inline void v_mul_wide(VD acc[2], VF a, VF b) {
 static inline void v_store_wide(double *p, VD acc) { _mm512_storeu_pd(p, acc); }
 static inline VD v_load_wide(const double *p) { return _mm512_loadu_pd(p); }
 static inline VD v_set_wide(double a) { return _mm512_set1_pd(a); }
-static inline VD v_fma_wide(VD a, VD b, VD c) { return _mm512_fmadd_pd(a, b, c); }
+static inline VD v_take_wide(VD a, VD b, VD c) { return _mm512_fnmadd_pd(a, b, c); }
 
 static inline VF v_exp(VF x) {
     /* min and max give their second operand if it is NaN, so a NaN stays */
@@ -61,6 +61,7 @@ static inline VF v_exp(VF x) {
 
 #include "math/kernels_simd.h"
 
-const lb_kernels lb_kernels_avx512 = {"avx512", exp_n,   exp_sum_n, sum_exp_n,   max_n,    range_n,   grid_n,  bf16_n,
-                                      dot_n,    scale_n, axpy_n,    axpy_wide_n, swiglu_n, rmsnorm_n, matmul_n};
+const lb_kernels lb_kernels_avx512 = {"avx512",       exp_n,    exp_sum_n, sum_exp_n, max_n,  range_n,
+                                      grid_n,         bf16_n,   dot_n,     scale_n,   axpy_n, sub_tn_n,
+                                      lb_grid_column, swiglu_n, rmsnorm_n, matmul_n};
 #endif

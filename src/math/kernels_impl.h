@@ -4,6 +4,9 @@
 #ifndef LB_MATH_KERNELS_IMPL_H
 #define LB_MATH_KERNELS_IMPL_H
 
+#include <float.h>
+#include <math.h>
+
 #include "math/kernels.h"
 
 enum { LB_LANES = 32 };
@@ -28,6 +31,24 @@ static inline double lb_lanes_sum(double l[LB_LANES]) {
 /* Beyond these the float32 result is 0 and infinity. */
 #define LB_EXP_MIN -104.0f
 #define LB_EXP_MAX 88.73f
+
+/* grid_column, which compilers make vectors of. */
+static inline bool lb_grid_column(uint8_t *code, double *err, const double *w, const float *scale, const float *zero,
+                                  float maxq, double d, int64_t n) {
+    int bad = 0;
+    for (int64_t i = 0; i < n; i++) {
+        float v = (float)w[i] / scale[i];
+        v = v > -512.0f ? v : -512.0f;
+        v = v < 512.0f ? v : 512.0f;
+        v = (v + 12582912.0f) - 12582912.0f + zero[i];
+        v = v > 0.0f ? v : 0.0f;
+        v = v < maxq ? v : maxq;
+        code[i] = (uint8_t)(int)v;
+        err[i] = (w[i] - (double)(scale[i] * (v - zero[i]))) / d;
+        bad |= !(fabs(w[i]) <= DBL_MAX);
+    }
+    return !bad;
+}
 
 extern const lb_kernels lb_kernels_plain, lb_kernels_avx2, lb_kernels_avx512;
 

@@ -96,8 +96,10 @@ static void axpy_plain(float *y, float a, const float *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
 }
 
-static void axpy_wide_plain(double *y, double a, const double *x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
+static void sub_tn_plain(lb_dmat C, lb_cdmat A, lb_cdmat B) {
+    for (int64_t i = 0; i < C.rows; i++)
+        for (int64_t p = 0; p < A.rows; p++)
+            for (int64_t j = 0; j < C.cols; j++) C.d[i * C.ld + j] -= A.d[p * A.ld + i] * B.d[p * B.ld + j];
 }
 
 static void swiglu_plain(float *y, const float *g, const float *u, int64_t n) {
@@ -134,6 +136,6 @@ static void matmul_plain(lb_mat C, lb_cmat A, lb_cmat B, bool add) {
             }
 }
 
-const lb_kernels lb_kernels_plain = {"plain",     exp_plain,       exp_sum_plain, sum_exp_plain, max_plain,
-                                     range_plain, grid_plain,      bf16_plain,    dot_plain,     scale_plain,
-                                     axpy_plain,  axpy_wide_plain, swiglu_plain,  rmsnorm_plain, matmul_plain};
+const lb_kernels lb_kernels_plain = {
+    "plain",   exp_plain,   exp_sum_plain, sum_exp_plain, max_plain,      range_plain,  grid_plain,    bf16_plain,
+    dot_plain, scale_plain, axpy_plain,    sub_tn_plain,  lb_grid_column, swiglu_plain, rmsnorm_plain, matmul_plain};

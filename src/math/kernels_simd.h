@@ -9,7 +9,7 @@
  *   v_exp(v)
  *   v_add_wide(acc, v)      adds the low half of v to acc[0] and the high half to acc[1], as doubles
  *   v_mul_wide(acc, a, b)   the same with the products a b
- *   v_store_wide(p, acc), v_load_wide(p), v_set_wide(a), v_fma_wide(a, b, c)
+ *   v_store_wide(p, acc), v_load_wide(p), v_set_wide(a), v_take_wide(a, b, c) = c - a b
  *   TILE_VECTORS            vectors across a tile of matmul */
 #ifndef LB_MATH_KERNELS_SIMD_H
 #define LB_MATH_KERNELS_SIMD_H
@@ -150,11 +150,48 @@ static void axpy_n(float *y, float a, const float *x, int64_t n) {
     if (i < n) v_store_n(y + i, left(i, n), v_fma(va, v_load_n(x + i, left(i, n)), v_load_n(y + i, left(i, n))));
 }
 
-static void axpy_wide_n(double *y, double a, const double *x, int64_t n) {
-    VD va = v_set_wide(a);
+/* `rows` by `vectors` of sub_tn; inlined with both constant, so that the tile stays in registers. */
+enum { WIDE = W / 2, SUB_ROWS = TILE_VECTORS, SUB_VECTORS = 4 };
+static inline __attribute__((always_inline)) void sub_tile(lb_dmat C, lb_cdmat A, lb_cdmat B, int64_t i, int64_t j,
+                                                           const int rows, const int vectors) {
+    VD acc[SUB_ROWS][SUB_VECTORS];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; v++) acc[r][v] = v_load_wide(C.d + (i + r) * C.ld + j + v * WIDE);
+    for (int64_t p = 0; p < A.rows; p++) {
+        if (rows == SUB_ROWS) __builtin_prefetch(A.d + p * A.ld + i + 8);
+        VD x[SUB_VECTORS];
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; v++) x[v] = v_load_wide(B.d + p * B.ld + j + v * WIDE);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) {
+            VD a = v_set_wide(A.d[p * A.ld + i + r]);
+#pragma GCC unroll 8
+            for (int v = 0; v < vectors; v++) acc[r][v] = v_take_wide(a, x[v], acc[r][v]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; v++) v_store_wide(C.d + (i + r) * C.ld + j + v * WIDE, acc[r][v]);
+}
+
+static inline __attribute__((always_inline)) void sub_strip(lb_dmat C, lb_cdmat A, lb_cdmat B, int64_t j,
+                                                            const int vectors) {
     int64_t i = 0;
-    for (; i + W / 2 <= n; i += W / 2) v_store_wide(y + i, v_fma_wide(va, v_load_wide(x + i), v_load_wide(y + i)));
-    for (; i < n; i++) y[i] = fma(a, x[i], y[i]);
+    for (; i + SUB_ROWS <= C.rows; i += SUB_ROWS) sub_tile(C, A, B, i, j, SUB_ROWS, vectors);
+    for (; i < C.rows; i++) sub_tile(C, A, B, i, j, 1, vectors);
+}
+
+static void sub_tn_n(lb_dmat C, lb_cdmat A, lb_cdmat B) {
+    int64_t j = 0;
+    for (; j + SUB_VECTORS * WIDE <= C.cols; j += SUB_VECTORS * WIDE) sub_strip(C, A, B, j, SUB_VECTORS);
+    for (; j + WIDE <= C.cols; j += WIDE) sub_strip(C, A, B, j, 1);
+    for (; j < C.cols; j++)
+        for (int64_t i = 0; i < C.rows; i++)
+            for (int64_t p = 0; p < A.rows; p++)
+                C.d[i * C.ld + j] = fma(-A.d[p * A.ld + i], B.d[p * B.ld + j], C.d[i * C.ld + j]);
 }
 
 static inline VF swiglu_v(VF g, VF u) {

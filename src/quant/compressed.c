@@ -5,6 +5,8 @@
 
 #include "quant/grid.h"
 
+#define PANEL_ROWS 64 /* a piece of work */
+
 void lb_flags_text(uint32_t flags, lb_str *out) {
     static const char *const name[] = {"dead-columns", "damp-raised",   "fallback-rtn",
                                        "ragged-group", "not-minimized", "bf16-products"};
@@ -77,16 +79,35 @@ void lb_compressed_dequantize_rows(const lb_compressed *c, const uint8_t *codes,
         codebook_rows(c, codes, row, W);
 }
 
-lb_status lb_compressed_dequantize(const lb_compressed *c, lb_mat W) {
+typedef struct dequantizing {
+    const lb_compressed *c;
+    lb_mat W;
+} dequantizing;
+
+static lb_status dequantize_panel(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const dequantizing *d = ctx;
+    const lb_compressed *c = d->c;
+    int64_t row = piece * PANEL_ROWS, rows = row + PANEL_ROWS < c->rows ? PANEL_ROWS : c->rows - row;
+    lb_mat W = lb_mat_part(d->W, row, 0, rows, c->cols);
+    if (c->storage.kind != LB_GRID_FLOAT)
+        lb_compressed_dequantize_rows(c, c->codes + row * c->cols, row, W);
+    else
+        for (int64_t r = 0; r < rows; r++)
+            memcpy(W.d + r * W.ld, c->dense + (row + r) * c->cols, (size_t)c->cols * sizeof(float));
+    return LB_OK;
+}
+
+lb_status lb_compressed_dequantize_team(const lb_compressed *c, lb_mat W, lb_team *team) {
     if (W.rows != c->rows || W.cols != c->cols)
         return lb_fail(LB_E_ARG, "dequantize: the layer is (%lld, %lld), the destination (%lld, %lld)",
                        (long long)c->rows, (long long)c->cols, (long long)W.rows, (long long)W.cols);
-    if (c->storage.kind != LB_GRID_FLOAT)
-        lb_compressed_dequantize_rows(c, c->codes, 0, W);
-    else
-        for (int64_t r = 0; r < c->rows; r++)
-            memcpy(W.d + r * W.ld, c->dense + r * c->cols, (size_t)c->cols * sizeof(float));
-    return LB_OK;
+    dequantizing d = {c, W};
+    return lb_parallel_for(team, (c->rows + PANEL_ROWS - 1) / PANEL_ROWS, dequantize_panel, &d);
+}
+
+lb_status lb_compressed_dequantize(const lb_compressed *c, lb_mat W) {
+    return lb_compressed_dequantize_team(c, W, NULL);
 }
 
 lb_status lb_compressed_size(const lb_compressed *c, lb_size *out) {

@@ -3,6 +3,7 @@
 #ifndef LB_QUANT_COMPRESSED_H
 #define LB_QUANT_COMPRESSED_H
 
+#include "base/team.h"
 #include "math/actquant.h"
 #include "math/mat.h"
 #include "quant/storage.h"
@@ -42,6 +43,8 @@ LB_NODISCARD lb_status lb_compressed_new(lb_arena *a, const lb_storage *s, int64
                                          lb_compressed *out);
 /* W (rows, cols) float32: scale * (code - zero), in this order, float32. */
 LB_NODISCARD lb_status lb_compressed_dequantize(const lb_compressed *c, lb_mat W);
+/* The same in row panels over a team. */
+LB_NODISCARD lb_status lb_compressed_dequantize_team(const lb_compressed *c, lb_mat W, lb_team *team);
 /* Rows [row, row + W.rows) of it, from their codes (W.rows, cols), one a byte. Not for LB_GRID_FLOAT. */
 void lb_compressed_dequantize_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W);
 LB_NODISCARD lb_status lb_compressed_size(const lb_compressed *c, lb_size *out);

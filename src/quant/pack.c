@@ -8,11 +8,18 @@
 
 int64_t lb_packed_row_bytes(int64_t cols, int bits) { return (cols * bits + 31) / 32 * 4; }
 
-/* n codes of `bits` bits, code i in bits [i bits, (i + 1) bits) of the stream, least significant bit first. */
+/* n codes of `bits` bits, code i in bits [i bits, (i + 1) bits) of the stream, least significant bit first. Eight codes
+ * fill `bits` bytes. */
 static void pack_stream(const uint8_t *code, int64_t n, int bits, uint8_t *out) {
     uint32_t held = 0;
     int have = 0;
-    for (int64_t i = 0; i < n; i++) {
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8, out += bits) {
+        uint64_t eight = 0;
+        for (int k = 0; k < 8; k++) eight |= (uint64_t)code[i + k] << k * bits;
+        for (int k = 0; k < bits; k++) out[k] = (uint8_t)(eight >> 8 * k);
+    }
+    for (; i < n; i++) {
         held |= (uint32_t)code[i] << have;
         for (have += bits; have >= 8; have -= 8, held >>= 8) *out++ = (uint8_t)held;
     }
@@ -22,7 +29,13 @@ static void pack_stream(const uint8_t *code, int64_t n, int bits, uint8_t *out) 
 static void unpack_stream(const uint8_t *in, int64_t n, int bits, uint8_t *code) {
     uint32_t held = 0, mask = (1u << bits) - 1;
     int have = 0;
-    for (int64_t i = 0; i < n; i++) {
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8, in += bits) {
+        uint64_t eight = 0;
+        for (int k = 0; k < bits; k++) eight |= (uint64_t)in[k] << 8 * k;
+        for (int k = 0; k < 8; k++) code[i + k] = (uint8_t)(eight >> k * bits & mask);
+    }
+    for (; i < n; i++) {
         for (; have < bits; have += 8) held |= (uint32_t)*in++ << have;
         code[i] = (uint8_t)(held & mask);
         held >>= bits;
@@ -45,7 +58,9 @@ static lb_status check_codes(int64_t rows, int64_t cols, int bits, int64_t bytes
 lb_status lb_pack_codes(const uint8_t *codes, int64_t rows, int64_t cols, int bits, uint8_t *out, int64_t out_bytes) {
     LB_TRY(check_codes(rows, cols, bits, out_bytes));
     int64_t row_bytes = lb_packed_row_bytes(cols, bits);
-    for (int64_t i = 0; i < rows * cols; i++)
+    uint8_t any = 0;
+    for (int64_t i = 0; i < rows * cols; i++) any |= codes[i];
+    for (int64_t i = 0; any >> bits && i < rows * cols; i++)
         if (codes[i] >> bits)
             return lb_fail(LB_E_ARG, "code %d at row %lld, column %lld does not fit in %d bits", codes[i],
                            (long long)(i / cols), (long long)(i % cols), bits);

@@ -85,7 +85,7 @@ void lb_runner_close(lb_runner *r) {
     lb_stats_file_close(r->stats);
     r->stats = NULL;
     r->stats_key[0] = 0;
-    r->energy = NULL;
+    r->shared = NULL;
 }
 
 /* The original model's statistics for this cell's calibration windows. */
@@ -108,7 +108,7 @@ static lb_status open_statistics(running *x) {
         st = lb_stats_file_ensure(path, key, &m->arch, &m->weights, tokens, k->samples, k->length, r->plan->team,
                                   &x->keeper.log, &r->stats);
     lb_arena_free(a);
-    if (st == LB_OK && !(r->energy = LB_NEW(r->keep, lb_layer_error, m->arch.layers * LB_LINEARS))) st = LB_E_NOMEM;
+    if (st == LB_OK && !(r->shared = LB_NEW(r->keep, lb_shared_errors, m->arch.layers * LB_LINEARS))) st = LB_E_NOMEM;
     if (st == LB_OK) memcpy(r->stats_key, key, sizeof key);
     return st;
 }
@@ -125,7 +125,7 @@ static lb_status quantize(running *x) {
     lb_quantize_job j = {.plan = x->r->plan,
                          .cell = x->c,
                          .stats = lb_plan_wants_statistics(x->r->plan, x->c) ? x->r->stats : NULL,
-                         .energy = x->r->energy,
+                         .shared = x->r->shared,
                          .journal_dir = x->r->dir,
                          .log = &x->keeper.log,
                          .arena = x->work,

@@ -90,17 +90,40 @@ static lb_status round_to_nearest(const lb_quantize_job *j, const lb_storage *st
     s.order = false;
     lb_compressed rtn = {0};
     LB_TRY(lb_round_to_nearest_team(scratch, &s, false, W, j->plan->team, &rtn));
-    float *d = LB_NEW(scratch, float, W.rows *W.cols);
+    float *d = LB_NEW_UNSET(scratch, float, W.rows *W.cols);
     if (!d) return LB_E_NOMEM;
     lb_mat R = lb_mat_of(d, W.rows, W.cols);
-    LB_TRY(lb_compressed_dequantize(&rtn, R));
+    LB_TRY(lb_compressed_dequantize_team(&rtn, R, j->plan->team));
     *out = lb_mat_c(R);
     return LB_OK;
 }
 
-/* Where energies of a layer under H of the original model alone are kept for the cells to come; NULL: nowhere. */
-static lb_layer_error *kept_energy(const lb_quantize_job *j, int64_t layer) {
-    return j->energy && layer < j->plan->model->arch.layers * LB_LINEARS ? &j->energy[layer] : NULL;
+/* Where what is known of a layer under H of the original model alone is kept for the cells to come; NULL: nowhere. */
+static lb_shared_errors *shared_of(const lb_quantize_job *j, int64_t layer) {
+    return j->shared && layer < j->plan->model->arch.layers * LB_LINEARS ? &j->shared[layer] : NULL;
+}
+
+static bool same_storage(const lb_storage *a, const lb_storage *b) {
+    return a->kind == b->kind && a->bits == b->bits && a->group == b->group && a->symmetric == b->symmetric &&
+           a->scale_type == b->scale_type && a->book == b->book && a->double_quant == b->double_quant;
+}
+
+static const lb_yardstick *find_yardstick(const lb_shared_errors *known, const lb_storage *s) {
+    const lb_yardstick *y = known ? known->rtn : NULL;
+    while (y && !same_storage(&y->storage, s)) y = y->next;
+    return y;
+}
+
+static lb_status keep_errors(lb_quantize_job *j, lb_shared_errors *known, const lb_storage *s,
+                             const lb_layer_error *what, const lb_layer_error *rtn) {
+    if (!known) return LB_OK;
+    known->energy = *what;
+    if (!rtn || find_yardstick(known, s)) return LB_OK;
+    lb_yardstick *y = LB_NEW(j->keep, lb_yardstick, 1);
+    if (!y) return LB_E_NOMEM;
+    *y = (lb_yardstick){*s, *rtn, known->rtn};
+    known->rtn = y;
+    return LB_OK;
 }
 
 /* Errors of What, and of round-to-nearest where the storage is a grid, under each H that there is. */
@@ -116,20 +139,22 @@ static lb_status errors_of(lb_quantize_job *j, int64_t layer, const lb_storage *
     bool same = own && original && own->H.d == original->H.d;
     int at_own = same ? at_original : own ? n++ : -1;
     if (own) H[at_own] = lb_dmat_c(own->H);
+    lb_shared_errors *known = original && n == 1 ? shared_of(j, layer) : NULL;
+    const lb_yardstick *measured = find_yardstick(known, storage);
     bool grid = storage->kind != LB_GRID_FLOAT;
-    if (grid) LB_TRY(round_to_nearest(j, storage, W, scratch, &form[forms++]));
+    if (grid && !measured) LB_TRY(round_to_nearest(j, storage, W, scratch, &form[forms++]));
     /* A method that rounds to nearest is its own yardstick. */
-    if (grid && memcmp(What.d, form[1].d, (size_t)(W.rows * W.cols) * sizeof *What.d) == 0) forms = 1;
-    lb_layer_error *energy = original && n == 1 ? kept_energy(j, layer) : NULL;
-    LB_TRY(lb_layer_errors(W, form, forms, H, n, energy && energy->rows ? energy : NULL, j->plan->team, scratch, e));
-    if (energy) *energy = e[0];
-    int rtn = forms == 1 ? 0 : n ? n : 1; /* where its errors begin */
+    if (forms == 2 && memcmp(What.d, form[1].d, (size_t)(W.rows * W.cols) * sizeof *What.d) == 0) forms = 1;
+    LB_TRY(lb_layer_errors(W, form, forms, H, n, known && known->energy.rows ? &known->energy : NULL, j->plan->team,
+                           scratch, e));
+    const lb_layer_error *rtn = measured ? &measured->error : forms == 1 ? e : e + (n ? n : 1);
+    LB_TRY(keep_errors(j, known, storage, e, grid ? rtn : NULL));
     row->own = at_own >= 0 ? e[at_own] : no_output(e[0]);
     row->original = at_original >= 0 ? e[at_original] : no_output(e[0]);
     row->rtn_own = row->rtn_original = (lb_layer_error){NAN, NAN, NAN, NAN, W.rows, W.cols};
     if (!grid) return LB_OK;
-    row->rtn_own = at_own >= 0 ? e[rtn + at_own] : no_output(e[rtn]);
-    row->rtn_original = at_original >= 0 ? e[rtn + at_original] : no_output(e[rtn]);
+    row->rtn_own = at_own >= 0 ? rtn[at_own] : no_output(rtn[0]);
+    row->rtn_original = at_original >= 0 ? rtn[at_original] : no_output(rtn[0]);
     return LB_OK;
 }
 
@@ -173,10 +198,10 @@ static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_compressed 
     lb_layer_row *row = &j->row[layer];
     lb_cmat W;
     LB_TRY(lb_quantize_original(j, layer, scratch, &W));
-    float *d = LB_NEW(lb_quantize_place(j, layer, scratch), float, l->rows * l->cols);
+    float *d = LB_NEW_UNSET(lb_quantize_place(j, layer, scratch), float, l->rows * l->cols);
     if (!d) return LB_E_NOMEM;
     lb_mat What = lb_mat_of(d, l->rows, l->cols);
-    LB_TRY(lb_compressed_dequantize(c, What));
+    LB_TRY(lb_compressed_dequantize_team(c, What, j->plan->team));
     int64_t bad = lb_mat_first_bad(lb_mat_c(What));
     if (bad >= 0)
         return lb_fail(LB_E_NUMERIC, "layer %s: method %s gave %g at row %lld, column %lld", l->name,
@@ -193,11 +218,10 @@ lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_compre
                               const lb_hessian *original) {
     LB_TRY(start_row(j, layer, &c->storage));
     LB_TRY(check_made(j, layer, c, &j->row[layer]));
-    lb_arena *scratch = NULL;
-    LB_TRY(lb_arena_new(0, &scratch));
-    lb_status st = measure(j, layer, c, own, original, scratch);
-    lb_arena_free(scratch);
-    return st;
+    lb_arena_mark start = lb_arena_save(j->scratch);
+    LB_TRY(measure(j, layer, c, own, original, j->scratch));
+    lb_arena_restore(j->scratch, start);
+    return LB_OK;
 }
 
 void lb_quantize_skip(lb_quantize_job *j, int64_t layer) {
@@ -224,5 +248,9 @@ lb_status lb_quantize_run(lb_quantize_job *j) {
     LB_TRY(lb_weights_clone(j->arena, &m->arch, &m->weights, &j->w));
     j->row = LB_NEW(j->keep, lb_layer_row, j->cell->layers + 1);
     if (!j->row) return LB_E_NOMEM;
-    return j->cell->trains ? lb_quantize_model(j) : lb_quantize_layers(j);
+    LB_TRY(lb_arena_new(0, &j->scratch));
+    lb_status st = j->cell->trains ? lb_quantize_model(j) : lb_quantize_layers(j);
+    lb_arena_free(j->scratch);
+    j->scratch = NULL;
+    return st;
 }

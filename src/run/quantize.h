@@ -6,15 +6,27 @@
 #include "eval/calibrate.h"
 #include "run/plan.h"
 
+/* What cells of a sweep need again of a layer, under H of the original model alone. */
+typedef struct lb_yardstick {
+    lb_storage storage;   /* without an order */
+    lb_layer_error error; /* of round-to-nearest onto it */
+    struct lb_yardstick *next;
+} lb_yardstick;
+typedef struct lb_shared_errors {
+    lb_layer_error energy; /* of W; rows 0: not known yet */
+    lb_yardstick *rtn;
+} lb_shared_errors;
+
 typedef struct lb_quantize_job {
     const lb_plan *plan;
     const lb_cell *cell;
-    lb_stats_file *stats;    /* of the original model; NULL: no calibration text, output errors stay NaN */
-    const char *journal_dir; /* where the journal and the blocks done so far are kept; NULL: nowhere */
-    lb_layer_error *energy;  /* (blocks * LB_LINEARS) of W under the original H, rows 0: not known yet; or NULL */
+    lb_stats_file *stats;     /* of the original model; NULL: no calibration text, output errors stay NaN */
+    const char *journal_dir;  /* where the journal and the blocks done so far are kept; NULL: nowhere */
+    lb_shared_errors *shared; /* (blocks * LB_LINEARS), or NULL: nothing is kept */
     lb_log *log;
     lb_arena *arena;   /* for the weights made here; as long as they are used */
     lb_arena *keep;    /* for rows and curve */
+    lb_arena *scratch; /* a layer's: whoever starts one takes it back to where it was */
     lb_weights w;      /* out: the quantized model */
     lb_layer_row *row; /* out: cell->layers */
     lb_curve curve;    /* out */

@@ -17,22 +17,21 @@ typedef struct walker {
 static lb_status solve(walker *x, int64_t layer, lb_compressed *out, const lb_hessian *own) {
     lb_quantize_job *j = x->j;
     const lb_layer_plan *l = &j->cell->layer[layer];
-    lb_arena *scratch = NULL;
-    LB_TRY(lb_arena_new(0, &scratch));
+    lb_arena_mark mark = lb_arena_save(j->scratch);
     lb_stats stats = {0};
     if (own) stats = (lb_stats){lb_dmat_c(own->H), own->tokens, own->sequences};
     lb_layer_in in = {.name = l->name,
                       .stats = own ? &stats : NULL,
                       .seed = lb_quantize_seed(j->cell, layer),
-                      .scratch = scratch,
+                      .scratch = j->scratch,
                       .arena = x->block_arena,
                       .team = j->plan->team,
                       .log = j->log};
-    lb_status st = lb_quantize_original(j, layer, scratch, &in.W);
+    lb_status st = lb_quantize_original(j, layer, j->scratch, &in.W);
     double start = lb_clock_s();
     if (st == LB_OK) st = j->cell->method->layer(&in, l->opts, out);
     j->row[layer].seconds = lb_clock_s() - start;
-    lb_arena_free(scratch);
+    lb_arena_restore(j->scratch, mark);
     if (st != LB_OK && !strstr(lb_error(), l->name)) st = lb_fail_in(st, "layer %s", l->name);
     return st;
 }
@@ -98,7 +97,7 @@ static lb_status restore(walker *x, int64_t first, int64_t n) {
         float *d = LB_NEW(lb_quantize_place(j, first + i, x->block_arena), float, l->rows * l->cols);
         if (!d) return LB_E_NOMEM;
         lb_mat What = lb_mat_of(d, l->rows, l->cols);
-        LB_TRY(lb_compressed_dequantize(&x->made[i], What));
+        LB_TRY(lb_compressed_dequantize_team(&x->made[i], What, j->plan->team));
         LB_TRY(lb_quantize_install(j, first + i, lb_mat_c(What), &x->made[i]));
         lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
     }
@@ -163,18 +162,19 @@ static lb_status walk(walker *x) {
     bool ends = j->cell->layers > arch->layers * LB_LINEARS;
     for (int64_t i = 0; i < j->cell->layers; i++) x->total += j->cell->layer[i].quantize;
     LB_TRY(open_stream(x));
+    LB_TRY(lb_arena_new(0, &x->block_arena));
+    lb_arena_mark empty = lb_arena_save(x->block_arena);
     for (int64_t b = 0; b < arch->layers; b++) {
         LB_TRY(lb_interrupt_check());
-        LB_TRY(lb_arena_new(0, &x->block_arena));
-        lb_status st = do_block(x, b);
-        lb_arena_free(x->block_arena);
-        x->block_arena = NULL;
-        LB_TRY(st);
-        if (x->stream && (ends || b + 1 < arch->layers)) LB_TRY(lb_stream_advance(x->stream, &j->w.blocks[b]));
+        LB_TRY(do_block(x, b));
+        lb_arena_restore(x->block_arena, empty);
+        if (!x->stream) continue;
+        /* A pass over the sequences takes long and has inputs to keep: it gets the memory. */
+        lb_arena_trim(x->block_arena);
+        lb_arena_trim(j->scratch);
+        if (ends || b + 1 < arch->layers) LB_TRY(lb_stream_advance(x->stream, &j->w.blocks[b]));
     }
-    if (!ends) return LB_OK;
-    LB_TRY(lb_arena_new(0, &x->block_arena));
-    return do_ends(x);
+    return ends ? do_ends(x) : LB_OK;
 }
 
 lb_status lb_quantize_layers(lb_quantize_job *j) {

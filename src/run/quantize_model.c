@@ -30,31 +30,28 @@ static lb_status keep_curve(lb_arena *a, const lb_curve *c, lb_curve *out) {
 static lb_status measure_dense(lb_quantize_job *j, int64_t layer, const lb_hessian *original) {
     lb_layer_row *row = &j->row[layer];
     lb_quantize_skip(j, layer);
-    lb_arena *scratch = NULL;
-    LB_TRY(lb_arena_new(0, &scratch));
     lb_cdmat H = original ? lb_dmat_c(original->H) : (lb_cdmat){0};
     lb_cmat W;
-    lb_status st = lb_quantize_original(j, layer, scratch, &W);
-    if (st == LB_OK) st = lb_layer_error_of(W, lb_quantize_now(j, layer), H, j->plan->team, scratch, &row->original);
-    lb_arena_free(scratch);
+    lb_arena_mark start = lb_arena_save(j->scratch);
+    LB_TRY(lb_quantize_original(j, layer, j->scratch, &W));
+    LB_TRY(lb_layer_error_of(W, lb_quantize_now(j, layer), H, j->plan->team, j->scratch, &row->original));
+    lb_arena_restore(j->scratch, start);
     row->own = row->original;
     row->own.output_err = row->own.output_energy = NAN;
-    return st;
+    return LB_OK;
 }
 
 static lb_status measure_layer(lb_quantize_job *j, int64_t layer, const lb_compressed *c, double seconds) {
     const lb_layer_plan *l = &j->cell->layer[layer];
-    lb_arena *a = NULL;
-    LB_TRY(lb_arena_new(0, &a));
+    lb_arena_mark start = lb_arena_save(j->scratch);
     lb_hessian h;
     bool has = false;
-    lb_status st = lb_quantize_original_hessian(j, layer, a, &h, &has);
-    if (st == LB_OK && l->quantize)
-        st = lb_quantize_measure(j, layer, c, NULL, has ? &h : NULL);
-    else if (st == LB_OK)
-        st = measure_dense(j, layer, has ? &h : NULL);
-    lb_arena_free(a);
-    if (st != LB_OK) return st;
+    LB_TRY(lb_quantize_original_hessian(j, layer, j->scratch, &h, &has));
+    if (l->quantize)
+        LB_TRY(lb_quantize_measure(j, layer, c, NULL, has ? &h : NULL));
+    else
+        LB_TRY(measure_dense(j, layer, has ? &h : NULL));
+    lb_arena_restore(j->scratch, start);
     j->row[layer].flags |= LB_FLAG_NOT_MINIMIZED;
     j->row[layer].seconds = seconds;
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;

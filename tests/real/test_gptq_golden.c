@@ -203,7 +203,7 @@ static void one_case(void **state) {
     const char *name = golden[i].name;
     assert_int_equal(lb_hessian_new(s.arena, s.cols, &H), LB_OK);
     assert_int_equal(lb_hessian_add(&H, lb_mat_c(s.X), s.sequences, s.team), LB_OK);
-    assert_int_equal(lb_hessian_finish(&H), LB_OK);
+    assert_int_equal(lb_hessian_finish(&H, NULL), LB_OK);
     for (int64_t k = 0; k < s.cols * s.cols; k++) /* the authors' float32 sum; 384 products, eps 6e-8 each */
         assert_true(fabs(H.H.d[k] - s.h.d[k]) <=
                     3e-5 * sqrt(s.h.d[k / s.cols * (s.cols + 1)] * s.h.d[k % s.cols * (s.cols + 1)]));

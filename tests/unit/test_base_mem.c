@@ -121,6 +121,36 @@ static void restore_gives_zeroed_memory_again(void **state) {
     lb_arena_free(a);
 }
 
+/* What a restore keeps serves the next blocks of about its size, in any order, until it is given back. */
+static void restore_keeps_what_trim_gives_back(void **state) {
+    (void)state;
+    static const size_t large[] = {5000, 90000, 20000};
+    lb_arena *a;
+    assert_ok(lb_arena_new(4096, &a));
+    lb_arena_mark empty = lb_arena_save(a);
+    for (size_t i = 0; i < 3; i++) assert_non_null(lb_arena_get_unset(a, large[i], 1));
+    lb_alloc_fail_at(0);
+    for (size_t round = 0; round < 5; round++) {
+        lb_arena_restore(a, empty);
+        for (size_t i = 0; i < 3; i++) {
+            unsigned char *p = lb_arena_get(a, large[(i + round) % 3], 1);
+            assert_true(all_zero(p, large[(i + round) % 3]));
+            memset(p, 0xab, large[(i + round) % 3]);
+        }
+    }
+    assert_int_equal(lb_alloc_count(), 0);
+    lb_arena_restore(a, empty);
+    assert_non_null(lb_arena_get(a, 100, 1)); /* something small does not take the place of a matrix */
+    assert_int_equal(lb_alloc_count(), 0);
+    assert_non_null(lb_arena_get(a, 90000, 1));
+    assert_int_equal(lb_alloc_count(), 0);
+    lb_arena_restore(a, empty);
+    lb_arena_trim(a);
+    assert_non_null(lb_arena_get(a, 90000, 1));
+    assert_int_equal(lb_alloc_count(), 1);
+    lb_arena_free(a);
+}
+
 /* A matrix that is freed goes back to the system. In the C library's heap the small block that comes after it would lie
  * where it was, and the next matrix beyond: the heap would grow by one each time. */
 static void freed_matrices_leave_no_holes(void **state) {
@@ -140,9 +170,13 @@ static void freed_matrices_leave_no_holes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blocks_are_zeroed_and_aligned), cmocka_unit_test(sizes_that_overflow_are_refused),
-        cmocka_unit_test(realloc_keeps_what_fits),       cmocka_unit_test(the_nth_allocation_fails),
-        cmocka_unit_test(arena_blocks_do_not_overlap),   cmocka_unit_test(restore_gives_zeroed_memory_again),
+        cmocka_unit_test(blocks_are_zeroed_and_aligned),
+        cmocka_unit_test(sizes_that_overflow_are_refused),
+        cmocka_unit_test(realloc_keeps_what_fits),
+        cmocka_unit_test(the_nth_allocation_fails),
+        cmocka_unit_test(arena_blocks_do_not_overlap),
+        cmocka_unit_test(restore_gives_zeroed_memory_again),
+        cmocka_unit_test(restore_keeps_what_trim_gives_back),
         cmocka_unit_test(freed_matrices_leave_no_holes),
     };
     return cmocka_run_group_tests_name("base/mem", tests, NULL, NULL);

@@ -197,7 +197,7 @@ static void few_at_a_time(void **state) {
         }
         assert_int_equal(lb_hessian_new(m.k.arena, arch.hidden, &want), LB_OK);
         assert_int_equal(lb_hessian_add(&want, lb_mat_c(X), MANY, NULL), LB_OK);
-        assert_int_equal(lb_hessian_finish(&want), LB_OK);
+        assert_int_equal(lb_hessian_finish(&want, NULL), LB_OK);
         assert_int_equal(got[LB_IN_DOWN].tokens, want.tokens);
         assert_int_equal(got[LB_IN_DOWN].sequences, want.sequences);
         assert_memory_equal(got[LB_IN_DOWN].H.d, want.H.d, (size_t)(arch.hidden * arch.hidden) * sizeof(double));

@@ -16,7 +16,7 @@ static lb_hessian hessian_of(const kit *k, lb_mat X, int64_t sequences) {
     lb_hessian h;
     assert_int_equal(lb_hessian_new(k->arena, X.cols, &h), LB_OK);
     assert_int_equal(lb_hessian_add(&h, lb_mat_c(X), sequences, k->team), LB_OK);
-    assert_int_equal(lb_hessian_finish(&h), LB_OK);
+    assert_int_equal(lb_hessian_finish(&h, k->team), LB_OK);
     return h;
 }
 
@@ -52,7 +52,7 @@ static void hessian_adds_up(void **state) {
     assert_int_equal(lb_hessian_new(one.arena, 400, &parts), LB_OK);
     assert_int_equal(lb_hessian_add(&parts, lb_mat_c(lb_mat_part(X, 0, 0, 2048, 400)), 1, one.team), LB_OK);
     assert_int_equal(lb_hessian_add(&parts, lb_mat_c(lb_mat_part(X, 2048, 0, 2348, 400)), 2, one.team), LB_OK);
-    assert_int_equal(lb_hessian_finish(&parts), LB_OK);
+    assert_int_equal(lb_hessian_finish(&parts, NULL), LB_OK);
     assert_memory_equal(whole.H.d, parts.H.d, 400 * 400 * sizeof(double));
     assert_int_equal(parts.sequences, 3);
     kit_close(&one);
@@ -66,11 +66,11 @@ static void hessian_refuses(void **state) {
     lb_mat X = kit_random(&k, 1, 4, 6);
     assert_int_equal(lb_hessian_new(k.arena, 0, &h), LB_E_ARG);
     assert_int_equal(lb_hessian_new(k.arena, 6, &h), LB_OK);
-    assert_int_equal(lb_hessian_finish(&h), LB_E_ARG);
+    assert_int_equal(lb_hessian_finish(&h, NULL), LB_E_ARG);
     assert_int_equal(lb_hessian_add(&h, lb_mat_c(lb_mat_part(X, 0, 0, 4, 5)), 1, k.team), LB_E_ARG);
     X.d[3] = INFINITY;
     assert_int_equal(lb_hessian_add(&h, lb_mat_c(X), 1, k.team), LB_OK);
-    assert_int_equal(lb_hessian_finish(&h), LB_E_NUMERIC);
+    assert_int_equal(lb_hessian_finish(&h, NULL), LB_E_NUMERIC);
     assert_error_has("inputs 0 and 3");
     lb_alloc_fail_at(1);
     assert_int_equal(lb_hessian_add(&h, lb_mat_c(X), 1, k.team), LB_E_NOMEM);

@@ -140,6 +140,46 @@ static void cholesky_and_inverse(void **state) {
     }
 }
 
+/* U of the reordered matrix: upper, positive diagonal, and UᵀU its inverse. Bytes do not depend on threads. */
+static void inverse_factor(void **state) {
+    lb_arena *a = *state;
+    static const int64_t sizes[] = {1, 2, 3, 64, 65, 127, 128, 129, 130, 257, 300};
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        int64_t n = sizes[s], ld = n + 3, position = 0;
+        double *G = positive(a, n, 0.5, 12), *diag = LB_NEW(a, double, n), pivot = 0;
+        double *U = LB_NEW(a, double, n *ld), *other = LB_NEW(a, double, n *ld), *A = LB_NEW(a, double, n *n);
+        int32_t *perm = LB_NEW(a, int32_t, n);
+        for (int64_t p = 0; p < n; p++) perm[p] = (int32_t)((p * 7 + 3) % n); /* 7 divides no size: an order */
+        for (int64_t i = 0; i < n; i++) diag[i] = G[i * n + i] + 0.1 * (double)(i % 3);
+        for (int64_t p = 0; p < n; p++)
+            for (int64_t q = 0; q < n; q++) A[p * n + q] = p == q ? diag[perm[p]] : G[perm[p] * n + perm[q]];
+        lb_cdmat H = {G, n, n, n};
+        assert_ok(lb_inverse_factor(H, diag, perm, (lb_dmat){U, n, n, ld}, NULL, &position, &pivot));
+        lb_team *team;
+        assert_ok(lb_team_new(3, &team));
+        assert_ok(lb_inverse_factor(H, diag, perm, (lb_dmat){other, n, n, ld}, team, NULL, NULL));
+        lb_team_free(team);
+        double *upper = LB_NEW(a, double, n *n), *inverse = LB_NEW(a, double, n *n), *one = LB_NEW(a, double, n *n);
+        for (int64_t i = 0; i < n; i++) {
+            assert_true(U[i * ld + i] > 0);
+            for (int64_t j = i; j < n; j++) {
+                assert_true(U[i * ld + j] == other[i * ld + j]);
+                upper[i * n + j] = U[i * ld + j];
+            }
+        }
+        lb_cdmat u = {upper, n, n, n};
+        lb_dgemm(true, false, 1, u, u, 0, lb_dmat_of(inverse, n, n));
+        lb_dgemm(false, false, 1, (lb_cdmat){A, n, n, n}, (lb_cdmat){inverse, n, n, n}, 0, lb_dmat_of(one, n, n));
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t j = 0; j < n; j++) assert_true(fabs(one[i * n + j] - (i == j)) < 1e-10);
+        diag[perm[n / 2]] = -1; /* positions are eliminated from the last to the first */
+        assert_int_equal(lb_inverse_factor(H, diag, perm, (lb_dmat){U, n, n, ld}, NULL, &position, &pivot),
+                         LB_E_NUMERIC);
+        assert_int_equal(position, n / 2);
+        assert_true(pivot < -1 + 1e-12);
+    }
+}
+
 /* The pivot of column c is what is left of the diagonal after eliminating the columns before it: known by design. */
 static void cholesky_names_column_and_pivot(void **state) {
     lb_arena *a = *state;
@@ -197,6 +237,7 @@ int main(void) {
         cmocka_unit_test(beta_zero_does_not_read),
         cmocka_unit_test(syrk_fills_the_upper_triangle),
         cmocka_unit_test(cholesky_and_inverse),
+        cmocka_unit_test(inverse_factor),
         cmocka_unit_test(cholesky_names_column_and_pivot),
         cmocka_unit_test(one_thread),
     };

@@ -238,22 +238,68 @@ static void scale_and_axpy(void **state) {
     }
 }
 
-static void axpy_wide(void **state) {
+/* Each element against a chain in long double: k roundings of a product and k of a sum. */
+static void sub_tn(void **state) {
     (void)state;
+    static const int64_t shape[][3] = {{1, 1, 1},  {1, 16, 32}, {7, 5, 32}, {16, 15, 32},
+                                       {3, 4, 45}, {9, 14, 33}, {0, 3, 8}};
+    for (int v = 0; v < VARIANTS; v++) {
+        const lb_kernels *kernels = lb_kernels_get(names[v]);
+        for (size_t n = 0; kernels && n < sizeof shape / sizeof shape[0]; n++) {
+            int64_t k = shape[n][0], rows = shape[n][1], cols = shape[n][2], lda = rows + 3;
+            double *a = (double *)fenced(2 * k * lda), *b = (double *)fenced(2 * k * cols);
+            double *c = (double *)fenced(2 * rows * cols), was[16 * 33];
+            lb_rng r = lb_rng_make(7, n);
+            for (int64_t i = 0; i < k * lda; i++) a[i] = lb_rng_normal(&r);
+            for (int64_t i = 0; i < k * cols; i++) b[i] = lb_rng_normal(&r);
+            for (int64_t i = 0; i < rows * cols; i++) was[i] = c[i] = lb_rng_normal(&r);
+            kernels->sub_tn(lb_dmat_of(c, rows, cols), (lb_cdmat){a, k, rows, lda}, (lb_cdmat){b, k, cols, cols});
+            for (int64_t i = 0; i < rows; i++)
+                for (int64_t j = 0; j < cols; j++) {
+                    long double want = was[i * cols + j], size = fabsl(want);
+                    for (int64_t p = 0; p < k; p++) {
+                        long double product = (long double)a[p * lda + i] * b[p * cols + j];
+                        want -= product, size += fabsl(product);
+                    }
+                    assert_true(fabsl(c[i * cols + j] - want) <= 0x1p-53L * 2 * (long double)k * size);
+                }
+            unfence((float *)a, 2 * k * lda), unfence((float *)b, 2 * k * cols), unfence((float *)c, 2 * rows * cols);
+        }
+    }
+}
+
+/* Against quant/grid.h, bit by bit: its own loop is what defines a code. */
+static void grid_column(void **state) {
+    (void)state;
+    double w[MAX_N + 1], err[MAX_N + 1];
+    float scale[MAX_N + 1], zero[MAX_N + 1];
+    uint8_t code[MAX_N + 1];
     for (int v = 0; v < VARIANTS; v++) {
         const lb_kernels *k = lb_kernels_get(names[v]);
-        if (!k) continue;
-        for (int64_t n = 0; n <= MAX_N; n++) {
-            double *x = (double *)fenced(2 * n), *y = (double *)fenced(2 * n), was[MAX_N + 1];
-            lb_rng r = lb_rng_make(7, (uint64_t)n);
-            for (int64_t i = 0; i < n; i++) x[i] = lb_rng_normal(&r), was[i] = y[i] = lb_rng_normal(&r);
-            k->axpy_wide(y, 0.3, x, n);
-            for (int64_t i = 0; i < n; i++) {
-                long double ax = (long double)0.3 * x[i], want = ax + was[i];
-                assert_true(fabsl(y[i] - want) <= 0x1p-53L * (fabsl(ax) + fabsl(want)));
+        for (int bits = 2; k && bits <= 8; bits++)
+            for (int64_t n = 0; n <= MAX_N; n++) {
+                int maxq = (1 << bits) - 1;
+                lb_rng r = lb_rng_make(11, (uint64_t)(n * 8 + bits));
+                for (int64_t i = 0; i < n; i++) {
+                    w[i] = 3 * lb_rng_normal(&r);
+                    scale[i] = (float)(0.01 + fabs(lb_rng_normal(&r)));
+                    zero[i] = (float)lb_rng_below(&r, maxq + 1);
+                    if (i % 5 == 0) w[i] = ((double)(i % 9) - 4.5) * (double)scale[i]; /* halves */
+                    if (i % 13 == 0) w[i] *= 1e30;
+                }
+                assert_true(k->grid_column(code, err, w, scale, zero, (float)maxq, 0.7, n));
+                for (int64_t i = 0; i < n; i++) {
+                    uint8_t want = lb_grid_code((float)w[i], scale[i], zero[i], maxq);
+                    assert_int_equal(code[i], want);
+                    assert_true(err[i] == (w[i] - (double)lb_grid_value(want, scale[i], zero[i])) / 0.7);
+                }
+                if (n == 0) continue;
+                static const double no_number[] = {NAN, INFINITY, -INFINITY};
+                for (size_t b = 0; b < 3; b++) {
+                    w[n / 2] = no_number[b];
+                    assert_false(k->grid_column(code, err, w, scale, zero, (float)maxq, 0.7, n));
+                }
             }
-            unfence((float *)x, 2 * n), unfence((float *)y, 2 * n);
-        }
     }
 }
 
@@ -374,7 +420,8 @@ int main(void) {
         cmocka_unit_test(grids),
         cmocka_unit_test(dots),
         cmocka_unit_test(scale_and_axpy),
-        cmocka_unit_test(axpy_wide),
+        cmocka_unit_test(sub_tn),
+        cmocka_unit_test(grid_column),
         cmocka_unit_test(swiglu),
         cmocka_unit_test(rmsnorm),
         cmocka_unit_test(in_place),
