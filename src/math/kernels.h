@@ -27,7 +27,7 @@ typedef struct lb_kernels {
     void (*scale)(float *y, float a, int64_t n);                /* y *= a */
     void (*axpy)(float *y, float a, const float *x, int64_t n); /* y += a x */
     /* C (m, n) -= Aᵀ B with A (k, m), B (k, n), in float64: each element a chain over k in order (of fused steps but in
-     * the plain variant). For a k too small for a BLAS call. */
+     * the plain variant, which leaves k of 64 and more to BLAS). For a B that fits in the cache: nothing is packed. */
     void (*sub_tn)(lb_dmat C, lb_cdmat A, lb_cdmat B);
     /* One column of a matrix onto the grids of its rows: code as quant/grid.h gives it for (float)w, err = (w - scale
      * (code - zero)) / d. false if a w is NaN or infinite. The same bits in every variant. */

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "math/blas.h"
 #include "math/half.h"
 #include "math/kernels_impl.h"
 
@@ -96,10 +97,36 @@ static void axpy_plain(float *y, float a, const float *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
 }
 
+/* `rows` by `cols` of sub_tn, few enough to stay in registers, and constant once inlined. */
+static inline __attribute__((always_inline)) void sub_tile(double *c, int64_t ldc, const double *a, int64_t lda,
+                                                           const double *b, int64_t ldb, int64_t k, const int rows,
+                                                           const int cols) {
+    double acc[2][8];
+    for (int r = 0; r < rows; r++)
+        for (int j = 0; j < cols; j++) acc[r][j] = c[r * ldc + j];
+    for (int64_t p = 0; p < k; p++)
+        for (int r = 0; r < rows; r++)
+            for (int j = 0; j < cols; j++) acc[r][j] -= a[p * lda + r] * b[p * ldb + j];
+    for (int r = 0; r < rows; r++)
+        for (int j = 0; j < cols; j++) c[r * ldc + j] = acc[r][j];
+}
+
 static void sub_tn_plain(lb_dmat C, lb_cdmat A, lb_cdmat B) {
-    for (int64_t i = 0; i < C.rows; i++)
-        for (int64_t p = 0; p < A.rows; p++)
-            for (int64_t j = 0; j < C.cols; j++) C.d[i * C.ld + j] -= A.d[p * A.ld + i] * B.d[p * B.ld + j];
+    if (A.rows >= 64) { /* where packing pays, BLAS has the kernels that this processor lacks here */
+        lb_dgemm(true, false, -1, A, B, 1, C);
+        return;
+    }
+    for (int64_t j = 0; j < C.cols; j += j + 8 <= C.cols ? 8 : 1)
+        for (int64_t i = 0; i < C.rows; i += i + 2 <= C.rows ? 2 : 1) {
+            double *c = C.d + i * C.ld + j;
+            const double *a = A.d + i, *b = B.d + j;
+            if (j + 8 <= C.cols && i + 2 <= C.rows)
+                sub_tile(c, C.ld, a, A.ld, b, B.ld, A.rows, 2, 8);
+            else if (j + 8 <= C.cols)
+                sub_tile(c, C.ld, a, A.ld, b, B.ld, A.rows, 1, 8);
+            else
+                sub_tile(c, C.ld, a, A.ld, b, B.ld, A.rows, i + 2 <= C.rows ? 2 : 1, 1);
+        }
 }
 
 static void swiglu_plain(float *y, const float *g, const float *u, int64_t n) {
