@@ -9,12 +9,13 @@
 
 #include "base/profile.h"
 
-#define TILE  128 /* columns of a step: its panel stays in the cache while the trailing rows use it */
+#define TILE 128 /* columns of a step: its panel stays in the cache while the trailing rows use it */
 #define PANEL 64  /* rows that are copied at a time */
 
 typedef struct step {
     lb_dmat A;
     int64_t k, next; /* the tile's first column, and the one after it */
+    int64_t bad;     /* the next diagonal tile's, or -1 */
     double *panel;   /* (n - next, TILE) */
 } step;
 
@@ -35,12 +36,23 @@ static int64_t first_bad_pivot(lb_dmat A, int64_t k, int64_t n) {
     return -1;
 }
 
-/* Rows of tile `piece`, counted from the bottom (the longest first), through the update of this step: all but the
- * columns that belong to tiles below it. */
+/* Factors the diagonal tile at column k. Row-major and lower is LAPACK's upper: nothing is transposed. The bad column,
+ * or -1. */
+static int64_t factor_tile(lb_dmat A, int64_t k) {
+    int64_t nb = least(TILE, A.rows - k);
+    int info = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', in(nb), at(A, k, k), in(A.ld));
+    assert(info >= 0);
+    return info > 0 ? k + info - 1 : first_bad_pivot(A, k, nb); /* info: order of the minor that fails */
+}
+
+/* A tile of rows through the update of this step: all but the columns that belong to tiles below it. The tile on the
+ * next diagonal comes first and is factored at once, while the others are updated (they from the bottom, the longest
+ * first). */
 static lb_status update_rows(void *ctx, int64_t piece, int worker) {
     (void)worker;
-    const step *s = ctx;
-    int64_t i0 = s->next + (tiles_below(s) - 1 - piece) * TILE, m = least(TILE, s->A.rows - i0), nb = s->next - s->k;
+    step *s = ctx;
+    int64_t tile = piece == 0 ? 0 : tiles_below(s) - piece, i0 = s->next + tile * TILE;
+    int64_t m = least(TILE, s->A.rows - i0), nb = s->next - s->k;
     double *left = at(s->A, i0, s->k);
     int ld = in(s->A.ld);
     lb_scope scope;
@@ -49,6 +61,7 @@ static lb_status update_rows(void *ctx, int64_t piece, int worker) {
         cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, in(m), in(i0 - s->next), in(nb), -1, left, ld,
                     at(s->A, s->next, s->k), ld, 1, at(s->A, i0, s->next), ld);
     cblas_dsyrk(CblasRowMajor, CblasLower, CblasNoTrans, in(m), in(nb), -1, left, ld, 1, at(s->A, i0, i0), ld);
+    if (tile == 0) s->bad = factor_tile(s->A, i0);
     double done = (double)(i0 - s->next) + (double)m / 2;
     lb_scope_end(&scope, 2 * (double)m * (double)nb * done, 16 * (double)m * done);
     return LB_OK;
@@ -69,17 +82,12 @@ static lb_status solve_rows(void *ctx, int64_t piece, int worker) {
 
 lb_status lb_cholesky_lower(lb_dmat A, lb_team *team, int64_t *bad_column, double *bad_pivot) {
     assert(A.rows == A.cols);
-    int64_t column = -1;
-    for (int64_t k = 0; k < A.rows && column < 0; k += TILE) {
-        step s = {.A = A, .k = k, .next = least(k + TILE, A.rows)};
-        int64_t nb = s.next - k;
-        /* Row-major and lower is LAPACK's upper: nothing is transposed. */
-        int info = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', in(nb), at(A, k, k), in(A.ld));
-        assert(info >= 0);
-        column = info > 0 ? k + info - 1 : first_bad_pivot(A, k, nb); /* info: order of the minor that fails */
-        if (column >= 0 || s.next == A.rows) break;
+    int64_t column = A.rows > 0 ? factor_tile(A, 0) : -1;
+    for (int64_t k = 0; k + TILE < A.rows && column < 0; k += TILE) {
+        step s = {.A = A, .k = k, .next = k + TILE};
         LB_TRY(lb_parallel_for(team, tiles_below(&s), solve_rows, &s));
         LB_TRY(lb_parallel_for(team, tiles_below(&s), update_rows, &s));
+        column = s.bad;
     }
     double pivot = column >= 0 ? *at(A, column, column) : 0;
     if (bad_column) *bad_column = column;
@@ -90,8 +98,8 @@ lb_status lb_cholesky_lower(lb_dmat A, lb_team *team, int64_t *bad_column, doubl
                    (long long)column, (long long)A.rows, pivot);
 }
 
-/* Rows of tile `piece`, counted from the bottom: X_ik = -(X_i L_k) L_kk^-1, where X, the inverse, is already below and
- * right of this step's tile, and L_k, its old column, is in the panel. */
+/* Rows of tile `piece`, counted from the bottom: X_ik = -(X_i L_k) X_kk, where X, the inverse, is already below and
+ * right of this step's tile and on the diagonal, and L_k, its old column, is in the panel. */
 static lb_status invert_rows(void *ctx, int64_t piece, int worker) {
     (void)worker;
     const step *s = ctx;
@@ -107,7 +115,7 @@ static lb_status invert_rows(void *ctx, int64_t piece, int worker) {
     if (i0 > s->next)
         cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, in(m), in(nb), in(i0 - s->next), -1,
                     at(s->A, i0, s->next), ld, s->panel, in(nb), 1, out, ld);
-    cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, in(m), in(nb), 1,
+    cblas_dtrmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, in(m), in(nb), 1,
                 at(s->A, s->k, s->k), ld, out, ld);
     double read = (double)(i0 - s->next) + (double)(m + nb) / 2;
     lb_scope_end(&scope, 2 * (double)m * (double)nb * read, 8 * (double)m * read + 24 * (double)m * (double)nb);
@@ -116,26 +124,34 @@ static lb_status invert_rows(void *ctx, int64_t piece, int worker) {
 
 static lb_status invert_step(step *s, lb_team *team) {
     int64_t below = s->A.rows - s->next, nb = s->next - s->k;
-    if (below > 0) {
-        for (int64_t r = 0; r < below; r++)
-            memcpy(s->panel + r * nb, at(s->A, s->next + r, s->k), (size_t)nb * sizeof(double));
-        LB_TRY(lb_parallel_for(team, tiles_below(s), invert_rows, s));
-    }
-    int info = LAPACKE_dtrtri_work(LAPACK_COL_MAJOR, 'U', 'N', in(nb), at(s->A, s->k, s->k), in(s->A.ld));
+    for (int64_t r = 0; r < below; r++)
+        memcpy(s->panel + r * nb, at(s->A, s->next + r, s->k), (size_t)nb * sizeof(double));
+    return lb_parallel_for(team, tiles_below(s), invert_rows, s);
+}
+
+static lb_status invert_tile(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const lb_dmat *L = ctx;
+    int64_t k = piece * TILE, nb = least(TILE, L->rows - k);
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_FACTOR);
+    int info = LAPACKE_dtrtri_work(LAPACK_COL_MAJOR, 'U', 'N', in(nb), at(*L, k, k), in(L->ld));
+    lb_scope_end(&scope, (double)nb * (double)nb * (double)nb / 3, 8 * (double)nb * (double)nb);
     assert(info >= 0);
     if (info == 0) return LB_OK;
     return lb_fail(LB_E_NUMERIC, "the triangle cannot be inverted: its diagonal is zero at column %lld of %lld",
-                   (long long)(s->k + info - 1), (long long)s->A.rows);
+                   (long long)(k + info - 1), (long long)L->rows);
 }
 
 lb_status lb_invert_lower(lb_dmat L, lb_team *team) {
     assert(L.rows == L.cols);
     if (L.rows == 0) return LB_OK;
+    LB_TRY(lb_parallel_for(team, (L.rows - 1) / TILE + 1, invert_tile, &L));
     step s = {.A = L, .panel = lb_alloc((size_t)L.rows, TILE * sizeof(double))};
     if (!s.panel) return LB_E_NOMEM;
     lb_status st = LB_OK;
-    for (s.k = (L.rows - 1) / TILE * TILE; s.k >= 0 && st == LB_OK; s.k -= TILE) {
-        s.next = least(s.k + TILE, L.rows);
+    for (s.k = (L.rows - 1) / TILE * TILE - TILE; s.k >= 0 && st == LB_OK; s.k -= TILE) {
+        s.next = s.k + TILE;
         st = invert_step(&s, team);
     }
     lb_free(s.panel);
