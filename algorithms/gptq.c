@@ -96,6 +96,13 @@ typedef struct worker {
     float *x;            /* (cols) what a grid is fitted on */
 } worker;
 
+/* What layers on the same H share. */
+typedef struct factored {
+    bool valid, act_order;
+    double damp;
+    lb_dmat Hinv; /* (cols, cols) upper triangle, in solving order */
+} factored;
+
 typedef struct solver {
     const lb_layer_in *in;
     const gptq_opts *o;
@@ -105,8 +112,9 @@ typedef struct solver {
     double *diag;   /* (cols) of H, 1 in the authors' scale where dead */
     double *damped; /* (cols) that plus the damping */
     bool *dead;     /* (cols) columns whose input never fired */
-    lb_dmat Hinv;   /* (cols, cols) upper triangle, in solving order */
-    worker *work;   /* one a thread */
+    factored *shared;
+    lb_dmat Hinv; /* shared->Hinv */
+    worker *work; /* one a thread */
     lb_compressed *out;
 } solver;
 
@@ -142,9 +150,13 @@ static lb_status order_columns(solver *s) {
 static lb_status factor(solver *s, double damp) {
     int64_t position = 0;
     double mean = 0, pivot = 0;
+    factored *f = s->shared;
+    if (f->valid && f->act_order == s->o->act_order && f->damp == damp) return LB_OK;
+    *f = (factored){.act_order = s->o->act_order, .damp = damp, .Hinv = s->Hinv};
     for (int64_t col = 0; col < s->cols; col++) mean += s->diag[col] / (double)s->cols;
     for (int64_t col = 0; col < s->cols; col++) s->damped[col] = s->diag[col] + damp * mean;
     lb_status st = lb_inverse_factor(s->in->stats->H, s->damped, s->perm, s->Hinv, s->in->team, &position, &pivot);
+    f->valid = st == LB_OK;
     if (st != LB_E_NUMERIC) return st;
     return lb_fail(st,
                    "layer %s: Cholesky failed at column %d (pivot %.2g, damp %g): calibration gives %lld tokens for "
@@ -291,16 +303,32 @@ static lb_status solve_panel(void *ctx, int64_t piece, int worker_index) {
     return st;
 }
 
+static lb_status prepare_shared(solver *s) {
+    lb_kept *kept = s->in->stats->kept;
+    if (kept && kept->data) {
+        s->shared = kept->data;
+    } else {
+        lb_arena *a = kept ? kept->arena : s->in->scratch;
+        int64_t ld =
+            ((s->cols + 7) / 8 | 1) * 8; /* an odd number of cache lines: a column's are not all in one place */
+        if (!(s->shared = LB_NEW(a, factored, 1))) return LB_E_NOMEM;
+        s->shared->Hinv = (lb_dmat){LB_NEW_UNSET(a, double, s->cols *ld), s->cols, s->cols, ld};
+        if (!s->shared->Hinv.d) return LB_E_NOMEM;
+        if (kept) kept->data = s->shared;
+    }
+    s->Hinv = s->shared->Hinv;
+    return LB_OK;
+}
+
 /* Everything that needs memory, once: attempts with other dampings reuse it. */
 static lb_status prepare(solver *s) {
     lb_arena *a = s->in->scratch;
     int threads = lb_team_threads(s->in->team);
-    int64_t ld = ((s->cols + 7) / 8 | 1) * 8; /* an odd number of cache lines: a column's are not all in one place */
+    LB_TRY(prepare_shared(s));
     if (!(s->perm = LB_NEW(a, int32_t, s->cols)) || !(s->diag = LB_NEW(a, double, s->cols)) ||
         !(s->damped = LB_NEW(a, double, s->cols)) || !(s->dead = LB_NEW(a, bool, s->cols)) ||
-        !(s->Hinv.d = LB_NEW_UNSET(a, double, s->cols *ld)) || !(s->work = LB_NEW(a, worker, threads)))
+        !(s->work = LB_NEW(a, worker, threads)))
         return LB_E_NOMEM;
-    s->Hinv = (lb_dmat){s->Hinv.d, s->cols, s->cols, ld};
     for (int t = 0; t < threads; t++) {
         worker *k = &s->work[t];
         if (!(k->W = LB_NEW_UNSET(a, double, PANEL_ROWS * s->cols)) ||

@@ -12,7 +12,7 @@
 #include "quant/options.h"
 #include "quant/trainer.h"
 
-#define LB_METHOD_API 1u
+#define LB_METHOD_API 2u
 
 enum {
     LB_NEEDS_HESSIAN = 1u << 0,
@@ -20,10 +20,20 @@ enum {
     LB_NEEDS_SEED = 1u << 2 /* draws random numbers from in->seed: a seed axis gives it several cells */
 };
 
+/* A place for what a method makes of one H and its options alone, so that layers that read the same input (q, k, v;
+ * gate, up) need not make it again. data is NULL at first, then whatever the method puts there, from this arena; only
+ * calls of the same method see it, but their options may differ. What it holds must not change a result, only the time
+ * it takes. */
+typedef struct lb_kept {
+    lb_arena *arena;
+    void *data;
+} lb_kept;
+
 /* Input statistics of a layer: H = X^T X / tokens, float64, full symmetric, undamped, original column order. */
 typedef struct lb_stats {
     lb_cdmat H; /* (in, in) */
     int64_t tokens, sequences;
+    lb_kept *kept; /* or NULL */
 } lb_stats;
 
 typedef struct lb_layer_in {

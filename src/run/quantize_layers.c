@@ -9,17 +9,18 @@ typedef struct walker {
     lb_quantize_job *j;
     lb_stream *stream; /* calibration sequences on their way through the quantized model; NULL: not needed */
     lb_arena *stream_arena, *block_arena;
+    lb_arena *kept_arena;           /* for what the method makes of one input's statistics */
     lb_compressed made[LB_LINEARS]; /* of the block at hand */
     int64_t done, total;            /* layers to quantize */
     int64_t restored;               /* blocks that an interrupted run had finished */
 } walker;
 
-static lb_status solve(walker *x, int64_t layer, lb_compressed *out, const lb_hessian *own) {
+static lb_status solve(walker *x, int64_t layer, lb_compressed *out, const lb_hessian *own, lb_kept *kept) {
     lb_quantize_job *j = x->j;
     const lb_layer_plan *l = &j->cell->layer[layer];
     lb_arena_mark mark = lb_arena_save(j->scratch);
     lb_stats stats = {0};
-    if (own) stats = (lb_stats){lb_dmat_c(own->H), own->tokens, own->sequences};
+    if (own) stats = (lb_stats){lb_dmat_c(own->H), own->tokens, own->sequences, kept};
     lb_layer_in in = {.name = l->name,
                       .stats = own ? &stats : NULL,
                       .seed = lb_quantize_seed(j->cell, layer),
@@ -36,12 +37,13 @@ static lb_status solve(walker *x, int64_t layer, lb_compressed *out, const lb_he
     return st;
 }
 
-/* One layer from statistics to journal. own: H of the inputs it is solved on, NULL if the method needs none. */
+/* One layer from statistics to journal. own: H of the inputs it is solved on, NULL if the method needs none. kept: of
+ * the layers on that H. */
 static lb_status quantize_layer(walker *x, int64_t layer, lb_compressed *out, const lb_hessian *own,
-                                const lb_hessian *original) {
+                                const lb_hessian *original, lb_kept *kept) {
     lb_quantize_job *j = x->j;
     LB_TRY(lb_interrupt_check());
-    LB_TRY(solve(x, layer, out, own));
+    LB_TRY(solve(x, layer, out, own, kept));
     LB_TRY(lb_quantize_measure(j, layer, out, own, original));
     lb_log_step(j->log, j->cell->method->name, j->cell->layer[layer].name, ++x->done, x->total);
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
@@ -60,6 +62,8 @@ static lb_status quantize_input(walker *x, int64_t block, lb_input input, const 
     const lb_cell *c = x->j->cell;
     lb_hessian original;
     bool has = false, read = false;
+    lb_kept kept = {.arena = x->kept_arena};
+    lb_arena_mark empty = lb_arena_save(x->kept_arena);
     for (int l = 0; l < LB_LINEARS; l++) {
         int64_t layer = block * LB_LINEARS + l;
         if (lb_linear_input((lb_linear)l) != input || !c->layer[layer].quantize) continue;
@@ -67,8 +71,9 @@ static lb_status quantize_input(walker *x, int64_t block, lb_input input, const 
         read = true;
         const lb_hessian *orig = has ? &original : NULL;
         const lb_hessian *own = !c->needs_hessian ? NULL : streamed ? streamed : orig;
-        LB_TRY(quantize_layer(x, layer, &x->made[l], own, orig));
+        LB_TRY(quantize_layer(x, layer, &x->made[l], own, orig, &kept));
     }
+    lb_arena_restore(x->kept_arena, empty);
     return LB_OK;
 }
 
@@ -140,7 +145,7 @@ static lb_status do_ends(walker *x) {
         if (x->stream) LB_TRY(lb_stream_head_hessian(x->stream, &j->w, x->block_arena, &streamed));
         const lb_hessian *orig = has ? &original : NULL;
         lb_compressed made = {0};
-        LB_TRY(quantize_layer(x, i, &made, !j->cell->needs_hessian ? NULL : x->stream ? &streamed : orig, orig));
+        LB_TRY(quantize_layer(x, i, &made, !j->cell->needs_hessian ? NULL : x->stream ? &streamed : orig, orig, NULL));
     }
     return LB_OK;
 }
@@ -163,6 +168,7 @@ static lb_status walk(walker *x) {
     for (int64_t i = 0; i < j->cell->layers; i++) x->total += j->cell->layer[i].quantize;
     LB_TRY(open_stream(x));
     LB_TRY(lb_arena_new(0, &x->block_arena));
+    LB_TRY(lb_arena_new(0, &x->kept_arena));
     lb_arena_mark empty = lb_arena_save(x->block_arena);
     for (int64_t b = 0; b < arch->layers; b++) {
         LB_TRY(lb_interrupt_check());
@@ -171,6 +177,7 @@ static lb_status walk(walker *x) {
         if (!x->stream) continue;
         /* A pass over the sequences takes long and has inputs to keep: it gets the memory. */
         lb_arena_trim(x->block_arena);
+        lb_arena_trim(x->kept_arena);
         lb_arena_trim(j->scratch);
         if (ends || b + 1 < arch->layers) LB_TRY(lb_stream_advance(x->stream, &j->w.blocks[b]));
     }
@@ -182,6 +189,7 @@ lb_status lb_quantize_layers(lb_quantize_job *j) {
     LB_TRY(lb_arena_new(0, &x.stream_arena));
     lb_status st = walk(&x);
     lb_arena_free(x.block_arena);
+    lb_arena_free(x.kept_arena);
     lb_arena_free(x.stream_arena);
     return st;
 }
