@@ -53,6 +53,38 @@ static void same_bytes_at_any_thread_count(void **state) {
     same_results("one/det", "three/det", 10);
 }
 
+/* Cells of one run share what they measured of the original model and of rounding to nearest. A cell that runs alone
+ * gives the same bytes. */
+static void sharing_changes_nothing(void **state) {
+    (void)state;
+    put_file("share.yaml",
+             COMMON "name: share\nquantize:\n"
+                    "  - {method: gptq, bits: 3, group: 16, act_order: [true, false], propagate: original}\n"
+                    "  - {method: rtn, bits: 3, group: 16}\n"
+                    "  - {method: rtn, bits: 3, group: 16, symmetric: true}\n"
+                    "  - {method: gptq, bits: 3, group: 16, mse: true, propagate: [original, quantized]}\n"
+                    "  - {method: nf4, group: [64, 128]}\n");
+    cli_options o = here();
+    cli_result r = CLI(&o, "run", "share.yaml", "--no-report", "-o", "results=together");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    lb_results *x = results("together/share");
+    assert_int_equal(x->n, 9);
+    for (int64_t i = 1; i < x->n; i++) {
+        char name[512], path[LB_TEST_PATH], copy[LB_TEST_PATH];
+        snprintf(name, sizeof name, "together/share/%s.h5", x->record[i].stem);
+        path_in(path, home, name);
+        path_in(copy, home, "alone.h5");
+        assert_int_equal(rename(path, copy), 0);
+        r = CLI(&o, "run", "share.yaml", "--no-report", "-o", "results=together");
+        assert_int_equal(r.code, 0);
+        assert_non_null(strstr(r.err, "1 cell run, 8 kept"));
+        cli_free(&r);
+        assert_true(h5_same(copy, path, "/host") > 80);
+    }
+    lb_results_free(x);
+}
+
 /* Without errors under the original model's H its statistics are made only for a cell that is solved on them. */
 static void original_errors_are_an_option(void **state) {
     (void)state;
@@ -214,9 +246,9 @@ static void quantize_without_a_config(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_bytes_at_any_thread_count),  cmocka_unit_test(original_errors_are_an_option),
-        cmocka_unit_test(streamed_weights_change_nothing), cmocka_unit_test(rules_head_and_export),
-        cmocka_unit_test(quantize_without_a_config),
+        cmocka_unit_test(same_bytes_at_any_thread_count), cmocka_unit_test(sharing_changes_nothing),
+        cmocka_unit_test(original_errors_are_an_option),  cmocka_unit_test(streamed_weights_change_nothing),
+        cmocka_unit_test(rules_head_and_export),          cmocka_unit_test(quantize_without_a_config),
     };
     return cmocka_run_group_tests(tests, make_model, clean);
 }

@@ -35,7 +35,8 @@ static void one_case(const lb_safetensors *file, const char *name) {
     for (int64_t i = 0; i < h.rows * h.cols; i++) H[i] = (double)h.d[i];
     lb_stats stats = {{H, h.rows, h.cols, h.cols},
                       atoll(lb_safetensors_metadata(file, "tokens")),
-                      atoll(lb_safetensors_metadata(file, "sequences"))};
+                      atoll(lb_safetensors_metadata(file, "sequences")),
+                      NULL};
     lb_compressed c = kit_run(&k, "gptq", lb_safetensors_metadata(file, name), W, &stats);
     lb_mat got = kit_dequantize(&k, &c);
     /* both run in float64: no code may differ; a scale may, in its last bit, where it was fitted on updated weights */

@@ -40,7 +40,7 @@ static void identity_is_rtn(void **state) {
     lb_mat W = kit_random(&k, 1, 40, 200);
     double *H = LB_NEW(k.arena, double, 200 * 200);
     for (int i = 0; i < 200; i++) H[i * 201] = 0.7;
-    lb_stats stats = {{H, 200, 200, 200}, 1000, 4};
+    lb_stats stats = {{H, 200, 200, 200}, 1000, 4, NULL};
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         lb_compressed gptq = kit_run(&k, "gptq", options[i], W, &stats), rtn = kit_run(&k, "rtn", options[i], W, NULL);
         assert_same_layer(&gptq, &rtn);
@@ -135,7 +135,7 @@ static void ties_keep_their_order(void **state) {
     lb_mat W = kit_random(&k, 1, 8, 64);
     double *H = LB_NEW(k.arena, double, 64 * 64);
     for (int i = 0; i < 64; i++) H[i * 65] = i < 32 ? 1 : 2;
-    lb_stats stats = {{H, 64, 64, 64}, 100, 1};
+    lb_stats stats = {{H, 64, 64, 64}, 100, 1, NULL};
     lb_compressed c = kit_run(&k, "gptq", "group=16 act_order=true", W, &stats);
     for (int p = 0; p < 64; p++) assert_int_equal(c.order[p], (p + 32) % 64);
     kit_close(&k);
@@ -195,7 +195,34 @@ static void threads_do_not_matter(void **state) {
 static lb_stats rank_one(const kit *k, int64_t cols) {
     double *H = LB_NEW(k->arena, double, cols *cols);
     for (int64_t i = 0; i < cols * cols; i++) H[i] = 1;
-    return (lb_stats){{H, cols, cols, cols}, 1, 1};
+    return (lb_stats){{H, cols, cols, cols}, 1, 1, NULL};
+}
+
+/* Layers on one H, each with options of its own, some of which share a factor: as if each were alone. */
+static void shared_factors_do_not_matter(void **state) {
+    (void)state;
+    static const char *const options[] = {"bits=3 act_order=true", "bits=4 act_order=true group=16",
+                                          "bits=3 percdamp=0.1", "bits=3 percdamp=0.1 group=64",
+                                          "bits=3 act_order=true"};
+    kit k = kit_open(2);
+    lb_stats alone = kit_stats(&k, 21, 300, 96), together = alone;
+    lb_kept kept = {.arena = k.arena};
+    together.kept = &kept;
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        lb_mat W = kit_random(&k, 30 + i, 20 + 8 * (int64_t)i, 96);
+        lb_compressed a = kit_run(&k, "gptq", options[i], W, &alone), b = kit_run(&k, "gptq", options[i], W, &together);
+        assert_same_layer(&a, &b);
+        assert_non_null(kept.data);
+    }
+    lb_stats one = rank_one(&k, 64); /* a factor that failed is not taken for one */
+    kept = (lb_kept){.arena = k.arena};
+    one.kept = &kept;
+    lb_mat W = kit_random(&k, 8, 16, 64);
+    lb_compressed c;
+    for (int i = 0; i < 2; i++) assert_int_equal(kit_try(&k, "gptq", "bits=3 percdamp=0", W, &one, &c), LB_E_NUMERIC);
+    lb_compressed a = kit_run(&k, "gptq", "bits=3 percdamp=0 on_failure=raise_damp", W, &one);
+    assert_int_equal(a.flags, LB_FLAG_DAMP_RAISED);
+    kit_close(&k);
 }
 
 static void failures(void **state) {
@@ -289,6 +316,7 @@ int main(void) {
         cmocka_unit_test(ties_keep_their_order),
         cmocka_unit_test(fast_is_plain),
         cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(shared_factors_do_not_matter),
         cmocka_unit_test(failures),
         cmocka_unit_test(refused),
         cmocka_unit_test(every_allocation_fails_once),

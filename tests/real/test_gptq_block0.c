@@ -65,7 +65,7 @@ static void block_zero(void **state) {
     for (size_t i = 0; i < sizeof reference / sizeof reference[0]; i++)
         for (int l = 0; l < LB_LINEARS; l++) {
             const lb_hessian *hl = &h[lb_linear_input((lb_linear)l)];
-            lb_stats stats = {lb_dmat_c(hl->H), hl->tokens, hl->sequences};
+            lb_stats stats = {lb_dmat_c(hl->H), hl->tokens, hl->sequences, NULL};
             lb_mat W = {(float *)(uintptr_t)b->w[l].d, b->w[l].rows, b->w[l].cols, b->w[l].ld};
             lb_compressed c = kit_run(&k, "gptq", reference[i].options, W, &stats);
             lb_mat What = kit_dequantize(&k, &c);
