@@ -135,7 +135,7 @@ static lb_status block_pass(lb_stream *s, const lb_block *b, unsigned which, boo
     }
     if (!advance && !which) return lb_fail(LB_E_ARG, "calibration: no input was asked for");
     int64_t floats = lb_block_floats(b);
-    float *buffer = floats ? lb_alloc((size_t)floats, sizeof *buffer) : NULL;
+    float *buffer = floats ? lb_realloc(NULL, 0, (size_t)floats, sizeof *buffer) : NULL; /* not zeroed */
     if (floats && !buffer) return LB_E_NOMEM;
     lb_block loaded;
     lb_status st = lb_block_load(b, buffer, s->team, &loaded);
