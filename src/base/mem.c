@@ -19,7 +19,7 @@ enum { RED_ZONE = 64 }; /* between two blocks of an arena, so that a write past 
 enum { RED_ZONE = 0 };
 #endif
 
-enum { ALIGN = 64 };
+enum { ALIGN = 64, KEEP_MOST = 32 << 20 /* bytes of a chunk that a restore keeps */ };
 
 static atomic_int_least64_t made, fail_at;
 
@@ -187,6 +187,10 @@ lb_arena_mark lb_arena_save(const lb_arena *a) { return (lb_arena_mark){a->newes
 void lb_arena_restore(lb_arena *a, lb_arena_mark m) {
     while (a->newest != m.chunk) {
         chunk *c = a->newest;
+        if (c->size > KEEP_MOST) {
+            drop(&a->newest);
+            continue;
+        }
         a->newest = c->older;
         POISON(c->data, c->size);
         c->older = a->spare;

@@ -28,7 +28,8 @@ void *lb_arena_get_unset(lb_arena *a, size_t count, size_t size);
 char *lb_arena_strdup(lb_arena *a, const char *s);
 char *lb_arena_printf(lb_arena *a, const char *fmt, ...) LB_PRINTF(2, 3);
 /* A mark, and back to it: everything got since is free again. The arena keeps the memory for what is got next, because
- * pages that the system has to hand out anew cost more than most of what is done with them; lb_arena_trim gives it back. */
+ * pages that the system has to hand out anew cost more than most of what is done with them; lb_arena_trim gives it
+ * back. Blocks of more than 32 MiB go back at once: what is done with those takes longer. */
 typedef struct lb_arena_mark {
     void *chunk;
     size_t used;

@@ -9,7 +9,8 @@ typedef struct walker {
     lb_quantize_job *j;
     lb_stream *stream; /* calibration sequences on their way through the quantized model; NULL: not needed */
     lb_arena *stream_arena, *block_arena;
-    lb_arena *kept_arena;           /* for what the method makes of one input's statistics */
+    lb_arena *kept_arena; /* for what the method makes of one input's statistics */
+    lb_arena_mark nothing_kept;
     lb_compressed made[LB_LINEARS]; /* of the block at hand */
     int64_t done, total;            /* layers to quantize */
     int64_t restored;               /* blocks that an interrupted run had finished */
@@ -37,14 +38,21 @@ static lb_status solve(walker *x, int64_t layer, lb_compressed *out, const lb_he
     return st;
 }
 
-/* One layer from statistics to journal. own: H of the inputs it is solved on, NULL if the method needs none. kept: of
- * the layers on that H. */
-static lb_status quantize_layer(walker *x, int64_t layer, lb_compressed *out, const lb_hessian *own,
-                                const lb_hessian *original, lb_kept *kept) {
+/* What layers on one H share. */
+typedef struct on_input {
+    const lb_hessian *own;      /* that they are solved on, NULL if the method needs none */
+    const lb_hessian *original; /* NULL: not known */
+    lb_kept kept;
+    int64_t left; /* layers still to come */
+} on_input;
+
+/* One layer from statistics to journal. */
+static lb_status quantize_layer(walker *x, int64_t layer, lb_compressed *out, on_input *in) {
     lb_quantize_job *j = x->j;
     LB_TRY(lb_interrupt_check());
-    LB_TRY(solve(x, layer, out, own, kept));
-    LB_TRY(lb_quantize_measure(j, layer, out, own, original));
+    LB_TRY(solve(x, layer, out, in->own, &in->kept));
+    if (--in->left == 0) lb_arena_restore(x->kept_arena, x->nothing_kept); /* before errors are measured: memory */
+    LB_TRY(lb_quantize_measure(j, layer, out, in->own, in->original));
     lb_log_step(j->log, j->cell->method->name, j->cell->layer[layer].name, ++x->done, x->total);
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
 }
@@ -60,20 +68,18 @@ static unsigned inputs_wanted(const lb_cell *c, int64_t block) {
 /* The layers of a block that read one input. H of the quantized stream is in own if the method solves on that. */
 static lb_status quantize_input(walker *x, int64_t block, lb_input input, const lb_hessian *streamed) {
     const lb_cell *c = x->j->cell;
+    int64_t layer[LB_LINEARS];
+    on_input in = {.kept = {.arena = x->kept_arena}};
+    for (int l = 0; l < LB_LINEARS; l++)
+        if (lb_linear_input((lb_linear)l) == input && c->layer[block * LB_LINEARS + l].quantize)
+            layer[in.left++] = block * LB_LINEARS + l;
     lb_hessian original;
-    bool has = false, read = false;
-    lb_kept kept = {.arena = x->kept_arena};
-    lb_arena_mark empty = lb_arena_save(x->kept_arena);
-    for (int l = 0; l < LB_LINEARS; l++) {
-        int64_t layer = block * LB_LINEARS + l;
-        if (lb_linear_input((lb_linear)l) != input || !c->layer[layer].quantize) continue;
-        if (!read) LB_TRY(lb_quantize_original_hessian(x->j, layer, x->block_arena, &original, &has));
-        read = true;
-        const lb_hessian *orig = has ? &original : NULL;
-        const lb_hessian *own = !c->needs_hessian ? NULL : streamed ? streamed : orig;
-        LB_TRY(quantize_layer(x, layer, &x->made[l], own, orig, &kept));
-    }
-    lb_arena_restore(x->kept_arena, empty);
+    bool has = false;
+    LB_TRY(lb_quantize_original_hessian(x->j, layer[0], x->block_arena, &original, &has));
+    in.original = has ? &original : NULL;
+    in.own = !c->needs_hessian ? NULL : streamed ? streamed : in.original;
+    for (int64_t i = 0, n = in.left; i < n; i++)
+        LB_TRY(quantize_layer(x, layer[i], &x->made[layer[i] % LB_LINEARS], &in));
     return LB_OK;
 }
 
@@ -143,9 +149,10 @@ static lb_status do_ends(walker *x) {
         bool has = false;
         LB_TRY(lb_quantize_original_hessian(j, i, x->block_arena, &original, &has));
         if (x->stream) LB_TRY(lb_stream_head_hessian(x->stream, &j->w, x->block_arena, &streamed));
-        const lb_hessian *orig = has ? &original : NULL;
+        on_input in = {.original = has ? &original : NULL, .kept = {.arena = x->kept_arena}, .left = 1};
+        in.own = !j->cell->needs_hessian ? NULL : x->stream ? &streamed : in.original;
         lb_compressed made = {0};
-        LB_TRY(quantize_layer(x, i, &made, !j->cell->needs_hessian ? NULL : x->stream ? &streamed : orig, orig, NULL));
+        LB_TRY(quantize_layer(x, i, &made, &in));
     }
     return LB_OK;
 }
@@ -170,6 +177,7 @@ static lb_status walk(walker *x) {
     LB_TRY(lb_arena_new(0, &x->block_arena));
     LB_TRY(lb_arena_new(0, &x->kept_arena));
     lb_arena_mark empty = lb_arena_save(x->block_arena);
+    x->nothing_kept = lb_arena_save(x->kept_arena);
     for (int64_t b = 0; b < arch->layers; b++) {
         LB_TRY(lb_interrupt_check());
         LB_TRY(do_block(x, b));
