@@ -5,11 +5,13 @@
 
 #include "math/blas.h"
 
-#define ROWS 256 /* of the layer at a time, in float64 */
-#define TILE 192 /* columns */
+#define TILE         192       /* columns */
+#define STRIP_FLOATS (1 << 20) /* of the layer that are float64 at a time; at least MIN_ROWS rows */
+#define MIN_ROWS     256
 
-/* Gram matrices G = DᵀD answer for every H at once: tr(D H Dᵀ) = sum of G H over all entries. A piece is a tile of the
- * upper triangle of G, of W and of each What - W; tiles off the diagonal count twice. */
+/* Gram matrices G = DᵀD answer for every H at once: tr(D H Dᵀ) = sum of G H over all entries. A strip of rows of one
+ * entry, W or a What - W, becomes float64, tile of columns by tile; then a piece is a tile of the upper triangle of the
+ * strip's G, whose sums are added to those of the strips before. Tiles off the diagonal count twice. */
 typedef struct sums {
     double squares;               /* of the entries on the diagonal of G */
     double output[LB_ERROR_MOST]; /* under each H */
@@ -22,23 +24,34 @@ typedef struct error_job {
     lb_cdmat H[LB_ERROR_MOST];
     int n_what, n_h;
     const lb_layer_error *energy; /* (n_h) or NULL: not known */
-    int64_t tiles;
-    double *work; /* (threads, 2 ROWS TILE + TILE TILE) */
-    sums *sum;    /* (pieces, ENTRIES) */
+    int64_t tiles, strip;         /* rows of a strip */
+    double *D;                    /* (tiles, strip, TILE) */
+    double *G;                    /* (threads, TILE, TILE) */
+    sums *sum;                    /* (pieces, ENTRIES) */
+    int entry;                    /* at hand, and its rows */
+    int64_t r0, rows;
 } error_job;
 
-/* Columns [c0, c0 + n) of rows [r0, r0 + m) of entry e as float64. */
-static void take(const error_job *j, int e, int64_t r0, int64_t m, int64_t c0, int64_t n, double *out) {
-    for (int64_t r = 0; r < m; r++) {
-        const float *w = j->W.d + (r0 + r) * j->W.ld + c0;
-        double *to = out + r * n;
-        if (e == 0) {
+static int64_t width(const error_job *j, int64_t t) { return t < j->tiles - 1 ? TILE : j->W.cols - t * TILE; }
+static double *tile_of(const error_job *j, int64_t t) { return j->D + t * j->strip * TILE; }
+
+/* Tile `t` of the strip as float64. */
+static lb_status take(void *ctx, int64_t t, int worker) {
+    (void)worker;
+    const error_job *j = ctx;
+    int64_t n = width(j, t);
+    for (int64_t r = 0; r < j->rows; r++) {
+        const float *w = j->W.d + (j->r0 + r) * j->W.ld + t * TILE;
+        double *to = tile_of(j, t) + r * n;
+        if (j->entry == 0) {
             for (int64_t c = 0; c < n; c++) to[c] = (double)w[c];
             continue;
         }
-        const float *what = j->What[e - 1].d + (r0 + r) * j->What[e - 1].ld + c0;
+        lb_cmat What = j->What[j->entry - 1];
+        const float *what = What.d + (j->r0 + r) * What.ld + t * TILE;
         for (int64_t c = 0; c < n; c++) to[c] = (double)what[c] - (double)w[c];
     }
+    return LB_OK;
 }
 
 static void add_sums(const error_job *j, lb_cdmat G, int64_t i0, int64_t j0, sums *out) {
@@ -52,7 +65,7 @@ static void add_sums(const error_job *j, lb_cdmat G, int64_t i0, int64_t j0, sum
             for (int64_t c = diagonal ? r + 1 : 0; c < G.cols; c++) row += g[c] * h[c];
             sum += row;
         }
-        out->output[k] = 2 * sum;
+        out->output[k] += 2 * sum;
     }
 }
 
@@ -62,23 +75,24 @@ static lb_status tile(void *ctx, int64_t piece, int worker) {
     for (; j->n_h && tj >= j->tiles - ti; ti++) tj -= j->tiles - ti;
     if (!j->n_h) ti = tj, tj = 0; /* squares are on the diagonal */
     tj += ti;
-    int64_t i0 = ti * TILE, m = i0 + TILE < j->W.cols ? TILE : j->W.cols - i0;
-    int64_t j0 = tj * TILE, n = j0 + TILE < j->W.cols ? TILE : j->W.cols - j0;
-    double *left = j->work + (int64_t)worker * (2 * ROWS * TILE + TILE * TILE), *right = left + ROWS * TILE;
-    lb_dmat G = lb_dmat_of(right + ROWS * TILE, m, n);
-    for (int e = j->energy ? 1 : 0; e <= j->n_what; e++) {
-        for (int64_t r0 = 0; r0 < j->W.rows; r0 += ROWS) {
-            int64_t rows = r0 + ROWS < j->W.rows ? ROWS : j->W.rows - r0;
-            take(j, e, r0, rows, i0, m, left);
-            if (ti != tj) take(j, e, r0, rows, j0, n, right);
-            double keep = r0 > 0 ? 1 : 0;
-            if (ti == tj)
-                lb_dsyrk_t(1, (lb_cdmat){left, rows, m, m}, keep, G);
-            else
-                lb_dgemm(true, false, 1, (lb_cdmat){left, rows, m, m}, (lb_cdmat){right, rows, n, n}, keep, G);
+    int64_t m = width(j, ti), n = width(j, tj);
+    lb_cdmat left = {tile_of(j, ti), j->rows, m, m}, right = {tile_of(j, tj), j->rows, n, n};
+    lb_dmat G = lb_dmat_of(j->G + (int64_t)worker * TILE * TILE, m, n);
+    if (ti == tj)
+        lb_dsyrk_t(1, left, 0, G);
+    else
+        lb_dgemm(true, false, 1, left, right, 0, G);
+    add_sums(j, lb_dmat_c(G), ti * TILE, tj * TILE, &j->sum[piece * ENTRIES + j->entry]);
+    return LB_OK;
+}
+
+static lb_status all_strips(error_job *j, int64_t pieces, lb_team *team) {
+    for (j->entry = j->energy ? 1 : 0; j->entry <= j->n_what; j->entry++)
+        for (j->r0 = 0; j->r0 < j->W.rows; j->r0 += j->strip) {
+            j->rows = j->r0 + j->strip < j->W.rows ? j->strip : j->W.rows - j->r0;
+            LB_TRY(lb_parallel_for(team, j->tiles, take, j));
+            LB_TRY(lb_parallel_for(team, pieces, tile, j));
         }
-        add_sums(j, lb_dmat_c(G), i0, j0, &j->sum[piece * ENTRIES + e]);
-    }
     return LB_OK;
 }
 
@@ -115,10 +129,13 @@ lb_status lb_layer_errors(lb_cmat W, const lb_cmat *What, int n_what, const lb_c
     for (int k = 0; k < n_h; k++) j.H[k] = H[k];
     int64_t pieces = n_h ? j.tiles * (j.tiles + 1) / 2 : j.tiles;
     lb_arena_mark mark = lb_arena_save(scratch);
-    if (!(j.work = LB_NEW(scratch, double, lb_team_threads(team) * (2 * ROWS * TILE + TILE * TILE))) ||
+    j.strip = STRIP_FLOATS / W.cols < MIN_ROWS ? MIN_ROWS : STRIP_FLOATS / W.cols;
+    if (j.strip > W.rows) j.strip = W.rows;
+    if (!(j.D = LB_NEW_UNSET(scratch, double, j.tiles *j.strip *TILE)) ||
+        !(j.G = LB_NEW_UNSET(scratch, double, (int64_t)lb_team_threads(team) * TILE * TILE)) ||
         !(j.sum = LB_NEW(scratch, sums, pieces * ENTRIES)))
         return LB_E_NOMEM;
-    LB_TRY(lb_parallel_for(team, pieces, tile, &j));
+    LB_TRY(all_strips(&j, pieces, team));
     sums total[ENTRIES] = {0};
     for (int64_t p = 0; p < pieces; p++)
         for (int e = 0; e <= n_what; e++) {

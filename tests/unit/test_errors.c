@@ -135,6 +135,27 @@ static void layer_errors_are_the_definitions(void **state) {
     assert_true(fabs(lb_sqnr_db(0.01) - 20) < 1e-12);
 }
 
+/* A layer of several strips is the sum of its rows. */
+static void layer_errors_add_up(void **state) {
+    (void)state;
+    enum { ROWS = 1300, COLS = 1000, HALF = 650 };
+    kit k = kit_open(2);
+    lb_mat W = kit_random(&k, 40, ROWS, COLS), What = kit_random(&k, 41, ROWS, COLS);
+    lb_stats stats = kit_stats(&k, 42, 50, COLS);
+    lb_layer_error whole, part[2];
+    assert_int_equal(lb_layer_error_of(lb_mat_c(W), lb_mat_c(What), stats.H, k.team, k.arena, &whole), LB_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(lb_layer_error_of(lb_mat_c(lb_mat_part(W, i * HALF, 0, HALF, COLS)),
+                                           lb_mat_c(lb_mat_part(What, i * HALF, 0, HALF, COLS)), stats.H, k.team,
+                                           k.arena, &part[i]),
+                         LB_OK);
+    assert_true(fabs(whole.output_err / (part[0].output_err + part[1].output_err) - 1) < 1e-12);
+    assert_true(fabs(whole.output_energy / (part[0].output_energy + part[1].output_energy) - 1) < 1e-12);
+    assert_true(fabs(whole.weight_err / (part[0].weight_err + part[1].weight_err) - 1) < 1e-13);
+    assert_true(fabs(whole.weight_energy / (part[0].weight_energy + part[1].weight_energy) - 1) < 1e-13);
+    kit_close(&k);
+}
+
 static void layer_error_of_nothing(void **state) {
     (void)state;
     kit k = kit_open(1);
@@ -168,7 +189,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hessian_is_the_product), cmocka_unit_test(hessian_adds_up),
         cmocka_unit_test(hessian_refuses),        cmocka_unit_test(layer_errors_are_the_definitions),
-        cmocka_unit_test(layer_error_of_nothing),
+        cmocka_unit_test(layer_errors_add_up),    cmocka_unit_test(layer_error_of_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
