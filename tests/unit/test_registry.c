@@ -62,7 +62,7 @@ static void what_is_refused(void **state) {
         assert_int_equal(lb_method_validate(&m), code);                                                                \
         assert_error_has(message);                                                                                     \
     } while (0)
-    REFUSED(m.api = 2, LB_E_UNSUPPORTED, "method api 2: this program has 1");
+    REFUSED(m.api = 1, LB_E_UNSUPPORTED, "method api 1: this program has 2");
     REFUSED(m.name = NULL, LB_E_ARG, "name");
     REFUSED(m.name = "Upper Case", LB_E_ARG, "name");
     REFUSED(m.summary = "", LB_E_ARG, "method x: has no summary");
@@ -166,7 +166,7 @@ static void bad_plugins(void **state) {
                    "const lb_method *lb_plugin_method(void);\n"
                    "const lb_method *lb_plugin_method(void) { return &old; }\n");
     assert_int_equal(lb_method_load(object("old"), &m), LB_E_UNSUPPORTED);
-    assert_error_has("old.so: method api 2: this program has 1");
+    assert_error_has("old.so: method api 3: this program has 2");
     compile("taken", "#include \"quant/method.h\"\n"
                      "static lb_status spec(const void *o, int64_t r, int64_t c, lb_storage *s) {\n"
                      "    (void)o, (void)r, (void)c, (void)s; return LB_OK; }\n"
