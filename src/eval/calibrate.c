@@ -88,11 +88,9 @@ static lb_status run(forward_job *j, int64_t together, lb_hessian h[LB_INPUTS]) 
     for (j->first = 0; j->first < s->samples; j->first += together) {
         int64_t n = j->first + together < s->samples ? together : s->samples - j->first;
         LB_TRY(lb_parallel_for(s->team, n, forward_one, j));
-        for (int i = 0; i < LB_INPUTS; i++)
-            if (j->input[i].d) {
-                lb_cmat X = lb_cmat_of(j->input[i].d, n * s->length, j->input[i].cols);
-                LB_TRY(lb_hessian_add(&h[i], X, n, s->team));
-            }
+        lb_cmat X[LB_INPUTS];
+        for (int i = 0; i < LB_INPUTS; i++) X[i] = lb_cmat_of(j->input[i].d, n * s->length, j->input[i].cols);
+        LB_TRY(lb_hessians_add(h, X, LB_INPUTS, n, s->team));
     }
     for (int i = 0; i < LB_INPUTS; i++)
         if (j->input[i].d) LB_TRY(lb_hessian_finish(&h[i], s->team));

@@ -19,24 +19,31 @@ lb_status lb_hessian_new(lb_arena *a, int64_t cols, lb_hessian *out) {
 }
 
 typedef struct add_job {
-    lb_dmat H;
-    lb_cmat X;
-    int64_t tiles;
+    int n;
+    lb_hessian *h;
+    const lb_cmat *X;
     float *product; /* (threads, TILE, TILE) */
 } add_job;
 
-/* Tile `piece` of the upper triangle, counted row by row: H += XᵀX chunk by chunk. */
+static int64_t tiles_of(lb_cmat X) { return X.d ? (X.cols - 1) / TILE + 1 : 0; }
+static int64_t pieces_of(lb_cmat X) { return tiles_of(X) * (tiles_of(X) + 1) / 2; }
+
+/* Tile `piece` of the upper triangles, counted row by row, the last H's first: H += XᵀX chunk by chunk. */
 static lb_status add_tile(void *ctx, int64_t piece, int worker) {
     const add_job *j = ctx;
+    int k = j->n - 1;
+    for (; piece >= pieces_of(j->X[k]); k--) piece -= pieces_of(j->X[k]);
+    lb_cmat X = j->X[k];
+    lb_dmat H = j->h[k].H;
     int64_t ti = 0, tj = piece;
-    for (; tj >= j->tiles - ti; ti++) tj -= j->tiles - ti;
+    for (; tj >= tiles_of(X) - ti; ti++) tj -= tiles_of(X) - ti;
     tj += ti;
-    int64_t i0 = ti * TILE, m = i0 + TILE < j->H.rows ? TILE : j->H.rows - i0;
-    int64_t j0 = tj * TILE, n = j0 + TILE < j->H.cols ? TILE : j->H.cols - j0;
+    int64_t i0 = ti * TILE, m = i0 + TILE < H.rows ? TILE : H.rows - i0;
+    int64_t j0 = tj * TILE, n = j0 + TILE < H.cols ? TILE : H.cols - j0;
     lb_mat P = lb_mat_of(j->product + (int64_t)worker * TILE * TILE, m, n);
-    for (int64_t t = 0; t < j->X.rows; t += LB_HESSIAN_CHUNK) {
-        int64_t tokens = t + LB_HESSIAN_CHUNK < j->X.rows ? LB_HESSIAN_CHUNK : j->X.rows - t;
-        lb_cmat left = lb_cmat_part(j->X, t, i0, tokens, m), right = lb_cmat_part(j->X, t, j0, tokens, n);
+    for (int64_t t = 0; t < X.rows; t += LB_HESSIAN_CHUNK) {
+        int64_t tokens = t + LB_HESSIAN_CHUNK < X.rows ? LB_HESSIAN_CHUNK : X.rows - t;
+        lb_cmat left = lb_cmat_part(X, t, i0, tokens, m), right = lb_cmat_part(X, t, j0, tokens, n);
         if (ti == tj)
             lb_ssyrk_t(1, left, 0, P);
         else
@@ -44,7 +51,7 @@ static lb_status add_tile(void *ctx, int64_t piece, int worker) {
         lb_scope scope;
         lb_scope_begin(&scope, LB_WORK_HESSIAN);
         for (int64_t r = 0; r < m; r++) {
-            double *h = j->H.d + (i0 + r) * j->H.ld + j0;
+            double *h = H.d + (i0 + r) * H.ld + j0;
             for (int64_t c = ti == tj ? r : 0; c < n; c++) h[c] += (double)P.d[r * P.ld + c];
         }
         lb_scope_end(&scope, (double)(m * n), 20.0 * (double)(m * n));
@@ -52,19 +59,32 @@ static lb_status add_tile(void *ctx, int64_t piece, int worker) {
     return LB_OK;
 }
 
-lb_status lb_hessian_add(lb_hessian *h, lb_cmat X, int64_t sequences, lb_team *team) {
-    if (X.cols != h->H.cols || X.rows < 1 || sequences < 1)
-        return lb_fail(LB_E_ARG, "H of %lld columns: cannot add %lld sequences in (%lld, %lld)", (long long)h->H.cols,
-                       (long long)sequences, (long long)X.rows, (long long)X.cols);
-    add_job j = {.H = h->H, .X = X, .tiles = (X.cols - 1) / TILE + 1};
+lb_status lb_hessians_add(lb_hessian *h, const lb_cmat *X, int n, int64_t sequences, lb_team *team) {
+    int64_t pieces = 0;
+    for (int i = 0; i < n; i++) {
+        if (!X[i].d) continue;
+        if (X[i].cols != h[i].H.cols || X[i].rows < 1 || sequences < 1)
+            return lb_fail(LB_E_ARG, "H of %lld columns: cannot add %lld sequences in (%lld, %lld)",
+                           (long long)h[i].H.cols, (long long)sequences, (long long)X[i].rows, (long long)X[i].cols);
+        pieces += pieces_of(X[i]);
+    }
+    if (pieces == 0) return LB_OK;
+    add_job j = {.n = n, .h = h, .X = X};
     j.product = lb_alloc((size_t)lb_team_threads(team), TILE * TILE * sizeof(float));
     if (!j.product) return LB_E_NOMEM;
-    lb_status st = lb_parallel_for(team, j.tiles * (j.tiles + 1) / 2, add_tile, &j);
+    lb_status st = lb_parallel_for(team, pieces, add_tile, &j);
     lb_free(j.product);
     if (st != LB_OK) return st;
-    h->tokens += X.rows;
-    h->sequences += sequences;
+    for (int i = 0; i < n; i++) {
+        if (!X[i].d) continue;
+        h[i].tokens += X[i].rows;
+        h[i].sequences += sequences;
+    }
     return LB_OK;
+}
+
+lb_status lb_hessian_add(lb_hessian *h, lb_cmat X, int64_t sequences, lb_team *team) {
+    return lb_hessians_add(h, &X, 1, sequences, team);
 }
 
 static int64_t panels(int64_t n) { return (n - 1) / PANEL + 1; }
