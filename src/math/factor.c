@@ -9,7 +9,7 @@
 
 #include "base/profile.h"
 
-#define TILE 128 /* columns of a step: its panel stays in the cache while the trailing rows use it */
+#define TILE  128 /* columns of a step: its panel stays in the cache while the trailing rows use it */
 #define PANEL 64  /* rows that are copied at a time */
 
 typedef struct step {
