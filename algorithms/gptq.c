@@ -236,12 +236,13 @@ static lb_status round_column(solver *s, worker *k, int64_t r0, int64_t n, int64
     return LB_OK;
 }
 
-/* Takes the errors of positions [p0, p1) out of [c0, c1), eq. 3; all in the block that starts at b0. */
-static void spread(const solver *s, worker *k, int64_t b0, int64_t p0, int64_t p1, int64_t c0, int64_t c1) {
+/* Takes the errors Err (p1 - p0, PANEL_ROWS) of positions [p0, p1) out of positions [c0, c1), which stand at w, eq. 3.
+ */
+static void spread(const solver *s, const double *Err, int64_t p0, int64_t p1, double *w, int64_t c0, int64_t c1) {
     if (c0 >= c1) return;
-    lb_cdmat Err = {k->Err + (p0 - b0) * PANEL_ROWS, p1 - p0, PANEL_ROWS, PANEL_ROWS};
+    lb_cdmat left = {Err, p1 - p0, PANEL_ROWS, PANEL_ROWS};
     lb_cdmat right = {s->Hinv.d + p0 * s->Hinv.ld + c0, p1 - p0, c1 - c0, s->Hinv.ld};
-    lb_kernels_active()->sub_tn(lb_dmat_of(k->w1 + (c0 - b0) * PANEL_ROWS, c1 - c0, PANEL_ROWS), right, Err);
+    lb_kernels_active()->sub_tn(lb_dmat_of(w, c1 - c0, PANEL_ROWS), right, left);
 }
 
 /* The n rows of a panel through the block [b0, b1), a few columns at a time, whose errors reach the rest of the block
@@ -257,9 +258,9 @@ static lb_status solve_block(solver *s, worker *k, int64_t r0, int64_t n, int64_
             bool reached = s->o->group > 0 && !s->o->static_groups && p % s->group == 0;
             if (reached) LB_TRY(fit_group_reached(s, k, r0, n, p, b0, b1));
             LB_TRY(round_column(s, k, r0, n, p, b0));
-            spread(s, k, b0, p, p + 1, p + 1, p1);
+            spread(s, k->Err + (p - b0) * PANEL_ROWS, p, p + 1, k->w1 + (p + 1 - b0) * PANEL_ROWS, p + 1, p1);
         }
-        spread(s, k, b0, p0, p1, p1, b1);
+        spread(s, k->Err + (p0 - b0) * PANEL_ROWS, p0, p1, k->w1 + (p1 - b0) * PANEL_ROWS, p1, b1);
     }
     return LB_OK;
 }
@@ -282,11 +283,7 @@ static lb_status solve_rows(solver *s, worker *k, int64_t r0, int64_t n) {
     for (int64_t b0 = 0; b0 < s->cols; b0 += s->block) {
         int64_t b1 = b0 + s->block < s->cols ? b0 + s->block : s->cols;
         LB_TRY(solve_block(s, k, r0, n, b0, b1));
-        if (b1 == s->cols) break;
-        /* W[:, b1:] -= Err Hinv[b0:b1, b1:], eq. 4 */
-        lb_cdmat Err = {k->Err, b1 - b0, PANEL_ROWS, PANEL_ROWS};
-        lb_cdmat right = {s->Hinv.d + b0 * s->Hinv.ld + b1, b1 - b0, s->cols - b1, s->Hinv.ld};
-        lb_kernels_active()->sub_tn(lb_dmat_of(k->W + b1 * PANEL_ROWS, s->cols - b1, PANEL_ROWS), right, Err);
+        spread(s, k->Err, b0, b1, k->W + b1 * PANEL_ROWS, b1, s->cols); /* eq. 4 */
     }
     return LB_OK;
 }

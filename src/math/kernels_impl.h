@@ -32,17 +32,22 @@ static inline double lb_lanes_sum(double l[LB_LANES]) {
 #define LB_EXP_MIN -104.0f
 #define LB_EXP_MAX 88.73f
 
+/* The code of x on a grid, still a float: the operations of quant/grid.h in its order. */
+static inline float lb_grid_level(float x, float scale, float zero, float maxq) {
+    float v = x / scale;
+    v = v > -512.0f ? v : -512.0f;
+    v = v < 512.0f ? v : 512.0f;
+    v = (v + 12582912.0f) - 12582912.0f + zero;
+    v = v > 0.0f ? v : 0.0f;
+    return v < maxq ? v : maxq;
+}
+
 /* grid_column, which compilers make vectors of. */
 static inline bool lb_grid_column(uint8_t *code, double *err, const double *w, const float *scale, const float *zero,
                                   float maxq, double d, int64_t n) {
     int bad = 0;
     for (int64_t i = 0; i < n; i++) {
-        float v = (float)w[i] / scale[i];
-        v = v > -512.0f ? v : -512.0f;
-        v = v < 512.0f ? v : 512.0f;
-        v = (v + 12582912.0f) - 12582912.0f + zero[i];
-        v = v > 0.0f ? v : 0.0f;
-        v = v < maxq ? v : maxq;
+        float v = lb_grid_level((float)w[i], scale[i], zero[i], maxq);
         code[i] = (uint8_t)(int)v;
         err[i] = (w[i] - (double)(scale[i] * (v - zero[i]))) / d;
         bad |= !(fabs(w[i]) <= DBL_MAX);

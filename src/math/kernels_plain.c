@@ -66,14 +66,7 @@ static void range_plain(const float *x, int64_t n, float *low, float *high) {
 }
 
 static void grid_plain(float *y, const float *x, float scale, float zero, float maxq, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        float v = x[i] / scale;
-        v = v > -512.0f ? v : -512.0f;
-        v = v < 512.0f ? v : 512.0f;
-        v = (v + 12582912.0f) - 12582912.0f + zero;
-        v = v > 0.0f ? v : 0.0f;
-        y[i] = scale * ((v < maxq ? v : maxq) - zero);
-    }
+    for (int64_t i = 0; i < n; i++) y[i] = scale * (lb_grid_level(x[i], scale, zero, maxq) - zero);
 }
 
 static void bf16_plain(uint16_t *y, const float *x, int64_t n) {
