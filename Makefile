@@ -65,6 +65,8 @@ TESTS := $(sort $(wildcard tests/unit/test_*.c tests/property/test_*.c tests/ora
 REAL  := $(sort $(wildcard tests/real/test_*.c))
 TESTBIN := $(TESTS:%.c=$(B)/%)
 REALBIN := $(REAL:%.c=$(B)/%)
+LONG  := $(sort $(wildcard tests/long/test_*.c))
+LONGBIN := $(LONG:%.c=$(B)/%)
 BENCH := $(sort $(wildcard bench/*.c))
 BENCHBIN := $(BENCH:%.c=$(B)/%)
 TOOLS := $(patsubst %.c,$(B)/%,$(sort $(wildcard tools/*.c)))
@@ -77,7 +79,7 @@ endif
 .DEFAULT_GOAL := all
 SANITIZERS ?= asan ubsan tsan
 
-.PHONY: all deps deps-check demo check check-real check-sanitizers check-long bench bench-build bench-counts bench-scaling fmt lint analyze install uninstall clean help paper build man FORCE
+.PHONY: all deps deps-check demo check check-real check-sanitizers check-abuse check-long bench bench-build bench-counts bench-scaling fmt lint analyze install uninstall clean help paper build man FORCE
 
 all: deps ## install what is missing, then build ./lowbit
 	@$(MAKE) --no-print-directory build
@@ -120,7 +122,7 @@ TEST_CFLAGS = -Itests $(shell pkg-config --cflags cmocka 2>/dev/null) -UNDEBUG
 $(B)/tests/%.o: tests/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,cc  ,$<)$(CC) $(CFLAGS_ALL) $(TEST_CFLAGS) -MMD -MP -c -o $@ $<
-$(TESTBIN) $(REALBIN): $(B)/tests/%: $(B)/tests/%.o $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a
+$(TESTBIN) $(REALBIN) $(LONGBIN): $(B)/tests/%: $(B)/tests/%.o $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a
 	$(call say,link,$@)$(CC) $(LDFLAGS_ALL) -o $@ $< $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a $(LDLIBS_ALL) $(shell pkg-config --libs cmocka)
 $(B)/bench/%.o: bench/%.c $(B)/flags
 	@mkdir -p $(@D)
@@ -157,7 +159,11 @@ check-sanitizers: all ## the tests under the address, undefined-behaviour and th
 	@for m in $(SANITIZERS); do $(MAKE) --no-print-directory MODE=$$m tests-build && \
 	  BUILD=build/$$m tools/run-tests $(patsubst $(B)/%,build/$$m/%,$(TESTBIN)) || exit 1; done
 
-check-long: check check-real check-sanitizers ## tests of all kinds
+check-abuse: all ## what takes too long for make check: many kills, too little memory, thousands of damaged files
+	@$(MAKE) --no-print-directory tests-build $(LONGBIN)
+	@tools/run-tests $(LONGBIN)
+
+check-long: check check-real check-sanitizers check-abuse ## tests of all kinds
 
 # Opt-in: see tests/fuzz/README.md.
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
@@ -229,4 +235,4 @@ help: ## this list
 # Objects of tests and tools stay.
 .SECONDARY:
 
--include $(OBJ:.o=.d) $(TOOLS:=.d) $(BENCHBIN:=.d) $(TESTBIN:=.d) $(REALBIN:=.d) $(TEST_SUPPORT:%.c=$(B)/%.d)
+-include $(OBJ:.o=.d) $(TOOLS:=.d) $(BENCHBIN:=.d) $(TESTBIN:=.d) $(REALBIN:=.d) $(LONGBIN:=.d) $(TEST_SUPPORT:%.c=$(B)/%.d)
