@@ -127,21 +127,30 @@ static lb_status sync_folder_of(const char *path) {
     return s;
 }
 
-/* A device, pipe or socket, itself or behind a link: a rename would put a file in its place, and the superuser may. */
-static bool is_special(const char *path) {
-    struct stat st;
-    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+static bool is_special(const struct stat *st) {
+    return !S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode) && !S_ISLNK(st->st_mode);
+}
+
+/* What stands under a name that is made for a moment is a leftover, or a link that leads the writer elsewhere. */
+static void clear_way(const char *tmp) {
+    if (unlink(tmp) && errno == EISDIR) lb_fs_remove_folder(tmp);
 }
 
 lb_status lb_fs_tmp_begin(const char *path, lb_fs_tmp *t) {
     lb_str name = {0};
+    struct stat st;
     *t = (lb_fs_tmp){0};
-    if (is_special(path)) return lb_fail(LB_E_IO, "%s: is a device or a pipe, expected a file", path);
+    /* A rename would put a file in its place, and the superuser may. A link is replaced itself. */
+    if (lstat(path, &st) == 0 && is_special(&st))
+        return lb_fail(LB_E_IO, "%s: is a device or a pipe, expected a file", path);
     lb_str_add(&name, "%s.tmp.%ld", path, (long)getpid());
     if (name.failed) return lb_str_check(&name);
     t->tmp = name.s;
     t->path = lb_strdup(path);
-    if (t->path) return LB_OK;
+    if (t->path) {
+        clear_way(t->tmp);
+        return LB_OK;
+    }
     lb_str_free(&name);
     *t = (lb_fs_tmp){0};
     return LB_E_NOMEM;
@@ -167,6 +176,19 @@ void lb_fs_tmp_abort(lb_fs_tmp *t) {
     *t = (lb_fs_tmp){0};
 }
 
+lb_status lb_fs_write_atomic(const char *path, const void *data, size_t len) {
+    lb_fs_tmp t;
+    LB_TRY(lb_fs_tmp_begin(path, &t));
+    int fd = open(t.tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    lb_status s = fd < 0 ? failed(path, "create") : write_all(fd, t.tmp, data, len);
+    if (fd >= 0 && close(fd) && s == LB_OK) s = failed(t.tmp, "close");
+    if (s != LB_OK) {
+        lb_fs_tmp_abort(&t);
+        return s;
+    }
+    return lb_fs_tmp_commit(&t);
+}
+
 /* What is no file is written as it is: there is nothing to replace. */
 static lb_status write_special(const char *path, const void *data, size_t len) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -176,18 +198,10 @@ static lb_status write_special(const char *path, const void *data, size_t len) {
     return s;
 }
 
-lb_status lb_fs_write_atomic(const char *path, const void *data, size_t len) {
-    lb_fs_tmp t;
-    if (is_special(path)) return write_special(path, data, len);
-    LB_TRY(lb_fs_tmp_begin(path, &t));
-    int fd = open(t.tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    lb_status s = fd < 0 ? failed(path, "create") : write_all(fd, t.tmp, data, len);
-    if (fd >= 0 && close(fd) && s == LB_OK) s = failed(t.tmp, "close");
-    if (s != LB_OK) {
-        lb_fs_tmp_abort(&t);
-        return s;
-    }
-    return lb_fs_tmp_commit(&t);
+lb_status lb_fs_write_named(const char *path, const void *data, size_t len) {
+    struct stat st;
+    return stat(path, &st) == 0 && is_special(&st) ? write_special(path, data, len)
+                                                   : lb_fs_write_atomic(path, data, len);
 }
 
 /* True if the file ends inside a line: a writer was killed there. The new line must not be glued to it. */
@@ -199,7 +213,8 @@ static bool torn(int fd) {
 
 lb_status lb_fs_append_line(const char *path, const char *line) {
     if (strchr(line, '\n')) return lb_fail(LB_E_ARG, "%s: a journal line must not hold a line feed", path);
-    int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (fd < 0 && errno == ELOOP) return lb_fail(LB_E_IO, "%s: is a symbolic link, expected a file", path);
     if (fd < 0) return failed(path, "open");
     lb_str b = {0};
     lb_str_add(&b, "%s%s\n", torn(fd) ? "\n" : "", line);
@@ -276,19 +291,6 @@ lb_status lb_fs_list(const char *dir, const char *suffix, char ***names, size_t 
 void lb_fs_list_free(char **names, size_t n) {
     for (size_t i = 0; i < n; i++) lb_free(names[i]);
     lb_free(names);
-}
-
-void lb_fs_remove_folder(const char *dir) {
-    char **names = NULL;
-    size_t n = 0;
-    if (!lb_fs_is_dir(dir) || lb_fs_list(dir, NULL, &names, &n) != LB_OK) return;
-    for (size_t i = 0; i < n; i++) {
-        char *path = lb_fs_join(dir, names[i]);
-        if (path) (void)unlink(path);
-        lb_free(path);
-    }
-    lb_fs_list_free(names, n);
-    (void)rmdir(dir);
 }
 
 lb_status lb_fs_free_bytes(const char *path, int64_t *out) {

@@ -15,18 +15,20 @@ void lb_map_close(lb_map *m);                                      /* {0} is fin
 void lb_map_forget(const void *p, size_t n);
 
 LB_NODISCARD lb_status lb_fs_read(const char *path, char **text, size_t *len); /* NUL-terminated copy, lb_free */
-/* Writes to path.tmp.PID in the same folder, syncs, renames, syncs the folder: whole or not at all. A device or a pipe
- * is written as it is. */
+/* Writes to path.tmp.PID in the same folder, syncs, renames, syncs the folder: whole or not at all. A link is replaced,
+ * not followed; a device or a pipe is an error. */
 LB_NODISCARD lb_status lb_fs_write_atomic(const char *path, const void *data, size_t len);
-/* For writers that need a path: begin gives the temporary name, commit syncs and renames it, abort removes it. Not for
- * devices and pipes. */
+/* For a path that the user typed: a device or a pipe, itself or behind a link (/dev/stdout), is written as it is. */
+LB_NODISCARD lb_status lb_fs_write_named(const char *path, const void *data, size_t len);
+/* For writers that need a path: begin gives the temporary name, at which nothing is, commit syncs and renames it, abort
+ * removes it. Not for devices and pipes. */
 typedef struct lb_fs_tmp {
     char *path, *tmp;
 } lb_fs_tmp;
 LB_NODISCARD lb_status lb_fs_tmp_begin(const char *path, lb_fs_tmp *t);
 LB_NODISCARD lb_status lb_fs_tmp_commit(lb_fs_tmp *t);
 void lb_fs_tmp_abort(lb_fs_tmp *t); /* also frees; harmless after commit */
-/* Appends one line and fsyncs: the journal. */
+/* Appends one line and fsyncs: the journal. A link there is LB_E_IO. */
 LB_NODISCARD lb_status lb_fs_append_line(const char *path, const char *line);
 
 LB_NODISCARD lb_status lb_fs_mkdirs(const char *path); /* like mkdir -p */
@@ -35,8 +37,19 @@ bool lb_fs_is_dir(const char *path);
 LB_NODISCARD lb_status lb_fs_list(const char *dir, const char *suffix, char ***names,
                                   size_t *n); /* sorted; lb_fs_list_free */
 void lb_fs_list_free(char **names, size_t n);
-void lb_fs_remove_folder(const char *dir); /* with the files in it, as far as that goes; nothing below it */
 LB_NODISCARD lb_status lb_fs_free_bytes(const char *path, int64_t *out); /* free disk space there */
+
+/* fs_clean.c: in folders that others may have filled. Links are removed themselves; nothing behind one is looked at,
+ * written or removed. Removing is best effort. */
+bool lb_fs_is_link(const char *path);
+/* lb_fs_mkdirs, but a link as the last part of the name is LB_E_IO. */
+LB_NODISCARD lb_status lb_fs_own_folder(const char *path);
+void lb_fs_remove_folder(const char *dir); /* with the files in it; nothing below it */
+/* What in the folder has a name that this program makes, folders with the files in them. Of a folder that is a link:
+ * nothing. */
+typedef bool lb_fs_ours(const char *name, bool folder);
+void lb_fs_remove_ours(const char *dir, lb_fs_ours *ours);
+
 char *lb_fs_join(const char *dir,
                  const char *name);    /* lb_free; an absolute name stands alone; NULL when memory is out */
 char *lb_fs_dirname(const char *path); /* lb_free */

@@ -152,7 +152,7 @@ static lb_status write_json(const evaluation *v) {
         st = lb_fail(LB_E_NOMEM, "%s: out of memory", v->f->json);
     lb_str_add(&text, "\n");
     if (st == LB_OK) st = lb_str_check(&text);
-    if (st == LB_OK) st = lb_fs_write_atomic(v->f->json, text.s, text.len);
+    if (st == LB_OK) st = lb_fs_write_named(v->f->json, text.s, text.len);
     lb_str_free(&text);
     json_decref(o);
     json_decref(how);

@@ -120,7 +120,7 @@ static lb_status write_file(const lb_fs_tmp *tmp, lb_dtype type, const lb_tensor
     lb_status s;
     uint16_t *piece = lb_alloc(PIECE, sizeof *piece);
     if (!piece) return LB_E_NOMEM;
-    FILE *f = fopen(tmp->tmp, "wb");
+    FILE *f = fopen(tmp->tmp, "wbx");
     if (!f) {
         s = lb_fail(LB_E_IO, "%s: cannot create: %s", tmp->path, strerror(errno));
         goto out;

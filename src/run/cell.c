@@ -81,6 +81,16 @@ lb_status lb_cell_bare_record(lb_arena *keep, const lb_cell *c, lb_cell_state st
     return LB_OK;
 }
 
+bool lb_runner_caches(const char *name, bool folder) {
+    static const char *const kind[] = {"states-", "statistics-"};
+    for (int i = 0; i < 2; i++) {
+        size_t n = strlen(kind[i]);
+        if (strncmp(name, kind[i], n) == 0 && strspn(name + n, "0123456789abcdef") == 16 && name[n + 16] == '.')
+            return !folder;
+    }
+    return false;
+}
+
 void lb_runner_close(lb_runner *r) {
     lb_stats_file_close(r->stats);
     r->stats = NULL;

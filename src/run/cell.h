@@ -27,6 +27,8 @@ LB_NODISCARD lb_status lb_cell_run(lb_runner *r, const lb_cell *c, lb_cell_hook 
 LB_NODISCARD lb_status lb_cell_bare_record(lb_arena *keep, const lb_cell *c, lb_cell_state state, const char *message,
                                            lb_record *out);
 void lb_runner_close(lb_runner *r);
+/* Names of what is kept in the cache: an lb_fs_ours. */
+bool lb_runner_caches(const char *name, bool folder);
 
 /* The evaluations of a cell (cell_eval.c): w as the model. Rows from r->keep. */
 LB_NODISCARD lb_status lb_cell_evaluate(lb_runner *r, const lb_cell *c, const lb_weights *w, lb_log *log,

@@ -79,6 +79,16 @@ static lb_status read_file(lb_arena *a, const char *path, expectation **out, siz
     return LB_OK;
 }
 
+lb_status lb_report_expected_check(const char *expected_csv) {
+    lb_arena *a;
+    expectation *e;
+    size_t n;
+    LB_TRY(lb_arena_new(0, &a));
+    lb_status st = read_file(a, expected_csv, &e, &n);
+    lb_arena_free(a);
+    return st;
+}
+
 /* ---- which cell ---- */
 
 static bool same_value(const char *x, const char *y) {

@@ -207,6 +207,7 @@ static lb_status draw(lb_plotter *w, const lb_plot *p, const char *script_name, 
     for (int i = 0; i < 3; i++) {
         LB_TRY(path_of(p->arena, w->dir, stem, format[i], &from[i]));
         LB_TRY(path_of(p->arena, w->dir, p->name, format[i], &to[i]));
+        unlink(from[i]); /* gnuplot would write through a link */
         unlink(to[i]);
     }
     *drawn = false;
@@ -261,7 +262,7 @@ lb_status lb_plot_finish(lb_plotter *w, lb_plot *p) {
 lb_status lb_plot_all(const lb_report_view *v, const char *dir, lb_log *log, lb_plot_list *out) {
     *out = (lb_plot_list){.n = 0};
     lb_plotter w = {.dir = dir, .log = log, .list = out};
-    LB_TRY(lb_fs_mkdirs(dir));
+    LB_TRY(lb_fs_own_folder(dir));
     LB_TRY(lb_plot_quality(v, &w));
     LB_TRY(lb_plot_layers(v, &w));
     return lb_plot_training(v, &w);

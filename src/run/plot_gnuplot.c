@@ -60,7 +60,8 @@ lb_status lb_gnuplot_run(const char *dir, const char *script, const char *stem) 
         lb_str_free(&set);
         return lb_fail(LB_E_IO, "gnuplot: no pipe: %s", strerror(errno));
     }
-    char *argv[] = {"gnuplot", "-e", set.s, (char *)script, NULL};
+    /* Without the start-up files: those of a user would change every plot, one in the folder may be anybody's. */
+    char *argv[] = {"gnuplot", "-d", "-e", set.s, (char *)script, NULL};
     pid_t pid;
     int e = start(dir, argv, fd[1], &pid);
     close(fd[1]);

@@ -60,7 +60,7 @@ lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, co
     char *path = block_path(j, first), *dir = path ? lb_fs_dirname(path) : NULL;
     lb_fs_tmp tmp = {0};
     lb_h5 *h = NULL;
-    lb_status st = dir ? lb_fs_mkdirs(dir) : LB_E_NOMEM;
+    lb_status st = dir ? lb_fs_own_folder(dir) : LB_E_NOMEM;
     if (st == LB_OK) st = lb_fs_tmp_begin(path, &tmp);
     if (st == LB_OK) st = lb_h5_create(tmp.tmp, &h);
     if (st == LB_OK) st = put_block(h, j, first, n, c);
@@ -135,20 +135,18 @@ lb_status lb_partial_load(lb_quantize_job *j, int64_t first, int64_t n, lb_arena
     return st;
 }
 
+/* 00012.h5, and the same with .tmp.PID behind it. */
+static bool is_block(const char *name, bool folder) {
+    size_t digits = strspn(name, "0123456789");
+    return !folder && digits >= 5 && name[digits] == '.';
+}
+
 void lb_partial_remove(const char *dir, const char *stem) {
-    lb_str folder = {0}, path = {0};
+    lb_str folder = {0};
     lb_str_add(&folder, "%s/%s.partial", dir, stem);
-    char **names = NULL;
-    size_t n = 0;
-    if (!folder.failed && lb_fs_is_dir(folder.s) && lb_fs_list(folder.s, ".h5", &names, &n) == LB_OK) {
-        for (size_t i = 0; i < n; i++) {
-            path.len = 0;
-            lb_str_add(&path, "%s/%s", folder.s, names[i]);
-            if (!path.failed) (void)unlink(path.s);
-        }
-        lb_fs_list_free(names, n);
-        (void)rmdir(folder.s);
+    if (!folder.failed) {
+        lb_fs_remove_ours(folder.s, is_block);
+        if (rmdir(folder.s)) (void)unlink(folder.s); /* a link goes, not what is behind it */
     }
     lb_str_free(&folder);
-    lb_str_free(&path);
 }

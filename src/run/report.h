@@ -23,6 +23,8 @@ LB_NODISCARD lb_status lb_report_size_table(const lb_results *r, lb_table_format
  * outside. */
 LB_NODISCARD lb_status lb_report_expected_table(const lb_results *r, const char *expected_csv, lb_table_format f,
                                                 lb_str *out, int64_t *outside);
+/* LB_E_FORMAT: the file is no list of expected values. */
+LB_NODISCARD lb_status lb_report_expected_check(const char *expected_csv);
 /* <dir>/cells.csv: one tidy row a cell and evaluation. */
 LB_NODISCARD lb_status lb_report_cells_csv(const lb_results *r, lb_str *out);
 /* All tables (md, csv, tex), plots (svg, png, pdf with .gp and .dat beside), and index.html + report.md. A missing

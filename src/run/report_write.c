@@ -103,10 +103,13 @@ static lb_status keep_expected(const writer *w, const char *expected_csv) {
 }
 
 static lb_status write_all(const writer *w, const char *expected_csv, lb_log *log) {
+    char *report_dir = lb_arena_printf(w->v->arena, "%s/report", w->dir);
     char *tables_dir = lb_arena_printf(w->v->arena, "%s/report/tables", w->dir);
     char *plots_dir = lb_arena_printf(w->v->arena, "%s/report/plots", w->dir);
-    if (!tables_dir || !plots_dir) return LB_E_NOMEM;
-    LB_TRY(lb_fs_mkdirs(tables_dir));
+    if (!report_dir || !tables_dir || !plots_dir) return LB_E_NOMEM;
+    LB_TRY(lb_fs_own_folder(report_dir));
+    LB_TRY(lb_fs_own_folder(tables_dir));
+    LB_TRY(lb_fs_own_folder(plots_dir));
     if (expected_csv) LB_TRY(keep_expected(w, expected_csv));
     lb_str s = {0};
     lb_status made = lb_report_cells_csv(w->v->r, &s);

@@ -28,8 +28,10 @@ static lb_status take_lock(sweeper *x) {
     char *path = lb_fs_join(x->p->dir, ".lock");
     if (!path) return LB_E_NOMEM;
     lb_status st = LB_OK;
-    x->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (x->lock < 0)
+    x->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (x->lock < 0 && errno == ELOOP)
+        st = lb_fail(LB_E_IO, "%s: is a symbolic link, expected a file", path);
+    else if (x->lock < 0)
         st = lb_fail(LB_E_IO, "%s: cannot open: %s", path, strerror(errno));
     else if (flock(x->lock, LOCK_EX | LOCK_NB) != 0)
         st = errno == EWOULDBLOCK ? lb_fail(LB_E_IO,
@@ -97,28 +99,38 @@ static lb_status is_exported(const lb_plan *p, const lb_cell *c, bool *yes) {
     return st;
 }
 
-/* path.tmp.PID: what a killed run was writing. */
-static bool is_leftover(const char *name) {
+/* NAME.tmp.PID: what a killed run was writing; of folders only exports. */
+static bool is_leftover(const char *name, bool folder) {
     const char *tmp = strstr(name, ".tmp.");
-    return tmp && tmp[5] && strspn(tmp + 5, "0123456789") == strlen(tmp + 5);
+    if (!tmp || !tmp[5] || strspn(tmp + 5, "0123456789") != strlen(tmp + 5)) return false;
+    return !folder || (tmp - name >= 6 && strncmp(tmp - 6, ".model", 6) == 0);
 }
 
 /* With the lock held nobody else is writing, so they can go. Best effort: they are in nobody's way. */
 static void drop_leftovers(const char *dir) {
-    char **names = NULL;
+    char **names = NULL, *here = lb_fs_join(dir, "."); /* the results folder itself may be a link */
     size_t n = 0;
-    if (!lb_fs_is_dir(dir) || lb_fs_list(dir, NULL, &names, &n) != LB_OK) return;
-    for (size_t i = 0; i < n; i++) {
-        char *path = lb_fs_join(dir, names[i]);
-        if (path && is_leftover(names[i])) {
-            lb_fs_remove_folder(path); /* an export */
-            (void)unlink(path);
-        } else if (path && lb_str_ends(names[i], ".partial")) {
-            drop_leftovers(path);
+    if (here) lb_fs_remove_ours(here, is_leftover);
+    if (here && lb_fs_list(here, ".partial", &names, &n) == LB_OK) {
+        for (size_t i = 0; i < n; i++) {
+            char *path = lb_fs_join(dir, names[i]);
+            if (path && lb_fs_is_link(path)) (void)unlink(path);
+            if (path) lb_fs_remove_ours(path, is_leftover);
+            lb_free(path);
         }
-        lb_free(path);
+        lb_fs_list_free(names, n);
     }
-    lb_fs_list_free(names, n);
+    lb_free(here);
+}
+
+/* The folder goes if nothing else is in it. As a link it leads to a place that somebody chose: what is there stays. */
+static void drop_cache(const sweeper *x) {
+    if (lb_fs_is_link(x->p->cache)) {
+        lb_info(x->log, "%s is a link: what is behind it stays, keep_cache: false or not", x->p->cache);
+        return;
+    }
+    lb_fs_remove_ours(x->p->cache, lb_runner_caches);
+    (void)rmdir(x->p->cache);
 }
 
 /* Looks for finished cells, and refuses those that the plan refused. */
@@ -237,7 +249,7 @@ static lb_status sweep(sweeper *x) {
     LB_TRY(lb_fs_mkdirs(x->p->dir));
     LB_TRY(take_lock(x));
     drop_leftovers(x->p->dir);
-    drop_leftovers(x->p->cache);
+    lb_fs_remove_ours(x->p->cache, is_leftover);
     LB_TRY(take_stock(x));
     if (x->out->kept > 0)
         lb_info(x->log, "%lld of %zu cells are finished already and kept", (long long)x->out->kept, s->n);
@@ -248,7 +260,7 @@ static lb_status sweep(sweeper *x) {
     }
     if (!x->p->config->keep_cache) {
         lb_runner_close(&x->runner);
-        lb_fs_remove_folder(x->p->cache);
+        drop_cache(x);
     }
     return LB_OK;
 }

@@ -1,9 +1,11 @@
 #include "support/support.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,20 +116,102 @@ static void failures_name_path_and_reason(void **state) {
     lb_free(below);
 }
 
-/* The full device refuses every write: the old file stays, and no temporary one. */
+/* A file that may not grow: the old one stays, and no temporary one. */
 static void a_failed_write_changes_nothing(void **state) {
     (void)state;
     const char *dir = lb_test_tmpdir();
-    char *path = in(dir, "kept"), tmp[LB_TEST_PATH];
+    char *path = in(dir, "kept");
+    struct rlimit old, small;
     assert_ok(lb_fs_write_atomic(path, "old", 3));
-    snprintf(tmp, sizeof tmp, "%s.tmp.%ld", path, (long)getpid());
-    if (access("/dev/full", W_OK)) skip();
-    assert_int_equal(symlink("/dev/full", tmp), 0);
-    assert_status(LB_E_IO, lb_fs_write_atomic(path, "new", 3));
-    assert_error_has("No space left");
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = old;
+    small.rlim_cur = 2;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    lb_status st = lb_fs_write_atomic(path, "new", 3);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_status(LB_E_IO, st);
+    assert_error_has("File too large");
     expect_text(path, "old");
     assert_int_equal(entries(dir), 1);
     lb_free(path);
+}
+
+/* A link where a file is going to be is replaced; what it leads to stays as it is. */
+static void links_are_not_written_through(void **state) {
+    (void)state;
+    const char *dir = lb_test_tmpdir();
+    char *victim = in(dir, "victim"), *path = in(dir, "link"), tmp[LB_TEST_PATH];
+    assert_ok(lb_fs_write_atomic(victim, "theirs", 6));
+    assert_int_equal(symlink(victim, path), 0);
+    snprintf(tmp, sizeof tmp, "%s.tmp.%ld", path, (long)getpid());
+    assert_int_equal(symlink(victim, tmp), 0);
+    assert_ok(lb_fs_write_atomic(path, "ours", 4));
+    expect_text(victim, "theirs");
+    expect_text(path, "ours");
+    assert_false(lb_fs_is_link(path));
+    assert_int_equal(entries(dir), 2);
+    assert_int_equal(symlink(victim, tmp), 0);
+    lb_fs_tmp t;
+    assert_ok(lb_fs_tmp_begin(path, &t)); /* for a writer of its own: the name is free */
+    assert_false(lb_fs_is_link(t.tmp));
+    lb_fs_tmp_abort(&t);
+    /* Even one that leads to a device is only a link, but for a path that the user typed. */
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink("/dev/null", path), 0);
+    assert_ok(lb_fs_write_named(path, "away", 4));
+    assert_true(lb_fs_is_link(path));
+    assert_ok(lb_fs_write_atomic(path, "ours", 4));
+    assert_false(lb_fs_is_link(path));
+    assert_ok(lb_fs_write_named(path, "more", 4));
+    expect_text(path, "more");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink(victim, path), 0);
+    assert_status(LB_E_IO, lb_fs_append_line(path, "{}"));
+    assert_error_has("is a symbolic link, expected a file");
+    expect_text(victim, "theirs");
+    lb_free(victim);
+    lb_free(path);
+}
+
+static bool is_mine(const char *name, bool folder) { return strncmp(name, folder ? "mine-d" : "mine", 4) == 0; }
+
+/* Cleaning: own names only, links themselves, never what is behind one. */
+static void cleaning_stays_inside(void **state) {
+    (void)state;
+    const char *dir = lb_test_tmpdir();
+    char *victim = in(dir, "victim"), *kept = in(victim, "mine-too"), *work = in(dir, "work"), *link = in(dir, "link");
+    char *mine[] = {in(work, "mine-link"), in(work, "mine-file"), in(work, "mine-d"), in(work, "mine-d/f")};
+    char *theirs[] = {in(work, "theirs"), in(work, "theirs-link")};
+    assert_ok(lb_fs_mkdirs(victim));
+    assert_ok(lb_fs_write_atomic(kept, "keep", 4));
+    assert_ok(lb_fs_mkdirs(mine[2]));
+    assert_int_equal(symlink(victim, mine[0]) | symlink(victim, theirs[1]) | symlink(work, link), 0);
+    assert_ok(lb_fs_write_atomic(mine[1], "x", 1));
+    assert_ok(lb_fs_write_atomic(mine[3], "x", 1));
+    assert_ok(lb_fs_write_atomic(theirs[0], "x", 1));
+    lb_fs_remove_ours(link, is_mine);
+    assert_int_equal(entries(work), 5); /* a folder that is a link: nothing */
+    lb_fs_remove_ours(work, is_mine);
+    assert_int_equal(entries(work), 2);
+    expect_text(kept, "keep");
+    assert_status(LB_E_IO, lb_fs_own_folder(theirs[1]));
+    assert_error_has("is a symbolic link, expected a folder");
+    lb_fs_remove_folder(theirs[1]);
+    assert_int_equal(entries(work), 1);
+    expect_text(kept, "keep");
+    assert_ok(lb_fs_own_folder(theirs[1]));
+    assert_int_equal(symlink(victim, mine[0]), 0);
+    lb_fs_remove_folder(work); /* a folder in it stays, and it with that */
+    assert_int_equal(entries(work), 1);
+    expect_text(kept, "keep");
+    for (int i = 0; i < 4; i++) lb_free(mine[i]);
+    for (int i = 0; i < 2; i++) lb_free(theirs[i]);
+    lb_free(victim);
+    lb_free(kept);
+    lb_free(work);
+    lb_free(link);
 }
 
 static void temporary_files(void **state) {
@@ -165,11 +249,12 @@ static void special_files(void **state) {
     assert_int_equal(mkfifo(path, 0600), 0);
     int fd = open(path, O_RDWR | O_NONBLOCK);
     assert_true(fd >= 0);
-    assert_ok(lb_fs_write_atomic(path, "words", 5));
+    assert_ok(lb_fs_write_named(path, "words", 5));
     assert_int_equal(read(fd, got, sizeof got), 5);
     assert_string_equal(got, "words");
     assert_status(LB_E_IO, lb_fs_tmp_begin(path, &t));
     assert_error_has("is a device or a pipe, expected a file");
+    assert_status(LB_E_IO, lb_fs_write_atomic(path, "words", 5));
     assert_int_equal(stat(path, &st), 0);
     assert_true(S_ISFIFO(st.st_mode));
     close(fd);
@@ -309,6 +394,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(large_files),
         cmocka_unit_test(failures_name_path_and_reason),
         cmocka_unit_test(a_failed_write_changes_nothing),
+        cmocka_unit_test(links_are_not_written_through),
+        cmocka_unit_test(cleaning_stays_inside),
         cmocka_unit_test(temporary_files),
         cmocka_unit_test(special_files),
         cmocka_unit_test(journal_lines),
