@@ -227,8 +227,10 @@ static lb_status plan_text(const lb_plan *p, const lb_rate *rate, lb_str *out) {
     if (p->sweep.merged) lb_str_add(out, ", %zu combinations equal to another", p->sweep.merged);
     lb_str_add(out, "\n      %-*s%s%7s  %10s  %10s  %6s  %12s  %10s  %10s\n", k.width, "cell", k.between, "bits/w",
                "layers MiB", "model MiB", "ratio", "time, about", "memory", "disk");
-    for (size_t i = 0; i < p->sweep.n; i++)
+    for (size_t i = 0; i < p->sweep.n; i++) {
+        LB_TRY(lb_interrupt_check());
         if (!p->sweep.cell[i].refused) row_of_cell(p, i, k, rate, out);
+    }
     if (refused) lb_str_add(out, "\nrefused\n");
     for (size_t i = 0; i < p->sweep.n; i++)
         if (p->sweep.cell[i].refused)

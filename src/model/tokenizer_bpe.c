@@ -3,25 +3,6 @@
 
 /* ---- strings -> ids ---- */
 
-uint64_t lb_tok_hash(const char *s, size_t n) {
-    const uint64_t k = 0x9E3779B97F4A7C15u;
-    uint64_t h = (uint64_t)n * k;
-    while (n >= 8) {
-        uint64_t v;
-        memcpy(&v, s, 8);
-        h = (h ^ v) * k;
-        h ^= h >> 32;
-        s += 8;
-        n -= 8;
-    }
-    uint64_t v = 0;
-    if (n) memcpy(&v, s, n);
-    h = (h ^ v) * k;
-    h ^= h >> 29;
-    h *= 0xBF58476D1CE4E5B9u;
-    return h ^ (h >> 32);
-}
-
 static uint64_t table_size(int64_t entries) {
     uint64_t size = 16;
     while (size < (uint64_t)entries * 2) size *= 2;
@@ -38,13 +19,13 @@ lb_status lb_tok_index_new(lb_arena *a, int64_t entries, lb_tok_index *out) {
 }
 
 int32_t lb_tok_index_get(const lb_tok_index *x, const char *s, size_t n) {
-    for (uint64_t i = lb_tok_hash(s, n) & x->mask; x->slot[i].id >= 0; i = (i + 1) & x->mask)
+    for (uint64_t i = lb_text_hash(s, n) & x->mask; x->slot[i].id >= 0; i = (i + 1) & x->mask)
         if (x->slot[i].n == n && !memcmp(x->slot[i].s, s, n)) return x->slot[i].id;
     return -1;
 }
 
 void lb_tok_index_put(lb_tok_index *x, lb_tok_view v, int32_t id) {
-    uint64_t i = lb_tok_hash(v.s, v.n) & x->mask;
+    uint64_t i = lb_text_hash(v.s, v.n) & x->mask;
     for (; x->slot[i].id >= 0; i = (i + 1) & x->mask)
         if (x->slot[i].n == v.n && !memcmp(x->slot[i].s, v.s, v.n)) return;
     x->slot[i] = (lb_tok_entry){v.s, (uint32_t)v.n, id};
@@ -349,7 +330,7 @@ static lb_status cache_put(lb_tok_run *r, uint64_t hash, const char *s, size_t l
 lb_status lb_tok_word(lb_tok_run *r, const char *s, size_t n) {
     if (n == 0) return LB_OK;
     if (n > CACHE_MAX_WORD) return word_ids(r, s, n);
-    uint64_t hash = lb_tok_hash(s, n);
+    uint64_t hash = lb_text_hash(s, n);
     const lb_tok_cached *c = cache_find(r, hash, s, n);
     if (!c->key_len) {
         int64_t first = r->n;

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/index.h"
 #include "base/str.h"
 #include "io/json.h"
 #include "model/tokenizer.h"
@@ -39,7 +40,6 @@ typedef struct lb_tok_index {
     lb_tok_entry *slot; /* (mask + 1) */
     uint64_t mask;
 } lb_tok_index;
-uint64_t lb_tok_hash(const char *s, size_t n);
 LB_NODISCARD lb_status lb_tok_index_new(lb_arena *a, int64_t entries, lb_tok_index *out);
 int32_t lb_tok_index_get(const lb_tok_index *x, const char *s, size_t n); /* -1: not there */
 void lb_tok_index_put(lb_tok_index *x, lb_tok_view v, int32_t id);        /* the first of equal strings stays */

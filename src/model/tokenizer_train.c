@@ -90,7 +90,7 @@ static lb_status counter_size(counter *c, uint64_t size) {
     if (!slot) return LB_E_NOMEM;
     for (uint64_t k = 0; c->slot && k <= c->mask; k++) {
         if (!c->slot[k].n) continue;
-        uint64_t i = lb_tok_hash(c->slot[k].s, c->slot[k].n) & (size - 1);
+        uint64_t i = lb_text_hash(c->slot[k].s, c->slot[k].n) & (size - 1);
         while (slot[i].n) i = (i + 1) & (size - 1);
         slot[i] = c->slot[k];
     }
@@ -102,7 +102,7 @@ static lb_status counter_size(counter *c, uint64_t size) {
 
 static lb_status count_word(counter *c, const char *s, size_t n) {
     if ((uint64_t)c->used * 2 > c->mask) LB_TRY(counter_size(c, (c->mask + 1) * 2));
-    uint64_t i = lb_tok_hash(s, n) & c->mask;
+    uint64_t i = lb_text_hash(s, n) & c->mask;
     for (; c->slot[i].n; i = (i + 1) & c->mask)
         if (c->slot[i].n == n && !memcmp(c->slot[i].s, s, n)) break;
     if (!c->slot[i].n) {

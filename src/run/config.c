@@ -9,6 +9,8 @@
 typedef struct reader {
     lb_arena *a;
     lb_config *c;
+    const lb_method **method; /* those of the entries, each once */
+    size_t methods;
 } reader;
 
 static const char *kind_name(const lb_yaml *n) {
@@ -129,12 +131,14 @@ static const lb_options *table_of(const lb_method *m, const char *name) {
 
 /* Tries a value in a scratch struct: is it one that the option takes? */
 static lb_status try_value(reader *r, const lb_method *m, const lb_options *t, const char *name, const lb_yaml *v) {
+    LB_TRY(lb_interrupt_check());
+    lb_arena_mark before = lb_arena_save(r->a);
     void *scratch = lb_arena_get(r->a, 1, t->struct_size + 1);
-    if (!scratch) return LB_E_NOMEM;
     const char *whose = t == &m->options ? lb_arena_printf(r->a, "method %s", m->name) : "quantize";
-    if (!whose) return LB_E_NOMEM;
-    LB_TRY(lb_options_defaults(t, r->a, scratch));
-    return set_option(r, t, scratch, lb_options_find(t, name), v, whose);
+    lb_status st = scratch && whose ? lb_options_defaults(t, r->a, scratch) : LB_E_NOMEM;
+    if (st == LB_OK) st = set_option(r, t, scratch, lb_options_find(t, name), v, whose);
+    lb_arena_restore(r->a, before);
+    return st;
 }
 
 /* Value v of option `name` must suit at least one entry's method that has it. LB_E_CONFIG with the last complaint
@@ -143,8 +147,8 @@ static lb_status try_everywhere(reader *r, const char *name, const lb_yaml *v, b
     lb_status last = LB_OK;
     bool fits = false;
     *has = false;
-    for (size_t e = 0; e < r->c->entries && !fits; e++) {
-        const lb_method *m = r->c->entry[e].method;
+    for (size_t i = 0; i < r->methods && !fits; i++) {
+        const lb_method *m = r->method[i];
         const lb_options *t = table_of(m, name);
         if (!t || (t == &lb_config_cell_table && !cell_options)) continue;
         *has = true;
@@ -156,8 +160,13 @@ static lb_status try_everywhere(reader *r, const char *name, const lb_yaml *v, b
 }
 
 static void names_of_entries(const reader *r, names *known) {
-    for (size_t e = 0; e < r->c->entries; e++)
-        if (r->c->entry[e].method) names_add_table(known, &r->c->entry[e].method->options);
+    for (size_t i = 0; i < r->methods; i++) names_add_table(known, &r->method[i]->options);
+}
+
+static void add_method(reader *r, const lb_method *m) {
+    for (size_t i = 0; i < r->methods && m; i++)
+        if (r->method[i] == m) return;
+    if (m) r->method[r->methods++] = m;
 }
 
 /* One rule; m: of an entry with this method, NULL: a rule for all. */
@@ -278,12 +287,14 @@ static lb_status read_entries(reader *r, const lb_yaml *n) {
         return lb_fail(LB_E_CONFIG, "%s: quantize: must be a list of maps, each with a method",
                        lb_config_where(n).text);
     r->c->entry = LB_NEW(r->a, lb_entry, n->count + 1);
-    if (!r->c->entry) return LB_E_NOMEM;
+    r->method = LB_NEW(r->a, const lb_method *, n->count + 1);
+    if (!r->c->entry || !r->method) return LB_E_NOMEM;
     for (size_t i = 0; i < n->count; i++) {
         const char *title = lb_arena_printf(r->a, "quantize[%zu]", i);
         if (!title) return LB_E_NOMEM;
         r->c->entry[i].index = i;
         LB_TRY(read_entry(r, n->item[i], title, &r->c->entry[i]));
+        add_method(r, r->c->entry[i].method);
         r->c->entries = i + 1;
     }
     for (size_t i = 0; i < n->count; i++) {
@@ -375,7 +386,7 @@ static lb_status check_name(reader *r, const lb_yaml *root) {
 
 lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_config *out) {
     *out = (lb_config){.path = path, .dir = "", .root = root};
-    reader r = {a, out};
+    reader r = {.a = a, .c = out};
     if (path[0]) {
         char *dir = lb_fs_dirname(path);
         out->dir = dir ? lb_arena_strdup(a, dir) : NULL;

@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/index.h"
 #include "run/config.h"
 
-enum { MAX_INCLUDE_DEPTH = 16 };
+/* Files that include others twice would double at every level. */
+enum { MAX_INCLUDE_DEPTH = 16, MAX_FILES = 100 };
 
 lb_where lb_config_where(const lb_yaml *node) {
     lb_where w;
@@ -19,6 +21,27 @@ lb_where lb_config_where(const lb_yaml *node) {
     return w;
 }
 
+static lb_status merge(lb_arena *a, lb_yaml *base, lb_yaml *over, lb_yaml **out);
+
+static lb_status merge_items(lb_arena *a, const lb_yaml *base, const lb_yaml *over, lb_index *keys, lb_yaml *m) {
+    lb_index_slot *slot;
+    bool fresh;
+    for (size_t i = 0; i < base->count; i++) {
+        m->item[m->count++] = base->item[i];
+        LB_TRY(lb_index_put(keys, base->item[i]->key, i, &slot, &fresh));
+    }
+    for (size_t i = 0; i < over->count; i++) {
+        lb_yaml *mine = over->item[i];
+        const lb_index_slot *same = lb_index_get(keys, mine->key);
+        lb_yaml **at = same ? &m->item[same->value] : &m->item[m->count++];
+        if (same && (*at)->kind == LB_YAML_MAP && mine->kind == LB_YAML_MAP)
+            LB_TRY(merge(a, *at, mine, at));
+        else
+            *at = mine;
+    }
+    return LB_OK;
+}
+
 /* A map of both; where both have a key and both values are maps, those are merged, else `over` wins. The inputs stay as
  * they are, because an alias may share them. */
 static lb_status merge(lb_arena *a, lb_yaml *base, lb_yaml *over, lb_yaml **out) {
@@ -28,22 +51,11 @@ static lb_status merge(lb_arena *a, lb_yaml *base, lb_yaml *over, lb_yaml **out)
     *m = *over;
     m->item = item;
     m->count = 0;
-    for (size_t i = 0; i < base->count; i++) item[m->count++] = base->item[i];
-    for (size_t i = 0; i < over->count; i++) {
-        lb_yaml *mine = over->item[i];
-        size_t at = 0;
-        while (at < base->count && strcmp(item[at]->key, mine->key) != 0) at++;
-        if (at == base->count) {
-            item[m->count++] = mine;
-            continue;
-        }
-        if (item[at]->kind == LB_YAML_MAP && mine->kind == LB_YAML_MAP)
-            LB_TRY(merge(a, item[at], mine, &item[at]));
-        else
-            item[at] = mine;
-    }
+    lb_index keys = {0};
+    lb_status st = merge_items(a, base, over, &keys, m);
+    lb_index_free(&keys);
     *out = m;
-    return LB_OK;
+    return st;
 }
 
 /* The map without one key. */
@@ -64,9 +76,10 @@ typedef struct chain {
     const struct chain *parent;
     const char *path;
     int depth;
+    int *files; /* read so far, in all */
 } chain;
 
-static lb_status load(lb_arena *a, const char *path, const chain *parent, lb_yaml **out);
+static lb_status load(lb_arena *a, const char *path, const chain *parent, int *files, lb_yaml **out);
 
 static lb_status include_one(lb_arena *a, const lb_yaml *node, const char *dir, const chain *here, lb_yaml **base) {
     lb_where w = lb_config_where(node);
@@ -81,7 +94,7 @@ static lb_status include_one(lb_arena *a, const lb_yaml *node, const char *dir, 
         if (strcmp(c->path, path) == 0)
             return lb_fail(LB_E_CONFIG, "%s: include: '%s' includes itself", w.text, node->text);
     lb_yaml *one = NULL;
-    lb_status st = load(a, path, here, &one);
+    lb_status st = load(a, path, here, here->files, &one);
     if (st != LB_OK) return st == LB_E_IO ? lb_fail_in(LB_E_CONFIG, "%s: include", w.text) : st;
     if (!*base) {
         *base = one;
@@ -90,10 +103,12 @@ static lb_status include_one(lb_arena *a, const lb_yaml *node, const char *dir, 
     return merge(a, *base, one, base);
 }
 
-static lb_status load(lb_arena *a, const char *path, const chain *parent, lb_yaml **out) {
-    chain here = {parent, path, parent ? parent->depth + 1 : 0};
+static lb_status load(lb_arena *a, const char *path, const chain *parent, int *files, lb_yaml **out) {
+    chain here = {parent, path, parent ? parent->depth + 1 : 0, files};
+    LB_TRY(lb_interrupt_check());
     if (here.depth > MAX_INCLUDE_DEPTH)
         return lb_fail(LB_E_CONFIG, "%s: includes are nested more than %d deep", path, MAX_INCLUDE_DEPTH);
+    if (++*files > MAX_FILES) return lb_fail(LB_E_CONFIG, "%s: includes read more than %d files", path, MAX_FILES);
     lb_yaml *root = NULL;
     LB_TRY(lb_yaml_parse_file(a, path, &root));
     if (root->kind != LB_YAML_MAP)
@@ -138,7 +153,8 @@ static lb_status apply_override(lb_arena *a, lb_yaml *root, const char *text) {
 
 lb_status lb_config_load(lb_arena *a, const char *path, const char *const *override, int64_t n_override,
                          lb_yaml **root) {
-    LB_TRY(load(a, path, NULL, root));
+    int files = 0;
+    LB_TRY(load(a, path, NULL, &files, root));
     for (int64_t i = 0; i < n_override; i++) LB_TRY(apply_override(a, *root, override[i]));
     return LB_OK;
 }

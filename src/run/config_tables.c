@@ -125,7 +125,8 @@ static const section sections[] = {
     {"axes",
      "A map from an option's name to a list of values, such as bits: [2, 3, 4]. Their product gives the cells of every "
      "entry whose method has the option; an entry that sets the option itself keeps its own value. seed applies where "
-     "something is drawn at random. Cells that come out equal run once.",
+     "something is drawn at random. Equal values count once, cells that come out equal run once, and more than 100,000 "
+     "combinations in all are refused.",
      NULL},
     {"quantize[]",
      "A list of maps, each with `method` and the method's options (lowbit methods NAME), these below, and `rules`. A "

@@ -103,6 +103,7 @@ static void add_sizes(const lb_model *m, lb_cell *c) {
 lb_status lb_plan_layers(lb_plan *p) {
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
+        LB_TRY(lb_interrupt_check());
         if (c->refused) continue;
         planner x = {.p = p, .c = c};
         lb_status st = plan_all(&x);

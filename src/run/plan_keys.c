@@ -222,6 +222,7 @@ static lb_status cell_key(lb_plan *p, lb_cell *c) {
 lb_status lb_plan_keys(lb_plan *p) {
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
+        LB_TRY(lb_interrupt_check());
         if (c->refused) {
             char hash[65];
             LB_TRY(lb_hash_bytes(c->identity, strlen(c->identity), hash));

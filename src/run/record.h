@@ -92,6 +92,7 @@ typedef struct lb_record {
     char **cite;
     int64_t cites;      /* BibTeX keys */
     const char *config; /* the resolved config, YAML */
+    char file_hash[65]; /* SHA-256 of its file, once there is one and it was written or read; else "" */
 } lb_record;
 
 /* A results folder: records in the order of the sweep, baseline ("none") first. */

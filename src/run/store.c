@@ -129,7 +129,7 @@ static char *path_in(const char *dir, const char *stem, const char *suffix) {
     return path;
 }
 
-lb_status lb_store_write(const char *dir, const lb_record *r) {
+lb_status lb_store_write(const char *dir, lb_record *r) {
     char *path = path_in(dir, r->stem, ".h5");
     if (!path) return LB_E_NOMEM;
     lb_fs_tmp tmp = {0};
@@ -141,6 +141,7 @@ lb_status lb_store_write(const char *dir, const lb_record *r) {
         st = lb_h5_close(h);
         h = NULL;
     }
+    if (st == LB_OK) st = lb_hash_file(tmp.tmp, r->file_hash);
     if (st == LB_OK) st = lb_fs_tmp_commit(&tmp);
     if (st != LB_OK) st = lb_fail_in(st, "writing %s", path);
     lb_h5_abandon(h);
@@ -167,8 +168,9 @@ static json_t *pairs_json(const lb_pairs *p) {
 
 /* One cell; done cells carry the hash of their file, so that a damaged file is noticed. */
 static lb_status cell_json(const char *dir, const lb_record *r, json_t **out) {
-    char hash[LB_HASH_HEX] = "";
-    if (r->state == LB_CELL_DONE) {
+    char hash[LB_HASH_HEX];
+    memcpy(hash, r->file_hash, sizeof hash);
+    if (r->state == LB_CELL_DONE && !hash[0]) {
         char *path = path_in(dir, r->stem, ".h5");
         if (!path) return LB_E_NOMEM;
         lb_status st = lb_hash_file(path, hash);

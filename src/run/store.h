@@ -6,11 +6,13 @@
 
 #include "run/record.h"
 
-LB_NODISCARD lb_status lb_store_write(const char *dir, const lb_record *r); /* <dir>/<stem>.h5, atomic */
+/* <dir>/<stem>.h5, atomic; fills r->file_hash. */
+LB_NODISCARD lb_status lb_store_write(const char *dir, lb_record *r);
 LB_NODISCARD lb_status lb_store_read(const char *path, lb_arena *a, lb_record *out);
 LB_NODISCARD lb_status lb_store_read_key(const char *path, char key[65]); /* without the rest */
 LB_NODISCARD lb_status lb_store_journal(const char *dir, const char *stem, const char *json_line); /* append, sync */
-/* The sweep's index: every cell with stem, label, state and message, in order. */
+/* The sweep's index: every cell with stem, label, state and message, in order. A finished cell's hash is the one that
+ * its record knows; where it knows none, the file is read. */
 LB_NODISCARD lb_status lb_store_write_index(const char *dir, const char *name, const char *model_name,
                                             const char *model_note, const lb_record *r, int64_t n);
 /* All records of a folder by its index: done cells from their files, failed and refused ones from the index. A missing

@@ -1,20 +1,43 @@
 /* Expansion of a config into cells. */
 #include "run/sweep.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/index.h"
 #include "run/provenance.h"
 
 enum { MAX_AXES = 32, MAX_CELLS = 100000 };
 
+/* An option with the values it takes, equal ones once. */
+typedef struct dim {
+    const char *name;
+    const lb_yaml **value; /* (n) */
+    size_t n;
+} dim;
+
+typedef struct dims {
+    dim *at;
+    size_t n;
+} dims;
+
+/* The config's axes as a method reads them: found once, however many entries have that method. */
+typedef struct common {
+    struct common *next;
+    const lb_method *method;
+    const lb_axis *axis;
+    dim values;
+} common;
+
 typedef struct expander {
-    lb_arena *a;
+    lb_arena *a, *scratch;
     const lb_config *c;
     lb_sweep *out;
-    size_t cap;
-    const lb_axis *dim[MAX_AXES]; /* of the entry at hand */
-    bool global[MAX_AXES];
-    size_t dims;
+    common *common;
+    dims *entry;      /* (entries) */
+    const dims *dims; /* of the entry at hand */
+    const char *whose;
+    lb_index cells; /* by identity */
 } expander;
 
 static bool is_cell_option(const lb_method *m, const char *name) {
@@ -32,31 +55,121 @@ static lb_status refuse(expander *x, lb_cell *cell, const char *why) {
     return cell->reason ? LB_OK : LB_E_NOMEM;
 }
 
-/* The dimensions of an entry: the config's axes that its method has and it does not set itself, then its own. */
-static lb_status find_dims(expander *x, const lb_entry *e) {
-    x->dims = 0;
-    for (size_t i = 0; i < x->c->axes + e->n_options; i++) {
-        bool global = i < x->c->axes;
-        const lb_axis *ax = global ? &x->c->axis[i] : &e->option[i - x->c->axes];
-        bool own = false;
-        for (size_t k = 0; global && k < e->n_options; k++) own = own || strcmp(e->option[k].name, ax->name) == 0;
-        if (own || !has_option(e->method, ax->name)) continue;
-        if (x->dims == MAX_AXES)
-            return lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: more than %d options and axes",
-                           lb_config_where(e->node).text, e->index, MAX_AXES);
-        x->global[x->dims] = global;
-        x->dim[x->dims++] = ax;
+/* What a value means to an option, as text: canonical, or as it stands where the option cannot take it. */
+static lb_status meaning(expander *x, const lb_method *m, const lb_option *o, const lb_yaml *v, lb_str *out) {
+    const lb_options *t = is_cell_option(m, o->name) ? &lb_config_cell_table : &m->options;
+    void *values = lb_arena_get(x->scratch, 1, t->struct_size + 1);
+    if (!values) return LB_E_NOMEM;
+    lb_status st = lb_options_set(t, x->scratch, values, o->name, v->text, x->whose);
+    if (st == LB_E_NOMEM) return st;
+    if (st == LB_OK)
+        lb_options_text(o, values, out);
+    else
+        lb_str_add(out, "%s", v->text);
+    return lb_str_check(out);
+}
+
+static lb_status add_distinct(expander *x, const lb_method *m, const lb_option *o, const lb_axis *ax, lb_index *seen,
+                              dim *out) {
+    for (size_t i = 0; i < ax->n; i++) {
+        lb_str text = {0};
+        lb_index_slot *slot;
+        bool fresh = false;
+        LB_TRY(lb_interrupt_check());
+        lb_status st = meaning(x, m, o, ax->value[i], &text);
+        const char *kept = st == LB_OK ? lb_arena_strdup(x->scratch, text.s ? text.s : "") : NULL;
+        if (st == LB_OK && !kept) st = LB_E_NOMEM;
+        if (st == LB_OK) st = lb_index_put(seen, kept, i, &slot, &fresh);
+        lb_str_free(&text);
+        LB_TRY(st);
+        if (fresh) out->value[out->n++] = ax->value[i];
     }
     return LB_OK;
+}
+
+/* Of equal values ("4" and 4, 1e-3 and 0.001) the first stays: the rest would only come out as equal cells. */
+static lb_status distinct(expander *x, const lb_method *m, const lb_axis *ax, dim *out) {
+    const lb_option *o = lb_options_find(&m->options, ax->name);
+    lb_index seen = {0};
+    if (!o) o = lb_options_find(&lb_config_cell_table, ax->name);
+    *out = (dim){.name = ax->name, .value = LB_NEW(x->a, const lb_yaml *, ax->n)};
+    if (!out->value) return LB_E_NOMEM;
+    lb_arena_mark start = lb_arena_save(x->scratch);
+    lb_status st = add_distinct(x, m, o, ax, &seen, out);
+    lb_arena_restore(x->scratch, start);
+    lb_index_free(&seen);
+    return st;
+}
+
+static lb_status distinct_common(expander *x, const lb_method *m, const lb_axis *ax, dim *out) {
+    for (const common *c = x->common; c; c = c->next) {
+        if (c->method != m || c->axis != ax) continue;
+        *out = c->values;
+        return LB_OK;
+    }
+    common *c = LB_NEW(x->a, common, 1);
+    if (!c) return LB_E_NOMEM;
+    *c = (common){.next = x->common, .method = m, .axis = ax};
+    LB_TRY(distinct(x, m, ax, &c->values));
+    x->common = c;
+    *out = c->values;
+    return LB_OK;
+}
+
+/* The dimensions of an entry: the config's axes that its method has and it does not set itself, then its own. */
+static lb_status find_dims(expander *x, const lb_entry *e, dims *out) {
+    dim found[MAX_AXES];
+    size_t n = 0;
+    for (size_t i = 0; i < x->c->axes + e->n_options; i++) {
+        bool shared = i < x->c->axes;
+        const lb_axis *ax = shared ? &x->c->axis[i] : &e->option[i - x->c->axes];
+        bool own = false;
+        for (size_t k = 0; shared && k < e->n_options; k++) own = own || strcmp(e->option[k].name, ax->name) == 0;
+        if (own || !has_option(e->method, ax->name)) continue;
+        if (n == MAX_AXES)
+            return lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: more than %d options and axes",
+                           lb_config_where(e->node).text, e->index, MAX_AXES);
+        LB_TRY(shared ? distinct_common(x, e->method, ax, &found[n]) : distinct(x, e->method, ax, &found[n]));
+        n++;
+    }
+    *out = (dims){.at = LB_NEW(x->a, dim, n + 1), .n = n};
+    if (!out->at) return LB_E_NOMEM;
+    if (n) memcpy(out->at, found, n * sizeof *found);
+    return LB_OK;
+}
+
+/* "bits (3 values) x seed (40000 values)" */
+static void product_text(const dims *d, lb_str *out) {
+    for (size_t i = 0; i < d->n; i++)
+        if (d->at[i].n > 1) lb_str_add(out, "%s%s (%zu values)", out->len ? " x " : "", d->at[i].name, d->at[i].n);
+}
+
+/* In float64, where no number of axes overflows. */
+static double product_of(const dims *d) {
+    double n = 1;
+    for (size_t i = 0; i < d->n; i++) n *= (double)d->at[i].n;
+    return n;
+}
+
+static lb_status too_many(const lb_entry *e, const dims *d, double mine, double all) {
+    lb_str text = {0};
+    char others[64] = "";
+    product_text(d, &text);
+    if (all > mine) snprintf(others, sizeof others, ", %.15g with the entries before", all);
+    lb_status st = lb_str_check(&text);
+    if (st == LB_OK)
+        st = lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: %s%s%.15g combinations%s: a sweep has at most %d",
+                     lb_config_where(e->node).text, e->index, text.len ? text.s : "", text.len ? " = " : "", mine,
+                     others, MAX_CELLS);
+    lb_str_free(&text);
+    return st;
 }
 
 /* Puts one value into the cell. A value of a common axis that this method cannot take refuses the cell. */
 static lb_status put_value(expander *x, lb_cell *cell, const char *name, const lb_yaml *v) {
     bool own = is_cell_option(cell->method, name);
     const lb_options *t = own ? &lb_config_cell_table : &cell->method->options;
-    const char *whose = lb_arena_printf(x->a, "method %s", cell->method->name);
-    if (!whose) return LB_E_NOMEM;
-    lb_status st = lb_options_set(t, x->a, own ? (void *)&cell->own : cell->opts, name, v->text, whose);
+    lb_status st = lb_options_set(t, x->a, own ? (void *)&cell->own : cell->opts, name, v->text, x->whose);
     if (st == LB_E_NOMEM) return st;
     if (st != LB_OK) {
         LB_TRY(refuse(x, cell, lb_error()));
@@ -94,8 +207,9 @@ static lb_status normalise(expander *x, lb_cell *cell) {
     }
     if (!cell->draws) {
         cell->own.seed = c->cell.seed;
-        for (size_t d = 0; d < x->dims; d++)
-            if (strcmp(x->dim[d]->name, "seed") == 0) LB_TRY(lb_parse_i64(x->dim[d]->value[0]->text, &cell->own.seed));
+        for (size_t d = 0; d < x->dims->n; d++)
+            if (strcmp(x->dims->at[d].name, "seed") == 0)
+                LB_TRY(lb_parse_i64(x->dims->at[d].value[0]->text, &cell->own.seed));
         pairs_drop(&cell->varied, "seed");
     }
     if (cell->needs_hessian && cell->own.true_sequential && cell->own.propagate == LB_PROPAGATE_ORIGINAL)
@@ -114,32 +228,48 @@ static void rule_text(const lb_rule *r, const lb_method *m, lb_str *out) {
     lb_str_add(out, "\n");
 }
 
-/* All options, and the text that two equal cells share. */
-static lb_status describe(expander *x, lb_cell *cell) {
-    const lb_method *m = cell->method;
-    lb_str id = {0}, v = {0};
-    lb_status st = LB_OK;
-    lb_str_add(&id, "method %s\n", m->name);
-    for (size_t i = 0; i < m->options.n && st == LB_OK; i++) {
-        const lb_option *o = &m->options.table[i];
-        v.len = 0;
-        lb_options_text(o, cell->opts, &v);
-        st = lb_str_check(&v);
-        if (st == LB_OK) st = lb_pairs_add(x->a, &cell->options, o->name, v.len ? v.s : "");
-        lb_str_add(&id, "%s=%s\n", o->name, v.len ? v.s : "");
+/* All options of the method with their values, whose texts are one piece of memory: a sweep may have many cells. */
+static lb_status list_options(expander *x, lb_cell *cell, lb_str *texts) {
+    const lb_options *t = &cell->method->options;
+    cell->options = (lb_pairs){.at = LB_NEW(x->a, lb_pair, t->n + 1)};
+    for (size_t i = 0; i < t->n; i++) {
+        lb_options_text(&t->table[i], cell->opts, texts);
+        lb_str_add_bytes(texts, "", 1);
     }
-    lb_str_add(&id, "propagate=%d true_sequential=%d embedding=%d head=%d seed=%lld\n", cell->own.propagate,
+    LB_TRY(lb_str_check(texts));
+    char *value = lb_arena_get(x->a, texts->len + 1, 1);
+    if (!cell->options.at || !value) return LB_E_NOMEM;
+    if (texts->len) memcpy(value, texts->s, texts->len);
+    for (size_t i = 0; i < t->n; i++, value += strlen(value) + 1)
+        cell->options.at[cell->options.n++] = (lb_pair){t->table[i].name, value};
+    return LB_OK;
+}
+
+/* The text that two equal cells share. */
+static lb_status identify(expander *x, lb_cell *cell, lb_str *id) {
+    const lb_method *m = cell->method;
+    lb_str_add(id, "method %s\n", m->name);
+    for (int64_t i = 0; i < cell->options.n; i++)
+        lb_str_add(id, "%s=%s\n", cell->options.at[i].key, cell->options.at[i].value);
+    lb_str_add(id, "propagate=%d true_sequential=%d embedding=%d head=%d seed=%lld\n", cell->own.propagate,
                cell->own.true_sequential, cell->own.quantize_embedding, cell->own.quantize_head,
                (long long)cell->own.seed);
-    for (size_t i = 0; i < x->c->rules; i++) rule_text(&x->c->rule[i], m, &id);
-    for (size_t i = 0; i < cell->entry->n_rules; i++) rule_text(&cell->entry->rule[i], m, &id);
+    for (size_t i = 0; i < x->c->rules; i++) rule_text(&x->c->rule[i], m, id);
+    for (size_t i = 0; i < cell->entry->n_rules; i++) rule_text(&cell->entry->rule[i], m, id);
     /* A refused value never reached the options: what was asked for tells such cells apart. */
     for (int64_t i = 0; cell->refused && i < cell->varied.n; i++)
-        lb_str_add(&id, "%s:%s\n", cell->varied.at[i].key, cell->varied.at[i].value);
-    if (st == LB_OK) st = lb_str_check(&id);
-    if (st == LB_OK && !(cell->identity = lb_arena_strdup(x->a, id.s))) st = LB_E_NOMEM;
-    lb_str_free(&id);
-    lb_str_free(&v);
+        lb_str_add(id, "%s:%s\n", cell->varied.at[i].key, cell->varied.at[i].value);
+    LB_TRY(lb_str_check(id));
+    cell->identity = lb_arena_strdup(x->a, id->s);
+    return cell->identity ? LB_OK : LB_E_NOMEM;
+}
+
+static lb_status describe(expander *x, lb_cell *cell) {
+    lb_str text = {0};
+    lb_status st = list_options(x, cell, &text);
+    text.len = 0;
+    if (st == LB_OK) st = identify(x, cell, &text);
+    lb_str_free(&text);
     return st;
 }
 
@@ -171,42 +301,40 @@ static lb_status make_label(expander *x, lb_cell *cell) {
     return st;
 }
 
-static lb_status push(expander *x, const lb_cell *cell) {
-    for (size_t i = 1; i < x->out->n; i++) {
-        if (strcmp(x->out->cell[i].identity, cell->identity) == 0) {
-            x->out->merged++;
-            return LB_OK;
-        }
+/* One combination: at[d] is the value's index in dimension d. */
+static lb_status make_cell(expander *x, const lb_entry *e, const size_t *at, lb_cell *cell) {
+    *cell = (lb_cell){.entry = e, .method = e->method, .own = x->c->cell, .reason = ""};
+    cell->opts = lb_arena_get(x->a, 1, e->method->options.struct_size + 1);
+    if (!cell->opts) return LB_E_NOMEM;
+    LB_TRY(lb_options_defaults(&e->method->options, x->a, cell->opts));
+    for (size_t d = 0; d < x->dims->n; d++)
+        LB_TRY(put_value(x, cell, x->dims->at[d].name, x->dims->at[d].value[at[d]]));
+    LB_TRY(normalise(x, cell));
+    if (!cell->refused && e->method->check) {
+        lb_status st = e->method->check(cell->opts);
+        if (st == LB_E_NOMEM) return st;
+        if (st != LB_OK) LB_TRY(refuse(x, cell, lb_error()));
     }
-    if (x->out->n == MAX_CELLS) return lb_fail(LB_E_CONFIG, "%s: more than %d cells", x->c->path, MAX_CELLS);
-    if (x->out->n == x->cap) {
-        size_t cap = x->cap * 2 + 16;
-        lb_cell *c = LB_NEW(x->a, lb_cell, cap);
-        if (!c) return LB_E_NOMEM;
-        if (x->out->n) memcpy(c, x->out->cell, x->out->n * sizeof *c);
-        x->out->cell = c;
-        x->cap = cap;
-    }
-    x->out->cell[x->out->n++] = *cell;
-    return LB_OK;
+    LB_TRY(describe(x, cell));
+    return make_label(x, cell);
 }
 
-/* One combination: at[d] is the value's index in dimension d. */
-static lb_status make_cell(expander *x, const lb_entry *e, const size_t *at) {
-    lb_cell cell = {.entry = e, .method = e->method, .own = x->c->cell, .reason = ""};
-    cell.opts = lb_arena_get(x->a, 1, e->method->options.struct_size + 1);
-    if (!cell.opts) return LB_E_NOMEM;
-    LB_TRY(lb_options_defaults(&e->method->options, x->a, cell.opts));
-    for (size_t d = 0; d < x->dims; d++) LB_TRY(put_value(x, &cell, x->dim[d]->name, x->dim[d]->value[at[d]]));
-    LB_TRY(normalise(x, &cell));
-    if (!cell.refused && e->method->check) {
-        lb_status st = e->method->check(cell.opts);
-        if (st == LB_E_NOMEM) return st;
-        if (st != LB_OK) LB_TRY(refuse(x, &cell, lb_error()));
+/* The cell of a combination, unless there is an equal one. */
+static lb_status add_cell(expander *x, const lb_entry *e, const size_t *at) {
+    lb_index_slot *slot;
+    bool fresh = false;
+    lb_arena_mark before = lb_arena_save(x->a);
+    lb_cell *cell = &x->out->cell[x->out->n];
+    LB_TRY(make_cell(x, e, at, cell));
+    LB_TRY(lb_index_put(&x->cells, cell->identity, x->out->n, &slot, &fresh));
+    if (fresh) {
+        x->out->n++;
+        return LB_OK;
     }
-    LB_TRY(describe(x, &cell));
-    LB_TRY(make_label(x, &cell));
-    return push(x, &cell);
+    *cell = (lb_cell){0};
+    lb_arena_restore(x->a, before);
+    x->out->merged++;
+    return LB_OK;
 }
 
 /* A method that needs a text which the config lacks is a mistake in the config, not a combination to refuse. */
@@ -222,41 +350,87 @@ static lb_status check_texts(const expander *x, const lb_entry *e) {
     return LB_OK;
 }
 
-static lb_status expand_entry(expander *x, const lb_entry *e) {
-    LB_TRY(check_texts(x, e));
-    LB_TRY(find_dims(x, e));
+static lb_status name_method(expander *x, const lb_entry *e) {
+    x->whose = lb_arena_printf(x->a, "method %s", e->method->name);
+    return x->whose ? LB_OK : LB_E_NOMEM;
+}
+
+/* All entries' dimensions, and the most cells that they can give: known before the first is made. */
+static lb_status count_cells(expander *x, size_t *most) {
+    double all = 0;
+    x->entry = LB_NEW(x->a, dims, x->c->entries + 1);
+    if (!x->entry) return LB_E_NOMEM;
+    for (size_t i = 0; i < x->c->entries; i++) {
+        const lb_entry *e = &x->c->entry[i];
+        if (!e->method) continue;
+        LB_TRY(check_texts(x, e));
+        LB_TRY(name_method(x, e));
+        LB_TRY(find_dims(x, e, &x->entry[i]));
+        double mine = product_of(&x->entry[i]);
+        all += mine;
+        if (all > MAX_CELLS) return too_many(e, &x->entry[i], mine, all);
+    }
+    *most = (size_t)all;
+    return LB_OK;
+}
+
+static lb_status expand_entry(expander *x, size_t i) {
+    const lb_entry *e = &x->c->entry[i];
+    LB_TRY(name_method(x, e));
+    x->dims = &x->entry[i];
     size_t at[MAX_AXES] = {0};
     for (;;) {
-        LB_TRY(make_cell(x, e, at));
-        size_t d = x->dims;
-        while (d > 0 && ++at[d - 1] == x->dim[d - 1]->n) at[--d] = 0;
+        LB_TRY(lb_interrupt_check());
+        LB_TRY(add_cell(x, e, at));
+        size_t d = x->dims->n;
+        while (d > 0 && ++at[d - 1] == x->dims->at[d - 1].n) at[--d] = 0;
         if (d == 0) return LB_OK;
     }
 }
 
-/* Labels name cells in tables: a number tells equal ones apart. */
-static lb_status unique_labels(expander *x) {
-    for (size_t i = 0; i < x->out->n; i++) {
-        int copy = 1;
-        const char *base = x->out->cell[i].label;
-        for (size_t k = 0; k < i; k++) {
-            if (strcmp(x->out->cell[k].label, x->out->cell[i].label) != 0) continue;
-            x->out->cell[i].label = lb_arena_printf(x->a, "%s #%d", base, ++copy);
-            if (!x->out->cell[i].label) return LB_E_NOMEM;
-            k = (size_t)-1;
-        }
+/* Labels name cells in tables: a number tells equal ones apart. A label that is taken keeps the last number tried. */
+static lb_status unique_label(expander *x, lb_index *taken, lb_cell *c) {
+    const char *base = c->label;
+    for (;;) {
+        lb_index_slot *slot;
+        bool fresh = false;
+        LB_TRY(lb_index_put(taken, c->label, 1, &slot, &fresh));
+        if (fresh) return LB_OK;
+        c->label = lb_arena_printf(x->a, "%s #%zu", base, ++lb_index_get(taken, base)->value);
+        if (!c->label) return LB_E_NOMEM;
     }
-    return LB_OK;
+}
+
+static lb_status unique_labels(expander *x) {
+    lb_index taken = {0};
+    lb_status st = LB_OK;
+    for (size_t i = 0; i < x->out->n && st == LB_OK; i++) {
+        st = lb_interrupt_check();
+        if (st == LB_OK) st = unique_label(x, &taken, &x->out->cell[i]);
+    }
+    lb_index_free(&taken);
+    return st;
+}
+
+static lb_status expand(expander *x) {
+    size_t most = 0;
+    LB_TRY(count_cells(x, &most));
+    x->out->cell = LB_NEW(x->a, lb_cell, most + 1);
+    if (!x->out->cell) return LB_E_NOMEM;
+    x->out->cell[x->out->n++] = (lb_cell){.label = "none", .identity = "none", .reason = "", .own = x->c->cell};
+    for (size_t i = 0; i < x->c->entries; i++)
+        if (x->c->entry[i].method) LB_TRY(expand_entry(x, i));
+    return unique_labels(x);
 }
 
 lb_status lb_sweep_expand(lb_arena *a, const lb_config *c, lb_sweep *out) {
     *out = (lb_sweep){0};
     expander x = {.a = a, .c = c, .out = out};
-    lb_cell baseline = {.label = "none", .identity = "none", .reason = "", .own = c->cell};
-    LB_TRY(push(&x, &baseline));
-    for (size_t i = 0; i < c->entries; i++)
-        if (c->entry[i].method) LB_TRY(expand_entry(&x, &c->entry[i]));
-    return unique_labels(&x);
+    LB_TRY(lb_arena_new(0, &x.scratch));
+    lb_status st = expand(&x);
+    lb_index_free(&x.cells);
+    lb_arena_free(x.scratch);
+    return st;
 }
 
 static lb_status apply_rule(lb_arena *a, const lb_cell *cell, const lb_rule *r, void *opts, bool *changed) {

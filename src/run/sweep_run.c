@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/index.h"
 #include "io/json.h"
 #include "run/provenance.h"
 
@@ -43,42 +44,50 @@ static lb_status take_lock(sweeper *x) {
     return st;
 }
 
-/* The hash that the index of an earlier run gives for a cell's file; "" if it does not know. */
-static void indexed_hash(const lb_plan *p, const char *stem, char hash[LB_HASH_HEX]) {
-    hash[0] = 0;
+/* What the index of an earlier run says of its files: their hashes, by stem. Without one, or with one that cannot be
+ * read, nothing is known. Texts from the arena. */
+static lb_status read_hashes(const lb_plan *p, lb_arena *a, lb_index *hashes, const char ***hash) {
     char *path = lb_fs_join(p->dir, "sweep.json");
     json_t *root = NULL;
-    if (path && lb_fs_exists(path) && lb_json_read(path, &root) == LB_OK) {
-        size_t i;
-        json_t *cell;
-        json_array_foreach(json_object_get(root, "cells"), i, cell) {
-            const char *s = json_string_value(json_object_get(cell, "stem"));
-            const char *h = json_string_value(json_object_get(cell, "sha256"));
-            if (s && h && strcmp(s, stem) == 0 && strlen(h) == LB_HASH_HEX - 1) memcpy(hash, h, LB_HASH_HEX);
-        }
+    if (!path) return LB_E_NOMEM;
+    lb_status st = lb_fs_exists(path) ? lb_json_read(path, &root) : LB_OK;
+    lb_free(path);
+    if (st != LB_OK) return st == LB_E_NOMEM ? st : LB_OK;
+    const json_t *cells = json_object_get(root, "cells");
+    size_t n = json_array_size(cells);
+    *hash = LB_NEW(a, const char *, n + 1);
+    if (!*hash) st = LB_E_NOMEM;
+    for (size_t i = 0; i < n && st == LB_OK; i++) {
+        const char *s = json_string_value(json_object_get(json_array_get(cells, i), "stem"));
+        const char *h = json_string_value(json_object_get(json_array_get(cells, i), "sha256"));
+        lb_index_slot *slot;
+        bool fresh;
+        if (!s || !h || strlen(h) != LB_HASH_HEX - 1) continue;
+        const char *stem = lb_arena_strdup(a, s);
+        (*hash)[i] = lb_arena_strdup(a, h);
+        st = stem && (*hash)[i] ? lb_index_put(hashes, stem, i, &slot, &fresh) : LB_E_NOMEM;
     }
     json_decref(root);
-    lb_free(path);
+    return st;
 }
 
-lb_status lb_sweep_finished(const lb_plan *p, const lb_cell *c, lb_arena *a, lb_record *r, lb_finished *out) {
+lb_status lb_sweep_finished(const lb_plan *p, const lb_cell *c, const char *indexed, lb_arena *a, lb_record *r,
+                            lb_finished *out) {
     *out = LB_FINISHED_NO;
     const char *path = lb_arena_printf(a, "%s/%s.h5", p->dir, c->stem);
     if (!path) return LB_E_NOMEM;
     if (!lb_fs_exists(path)) return LB_OK;
-    char want[LB_HASH_HEX], have[LB_HASH_HEX];
-    indexed_hash(p, c->stem, want);
+    char have[LB_HASH_HEX];
     lb_status st = lb_store_read(path, a, r);
-    if (st == LB_OK && want[0]) {
-        st = lb_hash_file(path, have);
-        if (st == LB_OK && strcmp(have, want) != 0)
-            st = lb_fail(LB_E_FORMAT, "%s: SHA-256 %s, the index says %s", path, have, want);
-    }
+    if (st == LB_OK) st = lb_hash_file(path, have);
+    if (st == LB_OK && indexed && strcmp(have, indexed) != 0)
+        st = lb_fail(LB_E_FORMAT, "%s: SHA-256 %s, the index says %s", path, have, indexed);
     if (st == LB_E_NOMEM) return st;
     if (st != LB_OK) {
         *out = LB_FINISHED_DAMAGED;
         return LB_OK;
     }
+    memcpy(r->file_hash, have, sizeof r->file_hash);
     const char *content = lb_pairs_get(&r->provenance, "content_key");
     if (strcmp(r->key, c->key) == 0)
         *out = LB_FINISHED_YES;
@@ -134,10 +143,11 @@ static void drop_cache(const sweeper *x) {
 }
 
 /* Looks for finished cells, and refuses those that the plan refused. */
-static lb_status take_stock(sweeper *x) {
+static lb_status look_for_cells(sweeper *x, const lb_index *hashes, const char *const *hash) {
     const lb_sweep *s = &x->p->sweep;
     for (size_t i = 0; i < s->n; i++) {
         const lb_cell *c = &s->cell[i];
+        const lb_index_slot *known = lb_index_get(hashes, c->stem);
         lb_record r;
         lb_finished f = LB_FINISHED_NO;
         if (c->refused) {
@@ -147,7 +157,8 @@ static lb_status take_stock(sweeper *x) {
             continue;
         }
         if (x->o->again) continue;
-        LB_TRY(lb_sweep_finished(x->p, c, x->p->arena, &r, &f));
+        LB_TRY(lb_interrupt_check());
+        LB_TRY(lb_sweep_finished(x->p, c, known ? hash[known->value] : NULL, x->p->arena, &r, &f));
         if (f == LB_FINISHED_DAMAGED) lb_warn(x->log, "%s is damaged and runs again: %s", c->label, lb_error());
         if (f == LB_FINISHED_STALE) {
             const char *code = lb_pairs_get(&r.provenance, "code");
@@ -169,6 +180,15 @@ static lb_status take_stock(sweeper *x) {
         x->out->kept++;
     }
     return LB_OK;
+}
+
+static lb_status take_stock(sweeper *x) {
+    lb_index hashes = {0};
+    const char **hash = NULL;
+    lb_status st = read_hashes(x->p, x->p->arena, &hashes, &hash);
+    if (st == LB_OK) st = look_for_cells(x, &hashes, hash);
+    lb_index_free(&hashes);
+    return st;
 }
 
 /* The index of what is known, in the order of the sweep. */

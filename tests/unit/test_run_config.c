@@ -165,6 +165,16 @@ static void includes_and_overrides(void **state) {
     assert_status(LB_E_CONFIG, lb_config_read(arena, gone, NULL, 0, &c));
     assert_error_has("gone.yaml:2: include");
     assert_error_has("nowhere.yaml");
+    /* Each reads the next one twice: 65,536 files in the end. */
+    char name[32], text[64];
+    file("doubles-16.yaml", "seed: 1\n");
+    for (int i = 15; i >= 0; i--) {
+        snprintf(name, sizeof name, "doubles-%d.yaml", i);
+        snprintf(text, sizeof text, "include: [doubles-%d.yaml, doubles-%d.yaml]\n", i + 1, i + 1);
+        top = file(name, text);
+    }
+    assert_status(LB_E_CONFIG, lb_config_read(arena, top, NULL, 0, &c));
+    assert_error_has("includes read more than 100 files");
 }
 
 static void help_names_every_key(void **state) {

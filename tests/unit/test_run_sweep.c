@@ -1,6 +1,7 @@
 /* Sweeps: products of axes, cells that depend on nothing else run once, nonsense is refused and not failed. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "run/provenance.h"
 #include "run/sweep.h"
@@ -148,10 +149,129 @@ static void described(void **state) {
     assert_true(c->needs_hessian && !c->trains && !c->draws);
 }
 
+/* `n` values of a list: first, first + 1, ... or n times the same text. */
+static void add_list(lb_str *text, const char *key, int first, int n, const char *same) {
+    lb_str_add(text, "  %s: [", key);
+    for (int i = 0; i < n; i++)
+        if (same)
+            lb_str_add(text, "%s%s", i ? "," : "", same);
+        else
+            lb_str_add(text, "%s%d", i ? "," : "", first + i);
+    lb_str_add(text, "]\n");
+}
+
+/* However a value is written, and by whichever list: it counts once, and the first stays. */
+static void equal_values_count_once(void **state) {
+    (void)state;
+    expect_cells("model: m\naxes: {bits: [3, 4, 4, 04, 3]}\nquantize: [{method: rtn, group: [row, 64, row]}]\n",
+                 "none; rtn 3b row; rtn 3b g64; rtn 4b row; rtn 4b g64");
+    assert_int_equal(sweep.merged, 0);
+    expect_cells("model: m\ntraining: {text: t}\nquantize: [{method: qat, lr: [1e-3, 0.001, 0.0010, 2e-3]}]\n",
+                 "none; qat 4b row lr=0.001; qat 4b row lr=0.002");
+    expect_cells("model: m\naxes: {seed: [1, 2]}\nquantize: [{method: rtn, symmetric: [true, true]}]\n",
+                 "none; rtn 4b row symmetric");
+    assert_int_equal(sweep.merged, 1);
+    /* Refused values too, where they say the same. */
+    expect_cells("model: m\naxes: {group: [row, 4, 4]}\nquantize: [{method: rtn}, {method: nf4}]\n",
+                 "none; rtn 4b row; [rtn 4b g4]; [nf4 4b row]; nf4 4b g4");
+    /* Six lists of 31 equal values would be 887 million combinations. */
+    lb_str text = {0};
+    alarm(60);
+    lb_str_add(&text, "model: m\ncalibration: {text: t}\nquantize: [{method: gptq}]\naxes:\n");
+    add_list(&text, "bits", 0, 31, "4");
+    add_list(&text, "group", 0, 31, "row");
+    add_list(&text, "symmetric", 0, 31, "true");
+    add_list(&text, "act_order", 0, 31, "true");
+    add_list(&text, "percdamp", 0, 31, "0.02");
+    add_list(&text, "quantize_head", 0, 31, "true");
+    assert_ok(lb_str_check(&text));
+    expect_cells(text.s, "none; gptq 4b row symmetric act_order percdamp=0.02 quantize_head");
+    alarm(0);
+    lb_str_free(&text);
+}
+
+/* Too many are refused with their number, before the first is made. */
+static void too_many_cells(void **state) {
+    (void)state;
+    lb_str text = {0};
+    lb_str_add(&text, "model: m\ntraining: {text: t}\nquantize:\n  - {method: qat}\naxes:\n");
+    add_list(&text, "seed", 0, 400, NULL);
+    add_list(&text, "steps", 30, 251, NULL);
+    add_list(&text, "bits", 0, 9, "4");
+    assert_status(LB_E_CONFIG, expand(text.s));
+    assert_string_equal(lb_error(), "c.yaml:4: quantize[0]: seed (400 values) x steps (251 values) = 100400 "
+                                    "combinations: a sweep has at most 100000");
+    /* No entry has too many, all together do. */
+    text.len = 0;
+    lb_str_add(&text, "model: m\ntraining: {text: t}\nquantize:\n");
+    for (int i = 0; i < 3; i++) lb_str_add(&text, "  - {method: qat, batch: %d}\n", i + 1);
+    lb_str_add(&text, "axes:\n");
+    add_list(&text, "seed", 0, 40000, NULL);
+    assert_status(LB_E_CONFIG, expand(text.s));
+    assert_string_equal(lb_error(), "c.yaml:6: quantize[2]: seed (40000 values) = 40000 combinations, 120000 with the "
+                                    "entries before: a sweep has at most 100000");
+    /* More than any integer holds. */
+    text.len = 0;
+    lb_str_add(&text, "model: m\ntraining: {text: t}\nquantize:\n  - {method: qat}\naxes:\n");
+    static const char *const axis[] = {"seed", "steps", "batch", "length", "warmup"};
+    for (int i = 0; i < 5; i++) add_list(&text, axis[i], 2, 15000, NULL);
+    assert_status(LB_E_CONFIG, expand(text.s));
+    assert_non_null(strstr(lb_error(), " = 7.59375e+20 combinations: a sweep has at most 100000"));
+    lb_str_free(&text);
+}
+
+/* The time grows with the cells, not with their square. */
+static void many_cells(void **state) {
+    (void)state;
+    lb_str text = {0};
+    lb_str_add(&text, "model: m\ntraining: {text: t}\nquantize:\n  - {method: qat}\n  - {method: qat, rules: [{match: "
+                      "\"0.*\", bits: 8}]}\naxes:\n");
+    add_list(&text, "seed", 0, 100, NULL);
+    add_list(&text, "steps", 100, 300, NULL);
+    alarm(60);
+    assert_ok(expand(text.s));
+    alarm(0);
+    assert_int_equal(sweep.n, 60001);
+    assert_string_equal(sweep.cell[1].label, "qat 4b row s0 steps=100");
+    assert_string_equal(sweep.cell[30000].label, "qat 4b row s99 steps=399");
+    assert_string_equal(sweep.cell[30001].label, "qat 4b row s0 steps=100 #2");
+    assert_string_equal(sweep.cell[60000].label, "qat 4b row s99 steps=399 #2");
+    lb_str_free(&text);
+}
+
+/* A number is put to a label until it is one of its own. */
+static void labels_are_unique(void **state) {
+    (void)state;
+    expect_cells("model: m\nquantize:\n  - {method: rtn, bits: [3, 4]}\n"
+                 "  - {method: rtn, bits: [4, 3], rules: [{match: \"*.v\", bits: 8}]}\n"
+                 "  - {method: rtn, bits: 4, rules: [{match: \"*.q\", bits: 8}]}\n"
+                 "  - {method: rtn, bits: 4, rules: [{match: \"*.q\", bits: 8}]}\n"
+                 "  - {method: rtn, bits: 4, rules: [{match: \"*.k\", bits: 8}]}\n",
+                 "none; rtn 3b row; rtn 4b row; rtn 4b row #2; rtn 3b row #2; rtn 4b row #3; rtn 4b row #4");
+    assert_int_equal(sweep.merged, 1);
+}
+
+/* Ctrl-C ends it, however long it would go on. */
+static void interrupted(void **state) {
+    (void)state;
+    lb_interrupt_request();
+    assert_status(LB_E_INTERRUPTED, expand("model: m\nquantize: [{method: rtn}]\n"));
+    lb_interrupt_clear();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(products),     cmocka_unit_test(refusals),    cmocka_unit_test(run_once),
-        cmocka_unit_test(texts_needed), cmocka_unit_test(layer_rules), cmocka_unit_test(described),
+        cmocka_unit_test(products),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(run_once),
+        cmocka_unit_test(texts_needed),
+        cmocka_unit_test(layer_rules),
+        cmocka_unit_test(described),
+        cmocka_unit_test(equal_values_count_once),
+        cmocka_unit_test(too_many_cells),
+        cmocka_unit_test(many_cells),
+        cmocka_unit_test(labels_are_unique),
+        cmocka_unit_test(interrupted),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
