@@ -363,6 +363,11 @@ static lb_status fall_back_to_rtn(solver *s, const lb_storage *storage) {
     LB_TRY(lb_round_to_nearest_team(s->in->arena, storage, s->o->mse, s->in->W, s->in->team, s->out));
     s->out->flags |= flags | LB_FLAG_FALLBACK_RTN;
     s->out->dead_columns = dead;
+    if (!storage->order) return LB_OK;
+    /* The order that is stored all the same: columns as they are. */
+    if (!(s->out->order = LB_NEW(s->in->arena, int32_t, s->cols))) return LB_E_NOMEM;
+    s->out->storage.order = true;
+    for (int64_t p = 0; p < s->cols; p++) s->out->order[p] = (int32_t)p;
     return LB_OK;
 }
 

@@ -303,23 +303,16 @@ static lb_status one_step(training *s, const char *stage, int64_t step) {
     return LB_OK;
 }
 
-/* One result: codes of a rounded layer, the numbers of a layer that was to be compressed, or a changed tensor. */
+/* One result: codes of a rounded layer, or a changed tensor. */
 static lb_status give(const training *s, tensor *x, lb_model_out *out) {
     int64_t i = x->p - s->t->params;
     lb_compressed *c = &out->layer[i];
-    if (!x->p->quantize) {
+    if (!x->q) {
         out->changed[i] = x->latent;
         return LB_OK;
     }
-    if (x->q) {
-        LB_TRY(lb_fakequant_codes(s->t->arena, x->q, x->latent, c));
-        if (x->p->kind == LB_PARAM_LINEAR) c->act = (lb_actquant){(int)s->o->act_bits, s->o->act_symmetric};
-    } else {
-        lb_storage storage;
-        LB_TRY(finetune_spec(s->o, x->p->rows, x->p->cols, &storage));
-        LB_TRY(lb_compressed_new(s->t->arena, &storage, x->p->rows, x->p->cols, false, c));
-        memcpy(c->dense, x->latent, (size_t)x->n * sizeof *c->dense);
-    }
+    LB_TRY(lb_fakequant_codes(s->t->arena, x->q, x->latent, c));
+    if (x->p->kind == LB_PARAM_LINEAR) c->act = (lb_actquant){(int)s->o->act_bits, s->o->act_symmetric};
     c->flags |= LB_FLAG_NOT_MINIMIZED;
     return LB_OK;
 }

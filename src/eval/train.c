@@ -193,38 +193,10 @@ lb_status lb_trainer_quantize(lb_trainer *t, const char *name, const void *layer
 
 const lb_curve *lb_trainer_curve(const lb_trainer *t) { return &((trainer *)t->impl)->curve; }
 
-typedef struct install_job {
-    const lb_model_out *m;
-    float **data; /* (params) */
-} install_job;
-
-static lb_status dequantize(void *ctx, int64_t i, int worker) {
-    (void)worker;
-    const install_job *j = ctx;
-    const lb_compressed *c = &j->m->layer[i];
-    if (c->rows == 0) return LB_OK;
-    return lb_compressed_dequantize(c, lb_mat_of(j->data[i], c->rows, c->cols));
-}
-
 lb_status lb_trainer_install(lb_arena *a, const lb_arch *arch, const lb_weights *w0, const lb_trainer *t,
                              const lb_model_out *m, lb_weights *out) {
-    install_job j = {m, LB_NEW(a, float *, t->n_params)};
-    if (!j.data) return LB_E_NOMEM;
     LB_TRY(lb_weights_clone(a, arch, w0, out));
-    for (int64_t i = 0; i < t->n_params; i++) {
-        const lb_param *p = &t->params[i];
-        const lb_compressed *c = &m->layer[i];
-        if (p->quantize && (c->rows != p->rows || c->cols != p->cols))
-            return lb_fail(LB_E_ARG, "%s: the method gave back (%lld, %lld): expected (%lld, %lld)", p->name,
-                           (long long)c->rows, (long long)c->cols, (long long)p->rows, (long long)p->cols);
-        if (c->rows && !(j.data[i] = lb_arena_get(a, (size_t)c->rows, (size_t)c->cols * sizeof(float))))
-            return LB_E_NOMEM;
-        int map;
-        int64_t block;
-        lb_slot_split(arch, i, &map, &block);
-        if (c->rows && map >= LB_MAP_LINEAR) out->blocks[block].act[map - LB_MAP_LINEAR] = c->act;
-        const float *data = c->rows ? j.data[i] : m->changed[i];
-        if (data) lb_slot_set(arch, out, i, data);
-    }
-    return lb_parallel_for(t->team, t->n_params, dequantize, &j);
+    for (int64_t i = 0; i < t->n_params; i++)
+        if (m->changed[i] && !m->layer[i].rows) lb_slot_set(arch, out, i, m->changed[i]);
+    return LB_OK;
 }

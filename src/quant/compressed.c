@@ -18,30 +18,32 @@ void lb_flags_text(uint32_t flags, lb_str *out) {
     }
 }
 
-lb_status lb_compressed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
-                            lb_compressed *out) {
+lb_status lb_compressed_new_grids(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
+                                  lb_compressed *out) {
     lb_size size;
     lb_storage stored = *s;
     stored.order = order;
     LB_TRY(lb_storage_size(&stored, rows, cols, &size));
     lb_compressed c = {.storage = stored, .rows = rows, .cols = cols};
-    if (s->kind == LB_GRID_FLOAT) {
-        if (!(c.dense = LB_NEW(a, float, rows *cols))) return LB_E_NOMEM;
-        *out = c;
-        return LB_OK;
-    }
     int64_t scales = lb_storage_scales(s, rows, cols);
-    if (!(c.codes = LB_NEW(a, uint8_t, rows * cols)) || !(c.scale = LB_NEW(a, float, scales))) return LB_E_NOMEM;
+    if (s->kind != LB_GRID_FLOAT && !(c.scale = LB_NEW(a, float, scales))) return LB_E_NOMEM;
     if (s->kind == LB_GRID_UNIFORM) {
         if (!s->symmetric && !(c.zero = LB_NEW(a, float, scales))) return LB_E_NOMEM;
         if (order && !(c.order = LB_NEW(a, int32_t, cols))) return LB_E_NOMEM;
         if (lb_storage_ragged(s, cols)) c.flags |= LB_FLAG_RAGGED_GROUP;
-    } else if (s->double_quant) {
+    } else if (s->kind == LB_GRID_CODEBOOK && s->double_quant) {
         int64_t outer = (scales - 1) / LB_DOUBLE_QUANT_BLOCK + 1;
         if (!(c.dq_code = LB_NEW(a, uint8_t, scales)) || !(c.dq_scale = LB_NEW(a, float, outer))) return LB_E_NOMEM;
     }
     *out = c;
     return LB_OK;
+}
+
+lb_status lb_compressed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
+                            lb_compressed *out) {
+    LB_TRY(lb_compressed_new_grids(a, s, rows, cols, order, out));
+    if (s->kind == LB_GRID_FLOAT) return (out->dense = LB_NEW(a, float, rows *cols)) ? LB_OK : LB_E_NOMEM;
+    return (out->codes = LB_NEW(a, uint8_t, rows * cols)) ? LB_OK : LB_E_NOMEM;
 }
 
 static void uniform_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W) {

@@ -10,28 +10,32 @@
 
 /* What happened that a table must show. */
 enum {
-    LB_FLAG_DEAD_COLUMNS = 1u << 0,  /* inputs that never fired in calibration */
-    LB_FLAG_DAMP_RAISED = 1u << 1,   /* the damping asked for was not enough and an option allowed more */
-    LB_FLAG_FALLBACK_RTN = 1u << 2,  /* an option allowed round-to-nearest after a failure */
-    LB_FLAG_RAGGED_GROUP = 1u << 3,  /* the last group is shorter */
-    LB_FLAG_NOT_MINIMIZED = 1u << 4, /* trained end to end: the layer error is not what was minimized */
-    LB_FLAG_BF16 = 1u << 5           /* of a cell: evaluated with products in bfloat16 */
+    LB_FLAG_DEAD_COLUMNS = 1u << 0,       /* inputs that never fired in calibration */
+    LB_FLAG_DAMP_RAISED = 1u << 1,        /* the damping asked for was not enough and an option allowed more */
+    LB_FLAG_FALLBACK_RTN = 1u << 2,       /* an option allowed round-to-nearest after a failure */
+    LB_FLAG_RAGGED_GROUP = 1u << 3,       /* the last group is shorter */
+    LB_FLAG_NOT_MINIMIZED = 1u << 4,      /* trained end to end: the layer error is not what was minimized */
+    LB_FLAG_BF16 = 1u << 5,               /* of a cell: evaluated with products in bfloat16 */
+    LB_FLAGS_OF_LAYERS = LB_FLAG_BF16 - 1 /* those that a method may set */
 };
 /* "dead-columns,ragged-group" appended; nothing for 0. */
 void lb_flags_text(uint32_t flags, lb_str *out);
 
+/* What its storage keeps of a layer must be all there is to it: it is packed, and measured from the bytes. So an array
+ * is NULL where the storage has no place for it, and every value is one that the bytes hold (lb_compressed_check). */
 typedef struct lb_compressed {
     lb_storage storage;
     int64_t rows, cols;
-    uint8_t *codes; /* (rows, cols) one code a byte, original column order; NULL for LB_GRID_FLOAT */
-    float *scale;   /* uniform: (rows, groups), per tensor (1); codebook: absmax (blocks), already dequantized if
-                       double_quant */
-    float *zero;    /* uniform: like scale, integer-valued in [0, 2^bits - 1]; NULL if symmetric (then 2^(bits-1)) */
-    int32_t *order; /* (cols) or NULL: position p in grouping order is column order[p]; groups are runs of positions */
+    uint8_t *codes;   /* (rows, cols) one code a byte, below 2^bits, original column order; NULL for LB_GRID_FLOAT */
+    float *scale;     /* uniform: (rows, groups), per tensor (1); codebook: absmax (blocks). Finite, and values of the
+                         scale_type (lb_scale_round); double_quant: what lb_double_quant_expand makes of the parts below */
+    float *zero;      /* uniform: like scale, whole numbers in [0, 2^bits - 1]; NULL if symmetric (then 2^(bits-1)) */
+    int32_t *order;   /* (cols) or NULL: position p in grouping order is column order[p], each column once; groups are
+                         runs   of positions */
     uint8_t *dq_code; /* double_quant: (blocks) */
-    float *dq_scale;  /* double_quant: (ceil(blocks / 256)) */
+    float *dq_scale;  /* double_quant: (ceil(blocks / 256)), finite */
     float dq_mean;
-    float *dense; /* LB_GRID_FLOAT: (rows, cols) */
+    float *dense; /* LB_GRID_FLOAT: (rows, cols); rounded to float16 where that is stored, and then still finite */
     lb_actquant act;
     uint32_t flags;
     double damp; /* GPTQ: the damping used, as a fraction of mean diag(H); 0 otherwise */
@@ -48,6 +52,9 @@ LB_NODISCARD lb_status lb_compressed_dequantize_team(const lb_compressed *c, lb_
 /* Rows [row, row + W.rows) of it, from their codes (W.rows, cols), one a byte. Not for LB_GRID_FLOAT. */
 void lb_compressed_dequantize_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W);
 LB_NODISCARD lb_status lb_compressed_size(const lb_compressed *c, lb_size *out);
+/* Is it what its storage can hold, value for value? LB_E_ARG, or LB_E_NUMERIC for what is not finite, naming part,
+ * index, value and what was expected. */
+LB_NODISCARD lb_status lb_compressed_check(const lb_compressed *c, lb_team *team);
 /* The packed bytes of the codes (docs: rows padded to 32 bits), and back: a size that is claimed can be written. */
 LB_NODISCARD lb_status lb_pack_codes(const uint8_t *codes, int64_t rows, int64_t cols, int bits, uint8_t *out,
                                      int64_t out_bytes);
@@ -55,17 +62,30 @@ LB_NODISCARD lb_status lb_unpack_codes(const uint8_t *in, int64_t in_bytes, int6
                                        uint8_t *codes);
 int64_t lb_packed_row_bytes(int64_t cols, int bits);
 /* The whole layer as bytes, lb_compressed_size's total: codes, scales (double_quant: their codes, their scales, the
- * mean), zeros, codebook, order; little-endian. And back, to a layer that dequantizes to the same numbers.
- * LB_GRID_FLOAT with 16 bits is rounded to float16. */
-LB_NODISCARD lb_status lb_compressed_pack(const lb_compressed *c, uint8_t *out, int64_t bytes);
-LB_NODISCARD lb_status lb_compressed_unpack(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols,
+ * mean), zeros, codebook, order; little-endian. Refused as by lb_compressed_check where bytes would hold another layer.
+ */
+LB_NODISCARD lb_status lb_compressed_pack(const lb_compressed *c, lb_team *team, uint8_t *out, int64_t bytes);
+/* And back, to a layer that dequantizes to the same bits; act, flags, damp and dead columns are not in the bytes.
+ * LB_E_FORMAT: an order that is none. */
+LB_NODISCARD lb_status lb_compressed_unpack(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, lb_team *team,
                                             const uint8_t *in, int64_t bytes, lb_compressed *out);
 
-/* A layer kept as it is stored, its codes packed, whose rows become float32 on demand: what stays of a layer when
- * weights are streamed. */
+/* A layer kept as it is stored, whose rows become float32 on demand: what stays of a layer when weights are streamed.
+ * From the bytes of lb_compressed_pack, which are copied as far as they are needed. */
 typedef struct lb_packed lb_packed;
-LB_NODISCARD lb_status lb_packed_new(lb_arena *a, const lb_compressed *c, lb_packed **out);
+LB_NODISCARD lb_status lb_packed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, const uint8_t *bytes,
+                                     int64_t n, lb_packed **out);
 /* Rows [row, row + rows) into out (rows, cols); `packed` is an lb_packed. Same numbers as lb_compressed_dequantize. */
 LB_NODISCARD lb_status lb_packed_read(const void *packed, int64_t row, int64_t rows, float *out);
+
+/* Pieces of these, within quant/. The same layer without codes or dense numbers: grids and order alone. */
+LB_NODISCARD lb_status lb_compressed_new_grids(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
+                                               lb_compressed *out);
+LB_NODISCARD lb_status lb_compressed_unpack_grids(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols,
+                                                  lb_team *team, const uint8_t *in, int64_t bytes, lb_compressed *out);
+/* n codes of `bits` bits from a stream that starts at a full byte. */
+void lb_unpack_stream(const uint8_t *in, int64_t n, int bits, uint8_t *code);
+/* Does it hold each of [0, cols) once? `code`: of the error. */
+LB_NODISCARD lb_status lb_order_check(const int32_t *order, int64_t cols, lb_status code);
 
 #endif

@@ -1,7 +1,8 @@
 /* The bytes that sizes speak of. A packed layer is its sections one after another: codes, scales, zeros, codebook,
- * order; see compressed.h. */
+ * order; see compressed.h. Packing and unpacking go through one list of them, each in pieces over a team. */
 #include <string.h>
 
+#include "base/mem.h"
 #include "math/half.h"
 #include "quant/compressed.h"
 #include "quant/grid.h"
@@ -26,7 +27,7 @@ static void pack_stream(const uint8_t *code, int64_t n, int bits, uint8_t *out) 
     if (have) *out = (uint8_t)held;
 }
 
-static void unpack_stream(const uint8_t *in, int64_t n, int bits, uint8_t *code) {
+void lb_unpack_stream(const uint8_t *in, int64_t n, int bits, uint8_t *code) {
     uint32_t held = 0, mask = (1u << bits) - 1;
     int have = 0;
     int64_t i = 0;
@@ -72,7 +73,7 @@ lb_status lb_pack_codes(const uint8_t *codes, int64_t rows, int64_t cols, int bi
 lb_status lb_unpack_codes(const uint8_t *in, int64_t in_bytes, int64_t rows, int64_t cols, int bits, uint8_t *codes) {
     LB_TRY(check_codes(rows, cols, bits, in_bytes));
     int64_t row_bytes = lb_packed_row_bytes(cols, bits);
-    for (int64_t r = 0; r < rows; r++) unpack_stream(in + r * row_bytes, cols, bits, codes + r * cols);
+    for (int64_t r = 0; r < rows; r++) lb_unpack_stream(in + r * row_bytes, cols, bits, codes + r * cols);
     return LB_OK;
 }
 
@@ -83,7 +84,7 @@ static void put16(uint8_t *out, uint16_t v) {
 static uint16_t get16(const uint8_t *in) { return (uint16_t)(in[0] | in[1] << 8); }
 
 /* Floats little-endian, as f32, f16 or bf16. */
-static uint8_t *put_floats(uint8_t *out, const float *v, int64_t n, lb_scale_type t) {
+static void put_floats(uint8_t *out, const float *v, int64_t n, lb_scale_type t) {
     for (int64_t i = 0; i < n; i++, out += lb_scale_bytes(t)) {
         if (t == LB_SCALE_F32) {
             uint32_t u;
@@ -94,10 +95,9 @@ static uint8_t *put_floats(uint8_t *out, const float *v, int64_t n, lb_scale_typ
             put16(out, t == LB_SCALE_F16 ? lb_f32_to_f16(v[i]) : lb_f32_to_bf16(v[i]));
         }
     }
-    return out;
 }
 
-static const uint8_t *get_floats(const uint8_t *in, float *v, int64_t n, lb_scale_type t) {
+static void get_floats(const uint8_t *in, float *v, int64_t n, lb_scale_type t) {
     for (int64_t i = 0; i < n; i++, in += lb_scale_bytes(t)) {
         if (t == LB_SCALE_F32) {
             uint32_t u = get16(in) | (uint32_t)get16(in + 2) << 16;
@@ -106,8 +106,163 @@ static const uint8_t *get_floats(const uint8_t *in, float *v, int64_t n, lb_scal
             v[i] = t == LB_SCALE_F16 ? lb_f16_to_f32(get16(in)) : lb_bf16_to_f32(get16(in));
         }
     }
-    return in;
 }
+
+/* Zeros are whole numbers below 2^bits, kept as floats. */
+enum { SOME = 256 };
+static void put_zeros(uint8_t *out, const float *v, int64_t n, int bits) {
+    uint8_t code[SOME];
+    for (int64_t i = 0; i < n; i += SOME) {
+        int64_t m = n - i < SOME ? n - i : SOME;
+        for (int64_t k = 0; k < m; k++) code[k] = (uint8_t)v[i + k];
+        pack_stream(code, m, bits, out + i * bits / 8);
+    }
+}
+
+static void get_zeros(const uint8_t *in, float *v, int64_t n, int bits) {
+    uint8_t code[SOME];
+    for (int64_t i = 0; i < n; i += SOME) {
+        int64_t m = n - i < SOME ? n - i : SOME;
+        lb_unpack_stream(in + i * bits / 8, m, bits, code);
+        for (int64_t k = 0; k < m; k++) v[i + k] = code[k];
+    }
+}
+
+static void put_columns(uint8_t *out, const int32_t *v, int64_t n, int64_t bytes) {
+    for (int64_t i = 0; i < n; i++, out += bytes) {
+        put16(out, (uint16_t)v[i]);
+        if (bytes == 4) put16(out + 2, (uint16_t)(v[i] >> 16));
+    }
+}
+
+static void get_columns(const uint8_t *in, int32_t *v, int64_t n, int64_t bytes) {
+    for (int64_t i = 0; i < n; i++, in += bytes) v[i] = get16(in) | (bytes == 4 ? (int32_t)get16(in + 2) << 16 : 0);
+}
+
+/* ---- sections ---- */
+
+enum { PIECE = 1 << 16 /* values, eight to a full byte */, MOST_SECTIONS = 5 };
+
+typedef enum form { ROWS, STREAM, ZEROS, FLOATS, BYTES, COLUMNS } form;
+typedef struct section {
+    form form;
+    void *values; /* of the layer; packing only reads them */
+    int64_t n;    /* values; ROWS: rows */
+    int64_t bytes;
+    int64_t cols;       /* ROWS */
+    int width;          /* ROWS, STREAM, ZEROS: bits; COLUMNS: bytes */
+    lb_scale_type type; /* FLOATS */
+    bool fixed;         /* the same for every layer: not read back */
+} section;
+
+static void *readable(const void *p) { return (void *)(uintptr_t)p; }
+
+/* In their order; the first holds the weights. Returns how many. */
+static int sections_of(const lb_compressed *c, const lb_size *z, section s[MOST_SECTIONS]) {
+    const lb_storage *x = &c->storage;
+    int64_t scales = lb_storage_scales(x, c->rows, c->cols);
+    int n = 0;
+    if (x->kind == LB_GRID_FLOAT) {
+        s[n++] = (section){.form = FLOATS,
+                           .values = c->dense,
+                           .n = z->weights,
+                           .bytes = z->codes,
+                           .type = x->bits == 16 ? LB_SCALE_F16 : LB_SCALE_F32};
+        return n;
+    }
+    if (x->kind == LB_GRID_UNIFORM)
+        s[n++] = (section){ROWS, c->codes, c->rows, z->codes + z->padding, .cols = c->cols, .width = x->bits};
+    else
+        s[n++] = (section){STREAM, c->codes, z->weights, z->codes, .width = x->bits};
+    if (c->dq_code) {
+        int64_t outer = (scales - 1) / LB_DOUBLE_QUANT_BLOCK + 1;
+        s[n++] = (section){BYTES, c->dq_code, scales, scales, .width = 8};
+        s[n++] = (section){FLOATS, c->dq_scale, outer, outer * 4, .type = LB_SCALE_F32};
+        s[n++] = (section){FLOATS, readable(&c->dq_mean), 1, 4, .type = LB_SCALE_F32};
+    } else {
+        s[n++] = (section){FLOATS, c->scale, scales, z->scales, .type = x->scale_type};
+    }
+    if (c->zero) s[n++] = (section){ZEROS, c->zero, scales, z->zeros, .width = x->bits};
+    if (z->codebook)
+        s[n++] = (section){FLOATS, readable(lb_codebook(x->book)), LB_CODEBOOK_VALUES, z->codebook, .fixed = true};
+    if (c->order) s[n++] = (section){COLUMNS, c->order, c->cols, z->order, .width = (int)lb_order_bytes(c->cols)};
+    return n;
+}
+
+typedef struct moving {
+    const section *s;
+    uint8_t *out;      /* packing: where the section starts */
+    const uint8_t *in; /* unpacking */
+} moving;
+
+/* Values of a piece; ROWS: whole rows. */
+static int64_t piece_size(const section *s) { return s->form != ROWS ? PIECE : s->cols < PIECE ? PIECE / s->cols : 1; }
+
+static lb_status put_piece(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const moving *m = ctx;
+    const section *s = m->s;
+    int64_t size = piece_size(s), at = piece * size, n = s->n - at < size ? s->n - at : size;
+    switch (s->form) {
+    case ROWS: {
+        int64_t row_bytes = lb_packed_row_bytes(s->cols, s->width), used = (s->cols * s->width + 7) / 8;
+        for (int64_t r = at; r < at + n; r++) {
+            pack_stream((const uint8_t *)s->values + r * s->cols, s->cols, s->width, m->out + r * row_bytes);
+            memset(m->out + r * row_bytes + used, 0, (size_t)(row_bytes - used));
+        }
+        break;
+    }
+    case STREAM:
+        pack_stream((const uint8_t *)s->values + at, n, s->width, m->out + at * s->width / 8);
+        break;
+    case ZEROS:
+        put_zeros(m->out + at * s->width / 8, (const float *)s->values + at, n, s->width);
+        break;
+    case FLOATS:
+        put_floats(m->out + at * lb_scale_bytes(s->type), (const float *)s->values + at, n, s->type);
+        break;
+    case BYTES:
+        memcpy(m->out + at, (const uint8_t *)s->values + at, (size_t)n);
+        break;
+    case COLUMNS:
+        put_columns(m->out + at * s->width, (const int32_t *)s->values + at, n, s->width);
+        break;
+    }
+    return LB_OK;
+}
+
+static lb_status get_piece(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const moving *m = ctx;
+    const section *s = m->s;
+    int64_t size = piece_size(s), at = piece * size, n = s->n - at < size ? s->n - at : size;
+    switch (s->form) {
+    case ROWS: {
+        int64_t row_bytes = lb_packed_row_bytes(s->cols, s->width);
+        for (int64_t r = at; r < at + n; r++)
+            lb_unpack_stream(m->in + r * row_bytes, s->cols, s->width, (uint8_t *)s->values + r * s->cols);
+        break;
+    }
+    case STREAM:
+        lb_unpack_stream(m->in + at * s->width / 8, n, s->width, (uint8_t *)s->values + at);
+        break;
+    case ZEROS:
+        get_zeros(m->in + at * s->width / 8, (float *)s->values + at, n, s->width);
+        break;
+    case FLOATS:
+        get_floats(m->in + at * lb_scale_bytes(s->type), (float *)s->values + at, n, s->type);
+        break;
+    case BYTES:
+        memcpy((uint8_t *)s->values + at, m->in + at, (size_t)n);
+        break;
+    case COLUMNS:
+        get_columns(m->in + at * s->width, (int32_t *)s->values + at, n, s->width);
+        break;
+    }
+    return LB_OK;
+}
+
+static int64_t pieces_of(const section *s) { return (s->n - 1) / piece_size(s) + 1; }
 
 static lb_status check_bytes(const lb_storage *s, int64_t rows, int64_t cols, int64_t bytes, lb_size *z) {
     LB_TRY(lb_storage_size(s, rows, cols, z));
@@ -117,101 +272,43 @@ static lb_status check_bytes(const lb_storage *s, int64_t rows, int64_t cols, in
     return LB_OK;
 }
 
-static lb_status pack_uniform(const lb_compressed *c, const lb_size *z, uint8_t *out) {
-    const lb_storage *s = &c->storage;
-    int64_t scales = lb_storage_scales(s, c->rows, c->cols);
-    LB_TRY(lb_pack_codes(c->codes, c->rows, c->cols, s->bits, out, z->codes + z->padding));
-    out = put_floats(out + z->codes + z->padding, c->scale, scales, s->scale_type);
-    if (c->zero) {
-        uint8_t *zeros = lb_alloc((size_t)scales, 1);
-        if (!zeros) return LB_E_NOMEM;
-        for (int64_t i = 0; i < scales; i++) zeros[i] = (uint8_t)c->zero[i];
-        pack_stream(zeros, scales, s->bits, out);
-        lb_free(zeros);
-        out += z->zeros;
-    }
-    for (int64_t p = 0; s->order && p < c->cols; p++, out += lb_order_bytes(c->cols)) {
-        put16(out, (uint16_t)c->order[p]);
-        if (lb_order_bytes(c->cols) == 4) put16(out + 2, (uint16_t)(c->order[p] >> 16));
-    }
-    return LB_OK;
-}
-
-static void pack_codebook(const lb_compressed *c, const lb_size *z, uint8_t *out) {
-    const lb_storage *s = &c->storage;
-    int64_t scales = lb_storage_scales(s, c->rows, c->cols);
-    pack_stream(c->codes, c->rows * c->cols, 4, out);
-    out += z->codes;
-    if (s->double_quant) {
-        memcpy(out, c->dq_code, (size_t)scales);
-        out = put_floats(out + scales, c->dq_scale, (scales - 1) / LB_DOUBLE_QUANT_BLOCK + 1, LB_SCALE_F32);
-        out = put_floats(out, &c->dq_mean, 1, LB_SCALE_F32);
-    } else {
-        out = put_floats(out, c->scale, scales, s->scale_type);
-    }
-    put_floats(out, lb_codebook(s->book), LB_CODEBOOK_VALUES, LB_SCALE_F32);
-}
-
-lb_status lb_compressed_pack(const lb_compressed *c, uint8_t *out, int64_t bytes) {
+lb_status lb_compressed_pack(const lb_compressed *c, lb_team *team, uint8_t *out, int64_t bytes) {
     lb_size z;
+    section s[MOST_SECTIONS];
     LB_TRY(check_bytes(&c->storage, c->rows, c->cols, bytes, &z));
-    memset(out, 0, (size_t)bytes);
-    if (c->storage.kind == LB_GRID_UNIFORM) return pack_uniform(c, &z, out);
-    if (c->storage.kind == LB_GRID_CODEBOOK)
-        pack_codebook(c, &z, out);
-    else
-        put_floats(out, c->dense, c->rows * c->cols, c->storage.bits == 16 ? LB_SCALE_F16 : LB_SCALE_F32);
-    return LB_OK;
-}
-
-static lb_status unpack_uniform(const uint8_t *in, const lb_size *z, lb_compressed *c) {
-    const lb_storage *s = &c->storage;
-    int64_t scales = lb_storage_scales(s, c->rows, c->cols);
-    LB_TRY(lb_unpack_codes(in, z->codes + z->padding, c->rows, c->cols, s->bits, c->codes));
-    in = get_floats(in + z->codes + z->padding, c->scale, scales, s->scale_type);
-    if (c->zero) {
-        uint8_t *zeros = lb_alloc((size_t)scales, 1);
-        if (!zeros) return LB_E_NOMEM;
-        unpack_stream(in, scales, s->bits, zeros);
-        for (int64_t i = 0; i < scales; i++) c->zero[i] = zeros[i];
-        lb_free(zeros);
-        in += z->zeros;
-    }
-    for (int64_t p = 0; s->order && p < c->cols; p++, in += lb_order_bytes(c->cols)) {
-        int64_t col = get16(in);
-        if (lb_order_bytes(c->cols) == 4) col |= (int64_t)get16(in + 2) << 16;
-        if (col >= c->cols)
-            return lb_fail(LB_E_FORMAT, "packed layer: order[%lld] = %lld, the layer has %lld columns", (long long)p,
-                           (long long)col, (long long)c->cols);
-        c->order[p] = (int32_t)col;
+    LB_TRY(lb_compressed_check(c, team));
+    for (int i = 0, n = sections_of(c, &z, s); i < n; out += s[i++].bytes) {
+        moving m = {&s[i], .out = out};
+        LB_TRY(lb_parallel_for(team, pieces_of(&s[i]), put_piece, &m));
     }
     return LB_OK;
 }
 
-static void unpack_codebook(const uint8_t *in, const lb_size *z, lb_compressed *c) {
-    const lb_storage *s = &c->storage;
-    int64_t scales = lb_storage_scales(s, c->rows, c->cols);
-    unpack_stream(in, c->rows * c->cols, 4, c->codes);
-    in += z->codes;
-    if (!s->double_quant) {
-        get_floats(in, c->scale, scales, s->scale_type);
-        return;
+/* From section `first` on, into a layer whose arrays are there. */
+static lb_status unpack(lb_compressed *c, const lb_size *z, int first, lb_team *team, const uint8_t *in) {
+    section s[MOST_SECTIONS];
+    for (int i = 0, n = sections_of(c, z, s); i < n; in += s[i++].bytes) {
+        moving m = {&s[i], .in = in};
+        if (i >= first && !s[i].fixed) LB_TRY(lb_parallel_for(team, pieces_of(&s[i]), get_piece, &m));
     }
-    memcpy(c->dq_code, in, (size_t)scales);
-    in = get_floats(in + scales, c->dq_scale, (scales - 1) / LB_DOUBLE_QUANT_BLOCK + 1, LB_SCALE_F32);
-    get_floats(in, &c->dq_mean, 1, LB_SCALE_F32);
-    lb_double_quant_expand(c->dq_code, c->dq_scale, c->dq_mean, scales, c->scale);
+    if (c->dq_code)
+        lb_double_quant_expand(c->dq_code, c->dq_scale, c->dq_mean, lb_storage_scales(&c->storage, c->rows, c->cols),
+                               c->scale);
+    return c->order ? lb_order_check(c->order, c->cols, LB_E_FORMAT) : LB_OK;
 }
 
-lb_status lb_compressed_unpack(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, const uint8_t *in,
-                               int64_t bytes, lb_compressed *out) {
+lb_status lb_compressed_unpack(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, lb_team *team,
+                               const uint8_t *in, int64_t bytes, lb_compressed *out) {
     lb_size z;
     LB_TRY(check_bytes(s, rows, cols, bytes, &z));
     LB_TRY(lb_compressed_new(a, s, rows, cols, s->order, out));
-    if (s->kind == LB_GRID_UNIFORM) return unpack_uniform(in, &z, out);
-    if (s->kind == LB_GRID_CODEBOOK)
-        unpack_codebook(in, &z, out);
-    else
-        get_floats(in, out->dense, rows * cols, s->bits == 16 ? LB_SCALE_F16 : LB_SCALE_F32);
-    return LB_OK;
+    return unpack(out, &z, 0, team, in);
+}
+
+lb_status lb_compressed_unpack_grids(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, lb_team *team,
+                                     const uint8_t *in, int64_t bytes, lb_compressed *out) {
+    lb_size z;
+    LB_TRY(check_bytes(s, rows, cols, bytes, &z));
+    LB_TRY(lb_compressed_new_grids(a, s, rows, cols, s->order, out));
+    return unpack(out, &z, 1, team, in);
 }

@@ -5,39 +5,35 @@
 #include "quant/compressed.h"
 
 struct lb_packed {
-    lb_compressed c; /* its codes are NULL, unless they are floats */
-    uint8_t *bits;   /* (rows, row_bytes) */
-    int64_t row_bytes;
+    lb_compressed c;   /* its codes are NULL, unless they are floats */
+    uint8_t *bits;     /* the codes as they are stored */
+    int64_t row_bytes; /* of them; 0: rows follow without a gap, which may be inside a byte */
 };
 
-/* NULL stays NULL; *ok becomes false without memory. */
-static void *copy(lb_arena *a, const void *p, size_t n, size_t size, bool *ok) {
-    void *to = p ? lb_arena_get(a, n, size) : NULL;
-    if (to) memcpy(to, p, n * size);
-    if (p && !to) *ok = false;
-    return to;
+lb_status lb_packed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, const uint8_t *bytes, int64_t n,
+                        lb_packed **out) {
+    lb_size z;
+    lb_packed *k = LB_NEW(a, lb_packed, 1);
+    if (!k) return LB_E_NOMEM;
+    *out = k;
+    if (s->kind == LB_GRID_FLOAT) return lb_compressed_unpack(a, s, rows, cols, NULL, bytes, n, &k->c);
+    LB_TRY(lb_compressed_unpack_grids(a, s, rows, cols, NULL, bytes, n, &k->c));
+    LB_TRY(lb_storage_size(s, rows, cols, &z));
+    if (s->kind == LB_GRID_UNIFORM) k->row_bytes = lb_packed_row_bytes(cols, s->bits);
+    if (!(k->bits = LB_NEW_UNSET(a, uint8_t, z.codes + z.padding))) return LB_E_NOMEM;
+    memcpy(k->bits, bytes, (size_t)(z.codes + z.padding));
+    return LB_OK;
 }
 
-lb_status lb_packed_new(lb_arena *a, const lb_compressed *c, lb_packed **out) {
-    lb_packed *k = LB_NEW(a, lb_packed, 1);
-    bool ok = true;
-    if (!k) return LB_E_NOMEM;
-    k->c = *c;
-    k->c.codes = k->c.dq_code = NULL; /* scales are dequantized already */
-    k->c.dq_scale = NULL;
-    *out = k;
-    if (c->storage.kind == LB_GRID_FLOAT) {
-        k->c.dense = copy(a, c->dense, (size_t)c->rows * (size_t)c->cols, sizeof(float), &ok);
-        return ok ? LB_OK : LB_E_NOMEM;
-    }
-    size_t scales = (size_t)lb_storage_scales(&c->storage, c->rows, c->cols);
-    k->c.scale = copy(a, c->scale, scales, sizeof(float), &ok);
-    k->c.zero = copy(a, c->zero, scales, sizeof(float), &ok);
-    k->c.order = copy(a, c->order, (size_t)c->cols, sizeof(int32_t), &ok);
-    k->row_bytes = lb_packed_row_bytes(c->cols, c->storage.bits);
-    k->bits = lb_arena_get(a, (size_t)c->rows, (size_t)k->row_bytes);
-    if (!ok || !k->bits) return LB_E_NOMEM;
-    return lb_pack_codes(c->codes, c->rows, c->cols, c->storage.bits, k->bits, c->rows * k->row_bytes);
+/* Rows [row, row + rows) begin at out + *skip: a stream may begin them inside a byte. */
+static lb_status read_codes(const lb_packed *k, int64_t row, int64_t rows, uint8_t *out, int64_t *skip) {
+    int64_t cols = k->c.cols, first = row * cols;
+    int bits = k->c.storage.bits;
+    *skip = 0;
+    if (k->row_bytes) return lb_unpack_codes(k->bits + row * k->row_bytes, rows * k->row_bytes, rows, cols, bits, out);
+    *skip = first % 2;
+    lb_unpack_stream(k->bits + first / 2, rows * cols + *skip, bits, out);
+    return LB_OK;
 }
 
 lb_status lb_packed_read(const void *packed, int64_t row, int64_t rows, float *out) {
@@ -47,14 +43,15 @@ lb_status lb_packed_read(const void *packed, int64_t row, int64_t rows, float *o
         memcpy(out, k->c.dense + row * cols, (size_t)(rows * cols) * sizeof *out);
         return LB_OK;
     }
-    uint8_t *codes = lb_alloc((size_t)rows, (size_t)cols);
+    int64_t skip = 0;
+    uint8_t *codes = lb_alloc((size_t)(rows * cols) + 1, 1);
     if (!codes) return LB_E_NOMEM;
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_DECODE);
-    lb_status st =
-        lb_unpack_codes(k->bits + row * k->row_bytes, rows * k->row_bytes, rows, cols, k->c.storage.bits, codes);
-    if (st == LB_OK) lb_compressed_dequantize_rows(&k->c, codes, row, lb_mat_of(out, rows, cols));
-    lb_scope_end(&scope, 2 * (double)(rows * cols), (double)(rows * k->row_bytes + 6 * rows * cols));
+    lb_status st = read_codes(k, row, rows, codes, &skip);
+    if (st == LB_OK) lb_compressed_dequantize_rows(&k->c, codes + skip, row, lb_mat_of(out, rows, cols));
+    lb_scope_end(&scope, 2 * (double)(rows * cols),
+                 (double)(rows * cols * k->c.storage.bits) / 8 + 6 * (double)(rows * cols));
     lb_free(codes);
     return st;
 }

@@ -29,6 +29,8 @@ static lb_status check_format(const lb_storage *s, int64_t rows, int64_t cols) {
     if (rows < 1 || cols < 1 || __builtin_mul_overflow(rows, cols, &weights) || weights > INT64_MAX / 64)
         return lb_fail(LB_E_ARG, "a layer of (%lld, %lld): both must be positive and the product below 2^57",
                        (long long)rows, (long long)cols);
+    if (s->kind != LB_GRID_FLOAT && (unsigned)s->scale_type > LB_SCALE_BF16)
+        return lb_fail(LB_E_ARG, "scale_type %d: must be in [%d, %d]", (int)s->scale_type, LB_SCALE_F32, LB_SCALE_BF16);
     switch (s->kind) {
     case LB_GRID_UNIFORM:
         if (s->bits < 2 || s->bits > 8) return lb_fail(LB_E_ARG, "uniform grid of %d bits: must be in [2, 8]", s->bits);
@@ -37,6 +39,7 @@ static lb_status check_format(const lb_storage *s, int64_t rows, int64_t cols) {
         return LB_OK;
     case LB_GRID_CODEBOOK:
         if (s->bits != 4) return lb_fail(LB_E_ARG, "codebook of %d bits: must be 4 (16 values)", s->bits);
+        if ((unsigned)s->book > LB_BOOK_FP4) return lb_fail(LB_E_ARG, "unknown codebook %d", (int)s->book);
         if (s->group < 1) return lb_fail(LB_E_ARG, "codebook block = %lld: must be positive", (long long)s->group);
         if (s->double_quant && s->scale_type != LB_SCALE_F32)
             return lb_fail(LB_E_ARG,
@@ -47,6 +50,14 @@ static lb_status check_format(const lb_storage *s, int64_t rows, int64_t cols) {
         return LB_OK;
     }
     return lb_fail(LB_E_ARG, "unknown kind of grid %d", (int)s->kind);
+}
+
+bool lb_storage_same(const lb_storage *a, const lb_storage *b) {
+    if (a->kind != b->kind || a->bits != b->bits) return false;
+    if (a->kind == LB_GRID_FLOAT) return true;
+    if (a->group != b->group || a->scale_type != b->scale_type) return false;
+    if (a->kind == LB_GRID_UNIFORM) return a->symmetric == b->symmetric && a->order == b->order;
+    return a->book == b->book && a->double_quant == b->double_quant;
 }
 
 lb_status lb_storage_size(const lb_storage *s, int64_t rows, int64_t cols, lb_size *out) {

@@ -39,6 +39,8 @@ int64_t lb_storage_groups_per_row(const lb_storage *s, int64_t cols); /* uniform
 int64_t lb_storage_scales(const lb_storage *s, int64_t rows, int64_t cols);
 bool lb_storage_ragged(const lb_storage *s, int64_t cols); /* the group does not divide the width */
 LB_NODISCARD lb_status lb_storage_size(const lb_storage *s, int64_t rows, int64_t cols, lb_size *out);
+/* The same bytes in the same places? Fields that the kind does not use are not looked at. */
+bool lb_storage_same(const lb_storage *a, const lb_storage *b);
 int64_t lb_scale_bytes(lb_scale_type t);
 int64_t lb_order_bytes(int64_t cols); /* of one column in a stored order */
 void lb_size_add(lb_size *sum, const lb_size *one);

@@ -51,8 +51,9 @@ struct lb_trainer {
     void *impl;
 };
 
-/* What a model-scope method returns: one compressed layer for each param with quantize (in params order, others
- * all-zero), and for every other param that changed its new values (NULL: unchanged). Arrays of n_params. */
+/* What a model-scope method returns: one compressed layer for each param with quantize whose spec is a grid or a
+ * codebook (in params order, others all-zero), and for every other param that changed its new values, finite (NULL:
+ * unchanged). Arrays of n_params. */
 typedef struct lb_model_out {
     lb_compressed *layer;
     float **changed;

@@ -53,15 +53,16 @@ static void install(lb_quantize_job *j, int64_t layer, lb_cmat What, lb_rows_sou
     if (!is_head(l) || tied) j->w.embed = What, j->w.embed_from = from;
 }
 
-lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, const lb_compressed *c) {
+lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, const lb_stored *s) {
+    const lb_layer_plan *l = &j->cell->layer[layer];
     lb_rows_source from = {0};
     if (stays_packed(j, layer)) {
         lb_packed *packed;
-        LB_TRY(lb_packed_new(j->arena, c, &packed));
+        LB_TRY(lb_packed_new(j->arena, &l->storage, l->rows, l->cols, s->bytes, l->size.total, &packed));
         from = (lb_rows_source){lb_packed_read, packed};
         What.d = NULL;
     }
-    install(j, layer, What, from, c->act);
+    install(j, layer, What, from, s->act);
     return LB_OK;
 }
 
@@ -83,13 +84,11 @@ static lb_layer_error no_output(lb_layer_error e) {
     return e;
 }
 
-/* Round-to-nearest onto the same storage: the yardstick. An order of columns is the method's own idea. */
+/* Round-to-nearest onto the same storage: the yardstick. */
 static lb_status round_to_nearest(const lb_quantize_job *j, const lb_storage *storage, lb_cmat W, lb_arena *scratch,
                                   lb_cmat *out) {
-    lb_storage s = *storage;
-    s.order = false;
     lb_compressed rtn = {0};
-    LB_TRY(lb_round_to_nearest_team(scratch, &s, false, W, j->plan->team, &rtn));
+    LB_TRY(lb_round_to_nearest_team(scratch, storage, false, W, j->plan->team, &rtn));
     float *d = LB_NEW_UNSET(scratch, float, W.rows *W.cols);
     if (!d) return LB_E_NOMEM;
     lb_mat R = lb_mat_of(d, W.rows, W.cols);
@@ -103,14 +102,10 @@ static lb_shared_errors *shared_of(const lb_quantize_job *j, int64_t layer) {
     return j->shared && layer < j->plan->model->arch.layers * LB_LINEARS ? &j->shared[layer] : NULL;
 }
 
-static bool same_storage(const lb_storage *a, const lb_storage *b) {
-    return a->kind == b->kind && a->bits == b->bits && a->group == b->group && a->symmetric == b->symmetric &&
-           a->scale_type == b->scale_type && a->book == b->book && a->double_quant == b->double_quant;
-}
-
+/* By storage without an order. */
 static const lb_yardstick *find_yardstick(const lb_shared_errors *known, const lb_storage *s) {
     const lb_yardstick *y = known ? known->rtn : NULL;
-    while (y && !same_storage(&y->storage, s)) y = y->next;
+    while (y && !lb_storage_same(&y->storage, s)) y = y->next;
     return y;
 }
 
@@ -118,7 +113,7 @@ static lb_status keep_errors(lb_quantize_job *j, lb_shared_errors *known, const 
                              const lb_layer_error *what, const lb_layer_error *rtn) {
     if (!known) return LB_OK;
     known->energy = *what;
-    if (!rtn || find_yardstick(known, s)) return LB_OK;
+    if (find_yardstick(known, s)) return LB_OK;
     lb_yardstick *y = LB_NEW(j->keep, lb_yardstick, 1);
     if (!y) return LB_E_NOMEM;
     *y = (lb_yardstick){*s, *rtn, known->rtn};
@@ -126,10 +121,12 @@ static lb_status keep_errors(lb_quantize_job *j, lb_shared_errors *known, const 
     return LB_OK;
 }
 
-/* Errors of What, and of round-to-nearest where the storage is a grid, under each H that there is. */
-static lb_status errors_of(lb_quantize_job *j, int64_t layer, const lb_storage *storage, lb_cmat W, lb_cmat What,
-                           const lb_hessian *own, const lb_hessian *original, lb_arena *scratch) {
+/* Errors of What, and of round-to-nearest, under each H that there is. */
+static lb_status errors_of(lb_quantize_job *j, int64_t layer, lb_cmat W, lb_cmat What, const lb_hessian *own,
+                           const lb_hessian *original, lb_arena *scratch) {
     lb_layer_row *row = &j->row[layer];
+    lb_storage storage = j->cell->layer[layer].storage;
+    storage.order = false; /* an order of columns is the method's own idea */
     lb_cmat form[2] = {What};
     lb_cdmat H[2];
     lb_layer_error e[4];
@@ -140,26 +137,24 @@ static lb_status errors_of(lb_quantize_job *j, int64_t layer, const lb_storage *
     int at_own = same ? at_original : own ? n++ : -1;
     if (own) H[at_own] = lb_dmat_c(own->H);
     lb_shared_errors *known = original && n == 1 ? shared_of(j, layer) : NULL;
-    const lb_yardstick *measured = find_yardstick(known, storage);
-    bool grid = storage->kind != LB_GRID_FLOAT;
-    if (grid && !measured) LB_TRY(round_to_nearest(j, storage, W, scratch, &form[forms++]));
+    const lb_yardstick *measured = find_yardstick(known, &storage);
+    if (!measured) LB_TRY(round_to_nearest(j, &storage, W, scratch, &form[forms++]));
     /* A method that rounds to nearest is its own yardstick. */
     if (forms == 2 && memcmp(What.d, form[1].d, (size_t)(W.rows * W.cols) * sizeof *What.d) == 0) forms = 1;
     LB_TRY(lb_layer_errors(W, form, forms, H, n, known && known->energy.rows ? &known->energy : NULL, j->plan->team,
                            scratch, e));
     const lb_layer_error *rtn = measured ? &measured->error : forms == 1 ? e : e + (n ? n : 1);
-    LB_TRY(keep_errors(j, known, storage, e, grid ? rtn : NULL));
+    LB_TRY(keep_errors(j, known, &storage, e, rtn));
     row->own = at_own >= 0 ? e[at_own] : no_output(e[0]);
     row->original = at_original >= 0 ? e[at_original] : no_output(e[0]);
-    row->rtn_own = row->rtn_original = (lb_layer_error){NAN, NAN, NAN, NAN, W.rows, W.cols};
-    if (!grid) return LB_OK;
     row->rtn_own = at_own >= 0 ? rtn[at_own] : no_output(rtn[0]);
     row->rtn_original = at_original >= 0 ? rtn[at_original] : no_output(rtn[0]);
     return LB_OK;
 }
 
-static lb_status start_row(lb_quantize_job *j, int64_t layer, const lb_storage *s) {
+static lb_status start_row(lb_quantize_job *j, int64_t layer) {
     const lb_layer_plan *l = &j->cell->layer[layer];
+    const lb_storage *s = &l->storage;
     lb_layer_row *row = &j->row[layer];
     double seconds = row->seconds;
     *row = (lb_layer_row){.block = l->block,
@@ -168,6 +163,7 @@ static lb_status start_row(lb_quantize_job *j, int64_t layer, const lb_storage *
                           .cols = l->cols,
                           .bits = s->bits,
                           .group = s->group,
+                          .size = l->size,
                           .seconds = seconds};
     memcpy(row->name, l->name, sizeof row->name);
     lb_str text = {0};
@@ -178,21 +174,7 @@ static lb_status start_row(lb_quantize_job *j, int64_t layer, const lb_storage *
     return st;
 }
 
-/* What comes back must be what was asked for. */
-static lb_status check_made(const lb_quantize_job *j, int64_t layer, const lb_compressed *c, lb_layer_row *row) {
-    const lb_layer_plan *l = &j->cell->layer[layer];
-    if (c->rows != l->rows || c->cols != l->cols)
-        return lb_fail(LB_E_ARG, "method %s: layer %s came back as (%lld, %lld), expected (%lld, %lld)",
-                       j->cell->method->name, l->name, (long long)c->rows, (long long)c->cols, (long long)l->rows,
-                       (long long)l->cols);
-    LB_TRY(lb_compressed_size(c, &row->size));
-    if (row->size.total != l->size.total)
-        return lb_fail(LB_E_ARG, "method %s: layer %s takes %lld bytes, its spec said %lld", j->cell->method->name,
-                       l->name, (long long)row->size.total, (long long)l->size.total);
-    return LB_OK;
-}
-
-static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_compressed *c, const lb_hessian *own,
+static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, const lb_hessian *own,
                          const lb_hessian *original, lb_arena *scratch) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     lb_layer_row *row = &j->row[layer];
@@ -201,25 +183,24 @@ static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_compressed 
     float *d = LB_NEW_UNSET(lb_quantize_place(j, layer, scratch), float, l->rows * l->cols);
     if (!d) return LB_E_NOMEM;
     lb_mat What = lb_mat_of(d, l->rows, l->cols);
-    LB_TRY(lb_compressed_dequantize_team(c, What, j->plan->team));
+    LB_TRY(lb_quantize_dequantize(j, layer, s, What));
     int64_t bad = lb_mat_first_bad(lb_mat_c(What));
     if (bad >= 0)
         return lb_fail(LB_E_NUMERIC, "layer %s: method %s gave %g at row %lld, column %lld", l->name,
                        j->cell->method->name, (double)d[bad], (long long)(bad / l->cols), (long long)(bad % l->cols));
     row->quantized = true;
-    row->flags = c->flags | (lb_storage_ragged(&c->storage, l->cols) ? LB_FLAG_RAGGED_GROUP : 0u);
-    row->damp = c->damp;
-    row->dead_columns = c->dead_columns;
-    LB_TRY(errors_of(j, layer, &c->storage, W, lb_mat_c(What), own, original, scratch));
-    return lb_quantize_install(j, layer, lb_mat_c(What), c);
+    row->flags = s->flags;
+    row->damp = s->damp;
+    row->dead_columns = s->dead_columns;
+    LB_TRY(errors_of(j, layer, W, lb_mat_c(What), own, original, scratch));
+    return lb_quantize_install(j, layer, lb_mat_c(What), s);
 }
 
-lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_compressed *c, const lb_hessian *own,
+lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, const lb_hessian *own,
                               const lb_hessian *original) {
-    LB_TRY(start_row(j, layer, &c->storage));
-    LB_TRY(check_made(j, layer, c, &j->row[layer]));
+    LB_TRY(start_row(j, layer));
     lb_arena_mark start = lb_arena_save(j->scratch);
-    LB_TRY(measure(j, layer, c, own, original, j->scratch));
+    LB_TRY(measure(j, layer, s, own, original, j->scratch));
     lb_arena_restore(j->scratch, start);
     return LB_OK;
 }

@@ -43,14 +43,28 @@ LB_NODISCARD lb_status lb_quantize_model(lb_quantize_job *j);
 LB_NODISCARD lb_status lb_quantize_original(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_cmat *W);
 /* The matrix that it is in j->w, after training: in memory. */
 lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer);
-/* Puts a compressed layer into j->w: packed, or What itself (then lb_quantize_place made it outlive j->w). */
-LB_NODISCARD lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, const lb_compressed *c);
+/* What is kept of what a method returned (quantize_stored.c). Everything that is published of a layer is made from this
+ * alone: an interrupted cell that goes on reads the same bytes. */
+typedef struct lb_stored {
+    uint8_t *bytes; /* lb_compressed_pack's, as many as the layer's plan says; NULL: not quantized */
+    lb_actquant act;
+    uint32_t flags; /* these three are columns of the row */
+    double damp;
+    int64_t dead_columns;
+} lb_stored;
+/* Packs it. What is not as the spec said or would not survive is an error that names layer, part, index and value. */
+LB_NODISCARD lb_status lb_quantize_store(const lb_quantize_job *j, int64_t layer, const lb_compressed *made,
+                                         lb_arena *a, lb_stored *out);
+/* What of it, (rows, cols); uses scratch. */
+LB_NODISCARD lb_status lb_quantize_dequantize(const lb_quantize_job *j, int64_t layer, const lb_stored *s, lb_mat What);
+/* Puts a layer into j->w: packed, or What itself (then lb_quantize_place made it outlive j->w). */
+LB_NODISCARD lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, const lb_stored *s);
 /* Where What of a layer is made: in scratch if the layer stays packed, else in j->arena. */
 lb_arena *lb_quantize_place(const lb_quantize_job *j, int64_t layer, lb_arena *scratch);
-/* Fills the row of a layer from its compressed form: What is made, checked, measured against W with each H (NULL: not
+/* Fills the row of a layer from its stored form: What is made, checked, measured against W with each H (NULL: not
  * known) and beside round-to-nearest onto the same storage, and installed. */
-LB_NODISCARD lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_compressed *c,
-                                           const lb_hessian *own, const lb_hessian *original);
+LB_NODISCARD lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, const lb_hessian *own,
+                                           const lb_hessian *original);
 /* The row of a layer that is not quantized. */
 void lb_quantize_skip(lb_quantize_job *j, int64_t layer);
 /* H of a layer's inputs in the original model; *has false where it has none (an embedding, no calibration). */
@@ -58,10 +72,10 @@ LB_NODISCARD lb_status lb_quantize_original_hessian(const lb_quantize_job *j, in
                                                     bool *has);
 uint64_t lb_quantize_seed(const lb_cell *c, int64_t layer);
 
-/* What a killed cell left: block b's compressed layers and rows, in <stem>.partial/ (quantize_resume.c). */
-LB_NODISCARD lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, const lb_compressed *c);
+/* What a killed cell left: block b's stored layers and rows, in <stem>.partial/ (quantize_resume.c). */
+LB_NODISCARD lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, const lb_stored *s);
 /* *found false: not there, of another key, or damaged (then with a warning). */
-LB_NODISCARD lb_status lb_partial_load(lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a, lb_compressed *c,
+LB_NODISCARD lb_status lb_partial_load(lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a, lb_stored *s,
                                        bool *found);
 void lb_partial_remove(const char *dir, const char *stem);
 

@@ -11,29 +11,34 @@ typedef struct walker {
     lb_arena *stream_arena, *block_arena;
     lb_arena *kept_arena; /* for what the method makes of one input's statistics */
     lb_arena_mark nothing_kept;
-    lb_compressed made[LB_LINEARS]; /* of the block at hand */
-    int64_t done, total;            /* layers to quantize */
-    int64_t restored;               /* blocks that an interrupted run had finished */
+    lb_arena *made_arena;         /* for what the method returns, until it is packed */
+    lb_stored stored[LB_LINEARS]; /* the block at hand */
+    int64_t done, total;          /* layers to quantize */
+    int64_t restored;             /* blocks that an interrupted run had finished */
 } walker;
 
-static lb_status solve(walker *x, int64_t layer, lb_compressed *out, const lb_hessian *own, lb_kept *kept) {
+/* What the method returns is packed, and dropped. */
+static lb_status solve(walker *x, int64_t layer, lb_stored *out, const lb_hessian *own, lb_kept *kept) {
     lb_quantize_job *j = x->j;
     const lb_layer_plan *l = &j->cell->layer[layer];
-    lb_arena_mark mark = lb_arena_save(j->scratch);
+    lb_arena_mark mark = lb_arena_save(j->scratch), nothing_made = lb_arena_save(x->made_arena);
+    lb_compressed made = {0};
     lb_stats stats = {0};
     if (own) stats = (lb_stats){lb_dmat_c(own->H), own->tokens, own->sequences, kept};
     lb_layer_in in = {.name = l->name,
                       .stats = own ? &stats : NULL,
                       .seed = lb_quantize_seed(j->cell, layer),
                       .scratch = j->scratch,
-                      .arena = x->block_arena,
+                      .arena = x->made_arena,
                       .team = j->plan->team,
                       .log = j->log};
     lb_status st = lb_quantize_original(j, layer, j->scratch, &in.W);
     double start = lb_clock_s();
-    if (st == LB_OK) st = j->cell->method->layer(&in, l->opts, out);
+    if (st == LB_OK) st = j->cell->method->layer(&in, l->opts, &made);
     j->row[layer].seconds = lb_clock_s() - start;
     lb_arena_restore(j->scratch, mark);
+    if (st == LB_OK) st = lb_quantize_store(j, layer, &made, x->block_arena, out);
+    lb_arena_restore(x->made_arena, nothing_made);
     if (st != LB_OK && !strstr(lb_error(), l->name)) st = lb_fail_in(st, "layer %s", l->name);
     return st;
 }
@@ -47,7 +52,7 @@ typedef struct on_input {
 } on_input;
 
 /* One layer from statistics to journal. */
-static lb_status quantize_layer(walker *x, int64_t layer, lb_compressed *out, on_input *in) {
+static lb_status quantize_layer(walker *x, int64_t layer, lb_stored *out, on_input *in) {
     lb_quantize_job *j = x->j;
     LB_TRY(lb_interrupt_check());
     LB_TRY(solve(x, layer, out, in->own, &in->kept));
@@ -79,7 +84,7 @@ static lb_status quantize_input(walker *x, int64_t block, lb_input input, const 
     in.original = has ? &original : NULL;
     in.own = !c->needs_hessian ? NULL : streamed ? streamed : in.original;
     for (int64_t i = 0, n = in.left; i < n; i++)
-        LB_TRY(quantize_layer(x, layer[i], &x->made[layer[i] % LB_LINEARS], &in));
+        LB_TRY(quantize_layer(x, layer[i], &x->stored[layer[i] % LB_LINEARS], &in));
     return LB_OK;
 }
 
@@ -99,17 +104,13 @@ static lb_status quantize_block(walker *x, int64_t block) {
     return LB_OK;
 }
 
-/* A block that an earlier, interrupted run finished. */
+/* A block that an earlier, interrupted run finished: it is kept packed, so its numbers need not be made. */
 static lb_status restore(walker *x, int64_t first, int64_t n) {
     lb_quantize_job *j = x->j;
     for (int64_t i = 0; i < n; i++) {
         const lb_layer_plan *l = &j->cell->layer[first + i];
         if (!l->quantize) continue;
-        float *d = LB_NEW(lb_quantize_place(j, first + i, x->block_arena), float, l->rows * l->cols);
-        if (!d) return LB_E_NOMEM;
-        lb_mat What = lb_mat_of(d, l->rows, l->cols);
-        LB_TRY(lb_compressed_dequantize_team(&x->made[i], What, j->plan->team));
-        LB_TRY(lb_quantize_install(j, first + i, lb_mat_c(What), &x->made[i]));
+        LB_TRY(lb_quantize_install(j, first + i, (lb_cmat){NULL, l->rows, l->cols, l->cols}, &x->stored[i]));
         lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
     }
     return LB_OK;
@@ -119,10 +120,10 @@ static lb_status do_block(walker *x, int64_t block) {
     lb_quantize_job *j = x->j;
     int64_t first = block * LB_LINEARS;
     bool found = false;
-    memset(x->made, 0, sizeof x->made);
+    memset(x->stored, 0, sizeof x->stored);
     for (int l = 0; l < LB_LINEARS; l++)
         if (!j->cell->layer[first + l].quantize) lb_quantize_skip(j, first + l);
-    if (j->journal_dir) LB_TRY(lb_partial_load(j, first, LB_LINEARS, x->block_arena, x->made, &found));
+    if (j->journal_dir) LB_TRY(lb_partial_load(j, first, LB_LINEARS, x->block_arena, x->stored, &found));
     if (found) {
         x->restored++;
         LB_TRY(restore(x, first, LB_LINEARS));
@@ -131,7 +132,7 @@ static lb_status do_block(walker *x, int64_t block) {
             lb_info(j->log, "%s: going on at block %lld, the ones before were finished", j->cell->label,
                     (long long)block);
         LB_TRY(quantize_block(x, block));
-        if (j->journal_dir) LB_TRY(lb_partial_save(j, first, LB_LINEARS, x->made));
+        if (j->journal_dir) LB_TRY(lb_partial_save(j, first, LB_LINEARS, x->stored));
     }
     return LB_OK;
 }
@@ -151,8 +152,8 @@ static lb_status do_ends(walker *x) {
         if (x->stream) LB_TRY(lb_stream_head_hessian(x->stream, &j->w, x->block_arena, &streamed));
         on_input in = {.original = has ? &original : NULL, .kept = {.arena = x->kept_arena}, .left = 1};
         in.own = !j->cell->needs_hessian ? NULL : x->stream ? &streamed : in.original;
-        lb_compressed made = {0};
-        LB_TRY(quantize_layer(x, i, &made, &in));
+        lb_stored stored = {0};
+        LB_TRY(quantize_layer(x, i, &stored, &in));
     }
     return LB_OK;
 }
@@ -176,6 +177,7 @@ static lb_status walk(walker *x) {
     LB_TRY(open_stream(x));
     LB_TRY(lb_arena_new(0, &x->block_arena));
     LB_TRY(lb_arena_new(0, &x->kept_arena));
+    LB_TRY(lb_arena_new(0, &x->made_arena));
     lb_arena_mark empty = lb_arena_save(x->block_arena);
     x->nothing_kept = lb_arena_save(x->kept_arena);
     for (int64_t b = 0; b < arch->layers; b++) {
@@ -186,6 +188,7 @@ static lb_status walk(walker *x) {
         /* A pass over the sequences takes long and has inputs to keep: it gets the memory. */
         lb_arena_trim(x->block_arena);
         lb_arena_trim(x->kept_arena);
+        lb_arena_trim(x->made_arena);
         lb_arena_trim(j->scratch);
         if (ends || b + 1 < arch->layers) LB_TRY(lb_stream_advance(x->stream, &j->w.blocks[b]));
     }
@@ -198,6 +201,7 @@ lb_status lb_quantize_layers(lb_quantize_job *j) {
     lb_status st = walk(&x);
     lb_arena_free(x.block_arena);
     lb_arena_free(x.kept_arena);
+    lb_arena_free(x.made_arena);
     lb_arena_free(x.stream_arena);
     return st;
 }

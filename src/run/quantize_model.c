@@ -43,24 +43,20 @@ static lb_status measure_dense(lb_quantize_job *j, int64_t layer, const lb_hessi
 
 static lb_status measure_layer(lb_quantize_job *j, int64_t layer, const lb_compressed *c, double seconds) {
     const lb_layer_plan *l = &j->cell->layer[layer];
+    lb_stored stored;
     lb_arena_mark start = lb_arena_save(j->scratch);
     lb_hessian h;
     bool has = false;
     LB_TRY(lb_quantize_original_hessian(j, layer, j->scratch, &h, &has));
-    if (l->quantize)
-        LB_TRY(lb_quantize_measure(j, layer, c, NULL, has ? &h : NULL));
-    else
+    if (l->quantize) {
+        LB_TRY(lb_quantize_store(j, layer, c, j->scratch, &stored));
+        LB_TRY(lb_quantize_measure(j, layer, &stored, NULL, has ? &h : NULL));
+    } else
         LB_TRY(measure_dense(j, layer, has ? &h : NULL));
     lb_arena_restore(j->scratch, start);
     j->row[layer].flags |= LB_FLAG_NOT_MINIMIZED;
     j->row[layer].seconds = seconds;
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
-}
-
-/* The compressed layers come in the order of the trainer's parameters: found by name. */
-static const lb_compressed *compressed_of(const lb_trainer *t, const lb_model_out *m, const char *name) {
-    const lb_param *p = lb_trainer_find(t, name);
-    return p && m->layer[p - t->params].rows ? &m->layer[p - t->params] : NULL;
 }
 
 static lb_status train(lb_quantize_job *j, lb_arena *a, lb_trainer **t, lb_model_out *made) {
@@ -80,6 +76,39 @@ static lb_status train(lb_quantize_job *j, lb_arena *a, lb_trainer **t, lb_model
     return c->method->model(*t, c->opts, made);
 }
 
+static lb_status check_changed(const lb_quantize_job *j, const lb_param *p, const float *changed) {
+    int64_t bad = lb_mat_first_bad(lb_cmat_of(changed, p->rows, p->cols));
+    if (bad < 0) return LB_OK;
+    return lb_fail(LB_E_NUMERIC, "method %s changed %s: %g at row %lld, column %lld: must be finite",
+                   j->cell->method->name, p->name, (double)changed[bad], (long long)(bad / p->cols),
+                   (long long)(bad % p->cols));
+}
+
+/* A compressed layer for each that the plan quantizes and for no other; what else changed, finite. made[i]: of layer i
+ * of the plan. */
+static lb_status check_returned(const lb_quantize_job *j, lb_arena *a, const lb_trainer *t, const lb_model_out *m,
+                                const lb_compressed **made) {
+    const lb_cell *c = j->cell;
+    bool *wanted = LB_NEW(a, bool, t->n_params);
+    if (!wanted) return LB_E_NOMEM;
+    if (!m->layer || !m->changed) return lb_fail(LB_E_ARG, "method %s returned no arrays of layers", c->method->name);
+    for (int64_t i = 0; i < c->layers; i++) {
+        if (!c->layer[i].quantize) continue;
+        const lb_param *p = lb_trainer_find(t, c->layer[i].name);
+        if (!p || !m->layer[p - t->params].rows)
+            return lb_fail(LB_E_ARG, "method %s returned no layer %s", c->method->name, c->layer[i].name);
+        wanted[p - t->params] = true;
+        made[i] = &m->layer[p - t->params];
+    }
+    for (int64_t i = 0; i < t->n_params; i++) {
+        if (m->layer[i].rows && !wanted[i])
+            return lb_fail(LB_E_ARG, "method %s returned layer %s, which is not to be quantized", c->method->name,
+                           t->params[i].name);
+        if (m->changed[i] && !wanted[i]) LB_TRY(check_changed(j, &t->params[i], m->changed[i]));
+    }
+    return LB_OK;
+}
+
 /* What the method changed besides compressed layers lives in the training's memory: moved to where the weights live. */
 static lb_status keep_changed(lb_quantize_job *j, const lb_trainer *t, lb_model_out *m) {
     for (int64_t i = 0; i < t->n_params; i++) {
@@ -93,25 +122,29 @@ static lb_status keep_changed(lb_quantize_job *j, const lb_trainer *t, lb_model_
     return LB_OK;
 }
 
-lb_status lb_quantize_model(lb_quantize_job *j) {
+static lb_status train_and_measure(lb_quantize_job *j, lb_arena *a) {
     const lb_model *m = j->plan->model;
-    lb_arena *a = NULL;
+    int64_t layers = j->cell->layers;
     lb_trainer *t = NULL;
-    lb_model_out made = {0};
-    LB_TRY(lb_arena_new(0, &a));
+    lb_model_out out = {0};
+    const lb_compressed **made = LB_NEW(a, const lb_compressed *, layers + 1);
+    if (!made) return LB_E_NOMEM;
     double start = lb_clock_s();
-    lb_status st = train(j, a, &t, &made);
-    if (st == LB_OK) st = keep_curve(j->keep, lb_trainer_curve(t), &j->curve);
-    if (st == LB_OK) st = keep_changed(j, t, &made);
-    if (st == LB_OK) st = lb_trainer_install(j->arena, &m->arch, &m->weights, t, &made, &j->w);
+    LB_TRY(train(j, a, &t, &out));
+    LB_TRY(keep_curve(j->keep, lb_trainer_curve(t), &j->curve));
+    LB_TRY(check_returned(j, a, t, &out, made));
+    LB_TRY(keep_changed(j, t, &out));
+    LB_TRY(lb_trainer_install(j->arena, &m->arch, &m->weights, t, &out, &j->w));
     /* Training is one piece of work: every layer gets an equal share of its time. */
-    double share = (lb_clock_s() - start) / (double)(j->cell->layers > 0 ? j->cell->layers : 1);
-    for (int64_t i = 0; i < j->cell->layers && st == LB_OK; i++) {
-        const lb_compressed *c = compressed_of(t, &made, j->cell->layer[i].name);
-        if (j->cell->layer[i].quantize && !c)
-            st = lb_fail(LB_E_ARG, "method %s returned no layer %s", j->cell->method->name, j->cell->layer[i].name);
-        if (st == LB_OK) st = measure_layer(j, i, c, share);
-    }
+    double share = (lb_clock_s() - start) / (double)(layers > 0 ? layers : 1);
+    for (int64_t i = 0; i < layers; i++) LB_TRY(measure_layer(j, i, made[i], share));
+    return LB_OK;
+}
+
+lb_status lb_quantize_model(lb_quantize_job *j) {
+    lb_arena *a = NULL;
+    LB_TRY(lb_arena_new(0, &a));
+    lb_status st = train_and_measure(j, a);
     lb_arena_free(a);
     return st;
 }

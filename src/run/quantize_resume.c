@@ -19,51 +19,38 @@ static char *block_path(const lb_quantize_job *j, int64_t first) {
 static void layer_path(int64_t i, char out[64]) { snprintf(out, 64, "/packed/%lld", (long long)i); }
 
 /* Bytes as whole 64-bit words. */
-static lb_status put_packed(lb_h5 *h, const char *path, const lb_compressed *c) {
-    lb_size size;
-    LB_TRY(lb_compressed_size(c, &size));
-    int64_t words = (size.total + 7) / 8;
-    int64_t *buffer = lb_alloc((size_t)words + 1, sizeof *buffer);
-    if (!buffer) return LB_E_NOMEM;
-    lb_status st = lb_compressed_pack(c, (uint8_t *)buffer, size.total);
-    if (st == LB_OK) st = lb_h5_put_i64(h, path, buffer, 1, &words);
-    lb_free(buffer);
-    return st;
-}
-
-static lb_status put_layer(lb_h5 *h, int64_t i, const lb_compressed *c) {
+static lb_status put_layer(lb_h5 *h, int64_t i, int64_t bytes, const lb_stored *s) {
     char path[64];
     layer_path(i, path);
-    LB_TRY(put_packed(h, path, c));
-    LB_TRY(lb_h5_attr_i64(h, path, "act_bits", c->act.bits));
-    return lb_h5_attr_i64(h, path, "act_symmetric", c->act.symmetric);
+    int64_t words = (bytes + 7) / 8;
+    int64_t *buffer = lb_alloc((size_t)words + 1, sizeof *buffer);
+    if (!buffer) return LB_E_NOMEM;
+    memcpy(buffer, s->bytes, (size_t)bytes);
+    lb_status st = lb_h5_put_i64(h, path, buffer, 1, &words);
+    lb_free(buffer);
+    LB_TRY(st);
+    LB_TRY(lb_h5_attr_i64(h, path, "act_bits", s->act.bits));
+    return lb_h5_attr_i64(h, path, "act_symmetric", s->act.symmetric);
 }
 
-static lb_status put_block(lb_h5 *h, const lb_quantize_job *j, int64_t first, int64_t n, const lb_compressed *c) {
+static lb_status put_block(lb_h5 *h, const lb_quantize_job *j, int64_t first, int64_t n, const lb_stored *s) {
     static const lb_field seconds = {"layer_seconds", LB_FIELD_F64, offsetof(lb_layer_row, seconds), 0};
     LB_TRY(lb_h5_attr_str(h, "/", "key", j->cell->key));
     LB_TRY(lb_fields_put_columns(h, "/layers", lb_layer_fields, &j->row[first], sizeof *j->row, n));
     LB_TRY(lb_fields_put_columns(h, "/host", (lb_fields){&seconds, 1}, &j->row[first], sizeof *j->row, n));
     for (int64_t i = 0; i < n; i++)
-        if (j->cell->layer[first + i].quantize) LB_TRY(put_layer(h, i, &c[i]));
+        if (j->cell->layer[first + i].quantize) LB_TRY(put_layer(h, i, j->cell->layer[first + i].size.total, &s[i]));
     return LB_OK;
 }
 
-static bool packable(const lb_quantize_job *j, int64_t first, int64_t n) {
-    for (int64_t i = 0; i < n; i++)
-        if (j->cell->layer[first + i].quantize && j->cell->layer[first + i].storage.kind == LB_GRID_FLOAT) return false;
-    return true;
-}
-
-lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, const lb_compressed *c) {
-    if (!packable(j, first, n)) return LB_OK;
+lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, const lb_stored *s) {
     char *path = block_path(j, first), *dir = path ? lb_fs_dirname(path) : NULL;
     lb_fs_tmp tmp = {0};
     lb_h5 *h = NULL;
     lb_status st = dir ? lb_fs_own_folder(dir) : LB_E_NOMEM;
     if (st == LB_OK) st = lb_fs_tmp_begin(path, &tmp);
     if (st == LB_OK) st = lb_h5_create(tmp.tmp, &h);
-    if (st == LB_OK) st = put_block(h, j, first, n, c);
+    if (st == LB_OK) st = put_block(h, j, first, n, s);
     if (st == LB_OK) {
         st = lb_h5_close(h);
         h = NULL;
@@ -77,7 +64,7 @@ lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, co
     return st;
 }
 
-static lb_status get_layer(lb_h5 *h, lb_arena *a, const lb_layer_plan *l, int64_t i, lb_compressed *c) {
+static lb_status get_layer(lb_h5 *h, lb_arena *a, const lb_layer_plan *l, int64_t i, lb_stored *s) {
     char path[64];
     int64_t *words = NULL, n = 0, bits = 0, symmetric = 0;
     layer_path(i, path);
@@ -85,15 +72,14 @@ static lb_status get_layer(lb_h5 *h, lb_arena *a, const lb_layer_plan *l, int64_
     if (n != (l->size.total + 7) / 8)
         return lb_fail(LB_E_FORMAT, "%s has %lld words, expected %lld", path, (long long)n,
                        (long long)(l->size.total + 7) / 8);
-    LB_TRY(lb_compressed_unpack(a, &l->storage, l->rows, l->cols, (const uint8_t *)words, l->size.total, c));
     LB_TRY(lb_h5_get_attr_i64(h, path, "act_bits", &bits));
     LB_TRY(lb_h5_get_attr_i64(h, path, "act_symmetric", &symmetric));
-    c->act = (lb_actquant){(int)bits, symmetric != 0};
+    *s = (lb_stored){.bytes = (uint8_t *)words, .act = {(int)bits, symmetric != 0}};
     return LB_OK;
 }
 
 static lb_status get_block(lb_h5 *h, const lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a,
-                           lb_layer_row *rows, lb_compressed *c) {
+                           lb_layer_row *rows, lb_stored *s) {
     static const lb_field seconds = {"layer_seconds", LB_FIELD_F64, offsetof(lb_layer_row, seconds), 0};
     LB_TRY(lb_fields_get_columns(h, j->keep, "/layers", lb_layer_fields, rows, sizeof *rows, n));
     LB_TRY(lb_fields_get_columns(h, a, "/host", (lb_fields){&seconds, 1}, rows, sizeof *rows, n));
@@ -103,12 +89,12 @@ static lb_status get_block(lb_h5 *h, const lb_quantize_job *j, int64_t first, in
         if (strcmp(rows[i].name, l->name) != 0 || rows[i].rows != l->rows || rows[i].cols != l->cols)
             return lb_fail(LB_E_FORMAT, "layer '%s': expected %s", rows[i].name, l->name);
         for (size_t k = 0; k < 4; k++) each[k]->rows = l->rows, each[k]->cols = l->cols;
-        if (l->quantize) LB_TRY(get_layer(h, a, l, i, &c[i]));
+        if (l->quantize) LB_TRY(get_layer(h, a, l, i, &s[i]));
     }
     return LB_OK;
 }
 
-lb_status lb_partial_load(lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a, lb_compressed *c, bool *found) {
+lb_status lb_partial_load(lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a, lb_stored *s, bool *found) {
     *found = false;
     char *path = block_path(j, first), *key = NULL;
     if (!path) return LB_E_NOMEM;
@@ -120,14 +106,14 @@ lb_status lb_partial_load(lb_quantize_job *j, int64_t first, int64_t n, lb_arena
     if (st == LB_OK && there) st = lb_h5_get_attr_str(h, a, "/", "key", &key);
     /* Of another version of the program or the config: it will be written over. */
     bool mine = st == LB_OK && there && strcmp(key, j->cell->key) == 0;
-    if (mine) st = get_block(h, j, first, n, a, rows, c);
+    if (mine) st = get_block(h, j, first, n, a, rows, s);
     if (mine && st == LB_OK) {
         memcpy(&j->row[first], rows, (size_t)n * sizeof *rows);
         *found = true;
     }
     if (st != LB_OK && st != LB_E_NOMEM) {
         lb_warn(j->log, "%s is damaged, its layers are computed again: %s", path, lb_error());
-        memset(c, 0, (size_t)n * sizeof *c);
+        memset(s, 0, (size_t)n * sizeof *s);
         st = LB_OK;
     }
     lb_h5_abandon(h);

@@ -71,7 +71,7 @@ static void ste_steps(void **state) {
         assert_true(fabs(c->grad_norm[i] - (double)norm[i]) < 1e-3 * (double)norm[i]);
     }
     lb_weights trained;
-    assert_ok(lb_trainer_install(t.arena, &t.arch, &t.weights, tr, &out, &trained));
+    assert_ok(tiny_trained(&t, tr, &out, &trained));
     for (int64_t s = 0; s < lb_slot_count(&t.arch); s++) {
         char name[128];
         int map;

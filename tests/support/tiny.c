@@ -153,3 +153,20 @@ void tiny_grads_from_pairs(const tiny *t, lb_grads *g) {
         for (int l = LB_Q; l <= LB_K; l++)
             move_rows(g->blocks[b].w[l].d, g->blocks[b].w[l].rows, g->blocks[b].w[l].cols, t->arch.head_dim, false);
 }
+
+lb_status tiny_trained(tiny *t, const lb_trainer *tr, const lb_model_out *m, lb_weights *out) {
+    LB_TRY(lb_trainer_install(t->arena, &t->arch, &t->weights, tr, m, out));
+    for (int64_t i = 0; i < tr->n_params; i++) {
+        const lb_compressed *c = &m->layer[i];
+        if (!c->rows) continue;
+        int map;
+        int64_t block;
+        lb_slot_split(&t->arch, i, &map, &block);
+        lb_mat W = lb_mat_of(LB_NEW(t->arena, float, c->rows * c->cols), c->rows, c->cols);
+        if (!W.d) return LB_E_NOMEM;
+        LB_TRY(lb_compressed_dequantize(c, W));
+        lb_slot_set(&t->arch, out, i, W.d);
+        if (map >= LB_MAP_LINEAR) out->blocks[block].act[map - LB_MAP_LINEAR] = c->act;
+    }
+    return LB_OK;
+}

@@ -2,6 +2,7 @@
 #ifndef LB_TESTS_TINY_H
 #define LB_TESTS_TINY_H
 
+#include "eval/train.h"
 #include "io/safetensors.h"
 #include "model/backward.h"
 
@@ -27,6 +28,8 @@ void tiny_grads(tiny *t, lb_grads *g);
 float *tiny_gradient(const tiny *t, const lb_grads *g, const char *hf_name);
 /* A copy of the weights times a number. */
 void tiny_scaled(tiny *t, float times, lb_weights *out);
+/* What training made: changed tensors, and compressed layers dequantized. */
+LB_NODISCARD lb_status tiny_trained(tiny *t, const lb_trainer *tr, const lb_model_out *m, lb_weights *out);
 /* Rows of q and k in the order of the pairs layout, arch.rope with them; and their gradients back. */
 void tiny_to_pairs(tiny *t);
 void tiny_grads_from_pairs(const tiny *t, lb_grads *g);

@@ -159,27 +159,27 @@ static void layers_come_back(void **state) {
         assert_int_equal(lb_compressed_size(&c, &z), LB_OK);
         assert_memory_equal(&z, &promised, sizeof z);
         uint8_t *bytes = malloc((size_t)z.total);
-        assert_int_equal(lb_compressed_pack(&c, bytes, z.total), LB_OK);
-        assert_int_equal(lb_compressed_unpack(k.arena, &c.storage, 19, 70, bytes, z.total, &back), LB_OK);
-        assert_int_equal(lb_compressed_pack(&c, bytes, z.total - 1), LB_E_ARG);
+        assert_int_equal(lb_compressed_pack(&c, k.team, bytes, z.total), LB_OK);
+        assert_int_equal(lb_compressed_unpack(k.arena, &c.storage, 19, 70, k.team, bytes, z.total, &back), LB_OK);
+        assert_int_equal(lb_compressed_pack(&c, k.team, bytes, z.total - 1), LB_E_ARG);
         lb_mat a = kit_dequantize(&k, &c), b = kit_dequantize(&k, &back);
         if (c.storage.kind == LB_GRID_FLOAT)
             for (int64_t n = 0; n < 19 * 70; n++) a.d[n] = lb_f16_to_f32(lb_f32_to_f16(a.d[n]));
         assert_memory_equal(a.d, b.d, 19 * 70 * sizeof(float));
-        /* Kept packed, any run of rows gives the same numbers; floats stay floats. */
+        /* Kept packed, any run of rows gives the same numbers. */
         lb_packed *kept;
         float row[19 * 70];
-        lb_mat whole = kit_dequantize(&k, &c);
-        assert_int_equal(lb_packed_new(k.arena, &c, &kept), LB_OK);
+        assert_int_equal(lb_packed_new(k.arena, &c.storage, 19, 70, bytes, z.total, &kept), LB_OK);
         for (int64_t r = 0; r < 19; r++)
             for (int64_t end = r + 1; end <= 19; end += 3) {
                 assert_int_equal(lb_packed_read(kept, r, end - r, row), LB_OK);
-                assert_memory_equal(row, whole.d + r * 70, (size_t)(end - r) * 70 * sizeof *row);
+                assert_memory_equal(row, b.d + r * 70, (size_t)(end - r) * 70 * sizeof *row);
             }
         if (c.order) assert_memory_equal(c.order, back.order, 70 * sizeof(int32_t));
         if (spec.order) { /* the order is the last section: a column that the layer lacks */
             memset(bytes + z.total - 2, 0xff, 2);
-            assert_int_equal(lb_compressed_unpack(k.arena, &c.storage, 19, 70, bytes, z.total, &back), LB_E_FORMAT);
+            assert_int_equal(lb_compressed_unpack(k.arena, &c.storage, 19, 70, k.team, bytes, z.total, &back),
+                             LB_E_FORMAT);
         }
         free(bytes);
     }
@@ -229,8 +229,8 @@ static void every_allocation_fails_once(void **state) {
         lb_arena *a = NULL;
         lb_alloc_fail_at(nth);
         lb_status st = lb_arena_new(64, &a);
-        if (st == LB_OK) st = lb_compressed_pack(&c, bytes, z.total);
-        if (st == LB_OK) st = lb_compressed_unpack(a, &c.storage, 19, 70, bytes, z.total, &back);
+        if (st == LB_OK) st = lb_compressed_pack(&c, k.team, bytes, z.total);
+        if (st == LB_OK) st = lb_compressed_unpack(a, &c.storage, 19, 70, k.team, bytes, z.total, &back);
         bool reached = lb_alloc_count() >= nth;
         lb_alloc_fail_at(0);
         lb_arena_free(a);
