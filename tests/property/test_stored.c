@@ -1,0 +1,277 @@
+/* A layer is what its bytes say: whatever the storage and whatever the values, lb_compressed_pack either refuses,
+ * naming the value, or writes bytes that dequantize to the same bits. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "math/half.h"
+#include "support/quant_kit.h"
+
+static lb_rng rng;
+static int64_t below(int64_t n) { return lb_rng_below(&rng, n); }
+
+static float any_float(void) {
+    static const uint32_t edge[] = {0x00000000, 0x80000000, 0x00000001, 0x7f7fffff, 0x7f800000, 0xff800000,
+                                    0x7fc00000, 0x3f800000, 0x33800000, 0x477fe000, 0x477ff000, 0x00800000};
+    uint32_t u = below(2) ? edge[below(12)] : (uint32_t)lb_rng_u64(&rng);
+    float x;
+    memcpy(&x, &u, 4);
+    return x;
+}
+
+/* A value that the type holds, of any size and sign. */
+static float any_scale(lb_scale_type t) {
+    for (;;) {
+        float x = any_float();
+        if (t == LB_SCALE_F16) x = below(4) ? lb_f16_to_f32((uint16_t)below(65536)) : lb_f16_to_f32(lb_f32_to_f16(x));
+        if (t == LB_SCALE_BF16) x = lb_bf16_to_f32(lb_f32_to_bf16(x));
+        if (isfinite(x)) return x;
+    }
+}
+
+static lb_storage any_storage(void) {
+    lb_storage s = {.kind = below(8) == 0 ? LB_GRID_FLOAT : below(3) == 0 ? LB_GRID_CODEBOOK : LB_GRID_UNIFORM};
+    s.scale_type = (lb_scale_type)below(3);
+    if (s.kind == LB_GRID_FLOAT) {
+        s.bits = below(2) ? 16 : 32;
+    } else if (s.kind == LB_GRID_CODEBOOK) {
+        s.bits = 4;
+        s.group = 1 + below(100);
+        s.book = (lb_codebook_id)below(2);
+        s.double_quant = below(2);
+        if (s.double_quant) s.scale_type = LB_SCALE_F32;
+    } else {
+        s.bits = (int)(2 + below(7));
+        s.group = below(4) ? 1 + below(70) : below(2) ? LB_GROUP_ROW : LB_GROUP_TENSOR;
+        s.symmetric = below(2);
+        s.order = below(3) == 0;
+    }
+    return s;
+}
+
+static lb_compressed any_layer(const kit *k, const lb_storage *s, int64_t rows, int64_t cols) {
+    lb_compressed c;
+    assert_int_equal(lb_compressed_new(k->arena, s, rows, cols, s->order, &c), LB_OK);
+    for (int64_t i = 0; c.dense && i < rows * cols; i++) c.dense[i] = any_scale(s->bits == 16 ? LB_SCALE_F16 : 0);
+    if (c.dense) return c;
+    int64_t scales = lb_storage_scales(s, rows, cols);
+    for (int64_t i = 0; i < rows * cols; i++) c.codes[i] = (uint8_t)below(1 << s->bits);
+    for (int64_t i = 0; i < scales; i++) c.scale[i] = any_scale(s->scale_type);
+    for (int64_t i = 0; c.zero && i < scales; i++) c.zero[i] = (float)below(1 << s->bits);
+    for (int64_t p = 0; c.order && p < cols; p++) { /* a shuffle */
+        int64_t other = below(p + 1);
+        c.order[p] = c.order[other];
+        c.order[other] = (int32_t)p;
+    }
+    if (!c.dq_code) return c;
+    for (int64_t i = 0; i < scales; i++) c.dq_code[i] = (uint8_t)below(256);
+    for (int64_t i = 0; i < (scales - 1) / LB_DOUBLE_QUANT_BLOCK + 1; i++) c.dq_scale[i] = (float)below(1000) / 7;
+    c.dq_mean = (float)below(1000) / 3;
+    lb_double_quant_expand(c.dq_code, c.dq_scale, c.dq_mean, scales, c.scale);
+    return c;
+}
+
+/* Packed, unpacked: the same bits, at any number of threads and in any run of rows. False: refused. */
+static bool survives(const kit *one, const kit *four, const lb_compressed *c) {
+    lb_size z;
+    assert_int_equal(lb_compressed_size(c, &z), LB_OK);
+    uint8_t *a = malloc((size_t)z.total), *b = malloc((size_t)z.total);
+    memset(a, 0x55, (size_t)z.total); /* every byte is written */
+    memset(b, 0xaa, (size_t)z.total);
+    lb_status st = lb_compressed_pack(c, one->team, a, z.total);
+    assert_int_equal(lb_compressed_pack(c, four->team, b, z.total), st);
+    if (st != LB_OK) {
+        assert_true(st == LB_E_ARG || st == LB_E_NUMERIC);
+        assert_int_equal(lb_compressed_check(c, four->team), st);
+        free(a);
+        free(b);
+        return false;
+    }
+    assert_memory_equal(a, b, (size_t)z.total);
+    lb_compressed back;
+    lb_packed *kept;
+    assert_int_equal(lb_compressed_unpack(one->arena, &c->storage, c->rows, c->cols, four->team, a, z.total, &back),
+                     LB_OK);
+    assert_int_equal(lb_packed_new(one->arena, &c->storage, c->rows, c->cols, a, z.total, &kept), LB_OK);
+    lb_mat want = kit_dequantize(one, c), got = kit_dequantize(one, &back);
+    size_t row = (size_t)c->cols * sizeof(float);
+    assert_memory_equal(want.d, got.d, (size_t)c->rows * row);
+    int64_t r = below(c->rows), n = 1 + below(c->rows - r);
+    assert_int_equal(lb_packed_read(kept, r, n, got.d), LB_OK);
+    assert_memory_equal(want.d + r * c->cols, got.d, (size_t)n * row);
+    assert_int_equal(lb_compressed_pack(&back, four->team, b, z.total), LB_OK);
+    assert_memory_equal(a, b, (size_t)z.total);
+    free(a);
+    free(b);
+    return true;
+}
+
+/* One value replaced by another. Says which: what a refusal must name. */
+static void spoil(lb_compressed *c, char part[80]) {
+    const lb_storage *s = &c->storage;
+    int64_t scales = lb_storage_scales(s, c->rows, c->cols), i = scales ? below(scales) : 0;
+    int64_t k = below(c->rows * c->cols), groups = lb_storage_groups_per_row(s, c->cols);
+    char at[64] = "the matrix";
+    if (s->kind == LB_GRID_CODEBOOK)
+        snprintf(at, sizeof at, "block %lld", (long long)i);
+    else if (s->group == LB_GROUP_ROW)
+        snprintf(at, sizeof at, "row %lld", (long long)i);
+    else if (s->group > 0)
+        snprintf(at, sizeof at, "row %lld, group %lld", (long long)(i / groups), (long long)(i % groups));
+    for (;;) {
+        switch (below(7)) {
+        case 0:
+            if (!c->codes) break;
+            c->codes[k] = (uint8_t)below(256);
+            snprintf(part, 80, "code %d at row %lld, column %lld", c->codes[k], (long long)(k / c->cols),
+                     (long long)(k % c->cols));
+            return;
+        case 1:
+            if (!c->scale) break;
+            c->scale[i] = any_float();
+            snprintf(part, 80, "scale %.*g at %s", isfinite(c->scale[i]) ? 9 : 6, (double)c->scale[i], at);
+            return;
+        case 2:
+            if (!c->zero) break;
+            c->zero[i] = below(2) ? any_float() : (float)below(2000) / 4 - 20;
+            snprintf(part, 80, "zero %.9g at %s", (double)c->zero[i], at);
+            return;
+        case 3: {
+            if (!c->order) break;
+            int64_t p = below(c->cols);
+            c->order[p] = (int32_t)below(c->cols + 2) - 1;
+            snprintf(part, 80, "order[");
+            return;
+        }
+        case 4:
+            if (!c->dq_scale) break;
+            c->dq_scale[i / LB_DOUBLE_QUANT_BLOCK] = any_float();
+            snprintf(part, 80, isfinite(c->dq_scale[i / LB_DOUBLE_QUANT_BLOCK]) ? "scale" : "dq_scale[");
+            return;
+        case 5:
+            if (!c->dq_code) break;
+            c->dq_code[i] = (uint8_t)below(256);
+            snprintf(part, 80, "at %s: dq_code, dq_scale and dq_mean give", at);
+            return;
+        default:
+            if (!c->dense) break;
+            c->dense[k] = any_float();
+            /* What 16 bits round is another number, as it should be: only what they cannot hold is looked for. */
+            if (s->bits == 16 && isfinite(lb_f16_to_f32(lb_f32_to_f16(c->dense[k]))))
+                c->dense[k] = lb_f16_to_f32(lb_f32_to_f16(c->dense[k]));
+            snprintf(part, 80, "weight %g at row %lld, column %lld", (double)c->dense[k], (long long)(k / c->cols),
+                     (long long)(k % c->cols));
+            return;
+        }
+    }
+}
+
+static void bytes_are_the_layer(void **state) {
+    (void)state;
+    kit one = kit_open(1), four = kit_open(4);
+    int64_t refused = 0, kept = 0;
+    rng = lb_rng_make(11, 0);
+    for (int i = 0; i < 3000; i++) {
+        lb_arena_mark start = lb_arena_save(one.arena);
+        lb_storage s = any_storage();
+        /* A few of several pieces. */
+        int64_t rows = i % 100 ? 1 + below(30) : 100 + below(100), cols = i % 100 ? 1 + below(150) : 1000 + below(100);
+        lb_compressed c = any_layer(&one, &s, rows, cols);
+        if (!survives(&one, &four, &c)) fail_msg("%s", lb_error());
+        char part[80];
+        spoil(&c, part);
+        if (survives(&one, &four, &c)) {
+            kept++;
+        } else {
+            refused++;
+            assert_error_has(part);
+        }
+        lb_arena_restore(one.arena, start);
+    }
+    assert_true(refused > 500 && kept > 500);
+    kit_close(&one);
+    kit_close(&four);
+}
+
+/* Arrays that are missing, or there without a place in the bytes; and what is said beside the weights. */
+static void parts_and_remarks(void **state) {
+    (void)state;
+    kit k = kit_open(2);
+    static const lb_storage asym = {LB_GRID_UNIFORM, 4, .group = 16}, sym = {LB_GRID_UNIFORM, 4, .symmetric = true},
+                            ordered = {LB_GRID_UNIFORM, 3, .group = 16, .order = true},
+                            nf4 = {LB_GRID_CODEBOOK, 4, .group = 64},
+                            twice = {LB_GRID_CODEBOOK, 4, .group = 64, .double_quant = true},
+                            f32 = {.kind = LB_GRID_FLOAT, .bits = 32};
+    static float numbers[64 * 64];
+    static uint8_t codes[64 * 64];
+    static int32_t order[64];
+    rng = lb_rng_make(12, 0);
+#define REFUSED(storage, change, message)                                                                              \
+    do {                                                                                                               \
+        lb_compressed c = any_layer(&k, &(storage), 8, 64);                                                            \
+        assert_int_equal(lb_compressed_check(&c, k.team), LB_OK);                                                      \
+        change;                                                                                                        \
+        assert_int_equal(lb_compressed_check(&c, k.team), LB_E_ARG);                                                   \
+        assert_error_has(message);                                                                                     \
+        uint8_t bytes[4096];                                                                                           \
+        lb_size z;                                                                                                     \
+        assert_int_equal(lb_compressed_size(&c, &z), LB_OK);                                                           \
+        assert_int_equal(lb_compressed_pack(&c, k.team, bytes, z.total), LB_E_ARG);                                    \
+    } while (0)
+    REFUSED(asym, c.codes = NULL, "codes is missing: int4 g16 asym stores it");
+    REFUSED(asym, c.scale = NULL, "scale is missing");
+    REFUSED(asym, c.zero = NULL, "zero is missing");
+    REFUSED(sym, c.zero = numbers, "zero is there: int4 row sym does not store it");
+    REFUSED(asym, c.order = order, "order is there: int4 g16 asym does not store it");
+    REFUSED(ordered, c.order = NULL, "order is missing: int3 g16 asym order stores it");
+    REFUSED(nf4, c.order = order, "order is there");
+    REFUSED(nf4, c.zero = numbers, "zero is there");
+    REFUSED(nf4, c.dq_code = codes, "dq_code is there: nf4 b64 does not store it");
+    REFUSED(twice, c.dq_code = NULL, "dq_code is missing: nf4 b64 dq stores it");
+    REFUSED(twice, c.dq_scale = NULL, "dq_scale is missing");
+    REFUSED(twice, c.scale = NULL, "scale is missing");
+    REFUSED(asym, c.dense = numbers, "dense is there");
+    REFUSED(f32, c.codes = codes, "codes is there: f32 does not store it");
+    REFUSED(asym, c.flags |= 1u << 6, "flags 0x40");
+    REFUSED(asym, c.flags |= LB_FLAG_BF16, "a method may set 0x1f");
+    REFUSED(asym, c.damp = NAN, "damp = nan");
+    REFUSED(asym, c.damp = -0.01, "damp = -0.01");
+    REFUSED(asym, (c.dead_columns = 65, c.flags |= LB_FLAG_DEAD_COLUMNS), "dead_columns = 65: must be in [0, 64]");
+    REFUSED(asym, c.dead_columns = -1, "dead_columns = -1");
+    REFUSED(asym, c.dead_columns = 1, "their flag is not set");
+    REFUSED(asym, c.flags |= LB_FLAG_DEAD_COLUMNS, "their flag is set");
+    REFUSED(asym, c.act.bits = 1, "act.bits = 1: must be 0 or in [2, 8]");
+    kit_close(&k);
+}
+
+/* Floats of 16 bits are rounded by packing: what is kept is the rounded number, and infinity is refused. */
+static void floats_are_rounded(void **state) {
+    (void)state;
+    kit k = kit_open(1);
+    const lb_storage s = {.kind = LB_GRID_FLOAT, .bits = 16};
+    lb_compressed c, back;
+    uint8_t bytes[4];
+    assert_int_equal(lb_compressed_new(k.arena, &s, 1, 2, false, &c), LB_OK);
+    c.dense[0] = 0.1f;
+    c.dense[1] = 65519.0f; /* to 65504, the largest */
+    assert_int_equal(lb_compressed_pack(&c, NULL, bytes, 4), LB_OK);
+    assert_int_equal(lb_compressed_unpack(k.arena, &s, 1, 2, NULL, bytes, 4, &back), LB_OK);
+    assert_true(back.dense[0] == 0.0999755859375f && back.dense[1] == 65504.0f);
+    c.dense[1] = 65520.0f;
+    assert_int_equal(lb_compressed_pack(&c, NULL, bytes, 4), LB_E_NUMERIC);
+    assert_error_has("weight 65520 at row 0, column 1: must be finite as a float of 16 bits");
+    kit_close(&k);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bytes_are_the_layer), cmocka_unit_test(parts_and_remarks),
+                                       cmocka_unit_test(floats_are_rounded)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
