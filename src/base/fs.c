@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,27 +19,48 @@ static lb_status failed(const char *path, const char *what) {
     return lb_fail(LB_E_IO, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
-/* A regular file opened for reading, and its size. */
-static lb_status open_file(const char *path, int *fd, size_t *size) {
-    struct stat st;
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (*fd < 0) return failed(path, "open");
-    lb_status s = LB_OK;
-    if (fstat(*fd, &st))
-        s = failed(path, "stat");
-    else if (S_ISDIR(st.st_mode))
-        s = lb_fail(LB_E_IO, "%s: is a folder, expected a file", path);
-    else
-        *size = S_ISREG(st.st_mode) ? (size_t)st.st_size : 0;
-    if (s != LB_OK) close(*fd);
+/* What is there and is no regular file. */
+static const char *kind_of(mode_t mode) {
+    if (S_ISDIR(mode)) return "a folder";
+    if (S_ISFIFO(mode)) return "a pipe";
+    if (S_ISSOCK(mode)) return "a socket";
+    return "a device";
+}
+
+/* Why it could not be opened: a link says where it leads. */
+static lb_status open_failed(const char *path) {
+    char target[1024];
+    int why = errno;
+    ssize_t n = why == ENOENT ? readlink(path, target, sizeof target - 1) : -1;
+    if (n >= 0) return lb_fail(LB_E_IO, "%s: a link to %.*s, which is not there", path, (int)n, target);
+    errno = why;
+    return failed(path, "open");
+}
+
+/* Without waiting for the other end of a pipe. */
+static lb_status open_any(const char *path, int *fd, struct stat *st) {
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0) return open_failed(path);
+    if (fstat(*fd, st) == 0) return LB_OK;
+    lb_status s = failed(path, "stat");
+    close(*fd);
     return s;
+}
+
+lb_status lb_fs_open(const char *path, int *fd, size_t *size) {
+    struct stat st;
+    LB_TRY(open_any(path, fd, &st));
+    *size = (size_t)st.st_size;
+    if (S_ISREG(st.st_mode)) return LB_OK;
+    close(*fd);
+    return lb_fail(LB_E_IO, "%s: is %s, expected a file", path, kind_of(st.st_mode));
 }
 
 lb_status lb_map_open(const char *path, lb_map *out) {
     int fd;
     size_t size = 0;
     *out = (lb_map){0};
-    LB_TRY(open_file(path, &fd, &size));
+    LB_TRY(lb_fs_open(path, &fd, &size));
     if (size == 0) {
         close(fd);
         return lb_fail(LB_E_FORMAT, "%s: the file is empty", path);
@@ -67,29 +89,53 @@ void lb_map_forget(const void *p, size_t n) {
     if (first < last) (void)madvise((void *)first, last - first, MADV_DONTNEED);
 }
 
-/* Pipes and /proc files do not tell their size, so it reads to the end. */
-static lb_status read_all(int fd, const char *path, size_t guess, lb_str *b) {
-    char part[16384];
-    size_t want = guess ? guess : sizeof part;
+static lb_status too_large(const char *path, size_t most) {
+    return lb_fail(LB_E_FORMAT, "%s: larger than %zu MiB, the most that is read of such a file", path, most >> 20);
+}
+
+/* Until a pipe has something or its other end is closed; a signal that asks to stop ends the wait. */
+static lb_status wait_for(int fd, const char *path) {
+    enum { LOOK_AGAIN = 100 }; /* milliseconds: a signal may come between the check and the call */
     for (;;) {
-        ssize_t n = read(fd, part, want < sizeof part ? want : sizeof part);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return failed(path, "read");
-        lb_str_add_bytes(b, part, (size_t)n);
-        if (b->failed) return lb_str_check(b);
-        if (n == 0) return LB_OK;
-        want = sizeof part;
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        LB_TRY(lb_interrupt_check());
+        int n = poll(&p, 1, LOOK_AGAIN);
+        if (n > 0) return LB_OK;
+        if (n < 0 && errno != EINTR) return failed(path, "wait for");
     }
 }
 
-lb_status lb_fs_read(const char *path, char **text, size_t *len) {
-    int fd;
-    size_t size = 0;
+/* Pipes and /proc files do not tell their size, so it reads to the end. */
+static lb_status read_all(int fd, const char *path, size_t most, bool pipe, lb_str *b) {
+    enum { PART = 1 << 16 };
+    char *part = lb_alloc(PART, 1);
+    if (!part) return LB_E_NOMEM;
+    lb_status s = LB_OK;
+    while (s == LB_OK) {
+        LB_TRY_GOTO(s, done, pipe ? wait_for(fd, path) : LB_OK);
+        ssize_t n = read(fd, part, PART);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+        if (n == 0) break;
+        if (n < 0)
+            s = failed(path, "read");
+        else if ((size_t)n > most - b->len)
+            s = too_large(path, most);
+        else
+            lb_str_add_bytes(b, part, (size_t)n);
+        if (s == LB_OK) s = lb_str_check(b);
+    }
+done:
+    lb_free(part);
+    return s;
+}
+
+/* Takes over fd. The result is NUL-terminated, also an empty one. */
+static lb_status read_open(int fd, const char *path, size_t most, bool pipe, char **text, size_t *len) {
     lb_str b = {0};
-    *text = NULL;
-    LB_TRY(open_file(path, &fd, &size));
-    lb_status s = read_all(fd, path, size, &b);
+    lb_status s = read_all(fd, path, most, pipe, &b);
     close(fd);
+    lb_str_add_bytes(&b, "", 0);
+    if (s == LB_OK) s = lb_str_check(&b);
     if (s != LB_OK) {
         lb_str_free(&b);
         return s;
@@ -97,6 +143,35 @@ lb_status lb_fs_read(const char *path, char **text, size_t *len) {
     *text = b.s;
     if (len) *len = b.len;
     return LB_OK;
+}
+
+lb_status lb_fs_read_most(const char *path, size_t most, char **text, size_t *len) {
+    int fd;
+    size_t size = 0;
+    *text = NULL;
+    LB_TRY(lb_fs_open(path, &fd, &size));
+    if (size <= most) return read_open(fd, path, most, false, text, len);
+    close(fd);
+    return too_large(path, most);
+}
+
+lb_status lb_fs_read(const char *path, char **text, size_t *len) {
+    return lb_fs_read_most(path, LB_FS_READ_MOST, text, len);
+}
+
+lb_status lb_fs_read_pipe(const char *path, size_t most, char **text, size_t *len) {
+    int fd;
+    struct stat st;
+    *text = NULL;
+    LB_TRY(open_any(path, &fd, &st));
+    if (S_ISFIFO(st.st_mode)) return read_open(fd, path, most, true, text, len);
+    close(fd);
+    return lb_fail(LB_E_IO, "%s: is %s, expected a pipe", path, S_ISREG(st.st_mode) ? "a file" : kind_of(st.st_mode));
+}
+
+bool lb_fs_is_pipe(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
 static lb_status write_all(int fd, const char *path, const char *p, size_t n) {
@@ -244,6 +319,11 @@ lb_status lb_fs_mkdirs(const char *path) {
 }
 
 bool lb_fs_exists(const char *path) { return access(path, F_OK) == 0; }
+
+bool lb_fs_there(const char *path) {
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
 
 bool lb_fs_is_dir(const char *path) {
     struct stat st;

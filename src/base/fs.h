@@ -14,7 +14,16 @@ void lb_map_close(lb_map *m);                                      /* {0} is fin
 /* Pages of a mapping that nobody will look at for a while need not stay resident: they come back from the file. */
 void lb_map_forget(const void *p, size_t n);
 
-LB_NODISCARD lb_status lb_fs_read(const char *path, char **text, size_t *len); /* NUL-terminated copy, lb_free */
+/* Only regular files are opened, mapped, read and hashed: a folder, a pipe, a device is refused by name, without
+ * waiting for it, and a link that leads nowhere says where it leads. */
+LB_NODISCARD lb_status lb_fs_open(const char *path, int *fd, size_t *size); /* close(2) */
+/* A NUL-terminated copy, lb_free; more than `most` bytes (LB_FS_READ_MOST) are refused. */
+#define LB_FS_READ_MOST ((size_t)256 << 20)
+LB_NODISCARD lb_status lb_fs_read(const char *path, char **text, size_t *len);
+LB_NODISCARD lb_status lb_fs_read_most(const char *path, size_t most, char **text, size_t *len);
+/* All that a pipe gives until its other end is closed. LB_E_INTERRUPTED at the first signal. */
+LB_NODISCARD lb_status lb_fs_read_pipe(const char *path, size_t most, char **text, size_t *len);
+bool lb_fs_is_pipe(const char *path);
 /* Writes to path.tmp.PID in the same folder, syncs, renames, syncs the folder: whole or not at all. A link is replaced,
  * not followed; a device or a pipe is an error. */
 LB_NODISCARD lb_status lb_fs_write_atomic(const char *path, const void *data, size_t len);
@@ -33,6 +42,7 @@ LB_NODISCARD lb_status lb_fs_append_line(const char *path, const char *line);
 
 LB_NODISCARD lb_status lb_fs_mkdirs(const char *path); /* like mkdir -p */
 bool lb_fs_exists(const char *path);
+bool lb_fs_there(const char *path); /* something of that name, be it a link that leads nowhere */
 bool lb_fs_is_dir(const char *path);
 LB_NODISCARD lb_status lb_fs_list(const char *dir, const char *suffix, char ***names,
                                   size_t *n); /* sorted; lb_fs_list_free */

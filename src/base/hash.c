@@ -1,7 +1,6 @@
 #include "base/hash.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,8 +81,9 @@ static lb_status feed(EVP_MD_CTX *ctx, int fd, const char *path) {
 
 lb_status lb_hash_file(const char *path, char hex[LB_HASH_HEX]) {
     EVP_MD_CTX *ctx;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return lb_fail(LB_E_IO, "%s: cannot open: %s", path, strerror(errno));
+    int fd;
+    size_t size;
+    LB_TRY(lb_fs_open(path, &fd, &size));
     lb_status s = begin(&ctx);
     if (s == LB_OK) {
         s = feed(ctx, fd, path);

@@ -238,7 +238,7 @@ lb_status lb_yaml_parse_file(lb_arena *a, const char *path, lb_yaml **out) {
     char *text = NULL;
     size_t len = 0;
     *out = NULL;
-    LB_TRY(lb_fs_read(path, &text, &len));
+    LB_TRY(lb_fs_read_most(path, LB_YAML_MOST, &text, &len));
     lb_status s = lb_yaml_parse(a, path, text, len, out);
     lb_free(text);
     return s;

@@ -19,6 +19,7 @@ typedef struct lb_yaml {
     size_t count;
 } lb_yaml;
 
+#define LB_YAML_MOST ((size_t)16 << 20) /* bytes of a file */
 /* A text without any value is a scalar "" that is not quoted, as "key:" has it. */
 LB_NODISCARD lb_status lb_yaml_parse_file(lb_arena *a, const char *path, lb_yaml **out);
 /* `name` stands for the file in messages. */

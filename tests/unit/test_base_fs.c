@@ -1,16 +1,19 @@
 #include "support/support.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/kind.h"
 #include "base/mem.h"
 
 static char *in(const char *dir, const char *name) {
@@ -260,6 +263,122 @@ static void special_files(void **state) {
     close(fd);
 }
 
+/* Opened without waiting, refused by what they are; a link that leads nowhere says where. */
+static void only_files_are_read(void **state) {
+    (void)state;
+    static const char *const kinds[] = {"is a pipe", "is a device", "is a folder",
+                                        "a link to ../blobs/gone, which is not there"};
+    const char *dir = lb_test_tmpdir();
+    char *pipe = in(dir, "pipe"), *zero = in(dir, "zero"), *link = in(dir, "link"), *text, hex[LB_HASH_HEX];
+    size_t n;
+    lb_map m;
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(symlink("/dev/zero", zero), 0);
+    assert_int_equal(symlink("../blobs/gone", link), 0);
+    const char *const path[] = {pipe, zero, dir, link};
+    for (size_t i = 0; i < 4; i++) {
+        assert_status(LB_E_IO, lb_map_open(path[i], &m));
+        assert_error_has(kinds[i]);
+        assert_status(LB_E_IO, lb_fs_read(path[i], &text, &n));
+        assert_error_has(kinds[i]);
+        assert_status(LB_E_IO, lb_hash_file(path[i], hex));
+        assert_error_has(kinds[i]);
+        assert_true(lb_fs_there(path[i]) && lb_fs_exists(path[i]) == (i < 3));
+    }
+    lb_free(pipe);
+    lb_free(zero);
+    lb_free(link);
+}
+
+static void large_files_are_refused(void **state) {
+    (void)state;
+    char *path = in(lb_test_tmpdir(), "sparse"), *text;
+    size_t n;
+    assert_ok(lb_fs_write_atomic(path, "x", 1));
+    assert_int_equal(truncate(path, (off_t)4 << 30), 0);
+    assert_status(LB_E_FORMAT, lb_fs_read_most(path, 1 << 20, &text, &n));
+    assert_error_has("sparse: larger than 1 MiB, the most that is read of such a file");
+    assert_int_equal(truncate(path, 1 << 20), 0);
+    assert_ok(lb_fs_read_most(path, 1 << 20, &text, &n));
+    assert_int_equal(n, 1 << 20);
+    lb_free(text);
+    lb_free(path);
+}
+
+/* ---- pipes ---- */
+
+typedef struct feeder {
+    const char *path;
+    size_t bytes;
+} feeder;
+
+/* Opens late and pauses, so that the reader has to wait for the first byte and for a later one. */
+static void *feed(void *arg) {
+    const feeder *f = arg;
+    struct timespec pause = {0, 200000000};
+    nanosleep(&pause, NULL);
+    int fd = open(f->path, O_WRONLY);
+    char part[1000];
+    memset(part, 'a', sizeof part);
+    for (size_t left = f->bytes; fd >= 0 && left;) {
+        ssize_t n = write(fd, part, left < sizeof part ? left : sizeof part);
+        if (n <= 0) break;
+        if (left == f->bytes) nanosleep(&pause, NULL);
+        left -= (size_t)n;
+    }
+    if (fd >= 0) close(fd);
+    return NULL;
+}
+
+static void pipes_are_read_whole(void **state) {
+    (void)state;
+    char *path = in(lb_test_tmpdir(), "pipe"), *text;
+    size_t n;
+    pthread_t t;
+    signal(SIGPIPE, SIG_IGN);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_true(lb_fs_is_pipe(path));
+    assert_int_equal(pthread_create(&t, NULL, feed, &(feeder){path, 300000}), 0);
+    assert_ok(lb_fs_read_pipe(path, 1 << 20, &text, &n));
+    pthread_join(t, NULL);
+    assert_int_equal(n, 300000);
+    assert_int_equal(strspn(text, "a"), n);
+    lb_free(text);
+    assert_int_equal(pthread_create(&t, NULL, feed, &(feeder){path, (2 << 20) + 1}), 0);
+    assert_status(LB_E_FORMAT, lb_fs_read_pipe(path, 2 << 20, &text, &n));
+    pthread_join(t, NULL);
+    assert_error_has("larger than 2 MiB");
+    lb_interrupt_request(); /* nobody ever writes */
+    assert_status(LB_E_INTERRUPTED, lb_fs_read_pipe(path, 1 << 20, &text, &n));
+    lb_interrupt_clear();
+    assert_status(LB_E_IO, lb_fs_read_pipe("/dev/zero", 1 << 20, &text, &n));
+    assert_error_has("is a device, expected a pipe");
+    lb_free(path);
+}
+
+static void kinds_of_bytes(void **state) {
+    (void)state;
+#define KIND(bytes) lb_kind_of(bytes, sizeof(bytes) - 1)
+    assert_string_equal(KIND("\xff\xfe"
+                             "a\0"),
+                        "UTF-16 text, little-endian");
+    assert_string_equal(KIND("\xfe\xff\0a"), "UTF-16 text, big-endian");
+    assert_string_equal(KIND("\xff\xfe\0\0a\0\0\0"), "UTF-32 text, little-endian");
+    assert_string_equal(KIND("\0\0\xfe\xff\0\0\0a"), "UTF-32 text, big-endian");
+    assert_string_equal(KIND("\x1f\x8b\x08"), "gzip data");
+    assert_string_equal(KIND("PK\3\4"), "a zip archive");
+    assert_string_equal(KIND("BZh91AY&SY"), "bzip2 data");
+    assert_string_equal(KIND("PAR1 and so on PAR1"), "a Parquet file");
+    assert_string_equal(KIND("t\0h\0e\0 \0t\0e\0x\0t\0"), "UTF-16 text, little-endian");
+    assert_string_equal(KIND("\0t\0h\0e\0 \0t\0e\0x\0t"), "UTF-16 text, big-endian");
+    static const char *const texts[] = {"",      "PK",          "PAR1 is a name", "BZh is another",
+                                        "plain", "caf\xc3\xa9", "\xff",           "\xef\xbb\xbftext"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) assert_null(lb_kind_of(texts[i], strlen(texts[i])));
+    assert_null(KIND("some text with \0 in it, and \0 again, as a dump of a list may have"));
+    assert_int_equal(lb_utf8_mark("\xef\xbb\xbf", 3), 3);
+    assert_int_equal(lb_utf8_mark("\xef\xbb", 2), 0);
+}
+
 static void journal_lines(void **state) {
     (void)state;
     char *path = in(lb_test_tmpdir(), "j.jsonl");
@@ -398,6 +517,10 @@ int main(int argc, char **argv) {
         cmocka_unit_test(cleaning_stays_inside),
         cmocka_unit_test(temporary_files),
         cmocka_unit_test(special_files),
+        cmocka_unit_test(only_files_are_read),
+        cmocka_unit_test(large_files_are_refused),
+        cmocka_unit_test(pipes_are_read_whole),
+        cmocka_unit_test(kinds_of_bytes),
         cmocka_unit_test(journal_lines),
         cmocka_unit_test(folders),
         cmocka_unit_test(paths),
