@@ -26,7 +26,8 @@ static const lb_option flags[] = {
     {"protocol", LB_OPT_STR, NULL, 0, 0, NULL, "W2-n or LCPP-n, as in W2-2048", offsetof(eval_flags, protocol)},
     {"windows", LB_OPT_INT, "0", 0, 1e9, NULL, "windows to score; 0: all of the text", offsetof(eval_flags, windows)},
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices,
-     "auto: a beginning-of-sequence token where the tokenizer adds one itself", offsetof(eval_flags, bos)},
+     "a beginning-of-sequence token at the head of the text: auto: where the tokenizer adds one itself; never; always",
+     offsetof(eval_flags, bos)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", offsetof(eval_flags, threads)},
     {"weights", LB_OPT_CHOICE, "resident", 0, 0, lb_weights_choices,
      "resident: all in memory as float32; stream: from the file when a block's turn comes, for less memory",
@@ -57,10 +58,7 @@ static lb_status resolve(lb_arena *a, const char *name, lb_source_kind kind, lb_
     return out->missing ? lb_fail(LB_E_IO, "%s", out->missing) : LB_OK;
 }
 
-static const char *bos_text(const evaluation *v) {
-    if (v->f->bos == LB_BOS_NEVER) return "never";
-    return v->corpus->has_bos ? "auto: added" : "auto: none";
-}
+static const char *bos_text(const evaluation *v) { return lb_bos_text((lb_bos)v->f->bos, v->corpus->has_bos); }
 
 static lb_status measure(evaluation *v, const char *model, const char *text, lb_arena *a, lb_log *log) {
     lb_resolved from_model, from_text;
@@ -75,8 +73,7 @@ static lb_status measure(evaluation *v, const char *model, const char *text, lb_
     LB_TRY(lb_team_new((int)v->f->threads, &v->team));
     LB_TRY(lb_model_open(from_model.path, bf16 ? LB_STREAM : lb_cli_parts(v->f->weights), v->team, &v->model));
     LB_TRY(lb_sources_check(&from_model, v->model->hash));
-    if (!v->model->tokenizer)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer, so a text cannot become tokens", from_model.path);
+    LB_TRY(lb_model_need_tokenizer(v->model));
     LB_TRY(lb_corpus_open(from_text.path, v->model->tokenizer, (lb_bos)v->f->bos, log, &v->corpus));
     LB_TRY(lb_sources_check(&from_text, v->corpus->hash));
     r.corpus = v->corpus;
@@ -178,7 +175,8 @@ const lb_command lb_cmd_eval = {
     .name = "eval",
     .usage = "MODEL TEXT --protocol ID",
     .summary = "the perplexity of a model on a text, by a named protocol",
-    .details = "MODEL is a GGUF file, a Hugging Face folder, or a named source; TEXT a file or a named source.\n"
+    .details = "MODEL is a GGUF file, a Hugging Face folder, or a named source; TEXT a file, a pipe (/dev/stdin) or a "
+               "named\nsource.\n"
                "W2-n: windows of n tokens without overlap, all but the first token of each scored, the mean of the\n"
                "windows' means. LCPP-n: llama.cpp's rule, the second half of each window scored. Perplexities of\n"
                "different protocols do not compare.\n",

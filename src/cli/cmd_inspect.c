@@ -57,15 +57,18 @@ static void show_token(const lb_tokenizer *t, const char *what, int32_t id, lb_s
     lb_str_add(out, ", %s %d '%.*s'", what, id, (int)(n < 64 ? n : 64), piece);
 }
 
-static void show_tokenizer(const lb_tokenizer *t, lb_str *out) {
+static void show_tokenizer(const lb_model *m, lb_str *out) {
+    const lb_tokenizer *t = m->tokenizer;
     if (!t) {
-        lb_str_add(out, "tokenizer    none\n");
+        lb_str_add(out, "tokenizer    not read, because %s\n", m->no_tokenizer);
         return;
     }
     lb_str_add(out, "tokenizer    %s, %lld tokens", lb_tokenizer_kind(t), (long long)lb_tokenizer_vocab(t));
+    if (lb_tokenizer_vocab(t) > m->arch.vocab) lb_str_add(out, " (more than the embedding's rows)");
     show_token(t, "bos", lb_tokenizer_bos(t), out);
     show_token(t, "eos", lb_tokenizer_eos(t), out);
     lb_str_add(out, ", adds bos: %s\n", lb_tokenizer_adds_bos(t) ? "yes" : "no");
+    if (lb_tokenizer_bos_dispute(t)) lb_str_add(out, "             %s\n", lb_tokenizer_bos_dispute(t));
 }
 
 static void show_tensors(const lb_model *m, lb_str *out) {
@@ -108,7 +111,7 @@ static lb_status show_config(const char *dir, lb_str *out) {
 
 static lb_status show(const lb_model *m, const inspect_flags *f, lb_str *out) {
     show_architecture(m, out);
-    show_tokenizer(m->tokenizer, out);
+    show_tokenizer(m, out);
     if (f->tensors) show_tensors(m, out);
     if (f->metadata) LB_TRY(strcmp(m->format, "gguf") == 0 ? show_gguf_keys(m->path, out) : show_config(m->path, out));
     return lb_str_check(out);

@@ -40,7 +40,7 @@ static const lb_option flags[] = {
     {"recipe", LB_OPT_CHOICE, "sequential", 0, 0, lb_recipe_choices,
      "calibration windows: the first ones, or random ones", AT(recipe)},
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices,
-     "BOS at the head of a text: where the tokenizer adds one, or never", AT(bos)},
+     "BOS at the head of a text: where the tokenizer adds one, never, or always", AT(bos)},
     {"training", LB_OPT_STR, "", 0, 0, NULL, "text for methods that train; default: the calibration text",
      AT(training)},
     {"eval", LB_OPT_STR, "", 0, 0, NULL, "also measure perplexity on this text", AT(eval)},

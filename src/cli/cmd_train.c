@@ -57,6 +57,8 @@ typedef struct session {
     lb_team *team;
     lb_tokenizer *tokenizer; /* until the model has taken it */
     lb_model *model;
+    lb_textfile *file; /* (n_files) the texts: a pipe gives its own but once */
+    int64_t n_files;
     lb_corpus text; /* all texts, one after another */
     double seconds, loss;
 } session;
@@ -69,29 +71,29 @@ static void show(void *user, const lb_progress *p) {
     if (log->progress) log->progress(log->user, &mine);
 }
 
-static lb_status train_tokenizer(session *s, const lb_cli_args *args) {
+static lb_status open_texts(session *s, const lb_cli_args *args) {
+    s->file = LB_NEW(s->a, lb_textfile, args->n_positional);
+    if (!s->file) return LB_E_NOMEM;
+    for (; s->n_files < args->n_positional; s->n_files++)
+        LB_TRY(lb_textfile_open(args->positional[s->n_files], &s->file[s->n_files]));
+    return LB_OK;
+}
+
+static lb_status train_tokenizer(session *s) {
     lb_str all = {0};
-    lb_status st = LB_OK;
-    for (int64_t i = 0; st == LB_OK && i < args->n_positional; i++) {
-        char *text;
-        size_t len;
-        st = lb_fs_read(args->positional[i], &text, &len);
-        if (st != LB_OK) break;
-        lb_str_add_bytes(&all, text, len);
-        lb_free(text);
-        st = lb_str_check(&all);
-    }
+    for (int64_t i = 0; i < s->n_files; i++) lb_str_add_bytes(&all, s->file[i].s, s->file[i].n);
+    lb_status st = lb_str_check(&all);
     if (st == LB_OK) st = lb_tokenizer_train(all.s, all.len, s->f->vocab, &s->tokenizer);
     lb_str_free(&all);
     return st;
 }
 
-static lb_status read_texts(session *s, const lb_cli_args *args) {
+static lb_status read_texts(session *s) {
     lb_corpus *all = &s->text;
     all->path = "(all texts)";
-    for (int64_t i = 0; i < args->n_positional; i++) {
+    for (int64_t i = 0; i < s->n_files; i++) {
         lb_corpus *one;
-        LB_TRY(lb_corpus_open(args->positional[i], s->tokenizer, LB_BOS_NEVER, s->log, &one));
+        LB_TRY(lb_corpus_of(&s->file[i], s->tokenizer, LB_BOS_NEVER, s->log, &one));
         int32_t *more = LB_NEW(s->a, int32_t, all->tokens + one->tokens);
         if (more) {
             if (all->tokens) memcpy(more, all->token, (size_t)all->tokens * sizeof *more);
@@ -187,8 +189,9 @@ static lb_status work(session *s, const lb_cli_args *args) {
     lb_weights trained;
     if (lb_fs_exists(s->f->out)) return lb_fail(LB_E_ARG, "%s: exists; name a folder that does not", s->f->out);
     LB_TRY(lb_team_new((int)s->f->threads, &s->team));
-    LB_TRY(train_tokenizer(s, args));
-    LB_TRY(read_texts(s, args));
+    LB_TRY(open_texts(s, args));
+    LB_TRY(train_tokenizer(s));
+    LB_TRY(read_texts(s));
     LB_TRY(new_model(s));
     LB_TRY(train(s, &trained));
     lb_cli_log_end(s->log);
@@ -200,6 +203,7 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     (void)exit_code;
     session s = {.f = values, .a = a, .log = log, .shown = {.progress = show, .user = log}};
     lb_status st = work(&s, args);
+    for (int64_t i = 0; i < s.n_files; i++) lb_textfile_close(&s.file[i]);
     lb_model_close(s.model);
     lb_tokenizer_free(s.tokenizer);
     lb_team_free(s.team);

@@ -13,9 +13,10 @@
 void lb_json_memory_begin(void);
 LB_NODISCARD lb_status lb_json_memory_check(const char *name); /* LB_E_NOMEM if an allocation failed since begin */
 
-/* The largest files that are read: any, and the ones that hold a vocabulary. */
-#define LB_JSON_MOST       ((size_t)64 << 20)
-#define LB_JSON_MOST_VOCAB ((size_t)256 << 20)
+/* Bytes of the largest files that are read: a model's settings, any, one that holds a vocabulary. */
+#define LB_JSON_MOST_CONFIG ((size_t)16 << 20)
+#define LB_JSON_MOST        ((size_t)64 << 20)
+#define LB_JSON_MOST_VOCAB  ((size_t)256 << 20)
 LB_NODISCARD lb_status lb_json_read(const char *path, json_t **out); /* json_decref */
 LB_NODISCARD lb_status lb_json_read_most(const char *path, size_t most, json_t **out);
 LB_NODISCARD lb_status lb_json_parse(const char *name, const char *text, size_t len, json_t **out);

@@ -30,6 +30,7 @@ struct lb_safetensors {
     int64_t tensors;
     pair *meta; /* (metas), file order */
     int64_t metas;
+    const char *index; /* path of the index; NULL: a single file */
 };
 
 static const struct {
@@ -93,7 +94,7 @@ static lb_status read_offsets(const char *file, const json_t *o, const uint8_t *
     return LB_OK;
 }
 
-/* JSON strings hold no NUL (jansson refuses it), but other control characters would spoil messages and tables. */
+/* NUL was refused with the header, but other control characters would spoil messages and tables. */
 static lb_status copy_name(lb_arena *a, const char *file, const char *name, const char **out) {
     bool plain = *name != 0;
     for (const char *c = name; *c; c++) plain &= (uint8_t)*c >= 0x20 && *c != 0x7f;
@@ -187,7 +188,8 @@ static lb_status add_file(lb_safetensors *s, const char *path) {
                        path, (unsigned long long)len, m->size);
     const uint8_t *data = m->data + sizeof len + len;
     LB_TRY(lb_json_parse(path, (const char *)m->data + sizeof len, (size_t)len, &header));
-    lb_status st = read_entries(s, header, m->path, data, m->size - sizeof len - (size_t)len);
+    lb_status st = lb_json_strict(path, header);
+    if (st == LB_OK) st = read_entries(s, header, m->path, data, m->size - sizeof len - (size_t)len);
     json_decref(header);
     return st;
 }
@@ -265,9 +267,11 @@ static lb_status add_shards(lb_safetensors *s, const char *index, const char *di
 
 static lb_status open_index(lb_safetensors *s, const char *path) {
     json_t *root = NULL;
+    if (!(s->index = lb_arena_strdup(s->arena, path))) return LB_E_NOMEM;
     LB_TRY(lb_json_read(path, &root));
     char *dir = lb_fs_dirname(path);
-    lb_status st = dir ? add_shards(s, path, dir, json_object_get(root, "weight_map")) : LB_E_NOMEM;
+    lb_status st = dir ? lb_json_strict(path, json_object_get(root, "weight_map")) : LB_E_NOMEM;
+    if (st == LB_OK) st = add_shards(s, path, dir, json_object_get(root, "weight_map"));
     lb_free(dir);
     json_decref(root);
     return st;
@@ -280,17 +284,32 @@ static lb_status open_file(lb_safetensors *s, const char *path) {
     return sort_tensors(s);
 }
 
+/* Naming a file of weights in another format, if there is one. */
+static lb_status no_weights(const char *dir) {
+    static const char *const other[] = {".bin", ".pth", ".pt", ".gguf", ".safetensors"};
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+        char **name = NULL;
+        size_t n = 0;
+        LB_TRY(lb_fs_list(dir, other[i], &name, &n));
+        lb_status st =
+            n ? lb_fail(LB_E_IO, "%s: holds neither " SINGLE " nor " INDEX "; %s is not read", dir, name[0]) : LB_OK;
+        lb_fs_list_free(name, n);
+        LB_TRY(st);
+    }
+    return lb_fail(LB_E_IO, "%s: holds neither " SINGLE " nor " INDEX, dir);
+}
+
 static lb_status open_folder(lb_safetensors *s, const char *dir) {
     char *single = lb_fs_join(dir, SINGLE), *index = lb_fs_join(dir, INDEX);
     lb_status st;
     if (!single || !index)
         st = LB_E_NOMEM;
-    else if (lb_fs_exists(single))
+    else if (lb_fs_there(single))
         st = open_file(s, single);
-    else if (lb_fs_exists(index))
+    else if (lb_fs_there(index))
         st = open_index(s, index);
     else
-        st = lb_fail(LB_E_IO, "%s: holds neither " SINGLE " nor " INDEX, dir);
+        st = no_weights(dir);
     lb_free(single);
     lb_free(index);
     return st;
@@ -323,6 +342,9 @@ void lb_safetensors_close(lb_safetensors *s) {
     lb_arena_free(s->arena);
     lb_free(s);
 }
+
+const char *lb_safetensors_file(const lb_safetensors *s, size_t i) { return i < s->maps ? s->map[i].path : NULL; }
+const char *lb_safetensors_index(const lb_safetensors *s) { return s->index; }
 
 int64_t lb_safetensors_count(const lb_safetensors *s) { return s->tensors; }
 

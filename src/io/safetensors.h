@@ -15,6 +15,10 @@ const lb_tensor *lb_safetensors_find(const lb_safetensors *s, const char *name);
 /* A value of "__metadata__", or NULL. */
 const char *lb_safetensors_metadata(const lb_safetensors *s, const char *key);
 
+/* The files that it was read from, by name, NULL past the end; and the index that named them, NULL: a single file. */
+const char *lb_safetensors_file(const lb_safetensors *s, size_t i);
+const char *lb_safetensors_index(const lb_safetensors *s);
+
 /* Writing: F32 in, stored as `type` (LB_F32, LB_F16, LB_BF16); a value that overflows f16 is LB_E_NUMERIC naming the
  * tensor. Atomic. metadata: pairs key, value, NULL-terminated, or NULL. */
 typedef struct lb_tensor_out {

@@ -1,7 +1,5 @@
 #include "model/corpus.h"
 
-#include "base/fs.h"
-#include "base/hash.h"
 #include "base/rng.h"
 #include "model/tokenizer_impl.h"
 
@@ -27,16 +25,16 @@ static const struct {
     {"SmolLM2", "byte-level BPE, smollm", 49152, 304978},
 };
 
-static bool contains(const lb_map *m, const char *s) { return memmem(m->data, m->size, s, strlen(s)) != NULL; }
+static bool contains(const lb_textfile *m, const char *s) { return memmem(m->s, m->n, s, strlen(s)) != NULL; }
 
-static bool begins_like_wikitext(const lb_map *m) {
+static bool begins_like_wikitext(const lb_textfile *m) {
     static const char title[] = "= Robert Boulter =";
     size_t at = 0;
-    while (at < m->size && at < 16 && strchr(" \r\n\xef\xbb\xbf", m->data[at])) at++;
-    return m->size - at >= strlen(title) && !memcmp(m->data + at, title, strlen(title));
+    while (at < m->n && at < 16 && strchr(" \r\n", m->s[at])) at++;
+    return m->n - at >= strlen(title) && !memcmp(m->s + at, title, strlen(title));
 }
 
-static void check_identity(lb_corpus *c, const lb_map *m, lb_log *log) {
+static void check_identity(lb_corpus *c, const lb_textfile *m, lb_log *log) {
     for (size_t i = 0; i < sizeof known_texts / sizeof *known_texts; i++)
         if (!strcmp(c->hash, known_texts[i].hash)) c->known = known_texts[i].name;
     if (c->known == one_file->name)
@@ -56,28 +54,27 @@ static void check_identity(lb_corpus *c, const lb_map *m, lb_log *log) {
                 (long long)one_file->bytes, one_file->hash);
 }
 
-static void check_bytes(const lb_corpus *c, const lb_map *m, const lb_tokenizer *t, lb_log *log) {
-    const char *s = (const char *)m->data;
+/* Places are those in the file. */
+static void check_bytes(const lb_corpus *c, const lb_textfile *m, const lb_tokenizer *t, lb_log *log) {
     if (contains(m, "\r\n"))
         lb_warn(log, "%s: has CRLF line ends: its tokens are not those of the same text with LF", c->name);
-    if (m->size >= 3 && !memcmp(s, "\xef\xbb\xbf", 3))
-        lb_warn(log, "%s: begins with a byte order mark, which becomes a token", c->name);
-    size_t bad = lb_tok_invalid_utf8(s, m->size);
-    if (bad < m->size)
-        lb_warn(log, "%s: byte %zu is not UTF-8 (0x%02x): kept as a byte, other programs may replace it", c->name, bad,
-                m->data[bad]);
+    if (m->mark) lb_warn(log, "%s: the byte-order mark at its head was dropped: it is no part of the text", c->name);
+    size_t bad = lb_tok_invalid_utf8(m->s, m->n);
+    if (bad < m->n)
+        lb_warn(log, "%s: byte %zu is not UTF-8 (0x%02x): kept as a byte, other programs may replace it", c->name,
+                m->mark + bad, (uint8_t)m->s[bad]);
     size_t start, end;
-    int64_t dropped = lb_tok_without_token(t, s, m->size, &start);
+    int64_t dropped = lb_tok_without_token(t, m->s, m->n, &start);
     if (dropped)
         lb_warn(log, "%s: %lld %s have no token and are dropped, the first at byte %zu (0x%02x)", c->name,
-                (long long)dropped, t->byte_level ? "bytes" : "characters", start, m->data[start]);
+                (long long)dropped, t->byte_level ? "bytes" : "characters", m->mark + start, (uint8_t)m->s[start]);
     const lb_tok_added *a;
-    for (size_t at = 0; lb_tok_find_added(&t->raw, (lb_tok_view){s, m->size}, at, true, &start, &end, &a); at = end) {
+    for (size_t at = 0; lb_tok_find_added(&t->raw, (lb_tok_view){m->s, m->n}, at, true, &start, &end, &a); at = end) {
         if (!a->special) continue;
         lb_warn(log,
                 "%s: byte %zu: \"%.*s\" is taken as text; programs that parse special tokens in a text make it "
                 "token %d",
-                c->name, start, (int)a->text.n, a->text.s, a->id);
+                c->name, m->mark + start, (int)a->text.n, a->text.s, a->id);
         break;
     }
 }
@@ -91,14 +88,48 @@ static void check_tokens(const lb_corpus *c, const lb_tokenizer *t, int64_t toke
                     (long long)tokens, joined_tokens[i].name, (long long)joined_tokens[i].tokens);
 }
 
+/* ---- BOS ---- */
+
+bool lb_bos_put(const lb_tokenizer *t, lb_bos bos) {
+    return bos == LB_BOS_ALWAYS || (bos == LB_BOS_AUTO && t->adds_bos);
+}
+
+const char *lb_bos_text(lb_bos bos, bool put) {
+    if (bos == LB_BOS_NEVER) return "never";
+    return bos == LB_BOS_ALWAYS ? "always" : put ? "auto: added" : "auto: none";
+}
+
+void lb_bos_warn(const lb_tokenizer *t, lb_bos bos, const char *text_name, lb_log *log) {
+    if (bos != LB_BOS_AUTO || !t->bos_dispute) return;
+    lb_warn(log, "%s: %s; bos: %s takes the other", text_name, t->bos_dispute, t->adds_bos ? "never" : "always");
+}
+
 /* ---- opening ---- */
 
-static lb_status encode(lb_corpus *c, const lb_map *m, const lb_tokenizer *t, lb_bos bos, lb_log *log) {
+/* A token that the embedding has no row for: its number in the text, and about where it is, by what was before it. */
+static lb_status check_rows(const lb_corpus *c, const lb_textfile *m, const lb_tokenizer *t) {
+    size_t at = m->mark;
+    if (!t->rows || t->vocab <= t->rows) return LB_OK;
+    for (int64_t i = 0; i < c->tokens; i++) {
+        int32_t id = c->token[i];
+        lb_tok_view v = t->piece[id];
+        if (id >= t->rows)
+            return lb_fail(LB_E_UNSUPPORTED,
+                           "%s: token %lld, about byte %zu, is \"%.*s\", id %d: the model's embedding has %lld rows",
+                           c->path, (long long)i, at, (int)(v.n < 64 ? v.n : 64), v.s, id, (long long)t->rows);
+        if (i > 0 || !c->has_bos) at += v.n;
+    }
+    return LB_OK;
+}
+
+static lb_status encode(lb_corpus *c, const lb_textfile *m, const lb_tokenizer *t, lb_bos bos, lb_log *log) {
     int32_t *ids;
     int64_t n;
-    LB_TRY(lb_tokenizer_encode(t, (const char *)m->data, m->size, false, &ids, &n));
+    c->has_bos = lb_bos_put(t, bos);
+    if (c->has_bos && c->bos_id < 0)
+        return lb_fail(LB_E_UNSUPPORTED, "%s: bos: always: the tokenizer (%s) names no BOS token", c->path, t->name);
+    LB_TRY(lb_tokenizer_encode(t, m->s, m->n, false, &ids, &n));
     check_tokens(c, t, n, log);
-    c->has_bos = bos == LB_BOS_AUTO && lb_tokenizer_adds_bos(t);
     c->tokens = n + c->has_bos;
     c->token = LB_NEW(c->arena, int32_t, c->tokens + 1);
     if (c->token) {
@@ -106,36 +137,46 @@ static lb_status encode(lb_corpus *c, const lb_map *m, const lb_tokenizer *t, lb
         if (n) memcpy(c->token + c->has_bos, ids, (size_t)n * sizeof *ids);
     }
     lb_free(ids);
-    return c->token ? LB_OK : LB_E_NOMEM;
+    return c->token ? check_rows(c, m, t) : LB_E_NOMEM;
 }
 
-static lb_status fill(lb_corpus *c, const lb_map *m, const char *path, const lb_tokenizer *t, lb_bos bos, lb_log *log) {
-    c->path = lb_arena_strdup(c->arena, path);
-    c->name = lb_arena_strdup(c->arena, lb_fs_basename(path));
+static lb_status fill(lb_corpus *c, const lb_textfile *m, const lb_tokenizer *t, lb_bos bos, lb_log *log) {
+    c->path = lb_arena_strdup(c->arena, m->path);
+    c->name = lb_arena_strdup(c->arena, lb_fs_basename(m->path));
     if (!c->path || !c->name) return LB_E_NOMEM;
-    c->bytes = (int64_t)m->size;
+    c->bytes = (int64_t)(m->n + m->mark);
     c->bos_id = lb_tokenizer_bos(t);
-    LB_TRY(lb_hash_bytes(m->data, m->size, c->hash));
+    memcpy(c->hash, m->hash, sizeof c->hash);
     check_bytes(c, m, t, log);
     check_identity(c, m, log);
+    lb_bos_warn(t, bos, c->name, log);
+    if (t->rows && t->vocab > t->rows)
+        lb_warn(log,
+                "%s: the tokenizer has %lld tokens, the model's embedding %lld rows: none of the others may come up",
+                c->name, (long long)t->vocab, (long long)t->rows);
     return encode(c, m, t, bos, log);
 }
 
-lb_status lb_corpus_open(const char *path, const lb_tokenizer *t, lb_bos bos, lb_log *log, lb_corpus **out) {
-    lb_map m;
-    LB_TRY(lb_map_open(path, &m));
+lb_status lb_corpus_of(const lb_textfile *text, const lb_tokenizer *t, lb_bos bos, lb_log *log, lb_corpus **out) {
     lb_arena *a = NULL;
     lb_status status;
     LB_TRY_GOTO(status, done, lb_arena_new(0, &a));
     lb_corpus *c = LB_NEW(a, lb_corpus, 1);
     LB_TRY_GOTO(status, done, c ? LB_OK : LB_E_NOMEM);
     c->arena = a;
-    LB_TRY_GOTO(status, done, fill(c, &m, path, t, bos, log));
+    LB_TRY_GOTO(status, done, fill(c, text, t, bos, log));
     *out = c;
     a = NULL;
 done:
-    lb_map_close(&m);
     lb_arena_free(a);
+    return status;
+}
+
+lb_status lb_corpus_open(const char *path, const lb_tokenizer *t, lb_bos bos, lb_log *log, lb_corpus **out) {
+    lb_textfile text;
+    LB_TRY(lb_textfile_open(path, &text));
+    lb_status status = lb_corpus_of(&text, t, bos, log, out);
+    lb_textfile_close(&text);
     return status;
 }
 

@@ -3,12 +3,14 @@
 #define LB_MODEL_CORPUS_H
 
 #include "base/log.h"
+#include "model/text.h"
 #include "model/tokenizer.h"
 
 typedef enum lb_bos {
-    LB_BOS_AUTO,
-    LB_BOS_NEVER
-} lb_bos; /* auto: where the tokenizer adds one itself, at the head of the text */
+    LB_BOS_AUTO, /* where the tokenizer adds one itself, at the head of the text */
+    LB_BOS_NEVER,
+    LB_BOS_ALWAYS
+} lb_bos;
 
 typedef struct lb_corpus {
     char *path, *name;
@@ -23,13 +25,21 @@ typedef struct lb_corpus {
 } lb_corpus;
 
 /* The whole file is text: "<s>" or "<|endoftext|>" in it is no token (warned about). Warns (to the log, and so into
- * the report) about CRLF line ends, a byte order mark, bytes that are not UTF-8, characters without a token, the
- * tokenized form of WikiText
+ * the report) about CRLF line ends, a byte-order mark that was dropped, bytes that are not UTF-8, characters without a
+ * token, the tokenized form of WikiText
  * (" <unk> "), and, for texts whose hash or token count a protocol fixes (WikiText-2), about a hash or a count
- * that is not the protocol's. */
+ * that is not the protocol's; and, with LB_BOS_AUTO, where the tokenizer's files disagree about BOS.
+ * LB_E_UNSUPPORTED: a token that the model has no row for, with its place. */
 LB_NODISCARD lb_status lb_corpus_open(const char *path, const lb_tokenizer *t, lb_bos bos, lb_log *log,
                                       lb_corpus **out);
+/* The same of a text that was read before; `text` is not needed afterwards. */
+LB_NODISCARD lb_status lb_corpus_of(const lb_textfile *text, const lb_tokenizer *t, lb_bos bos, lb_log *log,
+                                    lb_corpus **out);
 void lb_corpus_close(lb_corpus *c);
+bool lb_bos_put(const lb_tokenizer *t, lb_bos bos); /* is one put at the head? */
+const char *lb_bos_text(lb_bos bos, bool put);      /* "auto: added", "auto: none", "never", "always" */
+/* The warning about files that disagree, for whoever takes an open corpus again. */
+void lb_bos_warn(const lb_tokenizer *t, lb_bos bos, const char *text_name, lb_log *log);
 
 /* Calibration windows: `samples` rows of `length` tokens.
  * sequential: the first samples x length tokens; random: starts drawn by our RNG from `seed`;

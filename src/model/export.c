@@ -191,9 +191,46 @@ static lb_status check_target(const char *dir) {
     return st;
 }
 
+static lb_status copy_file(const char *from, const char *to) {
+    char *bytes = NULL;
+    size_t n;
+    LB_TRY(lb_fs_read(from, &bytes, &n));
+    lb_status st = lb_fs_write_atomic(to, bytes, n);
+    lb_free(bytes);
+    return st;
+}
+
+/* A tokenizer of a kind that is not read stays what it is: its files go along, as far as they are there. */
+static lb_status copy_tokenizer(const lb_model *m, const char *dir, lb_str *copied) {
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json",   "tokenizer.model",  "vocab.json",
+                                        "merges.txt",     "special_tokens_map.json", "added_tokens.json"};
+    lb_status st = LB_OK;
+    if (strcmp(m->format, "safetensors") != 0) return LB_OK;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && st == LB_OK; i++) {
+        char *from = lb_fs_join(m->path, names[i]), *to = lb_fs_join(dir, names[i]);
+        st = from && to ? LB_OK : LB_E_NOMEM;
+        if (st == LB_OK && lb_fs_exists(from)) {
+            st = copy_file(from, to);
+            lb_str_add(copied, "%s%s", copied->len ? ", " : "", names[i]);
+        }
+        lb_free(from);
+        lb_free(to);
+    }
+    return st == LB_OK ? lb_str_check(copied) : st;
+}
+
+/* What cannot be read back must not be published. */
+static lb_status write_tokenizer(const lb_tokenizer *t, const char *dir) {
+    lb_tokenizer *again = NULL;
+    LB_TRY(lb_tokenizer_save(t, dir));
+    lb_status st = lb_tokenizer_from_dir(dir, &again);
+    lb_tokenizer_free(again);
+    return st == LB_OK ? LB_OK : lb_fail_in(st, "the tokenizer as it was written cannot be read");
+}
+
 /* A folder of files only. */
-static lb_status fill_folder(const lb_model *m, const lb_arch *a, const lb_weights *w, lb_dtype dtype,
-                             const char *dir) {
+static lb_status fill_folder(const lb_model *m, const lb_arch *a, const lb_weights *w, lb_dtype dtype, const char *dir,
+                             lb_str *copied) {
     if (mkdir(dir, 0777) != 0) return lb_fail(LB_E_IO, "%s: cannot make the folder: %s", dir, strerror(errno));
     char *weights = lb_fs_join(dir, "model.safetensors");
     if (!weights) return LB_E_NOMEM;
@@ -201,13 +238,13 @@ static lb_status fill_folder(const lb_model *m, const lb_arch *a, const lb_weigh
     lb_free(weights);
     LB_TRY(st);
     LB_TRY(write_config(m, a, dtype, dir));
-    if (m->tokenizer) LB_TRY(lb_tokenizer_save(m->tokenizer, dir));
-    return LB_OK;
+    return m->tokenizer ? write_tokenizer(m->tokenizer, dir) : copy_tokenizer(m, dir, copied);
 }
 
 /* These stay with a cell's result, which must not depend on the folder that it was run in: hence the last part alone.
  */
-static void warn_losses(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir, lb_log *log) {
+static void warn_losses(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir, const char *copied,
+                        lb_log *log) {
     const char *name = lb_fs_basename(dir);
     bool act = false;
     for (int64_t b = 0; b < m->arch.layers; b++)
@@ -216,10 +253,12 @@ static void warn_losses(const lb_model *m, const lb_weights *w, lb_dtype dtype, 
     if (dtype != LB_F32)
         lb_warn(log, "%s: weights are rounded to %s: perplexity will differ from the float32 one", name,
                 lb_dtype_name(dtype));
-    if (!m->tokenizer) lb_warn(log, "%s: the model has no tokenizer to write", name);
+    if (!m->tokenizer && copied)
+        lb_warn(log, "%s: the model's tokenizer was not read: %s copied as found", name, copied);
+    if (!m->tokenizer && !copied) lb_warn(log, "%s: the model has no tokenizer to write", name);
 }
 
-static lb_status export_to(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir) {
+static lb_status export_to(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir, lb_str *copied) {
     LB_TRY(check_target(dir));
     char *parent = lb_fs_dirname(dir);
     if (!parent) return LB_E_NOMEM;
@@ -231,7 +270,7 @@ static lb_status export_to(const lb_model *m, const lb_weights *w, lb_dtype dtyp
         a.tied = false; /* a cell may have quantized one and not the other */
     lb_fs_tmp tmp;
     LB_TRY(lb_fs_tmp_begin(dir, &tmp));
-    st = fill_folder(m, &a, w, dtype, tmp.tmp);
+    st = fill_folder(m, &a, w, dtype, tmp.tmp, copied);
     if (st != LB_OK) {
         lb_fs_remove_folder(tmp.tmp);
         lb_fs_tmp_abort(&tmp);
@@ -246,8 +285,10 @@ lb_status lb_model_export(const lb_model *m, const lb_weights *w, lb_dtype dtype
     char *plain = lb_strdup(dir); /* without trailing slashes, for the temporary name */
     if (!plain) return LB_E_NOMEM;
     for (size_t n = strlen(plain); n > 1 && plain[n - 1] == '/'; n--) plain[n - 1] = 0;
-    lb_status st = export_to(m, w, dtype, plain);
-    if (st == LB_OK) warn_losses(m, w, dtype, plain, log);
+    lb_str copied = {0};
+    lb_status st = export_to(m, w, dtype, plain, &copied);
+    if (st == LB_OK) warn_losses(m, w, dtype, plain, copied.s, log);
+    lb_str_free(&copied);
     lb_free(plain);
     return st;
 }

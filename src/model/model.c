@@ -7,8 +7,6 @@
 
 #include "base/hash.h"
 #include "base/str.h"
-#include "io/json.h"
-#include "io/safetensors.h"
 #include "model/model_file.h"
 
 typedef struct files {
@@ -252,72 +250,57 @@ static lb_status load_weights(const source *s, lb_model_parts parts, lb_team *te
     return lb_parallel_for(team, n, convert_piece, &c);
 }
 
-/* "name hash" of one file of a folder, appended; missing is fine unless `needed`. */
-static lb_status add_file_hash(const char *dir, const char *name, bool needed, lb_str *list) {
-    char hex[LB_HASH_HEX];
-    char *path = lb_fs_join(dir, name);
-    if (!path) return LB_E_NOMEM;
-    lb_status st = LB_OK;
-    if (needed || lb_fs_exists(path)) {
-        st = lb_hash_file(path, hex);
-        if (st == LB_OK) lb_str_add(list, "%s %s\n", name, hex);
-    }
-    lb_free(path);
-    return st;
-}
-
-/* The model's hash is that of the list of its files' hashes: config, weights in name order, tokenizer. */
-static lb_status hash_folder(const char *dir, char hex[LB_HASH_HEX]) {
-    static const char *const other[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
-                                        "model.safetensors.index.json"};
-    lb_str list = {0};
-    char **name = NULL;
-    size_t n = 0;
-    lb_status st;
-    LB_TRY_GOTO(st, done, lb_fs_list(dir, ".safetensors", &name, &n));
-    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++)
-        LB_TRY_GOTO(st, done, add_file_hash(dir, other[i], i == 0, &list));
-    for (size_t i = 0; i < n; i++) LB_TRY_GOTO(st, done, add_file_hash(dir, name[i], true, &list));
-    LB_TRY_GOTO(st, done, lb_str_check(&list));
-    LB_TRY_GOTO(st, done, lb_hash_bytes(list.s, list.len, hex));
-done:
-    lb_fs_list_free(name, n);
-    lb_str_free(&list);
-    return st;
+/* A tokenizer that cannot be read is missed only by a text: why is kept. Want of memory and Ctrl-C are no reason. */
+static lb_status keep_reason(lb_model *m, lb_status st) {
+    if (st == LB_OK || st == LB_E_NOMEM || st == LB_E_INTERRUPTED) return st;
+    m->no_tokenizer = lb_arena_strdup(m->arena, lb_error());
+    return m->no_tokenizer ? LB_OK : LB_E_NOMEM;
 }
 
 static lb_status open_gguf(lb_model *m, source *s) {
+    static const char key[] = "tokenizer.ggml.model";
     snprintf(m->format, sizeof m->format, "gguf");
     s->says = "the header";
     LB_TRY(lb_gguf_open(m->path, &s->f->gguf));
     LB_TRY(lb_arch_from_gguf(s->f->gguf, &m->arch, &s->family));
-    if (lb_gguf_has(s->f->gguf, "tokenizer.ggml.model")) LB_TRY(lb_tokenizer_from_gguf(s->f->gguf, &m->tokenizer));
+    m->no_tokenizer = "the file has no key tokenizer.ggml.model";
+    if (lb_gguf_has(s->f->gguf, key)) LB_TRY(keep_reason(m, lb_tokenizer_from_gguf(s->f->gguf, &m->tokenizer)));
     return lb_hash_file(m->path, m->hash);
+}
+
+static lb_status open_tokenizer(lb_model *m) {
+    char *path = lb_fs_join(m->path, "tokenizer.json");
+    if (!path) return LB_E_NOMEM;
+    bool there = lb_fs_there(path);
+    lb_free(path);
+    if (there) return keep_reason(m, lb_tokenizer_from_dir(m->path, &m->tokenizer));
+    return lb_folder_no_tokenizer(m->arena, m->path, &m->no_tokenizer);
 }
 
 static lb_status open_folder(lb_model *m, source *s) {
     snprintf(m->format, sizeof m->format, "safetensors");
     s->says = "the config";
     s->hf = true;
-    char *config = lb_fs_join(m->path, "config.json"), *tokenizer = lb_fs_join(m->path, "tokenizer.json");
-    lb_status st = config && tokenizer ? LB_OK : LB_E_NOMEM;
-    if (st == LB_OK) st = lb_arch_from_config(config, &m->arch, &s->family);
-    if (st == LB_OK && lb_fs_exists(tokenizer)) st = lb_tokenizer_from_dir(m->path, &m->tokenizer);
+    LB_TRY(lb_folder_check(m->path));
+    char *config = lb_fs_join(m->path, "config.json");
+    lb_status st = config ? lb_arch_from_config(config, &m->arch, &s->family) : LB_E_NOMEM;
     lb_free(config);
-    lb_free(tokenizer);
     LB_TRY(st);
+    LB_TRY(open_tokenizer(m));
     LB_TRY(lb_safetensors_open(m->path, &s->f->safetensors));
-    return hash_folder(m->path, m->hash);
+    return lb_folder_hash(m->path, s->f->safetensors, m->hash);
 }
 
-/* The last part of the path without a trailing slash or the extension. */
+/* The last part of the path as it was given, without a trailing slash or the extension; and where the files are. */
 static lb_status name_model(lb_model *m, const char *path, bool folder) {
     if (!(m->path = lb_arena_strdup(m->arena, path))) return LB_E_NOMEM;
     size_t n = strlen(m->path);
     while (n > 1 && m->path[n - 1] == '/') m->path[--n] = 0;
     if (!(m->name = lb_arena_strdup(m->arena, lb_fs_basename(m->path)))) return LB_E_NOMEM;
     if (!folder && lb_str_ends(m->name, ".gguf")) m->name[strlen(m->name) - 5] = 0;
-    return LB_OK;
+    const char *found = m->path;
+    if (folder) LB_TRY(lb_folder_find(m->arena, m->path, &found));
+    return (m->path = lb_arena_strdup(m->arena, found)) ? LB_OK : LB_E_NOMEM;
 }
 
 static lb_status open_into(lb_model *m, const char *path, lb_model_parts parts, lb_team *team) {
@@ -329,9 +312,7 @@ static lb_status open_into(lb_model *m, const char *path, lb_model_parts parts, 
     source s = {.m = m};
     if (!(m->files = s.f = LB_NEW(m->arena, files, 1))) return LB_E_NOMEM;
     LB_TRY(folder ? open_folder(m, &s) : open_gguf(m, &s));
-    if (m->tokenizer && lb_tokenizer_vocab(m->tokenizer) > m->arch.vocab)
-        return lb_fail(LB_E_FORMAT, "%s: the tokenizer has %lld tokens, the embedding %lld rows", m->path,
-                       (long long)lb_tokenizer_vocab(m->tokenizer), (long long)m->arch.vocab);
+    if (m->tokenizer) lb_tokenizer_set_rows(m->tokenizer, m->arch.vocab);
     LB_TRY(match_tensors(&s));
     return parts == LB_HEADER ? LB_OK : load_weights(&s, parts, team);
 }
@@ -358,4 +339,10 @@ void lb_model_close(lb_model *m) {
     if (m->tokenizer) lb_tokenizer_free(m->tokenizer);
     lb_arena_free(m->arena);
     lb_free(m);
+}
+
+lb_status lb_model_need_tokenizer(const lb_model *m) {
+    if (m->tokenizer) return LB_OK;
+    return lb_fail(LB_E_UNSUPPORTED, "%s: no tokenizer was read, so a text cannot become tokens: %s", m->path,
+                   m->no_tokenizer ? m->no_tokenizer : "it has none");
 }

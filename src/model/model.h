@@ -18,13 +18,14 @@ typedef struct lb_model_tensor {
 } lb_model_tensor;
 
 typedef struct lb_model {
-    char *path, *name;     /* name: the file's or folder's, without extension */
-    char hash[65];         /* SHA-256 of the GGUF file; of the list of file hashes for a folder */
+    char *path, *name;     /* name: the file's or folder's, without extension; path: of a hub cache its snapshot */
+    char hash[65];         /* SHA-256 of the GGUF file; of the list of hashes of the files that are read for a folder */
     char format[16];       /* "gguf", "safetensors" */
     const char *stored;    /* note on the baseline: "Q4_1 (169 tensors), Q8_0 (1), F32 (61)" */
     bool stored_quantized; /* some weights were stored in a quantized type: the baseline is itself dequantized */
     lb_arch arch;
-    lb_tokenizer *tokenizer; /* NULL if the folder has none */
+    lb_tokenizer *tokenizer;  /* NULL: none was read, which only texts need */
+    const char *no_tokenizer; /* and why */
     lb_weights weights;
     lb_model_tensor *tensor;
     int64_t n_tensors;
@@ -40,6 +41,8 @@ typedef enum lb_model_parts {
 } lb_model_parts;
 LB_NODISCARD lb_status lb_model_open(const char *path, lb_model_parts parts, lb_team *team, lb_model **out);
 void lb_model_close(lb_model *m);
+LB_NODISCARD lb_status
+lb_model_need_tokenizer(const lb_model *m); /* LB_E_UNSUPPORTED with the reason, if it has none */
 /* A model built in memory (training from scratch): normal init 0.02, residual projections scaled by 1/sqrt(2 layers),
  * norms 1. Takes over the tokenizer. */
 LB_NODISCARD lb_status lb_model_new(const lb_arch *arch, lb_tokenizer *tok, uint64_t seed, lb_model **out);

@@ -156,32 +156,31 @@ static bool off(const json_t *v) {
            (json_is_object(v) && json_object_size(v) == 0);
 }
 
-static void value_text(const json_t *v, char out[48]) {
-    if (json_is_string(v))
-        snprintf(out, 48, "'%.40s'", json_string_value(v));
-    else if (json_is_integer(v))
-        snprintf(out, 48, "%lld", (long long)json_integer_value(v));
-    else if (json_is_real(v))
-        snprintf(out, 48, "%g", json_real_value(v));
-    else
-        snprintf(out, 48, "%s", json_is_true(v) ? "true" : json_is_array(v) ? "[...]" : "{...}");
-}
-
 /* A key that is not known may change what the model computes (a window, a cap, a multiplier): it is named rather than
  * passed over. within: the object's name and a dot, or "". */
 static lb_status check_keys(const char *path, const char *within, const json_t *o, const char *const *known) {
     const char *key;
     json_t *v;
-    char value[48];
+    char value[LB_JSON_TEXT];
     json_object_foreach((json_t *)(uintptr_t)o, key, v) {
-        if (listed(known, key) || off(v) || (!within[0] && idle(key))) continue;
-        value_text(v, value);
+        if (lb_json_twice(key) || listed(known, key) || off(v) || (!within[0] && idle(key))) continue;
+        lb_json_text(v, value);
         return lb_fail(LB_E_UNSUPPORTED,
                        "%s: key %s%.60s = %s: not one whose meaning is known here (take it out if it does not change "
                        "what the model computes)",
                        path, within, key, value);
     }
     return LB_OK;
+}
+
+/* One number, told in two places (NULL: at the top) with two values. */
+static lb_status differ(const char *path, const char *in_a, const char *a, const json_t *va, const char *in_b,
+                        const char *b, const json_t *vb) {
+    char ta[LB_JSON_TEXT], tb[LB_JSON_TEXT];
+    lb_json_text(va, ta);
+    lb_json_text(vb, tb);
+    return lb_fail(LB_E_FORMAT, "%s: %s%s%s = %s and %s%s%s = %s: they say the same thing, so they must agree", path,
+                   in_a ? in_a : "", in_a ? "." : "", a, ta, in_b ? in_b : "", in_b ? "." : "", b, tb);
 }
 
 /* ---- positions ---- */
@@ -202,8 +201,9 @@ static lb_status read_scaling(const char *path, const char *place, const json_t 
          "original_max_position_embeddings"},
     };
     char within[32];
-    const json_t *type = member(r, "rope_type");
-    if (!type) type = member(r, "type");
+    const json_t *type = member(r, "rope_type"), *old = member(r, "type");
+    if (type && old && !json_equal(type, old)) return differ(path, place, "rope_type", type, place, "type", old);
+    if (!type) type = old;
     const char *name = type ? json_string_value(type) : lb_rope_type_name[LB_ROPE_DEFAULT];
     lb_rope_scaling s = {0};
     while (name && s.type < LB_ROPE_TYPES && strcmp(name, lb_rope_type_name[s.type]) != 0) s.type++;
@@ -213,6 +213,7 @@ static lb_status read_scaling(const char *path, const char *place, const json_t 
                        name ? name : "?");
     snprintf(within, sizeof within, "%s.", place);
     LB_TRY(check_keys(path, within, r, known[s.type])); /* also one object a kind of layer */
+    LB_TRY(lb_json_once(path, r, known[s.type]));
     if (s.type != LB_ROPE_DEFAULT) LB_TRY(lb_json_num(path, r, "factor", &s.factor));
     if (s.type == LB_ROPE_LLAMA3) {
         LB_TRY(lb_json_num(path, r, "low_freq_factor", &s.low));
@@ -223,23 +224,41 @@ static lb_status read_scaling(const char *path, const char *place, const json_t 
     return LB_OK;
 }
 
-/* In either place, depending on the version of transformers; where both are, they must agree. */
+/* Every member that both places have. */
+static lb_status same_members(const char *path, const char *const place[2], const json_t *const r[2]) {
+    const char *key;
+    json_t *v;
+    json_object_foreach((json_t *)(uintptr_t)r[0], key, v) {
+        const json_t *w = member(r[1], key);
+        if (!w || json_is_null(v) || json_equal(v, w)) continue;
+        if (json_is_number(v) && json_is_number(w) && json_number_value(v) == json_number_value(w)) continue;
+        return differ(path, place[0], key, v, place[1], key, w);
+    }
+    return LB_OK;
+}
+
+/* In either place, depending on the version of transformers, and the base also outside of both: where it is told more
+ * than once, all must agree. */
 static lb_status read_rope(const char *path, const json_t *c, lb_arch *a) {
-    static const char *const place[] = {"rope_scaling", "rope_parameters"};
-    bool told = false;
-    LB_TRY(num_or(path, c, "rope_theta", 10000.0, &a->rope_base));
+    static const char *const place[] = {"rope_scaling", "rope_parameters"}, base[] = "rope_theta";
+    const json_t *const r[] = {member(c, place[0]), member(c, place[1])};
+    LB_TRY(num_or(path, c, base, 10000.0, &a->rope_base));
+    if (r[0] && r[1]) LB_TRY(same_members(path, place, r));
     for (size_t i = 0; i < 2; i++) {
-        const json_t *r = member(c, place[i]);
-        if (!r) continue;
-        if (!json_is_object(r)) return lb_fail(LB_E_FORMAT, "%s: %s: must be an object", path, place[i]);
+        double inner;
         lb_rope_scaling s;
-        LB_TRY(read_scaling(path, place[i], r, &s));
-        if (told && !lb_rope_scaling_same(&s, &a->scaling))
-            return lb_fail(LB_E_FORMAT, "%s: rope_scaling and rope_parameters differ", path);
+        if (!r[i]) continue;
+        if (!json_is_object(r[i])) return lb_fail(LB_E_FORMAT, "%s: %s: must be an object", path, place[i]);
+        LB_TRY(read_scaling(path, place[i], r[i], &s));
+        if (i == 1 && r[0] && !lb_rope_scaling_same(&s, &a->scaling))
+            return lb_fail(LB_E_FORMAT, "%s: rope_scaling (type '%s') and rope_parameters (type '%s') differ", path,
+                           lb_rope_type_name[a->scaling.type], lb_rope_type_name[s.type]);
         a->scaling = s;
-        told = true;
-        LB_TRY(num_or(path, r, "rope_theta", a->rope_base, &a->rope_base));
-        LB_TRY(whole_rotary(path, r));
+        LB_TRY(num_or(path, r[i], base, a->rope_base, &inner));
+        if (inner != a->rope_base && member(c, base))
+            return differ(path, NULL, base, member(c, base), place[i], base, member(r[i], base));
+        a->rope_base = inner;
+        LB_TRY(whole_rotary(path, r[i]));
     }
     return whole_rotary(path, c);
 }
@@ -263,6 +282,7 @@ static lb_status refuse(const char *path, const json_t *c) {
 
 static lb_status read_config(const char *path, const json_t *c, lb_arch *out, const lb_family **family) {
     const lb_family *f = NULL;
+    LB_TRY(lb_json_once(path, c, read_keys));
     LB_TRY(find_family(path, c, &f));
     lb_arch a = {.family = f->name, .rope = f->hf_rope};
     LB_TRY(lb_json_int(path, c, "num_hidden_layers", &a.layers));
@@ -289,7 +309,7 @@ static lb_status read_config(const char *path, const json_t *c, lb_arch *out, co
 
 lb_status lb_arch_from_config(const char *path, lb_arch *out, const lb_family **family) {
     json_t *c;
-    LB_TRY(lb_json_read(path, &c));
+    LB_TRY(lb_json_read_most(path, LB_JSON_MOST_CONFIG, &c));
     lb_status st =
         json_is_object(c) ? read_config(path, c, out, family) : lb_fail(LB_E_FORMAT, "%s: must be a JSON object", path);
     json_decref(c);

@@ -2,7 +2,9 @@
 #ifndef LB_MODEL_MODEL_FILE_H
 #define LB_MODEL_MODEL_FILE_H
 
+#include "base/hash.h"
 #include "io/gguf.h"
+#include "io/safetensors.h"
 #include "model/arch.h"
 #include "model/model.h"
 
@@ -13,6 +15,15 @@
 LB_NODISCARD lb_status lb_arch_from_gguf(const lb_gguf *g, lb_arch *out, const lb_family **family);
 /* From dir/config.json; the same rules. */
 LB_NODISCARD lb_status lb_arch_from_config(const char *path, lb_arch *out, const lb_family **family);
+
+/* Folders (model_folder.c). find: the folder itself, or the snapshot of a hub cache: the one that refs/main names, or
+ * the only one. check: it has a config.json, or LB_E_IO naming what was looked for and what is there. no_tokenizer: why
+ * there is no tokenizer.json, as far as the folder shows. hash: the SHA-256 of the list of hashes of the files that are
+ * read. */
+LB_NODISCARD lb_status lb_folder_find(lb_arena *a, const char *dir, const char **out);
+LB_NODISCARD lb_status lb_folder_check(const char *dir);
+LB_NODISCARD lb_status lb_folder_no_tokenizer(lb_arena *a, const char *dir, const char **why);
+LB_NODISCARD lb_status lb_folder_hash(const char *dir, const lb_safetensors *weights, char hex[LB_HASH_HEX]);
 
 /* Tensors in our order: embed, block by block (attn_norm, q, k, v, o, mlp_norm, gate, up, down), final_norm, head. */
 enum { LB_SLOTS_PER_BLOCK = 2 + LB_LINEARS };

@@ -6,6 +6,8 @@ const char *lb_tokenizer_kind(const lb_tokenizer *t) { return t->kind; }
 int32_t lb_tokenizer_bos(const lb_tokenizer *t) { return t->bos; }
 int32_t lb_tokenizer_eos(const lb_tokenizer *t) { return t->eos; }
 bool lb_tokenizer_adds_bos(const lb_tokenizer *t) { return t->adds_bos; }
+const char *lb_tokenizer_bos_dispute(const lb_tokenizer *t) { return t->bos_dispute; }
+void lb_tokenizer_set_rows(lb_tokenizer *t, int64_t rows) { t->rows = rows; }
 
 const char *lb_tokenizer_piece(const lb_tokenizer *t, int32_t id, size_t *len) {
     bool valid = id >= 0 && id < t->vocab;

@@ -10,7 +10,11 @@
 
 typedef struct lb_tokenizer lb_tokenizer;
 LB_NODISCARD lb_status lb_tokenizer_from_gguf(const lb_gguf *g, lb_tokenizer **out);
-/* dir holds tokenizer.json and, for the BOS decision, tokenizer_config.json if present. */
+/* dir holds tokenizer.json and, if present, tokenizer_config.json, which names tokens. Whether BOS is put before a text
+ * is the post-processor's decision, as in transformers from version 5 on; what tokenizer_config.json says otherwise, or
+ * would by its class's default in version 4 (config.json's model_type where no class is named), is
+ * lb_tokenizer_bos_dispute.
+ */
 LB_NODISCARD lb_status lb_tokenizer_from_dir(const char *dir, lb_tokenizer **out);
 /* Trains a byte-level BPE with GPT-2's pattern after single digits; ids: specials, 256 bytes, merges in order; ties:
  * lower pair first. */
@@ -21,7 +25,10 @@ int64_t lb_tokenizer_vocab(const lb_tokenizer *t);
 const char *lb_tokenizer_kind(const lb_tokenizer *t); /* "byte-level BPE, smollm", "SentencePiece BPE" */
 int32_t lb_tokenizer_bos(const lb_tokenizer *t);      /* -1: none */
 int32_t lb_tokenizer_eos(const lb_tokenizer *t);
-bool lb_tokenizer_adds_bos(const lb_tokenizer *t); /* the tokenizer itself puts BOS before a text */
+bool lb_tokenizer_adds_bos(const lb_tokenizer *t);           /* the tokenizer itself puts BOS before a text */
+const char *lb_tokenizer_bos_dispute(const lb_tokenizer *t); /* NULL: the files agree */
+/* The model's embedding has so many rows: texts that need another one are refused. */
+void lb_tokenizer_set_rows(lb_tokenizer *t, int64_t rows);
 
 /* Encodes UTF-8 text. Bytes that are not UTF-8 become byte tokens. A character that the vocabulary cannot express is
  * the unknown token, or dropped where there is none, as other implementations do (SmolLM2 has no token for the bytes

@@ -338,7 +338,7 @@ lb_status lb_tok_word(lb_tok_run *r, const char *s, size_t n) {
         return cache_put(r, hash, s, n, first);
     }
     LB_TRY(grow(&r->id, &r->cap, r->n + c->n_ids, sizeof *r->id));
-    memcpy(r->id + r->n, r->cache_ids + c->ids, c->n_ids * sizeof *r->id);
+    if (c->n_ids) memcpy(r->id + r->n, r->cache_ids + c->ids, c->n_ids * sizeof *r->id);
     r->n += c->n_ids;
     return LB_OK;
 }

@@ -103,6 +103,10 @@ lb_status lb_tok_reserve(lb_tokenizer *t, int64_t vocab, size_t bytes) {
 
 lb_status lb_tok_put(lb_tokenizer *t, int64_t id, const char *s, size_t n, uint8_t type) {
     size_t bad = lb_tok_invalid_utf8(s, n);
+    /* Of JSON, a NUL comes as two bytes that are no UTF-8. Neither C's strings nor a tokenizer.json could hold it. */
+    if (n && (memchr(s, 0, n) || (bad + 1 < n && !memcmp(s + bad, "\xc0\x80", 2))))
+        return lb_fail(LB_E_UNSUPPORTED, "%s: token %lld holds a NUL byte: such a vocabulary is not read", t->name,
+                       (long long)id);
     if (bad < n)
         return lb_fail(LB_E_FORMAT, "%s: token %lld is not UTF-8 (byte %zu of it)", t->name, (long long)id, bad);
     if (n > UINT32_MAX || n > t->pool_size - t->pool_used)

@@ -146,7 +146,8 @@ struct lb_tokenizer {
     int n_step;
     pcre2_general_context *pcre;
     lb_tok_view json;          /* tokenizer.json as it was read; NULL for other sources */
-    int32_t json_bos;          /* what its post-processor puts before a text, -1: nothing */
+    const char *bos_dispute;   /* what the folder's files say of BOS, where they disagree; else NULL */
+    int64_t rows;              /* of the model's embedding; 0: not told */
     const char *chat_template; /* NULL: none */
 };
 

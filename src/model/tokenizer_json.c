@@ -210,42 +210,83 @@ static lb_status named_token(const lb_tokenizer *t, const char *file, const json
     const json_t *v = json_object_get(config, key);
     if (json_is_object(v)) v = json_object_get(v, "content");
     if (!given(v)) return LB_OK;
-    if (!json_is_string(v)) return lb_fail(LB_E_FORMAT, "%s: %s must be a string", file, key);
+    if (!json_is_string(v) || lb_json_odd(v)) return lb_fail(LB_E_FORMAT, "%s: %s must be a string", file, key);
     lb_tok_view s = view_of(v);
     int32_t found = lb_tok_index_get(&t->index, s.s, s.n);
     if (found >= 0) *id = found;
     return LB_OK;
 }
 
-/* The tokenizer classes of single models put BOS as add_bos_token says; the general class leaves it to the
- * post-processor. */
-static bool class_obeys_add_bos(const json_t *config) {
-    const char *name = json_string_value(json_object_get(config, "tokenizer_class"));
-    return name && strcmp(name, "PreTrainedTokenizerFast") != 0 && strcmp(name, "PreTrainedTokenizer") != 0 &&
-           strcmp(name, "TokenizersBackend") != 0;
+static lb_status read_config(lb_tokenizer *t, const char *path, const json_t *config) {
+    static const char *const keys[] = {"bos_token",       "eos_token",     "pad_token",     "unk_token",
+                                       "tokenizer_class", "add_bos_token", "chat_template", NULL};
+    int32_t head = t->adds_bos ? t->bos : -1;
+    LB_TRY(lb_json_once(path, config, keys));
+    LB_TRY(named_token(t, path, config, "bos_token", &t->bos));
+    LB_TRY(named_token(t, path, config, "eos_token", &t->eos));
+    LB_TRY(named_token(t, path, config, "pad_token", &t->pad));
+    LB_TRY(named_token(t, path, config, "unk_token", &t->unk_name));
+    if (head >= 0) t->bos = head; /* what is put there counts as the BOS */
+    const json_t *chat = json_object_get(config, "chat_template");
+    if (!json_is_string(chat) || lb_json_odd(chat)) return LB_OK;
+    t->chat_template = lb_arena_strdup(t->arena, json_string_value(chat));
+    return t->chat_template ? LB_OK : LB_E_NOMEM;
 }
 
-static lb_status read_config(lb_tokenizer *t, const char *path) {
-    json_t *config;
-    LB_TRY(lb_json_read(path, &config));
-    lb_status status;
-    int32_t head = t->adds_bos ? t->bos : -1;
-    LB_TRY_GOTO(status, done, named_token(t, path, config, "bos_token", &t->bos));
-    LB_TRY_GOTO(status, done, named_token(t, path, config, "eos_token", &t->eos));
-    LB_TRY_GOTO(status, done, named_token(t, path, config, "pad_token", &t->pad));
-    LB_TRY_GOTO(status, done, named_token(t, path, config, "unk_token", &t->unk_name));
-    const json_t *add = json_object_get(config, "add_bos_token"), *chat = json_object_get(config, "chat_template");
-    if (json_is_boolean(add) && class_obeys_add_bos(config)) t->adds_bos = json_is_true(add);
-    if (t->adds_bos && head >= 0) t->bos = head; /* what is put there counts as the BOS */
-    if (t->adds_bos && t->bos < 0)
-        status = lb_fail(LB_E_FORMAT, "%s: add_bos_token is true, but bos_token is no token", path);
-    if (json_is_string(chat)) {
-        t->chat_template = lb_arena_strdup(t->arena, json_string_value(chat));
-        if (!t->chat_template) status = LB_E_NOMEM;
+/* ---- BOS: who says what ---- */
+
+/* Classes that put BOS before version 5 of transformers, unless add_bos_token says otherwise. */
+static bool class_puts_bos(const char *name) {
+    static const char *const classes[] = {"LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer", "CohereTokenizer"};
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        size_t n = strlen(classes[i]);
+        if (!strncmp(name, classes[i], n) && (!name[n] || !strcmp(name + n, "Fast"))) return true;
     }
-done:
+    return false;
+}
+
+/* The class that version 4 takes where tokenizer_config.json names none: that of config.json's model_type. */
+static lb_status class_of_model(const char *dir, bool *puts) {
+    char *path = lb_fs_join(dir, "config.json");
+    json_t *config = NULL;
+    *puts = false;
+    if (!path) return LB_E_NOMEM;
+    lb_status st = lb_fs_exists(path) ? lb_json_read_most(path, LB_JSON_MOST_CONFIG, &config) : LB_OK;
+    const char *type = json_string_value(json_object_get(config, "model_type"));
+    *puts = type && strcmp(type, "llama") == 0;
     json_decref(config);
-    return status;
+    lb_free(path);
+    return st;
+}
+
+static lb_status compare_bos(lb_tokenizer *t, const char *dir, const json_t *config) {
+    const json_t *add = json_object_get(config, "add_bos_token");
+    const char *name = json_string_value(json_object_get(config, "tokenizer_class"));
+    char puts[96] = "puts no BOS";
+    lb_str says = {0};
+    if (t->adds_bos)
+        snprintf(puts, sizeof puts, "puts \"%.*s\"", (int)(t->token[t->bos].n < 64 ? t->token[t->bos].n : 64),
+                 t->token[t->bos].s);
+    if (json_is_boolean(add)) {
+        if (json_is_true(add) != t->adds_bos)
+            lb_str_add(&says, "tokenizer_config.json says add_bos_token: %s", json_is_true(add) ? "true" : "false");
+    } else if (!t->adds_bos) {
+        bool by_type = false;
+        if (!name) LB_TRY(class_of_model(dir, &by_type));
+        if (by_type)
+            lb_str_add(&says, "transformers may put one, by the class that a version takes for config.json's model_type llama");
+        else if (name && class_puts_bos(name))
+            lb_str_add(&says, "before version 5, transformers puts one for tokenizer_class %.64s", name);
+    }
+    lb_status st = lb_str_check(&says);
+    if (st == LB_OK && says.len) {
+        t->bos_dispute = lb_arena_printf(
+            t->arena, "the model's files disagree about BOS: tokenizer.json's post-processor %s, which is taken; %s",
+            puts, says.s);
+        if (!t->bos_dispute) st = LB_E_NOMEM;
+    }
+    lb_str_free(&says);
+    return st;
 }
 
 /* ---- loading ---- */
@@ -255,28 +296,40 @@ static lb_status read_root(lb_tokenizer *t, const json_t *root) {
     LB_TRY(lb_tok_read_pre_tokenizer(t, json_object_get(root, "pre_tokenizer")));
     LB_TRY(read_model(t, root));
     LB_TRY(lb_tok_read_decoder(t, json_object_get(root, "decoder")));
-    LB_TRY(lb_tok_read_post_processor(t, json_object_get(root, "post_processor"), &t->json_bos));
-    t->bos = t->json_bos;
+    LB_TRY(lb_tok_read_post_processor(t, json_object_get(root, "post_processor"), &t->bos));
     t->adds_bos = t->bos >= 0;
     LB_TRY(normalize_added(t));
     return lb_tok_finish(t);
 }
 
-static lb_status load(lb_tokenizer *t, const char *path, const char *config) {
-    lb_map m;
-    LB_TRY(lb_map_open(path, &m));
+static lb_status load_json(lb_tokenizer *t, const char *path) {
+    char *text = NULL;
+    size_t n;
     json_t *root = NULL;
     lb_status status;
-    char *copy = LB_NEW(t->arena, char, m.size + 1); /* kept: saving writes the same file again */
+    LB_TRY(lb_fs_read_most(path, LB_JSON_MOST_VOCAB, &text, &n));
+    char *copy = LB_NEW(t->arena, char, n + 1); /* kept: saving writes the same file again */
     LB_TRY_GOTO(status, done, copy ? LB_OK : LB_E_NOMEM);
-    memcpy(copy, m.data, m.size);
-    t->json = (lb_tok_view){copy, m.size};
-    LB_TRY_GOTO(status, done, lb_json_parse(t->name, copy, m.size, &root));
+    memcpy(copy, text, n);
+    t->json = (lb_tok_view){copy, n};
+    LB_TRY_GOTO(status, done, lb_json_parse(t->name, copy, n, &root));
+    LB_TRY_GOTO(status, done, lb_json_all_once(t->name, root));
     LB_TRY_GOTO(status, done, read_root(t, root));
-    if (lb_fs_exists(config)) LB_TRY_GOTO(status, done, read_config(t, config));
 done:
     json_decref(root);
-    lb_map_close(&m);
+    lb_free(text);
+    return status;
+}
+
+static lb_status load(lb_tokenizer *t, const char *dir, const char *path, const char *config_path) {
+    json_t *config = NULL;
+    lb_status status;
+    LB_TRY(load_json(t, path));
+    if (lb_fs_there(config_path)) LB_TRY(lb_json_read_most(config_path, LB_JSON_MOST_CONFIG, &config));
+    LB_TRY_GOTO(status, done, config ? read_config(t, config_path, config) : LB_OK);
+    LB_TRY_GOTO(status, done, compare_bos(t, dir, config));
+done:
+    json_decref(config);
     return status;
 }
 
@@ -286,7 +339,7 @@ lb_status lb_tokenizer_from_dir(const char *dir, lb_tokenizer **out) {
     lb_status status;
     LB_TRY_GOTO(status, done, path && config ? LB_OK : LB_E_NOMEM);
     LB_TRY_GOTO(status, done, lb_tok_new(path, &t));
-    LB_TRY_GOTO(status, done, load(t, path, config));
+    LB_TRY_GOTO(status, done, load(t, dir, path, config));
     *out = t;
     t = NULL;
 done:

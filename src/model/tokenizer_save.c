@@ -3,14 +3,34 @@
 #include "base/fs.h"
 #include "model/tokenizer_impl.h"
 
+/* Tokens are valid UTF-8 without NUL; a chat template may hold other bytes: what the JSON reader makes of \u0000 and of
+ * half a surrogate pair becomes that again, the rest U+FFFD. */
+static size_t add_invalid(lb_str *b, const char *s, size_t n) {
+    const uint8_t *u = (const uint8_t *)s;
+    if (n >= 2 && u[0] == 0xc0 && u[1] == 0x80) {
+        lb_str_add(b, "\\u0000");
+        return 2;
+    }
+    if (n >= 3 && u[0] == 0xed && u[1] >= 0xa0 && u[1] < 0xc0 && (u[2] & 0xc0) == 0x80) {
+        lb_str_add(b, "\\u%04x", 0xd000 | (u[1] & 0x3f) << 6 | (u[2] & 0x3f));
+        return 3;
+    }
+    lb_str_add(b, "\\ufffd");
+    return 1;
+}
+
 static void add_string(lb_str *b, lb_tok_view v) {
     lb_str_add(b, "\"");
-    for (size_t i = 0, from = 0; i <= v.n; i++) {
-        bool plain = i < v.n && v.s[i] != '"' && v.s[i] != '\\' && (uint8_t)v.s[i] >= 0x20;
-        if (plain) continue;
-        lb_str_add_bytes(b, v.s + from, i - from);
-        if (i < v.n) lb_str_add(b, (uint8_t)v.s[i] < 0x20 ? "\\u%04x" : "\\%c", v.s[i]);
-        from = i + 1;
+    for (size_t i = 0; i < v.n;) {
+        int32_t code;
+        size_t k = lb_tok_char(v.s + i, v.n - i, &code);
+        if (code < 0)
+            k = add_invalid(b, v.s + i, v.n - i);
+        else if (code < 0x20 || code == '"' || code == '\\')
+            lb_str_add(b, code < 0x20 ? "\\u%04x" : "\\%c", code);
+        else
+            lb_str_add_bytes(b, v.s + i, k);
+        i += k;
     }
     lb_str_add(b, "\"");
 }
@@ -199,36 +219,6 @@ static lb_status compose(lb_str *b, const lb_tokenizer *t) {
     return add_model(b, t);
 }
 
-/* ---- what was read as tokenizer.json ---- */
-
-static int dump(const char *s, size_t n, void *user) {
-    lb_str_add_bytes(user, s, n);
-    return ((lb_str *)user)->failed ? -1 : 0;
-}
-
-/* The same file; only when tokenizer_config.json decided otherwise about BOS, with another post-processor. */
-static lb_status copy_json(lb_str *b, const lb_tokenizer *t) {
-    if (t->json_bos == (t->adds_bos ? t->bos : -1)) {
-        lb_str_add_bytes(b, t->json.s, t->json.n);
-        return LB_OK;
-    }
-    json_t *root = NULL, *post = NULL;
-    lb_str text = {0};
-    lb_status status;
-    LB_TRY_GOTO(status, done, lb_json_parse(t->name, t->json.s, t->json.n, &root));
-    add_post_processor(&text, t);
-    LB_TRY_GOTO(status, done, lb_str_check(&text));
-    json_error_t why;
-    post = json_loadb(text.s, text.len, JSON_DECODE_ANY, &why);
-    if (!post || json_object_set(root, "post_processor", post) != 0 || json_dump_callback(root, dump, b, 0) != 0)
-        status = lb_fail(LB_E_NOMEM, "%s: out of memory to write it", t->name);
-done:
-    json_decref(post);
-    json_decref(root);
-    lb_str_free(&text);
-    return status;
-}
-
 /* ---- tokenizer_config.json ---- */
 
 static void add_named(lb_str *b, const lb_tokenizer *t, const char *key, int32_t id) {
@@ -264,7 +254,10 @@ lb_status lb_tokenizer_save(const lb_tokenizer *t, const char *dir) {
     lb_str json = {0}, config = {0};
     lb_status status;
     LB_TRY_GOTO(status, done, lb_fs_mkdirs(dir));
-    LB_TRY_GOTO(status, done, t->json.s ? copy_json(&json, t) : compose(&json, t));
+    if (t->json.s)
+        lb_str_add_bytes(&json, t->json.s, t->json.n);
+    else
+        LB_TRY_GOTO(status, done, compose(&json, t));
     compose_config(&config, t);
     LB_TRY_GOTO(status, done, write_file(dir, "tokenizer.json", &json));
     LB_TRY_GOTO(status, done, write_file(dir, "tokenizer_config.json", &config));

@@ -7,7 +7,7 @@
 #define TABLE(rows, T)                                                                                                 \
     { rows, sizeof(rows) / sizeof((rows)[0]), sizeof(T) }
 
-const char *const lb_bos_choices[] = {"auto", "never", NULL};
+const char *const lb_bos_choices[] = {"auto", "never", "always", NULL};
 const char *const lb_recipe_choices[] = {"sequential", "random", NULL};
 const char *const lb_weights_choices[] = {"resident", "stream", NULL};
 const char *const lb_compute_choices[] = {"float32", "bf16", NULL};
@@ -22,7 +22,7 @@ static const char sequential_help[] =
     "(needs propagate: quantized)";
 static const char embedding_help[] = "quantize the token embedding too (with a tied head: the one matrix of both)";
 static const char head_help[] = "quantize the output head too (with a tied head: the one matrix of both)";
-static const char bos_help[] = "BOS at the head of the text: auto = where the tokenizer adds one itself; or never";
+static const char bos_help[] = "BOS at the head of the text: auto = where the tokenizer adds one itself; never; always";
 
 #define AT(T, field) offsetof(T, field)
 static const lb_option top_rows[] = {

@@ -67,7 +67,7 @@ static lb_status open_model(lb_plan *p, lb_model_parts parts) {
     LB_TRY(lb_model_open(r.path, parts, p->team, &p->model));
     LB_TRY(lb_sources_check(&r, p->model->hash));
     if (!p->model->tokenizer)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: has no tokenizer, so a text cannot become tokens", r.path);
+        lb_warn(&p->keeper.log, "%s: the tokenizer is not read, because %s", p->model->name, p->model->no_tokenizer);
     LB_TRY(label_model(p));
     p->model_note = "";
     if (p->model->stored_quantized) {
@@ -79,15 +79,17 @@ static lb_status open_model(lb_plan *p, lb_model_parts parts) {
 
 /* Every text and BOS choice is read and tokenized once. */
 static lb_status open_corpus(lb_plan *p, const lb_resolved *r, lb_bos bos, lb_corpus **out) {
+    LB_TRY(lb_model_need_tokenizer(p->model));
+    const lb_tokenizer *tok = p->model->tokenizer;
     for (size_t i = 0; i < p->n_opened; i++) {
         lb_corpus *c = p->opened[i];
-        /* Whether a BOS was put tells the two choices apart, as far as they differ. */
-        if (strcmp(c->path, r->path) != 0 || (bos == LB_BOS_NEVER && c->has_bos)) continue;
-        if (bos == LB_BOS_AUTO && !c->has_bos && lb_tokenizer_adds_bos(p->model->tokenizer)) continue;
+        /* Whether a BOS was put tells the choices apart, as far as they differ. */
+        if (strcmp(c->path, r->path) != 0 || c->has_bos != lb_bos_put(tok, bos)) continue;
+        lb_bos_warn(tok, bos, c->name, &p->keeper.log);
         *out = c;
         return LB_OK;
     }
-    LB_TRY(lb_corpus_open(r->path, p->model->tokenizer, bos, &p->keeper.log, out));
+    LB_TRY(lb_corpus_open(r->path, tok, bos, &p->keeper.log, out));
     p->opened[p->n_opened++] = *out;
     return lb_sources_check(r, (*out)->hash);
 }
@@ -101,7 +103,7 @@ static lb_status open_text(lb_plan *p, const char *name, int bos, const lb_yaml 
     t->missing = r.missing;
     if (r.missing) return LB_OK;
     LB_TRY(open_corpus(p, &r, t->bos, &t->corpus));
-    t->bos_text = bos == LB_BOS_NEVER ? "never" : t->corpus->has_bos ? "auto: added" : "auto: none";
+    t->bos_text = lb_bos_text(t->bos, t->corpus->has_bos);
     return LB_OK;
 }
 

@@ -14,7 +14,7 @@ typedef struct lb_text {
     const char *missing; /* a named source that was not fetched: what to do; else NULL */
     lb_corpus *corpus;   /* NULL if missing */
     lb_bos bos;
-    const char *bos_text; /* "auto: added", "auto: none", "never" */
+    const char *bos_text; /* as lb_bos_text has it */
 } lb_text;
 
 /* Messages pass through; warnings are also kept, for the results. */

@@ -110,7 +110,7 @@ static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out
     if (c->trains) {
         lb_str_add(out, "training:\n");
         put_text(out, "  ", &p->training);
-        lb_str_add(out, "  bos: %s\n", p->training.bos == LB_BOS_NEVER ? "never" : "auto");
+        lb_str_add(out, "  bos: %s\n", lb_bos_choices[p->training.bos]);
     }
     for (int64_t i = 0; i < p->evals; i++) {
         if (i == 0) lb_str_add(out, "eval:\n");

@@ -257,8 +257,8 @@ lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *confi
         return out->missing ? LB_OK : LB_E_NOMEM;
     }
     LB_TRY(arena_join(a, config_dir[0] ? config_dir : ".", name, &out->path));
-    if (lb_fs_exists(out->path)) return LB_OK;
-    if (!lb_fs_exists(name)) {
+    if (lb_fs_there(out->path)) return LB_OK; /* opening says what a link that leads nowhere lacks */
+    if (!lb_fs_there(name)) {
         LB_TRY(lb_share_find(a, name, &out->path));
         return out->path ? LB_OK : nowhere(a, s, config_dir, name, where);
     }

@@ -312,6 +312,7 @@ lb_status lb_store_read_results(const char *dir, lb_results **out) {
         st = lb_json_read(path, &root);
         if (st == LB_E_IO) st = lb_fail_in(st, "%s is no results folder", dir);
     }
+    if (st == LB_OK) st = lb_json_strict(path, root);
     if (st == LB_OK) st = read_index(&(index_reader){path, dir, r}, root);
     json_decref(root);
     lb_free(path);

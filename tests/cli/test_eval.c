@@ -143,9 +143,9 @@ static void eval_refuses(void **state) {
     fails("longer than the model's context of 64", CLI(NULL, "eval", model, text, "--protocol", "W2-65"));
     fails("nothing.txt", CLI(NULL, "eval", model, missing, "--protocol", "W2-32"));
     fails("nothing.txt", CLI(NULL, "eval", missing, text, "--protocol", "W2-32"));
-    fails("has no tokenizer", CLI(NULL, "eval", bare, text, "--protocol", "W2-32"));
+    fails("no tokenizer was read, so a text cannot become tokens: the file has no key tokenizer.ggml.model", CLI(NULL, "eval", bare, text, "--protocol", "W2-32"));
     fails("windows = -1", CLI(NULL, "eval", model, text, "--protocol", "W2-32", "--windows", "-1"));
-    fails("bos = always", CLI(NULL, "eval", model, text, "--protocol", "W2-32", "--bos", "always"));
+    fails("bos = both", CLI(NULL, "eval", model, text, "--protocol", "W2-32", "--bos", "both"));
     cli_result r = CLI(NULL, "eval", model, text, "--protocol", "W2-32", "--windows", "1", "--json", "/no/e.json");
     assert_true(r.code != 0);
     cli_has(r.out, "perplexity"); /* what was measured is not lost with the file */
@@ -174,7 +174,7 @@ static void inspect_shows_all(void **state) {
     r = CLI(NULL, "inspect", gguf);
     assert_int_equal(r.code, 0);
     cli_has(r.out, "F16 (16 tensors), F32 (5)");
-    cli_has(r.out, "tokenizer    none");
+    cli_has(r.out, "tokenizer    not read, because the file has no key tokenizer.ggml.model");
     cli_has(r.out, "general.architecture = ");
     cli_has(r.out, "1.down       F16             32 x 48          3072  blk.1.ffn_down.weight");
     cli_free(&r);

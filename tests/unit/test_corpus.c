@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "model/corpus.h"
+#include "model/tokenizer_impl.h"
 #include "support/support.h"
 
 /* ---- a tokenizer, a file, a log that keeps what it is told ---- */
@@ -99,7 +100,10 @@ static void test_warnings(void **state) {
     WARNS("one\r\ntwo\r\n", 1, "CRLF");
     WARNS("\xef\xbb\xbf"
           "text",
-          1, "byte order mark");
+          1, "the byte-order mark at its head was dropped");
+    WARNS("\xef\xbb\xbf"
+          "abc\xff",
+          2, "byte 6 is not UTF-8"); /* as the file counts */
     WARNS("abc\xff"
           "def",
           1, "byte 3 is not UTF-8 (0xff)");
@@ -111,6 +115,93 @@ static void test_warnings(void **state) {
     WARNS(" \n = Robert Boulter = \n", 1, "696cca6b65a171b0a358a4be6732cdfdf2dd6164a32e20fd70e3c13fc4dfae83");
     WARNS(" = Robert Boulter = \r\n", 2, "173c87a53759e0201f33e0ccf978e510c2042d7f2cb78229d9a50d79b9e7dd08");
     WARNS(" = Robert Boulder = \n", 0, NULL);
+}
+
+/* Without its mark the text gives the same tokens; the hash is the file's. */
+static void test_mark_is_dropped(void **state) {
+    (void)state;
+    notes n;
+    char hash[LB_HASH_HEX];
+    lb_corpus *plain = open_text("the dog", 7, LB_BOS_AUTO, &n);
+    lb_corpus *marked = open_text("\xef\xbb\xbfthe dog", 10, LB_BOS_AUTO, &n);
+    assert_ok(lb_hash_bytes("\xef\xbb\xbfthe dog", 10, hash));
+    assert_string_equal(marked->hash, hash);
+    assert_int_equal(marked->bytes, 10);
+    assert_int_equal(marked->tokens, plain->tokens);
+    assert_memory_equal(marked->token, plain->token, (size_t)plain->tokens * sizeof *plain->token);
+    lb_corpus_close(plain);
+    lb_corpus_close(marked);
+}
+
+static void refused(const char *bytes, size_t n, const char *why) {
+    lb_corpus *c = NULL;
+    snprintf(file, sizeof file, "%s/other.txt", lb_test_tmpdir());
+    assert_ok(lb_fs_write_atomic(file, bytes, n));
+    assert_status(LB_E_FORMAT, lb_corpus_open(file, tok, LB_BOS_AUTO, NULL, &c));
+    assert_error_has("other.txt: ");
+    assert_error_has(why);
+}
+
+static void test_other_kinds(void **state) {
+    (void)state;
+#define REFUSED(bytes, why) refused(bytes, sizeof(bytes) - 1, why)
+    REFUSED("\xff\xfet\0h\0e\0", "is UTF-16 text, little-endian: expected a text in UTF-8 (iconv converts it)");
+    REFUSED("\0\0\xfe\xff\0\0\0t", "is UTF-32 text, big-endian");
+    REFUSED("\x1f\x8b\x08\0", "is gzip data: expected a text in UTF-8, unpacked");
+    REFUSED("PK\3\4rest", "is a zip archive");
+    REFUSED("\xef\xbb\xbf", "holds a byte-order mark and no text");
+}
+
+static void test_bos_choices(void **state) {
+    (void)state;
+    notes n;
+    lb_corpus *c = open_text("the dog", 7, LB_BOS_ALWAYS, &n);
+    assert_true(c->has_bos && c->token[0] == 1);
+    lb_corpus_close(c);
+    tok->adds_bos = false;
+    c = open_text("the dog", 7, LB_BOS_AUTO, &n);
+    assert_false(c->has_bos);
+    lb_corpus_close(c);
+    c = open_text("the dog", 7, LB_BOS_ALWAYS, &n);
+    assert_true(c->has_bos && c->token[0] == 1);
+    lb_corpus_close(c);
+    tok->bos = -1;
+    lb_corpus *none = NULL;
+    assert_status(LB_E_UNSUPPORTED, lb_corpus_open(file, tok, LB_BOS_ALWAYS, NULL, &none));
+    assert_error_has("bos: always: the tokenizer (scores.gguf) names no BOS token");
+    tok->bos = 1;
+    tok->adds_bos = true;
+    tok->bos_dispute = "they disagree";
+    warns("the dog", 7, 1, "text.txt: they disagree; bos: never takes the other");
+    lb_corpus_close(open_text("the dog", 7, LB_BOS_NEVER, &n)); /* settled */
+    assert_int_equal(n.warnings, 0);
+    tok->bos_dispute = NULL;
+    assert_string_equal(lb_bos_text(LB_BOS_AUTO, false), "auto: none");
+    assert_string_equal(lb_bos_text(LB_BOS_AUTO, true), "auto: added");
+    assert_string_equal(lb_bos_text(LB_BOS_ALWAYS, true), "always");
+    assert_string_equal(lb_bos_text(LB_BOS_NEVER, false), "never");
+}
+
+/* Fewer rows than tokens are fine until one of the others comes up. */
+static void test_rows(void **state) {
+    (void)state;
+    notes n;
+    lb_corpus *c = open_text("the dog and the cat", 19, LB_BOS_AUTO, &n), *none = NULL;
+    int32_t most = 0;
+    int64_t at = 0;
+    for (int64_t i = 0; i < c->tokens; i++)
+        if (c->token[i] > most) most = c->token[i], at = i;
+    lb_tokenizer_set_rows(tok, most + 1);
+    warns("the dog and the cat", 19, most + 1 < lb_tokenizer_vocab(tok), NULL);
+    lb_tokenizer_set_rows(tok, most);
+    assert_status(LB_E_UNSUPPORTED, lb_corpus_open(file, tok, LB_BOS_AUTO, NULL, &none));
+    char want[64];
+    snprintf(want, sizeof want, "text.txt: token %lld, about byte ", (long long)at);
+    assert_error_has(want);
+    snprintf(want, sizeof want, "id %d: the model's embedding has %d rows", most, most);
+    assert_error_has(want);
+    lb_tokenizer_set_rows(tok, 0);
+    lb_corpus_close(c);
 }
 
 /* Special tokens' names are text: more tokens than one, and the text comes back. */
@@ -183,8 +274,15 @@ static void test_failures(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),  cmocka_unit_test(test_warnings), cmocka_unit_test(test_special_is_text),
-        cmocka_unit_test(test_windows), cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_special_is_text),
+        cmocka_unit_test(test_mark_is_dropped),
+        cmocka_unit_test(test_other_kinds),
+        cmocka_unit_test(test_bos_choices),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_failures),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -141,7 +141,10 @@ static void test_wrong_files(void **state) {
     expect("{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0]}}", 4, LB_E_FORMAT, "tensor a", "two integers");
     expect("{\"a\":7}", 4, LB_E_FORMAT, "tensor a", "");
     expect("[1]", 0, LB_E_FORMAT, "not a JSON object", "");
-    expect("{" T("a", "F32", "[1]", 0, 4) "," T("a", "F32", "[1]", 0, 4) "}", 4, LB_E_FORMAT, "duplicate", "a");
+    expect("{" T("a", "F32", "[1]", 0, 4) "," T("a", "F32", "[1]", 4, 8) "}", 8, LB_E_FORMAT, "given twice", "'a'");
+    expect("{" T("a\\u0000", "F32", "[1]", 0, 4) "}", 4, LB_E_FORMAT, "a key holds a NUL", "");
+    expect("{" T("a", "F32", "[99999999999999999999]", 0, 4) "}", 4, LB_E_FORMAT,
+           "99999999999999999999 is out of range", "");
     expect("{" T("a\\nb", "F32", "[1]", 0, 4) "}", 4, LB_E_FORMAT, "control characters", "");
     expect("{" T("", "F32", "[1]", 0, 4) "}", 4, LB_E_FORMAT, "empty", "");
     expect("{\"__metadata__\":{\"k\":1}}", 0, LB_E_FORMAT, "__metadata__", "'k' is not a string");

@@ -10,6 +10,7 @@
 #include "io/json.h"
 #include "model/tokenizer_impl.h"
 #include "support/io_probe.h"
+#include "support/small_tokenizer.h"
 #include "support/support.h"
 
 #define SCORES "tests/oracle/fixtures/tokenizer/scores.gguf"
@@ -145,45 +146,6 @@ static lb_tokenizer *fixture(const char *name) {
     return t;
 }
 
-/* A complete small tokenizer: bytes are not all there, so that texts can have characters without a token. */
-static const char small_json[] =
-    "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":0,\"content\":\"<u>\",\"single_word\":false,\"lstrip\":false,"
-    "\"rstrip\":false,\"normalized\":false,\"special\":true}],\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":["
-    "{\"type\":\"NFC\"},{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"z+\"},\"content\":\"a\"}]},\"pre_tokenizer\":"
-    "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[\\\\s!]+\"},\"behavior\":"
-    "\"Isolated\",\"invert\":false},{\"type\":\"Digits\",\"individual_digits\":true},{\"type\":\"ByteLevel\","
-    "\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}]},\"post_processor\":{\"type\":"
-    "\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<u>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\","
-    "\"type_id\":0}}],\"pair\":[],\"special_tokens\":{\"<u>\":{\"id\":\"<u>\",\"ids\":[0],\"tokens\":[\"<u>\"]}}},"
-    "\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true},"
-    "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,"
-    "\"end_of_word_suffix\":null,\"fuse_unk\":false,\"byte_fallback\":false,\"ignore_merges\":false,\"vocab\":{\"<u>\":"
-    "0,"
-    "\"a\":1,\"b\":2,\"ab\":3,\"aba\":4,\"\\u0120\":5,\"!\":6,\"1\":7},\"merges\":[\"a b\",[\"ab\",\"a\"]]}}";
-
-static const char *json_dir(void) {
-    static char dir[LB_TEST_PATH];
-    if (!*dir) snprintf(dir, sizeof dir, "%s", lb_test_tmpdir());
-    return dir;
-}
-
-static void write_in(const char *dir, const char *name, const char *text) {
-    char *path = lb_fs_join(dir, name);
-    (void)remove(path);
-    assert_ok(lb_fs_write_atomic(path, text, strlen(text)));
-    lb_free(path);
-}
-
-/* small_json with `from` replaced by `to`. */
-static lb_status load_edited(const char *from, const char *to, lb_tokenizer **t) {
-    static char text[2 * sizeof small_json];
-    const char *hit = strstr(small_json, from);
-    assert_non_null(hit);
-    snprintf(text, sizeof text, "%.*s%s%s", (int)(hit - small_json), small_json, to, hit + strlen(from));
-    write_in(json_dir(), "tokenizer.json", text);
-    return lb_tokenizer_from_dir(json_dir(), t);
-}
-
 static void encodes(const lb_tokenizer *t, const char *text, const int32_t *want, int64_t n_want) {
     int32_t *id;
     int64_t n;
@@ -275,44 +237,14 @@ static void test_refusals(void **state) {
     assert_error_has("none/tokenizer.json");
 }
 
-/* tokenizer_config.json: BOS and EOS, and whether BOS is put; saving keeps that. */
-static void test_config(void **state) {
+/* A word that gives no token, seen before. */
+static void test_word_without_tokens(void **state) {
     (void)state;
-    static const struct {
-        const char *config;
-        bool adds;
-        int bos, eos;
-    } cases[] = {
-        {"{\"eos_token\":\"b\"}", true, 0, 2},
-        {"{\"bos_token\":\"a\",\"eos_token\":{\"content\":\"b\"},\"add_bos_token\":false,\"tokenizer_class\":"
-         "\"LlamaTokenizer\"}",
-         false, 1, 2},
-        {"{\"bos_token\":\"a\",\"add_bos_token\":false,\"tokenizer_class\":\"PreTrainedTokenizerFast\"}", true, 0, -1},
-        {"{\"bos_token\":null,\"eos_token\":\"not there\"}", true, 0, -1},
-    };
-    char again[LB_TEST_PATH];
-    snprintf(again, sizeof again, "%s/again", lb_test_tmpdir());
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        write_in(json_dir(), "tokenizer_config.json", cases[i].config);
-        lb_tokenizer *t;
-        assert_ok(load_edited("\"1.0\"", "\"1.0\"", &t));
-        for (int round = 0; round < 2; round++) {
-            assert_int_equal(lb_tokenizer_adds_bos(t), cases[i].adds);
-            assert_int_equal(lb_tokenizer_bos(t), cases[i].bos);
-            assert_int_equal(lb_tokenizer_eos(t), cases[i].eos);
-            assert_ok(lb_tokenizer_save(t, again));
-            lb_tokenizer_free(t);
-            assert_ok(lb_tokenizer_from_dir(again, &t));
-        }
-        lb_tokenizer_free(t);
-    }
-    write_in(json_dir(), "tokenizer_config.json", "{\"eos_token\":7}");
     lb_tokenizer *t;
-    assert_status(LB_E_FORMAT, load_edited("\"1.0\"", "\"1.0\"", &t));
-    assert_error_has("tokenizer_config.json: eos_token must be a string");
-    char *path = lb_fs_join(json_dir(), "tokenizer_config.json");
-    assert_int_equal(remove(path), 0);
-    lb_free(path);
+    assert_ok(load_edited("\"1.0\"", "\"1.0\"", &t));
+    encodes(t, "x x x", (int32_t[]){5, 5}, 2);
+    encodes(t, "x\ny\nx\ny", NULL, 0);
+    lb_tokenizer_free(t);
 }
 
 /* ---- any bytes ---- */
@@ -500,7 +432,7 @@ int main(void) {
         cmocka_unit_test(test_characters),
         cmocka_unit_test(test_small),
         cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_word_without_tokens),
         cmocka_unit_test(test_any_bytes),
         cmocka_unit_test(test_cache),
         cmocka_unit_test(test_train),

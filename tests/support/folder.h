@@ -1,0 +1,27 @@
+/* Models' folders with one thing changed, made from a fixture. */
+#ifndef TESTS_SUPPORT_FOLDER_H
+#define TESTS_SUPPORT_FOLDER_H
+
+#include "io/safetensors.h"
+#include "model/model.h"
+#include "support/support.h"
+
+enum { FOLDER_TENSORS = 40 };
+typedef struct folder {
+    char dir[LB_TEST_PATH];
+    char *config;
+    lb_arena *arena;
+    lb_tensor_out t[FOLDER_TENSORS];
+    int64_t n;
+} folder;
+
+folder folder_take(const char *name); /* a fixture's parts in memory, and a new folder's name */
+void folder_drop(folder *f);
+void folder_write(const folder *f);
+lb_tensor_out *folder_tensor(folder *f, const char *name);
+void folder_replace(folder *f, const char *from, const char *to); /* the text once in the config */
+/* Opening fails so, with or without the numbers. */
+void expect_no_model(const char *path, lb_status status, const char *message);
+void join_path(char out[LB_TEST_PATH], const char *dir, const char *name);
+
+#endif

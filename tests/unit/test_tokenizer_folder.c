@@ -1,0 +1,156 @@
+/* tokenizer.json and what lies beside it: who decides about BOS, values that nobody needs, and vocabularies that no
+ * file could hold. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "support/io_probe.h"
+#include "support/small_tokenizer.h"
+#include "support/support.h"
+
+/* What decides is the post-processor; tokenizer_config.json names tokens, and where it or its class says otherwise
+ * about BOS that is told. Saving keeps all but the dispute, which a class without an opinion ends. */
+static void test_config(void **state) {
+    (void)state;
+    static const struct {
+        const char *config;
+        bool post, adds;
+        int bos, eos;
+        const char *dispute;
+    } cases[] = {
+        {"{\"eos_token\":\"b\"}", true, true, 0, 2, NULL},
+        {"{\"bos_token\":\"a\",\"eos_token\":{\"content\":\"b\"},\"add_bos_token\":false,\"tokenizer_class\":"
+         "\"LlamaTokenizer\"}",
+         true, true, 0, 2,
+         "tokenizer.json's post-processor puts \"<u>\", which is taken; tokenizer_config.json says add_bos_token: "
+         "false"},
+        {"{\"bos_token\":\"a\",\"add_bos_token\":false,\"tokenizer_class\":\"PreTrainedTokenizerFast\"}", true, true, 0,
+         -1, "add_bos_token: false"},
+        {"{\"bos_token\":null,\"eos_token\":\"not there\"}", true, true, 0, -1, NULL},
+        {"{\"add_bos_token\":true,\"tokenizer_class\":\"LlamaTokenizerFast\"}", true, true, 0, -1, NULL},
+        {"{\"bos_token\":\"a\",\"model_max_length\":1000000000000000019884624838656}", false, false, 1, -1, NULL},
+        {"{\"bos_token\":\"a\",\"add_bos_token\":true}", false, false, 1, -1,
+         "tokenizer.json's post-processor puts no BOS, which is taken; tokenizer_config.json says add_bos_token: true"},
+        {"{\"bos_token\":\"a\",\"tokenizer_class\":\"LlamaTokenizerFast\"}", false, false, 1, -1,
+         "before version 5, transformers puts one for tokenizer_class LlamaTokenizerFast"},
+        {"{\"tokenizer_class\":\"LlamaTokenizer\",\"add_bos_token\":false}", false, false, -1, -1, NULL},
+        {"{\"tokenizer_class\":\"GPT2Tokenizer\"}", false, false, -1, -1, NULL},
+    };
+    char again[LB_TEST_PATH];
+    snprintf(again, sizeof again, "%s/again", lb_test_tmpdir());
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        write_in(json_dir(), "tokenizer_config.json", cases[i].config);
+        lb_tokenizer *t;
+        assert_ok(cases[i].post ? load_edited("\"1.0\"", "\"1.0\"", &t) : load_without_post(&t));
+        for (int round = 0; round < 2; round++) {
+            const char *dispute = lb_tokenizer_bos_dispute(t);
+            if (round || !cases[i].dispute)
+                assert_null(dispute);
+            else if (!dispute || !strstr(dispute, cases[i].dispute))
+                fail_msg("case %zu: %s", i, dispute ? dispute : "no dispute");
+            assert_int_equal(lb_tokenizer_adds_bos(t), cases[i].adds);
+            assert_int_equal(lb_tokenizer_bos(t), cases[i].bos);
+            assert_int_equal(lb_tokenizer_eos(t), cases[i].eos);
+            assert_ok(lb_tokenizer_save(t, again));
+            lb_tokenizer_free(t);
+            assert_ok(lb_tokenizer_from_dir(again, &t));
+        }
+        lb_tokenizer_free(t);
+    }
+    write_in(json_dir(), "tokenizer_config.json", "{\"eos_token\":7}");
+    lb_tokenizer *t;
+    assert_status(LB_E_FORMAT, load_edited("\"1.0\"", "\"1.0\"", &t));
+    assert_error_has("tokenizer_config.json: eos_token must be a string");
+    char *path = lb_fs_join(json_dir(), "tokenizer_config.json");
+    assert_int_equal(remove(path), 0);
+    lb_free(path);
+}
+
+/* Without tokenizer_config.json, or a class in it, transformers asks config.json. */
+static void test_class_of_model(void **state) {
+    (void)state;
+    static const char llama[] = "{\"model_type\":\"llama\"}";
+    lb_tokenizer *t;
+    write_in(json_dir(), "config.json", llama);
+    assert_ok(load_without_post(&t));
+    assert_false(lb_tokenizer_adds_bos(t));
+    assert_non_null(lb_tokenizer_bos_dispute(t));
+    assert_non_null(strstr(lb_tokenizer_bos_dispute(t), "config.json's model_type llama"));
+    lb_tokenizer_free(t);
+    assert_ok(load_edited("\"1.0\"", "\"1.0\"", &t)); /* the post-processor puts one: no dispute */
+    assert_null(lb_tokenizer_bos_dispute(t));
+    lb_tokenizer_free(t);
+    write_in(json_dir(), "config.json", "{\"model_type\":\"gpt2\"}");
+    assert_ok(load_without_post(&t));
+    assert_null(lb_tokenizer_bos_dispute(t));
+    lb_tokenizer_free(t);
+    char *path = lb_fs_join(json_dir(), "config.json");
+    assert_int_equal(remove(path), 0);
+    lb_free(path);
+}
+
+/* Numbers and texts that nobody needs may be anything; a vocabulary with NUL is none. */
+static void test_odd_json(void **state) {
+    (void)state;
+    lb_tokenizer *t;
+    assert_ok(load_edited(
+        "\"version\":\"1.0\"",
+        "\"version\":1e999,\"truncation\":{\"max_length\":1000000000000000019884624838656},\"x\":\"\\ud800\"", &t));
+    lb_tokenizer_free(t);
+    assert_status(LB_E_FORMAT, load_edited("\"b\":2", "\"b\":20000000000000000000", &t));
+    assert_error_has("the id of \"b\" is not an integer");
+    assert_status(LB_E_FORMAT, load_edited("\"b\":2", "\"b\":2,\"b\":3", &t));
+    assert_error_has("key 'b' is given twice: 2 and 3");
+    assert_status(LB_E_UNSUPPORTED, load_edited("\"b\":2", "\"b\":2,\"q\\u0000\":8", &t));
+    assert_error_has("token 8 holds a NUL byte");
+}
+
+/* What a chat template cannot hold as UTF-8 is written as it was read, or as the replacement character. */
+static void test_chat_template(void **state) {
+    (void)state;
+    static const char config[] = "{\"chat_template\":\"a\\u0000b\\ud800c\\n\\\"\"}";
+    char again[LB_TEST_PATH], path[LB_TEST_PATH + 32], *text;
+    lb_tokenizer *t;
+    snprintf(again, sizeof again, "%s/chat", lb_test_tmpdir());
+    write_in(json_dir(), "tokenizer_config.json", config);
+    assert_ok(load_edited("\"1.0\"", "\"1.0\"", &t));
+    assert_ok(lb_tokenizer_save(t, again));
+    lb_tokenizer_free(t);
+    snprintf(path, sizeof path, "%s/tokenizer_config.json", again);
+    assert_ok(lb_fs_read(path, &text, NULL));
+    assert_non_null(strstr(text, "\"chat_template\":\"a\\u0000b\\ud800c\\u000a\\\"\""));
+    lb_free(text);
+    snprintf(path, sizeof path, "%s/tokenizer_config.json", json_dir());
+    assert_int_equal(remove(path), 0);
+}
+
+/* In a GGUF file a token's length is told apart from its bytes. */
+static void test_nul_in_gguf(void **state) {
+    (void)state;
+    static const char token[] = "\xe2\x96\x81the";
+    char path[LB_TEST_PATH];
+    size_t size;
+    lb_gguf *g;
+    lb_tokenizer *t = NULL;
+    lb_test_fixture("tests/oracle/fixtures/tokenizer/scores.gguf", path);
+    uint8_t *bytes = slurp(path, &size), *at = memmem(bytes, size, token, sizeof token - 1);
+    assert_non_null(at);
+    memfile m = memfile_make(bytes, size);
+    memfile_set(&m, (size_t)(at - bytes) + 4, 0);
+    assert_ok(lb_gguf_open(m.path, &g));
+    assert_status(LB_E_UNSUPPORTED, lb_tokenizer_from_gguf(g, &t));
+    assert_error_has("holds a NUL byte: such a vocabulary is not read");
+    lb_gguf_close(g);
+    memfile_close(&m);
+    free(bytes);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_config),        cmocka_unit_test(test_class_of_model), cmocka_unit_test(test_odd_json),
+        cmocka_unit_test(test_chat_template), cmocka_unit_test(test_nul_in_gguf),
+    };
+    return cmocka_run_group_tests_name("model/tokenizer folder", tests, NULL, NULL);
+}
