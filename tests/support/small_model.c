@@ -1,0 +1,98 @@
+#include "support/small_model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/rng.h"
+#include "math/blas.h"
+#include "model/model.h"
+#include "model/model_file.h"
+
+const char *small_home;
+
+static void write_text(const char *path) {
+    static const char *const word[] = {"the", "cat", "sat", "on", "a", "red", "mat", "and", "ran", "home"};
+    lb_rng r = lb_rng_make(5, 0);
+    lb_str s = {0};
+    for (int i = 0; i < 6000; i++) lb_str_add(&s, "%s%s", word[lb_rng_below(&r, 10)], i % 12 == 11 ? ".\n" : " ");
+    assert_ok(lb_str_check(&s));
+    assert_ok(lb_fs_write_atomic(path, s.s, s.len));
+    lb_str_free(&s);
+}
+
+/* Weights so large that every block changes the states a good deal, and norms that are not 1. */
+static void enlarge(lb_model *m) {
+    for (int64_t i = 0; i < lb_slot_count(&m->arch); i++) {
+        int64_t rows, cols;
+        const float *from = lb_slot_get(&m->arch, &m->weights, i, &rows, &cols);
+        float *w = lb_arena_get(m->arena, (size_t)rows, (size_t)cols * sizeof *w);
+        assert_non_null(w);
+        lb_rng r = lb_rng_make(11, (uint64_t)i);
+        float size = rows == 1 ? 0.3f : 1.0f / sqrtf((float)cols);
+        for (int64_t k = 0; k < rows * cols; k++)
+            w[k] = (rows == 1 ? from[k] : 0.0f) + size * (float)lb_rng_normal(&r);
+        lb_slot_set(&m->arch, &m->weights, i, w);
+    }
+}
+
+static void write_model(const char *text, bool tied, lb_dtype type, const char *name) {
+    lb_arch a = {.family = "llama",
+                 .layers = 3,
+                 .dim = 16,
+                 .hidden = 24,
+                 .heads = 4,
+                 .kv_heads = 2,
+                 .head_dim = 4,
+                 .vocab = 280,
+                 .context = 64,
+                 .rope_base = 10000,
+                 .norm_eps = 1e-5,
+                 .tied = tied};
+    char path[LB_TEST_PATH], *bytes = NULL;
+    size_t n = 0;
+    lb_tokenizer *tok = NULL;
+    lb_model *m = NULL;
+    assert_ok(lb_fs_read(text, &bytes, &n));
+    assert_ok(lb_tokenizer_train(bytes, n, a.vocab, &tok));
+    lb_free(bytes);
+    a.vocab = lb_tokenizer_vocab(tok);
+    assert_ok(lb_model_new(&a, tok, 3, &m));
+    enlarge(m);
+    snprintf(path, sizeof path, "%s/%s", small_home, name);
+    assert_ok(lb_model_export(m, &m->weights, type, path, NULL));
+    lb_model_close(m);
+}
+
+int small_model_setup(void **state) {
+    (void)state;
+    char text[LB_TEST_PATH];
+    lb_blas_init();
+    small_home = lb_test_tmpdir();
+    snprintf(text, sizeof text, "%s/text.txt", small_home);
+    write_text(text);
+    write_model(text, true, LB_F32, "tied");
+    write_model(text, false, LB_BF16, "untied"); /* which is not in memory where weights are streamed */
+    return 0;
+}
+
+void small_plan_open(small_plan *s, const char *model, const char *name, const char *yaml) {
+    lb_yaml *root = NULL;
+    *s = (small_plan){0};
+    assert_ok(lb_arena_new(0, &s->arena));
+    char *path = lb_arena_printf(s->arena, "%s/c.yaml", small_home);
+    char *text = lb_arena_printf(s->arena, "model: %s\nresults: %s\nname: %s\n%s", model, small_home, name, yaml);
+    assert_true(path && text);
+    assert_ok(lb_yaml_parse(s->arena, path, text, strlen(text), &root));
+    assert_ok(lb_config_from_tree(s->arena, path, root, &s->config));
+    assert_ok(lb_team_new((int)s->config.threads, &s->team));
+    lb_model_parts parts = s->config.weights == LB_WEIGHTS_STREAM ? LB_STREAM : LB_WEIGHTS;
+    assert_ok(lb_plan_open(s->arena, &s->config, &(lb_plan_request){parts, ""}, s->team, NULL, &s->plan));
+}
+
+void small_plan_close(small_plan *s) {
+    lb_plan_close(&s->plan);
+    lb_team_free(s->team);
+    lb_arena_free(s->arena);
+}

@@ -1,0 +1,22 @@
+/* A folder with small Llamas of random weights and a text of random words, and plans of configs over them: for tests of
+ * the run layer through the library. */
+#ifndef LB_TESTS_SMALL_MODEL_H
+#define LB_TESTS_SMALL_MODEL_H
+
+#include "run/sweep_run.h"
+#include "support/support.h"
+
+extern const char *small_home; /* the folder; "tied", "untied" and text.txt are in it */
+int small_model_setup(void **state);
+
+typedef struct small_plan {
+    lb_arena *arena;
+    lb_team *team;
+    lb_config config;
+    lb_plan plan;
+} small_plan;
+/* Of a config without `model` and `results`; NAME: of the results folder in small_home. */
+void small_plan_open(small_plan *s, const char *model, const char *name, const char *yaml);
+void small_plan_close(small_plan *s);
+
+#endif
