@@ -37,7 +37,7 @@ static int gaps(int64_t block, int l) {
     return block == 2 && l <= LB_V ? 0 : 3;
 }
 #define GAPS                                                                                                           \
-    "rules: [{match: \"1.*\", skip: true}, {match: \"1.up\", skip: false}, {match: \"2.q\", skip: true}, "           \
+    "rules: [{match: \"1.*\", skip: true}, {match: \"1.up\", skip: false}, {match: \"2.q\", skip: true}, "             \
     "{match: \"2.k\", skip: true}, {match: \"2.v\", skip: true}]"
 static int first_only(int64_t block, int l) { return block == 0 && l == LB_Q ? 2 : 0; }
 #define FIRST_ONLY "rules: [{match: \"*\", skip: true}, {match: \"0.q\", skip: false, bits: 2}]"
@@ -77,9 +77,9 @@ typedef struct world {
     const kind *kind;
     const lb_cell *cell;
     lb_record record;
-    double tolerance;            /* of H, as a share of sqrt(H_ii H_jj) */
-    plain_block *made;           /* (blocks) as the cell left them */
-    lb_cmat embed, head;         /* likewise */
+    double tolerance;    /* of H, as a share of sqrt(H_ii H_jj) */
+    plain_block *made;   /* (blocks) as the cell left them */
+    lb_cmat embed, head; /* likewise */
     double *H0[3][LB_INPUTS], *head0;
 } world;
 
@@ -222,11 +222,7 @@ static void check_blocks(world *x, plain_walk *own) {
             bool some = i > 0 && bits_of(x->kind, b, LB_Q), before = b > 0;
             if (before) must_differ(x, at_once, H0, n);
             if (some && x->kind->sequential) must_differ(x, in_turn, at_once, n);
-            check_input(x, b, (lb_input)i,
-                        x->kind->original     ? H0
-                        : x->kind->sequential ? in_turn
-                                              : at_once,
-                        &after);
+            check_input(x, b, (lb_input)i, x->kind->original ? H0 : x->kind->sequential ? in_turn : at_once, &after);
             now = after;
             free(at_once);
             free(in_turn);
@@ -396,11 +392,12 @@ static void walk(const char *model, int threads, const char *weights) {
     world x = {0};
     char path[LB_TEST_PATH], name[64];
     lb_str yaml = {0};
-    lb_str_add(&yaml,
-               "threads: %d\nweights: %s\ncalibration: {text: text.txt, samples: %d, length: %d}\n"
-               "eval: [{text: text.txt, protocol: W2-%d, windows: %d}, {text: text.txt, name: again, protocol: LCPP-%d, "
-               "windows: %d}]\nquantize:\n",
-               threads, weights, SAMPLES, LENGTH, WINDOW, WINDOWS, WINDOW, WINDOWS);
+    lb_str_add(
+        &yaml,
+        "threads: %d\nweights: %s\ncalibration: {text: text.txt, samples: %d, length: %d}\n"
+        "eval: [{text: text.txt, protocol: W2-%d, windows: %d}, {text: text.txt, name: again, protocol: LCPP-%d, "
+        "windows: %d}]\nquantize:\n",
+        threads, weights, SAMPLES, LENGTH, WINDOW, WINDOWS, WINDOW, WINDOWS);
     for (int i = 0; i < KINDS; i++) lb_str_add(&yaml, "  - {%s}\n", kinds[i].entry);
     assert_ok(lb_str_check(&yaml));
     snprintf(name, sizeof name, "%s-%d-%s", model, threads, weights);

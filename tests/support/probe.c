@@ -82,7 +82,7 @@ static void *copy_of(const void *p, int64_t n, size_t size) {
 
 /* The next call, remembered. */
 static probe_call *remember(const char *name, lb_cmat W, const probe_opts *o) {
-    assert_in_range(probe.calls, 0, 63);
+    assert_in_range(probe.calls, 0, PROBE_CALLS - 1);
     assert_int_equal(W.ld, W.cols);
     probe_call *c = &probe.call[probe.calls++];
     *c = (probe_call){.rows = W.rows, .cols = W.cols, .opts = *o};

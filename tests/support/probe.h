@@ -6,7 +6,7 @@
 
 #include "quant/method.h"
 
-extern const lb_method probe_method; /* on statistics */
+extern const lb_method probe_method;       /* on statistics */
 extern const lb_method probe_blind_method; /* on weights alone */
 extern const lb_method probe_model_method; /* of the whole model; trains nothing */
 
@@ -26,8 +26,9 @@ typedef struct probe_call {
     probe_opts opts;
 } probe_call;
 
+enum { PROBE_CALLS = 192 };
 typedef struct probe_log {
-    probe_call call[64];
+    probe_call call[PROBE_CALLS];
     int64_t calls;
     const char *fail_at; /* a layer that ends the run with LB_E_INTERRUPTED; NULL: none */
     const char *lie_at;  /* a layer that comes back in groups half as wide as asked for */

@@ -31,8 +31,7 @@ static void enlarge(lb_model *m) {
         assert_non_null(w);
         lb_rng r = lb_rng_make(11, (uint64_t)i);
         float size = rows == 1 ? 0.3f : 1.0f / sqrtf((float)cols);
-        for (int64_t k = 0; k < rows * cols; k++)
-            w[k] = (rows == 1 ? from[k] : 0.0f) + size * (float)lb_rng_normal(&r);
+        for (int64_t k = 0; k < rows * cols; k++) w[k] = (rows == 1 ? from[k] : 0.0f) + size * (float)lb_rng_normal(&r);
         lb_slot_set(&m->arch, &m->weights, i, w);
     }
 }
