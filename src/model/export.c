@@ -191,6 +191,20 @@ static lb_status check_target(const char *dir) {
     return st;
 }
 
+/* Files of a tokenizer, of all kinds. */
+static const char *const tokenizer_files[] = {
+    "tokenizer.json", "tokenizer_config.json",   "tokenizer.model",  "vocab.json",
+    "merges.txt",     "special_tokens_map.json", "added_tokens.json"};
+enum { TOKENIZER_FILES = sizeof tokenizer_files / sizeof tokenizer_files[0] };
+
+bool lb_model_export_file(const char *name, bool folder) {
+    static const char *const made[] = {"config.json", "generation_config.json", "model.safetensors"};
+    bool ours = false;
+    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) ours = ours || strcmp(name, made[i]) == 0;
+    for (size_t i = 0; i < TOKENIZER_FILES; i++) ours = ours || strcmp(name, tokenizer_files[i]) == 0;
+    return ours && !folder;
+}
+
 static lb_status copy_file(const char *from, const char *to) {
     char *bytes = NULL;
     size_t n;
@@ -202,16 +216,15 @@ static lb_status copy_file(const char *from, const char *to) {
 
 /* A tokenizer of a kind that is not read stays what it is: its files go along, as far as they are there. */
 static lb_status copy_tokenizer(const lb_model *m, const char *dir, lb_str *copied) {
-    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json",   "tokenizer.model",  "vocab.json",
-                                        "merges.txt",     "special_tokens_map.json", "added_tokens.json"};
     lb_status st = LB_OK;
     if (strcmp(m->format, "safetensors") != 0) return LB_OK;
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && st == LB_OK; i++) {
-        char *from = lb_fs_join(m->path, names[i]), *to = lb_fs_join(dir, names[i]);
+    for (size_t i = 0; i < TOKENIZER_FILES && st == LB_OK; i++) {
+        const char *name = tokenizer_files[i];
+        char *from = lb_fs_join(m->path, name), *to = lb_fs_join(dir, name);
         st = from && to ? LB_OK : LB_E_NOMEM;
         if (st == LB_OK && lb_fs_exists(from)) {
             st = copy_file(from, to);
-            lb_str_add(copied, "%s%s", copied->len ? ", " : "", names[i]);
+            lb_str_add(copied, "%s%s", copied->len ? ", " : "", name);
         }
         lb_free(from);
         lb_free(to);
@@ -228,7 +241,7 @@ static lb_status write_tokenizer(const lb_tokenizer *t, const char *dir) {
     return st == LB_OK ? LB_OK : lb_fail_in(st, "the tokenizer as it was written cannot be read");
 }
 
-/* A folder of files only. */
+/* A folder of files only: those that lb_model_export_file names. */
 static lb_status fill_folder(const lb_model *m, const lb_arch *a, const lb_weights *w, lb_dtype dtype, const char *dir,
                              lb_str *copied) {
     if (mkdir(dir, 0777) != 0) return lb_fail(LB_E_IO, "%s: cannot make the folder: %s", dir, strerror(errno));

@@ -55,5 +55,7 @@ extern const lb_dtype lb_export_types[];
  * folder appears whole or not at all. `w`: the weights to write (a cell's), shapes as in m->arch. */
 LB_NODISCARD lb_status lb_model_export(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir,
                                        lb_log *log);
+/* Is it a file that this makes? For lb_fs_remove_ours. */
+bool lb_model_export_file(const char *name, bool folder);
 
 #endif

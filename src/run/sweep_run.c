@@ -210,6 +210,8 @@ static lb_status export_cell(void *user, const lb_cell *c, const lb_weights *w, 
     lb_str_add(&name, "%s/%s.model", x->p->dir, c->stem);
     lb_dtype type = lb_export_types[x->p->config->export - LB_EXPORT_F32];
     lb_status st = lb_str_check(&name);
+    /* Of this cell's earlier run: killed before its result was written, damaged, or not to count. */
+    if (st == LB_OK) lb_fs_remove_ours(name.s, lb_model_export_file);
     if (st == LB_OK) st = lb_model_export(x->p->model, w, type, name.s, log);
     if (st == LB_OK) lb_info(x->log, "exported to %s", name.s);
     lb_str_free(&name);

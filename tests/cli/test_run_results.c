@@ -175,6 +175,19 @@ static void rules_head_and_export(void **state) {
     cli_free(&r);
     assert_int_equal(c->warnings, 0);
     lb_results_free(x);
+    /* Run again, or killed between the export and the result: the new export takes the place of the old one, but of
+     * nothing that somebody else put there. */
+    r = CLI(&o, "run", "rules.yaml", "--again", "--no-report");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    char mine[600];
+    snprintf(mine, sizeof mine, "%s/notes.txt", model);
+    put_file(mine, "mine");
+    r = CLI(&o, "run", "rules.yaml", "--again", "--no-report");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "the folder is not empty (notes.txt)");
+    cli_free(&r);
+    assert_true(exists(mine));
     /* Rounded on export: the result says so, and its report. */
     r = CLI(&o, "run", "rules.yaml", "-o", "export=bf16", "-o", "name=rounded");
     assert_int_equal(r.code, 0);

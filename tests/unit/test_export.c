@@ -78,6 +78,13 @@ static void comes_back(void **state) {
     lb_free(same);
     lb_model_close(m);
     lb_model_close(back);
+    /* Every file that was made is known as such. */
+    char **left = NULL;
+    size_t files = 0;
+    lb_fs_remove_ours(dir, lb_model_export_file);
+    assert_ok(lb_fs_list(dir, NULL, &left, &files));
+    assert_int_equal(files, 0);
+    lb_fs_list_free(left, files);
 }
 
 /* From halves nothing moves: every number is the same. */
