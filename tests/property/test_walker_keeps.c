@@ -158,7 +158,7 @@ static void another_size(void **state) {
             probe.lie_at = lies[k];
             assert_status(LB_E_ARG, run_in(&s, NULL, &s.plan.sweep.cell[i], &r));
             assert_error_has(lies[k]);
-            assert_error_has(" bytes");
+            assert_error_has("its spec said");
             probe_reset();
         }
     lb_sweep_result result;
@@ -199,7 +199,7 @@ static void check_rows(const lb_record *r) {
         const lb_layer_row *row = &r->layer[l];
         if ((row->flags & mine) != flags_of(row->name, whole))
             fail_msg("%s %s has flags %x", r->label, row->name, row->flags);
-        assert_true(row->damp == 0.125 && row->dead_columns == 3);
+        assert_true(row->damp == 0.125 && row->dead_columns == (strcmp(row->name, "0.q") == 0 ? 3 : 0));
     }
     assert_int_equal(r->flags & mine, 15 | (whole ? 16 : 0));
 }

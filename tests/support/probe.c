@@ -68,9 +68,9 @@ static lb_status quantize(lb_arena *a, const char *name, lb_cmat W, const probe_
             round_down(W, r, i, i + group < W.cols ? i + group : W.cols, &s, out, at++, What);
     out->act = (lb_actquant){(int)o->act, o->act_symmetric};
     out->damp = probe.damp;
-    out->dead_columns = probe.dead_columns;
     for (int i = 0; i < 8; i++)
         if (probe.flagged[i].layer && strcmp(name, probe.flagged[i].layer) == 0) out->flags |= probe.flagged[i].flags;
+    if (out->flags & LB_FLAG_DEAD_COLUMNS) out->dead_columns = probe.dead_columns;
     return LB_OK;
 }
 

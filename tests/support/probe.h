@@ -36,9 +36,9 @@ typedef struct probe_log {
         const char *layer;
         uint32_t flags;
     } flagged[8];
-    double damp; /* of every layer, and the number of its dead columns */
-    int64_t dead_columns;
-    float off; /* added to every scale, as a share of it: other numbers of the same shape */
+    double damp;          /* of every layer */
+    int64_t dead_columns; /* of those flagged so */
+    float off;            /* added to every scale, as a share of it: other numbers of the same shape */
 } probe_log;
 extern probe_log probe;
 void probe_reset(void); /* forgets all */
