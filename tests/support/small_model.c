@@ -81,7 +81,9 @@ void small_plan_open(small_plan *s, const char *model, const char *name, const c
     *s = (small_plan){0};
     assert_ok(lb_arena_new(0, &s->arena));
     char *path = lb_arena_printf(s->arena, "%s/c.yaml", small_home);
-    char *text = lb_arena_printf(s->arena, "model: %s\nresults: %s\nname: %s\n%s", model, small_home, name, yaml);
+    const char *slash = strchr(name, '/');
+    char *text = lb_arena_printf(s->arena, "model: %s\nresults: %s/%.*s\nname: %s\n%s", model, small_home,
+                                 slash ? (int)(slash - name) : 0, name, slash ? slash + 1 : name, yaml);
     assert_true(path && text);
     assert_ok(lb_yaml_parse(s->arena, path, text, strlen(text), &root));
     assert_ok(lb_config_from_tree(s->arena, path, root, &s->config));

@@ -15,7 +15,7 @@ typedef struct small_plan {
     lb_config config;
     lb_plan plan;
 } small_plan;
-/* Of a config without `model` and `results`; NAME: of the results folder in small_home. */
+/* Of a config without `model`, `results` and `name`: "NAME", in small_home, or "FOLDER/NAME" below it. */
 void small_plan_open(small_plan *s, const char *model, const char *name, const char *yaml);
 void small_plan_close(small_plan *s);
 
