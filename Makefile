@@ -79,7 +79,7 @@ endif
 .DEFAULT_GOAL := all
 SANITIZERS ?= asan ubsan tsan
 
-.PHONY: all deps deps-check demo check check-real check-sanitizers check-abuse check-long bench bench-build bench-counts bench-scaling fmt lint analyze install uninstall clean help paper build man FORCE
+.PHONY: all deps deps-check demo check check-real check-sanitizers check-abuse check-mutants check-long bench bench-build bench-counts bench-scaling fmt lint analyze install uninstall clean help paper build man FORCE
 
 all: deps ## install what is missing, then build ./lowbit
 	@$(MAKE) --no-print-directory build
@@ -162,6 +162,9 @@ check-sanitizers: all ## the tests under the address, undefined-behaviour and th
 check-abuse: all ## what takes too long for make check: many kills, too little memory, thousands of damaged files
 	@$(MAKE) --no-print-directory tests-build $(LONGBIN)
 	@tools/run-tests $(LONGBIN)
+
+check-mutants: all ## deliberate faults that the tests must notice, one after another (MUTANTS='NAME ...': those); 15 minutes
+	@MODE=$(MODE) tests/mutate $(MUTANTS)
 
 check-long: check check-real check-sanitizers check-abuse ## tests of all kinds
 
