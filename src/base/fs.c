@@ -194,10 +194,12 @@ static lb_status sync_path(const char *path, int flags) {
     return s;
 }
 
+lb_status lb_fs_sync_folder(const char *dir) { return sync_path(dir, O_DIRECTORY); }
+
 static lb_status sync_folder_of(const char *path) {
     char *dir = lb_fs_dirname(path);
     if (!dir) return LB_E_NOMEM;
-    lb_status s = sync_path(dir, O_DIRECTORY);
+    lb_status s = lb_fs_sync_folder(dir);
     lb_free(dir);
     return s;
 }

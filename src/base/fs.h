@@ -37,10 +37,22 @@ typedef struct lb_fs_tmp {
 LB_NODISCARD lb_status lb_fs_tmp_begin(const char *path, lb_fs_tmp *t);
 LB_NODISCARD lb_status lb_fs_tmp_commit(lb_fs_tmp *t);
 void lb_fs_tmp_abort(lb_fs_tmp *t); /* also frees; harmless after commit */
+/* The same for a folder of files (fs_folder.c), such as a model: begin makes path.tmp.PID, and parents that are missing,
+ * commit syncs and renames it. LB_E_ARG at begin, before any work: a link, a file, a folder that is not empty or that a
+ * file system is mounted on. What processes left that were killed at the same path goes. */
+typedef struct lb_fs_folder {
+    char *path, *tmp;
+    char *made; /* the topmost parent that begin made, or NULL */
+    int lock;   /* held while it is under way, or -1 */
+} lb_fs_folder;
+LB_NODISCARD lb_status lb_fs_folder_begin(const char *path, lb_fs_folder *f);
+LB_NODISCARD lb_status lb_fs_folder_commit(lb_fs_folder *f);
+void lb_fs_folder_abort(lb_fs_folder *f); /* removes and frees; harmless after commit and for {0} */
 /* Appends one line and fsyncs: the journal. A link there is LB_E_IO. */
 LB_NODISCARD lb_status lb_fs_append_line(const char *path, const char *line);
 
 LB_NODISCARD lb_status lb_fs_mkdirs(const char *path); /* like mkdir -p */
+LB_NODISCARD lb_status lb_fs_sync_folder(const char *dir);
 bool lb_fs_exists(const char *path);
 bool lb_fs_there(const char *path); /* something of that name, be it a link that leads nowhere */
 bool lb_fs_is_dir(const char *path);

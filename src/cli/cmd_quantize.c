@@ -1,11 +1,8 @@
 /* lowbit quantize MODEL --method NAME --out DIR: one cell without a config file. The flags become the same tree that a
  * config file would, so the same code checks and runs it. */
-#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -27,7 +24,8 @@ typedef struct quantize_flags {
 static const lb_option flags[] = {
     {"method", LB_OPT_STR, NULL, 0, 0, NULL, "lowbit methods lists them; their options are flags here, as in --bits 3",
      AT(method)},
-    {"out", LB_OPT_STR, NULL, 0, 0, NULL, "Hugging Face folder to write; must not exist, or be empty", AT(out)},
+    {"out", LB_OPT_STR, NULL, 0, 0, NULL,
+     "Hugging Face folder to write, whole or not at all; must not exist, or be empty", AT(out)},
     {"dtype", LB_OPT_CHOICE, "f32", 0, 0, lb_export_names,
      "type of the dequantized weights in it; f16 and bf16 round them", AT(dtype)},
     {"calibration", LB_OPT_STR, "", 0, 0, NULL, "calibration text: a file, or a name that lowbit sources lists",
@@ -135,6 +133,7 @@ typedef struct session {
     const quantize_flags *f;
     lb_arena *a;
     lb_log *log;
+    lb_fs_folder folder; /* --out, under way */
     lb_runner runner;
     const lb_cell *cell;
     lb_record record;
@@ -143,7 +142,7 @@ typedef struct session {
 static lb_status export_model(void *user, const lb_cell *c, const lb_weights *w, lb_log *log) {
     (void)c;
     session *s = user;
-    return lb_model_export(s->x.plan.model, w, lb_export_types[s->f->dtype], s->f->out, log);
+    return lb_model_write(s->x.plan.model, w, lb_export_types[s->f->dtype], &s->folder, log);
 }
 
 /* Tables read a results folder; here the record alone is one. */
@@ -187,47 +186,21 @@ static lb_status pick_cell(session *s) {
     return LB_OK;
 }
 
+/* All files, the record last, are in the folder before it gets its name. Its statistics and states are there for as
+ * long as they are needed. */
 static lb_status quantize(session *s) {
     LB_TRY(pick_cell(s));
-    const char *scratch = lb_arena_printf(s->a, "%s.work.%ld", s->f->out, (long)getpid());
-    if (!scratch) return LB_E_NOMEM;
-    s->runner = (lb_runner){.plan = &s->x.plan, .keep = s->a, .log = s->log, .cache = scratch};
+    s->runner = (lb_runner){.plan = &s->x.plan, .keep = s->a, .log = s->log, .cache = s->folder.tmp};
     lb_status st = lb_cell_run(&s->runner, s->cell, export_model, s, &s->record);
     lb_runner_close(&s->runner);
-    lb_fs_remove_folder(scratch);
     LB_TRY(st);
+    lb_fs_remove_ours(s->folder.tmp, lb_runner_caches);
     s->record.stem = "lowbit";
-    LB_TRY(lb_store_write(s->f->out, &s->record));
+    LB_TRY(lb_store_write(s->folder.tmp, &s->record));
+    LB_TRY(lb_fs_folder_commit(&s->folder));
     LB_TRY(print_tables(s));
     lb_info(s->log, "written: %s (the record of how: lowbit.h5)", s->f->out);
     return LB_OK;
-}
-
-/* Can folders be made below the nearest one that is there? Tried, since permissions do not tell all. */
-static lb_status check_place(lb_arena *a, const char *out) {
-    const char *place = out;
-    while (!lb_fs_exists(place)) {
-        char *up = lb_fs_dirname(place);
-        place = up ? lb_arena_strdup(a, up) : NULL;
-        lb_free(up);
-        if (!place) return LB_E_NOMEM;
-    }
-    const char *probe = lb_arena_printf(a, "%s/.lowbit.%ld", place, (long)getpid());
-    if (!probe) return LB_E_NOMEM;
-    if (mkdir(probe, 0777)) return lb_fail(LB_E_IO, "--out %s: cannot write in %s: %s", out, place, strerror(errno));
-    (void)rmdir(probe);
-    return LB_OK;
-}
-
-/* A folder with something in it, or one that cannot be made, would be refused after all the work. */
-static lb_status check_out(lb_arena *a, const char *out) {
-    char **names = NULL;
-    size_t n = 0;
-    if (!lb_fs_exists(out)) return check_place(a, out);
-    if (!lb_fs_is_dir(out)) return lb_fail(LB_E_ARG, "--out %s: exists and is not a folder", out);
-    LB_TRY(lb_fs_list(out, NULL, &names, &n));
-    lb_fs_list_free(names, n);
-    return n ? lb_fail(LB_E_ARG, "--out %s: the folder is not empty: give a new one", out) : LB_OK;
 }
 
 /* The longest calibration sequence that makes sense, if none was asked for. */
@@ -265,7 +238,7 @@ static lb_status prepare(session *s, const lb_cli_args *args) {
     const char *plugin_hash;
     lb_yaml *root = NULL;
     int64_t length = has_length(s->f) ? 0 : s->f->length;
-    LB_TRY(check_out(s->a, s->f->out));
+    LB_TRY(lb_cli_out_begin(s->a, s->f->out, &s->folder));
     LB_TRY(lb_cli_plugins(s->a, s->f->plugin, &plugin_hash));
     LB_TRY(check_texts(s->f));
     if (length == 0) LB_TRY(default_length(s->a, args->positional[0], &length));
@@ -281,6 +254,7 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     lb_status st = prepare(&s, args);
     if (st == LB_OK) st = quantize(&s);
     if (st == LB_OK && s.f->profile) st = lb_cli_profile_print(s.x.team);
+    lb_fs_folder_abort(&s.folder);
     lb_cli_plan_close(&s.x);
     return st;
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "cli/commands.h"
+#include "cli/planned.h"
 #include "eval/train.h"
 #include "math/blas.h"
 #include "math/kernels.h"
@@ -54,6 +55,7 @@ typedef struct session {
     const train_flags *f;
     lb_arena *a;
     lb_log *log, shown;
+    lb_fs_folder folder; /* --out, under way */
     lb_team *team;
     lb_tokenizer *tokenizer; /* until the model has taken it */
     lb_model *model;
@@ -187,7 +189,7 @@ static lb_status print(const session *s) {
 
 static lb_status work(session *s, const lb_cli_args *args) {
     lb_weights trained;
-    if (lb_fs_exists(s->f->out)) return lb_fail(LB_E_ARG, "%s: exists; name a folder that does not", s->f->out);
+    LB_TRY(lb_cli_out_begin(s->a, s->f->out, &s->folder));
     LB_TRY(lb_team_new((int)s->f->threads, &s->team));
     LB_TRY(open_texts(s, args));
     LB_TRY(train_tokenizer(s));
@@ -195,7 +197,8 @@ static lb_status work(session *s, const lb_cli_args *args) {
     LB_TRY(new_model(s));
     LB_TRY(train(s, &trained));
     lb_cli_log_end(s->log);
-    LB_TRY(lb_model_export(s->model, &trained, lb_export_types[s->f->dtype], s->f->out, s->log));
+    LB_TRY(lb_model_write(s->model, &trained, lb_export_types[s->f->dtype], &s->folder, s->log));
+    LB_TRY(lb_fs_folder_commit(&s->folder));
     return print(s);
 }
 
@@ -203,6 +206,7 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     (void)exit_code;
     session s = {.f = values, .a = a, .log = log, .shown = {.progress = show, .user = log}};
     lb_status st = work(&s, args);
+    lb_fs_folder_abort(&s.folder);
     for (int64_t i = 0; i < s.n_files; i++) lb_textfile_close(&s.file[i]);
     lb_model_close(s.model);
     lb_tokenizer_free(s.tokenizer);

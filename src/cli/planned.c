@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/hash.h"
 #include "eval/perplexity.h"
 #include "run/share.h"
@@ -72,6 +71,13 @@ lb_status lb_cli_plan(lb_planned *x, lb_arena *a, lb_model_parts parts, const ch
 void lb_cli_plan_close(lb_planned *x) {
     if (x->open) lb_plan_close(&x->plan);
     lb_team_free(x->team);
+}
+
+lb_status lb_cli_out_begin(lb_arena *a, const char *out, lb_fs_folder *f) {
+    lb_status st = lb_fs_folder_begin(out, f);
+    if (st == LB_OK || st == LB_E_NOMEM) return st;
+    const char *why = lb_arena_strdup(a, lb_error());
+    return why ? lb_fail(st, "--out %s", why) : LB_E_NOMEM;
 }
 
 static void text_of_model(const lb_plan *p, lb_str *out) {

@@ -2,6 +2,7 @@
 #ifndef LB_CLI_PLANNED_H
 #define LB_CLI_PLANNED_H
 
+#include "base/fs.h"
 #include "cli/cli.h"
 #include "run/plan.h"
 
@@ -22,6 +23,8 @@ LB_NODISCARD lb_status lb_cli_read_config(lb_arena *a, const lb_cli_args *args, 
 LB_NODISCARD lb_status lb_cli_plan(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash,
                                    lb_log *log);
 void lb_cli_plan_close(lb_planned *x);
+/* --out of a command that writes a folder: refused now, with the flag's name, or under way. */
+LB_NODISCARD lb_status lb_cli_out_begin(lb_arena *a, const char *out, lb_fs_folder *f);
 /* Prints model, data, protocol, cells with exact sizes and estimates, refusals. Warns if the disk or the memory will
  * not do. */
 LB_NODISCARD lb_status lb_cli_plan_print(lb_plan *p, lb_log *log);

@@ -1,9 +1,6 @@
 /* Writing a model as a Hugging Face folder: made beside the target under a temporary name, then renamed. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/str.h"
 #include "io/json.h"
@@ -178,19 +175,6 @@ static lb_status write_config(const lb_model *m, const lb_arch *a, lb_dtype dtyp
 
 /* ---- the folder ---- */
 
-static lb_status check_target(const char *dir) {
-    char **name;
-    size_t n;
-    if (!lb_fs_exists(dir)) return LB_OK;
-    if (!lb_fs_is_dir(dir)) return lb_fail(LB_E_ARG, "%s: exists and is not a folder", dir);
-    LB_TRY(lb_fs_list(dir, NULL, &name, &n));
-    lb_status st =
-        n == 0 ? LB_OK
-               : lb_fail(LB_E_ARG, "%s: the folder is not empty (%s): give a new or an empty one", dir, name[0]);
-    lb_fs_list_free(name, n);
-    return st;
-}
-
 /* Files of a tokenizer, of all kinds. */
 static const char *const tokenizer_files[] = {
     "tokenizer.json", "tokenizer_config.json",   "tokenizer.model",  "vocab.json",
@@ -244,7 +228,6 @@ static lb_status write_tokenizer(const lb_tokenizer *t, const char *dir) {
 /* A folder of files only: those that lb_model_export_file names. */
 static lb_status fill_folder(const lb_model *m, const lb_arch *a, const lb_weights *w, lb_dtype dtype, const char *dir,
                              lb_str *copied) {
-    if (mkdir(dir, 0777) != 0) return lb_fail(LB_E_IO, "%s: cannot make the folder: %s", dir, strerror(errno));
     char *weights = lb_fs_join(dir, "model.safetensors");
     if (!weights) return LB_E_NOMEM;
     lb_status st = write_weights(a, w, dtype, weights);
@@ -271,37 +254,24 @@ static void warn_losses(const lb_model *m, const lb_weights *w, lb_dtype dtype, 
     if (!m->tokenizer && !copied) lb_warn(log, "%s: the model has no tokenizer to write", name);
 }
 
-static lb_status export_to(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir, lb_str *copied) {
-    LB_TRY(check_target(dir));
-    char *parent = lb_fs_dirname(dir);
-    if (!parent) return LB_E_NOMEM;
-    lb_status st = lb_fs_mkdirs(parent);
-    lb_free(parent);
-    LB_TRY(st);
+lb_status lb_model_write(const lb_model *m, const lb_weights *w, lb_dtype dtype, const lb_fs_folder *to, lb_log *log) {
+    if (dtype != LB_F32 && dtype != LB_F16 && dtype != LB_BF16)
+        return lb_fail(LB_E_ARG, "%s: type %s: must be F32, F16 or BF16", to->path, lb_dtype_name(dtype));
     lb_arch a = m->arch;
     if (w->head.d != w->embed.d || w->head_from.ctx != w->embed_from.ctx)
         a.tied = false; /* a cell may have quantized one and not the other */
-    lb_fs_tmp tmp;
-    LB_TRY(lb_fs_tmp_begin(dir, &tmp));
-    st = fill_folder(m, &a, w, dtype, tmp.tmp, copied);
-    if (st != LB_OK) {
-        lb_fs_remove_folder(tmp.tmp);
-        lb_fs_tmp_abort(&tmp);
-        return st;
-    }
-    return lb_fs_tmp_commit(&tmp);
+    lb_str copied = {0};
+    lb_status st = fill_folder(m, &a, w, dtype, to->tmp, &copied);
+    if (st == LB_OK) warn_losses(m, w, dtype, to->path, copied.s, log);
+    lb_str_free(&copied);
+    return st;
 }
 
 lb_status lb_model_export(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir, lb_log *log) {
-    if (dtype != LB_F32 && dtype != LB_F16 && dtype != LB_BF16)
-        return lb_fail(LB_E_ARG, "%s: type %s: must be F32, F16 or BF16", dir, lb_dtype_name(dtype));
-    char *plain = lb_strdup(dir); /* without trailing slashes, for the temporary name */
-    if (!plain) return LB_E_NOMEM;
-    for (size_t n = strlen(plain); n > 1 && plain[n - 1] == '/'; n--) plain[n - 1] = 0;
-    lb_str copied = {0};
-    lb_status st = export_to(m, w, dtype, plain, &copied);
-    if (st == LB_OK) warn_losses(m, w, dtype, plain, copied.s, log);
-    lb_str_free(&copied);
-    lb_free(plain);
+    lb_fs_folder f;
+    LB_TRY(lb_fs_folder_begin(dir, &f));
+    lb_status st = lb_model_write(m, w, dtype, &f, log);
+    if (st == LB_OK) st = lb_fs_folder_commit(&f);
+    lb_fs_folder_abort(&f);
     return st;
 }

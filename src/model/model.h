@@ -5,6 +5,7 @@
 #ifndef LB_MODEL_MODEL_H
 #define LB_MODEL_MODEL_H
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/team.h"
 #include "io/tensor.h"
@@ -57,5 +58,9 @@ LB_NODISCARD lb_status lb_model_export(const lb_model *m, const lb_weights *w, l
                                        lb_log *log);
 /* Is it a file that this makes? For lb_fs_remove_ours. */
 bool lb_model_export_file(const char *name, bool folder);
+/* The files alone, into a folder that was begun: for whoever must know before the work that it can be written, or adds
+ * files of its own. */
+LB_NODISCARD lb_status lb_model_write(const lb_model *m, const lb_weights *w, lb_dtype dtype, const lb_fs_folder *to,
+                                      lb_log *log);
 
 #endif

@@ -19,8 +19,9 @@ typedef struct sweeper {
     const lb_sweep_options *o;
     lb_log *log;
     lb_runner runner;
-    lb_record *record; /* (cells) */
-    bool *known;       /* (cells) this record is final */
+    lb_record *record;   /* (cells) */
+    bool *known;         /* (cells) this record is final */
+    lb_fs_folder folder; /* of the export under way */
     lb_sweep_result *out;
     int lock;
 } sweeper;
@@ -205,17 +206,34 @@ static lb_status write_index(sweeper *x) {
 }
 
 static lb_status export_cell(void *user, const lb_cell *c, const lb_weights *w, lb_log *log) {
+    (void)c;
     sweeper *x = user;
+    return lb_model_write(x->p->model, w, lb_export_types[x->p->config->export - LB_EXPORT_F32], &x->folder, log);
+}
+
+/* The cell's folder is begun before the work, so that what is in its way is known then. An earlier export goes: it is
+ * of a result that does not count. */
+static lb_status begin_export(sweeper *x, const lb_cell *c) {
     lb_str name = {0};
     lb_str_add(&name, "%s/%s.model", x->p->dir, c->stem);
-    lb_dtype type = lb_export_types[x->p->config->export - LB_EXPORT_F32];
     lb_status st = lb_str_check(&name);
-    /* Of this cell's earlier run: killed before its result was written, damaged, or not to count. */
-    if (st == LB_OK) lb_fs_remove_ours(name.s, lb_model_export_file);
-    if (st == LB_OK) st = lb_model_export(x->p->model, w, type, name.s, log);
-    if (st == LB_OK) lb_info(x->log, "exported to %s", name.s);
+    if (st == LB_OK) {
+        lb_fs_remove_ours(name.s, lb_model_export_file);
+        st = lb_fs_folder_begin(name.s, &x->folder);
+    }
     lb_str_free(&name);
     return st;
+}
+
+/* The cell, its model, its result, in this order: without the result the cell is not finished. */
+static lb_status make_cell(sweeper *x, const lb_cell *c, lb_record *r) {
+    bool exports = x->p->config->export != LB_EXPORT_NONE;
+    if (exports) LB_TRY(begin_export(x, c));
+    lb_status st = lb_cell_run(&x->runner, c, exports ? export_cell : NULL, x, r);
+    if (st == LB_OK && exports) st = lb_fs_folder_commit(&x->folder);
+    if (st == LB_OK && exports) lb_info(x->log, "exported to %s/%s.model", x->p->dir, c->stem);
+    lb_fs_folder_abort(&x->folder);
+    return st == LB_OK ? lb_store_write(x->p->dir, r) : st;
 }
 
 /* "gptq 3b g64: PPL 51.56 ± 2.10, 3.38 bits a weight, 2 min 05 s" */
@@ -237,10 +255,8 @@ static void announce(sweeper *x, size_t i) {
 static lb_status run_cell(sweeper *x, size_t i) {
     const lb_cell *c = &x->p->sweep.cell[i];
     lb_info(x->log, "[%zu/%zu] %s", i + 1, x->p->sweep.n, c->label);
-    lb_cell_hook hook = x->p->config->export != LB_EXPORT_NONE ? export_cell : NULL;
     lb_journal_remove(x->p->dir, c->stem);
-    lb_status st = lb_cell_run(&x->runner, c, hook, x, &x->record[i]);
-    if (st == LB_OK) st = lb_store_write(x->p->dir, &x->record[i]);
+    lb_status st = make_cell(x, c, &x->record[i]);
     if (st == LB_E_INTERRUPTED) return st;
     if (st == LB_OK) {
         lb_journal_remove(x->p->dir, c->stem);
