@@ -103,11 +103,11 @@ static lb_status print(const evaluation *v) {
     if (v->f->compute == LB_COMPUTE_BF16)
         lb_str_add(&out, "compute     products in bf16, by oneDNN %s (%s): does not compare with float32\n",
                    lb_bf16_version(), lb_bf16_isa());
-    if (isfinite(e->ppl_se))
+    if (!isnan(e->ppl_se))
         lb_str_add(&out, "perplexity  %.6f +- %.6f (standard error over %s)\n", e->ppl, e->ppl_se,
                    tokens ? "tokens" : "windows");
     else
-        lb_str_add(&out, "perplexity  %.6f (one window: no standard error)\n", e->ppl);
+        lb_str_add(&out, "perplexity  %.6f (one %s: no standard error)\n", e->ppl, tokens ? "token" : "window");
     lb_str_add(&out, "mean NLL    %.7f nats a token\n", e->mean_nll);
     lb_str_add(&out, "time        %s, %s a window, %d threads\n", took, each, lb_team_threads(v->team));
     lb_status st = lb_str_check(&out);

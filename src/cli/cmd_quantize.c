@@ -1,5 +1,6 @@
 /* lowbit quantize MODEL --method NAME --out DIR: one cell without a config file. The flags become the same tree that a
  * config file would, so the same code checks and runs it. */
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -167,11 +168,13 @@ static lb_status print_tables(session *s) {
                "\nquantized layers: %s, %.4f bits a weight with all metadata\nwhole model: %s, the rest at 16 "
                "bits; unquantized at 16 bits: %s (%.1f %%)\n",
                quantized, bits, total, original, 100.0 * (double)z->total_as_fp16 / (double)z->original_fp16);
-    for (int64_t i = 0; i < s->record.evals; i++)
-        lb_str_add(&out, "perplexity on %s, %s, %lld windows%s: %.6f +- %.6f\n", s->record.eval[i].name,
-                   s->record.eval[i].eval.protocol.id, (long long)s->record.eval[i].eval.windows,
-                   s->f->compute == LB_COMPUTE_BF16 ? ", products in bf16" : "", s->record.eval[i].eval.ppl,
-                   s->record.eval[i].eval.ppl_se);
+    for (int64_t i = 0; i < s->record.evals; i++) {
+        const lb_eval *e = &s->record.eval[i].eval;
+        lb_str_add(&out, "perplexity on %s, %s, %lld windows%s: %.6f", s->record.eval[i].name, e->protocol.id,
+                   (long long)e->windows, s->f->compute == LB_COMPUTE_BF16 ? ", products in bf16" : "", e->ppl);
+        if (!isnan(e->ppl_se)) lb_str_add(&out, " +- %.6f", e->ppl_se);
+        lb_str_add(&out, "\n");
+    }
     if (st == LB_OK) st = lb_str_check(&out);
     if (st == LB_OK) lb_cli_print(out.s);
     lb_str_free(&out);

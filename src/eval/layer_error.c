@@ -120,6 +120,16 @@ static lb_layer_error of_sums(const error_job *j, const sums *total, int what, i
                                                          : total[0].output[k]};
 }
 
+/* NaN means "not measured" to whoever reads a result: it may not come from numbers that were. */
+static lb_status check_finite(const error_job *j, const lb_layer_error *e) {
+    bool weights = isfinite(e->weight_err) && isfinite(e->weight_energy);
+    bool outputs = j->n_h == 0 || (isfinite(e->output_err) && isfinite(e->output_energy));
+    if (weights && outputs) return LB_OK;
+    return lb_fail(LB_E_NUMERIC, "%s error is %g, of an energy of %g: weights or inputs are NaN or too large",
+                   weights ? "output" : "weight", weights ? e->output_err : e->weight_err,
+                   weights ? e->output_energy : e->weight_energy);
+}
+
 lb_status lb_layer_errors(lb_cmat W, const lb_cmat *What, int n_what, const lb_cdmat *H, int n_h,
                           const lb_layer_error *energy, lb_team *team, lb_arena *scratch, lb_layer_error *out) {
     LB_TRY(check(W, What, n_what, H, n_h));
@@ -143,8 +153,11 @@ lb_status lb_layer_errors(lb_cmat W, const lb_cmat *What, int n_what, const lb_c
             for (int k = 0; k < n_h; k++) total[e].output[k] += j.sum[p * ENTRIES + e].output[k];
         }
     lb_arena_restore(scratch, mark);
-    for (int i = 0; i < n_what; i++)
-        for (int k = 0; k < (n_h ? n_h : 1); k++) out[i * (n_h ? n_h : 1) + k] = of_sums(&j, total, i, k);
+    int each = n_h ? n_h : 1;
+    for (int i = 0; i < n_what * each; i++) {
+        out[i] = of_sums(&j, total, i / each, i % each);
+        LB_TRY(check_finite(&j, &out[i]));
+    }
     return LB_OK;
 }
 
@@ -160,4 +173,7 @@ double lb_weight_mse(const lb_layer_error *e) { return e->weight_err / ((double)
 double lb_output_mse(const lb_layer_error *e) { return e->output_err / (double)e->rows; }
 double lb_output_rel(const lb_layer_error *e) { return ratio(e->output_err, e->output_energy); }
 double lb_weight_rel(const lb_layer_error *e) { return ratio(e->weight_err, e->weight_energy); }
+double lb_error_ratio(const lb_layer_error *e, const lb_layer_error *rtn) {
+    return rtn->output_err > 0 ? e->output_err / rtn->output_err : NAN;
+}
 double lb_sqnr_db(double relative) { return -10 * log10(relative); }

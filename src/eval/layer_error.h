@@ -12,7 +12,7 @@ typedef struct lb_layer_error {
     double output_err, output_energy; /* traces, per token, summed over outputs */
     int64_t rows, cols;
 } lb_layer_error;
-/* H (in, in) full symmetric or d NULL (then output_* are NaN). */
+/* H (in, in) full symmetric or d NULL (then output_* are NaN). LB_E_NUMERIC: a sum is NaN or infinite. */
 LB_NODISCARD lb_status lb_layer_error_of(lb_cmat W, lb_cmat What, lb_cdmat H, lb_team *team, lb_arena *scratch,
                                          lb_layer_error *out);
 /* The same for several quantized forms of W under several H at once, at most LB_ERROR_MOST of each, for little more
@@ -26,6 +26,7 @@ double lb_weight_mse(const lb_layer_error *e);
 double lb_output_mse(const lb_layer_error *e);
 double lb_output_rel(const lb_layer_error *e); /* relative output MSE */
 double lb_weight_rel(const lb_layer_error *e);
-double lb_sqnr_db(double relative);
+double lb_error_ratio(const lb_layer_error *e, const lb_layer_error *rtn); /* NaN where rtn loses nothing */
+double lb_sqnr_db(double relative);                                       /* infinite where nothing is lost */
 
 #endif

@@ -327,7 +327,20 @@ static void finish_kl(const scoring *s, lb_eval *e) {
     e->kl_p99 = lb_percentile(s->kl, e->scored, 0.99);
 }
 
-static void finish(const scoring *s, lb_eval *e) {
+/* Every token's NLL is a number by now; of a model that is far off, their mean may still be one that nothing can be
+ * raised to. */
+static lb_status check_finite(const lb_eval *e) {
+    if (isfinite(e->mean_nll) && isfinite(e->ppl) && !isinf(e->ppl_se)) return LB_OK;
+    int64_t worst = 0;
+    for (int64_t i = 1; i < e->windows; i++)
+        if (e->window_nll[i] > e->window_nll[worst]) worst = i;
+    return lb_fail(LB_E_NUMERIC,
+                   "perplexity overflows: the mean NLL is %.6g nats a token, of window %lld %.6g: the model's outputs "
+                   "are no probabilities any more",
+                   e->mean_nll, (long long)worst, e->window_nll[worst]);
+}
+
+static lb_status finish(const scoring *s, lb_eval *e) {
     double sum = 0.0, sum2 = 0.0, spread = 0.0, n = (double)e->windows, tokens = (double)e->scored;
     for (int64_t i = 0; i < e->windows; i++) {
         sum += s->sum[i];
@@ -344,7 +357,9 @@ static void finish(const scoring *s, lb_eval *e) {
     }
     e->ppl = exp(e->mean_nll);
     e->ppl_se = e->ppl * spread;
+    LB_TRY(check_finite(e));
     if (s->kl) finish_kl(s, e);
+    return LB_OK;
 }
 
 static lb_status run(scoring *s, lb_team *team, lb_arena *scratch, lb_arena *arena) {
@@ -370,8 +385,7 @@ static lb_status run(scoring *s, lb_team *team, lb_arena *scratch, lb_arena *are
     lb_log_step(s->log, "perplexity", p->id, 0, e->windows);
     LB_TRY(score_all(s, team, scratch));
     lb_log_step(s->log, "perplexity", p->id, e->windows, e->windows);
-    finish(s, e);
-    return LB_OK;
+    return finish(s, e);
 }
 
 lb_status lb_perplexity(const lb_arch *a, const lb_weights *w, const lb_eval_request *r, lb_team *team, lb_arena *arena,

@@ -55,7 +55,8 @@ typedef struct lb_eval {
 } lb_eval;
 
 /* Parallel over windows. LB_E_UNSUPPORTED: bf16 where this build or processor has none. LB_E_CONFIG: text too short for
- * one window, or n beyond the model's context. LB_E_NUMERIC: NaN logits (names the window). */
+ * one window, or n beyond the model's context. LB_E_NUMERIC: logits that are NaN or
+ * infinite (names window and row), a mean NLL whose exponential overflows: no result holds an infinity. */
 LB_NODISCARD lb_status lb_perplexity(const lb_arch *a, const lb_weights *w, const lb_eval_request *r, lb_team *team,
                                      lb_arena *arena, lb_log *log, lb_eval *out);
 

@@ -1,5 +1,6 @@
 #include "eval/train.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -133,6 +134,9 @@ static lb_status grow(lb_arena *a, double **column, int64_t n, int64_t cap) {
 static lb_status record(lb_trainer *base, int64_t step, const lb_train_loss *loss, double learning_rate,
                         double grad_norm) {
     lb_curve *c = &((trainer *)base->impl)->curve;
+    /* NaN: not measured; a loss always is. */
+    if (!isfinite(loss->total) || isinf(loss->next_token) || isinf(loss->kl) || isinf(grad_norm))
+        return lb_fail(LB_E_NUMERIC, "step %lld: loss %g, gradient norm %g", (long long)step, loss->total, grad_norm);
     if (c->n == c->cap) {
         int64_t cap = c->cap ? 2 * c->cap : 256, *steps = LB_NEW(base->arena, int64_t, cap);
         if (!steps) return LB_E_NOMEM;

@@ -20,6 +20,7 @@ typedef struct running {
     int32_t argmax; /* its lowest id */
     double sum;     /* of exp(logit - max) */
     float target;   /* the target's logit, once seen */
+    float low;      /* the least logit so far, or 0; NaN or infinite if a logit was, unless max says so */
 } running;
 
 /* Takes in logits x (n) of ids v0 .. v0 + n - 1; returns by what all that was summed earlier shrank. */
@@ -35,11 +36,15 @@ static double take_chunk(const lb_kernels *kn, running *s, const float *x, int64
         s->sum *= shrink;
     }
     if (target >= v0 && target < v0 + n) s->target = x[target - v0];
+    float low, high;
+    kn->range(x, n, &low, &high);
+    if (!(low >= s->low)) s->low = low;
     return shrink;
 }
 
+/* An infinite logit of either sign is a product that overflowed: the softmax over the rest would hide it. */
 static lb_status check_finite(const running *s, int64_t row) {
-    if (isfinite(s->max) && isfinite(s->sum)) return LB_OK;
+    if (isfinite(s->max) && isfinite(s->low) && isfinite(s->sum)) return LB_OK;
     return lb_fail(LB_E_NUMERIC, "logits of row %lld: NaN or infinite", (long long)row);
 }
 
@@ -238,6 +243,7 @@ static lb_status kl_rows(const lb_head *head0, lb_cmat h0, const lb_head *head1,
         LB_TRY(check_finite(&s[i].q, row0 + i));
         double log_zp = log(s[i].p.sum) + (double)s[i].p.max, log_zq = log(s[i].q.sum) + (double)s[i].q.max;
         double d = s[i].gap / s[i].p.sum - log_zp + log_zq;
+        if (!isfinite(d)) return lb_fail(LB_E_NUMERIC, "KL divergence of row %lld is %g", (long long)(row0 + i), d);
         nll[i] = nll_of(&s[i].q, target[i]);
         kl[i] = d > 0 ? d : 0.0; /* below zero only by rounding */
         agree[i] = s[i].p.argmax == s[i].q.argmax;

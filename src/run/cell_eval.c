@@ -98,6 +98,8 @@ lb_status lb_cell_evaluate(lb_runner *r, const lb_cell *c, const lb_weights *w, 
         evaluator x = {.r = r, .i = i, .log = log};
         LB_TRY(lb_arena_new(0, &x.scratch));
         lb_status st = evaluate_one(&x, c, w, &(*rows)[i]);
+        if (st == LB_E_NUMERIC) /* the texts may be several */
+            st = lb_fail_in(st, "evaluation %s, %s", r->plan->eval_config[i]->name, r->plan->eval_config[i]->protocol);
         lb_arena_free(x.scratch);
         LB_TRY(st);
         if (r->dir) LB_TRY(lb_journal_eval(r->dir, c->stem, &(*rows)[i]));

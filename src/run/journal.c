@@ -35,8 +35,8 @@ lb_status lb_journal_layer(const char *dir, const char *stem, const lb_layer_row
     lb_str flags = {0};
     lb_flags_text(r->flags, &flags);
     LB_TRY(lb_str_check(&flags));
-    double ratio = isnan(r->own.output_err) ? r->original.output_err / r->rtn_original.output_err
-                                            : r->own.output_err / r->rtn_own.output_err;
+    double ratio = isnan(r->own.output_err) ? lb_error_ratio(&r->original, &r->rtn_original)
+                                            : lb_error_ratio(&r->own, &r->rtn_own);
     lb_json_memory_begin();
     json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:o}", "event", "layer", "name", r->name,
                           "storage", r->storage, "bytes", (json_int_t)r->size.total, "weight_mse",

@@ -58,8 +58,6 @@ static void put(lb_table *t, size_t c, lb_num shown, double exact) {
     lb_table_set(t, c, shown.s, lb_num_exact(exact).s);
 }
 
-static double ratio(double x, double y) { return y > 0 ? x / y : NAN; }
-
 static void put_layer_errors(lb_table *t, const lb_layer_row *l) {
     const lb_layer_error *w = isfinite(l->own.weight_err) ? &l->own : &l->original;
     put(t, L_WEIGHT, lb_num_sci(lb_weight_mse(w), 5), lb_weight_mse(w));
@@ -68,12 +66,11 @@ static void put_layer_errors(lb_table *t, const lb_layer_row *l) {
     double rel = lb_output_rel(&l->own);
     put(t, L_OWN_REL, lb_num_sci(rel, 3), rel);
     if (rel > 0) put(t, L_SQNR, lb_num_fixed(lb_sqnr_db(rel), 2), lb_sqnr_db(rel));
-    put(t, L_OWN_RTN, lb_num_fixed(ratio(l->own.output_err, l->rtn_own.output_err), 3),
-        ratio(l->own.output_err, l->rtn_own.output_err));
+    double own = lb_error_ratio(&l->own, &l->rtn_own), original = lb_error_ratio(&l->original, &l->rtn_original);
+    put(t, L_OWN_RTN, lb_num_fixed(own, 3), own);
     put(t, L_ORIG, lb_num_sci(lb_output_mse(&l->original), 5), lb_output_mse(&l->original));
     put(t, L_ORIG_REL, lb_num_sci(lb_output_rel(&l->original), 3), lb_output_rel(&l->original));
-    put(t, L_ORIG_RTN, lb_num_fixed(ratio(l->original.output_err, l->rtn_original.output_err), 3),
-        ratio(l->original.output_err, l->rtn_original.output_err));
+    put(t, L_ORIG_RTN, lb_num_fixed(original, 3), original);
 }
 
 static void put_flags(lb_table *t, size_t c, uint32_t flags) {

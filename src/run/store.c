@@ -40,7 +40,7 @@ static lb_status put_derived(lb_h5 *h, const lb_record *r) {
                 lb_output_mse(&l->own),
                 lb_output_rel(&l->own),
                 lb_sqnr_db(lb_output_rel(&l->own)),
-                mine->output_err / rtn->output_err,
+                lb_error_ratio(mine, rtn),
             };
             v[i] = value[c];
         }

@@ -78,6 +78,9 @@ static lb_status get_evals(lb_h5 *h, lb_arena *a, lb_record *r) {
         if (e->eval.windows < 1 || e->eval.windows > e->eval.windows_all)
             return lb_fail(LB_E_FORMAT, "%s: %lld windows of %lld", group, (long long)e->eval.windows,
                            (long long)e->eval.windows_all);
+        if (!isfinite(e->eval.mean_nll) || !isfinite(e->eval.ppl) || isinf(e->eval.ppl_se))
+            return lb_fail(LB_E_FORMAT, "%s: perplexity %g +- %g: not a number that this program writes", group,
+                           e->eval.ppl, e->eval.ppl_se);
         snprintf(path, sizeof path, "%s/window_nll", group);
         LB_TRY(get_f64s(h, a, path, e->eval.windows, &e->eval.window_nll));
         if (!e->eval.has_kl) continue;

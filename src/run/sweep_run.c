@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -242,8 +243,10 @@ static void announce(sweeper *x, size_t i) {
     char took[32];
     lb_format_duration(r->seconds, took);
     lb_str s = {0};
-    for (int64_t e = 0; e < r->evals; e++)
-        lb_str_add(&s, "%sPPL %.4f +- %.4f", e ? "; " : "", r->eval[e].eval.ppl, r->eval[e].eval.ppl_se);
+    for (int64_t e = 0; e < r->evals; e++) {
+        lb_str_add(&s, "%sPPL %.4f", e ? "; " : "", r->eval[e].eval.ppl);
+        if (!isnan(r->eval[e].eval.ppl_se)) lb_str_add(&s, " +- %.4f", r->eval[e].eval.ppl_se);
+    }
     if (r->size.quantized.weights > 0)
         lb_str_add(&s, "%s%.3f bits a weight", r->evals ? ", " : "",
                    8.0 * (double)r->size.quantized.total / (double)r->size.quantized.weights);

@@ -14,7 +14,7 @@
 #include "support/run_cli.h"
 
 static const char *home;
-static char model[LB_TEST_PATH], text[LB_TEST_PATH];
+static char model[LB_TEST_PATH], huge[LB_TEST_PATH], text[LB_TEST_PATH];
 
 static int make_files(void **state) {
     (void)state;
@@ -38,6 +38,9 @@ static int make_files(void **state) {
     assert_ok(lb_fs_write_atomic(text, words.s, words.len));
     assert_ok(lb_tokenizer_train(words.s, words.len, 280, &m->tokenizer));
     assert_ok(lb_model_export(m, &m->weights, LB_F32, model, NULL));
+    snprintf(huge, sizeof huge, "%s/huge", home);
+    ((float *)(uintptr_t)m->weights.head.d)[5 * 16 + 3] = 1e30f;
+    assert_ok(lb_model_export(m, &m->weights, LB_BF16, huge, NULL));
     lb_str_free(&words);
     lb_model_close(m);
     return 0;
@@ -153,6 +156,35 @@ static void eval_refuses(void **state) {
     cli_free(&r);
 }
 
+/* One huge weight, which every number of the file can be: the evaluation fails, alone and in a sweep, and no table
+ * shows an infinity. */
+static void perplexity_that_overflows(void **state) {
+    (void)state;
+    char config[LB_TEST_PATH], path[LB_TEST_PATH], *bytes = NULL;
+    lb_str text_of = {0};
+    snprintf(config, sizeof config, "%s/huge.yaml", home);
+    fails("perplexity overflows: the mean NLL is ", CLI(NULL, "eval", huge, text, "--protocol", "W2-32"));
+    fails("perplexity overflows: the mean NLL is ", CLI(NULL, "eval", huge, text, "--protocol", "LCPP-32"));
+    lb_str_add(
+        &text_of,
+        "name: huge\nmodel: %s\nresults: %s/results\neval:\n  - {text: %s, protocol: W2-32, windows: 4, name: cats}\n"
+        "quantize: [{method: rtn, bits: 8}]\n",
+        huge, home, text);
+    assert_ok(lb_str_check(&text_of));
+    assert_ok(lb_fs_write_atomic(config, text_of.s, text_of.len));
+    lb_str_free(&text_of);
+    cli_result r = CLI(NULL, "run", config);
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "none failed: evaluation cats, W2-32: perplexity overflows");
+    cli_has(r.err, "rtn 8b row failed: evaluation cats, W2-32: perplexity overflows");
+    cli_has_not(r.out, "inf");
+    cli_free(&r);
+    snprintf(path, sizeof path, "%s/results/huge/cells.csv", home);
+    assert_ok(lb_fs_read(path, &bytes, NULL));
+    cli_has_not(bytes, "inf");
+    lb_free(bytes);
+}
+
 static void inspect_shows_all(void **state) {
     (void)state;
     char gguf[LB_TEST_PATH];
@@ -204,6 +236,7 @@ int main(void) {
         cmocka_unit_test(one_window_has_no_error),
         cmocka_unit_test(profile),
         cmocka_unit_test(eval_refuses),
+        cmocka_unit_test(perplexity_that_overflows),
         cmocka_unit_test(inspect_shows_all),
         cmocka_unit_test(models_lists),
     };

@@ -184,12 +184,45 @@ static void layer_error_of_nothing(void **state) {
     kit_close(&k);
 }
 
+/* NaN in a result says that nothing was measured, so what was measured must not be NaN, nor infinite. */
+static void layer_error_of_no_numbers(void **state) {
+    (void)state;
+    static const float poison[] = {NAN, INFINITY, -INFINITY};
+    kit k = kit_open(1);
+    lb_mat W = kit_random(&k, 1, 4, 8), What = kit_random(&k, 2, 4, 8);
+    lb_stats stats = kit_stats(&k, 1, 20, 8);
+    lb_layer_error e;
+    for (size_t i = 0; i < 3; i++) {
+        float keep = What.d[13];
+        What.d[13] = poison[i];
+        assert_int_equal(lb_layer_error_of(lb_mat_c(W), lb_mat_c(What), stats.H, k.team, k.arena, &e), LB_E_NUMERIC);
+        assert_non_null(strstr(lb_error(), "weight error is "));
+        assert_int_equal(lb_layer_error_of(lb_mat_c(W), lb_mat_c(What), (lb_cdmat){0}, k.team, k.arena, &e),
+                         LB_E_NUMERIC);
+        What.d[13] = keep;
+    }
+    lb_dmat H = lb_dmat_of(LB_NEW(k.arena, double, 64), 8, 8);
+    for (int i = 0; i < 64; i++) H.d[i] = i % 9 ? 0 : 1e308;
+    assert_int_equal(lb_layer_error_of(lb_mat_c(W), lb_mat_c(What), lb_dmat_c(H), k.team, k.arena, &e), LB_E_NUMERIC);
+    assert_non_null(strstr(lb_error(), "output error is inf"));
+    /* The largest floats are numbers, and so are their squares' sums. */
+    for (int i = 0; i < 32; i++) What.d[i] = i % 2 ? 3e38f : -3e38f;
+    assert_int_equal(lb_layer_error_of(lb_mat_c(W), lb_mat_c(What), stats.H, k.team, k.arena, &e), LB_OK);
+    assert_true(isfinite(lb_weight_mse(&e)) && isfinite(lb_output_mse(&e)));
+    /* Nothing to compare with is not infinitely worse. */
+    lb_layer_error none = {.output_err = 0};
+    assert_true(isnan(lb_error_ratio(&e, &none)) && isnan(lb_error_ratio(&none, &none)));
+    assert_true(lb_error_ratio(&e, &e) == 1 && lb_error_ratio(&none, &e) == 0);
+    kit_close(&k);
+}
+
 int main(void) {
     lb_blas_init();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hessian_is_the_product), cmocka_unit_test(hessian_adds_up),
-        cmocka_unit_test(hessian_refuses),        cmocka_unit_test(layer_errors_are_the_definitions),
-        cmocka_unit_test(layer_errors_add_up),    cmocka_unit_test(layer_error_of_nothing),
+        cmocka_unit_test(hessian_is_the_product),    cmocka_unit_test(hessian_adds_up),
+        cmocka_unit_test(hessian_refuses),           cmocka_unit_test(layer_errors_are_the_definitions),
+        cmocka_unit_test(layer_errors_add_up),       cmocka_unit_test(layer_error_of_nothing),
+        cmocka_unit_test(layer_error_of_no_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -190,6 +190,31 @@ static lb_status both(void *ctx) {
 
 static void allocations_may_fail(void **state) { assert_int_equal(llama_fail_each_allocation(both, *state), 2); }
 
+/* A product that overflows makes the row an error, whichever sign it has and whether its token is asked for or not; so
+ * does a divergence that no float holds. */
+static void infinite_logits(void **state) {
+    (void)state;
+    enum { V = 3, R = 2 };
+    const lb_arch a = {.vocab = V, .dim = 2};
+    float good[V * 2] = {1, 0, 0, 1, 1, 1}, h[R * 2] = {1, 1, 1, 1}, bad[V * 2];
+    int32_t target[R] = {0, 0};
+    double nll[R], kl[R];
+    uint8_t agree[R];
+    for (int v = 0; v < V; v++) {
+        for (int sign = -1; sign <= 1; sign += 2) {
+            memcpy(bad, good, sizeof bad);
+            bad[2 * v] = bad[2 * v + 1] = (float)sign * 3e38f;
+            lb_head p = lb_head_at(lb_cmat_of(good, V, 2)), q = lb_head_at(lb_cmat_of(bad, V, 2));
+            lb_cmat H = lb_cmat_of(h, R, 2);
+            assert_status(LB_E_NUMERIC, lb_head_nll(&a, q, H, target, nll, NULL));
+            assert_error_has("logits of row 0: NaN or infinite");
+            assert_status(LB_E_NUMERIC, lb_head_kl(&a, p, H, q, H, target, nll, kl, agree));
+            assert_error_has("logits of row 0: NaN or infinite");
+            assert_status(LB_E_NUMERIC, lb_head_kl(&a, q, H, p, H, target, nll, kl, agree));
+        }
+    }
+}
+
 int main(void) {
     lb_blas_init();
     const struct CMUnitTest tests[] = {
@@ -200,6 +225,7 @@ int main(void) {
         cmocka_unit_test(wrong_input),
         cmocka_unit_test(allocations_may_fail),
         cmocka_unit_test(rows_in_parts_give_the_same),
+        cmocka_unit_test(infinite_logits),
     };
     return cmocka_run_group_tests(tests, make_world, free_world);
 }

@@ -302,6 +302,30 @@ static void nan_names_the_window(void **state) {
     embed[poison * 12] = keep;
 }
 
+/* Every logit is a number, and so is the mean NLL; its exponential is none. */
+static void perplexity_that_overflows(void **state) {
+    world *w = *state;
+    static const char *const protocol[] = {"W2-16", "LCPP-16"};
+    float *head = (float *)(uintptr_t)w->m->weights.head.d, *keep = lb_alloc(VOCAB * 12, sizeof *keep);
+    assert_non_null(keep);
+    memcpy(keep, head, VOCAB * 12 * sizeof *keep);
+    for (int i = 0; i < VOCAB * 12; i++) head[i] *= 1e30f;
+    for (int p = 0; p < 2; p++) {
+        lb_eval_request r = request(w, protocol[p]);
+        lb_eval e;
+        assert_status(LB_E_NUMERIC, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+        assert_error_has("perplexity overflows: the mean NLL is ");
+        assert_error_has("e+29 nats a token, of window ");
+    }
+    /* Large, but a number: it is given. */
+    for (int i = 0; i < VOCAB * 12; i++) head[i] = keep[i] * 1000;
+    lb_eval_request r = request(w, "W2-16");
+    lb_eval e = evaluate(w, w->m, &r, 1);
+    assert_true(e.ppl > 1e4 && isfinite(e.ppl) && isfinite(e.ppl_se));
+    memcpy(head, keep, VOCAB * 12 * sizeof *keep);
+    lb_free(keep);
+}
+
 static void interruption_stops_it(void **state) {
     world *w = *state;
     lb_eval_request r = request(w, "W2-16");
@@ -452,7 +476,8 @@ int main(void) {
         cmocka_unit_test(threads_change_nothing),      cmocka_unit_test(states_are_checked),
         cmocka_unit_test(nan_names_the_window),        cmocka_unit_test(interruption_stops_it),
         cmocka_unit_test(progress_reaches_the_end),    cmocka_unit_test(protocols),
-        cmocka_unit_test(paired_differences),          cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(perplexity_that_overflows),   cmocka_unit_test(paired_differences),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, make_world, free_world);
 }

@@ -292,6 +292,29 @@ static void damage(void **state) {
     free(bytes);
 }
 
+/* No version writes them, and no table may show them. */
+static void infinite_perplexities(void **state) {
+    (void)state;
+    lb_record r = sample("infinite"), back;
+    lb_arena *a = NULL;
+    lb_eval *e = &r.eval[1].eval;
+    double *const value[] = {&e->ppl, &e->ppl_se, &e->mean_nll, &e->ppl};
+    const double put[] = {INFINITY, INFINITY, INFINITY, NAN};
+    assert_ok(lb_arena_new(0, &a));
+    for (size_t i = 0; i < sizeof value / sizeof value[0]; i++) {
+        double keep = *value[i];
+        *value[i] = put[i];
+        assert_ok(lb_store_write(dir, &r));
+        assert_status(LB_E_FORMAT, lb_store_read(path_of("infinite.h5"), a, &back));
+        assert_error_has("/eval/1: perplexity");
+        *value[i] = keep;
+    }
+    e->ppl_se = NAN; /* of one window */
+    assert_ok(lb_store_write(dir, &r));
+    assert_ok(lb_store_read(path_of("infinite.h5"), a, &back));
+    lb_arena_free(a);
+}
+
 static void write_index(const lb_record *r, int64_t n) {
     assert_ok(lb_store_write_index(dir, "exp", "m", "a note", r, n));
 }
@@ -471,10 +494,10 @@ static void memory_runs_out(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),       cmocka_unit_test(equal_bytes),          cmocka_unit_test(damage),
-        cmocka_unit_test(index_of_a_sweep), cmocka_unit_test(another_code_version), cmocka_unit_test(bad_index),
-        cmocka_unit_test(specified),        cmocka_unit_test(no_half_files),        cmocka_unit_test(journal_appends),
-        cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(round_trip),       cmocka_unit_test(equal_bytes),           cmocka_unit_test(damage),
+        cmocka_unit_test(index_of_a_sweep), cmocka_unit_test(another_code_version),  cmocka_unit_test(bad_index),
+        cmocka_unit_test(specified),        cmocka_unit_test(no_half_files),         cmocka_unit_test(journal_appends),
+        cmocka_unit_test(memory_runs_out),  cmocka_unit_test(infinite_perplexities),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
