@@ -71,6 +71,8 @@ void lb_fs_remove_folder(const char *dir); /* with the files in it; nothing belo
  * nothing. */
 typedef bool lb_fs_ours(const char *name, bool folder);
 void lb_fs_remove_ours(const char *dir, lb_fs_ours *ours);
+/* The first n characters are the number of a process that is no more: what has it in its name was left. */
+bool lb_fs_dead(const char *pid, size_t n);
 
 char *lb_fs_join(const char *dir,
                  const char *name);    /* lb_free; an absolute name stands alone; NULL when memory is out */

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -56,4 +57,11 @@ void lb_fs_remove_ours(const char *dir, lb_fs_ours *ours) {
             (void)unlinkat(dirfd(d), e->d_name, 0);
     }
     closedir(d);
+}
+
+bool lb_fs_dead(const char *pid, size_t n) {
+    if (n < 1 || n > 9 || strspn(pid, "0123456789") < n) return false;
+    long number = 0;
+    for (size_t i = 0; i < n; i++) number = 10 * number + (pid[i] - '0');
+    return number > 0 && kill((pid_t)number, 0) != 0 && errno == ESRCH;
 }

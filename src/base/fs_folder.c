@@ -1,9 +1,7 @@
 /* A folder that appears whole or not at all. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -53,8 +51,7 @@ static lb_status check_target(const char *path, const char *parent) {
 /* NAME.tmp.PID beside the folder, if the process with that number has ended. The number may be of another machine or
  * container: a folder under way is locked besides. */
 static bool is_dead(const char *path, const char *pid) {
-    if (!pid[0] || strspn(pid, "0123456789") != strlen(pid) || strlen(pid) > 9) return false;
-    if (kill((pid_t)strtol(pid, NULL, 10), 0) == 0 || errno != ESRCH) return false;
+    if (!lb_fs_dead(pid, strlen(pid))) return false;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     bool dead = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
     if (fd >= 0) close(fd);

@@ -202,7 +202,7 @@ static lb_status write_text(lb_arena *a, const char *dir, const char *stem, cons
 
 /* The pictures appear under their names only when all are drawn; else none is left that shows other data. */
 static lb_status draw(lb_plotter *w, const lb_plot *p, const char *script_name, bool *drawn) {
-    char *stem = lb_arena_printf(p->arena, "%s.tmp", p->name), *from[3], *to[3];
+    char *stem = lb_arena_printf(p->arena, "%s.tmp.%ld", p->name, (long)getpid()), *from[3], *to[3];
     if (!stem) return LB_E_NOMEM;
     for (int i = 0; i < 3; i++) {
         LB_TRY(path_of(p->arena, w->dir, stem, format[i], &from[i]));

@@ -102,14 +102,52 @@ static lb_status keep_expected(const writer *w, const char *expected_csv) {
     return st;
 }
 
+/* ---- what killed ones left ---- */
+
+static bool ends_as(const char *name, size_t n, const char *const *ext) {
+    for (size_t i = 0; ext[i]; i++) {
+        size_t m = strlen(ext[i]);
+        if (n > m && strncmp(name + n - m, ext[i], m) == 0) return true;
+    }
+    return false;
+}
+
+/* index.html.tmp.PID, main.csv.tmp.PID */
+static bool is_left_file(const char *name, bool folder) {
+    static const char *const ext[] = {".html", ".md", ".tex", ".csv", ".gp", ".dat", NULL};
+    const char *tmp = strstr(name, ".tmp.");
+    return tmp && !folder && ends_as(name, (size_t)(tmp - name), ext) && lb_fs_dead(tmp + 5, strlen(tmp + 5));
+}
+
+/* What gnuplot was drawing: perplexity.tmp.PID.svg; of earlier versions perplexity.tmp.svg. */
+static bool is_left_picture(const char *name, bool folder) {
+    static const char *const ext[] = {".svg", ".png", ".pdf", NULL};
+    size_t n = strlen(name);
+    const char *tmp = strstr(name, ".tmp.");
+    if (!tmp || folder || !ends_as(name, n, ext)) return is_left_file(name, folder);
+    size_t between = (size_t)(name + n - 4 - tmp); /* ".tmp", or ".tmp." and a number */
+    return between == 4 || (between > 5 && lb_fs_dead(tmp + 5, between - 5));
+}
+
+/* The results folder is a run's own, but for the tables that a report writes there. */
+static bool is_left_table(const char *name, bool folder) {
+    bool ours = strncmp(name, "cells.csv.", 10) == 0 || strncmp(name, "expected.csv.", 13) == 0;
+    return ours && is_left_file(name, folder);
+}
+
 static lb_status write_all(const writer *w, const char *expected_csv, lb_log *log) {
+    char *results_dir = lb_arena_printf(w->v->arena, "%s/.", w->dir); /* it may be a link itself */
     char *report_dir = lb_arena_printf(w->v->arena, "%s/report", w->dir);
     char *tables_dir = lb_arena_printf(w->v->arena, "%s/report/tables", w->dir);
     char *plots_dir = lb_arena_printf(w->v->arena, "%s/report/plots", w->dir);
-    if (!report_dir || !tables_dir || !plots_dir) return LB_E_NOMEM;
+    if (!results_dir || !report_dir || !tables_dir || !plots_dir) return LB_E_NOMEM;
     LB_TRY(lb_fs_own_folder(report_dir));
     LB_TRY(lb_fs_own_folder(tables_dir));
     LB_TRY(lb_fs_own_folder(plots_dir));
+    lb_fs_remove_ours(results_dir, is_left_table);
+    lb_fs_remove_ours(report_dir, is_left_file);
+    lb_fs_remove_ours(tables_dir, is_left_file);
+    lb_fs_remove_ours(plots_dir, is_left_picture);
     if (expected_csv) LB_TRY(keep_expected(w, expected_csv));
     lb_str s = {0};
     lb_status made = lb_report_cells_csv(w->v->r, &s);

@@ -235,12 +235,65 @@ static void paper_with_latex(void **state) {
     lb_free(odd);
 }
 
+static void put(const char *leaf) {
+    char *path = lb_fs_join(dir, leaf), *parent = path ? lb_fs_dirname(path) : NULL;
+    assert_non_null(parent);
+    assert_ok(lb_fs_mkdirs(parent));
+    assert_ok(lb_fs_write_atomic(path, "x", 1));
+    lb_free(parent);
+    lb_free(path);
+}
+
+/* What killed reports left goes with the next one: of processes that are no more, and no link is followed. */
+static void leftovers_go(void **state) {
+    (void)state;
+    /* No process has this number: the largest that Linux gives has seven digits. */
+    static const char *const left[] = {"cells.csv.tmp.999999999",
+                                       "expected.csv.tmp.999999999",
+                                       "report/index.html.tmp.999999999",
+                                       "report/report.md.tmp.999999999",
+                                       "report/tables/main.csv.tmp.999999999",
+                                       "report/tables/layers-a.tex.tmp.999999999",
+                                       "report/plots/front.gp.tmp.999999999",
+                                       "report/plots/old.tmp.svg",
+                                       "report/plots/old.tmp.999999999.pdf"};
+    static const char *const stays[] = {
+        "a.h5.tmp.999999999",         "mine.csv.tmp.999999999", "report/notes.tmp.999999999", "report/index.html.tmp.x",
+        "report/tables/main.csv.tmp", "report/plots/mine.svg",  "report/plots/a.tmp.x.svg"};
+    enum { LEFT = sizeof left / sizeof left[0], STAYS = sizeof stays / sizeof stays[0] };
+    char alive[64], picture[64];
+    snprintf(alive, sizeof alive, "report/index.html.tmp.%ld", (long)getpid());
+    snprintf(picture, sizeof picture, "report/plots/a.tmp.%ld.svg", (long)getpid());
+    for (int i = 0; i < LEFT; i++) put(left[i]);
+    for (int i = 0; i < STAYS; i++) put(stays[i]);
+    put(alive);
+    put(picture);
+    char *link = lb_fs_join(dir, "report/tables/sizes.md.tmp.999999999");
+    assert_non_null(link);
+    assert_int_equal(symlink("../../a.h5.tmp.999999999", link), 0);
+    cli_result r = CLI(NULL, "report", dir);
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    for (int i = 0; i < LEFT; i++)
+        if (there(left[i])) fail_msg("%s is still there", left[i]);
+    for (int i = 0; i < STAYS; i++)
+        if (!there(stays[i])) fail_msg("%s is gone", stays[i]);
+    assert_true(there(alive) && there(picture));
+    assert_false(lb_fs_is_link(link));
+    lb_free(link);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prints_the_stored_tables), cmocka_unit_test(prints_layers),
-        cmocka_unit_test(fits_the_terminal),        cmocka_unit_test(writes_everything),
-        cmocka_unit_test(compares_with_expected),   cmocka_unit_test(refuses),
-        cmocka_unit_test(paper_without_latex),      cmocka_unit_test(paper_with_latex),
+        cmocka_unit_test(prints_the_stored_tables),
+        cmocka_unit_test(prints_layers),
+        cmocka_unit_test(fits_the_terminal),
+        cmocka_unit_test(writes_everything),
+        cmocka_unit_test(leftovers_go),
+        cmocka_unit_test(compares_with_expected),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(paper_without_latex),
+        cmocka_unit_test(paper_with_latex),
     };
     return cmocka_run_group_tests_name("lowbit report", tests, setup, NULL);
 }
