@@ -161,14 +161,3 @@ lb_status lb_parse_f64(const char *s, double *out) {
     *out = v;
     return LB_OK;
 }
-
-lb_status lb_parse_bool(const char *s, bool *out) {
-    static const char *const words[2][3] = {{"false", "no", "off"}, {"true", "yes", "on"}};
-    for (int v = 0; v < 2; v++)
-        for (int i = 0; i < 3; i++)
-            if (strcmp(s, words[v][i]) == 0) {
-                *out = v;
-                return LB_OK;
-            }
-    return lb_fail(LB_E_ARG, "'%s': must be true or false", s);
-}

@@ -22,6 +22,5 @@ bool lb_str_ends(const char *s, const char *suffix);
 /* Strict numbers: the whole string, in the C locale; no hex, no NaN or infinity. */
 LB_NODISCARD lb_status lb_parse_i64(const char *s, int64_t *out);
 LB_NODISCARD lb_status lb_parse_f64(const char *s, double *out);
-LB_NODISCARD lb_status lb_parse_bool(const char *s, bool *out); /* true false yes no on off */
 
 #endif

@@ -6,6 +6,7 @@
 #include <yaml.h>
 
 #include "base/fs.h"
+#include "base/scalar.h"
 #include "io/yaml_tree.h"
 
 #define MAX_DEPTH 64     /* configs are a few levels deep; the reader below recurses */
@@ -99,8 +100,9 @@ static lb_status keep_anchor(reader *r, const char *name, const lb_yaml *node) {
 
 static lb_status refuse_tag(const reader *r, const yaml_char_t *tag) {
     if (!tag) return LB_OK;
-    return lb_fail(LB_E_CONFIG, "%s:%d: tag %.60s: tags are not supported", r->name, line_of(&r->event),
-                   (const char *)tag);
+    return lb_fail(LB_E_CONFIG,
+                   "%s:%d: tag %.60s: tags are not supported: a text goes in quotes, anything else as it is", r->name,
+                   line_of(&r->event), (const char *)tag);
 }
 
 static lb_status scalar(reader *r, lb_yaml **out) {
@@ -112,7 +114,9 @@ static lb_status scalar(reader *r, lb_yaml **out) {
     (*out)->text = copy_text(r->arena, e->data.scalar.value, n);
     /* several lines are no number either, and can only be written in quotes */
     (*out)->quoted = e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE || memchr(e->data.scalar.value, '\n', n);
-    return (*out)->text ? LB_OK : LB_E_NOMEM;
+    if (!(*out)->text) return LB_E_NOMEM;
+    lb_status s = (*out)->quoted ? LB_OK : lb_scalar_check((*out)->text);
+    return s == LB_OK ? LB_OK : lb_fail_in(s, "%s:%d", r->name, line_of(e));
 }
 
 static lb_status read_node(reader *r, lb_yaml **out);
@@ -141,7 +145,8 @@ static lb_status read_key(reader *r, const char **key, int *line) {
     *key = copy_text(r->arena, e->data.scalar.value, e->data.scalar.length);
     if (!*key) return LB_E_NOMEM;
     if (!strcmp(*key, "<<") && e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
-        return lb_fail(LB_E_CONFIG, "%s:%d: merge keys (<<) are not supported", r->name, *line);
+        return lb_fail(LB_E_CONFIG, "%s:%d: merge keys (<<) are of YAML 1.1: write the keys out, or use include",
+                       r->name, *line);
     return LB_OK;
 }
 
@@ -211,6 +216,10 @@ static lb_status read_stream(reader *r, lb_yaml **out) {
         (*out)->text = "";
         return LB_OK;
     }
+    const yaml_version_directive_t *v = r->event.data.document_start.version_directive;
+    if (v && (v->major != 1 || v->minor < 2))
+        return lb_fail(LB_E_CONFIG, "%s:%d: %%YAML %d.%d: this is read by the rules of YAML 1.2: take that line out",
+                       r->name, line_of(&r->event), v->major, v->minor);
     LB_TRY(next(r));
     LB_TRY(read_node(r, out));
     LB_TRY(next(r)); /* document end */

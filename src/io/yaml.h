@@ -1,6 +1,7 @@
 /* YAML into a tree that keeps line numbers (libyaml). Duplicate keys are errors naming both lines; anchors and aliases
- * work (an alias is a copy); tags, merge keys and several documents are refused. Scalars stay text: the reader of a
- * key decides the type. What is wrong in a text is LB_E_CONFIG with file and line. */
+ * work (an alias is a copy); tags, merge keys and several documents are refused, and so is a plain scalar that YAML
+ * 1.1 would read differently (base/scalar.h). Scalars stay text: the reader of a key decides the type. What is wrong in
+ * a text is LB_E_CONFIG with file and line. */
 #ifndef LB_IO_YAML_H
 #define LB_IO_YAML_H
 

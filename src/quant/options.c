@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/scalar.h"
+
 const lb_option *lb_options_find(const lb_options *o, const char *name) {
     for (size_t i = 0; i < o->n; i++)
         if (strcmp(o->table[i].name, name) == 0) return &o->table[i];
@@ -82,20 +84,20 @@ static lb_status set_value(const lb_option *opt, lb_arena *a, void *at, const ch
     int64_t i = 0;
     switch (opt->type) {
     case LB_OPT_INT:
-        if (lb_parse_i64(text, &i) != LB_OK) return bad_value(opt, text, false, whose);
+        if (lb_scalar_i64(text, &i) != LB_OK) return bad_value(opt, text, false, whose);
         if (!inside(opt, (double)i)) return bad_value(opt, text, true, whose);
         *(int64_t *)at = i;
         return LB_OK;
     case LB_OPT_FLOAT: {
         double v = 0;
-        if (lb_parse_f64(text, &v) != LB_OK) return bad_value(opt, text, false, whose);
+        if (lb_scalar_f64(text, &v) != LB_OK || !isfinite(v)) return bad_value(opt, text, false, whose);
         if (!inside(opt, v)) return bad_value(opt, text, true, whose);
         *(double *)at = v;
         return LB_OK;
     }
     case LB_OPT_BOOL: {
         bool b = false;
-        if (lb_parse_bool(text, &b) != LB_OK) return bad_value(opt, text, false, whose);
+        if (lb_scalar_bool(text, &b) != LB_OK) return bad_value(opt, text, false, whose);
         *(bool *)at = b;
         return LB_OK;
     }
@@ -116,7 +118,7 @@ static lb_status set_value(const lb_option *opt, lb_arena *a, void *at, const ch
             *(int64_t *)at = LB_GROUP_TENSOR;
             return LB_OK;
         }
-        if (lb_parse_i64(text, &i) != LB_OK || i <= 0 || !inside(opt, (double)i))
+        if (lb_scalar_i64(text, &i) != LB_OK || i <= 0 || !inside(opt, (double)i))
             return bad_value(opt, text, false, whose);
         *(int64_t *)at = i;
         return LB_OK;

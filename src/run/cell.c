@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/profile.h"
+#include "base/scalar.h"
 #include "run/provenance.h"
 
 /* Packed layers of a few hundred kilobytes would leave a third of small chunks unused. */
@@ -57,7 +58,7 @@ static lb_status fill_identity(lb_arena *keep, const lb_cell *c, lb_record *out)
         const char *bits = lb_pairs_get(&c->varied, "bits");
         if (c->refused && bits) {
             int64_t b = 0;
-            if (lb_parse_i64(bits, &b) == LB_OK) out->bits = (int)b;
+            if (lb_scalar_i64(bits, &b) == LB_OK) out->bits = (int)b;
         }
         return LB_OK;
     }

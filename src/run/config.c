@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/scalar.h"
 #include "eval/perplexity.h"
 
 typedef struct reader {
@@ -25,8 +26,7 @@ static const char *kind_name(const lb_yaml *n) {
 }
 
 static bool is_null(const lb_yaml *n) {
-    return n->kind == LB_YAML_SCALAR && !n->quoted &&
-           (!n->text || !n->text[0] || strcmp(n->text, "~") == 0 || strcmp(n->text, "null") == 0);
+    return n->kind == LB_YAML_SCALAR && !n->quoted && (!n->text || lb_scalar_null(n->text));
 }
 
 /* Sets one option from a scalar, with file and line in the error. */
@@ -185,7 +185,7 @@ static lb_status read_rule(reader *r, const lb_yaml *n, const char *title, const
                 return lb_fail(LB_E_CONFIG, "%s: match: must be a pattern on layer names, such as \"*.down\"", at.text);
             out->match = v->text;
         } else if (strcmp(v->key, "skip") == 0) {
-            if (v->kind != LB_YAML_SCALAR || v->quoted || lb_parse_bool(v->text, &out->skip) != LB_OK)
+            if (v->kind != LB_YAML_SCALAR || v->quoted || lb_scalar_bool(v->text, &out->skip) != LB_OK)
                 return lb_fail(LB_E_CONFIG, "%s: skip: must be true or false", at.text);
             out->has_skip = true;
         } else {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/scalar.h"
 #include "math/blas.h"
 #include "math/kernels.h"
 #include "run/plan.h"
@@ -11,7 +12,7 @@
 /* A scalar that YAML reads back as the same text. */
 static void put_scalar(lb_str *out, const char *s) {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-";
-    bool ok = s[0] && s[0] != '-' && strspn(s, plain) == strlen(s);
+    bool ok = s[0] && s[0] != '-' && strspn(s, plain) == strlen(s) && !lb_scalar_null(s) && !lb_scalar_differs(s);
     if (ok) {
         lb_str_add(out, "%s", s);
         return;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/index.h"
+#include "base/scalar.h"
 #include "run/provenance.h"
 
 enum { MAX_AXES = 32, MAX_CELLS = 100000 };
@@ -209,7 +210,7 @@ static lb_status normalise(expander *x, lb_cell *cell) {
         cell->own.seed = c->cell.seed;
         for (size_t d = 0; d < x->dims->n; d++)
             if (strcmp(x->dims->at[d].name, "seed") == 0)
-                LB_TRY(lb_parse_i64(x->dims->at[d].value[0]->text, &cell->own.seed));
+                LB_TRY(lb_scalar_i64(x->dims->at[d].value[0]->text, &cell->own.seed));
         pairs_drop(&cell->varied, "seed");
     }
     if (cell->needs_hessian && cell->own.true_sequential && cell->own.propagate == LB_PROPAGATE_ORIGINAL)

@@ -284,7 +284,7 @@ static void sources_that_are_missing(void **state) {
     assert_ok(lb_fs_mkdirs(dir));
     put_file("named/sources.yaml",
              "far-text:\n  kind: text\n  file: far.txt\n  sha256: "
-             "0000000000000000000000000000000000000000000000000000000000000000\n  bytes: 10\n  licence: none\n");
+             "a000000000000000000000000000000000000000000000000000000000000000\n  bytes: 10\n  licence: none\n");
     put_file("named/c.yaml", "model: tiny\ncalibration: {text: far-text, samples: 2, length: 16}\n"
                              "eval: {text: eval.txt, protocol: W2-64, windows: 2}\n"
                              "quantize: [{method: rtn}, {method: gptq}]\n");

@@ -127,25 +127,6 @@ static void numbers(void **state) {
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_status(LB_E_ARG, lb_parse_f64(bad[i], &v));
 }
 
-static void booleans(void **state) {
-    (void)state;
-    bool v = false;
-    assert_ok(lb_parse_bool("yes", &v));
-    assert_true(v);
-    assert_ok(lb_parse_bool("off", &v));
-    assert_false(v);
-    assert_ok(lb_parse_bool("true", &v));
-    assert_true(v);
-    assert_ok(lb_parse_bool("no", &v));
-    assert_false(v);
-    assert_ok(lb_parse_bool("on", &v));
-    assert_true(v);
-    assert_ok(lb_parse_bool("false", &v));
-    assert_false(v);
-    assert_status(LB_E_ARG, lb_parse_bool("1", &v));
-    assert_status(LB_E_ARG, lb_parse_bool("True ", &v));
-}
-
 /* FIPS 180-4's examples. */
 static void sha256(void **state) {
     (void)state;
@@ -158,9 +139,8 @@ static void sha256(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(strings_grow), cmocka_unit_test(globs),         cmocka_unit_test(nearest),
-        cmocka_unit_test(ends),         cmocka_unit_test(whole_numbers), cmocka_unit_test(numbers),
-        cmocka_unit_test(booleans),     cmocka_unit_test(sha256),
+        cmocka_unit_test(strings_grow),  cmocka_unit_test(globs),   cmocka_unit_test(nearest), cmocka_unit_test(ends),
+        cmocka_unit_test(whole_numbers), cmocka_unit_test(numbers), cmocka_unit_test(sha256),
     };
     return cmocka_run_group_tests_name("base/str, hash", tests, NULL, NULL);
 }

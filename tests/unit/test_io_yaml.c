@@ -113,7 +113,11 @@ static void test_refusals(void **state) {
     REFUSE("a: 1\n---\nb: 2\n", "x.yaml:2: a second document", "");
     REFUSE("a: *nowhere\n", "x.yaml:1: alias *nowhere", "no anchor");
     REFUSE("a: &a [*a]\n", "x.yaml:1: alias *a", "no anchor");
-    REFUSE("a: 1\nb: {<<: {c: 1}}\n", "x.yaml:2", "merge keys");
+    REFUSE("a: 1\nb: {<<: {c: 1}}\n", "x.yaml:2: merge keys (<<) are of YAML 1.1", "use include");
+    REFUSE("%YAML 1.1\n---\na: 1\n", "x.yaml:1: %YAML 1.1", "YAML 1.2");
+    REFUSE("a: [on, off]\n", "x.yaml:1: on", "write true");
+    REFUSE("a: !!str 010\n", "x.yaml:1: tag tag:yaml.org,2002:str", "in quotes");
+    REFUSE("a: &x 1_000\nb: *x\n", "x.yaml:1: 1_000", "without '_'");
     REFUSE("? [1, 2]\n: 3\n", "x.yaml:1: a key must be plain text", "");
     REFUSE("a: 1\n: 3\n", "x.yaml:2", "");
     REFUSE("a: [1, 2\nb: 3\n", "x.yaml:2: not valid YAML", "while parsing a flow sequence");
@@ -138,6 +142,17 @@ static void test_refusals(void **state) {
     lb_yaml *root = NULL;
     assert_status(LB_E_IO, lb_yaml_parse_file(arena, "no/such.yaml", &root));
     assert_error_has("no/such.yaml");
+}
+
+/* Keys, and what is quoted, are texts whatever they look like; so is a date, and what 1.1 takes for a text. */
+static void test_texts_stay(void **state) {
+    (void)state;
+    lb_yaml *root = parse("%YAML 1.2\n---\non: \"on\"\n010: '010'\ndate: 2001-01-01\nn: |-\n  no\ne: 1e3\n");
+    assert_string_equal(lb_yaml_get(root, "on")->text, "on");
+    assert_string_equal(lb_yaml_get(root, "010")->text, "010");
+    assert_string_equal(lb_yaml_get(root, "date")->text, "2001-01-01");
+    assert_string_equal(lb_yaml_get(root, "n")->text, "no");
+    assert_string_equal(lb_yaml_get(root, "e")->text, "1e3");
 }
 
 static void test_empty(void **state) {
@@ -269,9 +284,11 @@ static void test_set_without_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tree),  cmocka_unit_test(test_alias),  cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_empty), cmocka_unit_test(test_set),    cmocka_unit_test(test_set_refusals),
-        cmocka_unit_test(test_emit),  cmocka_unit_test(test_damage), cmocka_unit_test(test_set_without_memory),
+        cmocka_unit_test(test_tree),         cmocka_unit_test(test_alias),
+        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_texts_stay),
+        cmocka_unit_test(test_empty),        cmocka_unit_test(test_set),
+        cmocka_unit_test(test_set_refusals), cmocka_unit_test(test_emit),
+        cmocka_unit_test(test_damage),       cmocka_unit_test(test_set_without_memory),
     };
     return cmocka_run_group_tests_name("io/yaml", tests, set_up, tear_down);
 }

@@ -89,6 +89,43 @@ static void messages(void **state) {
                  "c.yaml:3: unknown key 'bits' in quantize[0]: see lowbit help config");
 }
 
+/* By YAML 1.2's core schema, in a file and with -o; tests/unit/test_base_scalar.c has the whole table. */
+static void scalars(void **state) {
+    (void)state;
+    lb_config c;
+    static const char *const word[] = {"true", "True", "TRUE", "false", "False", "FALSE"};
+    for (size_t i = 0; i < sizeof word / sizeof word[0]; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "model: m\nkeep_cache: %s\nthreads: 0x%zu\nseed: 0o1%zu\n", word[i], i, i);
+        assert_ok(read_text(text, &c));
+        assert_int_equal(c.keep_cache, i < 3);
+        assert_int_equal(c.threads, i);
+        assert_int_equal(c.cell.seed, 8 + i);
+    }
+    expect_error("model: m\nkeep_cache: yes\n", "c.yaml:2: yes: a boolean in YAML 1.1, a text in 1.2: write true, or "
+                                                "\"yes\" for the text");
+    expect_error("model: m\nkeep_cache: tRUE\n", "c.yaml:2: keep_cache = tRUE: must be true or false (config)");
+    expect_error("model: m\nname: on\n", "c.yaml:2: on: a boolean in YAML 1.1, a text in 1.2: write true, or \"on\" "
+                                         "for the text");
+    expect_error("model: m\nthreads: 010\n",
+                 "c.yaml:2: 010: a leading zero makes an octal number in YAML 1.1, a decimal one in 1.2: write 10, "
+                 "0o10, or \"010\" for a text");
+    expect_error("model: m\nthreads: 4.0\n", "c.yaml:2: threads = 4.0: must be an integer in [0, 1024] (config)");
+    expect_error("model: m\nthreads: 1e1\n", "c.yaml:2: threads = 1e1: must be an integer in [0, 1024] (config)");
+    expect_error("model: NULL\n", "c.yaml:1: model has no value (config)");
+    expect_error("model: m\nquantize: [{method: gptq, percdamp: .nan}]\n",
+                 "c.yaml:2: percdamp = .nan: must be a number in [0, 1] (method gptq)");
+    assert_ok(read_text("model: \"on\"\nname: \"010\"\n", &c));
+    assert_string_equal(c.model, "on");
+    assert_string_equal(c.name, "010");
+    const char *path = file("plain.yaml", "model: m\n"), *over[] = {"threads=1_0"};
+    assert_status(LB_E_CONFIG, lb_config_read(arena, path, over, 1, &c));
+    assert_error_has("-o threads=1_0:1: 1_0: a number in YAML 1.1");
+    over[0] = "keep_cache=False";
+    assert_ok(lb_config_read(arena, path, over, 1, &c));
+    assert_false(c.keep_cache);
+}
+
 static void eval_messages(void **state) {
     (void)state;
     expect_error("model: m\neval:\n  - {text: a}\n  - {text: a}\n",
@@ -225,7 +262,7 @@ static void page_is_current(void **state) {
     lb_free(text);
 }
 
-static const char *every_part = "name: n\nmodel: m\ninclude: part.yaml\ncalibration: {text: t}\ntraining: {text: t}\n"
+static const char *every_part = "name: a\nmodel: m\ninclude: part.yaml\ncalibration: {text: t}\ntraining: {text: t}\n"
                                 "eval: [{text: a}]\naxes: {bits: [2, 3]}\nquantize:\n"
                                 "  - {method: rtn, group: [row, 64], rules: [{match: \"*\", bits: 8}]}\n"
                                 "rules: [{match: \"0.*\", skip: true}]\n";
@@ -254,6 +291,7 @@ static void memory_runs_out(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages),
+        cmocka_unit_test(scalars),
         cmocka_unit_test(eval_messages),
         cmocka_unit_test(rules),
         cmocka_unit_test(includes_and_overrides),

@@ -127,7 +127,7 @@ static void a_folder_is_a_source(void **state) {
     lb_str_free(&tsv);
 }
 
-#define HASH "0000000000000000000000000000000000000000000000000000000000000000"
+#define HASH "a000000000000000000000000000000000000000000000000000000000000000"
 
 static void what_a_list_may_not_say(void **state) {
     (void)state;
@@ -150,7 +150,7 @@ static void what_a_list_may_not_say(void **state) {
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         lb_sources s;
         char *text = lb_arena_printf(
-            arena, "x:\n  kind: model\n  file: y\n  sha256: " HASH "\n  bytes: 1\n  licence: none\n%s", bad[i].files);
+            arena, "x:\n  kind: model\n  file: f\n  sha256: " HASH "\n  bytes: 1\n  licence: none\n%s", bad[i].files);
         assert_non_null(text);
         write_text(in(dir, "sources.yaml"), text);
         lb_test_expect(LB_E_CONFIG, lb_sources_open(arena, dir, &s), bad[i].message, __FILE__, __LINE__);
