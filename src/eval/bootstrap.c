@@ -36,7 +36,7 @@ static void resample(const double *before, int64_t n, int64_t block, double *mea
     }
 }
 
-lb_status lb_paired_difference(const double *a, const double *b, int64_t n, lb_paired *out) {
+lb_status lb_paired_mean(const double *a, const double *b, int64_t n, lb_paired *out) {
     if (n < 1) return lb_fail(LB_E_ARG, "paired difference over %lld windows: at least one is needed", (long long)n);
     double sum = 0.0;
     for (int64_t i = 0; i < n; i++) {
@@ -46,6 +46,11 @@ lb_status lb_paired_difference(const double *a, const double *b, int64_t n, lb_p
     }
     int64_t block = (int64_t)lround(cbrt((double)n));
     *out = (lb_paired){.delta = sum / (double)n, .low = NAN, .high = NAN, .windows = n, .block = block > 1 ? block : 1};
+    return LB_OK;
+}
+
+lb_status lb_paired_difference(const double *a, const double *b, int64_t n, lb_paired *out) {
+    LB_TRY(lb_paired_mean(a, b, n, out));
     if (n == 1) return LB_OK;
     double *work = lb_alloc((size_t)n + 1 + RESAMPLES, sizeof *work);
     if (!work) return LB_E_NOMEM;

@@ -68,6 +68,8 @@ typedef struct lb_paired {
     int64_t windows, block;
 } lb_paired;
 LB_NODISCARD lb_status lb_paired_difference(const double *a, const double *b, int64_t n, lb_paired *out);
+/* The same without the interval, which is [NaN, NaN]. */
+LB_NODISCARD lb_status lb_paired_mean(const double *a, const double *b, int64_t n, lb_paired *out);
 /* Ascending; and the q-quantile (0..1) of ascending values, linear between neighbours. */
 void lb_sort_f64(double *x, int64_t n);
 double lb_percentile(const double *sorted, int64_t n, double q);

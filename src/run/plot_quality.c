@@ -30,11 +30,10 @@ static lb_status collect(const lb_report_view *v, const lb_report_block *b, poin
         LB_TRY(lb_report_quality_of(v, p.row, b, &p.q));
         if (!p.q.seeds) continue;
         p.flat = c->size.quantized.weights == 0;
-        lb_span_add(&out->ppl, p.q.ppl);
-        if (p.q.sd > 0 && p.q.ppl > p.q.sd) {
-            lb_span_add(&out->ppl, p.q.ppl - p.q.sd);
-            lb_span_add(&out->ppl, p.q.ppl + p.q.sd);
-        }
+        double low, high;
+        lb_report_ppl_bar(&p.q, &low, &high);
+        lb_span_add(&out->ppl, low);
+        lb_span_add(&out->ppl, high);
         if (!p.flat) {
             lb_span_add(&out->mib, p.mib);
             lb_span_add(&out->bits, p.bits);
@@ -103,22 +102,21 @@ static bool first_of_series(const points *s, int64_t i) {
 
 /* One line of the series that begins at i, by bits. */
 static void series_data(lb_plot *p, const points *s, int64_t i, bool *spread) {
-    lb_str_add(&p->dat, "# bits ppl ppl_low ppl_high bits_per_weight mib (low, high: minus and plus sd over seeds)\n");
+    lb_str_add(&p->dat, "# bits ppl ppl_low ppl_high bits_per_weight mib (low, high: 95 %% interval over seeds)\n");
     *spread = false;
     for (int bits = 1; bits <= 16; bits++)
         for (int64_t k = i; k < s->n; k++) {
             const point *x = &s->at[k];
             if (x->flat || (int)x->bits != bits || strcmp(x->row->series, s->at[i].row->series) != 0) continue;
-            double sd = x->q.sd > 0 ? x->q.sd : 0;
             if (!isfinite(x->q.ppl)) {
                 lb_str_add(&p->dat, "%d NaN NaN NaN %.9g %.9g\n", bits, lb_report_bits_per_weight(x->row->cell[0]),
                            x->mib);
                 continue;
             }
-            *spread = *spread || sd > 0;
-            /* A log axis has no place for a bar that reaches zero. */
-            double low = x->q.ppl - sd > 0 ? x->q.ppl - sd : x->q.ppl;
-            lb_str_add(&p->dat, "%d %.9g %.9g %.9g %.9g %.9g\n", bits, x->q.ppl, low, x->q.ppl + sd,
+            double low, high;
+            lb_report_ppl_bar(&x->q, &low, &high);
+            *spread = *spread || high > low;
+            lb_str_add(&p->dat, "%d %.9g %.9g %.9g %.9g %.9g\n", bits, x->q.ppl, low, high,
                        lb_report_bits_per_weight(x->row->cell[0]), x->mib);
         }
 }
@@ -170,7 +168,7 @@ static lb_status bits_plot(const lb_report_view *v, const lb_report_block *b, co
     p->title = lb_arena_printf(v->arena, "%s: perplexity on %s", v->r->model_name, b->title);
     p->caption = lb_arena_printf(
         v->arena, "%s: perplexity (log scale) on %s against bits per code, by method and group%s%s.%s",
-        v->r->model_name, b->title, v->seeds ? "; bars: plus and minus one standard deviation over seeds" : "",
+        v->r->model_name, b->title, v->seeds ? "; bars: 95 % intervals of rows over seeds" : "",
         line_count(s) > 1 ? "; lines are a little beside each other, so that equal points show" : "", absent);
     if (!p->title || !p->caption) return LB_E_NOMEM;
     axis_labels(p, "bits per code");

@@ -96,6 +96,11 @@ lb_status lb_report_compare_table(const lb_results *r, int64_t cell, lb_table_fo
                             DELTA
                             " ln PPL: mean difference of the negative log-likelihood (nats) over the same windows, "
                             "with a 95 % interval by moving-block bootstrap.");
+    lb_report_view v;
+    if (st == LB_OK) st = lb_report_view_make(a, r, &v);
+    if (st == LB_OK && f != LB_TABLE_CSV && v.seeds)
+        lb_markup_paragraph(
+            out, f, "Each row is one cell, so one seed: what another seed would have given is not in its interval.");
     lb_arena_free(a);
     return st;
 }

@@ -18,15 +18,17 @@ enum column {
     C_BPW,
     C_SIZE,
     C_RATIO,
-    C_SEEDS,
     C_PPL,
     C_PPL_CSV,
     C_SE_CSV,
-    C_SD,
     C_DELTA,
     C_DELTA_CSV,
     C_LOW_CSV,
     C_HIGH_CSV,
+    C_SEEDS,
+    C_SD,
+    C_PPL_MEAN_CSV,
+    C_PPL_SD_CSV,
     C_KL,
     C_TOP1,
     C_REL,
@@ -48,15 +50,17 @@ static const lb_table_column column[COLUMNS] = {
     [C_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true},
     [C_SIZE] = {.head = "MiB", .name = "bytes_fp16_rest", .right = true},
     [C_RATIO] = {.head = "of fp16", .name = "ratio_fp16", .right = true},
-    [C_SEEDS] = {.name = "seeds"},
     [C_PPL] = {.head = "PPL " PM " se", .right = true},
     [C_PPL_CSV] = {.name = "ppl"},
     [C_SE_CSV] = {.name = "ppl_se"},
-    [C_SD] = {.head = "sd (seeds)", .name = "ppl_sd_seeds", .right = true},
     [C_DELTA] = {.head = DELTA " ln PPL [95 %]", .right = true},
     [C_DELTA_CSV] = {.name = "delta_ln_ppl"},
     [C_LOW_CSV] = {.name = "delta_low"},
     [C_HIGH_CSV] = {.name = "delta_high"},
+    [C_SEEDS] = {.head = "seeds", .name = "seeds", .right = true},
+    [C_SD] = {.head = "sd ln PPL", .name = "ln_ppl_sd_seeds", .right = true},
+    [C_PPL_MEAN_CSV] = {.name = "ppl_mean_seeds"},
+    [C_PPL_SD_CSV] = {.name = "ppl_sd_seeds"},
     [C_KL] = {.head = "KL", .name = "kl", .right = true},
     [C_TOP1] = {.head = "top-1 %", .name = "top1", .right = true},
     [C_REL] = {.head = "rel. MSE", .name = "output_rel_mse_original", .right = true, .panel = 1},
@@ -92,19 +96,18 @@ static void put_size(lb_table *t, const lb_report_row *row) {
     }
 }
 
-/* The spread over seeds and their number; a row that lost some says so. */
+/* The number of seeds and the spread over them; a row that lost some says so. */
 static void put_spread(lb_table *t, const lb_report_row *row, const lb_report_quality *q) {
-    char text[96];
+    int64_t all = row->cells + row->lost;
     lb_table_set(t, C_SEEDS, NULL, lb_num_int(q->seeds).s);
     lb_table_set(t, C_SD, NULL, lb_num_exact(q->sd).s);
-    if (row->cells + row->lost < 2) return;
-    const char *sd = q->seeds > 1 ? "" : "\xe2\x80\x93";
-    if (row->lost)
-        snprintf(text, sizeof text, "%s%s (%lld of %lld)", sd, lb_num_sci(q->sd, 3).s, (long long)q->seeds,
-                 (long long)(row->cells + row->lost));
-    else
-        snprintf(text, sizeof text, "%s%s (%lld)", sd, lb_num_sci(q->sd, 3).s, (long long)q->seeds);
-    lb_table_set(t, C_SD, text, NULL);
+    lb_table_set(t, C_PPL_MEAN_CSV, NULL, lb_num_exact(q->ppl_mean).s);
+    lb_table_set(t, C_PPL_SD_CSV, NULL, lb_num_exact(q->ppl_sd).s);
+    if (all < 2) return;
+    lb_num n = lb_num_int(q->seeds);
+    if (q->seeds < all) snprintf(n.s, sizeof n.s, "%lld of %lld", (long long)q->seeds, (long long)all);
+    lb_table_set(t, C_SEEDS, n.s, NULL);
+    lb_table_set(t, C_SD, lb_num_sci(q->sd, 3).s, NULL);
 }
 
 static void put_quality(lb_table *t, const lb_report_row *row, const lb_report_quality *q) {

@@ -107,9 +107,12 @@ static void note_columns(notes *s, const lb_report_view *v) {
                     m.error ? ", with H of the original model's inputs, so that cells compare" : "",
                     m.own ? " own-H MSE and its \xc3\x97 RTN: with H of the inputs the layers were solved on." : ""));
     if (v->seeds)
-        note(s, "Rows over several seeds: means; sd (seeds) is the sample standard deviation of the perplexity over "
-                "seeds and their number, \xc2\xb1 stays the sampling error of the text; the interval is that of the "
-                "seeds' mean.");
+        note(s,
+             "Rows over several seeds: \xce\x94 ln PPL is the mean over seeds, PPL their geometric mean, so that it is "
+             "exp(\xce\x94) times the baseline's; \xc2\xb1 stays the sampling error of the text; sd ln PPL, which is "
+             "the "
+             "sd of \xce\x94 too, is the sample standard deviation over seeds; the 95 % interval is over seeds (t) and "
+             "windows (blocks) both. Anything else is a mean.");
 }
 
 static void note_flags(notes *s, const lb_report_view *v) {

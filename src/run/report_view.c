@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "eval/seeds.h"
 #include "run/report_view.h"
 
 const char *lb_report_pair(const lb_pairs *p, const char *key) {
@@ -304,65 +305,85 @@ lb_status lb_report_view_make(lb_arena *a, const lb_results *r, lb_report_view *
 
 /* ---- figures of a row ---- */
 
-static double sample_sd(const double *x, int64_t n) {
-    if (n < 2) return NAN;
-    double mean = 0, sum = 0;
-    for (int64_t i = 0; i < n; i++) mean += x[i] / (double)n;
-    for (int64_t i = 0; i < n; i++) sum += (x[i] - mean) * (x[i] - mean);
-    return sqrt(sum / (double)(n - 1));
+/* A row's evaluations in a block, one a seed. */
+typedef struct seeds {
+    const lb_eval_row **at;
+    int64_t n;
+} seeds;
+
+static lb_status seeds_of(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b, seeds *out) {
+    *out = (seeds){.at = LB_NEW(v->arena, const lb_eval_row *, row->cells + 1)};
+    if (!out->at) return LB_E_NOMEM;
+    for (int64_t k = 0; k < row->cells; k++) {
+        const lb_eval_row *e = lb_report_eval(row->cell[k], b);
+        if (e) out->at[out->n++] = e;
+    }
+    return LB_OK;
 }
 
-/* The interval over windows of the difference that the seeds make on average. */
-static lb_status seeds_delta(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b,
-                             lb_report_quality *q) {
+/* The perplexity is the geometric mean, as the difference's mean is one of logarithms: what stands in the row agrees.
+ */
+static lb_status seeds_ppl(lb_arena *a, const seeds *s, lb_report_quality *q) {
+    double *ppl = LB_NEW(a, double, 2 * s->n), *logs = ppl ? ppl + s->n : NULL;
+    double n = (double)s->n, mean = 0, relative = 0;
+    if (!ppl) return LB_E_NOMEM;
+    for (int64_t k = 0; k < s->n; k++) {
+        const lb_eval *e = &s->at[k]->eval;
+        ppl[k] = e->ppl, logs[k] = log(e->ppl);
+        mean += logs[k] / n, relative += e->ppl_se / e->ppl / n, q->ppl_mean += e->ppl / n;
+    }
+    q->ppl = s->n > 1 ? exp(mean) : ppl[0];
+    q->se = s->n > 1 ? q->ppl * relative : s->at[0]->eval.ppl_se;
+    q->ppl_sd = lb_sample_sd(ppl, s->n);
+    q->sd = lb_sample_sd(logs, s->n);
+    return LB_OK;
+}
+
+/* To the baseline of the view. */
+static lb_status seeds_delta(const lb_report_view *v, const lb_report_block *b, const seeds *s, lb_report_quality *q) {
     const lb_eval_row *base = NULL;
     for (int64_t i = 0; i < v->rows && !base; i++)
         if (v->row[i].baseline) base = lb_report_eval(v->row[i].cell[0], b);
-    int64_t n = b->eval->eval.windows;
-    if (!base || !base->eval.window_nll) {
-        q->has_delta = false;
-        return LB_OK;
-    }
-    double *mean = LB_NEW(v->arena, double, n);
-    if (!mean) return LB_E_NOMEM;
-    for (int64_t k = 0; k < row->cells; k++) {
-        const lb_eval_row *e = lb_report_eval(row->cell[k], b);
-        for (int64_t w = 0; e && w < n; w++) mean[w] += e->eval.window_nll[w] / (double)q->seeds;
-    }
-    return lb_paired_difference(mean, base->eval.window_nll, n, &q->delta);
+    q->has_delta = base && base->eval.window_nll;
+    if (!q->has_delta) return LB_OK;
+    const double **nll = LB_NEW(v->arena, const double *, s->n);
+    double sd;
+    if (!nll) return LB_E_NOMEM;
+    for (int64_t k = 0; k < s->n; k++) nll[k] = s->at[k]->eval.window_nll;
+    return lb_seeds_difference(nll, s->n, base->eval.window_nll, b->eval->eval.windows, &q->delta, &sd);
 }
 
 lb_status lb_report_quality_of(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b,
                                lb_report_quality *out) {
-    lb_report_quality q = {.sd = NAN, .has_delta = true, .has_kl = true};
-    double *ppl = LB_NEW(v->arena, double, row->cells);
-    if (!ppl) return LB_E_NOMEM;
-    const lb_eval_row *last = NULL;
-    for (int64_t k = 0; k < row->cells; k++) {
-        const lb_eval_row *e = lb_report_eval(row->cell[k], b);
-        if (!e) continue;
-        ppl[q.seeds++] = e->eval.ppl;
-        q.ppl += e->eval.ppl, q.se += e->eval.ppl_se, q.mean_nll += e->eval.mean_nll;
+    lb_report_quality q = {.sd = NAN, .ppl_sd = NAN};
+    seeds s;
+    *out = q;
+    LB_TRY(seeds_of(v, row, b, &s));
+    if (!s.n) return LB_OK;
+    q.seeds = s.n, q.has_delta = !row->baseline, q.has_kl = true;
+    for (int64_t k = 0; k < s.n; k++) {
+        const lb_eval_row *e = s.at[k];
+        double n = (double)s.n;
+        q.mean_nll += e->eval.mean_nll / n;
+        q.kl += e->eval.kl_mean / n, q.kl_median += e->eval.kl_median / n, q.kl_p99 += e->eval.kl_p99 / n;
+        q.top1 += e->eval.top1 / n;
         q.has_delta = q.has_delta && e->has_paired;
         q.has_kl = q.has_kl && e->eval.has_kl;
-        q.kl += e->eval.kl_mean, q.kl_median += e->eval.kl_median, q.kl_p99 += e->eval.kl_p99;
-        q.top1 += e->eval.top1;
-        last = e;
     }
-    if (q.seeds) {
-        double n = (double)q.seeds;
-        q.ppl /= n, q.se /= n, q.mean_nll /= n, q.kl /= n, q.kl_median /= n, q.kl_p99 /= n, q.top1 /= n;
-        q.sd = sample_sd(ppl, q.seeds);
-        q.has_delta = q.has_delta && !row->baseline;
-        if (q.has_delta && q.seeds == 1)
-            q.delta = last->paired;
-        else if (q.has_delta)
-            LB_TRY(seeds_delta(v, row, b, &q));
-    } else {
-        q.has_delta = q.has_kl = false;
-    }
+    LB_TRY(seeds_ppl(v->arena, &s, &q));
+    if (q.has_delta && s.n > 1)
+        LB_TRY(seeds_delta(v, b, &s, &q));
+    else if (q.has_delta)
+        q.delta = s.at[0]->paired;
     *out = q;
     return LB_OK;
+}
+
+void lb_report_ppl_bar(const lb_report_quality *q, double *low, double *high) {
+    *low = *high = q->ppl;
+    if (q->seeds < 2 || !q->has_delta || !isfinite(q->delta.low)) return;
+    *low = q->ppl * exp(q->delta.low - q->delta.delta);
+    *high = q->ppl * exp(q->delta.high - q->delta.delta);
 }
 
 lb_report_error lb_report_error_sum(const lb_record *c, bool original) {

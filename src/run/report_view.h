@@ -37,11 +37,13 @@ typedef struct lb_report_view {
 LB_NODISCARD lb_status lb_report_view_make(lb_arena *a, const lb_results *r, lb_report_view *out);
 const lb_eval_row *lb_report_eval(const lb_record *c, const lb_report_block *b); /* NULL: none of this block */
 
-/* A row in a block. Over several seeds: means, the sample standard deviation of the perplexity, and the interval of the
- * difference from each window's mean over seeds. */
+/* A row in a block. Over several seeds: means, of the perplexity the geometric one, so that it is exp(delta) times the
+ * baseline's; its standard error by the text, on average and relative; and the interval of lb_seeds_difference. */
 typedef struct lb_report_quality {
     int64_t seeds; /* 0: not evaluated */
-    double ppl, se, sd, mean_nll;
+    double ppl, se, mean_nll;
+    double sd;               /* over seeds, of ln PPL and so of the difference too */
+    double ppl_mean, ppl_sd; /* over seeds, arithmetic */
     bool has_delta;
     lb_paired delta;
     bool has_kl;
@@ -49,6 +51,10 @@ typedef struct lb_report_quality {
 } lb_report_quality;
 LB_NODISCARD lb_status lb_report_quality_of(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b,
                                             lb_report_quality *out);
+
+/* The interval of a row over several seeds as one of its perplexity, the baseline's held fixed; without one, ppl twice.
+ */
+void lb_report_ppl_bar(const lb_report_quality *q, double *low, double *high);
 
 /* A model's figure: sum of errors / sum of energies over the quantized layers whose output error was measured; ratio:
  * to that of round-to-nearest over the same layers. NaN: nothing measured. */

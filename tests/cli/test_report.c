@@ -202,8 +202,8 @@ static char *on_terminal(int columns) {
 static void fits_the_terminal(void **state) {
     (void)state;
     char *narrow = on_terminal(70), *wide = on_terminal(250);
-    cli_has(wide, "PPL \xc2\xb1 se  sd (seeds)");
-    cli_has(narrow, "sd (seeds)");
+    cli_has(wide, "seeds  sd ln PPL");
+    cli_has(narrow, "sd ln PPL");
     size_t most = 0;
     for (char *line = strtok(wide, "\r\n"); line; line = strtok(NULL, "\r\n"))
         if (strstr(line, "PPL")) most = lb_text_width(line);

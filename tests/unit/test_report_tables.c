@@ -246,11 +246,22 @@ static void seeds(void **state) {
     lb_report_quality q;
     assert_ok(lb_report_quality_of(&v, row, &v.block[0], &q));
     /* 166.5, 167, 167.5; differences 2.125, 2.140625, 2.15625 times a window's factor */
-    assert_float_equal(q.ppl, 167, 1e-12);
-    assert_float_equal(q.sd, 0.5, 1e-12);
+    assert_true(fabs(q.ppl - (cbrt(166.5 * 167 * 167.5))) < 1e-11);
+    assert_true(fabs(q.ppl_mean - (167)) < 1e-12);
+    assert_true(fabs(q.ppl_sd - (0.5)) < 1e-12);
+    assert_true(fabs(q.se - (q.ppl / 32)) < 1e-12);
+    double mean = (log(166.5) + log(167) + log(167.5)) / 3;
+    double low = log(166.5) - mean, middle = log(167) - mean, high = log(167.5) - mean;
+    assert_true(fabs(q.sd - (sqrt((low * low + middle * middle + high * high) / 2))) < 1e-12);
     double factor = (7 * 1 + 7 * 1.125 + 6 * 1.25) / 20;
-    assert_float_equal(q.delta.delta, 2.140625 * factor, 1e-12);
-    assert_true(q.delta.low <= q.delta.delta && q.delta.delta <= q.delta.high);
+    assert_true(fabs(q.delta.delta - (2.140625 * factor)) < 1e-12);
+    /* the seeds alone: t with two degrees of freedom */
+    double t = 4.30265272974946 * 0.015625 * factor / sqrt(3);
+    assert_true(q.delta.high - q.delta.delta > t && q.delta.delta - q.delta.low > t);
+    double bar[2];
+    lb_report_ppl_bar(&q, &bar[0], &bar[1]);
+    assert_true(fabs(log(bar[1] / q.ppl) - (q.delta.high - q.delta.delta)) < 1e-12);
+    assert_true(fabs(log(q.ppl / bar[0]) - (q.delta.delta - q.delta.low)) < 1e-12);
     assert_int_equal(v.blocks, 2);
     assert_true(v.row[0].baseline);
     lb_arena_free(a);
