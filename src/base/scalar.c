@@ -93,38 +93,37 @@ static bool is_base_60(const char *s) {
 
 typedef enum difference { SAME, BOOLEAN, SPECIAL, LEADING_ZERO, BINARY, UNDERSCORE, BASE_60, SIGNED_HEX } difference;
 
-static difference difference_of(const char *s) {
+static difference difference_of(const char *s, bool number) {
     static const char *const boolean[] = {"y", "Y",  "yes", "Yes", "YES", "on",  "On",  "ON", "n",
                                           "N", "no", "No",  "NO",  "off", "Off", "OFF", NULL};
     static const char *const special[] = {"=", "<<", NULL};
     const char *p = after_sign(s);
     if (is_one_of(s, boolean)) return BOOLEAN;
     if (is_one_of(s, special)) return SPECIAL;
-    if (p[0] == '0' && p[1] && only(p, "0123456789")) return LEADING_ZERO;
+    if (p[0] == '0' && p[1] && only(p, "0123456789")) return number ? LEADING_ZERO : SAME;
     if (p[0] == '0' && p[1] == 'b' && only(p + 2, "01_")) return BINARY;
     if (has_underscores(p)) return UNDERSCORE;
     if (is_base_60(p)) return BASE_60;
     return p != s && base_of(p) == 16 && only(p + 2, "0123456789abcdefABCDEF") ? SIGNED_HEX : SAME;
 }
 
-bool lb_scalar_differs(const char *s) { return difference_of(s) != SAME; }
+bool lb_scalar_differs(const char *s, bool number) { return difference_of(s, number) != SAME; }
 
 static lb_status leading_zero(const char *s) {
     const char *p = after_sign(s), *digits = p + strspn(p, "0");
     if (!*digits) digits--; /* 00 */
     lb_str octal = {0};
-    if (p == s && only(p, "01234567")) lb_str_add(&octal, ", 0o%s", digits);
+    if (p == s && only(p, "01234567")) lb_str_add(&octal, " or 0o%s", digits);
     lb_status st = lb_str_check(&octal);
     if (st == LB_OK)
         st = lb_fail(LB_E_CONFIG,
-                     "%s: a leading zero makes an octal number in YAML 1.1, a decimal one in 1.2: write %.*s%s%s, or "
-                     "\"%s\" for a text",
-                     s, (int)(p - s), s, digits, octal.s ? octal.s : "", s);
+                     "%s: a leading zero makes an octal number in YAML 1.1, a decimal one in 1.2: write %.*s%s%s", s,
+                     (int)(p - s), s, digits, octal.s ? octal.s : "");
     lb_str_free(&octal);
     return st;
 }
 
-lb_status lb_scalar_check(const char *s) {
+lb_status lb_scalar_check(const char *s, bool number) {
     static const char *const what[] = {
         [SPECIAL] = "a sign with a meaning of its own in YAML 1.1, a text in 1.2: write",
         [BINARY] = "a binary number in YAML 1.1, a text in 1.2: write it as a decimal number, or",
@@ -132,7 +131,7 @@ lb_status lb_scalar_check(const char *s) {
         [BASE_60] = "a number to the base of 60 in YAML 1.1, a text in 1.2: write it as a decimal number, or",
         [SIGNED_HEX] = "a number in YAML 1.1, a text in 1.2: write it as a decimal number, or",
     };
-    difference d = difference_of(s);
+    difference d = difference_of(s, number);
     if (d == SAME) return LB_OK;
     if (d == LEADING_ZERO) return leading_zero(s);
     if (d == BOOLEAN) {

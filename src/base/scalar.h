@@ -14,10 +14,11 @@ LB_NODISCARD lb_status lb_scalar_i64(const char *s, int64_t *out);
 /* The same, decimals as lb_parse_f64 takes them, .inf and .nan. */
 LB_NODISCARD lb_status lb_scalar_f64(const char *s, double *out);
 /* What YAML 1.1 (yaml.org/type: bool, int, float, value, merge), and so most readers in Python, takes for something
- * else than 1.2 does, and any whole number with a leading zero. Not among them is what 1.1 takes for text and 1.2 for a
- * number, as 1e3: whoever wants a number gets one, whoever wants text the text; nor a date, whose text is the same. */
-bool lb_scalar_differs(const char *s);
+ * else than 1.2 does. Not among them is what 1.1 takes for text and 1.2 for a number, as 1e3: whoever wants a number
+ * gets one, whoever wants text the text; nor a date, whose text is the same. number: one is wanted, so that a leading
+ * zero counts, which both take for a number and a text keeps. */
+bool lb_scalar_differs(const char *s, bool number);
 /* LB_E_CONFIG with how to write it, if it differs. */
-LB_NODISCARD lb_status lb_scalar_check(const char *s);
+LB_NODISCARD lb_status lb_scalar_check(const char *s, bool number);
 
 #endif

@@ -214,6 +214,43 @@ static lb_status warn_of_limits(const lb_plan *p, const lb_rate *rate, lb_log *l
     return LB_OK;
 }
 
+typedef struct token_note {
+    const char *text;
+    size_t first, cells;
+} token_note;
+
+/* What is said of cells that are solved on too few tokens, once for all that it is true of. */
+static lb_status token_notes(const lb_plan *p, lb_str *out) {
+    size_t n = 0;
+    token_note *said = LB_NEW(p->arena, token_note, p->sweep.n);
+    if (!said) return LB_E_NOMEM;
+    for (size_t i = 0; i < p->sweep.n; i++) {
+        const char *note = NULL;
+        if (!p->sweep.cell[i].refused) LB_TRY(lb_plan_token_note(p, &p->sweep.cell[i], p->arena, &note));
+        size_t k = 0;
+        while (note && k < n && strcmp(said[k].text, note) != 0) k++;
+        if (note && k == n) said[n++] = (token_note){note, i, 0};
+        if (note) said[k].cells++;
+    }
+    for (size_t k = 0; k < n; k++) {
+        lb_str_add(out, "%s", p->sweep.cell[said[k].first].label);
+        if (said[k].cells > 1) lb_str_add(out, " and %zu more", said[k].cells - 1);
+        lb_str_add(out, ": %s\n", said[k].text);
+    }
+    return LB_OK;
+}
+
+/* Cells that lose what they did when they are interrupted. */
+static void training_note(const lb_plan *p, lb_str *out) {
+    size_t n = 0, first = 0;
+    for (size_t i = 0; i < p->sweep.n; i++)
+        if (p->sweep.cell[i].trains && !p->sweep.cell[i].refused && !n++) first = i;
+    if (!n) return;
+    lb_str_add(out, "%s", p->sweep.cell[first].label);
+    if (n > 1) lb_str_add(out, " and %zu more", n - 1);
+    lb_str_add(out, ": an interrupted training cannot be resumed, it starts over\n");
+}
+
 static lb_status plan_text(const lb_plan *p, const lb_rate *rate, lb_str *out) {
     size_t refused = 0;
     int width = 4;
@@ -242,6 +279,8 @@ static lb_status plan_text(const lb_plan *p, const lb_rate *rate, lb_str *out) {
         if (p->sweep.cell[i].refused)
             lb_str_add(out, "%4zu  %-*s  %s\n", i + 1, width, p->sweep.cell[i].label, p->sweep.cell[i].reason);
     lb_str_add(out, "\n");
+    LB_TRY(token_notes(p, out));
+    training_note(p, out);
     totals(p, rate, out);
     return lb_str_check(out);
 }

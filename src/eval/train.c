@@ -13,6 +13,8 @@ typedef struct trainer {
     lb_weights now; /* over params[].w */
     const lb_corpus *corpus;
     lb_curve curve;
+    lb_train_watch *watch; /* may be NULL */
+    void *watcher;
     lb_backward *backward; /* for (batch, length) */
     int64_t batch, length;
     int32_t *tokens; /* (batch, length) */
@@ -133,7 +135,8 @@ static lb_status grow(lb_arena *a, double **column, int64_t n, int64_t cap) {
 
 static lb_status record(lb_trainer *base, int64_t step, const lb_train_loss *loss, double learning_rate,
                         double grad_norm) {
-    lb_curve *c = &((trainer *)base->impl)->curve;
+    trainer *t = base->impl;
+    lb_curve *c = &t->curve;
     /* NaN: not measured; a loss always is. */
     if (!isfinite(loss->total) || isinf(loss->next_token) || isinf(loss->kl) || isinf(grad_norm))
         return lb_fail(LB_E_NUMERIC, "step %lld: loss %g, gradient norm %g", (long long)step, loss->total, grad_norm);
@@ -156,7 +159,7 @@ static lb_status record(lb_trainer *base, int64_t step, const lb_train_loss *los
     c->kl[i] = loss->kl;
     c->lr[i] = learning_rate;
     c->grad_norm[i] = grad_norm;
-    return LB_OK;
+    return t->watch ? t->watch(t->watcher, step) : LB_OK;
 }
 
 lb_status lb_trainer_new(lb_arena *a, const lb_arch *arch, const lb_weights *w0, const lb_corpus *corpus,
@@ -193,6 +196,12 @@ lb_status lb_trainer_quantize(lb_trainer *t, const char *name, const void *layer
     p->quantize = true;
     p->layer_opts = layer_opts;
     return LB_OK;
+}
+
+void lb_trainer_watch(lb_trainer *t, lb_train_watch *watch, void *user) {
+    trainer *x = t->impl;
+    x->watch = watch;
+    x->watcher = user;
 }
 
 const lb_curve *lb_trainer_curve(const lb_trainer *t) { return &((trainer *)t->impl)->curve; }

@@ -23,6 +23,9 @@ lb_param *lb_trainer_find(const lb_trainer *t, const char *name);
  */
 LB_NODISCARD lb_status lb_trainer_quantize(lb_trainer *t, const char *name, const void *layer_opts);
 const lb_curve *lb_trainer_curve(const lb_trainer *t);
+/* From now on `watch` hears of every recorded step; what it returns ends the training. */
+typedef lb_status lb_train_watch(void *user, int64_t step);
+void lb_trainer_watch(lb_trainer *t, lb_train_watch *watch, void *user);
 /* The tensors that training changed, over w0's structs. Not copied: they live in the trainer's arena. Compressed layers
  * stay w0's: whoever calls installs them, from the bytes that they are stored as. */
 LB_NODISCARD lb_status lb_trainer_install(lb_arena *a, const lb_arch *arch, const lb_weights *w0, const lb_trainer *t,

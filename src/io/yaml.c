@@ -115,7 +115,7 @@ static lb_status scalar(reader *r, lb_yaml **out) {
     /* several lines are no number either, and can only be written in quotes */
     (*out)->quoted = e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE || memchr(e->data.scalar.value, '\n', n);
     if (!(*out)->text) return LB_E_NOMEM;
-    lb_status s = (*out)->quoted ? LB_OK : lb_scalar_check((*out)->text);
+    lb_status s = (*out)->quoted ? LB_OK : lb_scalar_check((*out)->text, false);
     return s == LB_OK ? LB_OK : lb_fail_in(s, "%s:%d", r->name, line_of(e));
 }
 

@@ -21,7 +21,8 @@ typedef struct running {
     const char *stage[MAX_STAGES];
     double stage_s[MAX_STAGES], stage_start;
     int64_t stages;
-    lb_arena *work; /* weights */
+    lb_trained trained; /* step 0: nothing */
+    lb_arena *work;     /* weights */
     lb_weights w;
 } running;
 
@@ -141,7 +142,9 @@ static lb_status quantize(running *x) {
                          .log = &x->keeper.log,
                          .arena = x->work,
                          .keep = x->r->keep};
-    LB_TRY(lb_quantize_run(&j));
+    lb_status st = lb_quantize_run(&j);
+    x->trained = j.trained;
+    LB_TRY(st);
     stage_end(x);
     x->w = j.w;
     x->out->layer = j.row;
@@ -248,11 +251,22 @@ static lb_status run(running *x, lb_cell_hook hook, void *user) {
     return fill_rest(x, start);
 }
 
+/* Blocks of a layer-scope method are there when it goes on; of a training nothing is. */
+static lb_status training_lost(const running *x) {
+    char took[32], why[512];
+    lb_format_duration(x->trained.seconds, took);
+    snprintf(why, sizeof why, "%s", lb_error());
+    /* Best effort: what is lost is lost. */
+    if (x->r->dir && lb_journal_train(x->r->dir, x->c->stem, &x->trained) != LB_OK) lb_error_clear();
+    return lb_fail(LB_E_INTERRUPTED, "%s: %s: training starts over (%s lost)", x->c->label, why, took);
+}
+
 lb_status lb_cell_run(lb_runner *r, const lb_cell *c, lb_cell_hook hook, void *user, lb_record *out) {
     running x = {.r = r, .c = c, .out = out};
     lb_keeper_init(&x.keeper, r->keep, r->log);
     LB_TRY(lb_arena_new(WEIGHTS_CHUNK, &x.work));
     lb_status st = run(&x, hook, user);
+    if (st == LB_E_INTERRUPTED && x.trained.step > 0) st = training_lost(&x);
     lb_arena_free(x.work);
     return st;
 }

@@ -36,8 +36,8 @@ static lb_status set_option(reader *r, const lb_options *table, void *values, co
     if (n->kind != LB_YAML_SCALAR)
         return lb_fail(LB_E_CONFIG, "%s: %s: must be one value, not %s (%s)", w.text, o->name, kind_name(n), whose);
     if (is_null(n)) return lb_fail(LB_E_CONFIG, "%s: %s has no value (%s)", w.text, o->name, whose);
-    bool number = o->type == LB_OPT_INT || o->type == LB_OPT_FLOAT || o->type == LB_OPT_BOOL;
-    if (n->quoted && number) {
+    bool number = o->type == LB_OPT_INT || o->type == LB_OPT_FLOAT, group = o->type == LB_OPT_GROUP;
+    if (n->quoted && (number || o->type == LB_OPT_BOOL)) {
         lb_str d = {0};
         lb_options_describe(o, &d);
         lb_status st = lb_fail(LB_E_CONFIG, "%s: %s = \"%s\": a text in quotes, must be %s (%s)", w.text, o->name,
@@ -45,7 +45,8 @@ static lb_status set_option(reader *r, const lb_options *table, void *values, co
         lb_str_free(&d);
         return st;
     }
-    lb_status st = lb_options_set(table, r->a, values, o->name, n->text, whose);
+    lb_status st = !n->quoted && (number || group) ? lb_scalar_check(n->text, true) : LB_OK;
+    if (st == LB_OK) st = lb_options_set(table, r->a, values, o->name, n->text, whose);
     return st == LB_OK ? LB_OK : lb_fail_in(st, "%s", w.text);
 }
 

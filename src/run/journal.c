@@ -55,6 +55,48 @@ lb_status lb_journal_eval(const char *dir, const char *stem, const lb_eval_row *
                             "ppl_se", number(r->eval.ppl_se), "delta", number(r->has_paired ? r->paired.delta : NAN)));
 }
 
+lb_status lb_journal_train(const char *dir, const char *stem, const lb_trained *t) {
+    lb_json_memory_begin();
+    return append(dir, stem,
+                  json_pack("{s:s, s:I, s:I, s:o}", "event", "train", "step", (json_int_t)t->step, "steps",
+                            (json_int_t)t->steps, "seconds", number(t->seconds)));
+}
+
+/* One line of a journal that may be cut short anywhere: what is no event says nothing. */
+static void read_event(const char *name, const char *line, size_t n, lb_trained *t, bool *failed) {
+    json_t *o = NULL;
+    const char *event = "";
+    lb_trained x = {0};
+    bool ok = lb_json_parse(name, line, n, &o) == LB_OK && lb_json_str(name, o, "event", &event) == LB_OK;
+    if (ok && strcmp(event, "failed") == 0) *failed = true;
+    if (ok && strcmp(event, "train") == 0 && lb_json_int(name, o, "step", &x.step) == LB_OK &&
+        lb_json_int(name, o, "steps", &x.steps) == LB_OK && lb_json_num(name, o, "seconds", &x.seconds) == LB_OK)
+        *t = x;
+    json_decref(o);
+    lb_error_clear();
+}
+
+lb_status lb_journal_interrupted(const char *dir, const char *stem, lb_trained *out) {
+    lb_str path = {0};
+    char *text = NULL;
+    size_t len = 0;
+    bool failed = false;
+    *out = (lb_trained){0};
+    lb_str_add(&path, "%s/%s.journal", dir, stem);
+    lb_status st = lb_str_check(&path);
+    bool there = st == LB_OK && lb_fs_exists(path.s) && !lb_fs_is_link(path.s);
+    if (there && lb_fs_read(path.s, &text, &len) != LB_OK) lb_error_clear(); /* it is in nobody's way */
+    for (char *line = text, *end; line && *line; line = end) {
+        end = line + strcspn(line, "\n");
+        read_event(path.s, line, (size_t)(end - line), out, &failed);
+        end += *end == '\n';
+    }
+    lb_free(text);
+    lb_str_free(&path);
+    if (failed || out->step < 0) *out = (lb_trained){0}; /* that one came to its end */
+    return st;
+}
+
 lb_status lb_journal_note(const char *dir, const char *stem, const char *event, const char *text) {
     lb_json_memory_begin();
     return append(dir, stem, json_pack("{s:s, s:s}", "event", event, "text", text));

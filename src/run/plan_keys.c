@@ -12,7 +12,8 @@
 /* A scalar that YAML reads back as the same text. */
 static void put_scalar(lb_str *out, const char *s) {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-";
-    bool ok = s[0] && s[0] != '-' && strspn(s, plain) == strlen(s) && !lb_scalar_null(s) && !lb_scalar_differs(s);
+    bool ok =
+        s[0] && s[0] != '-' && strspn(s, plain) == strlen(s) && !lb_scalar_null(s) && !lb_scalar_differs(s, false);
     if (ok) {
         lb_str_add(out, "%s", s);
         return;

@@ -17,6 +17,12 @@ typedef struct lb_shared_errors {
     lb_yardstick *rtn;
 } lb_shared_errors;
 
+/* Training got so far: what an interruption loses. steps 0: not known. */
+typedef struct lb_trained {
+    int64_t step, steps;
+    double seconds;
+} lb_trained;
+
 typedef struct lb_quantize_job {
     const lb_plan *plan;
     const lb_cell *cell;
@@ -24,12 +30,13 @@ typedef struct lb_quantize_job {
     const char *journal_dir;  /* where the journal and the blocks done so far are kept; NULL: nowhere */
     lb_shared_errors *shared; /* (blocks * LB_LINEARS), or NULL: nothing is kept */
     lb_log *log;
-    lb_arena *arena;   /* for the weights made here; as long as they are used */
-    lb_arena *keep;    /* for rows and curve */
-    lb_arena *scratch; /* a layer's: whoever starts one takes it back to where it was */
-    lb_weights w;      /* out: the quantized model */
-    lb_layer_row *row; /* out: cell->layers */
-    lb_curve curve;    /* out */
+    lb_arena *arena;    /* for the weights made here; as long as they are used */
+    lb_arena *keep;     /* for rows and curve */
+    lb_arena *scratch;  /* a layer's: whoever starts one takes it back to where it was */
+    lb_weights w;       /* out: the quantized model */
+    lb_layer_row *row;  /* out: cell->layers */
+    lb_curve curve;     /* out */
+    lb_trained trained; /* out, also of a training that did not end */
 } lb_quantize_job;
 
 /* The cell has a method. LB_E_NUMERIC and others name the layer. */
@@ -83,6 +90,9 @@ void lb_partial_remove(const char *dir, const char *stem);
 LB_NODISCARD lb_status lb_journal_start(const char *dir, const lb_cell *c);
 LB_NODISCARD lb_status lb_journal_layer(const char *dir, const char *stem, const lb_layer_row *r);
 LB_NODISCARD lb_status lb_journal_eval(const char *dir, const char *stem, const lb_eval_row *r);
+LB_NODISCARD lb_status lb_journal_train(const char *dir, const char *stem, const lb_trained *t);
+/* How far the training got whose journal an interrupted or killed run left; step 0: there is none. */
+LB_NODISCARD lb_status lb_journal_interrupted(const char *dir, const char *stem, lb_trained *out);
 LB_NODISCARD lb_status lb_journal_note(const char *dir, const char *stem, const char *event, const char *text);
 void lb_journal_remove(const char *dir, const char *stem);
 

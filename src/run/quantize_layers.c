@@ -58,6 +58,7 @@ static lb_status quantize_layer(walker *x, int64_t layer, lb_stored *out, on_inp
     LB_TRY(solve(x, layer, out, in->own, &in->kept));
     if (--in->left == 0) lb_arena_restore(x->kept_arena, x->nothing_kept); /* before errors are measured: memory */
     LB_TRY(lb_quantize_measure(j, layer, out, in->own, in->original));
+    j->row[layer].flags |= lb_plan_token_flags(j->plan, j->cell, &j->cell->layer[layer]);
     lb_log_step(j->log, j->cell->method->name, j->cell->layer[layer].name, ++x->done, x->total);
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
 }
@@ -173,7 +174,10 @@ static lb_status walk(walker *x) {
     lb_quantize_job *j = x->j;
     const lb_arch *arch = &j->plan->model->arch;
     bool ends = j->cell->layers > arch->layers * LB_LINEARS;
+    const char *few = NULL;
     for (int64_t i = 0; i < j->cell->layers; i++) x->total += j->cell->layer[i].quantize;
+    LB_TRY(lb_plan_token_note(j->plan, j->cell, j->scratch, &few));
+    if (few) lb_warn(j->log, "%s", few);
     LB_TRY(open_stream(x));
     LB_TRY(lb_arena_new(0, &x->block_arena));
     LB_TRY(lb_arena_new(0, &x->kept_arena));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "run/provenance.h"
 #include "run/quantize.h"
 
 static lb_status copy_f64(lb_arena *a, const double *v, int64_t n, double **out) {
@@ -59,6 +60,24 @@ static lb_status measure_layer(lb_quantize_job *j, int64_t layer, const lb_compr
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
 }
 
+/* The journal hears of a training that cannot be resumed, at first and then every few seconds, so that what a killed
+ * one lost can be told. */
+typedef struct watcher {
+    lb_quantize_job *j;
+    double start, written;
+} watcher;
+
+static lb_status watch(void *user, int64_t step) {
+    enum { EVERY_S = 5 };
+    watcher *x = user;
+    double now = lb_clock_s();
+    x->j->trained.step = step + 1;
+    x->j->trained.seconds = now - x->start;
+    if (!x->j->journal_dir || (step > 0 && now - x->written < EVERY_S)) return LB_OK;
+    x->written = now;
+    return lb_journal_train(x->j->journal_dir, x->j->cell->stem, &x->j->trained);
+}
+
 static lb_status train(lb_quantize_job *j, lb_arena *a, lb_trainer **t, lb_model_out *made) {
     const lb_model *m = j->plan->model;
     const lb_cell *c = j->cell;
@@ -73,7 +92,13 @@ static lb_status train(lb_quantize_job *j, lb_arena *a, lb_trainer **t, lb_model
                           j->plan->team, j->log, t));
     for (int64_t i = m->arch.layers * LB_LINEARS; i < c->layers; i++) /* embedding and head */
         if (c->layer[i].asked) LB_TRY(lb_trainer_quantize(*t, c->layer[i].name, c->layer[i].opts));
-    return c->method->model(*t, c->opts, made);
+    watcher x = {.j = j, .start = lb_clock_s()};
+    const char *steps = lb_pairs_get(&c->options, "steps");
+    if (steps && lb_parse_i64(steps, &j->trained.steps) != LB_OK) lb_error_clear(); /* a plug-in's own idea of it */
+    lb_trainer_watch(*t, watch, &x);
+    lb_status st = c->method->model(*t, c->opts, made);
+    lb_trainer_watch(*t, NULL, NULL);
+    return st;
 }
 
 static lb_status check_changed(const lb_quantize_job *j, const lb_param *p, const float *changed) {

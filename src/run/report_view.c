@@ -443,6 +443,12 @@ static const struct {
     {'B',
      "evaluated with products in bfloat16 (inputs and weights of linears and head rounded, sums in float32), and so "
      "was the baseline: not to be compared with results in float32"},
+    {'C', "fewer than ten calibration tokens a column: H, which layers were solved on, is poorly determined, and "
+          "damping does "
+          "the rest"},
+    {'S',
+     "fewer calibration tokens than columns: H, which layers were solved on, is rank-deficient, and damping does the "
+     "rest"},
 };
 
 const char *lb_report_flag_meaning(int bit, char *letter) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "base/scalar.h"
 #include "run/config.h"
 #include "run/share.h"
 
@@ -55,7 +56,10 @@ static lb_status read_scalars(lb_arena *a, const lb_yaml *map, const lb_options 
         for (size_t k = 0; also[k]; k++) other = other || strcmp(also[k], n->key) == 0;
         if (other) continue;
         if (n->kind != LB_YAML_SCALAR) return bad(n, "must be one value");
-        lb_status st = lb_options_set(t, a, values, n->key, n->text, whose);
+        const lb_option *o = lb_options_find(t, n->key);
+        bool number = !n->quoted && o && o->type == LB_OPT_INT;
+        lb_status st = number ? lb_scalar_check(n->text, true) : LB_OK;
+        if (st == LB_OK) st = lb_options_set(t, a, values, n->key, n->text, whose);
         if (st != LB_OK) return lb_fail_in(st, "%s", lb_config_where(n).text);
     }
     for (size_t i = 0; i < t->n; i++)

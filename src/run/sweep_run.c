@@ -254,10 +254,24 @@ static void announce(sweeper *x, size_t i) {
     lb_str_free(&s);
 }
 
+/* A killed run could not say it. */
+static lb_status tell_what_is_lost(sweeper *x, const lb_cell *c) {
+    lb_trained t;
+    char took[32];
+    LB_TRY(lb_journal_interrupted(x->p->dir, c->stem, &t));
+    if (!c->trains || t.step == 0) return LB_OK;
+    lb_format_duration(t.seconds, took);
+    lb_info(x->log,
+            "%s: an interrupted training of this cell (%lld of %lld steps, %s) cannot be resumed: it starts at step 1",
+            c->label, (long long)t.step, (long long)t.steps, took);
+    return LB_OK;
+}
+
 /* Runs a cell and puts it on disk. A failure becomes the cell's record; only interruption stops the sweep. */
 static lb_status run_cell(sweeper *x, size_t i) {
     const lb_cell *c = &x->p->sweep.cell[i];
     lb_info(x->log, "[%zu/%zu] %s", i + 1, x->p->sweep.n, c->label);
+    LB_TRY(tell_what_is_lost(x, c));
     lb_journal_remove(x->p->dir, c->stem);
     lb_status st = make_cell(x, c, &x->record[i]);
     if (st == LB_E_INTERRUPTED) return st;

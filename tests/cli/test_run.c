@@ -133,6 +133,50 @@ static void killed_cells_go_on(void **state) {
     }
 }
 
+/* The first train event of the journal of a cell that trains, or the end of the process. */
+static void wait_for_training(pid_t pid, const char *stem) {
+    char path[LB_TEST_PATH], name[512];
+    snprintf(name, sizeof name, "results/long/%s.journal", stem);
+    path_in(path, home, name);
+    assert_true(cli_wait_for(pid, path));
+    for (int i = 0; i < 6000; i++) {
+        char *text = NULL;
+        size_t n = 0;
+        assert_ok(lb_fs_read(path, &text, &n));
+        bool trains = strstr(text, "\"event\":\"train\"") != NULL;
+        lb_free(text);
+        if (trains) return;
+        usleep(10000);
+    }
+    fail_msg("no training in %s", path);
+}
+
+/* Nothing of a training is kept: lowbit check says so, and the run that starts it over says what was lost. */
+static void a_killed_training_starts_over(void **state) {
+    (void)state;
+    put_file("long.yaml",
+             COMMON "quantize:\n  - {method: qat, bits: 3, steps: 300, batch: 2, length: 32, warmup: 1}\n");
+    cli_options o = here();
+    cli_result r = CLI(&o, "check", "long.yaml");
+    cli_has(r.out, "warmup=1: an interrupted training cannot be resumed, it starts over\n");
+    cli_free(&r);
+    r = CLI(&o, "run", "long.yaml", "--no-report", "-o", "results=whole");
+    assert_int_equal(r.code, 0);
+    cli_has_not(r.err, "interrupted");
+    cli_free(&r);
+    const char *stem = cell_stem("whole/long", "qat");
+    pid_t pid = cli_start(&o, (const char *const[]){"run", "long.yaml", "--no-report", NULL});
+    wait_for_training(pid, stem);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(cli_wait(pid), 128 + SIGKILL);
+    r = CLI(&o, "run", "long.yaml", "--no-report");
+    assert_int_equal(r.code, 0);
+    cli_has(r.err, "warmup=1: an interrupted training of this cell (1 of 300 steps, ");
+    cli_has(r.err, ") cannot be resumed: it starts at step 1\n");
+    cli_free(&r);
+    same_results("whole/long", "results/long", 2); /* and the result does not know of it */
+}
+
 static void other_kernels_are_another_version(void **state) {
     (void)state;
     put_file("stale.yaml", COMMON "quantize: [{method: rtn}]\n");
@@ -284,7 +328,7 @@ static void sources_that_are_missing(void **state) {
     assert_ok(lb_fs_mkdirs(dir));
     put_file("named/sources.yaml",
              "far-text:\n  kind: text\n  file: far.txt\n  sha256: "
-             "a000000000000000000000000000000000000000000000000000000000000000\n  bytes: 10\n  licence: none\n");
+             "0000000000000000000000000000000000000000000000000000000000000000\n  bytes: 10\n  licence: none\n");
     put_file("named/c.yaml", "model: tiny\ncalibration: {text: far-text, samples: 2, length: 16}\n"
                              "eval: {text: eval.txt, protocol: W2-64, windows: 2}\n"
                              "quantize: [{method: rtn}, {method: gptq}]\n");
@@ -341,6 +385,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sweep_and_keep),
         cmocka_unit_test(killed_cells_go_on),
+        cmocka_unit_test(a_killed_training_starts_over),
         cmocka_unit_test(other_kernels_are_another_version),
         cmocka_unit_test(a_failing_cell_stops_no_other),
         cmocka_unit_test(full_disk),

@@ -101,11 +101,11 @@ def same(a, b):
 
 
 def outcome(text, old, new):
-    """What the reader of configs must do: refuse, or read as 1.2 does."""
+    """Where a config may not hold it. A text keeps the characters of what both take for a number."""
     if old[0] in ("text", "date") or same(old, new):
         zero = re.fullmatch(r"[-+]?0[0-9]+", text)
-        return "refuse" if zero else "read"
-    return "refuse"
+        return "as number" if zero else "nowhere"
+    return "as number" if {old[0], new[0]} <= {"int", "float"} else "everywhere"
 
 
 def c_number(kind, value):
@@ -143,12 +143,12 @@ def main():
         # short ones made by rule: only those that somebody reads as more than text
         if text not in WORDS and old[0] == "text" and new[0] == "text":
             continue
-        rows.append('    {"%s", "%s", "%s", %s, %s},' % (text, old[0], new[0], c_number(*new), "true" if do == "refuse" else "false"))
+        rows.append('    {"%s", "%s", "%s", %s, "%s"},' % (text, old[0], new[0], c_number(*new), do))
     with open(OUT, "w") as f:
         f.write("/* Made by tests/oracle/make_yaml_scalars.py (PyYAML %s, ruamel.yaml %s): do not edit. */\n"
                 % (yaml.__version__, ruamel.yaml.__version__))
-        f.write("/* text, what YAML 1.1 reads, what 1.2 reads, its value, whether a config may not hold it */\n")
-        f.write("static const struct {\n    const char *text, *old, *core;\n    double value;\n    bool refused;\n"
+        f.write("/* text, what YAML 1.1 reads, what 1.2 reads, its value, where a config may not hold it */\n")
+        f.write("static const struct {\n    const char *text, *old, *core;\n    double value;\n    const char *refused;\n"
                 "} yaml_scalar[] = {\n/* clang-format off */\n")
         f.write("\n".join(rows) + "\n/* clang-format on */\n};\n")
     print(len(rows), "scalars")

@@ -9,11 +9,13 @@
 #include "math/blas.h"
 #include "model/model.h"
 #include "run/provenance.h"
+#include "run/quantize.h"
 #include "run/sweep_run.h"
 #include "support/support.h"
 
 static const char *home;
-static bool stream; /* weights, which are bfloat16 in the file */
+static bool stream;     /* weights, which are bfloat16 in the file */
+static int samples = 3; /* of 16 tokens */
 static char model_path[LB_TEST_PATH], text_path[LB_TEST_PATH];
 
 /* Words at random, so that there are tokens enough. */
@@ -63,13 +65,13 @@ static int setup(void **state) {
 static const char *config_text(lb_arena *a) {
     return lb_arena_printf(a,
                            "name: s\nmodel: %s\nresults: %s/results\nthreads: 1\nweights: %s\n"
-                           "calibration: {text: %s, samples: 3, length: 16}\n"
+                           "calibration: {text: %s, samples: %d, length: 16}\n"
                            "eval: {text: %s, protocol: W2-16, windows: 3}\nquantize_head: true\n"
                            "quantize:\n  - {method: gptq, bits: 3, group: 8, true_sequential: true}\n"
                            "  - {method: nf4, group: 16}\n  - {method: qat, bits: 4, steps: 2, batch: 1, length: 8, "
                            "warmup: 1, train: linears}\n  - {method: finetune, steps: 2, batch: 1, length: 8, "
                            "warmup: 1, train: linears}\n",
-                           model_path, home, stream ? "stream" : "resident", text_path, text_path);
+                           model_path, home, stream ? "stream" : "resident", text_path, samples, text_path);
 }
 
 typedef struct swept {
@@ -155,6 +157,120 @@ static void records(void **state) {
     end(&s);
 }
 
+/* Layers have 16 columns, down has 24. */
+static void tokens_for_h(void **state) {
+    (void)state;
+    const struct {
+        int samples;
+        uint32_t down, others;
+        const char *note;
+    } want[] = {
+        {15, 0, 0, NULL},
+        {14, LB_FLAG_FEW_TOKENS, 0,
+         "224 calibration tokens for the 24 columns of 0.down: H is poorly determined in 2 of 15 layers, and damping "
+         "does the rest (ten tokens a column: 240)"},
+        {1, LB_FLAG_RANK_DEFICIENT, LB_FLAG_FEW_TOKENS,
+         "16 calibration tokens for the 24 columns of 0.down: H is rank-deficient in 2 of 15 layers and poorly "
+         "determined in 13, and damping does the rest (ten tokens a column: 240)"},
+    };
+    for (size_t n = 0; n < sizeof want / sizeof want[0]; n++) {
+        swept s = {0};
+        lb_results *r = NULL;
+        char dir[LB_TEST_PATH];
+        samples = want[n].samples;
+        assert_ok(sweep_in(&s, true));
+        snprintf(dir, sizeof dir, "%s/results/s", home);
+        assert_ok(lb_store_read_results(dir, &r));
+        const lb_record *gptq = &r->record[1];
+        const uint32_t both = LB_FLAG_FEW_TOKENS | LB_FLAG_RANK_DEFICIENT;
+        for (int64_t l = 0; l < gptq->layers; l++)
+            assert_int_equal(gptq->layer[l].flags & both, gptq->layer[l].cols == 24 ? want[n].down : want[n].others);
+        assert_int_equal(gptq->flags & both, want[n].down | want[n].others);
+        assert_int_equal(gptq->warnings, want[n].note ? 2 : 1); /* the first: one text for everything */
+        if (want[n].note) assert_string_equal(gptq->warning[1], want[n].note);
+        for (int64_t i = 2; i < r->n; i++) { /* not solved on H, although measured with it */
+            assert_int_equal(r->record[i].flags & both, 0);
+            assert_int_equal(r->record[i].warnings, 1);
+        }
+        lb_results_free(r);
+        end(&s);
+    }
+    samples = 3;
+}
+
+static void put_journal(const char *text) {
+    char path[LB_TEST_PATH];
+    snprintf(path, sizeof path, "%s/x.journal", home);
+    assert_ok(lb_fs_write_atomic(path, text, strlen(text)));
+}
+
+static char *said;
+
+static void listen(void *user, lb_level level, const char *text) {
+    (void)user, (void)level;
+    if (!strstr(text, "interrupted training")) return;
+    lb_free(said);
+    assert_non_null(said = lb_strdup(text));
+}
+
+static void stop_training(void *user, const lb_progress *p) {
+    (void)user;
+    if (strcmp(p->stage, "qat") == 0 && p->done == 1) lb_interrupt_request();
+}
+
+/* At the interruption, and when it starts over. */
+static void what_a_training_loses(void **state) {
+    (void)state;
+    swept s = {0};
+    samples = 4; /* cells of its own */
+    assert_ok(plan_in(&s));
+    lb_log log = {.message = listen, .progress = stop_training};
+    lb_status st = lb_sweep_run(&s.plan, &(lb_sweep_options){.again = true}, &log, &s.result);
+    lb_interrupt_clear();
+    assert_status(LB_E_INTERRUPTED, st);
+    assert_error_has("qat 4b row steps=2 batch=1 length=8 warmup=1 train=linears: step 2 of 2: interrupted: training "
+                     "starts over (");
+    assert_error_has(" lost)");
+    assert_null(said);
+    end(&s);
+    assert_ok(plan_in(&s));
+    log.progress = NULL;
+    assert_ok(lb_sweep_run(&s.plan, &(lb_sweep_options){0}, &log, &s.result));
+    assert_int_equal(s.result.kept, 3);
+    assert_non_null(said);
+    const char *want =
+        "qat 4b row steps=2 batch=1 length=8 warmup=1 train=linears: an interrupted training of this cell "
+        "(1 of 2 steps, ";
+    assert_memory_equal(said, want, strlen(want));
+    lb_free(said);
+    said = NULL;
+    samples = 3;
+    end(&s);
+}
+
+/* A journal may end anywhere. What it says of a training is what its last whole line of that kind says. */
+static void interrupted_training(void **state) {
+    (void)state;
+    lb_trained t;
+    const lb_trained want = {208, 600, 45.25};
+    assert_ok(lb_journal_interrupted(home, "none", &t));
+    assert_int_equal(t.step, 0);
+    put_journal("{\"event\":\"start\",\"label\":\"l\",\"key\":\"k\",\"date\":\"d\"}\n");
+    assert_ok(lb_journal_train(home, "x", &(lb_trained){1, 600, 0.25}));
+    assert_ok(lb_journal_train(home, "x", &want));
+    assert_ok(lb_journal_interrupted(home, "x", &t));
+    assert_true(t.step == 208 && t.steps == 600 && t.seconds == 45.25);
+    put_journal("{\"event\":\"train\",\"step\":7,\"steps\":9,\"seconds\":2}\n\xff{}]\n\n[1]\n"
+                "{\"event\":\"train\",\"step\":\"8\",\"steps\":9,\"seconds\":2}\n{\"event\":\"train\",\"step\":8");
+    assert_ok(lb_journal_interrupted(home, "x", &t));
+    assert_int_equal(t.step, 7);
+    assert_ok(lb_journal_note(home, "x", "failed", "diverged")); /* completes the cut line, which stays no event */
+    assert_ok(lb_journal_note(home, "x", "failed", "diverged"));
+    assert_ok(lb_journal_interrupted(home, "x", &t)); /* it was not interrupted */
+    assert_int_equal(t.step, 0);
+    lb_journal_remove(home, "x");
+}
+
 /* A model whose file has 4 bits a weight: what trains is no longer what the file holds. */
 static void sizes_as_stored(void **state) {
     (void)state;
@@ -213,6 +329,9 @@ static void memory_runs_out_while_streaming(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records),
+        cmocka_unit_test(tokens_for_h),
+        cmocka_unit_test(what_a_training_loses),
+        cmocka_unit_test(interrupted_training),
         cmocka_unit_test(sizes_as_stored),
         cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(memory_runs_out_while_streaming),

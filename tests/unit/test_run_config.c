@@ -108,14 +108,17 @@ static void scalars(void **state) {
     expect_error("model: m\nname: on\n", "c.yaml:2: on: a boolean in YAML 1.1, a text in 1.2: write true, or \"on\" "
                                          "for the text");
     expect_error("model: m\nthreads: 010\n",
-                 "c.yaml:2: 010: a leading zero makes an octal number in YAML 1.1, a decimal one in 1.2: write 10, "
-                 "0o10, or \"010\" for a text");
+                 "c.yaml:2: 010: a leading zero makes an octal number in YAML 1.1, a decimal one in 1.2: write 10 or "
+                 "0o10");
     expect_error("model: m\nthreads: 4.0\n", "c.yaml:2: threads = 4.0: must be an integer in [0, 1024] (config)");
     expect_error("model: m\nthreads: 1e1\n", "c.yaml:2: threads = 1e1: must be an integer in [0, 1024] (config)");
     expect_error("model: NULL\n", "c.yaml:1: model has no value (config)");
     expect_error("model: m\nquantize: [{method: gptq, percdamp: .nan}]\n",
                  "c.yaml:2: percdamp = .nan: must be a number in [0, 1] (method gptq)");
-    assert_ok(read_text("model: \"on\"\nname: \"010\"\n", &c));
+    expect_error("model: m\nquantize: [{method: rtn, group: 064}]\n",
+                 "c.yaml:2: 064: a leading zero makes an octal number in YAML 1.1, a decimal one in 1.2: write 64 or "
+                 "0o64");
+    assert_ok(read_text("model: \"on\"\nname: 010\n", &c)); /* both read a number, whose text it is */
     assert_string_equal(c.model, "on");
     assert_string_equal(c.name, "010");
     const char *path = file("plain.yaml", "model: m\n"), *over[] = {"threads=1_0"};

@@ -163,7 +163,7 @@ static void add_list(lb_str *text, const char *key, int first, int n, const char
 /* However a value is written, and by whichever list: it counts once, and the first stays. */
 static void equal_values_count_once(void **state) {
     (void)state;
-    expect_cells("model: m\naxes: {bits: [3, 4, 4, 04, 3]}\nquantize: [{method: rtn, group: [row, 64, row]}]\n",
+    expect_cells("model: m\naxes: {bits: [3, 4, 4, 0x4, 3]}\nquantize: [{method: rtn, group: [row, 64, row]}]\n",
                  "none; rtn 3b row; rtn 3b g64; rtn 4b row; rtn 4b g64");
     assert_int_equal(sweep.merged, 0);
     expect_cells("model: m\ntraining: {text: t}\nquantize: [{method: qat, lr: [1e-3, 0.001, 0.0010, 2e-3]}]\n",

@@ -127,7 +127,7 @@ static void a_folder_is_a_source(void **state) {
     lb_str_free(&tsv);
 }
 
-#define HASH "a000000000000000000000000000000000000000000000000000000000000000"
+#define HASH "0000000000000000000000000000000000000000000000000000000000000000"
 
 static void what_a_list_may_not_say(void **state) {
     (void)state;

@@ -1,0 +1,44 @@
+/* Whether there are tokens enough for H. Of n tokens H has at most rank n; of few tokens a column its small
+ * eigenvalues, which its inverse is made of, are mostly noise, and the damping decides. Ten a column is a rule of
+ * thumb. */
+#include "run/plan.h"
+
+enum { TOKENS_A_COLUMN = 10 };
+
+static int64_t tokens_of(const lb_plan *p) { return p->config->calibration.samples * p->config->calibration.length; }
+
+uint32_t lb_plan_token_flags(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l) {
+    int64_t tokens = tokens_of(p);
+    if (!c->needs_hessian || !l->quantize || tokens / TOKENS_A_COLUMN >= l->cols) return 0;
+    return tokens < l->cols ? LB_FLAG_RANK_DEFICIENT : LB_FLAG_FEW_TOKENS;
+}
+
+lb_status lb_plan_token_note(const lb_plan *p, const lb_cell *c, lb_arena *a, const char **out) {
+    const lb_layer_plan *widest = NULL;
+    int64_t few = 0, deficient = 0, all = 0;
+    *out = NULL;
+    for (int64_t i = 0; i < c->layers; i++) {
+        const lb_layer_plan *l = &c->layer[i];
+        uint32_t flags = lb_plan_token_flags(p, c, l);
+        all += l->quantize;
+        few += flags == LB_FLAG_FEW_TOKENS;
+        deficient += flags == LB_FLAG_RANK_DEFICIENT;
+        if (flags && (!widest || l->cols > widest->cols)) widest = l;
+    }
+    if (!widest) return LB_OK;
+    lb_str how = {0};
+    if (deficient) lb_str_add(&how, "rank-deficient in %lld of %lld layers", (long long)deficient, (long long)all);
+    if (deficient && few) lb_str_add(&how, " and poorly determined in %lld", (long long)few);
+    if (!deficient) lb_str_add(&how, "poorly determined in %lld of %lld layers", (long long)few, (long long)all);
+    lb_status st = lb_str_check(&how);
+    if (st == LB_OK) {
+        *out = lb_arena_printf(a,
+                               "%lld calibration tokens for the %lld columns of %s: H is %s, and damping does the rest "
+                               "(ten tokens a column: %lld)",
+                               (long long)tokens_of(p), (long long)widest->cols, widest->name, how.s,
+                               (long long)(TOKENS_A_COLUMN * widest->cols));
+        if (!*out) st = LB_E_NOMEM;
+    }
+    lb_str_free(&how);
+    return st;
+}
