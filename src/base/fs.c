@@ -44,6 +44,7 @@ static lb_status open_any(const char *path, int *fd, struct stat *st) {
     if (fstat(*fd, st) == 0) return LB_OK;
     lb_status s = failed(path, "stat");
     close(*fd);
+    *fd = -1;
     return s;
 }
 
@@ -53,6 +54,7 @@ lb_status lb_fs_open(const char *path, int *fd, size_t *size) {
     *size = (size_t)st.st_size;
     if (S_ISREG(st.st_mode)) return LB_OK;
     close(*fd);
+    *fd = -1;
     return lb_fail(LB_E_IO, "%s: is %s, expected a file", path, kind_of(st.st_mode));
 }
 
@@ -93,11 +95,12 @@ static lb_status too_large(const char *path, size_t most) {
     return lb_fail(LB_E_FORMAT, "%s: larger than %zu MiB, the most that is read of such a file", path, most >> 20);
 }
 
-/* Until a pipe has something or its other end is closed; a signal that asks to stop ends the wait. */
-static lb_status wait_for(int fd, const char *path) {
-    enum { LOOK_AGAIN = 100 }; /* milliseconds: a signal may come between the check and the call */
+/* Milliseconds between two looks: a signal may come between the check and the call that waits. */
+enum { LOOK_AGAIN = 100 };
+
+lb_status lb_fs_wait(int fd, int events, const char *path) {
     for (;;) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
+        struct pollfd p = {.fd = fd, .events = (short)events};
         LB_TRY(lb_interrupt_check());
         int n = poll(&p, 1, LOOK_AGAIN);
         if (n > 0) return LB_OK;
@@ -112,7 +115,7 @@ static lb_status read_all(int fd, const char *path, size_t most, bool pipe, lb_s
     if (!part) return LB_E_NOMEM;
     lb_status s = LB_OK;
     while (s == LB_OK) {
-        LB_TRY_GOTO(s, done, pipe ? wait_for(fd, path) : LB_OK);
+        LB_TRY_GOTO(s, done, pipe ? lb_fs_wait(fd, POLLIN, path) : LB_OK);
         ssize_t n = read(fd, part, PART);
         if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
         if (n == 0) break;
@@ -174,9 +177,14 @@ bool lb_fs_is_pipe(const char *path) {
     return stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
+/* To a file, or to what was opened not to block. */
 static lb_status write_all(int fd, const char *path, const char *p, size_t n) {
     while (n) {
         ssize_t done = write(fd, p, n);
+        if (done < 0 && errno == EAGAIN) {
+            LB_TRY(lb_fs_wait(fd, POLLOUT, path));
+            continue;
+        }
         if (done < 0 && errno == EINTR) continue;
         if (done < 0) return failed(path, "write");
         p += done;
@@ -266,10 +274,21 @@ lb_status lb_fs_write_atomic(const char *path, const void *data, size_t len) {
     return lb_fs_tmp_commit(&t);
 }
 
+/* Opened for writing; a pipe once it has a reader. */
+static lb_status open_special(const char *path, int *fd) {
+    for (;;) {
+        LB_TRY(lb_interrupt_check());
+        *fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+        if (*fd >= 0) return LB_OK;
+        if (errno != ENXIO || !lb_fs_is_pipe(path)) return failed(path, "open");
+        (void)poll(NULL, 0, LOOK_AGAIN);
+    }
+}
+
 /* What is no file is written as it is: there is nothing to replace. */
 static lb_status write_special(const char *path, const void *data, size_t len) {
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0) return failed(path, "open");
+    int fd;
+    LB_TRY(open_special(path, &fd));
     lb_status s = write_all(fd, path, data, len);
     if (close(fd) && s == LB_OK) s = failed(path, "close");
     return s;

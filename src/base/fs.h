@@ -24,6 +24,8 @@ LB_NODISCARD lb_status lb_fs_read_most(const char *path, size_t most, char **tex
 /* All that a pipe gives until its other end is closed. LB_E_INTERRUPTED at the first signal. */
 LB_NODISCARD lb_status lb_fs_read_pipe(const char *path, size_t most, char **text, size_t *len);
 bool lb_fs_is_pipe(const char *path);
+/* Until one of poll(2)'s events is there. LB_E_INTERRUPTED at the first signal. */
+LB_NODISCARD lb_status lb_fs_wait(int fd, int events, const char *path);
 /* Writes to path.tmp.PID in the same folder, syncs, renames, syncs the folder: whole or not at all. A link is replaced,
  * not followed; a device or a pipe is an error. */
 LB_NODISCARD lb_status lb_fs_write_atomic(const char *path, const void *data, size_t len);

@@ -97,10 +97,8 @@ lb_status lb_states_create(const char *path, const char *key, int64_t windows, i
 
 static lb_status open_existing(lb_states *s, const char *path, const char *key) {
     header h;
-    struct stat info;
-    s->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (s->fd < 0) return lb_fail(LB_E_IO, "%s: cannot open: %s", path, strerror(errno));
-    if (fstat(s->fd, &info) != 0) return lb_fail(LB_E_IO, "%s: cannot stat: %s", path, strerror(errno));
+    size_t size;
+    LB_TRY(lb_fs_open(path, &s->fd, &size));
     LB_TRY(read_at(s, &h, sizeof h, 0));
     if (memcmp(h.magic, magic, sizeof magic) != 0 || h.key[KEY - 1])
         return lb_fail(LB_E_FORMAT, "%s: not a file of hidden states", path);
@@ -110,9 +108,9 @@ static lb_status open_existing(lb_states *s, const char *path, const char *key) 
     int64_t values, bytes;
     if (h.windows < 1 || h.n < 1 || h.dim < 1 || __builtin_mul_overflow(h.windows, h.n, &values) ||
         __builtin_mul_overflow(values, h.dim, &values) || __builtin_mul_overflow(values, 4, &bytes) ||
-        __builtin_add_overflow(bytes, HEADER, &bytes) || bytes != info.st_size)
-        return lb_fail(LB_E_FORMAT, "%s: has %lld bytes, not those of %lld x %lld x %lld states", path,
-                       (long long)info.st_size, (long long)h.windows, (long long)h.n, (long long)h.dim);
+        __builtin_add_overflow(bytes, HEADER, &bytes) || (size_t)bytes != size)
+        return lb_fail(LB_E_FORMAT, "%s: has %lld bytes, not those of %lld x %lld x %lld states", path, (long long)size,
+                       (long long)h.windows, (long long)h.n, (long long)h.dim);
     s->windows = h.windows;
     s->n = h.n;
     s->dim = h.dim;

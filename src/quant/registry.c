@@ -3,7 +3,9 @@
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/fs.h"
 #include "quant/method.h"
 
 #define MAX_PLUGINS 64
@@ -116,6 +118,16 @@ static lb_status register_method(const char *path, const lb_method *m) {
     return LB_OK;
 }
 
+static lb_status open_object(const char *path, void **so) {
+    int fd;
+    size_t size;
+    lb_status st = lb_fs_open(path, &fd, &size); /* dlopen would wait for a pipe */
+    if (st != LB_OK) return lb_fail_in(st, "cannot load the plug-in");
+    close(fd);
+    *so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    return *so ? LB_OK : lb_fail(LB_E_IO, "cannot load the plug-in: %s", dlerror());
+}
+
 lb_status lb_method_load(const char *so_path, const lb_method **out) {
     lb_str path = {0}; /* without a slash dlopen would search the system's folders */
     lb_str_add(&path, "%s%s", strchr(so_path, '/') ? "" : "./", so_path);
@@ -124,9 +136,10 @@ lb_status lb_method_load(const char *so_path, const lb_method **out) {
         lb_str_free(&path);
         return st;
     }
-    void *so = dlopen(path.s, RTLD_NOW | RTLD_LOCAL);
+    void *so = NULL;
+    st = open_object(path.s, &so);
     lb_str_free(&path);
-    if (!so) return lb_fail(LB_E_IO, "cannot load the plug-in: %s", dlerror());
+    LB_TRY(st);
     const lb_method *m = NULL;
     st = find_entry(so_path, so, &m);
     if (st == LB_OK) st = register_method(so_path, m);

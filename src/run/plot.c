@@ -220,7 +220,7 @@ static lb_status draw(lb_plotter *w, const lb_plot *p, const char *script_name, 
         unlink(from[i]);
         unlink(to[i]);
     }
-    if (st == LB_E_NOMEM) return st;
+    if (st == LB_E_NOMEM || st == LB_E_INTERRUPTED) return st;
     w->no_gnuplot = st == LB_E_UNSUPPORTED;
     if (w->no_gnuplot)
         lb_warn(w->log, "no plots: %s; the scripts and data are in %s (apt-get install gnuplot-nox)", lb_error(),

@@ -1,6 +1,8 @@
 /* gnuplot as a child process, without a shell. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -11,11 +13,18 @@
 
 extern char **environ;
 
-/* What the child said, up to a limit; the rest is read and dropped so that it never blocks. */
-static void read_all(int fd, char *text, size_t cap) {
+/* What the child said, up to a limit; the rest is read and dropped so that it never blocks. A child that never ends
+ * does not outlive a signal to us. */
+static lb_status read_all(int fd, pid_t pid, char *text, size_t cap) {
     size_t n = 0;
     char drop[512] = "";
+    lb_status st = LB_OK;
     for (;;) {
+        st = lb_fs_wait(fd, POLLIN, "gnuplot");
+        if (st != LB_OK) {
+            (void)kill(pid, SIGTERM);
+            break;
+        }
         bool room = n + 1 < cap;
         ssize_t got = read(fd, room ? text + n : drop, room ? cap - 1 - n : sizeof drop);
         if (got < 0 && errno == EINTR) continue;
@@ -23,6 +32,7 @@ static void read_all(int fd, char *text, size_t cap) {
         if (room) n += (size_t)got;
     }
     text[n] = 0;
+    return st;
 }
 
 static int start(const char *dir, char *const *argv, int out, pid_t *pid) {
@@ -69,11 +79,12 @@ lb_status lb_gnuplot_run(const char *dir, const char *script, const char *stem) 
     char said[4096];
     int status = 0;
     if (!e) {
-        read_all(fd[0], said, sizeof said);
+        st = read_all(fd[0], pid, said, sizeof said);
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
         }
     }
     close(fd[0]);
+    LB_TRY(st);
     if (e == ENOENT && lb_fs_is_dir(dir)) return lb_fail(LB_E_UNSUPPORTED, "gnuplot is not on the PATH");
     if (e) return lb_fail(LB_E_IO, "gnuplot: %s", strerror(e));
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return LB_OK;

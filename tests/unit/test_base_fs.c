@@ -356,6 +356,41 @@ static void pipes_are_read_whole(void **state) {
     lb_free(path);
 }
 
+/* Reads late and slowly from a pipe that holds less than what comes. */
+typedef struct drain_job {
+    const char *path;
+    size_t total;
+} drain_job;
+
+static void *drain(void *arg) {
+    drain_job *d = arg;
+    struct timespec pause = {0, 200000000};
+    char part[65536];
+    nanosleep(&pause, NULL);
+    int fd = open(d->path, O_RDONLY);
+    for (ssize_t n; fd >= 0 && (n = read(fd, part, sizeof part)) > 0; d->total += (size_t)n)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    if (fd >= 0) close(fd);
+    return NULL;
+}
+
+static void pipes_are_written_whole(void **state) {
+    (void)state;
+    static char bytes[500000];
+    char *path = in(lb_test_tmpdir(), "out");
+    drain_job d = {path, 0};
+    pthread_t t;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(pthread_create(&t, NULL, drain, &d), 0);
+    assert_ok(lb_fs_write_named(path, bytes, sizeof bytes));
+    pthread_join(t, NULL);
+    assert_int_equal(d.total, sizeof bytes);
+    lb_interrupt_request(); /* nobody ever reads */
+    assert_status(LB_E_INTERRUPTED, lb_fs_write_named(path, bytes, sizeof bytes));
+    lb_interrupt_clear();
+    lb_free(path);
+}
+
 static void kinds_of_bytes(void **state) {
     (void)state;
 #define KIND(bytes) lb_kind_of(bytes, sizeof(bytes) - 1)
@@ -520,6 +555,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(only_files_are_read),
         cmocka_unit_test(large_files_are_refused),
         cmocka_unit_test(pipes_are_read_whole),
+        cmocka_unit_test(pipes_are_written_whole),
         cmocka_unit_test(kinds_of_bytes),
         cmocka_unit_test(journal_lines),
         cmocka_unit_test(folders),
