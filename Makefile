@@ -9,7 +9,7 @@ LOWBIT_SOURCES ?=
 B := build/$(MODE)
 
 # pkg-config name : Debian package that brings it
-LIBS := openblas:libopenblas-dev lapacke:liblapacke-dev hdf5:libhdf5-dev yaml-0.1:libyaml-dev jansson:libjansson-dev \
+LIBS := openblas:libopenblas-dev hdf5:libhdf5-dev yaml-0.1:libyaml-dev jansson:libjansson-dev \
         libpcre2-8:libpcre2-dev libutf8proc:libutf8proc-dev libcrypto:libssl-dev
 TEST_LIBS := cmocka:libcmocka-dev
 pcname = $(firstword $(subst :, ,$(1)))
@@ -50,9 +50,12 @@ endif
 ONEDNN_CFLAGS := $(if $(ONEDNN),-DLB_HAVE_ONEDNN)
 ONEDNN_LIBS   := $(if $(ONEDNN),-ldnnl -lgomp)
 
+# OpenBLAS is loaded by the program itself (src/math/blas_library.c), by this name; OPENBLAS_SO=NAME takes another.
+OPENBLAS_SO = $(shell tools/deps --soname openblas)
+
 PKGS     := $(foreach l,$(LIBS),$(call pcname,$(l)))
 PC_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PC_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+PC_LIBS   = $(shell pkg-config --libs $(filter-out openblas,$(PKGS)) 2>/dev/null)
 CFLAGS_ALL = $(STD) $(WARN) $(FL_$(MODE)) -Isrc $(ONEDNN_CFLAGS) $(PC_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL = $(FL_$(MODE)) -rdynamic $(LDFLAGS)
 LDLIBS_ALL = $(PC_LIBS) $(ONEDNN_LIBS) -ldl -lm -lpthread
@@ -115,6 +118,7 @@ VERSION_TEXT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null ||
 $(B)/version.txt: FORCE
 	@mkdir -p $(@D); echo '$(VERSION_TEXT)' | cmp -s - $@ || echo '$(VERSION_TEXT)' > $@
 $(B)/src/run/provenance.o: $(B)/version.txt
+FLAGS_blas_library = $(if $(OPENBLAS_SO),-DLB_OPENBLAS_SO='"$(OPENBLAS_SO)"')
 FLAGS_provenance = -DLB_BUILD_REVISION='"$(VERSION_TEXT)"' -DLB_BUILD_FLAGS='"$(FL_$(MODE))"' -DLB_BUILD_MODE='"$(MODE)"'
 
 TEST_SUPPORT := $(sort $(wildcard tests/support/*.c))

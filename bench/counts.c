@@ -212,7 +212,7 @@ static const bench benches[] = {
 };
 
 int main(int argc, char **argv) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     must(lb_kernels_init());
     must(lb_arena_new(0, &arena));
     kn = lb_kernels_active();

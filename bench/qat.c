@@ -53,7 +53,7 @@ int main(int argc, char **argv) {
     snprintf(all_steps, sizeof all_steps, "%lld", (long long)steps + 1);
     const char *const pairs[] = {"bits", argv[7], "group", argv[8],  "steps", all_steps, "warmup",
                                  "0",    "batch", argv[4], "length", argv[5], NULL};
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     must(lb_kernels_init());
     must(lb_team_new((int)number_arg(argv[6], 1), &team));
     must(lb_arena_new(0, &a));

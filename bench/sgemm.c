@@ -57,7 +57,7 @@ static int usage(void) {
 }
 
 int main(int argc, char **argv) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     must(lb_kernels_init());
     if (argc == 2 && strcmp(argv[1], "core") == 0) return puts(lb_blas_core()) < 0;
     if (argc == 2 && strcmp(argv[1], "kernels") == 0) return puts(lb_kernels_active()->name) < 0;

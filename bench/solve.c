@@ -28,7 +28,7 @@ int main(int argc, char **argv) {
     const char *const pairs[] = {"bits", argv[3], "group", argv[4], NULL};
     lb_team *team;
     lb_arena *a;
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     must(lb_kernels_init());
     must(lb_team_new((int)number_arg(argv[5], 1), &team));
     must(lb_arena_new(0, &a));

@@ -70,7 +70,7 @@ static lb_status measure(evaluation *v, const char *model, const char *text, lb_
     LB_TRY(lb_protocol_parse(v->f->protocol, &r.protocol));
     LB_TRY(resolve(a, model, LB_SOURCE_MODEL, &from_model));
     LB_TRY(resolve(a, text, LB_SOURCE_TEXT, &from_text));
-    LB_TRY(lb_team_new((int)v->f->threads, &v->team));
+    LB_TRY(lb_cli_team(v->f->threads, &v->team));
     LB_TRY(lb_model_open(from_model.path, bf16 ? LB_STREAM : lb_cli_parts(v->f->weights), v->team, &v->model));
     LB_TRY(lb_sources_check(&from_model, v->model->hash));
     LB_TRY(lb_model_need_tokenizer(v->model));

@@ -190,7 +190,7 @@ static lb_status print(const session *s) {
 static lb_status work(session *s, const lb_cli_args *args) {
     lb_weights trained;
     LB_TRY(lb_cli_out_begin(s->a, s->f->out, &s->folder));
-    LB_TRY(lb_team_new((int)s->f->threads, &s->team));
+    LB_TRY(lb_cli_team(s->f->threads, &s->team));
     LB_TRY(open_texts(s, args));
     LB_TRY(train_tokenizer(s));
     LB_TRY(read_texts(s));

@@ -8,7 +8,6 @@
 
 #include "cli/commands.h"
 #include "math/bf16.h"
-#include "math/blas.h"
 #include "math/kernels.h"
 
 enum { EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
@@ -105,7 +104,6 @@ int main(int argc, char **argv) {
     setlocale(LC_ALL, "C.UTF-8");
     setlocale(LC_NUMERIC, "C");
     catch_signals();
-    lb_blas_init();
     if (argc < 2) {
         print_help(NULL);
         return EXIT_USAGE;

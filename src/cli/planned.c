@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "eval/perplexity.h"
+#include "math/blas.h"
 #include "run/share.h"
 
 lb_model_parts lb_cli_parts(int weights) { return weights == LB_WEIGHTS_STREAM ? LB_STREAM : LB_WEIGHTS; }
@@ -62,8 +63,13 @@ lb_status lb_cli_read_config(lb_arena *a, const lb_cli_args *args, lb_config *ou
     return lb_config_read(a, path, args->override, args->n_override, out);
 }
 
+lb_status lb_cli_team(int64_t threads, lb_team **out) {
+    LB_TRY(lb_team_new((int)threads, out));
+    return lb_blas_init(lb_team_threads(*out));
+}
+
 lb_status lb_cli_plan(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash, lb_log *log) {
-    LB_TRY(lb_team_new((int)x->config.threads, &x->team));
+    LB_TRY(lb_cli_team(x->config.threads, &x->team));
     x->open = true;
     return lb_plan_open(a, &x->config, &(lb_plan_request){parts, plugin_hash}, x->team, log, &x->plan);
 }

@@ -19,6 +19,8 @@ lb_model_parts lb_cli_parts(int weights);
 LB_NODISCARD lb_status lb_cli_plugins(lb_arena *a, const char *list, const char **hash);
 /* The config of a file, or of a folder that has a config.yaml (an experiment). */
 LB_NODISCARD lb_status lb_cli_read_config(lb_arena *a, const lb_cli_args *args, lb_config *out);
+/* The team of a command that multiplies matrices: with what OpenBLAS needs for each thread. */
+LB_NODISCARD lb_status lb_cli_team(int64_t threads, lb_team **out);
 /* The plan of x->config, which has been read. */
 LB_NODISCARD lb_status lb_cli_plan(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash,
                                    lb_log *log);

@@ -1,42 +1,89 @@
 #include "math/blas.h"
 
 #include <assert.h>
-#include <cblas.h>
 #include <limits.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/mman.h>
 
 #include "base/profile.h"
+#include "math/blas_library.h"
 
 /* OpenBLAS knows CPUs by model number; on one newer than itself it falls back to kernels without AVX, ten times slower
- * than those the CPU can run. These two functions of its shared library choose again, as OPENBLAS_CORETYPE would have
- * at load time; a build that lacks them keeps its choice, and so does a user who set the variable. */
-extern void gotoblas_dynamic_init(void) __attribute__((weak));
-extern void gotoblas_dynamic_quit(void) __attribute__((weak));
-
+ * than those the CPU can run. Two functions of its library choose again, as OPENBLAS_CORETYPE would have at load time;
+ * a build that lacks them keeps its choice, and so does a user who set the variable. */
 static void choose_core(void) {
 #if defined(__x86_64__)
     static const char *const modern[] = {"Haswell", "Zen", "SkylakeX", "Cooperlake", "SapphireRapids"};
-    if (getenv("OPENBLAS_CORETYPE") || !gotoblas_dynamic_init || !gotoblas_dynamic_quit) return;
+    if (getenv("OPENBLAS_CORETYPE") || !lb_blas.choose_core || !lb_blas.forget_core) return;
     for (size_t i = 0; i < sizeof modern / sizeof modern[0]; i++)
-        if (strcasecmp(openblas_get_corename(), modern[i]) == 0) return;
+        if (strcasecmp(lb_blas.get_corename(), modern[i]) == 0) return;
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
     bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
     setenv("OPENBLAS_CORETYPE", avx512 ? "SkylakeX" : "Haswell", 1);
-    gotoblas_dynamic_quit();
-    gotoblas_dynamic_init();
+    lb_blas.forget_core();
+    lb_blas.choose_core();
     unsetenv("OPENBLAS_CORETYPE");
 #endif
 }
 
-void lb_blas_init(void) {
-    choose_core();
-    openblas_set_num_threads(1);
+/* Each thread that multiplies needs a buffer. OpenBLAS gets one when a product finds all others taken and keeps it, and
+ * where there is no memory for it, it asks again and again for ever. So all are made here, one after another, each
+ * after a look whether there is room. */
+enum { BUFFER_MIB = 128, MOST_BUFFERS = 1024 }; /* its largest, that of x86-64: elsewhere 32 or less */
+
+static bool has_room(void) {
+    size_t bytes = (size_t)(BUFFER_MIB + 1) << 20;
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return false;
+    munmap(p, bytes);
+    return true;
 }
-const char *lb_blas_config(void) { return openblas_get_config(); }
-const char *lb_blas_core(void) { return openblas_get_corename(); }
+
+static lb_status make_buffers(int n) {
+    void *buffer[MOST_BUFFERS];
+    int made = 0;
+    if (!lb_blas.get_buffer || !lb_blas.free_buffer) return LB_OK;
+    while (made < n && made < MOST_BUFFERS && has_room() && (buffer[made] = lb_blas.get_buffer(0))) made++;
+    for (int i = 0; i < made; i++) lb_blas.free_buffer(buffer[i]);
+    if (made == n) return LB_OK;
+    return lb_fail(LB_E_NOMEM,
+                   "out of memory: OpenBLAS needs %d MiB of address space for each of %d threads, and there was room "
+                   "for %d: use fewer threads, or a higher limit (ulimit -v)",
+                   BUFFER_MIB, n, made);
+}
+
+static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
+static int buffers; /* made so far */
+
+static lb_status start(int threads) {
+    if (!lb_blas.sgemm) {
+        LB_TRY(lb_blas_load());
+        choose_core();
+    }
+    if (threads > 1 && lb_blas.get_parallel() == 0)
+        return lb_fail(LB_E_UNSUPPORTED,
+                       "OpenBLAS here is its build without threads (%s), which must not be used by two at a time: "
+                       "install the one with threads (Debian: libopenblas0-pthread), or use one thread",
+                       lb_blas.get_config());
+    if (threads > buffers) LB_TRY(make_buffers(threads));
+    if (threads > buffers) buffers = threads;
+    return LB_OK;
+}
+
+lb_status lb_blas_init(int threads) {
+    pthread_mutex_lock(&starting);
+    lb_status s = start(threads);
+    pthread_mutex_unlock(&starting);
+    return s;
+}
+
+int lb_blas_threads(void) { return lb_blas.get_num_threads(); }
+const char *lb_blas_config(void) { return lb_blas.get_config(); }
+const char *lb_blas_core(void) { return lb_blas.get_corename(); }
 
 /* BLAS counts in int, and refuses a leading dimension of 0 even for an empty matrix. */
 static int in(int64_t n) {
@@ -52,7 +99,7 @@ void lb_sgemm(bool ta, bool tb, float alpha, lb_cmat A, lb_cmat B, float beta, l
     if (C.rows == 0 || C.cols == 0) return;
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_SGEMM);
-    cblas_sgemm(CblasRowMajor, tr(ta), tr(tb), in(C.rows), in(C.cols), in(k), alpha, A.d, ld(A.ld), B.d, ld(B.ld), beta,
+    lb_blas.sgemm(CblasRowMajor, tr(ta), tr(tb), in(C.rows), in(C.cols), in(k), alpha, A.d, ld(A.ld), B.d, ld(B.ld), beta,
                 C.d, ld(C.ld));
     lb_scope_end(&scope, 2.0 * (double)C.rows * (double)C.cols * (double)k,
                  4.0 * (double)(C.rows * C.cols + k * (C.rows + C.cols)));
@@ -64,7 +111,7 @@ void lb_dgemm(bool ta, bool tb, double alpha, lb_cdmat A, lb_cdmat B, double bet
     if (C.rows == 0 || C.cols == 0) return;
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_DGEMM);
-    cblas_dgemm(CblasRowMajor, tr(ta), tr(tb), in(C.rows), in(C.cols), in(k), alpha, A.d, ld(A.ld), B.d, ld(B.ld), beta,
+    lb_blas.dgemm(CblasRowMajor, tr(ta), tr(tb), in(C.rows), in(C.cols), in(k), alpha, A.d, ld(A.ld), B.d, ld(B.ld), beta,
                 C.d, ld(C.ld));
     lb_scope_end(&scope, 2.0 * (double)C.rows * (double)C.cols * (double)k,
                  8.0 * (double)(C.rows * C.cols + k * (C.rows + C.cols)));
@@ -75,7 +122,7 @@ void lb_ssyrk_t(float alpha, lb_cmat A, float beta, lb_mat C) {
     if (C.rows == 0) return;
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_SGEMM);
-    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, in(C.rows), in(A.rows), alpha, A.d, ld(A.ld), beta, C.d,
+    lb_blas.ssyrk(CblasRowMajor, CblasUpper, CblasTrans, in(C.rows), in(A.rows), alpha, A.d, ld(A.ld), beta, C.d,
                 ld(C.ld));
     lb_scope_end(&scope, (double)A.rows * (double)C.rows * (double)(C.rows + 1),
                  2.0 * (double)(C.rows * C.rows) + 4.0 * (double)(A.rows * A.cols));
@@ -86,7 +133,7 @@ void lb_dsyrk_t(double alpha, lb_cdmat A, double beta, lb_dmat C) {
     if (C.rows == 0) return;
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_DGEMM);
-    cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, in(C.rows), in(A.rows), alpha, A.d, ld(A.ld), beta, C.d,
+    lb_blas.dsyrk(CblasRowMajor, CblasUpper, CblasTrans, in(C.rows), in(A.rows), alpha, A.d, ld(A.ld), beta, C.d,
                 ld(C.ld));
     lb_scope_end(&scope, (double)A.rows * (double)C.rows * (double)(C.rows + 1),
                  4.0 * (double)(C.rows * C.rows) + 8.0 * (double)(A.rows * A.cols));

@@ -1,10 +1,14 @@
-/* The only callers of cblas and LAPACKE. Always single-threaded inside: parallelism is over pieces (base/team.h). */
+/* Products, by OpenBLAS, which is loaded when it is asked for. Always single-threaded inside: parallelism is over pieces (base/team.h). */
 #ifndef LB_MATH_BLAS_H
 #define LB_MATH_BLAS_H
 
 #include "math/mat.h"
 
-void lb_blas_init(void);          /* one OpenBLAS thread; called once by main and by tests */
+/* Before the first product: loads OpenBLAS, and makes what it needs for so many threads to multiply at once. Any number
+ * of times.
+ * errors  LB_E_NOMEM; LB_E_UNSUPPORTED: no OpenBLAS, or one that threads may not share */
+LB_NODISCARD lb_status lb_blas_init(int threads);
+int lb_blas_threads(void);        /* that it uses inside of a product: 1 */
 const char *lb_blas_config(void); /* OpenBLAS' configuration string */
 const char *lb_blas_core(void);   /* the kernel core it chose, "Haswell", "SkylakeX" */
 

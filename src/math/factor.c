@@ -1,13 +1,12 @@
 #include "math/factor.h"
 
 #include <assert.h>
-#include <cblas.h>
-#include <lapacke.h>
 #include <limits.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/profile.h"
+#include "math/blas_library.h"
 
 #define TILE  128 /* columns of a step: its panel stays in the cache while the trailing rows use it */
 #define PANEL 64  /* rows that are copied at a time */
@@ -40,7 +39,8 @@ static int64_t first_bad_pivot(lb_dmat A, int64_t k, int64_t n) {
  * or -1. */
 static int64_t factor_tile(lb_dmat A, int64_t k) {
     int64_t nb = least(TILE, A.rows - k);
-    int info = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', in(nb), at(A, k, k), in(A.ld));
+    int n = in(nb), ld = in(A.ld), info = 0;
+    lb_blas.dpotrf("U", &n, at(A, k, k), &ld, &info, 1);
     assert(info >= 0);
     return info > 0 ? k + info - 1 : first_bad_pivot(A, k, nb); /* info: order of the minor that fails */
 }
@@ -58,9 +58,9 @@ static lb_status update_rows(void *ctx, int64_t piece, int worker) {
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_FACTOR);
     if (i0 > s->next)
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, in(m), in(i0 - s->next), in(nb), -1, left, ld,
+        lb_blas.dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, in(m), in(i0 - s->next), in(nb), -1, left, ld,
                     at(s->A, s->next, s->k), ld, 1, at(s->A, i0, s->next), ld);
-    cblas_dsyrk(CblasRowMajor, CblasLower, CblasNoTrans, in(m), in(nb), -1, left, ld, 1, at(s->A, i0, i0), ld);
+    lb_blas.dsyrk(CblasRowMajor, CblasLower, CblasNoTrans, in(m), in(nb), -1, left, ld, 1, at(s->A, i0, i0), ld);
     if (tile == 0) s->bad = factor_tile(s->A, i0);
     double done = (double)(i0 - s->next) + (double)m / 2;
     lb_scope_end(&scope, 2 * (double)m * (double)nb * done, 16 * (double)m * done);
@@ -74,7 +74,7 @@ static lb_status solve_rows(void *ctx, int64_t piece, int worker) {
     int64_t i0 = s->next + piece * TILE, m = least(TILE, s->A.rows - i0), nb = s->next - s->k;
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_FACTOR);
-    cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, in(m), in(nb), 1, at(s->A, s->k, s->k),
+    lb_blas.dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, in(m), in(nb), 1, at(s->A, s->k, s->k),
                 in(s->A.ld), at(s->A, i0, s->k), in(s->A.ld));
     lb_scope_end(&scope, (double)m * (double)nb * (double)nb, 16 * (double)m * (double)nb);
     return LB_OK;
@@ -110,12 +110,12 @@ static lb_status invert_rows(void *ctx, int64_t piece, int worker) {
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_FACTOR);
     for (int64_t r = 0; r < m; r++) memcpy(out + r * s->A.ld, old + r * nb, (size_t)nb * sizeof *out);
-    cblas_dtrmm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, in(m), in(nb), -1, at(s->A, i0, i0),
+    lb_blas.dtrmm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, in(m), in(nb), -1, at(s->A, i0, i0),
                 ld, out, ld);
     if (i0 > s->next)
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, in(m), in(nb), in(i0 - s->next), -1,
+        lb_blas.dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, in(m), in(nb), in(i0 - s->next), -1,
                     at(s->A, i0, s->next), ld, s->panel, in(nb), 1, out, ld);
-    cblas_dtrmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, in(m), in(nb), 1,
+    lb_blas.dtrmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, in(m), in(nb), 1,
                 at(s->A, s->k, s->k), ld, out, ld);
     double read = (double)(i0 - s->next) + (double)(m + nb) / 2;
     lb_scope_end(&scope, 2 * (double)m * (double)nb * read, 8 * (double)m * read + 24 * (double)m * (double)nb);
@@ -134,8 +134,9 @@ static lb_status invert_tile(void *ctx, int64_t piece, int worker) {
     const lb_dmat *L = ctx;
     int64_t k = piece * TILE, nb = least(TILE, L->rows - k);
     lb_scope scope;
+    int n = in(nb), ld = in(L->ld), info = 0;
     lb_scope_begin(&scope, LB_WORK_FACTOR);
-    int info = LAPACKE_dtrtri_work(LAPACK_COL_MAJOR, 'U', 'N', in(nb), at(*L, k, k), in(L->ld));
+    lb_blas.dtrtri("U", "N", &n, at(*L, k, k), &ld, &info, 1, 1);
     lb_scope_end(&scope, (double)nb * (double)nb * (double)nb / 3, 8 * (double)nb * (double)nb);
     assert(info >= 0);
     if (info == 0) return LB_OK;

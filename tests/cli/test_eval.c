@@ -230,7 +230,7 @@ static void models_lists(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(eval_prints_and_writes),
         cmocka_unit_test(one_window_has_no_error),

@@ -57,7 +57,7 @@ static void all_cases(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(all_cases)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,7 +139,7 @@ static void kl_to_itself(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(untied),       cmocka_unit_test(tied),    cmocka_unit_test(pairs_layout),
         cmocka_unit_test(distillation), cmocka_unit_test(threads), cmocka_unit_test(activation_quantization),

@@ -136,7 +136,7 @@ static void export_is_the_same_model(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_transformers),
         cmocka_unit_test(reference_agrees),

@@ -135,7 +135,7 @@ static void learned_scales(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(ste_steps), cmocka_unit_test(learned_scales)};
     return cmocka_run_group_tests_name("training against PyTorch", tests, NULL, NULL);
 }

@@ -204,7 +204,7 @@ static void refusals(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(untied_pairs), cmocka_unit_test(tied_halves_kl),
                                        cmocka_unit_test(loss_is_nll), cmocka_unit_test(refusals)};
     return cmocka_run_group_tests_name("gradients by differences", tests, NULL, NULL);

@@ -112,6 +112,6 @@ static void any_alignment(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(softmax_tiles), cmocka_unit_test(random_pieces),
                                        cmocka_unit_test(any_alignment)};
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     return cmocka_run_group_tests_name("same bytes at any thread count", tests, NULL, NULL);
 }

@@ -85,7 +85,7 @@ static void block_zero(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(block_zero)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

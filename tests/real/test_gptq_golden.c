@@ -233,7 +233,7 @@ int main(void) {
     enum { N = sizeof golden / sizeof golden[0] };
     struct CMUnitTest tests[N];
     size_t index[N];
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     for (size_t i = 0; i < N; i++) {
         index[i] = i;
         tests[i] = (struct CMUnitTest){golden[i].name, one_case, NULL, NULL, &index[i]};

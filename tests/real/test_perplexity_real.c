@@ -162,7 +162,7 @@ static void stories_and_its_export(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(smollm2_windows),
         cmocka_unit_test(smollm2_rtn),

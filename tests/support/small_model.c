@@ -67,7 +67,7 @@ static void write_model(const char *text, bool tied, lb_dtype type, const char *
 int small_model_setup(void **state) {
     (void)state;
     char text[LB_TEST_PATH];
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return -1;
     small_home = lb_test_tmpdir();
     snprintf(text, sizeof text, "%s/text.txt", small_home);
     write_text(text);

@@ -217,7 +217,7 @@ static void layer_error_of_no_numbers(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hessian_is_the_product),    cmocka_unit_test(hessian_adds_up),
         cmocka_unit_test(hessian_refuses),           cmocka_unit_test(layer_errors_are_the_definitions),

@@ -216,7 +216,7 @@ static void infinite_logits(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nll_is_log_softmax),
         cmocka_unit_test(kl_is_the_sum),

@@ -9,7 +9,6 @@
 #include "math/blas.h"
 #include "math/factor.h"
 
-int openblas_get_num_threads(void);
 
 static double *random_d(lb_arena *a, int64_t n, uint64_t seed) {
     lb_rng r = lb_rng_make(seed, 0);
@@ -213,14 +212,14 @@ static void cholesky_names_column_and_pivot(void **state) {
 
 static void one_thread(void **state) {
     (void)state;
-    assert_int_equal(openblas_get_num_threads(), 1);
+    assert_int_equal(lb_blas_threads(), 1);
     assert_non_null(strstr(lb_blas_config(), "OpenBLAS"));
     assert_true(strlen(lb_blas_core()) > 0);
 }
 
 static int start(void **state) {
     lb_arena *a;
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     if (lb_arena_new(0, &a) != LB_OK) return -1;
     *state = a;
     return 0;

@@ -34,7 +34,7 @@ static void products_are_exact(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modern_cpu_gets_modern_kernels),
         cmocka_unit_test(products_are_exact),

@@ -500,7 +500,7 @@ static void new_models(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(config_defects_are_named),
         cmocka_unit_test(config_variants_are_understood),

@@ -469,7 +469,7 @@ static void every_allocation_may_fail(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(w2_scores_all_but_the_first), cmocka_unit_test(lcpp_scores_the_second_half),
         cmocka_unit_test(limits_on_windows),           cmocka_unit_test(kl_over_the_scored_tokens),

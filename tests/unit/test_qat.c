@@ -375,7 +375,7 @@ static void failed_allocations(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_bytes_at_any_thread_count),
         cmocka_unit_test(seeds_and_steps_draw),

@@ -214,7 +214,7 @@ static int teardown(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(built_in_methods), cmocka_unit_test(what_is_refused),
                                        cmocka_unit_test(readme_example), cmocka_unit_test(bad_plugins),
                                        cmocka_unit_test(command_line)};

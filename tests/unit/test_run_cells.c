@@ -31,7 +31,7 @@ static void write_text(void) {
 
 static int setup(void **state) {
     (void)state;
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     home = lb_test_tmpdir();
     snprintf(model_path, sizeof model_path, "%s/m", home);
     snprintf(text_path, sizeof text_path, "%s/t.txt", home);

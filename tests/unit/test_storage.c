@@ -242,7 +242,7 @@ static void every_allocation_fails_once(void **state) {
 }
 
 int main(void) {
-    lb_blas_init();
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_by_hand),
         cmocka_unit_test(refused),
