@@ -48,7 +48,6 @@ else
 ONEDNN_ITEM := $(if $(ONEDNN),onednn)
 endif
 ONEDNN_CFLAGS := $(if $(ONEDNN),-DLB_HAVE_ONEDNN)
-ONEDNN_LIBS   := $(if $(ONEDNN),-ldnnl -lgomp)
 
 # OpenBLAS is loaded by the program itself (src/math/blas_library.c), by this name; OPENBLAS_SO=NAME takes another.
 OPENBLAS_SO = $(shell tools/deps --soname openblas)
@@ -58,7 +57,7 @@ PC_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PC_LIBS   = $(shell pkg-config --libs $(filter-out openblas,$(PKGS)) 2>/dev/null)
 CFLAGS_ALL = $(STD) $(WARN) $(FL_$(MODE)) -Isrc $(ONEDNN_CFLAGS) $(PC_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL = $(FL_$(MODE)) -rdynamic $(LDFLAGS)
-LDLIBS_ALL = $(PC_LIBS) $(ONEDNN_LIBS) -ldl -lm -lpthread
+LDLIBS_ALL = $(PC_LIBS) -ldl -lm -lpthread
 
 SRC  := $(sort $(wildcard src/*/*.c algorithms/*.c))
 MAIN := src/cli/main.c

@@ -43,12 +43,12 @@ lb_status lb_bf16_matmul(const lb_bf16_mat *W, const uint16_t *x, int64_t m, boo
 #else
 
 #include <assert.h>
-#include <oneapi/dnnl/dnnl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "math/bf16_library.h"
 
 /* Rows of x that a matrix's order is chosen for; oneDNN keeps to it for any other number. */
 enum { TYPICAL_ROWS = 512 };
@@ -82,13 +82,11 @@ struct lb_bf16 {
 };
 
 /* oneDNN splits work over OpenMP's threads, and how it cuts a product depends on their number. One, for this thread:
- * told to OpenMP by each thread that comes here, it says nothing to any other. (Declared here, since not every compiler
- * that can link it brings omp.h.) */
+ * told to OpenMP by each thread that comes here, it says nothing to any other. */
 #if DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP
-extern void omp_set_num_threads(int n);
 static void be_alone(void) {
     static _Thread_local bool told;
-    if (!told) omp_set_num_threads(1);
+    if (!told) lb_onednn.set_threads(1);
     told = true;
 }
 #elif DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_SEQ
@@ -110,7 +108,8 @@ static lb_status fail(dnnl_status_t st, const char *what) {
 
 const char *lb_bf16_version(void) {
     static _Thread_local char text[32];
-    const dnnl_version_t *v = dnnl_version();
+    if (lb_onednn_load() != LB_OK) return LB_ONEDNN_BUILT_WITH;
+    const dnnl_version_t *v = lb_onednn.version();
     if (!text[0]) snprintf(text, sizeof text, "%d.%d.%d", v->major, v->minor, v->patch);
     return text;
 }
@@ -127,14 +126,16 @@ const char *lb_bf16_isa(void) {
                  {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni"},
                  {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
                  {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"}};
-    int isa = (int)dnnl_get_effective_cpu_isa();
+    if (lb_onednn_load() != LB_OK) return "";
+    int isa = (int)lb_onednn.get_effective_cpu_isa();
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (known[i].isa == isa) return known[i].name;
     return "unnamed";
 }
 
 bool lb_bf16_native(void) {
-    int isa = (int)dnnl_get_effective_cpu_isa();
+    if (lb_onednn_load() != LB_OK) return false;
+    int isa = (int)lb_onednn.get_effective_cpu_isa();
     return isa == dnnl_cpu_isa_avx512_core_bf16 || isa == dnnl_cpu_isa_avx512_core_amx;
 }
 
@@ -142,23 +143,23 @@ bool lb_bf16_native(void) {
 
 static lb_status matrix(dnnl_data_type_t type, int64_t rows, int64_t cols, bool transposed, dnnl_memory_desc_t *out) {
     dnnl_dims_t plain = {rows, cols}, turned = {cols, rows}, by_row = {cols, 1}, by_column = {1, cols};
-    DNNL_TRY("describe a matrix", dnnl_memory_desc_init_by_strides(out, 2, transposed ? turned : plain, type,
-                                                                   transposed ? by_column : by_row));
+    DNNL_TRY("describe a matrix", lb_onednn.memory_desc_init_by_strides(out, 2, transposed ? turned : plain, type,
+                                                                        transposed ? by_column : by_row));
     return LB_OK;
 }
 
 /* Work space from the caller, so that threads may share a primitive; added to y with a sum after the product. */
 static lb_status attributes(bool add, dnnl_primitive_attr_t *out) {
     dnnl_post_ops_t sum = NULL;
-    dnnl_status_t st = dnnl_primitive_attr_create(out);
+    dnnl_status_t st = lb_onednn.primitive_attr_create(out);
     if (st != dnnl_success) return fail(st, "describe a product");
-    st = dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user);
-    if (st == dnnl_success && add) st = dnnl_post_ops_create(&sum);
-    if (st == dnnl_success && add) st = dnnl_post_ops_append_sum(sum, 1.0f);
-    if (st == dnnl_success && add) st = dnnl_primitive_attr_set_post_ops(*out, sum);
-    dnnl_post_ops_destroy(sum);
+    st = lb_onednn.primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user);
+    if (st == dnnl_success && add) st = lb_onednn.post_ops_create(&sum);
+    if (st == dnnl_success && add) st = lb_onednn.post_ops_append_sum(sum, 1.0f);
+    if (st == dnnl_success && add) st = lb_onednn.primitive_attr_set_post_ops(*out, sum);
+    lb_onednn.post_ops_destroy(sum);
     if (st == dnnl_success) return LB_OK;
-    dnnl_primitive_attr_destroy(*out);
+    lb_onednn.primitive_attr_destroy(*out);
     return fail(st, "describe a product");
 }
 
@@ -166,8 +167,8 @@ static lb_status attributes(bool add, dnnl_primitive_attr_t *out) {
 static dnnl_status_t describe(dnnl_engine_t e, const dnnl_memory_desc_t *x, const dnnl_memory_desc_t *W,
                               const dnnl_memory_desc_t *y, dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out) {
     dnnl_matmul_desc_t d;
-    dnnl_status_t st = dnnl_matmul_desc_init(&d, x, W, NULL, y);
-    return st == dnnl_success ? dnnl_primitive_desc_create(out, &d, attr, e, NULL) : st;
+    dnnl_status_t st = lb_onednn.matmul_desc_init(&d, x, W, NULL, y);
+    return st == dnnl_success ? lb_onednn.primitive_desc_create(out, &d, attr, e, NULL) : st;
 }
 
 static lb_status choose_order(dnnl_engine_t e, layout *l) {
@@ -178,24 +179,24 @@ static lb_status choose_order(dnnl_engine_t e, layout *l) {
     LB_TRY(matrix(dnnl_bf16, TYPICAL_ROWS, l->cols, false, &x));
     LB_TRY(matrix(dnnl_f32, TYPICAL_ROWS, l->rows, false, &y));
     LB_TRY(matrix(dnnl_f32, l->rows, l->cols, true, &l->plain));
-    DNNL_TRY("describe a matrix", dnnl_memory_desc_init_by_tag(&any, 2, turned, dnnl_bf16, dnnl_format_tag_any));
+    DNNL_TRY("describe a matrix", lb_onednn.memory_desc_init_by_tag(&any, 2, turned, dnnl_bf16, dnnl_format_tag_any));
     LB_TRY(attributes(false, &attr));
     dnnl_status_t st = describe(e, &x, &any, &y, attr, &d);
-    dnnl_primitive_attr_destroy(attr);
+    lb_onednn.primitive_attr_destroy(attr);
     if (st != dnnl_success) return fail(st, "multiply");
-    l->packed = *dnnl_primitive_desc_query_md(d, dnnl_query_weights_md, 0);
-    l->bytes = (dnnl_memory_desc_get_size(&l->packed) + 63) / 64 * 64;
-    dnnl_primitive_desc_destroy(d);
+    l->packed = *lb_onednn.primitive_desc_query_md(d, dnnl_query_weights_md, 0);
+    l->bytes = (lb_onednn.memory_desc_get_size(&l->packed) + 63) / 64 * 64;
+    lb_onednn.primitive_desc_destroy(d);
     return LB_OK;
 }
 
 static lb_status new_layout(dnnl_engine_t e, layout *l) {
     dnnl_primitive_desc_t d;
     LB_TRY(choose_order(e, l));
-    dnnl_status_t st = dnnl_reorder_primitive_desc_create(&d, &l->plain, e, &l->packed, e, NULL);
+    dnnl_status_t st = lb_onednn.reorder_primitive_desc_create(&d, &l->plain, e, &l->packed, e, NULL);
     if (st != dnnl_success) return fail(st, "round a matrix");
-    st = dnnl_primitive_create(&l->round, d);
-    dnnl_primitive_desc_destroy(d);
+    st = lb_onednn.primitive_create(&l->round, d);
+    lb_onednn.primitive_desc_destroy(d);
     return st == dnnl_success ? LB_OK : fail(st, "round a matrix");
 }
 
@@ -207,14 +208,14 @@ static lb_status new_product(dnnl_engine_t e, product *p) {
     LB_TRY(matrix(dnnl_f32, p->m, p->W->rows, false, &p->y));
     LB_TRY(attributes(p->add, &attr));
     dnnl_status_t st = describe(e, &p->x, &p->W->packed, &p->y, attr, &d);
-    dnnl_primitive_attr_destroy(attr);
+    lb_onednn.primitive_attr_destroy(attr);
     if (st != dnnl_success) return fail(st, "multiply");
-    st = dnnl_primitive_create(&p->run, d);
-    dnnl_primitive_desc_destroy(d);
-    if (st == dnnl_success) st = dnnl_primitive_get_primitive_desc(p->run, &own);
+    st = lb_onednn.primitive_create(&p->run, d);
+    lb_onednn.primitive_desc_destroy(d);
+    if (st == dnnl_success) st = lb_onednn.primitive_get_primitive_desc(p->run, &own);
     if (st != dnnl_success) return fail(st, "multiply");
-    p->scratch = dnnl_primitive_desc_query_md(own, dnnl_query_scratchpad_md, 0);
-    p->scratch_bytes = dnnl_memory_desc_get_size(p->scratch);
+    p->scratch = lb_onednn.primitive_desc_query_md(own, dnnl_query_scratchpad_md, 0);
+    p->scratch_bytes = lb_onednn.memory_desc_get_size(p->scratch);
     return LB_OK;
 }
 
@@ -229,7 +230,7 @@ static lb_status get_layout(lb_bf16 *c, int64_t rows, int64_t cols, const layout
     l->rows = rows, l->cols = cols;
     lb_status st = new_layout(c->engine, l);
     if (st != LB_OK) {
-        dnnl_primitive_destroy(l->round);
+        lb_onednn.primitive_destroy(l->round);
         lb_free(l);
         return st;
     }
@@ -251,7 +252,7 @@ static lb_status get_product(lb_bf16 *c, int64_t m, const lb_bf16_mat *W, bool a
     p->m = m, p->W = l, p->add = add;
     lb_status st = new_product(c->engine, p);
     if (st != LB_OK) {
-        dnnl_primitive_destroy(p->run);
+        lb_onednn.primitive_destroy(p->run);
         lb_free(p);
         return st;
     }
@@ -281,15 +282,15 @@ static lb_status execute(const lb_bf16 *c, const_dnnl_primitive_t p, const arg *
     dnnl_exec_arg_t x[MOST_ARGS];
     dnnl_stream_t stream = NULL;
     int made = 0;
-    dnnl_status_t st = dnnl_stream_create(&stream, c->engine, dnnl_stream_default_flags);
+    dnnl_status_t st = lb_onednn.stream_create(&stream, c->engine, dnnl_stream_default_flags);
     for (; made < n && st == dnnl_success; made += st == dnnl_success) {
         x[made].arg = a[made].what;
-        st = dnnl_memory_create(&x[made].memory, a[made].md, c->engine, (void *)(uintptr_t)a[made].d);
+        st = lb_onednn.memory_create(&x[made].memory, a[made].md, c->engine, (void *)(uintptr_t)a[made].d);
     }
-    if (st == dnnl_success) st = dnnl_primitive_execute(p, stream, n, x);
-    if (st == dnnl_success) st = dnnl_stream_wait(stream);
-    while (made > 0) dnnl_memory_destroy(x[--made].memory);
-    dnnl_stream_destroy(stream);
+    if (st == dnnl_success) st = lb_onednn.primitive_execute(p, stream, n, x);
+    if (st == dnnl_success) st = lb_onednn.stream_wait(stream);
+    while (made > 0) lb_onednn.memory_destroy(x[--made].memory);
+    lb_onednn.stream_destroy(stream);
     return st == dnnl_success ? LB_OK : fail(st, what);
 }
 
@@ -348,11 +349,12 @@ lb_status lb_bf16_matmul(const lb_bf16_mat *W, const uint16_t *x, int64_t m, boo
 
 lb_status lb_bf16_new(lb_bf16 **out) {
     *out = NULL;
+    LB_TRY(lb_onednn_load());
     be_alone();
     lb_bf16 *c = lb_alloc(1, sizeof *c);
     if (!c) return LB_E_NOMEM;
     pthread_mutex_init(&c->lock, NULL);
-    dnnl_status_t st = dnnl_engine_create(&c->engine, dnnl_cpu, 0);
+    dnnl_status_t st = lb_onednn.engine_create(&c->engine, dnnl_cpu, 0);
     if (st != dnnl_success) {
         lb_bf16_free(c);
         return fail(st, "start");
@@ -365,15 +367,15 @@ void lb_bf16_free(lb_bf16 *c) {
     if (!c) return;
     for (product *p = c->products, *next; p; p = next) {
         next = p->next;
-        dnnl_primitive_destroy(p->run);
+        lb_onednn.primitive_destroy(p->run);
         lb_free(p);
     }
     for (layout *l = c->layouts, *next; l; l = next) {
         next = l->next;
-        dnnl_primitive_destroy(l->round);
+        lb_onednn.primitive_destroy(l->round);
         lb_free(l);
     }
-    dnnl_engine_destroy(c->engine);
+    lb_onednn.engine_destroy(c->engine);
     pthread_mutex_destroy(&c->lock);
     lb_free(c);
 }

@@ -99,8 +99,8 @@ void lb_sgemm(bool ta, bool tb, float alpha, lb_cmat A, lb_cmat B, float beta, l
     if (C.rows == 0 || C.cols == 0) return;
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_SGEMM);
-    lb_blas.sgemm(CblasRowMajor, tr(ta), tr(tb), in(C.rows), in(C.cols), in(k), alpha, A.d, ld(A.ld), B.d, ld(B.ld), beta,
-                C.d, ld(C.ld));
+    lb_blas.sgemm(CblasRowMajor, tr(ta), tr(tb), in(C.rows), in(C.cols), in(k), alpha, A.d, ld(A.ld), B.d, ld(B.ld),
+                  beta, C.d, ld(C.ld));
     lb_scope_end(&scope, 2.0 * (double)C.rows * (double)C.cols * (double)k,
                  4.0 * (double)(C.rows * C.cols + k * (C.rows + C.cols)));
 }
@@ -111,8 +111,8 @@ void lb_dgemm(bool ta, bool tb, double alpha, lb_cdmat A, lb_cdmat B, double bet
     if (C.rows == 0 || C.cols == 0) return;
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_DGEMM);
-    lb_blas.dgemm(CblasRowMajor, tr(ta), tr(tb), in(C.rows), in(C.cols), in(k), alpha, A.d, ld(A.ld), B.d, ld(B.ld), beta,
-                C.d, ld(C.ld));
+    lb_blas.dgemm(CblasRowMajor, tr(ta), tr(tb), in(C.rows), in(C.cols), in(k), alpha, A.d, ld(A.ld), B.d, ld(B.ld),
+                  beta, C.d, ld(C.ld));
     lb_scope_end(&scope, 2.0 * (double)C.rows * (double)C.cols * (double)k,
                  8.0 * (double)(C.rows * C.cols + k * (C.rows + C.cols)));
 }
@@ -123,7 +123,7 @@ void lb_ssyrk_t(float alpha, lb_cmat A, float beta, lb_mat C) {
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_SGEMM);
     lb_blas.ssyrk(CblasRowMajor, CblasUpper, CblasTrans, in(C.rows), in(A.rows), alpha, A.d, ld(A.ld), beta, C.d,
-                ld(C.ld));
+                  ld(C.ld));
     lb_scope_end(&scope, (double)A.rows * (double)C.rows * (double)(C.rows + 1),
                  2.0 * (double)(C.rows * C.rows) + 4.0 * (double)(A.rows * A.cols));
 }
@@ -134,7 +134,7 @@ void lb_dsyrk_t(double alpha, lb_cdmat A, double beta, lb_dmat C) {
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_DGEMM);
     lb_blas.dsyrk(CblasRowMajor, CblasUpper, CblasTrans, in(C.rows), in(A.rows), alpha, A.d, ld(A.ld), beta, C.d,
-                ld(C.ld));
+                  ld(C.ld));
     lb_scope_end(&scope, (double)A.rows * (double)C.rows * (double)(C.rows + 1),
                  4.0 * (double)(C.rows * C.rows) + 8.0 * (double)(A.rows * A.cols));
 }

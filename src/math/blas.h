@@ -1,4 +1,5 @@
-/* Products, by OpenBLAS, which is loaded when it is asked for. Always single-threaded inside: parallelism is over pieces (base/team.h). */
+/* Products, by OpenBLAS, which is loaded when it is asked for. Always single-threaded inside: parallelism is over
+ * pieces (base/team.h). */
 #ifndef LB_MATH_BLAS_H
 #define LB_MATH_BLAS_H
 

@@ -6,10 +6,10 @@
  * multiply at the same time are now and then given the same buffer, and both products are wrong. */
 #include "math/blas_library.h"
 
-#include <dlfcn.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "math/library.h"
 
 #ifndef LB_OPENBLAS_SO
 #define LB_OPENBLAS_SO "libopenblas.so.0"
@@ -17,13 +17,11 @@
 
 lb_blas_library lb_blas;
 
-static const struct {
-    const char *name;
-    size_t offset;
-    bool optional;
-} functions[] = {
-#define FIND(field, name) {name, offsetof(lb_blas_library, field), false}
-#define MAY(field, name)  {name, offsetof(lb_blas_library, field), true}
+static const lb_symbol functions[] = {
+#define FIND(field, name)                                                                                              \
+    { name, offsetof(lb_blas_library, field), false }
+#define MAY(field, name)                                                                                               \
+    { name, offsetof(lb_blas_library, field), true }
     FIND(sgemm, "cblas_sgemm"),
     FIND(dgemm, "cblas_dgemm"),
     FIND(ssyrk, "cblas_ssyrk"),
@@ -45,49 +43,20 @@ static const struct {
 #undef MAY
 };
 
-/* The loader tells what failed in words alone. */
-static bool means_no_memory(const char *reason) {
-    static const char *const words[] = {"failed to map", "annot allocate", "out of memory", "cannot create",
-                                        "cannot apply additional memory protection"};
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (strstr(reason, words[i])) return true;
-    return false;
-}
-
-static lb_status open_library(void **handle) {
+lb_status lb_blas_load(void) {
     static const char variable[] = "OPENBLAS_NUM_THREADS";
     const char *before = getenv(variable);
     char *kept = before ? strdup(before) : NULL;
-    if ((before && !kept) || setenv(variable, "1", 1)) {
-        free(kept);
-        return lb_fail(LB_E_NOMEM, "out of memory: a variable of the environment");
-    }
-    /* For plug-ins too, which may multiply with it. */
-    *handle = dlopen(LB_OPENBLAS_SO, RTLD_NOW | RTLD_GLOBAL);
-    const char *reason = *handle ? NULL : dlerror();
+    lb_status s = LB_OK;
+    if ((before && !kept) || setenv(variable, "1", 1))
+        s = lb_fail(LB_E_NOMEM, "out of memory: a variable of the environment");
+    if (s == LB_OK)
+        s = lb_library_load(LB_OPENBLAS_SO, "OpenBLAS", functions, sizeof functions / sizeof functions[0], &lb_blas);
     if (kept)
         (void)setenv(variable, kept, 1);
-    else
+    else if (!before)
         (void)unsetenv(variable);
     free(kept);
-    if (*handle) return LB_OK;
-    if (!reason || means_no_memory(reason))
-        return lb_fail(LB_E_NOMEM, "out of memory: OpenBLAS cannot be loaded: %s", reason ? reason : LB_OPENBLAS_SO);
-    return lb_fail(LB_E_UNSUPPORTED, "OpenBLAS cannot be loaded: %s", reason);
-}
-
-lb_status lb_blas_load(void) {
-    lb_blas_library found;
-    void *handle = NULL;
-    LB_TRY(open_library(&handle));
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        void *f = dlsym(handle, functions[i].name);
-        if (!f && !functions[i].optional)
-            return lb_fail(LB_E_UNSUPPORTED, "%s has no %s: it is no OpenBLAS with CBLAS and LAPACK", LB_OPENBLAS_SO,
-                           functions[i].name);
-        memcpy((char *)&found + functions[i].offset, &f, sizeof f);
-    }
-    found.set_num_threads(1);
-    lb_blas = found;
-    return LB_OK;
+    if (s == LB_OK) lb_blas.set_num_threads(1);
+    return s;
 }

@@ -59,7 +59,7 @@ static lb_status update_rows(void *ctx, int64_t piece, int worker) {
     lb_scope_begin(&scope, LB_WORK_FACTOR);
     if (i0 > s->next)
         lb_blas.dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, in(m), in(i0 - s->next), in(nb), -1, left, ld,
-                    at(s->A, s->next, s->k), ld, 1, at(s->A, i0, s->next), ld);
+                      at(s->A, s->next, s->k), ld, 1, at(s->A, i0, s->next), ld);
     lb_blas.dsyrk(CblasRowMajor, CblasLower, CblasNoTrans, in(m), in(nb), -1, left, ld, 1, at(s->A, i0, i0), ld);
     if (tile == 0) s->bad = factor_tile(s->A, i0);
     double done = (double)(i0 - s->next) + (double)m / 2;
@@ -74,8 +74,8 @@ static lb_status solve_rows(void *ctx, int64_t piece, int worker) {
     int64_t i0 = s->next + piece * TILE, m = least(TILE, s->A.rows - i0), nb = s->next - s->k;
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_FACTOR);
-    lb_blas.dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, in(m), in(nb), 1, at(s->A, s->k, s->k),
-                in(s->A.ld), at(s->A, i0, s->k), in(s->A.ld));
+    lb_blas.dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, in(m), in(nb), 1,
+                  at(s->A, s->k, s->k), in(s->A.ld), at(s->A, i0, s->k), in(s->A.ld));
     lb_scope_end(&scope, (double)m * (double)nb * (double)nb, 16 * (double)m * (double)nb);
     return LB_OK;
 }
@@ -111,12 +111,12 @@ static lb_status invert_rows(void *ctx, int64_t piece, int worker) {
     lb_scope_begin(&scope, LB_WORK_FACTOR);
     for (int64_t r = 0; r < m; r++) memcpy(out + r * s->A.ld, old + r * nb, (size_t)nb * sizeof *out);
     lb_blas.dtrmm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, in(m), in(nb), -1, at(s->A, i0, i0),
-                ld, out, ld);
+                  ld, out, ld);
     if (i0 > s->next)
         lb_blas.dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, in(m), in(nb), in(i0 - s->next), -1,
-                    at(s->A, i0, s->next), ld, s->panel, in(nb), 1, out, ld);
+                      at(s->A, i0, s->next), ld, s->panel, in(nb), 1, out, ld);
     lb_blas.dtrmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, in(m), in(nb), 1,
-                at(s->A, s->k, s->k), ld, out, ld);
+                  at(s->A, s->k, s->k), ld, out, ld);
     double read = (double)(i0 - s->next) + (double)(m + nb) / 2;
     lb_scope_end(&scope, 2 * (double)m * (double)nb * read, 8 * (double)m * read + 24 * (double)m * (double)nb);
     return LB_OK;

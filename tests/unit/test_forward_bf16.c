@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "eval/perplexity.h"
+#include "math/blas.h"
 #include "math/kernels.h"
 #include "model/attention.h"
 #include "model/weights.h"
@@ -340,6 +341,7 @@ static void allocations_may_fail(void **state) {
 }
 
 int main(void) {
+    if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block),          cmocka_unit_test(fake_quantized_inputs),
         cmocka_unit_test(head_rounds_once), cmocka_unit_test(the_same_however_weights_come),
