@@ -127,6 +127,10 @@ $(B)/tests/%.o: tests/%.c $(B)/flags
 	$(call say,cc  ,$<)$(CC) $(CFLAGS_ALL) $(TEST_CFLAGS) -MMD -MP -c -o $@ $<
 $(TESTBIN) $(REALBIN) $(LONGBIN): $(B)/tests/%: $(B)/tests/%.o $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a
 	$(call say,link,$@)$(CC) $(LDFLAGS_ALL) -o $@ $< $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a $(LDLIBS_ALL) $(shell pkg-config --libs cmocka)
+# Preloaded by tests: makes allocations fail.
+$(B)/tests/inject.so: tests/inject/inject.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,link,$@)$(CC) $(STD) $(WARN) -O2 -g -fPIC -shared -o $@ $< -ldl
 $(B)/bench/%.o: bench/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,cc  ,$<)$(CC) $(CFLAGS_ALL) -I. -MMD -MP -c -o $@ $<
@@ -150,7 +154,7 @@ check: all ## unit, property, oracle and command-line tests
 	@tools/run-tests $(TESTBIN)
 
 .PHONY: tests-build
-tests-build: $(B)/lowbit $(TESTBIN) $(TOOLS)
+tests-build: $(B)/lowbit $(TESTBIN) $(TOOLS) $(B)/tests/inject.so
 
 check-real: all ## the same against real models and texts, found through LOWBIT_SOURCES or fetched
 	@$(MAKE) --no-print-directory $(REALBIN)

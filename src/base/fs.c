@@ -12,10 +12,12 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/live.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 static lb_status failed(const char *path, const char *what) {
+    if (errno == ENOMEM) return lb_fail(LB_E_NOMEM, "%s: out of memory: cannot %s", path, what);
     return lb_fail(LB_E_IO, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
@@ -75,12 +77,16 @@ lb_status lb_map_open(const char *path, lb_map *out) {
         lb_free(name);
         return s;
     }
+    lb_live_map(p, size, name);
     *out = (lb_map){p, size, name};
     return LB_OK;
 }
 
 void lb_map_close(lb_map *m) {
-    if (m->data) munmap((void *)(uintptr_t)m->data, m->size);
+    if (m->data) {
+        lb_live_unmap(m->data);
+        munmap((void *)(uintptr_t)m->data, m->size);
+    }
     lb_free(m->path);
     *m = (lb_map){0};
 }
@@ -234,6 +240,7 @@ lb_status lb_fs_tmp_begin(const char *path, lb_fs_tmp *t) {
     t->path = lb_strdup(path);
     if (t->path) {
         clear_way(t->tmp);
+        lb_live_tmp(t->tmp);
         return LB_OK;
     }
     lb_str_free(&name);
@@ -243,6 +250,7 @@ lb_status lb_fs_tmp_begin(const char *path, lb_fs_tmp *t) {
 
 lb_status lb_fs_tmp_commit(lb_fs_tmp *t) {
     lb_status s;
+    LB_TRY_GOTO(s, out, lb_starved_check()); /* what a library wrote may not be whole */
     LB_TRY_GOTO(s, out, sync_path(t->tmp, 0));
     if (rename(t->tmp, t->path)) {
         s = lb_fail(LB_E_IO, "%s: cannot rename to %s: %s", t->tmp, t->path, strerror(errno));
@@ -255,7 +263,10 @@ out:
 }
 
 void lb_fs_tmp_abort(lb_fs_tmp *t) {
-    if (t->tmp) unlink(t->tmp);
+    if (t->tmp) {
+        unlink(t->tmp);
+        lb_live_tmp_gone(t->tmp);
+    }
     lb_free(t->tmp);
     lb_free(t->path);
     *t = (lb_fs_tmp){0};

@@ -8,7 +8,11 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
-static lb_status crypto_failed(void) { return lb_fail(LB_E_UNSUPPORTED, "libcrypto refuses to compute SHA-256"); }
+/* It says the same of memory that it did not get. */
+static lb_status crypto_failed(void) {
+    LB_TRY(lb_starved_check());
+    return lb_fail(LB_E_UNSUPPORTED, "libcrypto refuses to compute SHA-256");
+}
 
 static lb_status begin(EVP_MD_CTX **ctx) {
     *ctx = EVP_MD_CTX_new();

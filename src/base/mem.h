@@ -13,6 +13,10 @@ void *lb_realloc(void *p, size_t old_count, size_t new_count, size_t size);
 void lb_free(void *p);
 char *lb_strdup(const char *s);
 
+/* Puts memory aside for libraries that are refused some: they then work on until the program stops, which
+ * lb_starved_check tells it. Called once by main. */
+void lb_memory_reserve(void);
+
 /* Test hook: the nth allocation from now (1 = the next) fails; 0 turns it off. Counts arena chunks too. */
 void lb_alloc_fail_at(int64_t nth);
 /* Allocations made since the last lb_alloc_fail_at() call. */

@@ -82,9 +82,29 @@ const char *lb_status_name(lb_status code) {
     return "unknown";
 }
 
+static _Atomic size_t starved; /* bytes */
+
+void lb_starved(size_t bytes) {
+    size_t none = 0;
+    atomic_compare_exchange_strong(&starved, &none, bytes);
+}
+
+size_t lb_starved_bytes(void) { return atomic_load_explicit(&starved, memory_order_relaxed); }
+
+lb_status lb_starved_check(void) {
+    size_t bytes = lb_starved_bytes();
+    return bytes ? lb_fail(LB_E_NOMEM, "out of memory: a library was refused %zu bytes", bytes) : LB_OK;
+}
+
 static atomic_int interrupted; /* lock-free, so a signal handler may set it */
 
 void lb_interrupt_request(void) { atomic_store(&interrupted, 1); }
-void lb_interrupt_clear(void) { atomic_store(&interrupted, 0); }
+void lb_interrupt_clear(void) {
+    atomic_store(&interrupted, 0);
+    atomic_store(&starved, 0);
+}
 bool lb_interrupted(void) { return atomic_load_explicit(&interrupted, memory_order_relaxed) != 0; }
-lb_status lb_interrupt_check(void) { return lb_interrupted() ? lb_fail(LB_E_INTERRUPTED, "interrupted") : LB_OK; }
+lb_status lb_interrupt_check(void) {
+    if (lb_interrupted()) return lb_fail(LB_E_INTERRUPTED, "interrupted");
+    return lb_starved_check();
+}

@@ -67,9 +67,16 @@ const char *lb_status_name(lb_status code);
         }                                                                                                              \
     } while (0)
 
-/* Ctrl-C: the signal handler requests, long loops poll lb_interrupt_check() at every unit of work. */
+/* A library was refused so many bytes. Any thread may call it, at any time; the first call counts. */
+void lb_starved(size_t bytes);
+size_t lb_starved_bytes(void); /* 0: none was */
+/* LB_E_NOMEM if that happened: what follows is not to be trusted, or may fail for other reasons. */
+LB_NODISCARD lb_status lb_starved_check(void);
+
+/* Ctrl-C: the signal handler requests, long loops poll lb_interrupt_check() at every unit of work.
+ * It looks for lb_starved too. */
 void lb_interrupt_request(void);
-void lb_interrupt_clear(void); /* for whoever handled it, and for tests */
+void lb_interrupt_clear(void); /* for whoever handled it, and for tests; forgets that memory was out, too */
 bool lb_interrupted(void);
 LB_NODISCARD lb_status lb_interrupt_check(void);
 

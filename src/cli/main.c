@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/crash.h"
 #include "math/bf16.h"
 #include "math/kernels.h"
 
@@ -62,6 +63,13 @@ static int print_help(const lb_command *c) {
     return 0;
 }
 
+/* Where a library was refused memory, whatever else failed came of that. */
+static lb_status or_starved(lb_status st) {
+    if (st == LB_E_NOMEM || lb_starved_bytes() == 0) return st;
+    if (st == LB_OK) return lb_starved_check();
+    return lb_fail_in(LB_E_NOMEM, "out of memory: a library was refused %zu bytes, and then", lb_starved_bytes());
+}
+
 static int run_command(const lb_command *c, int argc, char **argv) {
     lb_arena *arena = NULL;
     if (lb_arena_new(0, &arena) != LB_OK) {
@@ -73,7 +81,10 @@ static int run_command(const lb_command *c, int argc, char **argv) {
     lb_cli_args args = {0};
     void *flags = lb_arena_get(arena, 1, c->flags.struct_size + 1);
     lb_status st = flags ? lb_cli_parse(c, argc, argv, arena, flags, &args, &help) : LB_E_NOMEM;
-    if (st != LB_OK) {
+    if (st == LB_E_NOMEM) {
+        print_failure(c->name);
+        code = EXIT_FAILURE;
+    } else if (st != LB_OK) {
         print_failure(c->name);
         fprintf(stderr, "usage: lowbit %s %s\n", c->name, c->usage);
         code = EXIT_USAGE;
@@ -82,6 +93,7 @@ static int run_command(const lb_command *c, int argc, char **argv) {
     } else {
         lb_log *log = lb_cli_log(getenv("LOWBIT_QUIET") != NULL);
         st = c->run(&args, flags, arena, log, &code);
+        if (st != LB_E_INTERRUPTED) st = or_starved(st);
         lb_cli_log_end(log);
         if (st != LB_OK) {
             print_failure(c->name);
@@ -119,7 +131,10 @@ int main(int argc, char **argv) {
     }
     const lb_command *c = find_command(argv[1]);
     if (!c) return unknown_command(argv[1]);
+    lb_crash_begin(c->name);
+    lb_memory_reserve();
     int code = run_command(c, argc - 2, argv + 2);
+    lb_crash_end();
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "lowbit %s: writing to standard output failed\n", c->name);
         return code ? code : EXIT_FAILURE;

@@ -7,8 +7,8 @@
 #include "math/blas_library.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/mem.h"
 #include "math/library.h"
 
 #ifndef LB_OPENBLAS_SO
@@ -46,9 +46,11 @@ static const lb_symbol functions[] = {
 lb_status lb_blas_load(void) {
     static const char variable[] = "OPENBLAS_NUM_THREADS";
     const char *before = getenv(variable);
-    char *kept = before ? strdup(before) : NULL;
+    char *kept = before ? lb_strdup(before) : NULL;
     lb_status s = LB_OK;
-    if ((before && !kept) || setenv(variable, "1", 1))
+    if (before && !kept)
+        s = LB_E_NOMEM;
+    else if (setenv(variable, "1", 1))
         s = lb_fail(LB_E_NOMEM, "out of memory: a variable of the environment");
     if (s == LB_OK)
         s = lb_library_load(LB_OPENBLAS_SO, "OpenBLAS", functions, sizeof functions / sizeof functions[0], &lb_blas);
@@ -56,7 +58,7 @@ lb_status lb_blas_load(void) {
         (void)setenv(variable, kept, 1);
     else if (!before)
         (void)unsetenv(variable);
-    free(kept);
+    lb_free(kept);
     if (s == LB_OK) lb_blas.set_num_threads(1);
     return s;
 }

@@ -86,6 +86,7 @@ lb_status lb_sweep_finished(const lb_plan *p, const lb_cell *c, const char *inde
         st = lb_fail(LB_E_FORMAT, "%s: SHA-256 %s, the index says %s", path, have, indexed);
     if (st == LB_E_NOMEM) return st;
     if (st != LB_OK) {
+        LB_TRY(lb_starved_check());
         *out = LB_FINISHED_DAMAGED;
         return LB_OK;
     }
@@ -275,6 +276,7 @@ static lb_status run_cell(sweeper *x, size_t i) {
     lb_journal_remove(x->p->dir, c->stem);
     lb_status st = make_cell(x, c, &x->record[i]);
     if (st == LB_E_INTERRUPTED) return st;
+    if (st != LB_OK) LB_TRY(lb_starved_check()); /* the program's failure, not the cell's */
     if (st == LB_OK) {
         lb_journal_remove(x->p->dir, c->stem);
         lb_partial_remove(x->p->dir, c->stem);

@@ -23,15 +23,20 @@ static void program(char path[PATH_MAX]) {
     if (!realpath(relative, path)) fail_msg("%s: %s", relative, strerror(errno));
 }
 
-/* In the child: only calls that are allowed after fork. */
+/* In the child: only calls that are allowed after fork. Whoever hangs is ended. */
 static void become(const char *path, const cli_options *o, const char *const *words, int out, int err) {
     char *argv[MAX_WORDS + 2] = {(char *)path};
     for (int i = 0; words[i] && i < MAX_WORDS; i++) argv[i + 1] = (char *)words[i];
+    alarm(300);
     for (int i = 0; o && o->env[i]; i++) putenv((char *)o->env[i]);
     if (o && o->cwd && chdir(o->cwd) != 0) _exit(126);
     if (o && o->file_limit) {
         struct rlimit l = {(rlim_t)o->file_limit, (rlim_t)o->file_limit};
         if (setrlimit(RLIMIT_FSIZE, &l) != 0) _exit(126);
+    }
+    if (o && o->address_space) {
+        struct rlimit l = {(rlim_t)o->address_space, (rlim_t)o->address_space};
+        if (setrlimit(RLIMIT_AS, &l) != 0) _exit(126);
     }
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);

@@ -14,6 +14,7 @@ typedef struct cli_result {
 typedef struct cli_options {
     const char *cwd;    /* folder to run in; NULL: here */
     long file_limit;    /* largest file in bytes, 0: none */
+    long address_space; /* in bytes, 0: no limit */
     const char *env[8]; /* NAME=value, NULL-terminated */
 } cli_options;
 
