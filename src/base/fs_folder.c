@@ -124,7 +124,8 @@ lb_status lb_fs_folder_begin(const char *path, lb_fs_folder *f) {
 
 lb_status lb_fs_folder_commit(lb_fs_folder *f) {
     char *parent = lb_fs_dirname(f->path);
-    lb_status st = parent ? lb_fs_sync_folder(f->tmp) : LB_E_NOMEM;
+    lb_status st = parent ? lb_starved_check() : LB_E_NOMEM; /* what a library wrote may not be whole */
+    if (st == LB_OK) st = lb_fs_sync_folder(f->tmp);
     if (st == LB_OK && rename(f->tmp, f->path))
         st = lb_fail(LB_E_IO, "%s: cannot rename to %s: %s", f->tmp, f->path, strerror(errno));
     if (st == LB_OK) {

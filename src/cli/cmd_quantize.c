@@ -200,8 +200,8 @@ static lb_status quantize(session *s) {
     lb_fs_remove_ours(s->folder.tmp, lb_runner_caches);
     s->record.stem = "lowbit";
     LB_TRY(lb_store_write(s->folder.tmp, &s->record));
-    LB_TRY(lb_fs_folder_commit(&s->folder));
     LB_TRY(print_tables(s));
+    LB_TRY(lb_fs_folder_commit(&s->folder));
     lb_info(s->log, "written: %s (the record of how: lowbit.h5)", s->f->out);
     return LB_OK;
 }
@@ -274,5 +274,6 @@ const lb_command lb_cmd_quantize = {
     .min_positional = 1,
     .max_positional = 1,
     .open_flags = true,
+    .ends_with_folder = true,
     .run = run,
 };

@@ -224,5 +224,6 @@ const lb_command lb_cmd_train = {
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(train_flags)},
     .min_positional = 1,
     .max_positional = -1,
+    .ends_with_folder = true,
     .run = run,
 };

@@ -64,9 +64,9 @@ static int print_help(const lb_command *c) {
 }
 
 /* Where a library was refused memory, whatever else failed came of that. */
-static lb_status or_starved(lb_status st) {
+static lb_status or_starved(const lb_command *c, lb_status st) {
     if (st == LB_E_NOMEM || lb_starved_bytes() == 0) return st;
-    if (st == LB_OK) return lb_starved_check();
+    if (st == LB_OK) return c->ends_with_folder ? LB_OK : lb_starved_check();
     return lb_fail_in(LB_E_NOMEM, "out of memory: a library was refused %zu bytes, and then", lb_starved_bytes());
 }
 
@@ -93,7 +93,7 @@ static int run_command(const lb_command *c, int argc, char **argv) {
     } else {
         lb_log *log = lb_cli_log(getenv("LOWBIT_QUIET") != NULL);
         st = c->run(&args, flags, arena, log, &code);
-        if (st != LB_E_INTERRUPTED) st = or_starved(st);
+        if (st != LB_E_INTERRUPTED) st = or_starved(c, st);
         lb_cli_log_end(log);
         if (st != LB_OK) {
             print_failure(c->name);
