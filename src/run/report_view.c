@@ -181,12 +181,22 @@ static lb_status make_unique(lb_report_view *v) {
 
 /* ---- rows ---- */
 
+static lb_status add_cell(lb_arena *a, lb_report_row *row, const lb_record *c) {
+    int64_t n = row->cells;
+    if ((n & (n - 1)) == 0) { /* 0, 1, 2, 4, ...: full */
+        const lb_record **more = LB_NEW(a, const lb_record *, n ? 2 * n : 1);
+        if (!more) return LB_E_NOMEM;
+        if (n) memcpy(more, row->cell, (size_t)n * sizeof *more);
+        row->cell = more;
+    }
+    row->cell[row->cells++] = c;
+    row->flags |= c->flags;
+    return LB_OK;
+}
+
 static lb_status add_row(lb_report_view *v, const lb_record *c) {
     lb_report_row *row = &v->row[v->rows];
-    row->cell = LB_NEW(v->arena, const lb_record *, v->r->n);
-    if (!row->cell) return LB_E_NOMEM;
-    row->cell[row->cells++] = c;
-    row->flags = c->flags;
+    LB_TRY(add_cell(v->arena, row, c));
     row->baseline = strcmp(c->method, "none") == 0;
     LB_TRY(name_row(v->arena, v->r, row, c));
     v->rows++;
@@ -205,8 +215,7 @@ static lb_status add_rows(lb_report_view *v, bool baselines) {
         if (c->state != LB_CELL_DONE || (strcmp(c->method, "none") == 0) != baselines) continue;
         lb_report_row *row = row_of(v, c);
         if (row) {
-            row->cell[row->cells++] = c;
-            row->flags |= c->flags;
+            LB_TRY(add_cell(v->arena, row, c));
             v->seeds = true;
         } else {
             LB_TRY(add_row(v, c));
