@@ -7,6 +7,7 @@
 typedef struct planner {
     lb_plan *p;
     lb_cell *c;
+    const char *const *name; /* of the blocks' layers, in order */
 } planner;
 
 static lb_status refuse(lb_plan *p, lb_cell *c, const char *why) {
@@ -15,12 +16,11 @@ static lb_status refuse(lb_plan *p, lb_cell *c, const char *why) {
     return c->reason ? LB_OK : LB_E_NOMEM;
 }
 
-/* One layer. `also`: a second name that rules may use, or NULL. */
+/* One layer; `name` stays. `also`: a second name that rules may use, or NULL. */
 static lb_status plan_layer(planner *x, const char *name, const char *also, int64_t block, const char *type,
                             int64_t rows, int64_t cols, bool wanted) {
     lb_layer_plan *l = &x->c->layer[x->c->layers++];
-    *l = (lb_layer_plan){.block = block, .type = type, .rows = rows, .cols = cols};
-    strncpy(l->name, name, sizeof l->name - 1);
+    *l = (lb_layer_plan){.name = name, .block = block, .type = type, .rows = rows, .cols = cols};
     if (!x->c->method || !wanted) return LB_OK;
     const char *names[] = {name, also};
     bool skip = false;
@@ -55,11 +55,9 @@ static lb_status plan_all(planner *x) {
     x->c->layers = 0;
     for (int64_t b = 0; b < a->layers; b++) {
         for (int l = 0; l < LB_LINEARS; l++) {
-            char name[LB_LAYER_NAME];
             int64_t rows = 0, cols = 0;
-            lb_layer_name(b, (lb_linear)l, name);
             lb_linear_shape(a, (lb_linear)l, &rows, &cols);
-            LB_TRY(plan_layer(x, name, NULL, b, lb_linear_name[l], rows, cols, true));
+            LB_TRY(plan_layer(x, x->name[b * LB_LINEARS + l], NULL, b, lb_linear_name[l], rows, cols, true));
         }
     }
     return plan_ends(x);
@@ -100,12 +98,27 @@ static void add_sizes(const lb_model *m, lb_cell *c) {
     c->size = s;
 }
 
+static lb_status name_layers(lb_plan *p, const char *const **out) {
+    int64_t layers = p->model->arch.layers;
+    const char **name = LB_NEW(p->arena, const char *, layers *LB_LINEARS + 1);
+    if (!name) return LB_E_NOMEM;
+    for (int64_t i = 0; i < layers * LB_LINEARS; i++) {
+        char text[LB_LAYER_NAME];
+        lb_layer_name(i / LB_LINEARS, (lb_linear)(i % LB_LINEARS), text);
+        if (!(name[i] = lb_arena_strdup(p->arena, text))) return LB_E_NOMEM;
+    }
+    *out = name;
+    return LB_OK;
+}
+
 lb_status lb_plan_layers(lb_plan *p) {
+    const char *const *name = NULL;
+    LB_TRY(name_layers(p, &name));
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
         LB_TRY(lb_interrupt_check());
         if (c->refused) continue;
-        planner x = {.p = p, .c = c};
+        planner x = {.p = p, .c = c, .name = name};
         lb_status st = plan_all(&x);
         if (st == LB_E_NOMEM) return st;
         if (st != LB_OK)

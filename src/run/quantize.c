@@ -2,6 +2,7 @@
 #include "run/quantize.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -165,7 +166,7 @@ static lb_status start_row(lb_quantize_job *j, int64_t layer) {
                           .group = s->group,
                           .size = l->size,
                           .seconds = seconds};
-    memcpy(row->name, l->name, sizeof row->name);
+    snprintf(row->name, sizeof row->name, "%s", l->name);
     lb_str text = {0};
     lb_storage_text(s, &text);
     lb_status st = lb_str_check(&text);
@@ -221,7 +222,7 @@ void lb_quantize_skip(lb_quantize_job *j, int64_t layer) {
                           .original = zero,
                           .rtn_own = zero,
                           .rtn_original = zero};
-    memcpy(row->name, l->name, sizeof row->name);
+    snprintf(row->name, sizeof row->name, "%s", l->name);
 }
 
 lb_status lb_quantize_run(lb_quantize_job *j) {

@@ -10,8 +10,8 @@
 /* One linear layer of a cell, as planned: block layers in running order, then "embed" and "head" where they exist as
  * matrices of their own (a tied matrix is "head"). */
 typedef struct lb_layer_plan {
-    char name[LB_LAYER_NAME];
-    int64_t block; /* -1: embedding, head */
+    const char *name; /* one text for all cells: they are many */
+    int64_t block;    /* -1: embedding, head */
     const char *type;
     int64_t rows, cols;
     bool asked;       /* options and rules say to quantize it */
