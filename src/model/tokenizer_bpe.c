@@ -72,16 +72,15 @@ lb_status lb_tok_run_new(const lb_tokenizer *t, lb_tok_run *r) {
     if (!r->cache) return LB_E_NOMEM;
     uint32_t groups = 1; /* match data large enough for every pattern of this tokenizer */
     for (int i = 0; i < t->n_step + t->n_norm; i++) {
-        const pcre2_code *re = i < t->n_step ? t->step[i].re : t->norm[i - t->n_step].re;
+        const pcre2_code *re = i < t->n_step ? t->step[i].regex.re : t->norm[i - t->n_step].regex.re;
         uint32_t g = 0;
         if (re && !pcre2_pattern_info(re, PCRE2_INFO_CAPTURECOUNT, &g) && g + 1 > groups) groups = g + 1;
     }
     r->match = pcre2_match_data_create(groups, t->pcre);
-    if (!r->match) {
-        lb_tok_run_free(r);
-        return lb_fail(LB_E_NOMEM, "%s: out of memory for the tokenizer's patterns", t->name);
-    }
-    return LB_OK;
+    lb_status status = r->match ? lb_tok_match_limits(r)
+                                : lb_fail(LB_E_NOMEM, "%s: out of memory for the tokenizer's patterns", t->name);
+    if (status != LB_OK) lb_tok_run_free(r);
+    return status;
 }
 
 void lb_tok_run_free(lb_tok_run *r) {
@@ -94,6 +93,7 @@ void lb_tok_run_free(lb_tok_run *r) {
     lb_str_free(&r->norm[0]);
     lb_str_free(&r->norm[1]);
     pcre2_match_data_free(r->match);
+    pcre2_match_context_free(r->limits);
     *r = (lb_tok_run){0};
 }
 

@@ -72,6 +72,12 @@ typedef struct lb_tok_matcher {
     int32_t first[257]; /* tokens that begin with byte b: first[b] .. first[b + 1] */
 } lb_tok_matcher;
 
+/* A regular expression from a file. */
+typedef struct lb_tok_pattern {
+    const char *text; /* as the file has it */
+    pcre2_code *re;
+} lb_tok_pattern;
+
 typedef enum lb_tok_norm_kind {
     LB_TOK_PREPEND,
     LB_TOK_REPLACE,
@@ -81,7 +87,7 @@ typedef enum lb_tok_norm_kind {
 typedef struct lb_tok_norm {
     lb_tok_norm_kind kind;
     lb_tok_view pattern, content;
-    pcre2_code *re;
+    lb_tok_pattern regex;
     int form; /* utf8proc options */
 } lb_tok_norm;
 
@@ -108,7 +114,7 @@ typedef struct lb_tok_step {
     lb_tok_step_kind kind;
     lb_tok_scan scan;
     const char *pattern; /* of a scan: the regular expression it equals */
-    pcre2_code *re;
+    lb_tok_pattern regex;
     lb_tok_view literal;
     lb_tok_behavior behavior;
     bool invert, individual, split;
@@ -183,9 +189,25 @@ size_t lb_tok_scan_llama3(const char *s, size_t n);
 size_t lb_tok_scan_qwen2(const char *s, size_t n);
 lb_tok_scan lb_tok_known_pattern(const char *pattern); /* NULL: none of these */
 
-/* tokenizer_pre.c */
 typedef struct lb_tok_run lb_tok_run;
-LB_NODISCARD lb_status lb_tok_regex(lb_tokenizer *t, const char *where, const char *pattern, pcre2_code **out);
+
+/* tokenizer_match.c */
+LB_NODISCARD lb_status lb_tok_pattern_new(lb_tokenizer *t, const char *where, const char *text, lb_tok_pattern *out);
+LB_NODISCARD lb_status lb_tok_match_limits(lb_tok_run *r); /* once a run */
+/* The matches of a pattern in a text, as the tokenizers library iterates over them: each begins where the one before
+ * ended; an empty one right there is passed over, and the search goes on behind the next character. */
+typedef struct lb_tok_matches {
+    lb_tok_run *run;
+    const lb_tok_pattern *pattern;
+    lb_tok_view text;
+    uint32_t options;
+    size_t from, last_end;
+} lb_tok_matches;
+lb_tok_matches lb_tok_matches_of(lb_tok_run *r, const lb_tok_pattern *p, lb_tok_view v);
+/* errors  LB_E_UNSUPPORTED the pattern takes too many steps on this text; LB_E_INTERRUPTED */
+LB_NODISCARD lb_status lb_tok_match_next(lb_tok_matches *m, bool *found, size_t *start, size_t *end);
+
+/* tokenizer_pre.c */
 LB_NODISCARD lb_status lb_tok_normalize(lb_tok_run *r, lb_tok_view in, lb_tok_view *out);
 LB_NODISCARD lb_status lb_tok_words(lb_tok_run *r, lb_tok_view text, bool at_start);
 
@@ -219,6 +241,9 @@ struct lb_tok_run {
     int64_t cache_ids_n, cache_ids_cap;
     lb_str norm[2]; /* normalizers write here in turn */
     pcre2_match_data *match;
+    pcre2_match_context *limits;
+    uint32_t limit;     /* the match limit in force */
+    uint64_t allowance; /* steps of heavy searches that are left */
 };
 LB_NODISCARD lb_status lb_tok_run_new(const lb_tokenizer *t, lb_tok_run *r);
 void lb_tok_run_free(lb_tok_run *r);

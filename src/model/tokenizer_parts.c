@@ -63,7 +63,7 @@ static lb_status read_replace(lb_tokenizer *t, const json_t *c, lb_tok_norm *z) 
     z->kind = literal ? LB_TOK_REPLACE : LB_TOK_REPLACE_REGEX;
     z->content = (lb_tok_view){content, strlen(content)};
     if (literal) z->pattern = (lb_tok_view){literal, strlen(literal)};
-    return regex ? lb_tok_regex(t, "normalizer Replace", regex, &z->re) : LB_OK;
+    return regex ? lb_tok_pattern_new(t, "normalizer Replace", regex, &z->regex) : LB_OK;
 }
 
 static lb_status read_norm(lb_tokenizer *t, const char *type, const json_t *c, void *user) {
@@ -139,7 +139,7 @@ static lb_status read_split(lb_tokenizer *t, const json_t *c, lb_tok_step *s) {
         s->kind = LB_TOK_SCAN;
         return LB_OK;
     }
-    return lb_tok_regex(t, "pre-tokenizer Split", regex, &s->re);
+    return lb_tok_pattern_new(t, "pre-tokenizer Split", regex, &s->regex);
 }
 
 static lb_status read_byte_level(lb_tokenizer *t, const json_t *c) {

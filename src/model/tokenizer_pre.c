@@ -4,101 +4,6 @@
 
 #include "model/tokenizer_impl.h"
 
-/* ---- patterns from a file ---- */
-
-static lb_status refuse_pattern(const lb_tokenizer *t, const char *where, const char *pattern, const char *what) {
-    return lb_fail(LB_E_UNSUPPORTED, "%s: %s: pattern \"%s\" uses %s, which PCRE2 reads otherwise", t->name, where,
-                   pattern, what);
-}
-
-/* The files' dialect is Oniguruma's. What means the same in PCRE2 passes through, \s and \S are spelled out (PCRE2's
- * contain U+180E), and what would silently mean something else is refused. */
-static lb_status translate(lb_tokenizer *t, const char *where, const char *pattern, lb_str *out) {
-    static const char spaces[] = "\\t-\\r\\x{85}\\p{Z}";
-    bool in_class = false;
-    for (const char *p = pattern; *p; p++) {
-        if (*p == '\\' && p[1]) {
-            p++;
-            if (*p == 's' || *p == 'S') {
-                if (in_class && *p == 'S') return refuse_pattern(t, where, pattern, "\\S within [...]");
-                if (in_class)
-                    lb_str_add(out, "%s", spaces);
-                else
-                    lb_str_add(out, "[%s%s]", *p == 'S' ? "^" : "", spaces);
-            } else if (strchr("wWbBhHRXKGNOyY", *p)) {
-                char what[3] = {'\\', *p, 0};
-                return refuse_pattern(t, where, pattern, what);
-            } else {
-                lb_str_add(out, "\\%c", *p);
-            }
-            continue;
-        }
-        if (in_class && *p == '[') return refuse_pattern(t, where, pattern, "[ within [...]");
-        if (in_class && *p == '&' && p[1] == '&') return refuse_pattern(t, where, pattern, "&& within [...]");
-        if (!in_class && *p == '[') {
-            in_class = true;
-            lb_str_add(out, "[");
-            if (p[1] == '^') lb_str_add_bytes(out, p++ + 1, 1);
-            if (p[1] == ']') return refuse_pattern(t, where, pattern, "[]");
-            continue;
-        }
-        if (*p == ']') in_class = false;
-        lb_str_add_bytes(out, p, 1);
-    }
-    return lb_str_check(out);
-}
-
-lb_status lb_tok_regex(lb_tokenizer *t, const char *where, const char *pattern, pcre2_code **out) {
-    lb_str s = {0};
-    lb_status status;
-    pcre2_compile_context *cc = pcre2_compile_context_create(t->pcre);
-    LB_TRY_GOTO(status, done, cc ? LB_OK : lb_fail(LB_E_NOMEM, "%s: out of memory for a pattern", t->name));
-    LB_TRY_GOTO(status, done, translate(t, where, pattern, &s));
-    pcre2_set_newline(cc, PCRE2_NEWLINE_LF);
-    int code;
-    PCRE2_SIZE at;
-    /* MULTILINE: ^ and $ match at line breaks, as in Oniguruma. */
-    uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_MATCH_INVALID_UTF;
-    *out = pcre2_compile((PCRE2_SPTR)(s.s ? s.s : ""), s.len, options, &code, &at, cc);
-    if (!*out) {
-        PCRE2_UCHAR why[128];
-        pcre2_get_error_message(code, why, sizeof why);
-        lb_status kind = code == PCRE2_ERROR_HEAP_FAILED ? LB_E_NOMEM : LB_E_UNSUPPORTED;
-        status = lb_fail(kind, "%s: %s: pattern \"%s\": %s", t->name, where, pattern, (const char *)why);
-        goto done;
-    }
-    (void)pcre2_jit_compile(*out, PCRE2_JIT_COMPLETE); /* without it the interpreter matches, slower */
-done:
-    pcre2_compile_context_free(cc);
-    lb_str_free(&s);
-    return status;
-}
-
-static uint32_t utf_check(lb_tok_view v) { return lb_tok_invalid_utf8(v.s, v.n) == v.n ? PCRE2_NO_UTF_CHECK : 0; }
-
-/* The next match at or after `from`; false: none. options: PCRE2_NO_UTF_CHECK where the text is known to be valid
- * (without the compiler for this machine PCRE2 would check the rest of the text at every call). */
-static lb_status match_at(lb_tok_run *r, const pcre2_code *re, uint32_t options, lb_tok_view v, size_t from,
-                          bool *found, size_t *start, size_t *end) {
-    int rc = pcre2_match(re, (PCRE2_SPTR)v.s, v.n, from, options, r->match, NULL);
-    if (rc == PCRE2_ERROR_JIT_STACKLIMIT) /* the interpreter keeps its stack on the heap */
-        rc = pcre2_match(re, (PCRE2_SPTR)v.s, v.n, from, options | PCRE2_NO_JIT, r->match, NULL);
-    *found = rc >= 0;
-    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
-        PCRE2_UCHAR why[128];
-        pcre2_get_error_message(rc, why, sizeof why);
-        lb_status kind = rc == PCRE2_ERROR_NOMEMORY || rc == PCRE2_ERROR_HEAPLIMIT ? LB_E_NOMEM : LB_E_UNSUPPORTED;
-        return lb_fail(kind, "%s: a pattern of the tokenizer fails at byte %zu of a piece of text: %s", r->t->name,
-                       from, (const char *)why);
-    }
-    if (*found) {
-        const PCRE2_SIZE *o = pcre2_get_ovector_pointer(r->match);
-        *start = o[0];
-        *end = o[1];
-    }
-    return LB_OK;
-}
-
 /* ---- normalizers ---- */
 
 static void replace_literal(lb_str *out, lb_tok_view in, const lb_tok_norm *z) {
@@ -114,19 +19,18 @@ static void replace_literal(lb_str *out, lb_tok_view in, const lb_tok_norm *z) {
 }
 
 static lb_status replace_regex(lb_tok_run *r, lb_str *out, lb_tok_view in, const lb_tok_norm *z) {
-    size_t done = 0, from = 0;
-    uint32_t options = utf_check(in);
-    while (from <= in.n) {
+    size_t done = 0;
+    lb_tok_matches m = lb_tok_matches_of(r, &z->regex, in);
+    for (;;) {
         bool found;
         size_t start, end;
-        LB_TRY(match_at(r, z->re, options, in, from, &found, &start, &end));
+        LB_TRY(lb_tok_match_next(&m, &found, &start, &end));
         if (!found) break;
         lb_str_add_bytes(out, in.s + done, start - done);
         lb_str_add_bytes(out, z->content.s, z->content.n);
         done = end;
-        from = end > start ? end : end + 1;
     }
-    if (done < in.n) lb_str_add_bytes(out, in.s + done, in.n - done);
+    lb_str_add_bytes(out, in.s + done, in.n - done);
     return LB_OK;
 }
 
@@ -235,24 +139,25 @@ static lb_status cut_part(cutter *c, const char *s, size_t n, bool match) {
     return LB_OK;
 }
 
-static lb_status cut_end(cutter *c) { return pass_on(c, c->held); }
+static lb_status cut_end(cutter *c) {
+    lb_tok_view held = c->held;
+    c->held.n = 0;
+    return pass_on(c, held);
+}
 
 static lb_status split_regex(cutter *c, const lb_tok_step *step, lb_tok_view v) {
-    size_t done = 0, from = 0;
-    uint32_t options = utf_check(v);
-    while (from < v.n) {
+    size_t done = 0;
+    lb_tok_matches m = lb_tok_matches_of(c->r, &step->regex, v);
+    for (;;) {
         bool found;
         size_t start, end;
-        LB_TRY(match_at(c->r, step->re, options, v, from, &found, &start, &end));
+        LB_TRY(lb_tok_match_next(&m, &found, &start, &end));
         if (!found) break;
         LB_TRY(cut_part(c, v.s + done, start - done, step->invert));
+        /* An empty match ends a run of others. */
+        if (start == end && c->behavior == LB_TOK_CONTIGUOUS) LB_TRY(cut_end(c));
         LB_TRY(cut_part(c, v.s + start, end - start, !step->invert));
         done = end;
-        from = end;
-        if (end == start) { /* an empty match: go on after the next character */
-            int32_t code;
-            if (from < v.n) from += lb_tok_char(v.s + from, v.n - from, &code);
-        }
     }
     return cut_part(c, v.s + done, v.n - done, step->invert);
 }
