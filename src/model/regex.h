@@ -13,6 +13,6 @@
 /* Appends to `out` what the pattern is in PCRE2's dialect, for PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE and line breaks
  * of one LF. what: the file and the component, for messages. errors  LB_E_UNSUPPORTED names the construct and where in
  * the pattern (bytes, from 0) it stands */
-LB_NODISCARD lb_status lb_regex_translate(const char *what, const char *pattern, lb_str *out);
+LB_NODISCARD lb_status lb_regex_translate(const char *what, const char *pattern, bool older, lb_str *out);
 
 #endif

@@ -34,7 +34,8 @@ static lb_status posix_bracket(lb_rx *x, lb_rx_set *out) {
         if ((size_t)(x->end - name) < n + 2 || memcmp(name, known[i], n) != 0 || name[n] != ':' || name[n + 1] != ']')
             continue;
         bool punct = !strcmp(known[i], "punct"); /* in brackets with the symbols, as \p{Punct} without */
-        if (!lb_rx_set_property(out, punct ? "posixpunct" : known[i], punct ? strlen("posixpunct") : n)) break;
+        const char *property = punct ? "posixpunct" : known[i];
+        if (!lb_rx_set_property(out, property, strlen(property), true)) break;
         if (negative) lb_rx_set_invert(out);
         x->at = name + n + 2;
         return LB_OK;
@@ -172,7 +173,7 @@ lb_status lb_rx_read_class(lb_rx *x) {
     LB_TRY(read_unnegated(x, &s, &negative));
     if (x->ignore_case) LB_TRY(ignore_case(x, from, negative, &s));
     if (negative) lb_rx_set_invert(&s);
-    lb_rx_set_write(&s, x->categories, x->out);
+    lb_rx_set_write(&s, x->how, x->out);
     lb_arena_restore(x->arena, mark);
     return lb_str_check(x->out);
 }

@@ -62,7 +62,7 @@ static lb_status control(lb_rx *x, const char *from, lb_rx_escaped *out) {
     return give(x, from, letter & 0x1F, out);
 }
 
-static lb_status property(lb_rx *x, const char *from, lb_rx_escaped *out) {
+static lb_status property(lb_rx *x, const char *from, bool in_class, lb_rx_escaped *out) {
     const char *name = ++x->at, *close = memchr(name, '}', (size_t)(x->end - name));
     if (!close) return lb_rx_refuse(x, from, 3, "a property without an end", "'}' is missing");
     x->at = close + 1;
@@ -72,29 +72,18 @@ static lb_status property(lb_rx *x, const char *from, lb_rx_escaped *out) {
         name++;
         out->negative = !out->negative;
     }
-    if (lb_rx_set_property(&out->set, name, (size_t)(close - name))) return LB_OK;
+    if (lb_rx_set_property(&out->set, name, (size_t)(close - name), in_class)) return LB_OK;
     return lb_rx_refuse(x, from, (size_t)(x->at - from), "a property that is not known here",
                         "general categories, POSIX classes and scripts are");
 }
 
-static lb_status char_type(lb_rx *x, char letter, bool in_class, lb_rx_escaped *out) {
-    (void)x;
+/* \d \s \h \w, in capitals all but them. */
+static void char_type(char letter, bool in_class, lb_rx_escaped *out) {
+    int small = letter | 0x20;
+    const char *name = small == 'd' ? "digit" : small == 's' ? "space" : small == 'h' ? "xdigit" : "word";
     out->kind = LB_RX_SET;
-    out->negative = letter < 'a';
-    switch (letter | 0x20) {
-    case 'd':
-        lb_rx_set_digit(&out->set);
-        break;
-    case 's':
-        lb_rx_set_space(&out->set);
-        break;
-    case 'h':
-        lb_rx_set_hex(&out->set);
-        break;
-    default:
-        lb_rx_set_word(&out->set, in_class);
-    }
-    return LB_OK;
+    out->negative = letter != small;
+    (void)lb_rx_set_property(&out->set, name, strlen(name), in_class);
 }
 
 /* A backslash and a digit: a reference to a group, or a byte in octal digits. */
@@ -123,12 +112,12 @@ static lb_status by_letter(lb_rx *x, const char *from, char c, bool in_class, lb
     int n;
     const char *k = strchr(controls, c);
     if (k && (c != 'b' || in_class)) return give(x, from, means[k - controls], out);
-    if (strchr("dDsSwWhH", c)) return char_type(x, c, in_class, out);
+    if (strchr("dDsSwWhH", c)) return char_type(c, in_class, out), LB_OK;
     bool brace = x->at < x->end && *x->at == '{';
     switch (c) {
     case 'p':
     case 'P':
-        if (brace) return property(x, from, out);
+        if (brace) return property(x, from, in_class, out);
         break;
     case 'x': {
         if (brace) return braced(x, from, 16, 8, out);
@@ -155,10 +144,11 @@ static lb_status by_letter(lb_rx *x, const char *from, char c, bool in_class, lb
     }
     if (in_class) return give(x, from, c, out);
     if (strchr("XyY", c)) return lb_rx_refuse(x, from, 2, "a text segment", "it is not known here");
+    if (c == 'G') return lb_rx_refuse(x, from, 2, "where the search began", "it is not known here");
     bool named = x->at < x->end && (*x->at == '<' || *x->at == '\'');
     if (c == 'g' && named) return lb_rx_refuse(x, from, 2, "a call of a group", "it is not known here");
     out->code = c;
-    if (strchr("AzZGK", c))
+    if (strchr("AzZK", c))
         out->kind = LB_RX_ASSERT;
     else if (strchr("bBRNO", c) || (c == 'k' && named))
         out->kind = LB_RX_OTHER;

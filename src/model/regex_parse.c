@@ -25,36 +25,11 @@ lb_status lb_rx_next(lb_rx *x, int32_t *code) {
     return LB_OK;
 }
 
-/* ---- what was written ---- */
-
-/* A part of the output that a quantifier may follow, and how many characters it matches. */
-typedef struct part {
-    enum { NOTHING, ASSERTION, UNIT, REPEATED } kind; /* UNIT: PCRE2 repeats it as it is */
-    size_t start;                                     /* in the output */
-    int32_t min, max;
-} part;
-
-/* What stood between two ends of a group. */
-typedef struct body {
-    int32_t min, max;
-    bool fixed;     /* each alternative has one length */
-    bool assertion; /* nothing but one assertion: Oniguruma repeats it no more than that */
-} body;
-
 static int32_t add(int32_t a, int32_t b) { return a > LB_RX_ENDLESS - b ? LB_RX_ENDLESS : a + b; }
-static int32_t times(int32_t a, int32_t b) { return a && b > LB_RX_ENDLESS / a ? LB_RX_ENDLESS : a * b; }
-
-static void insert(lb_str *out, size_t at, const char *what) {
-    size_t n = strlen(what);
-    lb_str_add_bytes(out, what, n);
-    if (out->failed) return;
-    memmove(out->s + at + n, out->s + at, out->len - n - at);
-    memcpy(out->s + at, what, n);
-}
 
 static void forget_tail(lb_rx *x) { x->tail[0] = x->tail[1] = 0; }
 
-static lb_status read_alternatives(lb_rx *x, body *b);
+static lb_status read_alternatives(lb_rx *x, lb_rx_body *b);
 
 /* ---- literals ---- */
 
@@ -74,7 +49,7 @@ static lb_status check_several(lb_rx *x, const char *from, int32_t code) {
     return LB_OK;
 }
 
-static lb_status write_literal(lb_rx *x, const char *from, int32_t code, part *p) {
+static lb_status write_literal(lb_rx *x, const char *from, int32_t code, lb_rx_part *p) {
     lb_rx_set s = {.arena = x->arena};
     lb_arena_mark mark = lb_arena_save(x->arena);
     lb_rx_set_add(&s, code, code);
@@ -84,28 +59,28 @@ static lb_status write_literal(lb_rx *x, const char *from, int32_t code, part *p
     } else {
         forget_tail(x);
     }
-    lb_rx_set_write(&s, false, x->out);
+    lb_rx_set_write(&s, LB_RX_RANGES, x->out);
     lb_arena_restore(x->arena, mark);
-    *p = (part){.kind = UNIT, .start = p->start, .min = 1, .max = 1};
+    *p = (lb_rx_part){.kind = LB_RX_UNIT, .start = p->start, .min = 1, .max = 1};
     return LB_OK;
 }
 
-static void write_set(lb_rx *x, lb_rx_set *s, bool negative, part *p) {
+static void write_set(lb_rx *x, lb_rx_set *s, bool negative, lb_rx_part *p) {
     if (negative) lb_rx_set_invert(s);
-    lb_rx_set_write(s, x->categories, x->out);
-    *p = (part){.kind = UNIT, .start = p->start, .min = 1, .max = 1};
+    lb_rx_set_write(s, x->how, x->out);
+    *p = (lb_rx_part){.kind = LB_RX_UNIT, .start = p->start, .min = 1, .max = 1};
 }
 
 /* ---- references to groups ---- */
 
-static lb_status write_reference(lb_rx *x, const char *from, int group, part *p) {
+static lb_status write_reference(lb_rx *x, const char *from, int group, lb_rx_part *p) {
     size_t n = (size_t)(x->at - from);
     if (group < 1 || group > x->groups || !x->closed[group])
         return lb_rx_refuse(x, from, n, "a reference", "no group of this number or name ends before it");
     if (x->ignore_case) return lb_rx_refuse(x, from, n, "a reference that ignores case", "it is not known here");
     if (x->lookbehind) return lb_rx_refuse(x, from, n, "a reference in a look-behind", "its length is not fixed");
     lb_str_add(x->out, "\\g{%d}", group);
-    *p = (part){.kind = UNIT, .start = p->start, .max = LB_RX_ENDLESS};
+    *p = (lb_rx_part){.kind = LB_RX_UNIT, .start = p->start, .max = LB_RX_ENDLESS};
     return LB_OK;
 }
 
@@ -127,7 +102,7 @@ static lb_status read_name(lb_rx *x, const char *from, char close, const char **
 }
 
 /* \k<name>, \k<1>, \k<-1>; x->at is at the bracket. */
-static lb_status read_reference(lb_rx *x, const char *from, part *p) {
+static lb_status read_reference(lb_rx *x, const char *from, lb_rx_part *p) {
     char close = *x->at++ == '<' ? '>' : '\'';
     bool back = x->at < x->end && *x->at == '-';
     if (back || (x->at < x->end && *x->at >= '0' && *x->at <= '9')) {
@@ -154,15 +129,15 @@ static lb_status read_reference(lb_rx *x, const char *from, part *p) {
 static void write_boundary(lb_rx *x, bool negative) {
     lb_rx_set word = {.arena = x->arena};
     lb_str w = {0};
-    lb_rx_set_word(&word, false);
-    lb_rx_set_write(&word, x->categories, &w);
+    (void)lb_rx_set_property(&word, "word", 4, false);
+    lb_rx_set_write(&word, x->how, &w);
     const char *s = w.s ? w.s : "";
     lb_str_add(x->out, negative ? "(?:(?<=%s)(?=%s)|(?<!%s)(?!%s))" : "(?:(?<=%s)(?!%s)|(?<!%s)(?=%s))", s, s, s, s);
     x->out->failed = x->out->failed || w.failed;
     lb_str_free(&w);
 }
 
-static lb_status read_escaped(lb_rx *x, part *p) {
+static lb_status read_escaped(lb_rx *x, lb_rx_part *p) {
     const char *from = x->at++;
     lb_arena_mark mark = lb_arena_save(x->arena);
     lb_rx_escaped e;
@@ -175,16 +150,16 @@ static lb_status read_escaped(lb_rx *x, part *p) {
         if (e.code == 'K' && x->lookaround)
             return lb_rx_refuse(x, from, 2, "a new start of the match", "not within a look-ahead or look-behind");
         lb_str_add(x->out, "\\%c", (char)e.code);
-        p->kind = ASSERTION;
+        p->kind = LB_RX_ASSERTION;
     } else if (e.code == 'b' || e.code == 'B') {
         write_boundary(x, e.code == 'B');
-        p->kind = ASSERTION;
+        p->kind = LB_RX_ASSERTION;
     } else if (e.code == 'R') {
         lb_str_add(x->out, "(?>\\x0d\\x0a|[\\x0a-\\x0d\\x{85}\\x{2028}\\x{2029}])");
-        *p = (part){.kind = UNIT, .start = p->start, .min = 1, .max = 2};
+        *p = (lb_rx_part){.kind = LB_RX_UNIT, .start = p->start, .min = 1, .max = 2};
     } else if (e.code == 'N' || e.code == 'O') {
         lb_str_add(x->out, e.code == 'N' ? "\\N" : "(?s:.)");
-        *p = (part){.kind = UNIT, .start = p->start, .min = 1, .max = 1};
+        *p = (lb_rx_part){.kind = LB_RX_UNIT, .start = p->start, .min = 1, .max = 1, .any = e.code == 'O'};
     } else if (e.code == 'k') {
         return read_reference(x, from, p);
     } else {
@@ -208,14 +183,15 @@ static void set_options(lb_rx *x, options o) {
     x->extended = o.extended;
 }
 
-static void from_body(part *p, body b) {
-    p->kind = b.assertion ? ASSERTION : UNIT;
+static void from_body(lb_rx_part *p, lb_rx_body b) {
+    p->kind = b.assertion ? LB_RX_ASSERTION : LB_RX_UNIT;
     p->min = b.min;
     p->max = b.max;
+    p->any = b.any;
 }
 
 /* What is behind the opening of a group, and its end. */
-static lb_status read_body(lb_rx *x, const char *from, body *b) {
+static lb_status read_body(lb_rx *x, const char *from, lb_rx_body *b) {
     options o = options_of(x);
     LB_TRY(read_alternatives(x, b));
     set_options(x, o);
@@ -225,19 +201,19 @@ static lb_status read_body(lb_rx *x, const char *from, body *b) {
     return LB_OK;
 }
 
-static lb_status read_capture(lb_rx *x, const char *from, part *p) {
+static lb_status read_capture(lb_rx *x, const char *from, lb_rx_part *p) {
     if (x->groups == LB_RX_MAX_GROUPS) return lb_rx_refuse(x, from, 1, "a group", "more than 200 of them");
     int group = ++x->groups;
-    body b;
+    lb_rx_body b;
     lb_str_add(x->out, "(");
     LB_TRY(read_body(x, from, &b));
     x->closed[group] = true;
     from_body(p, b);
-    p->kind = UNIT;
+    p->kind = LB_RX_UNIT;
     return LB_OK;
 }
 
-static lb_status read_named(lb_rx *x, const char *from, char close, part *p) {
+static lb_status read_named(lb_rx *x, const char *from, char close, lb_rx_part *p) {
     const char *name;
     size_t n;
     LB_TRY(read_name(x, from, close, &name, &n));
@@ -248,12 +224,12 @@ static lb_status read_named(lb_rx *x, const char *from, char close, part *p) {
     return read_capture(x, from, p);
 }
 
-static lb_status read_look(lb_rx *x, const char *from, const char *opening, part *p) {
+static lb_status read_look(lb_rx *x, const char *from, const char *opening, lb_rx_part *p) {
     bool behind = opening[2] == '<', negative = opening[behind ? 3 : 2] == '!';
     if (!behind && x->lookbehind)
         return lb_rx_refuse(x, from, 3, "a look-ahead in a look-behind", "Oniguruma refuses it");
     int groups = x->groups;
-    body b;
+    lb_rx_body b;
     x->lookaround++;
     x->lookbehind += behind;
     lb_str_add(x->out, "%s", opening);
@@ -264,7 +240,7 @@ static lb_status read_look(lb_rx *x, const char *from, const char *opening, part
     if (behind && !b.fixed) return lb_rx_refuse(x, from, n, "a look-behind", "an alternative has no fixed length");
     if (behind && negative && x->groups > groups)
         return lb_rx_refuse(x, from, n, "a capture in a negative look-behind", "Oniguruma refuses it");
-    *p = (part){.kind = ASSERTION, .start = p->start};
+    *p = (lb_rx_part){.kind = LB_RX_ASSERTION, .start = p->start};
     forget_tail(x);
     return LB_OK;
 }
@@ -296,9 +272,9 @@ static lb_status read_option_letters(lb_rx *x, const char *from, options *o) {
 }
 
 /* (?i) is in force up to the end of the group around it, alternatives included: a(?i)b|c is a(?i:b|c). */
-static lb_status read_options(lb_rx *x, const char *from, part *p, bool *rest) {
+static lb_status read_options(lb_rx *x, const char *from, lb_rx_part *p, bool *rest) {
     options was = options_of(x), o;
-    body b;
+    lb_rx_body b;
     LB_TRY(read_option_letters(x, from, &o));
     *rest = *x->at++ == ')';
     lb_str_add(x->out, "(?:");
@@ -315,7 +291,7 @@ static lb_status read_options(lb_rx *x, const char *from, part *p, bool *rest) {
 }
 
 /* x->at is at the parenthesis. rest: all up to the end of the group around it was read. */
-static lb_status read_group(lb_rx *x, part *p, bool *rest) {
+static lb_status read_group(lb_rx *x, lb_rx_part *p, bool *rest) {
     static const struct {
         const char *opening, *name;
     } unknown[] = {{"(?~", "the absence operator"},
@@ -326,7 +302,7 @@ static lb_status read_group(lb_rx *x, part *p, bool *rest) {
     static const char *const look[] = {"(?=", "(?!", "(?<=", "(?<!"};
     const char *from = x->at;
     size_t left = (size_t)(x->end - from);
-    body b;
+    lb_rx_body b;
     if (left >= 2 && from[1] == '*') return lb_rx_refuse(x, from, 2, "a callout", "it is not known here");
     x->at++;
     if (left < 3 || from[1] != '?') return read_capture(x, from, p);
@@ -343,7 +319,7 @@ static lb_status read_group(lb_rx *x, part *p, bool *rest) {
         lb_str_add(x->out, "(?%c", from[2]);
         LB_TRY(read_body(x, from, &b));
         from_body(p, b);
-        if (from[2] == '>') p->kind = UNIT;
+        if (from[2] == '>') p->kind = LB_RX_UNIT;
         return LB_OK;
     }
     x->at = from + 2;
@@ -352,12 +328,12 @@ static lb_status read_group(lb_rx *x, part *p, bool *rest) {
     return read_named(x, from, from[2] == '<' ? '>' : '\'', p);
 }
 
-static lb_status read_atom(lb_rx *x, part *p, bool *rest) {
+static lb_status read_atom(lb_rx *x, lb_rx_part *p, bool *rest) {
     char c = *x->at;
     const char *from = x->at;
     int32_t code = 0;
     *rest = false;
-    *p = (part){.kind = UNIT, .start = x->out->len};
+    *p = (lb_rx_part){.kind = LB_RX_UNIT, .start = x->out->len};
     switch (c) {
     case '(':
         if (++x->depth > LB_RX_MAX_DEPTH)
@@ -376,116 +352,20 @@ static lb_status read_atom(lb_rx *x, part *p, bool *rest) {
         x->at++;
         forget_tail(x);
         p->min = p->max = 1;
+        p->any = x->dot_all;
         lb_str_add(x->out, x->dot_all ? "(?s:.)" : "\\N");
         return LB_OK;
     case '^':
     case '$':
         x->at++;
         forget_tail(x);
-        p->kind = ASSERTION;
+        p->kind = LB_RX_ASSERTION;
         lb_str_add(x->out, "%c", c);
         return LB_OK;
     default:
         LB_TRY(lb_rx_next(x, &code));
         return write_literal(x, from, code, p);
     }
-}
-
-/* ---- quantifiers ---- */
-
-typedef struct quantifier {
-    int32_t low, high; /* high LB_RX_ENDLESS: no limit */
-    bool interval, swapped;
-    char mode; /* '?' lazy, '+' possessive, 0 greedy */
-} quantifier;
-
-static int32_t number(const char **p, const char *end) {
-    int64_t v = 0;
-    const char *s = *p;
-    for (; s < end && *s >= '0' && *s <= '9'; s++) v = v > 1000000 ? v : 10 * v + (*s - '0');
-    *p = s;
-    return (int32_t)v;
-}
-
-/* {n} {n,} {,n} {n,m}; anything else in braces is literal: false. */
-static bool interval_here(const char **at, const char *end, quantifier *q) {
-    const char *p = *at + 1, *low = p;
-    q->low = number(&p, end);
-    bool has_low = p > low, comma = p < end && *p == ',';
-    q->high = q->low;
-    if (comma) {
-        const char *high = ++p;
-        q->high = number(&p, end);
-        bool has_high = p > high;
-        if (!has_low && !has_high) return false;
-        if (!has_high) q->high = LB_RX_ENDLESS;
-    } else if (!has_low) {
-        return false;
-    }
-    if (p == end || *p != '}') return false;
-    *at = p + 1;
-    q->interval = true;
-    if (q->low > q->high) {
-        int32_t high = q->low;
-        q->low = q->high;
-        q->high = high;
-        q->swapped = true;
-    }
-    return true;
-}
-
-/* {n}? is an optional {n}, {n}+ and {n,m}+ repeat again, {m,n} with m > n is possessive. */
-static bool quantifier_here(lb_rx *x, quantifier *q) {
-    *q = (quantifier){0};
-    const char *at = x->at;
-    if (at == x->end) return false;
-    switch (*at) {
-    case '*':
-    case '+':
-    case '?':
-        q->low = *at == '+';
-        q->high = *at == '?' ? 1 : LB_RX_ENDLESS;
-        at++;
-        break;
-    case '{':
-        if (!interval_here(&at, x->end, q)) return false;
-        break;
-    default:
-        return false;
-    }
-    bool exact = q->interval && q->low == q->high;
-    if (at < x->end && *at == '?' && !exact && !q->swapped)
-        q->mode = *at++;
-    else if (at < x->end && *at == '+' && !q->interval)
-        q->mode = *at++;
-    x->at = at;
-    return true;
-}
-
-static lb_status write_quantifier(lb_rx *x, const char *from, const quantifier *q, part *p) {
-    size_t n = (size_t)(x->at - from);
-    if (p->kind == NOTHING || p->kind == ASSERTION)
-        return lb_rx_refuse(x, from, n, "a quantifier", "nothing that can be repeated is before it");
-    if ((q->high != LB_RX_ENDLESS && q->high > 65535) || q->low > 65535)
-        return lb_rx_refuse(x, from, n, "a quantifier", "65535 is the limit here");
-    if (p->kind == REPEATED || q->swapped) {
-        insert(x->out, p->start, q->swapped ? "(?>(?:" : "(?:");
-        lb_str_add(x->out, ")");
-    }
-    if (!q->interval)
-        lb_str_add(x->out, "%c", q->high == 1 ? '?' : q->low ? '+' : '*');
-    else if (q->low == q->high)
-        lb_str_add(x->out, "{%d}", q->low);
-    else if (q->high == LB_RX_ENDLESS)
-        lb_str_add(x->out, "{%d,}", q->low);
-    else
-        lb_str_add(x->out, "{%d,%d}", q->low, q->high);
-    if (q->mode) lb_str_add(x->out, "%c", q->mode);
-    if (q->swapped) lb_str_add(x->out, ")");
-    p->kind = q->swapped ? UNIT : REPEATED;
-    p->min = times(p->min, q->low);
-    p->max = q->high == LB_RX_ENDLESS && p->max ? LB_RX_ENDLESS : times(p->max, q->high);
-    return lb_str_check(x->out);
 }
 
 /* ---- branches ---- */
@@ -511,50 +391,59 @@ static lb_status skip_unread(lb_rx *x) {
 }
 
 /* Up to | or ) or the end. only: the single part, if there is no other. */
-static lb_status read_branch(lb_rx *x, body *b, part *only) {
+static lb_status read_branch(lb_rx *x, lb_rx_body *b, lb_rx_part *only) {
     int parts = 0;
-    *b = (body){0};
-    part last = {.kind = NOTHING};
+    *b = (lb_rx_body){0};
+    lb_rx_part last = {.kind = LB_RX_NOTHING};
     for (bool rest = false; !rest;) {
         LB_TRY(skip_unread(x));
         if (x->at == x->end || *x->at == '|' || *x->at == ')') break;
         const char *from = x->at;
-        quantifier q;
-        if (quantifier_here(x, &q)) LB_TRY(write_quantifier(x, from, &q, &last)); /* nothing is before it */
+        lb_rx_quantifier q;
+        if (lb_rx_quantifier_here(x, &q)) LB_TRY(lb_rx_write_quantifier(x, from, &q, &last)); /* nothing is before it */
         LB_TRY(read_atom(x, &last, &rest));
+        if (last.kind == LB_RX_ASSERTION) x->asserted = true;
         for (;;) {
             LB_TRY(skip_unread(x));
             from = x->at;
-            if (rest || !quantifier_here(x, &q)) break;
-            LB_TRY(write_quantifier(x, from, &q, &last));
+            if (rest || !lb_rx_quantifier_here(x, &q)) break;
+            LB_TRY(lb_rx_write_quantifier(x, from, &q, &last));
         }
         b->min = add(b->min, last.min);
         b->max = add(b->max, last.max);
+        if (last.min) x->lead = false;
         parts++;
         *only = last;
-        last.kind = NOTHING;
+        last.kind = LB_RX_NOTHING;
         if (x->out->len > 64 * (size_t)LB_RX_MAX_LENGTH)
             return lb_rx_refuse(x, from, 1, "a pattern too large", "its classes are too many");
     }
-    if (parts != 1) only->kind = NOTHING;
+    if (parts != 1) only->kind = LB_RX_NOTHING;
     return LB_OK;
 }
 
-static lb_status read_alternatives(lb_rx *x, body *b) {
-    *b = (body){.min = LB_RX_ENDLESS, .fixed = true};
+static lb_status read_alternatives(lb_rx *x, lb_rx_body *b) {
+    *b = (lb_rx_body){.min = LB_RX_ENDLESS, .fixed = true};
+    bool lead = x->lead, asserted = x->asserted, any_asserted = asserted;
     for (int n = 0;; n++) {
-        body branch;
-        part only = {.kind = NOTHING};
+        lb_rx_body branch;
+        lb_rx_part only = {.kind = LB_RX_NOTHING};
+        x->lead = lead;
+        x->asserted = asserted;
         LB_TRY(read_branch(x, &branch, &only));
+        any_asserted = any_asserted || x->asserted;
         if (branch.min < b->min) b->min = branch.min;
         if (branch.max > b->max) b->max = branch.max;
         b->fixed = b->fixed && branch.min == branch.max && branch.max < LB_RX_ENDLESS;
-        b->assertion = !n && only.kind == ASSERTION;
+        b->assertion = !n && only.kind == LB_RX_ASSERTION;
+        b->any = !n && only.any;
         if (x->at == x->end || *x->at != '|') break;
         x->at++;
         lb_str_add(x->out, "|");
         forget_tail(x);
     }
+    x->lead = lead;
+    x->asserted = any_asserted;
     return lb_str_check(x->out);
 }
 
@@ -571,15 +460,15 @@ static bool trusts_categories(void) {
     return false;
 }
 
-lb_status lb_regex_translate(const char *what, const char *pattern, lb_str *out) {
+lb_status lb_regex_translate(const char *what, const char *pattern, bool older, lb_str *out) {
     size_t n = strlen(pattern);
     if (n > LB_RX_MAX_LENGTH)
         return lb_fail(LB_E_UNSUPPORTED, "%s: a pattern of %zu bytes: %d is the limit", what, n, LB_RX_MAX_LENGTH);
-    lb_rx x = {.what = what, .pattern = pattern, .at = pattern, .end = pattern + n, .out = out};
-    x.categories = trusts_categories();
+    lb_rx x = {.what = what, .pattern = pattern, .at = pattern, .end = pattern + n, .out = out, .lead = true};
+    x.how = !trusts_categories() ? LB_RX_RANGES : older ? LB_RX_OLDER : LB_RX_ALL;
     LB_TRY(lb_arena_new(1 << 16, &x.arena));
     lb_status status;
-    body b;
+    lb_rx_body b;
     LB_TRY_GOTO(status, done, read_alternatives(&x, &b));
     if (x.at < x.end)
         status = lb_rx_refuse(&x, x.at, 1, "the end of a group", "none is open");

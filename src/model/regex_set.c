@@ -37,7 +37,7 @@ void lb_rx_set_add(lb_rx_set *s, int32_t first, int32_t last) {
     }
     if (s->n == s->cap) {
         int64_t cap = s->cap ? 2 * s->cap : 16;
-        lb_rx_range *r = LB_NEW_UNSET(s->arena, lb_rx_range, cap);
+        lb_uni_range *r = LB_NEW_UNSET(s->arena, lb_uni_range, cap);
         if (!r) {
             s->failed = true;
             return;
@@ -46,12 +46,12 @@ void lb_rx_set_add(lb_rx_set *s, int32_t first, int32_t last) {
         s->r = r;
         s->cap = cap;
     }
-    s->r[s->n++] = (lb_rx_range){first, last};
+    s->r[s->n++] = (lb_uni_range){first, last};
     s->sorted = false;
 }
 
 static int by_first(const void *a, const void *b) {
-    const lb_rx_range *x = a, *y = b;
+    const lb_uni_range *x = a, *y = b;
     return x->first < y->first ? -1 : x->first > y->first;
 }
 
@@ -112,7 +112,7 @@ typedef struct property {
     const char *name; /* small letters only, as names are compared */
     uint32_t categories;
     unsigned flags; /* any of them */
-    lb_rx_range also[3];
+    lb_uni_range also[3];
     int n_also;
 } property;
 
@@ -190,7 +190,7 @@ static void add_script(lb_rx_set *s, int script) {
     }
 }
 
-bool lb_rx_set_property(lb_rx_set *s, const char *name, size_t n) {
+bool lb_rx_set_property(lb_rx_set *s, const char *name, size_t n, bool in_class) {
     char plain[64]; /* Oniguruma ignores case, spaces, '-' and '_' */
     size_t len = 0;
     for (size_t i = 0; i < n; i++) {
@@ -200,6 +200,12 @@ bool lb_rx_set_property(lb_rx_set *s, const char *name, size_t n) {
         plain[len++] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
     }
     plain[len] = 0;
+    /* superscripts and fractions of Latin-1 */
+    if (!in_class && !strcmp(plain, "word")) {
+        lb_rx_set_add(s, 0xB2, 0xB3);
+        lb_rx_set_add(s, 0xB9, 0xB9);
+        lb_rx_set_add(s, 0xBC, 0xBE);
+    }
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(plain, known[i].name)) return add_property(s, &known[i]), true;
     for (int i = 0; i < LB_UNI_N_CATEGORIES; i++) {
@@ -212,17 +218,6 @@ bool lb_rx_set_property(lb_rx_set *s, const char *name, size_t n) {
         for (int k = 0; k < 3 && lb_uni_script[i][k]; k++)
             if (!strcmp(plain, lb_uni_script[i][k])) return add_script(s, i), true;
     return false;
-}
-
-static void add_named(lb_rx_set *s, const char *name) { (void)lb_rx_set_property(s, name, strlen(name)); }
-void lb_rx_set_space(lb_rx_set *s) { add_named(s, "space"); }
-void lb_rx_set_digit(lb_rx_set *s) { add_named(s, "digit"); }
-void lb_rx_set_hex(lb_rx_set *s) { add_named(s, "xdigit"); }
-void lb_rx_set_word(lb_rx_set *s, bool in_class) {
-    add_named(s, "word");
-    static const uint8_t superscripts_and_fractions[] = {0xB2, 0xB3, 0xB9, 0xBC, 0xBD, 0xBE};
-    for (size_t i = 0; i < sizeof superscripts_and_fractions && !in_class; i++)
-        lb_rx_set_add(s, superscripts_and_fractions[i], superscripts_and_fractions[i]);
 }
 
 /* ---- case ---- */
@@ -274,35 +269,37 @@ static void write_range(lb_str *out, int32_t first, int32_t last) {
     if (last > first) write_code(out, last);
 }
 
-/* The categories that lie in the set with all their characters. */
-static uint32_t whole_categories(const lb_rx_set *s) {
+/* The categories that lie in the set with all their characters (without `newer`: but for the newer ones). */
+static uint32_t whole_categories(const lb_rx_set *s, bool newer) {
     uint32_t seen = 0,
              cut = 1U << LB_UNI_CN | 1U << LB_UNI_CS; /* unassigned ones differ; surrogates are no characters */
     int64_t at = 0;
     for (int i = 0; i < lb_uni_n_run; i++) {
         lb_uni_run run = lb_uni_run_at(i);
+        if (!newer && (run.flags & LB_UNI_NEWER)) continue;
         while (at < s->n && s->r[at].last < run.first) at++;
         bool inside = at < s->n && s->r[at].first <= run.first && s->r[at].last >= run.last;
         seen |= 1U << run.category;
         if (!inside) cut |= 1U << run.category;
     }
+    for (int i = 0; i < lb_uni_n_moved && newer; i++) /* PCRE2 may have it where it was */
+        if (!lb_rx_set_has(s, lb_uni_moved[i].code)) cut |= 1U << lb_uni_moved[i].from;
     return seen & ~cut;
 }
 
-/* What of the set PCRE2's categories leave out: characters of other categories, and those newer than its tables. ASCII
- * is always written, which PCRE2 looks up before all else. */
-static void leftover(const lb_rx_set *s, uint32_t categories, lb_rx_set *rest) {
+/* What of the set PCRE2's categories leave out: characters of other categories, and those newer than its tables. */
+static void leftover(const lb_rx_set *s, uint32_t categories, bool newer, lb_rx_set *rest) {
     int64_t at = 0;
     for (int i = 0; i < lb_uni_n_run; i++) {
         lb_uni_run run = lb_uni_run_at(i);
-        bool covered = (categories >> run.category & 1) && !(run.flags & LB_UNI_NEWER) && run.first > 0x7F;
-        if (covered) continue;
+        bool is_newer = run.flags & LB_UNI_NEWER;
+        if (run.category == LB_UNI_CS || (is_newer ? !newer : categories >> run.category & 1)) continue;
         while (at < s->n && s->r[at].last < run.first) at++;
         for (int64_t k = at; k < s->n && s->r[k].first <= run.last; k++) {
             int32_t first = s->r[k].first > run.first ? s->r[k].first : run.first;
             int32_t last = s->r[k].last < run.last ? s->r[k].last : run.last;
             /* across what is covered the range may go on, if the set does */
-            lb_rx_range *before = rest->n ? &rest->r[rest->n - 1] : NULL;
+            lb_uni_range *before = rest->n ? &rest->r[rest->n - 1] : NULL;
             if (before && s->r[k].first <= before->last)
                 before->last = last;
             else
@@ -330,13 +327,15 @@ typedef struct spelling {
     uint32_t categories;
     lb_rx_set rest;
 } spelling;
-static spelling spell(const lb_rx_set *s, bool categories) {
-    spelling w = {.categories = categories ? whole_categories(s) : 0, .rest = {.arena = s->arena, .failed = s->failed}};
-    leftover(s, w.categories, &w.rest);
+static spelling spell(const lb_rx_set *s, lb_rx_spelling how) {
+    bool newer = how != LB_RX_OLDER;
+    spelling w = {.rest = {.arena = s->arena, .failed = s->failed}};
+    if (how != LB_RX_RANGES) w.categories = whole_categories(s, newer);
+    leftover(s, w.categories, newer, &w.rest);
     return w;
 }
 
-void lb_rx_set_write(lb_rx_set *s, bool categories, lb_str *out) {
+void lb_rx_set_write(lb_rx_set *s, lb_rx_spelling how, lb_str *out) {
     lb_rx_set_sort(s);
     lb_rx_set others = {.arena = s->arena, .failed = s->failed};
     lb_rx_set_join(&others, s);
@@ -346,7 +345,7 @@ void lb_rx_set_write(lb_rx_set *s, bool categories, lb_str *out) {
         out->failed = out->failed || others.failed;
         return;
     }
-    spelling yes = spell(s, categories), no = spell(&others, categories);
+    spelling yes = spell(s, how), no = spell(&others, how);
     bool negative = no.rest.n + (no.categories != 0) < yes.rest.n + (yes.categories != 0);
     const spelling *w = negative ? &no : &yes;
     bool single = !negative && !w->categories && w->rest.n == 1 && w->rest.r[0].first == w->rest.r[0].last;

@@ -38,8 +38,8 @@ lb_status lb_tok_new(const char *name, lb_tokenizer **out) {
 
 void lb_tokenizer_free(lb_tokenizer *t) {
     if (!t) return;
-    for (int i = 0; i < t->n_step; i++) pcre2_code_free(t->step[i].regex.re);
-    for (int i = 0; i < t->n_norm; i++) pcre2_code_free(t->norm[i].regex.re);
+    for (int i = 0; i < t->n_step; i++) lb_tok_pattern_free(&t->step[i].regex);
+    for (int i = 0; i < t->n_norm; i++) lb_tok_pattern_free(&t->norm[i].regex);
     pcre2_general_context_free(t->pcre);
     lb_arena_free(t->arena);
 }

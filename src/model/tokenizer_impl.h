@@ -76,6 +76,7 @@ typedef struct lb_tok_matcher {
 typedef struct lb_tok_pattern {
     const char *text; /* as the file has it */
     pcre2_code *re;
+    pcre2_code *older; /* for texts without characters that are LB_UNI_NEWER: faster. NULL: re is */
 } lb_tok_pattern;
 
 typedef enum lb_tok_norm_kind {
@@ -193,12 +194,14 @@ typedef struct lb_tok_run lb_tok_run;
 
 /* tokenizer_match.c */
 LB_NODISCARD lb_status lb_tok_pattern_new(lb_tokenizer *t, const char *where, const char *text, lb_tok_pattern *out);
+void lb_tok_pattern_free(lb_tok_pattern *p);
 LB_NODISCARD lb_status lb_tok_match_limits(lb_tok_run *r); /* once a run */
 /* The matches of a pattern in a text, as the tokenizers library iterates over them: each begins where the one before
  * ended; an empty one right there is passed over, and the search goes on behind the next character. */
 typedef struct lb_tok_matches {
     lb_tok_run *run;
     const lb_tok_pattern *pattern;
+    const pcre2_code *re; /* the pattern's for this text */
     lb_tok_view text;
     uint32_t options;
     size_t from, last_end;

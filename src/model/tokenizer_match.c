@@ -1,6 +1,7 @@
 /* Matching the patterns of a file: one match after the other as the tokenizers library finds them, in bounded time. */
 #include "model/regex.h"
 #include "model/tokenizer_impl.h"
+#include "model/unicode.h"
 
 /* Steps of the matcher (as PCRE2 counts them) that a search may take from each place. LIGHT is what ordinary patterns
  * stay below; what needs more is paid from an allowance that grows with the text. */
@@ -9,36 +10,53 @@
 #define STEPS_A_CALL  500000000u
 #define STEPS_A_BYTE  2000u
 #define LIGHT_WINDOW  65536 /* places that one call of PCRE2 tries: the interrupt is polled in between */
-#define HEAVY_WINDOW  64
+#define HEAVY_WINDOW  16
 #define HEAP_LIMIT_KB (256 * 1024)
 
-lb_status lb_tok_pattern_new(lb_tokenizer *t, const char *where, const char *text, lb_tok_pattern *out) {
-    lb_str s = {0};
-    char *what = lb_arena_printf(t->arena, "%s: %s", t->name, where);
-    lb_status status;
+static lb_status compile(lb_tokenizer *t, const char *what, const char *text, const lb_str *s, pcre2_code **out) {
     pcre2_compile_context *cc = pcre2_compile_context_create(t->pcre);
-    LB_TRY_GOTO(status, done, cc ? LB_OK : lb_fail(LB_E_NOMEM, "%s: out of memory for a pattern", t->name));
-    LB_TRY_GOTO(status, done, what ? LB_OK : LB_E_NOMEM);
-    out->text = lb_arena_strdup(t->arena, text);
-    LB_TRY_GOTO(status, done, out->text ? LB_OK : LB_E_NOMEM);
-    LB_TRY_GOTO(status, done, lb_regex_translate(what, text, &s));
+    if (!cc) return lb_fail(LB_E_NOMEM, "%s: out of memory for a pattern", what);
     pcre2_set_newline(cc, PCRE2_NEWLINE_LF);
     int code;
     PCRE2_SIZE at;
     uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_MATCH_INVALID_UTF | PCRE2_USE_OFFSET_LIMIT;
-    out->re = pcre2_compile((PCRE2_SPTR)(s.s ? s.s : ""), s.len, options, &code, &at, cc);
-    if (!out->re) {
-        PCRE2_UCHAR why[128];
-        pcre2_get_error_message(code, why, sizeof why);
-        lb_status kind = code == PCRE2_ERROR_HEAP_FAILED ? LB_E_NOMEM : LB_E_UNSUPPORTED;
-        status = lb_fail(kind, "%s: pattern \"%.300s\": PCRE2 cannot hold it: %s", what, text, (const char *)why);
-        goto done;
-    }
-    (void)pcre2_jit_compile(out->re, PCRE2_JIT_COMPLETE); /* without it the interpreter matches, slower */
-done:
+    /* The compiler of PCRE2 10.42 takes a wrong first character from an atomic group: (?>.+?)b misses "aab" at 1. */
+    if (s->s && strstr(s->s, "(?>")) options |= PCRE2_NO_START_OPTIMIZE;
+    /* It makes the first a* of (a*)(b)?+\1 possessive, as if the rest could not begin with an a. */
+    if (s->s && strstr(s->s, "\\g{")) options |= PCRE2_NO_AUTO_POSSESS;
+    *out = pcre2_compile((PCRE2_SPTR)(s->s ? s->s : ""), s->len, options, &code, &at, cc);
     pcre2_compile_context_free(cc);
-    lb_str_free(&s);
+    if (*out) {
+        (void)pcre2_jit_compile(*out, PCRE2_JIT_COMPLETE); /* without it the interpreter matches, slower */
+        return LB_OK;
+    }
+    PCRE2_UCHAR why[128];
+    pcre2_get_error_message(code, why, sizeof why);
+    return lb_fail(code == PCRE2_ERROR_HEAP_FAILED ? LB_E_NOMEM : LB_E_UNSUPPORTED,
+                   "%s: pattern \"%.300s\": PCRE2 cannot hold it: %s", what, text, (const char *)why);
+}
+
+lb_status lb_tok_pattern_new(lb_tokenizer *t, const char *where, const char *text, lb_tok_pattern *out) {
+    lb_str all = {0}, older = {0};
+    char *what = lb_arena_printf(t->arena, "%s: %s", t->name, where);
+    lb_status status;
+    out->text = lb_arena_strdup(t->arena, text);
+    LB_TRY_GOTO(status, done, what && out->text ? LB_OK : LB_E_NOMEM);
+    LB_TRY_GOTO(status, done, lb_regex_translate(what, text, false, &all));
+    LB_TRY_GOTO(status, done, lb_regex_translate(what, text, true, &older));
+    LB_TRY_GOTO(status, done, compile(t, what, text, &all, &out->re));
+    if (all.len != older.len || (all.len && memcmp(all.s, older.s, all.len) != 0))
+        LB_TRY_GOTO(status, done, compile(t, what, text, &older, &out->older));
+done:
+    lb_str_free(&all);
+    lb_str_free(&older);
     return status;
+}
+
+void lb_tok_pattern_free(lb_tok_pattern *p) {
+    pcre2_code_free(p->re);
+    pcre2_code_free(p->older);
+    *p = (lb_tok_pattern){0};
 }
 
 lb_status lb_tok_match_limits(lb_tok_run *r) {
@@ -77,9 +95,9 @@ static lb_status out_of_bounds(const lb_tok_matches *m, size_t from, int rc) {
 static int run_pcre2(const lb_tok_matches *m, size_t from) {
     lb_tok_run *r = m->run;
     PCRE2_SPTR s = (PCRE2_SPTR)m->text.s;
-    int rc = pcre2_match(m->pattern->re, s, m->text.n, from, m->options, r->match, r->limits);
+    int rc = pcre2_match(m->re, s, m->text.n, from, m->options, r->match, r->limits);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT) /* the interpreter keeps its stack on the heap */
-        rc = pcre2_match(m->pattern->re, s, m->text.n, from, m->options | PCRE2_NO_JIT, r->match, r->limits);
+        rc = pcre2_match(m->re, s, m->text.n, from, m->options | PCRE2_NO_JIT, r->match, r->limits);
     return rc;
 }
 
@@ -121,12 +139,44 @@ static lb_status search(lb_tok_matches *m, size_t from, bool *found, size_t *sta
     }
 }
 
+/* Whether the text is UTF-8, and whether it has no character that older versions of Unicode do not know. */
+static void look_over(lb_tok_view v, bool *valid, bool *older) {
+    *valid = *older = true;
+    int32_t from = 0, to = -1; /* known characters around the last one: its neighbours are most often there too */
+    for (size_t at = 0; at < v.n;) {
+        int32_t code = (uint8_t)v.s[at];
+        if (code < 0x80) {
+            at++;
+            continue;
+        }
+        at += lb_tok_char(v.s + at, v.n - at, &code);
+        if (code < 0) *valid = false;
+        if ((code >= from && code <= to) || code < 0) continue;
+        int low = 0, high = lb_uni_n_newer;
+        while (low < high) {
+            int mid = (low + high) / 2;
+            if (lb_uni_newer[mid].last < code)
+                low = mid + 1;
+            else
+                high = mid;
+        }
+        from = low ? lb_uni_newer[low - 1].last + 1 : 0;
+        to = low < lb_uni_n_newer ? lb_uni_newer[low].first - 1 : LB_UNI_MAX;
+        if (code > to) *older = false;
+    }
+}
+
 lb_tok_matches lb_tok_matches_of(lb_tok_run *r, const lb_tok_pattern *p, lb_tok_view v) {
-    /* Without the compiler for this machine PCRE2 would check the rest of the text at every call. */
-    bool valid = lb_tok_invalid_utf8(v.s, v.n) == v.n;
+    bool valid, older;
+    look_over(v, &valid, &older);
     r->allowance += (uint64_t)v.n * STEPS_A_BYTE;
-    return (lb_tok_matches){
-        .run = r, .pattern = p, .text = v, .options = valid ? PCRE2_NO_UTF_CHECK : 0, .last_end = SIZE_MAX};
+    /* Without the compiler for this machine PCRE2 would check the rest of the text at every call. */
+    return (lb_tok_matches){.run = r,
+                            .pattern = p,
+                            .re = older && p->older ? p->older : p->re,
+                            .text = v,
+                            .options = valid ? PCRE2_NO_UTF_CHECK : 0,
+                            .last_end = SIZE_MAX};
 }
 
 lb_status lb_tok_match_next(lb_tok_matches *m, bool *found, size_t *start, size_t *end) {

@@ -68,9 +68,21 @@ typedef struct lb_uni_run {
 lb_uni_run lb_uni_run_at(int i);
 lb_uni_category lb_uni_category_of(int32_t code);
 
+typedef struct lb_uni_range {
+    int32_t first, last;
+} lb_uni_range;
+
 /* unicode_table.c */
 extern const uint32_t lb_uni_kind[], lb_uni_packed[];
 extern const int lb_uni_n_run;
+extern const lb_uni_range lb_uni_newer[]; /* the characters that are LB_UNI_NEWER */
+extern const int lb_uni_n_newer;
+typedef struct lb_uni_moved_one {
+    int32_t code;
+    lb_uni_category from;
+} lb_uni_moved_one;
+extern const lb_uni_moved_one lb_uni_moved[]; /* those of them that were in another category before */
+extern const int lb_uni_n_moved;
 extern const char *const lb_uni_script[][3]; /* its names in small letters, the long one first; NULL: no more */
 extern const int lb_uni_n_script;
 

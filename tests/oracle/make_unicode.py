@@ -78,19 +78,34 @@ def classify(scripts):
     script = one_of([s[0] for s in scripts])
     alphabetic, lower, upper = (property_of(n) for n in ("Alphabetic", "Lowercase", "Uppercase"))
     unknown = [s[0] for s in scripts].index("unknown")
-    kinds, runs, last = {}, [], None
+    kinds, runs, last, moved = {}, [], None, []
     for c in sorted(CODES + [0xD800]):
         if c == 0xD800:
             key = (CATEGORIES.index("Cs"), unknown, 0)
         else:
             name = names[category[c]]
             flags = ALPHABETIC * (c in alphabetic) + LOWERCASE * (c in lower) + UPPERCASE * (c in upper)
-            flags += NEWER * (unicodedata.category(chr(c)) != name)
+            older = unicodedata.category(chr(c))
+            flags += NEWER * (older != name)
+            if older not in ("Cn", name):
+                moved.append((c, CATEGORIES.index(older)))
             key = (CATEGORIES.index(name), script[c], flags)
         if key != last:
             runs.append((c, kinds.setdefault(key, len(kinds))))
             last = key
-    return runs, kinds
+    return runs, kinds, moved
+
+
+def newer_ranges(runs, kinds):
+    """The characters that are NEWER, as (first, last)."""
+    ranges = []
+    for (first, kind), (end, _) in zip(runs, runs[1:] + [(0x110000, 0)]):
+        if not kinds[kind][2] & NEWER:
+            continue
+        if ranges and ranges[-1][1] == first - 1:
+            first = ranges.pop()[0]
+        ranges.append((first, end - 1))
+    return ranges
 
 
 def fold():
@@ -146,7 +161,7 @@ def main():
     for names in scripts:
         for other in names[1:]:
             assert matches(r"\p{%s}" % other, TEXT[:3000]) == matches(r"\p{%s}" % names[0], TEXT[:3000]), names
-    runs, kinds = classify(scripts)
+    runs, kinds, moved = classify(scripts)
     least, several = fold()
     with open(OUT, "w", encoding="ascii") as f:
         f.write(
@@ -159,6 +174,10 @@ def main():
         table(f, "\n/* first character << 11 | kind, in order */\nconst uint32_t lb_uni_packed[] = {",
               ["0x%X" % (c << 11 | k) for c, k in runs])
         f.write("const int lb_uni_n_run = sizeof lb_uni_packed / sizeof *lb_uni_packed;\n")
+        table(f, "\nconst lb_uni_range lb_uni_newer[] = {", ["{0x%X,0x%X}" % r for r in newer_ranges(runs, list(kinds))])
+        f.write("const int lb_uni_n_newer = sizeof lb_uni_newer / sizeof *lb_uni_newer;\n")
+        table(f, "const lb_uni_moved_one lb_uni_moved[] = {", ["{0x%X,%d}" % m for m in moved])
+        f.write("const int lb_uni_n_moved = sizeof lb_uni_moved / sizeof *lb_uni_moved;\n")
         f.write("\n/* Names of the scripts: the first is the long one. */\n")
         table(f, "const char *const lb_uni_script[][3] = {",
               ["{%s}" % ", ".join('"%s"' % n for n in s) for s in scripts])
