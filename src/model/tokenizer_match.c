@@ -7,8 +7,8 @@
  * stay below; what needs more is paid from an allowance that grows with the text. */
 #define LIGHT_STEPS   2000
 #define MOST_STEPS    8192000u
-#define STEPS_A_CALL  500000000u
-#define STEPS_A_BYTE  2000u
+#define STEPS_A_CALL  4000000000u
+#define STEPS_A_BYTE  4000u
 #define LIGHT_WINDOW  65536 /* places that one call of PCRE2 tries: the interrupt is polled in between */
 #define HEAVY_WINDOW  16
 #define HEAP_LIMIT_KB (256 * 1024)
@@ -116,7 +116,7 @@ static lb_status search(lb_tok_matches *m, size_t from, bool *found, size_t *sta
         int rc = run_pcre2(m, from);
         const PCRE2_SIZE *o = pcre2_get_ovector_pointer(r->match);
         if (steps > LIGHT_STEPS) {
-            uint64_t tried = (rc >= 0 ? o[1] - from : last - from) + 1, cost = steps * tried;
+            uint64_t tried = (rc >= 0 ? (o[0] > from ? o[0] - from : 0) : last - from) + 1, cost = steps * tried;
             if (cost > r->allowance) return out_of_bounds(m, from, PCRE2_ERROR_MATCHLIMIT);
             r->allowance -= cost;
         }
@@ -127,7 +127,7 @@ static lb_status search(lb_tok_matches *m, size_t from, bool *found, size_t *sta
             return LB_OK;
         }
         if (rc == PCRE2_ERROR_MATCHLIMIT && steps < MOST_STEPS) {
-            steps *= 16;
+            steps *= 4;
             continue;
         }
         if (rc != PCRE2_ERROR_NOMATCH) return out_of_bounds(m, from, rc);

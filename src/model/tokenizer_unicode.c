@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include "model/tokenizer_impl.h"
+#include "model/unicode.h"
 
 size_t lb_tok_char(const char *s, size_t n, int32_t *code) {
     uint8_t b = (uint8_t)s[0];
@@ -27,28 +28,11 @@ static bool is_space(int32_t c) {
     return c >= 0x2000 && (c <= 0x200A || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F);
 }
 
-/* Letters and numbers of Unicode 15.1 and 16, which the tokenizers library knows and an older utf8proc takes as
- * unassigned: with them a text's tokens do not depend on the system's version. In order. */
-static const struct {
-    int32_t first, last;
-    lb_tok_class k;
-} newer[] = {
-    {0x1C89, 0x1C8A, LB_TOK_LETTER},   {0xA7CB, 0xA7CD, LB_TOK_LETTER},   {0xA7DA, 0xA7DC, LB_TOK_LETTER},
-    {0x105C0, 0x105F3, LB_TOK_LETTER}, {0x10D40, 0x10D49, LB_TOK_NUMBER}, {0x10D4A, 0x10D65, LB_TOK_LETTER},
-    {0x10D6F, 0x10D85, LB_TOK_LETTER}, {0x10EC2, 0x10EC4, LB_TOK_LETTER}, {0x11380, 0x11389, LB_TOK_LETTER},
-    {0x1138B, 0x1138B, LB_TOK_LETTER}, {0x1138E, 0x1138E, LB_TOK_LETTER}, {0x11390, 0x113B5, LB_TOK_LETTER},
-    {0x113B7, 0x113B7, LB_TOK_LETTER}, {0x113D1, 0x113D1, LB_TOK_LETTER}, {0x113D3, 0x113D3, LB_TOK_LETTER},
-    {0x116D0, 0x116E3, LB_TOK_NUMBER}, {0x11BC0, 0x11BE0, LB_TOK_LETTER}, {0x11BF0, 0x11BF9, LB_TOK_NUMBER},
-    {0x13460, 0x143FA, LB_TOK_LETTER}, {0x16100, 0x1611D, LB_TOK_LETTER}, {0x16130, 0x16139, LB_TOK_NUMBER},
-    {0x16D40, 0x16D6C, LB_TOK_LETTER}, {0x16D70, 0x16D79, LB_TOK_NUMBER}, {0x18CFF, 0x18CFF, LB_TOK_LETTER},
-    {0x1CCF0, 0x1CCF9, LB_TOK_NUMBER}, {0x1E5D0, 0x1E5ED, LB_TOK_LETTER}, {0x1E5F0, 0x1E5F0, LB_TOK_LETTER},
-    {0x1E5F1, 0x1E5FA, LB_TOK_NUMBER}, {0x2EBF0, 0x2EE5D, LB_TOK_LETTER},
-};
-
+/* Characters that an older utf8proc takes as unassigned, as the tokenizers library does: a text's tokens do not depend
+ * on the system's version. */
 static lb_tok_class unassigned(int32_t c) {
-    for (size_t i = 0; i < sizeof newer / sizeof *newer && newer[i].first <= c; i++)
-        if (c <= newer[i].last) return newer[i].k;
-    return LB_TOK_OTHER;
+    uint32_t category = 1U << lb_uni_category_of(c);
+    return category & LB_UNI_L ? LB_TOK_LETTER : category & LB_UNI_N ? LB_TOK_NUMBER : LB_TOK_OTHER;
 }
 
 lb_tok_class lb_tok_classify(int32_t c) {
