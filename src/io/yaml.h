@@ -29,7 +29,5 @@ lb_yaml *lb_yaml_get(const lb_yaml *map, const char *key); /* NULL: none, or not
 /* Sets a dotted path ("axes.bits", "quantize[1].group", "eval[0].windows") to a parsed value, adding maps on the way.
  * A list item must exist. A path that cannot be followed is LB_E_ARG and changes nothing. */
 LB_NODISCARD lb_status lb_yaml_set(lb_arena *a, lb_yaml *root, const char *path, lb_yaml *value);
-/* The tree as YAML text again (block style), for the resolved config. */
-LB_NODISCARD lb_status lb_yaml_emit(const lb_yaml *node, char **text); /* lb_free */
 
 #endif

@@ -1,11 +1,8 @@
-/* Lookup, change by path, and writing of a YAML tree. */
+/* Lookup and change by path of a YAML tree. */
 #include "io/yaml_tree.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
-
-#include "base/str.h"
 
 lb_status lb_yaml_append(lb_arena *a, lb_yaml *parent, lb_yaml *item) {
     size_t n = parent->count;
@@ -131,60 +128,4 @@ lb_status lb_yaml_set(lb_arena *a, lb_yaml *root, const char *path, lb_yaml *val
         *place = copy;
         return LB_OK;
     }
-}
-
-static int write_text(void *b, unsigned char *p, size_t n) {
-    lb_str_add_bytes(b, p, n);
-    return !((lb_str *)b)->failed;
-}
-
-static bool emit_text(yaml_emitter_t *e, const char *text, bool quoted) {
-    yaml_event_t ev;
-    return yaml_scalar_event_initialize(&ev, NULL, NULL, (yaml_char_t *)(uintptr_t)text, (int)strlen(text), 1, 1,
-                                        quoted ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_PLAIN_SCALAR_STYLE) &&
-           yaml_emitter_emit(e, &ev);
-}
-
-static bool emit_node(yaml_emitter_t *e, const lb_yaml *n) {
-    yaml_event_t ev;
-    if (n->kind == LB_YAML_SCALAR) return emit_text(e, n->text, n->quoted);
-    bool map = n->kind == LB_YAML_MAP;
-    bool ok = map ? yaml_mapping_start_event_initialize(&ev, NULL, NULL, 1, YAML_BLOCK_MAPPING_STYLE)
-                  : yaml_sequence_start_event_initialize(&ev, NULL, NULL, 1, YAML_BLOCK_SEQUENCE_STYLE);
-    if (!ok || !yaml_emitter_emit(e, &ev)) return false;
-    for (size_t i = 0; i < n->count; i++) {
-        if (map && !emit_text(e, n->item[i]->key, !strcmp(n->item[i]->key, "<<"))) return false;
-        if (!emit_node(e, n->item[i])) return false;
-    }
-    return (map ? yaml_mapping_end_event_initialize(&ev) : yaml_sequence_end_event_initialize(&ev)) &&
-           yaml_emitter_emit(e, &ev);
-}
-
-static bool emit_document(yaml_emitter_t *e, const lb_yaml *n) {
-    yaml_event_t ev;
-    return yaml_stream_start_event_initialize(&ev, YAML_UTF8_ENCODING) && yaml_emitter_emit(e, &ev) &&
-           yaml_document_start_event_initialize(&ev, NULL, NULL, NULL, 1) && yaml_emitter_emit(e, &ev) &&
-           emit_node(e, n) && yaml_document_end_event_initialize(&ev, 1) && yaml_emitter_emit(e, &ev) &&
-           yaml_stream_end_event_initialize(&ev) && yaml_emitter_emit(e, &ev);
-}
-
-lb_status lb_yaml_emit(const lb_yaml *node, char **text) {
-    yaml_emitter_t e;
-    lb_str b = {0};
-    lb_status s = LB_OK;
-    *text = NULL;
-    if (!yaml_emitter_initialize(&e)) return lb_fail(LB_E_NOMEM, "out of memory for YAML");
-    yaml_emitter_set_output(&e, write_text, &b);
-    yaml_emitter_set_unicode(&e, 1);
-    yaml_emitter_set_width(&e, -1); /* one value, one line: a diff of two configs stays readable */
-    if (!emit_document(&e, node))
-        s = b.failed                       ? lb_str_check(&b)
-            : e.error == YAML_MEMORY_ERROR ? lb_fail(LB_E_NOMEM, "out of memory for YAML")
-                                           : lb_fail(LB_E_ARG, "YAML: %s", e.problem ? e.problem : "cannot be written");
-    yaml_emitter_delete(&e);
-    if (s != LB_OK)
-        lb_str_free(&b);
-    else
-        *text = b.s;
-    return s;
 }

@@ -1,4 +1,4 @@
-/* Shared by yaml.c (parsing) and yaml_tree.c (changing and writing a tree). */
+/* Shared by yaml.c (parsing) and yaml_tree.c (changing a tree). */
 #ifndef LB_IO_YAML_TREE_H
 #define LB_IO_YAML_TREE_H
 
