@@ -16,6 +16,8 @@ char *lb_strdup(const char *s);
 /* Puts memory aside for libraries that are refused some: they then work on until the program stops, which
  * lb_starved_check tells it. Called once by main. */
 void lb_memory_reserve(void);
+/* Notes, as of a library, if there is none left: for what failed without telling why, as a child process does. */
+void lb_memory_look(void);
 
 /* Test hook: the nth allocation from now (1 = the next) fails; 0 turns it off. Counts arena chunks too. */
 void lb_alloc_fail_at(int64_t nth);

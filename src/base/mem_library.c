@@ -63,6 +63,13 @@ static void find(void) {
     *(void **)&behind.realloc = r;
 }
 
+void lb_memory_look(void) {
+    enum { SOME = 1 << 16 };
+    void *p = behind.malloc(SOME);
+    if (!p) lb_starved(SOME);
+    free(p);
+}
+
 void *malloc(size_t n) {
     find();
     void *p = behind.malloc(n);
@@ -86,5 +93,6 @@ void *realloc(void *old, size_t n) {
 #else
 
 void lb_memory_reserve(void) {}
+void lb_memory_look(void) {}
 
 #endif
