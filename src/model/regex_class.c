@@ -168,8 +168,8 @@ static lb_status ignore_case(lb_rx *x, const char *from, bool negative, lb_rx_se
 lb_status lb_rx_read_class(lb_rx *x) {
     const char *from = x->at - 1;
     lb_arena_mark mark = lb_arena_save(x->arena);
-    lb_rx_set s;
-    bool negative;
+    lb_rx_set s = {0};
+    bool negative = false;
     LB_TRY(read_unnegated(x, &s, &negative));
     if (x->ignore_case) LB_TRY(ignore_case(x, from, negative, &s));
     if (negative) lb_rx_set_invert(&s);

@@ -68,10 +68,8 @@ bool lb_rx_quantifier_here(lb_rx *x, lb_rx_quantifier *q) {
         return false;
     }
     bool exact = q->interval && q->low == q->high;
-    if (at < x->end && *at == '?' && !exact && !q->swapped)
-        q->mode = *at++;
-    else if (at < x->end && *at == '+' && !q->interval)
-        q->mode = *at++;
+    bool may_be_lazy = !exact && !q->swapped;
+    if (at < x->end && ((*at == '?' && may_be_lazy) || (*at == '+' && !q->interval))) q->mode = *at++;
     x->at = at;
     return true;
 }
