@@ -24,18 +24,33 @@ static lb_status begin(EVP_MD_CTX **ctx) {
 }
 
 /* Ends and frees. */
-static lb_status end(EVP_MD_CTX *ctx, char hex[LB_HASH_HEX]) {
+static lb_status end_digest(EVP_MD_CTX *ctx, uint8_t digest[LB_HASH_BYTES]) {
     unsigned char md[EVP_MAX_MD_SIZE];
     unsigned n = 0;
     int ok = EVP_DigestFinal_ex(ctx, md, &n);
     EVP_MD_CTX_free(ctx);
-    if (ok != 1 || 2 * n + 1 != LB_HASH_HEX) return crypto_failed();
-    for (unsigned i = 0; i < n; i++) {
+    if (ok != 1 || n != LB_HASH_BYTES) return crypto_failed();
+    memcpy(digest, md, LB_HASH_BYTES);
+    return LB_OK;
+}
+
+static lb_status end(EVP_MD_CTX *ctx, char hex[LB_HASH_HEX]) {
+    uint8_t md[LB_HASH_BYTES];
+    LB_TRY(end_digest(ctx, md));
+    for (unsigned i = 0; i < LB_HASH_BYTES; i++) {
         hex[2 * i] = "0123456789abcdef"[md[i] >> 4];
         hex[2 * i + 1] = "0123456789abcdef"[md[i] & 15];
     }
-    hex[2 * n] = 0;
+    hex[2 * LB_HASH_BYTES] = 0;
     return LB_OK;
+}
+
+lb_status lb_hash_digest(const void *data, size_t n, uint8_t digest[LB_HASH_BYTES]) {
+    EVP_MD_CTX *ctx;
+    LB_TRY(begin(&ctx));
+    if (EVP_DigestUpdate(ctx, data, n) == 1) return end_digest(ctx, digest);
+    EVP_MD_CTX_free(ctx);
+    return crypto_failed();
 }
 
 lb_status lb_hash_bytes(const void *data, size_t n, char hex[LB_HASH_HEX]) {

@@ -1,11 +1,13 @@
-/* SHA-256 (libcrypto), as lower-case hex. */
+/* SHA-256 (libcrypto), as lower-case hex unless said otherwise. */
 #ifndef LB_BASE_HASH_H
 #define LB_BASE_HASH_H
 
 #include "base/status.h"
 
-#define LB_HASH_HEX 65
+#define LB_HASH_HEX   65
+#define LB_HASH_BYTES 32
 LB_NODISCARD lb_status lb_hash_bytes(const void *data, size_t n, char hex[LB_HASH_HEX]);
+LB_NODISCARD lb_status lb_hash_digest(const void *data, size_t n, uint8_t digest[LB_HASH_BYTES]); /* not as text */
 /* The same of a part of a mapping, whose pages need not stay resident afterwards. */
 LB_NODISCARD lb_status lb_hash_mapped(const void *data, size_t n, char hex[LB_HASH_HEX]);
 LB_NODISCARD lb_status lb_hash_file(const char *path, char hex[LB_HASH_HEX]);

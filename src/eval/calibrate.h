@@ -27,16 +27,17 @@ LB_NODISCARD lb_status lb_stream_hessians_advance(lb_stream *s, const lb_block *
 /* H of the head's input, the final-normed states: after the last block. */
 LB_NODISCARD lb_status lb_stream_head_hessian(lb_stream *s, const lb_weights *w, lb_arena *a, lb_hessian *out);
 
-/* Hessians of the original model, computed once for a (model, calibration) and kept in one HDF5 file keyed by `key`;
- * every cell of a sweep reads them block by block. */
+/* Hessians of the original model, computed once for a (model, calibration) and kept in one sealed file keyed by `key`;
+ * every cell of a sweep reads them block by block, each checked as it is read. */
 typedef struct lb_stats_file lb_stats_file;
-/* Opens `path` if it is whole and its key agrees, else computes it (progress stage "statistics") and opens it. */
+/* Opens `path` if it is one and its key agrees, else computes it (progress stage "statistics") and opens it. */
 LB_NODISCARD lb_status lb_stats_file_ensure(const char *path, const char *key, const lb_arch *arch, const lb_weights *w,
                                             const int32_t *tokens, int64_t samples, int64_t length, lb_team *team,
                                             lb_log *log, lb_stats_file **out);
 LB_NODISCARD lb_status lb_stats_file_get(lb_stats_file *f, int64_t block, lb_input i, lb_arena *a, lb_hessian *out);
 /* H of the head's input (the final-normed states). */
 LB_NODISCARD lb_status lb_stats_file_head(lb_stats_file *f, lb_arena *a, lb_hessian *out);
+bool lb_stats_file_damaged(const lb_stats_file *f); /* a read did not find what was written: make the file again */
 void lb_stats_file_close(lb_stats_file *f);
 
 #endif

@@ -21,15 +21,16 @@ typedef struct lb_protocol {
 LB_NODISCARD lb_status lb_protocol_parse(const char *id,
                                          lb_protocol *out); /* unknown id: LB_E_CONFIG with the known forms */
 
-/* The baseline's final-normed states, kept so that its head can be recomputed: rows in window order, a file. */
+/* The baseline's final-normed states, kept so that its head can be recomputed: a sealed file, checked as it is read. */
 typedef struct lb_states lb_states;
 LB_NODISCARD lb_status lb_states_create(const char *path, const char *key, int64_t windows, int64_t n, int64_t dim,
                                         lb_states **out);
 LB_NODISCARD lb_status lb_states_open(const char *path, const char *key,
-                                      lb_states **out); /* wrong key or cut short: LB_E_FORMAT */
-/* h (n, dim): a whole window, scored or not. Different windows from different threads. */
+                                      lb_states **out); /* wrong key or damaged: LB_E_FORMAT */
+/* h (n, dim), without gaps: a whole window, scored or not. Different windows from different threads. */
 LB_NODISCARD lb_status lb_states_put(lb_states *s, int64_t window, lb_cmat h);
 LB_NODISCARD lb_status lb_states_get(lb_states *s, int64_t window, lb_mat h);
+bool lb_states_damaged(const lb_states *s); /* lb_states_get did not find what was put: make the file again */
 LB_NODISCARD lb_status lb_states_commit(lb_states *s); /* sync, rename into place */
 void lb_states_close(lb_states *s);                    /* without commit: removed */
 

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -100,7 +101,7 @@ void lb_runner_close(lb_runner *r) {
     r->shared = NULL;
 }
 
-/* The original model's statistics for this cell's calibration windows. */
+/* The original model's statistics for this cell's calibration windows; made again where a read found them damaged. */
 static lb_status open_statistics(running *x) {
     lb_runner *r = x->r;
     const lb_calibration_config *k = &r->plan->config->calibration;
@@ -108,44 +109,61 @@ static lb_status open_statistics(running *x) {
     if (!lb_plan_wants_statistics(r->plan, x->c)) return LB_OK;
     char key[65];
     LB_TRY(lb_plan_statistics_key(r->plan, x->c, key));
-    if (r->stats && strcmp(key, r->stats_key) == 0) return LB_OK;
+    bool same = r->stats && strcmp(key, r->stats_key) == 0, damaged = same && lb_stats_file_damaged(r->stats);
+    if (same && !damaged) return LB_OK;
     lb_runner_close(r);
     lb_arena *a = NULL;
     LB_TRY(lb_arena_new(0, &a));
     int32_t *tokens = NULL;
-    char *path = lb_arena_printf(a, "%s/statistics-%.16s.h5", r->cache, key);
+    char *path = lb_arena_printf(a, "%s/statistics-%.16s.bin", r->cache, key);
     lb_status st = path ? lb_fs_mkdirs(r->cache) : LB_E_NOMEM;
+    if (st == LB_OK && damaged) (void)unlink(path);
     if (st == LB_OK) st = lb_plan_calibration_tokens(r->plan, x->c, a, &tokens);
     if (st == LB_OK)
         st = lb_stats_file_ensure(path, key, &m->arch, &m->weights, tokens, k->samples, k->length, r->plan->team,
-                                  &x->keeper.log, &r->stats);
+                                  r->log, &r->stats);
     lb_arena_free(a);
     if (st == LB_OK && !(r->shared = LB_NEW(r->keep, lb_shared_errors, m->arch.layers * LB_LINEARS))) st = LB_E_NOMEM;
     if (st == LB_OK) memcpy(r->stats_key, key, sizeof key);
     return st;
 }
 
-static lb_status quantize(running *x) {
-    if (!x->c->method) {
-        x->w = x->r->plan->model->weights;
-        return LB_OK;
-    }
+static lb_status quantize_once(running *x, lb_quantize_job *j) {
     stage_begin(x, "statistics");
     LB_TRY(open_statistics(x));
     stage_end(x);
     stage_begin(x, x->c->trains ? "train" : "quantize");
-    lb_quantize_job j = {.plan = x->r->plan,
-                         .cell = x->c,
-                         .stats = lb_plan_wants_statistics(x->r->plan, x->c) ? x->r->stats : NULL,
-                         .shared = x->r->shared,
-                         .journal_dir = x->r->dir,
-                         .log = &x->keeper.log,
-                         .arena = x->work,
-                         .keep = x->r->keep};
-    lb_status st = lb_quantize_run(&j);
-    x->trained = j.trained;
+    *j = (lb_quantize_job){.plan = x->r->plan,
+                           .cell = x->c,
+                           .stats = lb_plan_wants_statistics(x->r->plan, x->c) ? x->r->stats : NULL,
+                           .shared = x->r->shared,
+                           .journal_dir = x->r->dir,
+                           .log = &x->keeper.log,
+                           .aside = x->r->log,
+                           .arena = x->work,
+                           .keep = x->r->keep};
+    lb_status st = lb_quantize_run(j);
+    x->trained = j->trained;
     LB_TRY(st);
     stage_end(x);
+    return LB_OK;
+}
+
+static lb_status quantize(running *x) {
+    lb_quantize_job j;
+    if (!x->c->method) {
+        x->w = x->r->plan->model->weights;
+        return LB_OK;
+    }
+    lb_arena_mark empty = lb_arena_save(x->work);
+    lb_status st = quantize_once(x, &j);
+    if ((st == LB_E_FORMAT || st == LB_E_IO) && x->r->stats && lb_stats_file_damaged(x->r->stats)) {
+        lb_warn(x->r->log, "%s: the statistics are computed again", lb_error());
+        lb_arena_restore(x->work, empty);
+        x->stages = x->keeper.n = 0;
+        st = quantize_once(x, &j);
+    }
+    LB_TRY(st);
     x->w = j.w;
     x->out->layer = j.row;
     x->out->layers = x->c->layers;

@@ -45,17 +45,35 @@ static lb_status measure(evaluator *x, const lb_weights *w, bool save, lb_arena 
     return st;
 }
 
-/* The baseline's states of this evaluation; made again if the cache lost them. */
-static lb_status open_states(evaluator *x, lb_states **out) {
+/* The baseline's states of this evaluation; made again if the cache lost or damaged them, or if `again` says so. */
+static lb_status open_states(evaluator *x, bool again, lb_states **out) {
     char key[65];
-    const char *path = NULL;
+    const char *path = NULL, *name = x->r->plan->eval_config[x->i]->name;
+    lb_eval base;
     LB_TRY(states_path(x->r, x->i, x->scratch, &path, key));
-    if (lb_fs_exists(path) && lb_states_open(path, key, out) == LB_OK) return LB_OK;
-    lb_info(x->log, "the baseline's states of %s are not in the cache: computing them",
-            x->r->plan->eval_config[x->i]->name);
-    lb_eval again;
-    LB_TRY(measure(x, &x->r->plan->model->weights, true, x->scratch, &again));
+    if (!again && lb_fs_exists(path)) {
+        lb_status st = lb_states_open(path, key, out);
+        if (st != LB_E_FORMAT && st != LB_E_IO) return st;
+        lb_warn(x->r->log, "%s: the baseline's states of %s are computed again", lb_error(), name);
+    } else if (!again) {
+        lb_info(x->log, "the baseline's states of %s are not in the cache: computing them", name);
+    }
+    x->request.base = NULL;
+    x->request.base_states = NULL;
+    LB_TRY(measure(x, &x->r->plan->model->weights, true, x->scratch, &base));
     return lb_states_open(path, key, out);
+}
+
+/* Against the baseline's states. */
+static lb_status measure_kl(evaluator *x, const lb_weights *w, bool again, bool *damaged, lb_eval *e) {
+    lb_states *states = NULL;
+    LB_TRY(open_states(x, again, &states));
+    x->request.base = &x->r->plan->model->weights;
+    x->request.base_states = states;
+    lb_status st = measure(x, w, false, x->r->keep, e);
+    *damaged = (st == LB_E_FORMAT || st == LB_E_IO) && lb_states_damaged(states);
+    lb_states_close(states);
+    return st;
 }
 
 static lb_status compare(const lb_runner *r, int64_t i, lb_eval_row *row) {
@@ -79,14 +97,13 @@ static lb_status evaluate_one(evaluator *x, const lb_cell *c, const lb_weights *
         (lb_eval_request){.corpus = t->corpus, .max_windows = e->windows, .compute = (lb_compute)p->config->compute};
     LB_TRY(lb_protocol_parse(e->protocol, &x->request.protocol));
     if (!c->method) return measure(x, w, e->kl, x->r->keep, &row->eval);
-    lb_states *states = NULL;
-    if (e->kl && x->r->baseline) {
-        LB_TRY(open_states(x, &states));
-        x->request.base = &p->model->weights;
-        x->request.base_states = states;
+    bool damaged = false;
+    lb_status st = e->kl && x->r->baseline ? measure_kl(x, w, false, &damaged, &row->eval)
+                                           : measure(x, w, false, x->r->keep, &row->eval);
+    if (damaged) {
+        lb_warn(x->r->log, "%s: the baseline's states of %s are computed again", lb_error(), e->name);
+        st = measure_kl(x, w, true, &damaged, &row->eval);
     }
-    lb_status st = measure(x, w, false, x->r->keep, &row->eval);
-    lb_states_close(states);
     LB_TRY(st);
     return compare(x->r, x->i, row);
 }

@@ -29,14 +29,15 @@ typedef struct lb_quantize_job {
     lb_stats_file *stats;     /* of the original model; NULL: no calibration text, output errors stay NaN */
     const char *journal_dir;  /* where the journal and the blocks done so far are kept; NULL: nowhere */
     lb_shared_errors *shared; /* (blocks * LB_LINEARS), or NULL: nothing is kept */
-    lb_log *log;
-    lb_arena *arena;    /* for the weights made here; as long as they are used */
-    lb_arena *keep;     /* for rows and curve */
-    lb_arena *scratch;  /* a layer's: whoever starts one takes it back to where it was */
-    lb_weights w;       /* out: the quantized model */
-    lb_layer_row *row;  /* out: cell->layers */
-    lb_curve curve;     /* out */
-    lb_trained trained; /* out, also of a training that did not end */
+    lb_log *log;              /* its warnings become part of the result */
+    lb_log *aside;            /* for what happened to files in between, of which the result is to know nothing */
+    lb_arena *arena;          /* for the weights made here; as long as they are used */
+    lb_arena *keep;           /* for rows and curve */
+    lb_arena *scratch;        /* a layer's: whoever starts one takes it back to where it was */
+    lb_weights w;             /* out: the quantized model */
+    lb_layer_row *row;        /* out: cell->layers */
+    lb_curve curve;           /* out */
+    lb_trained trained;       /* out, also of a training that did not end */
 } lb_quantize_job;
 
 /* The cell has a method. LB_E_NUMERIC and others name the layer. */

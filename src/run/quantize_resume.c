@@ -1,127 +1,188 @@
-/* What a cell has finished so far, block by block: the packed layers and their rows, in <stem>.partial/FIRST.h5. The
- * packed bytes give the same numbers again, so a cell that was killed and goes on ends with the same bytes. */
+/* What a cell has finished so far, block by block: the packed layers and their rows, in <stem>.partial/FIRST.block, a
+ * sealed file: a section "NUMBER/packed" with the bytes of each layer and one for each column of the rows. The same
+ * bytes give the same numbers again, so a cell that was killed and goes on ends with the same bytes. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "io/sealed.h"
 #include "run/quantize.h"
 #include "run/store_fields.h"
 
+#define KIND "blocks"
+
+/* What is kept beside the columns of a result. */
+static const lb_field timing[] = {{"layer_seconds", LB_FIELD_F64, offsetof(lb_layer_row, seconds), 0}};
+static const lb_fields timing_fields = {timing, 1};
+
 static char *block_path(const lb_quantize_job *j, int64_t first) {
     lb_str s = {0};
-    lb_str_add(&s, "%s/%s.partial/%05lld.h5", j->journal_dir, j->cell->stem, (long long)first);
+    lb_str_add(&s, "%s/%s.partial/%05lld.block", j->journal_dir, j->cell->stem, (long long)first);
     char *path = s.failed ? NULL : lb_strdup(s.s);
     lb_str_free(&s);
     return path;
 }
 
-static void layer_path(int64_t i, char out[64]) { snprintf(out, 64, "/packed/%lld", (long long)i); }
+/* ---- rows ---- */
 
-/* Bytes as whole 64-bit words. */
-static lb_status put_layer(lb_h5 *h, int64_t i, int64_t bytes, const lb_stored *s) {
-    char path[64];
-    layer_path(i, path);
-    int64_t words = (bytes + 7) / 8;
-    int64_t *buffer = lb_alloc((size_t)words + 1, sizeof *buffer);
-    if (!buffer) return LB_E_NOMEM;
-    memcpy(buffer, s->bytes, (size_t)bytes);
-    lb_status st = lb_h5_put_i64(h, path, buffer, 1, &words);
-    lb_free(buffer);
-    LB_TRY(st);
-    LB_TRY(lb_h5_attr_i64(h, path, "act_bits", s->act.bits));
-    return lb_h5_attr_i64(h, path, "act_symmetric", s->act.symmetric);
+/* Texts one after another, each with its NUL. */
+static lb_status put_texts(lb_sealed *f, const lb_field *x, const lb_layer_row *rows, int64_t n) {
+    lb_str all = {0};
+    for (int64_t i = 0; i < n; i++) {
+        const char *s = lb_field_text(x, &rows[i]);
+        lb_str_add_bytes(&all, s, strlen(s) + 1);
+    }
+    lb_status st = lb_str_check(&all);
+    if (st == LB_OK) st = lb_sealed_put_all(f, x->name, LB_SEALED_U8, (int64_t)all.len, NULL, all.s);
+    lb_str_free(&all);
+    return st;
 }
 
-static lb_status put_block(lb_h5 *h, const lb_quantize_job *j, int64_t first, int64_t n, const lb_stored *s) {
-    static const lb_field seconds = {"layer_seconds", LB_FIELD_F64, offsetof(lb_layer_row, seconds), 0};
-    LB_TRY(lb_h5_attr_str(h, "/", "key", j->cell->key));
-    LB_TRY(lb_fields_put_columns(h, "/layers", lb_layer_fields, &j->row[first], sizeof *j->row, n));
-    LB_TRY(lb_fields_put_columns(h, "/host", (lb_fields){&seconds, 1}, &j->row[first], sizeof *j->row, n));
-    for (int64_t i = 0; i < n; i++)
-        if (j->cell->layer[first + i].quantize) LB_TRY(put_layer(h, i, j->cell->layer[first + i].size.total, &s[i]));
+static lb_status get_texts(lb_sealed *f, lb_arena *keep, const lb_field *x, lb_layer_row *rows, int64_t n) {
+    int64_t section, bytes;
+    LB_TRY(lb_sealed_find(f, x->name, LB_SEALED_U8, &section, &bytes));
+    char *s = lb_arena_get(keep, (size_t)bytes + 1, 1);
+    if (!s) return LB_E_NOMEM;
+    LB_TRY(lb_sealed_get(f, section, 0, bytes, NULL, s));
+    const char *end = s + bytes;
+    for (int64_t i = 0; i < n; i++) {
+        if (s >= end)
+            return lb_fail(LB_E_FORMAT, "%s has %lld texts, expected %lld", x->name, (long long)i, (long long)n);
+        LB_TRY(lb_field_set_text(x, &rows[i], "layers", s));
+        s += strlen(s) + 1;
+    }
     return LB_OK;
+}
+
+static lb_status put_numbers(lb_sealed *f, const lb_field *x, const lb_layer_row *rows, int64_t n) {
+    double real[LB_LINEARS];
+    int64_t whole[LB_LINEARS];
+    for (int64_t i = 0; i < n; i++)
+        if (x->type == LB_FIELD_F64)
+            memcpy(&real[i], (const char *)&rows[i] + x->offset, sizeof *real);
+        else
+            whole[i] = lb_field_int(x, &rows[i]);
+    return x->type == LB_FIELD_F64 ? lb_sealed_put_all(f, x->name, LB_SEALED_F64, n, NULL, real)
+                                   : lb_sealed_put_all(f, x->name, LB_SEALED_I64, n, NULL, whole);
+}
+
+static lb_status get_numbers(lb_sealed *f, const lb_field *x, lb_layer_row *rows, int64_t n) {
+    double real[LB_LINEARS];
+    int64_t whole[LB_LINEARS];
+    if (x->type == LB_FIELD_F64)
+        LB_TRY(lb_sealed_get_all(f, x->name, LB_SEALED_F64, n, NULL, real));
+    else
+        LB_TRY(lb_sealed_get_all(f, x->name, LB_SEALED_I64, n, NULL, whole));
+    for (int64_t i = 0; i < n; i++)
+        if (x->type == LB_FIELD_F64)
+            memcpy((char *)&rows[i] + x->offset, &real[i], sizeof *real);
+        else
+            lb_field_set_int(x, &rows[i], whole[i]);
+    return LB_OK;
+}
+
+static lb_status put_rows(lb_sealed *f, lb_fields fields, const lb_layer_row *rows, int64_t n) {
+    for (size_t i = 0; i < fields.n; i++)
+        LB_TRY(lb_field_is_text(&fields.at[i]) ? put_texts(f, &fields.at[i], rows, n)
+                                               : put_numbers(f, &fields.at[i], rows, n));
+    return LB_OK;
+}
+
+static lb_status get_rows(lb_sealed *f, lb_arena *keep, lb_fields fields, lb_layer_row *rows, int64_t n) {
+    for (size_t i = 0; i < fields.n; i++)
+        LB_TRY(lb_field_is_text(&fields.at[i]) ? get_texts(f, keep, &fields.at[i], rows, n)
+                                               : get_numbers(f, &fields.at[i], rows, n));
+    return LB_OK;
+}
+
+/* ---- layers ---- */
+
+static lb_status put_layer(lb_sealed *f, lb_team *team, int64_t i, int64_t bytes, const lb_stored *s) {
+    char packed[48], act[48];
+    const int64_t how[2] = {s->act.bits, s->act.symmetric};
+    snprintf(packed, sizeof packed, "%lld/packed", (long long)i);
+    snprintf(act, sizeof act, "%lld/act", (long long)i);
+    LB_TRY(lb_sealed_put_all(f, packed, LB_SEALED_U8, bytes, team, s->bytes));
+    return lb_sealed_put_all(f, act, LB_SEALED_I64, 2, NULL, how);
+}
+
+static lb_status get_layer(lb_sealed *f, lb_team *team, lb_arena *a, int64_t i, int64_t bytes, lb_stored *s) {
+    char packed[48], act[48];
+    int64_t how[2];
+    snprintf(packed, sizeof packed, "%lld/packed", (long long)i);
+    snprintf(act, sizeof act, "%lld/act", (long long)i);
+    *s = (lb_stored){.bytes = LB_NEW_UNSET(a, uint8_t, bytes)};
+    if (!s->bytes) return LB_E_NOMEM;
+    LB_TRY(lb_sealed_get_all(f, packed, LB_SEALED_U8, bytes, team, s->bytes));
+    LB_TRY(lb_sealed_get_all(f, act, LB_SEALED_I64, 2, NULL, how));
+    s->act = (lb_actquant){(int)how[0], how[1] != 0};
+    return LB_OK;
+}
+
+static lb_status put_block(lb_sealed *f, const lb_quantize_job *j, int64_t first, int64_t n, const lb_stored *s) {
+    LB_TRY(put_rows(f, lb_layer_fields, &j->row[first], n));
+    LB_TRY(put_rows(f, timing_fields, &j->row[first], n));
+    for (int64_t i = 0; i < n; i++) {
+        const lb_layer_plan *l = &j->cell->layer[first + i];
+        if (l->quantize) LB_TRY(put_layer(f, j->plan->team, i, l->size.total, &s[i]));
+    }
+    return lb_sealed_commit(f);
 }
 
 lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, const lb_stored *s) {
     char *path = block_path(j, first), *dir = path ? lb_fs_dirname(path) : NULL;
-    lb_fs_tmp tmp = {0};
-    lb_h5 *h = NULL;
+    lb_sealed *f = NULL;
     lb_status st = dir ? lb_fs_own_folder(dir) : LB_E_NOMEM;
-    if (st == LB_OK) st = lb_fs_tmp_begin(path, &tmp);
-    if (st == LB_OK) st = lb_h5_create(tmp.tmp, &h);
-    if (st == LB_OK) st = put_block(h, j, first, n, s);
-    if (st == LB_OK) {
-        st = lb_h5_close(h);
-        h = NULL;
-    }
-    if (st == LB_OK) st = lb_fs_tmp_commit(&tmp);
-    lb_h5_abandon(h);
-    lb_fs_tmp_abort(&tmp);
+    if (st == LB_OK) st = lb_sealed_create(path, KIND, j->cell->key, &f);
+    if (st == LB_OK) st = put_block(f, j, first, n, s);
+    lb_sealed_close(f);
     if (st != LB_OK && path) st = lb_fail_in(st, "keeping finished blocks in %s", path);
     lb_free(path);
     lb_free(dir);
     return st;
 }
 
-static lb_status get_layer(lb_h5 *h, lb_arena *a, const lb_layer_plan *l, int64_t i, lb_stored *s) {
-    char path[64];
-    int64_t *words = NULL, n = 0, bits = 0, symmetric = 0;
-    layer_path(i, path);
-    LB_TRY(lb_h5_get_i64(h, a, path, &words, &n));
-    if (n != (l->size.total + 7) / 8)
-        return lb_fail(LB_E_FORMAT, "%s has %lld words, expected %lld", path, (long long)n,
-                       (long long)(l->size.total + 7) / 8);
-    LB_TRY(lb_h5_get_attr_i64(h, path, "act_bits", &bits));
-    LB_TRY(lb_h5_get_attr_i64(h, path, "act_symmetric", &symmetric));
-    *s = (lb_stored){.bytes = (uint8_t *)words, .act = {(int)bits, symmetric != 0}};
-    return LB_OK;
-}
-
-static lb_status get_block(lb_h5 *h, const lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a,
+static lb_status get_block(lb_sealed *f, const lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a,
                            lb_layer_row *rows, lb_stored *s) {
-    static const lb_field seconds = {"layer_seconds", LB_FIELD_F64, offsetof(lb_layer_row, seconds), 0};
-    LB_TRY(lb_fields_get_columns(h, j->keep, "/layers", lb_layer_fields, rows, sizeof *rows, n));
-    LB_TRY(lb_fields_get_columns(h, a, "/host", (lb_fields){&seconds, 1}, rows, sizeof *rows, n));
+    LB_TRY(get_rows(f, j->keep, lb_layer_fields, rows, n));
+    LB_TRY(get_rows(f, j->keep, timing_fields, rows, n));
     for (int64_t i = 0; i < n; i++) {
         const lb_layer_plan *l = &j->cell->layer[first + i];
         lb_layer_error *each[] = {&rows[i].own, &rows[i].original, &rows[i].rtn_own, &rows[i].rtn_original};
         if (strcmp(rows[i].name, l->name) != 0 || rows[i].rows != l->rows || rows[i].cols != l->cols)
             return lb_fail(LB_E_FORMAT, "layer '%s': expected %s", rows[i].name, l->name);
         for (size_t k = 0; k < 4; k++) each[k]->rows = l->rows, each[k]->cols = l->cols;
-        if (l->quantize) LB_TRY(get_layer(h, a, l, i, &s[i]));
+        if (l->quantize) LB_TRY(get_layer(f, j->plan->team, a, i, l->size.total, &s[i]));
     }
     return LB_OK;
 }
 
 lb_status lb_partial_load(lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a, lb_stored *s, bool *found) {
     *found = false;
-    char *path = block_path(j, first), *key = NULL;
+    char *path = block_path(j, first);
     if (!path) return LB_E_NOMEM;
-    lb_h5 *h = NULL;
+    lb_sealed *f = NULL;
     lb_layer_row *rows = LB_NEW(a, lb_layer_row, n + 1);
     lb_status st = rows ? LB_OK : LB_E_NOMEM;
     bool there = lb_fs_exists(path);
-    if (st == LB_OK && there) st = lb_h5_open(path, &h);
-    if (st == LB_OK && there) st = lb_h5_get_attr_str(h, a, "/", "key", &key);
-    /* Of another version of the program or the config: it will be written over. */
-    bool mine = st == LB_OK && there && strcmp(key, j->cell->key) == 0;
-    if (mine) st = get_block(h, j, first, n, a, rows, s);
-    if (mine && st == LB_OK) {
+    if (st == LB_OK && there) st = lb_sealed_open(path, KIND, j->cell->key, &f);
+    if (st == LB_OK && there) st = get_block(f, j, first, n, a, rows, s);
+    if (st == LB_OK && there) {
         memcpy(&j->row[first], rows, (size_t)n * sizeof *rows);
         *found = true;
     }
-    if (st != LB_OK && st != LB_E_NOMEM) {
-        lb_warn(j->log, "%s is damaged, its layers are computed again: %s", path, lb_error());
+    if (st == LB_E_FORMAT || st == LB_E_IO) {
+        lb_warn(j->aside, "%s: its layers are computed again", lb_error());
         memset(s, 0, (size_t)n * sizeof *s);
         st = LB_OK;
     }
-    lb_h5_abandon(h);
+    lb_sealed_close(f);
     lb_free(path);
     return st;
 }
 
-/* 00012.h5, and the same with .tmp.PID behind it. */
+/* 00012.block, and the same with .tmp.PID behind it. */
 static bool is_block(const char *name, bool folder) {
     size_t digits = strspn(name, "0123456789");
     return !folder && digits >= 5 && name[digits] == '.';

@@ -5,15 +5,15 @@
 static const void *at(const lb_field *f, const void *row) { return (const char *)row + f->offset; }
 static void *at_mut(const lb_field *f, void *row) { return (char *)row + f->offset; }
 
-static bool is_text(const lb_field *f) { return f->type == LB_FIELD_STR || f->type == LB_FIELD_CHARS; }
+bool lb_field_is_text(const lb_field *f) { return f->type == LB_FIELD_STR || f->type == LB_FIELD_CHARS; }
 
-static const char *text_of(const lb_field *f, const void *row) {
+const char *lb_field_text(const lb_field *f, const void *row) {
     if (f->type == LB_FIELD_CHARS) return at(f, row);
     const char *s = *(const char *const *)at(f, row);
     return s ? s : "";
 }
 
-static int64_t int_of(const lb_field *f, const void *row) {
+int64_t lb_field_int(const lb_field *f, const void *row) {
     switch (f->type) {
     case LB_FIELD_I64:
         return *(const int64_t *)at(f, row);
@@ -28,7 +28,7 @@ static int64_t int_of(const lb_field *f, const void *row) {
     }
 }
 
-static void set_int(const lb_field *f, void *row, int64_t v) {
+void lb_field_set_int(const lb_field *f, void *row, int64_t v) {
     switch (f->type) {
     case LB_FIELD_I64:
         *(int64_t *)at_mut(f, row) = v;
@@ -48,7 +48,7 @@ static void set_int(const lb_field *f, void *row, int64_t v) {
     }
 }
 
-static lb_status set_text(const lb_field *f, void *row, const char *object, char *v) {
+lb_status lb_field_set_text(const lb_field *f, void *row, const char *object, char *v) {
     if (f->type == LB_FIELD_STR) {
         *(const char **)at_mut(f, row) = v;
         return LB_OK;
@@ -64,12 +64,12 @@ static lb_status set_text(const lb_field *f, void *row, const char *object, char
 lb_status lb_fields_put_attrs(lb_h5 *h, const char *object, lb_fields f, const void *values) {
     for (size_t i = 0; i < f.n; i++) {
         const lb_field *x = &f.at[i];
-        if (is_text(x))
-            LB_TRY(lb_h5_attr_str(h, object, x->name, text_of(x, values)));
+        if (lb_field_is_text(x))
+            LB_TRY(lb_h5_attr_str(h, object, x->name, lb_field_text(x, values)));
         else if (x->type == LB_FIELD_F64)
             LB_TRY(lb_h5_attr_f64(h, object, x->name, *(const double *)at(x, values)));
         else
-            LB_TRY(lb_h5_attr_i64(h, object, x->name, int_of(x, values)));
+            LB_TRY(lb_h5_attr_i64(h, object, x->name, lb_field_int(x, values)));
     }
     return LB_OK;
 }
@@ -77,16 +77,16 @@ lb_status lb_fields_put_attrs(lb_h5 *h, const char *object, lb_fields f, const v
 lb_status lb_fields_get_attrs(lb_h5 *h, lb_arena *a, const char *object, lb_fields f, void *values) {
     for (size_t i = 0; i < f.n; i++) {
         const lb_field *x = &f.at[i];
-        if (is_text(x)) {
+        if (lb_field_is_text(x)) {
             char *s = NULL;
             LB_TRY(lb_h5_get_attr_str(h, a, object, x->name, &s));
-            LB_TRY(set_text(x, values, object, s));
+            LB_TRY(lb_field_set_text(x, values, object, s));
         } else if (x->type == LB_FIELD_F64) {
             LB_TRY(lb_h5_get_attr_f64(h, object, x->name, at_mut(x, values)));
         } else {
             int64_t v = 0;
             LB_TRY(lb_h5_get_attr_i64(h, object, x->name, &v));
-            set_int(x, values, v);
+            lb_field_set_int(x, values, v);
         }
     }
     return LB_OK;
@@ -94,9 +94,9 @@ lb_status lb_fields_get_attrs(lb_h5 *h, lb_arena *a, const char *object, lb_fiel
 
 static lb_status put_column(lb_h5 *h, const char *path, const lb_field *x, const char *rows, size_t stride, int64_t n,
                             void *buffer) {
-    if (is_text(x)) {
+    if (lb_field_is_text(x)) {
         const char **s = buffer;
-        for (int64_t r = 0; r < n; r++) s[r] = text_of(x, rows + (size_t)r * stride);
+        for (int64_t r = 0; r < n; r++) s[r] = lb_field_text(x, rows + (size_t)r * stride);
         return lb_h5_put_strs(h, path, s, n);
     }
     if (x->type == LB_FIELD_F64) {
@@ -105,7 +105,7 @@ static lb_status put_column(lb_h5 *h, const char *path, const lb_field *x, const
         return lb_h5_put_f64(h, path, d, 1, &n);
     }
     int64_t *v = buffer;
-    for (int64_t r = 0; r < n; r++) v[r] = int_of(x, rows + (size_t)r * stride);
+    for (int64_t r = 0; r < n; r++) v[r] = lb_field_int(x, rows + (size_t)r * stride);
     return lb_h5_put_i64(h, path, v, 1, &n);
 }
 
@@ -132,11 +132,11 @@ static lb_status wrong_length(const char *path, int64_t have, int64_t want) {
 static lb_status get_column(lb_h5 *h, lb_arena *a, const char *path, const lb_field *x, char *rows, size_t stride,
                             int64_t n) {
     int64_t have = 0;
-    if (is_text(x)) {
+    if (lb_field_is_text(x)) {
         char **s = NULL;
         LB_TRY(lb_h5_get_strs(h, a, path, &s, &have));
         if (have != n) return wrong_length(path, have, n);
-        for (int64_t r = 0; r < n; r++) LB_TRY(set_text(x, rows + (size_t)r * stride, path, s[r]));
+        for (int64_t r = 0; r < n; r++) LB_TRY(lb_field_set_text(x, rows + (size_t)r * stride, path, s[r]));
         return LB_OK;
     }
     if (x->type == LB_FIELD_F64) {
@@ -149,7 +149,7 @@ static lb_status get_column(lb_h5 *h, lb_arena *a, const char *path, const lb_fi
     int64_t *v = NULL;
     LB_TRY(lb_h5_get_i64(h, a, path, &v, &have));
     if (have != n) return wrong_length(path, have, n);
-    for (int64_t r = 0; r < n; r++) set_int(x, rows + (size_t)r * stride, v[r]);
+    for (int64_t r = 0; r < n; r++) lb_field_set_int(x, rows + (size_t)r * stride, v[r]);
     return LB_OK;
 }
 

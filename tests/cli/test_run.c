@@ -98,7 +98,7 @@ static void killed_cells_go_on(void **state) {
     const char *const to[] = {"results=killed", "results=stopped"};
     const char *const dir[] = {"killed", "stopped"};
     for (int i = 0; i < 2; i++) {
-        snprintf(name, sizeof name, "%s/slow/%s.partial/00000.h5", dir[i], stem);
+        snprintf(name, sizeof name, "%s/slow/%s.partial/00000.block", dir[i], stem);
         path_in(block, home, name);
         pid_t pid =
             cli_start(&o, (const char *const[]){"run", "slow.yaml", "--no-report", "-o", to[i], "-o", samples, NULL});
