@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -187,12 +188,121 @@ static void killed_is_uninterrupted(void **state) {
     same_results("whole/kill", "killed/kill", CELLS + 2);
 }
 
+/* ---- what is read back ---- */
+
+/* The path of the one file in a folder of home whose name starts and ends so. */
+static void find_file(const char *dir, const char *start, const char *end, char out[LB_TEST_PATH]) {
+    char path[LB_TEST_PATH], **names;
+    size_t n;
+    int found = 0;
+    path_in(path, home, dir);
+    assert_ok(lb_fs_list(path, end, &names, &n));
+    for (size_t i = 0; i < n; i++) {
+        if (strncmp(names[i], start, strlen(start)) != 0) continue;
+        path_in(out, path, names[i]);
+        found++;
+    }
+    lb_fs_list_free(names, n);
+    assert_int_equal(found, 1);
+}
+
+/* One bit at a part of the length. */
+static void flip_bit(const char *path, double where) {
+    char *bytes;
+    size_t n;
+    assert_ok(lb_fs_read(path, &bytes, &n));
+    bytes[(size_t)(where * (double)(n - 1))] ^= 0x10;
+    assert_ok(lb_fs_write_atomic(path, bytes, n));
+    lb_free(bytes);
+}
+
+static void run_again(const char *cell, const char *warning) {
+    char path[LB_TEST_PATH];
+    cli_options o = here();
+    find_file("damaged/cache", cell, ".h5", path);
+    assert_int_equal(unlink(path), 0);
+    cli_result r = CLI(&o, "run", "cache.yaml", "--no-report", "-o", "results=damaged");
+    assert_int_equal(r.code, 0);
+    cli_has(r.err, "1 cell run, 2 kept");
+    if (warning)
+        cli_has(r.err, warning);
+    else
+        cli_has_not(r.err, "again");
+    cli_free(&r);
+    same_results("whole/cache", "damaged/cache", 3);
+}
+
+/* A changed bit anywhere, a lost end, another file in its place: made again, with a warning and the same results. */
+static void damaged_caches_are_made_again(void **state) {
+    (void)state;
+    static const double where[] = {0.0, 0.0005, 0.3, 0.7, 0.98, 1.0};
+    static const struct {
+        const char *file, *cell, *warning;
+    } cache[] = {{"states-", "rtn-", "the baseline's states of eval.txt are computed again"},
+                 {"statistics-", "gptq-", "the statistics are computed again"}};
+    put_file("cache.yaml", COMMON "quantize:\n  - {method: rtn, bits: 3}\n  - {method: gptq, bits: 3}\n");
+    cli_options o = here();
+    for (int i = 0; i < 2; i++) {
+        cli_result r = CLI(&o, "run", "cache.yaml", "--no-report", "-o", i ? "results=damaged" : "results=whole");
+        assert_int_equal(r.code, 0);
+        cli_free(&r);
+    }
+    for (int i = 0; i < 2; i++) {
+        char path[LB_TEST_PATH];
+        struct stat st;
+        for (size_t k = 0; k < sizeof where / sizeof where[0]; k++) {
+            find_file("damaged/cache/.cache", cache[i].file, ".bin", path);
+            flip_bit(path, where[k]);
+            run_again(cache[i].cell, cache[i].warning);
+        }
+        run_again(cache[i].cell, NULL); /* it is whole again */
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(truncate(path, st.st_size / 2), 0);
+        run_again(cache[i].cell, cache[i].warning);
+        assert_ok(lb_fs_write_atomic(path, "LBSTATE1", 8));
+        run_again(cache[i].cell, cache[i].warning);
+    }
+}
+
+static void damaged_blocks_are_made_again(void **state) {
+    (void)state;
+    static const lie cells[] = {{"bits: 3, group: 24, scale_type: f16, act_bits: 8", NULL}};
+    static const double where[] = {0.0, 0.01, 0.5, 1.0};
+    put_lies("block.yaml", cells, 1, "");
+    cli_options o = here(), dies = here();
+    dies.env[0] = "LIAR_DIES=block";
+    cli_result r = CLI(&o, "run", "block.yaml", "--no-report", "--plugin", "./liar.so", "-o", "results=whole");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    for (size_t k = 0; k < sizeof where / sizeof where[0]; k++) {
+        char to[64], name[512], folder[LB_TEST_PATH];
+        snprintf(to, sizeof to, "results=blocks%zu", k);
+        put_file("block.0", "");
+        r = CLI(&dies, "run", "block.yaml", "--no-report", "--plugin", "./liar.so", "-o", to);
+        assert_int_equal(r.code, 128 + SIGKILL);
+        cli_free(&r);
+        snprintf(name, sizeof name, "blocks%zu/block", k);
+        find_file(name, "liar-", ".partial", folder);
+        char block[LB_TEST_PATH];
+        path_in(block, folder, "00007.block");
+        flip_bit(block, where[k]);
+        r = CLI(&o, "run", "block.yaml", "--no-report", "--plugin", "./liar.so", "-o", to);
+        assert_int_equal(r.code, 0);
+        cli_has(r.err, "00007.block: ");
+        cli_has(r.err, "its layers are computed again");
+        cli_free(&r);
+        same_results("whole/block", name, 3);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_lie_is_named),
         cmocka_unit_test(in_model_scope_too),
         cmocka_unit_test(quantize_writes_no_lie),
         cmocka_unit_test(killed_is_uninterrupted),
+        cmocka_unit_test(damaged_caches_are_made_again),
+        cmocka_unit_test(damaged_blocks_are_made_again),
     };
     return cmocka_run_group_tests(tests, prepare, clean);
 }
