@@ -114,7 +114,7 @@ static bool survives(const kit *one, const kit *four, const lb_compressed *c) {
 }
 
 /* One value replaced by another. Says which: what a refusal must name. */
-static void spoil(lb_compressed *c, char part[80]) {
+static void spoil(lb_compressed *c, char part[160]) {
     const lb_storage *s = &c->storage;
     int64_t scales = lb_storage_scales(s, c->rows, c->cols), i = scales ? below(scales) : 0;
     int64_t k = below(c->rows * c->cols), groups = lb_storage_groups_per_row(s, c->cols);
@@ -130,35 +130,35 @@ static void spoil(lb_compressed *c, char part[80]) {
         case 0:
             if (!c->codes) break;
             c->codes[k] = (uint8_t)below(256);
-            snprintf(part, 80, "code %d at row %lld, column %lld", c->codes[k], (long long)(k / c->cols),
+            snprintf(part, 160, "code %d at row %lld, column %lld", c->codes[k], (long long)(k / c->cols),
                      (long long)(k % c->cols));
             return;
         case 1:
             if (!c->scale) break;
             c->scale[i] = any_float();
-            snprintf(part, 80, "scale %.*g at %s", isfinite(c->scale[i]) ? 9 : 6, (double)c->scale[i], at);
+            snprintf(part, 160, "scale %.*g at %s", isfinite(c->scale[i]) ? 9 : 6, (double)c->scale[i], at);
             return;
         case 2:
             if (!c->zero) break;
             c->zero[i] = below(2) ? any_float() : (float)below(2000) / 4 - 20;
-            snprintf(part, 80, "zero %.9g at %s", (double)c->zero[i], at);
+            snprintf(part, 160, "zero %.9g at %s", (double)c->zero[i], at);
             return;
         case 3: {
             if (!c->order) break;
             int64_t p = below(c->cols);
             c->order[p] = (int32_t)below(c->cols + 2) - 1;
-            snprintf(part, 80, "order[");
+            snprintf(part, 160, "order[");
             return;
         }
         case 4:
             if (!c->dq_scale) break;
             c->dq_scale[i / LB_DOUBLE_QUANT_BLOCK] = any_float();
-            snprintf(part, 80, isfinite(c->dq_scale[i / LB_DOUBLE_QUANT_BLOCK]) ? "scale" : "dq_scale[");
+            snprintf(part, 160, isfinite(c->dq_scale[i / LB_DOUBLE_QUANT_BLOCK]) ? "scale" : "dq_scale[");
             return;
         case 5:
             if (!c->dq_code) break;
             c->dq_code[i] = (uint8_t)below(256);
-            snprintf(part, 80, "at %s: dq_code, dq_scale and dq_mean give", at);
+            snprintf(part, 160, "at %s: dq_code, dq_scale and dq_mean give", at);
             return;
         default:
             if (!c->dense) break;
@@ -166,7 +166,7 @@ static void spoil(lb_compressed *c, char part[80]) {
             /* What 16 bits round is another number, as it should be: only what they cannot hold is looked for. */
             if (s->bits == 16 && isfinite(lb_f16_to_f32(lb_f32_to_f16(c->dense[k]))))
                 c->dense[k] = lb_f16_to_f32(lb_f32_to_f16(c->dense[k]));
-            snprintf(part, 80, "weight %g at row %lld, column %lld", (double)c->dense[k], (long long)(k / c->cols),
+            snprintf(part, 160, "weight %g at row %lld, column %lld", (double)c->dense[k], (long long)(k / c->cols),
                      (long long)(k % c->cols));
             return;
         }
@@ -185,7 +185,7 @@ static void bytes_are_the_layer(void **state) {
         int64_t rows = i % 100 ? 1 + below(30) : 100 + below(100), cols = i % 100 ? 1 + below(150) : 1000 + below(100);
         lb_compressed c = any_layer(&one, &s, rows, cols);
         if (!survives(&one, &four, &c)) fail_msg("%s", lb_error());
-        char part[80];
+        char part[160];
         spoil(&c, part);
         if (survives(&one, &four, &c)) {
             kept++;
