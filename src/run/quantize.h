@@ -80,9 +80,11 @@ LB_NODISCARD lb_status lb_quantize_original_hessian(const lb_quantize_job *j, in
                                                     bool *has);
 uint64_t lb_quantize_seed(const lb_cell *c, int64_t layer);
 
-/* What a killed cell left: block b's stored layers and rows, in <stem>.partial/ (quantize_resume.c). */
-LB_NODISCARD lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, const lb_stored *s);
-/* *found false: not there, of another key, or damaged (then with a warning). */
+/* What a killed cell left: a block's stored layers, rows and the method's warnings, in <stem>.partial/
+ * (quantize_resume.c). */
+LB_NODISCARD lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, const lb_stored *s,
+                                       const lb_keeper *said);
+/* Warns as the method did. *found false: not there, of another key, or damaged (then with a warning aside). */
 LB_NODISCARD lb_status lb_partial_load(lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a, lb_stored *s,
                                        bool *found);
 void lb_partial_remove(const char *dir, const char *stem);

@@ -13,6 +13,7 @@ typedef struct walker {
     lb_arena_mark nothing_kept;
     lb_arena *made_arena;         /* for what the method returns, until it is packed */
     lb_stored stored[LB_LINEARS]; /* the block at hand */
+    lb_keeper said;               /* what the method warned of in it */
     int64_t done, total;          /* layers to quantize */
     int64_t restored;             /* blocks that an interrupted run had finished */
 } walker;
@@ -31,7 +32,7 @@ static lb_status solve(walker *x, int64_t layer, lb_stored *out, const lb_hessia
                       .scratch = j->scratch,
                       .arena = x->made_arena,
                       .team = j->plan->team,
-                      .log = j->log};
+                      .log = &x->said.log};
     lb_status st = lb_quantize_original(j, layer, j->scratch, &in.W);
     double start = lb_clock_s();
     if (st == LB_OK) st = j->cell->method->layer(&in, l->opts, &made);
@@ -39,6 +40,7 @@ static lb_status solve(walker *x, int64_t layer, lb_stored *out, const lb_hessia
     lb_arena_restore(j->scratch, mark);
     if (st == LB_OK) st = lb_quantize_store(j, layer, &made, x->block_arena, out);
     lb_arena_restore(x->made_arena, nothing_made);
+    if (st == LB_OK && x->said.failed) st = lb_fail(LB_E_NOMEM, "out of memory: keeping a warning");
     if (st != LB_OK && !strstr(lb_error(), l->name)) st = lb_fail_in(st, "layer %s", l->name);
     return st;
 }
@@ -122,6 +124,7 @@ static lb_status do_block(walker *x, int64_t block) {
     int64_t first = block * LB_LINEARS;
     bool found = false;
     memset(x->stored, 0, sizeof x->stored);
+    lb_keeper_init(&x->said, x->block_arena, j->log);
     for (int l = 0; l < LB_LINEARS; l++)
         if (!j->cell->layer[first + l].quantize) lb_quantize_skip(j, first + l);
     if (j->journal_dir) LB_TRY(lb_partial_load(j, first, LB_LINEARS, x->block_arena, x->stored, &found));
@@ -133,7 +136,7 @@ static lb_status do_block(walker *x, int64_t block) {
             lb_info(j->log, "%s: going on at block %lld, the ones before were finished", j->cell->label,
                     (long long)block);
         LB_TRY(quantize_block(x, block));
-        if (j->journal_dir) LB_TRY(lb_partial_save(j, first, LB_LINEARS, x->stored));
+        if (j->journal_dir) LB_TRY(lb_partial_save(j, first, LB_LINEARS, x->stored, &x->said));
     }
     return LB_OK;
 }
@@ -142,6 +145,7 @@ static lb_status do_block(walker *x, int64_t block) {
 static lb_status do_ends(walker *x) {
     lb_quantize_job *j = x->j;
     int64_t first = j->plan->model->arch.layers * LB_LINEARS;
+    lb_keeper_init(&x->said, x->block_arena, j->log);
     for (int64_t i = first; i < j->cell->layers; i++) {
         if (!j->cell->layer[i].quantize) {
             lb_quantize_skip(j, i);

@@ -1,6 +1,7 @@
-/* What a cell has finished so far, block by block: the packed layers and their rows, in <stem>.partial/FIRST.block, a
- * sealed file: a section "NUMBER/packed" with the bytes of each layer and one for each column of the rows. The same
- * bytes give the same numbers again, so a cell that was killed and goes on ends with the same bytes. */
+/* What a cell has finished so far, block by block: the packed layers, their rows and what the method warned of, in
+ * <stem>.partial/FIRST.block, a sealed file: a section "NUMBER/packed" with the bytes of each layer and one for each
+ * column of the rows. The same bytes give the same numbers again, so a cell that was killed and goes on ends with the
+ * same bytes. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,25 +28,34 @@ static char *block_path(const lb_quantize_job *j, int64_t first) {
 /* ---- rows ---- */
 
 /* Texts one after another, each with its NUL. */
-static lb_status put_texts(lb_sealed *f, const lb_field *x, const lb_layer_row *rows, int64_t n) {
+static lb_status put_texts(lb_sealed *f, const char *name, const char *const *text, int64_t n) {
     lb_str all = {0};
-    for (int64_t i = 0; i < n; i++) {
-        const char *s = lb_field_text(x, &rows[i]);
-        lb_str_add_bytes(&all, s, strlen(s) + 1);
-    }
-    lb_status st = lb_str_check(&all);
-    if (st == LB_OK) st = lb_sealed_put_all(f, x->name, LB_SEALED_U8, (int64_t)all.len, NULL, all.s);
+    for (int64_t i = 0; i < n; i++) lb_str_add_bytes(&all, text[i], strlen(text[i]) + 1);
+    lb_status st = all.failed ? lb_str_check(&all) : LB_OK;
+    if (st == LB_OK) st = lb_sealed_put_all(f, name, LB_SEALED_U8, (int64_t)all.len, NULL, all.s);
     lb_str_free(&all);
     return st;
 }
 
-static lb_status get_texts(lb_sealed *f, lb_arena *keep, const lb_field *x, lb_layer_row *rows, int64_t n) {
-    int64_t section, bytes;
-    LB_TRY(lb_sealed_find(f, x->name, LB_SEALED_U8, &section, &bytes));
-    char *s = lb_arena_get(keep, (size_t)bytes + 1, 1);
-    if (!s) return LB_E_NOMEM;
-    LB_TRY(lb_sealed_get(f, section, 0, bytes, NULL, s));
-    const char *end = s + bytes;
+/* Those bytes, with a NUL behind them. */
+static lb_status get_texts(lb_sealed *f, lb_arena *a, const char *name, char **text, const char **end) {
+    int64_t section = 0, bytes = 0;
+    LB_TRY(lb_sealed_find(f, name, LB_SEALED_U8, &section, &bytes));
+    if (!(*text = lb_arena_get(a, (size_t)bytes + 1, 1))) return LB_E_NOMEM;
+    *end = *text + bytes;
+    return lb_sealed_get(f, section, 0, bytes, NULL, *text);
+}
+
+static lb_status put_names(lb_sealed *f, const lb_field *x, const lb_layer_row *rows, int64_t n) {
+    const char *text[LB_LINEARS];
+    for (int64_t i = 0; i < n; i++) text[i] = lb_field_text(x, &rows[i]);
+    return put_texts(f, x->name, text, n);
+}
+
+static lb_status get_names(lb_sealed *f, lb_arena *keep, const lb_field *x, lb_layer_row *rows, int64_t n) {
+    char *s = NULL;
+    const char *end = NULL;
+    LB_TRY(get_texts(f, keep, x->name, &s, &end));
     for (int64_t i = 0; i < n; i++) {
         if (s >= end)
             return lb_fail(LB_E_FORMAT, "%s has %lld texts, expected %lld", x->name, (long long)i, (long long)n);
@@ -84,14 +94,14 @@ static lb_status get_numbers(lb_sealed *f, const lb_field *x, lb_layer_row *rows
 
 static lb_status put_rows(lb_sealed *f, lb_fields fields, const lb_layer_row *rows, int64_t n) {
     for (size_t i = 0; i < fields.n; i++)
-        LB_TRY(lb_field_is_text(&fields.at[i]) ? put_texts(f, &fields.at[i], rows, n)
+        LB_TRY(lb_field_is_text(&fields.at[i]) ? put_names(f, &fields.at[i], rows, n)
                                                : put_numbers(f, &fields.at[i], rows, n));
     return LB_OK;
 }
 
 static lb_status get_rows(lb_sealed *f, lb_arena *keep, lb_fields fields, lb_layer_row *rows, int64_t n) {
     for (size_t i = 0; i < fields.n; i++)
-        LB_TRY(lb_field_is_text(&fields.at[i]) ? get_texts(f, keep, &fields.at[i], rows, n)
+        LB_TRY(lb_field_is_text(&fields.at[i]) ? get_names(f, keep, &fields.at[i], rows, n)
                                                : get_numbers(f, &fields.at[i], rows, n));
     return LB_OK;
 }
@@ -120,7 +130,9 @@ static lb_status get_layer(lb_sealed *f, lb_team *team, lb_arena *a, int64_t i, 
     return LB_OK;
 }
 
-static lb_status put_block(lb_sealed *f, const lb_quantize_job *j, int64_t first, int64_t n, const lb_stored *s) {
+static lb_status put_block(lb_sealed *f, const lb_quantize_job *j, int64_t first, int64_t n, const lb_stored *s,
+                           const lb_keeper *said) {
+    LB_TRY(put_texts(f, "warnings", (const char *const *)said->warning, said->n));
     LB_TRY(put_rows(f, lb_layer_fields, &j->row[first], n));
     LB_TRY(put_rows(f, timing_fields, &j->row[first], n));
     for (int64_t i = 0; i < n; i++) {
@@ -130,12 +142,13 @@ static lb_status put_block(lb_sealed *f, const lb_quantize_job *j, int64_t first
     return lb_sealed_commit(f);
 }
 
-lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, const lb_stored *s) {
+lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, const lb_stored *s,
+                          const lb_keeper *said) {
     char *path = block_path(j, first), *dir = path ? lb_fs_dirname(path) : NULL;
     lb_sealed *f = NULL;
     lb_status st = dir ? lb_fs_own_folder(dir) : LB_E_NOMEM;
     if (st == LB_OK) st = lb_sealed_create(path, KIND, j->cell->key, &f);
-    if (st == LB_OK) st = put_block(f, j, first, n, s);
+    if (st == LB_OK) st = put_block(f, j, first, n, s, said);
     lb_sealed_close(f);
     if (st != LB_OK && path) st = lb_fail_in(st, "keeping finished blocks in %s", path);
     lb_free(path);
@@ -145,6 +158,8 @@ lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, co
 
 static lb_status get_block(lb_sealed *f, const lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a,
                            lb_layer_row *rows, lb_stored *s) {
+    char *warning = NULL;
+    const char *end = NULL;
     LB_TRY(get_rows(f, j->keep, lb_layer_fields, rows, n));
     LB_TRY(get_rows(f, j->keep, timing_fields, rows, n));
     for (int64_t i = 0; i < n; i++) {
@@ -155,6 +170,8 @@ static lb_status get_block(lb_sealed *f, const lb_quantize_job *j, int64_t first
         for (size_t k = 0; k < 4; k++) each[k]->rows = l->rows, each[k]->cols = l->cols;
         if (l->quantize) LB_TRY(get_layer(f, j->plan->team, a, i, l->size.total, &s[i]));
     }
+    LB_TRY(get_texts(f, a, "warnings", &warning, &end));
+    for (; warning < end; warning += strlen(warning) + 1) lb_warn(j->log, "%s", warning);
     return LB_OK;
 }
 
