@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -376,12 +375,10 @@ static lb_status read_table(lb_sealed *s, const char *kind, int64_t sections) {
 }
 
 static lb_status open_existing(lb_sealed *s, const char *path, const char *kind, const char *key) {
-    struct stat info;
+    size_t size = 0;
     uint8_t block[HEADER];
-    s->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (s->fd < 0) return system_failed(s, "open");
-    if (fstat(s->fd, &info) != 0) return system_failed(s, "stat");
-    if (!S_ISREG(info.st_mode) || info.st_size < HEADER) return not_ours(s, kind);
+    LB_TRY(lb_fs_open(path, &s->fd, &size));
+    if (size < HEADER) return not_ours(s, kind);
     LB_TRY(read_at(s, block, sizeof block, 0));
     memcpy(&s->h, block, sizeof s->h);
     int64_t sections = s->h.sections, end;
@@ -395,9 +392,8 @@ static lb_status open_existing(lb_sealed *s, const char *path, const char *kind,
         return lb_fail(LB_E_FORMAT, "%s: made for another model, text or version: key %s, expected %s", path, s->h.key,
                        key);
     if (s->h.table_at < HEADER || s->h.table_bytes < 0 || s->h.table_bytes > TABLE_MOST ||
-        __builtin_add_overflow(s->h.table_at, s->h.table_bytes, &end) || end != info.st_size)
-        return lb_fail(LB_E_FORMAT, "%s: damaged: has %lld bytes, not those that were written", path,
-                       (long long)info.st_size);
+        __builtin_add_overflow(s->h.table_at, s->h.table_bytes, &end) || (size_t)end != size)
+        return lb_fail(LB_E_FORMAT, "%s: damaged: has %lld bytes, not those that were written", path, (long long)size);
     return read_table(s, kind, sections);
 }
 
