@@ -215,6 +215,53 @@ static void fits_the_terminal(void **state) {
     lb_free(wide);
 }
 
+/* Stand-ins that note how they were called: a results folder can neither run something through latexmk's own files nor
+ * have LaTeX read or write elsewhere. */
+static void paper_in_a_folder_of_its_own(void **state) {
+    (void)state;
+    static const char latexmk[] =
+        "#!/bin/sh\n{ pwd; echo \"$@\"; echo $openin_any$openout_any$shell_escape; ls -A . plots; } "
+        "> \"$NOTES\"\necho %PDF-made > report.pdf\n";
+    char build[LB_TEST_PATH], notes[LB_TEST_PATH], command[8 * LB_TEST_PATH], said[4000];
+    char *bin = lb_fs_join(dir, "../bin"), *from = lb_fs_join(dir, "../foreign"), *tool = lb_fs_join(bin, "latexmk");
+    lb_test_fixture("paper/build", build);
+    assert_ok(lb_fs_mkdirs(bin));
+    assert_ok(lb_fs_write_atomic(tool, latexmk, sizeof latexmk - 1));
+    snprintf(notes, sizeof notes, "%s/notes", bin);
+    snprintf(
+        command, sizeof command,
+        "cd '%s' && chmod 755 latexmk && for t in pdflatex bibtex kpsewhich; do printf '#!/bin/sh\\n' > $t; chmod 755 "
+        "$t; done; mkdir -p '%s/report/plots' && cd '%s/report' && touch body.tex latexmkrc .latexmkrc refs.bib x.tex "
+        "plots/a.pdf plots/a.gp && NOTES='%s' PATH='%s':\"$PATH\" '%s' '%s' 2>&1 && cat report.pdf && ls",
+        bin, from, from, notes, bin, build, from);
+    if (cli_shell(command, said, sizeof said) != 0) fail_msg("%s", said);
+    cli_has(said, "%PDF-made");
+    cli_has_not(said, "report.pdf.tmp");
+    char *noted = NULL;
+    assert_ok(lb_fs_read(notes, &noted, NULL));
+    cli_has_not(noted, from);
+    cli_has(noted, "-norc ");
+    cli_has(noted, "-no-shell-escape");
+    cli_has(noted, "ppf\n");
+    cli_has(noted, "body.tex\nplots\nrefs.bib\nreport.tex\n\nplots:\na.pdf\n");
+    cli_has_not(noted, "latexmkrc");
+    lb_free(noted);
+    /* What only leads to a file is not taken. */
+    static const char *const name[] = {"body.tex", "plots/a.pdf"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(
+            command, sizeof command,
+            "cd '%s/report' && mv %s kept && ln -s /etc/hostname %s && NOTES='%s' PATH='%s':\"$PATH\" '%s' '%s' 2>&1; "
+            "code=$?; rm %s; mv kept %s; exit $code",
+            from, name[i], name[i], notes, bin, build, from, name[i], name[i]);
+        assert_int_not_equal(cli_shell(command, said, sizeof said), 0);
+        cli_has(said, "is a link or no plain file");
+    }
+    lb_free(bin);
+    lb_free(from);
+    lb_free(tool);
+}
+
 /* With LaTeX: any name becomes a document. */
 static void paper_with_latex(void **state) {
     (void)state;
@@ -294,6 +341,7 @@ int main(void) {
         cmocka_unit_test(refuses),
         cmocka_unit_test(paper_without_latex),
         cmocka_unit_test(paper_with_latex),
+        cmocka_unit_test(paper_in_a_folder_of_its_own),
     };
     return cmocka_run_group_tests_name("lowbit report", tests, setup, NULL);
 }
