@@ -114,3 +114,5 @@ lb_status lb_hash_file(const char *path, char hex[LB_HASH_HEX]) {
     close(fd);
     return s;
 }
+
+bool lb_hash_is_hex(const char *s) { return strspn(s, "0123456789abcdef") == LB_HASH_HEX - 1 && !s[LB_HASH_HEX - 1]; }

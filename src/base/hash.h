@@ -11,5 +11,6 @@ LB_NODISCARD lb_status lb_hash_digest(const void *data, size_t n, uint8_t digest
 /* The same of a part of a mapping, whose pages need not stay resident afterwards. */
 LB_NODISCARD lb_status lb_hash_mapped(const void *data, size_t n, char hex[LB_HASH_HEX]);
 LB_NODISCARD lb_status lb_hash_file(const char *path, char hex[LB_HASH_HEX]);
+bool lb_hash_is_hex(const char *s); /* could be one */
 
 #endif

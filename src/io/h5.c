@@ -6,14 +6,22 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "io/h5_flat.h"
+
+typedef struct reason {
+    lb_str text;
+    bool starved;
+} reason;
 
 /* The innermost text; of one about a failed system call, which also tells times and addresses, the system's reason. */
-static herr_t keep_text(unsigned depth, const H5E_error2_t *e, void *text) {
+static herr_t keep_text(unsigned depth, const H5E_error2_t *e, void *ctx) {
     static const char mark[] = "error message = '";
     (void)depth;
-    const char *s = e->desc ? e->desc : "", *reason = strstr(s, mark);
-    if (reason) s = reason + sizeof mark - 1;
-    lb_str_add_bytes(text, s, reason ? strcspn(s, "'") : strlen(s));
+    reason *r = ctx;
+    const char *s = e->desc ? e->desc : "", *why = strstr(s, mark);
+    if (why) s = why + sizeof mark - 1;
+    lb_str_add_bytes(&r->text, s, why ? strcspn(s, "'") : strlen(s));
+    r->starved = e->maj_num == H5E_RESOURCE;
     return 1; /* stop */
 }
 
@@ -30,12 +38,13 @@ static void divert(lb_h5 *h) {
 }
 
 lb_status lb_h5_failed(lb_h5 *h, lb_status code, const char *object, const char *what) {
-    lb_str text = {0};
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_text, &text);
+    reason r = {0};
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_text, &r);
     H5Eclear2(H5E_DEFAULT);
     lb_status s = lb_fail(code, "%s: %s%scannot %s: %s", h->path, object ? object : "", object ? ": " : "", what,
-                          text.s && *text.s ? text.s : "HDF5 gives no reason");
-    lb_str_free(&text);
+                          r.text.s && *r.text.s ? r.text.s : "HDF5 gives no reason");
+    lb_str_free(&r.text);
+    h->starved = h->starved || r.starved;
     if (code == LB_E_IO) divert(h);
     return s;
 }
@@ -55,7 +64,7 @@ static hid_t access_list(void) {
     return -1;
 }
 
-static lb_status new_handle(const char *path, lb_h5 **out) {
+lb_status lb_h5_handle(const char *path, lb_h5 **out) {
     *out = NULL;
     lb_h5 *h = lb_alloc(1, sizeof *h);
     if (!h) return LB_E_NOMEM;
@@ -75,7 +84,7 @@ static lb_status new_handle(const char *path, lb_h5 **out) {
 
 lb_status lb_h5_create(const char *path, lb_h5 **out) {
     lb_h5 *h = NULL;
-    LB_TRY(new_handle(path, &h));
+    LB_TRY(lb_h5_handle(path, &h));
     hid_t fapl = access_list(), fcpl = H5Pcreate(H5P_FILE_CREATE);
     if (fapl >= 0 && fcpl >= 0 && H5Pset_obj_track_times(fcpl, false) >= 0 && H5Pset_userblock(fcpl, LB_H5_SEAL) >= 0)
         h->file = H5Fcreate(path, H5F_ACC_TRUNC, fcpl, fapl);
@@ -88,22 +97,24 @@ lb_status lb_h5_create(const char *path, lb_h5 **out) {
     return s;
 }
 
-lb_status lb_h5_open(const char *path, lb_h5 **out) {
+lb_status lb_h5_open_here(const char *path, lb_h5 **out) {
     lb_h5 *h = NULL;
     *out = NULL;
-    LB_TRY(lb_h5_check_seal(path));
-    LB_TRY(new_handle(path, &h));
+    LB_TRY(lb_h5_handle(path, &h));
+    *out = h;
     hid_t fapl = access_list();
     lb_status s = LB_OK;
     if (fapl < 0 || (h->file = H5Fopen(path, H5F_ACC_RDONLY, fapl)) < 0) s = lb_h5_failed(h, LB_E_FORMAT, NULL, "open");
     (void)lb_h5_drop(fapl);
-    if (s != LB_OK) lb_h5_abandon(h);
-    *out = s == LB_OK ? h : NULL;
     return s;
 }
 
 lb_status lb_h5_close(lb_h5 *h) {
     lb_status s = LB_OK;
+    if (h->tree) {
+        lb_h5_abandon(h);
+        return LB_OK;
+    }
     if (h->lost)
         s = lb_fail(LB_E_IO, "%s: cannot be finished: an earlier write failed", h->path);
     else if (H5Fflush(h->file, H5F_SCOPE_LOCAL) < 0)
@@ -121,6 +132,7 @@ void lb_h5_abandon(lb_h5 *h) {
         if (h->writable) divert(h);
         H5Fclose(h->file);
     }
+    lb_h5_tree_free(h->tree);
     lb_free(h->path);
     lb_free(h);
 }
@@ -137,6 +149,7 @@ lb_status lb_h5_check_path(const lb_h5 *h, const char *path, bool root_too) {
 bool lb_h5_has(lb_h5 *h, const char *path) {
     char p[LB_H5_PATH];
     if (lb_h5_check_path(h, path, true) != LB_OK) return false;
+    if (h->tree) return lb_h5_tree_find(h->tree, path, NULL) != NULL;
     if (!path[1]) return true;
     strcpy(p, path);
     for (char *end = p; end;) {
@@ -302,16 +315,4 @@ lb_status lb_h5_attr_f64(lb_h5 *h, const char *object, const char *name, double 
 
 lb_status lb_h5_attr_i64(lb_h5 *h, const char *object, const char *name, int64_t v) {
     return put_attr(h, object, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &v);
-}
-
-lb_status lb_h5_f32_rows_begin(lb_h5 *h, const char *path, int64_t rows, int64_t cols) {
-    bool empty = false;
-    hid_t set = -1;
-    LB_TRY(lb_h5_check_path(h, path, false));
-    hid_t space = new_space(h, path, 2, (int64_t[]){rows, cols}, &empty);
-    if (space < 0) return LB_E_ARG;
-    lb_status s = new_dataset(h, path, H5T_IEEE_F32LE, space, &set);
-    (void)lb_h5_drop(set);
-    (void)lb_h5_drop(space);
-    return s;
 }

@@ -1,7 +1,10 @@
 /* HDF5, thinly: what results need. Paths are absolute inside the file ("/layers/name"); missing groups are made. HDF5
  * is not thread-safe: call from one thread. Nothing is written that changes from run to run (no timestamps), so equal
  * data gives equal bytes. A file begins with 512 bytes of text that hold the SHA-256 of the rest (h5py and h5dump skip
- * them), checked at opening: damage is found before anything is read. */
+ * them), checked at opening: damage is found before anything is read.
+ *
+ * Opening reads all of the file, in a child process with limits of memory and time: whatever is in it, the end is a
+ * status. Results are small; files of more than 64 MiB are refused. */
 #ifndef LB_IO_H5_H
 #define LB_IO_H5_H
 
@@ -9,9 +12,20 @@
 
 typedef struct lb_h5 lb_h5;
 LB_NODISCARD lb_status lb_h5_create(const char *path, lb_h5 **out); /* plain; the caller uses lb_fs_tmp for atomicity */
-LB_NODISCARD lb_status lb_h5_open(const char *path, lb_h5 **out);   /* read-only; not sealed HDF5 is LB_E_FORMAT */
-LB_NODISCARD lb_status lb_h5_close(lb_h5 *h);                       /* flushes: its status matters after writing */
-void lb_h5_abandon(lb_h5 *h);                                       /* close on an error path; NULL is fine */
+LB_NODISCARD lb_status lb_h5_open(const char *path, lb_h5 **out);   /* read-only; not sealed HDF5 is LB_E_FORMAT, and so
+                                                                     * is what HDF5 cannot read within its limits */
+/* The message of a failure as "PATH is damaged: why" (LB_E_FORMAT) or "PATH: why", for what else is wrong with a file.
+ */
+LB_NODISCARD lb_status lb_h5_blame(lb_status st, const char *path);
+/* Files that are going to be opened in this order: one child reads ahead, since to start one for each takes longer than
+ * to read it. The paths must stay valid. What is not the next of them, or with no reader (NULL), is read when it is
+ * opened. */
+typedef struct lb_h5_reader lb_h5_reader;
+LB_NODISCARD lb_status lb_h5_reader_new(const char *const *path, size_t n, lb_h5_reader **out);
+LB_NODISCARD lb_status lb_h5_open_ahead(lb_h5_reader *r, const char *path, lb_h5 **out);
+void lb_h5_reader_free(lb_h5_reader *r);      /* NULL is fine */
+LB_NODISCARD lb_status lb_h5_close(lb_h5 *h); /* flushes: its status matters after writing */
+void lb_h5_abandon(lb_h5 *h);                 /* close on an error path; NULL is fine */
 
 /* A path that is already there is LB_E_ARG. After LB_E_IO (disk full) the file is lost, and lb_h5_close says so. */
 LB_NODISCARD lb_status lb_h5_put_f64(lb_h5 *h, const char *path, const double *v, int ndim, const int64_t *shape);
@@ -37,9 +51,5 @@ LB_NODISCARD lb_status lb_h5_get_strs(lb_h5 *h, lb_arena *a, const char *path, c
 LB_NODISCARD lb_status lb_h5_get_attr_str(lb_h5 *h, lb_arena *a, const char *object, const char *name, char **v);
 LB_NODISCARD lb_status lb_h5_get_attr_f64(lb_h5 *h, const char *object, const char *name, double *v);
 LB_NODISCARD lb_status lb_h5_get_attr_i64(lb_h5 *h, const char *object, const char *name, int64_t *v);
-/* Rows [row0, row0 + rows) of a 2-D float32 dataset made with lb_h5_f32_rows_begin: for data larger than memory. */
-LB_NODISCARD lb_status lb_h5_f32_rows_begin(lb_h5 *h, const char *path, int64_t rows, int64_t cols);
-LB_NODISCARD lb_status lb_h5_f32_rows_put(lb_h5 *h, const char *path, int64_t row0, int64_t rows, const float *v);
-LB_NODISCARD lb_status lb_h5_f32_rows_get(lb_h5 *h, const char *path, int64_t row0, int64_t rows, float *v);
 
 #endif

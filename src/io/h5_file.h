@@ -10,8 +10,15 @@ struct lb_h5 {
     hid_t file;
     char *path;
     bool writable;
-    bool lost; /* something could not be written: the file will never be whole */
+    bool lost;               /* something could not be written: the file will never be whole */
+    bool starved;            /* HDF5 once said that it got no memory */
+    struct lb_h5_tree *tree; /* of a file open for reading: all that is in it; then `file` is none */
 };
+
+/* Opens with HDF5 in this process: for the child that reads. */
+LB_NODISCARD lb_status lb_h5_open_here(const char *path, lb_h5 **out);
+/* A handle without a file. */
+LB_NODISCARD lb_status lb_h5_handle(const char *path, lb_h5 **out);
 
 #define LB_H5_SEAL 512 /* bytes before the HDF5 data; HDF5 wants a power of two from 512 */
 /* Both for a file that is closed: writes its checksum in front; LB_E_FORMAT unless it is there and right. */

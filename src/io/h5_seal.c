@@ -1,6 +1,6 @@
-/* The seal: HDF5 keeps no checksum of its heap of strings nor of data, and its library crashes or never returns when
- * a length in that heap is damaged. So each file begins with a user block (which every HDF5 program skips) that holds
- * the SHA-256 of all that follows, and a file that does not match is not given to the library. */
+/* The seal: HDF5 keeps no checksum of its heap of strings nor of data. So each file begins with a user block (which
+ * every HDF5 program skips) that holds the SHA-256 of all that follows, and a file that does not match is not given to
+ * the library. It finds accidents; against somebody who writes it again stands the child that reads (h5_walk.c). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -47,7 +47,8 @@ static lb_status compare_seal(const lb_map *m, const char *path) {
     LB_TRY(make_seal(m, block));
     if (memcmp(m->data, block, LB_H5_SEAL) == 0) return LB_OK;
     return lb_fail(LB_E_FORMAT,
-                   "%s: damaged or changed since it was written: its SHA-256 is not the one it begins with", path);
+                   "%s: its SHA-256 is not the one it begins with: it was damaged or changed since it was written",
+                   path);
 }
 
 lb_status lb_h5_check_seal(const char *path) {

@@ -88,7 +88,7 @@ static lb_status get_numbers(lb_sealed *f, const lb_field *x, lb_layer_row *rows
         if (x->type == LB_FIELD_F64)
             memcpy((char *)&rows[i] + x->offset, &real[i], sizeof *real);
         else
-            lb_field_set_int(x, &rows[i], whole[i]);
+            LB_TRY(lb_field_set_int(x, &rows[i], "layers", whole[i]));
     return LB_OK;
 }
 

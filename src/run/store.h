@@ -4,12 +4,19 @@
 #ifndef LB_RUN_STORE_H
 #define LB_RUN_STORE_H
 
+#include "io/h5.h"
 #include "run/record.h"
 
 /* <dir>/<stem>.h5, atomic; fills r->file_hash. */
 LB_NODISCARD lb_status lb_store_write(const char *dir, lb_record *r);
 LB_NODISCARD lb_status lb_store_read(const char *path, lb_arena *a, lb_record *out);
-LB_NODISCARD lb_status lb_store_read_key(const char *path, char key[65]); /* without the rest */
+/* The same of a file that a reader may have read ahead (NULL: none). */
+LB_NODISCARD lb_status lb_store_read_ahead(lb_h5_reader *ahead, const char *path, lb_arena *a, lb_record *out);
+/* The same of a file that is open: its record, checked. */
+LB_NODISCARD lb_status lb_store_read_open(lb_h5 *h, lb_arena *a, lb_record *out);
+/* LB_E_FORMAT: the record says what cannot be. */
+LB_NODISCARD lb_status lb_store_check(const lb_record *r);
+bool lb_store_is_citation(const char *key); /* letters, digits and :.+/_- only: it becomes an argument of \nocite */
 LB_NODISCARD lb_status lb_store_journal(const char *dir, const char *stem, const char *json_line); /* append, sync */
 /* The sweep's index: every cell with stem, label, state and message, in order. A finished cell's hash is the one that
  * its record knows; where it knows none, the file is read. */

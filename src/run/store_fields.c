@@ -28,7 +28,15 @@ int64_t lb_field_int(const lb_field *f, const void *row) {
     }
 }
 
-void lb_field_set_int(const lb_field *f, void *row, int64_t v) {
+lb_status lb_field_set_int(const lb_field *f, void *row, const char *object, int64_t v) {
+    const int64_t low = f->type == LB_FIELD_INT ? INT32_MIN : f->type == LB_FIELD_I64 ? INT64_MIN : 0;
+    const int64_t high = f->type == LB_FIELD_INT    ? INT32_MAX
+                         : f->type == LB_FIELD_U32  ? UINT32_MAX
+                         : f->type == LB_FIELD_BOOL ? 1
+                                                    : INT64_MAX;
+    if (f->type != LB_FIELD_U64 && (v < low || v > high))
+        return lb_fail(LB_E_FORMAT, "%s/%s = %lld: must be in [%lld, %lld]", object, f->name, (long long)v,
+                       (long long)low, (long long)high);
     switch (f->type) {
     case LB_FIELD_I64:
         *(int64_t *)at_mut(f, row) = v;
@@ -46,6 +54,7 @@ void lb_field_set_int(const lb_field *f, void *row, int64_t v) {
         *(bool *)at_mut(f, row) = v != 0;
         break;
     }
+    return LB_OK;
 }
 
 lb_status lb_field_set_text(const lb_field *f, void *row, const char *object, char *v) {
@@ -86,7 +95,7 @@ lb_status lb_fields_get_attrs(lb_h5 *h, lb_arena *a, const char *object, lb_fiel
         } else {
             int64_t v = 0;
             LB_TRY(lb_h5_get_attr_i64(h, object, x->name, &v));
-            lb_field_set_int(x, values, v);
+            LB_TRY(lb_field_set_int(x, values, object, v));
         }
     }
     return LB_OK;
@@ -149,7 +158,7 @@ static lb_status get_column(lb_h5 *h, lb_arena *a, const char *path, const lb_fi
     int64_t *v = NULL;
     LB_TRY(lb_h5_get_i64(h, a, path, &v, &have));
     if (have != n) return wrong_length(path, have, n);
-    for (int64_t r = 0; r < n; r++) lb_field_set_int(x, rows + (size_t)r * stride, v[r]);
+    for (int64_t r = 0; r < n; r++) LB_TRY(lb_field_set_int(x, rows + (size_t)r * stride, path, v[r]));
     return LB_OK;
 }
 

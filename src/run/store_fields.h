@@ -30,13 +30,13 @@ typedef struct lb_fields {
     size_t n;
 } lb_fields;
 
-/* One field of a row: an integer of any of these types, or a text. LB_E_FORMAT: a text that is too long for its place;
- * `object` names it. */
+/* One field of a row: an integer of any of these types, or a text. LB_E_FORMAT: a text too long or a
+ * number too large for its place; `object` names it. */
 bool lb_field_is_text(const lb_field *f);
 const char *lb_field_text(const lb_field *f, const void *row);
 int64_t lb_field_int(const lb_field *f, const void *row);
 LB_NODISCARD lb_status lb_field_set_text(const lb_field *f, void *row, const char *object, char *v);
-void lb_field_set_int(const lb_field *f, void *row, int64_t v);
+LB_NODISCARD lb_status lb_field_set_int(const lb_field *f, void *row, const char *object, int64_t v);
 
 /* A struct as attributes of `object`. */
 LB_NODISCARD lb_status lb_fields_put_attrs(lb_h5 *h, const char *object, lb_fields f, const void *values);

@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/index.h"
+#include "io/h5.h"
 #include "io/json.h"
 #include "run/provenance.h"
 
@@ -73,18 +74,25 @@ static lb_status read_hashes(const lb_plan *p, lb_arena *a, lb_index *hashes, co
     return st;
 }
 
-lb_status lb_sweep_finished(const lb_plan *p, const lb_cell *c, const char *indexed, lb_arena *a, lb_record *r,
-                            lb_finished *out) {
+static const char *result_path(const lb_plan *p, lb_arena *a, const lb_cell *c) {
+    return lb_arena_printf(a, "%s/%s.h5", p->dir, c->stem);
+}
+
+/* What a finished file with a cell's name says about the cell. indexed: the hash that the index gives for it, or NULL.
+ */
+typedef enum lb_finished { LB_FINISHED_NO, LB_FINISHED_YES, LB_FINISHED_STALE, LB_FINISHED_DAMAGED } lb_finished;
+static lb_status is_finished(const lb_plan *p, const lb_cell *c, lb_h5_reader *ahead, const char *indexed, lb_arena *a,
+                             lb_record *r, lb_finished *out) {
     *out = LB_FINISHED_NO;
-    const char *path = lb_arena_printf(a, "%s/%s.h5", p->dir, c->stem);
+    const char *path = result_path(p, a, c);
     if (!path) return LB_E_NOMEM;
     if (!lb_fs_exists(path)) return LB_OK;
     char have[LB_HASH_HEX];
-    lb_status st = lb_store_read(path, a, r);
+    lb_status st = lb_store_read_ahead(ahead, path, a, r);
     if (st == LB_OK) st = lb_hash_file(path, have);
     if (st == LB_OK && indexed && strcmp(have, indexed) != 0)
-        st = lb_fail(LB_E_FORMAT, "%s: SHA-256 %s, the index says %s", path, have, indexed);
-    if (st == LB_E_NOMEM) return st;
+        st = lb_fail(LB_E_FORMAT, "%s is damaged: SHA-256 %s, the index says %s", path, have, indexed);
+    if (st == LB_E_NOMEM || st == LB_E_INTERRUPTED || st == LB_E_IO) return st;
     if (st != LB_OK) {
         LB_TRY(lb_starved_check());
         *out = LB_FINISHED_DAMAGED;
@@ -146,7 +154,7 @@ static void drop_cache(const sweeper *x) {
 }
 
 /* Looks for finished cells, and refuses those that the plan refused. */
-static lb_status look_for_cells(sweeper *x, const lb_index *hashes, const char *const *hash) {
+static lb_status look_for_cells(sweeper *x, lb_h5_reader *ahead, const lb_index *hashes, const char *const *hash) {
     const lb_sweep *s = &x->p->sweep;
     for (size_t i = 0; i < s->n; i++) {
         const lb_cell *c = &s->cell[i];
@@ -161,7 +169,7 @@ static lb_status look_for_cells(sweeper *x, const lb_index *hashes, const char *
         }
         if (x->o->again) continue;
         LB_TRY(lb_interrupt_check());
-        LB_TRY(lb_sweep_finished(x->p, c, known ? hash[known->value] : NULL, x->p->arena, &r, &f));
+        LB_TRY(is_finished(x->p, c, ahead, known ? hash[known->value] : NULL, x->p->arena, &r, &f));
         if (f == LB_FINISHED_DAMAGED) lb_warn(x->log, "%s is damaged and runs again: %s", c->label, lb_error());
         if (f == LB_FINISHED_STALE) {
             const char *code = lb_pairs_get(&r.provenance, "code");
@@ -185,11 +193,29 @@ static lb_status look_for_cells(sweeper *x, const lb_index *hashes, const char *
     return LB_OK;
 }
 
+/* The results that are there, in the order of the cells. */
+static lb_status read_ahead(const sweeper *x, lb_h5_reader **out) {
+    const lb_sweep *s = &x->p->sweep;
+    const char **path = LB_NEW(x->p->arena, const char *, s->n + 1);
+    size_t n = 0;
+    if (!path) return LB_E_NOMEM;
+    for (size_t i = 0; i < s->n && !x->o->again; i++) {
+        if (s->cell[i].refused) continue;
+        path[n] = result_path(x->p, x->p->arena, &s->cell[i]);
+        if (!path[n]) return LB_E_NOMEM;
+        n += lb_fs_exists(path[n]);
+    }
+    return lb_h5_reader_new(path, n, out);
+}
+
 static lb_status take_stock(sweeper *x) {
     lb_index hashes = {0};
+    lb_h5_reader *ahead = NULL;
     const char **hash = NULL;
     lb_status st = read_hashes(x->p, x->p->arena, &hashes, &hash);
-    if (st == LB_OK) st = look_for_cells(x, &hashes, hash);
+    if (st == LB_OK) st = read_ahead(x, &ahead);
+    if (st == LB_OK) st = look_for_cells(x, ahead, &hashes, hash);
+    lb_h5_reader_free(ahead);
     lb_index_free(&hashes);
     return st;
 }

@@ -20,9 +20,4 @@ typedef struct lb_sweep_result {
  * in place. */
 LB_NODISCARD lb_status lb_sweep_run(lb_plan *p, const lb_sweep_options *o, lb_log *log, lb_sweep_result *out);
 
-/* What a finished file with a cell's name says about the cell. indexed: the hash that the index gives for it, or NULL. */
-typedef enum lb_finished { LB_FINISHED_NO, LB_FINISHED_YES, LB_FINISHED_STALE, LB_FINISHED_DAMAGED } lb_finished;
-LB_NODISCARD lb_status lb_sweep_finished(const lb_plan *p, const lb_cell *c, const char *indexed, lb_arena *a,
-                                         lb_record *r, lb_finished *out);
-
 #endif

@@ -212,7 +212,7 @@ lb_status probe_csv(const char *path) {
 
 static lb_status read_h5(lb_h5 *h, lb_arena *a) {
     double *d;
-    float *f, row[8];
+    float *f;
     int64_t *i, n, shape[4];
     char **texts, *text;
     int ndim;
@@ -228,10 +228,7 @@ static lb_status read_h5(lb_h5 *h, lb_arena *a) {
     LB_TRY(lb_h5_get_attr_str(h, a, "/", "text", &text));
     touch(text, strlen(text));
     LB_TRY(lb_h5_get_attr_f64(h, "/a/matrix", "real", d));
-    LB_TRY(lb_h5_get_attr_i64(h, "/a", "whole", &n));
-    LB_TRY(lb_h5_shape(h, "/rows", &ndim, shape));
-    if (ndim != 2 || shape[1] > 8) return lb_fail(LB_E_FORMAT, "/rows has another shape");
-    return lb_h5_f32_rows_get(h, "/rows", 0, 1, row);
+    return lb_h5_get_attr_i64(h, "/a", "whole", &n);
 }
 
 lb_status probe_h5(const char *path) {
