@@ -4,6 +4,8 @@
 #ifndef LB_CLI_CLI_H
 #define LB_CLI_CLI_H
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/team.h"
 #include "base/version.h"
@@ -41,8 +43,11 @@ void lb_cli_man(lb_str *out);                       /* the man page, roff */
 /* A log that shows messages and progress: one rewritten line on a terminal, a plain line every few seconds otherwise.
  * Writes to standard error. */
 lb_log *lb_cli_log(bool quiet);
-void lb_cli_log_end(lb_log *log);    /* ends an unfinished progress line */
-int lb_cli_columns(void);            /* of the terminal on standard output; 0: it is none */
+void lb_cli_log_end(lb_log *log); /* ends an unfinished progress line */
+int lb_cli_columns(void);         /* of the terminal on standard output; 0: it is none */
+/* Texts may come from files (a label, a tensor's name): control characters but line ends and tabs become '?', so that
+ * they do nothing to a terminal. */
+void lb_cli_put(FILE *f, const char *text);
 void lb_cli_print(const char *text); /* standard output; a closed pipe ends the program quietly */
 
 #endif

@@ -34,7 +34,9 @@ static void catch_signals(void) {
 }
 
 static void print_failure(const char *command) {
-    fprintf(stderr, "lowbit%s%s: %s\n", command[0] ? " " : "", command, lb_error());
+    fprintf(stderr, "lowbit%s%s: ", command[0] ? " " : "", command);
+    lb_cli_put(stderr, lb_error());
+    fputc('\n', stderr);
     if (getenv("LOWBIT_TRACE")) fprintf(stderr, "%s", lb_error_frames());
 }
 

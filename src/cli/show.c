@@ -23,6 +23,29 @@ typedef struct screen {
 static screen the_screen;
 static lb_log the_log;
 
+/* Bytes of the character at p that may be shown; 0: a control character or no UTF-8. */
+static size_t shown(const char *p) {
+    unsigned char c = (unsigned char)*p;
+    size_t n = c < 0x80 ? 1 : c >= 0xf0 && c < 0xf8 ? 4 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xc2 && c < 0xe0 ? 2 : 0;
+    for (size_t i = 1; i < n; i++)
+        if (((unsigned char)p[i] & 0xc0) != 0x80) return 0;
+    bool control = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || (c == 0xc2 && (unsigned char)p[1] < 0xa0);
+    return control ? 0 : n;
+}
+
+void lb_cli_put(FILE *f, const char *text) {
+    const char *start = text, *p = text;
+    while (*p) {
+        size_t n = shown(p);
+        p += n;
+        if (n) continue;
+        fwrite(start, 1, (size_t)(p - start), f);
+        fputc('?', f);
+        start = ++p;
+    }
+    fwrite(start, 1, (size_t)(p - start), f);
+}
+
 static void end_line(screen *s) {
     if (s->open) fputs("\r\033[K", stderr);
     s->open = false;
@@ -33,7 +56,9 @@ static void on_message(void *user, lb_level level, const char *text) {
     if (level == LB_DEBUG || (s->quiet && level == LB_INFO)) return;
     fflush(stdout); /* what was printed before stays before, also in a file that takes both */
     end_line(s);
-    fprintf(stderr, "%s%s\n", level == LB_WARN ? "warning: " : "", text);
+    if (level == LB_WARN) fputs("warning: ", stderr);
+    lb_cli_put(stderr, text);
+    fputc('\n', stderr);
 }
 
 /* Columns; 0: not a terminal, or one that does not say. */
@@ -101,4 +126,4 @@ void lb_cli_log_end(lb_log *log) {
     fflush(stderr);
 }
 
-void lb_cli_print(const char *text) { fputs(text, stdout); }
+void lb_cli_print(const char *text) { lb_cli_put(stdout, text); }

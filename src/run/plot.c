@@ -1,4 +1,5 @@
 /* The frame of every plot: terminals, styles, axes, files. */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,17 +29,16 @@ void lb_plot_free(lb_plot *p) {
     lb_str_free(&p->dat);
 }
 
+/* Between single quotes gnuplot expands nothing: no variables, no commands in backquotes. */
 void lb_plot_quote(lb_str *s, const char *text) {
+    lb_str plain = {0};
+    lb_markup_text(&plain, LB_TABLE_TERMINAL, text); /* no control characters, no broken UTF-8 */
     lb_str_add(s, "'");
-    for (const char *p = text; *p; p++) {
-        if (*p == '\'')
-            lb_str_add(s, "''");
-        else if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            lb_str_add(s, " ");
-        else
-            lb_str_add_bytes(s, p, 1);
-    }
+    for (const char *p = plain.s ? plain.s : ""; *p; p++)
+        lb_str_add_bytes(s, *p == '\'' ? "''" : p, *p == '\'' ? 2 : 1);
     lb_str_add(s, "'");
+    s->failed = s->failed || plain.failed;
+    lb_str_free(&plain);
 }
 
 void lb_plot_set_title(lb_plot *p) {
@@ -139,9 +139,9 @@ static void log_tics(lb_plot *p, double low, double high) {
 }
 
 void lb_plot_log_axis(lb_plot *p, const char *axis, double low, double high) {
-    double pad = pow(high / low, 0.06);
+    double pad = exp(0.06 * (log(high) - log(low)));
     if (pad < 1 + 1e-7) pad = 1.05;
-    low /= pad, high *= pad;
+    low = fmax(low / pad, DBL_MIN), high = fmin(high * pad, DBL_MAX / 10);
     lb_str_add(&p->setup, "set logscale %s\nset %srange [%.9g:%.9g]\nset %stics nomirror (", axis, axis, low, high,
                axis);
     log_tics(p, low, high);

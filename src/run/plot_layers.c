@@ -113,7 +113,10 @@ static void number(lb_str *s, double v) {
 static void depth_data(lb_plot *p, const family *f, const lb_report_row *row, const char *name) {
     lb_plot_block(p, name);
     lb_str_add(&p->dat, "# block");
-    for (int t = 0; t < f->types; t++) lb_str_add(&p->dat, " %s", f->type[t]);
+    for (int t = 0; t < f->types; t++) {
+        lb_str_add(&p->dat, " ");
+        lb_markup_text(&p->dat, LB_TABLE_TERMINAL, f->type[t]);
+    }
     lb_str_add(&p->dat, "\n");
     for (int64_t b = 0; b < f->blocks; b++) {
         lb_str_add(&p->dat, "%lld", (long long)b);
@@ -153,7 +156,9 @@ static void depth_draw(lb_plot *p, const family *f, const panels *g, const char 
     lb_plot_quote(&p->draw, p->title);
     lb_str_add(&p->draw, "\n    set key off\n    set xlabel 'block'\n");
     for (int t = 0; t < f->types; t++) {
-        lb_str_add(&p->draw, "    set title '%s' offset 0,-0.6\n    plot", f->type[t]);
+        lb_str_add(&p->draw, "    set title ");
+        lb_plot_quote(&p->draw, f->type[t]);
+        lb_str_add(&p->draw, " offset 0,-0.6\n    plot");
         for (int64_t i = 0; i < n; i++)
             lb_str_add(&p->draw, "%s data index %lld using 1:%d with linespoints ls %lld pi %d notitle", i ? "," : "",
                        (long long)i, t + 2, (long long)i + 1, f->blocks > 12 ? (int)(f->blocks / 8) : 1);
@@ -230,7 +235,9 @@ static void map_data(lb_plot *p, const family *f, const lb_report_row *row, cons
         for (int64_t b = 0; b < f->blocks; b++) {
             lb_str_add(&p->dat, "%lld %d", (long long)b, t);
             number(&p->dat, value_at(row->cell[0], f, b, f->type[t]));
-            lb_str_add(&p->dat, " %s\n", f->type[t]);
+            lb_str_add(&p->dat, " ");
+            lb_markup_text(&p->dat, LB_TABLE_TERMINAL, f->type[t]);
+            lb_str_add(&p->dat, "\n");
         }
 }
 
@@ -254,7 +261,11 @@ static lb_status map_figure(const lb_report_view *v, lb_plotter *w, const family
     lb_plot_log_axis(&p, "cb", f->span.low, f->span.high);
     lb_str_add(&p.setup, "set xrange [-0.5:%lld.5]\nset yrange [%d.5:-0.5]\nset xtics %d out nomirror\nset ytics (",
                (long long)f->blocks - 1, f->types - 1, block_tic_step(f->blocks, 32));
-    for (int t = 0; t < f->types; t++) lb_str_add(&p.setup, "%s'%s' %d", t ? ", " : "", f->type[t], t);
+    for (int t = 0; t < f->types; t++) {
+        lb_str_add(&p.setup, "%s", t ? ", " : "");
+        lb_plot_quote(&p.setup, f->type[t]);
+        lb_str_add(&p.setup, " %d", t);
+    }
     lb_str_add(&p.setup, ") out nomirror\nset xlabel 'block'\nset key off\nset border 15\n");
     lb_str_add(&p.draw, "    set multiplot layout %lld,1 title ", (long long)n);
     lb_plot_quote(&p.draw, p.title ? p.title : "");

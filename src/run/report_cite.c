@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "run/report_parts.h"
+#include "run/store.h"
 
 static const struct {
     const char *key, *text;
@@ -78,7 +79,8 @@ lb_status lb_report_citations(const lb_report_view *v, lb_table_format f, lb_str
     }
     if (f == LB_TABLE_LATEX) {
         /* The bibliography itself comes from paper/refs.bib. */
-        for (size_t i = 0; i < n; i++) lb_str_add(out, "\\nocite{%s}\n", key[i]);
+        for (size_t i = 0; i < n; i++)
+            if (lb_store_is_citation(key[i])) lb_str_add(out, "\\nocite{%s}\n", key[i]);
         return lb_str_check(out);
     }
     lb_markup_list(out, f, item, n);

@@ -10,12 +10,27 @@ typedef struct row {
     bool header; /* names instead of values */
 } row;
 
-static void text(row *r, const char *name, const char *value) {
-    lb_csv_field(r->out, r->header ? name : value ? value : "", false);
+static void field(row *r, const char *name, const char *value) {
+    lb_csv_field(r->out, r->header ? name : value, false);
 }
 
-static void num(row *r, const char *name, double v) { text(r, name, lb_num_exact(v).s); }
-static void count(row *r, const char *name, bool known, int64_t v) { text(r, name, known ? lb_num_int(v).s : ""); }
+/* A spreadsheet takes a text that begins so for a formula, and some formulas start programs. */
+static bool is_formula(const char *s) {
+    double number;
+    return *s && strchr("=@+-\t\r", *s) && lb_parse_f64(s, &number) != LB_OK;
+}
+
+static void text(row *r, const char *name, const char *value) {
+    lb_str safe = {0};
+    bool formula = value && is_formula(value);
+    if (formula) lb_str_add(&safe, "'%s", value);
+    if (safe.failed) r->out->failed = true;
+    field(r, name, formula && safe.s ? safe.s : value ? value : "");
+    lb_str_free(&safe);
+}
+
+static void num(row *r, const char *name, double v) { field(r, name, lb_num_exact(v).s); }
+static void count(row *r, const char *name, bool known, int64_t v) { field(r, name, known ? lb_num_int(v).s : ""); }
 
 /* The comma after the last field becomes the end of the line. */
 static void end(row *r) {

@@ -148,6 +148,7 @@ void lb_markup_text(lb_str *out, lb_table_format f, const char *text) {
             continue;
         }
         const char *e = ascii_escape(f, c);
+        if (f == LB_TABLE_MARKDOWN && c == ']' && strchr("([:", p[1]) && p[1]) e = "\\]"; /* no link of a file's own */
         /* Control characters (line ends in a message, an escape sequence in a file's name) never reach a page. */
         if (e)
             lb_str_add(out, "%s", e);
