@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char dir[] = "/tmp/fuzz-tokenizer-XXXXXX", saved[64];
+static char dir[] = "/dev/shm/fuzz-tokenizer-XXXXXX", saved[64];
 
 static void remove_folder(void) {
     static const char *const files[] = {"tokenizer.json", "saved/tokenizer.json", "saved/tokenizer_config.json",

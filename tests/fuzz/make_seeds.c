@@ -1,0 +1,123 @@
+/* Writes tests/fuzz/seeds/: small inputs of each kind that the fuzz targets read. Run from the repository's root by
+ * `make fuzz-seeds`, when a format has changed; they are committed. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "io/h5_flat.h"
+#include "run/store.h"
+#include "support/synthetic_results.h"
+
+static void must(lb_status st) {
+    if (st == LB_OK) return;
+    fprintf(stderr, "make_seeds: %s\n", lb_error());
+    exit(1);
+}
+
+static void put(const char *target, const char *name, const void *data, size_t n) {
+    char dir[256], path[512];
+    snprintf(dir, sizeof dir, "tests/fuzz/seeds/%s", target);
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    must(lb_fs_mkdirs(dir));
+    must(lb_fs_write_atomic(path, data, n));
+}
+
+static void put_text(const char *target, const char *name, const char *text) { put(target, name, text, strlen(text)); }
+
+static void model_configs(void) {
+    put_text("model_config", "plain.json",
+             "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"hidden_size\":64,"
+             "\"intermediate_size\":176,\"num_hidden_layers\":2,\"num_attention_heads\":4,\"num_key_value_heads\":2,"
+             "\"vocab_size\":512,\"max_position_embeddings\":256,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0,"
+             "\"tie_word_embeddings\":true,\"hidden_act\":\"silu\",\"bos_token_id\":0}");
+    put_text("model_config", "scaled.json",
+             "{\"model_type\":\"llama\",\"hidden_size\":64,\"intermediate_size\":176,\"num_hidden_layers\":2,"
+             "\"num_attention_heads\":4,\"head_dim\":16,\"vocab_size\":512,\"max_position_embeddings\":131072,"
+             "\"rms_norm_eps\":1e-6,\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":5e5,\"factor\":8.0,"
+             "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192},"
+             "\"attention_bias\":false,\"mlp_bias\":false,\"quantization_config\":null}");
+}
+
+static void configs(void) {
+    put_text("config", "sweep.yaml",
+             "name: demo\nmodel: m\nseed: 1\ncalibration: {text: t, recipe: random, samples: 8, length: 64}\n"
+             "eval: {name: w, text: e, protocol: W2-256, windows: 4}\naxes: {bits: [2, 3], seed: [0, 1]}\n"
+             "quantize:\n  - {method: rtn, group: [row, 64]}\n  - {method: gptq, act_order: true}\n");
+    put_text("config", "rules.yaml",
+             "model: m\nexport: f16\nkeep_cache: false\ntraining: {text: t}\neval: [{text: e, protocol: LCPP-512}]\n"
+             "rules: [{match: \"*.down\", bits: 4}, {match: head, skip: true}]\nquantize_head: true\n"
+             "quantize:\n  - {method: nf4, bits: 4, group: 64}\n  - {method: qat, bits: 3, steps: 3, rules: [{match: "
+             "\"0.*\", bits: 4}]}\n");
+}
+
+static void patterns(void) {
+    static const char *const pattern[] = {
+        "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
+        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
+        "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+        "\\d{1,3}(?=(?:\\d{3})*\\b)",
+        "[\\p{Han}&&[^a-z]]+|[[:alpha:]]\\x{41}\\u00e9\\h",
+        "(?<n>a)(?>b+)\\k<n>|(?~c)|\\R|\\X|^$|\\A\\z\\G",
+        "(?m-x:a.b)++|(?<=a)b|(?<!c)d|(?=e)",
+    };
+    for (size_t i = 0; i < sizeof pattern / sizeof pattern[0]; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "%zu.txt", i);
+        put_text("regex", name, pattern[i]);
+    }
+}
+
+/* As few rows as show every part. */
+static void shorten(lb_record *r) {
+    if (r->layers > 2) r->layers = 2;
+    if (r->evals > 1) r->evals = 1;
+    for (int64_t i = 0; i < r->evals; i++)
+        if (r->eval[i].eval.windows > 3) r->eval[i].eval.windows = 3;
+    if (r->curve.n > 3) r->curve.n = 3;
+    if (r->provenance.n > 3) r->provenance.n = 3;
+}
+
+static void results(void) {
+    static const char dir[] = "/tmp/lowbit-seeds";
+    static const char *const name[] = {"baseline.flat", "cell.flat", "trained.flat"};
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, dir);
+    size_t made = 0;
+    must(lb_fs_mkdirs(dir));
+    for (int64_t i = 0; i < r->n; i++) {
+        lb_record *c = &r->record[i];
+        bool wanted = made == 0 || (made == 1 && c->layers) || (made == 2 && c->curve.n);
+        if (c->state != LB_CELL_DONE || !wanted) continue;
+        shorten(c);
+        must(lb_store_write(dir, c));
+        char *path = lb_arena_printf(r->arena, "%s/%s.h5", dir, c->stem);
+        lb_str flat = {0};
+        lb_h5_walk(path, &flat);
+        put("results", name[made++], flat.s, flat.len);
+        lb_str_free(&flat);
+        unlink(path);
+        if (made == 3) break;
+    }
+    for (int64_t i = 0; i < r->n; i++) { /* an index needs no files for cells that were not run */
+        r->record[i].state = i % 2 ? LB_CELL_FAILED : LB_CELL_REFUSED;
+        r->record[i].message = "why";
+    }
+    must(lb_store_write_index(dir, "demo", "m", "note", r->record, 3));
+    char *text = NULL;
+    must(lb_fs_read("/tmp/lowbit-seeds/sweep.json", &text, NULL));
+    put_text("index", "sweep.json", text);
+    lb_free(text);
+    unlink("/tmp/lowbit-seeds/sweep.json");
+    rmdir(dir);
+    synthetic_results_free(r);
+}
+
+int main(void) {
+    model_configs();
+    configs();
+    patterns();
+    results();
+    return 0;
+}
