@@ -87,7 +87,8 @@ static void confine(rlim_t space, int out) {
     sigemptyset(&none);
     for (int s = 1; s < NSIG; s++) (void)sigaction(s, &plain, NULL);
     static const int fault[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE};
-    for (size_t i = 0; !SANITIZED && i < sizeof fault / sizeof fault[0]; i++) (void)signal(fault[i], on_fault);
+    const struct sigaction look = {.sa_handler = on_fault};
+    for (size_t i = 0; !SANITIZED && i < sizeof fault / sizeof fault[0]; i++) (void)sigaction(fault[i], &look, NULL);
     (void)on_exit(on_leaving, NULL);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
