@@ -286,30 +286,6 @@ static void states_are_checked(void **state) {
     lb_free(dir);
 }
 
-/* Rows with gaps between them, as views of wider matrices have. */
-static void states_of_views(void **state) {
-    (void)state;
-    enum { WIDE = 7, NARROW = 4, ROWS = 3, MANY = 2 };
-    float wide[MANY][ROWS * WIDE], back[ROWS * (NARROW + 1)];
-    char path[LB_TEST_PATH];
-    lb_states *s;
-    path_in(path, "views.states");
-    assert_ok(lb_states_create(path, "a key", MANY, ROWS, NARROW, &s));
-    for (int w = 0; w < MANY; w++) {
-        for (int i = 0; i < ROWS * WIDE; i++) wide[w][i] = (float)(100 * w + i);
-        assert_ok(lb_states_put(s, w, (lb_cmat){wide[w], ROWS, NARROW, WIDE}));
-    }
-    assert_ok(lb_states_commit(s));
-    lb_states_close(s);
-    assert_ok(lb_states_open(path, "a key", &s));
-    for (int w = 0; w < MANY; w++) {
-        assert_ok(lb_states_get(s, w, (lb_mat){back, ROWS, NARROW, NARROW + 1}));
-        for (int r = 0; r < ROWS; r++)
-            assert_memory_equal(back + r * (NARROW + 1), wide[w] + r * WIDE, NARROW * sizeof *back);
-    }
-    lb_states_close(s);
-}
-
 static void nan_names_the_window(void **state) {
     world *w = *state;
     lb_eval_request r = request(w, "W2-16");
@@ -529,21 +505,13 @@ static void every_allocation_may_fail(void **state) {
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(w2_scores_all_but_the_first),
-        cmocka_unit_test(lcpp_scores_the_second_half),
-        cmocka_unit_test(limits_on_windows),
-        cmocka_unit_test(kl_over_the_scored_tokens),
-        cmocka_unit_test(threads_change_nothing),
-        cmocka_unit_test(states_are_checked),
-        cmocka_unit_test(states_of_views),
-        cmocka_unit_test(nan_names_the_window),
-        cmocka_unit_test(interruption_stops_it),
-        cmocka_unit_test(progress_reaches_the_end),
-        cmocka_unit_test(protocols),
-        cmocka_unit_test(perplexity_that_overflows),
-        cmocka_unit_test(paired_differences),
-        cmocka_unit_test(the_interval_as_described),
-        cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(w2_scores_all_but_the_first), cmocka_unit_test(lcpp_scores_the_second_half),
+        cmocka_unit_test(limits_on_windows),           cmocka_unit_test(kl_over_the_scored_tokens),
+        cmocka_unit_test(threads_change_nothing),      cmocka_unit_test(states_are_checked),
+        cmocka_unit_test(nan_names_the_window),        cmocka_unit_test(interruption_stops_it),
+        cmocka_unit_test(progress_reaches_the_end),    cmocka_unit_test(protocols),
+        cmocka_unit_test(perplexity_that_overflows),   cmocka_unit_test(paired_differences),
+        cmocka_unit_test(the_interval_as_described),   cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, make_world, free_world);
 }
