@@ -31,12 +31,16 @@ static void sweep_in(const char *name, const char *yaml, lb_sweep_result *out, c
     "  - {method: probe, propagate: original}\n  - {method: probe, true_sequential: true}\n  - {method: blind}\n"      \
     "  - {method: whole}\n"
 
+#define CONFIG_OF_TWO                                                                                                  \
+    "threads: 1\ncalibration: {text: text.txt, samples: 5, length: 52}\n"                                              \
+    "eval: {text: text.txt, protocol: W2-32, windows: 3}\nquantize: [{method: probe}, {method: whole}]\n"
+
 static const char *const configs[] = {
+    CONFIG("text.txt, samples: 5, length: 52", "eval.txt, protocol: W2-32, windows: 5", ""),
     CONFIG("text.txt, samples: 5, length: 52", "eval.txt, protocol: W2-32, windows: 3", ""),
     CONFIG("text.txt, samples: 6, length: 52", "eval.txt, protocol: W2-32, windows: 3", ""),
     CONFIG("text.txt, samples: 5, length: 50", "eval.txt, protocol: W2-32, windows: 3", ""),
     CONFIG("other.txt, samples: 5, length: 52", "eval.txt, protocol: W2-32, windows: 3", ""),
-    CONFIG("text.txt, samples: 5, length: 52", "eval.txt, protocol: W2-32, windows: 5", ""),
     CONFIG("text.txt, samples: 5, length: 52", "eval2.txt, name: eval.txt, protocol: W2-32, windows: 3", ""),
     CONFIG("text.txt, samples: 5, length: 52", "eval.txt, protocol: LCPP-32, windows: 3", ""),
     CONFIG("text.txt, samples: 5, length: 52", "eval.txt, protocol: W2-30, windows: 3", ""),
@@ -52,6 +56,8 @@ static const char *const configs[] = {
     CONFIG("text.txt, samples: 5, length: 52, recipe: random", "eval.txt, protocol: W2-32, windows: 3", ""),
     CONFIG("text.txt, samples: 5, length: 52, recipe: random, seed: 3", "eval.txt, protocol: W2-32, windows: 3", ""),
     CONFIG("text.txt, samples: 5, length: 52, recipe: random, seed: 8", "eval.txt, protocol: W2-32, windows: 3", ""),
+    /* The baseline of the first, after states of fewer windows: new cells need all of them. */
+    CONFIG("text.txt, samples: 5, length: 52", "eval.txt, protocol: W2-32, windows: 5", "axes: {bits: [4]}\n"),
 };
 enum { CONFIGS = sizeof configs / sizeof configs[0] };
 
@@ -91,6 +97,27 @@ static void one_folder_for_all(void **state) {
         sweep_in("shared/sweep", configs[i], &again, shared, stem);
         assert_int_equal(again.kept, 5);
     }
+}
+
+/* A whole file, sealed, with the right key and other numbers: the index knows that it is not the one that was written.
+ */
+static void a_result_from_elsewhere(void **state) {
+    (void)state;
+    char dir[LB_TEST_PATH], stem[8][96];
+    lb_sweep_result result;
+    lb_results *r = NULL;
+    sweep_in("elsewhere", CONFIG_OF_TWO, &result, dir, stem);
+    assert_ok(lb_store_read_results(dir, &r));
+    double ppl = r->record[1].eval[0].eval.ppl;
+    r->record[1].eval[0].eval.ppl = ppl / 2;
+    assert_ok(lb_store_write(dir, &r->record[1]));
+    lb_results_free(r);
+    sweep_in("elsewhere", CONFIG_OF_TWO, &result, dir, stem);
+    assert_int_equal(result.done, 1);
+    assert_int_equal(result.kept, 2);
+    assert_ok(lb_store_read_results(dir, &r));
+    assert_true(r->record[1].eval[0].eval.ppl == ppl);
+    lb_results_free(r);
 }
 
 /* Cells of one sweep that draw their calibration texts: each on its own statistics. */
@@ -138,22 +165,23 @@ static void a_draw_for_each_seed(void **state) {
     probe_reset();
 }
 
-/* Layers draw numbers of their own, and others for another seed. */
+/* Layers draw numbers of their own, and others for another seed; a training draws from the seed itself. */
 static void seeds_of_layers(void **state) {
     (void)state;
     uint64_t seen[2][21];
     for (int k = 0; k < 2; k++) {
         small_plan s;
         lb_record out;
-        small_plan_open(&s, "tied", "seeds",
-                        k ? "threads: 1\nseed: 9\ncalibration: {text: text.txt, samples: 5, length: 52}\n"
-                            "eval: {text: text.txt, protocol: W2-32, windows: 3}\nquantize: [{method: probe}]\n"
-                          : "threads: 1\ncalibration: {text: text.txt, samples: 5, length: 52}\n"
-                            "eval: {text: text.txt, protocol: W2-32, windows: 3}\nquantize: [{method: probe}]\n");
+        char yaml[512];
+        snprintf(yaml, sizeof yaml, "seed: %d\n%s", 9 * k, CONFIG_OF_TWO);
+        small_plan_open(&s, "tied", "seeds", yaml);
         lb_runner r = {.plan = &s.plan, .keep = s.arena, .cache = s.plan.cache};
         assert_ok(lb_cell_run(&r, &s.plan.sweep.cell[1], NULL, NULL, &out));
-        assert_int_equal(out.seed, k ? 9 : 0);
+        assert_int_equal(out.seed, 9 * k);
         for (int i = 0; i < 21; i++) seen[k][i] = probe.call[i].seed;
+        probe_reset();
+        assert_ok(lb_cell_run(&r, &s.plan.sweep.cell[2], NULL, NULL, &out));
+        for (int i = 0; i < 21; i++) assert_int_equal(probe.call[i].seed, 9 * k);
         lb_runner_close(&r);
         small_plan_close(&s);
         probe_reset();
@@ -175,9 +203,7 @@ static void keys_of_programs(void **state) {
     (void)state;
     lb_method loaded = probe_method;
     small_plan s;
-    small_plan_open(&s, "tied", "programs",
-                    "threads: 1\ncalibration: {text: text.txt, samples: 5, length: 52}\n"
-                    "eval: {text: text.txt, protocol: W2-32, windows: 3}\nquantize: [{method: probe}]\n");
+    small_plan_open(&s, "tied", "programs", CONFIG_OF_TWO);
     assert_string_equal(key_with(&s, &probe_method, "a"), key_with(&s, &probe_method, "b"));
     assert_string_not_equal(key_with(&s, &loaded, "a"), key_with(&s, &loaded, "b"));
     assert_string_equal(key_with(&s, &loaded, "a"), key_with(&s, &loaded, "a"));
@@ -186,9 +212,8 @@ static void keys_of_programs(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_folder_for_all),
-        cmocka_unit_test(a_draw_for_each_seed),
-        cmocka_unit_test(seeds_of_layers),
+        cmocka_unit_test(one_folder_for_all),   cmocka_unit_test(a_result_from_elsewhere),
+        cmocka_unit_test(a_draw_for_each_seed), cmocka_unit_test(seeds_of_layers),
         cmocka_unit_test(keys_of_programs),
     };
     return cmocka_run_group_tests(tests, small_model_setup, NULL);

@@ -53,12 +53,13 @@ static void norm(const lb_arch *a, const double *x, const float *weight, int64_t
 
 /* One token's input as its quantizer leaves it: a range that holds 0, codes half to even. */
 static void quantize_token(lb_actquant act, double *x, int64_t n) {
+    if (!act.bits) return;
     double low = 0, high = 0, top = (double)((1 << act.bits) - 1), half = (double)((1 << (act.bits - 1)) - 1);
     for (int64_t i = 0; i < n; i++) low = fmin(low, x[i]), high = fmax(high, x[i]);
     double scale = act.symmetric ? fmax(-low, high) / half : (high - low) / top;
     double zero = act.symmetric ? 0 : rint(-low / scale);
     double first = act.symmetric ? -half : 0, last = act.symmetric ? half : top;
-    if (!act.bits || !(scale > 0)) return;
+    if (!(scale > 0)) return;
     for (int64_t i = 0; i < n; i++) x[i] = (fmin(fmax(rint(x[i] / scale) + zero, first), last) - zero) * scale;
 }
 

@@ -123,6 +123,7 @@ static lb_status model(lb_trainer *t, const void *opts, lb_model_out *out) {
         /* A tied matrix is the head of the plan. */
         const char *name = strcmp(p->name, "embed") == 0 && !has_head(t) ? "head" : p->name;
         probe_call *c = remember(name, lb_cmat_of(p->w0, p->rows, p->cols), p->layer_opts);
+        c->seed = t->seed;
         LB_TRY(quantize(t->arena, name, lb_cmat_of(p->w0, p->rows, p->cols), p->layer_opts, c->What, &out->layer[i]));
     }
     return LB_OK;

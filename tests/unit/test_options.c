@@ -97,7 +97,8 @@ static void text_parses_back(void **state) {
     (void)state;
     static const char *const pairs[][3] = {
         /* name, given, canonical */
-        {"bits", "8", "8"},
+        {"bits", "8", "8"}, /* both bounds belong to it */
+        {"bits", "2", "2"},
         {"bits", "+3", "3"},
         {"group", "128", "128"},
         {"group", "row", "row"},

@@ -312,6 +312,26 @@ static void quantized_activations(void **state) {
     tiny_close(&b.t);
 }
 
+/* Only inputs of quantized layers are rounded in training: without any, nothing is; with one, the loss is another. */
+static void activations_of_quantized_layers_alone(void **state) {
+    (void)state;
+    double total[3];
+    for (int k = 0; k < 3; k++) {
+        run r;
+        lb_train_loss loss;
+        lb_train_request request = {.batch = 2, .length = 32, .act = {k ? 3 : 0, true}};
+        prepare(&r, "qat", false, 1);
+        memset(r.quantize, 0, sizeof r.quantize);
+        r.quantize[LB_DOWN] = k == 2;
+        assert_ok(
+            lb_trainer_new(r.t.arena, &r.t.arch, &r.t.weights, &r.text, r.quantize, r.own, 1, r.t.team, NULL, &r.tr));
+        assert_ok(r.tr->gradients(r.tr, &request, &loss));
+        total[k] = loss.total;
+        tiny_close(&r.t);
+    }
+    assert_true(total[1] == total[0] && total[2] != total[0]);
+}
+
 static void refusals(void **state) {
     (void)state;
     run r;
@@ -387,6 +407,7 @@ int main(void) {
         cmocka_unit_test(embedding_and_head),
         cmocka_unit_test(rules_per_layer),
         cmocka_unit_test(quantized_activations),
+        cmocka_unit_test(activations_of_quantized_layers_alone),
         cmocka_unit_test(refusals),
         cmocka_unit_test(failed_allocations),
     };

@@ -108,6 +108,21 @@ static double number_at(const lb_csv *c, size_t row, const char *name) {
     return v;
 }
 
+/* Codes, scales, zeros and padding of the quantized layers, in bits, over their weights. */
+static void bits_of_all_parts(const lb_csv *c, size_t row, const lb_record *x) {
+    double bytes = 0, weights = 0;
+    for (int64_t l = 0; l < x->layers; l++) {
+        const lb_size *z = &x->layer[l].size;
+        if (!x->layer[l].quantized) continue;
+        bytes += (double)(z->codes + z->scales + z->zeros + z->padding);
+        weights += (double)z->weights;
+    }
+    if (weights > 0)
+        assert_true(number_at(c, row, "bits_per_weight") == 8 * bytes / weights);
+    else
+        assert_string_equal(at(c, row, "bits_per_weight"), "");
+}
+
 static void cells_read_back(void **state) {
     (void)state;
     lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
@@ -140,6 +155,9 @@ static void cells_read_back(void **state) {
             else
                 assert_string_equal(at(&c, row, "delta_low"), "");
             if (x->bits) assert_true(number_at(&c, row, "option.bits") == x->bits);
+            assert_true(number_at(&c, row, "ratio_fp16") ==
+                        (double)x->size.total_as_fp16 / (double)x->size.original_fp16);
+            bits_of_all_parts(&c, row, x);
         }
     }
     assert_int_equal(row, c.rows);
@@ -415,6 +433,9 @@ static void numbers(void **state) {
     assert_string_equal(lb_num_interval(0.00025, 0.0002, 0.0003).s, "+0.000250 [+0.000200, +0.000300]");
     assert_string_equal(lb_num_interval(0.25, NAN, NAN).s, "+0.2500");
     assert_int_equal(lb_text_width("\xce\x94 ln \xc2\xb1"), 6);
+    assert_string_equal(lb_num_mib(3 * 1024 * 1024).s, "3.000");
+    assert_string_equal(lb_num_mib(512 * 1024).s, "0.5000");
+    assert_string_equal(lb_num_percent(0.125, 1).s, "12.5 %");
 }
 
 /* What several cells share is left out of a row's name unless it was switched on; equal names fall back on labels. */

@@ -131,6 +131,9 @@ static void records(void **state) {
         for (int64_t l = 0; l < c->layers; l++)
             if (c->layer[l].quantized) lb_size_add(&sum, &c->layer[l].size);
         assert_memory_equal(&sum, &c->size.quantized, sizeof sum);
+        assert_int_equal(c->size.total_as_fp16, sum.total + c->size.other_as_fp16);
+        assert_int_equal(c->size.total_as_stored, sum.total + c->size.other_as_stored);
+        assert_true(i == 0 || i == 4 || sum.total > sum.codes);
         assert_true(c->provenance.n > 10 && c->host.n >= 4 && c->stages >= 1);
     }
     const lb_record *gptq = &r->record[1], *nf4 = &r->record[2], *qat = &r->record[3], *tuned = &r->record[4];

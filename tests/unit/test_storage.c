@@ -116,6 +116,91 @@ static void packing_by_hand(void **state) {
     assert_error_has("code 4 at row 0, column 3 does not fit in 2 bits");
 }
 
+/* Every section of a layer, byte by byte: codes 1 2 3 and 4 7 0 in rows of 32 bits, scales 1 and 0.5, zeros 5 and 2 in
+ * one run of bits, an order of 16-bit columns. */
+static void layers_by_hand(void **state) {
+    (void)state;
+    uint8_t codes[] = {1, 2, 3, 4, 7, 0};
+    float scale[] = {1, 0.5f}, zero[] = {5, 2};
+    int32_t order[] = {2, 0, 1};
+    lb_compressed c = {.storage = {UNIFORM, .bits = 3, .scale_type = LB_SCALE_F16, .order = true},
+                       .rows = 2,
+                       .cols = 3,
+                       .codes = codes,
+                       .scale = scale,
+                       .zero = zero,
+                       .order = order};
+    const uint8_t half[] = {0xd1, 0, 0, 0, 0x3c, 0, 0, 0, 0x00, 0x3c, 0x00, 0x38, 0x15, 2, 0, 0, 0, 1, 0};
+    const uint8_t brain[] = {0xd1, 0, 0, 0, 0x3c, 0, 0, 0, 0x80, 0x3f, 0x00, 0x3f, 0x15, 2, 0, 0, 0, 1, 0};
+    const uint8_t single[] = {0xd1, 0, 0, 0, 0x3c, 0, 0, 0, 0, 0, 0x80, 0x3f, 0, 0, 0x00, 0x3f, 0x15, 2, 0, 0, 0, 1, 0};
+    uint8_t out[32];
+    assert_int_equal(lb_compressed_pack(&c, NULL, out, sizeof half), LB_OK);
+    assert_memory_equal(out, half, sizeof half);
+    c.storage.scale_type = LB_SCALE_BF16;
+    assert_int_equal(lb_compressed_pack(&c, NULL, out, sizeof brain), LB_OK);
+    assert_memory_equal(out, brain, sizeof brain);
+    c.storage.scale_type = LB_SCALE_F32;
+    assert_int_equal(lb_compressed_pack(&c, NULL, out, sizeof single), LB_OK);
+    assert_memory_equal(out, single, sizeof single);
+
+    /* A codebook: codes without a gap, one absmax, the sixteen values, of which -1 is the first and 1 the last. */
+    uint8_t four[] = {1, 2, 15, 0}, bytes[2 + 4 + 64];
+    float absmax = 2;
+    lb_compressed n = {.storage = {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 4},
+                       .rows = 2,
+                       .cols = 2,
+                       .codes = four,
+                       .scale = &absmax};
+    const uint8_t head[] = {0x21, 0x0f, 0, 0, 0, 0x40, 0, 0, 0x80, 0xbf}, last[] = {0, 0, 0x80, 0x3f};
+    assert_int_equal(lb_compressed_pack(&n, NULL, bytes, sizeof bytes), LB_OK);
+    assert_memory_equal(bytes, head, sizeof head);
+    assert_memory_equal(bytes + sizeof bytes - 4, last, 4);
+}
+
+/* Columns beyond 65,535 take 32 bits. */
+static void long_orders_come_back(void **state) {
+    (void)state;
+    enum { COLS = 65540 };
+    kit k = kit_open(1);
+    const lb_storage s = {UNIFORM, .bits = 2, .order = true};
+    lb_compressed c, back;
+    lb_size z;
+    assert_int_equal(lb_compressed_new(k.arena, &s, 1, COLS, true, &c), LB_OK);
+    for (int32_t p = 0; p < COLS; p++) c.order[p] = COLS - 1 - p;
+    assert_int_equal(lb_compressed_size(&c, &z), LB_OK);
+    assert_int_equal(z.order, 4 * COLS);
+    uint8_t *bytes = lb_arena_get(k.arena, 1, (size_t)z.total);
+    assert_non_null(bytes);
+    assert_int_equal(lb_compressed_pack(&c, NULL, bytes, z.total), LB_OK);
+    assert_int_equal(lb_compressed_unpack(k.arena, &s, 1, COLS, NULL, bytes, z.total, &back), LB_OK);
+    assert_memory_equal(c.order, back.order, COLS * sizeof *c.order);
+    kit_close(&k);
+}
+
+/* Formats that differ in anything that their bytes show are not the same. */
+static void other_storages(void **state) {
+    (void)state;
+    static const lb_storage s[] = {
+        {UNIFORM, .bits = 4},
+        {UNIFORM, .bits = 3},
+        {UNIFORM, .bits = 4, .group = 64},
+        {UNIFORM, .bits = 4, .symmetric = true},
+        {UNIFORM, .bits = 4, .scale_type = LB_SCALE_F16},
+        {UNIFORM, .bits = 4, .scale_type = LB_SCALE_BF16},
+        {UNIFORM, .bits = 4, .order = true},
+        {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64},
+        {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 32},
+        {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64, .book = LB_BOOK_FP4},
+        {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64, .double_quant = true},
+        {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64, .scale_type = LB_SCALE_F16},
+        {.kind = LB_GRID_FLOAT, .bits = 16},
+        {.kind = LB_GRID_FLOAT, .bits = 32},
+    };
+    enum { N = sizeof s / sizeof s[0] };
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++) assert_int_equal(lb_storage_same(&s[i], &s[j]), i == j);
+}
+
 static void codes_come_back(void **state) {
     (void)state;
     lb_rng rng = lb_rng_make(1, 1);
@@ -248,6 +333,9 @@ int main(void) {
         cmocka_unit_test(refused),
         cmocka_unit_test(text),
         cmocka_unit_test(packing_by_hand),
+        cmocka_unit_test(layers_by_hand),
+        cmocka_unit_test(long_orders_come_back),
+        cmocka_unit_test(other_storages),
         cmocka_unit_test(codes_come_back),
         cmocka_unit_test(layers_come_back),
         cmocka_unit_test(scales_are_rounded_first),
