@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "io/h5_flat.h"
+#include "io/sealed.h"
 #include "run/store.h"
 #include "support/synthetic_results.h"
 
@@ -114,7 +115,28 @@ static void results(void) {
     synthetic_results_free(r);
 }
 
+static void sealed(void) {
+    static const char path[] = "/tmp/lowbit-seeds.bin";
+    const double real[] = {1, 2, 3, 4, 5};
+    const int64_t whole[] = {7, 8};
+    lb_sealed *s = NULL;
+    int64_t section;
+    char *bytes = NULL;
+    size_t n;
+    must(lb_sealed_create(path, "seed", "key", &s));
+    must(lb_sealed_add(s, "first", LB_SEALED_F64, 5, 2, &section));
+    must(lb_sealed_put(s, section, 0, 5, NULL, real));
+    must(lb_sealed_put_all(s, "second", LB_SEALED_I64, 2, NULL, whole));
+    must(lb_sealed_commit(s));
+    lb_sealed_close(s);
+    must(lb_fs_read(path, &bytes, &n));
+    put("sealed", "two.bin", bytes, n);
+    lb_free(bytes);
+    unlink(path);
+}
+
 int main(void) {
+    sealed();
     model_configs();
     configs();
     patterns();
