@@ -51,7 +51,6 @@ static void fit_is_the_twins(void **state) {
             for (int64_t i = 0; i < 3 * n; i++) x.d[i] = fabsf(x.d[i]);
         if (seed % 7 == 0)
             for (int64_t i = 0; i < 3 * n; i++) x.d[i] = 0;
-        if (seed % 3 == 0) x.d[0] *= 6; /* an outlier: the best range may be a third of the whole */
         float run[400], scale, zero, want_scale, want_zero;
         for (int64_t i = 0; i < n; i++) run[i] = x.d[3 * i];
         grid_ref(&o, run, n, &want_scale, &want_zero);
@@ -59,6 +58,27 @@ static void fit_is_the_twins(void **state) {
         assert_true(scale == want_scale && zero == want_zero);
     }
     kit_close(&k);
+}
+
+/* At 2 bits an outlier makes the best range less than half of the whole: the search must go that far. */
+static void outliers_are_clipped(void **state) {
+    (void)state;
+    enum { N = 390 };
+    int far = 0;
+    for (int f = 2; f <= 6; f++) {
+        gptq_ref_opts o = {.bits = 2, .mse = true};
+        lb_gridspec search = {2, false, true, LB_SCALE_F32}, whole = {2, false, false, LB_SCALE_F32};
+        float x[N], scale, zero, want_scale, want_zero, plain;
+        lb_rng rng = lb_rng_make((uint64_t)f, 5);
+        for (int i = 0; i < N; i++) x[i] = (float)lb_rng_normal(&rng);
+        x[0] = 3 * (float)f;
+        grid_ref(&o, x, N, &want_scale, &want_zero);
+        assert_int_equal(lb_grid_fit(&search, x, N, 1, &scale, &zero), LB_OK);
+        assert_true(scale == want_scale && zero == want_zero);
+        assert_int_equal(lb_grid_fit(&whole, x, N, 1, &plain, &zero), LB_OK);
+        far += scale < 0.5f * plain;
+    }
+    assert_true(far > 0);
 }
 
 /* The range contains 0 and every weight: an error of at most half a step (and float32's own), 0 kept exactly. */
@@ -250,6 +270,7 @@ int main(void) {
         cmocka_unit_test(fit_is_the_twins),
         cmocka_unit_test(half_a_step),
         cmocka_unit_test(rounding_again_changes_nothing),
+        cmocka_unit_test(outliers_are_clipped),
         cmocka_unit_test(clip_search_never_loses),
         cmocka_unit_test(codebook_takes_the_nearest),
         cmocka_unit_test(extremes),
