@@ -94,7 +94,7 @@ static lb_status new_sealed(const char *path, lb_sealed **out) {
 
 static lb_status fill(const lb_sealed *s, char *to, size_t room, const char *text) {
     if (strlen(text) < room) {
-        memcpy(to, text, strlen(text));
+        memcpy(to, text, strlen(text) + 1);
         return LB_OK;
     }
     return lb_fail(LB_E_ARG, "%s: '%s' has %zu bytes: at most %zu", s->path, text, strlen(text), room - 1);

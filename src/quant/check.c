@@ -13,7 +13,12 @@
 
 static int64_t pieces_of(int64_t n) { return (n - 1) / PIECE + 1; }
 
-static bool same_bits(float a, float b) { return memcmp(&a, &b, sizeof a) == 0; }
+static uint32_t bits_of(float x) {
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+static bool same_bits(float a, float b) { return bits_of(a) == bits_of(b); }
 
 /* Where scale or zero number i belongs: "row 3, group 2". */
 static const char *place(const lb_compressed *c, int64_t i, char out[64]) {

@@ -145,11 +145,11 @@ enum { PIECE = 1 << 16 /* values, eight to a full byte */, MOST_SECTIONS = 5 };
 
 typedef enum form { ROWS, STREAM, ZEROS, FLOATS, BYTES, COLUMNS } form;
 typedef struct section {
-    form form;
     void *values; /* of the layer; packing only reads them */
     int64_t n;    /* values; ROWS: rows */
     int64_t bytes;
-    int64_t cols;       /* ROWS */
+    int64_t cols; /* ROWS */
+    form form;
     int width;          /* ROWS, STREAM, ZEROS: bits; COLUMNS: bytes */
     lb_scale_type type; /* FLOATS */
     bool fixed;         /* the same for every layer: not read back */
@@ -171,21 +171,23 @@ static int sections_of(const lb_compressed *c, const lb_size *z, section s[MOST_
         return n;
     }
     if (x->kind == LB_GRID_UNIFORM)
-        s[n++] = (section){ROWS, c->codes, c->rows, z->codes + z->padding, .cols = c->cols, .width = x->bits};
+        s[n++] = (section){c->codes, c->rows, z->codes + z->padding, .form = ROWS, .cols = c->cols, .width = x->bits};
     else
-        s[n++] = (section){STREAM, c->codes, z->weights, z->codes, .width = x->bits};
+        s[n++] = (section){c->codes, z->weights, z->codes, .form = STREAM, .width = x->bits};
     if (c->dq_code) {
         int64_t outer = (scales - 1) / LB_DOUBLE_QUANT_BLOCK + 1;
-        s[n++] = (section){BYTES, c->dq_code, scales, scales, .width = 8};
-        s[n++] = (section){FLOATS, c->dq_scale, outer, outer * 4, .type = LB_SCALE_F32};
-        s[n++] = (section){FLOATS, readable(&c->dq_mean), 1, 4, .type = LB_SCALE_F32};
+        s[n++] = (section){c->dq_code, scales, scales, .form = BYTES, .width = 8};
+        s[n++] = (section){c->dq_scale, outer, outer * 4, .form = FLOATS, .type = LB_SCALE_F32};
+        s[n++] = (section){readable(&c->dq_mean), 1, 4, .form = FLOATS, .type = LB_SCALE_F32};
     } else {
-        s[n++] = (section){FLOATS, c->scale, scales, z->scales, .type = x->scale_type};
+        s[n++] = (section){c->scale, scales, z->scales, .form = FLOATS, .type = x->scale_type};
     }
-    if (c->zero) s[n++] = (section){ZEROS, c->zero, scales, z->zeros, .width = x->bits};
+    if (c->zero) s[n++] = (section){c->zero, scales, z->zeros, .form = ZEROS, .width = x->bits};
     if (z->codebook)
-        s[n++] = (section){FLOATS, readable(lb_codebook(x->book)), LB_CODEBOOK_VALUES, z->codebook, .fixed = true};
-    if (c->order) s[n++] = (section){COLUMNS, c->order, c->cols, z->order, .width = (int)lb_order_bytes(c->cols)};
+        s[n++] =
+            (section){readable(lb_codebook(x->book)), LB_CODEBOOK_VALUES, z->codebook, .form = FLOATS, .fixed = true};
+    if (c->order)
+        s[n++] = (section){c->order, c->cols, z->order, .form = COLUMNS, .width = (int)lb_order_bytes(c->cols)};
     return n;
 }
 
