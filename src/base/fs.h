@@ -39,9 +39,9 @@ typedef struct lb_fs_tmp {
 LB_NODISCARD lb_status lb_fs_tmp_begin(const char *path, lb_fs_tmp *t);
 LB_NODISCARD lb_status lb_fs_tmp_commit(lb_fs_tmp *t);
 void lb_fs_tmp_abort(lb_fs_tmp *t); /* also frees; harmless after commit */
-/* The same for a folder of files (fs_folder.c), such as a model: begin makes path.tmp.PID, and parents that are missing,
- * commit syncs and renames it. LB_E_ARG at begin, before any work: a link, a file, a folder that is not empty or that a
- * file system is mounted on. What processes left that were killed at the same path goes. */
+/* The same for a folder of files (fs_folder.c), such as a model: begin makes path.tmp.PID, and parents that are
+ * missing, commit syncs and renames it. LB_E_ARG at begin, before any work: a link, a file, a folder that is not empty
+ * or that a file system is mounted on. What processes left that were killed at the same path goes. */
 typedef struct lb_fs_folder {
     char *path, *tmp;
     char *made; /* the topmost parent that begin made, or NULL */

@@ -34,11 +34,19 @@ static int is_parquet(const char *s, size_t n) {
     return n >= 12 && !memcmp(s, "PAR1", 4) && !memcmp(s + n - 4, "PAR1", 4);
 }
 
-/* Without a mark: nearly every odd or every even byte of the first ones is NUL, as where most letters are Latin. */
+/* Without a mark: of the first bytes all that end (or begin) a character of UTF-32 are NUL and nearly all beside them,
+ * or nearly every odd or every even one, as in UTF-16 where most letters are Latin. */
 static const char *wide(const char *s, size_t n) {
-    size_t pairs = (n < 4096 ? n : 4096) / 2, zero[2] = {0};
-    for (size_t i = 0; i < 2 * pairs; i++) zero[i % 2] += s[i] == 0;
+    size_t pairs = (n < 4096 ? n : 4096) / 4 * 2, zero[2] = {0}, fourth[4] = {0};
+    for (size_t i = 0; i < 2 * pairs; i++) {
+        zero[i % 2] += s[i] == 0;
+        fourth[i % 4] += s[i] == 0;
+    }
     if (pairs < 8) return NULL;
+    if (fourth[3] * 2 == pairs && fourth[2] * 20 > pairs * 7 && fourth[0] * 20 < pairs)
+        return "UTF-32 text, little-endian";
+    if (fourth[0] * 2 == pairs && fourth[1] * 20 > pairs * 7 && fourth[3] * 20 < pairs)
+        return "UTF-32 text, big-endian";
     if (zero[1] * 10 > pairs * 7 && zero[0] * 10 < pairs) return "UTF-16 text, little-endian";
     if (zero[0] * 10 > pairs * 7 && zero[1] * 10 < pairs) return "UTF-16 text, big-endian";
     return NULL;

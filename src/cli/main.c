@@ -34,6 +34,7 @@ static void catch_signals(void) {
 }
 
 static void print_failure(const char *command) {
+    (void)fflush(stdout); /* both may go to one file */
     fprintf(stderr, "lowbit%s%s: ", command[0] ? " " : "", command);
     lb_cli_put(stderr, lb_error());
     fputc('\n', stderr);

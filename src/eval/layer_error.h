@@ -27,6 +27,6 @@ double lb_output_mse(const lb_layer_error *e);
 double lb_output_rel(const lb_layer_error *e); /* relative output MSE */
 double lb_weight_rel(const lb_layer_error *e);
 double lb_error_ratio(const lb_layer_error *e, const lb_layer_error *rtn); /* NaN where rtn loses nothing */
-double lb_sqnr_db(double relative);                                       /* infinite where nothing is lost */
+double lb_sqnr_db(double relative);                                        /* infinite where nothing is lost */
 
 #endif

@@ -267,6 +267,8 @@ static lb_status compare_bos(lb_tokenizer *t, const char *dir, const json_t *con
     if (t->adds_bos)
         snprintf(puts, sizeof puts, "puts \"%.*s\"", (int)(t->token[t->bos].n < 64 ? t->token[t->bos].n : 64),
                  t->token[t->bos].s);
+    if (add && !json_is_boolean(add) && !json_is_null(add))
+        return lb_fail(LB_E_FORMAT, "%s/tokenizer_config.json: key 'add_bos_token': expected true or false", dir);
     if (json_is_boolean(add)) {
         if (json_is_true(add) != t->adds_bos)
             lb_str_add(&says, "tokenizer_config.json says add_bos_token: %s", json_is_true(add) ? "true" : "false");
@@ -274,7 +276,9 @@ static lb_status compare_bos(lb_tokenizer *t, const char *dir, const json_t *con
         bool by_type = false;
         if (!name) LB_TRY(class_of_model(dir, &by_type));
         if (by_type)
-            lb_str_add(&says, "transformers may put one, by the class that a version takes for config.json's model_type llama");
+            lb_str_add(
+                &says,
+                "transformers may put one, by the class that a version takes for config.json's model_type llama");
         else if (name && class_puts_bos(name))
             lb_str_add(&says, "before version 5, transformers puts one for tokenizer_class %.64s", name);
     }

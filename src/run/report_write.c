@@ -1,5 +1,10 @@
 /* <dir>/cells.csv and everything under <dir>/report/. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "run/plot.h"
@@ -135,13 +140,24 @@ static bool is_left_table(const char *name, bool folder) {
     return ours && is_left_file(name, folder);
 }
 
-static lb_status write_all(const writer *w, const char *expected_csv, lb_log *log) {
+/* One report at a time writes into a folder: that of a run and one by hand would take each other's pictures away. *fd
+ * is to be closed, unless it is negative. A file system without locks is no hindrance. */
+static lb_status take_turn(const char *report_dir, int *fd) {
+    *fd = open(report_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (*fd < 0) return lb_fail(LB_E_IO, "%s: cannot open: %s", report_dir, strerror(errno));
+    while (flock(*fd, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR)) {
+        const struct timespec moment = {0, 50 * 1000 * 1000};
+        LB_TRY(lb_interrupt_check());
+        nanosleep(&moment, NULL);
+    }
+    return LB_OK;
+}
+
+static lb_status write_all(const writer *w, const char *report_dir, const char *expected_csv, lb_log *log) {
     char *results_dir = lb_arena_printf(w->v->arena, "%s/.", w->dir); /* it may be a link itself */
-    char *report_dir = lb_arena_printf(w->v->arena, "%s/report", w->dir);
     char *tables_dir = lb_arena_printf(w->v->arena, "%s/report/tables", w->dir);
     char *plots_dir = lb_arena_printf(w->v->arena, "%s/report/plots", w->dir);
-    if (!results_dir || !report_dir || !tables_dir || !plots_dir) return LB_E_NOMEM;
-    LB_TRY(lb_fs_own_folder(report_dir));
+    if (!results_dir || !tables_dir || !plots_dir) return LB_E_NOMEM;
     LB_TRY(lb_fs_own_folder(tables_dir));
     LB_TRY(lb_fs_own_folder(plots_dir));
     lb_fs_remove_ours(results_dir, is_left_table);
@@ -158,13 +174,24 @@ static lb_status write_all(const writer *w, const char *expected_csv, lb_log *lo
     return pages(w, &plots, expected_csv);
 }
 
+static lb_status write_in_turn(const writer *w, const char *expected_csv, lb_log *log) {
+    char *report_dir = lb_arena_printf(w->v->arena, "%s/report", w->dir);
+    int fd = -1;
+    if (!report_dir) return LB_E_NOMEM;
+    LB_TRY(lb_fs_own_folder(report_dir));
+    lb_status st = take_turn(report_dir, &fd);
+    if (st == LB_OK) st = write_all(w, report_dir, expected_csv, log);
+    if (fd >= 0) close(fd);
+    return st;
+}
+
 lb_status lb_report_write(const lb_results *r, const char *expected_csv, lb_log *log) {
     lb_arena *a;
     LB_TRY(lb_arena_new(0, &a));
     lb_report_view v;
     lb_status st = lb_report_view_make(a, r, &v);
     writer w = {&v, r->dir};
-    if (st == LB_OK) st = write_all(&w, expected_csv, log);
+    if (st == LB_OK) st = write_in_turn(&w, expected_csv, log);
     lb_arena_free(a);
     return st;
 }

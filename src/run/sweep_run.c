@@ -114,16 +114,23 @@ static lb_status is_exported(const lb_plan *p, const lb_cell *c, bool *yes) {
     if (p->config->export == LB_EXPORT_NONE) return LB_OK;
     lb_str_add(&name, "%s/%s.model", p->dir, c->stem);
     lb_status st = lb_str_check(&name);
-    if (st == LB_OK) *yes = lb_fs_is_dir(name.s);
+    if (st == LB_OK) *yes = lb_fs_is_dir(name.s) && !lb_fs_is_link(name.s);
     lb_str_free(&name);
     return st;
 }
 
-/* NAME.tmp.PID: what a killed run was writing; of folders only exports. */
+/* NAME.tmp.PID: what a killed run was writing: the index, results, sealed files, and of folders exports. */
 static bool is_leftover(const char *name, bool folder) {
+    static const char *const files[] = {"sweep.json", "cells.csv", "expected.csv", ".h5", ".bin", ".block", ".model"};
+    static const char *const folders[] = {".model"};
     const char *tmp = strstr(name, ".tmp.");
     if (!tmp || !tmp[5] || strspn(tmp + 5, "0123456789") != strlen(tmp + 5)) return false;
-    return !folder || (tmp - name >= 6 && strncmp(tmp - 6, ".model", 6) == 0);
+    const char *const *end = folder ? folders : files;
+    for (size_t i = 0, n = folder ? 1 : sizeof files / sizeof files[0]; i < n; i++) {
+        size_t m = strlen(end[i]), have = (size_t)(tmp - name);
+        if (have >= m && strncmp(tmp - m, end[i], m) == 0 && (end[i][0] == '.' || have == m)) return true;
+    }
+    return false;
 }
 
 /* With the lock held nobody else is writing, so they can go. Best effort: they are in nobody's way. */
@@ -189,6 +196,9 @@ static lb_status look_for_cells(sweeper *x, lb_h5_reader *ahead, const lb_index 
         x->record[i].varied = c->varied;
         x->known[i] = true;
         x->out->kept++;
+        /* Killed after its result was there, or failed in a run before that one. */
+        lb_journal_remove(x->p->dir, c->stem);
+        lb_partial_remove(x->p->dir, c->stem);
     }
     return LB_OK;
 }

@@ -146,7 +146,8 @@ static void eval_refuses(void **state) {
     fails("longer than the model's context of 64", CLI(NULL, "eval", model, text, "--protocol", "W2-65"));
     fails("nothing.txt", CLI(NULL, "eval", model, missing, "--protocol", "W2-32"));
     fails("nothing.txt", CLI(NULL, "eval", missing, text, "--protocol", "W2-32"));
-    fails("no tokenizer was read, so a text cannot become tokens: the file has no key tokenizer.ggml.model", CLI(NULL, "eval", bare, text, "--protocol", "W2-32"));
+    fails("no tokenizer was read, so a text cannot become tokens: the file has no key tokenizer.ggml.model",
+          CLI(NULL, "eval", bare, text, "--protocol", "W2-32"));
     fails("windows = -1", CLI(NULL, "eval", model, text, "--protocol", "W2-32", "--windows", "-1"));
     fails("bos = both", CLI(NULL, "eval", model, text, "--protocol", "W2-32", "--bos", "both"));
     cli_result r = CLI(NULL, "eval", model, text, "--protocol", "W2-32", "--windows", "1", "--json", "/no/e.json");

@@ -60,10 +60,11 @@ static void links_that_look_like_leftovers(void **state) {
     make_folder("results/left/.cache");
     make_folder("results/left/notes.tmp.7"); /* not an export: somebody's own */
     put_file("results/left/notes.tmp.7/text", "mine");
-    link_to("victim", "results/left/a.tmp.1");
+    put_file("results/left/notes.tmp.8", "mine");
+    link_to("victim", "results/left/a.h5.tmp.1");
     link_to("victim", "results/left/x.model.tmp.1");
     link_to("victim", "results/left/x.partial");
-    link_to("victim", "results/left/.cache/a.tmp.1");
+    link_to("victim", "results/left/.cache/states-1.bin.tmp.1");
     link_to("victim/important.txt", "results/left/cells.csv");
     link_to("victim/important.txt", "results/left/sweep.json.tmp.1");
     cli_options o = here();
@@ -72,9 +73,9 @@ static void links_that_look_like_leftovers(void **state) {
     cli_free(&r);
     victim_is_whole(&more);
     assert_int_equal(more, 0);
-    assert_false(exists("results/left/a.tmp.1") || exists("results/left/x.model.tmp.1"));
-    assert_false(exists("results/left/x.partial") || exists("results/left/.cache/a.tmp.1"));
-    assert_true(exists("results/left/notes.tmp.7/text"));
+    assert_false(exists("results/left/a.h5.tmp.1") || exists("results/left/x.model.tmp.1"));
+    assert_false(exists("results/left/x.partial") || exists("results/left/.cache/states-1.bin.tmp.1"));
+    assert_true(exists("results/left/notes.tmp.7/text") && exists("results/left/notes.tmp.8"));
     lb_results *x = results("results/left");
     char name[512];
     snprintf(name, sizeof name, "results/left/%s.partial", x->record[1].stem);

@@ -81,9 +81,9 @@ static void nothing_is_left(void **state) {
     (void)state;
     bool late = false, whole = false;
     cli_options o = here();
-    cli_result r = CLI(&o, "train", "cal.txt", "--out", "small", "--vocab", "270", "--layers", "2", "--dim", "8",
-                       "--hidden", "8", "--heads", "2", "--kv-heads", "1", "--steps", "1", "--warmup", "0", "--batch",
-                       "1", "--length", "16");
+    cli_result r =
+        CLI(&o, "train", "cal.txt", "--out", "small", "--vocab", "270", "--layers", "2", "--dim", "8", "--hidden", "8",
+            "--heads", "2", "--kv-heads", "1", "--steps", "1", "--warmup", "0", "--batch", "1", "--length", "16");
     assert_int_equal(r.code, 0);
     cli_free(&r);
     make_folder("left");

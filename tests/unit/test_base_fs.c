@@ -406,6 +406,8 @@ static void kinds_of_bytes(void **state) {
     assert_string_equal(KIND("PAR1 and so on PAR1"), "a Parquet file");
     assert_string_equal(KIND("t\0h\0e\0 \0t\0e\0x\0t\0"), "UTF-16 text, little-endian");
     assert_string_equal(KIND("\0t\0h\0e\0 \0t\0e\0x\0t"), "UTF-16 text, big-endian");
+    assert_string_equal(KIND("t\0\0\0h\0\0\0e\0\0\0\x2a\x4e\0\0"), "UTF-32 text, little-endian");
+    assert_string_equal(KIND("\0\0\0t\0\0\0h\0\0\0e\0\0\x4e\x2a"), "UTF-32 text, big-endian");
     static const char *const texts[] = {"",      "PK",          "PAR1 is a name", "BZh is another",
                                         "plain", "caf\xc3\xa9", "\xff",           "\xef\xbb\xbftext"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) assert_null(lb_kind_of(texts[i], strlen(texts[i])));

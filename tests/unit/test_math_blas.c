@@ -9,7 +9,6 @@
 #include "math/blas.h"
 #include "math/factor.h"
 
-
 static double *random_d(lb_arena *a, int64_t n, uint64_t seed) {
     lb_rng r = lb_rng_make(seed, 0);
     double *p = LB_NEW(a, double, n);
