@@ -106,6 +106,17 @@ static void writes_everything(void **state) {
         if (!there(leaf[i])) fail_msg("%s was not written", leaf[i]);
 }
 
+/* Two of one folder at a time draw one after the other: neither takes the other's pictures away. */
+static void reports_wait_for_each_other(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        pid_t a = cli_start(NULL, (const char *const[]){"report", dir, NULL});
+        pid_t b = cli_start(NULL, (const char *const[]){"report", dir, NULL});
+        assert_int_equal(cli_wait(a), 0);
+        assert_int_equal(cli_wait(b), 0);
+    }
+}
+
 /* Outside the tolerance: exit code 1; the values stay with the results and are found again. */
 static void compares_with_expected(void **state) {
     (void)state;
@@ -336,6 +347,7 @@ int main(void) {
         cmocka_unit_test(prints_layers),
         cmocka_unit_test(fits_the_terminal),
         cmocka_unit_test(writes_everything),
+        cmocka_unit_test(reports_wait_for_each_other),
         cmocka_unit_test(leftovers_go),
         cmocka_unit_test(compares_with_expected),
         cmocka_unit_test(refuses),

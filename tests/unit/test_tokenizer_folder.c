@@ -63,6 +63,9 @@ static void test_config(void **state) {
     lb_tokenizer *t;
     assert_status(LB_E_FORMAT, load_edited("\"1.0\"", "\"1.0\"", &t));
     assert_error_has("tokenizer_config.json: eos_token must be a string");
+    write_in(json_dir(), "tokenizer_config.json", "{\"add_bos_token\":\"yes\"}");
+    assert_status(LB_E_FORMAT, load_edited("\"1.0\"", "\"1.0\"", &t));
+    assert_error_has("tokenizer_config.json: key 'add_bos_token': expected true or false");
     char *path = lb_fs_join(json_dir(), "tokenizer_config.json");
     assert_int_equal(remove(path), 0);
     lb_free(path);
