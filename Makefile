@@ -59,7 +59,7 @@ CFLAGS_ALL = $(STD) $(WARN) $(FL_$(MODE)) -Isrc $(ONEDNN_CFLAGS) $(PC_CFLAGS) $(
 LDFLAGS_ALL = $(FL_$(MODE)) -rdynamic $(LDFLAGS)
 LDLIBS_ALL = $(PC_LIBS) -ldl -lm -lpthread
 
-SRC  := $(sort $(wildcard src/*/*.c algorithms/*.c))
+SRC  := $(sort $(wildcard src/*/*.c src/*/*/*.c algorithms/*.c))
 MAIN := src/cli/main.c
 OBJ  := $(SRC:%.c=$(B)/%.o)
 LIBO := $(filter-out $(MAIN:%.c=$(B)/%.o),$(OBJ))

@@ -34,8 +34,23 @@ static const lb_tensor_map llama_tensors[LB_MAPS] = {
 static const char *const llama_harmless[] = {"model.layers.#.self_attn.rotary_emb.inv_freq", NULL};
 
 const lb_family lb_families[] = {
-    {"llama", "RMSNorm, RoPE, grouped-query attention, SwiGLU, tied or untied head (Llama 1-3, SmolLM2, TinyLlama)",
-     "LlamaForCausalLM", "llama", "llama", LB_ROPE_HALVES, LB_ROPE_PAIRS, llama_tensors, llama_harmless},
+    {"llama",
+     "RMSNorm, RoPE, grouped-query attention, SwiGLU, tied or untied head (Llama 1-3, SmolLM2, TinyLlama)",
+     "LlamaForCausalLM",
+     "llama",
+     "llama",
+     LB_ROPE_HALVES,
+     LB_ROPE_PAIRS,
+     llama_tensors,
+     llama_harmless,
+     {.before = "x = embed token embed",
+      .block =
+          "n = norm x attn_norm kind=rms eps=eps; q = linear n q; k = linear n k; v = linear n v;"
+          "q = rope q dims=head_dim pairs=pairs; k = rope k dims=head_dim pairs=pairs; a = attend q k v scale=scale;"
+          "x += linear a o;"
+          "n = norm x mlp_norm kind=rms eps=eps; g = linear n gate; u = linear n up; h = gate g u fn=silu;"
+          "x += linear h down",
+      .after = "x = norm x final_norm kind=rms eps=eps; y = head x head"}},
 };
 const int lb_families_count = (int)(sizeof lb_families / sizeof lb_families[0]);
 

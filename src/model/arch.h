@@ -5,6 +5,7 @@
 #include "math/actquant.h"
 #include "math/bf16.h"
 #include "math/mat.h"
+#include "model/program.h"
 
 typedef enum lb_rope_layout {
     LB_ROPE_HALVES,
@@ -86,6 +87,7 @@ typedef struct lb_family {
     lb_rope_layout hf_rope, gguf_rope;
     const lb_tensor_map *tensor; /* in the order embed, final_norm, head, attn_norm, mlp_norm, then lb_linear's */
     const char *const *harmless; /* names that may be present and carry no weights; NULL-terminated */
+    lb_program_text program;     /* its parameters are `ours` without the block's number */
 } lb_family;
 enum { LB_MAP_EMBED, LB_MAP_FINAL_NORM, LB_MAP_HEAD, LB_MAP_ATTN_NORM, LB_MAP_MLP_NORM, LB_MAP_LINEAR };
 #define LB_MAPS (LB_MAP_LINEAR + LB_LINEARS)

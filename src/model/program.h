@@ -1,0 +1,94 @@
+/* A model as a program: a short list of steps on named values, once for what comes before the blocks, once for a block,
+ * once for what comes after, and once for an expert where there are experts.
+ *
+ *   program  STEP; STEP; ...
+ *   step     [?NUMBER | ?!NUMBER] RESULT... (= | +=) OPERATION OPERAND... ARGUMENT=VALUE...
+ *
+ * ?NUMBER: only in blocks where that number is not zero (?!NUMBER: where it is). += adds to a value. Operands are
+ * values, and what an operation says it takes beside them: a parameter (a norm's weight, a table of embeddings) or a
+ * site, which is a linear layer. An argument's value is a number, one of the words that the operation knows, or the
+ * name of a number of the architecture. `x` runs through all parts; every other value ends with its part. */
+#ifndef LB_MODEL_PROGRAM_H
+#define LB_MODEL_PROGRAM_H
+
+#include "base/mem.h"
+
+/* A scalar of an architecture: one for all blocks, or one a block; or a list (the factors of a rotary table). */
+typedef struct lb_number {
+    const char *name;
+    double all;
+    const double *block; /* (blocks), or NULL: `all` in each of them */
+    const double *list;  /* (listed), or NULL */
+    int64_t listed;
+} lb_number;
+typedef struct lb_numbers {
+    const lb_number *at;
+    int64_t n, blocks;
+} lb_numbers;
+const lb_number *lb_number_find(const lb_numbers *n, const char *name); /* NULL: none */
+/* In this block; outside the blocks (block < 0) the number for all. LB_E_FORMAT: there is none, or, outside the blocks,
+ * it differs by block. */
+LB_NODISCARD lb_status lb_number_get(const lb_numbers *n, const char *name, int64_t block, double *out);
+
+enum { LB_STEP_RESULTS = 3, LB_STEP_OPERANDS = 3, LB_STEP_ARGS = 5 };
+
+/* What an operation may be told. */
+typedef struct lb_op_arg {
+    const char *name;
+    const char *const *words; /* the value is one of these, or a number that is an index into them; NULL: a number */
+    const char *absent;       /* its value where the step does not say; NULL: the step must */
+} lb_op_arg;
+
+struct lb_step;
+struct lb_reference;
+
+/* An operation: one file in steps/. */
+typedef struct lb_op {
+    const char *name;
+    const char *operands;            /* one letter each: v a value, w a parameter, s a site, t `token` or `position` */
+    int results;                     /* at most */
+    lb_op_arg arg[LB_STEP_ARGS + 1]; /* up to the one without a name */
+    /* The plain reference: float64, the whole sequence at once (steps/reference.h). */
+    lb_status (*reference)(struct lb_reference *r, const struct lb_step *s);
+} lb_op;
+extern const lb_op *const lb_ops[]; /* NULL-terminated */
+
+typedef struct lb_arg {
+    const char *number; /* a number of the architecture, or NULL: */
+    double literal;
+} lb_arg;
+
+typedef struct lb_step {
+    const lb_op *op;
+    const char *when; /* a number, or NULL: in every block */
+    bool unless;      /* where it is zero */
+    bool add;
+    const char *result[LB_STEP_RESULTS];
+    const char *operand[LB_STEP_OPERANDS];
+    int results;
+    lb_arg arg[LB_STEP_ARGS]; /* in the operation's order */
+    const char *text;         /* for messages */
+} lb_step;
+
+typedef struct lb_steps {
+    const lb_step *at;
+    int64_t n;
+} lb_steps;
+/* From text, into the arena; `whose` starts a message ("llama: block"). LB_E_FORMAT names the step and what is wrong.
+ */
+LB_NODISCARD lb_status lb_steps_parse(lb_arena *a, const char *whose, const char *text, lb_steps *out);
+
+typedef struct lb_program_text {
+    const char *before, *block, *after, *expert; /* expert: NULL where there are none */
+} lb_program_text;
+typedef struct lb_program {
+    lb_steps before, block, after, expert;
+} lb_program;
+LB_NODISCARD lb_status lb_program_parse(lb_arena *a, const char *whose, const lb_program_text *text, lb_program *out);
+
+/* Does the step run in this block? */
+LB_NODISCARD lb_status lb_step_runs(const lb_step *s, const lb_numbers *n, int64_t block, bool *out);
+/* Its kth argument in this block. */
+LB_NODISCARD lb_status lb_step_arg(const lb_step *s, int k, const lb_numbers *n, int64_t block, double *out);
+
+#endif

@@ -1,0 +1,18 @@
+/* y = clamp x limit=: into [-limit, limit] (OLMo's clip_qkv). */
+#include "model/steps/reference.h"
+#include "model/steps/steps.h"
+
+#include <math.h>
+
+static lb_status reference(lb_reference *r, const lb_step *s) {
+    lb_ref_value x;
+    double limit, *y;
+    LB_TRY(lb_ref_operand(r, s, 0, &x));
+    LB_TRY(lb_ref_arg(r, s, 0, &limit));
+    LB_TRY(lb_ref_new(r, x.cols, &y));
+    for (int64_t i = 0; i < r->T * x.cols; i++) y[i] = fmin(fmax(x.d[i], -limit), limit);
+    return lb_ref_write(r, s, 0, y, x.cols);
+}
+
+const lb_op lb_op_clamp = {
+    .name = "clamp", .operands = "v", .results = 1, .arg = {{"limit", NULL, NULL}}, .reference = reference};

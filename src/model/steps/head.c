@@ -1,0 +1,27 @@
+/* y = head x SITE: the logits, scale (x Wᵀ + b), then cap tanh(y / cap) where there is a cap (Gemma 2). */
+#include "model/steps/reference.h"
+#include "model/steps/steps.h"
+
+#include <math.h>
+
+static lb_status reference(lb_reference *r, const lb_step *s) {
+    lb_ref_value x;
+    lb_ref_param p;
+    double scale, cap, *y;
+    LB_TRY(lb_ref_operand(r, s, 0, &x));
+    LB_TRY(lb_ref_site(r, s, 1, x.cols, &p));
+    LB_TRY(lb_ref_arg(r, s, 0, &scale));
+    LB_TRY(lb_ref_arg(r, s, 1, &cap));
+    LB_TRY(lb_ref_product(r, &p, x.d, &y));
+    for (int64_t i = 0; i < r->T * p.W.rows; i++) {
+        y[i] *= scale;
+        if (cap > 0.0) y[i] = tanh(y[i] / cap) * cap;
+    }
+    return lb_ref_write(r, s, 0, y, p.W.rows);
+}
+
+const lb_op lb_op_head = {.name = "head",
+                          .operands = "vs",
+                          .results = 1,
+                          .arg = {{"scale", NULL, "1"}, {"cap", NULL, "0"}},
+                          .reference = reference};

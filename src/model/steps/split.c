@@ -1,0 +1,46 @@
+/* q k v = split x by=GROUPS: a row is GROUPS groups, each of its share of query heads, key heads and value heads (one
+ * group: q, then k, then v; as many as key heads: interleaved).
+ * a b = split x: its halves. */
+#include "model/steps/reference.h"
+#include "model/steps/steps.h"
+
+#include <string.h>
+
+/* `groups` pieces of `piece` columns, `stride` columns apart, from column `first` on. */
+static lb_status take(lb_reference *r, const lb_step *s, int k, const lb_ref_value *x, int64_t first, int64_t piece,
+                      int64_t stride, int64_t groups) {
+    double *y;
+    LB_TRY(lb_ref_new(r, piece * groups, &y));
+    for (int64_t t = 0; t < r->T; t++)
+        for (int64_t g = 0; g < groups; g++)
+            memcpy(y + (t * groups + g) * piece, x->d + t * x->cols + first + g * stride, (size_t)piece * sizeof *y);
+    return lb_ref_write(r, s, k, y, piece * groups);
+}
+
+static lb_status by_heads(lb_reference *r, const lb_step *s, const lb_ref_value *x, double by) {
+    int64_t heads, kv, d, groups = (int64_t)by;
+    LB_TRY(lb_ref_count(r, "heads", &heads));
+    LB_TRY(lb_ref_count(r, "kv_heads", &kv));
+    LB_TRY(lb_ref_count(r, "head_dim", &d));
+    if (groups < 1 || heads % groups != 0 || kv % groups != 0 || x->cols != (heads + 2 * kv) * d)
+        return lb_ref_fail(r, s, "the width and the groups do not fit the heads");
+    int64_t q = heads / groups * d, k = kv / groups * d;
+    LB_TRY(take(r, s, 0, x, 0, q, q + 2 * k, groups));
+    LB_TRY(take(r, s, 1, x, q, k, q + 2 * k, groups));
+    return take(r, s, 2, x, q + k, k, q + 2 * k, groups);
+}
+
+static lb_status reference(lb_reference *r, const lb_step *s) {
+    lb_ref_value x;
+    double by;
+    LB_TRY(lb_ref_operand(r, s, 0, &x));
+    LB_TRY(lb_ref_arg(r, s, 0, &by));
+    if (s->results != (by > 0.0 ? 3 : 2)) return lb_ref_fail(r, s, "gives three values with by=, two without");
+    if (by > 0.0) return by_heads(r, s, &x, by);
+    if (x.cols % 2 != 0) return lb_ref_fail(r, s, "the width is odd");
+    LB_TRY(take(r, s, 0, &x, 0, x.cols / 2, 0, 1));
+    return take(r, s, 1, &x, x.cols / 2, x.cols / 2, 0, 1);
+}
+
+const lb_op lb_op_split = {
+    .name = "split", .operands = "v", .results = 3, .arg = {{"by", NULL, "0"}}, .reference = reference};
