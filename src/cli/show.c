@@ -23,6 +23,12 @@ typedef struct screen {
 static screen the_screen;
 static lb_log the_log;
 
+/* U+202A to U+202E and U+2066 to U+2069 turn the direction of what follows: a line would read as another. */
+static bool turns(const char *p) {
+    unsigned char a = (unsigned char)p[0], b = (unsigned char)p[1], c = b ? (unsigned char)p[2] : 0;
+    return a == 0xe2 && ((b == 0x80 && c >= 0xaa && c <= 0xae) || (b == 0x81 && c >= 0xa6 && c <= 0xa9));
+}
+
 /* Bytes of the character at p that may be shown; 0: a control character or no UTF-8. */
 static size_t shown(const char *p) {
     unsigned char c = (unsigned char)*p;
@@ -30,7 +36,7 @@ static size_t shown(const char *p) {
     for (size_t i = 1; i < n; i++)
         if (((unsigned char)p[i] & 0xc0) != 0x80) return 0;
     bool control = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || (c == 0xc2 && (unsigned char)p[1] < 0xa0);
-    return control ? 0 : n;
+    return control || turns(p) ? 0 : n;
 }
 
 void lb_cli_put(FILE *f, const char *text) {

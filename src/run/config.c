@@ -379,8 +379,9 @@ static lb_status check_name(reader *r, const lb_yaml *root) {
         r->c->name = base;
     }
     const lb_yaml *n = lb_yaml_get(root, "name");
-    if (strchr(r->c->name, '/') || r->c->name[0] == '.')
-        return lb_fail(LB_E_CONFIG, "%s: name = %s: must be a plain folder name, without '/' and not starting with '.'",
+    if (strchr(r->c->name, '/') || r->c->name[0] == '.' || r->c->name[0] == '-')
+        return lb_fail(LB_E_CONFIG,
+                       "%s: name = %s: must be a plain folder name, without '/' and not starting with '.' or '-'",
                        lb_config_where(n ? n : root).text, r->c->name);
     return LB_OK;
 }

@@ -9,9 +9,12 @@
 #include "base/fs.h"
 #include "io/sealed.h"
 #include "run/quantize.h"
+#include "run/store.h"
 #include "run/store_fields.h"
 
 #define KIND "blocks"
+
+enum { MOST_TEXT = 1 << 20 }; /* bytes: names of a block's layers, a method's warnings */
 
 /* What is kept beside the columns of a result. */
 static const lb_field timing[] = {{"layer_seconds", LB_FIELD_F64, offsetof(lb_layer_row, seconds), 0}};
@@ -41,6 +44,8 @@ static lb_status put_texts(lb_sealed *f, const char *name, const char *const *te
 static lb_status get_texts(lb_sealed *f, lb_arena *a, const char *name, char **text, const char **end) {
     int64_t section = 0, bytes = 0;
     LB_TRY(lb_sealed_find(f, name, LB_SEALED_U8, &section, &bytes));
+    if (bytes > MOST_TEXT)
+        return lb_fail(LB_E_FORMAT, "%s: %lld bytes of text: at most %d", name, (long long)bytes, MOST_TEXT);
     if (!(*text = lb_arena_get(a, (size_t)bytes + 1, 1))) return LB_E_NOMEM;
     *end = *text + bytes;
     return lb_sealed_get(f, section, 0, bytes, NULL, *text);
@@ -126,7 +131,31 @@ static lb_status get_layer(lb_sealed *f, lb_team *team, lb_arena *a, int64_t i, 
     if (!s->bytes) return LB_E_NOMEM;
     LB_TRY(lb_sealed_get_all(f, packed, LB_SEALED_U8, bytes, team, s->bytes));
     LB_TRY(lb_sealed_get_all(f, act, LB_SEALED_I64, 2, NULL, how));
+    if ((how[0] != 0 && (how[0] < 2 || how[0] > 8)) || (how[1] != 0 && how[1] != 1))
+        return lb_fail(LB_E_FORMAT, "%s: %lld bits, symmetric %lld: bits must be 0 or in [2, 8]", act,
+                       (long long)how[0], (long long)how[1]);
     s->act = (lb_actquant){(int)how[0], how[1] != 0};
+    return LB_OK;
+}
+
+/* Bytes that a layer of this storage can have been packed into. */
+static lb_status check_packed(const lb_layer_plan *l, lb_team *team, lb_arena *scratch, const lb_stored *s) {
+    lb_compressed c;
+    lb_arena_mark start = lb_arena_save(scratch);
+    LB_TRY(lb_compressed_unpack(scratch, &l->storage, l->rows, l->cols, team, s->bytes, l->size.total, &c));
+    lb_status st = lb_compressed_check(&c, team);
+    lb_arena_restore(scratch, start);
+    return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(LB_E_FORMAT, "layer %s", l->name);
+}
+
+/* A row that says of the layer what the plan says of it. */
+static lb_status check_row(const lb_layer_plan *l, const lb_layer_row *r) {
+    if (strcmp(r->name, l->name) != 0 || r->rows != l->rows || r->cols != l->cols || r->block != l->block ||
+        strcmp(r->type, l->type) != 0 || r->quantized != l->quantize)
+        return lb_fail(LB_E_FORMAT, "layer '%s': expected %s", r->name, l->name);
+    LB_TRY(lb_store_check_layer(r));
+    if (l->quantize && (r->bits != l->storage.bits || r->group != l->storage.group || r->size.total != l->size.total))
+        return lb_fail(LB_E_FORMAT, "layer %s: not stored as the plan says", l->name);
     return LB_OK;
 }
 
@@ -165,10 +194,11 @@ static lb_status get_block(lb_sealed *f, const lb_quantize_job *j, int64_t first
     for (int64_t i = 0; i < n; i++) {
         const lb_layer_plan *l = &j->cell->layer[first + i];
         lb_layer_error *each[] = {&rows[i].own, &rows[i].original, &rows[i].rtn_own, &rows[i].rtn_original};
-        if (strcmp(rows[i].name, l->name) != 0 || rows[i].rows != l->rows || rows[i].cols != l->cols)
-            return lb_fail(LB_E_FORMAT, "layer '%s': expected %s", rows[i].name, l->name);
+        LB_TRY(check_row(l, &rows[i]));
         for (size_t k = 0; k < 4; k++) each[k]->rows = l->rows, each[k]->cols = l->cols;
-        if (l->quantize) LB_TRY(get_layer(f, j->plan->team, a, i, l->size.total, &s[i]));
+        if (!l->quantize) continue;
+        LB_TRY(get_layer(f, j->plan->team, a, i, l->size.total, &s[i]));
+        LB_TRY(check_packed(l, j->plan->team, j->scratch, &s[i]));
     }
     LB_TRY(get_texts(f, a, "warnings", &warning, &end));
     for (; warning < end; warning += strlen(warning) + 1) lb_warn(j->log, "%s", warning);

@@ -40,6 +40,7 @@ static lb_status layer_tables(const writer *w) {
     for (int64_t i = 0; i < w->v->r->n; i++) {
         const lb_record *c = &w->v->r->record[i];
         if (c->state != LB_CELL_DONE || c->size.quantized.weights == 0 || !c->layers) continue;
+        LB_TRY(lb_interrupt_check());
         char *raw = lb_arena_printf(w->v->arena, "layers-%s", c->stem), *leaf;
         char *name = raw ? lb_report_slug(w->v->arena, raw) : NULL;
         if (!name) return LB_E_NOMEM;

@@ -16,6 +16,7 @@ LB_NODISCARD lb_status lb_store_read_ahead(lb_h5_reader *ahead, const char *path
 LB_NODISCARD lb_status lb_store_read_open(lb_h5 *h, lb_arena *a, lb_record *out);
 /* LB_E_FORMAT: the record says what cannot be. */
 LB_NODISCARD lb_status lb_store_check(const lb_record *r);
+LB_NODISCARD lb_status lb_store_check_layer(const lb_layer_row *l);
 bool lb_store_is_citation(const char *key); /* letters, digits and :.+/_- only: it becomes an argument of \nocite */
 LB_NODISCARD lb_status lb_store_journal(const char *dir, const char *stem, const char *json_line); /* append, sync */
 /* The sweep's index: every cell with stem, label, state and message, in order. A finished cell's hash is the one that

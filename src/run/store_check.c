@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "run/store.h"
 
-enum { MAX_BLOCK = 4095, MAX_LAYERS = 65536 };
+enum { MAX_BLOCK = 4095, MAX_LAYERS = 7 * (MAX_BLOCK + 1) + 2 };
 static const int64_t most = (int64_t)1 << 53; /* bytes, weights, tokens: exact as float64, and sums of them fit */
 
 static lb_status check_int(const char *where, const char *name, int64_t v, int64_t low, int64_t high) {
@@ -28,7 +28,15 @@ static bool is_type(const char *s) {
     return n > 0 && n <= 64 && !s[n];
 }
 
-static lb_status check_layer(const lb_layer_row *l) {
+/* A sum of squares, or not measured. */
+static lb_status check_errors(const char *where, const lb_layer_error *e) {
+    const double v[] = {e->weight_err, e->weight_energy, e->output_err, e->output_energy};
+    for (size_t i = 0; i < sizeof v / sizeof v[0]; i++)
+        if (isinf(v[i])) return lb_fail(LB_E_FORMAT, "%s: an error or energy of %g: must be finite", where, v[i]);
+    return LB_OK;
+}
+
+lb_status lb_store_check_layer(const lb_layer_row *l) {
     if (!is_type(l->type)) return lb_fail(LB_E_FORMAT, "%s: type '%s': must be a plain word", l->name, l->type);
     LB_TRY(check_int(l->name, "block", l->block, -1, MAX_BLOCK));
     LB_TRY(check_int(l->name, "rows", l->rows, 1, most));
@@ -36,6 +44,8 @@ static lb_status check_layer(const lb_layer_row *l) {
     LB_TRY(check_int(l->name, "bits", l->bits, 0, 64));
     LB_TRY(check_int(l->name, "group", l->group, -1, most));
     LB_TRY(check_int(l->name, "dead_columns", l->dead_columns, 0, l->cols));
+    const lb_layer_error *each[] = {&l->own, &l->original, &l->rtn_own, &l->rtn_original};
+    for (size_t k = 0; k < 4; k++) LB_TRY(check_errors(l->name, each[k]));
     return check_size(l->name, &l->size);
 }
 
@@ -66,7 +76,7 @@ lb_status lb_store_check(const lb_record *r) {
     LB_TRY(check_int("/", "group", r->group, -1, most));
     LB_TRY(check_int("/host", "peak_bytes", r->peak_bytes, 0, INT64_MAX));
     LB_TRY(check_int("/layers", "layers", r->layers, 0, MAX_LAYERS));
-    for (int64_t i = 0; i < r->layers; i++) LB_TRY(check_layer(&r->layer[i]));
+    for (int64_t i = 0; i < r->layers; i++) LB_TRY(lb_store_check_layer(&r->layer[i]));
     for (int64_t i = 0; i < r->evals; i++) LB_TRY(check_eval(i, &r->eval[i]));
     const lb_model_size *s = &r->size;
     const int64_t v[] = {s->other_as_stored, s->other_as_fp16, s->total_as_stored,

@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/index.h"
 #include "io/h5.h"
 #include "io/json.h"
 #include "run/provenance.h"
@@ -142,6 +143,24 @@ static lb_status read_ahead(index_reader *x, const json_t *cells) {
     return files ? lb_h5_reader_new(path, files, &x->ahead) : LB_OK;
 }
 
+/* A cell that is listed often would be read and kept as often. */
+static lb_status refuse_twins(const index_reader *x, const json_t *cells) {
+    lb_index seen = {0};
+    lb_index_slot *slot;
+    bool fresh = true;
+    lb_status st = LB_OK;
+    for (size_t i = 0; i < json_array_size(cells) && st == LB_OK; i++) {
+        const char *stem = json_string_value(json_object_get(json_array_get(cells, i), "stem"));
+        if (!stem) continue; /* said when the cell is read */
+        st = lb_index_put(&seen, stem, i, &slot, &fresh);
+        if (st == LB_OK && !fresh)
+            st = lb_fail(LB_E_FORMAT, "%s is damaged: cells %zu and %zu have one stem, '%s'", x->path, slot->value, i,
+                         stem);
+    }
+    lb_index_free(&seen);
+    return st;
+}
+
 static lb_status read_index(index_reader *x, const json_t *root) {
     const char *format = NULL;
     int64_t version = 0;
@@ -157,10 +176,12 @@ static lb_status read_index(index_reader *x, const json_t *root) {
     if (!json_is_array(cells)) return lb_fail(LB_E_FORMAT, "%s: 'cells' must be a list", x->path);
     size_t n = json_array_size(cells);
     if (n > MAX_CELLS) return lb_fail(LB_E_FORMAT, "%s: %zu cells: at most %d", x->path, n, MAX_CELLS);
+    LB_TRY(refuse_twins(x, cells));
     LB_TRY(read_ahead(x, cells));
     x->out->record = LB_NEW(x->out->arena, lb_record, n + 1);
     if (!x->out->record) return LB_E_NOMEM;
     for (size_t i = 0; i < n; i++) {
+        LB_TRY(lb_interrupt_check());
         LB_TRY(read_cell(x, json_array_get(cells, i), &x->out->record[i]));
         x->out->n++;
     }

@@ -138,7 +138,8 @@ void lb_markup_text(lb_str *out, lb_table_format f, const char *text) {
         if (c >= 0x80) {
             utf8proc_int32_t u;
             utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)p, -1, &u);
-            if (n <= 0 || u < 0xa0) { /* not UTF-8, or a C1 control */
+            /* not UTF-8, a C1 control, or what turns the direction of a line's text */
+            if (n <= 0 || u < 0xa0 || (u >= 0x202a && u <= 0x202e) || (u >= 0x2066 && u <= 0x2069)) {
                 lb_str_add(out, "?");
                 p += n > 0 ? n : 1;
                 continue;
@@ -262,12 +263,15 @@ void lb_markup_code(lb_str *out, lb_table_format f, const char *text) {
 
 /* Text so long that the columns after it would leave the page wraps, but for a last column: it has the room. */
 enum { LATEX_WRAP = 24 };
-static bool latex_wraps(const lb_table *t, const lb_panel *p, size_t i) {
-    bool wide = false;
-    size_t c = p->col[i];
-    for (size_t r = 0; r < t->rows && !t->col[c].right && i + 1 < p->n; r++)
-        wide |= lb_text_width(lb_table_text(t, r, c)) > LATEX_WRAP;
-    return wide;
+typedef struct wrapping {
+    bool column[sizeof((lb_panel *)0)->col / sizeof(size_t)];
+} wrapping;
+static wrapping latex_wraps(const lb_table *t, const lb_panel *p) {
+    wrapping w = {{false}};
+    for (size_t i = 0; i + 1 < p->n; i++)
+        for (size_t r = 0; r < t->rows && !t->col[p->col[i]].right; r++)
+            w.column[i] |= lb_text_width(lb_table_text(t, r, p->col[i])) > LATEX_WRAP;
+    return w;
 }
 
 /* Lines that all panels take below each other, about. */
@@ -275,12 +279,13 @@ static size_t latex_lines(const lb_table *t) {
     size_t lines = 0;
     for (int k = 0; k < lb_table_panels(t); k++) {
         lb_panel p = lb_table_panel(t, k);
+        wrapping wraps = latex_wraps(t, &p);
         lines += 2;
         for (size_t r = 0; r < t->rows; r++) {
             size_t most = 1;
             for (size_t i = 0; i < p.n; i++) {
                 size_t n = 1 + (lb_text_width(lb_table_text(t, r, p.col[i])) - 1) / LATEX_WRAP;
-                if (n > most && latex_wraps(t, &p, i)) most = n;
+                if (n > most && wraps.column[i]) most = n;
             }
             lines += most;
         }
@@ -297,11 +302,12 @@ static void latex_head(const lb_table *t, const lb_panel *p, lb_str *out) {
 }
 
 static void latex_rows(const lb_table *t, const lb_panel *p, lb_str *out) {
+    wrapping wraps = latex_wraps(t, p);
     for (size_t r = 0; r < t->rows; r++) {
         if (t->rule[r]) lb_str_add(out, "\\midrule\n");
         for (size_t i = 0; i < p->n; i++) {
             if (i) lb_str_add(out, " & ");
-            if (latex_wraps(t, p, i)) lb_str_add(out, "\\raggedright ");
+            if (wraps.column[i]) lb_str_add(out, "\\raggedright ");
             lb_markup_text(out, LB_TABLE_LATEX, lb_table_text(t, r, p->col[i]));
         }
         lb_str_add(out, " \\\\\n");
@@ -309,9 +315,10 @@ static void latex_rows(const lb_table *t, const lb_panel *p, lb_str *out) {
 }
 
 static void latex_columns(const lb_table *t, const lb_panel *p, lb_str *out) {
+    wrapping wraps = latex_wraps(t, p);
     lb_str_add(out, "{@{}");
     for (size_t i = 0; i < p->n; i++)
-        lb_str_add(out, t->col[p->col[i]].right ? "r" : latex_wraps(t, p, i) ? "p{36mm}" : "l");
+        lb_str_add(out, t->col[p->col[i]].right ? "r" : wraps.column[i] ? "p{36mm}" : "l");
     lb_str_add(out, "@{}}\n");
 }
 

@@ -81,7 +81,7 @@ static void messages(void **state) {
     expect_error("model: m\naxes: {bits: [2, 9]}\nquantize: [{method: rtn}]\n",
                  "c.yaml:2: bits = 9: must be in [2, 8] (method rtn)");
     expect_error("model: m\nname: a/b\n",
-                 "c.yaml:2: name = a/b: must be a plain folder name, without '/' and not starting with '.'");
+                 "c.yaml:2: name = a/b: must be a plain folder name, without '/' and not starting with '.' or '-'");
     expect_error("- a\n- b\n", "c.yaml: must be a map of keys: see lowbit help config");
     expect_error("model: m\nquantize:\n  - {method: rtn, propagate: original}\n",
                  "c.yaml:3: propagate in quantize[0]: method rtn needs no statistics, so it does not apply");
