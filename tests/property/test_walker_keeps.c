@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "run/report.h"
 #include "support/h5_same.h"
 #include "support/probe.h"
@@ -141,6 +142,90 @@ static void blocks_of_another_key(void **state) {
         same_file(&s, whole, parts, c);
         forget(&once);
     }
+    small_plan_close(&s);
+}
+
+/* Writes n bytes at the start of a section of a sealed file (io/sealed.h has the layout) and makes its hashes right
+ * again: a file that was forged, not damaged. */
+static void forge(const char *path, const char *section, const void *bytes, size_t n) {
+    enum { HEADER = 256, HASH_AT = 216, NAME = 48 };
+    char *file = NULL;
+    size_t size = 0;
+    int64_t sections, table_at, table_bytes, e[4]; /* type, count, values a piece, start */
+    static const int64_t width[] = {1, 8, 4, 8};
+    assert_ok(lb_fs_read(path, &file, &size));
+    memcpy(&sections, file + 16, 8);
+    memcpy(&table_at, file + 24, 8);
+    memcpy(&table_bytes, file + 32, 8);
+    char *at = file + table_at;
+    bool found = false;
+    for (int64_t i = 0; i < sections; i++) {
+        memcpy(e, at + NAME, sizeof e);
+        int64_t piece = e[2] * width[e[0]], all = e[1] * width[e[0]];
+        if (strcmp(at, section) == 0) {
+            assert_in_range(n, 1, piece < all ? piece : all);
+            memcpy(file + e[3], bytes, n);
+            assert_ok(
+                lb_hash_digest(file + e[3], (size_t)(piece < all ? piece : all), (uint8_t *)at + NAME + sizeof e));
+            found = true;
+        }
+        at += NAME + sizeof e + LB_HASH_BYTES * (size_t)(e[1] ? (e[1] - 1) / e[2] + 1 : 0);
+    }
+    assert_true(found);
+    char *sealed = calloc(1, (size_t)(HEADER + table_bytes));
+    assert_non_null(sealed);
+    memcpy(sealed, file, HEADER);
+    memset(sealed + HASH_AT, 0, LB_HASH_BYTES);
+    memcpy(sealed + HEADER, file + table_at, (size_t)table_bytes);
+    assert_ok(lb_hash_digest(sealed, (size_t)(HEADER + table_bytes), (uint8_t *)file + HASH_AT));
+    assert_ok(lb_fs_write_atomic(path, file, size));
+    free(sealed);
+    lb_free(file);
+}
+
+/* A block whose hashes are right and whose numbers cannot be: made again, and the result is that of an uninterrupted
+ * run. */
+static void forged_blocks(void **state) {
+    (void)state;
+    static const int64_t act[2] = {31, 0}, none[2] = {4, 7}, block = -99, bytes = -5, bits = 33, group = 5;
+    static const double infinite = INFINITY;
+    static const struct {
+        const char *section;
+        const void *bytes;
+        size_t n;
+    } lie[] = {{"0/act", act, sizeof act}, {"0/act", none, sizeof none}, {"type", "\033[", 2},
+               {"name", "9", 1},           {"block", &block, 8},         {"size_total", &bytes, 8},
+               {"bits", &bits, 8},         {"group", &group, 8},         {"original_weight_err", &infinite, 8}};
+    small_plan s;
+    small_plan_open(&s, "untied", "forged", COMMON "  - {method: probe, act: 4}\n");
+    const char *whole = folder(&s, "forged-whole"), *parts = folder(&s, "forged-parts");
+    const lb_cell *c = &s.plan.sweep.cell[1];
+    probe_log once;
+    lb_record r;
+    set_flags();
+    in_one_go(&s, whole, c, &once);
+    char *path = lb_arena_printf(s.arena, "%s/%s.partial/00000.block", parts, c->stem);
+    assert_non_null(path);
+    for (size_t i = 0; i <= sizeof lie / sizeof lie[0]; i++) {
+        bool packed = i == sizeof lie / sizeof lie[0];
+        stop_at(&s, parts, c, "2.k");
+        if (packed) {
+            /* The scales of the layer are behind its codes. */
+            uint8_t layer[8192];
+            size_t n = (size_t)c->layer[0].size.total;
+            assert_in_range(n, 64, sizeof layer);
+            memset(layer, 0xff, n);
+            forge(path, "0/packed", layer, n);
+        } else {
+            forge(path, lie[i].section, lie[i].bytes, lie[i].n);
+        }
+        assert_ok(run_in(&s, parts, c, &r));
+        assert_string_equal(probe.call[0].name, "0.q"); /* not taken */
+        assert_ok(lb_store_write(parts, &r));
+        same_file(&s, whole, parts, c);
+        lb_partial_remove(parts, c->stem);
+    }
+    forget(&once);
     small_plan_close(&s);
 }
 
@@ -287,6 +372,7 @@ int main(void) {
         cmocka_unit_test(going_on),
         {"going_on_streamed", going_on, NULL, NULL, "stream"},
         cmocka_unit_test(blocks_of_another_key),
+        cmocka_unit_test(forged_blocks),
         cmocka_unit_test(another_size),
         cmocka_unit_test(flags_everywhere),
     };

@@ -378,6 +378,13 @@ static void bad_index(void **state) {
         "{\"format\": \"lowbit sweep\", \"format_version\": 1, \"name\": \"n\", \"model\": \"m\", \"model_note\": "
         "\"\", "
         "\"cells\": [{\"stem\": \"x\", \"label\": \"\", \"message\": \"\", \"state\": \"odd\"}]}",
+        "{\"format\": \"lowbit sweep\", \"format_version\": 1, \"name\": \"n\", \"model\": \"m\", \"model_note\": "
+        "\"\", \"cells\": [{\"stem\": \"x\", \"label\": \"\", \"message\": \"\", \"state\": \"refused\", \"method\": "
+        "\"rtn\", "
+        "\"bits\": 3, \"group\": 0, \"seed\": 0, \"options\": [], \"varied\": []}, {\"stem\": \"x\", \"label\": \"\", "
+        "\"message\": "
+        "\"\", \"state\": \"refused\", \"method\": \"rtn\", \"bits\": 3, \"group\": 0, \"seed\": 0, \"options\": [], "
+        "\"varied\": []}]}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         lb_results *r = NULL;
