@@ -43,9 +43,11 @@ static bool again(size_t bytes) {
 
 /* The allocator behind this one: the C library's, or one that was put before it. Until it is found (dlsym may allocate)
  * the C library's own names serve. */
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
 extern void *__libc_malloc(size_t n);
 extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *p, size_t n);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static struct {
     void *(*malloc)(size_t);

@@ -246,7 +246,7 @@ static lb_status read_rope(const char *path, const json_t *c, lb_arch *a) {
     if (r[0] && r[1]) LB_TRY(same_members(path, place, r));
     for (size_t i = 0; i < 2; i++) {
         double inner;
-        lb_rope_scaling s;
+        lb_rope_scaling s = {.type = LB_ROPE_DEFAULT};
         if (!r[i]) continue;
         if (!json_is_object(r[i])) return lb_fail(LB_E_FORMAT, "%s: %s: must be an object", path, place[i]);
         LB_TRY(read_scaling(path, place[i], r[i], &s));
