@@ -121,14 +121,13 @@ static lb_status is_exported(const lb_plan *p, const lb_cell *c, bool *yes) {
 
 /* NAME.tmp.PID: what a killed run was writing: the index, results, sealed files, and of folders exports. */
 static bool is_leftover(const char *name, bool folder) {
-    static const char *const files[] = {"sweep.json", "cells.csv", "expected.csv", ".h5", ".bin", ".block", ".model"};
-    static const char *const folders[] = {".model"};
+    static const char *const made[] = {"sweep.json", "cells.csv", "expected.csv", ".h5", ".bin", ".block", ".model"};
     const char *tmp = strstr(name, ".tmp.");
     if (!tmp || !tmp[5] || strspn(tmp + 5, "0123456789") != strlen(tmp + 5)) return false;
-    const char *const *end = folder ? folders : files;
-    for (size_t i = 0, n = folder ? 1 : sizeof files / sizeof files[0]; i < n; i++) {
-        size_t m = strlen(end[i]), have = (size_t)(tmp - name);
-        if (have >= m && strncmp(tmp - m, end[i], m) == 0 && (end[i][0] == '.' || have == m)) return true;
+    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
+        size_t m = strlen(made[i]), have = (size_t)(tmp - name);
+        if (folder && strcmp(made[i], ".model") != 0) continue;
+        if (have >= m && strncmp(tmp - m, made[i], m) == 0 && (made[i][0] == '.' || have == m)) return true;
     }
     return false;
 }
