@@ -33,6 +33,8 @@ CC_cov     := gcc
 FL_cov     := -O0 -g --coverage
 CC_fuzz    := clang
 FL_fuzz    := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
+# It compares with thousands of rows of the Unicode tables, which teach the fuzzer nothing and would take most of its time.
+FLAGS_regex_set = $(if $(filter fuzz,$(MODE)),-fno-sanitize-coverage=trace-cmp)
 ifeq ($(CC_$(MODE)),)
 $(error MODE=$(MODE): must be one of release debug asan ubsan tsan cov)
 endif

@@ -1,4 +1,5 @@
 /* Sets of code points: classes, properties, case, and how PCRE2 is told of them. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,17 +17,16 @@ lb_uni_run lb_uni_run_at(int i) {
                         .flags = kind >> 13};
 }
 
-lb_uni_category lb_uni_category_of(int32_t code) {
-    int low = 0, high = lb_uni_n_run - 1;
-    while (low < high) {
-        int mid = (low + high + 1) / 2;
-        if ((int32_t)(lb_uni_packed[mid] >> 11) <= code)
-            low = mid;
-        else
-            high = mid - 1;
-    }
-    return lb_uni_run_at(low).category;
+/* The run of `code`, which is not before run `from`: by steps that double, so that what is near is found at once. */
+static int run_of(int from, int32_t code) {
+    int step = 1;
+    for (; from + step < lb_uni_n_run && (int32_t)(lb_uni_packed[from + step] >> 11) <= code; step *= 2) from += step;
+    for (; step; step /= 2)
+        if (from + step < lb_uni_n_run && (int32_t)(lb_uni_packed[from + step] >> 11) <= code) from += step;
+    return from;
 }
+
+lb_uni_category lb_uni_category_of(int32_t code) { return lb_uni_run_at(run_of(0, code)).category; }
 
 /* ---- sets ---- */
 
@@ -46,8 +46,8 @@ void lb_rx_set_add(lb_rx_set *s, int32_t first, int32_t last) {
         s->r = r;
         s->cap = cap;
     }
+    s->sorted = !s->n || (s->sorted && first > s->r[s->n - 1].last);
     s->r[s->n++] = (lb_uni_range){first, last};
-    s->sorted = false;
 }
 
 static int by_first(const void *a, const void *b) {
@@ -69,8 +69,29 @@ void lb_rx_set_sort(lb_rx_set *s) {
     s->sorted = true;
 }
 
+/* Two sets in order as one, which needs no sorting. */
+static void merge(lb_rx_set *s, const lb_rx_set *with) {
+    lb_rx_set both = {.arena = s->arena, .failed = s->failed};
+    for (int64_t i = 0, k = 0; i < s->n || k < with->n;) {
+        bool own = k == with->n || (i < s->n && s->r[i].first <= with->r[k].first);
+        lb_uni_range r = own ? s->r[i++] : with->r[k++];
+        lb_uni_range *before = both.n ? &both.r[both.n - 1] : NULL;
+        if (!before || r.first > before->last + 1)
+            lb_rx_set_add(&both, r.first, r.last);
+        else if (r.last > before->last)
+            before->last = r.last;
+    }
+    if (both.failed)
+        s->failed = true;
+    else
+        *s = both;
+}
+
 void lb_rx_set_join(lb_rx_set *s, const lb_rx_set *with) {
-    for (int64_t i = 0; i < with->n; i++) lb_rx_set_add(s, with->r[i].first, with->r[i].last);
+    if (s->n && with->n && s->sorted && with->sorted)
+        merge(s, with);
+    else
+        for (int64_t i = 0; i < with->n; i++) lb_rx_set_add(s, with->r[i].first, with->r[i].last);
     s->failed = s->failed || with->failed;
 }
 
@@ -94,7 +115,8 @@ void lb_rx_set_meet(lb_rx_set *s, lb_rx_set *with) {
     lb_rx_set_invert(s);
 }
 
-bool lb_rx_set_has(const lb_rx_set *s, int32_t code) {
+/* The first range of a sorted set that does not end before `code`. */
+static int64_t range_from(const lb_rx_set *s, int32_t code) {
     int64_t low = 0, high = s->n;
     while (low < high) {
         int64_t mid = low + (high - low) / 2;
@@ -103,7 +125,12 @@ bool lb_rx_set_has(const lb_rx_set *s, int32_t code) {
         else
             high = mid;
     }
-    return low < s->n && s->r[low].first <= code;
+    return low;
+}
+
+bool lb_rx_set_has(const lb_rx_set *s, int32_t code) {
+    int64_t i = range_from(s, code);
+    return i < s->n && s->r[i].first <= code;
 }
 
 /* ---- properties ---- */
@@ -175,18 +202,23 @@ static const struct {
     {"Cs", "surrogate"},          {"Co", "privateuse"},       {"Cn", "unassigned"},
 };
 
+/* All runs are looked at and few are taken: only the kind of each is decoded. */
 static void add_property(lb_rx_set *s, const property *p) {
     for (int i = 0; i < lb_uni_n_run; i++) {
+        uint32_t kind = lb_uni_kind[lb_uni_packed[i] & 0x7FF];
+        if (!((p->categories >> (kind & 31) & 1) | (p->flags & kind >> 13))) continue;
         lb_uni_run run = lb_uni_run_at(i);
-        if ((p->categories >> run.category & 1) || (p->flags & run.flags)) lb_rx_set_add(s, run.first, run.last);
+        lb_rx_set_add(s, run.first, run.last);
     }
     for (int i = 0; i < p->n_also; i++) lb_rx_set_add(s, p->also[i].first, p->also[i].last);
 }
 
 static void add_script(lb_rx_set *s, int script) {
     for (int i = 0; i < lb_uni_n_run; i++) {
+        uint32_t kind = lb_uni_kind[lb_uni_packed[i] & 0x7FF];
+        if ((int)(kind >> 5 & 0xFF) != script) continue;
         lb_uni_run run = lb_uni_run_at(i);
-        if (run.script == script) lb_rx_set_add(s, run.first, run.last);
+        lb_rx_set_add(s, run.first, run.last);
     }
 }
 
@@ -232,23 +264,25 @@ int32_t lb_rx_fold(int32_t code) {
     return code;
 }
 
+/* Adds c + to for every character c of a fold run for which c + from is in the sorted set. */
+static void fold_run(lb_rx_set *out, const lb_rx_set *in, const lb_uni_fold_run *f, int32_t from, int32_t to) {
+    for (int64_t k = range_from(in, f->first + from); k < in->n && in->r[k].first <= f->last + from; k++) {
+        int32_t first = in->r[k].first - from, last = in->r[k].last - from;
+        first = first > f->first ? f->first + (first - f->first + f->step - 1) / f->step * f->step : f->first;
+        if (last > f->last) last = f->last;
+        for (int32_t c = first; c <= last; c += f->step) lb_rx_set_add(out, c + to, c + to);
+    }
+}
+
 void lb_rx_set_fold(lb_rx_set *s) {
     lb_rx_set_sort(s);
-    lb_rx_set was = *s, least = {.arena = s->arena}; /* the least ones of all members */
-    lb_rx_set_join(&least, &was);
-    for (int i = 0; i < lb_uni_n_fold; i++) {
-        const lb_uni_fold_run *f = &lb_uni_fold[i];
-        for (int32_t c = f->first; c <= f->last; c += f->step)
-            if (lb_rx_set_has(&was, c)) lb_rx_set_add(&least, c + f->delta, c + f->delta);
-    }
+    lb_rx_set least = {.arena = s->arena}; /* the least ones of all members */
+    lb_rx_set_join(&least, s);
+    for (int i = 0; i < lb_uni_n_fold; i++) fold_run(&least, s, &lb_uni_fold[i], 0, lb_uni_fold[i].delta);
     lb_rx_set_sort(&least);
     lb_rx_set all = {.arena = s->arena, .failed = least.failed};
     lb_rx_set_join(&all, &least);
-    for (int i = 0; i < lb_uni_n_fold; i++) {
-        const lb_uni_fold_run *f = &lb_uni_fold[i];
-        for (int32_t c = f->first; c <= f->last; c += f->step)
-            if (lb_rx_set_has(&least, c + f->delta)) lb_rx_set_add(&all, c, c);
-    }
+    for (int i = 0; i < lb_uni_n_fold; i++) fold_run(&all, &least, &lb_uni_fold[i], lb_uni_fold[i].delta, 0);
     *s = all;
     lb_rx_set_sort(s);
 }
@@ -269,42 +303,74 @@ static void write_range(lb_str *out, int32_t first, int32_t last) {
     if (last > first) write_code(out, last);
 }
 
-/* The categories that lie in the set with all their characters (without `newer`: but for the newer ones). */
-static uint32_t whole_categories(const lb_rx_set *s, bool newer) {
-    uint32_t seen = 0,
-             cut = 1U << LB_UNI_CN | 1U << LB_UNI_CS; /* unassigned ones differ; surrogates are no characters */
-    int64_t at = 0;
+/* Runs of each category, [1]: without those that are LB_UNI_NEWER. */
+static int runs_in[2][LB_UNI_N_CATEGORIES];
+static void count_runs(void) {
     for (int i = 0; i < lb_uni_n_run; i++) {
         lb_uni_run run = lb_uni_run_at(i);
-        if (!newer && (run.flags & LB_UNI_NEWER)) continue;
-        while (at < s->n && s->r[at].last < run.first) at++;
-        bool inside = at < s->n && s->r[at].first <= run.first && s->r[at].last >= run.last;
-        seen |= 1U << run.category;
-        if (!inside) cut |= 1U << run.category;
+        runs_in[0][run.category]++;
+        if (!(run.flags & LB_UNI_NEWER)) runs_in[1][run.category]++;
     }
-    for (int i = 0; i < lb_uni_n_moved && newer; i++) /* PCRE2 may have it where it was */
-        if (!lb_rx_set_has(s, lb_uni_moved[i].code)) cut |= 1U << lb_uni_moved[i].from;
-    return seen & ~cut;
 }
 
-/* What of the set PCRE2's categories leave out: characters of other categories, and those newer than its tables. */
-static void leftover(const lb_rx_set *s, uint32_t categories, bool newer, lb_rx_set *rest) {
-    int64_t at = 0;
-    for (int i = 0; i < lb_uni_n_run; i++) {
-        lb_uni_run run = lb_uni_run_at(i);
-        bool is_newer = run.flags & LB_UNI_NEWER;
-        if (run.category == LB_UNI_CS || (is_newer ? !newer : categories >> run.category & 1)) continue;
-        while (at < s->n && s->r[at].last < run.first) at++;
-        for (int64_t k = at; k < s->n && s->r[k].first <= run.last; k++) {
-            int32_t first = s->r[k].first > run.first ? s->r[k].first : run.first;
-            int32_t last = s->r[k].last < run.last ? s->r[k].last : run.last;
-            /* across what is covered the range may go on, if the set does */
-            lb_uni_range *before = rest->n ? &rest->r[rest->n - 1] : NULL;
-            if (before && s->r[k].first <= before->last)
-                before->last = last;
-            else
-                lb_rx_set_add(rest, first, last);
+/* The categories that lie in the set with all their characters, and those of which it has none (without `newer`: but
+ * for the newer ones). */
+static void whole_categories(const lb_rx_set *s, bool newer, uint32_t *inside, uint32_t *outside) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, count_runs);
+    int covered[LB_UNI_N_CATEGORIES] = {0};
+    uint32_t touched = 0, all = 0;
+    int i = 0;
+    for (int64_t k = 0; k < s->n; k++) {
+        for (i = run_of(i, s->r[k].first); i < lb_uni_n_run; i++) {
+            lb_uni_run run = lb_uni_run_at(i);
+            if (run.first > s->r[k].last) break;
+            if (newer || !(run.flags & LB_UNI_NEWER)) {
+                touched |= 1U << run.category;
+                covered[run.category] += s->r[k].first <= run.first && s->r[k].last >= run.last;
+            }
+            if (run.last > s->r[k].last) break; /* the next range may be in it too */
         }
+    }
+    *inside = 0;
+    for (int c = 0; c < LB_UNI_N_CATEGORIES; c++) {
+        int n = runs_in[!newer][c];
+        if (n && c != LB_UNI_CN && c != LB_UNI_CS) all |= 1U << c; /* unassigned ones differ; surrogates are none */
+        if (n && covered[c] == n) *inside |= 1U << c;
+    }
+    *inside &= all;
+    *outside = all & ~touched;
+    for (int m = 0; m < lb_uni_n_moved && newer; m++) /* PCRE2 may have it where it was */
+        *(lb_rx_set_has(s, lb_uni_moved[m].code) ? outside : inside) &= ~(1U << lb_uni_moved[m].from);
+}
+
+/* How a set is written: its categories, and the ranges beside them. */
+typedef struct spelling {
+    uint32_t categories;
+    lb_rx_set rest;
+} spelling;
+static int64_t parts(const spelling *w) { return w->rest.n + (w->categories != 0); }
+
+static bool left_out(lb_uni_run run, uint32_t categories, bool newer) {
+    if (run.category == LB_UNI_CS) return false;
+    return run.flags & LB_UNI_NEWER ? newer : !(categories >> run.category & 1);
+}
+
+/* What of the set PCRE2's categories leave out: characters of other categories, and those newer than its tables. Across
+ * what is covered a range goes on, if the set does. With `most` parts it stops: they will not be written. */
+static void leftover(const lb_rx_set *s, bool newer, int64_t most, spelling *w) {
+    int i = 0;
+    for (int64_t k = 0; k < s->n && parts(w) < most; k++) {
+        lb_uni_range r = s->r[k];
+        lb_uni_run first = lb_uni_run_at(i = run_of(i, r.first));
+        while (first.last < r.last && !left_out(first, w->categories, newer)) first = lb_uni_run_at(++i);
+        if (!left_out(first, w->categories, newer)) continue;
+        if (first.first > r.first) r.first = first.first;
+        int end = run_of(i, r.last);
+        lb_uni_run last = lb_uni_run_at(end);
+        while (!left_out(last, w->categories, newer)) last = lb_uni_run_at(--end);
+        if (last.last < r.last) r.last = last.last;
+        lb_rx_set_add(&w->rest, r.first, r.last);
     }
 }
 
@@ -322,19 +388,6 @@ static void write_categories(lb_str *out, uint32_t categories) {
         if (categories >> i & 1) lb_str_add(out, "\\p{%s}", category_name[i].brief);
 }
 
-/* How the set is written: its categories, and the ranges beside them. */
-typedef struct spelling {
-    uint32_t categories;
-    lb_rx_set rest;
-} spelling;
-static spelling spell(const lb_rx_set *s, lb_rx_spelling how) {
-    bool newer = how != LB_RX_OLDER;
-    spelling w = {.rest = {.arena = s->arena, .failed = s->failed}};
-    if (how != LB_RX_RANGES) w.categories = whole_categories(s, newer);
-    leftover(s, w.categories, newer, &w.rest);
-    return w;
-}
-
 void lb_rx_set_write(lb_rx_set *s, lb_rx_spelling how, lb_str *out) {
     lb_rx_set_sort(s);
     lb_rx_set others = {.arena = s->arena, .failed = s->failed};
@@ -345,8 +398,16 @@ void lb_rx_set_write(lb_rx_set *s, lb_rx_spelling how, lb_str *out) {
         out->failed = out->failed || others.failed;
         return;
     }
-    spelling yes = spell(s, how), no = spell(&others, how);
-    bool negative = no.rest.n + (no.categories != 0) < yes.rest.n + (yes.categories != 0);
+    spelling yes = {.rest = {.arena = s->arena, .failed = others.failed}}, no = yes;
+    bool newer = how != LB_RX_OLDER, wide = s->r[s->n - 1].last == LB_UNI_MAX; /* the smaller side is looked over */
+    if (how != LB_RX_RANGES && wide)
+        whole_categories(&others, newer, &no.categories, &yes.categories);
+    else if (how != LB_RX_RANGES)
+        whole_categories(s, newer, &yes.categories, &no.categories);
+    if (wide) leftover(&others, newer, INT64_MAX, &no);
+    leftover(s, newer, wide ? parts(&no) + 1 : INT64_MAX, &yes);
+    if (!wide) leftover(&others, newer, parts(&yes), &no);
+    bool negative = parts(&no) < parts(&yes);
     const spelling *w = negative ? &no : &yes;
     bool single = !negative && !w->categories && w->rest.n == 1 && w->rest.r[0].first == w->rest.r[0].last;
     if (single) {

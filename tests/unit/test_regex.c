@@ -127,6 +127,66 @@ static void test_sets(void **state) {
     lb_free(older);
 }
 
+/* Sets that were joined, met, turned over and folded, against each character by itself. */
+static void test_sets_of_sets(void **state) {
+    (void)state;
+    static const char *const names[][2] = {{"space", "L"}, {"Han", "Lo"},       {"P", "Assigned"},
+                                           {"Lu", "Zl"},   {"Common", "Print"}, {"Lower", "Greek"}};
+    size_t n_all, n_older;
+    char *all = all_characters(&n_all, false), *older = all_characters(&n_older, true);
+    lb_arena *a;
+    assert_ok(lb_arena_new(0, &a));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        lb_rx_set one = {.arena = a}, two = {.arena = a}, joined = {.arena = a}, met = {.arena = a};
+        assert_true(lb_rx_set_property(&one, names[i][0], strlen(names[i][0]), true));
+        assert_true(lb_rx_set_property(&two, names[i][1], strlen(names[i][1]), true));
+        lb_rx_set_add(&one, 0x4E00, 0x4E00);
+        lb_rx_set_join(&joined, &two);
+        lb_rx_set_join(&joined, &one);
+        lb_rx_set_join(&met, &one);
+        lb_rx_set_sort(&one);
+        lb_rx_set_sort(&two);
+        lb_rx_set other = two; /* meeting uses it up */
+        lb_rx_set_meet(&met, &other);
+        lb_rx_set_sort(&joined);
+        lb_rx_set_sort(&met);
+        for (int32_t c = 0; c <= LB_UNI_MAX; c++) {
+            bool in_one = lb_rx_set_has(&one, c), in_two = lb_rx_set_has(&two, c);
+            if (lb_rx_set_has(&joined, c) != (in_one || in_two) || lb_rx_set_has(&met, c) != (in_one && in_two))
+                fail_msg("%s and %s: U+%04X", names[i][0], names[i][1], (unsigned)c);
+        }
+        lb_rx_set_invert(&joined);
+        for (int k = 0; k < 2; k++) {
+            lb_rx_set *s = k ? &met : &joined;
+            same_by_pcre2(s, LB_RX_ALL, all, n_all, names[i][k]);
+            same_by_pcre2(s, LB_RX_OLDER, older, n_older, names[i][k]);
+        }
+    }
+    lb_arena_free(a);
+    lb_free(all);
+    lb_free(older);
+}
+
+static void test_folded_sets(void **state) {
+    (void)state;
+    static const char *const names[] = {"Lu", "Lt", "Greek", "ascii", "Cherokee", "Me"};
+    static bool least[LB_UNI_MAX + 1];
+    lb_arena *a;
+    assert_ok(lb_arena_new(0, &a));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        lb_rx_set s = {.arena = a};
+        assert_true(lb_rx_set_property(&s, names[i], strlen(names[i]), true));
+        lb_rx_set_sort(&s);
+        memset(least, 0, sizeof least);
+        for (int32_t c = 0; c < 0x20000; c++)
+            if (lb_rx_set_has(&s, c)) least[lb_rx_fold(c)] = true;
+        lb_rx_set_fold(&s);
+        for (int32_t c = 0; c < 0x20000; c++)
+            if (lb_rx_set_has(&s, c) != least[lb_rx_fold(c)]) fail_msg("%s: U+%04X", names[i], (unsigned)c);
+    }
+    lb_arena_free(a);
+}
+
 /* ---- matches ---- */
 
 static lb_status count(const char *pattern, const char *text, size_t n, int *matches) {
@@ -241,8 +301,9 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_translation), cmocka_unit_test(test_sets),          cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_interrupt),   cmocka_unit_test(test_empty_matches), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_translation),   cmocka_unit_test(test_sets),          cmocka_unit_test(test_sets_of_sets),
+        cmocka_unit_test(test_folded_sets),   cmocka_unit_test(test_bounds),        cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_empty_matches), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
