@@ -118,7 +118,7 @@ endif
 VERSION_TEXT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 $(B)/version.txt: FORCE
 	@mkdir -p $(@D); echo '$(VERSION_TEXT)' | cmp -s - $@ || echo '$(VERSION_TEXT)' > $@
-$(B)/src/run/provenance.o: $(B)/version.txt
+$(B)/src/result/provenance.o: $(B)/version.txt
 FLAGS_blas_library = $(if $(OPENBLAS_SO),-DLB_OPENBLAS_SO='"$(OPENBLAS_SO)"')
 FLAGS_provenance = -DLB_BUILD_REVISION='"$(VERSION_TEXT)"' -DLB_BUILD_FLAGS='"$(FL_$(MODE))"' -DLB_BUILD_MODE='"$(MODE)"'
 

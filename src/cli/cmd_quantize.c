@@ -11,8 +11,8 @@
 #include "cli/commands.h"
 #include "cli/planned.h"
 #include "cli/profile.h"
+#include "report/report.h"
 #include "run/cell.h"
-#include "run/report.h"
 
 typedef struct quantize_flags {
     const char *method, *out, *calibration, *training, *eval, *protocol, *plugin;

@@ -4,8 +4,8 @@
 
 #include "base/fs.h"
 #include "cli/commands.h"
-#include "run/report.h"
-#include "run/store.h"
+#include "report/report.h"
+#include "result/store.h"
 
 typedef struct report_flags {
     int format;

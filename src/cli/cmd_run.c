@@ -7,7 +7,7 @@
 #include "cli/commands.h"
 #include "cli/planned.h"
 #include "cli/profile.h"
-#include "run/report.h"
+#include "report/report.h"
 #include "run/sweep_run.h"
 
 typedef struct run_flags {

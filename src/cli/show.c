@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
-#include "run/table.h"
+#include "report/table.h"
 
 static const double plain_every_s = 10.0;   /* not a terminal: a line this often */
 static const double terminal_every_s = 0.1; /* a terminal: the line is rewritten at most this often */

@@ -5,12 +5,7 @@
 #include "model/backward.h"
 #include "model/corpus.h"
 #include "quant/method.h"
-
-typedef struct lb_curve {
-    int64_t n, cap;
-    int64_t *step;
-    double *total, *next_token, *kl, *lr, *grad_norm;
-} lb_curve;
+#include "result/record.h"
 
 /* quantize[i] and layer_opts[i] for linears in running order (layers * LB_LINEARS); NULL: none quantized. batches are
  * windows of the corpus at random starts drawn from (seed, step). w0: the original weights. */

@@ -9,7 +9,7 @@
 #include "base/fs.h"
 #include "base/profile.h"
 #include "base/scalar.h"
-#include "run/provenance.h"
+#include "result/provenance.h"
 
 /* Packed layers of a few hundred kilobytes would leave a third of small chunks unused. */
 enum { MAX_STAGES = 8, WEIGHTS_CHUNK = 16 << 20 };
@@ -254,7 +254,7 @@ static lb_status run(running *x, lb_cell_hook hook, void *user) {
     double start = lb_clock_s();
     LB_TRY(lb_interrupt_check());
     LB_TRY(fill_identity(x->r->keep, x->c, x->out));
-    if (x->r->dir) LB_TRY(lb_journal_start(x->r->dir, x->c));
+    if (x->r->dir) LB_TRY(lb_journal_start(x->r->dir, x->c->stem, x->c->label, x->c->key));
     LB_TRY(quantize(x));
     stage_begin(x, "evaluate");
     LB_TRY(lb_cell_evaluate(x->r, x->c, &x->w, &x->keeper.log, &x->out->eval));

@@ -2,8 +2,8 @@
 #ifndef LB_RUN_CELL_H
 #define LB_RUN_CELL_H
 
+#include "result/store.h"
 #include "run/quantize.h"
-#include "run/store.h"
 
 /* What the cells of a sweep share: the baseline's record and states, and the original model's statistics. */
 typedef struct lb_runner {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "eval/perplexity.h"
 #include "run/cell.h"
 
 static lb_status states_path(const lb_runner *r, int64_t i, lb_arena *a, const char **path, char key[65]) {

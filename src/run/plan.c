@@ -5,7 +5,7 @@
 
 #include "base/fs.h"
 #include "eval/perplexity.h"
-#include "run/provenance.h"
+#include "result/provenance.h"
 
 static void keep_message(void *user, lb_level level, const char *text) {
     lb_keeper *k = user;

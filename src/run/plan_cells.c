@@ -1,8 +1,8 @@
 /* Each cell's layers: options after rules, storage, exact sizes, refusals. */
 #include <string.h>
 
+#include "result/provenance.h"
 #include "run/plan.h"
-#include "run/provenance.h"
 
 typedef struct planner {
     lb_plan *p;

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "math/roofline.h"
+#include "result/provenance.h"
 #include "run/plan.h"
-#include "run/provenance.h"
 
 /* Against plain products: scoring windows, calibration and solving, training. */
 static const double of_eval = 0.9, of_calibration = 0.75, of_training = 0.7;

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "eval/layer_error.h"
 #include "model/weights.h"
 #include "quant/grid.h"
 

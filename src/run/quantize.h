@@ -4,6 +4,7 @@
 #define LB_RUN_QUANTIZE_H
 
 #include "eval/calibrate.h"
+#include "result/journal.h"
 #include "run/plan.h"
 
 /* What cells of a sweep need again of a layer, under H of the original model alone. */
@@ -16,12 +17,6 @@ typedef struct lb_shared_errors {
     lb_layer_error energy; /* of W; rows 0: not known yet */
     lb_yardstick *rtn;
 } lb_shared_errors;
-
-/* Training got so far: what an interruption loses. steps 0: not known. */
-typedef struct lb_trained {
-    int64_t step, steps;
-    double seconds;
-} lb_trained;
 
 typedef struct lb_quantize_job {
     const lb_plan *plan;
@@ -88,15 +83,5 @@ LB_NODISCARD lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, 
 LB_NODISCARD lb_status lb_partial_load(lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a, lb_stored *s,
                                        bool *found);
 void lb_partial_remove(const char *dir, const char *stem);
-
-/* Journal lines (journal.c). */
-LB_NODISCARD lb_status lb_journal_start(const char *dir, const lb_cell *c);
-LB_NODISCARD lb_status lb_journal_layer(const char *dir, const char *stem, const lb_layer_row *r);
-LB_NODISCARD lb_status lb_journal_eval(const char *dir, const char *stem, const lb_eval_row *r);
-LB_NODISCARD lb_status lb_journal_train(const char *dir, const char *stem, const lb_trained *t);
-/* How far the training got whose journal an interrupted or killed run left; step 0: there is none. */
-LB_NODISCARD lb_status lb_journal_interrupted(const char *dir, const char *stem, lb_trained *out);
-LB_NODISCARD lb_status lb_journal_note(const char *dir, const char *stem, const char *event, const char *text);
-void lb_journal_remove(const char *dir, const char *stem);
 
 #endif

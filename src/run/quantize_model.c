@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "run/provenance.h"
+#include "eval/layer_error.h"
+#include "eval/train.h"
+#include "result/provenance.h"
 #include "run/quantize.h"
 
 static lb_status copy_f64(lb_arena *a, const double *v, int64_t n, double **out) {

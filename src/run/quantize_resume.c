@@ -8,9 +8,9 @@
 
 #include "base/fs.h"
 #include "io/sealed.h"
+#include "result/store.h"
+#include "result/store_fields.h"
 #include "run/quantize.h"
-#include "run/store.h"
-#include "run/store_fields.h"
 
 #define KIND "blocks"
 

@@ -6,7 +6,8 @@
 
 #include "base/index.h"
 #include "base/scalar.h"
-#include "run/provenance.h"
+#include "model/corpus.h"
+#include "result/provenance.h"
 
 enum { MAX_AXES = 32, MAX_CELLS = 100000 };
 

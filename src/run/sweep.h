@@ -4,8 +4,8 @@
 #define LB_RUN_SWEEP_H
 
 #include "model/arch.h"
+#include "result/record.h"
 #include "run/config.h"
-#include "run/record.h"
 
 /* One linear layer of a cell, as planned: block layers in running order, then "embed" and "head" where they exist as
  * matrices of their own (a tied matrix is "head"). */

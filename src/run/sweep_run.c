@@ -14,7 +14,7 @@
 #include "base/index.h"
 #include "io/h5.h"
 #include "io/json.h"
-#include "run/provenance.h"
+#include "result/provenance.h"
 
 typedef struct sweeper {
     lb_plan *p;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "run/store.h"
+#include "result/store.h"
 #include "support/damage.h"
 #include "support/io_probe.h"
 #include "support/run_cli.h"

@@ -7,9 +7,9 @@
 
 #include "base/fs.h"
 #include "io/csv.h"
-#include "run/plot.h"
-#include "run/report.h"
-#include "run/store.h"
+#include "report/plot.h"
+#include "report/report.h"
+#include "result/store.h"
 #include "support/run_cli.h"
 #include "support/support.h"
 #include "support/synthetic_results.h"

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "io/h5_flat.h"
-#include "run/report.h"
-#include "run/store.h"
+#include "report/report.h"
+#include "result/store.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 #include "base/fs.h"
 #include "io/h5_flat.h"
 #include "io/sealed.h"
-#include "run/store.h"
+#include "result/store.h"
 #include "support/synthetic_results.h"
 
 static void must(lb_status st) {

@@ -7,7 +7,7 @@
 
 #include "base/fs.h"
 #include "base/hash.h"
-#include "run/report.h"
+#include "report/report.h"
 #include "support/h5_same.h"
 #include "support/probe.h"
 #include "support/small_model.h"

@@ -7,8 +7,8 @@
 
 #include "base/fs.h"
 #include "base/str.h"
-#include "run/provenance.h"
-#include "run/store.h"
+#include "result/provenance.h"
+#include "result/store.h"
 #include "support/run_cli.h"
 #include "support/support.h"
 

@@ -3,8 +3,8 @@
 #ifndef TESTS_SUPPORT_SWEEP_KIT_H
 #define TESTS_SUPPORT_SWEEP_KIT_H
 
-#include "run/provenance.h"
-#include "run/store.h"
+#include "result/provenance.h"
+#include "result/store.h"
 #include "support/run_cli.h"
 #include "support/support.h"
 

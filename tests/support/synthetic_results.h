@@ -3,7 +3,7 @@
 #ifndef TESTS_SUPPORT_SYNTHETIC_RESULTS_H
 #define TESTS_SUPPORT_SYNTHETIC_RESULTS_H
 
-#include "run/record.h"
+#include "result/record.h"
 
 typedef enum synthetic_kind {
     SYNTHETIC_SWEEP,  /* none, rtn, gptq over three seeds, nf4, qat, finetune; two evaluations; one failed, one refused

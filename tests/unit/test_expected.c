@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "io/csv.h"
-#include "run/report.h"
+#include "report/report.h"
 #include "run/sweep.h"
 #include "support/expected_output.h"
 #include "support/support.h"

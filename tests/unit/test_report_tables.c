@@ -7,7 +7,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "io/csv.h"
-#include "run/report_parts.h"
+#include "report/parts.h"
 #include "support/expected_output.h"
 #include "support/support.h"
 #include "support/synthetic_results.h"

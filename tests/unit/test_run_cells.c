@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "math/blas.h"
 #include "model/model.h"
-#include "run/provenance.h"
+#include "result/provenance.h"
 #include "run/quantize.h"
 #include "run/sweep_run.h"
 #include "support/support.h"

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "base/fs.h"
-#include "run/provenance.h"
-#include "run/store.h"
-#include "run/store_fields.h"
+#include "result/provenance.h"
+#include "result/store.h"
+#include "result/store_fields.h"
 #include "support/io_probe.h"
 #include "support/support.h"
 

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "run/provenance.h"
+#include "result/provenance.h"
 #include "run/sweep.h"
 #include "support/support.h"
 

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "eval/seeds.h"
 #include "oracle/fixtures/student.h"
+#include "result/seeds.h"
 #include "support/support.h"
 
 /* cmocka compares float32. */
@@ -144,5 +144,5 @@ static void coverage(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(quantiles_of_t), cmocka_unit_test(formula),
                                        cmocka_unit_test(blocks), cmocka_unit_test(edges), cmocka_unit_test(coverage)};
-    return cmocka_run_group_tests_name("eval/seeds", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("result/seeds", tests, NULL, NULL);
 }

@@ -1,0 +1,404 @@
+/* Our numbers beside those that a paper or another program gives: ours | expected | difference | within tolerance.
+ * What cannot be compared (cell not run, other protocol, other windows) says why, and never counts as within. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "io/csv.h"
+#include "report/parts.h"
+
+typedef enum field {
+    F_METHOD,
+    F_OPTIONS,
+    F_EVAL,
+    F_PROTOCOL,
+    F_WINDOWS,
+    F_METRIC,
+    F_EXPECTED,
+    F_TOL,
+    F_KIND,
+    F_SOURCE,
+    FIELDS
+} field;
+static const char *const field_name[FIELDS] = {"method", "options",  "evaluation", "protocol", "windows",
+                                               "metric", "expected", "tolerance",  "kind",     "source"};
+
+typedef struct expectation {
+    const char *text[FIELDS];
+    double expected, tolerance;
+    bool relative;
+} expectation;
+
+typedef struct answer {
+    double ours;
+    const char *why; /* NULL: `ours` is there */
+} answer;
+
+/* ---- the file ---- */
+
+static lb_status read_number(const char *path, size_t row, const char *name, const char *text, double *out) {
+    if (lb_parse_f64(text, out) == LB_OK) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "%s: row %zu: %s = '%s': must be a number", path, row, name, text);
+}
+
+static lb_status read_row(const char *path, size_t row, expectation *e) {
+    /* A value published as nan is shown and never compared. */
+    if (strcmp(e->text[F_EXPECTED], "nan") == 0)
+        e->expected = NAN;
+    else
+        LB_TRY(read_number(path, row, "expected", e->text[F_EXPECTED], &e->expected));
+    LB_TRY(read_number(path, row, "tolerance", e->text[F_TOL], &e->tolerance));
+    if (e->tolerance < 0)
+        return lb_fail(LB_E_FORMAT, "%s: row %zu: tolerance = %s: must not be negative", path, row, e->text[F_TOL]);
+    e->relative = strcmp(e->text[F_KIND], "relative") == 0;
+    if (!e->relative && strcmp(e->text[F_KIND], "absolute") != 0)
+        return lb_fail(LB_E_FORMAT, "%s: row %zu: kind = '%s': must be relative or absolute", path, row,
+                       e->text[F_KIND]);
+    if (e->relative && e->expected == 0)
+        return lb_fail(LB_E_FORMAT, "%s: row %zu: expected = 0 with a relative tolerance: use absolute", path, row);
+    return LB_OK;
+}
+
+static lb_status read_file(lb_arena *a, const char *path, expectation **out, size_t *n) {
+    lb_csv csv;
+    int column[FIELDS];
+    LB_TRY(lb_csv_read(a, path, &csv));
+    for (int i = 0; i < FIELDS; i++) {
+        column[i] = lb_csv_column(&csv, field_name[i]);
+        if (column[i] < 0) return lb_fail(LB_E_FORMAT, "%s: no column '%s'", path, field_name[i]);
+    }
+    expectation *at = LB_NEW(a, expectation, csv.rows + 1);
+    if (!at) return LB_E_NOMEM;
+    for (size_t r = 0; r < csv.rows; r++) {
+        for (int i = 0; i < FIELDS; i++) at[r].text[i] = csv.row[r][column[i]];
+        LB_TRY(read_row(path, r + 1, &at[r]));
+    }
+    *out = at, *n = csv.rows;
+    return LB_OK;
+}
+
+lb_status lb_report_expected_check(const char *expected_csv) {
+    lb_arena *a;
+    expectation *e;
+    size_t n;
+    LB_TRY(lb_arena_new(0, &a));
+    lb_status st = read_file(a, expected_csv, &e, &n);
+    lb_arena_free(a);
+    return st;
+}
+
+/* ---- which cell ---- */
+
+static bool same_value(const char *x, const char *y) {
+    if (strcmp(x, y) == 0) return true;
+    char *ex, *ey;
+    double dx = strtod(x, &ex), dy = strtod(y, &ey);
+    return ex != x && ey != y && !*ex && !*ey && dx == dy;
+}
+
+/* An option of the method, or what a cell has besides. */
+static bool has_option(const lb_record *c, const char *key, const char *value) {
+    char text[32];
+    const char *v = lb_report_pair(&c->options, key);
+    if (!v) v = lb_report_pair(&c->varied, key);
+    if (v) return same_value(v, value);
+    if (strcmp(key, "propagate") == 0) return c->propagate && same_value(c->propagate, value);
+    if (strcmp(key, "true_sequential") == 0) return same_value(c->true_sequential ? "true" : "false", value);
+    if (strcmp(key, "label") == 0) return c->label && same_value(c->label, value);
+    if (strcmp(key, "seed") == 0)
+        snprintf(text, sizeof text, "%llu", (unsigned long long)c->seed);
+    else
+        return false;
+    return same_value(text, value);
+}
+
+/* "key=value;key=value" */
+static lb_status matches(lb_arena *a, const lb_record *c, const expectation *e, bool *out) {
+    *out = c->method && strcmp(c->method, e->text[F_METHOD]) == 0;
+    char *text = lb_arena_strdup(a, e->text[F_OPTIONS]);
+    if (!text) return LB_E_NOMEM;
+    for (char *next, *p = text; p && *out; p = next) {
+        next = strchr(p, ';');
+        if (next) *next++ = 0;
+        p += strspn(p, " ");
+        char *eq = strchr(p, '=');
+        if (!*p) continue;
+        if (!eq) return lb_fail(LB_E_FORMAT, "options '%s': must be key=value;key=value", e->text[F_OPTIONS]);
+        *eq = 0;
+        *out = has_option(c, p, eq + 1);
+    }
+    return LB_OK;
+}
+
+static lb_status find_cell(lb_arena *a, const lb_results *r, const expectation *e, const lb_record **cell,
+                           const char **why) {
+    int64_t done = 0;
+    const lb_record *absent = NULL;
+    *cell = NULL, *why = NULL;
+    for (int64_t i = 0; i < r->n; i++) {
+        bool yes;
+        LB_TRY(matches(a, &r->record[i], e, &yes));
+        if (!yes) continue;
+        if (r->record[i].state == LB_CELL_DONE)
+            *cell = &r->record[i], done++;
+        else
+            absent = &r->record[i];
+    }
+    if (done == 1) return LB_OK;
+    *cell = NULL;
+    if (done > 1)
+        *why = lb_arena_printf(a, "%lld cells match", (long long)done);
+    else if (absent)
+        *why = absent->state == LB_CELL_FAILED ? "the cell failed" : "the cell was refused";
+    else
+        *why = "no such cell";
+    return *why ? LB_OK : LB_E_NOMEM;
+}
+
+/* ---- which number ---- */
+
+static const char *after(const char *text, const char *prefix) {
+    size_t n = strlen(prefix);
+    return strncmp(text, prefix, n) == 0 ? text + n : NULL;
+}
+
+static bool layer_metric(const lb_record *c, const char *metric, answer *out) {
+    static const struct {
+        const char *prefix;
+        double (*of)(const lb_layer_error *);
+        bool original;
+    } known[] = {{"output_mse:", lb_output_mse, false},
+                 {"output_mse_original:", lb_output_mse, true},
+                 {"output_rel:", lb_output_rel, false},
+                 {"output_rel_original:", lb_output_rel, true},
+                 {"weight_mse:", lb_weight_mse, false}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        const char *name = after(metric, known[i].prefix);
+        if (!name) continue;
+        out->why = "no such layer";
+        for (int64_t l = 0; l < c->layers; l++) {
+            if (strcmp(c->layer[l].name, name) != 0) continue;
+            out->ours = known[i].of(known[i].original ? &c->layer[l].original : &c->layer[l].own);
+            out->why = isnan(out->ours) ? "not measured" : NULL;
+        }
+        return true;
+    }
+    return false;
+}
+
+static bool cell_metric(const lb_record *c, const char *metric, answer *out) {
+    if (layer_metric(c, metric, out)) return true;
+    if (strcmp(metric, "bits_per_weight") == 0)
+        out->ours = lb_report_bits_per_weight(c);
+    else if (strcmp(metric, "quantized_bytes") == 0)
+        out->ours = (double)c->size.quantized.total;
+    else if (strcmp(metric, "model_bytes_fp16") == 0)
+        out->ours = (double)c->size.total_as_fp16;
+    else
+        return false;
+    out->why = isnan(out->ours) ? "nothing is quantized" : NULL;
+    return true;
+}
+
+static bool eval_metric(const lb_eval_row *e, const char *metric, answer *out) {
+    const char *window = after(metric, "window_nll:");
+    out->why = NULL;
+    if (window) {
+        int64_t w;
+        if (lb_parse_i64(window, &w) != LB_OK || w < 0) return false;
+        if (w >= e->eval.windows || !e->eval.window_nll)
+            out->why = "no such window";
+        else
+            out->ours = e->eval.window_nll[w];
+        return true;
+    }
+    const struct {
+        const char *name;
+        double value;
+        bool have;
+    } known[] = {{"ppl", e->eval.ppl, true},
+                 {"ppl_se", e->eval.ppl_se, true},
+                 {"mean_nll", e->eval.mean_nll, true},
+                 {"tokens", (double)e->text_tokens, true},
+                 {"windows_all", (double)e->eval.windows_all, true},
+                 {"tokens_scored", (double)e->eval.scored, true},
+                 {"kl_mean", e->eval.kl_mean, e->eval.has_kl},
+                 {"top1", e->eval.top1, e->eval.has_kl},
+                 {"delta_ln_ppl", e->paired.delta, e->has_paired}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(known[i].name, metric) != 0) continue;
+        out->ours = known[i].value;
+        out->why = known[i].have ? NULL : "not measured";
+        return true;
+    }
+    return false;
+}
+
+/* The evaluation by name, protocol and windows: another protocol or part of the text is another quantity. */
+static lb_status find_eval(lb_arena *a, const lb_record *c, const expectation *e, const lb_eval_row **out,
+                           const char **why) {
+    *out = NULL;
+    *why = "not evaluated on this text";
+    for (int64_t i = 0; i < c->evals; i++) {
+        const lb_eval_row *x = &c->eval[i];
+        if (strcmp(x->name, e->text[F_EVAL]) != 0) continue;
+        if (strcmp(x->eval.protocol.id, e->text[F_PROTOCOL]) != 0) {
+            *why = lb_arena_printf(a, "other protocol: %s", x->eval.protocol.id);
+        } else if (e->text[F_WINDOWS][0] && !same_value(e->text[F_WINDOWS], lb_num_int(x->eval.windows).s)) {
+            *why = lb_arena_printf(a, "ours has %lld windows", (long long)x->eval.windows);
+        } else {
+            *out = x;
+            return LB_OK;
+        }
+        if (!*why) return LB_E_NOMEM;
+    }
+    return LB_OK;
+}
+
+static lb_status answer_of(lb_arena *a, const char *path, const lb_results *r, const expectation *e, answer *out) {
+    static const lb_eval_row nothing = {.name = ""};
+    const lb_record *c;
+    const char *metric = e->text[F_METRIC];
+    answer probe = {NAN, NULL};
+    static const lb_record no_cell = {.method = ""};
+    *out = probe;
+    /* A metric that does not exist is a mistake in the file, whether or not its cell was run. */
+    if (!cell_metric(&no_cell, metric, &probe) && !eval_metric(&nothing, metric, &probe))
+        return lb_fail(LB_E_FORMAT, "%s: metric '%s' is not known: see docs/experiments.md", path, metric);
+    LB_TRY(find_cell(a, r, e, &c, &out->why));
+    if (!c || cell_metric(c, metric, out)) return LB_OK;
+    const lb_eval_row *row;
+    LB_TRY(find_eval(a, c, e, &row, &out->why));
+    if (row) eval_metric(row, metric, out);
+    return LB_OK;
+}
+
+/* ---- the table ---- */
+
+enum { T_NUMBER, T_CELL, T_METRIC, T_OURS, T_EXPECTED, T_DIFF, T_WITHIN, T_TOL, T_WHAT, T_SOURCE, T_COLUMNS };
+
+static const lb_table_column column[T_COLUMNS] = {
+    [T_NUMBER] = {.head = "#", .name = "row", .right = true, .key = true},
+    [T_CELL] = {.head = "cell", .name = "cell"},
+    [T_WHAT] = {.head = "evaluation", .name = "evaluation", .panel = 1},
+    [T_METRIC] = {.head = "metric", .name = "metric"},
+    [T_OURS] = {.head = "ours", .name = "ours", .right = true},
+    [T_EXPECTED] = {.head = "expected", .name = "expected", .right = true},
+    [T_DIFF] = {.head = "difference", .name = "difference", .right = true},
+    [T_WITHIN] = {.head = "within", .name = "within"},
+    [T_TOL] = {.head = "tolerance", .name = "tolerance", .right = true},
+    [T_SOURCE] = {.head = "source", .name = "source", .panel = 1},
+};
+
+static void put_difference(lb_table *t, const expectation *e, double diff) {
+    lb_num n = lb_num_sci(diff, 3), shown = n;
+    if (n.s[0] && diff > 0) snprintf(shown.s, sizeof shown.s, "+%.40s", n.s);
+    lb_table_set(t, T_DIFF, shown.s, lb_num_exact(diff).s);
+    lb_table_setf(t, T_TOL, "%s %s", lb_num_exact(e->tolerance).s, e->relative ? "rel." : "abs.");
+}
+
+/* "rtn", "bits=3;group=64;act_order=true" as "rtn 3b g64 act_order", the way that cells are named elsewhere. */
+static void put_cell(lb_table *t, const expectation *e) {
+    lb_str s = {0};
+    lb_str_add(&s, "%s", e->text[F_METHOD]);
+    for (const char *p = e->text[F_OPTIONS]; *p; p += strspn(p, "; ")) {
+        const char *eq = strchr(p, '=');
+        size_t n = strcspn(p, ";"), key = eq ? (size_t)(eq - p) : n;
+        if (key > n) key = n;
+        const char *value = p + key + (key < n);
+        int room = (int)(n - (size_t)(value - p));
+        bool digits = room > 0 && strspn(value, "0123456789") >= (size_t)room;
+        if (key == 4 && !strncmp(p, "bits", 4))
+            lb_str_add(&s, " %.*sb", room, value);
+        else if (key == 5 && !strncmp(p, "group", 5))
+            lb_str_add(&s, " %s%.*s", digits ? "g" : "", room, value);
+        else if (room == 4 && !strncmp(value, "true", 4))
+            lb_str_add(&s, " %.*s", (int)key, p);
+        else if (room == 5 && !strncmp(value, "false", 5))
+            lb_str_add(&s, " no_%.*s", (int)key, p);
+        else
+            lb_str_add(&s, " %.*s", (int)n, p);
+        p += n;
+    }
+    char *exact =
+        lb_arena_printf(t->arena, "%s%s%s", e->text[F_METHOD], e->text[F_OPTIONS][0] ? " " : "", e->text[F_OPTIONS]);
+    if (!exact || s.failed)
+        t->failed = true;
+    else
+        lb_table_set(t, T_CELL, s.s, exact);
+    lb_str_free(&s);
+}
+
+/* Digits that show a difference at the tolerance. */
+static lb_num shown(const expectation *e, double v) {
+    if (v == floor(v) && fabs(v) < 1e9) return lb_num_fixed(v, 0);
+    double rel = e->relative ? e->tolerance : e->tolerance / fmax(fabs(e->expected), 1e-300);
+    int digits = rel > 0 ? (int)ceil(-log10(rel)) + 2 : 8;
+    return lb_num_sci(v, digits < 4 ? 4 : digits > 10 ? 10 : digits);
+}
+
+static void put_row(lb_table *t, const expectation *e, const answer *x, int64_t *outside, int64_t *compared) {
+    lb_table_row(t);
+    lb_table_setf(t, T_NUMBER, "%zu", t->rows);
+    const char *windows = e->text[F_WINDOWS];
+    put_cell(t, e);
+    if (e->text[F_EVAL][0])
+        lb_table_setf(t, T_WHAT, "%s, %s%s%s", e->text[F_EVAL], e->text[F_PROTOCOL], windows[0] ? ", " : "", windows);
+    lb_table_set(t, T_METRIC, e->text[F_METRIC], e->text[F_METRIC]);
+    lb_table_set(t, T_EXPECTED, isnan(e->expected) ? "nan" : shown(e, e->expected).s, e->text[F_EXPECTED]);
+    lb_table_set(t, T_SOURCE, e->text[F_SOURCE], e->text[F_SOURCE]);
+    if (x->why) {
+        lb_table_set(t, T_WITHIN, x->why, x->why);
+        return;
+    }
+    lb_table_set(t, T_OURS, shown(e, x->ours).s, lb_num_exact(x->ours).s);
+    if (isnan(e->expected)) {
+        lb_table_set(t, T_WITHIN, "nan as published", "nan as published");
+        return;
+    }
+    double diff = x->ours - e->expected;
+    if (e->relative) diff /= fabs(e->expected);
+    bool within = fabs(diff) <= e->tolerance; /* a NaN is outside */
+    put_difference(t, e, diff);
+    lb_table_set(t, T_WITHIN, within ? "yes" : "NO", within ? "yes" : "no");
+    *outside += !within;
+    ++*compared;
+}
+
+static lb_status make(lb_arena *a, const lb_results *r, const char *path, lb_table_format f, lb_str *out,
+                      int64_t *outside) {
+    expectation *e = NULL;
+    size_t n = 0;
+    int64_t compared = 0;
+    lb_table *t;
+    LB_TRY(read_file(a, path, &e, &n));
+    char *title = lb_arena_printf(a, "%s: ours and what is expected", r->model_name);
+    if (!title) return LB_E_NOMEM;
+    LB_TRY(lb_table_new(a, "expected", title, column, T_COLUMNS, &t));
+    *outside = 0;
+    for (size_t i = 0; i < n; i++) {
+        answer x;
+        LB_TRY(answer_of(a, path, r, &e[i], &x));
+        put_row(t, &e[i], &x, outside, &compared);
+    }
+    LB_TRY(lb_table_render(t, f, out));
+    if (f == LB_TABLE_CSV) return LB_OK;
+    char *sum =
+        lb_arena_printf(a, "%lld of %zu compared: %lld within tolerance, %lld outside; %lld could not be compared.",
+                        (long long)compared, n, (long long)(compared - *outside), (long long)*outside,
+                        (long long)n - (long long)compared);
+    if (!sum) return LB_E_NOMEM;
+    lb_markup_paragraph(out, f, sum);
+    return lb_str_check(out);
+}
+
+lb_status lb_report_expected_table(const lb_results *r, const char *expected_csv, lb_table_format f, lb_str *out,
+                                   int64_t *outside) {
+    lb_arena *a;
+    LB_TRY(lb_arena_new(0, &a));
+    lb_status st = make(a, r, expected_csv, f, out, outside);
+    lb_arena_free(a);
+    return st;
+}

@@ -1,0 +1,251 @@
+/* The per-layer table of one cell, and the size table of all. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "report/parts.h"
+
+#define TIMES "\xc3\x97"
+
+enum layer_column {
+    L_NAME,
+    L_SHAPE,
+    L_ROWS_CSV,
+    L_COLS_CSV,
+    L_STORAGE,
+    L_BPW,
+    L_BYTES,
+    L_WEIGHT,
+    L_WREL,
+    L_OWN,
+    L_OWN_REL,
+    L_SQNR,
+    L_OWN_RTN,
+    L_ORIG,
+    L_ORIG_REL,
+    L_ORIG_RTN,
+    L_DAMP,
+    L_DEAD,
+    L_TIME,
+    L_FLAGS,
+    L_COLUMNS
+};
+
+static const lb_table_column layer_column[L_COLUMNS] = {
+    [L_NAME] = {.head = "layer", .name = "layer", .key = true},
+    [L_SHAPE] = {.head = "out " TIMES " in", .right = true},
+    [L_ROWS_CSV] = {.name = "rows"},
+    [L_COLS_CSV] = {.name = "cols"},
+    [L_STORAGE] = {.head = "storage", .name = "storage"},
+    [L_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true},
+    [L_BYTES] = {.head = "KiB", .name = "bytes", .right = true},
+    [L_WREL] = {.head = "rel. weight", .name = "weight_rel_mse", .right = true},
+    [L_OWN_REL] = {.head = "rel. output", .name = "output_rel_mse_own", .right = true},
+    [L_SQNR] = {.head = "SQNR dB", .name = "sqnr_db_own", .right = true},
+    [L_OWN_RTN] = {.head = TIMES " RTN", .name = "output_vs_rtn_own", .right = true},
+    [L_FLAGS] = {.head = "flags", .name = "flags"},
+    [L_WEIGHT] = {.head = "weight MSE", .name = "weight_mse", .right = true, .panel = 1},
+    [L_OWN] = {.head = "output MSE", .name = "output_mse_own", .right = true, .panel = 1},
+    [L_ORIG] = {.head = "MSE, orig. H", .name = "output_mse_original", .right = true, .panel = 1},
+    [L_ORIG_REL] = {.head = "rel., orig. H", .name = "output_rel_mse_original", .right = true, .panel = 1},
+    [L_ORIG_RTN] = {.head = TIMES " RTN, orig. H", .name = "output_vs_rtn_original", .right = true, .panel = 1},
+    [L_DAMP] = {.head = "damp", .name = "damp", .right = true, .panel = 1},
+    [L_DEAD] = {.head = "dead", .name = "dead_columns", .right = true, .panel = 1},
+    [L_TIME] = {.head = "time", .name = "seconds", .right = true, .panel = 1},
+};
+
+static void put(lb_table *t, size_t c, lb_num shown, double exact) {
+    lb_table_set(t, c, shown.s, lb_num_exact(exact).s);
+}
+
+static void put_layer_errors(lb_table *t, const lb_layer_row *l) {
+    const lb_layer_error *w = isfinite(l->own.weight_err) ? &l->own : &l->original;
+    put(t, L_WEIGHT, lb_num_sci(lb_weight_mse(w), 5), lb_weight_mse(w));
+    put(t, L_WREL, lb_num_sci(lb_weight_rel(w), 3), lb_weight_rel(w));
+    put(t, L_OWN, lb_num_sci(lb_output_mse(&l->own), 5), lb_output_mse(&l->own));
+    double rel = lb_output_rel(&l->own);
+    put(t, L_OWN_REL, lb_num_sci(rel, 3), rel);
+    if (rel > 0) put(t, L_SQNR, lb_num_fixed(lb_sqnr_db(rel), 2), lb_sqnr_db(rel));
+    double own = lb_error_ratio(&l->own, &l->rtn_own), original = lb_error_ratio(&l->original, &l->rtn_original);
+    put(t, L_OWN_RTN, lb_num_fixed(own, 3), own);
+    put(t, L_ORIG, lb_num_sci(lb_output_mse(&l->original), 5), lb_output_mse(&l->original));
+    put(t, L_ORIG_REL, lb_num_sci(lb_output_rel(&l->original), 3), lb_output_rel(&l->original));
+    put(t, L_ORIG_RTN, lb_num_fixed(original, 3), original);
+}
+
+static void put_flags(lb_table *t, size_t c, uint32_t flags) {
+    char letters[16];
+    lb_str text = {0};
+    lb_report_flag_letters(flags, letters);
+    lb_flags_text(flags, &text);
+    if (text.failed) t->failed = true;
+    lb_table_set(t, c, letters, text.s ? text.s : "");
+    lb_str_free(&text);
+}
+
+static void put_layer(lb_table *t, const lb_layer_row *l) {
+    lb_table_row(t);
+    lb_table_set(t, L_NAME, l->name, l->name);
+    lb_table_setf(t, L_SHAPE, "%lld" TIMES "%lld", (long long)l->rows, (long long)l->cols);
+    lb_table_setf(t, L_ROWS_CSV, "%lld", (long long)l->rows);
+    lb_table_setf(t, L_COLS_CSV, "%lld", (long long)l->cols);
+    lb_table_set(t, L_STORAGE, l->quantized ? l->storage : "not quantized", l->quantized ? l->storage : "");
+    double bytes = (double)l->size.total;
+    put(t, L_BYTES, lb_num_fixed(bytes / 1024, 1), bytes);
+    double bpw = l->size.weights > 0 ? 8 * bytes / (double)l->size.weights : NAN;
+    put(t, L_BPW, lb_num_fixed(bpw, 3), bpw);
+    if (!l->quantized) return;
+    put_layer_errors(t, l);
+    if (l->damp > 0) put(t, L_DAMP, lb_num_sci(l->damp, 3), l->damp);
+    if (l->dead_columns > 0) lb_table_setf(t, L_DEAD, "%lld", (long long)l->dead_columns);
+    char time[32];
+    lb_format_duration(l->seconds, time);
+    lb_table_set(t, L_TIME, time, lb_num_exact(l->seconds).s);
+    put_flags(t, L_FLAGS, l->flags);
+}
+
+/* Sum of errors / sum of energies; the absolute errors of layers of different widths have no meaningful mean. */
+static void put_sum(lb_table *t, const lb_record *c) {
+    lb_report_error own = lb_report_error_sum(c, false), original = lb_report_error_sum(c, true);
+    lb_table_row(t);
+    lb_table_rule(t);
+    lb_table_set(t, L_NAME, "all quantized", NULL);
+    double bytes = (double)c->size.quantized.total, bpw = lb_report_bits_per_weight(c);
+    lb_table_set(t, L_BYTES, lb_num_fixed(bytes / 1024, 1).s, NULL);
+    lb_table_set(t, L_BPW, lb_num_fixed(bpw, 3).s, NULL);
+    lb_table_set(t, L_WREL, lb_num_sci(own.weight_rel, 3).s, NULL);
+    lb_table_set(t, L_OWN_REL, lb_num_sci(own.output_rel, 3).s, NULL);
+    if (own.output_rel > 0) lb_table_set(t, L_SQNR, lb_num_fixed(lb_sqnr_db(own.output_rel), 2).s, NULL);
+    lb_table_set(t, L_OWN_RTN, lb_num_fixed(own.output_vs_rtn, 3).s, NULL);
+    lb_table_set(t, L_ORIG_REL, lb_num_sci(original.output_rel, 3).s, NULL);
+    lb_table_set(t, L_ORIG_RTN, lb_num_fixed(original.output_vs_rtn, 3).s, NULL);
+}
+
+lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, lb_table_format f, lb_str *out) {
+    char *raw = lb_arena_printf(a, "layers-%s", c->stem ? c->stem : ""), *id = raw ? lb_report_slug(a, raw) : NULL;
+    char *title = lb_arena_printf(
+        a, "Layers of %s: output errors with H of the inputs that each layer was solved on%s", name,
+        c->flags & LB_FLAG_NOT_MINIMIZED ? " (trained end to end: these errors are not what was minimized)" : "");
+    if (!id || !title) return LB_E_NOMEM;
+    lb_table *t;
+    LB_TRY(lb_table_new(a, id, title, layer_column, L_COLUMNS, &t));
+    for (int64_t i = 0; i < c->layers; i++) put_layer(t, &c->layer[i]);
+    if (f != LB_TABLE_CSV && lb_report_error_sum(c, false).weight_rel > 0) put_sum(t, c);
+    return lb_table_render(t, f, out);
+}
+
+lb_status lb_report_layer_table(const lb_results *r, int64_t cell, lb_table_format f, lb_str *out) {
+    if (cell < 0 || cell >= r->n)
+        return lb_fail(LB_E_ARG, "cell %lld: must be in [0, %lld)", (long long)cell, (long long)r->n);
+    const lb_record *c = &r->record[cell];
+    if (c->state != LB_CELL_DONE)
+        return lb_fail(LB_E_ARG, "%s was not run (%s): there is no layer table", c->label, c->message);
+    lb_arena *a;
+    LB_TRY(lb_arena_new(0, &a));
+    lb_status st = lb_report_layers(a, c, c->label, f, out);
+    lb_arena_free(a);
+    return st;
+}
+
+/* ---- sizes ---- */
+
+enum size_column {
+    S_METHOD,
+    S_BITS,
+    S_GROUP,
+    S_WEIGHTS,
+    S_CODES,
+    S_SCALES,
+    S_ZEROS,
+    S_BOOK,
+    S_ORDER,
+    S_PADDING,
+    S_TOTAL,
+    S_BPW,
+    S_REST_STORED,
+    S_REST_FP16,
+    S_WHOLE_STORED,
+    S_WHOLE_FP16,
+    S_RATIO_STORED,
+    S_RATIO_FP16,
+    S_COLUMNS
+};
+
+static const lb_table_column size_column[S_COLUMNS] = {
+    [S_METHOD] = {.head = "method", .name = "method", .key = true},
+    [S_BITS] = {.head = "bits", .name = "bits", .right = true, .key = true},
+    [S_GROUP] = {.head = "group", .name = "group", .right = true, .key = true},
+    [S_WEIGHTS] = {.head = "weights", .name = "weights", .right = true},
+    [S_CODES] = {.head = "codes", .name = "codes_bytes", .right = true},
+    [S_SCALES] = {.head = "scales", .name = "scales_bytes", .right = true},
+    [S_ZEROS] = {.head = "zeros", .name = "zeros_bytes", .right = true},
+    [S_BOOK] = {.head = "codebook", .name = "codebook_bytes", .right = true},
+    [S_ORDER] = {.head = "order", .name = "order_bytes", .right = true},
+    [S_PADDING] = {.head = "padding", .name = "padding_bytes", .right = true},
+    [S_TOTAL] = {.head = "quantized", .name = "quantized_bytes", .right = true},
+    [S_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true},
+    [S_REST_STORED] = {.head = "rest, stored", .name = "rest_stored_bytes", .right = true, .panel = 1},
+    [S_REST_FP16] = {.head = "rest, fp16", .name = "rest_fp16_bytes", .right = true, .panel = 1},
+    [S_WHOLE_STORED] = {.head = "model, stored", .name = "model_stored_bytes", .right = true, .panel = 1},
+    [S_WHOLE_FP16] = {.head = "model, fp16", .name = "model_fp16_bytes", .right = true, .panel = 1},
+    [S_RATIO_STORED] = {.head = "stored / fp16", .name = "ratio_stored", .right = true, .panel = 1},
+    [S_RATIO_FP16] = {.head = "of fp16", .name = "ratio_fp16", .right = true, .panel = 1},
+};
+
+static void put_bytes(lb_table *t, size_t c, int64_t bytes, bool always) {
+    if (bytes > 0 || always) lb_table_set(t, c, lb_num_mib((double)bytes).s, NULL);
+    lb_table_set(t, c, NULL, lb_num_int(bytes).s);
+}
+
+static void put_size(lb_table *t, const lb_report_row *row) {
+    const lb_record *c = row->cell[0];
+    const lb_model_size *s = &c->size;
+    const lb_size *q = &s->quantized;
+    char group[32];
+    lb_table_row(t);
+    lb_table_set(t, S_METHOD, row->name, row->name);
+    if (row->baseline) lb_table_set(t, S_METHOD, "none (baseline)", NULL);
+    if (q->weights > 0) {
+        if (c->bits > 0) lb_table_setf(t, S_BITS, "%d", c->bits);
+        lb_report_group_text(c, group);
+        lb_table_set(t, S_GROUP, group, group);
+        lb_table_setf(t, S_WEIGHTS, "%lld", (long long)q->weights);
+        put_bytes(t, S_CODES, q->codes, true);
+        put_bytes(t, S_SCALES, q->scales, true);
+        put_bytes(t, S_ZEROS, q->zeros, false);
+        put_bytes(t, S_BOOK, q->codebook, false);
+        put_bytes(t, S_ORDER, q->order, false);
+        put_bytes(t, S_PADDING, q->padding, false);
+        put_bytes(t, S_TOTAL, q->total, true);
+        put(t, S_BPW, lb_num_fixed(lb_report_bits_per_weight(c), 3), lb_report_bits_per_weight(c));
+    }
+    put_bytes(t, S_REST_STORED, s->other_as_stored, true);
+    put_bytes(t, S_REST_FP16, s->other_as_fp16, true);
+    put_bytes(t, S_WHOLE_STORED, s->total_as_stored, true);
+    put_bytes(t, S_WHOLE_FP16, s->total_as_fp16, true);
+    double fp16 = (double)s->original_fp16;
+    if (fp16 > 0) {
+        put(t, S_RATIO_STORED, lb_num_percent((double)s->total_as_stored / fp16, 1), (double)s->total_as_stored / fp16);
+        put(t, S_RATIO_FP16, lb_num_percent((double)s->total_as_fp16 / fp16, 1), (double)s->total_as_fp16 / fp16);
+    }
+}
+
+lb_status lb_report_sizes(const lb_report_view *v, lb_table_format f, lb_str *out) {
+    lb_table *t;
+    LB_TRY(lb_table_new(v->arena, "sizes",
+                        "Sizes in MiB: the quantized layers, and the whole model with the rest as its file stores it "
+                        "and at 16 bits",
+                        size_column, S_COLUMNS, &t));
+    for (int64_t i = 0; i < v->rows; i++) put_size(t, &v->row[i]);
+    return lb_table_render(t, f, out);
+}
+
+lb_status lb_report_size_table(const lb_results *r, lb_table_format f, lb_str *out) {
+    lb_arena *a;
+    LB_TRY(lb_arena_new(0, &a));
+    lb_report_view v;
+    lb_status st = lb_report_view_make(a, r, &v);
+    if (st == LB_OK) st = lb_report_sizes(&v, f, out);
+    lb_arena_free(a);
+    return st;
+}

@@ -1,0 +1,240 @@
+/* The main table: one row a cell (or a cell over its seeds), one block an evaluation; what could not be run, below. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "report/parts.h"
+
+#define PM    "\xc2\xb1"
+#define DELTA "\xce\x94"
+#define TIMES "\xc3\x97"
+
+enum column {
+    C_EVAL,
+    C_PROTOCOL,
+    C_WINDOWS,
+    C_METHOD,
+    C_BITS,
+    C_GROUP,
+    C_BPW,
+    C_SIZE,
+    C_RATIO,
+    C_PPL,
+    C_PPL_CSV,
+    C_SE_CSV,
+    C_DELTA,
+    C_DELTA_CSV,
+    C_LOW_CSV,
+    C_HIGH_CSV,
+    C_SEEDS,
+    C_SD,
+    C_PPL_MEAN_CSV,
+    C_PPL_SD_CSV,
+    C_KL,
+    C_TOP1,
+    C_REL,
+    C_RTN,
+    C_OWN,
+    C_OWN_RTN,
+    C_TIME,
+    C_FLAGS,
+    COLUMNS
+};
+
+static const lb_table_column column[COLUMNS] = {
+    [C_EVAL] = {.name = "evaluation"},
+    [C_PROTOCOL] = {.name = "protocol"},
+    [C_WINDOWS] = {.name = "windows"},
+    [C_METHOD] = {.head = "method", .name = "method", .key = true},
+    [C_BITS] = {.head = "bits", .name = "bits", .right = true, .key = true},
+    [C_GROUP] = {.head = "group", .name = "group", .right = true, .key = true},
+    [C_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true},
+    [C_SIZE] = {.head = "MiB", .name = "bytes_fp16_rest", .right = true},
+    [C_RATIO] = {.head = "of fp16", .name = "ratio_fp16", .right = true},
+    [C_PPL] = {.head = "PPL " PM " se", .right = true},
+    [C_PPL_CSV] = {.name = "ppl"},
+    [C_SE_CSV] = {.name = "ppl_se"},
+    [C_DELTA] = {.head = DELTA " ln PPL [95 %]", .right = true},
+    [C_DELTA_CSV] = {.name = "delta_ln_ppl"},
+    [C_LOW_CSV] = {.name = "delta_low"},
+    [C_HIGH_CSV] = {.name = "delta_high"},
+    [C_SEEDS] = {.head = "seeds", .name = "seeds", .right = true},
+    [C_SD] = {.head = "sd ln PPL", .name = "ln_ppl_sd_seeds", .right = true},
+    [C_PPL_MEAN_CSV] = {.name = "ppl_mean_seeds"},
+    [C_PPL_SD_CSV] = {.name = "ppl_sd_seeds"},
+    [C_KL] = {.head = "KL", .name = "kl", .right = true},
+    [C_TOP1] = {.head = "top-1 %", .name = "top1", .right = true},
+    [C_REL] = {.head = "rel. MSE", .name = "output_rel_mse_original", .right = true, .panel = 1},
+    [C_RTN] = {.head = TIMES " RTN", .name = "output_vs_rtn_original", .right = true, .panel = 1},
+    [C_OWN] = {.head = "own-H MSE", .name = "output_rel_mse_own", .right = true, .panel = 1},
+    [C_OWN_RTN] = {.head = TIMES " RTN, own", .name = "output_vs_rtn_own", .right = true, .panel = 1},
+    [C_TIME] = {.head = "time", .name = "seconds", .right = true, .panel = 1},
+    [C_FLAGS] = {.head = "flags", .name = "flags", .panel = 1},
+};
+
+static void put(lb_table *t, size_t c, lb_num shown, double exact) {
+    lb_table_set(t, c, shown.s, lb_num_exact(exact).s);
+}
+
+static void put_identity(lb_table *t, const lb_report_row *row) {
+    const lb_record *c = row->cell[0];
+    char group[32];
+    lb_table_set(t, C_METHOD, row->name, row->name);
+    if (row->baseline) lb_table_set(t, C_METHOD, "none (baseline)", NULL);
+    if (c->bits > 0 && c->size.quantized.weights > 0) lb_table_setf(t, C_BITS, "%d", c->bits);
+    lb_report_group_text(c, group);
+    lb_table_set(t, C_GROUP, group, group);
+}
+
+static void put_size(lb_table *t, const lb_report_row *row) {
+    const lb_record *c = row->cell[0];
+    double bpw = lb_report_bits_per_weight(c), bytes = (double)c->size.total_as_fp16;
+    put(t, C_BPW, lb_num_fixed(bpw, 3), bpw);
+    if (bytes > 0) put(t, C_SIZE, lb_num_mib(bytes), bytes);
+    if (bytes > 0 && c->size.original_fp16 > 0) {
+        double ratio = bytes / (double)c->size.original_fp16;
+        put(t, C_RATIO, lb_num_percent(ratio, 1), ratio);
+    }
+}
+
+/* The number of seeds and the spread over them; a row that lost some says so. */
+static void put_spread(lb_table *t, const lb_report_row *row, const lb_report_quality *q) {
+    int64_t all = row->cells + row->lost;
+    lb_table_set(t, C_SEEDS, NULL, lb_num_int(q->seeds).s);
+    lb_table_set(t, C_SD, NULL, lb_num_exact(q->sd).s);
+    lb_table_set(t, C_PPL_MEAN_CSV, NULL, lb_num_exact(q->ppl_mean).s);
+    lb_table_set(t, C_PPL_SD_CSV, NULL, lb_num_exact(q->ppl_sd).s);
+    if (all < 2) return;
+    lb_num n = lb_num_int(q->seeds);
+    if (q->seeds < all) snprintf(n.s, sizeof n.s, "%lld of %lld", (long long)q->seeds, (long long)all);
+    lb_table_set(t, C_SEEDS, n.s, NULL);
+    lb_table_set(t, C_SD, lb_num_sci(q->sd, 3).s, NULL);
+}
+
+static void put_quality(lb_table *t, const lb_report_row *row, const lb_report_quality *q) {
+    lb_table_set(t, C_PPL, lb_num_ppl_se(q->ppl, q->se).s, NULL);
+    lb_table_set(t, C_PPL_CSV, NULL, lb_num_exact(q->ppl).s);
+    lb_table_set(t, C_SE_CSV, NULL, lb_num_exact(q->se).s);
+    put_spread(t, row, q);
+    if (q->has_delta) {
+        lb_table_set(t, C_DELTA, lb_num_interval(q->delta.delta, q->delta.low, q->delta.high).s, NULL);
+        lb_table_set(t, C_DELTA_CSV, NULL, lb_num_exact(q->delta.delta).s);
+        lb_table_set(t, C_LOW_CSV, NULL, lb_num_exact(q->delta.low).s);
+        lb_table_set(t, C_HIGH_CSV, NULL, lb_num_exact(q->delta.high).s);
+    }
+    if (q->has_kl) {
+        put(t, C_KL, lb_num_sci(q->kl, 4), q->kl);
+        put(t, C_TOP1, lb_num_fixed(100 * q->top1, 2), q->top1);
+    }
+}
+
+/* Layer errors of a trained network carry a dagger: they are not what was minimized. */
+static void put_error(lb_table *t, size_t c, double value, bool trained) {
+    lb_num n = lb_num_sci(value, 3), shown = n;
+    if (trained && n.s[0]) snprintf(shown.s, sizeof shown.s, "%.40s\xe2\x80\xa0", n.s);
+    put(t, c, shown, value);
+}
+
+static void put_cost(lb_table *t, const lb_report_row *row) {
+    bool trained = lb_report_trained(row);
+    lb_report_error original = lb_report_error_mean(row, true), own = lb_report_error_mean(row, false);
+    put_error(t, C_REL, original.output_rel, trained);
+    put_error(t, C_RTN, original.output_vs_rtn, trained);
+    put_error(t, C_OWN, own.output_rel, trained);
+    put_error(t, C_OWN_RTN, own.output_vs_rtn, trained);
+    double s = lb_report_seconds(row);
+    char text[32], letters[16];
+    lb_format_duration(s, text);
+    lb_table_set(t, C_TIME, text, lb_num_exact(s).s);
+    lb_report_flag_letters(row->flags, letters);
+    lb_str flags = {0};
+    lb_flags_text(row->flags, &flags);
+    if (flags.failed) t->failed = true;
+    lb_table_set(t, C_FLAGS, letters, flags.s ? flags.s : "");
+    lb_str_free(&flags);
+}
+
+static lb_status fill(lb_table *t, const lb_report_view *v, const lb_report_block *b, bool with_cost, bool exact) {
+    bool line = false;
+    for (int64_t i = 0; i < v->rows; i++) {
+        const lb_report_row *row = &v->row[i];
+        lb_report_quality q = {0};
+        if (b) LB_TRY(lb_report_quality_of(v, row, b, &q));
+        if (b && !q.seeds) continue;
+        lb_table_row(t);
+        if (line) lb_table_rule(t);
+        line = row->baseline;
+        if (exact && b) {
+            lb_table_set(t, C_EVAL, NULL, b->eval->name);
+            lb_table_set(t, C_PROTOCOL, NULL, b->eval->eval.protocol.id);
+            lb_table_set(t, C_WINDOWS, NULL, lb_num_int(b->eval->eval.windows).s);
+        }
+        put_identity(t, row);
+        put_size(t, row);
+        if (b) put_quality(t, row, &q);
+        if (with_cost) put_cost(t, row);
+    }
+    return LB_OK;
+}
+
+static lb_status one_block(const lb_report_view *v, const lb_report_block *b, int64_t at, lb_table_format f,
+                           lb_str *out) {
+    const char *model = v->r->model_name ? v->r->model_name : "";
+    char *title, *id;
+    if (b)
+        title = lb_arena_printf(v->arena, "%s: perplexity on %s", model, b->title);
+    else
+        title = lb_arena_printf(v->arena, "%s: not evaluated; sizes and layer errors", model);
+    id = lb_arena_printf(v->arena, "main-%lld", (long long)at + 1);
+    if (!title || !id) return LB_E_NOMEM;
+    lb_table *t;
+    LB_TRY(lb_table_new(v->arena, id, title, column, COLUMNS, &t));
+    LB_TRY(fill(t, v, b, at == 0, f == LB_TABLE_CSV));
+    return lb_table_render(t, f, out);
+}
+
+static lb_status whole_csv(const lb_report_view *v, lb_str *out) {
+    lb_table *t;
+    LB_TRY(lb_table_new(v->arena, "main", "", column, COLUMNS, &t));
+    for (int64_t b = 0; b < v->blocks; b++) LB_TRY(fill(t, v, &v->block[b], true, true));
+    if (!v->blocks) LB_TRY(fill(t, v, NULL, true, true));
+    return lb_table_render(t, LB_TABLE_CSV, out);
+}
+
+lb_status lb_report_main_tables(const lb_report_view *v, lb_table_format f, lb_str *out) {
+    if (f == LB_TABLE_CSV) return whole_csv(v, out);
+    if (!v->rows) {
+        lb_markup_paragraph(out, f, "No cell has a result.");
+        return lb_str_check(out);
+    }
+    if (!v->blocks) return one_block(v, NULL, 0, f, out);
+    for (int64_t b = 0; b < v->blocks; b++) LB_TRY(one_block(v, &v->block[b], b, f, out));
+    return LB_OK;
+}
+
+lb_status lb_report_absent_list(const lb_report_view *v, lb_table_format f, lb_str *out) {
+    if (!v->absents) return LB_OK;
+    const char **item = LB_NEW(v->arena, const char *, v->absents);
+    if (!item) return LB_E_NOMEM;
+    for (int64_t i = 0; i < v->absents; i++) {
+        const lb_record *c = v->absent[i];
+        const char *name = c->label && c->label[0] ? c->label : c->stem ? c->stem : "";
+        item[i] = lb_arena_printf(v->arena, "%s %s: %s", name, c->state == LB_CELL_FAILED ? "failed" : "refused",
+                                  c->message ? c->message : "");
+        if (!item[i]) return LB_E_NOMEM;
+    }
+    lb_markup_paragraph(out, f, "Cells without a result:");
+    lb_markup_list(out, f, item, (size_t)v->absents);
+    return lb_str_check(out);
+}
+
+lb_status lb_report_main_table(const lb_results *r, lb_table_format f, lb_str *out) {
+    lb_arena *a;
+    LB_TRY(lb_arena_new(0, &a));
+    lb_report_view v;
+    lb_status st = lb_report_view_make(a, r, &v);
+    if (st == LB_OK) st = lb_report_main_tables(&v, f, out);
+    if (st == LB_OK && f != LB_TABLE_CSV) st = lb_report_absent_list(&v, f, out);
+    if (st == LB_OK && f != LB_TABLE_CSV) st = lb_report_notes(&v, f, out);
+    lb_arena_free(a);
+    return st;
+}

@@ -1,0 +1,167 @@
+/* What a reader must know to read the tables. */
+#include <math.h>
+#include <string.h>
+
+#include "report/parts.h"
+
+typedef struct notes {
+    lb_arena *arena;
+    const char **item;
+    size_t n, cap;
+    bool failed;
+} notes;
+
+static void note(notes *s, const char *text) {
+    if (!text) s->failed = true;
+    if (s->failed) return;
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? 2 * s->cap : 32;
+        const char **item = LB_NEW(s->arena, const char *, cap);
+        if (!item) {
+            s->failed = true;
+            return;
+        }
+        if (s->n) memcpy(item, s->item, s->n * sizeof *item);
+        s->item = item, s->cap = cap;
+    }
+    s->item[s->n++] = text;
+}
+
+static void note_protocol(notes *s, const lb_report_block *b) {
+    const lb_eval *e = &b->eval->eval;
+    long long n = (long long)e->protocol.n;
+    if (e->protocol.rule == LB_RULE_LCPP)
+        note(s, lb_arena_printf(s->arena,
+                                "%s: windows of %lld tokens without overlap, the tail dropped; the second half of each "
+                                "window is scored (llama.cpp's rule); mean over tokens. \xc2\xb1 is the standard error "
+                                "over tokens, PPL \xc2\xb7 sqrt((mean nll\xc2\xb2 \xe2\x88\x92 mean\xc2\xb2) / "
+                                "(tokens \xe2\x88\x92 1)).",
+                                e->protocol.id, n));
+    else
+        note(s, lb_arena_printf(s->arena,
+                                "%s: windows of %lld tokens without overlap, the tail dropped; %lld tokens of each are "
+                                "scored; mean of the windows' means. \xc2\xb1 is the standard error over windows, "
+                                "PPL \xc2\xb7 sd(window means) / sqrt(windows).",
+                                e->protocol.id, n, n - 1));
+}
+
+static void note_protocols(notes *s, const lb_report_view *v) {
+    for (int64_t i = 0; i < v->blocks; i++) {
+        bool seen = false;
+        for (int64_t k = 0; k < i; k++)
+            seen |= strcmp(v->block[k].eval->eval.protocol.id, v->block[i].eval->eval.protocol.id) == 0;
+        if (!seen) note_protocol(s, &v->block[i]);
+    }
+    for (int64_t i = 0; i < v->blocks; i++) {
+        const lb_eval_row *e = v->block[i].eval;
+        note(s, lb_arena_printf(s->arena, "%s: %lld tokens scored of a text of %lld; BOS %s; text SHA-256 %.16s.",
+                                v->block[i].title, (long long)e->eval.scored, (long long)e->text_tokens,
+                                e->bos ? e->bos : "unknown", e->text_hash ? e->text_hash : "unknown"));
+    }
+    if (v->blocks > 1) note(s, "Perplexities of two protocols, texts or numbers of windows are not comparable.");
+}
+
+/* Whether any row has differences or KL, over how long a block, and whether the single window leaves no interval. */
+typedef struct measured {
+    bool delta, kl, error, own, one_window;
+    int64_t block;
+} measured;
+
+static measured what_was_measured(const lb_report_view *v) {
+    measured m = {0};
+    for (int64_t i = 0; i < v->rows; i++)
+        for (int64_t k = 0; k < v->row[i].cells; k++) {
+            const lb_record *c = v->row[i].cell[k];
+            m.error |= !isnan(lb_report_error_sum(c, true).output_rel);
+            m.own |= !isnan(lb_report_error_sum(c, false).output_rel);
+            for (int64_t e = 0; e < c->evals; e++) {
+                m.kl |= c->eval[e].eval.has_kl;
+                if (!c->eval[e].has_paired) continue;
+                m.delta = true, m.block = c->eval[e].paired.block;
+                m.one_window |= c->eval[e].paired.windows == 1;
+            }
+        }
+    return m;
+}
+
+static void note_columns(notes *s, const lb_report_view *v) {
+    measured m = what_was_measured(v);
+    if (m.delta)
+        note(s,
+             lb_arena_printf(s->arena,
+                             "\xce\x94 ln PPL: mean difference of the negative log-likelihood (nats) to the baseline "
+                             "over the same windows, with a 95 %% interval by moving-block bootstrap (10,000 "
+                             "resamples, blocks of round(windows^(1/3)) windows).%s",
+                             m.one_window ? " A single window gives no interval." : ""));
+    if (m.kl)
+        note(s, "KL: mean KL(baseline || cell) in nats over the scored tokens; top-1: how often, in percent, both "
+                "prefer the same token.");
+    note(s, "b/w: bits per weight of the quantized layers with scales, zeros, codebooks, order and padding. MiB: the "
+            "whole model, the rest of it at 16 bits; of fp16: that, relative to the unquantized model at 16 bits.");
+    if (m.error || m.own)
+        note(s, lb_arena_printf(
+                    s->arena,
+                    "rel. MSE: relative output MSE of the quantized layers, sum of errors / sum of "
+                    "energies%s; \xc3\x97 RTN: relative to round-to-nearest onto the same storage, same "
+                    "H.%s",
+                    m.error ? ", with H of the original model's inputs, so that cells compare" : "",
+                    m.own ? " own-H MSE and its \xc3\x97 RTN: with H of the inputs the layers were solved on." : ""));
+    if (v->seeds)
+        note(s,
+             "Rows over several seeds: \xce\x94 ln PPL is the mean over seeds, PPL their geometric mean, so that it is "
+             "exp(\xce\x94) times the baseline's; \xc2\xb1 stays the sampling error of the text; sd ln PPL, which is "
+             "the "
+             "sd of \xce\x94 too, is the sample standard deviation over seeds; the 95 % interval is over seeds (t) and "
+             "windows (blocks) both. Anything else is a mean.");
+}
+
+static void note_flags(notes *s, const lb_report_view *v) {
+    uint32_t all = 0;
+    char letter = 0;
+    const char *meaning;
+    for (int64_t i = 0; i < v->rows; i++) all |= v->row[i].flags;
+    for (int bit = 0; (meaning = lb_report_flag_meaning(bit, &letter)); bit++)
+        if (all & (1u << bit)) note(s, lb_arena_printf(s->arena, "%c: %s.", letter, meaning));
+    if (all & LB_FLAG_NOT_MINIMIZED)
+        note(s, "\xe2\x80\xa0: a layer error of a trained network, which the training did not minimize.");
+    for (int64_t i = 0; i < v->rows; i++)
+        if (strcmp(v->row[i].cell[0]->method, "finetune") == 0) {
+            note(s, "finetune: trained like qat, but without a quantizer: what qat gains by training alone.");
+            break;
+        }
+}
+
+/* A warning that several cells share is said once. */
+static void note_warnings(notes *s, const lb_report_view *v) {
+    const lb_results *r = v->r;
+    for (int64_t i = 0; i < r->n; i++)
+        for (int64_t w = 0; w < r->record[i].warnings; w++) {
+            const char *text = r->record[i].warning[w];
+            int64_t cells = 0;
+            bool earlier = false;
+            for (int64_t k = 0; k < r->n; k++)
+                for (int64_t x = 0; x < r->record[k].warnings; x++) {
+                    if (strcmp(r->record[k].warning[x], text) != 0) continue;
+                    if (k < i || (k == i && x < w)) earlier = true;
+                    cells++;
+                    break;
+                }
+            if (earlier) continue;
+            if (cells == 1)
+                note(s, lb_arena_printf(s->arena, "warning (%s): %s", r->record[i].label, text));
+            else
+                note(s, lb_arena_printf(s->arena, "warning (%lld cells): %s", (long long)cells, text));
+        }
+}
+
+lb_status lb_report_notes(const lb_report_view *v, lb_table_format f, lb_str *out) {
+    notes s = {.arena = v->arena};
+    if (v->r->model_note && v->r->model_note[0]) note(&s, lb_arena_printf(v->arena, "Model: %s.", v->r->model_note));
+    note_protocols(&s, v);
+    note_columns(&s, v);
+    note_flags(&s, v);
+    note_warnings(&s, v);
+    if (s.failed) return lb_fail(LB_E_NOMEM, "out of memory: notes of the report");
+    lb_markup_list(out, f, s.item, s.n);
+    return lb_str_check(out);
+}

@@ -1,0 +1,149 @@
+/* One document, three looks: index.html, report.md, and the body of the LaTeX report. */
+#include <string.h>
+
+#include "base/fs.h"
+#include "report/html.h"
+#include "report/parts.h"
+
+typedef struct page {
+    const lb_report_view *v;
+    const lb_plot_list *plots;
+    const char *expected_csv;
+    lb_table_format f;
+    lb_str *out;
+} page;
+
+/* A new part on a page of its own; in LaTeX what floats stays in the part before. */
+static void part(const page *p, const char *title) {
+    if (p->f == LB_TABLE_LATEX) lb_str_add(p->out, "\\clearpage\n");
+    lb_markup_heading(p->out, p->f, 2, title);
+}
+
+static lb_status summary(const page *p) {
+    int64_t done = 0, failed = 0, refused = 0;
+    const lb_results *r = p->v->r;
+    for (int64_t i = 0; i < r->n; i++) {
+        lb_cell_state s = r->record[i].state;
+        done += s == LB_CELL_DONE, failed += s == LB_CELL_FAILED, refused += s == LB_CELL_REFUSED;
+    }
+    char *text = lb_arena_printf(p->v->arena, "Model %s; %lld cells done, %lld failed, %lld refused.%s%s%s",
+                                 r->model_name, (long long)done, (long long)failed, (long long)refused,
+                                 r->model_note[0] ? " Note: " : "", r->model_note, r->model_note[0] ? "." : "");
+    if (!text) return LB_E_NOMEM;
+    lb_markup_paragraph(p->out, p->f, text);
+    return LB_OK;
+}
+
+static lb_status expected(const page *p) {
+    if (!p->expected_csv) return LB_OK;
+    int64_t outside;
+    part(p, "Expected values");
+    return lb_report_expected_table(p->v->r, p->expected_csv, p->f, p->out, &outside);
+}
+
+static lb_status figure(const page *p, const lb_plot_entry *e) {
+    if (p->f == LB_TABLE_HTML) {
+        char *dir = lb_fs_join(p->v->r->dir, "report/plots");
+        if (!dir) return LB_E_NOMEM;
+        lb_status st = lb_html_figure(p->out, dir, e->name, e->caption);
+        lb_free(dir);
+        return st;
+    }
+    if (p->f == LB_TABLE_LATEX) {
+        lb_str_add(
+            p->out,
+            "\\begin{figure}[!hbp]\n\\centering\n"
+            "\\includegraphics[width=\\linewidth,height=0.5\\textheight,keepaspectratio]{\\detokenize{plots/%s}}\n"
+            "\\caption{",
+            e->name);
+        lb_markup_text(p->out, p->f, e->caption);
+        lb_str_add(p->out, "}\\label{fig:%s}\n\\end{figure}\n\n", e->name);
+        return LB_OK;
+    }
+    lb_str_add(p->out, "![");
+    lb_markup_text(p->out, p->f, e->caption);
+    lb_str_add(p->out, "](plots/%s.png)\n\n*", e->name);
+    lb_markup_text(p->out, p->f, e->caption);
+    lb_str_add(p->out, "* ([svg](plots/%s.svg), [pdf](plots/%s.pdf), [script](plots/%s.gp), [data](plots/%s.dat))\n\n",
+               e->name, e->name, e->name, e->name);
+    return LB_OK;
+}
+
+static lb_status figures(const page *p) {
+    bool any = false;
+    for (int64_t i = 0; i < p->plots->n; i++) {
+        if (!p->plots->at[i].drawn) continue;
+        if (!any) lb_markup_heading(p->out, p->f, 2, "Plots");
+        any = true;
+        LB_TRY(figure(p, &p->plots->at[i]));
+    }
+    return LB_OK;
+}
+
+/* A table of two hundred rows a cell: folded in HTML, linked from Markdown, left to the author in LaTeX. */
+static lb_status layers(const page *p) {
+    if (p->f == LB_TABLE_LATEX) return LB_OK;
+    bool any = false;
+    for (int64_t i = 0; i < p->v->r->n; i++) {
+        const lb_record *c = &p->v->r->record[i];
+        if (c->state != LB_CELL_DONE || c->size.quantized.weights == 0 || !c->layers) continue;
+        if (!any) lb_markup_heading(p->out, p->f, 2, "Layers");
+        any = true;
+        if (p->f == LB_TABLE_HTML) {
+            lb_str_add(p->out, "<details><summary>");
+            lb_markup_text(p->out, p->f, c->label);
+            lb_str_add(p->out, "</summary>\n");
+            LB_TRY(lb_report_layers(p->v->arena, c, c->label, p->f, p->out));
+            lb_str_add(p->out, "</details>\n");
+        } else {
+            char *file = lb_report_slug(p->v->arena, c->stem);
+            if (!file) return LB_E_NOMEM;
+            lb_str_add(p->out, "- [");
+            lb_markup_text(p->out, p->f, c->label);
+            lb_str_add(p->out, "](tables/layers-%s.md)\n", file);
+        }
+    }
+    if (any) lb_str_add(p->out, "\n");
+    return LB_OK;
+}
+
+static lb_status body(const page *p) {
+    LB_TRY(summary(p));
+    lb_markup_heading(p->out, p->f, 2, "Results");
+    LB_TRY(lb_report_main_tables(p->v, p->f, p->out));
+    LB_TRY(lb_report_absent_list(p->v, p->f, p->out));
+    lb_markup_heading(p->out, p->f, 3, "How to read the table");
+    LB_TRY(lb_report_notes(p->v, p->f, p->out));
+    LB_TRY(expected(p));
+    LB_TRY(figures(p));
+    if (p->v->rows) {
+        part(p, "Sizes");
+        LB_TRY(lb_report_sizes(p->v, p->f, p->out));
+    }
+    LB_TRY(layers(p));
+    part(p, "Provenance");
+    LB_TRY(lb_report_provenance(p->v, p->f, p->out));
+    if (p->f != LB_TABLE_LATEX) lb_markup_heading(p->out, p->f, 2, "Citations");
+    return lb_report_citations(p->v, p->f, p->out);
+}
+
+lb_status lb_report_page(const lb_report_view *v, const lb_plot_list *plots, const char *expected_csv,
+                         lb_table_format f, lb_str *out) {
+    page p = {v, plots, expected_csv, f, out};
+    bool same = strcmp(v->r->name, v->r->model_name) == 0;
+    char *title = same ? lb_arena_strdup(v->arena, v->r->name)
+                       : lb_arena_printf(v->arena, "%s: %s", v->r->name, v->r->model_name);
+    if (!title) return LB_E_NOMEM;
+    if (f == LB_TABLE_HTML) lb_html_begin(out, title);
+    /* The LaTeX frame has a title of its own, which it takes from these. */
+    if (f == LB_TABLE_LATEX) {
+        lb_str_add(out, "\\lowbittitle{");
+        lb_markup_text(out, f, title);
+        lb_str_add(out, "}\n\n");
+    } else {
+        lb_markup_heading(out, f, 1, title);
+    }
+    LB_TRY(body(&p));
+    if (f == LB_TABLE_HTML) lb_html_end(out);
+    return lb_str_check(out);
+}

@@ -1,0 +1,40 @@
+/* The parts that report pages are made of. */
+#ifndef LB_REPORT_PARTS_H
+#define LB_REPORT_PARTS_H
+
+#include "report/table.h"
+#include "report/view.h"
+
+/* Tables. */
+LB_NODISCARD lb_status lb_report_main_tables(const lb_report_view *v, lb_table_format f, lb_str *out);
+/* Failed and refused cells with their reasons; nothing if there are none. */
+LB_NODISCARD lb_status lb_report_absent_list(const lb_report_view *v, lb_table_format f, lb_str *out);
+/* Everything a reader must know to read the tables: what the baseline is, protocols, +-, flags, warnings. */
+LB_NODISCARD lb_status lb_report_notes(const lb_report_view *v, lb_table_format f, lb_str *out);
+LB_NODISCARD lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, lb_table_format f,
+                                        lb_str *out);
+LB_NODISCARD lb_status lb_report_sizes(const lb_report_view *v, lb_table_format f, lb_str *out);
+/* What all done cells share, then what differs. */
+LB_NODISCARD lb_status lb_report_provenance(const lb_report_view *v, lb_table_format f, lb_str *out);
+LB_NODISCARD lb_status lb_report_citations(const lb_report_view *v, lb_table_format f, lb_str *out);
+const char *lb_report_reference(const char *key); /* authors, title, where; NULL: not known */
+const char *lb_report_reference_key(size_t i);    /* every key that is known; NULL past the last */
+/* The keys that the done cells cite, each once. */
+LB_NODISCARD lb_status lb_report_cited(const lb_report_view *v, const char ***key, size_t *n);
+
+/* A picture of report/plots, and what its caption says. */
+typedef struct lb_plot_entry {
+    const char *name, *caption;
+    bool drawn; /* svg, png and pdf are there */
+} lb_plot_entry;
+typedef struct lb_plot_list {
+    lb_plot_entry *at;
+    int64_t n;
+} lb_plot_list;
+
+/* A whole document: "index.html", "report.md", or the body that paper/report.tex takes. `plots` may be empty;
+ * expected_csv may be NULL. */
+LB_NODISCARD lb_status lb_report_page(const lb_report_view *v, const lb_plot_list *plots, const char *expected_csv,
+                                      lb_table_format f, lb_str *out);
+
+#endif

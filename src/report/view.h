@@ -1,0 +1,79 @@
+/* How a report looks at records: cells that differ only by seed make one row; evaluations of the same text, protocol,
+ * BOS rule and windows make one block, and two blocks are never compared. */
+#ifndef LB_REPORT_VIEW_H
+#define LB_REPORT_VIEW_H
+
+#include "report/report.h"
+#include "result/record.h"
+
+typedef struct lb_report_row {
+    const char *name;       /* method and what varies, without bits, group and seed; unique with them */
+    const char *short_name; /* the same with bits and group: for legends */
+    const char *series;     /* the same without bits: a line through bit widths */
+    const lb_record **cell; /* done cells */
+    int64_t cells;
+    int64_t lost; /* seeds that failed or were refused */
+    uint32_t flags;
+    bool baseline;
+} lb_report_row;
+
+typedef struct lb_report_block {
+    const lb_eval_row *eval; /* the first of its kind */
+    const char *title;       /* "wikitext-2, W2-2048, 20 of 148 windows" */
+    const char *id;          /* for file names: "wikitext-2-W2-2048", with a number where two would agree */
+} lb_report_block;
+
+typedef struct lb_report_view {
+    lb_arena *arena;
+    const lb_results *r;
+    lb_report_row *row; /* baseline first, then the order of the sweep */
+    int64_t rows;
+    lb_report_block *block;
+    int64_t blocks;
+    const lb_record **absent; /* failed and refused */
+    int64_t absents;
+    bool seeds; /* some row has several */
+} lb_report_view;
+LB_NODISCARD lb_status lb_report_view_make(lb_arena *a, const lb_results *r, lb_report_view *out);
+const lb_eval_row *lb_report_eval(const lb_record *c, const lb_report_block *b); /* NULL: none of this block */
+
+/* A row in a block. Over several seeds: means, of the perplexity the geometric one, so that it is exp(delta) times the
+ * baseline's; its standard error by the text, on average and relative; and the interval of lb_seeds_difference. */
+typedef struct lb_report_quality {
+    int64_t seeds; /* 0: not evaluated */
+    double ppl, se, mean_nll;
+    double sd;               /* over seeds, of ln PPL and so of the difference too */
+    double ppl_mean, ppl_sd; /* over seeds, arithmetic */
+    bool has_delta;
+    lb_paired delta;
+    bool has_kl;
+    double kl, kl_median, kl_p99, top1;
+} lb_report_quality;
+LB_NODISCARD lb_status lb_report_quality_of(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b,
+                                            lb_report_quality *out);
+
+/* The interval of a row over several seeds as one of its perplexity, the baseline's held fixed; without one, ppl twice.
+ */
+void lb_report_ppl_bar(const lb_report_quality *q, double *low, double *high);
+
+/* A model's figure: sum of errors / sum of energies over the quantized layers whose output error was measured; ratio:
+ * to that of round-to-nearest over the same layers. NaN: nothing measured. */
+typedef struct lb_report_error {
+    double output_rel, output_vs_rtn, weight_rel;
+    int64_t layers;
+} lb_report_error;
+lb_report_error lb_report_error_sum(const lb_record *c, bool original);
+lb_report_error lb_report_error_mean(const lb_report_row *row, bool original); /* over seeds */
+
+double lb_report_bits_per_weight(const lb_record *c);               /* NaN: nothing is quantized */
+double lb_report_seconds(const lb_report_row *row);                 /* mean over seeds */
+const char *lb_report_group_text(const lb_record *c, char out[32]); /* "row", "tensor", "64", "" */
+const char *lb_report_pair(const lb_pairs *p, const char *key);     /* NULL: none */
+/* "DR": a letter a flag, in the order of the bits, as lb_report_flag_legend explains. */
+void lb_report_flag_letters(uint32_t flags, char out[16]);
+const char *lb_report_flag_meaning(int bit, char *letter); /* NULL past the last */
+bool lb_report_trained(const lb_report_row *row);
+/* Letters, digits, '-', '.' and '_' stay, anything else becomes '-': for file names and ids. */
+char *lb_report_slug(lb_arena *a, const char *text);
+
+#endif

@@ -1,0 +1,48 @@
+/* The quality of a model on a text, as eval/perplexity measures it by a protocol, and how two of them compare. */
+#ifndef LB_RESULT_QUALITY_H
+#define LB_RESULT_QUALITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+/* W2-n: windows of n without overlap, tail dropped, n - 1 tokens scored each; mean of window means; +- PPL sd(window
+ * means) / sqrt(windows). LCPP-n: llama.cpp's: BOS (where the model adds one) replaces each window's first token,
+ * positions n/2 + 1 .. n - 1 are scored; mean over tokens;
+ * +- per token: PPL sqrt((mean nll^2 - mean^2) / (tokens - 1)). */
+typedef enum lb_protocol_rule { LB_RULE_W2, LB_RULE_LCPP } lb_protocol_rule;
+typedef struct lb_protocol {
+    char id[32];
+    lb_protocol_rule rule;
+    int64_t n;
+} lb_protocol;
+LB_NODISCARD lb_status lb_protocol_parse(const char *id,
+                                         lb_protocol *out); /* unknown id: LB_E_CONFIG with the known forms */
+
+typedef struct lb_eval {
+    lb_protocol protocol;
+    int64_t windows, windows_all; /* scored; in the whole text */
+    int64_t scored;               /* tokens */
+    double *window_nll;           /* (windows) mean NLL of each, nats, float64 */
+    double mean_nll, ppl, ppl_se; /* se as the protocol defines it */
+    bool has_kl;
+    double *window_kl, *window_agree;        /* (windows) means */
+    double kl_mean, kl_median, kl_p99, top1; /* over the scored tokens; top1 in [0, 1] */
+} lb_eval;
+
+/* Paired difference of two runs over the same windows: mean of (a - b) in nats and a 95 % percentile interval by
+ * moving-block bootstrap (blocks of max(1, round(n^(1/3))) windows, 10,000 resamples, fixed seed). One window: the
+ * interval is [NaN, NaN]. Kunsch 1989. */
+typedef struct lb_paired {
+    double delta, low, high;
+    int64_t windows, block;
+} lb_paired;
+LB_NODISCARD lb_status lb_paired_difference(const double *a, const double *b, int64_t n, lb_paired *out);
+/* The same without the interval, which is [NaN, NaN]. */
+LB_NODISCARD lb_status lb_paired_mean(const double *a, const double *b, int64_t n, lb_paired *out);
+/* Ascending; and the q-quantile (0..1) of ascending values, linear between neighbours. */
+void lb_sort_f64(double *x, int64_t n);
+double lb_percentile(const double *sorted, int64_t n, double q);
+
+#endif

@@ -1,0 +1,117 @@
+/* The record of one cell: everything a table, a plot or a later comparison needs, without the model. The store writes
+ * it as one HDF5 file and reads it back to the same struct (docs/results.md); reports are made from records alone. */
+#ifndef LB_RESULT_RECORD_H
+#define LB_RESULT_RECORD_H
+
+#include "quant/compressed.h"
+#include "result/figures.h"
+#include "result/quality.h"
+
+typedef enum lb_cell_state { LB_CELL_DONE, LB_CELL_FAILED, LB_CELL_REFUSED } lb_cell_state;
+
+/* An ordered list of key-value texts. */
+typedef struct lb_pair {
+    const char *key, *value;
+} lb_pair;
+typedef struct lb_pairs {
+    lb_pair *at;
+    int64_t n;
+} lb_pairs;
+LB_NODISCARD lb_status lb_pairs_add(lb_arena *a, lb_pairs *p, const char *key, const char *value);
+const char *lb_pairs_get(const lb_pairs *p, const char *key); /* NULL: none */
+
+typedef struct lb_layer_row {
+    char name[48];    /* "3.down", "head", "embed" */
+    int64_t block;    /* -1: head, embedding */
+    const char *type; /* "q" .. "down", "head", "embed" */
+    int64_t rows, cols;
+    const char *storage; /* lb_storage_text */
+    int bits;
+    int64_t group;
+    bool quantized; /* false: skipped by a rule (errors are zero, size as stored in float16) */
+    lb_size size;
+    lb_layer_error own;                   /* H of the inputs it was solved on; output_* NaN if the method has none */
+    lb_layer_error original;              /* H of the original model; NaN without calibration */
+    lb_layer_error rtn_own, rtn_original; /* round-to-nearest onto the same storage, the same H */
+    uint32_t flags;
+    double damp;
+    int64_t dead_columns;
+    double seconds;
+} lb_layer_row;
+
+typedef struct lb_eval_row {
+    const char *name;      /* as in the config: "wikitext-2" */
+    const char *text_hash; /* SHA-256 of the text */
+    const char *text_path;
+    const char *bos; /* "auto: added", "auto: none", "never" */
+    int64_t text_tokens;
+    lb_eval eval;
+    bool has_paired;
+    lb_paired paired; /* this minus the baseline; the baseline itself has none */
+} lb_eval_row;
+
+/* A training, point by point. */
+typedef struct lb_curve {
+    int64_t n, cap;
+    int64_t *step;
+    double *total, *next_token, *kl, *lr, *grad_norm;
+} lb_curve;
+
+typedef struct lb_model_size {
+    lb_size quantized;                      /* sum over the quantized layers, with all metadata */
+    int64_t other_as_stored;                /* bytes of every other tensor as the model file stores it */
+    int64_t other_as_fp16;                  /* the same at 2 bytes a value */
+    int64_t total_as_stored, total_as_fp16; /* whole model, both ways */
+    int64_t original_fp16;                  /* the unquantized model at 2 bytes a value: what ratios divide */
+    int64_t original_as_stored;
+} lb_model_size;
+
+typedef struct lb_record {
+    const char *key;   /* SHA-256 over code version, resolved cell config, model hash, data hashes */
+    const char *stem;  /* file name without .h5: "gptq-bits3-group64-1a2b3c4d" */
+    const char *label; /* short, for tables and legends: "gptq 3b g64 act_order" */
+    lb_cell_state state;
+    const char *message; /* why it failed or was refused; "" */
+    const char *method;
+    lb_pairs options; /* every option of the method with its value, canonical text */
+    lb_pairs varied;  /* those options, and the seed, that differ between the cells of the sweep or were given */
+    int bits;
+    int64_t group;
+    const char *storage; /* the main layers'; bits 0 for none */
+    uint64_t seed;
+    const char *propagate; /* "quantized", "original", "" */
+    bool true_sequential;
+    lb_layer_row *layer;
+    int64_t layers;
+    lb_eval_row *eval;
+    int64_t evals;
+    lb_model_size size;
+    lb_curve curve;
+    uint32_t flags; /* union over layers */
+    char **warning;
+    int64_t warnings;
+    lb_pairs provenance; /* version, dirty, compiler, openblas, core, kernels, model path and hash, calibration,
+                            protocol ... (deterministic) */
+    lb_pairs host;       /* host, threads, date: what may differ between equal runs */
+    const char **stage;
+    double *stage_s;
+    int64_t stages;
+    double seconds;
+    int64_t peak_bytes;
+    char **cite;
+    int64_t cites;      /* BibTeX keys */
+    const char *config; /* the resolved config, YAML */
+    char file_hash[65]; /* SHA-256 of its file, once there is one and it was written or read; else "" */
+} lb_record;
+
+/* A results folder: records in the order of the sweep, baseline ("none") first. */
+typedef struct lb_results {
+    char *dir;
+    const char *name; /* experiment */
+    lb_record *record;
+    int64_t n;
+    const char *model_name, *model_note; /* "baseline is itself a dequantized 4-bit model (Q4_1)" or "" */
+    lb_arena *arena;
+} lb_results;
+
+#endif

@@ -1,0 +1,32 @@
+/* Results on disk. While a cell runs: <stem>.journal (JSON lines, synced); finished: <stem>.h5, written to a temporary
+ * name, synced, renamed. sweep.json lists the cells in order with refused and failed ones. docs/results.md is the
+ * specification. Readers trust nothing. */
+#ifndef LB_RESULT_STORE_H
+#define LB_RESULT_STORE_H
+
+#include "io/h5.h"
+#include "result/record.h"
+
+/* <dir>/<stem>.h5, atomic; fills r->file_hash. */
+LB_NODISCARD lb_status lb_store_write(const char *dir, lb_record *r);
+LB_NODISCARD lb_status lb_store_read(const char *path, lb_arena *a, lb_record *out);
+/* The same of a file that a reader may have read ahead (NULL: none). */
+LB_NODISCARD lb_status lb_store_read_ahead(lb_h5_reader *ahead, const char *path, lb_arena *a, lb_record *out);
+/* The same of a file that is open: its record, checked. */
+LB_NODISCARD lb_status lb_store_read_open(lb_h5 *h, lb_arena *a, lb_record *out);
+/* LB_E_FORMAT: the record says what cannot be. */
+LB_NODISCARD lb_status lb_store_check(const lb_record *r);
+LB_NODISCARD lb_status lb_store_check_layer(const lb_layer_row *l);
+bool lb_store_is_citation(const char *key); /* letters, digits and :.+/_- only: it becomes an argument of \nocite */
+LB_NODISCARD lb_status lb_store_journal(const char *dir, const char *stem, const char *json_line); /* append, sync */
+/* The sweep's index: every cell with stem, label, state and message, in order. A finished cell's hash is the one that
+ * its record knows; where it knows none, the file is read. */
+LB_NODISCARD lb_status lb_store_write_index(const char *dir, const char *name, const char *model_name,
+                                            const char *model_note, const lb_record *r, int64_t n);
+/* All records of a folder by its index: done cells from their files, failed and refused ones from the index. A missing
+ * or damaged file is an error naming it. Files made by another code version are read, and say so in a warning of the
+ * record. */
+LB_NODISCARD lb_status lb_store_read_results(const char *dir, lb_results **out);
+void lb_results_free(lb_results *r);
+
+#endif

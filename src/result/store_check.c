@@ -1,0 +1,89 @@
+/* Whether a record that was read can be true: numbers in the ranges of what they count, nothing that must be measured
+ * missing. Texts may hold anything that is text: whoever shows them escapes them. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "result/store.h"
+
+enum { MAX_BLOCK = 4095, MAX_LAYERS = 7 * (MAX_BLOCK + 1) + 2 };
+static const int64_t most = (int64_t)1 << 53; /* bytes, weights, tokens: exact as float64, and sums of them fit */
+
+static lb_status check_int(const char *where, const char *name, int64_t v, int64_t low, int64_t high) {
+    if (v >= low && v <= high) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "%s: %s = %lld: must be in [%lld, %lld]", where, name, (long long)v, (long long)low,
+                   (long long)high);
+}
+
+static lb_status check_size(const char *where, const lb_size *s) {
+    const int64_t v[] = {s->weights, s->codes, s->scales, s->zeros, s->codebook, s->order, s->padding, s->total};
+    for (size_t i = 0; i < sizeof v / sizeof v[0]; i++) LB_TRY(check_int(where, "a size", v[i], 0, most));
+    return LB_OK;
+}
+
+/* A plain word: it names a column and a panel of plots. */
+static bool is_type(const char *s) {
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+    return n > 0 && n <= 64 && !s[n];
+}
+
+/* A sum of squares, or not measured. */
+static lb_status check_errors(const char *where, const lb_layer_error *e) {
+    const double v[] = {e->weight_err, e->weight_energy, e->output_err, e->output_energy};
+    for (size_t i = 0; i < sizeof v / sizeof v[0]; i++)
+        if (isinf(v[i])) return lb_fail(LB_E_FORMAT, "%s: an error or energy of %g: must be finite", where, v[i]);
+    return LB_OK;
+}
+
+lb_status lb_store_check_layer(const lb_layer_row *l) {
+    if (!is_type(l->type)) return lb_fail(LB_E_FORMAT, "%s: type '%s': must be a plain word", l->name, l->type);
+    LB_TRY(check_int(l->name, "block", l->block, -1, MAX_BLOCK));
+    LB_TRY(check_int(l->name, "rows", l->rows, 1, most));
+    LB_TRY(check_int(l->name, "cols", l->cols, 1, most / l->rows));
+    LB_TRY(check_int(l->name, "bits", l->bits, 0, 64));
+    LB_TRY(check_int(l->name, "group", l->group, -1, most));
+    LB_TRY(check_int(l->name, "dead_columns", l->dead_columns, 0, l->cols));
+    const lb_layer_error *each[] = {&l->own, &l->original, &l->rtn_own, &l->rtn_original};
+    for (size_t k = 0; k < 4; k++) LB_TRY(check_errors(l->name, each[k]));
+    return check_size(l->name, &l->size);
+}
+
+static lb_status check_eval(int64_t i, const lb_eval_row *e) {
+    char where[32];
+    snprintf(where, sizeof where, "/eval/%lld", (long long)i);
+    LB_TRY(check_int(where, "windows_all", e->eval.windows_all, 1, most));
+    LB_TRY(check_int(where, "windows", e->eval.windows, 1, e->eval.windows_all));
+    LB_TRY(check_int(where, "scored", e->eval.scored, 1, most));
+    LB_TRY(check_int(where, "text_tokens", e->text_tokens, 0, most));
+    if (!isfinite(e->eval.mean_nll) || !isfinite(e->eval.ppl) || isinf(e->eval.ppl_se) || e->eval.ppl <= 0)
+        return lb_fail(LB_E_FORMAT, "%s: perplexity %g +- %g: not a number that this program writes", where,
+                       e->eval.ppl, e->eval.ppl_se);
+    for (int64_t w = 0; w < e->eval.windows; w++)
+        if (!isfinite(e->eval.window_nll[w]))
+            return lb_fail(LB_E_FORMAT, "%s: window_nll[%lld] is %g", where, (long long)w, e->eval.window_nll[w]);
+    return LB_OK;
+}
+
+bool lb_store_is_citation(const char *key) {
+    size_t n = strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:.+/_-");
+    return n > 0 && n <= 200 && !key[n];
+}
+
+lb_status lb_store_check(const lb_record *r) {
+    if (!lb_hash_is_hex(r->key)) return lb_fail(LB_E_FORMAT, "key '%s': must be 64 hex digits", r->key);
+    LB_TRY(check_int("/", "bits", r->bits, 0, 64));
+    LB_TRY(check_int("/", "group", r->group, -1, most));
+    LB_TRY(check_int("/host", "peak_bytes", r->peak_bytes, 0, INT64_MAX));
+    LB_TRY(check_int("/layers", "layers", r->layers, 0, MAX_LAYERS));
+    for (int64_t i = 0; i < r->layers; i++) LB_TRY(lb_store_check_layer(&r->layer[i]));
+    for (int64_t i = 0; i < r->evals; i++) LB_TRY(check_eval(i, &r->eval[i]));
+    const lb_model_size *s = &r->size;
+    const int64_t v[] = {s->other_as_stored, s->other_as_fp16, s->total_as_stored,
+                         s->total_as_fp16,   s->original_fp16, s->original_as_stored};
+    for (size_t i = 0; i < sizeof v / sizeof v[0]; i++) LB_TRY(check_int("/size", "a size", v[i], 0, most));
+    LB_TRY(check_size("/size", &s->quantized));
+    for (int64_t i = 0; i < r->cites; i++)
+        if (!lb_store_is_citation(r->cite[i])) return lb_fail(LB_E_FORMAT, "/cite: '%s' is no BibTeX key", r->cite[i]);
+    return LB_OK;
+}
