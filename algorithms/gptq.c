@@ -77,7 +77,7 @@ static lb_status gptq_spec(const void *opts, int64_t rows, int64_t cols, lb_stor
     (void)rows, (void)cols;
     const gptq_opts *o = opts;
     LB_TRY(gptq_check(opts));
-    *out = (lb_storage){.kind = LB_GRID_UNIFORM,
+    *out = (lb_storage){.format = &lb_uniform,
                         .bits = (int)o->bits,
                         .group = o->group,
                         .symmetric = o->symmetric,
@@ -106,7 +106,8 @@ typedef struct factored {
 typedef struct solver {
     const lb_layer_in *in;
     const gptq_opts *o;
-    lb_gridspec grid;
+    lb_storage storage;
+    lb_encode_column *encode;
     int64_t rows, cols, group, groups, block;
     int32_t *perm;  /* (cols) position p holds column perm[p] */
     double *diag;   /* (cols) of H, 1 in the authors' scale where dead */
@@ -167,19 +168,19 @@ static lb_status factor(solver *s, double damp) {
 static float *scale_at(solver *s, int64_t r, int64_t g) {
     return &s->out->scale[s->o->group == LB_GROUP_TENSOR ? 0 : r * s->groups + g];
 }
-static float *zero_at(solver *s, float *scale, float *middle) {
-    return s->out->zero ? &s->out->zero[scale - s->out->scale] : middle;
+static float *zero_at(solver *s, float *scale, float *unused) {
+    return s->out->zero ? &s->out->zero[scale - s->out->scale] : unused;
 }
 
 /* Fits group g of row r on x (n). */
 static lb_status fit(solver *s, int64_t r, int64_t g, const float *x, int64_t n) {
-    float middle, *scale = scale_at(s, r, g);
-    return lb_grid_fit(&s->grid, x, n, 1, scale, zero_at(s, scale, &middle));
+    float unused, *scale = scale_at(s, r, g);
+    return s->storage.format->fit(&s->storage, s->o->mse, x, n, scale, zero_at(s, scale, &unused));
 }
 
 /* The grids of group g to the lanes of the panel. */
 static void take_grids(solver *s, worker *k, int64_t r0, int64_t n, int64_t g) {
-    float middle = (float)(1 << (s->grid.bits - 1));
+    float middle = lb_storage_zero(&s->storage);
     for (int64_t i = 0; i < PANEL_ROWS; i++) {
         float *scale = scale_at(s, r0 + (i < n ? i : 0), g);
         k->scale[g * PANEL_ROWS + i] = *scale;
@@ -226,9 +227,8 @@ static lb_status round_column(solver *s, worker *k, int64_t r0, int64_t n, int64
     int64_t col = s->perm[p], g = s->o->group <= 0 ? 0 : (s->o->static_groups ? col : p) / s->group;
     const double *w = k->w1 + (p - b0) * PANEL_ROWS;
     uint8_t code[PANEL_ROWS];
-    bool finite = lb_kernels_active()->grid_column(code, k->Err + (p - b0) * PANEL_ROWS, w, k->scale + g * PANEL_ROWS,
-                                                   k->zero + g * PANEL_ROWS, (float)((1 << s->grid.bits) - 1),
-                                                   s->Hinv.d[p * s->Hinv.ld + p], PANEL_ROWS);
+    bool finite = s->encode(code, k->Err + (p - b0) * PANEL_ROWS, w, k->scale + g * PANEL_ROWS,
+                            k->zero + g * PANEL_ROWS, s->Hinv.d[p * s->Hinv.ld + p], PANEL_ROWS, &s->storage);
     for (int64_t i = 0; i < n; i++) s->out->codes[(r0 + i) * s->cols + col] = code[i];
     for (int64_t i = 0; !finite && i < n; i++)
         if (!isfinite(w[i]))
@@ -390,7 +390,8 @@ static lb_status gptq_layer(const lb_layer_in *in, const void *opts, lb_compress
     LB_TRY(lb_compressed_new(in->arena, &storage, in->W.rows, in->W.cols, storage.order, out));
     solver s = {.in = in,
                 .o = o,
-                .grid = {(int)o->bits, o->symmetric, o->mse, (lb_scale_type)o->scale_type},
+                .storage = storage,
+                .encode = lb_format_column_encoder(storage.format),
                 .rows = in->W.rows,
                 .cols = in->W.cols,
                 .group = o->group > 0 ? o->group : in->W.cols,

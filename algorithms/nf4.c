@@ -40,11 +40,10 @@ static lb_status nf4_spec(const void *opts, int64_t rows, int64_t cols, lb_stora
     (void)rows, (void)cols;
     const nf4_opts *o = opts;
     LB_TRY(nf4_check(opts));
-    *out = (lb_storage){.kind = LB_GRID_CODEBOOK,
+    *out = (lb_storage){.format = o->format == 0 ? &lb_nf4 : &lb_fp4,
                         .bits = 4,
                         .group = o->group,
                         .scale_type = (lb_scale_type)o->scale_type,
-                        .book = o->format == 0 ? LB_BOOK_NF4 : LB_BOOK_FP4,
                         .double_quant = o->double_quant};
     return LB_OK;
 }

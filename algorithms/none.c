@@ -6,7 +6,7 @@
 
 static lb_status none_spec(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
     (void)opts, (void)rows, (void)cols;
-    *out = (lb_storage){.kind = LB_GRID_FLOAT, .bits = 16};
+    *out = (lb_storage){.format = &lb_f16, .bits = 16};
     return LB_OK;
 }
 

@@ -91,7 +91,7 @@ static lb_status qat_check(const void *opts) {
 static lb_status qat_spec(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
     (void)rows, (void)cols;
     const qat_opts *o = opts;
-    *out = (lb_storage){.kind = LB_GRID_UNIFORM,
+    *out = (lb_storage){.format = &lb_uniform,
                         .bits = (int)o->bits,
                         .group = o->group,
                         .symmetric = o->symmetric,
@@ -102,7 +102,7 @@ static lb_status qat_spec(const void *opts, int64_t rows, int64_t cols, lb_stora
 /* Counted as 16 bits a weight, like the baseline. */
 static lb_status finetune_spec(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
     (void)opts, (void)rows, (void)cols;
-    *out = (lb_storage){.kind = LB_GRID_FLOAT, .bits = 16};
+    *out = (lb_storage){.format = &lb_f16, .bits = 16};
     return LB_OK;
 }
 

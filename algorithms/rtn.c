@@ -24,7 +24,7 @@ static const lb_option table[] = {
 static lb_status rtn_spec(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
     (void)rows, (void)cols;
     const rtn_opts *o = opts;
-    *out = (lb_storage){.kind = LB_GRID_UNIFORM,
+    *out = (lb_storage){.format = &lb_uniform,
                         .bits = (int)o->bits,
                         .group = o->group,
                         .symmetric = o->symmetric,

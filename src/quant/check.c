@@ -6,8 +6,7 @@
 
 #include "base/mem.h"
 #include "math/half.h"
-#include "quant/compressed.h"
-#include "quant/grid.h"
+#include "quant/format.h"
 
 #define PIECE (1 << 16) /* values */
 
@@ -20,19 +19,8 @@ static uint32_t bits_of(float x) {
 }
 static bool same_bits(float a, float b) { return bits_of(a) == bits_of(b); }
 
-/* Where scale or zero number i belongs: "row 3, group 2". */
 static const char *place(const lb_compressed *c, int64_t i, char out[64]) {
-    const lb_storage *s = &c->storage;
-    int64_t groups = lb_storage_groups_per_row(s, c->cols);
-    if (s->kind == LB_GRID_CODEBOOK)
-        snprintf(out, 64, "block %lld", (long long)i);
-    else if (s->group == LB_GROUP_TENSOR)
-        snprintf(out, 64, "the matrix");
-    else if (s->group == LB_GROUP_ROW)
-        snprintf(out, 64, "row %lld", (long long)i);
-    else
-        snprintf(out, 64, "row %lld, group %lld", (long long)(i / groups), (long long)(i % groups));
-    return out;
+    return lb_block_place(&c->storage, c->cols, i, out);
 }
 
 static lb_status check_scale(const lb_compressed *c, int64_t i) {
@@ -63,15 +51,15 @@ static lb_status check_dense(const lb_compressed *c, int64_t i) {
 }
 
 /* One part, in pieces over a team. */
-typedef struct part {
+typedef struct values {
     const lb_compressed *c;
     int64_t n;
     lb_status (*each)(const lb_compressed *c, int64_t i);
-} part;
+} values;
 
 static lb_status part_piece(void *ctx, int64_t piece, int worker) {
     (void)worker;
-    const part *p = ctx;
+    const values *p = ctx;
     int64_t end = (piece + 1) * PIECE < p->n ? (piece + 1) * PIECE : p->n;
     for (int64_t i = piece * PIECE; i < end; i++) LB_TRY(p->each(p->c, i));
     return LB_OK;
@@ -79,7 +67,7 @@ static lb_status part_piece(void *ctx, int64_t piece, int worker) {
 
 static lb_status check_each(const lb_compressed *c, int64_t n, lb_status (*each)(const lb_compressed *, int64_t),
                             lb_team *team) {
-    part p = {c, n, each};
+    values p = {c, n, each};
     return lb_parallel_for(team, pieces_of(n), part_piece, &p);
 }
 
@@ -115,49 +103,22 @@ lb_status lb_order_check(const int32_t *order, int64_t cols, lb_status code) {
     return st;
 }
 
-/* Scales are what their own codes give. */
-static lb_status check_double_quant(const lb_compressed *c, int64_t scales) {
-    char at[64];
-    float expanded[LB_DOUBLE_QUANT_BLOCK];
-    if (!isfinite(c->dq_mean)) return lb_fail(LB_E_NUMERIC, "dq_mean = %g: must be finite", (double)c->dq_mean);
-    for (int64_t i = 0; i < scales; i += LB_DOUBLE_QUANT_BLOCK) {
-        const float *scale = &c->dq_scale[i / LB_DOUBLE_QUANT_BLOCK];
-        int64_t n = i + LB_DOUBLE_QUANT_BLOCK < scales ? LB_DOUBLE_QUANT_BLOCK : scales - i;
-        if (!isfinite(*scale))
-            return lb_fail(LB_E_NUMERIC, "dq_scale[%lld] = %g: must be finite", (long long)(i / LB_DOUBLE_QUANT_BLOCK),
-                           (double)*scale);
-        lb_double_quant_expand(c->dq_code + i, scale, c->dq_mean, n, expanded);
-        for (int64_t k = 0; k < n; k++)
-            if (!same_bits(expanded[k], c->scale[i + k]))
-                return lb_fail(LB_E_ARG, "scale %.9g at %s: dq_code, dq_scale and dq_mean give %.9g",
-                               (double)c->scale[i + k], place(c, i + k, at), (double)expanded[k]);
-    }
-    return LB_OK;
-}
-
 /* Arrays that are missing, or that the bytes have no place for. */
-static lb_status check_parts(const lb_compressed *c) {
-    const lb_storage *s = &c->storage;
-    bool uniform = s->kind == LB_GRID_UNIFORM, floats = s->kind == LB_GRID_FLOAT;
-    bool twice = s->kind == LB_GRID_CODEBOOK && s->double_quant;
-    const struct {
-        const char *name;
-        bool there, stored;
-    } parts[] = {{"codes", c->codes, !floats},
-                 {"scale", c->scale, !floats},
-                 {"zero", c->zero, uniform && !s->symmetric},
-                 {"order", c->order, uniform && s->order},
-                 {"dq_code", c->dq_code, twice},
-                 {"dq_scale", c->dq_scale, twice},
-                 {"dense", c->dense, floats}};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (parts[i].there == parts[i].stored) continue;
+static lb_status check_parts(const lb_compressed *c, const lb_part *part, int n) {
+    static const char *const name[] = {
+        [LB_SLOT_CODES] = "codes", [LB_SLOT_SCALE] = "scale",     [LB_SLOT_ZERO] = "zero",
+        [LB_SLOT_ORDER] = "order", [LB_SLOT_DQ_CODE] = "dq_code", [LB_SLOT_DQ_SCALE] = "dq_scale",
+        [LB_SLOT_DENSE] = "dense"};
+    for (lb_slot slot = 0; slot < LB_SLOT_DQ_MEAN; slot++) {
+        bool stored = false, there = lb_part_values(c, &(lb_part){.slot = slot}) != NULL;
+        for (int i = 0; i < n; i++) stored = stored || part[i].slot == slot;
+        if (there == stored) continue;
         lb_str text = {0};
-        lb_storage_text(s, &text);
+        lb_storage_text(&c->storage, &text);
         lb_status st = lb_str_check(&text);
         if (st == LB_OK)
-            st = lb_fail(LB_E_ARG, "%s is %s: %s %s it", parts[i].name, parts[i].there ? "there" : "missing", text.s,
-                         parts[i].stored ? "stores" : "does not store");
+            st = lb_fail(LB_E_ARG, "%s is %s: %s %s it", name[slot], there ? "there" : "missing", text.s,
+                         stored ? "stores" : "does not store");
         lb_str_free(&text);
         return st;
     }
@@ -182,16 +143,31 @@ static lb_status check_remarks(const lb_compressed *c) {
     return LB_OK;
 }
 
+static lb_status check_part(const lb_compressed *c, const lb_part *p, lb_team *team) {
+    int64_t weights = c->rows * c->cols;
+    switch (p->slot) {
+    case LB_SLOT_CODES:
+        return lb_parallel_for(team, pieces_of(weights), codes_piece, (void *)(uintptr_t)c);
+    case LB_SLOT_SCALE:
+        return check_each(c, p->n, check_scale, team);
+    case LB_SLOT_ZERO:
+        return check_each(c, p->n, check_zero, team);
+    case LB_SLOT_DENSE:
+        return check_each(c, p->n, check_dense, team);
+    case LB_SLOT_ORDER:
+        return lb_order_check(c->order, c->cols, LB_E_ARG);
+    default: /* the format's own check */
+        return LB_OK;
+    }
+}
+
 lb_status lb_compressed_check(const lb_compressed *c, lb_team *team) {
     lb_size z;
+    lb_part part[LB_MOST_PARTS];
     LB_TRY(lb_compressed_size(c, &z));
-    LB_TRY(check_parts(c));
+    int n = lb_storage_parts(&c->storage, c->rows, c->cols, part);
+    LB_TRY(check_parts(c, part, n));
     LB_TRY(check_remarks(c));
-    if (c->storage.kind == LB_GRID_FLOAT) return check_each(c, z.weights, check_dense, team);
-    int64_t scales = lb_storage_scales(&c->storage, c->rows, c->cols);
-    LB_TRY(lb_parallel_for(team, pieces_of(z.weights), codes_piece, (void *)(uintptr_t)c));
-    LB_TRY(check_each(c, scales, check_scale, team));
-    if (c->zero) LB_TRY(check_each(c, scales, check_zero, team));
-    if (c->dq_code) LB_TRY(check_double_quant(c, scales));
-    return c->order ? lb_order_check(c->order, c->cols, LB_E_ARG) : LB_OK;
+    for (int i = 0; i < n; i++) LB_TRY(check_part(c, &part[i], team));
+    return c->storage.format->check ? c->storage.format->check(c) : LB_OK;
 }

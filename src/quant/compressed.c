@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "quant/grid.h"
+#include "quant/format.h"
 
 #define PANEL_ROWS 64 /* a piece of work */
 
@@ -18,6 +18,46 @@ void lb_flags_text(uint32_t flags, lb_str *out) {
     }
 }
 
+/* Those of the parts whose bit is in `slots`. */
+static lb_status new_parts(lb_arena *a, lb_compressed *c, unsigned slots) {
+    lb_part part[LB_MOST_PARTS];
+    for (int i = 0, n = lb_storage_parts(&c->storage, c->rows, c->cols, part); i < n; i++) {
+        const lb_part *p = &part[i];
+        if (!(slots & 1u << p->slot)) continue;
+        bool there = true;
+        switch (p->slot) {
+        case LB_SLOT_CODES:
+            there = (c->codes = LB_NEW(a, uint8_t, c->rows * c->cols)) != NULL;
+            break;
+        case LB_SLOT_SCALE:
+            there = (c->scale = LB_NEW(a, float, p->n)) != NULL;
+            break;
+        case LB_SLOT_ZERO:
+            there = (c->zero = LB_NEW(a, float, p->n)) != NULL;
+            break;
+        case LB_SLOT_ORDER:
+            there = (c->order = LB_NEW(a, int32_t, p->n)) != NULL;
+            break;
+        case LB_SLOT_DQ_CODE:
+            there = (c->dq_code = LB_NEW(a, uint8_t, p->n)) != NULL;
+            break;
+        case LB_SLOT_DQ_SCALE:
+            there = (c->dq_scale = LB_NEW(a, float, p->n)) != NULL;
+            break;
+        case LB_SLOT_DENSE:
+            there = (c->dense = LB_NEW(a, float, p->n)) != NULL;
+            break;
+        case LB_SLOT_DQ_MEAN:
+        case LB_SLOT_FIXED:
+            break;
+        }
+        if (!there) return LB_E_NOMEM;
+    }
+    return LB_OK;
+}
+
+#define WEIGHTS (1u << LB_SLOT_CODES | 1u << LB_SLOT_DENSE)
+
 lb_status lb_compressed_new_grids(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
                                   lb_compressed *out) {
     lb_size size;
@@ -25,16 +65,8 @@ lb_status lb_compressed_new_grids(lb_arena *a, const lb_storage *s, int64_t rows
     stored.order = order;
     LB_TRY(lb_storage_size(&stored, rows, cols, &size));
     lb_compressed c = {.storage = stored, .rows = rows, .cols = cols};
-    int64_t scales = lb_storage_scales(s, rows, cols);
-    if (s->kind != LB_GRID_FLOAT && !(c.scale = LB_NEW(a, float, scales))) return LB_E_NOMEM;
-    if (s->kind == LB_GRID_UNIFORM) {
-        if (!s->symmetric && !(c.zero = LB_NEW(a, float, scales))) return LB_E_NOMEM;
-        if (order && !(c.order = LB_NEW(a, int32_t, cols))) return LB_E_NOMEM;
-        if (lb_storage_ragged(s, cols)) c.flags |= LB_FLAG_RAGGED_GROUP;
-    } else if (s->kind == LB_GRID_CODEBOOK && s->double_quant) {
-        int64_t outer = (scales - 1) / LB_DOUBLE_QUANT_BLOCK + 1;
-        if (!(c.dq_code = LB_NEW(a, uint8_t, scales)) || !(c.dq_scale = LB_NEW(a, float, outer))) return LB_E_NOMEM;
-    }
+    LB_TRY(new_parts(a, &c, ~WEIGHTS));
+    if (lb_storage_ragged(s, cols)) c.flags |= LB_FLAG_RAGGED_GROUP;
     *out = c;
     return LB_OK;
 }
@@ -42,43 +74,63 @@ lb_status lb_compressed_new_grids(lb_arena *a, const lb_storage *s, int64_t rows
 lb_status lb_compressed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
                             lb_compressed *out) {
     LB_TRY(lb_compressed_new_grids(a, s, rows, cols, order, out));
-    if (s->kind == LB_GRID_FLOAT) return (out->dense = LB_NEW(a, float, rows *cols)) ? LB_OK : LB_E_NOMEM;
-    return (out->codes = LB_NEW(a, uint8_t, rows * cols)) ? LB_OK : LB_E_NOMEM;
+    return new_parts(a, out, WEIGHTS);
 }
 
-static void uniform_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W) {
+/* Blocks along rows, whose columns follow each other. */
+static void plain_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W) {
     const lb_storage *s = &c->storage;
     int64_t group = s->group > 0 ? s->group : c->cols, groups = lb_storage_groups_per_row(s, c->cols);
-    float middle = (float)(1 << (s->bits - 1));
-    for (int64_t r = 0; r < W.rows; r++) {
-        const uint8_t *code = codes + r * c->cols;
-        float *w = W.d + r * W.ld;
+    float middle = lb_storage_zero(s);
+    for (int64_t r = 0; r < W.rows; r++)
+        for (int64_t g = 0; g < groups; g++) {
+            int64_t at = s->group == LB_GROUP_TENSOR ? 0 : (row + r) * groups + g, start = g * group;
+            int64_t n = start + group < c->cols ? group : c->cols - start;
+            s->format->decode(s, codes + r * c->cols + start, n, c->scale[at], c->zero ? c->zero[at] : middle,
+                              W.d + r * W.ld + start);
+        }
+}
+
+/* The same with columns in the order that is stored: a few at a time are brought together. */
+static void ordered_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W) {
+    enum { SOME = 64 };
+    const lb_storage *s = &c->storage;
+    int64_t group = s->group > 0 ? s->group : c->cols, groups = lb_storage_groups_per_row(s, c->cols);
+    float middle = lb_storage_zero(s), w[SOME];
+    uint8_t code[SOME];
+    for (int64_t r = 0; r < W.rows; r++)
         for (int64_t g = 0; g < groups; g++) {
             int64_t at = s->group == LB_GROUP_TENSOR ? 0 : (row + r) * groups + g;
             int64_t end = (g + 1) * group < c->cols ? (g + 1) * group : c->cols;
-            float scale = c->scale[at], zero = c->zero ? c->zero[at] : middle;
-            for (int64_t p = g * group; p < end; p++) {
-                int64_t col = c->order ? c->order[p] : p;
-                w[col] = lb_grid_value(code[col], scale, zero);
+            for (int64_t p = g * group; p < end; p += SOME) {
+                int64_t n = p + SOME < end ? SOME : end - p;
+                for (int64_t i = 0; i < n; i++) code[i] = codes[r * c->cols + c->order[p + i]];
+                s->format->decode(s, code, n, c->scale[at], c->zero ? c->zero[at] : middle, w);
+                for (int64_t i = 0; i < n; i++) W.d[r * W.ld + c->order[p + i]] = w[i];
             }
         }
-    }
 }
 
-static void codebook_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W) {
-    const float *book = lb_codebook(c->storage.book);
-    int64_t k = row * c->cols; /* running number of the weight: blocks run over row ends */
+/* Blocks that run over row ends; k is the running number of the weight. */
+static void flat_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W) {
+    const lb_storage *s = &c->storage;
+    int64_t k = row * c->cols;
     for (int64_t r = 0; r < W.rows; r++)
-        for (int64_t col = 0; col < c->cols; col++, k++)
-            W.d[r * W.ld + col] = book[*codes++] * c->scale[k / c->storage.group];
+        for (int64_t col = 0, n; col < c->cols; col += n, k += n, codes += n) {
+            n = s->group - k % s->group;
+            if (n > c->cols - col) n = c->cols - col;
+            s->format->decode(s, codes, n, c->scale[k / s->group], 0, W.d + r * W.ld + col);
+        }
 }
 
 void lb_compressed_dequantize_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W) {
-    assert(c->storage.kind != LB_GRID_FLOAT && row >= 0 && row + W.rows <= c->rows && W.cols == c->cols);
-    if (c->storage.kind == LB_GRID_UNIFORM)
-        uniform_rows(c, codes, row, W);
+    assert(!lb_storage_dense(&c->storage) && row >= 0 && row + W.rows <= c->rows && W.cols == c->cols);
+    if (c->storage.format->shape == LB_SHAPE_FLAT)
+        flat_rows(c, codes, row, W);
+    else if (c->order)
+        ordered_rows(c, codes, row, W);
     else
-        codebook_rows(c, codes, row, W);
+        plain_rows(c, codes, row, W);
 }
 
 typedef struct dequantizing {
@@ -92,7 +144,7 @@ static lb_status dequantize_panel(void *ctx, int64_t piece, int worker) {
     const lb_compressed *c = d->c;
     int64_t row = piece * PANEL_ROWS, rows = row + PANEL_ROWS < c->rows ? PANEL_ROWS : c->rows - row;
     lb_mat W = lb_mat_part(d->W, row, 0, rows, c->cols);
-    if (c->storage.kind != LB_GRID_FLOAT)
+    if (!lb_storage_dense(&c->storage))
         lb_compressed_dequantize_rows(c, c->codes + row * c->cols, row, W);
     else
         for (int64_t r = 0; r < rows; r++)

@@ -1,5 +1,6 @@
-/* A compressed linear layer: y = q(x) W^T with W rebuilt from codes, scales, zeros, codebook and order, and q an
- * optional activation quantizer. eval/ dequantizes, installs and measures it with the same lines for every method. */
+/* A compressed linear layer: y = q(x) W^T with W rebuilt from codes, scales, zeros and order by its number format, and
+ * q an optional activation quantizer. eval/ dequantizes, installs and measures it with the same lines for every method.
+ */
 #ifndef LB_QUANT_COMPRESSED_H
 #define LB_QUANT_COMPRESSED_H
 
@@ -28,16 +29,17 @@ void lb_flags_text(uint32_t flags, lb_str *out);
 typedef struct lb_compressed {
     lb_storage storage;
     int64_t rows, cols;
-    uint8_t *codes;   /* (rows, cols) one code a byte, below 2^bits, original column order; NULL for LB_GRID_FLOAT */
-    float *scale;     /* uniform: (rows, groups), per tensor (1); codebook: absmax (blocks). Finite, and values of the
-                         scale_type (lb_scale_round); double_quant: what lb_double_quant_expand makes of the parts below */
-    float *zero;      /* uniform: like scale, whole numbers in [0, 2^bits - 1]; NULL if symmetric (then 2^(bits-1)) */
+    uint8_t *codes; /* (rows, cols) one code a byte, below 2^bits, original column order; NULL for floats */
+    float *scale;   /* (scales) of the blocks: (rows, groups), per tensor (1), or a run's blocks. Finite, and values of
+                       the scale_type (lb_scale_round); double_quant: what lb_double_quant_expand makes of the parts
+                       below */
+    float *zero; /* like scale, where the format has zeros; whole numbers in [0, 2^bits - 1]; NULL: lb_storage_zero */
     int32_t *order;   /* (cols) or NULL: position p in grouping order is column order[p], each column once; groups are
-                         runs   of positions */
+                         runs of positions */
     uint8_t *dq_code; /* double_quant: (blocks) */
     float *dq_scale;  /* double_quant: (ceil(blocks / 256)), finite */
     float dq_mean;
-    float *dense; /* LB_GRID_FLOAT: (rows, cols); rounded to float16 where that is stored, and then still finite */
+    float *dense; /* floats: (rows, cols); rounded to float16 where that is stored, and then still finite */
     lb_actquant act;
     uint32_t flags;
     double damp; /* GPTQ: the damping used, as a fraction of mean diag(H); 0 otherwise */
@@ -47,11 +49,11 @@ typedef struct lb_compressed {
 /* Allocates the arrays that `s` needs, zeroed, from the arena. */
 LB_NODISCARD lb_status lb_compressed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
                                          lb_compressed *out);
-/* W (rows, cols) float32: scale * (code - zero), in this order, float32. */
+/* W (rows, cols) float32, by the format: uniform scale * (code - zero), in this order. */
 LB_NODISCARD lb_status lb_compressed_dequantize(const lb_compressed *c, lb_mat W);
 /* The same in row panels over a team. */
 LB_NODISCARD lb_status lb_compressed_dequantize_team(const lb_compressed *c, lb_mat W, lb_team *team);
-/* Rows [row, row + W.rows) of it, from their codes (W.rows, cols), one a byte. Not for LB_GRID_FLOAT. */
+/* Rows [row, row + W.rows) of it, from their codes (W.rows, cols), one a byte. Not for floats. */
 void lb_compressed_dequantize_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W);
 LB_NODISCARD lb_status lb_compressed_size(const lb_compressed *c, lb_size *out);
 /* Is it what its storage can hold, value for value? LB_E_ARG, or LB_E_NUMERIC for what is not finite, naming part,
@@ -63,9 +65,8 @@ LB_NODISCARD lb_status lb_pack_codes(const uint8_t *codes, int64_t rows, int64_t
 LB_NODISCARD lb_status lb_unpack_codes(const uint8_t *in, int64_t in_bytes, int64_t rows, int64_t cols, int bits,
                                        uint8_t *codes);
 int64_t lb_packed_row_bytes(int64_t cols, int bits);
-/* The whole layer as bytes, lb_compressed_size's total: codes, scales (double_quant: their codes, their scales, the
- * mean), zeros, codebook, order; little-endian. Refused as by lb_compressed_check where bytes would hold another layer.
- */
+/* The whole layer as bytes, lb_compressed_size's total: the parts of its format in their order, little-endian. Refused
+ * as by lb_compressed_check where bytes would hold another layer. */
 LB_NODISCARD lb_status lb_compressed_pack(const lb_compressed *c, lb_team *team, uint8_t *out, int64_t bytes);
 /* And back, to a layer that dequantizes to the same bits; act, flags, damp and dead columns are not in the bytes.
  * LB_E_FORMAT: an order that is none. */

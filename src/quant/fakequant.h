@@ -14,7 +14,7 @@
 typedef enum lb_range { LB_RANGE_MINMAX, LB_RANGE_LEARNED } lb_range;
 
 typedef struct lb_fakequant {
-    lb_storage storage; /* uniform */
+    lb_storage storage; /* of a format with LB_HAS_GRID */
     lb_range range;
     int64_t rows, cols;
     int64_t groups, scales; /* groups in a row; scales in all: rows * groups, or 1 for the tensor */

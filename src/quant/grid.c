@@ -30,8 +30,7 @@ static double clip_error(const float *x, int64_t n, int64_t stride, float scale,
     return sum;
 }
 
-/* The range of x with 0 in it. */
-static lb_status range_of(const float *x, int64_t n, int64_t stride, float *low, float *high) {
+lb_status lb_grid_range(const float *x, int64_t n, int64_t stride, float *low, float *high) {
     if (stride == 1) {
         lb_kernels_active()->range(x, n, low, high);
         if (isfinite(*low) && isfinite(*high)) return LB_OK;
@@ -49,7 +48,7 @@ static lb_status range_of(const float *x, int64_t n, int64_t stride, float *low,
 
 lb_status lb_grid_fit(const lb_gridspec *g, const float *x, int64_t n, int64_t stride, float *scale, float *zero) {
     float low, high;
-    LB_TRY(range_of(x, n, stride, &low, &high));
+    LB_TRY(lb_grid_range(x, n, stride, &low, &high));
     if (g->symmetric) {
         high = -low > high ? -low : high;
         if (low < 0) low = -high;

@@ -20,6 +20,8 @@ typedef struct lb_gridspec {
  * LB_E_NUMERIC: NaN or infinity. */
 LB_NODISCARD lb_status lb_grid_fit(const lb_gridspec *g, const float *x, int64_t n, int64_t stride, float *scale,
                                    float *zero);
+/* The range of such a run, with 0 in it. LB_E_NUMERIC: NaN or infinity. */
+LB_NODISCARD lb_status lb_grid_range(const float *x, int64_t n, int64_t stride, float *low, float *high);
 /* Inlined, so that loops over it become vector code. a > b ? a : b is one instruction, and b if a is NaN. */
 static inline uint8_t lb_grid_code(float x, float scale, float zero, int maxq) {
     float v = x / scale, top = (float)maxq;
@@ -31,28 +33,12 @@ static inline uint8_t lb_grid_code(float x, float scale, float zero, int maxq) {
     return (uint8_t)(int)(v < top ? v : top);
 }
 static inline float lb_grid_value(uint8_t code, float scale, float zero) { return scale * ((float)code - zero); }
-/* Round-to-nearest of a whole matrix onto storage `s` (uniform or codebook): what `rtn` and `nf4` do, and the yardstick
- * for errors. */
+/* Round-to-nearest of a whole matrix onto storage `s`, whose format has codes: what `rtn` and `nf4` do, and the
+ * yardstick for errors. */
 LB_NODISCARD lb_status lb_round_to_nearest(lb_arena *a, const lb_storage *s, bool clip_search, lb_cmat W,
                                            lb_compressed *out);
 /* The same in row panels over a team. */
 LB_NODISCARD lb_status lb_round_to_nearest_team(lb_arena *a, const lb_storage *s, bool clip_search, lb_cmat W,
                                                 lb_team *team, lb_compressed *out);
-
-/* The sixteen values of a codebook, ascending for NF4; for FP4 in bitsandbytes' code order. */
-const float *lb_codebook(lb_codebook_id id);
-/* Rounding to a codebook: code[i] for values above i of the 15 midpoints; on a midpoint the lower value. */
-typedef struct lb_codebook_cuts {
-    float cut[LB_CODEBOOK_VALUES - 1];
-    const uint8_t *code; /* (16) codes by ascending value */
-} lb_codebook_cuts;
-lb_codebook_cuts lb_codebook_cuts_of(lb_codebook_id id);
-uint8_t lb_codebook_code(const lb_codebook_cuts *c, float x);
-
-/* Double quantization of absmax (n): the mean is subtracted, the rest becomes 8-bit codes of the dynamic map in blocks
- * of 256 with a float32 scale each (scale: ceil(n / 256)); and back. */
-const float *lb_dynamic_map(void); /* (256) ascending */
-void lb_double_quant(const float *absmax, int64_t n, uint8_t *code, float *scale, float *mean);
-void lb_double_quant_expand(const uint8_t *code, const float *scale, float mean, int64_t n, float *absmax);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/team.h"
 #include "quant/compressed.h"
+#include "quant/format.h"
 #include "quant/grid.h"
 #include "quant/options.h"
 #include "quant/trainer.h"

@@ -1,11 +1,10 @@
-/* The bytes that sizes speak of. A packed layer is its sections one after another: codes, scales, zeros, codebook,
- * order; see compressed.h. Packing and unpacking go through one list of them, each in pieces over a team. */
+/* The bytes that sizes speak of. A packed layer is the parts of its format one after another (quant/format.h). Packing
+ * and unpacking go through one list of them, each in pieces over a team. */
 #include <string.h>
 
 #include "base/mem.h"
 #include "math/half.h"
-#include "quant/compressed.h"
-#include "quant/grid.h"
+#include "quant/format.h"
 
 int64_t lb_packed_row_bytes(int64_t cols, int bits) { return (cols * bits + 31) / 32 * 4; }
 
@@ -141,93 +140,50 @@ static void get_columns(const uint8_t *in, int32_t *v, int64_t n, int64_t bytes)
 
 /* ---- sections ---- */
 
-enum { PIECE = 1 << 16 /* values, eight to a full byte */, MOST_SECTIONS = 5 };
-
-typedef enum form { ROWS, STREAM, ZEROS, FLOATS, BYTES, COLUMNS } form;
-typedef struct section {
-    void *values; /* of the layer; packing only reads them */
-    int64_t n;    /* values; ROWS: rows */
-    int64_t bytes;
-    int64_t cols; /* ROWS */
-    form form;
-    int width;          /* ROWS, STREAM, ZEROS: bits; COLUMNS: bytes */
-    lb_scale_type type; /* FLOATS */
-    bool fixed;         /* the same for every layer: not read back */
-} section;
-
-static void *readable(const void *p) { return (void *)(uintptr_t)p; }
-
-/* In their order; the first holds the weights. Returns how many. */
-static int sections_of(const lb_compressed *c, const lb_size *z, section s[MOST_SECTIONS]) {
-    const lb_storage *x = &c->storage;
-    int64_t scales = lb_storage_scales(x, c->rows, c->cols);
-    int n = 0;
-    if (x->kind == LB_GRID_FLOAT) {
-        s[n++] = (section){.form = FLOATS,
-                           .values = c->dense,
-                           .n = z->weights,
-                           .bytes = z->codes,
-                           .type = x->bits == 16 ? LB_SCALE_F16 : LB_SCALE_F32};
-        return n;
-    }
-    if (x->kind == LB_GRID_UNIFORM)
-        s[n++] = (section){c->codes, c->rows, z->codes + z->padding, .form = ROWS, .cols = c->cols, .width = x->bits};
-    else
-        s[n++] = (section){c->codes, z->weights, z->codes, .form = STREAM, .width = x->bits};
-    if (c->dq_code) {
-        int64_t outer = (scales - 1) / LB_DOUBLE_QUANT_BLOCK + 1;
-        s[n++] = (section){c->dq_code, scales, scales, .form = BYTES, .width = 8};
-        s[n++] = (section){c->dq_scale, outer, outer * 4, .form = FLOATS, .type = LB_SCALE_F32};
-        s[n++] = (section){readable(&c->dq_mean), 1, 4, .form = FLOATS, .type = LB_SCALE_F32};
-    } else {
-        s[n++] = (section){c->scale, scales, z->scales, .form = FLOATS, .type = x->scale_type};
-    }
-    if (c->zero) s[n++] = (section){c->zero, scales, z->zeros, .form = ZEROS, .width = x->bits};
-    if (z->codebook)
-        s[n++] =
-            (section){readable(lb_codebook(x->book)), LB_CODEBOOK_VALUES, z->codebook, .form = FLOATS, .fixed = true};
-    if (c->order)
-        s[n++] = (section){c->order, c->cols, z->order, .form = COLUMNS, .width = (int)lb_order_bytes(c->cols)};
-    return n;
-}
+enum { PIECE = 1 << 16 /* values, eight to a full byte */ };
 
 typedef struct moving {
-    const section *s;
+    const lb_part *s;
+    void *values;
     uint8_t *out;      /* packing: where the section starts */
     const uint8_t *in; /* unpacking */
 } moving;
 
 /* Values of a piece; ROWS: whole rows. */
-static int64_t piece_size(const section *s) { return s->form != ROWS ? PIECE : s->cols < PIECE ? PIECE / s->cols : 1; }
+static int64_t piece_size(const lb_part *s) {
+    return s->form != LB_FORM_ROWS ? PIECE : s->cols < PIECE ? PIECE / s->cols : 1;
+}
 
 static lb_status put_piece(void *ctx, int64_t piece, int worker) {
     (void)worker;
     const moving *m = ctx;
-    const section *s = m->s;
+    const lb_part *s = m->s;
     int64_t size = piece_size(s), at = piece * size, n = s->n - at < size ? s->n - at : size;
     switch (s->form) {
-    case ROWS: {
+    case LB_FORM_ROWS: {
         int64_t row_bytes = lb_packed_row_bytes(s->cols, s->width), used = (s->cols * s->width + 7) / 8;
         for (int64_t r = at; r < at + n; r++) {
-            pack_stream((const uint8_t *)s->values + r * s->cols, s->cols, s->width, m->out + r * row_bytes);
+            pack_stream((const uint8_t *)m->values + r * s->cols, s->cols, s->width, m->out + r * row_bytes);
             memset(m->out + r * row_bytes + used, 0, (size_t)(row_bytes - used));
         }
         break;
     }
-    case STREAM:
-        pack_stream((const uint8_t *)s->values + at, n, s->width, m->out + at * s->width / 8);
+    case LB_FORM_STREAM:
+        pack_stream((const uint8_t *)m->values + at, n, s->width, m->out + at * s->width / 8);
         break;
-    case ZEROS:
-        put_zeros(m->out + at * s->width / 8, (const float *)s->values + at, n, s->width);
+    case LB_FORM_WHOLE:
+        put_zeros(m->out + at * s->width / 8, (const float *)m->values + at, n, s->width);
         break;
-    case FLOATS:
-        put_floats(m->out + at * lb_scale_bytes(s->type), (const float *)s->values + at, n, s->type);
+    case LB_FORM_FLOATS:
+        put_floats(m->out + at * lb_scale_bytes(s->type), (const float *)m->values + at, n, s->type);
         break;
-    case BYTES:
-        memcpy(m->out + at, (const uint8_t *)s->values + at, (size_t)n);
+    case LB_FORM_BYTES:
+        memcpy(m->out + at, (const uint8_t *)m->values + at, (size_t)n);
         break;
-    case COLUMNS:
-        put_columns(m->out + at * s->width, (const int32_t *)s->values + at, n, s->width);
+    case LB_FORM_COLUMNS:
+        put_columns(m->out + at * s->width, (const int32_t *)m->values + at, n, s->width);
+        break;
+    case LB_FORM_NONE:
         break;
     }
     return LB_OK;
@@ -236,81 +192,80 @@ static lb_status put_piece(void *ctx, int64_t piece, int worker) {
 static lb_status get_piece(void *ctx, int64_t piece, int worker) {
     (void)worker;
     const moving *m = ctx;
-    const section *s = m->s;
+    const lb_part *s = m->s;
     int64_t size = piece_size(s), at = piece * size, n = s->n - at < size ? s->n - at : size;
     switch (s->form) {
-    case ROWS: {
+    case LB_FORM_ROWS: {
         int64_t row_bytes = lb_packed_row_bytes(s->cols, s->width);
         for (int64_t r = at; r < at + n; r++)
-            lb_unpack_stream(m->in + r * row_bytes, s->cols, s->width, (uint8_t *)s->values + r * s->cols);
+            lb_unpack_stream(m->in + r * row_bytes, s->cols, s->width, (uint8_t *)m->values + r * s->cols);
         break;
     }
-    case STREAM:
-        lb_unpack_stream(m->in + at * s->width / 8, n, s->width, (uint8_t *)s->values + at);
+    case LB_FORM_STREAM:
+        lb_unpack_stream(m->in + at * s->width / 8, n, s->width, (uint8_t *)m->values + at);
         break;
-    case ZEROS:
-        get_zeros(m->in + at * s->width / 8, (float *)s->values + at, n, s->width);
+    case LB_FORM_WHOLE:
+        get_zeros(m->in + at * s->width / 8, (float *)m->values + at, n, s->width);
         break;
-    case FLOATS:
-        get_floats(m->in + at * lb_scale_bytes(s->type), (float *)s->values + at, n, s->type);
+    case LB_FORM_FLOATS:
+        get_floats(m->in + at * lb_scale_bytes(s->type), (float *)m->values + at, n, s->type);
         break;
-    case BYTES:
-        memcpy((uint8_t *)s->values + at, m->in + at, (size_t)n);
+    case LB_FORM_BYTES:
+        memcpy((uint8_t *)m->values + at, m->in + at, (size_t)n);
         break;
-    case COLUMNS:
-        get_columns(m->in + at * s->width, (int32_t *)s->values + at, n, s->width);
+    case LB_FORM_COLUMNS:
+        get_columns(m->in + at * s->width, (int32_t *)m->values + at, n, s->width);
+        break;
+    case LB_FORM_NONE:
         break;
     }
     return LB_OK;
 }
 
-static int64_t pieces_of(const section *s) { return (s->n - 1) / piece_size(s) + 1; }
+static int64_t pieces_of(const lb_part *s) { return (s->n - 1) / piece_size(s) + 1; }
 
-static lb_status check_bytes(const lb_storage *s, int64_t rows, int64_t cols, int64_t bytes, lb_size *z) {
-    LB_TRY(lb_storage_size(s, rows, cols, z));
-    if (bytes != z->total)
+static lb_status check_bytes(const lb_storage *s, int64_t rows, int64_t cols, int64_t bytes) {
+    lb_size z;
+    LB_TRY(lb_storage_size(s, rows, cols, &z));
+    if (bytes != z.total)
         return lb_fail(LB_E_ARG, "packed layer: %lld bytes for (%lld, %lld): must be %lld", (long long)bytes,
-                       (long long)rows, (long long)cols, (long long)z->total);
+                       (long long)rows, (long long)cols, (long long)z.total);
     return LB_OK;
 }
 
 lb_status lb_compressed_pack(const lb_compressed *c, lb_team *team, uint8_t *out, int64_t bytes) {
-    lb_size z;
-    section s[MOST_SECTIONS];
-    LB_TRY(check_bytes(&c->storage, c->rows, c->cols, bytes, &z));
+    lb_part s[LB_MOST_PARTS];
+    LB_TRY(check_bytes(&c->storage, c->rows, c->cols, bytes));
     LB_TRY(lb_compressed_check(c, team));
-    for (int i = 0, n = sections_of(c, &z, s); i < n; out += s[i++].bytes) {
-        moving m = {&s[i], .out = out};
-        LB_TRY(lb_parallel_for(team, pieces_of(&s[i]), put_piece, &m));
+    for (int i = 0, n = lb_storage_parts(&c->storage, c->rows, c->cols, s); i < n; out += lb_part_bytes(&s[i++])) {
+        moving m = {&s[i], lb_part_values(c, &s[i]), .out = out};
+        if (s[i].form != LB_FORM_NONE) LB_TRY(lb_parallel_for(team, pieces_of(&s[i]), put_piece, &m));
     }
     return LB_OK;
 }
 
-/* From section `first` on, into a layer whose arrays are there. */
-static lb_status unpack(lb_compressed *c, const lb_size *z, int first, lb_team *team, const uint8_t *in) {
-    section s[MOST_SECTIONS];
-    for (int i = 0, n = sections_of(c, z, s); i < n; in += s[i++].bytes) {
-        moving m = {&s[i], .in = in};
-        if (i >= first && !s[i].fixed) LB_TRY(lb_parallel_for(team, pieces_of(&s[i]), get_piece, &m));
+/* Into a layer whose arrays are there; `weights` false: without the first part, which holds them. */
+static lb_status unpack(lb_compressed *c, bool weights, lb_team *team, const uint8_t *in) {
+    lb_part s[LB_MOST_PARTS];
+    for (int i = 0, n = lb_storage_parts(&c->storage, c->rows, c->cols, s); i < n; in += lb_part_bytes(&s[i++])) {
+        moving m = {&s[i], lb_part_values(c, &s[i]), .in = in};
+        if ((i == 0 && !weights) || s[i].slot == LB_SLOT_FIXED || s[i].form == LB_FORM_NONE) continue;
+        LB_TRY(lb_parallel_for(team, pieces_of(&s[i]), get_piece, &m));
     }
-    if (c->dq_code)
-        lb_double_quant_expand(c->dq_code, c->dq_scale, c->dq_mean, lb_storage_scales(&c->storage, c->rows, c->cols),
-                               c->scale);
+    if (c->storage.format->expand) c->storage.format->expand(c);
     return c->order ? lb_order_check(c->order, c->cols, LB_E_FORMAT) : LB_OK;
 }
 
 lb_status lb_compressed_unpack(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, lb_team *team,
                                const uint8_t *in, int64_t bytes, lb_compressed *out) {
-    lb_size z;
-    LB_TRY(check_bytes(s, rows, cols, bytes, &z));
+    LB_TRY(check_bytes(s, rows, cols, bytes));
     LB_TRY(lb_compressed_new(a, s, rows, cols, s->order, out));
-    return unpack(out, &z, 0, team, in);
+    return unpack(out, true, team, in);
 }
 
 lb_status lb_compressed_unpack_grids(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, lb_team *team,
                                      const uint8_t *in, int64_t bytes, lb_compressed *out) {
-    lb_size z;
-    LB_TRY(check_bytes(s, rows, cols, bytes, &z));
+    LB_TRY(check_bytes(s, rows, cols, bytes));
     LB_TRY(lb_compressed_new_grids(a, s, rows, cols, s->order, out));
-    return unpack(out, &z, 1, team, in);
+    return unpack(out, false, team, in);
 }

@@ -1,56 +1,56 @@
-/* Round-to-nearest of a whole matrix. Pieces are runs of rows (uniform) or of blocks (codebook). */
-#include <math.h>
+/* Round-to-nearest of a whole matrix. Pieces are runs of rows, or of blocks where those go on over row ends. */
+#include <string.h>
 
 #include "base/profile.h"
+#include "quant/format.h"
 #include "quant/grid.h"
 
 #define PANEL_ROWS   16
 #define PIECE_BLOCKS 256
 
 typedef struct round_job {
-    lb_gridspec grid;
-    lb_codebook_cuts cuts;
+    bool clip_search;
     lb_cmat W;
     lb_compressed *c;
     bool fitted; /* per tensor: the one scale is there already */
 } round_job;
+
+static lb_status fit_block(const round_job *j, int64_t at, const float *x, int64_t n) {
+    float unused;
+    lb_compressed *c = j->c;
+    return c->storage.format->fit(&c->storage, j->clip_search, x, n, &c->scale[at], c->zero ? &c->zero[at] : &unused);
+}
+
+static void encode_block(const round_job *j, int64_t at, const float *x, int64_t n, uint8_t *code) {
+    const lb_storage *s = &j->c->storage;
+    s->format->encode(s, x, n, j->c->scale[at], j->c->zero ? j->c->zero[at] : lb_storage_zero(s), code);
+}
 
 static lb_status rows_of(const round_job *j, int64_t piece) {
     lb_compressed *c = j->c;
     const lb_storage *s = &c->storage;
     int64_t groups = lb_storage_groups_per_row(s, c->cols), group = s->group > 0 ? s->group : c->cols;
     int64_t last = (piece + 1) * PANEL_ROWS < c->rows ? (piece + 1) * PANEL_ROWS : c->rows;
-    int maxq = (1 << s->bits) - 1;
-    for (int64_t r = piece * PANEL_ROWS; r < last; r++) {
-        const float *w = j->W.d + r * j->W.ld;
+    for (int64_t r = piece * PANEL_ROWS; r < last; r++)
         for (int64_t g = 0; g < groups; g++) {
             int64_t at = j->fitted ? 0 : r * groups + g;
             int64_t start = g * group, n = start + group < c->cols ? group : c->cols - start;
-            float middle = (float)(1 << (s->bits - 1)), *zero = c->zero ? &c->zero[at] : &middle;
-            if (!j->fitted) LB_TRY(lb_grid_fit(&j->grid, w + start, n, 1, &c->scale[at], zero));
-            for (int64_t i = start; i < start + n; i++)
-                c->codes[r * c->cols + i] = lb_grid_code(w[i], c->scale[at], *zero, maxq);
+            const float *x = j->W.d + r * j->W.ld + start;
+            if (!j->fitted) LB_TRY(fit_block(j, at, x, n));
+            encode_block(j, at, x, n, c->codes + r * c->cols + start);
         }
-    }
     return LB_OK;
 }
 
+/* W has no gaps. */
 static lb_status blocks_of(const round_job *j, int64_t piece) {
     lb_compressed *c = j->c;
     int64_t block = c->storage.group, weights = c->rows * c->cols, blocks = (weights - 1) / block + 1;
     int64_t last = (piece + 1) * PIECE_BLOCKS < blocks ? (piece + 1) * PIECE_BLOCKS : blocks;
     for (int64_t b = piece * PIECE_BLOCKS; b < last; b++) {
-        int64_t end = (b + 1) * block < weights ? (b + 1) * block : weights;
-        float absmax = 0;
-        for (int64_t k = b * block; k < end; k++)
-            absmax = fmaxf(absmax, fabsf(j->W.d[k / c->cols * j->W.ld + k % c->cols]));
-        if (absmax > 0) absmax = lb_scale_round(c->storage.scale_type, absmax);
-        float inverse = 1.0f / fmaxf(absmax, 1e-38f); /* a block of zeros gets the code of 0 */
-        for (int64_t k = b * block; k < end; k++) {
-            float v = j->W.d[k / c->cols * j->W.ld + k % c->cols] * inverse;
-            c->codes[k] = lb_codebook_code(&j->cuts, v);
-        }
-        c->scale[b] = absmax;
+        int64_t k = b * block, n = k + block < weights ? block : weights - k;
+        LB_TRY(fit_block(j, b, j->W.d + k, n));
+        encode_block(j, b, j->W.d + k, n, c->codes + k);
     }
     return LB_OK;
 }
@@ -58,54 +58,51 @@ static lb_status blocks_of(const round_job *j, int64_t piece) {
 static lb_status round_piece(void *ctx, int64_t piece, int worker) {
     (void)worker;
     const round_job *j = ctx;
-    bool uniform = j->c->storage.kind == LB_GRID_UNIFORM;
+    bool flat = j->c->storage.format->shape == LB_SHAPE_FLAT;
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_SOLVE);
-    lb_status st = uniform ? rows_of(j, piece) : blocks_of(j, piece);
-    double weights = uniform ? (double)(PANEL_ROWS * j->c->cols) : (double)(PIECE_BLOCKS * j->c->storage.group);
+    lb_status st = flat ? blocks_of(j, piece) : rows_of(j, piece);
+    double weights = flat ? (double)(PIECE_BLOCKS * j->c->storage.group) : (double)(PANEL_ROWS * j->c->cols);
     lb_scope_end(&scope, 5 * weights, 5 * weights); /* the last piece may be shorter */
     return st;
 }
 
-/* One scale over all rows: a copy without gaps if W has any. */
-static lb_status fit_tensor(lb_arena *a, const lb_gridspec *g, lb_cmat W, lb_compressed *c) {
-    float middle = 0;
-    const float *w = W.d;
-    lb_arena_mark mark = lb_arena_save(a);
-    if (W.ld != W.cols) {
-        float *copy = LB_NEW(a, float, W.rows *W.cols);
-        if (!copy) return LB_E_NOMEM;
-        for (int64_t k = 0; k < W.rows * W.cols; k++) copy[k] = W.d[k / W.cols * W.ld + k % W.cols];
-        w = copy;
-    }
-    LB_TRY(lb_grid_fit(g, w, W.rows * W.cols, 1, c->scale, c->zero ? c->zero : &middle));
-    lb_arena_restore(a, mark);
+/* W without gaps, for blocks that go on over row ends. */
+static lb_status without_gaps(lb_arena *a, lb_cmat *W) {
+    if (W->ld == W->cols) return LB_OK;
+    float *copy = LB_NEW_UNSET(a, float, W->rows * W->cols);
+    if (!copy) return LB_E_NOMEM;
+    for (int64_t r = 0; r < W->rows; r++) memcpy(copy + r * W->cols, W->d + r * W->ld, (size_t)W->cols * sizeof *copy);
+    *W = lb_cmat_of(copy, W->rows, W->cols);
     return LB_OK;
+}
+
+static lb_status round_all(lb_arena *a, round_job *j, lb_team *team) {
+    const lb_storage *s = &j->c->storage;
+    int64_t blocks = lb_storage_scales(s, j->W.rows, j->W.cols);
+    bool flat = s->format->shape == LB_SHAPE_FLAT;
+    if (flat || s->group == LB_GROUP_TENSOR) LB_TRY(without_gaps(a, &j->W));
+    if (flat) return lb_parallel_for(team, (blocks - 1) / PIECE_BLOCKS + 1, round_piece, j);
+    if (s->group == LB_GROUP_TENSOR) {
+        LB_TRY(fit_block(j, 0, j->W.d, j->W.rows * j->W.cols));
+        j->fitted = true;
+    }
+    return lb_parallel_for(team, (j->W.rows - 1) / PANEL_ROWS + 1, round_piece, j);
 }
 
 lb_status lb_round_to_nearest_team(lb_arena *a, const lb_storage *s, bool clip_search, lb_cmat W, lb_team *team,
                                    lb_compressed *out) {
-    if (s->kind == LB_GRID_FLOAT) return lb_fail(LB_E_ARG, "round-to-nearest needs a uniform grid or a codebook");
+    if (lb_storage_dense(s)) return lb_fail(LB_E_ARG, "round-to-nearest needs a format with codes");
     int64_t bad = lb_mat_first_bad(W);
     if (bad >= 0)
         return lb_fail(LB_E_NUMERIC, "weight at row %lld, column %lld is %g: must be finite", (long long)(bad / W.cols),
                        (long long)(bad % W.cols), (double)W.d[bad / W.cols * W.ld + bad % W.cols]);
     LB_TRY(lb_compressed_new(a, s, W.rows, W.cols, false, out));
-    round_job j = {.grid = {s->bits, s->symmetric, clip_search, s->scale_type}, .W = W, .c = out};
-    if (s->kind == LB_GRID_UNIFORM) {
-        if (s->group == LB_GROUP_TENSOR) {
-            LB_TRY(fit_tensor(a, &j.grid, W, out));
-            j.fitted = true;
-        }
-        return lb_parallel_for(team, (W.rows - 1) / PANEL_ROWS + 1, round_piece, &j);
-    }
-    j.cuts = lb_codebook_cuts_of(s->book);
-    int64_t blocks = lb_storage_scales(s, W.rows, W.cols);
-    LB_TRY(lb_parallel_for(team, (blocks - 1) / PIECE_BLOCKS + 1, round_piece, &j));
-    if (s->double_quant) { /* codes keep the first scales; what is read back are the second ones */
-        lb_double_quant(out->scale, blocks, out->dq_code, out->dq_scale, &out->dq_mean);
-        lb_double_quant_expand(out->dq_code, out->dq_scale, out->dq_mean, blocks, out->scale);
-    }
+    lb_arena_mark mark = lb_arena_save(a);
+    round_job j = {.clip_search = clip_search, .W = W, .c = out};
+    LB_TRY(round_all(a, &j, team));
+    lb_arena_restore(a, mark);
+    if (s->format->finish) s->format->finish(out);
     return LB_OK;
 }
 

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "math/half.h"
-#include "quant/compressed.h"
+#include "quant/format.h"
 
 int64_t lb_storage_groups_per_row(const lb_storage *s, int64_t cols) {
     if (s->group <= 0) return 1;
@@ -12,72 +12,109 @@ int64_t lb_storage_groups_per_row(const lb_storage *s, int64_t cols) {
 }
 
 int64_t lb_storage_scales(const lb_storage *s, int64_t rows, int64_t cols) {
-    if (s->kind == LB_GRID_FLOAT) return 0;
-    if (s->kind == LB_GRID_CODEBOOK) return (rows * cols - 1) / s->group + 1;
+    if (s->format->shape == LB_SHAPE_DENSE) return 0;
+    if (s->format->shape == LB_SHAPE_FLAT) return (rows * cols - 1) / s->group + 1;
     if (s->group == LB_GROUP_TENSOR) return 1;
     return rows * lb_storage_groups_per_row(s, cols);
 }
 
-bool lb_storage_ragged(const lb_storage *s, int64_t cols) {
-    return s->kind == LB_GRID_UNIFORM && s->group > 0 && cols % s->group != 0;
+float lb_storage_zero(const lb_storage *s) { return s->symmetric ? (float)(1 << (s->bits - 1)) : 0.0f; }
+
+static bool by_rows(const lb_storage *s) { return s->format->shape == LB_SHAPE_ROWS; }
+
+bool lb_storage_ragged(const lb_storage *s, int64_t cols) { return by_rows(s) && s->group > 0 && cols % s->group != 0; }
+
+bool lb_storage_wider(const lb_storage *s, int64_t cols) {
+    return by_rows(s) && s->format->group == 0 && s->group > cols;
 }
 
+bool lb_storage_dense(const lb_storage *s) { return s->format->shape == LB_SHAPE_DENSE; }
+
 int64_t lb_scale_bytes(lb_scale_type t) { return t == LB_SCALE_F32 ? 4 : 2; }
+
+static lb_status check_bits(const lb_storage *s) {
+    const lb_format *f = s->format;
+    if (s->bits >= f->bits_min && s->bits <= f->bits_max) return LB_OK;
+    if (f->bits_min == f->bits_max)
+        return lb_fail(LB_E_ARG, "format %s of %d bits: must be %d", f->name, s->bits, f->bits_min);
+    return lb_fail(LB_E_ARG, "format %s of %d bits: must be in [%d, %d]", f->name, s->bits, f->bits_min, f->bits_max);
+}
+
+static lb_status check_blocks(const lb_storage *s) {
+    const lb_format *f = s->format;
+    if (f->shape == LB_SHAPE_DENSE) return LB_OK;
+    if (f->group && s->group != f->group)
+        return lb_fail(LB_E_ARG, "format %s with group = %lld: must be %lld", f->name, (long long)s->group,
+                       (long long)f->group);
+    if (f->shape == LB_SHAPE_FLAT && s->group < 1)
+        return lb_fail(LB_E_ARG, "format %s with blocks of %lld: must be positive", f->name, (long long)s->group);
+    if (s->group < LB_GROUP_TENSOR)
+        return lb_fail(LB_E_ARG, "group = %lld: must be row, tensor or positive", (long long)s->group);
+    if (f->has & LB_HAS_SCALE_TYPE && (unsigned)s->scale_type > LB_SCALE_BF16)
+        return lb_fail(LB_E_ARG, "scale_type %d: must be in [%d, %d]", (int)s->scale_type, LB_SCALE_F32, LB_SCALE_BF16);
+    if (f->has & LB_HAS_DOUBLE_QUANT && s->double_quant && s->scale_type != LB_SCALE_F32)
+        return lb_fail(LB_E_ARG, "scale_type: with double_quant the scales are stored in 8 bits, not as 16-bit floats");
+    return LB_OK;
+}
 
 static lb_status check_format(const lb_storage *s, int64_t rows, int64_t cols) {
     int64_t weights = 0;
     if (rows < 1 || cols < 1 || __builtin_mul_overflow(rows, cols, &weights) || weights > INT64_MAX / 64)
         return lb_fail(LB_E_ARG, "a layer of (%lld, %lld): both must be positive and the product below 2^57",
                        (long long)rows, (long long)cols);
-    if (s->kind != LB_GRID_FLOAT && (unsigned)s->scale_type > LB_SCALE_BF16)
-        return lb_fail(LB_E_ARG, "scale_type %d: must be in [%d, %d]", (int)s->scale_type, LB_SCALE_F32, LB_SCALE_BF16);
-    switch (s->kind) {
-    case LB_GRID_UNIFORM:
-        if (s->bits < 2 || s->bits > 8) return lb_fail(LB_E_ARG, "uniform grid of %d bits: must be in [2, 8]", s->bits);
-        if (s->group < LB_GROUP_TENSOR)
-            return lb_fail(LB_E_ARG, "group = %lld: must be row, tensor or positive", (long long)s->group);
-        return LB_OK;
-    case LB_GRID_CODEBOOK:
-        if (s->bits != 4) return lb_fail(LB_E_ARG, "codebook of %d bits: must be 4 (16 values)", s->bits);
-        if ((unsigned)s->book > LB_BOOK_FP4) return lb_fail(LB_E_ARG, "unknown codebook %d", (int)s->book);
-        if (s->group < 1) return lb_fail(LB_E_ARG, "codebook block = %lld: must be positive", (long long)s->group);
-        if (s->double_quant && s->scale_type != LB_SCALE_F32)
-            return lb_fail(LB_E_ARG,
-                           "scale_type: with double_quant the scales are stored in 8 bits, not as 16-bit floats");
-        return LB_OK;
-    case LB_GRID_FLOAT:
-        if (s->bits != 16 && s->bits != 32) return lb_fail(LB_E_ARG, "float of %d bits: must be 16 or 32", s->bits);
-        return LB_OK;
-    }
-    return lb_fail(LB_E_ARG, "unknown kind of grid %d", (int)s->kind);
+    if (!s->format) return lb_fail(LB_E_ARG, "a storage without a number format");
+    LB_TRY(check_bits(s));
+    return check_blocks(s);
 }
 
 bool lb_storage_same(const lb_storage *a, const lb_storage *b) {
-    if (a->kind != b->kind || a->bits != b->bits) return false;
-    if (a->kind == LB_GRID_FLOAT) return true;
-    if (a->group != b->group || a->scale_type != b->scale_type) return false;
-    if (a->kind == LB_GRID_UNIFORM) return a->symmetric == b->symmetric && a->order == b->order;
-    return a->book == b->book && a->double_quant == b->double_quant;
+    const lb_format *f = a->format;
+    if (f != b->format || a->bits != b->bits) return false;
+    if (f->shape == LB_SHAPE_DENSE) return true;
+    if (a->group != b->group || (by_rows(a) && a->order != b->order)) return false;
+    if (f->has & LB_HAS_SYMMETRIC && a->symmetric != b->symmetric) return false;
+    if (f->has & LB_HAS_SCALE_TYPE && a->scale_type != b->scale_type) return false;
+    return !(f->has & LB_HAS_DOUBLE_QUANT) || a->double_quant == b->double_quant;
+}
+
+int lb_storage_parts(const lb_storage *s, int64_t rows, int64_t cols, lb_part out[LB_MOST_PARTS]) {
+    int n = s->format->parts(s, rows, cols, out);
+    if (s->order && by_rows(s))
+        out[n++] = (lb_part){LB_SLOT_ORDER, LB_FORM_COLUMNS, .n = cols, .width = (int)lb_order_bytes(cols),
+                             .counted = offsetof(lb_size, order)};
+    return n;
+}
+
+int64_t lb_part_bytes(const lb_part *p) {
+    switch (p->form) {
+    case LB_FORM_ROWS:
+        return p->n * lb_packed_row_bytes(p->cols, p->width);
+    case LB_FORM_STREAM:
+    case LB_FORM_WHOLE:
+        return (p->n * p->width + 7) / 8;
+    case LB_FORM_FLOATS:
+        return p->n * lb_scale_bytes(p->type);
+    case LB_FORM_BYTES:
+        return p->n;
+    case LB_FORM_COLUMNS:
+        return p->n * p->width;
+    case LB_FORM_NONE:
+        break;
+    }
+    return 0;
 }
 
 lb_status lb_storage_size(const lb_storage *s, int64_t rows, int64_t cols, lb_size *out) {
+    lb_part part[LB_MOST_PARTS];
     LB_TRY(check_format(s, rows, cols));
     lb_size z = {.weights = rows * cols};
-    int64_t scales = lb_storage_scales(s, rows, cols);
-    z.codes = (z.weights * s->bits + 7) / 8;
-    if (s->kind == LB_GRID_UNIFORM) {
-        z.padding = rows * lb_packed_row_bytes(cols, s->bits) - z.codes;
-        z.scales = scales * lb_scale_bytes(s->scale_type);
-        if (!s->symmetric) z.zeros = (scales * s->bits + 7) / 8;
-        if (s->order) z.order = cols * lb_order_bytes(cols);
-    } else if (s->kind == LB_GRID_CODEBOOK) {
-        z.codebook = LB_CODEBOOK_VALUES * 4;
-        if (s->double_quant) /* codes, one scale for each 256 of them, the mean */
-            z.scales = scales + ((scales - 1) / LB_DOUBLE_QUANT_BLOCK + 1) * 4 + 4;
-        else
-            z.scales = scales * lb_scale_bytes(s->scale_type);
+    for (int i = 0, n = lb_storage_parts(s, rows, cols, part); i < n; i++) {
+        int64_t bytes = lb_part_bytes(&part[i]), padding = 0;
+        if (part[i].form == LB_FORM_ROWS) padding = bytes - (rows * cols * part[i].width + 7) / 8;
+        *(int64_t *)((char *)&z + part[i].counted) += bytes - padding;
+        z.padding += padding;
+        z.total += bytes;
     }
-    z.total = z.codes + z.padding + z.scales + z.zeros + z.codebook + z.order;
     *out = z;
     return LB_OK;
 }
@@ -110,21 +147,26 @@ float lb_scale_round(lb_scale_type t, float scale) {
     return r > largest ? largest : r;
 }
 
+static void group_text(const lb_storage *s, lb_str *out) {
+    const lb_format *f = s->format;
+    if (f->group) return; /* there is no other */
+    if (s->group > 0)
+        lb_str_add(out, " %c%lld", f->shape == LB_SHAPE_FLAT ? 'b' : 'g', (long long)s->group);
+    else
+        lb_str_add(out, " %s", s->group == LB_GROUP_ROW ? "row" : "tensor");
+}
+
 void lb_storage_text(const lb_storage *s, lb_str *out) {
     static const char *const scale_name[] = {"", " f16-scales", " bf16-scales"};
-    if (s->kind == LB_GRID_FLOAT) {
-        lb_str_add(out, "f%d", s->bits);
-        return;
-    }
-    if (s->kind == LB_GRID_CODEBOOK) {
-        lb_str_add(out, "%s b%lld%s", s->book == LB_BOOK_NF4 ? "nf4" : "fp4", (long long)s->group,
-                   s->double_quant ? " dq" : scale_name[s->scale_type]);
-        return;
-    }
-    lb_str_add(out, "int%d ", s->bits);
-    if (s->group > 0)
-        lb_str_add(out, "g%lld", (long long)s->group);
-    else
-        lb_str_add(out, "%s", s->group == LB_GROUP_ROW ? "row" : "tensor");
-    lb_str_add(out, " %s%s%s", s->symmetric ? "sym" : "asym", scale_name[s->scale_type], s->order ? " order" : "");
+    const lb_format *f = s->format;
+    lb_str_add(out, "%s", f->name);
+    if (f->shape == LB_SHAPE_DENSE) return;
+    if (f->bits_min != f->bits_max) lb_str_add(out, "%d", s->bits);
+    group_text(s, out);
+    if (f->has & LB_HAS_SYMMETRIC) lb_str_add(out, "%s", s->symmetric ? " sym" : " asym");
+    if (f->has & LB_HAS_DOUBLE_QUANT && s->double_quant)
+        lb_str_add(out, " dq");
+    else if (f->has & LB_HAS_SCALE_TYPE)
+        lb_str_add(out, "%s", scale_name[s->scale_type]);
+    if (s->order && by_rows(s)) lb_str_add(out, " order");
 }

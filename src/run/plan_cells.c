@@ -26,11 +26,11 @@ static lb_status plan_layer(planner *x, const char *name, const char *also, int6
     bool skip = false;
     LB_TRY(lb_sweep_layer_options(x->p->arena, x->p->config, x->c, names, also ? 2 : 1, &skip, &l->opts, NULL));
     LB_TRY(x->c->method->spec(l->opts, rows, cols, &l->storage));
-    if (l->storage.kind == LB_GRID_UNIFORM && l->storage.group > cols)
+    if (lb_storage_wider(&l->storage, cols))
         return lb_fail(LB_E_UNSUPPORTED, "layer %s has %lld columns: a group of %lld does not fit", name,
                        (long long)cols, (long long)l->storage.group);
     l->asked = !skip;
-    l->quantize = l->asked && l->storage.kind != LB_GRID_FLOAT;
+    l->quantize = l->asked && !lb_storage_dense(&l->storage);
     return l->quantize ? lb_storage_size(&l->storage, rows, cols, &l->size) : LB_OK;
 }
 

@@ -107,7 +107,7 @@ static void lsq_case(const lb_safetensors *f, char which, int bits, int64_t grou
     lb_arena *a;
     assert_ok(lb_arena_new(0, &a));
     lb_fakequant q;
-    lb_storage storage = {.kind = LB_GRID_UNIFORM, .bits = bits, .group = group};
+    lb_storage storage = {.format = &lb_uniform, .bits = bits, .group = group};
     assert_ok(lb_fakequant_new(a, &storage, LB_RANGE_LEARNED, lb_cmat_of(w, ROWS, COLS), &q));
     for (int64_t i = 0; i < q.scales; i++) {
         q.unit[i] = 2; /* scale = 2 u: the gradient of u is twice that of the scale */

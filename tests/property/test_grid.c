@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "quant/formats/codebook.h"
 #include "support/gptq_ref.h"
 #include "support/quant_kit.h"
 
@@ -162,8 +163,9 @@ static void clip_search_never_loses(void **state) {
 static void codebook_takes_the_nearest(void **state) {
     (void)state;
     for (int b = 0; b < 2; b++) {
-        const float *book = lb_codebook((lb_codebook_id)b);
-        lb_codebook_cuts cuts = lb_codebook_cuts_of((lb_codebook_id)b);
+        const lb_format *f = b ? &lb_fp4 : &lb_nf4;
+        const float *book = f->values;
+        lb_codebook_cuts cuts = lb_codebook_cuts_of(f);
         for (int i = -10007; i <= 10007; i++) {
             float x = (float)i / 10007.0f, best = 9;
             for (int q = 0; q < 16; q++) best = fminf(best, fabsf(book[q] - x));
@@ -264,6 +266,42 @@ static void every_allocation_fails_once(void **state) {
     kit_close(&k);
 }
 
+/* A column through any format is what its blocks give one weight at a time; the vector kernel of the uniform grid too.
+ */
+static void columns_are_blocks(void **state) {
+    (void)state;
+    enum { N = 37 };
+    lb_rng rng = lb_rng_make(21, 0);
+    for (int f = 0; lb_formats[f]; f++)
+        for (int i = 0; i < 50; i++) {
+            lb_storage s = {.format = lb_formats[f], .group = 16, .symmetric = i % 3 == 0};
+            int more = s.format->bits_max - s.format->bits_min;
+            s.bits = s.format->bits_min + (more ? i % (more + 1) : 0);
+            double w[N], err[N], d = 0.1 + lb_rng_uniform(&rng);
+            float scale[N], zero[N];
+            uint8_t code[N];
+            for (int k = 0; k < N; k++) {
+                float block[16];
+                for (int b = 0; b < 16; b++) block[b] = (float)lb_rng_normal(&rng);
+                w[k] = k == 3 ? 0 : 2 * lb_rng_normal(&rng);
+                assert_int_equal(s.format->fit(&s, false, block, 16, &scale[k], &zero[k]), LB_OK);
+            }
+            assert_true(lb_format_column_encoder(s.format)(code, err, w, scale, zero, d, N, &s));
+            for (int k = 0; k < N; k++) {
+                float x = (float)w[k], value;
+                uint8_t alone;
+                s.format->encode(&s, &x, 1, scale[k], zero[k], &alone);
+                s.format->decode(&s, &alone, 1, scale[k], zero[k], &value);
+                assert_int_equal(code[k], alone);
+                assert_true(err[k] == (w[k] - (double)value) / d);
+            }
+            w[N - 1] = i % 2 ? NAN : INFINITY;
+            assert_false(lb_format_column_encoder(s.format)(code, err, w, scale, zero, d, N, &s));
+        }
+    assert_ptr_equal(lb_format_find("nf4"), &lb_nf4);
+    assert_null(lb_format_find("f16")); /* not a format that options name */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(code_is_the_formula),
@@ -273,6 +311,7 @@ int main(void) {
         cmocka_unit_test(outliers_are_clipped),
         cmocka_unit_test(clip_search_never_loses),
         cmocka_unit_test(codebook_takes_the_nearest),
+        cmocka_unit_test(columns_are_blocks),
         cmocka_unit_test(extremes),
         cmocka_unit_test(threads_and_gaps_do_not_matter),
         cmocka_unit_test(refused),

@@ -12,6 +12,7 @@
 
 #include "base/rng.h"
 #include "math/half.h"
+#include "quant/formats/codebook.h"
 #include "support/quant_kit.h"
 
 static lb_rng rng;
@@ -37,14 +38,14 @@ static float any_scale(lb_scale_type t) {
 }
 
 static lb_storage any_storage(void) {
-    lb_storage s = {.kind = below(8) == 0 ? LB_GRID_FLOAT : below(3) == 0 ? LB_GRID_CODEBOOK : LB_GRID_UNIFORM};
+    static const lb_format *const floats[] = {&lb_f32, &lb_f16}, *const books[] = {&lb_nf4, &lb_fp4};
+    lb_storage s = {.format = below(8) == 0 ? floats[below(2)] : below(3) == 0 ? books[below(2)] : &lb_uniform};
     s.scale_type = (lb_scale_type)below(3);
-    if (s.kind == LB_GRID_FLOAT) {
-        s.bits = below(2) ? 16 : 32;
-    } else if (s.kind == LB_GRID_CODEBOOK) {
+    if (lb_storage_dense(&s)) {
+        s.bits = s.format->bits_min;
+    } else if (s.format != &lb_uniform) {
         s.bits = 4;
         s.group = 1 + below(100);
-        s.book = (lb_codebook_id)below(2);
         s.double_quant = below(2);
         if (s.double_quant) s.scale_type = LB_SCALE_F32;
     } else {
@@ -119,7 +120,7 @@ static void spoil(lb_compressed *c, char part[160]) {
     int64_t scales = lb_storage_scales(s, c->rows, c->cols), i = scales ? below(scales) : 0;
     int64_t k = below(c->rows * c->cols), groups = lb_storage_groups_per_row(s, c->cols);
     char at[64] = "the matrix";
-    if (s->kind == LB_GRID_CODEBOOK)
+    if (s->format->shape == LB_SHAPE_FLAT)
         snprintf(at, sizeof at, "block %lld", (long long)i);
     else if (s->group == LB_GROUP_ROW)
         snprintf(at, sizeof at, "row %lld", (long long)i);
@@ -204,11 +205,10 @@ static void bytes_are_the_layer(void **state) {
 static void parts_and_remarks(void **state) {
     (void)state;
     kit k = kit_open(2);
-    static const lb_storage asym = {LB_GRID_UNIFORM, 4, .group = 16}, sym = {LB_GRID_UNIFORM, 4, .symmetric = true},
-                            ordered = {LB_GRID_UNIFORM, 3, .group = 16, .order = true},
-                            nf4 = {LB_GRID_CODEBOOK, 4, .group = 64},
-                            twice = {LB_GRID_CODEBOOK, 4, .group = 64, .double_quant = true},
-                            f32 = {.kind = LB_GRID_FLOAT, .bits = 32};
+    static const lb_storage asym = {&lb_uniform, 4, .group = 16}, sym = {&lb_uniform, 4, .symmetric = true},
+                            ordered = {&lb_uniform, 3, .group = 16, .order = true}, nf4 = {&lb_nf4, 4, .group = 64},
+                            twice = {&lb_nf4, 4, .group = 64, .double_quant = true},
+                            f32 = {.format = &lb_f32, .bits = 32};
     static float numbers[64 * 64];
     static uint8_t codes[64 * 64];
     static int32_t order[64];
@@ -255,7 +255,7 @@ static void parts_and_remarks(void **state) {
 static void floats_are_rounded(void **state) {
     (void)state;
     kit k = kit_open(1);
-    const lb_storage s = {.kind = LB_GRID_FLOAT, .bits = 16};
+    const lb_storage s = {.format = &lb_f16, .bits = 16};
     lb_compressed c, back;
     uint8_t bytes[4];
     assert_int_equal(lb_compressed_new(k.arena, &s, 1, 2, false, &c), LB_OK);

@@ -111,7 +111,7 @@ static void smollm2_rtn(void **state) {
     lb_test_source(wikitext, text);
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
         setting s = open_files(model, text, LB_BOS_AUTO);
-        lb_storage storage = {.kind = LB_GRID_UNIFORM, .bits = row[i].bits, .group = row[i].group};
+        lb_storage storage = {.format = &lb_uniform, .bits = row[i].bits, .group = row[i].group};
         lb_weights w;
         round_linears(&s, &storage, &w);
         lb_eval e = evaluate_as(&s, &w, "W2-2048", 4);

@@ -35,7 +35,7 @@ static const lb_option table[] = {
 static lb_status spec(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
     (void)rows, (void)cols;
     const probe_opts *o = opts;
-    *out = (lb_storage){.kind = LB_GRID_UNIFORM, .bits = (int)o->bits, .group = o->group};
+    *out = (lb_storage){.format = &lb_uniform, .bits = (int)o->bits, .group = o->group};
     return LB_OK;
 }
 

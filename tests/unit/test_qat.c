@@ -137,7 +137,7 @@ static void no_training_is_rounding(void **state) {
                 assert_ok(r.m->spec(r.opts, W.rows, W.cols, &s));
                 assert_ok(lb_round_to_nearest(r.t.arena, &s, lsq, W, &want));
                 const lb_compressed *got = layer(&r, name);
-                assert_true(got->storage.kind == want.storage.kind && got->storage.bits == want.storage.bits &&
+                assert_true(got->storage.format == want.storage.format && got->storage.bits == want.storage.bits &&
                             got->storage.group == want.storage.group &&
                             got->storage.symmetric == want.storage.symmetric &&
                             got->storage.scale_type == want.storage.scale_type);
@@ -201,7 +201,7 @@ static void learned_scale_finds_the_range(void **state) {
     assert_ok(lb_arena_new(0, &a));
     float w[N], out[N], grad[N];
     for (int i = 0; i < N; i++) w[i] = sinf((float)i * 1.7f);
-    lb_storage s = {.kind = LB_GRID_UNIFORM, .bits = 3, .group = LB_GROUP_ROW, .symmetric = true};
+    lb_storage s = {.format = &lb_uniform, .bits = 3, .group = LB_GROUP_ROW, .symmetric = true};
     for (int side = 0; side < 2; side++) {
         lb_fakequant q;
         assert_ok(lb_fakequant_new(a, &s, LB_RANGE_LEARNED, lb_cmat_of(w, 1, N), &q));

@@ -12,7 +12,7 @@
 #include "math/half.h"
 #include "support/quant_kit.h"
 
-#define UNIFORM .kind = LB_GRID_UNIFORM
+#define UNIFORM .format = &lb_uniform
 
 static void sizes_by_hand(void **state) {
     (void)state;
@@ -34,17 +34,14 @@ static void sizes_by_hand(void **state) {
         {{UNIFORM, .bits = 2, .group = LB_GROUP_TENSOR}, 5, 17, {85, 22, 4, 1, 0, 0, 18, 45}},
         {{UNIFORM, .bits = 8, .group = 16, .order = true}, 1, 32, {32, 32, 8, 2, 0, 64, 0, 106}},
         {{UNIFORM, .bits = 2, .group = 65537, .order = true}, 1, 65537, {65537, 16385, 4, 1, 0, 262148, 3, 278541}},
-        {{.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64}, 3, 50, {150, 75, 12, 0, 64, 0, 0, 151}},
-        {{.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64, .scale_type = LB_SCALE_BF16},
+        {{.format = &lb_nf4, .bits = 4, .group = 64}, 3, 50, {150, 75, 12, 0, 64, 0, 0, 151}},
+        {{.format = &lb_nf4, .bits = 4, .group = 64, .scale_type = LB_SCALE_BF16},
          3,
          50,
          {150, 75, 6, 0, 64, 0, 0, 145}},
-        {{.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 2, .double_quant = true},
-         6,
-         100,
-         {600, 300, 312, 0, 64, 0, 0, 676}},
-        {{.kind = LB_GRID_FLOAT, .bits = 16}, 3, 5, {15, 30, 0, 0, 0, 0, 0, 30}},
-        {{.kind = LB_GRID_FLOAT, .bits = 32}, 3, 5, {15, 60, 0, 0, 0, 0, 0, 60}},
+        {{.format = &lb_nf4, .bits = 4, .group = 2, .double_quant = true}, 6, 100, {600, 300, 312, 0, 64, 0, 0, 676}},
+        {{.format = &lb_f16, .bits = 16}, 3, 5, {15, 30, 0, 0, 0, 0, 0, 30}},
+        {{.format = &lb_f32, .bits = 32}, 3, 5, {15, 60, 0, 0, 0, 0, 0, 60}},
     };
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
         lb_size z;
@@ -64,11 +61,11 @@ static void refused(void **state) {
         {UNIFORM, .bits = 1},
         {UNIFORM, .bits = 9},
         {UNIFORM, .bits = 4, .group = -2},
-        {.kind = LB_GRID_CODEBOOK, .bits = 3, .group = 64},
-        {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 0},
-        {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64, .double_quant = true, .scale_type = LB_SCALE_F16},
-        {.kind = LB_GRID_FLOAT, .bits = 8},
-        {.kind = (lb_grid_kind)7},
+        {.format = &lb_nf4, .bits = 3, .group = 64},
+        {.format = &lb_nf4, .bits = 4, .group = 0},
+        {.format = &lb_nf4, .bits = 4, .group = 64, .double_quant = true, .scale_type = LB_SCALE_F16},
+        {.format = &lb_f16, .bits = 8},
+        {.bits = 4},
     };
     lb_size z;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -87,9 +84,9 @@ static void text(void **state) {
         {{UNIFORM, .bits = 3, .group = 64}, "int3 g64 asym"},
         {{UNIFORM, .bits = 4, .symmetric = true, .scale_type = LB_SCALE_F16}, "int4 row sym f16-scales"},
         {{UNIFORM, .bits = 8, .group = LB_GROUP_TENSOR, .order = true}, "int8 tensor asym order"},
-        {{.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64, .double_quant = true}, "nf4 b64 dq"},
-        {{.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 32, .book = LB_BOOK_FP4}, "fp4 b32"},
-        {{.kind = LB_GRID_FLOAT, .bits = 32}, "f32"},
+        {{.format = &lb_nf4, .bits = 4, .group = 64, .double_quant = true}, "nf4 b64 dq"},
+        {{.format = &lb_fp4, .bits = 4, .group = 32}, "fp4 b32"},
+        {{.format = &lb_f32, .bits = 32}, "f32"},
     };
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
         lb_str s = {0};
@@ -146,11 +143,8 @@ static void layers_by_hand(void **state) {
     /* A codebook: codes without a gap, one absmax, the sixteen values, of which -1 is the first and 1 the last. */
     uint8_t four[] = {1, 2, 15, 0}, bytes[2 + 4 + 64];
     float absmax = 2;
-    lb_compressed n = {.storage = {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 4},
-                       .rows = 2,
-                       .cols = 2,
-                       .codes = four,
-                       .scale = &absmax};
+    lb_compressed n = {
+        .storage = {.format = &lb_nf4, .bits = 4, .group = 4}, .rows = 2, .cols = 2, .codes = four, .scale = &absmax};
     const uint8_t head[] = {0x21, 0x0f, 0, 0, 0, 0x40, 0, 0, 0x80, 0xbf}, last[] = {0, 0, 0x80, 0x3f};
     assert_int_equal(lb_compressed_pack(&n, NULL, bytes, sizeof bytes), LB_OK);
     assert_memory_equal(bytes, head, sizeof head);
@@ -188,13 +182,13 @@ static void other_storages(void **state) {
         {UNIFORM, .bits = 4, .scale_type = LB_SCALE_F16},
         {UNIFORM, .bits = 4, .scale_type = LB_SCALE_BF16},
         {UNIFORM, .bits = 4, .order = true},
-        {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64},
-        {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 32},
-        {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64, .book = LB_BOOK_FP4},
-        {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64, .double_quant = true},
-        {.kind = LB_GRID_CODEBOOK, .bits = 4, .group = 64, .scale_type = LB_SCALE_F16},
-        {.kind = LB_GRID_FLOAT, .bits = 16},
-        {.kind = LB_GRID_FLOAT, .bits = 32},
+        {.format = &lb_nf4, .bits = 4, .group = 64},
+        {.format = &lb_nf4, .bits = 4, .group = 32},
+        {.format = &lb_fp4, .bits = 4, .group = 64},
+        {.format = &lb_nf4, .bits = 4, .group = 64, .double_quant = true},
+        {.format = &lb_nf4, .bits = 4, .group = 64, .scale_type = LB_SCALE_F16},
+        {.format = &lb_f16, .bits = 16},
+        {.format = &lb_f32, .bits = 32},
     };
     enum { N = sizeof s / sizeof s[0] };
     for (int i = 0; i < N; i++)
@@ -248,7 +242,7 @@ static void layers_come_back(void **state) {
         assert_int_equal(lb_compressed_unpack(k.arena, &c.storage, 19, 70, k.team, bytes, z.total, &back), LB_OK);
         assert_int_equal(lb_compressed_pack(&c, k.team, bytes, z.total - 1), LB_E_ARG);
         lb_mat a = kit_dequantize(&k, &c), b = kit_dequantize(&k, &back);
-        if (c.storage.kind == LB_GRID_FLOAT)
+        if (lb_storage_dense(&c.storage))
             for (int64_t n = 0; n < 19 * 70; n++) a.d[n] = lb_f16_to_f32(lb_f32_to_f16(a.d[n]));
         assert_memory_equal(a.d, b.d, 19 * 70 * sizeof(float));
         /* Kept packed, any run of rows gives the same numbers. */

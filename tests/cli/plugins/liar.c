@@ -75,12 +75,13 @@ static const lb_option table[] = {
 static lb_status spec(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
     (void)rows, (void)cols;
     const liar_opts *o = opts;
-    *out = (lb_storage){.kind = o->kind == INT ? LB_GRID_UNIFORM : LB_GRID_CODEBOOK,
+    *out = (lb_storage){.format = o->kind == INT   ? &lb_uniform
+                                  : o->kind == NF4 ? &lb_nf4
+                                                   : &lb_fp4,
                         .bits = (int)o->bits,
                         .group = o->group,
                         .symmetric = o->symmetric,
                         .scale_type = (lb_scale_type)o->scale_type,
-                        .book = o->kind == FP4 ? LB_BOOK_FP4 : LB_BOOK_NF4,
                         .double_quant = o->double_quant,
                         .order = o->order};
     return LB_OK;

@@ -1,6 +1,12 @@
-/* Codebooks of 4-bit codes and the second quantization of their scales. Values and rules: Dettmers et al. 2023
- * (arXiv:2305.14314) section 3 and bitsandbytes; the dynamic map: Dettmers et al. 2022 (arXiv:2110.02861). */
+/* Codebooks of 4-bit codes, whose blocks carry their absmax and run over the matrix, and the second quantization of
+ * those. Codes are packed without a gap; the sixteen values are counted once a layer. The dynamic 8-bit map of
+ * double_quant is a number format, like float16, and takes nothing.
+ * source  values and rules: Dettmers et al. 2023 (arXiv:2305.14314) section 3 and bitsandbytes; the dynamic map:
+ *         Dettmers et al. 2022 (arXiv:2110.02861) */
+#include "quant/formats/codebook.h"
+
 #include <math.h>
+#include <string.h>
 
 #include "quant/grid.h"
 
@@ -74,15 +80,12 @@ static const float dynamic_map[256] = {
     0.96484375f,     0.9789063f,    0.99296874f,     1.0f,
 };
 
-const float *lb_codebook(lb_codebook_id id) { return id == LB_BOOK_NF4 ? nf4 : fp4; }
-
 const float *lb_dynamic_map(void) { return dynamic_map; }
 
-lb_codebook_cuts lb_codebook_cuts_of(lb_codebook_id id) {
-    const float *book = lb_codebook(id);
+lb_codebook_cuts lb_codebook_cuts_of(const lb_format *f) {
     lb_codebook_cuts c;
-    c.code = id == LB_BOOK_NF4 ? nf4_order : fp4_order;
-    for (int i = 0; i < LB_CODEBOOK_VALUES - 1; i++) c.cut[i] = (book[c.code[i]] + book[c.code[i + 1]]) / 2;
+    c.code = f->values == nf4 ? nf4_order : fp4_order;
+    for (int i = 0; i < LB_CODEBOOK_VALUES - 1; i++) c.cut[i] = (f->values[c.code[i]] + f->values[c.code[i + 1]]) / 2;
     return c;
 }
 
@@ -122,3 +125,93 @@ void lb_double_quant(const float *absmax, int64_t n, uint8_t *code, float *scale
 void lb_double_quant_expand(const uint8_t *code, const float *scale, float mean, int64_t n, float *absmax) {
     for (int64_t i = 0; i < n; i++) absmax[i] = dynamic_map[code[i]] * scale[i / LB_DOUBLE_QUANT_BLOCK] + mean;
 }
+
+static int64_t outer_scales(int64_t scales) { return (scales - 1) / LB_DOUBLE_QUANT_BLOCK + 1; }
+
+static int parts(const lb_storage *s, int64_t rows, int64_t cols, lb_part out[LB_MOST_PARTS]) {
+    int64_t scales = lb_storage_scales(s, rows, cols);
+    int n = 0;
+    out[n++] = (lb_part){LB_SLOT_CODES, LB_FORM_STREAM, .n = rows * cols, .width = s->bits,
+                         .counted = offsetof(lb_size, codes)};
+    if (s->double_quant) {
+        const size_t counted = offsetof(lb_size, scales);
+        out[n++] = (lb_part){LB_SLOT_SCALE, LB_FORM_NONE, .n = scales, .counted = counted};
+        out[n++] = (lb_part){LB_SLOT_DQ_CODE, LB_FORM_BYTES, .n = scales, .counted = counted};
+        out[n++] = (lb_part){LB_SLOT_DQ_SCALE, LB_FORM_FLOATS, .n = outer_scales(scales), .counted = counted};
+        out[n++] = (lb_part){LB_SLOT_DQ_MEAN, LB_FORM_FLOATS, .n = 1, .counted = counted};
+    } else {
+        out[n++] = (lb_part){LB_SLOT_SCALE, LB_FORM_FLOATS, .n = scales, .type = s->scale_type,
+                             .counted = offsetof(lb_size, scales)};
+    }
+    out[n++] = (lb_part){LB_SLOT_FIXED, LB_FORM_FLOATS, .n = LB_CODEBOOK_VALUES, .counted = offsetof(lb_size, codebook),
+                         .fixed = s->format->values};
+    return n;
+}
+
+static lb_status fit(const lb_storage *s, bool clip_search, const float *x, int64_t n, float *scale, float *zero) {
+    (void)clip_search;
+    float low, high;
+    LB_TRY(lb_grid_range(x, n, 1, &low, &high));
+    float absmax = -low > high ? -low : fabsf(high);
+    *scale = absmax > 0 ? lb_scale_round(s->scale_type, absmax) : absmax;
+    *zero = 0;
+    return LB_OK;
+}
+
+static void encode(const lb_storage *s, const float *x, int64_t n, float scale, float zero, uint8_t *code) {
+    (void)zero;
+    lb_codebook_cuts cuts = lb_codebook_cuts_of(s->format);
+    float inverse = 1.0f / fmaxf(scale, 1e-38f); /* a block of zeros gets the code of 0 */
+    for (int64_t i = 0; i < n; i++) code[i] = lb_codebook_code(&cuts, x[i] * inverse);
+}
+
+static void decode(const lb_storage *s, const uint8_t *code, int64_t n, float scale, float zero, float *x) {
+    (void)zero;
+    const float *value = s->format->values;
+    for (int64_t i = 0; i < n; i++) x[i] = value[code[i]] * scale;
+}
+
+static int64_t scales_of(const lb_compressed *c) { return lb_storage_scales(&c->storage, c->rows, c->cols); }
+
+static void expand(lb_compressed *c) {
+    if (c->dq_code) lb_double_quant_expand(c->dq_code, c->dq_scale, c->dq_mean, scales_of(c), c->scale);
+}
+
+/* Codes keep the first scales; what is read back are the second ones. */
+static void finish(lb_compressed *c) {
+    if (!c->dq_code) return;
+    lb_double_quant(c->scale, scales_of(c), c->dq_code, c->dq_scale, &c->dq_mean);
+    expand(c);
+}
+
+/* Scales are what their own codes give. */
+static lb_status check(const lb_compressed *c) {
+    char at[64];
+    float expanded[LB_DOUBLE_QUANT_BLOCK];
+    int64_t scales = scales_of(c);
+    if (!c->dq_code) return LB_OK;
+    if (!isfinite(c->dq_mean)) return lb_fail(LB_E_NUMERIC, "dq_mean = %g: must be finite", (double)c->dq_mean);
+    for (int64_t i = 0; i < scales; i += LB_DOUBLE_QUANT_BLOCK) {
+        const float *scale = &c->dq_scale[i / LB_DOUBLE_QUANT_BLOCK];
+        int64_t n = i + LB_DOUBLE_QUANT_BLOCK < scales ? LB_DOUBLE_QUANT_BLOCK : scales - i;
+        if (!isfinite(*scale))
+            return lb_fail(LB_E_NUMERIC, "dq_scale[%lld] = %g: must be finite", (long long)(i / LB_DOUBLE_QUANT_BLOCK),
+                           (double)*scale);
+        lb_double_quant_expand(c->dq_code + i, scale, c->dq_mean, n, expanded);
+        for (int64_t k = 0; k < n; k++)
+            if (memcmp(&expanded[k], &c->scale[i + k], sizeof(float)) != 0)
+                return lb_fail(LB_E_ARG, "scale %.9g at %s: dq_code, dq_scale and dq_mean give %.9g",
+                               (double)c->scale[i + k], lb_block_place(&c->storage, c->cols, i + k, at),
+                               (double)expanded[k]);
+    }
+    return LB_OK;
+}
+
+#define CODEBOOK(text, table, about)                                                                                   \
+    {                                                                                                                  \
+        .name = text, .summary = about, .shape = LB_SHAPE_FLAT, .bits_min = 4, .bits_max = 4,                          \
+        .has = LB_HAS_SCALE_TYPE | LB_HAS_DOUBLE_QUANT, .values = table, .parts = parts, .fit = fit, .encode = encode, \
+        .decode = decode, .finish = finish, .expand = expand, .check = check                                           \
+    }
+const lb_format lb_nf4 = CODEBOOK("nf4", nf4, "4-bit NormalFloat");
+const lb_format lb_fp4 = CODEBOOK("fp4", fp4, "a 4-bit float, as bitsandbytes has it");
