@@ -237,7 +237,7 @@ install-files:
 	for d in configs experiments paper data/builtin; do rm -rf "$(TO)/share/lowbit/$$d" && cp -R "$$d" "$(TO)/share/lowbit/$$d" || exit 1; done
 	chmod -R u+rwX,go+rX,go-w "$(TO)/share/lowbit"
 	install -m 755 tools/fetch "$(TO)/share/lowbit/tools/fetch"
-	for d in base math quant; do install -d "$(TO)/include/lowbit/$$d" && install -m 644 src/$$d/*.h "$(TO)/include/lowbit/$$d/" || exit 1; done
+	for d in base math quant quant/formats; do install -d "$(TO)/include/lowbit/$$d" && install -m 644 src/$$d/*.h "$(TO)/include/lowbit/$$d/" || exit 1; done
 
 uninstall: ## remove what install put there
 	rm -rf "$(TO)/bin/lowbit" "$(TO)/share/man/man1/lowbit.1" "$(TO)/share/lowbit" "$(TO)/include/lowbit"
