@@ -100,6 +100,7 @@ static lb_status read_entry(reader *r, const lb_flat_head *h) {
 static lb_status read_failure(reader *r, const lb_flat_head *h) {
     const char *message;
     LB_TRY(take_name(r, h->name, &message));
+    if (!*message) return broken(r, "a failure without words");
     bool known = h->shape[0] == LB_E_NOMEM || h->shape[0] == LB_E_IO;
     return lb_fail(known ? (lb_status)h->shape[0] : LB_E_FORMAT, "%s", message);
 }

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "io/h5_file.h"
+#include "io/h5_flat.h"
 #include "support/io_probe.h"
 #include "support/support.h"
 
@@ -329,11 +330,32 @@ static void test_not_closed(void **state) {
     lb_free(path);
 }
 
+/* What the reading process may say of a failure: a status and words. Without words it is not believed. */
+static void test_failure_told(void **state) {
+    (void)state;
+    static const struct {
+        const char *words, *error;
+    } told[] = {{"x.h5 is damaged: gone", "x.h5 is damaged: gone"},
+                {"", "x.h5: what was read from it makes no sense: a failure without words"}};
+    for (size_t i = 0; i < 2; i++) {
+        lb_str flat = {0};
+        lb_h5 *h = NULL;
+        const lb_flat_head head = {
+            .magic = LB_FLAT_MAGIC, .kind = LB_FLAT_FAILED, .name = strlen(told[i].words) + 1, .shape = {LB_E_FORMAT}};
+        lb_str_add_bytes(&flat, &head, sizeof head);
+        lb_str_add_bytes(&flat, told[i].words, head.name);
+        assert_ok(lb_str_check(&flat));
+        assert_status(LB_E_FORMAT, lb_h5_from_flat("x.h5", &flat, &h));
+        assert_string_equal(lb_error(), told[i].error);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_h5py),       cmocka_unit_test(test_refusals),       cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_write_refusals), cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_memory),     cmocka_unit_test(test_damage),         cmocka_unit_test(test_not_closed),
+        cmocka_unit_test(test_h5py),         cmocka_unit_test(test_refusals),       cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_same_bytes),   cmocka_unit_test(test_write_refusals), cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_memory),       cmocka_unit_test(test_damage),         cmocka_unit_test(test_not_closed),
+        cmocka_unit_test(test_failure_told),
     };
     return cmocka_run_group_tests_name("io/h5", tests, set_up, tear_down);
 }
