@@ -7,6 +7,7 @@
 #include "io/gguf.h"
 #include "io/json.h"
 #include "model/model.h"
+#include "result/figures.h"
 #include "run/sources.h"
 
 typedef struct inspect_flags {
@@ -33,7 +34,7 @@ static void show_architecture(const lb_model *m, lb_str *out) {
     lb_format_bytes((double)stored, bytes);
     lb_str_add(out, "model        %s (%s)\nsha256       %s\n", m->path, m->format, m->hash);
     lb_str_add(out, "family       %s\nparameters   %lld\nstored       %s, %s, %.3f bits a weight\n", a->family,
-               (long long)parameters(m), m->stored, bytes, 8.0 * (double)stored / (double)parameters(m));
+               (long long)parameters(m), m->stored, bytes, lb_bits_per_weight(stored, parameters(m)));
     lb_str_add(out, "blocks       %lld\nwidth        %lld, hidden %lld\n", (long long)a->layers, (long long)a->dim,
                (long long)a->hidden);
     lb_str_add(out, "attention    %lld heads of %lld, %lld key-value heads\n", (long long)a->heads,

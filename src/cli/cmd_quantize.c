@@ -12,6 +12,7 @@
 #include "cli/planned.h"
 #include "cli/profile.h"
 #include "report/report.h"
+#include "result/figures.h"
 #include "run/cell.h"
 
 typedef struct quantize_flags {
@@ -163,11 +164,10 @@ static lb_status print_tables(session *s) {
     lb_format_bytes((double)z->quantized.total, quantized);
     lb_format_bytes((double)z->total_as_fp16, total);
     lb_format_bytes((double)z->original_fp16, original);
-    double bits = z->quantized.weights ? 8.0 * (double)z->quantized.total / (double)z->quantized.weights : 16.0;
     lb_str_add(&out,
                "\nquantized layers: %s, %.4f bits a weight with all metadata\nwhole model: %s, the rest at 16 "
                "bits; unquantized at 16 bits: %s (%.1f %%)\n",
-               quantized, bits, total, original, 100.0 * (double)z->total_as_fp16 / (double)z->original_fp16);
+               quantized, lb_cli_bits(z), total, original, 100.0 * lb_ratio_fp16(z));
     for (int64_t i = 0; i < s->record.evals; i++) {
         const lb_eval *e = &s->record.eval[i].eval;
         lb_str_add(&out, "perplexity on %s, %s, %lld windows%s: %.6f", s->record.eval[i].name, e->protocol.id,

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "eval/perplexity.h"
 #include "math/blas.h"
+#include "result/figures.h"
 #include "run/share.h"
 
 lb_model_parts lb_cli_parts(int weights) { return weights == LB_WEIGHTS_STREAM ? LB_STREAM : LB_WEIGHTS; }
@@ -86,6 +87,10 @@ lb_status lb_cli_out_begin(lb_arena *a, const char *out, lb_fs_folder *f) {
     return why ? lb_fail(st, "--out %s", why) : LB_E_NOMEM;
 }
 
+double lb_cli_bits(const lb_model_size *s) {
+    return s->quantized.weights > 0 ? lb_size_bits(&s->quantized) : 8.0 * LB_FP16_BYTES;
+}
+
 static void text_of_model(const lb_plan *p, lb_str *out) {
     const lb_model *m = p->model;
     int64_t weights = 0;
@@ -118,13 +123,6 @@ static void text_of_data(const lb_plan *p, lb_str *out) {
     }
 }
 
-static double mib(int64_t bytes) { return (double)bytes / 1048576.0; }
-
-static double bits_per_weight(const lb_cell *c) {
-    const lb_size *q = &c->size.quantized;
-    return q->weights > 0 ? 8.0 * (double)q->total / (double)q->weights : 16.0;
-}
-
 /* Layers whose last group is shorter: some formats cannot hold them. */
 static int64_t ragged_layers(const lb_cell *c) {
     int64_t n = 0;
@@ -148,9 +146,9 @@ static plan_columns columns_of(int width) {
 
 static void row_of_cell(const lb_plan *p, size_t i, plan_columns k, const lb_rate *rate, lb_str *out) {
     const lb_cell *c = &p->sweep.cell[i];
-    lb_str_add(out, "%4zu  %-*s%s%7.4f  %10.2f  %10.2f  %6.3f", i + 1, k.width, c->label, k.between, bits_per_weight(c),
-               mib(c->size.quantized.total), mib(c->size.total_as_fp16),
-               (double)c->size.total_as_fp16 / (double)c->size.original_fp16);
+    lb_str_add(out, "%4zu  %-*s%s%7.4f  %10.2f  %10.2f  %6.3f", i + 1, k.width, c->label, k.between,
+               lb_cli_bits(&c->size), lb_mib((double)c->size.quantized.total), lb_mib((double)c->size.total_as_fp16),
+               lb_ratio_fp16(&c->size));
     lb_estimate e = lb_plan_estimate(p, c, rate);
     char time[32], memory[32], disk[32];
     lb_format_duration(e.seconds, time);

@@ -25,6 +25,8 @@ LB_NODISCARD lb_status lb_cli_team(int64_t threads, lb_team **out);
 LB_NODISCARD lb_status lb_cli_plan(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash,
                                    lb_log *log);
 void lb_cli_plan_close(lb_planned *x);
+/* Bits a weight of the quantized layers; where nothing is quantized, what a weight has then. */
+double lb_cli_bits(const lb_model_size *s);
 /* --out of a command that writes a folder: refused now, with the flag's name, or under way. */
 LB_NODISCARD lb_status lb_cli_out_begin(lb_arena *a, const char *out, lb_fs_folder *f);
 /* Prints model, data, protocol, cells with exact sizes and estimates, refusals. Warns if the disk or the memory will

@@ -51,7 +51,7 @@ static lb_status add_row(lb_table *t, const lb_record *c, const lb_eval_row *e, 
     lb_table_set(t, C_PROTOCOL, one ? NULL : e->eval.protocol.id, e->eval.protocol.id);
     lb_table_set(t, C_WINDOWS, one ? NULL : windows.s, windows.s);
     lb_table_set(t, C_CELL, c->label, c->label);
-    double bpw = lb_report_bits_per_weight(c);
+    double bpw = lb_size_bits(&c->size.quantized);
     lb_table_set(t, C_BPW, lb_num_fixed(bpw, 3).s, lb_num_exact(bpw).s);
     lb_table_set(t, C_PPL, lb_num_ppl(e->eval.ppl).s, NULL);
     lb_table_set(t, C_PPL_CSV, NULL, lb_num_exact(e->eval.ppl).s);

@@ -60,13 +60,13 @@ static void identity(row *r, const lb_report_view *v, const lb_record *c) {
 static void sizes(row *r, const lb_record *c) {
     const lb_model_size *s = &c->size;
     bool done = c->state == LB_CELL_DONE;
-    num(r, "bits_per_weight", lb_report_bits_per_weight(c));
+    num(r, "bits_per_weight", lb_size_bits(&c->size.quantized));
     count(r, "quantized_weights", done, s->quantized.weights);
     count(r, "quantized_bytes", done, s->quantized.total);
     count(r, "model_bytes_rest_stored", done, s->total_as_stored);
     count(r, "model_bytes_rest_fp16", done, s->total_as_fp16);
     count(r, "original_bytes_fp16", done, s->original_fp16);
-    num(r, "ratio_fp16", s->original_fp16 > 0 ? (double)s->total_as_fp16 / (double)s->original_fp16 : NAN);
+    num(r, "ratio_fp16", lb_ratio_fp16(s));
 }
 
 static void evaluation(row *r, const lb_record *c, const lb_eval_row *e) {
@@ -97,7 +97,7 @@ static void evaluation(row *r, const lb_record *c, const lb_eval_row *e) {
 }
 
 static void errors(row *r, const lb_record *c) {
-    lb_report_error own = lb_report_error_sum(c, false), original = lb_report_error_sum(c, true);
+    lb_model_error own = lb_model_error_of(c, false), original = lb_model_error_of(c, true);
     num(r, "weight_rel_mse", own.weight_rel);
     num(r, "output_rel_mse_original", original.output_rel);
     num(r, "output_vs_rtn_original", original.output_vs_rtn);

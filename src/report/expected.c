@@ -191,7 +191,7 @@ static bool layer_metric(const lb_record *c, const char *metric, answer *out) {
 static bool cell_metric(const lb_record *c, const char *metric, answer *out) {
     if (layer_metric(c, metric, out)) return true;
     if (strcmp(metric, "bits_per_weight") == 0)
-        out->ours = lb_report_bits_per_weight(c);
+        out->ours = lb_size_bits(&c->size.quantized);
     else if (strcmp(metric, "quantized_bytes") == 0)
         out->ours = (double)c->size.quantized.total;
     else if (strcmp(metric, "model_bytes_fp16") == 0)

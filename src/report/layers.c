@@ -59,7 +59,7 @@ static void put(lb_table *t, size_t c, lb_num shown, double exact) {
 }
 
 static void put_layer_errors(lb_table *t, const lb_layer_row *l) {
-    const lb_layer_error *w = isfinite(l->own.weight_err) ? &l->own : &l->original;
+    const lb_layer_error *w = lb_layer_weights(l);
     put(t, L_WEIGHT, lb_num_sci(lb_weight_mse(w), 5), lb_weight_mse(w));
     put(t, L_WREL, lb_num_sci(lb_weight_rel(w), 3), lb_weight_rel(w));
     put(t, L_OWN, lb_num_sci(lb_output_mse(&l->own), 5), lb_output_mse(&l->own));
@@ -90,9 +90,8 @@ static void put_layer(lb_table *t, const lb_layer_row *l) {
     lb_table_setf(t, L_ROWS_CSV, "%lld", (long long)l->rows);
     lb_table_setf(t, L_COLS_CSV, "%lld", (long long)l->cols);
     lb_table_set(t, L_STORAGE, l->quantized ? l->storage : "not quantized", l->quantized ? l->storage : "");
-    double bytes = (double)l->size.total;
+    double bytes = (double)l->size.total, bpw = lb_size_bits(&l->size);
     put(t, L_BYTES, lb_num_fixed(bytes / 1024, 1), bytes);
-    double bpw = l->size.weights > 0 ? 8 * bytes / (double)l->size.weights : NAN;
     put(t, L_BPW, lb_num_fixed(bpw, 3), bpw);
     if (!l->quantized) return;
     put_layer_errors(t, l);
@@ -106,11 +105,11 @@ static void put_layer(lb_table *t, const lb_layer_row *l) {
 
 /* Sum of errors / sum of energies; the absolute errors of layers of different widths have no meaningful mean. */
 static void put_sum(lb_table *t, const lb_record *c) {
-    lb_report_error own = lb_report_error_sum(c, false), original = lb_report_error_sum(c, true);
+    lb_model_error own = lb_model_error_of(c, false), original = lb_model_error_of(c, true);
     lb_table_row(t);
     lb_table_rule(t);
     lb_table_set(t, L_NAME, "all quantized", NULL);
-    double bytes = (double)c->size.quantized.total, bpw = lb_report_bits_per_weight(c);
+    double bytes = (double)c->size.quantized.total, bpw = lb_size_bits(&c->size.quantized);
     lb_table_set(t, L_BYTES, lb_num_fixed(bytes / 1024, 1).s, NULL);
     lb_table_set(t, L_BPW, lb_num_fixed(bpw, 3).s, NULL);
     lb_table_set(t, L_WREL, lb_num_sci(own.weight_rel, 3).s, NULL);
@@ -130,7 +129,7 @@ lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, lb
     lb_table *t;
     LB_TRY(lb_table_new(a, id, title, layer_column, L_COLUMNS, &t));
     for (int64_t i = 0; i < c->layers; i++) put_layer(t, &c->layer[i]);
-    if (f != LB_TABLE_CSV && lb_report_error_sum(c, false).weight_rel > 0) put_sum(t, c);
+    if (f != LB_TABLE_CSV && lb_model_error_of(c, false).weight_rel > 0) put_sum(t, c);
     return lb_table_render(t, f, out);
 }
 
@@ -217,17 +216,14 @@ static void put_size(lb_table *t, const lb_report_row *row) {
         put_bytes(t, S_ORDER, q->order, false);
         put_bytes(t, S_PADDING, q->padding, false);
         put_bytes(t, S_TOTAL, q->total, true);
-        put(t, S_BPW, lb_num_fixed(lb_report_bits_per_weight(c), 3), lb_report_bits_per_weight(c));
+        put(t, S_BPW, lb_num_fixed(lb_size_bits(q), 3), lb_size_bits(q));
     }
     put_bytes(t, S_REST_STORED, s->other_as_stored, true);
     put_bytes(t, S_REST_FP16, s->other_as_fp16, true);
     put_bytes(t, S_WHOLE_STORED, s->total_as_stored, true);
     put_bytes(t, S_WHOLE_FP16, s->total_as_fp16, true);
-    double fp16 = (double)s->original_fp16;
-    if (fp16 > 0) {
-        put(t, S_RATIO_STORED, lb_num_percent((double)s->total_as_stored / fp16, 1), (double)s->total_as_stored / fp16);
-        put(t, S_RATIO_FP16, lb_num_percent((double)s->total_as_fp16 / fp16, 1), (double)s->total_as_fp16 / fp16);
-    }
+    put(t, S_RATIO_STORED, lb_num_percent(lb_ratio_stored(s), 1), lb_ratio_stored(s));
+    put(t, S_RATIO_FP16, lb_num_percent(lb_ratio_fp16(s), 1), lb_ratio_fp16(s));
 }
 
 lb_status lb_report_sizes(const lb_report_view *v, lb_table_format f, lb_str *out) {

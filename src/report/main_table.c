@@ -1,4 +1,5 @@
 /* The main table: one row a cell (or a cell over its seeds), one block an evaluation; what could not be run, below. */
+#include <math.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -87,13 +88,11 @@ static void put_identity(lb_table *t, const lb_report_row *row) {
 
 static void put_size(lb_table *t, const lb_report_row *row) {
     const lb_record *c = row->cell[0];
-    double bpw = lb_report_bits_per_weight(c), bytes = (double)c->size.total_as_fp16;
+    double bpw = lb_size_bits(&c->size.quantized), bytes = (double)c->size.total_as_fp16;
     put(t, C_BPW, lb_num_fixed(bpw, 3), bpw);
     if (bytes > 0) put(t, C_SIZE, lb_num_mib(bytes), bytes);
-    if (bytes > 0 && c->size.original_fp16 > 0) {
-        double ratio = bytes / (double)c->size.original_fp16;
-        put(t, C_RATIO, lb_num_percent(ratio, 1), ratio);
-    }
+    double ratio = bytes > 0 ? lb_ratio_fp16(&c->size) : NAN;
+    put(t, C_RATIO, lb_num_percent(ratio, 1), ratio);
 }
 
 /* The number of seeds and the spread over them; a row that lost some says so. */
@@ -136,7 +135,7 @@ static void put_error(lb_table *t, size_t c, double value, bool trained) {
 
 static void put_cost(lb_table *t, const lb_report_row *row) {
     bool trained = lb_report_trained(row);
-    lb_report_error original = lb_report_error_mean(row, true), own = lb_report_error_mean(row, false);
+    lb_model_error original = lb_report_error_mean(row, true), own = lb_report_error_mean(row, false);
     put_error(t, C_REL, original.output_rel, trained);
     put_error(t, C_RTN, original.output_vs_rtn, trained);
     put_error(t, C_OWN, own.output_rel, trained);

@@ -72,8 +72,8 @@ static measured what_was_measured(const lb_report_view *v) {
     for (int64_t i = 0; i < v->rows; i++)
         for (int64_t k = 0; k < v->row[i].cells; k++) {
             const lb_record *c = v->row[i].cell[k];
-            m.error |= !isnan(lb_report_error_sum(c, true).output_rel);
-            m.own |= !isnan(lb_report_error_sum(c, false).output_rel);
+            m.error |= !isnan(lb_model_error_of(c, true).output_rel);
+            m.own |= !isnan(lb_model_error_of(c, false).output_rel);
             for (int64_t e = 0; e < c->evals; e++) {
                 m.kl |= c->eval[e].eval.has_kl;
                 if (!c->eval[e].has_paired) continue;

@@ -13,7 +13,7 @@ typedef enum measure { BY_ORIGINAL, BY_OWN, BY_WEIGHT } measure;
 
 static double value_of(const lb_layer_row *l, measure m) {
     if (!l->quantized) return NAN;
-    if (m == BY_WEIGHT) return lb_weight_rel(isfinite(l->own.weight_err) ? &l->own : &l->original);
+    if (m == BY_WEIGHT) return lb_weight_rel(lb_layer_weights(l));
     return lb_output_rel(m == BY_ORIGINAL ? &l->original : &l->own);
 }
 

@@ -5,12 +5,10 @@
 
 #include "report/plot.h"
 
-#define MIB (1024.0 * 1024.0)
-
 typedef struct point {
     const lb_report_row *row;
     lb_report_quality q;
-    double bits, mib;
+    double bits, bits_per_weight, mib;
     bool flat; /* nothing quantized: a line across */
 } point;
 
@@ -26,7 +24,10 @@ static lb_status collect(const lb_report_view *v, const lb_report_block *b, poin
     if (!out->at) return LB_E_NOMEM;
     for (int64_t i = 0; i < v->rows; i++) {
         const lb_record *c = v->row[i].cell[0];
-        point p = {.row = &v->row[i], .bits = c->bits, .mib = (double)c->size.total_as_fp16 / MIB};
+        point p = {.row = &v->row[i],
+                   .bits = c->bits,
+                   .bits_per_weight = lb_size_bits(&c->size.quantized),
+                   .mib = lb_mib((double)c->size.total_as_fp16)};
         LB_TRY(lb_report_quality_of(v, p.row, b, &p.q));
         if (!p.q.seeds) continue;
         p.flat = c->size.quantized.weights == 0;
@@ -109,15 +110,13 @@ static void series_data(lb_plot *p, const points *s, int64_t i, bool *spread) {
             const point *x = &s->at[k];
             if (x->flat || (int)x->bits != bits || strcmp(x->row->series, s->at[i].row->series) != 0) continue;
             if (!isfinite(x->q.ppl)) {
-                lb_str_add(&p->dat, "%d NaN NaN NaN %.9g %.9g\n", bits, lb_report_bits_per_weight(x->row->cell[0]),
-                           x->mib);
+                lb_str_add(&p->dat, "%d NaN NaN NaN %.9g %.9g\n", bits, x->bits_per_weight, x->mib);
                 continue;
             }
             double low, high;
             lb_report_ppl_bar(&x->q, &low, &high);
             *spread = *spread || high > low;
-            lb_str_add(&p->dat, "%d %.9g %.9g %.9g %.9g %.9g\n", bits, x->q.ppl, low, high,
-                       lb_report_bits_per_weight(x->row->cell[0]), x->mib);
+            lb_str_add(&p->dat, "%d %.9g %.9g %.9g %.9g %.9g\n", bits, x->q.ppl, low, high, x->bits_per_weight, x->mib);
         }
 }
 
@@ -235,8 +234,7 @@ static void method_points(lb_plot *p, const points *s, int *style) {
         for (int64_t k = i; k < s->n; k++) {
             const point *x = &s->at[k];
             if (x->flat || strcmp(x->row->cell[0]->method, method) != 0 || !isfinite(x->q.ppl)) continue;
-            lb_str_add(&p->dat, "%.9g %.9g %d %.9g \"", x->mib, x->q.ppl, (int)x->bits,
-                       lb_report_bits_per_weight(x->row->cell[0]));
+            lb_str_add(&p->dat, "%.9g %.9g %d %.9g \"", x->mib, x->q.ppl, (int)x->bits, x->bits_per_weight);
             lb_markup_text(&p->dat, LB_TABLE_TERMINAL, x->row->short_name);
             lb_str_add(&p->dat, "\"\n");
         }

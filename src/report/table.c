@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "report/table.h"
+#include "result/figures.h"
 
 #define MINUS "\xe2\x88\x92"
 #define DASH  "\xe2\x80\x93"
@@ -188,7 +189,7 @@ lb_num lb_num_percent(double fraction, int decimals) {
 }
 
 lb_num lb_num_mib(double bytes) {
-    double m = bytes / (1024.0 * 1024.0);
+    double m = lb_mib(bytes);
     return lb_num_fixed(m, m < 1 ? 4 : m < 10 ? 3 : m < 1000 ? 2 : 1);
 }
 

@@ -395,41 +395,15 @@ void lb_report_ppl_bar(const lb_report_quality *q, double *low, double *high) {
     *high = q->ppl * exp(q->delta.high - q->delta.delta);
 }
 
-lb_report_error lb_report_error_sum(const lb_record *c, bool original) {
-    double err = 0, energy = 0, shared = 0, rtn = 0, w_err = 0, w_energy = 0;
-    lb_report_error e = {NAN, NAN, NAN, 0};
-    for (int64_t i = 0; i < c->layers; i++) {
-        const lb_layer_row *l = &c->layer[i];
-        if (!l->quantized) continue;
-        const lb_layer_error *x = original ? &l->original : &l->own;
-        const lb_layer_error *y = original ? &l->rtn_original : &l->rtn_own;
-        const lb_layer_error *w = isfinite(l->own.weight_err) ? &l->own : &l->original;
-        if (isfinite(w->weight_err)) w_err += w->weight_err, w_energy += w->weight_energy;
-        if (!isfinite(x->output_err)) continue;
-        e.layers++;
-        err += x->output_err, energy += x->output_energy;
-        if (isfinite(y->output_err)) shared += x->output_err, rtn += y->output_err;
-    }
-    if (w_energy > 0) e.weight_rel = w_err / w_energy;
-    if (energy > 0) e.output_rel = err / energy;
-    if (rtn > 0) e.output_vs_rtn = shared / rtn;
-    return e;
-}
-
-lb_report_error lb_report_error_mean(const lb_report_row *row, bool original) {
-    lb_report_error sum = {0, 0, 0, 0};
+lb_model_error lb_report_error_mean(const lb_report_row *row, bool original) {
+    lb_model_error sum = {0, 0, 0, 0};
     for (int64_t k = 0; k < row->cells; k++) {
-        lb_report_error e = lb_report_error_sum(row->cell[k], original);
+        lb_model_error e = lb_model_error_of(row->cell[k], original);
         double n = (double)row->cells;
         sum.output_rel += e.output_rel / n, sum.output_vs_rtn += e.output_vs_rtn / n;
         sum.weight_rel += e.weight_rel / n, sum.layers = e.layers;
     }
     return sum;
-}
-
-double lb_report_bits_per_weight(const lb_record *c) {
-    const lb_size *s = &c->size.quantized;
-    return s->weights > 0 ? 8.0 * (double)s->total / (double)s->weights : NAN;
 }
 
 double lb_report_seconds(const lb_report_row *row) {

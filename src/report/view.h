@@ -4,6 +4,7 @@
 #define LB_REPORT_VIEW_H
 
 #include "report/report.h"
+#include "result/figures.h"
 #include "result/record.h"
 
 typedef struct lb_report_row {
@@ -56,16 +57,8 @@ LB_NODISCARD lb_status lb_report_quality_of(const lb_report_view *v, const lb_re
  */
 void lb_report_ppl_bar(const lb_report_quality *q, double *low, double *high);
 
-/* A model's figure: sum of errors / sum of energies over the quantized layers whose output error was measured; ratio:
- * to that of round-to-nearest over the same layers. NaN: nothing measured. */
-typedef struct lb_report_error {
-    double output_rel, output_vs_rtn, weight_rel;
-    int64_t layers;
-} lb_report_error;
-lb_report_error lb_report_error_sum(const lb_record *c, bool original);
-lb_report_error lb_report_error_mean(const lb_report_row *row, bool original); /* over seeds */
+lb_model_error lb_report_error_mean(const lb_report_row *row, bool original); /* over seeds */
 
-double lb_report_bits_per_weight(const lb_record *c);               /* NaN: nothing is quantized */
 double lb_report_seconds(const lb_report_row *row);                 /* mean over seeds */
 const char *lb_report_group_text(const lb_record *c, char out[32]); /* "row", "tensor", "64", "" */
 const char *lb_report_pair(const lb_pairs *p, const char *key);     /* NULL: none */

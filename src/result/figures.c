@@ -13,3 +13,60 @@ double lb_error_ratio(const lb_layer_error *e, const lb_layer_error *rtn) {
     return rtn->output_err > 0 ? e->output_err / rtn->output_err : NAN;
 }
 double lb_sqnr_db(double relative) { return -10 * log10(relative); }
+
+const lb_layer_error *lb_layer_weights(const lb_layer_row *l) {
+    return isfinite(l->own.weight_err) ? &l->own : &l->original;
+}
+
+double lb_layer_ratio(const lb_layer_row *l) {
+    return isnan(l->own.output_err) ? lb_error_ratio(&l->original, &l->rtn_original)
+                                    : lb_error_ratio(&l->own, &l->rtn_own);
+}
+
+lb_model_error lb_model_error_of(const lb_record *c, bool original) {
+    double err = 0, energy = 0, shared = 0, rtn = 0, w_err = 0, w_energy = 0;
+    lb_model_error e = {NAN, NAN, NAN, 0};
+    for (int64_t i = 0; i < c->layers; i++) {
+        const lb_layer_row *l = &c->layer[i];
+        if (!l->quantized) continue;
+        const lb_layer_error *x = original ? &l->original : &l->own;
+        const lb_layer_error *y = original ? &l->rtn_original : &l->rtn_own;
+        const lb_layer_error *w = lb_layer_weights(l);
+        if (isfinite(w->weight_err)) w_err += w->weight_err, w_energy += w->weight_energy;
+        if (!isfinite(x->output_err)) continue;
+        e.layers++;
+        err += x->output_err, energy += x->output_energy;
+        if (isfinite(y->output_err)) shared += x->output_err, rtn += y->output_err;
+    }
+    if (w_energy > 0) e.weight_rel = w_err / w_energy;
+    if (energy > 0) e.output_rel = err / energy;
+    if (rtn > 0) e.output_vs_rtn = shared / rtn;
+    return e;
+}
+
+double lb_bits_per_weight(int64_t bytes, int64_t weights) {
+    return weights > 0 ? 8.0 * (double)bytes / (double)weights : NAN;
+}
+double lb_size_bits(const lb_size *s) { return lb_bits_per_weight(s->total, s->weights); }
+double lb_mib(double bytes) { return bytes / (1024.0 * 1024.0); }
+
+void lb_model_size_tensor(lb_model_size *s, int64_t weights, int64_t stored, int64_t kept) {
+    s->original_fp16 += weights * LB_FP16_BYTES;
+    s->original_as_stored += stored;
+    if (kept < 0) return;
+    s->other_as_stored += kept;
+    s->other_as_fp16 += weights * LB_FP16_BYTES;
+}
+
+void lb_model_size_layer(lb_model_size *s, const lb_size *layer) { lb_size_add(&s->quantized, layer); }
+
+void lb_model_size_total(lb_model_size *s) {
+    s->total_as_stored = s->quantized.total + s->other_as_stored;
+    s->total_as_fp16 = s->quantized.total + s->other_as_fp16;
+}
+
+static double to_original(const lb_model_size *s, int64_t bytes) {
+    return s->original_fp16 > 0 ? (double)bytes / (double)s->original_fp16 : NAN;
+}
+double lb_ratio_stored(const lb_model_size *s) { return to_original(s, s->total_as_stored); }
+double lb_ratio_fp16(const lb_model_size *s) { return to_original(s, s->total_as_fp16); }

@@ -1,22 +1,48 @@
-/* What measured sums say: the definition of every number of a layer that is published. A model's figure is sum of
- * errors / sum of energies. */
+/* What measured sums and counted bytes say: every figure that is published of a layer's errors or of sizes is defined
+ * here, once, for results, reports and whoever plans a run. Nothing here needs a model. NaN: there is none. */
 #ifndef LB_RESULT_FIGURES_H
 #define LB_RESULT_FIGURES_H
 
-#include <stdint.h>
+#include "result/record.h"
 
-/* What a layer lost, as eval/layer_error measures it. D = What - W: weight MSE = |D|^2 / (out in); output MSE =
- * tr(D H Dᵀ) / out; relative: the same over What = 0; SQNR = -10 log10(relative output MSE) dB. */
-typedef struct lb_layer_error {
-    double weight_err, weight_energy; /* sums of squares over the layer */
-    double output_err, output_energy; /* traces, per token, summed over outputs */
-    int64_t rows, cols;
-} lb_layer_error;
-double lb_weight_mse(const lb_layer_error *e);
-double lb_output_mse(const lb_layer_error *e);
-double lb_output_rel(const lb_layer_error *e); /* relative output MSE */
-double lb_weight_rel(const lb_layer_error *e);
+/* ---- a layer's errors: D = What - W, H of one of its inputs ---- */
+
+double lb_weight_mse(const lb_layer_error *e); /* |D|^2 / (out in) */
+double lb_output_mse(const lb_layer_error *e); /* tr(D H Dᵀ) / out */
+double lb_weight_rel(const lb_layer_error *e); /* relative: over the same with What = 0; nothing lost of nothing: 0 */
+double lb_output_rel(const lb_layer_error *e);
 double lb_error_ratio(const lb_layer_error *e, const lb_layer_error *rtn); /* NaN where rtn loses nothing */
 double lb_sqnr_db(double relative);                                        /* infinite where nothing is lost */
+/* Errors of the weights are the same under each H: those of the one that was measured. */
+const lb_layer_error *lb_layer_weights(const lb_layer_row *l);
+/* To round-to-nearest onto the same storage, on the inputs that the layer was solved on where it was solved on any. */
+double lb_layer_ratio(const lb_layer_row *l);
+
+/* ---- a model's errors ---- */
+
+/* Sum of errors / sum of energies over the quantized layers whose output error was measured; ratio: to that of
+ * round-to-nearest over the same layers. NaN: nothing measured. */
+typedef struct lb_model_error {
+    double output_rel, output_vs_rtn, weight_rel;
+    int64_t layers;
+} lb_model_error;
+/* original: with H of the original model, else of the inputs that each layer was solved on. */
+lb_model_error lb_model_error_of(const lb_record *c, bool original);
+
+/* ---- sizes ---- */
+
+enum { LB_FP16_BYTES = 2 };                                /* what a weight takes that nothing quantizes */
+double lb_bits_per_weight(int64_t bytes, int64_t weights); /* NaN: no weights */
+double lb_size_bits(const lb_size *s);                     /* of a layer or a sum of them, with all metadata */
+double lb_mib(double bytes);
+
+/* One tensor more of a model. stored: its bytes in the model's file; kept: its bytes beside the quantized layers, or
+ * negative if it is one of them, whose size comes by lb_model_size_layer. */
+void lb_model_size_tensor(lb_model_size *s, int64_t weights, int64_t stored, int64_t kept);
+void lb_model_size_layer(lb_model_size *s, const lb_size *layer);
+void lb_model_size_total(lb_model_size *s); /* after the last */
+/* The whole model over the unquantized one at 16 bits a weight; what stays unquantized as stored, or at 16 bits. */
+double lb_ratio_stored(const lb_model_size *s);
+double lb_ratio_fp16(const lb_model_size *s);
 
 #endif

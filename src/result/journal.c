@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "io/json.h"
+#include "result/figures.h"
 #include "result/store.h"
 
 /* o was packed after lb_json_memory_begin. */
@@ -35,14 +36,12 @@ lb_status lb_journal_layer(const char *dir, const char *stem, const lb_layer_row
     lb_str flags = {0};
     lb_flags_text(r->flags, &flags);
     LB_TRY(lb_str_check(&flags));
-    double ratio = isnan(r->own.output_err) ? lb_error_ratio(&r->original, &r->rtn_original)
-                                            : lb_error_ratio(&r->own, &r->rtn_own);
     lb_json_memory_begin();
     json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:o}", "event", "layer", "name", r->name,
                           "storage", r->storage, "bytes", (json_int_t)r->size.total, "weight_mse",
                           number(lb_weight_mse(&r->original)), "output_rel_own", number(lb_output_rel(&r->own)),
-                          "output_rel_original", number(lb_output_rel(&r->original)), "ratio_to_rtn", number(ratio),
-                          "flags", flags.s ? flags.s : "", "seconds", number(r->seconds));
+                          "output_rel_original", number(lb_output_rel(&r->original)), "ratio_to_rtn",
+                          number(lb_layer_ratio(r)), "flags", flags.s ? flags.s : "", "seconds", number(r->seconds));
     lb_str_free(&flags);
     return append(dir, stem, o);
 }

@@ -4,7 +4,6 @@
 #define LB_RESULT_RECORD_H
 
 #include "quant/compressed.h"
-#include "result/figures.h"
 #include "result/quality.h"
 
 typedef enum lb_cell_state { LB_CELL_DONE, LB_CELL_FAILED, LB_CELL_REFUSED } lb_cell_state;
@@ -19,6 +18,13 @@ typedef struct lb_pairs {
 } lb_pairs;
 LB_NODISCARD lb_status lb_pairs_add(lb_arena *a, lb_pairs *p, const char *key, const char *value);
 const char *lb_pairs_get(const lb_pairs *p, const char *key); /* NULL: none */
+
+/* What a layer lost, as eval/layer_error measures it with D = What - W; result/figures.h says what is made of it. */
+typedef struct lb_layer_error {
+    double weight_err, weight_energy; /* sums of squares over the layer */
+    double output_err, output_energy; /* traces, per token, summed over outputs */
+    int64_t rows, cols;
+} lb_layer_error;
 
 typedef struct lb_layer_row {
     char name[48];    /* "3.down", "head", "embed" */

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "io/json.h"
+#include "result/figures.h"
 #include "result/store_fields.h"
 
 static lb_status put_pairs(lb_h5 *h, const char *group, const lb_pairs *p) {
@@ -28,9 +29,6 @@ static lb_status put_derived(lb_h5 *h, const lb_record *r) {
     for (int c = 0; c < COLUMNS && st == LB_OK; c++) {
         for (int64_t i = 0; i < r->layers; i++) {
             const lb_layer_row *l = &r->layer[i];
-            /* The yardstick on the inputs that the layer was solved on, where it was solved on any. */
-            bool own = !isnan(l->own.output_err);
-            const lb_layer_error *mine = own ? &l->own : &l->original, *rtn = own ? &l->rtn_own : &l->rtn_original;
             const double value[COLUMNS] = {
                 lb_weight_mse(&l->original),
                 lb_weight_rel(&l->original),
@@ -40,7 +38,7 @@ static lb_status put_derived(lb_h5 *h, const lb_record *r) {
                 lb_output_mse(&l->own),
                 lb_output_rel(&l->own),
                 lb_sqnr_db(lb_output_rel(&l->own)),
-                lb_error_ratio(mine, rtn),
+                lb_layer_ratio(l),
             };
             v[i] = value[c];
         }

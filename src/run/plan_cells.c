@@ -1,6 +1,7 @@
 /* Each cell's layers: options after rules, storage, exact sizes, refusals. */
 #include <string.h>
 
+#include "result/figures.h"
 #include "result/provenance.h"
 #include "run/plan.h"
 
@@ -72,7 +73,8 @@ static const lb_layer_plan *layer_of(const lb_cell *c, const lb_model *m, const 
 }
 
 /* Bytes of a tensor that is not quantized. One that trains is no longer what a file of 4 or 8 bits holds: 16 bits. */
-static int64_t stored_bytes(const lb_cell *c, const lb_model_tensor *t, const lb_layer_plan *l, int64_t fp16) {
+static int64_t kept_bytes(const lb_cell *c, const lb_model_tensor *t, const lb_layer_plan *l) {
+    int64_t fp16 = t->rows * t->cols * LB_FP16_BYTES;
     const char *which = c->trains ? lb_pairs_get(&c->options, "train") : NULL;
     bool trained = c->trains && (l || !which || strcmp(which, "linears") != 0);
     return trained && t->stored_bytes < fp16 ? fp16 : t->stored_bytes;
@@ -82,19 +84,13 @@ static int64_t stored_bytes(const lb_cell *c, const lb_model_tensor *t, const lb
 static void add_sizes(const lb_model *m, lb_cell *c) {
     lb_model_size s = {0};
     for (int64_t i = 0; i < c->layers; i++)
-        if (c->layer[i].quantize) lb_size_add(&s.quantized, &c->layer[i].size);
+        if (c->layer[i].quantize) lb_model_size_layer(&s, &c->layer[i].size);
     for (int64_t i = 0; i < m->n_tensors; i++) {
         const lb_model_tensor *t = &m->tensor[i];
-        int64_t fp16 = t->rows * t->cols * 2;
-        s.original_fp16 += fp16;
-        s.original_as_stored += t->stored_bytes;
         const lb_layer_plan *l = layer_of(c, m, t->name);
-        if (l && l->quantize) continue;
-        s.other_as_stored += stored_bytes(c, t, l, fp16);
-        s.other_as_fp16 += fp16;
+        lb_model_size_tensor(&s, t->rows * t->cols, t->stored_bytes, l && l->quantize ? -1 : kept_bytes(c, t, l));
     }
-    s.total_as_stored = s.quantized.total + s.other_as_stored;
-    s.total_as_fp16 = s.quantized.total + s.other_as_fp16;
+    lb_model_size_total(&s);
     c->size = s;
 }
 

@@ -210,7 +210,7 @@ lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_stored
 void lb_quantize_skip(lb_quantize_job *j, int64_t layer) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     lb_layer_row *row = &j->row[layer];
-    int64_t weights = l->rows * l->cols;
+    int64_t weights = l->rows * l->cols, bytes = weights * LB_FP16_BYTES;
     lb_layer_error zero = {0, 0, 0, 0, l->rows, l->cols};
     *row = (lb_layer_row){.block = l->block,
                           .type = l->type,
@@ -218,7 +218,7 @@ void lb_quantize_skip(lb_quantize_job *j, int64_t layer) {
                           .cols = l->cols,
                           .storage = "f16",
                           .bits = 16,
-                          .size = {.weights = weights, .codes = 2 * weights, .total = 2 * weights},
+                          .size = {.weights = weights, .codes = bytes, .total = bytes},
                           .own = zero,
                           .original = zero,
                           .rtn_own = zero,

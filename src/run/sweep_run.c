@@ -14,6 +14,7 @@
 #include "base/index.h"
 #include "io/h5.h"
 #include "io/json.h"
+#include "result/figures.h"
 #include "result/provenance.h"
 
 typedef struct sweeper {
@@ -284,8 +285,7 @@ static void announce(sweeper *x, size_t i) {
         if (!isnan(r->eval[e].eval.ppl_se)) lb_str_add(&s, " +- %.4f", r->eval[e].eval.ppl_se);
     }
     if (r->size.quantized.weights > 0)
-        lb_str_add(&s, "%s%.3f bits a weight", r->evals ? ", " : "",
-                   8.0 * (double)r->size.quantized.total / (double)r->size.quantized.weights);
+        lb_str_add(&s, "%s%.3f bits a weight", r->evals ? ", " : "", lb_size_bits(&r->size.quantized));
     lb_info(x->log, "[%zu/%zu] %s: %s, %s", i + 1, x->p->sweep.n, r->label, s.s ? s.s : "", took);
     lb_str_free(&s);
 }

@@ -232,23 +232,6 @@ static void layers_read_back(void **state) {
     synthetic_results_free(r);
 }
 
-/* Sum of errors / sum of energies, not a mean of ratios. */
-static void model_error(void **state) {
-    (void)state;
-    lb_layer_row l[3] = {{.quantized = true}, {.quantized = true}, {.quantized = false}};
-    l[0].original = (lb_layer_error){1, 10, 2, 100, 1, 1};
-    l[1].original = (lb_layer_error){3, 30, 6, 20, 1, 1};
-    l[2].original = (lb_layer_error){9, 9, 900, 9, 1, 1};
-    l[0].own = l[1].own = l[2].own = (lb_layer_error){NAN, NAN, NAN, NAN, 1, 1};
-    l[0].rtn_original = l[1].rtn_original = (lb_layer_error){0, 0, 16, 1, 1, 1};
-    lb_record c = {.layer = l, .layers = 3};
-    lb_report_error e = lb_report_error_sum(&c, true);
-    assert_float_equal(e.output_rel, 8.0 / 120, 1e-15);
-    assert_float_equal(e.output_vs_rtn, 8.0 / 32, 1e-15);
-    assert_float_equal(e.weight_rel, 4.0 / 40, 1e-15);
-    assert_true(isnan(lb_report_error_sum(&c, false).output_rel));
-}
-
 static void seeds(void **state) {
     (void)state;
     lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
@@ -469,7 +452,6 @@ int main(void) {
         cmocka_unit_test(widths),
         cmocka_unit_test(cells_read_back),
         cmocka_unit_test(layers_read_back),
-        cmocka_unit_test(model_error),
         cmocka_unit_test(seeds),
         cmocka_unit_test(only_seeds_are_averaged),
         cmocka_unit_test(escaping),
