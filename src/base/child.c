@@ -5,6 +5,7 @@
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ static size_t mapped(void) {
     return n > 0 ? (size_t)strtoull(text, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-/* What the child may map. */
+/* What the child may map. scarce: this process may not map as much itself. */
 static rlim_t address_space(size_t memory, bool *scarce) {
     struct rlimit now;
     size_t used = SANITIZED ? 0 : mapped();
@@ -51,19 +52,34 @@ static rlim_t address_space(size_t memory, bool *scarce) {
     return *scarce ? now.rlim_cur : wanted;
 }
 
-static size_t plenty; /* of the child: what it may map without being the one to blame */
+/* Of the child, which has one thread. */
+static size_t plenty; /* what it may map without being the one to blame; 0: the limit is not its own */
+static size_t space; /* where memory is scarce: all that can be mapped */
+static atomic_bool greedy, starved; /* of a process with threads, which may set them too, nobody asks */
 
-bool lb_child_starved(void) { return lb_starved_bytes() > 0 && (!plenty || mapped() < plenty); }
+bool lb_child_refused(size_t bytes) {
+    if (plenty && (bytes > plenty || mapped() > plenty - bytes)) return greedy = true;
+    starved = true;
+    return false;
+}
+
+lb_memory_state lb_child_memory(void) { return starved ? LB_MEMORY_STARVED : greedy ? LB_MEMORY_GREEDY : LB_MEMORY_FINE; }
+
+/* A stack that cannot grow is a fault, too. */
+static bool is_full(void) {
+    enum { STEP = 1 << 20 };
+    return space && mapped() + STEP > space;
+}
 
 /* Libraries crash, or call exit(), for want of memory. */
 static void on_fault(int sig) {
-    if (lb_child_starved()) _exit(EXIT_STARVED);
+    if (starved || is_full()) _exit(EXIT_STARVED);
     (void)signal(sig, SIG_DFL);
     (void)raise(sig);
 }
 static void on_leaving(int code, void *unused) {
     (void)unused;
-    _exit(lb_child_starved() ? EXIT_STARVED : code ? code : 1);
+    _exit(starved ? EXIT_STARVED : code ? code : 1);
 }
 
 static void limit(int what, rlim_t most) {
@@ -81,22 +97,25 @@ static void close_others(void) {
     for (long fd = PIPE + 1, end = sysconf(_SC_OPEN_MAX); fd < end; fd++) close((int)fd);
 }
 
-static void confine(rlim_t space, int out) {
+static void confine(rlim_t allowed, int out) {
     struct sigaction plain = {.sa_handler = SIG_DFL};
     sigset_t none;
     sigemptyset(&none);
     for (int s = 1; s < NSIG; s++) (void)sigaction(s, &plain, NULL);
     static const int fault[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE};
-    const struct sigaction look = {.sa_handler = on_fault};
+    static char stack[1 << 16];
+    const stack_t own = {.ss_sp = stack, .ss_size = sizeof stack};
+    const struct sigaction look = {.sa_handler = on_fault, .sa_flags = SA_ONSTACK};
+    if (!SANITIZED) (void)sigaltstack(&own, NULL);
     for (size_t i = 0; !SANITIZED && i < sizeof fault / sizeof fault[0]; i++) (void)sigaction(fault[i], &look, NULL);
-    (void)on_exit(on_leaving, NULL);
+    if (on_exit(on_leaving, NULL)) _exit(EXIT_STARVED);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     int nowhere = open("/dev/null", O_RDWR);
     for (int fd = 0; nowhere >= 0 && fd <= (SANITIZED ? 1 : 2); fd++) dup2(nowhere, fd);
     if (out != PIPE) dup2(out, PIPE);
     close_others();
-    limit(RLIMIT_AS, space);
+    limit(RLIMIT_AS, allowed);
     limit(RLIMIT_NOFILE, FILES);
     limit(RLIMIT_FSIZE, 0);
     limit(RLIMIT_CORE, 0);
@@ -121,14 +140,18 @@ bool lb_child_write(int out, const void *data, size_t n) {
 
 lb_status lb_child_start(lb_child_work *work, void *user, size_t memory, lb_child *c) {
     int fd[2];
+    bool scarce;
     *c = (lb_child){.fd = -1};
-    rlim_t space = address_space(memory, &c->scarce);
+    rlim_t allowed = address_space(memory, &scarce);
     if (pipe2(fd, O_CLOEXEC)) return lb_fail(LB_E_IO, "cannot make a pipe: %s", strerror(errno));
     pid_t pid = fork();
     if (pid == 0) {
-        plenty = space == RLIM_INFINITY || c->scarce ? 0 : (size_t)space - memory / 2;
-        confine(space, fd[1]);
-        _exit(work(user, PIPE) ? 0 : EXIT_STARVED);
+        starved = greedy = false;
+        plenty = allowed == RLIM_INFINITY || scarce ? 0 : (size_t)allowed - memory / 2;
+        space = scarce ? (size_t)allowed : 0;
+        confine(allowed, fd[1]);
+        bool done = work(user, PIPE);
+        _exit(done ? 0 : lb_child_memory() == LB_MEMORY_GREEDY ? EXIT_FAILURE : EXIT_STARVED);
     }
     int why = errno;
     close(fd[1]);
@@ -166,7 +189,8 @@ static lb_status ended_early(lb_child *c) {
     const char *how = sig ? strsignal(sig) : "an error";
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_STARVED)
         return lb_fail(LB_E_NOMEM, "out of memory while it was read");
-    if (c->scarce) return lb_fail(LB_E_NOMEM, "out of memory: reading it ended with: %s", how);
+    if (sig == SIGKILL) /* nothing here sends it to a child that this process still listens to */
+        return lb_fail(LB_E_NOMEM, "out of memory: the system ended the process that read it");
     return lb_fail(LB_E_FORMAT, "reading it ended with: %s", how);
 }
 

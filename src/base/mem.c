@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/child.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #define POISON(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
@@ -51,6 +53,7 @@ static void *get(size_t count, size_t size) {
     }
     void *p = NULL;
     if (nth == atomic_load(&fail_at) || posix_memalign(&p, ALIGN, bytes ? bytes : 1)) {
+        (void)lb_child_refused(bytes);
         (void)!lb_fail(LB_E_NOMEM, "out of memory: %zu bytes (%zu x %zu)", bytes, count, size);
         return NULL;
     }

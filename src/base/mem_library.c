@@ -4,7 +4,9 @@
  * with a few megabytes that were put aside: the library works on, and the program stops at its next look
  * (lb_starved_check), in order and with the right reason.
  *
- * A request for more than libraries have reason to make is a length out of a damaged file, which they refuse. */
+ * A request for more than libraries have reason to make, or than a child process is allowed, is a length out of a
+ * damaged file, which they refuse. */
+#include "base/child.h"
 #include "base/mem.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -34,7 +36,7 @@ void lb_memory_reserve(void) {
 
 /* Is it worth another try? */
 static bool again(size_t bytes) {
-    if (bytes > MOST) return false;
+    if (bytes > MOST || lb_child_refused(bytes)) return false;
     lb_starved(bytes);
     void *p = atomic_exchange(&reserve, NULL);
     if (p) munmap(p, RESERVE);

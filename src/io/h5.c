@@ -8,20 +8,13 @@
 #include "base/str.h"
 #include "io/h5_flat.h"
 
-typedef struct reason {
-    lb_str text;
-    bool starved;
-} reason;
-
 /* The innermost text; of one about a failed system call, which also tells times and addresses, the system's reason. */
 static herr_t keep_text(unsigned depth, const H5E_error2_t *e, void *ctx) {
     static const char mark[] = "error message = '";
     (void)depth;
-    reason *r = ctx;
     const char *s = e->desc ? e->desc : "", *why = strstr(s, mark);
     if (why) s = why + sizeof mark - 1;
-    lb_str_add_bytes(&r->text, s, why ? strcspn(s, "'") : strlen(s));
-    r->starved = e->maj_num == H5E_RESOURCE;
+    lb_str_add_bytes(ctx, s, why ? strcspn(s, "'") : strlen(s));
     return 1; /* stop */
 }
 
@@ -38,13 +31,12 @@ static void divert(lb_h5 *h) {
 }
 
 lb_status lb_h5_failed(lb_h5 *h, lb_status code, const char *object, const char *what) {
-    reason r = {0};
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_text, &r);
+    lb_str why = {0};
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_text, &why);
     H5Eclear2(H5E_DEFAULT);
     lb_status s = lb_fail(code, "%s: %s%scannot %s: %s", h->path, object ? object : "", object ? ": " : "", what,
-                          r.text.s && *r.text.s ? r.text.s : "HDF5 gives no reason");
-    lb_str_free(&r.text);
-    h->starved = h->starved || r.starved;
+                          why.s && *why.s ? why.s : "HDF5 gives no reason");
+    lb_str_free(&why);
     if (code == LB_E_IO) divert(h);
     return s;
 }

@@ -11,7 +11,6 @@ struct lb_h5 {
     char *path;
     bool writable;
     bool lost;               /* something could not be written: the file will never be whole */
-    bool starved;            /* HDF5 once said that it got no memory */
     struct lb_h5_tree *tree; /* of a file open for reading: all that is in it; then `file` is none */
 };
 

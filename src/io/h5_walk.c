@@ -231,21 +231,26 @@ static lb_status walk(walker *w) {
     return w->status;
 }
 
-/* A length that makes no sense and a machine without memory look alike to HDF5: here they are told apart. */
-static bool memory_is_out(void) {
-    void *probe = lb_alloc((size_t)32 << 20, 1);
-    lb_free(probe);
-    return !probe || lb_child_starved();
+/* A length that makes no sense and a machine without memory look alike to HDF5, which may also go on without what it was
+ * refused: here they are told apart. */
+static lb_status judge(const char *path, lb_status st) {
+    switch (lb_child_memory()) {
+    case LB_MEMORY_STARVED:
+        return st == LB_E_NOMEM ? st : lb_fail(LB_E_NOMEM, "%s: out of memory while it was read", path);
+    case LB_MEMORY_GREEDY:
+        return st != LB_E_NOMEM ? st : lb_fail(LB_E_FORMAT, "%s: reading it takes more memory than results do", path);
+    default:
+        return st;
+    }
 }
 
 void lb_h5_walk(const char *path, lb_str *flat) {
     walker w = {.path = path, .flat = flat};
     char message[LB_H5_PATH] = "/";
     lb_flat_head last = {.kind = LB_FLAT_END};
-    lb_status st = walk(&w);
+    lb_status st = judge(path, walk(&w));
     if (st != LB_OK) {
         snprintf(message, sizeof message, "%s", lb_error());
-        if (st == LB_E_FORMAT && w.h && w.h->starved && memory_is_out()) st = LB_E_NOMEM;
         last = (lb_flat_head){.kind = LB_FLAT_FAILED, .shape = {st}};
         lb_str_free(flat); /* its memory is for the message */
     }

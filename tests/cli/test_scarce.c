@@ -14,6 +14,7 @@ static void allocations_fail(void **state) {
         bool slow = !strcmp(starve_commands[i], "run");
         starve_inject(starve_commands[i], "library", slow ? 6 : 14, false);
         starve_inject(starve_commands[i], "", slow ? 2 : 4, true);
+        starve_inject(starve_commands[i], "library", slow ? 2 : 4, true);
     }
 }
 

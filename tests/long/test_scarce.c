@@ -9,8 +9,15 @@ static void allocations_fail(void **state) {
     (void)state;
     for (int i = 0; starve_commands[i]; i++) {
         starve_inject(starve_commands[i], "library", 400, false);
-        starve_inject(starve_commands[i], "", 50, false);
-        starve_inject(starve_commands[i], "", 50, true);
+        starve_inject(starve_commands[i], "", 100, false);
+    }
+}
+
+static void all_further_allocations_fail(void **state) {
+    (void)state;
+    for (int i = 0; starve_commands[i]; i++) {
+        starve_inject(starve_commands[i], "library", 250, true);
+        starve_inject(starve_commands[i], "", 250, true);
     }
 }
 
@@ -25,6 +32,7 @@ int main(void) {
     if (STARVE_SANITIZED) return 0;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocations_fail),
+        cmocka_unit_test(all_further_allocations_fail),
         cmocka_unit_test(address_space_is_limited),
     };
     return cmocka_run_group_tests(tests, starve_setup, clean);

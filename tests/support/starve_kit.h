@@ -15,7 +15,7 @@
 int starve_setup(void **state); /* make_model, a config, and what it gives when nothing fails */
 
 /* One allocation fails: at so many places, spread over all that a command makes, those of libraries (of == "library")
- * or all of them (""). from: it and all after it, for commands that read no results. */
+ * or all of them (""). from: it and all after it. */
 void starve_inject(const char *command, const char *of, int places, bool from);
 extern const char *const starve_commands[]; /* NULL-terminated; for starve_inject */
 
