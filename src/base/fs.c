@@ -199,21 +199,37 @@ static lb_status write_all(int fd, const char *path, const char *p, size_t n) {
     return LB_OK;
 }
 
-static lb_status sync_path(const char *path, int flags) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
-    if (fd < 0) return failed(path, "open");
+static lb_status open_to_sync(const char *path, int flags, int *fd) {
+    *fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+    return *fd < 0 ? failed(path, "open") : LB_OK;
+}
+
+static lb_status sync_and_close(int fd, const char *path, int flags) {
     /* Some file systems cannot sync a folder and say EINVAL: the rename is then as safe as it gets. */
     lb_status s = fsync(fd) && !(flags & O_DIRECTORY && errno == EINVAL) ? failed(path, "sync") : LB_OK;
     close(fd);
     return s;
 }
 
+static lb_status sync_path(const char *path, int flags) {
+    int fd;
+    LB_TRY(open_to_sync(path, flags, &fd));
+    return sync_and_close(fd, path, flags);
+}
+
 lb_status lb_fs_sync_folder(const char *dir) { return sync_path(dir, O_DIRECTORY); }
 
-static lb_status sync_folder_of(const char *path) {
+lb_status lb_fs_publish(const char *tmp, const char *path) {
+    int fd = -1;
     char *dir = lb_fs_dirname(path);
-    if (!dir) return LB_E_NOMEM;
-    lb_status s = lb_fs_sync_folder(dir);
+    lb_status s = dir ? lb_starved_check() : LB_E_NOMEM; /* what a library wrote may not be whole */
+    if (s == LB_OK) s = open_to_sync(dir, O_DIRECTORY, &fd);
+    if (s == LB_OK && rename(tmp, path))
+        s = lb_fail(LB_E_IO, "%s: cannot rename to %s: %s", tmp, path, strerror(errno));
+    if (s == LB_OK)
+        s = sync_and_close(fd, dir, O_DIRECTORY);
+    else if (fd >= 0)
+        close(fd);
     lb_free(dir);
     return s;
 }
@@ -249,15 +265,8 @@ lb_status lb_fs_tmp_begin(const char *path, lb_fs_tmp *t) {
 }
 
 lb_status lb_fs_tmp_commit(lb_fs_tmp *t) {
-    lb_status s;
-    LB_TRY_GOTO(s, out, lb_starved_check()); /* what a library wrote may not be whole */
-    LB_TRY_GOTO(s, out, sync_path(t->tmp, 0));
-    if (rename(t->tmp, t->path)) {
-        s = lb_fail(LB_E_IO, "%s: cannot rename to %s: %s", t->tmp, t->path, strerror(errno));
-        goto out;
-    }
-    LB_TRY_GOTO(s, out, sync_folder_of(t->path));
-out:
+    lb_status s = sync_path(t->tmp, 0);
+    if (s == LB_OK) s = lb_fs_publish(t->tmp, t->path);
     lb_fs_tmp_abort(t); /* after the rename there is nothing left to remove */
     return s;
 }

@@ -55,6 +55,10 @@ LB_NODISCARD lb_status lb_fs_append_line(const char *path, const char *line);
 
 LB_NODISCARD lb_status lb_fs_mkdirs(const char *path); /* like mkdir -p */
 LB_NODISCARD lb_status lb_fs_sync_folder(const char *dir);
+/* The last step of whatever is made under a temporary name, which has been synced: renames it, syncs the folder it is
+ * in. All that takes memory or may be refused comes before the rename. LB_E_NOMEM: a library was refused memory before.
+ */
+LB_NODISCARD lb_status lb_fs_publish(const char *tmp, const char *path);
 bool lb_fs_exists(const char *path);
 bool lb_fs_there(const char *path); /* something of that name, be it a link that leads nowhere */
 bool lb_fs_is_dir(const char *path);

@@ -123,19 +123,9 @@ lb_status lb_fs_folder_begin(const char *path, lb_fs_folder *f) {
 }
 
 lb_status lb_fs_folder_commit(lb_fs_folder *f) {
-    char *parent = lb_fs_dirname(f->path);
-    lb_status st = parent ? lb_starved_check() : LB_E_NOMEM; /* what a library wrote may not be whole */
-    if (st == LB_OK) st = lb_fs_sync_folder(f->tmp);
-    if (st == LB_OK && rename(f->tmp, f->path))
-        st = lb_fail(LB_E_IO, "%s: cannot rename to %s: %s", f->tmp, f->path, strerror(errno));
-    if (st == LB_OK) {
-        lb_free(f->tmp); /* there is nothing left to remove */
-        lb_free(f->made);
-        f->tmp = f->made = NULL;
-        st = lb_fs_sync_folder(parent);
-    }
-    lb_free(parent);
-    lb_fs_folder_abort(f);
+    lb_status st = lb_fs_sync_folder(f->tmp);
+    if (st == LB_OK) st = lb_fs_publish(f->tmp, f->path);
+    lb_fs_folder_abort(f); /* after the rename there is nothing left to remove, and no parent is empty */
     return st;
 }
 

@@ -28,7 +28,7 @@ typedef struct lb_command {
     int64_t min_positional, max_positional; /* max -1: any number */
     bool takes_overrides;                   /* -o key=value */
     bool open_flags;                        /* unknown --name value pairs are passed on (method options) */
-    bool ends_with_folder;                  /* the folder it makes appears whole, as the last thing that may fail */
+    bool looks_itself; /* whether memory was refused to a library, before what appears or is printed last */
     /* Returns LB_OK or the failure, whose message main prints. *exit_code may be set nonzero by a command that finished
      * but found failures. */
     lb_status (*run)(const lb_cli_args *args, const void *flags, lb_arena *a, lb_log *log, int *exit_code);

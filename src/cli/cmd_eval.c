@@ -162,9 +162,10 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     if (v.f->profile) lb_profile_enable();
     lb_status st = measure(&v, args->positional[0], args->positional[1], a, log);
     if (st == LB_OK) lb_cli_log_end(log);
+    if (st == LB_OK) st = lb_starved_check();
     if (st == LB_OK) st = print(&v);
-    if (st == LB_OK && v.f->json[0]) st = write_json(&v);
     if (st == LB_OK && v.f->profile) st = lb_cli_profile_print(v.team);
+    if (st == LB_OK && v.f->json[0]) st = write_json(&v);
     if (v.corpus) lb_corpus_close(v.corpus);
     lb_model_close(v.model);
     lb_team_free(v.team);
@@ -184,5 +185,6 @@ const lb_command lb_cmd_eval = {
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(eval_flags)},
     .min_positional = 2,
     .max_positional = 2,
+    .looks_itself = true,
     .run = run,
 };

@@ -148,7 +148,7 @@ static lb_status export_model(void *user, const lb_cell *c, const lb_weights *w,
 }
 
 /* Tables read a results folder; here the record alone is one. */
-static lb_status print_tables(session *s) {
+static lb_status make_tables(session *s, lb_str *out) {
     lb_results r = {.dir = s->a ? lb_arena_strdup(s->a, s->f->out) : NULL,
                     .name = "quantize",
                     .record = &s->record,
@@ -157,25 +157,33 @@ static lb_status print_tables(session *s) {
                     .model_note = s->x.plan.model_note,
                     .arena = s->a};
     if (!r.dir) return LB_E_NOMEM;
-    lb_str out = {0};
-    lb_status st = lb_report_layer_table(&r, 0, LB_TABLE_TERMINAL, &out);
+    LB_TRY(lb_report_layer_table(&r, 0, LB_TABLE_TERMINAL, out));
     const lb_model_size *z = &s->record.size;
     char quantized[32], total[32], original[32];
     lb_format_bytes((double)z->quantized.total, quantized);
     lb_format_bytes((double)z->total_as_fp16, total);
     lb_format_bytes((double)z->original_fp16, original);
-    lb_str_add(&out,
+    lb_str_add(out,
                "\nquantized layers: %s, %.4f bits a weight with all metadata\nwhole model: %s, the rest at 16 "
                "bits; unquantized at 16 bits: %s (%.1f %%)\n",
                quantized, lb_cli_bits(z), total, original, 100.0 * lb_ratio_fp16(z));
     for (int64_t i = 0; i < s->record.evals; i++) {
         const lb_eval *e = &s->record.eval[i].eval;
-        lb_str_add(&out, "perplexity on %s, %s, %lld windows%s: %.6f", s->record.eval[i].name, e->protocol.id,
+        lb_str_add(out, "perplexity on %s, %s, %lld windows%s: %.6f", s->record.eval[i].name, e->protocol.id,
                    (long long)e->windows, s->f->compute == LB_COMPUTE_BF16 ? ", products in bf16" : "", e->ppl);
-        if (!isnan(e->ppl_se)) lb_str_add(&out, " +- %.6f", e->ppl_se);
-        lb_str_add(&out, "\n");
+        if (!isnan(e->ppl_se)) lb_str_add(out, " +- %.6f", e->ppl_se);
+        lb_str_add(out, "\n");
     }
-    if (st == LB_OK) st = lb_str_check(&out);
+    return lb_str_check(out);
+}
+
+/* Tables are made before the folder gets its name, and printed afterwards: so nothing can fail then, and the folder is
+ * there also when nobody reads them to the end (a pipe to head). */
+static lb_status publish(session *s) {
+    lb_str out = {0};
+    lb_status st = make_tables(s, &out);
+    if (st == LB_OK && s->f->profile) st = lb_cli_profile_print(s->x.team);
+    if (st == LB_OK) st = lb_fs_folder_commit(&s->folder);
     if (st == LB_OK) lb_cli_print(out.s);
     lb_str_free(&out);
     return st;
@@ -200,8 +208,7 @@ static lb_status quantize(session *s) {
     lb_fs_remove_ours(s->folder.tmp, lb_runner_caches);
     s->record.stem = "lowbit";
     LB_TRY(lb_store_write(s->folder.tmp, &s->record));
-    LB_TRY(print_tables(s));
-    LB_TRY(lb_fs_folder_commit(&s->folder));
+    LB_TRY(publish(s));
     lb_info(s->log, "written: %s (the record of how: lowbit.h5)", s->f->out);
     return LB_OK;
 }
@@ -256,7 +263,6 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     if (s.f->profile) lb_profile_enable();
     lb_status st = prepare(&s, args);
     if (st == LB_OK) st = quantize(&s);
-    if (st == LB_OK && s.f->profile) st = lb_cli_profile_print(s.x.team);
     lb_fs_folder_abort(&s.folder);
     lb_cli_plan_close(&s.x);
     return st;
@@ -274,6 +280,6 @@ const lb_command lb_cmd_quantize = {
     .min_positional = 1,
     .max_positional = 1,
     .open_flags = true,
-    .ends_with_folder = true,
+    .looks_itself = true,
     .run = run,
 };

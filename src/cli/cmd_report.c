@@ -87,9 +87,10 @@ static lb_status report(const report_flags *f, const lb_results *r, lb_arena *a,
     lb_str out = {0};
     int64_t outside = 0;
     LB_TRY(expected_path(f, r->dir, a, &expected));
-    if (f->write) LB_TRY(lb_report_write(r, expected, log));
     lb_status st = render(f, r, expected, &out, &outside);
     if (st == LB_OK) st = lb_str_check(&out);
+    if (st == LB_OK && f->write) st = lb_report_write(r, expected, log);
+    if (st == LB_OK) st = lb_starved_check();
     if (st == LB_OK && out.s) lb_cli_print(out.s);
     lb_str_free(&out);
     LB_TRY(st);
@@ -119,5 +120,6 @@ const lb_command lb_cmd_report = {
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(report_flags)},
     .min_positional = 1,
     .max_positional = 1,
+    .looks_itself = true,
     .run = run,
 };

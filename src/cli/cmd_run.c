@@ -46,18 +46,18 @@ static lb_status take_expected(const lb_planned *x, lb_arena *a, const char **ou
     return st;
 }
 
-/* The report is written before the tables are printed, so that it is there also when nobody reads them to the end (a
- * pipe to head); and they are printed also when it could not be written. */
+/* The report is written after the tables are made, which may fail, and before they are printed, so that it is there also
+ * when nobody reads them to the end (a pipe to head); and they are printed also when it could not be written. */
 static lb_status tables(const lb_results *r, const char *expected, bool write, lb_log *log, int64_t *outside) {
     lb_str out = {0};
     *outside = 0;
-    lb_status written = write ? lb_report_write(r, expected, log) : LB_OK;
-    lb_status st = lb_report_main_table(r, LB_TABLE_TERMINAL, &out);
+    lb_status written = LB_OK, st = lb_report_main_table(r, LB_TABLE_TERMINAL, &out);
     if (st == LB_OK && expected) {
         lb_str_add(&out, "\n");
         st = lb_report_expected_table(r, expected, LB_TABLE_TERMINAL, &out, outside);
     }
     if (st == LB_OK) st = lb_str_check(&out);
+    if (st == LB_OK && write) written = lb_report_write(r, expected, log);
     if (st == LB_OK) lb_cli_print(out.s);
     lb_str_free(&out);
     LB_TRY(st);

@@ -165,23 +165,29 @@ static lb_status train(session *s, lb_weights *out) {
     return lb_trainer_install(s->a, arch, &s->model->weights, t, &result, out);
 }
 
-static lb_status print(const session *s) {
+static lb_status tell(const session *s, lb_str *out) {
     const lb_arch *a = &s->model->arch;
     int64_t weights = 0;
     for (int64_t i = 0; i < s->model->n_tensors; i++) weights += s->model->tensor[i].rows * s->model->tensor[i].cols;
     char took[32], bytes[32];
     lb_format_duration(s->seconds, took);
     lb_format_bytes((double)s->text.bytes, bytes);
-    lb_str out = {0};
-    lb_str_add(&out, "text        %s, %lld tokens\n", bytes, (long long)s->text.tokens);
-    lb_str_add(&out, "model       %lld blocks, %lld wide, %lld tokens, %lld weights\n", (long long)a->layers,
+    lb_str_add(out, "text        %s, %lld tokens\n", bytes, (long long)s->text.tokens);
+    lb_str_add(out, "model       %lld blocks, %lld wide, %lld tokens, %lld weights\n", (long long)a->layers,
                (long long)a->dim, (long long)a->vocab, (long long)weights);
-    lb_str_add(&out, "loss        %.4f nats a token, mean of the last steps\n", s->loss);
-    lb_str_add(&out, "time        %s, %.0f tokens/s, %d threads, kernels %s, OpenBLAS core %s\n", took,
+    lb_str_add(out, "loss        %.4f nats a token, mean of the last steps\n", s->loss);
+    lb_str_add(out, "time        %s, %.0f tokens/s, %d threads, kernels %s, OpenBLAS core %s\n", took,
                (double)(s->f->steps * s->f->batch * s->f->length) / s->seconds, lb_team_threads(s->team),
                lb_kernels_active()->name, lb_blas_core());
-    lb_str_add(&out, "written     %s (%s)\n", s->f->out, lb_export_names[s->f->dtype]);
-    lb_status st = lb_str_check(&out);
+    lb_str_add(out, "written     %s (%s)\n", s->f->out, lb_export_names[s->f->dtype]);
+    return lb_str_check(out);
+}
+
+/* What is printed afterwards is there before the folder gets its name: after that nothing fails. */
+static lb_status publish(session *s) {
+    lb_str out = {0};
+    lb_status st = tell(s, &out);
+    if (st == LB_OK) st = lb_fs_folder_commit(&s->folder);
     if (st == LB_OK) lb_cli_print(out.s);
     lb_str_free(&out);
     return st;
@@ -198,8 +204,7 @@ static lb_status work(session *s, const lb_cli_args *args) {
     LB_TRY(train(s, &trained));
     lb_cli_log_end(s->log);
     LB_TRY(lb_model_write(s->model, &trained, lb_export_types[s->f->dtype], &s->folder, s->log));
-    LB_TRY(lb_fs_folder_commit(&s->folder));
-    return print(s);
+    return publish(s);
 }
 
 static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
@@ -224,6 +229,6 @@ const lb_command lb_cmd_train = {
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(train_flags)},
     .min_positional = 1,
     .max_positional = -1,
-    .ends_with_folder = true,
+    .looks_itself = true,
     .run = run,
 };

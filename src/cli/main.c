@@ -70,7 +70,7 @@ static int print_help(const lb_command *c) {
 static lb_status or_starved(const lb_command *c, lb_status st) {
     if (st != LB_OK) lb_memory_look();
     if (st == LB_E_NOMEM || lb_starved_bytes() == 0) return st;
-    if (st == LB_OK) return c->ends_with_folder ? LB_OK : lb_starved_check();
+    if (st == LB_OK) return c->looks_itself ? LB_OK : lb_starved_check();
     return lb_fail_in(LB_E_NOMEM, "out of memory: a library was refused %zu bytes, and then", lb_starved_bytes());
 }
 

@@ -18,6 +18,15 @@ static void allocations_fail(void **state) {
     }
 }
 
+static void the_last_allocations_fail(void **state) {
+    (void)state;
+    if (STARVE_SANITIZED) skip();
+    starve_at_the_end("train", 8);
+    starve_at_the_end("quantize", 4);
+    starve_at_the_end("quantize --profile", 3);
+    starve_at_the_end("eval --json", 3);
+}
+
 static void address_space_is_limited(void **state) {
     (void)state;
     if (STARVE_SANITIZED) skip();
@@ -50,6 +59,7 @@ static void a_file_shrinks(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocations_fail),
+        cmocka_unit_test(the_last_allocations_fail),
         cmocka_unit_test(address_space_is_limited),
         cmocka_unit_test(a_file_shrinks),
     };

@@ -21,6 +21,15 @@ static void all_further_allocations_fail(void **state) {
     }
 }
 
+static void the_last_allocations_fail(void **state) {
+    (void)state;
+    starve_at_the_end("train", 200);
+    starve_at_the_end("quantize", 200);
+    starve_at_the_end("quantize --profile", 40);
+    starve_at_the_end("eval --json", 40);
+    starve_at_the_end("report", 200);
+}
+
 static void address_space_is_limited(void **state) {
     (void)state;
     static const char *const commands[] = {"eval", "report", "quantize", "run"};
@@ -33,6 +42,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocations_fail),
         cmocka_unit_test(all_further_allocations_fail),
+        cmocka_unit_test(the_last_allocations_fail),
         cmocka_unit_test(address_space_is_limited),
     };
     return cmocka_run_group_tests(tests, starve_setup, clean);

@@ -29,23 +29,38 @@ static cli_result start(const char *command, int threads, const cli_options *o) 
     if (!strcmp(command, "inspect")) return CLI(o, "inspect", "tiny");
     if (!strcmp(command, "eval"))
         return CLI(o, "eval", "tiny", "eval.txt", "--protocol", "W2-64", "--windows", "2", "--threads", n);
+    if (!strcmp(command, "eval --json"))
+        return CLI(o, "eval", "tiny", "eval.txt", "--protocol", "W2-64", "--windows", "2", "--threads", n, "--profile",
+                   "--json", "out.json");
+    if (!strcmp(command, "train"))
+        return CLI(o, "train", "cal.txt", "--out", "out", "--vocab", "270", "--layers", "1", "--dim", "8", "--hidden",
+                   "8", "--heads", "2", "--kv-heads", "1", "--context", "32", "--length", "32", "--batch", "2",
+                   "--steps", "2", "--warmup", "0", "--threads", n);
     return CLI(o, "quantize", "tiny", "--method", "gptq", "--bits", "4", "--calibration", "cal.txt", "--samples", "4",
-               "--length", "64", "--out", "out", "--threads", n);
+               "--length", "64", "--out", "out", "--threads", n, strchr(command, ' ') ? "--profile" : NULL);
+}
+
+/* What appears whole when a command has worked, or NULL. */
+static const char *product(const char *command) {
+    if (!strcmp(command, "eval --json")) return "out.json";
+    return !strcmp(command, "train") || !strncmp(command, "quantize", 8) ? "out" : NULL;
 }
 
 static void make_room(const char *command) {
     if (!strcmp(command, "run")) shell("rm -rf '%s/results/s'", home);
-    if (!strcmp(command, "quantize")) shell("rm -rf '%s/out'", home);
+    if (product(command)) shell("rm -rf '%s/%s'", home, product(command));
 }
 
 static void nothing_left(void) { shell("find '%s' -name '*.tmp*'", home); }
 
 /* Did it work? Else it has said why. */
 static bool orderly(const char *command, const cli_result *r, const char *what, long number) {
+    const char *made = product(command);
+    if (r->code == 0 && made && !exists(made)) fail_msg("%s, %s %ld: no %s", command, what, number, made);
     if (r->code == 0) return true;
     if (r->code != 1 || !strstr(r->err, "out of memory"))
         fail_msg("%s, %s %ld: exit code %d\n%s%s", command, what, number, r->code, r->out, r->err);
-    if (!strcmp(command, "quantize") && exists("out")) fail_msg("%s, %s %ld: a folder stays", command, what, number);
+    if (made && exists(made)) fail_msg("%s, %s %ld: %s stays", command, what, number, made);
     return false;
 }
 
@@ -86,13 +101,13 @@ static cli_options preloaded(const char *setting, const char *of) {
     return o;
 }
 
-static long count(const char *command, const char *of) {
+static long count(const char *command, const char *of, int threads) {
     char setting[LB_TEST_PATH], path[LB_TEST_PATH], *text = NULL;
     path_in(path, home, "allocations");
     assert_true(snprintf(setting, sizeof setting, "INJECT_COUNT=%s", path) < (int)sizeof setting);
     make_room(command);
     cli_options o = preloaded(setting, of);
-    cli_result r = start(command, 2, &o);
+    cli_result r = start(command, threads, &o);
     if (r.code != 0) fail_msg("%s: %s%s", command, r.out, r.err);
     cli_free(&r);
     assert_ok(lb_fs_read(path, &text, NULL));
@@ -102,7 +117,7 @@ static long count(const char *command, const char *of) {
 }
 
 void starve_inject(const char *command, const char *of, int places, bool from) {
-    long n = count(command, of), last = -1;
+    long n = count(command, of, 2), last = -1;
     int worked = 0, tried = 0;
     assert_true(n > 100); /* else nothing is counted */
     for (int i = 0; i < places; i++) {
@@ -130,6 +145,20 @@ void starve_inject(const char *command, const char *of, int places, bool from) {
     }
     /* The number varies a little from run to run, and what fails after all is done harms nobody. */
     if (worked > tried / 20 + 1) fail_msg("%s: %d of %d worked: nothing fails", command, worked, tried);
+}
+
+void starve_at_the_end(const char *command, int places) {
+    long n = count(command, "", 1);
+    for (long at = n - places + 1; at <= n; at++) {
+        char setting[64];
+        make_room(command);
+        snprintf(setting, sizeof setting, "INJECT_AT=%ld", at);
+        cli_options o = preloaded(setting, "");
+        cli_result r = start(command, 1, &o);
+        (void)orderly(command, &r, setting, at);
+        nothing_left();
+        cli_free(&r);
+    }
 }
 
 void starve_limit(const char *command, int threads, int steps) {
