@@ -53,8 +53,8 @@ static rlim_t address_space(size_t memory, bool *scarce) {
 }
 
 /* Of the child, which has one thread. */
-static size_t plenty; /* what it may map without being the one to blame; 0: the limit is not its own */
-static size_t space; /* where memory is scarce: all that can be mapped */
+static size_t plenty;               /* what it may map without being the one to blame; 0: the limit is not its own */
+static size_t space;                /* where memory is scarce: all that can be mapped */
 static atomic_bool greedy, starved; /* of a process with threads, which may set them too, nobody asks */
 
 bool lb_child_refused(size_t bytes) {
@@ -63,7 +63,9 @@ bool lb_child_refused(size_t bytes) {
     return false;
 }
 
-lb_memory_state lb_child_memory(void) { return starved ? LB_MEMORY_STARVED : greedy ? LB_MEMORY_GREEDY : LB_MEMORY_FINE; }
+lb_memory_state lb_child_memory(void) {
+    return starved ? LB_MEMORY_STARVED : greedy ? LB_MEMORY_GREEDY : LB_MEMORY_FINE;
+}
 
 /* A stack that cannot grow is a fault, too. */
 static bool is_full(void) {

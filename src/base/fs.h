@@ -77,6 +77,10 @@ void lb_fs_remove_folder(const char *dir); /* with the files in it; nothing belo
  * nothing. */
 typedef bool lb_fs_ours(const char *name, bool folder);
 void lb_fs_remove_ours(const char *dir, lb_fs_ours *ours);
+/* The PID in NAME.tmp.PID, what lb_fs_tmp and lb_fs_folder write to, with `end` behind it ("" or the extension that a
+ * program adds to the name it is given), if NAME is one of these, or ends in one of them that begins with a dot (the
+ * list ends with NULL; no list: any NAME). *n: its digits. NULL: no such name. */
+const char *lb_fs_tmp_pid(const char *name, const char *end, const char *const *made, size_t *n);
 /* The first n characters are the number of a process that is no more: what has it in its name was left. */
 bool lb_fs_dead(const char *pid, size_t n);
 

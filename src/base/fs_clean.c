@@ -59,6 +59,25 @@ void lb_fs_remove_ours(const char *dir, lb_fs_ours *ours) {
     closedir(d);
 }
 
+static bool is_one_of(const char *name, size_t n, const char *const *made) {
+    for (size_t i = 0; made && made[i]; i++) {
+        size_t m = strlen(made[i]);
+        bool fits = made[i][0] == '.' ? n > m : n == m;
+        if (fits && strncmp(name + n - m, made[i], m) == 0) return true;
+    }
+    return !made;
+}
+
+const char *lb_fs_tmp_pid(const char *name, const char *end, const char *const *made, size_t *n) {
+    static const char mark[] = ".tmp.";
+    const char *at = NULL;
+    for (const char *p = name; (p = strstr(p, mark)); p++) at = p;
+    if (!at || !is_one_of(name, (size_t)(at - name), made)) return NULL;
+    const char *pid = at + sizeof mark - 1;
+    *n = strspn(pid, "0123456789");
+    return *n > 0 && strcmp(pid + *n, end) == 0 ? pid : NULL;
+}
+
 bool lb_fs_dead(const char *pid, size_t n) {
     if (n < 1 || n > 9 || strspn(pid, "0123456789") < n) return false;
     long number = 0;

@@ -58,30 +58,6 @@ void lb_error_set(const char *text, const char *trail) {
     snprintf(frames, sizeof frames, "%s", trail);
 }
 
-const char *lb_status_name(lb_status code) {
-    switch (code) {
-    case LB_OK:
-        return "ok";
-    case LB_E_ARG:
-        return "argument";
-    case LB_E_CONFIG:
-        return "config";
-    case LB_E_IO:
-        return "io";
-    case LB_E_FORMAT:
-        return "format";
-    case LB_E_UNSUPPORTED:
-        return "unsupported";
-    case LB_E_NOMEM:
-        return "nomem";
-    case LB_E_NUMERIC:
-        return "numeric";
-    case LB_E_INTERRUPTED:
-        return "interrupted";
-    }
-    return "unknown";
-}
-
 static _Atomic size_t starved; /* bytes */
 
 void lb_starved(size_t bytes) {

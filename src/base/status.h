@@ -45,7 +45,6 @@ void lb_error_clear(void);
 /* Used by LB_TRY and the thread team. */
 void lb_error_frame(const char *file, int line, const char *func);
 void lb_error_set(const char *message, const char *frames);
-const char *lb_status_name(lb_status code);
 
 /* Calls; on failure adds a frame and returns the status. */
 #define LB_TRY(call)                                                                                                   \

@@ -249,10 +249,6 @@ lb_status lb_h5_put_f64(lb_h5 *h, const char *path, const double *v, int ndim, c
     return put(h, path, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, v, ndim, shape);
 }
 
-lb_status lb_h5_put_f32(lb_h5 *h, const char *path, const float *v, int ndim, const int64_t *shape) {
-    return put(h, path, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, v, ndim, shape);
-}
-
 lb_status lb_h5_put_i64(lb_h5 *h, const char *path, const int64_t *v, int ndim, const int64_t *shape) {
     return put(h, path, H5T_STD_I64LE, H5T_NATIVE_INT64, v, ndim, shape);
 }

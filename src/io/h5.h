@@ -29,7 +29,6 @@ void lb_h5_abandon(lb_h5 *h);                 /* close on an error path; NULL is
 
 /* A path that is already there is LB_E_ARG. After LB_E_IO (disk full) the file is lost, and lb_h5_close says so. */
 LB_NODISCARD lb_status lb_h5_put_f64(lb_h5 *h, const char *path, const double *v, int ndim, const int64_t *shape);
-LB_NODISCARD lb_status lb_h5_put_f32(lb_h5 *h, const char *path, const float *v, int ndim, const int64_t *shape);
 LB_NODISCARD lb_status lb_h5_put_i64(lb_h5 *h, const char *path, const int64_t *v, int ndim, const int64_t *shape);
 LB_NODISCARD lb_status lb_h5_put_strs(lb_h5 *h, const char *path, const char *const *v,
                                       int64_t n); /* variable-length UTF-8 */
@@ -45,7 +44,6 @@ bool lb_h5_has_attr(lb_h5 *h, const char *object, const char *name);
 LB_NODISCARD lb_status lb_h5_shape(lb_h5 *h, const char *path, int *ndim, int64_t shape[4]);
 LB_NODISCARD lb_status lb_h5_get_f64(lb_h5 *h, lb_arena *a, const char *path, double **v,
                                      int64_t *n); /* all elements, row-major */
-LB_NODISCARD lb_status lb_h5_get_f32(lb_h5 *h, lb_arena *a, const char *path, float **v, int64_t *n);
 LB_NODISCARD lb_status lb_h5_get_i64(lb_h5 *h, lb_arena *a, const char *path, int64_t **v, int64_t *n);
 LB_NODISCARD lb_status lb_h5_get_strs(lb_h5 *h, lb_arena *a, const char *path, char ***v, int64_t *n);
 LB_NODISCARD lb_status lb_h5_get_attr_str(lb_h5 *h, lb_arena *a, const char *object, const char *name, char **v);

@@ -145,7 +145,7 @@ static lb_status get(lb_h5 *h, lb_arena *a, const char *path, lb_flat_type type,
     *v = NULL;
     LB_TRY(find(h, path, &e));
     if (!fits(e, type)) return lb_fail(LB_E_FORMAT, "%s: %s is not %s", h->path, path, expected);
-    *v = lb_arena_get_unset(a, (size_t)e->count, type == LB_FLAT_F32 ? sizeof(float) : sizeof(double));
+    *v = lb_arena_get_unset(a, (size_t)e->count, sizeof(double)); /* or int64_t */
     if (!*v) return LB_E_NOMEM;
     *n = e->count;
     copy_values(e, type, *v);
@@ -155,13 +155,6 @@ static lb_status get(lb_h5 *h, lb_arena *a, const char *path, lb_flat_type type,
 lb_status lb_h5_get_f64(lb_h5 *h, lb_arena *a, const char *path, double **v, int64_t *n) {
     void *p = NULL;
     LB_TRY(get(h, a, path, LB_FLAT_F64, "float64 or float32", &p, n));
-    *v = p;
-    return LB_OK;
-}
-
-lb_status lb_h5_get_f32(lb_h5 *h, lb_arena *a, const char *path, float **v, int64_t *n) {
-    void *p = NULL;
-    LB_TRY(get(h, a, path, LB_FLAT_F32, "float32", &p, n));
     *v = p;
     return LB_OK;
 }

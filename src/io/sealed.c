@@ -272,6 +272,20 @@ bool lb_sealed_damaged(const lb_sealed *s) { return atomic_load(&s->damaged); }
 
 /* ---- whole files ---- */
 
+typedef lb_status begin(lb_sealed *s, const char *path, const char *kind, const char *key);
+
+static lb_status make(begin *how, const char *path, const char *kind, const char *key, lb_sealed **out) {
+    lb_sealed *s;
+    *out = NULL;
+    LB_TRY(new_sealed(path, &s));
+    lb_status st = how(s, path, kind, key);
+    if (st == LB_OK)
+        *out = s;
+    else
+        lb_sealed_close(s);
+    return st;
+}
+
 static lb_status start(lb_sealed *s, const char *path, const char *kind, const char *key) {
     memcpy(s->h.magic, magic, sizeof magic);
     s->h.version = VERSION;
@@ -284,15 +298,7 @@ static lb_status start(lb_sealed *s, const char *path, const char *kind, const c
 }
 
 lb_status lb_sealed_create(const char *path, const char *kind, const char *key, lb_sealed **out) {
-    lb_sealed *s;
-    *out = NULL;
-    LB_TRY(new_sealed(path, &s));
-    lb_status st = start(s, path, kind, key);
-    if (st == LB_OK)
-        *out = s;
-    else
-        lb_sealed_close(s);
-    return st;
+    return make(start, path, kind, key, out);
 }
 
 static lb_status check_complete(const lb_sealed *s) {
@@ -398,13 +404,5 @@ static lb_status open_existing(lb_sealed *s, const char *path, const char *kind,
 }
 
 lb_status lb_sealed_open(const char *path, const char *kind, const char *key, lb_sealed **out) {
-    lb_sealed *s;
-    *out = NULL;
-    LB_TRY(new_sealed(path, &s));
-    lb_status st = open_existing(s, path, kind, key);
-    if (st == LB_OK)
-        *out = s;
-    else
-        lb_sealed_close(s);
-    return st;
+    return make(open_existing, path, kind, key, out);
 }

@@ -110,35 +110,31 @@ static lb_status keep_expected(const writer *w, const char *expected_csv) {
 
 /* ---- what killed ones left ---- */
 
-static bool ends_as(const char *name, size_t n, const char *const *ext) {
-    for (size_t i = 0; ext[i]; i++) {
-        size_t m = strlen(ext[i]);
-        if (n > m && strncmp(name + n - m, ext[i], m) == 0) return true;
-    }
-    return false;
+static bool is_left(const char *name, const char *end, const char *const *made) {
+    size_t n;
+    const char *pid = lb_fs_tmp_pid(name, end, made, &n);
+    return pid && lb_fs_dead(pid, n);
 }
 
 /* index.html.tmp.PID, main.csv.tmp.PID */
 static bool is_left_file(const char *name, bool folder) {
-    static const char *const ext[] = {".html", ".md", ".tex", ".csv", ".gp", ".dat", NULL};
-    const char *tmp = strstr(name, ".tmp.");
-    return tmp && !folder && ends_as(name, (size_t)(tmp - name), ext) && lb_fs_dead(tmp + 5, strlen(tmp + 5));
+    static const char *const made[] = {".html", ".md", ".tex", ".csv", ".gp", ".dat", NULL};
+    return !folder && is_left(name, "", made);
 }
 
 /* What gnuplot was drawing: perplexity.tmp.PID.svg; of earlier versions perplexity.tmp.svg. */
 static bool is_left_picture(const char *name, bool folder) {
-    static const char *const ext[] = {".svg", ".png", ".pdf", NULL};
-    size_t n = strlen(name);
-    const char *tmp = strstr(name, ".tmp.");
-    if (!tmp || folder || !ends_as(name, n, ext)) return is_left_file(name, folder);
-    size_t between = (size_t)(name + n - 4 - tmp); /* ".tmp", or ".tmp." and a number */
-    return between == 4 || (between > 5 && lb_fs_dead(tmp + 5, between - 5));
+    static const char *const end[] = {".svg", ".png", ".pdf"}, *const earlier[] = {".tmp.svg", ".tmp.png", ".tmp.pdf"};
+    if (folder) return false;
+    for (size_t i = 0; i < sizeof end / sizeof end[0]; i++)
+        if (is_left(name, end[i], NULL) || lb_str_ends(name, earlier[i])) return true;
+    return is_left_file(name, folder);
 }
 
 /* The results folder is a run's own, but for the tables that a report writes there. */
 static bool is_left_table(const char *name, bool folder) {
-    bool ours = strncmp(name, "cells.csv.", 10) == 0 || strncmp(name, "expected.csv.", 13) == 0;
-    return ours && is_left_file(name, folder);
+    static const char *const made[] = {"cells.csv", "expected.csv", NULL};
+    return !folder && is_left(name, "", made);
 }
 
 /* One report at a time writes into a folder: that of a run and one by hand would take each other's pictures away. *fd

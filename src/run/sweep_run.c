@@ -122,15 +122,11 @@ static lb_status is_exported(const lb_plan *p, const lb_cell *c, bool *yes) {
 
 /* NAME.tmp.PID: what a killed run was writing: the index, results, sealed files, and of folders exports. */
 static bool is_leftover(const char *name, bool folder) {
-    static const char *const made[] = {"sweep.json", "cells.csv", "expected.csv", ".h5", ".bin", ".block", ".model"};
-    const char *tmp = strstr(name, ".tmp.");
-    if (!tmp || !tmp[5] || strspn(tmp + 5, "0123456789") != strlen(tmp + 5)) return false;
-    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
-        size_t m = strlen(made[i]), have = (size_t)(tmp - name);
-        if (folder && strcmp(made[i], ".model") != 0) continue;
-        if (have >= m && strncmp(tmp - m, made[i], m) == 0 && (made[i][0] == '.' || have == m)) return true;
-    }
-    return false;
+    static const char *const files[] = {"sweep.json", "cells.csv", "expected.csv", ".h5",
+                                        ".bin",       ".block",    ".model",       NULL};
+    static const char *const folders[] = {".model", NULL};
+    size_t n;
+    return lb_fs_tmp_pid(name, "", folder ? folders : files, &n) != NULL;
 }
 
 /* With the lock held nobody else is writing, so they can go. Best effort: they are in nobody's way. */

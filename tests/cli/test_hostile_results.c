@@ -59,10 +59,44 @@ static void lengths_of_texts(void **state) {
     free(bytes);
 }
 
+/* Less memory than a reader may otherwise take, but enough: damage is still what it is called, however the reader ends.
+ */
+static void damage_where_memory_is_scarce(void **state) {
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
+    skip();
+#endif
+    const char *dir = lb_test_tmpdir();
+    const cli_options o = {.address_space = 250L << 20};
+    char path[4096];
+    size_t size, tried = 0;
+    damage_make(dir, path);
+    cli_result whole = CLI(&o, "report", dir, "--no-write");
+    assert_int_equal(whole.code, 0);
+    cli_free(&whole);
+    uint8_t *bytes = slurp(path, &size);
+    for (size_t at = 512; at + 32 < size && tried < 6; at++) {
+        uint64_t length, large = 0x7fffffff;
+        if (memcmp(bytes + at, "GCOL", 4) != 0) continue;
+        memcpy(&length, bytes + at + 24, sizeof length);
+        memcpy(bytes + at + 24, &large, sizeof large);
+        damage_write(dir, bytes, size);
+        memcpy(bytes + at + 24, &length, sizeof length);
+        cli_result r = CLI(&o, "report", dir, "--no-write");
+        assert_int_equal(r.code, 1);
+        cli_has(r.err, " is damaged: ");
+        cli_free(&r);
+        tried++;
+    }
+    assert_true(tried >= 1);
+    free(bytes);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(lengths_of_texts),
+        cmocka_unit_test(damage_where_memory_is_scarce),
     };
     return cmocka_run_group_tests_name("cli/hostile results", tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 
 #include "report/report.h"
 #include "result/store.h"
+#include "support/status_name.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -41,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         use(r);
         lb_results_free(r);
     } else if (!*lb_error() || (st != LB_E_FORMAT && st != LB_E_UNSUPPORTED && st != LB_E_IO)) {
-        fprintf(stderr, "%s: %s\n", lb_status_name(st), lb_error());
+        fprintf(stderr, "%s: %s\n", status_name(st), lb_error());
         abort();
     }
     return 0;

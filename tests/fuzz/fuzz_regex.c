@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "model/tokenizer.h"
+#include "support/status_name.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,7 +21,7 @@ static void remove_folder(void) {
 static bool ends_well(lb_status s) {
     if (s == LB_OK) return true;
     if ((s == LB_E_FORMAT || s == LB_E_UNSUPPORTED) && *lb_error()) return false;
-    fprintf(stderr, "%s: %s\n", lb_status_name(s), lb_error());
+    fprintf(stderr, "%s: %s\n", status_name(s), lb_error());
     abort();
 }
 

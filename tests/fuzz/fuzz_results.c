@@ -6,6 +6,7 @@
 #include "io/h5_flat.h"
 #include "report/report.h"
 #include "result/store.h"
+#include "support/status_name.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -44,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     lb_status st = read(a, &flat);
     if (st != LB_OK &&
         (!*lb_error() || (st != LB_E_FORMAT && st != LB_E_UNSUPPORTED && st != LB_E_NOMEM && st != LB_E_IO))) {
-        fprintf(stderr, "%s: %s\n", lb_status_name(st), lb_error());
+        fprintf(stderr, "%s: %s\n", status_name(st), lb_error());
         abort();
     }
     lb_arena_free(a);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "io/sealed.h"
 #include "support/io_probe.h"
+#include "support/status_name.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,7 +36,7 @@ static bool seal(uint8_t *x, size_t size) {
 static bool ends_well(lb_status s) {
     if (s == LB_OK) return true;
     if (s == LB_E_FORMAT && *lb_error()) return false;
-    fprintf(stderr, "%s: %s\n", lb_status_name(s), lb_error());
+    fprintf(stderr, "%s: %s\n", status_name(s), lb_error());
     abort();
 }
 

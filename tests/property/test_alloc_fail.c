@@ -1,5 +1,6 @@
 /* Every allocation of base/ is made to fail once: the call says LB_E_NOMEM, leaks nothing (the address sanitizer
  * looks), and what it worked on can still be used. */
+#include "support/status_name.h"
 #include "support/support.h"
 
 #include <string.h>
@@ -126,7 +127,7 @@ static void each_allocation_fails_once(void **state) {
             lb_status s = calls[c].call();
             lb_alloc_fail_at(0);
             if (s != LB_E_NOMEM)
-                fail_msg("%s: allocation %d of %d failed: %s", calls[c].name, (int)k, (int)n, lb_status_name(s));
+                fail_msg("%s: allocation %d of %d failed: %s", calls[c].name, (int)k, (int)n, status_name(s));
             assert_error_has("out of memory");
             assert_ok(calls[c].call());
         }

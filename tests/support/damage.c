@@ -14,6 +14,7 @@
 #include "result/store.h"
 #include "support/io_probe.h"
 #include "support/run_cli.h"
+#include "support/status_name.h"
 #include "support/support.h"
 #include "support/synthetic_results.h"
 
@@ -142,7 +143,7 @@ static void judge(const char *dir, const char *path, int64_t round, damage_count
         return;
     }
     if (st != LB_E_UNSUPPORTED && (st != LB_E_FORMAT || strncmp(lb_error(), said, strlen(said)) != 0))
-        fail_msg("round %lld: %s: %s", (long long)round, lb_status_name(st), lb_error());
+        fail_msg("round %lld: %s: %s", (long long)round, status_name(st), lb_error());
     if (strstr(lb_error(), "takes"))
         c->stuck++;
     else if (strstr(lb_error(), "ended with"))

@@ -16,6 +16,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "io/yaml.h"
+#include "support/status_name.h"
 
 #define CHECK(x)                                                                                                       \
     do {                                                                                                               \
@@ -212,15 +213,14 @@ lb_status probe_csv(const char *path) {
 
 static lb_status read_h5(lb_h5 *h, lb_arena *a) {
     double *d;
-    float *f;
     int64_t *i, n, shape[4];
     char **texts, *text;
     int ndim;
     LB_TRY(lb_h5_shape(h, "/a/matrix", &ndim, shape));
     LB_TRY(lb_h5_get_f64(h, a, "/a/matrix", &d, &n));
     touch(d, (size_t)n * sizeof *d);
-    LB_TRY(lb_h5_get_f32(h, a, "/a/b/f32", &f, &n));
-    touch(f, (size_t)n * sizeof *f);
+    LB_TRY(lb_h5_get_f64(h, a, "/a/b/four", &d, &n));
+    touch(d, (size_t)n * sizeof *d);
     LB_TRY(lb_h5_get_i64(h, a, "/whole", &i, &n));
     touch(i, (size_t)n * sizeof *i);
     LB_TRY(lb_h5_get_strs(h, a, "/layers/name", &texts, &n));
@@ -246,7 +246,7 @@ lb_status probe_h5(const char *path) {
 
 static void check_end(lb_status s, lb_status a, lb_status b, const char *what, size_t at) {
     if (s == LB_OK || ((s == a || s == b) && *lb_error())) return;
-    fprintf(stderr, "%s at byte %zu: %s: %s\n", what, at, lb_status_name(s), lb_error());
+    fprintf(stderr, "%s at byte %zu: %s: %s\n", what, at, status_name(s), lb_error());
     abort();
 }
 

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "io/safetensors.h"
 #include "math/kernels.h"
+#include "support/status_name.h"
 #include "support/support.h"
 
 lb_model *llama_random(lb_arch a, uint64_t seed) {
@@ -96,7 +97,7 @@ int64_t llama_fail_each_allocation(lb_status (*f)(void *ctx), void *ctx) {
         lb_status st = f(ctx);
         lb_alloc_fail_at(0);
         if (st == LB_OK) return n - 1;
-        if (st != LB_E_NOMEM) fail_msg("allocation %lld: %s: %s", (long long)n, lb_status_name(st), lb_error());
+        if (st != LB_E_NOMEM) fail_msg("allocation %lld: %s: %s", (long long)n, status_name(st), lb_error());
         assert_true(lb_error()[0] != 0);
     }
 }

@@ -13,10 +13,11 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "support/status_name.h"
 
 void lb_test_expect(lb_status want, lb_status got, const char *call, const char *file, int line) {
     if (got == want) return;
-    print_error("%s: %s, expected %s%s%s\n%s", call, lb_status_name(got), lb_status_name(want), got ? ": " : "",
+    print_error("%s: %s, expected %s%s%s\n%s", call, status_name(got), status_name(want), got ? ": " : "",
                 got ? lb_error() : "", got ? lb_error_frames() : "");
     _fail(file, line);
 }

@@ -1,3 +1,4 @@
+#include "support/status_name.h"
 #include "support/support.h"
 
 #include <stdio.h>
@@ -67,9 +68,8 @@ static void long_messages_are_cut(void **state) {
 static void names(void **state) {
     (void)state;
     for (int c = LB_OK; c <= LB_E_INTERRUPTED; c++) {
-        assert_string_not_equal(lb_status_name((lb_status)c), "unknown");
-        for (int d = LB_OK; d < c; d++)
-            assert_string_not_equal(lb_status_name((lb_status)c), lb_status_name((lb_status)d));
+        assert_string_not_equal(status_name((lb_status)c), "unknown");
+        for (int d = LB_OK; d < c; d++) assert_string_not_equal(status_name((lb_status)c), status_name((lb_status)d));
     }
 }
 

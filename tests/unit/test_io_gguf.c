@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "io/gguf.h"
 #include "support/io_probe.h"
+#include "support/status_name.h"
 #include "support/support.h"
 
 static char fixture[LB_TEST_PATH];
@@ -263,7 +264,7 @@ static void expect(lb_str *b, lb_status status, const char *text, const char *mo
     memfile m = memfile_make(b->s, b->len);
     lb_gguf *g = NULL;
     lb_status s = lb_gguf_open(m.path, &g);
-    if (s != status) fail_msg("%s instead of %s: %s", lb_status_name(s), lb_status_name(status), lb_error());
+    if (s != status) fail_msg("%s instead of %s: %s", status_name(s), status_name(status), lb_error());
     if (status != LB_OK) {
         assert_error_has(text);
         assert_error_has(more);

@@ -1,4 +1,5 @@
 /* Opening: what a model file must hold, and how each defect is named. */
+#include "support/status_name.h"
 #include "support/support.h"
 
 #include <math.h>
@@ -377,7 +378,7 @@ static void damaged_headers_are_survived(void **state) {
             if (st == LB_OK) {
                 lb_model_close(m);
             } else if (st != LB_E_FORMAT && st != LB_E_UNSUPPORTED && st != LB_E_NUMERIC && st != LB_E_NOMEM) {
-                fail_msg("byte %zu: %s: %s", at, lb_status_name(st), lb_error());
+                fail_msg("byte %zu: %s: %s", at, status_name(st), lb_error());
             }
             memfile_set(&g.file, at, g.bytes[at]);
         }
