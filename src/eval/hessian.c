@@ -1,5 +1,6 @@
 #include "eval/hessian.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -134,6 +135,16 @@ double *lb_hessian_pack(lb_hessian *h) {
     }
     h->H.d = NULL;
     return v;
+}
+
+int64_t lb_hessian_first_bad(const double *packed, int64_t cols) {
+    int64_t at = 0;
+    for (int64_t i = 0; i < cols; i++) {
+        if (!(packed[at] >= 0)) return at;
+        for (int64_t j = i; j < cols; j++, at++)
+            if (!(fabs(packed[at]) <= (double)FLT_MAX)) return at;
+    }
+    return -1;
 }
 
 typedef struct unpacking {

@@ -95,17 +95,32 @@ static void take_tokens(const scoring *s, passage *p, int64_t window) {
     if (s->r->protocol.rule == LB_RULE_LCPP && c->has_bos) p->token[0] = c->bos_id;
 }
 
+/* What RMSNorm gives is at most sqrt(dim) times its weight, so that logits of it are finite where the model's are: the
+ * file was sealed, but by whom is not known. */
+static lb_status check_states(const scoring *s, lb_cmat h0, int64_t window) {
+    const float *weight = s->r->base->final_norm;
+    double most = 1.01 * sqrt((double)h0.cols); /* for rounding */
+    for (int64_t t = 0; t < h0.rows; t++)
+        for (int64_t i = 0; i < h0.cols; i++) {
+            double v = (double)h0.d[t * h0.ld + i];
+            if (!(fabs(v) <= most * fabs((double)weight[i])))
+                return lb_states_refuse(s->r->base_states, window, s->from + t, i, v);
+        }
+    return LB_OK;
+}
+
 /* Rows [row, row + rows) of what is scored, from the states in p->x. */
 static lb_status score_rows(const scoring *s, desk *d, passage *p, int64_t window, int64_t row, int64_t rows) {
     lb_cmat h = lb_cmat_part(lb_mat_c(p->x), s->from, 0, s->scored, s->arch->dim);
     const int32_t *target = p->token + s->from + 1;
     if (!s->r->base) return lb_head_nll_rows(s->arch, s->head, h, target, row, rows, p->nll, NULL);
+    lb_cmat h0 = lb_cmat_part(lb_mat_c(d->h0), s->from, 0, s->scored, s->arch->dim);
     if (d->window != window) {
         d->window = -1;
         LB_TRY(lb_states_get(s->r->base_states, window, d->h0));
+        LB_TRY(check_states(s, h0, window));
         d->window = window;
     }
-    lb_cmat h0 = lb_cmat_part(lb_mat_c(d->h0), s->from, 0, s->scored, s->arch->dim);
     return lb_head_kl_rows(s->arch, s->base, h0, s->head, h, target, row, rows, p->nll, s->kl + window * s->scored,
                            p->agree);
 }

@@ -13,11 +13,14 @@
 typedef struct lb_states lb_states;
 LB_NODISCARD lb_status lb_states_create(const char *path, const char *key, int64_t windows, int64_t n, int64_t dim,
                                         lb_states **out);
-LB_NODISCARD lb_status lb_states_open(const char *path, const char *key,
-                                      lb_states **out); /* wrong key or damaged: LB_E_FORMAT */
+/* LB_E_FORMAT: of another key or shape, or damaged. */
+LB_NODISCARD lb_status lb_states_open(const char *path, const char *key, int64_t windows, int64_t n, int64_t dim,
+                                      lb_states **out);
 /* h (n, dim), without gaps: a whole window, scored or not. Different windows from different threads. */
 LB_NODISCARD lb_status lb_states_put(lb_states *s, int64_t window, lb_cmat h);
 LB_NODISCARD lb_status lb_states_get(lb_states *s, int64_t window, lb_mat h);
+/* A value of a window that no state can have; the file counts as damaged. */
+LB_NODISCARD lb_status lb_states_refuse(lb_states *s, int64_t window, int64_t row, int64_t col, double value);
 bool lb_states_damaged(const lb_states *s); /* lb_states_get did not find what was put: make the file again */
 LB_NODISCARD lb_status lb_states_commit(lb_states *s); /* sync, rename into place */
 void lb_states_close(lb_states *s);                    /* without commit: removed */

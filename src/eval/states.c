@@ -59,18 +59,22 @@ static lb_status open_existing(lb_states *s, const char *key) {
     LB_TRY(lb_sealed_open(s->path, KIND, key, &s->file));
     LB_TRY(lb_sealed_get_all(s->file, "shape", LB_SEALED_I64, 3, NULL, shape));
     LB_TRY(lb_sealed_find(s->file, "states", LB_SEALED_F32, &s->section, &have));
-    s->windows = shape[0];
-    s->n = shape[1];
-    s->dim = shape[2];
+    if (shape[0] != s->windows || shape[1] != s->n || shape[2] != s->dim)
+        return lb_fail(LB_E_FORMAT, "%s: damaged: %lld x %lld x %lld states, expected %lld x %lld x %lld", s->path,
+                       (long long)shape[0], (long long)shape[1], (long long)shape[2], (long long)s->windows,
+                       (long long)s->n, (long long)s->dim);
     if (sizes(s, &window, &all) && all == have && lb_sealed_piece(s->file, s->section) == window) return LB_OK;
     return lb_fail(LB_E_FORMAT, "%s: has %lld values, not those of %lld x %lld x %lld states", s->path, (long long)have,
                    (long long)s->windows, (long long)s->n, (long long)s->dim);
 }
 
-lb_status lb_states_open(const char *path, const char *key, lb_states **out) {
+lb_status lb_states_open(const char *path, const char *key, int64_t windows, int64_t n, int64_t dim, lb_states **out) {
     lb_states *s;
     *out = NULL;
     LB_TRY(new_states(path, &s));
+    s->windows = windows;
+    s->n = n;
+    s->dim = dim;
     lb_status st = open_existing(s, key);
     if (st == LB_OK)
         *out = s;
@@ -96,6 +100,11 @@ lb_status lb_states_get(lb_states *s, int64_t window, lb_mat h) {
     LB_TRY(check_window(s, window, h.rows, h.cols, h.ld));
     int64_t values = s->n * s->dim;
     return lb_sealed_get(s->file, s->section, window * values, values, NULL, h.d);
+}
+
+lb_status lb_states_refuse(lb_states *s, int64_t window, int64_t row, int64_t col, double value) {
+    return lb_sealed_refuse(s->file, "window %lld: the state at row %lld, column %lld is %g: none of a normed state",
+                            (long long)window, (long long)row, (long long)col, value);
 }
 
 bool lb_states_damaged(const lb_states *s) { return lb_sealed_damaged(s->file); }

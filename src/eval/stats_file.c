@@ -68,8 +68,8 @@ done:
     return st;
 }
 
-static lb_status open_existing(const char *path, const char *key, const lb_arch *arch, lb_team *team,
-                               lb_stats_file **out) {
+static lb_status open_existing(const char *path, const char *key, const lb_arch *arch, int64_t samples, int64_t length,
+                               lb_team *team, lb_stats_file **out) {
     int64_t about[3] = {0};
     lb_stats_file *f = lb_alloc(1, sizeof *f);
     *out = NULL;
@@ -80,9 +80,10 @@ static lb_status open_existing(const char *path, const char *key, const lb_arch 
     if (st == LB_OK) st = lb_sealed_get_all(f->file, "about", LB_SEALED_I64, 3, NULL, about);
     f->tokens = about[0];
     f->sequences = about[1];
-    if (st == LB_OK && (about[2] != arch->layers || f->tokens < 1 || f->sequences < 1))
-        st = lb_fail(LB_E_FORMAT, "%s: of %lld tokens, %lld sequences, %lld blocks", path, (long long)about[0],
-                     (long long)about[1], (long long)about[2]);
+    if (st == LB_OK && (about[0] != samples * length || about[1] != samples || about[2] != arch->layers))
+        st = lb_fail(LB_E_FORMAT, "%s: damaged: of %lld tokens, %lld sequences, %lld blocks: expected %lld, %lld, %lld",
+                     path, (long long)about[0], (long long)about[1], (long long)about[2], (long long)(samples * length),
+                     (long long)samples, (long long)arch->layers);
     if (st == LB_OK)
         *out = f;
     else
@@ -95,12 +96,12 @@ lb_status lb_stats_file_ensure(const char *path, const char *key, const lb_arch 
                                lb_stats_file **out) {
     *out = NULL;
     if (lb_fs_exists(path)) {
-        lb_status st = open_existing(path, key, arch, team, out);
+        lb_status st = open_existing(path, key, arch, samples, length, team, out);
         if (st != LB_E_FORMAT && st != LB_E_IO) return st;
         lb_warn(log, "%s: the statistics are computed again", lb_error());
     }
     LB_TRY(create(path, key, arch, w, tokens, samples, length, team, log));
-    return open_existing(path, key, arch, team, out);
+    return open_existing(path, key, arch, samples, length, team, out);
 }
 
 static lb_status get(lb_stats_file *f, const char *name, int64_t n, lb_arena *a, lb_hessian *out) {
@@ -111,6 +112,10 @@ static lb_status get(lb_stats_file *f, const char *name, int64_t n, lb_arena *a,
     double *v = LB_NEW_UNSET(a, double, packed);
     if (!v) return LB_E_NOMEM;
     LB_TRY(lb_sealed_get_all(f->file, name, LB_SEALED_F64, packed, f->team, v));
+    int64_t bad = lb_hessian_first_bad(v, n);
+    if (bad >= 0)
+        return lb_sealed_refuse(f->file, "%s: value %lld of its upper triangle is %g: none of an H", name,
+                                (long long)bad, v[bad]);
     *out = (lb_hessian){lb_dmat_of(H, n, n), f->tokens, f->sequences};
     LB_TRY(lb_hessian_unpack(v, out->H, f->team));
     lb_arena_restore(a, mark);

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -269,6 +271,16 @@ lb_status lb_sealed_find(const lb_sealed *s, const char *name, lb_sealed_type ty
 int64_t lb_sealed_piece(const lb_sealed *s, int64_t section) { return s->section[section].e.piece; }
 
 bool lb_sealed_damaged(const lb_sealed *s) { return atomic_load(&s->damaged); }
+
+lb_status lb_sealed_refuse(lb_sealed *s, const char *fmt, ...) {
+    char why[256];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(why, sizeof why, fmt, args);
+    va_end(args);
+    atomic_store(&s->damaged, true);
+    return lb_fail(LB_E_FORMAT, "%s: damaged: %s", s->path, why);
+}
 
 /* ---- whole files ---- */
 

@@ -44,5 +44,8 @@ LB_NODISCARD lb_status lb_sealed_get(lb_sealed *s, int64_t section, int64_t firs
 LB_NODISCARD lb_status lb_sealed_get_all(lb_sealed *s, const char *name, lb_sealed_type type, int64_t count,
                                          lb_team *team, void *values);
 bool lb_sealed_damaged(const lb_sealed *s); /* a read found that, or that it cannot be read */
+/* What was read is as it was sealed, and cannot be what it stands for: damaged all the same. LB_E_FORMAT with the text,
+ * the file's name before it. */
+LB_NODISCARD lb_status lb_sealed_refuse(lb_sealed *s, const char *fmt, ...) LB_PRINTF(2, 3);
 
 #endif

@@ -51,9 +51,11 @@ static lb_status open_states(evaluator *x, bool again, lb_states **out) {
     char key[65];
     const char *path = NULL, *name = x->r->plan->eval_config[x->i]->name;
     lb_eval base;
+    int64_t windows = windows_of(x->r->plan, x->i, &x->request.protocol), n = x->request.protocol.n;
+    int64_t dim = x->r->plan->model->arch.dim;
     LB_TRY(states_path(x->r, x->i, x->scratch, &path, key));
     if (!again && lb_fs_exists(path)) {
-        lb_status st = lb_states_open(path, key, out);
+        lb_status st = lb_states_open(path, key, windows, n, dim, out);
         if (st != LB_E_FORMAT && st != LB_E_IO) return st;
         lb_warn(x->r->log, "%s: the baseline's states of %s are computed again", lb_error(), name);
     } else if (!again) {
@@ -62,7 +64,7 @@ static lb_status open_states(evaluator *x, bool again, lb_states **out) {
     x->request.base = NULL;
     x->request.base_states = NULL;
     LB_TRY(measure(x, &x->r->plan->model->weights, true, x->scratch, &base));
-    return lb_states_open(path, key, out);
+    return lb_states_open(path, key, windows, n, dim, out);
 }
 
 /* Against the baseline's states. */

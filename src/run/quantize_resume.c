@@ -2,6 +2,7 @@
  * <stem>.partial/FIRST.block, a sealed file: a section "NUMBER/packed" with the bytes of each layer and one for each
  * column of the rows. The same bytes give the same numbers again, so a cell that was killed and goes on ends with the
  * same bytes. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -148,15 +149,35 @@ static lb_status check_packed(const lb_layer_plan *l, lb_team *team, lb_arena *s
     return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(LB_E_FORMAT, "layer %s", l->name);
 }
 
+/* Errors that were measured, of outputs too (`output`) or of weights alone. */
+static lb_status check_measured(const char *name, const lb_layer_error *e, bool output) {
+    bool weights = isfinite(e->weight_err) && e->weight_err >= 0 && isfinite(e->weight_energy) && e->weight_energy >= 0;
+    bool outputs = output ? isfinite(e->output_err) && isfinite(e->output_energy)
+                          : isnan(e->output_err) && isnan(e->output_energy);
+    if (weights && outputs) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "layer %s: errors %g of %g and %g of %g: no sums of squares%s", name, e->weight_err,
+                   e->weight_energy, e->output_err, e->output_energy, output ? "" : ", or outputs that have none");
+}
+
+static lb_status check_numbers(const lb_quantize_job *j, const lb_layer_row *r) {
+    LB_TRY(check_measured(r->name, &r->own, j->cell->needs_hessian));
+    LB_TRY(check_measured(r->name, &r->rtn_own, j->cell->needs_hessian));
+    LB_TRY(check_measured(r->name, &r->original, j->stats != NULL));
+    LB_TRY(check_measured(r->name, &r->rtn_original, j->stats != NULL));
+    if (isfinite(r->damp) && r->damp >= 0 && isfinite(r->seconds) && r->seconds >= 0) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "layer %s: damp %g, %g seconds: must be finite and not negative", r->name, r->damp,
+                   r->seconds);
+}
+
 /* A row that says of the layer what the plan says of it. */
-static lb_status check_row(const lb_layer_plan *l, const lb_layer_row *r) {
+static lb_status check_row(const lb_quantize_job *j, const lb_layer_plan *l, const lb_layer_row *r) {
     if (strcmp(r->name, l->name) != 0 || r->rows != l->rows || r->cols != l->cols || r->block != l->block ||
         strcmp(r->type, l->type) != 0 || r->quantized != l->quantize)
         return lb_fail(LB_E_FORMAT, "layer '%s': expected %s", r->name, l->name);
     LB_TRY(lb_store_check_layer(r));
     if (l->quantize && (r->bits != l->storage.bits || r->group != l->storage.group || r->size.total != l->size.total))
         return lb_fail(LB_E_FORMAT, "layer %s: not stored as the plan says", l->name);
-    return LB_OK;
+    return l->quantize ? check_numbers(j, r) : LB_OK;
 }
 
 static lb_status put_block(lb_sealed *f, const lb_quantize_job *j, int64_t first, int64_t n, const lb_stored *s,
@@ -194,7 +215,7 @@ static lb_status get_block(lb_sealed *f, const lb_quantize_job *j, int64_t first
     for (int64_t i = 0; i < n; i++) {
         const lb_layer_plan *l = &j->cell->layer[first + i];
         lb_layer_error *each[] = {&rows[i].own, &rows[i].original, &rows[i].rtn_own, &rows[i].rtn_original};
-        LB_TRY(check_row(l, &rows[i]));
+        LB_TRY(check_row(j, l, &rows[i]));
         for (size_t k = 0; k < 4; k++) each[k]->rows = l->rows, each[k]->cols = l->cols;
         if (!l->quantize) continue;
         LB_TRY(get_layer(f, j->plan->team, a, i, l->size.total, &s[i]));

@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
-#include "base/hash.h"
 #include "report/report.h"
+#include "support/forge.h"
 #include "support/h5_same.h"
 #include "support/probe.h"
 #include "support/small_model.h"
@@ -145,57 +146,32 @@ static void blocks_of_another_key(void **state) {
     small_plan_close(&s);
 }
 
-/* Writes n bytes at the start of a section of a sealed file (io/sealed.h has the layout) and makes its hashes right
- * again: a file that was forged, not damaged. */
-static void forge(const char *path, const char *section, const void *bytes, size_t n) {
-    enum { HEADER = 256, HASH_AT = 216, NAME = 48 };
-    char *file = NULL;
-    size_t size = 0;
-    int64_t sections, table_at, table_bytes, e[4]; /* type, count, values a piece, start */
-    static const int64_t width[] = {1, 8, 4, 8};
-    assert_ok(lb_fs_read(path, &file, &size));
-    memcpy(&sections, file + 16, 8);
-    memcpy(&table_at, file + 24, 8);
-    memcpy(&table_bytes, file + 32, 8);
-    char *at = file + table_at;
-    bool found = false;
-    for (int64_t i = 0; i < sections; i++) {
-        memcpy(e, at + NAME, sizeof e);
-        int64_t piece = e[2] * width[e[0]], all = e[1] * width[e[0]];
-        if (strcmp(at, section) == 0) {
-            assert_in_range(n, 1, piece < all ? piece : all);
-            memcpy(file + e[3], bytes, n);
-            assert_ok(
-                lb_hash_digest(file + e[3], (size_t)(piece < all ? piece : all), (uint8_t *)at + NAME + sizeof e));
-            found = true;
-        }
-        at += NAME + sizeof e + LB_HASH_BYTES * (size_t)(e[1] ? (e[1] - 1) / e[2] + 1 : 0);
-    }
-    assert_true(found);
-    char *sealed = calloc(1, (size_t)(HEADER + table_bytes));
-    assert_non_null(sealed);
-    memcpy(sealed, file, HEADER);
-    memset(sealed + HASH_AT, 0, LB_HASH_BYTES);
-    memcpy(sealed + HEADER, file + table_at, (size_t)table_bytes);
-    assert_ok(lb_hash_digest(sealed, (size_t)(HEADER + table_bytes), (uint8_t *)file + HASH_AT));
-    assert_ok(lb_fs_write_atomic(path, file, size));
-    free(sealed);
-    lb_free(file);
-}
-
 /* A block whose hashes are right and whose numbers cannot be: made again, and the result is that of an uninterrupted
  * run. */
 static void forged_blocks(void **state) {
     (void)state;
     static const int64_t act[2] = {31, 0}, none[2] = {4, 7}, block = -99, bytes = -5, bits = 33, group = 5;
-    static const double infinite = INFINITY;
+    static const double infinite = INFINITY, none_such = NAN, negative = -1;
     static const struct {
         const char *section;
         const void *bytes;
         size_t n;
-    } lie[] = {{"0/act", act, sizeof act}, {"0/act", none, sizeof none}, {"type", "\033[", 2},
-               {"name", "9", 1},           {"block", &block, 8},         {"size_total", &bytes, 8},
-               {"bits", &bits, 8},         {"group", &group, 8},         {"original_weight_err", &infinite, 8}};
+    } lie[] = {{"0/act", act, sizeof act},
+               {"0/act", none, sizeof none},
+               {"type", "\033[", 2},
+               {"name", "9", 1},
+               {"block", &block, 8},
+               {"size_total", &bytes, 8},
+               {"bits", &bits, 8},
+               {"group", &group, 8},
+               {"original_weight_err", &infinite, 8},
+               {"own_weight_err", &none_such, 8},
+               {"rtn_own_output_err", &none_such, 8},
+               {"original_output_energy", &none_such, 8},
+               {"rtn_original_weight_energy", &negative, 8},
+               {"damp", &none_such, 8},
+               {"damp", &negative, 8},
+               {"layer_seconds", &infinite, 8}};
     small_plan s;
     small_plan_open(&s, "untied", "forged", COMMON "  - {method: probe, act: 4}\n");
     const char *whole = folder(&s, "forged-whole"), *parts = folder(&s, "forged-parts");
@@ -226,6 +202,66 @@ static void forged_blocks(void **state) {
         lb_partial_remove(parts, c->stem);
     }
     forget(&once);
+    small_plan_close(&s);
+}
+
+/* The cache's only file of a kind. */
+static char *cached(small_plan *s, const char *kind) {
+    char **name = NULL, *path = NULL;
+    size_t n;
+    assert_ok(lb_fs_list(s->plan.cache, NULL, &name, &n));
+    for (size_t i = 0; i < n; i++)
+        if (strstr(name[i], kind)) path = lb_arena_printf(s->arena, "%s/%s", s->plan.cache, name[i]);
+    lb_fs_list_free(name, n);
+    assert_non_null(path);
+    return path;
+}
+
+static int64_t notes;
+static void count_notes(void *user, lb_level level, const char *text) {
+    (void)user;
+    notes += level == LB_WARN && strstr(text, "computed again") != NULL;
+}
+
+/* Statistics and states whose hashes are right and whose numbers cannot be: made again, with one note, and the results
+ * are those of a run that has no cache. */
+static void forged_caches(void **state) {
+    (void)state;
+    static const double not_one = NAN, negative = -1;
+    static const float infinite = INFINITY, far = 1e30f;
+    static const int64_t zero[3] = {0, 0, 0};
+    static const struct {
+        const char *kind, *section;
+        const void *bytes;
+        size_t n;
+    } lie[] = {{"statistics-", "2/down", &not_one, 8}, {"statistics-", "0/attn", &negative, 8},
+               {"statistics-", "about", zero, 24},     {"states-", "states", &infinite, 4},
+               {"states-", "states", &far, 4},         {"states-", "shape", zero, 24}};
+    small_plan s;
+    lb_sweep_result result;
+    lb_log log = {.message = count_notes};
+    small_plan_open(&s, "untied", "forged-cache",
+                    "keep_cache: true\nthreads: 2\ncalibration: {text: text.txt, samples: 5, length: 52}\n"
+                    "eval: {text: text.txt, protocol: W2-32, windows: 3, kl: true}\nquantize:\n  - {method: probe}\n");
+    const lb_cell *c = &s.plan.sweep.cell[1];
+    assert_ok(lb_sweep_run(&s.plan, &(lb_sweep_options){.again = true}, NULL, &result));
+    assert_int_equal(result.done, 2);
+    char *made = lb_arena_printf(s.arena, "%s/%s.h5", s.plan.dir, c->stem);
+    const char *first = folder(&s, "forged-cache-first");
+    char *kept = lb_arena_printf(s.arena, "%s/%s.h5", first, c->stem);
+    assert_true(made && kept);
+    assert_int_equal(rename(made, kept), 0);
+    for (size_t i = 0; i < sizeof lie / sizeof lie[0]; i++) {
+        probe_reset();
+        notes = 0;
+        forge(cached(&s, lie[i].kind), lie[i].section, lie[i].bytes, lie[i].n);
+        assert_ok(lb_sweep_run(&s.plan, &(lb_sweep_options){0}, &log, &result)); /* the baseline is kept */
+        assert_int_equal(result.done, 1);
+        assert_int_equal(notes, 1);
+        same_file(&s, first, s.plan.dir, c);
+        unlink(made);
+    }
+    probe_reset();
     small_plan_close(&s);
 }
 
@@ -373,6 +409,7 @@ int main(void) {
         {"going_on_streamed", going_on, NULL, NULL, "stream"},
         cmocka_unit_test(blocks_of_another_key),
         cmocka_unit_test(forged_blocks),
+        cmocka_unit_test(forged_caches),
         cmocka_unit_test(another_size),
         cmocka_unit_test(flags_everywhere),
     };

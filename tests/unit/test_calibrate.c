@@ -17,6 +17,7 @@
 #include "base/rng.h"
 #include "eval/calibrate.h"
 #include "math/blas.h"
+#include "support/forge.h"
 #include "support/quant_kit.h"
 
 enum { SAMPLES = 70, LENGTH = 9, ALL = (1 << LB_INPUTS) - 1 };
@@ -289,6 +290,44 @@ static void file_is_kept(void **state) {
     kit_close(&m.k);
 }
 
+/* Files whose hashes are right and whose numbers are those of no statistics. */
+static void forged_numbers_are_refused(void **state) {
+    (void)state;
+    static const double not_one[] = {NAN, 0}, negative[] = {-1e-3, 0}, infinite[] = {1, INFINITY}, large[] = {1, -1e39};
+    static const double *const lie[] = {not_one, negative, infinite, large};
+    static const int64_t about[][3] = {
+        {0, SAMPLES, 3}, {SAMPLES * LENGTH, 0, 3}, {1, 1, 3}, {SAMPLES * LENGTH, SAMPLES, 2}};
+    model m;
+    build(&m, 2);
+    lb_stats_file *f = NULL;
+    lb_hessian got;
+    for (size_t i = 0; i < 2 * sizeof lie / sizeof lie[0]; i++) {
+        bool head = i % 2;
+        unlink(path);
+        assert_int_equal(ensure(&m, "key", &f), LB_OK);
+        lb_stats_file_close(f);
+        forge(path, head ? "head" : "1/down", lie[i / 2], sizeof not_one);
+        assert_int_equal(ensure(&m, "key", &f), LB_OK);
+        assert_int_equal(computed, 0); /* its numbers are looked at when they are read */
+        assert_int_equal(lb_stats_file_get(f, 0, LB_IN_DOWN, m.k.arena, &got), LB_OK);
+        assert_false(lb_stats_file_damaged(f));
+        assert_int_equal(head ? lb_stats_file_head(f, m.k.arena, &got)
+                              : lb_stats_file_get(f, 1, LB_IN_DOWN, m.k.arena, &got),
+                         LB_E_FORMAT);
+        assert_non_null(strstr(lb_error(), head ? "damaged: head: value" : "damaged: 1/down: value"));
+        assert_true(lb_stats_file_damaged(f));
+        lb_stats_file_close(f);
+    }
+    for (size_t i = 0; i < sizeof about / sizeof about[0]; i++) {
+        forge(path, "about", about[i], sizeof about[i]);
+        assert_int_equal(ensure(&m, "key", &f), LB_OK);
+        assert_true(computed > 0);
+        assert_holds(&m, f);
+        lb_stats_file_close(f);
+    }
+    kit_close(&m.k);
+}
+
 static void file_appears_whole_or_not_at_all(void **state) {
     (void)state;
     model m;
@@ -333,6 +372,7 @@ int main(void) {
         cmocka_unit_test(few_at_a_time),
         cmocka_unit_test(refused),
         cmocka_unit_test(file_is_kept),
+        cmocka_unit_test(forged_numbers_are_refused),
         cmocka_unit_test(file_appears_whole_or_not_at_all),
         cmocka_unit_test(every_allocation_fails_once),
     };

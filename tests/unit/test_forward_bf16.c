@@ -311,7 +311,7 @@ static void divergence(void **state) {
     lb_states_close(x.r.save_states);
     x.r.save_states = NULL;
     x.r.base = &x.m->weights;
-    assert_ok(lb_states_open(x.path, "key", &x.r.base_states));
+    assert_ok(lb_states_open(x.path, "key", 19, 16, DIM, &x.r.base_states));
     for (int way = 0; way < 2; way++) {
         x.r.hold = way;
         lb_eval same = evaluate(&x, &streamed, 2), other = evaluate(&x, &x.other->weights, 2);

@@ -12,6 +12,7 @@
 #include "base/rng.h"
 #include "eval/perplexity.h"
 #include "math/blas.h"
+#include "support/forge.h"
 #include "support/llama.h"
 
 enum { VOCAB = 40, TOKENS = 135, N = 16 };
@@ -186,7 +187,7 @@ static void kl_over_the_scored_tokens(void **state) {
     save_states(w, w->m, path);
     lb_eval_request r = request(w, "W2-16");
     r.base = &w->m->weights;
-    assert_ok(lb_states_open(path, "some key", &r.base_states));
+    assert_ok(lb_states_open(path, "some key", 8, N, 12, &r.base_states));
     lb_eval same = evaluate(w, w->m, &r, 2), e = evaluate(w, w->other, &r, 2);
     assert_true(same.has_kl && same.kl_mean == 0 && same.kl_p99 == 0 && same.top1 == 1);
     double p[N * VOCAB], q[N * VOCAB], kl[8 * 15], sum = 0;
@@ -233,7 +234,7 @@ static void threads_change_nothing(void **state) {
     save_states(w, w->m, path);
     lb_eval_request r = request(w, "W2-16");
     r.base = &w->m->weights;
-    assert_ok(lb_states_open(path, "some key", &r.base_states));
+    assert_ok(lb_states_open(path, "some key", 8, N, 12, &r.base_states));
     lb_eval one = evaluate(w, w->other, &r, 1);
     for (int threads = 2; threads <= 11; threads++) {
         lb_eval e = evaluate(w, w->other, &r, threads);
@@ -245,6 +246,37 @@ static void threads_change_nothing(void **state) {
     lb_states_close(r.base_states);
 }
 
+/* Files whose hashes are right and whose numbers are no normed states, or those of other windows. */
+static void forged_states_are_refused(void **state) {
+    world *w = *state;
+    static const int64_t shape[][3] = {{8, N, 0}, {-8, -N, 12}, {N, 8, 12}, {4, 2 * N, 12}, {8, N, 13}};
+    const float most = 1.01f * sqrtf(12.0f) * fabsf(w->m->weights.final_norm[0]);
+    const float lie[] = {NAN, INFINITY, -1e38f, 1.01f * most, -1.01f * most};
+    char path[LB_TEST_PATH];
+    path_in(path, "forged.states");
+    for (size_t i = 0; i < sizeof lie / sizeof lie[0]; i++) {
+        save_states(w, w->m, path);
+        lb_eval_request r = request(w, "W2-16");
+        lb_eval e;
+        r.base = &w->m->weights;
+        forge(path, "states", &lie[i], sizeof lie[i]);
+        assert_ok(lb_states_open(path, "some key", 8, N, 12, &r.base_states));
+        assert_status(LB_E_FORMAT, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+        assert_error_has("damaged: window 0: the state at row 0, column 0");
+        assert_true(lb_states_damaged(r.base_states));
+        lb_states_close(r.base_states);
+        unlink(path);
+    }
+    save_states(w, w->m, path);
+    for (size_t i = 0; i < sizeof shape / sizeof shape[0]; i++) {
+        lb_states *s;
+        forge(path, "shape", shape[i], sizeof shape[i]);
+        assert_status(LB_E_FORMAT, lb_states_open(path, "some key", 8, N, 12, &s));
+        assert_error_has("expected 8 x 16 x 12");
+    }
+    unlink(path);
+}
+
 static void states_are_checked(void **state) {
     world *w = *state;
     char path[LB_TEST_PATH];
@@ -252,9 +284,9 @@ static void states_are_checked(void **state) {
     float row[N * 12] = {0};
     path_in(path, "checked.states");
     save_states(w, w->m, path);
-    assert_status(LB_E_FORMAT, lb_states_open(path, "other key", &s));
+    assert_status(LB_E_FORMAT, lb_states_open(path, "other key", 8, N, 12, &s));
     assert_error_has("expected other key");
-    assert_ok(lb_states_open(path, "some key", &s));
+    assert_ok(lb_states_open(path, "some key", 8, N, 12, &s));
     assert_status(LB_E_ARG, lb_states_get(s, 8, lb_mat_of(row, N, 12)));
     assert_status(LB_E_ARG, lb_states_get(s, 0, lb_mat_of(row, N - 1, 12)));
     assert_status(LB_E_ARG, lb_states_commit(s));
@@ -262,13 +294,13 @@ static void states_are_checked(void **state) {
     struct stat info;
     assert_int_equal(stat(path, &info), 0);
     assert_int_equal(truncate(path, info.st_size - 4), 0);
-    assert_status(LB_E_FORMAT, lb_states_open(path, "some key", &s));
+    assert_status(LB_E_FORMAT, lb_states_open(path, "some key", 8, N, 12, &s));
     assert_int_equal(truncate(path, 100), 0);
-    assert_status(LB_E_FORMAT, lb_states_open(path, "some key", &s));
+    assert_status(LB_E_FORMAT, lb_states_open(path, "some key", 8, N, 12, &s));
     assert_int_equal(truncate(path, 0), 0);
-    assert_status(LB_E_FORMAT, lb_states_open(path, "some key", &s));
+    assert_status(LB_E_FORMAT, lb_states_open(path, "some key", 8, N, 12, &s));
     path_in(path, "nowhere.states");
-    assert_status(LB_E_IO, lb_states_open(path, "some key", &s));
+    assert_status(LB_E_IO, lb_states_open(path, "some key", 8, N, 12, &s));
     path_in(path, "no/folder.states");
     assert_status(LB_E_IO, lb_states_create(path, "some key", 8, N, 12, &s));
     /* Not every window written: no file. */
@@ -490,7 +522,7 @@ static lb_status everything(void *ctx) {
     if (st == LB_OK) st = lb_states_commit(r.save_states);
     lb_states_close(r.save_states);
     r.save_states = NULL;
-    if (st == LB_OK) st = lb_states_open(path, "k", &r.base_states);
+    if (st == LB_OK) st = lb_states_open(path, "k", 8, N, 12, &r.base_states);
     if (st == LB_OK) st = lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, arena, NULL, &e);
     lb_states_close(r.base_states);
     if (st == LB_OK) st = lb_paired_difference(e.window_nll, e.window_nll, e.windows, &p);
@@ -505,13 +537,21 @@ static void every_allocation_may_fail(void **state) {
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(w2_scores_all_but_the_first), cmocka_unit_test(lcpp_scores_the_second_half),
-        cmocka_unit_test(limits_on_windows),           cmocka_unit_test(kl_over_the_scored_tokens),
-        cmocka_unit_test(threads_change_nothing),      cmocka_unit_test(states_are_checked),
-        cmocka_unit_test(nan_names_the_window),        cmocka_unit_test(interruption_stops_it),
-        cmocka_unit_test(progress_reaches_the_end),    cmocka_unit_test(protocols),
-        cmocka_unit_test(perplexity_that_overflows),   cmocka_unit_test(paired_differences),
-        cmocka_unit_test(the_interval_as_described),   cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(w2_scores_all_but_the_first),
+        cmocka_unit_test(lcpp_scores_the_second_half),
+        cmocka_unit_test(limits_on_windows),
+        cmocka_unit_test(kl_over_the_scored_tokens),
+        cmocka_unit_test(threads_change_nothing),
+        cmocka_unit_test(forged_states_are_refused),
+        cmocka_unit_test(states_are_checked),
+        cmocka_unit_test(nan_names_the_window),
+        cmocka_unit_test(interruption_stops_it),
+        cmocka_unit_test(progress_reaches_the_end),
+        cmocka_unit_test(protocols),
+        cmocka_unit_test(perplexity_that_overflows),
+        cmocka_unit_test(paired_differences),
+        cmocka_unit_test(the_interval_as_described),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, make_world, free_world);
 }
