@@ -101,7 +101,7 @@ const char *lb_bos_text(lb_bos bos, bool put) {
 
 void lb_bos_warn(const lb_tokenizer *t, lb_bos bos, const char *text_name, lb_log *log) {
     if (bos != LB_BOS_AUTO || !t->bos_dispute) return;
-    lb_warn(log, "%s: %s; bos: %s takes the other", text_name, t->bos_dispute, t->adds_bos ? "never" : "always");
+    lb_warn(log, "%s: %s; bos: %s", text_name, t->bos_dispute, t->adds_bos ? "never puts none" : "always puts one");
 }
 
 /* ---- opening ---- */

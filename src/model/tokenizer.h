@@ -11,10 +11,8 @@
 typedef struct lb_tokenizer lb_tokenizer;
 LB_NODISCARD lb_status lb_tokenizer_from_gguf(const lb_gguf *g, lb_tokenizer **out);
 /* dir holds tokenizer.json and, if present, tokenizer_config.json, which names tokens. Whether BOS is put before a text
- * is the post-processor's decision, as in transformers from version 5 on; what tokenizer_config.json says otherwise, or
- * would by its class's default in version 4 (config.json's model_type where no class is named), is
- * lb_tokenizer_bos_dispute.
- */
+ * is the post-processor's decision; what add_bos_token says otherwise, or a version of transformers would put (by the
+ * class that is named, or config.json's model_type), is lb_tokenizer_bos_dispute. */
 LB_NODISCARD lb_status lb_tokenizer_from_dir(const char *dir, lb_tokenizer **out);
 /* Trains a byte-level BPE with GPT-2's pattern after single digits; ids: specials, 256 bytes, merges in order; ties:
  * lower pair first. */

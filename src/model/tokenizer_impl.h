@@ -177,6 +177,9 @@ LB_NODISCARD lb_status lb_tok_read_pre_tokenizer(lb_tokenizer *t, const json_t *
 LB_NODISCARD lb_status lb_tok_read_decoder(lb_tokenizer *t, const json_t *c);
 /* *bos: the token that the post-processor puts before a text, -1: none. One that puts something behind is refused. */
 LB_NODISCARD lb_status lb_tok_read_post_processor(lb_tokenizer *t, const json_t *c, int32_t *bos);
+/* Notes in t->bos_dispute who says otherwise than the post-processor. config: tokenizer_config.json or NULL; named: its
+ * bos_token, -1: none. */
+LB_NODISCARD lb_status lb_tok_compare_bos(lb_tokenizer *t, const char *dir, const json_t *config, int32_t named);
 
 /* tokenizer_unicode.c */
 typedef enum lb_tok_class { LB_TOK_OTHER, LB_TOK_LETTER, LB_TOK_NUMBER, LB_TOK_SPACE } lb_tok_class;

@@ -217,12 +217,14 @@ static lb_status named_token(const lb_tokenizer *t, const char *file, const json
     return LB_OK;
 }
 
-static lb_status read_config(lb_tokenizer *t, const char *path, const json_t *config) {
+/* *named: the BOS that it names, whether or not one is put; -1: none. */
+static lb_status read_config(lb_tokenizer *t, const char *path, const json_t *config, int32_t *named) {
     static const char *const keys[] = {"bos_token",       "eos_token",     "pad_token",     "unk_token",
                                        "tokenizer_class", "add_bos_token", "chat_template", NULL};
     int32_t head = t->adds_bos ? t->bos : -1;
     LB_TRY(lb_json_once(path, config, keys));
-    LB_TRY(named_token(t, path, config, "bos_token", &t->bos));
+    LB_TRY(named_token(t, path, config, "bos_token", named));
+    if (*named >= 0) t->bos = *named;
     LB_TRY(named_token(t, path, config, "eos_token", &t->eos));
     LB_TRY(named_token(t, path, config, "pad_token", &t->pad));
     LB_TRY(named_token(t, path, config, "unk_token", &t->unk_name));
@@ -231,66 +233,6 @@ static lb_status read_config(lb_tokenizer *t, const char *path, const json_t *co
     if (!json_is_string(chat) || lb_json_odd(chat)) return LB_OK;
     t->chat_template = lb_arena_strdup(t->arena, json_string_value(chat));
     return t->chat_template ? LB_OK : LB_E_NOMEM;
-}
-
-/* ---- BOS: who says what ---- */
-
-/* Classes that put BOS before version 5 of transformers, unless add_bos_token says otherwise. */
-static bool class_puts_bos(const char *name) {
-    static const char *const classes[] = {"LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer", "CohereTokenizer"};
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
-        size_t n = strlen(classes[i]);
-        if (!strncmp(name, classes[i], n) && (!name[n] || !strcmp(name + n, "Fast"))) return true;
-    }
-    return false;
-}
-
-/* The class that version 4 takes where tokenizer_config.json names none: that of config.json's model_type. */
-static lb_status class_of_model(const char *dir, bool *puts) {
-    char *path = lb_fs_join(dir, "config.json");
-    json_t *config = NULL;
-    *puts = false;
-    if (!path) return LB_E_NOMEM;
-    lb_status st = lb_fs_exists(path) ? lb_json_read_most(path, LB_JSON_MOST_CONFIG, &config) : LB_OK;
-    const char *type = json_string_value(json_object_get(config, "model_type"));
-    *puts = type && strcmp(type, "llama") == 0;
-    json_decref(config);
-    lb_free(path);
-    return st;
-}
-
-static lb_status compare_bos(lb_tokenizer *t, const char *dir, const json_t *config) {
-    const json_t *add = json_object_get(config, "add_bos_token");
-    const char *name = json_string_value(json_object_get(config, "tokenizer_class"));
-    char puts[96] = "puts no BOS";
-    lb_str says = {0};
-    if (t->adds_bos)
-        snprintf(puts, sizeof puts, "puts \"%.*s\"", (int)(t->token[t->bos].n < 64 ? t->token[t->bos].n : 64),
-                 t->token[t->bos].s);
-    if (add && !json_is_boolean(add) && !json_is_null(add))
-        return lb_fail(LB_E_FORMAT, "%s/tokenizer_config.json: key 'add_bos_token': expected true or false", dir);
-    if (json_is_boolean(add)) {
-        if (json_is_true(add) != t->adds_bos)
-            lb_str_add(&says, "tokenizer_config.json says add_bos_token: %s", json_is_true(add) ? "true" : "false");
-    } else if (!t->adds_bos) {
-        bool by_type = false;
-        if (!name) LB_TRY(class_of_model(dir, &by_type));
-        if (by_type)
-            lb_str_add(
-                &says,
-                "transformers may put one, by the class that a version takes for config.json's model_type llama");
-        else if (name && class_puts_bos(name))
-            lb_str_add(&says, "before version 5, transformers puts one for tokenizer_class %.64s", name);
-    }
-    lb_status st = lb_str_check(&says);
-    if (st == LB_OK && says.len) {
-        t->bos_dispute = lb_arena_printf(
-            t->arena, "the model's files disagree about BOS: tokenizer.json's post-processor %s, which is taken; %s",
-            puts, says.s);
-        if (!t->bos_dispute) st = LB_E_NOMEM;
-    }
-    lb_str_free(&says);
-    return st;
 }
 
 /* ---- loading ---- */
@@ -327,11 +269,12 @@ done:
 
 static lb_status load(lb_tokenizer *t, const char *dir, const char *path, const char *config_path) {
     json_t *config = NULL;
+    int32_t named = -1;
     lb_status status;
     LB_TRY(load_json(t, path));
     if (lb_fs_there(config_path)) LB_TRY(lb_json_read_most(config_path, LB_JSON_MOST_CONFIG, &config));
-    LB_TRY_GOTO(status, done, config ? read_config(t, config_path, config) : LB_OK);
-    LB_TRY_GOTO(status, done, compare_bos(t, dir, config));
+    LB_TRY_GOTO(status, done, config ? read_config(t, config_path, config, &named) : LB_OK);
+    LB_TRY_GOTO(status, done, lb_tok_compare_bos(t, dir, config, named));
 done:
     json_decref(config);
     return status;

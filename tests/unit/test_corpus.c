@@ -172,7 +172,7 @@ static void test_bos_choices(void **state) {
     tok->bos = 1;
     tok->adds_bos = true;
     tok->bos_dispute = "they disagree";
-    warns("the dog", 7, 1, "text.txt: they disagree; bos: never takes the other");
+    warns("the dog", 7, 1, "text.txt: they disagree; bos: never puts none");
     lb_corpus_close(open_text("the dog", 7, LB_BOS_NEVER, &n)); /* settled */
     assert_int_equal(n.warnings, 0);
     tok->bos_dispute = NULL;

@@ -34,9 +34,17 @@ static void test_config(void **state) {
         {"{\"bos_token\":\"a\",\"add_bos_token\":true}", false, false, 1, -1,
          "tokenizer.json's post-processor puts no BOS, which is taken; tokenizer_config.json says add_bos_token: true"},
         {"{\"bos_token\":\"a\",\"tokenizer_class\":\"LlamaTokenizerFast\"}", false, false, 1, -1,
-         "before version 5, transformers puts one for tokenizer_class LlamaTokenizerFast"},
+         "which is taken; transformers 4 puts one for tokenizer_class LlamaTokenizerFast"},
         {"{\"tokenizer_class\":\"LlamaTokenizer\",\"add_bos_token\":false}", false, false, -1, -1, NULL},
         {"{\"tokenizer_class\":\"GPT2Tokenizer\"}", false, false, -1, -1, NULL},
+        {"{\"tokenizer_class\":\"LlamaTokenizer\",\"add_bos_token\":null}", true, true, 0, -1,
+         "puts \"<u>\", which is taken; transformers 4 puts none for tokenizer_class LlamaTokenizer"},
+        {"{\"tokenizer_class\":\"GPTNeoXTokenizerFast\"}", true, true, 0, -1,
+         "transformers 4 puts none for tokenizer_class GPTNeoXTokenizerFast"},
+        {"{\"tokenizer_class\":\"GPTNeoXTokenizer\"}", false, false, -1, -1, NULL},
+        {"{\"bos_token\":\"a\",\"tokenizer_class\":\"LlamaTokenizer\"}", true, true, 0, -1,
+         "puts \"<u>\", which is taken; the BOS of transformers' class, which some versions put, is \"a\""},
+        {"{\"bos_token\":\"a\",\"tokenizer_class\":\"PreTrainedTokenizerFast\"}", true, true, 0, -1, NULL},
     };
     char again[LB_TEST_PATH];
     snprintf(again, sizeof again, "%s/again", lb_test_tmpdir());
@@ -71,27 +79,53 @@ static void test_config(void **state) {
     lb_free(path);
 }
 
-/* Without tokenizer_config.json, or a class in it, transformers asks config.json. */
+/* Without tokenizer_config.json, or a class in it, transformers asks config.json, and some classes go by that too. */
 static void test_class_of_model(void **state) {
     (void)state;
-    static const char llama[] = "{\"model_type\":\"llama\"}";
-    lb_tokenizer *t;
-    write_in(json_dir(), "config.json", llama);
-    assert_ok(load_without_post(&t));
-    assert_false(lb_tokenizer_adds_bos(t));
-    assert_non_null(lb_tokenizer_bos_dispute(t));
-    assert_non_null(strstr(lb_tokenizer_bos_dispute(t), "config.json's model_type llama"));
-    lb_tokenizer_free(t);
-    assert_ok(load_edited("\"1.0\"", "\"1.0\"", &t)); /* the post-processor puts one: no dispute */
-    assert_null(lb_tokenizer_bos_dispute(t));
-    lb_tokenizer_free(t);
-    write_in(json_dir(), "config.json", "{\"model_type\":\"gpt2\"}");
-    assert_ok(load_without_post(&t));
-    assert_null(lb_tokenizer_bos_dispute(t));
-    lb_tokenizer_free(t);
-    char *path = lb_fs_join(json_dir(), "config.json");
-    assert_int_equal(remove(path), 0);
-    lb_free(path);
+    static const struct {
+        const char *model, *config; /* tokenizer_config.json; NULL: there is none */
+        bool post;
+        const char *dispute;
+    } cases[] = {
+        {"llama", NULL, false,
+         "puts no BOS, which is taken; transformers 4 and 5.2 put one for config.json's model_type llama, as no "
+         "tokenizer_class is named"},
+        {"llama", NULL, true, NULL},
+        {"gpt2", NULL, false, NULL},
+        {"llama", "{\"add_bos_token\":false}", false,
+         "puts no BOS, which is taken; transformers 5.2 puts one for config.json's model_type llama, as no "
+         "tokenizer_class is named, whatever add_bos_token says"},
+        {"llama", "{\"add_bos_token\":null}", false, "which is taken; transformers 5.2 puts one"},
+        {"llama", "{\"add_bos_token\":null}", true, "which is taken; transformers 4 puts none"},
+        {"llama", "{\"add_bos_token\":true}", false,
+         "which is taken; tokenizer_config.json says add_bos_token: true; transformers 5.2 puts one"},
+        {"llama", "{\"add_bos_token\":false,\"tokenizer_class\":\"LlamaTokenizer\"}", false, NULL},
+        {"llama", "{\"add_bos_token\":false,\"tokenizer_class\":\"CodeLlamaTokenizer\"}", false,
+         "which is taken; transformers 5.24 puts one for tokenizer_class CodeLlamaTokenizer, whatever add_bos_token"},
+        {"llama", "{\"add_bos_token\":true,\"tokenizer_class\":\"GPTNeoXTokenizer\"}", true,
+         "which is taken; transformers 5.24 puts none for tokenizer_class GPTNeoXTokenizer, whatever add_bos_token"},
+        {"llama", "{\"bos_token\":\"a\"}", true, "which is taken; the BOS of transformers' class"},
+        {"gpt2", "{\"bos_token\":\"a\"}", true, NULL},
+    };
+    char *model = lb_fs_join(json_dir(), "config.json"), *config = lb_fs_join(json_dir(), "tokenizer_config.json");
+    assert_true(model && config);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[64];
+        lb_tokenizer *t;
+        snprintf(text, sizeof text, "{\"model_type\":\"%s\"}", cases[i].model);
+        write_in(json_dir(), "config.json", text);
+        if (cases[i].config) write_in(json_dir(), "tokenizer_config.json", cases[i].config);
+        assert_ok(cases[i].post ? load_edited("\"1.0\"", "\"1.0\"", &t) : load_without_post(&t));
+        const char *dispute = lb_tokenizer_bos_dispute(t);
+        if (!cases[i].dispute != !dispute || (dispute && !strstr(dispute, cases[i].dispute)))
+            fail_msg("case %zu: %s", i, dispute ? dispute : "no dispute");
+        assert_true(lb_tokenizer_adds_bos(t) == cases[i].post);
+        lb_tokenizer_free(t);
+        if (cases[i].config) assert_int_equal(remove(config), 0);
+    }
+    assert_int_equal(remove(model), 0);
+    lb_free(model);
+    lb_free(config);
 }
 
 /* Numbers and texts that nobody needs may be anything; a vocabulary with NUL is none. */
