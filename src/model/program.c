@@ -1,6 +1,7 @@
 #include "model/program.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -18,6 +19,15 @@ lb_status lb_number_get(const lb_numbers *n, const char *name, int64_t block, do
         return lb_fail(LB_E_FORMAT, "the number '%s' differs by block and is asked for outside of them", name);
     *out = x->block ? x->block[block] : x->all;
     return LB_OK;
+}
+
+bool lb_shaping_count(const lb_shaping *s, const char *number, int64_t *out) {
+    const lb_number *x = lb_number_find(s->numbers, number);
+    if (!x || (x->block && s->block < 0)) return false;
+    double v = x->block ? x->block[s->block] : x->all;
+    if (!(v >= 1.0 && v < 1e9 && v == floor(v))) return false;
+    *out = (int64_t)v;
+    return true;
 }
 
 lb_status lb_step_runs(const lb_step *s, const lb_numbers *n, int64_t block, bool *out) {

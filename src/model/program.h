@@ -30,8 +30,6 @@ const lb_number *lb_number_find(const lb_numbers *n, const char *name); /* NULL:
  * it differs by block. */
 LB_NODISCARD lb_status lb_number_get(const lb_numbers *n, const char *name, int64_t block, double *out);
 
-enum { LB_STEP_RESULTS = 3, LB_STEP_OPERANDS = 3, LB_STEP_ARGS = 5 };
-
 /* What an operation may be told. */
 typedef struct lb_op_arg {
     const char *name;
@@ -41,13 +39,36 @@ typedef struct lb_op_arg {
 
 struct lb_step;
 struct lb_reference;
+struct lb_net_step;
+enum { LB_STEP_RESULTS = 3, LB_STEP_OPERANDS = 3, LB_STEP_ARGS = 5 };
+
+/* What a step needs at a time: its own row, all rows of the sequence, or those that are routed to an expert. */
+typedef enum lb_reach { LB_BY_ROW, LB_BY_SEQUENCE, LB_BY_EXPERT } lb_reach;
+/* What the shape rule of an operation is told: the widths of its operands that are values, the shape of its site, table
+ * or weight, and the numbers by name. */
+typedef struct lb_shaping {
+    const lb_numbers *numbers;
+    int64_t block;
+    int64_t cols[LB_STEP_OPERANDS];
+    int64_t rows, width; /* (rows, width) of the operand that is no value; 0: there is none */
+} lb_shaping;
+
+/* A number that must be positive and whole; false: it is not, or there is none. */
+bool lb_shaping_count(const lb_shaping *s, const char *number, int64_t *out);
 
 /* An operation: one file in steps/. */
 typedef struct lb_op {
     const char *name;
-    const char *operands;            /* one letter each: v a value, w a parameter, s a site, t `token` or `position` */
+    const char *operands;            /* one letter each: v a value, w a parameter, s a site, e a table of embeddings,
+                                        t `token` or `position` */
     int results;                     /* at most */
     lb_op_arg arg[LB_STEP_ARGS + 1]; /* up to the one without a name */
+    lb_reach reach;
+    bool keeps_no_result; /* head: the logits never exist as a whole */
+    unsigned in_place;    /* bit k: the result may take the place of operand k, where nobody reads that later */
+    /* The width of each result, and what of `step` the widths and numbers settle. Returns NULL, or what does not fit.
+     */
+    const char *(*shape)(const lb_shaping *s, struct lb_net_step *step, int64_t cols[LB_STEP_RESULTS]);
     /* The plain reference: float64, the whole sequence at once (steps/reference.h). */
     lb_status (*reference)(struct lb_reference *r, const struct lb_step *s);
 } lb_op;

@@ -6,103 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "io/json.h"
-#include "io/safetensors.h"
-#include "model/steps/reference.h"
+#include "support/programs.h"
 
 static const double tolerance = 2e-5;
 
-typedef struct one_case {
-    lb_arena *arena;
-    const json_t *from;
-    const char *name;
-    lb_program program;
-    lb_numbers numbers;
-    int32_t *token;
-    int64_t T;
-} one_case;
-
-/* Value i of a parameter is centre + spread * u, u from the hash of its name and i: see the script. */
-static float *draw(lb_arena *a, const char *name, int64_t n, double centre, double spread) {
-    float *out = LB_NEW(a, float, n + 1);
-    uint64_t h = 0xcbf29ce484222325u;
-    assert_non_null(out);
-    for (const char *c = name; *c; c++) h = (h ^ (uint8_t)*c) * 0x100000001b3u;
-    for (int64_t i = 0; i < n; i++) {
-        uint64_t z = h + ((uint64_t)i + 1) * 0x9e3779b97f4a7c15u;
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-        z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-        z ^= z >> 31;
-        out[i] = (float)centre + (float)spread * ((float)(z >> 40) / 8388608.0f - 1.0f);
-    }
-    return out;
-}
-
-static lb_status get_param(const void *ctx, const char *name, int64_t block, int64_t expert, lb_ref_param *out) {
-    const one_case *c = ctx;
-    char full[64];
-    if (strcmp(name, "head") == 0 && json_is_true(json_object_get(c->from, "tied"))) name = "embed";
-    if (block >= 0 && expert >= 0)
-        snprintf(full, sizeof full, "%lld.%lld.%s", (long long)block, (long long)expert, name);
-    else if (block >= 0)
-        snprintf(full, sizeof full, "%lld.%s", (long long)block, name);
-    else
-        snprintf(full, sizeof full, "%s", name);
-    const json_t *s = json_object_get(json_object_get(c->from, "parameters"), full);
-    *out = (lb_ref_param){0};
-    if (!s) return LB_OK;
-    int64_t rows = json_integer_value(json_array_get(s, 0)), cols = json_integer_value(json_array_get(s, 1));
-    double centre = json_number_value(json_array_get(s, 2)), spread = json_number_value(json_array_get(s, 3));
-    double bias = json_number_value(json_array_get(s, 4));
-    out->W = lb_cmat_of(draw(c->arena, full, rows * cols, centre, spread), rows, cols);
-    strcat(full, ".bias");
-    if (bias > 0.0) out->bias = draw(c->arena, full, rows > 1 ? rows : cols, 0.0, bias);
-    return LB_OK;
-}
-
-static double *reals(lb_arena *a, const json_t *list) {
-    double *v = LB_NEW(a, double, json_array_size(list) + 1);
-    assert_non_null(v);
-    for (size_t i = 0; i < json_array_size(list); i++) v[i] = json_number_value(json_array_get(list, i));
-    return v;
-}
-
-static void read_numbers(one_case *c) {
-    const json_t *plain = json_object_get(c->from, "numbers"), *lists = json_object_get(c->from, "lists"), *v;
-    lb_number *n = LB_NEW(c->arena, lb_number, json_object_size(plain) + json_object_size(lists) + 1);
-    const char *key;
-    assert_non_null(n);
-    c->numbers = (lb_numbers){n, 0, 3};
-    json_object_foreach((json_t *)plain, key, v) {
-        n[c->numbers.n++] = json_is_array(v) ? (lb_number){.name = key, .block = reals(c->arena, v)}
-                                             : (lb_number){.name = key, .all = json_number_value(v)};
-    }
-    json_object_foreach((json_t *)lists, key, v) {
-        n[c->numbers.n++] = (lb_number){.name = key, .list = reals(c->arena, v), .listed = (int64_t)json_array_size(v)};
-    }
-}
-
-static one_case open_case(lb_arena *a, const json_t *from) {
-    one_case c = {.arena = a, .from = from, .name = json_string_value(json_object_get(from, "name"))};
-    const json_t *p = json_object_get(from, "program"), *tokens = json_object_get(from, "tokens");
-    const lb_program_text text = {
-        json_string_value(json_object_get(p, "before")), json_string_value(json_object_get(p, "block")),
-        json_string_value(json_object_get(p, "after")), json_string_value(json_object_get(p, "expert"))};
-    assert_ok(lb_program_parse(a, c.name, &text, &c.program));
-    read_numbers(&c);
-    c.T = (int64_t)json_array_size(tokens);
-    c.token = LB_NEW(a, int32_t, c.T);
-    assert_non_null(c.token);
-    for (int64_t t = 0; t < c.T; t++) c.token[t] = (int32_t)json_integer_value(json_array_get(tokens, (size_t)t));
-    return c;
-}
-
 /* The largest difference in the last rows of the logits. */
-static double error_of(const one_case *c, const lb_safetensors *expected) {
-    const lb_tensor *want = lb_safetensors_find(expected, c->name);
-    const lb_ref_params params = {get_param, c};
+static double error_of(const lb_test_program *c, const lb_tensor *want) {
+    const lb_ref_params params = {lb_test_program_param, c};
     lb_reference r;
-    assert_non_null(want);
     assert_ok(lb_reference_run(c->arena, &c->program, &c->numbers, &params, c->token, c->T, &r));
     const lb_ref_value *y = lb_reference_value(&r, "y");
     assert_non_null(y);
@@ -119,30 +30,79 @@ static double error_of(const one_case *c, const lb_safetensors *expected) {
     return worst;
 }
 
+static void check_reference(const lb_test_program *c, const lb_tensor *want) {
+    double e = error_of(c, want) / c->spread;
+    if (!(e < tolerance)) fail_msg("%s: logits are off by %g of their spread", c->name, e);
+}
+
 static void programs_give_transformers_logits(void **state) {
     (void)state;
-    char path[LB_TEST_PATH];
-    json_t *all = NULL, *from;
-    lb_safetensors *expected = NULL;
-    size_t i;
-    lb_test_fixture("tests/oracle/fixtures/programs.json", path);
-    assert_ok(lb_json_read(path, &all));
-    lb_test_fixture("tests/oracle/fixtures/programs.safetensors", path);
-    assert_ok(lb_safetensors_open(path, &expected));
-    assert_int_equal(json_array_size(all), 45);
-    json_array_foreach(all, i, from) {
-        lb_arena *a;
-        assert_ok(lb_arena_new(0, &a));
-        one_case c = open_case(a, from);
-        double spread = json_number_value(json_object_get(from, "spread")), e = error_of(&c, expected) / spread;
-        if (!(e < tolerance)) fail_msg("%s: logits are off by %g of their spread", c.name, e);
-        lb_arena_free(a);
+    lb_test_programs(check_reference);
+}
+
+/* What holds for the net of any program. */
+static void check_net(const lb_test_program *c, const lb_tensor *want) {
+    const lb_net *n = lb_test_program_net(c);
+    assert_int_equal(n->site[n->head].rows, want->shape[1]);
+    assert_int_equal(n->site[n->embed].rows, 61);
+    assert_int_equal(n->site[n->head].same_as, c->tied ? n->embed : -1);
+    assert_int_equal(n->blocks, 3);
+    for (int32_t i = 0; i < n->sites; i++) {
+        int32_t in = n->site[i].input;
+        assert_int_equal(lb_net_find(n, n->site[i].name), i); /* names are unique */
+        if (in < 0) continue;
+        assert_int_equal(n->input[in].cols, n->site[i].cols);
+        assert_int_equal(n->input[in].block, n->site[i].block);
+        bool found = false;
+        for (int32_t k = 0; k < n->input[in].sites; k++) found |= n->reader[n->input[in].first + k] == i;
+        assert_true(found);
     }
-    lb_safetensors_close(expected);
-    json_decref(all);
+    for (int64_t b = 0; b < n->blocks; b++) assert_int_equal(n->block[b].value[n->block[b].leaving].room, LB_ROOM_X);
+}
+
+static const lb_value *written(const lb_part *p, int32_t step) { return &p->value[p->step[step].dst[0]]; }
+
+/* The rooms of a Llama's block: n, q k v (T rows), a in q's place; n, g, u, h in g's place. */
+static void check_rooms(const lb_test_program *c, const lb_tensor *want) {
+    (void)want;
+    if (strcmp(c->name, "llama grouped heads") != 0) return;
+    const lb_net *n = lb_test_program_net(c);
+    const lb_part *p = &n->block[1];
+    static const lb_room rooms[] = {LB_ROOM_PANEL, LB_ROOM_ROWS,  LB_ROOM_ROWS, LB_ROOM_ROWS,  LB_ROOM_ROWS,
+                                    LB_ROOM_ROWS,  LB_ROOM_ROWS,  LB_ROOM_X,    LB_ROOM_PANEL, LB_ROOM_PANEL,
+                                    LB_ROOM_PANEL, LB_ROOM_PANEL, LB_ROOM_X};
+    assert_int_equal(p->steps, 13);
+    for (int32_t i = 0; i < p->steps; i++) assert_int_equal(written(p, i)->room, rooms[i]);
+    assert_int_equal(written(p, 6)->buffer, written(p, 1)->buffer);  /* a: q */
+    assert_int_equal(written(p, 11)->buffer, written(p, 9)->buffer); /* h: g */
+    assert_int_equal(p->row_cols, 40 + 20 + 20);
+    assert_int_equal(p->panel_cols, 40 + 52 + 52);
+    assert_int_equal(p->runs, 3);
+    assert_int_equal(p->run[1].first, 6);
+    assert_int_equal(n->ropes, 1);
+    static const char *const reads[] = {"1.q", "1.k", "1.v", "1.o", "1.gate", "1.up", "1.down"};
+    int32_t first, sites = lb_net_block(n, 1, &first), inputs = 0;
+    assert_int_equal(sites, 7);
+    for (int32_t i = 0; i < 7; i++) {
+        const lb_site *s = &n->site[first + i];
+        assert_string_equal(s->name, reads[i]);
+        if (i > 0 && s->input != s[-1].input) inputs++;
+    }
+    assert_int_equal(inputs, 3);
+}
+
+static void llamas_rooms(void **state) {
+    (void)state;
+    lb_test_programs(check_rooms);
+}
+
+static void programs_become_nets(void **state) {
+    (void)state;
+    lb_test_programs(check_net);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(programs_give_transformers_logits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(programs_give_transformers_logits),
+                                       cmocka_unit_test(programs_become_nets), cmocka_unit_test(llamas_rooms)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

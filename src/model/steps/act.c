@@ -1,4 +1,5 @@
 /* y = act x fn=: an activation, element by element. h = gate a b fn=: f(a) b; a may be one column wide. */
+#include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 
@@ -46,7 +47,29 @@ static lb_status gate(lb_reference *r, const lb_step *s) {
     return lb_ref_write(r, s, 0, y, b.cols);
 }
 
-const lb_op lb_op_act = {
-    .name = "act", .operands = "v", .results = 1, .arg = {{"fn", lb_act_words, NULL}}, .reference = act};
-const lb_op lb_op_gate = {
-    .name = "gate", .operands = "vv", .results = 1, .arg = {{"fn", lb_act_words, NULL}}, .reference = gate};
+static const char *act_shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
+    (void)step;
+    cols[0] = s->cols[0];
+    return NULL;
+}
+
+static const char *gate_shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
+    (void)step;
+    cols[0] = s->cols[1];
+    return s->cols[0] == s->cols[1] || s->cols[0] == 1 ? NULL : "the two values are not equally wide";
+}
+
+const lb_op lb_op_act = {.name = "act",
+                         .operands = "v",
+                         .results = 1,
+                         .arg = {{"fn", lb_act_words, NULL}},
+                         .in_place = 1u,
+                         .shape = act_shape,
+                         .reference = act};
+const lb_op lb_op_gate = {.name = "gate",
+                          .operands = "vv",
+                          .results = 1,
+                          .arg = {{"fn", lb_act_words, NULL}},
+                          .in_place = 3u,
+                          .shape = gate_shape,
+                          .reference = gate};

@@ -4,6 +4,7 @@
  *   cap     scores become cap tanh(score / cap) before the mask (Gemma 2, arXiv:2408.00118, section 2); 0: no cap
  *   alibi   1: slope * position of the key is added (Press et al. 2022, arXiv:2108.12409); 2: as Falcon has it, slope
  *           and product rounded to bfloat16 and times the scale */
+#include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 
@@ -72,9 +73,24 @@ static lb_status reference(lb_reference *r, const lb_step *s) {
     return lb_ref_write(r, s, 0, y, x.q.cols);
 }
 
+static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
+    int64_t d, q = s->cols[0], k = s->cols[1];
+    cols[0] = q;
+    if (!lb_shaping_count(s, "head_dim", &d)) return "head_dim must be a positive whole number";
+    if (q % d != 0 || k % d != 0 || k != s->cols[2] || q % k != 0)
+        return "the widths are no whole heads, or key heads do not divide query heads";
+    step->head_dim = d;
+    step->heads = q / d;
+    step->kv_heads = k / d;
+    return NULL;
+}
+
 const lb_op lb_op_attend = {
     .name = "attend",
     .operands = "vvv",
     .results = 1,
     .arg = {{"scale", NULL, NULL}, {"window", NULL, "0"}, {"cap", NULL, "0"}, {"alibi", NULL, "0"}},
+    .reach = LB_BY_SEQUENCE,
+    .in_place = 1u,
+    .shape = shape,
     .reference = reference};

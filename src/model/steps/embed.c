@@ -1,5 +1,6 @@
 /* x = embed token TABLE: row token[t] of the table; x = embed position TABLE: row t + offset. The scale is a float32
  * number, as the embedding that it multiplies. */
+#include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 
@@ -23,8 +24,15 @@ static lb_status reference(lb_reference *r, const lb_step *s) {
     return lb_ref_write(r, s, 0, y, table.W.cols);
 }
 
+static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
+    (void)step;
+    cols[0] = s->width;
+    return NULL;
+}
+
 const lb_op lb_op_embed = {.name = "embed",
-                           .operands = "tw",
+                           .operands = "te",
                            .results = 1,
                            .arg = {{"scale", NULL, "1"}, {"offset", NULL, "0"}},
+                           .shape = shape,
                            .reference = reference};

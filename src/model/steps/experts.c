@@ -2,6 +2,7 @@
  * routed to it, with x as the value n, and its value y, times the router's weight, is added in the order of experts
  * (Shazeer et al. 2017, arXiv:1701.06538, eq. 1). renorm: the weights of the picked ones sum to one; that is also the
  * softmax of the top logits alone. Equal weights: the lower expert first. */
+#include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 
@@ -76,8 +77,15 @@ static lb_status reference(lb_reference *r, const lb_step *s) {
     return lb_ref_write(r, s, 0, y, x.cols);
 }
 
+static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
+    cols[0] = s->cols[0];
+    return step->arg[0] >= 1.0 && step->arg[0] <= (double)s->rows ? NULL : "top is not within the experts";
+}
+
 const lb_op lb_op_experts = {.name = "experts",
                              .operands = "vs",
                              .results = 1,
                              .arg = {{"top", NULL, NULL}, {"renorm", NULL, "0"}},
+                             .reach = LB_BY_EXPERT,
+                             .shape = shape,
                              .reference = reference};

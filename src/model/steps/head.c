@@ -1,4 +1,5 @@
 /* y = head x SITE: the logits, scale (x Wᵀ + b), then cap tanh(y / cap) where there is a cap (Gemma 2). */
+#include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 
@@ -20,8 +21,16 @@ static lb_status reference(lb_reference *r, const lb_step *s) {
     return lb_ref_write(r, s, 0, y, p.W.rows);
 }
 
+static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
+    (void)step;
+    cols[0] = s->rows;
+    return NULL;
+}
+
 const lb_op lb_op_head = {.name = "head",
                           .operands = "vs",
                           .results = 1,
                           .arg = {{"scale", NULL, "1"}, {"cap", NULL, "0"}},
+                          .keeps_no_result = true,
+                          .shape = shape,
                           .reference = reference};

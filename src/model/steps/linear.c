@@ -1,4 +1,5 @@
 /* y = linear x SITE: mult (x Wᵀ + b). */
+#include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 
@@ -14,5 +15,15 @@ static lb_status reference(lb_reference *r, const lb_step *s) {
     return lb_ref_write(r, s, 0, y, p.W.rows);
 }
 
-const lb_op lb_op_linear = {
-    .name = "linear", .operands = "vs", .results = 1, .arg = {{"mult", NULL, "1"}}, .reference = reference};
+static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
+    (void)step;
+    cols[0] = s->rows;
+    return NULL;
+}
+
+const lb_op lb_op_linear = {.name = "linear",
+                            .operands = "vs",
+                            .results = 1,
+                            .arg = {{"mult", NULL, "1"}},
+                            .shape = shape,
+                            .reference = reference};

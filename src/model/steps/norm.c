@@ -3,6 +3,7 @@
  *   ln   (x - mean x) / sqrt(var x + eps)            Ba et al. 2016 (arXiv:1607.06450) eq. 4
  * times (weight + one), plus the bias, where there are such. The weight is as long as a run, or as a row: each run then
  * has one of its own. */
+#include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 
@@ -36,8 +37,17 @@ static lb_status reference(lb_reference *r, const lb_step *s) {
     return lb_ref_write(r, s, 0, y, x.cols);
 }
 
+static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
+    int64_t run = step->arg[RUN] > 0.0 ? (int64_t)step->arg[RUN] : s->cols[0], n = s->rows * s->width;
+    cols[0] = s->cols[0];
+    if (cols[0] % run != 0) return "the width is no multiple of run";
+    return n == 0 || n == run || n == cols[0] ? NULL : "the weight is as long as neither a run nor a row";
+}
+
 const lb_op lb_op_norm = {.name = "norm",
                           .operands = "vw",
                           .results = 1,
                           .arg = {{"kind", kinds, NULL}, {"eps", NULL, NULL}, {"one", NULL, "0"}, {"run", NULL, "0"}},
+                          .in_place = 1u,
+                          .shape = shape,
                           .reference = reference};

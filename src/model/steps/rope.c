@@ -10,6 +10,7 @@
  *             eq. 17-22
  *   longrope  theta / a factor of each pair, other factors where T > o, and a factor on cos and sin: Ding et al. 2024
  *             (arXiv:2402.13753) */
+#include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 
@@ -122,8 +123,20 @@ static lb_status reference(lb_reference *r, const lb_step *s) {
     return lb_ref_write(r, s, 0, y, x.cols);
 }
 
+static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
+    cols[0] = s->cols[0];
+    if (!lb_shaping_count(s, "head_dim", &step->head_dim)) return "head_dim must be a positive whole number";
+    if (cols[0] % step->head_dim != 0 || step->arg[0] < 1.0 || 2 * (((int64_t)step->arg[0] + 1) / 2) > step->head_dim)
+        return "does not fit the heads";
+    step->heads = cols[0] / step->head_dim;
+    step->rope = LB_ROPE_WANTED;
+    return NULL;
+}
+
 const lb_op lb_op_rope = {.name = "rope",
                           .operands = "v",
                           .results = 1,
                           .arg = {{"dims", NULL, NULL}, {"pairs", NULL, "0"}},
+                          .in_place = 1u,
+                          .shape = shape,
                           .reference = reference};

@@ -1,6 +1,7 @@
 /* q k v = split x by=GROUPS: a row is GROUPS groups, each of its share of query heads, key heads and value heads (one
  * group: q, then k, then v; as many as key heads: interleaved).
  * a b = split x: its halves. */
+#include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 
@@ -42,5 +43,24 @@ static lb_status reference(lb_reference *r, const lb_step *s) {
     return take(r, s, 1, &x, x.cols / 2, x.cols / 2, 0, 1);
 }
 
+static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
+    int64_t groups = (int64_t)step->arg[0], d = 0, heads = 0, kv = 0;
+    if (groups == 0) {
+        cols[0] = cols[1] = s->cols[0] / 2;
+        return s->cols[0] % 2 == 0 ? NULL : "the width is odd";
+    }
+    if (!lb_shaping_count(s, "head_dim", &d) || !lb_shaping_count(s, "heads", &heads) ||
+        !lb_shaping_count(s, "kv_heads", &kv))
+        return "heads, kv_heads and head_dim must be positive whole numbers";
+    step->head_dim = d;
+    step->heads = heads;
+    step->kv_heads = kv;
+    cols[0] = heads * d;
+    cols[1] = cols[2] = kv * d;
+    if (groups < 1 || heads % groups != 0 || kv % groups != 0 || s->cols[0] != (heads + 2 * kv) * d)
+        return "the width and the groups do not fit the heads";
+    return NULL;
+}
+
 const lb_op lb_op_split = {
-    .name = "split", .operands = "v", .results = 3, .arg = {{"by", NULL, "0"}}, .reference = reference};
+    .name = "split", .operands = "v", .results = 3, .arg = {{"by", NULL, "0"}}, .shape = shape, .reference = reference};
