@@ -285,6 +285,9 @@ lb_status lb_net_new(lb_arena *a, const lb_program *p, const lb_numbers *numbers
     b->block = -1;
     LB_TRY(build_part(b, &p->after, n->dim, &n->after));
     LB_TRY(find_head(b, tied));
+    n->vocab = b->site[n->head].rows;
+    const lb_number *context = lb_number_find(numbers, "context");
+    n->context = context && !context->block ? (int64_t)context->all : 0;
     LB_TRY(list_readers(b));
     n->site = b->site;
     n->input = b->input;

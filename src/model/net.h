@@ -110,7 +110,8 @@ typedef struct lb_rope_spec {
 
 typedef struct lb_net {
     const lb_numbers *numbers;
-    int64_t blocks, dim;
+    int64_t blocks, dim, vocab;
+    int64_t context; /* the longest sequence; 0: the architecture names none */
     const lb_site *site;
     const lb_net_input *input;
     const lb_vector *vector;

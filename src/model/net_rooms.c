@@ -12,6 +12,7 @@ typedef struct rooms {
     int32_t run_of[LB_BUILD_STEPS];
     lb_run run[LB_BUILD_STEPS];
     lb_buffer buffer[LB_BUILD_VALUES];
+    bool rows[LB_BUILD_VALUES];     /* of a value: it needs T rows */
     int32_t until[LB_BUILD_VALUES]; /* the last step that needs the buffer */
 } rooms;
 
@@ -49,22 +50,33 @@ static bool in_callers_room(const rooms *r, int32_t i, const lb_value *v) {
     return true;
 }
 
-static bool in_place(rooms *r, int32_t i, lb_value *v, lb_room room) {
+/* The value in whose place the result v of step i may stand; -1: none. */
+static int32_t gives_place(const rooms *r, int32_t i, const lb_value *v) {
     const lb_net_step *s = &r->step[i];
-    if (s->into >= 0) {
-        v->room = r->value[s->into].room;
-        v->buffer = r->value[s->into].buffer;
-        return true;
-    }
+    if (s->into >= 0) return s->into;
     for (int k = 0; k < LB_STEP_OPERANDS && s->op->operands[k]; k++) {
         const lb_value *from = s->src[k] >= 0 ? &r->value[s->src[k]] : NULL;
-        if (!from || from->room != room || from->last != i || !(s->op->in_place & 1u << k)) continue;
-        if (from->cols != v->cols) continue;
-        v->room = room;
-        v->buffer = from->buffer;
-        return true;
+        if (from && from->last == i && from->cols == v->cols && (s->op->in_place & 1u << k)) return s->src[k];
     }
-    return false;
+    return -1;
+}
+
+/* A value needs T rows where it crosses runs, or where one that does will stand in its place. */
+static void find_crossing(rooms *r) {
+    for (int32_t i = r->part->steps - 1; i >= 0; i--)
+        for (int k = 0; k < r->step[i].results; k++) {
+            int32_t d = r->step[i].dst[k], from = gives_place(r, i, &r->value[d]);
+            r->rows[d] |= crosses(r, &r->value[d]);
+            if (from >= 0 && r->rows[d]) r->rows[from] = true;
+        }
+}
+
+static bool in_place(rooms *r, int32_t i, lb_value *v, lb_room room) {
+    int32_t from = gives_place(r, i, v);
+    if (from < 0 || (r->value[from].room != room && r->step[i].into < 0)) return false;
+    v->room = r->value[from].room;
+    v->buffer = r->value[from].buffer;
+    return true;
 }
 
 /* The narrowest free buffer that is wide enough, else the widest free one, made wider; else a new one. */
@@ -86,7 +98,7 @@ static void place(rooms *r, int32_t i, lb_value *v) {
         v->room = LB_ROOM_X;
         return;
     }
-    lb_room room = crosses(r, v) ? LB_ROOM_ROWS : LB_ROOM_PANEL;
+    lb_room room = r->rows[v - r->value] ? LB_ROOM_ROWS : LB_ROOM_PANEL;
     if (!in_place(r, i, v, room)) {
         v->room = room;
         v->buffer = free_buffer(r, i, room, v->cols);
@@ -113,6 +125,7 @@ lb_status lb_build_rooms(lb_build *b, const char *caller, const lb_net_step *ste
     if (!r) return LB_E_NOMEM;
     *r = (rooms){.b = b, .caller = caller, .step = step, .value = value, .part = out};
     find_runs(r);
+    find_crossing(r);
     if (out->entering >= 0) value[out->entering].room = LB_ROOM_X;
     for (int32_t i = 0; i < out->steps; i++) {
         if (step[i].op->keeps_no_result) continue;
