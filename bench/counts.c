@@ -88,7 +88,7 @@ static void run_attention(void) {
 enum { ROWS = 300 };
 static int32_t target[ROWS];
 static double nll[ROWS];
-static void work_head(void) { must(lb_head_nll(&arch, lb_head_at(lb_mat_c(y)), lb_mat_c(x), target, nll, NULL)); }
+static void work_head(void) { must(lb_head_nll(lb_head_at(lb_mat_c(y)), lb_mat_c(x), target, nll, NULL)); }
 static void run_head(void) {
     x = random_mat(1, ROWS, arch.dim);
     y = random_mat(2, arch.vocab, arch.dim);

@@ -12,17 +12,20 @@
  * values), the head scores all but the last. Norms, rotations and exponentials are left out: under 1 %. */
 static int flops(const char *path, int64_t tokens) {
     lb_model *m;
+    double T = (double)tokens;
     must(lb_model_open(path, LB_HEADER, NULL, &m));
-    const lb_arch *a = &m->arch;
-    double linear = 0, T = (double)tokens;
-    for (int l = 0; l < LB_LINEARS; l++) {
-        int64_t rows, cols;
-        lb_linear_shape(a, (lb_linear)l, &rows, &cols);
-        linear += 2.0 * (double)rows * (double)cols * T;
-    }
-    double attention = 2.0 * 2.0 * (double)(a->heads * a->head_dim) * T * (T + 1) / 2;
-    double head = 2.0 * (double)a->dim * (double)a->vocab * (T - 1);
-    printf("%.0f\n", (double)a->layers * (linear + attention) + head);
+    const lb_net *n = m->net;
+    const lb_site *head = &n->site[n->head];
+    double sum = 2.0 * (double)head->rows * (double)head->cols * (T - 1);
+    for (int32_t i = 0; i < n->sites; i++)
+        if (n->site[i].block >= 0) sum += 2.0 * (double)n->site[i].rows * (double)n->site[i].cols * T;
+    for (int64_t b = 0; b < n->blocks; b++)
+        for (int32_t i = 0; i < n->block[b].steps; i++) {
+            const lb_net_step *s = &n->block[b].step[i];
+            if (strcmp(s->op->name, "attend") == 0)
+                sum += 2.0 * 2.0 * (double)(s->heads * s->head_dim) * T * (T + 1) / 2;
+        }
+    printf("%.0f\n", sum);
     lb_model_close(m);
     return 0;
 }

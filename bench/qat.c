@@ -62,14 +62,13 @@ int main(int argc, char **argv) {
     if (argc == 10) write_batches(argv[9], corpus, steps + 1, batch, length);
     const lb_method *method = lb_method_find("qat");
     void *options = method_options(method, a, pairs);
-    int64_t layers = m->arch.layers * LB_LINEARS;
-    bool *quantize = must_have(LB_NEW(a, bool, layers));
-    const void **layer_options = must_have(LB_NEW(a, const void *, layers));
-    for (int64_t i = 0; i < layers; i++) {
+    bool *quantize = must_have(LB_NEW(a, bool, m->net->sites));
+    const void **layer_options = must_have(LB_NEW(a, const void *, m->net->sites));
+    for (int32_t i = 0; i < m->net->sites; i++) {
         quantize[i] = true;
         layer_options[i] = options;
     }
-    must(lb_trainer_new(a, &m->arch, &m->weights, corpus, quantize, layer_options, SEED, team, NULL, &t));
+    must(lb_trainer_new(a, m->net, &m->weights, corpus, quantize, layer_options, SEED, team, NULL, &t));
     keep_point = t->record;
     t->record = stamp;
     must(method->model(t, options, &made));

@@ -79,7 +79,7 @@ static lb_status measure(evaluation *v, const char *model, const char *text, lb_
     r.corpus = v->corpus;
     lb_profile_stage("evaluate");
     double start = lb_clock_s();
-    LB_TRY(lb_perplexity(&v->model->arch, &v->model->weights, &r, v->team, a, log, &v->e));
+    LB_TRY(lb_perplexity(v->model->net, &v->model->weights, &r, v->team, a, log, &v->e));
     v->seconds = lb_clock_s() - start;
     return LB_OK;
 }

@@ -41,8 +41,7 @@ static void explain(const lb_family *f, lb_str *out) {
         out,
         "Positions     plain, linear or llama3 scaling (GGUF: llama3's as rope_freqs.weight); others are refused\n\n");
     lb_str_add(out, "%-12s %-26s %-52s %s\n", "tensor", "shape", "Hugging Face", "GGUF");
-    for (int i = 0; i < LB_MAPS; i++) {
-        const lb_tensor_map *t = &f->tensor[i];
+    for (const lb_tensor_map *t = f->tensor; t->ours; t++) {
         char shape[64] = "(";
         if (t->rows != LB_EXT_ONE) strcat(strcat(shape, lb_extent_name(t->rows)), ", ");
         strcat(strcat(shape, lb_extent_name(t->cols)), ")");

@@ -149,20 +149,20 @@ static lb_status method_options(session *s, const lb_method *m, void **opts) {
 
 static lb_status train(session *s, lb_weights *out) {
     const lb_method *m = lb_method_find("finetune");
-    const lb_arch *arch = &s->model->arch;
+    const lb_net *net = s->model->net;
     void *opts;
     lb_trainer *t;
     lb_model_out result;
     LB_TRY(method_options(s, m, &opts));
-    LB_TRY(lb_trainer_new(s->a, arch, &s->model->weights, &s->text, NULL, NULL, (uint64_t)s->f->seed, s->team,
-                          &s->shown, &t));
+    LB_TRY(lb_trainer_new(s->a, net, &s->model->weights, &s->text, NULL, NULL, (uint64_t)s->f->seed, s->team, &s->shown,
+                          &t));
     double start = lb_clock_s();
     LB_TRY(m->model(t, opts, &result));
     s->seconds = lb_clock_s() - start;
     const lb_curve *c = lb_trainer_curve(t);
     int64_t last = c->n < 50 ? c->n : 50;
     for (int64_t i = c->n - last; i < c->n; i++) s->loss += c->total[i] / (double)last;
-    return lb_trainer_install(s->a, arch, &s->model->weights, t, &result, out);
+    return lb_trainer_install(s->a, net, &s->model->weights, t, &result, out);
 }
 
 static lb_status tell(const session *s, lb_str *out) {

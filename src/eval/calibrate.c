@@ -9,32 +9,37 @@
 #define BATCH_MAX     64
 
 struct lb_stream {
-    const lb_arch *arch;
+    const lb_net *net;
     lb_team *team;
-    lb_rope rope;
-    lb_scratch **scratch; /* one a thread */
-    float *x;             /* (samples * length, dim) */
+    lb_exec **exec; /* one a thread; or one for all threads */
+    int execs;
+    float *x; /* (samples * length, dim) */
     int64_t samples, length, block;
 };
 
-lb_status lb_stream_new(lb_arena *a, const lb_arch *arch, const lb_weights *w, const int32_t *tokens, int64_t samples,
+static lb_mat states_of(const lb_stream *s, int64_t sequence) {
+    return lb_mat_of(s->x + sequence * s->length * s->net->dim, s->length, s->net->dim);
+}
+
+lb_status lb_stream_new(lb_arena *a, const lb_net *n, const lb_weights *w, const int32_t *tokens, int64_t samples,
                         int64_t length, lb_team *team, lb_stream **out) {
     if (samples < 1 || length < 1)
         return lb_fail(LB_E_CONFIG, "calibration of %lld samples of %lld tokens: both must be positive",
                        (long long)samples, (long long)length);
-    if (length > arch->context)
+    if (n->context && length > n->context)
         return lb_fail(LB_E_CONFIG, "calibration length = %lld: the model's context is %lld tokens", (long long)length,
-                       (long long)arch->context);
+                       (long long)n->context);
     int threads = lb_team_threads(team);
+    bool few = samples < threads;
     lb_stream *s = LB_NEW(a, lb_stream, 1);
     if (!s) return LB_E_NOMEM;
-    *s = (lb_stream){.arch = arch, .team = team, .samples = samples, .length = length};
-    if (!(s->x = lb_arena_get(a, (size_t)(samples * length), (size_t)arch->dim * sizeof(float))) ||
-        !(s->scratch = LB_NEW(a, lb_scratch *, threads)))
+    *s = (lb_stream){.net = n, .team = team, .samples = samples, .length = length, .execs = few ? 1 : threads};
+    if (!(s->x = lb_arena_get(a, (size_t)(samples * length), (size_t)n->dim * sizeof(float))) ||
+        !(s->exec = LB_NEW(a, lb_exec *, s->execs)))
         return LB_E_NOMEM;
-    for (int t = 0; t < threads; t++) LB_TRY(lb_scratch_new(a, arch, length, &s->scratch[t]));
-    LB_TRY(lb_rope_new(a, arch, length, &s->rope));
-    LB_TRY(lb_embed(arch, w, tokens, samples * length, lb_mat_of(s->x, samples * length, arch->dim)));
+    for (int t = 0; t < s->execs; t++) LB_TRY(lb_exec_new(a, n, length, few ? team : NULL, &s->exec[t]));
+    for (int64_t i = 0; i < samples; i++)
+        LB_TRY(lb_exec_embed(s->exec[0], w, tokens + i * length, length, states_of(s, i)));
     *out = s;
     return LB_OK;
 }
@@ -60,115 +65,129 @@ static int64_t captured_at_a_time(int64_t batch, int64_t length, int threads) {
 
 typedef struct forward_job {
     lb_stream *s;
-    const lb_block *b;
-    const lb_weights *w; /* final norm instead of a block, into input[0] */
-    lb_input stop;
-    int64_t first;           /* sequence */
-    lb_mat input[LB_INPUTS]; /* (together * length, width) or d NULL */
+    const lb_weights *w;
+    bool final;     /* what the head reads instead of a block's inputs */
+    bool advance;   /* through the block; else no further than the last input */
+    int64_t first;  /* sequence */
+    int32_t inputs; /* captured */
+    const int32_t *input;
+    lb_mat *captured; /* (inputs) of (together * length, width) */
+    lb_tap *tap;      /* (execs, inputs) */
 } forward_job;
 
 static lb_status forward_one(void *ctx, int64_t piece, int worker) {
     const forward_job *j = ctx;
     lb_stream *s = j->s;
     int64_t T = s->length;
-    lb_mat x = lb_mat_of(s->x + (j->first + piece) * T * s->arch->dim, T, s->arch->dim);
-    lb_capture cap = {.stop = j->stop};
-    for (int i = 0; i < LB_INPUTS; i++)
-        if (j->input[i].d) cap.input[i] = lb_mat_part(j->input[i], piece * T, 0, T, j->input[i].cols);
-    if (j->w)
-        lb_final_norm(s->arch, j->w, x, cap.input[0]);
-    else
-        LB_TRY(lb_block_forward(s->arch, j->b, &s->rope, s->scratch[worker], x, &cap));
+    lb_mat x = states_of(s, j->first + piece);
+    lb_exec *exec = s->exec[worker];
+    lb_capture cap = {.tap = j->tap + worker * j->inputs, .taps = j->inputs, .stop = !j->advance};
+    for (int32_t i = 0; i < j->inputs; i++)
+        cap.tap[i] =
+            (lb_tap){.input = j->input[i], .to = lb_mat_part(j->captured[i], piece * T, 0, T, j->captured[i].cols)};
+    return j->final ? lb_exec_final(exec, j->w, x, cap.tap[0].to) : lb_exec_block(exec, j->w, s->block, x, &cap);
+}
+
+/* n sequences, from j->first: side by side, or each on all threads. */
+static lb_status forward_some(forward_job *j, int64_t n) {
+    const lb_stream *s = j->s;
+    if (s->samples >= lb_team_threads(s->team)) return lb_parallel_for(s->team, n, forward_one, j);
+    for (int64_t i = 0; i < n; i++) {
+        LB_TRY(lb_interrupt_check());
+        LB_TRY(forward_one(j, i, 0));
+    }
     return LB_OK;
 }
 
 /* All sequences, so many at a time; what is captured is added to h[i]. */
-static lb_status run(forward_job *j, int64_t together, lb_hessian h[LB_INPUTS]) {
+static lb_status run(forward_job *j, int64_t together, lb_cmat *X, lb_hessian *h) {
     const lb_stream *s = j->s;
     for (j->first = 0; j->first < s->samples; j->first += together) {
         int64_t n = j->first + together < s->samples ? together : s->samples - j->first;
-        LB_TRY(lb_parallel_for(s->team, n, forward_one, j));
-        lb_cmat X[LB_INPUTS];
-        for (int i = 0; i < LB_INPUTS; i++) X[i] = lb_cmat_of(j->input[i].d, n * s->length, j->input[i].cols);
-        LB_TRY(lb_hessians_add(h, X, LB_INPUTS, n, s->team));
+        LB_TRY(forward_some(j, n));
+        for (int32_t i = 0; i < j->inputs; i++) X[i] = lb_cmat_of(j->captured[i].d, n * s->length, j->captured[i].cols);
+        LB_TRY(lb_hessians_add(h, X, j->inputs, n, s->team));
     }
-    for (int i = 0; i < LB_INPUTS; i++)
-        if (j->input[i].d) LB_TRY(lb_hessian_finish(&h[i], s->team));
+    for (int32_t i = 0; i < j->inputs; i++) LB_TRY(lb_hessian_finish(&h[i], s->team));
     return LB_OK;
 }
 
-static lb_status allocate_and_run(forward_job *j, const int64_t width[LB_INPUTS], lb_arena *a,
-                                  lb_hessian h[LB_INPUTS]) {
+static lb_status allocate_and_run(forward_job *j, lb_arena *a, lb_arena *lists, lb_hessian *h) {
     const lb_stream *s = j->s;
-    int64_t row_bytes = 0, start[LB_INPUTS];
-    for (int i = 0; i < LB_INPUTS; i++) row_bytes += width[i] * (int64_t)sizeof(float);
-    int64_t batch = batch_size(s->length * row_bytes), floats = 0;
+    int64_t row_floats = 0, at = 0;
+    for (int32_t i = 0; i < j->inputs; i++) row_floats += s->net->input[j->input[i]].cols;
+    int64_t batch = batch_size(s->length * row_floats * (int64_t)sizeof(float));
     int64_t together = captured_at_a_time(batch, s->length, lb_team_threads(s->team));
-    if (together > s->samples || row_bytes == 0) together = s->samples;
-    for (int i = 0; i < LB_INPUTS; i++) {
-        h[i] = (lb_hessian){0};
-        if (width[i]) LB_TRY(lb_hessian_new(a, width[i], &h[i]));
-        start[i] = floats;
-        floats += together * s->length * width[i];
+    if (together > s->samples || row_floats == 0) together = s->samples;
+    lb_cmat *X = LB_NEW(lists, lb_cmat, j->inputs + 1);
+    j->captured = LB_NEW(lists, lb_mat, j->inputs + 1);
+    j->tap = LB_NEW(lists, lb_tap, s->execs * j->inputs + 1);
+    if (!X || !j->captured || !j->tap) return LB_E_NOMEM;
+    for (int32_t i = 0; i < j->inputs; i++) LB_TRY(lb_hessian_new(a, s->net->input[j->input[i]].cols, &h[i]));
+    int64_t floats = together * s->length * row_floats;
+    float *all = floats ? lb_realloc(NULL, 0, (size_t)floats, sizeof *all) : NULL; /* not zeroed */
+    if (floats && !all) return LB_E_NOMEM;
+    for (int32_t i = 0; i < j->inputs; i++) {
+        int64_t cols = s->net->input[j->input[i]].cols;
+        j->captured[i] = lb_mat_of(all + at, together * s->length, cols);
+        at += together * s->length * cols;
     }
-    float *captured = floats ? lb_realloc(NULL, 0, (size_t)floats, sizeof *captured) : NULL; /* not zeroed */
-    if (floats && !captured) return LB_E_NOMEM;
-    for (int i = 0; i < LB_INPUTS; i++)
-        if (width[i]) j->input[i] = lb_mat_of(captured + start[i], together * s->length, width[i]);
-    lb_status st = run(j, together, h);
-    lb_free(captured);
+    lb_status st = run(j, together, X, h);
+    lb_free(all);
     return st;
 }
 
-static lb_status block_pass(lb_stream *s, const lb_block *b, unsigned which, bool advance, lb_arena *a,
-                            lb_hessian out[LB_INPUTS]) {
-    if (s->block >= s->arch->layers)
-        return lb_fail(LB_E_ARG, "calibration: the model has only %lld blocks", (long long)s->arch->layers);
-    int64_t width[LB_INPUTS] = {0};
-    forward_job j = {.s = s, .stop = LB_INPUTS};
-    for (int i = 0; i < LB_INPUTS; i++) {
-        if (!(which & 1u << i)) continue;
-        width[i] = lb_input_width(s->arch, (lb_input)i);
-        if (!advance) j.stop = (lb_input)i; /* the last one asked for */
-    }
-    if (!advance && !which) return lb_fail(LB_E_ARG, "calibration: no input was asked for");
-    int64_t floats = lb_block_floats(b);
+/* With lists of its own, for as long as it takes. */
+static lb_status pass(forward_job *j, const lb_weights *w, lb_arena *a, lb_hessian *h) {
+    lb_stream *s = j->s;
+    lb_weights loaded;
+    lb_arena *lists = NULL;
+    LB_TRY(lb_arena_new(0, &lists));
+    j->w = w;
+    int64_t floats = j->final ? 0 : lb_block_floats(s->net, w, s->block);
     float *buffer = floats ? lb_realloc(NULL, 0, (size_t)floats, sizeof *buffer) : NULL; /* not zeroed */
-    if (floats && !buffer) return LB_E_NOMEM;
-    lb_block loaded;
-    lb_status st = lb_block_load(b, buffer, s->team, &loaded);
-    j.b = &loaded;
-    if (st == LB_OK) st = allocate_and_run(&j, width, a, out);
+    lb_status st = floats && !buffer ? LB_E_NOMEM : LB_OK;
+    if (st == LB_OK && floats) {
+        st = lb_weights_new(lists, s->net, &loaded);
+        if (st == LB_OK) st = lb_block_load(s->net, w, s->block, buffer, s->team, &loaded);
+        j->w = &loaded;
+    }
+    if (st == LB_OK) st = allocate_and_run(j, a, lists, h);
     lb_free(buffer);
+    lb_arena_free(lists);
+    return st;
+}
+
+static lb_status block_pass(lb_stream *s, const lb_weights *w, const int32_t *input, int32_t n, bool advance,
+                            lb_arena *a, lb_hessian *out) {
+    if (s->block >= s->net->blocks)
+        return lb_fail(LB_E_ARG, "calibration: the model has only %lld blocks", (long long)s->net->blocks);
+    if (!advance && n == 0) return lb_fail(LB_E_ARG, "calibration: no input was asked for");
+    forward_job j = {.s = s, .advance = advance, .input = input, .inputs = n};
+    lb_status st = pass(&j, w, a, out);
+    if (st == LB_E_NUMERIC) st = lb_fail_in(st, "block %lld", (long long)s->block);
     if (st == LB_OK && advance) s->block++;
     return st;
 }
 
-lb_status lb_stream_hessians(lb_stream *s, const lb_block *b, unsigned which, lb_arena *a, lb_hessian out[LB_INPUTS]) {
-    lb_status st = block_pass(s, b, which, false, a, out);
-    return st == LB_E_NUMERIC ? lb_fail_in(st, "block %lld", (long long)s->block) : st;
+lb_status lb_stream_hessians(lb_stream *s, const lb_weights *w, const int32_t *input, int32_t n, lb_arena *a,
+                             lb_hessian *out) {
+    return block_pass(s, w, input, n, false, a, out);
 }
 
-lb_status lb_stream_advance(lb_stream *s, const lb_block *b) {
-    lb_hessian none[LB_INPUTS];
-    return block_pass(s, b, 0, true, NULL, none);
-}
+lb_status lb_stream_advance(lb_stream *s, const lb_weights *w) { return block_pass(s, w, NULL, 0, true, NULL, NULL); }
 
-lb_status lb_stream_hessians_advance(lb_stream *s, const lb_block *b, unsigned which, lb_arena *a,
-                                     lb_hessian out[LB_INPUTS]) {
-    lb_status st = block_pass(s, b, which, true, a, out);
-    return st == LB_E_NUMERIC ? lb_fail_in(st, "block %lld", (long long)s->block) : st;
+lb_status lb_stream_hessians_advance(lb_stream *s, const lb_weights *w, const int32_t *input, int32_t n, lb_arena *a,
+                                     lb_hessian *out) {
+    return block_pass(s, w, input, n, true, a, out);
 }
 
 lb_status lb_stream_head_hessian(lb_stream *s, const lb_weights *w, lb_arena *a, lb_hessian *out) {
-    if (s->block != s->arch->layers)
+    if (s->block != s->net->blocks)
         return lb_fail(LB_E_ARG, "calibration: the head comes after block %lld, the stream is at %lld",
-                       (long long)s->arch->layers - 1, (long long)s->block);
-    int64_t width[LB_INPUTS] = {s->arch->dim};
-    lb_hessian h[LB_INPUTS];
-    forward_job j = {.s = s, .w = w, .stop = LB_INPUTS};
-    lb_status st = allocate_and_run(&j, width, a, h);
-    if (st == LB_E_NUMERIC) return lb_fail_in(st, "the head's input");
-    *out = h[0];
-    return st;
+                       (long long)s->net->blocks - 1, (long long)s->block);
+    const int32_t input = s->net->site[s->net->head].input;
+    forward_job j = {.s = s, .final = true, .input = &input, .inputs = 1};
+    lb_status st = pass(&j, w, a, out);
+    return st == LB_E_NUMERIC ? lb_fail_in(st, "the head's input") : st;
 }

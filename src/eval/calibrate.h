@@ -8,22 +8,23 @@
 #include "base/log.h"
 #include "base/team.h"
 #include "eval/hessian.h"
-#include "model/forward.h"
+#include "model/exec.h"
 
 typedef struct lb_stream lb_stream; /* hidden states of all calibration sequences, entering block `lb_stream_block` */
-/* tokens (samples, length). Everything from the arena. */
-LB_NODISCARD lb_status lb_stream_new(lb_arena *a, const lb_arch *arch, const lb_weights *w, const int32_t *tokens,
+/* tokens (samples, length). Everything from the arena. Fewer sequences than threads go through the model one by one,
+ * each on all threads. */
+LB_NODISCARD lb_status lb_stream_new(lb_arena *a, const lb_net *n, const lb_weights *w, const int32_t *tokens,
                                      int64_t samples, int64_t length, lb_team *team, lb_stream **out);
 int64_t lb_stream_block(const lb_stream *s);
-/* H of the inputs asked for (bit i of `which`: lb_input i) in the current block with these weights; the stream does not
- * move. out[i] are made in arena `a`. */
-LB_NODISCARD lb_status lb_stream_hessians(lb_stream *s, const lb_block *b, unsigned which, lb_arena *a,
-                                          lb_hessian out[LB_INPUTS]);
+/* H of some inputs of the current block, n of them in program order, with these weights; the stream does not move.
+ * out[i], of input[i], are made in arena `a`. */
+LB_NODISCARD lb_status lb_stream_hessians(lb_stream *s, const lb_weights *w, const int32_t *input, int32_t n,
+                                          lb_arena *a, lb_hessian *out);
 /* Moves all sequences through the block with these weights. */
-LB_NODISCARD lb_status lb_stream_advance(lb_stream *s, const lb_block *b);
+LB_NODISCARD lb_status lb_stream_advance(lb_stream *s, const lb_weights *w);
 /* Both at once (one pass): Hessians of the weights that the stream advances with. */
-LB_NODISCARD lb_status lb_stream_hessians_advance(lb_stream *s, const lb_block *b, unsigned which, lb_arena *a,
-                                                  lb_hessian out[LB_INPUTS]);
+LB_NODISCARD lb_status lb_stream_hessians_advance(lb_stream *s, const lb_weights *w, const int32_t *input, int32_t n,
+                                                  lb_arena *a, lb_hessian *out);
 /* H of the head's input, the final-normed states: after the last block. */
 LB_NODISCARD lb_status lb_stream_head_hessian(lb_stream *s, const lb_weights *w, lb_arena *a, lb_hessian *out);
 
@@ -31,12 +32,11 @@ LB_NODISCARD lb_status lb_stream_head_hessian(lb_stream *s, const lb_weights *w,
  * every cell of a sweep reads them block by block, each checked as it is read. */
 typedef struct lb_stats_file lb_stats_file;
 /* Opens `path` if it is one and its key agrees, else computes it (progress stage "statistics") and opens it. */
-LB_NODISCARD lb_status lb_stats_file_ensure(const char *path, const char *key, const lb_arch *arch, const lb_weights *w,
+LB_NODISCARD lb_status lb_stats_file_ensure(const char *path, const char *key, const lb_net *n, const lb_weights *w,
                                             const int32_t *tokens, int64_t samples, int64_t length, lb_team *team,
                                             lb_log *log, lb_stats_file **out);
-LB_NODISCARD lb_status lb_stats_file_get(lb_stats_file *f, int64_t block, lb_input i, lb_arena *a, lb_hessian *out);
-/* H of the head's input (the final-normed states). */
-LB_NODISCARD lb_status lb_stats_file_head(lb_stats_file *f, lb_arena *a, lb_hessian *out);
+/* H of an input of a block, or of the head's. */
+LB_NODISCARD lb_status lb_stats_file_get(lb_stats_file *f, int32_t input, lb_arena *a, lb_hessian *out);
 bool lb_stats_file_damaged(const lb_stats_file *f); /* a read did not find what was written: make the file again */
 void lb_stats_file_close(lb_stats_file *f);
 

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/team.h"
 #include "model/corpus.h"
-#include "model/forward.h"
+#include "model/exec.h"
 #include "result/quality.h"
 
 /* The baseline's final-normed states, kept so that its head can be recomputed: a sealed file, checked as it is read. */
@@ -35,10 +35,11 @@ typedef struct lb_eval_request {
     lb_states *base_states, *save_states; /* each may be NULL */
 } lb_eval_request;
 
-/* Parallel over windows. LB_E_UNSUPPORTED: bf16 where this build or processor has none. LB_E_CONFIG: text too short for
- * one window, or n beyond the model's context. LB_E_NUMERIC: logits that are NaN or
- * infinite (names window and row), a mean NLL whose exponential overflows: no result holds an infinity. */
-LB_NODISCARD lb_status lb_perplexity(const lb_arch *a, const lb_weights *w, const lb_eval_request *r, lb_team *team,
+/* Parallel over windows; where they are fewer than the threads, one by one on all threads. LB_E_UNSUPPORTED: bf16 where
+ * this build or processor has none. LB_E_CONFIG: text too short for one window, or n beyond the model's context.
+ * LB_E_NUMERIC: logits that are NaN or infinite (names window and row), a mean NLL whose exponential overflows: no
+ * result holds an infinity. */
+LB_NODISCARD lb_status lb_perplexity(const lb_net *n, const lb_weights *w, const lb_eval_request *r, lb_team *team,
                                      lb_arena *arena, lb_log *log, lb_eval *out);
 
 #endif

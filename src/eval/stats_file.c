@@ -1,5 +1,6 @@
-/* One sealed file: tokens, sequences and blocks in the section "about"; a section "BLOCK/INPUT" for each distinct input
- * and "head", the upper triangle of H row by row, n (n + 1) / 2 float64. */
+/* One sealed file: tokens, sequences and blocks in the section "about"; a section for each distinct input of the blocks
+ * and for the head's, named by the first layer that reads it ("3.q", "head"): the upper triangle of H row by row,
+ * n (n + 1) / 2 float64. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,17 +10,15 @@
 
 #define KIND "statistics"
 
-static const char *const input_name[LB_INPUTS] = {"attn", "o", "mlp", "down"};
-
 struct lb_stats_file {
     lb_sealed *file;
-    const lb_arch *arch;
+    const lb_net *net;
     lb_team *team;
     int64_t tokens, sequences;
 };
 
-static void section_name(int64_t block, lb_input i, char out[48]) {
-    snprintf(out, 48, "%lld/%s", (long long)block, input_name[i]);
+static const char *section_name(const lb_net *n, int32_t input) {
+    return n->site[n->reader[n->input[input].first]].name;
 }
 
 static lb_status put(lb_sealed *f, const char *name, lb_hessian *h, lb_team *team) {
@@ -27,40 +26,41 @@ static lb_status put(lb_sealed *f, const char *name, lb_hessian *h, lb_team *tea
     return lb_sealed_put_all(f, name, LB_SEALED_F64, n, team, lb_hessian_pack(h));
 }
 
-static lb_status compute(lb_sealed *f, const lb_arch *arch, const lb_weights *w, const int32_t *tokens, int64_t samples,
+static lb_status compute(lb_sealed *f, const lb_net *net, const lb_weights *w, const int32_t *tokens, int64_t samples,
                          int64_t length, lb_team *team, lb_log *log, lb_arena *a) {
     lb_stream *s = NULL;
-    LB_TRY(lb_stream_new(a, arch, w, tokens, samples, length, team, &s));
-    for (int64_t b = 0; b < arch->layers; b++) {
+    LB_TRY(lb_stream_new(a, net, w, tokens, samples, length, team, &s));
+    for (int64_t b = 0; b < net->blocks; b++) {
         char name[48];
         snprintf(name, sizeof name, "block %lld", (long long)b);
-        lb_log_step(log, "statistics", name, b, arch->layers);
+        lb_log_step(log, "statistics", name, b, net->blocks);
         lb_arena_mark mark = lb_arena_save(a);
-        lb_hessian h[LB_INPUTS];
-        LB_TRY(lb_stream_hessians_advance(s, &w->blocks[b], (1u << LB_INPUTS) - 1, a, h));
-        for (int i = 0; i < LB_INPUTS; i++) {
-            section_name(b, (lb_input)i, name);
-            LB_TRY(put(f, name, &h[i], team));
-        }
+        int32_t first, n = lb_net_inputs(net, b, &first);
+        int32_t *input = LB_NEW(a, int32_t, n + 1);
+        lb_hessian *h = LB_NEW(a, lb_hessian, n + 1);
+        if (!input || !h) return LB_E_NOMEM;
+        for (int32_t i = 0; i < n; i++) input[i] = first + i;
+        LB_TRY(lb_stream_hessians_advance(s, w, input, n, a, h));
+        for (int32_t i = 0; i < n; i++) LB_TRY(put(f, section_name(net, input[i]), &h[i], team));
         lb_arena_restore(a, mark);
     }
     lb_hessian head;
     LB_TRY(lb_stream_head_hessian(s, w, a, &head));
-    LB_TRY(put(f, "head", &head, team));
-    lb_log_step(log, "statistics", "done", arch->layers, arch->layers);
+    LB_TRY(put(f, section_name(net, net->site[net->head].input), &head, team));
+    lb_log_step(log, "statistics", "done", net->blocks, net->blocks);
     return LB_OK;
 }
 
-static lb_status create(const char *path, const char *key, const lb_arch *arch, const lb_weights *w,
+static lb_status create(const char *path, const char *key, const lb_net *net, const lb_weights *w,
                         const int32_t *tokens, int64_t samples, int64_t length, lb_team *team, lb_log *log) {
-    int64_t about[3] = {samples * length, samples, arch->layers};
+    int64_t about[3] = {samples * length, samples, net->blocks};
     lb_sealed *f = NULL;
     lb_arena *a = NULL;
     lb_status st;
     LB_TRY_GOTO(st, done, lb_arena_new(0, &a));
     LB_TRY_GOTO(st, done, lb_sealed_create(path, KIND, key, &f));
     LB_TRY_GOTO(st, done, lb_sealed_put_all(f, "about", LB_SEALED_I64, 3, NULL, about));
-    LB_TRY_GOTO(st, done, compute(f, arch, w, tokens, samples, length, team, log, a));
+    LB_TRY_GOTO(st, done, compute(f, net, w, tokens, samples, length, team, log, a));
     LB_TRY_GOTO(st, done, lb_sealed_commit(f));
 done:
     lb_sealed_close(f);
@@ -68,22 +68,22 @@ done:
     return st;
 }
 
-static lb_status open_existing(const char *path, const char *key, const lb_arch *arch, int64_t samples, int64_t length,
+static lb_status open_existing(const char *path, const char *key, const lb_net *net, int64_t samples, int64_t length,
                                lb_team *team, lb_stats_file **out) {
     int64_t about[3] = {0};
     lb_stats_file *f = lb_alloc(1, sizeof *f);
     *out = NULL;
     if (!f) return LB_E_NOMEM;
-    f->arch = arch;
+    f->net = net;
     f->team = team;
     lb_status st = lb_sealed_open(path, KIND, key, &f->file);
     if (st == LB_OK) st = lb_sealed_get_all(f->file, "about", LB_SEALED_I64, 3, NULL, about);
     f->tokens = about[0];
     f->sequences = about[1];
-    if (st == LB_OK && (about[0] != samples * length || about[1] != samples || about[2] != arch->layers))
+    if (st == LB_OK && (about[0] != samples * length || about[1] != samples || about[2] != net->blocks))
         st = lb_fail(LB_E_FORMAT, "%s: damaged: of %lld tokens, %lld sequences, %lld blocks: expected %lld, %lld, %lld",
                      path, (long long)about[0], (long long)about[1], (long long)about[2], (long long)(samples * length),
-                     (long long)samples, (long long)arch->layers);
+                     (long long)samples, (long long)net->blocks);
     if (st == LB_OK)
         *out = f;
     else
@@ -91,17 +91,17 @@ static lb_status open_existing(const char *path, const char *key, const lb_arch 
     return st;
 }
 
-lb_status lb_stats_file_ensure(const char *path, const char *key, const lb_arch *arch, const lb_weights *w,
+lb_status lb_stats_file_ensure(const char *path, const char *key, const lb_net *net, const lb_weights *w,
                                const int32_t *tokens, int64_t samples, int64_t length, lb_team *team, lb_log *log,
                                lb_stats_file **out) {
     *out = NULL;
     if (lb_fs_exists(path)) {
-        lb_status st = open_existing(path, key, arch, samples, length, team, out);
+        lb_status st = open_existing(path, key, net, samples, length, team, out);
         if (st != LB_E_FORMAT && st != LB_E_IO) return st;
         lb_warn(log, "%s: the statistics are computed again", lb_error());
     }
-    LB_TRY(create(path, key, arch, w, tokens, samples, length, team, log));
-    return open_existing(path, key, arch, samples, length, team, out);
+    LB_TRY(create(path, key, net, w, tokens, samples, length, team, log));
+    return open_existing(path, key, net, samples, length, team, out);
 }
 
 static lb_status get(lb_stats_file *f, const char *name, int64_t n, lb_arena *a, lb_hessian *out) {
@@ -122,14 +122,8 @@ static lb_status get(lb_stats_file *f, const char *name, int64_t n, lb_arena *a,
     return LB_OK;
 }
 
-lb_status lb_stats_file_get(lb_stats_file *f, int64_t block, lb_input i, lb_arena *a, lb_hessian *out) {
-    char name[48];
-    section_name(block, i, name);
-    return get(f, name, lb_input_width(f->arch, i), a, out);
-}
-
-lb_status lb_stats_file_head(lb_stats_file *f, lb_arena *a, lb_hessian *out) {
-    return get(f, "head", f->arch->dim, a, out);
+lb_status lb_stats_file_get(lb_stats_file *f, int32_t input, lb_arena *a, lb_hessian *out) {
+    return get(f, section_name(f->net, input), f->net->input[input].cols, a, out);
 }
 
 bool lb_stats_file_damaged(const lb_stats_file *f) { return lb_sealed_damaged(f->file); }

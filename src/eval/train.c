@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "model/model_file.h"
+#include "model/weights.h"
 
 typedef struct trainer {
     lb_trainer base; /* first: the method's view */
-    const lb_arch *arch;
+    const lb_net *net;
     const lb_weights *w0;
     lb_weights now; /* over params[].w */
     const lb_corpus *corpus;
@@ -21,37 +21,34 @@ typedef struct trainer {
     lb_grads grads;
 } trainer;
 
-static lb_param_kind kind_of(int map) {
-    if (map == LB_MAP_EMBED) return LB_PARAM_EMBED;
-    if (map == LB_MAP_HEAD) return LB_PARAM_HEAD;
-    return map >= LB_MAP_LINEAR ? LB_PARAM_LINEAR : LB_PARAM_NORM;
+static lb_param_kind kind_of(const lb_net *n, const lb_net_slot *s) {
+    if (s->vector >= 0) return LB_PARAM_NORM;
+    if (s->site == n->head) return LB_PARAM_HEAD;
+    return n->site[s->site].input < 0 ? LB_PARAM_EMBED : LB_PARAM_LINEAR;
 }
 
 /* The model's tensors in running order, with a copy of each for the method to write. */
 static lb_status make_params(trainer *t, const bool *quantize, const void *const *layer_opts) {
     lb_arena *a = t->base.arena;
-    LB_TRY(lb_weights_clone(a, t->arch, t->w0, &t->now));
-    t->base.n_params = lb_slot_count(t->arch);
-    if (!(t->base.params = LB_NEW(a, lb_param, t->base.n_params))) return LB_E_NOMEM;
-    for (int64_t i = 0; i < t->base.n_params; i++) {
+    const lb_net *n = t->net;
+    LB_TRY(lb_weights_clone(a, n, t->w0, &t->now));
+    t->base.n_params = n->slots;
+    if (!(t->base.params = LB_NEW(a, lb_param, n->slots))) return LB_E_NOMEM;
+    for (int32_t i = 0; i < n->slots; i++) {
+        const lb_net_slot *slot = &n->slot[i];
         lb_param *p = &t->base.params[i];
-        int map;
-        int64_t block;
-        lb_slot_split(t->arch, i, &map, &block);
-        char *name = LB_NEW(a, char, LB_LAYER_NAME);
-        p->w0 = lb_slot_get(t->arch, t->w0, i, &p->rows, &p->cols);
+        lb_slot_shape(n, i, &p->rows, &p->cols);
+        p->name = lb_slot_name(n, i);
+        p->kind = kind_of(n, slot);
+        p->w0 = lb_slot_get(n, t->w0, i);
         p->w = lb_arena_get(a, (size_t)p->rows, (size_t)p->cols * sizeof(float));
-        if (!name || !p->w) return LB_E_NOMEM;
-        lb_map_name(lb_family_of(t->arch)->tensor[map].ours, block, name, LB_LAYER_NAME);
-        p->name = name;
-        p->kind = kind_of(map);
-        if (p->kind == LB_PARAM_LINEAR && quantize) {
-            int64_t running = block * LB_LINEARS + map - LB_MAP_LINEAR;
-            p->quantize = quantize[running];
-            p->layer_opts = layer_opts ? layer_opts[running] : NULL;
+        if (!p->w) return LB_E_NOMEM;
+        if (p->kind == LB_PARAM_LINEAR && n->site[slot->site].block >= 0 && quantize) {
+            p->quantize = quantize[slot->site];
+            p->layer_opts = layer_opts ? layer_opts[slot->site] : NULL;
         }
         memcpy(p->w, p->w0, (size_t)(p->rows * p->cols) * sizeof(float));
-        lb_slot_set(t->arch, &t->now, i, p->w);
+        lb_slot_set(n, &t->now, i, p->w);
     }
     return LB_OK;
 }
@@ -59,28 +56,17 @@ static lb_status make_params(trainer *t, const bool *quantize, const void *const
 /* Room for the gradients that are wanted, kept from call to call. */
 static lb_status make_grads(trainer *t) {
     lb_arena *a = t->base.arena;
-    if (!t->grads.blocks && !(t->grads.blocks = LB_NEW(a, lb_block_grad, t->arch->layers))) return LB_E_NOMEM;
-    for (int64_t i = 0; i < t->base.n_params; i++) {
+    if (!t->grads.site) LB_TRY(lb_grads_new(a, t->net, &t->grads));
+    for (int32_t i = 0; i < t->net->slots; i++) {
+        const lb_net_slot *slot = &t->net->slot[i];
         lb_param *p = &t->base.params[i];
         if (p->wanted && !p->grad && !(p->grad = lb_arena_get(a, (size_t)p->rows, (size_t)p->cols * sizeof(float))))
             return LB_E_NOMEM;
         float *d = p->wanted ? p->grad : NULL;
-        int map;
-        int64_t block;
-        lb_slot_split(t->arch, i, &map, &block);
-        lb_mat view = lb_mat_of(d, p->rows, p->cols);
-        if (map == LB_MAP_EMBED)
-            t->grads.embed = view;
-        else if (map == LB_MAP_HEAD)
-            t->grads.head = view;
-        else if (map == LB_MAP_FINAL_NORM)
-            t->grads.final_norm = d;
-        else if (map == LB_MAP_ATTN_NORM)
-            t->grads.blocks[block].attn_norm = d;
-        else if (map == LB_MAP_MLP_NORM)
-            t->grads.blocks[block].mlp_norm = d;
+        if (slot->site >= 0)
+            t->grads.site[slot->site] = lb_mat_of(d, p->rows, p->cols);
         else
-            t->grads.blocks[block].w[map - LB_MAP_LINEAR] = view;
+            t->grads.vector[slot->vector] = d;
     }
     return LB_OK;
 }
@@ -90,7 +76,7 @@ static lb_status make_batch(trainer *t, const lb_train_request *r) {
         return lb_fail(LB_E_CONFIG, "training text %s has %lld tokens: one sequence takes %lld", t->corpus->path,
                        (long long)t->corpus->tokens, (long long)r->length);
     if (t->batch != r->batch || t->length != r->length) {
-        LB_TRY(lb_backward_new(t->base.arena, t->arch, r->batch, r->length, &t->backward));
+        LB_TRY(lb_backward_new(t->base.arena, t->net, r->batch, r->length, &t->backward));
         t->tokens = lb_arena_get(t->base.arena, (size_t)r->batch, (size_t)r->length * sizeof *t->tokens);
         if (!t->tokens) return LB_E_NOMEM;
         t->batch = r->batch;
@@ -105,13 +91,9 @@ static lb_status make_batch(trainer *t, const lb_train_request *r) {
 }
 
 static void set_act(trainer *t, lb_actquant act) {
-    for (int64_t i = 0; i < t->base.n_params; i++) {
+    for (int32_t i = 0; i < t->net->slots; i++) {
         const lb_param *p = &t->base.params[i];
-        int map;
-        int64_t block;
-        lb_slot_split(t->arch, i, &map, &block);
-        if (p->kind == LB_PARAM_LINEAR)
-            t->now.blocks[block].act[map - LB_MAP_LINEAR] = p->quantize ? act : (lb_actquant){0};
+        if (p->kind == LB_PARAM_LINEAR) t->now.site[t->net->slot[i].site].act = p->quantize ? act : (lb_actquant){0};
     }
 }
 
@@ -121,8 +103,8 @@ static lb_status gradients(lb_trainer *base, const lb_train_request *r, lb_train
     LB_TRY(make_grads(t));
     set_act(t, r->act);
     *loss = (lb_train_loss){.tokens = r->batch * (r->length - 1)};
-    return lb_loss_gradients(t->backward, t->arch, &t->now, r->kl_weight > 0 ? t->w0 : NULL, r->kl_weight, t->tokens,
-                             base->team, &t->grads, &loss->total, &loss->next_token, &loss->kl);
+    return lb_loss_gradients(t->backward, &t->now, r->kl_weight > 0 ? t->w0 : NULL, r->kl_weight, t->tokens, base->team,
+                             &t->grads, &loss->total, &loss->next_token, &loss->kl);
 }
 
 static lb_status grow(lb_arena *a, double **column, int64_t n, int64_t cap) {
@@ -162,19 +144,19 @@ static lb_status record(lb_trainer *base, int64_t step, const lb_train_loss *los
     return t->watch ? t->watch(t->watcher, step) : LB_OK;
 }
 
-lb_status lb_trainer_new(lb_arena *a, const lb_arch *arch, const lb_weights *w0, const lb_corpus *corpus,
+lb_status lb_trainer_new(lb_arena *a, const lb_net *n, const lb_weights *w0, const lb_corpus *corpus,
                          const bool *quantize, const void *const *layer_opts, uint64_t seed, lb_team *team, lb_log *log,
                          lb_trainer **out) {
     trainer *t = LB_NEW(a, trainer, 1);
     if (!t) return LB_E_NOMEM;
-    t->arch = arch;
+    t->net = n;
     t->w0 = w0;
     t->corpus = corpus;
     t->base = (lb_trainer){.seed = seed,
                            .arena = a,
                            .team = team,
                            .log = log,
-                           .context = arch->context,
+                           .context = n->context ? n->context : INT64_MAX,
                            .gradients = gradients,
                            .record = record,
                            .impl = t};
@@ -184,10 +166,10 @@ lb_status lb_trainer_new(lb_arena *a, const lb_arch *arch, const lb_weights *w0,
 }
 
 lb_param *lb_trainer_find(const lb_trainer *t, const char *name) {
-    if (strcmp(name, "head") == 0 && ((trainer *)t->impl)->arch->tied) name = "embed";
-    for (int64_t i = 0; i < t->n_params; i++)
-        if (strcmp(t->params[i].name, name) == 0) return &t->params[i];
-    return NULL;
+    const lb_net *n = ((const trainer *)t->impl)->net;
+    int32_t site = lb_net_find(n, name);
+    int32_t slot = lb_slot_find(n, site < 0 ? name : n->site[lb_net_owner(n, site)].name);
+    return slot < 0 ? NULL : &t->params[slot];
 }
 
 lb_status lb_trainer_quantize(lb_trainer *t, const char *name, const void *layer_opts) {
@@ -206,10 +188,10 @@ void lb_trainer_watch(lb_trainer *t, lb_train_watch *watch, void *user) {
 
 const lb_curve *lb_trainer_curve(const lb_trainer *t) { return &((trainer *)t->impl)->curve; }
 
-lb_status lb_trainer_install(lb_arena *a, const lb_arch *arch, const lb_weights *w0, const lb_trainer *t,
+lb_status lb_trainer_install(lb_arena *a, const lb_net *n, const lb_weights *w0, const lb_trainer *t,
                              const lb_model_out *m, lb_weights *out) {
-    LB_TRY(lb_weights_clone(a, arch, w0, out));
-    for (int64_t i = 0; i < t->n_params; i++)
-        if (m->changed[i] && !m->layer[i].rows) lb_slot_set(arch, out, i, m->changed[i]);
+    LB_TRY(lb_weights_clone(a, n, w0, out));
+    for (int32_t i = 0; i < t->n_params; i++)
+        if (m->changed[i] && !m->layer[i].rows) lb_slot_set(n, out, i, m->changed[i]);
     return LB_OK;
 }

@@ -7,9 +7,9 @@
 #include "quant/method.h"
 #include "result/record.h"
 
-/* quantize[i] and layer_opts[i] for linears in running order (layers * LB_LINEARS); NULL: none quantized. batches are
- * windows of the corpus at random starts drawn from (seed, step). w0: the original weights. */
-LB_NODISCARD lb_status lb_trainer_new(lb_arena *a, const lb_arch *arch, const lb_weights *w0, const lb_corpus *corpus,
+/* quantize[i] and layer_opts[i] of site i, read for those of blocks; NULL: none quantized. batches are windows of the
+ * corpus at random starts drawn from (seed, step). w0: the original weights. */
+LB_NODISCARD lb_status lb_trainer_new(lb_arena *a, const lb_net *n, const lb_weights *w0, const lb_corpus *corpus,
                                       const bool *quantize, const void *const *layer_opts, uint64_t seed, lb_team *team,
                                       lb_log *log, lb_trainer **out);
 /* The param of that name; "embed" and "head" are the same one if tied. NULL: none. */
@@ -23,7 +23,7 @@ typedef lb_status lb_train_watch(void *user, int64_t step);
 void lb_trainer_watch(lb_trainer *t, lb_train_watch *watch, void *user);
 /* The tensors that training changed, over w0's structs. Not copied: they live in the trainer's arena. Compressed layers
  * stay w0's: whoever calls installs them, from the bytes that they are stored as. */
-LB_NODISCARD lb_status lb_trainer_install(lb_arena *a, const lb_arch *arch, const lb_weights *w0, const lb_trainer *t,
+LB_NODISCARD lb_status lb_trainer_install(lb_arena *a, const lb_net *n, const lb_weights *w0, const lb_trainer *t,
                                           const lb_model_out *m, lb_weights *out);
 
 #endif

@@ -5,30 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const lb_linear_name[LB_LINEARS] = {"q", "k", "v", "o", "gate", "up", "down"};
-
-static const lb_tensor_map llama_tensors[LB_MAPS] = {
-    [LB_MAP_EMBED] = {"embed", "model.embed_tokens.weight", "token_embd.weight", LB_EXT_VOCAB, LB_EXT_DIM},
-    [LB_MAP_FINAL_NORM] = {"final_norm", "model.norm.weight", "output_norm.weight", LB_EXT_ONE, LB_EXT_DIM},
-    [LB_MAP_HEAD] = {"head", "lm_head.weight", "output.weight", LB_EXT_VOCAB, LB_EXT_DIM},
-    [LB_MAP_ATTN_NORM] = {"#.attn_norm", "model.layers.#.input_layernorm.weight", "blk.#.attn_norm.weight", LB_EXT_ONE,
-                          LB_EXT_DIM},
-    [LB_MAP_MLP_NORM] = {"#.mlp_norm", "model.layers.#.post_attention_layernorm.weight", "blk.#.ffn_norm.weight",
-                         LB_EXT_ONE, LB_EXT_DIM},
-    [LB_MAP_LINEAR +
-        LB_Q] = {"#.q", "model.layers.#.self_attn.q_proj.weight", "blk.#.attn_q.weight", LB_EXT_Q, LB_EXT_DIM},
-    [LB_MAP_LINEAR +
-        LB_K] = {"#.k", "model.layers.#.self_attn.k_proj.weight", "blk.#.attn_k.weight", LB_EXT_KV, LB_EXT_DIM},
-    [LB_MAP_LINEAR +
-        LB_V] = {"#.v", "model.layers.#.self_attn.v_proj.weight", "blk.#.attn_v.weight", LB_EXT_KV, LB_EXT_DIM},
-    [LB_MAP_LINEAR +
-        LB_O] = {"#.o", "model.layers.#.self_attn.o_proj.weight", "blk.#.attn_output.weight", LB_EXT_DIM, LB_EXT_Q},
-    [LB_MAP_LINEAR + LB_GATE] = {"#.gate", "model.layers.#.mlp.gate_proj.weight", "blk.#.ffn_gate.weight",
-                                 LB_EXT_HIDDEN, LB_EXT_DIM},
-    [LB_MAP_LINEAR +
-        LB_UP] = {"#.up", "model.layers.#.mlp.up_proj.weight", "blk.#.ffn_up.weight", LB_EXT_HIDDEN, LB_EXT_DIM},
-    [LB_MAP_LINEAR + LB_DOWN] = {"#.down", "model.layers.#.mlp.down_proj.weight", "blk.#.ffn_down.weight", LB_EXT_DIM,
-                                 LB_EXT_HIDDEN},
+static const lb_tensor_map llama_tensors[] = {
+    {"embed", "model.embed_tokens.weight", "token_embd.weight", LB_EXT_VOCAB, LB_EXT_DIM, false},
+    {"final_norm", "model.norm.weight", "output_norm.weight", LB_EXT_ONE, LB_EXT_DIM, false},
+    {"head", "lm_head.weight", "output.weight", LB_EXT_VOCAB, LB_EXT_DIM, false},
+    {"#.attn_norm", "model.layers.#.input_layernorm.weight", "blk.#.attn_norm.weight", LB_EXT_ONE, LB_EXT_DIM, false},
+    {"#.mlp_norm", "model.layers.#.post_attention_layernorm.weight", "blk.#.ffn_norm.weight", LB_EXT_ONE, LB_EXT_DIM,
+     false},
+    {"#.q", "model.layers.#.self_attn.q_proj.weight", "blk.#.attn_q.weight", LB_EXT_Q, LB_EXT_DIM, true},
+    {"#.k", "model.layers.#.self_attn.k_proj.weight", "blk.#.attn_k.weight", LB_EXT_KV, LB_EXT_DIM, true},
+    {"#.v", "model.layers.#.self_attn.v_proj.weight", "blk.#.attn_v.weight", LB_EXT_KV, LB_EXT_DIM, false},
+    {"#.o", "model.layers.#.self_attn.o_proj.weight", "blk.#.attn_output.weight", LB_EXT_DIM, LB_EXT_Q, false},
+    {"#.gate", "model.layers.#.mlp.gate_proj.weight", "blk.#.ffn_gate.weight", LB_EXT_HIDDEN, LB_EXT_DIM, false},
+    {"#.up", "model.layers.#.mlp.up_proj.weight", "blk.#.ffn_up.weight", LB_EXT_HIDDEN, LB_EXT_DIM, false},
+    {"#.down", "model.layers.#.mlp.down_proj.weight", "blk.#.ffn_down.weight", LB_EXT_DIM, LB_EXT_HIDDEN, false},
+    {0},
 };
 /* Tables of angles that old exporters wrote: derived from rope_theta, so nothing is lost by leaving them. */
 static const char *const llama_harmless[] = {"model.layers.#.self_attn.rotary_emb.inv_freq", NULL};
@@ -60,10 +51,12 @@ const lb_family *lb_family_of(const lb_arch *a) {
     return &lb_families[0]; /* an architecture made by hand */
 }
 
-lb_input lb_linear_input(lb_linear l) {
-    static const lb_input reads[LB_LINEARS] = {LB_IN_ATTN, LB_IN_ATTN, LB_IN_ATTN, LB_IN_O,
-                                               LB_IN_MLP,  LB_IN_MLP,  LB_IN_DOWN};
-    return reads[l];
+const lb_tensor_map *lb_family_tensor(const lb_family *f, const char *role, bool in_block) {
+    for (const lb_tensor_map *t = f->tensor; t->ours; t++) {
+        bool block = strncmp(t->ours, "#.", 2) == 0;
+        if (block == in_block && strcmp(t->ours + (block ? 2 : 0), role) == 0) return t;
+    }
+    return NULL;
 }
 
 int64_t lb_extent_of(const lb_arch *a, lb_extent e) {
@@ -86,20 +79,6 @@ int64_t lb_extent_of(const lb_arch *a, lb_extent e) {
 const char *lb_extent_name(lb_extent e) {
     static const char *const name[] = {"1", "dim", "hidden", "vocab", "heads*head_dim", "kv_heads*head_dim"};
     return name[e];
-}
-
-void lb_linear_shape(const lb_arch *a, lb_linear l, int64_t *rows, int64_t *cols) {
-    *rows = lb_extent_of(a, llama_tensors[LB_MAP_LINEAR + l].rows);
-    *cols = lb_extent_of(a, llama_tensors[LB_MAP_LINEAR + l].cols);
-}
-
-int64_t lb_input_width(const lb_arch *a, lb_input i) {
-    static const lb_extent width[LB_INPUTS] = {LB_EXT_DIM, LB_EXT_Q, LB_EXT_DIM, LB_EXT_HIDDEN};
-    return lb_extent_of(a, width[i]);
-}
-
-void lb_layer_name(int64_t block, lb_linear l, char out[LB_LAYER_NAME]) {
-    snprintf(out, LB_LAYER_NAME, "%lld.%s", (long long)block, lb_linear_name[l]);
 }
 
 void lb_map_name(const char *pattern, int64_t block, char *out, size_t size) {
@@ -166,14 +145,5 @@ lb_status lb_arch_check(const lb_arch *a, const char *whose) {
                        (long long)s->original);
     if (!(a->norm_eps >= 0) || !(a->norm_eps < 1))
         return lb_fail(LB_E_FORMAT, "%s: norm epsilon = %g: must be in [0, 1)", whose, a->norm_eps);
-    return LB_OK;
-}
-
-lb_status lb_weights_clone(lb_arena *a, const lb_arch *arch, const lb_weights *w, lb_weights *out) {
-    lb_block *blocks = LB_NEW(a, lb_block, arch->layers);
-    if (!blocks) return LB_E_NOMEM;
-    memcpy(blocks, w->blocks, (size_t)arch->layers * sizeof *blocks);
-    *out = *w;
-    out->blocks = blocks;
     return LB_OK;
 }

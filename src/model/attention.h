@@ -4,6 +4,7 @@
 #ifndef LB_MODEL_ATTENTION_H
 #define LB_MODEL_ATTENTION_H
 
+#include "math/mat.h"
 #include "model/arch.h"
 
 #define LB_ATTENTION_KEYS 512 /* keys a tile */

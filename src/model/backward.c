@@ -40,14 +40,21 @@ static lb_status new_buffers(lb_backward *b) {
     return ok && b->nll && b->kl ? LB_OK : LB_E_NOMEM;
 }
 
-lb_status lb_backward_new(lb_arena *a, const lb_arch *arch, int64_t batch, int64_t length, lb_backward **out) {
+lb_status lb_grads_new(lb_arena *a, const lb_net *n, lb_grads *out) {
+    *out = (lb_grads){LB_NEW(a, lb_mat, n->sites), LB_NEW(a, float *, n->vectors + 1)};
+    return out->site && out->vector ? LB_OK : LB_E_NOMEM;
+}
+
+lb_status lb_backward_new(lb_arena *a, const lb_net *n, int64_t batch, int64_t length, lb_backward **out) {
     if (batch < 1 || batch > INT32_MAX / 2)
         return lb_fail(LB_E_ARG, "batch = %lld: must be at least 1", (long long)batch);
-    if (length < 2 || length > arch->context)
+    if (length < 2 || (n->context && length > n->context))
         return lb_fail(LB_E_ARG, "length = %lld: must be in [2, %lld], the model's context", (long long)length,
-                       (long long)arch->context);
+                       (long long)n->context);
     lb_backward *b = LB_NEW(a, lb_backward, 1);
     if (!b) return LB_E_NOMEM;
+    LB_TRY(lb_llama_of(a, n, &b->model));
+    const lb_arch *arch = &b->model.arch;
     b->arena = a;
     b->arch = *arch;
     b->batch = batch;
@@ -84,8 +91,9 @@ static lb_status make_room(lb_backward *b, const lb_weights *w, bool teacher, in
     }
     for (int64_t layer = 0; layer < b->arch.layers; layer++)
         for (int l = 0; l < LB_LINEARS; l++) {
-            if (w->blocks[layer].act[l].bits == 0 || b->input[l]) continue;
-            if (!room(b->arena, &b->input[l], b->rows, lb_input_width(&b->arch, lb_linear_input(l)))) return LB_E_NOMEM;
+            const lb_linop *op = &w->site[b->model.block[layer].site[l]];
+            if (op->act.bits == 0 || b->input[l]) continue;
+            if (!room(b->arena, &b->input[l], b->rows, op->W.cols)) return LB_E_NOMEM;
         }
     if (teacher && !b->teacher && !room(b->arena, &b->teacher, b->rows, b->arch.dim)) return LB_E_NOMEM;
     if (teacher && !b->target && !room(b->arena, &b->target, b->head_rows, b->arch.vocab)) return LB_E_NOMEM;
@@ -168,6 +176,7 @@ void lb_backward_input(lb_backward *b, const lb_block *w, lb_linear l, const flo
 typedef struct forward_job {
     lb_backward *b;
     const lb_weights *w;
+    lb_block before, now; /* the blocks that a panel goes through: `layer` and the one before it */
     const int32_t *tokens;
     int64_t layer; /* whose q, k, v come next; layers: none */
     float *final;  /* (N, dim) the final-normed states */
@@ -176,8 +185,7 @@ typedef struct forward_job {
 /* y = q(x) Wᵀ + beta y for rows of a panel. */
 static void linear(lb_backward *b, const lb_block *w, lb_linear l, const float *raw, float *y, float beta, int64_t r0,
                    int64_t n) {
-    int64_t rows, cols;
-    lb_linear_shape(&b->arch, l, &rows, &cols);
+    int64_t rows = w->w[l].rows, cols = w->w[l].cols;
     lb_backward_input(b, w, l, raw, r0, n, cols);
     lb_sgemm(false, true, 1.0f, lb_crows_of(lb_linear_in(b, w, l, raw), r0, n, cols), w->w[l], beta,
              lb_rows_of(y, r0, n, rows));
@@ -212,13 +220,13 @@ static lb_status rows_panel(void *ctx, int64_t panel, int worker) {
     int64_t r0, n = lb_panel_rows(b, panel, &r0), l = j->layer;
     float *x = l < b->arch.layers ? b->saved[l].x : b->x_last;
     if (l == 0)
-        LB_TRY(lb_embed(&b->arch, j->w, j->tokens + r0, n, lb_rows_of(x, r0, n, b->arch.dim)));
+        LB_TRY(lb_llama_embed(b->model.net, j->w, j->tokens + r0, n, lb_rows_of(x, r0, n, b->arch.dim)));
     else
-        mlp_rows(b, &j->w->blocks[l - 1], &b->saved[l - 1], x, r0, n);
+        mlp_rows(b, &j->before, &b->saved[l - 1], x, r0, n);
     if (l < b->arch.layers)
-        qkv_rows(b, &j->w->blocks[l], &b->saved[l], r0, n);
+        qkv_rows(b, &j->now, &b->saved[l], r0, n);
     else
-        lb_backward_norm(b, j->w->final_norm, x, j->final, r0, n);
+        lb_backward_norm(b, j->w->vector[b->model.final_norm], x, j->final, r0, n);
     return LB_OK;
 }
 
@@ -231,11 +239,14 @@ static lb_status attention_piece(void *ctx, int64_t piece, int worker) {
 
 /* The whole model, keeping what the way back needs. */
 static lb_status forward(lb_backward *b, const lb_weights *w, const int32_t *tokens, float *final, lb_team *team) {
-    forward_job j = {b, w, tokens, 0, final};
+    forward_job j = {.b = b, .w = w, .tokens = tokens, .final = final};
     for (; j.layer < b->arch.layers; j.layer++) {
+        j.before = j.now;
+        j.now = lb_llama_weights(&b->model, w, j.layer);
         LB_TRY(lb_backward_for(team, b->panels, rows_panel, &j));
         LB_TRY(lb_backward_for(team, b->batch * b->arch.heads, attention_piece, &j));
     }
+    j.before = j.now;
     return lb_backward_for(team, b->panels, rows_panel, &j);
 }
 
@@ -263,9 +274,16 @@ static lb_status final_panel(void *ctx, int64_t panel, int worker) {
     const forward_job *j = ctx;
     lb_backward *b = j->b;
     int64_t r0, n = lb_panel_rows(b, panel, &r0), D = b->arch.dim;
-    lb_backward_norm_grad(b, j->w->final_norm, b->x_last, NULL, b->dfinal + r0 * D, b->dx, b->norm_part + panel * D, r0,
-                          n);
+    lb_backward_norm_grad(b, j->w->vector[b->model.final_norm], b->x_last, NULL, b->dfinal + r0 * D, b->dx,
+                          b->norm_part + panel * D, r0, n);
     return LB_OK;
+}
+
+static lb_block_grad block_grad(const lb_backward *b, const lb_grads *g, int64_t block) {
+    const lb_llama_block *at = &b->model.block[block];
+    lb_block_grad out = {.attn_norm = g->vector[at->attn_norm], .mlp_norm = g->vector[at->mlp_norm]};
+    for (int l = 0; l < LB_LINEARS; l++) out.w[l] = g->site[at->site[l]];
+    return out;
 }
 
 /* From dfinal to every gradient; the head's is there already. */
@@ -273,14 +291,17 @@ static lb_status backward(lb_backward *b, const lb_weights *w, const int32_t *to
                           lb_team *team) {
     forward_job j = {.b = b, .w = w};
     LB_TRY(lb_backward_for(team, b->panels, final_panel, &j));
-    if (g->final_norm) lb_backward_norm_sum(b, g->final_norm);
-    for (int64_t l = b->arch.layers - 1; l >= 0; l--)
-        LB_TRY(lb_block_backward(b, &w->blocks[l], &b->saved[l], &g->blocks[l], team));
-    if (!g->embed.d) return LB_OK;
+    if (g->vector[b->model.final_norm]) lb_backward_norm_sum(b, g->vector[b->model.final_norm]);
+    for (int64_t l = b->arch.layers - 1; l >= 0; l--) {
+        const lb_block now = lb_llama_weights(&b->model, w, l);
+        const lb_block_grad grad = block_grad(b, g, l);
+        LB_TRY(lb_block_backward(b, &now, &b->saved[l], &grad, team));
+    }
+    lb_mat embed = g->site[b->model.net->embed];
+    if (!embed.d) return LB_OK;
     if (!b->arch.tied)
-        for (int64_t v = 0; v < g->embed.rows; v++)
-            memset(g->embed.d + v * g->embed.ld, 0, (size_t)g->embed.cols * sizeof(float));
-    embed_job e = {b, tokens, g->embed};
+        for (int64_t v = 0; v < embed.rows; v++) memset(embed.d + v * embed.ld, 0, (size_t)embed.cols * sizeof(float));
+    embed_job e = {b, tokens, embed};
     return lb_backward_for(team, (b->arch.dim - 1) / EMBED_COLS + 1, embed_grad, &e);
 }
 
@@ -290,9 +311,10 @@ static double mean_of(const lb_backward *b, const double *x) {
     return sum / (double)(b->batch * (b->length - 1));
 }
 
-lb_status lb_loss_gradients(lb_backward *b, const lb_arch *arch, const lb_weights *w, const lb_weights *teacher,
-                            double kl_weight, const int32_t *tokens, lb_team *team, const lb_grads *g, double *loss,
-                            double *next_token, double *kl) {
+lb_status lb_loss_gradients(lb_backward *b, const lb_weights *w, const lb_weights *teacher, double kl_weight,
+                            const int32_t *tokens, lb_team *team, const lb_grads *g, double *loss, double *next_token,
+                            double *kl) {
+    const lb_net *n = b->model.net;
     if (!(kl_weight >= 0 && kl_weight <= 1)) return lb_fail(LB_E_ARG, "kl_weight = %g: must be in [0, 1]", kl_weight);
     if (kl_weight > 0 && !teacher) return lb_fail(LB_E_ARG, "kl_weight = %g: needs the original model", kl_weight);
     LB_TRY(make_room(b, w, kl_weight > 0, lb_team_threads(team)));
@@ -301,9 +323,9 @@ lb_status lb_loss_gradients(lb_backward *b, const lb_arch *arch, const lb_weight
         LB_TRY(forward(b, teacher, tokens, b->teacher, team));
     }
     LB_TRY(forward(b, w, tokens, b->final, team));
-    lb_mat none = {0}, g_head = !g ? none : arch->tied ? g->embed : g->head;
-    LB_TRY(lb_head_backward(b, w->head, kl_weight > 0 ? teacher->head : w->head, kl_weight, tokens, g != NULL, g_head,
-                            team));
+    lb_mat none = {0}, g_head = g ? g->site[lb_net_owner(n, n->head)] : none;
+    LB_TRY(lb_head_backward(b, w->site[n->head].W, (kl_weight > 0 ? teacher : w)->site[n->head].W, kl_weight, tokens,
+                            g != NULL, g_head, team));
     if (g) LB_TRY(backward(b, w, tokens, g, team));
     double ce = mean_of(b, b->nll), divergence = mean_of(b, b->kl);
     *loss = (1 - kl_weight) * ce + kl_weight * divergence;

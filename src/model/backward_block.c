@@ -128,8 +128,7 @@ static lb_status weight_gradients(lb_backward *b, const lb_block *w, const lb_sa
     const float *raw[LB_INPUTS] = {[LB_IN_ATTN] = b->h1, [LB_IN_O] = s->o, [LB_IN_MLP] = b->h2, [LB_IN_DOWN] = b->act};
     weight_job j = {.rows = b->rows};
     for (int l = 0; l < LB_LINEARS; l++) {
-        int64_t rows, cols;
-        lb_linear_shape(&b->arch, l, &rows, &cols);
+        int64_t rows = w->w[l].rows, cols = w->w[l].cols;
         j.g[l] = g->w[l];
         j.dy[l] = lb_crows_of(dy[l], 0, b->rows, rows);
         j.x[l] = lb_crows_of(lb_linear_in(b, w, l, raw[lb_linear_input(l)]), 0, b->rows, cols);

@@ -4,6 +4,8 @@
 #define LB_MODEL_BACKWARD_IMPL_H
 
 #include "model/backward.h"
+#include "model/forward.h"
+#include "model/llama.h"
 
 enum { LB_PANEL = 128 }; /* rows of a piece of work */
 
@@ -17,9 +19,16 @@ typedef struct lb_saved {
     float *gate, *up; /* (N, hidden) */
 } lb_saved;
 
+/* A block's gradients; NULL: not wanted. */
+typedef struct lb_block_grad {
+    lb_mat w[LB_LINEARS];
+    float *attn_norm, *mlp_norm;
+} lb_block_grad;
+
 struct lb_backward {
     lb_arena *arena;
-    lb_arch arch;
+    lb_llama model;
+    lb_arch arch;                /* the model's */
     int64_t batch, length, rows; /* rows = N */
     int64_t panels;              /* of LB_PANEL rows */
     lb_rope rope;

@@ -26,10 +26,10 @@ typedef struct lb_linop {
     lb_actquant act;     /* simulated quantization of the input; bits 0: none */
 } lb_linop;
 /* The numbers of a net, as views (never owned): a cell copies the structs and swaps pointers. */
-typedef struct lb_net_weights {
+typedef struct lb_weights {
     lb_linop *site;       /* (net.sites); of a site that is another one's, that one's */
     const float **vector; /* (net.vectors) */
-} lb_net_weights;
+} lb_weights;
 
 typedef struct lb_exec lb_exec;
 /* Scratch for one sequence of up to `length` tokens. team NULL: it runs on the calling thread, as callers do that run
@@ -52,10 +52,10 @@ typedef struct lb_capture {
 } lb_capture;
 
 /* The part before the blocks: x (T, net.dim). LB_E_ARG: a token out of range. */
-LB_NODISCARD lb_status lb_exec_embed(lb_exec *e, const lb_net_weights *w, const int32_t *tokens, int64_t T, lb_mat x);
+LB_NODISCARD lb_status lb_exec_embed(lb_exec *e, const lb_weights *w, const int32_t *tokens, int64_t T, lb_mat x);
 /* x (T, dim) in place through one block, whose sites are all in memory (or rounded). cap may be NULL. */
-LB_NODISCARD lb_status lb_exec_block(lb_exec *e, const lb_net_weights *w, int64_t block, lb_mat x, lb_capture *cap);
+LB_NODISCARD lb_status lb_exec_block(lb_exec *e, const lb_weights *w, int64_t block, lb_mat x, lb_capture *cap);
 /* What the head reads: h (T, cols of the head); h may be x where both are equally wide. */
-LB_NODISCARD lb_status lb_exec_final(lb_exec *e, const lb_net_weights *w, lb_mat x, lb_mat h);
+LB_NODISCARD lb_status lb_exec_final(lb_exec *e, const lb_weights *w, lb_mat x, lb_mat h);
 
 #endif

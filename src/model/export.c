@@ -37,67 +37,72 @@ static const float *contiguous(lb_arena *a, lb_cmat W) {
 /* What the matrices are written from: one at a time, in memory that the next one takes over. */
 typedef struct writer {
     const lb_arch *arch;
+    const lb_net *net;
     const lb_weights *w;
     lb_arena *now;
     lb_arena_mark start;
 } writer;
-typedef struct slot {
+typedef struct matrix {
     writer *x;
-    int map;
-    int64_t block;
-} slot;
+    int32_t site;
+    bool turned; /* rotary positions turn it, and its rows are in the other order */
+} matrix;
 
-static lb_status read_slot(void *ctx, const float **data) {
-    const slot *s = ctx;
-    const lb_weights *w = s->x->w;
+static lb_status read_matrix(void *ctx, const float **data) {
+    const matrix *s = ctx;
     lb_arena *a = s->x->now;
     lb_cmat W;
     lb_arena_restore(a, s->x->start);
-    if (s->map == LB_MAP_EMBED || s->map == LB_MAP_HEAD) {
-        bool embed = s->map == LB_MAP_EMBED;
-        LB_TRY(lb_matrix_get(embed ? w->embed : w->head, embed ? &w->embed_from : &w->head_from, a, NULL, &W));
-    } else {
-        const lb_block *b = &w->blocks[s->block];
-        LB_TRY(lb_matrix_get(b->w[s->map - LB_MAP_LINEAR], &b->from[s->map - LB_MAP_LINEAR], a, NULL, &W));
-    }
-    bool rotated = s->map == LB_MAP_LINEAR + LB_Q || s->map == LB_MAP_LINEAR + LB_K;
-    rotated = rotated && s->x->arch->rope != lb_family_of(s->x->arch)->hf_rope;
-    *data = rotated ? pairs_to_halves(a, W, s->x->arch->head_dim) : contiguous(a, W);
+    LB_TRY(lb_matrix_get(&s->x->w->site[s->site], a, NULL, &W));
+    *data = s->turned ? pairs_to_halves(a, W, s->x->arch->head_dim) : contiguous(a, W);
     return *data ? LB_OK : LB_E_NOMEM;
 }
 
-/* One slot as it is to be written. */
-static lb_status tensor_out(writer *x, int64_t i, lb_arena *a, lb_tensor_out *out) {
-    slot *s = LB_NEW(a, slot, 1);
-    int64_t rows, cols;
+static lb_status matrix_out(writer *x, int32_t site, lb_arena *a, lb_tensor_out *out) {
+    const lb_site *s = &x->net->site[site];
+    const lb_family *f = lb_family_of(x->arch);
+    const lb_tensor_map *row = lb_family_tensor(f, s->role, s->block >= 0);
+    matrix *m = LB_NEW(a, matrix, 1);
     char name[256];
-    if (!s) return LB_E_NOMEM;
-    s->x = x;
-    lb_slot_split(x->arch, i, &s->map, &s->block);
-    const lb_tensor_map *row = &lb_family_of(x->arch)->tensor[s->map];
-    const float *data = lb_slot_get(x->arch, x->w, i, &rows, &cols);
+    if (!m) return LB_E_NOMEM;
+    *m = (matrix){x, site, row->turned && x->arch->rope != f->hf_rope};
     lb_map_name(row->hf, s->block, name, sizeof name);
-    bool vector = row->rows == LB_EXT_ONE;
-    *out = (lb_tensor_out){.name = lb_arena_strdup(a, name),
-                           .ndim = vector ? 1 : 2,
-                           .shape = {vector ? cols : rows, vector ? 0 : cols},
-                           .data = vector ? data : NULL,
-                           .read = read_slot,
-                           .ctx = s};
+    *out = (lb_tensor_out){
+        .name = lb_arena_strdup(a, name), .ndim = 2, .shape = {s->rows, s->cols}, .read = read_matrix, .ctx = m};
     return out->name ? LB_OK : LB_E_NOMEM;
 }
 
-static lb_status write_weights(const lb_arch *a, const lb_weights *w, lb_dtype dtype, const char *path) {
+static lb_status vector_out(const writer *x, int32_t vector, lb_arena *a, lb_tensor_out *out) {
+    const lb_vector *v = &x->net->vector[vector];
+    char name[256];
+    lb_map_name(lb_family_tensor(lb_family_of(x->arch), v->role, v->block >= 0)->hf, v->block, name, sizeof name);
+    *out = (lb_tensor_out){.name = lb_arena_strdup(a, name), .ndim = 1, .shape = {v->n}, .data = x->w->vector[vector]};
+    return out->name ? LB_OK : LB_E_NOMEM;
+}
+
+/* Every tensor as it is to be written; and the head, where it is the embedding's no more. */
+static lb_status list_tensors(writer *x, lb_arena *a, lb_tensor_out *t, int64_t *n) {
+    const lb_net *net = x->net;
+    for (*n = 0; *n < net->slots; ++*n) {
+        const lb_net_slot *s = &net->slot[*n];
+        LB_TRY(s->site >= 0 ? matrix_out(x, s->site, a, &t[*n]) : vector_out(x, s->vector, a, &t[*n]));
+    }
+    if (net->site[net->head].same_as < 0 || x->arch->tied) return LB_OK;
+    return matrix_out(x, net->head, a, &t[(*n)++]);
+}
+
+static lb_status write_weights(const lb_arch *a, const lb_net *net, const lb_weights *w, lb_dtype dtype,
+                               const char *path) {
     static const char *const metadata[] = {"format", "pt", NULL}; /* transformers insists on it */
-    writer x = {.arch = a, .w = w};
+    writer x = {.arch = a, .net = net, .w = w};
     lb_arena *names;
     LB_TRY(lb_arena_new(0, &names));
     lb_status st = lb_arena_new(0, &x.now);
-    int64_t n = lb_slot_count(a);
-    lb_tensor_out *t = st == LB_OK ? LB_NEW(names, lb_tensor_out, n) : NULL;
+    int64_t n = 0;
+    lb_tensor_out *t = st == LB_OK ? LB_NEW(names, lb_tensor_out, net->slots + 1) : NULL;
     if (st == LB_OK && !t) st = LB_E_NOMEM;
     if (st == LB_OK) x.start = lb_arena_save(x.now);
-    for (int64_t i = 0; i < n && st == LB_OK; i++) st = tensor_out(&x, i, names, &t[i]);
+    if (st == LB_OK) st = list_tensors(&x, names, t, &n);
     if (st == LB_OK) st = lb_safetensors_write(path, dtype, t, n, metadata);
     lb_arena_free(x.now);
     lb_arena_free(names);
@@ -230,7 +235,7 @@ static lb_status fill_folder(const lb_model *m, const lb_arch *a, const lb_weigh
                              lb_str *copied) {
     char *weights = lb_fs_join(dir, "model.safetensors");
     if (!weights) return LB_E_NOMEM;
-    lb_status st = write_weights(a, w, dtype, weights);
+    lb_status st = write_weights(a, m->net, w, dtype, weights);
     lb_free(weights);
     LB_TRY(st);
     LB_TRY(write_config(m, a, dtype, dir));
@@ -243,8 +248,7 @@ static void warn_losses(const lb_model *m, const lb_weights *w, lb_dtype dtype, 
                         lb_log *log) {
     const char *name = lb_fs_basename(dir);
     bool act = false;
-    for (int64_t b = 0; b < m->arch.layers; b++)
-        for (int l = 0; l < LB_LINEARS; l++) act = act || w->blocks[b].act[l].bits > 0;
+    for (int32_t i = 0; i < m->net->sites; i++) act = act || w->site[i].act.bits > 0;
     if (act) lb_warn(log, "%s: quantized activations cannot be written: only the weights are", name);
     if (dtype != LB_F32)
         lb_warn(log, "%s: weights are rounded to %s: perplexity will differ from the float32 one", name,
@@ -258,7 +262,8 @@ lb_status lb_model_write(const lb_model *m, const lb_weights *w, lb_dtype dtype,
     if (dtype != LB_F32 && dtype != LB_F16 && dtype != LB_BF16)
         return lb_fail(LB_E_ARG, "%s: type %s: must be F32, F16 or BF16", to->path, lb_dtype_name(dtype));
     lb_arch a = m->arch;
-    if (w->head.d != w->embed.d || w->head_from.ctx != w->embed_from.ctx)
+    const lb_linop *embed = &w->site[m->net->embed], *head = &w->site[m->net->head];
+    if (head->W.d != embed->W.d || head->from.ctx != embed->from.ctx)
         a.tied = false; /* a cell may have quantized one and not the other */
     lb_str copied = {0};
     lb_status st = fill_folder(m, &a, w, dtype, to->tmp, &copied);

@@ -1,5 +1,4 @@
-#include "model/forward.h"
-
+/* Running a net that is a Llama's: the hand-written block under exec.h, on the calling thread. */
 #include <assert.h>
 #include <string.h>
 
@@ -7,6 +6,9 @@
 #include "math/blas.h"
 #include "math/kernels.h"
 #include "model/attention.h"
+#include "model/exec.h"
+#include "model/forward.h"
+#include "model/llama.h"
 
 /* Tokens that pass through the MLP at a time: few enough that gate and up take about 16 MiB each. */
 static int64_t mlp_panel_rows(const lb_arch *a) {
@@ -14,7 +16,9 @@ static int64_t mlp_panel_rows(const lb_arch *a) {
     return rows < 256 ? 256 : rows > 2048 ? 2048 : rows;
 }
 
-struct lb_scratch {
+struct lb_exec {
+    lb_llama model;
+    lb_rope rope;
     lb_mat normed, quantized, middle; /* (length, dim): a norm's output, the same fake-quantized, x after attention */
     lb_mat q, k, v;                   /* (length, heads * head_dim), (length, kv_heads * head_dim) twice */
     lb_mat gate, up;                  /* (min(length, mlp_panel_rows), hidden) */
@@ -27,9 +31,12 @@ static bool new_mat(lb_arena *a, int64_t rows, int64_t cols, lb_mat *out) {
     return out->d != NULL;
 }
 
-lb_status lb_scratch_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_scratch **out) {
-    lb_scratch *s = LB_NEW(a, lb_scratch, 1);
+lb_status lb_exec_new(lb_arena *a, const lb_net *n, int64_t length, lb_team *team, lb_exec **out) {
+    (void)team;
+    lb_exec *s = LB_NEW(a, lb_exec, 1);
     if (!s) return LB_E_NOMEM;
+    LB_TRY(lb_llama_of(a, n, &s->model));
+    const lb_arch *arch = &s->model.arch;
     int64_t most = mlp_panel_rows(arch), panel = length < most ? length : most;
     int64_t q = arch->heads * arch->head_dim, kv = arch->kv_heads * arch->head_dim;
     if (!new_mat(a, length, arch->dim, &s->normed) || !new_mat(a, length, arch->dim, &s->quantized) ||
@@ -38,28 +45,20 @@ lb_status lb_scratch_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_sc
         !new_mat(a, panel, arch->hidden, &s->up))
         return LB_E_NOMEM;
     LB_TRY(lb_attention_new(a, arch, length, &s->attention));
+    LB_TRY(lb_rope_new(a, arch, length, &s->rope));
     *out = s;
     return LB_OK;
 }
 
-lb_status lb_scratch_add_half(lb_arena *a, lb_scratch *s) {
+lb_status lb_exec_add_half(lb_arena *a, lb_exec *s) {
     int64_t length = s->normed.rows, wide = s->normed.cols > s->q.cols ? s->normed.cols : s->q.cols;
     int64_t n = length * wide, mlp = s->gate.rows * s->gate.cols;
     s->half = LB_NEW(a, uint16_t, n > mlp ? n : mlp);
     return s->half ? LB_OK : LB_E_NOMEM;
 }
 
-lb_status lb_embed(const lb_arch *a, const lb_weights *w, const int32_t *tokens, int64_t n, lb_mat x) {
-    for (int64_t i = 0; i < n; i++) {
-        if (tokens[i] < 0 || tokens[i] >= a->vocab)
-            return lb_fail(LB_E_ARG, "token %lld is %d: must be in [0, %lld)", (long long)i, (int)tokens[i],
-                           (long long)a->vocab);
-        if (w->embed.d)
-            memcpy(x.d + i * x.ld, w->embed.d + tokens[i] * w->embed.ld, (size_t)a->dim * sizeof(float));
-        else
-            LB_TRY(w->embed_from.read(w->embed_from.ctx, tokens[i], 1, x.d + i * x.ld));
-    }
-    return LB_OK;
+lb_status lb_exec_embed(lb_exec *e, const lb_weights *w, const int32_t *tokens, int64_t T, lb_mat x) {
+    return lb_llama_embed(e->model.net, w, tokens, T, x);
 }
 
 static void norm_rows(const lb_arch *a, const float *weight, lb_cmat x, lb_mat y) {
@@ -71,8 +70,9 @@ static void norm_rows(const lb_arch *a, const float *weight, lb_cmat x, lb_mat y
     lb_scope_end(&scope, 5 * (double)x.rows * (double)x.cols, 8 * (double)x.rows * (double)x.cols);
 }
 
-void lb_final_norm(const lb_arch *a, const lb_weights *w, lb_mat x, lb_mat y) {
-    norm_rows(a, w->final_norm, lb_mat_c(x), y);
+lb_status lb_exec_final(lb_exec *e, const lb_weights *w, lb_mat x, lb_mat h) {
+    norm_rows(&e->model.arch, w->vector[e->model.final_norm], lb_mat_c(x), h);
+    return LB_OK;
 }
 
 static void copy_rows(lb_cmat from, lb_mat to) {
@@ -80,8 +80,14 @@ static void copy_rows(lb_cmat from, lb_mat to) {
         memcpy(to.d + t * to.ld, from.d + t * from.ld, (size_t)from.cols * sizeof(float));
 }
 
+/* Inputs to copy out: those whose d is not NULL. stop: leave after this one is known. */
+typedef struct captured {
+    lb_mat input[LB_INPUTS];
+    lb_input stop;
+} captured;
+
 /* Copies the input out if it was asked for; true: stop here. */
-static bool capture(lb_capture *cap, lb_input i, lb_mat x, int64_t row0) {
+static bool capture(captured *cap, lb_input i, lb_mat x, int64_t row0) {
     if (!cap) return false;
     if (cap->input[i].d) copy_rows(lb_mat_c(x), lb_mat_part(cap->input[i], row0, 0, x.rows, x.cols));
     return cap->stop == i;
@@ -94,7 +100,7 @@ static bool rounded_before(const lb_block *b, lb_linear l) {
 }
 
 /* y = q(x) Wᵀ, or += with `add`, where `quantized` may be x itself if no other linear reads x. */
-static lb_status linear(const lb_block *b, const lb_scratch *s, lb_linear l, lb_mat x, lb_mat quantized, bool add,
+static lb_status linear(const lb_block *b, const lb_exec *s, lb_linear l, lb_mat x, lb_mat quantized, bool add,
                         lb_mat y) {
     if (b->act[l].bits) {
         lb_actquant_apply(&b->act[l], lb_mat_c(x), quantized);
@@ -110,8 +116,7 @@ static lb_status linear(const lb_block *b, const lb_scratch *s, lb_linear l, lb_
 }
 
 /* The MLP of rows row0.. of the sequence, whose norms are in `normed`, added to x. */
-static lb_status mlp_panel(const lb_block *b, const lb_scratch *s, lb_mat x, lb_mat normed, int64_t row0,
-                           lb_capture *cap) {
+static lb_status mlp_panel(const lb_block *b, const lb_exec *s, lb_mat x, lb_mat normed, int64_t row0, captured *cap) {
     lb_mat gate = lb_mat_part(s->gate, 0, 0, x.rows, s->gate.cols), up = lb_mat_part(s->up, 0, 0, x.rows, s->up.cols);
     lb_mat quantized = lb_mat_part(s->quantized, 0, 0, x.rows, normed.cols);
     LB_TRY(linear(b, s, LB_GATE, normed, quantized, false, gate));
@@ -124,8 +129,8 @@ static lb_status mlp_panel(const lb_block *b, const lb_scratch *s, lb_mat x, lb_
     return linear(b, s, LB_DOWN, gate, gate, true, x);
 }
 
-lb_status lb_block_forward(const lb_arch *a, const lb_block *b, const lb_rope *r, lb_scratch *s, lb_mat x,
-                           lb_capture *cap) {
+static lb_status block_forward(const lb_exec *s, const lb_block *b, lb_mat x, captured *cap) {
+    const lb_arch *a = &s->model.arch;
     int64_t T = x.rows;
     assert(T <= s->normed.rows && x.cols == a->dim);
     if (cap && cap->stop != LB_INPUTS) { /* x is to stay as it is: go on with a copy */
@@ -142,8 +147,8 @@ lb_status lb_block_forward(const lb_arch *a, const lb_block *b, const lb_rope *r
     LB_TRY(linear(b, s, LB_Q, normed, quantized, false, q));
     LB_TRY(linear(b, s, LB_K, normed, quantized, false, k));
     LB_TRY(linear(b, s, LB_V, normed, quantized, false, v));
-    lb_rope_rotate(a, r, false, q);
-    lb_rope_rotate(a, r, false, k);
+    lb_rope_rotate(a, &s->rope, false, q);
+    lb_rope_rotate(a, &s->rope, false, k);
     lb_attention_run(a, &s->attention, q, lb_mat_c(k), lb_mat_c(v));
     if (capture(cap, LB_IN_O, q, 0)) return LB_OK;
     LB_TRY(linear(b, s, LB_O, q, q, true, x));
@@ -156,4 +161,21 @@ lb_status lb_block_forward(const lb_arch *a, const lb_block *b, const lb_rope *r
         LB_TRY(mlp_panel(b, s, lb_mat_part(x, t, 0, n, a->dim), lb_mat_part(normed, t, 0, n, a->dim), t, cap));
     }
     return LB_OK;
+}
+
+lb_status lb_exec_block(lb_exec *e, const lb_weights *w, int64_t block, lb_mat x, lb_capture *cap) {
+    const lb_block b = lb_llama_weights(&e->model, w, block);
+    if (!cap) return block_forward(e, &b, x, NULL);
+    captured c = {.stop = LB_INPUTS};
+    int last = -1;
+    for (int32_t k = 0; k < cap->taps; k++)
+        for (int i = 0; i < LB_INPUTS; i++) {
+            if (e->model.block[block].input[i] != cap->tap[k].input) continue;
+            c.input[i] = cap->tap[k].to;
+            cap->tap[k].rows = x.rows;
+            if (i > last) last = i;
+        }
+    if (cap->stop && last < 0) return LB_OK;
+    if (cap->stop) c.stop = (lb_input)last;
+    return block_forward(e, &b, x, &c);
 }

@@ -1,11 +1,11 @@
-/* The forward pass of one sequence, single-threaded inside (callers run sequences side by side), and its pieces. Causal
- * attention in tiles: no T x T matrix exists. Activations are float32. source  RMSNorm: Zhang & Sennrich 2019; RoPE: Su
- * et al. 2021 (arXiv:2104.09864) eq. 34; SwiGLU: Shazeer 2020. */
+/* Pieces of the forward pass (exec.h): rotary positions, the head, the reference. source  RMSNorm: Zhang & Sennrich
+ * 2019; RoPE: Su et al. 2021 (arXiv:2104.09864) eq. 34; SwiGLU: Shazeer 2020. */
 #ifndef LB_MODEL_FORWARD_H
 #define LB_MODEL_FORWARD_H
 
 #include "base/team.h"
 #include "model/arch.h"
+#include "model/exec.h"
 
 /* cos and sin (length, head_dim / 2), computed in float64. */
 typedef struct lb_rope {
@@ -19,28 +19,6 @@ LB_NODISCARD lb_status lb_rope_new(lb_arena *a, const lb_arch *arch, int64_t len
  * negative angles, which is also the gradient's way back. */
 void lb_rope_rotate(const lb_arch *arch, const lb_rope *r, bool inverse, lb_mat x);
 
-/* Scratch of one sequence of up to `length` tokens; one for each worker. */
-typedef struct lb_scratch lb_scratch;
-LB_NODISCARD lb_status lb_scratch_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_scratch **out);
-/* Room for rounded inputs too, from the same arena: for blocks whose products are in bfloat16. */
-LB_NODISCARD lb_status lb_scratch_add_half(lb_arena *a, lb_scratch *s);
-
-/* Inputs of the linears, before any simulated quantization, copied out where d is not NULL: input[i] (T, width). stop:
- * leave after this input is known (x is then not updated): LB_INPUTS runs the whole block. */
-typedef struct lb_capture {
-    lb_mat input[LB_INPUTS];
-    lb_input stop;
-} lb_capture;
-
-LB_NODISCARD lb_status lb_embed(const lb_arch *a, const lb_weights *w, const int32_t *tokens, int64_t n,
-                                lb_mat x); /* LB_E_ARG: a token out of range */
-/* x (T, dim) in place through one block. cap may be NULL. Fails only with products in bfloat16 (b->half), as those do.
- */
-LB_NODISCARD lb_status lb_block_forward(const lb_arch *a, const lb_block *b, const lb_rope *r, lb_scratch *s, lb_mat x,
-                                        lb_capture *cap);
-/* y = final norm of x; y may be x. */
-void lb_final_norm(const lb_arch *a, const lb_weights *w, lb_mat x, lb_mat y);
-
 /* The output head (vocab, dim): in memory, or where its rows come from. */
 typedef struct lb_head {
     lb_cmat W;
@@ -48,33 +26,33 @@ typedef struct lb_head {
     lb_bf16 *bf16;           /* NULL: logits by products in float32 */
     const lb_bf16_mat *half; /* its rounded chunks of rows; NULL: each is rounded when its turn comes */
 } lb_head;
-static inline lb_head lb_head_of(const lb_weights *w) { return (lb_head){.W = w->head, .from = w->head_from}; }
+static inline lb_head lb_head_of(const lb_net *n, const lb_weights *w) {
+    return (lb_head){.W = w->site[n->head].W, .from = w->site[n->head].from};
+}
 static inline lb_head lb_head_at(lb_cmat W) { return (lb_head){.W = W}; }
 /* Logits by products in bfloat16 from here on. Its chunks are rounded now, over the team, into the arena. */
 LB_NODISCARD lb_status lb_head_round(lb_head *head, lb_bf16 *c, lb_arena *a, lb_team *team);
 /* From final-normed states h (rows, dim): nll[i] = -log softmax(h_i headᵀ)[target[i]], float64 log-sum-exp, in chunks
  * of rows and vocabulary, never all logits. target < 0: skipped (nll 0). top1 (may be NULL): the argmax, lowest id on a
  * tie. */
-LB_NODISCARD lb_status lb_head_nll(const lb_arch *a, lb_head head, lb_cmat h, const int32_t *target, double *nll,
-                                   int32_t *top1);
+LB_NODISCARD lb_status lb_head_nll(lb_head head, lb_cmat h, const int32_t *target, double *nll, int32_t *top1);
 /* The same for rows [first, first + rows) alone, `first` a multiple of LB_HEAD_ROWS: the same bytes as all at once. */
 enum { LB_HEAD_ROWS = 512 };
-LB_NODISCARD lb_status lb_head_nll_rows(const lb_arch *a, lb_head head, lb_cmat h, const int32_t *target, int64_t first,
-                                        int64_t rows, double *nll, int32_t *top1);
+LB_NODISCARD lb_status lb_head_nll_rows(lb_head head, lb_cmat h, const int32_t *target, int64_t first, int64_t rows,
+                                        double *nll, int32_t *top1);
 /* KL(P || Q) in nats for each row, P from (h0, head0), Q from (h1, head1); also NLL of Q and whether the argmaxes
  * agree. */
-LB_NODISCARD lb_status lb_head_kl(const lb_arch *a, lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1,
-                                  const int32_t *target, double *nll, double *kl, uint8_t *agree);
-LB_NODISCARD lb_status lb_head_kl_rows(const lb_arch *a, lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1,
-                                       const int32_t *target, int64_t first, int64_t rows, double *nll, double *kl,
-                                       uint8_t *agree);
+LB_NODISCARD lb_status lb_head_kl(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target,
+                                  double *nll, double *kl, uint8_t *agree);
+LB_NODISCARD lb_status lb_head_kl_rows(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target,
+                                       int64_t first, int64_t rows, double *nll, double *kl, uint8_t *agree);
 /* All logits (rows, vocab), for tests and small outputs. */
 void lb_head_logits(lb_cmat head, lb_cmat h, lb_mat logits);
 
 /* Whole model, one sequence, plain loops and no tiles: the reference that tests hold the others against
  * (float64 throughout; inputs of linears are not fake-quantized). h (T, dim)
  * final-normed. */
-LB_NODISCARD lb_status lb_forward_ref(const lb_arch *a, const lb_weights *w, const int32_t *tokens, int64_t n,
+LB_NODISCARD lb_status lb_forward_ref(const lb_net *net, const lb_weights *w, const int32_t *tokens, int64_t n,
                                       lb_mat h);
 
 #endif

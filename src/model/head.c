@@ -52,12 +52,12 @@ static double nll_of(const running *s, int32_t target) {
     return target < 0 ? 0.0 : log(s->sum) + (double)s->max - (double)s->target;
 }
 
-static lb_status check_targets(const lb_arch *a, const int32_t *target, int64_t first, int64_t n) {
+static lb_status check_targets(int64_t vocab, const int32_t *target, int64_t first, int64_t n) {
     assert(first >= 0 && first % ROWS == 0);
     for (int64_t i = first; i < first + n; i++)
-        if (target[i] >= a->vocab)
+        if (target[i] >= vocab)
             return lb_fail(LB_E_ARG, "target %lld is %d: must be below %lld", (long long)i, (int)target[i],
-                           (long long)a->vocab);
+                           (long long)vocab);
     return LB_OK;
 }
 
@@ -181,10 +181,10 @@ static lb_status nll_rows(const lb_head *head, lb_cmat h, const int32_t *target,
     return LB_OK;
 }
 
-lb_status lb_head_nll_rows(const lb_arch *a, lb_head head, lb_cmat h, const int32_t *target, int64_t first,
-                           int64_t rows, double *nll, int32_t *top1) {
-    assert(head.W.rows == a->vocab && head.W.cols == h.cols && first + rows <= h.rows);
-    LB_TRY(check_targets(a, target, first, rows));
+lb_status lb_head_nll_rows(lb_head head, lb_cmat h, const int32_t *target, int64_t first, int64_t rows, double *nll,
+                           int32_t *top1) {
+    assert(head.W.cols == h.cols && first + rows <= h.rows);
+    LB_TRY(check_targets(head.W.rows, target, first, rows));
     size_t part[3];
     LB_TRY(room_bytes(&head, part));
     char *buffer = lb_alloc(1, LOGITS + sum_of(part));
@@ -198,8 +198,8 @@ lb_status lb_head_nll_rows(const lb_arch *a, lb_head head, lb_cmat h, const int3
     return st;
 }
 
-lb_status lb_head_nll(const lb_arch *a, lb_head head, lb_cmat h, const int32_t *target, double *nll, int32_t *top1) {
-    return lb_head_nll_rows(a, head, h, target, 0, h.rows, nll, top1);
+lb_status lb_head_nll(lb_head head, lb_cmat h, const int32_t *target, double *nll, int32_t *top1) {
+    return lb_head_nll_rows(head, h, target, 0, h.rows, nll, top1);
 }
 
 /* P's and Q's logits side by side; gap: the sum of exp(p - max p) (p - q), so that
@@ -251,10 +251,10 @@ static lb_status kl_rows(const lb_head *head0, lb_cmat h0, const lb_head *head1,
     return LB_OK;
 }
 
-lb_status lb_head_kl_rows(const lb_arch *a, lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target,
-                          int64_t first, int64_t rows, double *nll, double *kl, uint8_t *agree) {
-    assert(head0.W.rows == a->vocab && head1.W.rows == a->vocab && h0.rows == h1.rows && first + rows <= h1.rows);
-    LB_TRY(check_targets(a, target, first, rows));
+lb_status lb_head_kl_rows(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target, int64_t first,
+                          int64_t rows, double *nll, double *kl, uint8_t *agree) {
+    assert(head0.W.rows == head1.W.rows && h0.rows == h1.rows && first + rows <= h1.rows);
+    LB_TRY(check_targets(head1.W.rows, target, first, rows));
     size_t part0[3], part1[3];
     LB_TRY(room_bytes(&head0, part0));
     LB_TRY(room_bytes(&head1, part1));
@@ -272,7 +272,7 @@ lb_status lb_head_kl_rows(const lb_arch *a, lb_head head0, lb_cmat h0, lb_head h
     return st;
 }
 
-lb_status lb_head_kl(const lb_arch *a, lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target,
-                     double *nll, double *kl, uint8_t *agree) {
-    return lb_head_kl_rows(a, head0, h0, head1, h1, target, 0, h1.rows, nll, kl, agree);
+lb_status lb_head_kl(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target, double *nll,
+                     double *kl, uint8_t *agree) {
+    return lb_head_kl_rows(head0, h0, head1, h1, target, 0, h1.rows, nll, kl, agree);
 }

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/str.h"
 #include "model/model_file.h"
+#include "model/weights.h"
 
 typedef struct files {
     lb_gguf *gguf;
@@ -31,15 +32,13 @@ static const lb_tensor *source_tensor(const source *s, int64_t i) {
     return s->hf ? lb_safetensors_tensor(s->f->safetensors, i) : lb_gguf_tensor(s->f->gguf, i);
 }
 
-static const char *source_name(const source *s, int map) {
-    return s->hf ? s->family->tensor[map].hf : s->family->tensor[map].gguf;
-}
+static const char *source_name(const source *s, const lb_tensor_map *map) { return s->hf ? map->hf : map->gguf; }
 
 /* The 1-D or 2-D shape that slot's tensor must have. */
-static lb_status check_shape(const source *s, const lb_tensor *t, int map) {
-    const lb_tensor_map *row = &s->family->tensor[map];
-    int64_t rows = lb_extent_of(&s->m->arch, row->rows), cols = lb_extent_of(&s->m->arch, row->cols);
-    bool vector = row->rows == LB_EXT_ONE;
+static lb_status check_shape(const source *s, const lb_tensor *t, int32_t slot) {
+    int64_t rows, cols;
+    lb_slot_shape(s->m->net, slot, &rows, &cols);
+    bool vector = s->m->net->slot[slot].vector >= 0;
     bool same =
         vector ? t->ndim == 1 && t->shape[0] == cols : t->ndim == 2 && t->shape[0] == rows && t->shape[1] == cols;
     if (!same) {
@@ -64,8 +63,11 @@ static lb_status extra_tensor(const source *s, const lb_tensor *t) {
     int64_t block;
     for (const char *const *h = s->family->harmless; *h; h++)
         if (lb_map_match(*h, t->name, &block)) return LB_OK;
-    if (s->hf && s->m->arch.tied && strcmp(t->name, source_name(s, LB_MAP_HEAD)) == 0) {
-        if (same_bytes(t, lb_safetensors_find(s->f->safetensors, source_name(s, LB_MAP_EMBED)))) return LB_OK;
+    const lb_net *n = s->m->net;
+    const char *head = lb_family_tensor(s->family, n->site[n->head].role, false)->hf;
+    if (s->hf && n->site[n->head].same_as >= 0 && strcmp(t->name, head) == 0) {
+        const char *embed = lb_family_tensor(s->family, n->site[n->embed].role, false)->hf;
+        if (same_bytes(t, lb_safetensors_find(s->f->safetensors, embed))) return LB_OK;
         return lb_fail(LB_E_FORMAT, "%s: tensor %s differs from the embedding, the config says they are tied",
                        s->m->path, t->name);
     }
@@ -75,37 +77,45 @@ static lb_status extra_tensor(const source *s, const lb_tensor *t) {
 }
 
 static lb_status take_tensor(const source *s, const lb_tensor *t) {
-    for (int map = 0; map < LB_MAPS; map++) {
+    const lb_net *n = s->m->net;
+    for (const lb_tensor_map *map = s->family->tensor; map->ours; map++) {
         int64_t block;
+        char ours[LB_SITE_NAME];
         if (!lb_map_match(source_name(s, map), t->name, &block)) continue;
-        if (map == LB_MAP_HEAD && s->m->arch.tied) break;
-        if (block >= s->m->arch.layers)
+        if (block >= n->blocks)
             return lb_fail(LB_E_FORMAT, "%s: tensor %s: %s says %lld blocks", s->m->path, t->name, s->says,
-                           (long long)s->m->arch.layers);
-        const lb_tensor **place = &s->slot[lb_slot_of(&s->m->arch, map, block)];
-        assert(!*place); /* names are unique in a file, and each slot has one spelling */
-        LB_TRY(check_shape(s, t, map));
-        *place = t;
+                           (long long)n->blocks);
+        lb_map_name(map->ours, block, ours, sizeof ours);
+        int32_t slot = lb_slot_find(n, ours);
+        if (slot < 0) break;    /* a head that is the embedding */
+        assert(!s->slot[slot]); /* names are unique in a file, and each slot has one spelling */
+        LB_TRY(check_shape(s, t, slot));
+        s->slot[slot] = t;
         return LB_OK;
     }
     return extra_tensor(s, t);
 }
 
+const lb_tensor_map *lb_slot_map(const lb_family *f, const lb_net *n, int32_t slot) {
+    const lb_net_slot *s = &n->slot[slot];
+    if (s->site >= 0) return lb_family_tensor(f, n->site[s->site].role, n->site[s->site].block >= 0);
+    return lb_family_tensor(f, n->vector[s->vector].role, n->vector[s->vector].block >= 0);
+}
+
 static lb_status describe_slots(const source *s) {
     lb_model *m = s->m;
     if (!(m->tensor = LB_NEW(m->arena, lb_model_tensor, m->n_tensors))) return LB_E_NOMEM;
-    for (int64_t i = 0; i < m->n_tensors; i++) {
-        int map;
-        int64_t block;
-        lb_slot_split(&m->arch, i, &map, &block);
+    for (int32_t i = 0; i < m->net->slots; i++) {
+        const lb_net_slot *slot = &m->net->slot[i];
         const lb_tensor *t = s->slot[i];
         if (!t) {
             char name[256];
-            lb_map_name(source_name(s, map), block, name, sizeof name);
+            int64_t block = slot->site >= 0 ? m->net->site[slot->site].block : m->net->vector[slot->vector].block;
+            lb_map_name(source_name(s, lb_slot_map(s->family, m->net, i)), block, name, sizeof name);
             return lb_fail(LB_E_FORMAT, "%s: tensor %s is missing", m->path, name);
         }
         lb_model_tensor *d = &m->tensor[i];
-        lb_map_name(s->family->tensor[map].ours, block, d->name, sizeof d->name);
+        snprintf(d->name, sizeof d->name, "%s", lb_slot_name(m->net, i));
         d->source_name = t->name;
         d->type = lb_dtype_name(t->type);
         d->rows = t->ndim == 2 ? t->shape[0] : 1;
@@ -143,14 +153,16 @@ static lb_status describe_types(const source *s) {
 static lb_status match_tensors(source *s) {
     lb_model *m = s->m;
     s->n = s->hf ? lb_safetensors_count(s->f->safetensors) : lb_gguf_tensor_count(s->f->gguf);
-    m->n_tensors = lb_slot_count(&m->arch);
+    if (s->n < m->arch.layers) /* before any memory is taken for them */
+        return lb_fail(LB_E_FORMAT, "%s: %lld tensors are too few for the %lld blocks that %s says", m->path,
+                       (long long)s->n, (long long)m->arch.layers, s->says);
+    LB_TRY(lb_arch_net(m->arena, &m->arch, &m->net));
+    LB_TRY(lb_weights_new(m->arena, m->net, &m->weights));
+    m->n_tensors = m->net->slots;
     if (!(s->slot = LB_NEW(m->arena, const lb_tensor *, m->n_tensors))) return LB_E_NOMEM;
-    if (!(m->weights.blocks = LB_NEW(m->arena, lb_block, m->arch.layers))) return LB_E_NOMEM;
     for (int64_t i = 0; i < s->n; i++) LB_TRY(take_tensor(s, source_tensor(s, i)));
     LB_TRY(describe_slots(s));
-    LB_TRY(describe_types(s));
-    for (int64_t i = 0; i < m->n_tensors; i++) lb_slot_set(&m->arch, &m->weights, i, NULL);
-    return LB_OK;
+    return describe_types(s);
 }
 
 /* A run of one tensor's weights; out is where they go, or the mapped numbers themselves. */
@@ -214,10 +226,10 @@ static bool streamed(const lb_tensor *t, lb_model_parts parts) {
 static lb_status set_sources(const source *s, lb_model_parts parts) {
     mapped *x = LB_NEW(s->m->arena, mapped, s->m->n_tensors);
     if (!x) return LB_E_NOMEM;
-    for (int64_t i = 0; i < s->m->n_tensors; i++) {
+    for (int32_t i = 0; i < s->m->net->slots; i++) {
         x[i] = (mapped){s->m->path, s->slot[i], streamed(s->slot[i], parts)};
-        if (s->slot[i]->ndim == 2)
-            lb_slot_set_source(&s->m->arch, &s->m->weights, i, (lb_rows_source){read_mapped, &x[i]});
+        if (s->m->net->slot[i].site >= 0)
+            lb_slot_set_source(s->m->net, &s->m->weights, i, (lb_rows_source){read_mapped, &x[i]});
     }
     return LB_OK;
 }
@@ -232,14 +244,14 @@ static lb_status load_weights(const source *s, lb_model_parts parts, lb_team *te
     conversion c = {.m = m, .piece = LB_NEW(m->arena, piece, n)};
     if (!c.piece) return LB_E_NOMEM;
     n = 0;
-    for (int64_t i = 0; i < m->n_tensors; i++) {
+    for (int32_t i = 0; i < m->net->slots; i++) {
         const lb_tensor *t = s->slot[i];
         if (streamed(t, parts)) continue;
         int64_t count = lb_tensor_count(t);
         float *out = in_place(t) ? NULL : LB_NEW(m->arena, float, count);
         if (!in_place(t) && !out) return LB_E_NOMEM;
         const float *data = in_place(t) ? t->data : out;
-        lb_slot_set(&m->arch, &m->weights, i, data);
+        lb_slot_set(m->net, &m->weights, i, data);
         for (int64_t first = 0; first < count; first += PIECE, n++)
             c.piece[n] = (piece){.t = t,
                                  .first = first,

@@ -10,10 +10,11 @@
 #include "base/team.h"
 #include "io/tensor.h"
 #include "model/arch.h"
+#include "model/exec.h"
 #include "model/tokenizer.h"
 
 typedef struct lb_model_tensor {
-    char name[LB_LAYER_NAME]; /* ours: "embed", "3.down", "final_norm" */
+    char name[LB_SITE_NAME]; /* ours: "embed", "3.down", "final_norm" */
     const char *source_name, *type;
     int64_t rows, cols, stored_bytes;
 } lb_model_tensor;
@@ -25,17 +26,18 @@ typedef struct lb_model {
     const char *stored;    /* note on the baseline: "Q4_1 (169 tensors), Q8_0 (1), F32 (61)" */
     bool stored_quantized; /* some weights were stored in a quantized type: the baseline is itself dequantized */
     lb_arch arch;
+    const lb_net *net;
     lb_tokenizer *tokenizer;  /* NULL: none was read, which only texts need */
     const char *no_tokenizer; /* and why */
     lb_weights weights;
-    lb_model_tensor *tensor;
+    lb_model_tensor *tensor; /* net->slot */
     int64_t n_tensors;
     lb_arena *arena;
     void *files;
 } lb_model;
 
 typedef enum lb_model_parts {
-    LB_HEADER,  /* all but the numbers; weights' pointers stay NULL */
+    LB_HEADER,  /* all but the numbers; weights' numbers stay NULL */
     LB_WEIGHTS, /* all of it in memory, every number checked */
     LB_STREAM   /* vectors in memory; matrices that would have to be converted keep d NULL and have a source, whose
                    reads check their numbers */
@@ -53,7 +55,7 @@ extern const char *const lb_export_names[];
 extern const lb_dtype lb_export_types[];
 /* Writes a Hugging Face folder (config.json, generation_config.json, model.safetensors, tokenizer files) that
  * transformers loads: LlamaForCausalLM, RoPE rows permuted to the halves layout. dtype LB_F32, LB_F16 or LB_BF16. The
- * folder appears whole or not at all. `w`: the weights to write (a cell's), shapes as in m->arch. */
+ * folder appears whole or not at all. `w`: the weights to write (a cell's), of m->net. */
 LB_NODISCARD lb_status lb_model_export(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir,
                                        lb_log *log);
 /* Is it a file that this makes? For lb_fs_remove_ours. */

@@ -25,16 +25,7 @@ LB_NODISCARD lb_status lb_folder_check(const char *dir);
 LB_NODISCARD lb_status lb_folder_no_tokenizer(lb_arena *a, const char *dir, const char **why);
 LB_NODISCARD lb_status lb_folder_hash(const char *dir, const lb_safetensors *weights, char hex[LB_HASH_HEX]);
 
-/* Tensors in our order: embed, block by block (attn_norm, q, k, v, o, mlp_norm, gate, up, down), final_norm, head. */
-enum { LB_SLOTS_PER_BLOCK = 2 + LB_LINEARS };
-int64_t lb_slot_count(const lb_arch *a); /* without the head if tied */
-/* The slot of map entry `map` (LB_MAP_*) in block; and back. */
-int64_t lb_slot_of(const lb_arch *a, int map, int64_t block);
-void lb_slot_split(const lb_arch *a, int64_t slot, int *map, int64_t *block);
-/* Points the weights' view of that slot at data (rows, cols). A tied head follows the embedding. */
-void lb_slot_set(const lb_arch *a, lb_weights *w, int64_t slot, const float *data);
-/* The source of a matrix's slot whose data is NULL. A tied head follows the embedding. */
-void lb_slot_set_source(const lb_arch *a, lb_weights *w, int64_t slot, lb_rows_source from);
-const float *lb_slot_get(const lb_arch *a, const lb_weights *w, int64_t slot, int64_t *rows, int64_t *cols);
+/* The row of the family's map that a tensor of the net is read by. */
+const lb_tensor_map *lb_slot_map(const lb_family *f, const lb_net *n, int32_t slot);
 
 #endif

@@ -189,12 +189,12 @@ lb_status lb_arch_from_gguf(const lb_gguf *g, lb_arch *out, const lb_family **fa
     LB_TRY(lb_gguf_float(g, full, &a.norm_eps));
     if (has(g, arch, "rope.freq_base", full)) LB_TRY(lb_gguf_float(g, full, &a.rope_base));
     /* The vocabulary's size is not always told, and a file without a head shares the embedding. */
-    const lb_tensor *embed = lb_gguf_find(g, f->tensor[LB_MAP_EMBED].gguf);
+    const char *table = lb_family_tensor(f, "embed", false)->gguf, *head = lb_family_tensor(f, "head", false)->gguf;
+    const lb_tensor *embed = lb_gguf_find(g, table);
     if (!embed || embed->ndim != 2)
-        return lb_fail(LB_E_FORMAT, "%s: tensor %s is missing or not a matrix", lb_gguf_path(g),
-                       f->tensor[LB_MAP_EMBED].gguf);
+        return lb_fail(LB_E_FORMAT, "%s: tensor %s is missing or not a matrix", lb_gguf_path(g), table);
     LB_TRY(get_int(g, arch, "vocab_size", embed->shape[0], &a.vocab));
-    a.tied = lb_gguf_find(g, f->tensor[LB_MAP_HEAD].gguf) == NULL;
+    a.tied = lb_gguf_find(g, head) == NULL;
     LB_TRY(lb_arch_check(&a, lb_gguf_path(g)));
     LB_TRY(read_scaling(g, arch, &a));
     LB_TRY(lb_arch_check(&a, lb_gguf_path(g))); /* the scaling too, which needed the rest */

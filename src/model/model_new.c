@@ -1,28 +1,37 @@
 /* A model built in memory. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/rng.h"
 #include "model/model_file.h"
+#include "model/weights.h"
 
-static lb_status fill(lb_model *m, int64_t slot, uint64_t seed) {
-    const lb_tensor_map *row;
-    int map;
-    int64_t block;
-    lb_slot_split(&m->arch, slot, &map, &block);
-    row = &lb_family_of(&m->arch)->tensor[map];
-    int64_t rows = lb_extent_of(&m->arch, row->rows), cols = lb_extent_of(&m->arch, row->cols);
+/* Does a step of its block add what the site gives to a value? */
+static bool adds(const lb_net *n, int32_t site) {
+    int64_t block = n->site[site].block;
+    for (int32_t i = 0; block >= 0 && i < n->block[block].steps; i++) {
+        const lb_net_step *s = &n->block[block].step[i];
+        if (s->site == site) return s->into >= 0;
+    }
+    return false;
+}
+
+static lb_status fill(lb_model *m, int32_t slot, uint64_t seed) {
+    const lb_net_slot *at = &m->net->slot[slot];
+    int64_t rows, cols;
+    lb_slot_shape(m->net, slot, &rows, &cols);
     float *w = lb_arena_get(m->arena, (size_t)rows, (size_t)cols * sizeof *w);
     if (!w) return LB_E_NOMEM;
     /* GPT-2's start: what adds to the residual stream is smaller the more blocks do so. */
     double sd = 0.02;
-    if (map == LB_MAP_LINEAR + LB_O || map == LB_MAP_LINEAR + LB_DOWN) sd /= sqrt(2.0 * (double)m->arch.layers);
+    if (at->site >= 0 && adds(m->net, at->site)) sd /= sqrt(2.0 * (double)m->net->blocks);
     lb_rng r = lb_rng_make(seed, (uint64_t)slot);
-    for (int64_t i = 0; i < rows * cols; i++) w[i] = row->rows == LB_EXT_ONE ? 1.0f : (float)(sd * lb_rng_normal(&r));
-    lb_slot_set(&m->arch, &m->weights, slot, w);
+    for (int64_t i = 0; i < rows * cols; i++) w[i] = at->site < 0 ? 1.0f : (float)(sd * lb_rng_normal(&r));
+    lb_slot_set(m->net, &m->weights, slot, w);
     lb_model_tensor *t = &m->tensor[slot];
     *t = (lb_model_tensor){.type = "F32", .rows = rows, .cols = cols, .stored_bytes = rows * cols * 4};
-    lb_map_name(row->ours, block, t->name, sizeof t->name);
+    snprintf(t->name, sizeof t->name, "%s", lb_slot_name(m->net, slot));
     t->source_name = t->name;
     return LB_OK;
 }
@@ -36,10 +45,11 @@ static lb_status build(lb_model *m, const lb_arch *arch, uint64_t seed) {
     memcpy(m->format, "memory", sizeof "memory");
     if (!(m->path = lb_arena_strdup(m->arena, "(new)"))) return LB_E_NOMEM;
     if (!(m->name = lb_arena_strdup(m->arena, "new"))) return LB_E_NOMEM;
-    m->n_tensors = lb_slot_count(arch);
+    LB_TRY(lb_arch_net(m->arena, &m->arch, &m->net));
+    LB_TRY(lb_weights_new(m->arena, m->net, &m->weights));
+    m->n_tensors = m->net->slots;
     if (!(m->tensor = LB_NEW(m->arena, lb_model_tensor, m->n_tensors))) return LB_E_NOMEM;
-    if (!(m->weights.blocks = LB_NEW(m->arena, lb_block, arch->layers))) return LB_E_NOMEM;
-    for (int64_t i = 0; i < m->n_tensors; i++) LB_TRY(fill(m, i, seed));
+    for (int32_t i = 0; i < m->net->slots; i++) LB_TRY(fill(m, i, seed));
     return LB_OK;
 }
 

@@ -57,7 +57,7 @@ static lb_status input_of(lb_build *b, int32_t value, int32_t *id) {
     return LB_OK;
 }
 
-static lb_status add_site(lb_build *b, const char *role, lb_shape shape, int32_t input, int32_t *id) {
+static lb_status add_site(lb_build *b, const char *role, lb_net_shape shape, int32_t input, int32_t *id) {
     lb_net *n = b->net;
     char name[LB_SITE_NAME];
     name_of(b, role, "", name);
@@ -111,7 +111,7 @@ static lb_status take_operands(lb_build *b, const lb_step *s, lb_net_step *out, 
             shape->cols[k] = b->value[v].cols;
             continue;
         }
-        lb_shape p = {0};
+        lb_net_shape p = {0};
         LB_TRY(b->shapes->get(b->shapes->ctx, s->operand[k], b->block, b->expert, &p));
         shape->rows = p.rows;
         shape->width = p.cols;
@@ -174,7 +174,7 @@ static void begin_part(lb_build *b) {
 }
 
 /* What was built, moved to the arena, with its runs and rooms. `caller`: the name of the value that the caller owns. */
-static lb_status end_part(lb_build *b, const char *caller, const char *leaves, lb_part *out) {
+static lb_status end_part(lb_build *b, const char *caller, const char *leaves, lb_net_part *out) {
     int32_t leaving = find_value(b, leaves);
     if (leaving < 0) return lb_build_fail(b, leaves, "no step gives it");
     b->value[leaving].last = b->steps;
@@ -183,12 +183,12 @@ static lb_status end_part(lb_build *b, const char *caller, const char *leaves, l
     if (!step || !value) return LB_E_NOMEM;
     memcpy(step, b->step, (size_t)b->steps * sizeof *step);
     memcpy(value, b->value, (size_t)b->values * sizeof *value);
-    *out = (lb_part){.step = step,
-                     .value = value,
-                     .steps = b->steps,
-                     .values = b->values,
-                     .entering = b->values && value[0].born < 0 ? 0 : -1,
-                     .leaving = leaving};
+    *out = (lb_net_part){.step = step,
+                         .value = value,
+                         .steps = b->steps,
+                         .values = b->values,
+                         .entering = b->values && value[0].born < 0 ? 0 : -1,
+                         .leaving = leaving};
     return lb_build_rooms(b, caller, step, value, out);
 }
 
@@ -204,7 +204,7 @@ static lb_status add_steps(lb_build *b, const lb_steps *steps) {
 /* One part an expert; the part that is being built waits. */
 static lb_status add_experts(lb_build *b, const lb_step *s, lb_net_step *out, int64_t experts) {
     lb_build *own = LB_NEW(b->arena, lb_build, 1);
-    lb_part *part = LB_NEW(b->arena, lb_part, experts);
+    lb_net_part *part = LB_NEW(b->arena, lb_net_part, experts);
     int64_t cols = b->value[out->src[0]].cols;
     if (!own || !part) return LB_E_NOMEM;
     if (b->program->expert.n == 0) return lb_build_fail(b, s->text, "the program has no part for an expert");
@@ -225,7 +225,7 @@ static lb_status add_experts(lb_build *b, const lb_step *s, lb_net_step *out, in
     return LB_OK;
 }
 
-static lb_status build_part(lb_build *b, const lb_steps *steps, int64_t cols, lb_part *out) {
+static lb_status build_part(lb_build *b, const lb_steps *steps, int64_t cols, lb_net_part *out) {
     int32_t x;
     LB_TRY(lb_interrupt_check());
     begin_part(b);
@@ -236,7 +236,7 @@ static lb_status build_part(lb_build *b, const lb_steps *steps, int64_t cols, lb
 
 static lb_status find_head(lb_build *b, bool tied) {
     lb_net *n = b->net;
-    const lb_part *after = &n->after;
+    const lb_net_part *after = &n->after;
     const lb_net_step *last = after->steps ? &after->step[after->steps - 1] : NULL;
     if (!last || strcmp(last->op->name, "head") != 0)
         return lb_fail(LB_E_FORMAT, "the program's last step must be the head");
@@ -271,17 +271,22 @@ static lb_status list_readers(lb_build *b) {
     return LB_OK;
 }
 
-lb_status lb_net_new(lb_arena *a, const lb_program *p, const lb_numbers *numbers, const lb_shapes *shapes, bool tied,
-                     lb_net **out) {
+lb_status lb_net_new(lb_arena *a, const lb_program *p, const lb_numbers *numbers, const lb_net_shapes *shapes,
+                     bool tied, lb_net **out) {
     lb_net *n = LB_NEW(a, lb_net, 1);
-    lb_part *block = LB_NEW(a, lb_part, numbers->blocks + 1);
+    lb_net_part *block = LB_NEW(a, lb_net_part, numbers->blocks + 1);
     lb_build *b = LB_NEW(a, lb_build, 1);
-    if (!n || !block || !b) return LB_E_NOMEM;
-    *n = (lb_net){.numbers = numbers, .blocks = numbers->blocks, .block = block};
-    *b = (lb_build){.arena = a, .net = n, .program = p, .shapes = shapes, .block = -1, .expert = -1};
+    lb_net_span *span = LB_NEW(a, lb_net_span, numbers->blocks + 1);
+    if (!n || !block || !b || !span) return LB_E_NOMEM;
+    *n = (lb_net){.program = p, .numbers = numbers, .blocks = numbers->blocks, .block = block, .span = span};
+    *b = (lb_build){.arena = a, .net = n, .program = p, .shapes = shapes, .block = -1, .expert = -1, .span = span};
     LB_TRY(build_part(b, &p->before, 0, &n->before));
     n->dim = n->before.value[n->before.leaving].cols;
-    for (b->block = 0; b->block < n->blocks; b->block++) LB_TRY(build_part(b, &p->block, n->dim, &block[b->block]));
+    for (b->block = 0; b->block < n->blocks; b->block++) {
+        span[b->block] = (lb_net_span){n->sites, n->inputs, n->vectors, 0};
+        LB_TRY(build_part(b, &p->block, n->dim, &block[b->block]));
+    }
+    span[n->blocks] = (lb_net_span){n->sites, n->inputs, n->vectors, 0};
     b->block = -1;
     LB_TRY(build_part(b, &p->after, n->dim, &n->after));
     LB_TRY(find_head(b, tied));
@@ -293,30 +298,62 @@ lb_status lb_net_new(lb_arena *a, const lb_program *p, const lb_numbers *numbers
     n->input = b->input;
     n->vector = b->vector;
     n->rope = b->rope;
+    LB_TRY(lb_build_slots(b));
     *out = n;
     return LB_OK;
 }
 
+/* The block that a name begins with, where it does with one; else n->blocks. */
+static int64_t block_of(const lb_net *n, const char *name) {
+    int64_t block = 0;
+    const char *p = name;
+    for (; *p >= '0' && *p <= '9' && block < n->blocks; p++) block = block * 10 + (*p - '0');
+    return p > name && *p == '.' && block < n->blocks ? block : n->blocks;
+}
+
 int32_t lb_net_find(const lb_net *n, const char *name) {
-    for (int32_t i = 0; i < n->sites; i++)
+    int64_t block = block_of(n, name);
+    bool in = block < n->blocks;
+    for (int32_t i = in ? n->span[block].site : 0; i < (in ? n->span[block + 1].site : n->sites); i++)
         if (strcmp(n->site[i].name, name) == 0) return i;
     return -1;
 }
 
-/* Sites of a block stand together, blocks in order. */
 int32_t lb_net_block(const lb_net *n, int64_t block, int32_t *first) {
-    int32_t low = 0, high = n->sites;
-    while (low < n->sites && n->site[low].block < 0) low++;
-    while (low < n->sites && n->site[low].block >= 0 && n->site[low].block < block) low++;
-    for (high = low; high < n->sites && n->site[high].block == block; high++) {
-    }
-    *first = low;
-    return high - low;
+    *first = n->span[block].site;
+    return n->span[block + 1].site - *first;
+}
+
+int32_t lb_net_inputs(const lb_net *n, int64_t block, int32_t *first) {
+    *first = n->span[block].input;
+    return n->span[block + 1].input - *first;
 }
 
 int32_t lb_net_site(const lb_net *n, int64_t block, const char *role) {
     int32_t first, sites = lb_net_block(n, block, &first);
     for (int32_t i = first; i < first + sites; i++)
         if (n->site[i].expert < 0 && strcmp(n->site[i].role, role) == 0) return i;
+    return -1;
+}
+
+int32_t lb_net_vector(const lb_net *n, int64_t block, int64_t expert, const char *role, bool bias) {
+    bool in = block >= 0;
+    for (int32_t i = in ? n->span[block].vector : 0; i < (in ? n->span[block + 1].vector : n->vectors); i++) {
+        const lb_vector *v = &n->vector[i];
+        if (v->block == block && v->expert == expert && v->bias == bias && strcmp(v->role, role) == 0) return i;
+    }
+    return -1;
+}
+
+int32_t lb_net_owner(const lb_net *n, int32_t site) {
+    while (n->site[site].same_as >= 0) site = n->site[site].same_as;
+    return site;
+}
+
+int32_t lb_slot_find(const lb_net *n, const char *name) {
+    int64_t block = block_of(n, name);
+    bool in = block < n->blocks;
+    for (int32_t i = in ? n->span[block].slot : 0; i < (in ? n->span[block + 1].slot : n->slots); i++)
+        if (strcmp(lb_slot_name(n, i), name) == 0) return i;
     return -1;
 }

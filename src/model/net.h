@@ -10,15 +10,15 @@
 #include "model/program.h"
 
 /* Of a parameter or a site's weight: (rows, cols); a vector has one row. */
-typedef struct lb_shape {
+typedef struct lb_net_shape {
     int64_t rows, cols; /* rows 0: there is none */
     bool bias;
-} lb_shape;
+} lb_net_shape;
 /* By the name that a program uses, block and expert (-1: none). */
-typedef struct lb_shapes {
-    lb_status (*get)(const void *ctx, const char *name, int64_t block, int64_t expert, lb_shape *out);
+typedef struct lb_net_shapes {
+    lb_status (*get)(const void *ctx, const char *name, int64_t block, int64_t expert, lb_net_shape *out);
     const void *ctx;
-} lb_shapes;
+} lb_net_shapes;
 
 #define LB_SITE_NAME 48
 typedef struct lb_site {
@@ -54,14 +54,14 @@ typedef enum lb_room {
 typedef struct lb_value {
     const char *name;
     int64_t cols;
-    int32_t born, last; /* the step that writes it (-1: it enters the part) and the last that reads it (lb_part.steps:
-                           it leaves the part) */
+    int32_t born, last; /* the step that writes it (-1: it enters the part) and the last that reads it
+                           (lb_net_part.steps: it leaves the part) */
     int32_t input;      /* of the sites that read it; -1: none */
     lb_room room;
-    int32_t buffer; /* in lb_part.buffer; not for LB_ROOM_X */
+    int32_t buffer; /* in lb_net_part.buffer; not for LB_ROOM_X */
 } lb_value;
 
-struct lb_part;
+struct lb_net_part;
 typedef struct lb_net_step {
     const lb_op *op;
     const char *text;
@@ -75,7 +75,7 @@ typedef struct lb_net_step {
     bool token;                        /* embed: by token, else by position */
     int64_t head_dim, heads, kv_heads; /* of attend, rope, split: as the operands' widths say (rope: heads alone) */
     int32_t rope;                      /* of rope, in lb_net.rope; else -1 */
-    const struct lb_part *expert;      /* of experts: (n_experts) */
+    const struct lb_net_part *expert;  /* of experts: (n_experts) */
     int64_t n_experts;
 } lb_net_step;
 
@@ -88,7 +88,7 @@ typedef struct lb_buffer {
     lb_room room;
     int64_t cols;
 } lb_buffer;
-typedef struct lb_part {
+typedef struct lb_net_part {
     const lb_net_step *step;
     const lb_value *value;
     const lb_run *run;
@@ -97,7 +97,7 @@ typedef struct lb_part {
     int32_t entering;             /* the value `x` that enters (an expert's: n); -1: none does */
     int32_t leaving;              /* the value `x` that leaves (an expert's: y) */
     int64_t row_cols, panel_cols; /* floats a row of all buffers of either room */
-} lb_part;
+} lb_net_part;
 
 /* The numbers that make a table of rotary angles; equal ones share it. */
 typedef struct lb_rope_spec {
@@ -108,7 +108,18 @@ typedef struct lb_rope_spec {
     const double *short_factor, *long_factor; /* (pairs of dims), longrope */
 } lb_rope_spec;
 
+/* A tensor of the model: a site's matrix or a vector; the other is -1. */
+typedef struct lb_net_slot {
+    int32_t site, vector;
+} lb_net_slot;
+
+/* Where a block's begin; they end where the next one's do. */
+typedef struct lb_net_span {
+    int32_t site, input, vector, slot;
+} lb_net_span;
+
 typedef struct lb_net {
+    const lb_program *program;
     const lb_numbers *numbers;
     int64_t blocks, dim, vocab;
     int64_t context; /* the longest sequence; 0: the architecture names none */
@@ -117,16 +128,19 @@ typedef struct lb_net {
     const lb_vector *vector;
     const lb_rope_spec *rope;
     const int32_t *reader;
+    const lb_net_slot *slot; /* every tensor in program order, but those of a site that is another one's */
+    int32_t slots;
     int32_t sites, inputs, vectors, ropes;
-    lb_part before, after; /* after: its last step is the head */
-    const lb_part *block;  /* (blocks) */
-    int32_t embed, head;   /* sites */
-    int32_t head_input;    /* the value of `after` that the head reads */
+    lb_net_part before, after; /* after: its last step is the head */
+    const lb_net_part *block;  /* (blocks) */
+    const lb_net_span *span;   /* (blocks + 1) */
+    int32_t embed, head;       /* sites */
+    int32_t head_input;        /* the value of `after` that the head reads */
 } lb_net;
 
-/* tied: the head's weights are the embedding's. Strings stay the program's and the numbers'. LB_E_FORMAT names block
+/* tied: the head's weights are the embedding's. Program and numbers stay the caller's. LB_E_FORMAT names block
  * and step: a value nobody wrote, widths that do not fit, a site without a shape. */
-LB_NODISCARD lb_status lb_net_new(lb_arena *a, const lb_program *p, const lb_numbers *n, const lb_shapes *shapes,
+LB_NODISCARD lb_status lb_net_new(lb_arena *a, const lb_program *p, const lb_numbers *n, const lb_net_shapes *shapes,
                                   bool tied, lb_net **out);
 /* -1: none of that name ("3.q"). */
 int32_t lb_net_find(const lb_net *n, const char *name);
@@ -134,5 +148,17 @@ int32_t lb_net_find(const lb_net *n, const char *name);
 int32_t lb_net_site(const lb_net *n, int64_t block, const char *role);
 /* Those of a block: [*first, *first + returned). */
 int32_t lb_net_block(const lb_net *n, int64_t block, int32_t *first);
+/* The inputs that they read, likewise, in program order. */
+int32_t lb_net_inputs(const lb_net *n, int64_t block, int32_t *first);
+/* The vector of that role; -1: there is none. */
+int32_t lb_net_vector(const lb_net *n, int64_t block, int64_t expert, const char *role, bool bias);
+/* The site whose weights these are: itself, unless it is another one's. */
+int32_t lb_net_owner(const lb_net *n, int32_t site);
+
+/* Tensors. -1: none of that name ("3.attn_norm"). */
+int32_t lb_slot_find(const lb_net *n, const char *name);
+const char *lb_slot_name(const lb_net *n, int32_t slot);
+/* (rows, cols); a vector has one row. */
+void lb_slot_shape(const lb_net *n, int32_t slot, int64_t *rows, int64_t *cols);
 
 #endif

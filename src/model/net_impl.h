@@ -10,7 +10,7 @@ typedef struct lb_build {
     lb_arena *arena;
     lb_net *net; /* holds the counts */
     const lb_program *program;
-    const lb_shapes *shapes;
+    const lb_net_shapes *shapes;
     int64_t block, expert;
     lb_site *site;
     lb_net_input *input;
@@ -18,6 +18,7 @@ typedef struct lb_build {
     lb_rope_spec *rope;
     int32_t room_of_site, room_of_input, room_of_vector;
     int32_t part_site; /* the first site of this part */
+    lb_net_span *span; /* (blocks + 1) */
     lb_net_step step[LB_BUILD_STEPS];
     lb_value value[LB_BUILD_VALUES];
     int32_t steps, values;
@@ -36,8 +37,10 @@ static inline void lb_build_lists_back(lb_build *b, const lb_build *own) {
 }
 /* Of a rope step, whose dims and pairs are args: the table's numbers, found or made (net_rope.c). */
 LB_NODISCARD lb_status lb_build_rope(lb_build *b, const char *text, lb_net_step *s);
+/* The list of tensors (net_slots.c). */
+LB_NODISCARD lb_status lb_build_slots(lb_build *b);
 /* Runs, and where each value lives (net_rooms.c). */
 LB_NODISCARD lb_status lb_build_rooms(lb_build *b, const char *caller, const lb_net_step *step, lb_value *value,
-                                      lb_part *out);
+                                      lb_net_part *out);
 
 #endif

@@ -8,7 +8,7 @@ typedef struct rooms {
     const char *caller; /* the value that the caller owns */
     const lb_net_step *step;
     lb_value *value;
-    lb_part *part;
+    lb_net_part *part;
     int32_t run_of[LB_BUILD_STEPS];
     lb_run run[LB_BUILD_STEPS];
     lb_buffer buffer[LB_BUILD_VALUES];
@@ -107,7 +107,7 @@ static void place(rooms *r, int32_t i, lb_value *v) {
 }
 
 static lb_status keep_lists(rooms *r) {
-    lb_part *p = r->part;
+    lb_net_part *p = r->part;
     lb_run *run = LB_NEW(r->b->arena, lb_run, p->runs + 1);
     lb_buffer *buffer = LB_NEW(r->b->arena, lb_buffer, p->buffers + 1);
     if (!run || !buffer) return LB_E_NOMEM;
@@ -120,7 +120,7 @@ static lb_status keep_lists(rooms *r) {
     return LB_OK;
 }
 
-lb_status lb_build_rooms(lb_build *b, const char *caller, const lb_net_step *step, lb_value *value, lb_part *out) {
+lb_status lb_build_rooms(lb_build *b, const char *caller, const lb_net_step *step, lb_value *value, lb_net_part *out) {
     rooms *r = LB_NEW(b->arena, rooms, 1);
     if (!r) return LB_E_NOMEM;
     *r = (rooms){.b = b, .caller = caller, .step = step, .value = value, .part = out};

@@ -15,7 +15,7 @@ typedef struct lb_runner {
     const lb_record *baseline; /* NULL: not run, or failed */
     lb_stats_file *stats;      /* open ones, of this key */
     char stats_key[65];
-    lb_shared_errors *shared; /* (blocks * LB_LINEARS) under those statistics, as cells compute them */
+    lb_shared_errors *shared; /* by site, under those statistics, as cells compute them */
 } lb_runner;
 
 /* The finished model, for whoever exports it; valid during the call. */

@@ -36,10 +36,10 @@ static lb_status measure(evaluator *x, const lb_weights *w, bool save, lb_arena 
         LB_TRY(states_path(x->r, x->i, x->scratch, &path, key));
         LB_TRY(lb_fs_mkdirs(x->r->cache));
         LB_TRY(lb_states_create(path, key, windows_of(p, x->i, &x->request.protocol), x->request.protocol.n,
-                                p->model->arch.dim, &states));
+                                p->model->net->site[p->model->net->head].cols, &states));
     }
     x->request.save_states = states;
-    lb_status st = lb_perplexity(&p->model->arch, w, &x->request, p->team, a, x->log, e);
+    lb_status st = lb_perplexity(p->model->net, w, &x->request, p->team, a, x->log, e);
     if (st == LB_OK && states) st = lb_states_commit(states);
     lb_states_close(states);
     x->request.save_states = NULL;
@@ -52,7 +52,8 @@ static lb_status open_states(evaluator *x, bool again, lb_states **out) {
     const char *path = NULL, *name = x->r->plan->eval_config[x->i]->name;
     lb_eval base;
     int64_t windows = windows_of(x->r->plan, x->i, &x->request.protocol), n = x->request.protocol.n;
-    int64_t dim = x->r->plan->model->arch.dim;
+    const lb_net *net = x->r->plan->model->net;
+    int64_t dim = net->site[net->head].cols;
     LB_TRY(states_path(x->r, x->i, x->scratch, &path, key));
     if (!again && lb_fs_exists(path)) {
         lb_status st = lb_states_open(path, key, windows, n, dim, out);

@@ -109,9 +109,10 @@ static lb_status open_text(lb_plan *p, const char *name, int bos, const lb_yaml 
 
 static lb_status check_calibration(lb_plan *p) {
     const lb_calibration_config *c = &p->config->calibration;
-    if (c->length > p->model->arch.context)
+    const lb_net *n = p->model->net;
+    if (n->context && c->length > n->context)
         return lb_fail(LB_E_CONFIG, "%s: calibration.length = %lld: the model's context is %lld tokens",
-                       where_of(c->node, "length").text, (long long)c->length, (long long)p->model->arch.context);
+                       where_of(c->node, "length").text, (long long)c->length, (long long)n->context);
     if (!p->calibration.corpus) return LB_OK;
     lb_arena *a = NULL;
     int32_t *tokens = NULL;
@@ -124,10 +125,10 @@ static lb_status check_calibration(lb_plan *p) {
 static lb_status check_eval(lb_plan *p, const lb_eval_config *c, const lb_text *t) {
     lb_protocol protocol;
     LB_TRY(lb_protocol_parse(c->protocol, &protocol));
-    if (protocol.n > p->model->arch.context)
+    const lb_net *n = p->model->net;
+    if (n->context && protocol.n > n->context)
         return lb_fail(LB_E_CONFIG, "%s: protocol %s: windows of %lld tokens, but the model's context is %lld",
-                       where_of(c->node, "protocol").text, c->protocol, (long long)protocol.n,
-                       (long long)p->model->arch.context);
+                       where_of(c->node, "protocol").text, c->protocol, (long long)protocol.n, (long long)n->context);
     if (t->corpus && t->corpus->tokens < protocol.n)
         return lb_fail(LB_E_CONFIG, "%s: eval text %s has %lld tokens: too short for one window of %s",
                        where_of(c->node, "text").text, c->text, (long long)t->corpus->tokens, c->protocol);
@@ -202,22 +203,30 @@ static lb_status refuse_cells(lb_plan *p) {
     return LB_OK;
 }
 
+/* "0.q, 0.k, ..., 0.down to 29.down, ": the layers of the blocks. */
+static void list_layers(const lb_net *n, lb_str *out) {
+    int32_t first, last, sites = lb_net_block(n, 0, &first);
+    for (int32_t i = first; i < first + sites; i++)
+        lb_str_add(out, "%s%s", n->site[i].name, i + 1 < first + sites ? ", " : "");
+    sites = lb_net_block(n, n->blocks - 1, &last);
+    lb_str_add(out, " to %s, ", n->site[last + sites - 1].name);
+}
+
 /* A pattern that fits nothing is a typo. */
 static lb_status check_rule(const lb_plan *p, const lb_rule *r) {
-    const lb_arch *a = &p->model->arch;
-    bool hit = lb_str_glob(r->match, "embed") || lb_str_glob(r->match, "head");
-    char name[LB_LAYER_NAME];
-    for (int64_t b = 0; b < a->layers && !hit; b++) {
-        for (int l = 0; l < LB_LINEARS && !hit; l++) {
-            lb_layer_name(b, (lb_linear)l, name);
-            hit = lb_str_glob(r->match, name);
-        }
-    }
+    const lb_net *n = p->model->net;
+    bool hit = lb_str_glob(r->match, n->site[n->embed].name) || lb_str_glob(r->match, n->site[n->head].name);
+    for (int32_t i = 0; i < n->sites && !hit; i++)
+        hit = n->site[i].block >= 0 && lb_str_glob(r->match, n->site[i].name);
     if (hit) return LB_OK;
-    return lb_fail(LB_E_CONFIG,
-                   "%s: match '%s' fits no layer: they are 0.q, 0.k, 0.v, 0.o, 0.gate, 0.up, 0.down to "
-                   "%lld.down, embed, head",
-                   where_of(r->node, "match").text, r->match, (long long)a->layers - 1);
+    lb_str layers = {0};
+    list_layers(n, &layers);
+    lb_status st = lb_str_check(&layers);
+    if (st == LB_OK)
+        st = lb_fail(LB_E_CONFIG, "%s: match '%s' fits no layer: they are %s%s, %s", where_of(r->node, "match").text,
+                     r->match, layers.s, n->site[n->embed].name, n->site[n->head].name);
+    lb_str_free(&layers);
+    return st;
 }
 
 static lb_status check_rules(const lb_plan *p) {

@@ -64,6 +64,9 @@ void lb_plan_close(lb_plan *p);
  * first evaluation. Warns where it can but slowly. LB_E_UNSUPPORTED, with `where` in front. */
 LB_NODISCARD lb_status lb_compute_check(int compute, const char *where, lb_log *log);
 
+/* Those of a block: [*first, *first + returned) of cell->layer. */
+int64_t lb_plan_block(const lb_plan *p, const lb_cell *c, int64_t block, int64_t *first);
+
 /* Layers, sizes and refusals of every cell; then config texts, keys and stems (plan_cells.c, plan_keys.c). */
 LB_NODISCARD lb_status lb_plan_layers(lb_plan *p);
 LB_NODISCARD lb_status lb_plan_keys(lb_plan *p);

@@ -16,28 +16,47 @@ lb_status lb_plan_measure_rate(const lb_plan *p, lb_rate *out) {
     return p->config->compute == LB_COMPUTE_BF16 ? lb_roofline_bf16(p->team, measure_for_s, &out->bf16) : LB_OK;
 }
 
+/* All blocks together; most: the largest one. */
 typedef struct counts {
-    double block_params, head_params, width2; /* width2: sum of squared input widths of one block */
+    double params, most_params, head_params, table_params;
+    double width2, most_width2; /* sums of squared widths of the inputs */
+    double attention;           /* widths of what attends */
+    double widest;              /* of the inputs */
+    double blocks, dim;
 } counts;
 
-static counts count(const lb_arch *a) {
-    counts n = {.head_params = (double)a->vocab * (double)a->dim};
-    for (int l = 0; l < LB_LINEARS; l++) {
-        int64_t rows = 0, cols = 0;
-        lb_linear_shape(a, (lb_linear)l, &rows, &cols);
-        n.block_params += (double)rows * (double)cols;
+static void count_block(const lb_net *net, int64_t block, counts *n) {
+    int32_t site, input, sites = lb_net_block(net, block, &site), inputs = lb_net_inputs(net, block, &input);
+    const lb_net_part *part = &net->block[block];
+    double params = 0, width2 = 0;
+    for (int32_t i = site; i < site + sites; i++) params += (double)net->site[i].rows * (double)net->site[i].cols;
+    for (int32_t i = input; i < input + inputs; i++) {
+        double w = (double)net->input[i].cols;
+        width2 += w * w;
+        if (w > n->widest) n->widest = w;
     }
-    for (int i = 0; i < LB_INPUTS; i++) {
-        double w = (double)lb_input_width(a, (lb_input)i);
-        n.width2 += w * w;
-    }
+    for (int32_t i = 0; i < part->steps; i++)
+        if (strcmp(part->step[i].op->name, "attend") == 0)
+            n->attention += (double)(part->step[i].heads * part->step[i].head_dim);
+    n->params += params;
+    n->width2 += width2;
+    if (params > n->most_params) n->most_params = params;
+    if (width2 > n->most_width2) n->most_width2 = width2;
+}
+
+static counts count(const lb_plan *p) {
+    const lb_net *net = p->model->net;
+    const lb_site *head = &net->site[net->head], *embed = &net->site[net->embed];
+    counts n = {.head_params = (double)head->rows * (double)head->cols,
+                .table_params = head->same_as < 0 ? (double)embed->rows * (double)embed->cols : 0,
+                .blocks = (double)net->blocks,
+                .dim = (double)net->dim};
+    for (int64_t b = 0; b < net->blocks; b++) count_block(net, b, &n);
     return n;
 }
 
 /* One token through all blocks, in a sequence of length T: products, and half of a T x T attention. */
-static double forward_flops(const lb_arch *a, double T) {
-    return (double)a->layers * (2.0 * count(a).block_params + 2.0 * T * (double)(a->heads * a->head_dim));
-}
+static double forward_flops(const counts *n, double T) { return 2.0 * n->params + 2.0 * T * n->attention; }
 
 static double calibration_tokens(const lb_plan *p) {
     const lb_calibration_config *k = &p->config->calibration;
@@ -60,14 +79,13 @@ static double option(const lb_cell *c, const char *name, double otherwise) {
 }
 
 static double eval_seconds(const lb_plan *p, const lb_cell *c, const lb_rate *rate) {
-    const lb_arch *a = &p->model->arch;
+    const counts k = count(p);
     double products = rate->bf16 > 0 ? rate->bf16 : rate->flops, seconds = 0, n = 0;
     for (int64_t i = 0; i < p->evals; i++) {
         double tokens = eval_tokens(p, i, &n);
         /* For the divergence the baseline's head is computed again, and both softmaxes in full. */
         double heads = c->method && p->eval_config[i]->kl ? 2.3 : 1.0;
-        double blocks = (double)a->layers * 2.0 * count(a).block_params;
-        double linears = blocks + heads * 2.0 * count(a).head_params, attention = forward_flops(a, n) - blocks;
+        double linears = 2.0 * k.params + heads * 2.0 * k.head_params, attention = 2.0 * n * k.attention;
         seconds += tokens * (linears / products + attention / rate->flops) / of_eval;
     }
     return seconds;
@@ -87,42 +105,42 @@ static double layer_flops(const lb_cell *c) {
 }
 
 static double quantize_flops(const lb_plan *p, const lb_cell *c) {
-    const lb_arch *a = &p->model->arch;
+    const counts k = count(p);
     if (!c->method) return 0;
     double flops = layer_flops(c), length = (double)p->config->calibration.length;
     if (c->needs_hessian && c->own.propagate == LB_PROPAGATE_QUANTIZED) {
         double passes = c->own.true_sequential ? 3.5 : 2.0;
-        flops += calibration_tokens(p) * (passes * forward_flops(a, length) + (double)a->layers * count(a).width2);
+        flops += calibration_tokens(p) * (passes * forward_flops(&k, length) + k.width2);
     }
     if (c->trains) {
         double T = option(c, "length", 256), tokens = option(c, "steps", 1) * option(c, "batch", 1) * T;
         double passes = 3.0 + (option(c, "kl_weight", 0) > 0 ? 1.0 : 0.0);
-        flops += tokens * passes * (forward_flops(a, T) + 2.0 * count(a).head_params);
+        flops += tokens * passes * (forward_flops(&k, T) + 2.0 * k.head_params);
     }
     return flops;
 }
 
 static double cell_memory(const lb_plan *p, const lb_cell *c) {
-    const lb_arch *a = &p->model->arch;
-    double all = (double)a->layers * count(a).block_params + count(a).head_params * (a->tied ? 1.0 : 2.0);
+    const counts k = count(p);
+    double all = k.params + k.head_params + k.table_params;
     bool stream = p->config->weights == LB_WEIGHTS_STREAM, bf16 = p->config->compute == LB_COMPUTE_BF16;
-    double bytes = 4.0 * (stream ? count(a).block_params : all), T = 0, longest = 0;
+    double bytes = 4.0 * (stream ? k.most_params : all), T = 0, longest = 0;
     for (int64_t i = 0; i < p->evals; i++)
         if (eval_tokens(p, i, &T) > 0 && T > longest) longest = T;
-    double width = (double)(6 * a->dim + 3 * a->hidden);
+    double width = 6.0 * k.dim + 3.0 * k.widest;
     bytes += (double)lb_team_threads(p->team) * 4.0 * longest * width;
     if (bf16) /* a block and a head in memory, rounded; rounded inputs */
-        bytes += 2.0 * (count(a).block_params + (stream ? 0 : count(a).head_params)) +
-                 (double)lb_team_threads(p->team) * 2.0 * longest * (double)a->hidden;
+        bytes += 2.0 * (k.most_params + (stream ? 0 : k.head_params)) +
+                 (double)lb_team_threads(p->team) * 2.0 * longest * k.widest;
     if (stream || bf16 || c->method) /* windows that go through the model together; layers as they are stored */
-        bytes += 4.0 * 8.0 * longest * (double)a->dim + (double)c->size.quantized.total + 4.0 * count(a).block_params;
+        bytes += 4.0 * 8.0 * longest * k.dim + (double)c->size.quantized.total + 4.0 * k.most_params;
     for (int64_t i = 0; i < c->layers && c->trains; i++)
         bytes += 4.0 * (double)c->layer[i].rows * (double)c->layer[i].cols;
-    if (c->needs_hessian) bytes += 4.0 * calibration_tokens(p) * (double)a->dim + 3.0 * 8.0 * count(a).width2;
+    if (c->needs_hessian) bytes += 4.0 * calibration_tokens(p) * k.dim + 3.0 * 8.0 * k.most_width2;
     /* Gradients, both moments, latent weights; then activations kept for the way back. */
     if (c->trains)
         bytes += 4.0 * 4.0 * all + 4.0 * option(c, "batch", 1) * option(c, "length", 256) *
-                                       ((double)a->layers * width + (double)a->vocab);
+                                       (k.blocks * width + (double)p->model->net->vocab);
     return bytes;
 }
 
@@ -133,7 +151,7 @@ static double cell_disk(const lb_plan *p, const lb_cell *c) {
     if (!c->method) {
         double n = 0;
         for (int64_t i = 0; i < p->evals; i++)
-            if (p->eval_config[i]->kl) bytes += 4.0 * eval_tokens(p, i, &n) * (double)p->model->arch.dim;
+            if (p->eval_config[i]->kl) bytes += 4.0 * eval_tokens(p, i, &n) * (double)p->model->net->dim;
     }
     if (p->config->export != LB_EXPORT_NONE)
         bytes += (double)c->size.original_fp16 * (p->config->export == LB_EXPORT_F32 ? 2.0 : 1.0);
@@ -155,10 +173,10 @@ lb_estimate lb_plan_estimate_shared(const lb_plan *p, const lb_rate *rate) {
     bool wanted = false;
     for (size_t i = 0; i < p->sweep.n; i++) wanted = wanted || lb_plan_wants_statistics(p, &p->sweep.cell[i]);
     if (!wanted) return (lb_estimate){0};
-    const lb_arch *a = &p->model->arch;
-    double tokens = calibration_tokens(p), width2 = count(a).width2 * (double)a->layers;
+    const counts k = count(p);
+    double tokens = calibration_tokens(p);
     if (tokens == 0) return (lb_estimate){0};
-    double flops = tokens * (forward_flops(a, (double)p->config->calibration.length) + width2);
-    return (lb_estimate){flops / (rate->flops * of_calibration), 4.0 * tokens * (double)a->dim + 8.0 * count(a).width2,
-                         8.0 * (width2 + (double)(a->dim * a->dim))};
+    double flops = tokens * (forward_flops(&k, (double)p->config->calibration.length) + k.width2);
+    return (lb_estimate){flops / (rate->flops * of_calibration), 4.0 * tokens * k.dim + 8.0 * k.most_width2,
+                         8.0 * (k.width2 + k.dim * k.dim)};
 }

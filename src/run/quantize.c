@@ -11,9 +11,6 @@
 #include "model/weights.h"
 #include "quant/grid.h"
 
-static bool is_head(const lb_layer_plan *l) { return strcmp(l->type, "head") == 0; }
-static lb_linear linear_of(int64_t layer) { return (lb_linear)(layer % LB_LINEARS); }
-
 /* Layers of blocks stay as they are stored and become float32 block by block, which costs next to nothing; head and
  * embedding, which are read piece by piece, only where weights are streamed. */
 static bool stays_packed(const lb_quantize_job *j, int64_t layer) {
@@ -21,50 +18,26 @@ static bool stays_packed(const lb_quantize_job *j, int64_t layer) {
 }
 
 lb_status lb_quantize_original(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_cmat *W) {
-    const lb_layer_plan *l = &j->cell->layer[layer];
-    const lb_weights *w = &j->plan->model->weights;
-    lb_team *team = j->plan->team;
-    if (l->block < 0)
-        return is_head(l) ? lb_matrix_get(w->head, &w->head_from, a, team, W)
-                          : lb_matrix_get(w->embed, &w->embed_from, a, team, W);
-    const lb_block *b = &w->blocks[l->block];
-    return lb_matrix_get(b->w[linear_of(layer)], &b->from[linear_of(layer)], a, team, W);
+    return lb_matrix_get(&j->plan->model->weights.site[j->cell->layer[layer].site], a, j->plan->team, W);
 }
 
 lb_arena *lb_quantize_place(const lb_quantize_job *j, int64_t layer, lb_arena *scratch) {
     return stays_packed(j, layer) ? scratch : j->arena;
 }
 
-lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer) {
-    const lb_layer_plan *l = &j->cell->layer[layer];
-    if (l->block >= 0) return j->w.blocks[l->block].w[linear_of(layer)];
-    return is_head(l) ? j->w.head : j->w.embed;
-}
-
-static void install(lb_quantize_job *j, int64_t layer, lb_cmat What, lb_rows_source from, lb_actquant act) {
-    const lb_layer_plan *l = &j->cell->layer[layer];
-    if (l->block >= 0) {
-        lb_block *b = &j->w.blocks[l->block];
-        b->w[linear_of(layer)] = What;
-        b->from[linear_of(layer)] = from;
-        b->act[linear_of(layer)] = act;
-        return;
-    }
-    bool tied = j->plan->model->arch.tied;
-    if (is_head(l) || tied) j->w.head = What, j->w.head_from = from;
-    if (!is_head(l) || tied) j->w.embed = What, j->w.embed_from = from;
-}
+lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer) { return j->w.site[j->cell->layer[layer].site].W; }
 
 lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, const lb_stored *s) {
     const lb_layer_plan *l = &j->cell->layer[layer];
-    lb_rows_source from = {0};
+    lb_linop op = {.W = What};
     if (stays_packed(j, layer)) {
         lb_packed *packed;
         LB_TRY(lb_packed_new(j->arena, &l->storage, l->rows, l->cols, s->bytes, l->size.total, &packed));
-        from = (lb_rows_source){lb_packed_read, packed};
-        What.d = NULL;
+        op.from = (lb_rows_source){lb_packed_read, packed};
+        op.W.d = NULL;
     }
-    install(j, layer, What, from, s->act);
+    if (l->block >= 0) op.act = s->act; /* the head reads its input as it is */
+    lb_weights_put(j->plan->model->net, &j->w, l->site, op);
     return LB_OK;
 }
 
@@ -74,11 +47,9 @@ uint64_t lb_quantize_seed(const lb_cell *c, int64_t layer) {
 }
 
 lb_status lb_quantize_original_hessian(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_hessian *h, bool *has) {
-    const lb_layer_plan *l = &j->cell->layer[layer];
-    *has = j->stats && (l->block >= 0 || is_head(l));
-    if (!*has) return LB_OK;
-    if (l->block < 0) return lb_stats_file_head(j->stats, a, h);
-    return lb_stats_file_get(j->stats, l->block, lb_linear_input(linear_of(layer)), a, h);
+    int32_t input = j->plan->model->net->site[j->cell->layer[layer].site].input;
+    *has = j->stats && input >= 0; /* a table of embeddings reads none */
+    return *has ? lb_stats_file_get(j->stats, input, a, h) : LB_OK;
 }
 
 static lb_layer_error no_output(lb_layer_error e) {
@@ -101,7 +72,8 @@ static lb_status round_to_nearest(const lb_quantize_job *j, const lb_storage *st
 
 /* Where what is known of a layer under H of the original model alone is kept for the cells to come; NULL: nowhere. */
 static lb_shared_errors *shared_of(const lb_quantize_job *j, int64_t layer) {
-    return j->shared && layer < j->plan->model->arch.layers * LB_LINEARS ? &j->shared[layer] : NULL;
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    return j->shared && l->block >= 0 ? &j->shared[l->site] : NULL;
 }
 
 /* By storage without an order. */
@@ -228,7 +200,7 @@ void lb_quantize_skip(lb_quantize_job *j, int64_t layer) {
 
 lb_status lb_quantize_run(lb_quantize_job *j) {
     const lb_model *m = j->plan->model;
-    LB_TRY(lb_weights_clone(j->arena, &m->arch, &m->weights, &j->w));
+    LB_TRY(lb_weights_clone(j->arena, m->net, &m->weights, &j->w));
     j->row = LB_NEW(j->keep, lb_layer_row, j->cell->layers + 1);
     if (!j->row) return LB_E_NOMEM;
     LB_TRY(lb_arena_new(0, &j->scratch));

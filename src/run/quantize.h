@@ -23,7 +23,7 @@ typedef struct lb_quantize_job {
     const lb_cell *cell;
     lb_stats_file *stats;     /* of the original model; NULL: no calibration text, output errors stay NaN */
     const char *journal_dir;  /* where the journal and the blocks done so far are kept; NULL: nowhere */
-    lb_shared_errors *shared; /* (blocks * LB_LINEARS), or NULL: nothing is kept */
+    lb_shared_errors *shared; /* by site; or NULL: nothing is kept */
     lb_log *log;              /* its warnings become part of the result */
     lb_log *aside;            /* for what happened to files in between, of which the result is to know nothing */
     lb_arena *arena;          /* for the weights made here; as long as they are used */

@@ -11,11 +11,12 @@ typedef struct walker {
     lb_arena *stream_arena, *block_arena;
     lb_arena *kept_arena; /* for what the method makes of one input's statistics */
     lb_arena_mark nothing_kept;
-    lb_arena *made_arena;         /* for what the method returns, until it is packed */
-    lb_stored stored[LB_LINEARS]; /* the block at hand */
-    lb_keeper said;               /* what the method warned of in it */
-    int64_t done, total;          /* layers to quantize */
-    int64_t restored;             /* blocks that an interrupted run had finished */
+    lb_arena *made_arena; /* for what the method returns, until it is packed */
+    int64_t first, n;     /* layers of the block at hand */
+    lb_stored *stored;    /* (n) */
+    lb_keeper said;       /* what the method warned of in it */
+    int64_t done, total;  /* layers to quantize */
+    int64_t restored;     /* blocks that an interrupted run had finished */
 } walker;
 
 /* What the method returns is packed, and dropped. */
@@ -65,55 +66,66 @@ static lb_status quantize_layer(walker *x, int64_t layer, lb_stored *out, on_inp
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
 }
 
-/* Inputs of this block that some layer to quantize reads. */
-static unsigned inputs_wanted(const lb_cell *c, int64_t block) {
-    unsigned which = 0;
-    for (int l = 0; l < LB_LINEARS; l++)
-        if (c->layer[block * LB_LINEARS + l].quantize) which |= 1u << lb_linear_input((lb_linear)l);
-    return which;
-}
-
-/* The layers of a block that read one input. H of the quantized stream is in own if the method solves on that. */
-static lb_status quantize_input(walker *x, int64_t block, lb_input input, const lb_hessian *streamed) {
+/* The layers of the block at hand that read one input. H of the quantized stream is in `streamed` if the method solves
+ * on that. */
+static lb_status quantize_input(walker *x, int32_t input, const lb_hessian *streamed) {
     const lb_cell *c = x->j->cell;
-    int64_t layer[LB_LINEARS];
+    const lb_net *net = x->j->plan->model->net;
+    int64_t *layer = LB_NEW(x->block_arena, int64_t, x->n + 1);
     on_input in = {.kept = {.arena = x->kept_arena}};
-    for (int l = 0; l < LB_LINEARS; l++)
-        if (lb_linear_input((lb_linear)l) == input && c->layer[block * LB_LINEARS + l].quantize)
-            layer[in.left++] = block * LB_LINEARS + l;
+    if (!layer) return LB_E_NOMEM;
+    for (int64_t i = x->first; i < x->first + x->n; i++)
+        if (net->site[c->layer[i].site].input == input && c->layer[i].quantize) layer[in.left++] = i;
     lb_hessian original;
     bool has = false;
     LB_TRY(lb_quantize_original_hessian(x->j, layer[0], x->block_arena, &original, &has));
     in.original = has ? &original : NULL;
     in.own = !c->needs_hessian ? NULL : streamed ? streamed : in.original;
     for (int64_t i = 0, n = in.left; i < n; i++)
-        LB_TRY(quantize_layer(x, layer[i], &x->stored[layer[i] % LB_LINEARS], &in));
+        LB_TRY(quantize_layer(x, layer[i], &x->stored[layer[i] - x->first], &in));
+    return LB_OK;
+}
+
+/* Inputs of the block that some layer to quantize reads, in program order. */
+static lb_status inputs_wanted(const walker *x, int64_t block, int32_t **out, int32_t *n) {
+    const lb_cell *c = x->j->cell;
+    const lb_net *net = x->j->plan->model->net;
+    int32_t first, inputs = lb_net_inputs(net, block, &first);
+    *n = 0;
+    if (!(*out = LB_NEW(x->block_arena, int32_t, inputs + 1))) return LB_E_NOMEM;
+    for (int32_t input = first; input < first + inputs; input++) {
+        bool some = false;
+        for (int64_t i = x->first; i < x->first + x->n; i++)
+            some = some || (c->layer[i].quantize && net->site[c->layer[i].site].input == input);
+        if (some) (*out)[(*n)++] = input;
+    }
     return LB_OK;
 }
 
 static lb_status quantize_block(walker *x, int64_t block) {
     lb_quantize_job *j = x->j;
-    unsigned wanted = inputs_wanted(j->cell, block);
-    lb_hessian streamed[LB_INPUTS];
+    int32_t *wanted, n;
+    LB_TRY(inputs_wanted(x, block, &wanted, &n));
+    lb_hessian *streamed = LB_NEW(x->block_arena, lb_hessian, n + 1);
+    if (!streamed) return LB_E_NOMEM;
     /* All inputs in one pass, from the block as it was; or one after another, from the block as it has become. */
-    if (x->stream && wanted && !j->cell->own.true_sequential)
-        LB_TRY(lb_stream_hessians(x->stream, &j->w.blocks[block], wanted, x->block_arena, streamed));
-    for (int i = 0; i < LB_INPUTS; i++) {
-        if (!(wanted & (1u << i))) continue;
+    if (x->stream && n && !j->cell->own.true_sequential)
+        LB_TRY(lb_stream_hessians(x->stream, &j->w, wanted, n, x->block_arena, streamed));
+    for (int32_t i = 0; i < n; i++) {
         if (x->stream && j->cell->own.true_sequential)
-            LB_TRY(lb_stream_hessians(x->stream, &j->w.blocks[block], 1u << i, x->block_arena, streamed));
-        LB_TRY(quantize_input(x, block, (lb_input)i, x->stream ? &streamed[i] : NULL));
+            LB_TRY(lb_stream_hessians(x->stream, &j->w, &wanted[i], 1, x->block_arena, &streamed[i]));
+        LB_TRY(quantize_input(x, wanted[i], x->stream ? &streamed[i] : NULL));
     }
     return LB_OK;
 }
 
 /* A block that an earlier, interrupted run finished: it is kept packed, so its numbers need not be made. */
-static lb_status restore(walker *x, int64_t first, int64_t n) {
+static lb_status restore(walker *x) {
     lb_quantize_job *j = x->j;
-    for (int64_t i = 0; i < n; i++) {
-        const lb_layer_plan *l = &j->cell->layer[first + i];
+    for (int64_t i = 0; i < x->n; i++) {
+        const lb_layer_plan *l = &j->cell->layer[x->first + i];
         if (!l->quantize) continue;
-        LB_TRY(lb_quantize_install(j, first + i, (lb_cmat){NULL, l->rows, l->cols, l->cols}, &x->stored[i]));
+        LB_TRY(lb_quantize_install(j, x->first + i, (lb_cmat){NULL, l->rows, l->cols, l->cols}, &x->stored[i]));
         lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
     }
     return LB_OK;
@@ -121,22 +133,22 @@ static lb_status restore(walker *x, int64_t first, int64_t n) {
 
 static lb_status do_block(walker *x, int64_t block) {
     lb_quantize_job *j = x->j;
-    int64_t first = block * LB_LINEARS;
     bool found = false;
-    memset(x->stored, 0, sizeof x->stored);
+    x->n = lb_plan_block(j->plan, j->cell, block, &x->first);
+    if (!(x->stored = LB_NEW(x->block_arena, lb_stored, x->n + 1))) return LB_E_NOMEM;
     lb_keeper_init(&x->said, x->block_arena, j->log);
-    for (int l = 0; l < LB_LINEARS; l++)
-        if (!j->cell->layer[first + l].quantize) lb_quantize_skip(j, first + l);
-    if (j->journal_dir) LB_TRY(lb_partial_load(j, first, LB_LINEARS, x->block_arena, x->stored, &found));
+    for (int64_t i = x->first; i < x->first + x->n; i++)
+        if (!j->cell->layer[i].quantize) lb_quantize_skip(j, i);
+    if (j->journal_dir) LB_TRY(lb_partial_load(j, x->first, x->n, x->block_arena, x->stored, &found));
     if (found) {
         x->restored++;
-        LB_TRY(restore(x, first, LB_LINEARS));
+        LB_TRY(restore(x));
     } else {
         if (x->restored > 0 && x->restored == block)
             lb_info(j->log, "%s: going on at block %lld, the ones before were finished", j->cell->label,
                     (long long)block);
         LB_TRY(quantize_block(x, block));
-        if (j->journal_dir) LB_TRY(lb_partial_save(j, first, LB_LINEARS, x->stored, &x->said));
+        if (j->journal_dir) LB_TRY(lb_partial_save(j, x->first, x->n, x->stored, &x->said));
     }
     return LB_OK;
 }
@@ -144,9 +156,9 @@ static lb_status do_block(walker *x, int64_t block) {
 /* Head and embedding, after the blocks. */
 static lb_status do_ends(walker *x) {
     lb_quantize_job *j = x->j;
-    int64_t first = j->plan->model->arch.layers * LB_LINEARS;
     lb_keeper_init(&x->said, x->block_arena, j->log);
-    for (int64_t i = first; i < j->cell->layers; i++) {
+    for (int64_t i = 0; i < j->cell->layers; i++) {
+        if (j->cell->layer[i].block >= 0) continue;
         if (!j->cell->layer[i].quantize) {
             lb_quantize_skip(j, i);
             continue;
@@ -170,16 +182,19 @@ static lb_status open_stream(walker *x) {
     int32_t *tokens = NULL;
     if (!j->cell->needs_hessian || j->cell->own.propagate == LB_PROPAGATE_ORIGINAL) return LB_OK;
     LB_TRY(lb_plan_calibration_tokens(j->plan, j->cell, x->stream_arena, &tokens));
-    return lb_stream_new(x->stream_arena, &m->arch, &m->weights, tokens, k->samples, k->length, j->plan->team,
+    return lb_stream_new(x->stream_arena, m->net, &m->weights, tokens, k->samples, k->length, j->plan->team,
                          &x->stream);
 }
 
 static lb_status walk(walker *x) {
     lb_quantize_job *j = x->j;
-    const lb_arch *arch = &j->plan->model->arch;
-    bool ends = j->cell->layers > arch->layers * LB_LINEARS;
+    int64_t blocks = j->plan->model->net->blocks;
+    bool ends = false;
     const char *few = NULL;
-    for (int64_t i = 0; i < j->cell->layers; i++) x->total += j->cell->layer[i].quantize;
+    for (int64_t i = 0; i < j->cell->layers; i++) {
+        x->total += j->cell->layer[i].quantize;
+        ends = ends || j->cell->layer[i].block < 0;
+    }
     LB_TRY(lb_plan_token_note(j->plan, j->cell, j->scratch, &few));
     if (few) lb_warn(j->log, "%s", few);
     LB_TRY(open_stream(x));
@@ -188,7 +203,7 @@ static lb_status walk(walker *x) {
     LB_TRY(lb_arena_new(0, &x->made_arena));
     lb_arena_mark empty = lb_arena_save(x->block_arena);
     x->nothing_kept = lb_arena_save(x->kept_arena);
-    for (int64_t b = 0; b < arch->layers; b++) {
+    for (int64_t b = 0; b < blocks; b++) {
         LB_TRY(lb_interrupt_check());
         LB_TRY(do_block(x, b));
         lb_arena_restore(x->block_arena, empty);
@@ -198,7 +213,7 @@ static lb_status walk(walker *x) {
         lb_arena_trim(x->kept_arena);
         lb_arena_trim(x->made_arena);
         lb_arena_trim(j->scratch);
-        if (ends || b + 1 < arch->layers) LB_TRY(lb_stream_advance(x->stream, &j->w.blocks[b]));
+        if (ends || b + 1 < blocks) LB_TRY(lb_stream_advance(x->stream, &j->w));
     }
     return ends ? do_ends(x) : LB_OK;
 }

@@ -83,17 +83,18 @@ static lb_status watch(void *user, int64_t step) {
 static lb_status train(lb_quantize_job *j, lb_arena *a, lb_trainer **t, lb_model_out *made) {
     const lb_model *m = j->plan->model;
     const lb_cell *c = j->cell;
-    bool *quantize = LB_NEW(a, bool, c->layers + 1);
-    const void **opts = LB_NEW(a, const void *, c->layers + 1);
+    bool *quantize = LB_NEW(a, bool, m->net->sites);
+    const void **opts = LB_NEW(a, const void *, m->net->sites);
     if (!quantize || !opts) return LB_E_NOMEM;
     for (int64_t i = 0; i < c->layers; i++) {
-        quantize[i] = c->layer[i].quantize;
-        opts[i] = c->layer[i].opts;
+        quantize[c->layer[i].site] = c->layer[i].quantize;
+        opts[c->layer[i].site] = c->layer[i].opts;
     }
-    LB_TRY(lb_trainer_new(a, &m->arch, &m->weights, j->plan->training.corpus, quantize, opts, (uint64_t)c->own.seed,
+    LB_TRY(lb_trainer_new(a, m->net, &m->weights, j->plan->training.corpus, quantize, opts, (uint64_t)c->own.seed,
                           j->plan->team, j->log, t));
-    for (int64_t i = m->arch.layers * LB_LINEARS; i < c->layers; i++) /* embedding and head */
-        if (c->layer[i].asked) LB_TRY(lb_trainer_quantize(*t, c->layer[i].name, c->layer[i].opts));
+    for (int64_t i = 0; i < c->layers; i++) /* embedding and head */
+        if (c->layer[i].block < 0 && c->layer[i].asked)
+            LB_TRY(lb_trainer_quantize(*t, c->layer[i].name, c->layer[i].opts));
     watcher x = {.j = j, .start = lb_clock_s()};
     const char *steps = lb_pairs_get(&c->options, "steps");
     if (steps && lb_parse_i64(steps, &j->trained.steps) != LB_OK) lb_error_clear(); /* a plug-in's own idea of it */
@@ -161,7 +162,7 @@ static lb_status train_and_measure(lb_quantize_job *j, lb_arena *a) {
     LB_TRY(keep_curve(j->keep, lb_trainer_curve(t), &j->curve));
     LB_TRY(check_returned(j, a, t, &out, made));
     LB_TRY(keep_changed(j, t, &out));
-    LB_TRY(lb_trainer_install(j->arena, &m->arch, &m->weights, t, &out, &j->w));
+    LB_TRY(lb_trainer_install(j->arena, m->net, &m->weights, t, &out, &j->w));
     /* Training is one piece of work: every layer gets an equal share of its time. */
     double share = (lb_clock_s() - start) / (double)(layers > 0 ? layers : 1);
     for (int64_t i = 0; i < layers; i++) LB_TRY(measure_layer(j, i, made[i], share));

@@ -53,9 +53,12 @@ static lb_status get_texts(lb_sealed *f, lb_arena *a, const char *name, char **t
 }
 
 static lb_status put_names(lb_sealed *f, const lb_field *x, const lb_layer_row *rows, int64_t n) {
-    const char *text[LB_LINEARS];
+    const char **text = lb_alloc((size_t)n, sizeof *text);
+    if (!text) return LB_E_NOMEM;
     for (int64_t i = 0; i < n; i++) text[i] = lb_field_text(x, &rows[i]);
-    return put_texts(f, x->name, text, n);
+    lb_status st = put_texts(f, x->name, text, n);
+    lb_free(text);
+    return st;
 }
 
 static lb_status get_names(lb_sealed *f, lb_arena *keep, const lb_field *x, lb_layer_row *rows, int64_t n) {
@@ -71,31 +74,38 @@ static lb_status get_names(lb_sealed *f, lb_arena *keep, const lb_field *x, lb_l
     return LB_OK;
 }
 
+/* A column: whole numbers, or real ones. */
+typedef union column {
+    double real;
+    int64_t whole;
+} column;
+
 static lb_status put_numbers(lb_sealed *f, const lb_field *x, const lb_layer_row *rows, int64_t n) {
-    double real[LB_LINEARS];
-    int64_t whole[LB_LINEARS];
+    column *v = lb_alloc((size_t)n, sizeof *v);
+    bool real = x->type == LB_FIELD_F64;
+    if (!v) return LB_E_NOMEM;
     for (int64_t i = 0; i < n; i++)
-        if (x->type == LB_FIELD_F64)
-            memcpy(&real[i], (const char *)&rows[i] + x->offset, sizeof *real);
+        if (real)
+            memcpy(&v[i].real, (const char *)&rows[i] + x->offset, sizeof v->real);
         else
-            whole[i] = lb_field_int(x, &rows[i]);
-    return x->type == LB_FIELD_F64 ? lb_sealed_put_all(f, x->name, LB_SEALED_F64, n, NULL, real)
-                                   : lb_sealed_put_all(f, x->name, LB_SEALED_I64, n, NULL, whole);
+            v[i].whole = lb_field_int(x, &rows[i]);
+    lb_status st = lb_sealed_put_all(f, x->name, real ? LB_SEALED_F64 : LB_SEALED_I64, n, NULL, v);
+    lb_free(v);
+    return st;
 }
 
 static lb_status get_numbers(lb_sealed *f, const lb_field *x, lb_layer_row *rows, int64_t n) {
-    double real[LB_LINEARS];
-    int64_t whole[LB_LINEARS];
-    if (x->type == LB_FIELD_F64)
-        LB_TRY(lb_sealed_get_all(f, x->name, LB_SEALED_F64, n, NULL, real));
-    else
-        LB_TRY(lb_sealed_get_all(f, x->name, LB_SEALED_I64, n, NULL, whole));
-    for (int64_t i = 0; i < n; i++)
-        if (x->type == LB_FIELD_F64)
-            memcpy((char *)&rows[i] + x->offset, &real[i], sizeof *real);
+    column *v = lb_alloc((size_t)n, sizeof *v);
+    bool real = x->type == LB_FIELD_F64;
+    if (!v) return LB_E_NOMEM;
+    lb_status st = lb_sealed_get_all(f, x->name, real ? LB_SEALED_F64 : LB_SEALED_I64, n, NULL, v);
+    for (int64_t i = 0; i < n && st == LB_OK; i++)
+        if (real)
+            memcpy((char *)&rows[i] + x->offset, &v[i].real, sizeof v->real);
         else
-            LB_TRY(lb_field_set_int(x, &rows[i], "layers", whole[i]));
-    return LB_OK;
+            st = lb_field_set_int(x, &rows[i], "layers", v[i].whole);
+    lb_free(v);
+    return st;
 }
 
 static lb_status put_rows(lb_sealed *f, lb_fields fields, const lb_layer_row *rows, int64_t n) {

@@ -11,8 +11,9 @@
  * matrices of their own (a tied matrix is "head"). */
 typedef struct lb_layer_plan {
     const char *name; /* one text for all cells: they are many */
+    int32_t site;     /* in the model's net */
     int64_t block;    /* -1: embedding, head */
-    const char *type;
+    const char *type; /* the site's role */
     int64_t rows, cols;
     bool asked;       /* options and rules say to quantize it */
     bool quantize;    /* asked, and the method does (the control that only trains keeps 16 bits) */

@@ -39,7 +39,7 @@ static int make_files(void **state) {
     assert_ok(lb_tokenizer_train(words.s, words.len, 280, &m->tokenizer));
     assert_ok(lb_model_export(m, &m->weights, LB_F32, model, NULL));
     snprintf(huge, sizeof huge, "%s/huge", home);
-    ((float *)(uintptr_t)m->weights.head.d)[5 * 16 + 3] = 1e30f;
+    ((float *)(uintptr_t)m->weights.site[m->net->head].W.d)[5 * 16 + 3] = 1e30f;
     assert_ok(lb_model_export(m, &m->weights, LB_BF16, huge, NULL));
     lb_str_free(&words);
     lb_model_close(m);
@@ -58,7 +58,7 @@ static lb_eval by_library(int64_t windows, int64_t *tokens) {
     assert_ok(lb_model_open(model, LB_WEIGHTS, NULL, &m));
     assert_ok(lb_corpus_open(text, m->tokenizer, LB_BOS_AUTO, NULL, &c));
     r.corpus = c;
-    assert_ok(lb_perplexity(&m->arch, &m->weights, &r, NULL, arena, NULL, &e));
+    assert_ok(lb_perplexity(m->net, &m->weights, &r, NULL, arena, NULL, &e));
     *tokens = c->tokens;
     double *kept = LB_NEW(arena, double, e.windows);
     assert_non_null(kept);

@@ -44,10 +44,10 @@ static int64_t compare(const tiny *t, const char *name, const lb_grads *g, const
 
 static void gradients_of(tiny *t, const lb_weights *teacher, double kl_weight, lb_grads *g, double loss[3]) {
     lb_backward *b;
-    assert_ok(lb_backward_new(t->arena, &t->arch, TINY_BATCH, TINY_LENGTH, &b));
+    assert_ok(lb_backward_new(t->arena, t->net, TINY_BATCH, TINY_LENGTH, &b));
     tiny_grads(t, g);
-    assert_ok(lb_loss_gradients(b, &t->arch, &t->weights, teacher, kl_weight, t->tokens, t->team, g, &loss[0], &loss[1],
-                                &loss[2]));
+    assert_ok(
+        lb_loss_gradients(b, &t->weights, teacher, kl_weight, t->tokens, t->team, g, &loss[0], &loss[1], &loss[2]));
 }
 
 static void untied(void **state) {
@@ -98,8 +98,8 @@ static void distillation(void **state) {
 static void activation_quantization(void **state) {
     (void)state;
     tiny t = tiny_open(false, 1);
-    for (int64_t b = 0; b < t.arch.layers; b++)
-        for (int l = 0; l < LB_LINEARS; l++) t.weights.blocks[b].act[l] = (lb_actquant){4, false};
+    for (int32_t i = 0; i < t.net->sites; i++)
+        if (t.net->site[i].block >= 0) t.weights.site[i].act = (lb_actquant){4, false};
     lb_grads g;
     double loss[3];
     gradients_of(&t, NULL, 0, &g, loss);
@@ -134,7 +134,7 @@ static void kl_to_itself(void **state) {
     double loss[3];
     gradients_of(&t, &t.weights, 1, &g, loss);
     assert_true(fabs(loss[2]) < 1e-6 && fabs(loss[0]) < 1e-6);
-    for (int64_t i = 0; i < t.arch.vocab * t.arch.dim; i++) assert_true(fabsf(g.head.d[i]) < 1e-6f);
+    for (int64_t i = 0; i < t.arch.vocab * t.arch.dim; i++) assert_true(fabsf(g.site[t.net->head].d[i]) < 1e-6f);
     tiny_close(&t);
 }
 

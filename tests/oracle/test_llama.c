@@ -51,13 +51,13 @@ static void close_form(fixture *f) {
 static double error_of(const fixture *f, const lb_model *m, lb_mat states) {
     lb_mat logits = lb_mat_of(LB_NEW(f->arena, float, f->logits.rows * f->logits.cols), f->logits.rows, f->logits.cols);
     assert_non_null(logits.d);
-    lb_head_logits(m->weights.head, lb_mat_c(states), logits);
+    lb_head_logits(m->weights.site[m->net->head].W, lb_mat_c(states), logits);
     return llama_worst(lb_mat_c(logits), lb_mat_c(f->logits));
 }
 
 static void check_logits(void *ctx, const char *kernel) {
     fixture *f = ctx;
-    lb_mat h = llama_states(&f->m->arch, &f->m->weights, f->tokens, f->logits.rows);
+    lb_mat h = llama_states(f->m, f->tokens, f->logits.rows);
     double worst = error_of(f, f->m, h);
     if (!(worst < tolerance)) fail_msg("%s, %s kernels: logits are off by %g", f->m->path, kernel, worst);
     lb_free(h.d);
@@ -81,7 +81,7 @@ static void reference_agrees(void **state) {
     for (int i = 0; i < FORMS; i++) {
         fixture f = open_form(i);
         lb_mat h = lb_mat_of(LB_NEW(f.arena, float, f.logits.rows *f.m->arch.dim), f.logits.rows, f.m->arch.dim);
-        assert_ok(lb_forward_ref(&f.m->arch, &f.m->weights, f.tokens, f.logits.rows, h));
+        assert_ok(lb_forward_ref(f.m->net, &f.m->weights, f.tokens, f.logits.rows, h));
         assert_true(error_of(&f, f.m, h) < tolerance);
         close_form(&f);
     }
@@ -92,10 +92,10 @@ static void head_is_log_softmax(void **state) {
     (void)state;
     fixture f = open_form(0);
     int64_t n = f.logits.rows, vocab = f.logits.cols;
-    lb_mat h = llama_states(&f.m->arch, &f.m->weights, f.tokens, n);
+    lb_mat h = llama_states(f.m, f.tokens, n);
     double *nll = LB_NEW(f.arena, double, n);
     int32_t *top1 = LB_NEW(f.arena, int32_t, n);
-    assert_ok(lb_head_nll(&f.m->arch, lb_head_of(&f.m->weights), lb_mat_c(lb_mat_part(h, 0, 0, n - 1, h.cols)),
+    assert_ok(lb_head_nll(lb_head_of(f.m->net, &f.m->weights), lb_mat_c(lb_mat_part(h, 0, 0, n - 1, h.cols)),
                           f.tokens + 1, nll, top1));
     for (int64_t t = 0; t < n - 1; t++) {
         const float *l = f.logits.d + t * vocab;
@@ -127,7 +127,7 @@ static void export_is_the_same_model(void **state) {
         assert_true(again->arch.norm_eps == f.m->arch.norm_eps && again->arch.rope_base == f.m->arch.rope_base);
         assert_int_equal(again->arch.context, f.m->arch.context);
         assert_true(lb_rope_scaling_same(&again->arch.scaling, &f.m->arch.scaling));
-        lb_mat h = llama_states(&again->arch, &again->weights, f.tokens, f.logits.rows);
+        lb_mat h = llama_states(again, f.tokens, f.logits.rows);
         assert_true(error_of(&f, again, h) < tolerance);
         lb_free(h.d);
         lb_model_close(again);

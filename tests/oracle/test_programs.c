@@ -60,14 +60,14 @@ static void check_net(const lb_test_program *c, const lb_tensor *want) {
     for (int64_t b = 0; b < n->blocks; b++) assert_int_equal(n->block[b].value[n->block[b].leaving].room, LB_ROOM_X);
 }
 
-static const lb_value *written(const lb_part *p, int32_t step) { return &p->value[p->step[step].dst[0]]; }
+static const lb_value *written(const lb_net_part *p, int32_t step) { return &p->value[p->step[step].dst[0]]; }
 
 /* The rooms of a Llama's block: n, q k v (T rows), a in q's place; n, g, u, h in g's place. */
 static void check_rooms(const lb_test_program *c, const lb_tensor *want) {
     (void)want;
     if (strcmp(c->name, "llama grouped heads") != 0) return;
     const lb_net *n = lb_test_program_net(c);
-    const lb_part *p = &n->block[1];
+    const lb_net_part *p = &n->block[1];
     static const lb_room rooms[] = {LB_ROOM_PANEL, LB_ROOM_ROWS,  LB_ROOM_ROWS, LB_ROOM_ROWS,  LB_ROOM_ROWS,
                                     LB_ROOM_ROWS,  LB_ROOM_ROWS,  LB_ROOM_X,    LB_ROOM_PANEL, LB_ROOM_PANEL,
                                     LB_ROOM_PANEL, LB_ROOM_PANEL, LB_ROOM_X};

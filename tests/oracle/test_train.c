@@ -7,6 +7,7 @@
 #include "eval/train.h"
 #include "math/blas.h"
 #include "model/model_file.h"
+#include "model/weights.h"
 #include "quant/fakequant.h"
 #include "support/tiny.h"
 
@@ -49,11 +50,11 @@ static void ste_steps(void **state) {
     tiny t = tiny_open(false, 2);
     void *opts;
     const lb_method *m = method_with(t.arena, "qat", set, &opts);
-    bool quantize[2 * LB_LINEARS];
+    bool quantize[64]; /* by site */
     memset(quantize, 1, sizeof quantize);
     text = (lb_corpus){.path = "tokens", .token = t.tokens, .tokens = TINY_LENGTH};
     lb_trainer *tr;
-    assert_ok(lb_trainer_new(t.arena, &t.arch, &t.weights, &text, quantize, NULL, 0, t.team, NULL, &tr));
+    assert_ok(lb_trainer_new(t.arena, t.net, &t.weights, &text, quantize, NULL, 0, t.team, NULL, &tr));
     record_curve = tr->record;
     tr->record = record_and_turn;
     lb_model_out out;
@@ -72,13 +73,12 @@ static void ste_steps(void **state) {
     }
     lb_weights trained;
     assert_ok(tiny_trained(&t, tr, &out, &trained));
-    for (int64_t s = 0; s < lb_slot_count(&t.arch); s++) {
+    for (int32_t s = 0; s < t.net->slots; s++) {
         char name[128];
-        int map;
-        int64_t block, rows, cols;
-        lb_slot_split(&t.arch, s, &map, &block);
-        lb_map_name(lb_family_of(&t.arch)->tensor[map].hf, block, name, sizeof name);
-        assert_weights(name, lb_slot_get(&t.arch, &trained, s, &rows, &cols), tiny_find(f, name), map >= LB_MAP_LINEAR);
+        int32_t site = t.net->slot[s].site;
+        tiny_hf_name(&t, s, name);
+        assert_weights(name, lb_slot_get(t.net, &trained, s), tiny_find(f, name),
+                       site >= 0 && t.net->site[site].block >= 0);
     }
     lb_safetensors_close(f);
     tiny_close(&t);

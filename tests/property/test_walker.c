@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/weights.h"
+#include "support/llama.h"
 #include "support/plain_llama.h"
 #include "support/probe.h"
 #include "support/small_model.h"
@@ -24,22 +25,22 @@ typedef struct kind {
 
 /* The rules below, by hand. */
 static int some_bits(int64_t block, int l) {
-    if (block == 0 && l == LB_O) return 0;
-    if (block == 2 && l == LB_K) return 0;
-    if (l == LB_DOWN) return 5;
+    if (block == 0 && l == PLAIN_O) return 0;
+    if (block == 2 && l == PLAIN_K) return 0;
+    if (l == PLAIN_DOWN) return 5;
     return block == 1 ? 2 : 3;
 }
 #define SOME_RULES                                                                                                     \
     "rules: [{match: \"1.*\", bits: 2}, {match: \"0.o\", skip: true}, {match: \"*.down\", bits: 5, group: 8}, "        \
     "{match: \"2.k\", skip: true}]"
 static int gaps(int64_t block, int l) {
-    if (block == 1) return l == LB_UP ? 3 : 0;
-    return block == 2 && l <= LB_V ? 0 : 3;
+    if (block == 1) return l == PLAIN_UP ? 3 : 0;
+    return block == 2 && l <= PLAIN_V ? 0 : 3;
 }
 #define GAPS                                                                                                           \
     "rules: [{match: \"1.*\", skip: true}, {match: \"1.up\", skip: false}, {match: \"2.q\", skip: true}, "             \
     "{match: \"2.k\", skip: true}, {match: \"2.v\", skip: true}]"
-static int first_only(int64_t block, int l) { return block == 0 && l == LB_Q ? 2 : 0; }
+static int first_only(int64_t block, int l) { return block == 0 && l == PLAIN_Q ? 2 : 0; }
 #define FIRST_ONLY "rules: [{match: \"*\", skip: true}, {match: \"0.q\", skip: false, bits: 2}]"
 
 static const kind kinds[] = {
@@ -80,10 +81,17 @@ typedef struct world {
     double tolerance;    /* of H, as a share of sqrt(H_ii H_jj) */
     plain_block *made;   /* (blocks) as the cell left them */
     lb_cmat embed, head; /* likewise */
-    double *H0[3][LB_INPUTS], *head0;
+    double *H0[3][PLAIN_INPUTS], *head0;
 } world;
 
 static lb_cmat view(const float *d, lb_cmat like) { return lb_cmat_of(d, like.rows, like.cols); }
+
+static const char *layer_name(int64_t block, int l, char out[64]) {
+    snprintf(out, 64, "%d.%s", (int)block, plain_names[l]);
+    return out;
+}
+
+static lb_cmat end_of(const lb_model *m, bool head) { return m->weights.site[head ? m->net->head : m->net->embed].W; }
 
 static int bits_of(const kind *k, int64_t block, int l) { return k->bits ? k->bits(block, l) : 3; }
 
@@ -186,15 +194,15 @@ static void check_skipped(const world *x, const char *name) {
 /* ---- all layers ---- */
 
 /* The layers on one input of a block; `now` becomes what the walk sees of the block afterwards. */
-static void check_input(const world *x, int64_t b, lb_input i, const double *H, plain_block *after) {
+static void check_input(const world *x, int64_t b, plain_input i, const double *H, plain_block *after) {
     bool blind = x->cell->method != &probe_method;
-    for (int l = 0; l < LB_LINEARS; l++) {
-        static const lb_input reads[] = {LB_IN_ATTN, LB_IN_ATTN, LB_IN_ATTN, LB_IN_O, LB_IN_MLP, LB_IN_MLP, LB_IN_DOWN};
+    for (int l = 0; l < PLAIN_LINEARS; l++) {
+        static const plain_input reads[] = {PLAIN_IN_ATTN, PLAIN_IN_ATTN, PLAIN_IN_ATTN, PLAIN_IN_O,
+                                            PLAIN_IN_MLP,  PLAIN_IN_MLP,  PLAIN_IN_DOWN};
         char name[64];
         int bits = bits_of(x->kind, b, l);
-        lb_cmat W = x->model->weights.blocks[b].w[l];
+        lb_cmat W = llama_site(x->model, layer_name(b, l, name))->W;
         if (reads[l] != i) continue;
-        snprintf(name, sizeof name, "%d.%s", (int)b, (const char *[]){"q", "k", "v", "o", "gate", "up", "down"}[l]);
         if (!bits) {
             check_skipped(x, name);
             continue;
@@ -212,17 +220,16 @@ static void must_differ(const world *x, const double *a, const double *b, int64_
 }
 
 static void check_blocks(world *x, plain_walk *own) {
-    const lb_weights *w = &x->model->weights;
     for (int64_t b = 0; b < 3; b++) {
-        plain_block was = plain_block_of(w, b), now = was, after = was;
-        for (int i = 0; i < LB_INPUTS; i++) {
-            double *at_once = plain_walk_hessian(own, &was, (lb_input)i), *H0 = x->H0[b][i];
-            double *in_turn = plain_walk_hessian(own, &now, (lb_input)i);
-            int64_t n = i == LB_IN_DOWN ? 24 : 16;
-            bool some = i > 0 && bits_of(x->kind, b, LB_Q), before = b > 0;
+        plain_block was = plain_block_of(x->model->net, &x->model->weights, b), now = was, after = was;
+        for (int i = 0; i < PLAIN_INPUTS; i++) {
+            double *at_once = plain_walk_hessian(own, &was, (plain_input)i), *H0 = x->H0[b][i];
+            double *in_turn = plain_walk_hessian(own, &now, (plain_input)i);
+            int64_t n = i == PLAIN_IN_DOWN ? 24 : 16;
+            bool some = i > 0 && bits_of(x->kind, b, PLAIN_Q), before = b > 0;
             if (before) must_differ(x, at_once, H0, n);
             if (some && x->kind->sequential) must_differ(x, in_turn, at_once, n);
-            check_input(x, b, (lb_input)i, x->kind->original ? H0 : x->kind->sequential ? in_turn : at_once, &after);
+            check_input(x, b, (plain_input)i, x->kind->original ? H0 : x->kind->sequential ? in_turn : at_once, &after);
             now = after;
             free(at_once);
             free(in_turn);
@@ -233,19 +240,17 @@ static void check_blocks(world *x, plain_walk *own) {
 }
 
 static void check_ends(world *x, const plain_walk *own) {
-    const lb_weights *w = &x->model->weights;
     bool tied = x->model->arch.tied, blind = x->cell->method != &probe_method;
-    double *H = plain_walk_head_hessian(own, w->final_norm);
-    x->embed = w->embed;
-    x->head = w->head;
+    double *H = plain_walk_head_hessian(own, llama_vector(x->model, "final_norm"));
+    lb_cmat embed = x->embed = end_of(x->model, false), head = x->head = end_of(x->model, true);
     must_differ(x, H, x->head0, 16);
     if (x->kind->head || (tied && x->kind->embed)) {
-        check_layer(x, "head", w->head, 3, blind ? NULL : x->kind->original ? x->head0 : H, x->head0);
-        x->head = view(probe_find("head")->What, w->head);
+        check_layer(x, "head", head, 3, blind ? NULL : x->kind->original ? x->head0 : H, x->head0);
+        x->head = view(probe_find("head")->What, head);
     }
     if (x->kind->embed && !tied) {
-        check_layer(x, "embed", w->embed, 3, NULL, NULL);
-        x->embed = view(probe_find("embed")->What, w->embed);
+        check_layer(x, "embed", embed, 3, NULL, NULL);
+        x->embed = view(probe_find("embed")->What, embed);
     }
     if (tied) x->embed = x->head;
     free(H);
@@ -253,9 +258,9 @@ static void check_ends(world *x, const plain_walk *own) {
 
 /* ---- what is installed and evaluated ---- */
 
-static void same_matrix(lb_arena *a, lb_cmat W, const lb_rows_source *from, lb_cmat want, const char *name) {
+static void same_matrix(lb_arena *a, const lb_linop *op, lb_cmat want, const char *name) {
     lb_cmat have;
-    assert_ok(lb_matrix_get(W, from, a, NULL, &have));
+    assert_ok(lb_matrix_get(op, a, NULL, &have));
     assert_true(have.rows == want.rows && have.cols == want.cols);
     for (int64_t r = 0; r < have.rows; r++)
         if (memcmp(have.d + r * have.ld, want.d + r * want.ld, (size_t)have.cols * sizeof *have.d) != 0)
@@ -272,19 +277,14 @@ static lb_status check_weights(void *user, const lb_cell *c, const lb_weights *w
     (void)c, (void)log;
     lb_arena *a = NULL;
     assert_ok(lb_arena_new(0, &a));
-    for (int64_t b = 0; b < 3; b++)
-        for (int l = 0; l < LB_LINEARS; l++) {
-            char name[LB_LAYER_NAME];
-            lb_layer_name(b, (lb_linear)l, name);
-            const lb_block *block = &w->blocks[b];
-            lb_cmat want = installed(x->model, name, x->model->weights.blocks[b].w[l]);
-            const probe_call *made = probe_find(name);
-            same_matrix(a, block->w[l], &block->from[l], want, name);
-            assert_int_equal(block->act[l].bits, made ? made->opts.act : 0);
-            assert_int_equal(block->act[l].symmetric, made && made->opts.act_symmetric);
-        }
-    same_matrix(a, w->embed, &w->embed_from, installed(x->model, "embed", x->model->weights.embed), "embed");
-    same_matrix(a, w->head, &w->head_from, installed(x->model, "head", x->model->weights.head), "head");
+    const lb_net *n = x->model->net;
+    for (int32_t i = 0; i < n->sites; i++) {
+        const char *name = n->site[i].name;
+        const probe_call *made = n->site[i].block >= 0 ? probe_find(name) : NULL;
+        same_matrix(a, &w->site[i], installed(x->model, name, x->model->weights.site[i].W), name);
+        assert_int_equal(w->site[i].act.bits, made ? made->opts.act : 0);
+        assert_int_equal(w->site[i].act.symmetric, made && made->opts.act_symmetric);
+    }
     lb_arena_free(a);
     return LB_OK;
 }
@@ -293,7 +293,7 @@ static lb_status check_weights(void *user, const lb_cell *c, const lb_weights *w
 static double *log_p(const world *x, const plain_block *blocks, lb_cmat embed, lb_cmat head) {
     plain_walk p = plain_walk_start(&x->model->arch, embed, x->s.plan.eval[0].corpus->token, WINDOWS, WINDOW);
     for (int64_t b = 0; b < 3; b++) plain_walk_advance(&p, &blocks[b]);
-    double *out = plain_walk_log_p(&p, x->model->weights.final_norm, head);
+    double *out = plain_walk_log_p(&p, llama_vector(x->model, "final_norm"), head);
     plain_walk_end(&p);
     return out;
 }
@@ -326,9 +326,9 @@ static void check_eval(const world *x, const lb_eval_row *row, const double *now
 
 static void check_evals(const world *x) {
     plain_block was[3];
-    for (int64_t b = 0; b < 3; b++) was[b] = plain_block_of(&x->model->weights, b);
+    for (int64_t b = 0; b < 3; b++) was[b] = plain_block_of(x->model->net, &x->model->weights, b);
     double *now = log_p(x, x->made, x->embed, x->head);
-    double *base = log_p(x, was, x->model->weights.embed, x->model->weights.head);
+    double *base = log_p(x, was, end_of(x->model, false), end_of(x->model, true));
     assert_int_equal(x->record.evals, 2);
     check_eval(x, &x->record.eval[0], now, base, 0);
     check_eval(x, &x->record.eval[1], now, base, WINDOW / 2); /* the second half of each window */
@@ -341,7 +341,7 @@ static void check_evals(const world *x) {
 static void check_calls(const world *x) {
     int64_t n = 0;
     for (int64_t b = 0; b < 3; b++)
-        for (int l = 0; l < LB_LINEARS; l++) n += bits_of(x->kind, b, l) != 0;
+        for (int l = 0; l < PLAIN_LINEARS; l++) n += bits_of(x->kind, b, l) != 0;
     bool tied = x->model->arch.tied;
     n += tied ? x->kind->head || x->kind->embed : x->kind->head + x->kind->embed;
     assert_int_equal(probe.calls, n);
@@ -368,7 +368,7 @@ static void check_cell(world *x, const lb_cell *c, const kind *k) {
     bool probed = c->method == &probe_method;
     assert_string_equal(x->record.propagate, !probed ? "" : k->original ? "original" : "quantized");
     assert_int_equal(x->record.true_sequential, k->sequential);
-    plain_walk own = plain_walk_start(&x->model->arch, x->model->weights.embed, x->s.plan.calibration.corpus->token,
+    plain_walk own = plain_walk_start(&x->model->arch, end_of(x->model, false), x->s.plan.calibration.corpus->token,
                                       SAMPLES, LENGTH);
     check_blocks(x, &own);
     check_ends(x, &own);
@@ -377,14 +377,14 @@ static void check_cell(world *x, const lb_cell *c, const kind *k) {
 }
 
 static void original_statistics(world *x) {
-    plain_walk p = plain_walk_start(&x->model->arch, x->model->weights.embed, x->s.plan.calibration.corpus->token,
+    plain_walk p = plain_walk_start(&x->model->arch, end_of(x->model, false), x->s.plan.calibration.corpus->token,
                                     SAMPLES, LENGTH);
     for (int64_t b = 0; b < 3; b++) {
-        plain_block was = plain_block_of(&x->model->weights, b);
-        for (int i = 0; i < LB_INPUTS; i++) x->H0[b][i] = plain_walk_hessian(&p, &was, (lb_input)i);
+        plain_block was = plain_block_of(x->model->net, &x->model->weights, b);
+        for (int i = 0; i < PLAIN_INPUTS; i++) x->H0[b][i] = plain_walk_hessian(&p, &was, (plain_input)i);
         plain_walk_advance(&p, &was);
     }
-    x->head0 = plain_walk_head_hessian(&p, x->model->weights.final_norm);
+    x->head0 = plain_walk_head_hessian(&p, llama_vector(x->model, "final_norm"));
     plain_walk_end(&p);
 }
 
@@ -415,7 +415,7 @@ static void walk(const char *model, int threads, const char *weights) {
     probe_reset();
     lb_runner_close(&x.runner);
     for (int64_t b = 0; b < 3; b++)
-        for (int i = 0; i < LB_INPUTS; i++) free(x.H0[b][i]);
+        for (int i = 0; i < PLAIN_INPUTS; i++) free(x.H0[b][i]);
     free(x.head0);
     lb_model_close(x.model);
     small_plan_close(&x.s);

@@ -234,7 +234,7 @@ static void forged_caches(void **state) {
         const char *kind, *section;
         const void *bytes;
         size_t n;
-    } lie[] = {{"statistics-", "2/down", &not_one, 8}, {"statistics-", "0/attn", &negative, 8},
+    } lie[] = {{"statistics-", "2.down", &not_one, 8}, {"statistics-", "0.q", &negative, 8},
                {"statistics-", "about", zero, 24},     {"states-", "states", &infinite, 4},
                {"states-", "states", &far, 4},         {"states-", "shape", zero, 24}};
     small_plan s;

@@ -141,18 +141,18 @@ static void a_draw_for_each_seed(void **state) {
         assert_ok(lb_cell_run(&r, c, NULL, NULL, &out));
         assert_ok(lb_corpus_windows(s.plan.calibration.corpus, LB_RECIPE_RANDOM, (uint64_t)c->own.seed, 5, 52, s.arena,
                                     &tokens));
-        plain_walk p = plain_walk_start(&s.plan.model->arch, w->embed, tokens, 5, 52);
-        plain_block b = plain_block_of(w, 0);
-        double *H = plain_walk_hessian(&p, &b, LB_IN_DOWN);
+        plain_walk p = plain_walk_start(&s.plan.model->arch, w->site[s.plan.model->net->embed].W, tokens, 5, 52);
+        plain_block b = plain_block_of(s.plan.model->net, w, 0);
+        double *H = plain_walk_hessian(&p, &b, PLAIN_IN_DOWN);
         const probe_call *call = probe_find("0.q");
-        double *first = plain_walk_hessian(&p, &b, LB_IN_ATTN);
+        double *first = plain_walk_hessian(&p, &b, PLAIN_IN_ATTN);
         for (int k = 0; k < 16 * 16; k++) assert_float_equal(call->H[k], first[k], 1e-4);
         lb_cmat What = lb_cmat_of(probe_find("0.down")->What, 16, 24);
-        double want = plain_trace(What, w->blocks[0].w[LB_DOWN], H);
-        if (!(want > 0 && out.layer[LB_DOWN].original.output_err / want - 1 < 1e-4 &&
-              1 - out.layer[LB_DOWN].original.output_err / want < 1e-4))
+        double want = plain_trace(What, w->site[lb_net_find(s.plan.model->net, "0.down")].W, H);
+        if (!(want > 0 && out.layer[PLAIN_DOWN].original.output_err / want - 1 < 1e-4 &&
+              1 - out.layer[PLAIN_DOWN].original.output_err / want < 1e-4))
             fail_msg("%s: the original error of 0.down is %g, plain loops say %g", c->label,
-                     out.layer[LB_DOWN].original.output_err, want);
+                     out.layer[PLAIN_DOWN].original.output_err, want);
         if (before && i % 2 == 0) assert_true(memcmp(before, call->H, sizeof(double)) != 0);
         free(before);
         before = first;

@@ -9,6 +9,7 @@
 #include "eval/perplexity.h"
 #include "math/blas.h"
 #include "model/model.h"
+#include "model/weights.h"
 #include "quant/grid.h"
 
 static const char smollm2[] = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
@@ -44,7 +45,7 @@ static lb_eval evaluate_as(const setting *s, const lb_weights *w, const char *pr
     lb_eval_request r = {.corpus = s->corpus, .max_windows = windows};
     lb_eval e;
     assert_ok(lb_protocol_parse(protocol, &r.protocol));
-    assert_ok(lb_perplexity(&s->m->arch, w, &r, s->team, s->arena, NULL, &e));
+    assert_ok(lb_perplexity(s->m->net, w, &r, s->team, s->arena, NULL, &e));
     return e;
 }
 
@@ -79,18 +80,18 @@ static void smollm2_windows(void **state) {
 
 /* Every linear layer of every block rounded to nearest. */
 static void round_linears(const setting *s, const lb_storage *storage, lb_weights *w) {
-    const lb_arch *arch = &s->m->arch;
-    assert_ok(lb_weights_clone(s->arena, arch, &s->m->weights, w));
-    for (int64_t b = 0; b < arch->layers; b++)
-        for (int l = 0; l < LB_LINEARS; l++) {
-            lb_cmat W = s->m->weights.blocks[b].w[l];
-            lb_compressed c;
-            lb_mat What = lb_mat_of(LB_NEW(s->arena, float, W.rows *W.cols), W.rows, W.cols);
-            assert_non_null(What.d);
-            assert_ok(lb_round_to_nearest_team(s->arena, storage, false, W, s->team, &c));
-            assert_ok(lb_compressed_dequantize(&c, What));
-            w->blocks[b].w[l] = lb_mat_c(What);
-        }
+    const lb_net *n = s->m->net;
+    assert_ok(lb_weights_clone(s->arena, n, &s->m->weights, w));
+    for (int32_t i = 0; i < n->sites; i++) {
+        lb_cmat W = s->m->weights.site[i].W;
+        lb_compressed c;
+        if (n->site[i].block < 0) continue;
+        lb_mat What = lb_mat_of(LB_NEW(s->arena, float, W.rows *W.cols), W.rows, W.cols);
+        assert_non_null(What.d);
+        assert_ok(lb_round_to_nearest_team(s->arena, storage, false, W, s->team, &c));
+        assert_ok(lb_compressed_dequantize(&c, What));
+        w->site[i].W = lb_mat_c(What);
+    }
 }
 
 /* NLL of windows 0..3 by PyTorch and transformers in float32, weights rounded by NumPy (the functions of

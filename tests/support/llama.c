@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "io/safetensors.h"
 #include "math/kernels.h"
+#include "model/weights.h"
 #include "support/status_name.h"
 #include "support/support.h"
 
@@ -18,29 +19,40 @@ lb_model *llama_random(lb_arch a, uint64_t seed) {
     if (a.context == 0) a.context = 4096;
     assert_ok(lb_model_new(&a, NULL, seed, &m));
     /* The arena's numbers are the test's to change: 0.02 is too small for a single layer to show errors. */
-    for (int64_t b = 0; b < a.layers; b++)
-        for (int l = 0; l < LB_LINEARS; l++) {
-            lb_cmat W = m->weights.blocks[b].w[l];
-            for (int64_t i = 0; i < W.rows * W.cols; i++) ((float *)(uintptr_t)W.d)[i] *= 12.0f;
-        }
-    for (int64_t i = 0; i < a.vocab * a.dim; i++) ((float *)(uintptr_t)m->weights.embed.d)[i] *= 40.0f;
+    for (int32_t s = 0; s < m->net->sites; s++) {
+        lb_cmat W = m->weights.site[s].W;
+        if (s == m->net->head) continue;
+        for (int64_t i = 0; i < W.rows * W.cols; i++)
+            ((float *)(uintptr_t)W.d)[i] *= s == m->net->embed ? 40.0f : 12.0f;
+    }
     return m;
 }
 
-lb_mat llama_states(const lb_arch *a, const lb_weights *w, const int32_t *tokens, int64_t n) {
+lb_mat llama_states(const lb_model *m, const int32_t *tokens, int64_t n) {
     lb_arena *arena;
-    lb_scratch *s;
-    lb_rope r;
+    lb_exec *e;
+    const lb_net *net = m->net;
     assert_ok(lb_arena_new(0, &arena));
-    assert_ok(lb_scratch_new(arena, a, n, &s));
-    assert_ok(lb_rope_new(arena, a, n, &r));
-    lb_mat x = lb_mat_of(lb_alloc((size_t)n, (size_t)a->dim * sizeof(float)), n, a->dim);
+    assert_ok(lb_exec_new(arena, net, n, NULL, &e));
+    lb_mat x = lb_mat_of(lb_alloc((size_t)n, (size_t)net->dim * sizeof(float)), n, net->dim);
     assert_non_null(x.d);
-    assert_ok(lb_embed(a, w, tokens, n, x));
-    for (int64_t l = 0; l < a->layers; l++) assert_ok(lb_block_forward(a, &w->blocks[l], &r, s, x, NULL));
-    lb_final_norm(a, w, x, x);
+    assert_ok(lb_exec_embed(e, &m->weights, tokens, n, x));
+    for (int64_t b = 0; b < net->blocks; b++) assert_ok(lb_exec_block(e, &m->weights, b, x, NULL));
+    assert_ok(lb_exec_final(e, &m->weights, x, x));
     lb_arena_free(arena);
     return x;
+}
+
+lb_linop *llama_site(const lb_model *m, const char *name) {
+    int32_t site = lb_net_find(m->net, name);
+    if (site < 0) fail_msg("no layer is named %s", name);
+    return &m->weights.site[site];
+}
+
+const float *llama_vector(const lb_model *m, const char *name) {
+    int32_t slot = lb_slot_find(m->net, name);
+    if (slot < 0) fail_msg("no tensor is named %s", name);
+    return lb_slot_get(m->net, &m->weights, slot);
 }
 
 int32_t *llama_tokens(uint64_t seed, int64_t n, int64_t vocab) {

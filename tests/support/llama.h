@@ -9,7 +9,10 @@
  * given in `a` (family, base, epsilon, context) get usual values. lb_model_close. */
 lb_model *llama_random(lb_arch a, uint64_t seed);
 /* Final-normed states of one sequence by the fast path (T, dim), test fails on an error; free with lb_free. */
-lb_mat llama_states(const lb_arch *a, const lb_weights *w, const int32_t *tokens, int64_t n);
+lb_mat llama_states(const lb_model *m, const int32_t *tokens, int64_t n);
+/* By name ("1.down", "0.mlp_norm"); the test fails where there is none. */
+lb_linop *llama_site(const lb_model *m, const char *name);
+const float *llama_vector(const lb_model *m, const char *name);
 /* Token ids below vocab from a seed; lb_free. */
 int32_t *llama_tokens(uint64_t seed, int64_t n, int64_t vocab);
 /* The largest |x - y| over two matrices of one shape; NaN counts as infinite. */

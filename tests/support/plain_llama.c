@@ -14,17 +14,17 @@ static double *numbers(int64_t n) {
 typedef struct desk {
     const lb_arch *a;
     int64_t T;
-    double *input[LB_INPUTS]; /* (T, width) */
+    double *input[PLAIN_INPUTS]; /* (T, width) */
     double *q, *k, *v, *up, *middle;
 } desk;
 
-static int64_t width_of(const lb_arch *a, lb_input i) {
-    return i == LB_IN_O ? a->heads * a->head_dim : i == LB_IN_DOWN ? a->hidden : a->dim;
+static int64_t width_of(const lb_arch *a, plain_input i) {
+    return i == PLAIN_IN_O ? a->heads * a->head_dim : i == PLAIN_IN_DOWN ? a->hidden : a->dim;
 }
 
 static desk open_desk(const lb_arch *a, int64_t T) {
     desk d = {.a = a, .T = T};
-    for (int i = 0; i < LB_INPUTS; i++) d.input[i] = numbers(T * width_of(a, (lb_input)i));
+    for (int i = 0; i < PLAIN_INPUTS; i++) d.input[i] = numbers(T * width_of(a, (plain_input)i));
     d.q = numbers(T * a->heads * a->head_dim);
     d.k = numbers(T * a->kv_heads * a->head_dim);
     d.v = numbers(T * a->kv_heads * a->head_dim);
@@ -34,7 +34,7 @@ static desk open_desk(const lb_arch *a, int64_t T) {
 }
 
 static void close_desk(desk *d) {
-    for (int i = 0; i < LB_INPUTS; i++) free(d->input[i]);
+    for (int i = 0; i < PLAIN_INPUTS; i++) free(d->input[i]);
     free(d->q);
     free(d->k);
     free(d->v);
@@ -118,28 +118,33 @@ static void attend(const desk *d, double *out) {
 static void through_block(const desk *d, const plain_block *b, double *x) {
     const lb_arch *a = d->a;
     int64_t T = d->T;
-    norm(a, x, b->attn_norm, T, d->input[LB_IN_ATTN]);
-    linear(&b->linear[LB_Q], d->input[LB_IN_ATTN], T, false, d->q);
-    linear(&b->linear[LB_K], d->input[LB_IN_ATTN], T, false, d->k);
-    linear(&b->linear[LB_V], d->input[LB_IN_ATTN], T, false, d->v);
+    norm(a, x, b->attn_norm, T, d->input[PLAIN_IN_ATTN]);
+    linear(&b->linear[PLAIN_Q], d->input[PLAIN_IN_ATTN], T, false, d->q);
+    linear(&b->linear[PLAIN_K], d->input[PLAIN_IN_ATTN], T, false, d->k);
+    linear(&b->linear[PLAIN_V], d->input[PLAIN_IN_ATTN], T, false, d->v);
     rotate(d, d->q, a->heads);
     rotate(d, d->k, a->kv_heads);
-    attend(d, d->input[LB_IN_O]);
-    linear(&b->linear[LB_O], d->input[LB_IN_O], T, true, x);
-    norm(a, x, b->mlp_norm, T, d->input[LB_IN_MLP]);
-    linear(&b->linear[LB_GATE], d->input[LB_IN_MLP], T, false, d->input[LB_IN_DOWN]);
-    linear(&b->linear[LB_UP], d->input[LB_IN_MLP], T, false, d->up);
+    attend(d, d->input[PLAIN_IN_O]);
+    linear(&b->linear[PLAIN_O], d->input[PLAIN_IN_O], T, true, x);
+    norm(a, x, b->mlp_norm, T, d->input[PLAIN_IN_MLP]);
+    linear(&b->linear[PLAIN_GATE], d->input[PLAIN_IN_MLP], T, false, d->input[PLAIN_IN_DOWN]);
+    linear(&b->linear[PLAIN_UP], d->input[PLAIN_IN_MLP], T, false, d->up);
     for (int64_t i = 0; i < T * a->hidden; i++) {
-        double g = d->input[LB_IN_DOWN][i];
-        d->input[LB_IN_DOWN][i] = g / (1 + exp(-g)) * d->up[i];
+        double g = d->input[PLAIN_IN_DOWN][i];
+        d->input[PLAIN_IN_DOWN][i] = g / (1 + exp(-g)) * d->up[i];
     }
-    linear(&b->linear[LB_DOWN], d->input[LB_IN_DOWN], T, true, x);
+    linear(&b->linear[PLAIN_DOWN], d->input[PLAIN_IN_DOWN], T, true, x);
 }
 
-plain_block plain_block_of(const lb_weights *w, int64_t block) {
-    const lb_block *b = &w->blocks[block];
-    plain_block p = {.attn_norm = b->attn_norm, .mlp_norm = b->mlp_norm};
-    for (int l = 0; l < LB_LINEARS; l++) p.linear[l] = (plain_linear){b->w[l], b->act[l]};
+const char *const plain_names[PLAIN_LINEARS] = {"q", "k", "v", "o", "gate", "up", "down"};
+
+plain_block plain_block_of(const lb_net *n, const lb_weights *w, int64_t block) {
+    plain_block p = {.attn_norm = w->vector[lb_net_vector(n, block, -1, "attn_norm", false)],
+                     .mlp_norm = w->vector[lb_net_vector(n, block, -1, "mlp_norm", false)]};
+    for (int l = 0; l < PLAIN_LINEARS; l++) {
+        const lb_linop *op = &w->site[lb_net_site(n, block, plain_names[l])];
+        p.linear[l] = (plain_linear){op->W, op->act};
+    }
     return p;
 }
 
@@ -161,7 +166,7 @@ static void add_gram(double *H, const double *X, int64_t rows, int64_t cols, dou
             for (int64_t j = 0; j < cols; j++) H[i * cols + j] += X[t * cols + i] * X[t * cols + j] * share;
 }
 
-double *plain_walk_hessian(const plain_walk *p, const plain_block *b, lb_input i) {
+double *plain_walk_hessian(const plain_walk *p, const plain_block *b, plain_input i) {
     desk d = open_desk(p->arch, p->length);
     int64_t cols = width_of(p->arch, i), n = p->length * p->arch->dim;
     double *H = numbers(cols * cols);

@@ -95,19 +95,19 @@ static const json_t *shape_of(const lb_test_program *c, const char *name, int64_
     return json_object_get(json_object_get(c->from, "parameters"), full);
 }
 
-static lb_status get_shape(const void *ctx, const char *name, int64_t block, int64_t expert, lb_shape *out) {
+static lb_status get_shape(const void *ctx, const char *name, int64_t block, int64_t expert, lb_net_shape *out) {
     const lb_test_program *c = ctx;
     const json_t *s = shape_of(c, c->tied && strcmp(name, "head") == 0 ? "embed" : name, block, expert);
-    *out = (lb_shape){0};
+    *out = (lb_net_shape){0};
     if (!s) return LB_OK;
-    *out = (lb_shape){json_integer_value(json_array_get(s, 0)), json_integer_value(json_array_get(s, 1)),
-                      json_number_value(json_array_get(s, 4)) > 0.0};
+    *out = (lb_net_shape){json_integer_value(json_array_get(s, 0)), json_integer_value(json_array_get(s, 1)),
+                          json_number_value(json_array_get(s, 4)) > 0.0};
     return LB_OK;
 }
 
 lb_net *lb_test_program_net(const lb_test_program *c) {
     lb_net *n = NULL;
-    const lb_shapes shapes = {get_shape, c};
+    const lb_net_shapes shapes = {get_shape, c};
     if (lb_net_new(c->arena, &c->program, &c->numbers, &shapes, c->tied, &n) != LB_OK)
         fail_msg("%s: %s", c->name, lb_error());
     return n;

@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "math/blas.h"
 #include "model/model.h"
-#include "model/model_file.h"
+#include "model/weights.h"
 
 const char *small_home;
 
@@ -24,15 +24,16 @@ static void write_text(const char *path) {
 
 /* Weights so large that every block changes the states a good deal, and norms that are not 1. */
 static void enlarge(lb_model *m) {
-    for (int64_t i = 0; i < lb_slot_count(&m->arch); i++) {
+    for (int32_t i = 0; i < m->net->slots; i++) {
         int64_t rows, cols;
-        const float *from = lb_slot_get(&m->arch, &m->weights, i, &rows, &cols);
+        const float *from = lb_slot_get(m->net, &m->weights, i);
+        lb_slot_shape(m->net, i, &rows, &cols);
         float *w = lb_arena_get(m->arena, (size_t)rows, (size_t)cols * sizeof *w);
         assert_non_null(w);
         lb_rng r = lb_rng_make(11, (uint64_t)i);
         float size = rows == 1 ? 0.3f : 1.0f / sqrtf((float)cols);
         for (int64_t k = 0; k < rows * cols; k++) w[k] = (rows == 1 ? from[k] : 0.0f) + size * (float)lb_rng_normal(&r);
-        lb_slot_set(&m->arch, &m->weights, i, w);
+        lb_slot_set(m->net, &m->weights, i, w);
     }
 }
 

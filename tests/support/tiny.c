@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "model/model_file.h"
+#include "model/weights.h"
 #include "support/support.h"
 
 const lb_tensor *tiny_find(const lb_safetensors *s, const char *name) {
@@ -25,13 +26,19 @@ static float *numbers(tiny *t, int64_t n) {
     return x;
 }
 
-static void load(tiny *t, int map, int64_t block) {
+void tiny_hf_name(const tiny *t, int32_t slot, char out[128]) {
+    const lb_net_slot *s = &t->net->slot[slot];
+    int64_t block = s->site >= 0 ? t->net->site[s->site].block : t->net->vector[s->vector].block;
+    lb_map_name(lb_slot_map(lb_family_of(&t->arch), t->net, slot)->hf, block, out, 128);
+}
+
+static void load(tiny *t, int32_t slot) {
     char name[128];
-    lb_map_name(lb_family_of(&t->arch)->tensor[map].hf, block, name, sizeof name);
+    tiny_hf_name(t, slot, name);
     const lb_tensor *x = tiny_find(t->model, name);
     float *data = numbers(t, lb_tensor_count(x));
     assert_ok(lb_tensor_read_f32(x, 0, lb_tensor_count(x), data));
-    lb_slot_set(&t->arch, &t->weights, lb_slot_of(&t->arch, map, block), data);
+    lb_slot_set(t->net, &t->weights, slot, data);
 }
 
 tiny tiny_open(bool tied, int threads) {
@@ -52,13 +59,9 @@ tiny tiny_open(bool tied, int threads) {
     assert_ok(lb_team_new(threads, &t.team));
     t.model = tiny_fixture("tests/oracle/fixtures/train/model.safetensors");
     t.grads = tiny_fixture("tests/oracle/fixtures/train/grads.safetensors");
-    t.weights.blocks = LB_NEW(t.arena, lb_block, t.arch.layers);
-    assert_non_null(t.weights.blocks);
-    load(&t, LB_MAP_EMBED, 0);
-    load(&t, LB_MAP_FINAL_NORM, 0);
-    if (!tied) load(&t, LB_MAP_HEAD, 0);
-    for (int64_t b = 0; b < t.arch.layers; b++)
-        for (int m = LB_MAP_ATTN_NORM; m < LB_MAPS; m++) load(&t, m, b);
+    assert_ok(lb_arch_net(t.arena, &t.arch, &t.net));
+    assert_ok(lb_weights_new(t.arena, t.net, &t.weights));
+    for (int32_t i = 0; i < t.net->slots; i++) load(&t, i);
 
     enum { N = TINY_BATCH * TINY_LENGTH };
     float as_float[N];
@@ -77,47 +80,45 @@ void tiny_close(tiny *t) {
 }
 
 void tiny_grads(tiny *t, lb_grads *g) {
-    const lb_arch *a = &t->arch;
-    *g = (lb_grads){.embed = lb_mat_of(numbers(t, a->vocab * a->dim), a->vocab, a->dim)};
-    if (!a->tied) g->head = lb_mat_of(numbers(t, a->vocab * a->dim), a->vocab, a->dim);
-    g->final_norm = numbers(t, a->dim);
-    g->blocks = LB_NEW(t->arena, lb_block_grad, a->layers);
-    assert_non_null(g->blocks);
-    for (int64_t b = 0; b < a->layers; b++) {
-        for (int l = 0; l < LB_LINEARS; l++) {
-            int64_t rows, cols;
-            lb_linear_shape(a, l, &rows, &cols);
-            g->blocks[b].w[l] = lb_mat_of(numbers(t, rows * cols), rows, cols);
-        }
-        g->blocks[b].attn_norm = numbers(t, a->dim);
-        g->blocks[b].mlp_norm = numbers(t, a->dim);
+    assert_ok(lb_grads_new(t->arena, t->net, g));
+    for (int32_t i = 0; i < t->net->slots; i++) {
+        const lb_net_slot *slot = &t->net->slot[i];
+        int64_t rows, cols;
+        lb_slot_shape(t->net, i, &rows, &cols);
+        float *d = numbers(t, rows * cols);
+        if (slot->site >= 0)
+            g->site[slot->site] = lb_mat_of(d, rows, cols);
+        else
+            g->vector[slot->vector] = d;
     }
 }
 
-float *tiny_gradient(const tiny *t, const lb_grads *g, const char *hf_name) {
-    const lb_tensor_map *map = lb_family_of(&t->arch)->tensor;
-    for (int m = 0; m < LB_MAPS; m++) {
-        int64_t b;
-        if (!lb_map_match(map[m].hf, hf_name, &b)) continue;
-        if (m == LB_MAP_EMBED) return g->embed.d;
-        if (m == LB_MAP_HEAD) return g->head.d;
-        if (m == LB_MAP_FINAL_NORM) return g->final_norm;
-        if (m == LB_MAP_ATTN_NORM) return g->blocks[b].attn_norm;
-        if (m == LB_MAP_MLP_NORM) return g->blocks[b].mlp_norm;
-        return g->blocks[b].w[m - LB_MAP_LINEAR].d;
+float *tiny_gradient(const tiny *t, const lb_grads *g, const char *name) {
+    for (int32_t i = 0; i < t->net->slots; i++) {
+        const lb_net_slot *slot = &t->net->slot[i];
+        char one[128];
+        tiny_hf_name(t, i, one);
+        if (strcmp(one, name) == 0) return slot->site >= 0 ? g->site[slot->site].d : g->vector[slot->vector];
     }
-    fail_msg("no gradient is named %s", hf_name);
+    fail_msg("no gradient is named %s", name);
     return NULL;
 }
 
+int32_t tiny_site(const tiny *t, const char *name) {
+    int32_t site = lb_net_find(t->net, name);
+    if (site < 0) fail_msg("no layer is named %s", name);
+    return site;
+}
+
 void tiny_scaled(tiny *t, float times, lb_weights *out) {
-    assert_ok(lb_weights_clone(t->arena, &t->arch, &t->weights, out));
-    for (int64_t s = 0; s < lb_slot_count(&t->arch); s++) {
+    assert_ok(lb_weights_clone(t->arena, t->net, &t->weights, out));
+    for (int32_t s = 0; s < t->net->slots; s++) {
         int64_t rows, cols;
-        const float *from = lb_slot_get(&t->arch, &t->weights, s, &rows, &cols);
+        const float *from = lb_slot_get(t->net, &t->weights, s);
+        lb_slot_shape(t->net, s, &rows, &cols);
         float *to = numbers(t, rows * cols);
         for (int64_t i = 0; i < rows * cols; i++) to[i] = from[i] * times;
-        lb_slot_set(&t->arch, out, s, to);
+        lb_slot_set(t->net, out, s, to);
     }
 }
 
@@ -133,40 +134,41 @@ static void move_rows(float *x, int64_t rows, int64_t cols, int64_t d, bool to_p
     }
 }
 
+static bool turned(const lb_site *s) { return strcmp(s->role, "q") == 0 || strcmp(s->role, "k") == 0; }
+
 void tiny_to_pairs(tiny *t) {
     lb_weights copy;
     tiny_scaled(t, 1.0f, &copy);
     t->weights = copy;
     t->arch.rope = LB_ROPE_PAIRS;
-    for (int64_t b = 0; b < t->arch.layers; b++)
-        for (int l = LB_Q; l <= LB_K; l++) {
-            lb_cmat w = t->weights.blocks[b].w[l];
-            float *own = numbers(t, w.rows * w.cols);
-            memcpy(own, w.d, (size_t)(w.rows * w.cols) * sizeof *own);
-            move_rows(own, w.rows, w.cols, t->arch.head_dim, true);
-            t->weights.blocks[b].w[l] = lb_cmat_of(own, w.rows, w.cols);
-        }
+    assert_ok(lb_arch_net(t->arena, &t->arch, &t->net));
+    for (int32_t i = 0; i < t->net->sites; i++) {
+        lb_cmat w = t->weights.site[i].W;
+        if (!turned(&t->net->site[i])) continue;
+        float *own = numbers(t, w.rows * w.cols);
+        memcpy(own, w.d, (size_t)(w.rows * w.cols) * sizeof *own);
+        move_rows(own, w.rows, w.cols, t->arch.head_dim, true);
+        t->weights.site[i].W = lb_cmat_of(own, w.rows, w.cols);
+    }
 }
 
 void tiny_grads_from_pairs(const tiny *t, lb_grads *g) {
-    for (int64_t b = 0; b < t->arch.layers; b++)
-        for (int l = LB_Q; l <= LB_K; l++)
-            move_rows(g->blocks[b].w[l].d, g->blocks[b].w[l].rows, g->blocks[b].w[l].cols, t->arch.head_dim, false);
+    for (int32_t i = 0; i < t->net->sites; i++)
+        if (turned(&t->net->site[i]))
+            move_rows(g->site[i].d, g->site[i].rows, g->site[i].cols, t->arch.head_dim, false);
 }
 
 lb_status tiny_trained(tiny *t, const lb_trainer *tr, const lb_model_out *m, lb_weights *out) {
-    LB_TRY(lb_trainer_install(t->arena, &t->arch, &t->weights, tr, m, out));
+    LB_TRY(lb_trainer_install(t->arena, t->net, &t->weights, tr, m, out));
     for (int64_t i = 0; i < tr->n_params; i++) {
         const lb_compressed *c = &m->layer[i];
         if (!c->rows) continue;
-        int map;
-        int64_t block;
-        lb_slot_split(&t->arch, i, &map, &block);
         lb_mat W = lb_mat_of(LB_NEW(t->arena, float, c->rows * c->cols), c->rows, c->cols);
         if (!W.d) return LB_E_NOMEM;
         LB_TRY(lb_compressed_dequantize(c, W));
-        lb_slot_set(&t->arch, out, i, W.d);
-        if (map >= LB_MAP_LINEAR) out->blocks[block].act[map - LB_MAP_LINEAR] = c->act;
+        lb_slot_set(t->net, out, (int32_t)i, W.d);
+        int32_t site = t->net->slot[i].site;
+        if (t->net->site[site].block >= 0) out->site[site].act = c->act;
     }
     return LB_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "eval/train.h"
 #include "io/safetensors.h"
+#include "model/arch.h"
 #include "model/backward.h"
 
 enum { TINY_BATCH = 8, TINY_LENGTH = 70 };
@@ -13,6 +14,7 @@ typedef struct tiny {
     lb_arena *arena;
     lb_team *team;
     lb_arch arch;
+    const lb_net *net;
     lb_weights weights; /* of float arrays that may be changed */
     int32_t *tokens;    /* (TINY_BATCH, TINY_LENGTH) */
 } tiny;
@@ -22,10 +24,14 @@ void tiny_close(tiny *t);
 /* The tensor, or the test fails naming it. */
 const lb_tensor *tiny_find(const lb_safetensors *s, const char *name);
 lb_safetensors *tiny_fixture(const char *name); /* of the same folder */
+/* The Hugging Face name of a tensor. */
+void tiny_hf_name(const tiny *t, int32_t slot, char out[128]);
 /* Room for every gradient. */
 void tiny_grads(tiny *t, lb_grads *g);
 /* The gradient of the tensor with this Hugging Face name. */
 float *tiny_gradient(const tiny *t, const lb_grads *g, const char *hf_name);
+/* The site of that name, or the test fails. */
+int32_t tiny_site(const tiny *t, const char *name);
 /* A copy of the weights times a number. */
 void tiny_scaled(tiny *t, float times, lb_weights *out);
 /* What training made: changed tensors, and compressed layers dequantized. */

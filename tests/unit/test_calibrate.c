@@ -17,10 +17,14 @@
 #include "base/rng.h"
 #include "eval/calibrate.h"
 #include "math/blas.h"
+#include "model/arch.h"
+#include "model/forward.h"
+#include "model/weights.h"
 #include "support/forge.h"
 #include "support/quant_kit.h"
 
-enum { SAMPLES = 70, LENGTH = 9, ALL = (1 << LB_INPUTS) - 1 };
+enum { SAMPLES = 70, LENGTH = 9 };
+enum { IN_ATTN, IN_O, IN_MLP, IN_DOWN, INPUTS }; /* of a block, in program order */
 
 static const lb_arch arch = {.family = "llama",
                              .layers = 3,
@@ -37,7 +41,9 @@ static const lb_arch arch = {.family = "llama",
 
 typedef struct model {
     kit k;
+    const lb_net *net;
     lb_weights w;
+    int32_t input[3][INPUTS]; /* by block */
     int32_t tokens[SAMPLES * LENGTH];
 } model;
 
@@ -49,18 +55,23 @@ static float *ones(const kit *k, int64_t n) {
 
 static void build(model *m, int threads) {
     m->k = kit_open(threads);
-    m->w.embed = m->w.head = lb_mat_c(kit_random(&m->k, 1, arch.vocab, arch.dim));
-    m->w.final_norm = ones(&m->k, arch.dim);
-    m->w.blocks = LB_NEW(m->k.arena, lb_block, arch.layers);
-    for (int64_t b = 0; b < arch.layers; b++) {
-        m->w.blocks[b].attn_norm = m->w.blocks[b].mlp_norm = ones(&m->k, arch.dim);
-        for (int l = 0; l < LB_LINEARS; l++) {
-            int64_t rows, cols;
-            lb_linear_shape(&arch, (lb_linear)l, &rows, &cols);
-            lb_mat W = kit_random(&m->k, (uint64_t)(100 * b + l), rows, cols);
-            for (int64_t i = 0; i < rows * cols; i++) W.d[i] *= 0.4f;
-            m->w.blocks[b].w[l] = lb_mat_c(W);
+    assert_int_equal(lb_arch_net(m->k.arena, &arch, &m->net), LB_OK);
+    assert_int_equal(lb_weights_new(m->k.arena, m->net, &m->w), LB_OK);
+    for (int32_t i = 0; i < m->net->slots; i++) {
+        int64_t rows, cols;
+        lb_slot_shape(m->net, i, &rows, &cols);
+        if (m->net->slot[i].vector >= 0) {
+            lb_slot_set(m->net, &m->w, i, ones(&m->k, cols));
+            continue;
         }
+        lb_mat W = kit_random(&m->k, (uint64_t)(100 + i), rows, cols);
+        for (int64_t k = 0; i > 0 && k < rows * cols; k++) W.d[k] *= 0.4f;
+        lb_slot_set(m->net, &m->w, i, W.d);
+    }
+    for (int64_t b = 0; b < arch.layers; b++) {
+        int32_t first;
+        assert_int_equal(lb_net_inputs(m->net, b, &first), INPUTS);
+        for (int i = 0; i < INPUTS; i++) m->input[b][i] = first + i;
     }
     lb_rng rng = lb_rng_make(3, 3);
     for (int i = 0; i < SAMPLES * LENGTH; i++) m->tokens[i] = (int32_t)lb_rng_below(&rng, arch.vocab);
@@ -68,7 +79,7 @@ static void build(model *m, int threads) {
 
 static lb_stream *stream(const model *m) {
     lb_stream *s = NULL;
-    if (lb_stream_new(m->k.arena, &arch, &m->w, m->tokens, SAMPLES, LENGTH, m->k.team, &s) != LB_OK)
+    if (lb_stream_new(m->k.arena, m->net, &m->w, m->tokens, SAMPLES, LENGTH, m->k.team, &s) != LB_OK)
         fail_msg("%s", lb_error());
     return s;
 }
@@ -101,32 +112,31 @@ static void first_and_last_input(void **state) {
     lb_mat first = lb_mat_of(LB_NEW(m.k.arena, float, SAMPLES *LENGTH *arch.dim), SAMPLES * LENGTH, arch.dim);
     lb_mat last = lb_mat_of(LB_NEW(m.k.arena, float, SAMPLES *LENGTH *arch.dim), SAMPLES * LENGTH, arch.dim);
     for (int64_t t = 0; t < SAMPLES * LENGTH; t++) {
-        const float *e = m.w.embed.d + m.tokens[t] * arch.dim;
+        const float *e = m.w.site[m.net->embed].W.d + m.tokens[t] * arch.dim;
         double sum = 0;
         for (int64_t i = 0; i < arch.dim; i++) sum += (double)e[i] * (double)e[i] / (double)arch.dim;
         for (int64_t i = 0; i < arch.dim; i++)
-            first.d[t * arch.dim + i] =
-                (float)((double)e[i] / sqrt(sum + arch.norm_eps) * (double)m.w.blocks[0].attn_norm[i]);
+            first.d[t * arch.dim + i] = (float)((double)e[i] / sqrt(sum + arch.norm_eps) * (double)m.w.vector[0][i]);
     }
     for (int64_t q = 0; q < SAMPLES; q++)
-        assert_int_equal(lb_forward_ref(&arch, &m.w, m.tokens + q * LENGTH, LENGTH,
+        assert_int_equal(lb_forward_ref(m.net, &m.w, m.tokens + q * LENGTH, LENGTH,
                                         lb_mat_part(last, q * LENGTH, 0, LENGTH, arch.dim)),
                          LB_OK);
-    lb_hessian h[LB_INPUTS], head;
+    lb_hessian h[INPUTS], head;
     for (int64_t b = 0; b < arch.layers; b++) {
         assert_int_equal(lb_stream_block(s), b);
         assert_int_equal(lb_stream_head_hessian(s, &m.w, m.k.arena, &head), LB_E_ARG);
-        assert_int_equal(lb_stream_hessians_advance(s, &m.w.blocks[b], ALL, m.k.arena, h), LB_OK);
-        if (b == 0) assert_near(&h[LB_IN_ATTN], plain(&m.k, first), 1e-5);
-        for (int i = 0; i < LB_INPUTS; i++) {
+        assert_int_equal(lb_stream_hessians_advance(s, &m.w, m.input[b], INPUTS, m.k.arena, h), LB_OK);
+        if (b == 0) assert_near(&h[IN_ATTN], plain(&m.k, first), 1e-5);
+        for (int i = 0; i < INPUTS; i++) {
             assert_int_equal(h[i].tokens, SAMPLES * LENGTH);
             assert_int_equal(h[i].sequences, SAMPLES);
-            assert_int_equal(h[i].H.cols, lb_input_width(&arch, (lb_input)i));
+            assert_int_equal(h[i].H.cols, m.net->input[m.input[b][i]].cols);
         }
     }
     assert_int_equal(lb_stream_head_hessian(s, &m.w, m.k.arena, &head), LB_OK);
     assert_near(&head, plain(&m.k, last), 1e-4);
-    assert_int_equal(lb_stream_advance(s, &m.w.blocks[0]), LB_E_ARG);
+    assert_int_equal(lb_stream_advance(s, &m.w), LB_E_ARG);
     kit_close(&m.k);
 }
 
@@ -139,19 +149,18 @@ static void ways_to_ask(void **state) {
     build(&four, 4);
     lb_stream *s = stream(&m), *t = stream(&four);
     for (int64_t b = 0; b < arch.layers; b++) {
-        lb_hessian each[LB_INPUTS], one[LB_INPUTS], all[LB_INPUTS], way[LB_INPUTS];
-        for (int i = 0; i < LB_INPUTS; i++) {
-            assert_int_equal(lb_stream_hessians(s, &m.w.blocks[b], 1u << i, m.k.arena, one), LB_OK);
-            each[i] = one[i];
-        }
-        assert_int_equal(lb_stream_hessians(s, &m.w.blocks[b], ALL, m.k.arena, all), LB_OK);
+        lb_hessian each[INPUTS], one, all[INPUTS], way[INPUTS];
+        const int32_t *input = m.input[b];
+        for (int i = 0; i < INPUTS; i++)
+            assert_int_equal(lb_stream_hessians(s, &m.w, &input[i], 1, m.k.arena, &each[i]), LB_OK);
+        assert_int_equal(lb_stream_hessians(s, &m.w, input, INPUTS, m.k.arena, all), LB_OK);
         assert_int_equal(lb_stream_block(s), b);
         if (b == 1)
-            assert_int_equal(lb_stream_advance(s, &m.w.blocks[b]), LB_OK);
+            assert_int_equal(lb_stream_advance(s, &m.w), LB_OK);
         else
-            assert_int_equal(lb_stream_hessians_advance(s, &m.w.blocks[b], 1, m.k.arena, one), LB_OK);
-        assert_int_equal(lb_stream_hessians_advance(t, &four.w.blocks[b], ALL, four.k.arena, way), LB_OK);
-        for (int i = 0; i < LB_INPUTS; i++) {
+            assert_int_equal(lb_stream_hessians_advance(s, &m.w, input, 1, m.k.arena, &one), LB_OK);
+        assert_int_equal(lb_stream_hessians_advance(t, &four.w, input, INPUTS, four.k.arena, way), LB_OK);
+        for (int i = 0; i < INPUTS; i++) {
             size_t bytes = (size_t)(all[i].H.cols * all[i].H.cols) * sizeof(double);
             assert_memory_equal(each[i].H.d, all[i].H.d, bytes);
             assert_memory_equal(way[i].H.d, all[i].H.d, bytes);
@@ -174,10 +183,12 @@ static void few_at_a_time(void **state) {
         int32_t *tokens = LB_NEW(m.k.arena, int32_t, MANY * LONG);
         for (int64_t i = 0; i < MANY * LONG; i++) tokens[i] = m.tokens[i % (SAMPLES * LENGTH)];
         lb_stream *s = NULL;
-        lb_hessian got[LB_INPUTS], want;
-        assert_int_equal(lb_stream_new(m.k.arena, &longer, &m.w, tokens, MANY, LONG, m.k.team, &s), LB_OK);
+        const lb_net *net = NULL;
+        assert_int_equal(lb_arch_net(m.k.arena, &longer, &net), LB_OK);
+        lb_hessian got[INPUTS], want;
+        assert_int_equal(lb_stream_new(m.k.arena, net, &m.w, tokens, MANY, LONG, m.k.team, &s), LB_OK);
         int64_t before = lb_peak_memory_bytes(), batch = (int64_t)MANY * LONG * (3 * arch.dim + arch.hidden) * 4;
-        assert_int_equal(lb_stream_hessians(s, &m.w.blocks[0], ALL, m.k.arena, got), LB_OK);
+        assert_int_equal(lb_stream_hessians(s, &m.w, m.input[0], INPUTS, m.k.arena, got), LB_OK);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__clang__) /* sanitizers keep what was freed */
         assert_in_range(lb_peak_memory_bytes() - before, 0, batch / 2);
 #else
@@ -185,25 +196,43 @@ static void few_at_a_time(void **state) {
 #endif
 
         lb_mat X = lb_mat_of(LB_NEW(m.k.arena, float, MANY *LONG *arch.hidden), MANY * LONG, arch.hidden);
-        lb_scratch *scratch = NULL;
-        lb_rope rope;
-        assert_int_equal(lb_rope_new(m.k.arena, &longer, LONG, &rope), LB_OK);
-        assert_int_equal(lb_scratch_new(m.k.arena, &longer, LONG, &scratch), LB_OK);
+        lb_exec *e = NULL;
+        assert_int_equal(lb_exec_new(m.k.arena, net, LONG, NULL, &e), LB_OK);
         lb_mat x = lb_mat_of(LB_NEW(m.k.arena, float, LONG *arch.dim), LONG, arch.dim);
         for (int64_t i = 0; i < MANY; i++) {
-            lb_capture cap = {.stop = LB_INPUTS};
-            cap.input[LB_IN_DOWN] = lb_mat_part(X, i * LONG, 0, LONG, arch.hidden);
-            assert_int_equal(lb_embed(&longer, &m.w, tokens + i * LONG, LONG, x), LB_OK);
-            assert_int_equal(lb_block_forward(&longer, &m.w.blocks[0], &rope, scratch, x, &cap), LB_OK);
+            lb_tap tap = {.input = m.input[0][IN_DOWN], .to = lb_mat_part(X, i * LONG, 0, LONG, arch.hidden)};
+            lb_capture cap = {.tap = &tap, .taps = 1};
+            assert_int_equal(lb_exec_embed(e, &m.w, tokens + i * LONG, LONG, x), LB_OK);
+            assert_int_equal(lb_exec_block(e, &m.w, 0, x, &cap), LB_OK);
         }
         assert_int_equal(lb_hessian_new(m.k.arena, arch.hidden, &want), LB_OK);
         assert_int_equal(lb_hessian_add(&want, lb_mat_c(X), MANY, NULL), LB_OK);
         assert_int_equal(lb_hessian_finish(&want, NULL), LB_OK);
-        assert_int_equal(got[LB_IN_DOWN].tokens, want.tokens);
-        assert_int_equal(got[LB_IN_DOWN].sequences, want.sequences);
-        assert_memory_equal(got[LB_IN_DOWN].H.d, want.H.d, (size_t)(arch.hidden * arch.hidden) * sizeof(double));
+        assert_int_equal(got[IN_DOWN].tokens, want.tokens);
+        assert_int_equal(got[IN_DOWN].sequences, want.sequences);
+        assert_memory_equal(got[IN_DOWN].H.d, want.H.d, (size_t)(arch.hidden * arch.hidden) * sizeof(double));
         kit_close(&m.k);
     }
+}
+
+/* Fewer sequences than threads: each on all of them, with the same sums. */
+static void one_sequence(void **state) {
+    (void)state;
+    model m, four;
+    build(&m, 1);
+    build(&four, 4);
+    lb_stream *s = NULL, *t = NULL;
+    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, m.tokens, 1, LENGTH, m.k.team, &s), LB_OK);
+    assert_int_equal(lb_stream_new(four.k.arena, four.net, &four.w, m.tokens, 1, LENGTH, four.k.team, &t), LB_OK);
+    for (int64_t b = 0; b < arch.layers; b++) {
+        lb_hessian a[INPUTS], c[INPUTS];
+        assert_int_equal(lb_stream_hessians_advance(s, &m.w, m.input[b], INPUTS, m.k.arena, a), LB_OK);
+        assert_int_equal(lb_stream_hessians_advance(t, &four.w, m.input[b], INPUTS, four.k.arena, c), LB_OK);
+        for (int i = 0; i < INPUTS; i++)
+            assert_memory_equal(a[i].H.d, c[i].H.d, (size_t)(a[i].H.cols * a[i].H.cols) * sizeof(double));
+    }
+    kit_close(&m.k);
+    kit_close(&four.k);
 }
 
 static void refused(void **state) {
@@ -211,11 +240,11 @@ static void refused(void **state) {
     model m;
     build(&m, 1);
     lb_stream *s = NULL;
-    assert_int_equal(lb_stream_new(m.k.arena, &arch, &m.w, m.tokens, 2, 17, NULL, &s), LB_E_CONFIG);
+    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, m.tokens, 2, 17, NULL, &s), LB_E_CONFIG);
     assert_error_has("length = 17: the model's context is 16");
-    assert_int_equal(lb_stream_new(m.k.arena, &arch, &m.w, m.tokens, 0, 9, NULL, &s), LB_E_CONFIG);
+    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, m.tokens, 0, 9, NULL, &s), LB_E_CONFIG);
     m.tokens[LENGTH + 1] = 50;
-    assert_int_equal(lb_stream_new(m.k.arena, &arch, &m.w, m.tokens, 2, LENGTH, NULL, &s), LB_E_ARG);
+    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, m.tokens, 2, LENGTH, NULL, &s), LB_E_ARG);
     assert_error_has("is 50: must be in [0, 50)");
     kit_close(&m.k);
 }
@@ -244,23 +273,23 @@ static void count(void *user, const lb_progress *p) {
 static lb_status ensure(const model *m, const char *key, lb_stats_file **f) {
     lb_log log = {.progress = count};
     computed = 0;
-    return lb_stats_file_ensure(path, key, &arch, &m->w, m->tokens, SAMPLES, LENGTH, m->k.team, &log, f);
+    return lb_stats_file_ensure(path, key, m->net, &m->w, m->tokens, SAMPLES, LENGTH, m->k.team, &log, f);
 }
 
 static void assert_holds(const model *m, lb_stats_file *f) {
     lb_stream *s = stream(m);
-    lb_hessian h[LB_INPUTS], got, head;
+    lb_hessian h[INPUTS], got, head;
     for (int64_t b = 0; b < arch.layers; b++) {
-        assert_int_equal(lb_stream_hessians_advance(s, &m->w.blocks[b], ALL, m->k.arena, h), LB_OK);
-        for (int i = 0; i < LB_INPUTS; i++) {
-            if (lb_stats_file_get(f, b, (lb_input)i, m->k.arena, &got) != LB_OK) fail_msg("%s", lb_error());
+        assert_int_equal(lb_stream_hessians_advance(s, &m->w, m->input[b], INPUTS, m->k.arena, h), LB_OK);
+        for (int i = 0; i < INPUTS; i++) {
+            if (lb_stats_file_get(f, m->input[b][i], m->k.arena, &got) != LB_OK) fail_msg("%s", lb_error());
             assert_int_equal(got.tokens, h[i].tokens);
             assert_int_equal(got.sequences, h[i].sequences);
             assert_memory_equal(got.H.d, h[i].H.d, (size_t)(got.H.cols * got.H.cols) * sizeof(double));
         }
     }
     assert_int_equal(lb_stream_head_hessian(s, &m->w, m->k.arena, &head), LB_OK);
-    assert_int_equal(lb_stats_file_head(f, m->k.arena, &got), LB_OK);
+    assert_int_equal(lb_stats_file_get(f, m->net->site[m->net->head].input, m->k.arena, &got), LB_OK);
     assert_memory_equal(got.H.d, head.H.d, (size_t)(arch.dim * arch.dim) * sizeof(double));
 }
 
@@ -306,15 +335,14 @@ static void forged_numbers_are_refused(void **state) {
         unlink(path);
         assert_int_equal(ensure(&m, "key", &f), LB_OK);
         lb_stats_file_close(f);
-        forge(path, head ? "head" : "1/down", lie[i / 2], sizeof not_one);
+        forge(path, head ? "head" : "1.down", lie[i / 2], sizeof not_one);
         assert_int_equal(ensure(&m, "key", &f), LB_OK);
         assert_int_equal(computed, 0); /* its numbers are looked at when they are read */
-        assert_int_equal(lb_stats_file_get(f, 0, LB_IN_DOWN, m.k.arena, &got), LB_OK);
+        assert_int_equal(lb_stats_file_get(f, m.input[0][IN_DOWN], m.k.arena, &got), LB_OK);
         assert_false(lb_stats_file_damaged(f));
-        assert_int_equal(head ? lb_stats_file_head(f, m.k.arena, &got)
-                              : lb_stats_file_get(f, 1, LB_IN_DOWN, m.k.arena, &got),
-                         LB_E_FORMAT);
-        assert_non_null(strstr(lb_error(), head ? "damaged: head: value" : "damaged: 1/down: value"));
+        int32_t input = head ? m.net->site[m.net->head].input : m.input[1][IN_DOWN];
+        assert_int_equal(lb_stats_file_get(f, input, m.k.arena, &got), LB_E_FORMAT);
+        assert_non_null(strstr(lb_error(), head ? "damaged: head: value" : "damaged: 1.down: value"));
         assert_true(lb_stats_file_damaged(f));
         lb_stats_file_close(f);
     }
@@ -333,7 +361,7 @@ static void file_appears_whole_or_not_at_all(void **state) {
     model m;
     build(&m, 1);
     unlink(path);
-    ((float *)(uintptr_t)m.w.blocks[1].mlp_norm)[0] = INFINITY;
+    ((float *)(uintptr_t)m.w.vector[lb_net_vector(m.net, 1, -1, "mlp_norm", false)])[0] = INFINITY;
     lb_stats_file *f = NULL;
     assert_int_equal(ensure(&m, "key", &f), LB_E_NUMERIC);
     assert_null(f);
@@ -370,6 +398,7 @@ int main(void) {
         cmocka_unit_test(first_and_last_input),
         cmocka_unit_test(ways_to_ask),
         cmocka_unit_test(few_at_a_time),
+        cmocka_unit_test(one_sequence),
         cmocka_unit_test(refused),
         cmocka_unit_test(file_is_kept),
         cmocka_unit_test(forged_numbers_are_refused),

@@ -10,7 +10,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "math/blas.h"
-#include "model/model_file.h"
+#include "model/weights.h"
 #include "support/llama.h"
 
 static lb_model *a_model(lb_rope_layout rope, bool tied) {
@@ -68,10 +68,10 @@ static void comes_back(void **state) {
     int32_t *ids = ids_of(m->tokenizer, text, &n), *same = ids_of(back->tokenizer, text, &again);
     assert_int_equal(n, again);
     assert_memory_equal(ids, same, (size_t)n * sizeof *ids);
-    lb_mat x = llama_states(a, &m->weights, ids, n), y = llama_states(b, &back->weights, ids, n);
+    lb_mat x = llama_states(m, ids, n), y = llama_states(back, ids, n);
     assert_true(llama_worst(lb_mat_c(x), lb_mat_c(y)) < 1e-5);
-    assert_memory_equal(m->weights.blocks[1].w[LB_V].d, back->weights.blocks[1].w[LB_V].d, 12 * 12 * sizeof(float));
-    assert_memory_not_equal(m->weights.blocks[1].w[LB_K].d, back->weights.blocks[1].w[LB_K].d, 12 * 12 * sizeof(float));
+    assert_memory_equal(llama_site(m, "1.v")->W.d, llama_site(back, "1.v")->W.d, 12 * 12 * sizeof(float));
+    assert_memory_not_equal(llama_site(m, "1.k")->W.d, llama_site(back, "1.k")->W.d, 12 * 12 * sizeof(float));
     lb_free(x.d);
     lb_free(y.d);
     lb_free(ids);
@@ -97,10 +97,11 @@ static void halves_stay(void **state) {
     assert_int_equal(entries(dir), 3);
     assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &back));
     assert_int_equal(back->n_tensors, m->n_tensors);
-    for (int64_t i = 0; i < m->n_tensors; i++) {
+    for (int32_t i = 0; i < m->net->slots; i++) {
         int64_t rows, cols;
-        const float *x = lb_slot_get(&m->arch, &m->weights, i, &rows, &cols);
-        const float *y = lb_slot_get(&back->arch, &back->weights, i, &rows, &cols);
+        lb_slot_shape(m->net, i, &rows, &cols);
+        const float *x = lb_slot_get(m->net, &m->weights, i);
+        const float *y = lb_slot_get(back->net, &back->weights, i);
         assert_memory_equal(x, y, (size_t)(rows * cols) * sizeof(float));
     }
     lb_model_close(m);
@@ -113,15 +114,16 @@ static void a_head_of_its_own_is_written(void **state) {
     static float head[320 * 12];
     char dir[LB_TEST_PATH];
     lb_model *m = a_model(LB_ROPE_PAIRS, true), *back;
-    lb_weights w = m->weights;
+    lb_weights w;
+    assert_ok(lb_weights_clone(m->arena, m->net, &m->weights, &w));
     for (int i = 0; i < 320 * 12; i++) head[i] = (float)i;
-    w.head.d = head;
+    w.site[m->net->head].W.d = head;
     path_in(dir, lb_test_tmpdir(), "out");
     assert_ok(lb_model_export(m, &w, LB_F32, dir, NULL));
     assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &back));
     assert_false(back->arch.tied);
-    assert_memory_equal(back->weights.head.d, head, sizeof head);
-    assert_memory_equal(back->weights.embed.d, m->weights.embed.d, sizeof head);
+    assert_memory_equal(llama_site(back, "head")->W.d, head, sizeof head);
+    assert_memory_equal(llama_site(back, "embed")->W.d, llama_site(m, "embed")->W.d, sizeof head);
     lb_model_close(m);
     lb_model_close(back);
 }
@@ -144,7 +146,7 @@ static void losses_are_said(void **state) {
     lb_model *m = a_model(LB_ROPE_PAIRS, true), *back;
     const char *top = lb_test_tmpdir();
     path_in(dir, top, "bf16");
-    m->weights.blocks[1].act[LB_UP].bits = 8;
+    llama_site(m, "1.up")->act.bits = 8;
     assert_ok(lb_model_export(m, &m->weights, LB_BF16, dir, &log));
     assert_non_null(strstr(s.text, "rounded to BF16"));
     assert_non_null(strstr(s.text, "quantized activations cannot be written"));
@@ -162,7 +164,7 @@ static void losses_are_said(void **state) {
     path_in(dir, top, "q4");
     assert_status(LB_E_ARG, lb_model_export(m, &m->weights, LB_Q4_0, dir, &log));
     /* Too large for float16: refused with the tensor's name, and nothing is left. */
-    ((float *)(uintptr_t)m->weights.blocks[0].w[LB_GATE].d)[5] = 1e6f;
+    ((float *)(uintptr_t)llama_site(m, "0.gate")->W.d)[5] = 1e6f;
     path_in(dir, top, "f16");
     assert_status(LB_E_NUMERIC, lb_model_export(m, &m->weights, LB_F16, dir, &log));
     assert_error_has("model.layers.0.mlp.gate_proj.weight");

@@ -8,6 +8,7 @@
 #include "math/blas.h"
 #include "math/kernels.h"
 #include "model/attention.h"
+#include "model/weights.h"
 #include "support/llama.h"
 
 static lb_mat new_mat(int64_t rows, int64_t cols) {
@@ -28,7 +29,7 @@ typedef struct pass {
 
 static void check_pass(void *ctx, const char *kernel) {
     const pass *p = ctx;
-    lb_mat h = llama_states(&p->m->arch, &p->m->weights, p->tokens, p->n);
+    lb_mat h = llama_states(p->m, p->tokens, p->n);
     double worst = llama_worst(lb_mat_c(h), lb_mat_c(p->want));
     if (!(worst < tolerance))
         fail_msg("%lld tokens, %lld/%lld heads, %s kernels: off by %g", (long long)p->n, (long long)p->m->arch.heads,
@@ -59,7 +60,7 @@ static void equals_the_reference(void **state) {
                                    i + 1);
         int32_t *tokens = llama_tokens(i, shape[i].n, 50);
         pass p = {.m = m, .tokens = tokens, .n = shape[i].n, .want = new_mat(shape[i].n, 12)};
-        assert_ok(lb_forward_ref(&m->arch, &m->weights, tokens, p.n, p.want));
+        assert_ok(lb_forward_ref(m->net, &m->weights, tokens, p.n, p.want));
         llama_each_kernel(check_pass, &p);
         lb_free(p.want.d);
         lb_free(tokens);
@@ -74,8 +75,8 @@ static void panels_cover_every_row(void **state) {
     lb_model *m = llama_random(
         (lb_arch){.layers = 1, .dim = 4, .hidden = 6, .heads = 1, .kv_heads = 1, .head_dim = 4, .vocab = 20}, 5);
     int32_t *tokens = llama_tokens(5, N, 20);
-    lb_mat want = new_mat(N, 4), h = llama_states(&m->arch, &m->weights, tokens, N);
-    assert_ok(lb_forward_ref(&m->arch, &m->weights, tokens, N, want));
+    lb_mat want = new_mat(N, 4), h = llama_states(m, tokens, N);
+    assert_ok(lb_forward_ref(m->net, &m->weights, tokens, N, want));
     assert_true(llama_worst(lb_mat_c(h), lb_mat_c(want)) < tolerance);
     lb_free(want.d);
     lb_free(h.d);
@@ -101,9 +102,9 @@ static void the_future_is_not_seen(void **state) {
     enum { N = 300, CUT = 170 };
     lb_model *m = small_model();
     int32_t *tokens = llama_tokens(1, N, 60);
-    lb_mat before = llama_states(&m->arch, &m->weights, tokens, N);
+    lb_mat before = llama_states(m, tokens, N);
     for (int64_t i = CUT; i < N; i++) tokens[i] = (tokens[i] + 17) % 60;
-    lb_mat after = llama_states(&m->arch, &m->weights, tokens, N);
+    lb_mat after = llama_states(m, tokens, N);
     assert_memory_equal(before.d, after.d, CUT * 16 * sizeof(float));
     assert_true(memcmp(before.d + CUT * 16, after.d + CUT * 16, 16 * sizeof(float)) != 0);
     lb_free(before.d);
@@ -125,8 +126,8 @@ static void multiply(lb_mat x, lb_cmat W, bool add, lb_mat y) {
 typedef struct bench {
     lb_model *m;
     lb_arena *arena;
-    lb_scratch *s;
-    lb_rope rope;
+    lb_exec *e;
+    int32_t input[4]; /* of block 0 */
     int32_t *tokens;
     lb_mat x; /* embedded tokens */
 } bench;
@@ -135,9 +136,11 @@ enum { T = 70 };
 static bench bench_open(void) {
     bench b = {.m = small_model(), .tokens = llama_tokens(3, T, 60), .x = new_mat(T, 16)};
     assert_ok(lb_arena_new(0, &b.arena));
-    assert_ok(lb_scratch_new(b.arena, &b.m->arch, T + 5, &b.s)); /* room to spare must not matter */
-    assert_ok(lb_rope_new(b.arena, &b.m->arch, T + 5, &b.rope));
-    assert_ok(lb_embed(&b.m->arch, &b.m->weights, b.tokens, T, b.x));
+    assert_ok(lb_exec_new(b.arena, b.m->net, T + 5, NULL, &b.e)); /* room to spare must not matter */
+    assert_ok(lb_exec_embed(b.e, &b.m->weights, b.tokens, T, b.x));
+    int32_t first;
+    assert_int_equal(lb_net_inputs(b.m->net, 0, &first), 4);
+    for (int i = 0; i < 4; i++) b.input[i] = first + i;
     return b;
 }
 
@@ -154,46 +157,55 @@ static lb_mat copy_of(lb_mat x) {
     return y;
 }
 
+enum { IN_ATTN, IN_O, IN_MLP, IN_DOWN, INPUTS }; /* of a block, in program order */
+
+static void open_taps(const bench *b, lb_tap tap[INPUTS]) {
+    for (int i = 0; i < INPUTS; i++)
+        tap[i] = (lb_tap){.input = b->input[i], .to = new_mat(T, b->m->net->input[b->input[i]].cols)};
+}
+
 /* All four inputs at once; then each alone, stopping there. From them the block's output can be rebuilt. */
 static void captures_are_the_inputs(void **state) {
     (void)state;
     bench b = bench_open();
-    const lb_block *blk = &b.m->weights.blocks[0];
-    lb_capture all = {.stop = LB_INPUTS};
-    for (int i = 0; i < LB_INPUTS; i++) all.input[i] = new_mat(T, lb_input_width(&b.m->arch, (lb_input)i));
+    lb_tap tap[INPUTS];
+    lb_capture all = {.tap = tap, .taps = INPUTS};
+    open_taps(&b, tap);
     lb_mat x = copy_of(b.x);
-    assert_ok(lb_block_forward(&b.m->arch, blk, &b.rope, b.s, x, &all));
+    assert_ok(lb_exec_block(b.e, &b.m->weights, 0, x, &all));
 
     lb_mat plain = copy_of(b.x);
-    assert_ok(lb_block_forward(&b.m->arch, blk, &b.rope, b.s, plain, NULL));
+    assert_ok(lb_exec_block(b.e, &b.m->weights, 0, plain, NULL));
     assert_memory_equal(plain.d, x.d, T * 16 * sizeof(float)); /* looking changes nothing */
 
-    for (int i = 0; i < LB_INPUTS; i++) {
-        lb_capture one = {.stop = (lb_input)i};
-        one.input[i] = new_mat(T, all.input[i].cols);
+    for (int i = 0; i < INPUTS; i++) {
+        lb_tap one = {.input = b.input[i], .to = new_mat(T, tap[i].to.cols)};
+        lb_capture cap = {.tap = &one, .taps = 1, .stop = true};
         lb_mat still = copy_of(b.x);
-        assert_ok(lb_block_forward(&b.m->arch, blk, &b.rope, b.s, still, &one));
-        assert_memory_equal(one.input[i].d, all.input[i].d, (size_t)(T * one.input[i].cols) * sizeof(float));
+        assert_ok(lb_exec_block(b.e, &b.m->weights, 0, still, &cap));
+        assert_int_equal(one.rows, T);
+        assert_memory_equal(one.to.d, tap[i].to.d, (size_t)(T * one.to.cols) * sizeof(float));
         assert_memory_equal(still.d, b.x.d, T * 16 * sizeof(float));
-        lb_free(one.input[i].d);
+        lb_free(one.to.d);
         lb_free(still.d);
     }
 
     lb_mat want = copy_of(b.x), normed = new_mat(T, 16), gate = new_mat(T, 24), up = new_mat(T, 24);
     const lb_kernels *kn = lb_kernels_get("plain");
-    for (int64_t t = 0; t < T; t++) kn->rmsnorm(normed.d + t * 16, b.x.d + t * 16, blk->attn_norm, 1e-5f, 16);
-    assert_true(llama_worst(lb_mat_c(normed), lb_mat_c(all.input[LB_IN_ATTN])) < 1e-5);
-    multiply(all.input[LB_IN_O], blk->w[LB_O], true, want);
-    for (int64_t t = 0; t < T; t++) kn->rmsnorm(normed.d + t * 16, want.d + t * 16, blk->mlp_norm, 1e-5f, 16);
-    assert_true(llama_worst(lb_mat_c(normed), lb_mat_c(all.input[LB_IN_MLP])) < 1e-4);
-    multiply(all.input[LB_IN_MLP], blk->w[LB_GATE], false, gate);
-    multiply(all.input[LB_IN_MLP], blk->w[LB_UP], false, up);
+    const float *attn_norm = llama_vector(b.m, "0.attn_norm"), *mlp_norm = llama_vector(b.m, "0.mlp_norm");
+    for (int64_t t = 0; t < T; t++) kn->rmsnorm(normed.d + t * 16, b.x.d + t * 16, attn_norm, 1e-5f, 16);
+    assert_true(llama_worst(lb_mat_c(normed), lb_mat_c(tap[IN_ATTN].to)) < 1e-5);
+    multiply(tap[IN_O].to, llama_site(b.m, "0.o")->W, true, want);
+    for (int64_t t = 0; t < T; t++) kn->rmsnorm(normed.d + t * 16, want.d + t * 16, mlp_norm, 1e-5f, 16);
+    assert_true(llama_worst(lb_mat_c(normed), lb_mat_c(tap[IN_MLP].to)) < 1e-4);
+    multiply(tap[IN_MLP].to, llama_site(b.m, "0.gate")->W, false, gate);
+    multiply(tap[IN_MLP].to, llama_site(b.m, "0.up")->W, false, up);
     kn->swiglu(gate.d, gate.d, up.d, T * 24);
-    assert_true(llama_worst(lb_mat_c(gate), lb_mat_c(all.input[LB_IN_DOWN])) < 1e-4);
-    multiply(all.input[LB_IN_DOWN], blk->w[LB_DOWN], true, want);
+    assert_true(llama_worst(lb_mat_c(gate), lb_mat_c(tap[IN_DOWN].to)) < 1e-4);
+    multiply(tap[IN_DOWN].to, llama_site(b.m, "0.down")->W, true, want);
     assert_true(llama_worst(lb_mat_c(want), lb_mat_c(x)) < 1e-4);
 
-    for (int i = 0; i < LB_INPUTS; i++) lb_free(all.input[i].d);
+    for (int i = 0; i < INPUTS; i++) lb_free(tap[i].to.d);
     lb_free(x.d);
     lb_free(plain.d);
     lb_free(want.d);
@@ -207,33 +219,31 @@ static void captures_are_the_inputs(void **state) {
 static void activations_are_rounded_where_asked(void **state) {
     (void)state;
     bench b = bench_open();
-    lb_block blk = b.m->weights.blocks[0];
-    lb_capture cap = {.stop = LB_INPUTS};
-    cap.input[LB_IN_O] = new_mat(T, 16);
-    cap.input[LB_IN_MLP] = new_mat(T, 16);
-    cap.input[LB_IN_DOWN] = new_mat(T, 24);
+    lb_tap tap[INPUTS];
+    lb_capture cap = {.tap = tap, .taps = INPUTS};
+    open_taps(&b, tap);
     lb_mat x = copy_of(b.x), want = copy_of(b.x), rounded = new_mat(T, 16), inner = new_mat(T, 24);
-    blk.act[LB_O] = (lb_actquant){.bits = 3};
-    blk.act[LB_UP] = (lb_actquant){.bits = 4, .symmetric = true};
-    blk.act[LB_DOWN] = (lb_actquant){.bits = 5};
-    assert_ok(lb_block_forward(&b.m->arch, &blk, &b.rope, b.s, x, &cap));
+    const lb_linop *o = llama_site(b.m, "0.o"), *gated = llama_site(b.m, "0.gate"), *upper = llama_site(b.m, "0.up");
+    const lb_linop *down = llama_site(b.m, "0.down");
+    llama_site(b.m, "0.o")->act = (lb_actquant){.bits = 3};
+    llama_site(b.m, "0.up")->act = (lb_actquant){.bits = 4, .symmetric = true};
+    llama_site(b.m, "0.down")->act = (lb_actquant){.bits = 5};
+    assert_ok(lb_exec_block(b.e, &b.m->weights, 0, x, &cap));
 
-    lb_actquant_apply(&blk.act[LB_O], lb_mat_c(cap.input[LB_IN_O]), rounded);
-    assert_true(llama_worst(lb_mat_c(rounded), lb_mat_c(cap.input[LB_IN_O])) > 1e-3); /* the capture is not rounded */
-    multiply(rounded, blk.w[LB_O], true, want);
+    lb_actquant_apply(&o->act, lb_mat_c(tap[IN_O].to), rounded);
+    assert_true(llama_worst(lb_mat_c(rounded), lb_mat_c(tap[IN_O].to)) > 1e-3); /* the capture is not rounded */
+    multiply(rounded, o->W, true, want);
     lb_mat gate = new_mat(T, 24), up = new_mat(T, 24);
-    multiply(cap.input[LB_IN_MLP], blk.w[LB_GATE], false, gate);
-    lb_actquant_apply(&blk.act[LB_UP], lb_mat_c(cap.input[LB_IN_MLP]), rounded);
-    multiply(rounded, blk.w[LB_UP], false, up);
+    multiply(tap[IN_MLP].to, gated->W, false, gate);
+    lb_actquant_apply(&upper->act, lb_mat_c(tap[IN_MLP].to), rounded);
+    multiply(rounded, upper->W, false, up);
     lb_kernels_get("plain")->swiglu(gate.d, gate.d, up.d, T * 24);
-    assert_true(llama_worst(lb_mat_c(gate), lb_mat_c(cap.input[LB_IN_DOWN])) < 1e-4);
-    lb_actquant_apply(&blk.act[LB_DOWN], lb_mat_c(cap.input[LB_IN_DOWN]), inner);
-    multiply(inner, blk.w[LB_DOWN], true, want);
+    assert_true(llama_worst(lb_mat_c(gate), lb_mat_c(tap[IN_DOWN].to)) < 1e-4);
+    lb_actquant_apply(&down->act, lb_mat_c(tap[IN_DOWN].to), inner);
+    multiply(inner, down->W, true, want);
     assert_true(llama_worst(lb_mat_c(want), lb_mat_c(x)) < 1e-4);
 
-    lb_free(cap.input[LB_IN_O].d);
-    lb_free(cap.input[LB_IN_MLP].d);
-    lb_free(cap.input[LB_IN_DOWN].d);
+    for (int i = 0; i < INPUTS; i++) lb_free(tap[i].to.d);
     lb_free(x.d);
     lb_free(want.d);
     lb_free(rounded.d);
@@ -311,27 +321,28 @@ static void large_scores_do_not_overflow(void **state) {
 
 static void token_out_of_range(void **state) {
     (void)state;
-    lb_model *m = small_model();
+    bench b = bench_open();
     lb_mat x = new_mat(3, 16);
-    assert_status(LB_E_ARG, lb_embed(&m->arch, &m->weights, (int32_t[]){1, 60, 2}, 3, x));
+    assert_status(LB_E_ARG, lb_exec_embed(b.e, &b.m->weights, (int32_t[]){1, 60, 2}, 3, x));
     assert_error_has("token 1 is 60: must be in [0, 60)");
-    assert_status(LB_E_ARG, lb_embed(&m->arch, &m->weights, (int32_t[]){1, 2, -1}, 3, x));
+    assert_status(LB_E_ARG, lb_exec_embed(b.e, &b.m->weights, (int32_t[]){1, 2, -1}, 3, x));
     lb_free(x.d);
-    lb_model_close(m);
+    bench_close(&b);
 }
 
 static lb_status build_all(void *ctx) {
     const lb_model *m = ctx;
     lb_arena *arena;
-    lb_scratch *s;
-    lb_rope r;
+    lb_exec *e;
+    const lb_net *net;
     lb_weights w;
     float h[3 * 16];
     LB_TRY(lb_arena_new(64, &arena)); /* small chunks: nearly every piece is an allocation of its own */
-    lb_status st = lb_scratch_new(arena, &m->arch, 40, &s);
-    if (st == LB_OK) st = lb_rope_new(arena, &m->arch, 40, &r);
-    if (st == LB_OK) st = lb_weights_clone(arena, &m->arch, &m->weights, &w);
-    if (st == LB_OK) st = lb_forward_ref(&m->arch, &m->weights, (int32_t[]){1, 2, 3}, 3, lb_mat_of(h, 3, 16));
+    lb_status st = lb_exec_new(arena, m->net, 40, NULL, &e);
+    if (st == LB_OK) st = lb_exec_add_half(arena, e);
+    if (st == LB_OK) st = lb_arch_net(arena, &m->arch, &net);
+    if (st == LB_OK) st = lb_weights_clone(arena, m->net, &m->weights, &w);
+    if (st == LB_OK) st = lb_forward_ref(m->net, &m->weights, (int32_t[]){1, 2, 3}, 3, lb_mat_of(h, 3, 16));
     lb_arena_free(arena);
     return st;
 }

@@ -10,6 +10,7 @@
 #include "math/blas.h"
 #include "math/kernels.h"
 #include "model/attention.h"
+#include "model/forward.h"
 #include "model/weights.h"
 #include "support/bf16.h"
 #include "support/llama.h"
@@ -47,10 +48,9 @@ typedef struct world {
     lb_model *m;
     lb_arena *arena;
     lb_bf16 *c;
-    lb_scratch *s;
-    lb_rope rope;
-    lb_block b; /* the first, rounded */
-    lb_mat x;   /* (T, DIM) */
+    lb_exec *e;
+    lb_weights w; /* the first block rounded */
+    lb_mat x;     /* (T, DIM) */
 } world;
 
 static world open_world(void) {
@@ -59,15 +59,16 @@ static world open_world(void) {
     size_t bytes;
     assert_ok(lb_arena_new(0, &w.arena));
     assert_ok(lb_bf16_new(&w.c));
-    assert_ok(lb_scratch_new(w.arena, &w.m->arch, T + 3, &w.s));
-    assert_ok(lb_scratch_add_half(w.arena, w.s));
-    assert_ok(lb_rope_new(w.arena, &w.m->arch, T + 3, &w.rope));
-    assert_ok(lb_block_half_bytes(&w.m->weights.blocks[0], w.c, &bytes));
+    assert_ok(lb_exec_new(w.arena, w.m->net, T + 3, NULL, &w.e));
+    assert_ok(lb_exec_add_half(w.arena, w.e));
+    assert_ok(lb_weights_new(w.arena, w.m->net, &w.w));
+    assert_ok(lb_block_half_bytes(w.m->net, 0, w.c, &bytes));
     void *room = lb_arena_get(w.arena, 1, bytes);
     assert_non_null(room);
-    assert_ok(lb_block_round(&w.m->weights.blocks[0], w.c, room, NULL, &w.b));
+    assert_ok(lb_block_load(w.m->net, &w.m->weights, 0, NULL, NULL, &w.w));
+    assert_ok(lb_block_round(w.m->net, 0, w.c, room, NULL, &w.w));
     int32_t *tokens = llama_tokens(3, T, VOCAB);
-    assert_ok(lb_embed(&w.m->arch, &w.m->weights, tokens, T, w.x));
+    assert_ok(lb_exec_embed(w.e, &w.m->weights, tokens, T, w.x));
     lb_free(tokens);
     return w;
 }
@@ -79,11 +80,14 @@ static void close_world(world *w) {
     lb_model_close(w->m);
 }
 
+static lb_linop *linear(const world *w, const char *role) { return &w->w.site[lb_net_site(w->m->net, 0, role)]; }
+
 /* A linear of the twin: the input as the method fake-quantizes it, then rounded. */
-static void twin(const lb_block *b, lb_linear l, lb_mat x, bool add, lb_mat y) {
+static void twin(const world *w, const char *role, lb_mat x, bool add, lb_mat y) {
+    const lb_linop *l = linear(w, role);
     lb_mat in = copy_of(x), none = {0};
-    if (b->act[l].bits) lb_actquant_apply(&b->act[l], lb_mat_c(x), in);
-    bf16_multiply_ref(lb_mat_c(in), b->w[l], add, y, none);
+    if (l->act.bits) lb_actquant_apply(&l->act, lb_mat_c(x), in);
+    bf16_multiply_ref(lb_mat_c(in), l->W, add, y, none);
     lb_free(in.d);
 }
 
@@ -101,35 +105,43 @@ static void close_to(lb_mat got, lb_mat want) {
  * summed in another order, tells the two apart: a rounding left out or done twice is a thousand times as much. */
 static void check_block(world *w) {
     const lb_arch *a = &w->m->arch;
-    lb_capture cap = {.stop = LB_INPUTS};
-    for (int i = 0; i < LB_INPUTS; i++) cap.input[i] = new_mat(T, lb_input_width(a, (lb_input)i));
+    enum { IN_ATTN, IN_O, IN_MLP, IN_DOWN, INPUTS };
+    const lb_net *net = w->m->net;
+    lb_tap tap[INPUTS];
+    lb_capture cap = {.tap = tap, .taps = INPUTS};
+    int32_t first;
+    assert_int_equal(lb_net_inputs(net, 0, &first), INPUTS);
+    for (int i = 0; i < INPUTS; i++)
+        tap[i] = (lb_tap){.input = first + i, .to = new_mat(T, net->input[first + i].cols)};
     lb_mat x = copy_of(w->x), q = new_mat(T, DIM), k = new_mat(T, DIM / 2), v = new_mat(T, DIM / 2);
     lb_mat middle = copy_of(w->x), normed = new_mat(T, DIM), gate = new_mat(T, HIDDEN), up = new_mat(T, HIDDEN);
     lb_attention attention;
+    lb_rope rope;
+    assert_ok(lb_rope_new(w->arena, a, T, &rope));
     assert_ok(lb_attention_new(w->arena, a, T, &attention));
-    assert_ok(lb_block_forward(a, &w->b, &w->rope, w->s, x, &cap));
+    assert_ok(lb_exec_block(w->e, &w->w, 0, x, &cap));
 
-    twin(&w->b, LB_Q, cap.input[LB_IN_ATTN], false, q);
-    twin(&w->b, LB_K, cap.input[LB_IN_ATTN], false, k);
-    twin(&w->b, LB_V, cap.input[LB_IN_ATTN], false, v);
-    lb_rope_rotate(a, &w->rope, false, q);
-    lb_rope_rotate(a, &w->rope, false, k);
+    twin(w, "q", tap[IN_ATTN].to, false, q);
+    twin(w, "k", tap[IN_ATTN].to, false, k);
+    twin(w, "v", tap[IN_ATTN].to, false, v);
+    lb_rope_rotate(a, &rope, false, q);
+    lb_rope_rotate(a, &rope, false, k);
     lb_attention_run(a, &attention, q, lb_mat_c(k), lb_mat_c(v));
     double size = 0;
     for (int64_t i = 0; i < T * DIM; i++) size = fmax(size, fabs((double)q.d[i]));
-    assert_true(llama_worst(lb_mat_c(q), lb_mat_c(cap.input[LB_IN_O])) < 5e-5 * size); /* through a softmax */
+    assert_true(llama_worst(lb_mat_c(q), lb_mat_c(tap[IN_O].to)) < 5e-5 * size); /* through a softmax */
 
-    twin(&w->b, LB_O, cap.input[LB_IN_O], true, middle);
-    norm(w->b.mlp_norm, middle, normed);
-    close_to(cap.input[LB_IN_MLP], normed);
-    twin(&w->b, LB_GATE, cap.input[LB_IN_MLP], false, gate);
-    twin(&w->b, LB_UP, cap.input[LB_IN_MLP], false, up);
+    twin(w, "o", tap[IN_O].to, true, middle);
+    norm(llama_vector(w->m, "0.mlp_norm"), middle, normed);
+    close_to(tap[IN_MLP].to, normed);
+    twin(w, "gate", tap[IN_MLP].to, false, gate);
+    twin(w, "up", tap[IN_MLP].to, false, up);
     lb_kernels_active()->swiglu(gate.d, gate.d, up.d, T * HIDDEN);
-    close_to(cap.input[LB_IN_DOWN], gate);
-    twin(&w->b, LB_DOWN, cap.input[LB_IN_DOWN], true, middle);
+    close_to(tap[IN_DOWN].to, gate);
+    twin(w, "down", tap[IN_DOWN].to, true, middle);
     close_to(x, middle);
 
-    for (int i = 0; i < LB_INPUTS; i++) lb_free(cap.input[i].d);
+    for (int i = 0; i < INPUTS; i++) lb_free(tap[i].to.d);
     lb_free(x.d), lb_free(q.d), lb_free(k.d), lb_free(v.d);
     lb_free(middle.d), lb_free(normed.d), lb_free(gate.d), lb_free(up.d);
 }
@@ -144,9 +156,10 @@ static void a_block(void **state) {
 /* Linears that share an input share its rounding only where none of them fake-quantizes it. */
 static void fake_quantized_inputs(void **state) {
     (void)state;
-    for (int l = 0; l < LB_LINEARS; l++) {
+    static const char *const role[] = {"q", "k", "v", "o", "gate", "up", "down"};
+    for (int l = 0; l < 7; l++) {
         world w = open_world();
-        w.b.act[l] = (lb_actquant){.bits = 4};
+        linear(&w, role[l])->act = (lb_actquant){.bits = 4};
         check_block(&w);
         close_world(&w);
     }
@@ -177,7 +190,6 @@ static lb_mat random_mat(uint64_t seed, int64_t rows, int64_t cols, double sd) {
 static void head_rounds_once(void **state) {
     (void)state;
     bf16_needed();
-    lb_arch a = {.vocab = WORDS, .dim = DIM};
     lb_mat W = random_mat(1, WORDS, DIM, 1), h = random_mat(2, ROWS, DIM, 1), logits = new_mat(ROWS, WORDS), none = {0};
     int32_t *target = llama_tokens(5, ROWS, WORDS), top1[ROWS];
     static double nll[4][ROWS], kl[ROWS];
@@ -193,12 +205,12 @@ static void head_rounds_once(void **state) {
     assert_ok(lb_head_round(&streamed, c, arena, NULL)); /* read once, here */
     assert_int_equal(s.reads, 2);
     later.bf16 = in_memory.bf16 = c;
-    assert_ok(lb_head_nll(&a, held, lb_mat_c(h), target, nll[0], top1));
-    assert_ok(lb_head_nll(&a, streamed, lb_mat_c(h), target, nll[1], NULL));
+    assert_ok(lb_head_nll(held, lb_mat_c(h), target, nll[0], top1));
+    assert_ok(lb_head_nll(streamed, lb_mat_c(h), target, nll[1], NULL));
     assert_int_equal(s.reads, 2);
-    assert_ok(lb_head_nll(&a, later, lb_mat_c(h), target, nll[2], NULL));
+    assert_ok(lb_head_nll(later, lb_mat_c(h), target, nll[2], NULL));
     assert_int_equal(s.reads, 2 + 2 * 2); /* each chunk for each 512 rows */
-    assert_ok(lb_head_nll(&a, in_memory, lb_mat_c(h), target, nll[3], NULL));
+    assert_ok(lb_head_nll(in_memory, lb_mat_c(h), target, nll[3], NULL));
     for (int i = 1; i < 4; i++) assert_memory_equal(nll[0], nll[i], sizeof nll[0]);
 
     bf16_multiply_ref(lb_mat_c(h), lb_mat_c(W), false, logits, none);
@@ -209,7 +221,7 @@ static void head_rounds_once(void **state) {
         assert_true(fabs(nll[0][i] - (log(sum) - (double)x[target[i]])) < 1e-5);
         for (int v = 0; v < WORDS; v++) assert_true(x[v] <= x[top1[i]] + 1e-5f);
     }
-    assert_ok(lb_head_kl(&a, held, lb_mat_c(h), later, lb_mat_c(h), target, nll[1], kl, agree));
+    assert_ok(lb_head_kl(held, lb_mat_c(h), later, lb_mat_c(h), target, nll[1], kl, agree));
     assert_memory_equal(nll[0], nll[1], sizeof nll[0]);
     for (int i = 0; i < ROWS; i++) assert_true(kl[i] == 0 && agree[i]);
     lb_bf16_free(c);
@@ -230,14 +242,11 @@ static lb_status read_matrix(const void *ctx, int64_t row, int64_t rows, float *
 /* The same weights, none of them in memory. */
 static lb_weights streamed_weights(lb_arena *a, const lb_model *m) {
     lb_weights w;
-    assert_ok(lb_weights_clone(a, &m->arch, &m->weights, &w));
-    for (int64_t b = 0; b < m->arch.layers; b++)
-        for (int l = 0; l < LB_LINEARS; l++) {
-            w.blocks[b].from[l] = (lb_rows_source){read_matrix, &m->weights.blocks[b].w[l]};
-            w.blocks[b].w[l].d = NULL;
-        }
-    w.embed_from = w.head_from = (lb_rows_source){read_matrix, &m->weights.embed};
-    w.embed.d = w.head.d = NULL;
+    assert_ok(lb_weights_clone(a, m->net, &m->weights, &w));
+    for (int32_t i = 0; i < m->net->sites; i++) {
+        w.site[i].from = (lb_rows_source){read_matrix, &m->weights.site[lb_net_owner(m->net, i)].W};
+        w.site[i].W.d = NULL;
+    }
     return w;
 }
 
@@ -273,7 +282,7 @@ static lb_eval evaluate(text *x, const lb_weights *w, int threads) {
     lb_eval e;
     x->r.corpus = &x->corpus;
     assert_ok(lb_team_new(threads, &team));
-    assert_ok(lb_perplexity(&x->m->arch, w, &x->r, team, x->arena, NULL, &e));
+    assert_ok(lb_perplexity(x->m->net, w, &x->r, team, x->arena, NULL, &e));
     lb_team_free(team);
     return e;
 }
@@ -326,7 +335,7 @@ static void divergence(void **state) {
 static lb_status score(void *ctx) {
     text *x = ctx;
     lb_eval e;
-    return lb_perplexity(&x->m->arch, &x->m->weights, &x->r, NULL, x->arena, NULL, &e);
+    return lb_perplexity(x->m->net, &x->m->weights, &x->r, NULL, x->arena, NULL, &e);
 }
 
 static void allocations_may_fail(void **state) {

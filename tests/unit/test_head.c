@@ -12,7 +12,6 @@
 enum { ROWS = 600, VOCAB = 2500, DIM = 8 };
 
 typedef struct world {
-    lb_arch a;
     lb_mat head0, h0, head1, h1; /* (VOCAB, DIM), (ROWS, DIM) twice */
     int32_t target[ROWS];
     double nll[ROWS], kl[ROWS];
@@ -31,7 +30,6 @@ static lb_mat random_mat(uint64_t stream, int64_t rows, int64_t cols, double sd)
 static int make_world(void **state) {
     world *w = lb_alloc(1, sizeof *w);
     assert_non_null(w);
-    w->a = (lb_arch){.vocab = VOCAB, .dim = DIM};
     w->head0 = random_mat(1, VOCAB, DIM, 2);
     w->h0 = random_mat(2, ROWS, DIM, 1);
     w->head1 = random_mat(1, VOCAB, DIM, 2); /* near the first: a quantized copy */
@@ -77,7 +75,7 @@ static const double tolerance = 1e-4;
 static void check_nll(void *ctx, const char *kernel) {
     world *w = ctx;
     double logit[VOCAB];
-    assert_ok(lb_head_nll(&w->a, lb_head_at(lb_mat_c(w->head1)), lb_mat_c(w->h1), w->target, w->nll, w->top1));
+    assert_ok(lb_head_nll(lb_head_at(lb_mat_c(w->head1)), lb_mat_c(w->h1), w->target, w->nll, w->top1));
     for (int64_t i = 0; i < ROWS; i++) {
         int32_t best = -1;
         double z = row(w->head1, w->h1, i, logit, &best);
@@ -93,7 +91,7 @@ static void nll_is_log_softmax(void **state) { llama_each_kernel(check_nll, *sta
 static void check_kl(void *ctx, const char *kernel) {
     world *w = ctx;
     double p[VOCAB], q[VOCAB];
-    assert_ok(lb_head_kl(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), lb_head_at(lb_mat_c(w->head1)),
+    assert_ok(lb_head_kl(lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), lb_head_at(lb_mat_c(w->head1)),
                          lb_mat_c(w->h1), w->target, w->nll, w->kl, w->agree));
     int64_t agreeing = 0;
     for (int64_t i = 0; i < ROWS; i++) {
@@ -113,7 +111,7 @@ static void kl_is_the_sum(void **state) { llama_each_kernel(check_kl, *state); }
 
 static void kl_of_itself_is_zero(void **state) {
     world *w = *state;
-    assert_ok(lb_head_kl(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), lb_head_at(lb_mat_c(w->head0)),
+    assert_ok(lb_head_kl(lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), lb_head_at(lb_mat_c(w->head0)),
                          lb_mat_c(w->h0), w->target, w->nll, w->kl, w->agree));
     for (int64_t i = 0; i < ROWS; i++) assert_true(w->kl[i] == 0.0 && w->agree[i] == 1);
 }
@@ -126,15 +124,15 @@ static void rows_in_parts_give_the_same(void **state) {
     static uint8_t agree[ROWS];
     lb_head p = lb_head_at(lb_mat_c(w->head0)), q = lb_head_at(lb_mat_c(w->head1));
     lb_cmat h0 = lb_mat_c(w->h0), h1 = lb_mat_c(w->h1);
-    assert_ok(lb_head_nll(&w->a, q, h1, w->target, w->nll, w->top1));
+    assert_ok(lb_head_nll(q, h1, w->target, w->nll, w->top1));
     for (int64_t r = (ROWS - 1) / LB_HEAD_ROWS * LB_HEAD_ROWS; r >= 0; r -= LB_HEAD_ROWS) {
         int64_t n = ROWS - r < LB_HEAD_ROWS ? ROWS - r : LB_HEAD_ROWS;
-        assert_ok(lb_head_nll_rows(&w->a, q, h1, w->target, r, n, nll, top1));
-        assert_ok(lb_head_kl_rows(&w->a, p, h0, q, h1, w->target, r, n, nll_kl, kl, agree));
+        assert_ok(lb_head_nll_rows(q, h1, w->target, r, n, nll, top1));
+        assert_ok(lb_head_kl_rows(p, h0, q, h1, w->target, r, n, nll_kl, kl, agree));
     }
     assert_memory_equal(nll, w->nll, sizeof nll);
     assert_memory_equal(top1, w->top1, sizeof top1);
-    assert_ok(lb_head_kl(&w->a, p, h0, q, h1, w->target, w->nll, w->kl, w->agree));
+    assert_ok(lb_head_kl(p, h0, q, h1, w->target, w->nll, w->kl, w->agree));
     assert_memory_equal(nll_kl, w->nll, sizeof nll);
     assert_memory_equal(kl, w->kl, sizeof kl);
     assert_memory_equal(agree, w->agree, sizeof agree);
@@ -144,14 +142,14 @@ static void rows_in_parts_give_the_same(void **state) {
 static void ties_go_to_the_lowest_id(void **state) {
     world *w = *state;
     lb_mat flat = random_mat(9, VOCAB, DIM, 0);
-    assert_ok(lb_head_nll(&w->a, lb_head_at(lb_mat_c(flat)), lb_mat_c(w->h0), w->target, w->nll, w->top1));
+    assert_ok(lb_head_nll(lb_head_at(lb_mat_c(flat)), lb_mat_c(w->h0), w->target, w->nll, w->top1));
     assert_int_equal(w->top1[0], 0);
     assert_true(fabs(w->nll[0] - log((double)VOCAB)) < 1e-9);
     for (int64_t j = 0; j < DIM; j++) {
         flat.d[700 * DIM + j] = flat.d[701 * DIM + j] = w->h0.d[j]; /* two equal maxima for row 0 in chunk 0 ... */
         flat.d[2000 * DIM + j] = w->h0.d[j];                        /* ... and one in chunk 1 */
     }
-    assert_ok(lb_head_nll(&w->a, lb_head_at(lb_mat_c(flat)), lb_mat_c(w->h0), w->target, w->nll, w->top1));
+    assert_ok(lb_head_nll(lb_head_at(lb_mat_c(flat)), lb_mat_c(w->h0), w->target, w->nll, w->top1));
     assert_int_equal(w->top1[0], 700);
     lb_free(flat.d);
 }
@@ -159,33 +157,31 @@ static void ties_go_to_the_lowest_id(void **state) {
 static void wrong_input(void **state) {
     world *w = *state;
     w->target[590] = VOCAB;
-    assert_status(LB_E_ARG,
-                  lb_head_nll(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), w->target, w->nll, NULL));
+    assert_status(LB_E_ARG, lb_head_nll(lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), w->target, w->nll, NULL));
     assert_error_has("target 590 is 2500: must be below 2500");
     w->target[590] = 0;
     for (int bad = 0; bad < 3; bad++) {
         float keep = w->h0.d[580 * DIM];
         w->h0.d[580 * DIM] = bad == 0 ? NAN : bad == 1 ? INFINITY : -INFINITY;
         assert_status(LB_E_NUMERIC,
-                      lb_head_nll(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), w->target, w->nll, NULL));
+                      lb_head_nll(lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), w->target, w->nll, NULL));
         assert_error_has("row 580");
         assert_status(LB_E_NUMERIC,
-                      lb_head_kl(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), lb_head_at(lb_mat_c(w->head1)),
+                      lb_head_kl(lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), lb_head_at(lb_mat_c(w->head1)),
                                  lb_mat_c(w->h1), w->target, w->nll, w->kl, w->agree));
         w->h0.d[580 * DIM] = keep;
     }
     /* A NaN in one token's row of the head, early, so that later finite maxima could hide it. */
     w->head0.d[5 * DIM] = NAN;
-    assert_status(LB_E_NUMERIC,
-                  lb_head_nll(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), w->target, w->nll, NULL));
+    assert_status(LB_E_NUMERIC, lb_head_nll(lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), w->target, w->nll, NULL));
     w->head0.d[5 * DIM] = 0;
 }
 
 static lb_status both(void *ctx) {
     world *w = ctx;
-    LB_TRY(lb_head_nll(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), w->target, w->nll, w->top1));
-    return lb_head_kl(&w->a, lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), lb_head_at(lb_mat_c(w->head1)),
-                      lb_mat_c(w->h1), w->target, w->nll, w->kl, w->agree);
+    LB_TRY(lb_head_nll(lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), w->target, w->nll, w->top1));
+    return lb_head_kl(lb_head_at(lb_mat_c(w->head0)), lb_mat_c(w->h0), lb_head_at(lb_mat_c(w->head1)), lb_mat_c(w->h1),
+                      w->target, w->nll, w->kl, w->agree);
 }
 
 static void allocations_may_fail(void **state) { assert_int_equal(llama_fail_each_allocation(both, *state), 2); }
@@ -195,7 +191,6 @@ static void allocations_may_fail(void **state) { assert_int_equal(llama_fail_eac
 static void infinite_logits(void **state) {
     (void)state;
     enum { V = 3, R = 2 };
-    const lb_arch a = {.vocab = V, .dim = 2};
     float good[V * 2] = {1, 0, 0, 1, 1, 1}, h[R * 2] = {1, 1, 1, 1}, bad[V * 2];
     int32_t target[R] = {0, 0};
     double nll[R], kl[R];
@@ -206,11 +201,11 @@ static void infinite_logits(void **state) {
             bad[2 * v] = bad[2 * v + 1] = (float)sign * 3e38f;
             lb_head p = lb_head_at(lb_cmat_of(good, V, 2)), q = lb_head_at(lb_cmat_of(bad, V, 2));
             lb_cmat H = lb_cmat_of(h, R, 2);
-            assert_status(LB_E_NUMERIC, lb_head_nll(&a, q, H, target, nll, NULL));
+            assert_status(LB_E_NUMERIC, lb_head_nll(q, H, target, nll, NULL));
             assert_error_has("logits of row 0: NaN or infinite");
-            assert_status(LB_E_NUMERIC, lb_head_kl(&a, p, H, q, H, target, nll, kl, agree));
+            assert_status(LB_E_NUMERIC, lb_head_kl(p, H, q, H, target, nll, kl, agree));
             assert_error_has("logits of row 0: NaN or infinite");
-            assert_status(LB_E_NUMERIC, lb_head_kl(&a, q, H, p, H, target, nll, kl, agree));
+            assert_status(LB_E_NUMERIC, lb_head_kl(q, H, p, H, target, nll, kl, agree));
         }
     }
 }

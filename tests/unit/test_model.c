@@ -13,6 +13,7 @@
 #include "io/safetensors.h"
 #include "math/blas.h"
 #include "model/model_file.h"
+#include "model/weights.h"
 #include "support/folder.h"
 #include "support/io_probe.h"
 #include "support/llama.h"
@@ -209,10 +210,10 @@ static void folders_and_paths(void **state) {
     assert_string_equal(a->name, lb_fs_basename(f.dir));
     assert_string_equal(a->hash, b->hash);
     assert_int_equal(strlen(a->hash), 64);
-    assert_null(a->weights.embed.d);
-    assert_null(a->weights.blocks[1].w[LB_DOWN].d);
-    assert_int_equal(a->weights.blocks[1].w[LB_DOWN].cols, 48);
-    assert_non_null(b->weights.blocks[1].w[LB_DOWN].d);
+    assert_null(llama_site(a, "embed")->W.d);
+    assert_null(llama_site(a, "1.down")->W.d);
+    assert_int_equal(llama_site(a, "1.down")->W.cols, 48);
+    assert_non_null(llama_site(b, "1.down")->W.d);
     lb_model_close(b);
     ((float *)(uintptr_t)f.t[0].data)[0] += 1; /* other numbers, another hash */
     lb_model_close(a);
@@ -405,10 +406,11 @@ static void threads_change_nothing(void **state) {
     assert_ok(lb_team_new(3, &team));
     assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &one));
     assert_ok(lb_model_open(path, LB_WEIGHTS, team, &many));
-    for (int64_t i = 0; i < one->n_tensors; i++) {
+    for (int32_t i = 0; i < one->net->slots; i++) {
         int64_t rows, cols;
-        const float *a = lb_slot_get(&one->arch, &one->weights, i, &rows, &cols);
-        const float *b = lb_slot_get(&many->arch, &many->weights, i, &rows, &cols);
+        const float *a = lb_slot_get(one->net, &one->weights, i);
+        const float *b = lb_slot_get(many->net, &many->weights, i);
+        lb_slot_shape(one->net, i, &rows, &cols);
         assert_memory_equal(a, b, (size_t)(rows * cols) * sizeof(float));
         assert_string_equal(one->tensor[i].name, many->tensor[i].name);
     }
@@ -438,22 +440,29 @@ static void names_match_one_way(void **state) {
         assert_false(lb_map_match("blk.#.attn_q.weight", bad[i], &b));
     lb_map_name("blk.#.attn_q.weight", 7, name, sizeof name);
     assert_string_equal(name, "blk.7.attn_q.weight");
-    lb_layer_name(3, LB_DOWN, name);
-    assert_string_equal(name, "3.down");
 }
 
+/* Every tensor once, by name and by number; a tied head is none. */
 static void slots_go_round(void **state) {
     (void)state;
-    lb_arch a = {.family = "llama", .layers = 3};
-    assert_int_equal(lb_slot_count(&a), 3 + 3 * 9);
-    for (int64_t i = 0; i < lb_slot_count(&a); i++) {
-        int map;
-        int64_t block;
-        lb_slot_split(&a, i, &map, &block);
-        assert_int_equal(lb_slot_of(&a, map, block), i);
+    for (int tied = 0; tied < 2; tied++) {
+        lb_arch a = {.layers = 12, .dim = 8, .hidden = 8, .heads = 2, .kv_heads = 1, .head_dim = 4, .vocab = 9};
+        a.tied = tied;
+        lb_model *m = llama_random(a, 1);
+        const lb_net *n = m->net;
+        assert_int_equal(n->slots, 3 + 12 * 9 - tied);
+        for (int32_t i = 0; i < n->slots; i++) assert_int_equal(lb_slot_find(n, lb_slot_name(n, i)), i);
+        for (int32_t i = 0; i < n->sites; i++) assert_int_equal(lb_net_find(n, n->site[i].name), i);
+        assert_string_equal(lb_slot_name(n, 1 + 11 * 9), "11.attn_norm");
+        static const char *const none[] = {
+            "", "12.q", "1", "q", "1.", "01.q", "1.q ", "-1.q", "99999999999999999999.q"};
+        for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+            assert_int_equal(lb_slot_find(n, none[i]), -1);
+            assert_int_equal(lb_net_find(n, none[i]), -1);
+        }
+        assert_int_equal(lb_net_owner(n, n->head), tied ? n->embed : n->head);
+        lb_model_close(m);
     }
-    a.tied = true;
-    assert_int_equal(lb_slot_count(&a), 2 + 3 * 9);
 }
 
 static void new_models(void **state) {
@@ -474,22 +483,30 @@ static void new_models(void **state) {
     assert_ok(lb_model_new(&a, NULL, 3, &m));
     assert_ok(lb_model_new(&a, NULL, 3, &same));
     assert_ok(lb_model_new(&a, NULL, 4, &other));
-    for (int l = 0; l < LB_LINEARS; l++) {
-        lb_cmat W = m->weights.blocks[5].w[l];
+    static const struct {
+        const char *name;
         int64_t rows, cols;
-        lb_linear_shape(&a, (lb_linear)l, &rows, &cols);
+        double sd;
+    } linear[] = {{"q", 64, 64, 0.02},    {"k", 32, 64, 0.02},  {"v", 32, 64, 0.02},       {"o", 64, 64, 0.02 / 4},
+                  {"gate", 96, 64, 0.02}, {"up", 96, 64, 0.02}, {"down", 64, 96, 0.02 / 4}};
+    for (int l = 0; l < 7; l++) {
+        char name[16], before[16];
+        snprintf(name, sizeof name, "5.%s", linear[l].name);
+        snprintf(before, sizeof before, "4.%s", linear[l].name);
+        lb_cmat W = llama_site(m, name)->W;
+        int64_t rows = linear[l].rows, cols = linear[l].cols;
         assert_true(W.rows == rows && W.cols == cols);
-        double sum = 0, sq = 0, n = (double)(rows * cols), want = l == LB_O || l == LB_DOWN ? 0.02 / 4 : 0.02;
+        double sum = 0, sq = 0, n = (double)(rows * cols), want = linear[l].sd;
         for (int64_t i = 0; i < rows * cols; i++) sum += (double)W.d[i], sq += (double)W.d[i] * (double)W.d[i];
         assert_true(fabs(sum / n) < 5 * want / sqrt(n)); /* five standard errors */
         assert_true(fabs(sqrt(sq / n) / want - 1) < 5 / sqrt(2 * n));
-        assert_memory_equal(W.d, same->weights.blocks[5].w[l].d, (size_t)(rows * cols) * sizeof(float));
-        assert_memory_not_equal(W.d, other->weights.blocks[5].w[l].d, (size_t)(rows * cols) * sizeof(float));
-        assert_memory_not_equal(W.d, m->weights.blocks[4].w[l].d, (size_t)(rows * cols) * sizeof(float));
+        assert_memory_equal(W.d, llama_site(same, name)->W.d, (size_t)(rows * cols) * sizeof(float));
+        assert_memory_not_equal(W.d, llama_site(other, name)->W.d, (size_t)(rows * cols) * sizeof(float));
+        assert_memory_not_equal(W.d, llama_site(m, before)->W.d, (size_t)(rows * cols) * sizeof(float));
     }
     for (int64_t i = 0; i < 64; i++)
-        assert_true(m->weights.final_norm[i] == 1 && m->weights.blocks[0].mlp_norm[i] == 1);
-    assert_ptr_equal(m->weights.head.d, m->weights.embed.d);
+        assert_true(llama_vector(m, "final_norm")[i] == 1 && llama_vector(m, "0.mlp_norm")[i] == 1);
+    assert_ptr_equal(llama_site(m, "head")->W.d, llama_site(m, "embed")->W.d);
     assert_string_equal(m->tensor[0].name, "embed");
     assert_string_equal(m->tensor[m->n_tensors - 1].name, "final_norm");
     lb_model_close(m);

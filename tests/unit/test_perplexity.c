@@ -58,7 +58,7 @@ static lb_eval evaluate(world *w, const lb_model *m, const lb_eval_request *r, i
     lb_team *team;
     lb_eval e;
     assert_ok(lb_team_new(threads, &team));
-    assert_ok(lb_perplexity(&m->arch, &m->weights, r, team, w->arena, NULL, &e));
+    assert_ok(lb_perplexity(m->net, &m->weights, r, team, w->arena, NULL, &e));
     lb_team_free(team);
     return e;
 }
@@ -66,8 +66,8 @@ static lb_eval evaluate(world *w, const lb_model *m, const lb_eval_request *r, i
 /* Log-probabilities (n, VOCAB) of one window by the reference pass. */
 static void log_probs(const lb_model *m, const int32_t *tokens, int64_t n, double *out) {
     float h[N * 12], logit[N * VOCAB];
-    assert_ok(lb_forward_ref(&m->arch, &m->weights, tokens, n, lb_mat_of(h, n, 12)));
-    lb_head_logits(m->weights.head, lb_cmat_of(h, n, 12), lb_mat_of(logit, n, VOCAB));
+    assert_ok(lb_forward_ref(m->net, &m->weights, tokens, n, lb_mat_of(h, n, 12)));
+    lb_head_logits(m->weights.site[m->net->head].W, lb_cmat_of(h, n, 12), lb_mat_of(logit, n, VOCAB));
     for (int64_t t = 0; t < n; t++) {
         double sum = 0;
         for (int64_t v = 0; v < VOCAB; v++) sum += exp((double)logit[t * VOCAB + v]);
@@ -153,13 +153,13 @@ static void limits_on_windows(void **state) {
     r.max_windows = 99;
     assert_int_equal(evaluate(w, w->m, &r, 1).windows, 8);
     r.max_windows = -1;
-    assert_status(LB_E_CONFIG, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+    assert_status(LB_E_CONFIG, lb_perplexity(w->m->net, &w->m->weights, &r, NULL, w->arena, NULL, &e));
     r = request(w, "W2-65");
-    assert_status(LB_E_CONFIG, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+    assert_status(LB_E_CONFIG, lb_perplexity(w->m->net, &w->m->weights, &r, NULL, w->arena, NULL, &e));
     assert_error_has("longer than the model's context of 64");
     r = request(w, "W2-64");
     w->corpus.tokens = 63;
-    assert_status(LB_E_CONFIG, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+    assert_status(LB_E_CONFIG, lb_perplexity(w->m->net, &w->m->weights, &r, NULL, w->arena, NULL, &e));
     assert_error_has("some.txt: 63 tokens are too few for one window: protocol W2-64 needs 64");
     w->corpus.tokens = TOKENS;
 }
@@ -223,7 +223,7 @@ static void kl_over_the_scored_tokens(void **state) {
     close_to(e.kl_p99, kl[117] + 0.81 * (kl[118] - kl[117]), 1e-4); /* 0.99 * 119 = 117.81 */
     lb_states_close(r.base_states);
     r.base_states = NULL;
-    assert_status(LB_E_ARG, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+    assert_status(LB_E_ARG, lb_perplexity(w->m->net, &w->m->weights, &r, NULL, w->arena, NULL, &e));
 }
 
 /* The same bytes with one thread and more, whether or not they divide the windows, and more than there are windows. */
@@ -250,7 +250,7 @@ static void threads_change_nothing(void **state) {
 static void forged_states_are_refused(void **state) {
     world *w = *state;
     static const int64_t shape[][3] = {{8, N, 0}, {-8, -N, 12}, {N, 8, 12}, {4, 2 * N, 12}, {8, N, 13}};
-    const float most = 1.01f * sqrtf(12.0f) * fabsf(w->m->weights.final_norm[0]);
+    const float most = 1.01f * sqrtf(12.0f) * fabsf(llama_vector(w->m, "final_norm")[0]);
     const float lie[] = {NAN, INFINITY, -1e38f, 1.01f * most, -1.01f * most};
     char path[LB_TEST_PATH];
     path_in(path, "forged.states");
@@ -261,7 +261,7 @@ static void forged_states_are_refused(void **state) {
         r.base = &w->m->weights;
         forge(path, "states", &lie[i], sizeof lie[i]);
         assert_ok(lb_states_open(path, "some key", 8, N, 12, &r.base_states));
-        assert_status(LB_E_FORMAT, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+        assert_status(LB_E_FORMAT, lb_perplexity(w->m->net, &w->m->weights, &r, NULL, w->arena, NULL, &e));
         assert_error_has("damaged: window 0: the state at row 0, column 0");
         assert_true(lb_states_damaged(r.base_states));
         lb_states_close(r.base_states);
@@ -322,11 +322,11 @@ static void nan_names_the_window(void **state) {
     world *w = *state;
     lb_eval_request r = request(w, "W2-16");
     lb_eval e;
-    float *embed = (float *)(uintptr_t)w->m->weights.embed.d;
+    float *embed = (float *)(uintptr_t)w->m->weights.site[w->m->net->embed].W.d;
     int32_t poison = w->tokens[5 * N + 3];
     float keep = embed[poison * 12];
     embed[poison * 12] = NAN;
-    assert_status(LB_E_NUMERIC, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+    assert_status(LB_E_NUMERIC, lb_perplexity(w->m->net, &w->m->weights, &r, NULL, w->arena, NULL, &e));
     int64_t first = 0;
     while (w->tokens[first] != poison) first++;
     char want[64];
@@ -339,14 +339,15 @@ static void nan_names_the_window(void **state) {
 static void perplexity_that_overflows(void **state) {
     world *w = *state;
     static const char *const protocol[] = {"W2-16", "LCPP-16"};
-    float *head = (float *)(uintptr_t)w->m->weights.head.d, *keep = lb_alloc(VOCAB * 12, sizeof *keep);
+    float *head = (float *)(uintptr_t)w->m->weights.site[w->m->net->head].W.d,
+          *keep = lb_alloc(VOCAB * 12, sizeof *keep);
     assert_non_null(keep);
     memcpy(keep, head, VOCAB * 12 * sizeof *keep);
     for (int i = 0; i < VOCAB * 12; i++) head[i] *= 1e30f;
     for (int p = 0; p < 2; p++) {
         lb_eval_request r = request(w, protocol[p]);
         lb_eval e;
-        assert_status(LB_E_NUMERIC, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+        assert_status(LB_E_NUMERIC, lb_perplexity(w->m->net, &w->m->weights, &r, NULL, w->arena, NULL, &e));
         assert_error_has("perplexity overflows: the mean NLL is ");
         assert_error_has("e+29 nats a token, of window ");
     }
@@ -364,7 +365,7 @@ static void interruption_stops_it(void **state) {
     lb_eval_request r = request(w, "W2-16");
     lb_eval e;
     lb_interrupt_request();
-    assert_status(LB_E_INTERRUPTED, lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, w->arena, NULL, &e));
+    assert_status(LB_E_INTERRUPTED, lb_perplexity(w->m->net, &w->m->weights, &r, NULL, w->arena, NULL, &e));
     lb_interrupt_clear();
 }
 
@@ -389,7 +390,7 @@ static void progress_reaches_the_end(void **state) {
     lb_log log = {.progress = on_progress, .user = &s};
     lb_team *team;
     assert_ok(lb_team_new(2, &team));
-    assert_ok(lb_perplexity(&w->m->arch, &w->m->weights, &r, team, w->arena, &log, &e));
+    assert_ok(lb_perplexity(w->m->net, &w->m->weights, &r, team, w->arena, &log, &e));
     lb_team_free(team);
     assert_true(s.calls >= 2 && s.last == 8 && s.total == 8);
 }
@@ -517,13 +518,13 @@ static lb_status everything(void *ctx) {
     lb_status st = lb_states_create(path, "k", 8, N, 12, &r.save_states);
     if (st == LB_OK) {
         lb_eval_request plain = {.corpus = &w->corpus, .protocol = r.protocol, .save_states = r.save_states};
-        st = lb_perplexity(&w->m->arch, &w->m->weights, &plain, NULL, arena, NULL, &e);
+        st = lb_perplexity(w->m->net, &w->m->weights, &plain, NULL, arena, NULL, &e);
     }
     if (st == LB_OK) st = lb_states_commit(r.save_states);
     lb_states_close(r.save_states);
     r.save_states = NULL;
     if (st == LB_OK) st = lb_states_open(path, "k", 8, N, 12, &r.base_states);
-    if (st == LB_OK) st = lb_perplexity(&w->m->arch, &w->m->weights, &r, NULL, arena, NULL, &e);
+    if (st == LB_OK) st = lb_perplexity(w->m->net, &w->m->weights, &r, NULL, arena, NULL, &e);
     lb_states_close(r.base_states);
     if (st == LB_OK) st = lb_paired_difference(e.window_nll, e.window_nll, e.windows, &p);
     lb_arena_free(arena);

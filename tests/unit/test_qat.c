@@ -2,6 +2,7 @@
 #include "support/support.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "eval/train.h"
@@ -9,13 +10,13 @@
 #include "quant/fakequant.h"
 #include "support/tiny.h"
 
-enum { LAYERS = 2 * LB_LINEARS };
+enum { SITES = 1 + 2 * 7 + 1 };
 
 typedef struct run {
     tiny t;
     lb_corpus text;
-    bool quantize[LAYERS];
-    const void *own[LAYERS];
+    bool quantize[SITES];
+    const void *own[SITES];
     const lb_method *m;
     void *opts;
     lb_trainer *tr;
@@ -45,15 +46,19 @@ static void prepare(run *r, const char *method, bool tied, int threads) {
     memset(r->quantize, 1, sizeof r->quantize);
     assert_non_null(r->m = lb_method_find(method));
     r->opts = defaults(r);
-    for (int i = 0; i < LAYERS; i++) r->own[i] = r->opts;
+    for (int i = 0; i < SITES; i++) r->own[i] = r->opts;
 }
 
 static lb_status train(run *r, uint64_t seed) {
-    LB_TRY(lb_trainer_new(r->t.arena, &r->t.arch, &r->t.weights, &r->text, r->quantize, r->own, seed, r->t.team, NULL,
+    LB_TRY(lb_trainer_new(r->t.arena, r->t.net, &r->t.weights, &r->text, r->quantize, r->own, seed, r->t.team, NULL,
                           &r->tr));
     LB_TRY(r->m->model(r->tr, r->opts, &r->out));
     return tiny_trained(&r->t, r->tr, &r->out, &r->trained);
 }
+
+static lb_linop *site(run *r, lb_weights *w, const char *name) { return &w->site[tiny_site(&r->t, name)]; }
+
+static const char *const linears[] = {"q", "k", "v", "o", "gate", "up", "down"};
 
 static const lb_compressed *layer(const run *r, const char *name) {
     return &r->out.layer[lb_trainer_find(r->tr, name) - r->tr->params];
@@ -128,12 +133,12 @@ static void no_training_is_rounding(void **state) {
             set(&r, r.opts, "scale_type", format[f][3]);
             set(&r, r.opts, "range", lsq ? "lsq" : "minmax");
             assert_ok(train(&r, 1));
-            for (int l = 0; l < LB_LINEARS; l++) {
+            for (int l = 0; l < 7; l++) {
                 lb_storage s;
                 lb_compressed want;
-                lb_cmat W = r.t.weights.blocks[1].w[l];
-                char name[LB_LAYER_NAME];
-                lb_layer_name(1, l, name);
+                char name[LB_SITE_NAME];
+                snprintf(name, sizeof name, "1.%s", linears[l]);
+                lb_cmat W = site(&r, &r.t.weights, name)->W;
                 assert_ok(r.m->spec(r.opts, W.rows, W.cols, &s));
                 assert_ok(lb_round_to_nearest(r.t.arena, &s, lsq, W, &want));
                 const lb_compressed *got = layer(&r, name);
@@ -162,11 +167,11 @@ static void codes_are_the_trained_weights(void **state) {
         set(&r, r.opts, "bits", "2");
         set(&r, r.opts, "range", lsq ? "lsq" : "minmax");
         assert_ok(train(&r, 1));
-        for (int l = 0; l < LB_LINEARS; l++) {
-            char name[LB_LAYER_NAME];
-            lb_layer_name(0, l, name);
+        for (int l = 0; l < 7; l++) {
+            char name[LB_SITE_NAME];
+            snprintf(name, sizeof name, "0.%s", linears[l]);
             const lb_param *p = lb_trainer_find(r.tr, name);
-            lb_cmat W = r.trained.blocks[0].w[l], before = r.t.weights.blocks[0].w[l];
+            lb_cmat W = site(&r, &r.trained, name)->W, before = site(&r, &r.t.weights, name)->W;
             assert_memory_equal(W.d, p->w, (size_t)(p->rows * p->cols) * sizeof(float));
             assert_true(memcmp(W.d, before.d, (size_t)(p->rows * p->cols) * sizeof(float)) != 0);
         }
@@ -225,7 +230,7 @@ static void which_tensors_train(void **state) {
     (void)state;
     run r;
     prepare(&r, "qat", false, 1);
-    r.quantize[LB_V] = false; /* layer 0: trained, not rounded */
+    r.quantize[tiny_site(&r.t, "0.v")] = false; /* trained, not rounded */
     set(&r, r.opts, "train", "linears");
     assert_ok(train(&r, 1));
     for (int64_t i = 0; i < r.tr->n_params; i++) {
@@ -235,16 +240,17 @@ static void which_tensors_train(void **state) {
         assert_int_equal(r.out.changed[i] != NULL, linear && !p->quantize);
         assert_int_equal(p->wanted, linear);
     }
-    assert_ptr_equal(r.trained.final_norm, r.t.weights.final_norm);
-    assert_ptr_equal(r.trained.embed.d, r.t.weights.embed.d);
+    int32_t norm = lb_net_vector(r.t.net, -1, -1, "final_norm", false);
+    assert_ptr_equal(r.trained.vector[norm], r.t.weights.vector[norm]);
+    assert_ptr_equal(site(&r, &r.trained, "embed")->W.d, site(&r, &r.t.weights, "embed")->W.d);
     tiny_close(&r.t);
 
     prepare(&r, "finetune", false, 1);
     assert_ok(train(&r, 1));
     assert_int_equal(layer(&r, "1.up")->rows, 0); /* float32: nothing is compressed */
-    assert_memory_equal(r.trained.blocks[1].w[LB_UP].d, lb_trainer_find(r.tr, "1.up")->w, 16 * 24 * sizeof(float));
-    assert_ptr_not_equal(r.trained.final_norm, r.t.weights.final_norm);
-    assert_ptr_not_equal(r.trained.head.d, r.t.weights.head.d);
+    assert_memory_equal(site(&r, &r.trained, "1.up")->W.d, lb_trainer_find(r.tr, "1.up")->w, 16 * 24 * sizeof(float));
+    assert_ptr_not_equal(r.trained.vector[norm], r.t.weights.vector[norm]);
+    assert_ptr_not_equal(site(&r, &r.trained, "head")->W.d, site(&r, &r.t.weights, "head")->W.d);
     tiny_close(&r.t);
 }
 
@@ -256,7 +262,7 @@ static void embedding_and_head(void **state) {
         prepare(&r, "qat", tied, 1);
         set(&r, r.opts, "train", "linears");
         assert_ok(
-            lb_trainer_new(r.t.arena, &r.t.arch, &r.t.weights, &r.text, r.quantize, r.own, 1, r.t.team, NULL, &r.tr));
+            lb_trainer_new(r.t.arena, r.t.net, &r.t.weights, &r.text, r.quantize, r.own, 1, r.t.team, NULL, &r.tr));
         assert_ok(lb_trainer_quantize(r.tr, "head", r.opts));
         assert_status(LB_E_ARG, lb_trainer_quantize(r.tr, "final_norm", r.opts));
         assert_status(LB_E_ARG, lb_trainer_quantize(r.tr, "7.up", r.opts));
@@ -266,10 +272,10 @@ static void embedding_and_head(void **state) {
         assert_int_equal(head->rows, 40);
         assert_int_equal(head->act.bits, 0);
         if (tied)
-            assert_ptr_equal(r.trained.head.d, r.trained.embed.d);
+            assert_ptr_equal(site(&r, &r.trained, "head")->W.d, site(&r, &r.trained, "embed")->W.d);
         else
-            assert_ptr_equal(r.trained.embed.d, r.t.weights.embed.d);
-        assert_ptr_not_equal(r.trained.head.d, r.t.weights.head.d);
+            assert_ptr_equal(site(&r, &r.trained, "embed")->W.d, site(&r, &r.t.weights, "embed")->W.d);
+        assert_ptr_not_equal(site(&r, &r.trained, "head")->W.d, site(&r, &r.t.weights, "head")->W.d);
         tiny_close(&r.t);
     }
 }
@@ -282,7 +288,7 @@ static void rules_per_layer(void **state) {
     set(&r, own, "bits", "8");
     set(&r, own, "range", "lsq");
     set(&r, own, "group", "8");
-    r.own[LB_LINEARS + LB_DOWN] = own;
+    r.own[tiny_site(&r.t, "1.down")] = own;
     assert_ok(train(&r, 1));
     assert_int_equal(layer(&r, "1.down")->storage.bits, 8);
     assert_int_equal(layer(&r, "1.down")->storage.group, 8);
@@ -300,14 +306,14 @@ static void quantized_activations(void **state) {
     prepare(&b, "qat", false, 1);
     set(&a, a.opts, "act_bits", "4");
     set(&a, a.opts, "act_symmetric", "true");
-    a.quantize[LB_Q] = b.quantize[LB_Q] = false;
+    a.quantize[tiny_site(&a.t, "0.q")] = b.quantize[tiny_site(&b.t, "0.q")] = false;
     assert_ok(train(&a, 1));
     assert_ok(train(&b, 1));
     assert_true(lb_trainer_curve(a.tr)->total[0] != lb_trainer_curve(b.tr)->total[0]);
-    assert_int_equal(a.trained.blocks[0].act[LB_Q].bits, 0);
-    assert_int_equal(a.trained.blocks[0].act[LB_K].bits, 4);
-    assert_true(a.trained.blocks[1].act[LB_DOWN].symmetric);
-    assert_int_equal(b.trained.blocks[1].act[LB_DOWN].bits, 0);
+    assert_int_equal(site(&a, &a.trained, "0.q")->act.bits, 0);
+    assert_int_equal(site(&a, &a.trained, "0.k")->act.bits, 4);
+    assert_true(site(&a, &a.trained, "1.down")->act.symmetric);
+    assert_int_equal(site(&b, &b.trained, "1.down")->act.bits, 0);
     tiny_close(&a.t);
     tiny_close(&b.t);
 }
@@ -322,9 +328,9 @@ static void activations_of_quantized_layers_alone(void **state) {
         lb_train_request request = {.batch = 2, .length = 32, .act = {k ? 3 : 0, true}};
         prepare(&r, "qat", false, 1);
         memset(r.quantize, 0, sizeof r.quantize);
-        r.quantize[LB_DOWN] = k == 2;
+        r.quantize[tiny_site(&r.t, "0.down")] = k == 2;
         assert_ok(
-            lb_trainer_new(r.t.arena, &r.t.arch, &r.t.weights, &r.text, r.quantize, r.own, 1, r.t.team, NULL, &r.tr));
+            lb_trainer_new(r.t.arena, r.t.net, &r.t.weights, &r.text, r.quantize, r.own, 1, r.t.team, NULL, &r.tr));
         assert_ok(r.tr->gradients(r.tr, &request, &loss));
         total[k] = loss.total;
         tiny_close(&r.t);
@@ -355,7 +361,7 @@ static void refusals(void **state) {
     assert_error_has("has 63 tokens: one sequence takes 64");
     r.text.tokens = 64;
     assert_ok(train(&r, 1));
-    float *norm = (float *)(uintptr_t)r.t.weights.blocks[1].mlp_norm;
+    float *norm = (float *)(uintptr_t)r.t.weights.vector[lb_net_vector(r.t.net, 1, -1, "mlp_norm", false)];
     norm[3] = NAN;
     assert_status(LB_E_NUMERIC, train(&r, 1));
     assert_error_has("step 1 of 4: diverged: loss");
