@@ -1,4 +1,4 @@
-"""Makes fixtures/programs.json and fixtures/programs.safetensors: 26 model types of transformers as programs (src/model/program.h).
+"""Makes fixtures/programs.json, programs.safetensors and programs-grads.safetensors: 26 model types of transformers as programs (src/model/program.h).
 
     python3 -m venv venv && venv/bin/pip install torch transformers safetensors
     venv/bin/python tests/oracle/make_programs.py
@@ -6,7 +6,12 @@
 programs.json: for each case its program, its numbers, the shapes of its parameters and its tokens. programs.safetensors:
 the last rows of the logits that transformers computes for it (float32; eager attention for Gemma 2 and BLOOM, else
 sdpa). Weights are in neither file: value i of a parameter is centre + spread * u, u in [-1, 1) from the hash of its name
-and i (draw() here, draw() in test_programs.c), so that both sides make them anew."""
+and i (draw() here, draw() in test_programs.c), so that both sides make them anew.
+
+programs-grads.safetensors: for each case the mean cross entropy of each next token, and its gradients by autograd in
+float64 (what transformers itself casts to float32, it casts), dropout and balancing losses off. A row a parameter, in the
+order of programs.json, a bias after its weight: the gradient's norm, its products with two drawn vectors, and PICKED of
+its entries, evenly spaced. The first row: the loss."""
 
 import json
 import math
@@ -19,6 +24,7 @@ from safetensors.numpy import save_file
 
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures")
 KEPT = 6  # rows of logits
+PICKED = 5  # entries of a gradient
 VOCAB = 61
 SIZES = dict(vocab_size=VOCAB, hidden_size=40, num_hidden_layers=3, num_attention_heads=4, intermediate_size=52, max_position_embeddings=96)
 GQA = dict(SIZES, num_key_value_heads=2)
@@ -241,9 +247,10 @@ def draw(name, n, centre, spread):
 
 
 def fill(model, names, transposed, one):
-    """Gives every parameter of the model its numbers; what each of our names is: rows, columns, centre, spread, spread of the bias."""
+    """Gives every parameter of the model its numbers. shapes: what each of our names is: rows, columns, centre, spread, spread of the bias. places: where
+    it is: a parameter, and its part of that."""
     state = dict(model.named_parameters())
-    left, shapes = set(state), {}
+    left, shapes, places = set(state), {}, {}
     experts = max((p.shape[0] for n, p in state.items() if p.ndim == 3), default=0)
     for ours, theirs in names.items():
         for b in range(3 if "#" in theirs else 1):
@@ -254,23 +261,47 @@ def fill(model, names, transposed, one):
                 if p is None:
                     continue
                 left.discard(base if part else base + ".weight")
-                w = p.data[int(part[0][:-1])] if part else p.data
-                if len(part) == 2:
-                    half = w.shape[0] // 2
-                    w = w[:half] if part[1] == ":n]" else w[half:]
                 flip = transposed and ".c_" in base
-                rows, cols = (1, w.shape[0]) if w.ndim == 1 else tuple(w.shape)[::-1] if flip else tuple(w.shape)
+                own = part_of(part, flip)
+                w = own(p.data)
+                rows, cols = (1, w.shape[0]) if w.ndim == 1 else tuple(w.shape)
                 is_norm = w.ndim == 1 or "norm" in base
                 centre, spread = (0.0 if one else 1.0, 0.5) if is_norm else (0.0, 1.5 / math.sqrt(cols))
-                v = torch.from_numpy(draw(name, rows * cols, centre, spread).reshape(rows, cols))
-                w.copy_(v.T if flip else v.reshape(w.shape))
+                w.copy_(torch.from_numpy(draw(name, rows * cols, centre, spread)).reshape(w.shape))
+                places[name] = p, own
                 bias = None if part else state.get(base + ".bias")
                 if bias is not None:
                     left.discard(base + ".bias")
                     bias.data.copy_(torch.from_numpy(draw(name + ".bias", bias.numel(), 0.0, 0.5)).reshape(bias.shape))
+                    places[name + ".bias"] = bias, lambda b: b
                 shapes[name] = [rows, cols, centre, spread, 0.0 if bias is None else 0.5]
     assert not left, left
-    return shapes
+    return shapes, places
+
+
+def part_of(part, flip):
+    """What is ours of a parameter: of a stack, one matrix, or a half of that; or its transpose."""
+    def own(p):
+        if part:
+            p = p[int(part[0][:-1])]
+        if len(part) == 2:
+            p = p[:p.shape[0] // 2] if part[1] == ":n]" else p[p.shape[0] // 2:]
+        return p.T if flip else p
+    return own
+
+
+def gradients(model, places, tokens):
+    """The loss and every gradient, told as the top of this file says."""
+    model.config._experts_implementation = "eager"  # the grouped product knows no float64
+    y = model(torch.tensor([tokens])).logits[0]
+    loss = torch.nn.functional.cross_entropy(y[:-1], torch.tensor(tokens[1:]))
+    loss.backward()
+    rows = [[loss.item()] + [0.0] * (2 + PICKED)]
+    for name, (p, own) in places.items():
+        g = own(p.grad).reshape(-1).double().numpy()
+        along = [float(g @ draw(f"{name}.{k}", len(g), 0.0, 1.0).astype(np.float64)) for k in ("first", "second")]
+        rows.append([float(np.sqrt(g @ g))] + along + [float(g[i * (len(g) - 1) // (PICKED - 1)]) for i in range(PICKED)])
+    return np.array(rows)
 
 
 def plain(n):
@@ -282,21 +313,23 @@ def plain(n):
 def main():
     tf.logging.set_verbosity_error()
     torch.set_num_threads(1)
-    out, logits = [], {}
+    out, logits, grads = [], {}, {}
     for name, cls, config, program, names, eager, T, transposed, numbers in CASES:
         model = cls._from_config(config, attn_implementation="eager" if eager else "sdpa").float().eval()
         lists = numbers.pop("lists", {})
         n = {**numbers_of(config), **numbers}
         with torch.no_grad():
-            shapes = fill(model, names, transposed, n["one"])
+            shapes, places = fill(model, names, transposed, n["one"])
             tokens = [(7 * t * t + 3 * t + 11) % VOCAB for t in range(T)]
             y = model(torch.tensor([tokens])).logits[0].numpy()
         tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
         out.append(dict(name=name, program=program, numbers=plain(n), lists=lists, tied=tied, parameters=shapes, tokens=tokens, spread=float(y.std())))
         logits[name] = np.ascontiguousarray(y[-KEPT:])
+        grads[name] = gradients(model.double(), places, tokens)
     with open(os.path.join(OUT, "programs.json"), "w") as f:
         f.write('[\n' + ",\n".join(json.dumps(c) for c in out) + "\n]\n")
     save_file(logits, os.path.join(OUT, "programs.safetensors"))
+    save_file(grads, os.path.join(OUT, "programs-grads.safetensors"))
     print(len(out), "cases")
 
 
