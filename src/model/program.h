@@ -12,6 +12,7 @@
 #define LB_MODEL_PROGRAM_H
 
 #include "base/mem.h"
+#include "base/team.h"
 
 /* A scalar of an architecture: one for all blocks, or one a block; or a list (the factors of a rotary table). */
 typedef struct lb_number {
@@ -40,6 +41,9 @@ typedef struct lb_op_arg {
 struct lb_step;
 struct lb_reference;
 struct lb_net_step;
+struct lb_train;
+struct lb_rows;
+#define LB_READS_RESULT 128u
 enum { LB_STEP_RESULTS = 3, LB_STEP_OPERANDS = 3, LB_STEP_ARGS = 5 };
 
 /* What a step needs at a time: its own row, all rows of the sequence, or those that are routed to an expert. */
@@ -69,6 +73,16 @@ typedef struct lb_op {
     /* The width of each result, and what of `step` the widths and numbers settle. Returns NULL, or what does not fit.
      */
     const char *(*shape)(const lb_shaping *s, struct lb_net_step *step, int64_t cols[LB_STEP_RESULTS]);
+    /* Training (steps/train.h): the result from the operands, and the operands' gradients from the result's, for some
+     * rows; or, where the operation needs them all, for all. */
+    unsigned reads;                                /* bit k: the way back reads operand k; LB_READS_RESULT */
+    bool again;                                    /* the result is made again for the way back, not kept */
+    int64_t (*keeps)(const struct lb_net_step *s); /* floats a row: of its own, kept for the way back */
+    int64_t (*room)(const struct lb_net_step *s);  /* and while it goes back */
+    lb_status (*train)(const struct lb_train *t, const struct lb_net_step *s, const struct lb_rows *r);
+    lb_status (*back)(const struct lb_train *t, const struct lb_net_step *s, const struct lb_rows *r);
+    lb_status (*train_all)(const struct lb_train *t, const struct lb_net_step *s, lb_team *team);
+    lb_status (*back_all)(const struct lb_train *t, const struct lb_net_step *s, lb_team *team);
     /* The plain reference: float64, the whole sequence at once (steps/reference.h). */
     lb_status (*reference)(struct lb_reference *r, const struct lb_step *s);
 } lb_op;

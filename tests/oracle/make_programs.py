@@ -10,7 +10,7 @@ and i (draw() here, draw() in test_programs.c), so that both sides make them ane
 
 programs-grads.safetensors: for each case the mean cross entropy of each next token, and its gradients by autograd in
 float64 (what transformers itself casts to float32, it casts), dropout and balancing losses off. A row a parameter, in the
-order of programs.json, a bias after its weight: the gradient's norm, its products with two drawn vectors, and PICKED of
+order of programs.json, a bias after its weight (zeros: a parameter that has a second name): the gradient's norm, its products with two drawn vectors, and PICKED of
 its entries, evenly spaced. The first row: the loss."""
 
 import json
@@ -293,11 +293,15 @@ def part_of(part, flip):
 def gradients(model, places, tokens):
     """The loss and every gradient, told as the top of this file says."""
     model.config._experts_implementation = "eager"  # the grouped product knows no float64
+    model.get_input_embeddings().padding_idx = None  # no token is padding: PyTorch would leave its gradient out
     y = model(torch.tensor([tokens])).logits[0]
     loss = torch.nn.functional.cross_entropy(y[:-1], torch.tensor(tokens[1:]))
     loss.backward()
     rows = [[loss.item()] + [0.0] * (2 + PICKED)]
     for name, (p, own) in places.items():
+        if any(q is p and later > name for later, (q, _) in places.items() if q.ndim == 1):  # OLMo 2: n2 is p1
+            rows.append([0.0] * (3 + PICKED))
+            continue
         g = own(p.grad).reshape(-1).double().numpy()
         along = [float(g @ draw(f"{name}.{k}", len(g), 0.0, 1.0).astype(np.float64)) for k in ("first", "second")]
         rows.append([float(np.sqrt(g @ g))] + along + [float(g[i * (len(g) - 1) // (PICKED - 1)]) for i in range(PICKED)])

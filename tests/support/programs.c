@@ -1,12 +1,13 @@
 #include "support/programs.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "support/support.h"
 
 /* Value i of a parameter is centre + spread * u, u from the hash of its name and i: see the script. */
-static float *draw(lb_arena *a, const char *name, int64_t n, double centre, double spread) {
+float *lb_test_draw(lb_arena *a, const char *name, int64_t n, double centre, double spread) {
     float *out = LB_NEW(a, float, n + 1);
     uint64_t h = 0xcbf29ce484222325u;
     assert_non_null(out);
@@ -37,9 +38,9 @@ lb_status lb_test_program_param(const void *ctx, const char *name, int64_t block
     int64_t rows = json_integer_value(json_array_get(s, 0)), cols = json_integer_value(json_array_get(s, 1));
     double centre = json_number_value(json_array_get(s, 2)), spread = json_number_value(json_array_get(s, 3));
     double bias = json_number_value(json_array_get(s, 4));
-    out->W = lb_cmat_of(draw(c->arena, full, rows * cols, centre, spread), rows, cols);
+    out->W = lb_cmat_of(lb_test_draw(c->arena, full, rows * cols, centre, spread), rows, cols);
     strcat(full, ".bias");
-    if (bias > 0.0) out->bias = draw(c->arena, full, rows > 1 ? rows : cols, 0.0, bias);
+    if (bias > 0.0) out->bias = lb_test_draw(c->arena, full, rows > 1 ? rows : cols, 0.0, bias);
     return LB_OK;
 }
 
@@ -111,6 +112,40 @@ lb_net *lb_test_program_net(const lb_test_program *c) {
     if (lb_net_new(c->arena, &c->program, &c->numbers, &shapes, c->tied, &n) != LB_OK)
         fail_msg("%s: %s", c->name, lb_error());
     return n;
+}
+
+lb_weights lb_test_program_weights(const lb_test_program *c, const lb_net *n) {
+    lb_weights w = {LB_NEW(c->arena, lb_linop, n->sites + 1), LB_NEW(c->arena, const float *, n->vectors + 1)};
+    lb_ref_param p;
+    assert_non_null(w.site);
+    assert_non_null(w.vector);
+    for (int32_t i = 0; i < n->sites; i++) {
+        const lb_site *s = &n->site[i];
+        assert_ok(lb_test_program_param(c, s->role, s->block, s->expert, &p));
+        w.site[i].W = s->same_as >= 0 ? w.site[s->same_as].W : p.W;
+    }
+    for (int32_t i = 0; i < n->vectors; i++) {
+        const lb_vector *v = &n->vector[i];
+        assert_ok(lb_test_program_param(c, v->role, v->block, v->expert, &p));
+        w.vector[i] = v->bias ? p.bias : p.W.d;
+    }
+    return w;
+}
+
+lb_grads lb_test_program_grads(const lb_test_program *c, const lb_net *n) {
+    lb_grads g;
+    assert_ok(lb_grads_new(c->arena, n, &g));
+    for (int32_t i = 0; i < n->sites; i++) {
+        int64_t size = n->site[i].rows * n->site[i].cols;
+        g.site[i] = lb_mat_of(LB_NEW(c->arena, float, size), n->site[i].rows, n->site[i].cols);
+        assert_non_null(g.site[i].d);
+        for (int64_t k = 0; k < size; k++) g.site[i].d[k] = NAN; /* overwritten, not added to */
+    }
+    for (int32_t i = 0; i < n->vectors; i++) {
+        assert_non_null(g.vector[i] = LB_NEW(c->arena, float, n->vector[i].n));
+        for (int64_t k = 0; k < n->vector[i].n; k++) g.vector[i][k] = NAN;
+    }
+    return g;
 }
 
 void lb_test_programs(void (*f)(const lb_test_program *c, const lb_tensor *expected)) {

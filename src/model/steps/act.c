@@ -2,8 +2,12 @@
 #include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
+#include "model/steps/train.h"
 
 #include <math.h>
+
+#include "math/activation.h"
+#include "math/kernels.h"
 
 const char *const lb_act_words[] = {"silu", "relu", "gelu", "gelu_tanh", "sigmoid", NULL};
 
@@ -47,6 +51,83 @@ static lb_status gate(lb_reference *r, const lb_step *s) {
     return lb_ref_write(r, s, 0, y, b.cols);
 }
 
+static lb_status act_train(const lb_train *t, const lb_net_step *s, const lb_rows *r) {
+    lb_mat x = lb_train_value(t, s->src[0], r);
+    lb_share y = lb_train_out(t, s, r);
+    for (int64_t i = 0; i < x.rows; i++) {
+        float *row = lb_share_row(&y, i, r->scratch);
+        lb_act_apply((lb_act)s->arg[0], row, x.d + i * x.ld, x.cols);
+        lb_share_put(&y, i, row);
+    }
+    return LB_OK;
+}
+
+static lb_status act_back(const lb_train *t, const lb_net_step *s, const lb_rows *r) {
+    lb_mat x = lb_train_value(t, s->src[0], r), dy = lb_train_grad(t, s->dst[0], r);
+    lb_share dx = lb_train_share(t, s, 0, r);
+    for (int64_t i = 0; i < x.rows; i++) {
+        float *slope = r->scratch;
+        const float *d = dy.d + i * dy.ld;
+        lb_act_slope((lb_act)s->arg[0], slope, x.d + i * x.ld, x.cols);
+        for (int64_t j = 0; j < x.cols; j++) slope[j] *= d[j];
+        lb_share_set(&dx, i, slope);
+    }
+    return LB_OK;
+}
+
+static lb_status gate_train(const lb_train *t, const lb_net_step *s, const lb_rows *r) {
+    lb_mat a = lb_train_value(t, s->src[0], r), b = lb_train_value(t, s->src[1], r);
+    lb_share y = lb_train_out(t, s, r);
+    if (s->arg[0] == LB_ACT_SILU && a.cols == b.cols && !y.base) {
+        lb_kernels_active()->swiglu(y.to.d, a.d, b.d, a.rows * a.cols);
+        return LB_OK;
+    }
+    for (int64_t i = 0; i < b.rows; i++) {
+        float *f = r->scratch;
+        const float *row = b.d + i * b.ld;
+        lb_act_apply((lb_act)s->arg[0], f, a.d + i * a.ld, a.cols);
+        for (int64_t j = b.cols - 1; j >= 0; j--) f[j] = f[a.cols == 1 ? 0 : j] * row[j];
+        lb_share_set(&y, i, f);
+    }
+    return LB_OK;
+}
+
+/* h = silu(gate) up, dh (n); dh may be dup; dgate first holds exp(-gate). Shazeer 2020. */
+static void swiglu_back(const float *gate, const float *up, const float *dh, float *dgate, float *dup, int64_t n) {
+    for (int64_t i = 0; i < n; i++) dgate[i] = -gate[i];
+    lb_kernels_active()->exp(dgate, dgate, n);
+    for (int64_t i = 0; i < n; i++) {
+        float sig = 1.0f / (1.0f + dgate[i]), silu = gate[i] * sig;
+        dgate[i] = dh[i] * up[i] * (sig + silu * (1.0f - sig));
+        dup[i] = dh[i] * silu;
+    }
+}
+
+static lb_status gate_back(const lb_train *t, const lb_net_step *s, const lb_rows *r) {
+    lb_mat a = lb_train_value(t, s->src[0], r), b = lb_train_value(t, s->src[1], r);
+    lb_mat dy = lb_train_grad(t, s->dst[0], r);
+    lb_share da = lb_train_share(t, s, 0, r), db = lb_train_share(t, s, 1, r);
+    lb_act fn = (lb_act)s->arg[0];
+    if (fn == LB_ACT_SILU && a.cols == b.cols && !da.base && !db.base) {
+        swiglu_back(a.d, b.d, dy.d, da.to.d, db.to.d, a.rows * a.cols);
+        return LB_OK;
+    }
+    for (int64_t i = 0; i < b.rows; i++) {
+        float *slope = r->scratch, *f = slope + a.cols, *share = f + a.cols;
+        const float *x = a.d + i * a.ld, *u = b.d + i * b.ld, *d = dy.d + i * dy.ld;
+        lb_act_slope(fn, slope, x, a.cols);
+        lb_act_apply(fn, f, x, a.cols);
+        if (a.cols == 1)
+            slope[0] *= (float)lb_kernels_active()->dot(d, u, b.cols);
+        else
+            for (int64_t j = 0; j < b.cols; j++) slope[j] *= d[j] * u[j];
+        for (int64_t j = 0; j < b.cols; j++) share[j] = d[j] * f[a.cols == 1 ? 0 : j];
+        lb_share_set(&da, i, slope);
+        lb_share_set(&db, i, share);
+    }
+    return LB_OK;
+}
+
 static const char *act_shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     (void)step;
     cols[0] = s->cols[0];
@@ -65,6 +146,10 @@ const lb_op lb_op_act = {.name = "act",
                          .arg = {{"fn", lb_act_words, NULL}},
                          .in_place = 1u,
                          .shape = act_shape,
+                         .reads = 1u,
+                         .again = true,
+                         .train = act_train,
+                         .back = act_back,
                          .reference = act};
 const lb_op lb_op_gate = {.name = "gate",
                           .operands = "vv",
@@ -72,4 +157,8 @@ const lb_op lb_op_gate = {.name = "gate",
                           .arg = {{"fn", lb_act_words, NULL}},
                           .in_place = 3u,
                           .shape = gate_shape,
+                          .reads = 3u,
+                          .again = true,
+                          .train = gate_train,
+                          .back = gate_back,
                           .reference = gate};

@@ -2,6 +2,7 @@
 #include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
+#include "model/steps/train.h"
 
 static lb_status reference(lb_reference *r, const lb_step *s) {
     lb_ref_value x;
@@ -11,6 +12,20 @@ static lb_status reference(lb_reference *r, const lb_step *s) {
     LB_TRY(lb_ref_new(r, x.cols, &y));
     for (int64_t i = 0; i < r->T * x.cols; i++) y[i] = mult * x.d[i];
     return lb_ref_write(r, s, 0, y, x.cols);
+}
+
+static lb_status train(const lb_train *t, const lb_net_step *s, const lb_rows *r) {
+    lb_mat x = lb_train_value(t, s->src[0], r);
+    lb_share y = lb_train_out(t, s, r);
+    for (int64_t i = 0; i < x.rows; i++) lb_share_times(&y, i, (float)s->arg[0], x.d + i * x.ld);
+    return LB_OK;
+}
+
+static lb_status back(const lb_train *t, const lb_net_step *s, const lb_rows *r) {
+    lb_mat dy = lb_train_grad(t, s->dst[0], r);
+    lb_share dx = lb_train_share(t, s, 0, r);
+    for (int64_t i = 0; i < dy.rows; i++) lb_share_times(&dx, i, (float)s->arg[0], dy.d + i * dy.ld);
+    return LB_OK;
 }
 
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
@@ -25,4 +40,7 @@ const lb_op lb_op_add = {.name = "add",
                          .arg = {{"mult", NULL, "1"}},
                          .in_place = 1u,
                          .shape = shape,
+                         .again = true,
+                         .train = train,
+                         .back = back,
                          .reference = reference};

@@ -3,6 +3,7 @@
 #include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
+#include "model/steps/train.h"
 
 #include <string.h>
 
@@ -24,6 +25,55 @@ static lb_status reference(lb_reference *r, const lb_step *s) {
     return lb_ref_write(r, s, 0, y, table.W.cols);
 }
 
+enum { COLS = 32 }; /* of a piece of the table's gradient */
+
+/* Which row of its table a row of the batch reads. */
+static int64_t row_of(const lb_train *t, const lb_net_step *s, int64_t r) {
+    return s->token ? t->tokens[r] : r % lb_train_length(t) + (int64_t)s->arg[1];
+}
+
+static lb_status train(const lb_train *t, const lb_net_step *s, const lb_rows *r) {
+    lb_share y = lb_train_out(t, s, r);
+    lb_cmat table = t->w->site[s->site].W;
+    for (int64_t i = 0; i < y.to.rows; i++) {
+        int64_t row = row_of(t, s, r->first + i);
+        if (row < 0 || row >= table.rows)
+            return lb_fail(LB_E_ARG, "step '%s': row %lld: the table has %lld", s->text, (long long)row,
+                           (long long)table.rows);
+        lb_share_times(&y, i, (float)s->arg[0], table.d + row * table.ld);
+    }
+    return LB_OK;
+}
+
+typedef struct table_job {
+    const lb_train *t;
+    const lb_net_step *s;
+    lb_mat g;
+} table_job;
+
+/* Some columns of the table's gradient: rows add up in order. */
+static lb_status table_piece(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const table_job *j = ctx;
+    const float *dy = j->t->grad[j->s->dst[0]];
+    int64_t first = piece * COLS, n = lb_least(COLS, j->g.cols - first);
+    float scale = (float)j->s->arg[0];
+    for (int64_t r = 0; r < j->t->rows; r++) {
+        float *to = j->g.d + row_of(j->t, j->s, r) * j->g.ld + first;
+        const float *from = dy + r * j->g.cols + first;
+        for (int64_t i = 0; i < n; i++) to[i] += scale * from[i];
+    }
+    return LB_OK;
+}
+
+static lb_status back_all(const lb_train *t, const lb_net_step *s, lb_team *team) {
+    bool add;
+    lb_mat g = lb_train_site(t, s->site, &add);
+    if (!g.d) return LB_OK;
+    for (int64_t r = 0; r < g.rows && !add; r++) memset(g.d + r * g.ld, 0, (size_t)g.cols * sizeof *g.d);
+    return lb_train_for(team, lb_tiles(g.cols, COLS), table_piece, &(table_job){t, s, g});
+}
+
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     (void)step;
     cols[0] = s->width;
@@ -35,4 +85,6 @@ const lb_op lb_op_embed = {.name = "embed",
                            .results = 1,
                            .arg = {{"scale", NULL, "1"}, {"offset", NULL, "0"}},
                            .shape = shape,
+                           .train = train,
+                           .back_all = back_all,
                            .reference = reference};

@@ -5,8 +5,13 @@
 #include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
+#include "model/train/train.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "math/blas.h"
+#include "math/kernels.h"
 
 static void softmax(double *p, int64_t n) {
     double top = -INFINITY, sum = 0.0;
@@ -77,6 +82,251 @@ static lb_status reference(lb_reference *r, const lb_step *s) {
     return lb_ref_write(r, s, 0, y, x.cols);
 }
 
+/* ---- training ---- */
+
+enum { TOP, RENORM };
+
+static lb_routed *routed_of(const lb_train *t, const lb_net_step *s) { return t->routed[s - t->part->step]; }
+
+/* The router's weights of some rows' tokens, and whom they go to. */
+static lb_status route_panel(const lb_train *t, const lb_rows *r, const void *ctx) {
+    const lb_net_step *s = ctx;
+    lb_routed *x = routed_of(t, s);
+    int32_t bias = lb_train_bias(t, s);
+    lb_mat p = lb_train_mat(x->p, r, x->experts);
+    lb_sgemm(false, true, 1.0f, lb_train_input(t, s, r), t->w->site[s->site].W, 0.0f, p);
+    for (int64_t i = 0; i < r->n; i++) {
+        float *row = p.d + i * p.ld;
+        int32_t *chosen = x->chosen + (r->first + i) * x->top;
+        float *weight = x->weight + (r->first + i) * x->top;
+        for (int64_t e = 0; bias >= 0 && e < x->experts; e++) row[e] += t->w->vector[bias][e];
+        double sum = lb_kernels_active()->exp_sum(row, row, lb_kernels_active()->max(row, x->experts), x->experts);
+        lb_kernels_active()->scale(row, (float)(1.0 / sum), x->experts);
+        for (int64_t k = 0; k < x->top; k++) { /* the largest that is left, kept in the order of experts */
+            int32_t best = -1;
+            for (int32_t e = 0; e < x->experts; e++) {
+                bool taken = false;
+                for (int64_t j = 0; j < k; j++) taken |= chosen[j] == e;
+                if (!taken && (best < 0 || row[e] > row[best])) best = e;
+            }
+            int64_t at = k;
+            for (; at > 0 && chosen[at - 1] > best; at--) chosen[at] = chosen[at - 1];
+            chosen[at] = best;
+        }
+        double kept = 0.0;
+        for (int64_t k = 0; k < x->top; k++) kept += (double)row[chosen[k]];
+        for (int64_t k = 0; k < x->top; k++)
+            weight[k] = s->arg[RENORM] != 0.0 ? (float)((double)row[chosen[k]] / kept) : row[chosen[k]];
+    }
+    return LB_OK;
+}
+
+/* Rows expert after expert, each one's in the order of tokens. */
+static void place_rows(lb_routed *x) {
+    int64_t *next = x->first + 1; /* becomes the end of expert e's rows as they are placed */
+    memset(x->first, 0, (size_t)(x->experts + 1) * sizeof *x->first);
+    for (int64_t i = 0; i < x->rows; i++)
+        if (x->chosen[i] + 1 < x->experts) next[x->chosen[i] + 1]++;
+    for (int64_t e = 1; e < x->experts; e++) next[e] += next[e - 1];
+    for (int64_t i = 0; i < x->rows; i++) {
+        x->row[i] = next[x->chosen[i]]++;
+        x->token[x->row[i]] = (int32_t)(i / x->top);
+    }
+}
+
+/* Each expert's part on its rows; g NULL: forward. */
+static void bind_experts(const lb_train *t, const lb_net_step *s, int64_t step) {
+    lb_backward *b = t->b;
+    lb_routed *x = routed_of(t, s);
+    lb_expert_room *room = &b->expert;
+    lb_passes *passes = &room->passes;
+    lb_areas areas = {.in = room->n,
+                      .out = x->y,
+                      .kept = x->kept,
+                      .pool = room->pool,
+                      .grad_in = room->dn,
+                      .grad_out = room->dy,
+                      .quantized = b->expert_quantized,
+                      .rows = x->rows};
+    passes->n = x->experts;
+    for (int64_t e = 0; e < x->experts; e++) {
+        lb_train *own = &passes->at[e];
+        own->w = t->w;
+        own->g = t->g;
+        own->rows = x->first[e + 1] - x->first[e];
+        areas.first = x->first[e];
+        lb_train_bind(own, &s->expert[e], t->plan->step[step].expert, &areas);
+        passes->first[e + 1] = passes->first[e] + lb_tiles(own->rows, LB_TRAIN_PANEL);
+    }
+}
+
+typedef struct gather_job {
+    const lb_train *t;
+    const lb_net_step *s;
+} gather_job;
+
+/* Rows of an expert: what its tokens read; on the way back also the gradient of what it gives, and of its weight. */
+static lb_status gather_panel(const lb_train *own, const lb_rows *r, const void *ctx) {
+    const gather_job *j = ctx;
+    const lb_train *t = j->t;
+    lb_routed *x = routed_of(t, j->s);
+    int64_t cols = t->part->value[j->s->src[0]].cols, at = (own - t->b->expert.passes.at);
+    const float *from = t->value[j->s->src[0]], *dm = t->grad[j->s->dst[0]];
+    lb_mat n = lb_train_value(own, own->part->entering, r), y = lb_train_value(own, own->part->leaving, r);
+    for (int64_t i = 0; i < r->n; i++) {
+        int64_t row = x->first[at] + r->first + i, token = x->token[row];
+        memcpy(n.d + i * cols, from + token * cols, (size_t)cols * sizeof *n.d);
+        if (!t->g) continue;
+        const float *d = dm + token * cols;
+        float *dy = lb_train_grad(own, own->part->leaving, r).d + i * cols;
+        int64_t k = 0; /* this row's place among the token's */
+        while (x->row[token * x->top + k] != row) k++;
+        t->b->expert.dweight[row] = (float)lb_kernels_active()->dot(d, y.d + i * cols, cols);
+        for (int64_t c = 0; c < cols; c++) dy[c] = x->weight[token * x->top + k] * d[c];
+    }
+    return LB_OK;
+}
+
+/* A token's experts add up, in order. */
+static lb_status combine_panel(const lb_train *t, const lb_rows *r, const void *ctx) {
+    const lb_net_step *s = ctx;
+    lb_routed *x = routed_of(t, s);
+    lb_share m = lb_train_out(t, s, r);
+    int64_t cols = m.to.cols;
+    for (int64_t i = 0; i < r->n; i++) {
+        float *sum = r->scratch;
+        memset(sum, 0, (size_t)cols * sizeof *sum);
+        for (int64_t k = (r->first + i) * x->top; k < (r->first + i + 1) * x->top; k++)
+            lb_kernels_active()->axpy(sum, x->weight[k], x->y + x->row[k] * cols, cols);
+        lb_share_set(&m, i, sum);
+    }
+    return LB_OK;
+}
+
+static lb_status train_all(const lb_train *t, const lb_net_step *s, lb_team *team) {
+    const lb_backward *b = t->b;
+    LB_TRY(lb_passes_panels(&b->one, route_panel, s, team));
+    place_rows(routed_of(t, s));
+    bind_experts(t, s, s - t->part->step);
+    LB_TRY(lb_passes_panels(&b->expert.passes, gather_panel, &(gather_job){t, s}, team));
+    LB_TRY(lb_passes_forth(&b->expert.passes, team));
+    return lb_passes_panels(&b->one, combine_panel, s, team);
+}
+
+/* From the gradients of a token's weights to those of the router's logits. The choice of experts has none. */
+static void router_row(const lb_routed *x, bool renorm, int64_t token, const float *dweight, float *dz) {
+    const float *p = x->p + token * x->experts, *weight = x->weight + token * x->top;
+    const int32_t *chosen = x->chosen + token * x->top;
+    const int64_t *row = x->row + token * x->top;
+    double mean = 0.0;
+    for (int64_t k = 0; k < x->top; k++) mean += (double)weight[k] * (double)dweight[row[k]];
+    for (int64_t e = 0; e < x->experts; e++) dz[e] = renorm ? 0.0f : (float)(-mean * (double)p[e]);
+    for (int64_t k = 0; k < x->top; k++) dz[chosen[k]] = (float)((double)weight[k] * ((double)dweight[row[k]] - mean));
+}
+
+static lb_status router_panel(const lb_train *t, const lb_rows *r, const void *ctx) {
+    const lb_net_step *s = ctx;
+    lb_routed *x = routed_of(t, s);
+    lb_share dx = lb_train_share(t, s, 0, r);
+    lb_mat dz = lb_train_mat(t->b->expert.dp, r, x->experts);
+    int64_t cols = dx.to.cols;
+    float *db = lb_train_sum(t, s, r, lb_train_bias(t, s), 0);
+    (void)lb_train_input(t, s, r);
+    for (int64_t i = 0; i < r->n; i++) {
+        float *sum = r->scratch;
+        router_row(x, s->arg[RENORM] != 0.0, r->first + i, t->b->expert.dweight, dz.d + i * dz.ld);
+        memset(sum, 0, (size_t)cols * sizeof *sum);
+        for (int64_t k = (r->first + i) * x->top; k < (r->first + i + 1) * x->top; k++)
+            lb_kernels_active()->axpy(sum, 1.0f, t->b->expert.dn + x->row[k] * cols, cols);
+        lb_share_set(&dx, i, sum);
+    }
+    lb_sgemm(false, false, 1.0f, lb_mat_c(dz), t->w->site[s->site].W, 1.0f, dx.to);
+    if (db) lb_train_add_rows(db, 1.0f, dz);
+    return LB_OK;
+}
+
+static lb_status back_all(const lb_train *t, const lb_net_step *s, lb_team *team) {
+    lb_backward *b = t->b;
+    int64_t step = s - t->part->step, cols = t->part->value[s->src[0]].cols;
+    bind_experts(t, s, step);
+    LB_TRY(lb_passes_panels(&b->expert.passes, gather_panel, &(gather_job){t, s}, team));
+    LB_TRY(lb_passes_back(&b->expert.passes, team));
+    LB_TRY(lb_passes_panels(&b->one, router_panel, s, team));
+    lb_passes_sum(&b->one, (int32_t)step);
+    const float *in = t->quantized[step] ? t->quantized[step] : t->value[s->src[0]];
+    b->job[0] = (lb_weight_job){.site = s->site,
+                                .alpha = 1.0f,
+                                .dy = lb_cmat_of(b->expert.dp, t->rows, routed_of(t, s)->experts),
+                                .x = lb_cmat_of(in, t->rows, cols)};
+    return lb_weight_gradients(b, t->g, b->job, 1, team);
+}
+
+static lb_status new_routed(lb_backward *b, const lb_net_step *s, const lb_plan *plan, lb_routed **out) {
+    lb_arena *a = b->arena;
+    lb_routed *x = LB_NEW(a, lb_routed, 1);
+    if (!x) return LB_E_NOMEM;
+    int64_t top = (int64_t)s->arg[TOP], R = b->rows * top;
+    *x = (lb_routed){.top = top, .experts = s->n_experts, .rows = R};
+    x->chosen = LB_NEW(a, int32_t, R);
+    x->row = LB_NEW(a, int64_t, R);
+    x->token = LB_NEW(a, int32_t, R);
+    x->first = LB_NEW(a, int64_t, x->experts + 1);
+    bool ok = x->chosen && x->row && x->token && x->first && lb_room_for(a, &x->p, b->rows, x->experts) &&
+              lb_room_for(a, &x->weight, R, 1) && lb_room_for(a, &x->kept, R, plan->kept) &&
+              lb_room_for(a, &x->y, R, plan->cols[plan->part->leaving]);
+    *out = x;
+    return ok ? LB_OK : LB_E_NOMEM;
+}
+
+/* What any experts step of the net needs while it runs. */
+typedef struct need {
+    int64_t rows, cols, pool, sums, experts;
+    int32_t values, steps;
+} need;
+
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static void take_need(need *n, const lb_routed *x, const lb_plan *plan) {
+    n->rows = larger(n->rows, x->rows);
+    n->cols = larger(n->cols, plan->cols[plan->part->leaving]);
+    n->pool = larger(n->pool, plan->pool);
+    n->sums = larger(n->sums, plan->sums);
+    n->experts = larger(n->experts, x->experts);
+    n->values = (int32_t)larger(n->values, plan->part->values);
+    n->steps = (int32_t)larger(n->steps, plan->part->steps);
+}
+
+static lb_status new_room(lb_backward *b, const need *n) {
+    lb_arena *a = b->arena;
+    lb_expert_room *x = &b->expert;
+    int64_t pieces = n->rows / LB_TRAIN_PANEL + n->experts;
+    x->passes.at = LB_NEW(a, lb_train, n->experts);
+    x->passes.first = LB_NEW(a, int64_t, n->experts + 1);
+    x->passes.n = n->experts;
+    if (!x->passes.at || !x->passes.first) return LB_E_NOMEM;
+    for (int64_t e = 0; e < n->experts; e++) LB_TRY(lb_train_new(a, b, n->values, n->steps, &x->passes.at[e]));
+    bool ok = lb_room_for(a, &x->n, n->rows, n->cols) && lb_room_for(a, &x->dn, n->rows, n->cols) &&
+              lb_room_for(a, &x->dy, n->rows, n->cols) && lb_room_for(a, &x->pool, n->rows, n->pool) &&
+              lb_room_for(a, &x->dp, b->rows, n->experts) && lb_room_for(a, &x->dweight, n->rows, 1) &&
+              lb_room_for(a, &x->passes.sums, pieces, n->sums);
+    return ok ? LB_OK : LB_E_NOMEM;
+}
+
+lb_status lb_expert_rooms(lb_backward *b) {
+    need n = {0};
+    if (!(b->routed = LB_NEW(b->arena, lb_routed **, b->parts))) return LB_E_NOMEM;
+    for (int64_t i = 0; i < b->parts; i++) {
+        const lb_plan *plan = b->plan[i];
+        if (!(b->routed[i] = LB_NEW(b->arena, lb_routed *, plan->steps + 1))) return LB_E_NOMEM;
+        for (int32_t k = 0; k < plan->steps; k++) {
+            if (!plan->step[k].expert) continue;
+            LB_TRY(new_routed(b, &plan->part->step[k], plan->step[k].expert, &b->routed[i][k]));
+            take_need(&n, b->routed[i][k], plan->step[k].expert);
+        }
+    }
+    return n.experts ? new_room(b, &n) : LB_OK;
+}
+
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     cols[0] = s->cols[0];
     return step->arg[0] >= 1.0 && step->arg[0] <= (double)s->rows ? NULL : "top is not within the experts";
@@ -88,4 +338,7 @@ const lb_op lb_op_experts = {.name = "experts",
                              .arg = {{"top", NULL, NULL}, {"renorm", NULL, "0"}},
                              .reach = LB_BY_EXPERT,
                              .shape = shape,
+                             .reads = 1u,
+                             .train_all = train_all,
+                             .back_all = back_all,
                              .reference = reference};

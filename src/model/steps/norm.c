@@ -6,8 +6,11 @@
 #include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
+#include "model/steps/train.h"
 
 #include <math.h>
+
+#include "math/kernels.h"
 
 static const char *const kinds[] = {"rms", "ln", NULL};
 enum { KIND, EPS, ONE, RUN };
@@ -37,6 +40,104 @@ static lb_status reference(lb_reference *r, const lb_step *s) {
     return lb_ref_write(r, s, 0, y, x.cols);
 }
 
+/* What a step of training needs of a norm; w (n) or NULL. */
+typedef struct norm {
+    const float *w, *b;
+    float one, eps;
+    int64_t run, n;
+    bool centred;
+} norm;
+
+static norm norm_of(const lb_train *t, const lb_net_step *s) {
+    int64_t cols = t->part->value[s->dst[0]].cols;
+    return (norm){.w = s->weight >= 0 ? t->w->vector[s->weight] : NULL,
+                  .b = s->bias >= 0 ? t->w->vector[s->bias] : NULL,
+                  .one = (float)s->arg[ONE],
+                  .eps = (float)s->arg[EPS],
+                  .run = s->arg[RUN] > 0.0 ? (int64_t)s->arg[RUN] : cols,
+                  .n = s->weight >= 0 ? lb_train_vector(t, s->weight) : cols,
+                  .centred = s->arg[KIND] == 1.0};
+}
+
+/* Mean (0 where it is not subtracted) and 1 / sqrt(mean square + eps) of a run, which `centre` then holds, the mean
+ * taken off. */
+static double inverse_of(const norm *x, const float *from, const float **centred, float *centre) {
+    const lb_kernels *kn = lb_kernels_active();
+    *centred = from;
+    if (x->centred) {
+        double mean = 0.0;
+        for (int64_t i = 0; i < x->run; i++) mean += (double)from[i];
+        mean /= (double)x->run;
+        for (int64_t i = 0; i < x->run; i++) centre[i] = (float)((double)from[i] - mean);
+        *centred = centre;
+    }
+    return 1 / sqrt(kn->dot(*centred, *centred, x->run) / (double)x->run + (double)x->eps);
+}
+
+static void norm_row(const norm *x, const float *from, int64_t cols, float *centre, float *to) {
+    for (int64_t at = 0; at < cols; at += x->run) {
+        const float *c;
+        float s = (float)inverse_of(x, from + at, &c, centre), *y = to + at;
+        int64_t k = at % x->n; /* a run's weights stand together */
+        for (int64_t i = 0; i < x->run; i++) y[i] = c[i] * s;
+        for (int64_t i = 0; x->w && i < x->run; i++) y[i] *= x->w[k + i] + x->one;
+        for (int64_t i = 0; x->b && i < x->run; i++) y[i] += x->b[k + i];
+    }
+}
+
+static lb_status train(const lb_train *t, const lb_net_step *s, const lb_rows *r) {
+    norm n = norm_of(t, s);
+    lb_mat x = lb_train_value(t, s->src[0], r);
+    lb_share y = lb_train_out(t, s, r);
+    bool plain = !n.centred && n.run == x.cols && n.w && !n.b && n.one == 0.0f;
+    for (int64_t i = 0; i < x.rows; i++) {
+        const float *from = x.d + i * x.ld;
+        float *to = lb_share_row(&y, i, r->scratch);
+        if (plain)
+            lb_kernels_active()->rmsnorm(to, from, n.w, n.eps, x.cols);
+        else
+            norm_row(&n, from, x.cols, r->scratch + x.cols, to);
+        lb_share_put(&y, i, to);
+    }
+    return LB_OK;
+}
+
+/* One run: dx = (w dy - mean(w dy) - x̂ mean(w dy x̂)) s, the first mean where the norm takes its own off. part: sums of
+ * the weight's and the bias' gradients, or NULL. dyw, centre (run): room. */
+static void run_back(const norm *x, const float *from, const float *dy, int64_t at, float *dw, float *db, float *dyw,
+                     float *centre, float *dx) {
+    const lb_kernels *kn = lb_kernels_active();
+    const float *c;
+    double inv = inverse_of(x, from, &c, centre), mean = 0.0;
+    float s = (float)inv;
+    int64_t k = at % x->n;
+    for (int64_t i = 0; dw && i < x->run; i++) dw[k + i] += dy[i] * c[i] * s;
+    for (int64_t i = 0; db && i < x->run; i++) db[k + i] += dy[i];
+    memcpy(dyw, dy, (size_t)x->run * sizeof *dyw);
+    for (int64_t i = 0; x->w && i < x->run; i++) dyw[i] *= x->w[k + i] + x->one;
+    for (int64_t i = 0; i < x->run && x->centred; i++) mean += (double)dyw[i];
+    float along = (float)(kn->dot(dyw, c, x->run) / (double)x->run * inv * inv * inv);
+    float off = (float)(mean / (double)x->run * inv);
+    for (int64_t i = 0; i < x->run; i++) dx[i] = dyw[i] * s - c[i] * along;
+    for (int64_t i = 0; i < x->run && x->centred; i++) dx[i] -= off;
+}
+
+static lb_status back(const lb_train *t, const lb_net_step *s, const lb_rows *r) {
+    norm n = norm_of(t, s);
+    lb_mat x = lb_train_value(t, s->src[0], r), dy = lb_train_grad(t, s->dst[0], r);
+    lb_share dx = lb_train_share(t, s, 0, r);
+    float *dw = lb_train_sum(t, s, r, s->weight, 0), *db = lb_train_sum(t, s, r, s->bias, n.n);
+    if (dw) memset(dw, 0, (size_t)n.n * sizeof *dw);
+    if (db) memset(db, 0, (size_t)n.n * sizeof *db);
+    for (int64_t i = 0; i < x.rows; i++) {
+        float *row = lb_share_row(&dx, i, r->scratch), *dyw = r->scratch + x.cols, *centre = dyw + x.cols;
+        for (int64_t at = 0; at < x.cols; at += n.run)
+            run_back(&n, x.d + i * x.ld + at, dy.d + i * dy.ld + at, at, dw, db, dyw, centre, row + at);
+        lb_share_put(&dx, i, row);
+    }
+    return LB_OK;
+}
+
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     int64_t run = step->arg[RUN] > 0.0 ? (int64_t)step->arg[RUN] : s->cols[0], n = s->rows * s->width;
     cols[0] = s->cols[0];
@@ -50,4 +151,8 @@ const lb_op lb_op_norm = {.name = "norm",
                           .arg = {{"kind", kinds, NULL}, {"eps", NULL, NULL}, {"one", NULL, "0"}, {"run", NULL, "0"}},
                           .in_place = 1u,
                           .shape = shape,
+                          .reads = 1u,
+                          .again = true,
+                          .train = train,
+                          .back = back,
                           .reference = reference};

@@ -13,8 +13,10 @@
 #include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
+#include "model/steps/train.h"
 
 #include <math.h>
+#include <string.h>
 
 static const double two_pi = 6.28318530717958647693;
 
@@ -123,6 +125,29 @@ static lb_status reference(lb_reference *r, const lb_step *s) {
     return lb_ref_write(r, s, 0, y, x.cols);
 }
 
+static lb_status turned(const lb_train *t, const lb_net_step *s, const lb_rows *r, bool inverse, lb_mat x, lb_share y) {
+    if (!y.base) {
+        if (x.d != y.to.d) memcpy(y.to.d, x.d, (size_t)(x.rows * x.cols) * sizeof *x.d);
+        lb_train_turn(t, s, inverse, r->first, y.to);
+        return LB_OK;
+    }
+    for (int64_t i = 0; i < x.rows; i++) {
+        memcpy(r->scratch, x.d + i * x.ld, (size_t)x.cols * sizeof *x.d);
+        lb_train_turn(t, s, inverse, r->first + i, lb_mat_of(r->scratch, 1, x.cols));
+        lb_share_set(&y, i, r->scratch);
+    }
+    return LB_OK;
+}
+
+static lb_status train(const lb_train *t, const lb_net_step *s, const lb_rows *r) {
+    return turned(t, s, r, false, lb_train_value(t, s->src[0], r), lb_train_out(t, s, r));
+}
+
+/* The negative angle; a factor on cos and sin stays. */
+static lb_status back(const lb_train *t, const lb_net_step *s, const lb_rows *r) {
+    return turned(t, s, r, true, lb_train_grad(t, s->dst[0], r), lb_train_share(t, s, 0, r));
+}
+
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     cols[0] = s->cols[0];
     if (!lb_shaping_count(s, "head_dim", &step->head_dim)) return "head_dim must be a positive whole number";
@@ -139,4 +164,6 @@ const lb_op lb_op_rope = {.name = "rope",
                           .arg = {{"dims", NULL, NULL}, {"pairs", NULL, "0"}},
                           .in_place = 1u,
                           .shape = shape,
+                          .train = train,
+                          .back = back,
                           .reference = reference};

@@ -4,6 +4,7 @@
 #include "model/net_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
+#include "model/steps/train.h"
 
 #include <string.h>
 
@@ -43,6 +44,45 @@ static lb_status reference(lb_reference *r, const lb_step *s) {
     return take(r, s, 1, &x, x.cols / 2, x.cols / 2, 0, 1);
 }
 
+/* Result k of a row of x: pieces of it, `piece` columns each. */
+typedef struct pieces {
+    int64_t first, piece, stride, groups;
+} pieces;
+
+static pieces pieces_of(const lb_net_step *s, int k, int64_t cols) {
+    int64_t groups = (int64_t)s->arg[0];
+    if (groups == 0) return (pieces){k * cols / 2, cols / 2, 0, 1};
+    int64_t q = s->heads / groups * s->head_dim, kv = s->kv_heads / groups * s->head_dim;
+    return (pieces){k == 0 ? 0 : q + (k - 1) * kv, k == 0 ? q : kv, q + 2 * kv, groups};
+}
+
+static lb_status train(const lb_train *t, const lb_net_step *s, const lb_rows *r) {
+    lb_mat x = lb_train_value(t, s->src[0], r);
+    for (int k = 0; k < s->results; k++) {
+        lb_mat y = lb_train_value(t, s->dst[k], r);
+        pieces p = pieces_of(s, k, x.cols);
+        for (int64_t i = 0; i < x.rows * p.groups; i++)
+            memcpy(y.d + i * p.piece, x.d + i / p.groups * x.ld + p.first + i % p.groups * p.stride,
+                   (size_t)p.piece * sizeof *y.d);
+    }
+    return LB_OK;
+}
+
+static lb_status back(const lb_train *t, const lb_net_step *s, const lb_rows *r) {
+    lb_share dx = lb_train_share(t, s, 0, r);
+    for (int64_t i = 0; i < dx.to.rows; i++) {
+        for (int k = 0; k < s->results; k++) {
+            lb_mat dy = lb_train_grad(t, s->dst[k], r);
+            pieces p = pieces_of(s, k, dx.to.cols);
+            for (int64_t g = 0; g < p.groups; g++)
+                memcpy(r->scratch + p.first + g * p.stride, dy.d + i * dy.ld + g * p.piece,
+                       (size_t)p.piece * sizeof *dy.d);
+        }
+        lb_share_set(&dx, i, r->scratch);
+    }
+    return LB_OK;
+}
+
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     int64_t groups = (int64_t)step->arg[0], d = 0, heads = 0, kv = 0;
     if (groups == 0) {
@@ -62,5 +102,11 @@ static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB
     return NULL;
 }
 
-const lb_op lb_op_split = {
-    .name = "split", .operands = "v", .results = 3, .arg = {{"by", NULL, "0"}}, .shape = shape, .reference = reference};
+const lb_op lb_op_split = {.name = "split",
+                           .operands = "v",
+                           .results = 3,
+                           .arg = {{"by", NULL, "0"}},
+                           .shape = shape,
+                           .train = train,
+                           .back = back,
+                           .reference = reference};
