@@ -3,6 +3,7 @@
  * inputs that it was solved on.
  *   record FILE.h5 */
 #include "bench/kit.h"
+#include "result/figures.h"
 #include "result/store.h"
 
 int main(int argc, char **argv) {

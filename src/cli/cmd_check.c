@@ -20,8 +20,7 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     lb_planned x = {0};
     LB_TRY(lb_cli_plugins(a, f->plugin, &plugin_hash));
     LB_TRY(lb_cli_read_config(a, args, &x.config));
-    lb_status st = lb_cli_plan(&x, a, LB_HEADER, plugin_hash, log);
-    if (st == LB_OK) st = lb_cli_plan_print(&x.plan, log);
+    lb_status st = lb_cli_plan_show(&x, a, LB_HEADER, plugin_hash, log);
     lb_cli_plan_close(&x);
     return st;
 }

@@ -144,7 +144,7 @@ typedef struct session {
 static lb_status export_model(void *user, const lb_cell *c, const lb_weights *w, lb_log *log) {
     (void)c;
     session *s = user;
-    return lb_model_write(s->x.plan.model, w, lb_export_types[s->f->dtype], &s->folder, log);
+    return lb_model_write(s->x.plans.at->model, w, lb_export_types[s->f->dtype], &s->folder, log);
 }
 
 /* Tables read a results folder; here the record alone is one. */
@@ -153,8 +153,8 @@ static lb_status make_tables(session *s, lb_str *out) {
                     .name = "quantize",
                     .record = &s->record,
                     .n = 1,
-                    .model_name = s->x.config.model,
-                    .model_note = s->x.plan.model_note,
+                    .model_name = s->x.config.model[0],
+                    .model_note = s->x.plans.at->model_note,
                     .arena = s->a};
     if (!r.dir) return LB_E_NOMEM;
     LB_TRY(lb_report_layer_table(&r, 0, LB_TABLE_TERMINAL, out));
@@ -190,7 +190,7 @@ static lb_status publish(session *s) {
 }
 
 static lb_status pick_cell(session *s) {
-    const lb_sweep *w = &s->x.plan.sweep;
+    const lb_sweep *w = &s->x.plans.at->sweep;
     s->cell = &w->cell[w->n - 1];
     if (w->n > 2) return lb_fail(LB_E_ARG, "the options give %zu cells: quantize makes one model", w->n - 1);
     if (s->cell->refused) return lb_fail(LB_E_UNSUPPORTED, "%s", s->cell->reason);
@@ -201,7 +201,7 @@ static lb_status pick_cell(session *s) {
  * long as they are needed. */
 static lb_status quantize(session *s) {
     LB_TRY(pick_cell(s));
-    s->runner = (lb_runner){.plan = &s->x.plan, .keep = s->a, .log = s->log, .cache = s->folder.tmp};
+    s->runner = (lb_runner){.plan = s->x.plans.at, .keep = s->a, .log = s->log, .cache = s->folder.tmp};
     lb_status st = lb_cell_run(&s->runner, s->cell, export_model, s, &s->record);
     lb_runner_close(&s->runner);
     LB_TRY(st);

@@ -29,7 +29,7 @@ static const lb_option flags[] = {
 /* expected.csv beside the config makes the run end with ours | expected | difference; a copy stays with the results. */
 static lb_status take_expected(const lb_planned *x, lb_arena *a, const char **out) {
     *out = NULL;
-    char *from = lb_fs_join(x->config.dir, "expected.csv"), *to = lb_fs_join(x->plan.dir, "expected.csv");
+    char *from = lb_fs_join(x->config.dir, "expected.csv"), *to = lb_fs_join(x->plans.at[0].dir, "expected.csv");
     lb_status st = from && to ? LB_OK : LB_E_NOMEM;
     if (st == LB_OK && lb_fs_exists(from)) {
         char *text = NULL;
@@ -72,7 +72,7 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
     lb_results *r = NULL;
     int64_t outside = 0;
     LB_TRY(take_expected(x, a, &expected));
-    LB_TRY(lb_store_read_results(x->plan.dir, &r));
+    LB_TRY(lb_store_read_results(x->plans.at[0].dir, &r));
     lb_status st = tables(r, expected, f->report, log, &outside);
     lb_results_free(r);
     LB_TRY(st);
@@ -92,9 +92,8 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
 static lb_status go(lb_planned *x, const run_flags *f, lb_arena *a, const char *plugin_hash, lb_log *log,
                     int *exit_code) {
     lb_sweep_result done;
-    LB_TRY(lb_cli_plan(x, a, lb_cli_parts(x->config.weights), plugin_hash, log));
-    LB_TRY(lb_cli_plan_print(&x->plan, log));
-    LB_TRY(lb_sweep_run(&x->plan, &(lb_sweep_options){f->keep_stale, f->again}, log, &done));
+    LB_TRY(lb_cli_plan_show(x, a, lb_cli_parts(x->config.weights), plugin_hash, log));
+    LB_TRY(lb_sweep_run(&x->plans, &(lb_sweep_options){f->keep_stale, f->again}, log, &done));
     lb_profile_stage("report");
     return finish(x, f, a, &done, log, exit_code);
 }

@@ -8,9 +8,8 @@
 
 typedef struct lb_planned {
     lb_config config;
-    lb_plan plan;
+    lb_plans plans;
     lb_team *team;
-    bool open;
 } lb_planned;
 
 /* What of a model to open, of an lb_weights_mode. */
@@ -21,7 +20,7 @@ LB_NODISCARD lb_status lb_cli_plugins(lb_arena *a, const char *list, const char 
 LB_NODISCARD lb_status lb_cli_read_config(lb_arena *a, const lb_cli_args *args, lb_config *out);
 /* The team of a command that multiplies matrices: with what OpenBLAS needs for each thread. */
 LB_NODISCARD lb_status lb_cli_team(int64_t threads, lb_team **out);
-/* The plan of x->config, which has been read. */
+/* The plans of x->config, which has been read. */
 LB_NODISCARD lb_status lb_cli_plan(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash,
                                    lb_log *log);
 void lb_cli_plan_close(lb_planned *x);
@@ -29,8 +28,9 @@ void lb_cli_plan_close(lb_planned *x);
 double lb_cli_bits(const lb_model_size *s);
 /* --out of a command that writes a folder: refused now, with the flag's name, or under way. */
 LB_NODISCARD lb_status lb_cli_out_begin(lb_arena *a, const char *out, lb_fs_folder *f);
-/* Prints model, data, protocol, cells with exact sizes and estimates, refusals. Warns if the disk or the memory will
- * not do. */
-LB_NODISCARD lb_status lb_cli_plan_print(lb_plan *p, lb_log *log);
+/* lb_cli_plan, and prints model, data, protocol, cells with exact sizes and estimates, refusals, of each model. Warns
+ * if the disk or the memory will not do (plan_text.c). */
+LB_NODISCARD lb_status lb_cli_plan_show(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash,
+                                        lb_log *log);
 
 #endif

@@ -38,8 +38,7 @@ static size_t field_size(lb_opt_type t) {
     case LB_OPT_CHOICE:
         return sizeof(int);
     case LB_OPT_STR:
-    case LB_OPT_FORMAT:
-        return sizeof(const void *);
+        return sizeof(const char *);
     }
     return 0;
 }

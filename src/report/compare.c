@@ -1,4 +1,4 @@
-/* Differences of all cells to one of them, over the windows that both scored. */
+/* Differences of all cells of a model to one of them, over the windows that both scored. */
 #include <math.h>
 #include <string.h>
 
@@ -67,6 +67,7 @@ static lb_status fill(lb_table *t, const lb_results *r, int64_t cell) {
     for (int64_t e = 0; e < base->evals; e++)
         for (int64_t i = 0; i < r->n; i++) {
             const lb_record *c = &r->record[i];
+            if (!lb_report_same_model(c, base)) continue;
             for (int64_t k = 0; i != cell && k < c->evals; k++)
                 if (pair(&c->eval[k], &base->eval[e]))
                     LB_TRY(add_row(t, c, &c->eval[k], &base->eval[e], base->evals == 1));

@@ -41,7 +41,7 @@ static void identity(row *r, const lb_report_view *v, const lb_record *c) {
     static const char *const state[] = {"done", "failed", "refused"};
     char group[32];
     text(r, "experiment", v->r->name);
-    text(r, "model", v->r->model_name);
+    text(r, "model", c->model ? c->model : v->r->model_name);
     text(r, "cell", c->stem);
     text(r, "label", c->label);
     text(r, "state", state[c->state]);

@@ -99,13 +99,14 @@ static bool same_value(const char *x, const char *y) {
 }
 
 /* An option of the method, or what a cell has besides. */
-static bool has_option(const lb_record *c, const char *key, const char *value) {
+static bool has_option(const lb_results *r, const lb_record *c, const char *key, const char *value) {
     char text[32];
     const char *v = lb_report_pair(&c->options, key);
     if (!v) v = lb_report_pair(&c->varied, key);
     if (v) return same_value(v, value);
     if (strcmp(key, "propagate") == 0) return c->propagate && same_value(c->propagate, value);
     if (strcmp(key, "true_sequential") == 0) return same_value(c->true_sequential ? "true" : "false", value);
+    if (strcmp(key, "model") == 0) return same_value(c->model ? c->model : r->model_name, value);
     if (strcmp(key, "label") == 0) return c->label && same_value(c->label, value);
     if (strcmp(key, "seed") == 0)
         snprintf(text, sizeof text, "%llu", (unsigned long long)c->seed);
@@ -115,7 +116,7 @@ static bool has_option(const lb_record *c, const char *key, const char *value) {
 }
 
 /* "key=value;key=value" */
-static lb_status matches(lb_arena *a, const lb_record *c, const expectation *e, bool *out) {
+static lb_status matches(lb_arena *a, const lb_results *r, const lb_record *c, const expectation *e, bool *out) {
     *out = c->method && strcmp(c->method, e->text[F_METHOD]) == 0;
     char *text = lb_arena_strdup(a, e->text[F_OPTIONS]);
     if (!text) return LB_E_NOMEM;
@@ -127,7 +128,7 @@ static lb_status matches(lb_arena *a, const lb_record *c, const expectation *e, 
         if (!*p) continue;
         if (!eq) return lb_fail(LB_E_FORMAT, "options '%s': must be key=value;key=value", e->text[F_OPTIONS]);
         *eq = 0;
-        *out = has_option(c, p, eq + 1);
+        *out = has_option(r, c, p, eq + 1);
     }
     return LB_OK;
 }
@@ -139,7 +140,7 @@ static lb_status find_cell(lb_arena *a, const lb_results *r, const expectation *
     *cell = NULL, *why = NULL;
     for (int64_t i = 0; i < r->n; i++) {
         bool yes;
-        LB_TRY(matches(a, &r->record[i], e, &yes));
+        LB_TRY(matches(a, r, &r->record[i], e, &yes));
         if (!yes) continue;
         if (r->record[i].state == LB_CELL_DONE)
             *cell = &r->record[i], done++;

@@ -149,6 +149,7 @@ lb_status lb_report_layer_table(const lb_results *r, int64_t cell, lb_table_form
 /* ---- sizes ---- */
 
 enum size_column {
+    S_MODEL_CSV, /* of several */
     S_METHOD,
     S_BITS,
     S_GROUP,
@@ -171,6 +172,7 @@ enum size_column {
 };
 
 static const lb_table_column size_column[S_COLUMNS] = {
+    [S_MODEL_CSV] = {.name = "model", .optional = true},
     [S_METHOD] = {.head = "method", .name = "method", .key = true},
     [S_BITS] = {.head = "bits", .name = "bits", .right = true, .key = true},
     [S_GROUP] = {.head = "group", .name = "group", .right = true, .key = true},
@@ -202,6 +204,7 @@ static void put_size(lb_table *t, const lb_report_row *row) {
     const lb_size *q = &s->quantized;
     char group[32];
     lb_table_row(t);
+    if (c->model) lb_table_set(t, S_MODEL_CSV, NULL, c->model);
     lb_table_set(t, S_METHOD, row->name, row->name);
     if (row->baseline) lb_table_set(t, S_METHOD, "none (baseline)", NULL);
     if (q->weights > 0) {
@@ -226,14 +229,31 @@ static void put_size(lb_table *t, const lb_report_row *row) {
     put(t, S_RATIO_FP16, lb_num_percent(lb_ratio_fp16(s), 1), lb_ratio_fp16(s));
 }
 
+/* at: the model's number among several, from 1; 0: it is alone, or they are all in one table. */
+static lb_status size_table(const lb_report_view *v, int64_t at, lb_table **t) {
+    static const char what[] =
+        "izes in MiB: the quantized layers, and the whole model with the rest as its file stores "
+        "it and at 16 bits";
+    const char *title =
+        at ? lb_arena_printf(v->arena, "%s: s%s", v->r->model_name, what) : lb_arena_printf(v->arena, "S%s", what);
+    const char *id = at > 1 ? lb_arena_printf(v->arena, "sizes-%lld", (long long)at) : "sizes";
+    if (!title || !id) return LB_E_NOMEM;
+    return lb_table_new(v->arena, id, title, size_column, S_COLUMNS, t);
+}
+
+/* A table a model; as CSV one. */
 lb_status lb_report_sizes(const lb_report_view *v, lb_table_format f, lb_str *out) {
-    lb_table *t;
-    LB_TRY(lb_table_new(v->arena, "sizes",
-                        "Sizes in MiB: the quantized layers, and the whole model with the rest as its file stores it "
-                        "and at 16 bits",
-                        size_column, S_COLUMNS, &t));
-    for (int64_t i = 0; i < v->rows; i++) put_size(t, &v->row[i]);
-    return lb_table_render(t, f, out);
+    lb_table *t = NULL;
+    bool apart = f != LB_TABLE_CSV && v->models > 1;
+    if (!apart) LB_TRY(size_table(v, 0, &t));
+    for (int64_t m = 0; m < v->models; m++) {
+        const lb_report_view *one = &v->model[m];
+        if (apart && !one->rows) continue;
+        if (apart) LB_TRY(size_table(one, m + 1, &t));
+        for (int64_t i = 0; i < one->rows; i++) put_size(t, &one->row[i]);
+        if (apart) LB_TRY(lb_table_render(t, f, out));
+    }
+    return apart ? lb_str_check(out) : lb_table_render(t, f, out);
 }
 
 lb_status lb_report_size_table(const lb_results *r, lb_table_format f, lb_str *out) {

@@ -10,6 +10,7 @@
 #define TIMES "\xc3\x97"
 
 enum column {
+    C_MODEL_CSV, /* of several */
     C_EVAL,
     C_PROTOCOL,
     C_WINDOWS,
@@ -42,6 +43,7 @@ enum column {
 };
 
 static const lb_table_column column[COLUMNS] = {
+    [C_MODEL_CSV] = {.name = "model", .optional = true},
     [C_EVAL] = {.name = "evaluation"},
     [C_PROTOCOL] = {.name = "protocol"},
     [C_WINDOWS] = {.name = "windows"},
@@ -79,6 +81,7 @@ static void put(lb_table *t, size_t c, lb_num shown, double exact) {
 static void put_identity(lb_table *t, const lb_report_row *row) {
     const lb_record *c = row->cell[0];
     char group[32];
+    if (c->model) lb_table_set(t, C_MODEL_CSV, NULL, c->model);
     lb_table_set(t, C_METHOD, row->name, row->name);
     if (row->baseline) lb_table_set(t, C_METHOD, "none (baseline)", NULL);
     if (c->bits > 0 && c->size.quantized.weights > 0) lb_table_setf(t, C_BITS, "%d", c->bits);
@@ -175,8 +178,8 @@ static lb_status fill(lb_table *t, const lb_report_view *v, const lb_report_bloc
     return LB_OK;
 }
 
-static lb_status one_block(const lb_report_view *v, const lb_report_block *b, int64_t at, lb_table_format f,
-                           lb_str *out) {
+static lb_status one_block(const lb_report_view *v, const lb_report_block *b, int64_t at, bool with_cost,
+                           lb_table_format f, lb_str *out) {
     const char *model = v->r->model_name ? v->r->model_name : "";
     char *title, *id;
     if (b)
@@ -187,16 +190,28 @@ static lb_status one_block(const lb_report_view *v, const lb_report_block *b, in
     if (!title || !id) return LB_E_NOMEM;
     lb_table *t;
     LB_TRY(lb_table_new(v->arena, id, title, column, COLUMNS, &t));
-    LB_TRY(fill(t, v, b, at == 0, f == LB_TABLE_CSV));
+    LB_TRY(fill(t, v, b, with_cost, f == LB_TABLE_CSV));
     return lb_table_render(t, f, out);
 }
 
+/* All models. */
 static lb_status whole_csv(const lb_report_view *v, lb_str *out) {
     lb_table *t;
     LB_TRY(lb_table_new(v->arena, "main", "", column, COLUMNS, &t));
-    for (int64_t b = 0; b < v->blocks; b++) LB_TRY(fill(t, v, &v->block[b], true, true));
-    if (!v->blocks) LB_TRY(fill(t, v, NULL, true, true));
+    for (int64_t m = 0; m < v->models; m++) {
+        const lb_report_view *one = &v->model[m];
+        for (int64_t b = 0; b < one->blocks; b++) LB_TRY(fill(t, one, &one->block[b], true, true));
+        if (!one->blocks) LB_TRY(fill(t, one, NULL, true, true));
+    }
     return lb_table_render(t, LB_TABLE_CSV, out);
+}
+
+/* at: of the first table, for its id. */
+static lb_status tables_of_model(const lb_report_view *v, int64_t at, lb_table_format f, lb_str *out) {
+    if (!v->rows) return LB_OK;
+    if (!v->blocks) return one_block(v, NULL, at, true, f, out);
+    for (int64_t b = 0; b < v->blocks; b++) LB_TRY(one_block(v, &v->block[b], at + b, b == 0, f, out));
+    return LB_OK;
 }
 
 lb_status lb_report_main_tables(const lb_report_view *v, lb_table_format f, lb_str *out) {
@@ -205,8 +220,11 @@ lb_status lb_report_main_tables(const lb_report_view *v, lb_table_format f, lb_s
         lb_markup_paragraph(out, f, "No cell has a result.");
         return lb_str_check(out);
     }
-    if (!v->blocks) return one_block(v, NULL, 0, f, out);
-    for (int64_t b = 0; b < v->blocks; b++) LB_TRY(one_block(v, &v->block[b], b, f, out));
+    int64_t at = 0;
+    for (int64_t m = 0; m < v->models; m++) {
+        LB_TRY(tables_of_model(&v->model[m], at, f, out));
+        at += v->model[m].blocks ? v->model[m].blocks : 1;
+    }
     return LB_OK;
 }
 

@@ -45,6 +45,17 @@ static void note_protocol(notes *s, const lb_report_block *b) {
                                 e->protocol.id, n, n - 1));
 }
 
+/* Tokens of a text are a tokenizer's, so of several models each has its own. */
+static void note_texts(notes *s, const lb_report_view *v, bool named) {
+    for (int64_t i = 0; i < v->blocks; i++) {
+        const lb_eval_row *e = v->block[i].eval;
+        note(s, lb_arena_printf(s->arena, "%s%s%s: %lld tokens scored of a text of %lld; BOS %s; text SHA-256 %.16s.",
+                                named ? v->r->model_name : "", named ? ", " : "", v->block[i].title,
+                                (long long)e->eval.scored, (long long)e->text_tokens, e->bos ? e->bos : "unknown",
+                                e->text_hash ? e->text_hash : "unknown"));
+    }
+}
+
 static void note_protocols(notes *s, const lb_report_view *v) {
     for (int64_t i = 0; i < v->blocks; i++) {
         bool seen = false;
@@ -52,13 +63,12 @@ static void note_protocols(notes *s, const lb_report_view *v) {
             seen |= strcmp(v->block[k].eval->eval.protocol.id, v->block[i].eval->eval.protocol.id) == 0;
         if (!seen) note_protocol(s, &v->block[i]);
     }
-    for (int64_t i = 0; i < v->blocks; i++) {
-        const lb_eval_row *e = v->block[i].eval;
-        note(s, lb_arena_printf(s->arena, "%s: %lld tokens scored of a text of %lld; BOS %s; text SHA-256 %.16s.",
-                                v->block[i].title, (long long)e->eval.scored, (long long)e->text_tokens,
-                                e->bos ? e->bos : "unknown", e->text_hash ? e->text_hash : "unknown"));
+    bool several = false;
+    for (int64_t m = 0; m < v->models; m++) {
+        note_texts(s, &v->model[m], v->models > 1);
+        several = several || v->model[m].blocks > 1;
     }
-    if (v->blocks > 1) note(s, "Perplexities of two protocols, texts or numbers of windows are not comparable.");
+    if (several) note(s, "Perplexities of two protocols, texts or numbers of windows are not comparable.");
 }
 
 /* Whether any row has differences or KL, over how long a block, and whether the single window leaves no interval. */
@@ -154,9 +164,22 @@ static void note_warnings(notes *s, const lb_report_view *v) {
         }
 }
 
+static void note_models(notes *s, const lb_report_view *v) {
+    for (int64_t m = 0; m < v->models; m++) {
+        const lb_results *r = v->model[m].r;
+        if (!r->model_note || !r->model_note[0]) continue;
+        if (v->models == 1)
+            note(s, lb_arena_printf(s->arena, "Model: %s.", r->model_note));
+        else
+            note(s, lb_arena_printf(s->arena, "Model %s: %s.", r->model_name, r->model_note));
+    }
+    if (v->models > 1)
+        note(s, "Models are not compared: differences, KL and ratios are to the same model unquantized.");
+}
+
 lb_status lb_report_notes(const lb_report_view *v, lb_table_format f, lb_str *out) {
     notes s = {.arena = v->arena};
-    if (v->r->model_note && v->r->model_note[0]) note(&s, lb_arena_printf(v->arena, "Model: %s.", v->r->model_note));
+    note_models(&s, v);
     note_protocols(&s, v);
     note_columns(&s, v);
     note_flags(&s, v);

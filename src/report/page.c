@@ -26,9 +26,10 @@ static lb_status summary(const page *p) {
         lb_cell_state s = r->record[i].state;
         done += s == LB_CELL_DONE, failed += s == LB_CELL_FAILED, refused += s == LB_CELL_REFUSED;
     }
-    char *text = lb_arena_printf(p->v->arena, "Model %s; %lld cells done, %lld failed, %lld refused.%s%s%s",
-                                 r->model_name, (long long)done, (long long)failed, (long long)refused,
-                                 r->model_note[0] ? " Note: " : "", r->model_note, r->model_note[0] ? "." : "");
+    char *text = lb_arena_printf(p->v->arena, "Model%s %s; %lld cells done, %lld failed, %lld refused.%s%s%s",
+                                 p->v->models > 1 ? "s" : "", r->model_name, (long long)done, (long long)failed,
+                                 (long long)refused, r->model_note[0] ? " Note: " : "", r->model_note,
+                                 r->model_note[0] ? "." : "");
     if (!text) return LB_E_NOMEM;
     lb_markup_paragraph(p->out, p->f, text);
     return LB_OK;

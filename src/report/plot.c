@@ -243,8 +243,21 @@ static lb_status remember(lb_plotter *w, const lb_plot *p, bool drawn) {
     return LB_OK;
 }
 
+/* Its own file, also where models or texts have names that look alike as those of files. */
+static lb_status own_name(const lb_plotter *w, lb_plot *p) {
+    const char *base = w->suffix ? lb_arena_printf(p->arena, "%s-%s", p->name, w->suffix) : p->name;
+    p->name = base;
+    for (int64_t i = 0, n = 2; p->name && i < w->list->n; i++)
+        if (strcmp(w->list->at[i].name, p->name) == 0) {
+            p->name = lb_arena_printf(p->arena, "%s-%lld", base, (long long)n++);
+            i = -1;
+        }
+    return p->name ? LB_OK : LB_E_NOMEM;
+}
+
 lb_status lb_plot_finish(lb_plotter *w, lb_plot *p) {
     lb_str s = {0};
+    LB_TRY(own_name(w, p));
     LB_TRY(lb_str_check(&p->setup));
     LB_TRY(lb_str_check(&p->draw));
     script(p, &s);
@@ -263,7 +276,12 @@ lb_status lb_plot_all(const lb_report_view *v, const char *dir, lb_log *log, lb_
     *out = (lb_plot_list){.n = 0};
     lb_plotter w = {.dir = dir, .log = log, .list = out};
     LB_TRY(lb_fs_own_folder(dir));
-    LB_TRY(lb_plot_quality(v, &w));
-    LB_TRY(lb_plot_layers(v, &w));
-    return lb_plot_training(v, &w);
+    for (int64_t m = 0; m < v->models; m++) {
+        const lb_report_view *one = &v->model[m];
+        if (v->models > 1 && !(w.suffix = lb_report_slug(v->arena, one->r->model_name))) return LB_E_NOMEM;
+        LB_TRY(lb_plot_quality(one, &w));
+        LB_TRY(lb_plot_layers(one, &w));
+        LB_TRY(lb_plot_training(one, &w));
+    }
+    return LB_OK;
 }

@@ -30,7 +30,8 @@ typedef struct lb_plotter {
     lb_log *log;
     lb_plot_list *list;
     int64_t cap;
-    bool no_gnuplot; /* found missing: asked once */
+    bool no_gnuplot;    /* found missing: asked once */
+    const char *suffix; /* of names: the model, where there are several; else NULL */
 } lb_plotter;
 /* Writes script and data, runs gnuplot, appends to the list. */
 LB_NODISCARD lb_status lb_plot_finish(lb_plotter *w, lb_plot *p);

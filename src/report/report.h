@@ -16,7 +16,7 @@ typedef enum lb_table_format {
 LB_NODISCARD lb_status lb_report_main_table(const lb_results *r, lb_table_format f,
                                             lb_str *out); /* one row a cell; mean +- sd where seeds are an axis */
 LB_NODISCARD lb_status lb_report_layer_table(const lb_results *r, int64_t cell, lb_table_format f, lb_str *out);
-/* Paired differences of all other cells to this one, with intervals; LB_E_ARG: it was not evaluated. */
+/* Paired differences of all other cells of its model to this one, with intervals; LB_E_ARG: it was not evaluated. */
 LB_NODISCARD lb_status lb_report_compare_table(const lb_results *r, int64_t cell, lb_table_format f, lb_str *out);
 LB_NODISCARD lb_status lb_report_size_table(const lb_results *r, lb_table_format f, lb_str *out);
 /* ours | expected | difference | within tolerance; expected.csv as in docs/experiments.md. *outside counts rows

@@ -18,6 +18,7 @@ typedef struct lb_table_column {
     const char *name; /* CSV column; NULL: only shown */
     bool right;       /* a number */
     bool key;         /* names the row: repeated where a wide table is cut in panels */
+    bool optional;    /* no column of a CSV in which no row has it */
     int panel;        /* LaTeX, and a terminal that is too narrow, show panel 0, then panel 1, ... */
 } lb_table_column;
 

@@ -155,21 +155,27 @@ static void markdown(const lb_table *t, lb_str *out) {
     lb_str_add(out, "\n");
 }
 
+static bool in_csv(const lb_table *t, size_t c) {
+    bool any = !t->col[c].optional;
+    for (size_t r = 0; r < t->rows && !any; r++) any = t->cell[r * t->cols + c].exact != NULL;
+    return t->col[c].name && any;
+}
+
 static size_t last_named(const lb_table *t) {
     size_t last = t->cols;
     for (size_t c = 0; c < t->cols; c++)
-        if (t->col[c].name) last = c;
+        if (in_csv(t, c)) last = c;
     return last;
 }
 
 static void csv(const lb_table *t, lb_str *out) {
     size_t last = last_named(t);
     for (size_t c = 0; c < t->cols; c++)
-        if (t->col[c].name) lb_csv_field(out, t->col[c].name, c == last);
+        if (in_csv(t, c)) lb_csv_field(out, t->col[c].name, c == last);
     for (size_t r = 0; r < t->rows; r++)
         for (size_t c = 0; c < t->cols; c++) {
             const char *exact = t->cell[r * t->cols + c].exact;
-            if (t->col[c].name) lb_csv_field(out, exact ? exact : "", c == last);
+            if (in_csv(t, c)) lb_csv_field(out, exact ? exact : "", c == last);
         }
 }
 

@@ -53,11 +53,15 @@ static bool configs_agree(const char *x, const char *y) {
 static bool same_but_seed(const lb_record *x, const lb_record *y) {
     bool sized = x->state == LB_CELL_DONE && y->state == LB_CELL_DONE;
     if (sized && x->size.quantized.total != y->size.quantized.total) return false;
-    return x->seed != y->seed && strcmp(text_of(x->method), text_of(y->method)) == 0 && x->bits == y->bits &&
-           x->group == y->group && strcmp(text_of(x->storage), text_of(y->storage)) == 0 &&
+    return x->seed != y->seed && lb_report_same_model(x, y) && strcmp(text_of(x->method), text_of(y->method)) == 0 &&
+           x->bits == y->bits && x->group == y->group && strcmp(text_of(x->storage), text_of(y->storage)) == 0 &&
            strcmp(text_of(x->propagate), text_of(y->propagate)) == 0 && x->true_sequential == y->true_sequential &&
            pairs_agree(&x->options, &y->options) && pairs_agree(&x->varied, &y->varied) &&
            configs_agree(x->config, y->config);
+}
+
+bool lb_report_same_model(const lb_record *x, const lb_record *y) {
+    return strcmp(text_of(x->model), text_of(y->model)) == 0;
 }
 
 bool lb_report_trained(const lb_report_row *row) { return (row->flags & LB_FLAG_NOT_MINIMIZED) != 0; }
@@ -300,7 +304,7 @@ static lb_status add_blocks(lb_report_view *v) {
     return LB_OK;
 }
 
-lb_status lb_report_view_make(lb_arena *a, const lb_results *r, lb_report_view *out) {
+static lb_status view_of(lb_arena *a, const lb_results *r, lb_report_view *out) {
     *out = (lb_report_view){.arena = a, .r = r};
     out->row = LB_NEW(a, lb_report_row, r->n + 1);
     out->absent = LB_NEW(a, const lb_record *, r->n + 1);
@@ -310,6 +314,20 @@ lb_status lb_report_view_make(lb_arena *a, const lb_results *r, lb_report_view *
     count_absent(out);
     LB_TRY(make_unique(out));
     return add_blocks(out);
+}
+
+lb_status lb_report_view_make(lb_arena *a, const lb_results *r, lb_report_view *out) {
+    lb_results *part;
+    int64_t n;
+    LB_TRY(view_of(a, r, out));
+    LB_TRY(lb_report_by_model(a, r, &part, &n));
+    lb_report_view *model = LB_NEW(a, lb_report_view, n);
+    if (!model) return LB_E_NOMEM;
+    for (int64_t i = 0; n > 1 && i < n; i++) LB_TRY(view_of(a, &part[i], &model[i]));
+    if (n == 1) model[0] = *out;
+    out->model = model;
+    out->models = n;
+    return LB_OK;
 }
 
 /* ---- figures of a row ---- */

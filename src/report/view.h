@@ -1,5 +1,6 @@
 /* How a report looks at records: cells that differ only by seed make one row; evaluations of the same text, protocol,
- * BOS rule and windows make one block, and two blocks are never compared. */
+ * BOS rule and windows make one block, and two blocks are never compared. Nor are two models: what has numbers of
+ * several cells is made of the view of each model. */
 #ifndef LB_REPORT_VIEW_H
 #define LB_REPORT_VIEW_H
 
@@ -33,9 +34,14 @@ typedef struct lb_report_view {
     int64_t blocks;
     const lb_record **absent; /* failed and refused */
     int64_t absents;
-    bool seeds; /* some row has several */
+    bool seeds;                         /* some row has several */
+    const struct lb_report_view *model; /* (models) of each model's records alone; of one model: the same again */
+    int64_t models;                     /* 0: this is the view of a model */
 } lb_report_view;
 LB_NODISCARD lb_status lb_report_view_make(lb_arena *a, const lb_results *r, lb_report_view *out);
+/* The records of each model, in the order of first sight. */
+LB_NODISCARD lb_status lb_report_by_model(lb_arena *a, const lb_results *r, lb_results **out, int64_t *n);
+bool lb_report_same_model(const lb_record *x, const lb_record *y);
 const lb_eval_row *lb_report_eval(const lb_record *c, const lb_report_block *b); /* NULL: none of this block */
 
 /* A row in a block. Over several seeds: means, of the perplexity the geometric one, so that it is exp(delta) times the

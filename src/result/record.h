@@ -78,6 +78,8 @@ typedef struct lb_record {
     const char *label; /* short, for tables and legends: "gptq 3b g64 act_order" */
     lb_cell_state state;
     const char *message; /* why it failed or was refused; "" */
+    /* In a sweep of several models, by its index alone: label of this one, and what is to be known of it; else NULL. */
+    const char *model, *model_note;
     const char *method;
     lb_pairs options; /* every option of the method with its value, canonical text */
     lb_pairs varied;  /* those options, and the seed, that differ between the cells of the sweep or were given */
@@ -110,13 +112,16 @@ typedef struct lb_record {
     char file_hash[65]; /* SHA-256 of its file, once there is one and it was written or read; else "" */
 } lb_record;
 
-/* A results folder: records in the order of the sweep, baseline ("none") first. */
+enum { LB_MODELS_MOST = 1000 }; /* of one sweep */
+
+/* A results folder: records in the order of the sweep, the baseline ("none") of each model before its other cells. */
 typedef struct lb_results {
     char *dir;
     const char *name; /* experiment */
     lb_record *record;
     int64_t n;
-    const char *model_name, *model_note; /* "baseline is itself a dequantized 4-bit model (Q4_1)" or "" */
+    const char *model_name, *model_note; /* "baseline is itself a dequantized 4-bit model (Q4_1)" or ""; several
+                                            models: "a, b" and "" */
     lb_arena *arena;
 } lb_results;
 

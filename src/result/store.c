@@ -179,7 +179,27 @@ static lb_status cell_json(const char *dir, const lb_record *r, json_t **out) {
                      "state", state_name[r->state], "message", r->message ? r->message : "", "sha256", hash, "method",
                      r->method, "bits", r->bits, "group", (json_int_t)r->group, "seed", (json_int_t)r->seed, "options",
                      pairs_json(&r->options), "varied", pairs_json(&r->varied));
+    if (*out && r->model && json_object_set_new(*out, "model", json_string(r->model)) != 0) {
+        json_decref(*out);
+        *out = NULL;
+    }
     return *out ? LB_OK : lb_fail(LB_E_NOMEM, "out of memory: the index of %s", dir);
+}
+
+/* The models that records name, each once; NULL: they name none. */
+static lb_status models_json(const lb_record *r, int64_t n, json_t **out) {
+    *out = NULL;
+    for (int64_t i = 0; i < n; i++) {
+        bool seen = !r[i].model || (i > 0 && r[i - 1].model && strcmp(r[i - 1].model, r[i].model) == 0);
+        for (size_t k = 0; k < json_array_size(*out) && !seen; k++)
+            seen = strcmp(json_string_value(json_object_get(json_array_get(*out, k), "name")), r[i].model) == 0;
+        if (seen) continue;
+        if (!*out) *out = json_array();
+        const char *note = r[i].model_note ? r[i].model_note : "";
+        if (!*out || json_array_append_new(*out, json_pack("{s:s, s:s}", "name", r[i].model, "note", note)) != 0)
+            return lb_fail(LB_E_NOMEM, "out of memory: the index");
+    }
+    return LB_OK;
 }
 
 lb_status lb_store_write_index(const char *dir, const char *name, const char *model_name, const char *model_note,
@@ -192,13 +212,16 @@ lb_status lb_store_write_index(const char *dir, const char *name, const char *mo
         st = cell_json(dir, &r[i], &c);
         if (st == LB_OK && json_array_append_new(cells, c) != 0) st = lb_fail(LB_E_NOMEM, "out of memory: the index");
     }
+    json_t *models = NULL;
+    if (st == LB_OK) st = models_json(r, n, &models);
     if (st != LB_OK) {
+        json_decref(models);
         json_decref(cells);
         return st;
     }
-    json_t *root =
-        json_pack("{s:s, s:i, s:s, s:s, s:s, s:o}", "format", "lowbit sweep", "format_version", LB_RESULT_VERSION,
-                  "name", name, "model", model_name, "model_note", model_note, "cells", cells);
+    json_t *root = json_pack("{s:s, s:i, s:s, s:s, s:s, s:o*, s:o}", "format", "lowbit sweep", "format_version",
+                             models ? LB_INDEX_OF_MODELS : LB_RESULT_VERSION, "name", name, "model", model_name,
+                             "model_note", model_note, "models", models, "cells", cells);
     char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;
     json_decref(root);
     if (!text) return lb_fail(LB_E_NOMEM, "out of memory: the index of %s", dir);

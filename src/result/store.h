@@ -20,7 +20,8 @@ LB_NODISCARD lb_status lb_store_check_layer(const lb_layer_row *l);
 bool lb_store_is_citation(const char *key); /* letters, digits and :.+/_- only: it becomes an argument of \nocite */
 LB_NODISCARD lb_status lb_store_journal(const char *dir, const char *stem, const char *json_line); /* append, sync */
 /* The sweep's index: every cell with stem, label, state and message, in order. A finished cell's hash is the one that
- * its record knows; where it knows none, the file is read. */
+ * its record knows; where it knows none, the file is read. Records that name a model are of several: the index then has
+ * a list of those, with their notes, and is of another version, which programs that know one model refuse. */
 LB_NODISCARD lb_status lb_store_write_index(const char *dir, const char *name, const char *model_name,
                                             const char *model_note, const lb_record *r, int64_t n);
 /* All records of a folder by its index: done cells from their files, failed and refused ones from the index. A missing

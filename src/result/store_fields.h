@@ -5,8 +5,9 @@
 #include "io/h5.h"
 #include "result/record.h"
 
-#define LB_RESULT_FORMAT  "lowbit result"
-#define LB_RESULT_VERSION 1
+#define LB_RESULT_FORMAT   "lowbit result"
+#define LB_RESULT_VERSION  1
+#define LB_INDEX_OF_MODELS 2 /* version of an index whose cells are of several models */
 
 typedef enum lb_field_type {
     LB_FIELD_I64,

@@ -16,6 +16,7 @@ typedef struct index_reader {
     const char *path, *dir;
     lb_results *out;
     lb_h5_reader *ahead;
+    const json_t *models; /* NULL: there is one alone */
 } index_reader;
 
 static lb_status text_member(const index_reader *x, const json_t *o, const char *key, const char **out) {
@@ -106,6 +107,18 @@ static bool is_file_name(const char *s) {
     return true;
 }
 
+/* The model of a cell, which the list of models must have. */
+static lb_status model_of(const index_reader *x, const json_t *o, lb_record *r) {
+    LB_TRY(text_member(x, o, "model", &r->model));
+    for (size_t i = 0; i < json_array_size(x->models); i++) {
+        const json_t *m = json_array_get(x->models, i);
+        const char *name = NULL;
+        LB_TRY(lb_json_str(x->path, m, "name", &name));
+        if (strcmp(name, r->model) == 0) return text_member(x, m, "note", &r->model_note);
+    }
+    return lb_fail(LB_E_FORMAT, "%s: model '%s' is not in 'models'", x->path, r->model);
+}
+
 static lb_status read_cell(const index_reader *x, const json_t *o, lb_record *r) {
     const char *state = NULL, *stem = NULL, *label = NULL, *message = NULL;
     LB_TRY(text_member(x, o, "stem", &stem));
@@ -125,7 +138,7 @@ static lb_status read_cell(const index_reader *x, const json_t *o, lb_record *r)
     r->stem = stem;
     r->label = label;
     r->message = message;
-    return LB_OK;
+    return x->models ? model_of(x, o, r) : LB_OK;
 }
 
 /* The files of finished cells in the order in which they are going to be read, as far as the index makes sense. */
@@ -166,9 +179,14 @@ static lb_status read_index(index_reader *x, const json_t *root) {
     int64_t version = 0;
     LB_TRY(lb_json_str(x->path, root, "format", &format));
     LB_TRY(lb_json_int(x->path, root, "format_version", &version));
-    if (strcmp(format, "lowbit sweep") != 0 || version != LB_RESULT_VERSION)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: format '%s' version %lld: expected 'lowbit sweep' version %d", x->path,
-                       format, (long long)version, LB_RESULT_VERSION);
+    if (strcmp(format, "lowbit sweep") != 0 || (version != LB_RESULT_VERSION && version != LB_INDEX_OF_MODELS))
+        return lb_fail(LB_E_UNSUPPORTED, "%s: format '%s' version %lld: expected 'lowbit sweep' version %d or %d",
+                       x->path, format, (long long)version, LB_RESULT_VERSION, LB_INDEX_OF_MODELS);
+    if (version == LB_INDEX_OF_MODELS) {
+        x->models = json_object_get(root, "models");
+        if (!json_is_array(x->models) || json_array_size(x->models) > LB_MODELS_MOST)
+            return lb_fail(LB_E_FORMAT, "%s: 'models' must be a list of at most %d", x->path, LB_MODELS_MOST);
+    }
     LB_TRY(text_member(x, root, "name", &x->out->name));
     LB_TRY(text_member(x, root, "model", &x->out->model_name));
     LB_TRY(text_member(x, root, "model_note", &x->out->model_note));
@@ -205,7 +223,7 @@ lb_status lb_store_read_results(const char *dir, lb_results **out) {
         if (st == LB_E_IO) st = lb_fail_in(st, "%s is no results folder", dir);
     }
     if (st == LB_OK) st = lb_json_strict(path, root);
-    index_reader x = {path, dir, r, NULL};
+    index_reader x = {.path = path, .dir = dir, .out = r};
     if (st == LB_OK) st = read_index(&x, root);
     lb_h5_reader_free(x.ahead);
     json_decref(root);

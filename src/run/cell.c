@@ -40,6 +40,8 @@ static lb_status fill_identity(lb_arena *keep, const lb_cell *c, lb_record *out)
                        .label = c->label,
                        .message = "",
                        .config = c->config,
+                       .model = c->model,
+                       .model_note = c->model_note,
                        .method = c->method ? c->method->name : "none",
                        .options = c->options,
                        .varied = c->varied,
@@ -193,7 +195,7 @@ static lb_status fill_inputs(running *x, lb_pairs *p) {
     const lb_plan *plan = x->r->plan;
     lb_arena *a = x->r->keep;
     const lb_calibration_config *k = &plan->config->calibration;
-    LB_TRY(lb_pairs_add(a, p, "model", plan->config->model));
+    LB_TRY(lb_pairs_add(a, p, "model", plan->model_text));
     LB_TRY(lb_pairs_add(a, p, "model_path", plan->model->path));
     LB_TRY(lb_pairs_add(a, p, "model_sha256", plan->model->hash));
     LB_TRY(lb_pairs_add(a, p, "model_stored", plan->model->stored ? plan->model->stored : ""));

@@ -93,7 +93,7 @@ static lb_status evaluate_one(evaluator *x, const lb_cell *c, const lb_weights *
     const lb_eval_config *e = p->eval_config[x->i];
     const lb_text *t = &p->eval[x->i];
     *row = (lb_eval_row){.name = e->name,
-                         .text_hash = t->corpus->hash,
+                         .text_hash = t->hash,
                          .text_path = t->path,
                          .bos = t->bos_text,
                          .text_tokens = t->corpus->tokens};

@@ -5,7 +5,7 @@
 
 #include "base/fs.h"
 #include "base/scalar.h"
-#include "eval/perplexity.h"
+#include "result/record.h"
 
 typedef struct reader {
     lb_arena *a;
@@ -386,6 +386,47 @@ static lb_status check_name(reader *r, const lb_yaml *root) {
     return LB_OK;
 }
 
+/* The map with the first of a list of models in its place: what the table of scalars reads. */
+static lb_status with_one_model(reader *r, lb_yaml *root, lb_yaml **out) {
+    lb_yaml *list = root->kind == LB_YAML_MAP ? lb_yaml_get(root, "model") : NULL;
+    *out = root;
+    if (!list || list->kind != LB_YAML_LIST) return LB_OK;
+    lb_axis models;
+    LB_TRY(read_values(r, list, "config", &models));
+    lb_yaml *m = LB_NEW(r->a, lb_yaml, 1), *one = LB_NEW(r->a, lb_yaml, 1);
+    lb_yaml **item = LB_NEW(r->a, lb_yaml *, root->count);
+    if (!m || !one || !item) return LB_E_NOMEM;
+    *m = *root;
+    *one = *models.value[0];
+    one->key = list->key;
+    m->item = item;
+    for (size_t i = 0; i < root->count; i++) item[i] = root->item[i] == list ? one : root->item[i];
+    *out = m;
+    return LB_OK;
+}
+
+static lb_status read_models(reader *r, const lb_yaml *n) {
+    const lb_option *o = lb_options_find(&lb_config_top_table, "model");
+    lb_axis list;
+    LB_TRY(read_values(r, n, "config", &list));
+    if (list.n > LB_MODELS_MOST)
+        return lb_fail(LB_E_CONFIG, "%s: model: %zu of them: at most %d", lb_config_where(n).text, list.n,
+                       LB_MODELS_MOST);
+    r->c->model = LB_NEW(r->a, const char *, list.n);
+    r->c->model_node = LB_NEW(r->a, const lb_yaml *, list.n);
+    if (!r->c->model || !r->c->model_node) return LB_E_NOMEM;
+    for (size_t i = 0; i < list.n; i++) {
+        lb_config_top top = {0};
+        bool seen = false;
+        LB_TRY(set_option(r, &lb_config_top_table, &top, o, list.value[i], "config"));
+        for (size_t k = 0; k < r->c->models; k++) seen = seen || strcmp(r->c->model[k], top.model) == 0;
+        if (seen) continue;
+        r->c->model[r->c->models] = top.model;
+        r->c->model_node[r->c->models++] = list.value[i];
+    }
+    return LB_OK;
+}
+
 lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_config *out) {
     *out = (lb_config){.path = path, .dir = "", .root = root};
     reader r = {.a = a, .c = out};
@@ -396,9 +437,11 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
         if (!out->dir) return LB_E_NOMEM;
     }
     lb_config_top top = {0};
-    LB_TRY(read_map(&r, root, "config", &lb_config_top_table, &top, lb_config_sections));
+    lb_yaml *scalars;
+    LB_TRY(with_one_model(&r, root, &scalars));
+    LB_TRY(read_map(&r, scalars, "config", &lb_config_top_table, &top, lb_config_sections));
+    LB_TRY(read_models(&r, lb_yaml_get(root, "model")));
     out->name = top.name;
-    out->model = top.model;
     out->results = top.results;
     out->threads = top.threads;
     out->weights = top.weights;

@@ -74,7 +74,10 @@ typedef struct lb_entry {
 
 typedef struct lb_config {
     const char *path, *dir; /* the file and its folder; "" for a config made in memory */
-    const char *name, *model, *results;
+    const char *name, *results;
+    const char **model; /* (models) an axis of the sweep; equal ones once */
+    const lb_yaml **model_node;
+    size_t models;
     int64_t threads;
     int weights; /* lb_weights_mode */
     int compute; /* lb_compute */

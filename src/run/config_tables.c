@@ -28,7 +28,9 @@ static const char bos_help[] = "BOS at the head of the text: auto = where the to
 static const lb_option top_rows[] = {
     {"name", LB_OPT_STR, "", 0, 0, NULL, "name of the experiment and of its results folder; default: the file's name",
      AT(lb_config_top, name)},
-    {"model", LB_OPT_STR, NULL, 0, 0, NULL, "a GGUF file, a Hugging Face folder, or a name in configs/sources.yaml",
+    {"model", LB_OPT_STR, NULL, 0, 0, NULL,
+     "a GGUF file, a Hugging Face folder, or a name in configs/sources.yaml; or a list of them: an axis, one model "
+     "after another",
      AT(lb_config_top, model)},
     {"results", LB_OPT_STR, "results", 0, 0, NULL, "folder in which the experiment's folder is made",
      AT(lb_config_top, results)},

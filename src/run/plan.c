@@ -39,36 +39,18 @@ static lb_where where_of(const lb_yaml *section, const char *key) {
     return lb_config_where(n ? n : section);
 }
 
-/* "builtin/model" of "../data/builtin/model/", "tiny" of "x/y/tiny.gguf". */
-static lb_status label_model(lb_plan *p) {
-    char *s = lb_arena_strdup(p->arena, p->config->model);
-    if (!s) return LB_E_NOMEM;
-    size_t n = strlen(s);
-    while (n > 1 && s[n - 1] == '/') s[--n] = 0;
-    bool file = lb_str_ends(s, ".gguf");
-    if (file) s[n - strlen(".gguf")] = 0;
-    char *last = strrchr(s, '/');
-    p->model_label = last ? last + 1 : s;
-    if (!last || file || last == s) return LB_OK;
-    *last = 0;
-    char *before = strrchr(s, '/');
-    const char *parent = before ? before + 1 : s;
-    *last = '/';
-    if (strncmp(parent, "./", 2) != 0 && strncmp(parent, "../", 3) != 0) p->model_label = parent;
-    return LB_OK;
-}
-
 static lb_status open_model(lb_plan *p, lb_model_parts parts) {
     const lb_config *c = p->config;
-    lb_where w = where_of(c->root, "model");
+    lb_where w = lb_config_where(c->model_node[p->model_index]);
     lb_resolved r;
-    LB_TRY(lb_sources_resolve(p->arena, &p->sources, c->dir, c->model, LB_SOURCE_MODEL, w.text, &r));
+    LB_TRY(lb_sources_resolve(p->arena, &p->sources, c->dir, p->model_text, LB_SOURCE_MODEL, w.text, &r));
     if (r.missing) return lb_fail(LB_E_CONFIG, "%s: model %s", w.text, r.missing);
     LB_TRY(lb_model_open(r.path, parts, p->team, &p->model));
     LB_TRY(lb_sources_check(&r, p->model->hash));
     if (!p->model->tokenizer)
         lb_warn(&p->keeper.log, "%s: the tokenizer is not read, because %s", p->model->name, p->model->no_tokenizer);
-    LB_TRY(label_model(p));
+    p->model_hash = lb_arena_strdup(p->arena, p->model->hash);
+    if (!p->model_hash) return LB_E_NOMEM;
     p->model_note = "";
     if (p->model->stored_quantized) {
         p->model_note = lb_arena_printf(p->arena, "the baseline is itself dequantized from %s", p->model->stored);
@@ -104,7 +86,8 @@ static lb_status open_text(lb_plan *p, const char *name, int bos, const lb_yaml 
     if (r.missing) return LB_OK;
     LB_TRY(open_corpus(p, &r, t->bos, &t->corpus));
     t->bos_text = lb_bos_text(t->bos, t->corpus->has_bos);
-    return LB_OK;
+    t->hash = lb_arena_strdup(p->arena, t->corpus->hash);
+    return t->hash ? LB_OK : LB_E_NOMEM;
 }
 
 static lb_status check_calibration(lb_plan *p) {
@@ -144,6 +127,7 @@ static lb_status open_evals(lb_plan *p) {
     p->eval_config = LB_NEW(p->arena, const lb_eval_config *, c->evals + 1);
     if (!p->eval || !p->eval_config) return LB_E_NOMEM;
     const char *missing = NULL;
+    p->evals = 0;
     for (size_t i = 0; i < c->evals; i++) {
         lb_text *t = &p->eval[p->evals];
         LB_TRY(open_text(p, c->eval[i].text, c->eval[i].bos, c->eval[i].node, t));
@@ -246,6 +230,27 @@ static lb_status name_folders(lb_plan *p) {
     return p->dir && p->cache ? LB_OK : LB_E_NOMEM;
 }
 
+static lb_status name_model(lb_plan *p, size_t model) {
+    const char **label;
+    LB_TRY(lb_plan_model_labels(p->arena, p->config, &label));
+    p->model_index = model;
+    p->model_text = p->config->model[model];
+    p->model_label = label[model];
+    return LB_OK;
+}
+
+/* Of several models each cell says which is its own; keys and file names are what they are with that model alone. */
+static lb_status tell_models_apart(lb_plan *p) {
+    for (size_t i = 0; p->config->models > 1 && i < p->sweep.n; i++) {
+        lb_cell *c = &p->sweep.cell[i];
+        c->model = p->model_label;
+        c->model_note = p->model_note;
+        c->label = lb_arena_printf(p->arena, "%s: %s", p->model_label, c->label);
+        if (!c->label) return LB_E_NOMEM;
+    }
+    return LB_OK;
+}
+
 lb_status lb_compute_check(int compute, const char *where, lb_log *log) {
     if (compute != LB_COMPUTE_BF16) return LB_OK;
     lb_status st = lb_bf16_check();
@@ -265,6 +270,7 @@ lb_status lb_plan_open(lb_arena *a, const lb_config *c, const lb_plan_request *r
     LB_TRY(lb_compute_check(c->compute, where_of(c->root, "compute").text, &out->keeper.log));
     LB_TRY(lb_provenance_code(a, &out->code));
     LB_TRY(name_folders(out));
+    LB_TRY(name_model(out, r->model));
     LB_TRY(lb_sweep_expand(a, c, &out->sweep));
     LB_TRY(lb_sources_open(a, c->dir, &out->sources));
     LB_TRY(open_model(out, r->parts));
@@ -273,6 +279,7 @@ lb_status lb_plan_open(lb_arena *a, const lb_config *c, const lb_plan_request *r
     LB_TRY(refuse_cells(out));
     LB_TRY(lb_plan_layers(out));
     LB_TRY(lb_plan_keys(out));
+    LB_TRY(tell_models_apart(out));
     return out->keeper.failed ? lb_fail(LB_E_NOMEM, "out of memory: keeping a warning") : LB_OK;
 }
 
@@ -281,4 +288,34 @@ void lb_plan_close(lb_plan *p) {
     p->n_opened = 0;
     lb_model_close(p->model);
     p->model = NULL;
+    p->calibration.corpus = p->training.corpus = NULL;
+    for (int64_t i = 0; i < p->evals; i++) p->eval[i].corpus = NULL;
+}
+
+/* Two texts of one place in the config, opened at different times. */
+static bool same_text(const lb_text *a, const lb_text *b) {
+    return a->hash && b->hash ? strcmp(a->hash, b->hash) == 0 : a->hash == b->hash;
+}
+
+static lb_status reopen(lb_plan *p, lb_model_parts parts) {
+    const lb_plan before = *p;
+    LB_TRY(open_model(p, parts));
+    if (strcmp(p->model_hash, before.model_hash) != 0)
+        return lb_fail(LB_E_FORMAT, "%s is no longer what it was when this run began: SHA-256 %s, was %s",
+                       p->model->path, p->model_hash, before.model_hash);
+    LB_TRY(open_texts(p));
+    bool same = p->evals == before.evals && same_text(&p->calibration, &before.calibration) &&
+                same_text(&p->training, &before.training);
+    for (int64_t i = 0; same && i < p->evals; i++) same = same_text(&p->eval[i], &before.eval[i]);
+    return same ? LB_OK
+                : lb_fail(LB_E_FORMAT, "%s: a text is no longer what it was when this run began", p->config->path);
+}
+
+/* What is to be said of model and texts was said when they were opened first. */
+lb_status lb_plan_reopen(lb_plan *p, lb_model_parts parts) {
+    lb_log *to = p->keeper.to;
+    p->keeper.to = NULL;
+    lb_status st = reopen(p, parts);
+    p->keeper.to = to;
+    return st;
 }

@@ -12,7 +12,8 @@
 typedef struct lb_text {
     const char *name, *path;
     const char *missing; /* a named source that was not fetched: what to do; else NULL */
-    lb_corpus *corpus;   /* NULL if missing */
+    lb_corpus *corpus;   /* NULL if missing, and while the plan is closed */
+    const char *hash;    /* of the corpus; it outlives it */
     lb_bos bos;
     const char *bos_text; /* as lb_bos_text has it */
 } lb_text;
@@ -31,6 +32,7 @@ void lb_keeper_init(lb_keeper *k, lb_arena *a, lb_log *to);
 typedef struct lb_plan_request {
     lb_model_parts parts;    /* LB_HEADER is enough to check */
     const char *plugin_hash; /* of the shared objects that methods came from; "" */
+    size_t model;            /* which of the config's */
 } lb_plan_request;
 
 typedef struct lb_plan {
@@ -39,9 +41,11 @@ typedef struct lb_plan {
     lb_team *team;
     lb_keeper keeper; /* warnings about inputs: part of every cell's record */
     lb_sources sources;
-    lb_model *model;
-    const char *model_note;
-    const char *model_label;       /* for titles: the name in the config, or the end of the path there */
+    const char *model_text;  /* as the config names it */
+    const char *model_label; /* for titles: that name, or the end of the path there */
+    size_t model_index;
+    lb_model *model; /* NULL while the plan is closed */
+    const char *model_hash, *model_note;
     lb_text calibration, training; /* corpus NULL where the config has none */
     lb_text *eval;                 /* those whose text is there; config of each in eval_config */
     const lb_eval_config **eval_config;
@@ -58,7 +62,26 @@ typedef struct lb_plan {
  * LB_E_FORMAT: a fetched file with another hash than its source's. Close it also after a failure. */
 LB_NODISCARD lb_status lb_plan_open(lb_arena *a, const lb_config *c, const lb_plan_request *r, lb_team *team,
                                     lb_log *log, lb_plan *out);
+/* Model and texts are closed; cells, keys and names stay. */
 void lb_plan_close(lb_plan *p);
+/* The model and the texts of a plan that was closed, again. LB_E_FORMAT: they are no longer what they were. */
+LB_NODISCARD lb_status lb_plan_reopen(lb_plan *p, lb_model_parts parts);
+
+/* One plan a model of the config, in its order (plan_models.c). */
+typedef struct lb_plans {
+    lb_plan *at;
+    size_t n;
+} lb_plans;
+/* Called with each plan while its model is open. */
+typedef lb_status lb_plan_look(void *user, lb_plan *p);
+/* A single plan stays open, with the parts asked for. Of several each is opened with its header alone, looked at, and
+ * closed before the next: models are open one at a time, and lb_sweep_run opens each when its turn comes. look: NULL,
+ * or what is to be made of each. Close them also after a failure. */
+LB_NODISCARD lb_status lb_plans_open(lb_arena *a, const lb_config *c, const lb_plan_request *r, lb_team *team,
+                                     lb_log *log, lb_plan_look *look, void *user, lb_plans *out);
+void lb_plans_close(lb_plans *p);
+/* Labels of the config's models, different from each other. */
+LB_NODISCARD lb_status lb_plan_model_labels(lb_arena *a, const lb_config *c, const char ***label);
 
 /* Can this build compute so, on this processor? To be asked before anything is read: a sweep must not find out at its
  * first evaluation. Warns where it can but slowly. LB_E_UNSUPPORTED, with `where` in front. */

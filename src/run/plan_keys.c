@@ -49,7 +49,7 @@ static void put_table(lb_str *out, const char *indent, const lb_options *t, cons
                       const char *const *leave_out) {
     lb_str v = {0};
     for (size_t i = 0; i < t->n; i++) {
-        bool skip = lb_options_silent(&t->table[i], values);
+        bool skip = false;
         for (size_t k = 0; leave_out[k]; k++) skip = skip || strcmp(leave_out[k], t->table[i].name) == 0;
         if (skip) continue;
         v.len = 0;
@@ -97,7 +97,7 @@ static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out
     static const char *const only_text[] = {"text", NULL};
     const lb_config *cfg = p->config;
     lb_str_add(out, "model: ");
-    put_scalar(out, cfg->model);
+    put_scalar(out, p->model_text);
     lb_str_add(out, " # sha256 %s\n", p->model->hash);
     /* A line of its own for what is not the usual: in float32 a config's identity is what it was before the key. */
     if (cfg->compute == LB_COMPUTE_BF16) lb_str_add(out, "compute: bf16\n");
@@ -196,6 +196,20 @@ static lb_status make_stem(lb_plan *p, lb_cell *c) {
     return c->stem ? LB_OK : LB_E_NOMEM;
 }
 
+/* A cell that is not run has no config to be known by. */
+static lb_status refused_key(lb_plan *p, lb_cell *c) {
+    lb_str id = {0};
+    char hash[65];
+    lb_str_add(&id, "%s", c->identity);
+    if (p->config->models > 1) lb_str_add(&id, "model %s\n", p->model_text);
+    lb_status st = hash_text(&id, hash);
+    lb_str_free(&id);
+    LB_TRY(st);
+    c->content_key = c->key = lb_arena_strdup(p->arena, hash);
+    c->config = "";
+    return c->key ? make_stem(p, c) : LB_E_NOMEM;
+}
+
 static lb_status cell_key(lb_plan *p, lb_cell *c) {
     lb_str text = {0}, key = {0}, name = {0};
     char content[65], whole[65];
@@ -225,16 +239,7 @@ lb_status lb_plan_keys(lb_plan *p) {
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
         LB_TRY(lb_interrupt_check());
-        if (c->refused) {
-            char hash[65];
-            LB_TRY(lb_hash_bytes(c->identity, strlen(c->identity), hash));
-            c->content_key = c->key = lb_arena_strdup(p->arena, hash);
-            c->config = "";
-            if (!c->key) return LB_E_NOMEM;
-            LB_TRY(make_stem(p, c));
-        } else {
-            LB_TRY(cell_key(p, c));
-        }
+        LB_TRY(c->refused ? refused_key(p, c) : cell_key(p, c));
     }
     return LB_OK;
 }

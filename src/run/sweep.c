@@ -153,9 +153,10 @@ static double product_of(const dims *d) {
     return n;
 }
 
-static lb_status too_many(const lb_entry *e, const dims *d, double mine, double all) {
+static lb_status too_many(const lb_entry *e, const dims *d, size_t models, double mine, double all) {
     lb_str text = {0};
     char others[64] = "";
+    if (models > 1) lb_str_add(&text, "model (%zu values)", models);
     product_text(d, &text);
     if (all > mine) snprintf(others, sizeof others, ", %.15g with the entries before", all);
     lb_status st = lb_str_check(&text);
@@ -230,12 +231,11 @@ static void rule_text(const lb_rule *r, const lb_method *m, lb_str *out) {
     lb_str_add(out, "\n");
 }
 
-/* The options of the method with their values, whose texts are one piece of memory: a sweep may have many cells. */
+/* All options of the method with their values, whose texts are one piece of memory: a sweep may have many cells. */
 static lb_status list_options(expander *x, lb_cell *cell, lb_str *texts) {
     const lb_options *t = &cell->method->options;
     cell->options = (lb_pairs){.at = LB_NEW(x->a, lb_pair, t->n + 1)};
     for (size_t i = 0; i < t->n; i++) {
-        if (lb_options_silent(&t->table[i], cell->opts)) continue;
         lb_options_text(&t->table[i], cell->opts, texts);
         lb_str_add_bytes(texts, "", 1);
     }
@@ -243,11 +243,8 @@ static lb_status list_options(expander *x, lb_cell *cell, lb_str *texts) {
     char *value = lb_arena_get(x->a, texts->len + 1, 1);
     if (!cell->options.at || !value) return LB_E_NOMEM;
     if (texts->len) memcpy(value, texts->s, texts->len);
-    for (size_t i = 0; i < t->n; i++) {
-        if (lb_options_silent(&t->table[i], cell->opts)) continue;
+    for (size_t i = 0; i < t->n; i++, value += strlen(value) + 1)
         cell->options.at[cell->options.n++] = (lb_pair){t->table[i].name, value};
-        value += strlen(value) + 1;
-    }
     return LB_OK;
 }
 
@@ -363,7 +360,7 @@ static lb_status name_method(expander *x, const lb_entry *e) {
 
 /* All entries' dimensions, and the most cells that they can give: known before the first is made. */
 static lb_status count_cells(expander *x, size_t *most) {
-    double all = 0;
+    double each = 0, all = 0; /* for each model; for all of them */
     x->entry = LB_NEW(x->a, dims, x->c->entries + 1);
     if (!x->entry) return LB_E_NOMEM;
     for (size_t i = 0; i < x->c->entries; i++) {
@@ -372,11 +369,12 @@ static lb_status count_cells(expander *x, size_t *most) {
         LB_TRY(check_texts(x, e));
         LB_TRY(name_method(x, e));
         LB_TRY(find_dims(x, e, &x->entry[i]));
-        double mine = product_of(&x->entry[i]);
+        double one = product_of(&x->entry[i]), mine = one * (double)x->c->models;
+        each += one;
         all += mine;
-        if (all > MAX_CELLS) return too_many(e, &x->entry[i], mine, all);
+        if (all > MAX_CELLS) return too_many(e, &x->entry[i], x->c->models, mine, all);
     }
-    *most = (size_t)all;
+    *most = (size_t)each;
     return LB_OK;
 }
 

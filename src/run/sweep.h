@@ -40,6 +40,7 @@ typedef struct lb_cell {
     const char *config, *key, *content_key, *stem;
     lb_model_size size;
     double seconds_estimate;
+    const char *model, *model_note; /* where the config has several models: label of this one, and its note */
 } lb_cell;
 
 typedef struct lb_sweep {

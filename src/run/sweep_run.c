@@ -18,16 +18,30 @@
 #include "result/provenance.h"
 
 typedef struct sweeper {
-    lb_plan *p;
+    const lb_plans *plans;
+    lb_plan *p; /* at hand */
     const lb_sweep_options *o;
     lb_log *log;
     lb_runner runner;
-    lb_record *record;   /* (cells) */
-    bool *known;         /* (cells) this record is final */
+    lb_record *all;      /* (cells) of all plans */
+    bool *all_known;     /* (cells) this record is final */
+    const char *models;  /* their labels */
+    size_t n, first;     /* cells of all plans; of the plans before this one */
+    lb_record *record;   /* (cells) of this plan, within `all` */
+    bool *known;         /* (cells) within all_known */
     lb_fs_folder folder; /* of the export under way */
     lb_sweep_result *out;
     int lock;
 } sweeper;
+
+/* The plan at hand. */
+static void turn_to(sweeper *x, size_t plan) {
+    x->p = &x->plans->at[plan];
+    x->first = 0;
+    for (size_t i = 0; i < plan; i++) x->first += x->plans->at[i].sweep.n;
+    x->record = x->all + x->first;
+    x->known = x->all_known + x->first;
+}
 
 static lb_status take_lock(sweeper *x) {
     char *path = lb_fs_join(x->p->dir, ".lock");
@@ -190,6 +204,8 @@ static lb_status look_for_cells(sweeper *x, lb_h5_reader *ahead, const lb_index 
         /* Another sweep may have called the same cell by another name. */
         x->record[i].label = c->label;
         x->record[i].varied = c->varied;
+        x->record[i].model = c->model;
+        x->record[i].model_note = c->model_note;
         x->known[i] = true;
         x->out->kept++;
         /* Killed after its result was there, or failed in a run before that one. */
@@ -216,25 +232,37 @@ static lb_status read_ahead(const sweeper *x, lb_h5_reader **out) {
 
 static lb_status take_stock(sweeper *x) {
     lb_index hashes = {0};
-    lb_h5_reader *ahead = NULL;
     const char **hash = NULL;
     lb_status st = read_hashes(x->p, x->p->arena, &hashes, &hash);
-    if (st == LB_OK) st = read_ahead(x, &ahead);
-    if (st == LB_OK) st = look_for_cells(x, ahead, &hashes, hash);
-    lb_h5_reader_free(ahead);
+    for (size_t k = 0; k < x->plans->n && st == LB_OK; k++) {
+        lb_h5_reader *ahead = NULL;
+        turn_to(x, k);
+        st = read_ahead(x, &ahead);
+        if (st == LB_OK) st = look_for_cells(x, ahead, &hashes, hash);
+        lb_h5_reader_free(ahead);
+    }
     lb_index_free(&hashes);
     return st;
+}
+
+/* "tiny", or "tiny, small". */
+static lb_status models_text(const sweeper *x, const char **out) {
+    const lb_plan *p = x->plans->at;
+    *out = p->model_label;
+    for (size_t k = 1; k < x->plans->n && *out; k++)
+        *out = lb_arena_printf(p->arena, "%s, %s", *out, x->plans->at[k].model_label);
+    return *out ? LB_OK : LB_E_NOMEM;
 }
 
 /* The index of what is known, in the order of the sweep. */
 static lb_status write_index(sweeper *x) {
     size_t n = 0;
-    lb_record *list = lb_alloc(x->p->sweep.n, sizeof *list);
+    lb_record *list = lb_alloc(x->n, sizeof *list);
     if (!list) return LB_E_NOMEM;
-    for (size_t i = 0; i < x->p->sweep.n; i++)
-        if (x->known[i]) list[n++] = x->record[i];
-    lb_status st =
-        lb_store_write_index(x->p->dir, x->p->config->name, x->p->model_label, x->p->model_note, list, (int64_t)n);
+    for (size_t i = 0; i < x->n; i++)
+        if (x->all_known[i]) list[n++] = x->all[i];
+    lb_status st = lb_store_write_index(x->p->dir, x->p->config->name, x->models,
+                                        x->plans->n > 1 ? "" : x->p->model_note, list, (int64_t)n);
     lb_free(list);
     return st;
 }
@@ -282,7 +310,7 @@ static void announce(sweeper *x, size_t i) {
     }
     if (r->size.quantized.weights > 0)
         lb_str_add(&s, "%s%.3f bits a weight", r->evals ? ", " : "", lb_size_bits(&r->size.quantized));
-    lb_info(x->log, "[%zu/%zu] %s: %s, %s", i + 1, x->p->sweep.n, r->label, s.s ? s.s : "", took);
+    lb_info(x->log, "[%zu/%zu] %s: %s, %s", x->first + i + 1, x->n, r->label, s.s ? s.s : "", took);
     lb_str_free(&s);
 }
 
@@ -302,7 +330,7 @@ static lb_status tell_what_is_lost(sweeper *x, const lb_cell *c) {
 /* Runs a cell and puts it on disk. A failure becomes the cell's record; only interruption stops the sweep. */
 static lb_status run_cell(sweeper *x, size_t i) {
     const lb_cell *c = &x->p->sweep.cell[i];
-    lb_info(x->log, "[%zu/%zu] %s", i + 1, x->p->sweep.n, c->label);
+    lb_info(x->log, "[%zu/%zu] %s", x->first + i + 1, x->n, c->label);
     LB_TRY(tell_what_is_lost(x, c));
     lb_journal_remove(x->p->dir, c->stem);
     lb_status st = make_cell(x, c, &x->record[i]);
@@ -329,36 +357,53 @@ static lb_status run_cell(sweeper *x, size_t i) {
     return write_index(x);
 }
 
+/* The cells of the plan at hand that are not known yet. */
+static lb_status run_cells(sweeper *x) {
+    for (size_t i = 0; i < x->p->sweep.n; i++) {
+        if (!x->known[i]) LB_TRY(run_cell(x, i));
+        if (i == 0 && x->record[0].state == LB_CELL_DONE) x->runner.baseline = &x->record[0];
+    }
+    return LB_OK;
+}
+
+/* With several models, each is open only while its cells run. */
+static lb_status run_plan(sweeper *x, size_t plan) {
+    bool several = x->plans->n > 1, wanted = false;
+    turn_to(x, plan);
+    for (size_t i = 0; i < x->p->sweep.n; i++) wanted = wanted || !x->known[i];
+    if (!wanted) return LB_OK;
+    if (several) LB_TRY(lb_plan_reopen(x->p, x->p->config->weights == LB_WEIGHTS_STREAM ? LB_STREAM : LB_WEIGHTS));
+    x->runner = (lb_runner){.plan = x->p, .keep = x->p->arena, .log = x->log, .dir = x->p->dir, .cache = x->p->cache};
+    lb_status st = run_cells(x);
+    lb_runner_close(&x->runner);
+    if (several) lb_plan_close(x->p);
+    return st;
+}
+
 static lb_status sweep(sweeper *x) {
-    const lb_sweep *s = &x->p->sweep;
-    x->record = LB_NEW(x->p->arena, lb_record, s->n);
-    x->known = LB_NEW(x->p->arena, bool, s->n);
-    if (!x->record || !x->known) return LB_E_NOMEM;
+    x->p = x->plans->at;
+    for (size_t k = 0; k < x->plans->n; k++) x->n += x->plans->at[k].sweep.n;
+    x->all = LB_NEW(x->p->arena, lb_record, x->n);
+    x->all_known = LB_NEW(x->p->arena, bool, x->n);
+    if (!x->all || !x->all_known) return LB_E_NOMEM;
+    LB_TRY(models_text(x, &x->models));
     LB_TRY(lb_fs_mkdirs(x->p->dir));
     LB_TRY(take_lock(x));
     drop_leftovers(x->p->dir);
     lb_fs_remove_ours(x->p->cache, is_leftover);
     LB_TRY(take_stock(x));
     if (x->out->kept > 0)
-        lb_info(x->log, "%lld of %zu cells are finished already and kept", (long long)x->out->kept, s->n);
+        lb_info(x->log, "%lld of %zu cells are finished already and kept", (long long)x->out->kept, x->n);
     LB_TRY(write_index(x));
-    for (size_t i = 0; i < s->n; i++) {
-        if (!x->known[i]) LB_TRY(run_cell(x, i));
-        if (i == 0 && x->record[0].state == LB_CELL_DONE) x->runner.baseline = &x->record[0];
-    }
-    if (!x->p->config->keep_cache) {
-        lb_runner_close(&x->runner);
-        drop_cache(x);
-    }
+    for (size_t k = 0; k < x->plans->n; k++) LB_TRY(run_plan(x, k));
+    if (!x->p->config->keep_cache) drop_cache(x);
     return LB_OK;
 }
 
-lb_status lb_sweep_run(lb_plan *p, const lb_sweep_options *o, lb_log *log, lb_sweep_result *out) {
+lb_status lb_sweep_run(const lb_plans *plans, const lb_sweep_options *o, lb_log *log, lb_sweep_result *out) {
     *out = (lb_sweep_result){.failures = ""};
-    sweeper x = {.p = p, .o = o, .log = log, .out = out, .lock = -1};
-    x.runner = (lb_runner){.plan = p, .keep = p->arena, .log = log, .dir = p->dir, .cache = p->cache};
+    sweeper x = {.plans = plans, .o = o, .log = log, .out = out, .lock = -1};
     lb_status st = sweep(&x);
-    lb_runner_close(&x.runner);
     if (x.lock >= 0) close(x.lock);
     return st;
 }

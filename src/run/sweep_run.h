@@ -15,9 +15,11 @@ typedef struct lb_sweep_result {
     const char *failures; /* "gptq 3b g64, rtn 2b row"; "" */
 } lb_sweep_result;
 
-/* The plan must have been opened with LB_WEIGHTS. Takes a lock on the results folder: a second run of the same
- * experiment is LB_E_IO. A failing cell does not stop the others. LB_E_INTERRUPTED leaves finished cells and the index
- * in place. */
-LB_NODISCARD lb_status lb_sweep_run(lb_plan *p, const lb_sweep_options *o, lb_log *log, lb_sweep_result *out);
+/* All cells of the first model, then those of the next. A single plan must have been opened with its weights; several
+ * are closed, and each is opened when its turn comes and if a cell of it is to run. Takes a lock on the results folder:
+ * a second run of the same experiment is LB_E_IO. A failing cell does not stop the others. LB_E_INTERRUPTED leaves
+ * finished cells and the index in place. */
+LB_NODISCARD lb_status lb_sweep_run(const lb_plans *plans, const lb_sweep_options *o, lb_log *log,
+                                    lb_sweep_result *out);
 
 #endif

@@ -25,6 +25,7 @@ TRANSCRIPT(config)
 TRANSCRIPT(run)
 TRANSCRIPT(quantize)
 TRANSCRIPT(folders)
+TRANSCRIPT(several)
 
 /* Nobody reads the output any more: the program ends at once and without a word. */
 static void test_closed_pipe(void **state) {
@@ -106,6 +107,7 @@ int main(void) {
         cmocka_unit_test(test_run),
         cmocka_unit_test(test_quantize),
         cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_several),
         cmocka_unit_test(test_man_page),
         cmocka_unit_test(test_closed_pipe),
         cmocka_unit_test(test_report_and_tables),

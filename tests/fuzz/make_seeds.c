@@ -110,6 +110,11 @@ static void results(void) {
     must(lb_fs_read("/tmp/lowbit-seeds/sweep.json", &text, NULL));
     put_text("index", "sweep.json", text);
     lb_free(text);
+    for (int64_t i = 0; i < 3; i++) r->record[i].model = i < 2 ? "m" : "n";
+    must(lb_store_write_index(dir, "demo", "m, n", "", r->record, 3));
+    must(lb_fs_read("/tmp/lowbit-seeds/sweep.json", &text, NULL));
+    put_text("index", "models.json", text);
+    lb_free(text);
     unlink("/tmp/lowbit-seeds/sweep.json");
     rmdir(dir);
     synthetic_results_free(r);

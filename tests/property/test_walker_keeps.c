@@ -284,7 +284,7 @@ static void another_size(void **state) {
         }
     lb_sweep_result result;
     probe.lie_at = "1.v";
-    assert_ok(lb_sweep_run(&s.plan, &(lb_sweep_options){.again = true}, NULL, &result));
+    assert_ok(lb_sweep_run(&(lb_plans){&s.plan, 1}, &(lb_sweep_options){.again = true}, NULL, &result));
     assert_int_equal(result.failed, 3);
     assert_int_equal(result.done, 1);
     probe_reset();
@@ -391,7 +391,7 @@ static void flags_everywhere(void **state) {
         check_rows(&in_memory);
         check_journal(&s, dir, &s.plan.sweep.cell[i], &in_memory);
     }
-    assert_ok(lb_sweep_run(&s.plan, &(lb_sweep_options){.again = true}, NULL, &result));
+    assert_ok(lb_sweep_run(&(lb_plans){&s.plan, 1}, &(lb_sweep_options){.again = true}, NULL, &result));
     assert_int_equal(result.done, 4);
     assert_ok(lb_store_read_results(s.plan.dir, &r));
     for (int64_t i = 1; i <= 3; i++) {

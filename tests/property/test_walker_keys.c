@@ -17,7 +17,7 @@ const lb_method *const lb_method_table[] = {&probe_method, &probe_blind_method, 
 static void sweep_in(const char *name, const char *yaml, lb_sweep_result *out, char *dir, char stems[8][96]) {
     small_plan s;
     small_plan_open(&s, "tied", name, yaml);
-    assert_ok(lb_sweep_run(&s.plan, &(lb_sweep_options){0}, NULL, out));
+    assert_ok(lb_sweep_run(&(lb_plans){&s.plan, 1}, &(lb_sweep_options){0}, NULL, out));
     assert_true(s.plan.sweep.n <= 8);
     for (size_t i = 0; i < s.plan.sweep.n; i++) snprintf(stems[i], 96, "%s", s.plan.sweep.cell[i].stem);
     snprintf(dir, LB_TEST_PATH, "%s", s.plan.dir);

@@ -90,7 +90,8 @@ void small_plan_open(small_plan *s, const char *model, const char *name, const c
     assert_ok(lb_config_from_tree(s->arena, path, root, &s->config));
     assert_ok(lb_team_new((int)s->config.threads, &s->team));
     lb_model_parts parts = s->config.weights == LB_WEIGHTS_STREAM ? LB_STREAM : LB_WEIGHTS;
-    assert_ok(lb_plan_open(s->arena, &s->config, &(lb_plan_request){parts, ""}, s->team, NULL, &s->plan));
+    assert_ok(lb_plan_open(s->arena, &s->config, &(lb_plan_request){.parts = parts, .plugin_hash = ""}, s->team, NULL,
+                           &s->plan));
 }
 
 void small_plan_close(small_plan *s) {

@@ -90,13 +90,14 @@ static lb_status plan_in(swept *s) {
     LB_TRY(lb_yaml_parse(s->a, "c.yaml", text, strlen(text), &root));
     LB_TRY(lb_config_from_tree(s->a, "", root, &s->config));
     LB_TRY(lb_team_new(1, &s->team));
-    return lb_plan_open(s->a, &s->config, &(lb_plan_request){stream ? LB_STREAM : LB_WEIGHTS, ""}, s->team, NULL,
+    return lb_plan_open(s->a, &s->config,
+                        &(lb_plan_request){.parts = stream ? LB_STREAM : LB_WEIGHTS, .plugin_hash = ""}, s->team, NULL,
                         &s->plan);
 }
 
 static lb_status sweep_in(swept *s, bool again) {
     LB_TRY(plan_in(s));
-    return lb_sweep_run(&s->plan, &(lb_sweep_options){.again = again}, NULL, &s->result);
+    return lb_sweep_run(&(lb_plans){&s->plan, 1}, &(lb_sweep_options){.again = again}, NULL, &s->result);
 }
 
 static void end(swept *s) {
@@ -228,7 +229,7 @@ static void what_a_training_loses(void **state) {
     samples = 4; /* cells of its own */
     assert_ok(plan_in(&s));
     lb_log log = {.message = listen, .progress = stop_training};
-    lb_status st = lb_sweep_run(&s.plan, &(lb_sweep_options){.again = true}, &log, &s.result);
+    lb_status st = lb_sweep_run(&(lb_plans){&s.plan, 1}, &(lb_sweep_options){.again = true}, &log, &s.result);
     lb_interrupt_clear();
     assert_status(LB_E_INTERRUPTED, st);
     assert_error_has("qat 4b row steps=2 batch=1 length=8 warmup=1 train=linears: step 2 of 2: interrupted: training "
@@ -238,7 +239,7 @@ static void what_a_training_loses(void **state) {
     end(&s);
     assert_ok(plan_in(&s));
     log.progress = NULL;
-    assert_ok(lb_sweep_run(&s.plan, &(lb_sweep_options){0}, &log, &s.result));
+    assert_ok(lb_sweep_run(&(lb_plans){&s.plan, 1}, &(lb_sweep_options){0}, &log, &s.result));
     assert_int_equal(s.result.kept, 3);
     assert_non_null(said);
     const char *want =

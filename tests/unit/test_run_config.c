@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "run/config.h"
+#include "run/sweep.h"
 #include "support/support.h"
 
 static lb_arena *arena;
@@ -46,22 +47,22 @@ static void expect_error(const char *text, const char *message) {
 static void messages(void **state) {
     (void)state;
     expect_error("model: m.gguf\nquantize:\n  - method: rtn\n    bits: 9\n",
-                 "c.yaml:4: bits = 9: must be in [1, 8] (method rtn)");
+                 "c.yaml:4: bits = 9: must be in [2, 8] (method rtn)");
     expect_error("model: m.gguf\nquantize:\n  - {method: rtn}\n  - method: gptq\n    gruop: 64\n",
                  "c.yaml:5: unknown key 'gruop' in quantize[1]: did you mean 'group'?");
     expect_error("modle: m.gguf\n", "c.yaml:1: unknown key 'modle': did you mean 'model'?");
     expect_error("name: x\n", "c.yaml:1: config: 'model' is missing (a GGUF file, a Hugging Face folder, or a name in "
-                              "configs/sources.yaml)");
+                              "configs/sources.yaml; or a list of them: an axis, one model after another)");
     expect_error("model: m\nquantize:\n  - method: gpqt\n",
                  "c.yaml:3: unknown method 'gpqt' in quantize[0]: did you mean 'gptq'?");
     expect_error("model: m\nquantize:\n  - bits: 4\n",
                  "c.yaml:3: quantize[0]: 'method' is missing (lowbit methods lists them)");
     expect_error("model: m\nquantize:\n  - {method: rtn, bits: [2, 3, 11]}\n",
-                 "c.yaml:3: bits = 11: must be in [1, 8] (method rtn)");
+                 "c.yaml:3: bits = 11: must be in [2, 8] (method rtn)");
     expect_error("model: m\nquantize:\n  - {method: rtn, bits: []}\n",
                  "c.yaml:3: bits: the list is empty (quantize[0])");
     expect_error("model: m\nquantize:\n  - {method: rtn, bits: \"4\"}\n",
-                 "c.yaml:3: bits = \"4\": a text in quotes, must be integer in [1, 8], default 4 (method rtn)");
+                 "c.yaml:3: bits = \"4\": a text in quotes, must be integer in [2, 8], default 4 (method rtn)");
     expect_error("model: m\nquantize:\n  - {method: rtn, bits: }\n", "c.yaml:3: bits has no value (method rtn)");
     expect_error("model: m\nquantize:\n  - {method: rtn, bits: {a: 4}}\n",
                  "c.yaml:3: bits: must be a value or a list of values (quantize[0])");
@@ -79,7 +80,7 @@ static void messages(void **state) {
     expect_error("model: m\naxes: {bitz: [2]}\nquantize: [{method: rtn}]\n",
                  "c.yaml:2: axis 'bitz': no method of this config has that option: did you mean 'bits'?");
     expect_error("model: m\naxes: {bits: [2, 9]}\nquantize: [{method: rtn}]\n",
-                 "c.yaml:2: bits = 9: must be in [1, 8] (method rtn)");
+                 "c.yaml:2: bits = 9: must be in [2, 8] (method rtn)");
     expect_error("model: m\nname: a/b\n",
                  "c.yaml:2: name = a/b: must be a plain folder name, without '/' and not starting with '.' or '-'");
     expect_error("- a\n- b\n", "c.yaml: must be a map of keys: see lowbit help config");
@@ -119,7 +120,8 @@ static void scalars(void **state) {
                  "c.yaml:2: 064: a leading zero makes an octal number in YAML 1.1, a decimal one in 1.2: write 64 or "
                  "0o64");
     assert_ok(read_text("model: \"on\"\nname: 010\n", &c)); /* both read a number, whose text it is */
-    assert_string_equal(c.model, "on");
+    assert_int_equal(c.models, 1);
+    assert_string_equal(c.model[0], "on");
     assert_string_equal(c.name, "010");
     const char *path = file("plain.yaml", "model: m\n"), *over[] = {"threads=1_0"};
     assert_status(LB_E_CONFIG, lb_config_read(arena, path, over, 1, &c));
@@ -127,6 +129,41 @@ static void scalars(void **state) {
     over[0] = "keep_cache=False";
     assert_ok(lb_config_read(arena, path, over, 1, &c));
     assert_false(c.keep_cache);
+}
+
+/* One model or a list of them; equal ones count once, as on any axis. */
+static void models(void **state) {
+    (void)state;
+    lb_config c;
+    assert_ok(read_text("model: m\n", &c));
+    assert_int_equal(c.models, 1);
+    assert_string_equal(c.model[0], "m");
+    assert_ok(read_text("name: x\nmodel: [b, a/c.gguf, b]\n", &c));
+    assert_int_equal(c.models, 2);
+    assert_string_equal(c.model[0], "b");
+    assert_string_equal(c.model[1], "a/c.gguf");
+    assert_string_equal(c.name, "x");
+    const char *path = file("one.yaml", "model: m\n"), *over[] = {"model=[x, z]"};
+    assert_ok(lb_config_read(arena, path, over, 1, &c));
+    assert_int_equal(c.models, 2);
+    assert_string_equal(c.model[1], "z");
+    expect_error("model: []\n", "c.yaml:1: model: the list is empty (config)");
+    expect_error("name: x\nmodel:\n  - m\n  - [k]\n", "c.yaml:4: model: must be a list of plain values (config)");
+    expect_error("model: {m: k}\n", "c.yaml:1: model: must be one value, not a map (config)");
+    expect_error("model:\n  - m\n  - ~\n", "c.yaml:3: model has no value (config)");
+    expect_error("model:\n  - ~\n  - m\n", "c.yaml:2: model has no value (config)");
+    /* Every model has every cell: the most that a sweep may have is counted over all of them. */
+    lb_str s = {0};
+    lb_str_add(&s, "model: [a, b]\nquantize:\n  - method: finetune\n    seed: [0");
+    for (int i = 1; i < 50001; i++) lb_str_add(&s, ", %d", i);
+    lb_str_add(&s, "]\ntraining: {text: t}\n");
+    lb_sweep sweep;
+    assert_ok(lb_str_check(&s));
+    assert_ok(read_text(s.s, &c));
+    assert_status(LB_E_CONFIG, lb_sweep_expand(arena, &c, &sweep));
+    assert_error_has("quantize[0]: model (2 values) x seed (50001 values) = 100002 combinations: a sweep has at most "
+                     "100000");
+    lb_str_free(&s);
 }
 
 static void eval_messages(void **state) {
@@ -188,7 +225,7 @@ static void includes_and_overrides(void **state) {
     assert_string_equal(lb_error(), "-o evall.windows=3: unknown key 'evall': did you mean 'eval'?");
     const char *bad[] = {"axes.bits=[2, 9]"};
     assert_status(LB_E_CONFIG, lb_config_read(arena, top, bad, 1, &c));
-    assert_string_equal(lb_error(), "-o axes.bits=[2, 9]: bits = 9: must be in [1, 8] (method gptq)");
+    assert_string_equal(lb_error(), "-o axes.bits=[2, 9]: bits = 9: must be in [2, 8] (method gptq)");
     const char *none[] = {"seed="};
     assert_status(LB_E_CONFIG, lb_config_read(arena, top, none, 1, &c));
     assert_string_equal(lb_error(), "-o seed=: no value after '='");
@@ -295,6 +332,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages),
         cmocka_unit_test(scalars),
+        cmocka_unit_test(models),
         cmocka_unit_test(eval_messages),
         cmocka_unit_test(rules),
         cmocka_unit_test(includes_and_overrides),

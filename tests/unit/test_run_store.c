@@ -361,6 +361,48 @@ static void another_code_version(void **state) {
     lb_results_free(back);
 }
 
+/* Of several models: another version, a list of them, and each cell with its own. Of one: as it always was. */
+static void index_of_models(void **state) {
+    (void)state;
+    lb_record r[3] = {sample("one"), sample("two"), sample("three")};
+    char *text;
+    size_t len;
+    for (int i = 0; i < 3; i++) r[i].state = LB_CELL_REFUSED;
+    write_index(r, 3);
+    assert_ok(lb_fs_read(path_of("sweep.json"), &text, &len));
+    assert_non_null(strstr(text, "\"format_version\": 1,"));
+    assert_null(strstr(text, "\"models\""));
+    lb_free(text);
+    r[0].model = r[2].model = "a", r[1].model = "b", r[1].model_note = "from Q4_1";
+    assert_ok(lb_store_write_index(dir, "exp", "a, b", "", r, 3));
+    assert_ok(lb_fs_read(path_of("sweep.json"), &text, &len));
+    assert_non_null(strstr(text, "\"format_version\": 2,"));
+    lb_results *back = NULL;
+    assert_ok(lb_store_read_results(dir, &back));
+    assert_string_equal(back->model_name, "a, b");
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(back->record[i].model, r[i].model);
+        assert_string_equal(back->record[i].model_note, i == 1 ? "from Q4_1" : "");
+    }
+    lb_results_free(back);
+    /* A cell of a model that is not listed, a list that is none. */
+    static const char *const from[] = {"\"model\": \"b\"", "\"models\""}, *const to[] = {"\"model\": \"c\"",
+                                                                                         "\"modelz\""};
+    static const char *const say[] = {"model 'c' is not in 'models'", "'models' must be a list of at most 1000"};
+    for (int i = 0; i < 2; i++) {
+        char *at = strstr(text, from[i]), kept[16];
+        assert_non_null(at);
+        memcpy(kept, at, strlen(from[i]));
+        memcpy(at, to[i], strlen(to[i]));
+        assert_ok(lb_fs_write_atomic(path_of("sweep.json"), text, len));
+        assert_status(LB_E_FORMAT, lb_store_read_results(dir, &back));
+        assert_error_has(say[i]);
+        memcpy(at, kept, strlen(from[i]));
+    }
+    lb_free(text);
+    assert_int_equal(unlink(path_of("sweep.json")), 0);
+}
+
 static void bad_index(void **state) {
     (void)state;
     static const char *const bad[] = {
@@ -369,6 +411,7 @@ static void bad_index(void **state) {
         "{\"format\": \"lowbit sweep\"}",
         "{\"format\": \"other\", \"format_version\": 1}",
         "{\"format\": \"lowbit sweep\", \"format_version\": 2}",
+        "{\"format\": \"lowbit sweep\", \"format_version\": 3}",
         "{\"format\": \"lowbit sweep\", \"format_version\": 1, \"name\": \"n\", \"model\": \"m\", \"model_note\": "
         "\"\", "
         "\"cells\": 3}",
@@ -489,10 +532,18 @@ static void memory_runs_out(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),       cmocka_unit_test(equal_bytes),           cmocka_unit_test(damage),
-        cmocka_unit_test(index_of_a_sweep), cmocka_unit_test(another_code_version),  cmocka_unit_test(bad_index),
-        cmocka_unit_test(specified),        cmocka_unit_test(no_half_files),         cmocka_unit_test(journal_appends),
-        cmocka_unit_test(memory_runs_out),  cmocka_unit_test(infinite_perplexities),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(equal_bytes),
+        cmocka_unit_test(damage),
+        cmocka_unit_test(index_of_a_sweep),
+        cmocka_unit_test(another_code_version),
+        cmocka_unit_test(index_of_models),
+        cmocka_unit_test(bad_index),
+        cmocka_unit_test(specified),
+        cmocka_unit_test(no_half_files),
+        cmocka_unit_test(journal_appends),
+        cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(infinite_perplexities),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
