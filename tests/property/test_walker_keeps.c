@@ -244,7 +244,7 @@ static void forged_caches(void **state) {
                     "keep_cache: true\nthreads: 2\ncalibration: {text: text.txt, samples: 5, length: 52}\n"
                     "eval: {text: text.txt, protocol: W2-32, windows: 3, kl: true}\nquantize:\n  - {method: probe}\n");
     const lb_cell *c = &s.plan.sweep.cell[1];
-    assert_ok(lb_sweep_run(&s.plan, &(lb_sweep_options){.again = true}, NULL, &result));
+    assert_ok(lb_sweep_run(&(lb_plans){&s.plan, 1}, &(lb_sweep_options){.again = true}, NULL, &result));
     assert_int_equal(result.done, 2);
     char *made = lb_arena_printf(s.arena, "%s/%s.h5", s.plan.dir, c->stem);
     const char *first = folder(&s, "forged-cache-first");
@@ -255,7 +255,8 @@ static void forged_caches(void **state) {
         probe_reset();
         notes = 0;
         forge(cached(&s, lie[i].kind), lie[i].section, lie[i].bytes, lie[i].n);
-        assert_ok(lb_sweep_run(&s.plan, &(lb_sweep_options){0}, &log, &result)); /* the baseline is kept */
+        assert_ok(
+            lb_sweep_run(&(lb_plans){&s.plan, 1}, &(lb_sweep_options){0}, &log, &result)); /* the baseline is kept */
         assert_int_equal(result.done, 1);
         assert_int_equal(notes, 1);
         same_file(&s, first, s.plan.dir, c);
