@@ -8,6 +8,8 @@
 typedef struct planner {
     lb_plan *p;
     lb_cell *c;
+    const char **name,
+        **role; /* (sites): as long as the plan, also while its model is closed; one text for all cells */
 } planner;
 
 static lb_status refuse(lb_plan *p, lb_cell *c, const char *why) {
@@ -21,7 +23,8 @@ static lb_status plan_layer(planner *x, int32_t site, const char *also) {
     const lb_site *s = &x->p->model->net->site[site];
     lb_layer_plan *l = &x->c->layer[x->c->layers++];
     int64_t rows = s->rows, cols = s->cols;
-    *l = (lb_layer_plan){.name = s->name, .site = site, .block = s->block, .type = s->role, .rows = rows, .cols = cols};
+    *l = (lb_layer_plan){
+        .name = x->name[site], .site = site, .block = s->block, .type = x->role[site], .rows = rows, .cols = cols};
     if (!x->c->method) return LB_OK;
     const char *names[] = {s->name, also};
     bool skip = false;
@@ -98,12 +101,27 @@ static void add_sizes(const lb_model *m, lb_cell *c) {
     c->size = s;
 }
 
+static lb_status name_sites(planner *x) {
+    const lb_net *n = x->p->model->net;
+    x->name = LB_NEW(x->p->arena, const char *, n->sites + 1);
+    x->role = LB_NEW(x->p->arena, const char *, n->sites + 1);
+    if (!x->name || !x->role) return LB_E_NOMEM;
+    for (int32_t i = 0; i < n->sites; i++) {
+        x->name[i] = lb_arena_strdup(x->p->arena, n->site[i].name);
+        x->role[i] = lb_arena_strdup(x->p->arena, n->site[i].role);
+        if (!x->name[i] || !x->role[i]) return LB_E_NOMEM;
+    }
+    return LB_OK;
+}
+
 lb_status lb_plan_layers(lb_plan *p) {
+    planner x = {.p = p};
+    LB_TRY(name_sites(&x));
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
         LB_TRY(lb_interrupt_check());
         if (c->refused) continue;
-        planner x = {.p = p, .c = c};
+        x.c = c;
         lb_status st = plan_all(&x);
         if (st == LB_E_NOMEM) return st;
         if (st != LB_OK)

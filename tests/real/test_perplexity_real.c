@@ -10,6 +10,7 @@
 #include "math/blas.h"
 #include "model/model.h"
 #include "model/weights.h"
+#include "quant/format.h"
 #include "quant/grid.h"
 
 static const char smollm2[] = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";

@@ -62,7 +62,7 @@ static void plans_of_models(void **state) {
     opened one, x;
     assert_ok(open_plans(&one, "tied", CELLS));
     assert_int_equal(one.plans.n, 1);
-    assert_non_null(one.plans.at[0].model->weights.blocks);
+    assert_non_null(one.plans.at[0].model->weights.site);
     assert_ok(open_plans(&x, "[tied, untied]", CELLS));
     assert_int_equal(x.plans.n, 2);
     assert_int_equal(x.looks, 2);
@@ -97,7 +97,7 @@ static void watch(void *user, lb_level level, const char *text) {
         snprintf(label, sizeof label, "/8] %s: ", x->plans.at[k].model_label);
         if (!strstr(text, label)) continue;
         assert_non_null(x->plans.at[k].model);
-        assert_non_null(x->plans.at[k].model->weights.blocks);
+        assert_non_null(x->plans.at[k].model->weights.site);
         x->cells[k]++;
     }
 }
