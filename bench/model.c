@@ -34,8 +34,7 @@ static int flops(const char *path, int64_t tokens) {
 enum { TASTE = 1 << 17 };
 
 static int make(char **argv) {
-    lb_arch arch = {.family = "llama",
-                    .layers = number_arg(argv[2], 1),
+    lb_arch arch = {.layers = number_arg(argv[2], 1),
                     .dim = number_arg(argv[3], 2),
                     .hidden = number_arg(argv[4], 1),
                     .heads = number_arg(argv[5], 1),

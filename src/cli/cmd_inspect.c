@@ -26,29 +26,58 @@ static int64_t parameters(const lb_model *m) {
     return n;
 }
 
+/* The first step of that operation in a block; NULL: none. */
+static const lb_net_step *find_step(const lb_net *n, const char *op) {
+    for (int32_t i = 0; i < n->block[0].steps; i++)
+        if (strcmp(n->block[0].step[i].op->name, op) == 0) return &n->block[0].step[i];
+    return NULL;
+}
+
+static double number(const lb_net *n, const char *name) {
+    const lb_number *x = lb_number_find(n->numbers, name);
+    return x && !x->block ? x->all : 0.0;
+}
+
+static void show_positions(const lb_net *n, lb_str *out) {
+    static const char *const kinds[] = {"", "linear", "dynamic", "llama3", "yarn", "longrope"};
+    if (n->ropes == 0) {
+        lb_str_add(out, "positions    no RoPE, context %lld\n", (long long)n->context);
+        return;
+    }
+    const lb_rope_spec *r = &n->rope[0];
+    lb_str_add(out, "positions    RoPE, base %g, %s layout, context %lld\n", r->base, r->pairs ? "pairs" : "halves",
+               (long long)n->context);
+    const lb_net_step *turn = find_step(n, "rope");
+    if (turn && r->dims != turn->head_dim)
+        lb_str_add(out, "             of the first %lld columns of a head\n", (long long)r->dims);
+    if (r->factor > 0) lb_str_add(out, "             %s scaling, factor %g", kinds[r->kind], r->factor);
+    if (r->factor > 0 && r->high > 0)
+        lb_str_add(out, ", frequency factors %g and %g, original context %.0f", r->low, r->high, r->original);
+    if (r->factor > 0) lb_str_add(out, "\n");
+}
+
 static void show_architecture(const lb_model *m, lb_str *out) {
-    const lb_arch *a = &m->arch;
+    const lb_net *n = m->net;
+    const lb_net_step *attend = find_step(n, "attend"), *norm = find_step(n, "norm");
     int64_t stored = 0;
     char bytes[32];
     for (int64_t i = 0; i < m->n_tensors; i++) stored += m->tensor[i].stored_bytes;
     lb_format_bytes((double)stored, bytes);
     lb_str_add(out, "model        %s (%s)\nsha256       %s\n", m->path, m->format, m->hash);
-    lb_str_add(out, "family       %s\nparameters   %lld\nstored       %s, %s, %.3f bits a weight\n", a->family,
+    lb_str_add(out, "family       %s\nparameters   %lld\nstored       %s, %s, %.3f bits a weight\n", m->family->name,
                (long long)parameters(m), m->stored, bytes, lb_bits_per_weight(stored, parameters(m)));
-    lb_str_add(out, "blocks       %lld\nwidth        %lld, hidden %lld\n", (long long)a->layers, (long long)a->dim,
-               (long long)a->hidden);
-    lb_str_add(out, "attention    %lld heads of %lld, %lld key-value heads\n", (long long)a->heads,
-               (long long)a->head_dim, (long long)a->kv_heads);
-    lb_str_add(out, "positions    RoPE, base %g, %s layout, context %lld\n", a->rope_base,
-               a->rope == LB_ROPE_PAIRS ? "pairs" : "halves", (long long)a->context);
-    if (a->scaling.type == LB_ROPE_LINEAR)
-        lb_str_add(out, "             linear scaling, factor %g\n", a->scaling.factor);
-    if (a->scaling.type == LB_ROPE_LLAMA3)
-        lb_str_add(out, "             llama3 scaling, factor %g, frequency factors %g and %g, original context %lld\n",
-                   a->scaling.factor, a->scaling.low, a->scaling.high, (long long)a->scaling.original);
-    lb_str_add(out, "norm         RMSNorm, epsilon %g\n", a->norm_eps);
-    lb_str_add(out, "vocabulary   %lld, head %s the embedding\n", (long long)a->vocab,
-               a->tied ? "tied to" : "apart from");
+    lb_str_add(out, "blocks       %lld\nwidth        %lld, hidden %.0f\n", (long long)n->blocks, (long long)n->dim,
+               number(n, "hidden"));
+    if (number(n, "experts") > 0)
+        lb_str_add(out, "experts      %.0f, %.0f for a token\n", number(n, "experts"), number(n, "top"));
+    if (attend)
+        lb_str_add(out, "attention    %lld heads of %lld, %lld key-value heads\n", (long long)attend->heads,
+                   (long long)attend->head_dim, (long long)attend->kv_heads);
+    show_positions(n, out);
+    if (norm)
+        lb_str_add(out, "norm         %s, epsilon %g\n", norm->arg[0] == 0.0 ? "RMSNorm" : "LayerNorm", norm->arg[1]);
+    lb_str_add(out, "vocabulary   %lld, head %s the embedding\n", (long long)n->vocab,
+               n->site[n->head].same_as >= 0 ? "tied to" : "apart from");
 }
 
 static void show_token(const lb_tokenizer *t, const char *what, int32_t id, lb_str *out) {
@@ -65,7 +94,7 @@ static void show_tokenizer(const lb_model *m, lb_str *out) {
         return;
     }
     lb_str_add(out, "tokenizer    %s, %lld tokens", lb_tokenizer_kind(t), (long long)lb_tokenizer_vocab(t));
-    if (lb_tokenizer_vocab(t) > m->arch.vocab) lb_str_add(out, " (more than the embedding's rows)");
+    if (lb_tokenizer_vocab(t) > m->net->vocab) lb_str_add(out, " (more than the embedding's rows)");
     show_token(t, "bos", lb_tokenizer_bos(t), out);
     show_token(t, "eos", lb_tokenizer_eos(t), out);
     lb_str_add(out, ", adds bos: %s\n", lb_tokenizer_adds_bos(t) ? "yes" : "no");

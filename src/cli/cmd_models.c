@@ -1,16 +1,19 @@
 /* lowbit models [FAMILY] */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "cli/commands.h"
-#include "model/arch.h"
+#include "model/family.h"
 #include "run/sources.h"
 
 static void list_families(lb_str *out) {
-    lb_str_add(out, "families that can be read (Hugging Face folders and GGUF files)\n");
-    for (int i = 0; i < lb_families_count; i++)
-        lb_str_add(out, "  %-8s %s\n", lb_families[i].name, lb_families[i].summary);
-    lb_str_add(out, "lowbit models FAMILY shows the tensors that a family needs.\n");
+    lb_str_add(out, "families that can be read (Hugging Face folders; those marked * from GGUF files too)\n");
+    for (int i = 0; lb_family_table[i]; i++) {
+        const lb_family *f = lb_family_table[i];
+        lb_str_add(out, "  %-10s%s %s\n", f->name, f->gguf_arch ? "*" : " ", f->summary);
+    }
+    lb_str_add(out, "lowbit models FAMILY shows its program and the tensors that it needs.\n");
 }
 
 static void list_sources(const lb_sources *s, lb_source_kind kind, lb_str *out) {
@@ -31,35 +34,73 @@ static void list_sources(const lb_sources *s, lb_source_kind kind, lb_str *out) 
     }
 }
 
-static void explain(const lb_family *f, lb_str *out) {
-    lb_str_add(out, "%s: %s\n", f->name, f->summary);
-    lb_str_add(out, "Hugging Face  %s (model_type %s), RoPE in %s\n", f->hf_class, f->hf_type,
-               f->hf_rope == LB_ROPE_PAIRS ? "pairs" : "halves");
-    lb_str_add(out, "GGUF          general.architecture %s, RoPE in %s\n", f->gguf_arch,
-               f->gguf_rope == LB_ROPE_PAIRS ? "pairs" : "halves");
-    lb_str_add(
-        out,
-        "Positions     plain, linear or llama3 scaling (GGUF: llama3's as rope_freqs.weight); others are refused\n\n");
-    lb_str_add(out, "%-12s %-26s %-52s %s\n", "tensor", "shape", "Hugging Face", "GGUF");
-    for (const lb_tensor_map *t = f->tensor; t->ours; t++) {
-        char shape[64] = "(";
-        if (t->rows != LB_EXT_ONE) strcat(strcat(shape, lb_extent_name(t->rows)), ", ");
-        strcat(strcat(shape, lb_extent_name(t->cols)), ")");
-        lb_str_add(out, "%-12s %-26s %-52s %s\n", t->ours, shape, t->hf, t->gguf);
+static void show_positions(const lb_family *f, lb_str *out) {
+    static const char *const kinds[] = {"plain", "linear", "dynamic", "llama3", "yarn", "longrope"};
+    bool first = true;
+    if (!f->rope) return;
+    lb_str_add(out, "Positions     ");
+    for (unsigned k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        if (!(f->rope->kinds >> k & 1u)) continue;
+        lb_str_add(out, "%s%s", first ? "" : ", ", kinds[k]);
+        first = false;
     }
-    lb_str_add(out, "\n# is the block's number; the head may be missing where it is tied to the embedding.\n");
+    lb_str_add(out, "%s; others are refused\n", f->gguf_arch ? " (GGUF: llama3's as rope_freqs.weight)" : "");
+}
+
+/* A part's steps, one a line. */
+static void show_steps(const char *part, const char *text, lb_str *out) {
+    for (const char *at = text ? text : ""; *at; part = "") {
+        size_t n = strcspn(at, ";");
+        if (n) lb_str_add(out, "%-8s %.*s\n", part, (int)n, at);
+        at += n + (at[n] == ';');
+        at += strspn(at, " ");
+    }
+}
+
+static void show_tensor(const lb_tensor_row *t, bool gguf, lb_str *out) {
+    char shape[128];
+    snprintf(shape, sizeof shape, "(%s%s%s)", t->rows ? t->rows : "", t->rows ? ", " : "", t->cols);
+    lb_str_add(out, "%-18s %-26s", t->ours, shape);
+    if (gguf) lb_str_add(out, " %-32s", t->gguf ? t->gguf : "");
+    for (const char *at = t->hf, *next; at; at = next) {
+        next = strchr(at, '|');
+        lb_str_add(out, " %.*s%s", next ? (int)(next - at) : (int)strlen(at), at, next ? " or" : "");
+        next = next ? next + 1 : NULL;
+    }
+    if (t->bias)
+        lb_str_add(out, ", a bias%s%s", strcmp(t->bias, "1") ? " if " : "", strcmp(t->bias, "1") ? t->bias : "");
+    if (t->when) lb_str_add(out, ", if %s", t->when);
+    lb_str_add(out, "\n");
+}
+
+static void explain(const lb_family *f, lb_str *out) {
+    bool experts = false;
+    lb_str_add(out, "%s: %s\n", f->name, f->summary);
+    lb_str_add(out, "Hugging Face  %s (model_type %s)\n", f->hf_class, f->hf_type);
+    if (f->gguf_arch)
+        lb_str_add(out, "GGUF          general.architecture %s%s%s\n", f->gguf_arch, f->gguf_when ? " with " : "",
+                   f->gguf_when ? f->gguf_when : "");
+    show_positions(f, out);
+    lb_str_add(out, "\n");
+    show_steps("before", f->program.before, out);
+    show_steps("block", f->program.block, out);
+    show_steps("expert", f->program.expert, out);
+    show_steps("after", f->program.after, out);
+    lb_str_add(out, "\n%-18s %-26s", "tensor", "shape");
+    lb_str_add(out, f->gguf_arch ? " %-32s Hugging Face\n" : "%s Hugging Face\n", f->gguf_arch ? "GGUF" : "");
+    for (const lb_tensor_row *t = f->tensor; t->ours; t++) {
+        show_tensor(t, f->gguf_arch != NULL, out);
+        experts = experts || strchr(t->ours, '@');
+    }
+    lb_str_add(out, "\n# is the block's number%s; the head may be missing where it is tied to the embedding.\n",
+               experts ? ", @ the expert's, [@] its part of a stack, [a:b:n] rows a to b of n" : "");
 }
 
 static lb_status find(const char *name, const lb_family **out) {
     const char *known[64];
     size_t n = 0;
-    for (; (int)n < lb_families_count && n < 64; n++) {
-        known[n] = lb_families[n].name;
-        if (strcmp(known[n], name) == 0) {
-            *out = &lb_families[n];
-            return LB_OK;
-        }
-    }
+    for (; lb_family_table[n] && n < 64; n++) known[n] = lb_family_table[n]->name;
+    if ((*out = lb_family_named(name))) return LB_OK;
     const char *near = lb_str_nearest(name, known, n);
     if (near) return lb_fail(LB_E_ARG, "unknown family '%s': did you mean '%s'?", name, near);
     return lb_fail(LB_E_ARG, "unknown family '%s': lowbit models lists them", name);

@@ -223,7 +223,7 @@ static lb_status default_length(lb_arena *a, const char *model, int64_t *length)
     LB_TRY(lb_sources_resolve(a, &sources, ".", model, LB_SOURCE_MODEL, "MODEL", &r));
     if (r.missing) return lb_fail(LB_E_ARG, "model %s", r.missing);
     LB_TRY(lb_model_open(r.path, LB_HEADER, NULL, &m));
-    *length = m->arch.context < PAPERS ? m->arch.context : PAPERS;
+    *length = m->net->context < PAPERS ? m->net->context : PAPERS;
     lb_model_close(m);
     return LB_OK;
 }

@@ -115,8 +115,7 @@ static lb_status new_model(session *s) {
     if (f->dim % f->heads)
         return lb_fail(LB_E_ARG, "--dim %lld: must be a multiple of --heads %lld", (long long)f->dim,
                        (long long)f->heads);
-    lb_arch arch = {.family = "llama",
-                    .layers = f->layers,
+    lb_arch arch = {.layers = f->layers,
                     .dim = f->dim,
                     .hidden = f->hidden,
                     .heads = f->heads,
@@ -166,15 +165,15 @@ static lb_status train(session *s, lb_weights *out) {
 }
 
 static lb_status tell(const session *s, lb_str *out) {
-    const lb_arch *a = &s->model->arch;
+    const lb_net *net = s->model->net;
     int64_t weights = 0;
     for (int64_t i = 0; i < s->model->n_tensors; i++) weights += s->model->tensor[i].rows * s->model->tensor[i].cols;
     char took[32], bytes[32];
     lb_format_duration(s->seconds, took);
     lb_format_bytes((double)s->text.bytes, bytes);
     lb_str_add(out, "text        %s, %lld tokens\n", bytes, (long long)s->text.tokens);
-    lb_str_add(out, "model       %lld blocks, %lld wide, %lld tokens, %lld weights\n", (long long)a->layers,
-               (long long)a->dim, (long long)a->vocab, (long long)weights);
+    lb_str_add(out, "model       %lld blocks, %lld wide, %lld tokens, %lld weights\n", (long long)net->blocks,
+               (long long)net->dim, (long long)net->vocab, (long long)weights);
     lb_str_add(out, "loss        %.4f nats a token, mean of the last steps\n", s->loss);
     lb_str_add(out, "time        %s, %.0f tokens/s, %d threads, kernels %s, OpenBLAS core %s\n", took,
                (double)(s->f->steps * s->f->batch * s->f->length) / s->seconds, lb_team_threads(s->team),

@@ -16,7 +16,7 @@ static void text_of_model(const lb_plan *p, lb_str *out) {
     int64_t weights = 0;
     for (int64_t i = 0; i < m->n_tensors; i++) weights += m->tensor[i].rows * m->tensor[i].cols;
     lb_str_add(out, "model        %s: %s, %s, %.4g M weights, %lld blocks of %lld, stored as %s\n", p->model_text,
-               m->path, m->arch.family, (double)weights / 1e6, (long long)m->arch.layers, (long long)m->arch.dim,
+               m->path, m->family->name, (double)weights / 1e6, (long long)m->net->blocks, (long long)m->net->dim,
                m->stored ? m->stored : m->format);
     if (p->model_note[0]) lb_str_add(out, "             %s\n", p->model_note);
 }

@@ -55,11 +55,26 @@ static lb_status find_block(const lb_net *n, int64_t block, lb_llama_block *out)
     return LB_OK;
 }
 
+/* The same steps as Llama's own program: what has its layers may still compute something else. */
+static lb_status check_program(lb_arena *a, const lb_net *n) {
+    const lb_steps *part[] = {&n->program->before, &n->program->block, &n->program->after};
+    lb_program own;
+    LB_TRY(lb_program_parse(a, "llama", &lb_family_named("llama")->program, &own));
+    const lb_steps *want[] = {&own.before, &own.block, &own.after};
+    for (int i = 0; i < 3; i++) {
+        bool same = part[i]->n == want[i]->n;
+        for (int64_t k = 0; same && k < want[i]->n; k++) same = strcmp(part[i]->at[k].text, want[i]->at[k].text) == 0;
+        if (!same) return lb_fail(LB_E_UNSUPPORTED, "only Llama's program can be run yet");
+    }
+    return LB_OK;
+}
+
 lb_status lb_llama_of(lb_arena *a, const lb_net *n, lb_llama *out) {
     lb_llama_block *block = LB_NEW(a, lb_llama_block, n->blocks + 1);
     if (!block) return LB_E_NOMEM;
     *out = (lb_llama){.net = n, .block = block, .final_norm = lb_net_vector(n, -1, -1, "final_norm", false)};
     if (out->final_norm < 0) return lb_fail(LB_E_UNSUPPORTED, "the model has no norm final_norm");
+    LB_TRY(check_program(a, n));
     LB_TRY(read_numbers(n, &out->arch));
     for (int64_t b = 0; b < n->blocks; b++) LB_TRY(find_block(n, b, &block[b]));
     out->arch.hidden = n->site[block[0].site[LB_GATE]].rows;

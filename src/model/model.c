@@ -1,7 +1,6 @@
 /* Opening a model: architecture, tensors matched by name and shape, numbers to float32 over the team. */
 #include "model/model.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,109 +17,27 @@ typedef struct files {
 /* What matching works on, for either format. */
 typedef struct source {
     lb_model *m;
-    const lb_family *family;
     bool hf;
     const char *says; /* who tells the shapes: "the config", "the header" */
+    lb_numbers numbers;
     files *f;
-    int64_t n;              /* tensors in the files */
-    const lb_tensor **slot; /* ours, by slot */
+    lb_placed *slot; /* where the net's tensors lie */
 } source;
 
-enum { PIECE = 1 << 20 }; /* weights converted at a time: a multiple of every type's block */
-
-static const lb_tensor *source_tensor(const source *s, int64_t i) {
-    return s->hf ? lb_safetensors_tensor(s->f->safetensors, i) : lb_gguf_tensor(s->f->gguf, i);
-}
-
-static const char *source_name(const source *s, const lb_tensor_map *map) { return s->hf ? map->hf : map->gguf; }
-
-/* The 1-D or 2-D shape that slot's tensor must have. */
-static lb_status check_shape(const source *s, const lb_tensor *t, int32_t slot) {
-    int64_t rows, cols;
-    lb_slot_shape(s->m->net, slot, &rows, &cols);
-    bool vector = s->m->net->slot[slot].vector >= 0;
-    bool same =
-        vector ? t->ndim == 1 && t->shape[0] == cols : t->ndim == 2 && t->shape[0] == rows && t->shape[1] == cols;
-    if (!same) {
-        lb_tensor want = {.ndim = vector ? 1 : 2, .shape = {vector ? cols : rows, cols}};
-        char has[96], needs[96];
-        lb_tensor_shape_text(t, has);
-        lb_tensor_shape_text(&want, needs);
-        return lb_fail(LB_E_FORMAT, "%s: tensor %s is %s, %s says %s", s->m->path, t->name, has, s->says, needs);
-    }
-    if (t->type == LB_I32 || t->type == LB_I64)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: tensor %s is %s: weights must be floating-point or quantized", s->m->path,
-                       t->name, lb_dtype_name(t->type));
-    return LB_OK;
-}
-
-static bool same_bytes(const lb_tensor *a, const lb_tensor *b) {
-    return b && a->type == b->type && a->bytes == b->bytes && memcmp(a->data, b->data, a->bytes) == 0;
-}
-
-/* A tensor that no slot wants: harmless, or an error. */
-static lb_status extra_tensor(const source *s, const lb_tensor *t) {
-    int64_t block;
-    for (const char *const *h = s->family->harmless; *h; h++)
-        if (lb_map_match(*h, t->name, &block)) return LB_OK;
-    const lb_net *n = s->m->net;
-    const char *head = lb_family_tensor(s->family, n->site[n->head].role, false)->hf;
-    if (s->hf && n->site[n->head].same_as >= 0 && strcmp(t->name, head) == 0) {
-        const char *embed = lb_family_tensor(s->family, n->site[n->embed].role, false)->hf;
-        if (same_bytes(t, lb_safetensors_find(s->f->safetensors, embed))) return LB_OK;
-        return lb_fail(LB_E_FORMAT, "%s: tensor %s differs from the embedding, the config says they are tied",
-                       s->m->path, t->name);
-    }
-    if (!s->hf && strcmp(t->name, LB_ROPE_FACTORS) == 0) return LB_OK; /* read with the architecture */
-    return lb_fail(LB_E_UNSUPPORTED, "%s: tensor %s: the %s family has no such tensor", s->m->path, t->name,
-                   s->family->name);
-}
-
-static lb_status take_tensor(const source *s, const lb_tensor *t) {
-    const lb_net *n = s->m->net;
-    for (const lb_tensor_map *map = s->family->tensor; map->ours; map++) {
-        int64_t block;
-        char ours[LB_SITE_NAME];
-        if (!lb_map_match(source_name(s, map), t->name, &block)) continue;
-        if (block >= n->blocks)
-            return lb_fail(LB_E_FORMAT, "%s: tensor %s: %s says %lld blocks", s->m->path, t->name, s->says,
-                           (long long)n->blocks);
-        lb_map_name(map->ours, block, ours, sizeof ours);
-        int32_t slot = lb_slot_find(n, ours);
-        if (slot < 0) break;    /* a head that is the embedding */
-        assert(!s->slot[slot]); /* names are unique in a file, and each slot has one spelling */
-        LB_TRY(check_shape(s, t, slot));
-        s->slot[slot] = t;
-        return LB_OK;
-    }
-    return extra_tensor(s, t);
-}
-
-const lb_tensor_map *lb_slot_map(const lb_family *f, const lb_net *n, int32_t slot) {
-    const lb_net_slot *s = &n->slot[slot];
-    if (s->site >= 0) return lb_family_tensor(f, n->site[s->site].role, n->site[s->site].block >= 0);
-    return lb_family_tensor(f, n->vector[s->vector].role, n->vector[s->vector].block >= 0);
-}
+enum { PIECE = 1 << 20 }; /* weights converted at a time */
 
 static lb_status describe_slots(const source *s) {
     lb_model *m = s->m;
     if (!(m->tensor = LB_NEW(m->arena, lb_model_tensor, m->n_tensors))) return LB_E_NOMEM;
     for (int32_t i = 0; i < m->net->slots; i++) {
-        const lb_net_slot *slot = &m->net->slot[i];
-        const lb_tensor *t = s->slot[i];
-        if (!t) {
-            char name[256];
-            int64_t block = slot->site >= 0 ? m->net->site[slot->site].block : m->net->vector[slot->vector].block;
-            lb_map_name(source_name(s, lb_slot_map(s->family, m->net, i)), block, name, sizeof name);
-            return lb_fail(LB_E_FORMAT, "%s: tensor %s is missing", m->path, name);
-        }
+        const lb_placed *x = &s->slot[i];
         lb_model_tensor *d = &m->tensor[i];
         snprintf(d->name, sizeof d->name, "%s", lb_slot_name(m->net, i));
-        d->source_name = t->name;
-        d->type = lb_dtype_name(t->type);
-        d->rows = t->ndim == 2 ? t->shape[0] : 1;
-        d->cols = t->shape[t->ndim - 1];
-        d->stored_bytes = (int64_t)t->bytes;
+        d->source_name = x->t->name;
+        d->type = lb_dtype_name(x->t->type);
+        d->rows = x->rows;
+        d->cols = x->cols;
+        d->stored_bytes = (int64_t)((double)x->t->bytes / (double)lb_tensor_count(x->t) * (double)(x->rows * x->cols));
     }
     return LB_OK;
 }
@@ -130,8 +47,9 @@ static lb_status describe_types(const source *s) {
     int64_t count[LB_DTYPES] = {0};
     lb_str text = {0};
     for (int64_t i = 0; i < s->m->n_tensors; i++) {
-        count[s->slot[i]->type]++;
-        s->m->stored_quantized |= s->slot[i]->type >= LB_Q4_0 && s->slot[i]->type <= LB_Q8_0;
+        const lb_tensor *t = s->slot[i].t;
+        count[t->type] += s->slot[i].first == 0; /* once, where several layers lie in one */
+        s->m->stored_quantized |= t->type >= LB_Q4_0 && t->type <= LB_Q8_0;
     }
     for (;;) {
         int best = -1;
@@ -152,23 +70,63 @@ static lb_status describe_types(const source *s) {
 
 static lb_status match_tensors(source *s) {
     lb_model *m = s->m;
-    s->n = s->hf ? lb_safetensors_count(s->f->safetensors) : lb_gguf_tensor_count(s->f->gguf);
-    if (s->n < m->arch.layers) /* before any memory is taken for them */
+    int64_t n = s->hf ? lb_safetensors_count(s->f->safetensors) : lb_gguf_tensor_count(s->f->gguf);
+    if (n < s->numbers.blocks) /* before any memory is taken for them */
         return lb_fail(LB_E_FORMAT, "%s: %lld tensors are too few for the %lld blocks that %s says", m->path,
-                       (long long)s->n, (long long)m->arch.layers, s->says);
-    LB_TRY(lb_arch_net(m->arena, &m->arch, &m->net));
+                       (long long)n, (long long)s->numbers.blocks, s->says);
+    LB_TRY(lb_family_net(m->arena, m->family, &s->numbers, &m->net));
     LB_TRY(lb_weights_new(m->arena, m->net, &m->weights));
     m->n_tensors = m->net->slots;
-    if (!(s->slot = LB_NEW(m->arena, const lb_tensor *, m->n_tensors))) return LB_E_NOMEM;
-    for (int64_t i = 0; i < s->n; i++) LB_TRY(take_tensor(s, source_tensor(s, i)));
+    const lb_tensor **t = LB_NEW(m->arena, const lb_tensor *, n + 1);
+    if (!t || !(s->slot = LB_NEW(m->arena, lb_placed, m->n_tensors))) return LB_E_NOMEM;
+    for (int64_t i = 0; i < n; i++)
+        t[i] = s->hf ? lb_safetensors_tensor(s->f->safetensors, i) : lb_gguf_tensor(s->f->gguf, i);
+    const lb_tensor_files all = {m->path, s->says, s->hf, t, n};
+    LB_TRY(lb_family_match(m->arena, m->family, m->net, &all, s->slot));
     LB_TRY(describe_slots(s));
     return describe_types(s);
 }
 
-/* A run of one tensor's weights; out is where they go, or the mapped numbers themselves. */
+/* ---- numbers ---- */
+
+static lb_status not_finite(const char *path, const lb_placed *s, int64_t row, int64_t col) {
+    int64_t r = s->transposed ? col : s->first + row, c = s->transposed ? s->first + row : col;
+    return lb_fail(LB_E_NUMERIC, "%s: tensor %s: NaN or infinite at row %lld, column %lld", path, s->t->name,
+                   (long long)r, (long long)c);
+}
+
+/* Rows of a matrix that is stored (in, out). */
+static lb_status read_turned(const lb_placed *s, int64_t row, int64_t rows, float *out) {
+    enum { MOST = 512 };
+    float part[MOST];
+    int64_t width = s->t->shape[1];
+    for (int64_t c = 0; c < s->cols; c++)
+        for (int64_t r = 0; r < rows; r += MOST) {
+            int64_t n = rows - r < MOST ? rows - r : MOST;
+            LB_TRY(lb_tensor_read_f32(s->t, c * width + s->first + row + r, n, part));
+            for (int64_t i = 0; i < n; i++) out[(r + i) * s->cols + c] = part[i];
+        }
+    return LB_OK;
+}
+
+/* Rows [row, row + rows) as floats, every one finite. forget: their pages are then given back. */
+static lb_status read_rows(const char *path, const lb_placed *s, bool forget, int64_t row, int64_t rows, float *out) {
+    int64_t elements, bytes, first = (s->first + row) * s->cols, n = rows * s->cols;
+    if (s->transposed)
+        LB_TRY(read_turned(s, row, rows, out));
+    else
+        LB_TRY(lb_tensor_read_f32(s->t, first, n, out));
+    lb_dtype_block(s->t->type, &elements, &bytes);
+    if (forget && !s->transposed)
+        lb_map_forget((const char *)s->t->data + first / elements * bytes, (size_t)(n / elements * bytes));
+    int64_t bad = lb_mat_first_bad(lb_cmat_of(out, 1, n));
+    return bad < 0 ? LB_OK : not_finite(path, s, row + bad / s->cols, bad % s->cols);
+}
+
+/* Rows of one tensor of ours; out is where they go, or NULL: only `mapped` is looked through. */
 typedef struct piece {
-    const lb_tensor *t;
-    int64_t first, n;
+    const lb_placed *s;
+    int64_t row, rows;
     float *out;
     const float *mapped;
 } piece;
@@ -177,87 +135,73 @@ typedef struct conversion {
     piece *piece;
 } conversion;
 
-static lb_status not_finite(const char *path, const lb_tensor *t, int64_t at) {
-    int64_t cols = t->shape[t->ndim - 1];
-    return lb_fail(LB_E_NUMERIC, "%s: tensor %s: NaN or infinite at row %lld, column %lld", path, t->name,
-                   (long long)(at / cols), (long long)(at % cols));
-}
-
-/* Elements [first, first + n) as floats, whole blocks of the type; then the file's pages are given back. */
-static lb_status read_once(const lb_tensor *t, int64_t first, int64_t n, float *out) {
-    int64_t elements, bytes;
-    LB_TRY(lb_tensor_read_f32(t, first, n, out));
-    lb_dtype_block(t->type, &elements, &bytes);
-    lb_map_forget((const char *)t->data + first / elements * bytes, (size_t)(n / elements * bytes));
-    return LB_OK;
-}
-
 static lb_status convert_piece(void *ctx, int64_t i, int worker) {
     (void)worker;
     const conversion *c = ctx;
     const piece *p = &c->piece[i];
-    if (p->out) LB_TRY(read_once(p->t, p->first, p->n, p->out));
-    int64_t bad = lb_mat_first_bad(lb_cmat_of(p->out ? p->out : p->mapped, 1, p->n));
-    return bad < 0 ? LB_OK : not_finite(c->m->path, p->t, p->first + bad);
+    if (p->out) return read_rows(c->m->path, p->s, true, p->row, p->rows, p->out);
+    int64_t bad = lb_mat_first_bad(lb_cmat_of(p->mapped, 1, p->rows * p->s->cols));
+    return bad < 0 ? LB_OK : not_finite(c->m->path, p->s, p->row + bad / p->s->cols, bad % p->s->cols);
 }
 
 /* A mapped matrix as a source of rows. */
 typedef struct mapped {
     const char *path;
-    const lb_tensor *t;
+    const lb_placed *s;
     bool forget; /* its pages, once read */
 } mapped;
 
 static lb_status read_mapped(const void *ctx, int64_t row, int64_t rows, float *out) {
     const mapped *x = ctx;
-    int64_t cols = x->t->shape[1];
-    LB_TRY((x->forget ? read_once : lb_tensor_read_f32)(x->t, row * cols, rows * cols, out));
-    int64_t bad = lb_mat_first_bad(lb_cmat_of(out, rows, cols));
-    return bad < 0 ? LB_OK : not_finite(x->path, x->t, row * cols + bad);
+    return read_rows(x->path, x->s, x->forget, row, rows, out);
 }
 
-static bool in_place(const lb_tensor *t) { return t->type == LB_F32 && (uintptr_t)t->data % sizeof(float) == 0; }
+/* The numbers as they lie in the file, if that is how they are wanted. */
+static const float *in_place(const lb_placed *s) {
+    if (s->t->type != LB_F32 || s->transposed || (uintptr_t)s->t->data % sizeof(float) != 0) return NULL;
+    return (const float *)s->t->data + s->first * s->cols;
+}
 
 /* Converted matrices are read when their turn comes: true for those. */
-static bool streamed(const lb_tensor *t, lb_model_parts parts) {
-    return parts == LB_STREAM && t->ndim == 2 && !in_place(t);
+static bool streamed(const lb_placed *s, lb_model_parts parts) {
+    return parts == LB_STREAM && !s->vector && !in_place(s);
 }
 
 static lb_status set_sources(const source *s, lb_model_parts parts) {
     mapped *x = LB_NEW(s->m->arena, mapped, s->m->n_tensors);
     if (!x) return LB_E_NOMEM;
     for (int32_t i = 0; i < s->m->net->slots; i++) {
-        x[i] = (mapped){s->m->path, s->slot[i], streamed(s->slot[i], parts)};
-        if (s->m->net->slot[i].site >= 0)
-            lb_slot_set_source(s->m->net, &s->m->weights, i, (lb_rows_source){read_mapped, &x[i]});
+        x[i] = (mapped){s->m->path, &s->slot[i], streamed(&s->slot[i], parts)};
+        if (!s->slot[i].vector) lb_slot_set_source(s->m->net, &s->m->weights, i, (lb_rows_source){read_mapped, &x[i]});
     }
     return LB_OK;
 }
+
+static int64_t piece_rows(const lb_placed *s) { return s->cols < PIECE ? PIECE / s->cols : 1; }
 
 /* Float32 that lies aligned in the file is used where it is; everything else is converted into the arena. */
 static lb_status load_weights(const source *s, lb_model_parts parts, lb_team *team) {
     lb_model *m = s->m;
     int64_t n = 0;
     LB_TRY(set_sources(s, parts));
-    for (int64_t i = 0; i < m->n_tensors; i++)
-        if (!streamed(s->slot[i], parts)) n += (lb_tensor_count(s->slot[i]) + PIECE - 1) / PIECE;
+    for (int32_t i = 0; i < m->net->slots; i++)
+        if (!streamed(&s->slot[i], parts)) n += (s->slot[i].rows - 1) / piece_rows(&s->slot[i]) + 1;
     conversion c = {.m = m, .piece = LB_NEW(m->arena, piece, n)};
     if (!c.piece) return LB_E_NOMEM;
     n = 0;
     for (int32_t i = 0; i < m->net->slots; i++) {
-        const lb_tensor *t = s->slot[i];
-        if (streamed(t, parts)) continue;
-        int64_t count = lb_tensor_count(t);
-        float *out = in_place(t) ? NULL : LB_NEW(m->arena, float, count);
-        if (!in_place(t) && !out) return LB_E_NOMEM;
-        const float *data = in_place(t) ? t->data : out;
-        lb_slot_set(m->net, &m->weights, i, data);
-        for (int64_t first = 0; first < count; first += PIECE, n++)
-            c.piece[n] = (piece){.t = t,
-                                 .first = first,
-                                 .n = count - first < PIECE ? count - first : PIECE,
-                                 .out = out ? out + first : NULL,
-                                 .mapped = data + first};
+        const lb_placed *x = &s->slot[i];
+        if (streamed(x, parts)) continue;
+        const float *there = in_place(x);
+        float *out = there ? NULL : LB_NEW(m->arena, float, x->rows * x->cols);
+        if (!there && !out) return LB_E_NOMEM;
+        lb_slot_set(m->net, &m->weights, i, there ? there : out);
+        for (int64_t row = 0, step = piece_rows(x); row < x->rows; row += step, n++)
+            c.piece[n] = (piece){.s = x,
+                                 .row = row,
+                                 .rows = x->rows - row < step ? x->rows - row : step,
+                                 .out = out ? out + row * x->cols : NULL,
+                                 .mapped = there ? there + row * x->cols : NULL};
     }
     return lb_parallel_for(team, n, convert_piece, &c);
 }
@@ -274,7 +218,7 @@ static lb_status open_gguf(lb_model *m, source *s) {
     snprintf(m->format, sizeof m->format, "gguf");
     s->says = "the header";
     LB_TRY(lb_gguf_open(m->path, &s->f->gguf));
-    LB_TRY(lb_arch_from_gguf(s->f->gguf, &m->arch, &s->family));
+    LB_TRY(lb_numbers_from_gguf(m->arena, s->f->gguf, &m->family, &s->numbers));
     m->no_tokenizer = "the file has no key tokenizer.ggml.model";
     if (lb_gguf_has(s->f->gguf, key)) LB_TRY(keep_reason(m, lb_tokenizer_from_gguf(s->f->gguf, &m->tokenizer)));
     return lb_hash_file(m->path, m->hash);
@@ -295,7 +239,7 @@ static lb_status open_folder(lb_model *m, source *s) {
     s->hf = true;
     LB_TRY(lb_folder_check(m->path));
     char *config = lb_fs_join(m->path, "config.json");
-    lb_status st = config ? lb_arch_from_config(config, &m->arch, &s->family) : LB_E_NOMEM;
+    lb_status st = config ? lb_numbers_from_config(m->arena, config, &m->family, &s->numbers) : LB_E_NOMEM;
     lb_free(config);
     LB_TRY(st);
     LB_TRY(open_tokenizer(m));
@@ -324,8 +268,8 @@ static lb_status open_into(lb_model *m, const char *path, lb_model_parts parts, 
     source s = {.m = m};
     if (!(m->files = s.f = LB_NEW(m->arena, files, 1))) return LB_E_NOMEM;
     LB_TRY(folder ? open_folder(m, &s) : open_gguf(m, &s));
-    if (m->tokenizer) lb_tokenizer_set_rows(m->tokenizer, m->arch.vocab);
     LB_TRY(match_tensors(&s));
+    if (m->tokenizer) lb_tokenizer_set_rows(m->tokenizer, m->net->vocab);
     return parts == LB_HEADER ? LB_OK : load_weights(&s, parts, team);
 }
 

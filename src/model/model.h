@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "base/team.h"
 #include "io/tensor.h"
-#include "model/arch.h"
 #include "model/exec.h"
+#include "model/arch.h"
 #include "model/tokenizer.h"
 
 typedef struct lb_model_tensor {
@@ -25,7 +25,7 @@ typedef struct lb_model {
     char format[16];       /* "gguf", "safetensors" */
     const char *stored;    /* note on the baseline: "Q4_1 (169 tensors), Q8_0 (1), F32 (61)" */
     bool stored_quantized; /* some weights were stored in a quantized type: the baseline is itself dequantized */
-    lb_arch arch;
+    const lb_family *family;
     const lb_net *net;
     lb_tokenizer *tokenizer;  /* NULL: none was read, which only texts need */
     const char *no_tokenizer; /* and why */
@@ -46,7 +46,7 @@ LB_NODISCARD lb_status lb_model_open(const char *path, lb_model_parts parts, lb_
 void lb_model_close(lb_model *m);
 LB_NODISCARD lb_status
 lb_model_need_tokenizer(const lb_model *m); /* LB_E_UNSUPPORTED with the reason, if it has none */
-/* A model built in memory (training from scratch): normal init 0.02, residual projections scaled by 1/sqrt(2 layers),
+/* A Llama built in memory (training from scratch): normal init 0.02, residual projections scaled by 1/sqrt(2 layers),
  * norms 1. Takes over the tokenizer. */
 LB_NODISCARD lb_status lb_model_new(const lb_arch *arch, lb_tokenizer *tok, uint64_t seed, lb_model **out);
 

@@ -1,83 +1,23 @@
-/* The architecture as a GGUF header tells it. Keys: the GGUF specification in ggml's docs. */
+/* The numbers of an architecture as a GGUF header tells them, by its family's keys. Keys: the GGUF specification in
+ * ggml's docs. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "model/forward.h"
-#include "model/model_file.h"
+#include "base/str.h"
+#include "model/family.h"
+#include "model/steps/reference.h"
 
-/* What follows "<arch>.": every key whose meaning is honoured, or checked to have no effect. */
-static const char *const known[] = {
-    "context_length",
-    "embedding_length",
-    "block_count",
-    "feed_forward_length",
-    "attention.head_count",
-    "attention.head_count_kv",
-    "attention.key_length",
-    "attention.value_length",
-    "attention.layer_norm_rms_epsilon",
-    "rope.dimension_count",
-    "rope.freq_base",
-    "rope.scaling.type",
-    "vocab_size",
-    "expert_count",
-    "expert_used_count",
-    "tensor_data_layout",
-    "rope.scaling.finetuned",
-    "attention.causal",
-    "rope.scaling.factor",
-    "rope.scaling.original_context_length",
-};
+enum { KEY = 128 };
+typedef struct reader {
+    const lb_gguf *g;
+    const lb_family *family;
+    lb_numbering b;
+} reader;
 
-static lb_status find_family(const lb_gguf *g, const lb_family **out) {
-    const char *s;
-    size_t n;
-    LB_TRY(lb_gguf_str(g, "general.architecture", &s, &n));
-    for (int i = 0; i < lb_families_count; i++)
-        if (strlen(lb_families[i].gguf_arch) == n && memcmp(lb_families[i].gguf_arch, s, n) == 0) {
-            *out = &lb_families[i];
-            return LB_OK;
-        }
-    return lb_fail(LB_E_UNSUPPORTED, "%s: architecture '%.*s' is not supported: only llama is", lb_gguf_path(g),
-                   (int)(n < 64 ? n : 64), s);
-}
-
-static lb_status check_keys(const lb_gguf *g, const char *arch) {
-    const char *key;
-    char value[64];
-    size_t prefix = strlen(arch);
-    for (int64_t i = 0; lb_gguf_describe(g, i, &key, value, sizeof value); i++) {
-        if (strncmp(key, arch, prefix) != 0 || key[prefix] != '.') continue;
-        bool found = false;
-        for (size_t j = 0; j < sizeof known / sizeof known[0]; j++)
-            found = found || strcmp(known[j], key + prefix + 1) == 0;
-        if (!found)
-            return lb_fail(LB_E_UNSUPPORTED, "%s: key %s = %s: not one whose meaning is known here", lb_gguf_path(g),
-                           key, value);
-    }
-    return LB_OK;
-}
-
-static bool has(const lb_gguf *g, const char *arch, const char *key, char full[128]) {
-    snprintf(full, 128, "%s.%s", arch, key);
-    return lb_gguf_has(g, full);
-}
-
-/* fallback < 0: required. */
-static lb_status get_int(const lb_gguf *g, const char *arch, const char *key, int64_t fallback, int64_t *out) {
-    char full[128];
-    if (has(g, arch, key, full) || fallback < 0) return lb_gguf_int(g, full, out);
-    *out = fallback;
-    return LB_OK;
-}
-
-static lb_status must_be(const lb_gguf *g, const char *arch, const char *key, int64_t value) {
-    int64_t v;
-    LB_TRY(get_int(g, arch, key, value, &v));
-    if (v == value) return LB_OK;
-    return lb_fail(LB_E_UNSUPPORTED, "%s: %s.%s = %lld: only %lld is supported", lb_gguf_path(g), arch, key,
-                   (long long)v, (long long)value);
+static bool has(const reader *r, const char *key, char full[KEY]) {
+    snprintf(full, KEY, "%s.%s", r->family->gguf_arch, key);
+    return lb_gguf_has(r->g, full);
 }
 
 static bool says(const lb_gguf *g, const char *key, const char *value) {
@@ -86,77 +26,218 @@ static bool says(const lb_gguf *g, const char *key, const char *value) {
     return lb_gguf_str(g, key, &s, &n) == LB_OK && n == strlen(value) && !memcmp(s, value, n);
 }
 
-/* A string key that may only have one value. */
-static lb_status must_say(const lb_gguf *g, const char *arch, const char *key, const char *value) {
-    char full[128];
+/* ---- family ---- */
+
+static lb_status unknown_family(const lb_gguf *g, const char *s, size_t n) {
+    lb_str names = {0};
+    int known = 0;
+    for (int i = 0; lb_family_table[i]; i++) {
+        const char *name = lb_family_table[i]->gguf_arch;
+        if (!name || lb_family_table[i]->gguf_when) continue;
+        lb_str_add(&names, "%s%s", known++ ? ", " : "", name);
+    }
+    lb_status st = lb_str_check(&names);
+    if (st == LB_OK)
+        st = lb_fail(LB_E_UNSUPPORTED, "%s: architecture '%.*s' is not supported: only %s %s", lb_gguf_path(g),
+                     (int)(n < 64 ? n : 64), s, names.s, known == 1 ? "is" : "are");
+    lb_str_free(&names);
+    return st;
+}
+
+/* Of two families with one name of an architecture, that whose key is positive. */
+static bool is_of(const lb_gguf *g, const lb_family *f, const char *arch, size_t n) {
+    char key[KEY];
+    int64_t v = 0;
+    if (!f->gguf_arch || strlen(f->gguf_arch) != n || memcmp(f->gguf_arch, arch, n) != 0) return false;
+    if (!f->gguf_when) return true;
+    snprintf(key, sizeof key, "%s.%s", f->gguf_arch, f->gguf_when);
+    return lb_gguf_has(g, key) && lb_gguf_int(g, key, &v) == LB_OK && v > 0;
+}
+
+static lb_status find_family(const lb_gguf *g, const lb_family **out) {
     const char *s;
     size_t n;
-    if (!has(g, arch, key, full) || says(g, full, value)) return LB_OK;
-    LB_TRY(lb_gguf_str(g, full, &s, &n));
-    return lb_fail(LB_E_UNSUPPORTED, "%s: %s = '%.*s': only '%s' is supported", lb_gguf_path(g), full,
-                   (int)(n < 64 ? n : 64), s, value);
+    LB_TRY(lb_gguf_str(g, "general.architecture", &s, &n));
+    *out = NULL;
+    for (int i = 0; lb_family_table[i]; i++)
+        if (is_of(g, lb_family_table[i], s, n) && (!*out || lb_family_table[i]->gguf_when)) *out = lb_family_table[i];
+    return *out ? LB_OK : unknown_family(g, s, n);
+}
+
+/* ---- keys ---- */
+
+/* Read with the positions below, by every family. */
+static const char *const rope_keys[] = {"rope.freq_base", "rope.scaling.type", "rope.scaling.factor",
+                                        "rope.scaling.original_context_length", "rope.scaling.finetuned"};
+
+static bool known(const lb_family *f, const char *key) {
+    for (const lb_key *k = f->gguf_keys; k->name; k++)
+        if (strcmp(k->name, key) == 0) return true;
+    for (size_t i = 0; i < sizeof rope_keys / sizeof rope_keys[0] && f->rope; i++)
+        if (strcmp(rope_keys[i], key) == 0) return true;
+    return strcmp(key, "vocab_size") == 0;
+}
+
+static lb_status check_keys(const reader *r) {
+    const char *key, *arch = r->family->gguf_arch;
+    char value[64];
+    size_t prefix = strlen(arch);
+    for (int64_t i = 0; lb_gguf_describe(r->g, i, &key, value, sizeof value); i++) {
+        if (strncmp(key, arch, prefix) != 0 || key[prefix] != '.' || known(r->family, key + prefix + 1)) continue;
+        return lb_fail(LB_E_UNSUPPORTED, "%s: key %s = %s: not one whose meaning is known here", lb_gguf_path(r->g),
+                       key, value);
+    }
+    return LB_OK;
+}
+
+/* "dim/heads" is no whole number. */
+static lb_status not_whole(const reader *r, const lb_key *k, double v) {
+    const lb_numbers n = lb_numbering_view(&r->b);
+    double dim, heads;
+    if (strcmp(k->absent, "dim/heads") != 0)
+        return lb_fail(LB_E_FORMAT, "%s: %s.%s is missing, and %s = %g is no whole number", lb_gguf_path(r->g),
+                       r->family->gguf_arch, k->name, k->absent, v);
+    LB_TRY(lb_number_get(&n, "dim", -1, &dim));
+    LB_TRY(lb_number_get(&n, "heads", -1, &heads));
+    return lb_fail(LB_E_FORMAT, "%s: %s.embedding_length = %.15g: must be a multiple of the %g heads",
+                   lb_gguf_path(r->g), r->family->gguf_arch, dim, heads);
+}
+
+static lb_status read_value(const reader *r, const lb_key *k, const char *full, double *out) {
+    int64_t whole;
+    bool flag;
+    switch (k->kind) {
+    case LB_KEY_REAL:
+        return lb_gguf_float(r->g, full, out);
+    case LB_KEY_FLAG:
+        LB_TRY(lb_gguf_bool(r->g, full, &flag));
+        *out = flag;
+        return LB_OK;
+    default:
+        LB_TRY(lb_gguf_int(r->g, full, &whole));
+        *out = (double)whole;
+        return LB_OK;
+    }
+}
+
+static lb_status read_key(reader *r, const lb_key *k) {
+    char full[KEY];
+    double v;
+    const lb_numbers n = lb_numbering_view(&r->b);
+    if (has(r, k->name, full) || !k->absent) {
+        LB_TRY(read_value(r, k, full, &v));
+    } else {
+        if (!k->absent[0]) return LB_OK;
+        LB_TRY(lb_expression(&n, k->absent, -1, &v));
+        if (k->kind == LB_KEY_COUNT && isfinite(v) && v != floor(v)) return not_whole(r, k, v);
+    }
+    return lb_numbering_set(&r->b, k->number, isfinite(v) ? v : 0.0); /* refused where sizes are checked */
+}
+
+/* A key that may only have one value. */
+static lb_status check_only(const reader *r, const lb_key *k) {
+    char full[KEY];
+    const char *s;
+    size_t len;
+    double v, want;
+    const lb_numbers n = lb_numbering_view(&r->b);
+    if (!has(r, k->name, full)) return LB_OK;
+    if (k->kind == LB_KEY_WORD) {
+        if (says(r->g, full, k->only)) return LB_OK;
+        LB_TRY(lb_gguf_str(r->g, full, &s, &len));
+        return lb_fail(LB_E_UNSUPPORTED, "%s: %s = '%.*s': only '%s' is supported", lb_gguf_path(r->g), full,
+                       (int)(len < 64 ? len : 64), s, k->only);
+    }
+    LB_TRY(read_value(r, k, full, &v));
+    if (k->kind == LB_KEY_FLAG) {
+        if ((v != 0.0) == (strcmp(k->only, "true") == 0)) return LB_OK;
+        return lb_fail(LB_E_UNSUPPORTED, "%s: %s is %s: %s", lb_gguf_path(r->g), full, v != 0.0 ? "true" : "false",
+                       k->why);
+    }
+    LB_TRY(lb_expression(&n, k->only, -1, &want));
+    if (v == want) return LB_OK;
+    return lb_fail(LB_E_UNSUPPORTED, "%s: %s = %.15g: only %.15g is supported", lb_gguf_path(r->g), full, v, want);
+}
+
+/* ---- positions ---- */
+
+typedef struct scaling {
+    double base, factor, original;
+} scaling;
+
+/* Llama 3.1's rule for pair i of d columns: by how much its frequency is divided. */
+static double llama3_division(const scaling *s, double d, int64_t i) {
+    static const double two_pi = 6.28318530717958647693;
+    double theta = pow(s->base, -2.0 * (double)i / d), kept = (s->original * theta / two_pi - 1.0) / (4.0 - 1.0);
+    kept = fmin(fmax(kept, 0.0), 1.0);
+    return 1.0 / (kept + (1.0 - kept) / s->factor);
 }
 
 /* Factors by which the frequencies are divided, one a pair: what converters make of Llama 3.1's rule, whose numbers are
  * the same in every model that has it but for the factor. Anything else could not be written back as a config. */
-static lb_status read_factors(const lb_gguf *g, const lb_tensor *t, int64_t original, lb_arch *a) {
-    int64_t n = a->head_dim / 2;
-    lb_arch plain = *a;
-    double factor = 1.0;
+static lb_status read_factors(reader *r, const lb_tensor *t, scaling *s) {
+    const lb_numbers numbers = lb_numbering_view(&r->b);
+    double d;
     float v;
+    LB_TRY(lb_number_get(&numbers, "head_dim", -1, &d));
+    int64_t n = (int64_t)d / 2;
     if (t->type != LB_F32 || lb_tensor_count(t) != n)
-        return lb_fail(LB_E_FORMAT, "%s: tensor %s: %lld elements of %s: must be %lld of F32", lb_gguf_path(g), t->name,
-                       (long long)lb_tensor_count(t), lb_dtype_name(t->type), (long long)n);
+        return lb_fail(LB_E_FORMAT, "%s: tensor %s: %lld elements of %s: must be %lld of F32", lb_gguf_path(r->g),
+                       t->name, (long long)lb_tensor_count(t), lb_dtype_name(t->type), (long long)n);
+    s->factor = 1.0;
     for (int64_t i = 0; i < n; i++) {
         LB_TRY(lb_tensor_read_f32(t, i, 1, &v));
-        factor = fmax(factor, (double)v);
+        s->factor = fmax(s->factor, (double)v);
     }
-    if (factor > 1.0) a->scaling = (lb_rope_scaling){LB_ROPE_LLAMA3, factor, 1.0, 4.0, original};
     for (int64_t i = 0; i < n; i++) {
         LB_TRY(lb_tensor_read_f32(t, i, 1, &v));
-        double want = lb_rope_frequency(&plain, i) / lb_rope_frequency(a, i);
+        double want = s->factor > 1.0 ? llama3_division(s, d, i) : 1.0;
         if (!(fabs((double)v - want) <= 1e-5 * want))
             return lb_fail(
                 LB_E_UNSUPPORTED,
                 "%s: tensor %s: %g at %lld, not %g as Llama 3.1's rule has it (factor %g, frequency factors 1 "
-                "and 4, original context %lld): other scaled positions are not supported",
-                lb_gguf_path(g), t->name, (double)v, (long long)i, want, factor, (long long)original);
+                "and 4, original context %.15g): other scaled positions are not supported",
+                lb_gguf_path(r->g), t->name, (double)v, (long long)i, want, s->factor, s->original);
     }
-    return LB_OK;
+    if (s->factor == 1.0) return LB_OK;
+    LB_TRY(lb_numbering_set(&r->b, "rope_kind", LB_REF_ROPE_LLAMA3));
+    LB_TRY(lb_numbering_set(&r->b, "rope_factor", s->factor));
+    LB_TRY(lb_numbering_set(&r->b, "rope_low", 1.0));
+    LB_TRY(lb_numbering_set(&r->b, "rope_high", 4.0));
+    return lb_numbering_set(&r->b, "rope_original", s->original);
 }
 
-static lb_status read_scaling(const lb_gguf *g, const char *arch, lb_arch *a) {
-    char full[128];
+static lb_status read_rope(reader *r) {
+    static const char *const zero[] = {"rope_kind", "rope_factor", "rope_low", "rope_high", "rope_original"};
+    static const lb_key type = {.name = "rope.scaling.type", .kind = LB_KEY_WORD, .only = "linear"};
+    scaling s = {.base = 10000.0, .original = 8192.0};
+    char full[KEY];
     int64_t original;
-    LB_TRY(get_int(g, arch, "rope.scaling.original_context_length", 8192, &original));
-    const lb_tensor *factors = lb_gguf_find(g, LB_ROPE_FACTORS);
-    bool off = has(g, arch, "rope.scaling.type", full) && says(g, full, "none");
-    if (!off) LB_TRY(must_say(g, arch, "rope.scaling.type", "linear")); /* and where the key is missing */
-    if (!off && has(g, arch, "rope.scaling.factor", full)) {
-        LB_TRY(lb_gguf_float(g, full, &a->scaling.factor));
-        a->scaling.type = LB_ROPE_LINEAR;
+    for (size_t i = 0; i < sizeof zero / sizeof zero[0]; i++) LB_TRY(lb_numbering_set(&r->b, zero[i], 0.0));
+    if (has(r, "rope.freq_base", full)) LB_TRY(lb_gguf_float(r->g, full, &s.base));
+    LB_TRY(lb_numbering_set(&r->b, "rope_base", s.base));
+    const lb_numbers plain = lb_numbering_view(&r->b);
+    LB_TRY(lb_numbers_check(&plain, lb_gguf_path(r->g))); /* before the factors, which need the rest */
+    if (has(r, "rope.scaling.original_context_length", full)) {
+        LB_TRY(lb_gguf_int(r->g, full, &original));
+        s.original = (double)original;
+    }
+    const lb_tensor *factors = lb_gguf_find(r->g, LB_ROPE_FACTORS);
+    bool off = has(r, "rope.scaling.type", full) && says(r->g, full, "none"), linear;
+    if (!off) LB_TRY(check_only(r, &type)); /* and where the key is missing */
+    if ((linear = !off && has(r, "rope.scaling.factor", full))) {
+        LB_TRY(lb_gguf_float(r->g, full, &s.factor));
+        LB_TRY(lb_numbering_set(&r->b, "rope_kind", LB_REF_ROPE_LINEAR));
+        LB_TRY(lb_numbering_set(&r->b, "rope_factor", s.factor));
     }
     if (!factors) return LB_OK;
-    if (a->scaling.type != LB_ROPE_DEFAULT)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: both linear scaling of positions and tensor %s", lb_gguf_path(g),
+    if (linear)
+        return lb_fail(LB_E_UNSUPPORTED, "%s: both linear scaling of positions and tensor %s", lb_gguf_path(r->g),
                        LB_ROPE_FACTORS);
-    return read_factors(g, factors, original, a);
+    return read_factors(r, factors, &s);
 }
 
-static lb_status check_values(const lb_gguf *g, const char *arch, const lb_arch *a) {
-    char full[128];
-    bool causal = true;
-    LB_TRY(must_be(g, arch, "attention.value_length", a->head_dim));
-    LB_TRY(must_be(g, arch, "rope.dimension_count", a->head_dim));
-    LB_TRY(must_be(g, arch, "expert_count", 0));
-    LB_TRY(must_be(g, arch, "expert_used_count", 0));
-    LB_TRY(must_say(g, arch, "tensor_data_layout", "Meta AI original pth"));
-    if (has(g, arch, "attention.causal", full)) LB_TRY(lb_gguf_bool(g, full, &causal));
-    if (!causal)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: %s.attention.causal is false: only causal models are supported",
-                       lb_gguf_path(g), arch);
-    return LB_OK;
-}
+/* ---- all of it ---- */
 
 /* A model cut into several files: each tells how many there are. */
 static lb_status check_whole(const lb_gguf *g) {
@@ -167,39 +248,45 @@ static lb_status check_whole(const lb_gguf *g) {
                    lb_gguf_path(g), (long long)parts);
 }
 
-lb_status lb_arch_from_gguf(const lb_gguf *g, lb_arch *out, const lb_family **family) {
-    const lb_family *f = NULL;
-    LB_TRY(check_whole(g)); /* parts but the first lack the other keys */
-    LB_TRY(find_family(g, &f));
-    const char *arch = f->gguf_arch;
-    LB_TRY(check_keys(g, arch));
-    lb_arch a = {.family = f->name, .rope = f->gguf_rope, .rope_base = 10000.0};
-    char full[128];
-    LB_TRY(get_int(g, arch, "block_count", -1, &a.layers));
-    LB_TRY(get_int(g, arch, "embedding_length", -1, &a.dim));
-    LB_TRY(get_int(g, arch, "feed_forward_length", -1, &a.hidden));
-    LB_TRY(get_int(g, arch, "attention.head_count", -1, &a.heads));
-    LB_TRY(get_int(g, arch, "attention.head_count_kv", a.heads > 0 ? a.heads : 0, &a.kv_heads));
-    LB_TRY(get_int(g, arch, "context_length", -1, &a.context));
-    if (!has(g, arch, "attention.key_length", full) && a.heads > 0 && a.dim % a.heads != 0)
-        return lb_fail(LB_E_FORMAT, "%s: %s.embedding_length = %lld: must be a multiple of the %lld heads",
-                       lb_gguf_path(g), arch, (long long)a.dim, (long long)a.heads);
-    LB_TRY(get_int(g, arch, "attention.key_length", a.heads > 0 && a.dim > 0 ? a.dim / a.heads : 0, &a.head_dim));
-    snprintf(full, sizeof full, "%s.attention.layer_norm_rms_epsilon", arch);
-    LB_TRY(lb_gguf_float(g, full, &a.norm_eps));
-    if (has(g, arch, "rope.freq_base", full)) LB_TRY(lb_gguf_float(g, full, &a.rope_base));
-    /* The vocabulary's size is not always told, and a file without a head shares the embedding. */
-    const char *table = lb_family_tensor(f, "embed", false)->gguf, *head = lb_family_tensor(f, "head", false)->gguf;
-    const lb_tensor *embed = lb_gguf_find(g, table);
+/* The vocabulary's size is not always told, and a file without a head shares the embedding. */
+static lb_status read_tables(reader *r) {
+    char full[KEY];
+    const char *name = lb_family_row(r->family, "embed", false, false)->gguf;
+    const lb_tensor *embed = lb_gguf_find(r->g, name);
     if (!embed || embed->ndim != 2)
-        return lb_fail(LB_E_FORMAT, "%s: tensor %s is missing or not a matrix", lb_gguf_path(g), table);
-    LB_TRY(get_int(g, arch, "vocab_size", embed->shape[0], &a.vocab));
-    a.tied = lb_gguf_find(g, head) == NULL;
-    LB_TRY(lb_arch_check(&a, lb_gguf_path(g)));
-    LB_TRY(read_scaling(g, arch, &a));
-    LB_TRY(lb_arch_check(&a, lb_gguf_path(g))); /* the scaling too, which needed the rest */
-    LB_TRY(check_values(g, arch, &a));
-    *out = a;
-    *family = f;
+        return lb_fail(LB_E_FORMAT, "%s: tensor %s is missing or not a matrix", lb_gguf_path(r->g), name);
+    int64_t vocab = embed->shape[0];
+    if (has(r, "vocab_size", full)) LB_TRY(lb_gguf_int(r->g, full, &vocab));
+    LB_TRY(lb_numbering_set(&r->b, "vocab", (double)vocab));
+    const char *head = lb_family_row(r->family, "head", false, false)->gguf;
+    return lb_numbering_set(&r->b, "tied", lb_gguf_find(r->g, head) ? 0.0 : 1.0);
+}
+
+static lb_status read_header(reader *r) {
+    LB_TRY(check_whole(r->g)); /* parts but the first lack the other keys */
+    LB_TRY(find_family(r->g, &r->family));
+    LB_TRY(check_keys(r));
+    for (const lb_key *k = r->family->gguf_keys; k->name; k++)
+        if (k->number) LB_TRY(read_key(r, k));
+    LB_TRY(read_tables(r));
+    lb_numbers n = lb_numbering_view(&r->b);
+    LB_TRY(lb_numbers_check(&n, lb_gguf_path(r->g)));
+    double layers;
+    LB_TRY(lb_number_get(&n, "layers", -1, &layers));
+    r->b.blocks = (int64_t)layers;
+    if (r->family->rope) LB_TRY(read_rope(r));
+    LB_TRY(lb_numbering_rules(&r->b, r->family->gguf_numbers));
+    n = lb_numbering_view(&r->b);
+    LB_TRY(lb_numbers_check(&n, lb_gguf_path(r->g)));
+    for (const lb_key *k = r->family->gguf_keys; k->name; k++)
+        if (k->only) LB_TRY(check_only(r, k));
     return LB_OK;
+}
+
+lb_status lb_numbers_from_gguf(lb_arena *a, const lb_gguf *g, const lb_family **family, lb_numbers *out) {
+    reader r = {.g = g, .b = {.arena = a, .whose = lb_gguf_path(g)}};
+    lb_status st = read_header(&r);
+    *family = r.family;
+    *out = lb_numbering_view(&r.b);
+    return st;
 }

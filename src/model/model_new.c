@@ -37,15 +37,13 @@ static lb_status fill(lb_model *m, int32_t slot, uint64_t seed) {
 }
 
 static lb_status build(lb_model *m, const lb_arch *arch, uint64_t seed) {
-    LB_TRY(lb_arch_check(arch, "new model"));
     LB_TRY(lb_arena_new(0, &m->arena));
-    m->arch = *arch;
-    m->arch.family = lb_family_of(arch)->name;
+    m->family = lb_family_named("llama");
     m->stored = "F32";
     memcpy(m->format, "memory", sizeof "memory");
     if (!(m->path = lb_arena_strdup(m->arena, "(new)"))) return LB_E_NOMEM;
     if (!(m->name = lb_arena_strdup(m->arena, "new"))) return LB_E_NOMEM;
-    LB_TRY(lb_arch_net(m->arena, &m->arch, &m->net));
+    LB_TRY(lb_arch_net(m->arena, arch, &m->net));
     LB_TRY(lb_weights_new(m->arena, m->net, &m->weights));
     m->n_tensors = m->net->slots;
     if (!(m->tensor = LB_NEW(m->arena, lb_model_tensor, m->n_tensors))) return LB_E_NOMEM;

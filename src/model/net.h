@@ -142,6 +142,12 @@ typedef struct lb_net {
  * and step: a value nobody wrote, widths that do not fit, a site without a shape. */
 LB_NODISCARD lb_status lb_net_new(lb_arena *a, const lb_program *p, const lb_numbers *n, const lb_net_shapes *shapes,
                                   bool tied, lb_net **out);
+/* Everything that has weights of its own, in program order: a norm's weight and bias, a site and its bias, a block's
+ * after the block before it, an expert's after its router. */
+typedef struct lb_net_param {
+    int32_t site, vector; /* one of them -1 */
+} lb_net_param;
+LB_NODISCARD lb_status lb_net_params(lb_arena *a, const lb_net *n, lb_net_param **out, int32_t *count);
 /* -1: none of that name ("3.q"). */
 int32_t lb_net_find(const lb_net *n, const char *name);
 /* The site of that role in a block; -1: it has none. */

@@ -1,13 +1,19 @@
 /* A model folder's config.json: the architecture that it describes. */
-#include "model/model_file.h"
+#include "model/family.h"
 #include "support/io_probe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static lb_status probe(const char *path) {
-    lb_arch arch;
+    lb_arena *a;
+    lb_numbers numbers;
+    const lb_net *net;
     const lb_family *family;
-    return lb_arch_from_config(path, &arch, &family);
+    LB_TRY(lb_arena_new(0, &a));
+    lb_status st = lb_numbers_from_config(a, path, &family, &numbers);
+    if (st == LB_OK && numbers.blocks <= 64) st = lb_family_net(a, family, &numbers, &net);
+    lb_arena_free(a);
+    return st;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -80,7 +80,7 @@ static void reference_agrees(void **state) {
     (void)state;
     for (int i = 0; i < FORMS; i++) {
         fixture f = open_form(i);
-        lb_mat h = lb_mat_of(LB_NEW(f.arena, float, f.logits.rows *f.m->arch.dim), f.logits.rows, f.m->arch.dim);
+        lb_mat h = lb_mat_of(LB_NEW(f.arena, float, f.logits.rows *f.m->net->dim), f.logits.rows, f.m->net->dim);
         assert_ok(lb_forward_ref(f.m->net, &f.m->weights, f.tokens, f.logits.rows, h));
         assert_true(error_of(&f, f.m, h) < tolerance);
         close_form(&f);
@@ -122,11 +122,12 @@ static void export_is_the_same_model(void **state) {
         snprintf(dir, sizeof dir, "%s/out", lb_test_tmpdir());
         assert_ok(lb_model_export(f.m, &f.m->weights, i == 1 ? LB_F16 : LB_F32, dir, NULL));
         assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &again));
-        assert_int_equal(again->arch.rope, LB_ROPE_HALVES);
-        assert_int_equal(again->arch.tied, f.m->arch.tied);
-        assert_true(again->arch.norm_eps == f.m->arch.norm_eps && again->arch.rope_base == f.m->arch.rope_base);
-        assert_int_equal(again->arch.context, f.m->arch.context);
-        assert_true(lb_rope_scaling_same(&again->arch.scaling, &f.m->arch.scaling));
+        const lb_arch arch = llama_arch(f.m), again_arch = llama_arch(again);
+        assert_int_equal(again_arch.rope, LB_ROPE_HALVES);
+        assert_int_equal(again_arch.tied, arch.tied);
+        assert_true(again_arch.norm_eps == arch.norm_eps && again_arch.rope_base == arch.rope_base);
+        assert_int_equal(again_arch.context, arch.context);
+        assert_true(lb_rope_scaling_same(&again_arch.scaling, &arch.scaling));
         lb_mat h = llama_states(again, f.tokens, f.logits.rows);
         assert_true(error_of(&f, again, h) < tolerance);
         lb_free(h.d);

@@ -11,6 +11,7 @@
 #include "model/forward.h"
 #include "model/model.h"
 #include "model/weights.h"
+#include "support/llama.h"
 
 enum { BATCH = 8, LENGTH = 130 };
 
@@ -23,8 +24,7 @@ typedef struct setup {
 } setup;
 
 static void open_setup(setup *s, bool tied, lb_rope_layout rope) {
-    lb_arch arch = {.family = "llama",
-                    .layers = 2,
+    lb_arch arch = {.layers = 2,
                     .dim = 96,
                     .hidden = 520,
                     .heads = 6,
@@ -141,7 +141,8 @@ static void check_all(bool tied, lb_rope_layout rope, double kl_weight) {
     lb_weights teacher;
     lb_model *other = NULL;
     if (kl_weight > 0) {
-        assert_ok(lb_model_new(&s.m->arch, NULL, 6, &other));
+        const lb_arch arch = llama_arch(s.m);
+        assert_ok(lb_model_new(&arch, NULL, 6, &other));
         teacher = other->weights;
     }
     all_gradients(&s, kl_weight > 0 ? &teacher : NULL, kl_weight, grad);
@@ -170,7 +171,7 @@ static void loss_is_nll(void **state) {
     (void)state;
     static setup s;
     open_setup(&s, false, LB_ROPE_HALVES);
-    const lb_arch *a = &s.m->arch;
+    const lb_arch arch = llama_arch(s.m), *a = &arch;
     lb_mat h = lb_mat_of(LB_NEW(s.a, float, LENGTH * a->dim), LENGTH, a->dim);
     double sum = 0, nll[LENGTH];
     int32_t target[LENGTH];

@@ -240,7 +240,7 @@ static void check_blocks(world *x, plain_walk *own) {
 }
 
 static void check_ends(world *x, const plain_walk *own) {
-    bool tied = x->model->arch.tied, blind = x->cell->method != &probe_method;
+    bool tied = x->model->net->site[x->model->net->head].same_as >= 0, blind = x->cell->method != &probe_method;
     double *H = plain_walk_head_hessian(own, llama_vector(x->model, "final_norm"));
     lb_cmat embed = x->embed = end_of(x->model, false), head = x->head = end_of(x->model, true);
     must_differ(x, H, x->head0, 16);
@@ -268,7 +268,7 @@ static void same_matrix(lb_arena *a, const lb_linop *op, lb_cmat want, const cha
 }
 
 static lb_cmat installed(const lb_model *m, const char *name, lb_cmat W) {
-    const probe_call *c = probe_find(m->arch.tied && strcmp(name, "embed") == 0 ? "head" : name);
+    const probe_call *c = probe_find(m->net->site[m->net->head].same_as >= 0 && strcmp(name, "embed") == 0 ? "head" : name);
     return c ? view(c->What, W) : W;
 }
 
@@ -291,7 +291,8 @@ static lb_status check_weights(void *user, const lb_cell *c, const lb_weights *w
 
 /* log p of the evaluated windows, from the model as the cell left it. */
 static double *log_p(const world *x, const plain_block *blocks, lb_cmat embed, lb_cmat head) {
-    plain_walk p = plain_walk_start(&x->model->arch, embed, x->s.plan.eval[0].corpus->token, WINDOWS, WINDOW);
+    const lb_arch arch = llama_arch(x->model);
+    plain_walk p = plain_walk_start(&arch, embed, x->s.plan.eval[0].corpus->token, WINDOWS, WINDOW);
     for (int64_t b = 0; b < 3; b++) plain_walk_advance(&p, &blocks[b]);
     double *out = plain_walk_log_p(&p, llama_vector(x->model, "final_norm"), head);
     plain_walk_end(&p);
@@ -300,7 +301,7 @@ static double *log_p(const world *x, const plain_block *blocks, lb_cmat embed, l
 
 static void check_eval(const world *x, const lb_eval_row *row, const double *now, const double *base, int64_t from) {
     const int32_t *token = x->s.plan.eval[0].corpus->token;
-    int64_t vocab = x->model->arch.vocab;
+    int64_t vocab = x->model->net->vocab;
     double all = 0, delta = 0, tolerance = strstr(x->kind->entry, "act: ") ? 0.05 : 2e-4;
     assert_int_equal(row->eval.windows, WINDOWS);
     assert_int_equal(row->eval.scored, WINDOWS * (WINDOW - 1 - from));
@@ -342,7 +343,7 @@ static void check_calls(const world *x) {
     int64_t n = 0;
     for (int64_t b = 0; b < 3; b++)
         for (int l = 0; l < PLAIN_LINEARS; l++) n += bits_of(x->kind, b, l) != 0;
-    bool tied = x->model->arch.tied;
+    bool tied = x->model->net->site[x->model->net->head].same_as >= 0;
     n += tied ? x->kind->head || x->kind->embed : x->kind->head + x->kind->embed;
     assert_int_equal(probe.calls, n);
     for (int64_t i = 0; i < n; i++)
@@ -368,7 +369,8 @@ static void check_cell(world *x, const lb_cell *c, const kind *k) {
     bool probed = c->method == &probe_method;
     assert_string_equal(x->record.propagate, !probed ? "" : k->original ? "original" : "quantized");
     assert_int_equal(x->record.true_sequential, k->sequential);
-    plain_walk own = plain_walk_start(&x->model->arch, end_of(x->model, false), x->s.plan.calibration.corpus->token,
+    const lb_arch own_arch = llama_arch(x->model);
+    plain_walk own = plain_walk_start(&own_arch, end_of(x->model, false), x->s.plan.calibration.corpus->token,
                                       SAMPLES, LENGTH);
     check_blocks(x, &own);
     check_ends(x, &own);
@@ -377,7 +379,8 @@ static void check_cell(world *x, const lb_cell *c, const kind *k) {
 }
 
 static void original_statistics(world *x) {
-    plain_walk p = plain_walk_start(&x->model->arch, end_of(x->model, false), x->s.plan.calibration.corpus->token,
+    const lb_arch arch = llama_arch(x->model);
+    plain_walk p = plain_walk_start(&arch, end_of(x->model, false), x->s.plan.calibration.corpus->token,
                                     SAMPLES, LENGTH);
     for (int64_t b = 0; b < 3; b++) {
         plain_block was = plain_block_of(x->model->net, &x->model->weights, b);

@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "math/kernels.h"
 #include "support/h5_same.h"
+#include "support/llama.h"
 #include "support/plain_llama.h"
 #include "support/probe.h"
 #include "support/small_model.h"
@@ -141,7 +142,8 @@ static void a_draw_for_each_seed(void **state) {
         assert_ok(lb_cell_run(&r, c, NULL, NULL, &out));
         assert_ok(lb_corpus_windows(s.plan.calibration.corpus, LB_RECIPE_RANDOM, (uint64_t)c->own.seed, 5, 52, s.arena,
                                     &tokens));
-        plain_walk p = plain_walk_start(&s.plan.model->arch, w->site[s.plan.model->net->embed].W, tokens, 5, 52);
+        const lb_arch arch = llama_arch(s.plan.model);
+        plain_walk p = plain_walk_start(&arch, w->site[s.plan.model->net->embed].W, tokens, 5, 52);
         plain_block b = plain_block_of(s.plan.model->net, w, 0);
         double *H = plain_walk_hessian(&p, &b, PLAIN_IN_DOWN);
         const probe_call *call = probe_find("0.q");

@@ -22,6 +22,7 @@ folder folder_take(const char *name) {
     assert_ok(lb_fs_read(path, &f.config, NULL));
     assert_ok(lb_safetensors_open(from, &s));
     f.n = lb_safetensors_count(s);
+    assert_true(f.n < FOLDER_TENSORS);
     for (int64_t i = 0; i < f.n; i++) {
         const lb_tensor *t = lb_safetensors_tensor(s, i);
         float *data = LB_NEW(f.arena, float, lb_tensor_count(t));

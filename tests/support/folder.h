@@ -6,7 +6,7 @@
 #include "model/model.h"
 #include "support/support.h"
 
-enum { FOLDER_TENSORS = 40 };
+enum { FOLDER_TENSORS = 128 };
 typedef struct folder {
     char dir[LB_TEST_PATH];
     char *config;

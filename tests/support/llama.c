@@ -7,13 +7,42 @@
 #include "base/rng.h"
 #include "io/safetensors.h"
 #include "math/kernels.h"
+#include "model/steps/reference.h"
 #include "model/weights.h"
 #include "support/status_name.h"
 #include "support/support.h"
 
+static double number(const lb_model *m, const char *name) {
+    double v;
+    assert_ok(lb_number_get(m->net->numbers, name, -1, &v));
+    return v;
+}
+
+lb_arch llama_arch(const lb_model *m) {
+    int kind = (int)number(m, "rope_kind");
+    return (lb_arch){.layers = m->net->blocks,
+                     .dim = m->net->dim,
+                     .hidden = (int64_t)number(m, "hidden"),
+                     .heads = (int64_t)number(m, "heads"),
+                     .kv_heads = (int64_t)number(m, "kv_heads"),
+                     .head_dim = (int64_t)number(m, "head_dim"),
+                     .vocab = m->net->vocab,
+                     .context = m->net->context,
+                     .rope_base = number(m, "rope_base"),
+                     .norm_eps = number(m, "eps"),
+                     .rope = number(m, "pairs") != 0.0 ? LB_ROPE_PAIRS : LB_ROPE_HALVES,
+                     .scaling = {.type = kind == LB_REF_ROPE_LLAMA3   ? LB_ROPE_LLAMA3
+                                         : kind == LB_REF_ROPE_LINEAR ? LB_ROPE_LINEAR
+                                                                      : LB_ROPE_DEFAULT,
+                                 .factor = number(m, "rope_factor"),
+                                 .low = number(m, "rope_low"),
+                                 .high = number(m, "rope_high"),
+                                 .original = (int64_t)number(m, "rope_original")},
+                     .tied = m->net->site[m->net->head].same_as >= 0};
+}
+
 lb_model *llama_random(lb_arch a, uint64_t seed) {
     lb_model *m;
-    if (!a.family) a.family = "llama";
     if (a.rope_base == 0) a.rope_base = 10000.0;
     if (a.norm_eps == 0) a.norm_eps = 1e-5;
     if (a.context == 0) a.context = 4096;

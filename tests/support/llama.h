@@ -6,8 +6,10 @@
 #include "model/model.h"
 
 /* A random model with weights large enough for attention to be far from uniform. Fields not
- * given in `a` (family, base, epsilon, context) get usual values. lb_model_close. */
+ * given in `a` (base, epsilon, context) get usual values. lb_model_close. */
 lb_model *llama_random(lb_arch a, uint64_t seed);
+/* A Llama's sizes, as a model was opened with. */
+lb_arch llama_arch(const lb_model *m);
 /* Final-normed states of one sequence by the fast path (T, dim), test fails on an error; free with lb_free. */
 lb_mat llama_states(const lb_model *m, const int32_t *tokens, int64_t n);
 /* By name ("1.down", "0.mlp_norm"); the test fails where there is none. */

@@ -149,7 +149,7 @@ plain_block plain_block_of(const lb_net *n, const lb_weights *w, int64_t block) 
 }
 
 plain_walk plain_walk_start(const lb_arch *a, lb_cmat embed, const int32_t *tokens, int64_t samples, int64_t length) {
-    plain_walk p = {a, samples, length, numbers(samples * length * a->dim)};
+    plain_walk p = {*a, samples, length, numbers(samples * length * a->dim)};
     for (int64_t t = 0; t < samples * length; t++)
         for (int64_t i = 0; i < a->dim; i++) p.x[t * a->dim + i] = (double)embed.d[tokens[t] * embed.ld + i];
     return p;
@@ -167,8 +167,8 @@ static void add_gram(double *H, const double *X, int64_t rows, int64_t cols, dou
 }
 
 double *plain_walk_hessian(const plain_walk *p, const plain_block *b, plain_input i) {
-    desk d = open_desk(p->arch, p->length);
-    int64_t cols = width_of(p->arch, i), n = p->length * p->arch->dim;
+    desk d = open_desk(&p->arch, p->length);
+    int64_t cols = width_of(&p->arch, i), n = p->length * p->arch.dim;
     double *H = numbers(cols * cols);
     for (int64_t s = 0; s < p->samples; s++) {
         memcpy(d.middle, p->x + s * n, (size_t)n * sizeof *d.middle);
@@ -180,19 +180,19 @@ double *plain_walk_hessian(const plain_walk *p, const plain_block *b, plain_inpu
 }
 
 void plain_walk_advance(plain_walk *p, const plain_block *b) {
-    desk d = open_desk(p->arch, p->length);
-    for (int64_t s = 0; s < p->samples; s++) through_block(&d, b, p->x + s * p->length * p->arch->dim);
+    desk d = open_desk(&p->arch, p->length);
+    for (int64_t s = 0; s < p->samples; s++) through_block(&d, b, p->x + s * p->length * p->arch.dim);
     close_desk(&d);
 }
 
 static double *final_states(const plain_walk *p, const float *final_norm) {
-    double *h = numbers(p->samples * p->length * p->arch->dim);
-    norm(p->arch, p->x, final_norm, p->samples * p->length, h);
+    double *h = numbers(p->samples * p->length * p->arch.dim);
+    norm(&p->arch, p->x, final_norm, p->samples * p->length, h);
     return h;
 }
 
 double *plain_walk_head_hessian(const plain_walk *p, const float *final_norm) {
-    int64_t tokens = p->samples * p->length, n = p->arch->dim;
+    int64_t tokens = p->samples * p->length, n = p->arch.dim;
     double *h = final_states(p, final_norm), *H = numbers(n * n);
     add_gram(H, h, tokens, n, 1.0 / (double)tokens);
     free(h);

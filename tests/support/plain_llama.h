@@ -33,7 +33,7 @@ typedef struct plain_block {
 
 /* The hidden states of several sequences on their way through the blocks. */
 typedef struct plain_walk {
-    const lb_arch *arch;
+    lb_arch arch;
     int64_t samples, length;
     double *x; /* (samples * length, dim) */
 } plain_walk;

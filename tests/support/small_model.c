@@ -38,8 +38,7 @@ static void enlarge(lb_model *m) {
 }
 
 static void write_model(const char *text, bool tied, lb_dtype type, const char *name) {
-    lb_arch a = {.family = "llama",
-                 .layers = 3,
+    lb_arch a = {.layers = 3,
                  .dim = 16,
                  .hidden = 24,
                  .heads = 4,

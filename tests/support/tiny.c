@@ -27,9 +27,11 @@ static float *numbers(tiny *t, int64_t n) {
 }
 
 void tiny_hf_name(const tiny *t, int32_t slot, char out[128]) {
-    const lb_net_slot *s = &t->net->slot[slot];
-    int64_t block = s->site >= 0 ? t->net->site[s->site].block : t->net->vector[s->vector].block;
-    lb_map_name(lb_slot_map(lb_family_of(&t->arch), t->net, slot)->hf, block, out, 128);
+    char name[LB_TENSOR_NAME];
+    bool transposed;
+    assert_ok(lb_family_tensor_name(lb_family_named("llama"), t->net, slot, name, &transposed));
+    assert_true(strlen(name) < 128);
+    memcpy(out, name, strlen(name) + 1);
 }
 
 static void load(tiny *t, int32_t slot) {
@@ -42,8 +44,7 @@ static void load(tiny *t, int32_t slot) {
 }
 
 tiny tiny_open(bool tied, int threads) {
-    tiny t = {.arch = {.family = "llama",
-                       .layers = 2,
+    tiny t = {.arch = {.layers = 2,
                        .dim = 16,
                        .hidden = 24,
                        .heads = 4,

@@ -53,8 +53,7 @@ static void make_model(const char *name, int layers, int dim) {
     assert_ok(lb_fs_read(text_path, &text, &n));
     assert_ok(lb_tokenizer_train(text, n, 300, &t));
     lb_free(text);
-    lb_arch arch = {.family = "llama",
-                    .layers = layers,
+    lb_arch arch = {.layers = layers,
                     .dim = dim,
                     .hidden = dim * 3 / 2,
                     .heads = 4,

@@ -26,8 +26,7 @@
 enum { SAMPLES = 70, LENGTH = 9 };
 enum { IN_ATTN, IN_O, IN_MLP, IN_DOWN, INPUTS }; /* of a block, in program order */
 
-static const lb_arch arch = {.family = "llama",
-                             .layers = 3,
+static const lb_arch arch = {.layers = 3,
                              .dim = 24,
                              .hidden = 40,
                              .heads = 3,

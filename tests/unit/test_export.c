@@ -58,7 +58,7 @@ static void comes_back(void **state) {
     path_in(dir, lb_test_tmpdir(), "a/new/folder/");
     assert_ok(lb_model_export(m, &m->weights, LB_F32, dir, NULL));
     assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &back));
-    const lb_arch *a = &m->arch, *b = &back->arch;
+    const lb_arch one = llama_arch(m), two = llama_arch(back), *a = &one, *b = &two;
     assert_true(a->layers == b->layers && a->dim == b->dim && a->hidden == b->hidden && a->heads == b->heads &&
                 a->kv_heads == b->kv_heads && a->head_dim == b->head_dim && a->vocab == b->vocab &&
                 a->context == b->context && a->rope_base == b->rope_base && a->norm_eps == b->norm_eps && b->tied);
@@ -121,7 +121,7 @@ static void a_head_of_its_own_is_written(void **state) {
     path_in(dir, lb_test_tmpdir(), "out");
     assert_ok(lb_model_export(m, &w, LB_F32, dir, NULL));
     assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &back));
-    assert_false(back->arch.tied);
+    assert_false(llama_arch(back).tied);
     assert_memory_equal(llama_site(back, "head")->W.d, head, sizeof head);
     assert_memory_equal(llama_site(back, "embed")->W.d, llama_site(m, "embed")->W.d, sizeof head);
     lb_model_close(m);

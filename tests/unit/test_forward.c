@@ -32,8 +32,8 @@ static void check_pass(void *ctx, const char *kernel) {
     lb_mat h = llama_states(p->m, p->tokens, p->n);
     double worst = llama_worst(lb_mat_c(h), lb_mat_c(p->want));
     if (!(worst < tolerance))
-        fail_msg("%lld tokens, %lld/%lld heads, %s kernels: off by %g", (long long)p->n, (long long)p->m->arch.heads,
-                 (long long)p->m->arch.kv_heads, kernel, worst);
+        fail_msg("%lld tokens, %lld/%lld heads, %s kernels: off by %g", (long long)p->n, (long long)llama_arch(p->m).heads,
+                 (long long)llama_arch(p->m).kv_heads, kernel, worst);
     lb_free(h.d);
 }
 
@@ -335,12 +335,13 @@ static lb_status build_all(void *ctx) {
     lb_arena *arena;
     lb_exec *e;
     const lb_net *net;
+    const lb_arch arch = llama_arch(m);
     lb_weights w;
     float h[3 * 16];
     LB_TRY(lb_arena_new(64, &arena)); /* small chunks: nearly every piece is an allocation of its own */
     lb_status st = lb_exec_new(arena, m->net, 40, NULL, &e);
     if (st == LB_OK) st = lb_exec_add_half(arena, e);
-    if (st == LB_OK) st = lb_arch_net(arena, &m->arch, &net);
+    if (st == LB_OK) st = lb_arch_net(arena, &arch, &net);
     if (st == LB_OK) st = lb_weights_clone(arena, m->net, &m->weights, &w);
     if (st == LB_OK) st = lb_forward_ref(m->net, &m->weights, (int32_t[]){1, 2, 3}, 3, lb_mat_of(h, 3, 16));
     lb_arena_free(arena);

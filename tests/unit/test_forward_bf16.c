@@ -104,7 +104,7 @@ static void close_to(lb_mat got, lb_mat want) {
 /* Each stage computed from the inputs that the block itself captured, so that nothing but the stage's own products,
  * summed in another order, tells the two apart: a rounding left out or done twice is a thousand times as much. */
 static void check_block(world *w) {
-    const lb_arch *a = &w->m->arch;
+    const lb_arch arch = llama_arch(w->m), *a = &arch;
     enum { IN_ATTN, IN_O, IN_MLP, IN_DOWN, INPUTS };
     const lb_net *net = w->m->net;
     lb_tap tap[INPUTS];

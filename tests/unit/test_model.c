@@ -102,7 +102,7 @@ static void config_defects_are_named(void **state) {
 static void open_ok(const char *dir, lb_arch *out) {
     lb_model *m;
     assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &m));
-    *out = m->arch;
+    *out = llama_arch(m);
     lb_model_close(m);
 }
 
@@ -354,7 +354,7 @@ static void gguf_positions(void **state) {
     for (size_t i = 0; i < 4; i++) memfile_set(&g.file, (size_t)(at - g.bytes) - 4 + i, ones[i]);
     lb_model *m;
     assert_ok(lb_model_open(g.file.path, LB_WEIGHTS, NULL, &m));
-    assert_int_equal(m->arch.scaling.type, LB_ROPE_DEFAULT);
+    assert_int_equal(llama_arch(m).scaling.type, LB_ROPE_DEFAULT);
     lb_model_close(m);
     drop_gguf(&g);
 }
@@ -423,10 +423,12 @@ static void threads_change_nothing(void **state) {
 
 static void names_match_one_way(void **state) {
     (void)state;
-    int64_t b;
+    int64_t b, e;
     char name[64];
-    assert_true(lb_map_match("blk.#.attn_q.weight", "blk.12.attn_q.weight", &b) && b == 12);
-    assert_true(lb_map_match("token_embd.weight", "token_embd.weight", &b) && b == -1);
+    assert_true(lb_pattern_match("blk.#.attn_q.weight", "blk.12.attn_q.weight", &b, &e) && b == 12 && e == -1);
+    assert_true(lb_pattern_match("token_embd.weight", "token_embd.weight", &b, &e) && b == -1);
+    assert_true(lb_pattern_match("x.#.y.@.z", "x.3.y.10.z", &b, &e) && b == 3 && e == 10);
+    assert_false(lb_pattern_match("x.#.y.@.z", "x.3.y.z", &b, &e));
     static const char *const bad[] = {"blk..attn_q.weight",
                                       "blk.1.attn_q",
                                       "blk.01.attn_q.weight",
@@ -437,8 +439,8 @@ static void names_match_one_way(void **state) {
                                       "blk.",
                                       ""};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_false(lb_map_match("blk.#.attn_q.weight", bad[i], &b));
-    lb_map_name("blk.#.attn_q.weight", 7, name, sizeof name);
+        assert_false(lb_pattern_match("blk.#.attn_q.weight", bad[i], &b, &e));
+    lb_pattern_name("blk.#.attn_q.weight", 7, -1, name, sizeof name);
     assert_string_equal(name, "blk.7.attn_q.weight");
 }
 
@@ -467,8 +469,7 @@ static void slots_go_round(void **state) {
 
 static void new_models(void **state) {
     (void)state;
-    lb_arch a = {.family = "llama",
-                 .layers = 8,
+    lb_arch a = {.layers = 8,
                  .dim = 64,
                  .hidden = 96,
                  .heads = 4,

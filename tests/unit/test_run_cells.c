@@ -40,8 +40,7 @@ static int setup(void **state) {
     size_t n = 0;
     lb_tokenizer *tok = NULL;
     lb_model *m = NULL;
-    lb_arch a = {.family = "llama",
-                 .layers = 2,
+    lb_arch a = {.layers = 2,
                  .dim = 16,
                  .hidden = 24,
                  .heads = 2,

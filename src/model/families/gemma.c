@@ -1,0 +1,45 @@
+/* Gemma 1 (Gemma Team 2024, arXiv:2403.08295): Llama with scaled embeddings, norms of 1 + w and a tied head. Keys:
+ * transformers' GemmaConfig; its hidden_activation is not read. */
+#include "model/families/pieces.h"
+
+static const lb_key hf_keys[] = {
+    KEYS_SIZES,
+    {"num_key_value_heads", LB_KEY_COUNT, "kv_heads", "16"},
+    {"max_position_embeddings", LB_KEY_COUNT, "context", "8192"},
+    {"head_dim", LB_KEY_COUNT, "head_dim", "256"},
+    {"rms_norm_eps", LB_KEY_REAL, "eps", "1e-6"},
+    {"hidden_act", LB_KEY_ACT_TANH, "act", "gelu_pytorch_tanh"},
+    {"hidden_activation", LB_KEY_IDLE},
+    {"use_bidirectional_attention", LB_KEY_FLAG, NULL, "0", .only = "false", .why = "only causal models are supported"},
+    {"attention_bias", LB_KEY_FLAG, "attn_bias", "0"},
+    KEY_TIED("1"),
+    {0},
+};
+static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", "1", LB_ROPE_KINDS_PLAIN};
+static const lb_key gguf_keys[] = {
+    GGUF_SIZES,
+    GGUF_HEADS,
+    {0},
+};
+
+static const lb_tensor_row tensors[] = {
+    TENSORS_ENDS, TENSORS_NORMS, TENSORS_ATTENTION("attn_bias", "attn_bias"), TENSORS_GLU, {0}};
+
+const lb_family lb_family_gemma = {
+    .name = "gemma",
+    .summary = "Llama with scaled embeddings, 1 + w in norms, tied head (Gemma 1)",
+    .hf_class = "GemmaForCausalLM",
+    .hf_type = "gemma",
+    .hf_keys = hf_keys,
+    .rope = &rope,
+    .hf_numbers = NUMBERS_HALVES "one = 1; scale = 1/sqrt(head_dim); emb = sqrt(dim)",
+    .gguf_arch = "gemma",
+    .gguf_keys = gguf_keys,
+    .gguf_numbers =
+        "pairs = 0; rot = head_dim; act = gelu_tanh; one = 0; attn_bias = 0; scale = 1/sqrt(head_dim); emb = sqrt(dim)",
+    .tensor = tensors,
+    .program = {.before = "x = embed token embed scale=emb",
+                .block = "n = norm x attn_norm " RMS QKV ROPE "a = attend q k v scale=scale; x += linear a o; "
+                         "n = norm x mlp_norm " RMS GLU "x += linear h down",
+                .after = "x = norm x final_norm " RMS "y = head x head"},
+};

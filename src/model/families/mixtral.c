@@ -1,0 +1,59 @@
+/* Mixtral (Jiang et al. 2024, arXiv:2401.04088): Llama's attention, experts in the place of its MLP. Keys:
+ * transformers' MixtralConfig. */
+#include "model/families/pieces.h"
+
+static const lb_key hf_keys[] = {
+    KEYS_SIZES,
+    {"num_key_value_heads", LB_KEY_COUNT, "kv_heads", "8", "heads"},
+    {"max_position_embeddings", LB_KEY_COUNT, "context", "131072"},
+    {"head_dim", LB_KEY_COUNT, "head_dim", "dim/heads"},
+    {"rms_norm_eps", LB_KEY_REAL, "eps", "1e-5"},
+    {"hidden_act", LB_KEY_ACT, "act", "silu"},
+    {"sliding_window", LB_KEY_COUNT, "window", "0"},
+    {"num_local_experts|num_experts", LB_KEY_COUNT, "experts", "8"},
+    {"num_experts_per_tok", LB_KEY_COUNT, "top", "2"},
+    KEY_TIED("0"),
+    {"router_jitter_noise|router_aux_loss_coef|output_router_logits", LB_KEY_IDLE},
+    {0},
+};
+static const lb_rope_keys rope = {"rope_theta", "1000000", "partial_rotary_factor", "1", LB_ROPE_KINDS_PLAIN};
+
+static const lb_key gguf_keys[] = {
+    GGUF_SIZES, GGUF_HEADS, {"expert_count", LB_KEY_COUNT, "experts"}, {"expert_used_count", LB_KEY_COUNT, "top"}, {0},
+};
+
+#define MOE     "model.layers.#.block_sparse_moe."
+#define STACKED "model.layers.#.mlp.experts."
+static const lb_tensor_row tensors[] = {
+    TENSORS_ENDS,
+    TENSORS_NORMS,
+    TENSORS_ATTENTION(NULL, NULL),
+    {"#.router", MOE "gate.weight|model.layers.#.mlp.gate.weight", "blk.#.ffn_gate_inp.weight", "experts", "dim"},
+    {"#.expert.@.gate", MOE "experts.@.w1.weight|" STACKED "gate_up_proj[@][0:hidden:2*hidden]",
+     "blk.#.ffn_gate_exps.weight[@]", "hidden", "dim"},
+    {"#.expert.@.up", MOE "experts.@.w3.weight|" STACKED "gate_up_proj[@][hidden:2*hidden:2*hidden]",
+     "blk.#.ffn_up_exps.weight[@]", "hidden", "dim"},
+    {"#.expert.@.down", MOE "experts.@.w2.weight|" STACKED "down_proj[@]", "blk.#.ffn_down_exps.weight[@]", "dim",
+     "hidden"},
+    {0},
+};
+
+const lb_family lb_family_mixtral = {
+    .name = "mixtral",
+    .summary = "Llama's attention, a router and experts (Mixtral)",
+    .hf_class = "MixtralForCausalLM",
+    .hf_type = "mixtral",
+    .hf_keys = hf_keys,
+    .rope = &rope,
+    .hf_numbers = NUMBERS_HALVES "one = 0; scale = 1/sqrt(head_dim)",
+    .gguf_arch = "llama",
+    .gguf_when = "expert_count",
+    .gguf_keys = gguf_keys,
+    .gguf_numbers = "pairs = 1; rot = head_dim; act = silu; one = 0; window = 0; scale = 1/sqrt(head_dim)",
+    .tensor = tensors,
+    .program = {.before = "x = embed token embed",
+                .block = "n = norm x attn_norm " RMS QKV ROPE ATTEND "x += linear a o; n = norm x mlp_norm " RMS
+                         "m = experts n router top=top renorm=1; x += add m",
+                .after = "x = norm x final_norm " RMS "y = head x head",
+                .expert = GLU "y = linear h down"},
+};

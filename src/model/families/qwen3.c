@@ -1,0 +1,52 @@
+/* Qwen3 (Yang et al. 2025, arXiv:2505.09388): Llama with a norm of each head of q and k. Keys: transformers'
+ * Qwen3Config. */
+#include "model/families/pieces.h"
+
+static const lb_key hf_keys[] = {
+    KEYS_SIZES,
+    {"num_key_value_heads", LB_KEY_COUNT, "kv_heads", "32", "heads"},
+    {"max_position_embeddings", LB_KEY_COUNT, "context", "32768"},
+    {"head_dim", LB_KEY_COUNT, "head_dim", "128"},
+    {"rms_norm_eps", LB_KEY_REAL, "eps", "1e-6"},
+    {"hidden_act", LB_KEY_ACT, "act", "silu"},
+    {"attention_bias", LB_KEY_FLAG, "attn_bias", "0"},
+    KEYS_LATE_WINDOWS,
+    KEY_TIED("0"),
+    {0},
+};
+static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", "1", LB_ROPE_KINDS_PLAIN};
+static const lb_key gguf_keys[] = {
+    GGUF_SIZES,
+    GGUF_HEADS,
+    {0},
+};
+
+static const lb_tensor_row tensors[] = {
+    TENSORS_ENDS,
+    TENSORS_NORMS,
+    TENSORS_ATTENTION("attn_bias", "attn_bias"),
+    {"#.q_norm", "model.layers.#.self_attn.q_norm.weight", "blk.#.attn_q_norm.weight", NULL, "head_dim"},
+    {"#.k_norm", "model.layers.#.self_attn.k_norm.weight", "blk.#.attn_k_norm.weight", NULL, "head_dim"},
+    TENSORS_GLU,
+    {0},
+};
+
+const lb_family lb_family_qwen3 = {
+    .name = "qwen3",
+    .summary = "Llama with a norm of each head of q and k (Qwen3)",
+    .hf_class = "Qwen3ForCausalLM",
+    .hf_type = "qwen3",
+    .hf_keys = hf_keys,
+    .rope = &rope,
+    .hf_numbers = NUMBERS_HALVES NUMBERS_LATE_WINDOWS "one = 0; scale = 1/sqrt(head_dim)",
+    .gguf_arch = "qwen3",
+    .gguf_keys = gguf_keys,
+    .gguf_numbers =
+        "pairs = 0; rot = head_dim; act = silu; one = 0; window = 0; attn_bias = 0; scale = 1/sqrt(head_dim)",
+    .tensor = tensors,
+    .program = {.before = "x = embed token embed",
+                .block = "n = norm x attn_norm " RMS QKV "q = norm q q_norm kind=rms eps=eps run=head_dim; "
+                         "k = norm k k_norm kind=rms eps=eps run=head_dim; " ROPE ATTEND
+                         "x += linear a o; n = norm x mlp_norm " RMS GLU "x += linear h down",
+                .after = "x = norm x final_norm " RMS "y = head x head"},
+};

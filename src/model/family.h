@@ -1,0 +1,126 @@
+/* A model family is data, one file in families/ and one line in families/table.c: how its numbers are told in
+ * config.json and in a GGUF header, which tensors its files hold, and its program. docs/models.md adds one step by
+ * step.
+ *
+ * Where spellings are told apart by '|', any of them may stand in a file. */
+#ifndef LB_MODEL_FAMILY_H
+#define LB_MODEL_FAMILY_H
+
+#include "io/gguf.h"
+#include "model/net.h"
+#include "model/numbers.h"
+
+typedef enum lb_key_kind {
+    LB_KEY_COUNT,    /* a whole number */
+    LB_KEY_REAL,     /* a number */
+    LB_KEY_FLAG,     /* true or false: 1 or 0 */
+    LB_KEY_ACT,      /* the name of an activation: its place in lb_act_words */
+    LB_KEY_ACT_TANH, /* the same, but "gelu" is its tanh form */
+    LB_KEY_WORD,     /* a string, which must be `only` */
+    LB_KEY_SLIDES,   /* a list of "full_attention" or "sliding_attention", one a block: 0 or 1 */
+    LB_KEY_BLOCKS,   /* a list of blocks: 1 in those, 0 in the others */
+    LB_KEY_IDLE      /* without effect on what is computed */
+} lb_key_kind;
+
+/* A key of config.json, or of a GGUF header behind the architecture's name and a dot. */
+typedef struct lb_key {
+    const char *name;
+    lb_key_kind kind;
+    const char *number; /* what it becomes; NULL: it is only looked at */
+    const char *absent; /* an expression (LB_KEY_ACT, LB_KEY_WORD: a word) where the key is missing; NULL: it must not
+                           be; "": there is then no such number (a rule may make one) */
+    const char *null;   /* where it is null; NULL: as `absent` */
+    const char *only;   /* the only value that is honoured, as in the file; NULL: any */
+    const char *why;    /* ... and why ("biases are not supported"), or NULL */
+} lb_key;
+
+/* How rotary positions are told in config.json: rope_parameters, rope_scaling and keys outside of both. */
+typedef struct lb_rope_keys {
+    const char *base, *base_absent; /* spellings of the base's key at the top ("rope_theta"), and its default */
+    const char *part, *part_absent; /* of the part of a head that turns; part_absent NULL: only 1 is honoured */
+    unsigned kinds;                 /* bit k: the kind of table k of steps/rope.c may be asked for */
+} lb_rope_keys;
+enum { LB_ROPE_KINDS_PLAIN = 1u << 0 | 1u << 1 | 1u << 3 }; /* default, linear, llama3 */
+
+/* One weight: a site's or a norm's. '#' is the block's number, '@' the expert's.
+ *
+ * After a name in a file: [@] that expert's part of a stack (experts, rows, cols); [a:b:n] rows a to b of n, where n
+ * rows are stored together; ~ stored (in, out). A bias has the name with ".bias" for ".weight". */
+typedef struct lb_tensor_row {
+    const char *ours;        /* "#.q", "#.expert.@.down", "final_norm": the program's names */
+    const char *hf, *gguf;   /* NULL: that format has none */
+    const char *rows, *cols; /* expressions; rows NULL: a vector of cols */
+    const char *bias;        /* an expression: not zero, it has a bias; NULL: none */
+    const char *when;        /* an expression: not zero, there is such a weight (in this block); NULL: always */
+} lb_tensor_row;
+
+typedef struct lb_family {
+    const char *name, *summary;
+    const char *hf_class, *hf_type; /* "LlamaForCausalLM", "llama" */
+    const char *prefix;             /* "transformer.": a beginning of names that Hugging Face files may lack, or NULL */
+    const lb_key *hf_keys;          /* up to the one without a name; their order is that of `absent` expressions */
+    const lb_rope_keys *rope;       /* NULL: no rotary positions */
+    const char *hf_numbers;         /* rules (numbers.h) once all keys are read */
+    const char *gguf_arch;          /* NULL: GGUF has no such family, or it is not read */
+    const char *gguf_when;          /* of several families with that architecture, this one where the key is positive */
+    const lb_key *gguf_keys;
+    const char *gguf_numbers;
+    const lb_tensor_row *tensor; /* up to the one without a name */
+    const char *const *harmless; /* tensors that may be there and carry no weights; NULL-terminated, or NULL */
+    lb_program_text program;
+} lb_family;
+extern const lb_family *const lb_family_table[]; /* NULL-terminated */
+const lb_family *lb_family_named(const char *name);
+
+/* From config.json: the family and its numbers, among them layers, dim, vocab and tied, and context where there is
+ * one. What is not known and might change what the model computes is LB_E_UNSUPPORTED naming it. */
+LB_NODISCARD lb_status lb_numbers_from_config(lb_arena *a, const char *path, const lb_family **family, lb_numbers *out);
+
+/* The same from a GGUF header. */
+LB_NODISCARD lb_status lb_numbers_from_gguf(lb_arena *a, const lb_gguf *g, const lb_family **family, lb_numbers *out);
+
+/* ---- tensors ---- */
+
+/* The row that describes `name` (a parameter of the program; block and expert -1: it has none), or NULL. */
+const lb_tensor_row *lb_family_row(const lb_family *f, const char *name, bool in_block, bool in_expert);
+/* For lb_net_new; ctx is a lb_family_shapes. */
+typedef struct lb_family_shapes {
+    const lb_family *family;
+    const lb_numbers *numbers;
+} lb_family_shapes;
+LB_NODISCARD lb_status lb_family_shape(const void *ctx, const char *name, int64_t block, int64_t expert,
+                                       lb_net_shape *out);
+/* The family's program with these numbers; all of it in the arena. */
+LB_NODISCARD lb_status lb_family_net(lb_arena *a, const lb_family *f, const lb_numbers *numbers, const lb_net **out);
+
+/* Where the numbers of a site or a vector lie: rows [first, first + rows) of a tensor whose rows are cols long. */
+typedef struct lb_placed {
+    const lb_tensor *t;
+    int64_t first, rows, cols;
+    bool transposed; /* t is (cols, rows) */
+    bool vector;
+} lb_placed;
+typedef struct lb_tensor_files {
+    const char *path, *says; /* for messages; who tells the shapes: "the config", "the header" */
+    bool hf;
+    const lb_tensor *const *t; /* (n) */
+    int64_t n;
+} lb_tensor_files;
+/* Finds every tensor of the net: LB_E_FORMAT or LB_E_UNSUPPORTED for one that is unknown, missing, there twice, of
+ * another shape or type. out (net.slots) */
+LB_NODISCARD lb_status lb_family_match(lb_arena *a, const lb_family *f, const lb_net *net, const lb_tensor_files *files,
+                                       lb_placed *out);
+/* The tensor's name in a Hugging Face folder, and whether it is stored (in, out) there: by the first spelling.
+ * LB_E_UNSUPPORTED: that is a part of a larger one. */
+enum { LB_TENSOR_NAME = 256 };
+LB_NODISCARD lb_status lb_family_tensor_name(const lb_family *f, const lb_net *net, int32_t slot,
+                                             char out[LB_TENSOR_NAME], bool *transposed);
+/* The GGUF tensor that holds factors of the rotary frequencies, (head_dim / 2), F32. */
+#define LB_ROPE_FACTORS "rope_freqs.weight"
+
+/* pattern with '#' and '@' replaced (which a pattern without them ignores). */
+void lb_pattern_name(const char *pattern, int64_t block, int64_t expert, char *out, size_t size);
+/* Does `name` fit the pattern? Their numbers, -1 for a pattern without them. */
+bool lb_pattern_match(const char *pattern, const char *name, int64_t *block, int64_t *expert);
+
+#endif

@@ -1,0 +1,318 @@
+/* Families: expressions, rules, keys, and tensors that are stacked, fused, turned, spelled otherwise or wrong. */
+#include "support/support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/model.h"
+#include "model/steps/reference.h"
+#include "model/weights.h"
+#include "support/folder.h"
+
+/* ---- numbers ---- */
+
+static const double by_block[] = {1, 0, 1};
+static const lb_number some[] = {
+    {.name = "heads", .all = 4}, {.name = "dim", .all = 24}, {.name = "moe", .block = by_block}};
+static const lb_numbers numbers = {some, 3, 3};
+
+static void expressions(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        double value; /* in block 2 */
+    } good[] = {
+        {"7", 7},           {"1e-5", 1e-5},    {"heads*dim", 96},      {" ( heads + 2 * heads ) * 5 - 1 ", 59},
+        {"dim/heads/2", 3}, {"dim % 7", 3},    {"1/sqrt(heads)", 0.5}, {"floor(dim*0.3)", 7},
+        {"log(1)", 0},      {"block >= 2", 1}, {"block < 2", 0},       {"(block + 1) % 3 == 0", 1},
+        {"heads <= 4", 1},  {"heads > 4", 0},  {"moe * 9", 9},
+    };
+    double v;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_ok(lb_expression(&numbers, good[i].text, 2, &v));
+        if (!(fabs(v - good[i].value) < 1e-12)) fail_msg("%s: %g", good[i].text, v);
+    }
+    static const char *const bad[] = {
+        "",     "heads heads", "(heads",    "heads)", "sqrt 4",
+        "none", "1 +",         "heads = 4", "2..3",   "((((((((((((((((((1))))))))))))))))))"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_status(LB_E_FORMAT, lb_expression(&numbers, bad[i], 2, &v));
+    assert_status(LB_E_FORMAT, lb_expression(&numbers, "none", 0, &v));
+    assert_error_has("expression 'none': there is no number 'none'");
+    assert_status(LB_E_FORMAT, lb_expression(&numbers, "1 + moe", -1, &v));
+    assert_error_has("differs by block");
+    int64_t n;
+    assert_ok(lb_expression_count(&numbers, "dim/heads", -1, &n));
+    assert_int_equal(n, 6);
+    assert_status(LB_E_FORMAT, lb_expression_count(&numbers, "dim/7", -1, &n));
+    assert_status(LB_E_FORMAT, lb_expression_count(&numbers, "0 - dim", -1, &n));
+}
+
+static void rules(void **state) {
+    (void)state;
+    lb_arena *a;
+    assert_ok(lb_arena_new(0, &a));
+    lb_numbering b = {.arena = a, .whose = "test", .blocks = 3};
+    assert_ok(lb_numbering_set(&b, "dim", 24));
+    assert_ok(
+        lb_numbering_rules(&b, "half = dim/2; half ?= 1; other ?= half + 1; odd = block % 2; dim = 8; both = odd*dim"));
+    const lb_numbers n = lb_numbering_view(&b);
+    assert_int_equal(n.n, 5);
+    double v;
+    assert_ok(lb_number_get(&n, "half", -1, &v));
+    assert_true(v == 12);
+    assert_ok(lb_number_get(&n, "other", -1, &v));
+    assert_true(v == 13);
+    for (int64_t i = 0; i < 3; i++) {
+        assert_ok(lb_number_get(&n, "both", i, &v));
+        assert_true(v == (i == 1 ? 8 : 0));
+    }
+    assert_ok(lb_numbering_rules(&b, NULL));
+    assert_status(LB_E_FORMAT, lb_numbering_rules(&b, "half 3"));
+    assert_status(LB_E_FORMAT, lb_numbering_rules(&b, "half = nothing"));
+    lb_arena_free(a);
+}
+
+/* ---- the table ---- */
+
+/* What a family says of itself holds together: every row is of a weight that its program names. */
+static void rows_are_used(void **state) {
+    (void)state;
+    for (int i = 0; lb_family_table[i]; i++) {
+        const lb_family *f = lb_family_table[i];
+        lb_arena *a;
+        lb_program p;
+        assert_ptr_equal(lb_family_named(f->name), f);
+        assert_ok(lb_arena_new(0, &a));
+        assert_ok(lb_program_parse(a, f->name, &f->program, &p));
+        for (const lb_tensor_row *r = f->tensor; r->ours; r++) {
+            bool expert = strncmp(r->ours, "#.expert.@.", 11) == 0, block = r->ours[0] == '#', used = false;
+            const char *role = r->ours + (expert ? 11 : block ? 2 : 0);
+            assert_ptr_equal(lb_family_row(f, role, block, expert), r);
+            const lb_steps *part[] = {expert ? &p.expert : block ? &p.block : &p.before, block ? &p.block : &p.after};
+            for (int k = 0; k < 2; k++)
+                for (int64_t s = 0; s < part[k]->n; s++)
+                    for (int o = 0; o < LB_STEP_OPERANDS; o++)
+                        used |= part[k]->at[s].operand[o] && strcmp(part[k]->at[s].operand[o], role) == 0;
+            if (!used) fail_msg("%s: no step uses %s", f->name, r->ours);
+        }
+        lb_arena_free(a);
+    }
+    assert_null(lb_family_named("none"));
+}
+
+/* ---- keys ---- */
+
+static void keys_are_checked(void **state) {
+    (void)state;
+    static const struct {
+        const char *model, *from, *to;
+        lb_status status;
+        const char *message;
+    } change[] = {
+        {"gemma2", "\"sliding_attention\"", "\"chunked_attention\"", LB_E_UNSUPPORTED,
+         "layer_types[0] = 'chunked_attention': only"},
+        {"gemma2", "\"sliding_attention\",", "", LB_E_FORMAT, "layer_types: 2 entries for 3 blocks"},
+        {"gemma2", "\"use_bidirectional_attention\": null", "\"use_bidirectional_attention\": true", LB_E_UNSUPPORTED,
+         "only causal models are supported"},
+        {"gemma2", "\"gelu_pytorch_tanh\"", "\"quick_gelu\"", LB_E_UNSUPPORTED, "hidden_activation = quick_gelu"},
+        {"gemma2", "\"sliding_window\": 7", "\"sliding_window\": -7", LB_E_FORMAT, "width"},
+        {"gemma2", "\"query_pre_attn_scalar\": 20", "\"query_pre_attn_scalar\": 0", LB_E_FORMAT,
+         "scale = inf: must be finite"},
+        {"qwen2_moe", "\"decoder_sparse_step\": 1", "\"decoder_sparse_step\": 0", LB_E_FORMAT, "sparse_step = 0"},
+        {"qwen2_moe", "\"mlp_only_layers\": [", "\"mlp_only_layers\": [-1,", LB_E_FORMAT,
+         "mlp_only_layers[0] = -1: must be"},
+        {"qwen2_moe", "\"num_experts_per_tok\": 2", "\"num_experts_per_tok\": 5", LB_E_FORMAT,
+         "top is not within the experts"},
+        {"mixtral", "\"num_local_experts\": 4", "\"num_local_experts\": 4, \"num_experts\": 3", LB_E_FORMAT,
+         "num_local_experts = 4 and num_experts = 3: they say the same"},
+        {"mixtral", "\"num_local_experts\": 4", "\"num_local_experts\": 3", LB_E_FORMAT,
+         "experts.3.w1.weight: the config says 3 experts"},
+        {"gpt2", "\"n_head\": 4", "\"n_head\": 5", LB_E_FORMAT, ""},
+        {"gpt2", "\"add_cross_attention\": false", "\"add_cross_attention\": true", LB_E_UNSUPPORTED,
+         "add_cross_attention is true"},
+        {"gpt2", "\"n_layer\": 2", "\"n_layer\": null, \"num_layers\": 2", LB_E_UNSUPPORTED, "num_layers"},
+        {"opt", "\"do_layer_norm_before\": true", "\"do_layer_norm_before\": 1", LB_E_FORMAT,
+         "do_layer_norm_before: must be true or false"},
+        {"opt", "\"ffn_dim\": 36", "\"ffn_dim\": 36, \"_gate\": 3", LB_OK, NULL},
+        {"opt", "\"ffn_dim\": 36", "\"ffn_dim\": 36, \"gate\": 3", LB_E_UNSUPPORTED, "key gate = 3"},
+        {"gpt_neox", "\"partial_rotary_factor\": 0.25", "\"partial_rotary_factor\": 1.5", LB_E_FORMAT,
+         "must be in (0, 1]"},
+        {"gpt_neox", "\"use_cache\": true", "\"rotary_pct\": 0.5", LB_E_FORMAT,
+         "rotary_pct = 0.5 and rope_parameters.partial_rotary_factor = 0.25"},
+        {"phi3", "\"longrope\"", "\"su\"", LB_OK, NULL},
+        {"phi3", "\"longrope\"", "\"linear\"", LB_E_UNSUPPORTED,
+         "type 'linear' is not supported: only 'default' and 'longrope' are"},
+        {"phi3", "5.0\n", "5.0, 6.0\n", LB_E_FORMAT, "a factor for each of 4 pairs"},
+        {"phi3", "1.1,", "-1.1,", LB_E_FORMAT, "short_factor[1]: must be a positive number"},
+        {"mistral", "\"head_dim\": 8", "\"head_dim\": 9", LB_E_FORMAT,
+         "head_dim = 9: rotary positions need an even number"},
+    };
+    for (size_t i = 0; i < sizeof change / sizeof change[0]; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "families/%s", change[i].model);
+        folder f = folder_take(name);
+        folder_replace(&f, change[i].from, change[i].to);
+        folder_write(&f);
+        lb_model *m;
+        if (change[i].status == LB_OK) {
+            assert_ok(lb_model_open(f.dir, LB_HEADER, NULL, &m));
+            lb_model_close(m);
+        } else
+            expect_no_model(f.dir, change[i].status, change[i].message);
+        folder_drop(&f);
+    }
+}
+
+/* ---- tensors ---- */
+
+/* The same numbers as the fixture's, in memory or brought there row by row. */
+static void expect_same(const char *fixture, const char *dir) {
+    char path[LB_TEST_PATH], name[64];
+    lb_model *want, *got;
+    lb_arena *a;
+    snprintf(name, sizeof name, "tests/oracle/fixtures/%s", fixture);
+    lb_test_fixture(name, path);
+    assert_ok(lb_arena_new(0, &a));
+    assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &want));
+    for (int parts = LB_WEIGHTS; parts <= LB_STREAM; parts++) {
+        assert_ok(lb_model_open(dir, (lb_model_parts)parts, NULL, &got));
+        assert_int_equal(got->n_tensors, want->n_tensors);
+        for (int32_t i = 0; i < want->net->sites; i++) {
+            lb_cmat W, own = want->weights.site[i].W;
+            assert_ok(lb_matrix_get(&got->weights.site[i], a, NULL, &W));
+            assert_true(W.rows == own.rows && W.cols == own.cols);
+            assert_memory_equal(W.d, own.d, (size_t)(W.rows * W.cols) * sizeof(float));
+        }
+        for (int32_t i = 0; i < want->net->vectors; i++)
+            assert_memory_equal(got->weights.vector[i], want->weights.vector[i],
+                                (size_t)want->net->vector[i].n * sizeof(float));
+        lb_model_close(got);
+    }
+    lb_model_close(want);
+    lb_arena_free(a);
+}
+
+static void without_the_prefix(void **state) {
+    (void)state;
+    folder f = folder_take("families/gpt2");
+    for (int64_t i = 0; i < f.n; i++)
+        if (strncmp(f.t[i].name, "transformer.", 12) == 0) f.t[i].name += 12;
+    static const float mask[1] = {0};
+    f.t[f.n++] = (lb_tensor_out){"h.0.attn.bias", 1, {1}, mask, NULL, NULL};
+    folder_write(&f);
+    expect_same("families/gpt2", f.dir);
+    f.t[0].name = "transformer.none.weight";
+    folder_write(&f);
+    expect_no_model(f.dir, LB_E_UNSUPPORTED, "transformer.none.weight: the gpt2 family has no such tensor");
+    folder_drop(&f);
+}
+
+/* w1 and w3 of every expert as one tensor (experts, 2 hidden, dim), w2 as another. */
+static void stack_experts(folder *f, int block) {
+    enum { E = 4, H = 36, D = 24 };
+    float *both = LB_NEW(f->arena, float, E * 2 * H * D), *down = LB_NEW(f->arena, float, E *H *D);
+    char name[128];
+    assert_true(both && down);
+    for (int e = 0; e < E; e++)
+        for (int w = 1; w <= 3; w++) {
+            snprintf(name, sizeof name, "model.layers.%d.block_sparse_moe.experts.%d.w%d.weight", block, e, w);
+            lb_tensor_out *t = folder_tensor(f, name);
+            float *to = w == 2 ? down + e * H * D : both + (2 * e + (w == 3)) * H * D;
+            memcpy(to, t->data, H * D * sizeof *to);
+            *t = f->t[--f->n];
+        }
+    snprintf(name, sizeof name, "model.layers.%d.mlp.experts.gate_up_proj", block);
+    f->t[f->n++] = (lb_tensor_out){lb_arena_strdup(f->arena, name), 3, {E, 2 * H, D}, both, NULL, NULL};
+    snprintf(name, sizeof name, "model.layers.%d.mlp.experts.down_proj", block);
+    f->t[f->n++] = (lb_tensor_out){lb_arena_strdup(f->arena, name), 3, {E, D, H}, down, NULL, NULL};
+    snprintf(name, sizeof name, "model.layers.%d.block_sparse_moe.gate.weight", block);
+    lb_tensor_out *router = folder_tensor(f, name);
+    snprintf(name, sizeof name, "model.layers.%d.mlp.gate.weight", block);
+    router->name = lb_arena_strdup(f->arena, name);
+}
+
+static void stacked_experts(void **state) {
+    (void)state;
+    folder f = folder_take("families/mixtral");
+    stack_experts(&f, 0);
+    stack_experts(&f, 1);
+    folder_write(&f);
+    expect_same("families/mixtral", f.dir);
+    lb_tensor_out *t = folder_tensor(&f, "model.layers.1.mlp.experts.down_proj");
+    ((float *)(uintptr_t)t->data)[(3 * 24 + 2) * 36 + 5] = NAN;
+    folder_write(&f);
+    expect_no_model(f.dir, LB_E_NUMERIC, "down_proj: NaN or infinite at row 74, column 5");
+    t->shape[0] = 2;
+    t->shape[1] = 48;
+    folder_write(&f);
+    expect_no_model(f.dir, LB_E_FORMAT, "down_proj is (2, 48, 36), the config says (4, 24, 36)");
+    folder_drop(&f);
+}
+
+static void wrong_tensors(void **state) {
+    (void)state;
+    folder f = folder_take("families/mixtral"); /* one expert in both spellings */
+    static float two[4 * 24 * 36];
+    f.t[f.n++] = (lb_tensor_out){"model.layers.0.mlp.experts.down_proj", 3, {4, 24, 36}, two, NULL, NULL};
+    folder_write(&f);
+    expect_no_model(f.dir, LB_E_FORMAT, "two spellings of one weight");
+    f.n--;
+    folder_tensor(&f, "model.layers.1.block_sparse_moe.experts.3.w2.weight")->name =
+        "model.layers.1.block_sparse_moe.experts.4.w2.weight";
+    folder_write(&f);
+    expect_no_model(f.dir, LB_E_FORMAT,
+                    "model.layers.1.block_sparse_moe.experts.4.w2.weight: the config says 4 experts");
+    folder_drop(&f);
+
+    f = folder_take("families/opt");
+    folder_replace(&f, "\"enable_bias\": true", "\"enable_bias\": false");
+    folder_write(&f);
+    expect_no_model(f.dir, LB_E_FORMAT, ".bias: the config says that there is none");
+    folder_drop(&f);
+
+    f = folder_take("families/qwen2");
+    *folder_tensor(&f, "model.layers.1.self_attn.k_proj.bias") = f.t[f.n - 1];
+    f.n--;
+    folder_write(&f);
+    expect_no_model(f.dir, LB_E_FORMAT, "tensor model.layers.1.self_attn.k_proj.bias is missing");
+    folder_drop(&f);
+
+    f = folder_take("families/gpt2");
+    lb_tensor_out *t = folder_tensor(&f, "transformer.h.1.attn.c_attn.weight");
+    ((float *)(uintptr_t)t->data)[5 * 72 + 40] = INFINITY;
+    folder_write(&f);
+    expect_no_model(f.dir, LB_E_NUMERIC, "c_attn.weight: NaN or infinite at row 5, column 40");
+    t->shape[0] = 72;
+    t->shape[1] = 24;
+    folder_write(&f);
+    expect_no_model(f.dir, LB_E_FORMAT, "c_attn.weight is (72, 24), the config says (24, 72)");
+    folder_drop(&f);
+}
+
+/* docs/models.md shows a family's file as it is. */
+static void the_worked_example_is_the_file(void **state) {
+    (void)state;
+    char path[LB_TEST_PATH], *page, *file;
+    lb_test_fixture("docs/models.md", path);
+    assert_ok(lb_fs_read(path, &page, NULL));
+    lb_test_fixture("src/model/families/phi.c", path);
+    assert_ok(lb_fs_read(path, &file, NULL));
+    char *start = strstr(page, "```c\n/* Phi"), *end = start ? strstr(start, "\n```\n") : NULL;
+    assert_non_null(end);
+    end[1] = 0;
+    assert_string_equal(start + 5, file);
+    lb_free(page);
+    lb_free(file);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(expressions),        cmocka_unit_test(rules),
+        cmocka_unit_test(rows_are_used),      cmocka_unit_test(keys_are_checked),
+        cmocka_unit_test(without_the_prefix), cmocka_unit_test(stacked_experts),
+        cmocka_unit_test(wrong_tensors),      cmocka_unit_test(the_worked_example_is_the_file),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
