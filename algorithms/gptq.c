@@ -28,13 +28,14 @@ typedef struct gptq_opts {
     double percdamp;
     bool symmetric, mse, act_order, static_groups;
     int group_refit, scale_type, on_failure;
+    const lb_format *format;
 } gptq_opts;
 
 static const char *const refits[] = {"block", "column", NULL};
 static const char *const scale_types[] = {"f32", "f16", "bf16", NULL};
 static const char *const failures[] = {"error", "raise_damp", "rtn", NULL};
 static const lb_option table[] = {
-    {"bits", LB_OPT_INT, "4", 2, 8, NULL, "bits a weight", offsetof(gptq_opts, bits)},
+    {"bits", LB_OPT_INT, "4", 1, 8, NULL, "bits a weight", offsetof(gptq_opts, bits)},
     {"group", LB_OPT_GROUP, "row", 8, 65536, NULL, "columns that share a scale; the last group of a row may be shorter",
      offsetof(gptq_opts, group)},
     {"symmetric", LB_OPT_BOOL, "false", 0, 0, NULL, "range symmetric about 0: no zeros are stored",
@@ -59,10 +60,23 @@ static const lb_option table[] = {
     {"on_failure", LB_OPT_CHOICE, "error", 0, 0, failures,
      "a failed factorization: an error, ten times the damping up to 1, or round-to-nearest; the last two are flagged",
      offsetof(gptq_opts, on_failure)},
+    {"format", LB_OPT_FORMAT, "int", 0, 0, NULL, "number format; bits and group must be what it has",
+     offsetof(gptq_opts, format)},
 };
+
+static lb_storage storage_of(const gptq_opts *o) {
+    return (lb_storage){.format = o->format,
+                        .bits = (int)o->bits,
+                        .group = o->group,
+                        .symmetric = o->symmetric,
+                        .scale_type = (lb_scale_type)o->scale_type,
+                        .order = o->act_order && !o->static_groups && o->group > 0};
+}
 
 static lb_status gptq_check(const void *opts) {
     const gptq_opts *o = opts;
+    lb_storage s = storage_of(o);
+    LB_TRY(lb_format_accepts(&s, o->mse));
     const char *whole = o->group == LB_GROUP_ROW ? "row" : "tensor";
     if (o->static_groups && o->group <= 0)
         return lb_fail(LB_E_UNSUPPORTED, "static_groups needs groups of columns: group is %s", whole);
@@ -70,19 +84,18 @@ static lb_status gptq_check(const void *opts) {
         return lb_fail(LB_E_UNSUPPORTED, "group_refit column needs groups of columns: group is %s", whole);
     if (o->group_refit == REFIT_COLUMN && o->static_groups)
         return lb_fail(LB_E_UNSUPPORTED, "group_refit column does not apply: static_groups are fitted before solving");
+    if (s.order && s.format->shape != LB_SHAPE_ROWS)
+        return lb_fail(LB_E_UNSUPPORTED, "act_order needs static_groups: format %s stores no order", s.format->name);
     return LB_OK;
 }
 
 static lb_status gptq_spec(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
-    (void)rows, (void)cols;
-    const gptq_opts *o = opts;
+    (void)rows;
     LB_TRY(gptq_check(opts));
-    *out = (lb_storage){.format = &lb_uniform,
-                        .bits = (int)o->bits,
-                        .group = o->group,
-                        .symmetric = o->symmetric,
-                        .scale_type = (lb_scale_type)o->scale_type,
-                        .order = o->act_order && !o->static_groups && o->group > 0};
+    *out = storage_of(opts);
+    if (!lb_storage_by_rows(out, cols))
+        return lb_fail(LB_E_UNSUPPORTED, "%s blocks run on over row ends where %lld does not divide %lld columns",
+                       out->format->name, (long long)out->group, (long long)cols);
     return LB_OK;
 }
 

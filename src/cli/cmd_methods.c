@@ -25,6 +25,13 @@ static void list(lb_str *out) {
     for (size_t i = 0; (m = lb_method_at(i)); i++)
         lb_str_add(out, "%-*s  %-5s  %-*s  %s\n", (int)name, m->name, m->layer ? "layer" : "model", (int)summary,
                    m->summary, m->cite ? m->cite : "-");
+    lb_str_add(out, "\n%-*s  bits   number format, where a method has that option\n", (int)name, "format");
+    for (size_t i = 0; lb_formats[i]; i++) {
+        const lb_format *f = lb_formats[i];
+        char bits[32];
+        snprintf(bits, sizeof bits, f->bits_min == f->bits_max ? "%d" : "%d to %d", f->bits_min, f->bits_max);
+        lb_str_add(out, "%-*s  %-6s %s\n", (int)name, f->name, bits, f->summary);
+    }
     lb_str_add(out, "\nlowbit methods NAME explains a method's options.\n");
 }
 

@@ -23,19 +23,41 @@ static const char *place(const lb_compressed *c, int64_t i, char out[64]) {
     return lb_block_place(&c->storage, c->cols, i, out);
 }
 
-static lb_status check_scale(const lb_compressed *c, int64_t i) {
-    float v = c->scale[i];
-    lb_scale_type t = c->storage.scale_type;
-    char at[64];
-    if (!isfinite(v)) return lb_fail(LB_E_NUMERIC, "scale %g at %s: must be finite", (double)v, place(c, i, at));
-    if (t == LB_SCALE_F32) return LB_OK;
-    float kept = t == LB_SCALE_F16 ? lb_f16_to_f32(lb_f32_to_f16(v)) : lb_bf16_to_f32(lb_f32_to_bf16(v));
-    if (same_bits(v, kept)) return LB_OK;
-    return lb_fail(LB_E_ARG, "scale %.9g at %s: must be a %s, as which it would be %.9g", (double)v, place(c, i, at),
-                   t == LB_SCALE_F16 ? "float16" : "bfloat16", (double)kept);
+static float kept_as(lb_scale_type t, float v) {
+    switch (t) {
+    case LB_SCALE_F16:
+        return lb_f16_to_f32(lb_f32_to_f16(v));
+    case LB_SCALE_BF16:
+        return lb_bf16_to_f32(lb_f32_to_bf16(v));
+    case LB_SCALE_E8M0:
+        return lb_e8m0_to_f32(lb_f32_to_e8m0(v));
+    case LB_SCALE_F32:
+        break;
+    }
+    return v;
 }
 
-static lb_status check_zero(const lb_compressed *c, int64_t i) {
+/* A number of each block, as its type holds it. */
+static lb_status check_number(const lb_compressed *c, const char *what, float v, int64_t i, lb_scale_type t) {
+    static const char *const name[] = {"float32", "float16", "bfloat16", "power of two from 2^-127 to 2^127"};
+    char at[64];
+    if (!isfinite(v)) return lb_fail(LB_E_NUMERIC, "%s %g at %s: must be finite", what, (double)v, place(c, i, at));
+    float kept = kept_as(t, v);
+    if (same_bits(v, kept)) return LB_OK;
+    return lb_fail(LB_E_ARG, "%s %.9g at %s: must be a %s, as which it would be %.9g", what, (double)v, place(c, i, at),
+                   name[t], (double)kept);
+}
+
+static lb_status check_scale(const lb_compressed *c, int64_t i, lb_scale_type t) {
+    return check_number(c, "scale", c->scale[i], i, t);
+}
+
+static lb_status check_real_zero(const lb_compressed *c, int64_t i, lb_scale_type t) {
+    return check_number(c, "zero", c->zero[i], i, t);
+}
+
+static lb_status check_whole_zero(const lb_compressed *c, int64_t i, lb_scale_type t) {
+    (void)t;
     float v = c->zero[i], top = (float)((1 << c->storage.bits) - 1);
     char at[64];
     if (v >= 0 && v <= top && v == (float)(int)v) return LB_OK; /* NaN fails the first */
@@ -43,9 +65,9 @@ static lb_status check_zero(const lb_compressed *c, int64_t i) {
                    (double)v, place(c, i, at), (double)top);
 }
 
-static lb_status check_dense(const lb_compressed *c, int64_t i) {
+static lb_status check_dense(const lb_compressed *c, int64_t i, lb_scale_type t) {
     float v = c->dense[i];
-    if (isfinite(c->storage.bits == 16 ? lb_f16_to_f32(lb_f32_to_f16(v)) : v)) return LB_OK;
+    if (isfinite(kept_as(t, v))) return LB_OK;
     return lb_fail(LB_E_NUMERIC, "weight %g at row %lld, column %lld: must be finite as a float of %d bits", (double)v,
                    (long long)(i / c->cols), (long long)(i % c->cols), c->storage.bits);
 }
@@ -54,21 +76,22 @@ static lb_status check_dense(const lb_compressed *c, int64_t i) {
 typedef struct values {
     const lb_compressed *c;
     int64_t n;
-    lb_status (*each)(const lb_compressed *c, int64_t i);
+    lb_scale_type type;
+    lb_status (*each)(const lb_compressed *c, int64_t i, lb_scale_type t);
 } values;
 
 static lb_status part_piece(void *ctx, int64_t piece, int worker) {
     (void)worker;
     const values *p = ctx;
     int64_t end = (piece + 1) * PIECE < p->n ? (piece + 1) * PIECE : p->n;
-    for (int64_t i = piece * PIECE; i < end; i++) LB_TRY(p->each(p->c, i));
+    for (int64_t i = piece * PIECE; i < end; i++) LB_TRY(p->each(p->c, i, p->type));
     return LB_OK;
 }
 
-static lb_status check_each(const lb_compressed *c, int64_t n, lb_status (*each)(const lb_compressed *, int64_t),
-                            lb_team *team) {
-    values p = {c, n, each};
-    return lb_parallel_for(team, pieces_of(n), part_piece, &p);
+static lb_status check_each(const lb_compressed *c, const lb_part *part,
+                            lb_status (*each)(const lb_compressed *, int64_t, lb_scale_type), lb_team *team) {
+    values p = {c, part->n, part->type, each};
+    return lb_parallel_for(team, pieces_of(part->n), part_piece, &p);
 }
 
 static lb_status codes_piece(void *ctx, int64_t piece, int worker) {
@@ -82,6 +105,11 @@ static lb_status codes_piece(void *ctx, int64_t piece, int worker) {
         if (c->codes[i] >> bits)
             return lb_fail(LB_E_ARG, "code %d at row %lld, column %lld does not fit in %d bits", c->codes[i],
                            (long long)(i / c->cols), (long long)(i % c->cols), bits);
+    bool (*is_code)(uint8_t) = c->storage.format->is_code;
+    for (int64_t i = piece * PIECE; is_code && i < end; i++)
+        if (!is_code(c->codes[i]))
+            return lb_fail(LB_E_ARG, "code %d at row %lld, column %lld is no number of format %s", c->codes[i],
+                           (long long)(i / c->cols), (long long)(i % c->cols), c->storage.format->name);
     return LB_OK;
 }
 
@@ -149,11 +177,11 @@ static lb_status check_part(const lb_compressed *c, const lb_part *p, lb_team *t
     case LB_SLOT_CODES:
         return lb_parallel_for(team, pieces_of(weights), codes_piece, (void *)(uintptr_t)c);
     case LB_SLOT_SCALE:
-        return check_each(c, p->n, check_scale, team);
+        return check_each(c, p, check_scale, team);
     case LB_SLOT_ZERO:
-        return check_each(c, p->n, check_zero, team);
+        return check_each(c, p, p->form == LB_FORM_WHOLE ? check_whole_zero : check_real_zero, team);
     case LB_SLOT_DENSE:
-        return check_each(c, p->n, check_dense, team);
+        return check_each(c, p, check_dense, team);
     case LB_SLOT_ORDER:
         return lb_order_check(c->order, c->cols, LB_E_ARG);
     default: /* the format's own check */

@@ -36,7 +36,8 @@ static lb_status start_learned(lb_fakequant *f, int64_t at, const float *w, int6
 }
 
 lb_status lb_fakequant_new(lb_arena *a, const lb_storage *s, lb_range range, lb_cmat W, lb_fakequant *out) {
-    if (!(s->format->has & LB_HAS_GRID)) return lb_fail(LB_E_ARG, "fake quantization needs a uniform grid");
+    if (!(s->format->has & LB_HAS_GRID) || s->bits < 2)
+        return lb_fail(LB_E_ARG, "fake quantization needs a uniform grid");
     if (W.ld != W.cols) return lb_fail(LB_E_ARG, "fake quantization needs a matrix without gaps");
     lb_fakequant f = {.storage = *s, .range = range, .rows = W.rows, .cols = W.cols};
     f.groups = lb_storage_groups_per_row(s, W.cols);

@@ -25,8 +25,53 @@ const char *lb_block_place(const lb_storage *s, int64_t cols, int64_t i, char ou
     return out;
 }
 
-static bool one_by_one(uint8_t *code, double *err, const double *w, const float *scale, const float *zero, double d,
-                       int64_t n, const lb_storage *s) {
+static lb_status refused(const lb_format *f, const char *option, const char *value) {
+    return lb_fail(LB_E_UNSUPPORTED, "%s %s does not apply to format %s", option, value, f->name);
+}
+
+static lb_status accepts_bits(const lb_storage *s) {
+    const lb_format *f = s->format;
+    if (s->bits >= f->bits_min && s->bits <= f->bits_max) return LB_OK;
+    if (f->bits_min < f->bits_max)
+        return lb_fail(LB_E_UNSUPPORTED, "format %s: bits must be in [%d, %d], not %d", f->name, f->bits_min,
+                       f->bits_max, s->bits);
+    return lb_fail(LB_E_UNSUPPORTED, "format %s has %d bits: bits must be %d, not %d", f->name, f->bits_min,
+                   f->bits_min, s->bits);
+}
+
+static lb_status accepts_group(const lb_storage *s) {
+    const lb_format *f = s->format;
+    char given[24];
+    bool fits = f->group ? s->group == f->group : f->shape != LB_SHAPE_FLAT || s->group > 0;
+    if (fits) return LB_OK;
+    if (s->group > 0)
+        snprintf(given, sizeof given, "%lld", (long long)s->group);
+    else
+        snprintf(given, sizeof given, "%s", s->group == LB_GROUP_ROW ? "row" : "tensor");
+    if (f->group)
+        return lb_fail(LB_E_UNSUPPORTED, "format %s has blocks of %lld: group must be %lld, not %s", f->name,
+                       (long long)f->group, (long long)f->group, given);
+    return lb_fail(LB_E_UNSUPPORTED, "%s blocks are runs of weights: group must be a number, not %s", f->name, given);
+}
+
+lb_status lb_format_accepts(const lb_storage *s, bool mse) {
+    static const char *const scale_name[] = {"f32", "f16", "bf16"};
+    const lb_format *f = s->format;
+    LB_TRY(accepts_bits(s));
+    LB_TRY(accepts_group(s));
+    if (s->symmetric && !(f->has & LB_HAS_SYMMETRIC)) return refused(f, "symmetric", "true");
+    if (s->scale_type != LB_SCALE_F32 && !(f->has & LB_HAS_SCALE_TYPE))
+        return refused(f, "scale_type", scale_name[s->scale_type]);
+    if (mse && !(f->has & LB_HAS_CLIP_SEARCH)) return refused(f, "mse", "true");
+    return f->accepts ? f->accepts(s, mse) : LB_OK;
+}
+
+bool lb_storage_by_rows(const lb_storage *s, int64_t cols) {
+    return s->format->shape == LB_SHAPE_ROWS || (s->format->shape == LB_SHAPE_FLAT && cols % s->group == 0);
+}
+
+bool lb_format_column_by_value(uint8_t *code, double *err, const double *w, const float *scale, const float *zero,
+                               double d, int64_t n, const lb_storage *s) {
     const lb_format *f = s->format;
     bool finite = true;
     for (int64_t i = 0; i < n; i++) {
@@ -40,5 +85,5 @@ static bool one_by_one(uint8_t *code, double *err, const double *w, const float 
 }
 
 lb_encode_column *lb_format_column_encoder(const lb_format *f) {
-    return f->encode_column ? f->encode_column : one_by_one;
+    return f->encode_column ? f->encode_column : lb_format_column_by_value;
 }

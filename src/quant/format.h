@@ -75,12 +75,16 @@ struct lb_format {
     const float *values; /* a codebook's, by code; else NULL */
     /* The parts of a layer in the order of their bytes, codes first, without the order. Returns how many. */
     int (*parts)(const lb_storage *s, int64_t rows, int64_t cols, lb_part out[LB_MOST_PARTS]);
+    /* NULL, or what else is not to be had of a storage made from options: LB_E_UNSUPPORTED with the reason. */
+    lb_status (*accepts)(const lb_storage *s, bool clip_search);
     /* What block x (n) carries. zero: also where none is stored. LB_E_NUMERIC: a value that has no place. */
     lb_status (*fit)(const lb_storage *s, bool clip_search, const float *x, int64_t n, float *scale, float *zero);
     /* Codes of a block's weights, and back: float32, one order of operations. */
     void (*encode)(const lb_storage *s, const float *x, int64_t n, float scale, float zero, uint8_t *code);
     void (*decode)(const lb_storage *s, const uint8_t *code, int64_t n, float scale, float zero, float *x);
     lb_encode_column *encode_column; /* NULL: through encode and decode */
+    /* Is it a code of the format? NULL: all of `bits` bits are. */
+    bool (*is_code)(uint8_t code);
     /* NULL where there is nothing to do. finish: after every block is encoded (what is stored of the scales).
      * expand: what it makes of the parts that were read back. check: do its parts belong together? */
     void (*finish)(lb_compressed *c);
@@ -88,17 +92,25 @@ struct lb_format {
     lb_status (*check)(const lb_compressed *c);
 };
 
-/* The rows (formats/). */
-extern const lb_format lb_uniform, lb_nf4, lb_fp4, lb_f16, lb_f32;
+/* Rows that code refers to; the others are found by name. */
+extern const lb_format lb_uniform, lb_affine, lb_nf4, lb_fp4, lb_f16, lb_f32;
 extern const lb_format *const lb_formats[]; /* formats/table.c, NULL-terminated; f16 and f32 are not among them */
 const lb_format *lb_format_find(const char *name); /* NULL: none */
 
-lb_encode_column *lb_format_column_encoder(const lb_format *f); /* its own, or the one that serves any */
+/* Can options named bits, group, symmetric, scale_type and mse be as `s` has them? LB_E_UNSUPPORTED with the reason. */
+LB_NODISCARD lb_status lb_format_accepts(const lb_storage *s, bool mse);
+/* Do blocks end where rows do? Then block g of row r is scale[r * groups + g], whatever the shape. */
+bool lb_storage_by_rows(const lb_storage *s, int64_t cols);
+lb_encode_column *lb_format_column_encoder(const lb_format *f); /* its own, or the one that serves any: */
+bool lb_format_column_by_value(uint8_t *code, double *err, const double *w, const float *scale, const float *zero,
+                               double d, int64_t n, const lb_storage *s);
 
 /* Within quant/: parts with the order, and what follows from one. */
 int lb_storage_parts(const lb_storage *s, int64_t rows, int64_t cols, lb_part out[LB_MOST_PARTS]);
 int64_t lb_part_bytes(const lb_part *p);
 void *lb_part_values(const lb_compressed *c, const lb_part *p); /* the layer's array; packing only reads it */
+uint8_t lb_f32_to_e8m0(float x);
+float lb_e8m0_to_f32(uint8_t code);
 /* Where block number i belongs: "row 3, group 2". */
 const char *lb_block_place(const lb_storage *s, int64_t cols, int64_t i, char out[64]);
 

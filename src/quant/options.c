@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/scalar.h"
+#include "quant/format.h"
 
 const lb_option *lb_options_find(const lb_options *o, const char *name) {
     for (size_t i = 0; i < o->n; i++)
@@ -56,6 +57,10 @@ static void expected_text(const lb_option *opt, lb_str *out) {
     case LB_OPT_STR:
         lb_str_add(out, "text");
         break;
+    case LB_OPT_FORMAT:
+        for (size_t i = 0; lb_formats[i]; i++)
+            lb_str_add(out, "%s%s", i == 0 ? "" : lb_formats[i + 1] ? ", " : " or ", lb_formats[i]->name);
+        break;
     }
 }
 
@@ -65,12 +70,12 @@ static lb_status bad_value(const lb_option *opt, const char *text, bool only_bou
         bounds_text(opt, "in ", "at least ", &want);
     else
         expected_text(opt, &want);
-    const char *article =
-        only_bounds || opt->type == LB_OPT_BOOL || opt->type == LB_OPT_CHOICE || opt->type == LB_OPT_STR
-            ? ""
-            : (opt->type == LB_OPT_INT     ? "an "
-               : opt->type == LB_OPT_FLOAT ? "a "
-                                           : "");
+    const char *article = only_bounds || opt->type == LB_OPT_BOOL || opt->type == LB_OPT_CHOICE ||
+                                  opt->type == LB_OPT_STR || opt->type == LB_OPT_FORMAT
+                              ? ""
+                              : (opt->type == LB_OPT_INT     ? "an "
+                                 : opt->type == LB_OPT_FLOAT ? "a "
+                                                             : "");
     lb_status st = lb_str_check(&want);
     if (st == LB_OK)
         st = lb_fail(LB_E_CONFIG, "%s = %s: must be %s%s (%s)", opt->name, text, article, want.s ? want.s : "", whose);
@@ -126,6 +131,12 @@ static lb_status set_value(const lb_option *opt, lb_arena *a, void *at, const ch
         char *copy = lb_arena_strdup(a, text);
         if (!copy) return LB_E_NOMEM;
         *(const char **)at = copy;
+        return LB_OK;
+    }
+    case LB_OPT_FORMAT: {
+        const lb_format *f = lb_format_find(text);
+        if (!f) return bad_value(opt, text, false, whose);
+        *(const lb_format **)at = f;
         return LB_OK;
     }
     }
@@ -206,7 +217,18 @@ void lb_options_text(const lb_option *opt, const void *values, lb_str *out) {
         lb_str_add(out, "%s", s ? s : "");
         break;
     }
+    case LB_OPT_FORMAT: {
+        const lb_format *f = *(const lb_format *const *)at;
+        lb_str_add(out, "%s", f ? f->name : "");
+        break;
     }
+    }
+}
+
+bool lb_options_silent(const lb_option *opt, const void *values) {
+    if (opt->type != LB_OPT_FORMAT || !opt->def) return false;
+    const lb_format *f = *(const lb_format *const *)cfield(opt, values);
+    return f && strcmp(f->name, opt->def) == 0;
 }
 
 void lb_options_describe(const lb_option *opt, lb_str *out) {

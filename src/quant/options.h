@@ -12,7 +12,8 @@ typedef enum lb_opt_type {
     LB_OPT_BOOL,   /* bool */
     LB_OPT_CHOICE, /* int: index into choices */
     LB_OPT_GROUP,  /* int64_t: LB_GROUP_TENSOR, LB_GROUP_ROW, or columns that share a scale (min..max) */
-    LB_OPT_STR     /* const char *, from the arena */
+    LB_OPT_STR,    /* const char *, from the arena */
+    LB_OPT_FORMAT  /* const lb_format *: a number format by its name (quant/format.h) */
 } lb_opt_type;
 
 #define LB_GROUP_ROW    0
@@ -42,6 +43,9 @@ LB_NODISCARD lb_status lb_options_set(const lb_options *o, lb_arena *a, void *va
                                       const char *text, const char *whose);
 /* The current value as canonical text (what parses back to the same), appended. */
 void lb_options_text(const lb_option *opt, const void *values, lb_str *out);
+/* Not part of a cell's identity, nor of the list of its options: a number format that is the default. Results from
+ * before there was a choice are what they were. */
+bool lb_options_silent(const lb_option *opt, const void *values);
 /* type, default, bounds or choices, for humans: "integer in [2, 8], default 4". */
 void lb_options_describe(const lb_option *opt, lb_str *out);
 

@@ -82,7 +82,7 @@ static void put16(uint8_t *out, uint16_t v) {
 }
 static uint16_t get16(const uint8_t *in) { return (uint16_t)(in[0] | in[1] << 8); }
 
-/* Floats little-endian, as f32, f16 or bf16. */
+/* Floats little-endian, as their type. */
 static void put_floats(uint8_t *out, const float *v, int64_t n, lb_scale_type t) {
     for (int64_t i = 0; i < n; i++, out += lb_scale_bytes(t)) {
         if (t == LB_SCALE_F32) {
@@ -90,6 +90,8 @@ static void put_floats(uint8_t *out, const float *v, int64_t n, lb_scale_type t)
             memcpy(&u, &v[i], 4);
             put16(out, (uint16_t)u);
             put16(out + 2, (uint16_t)(u >> 16));
+        } else if (t == LB_SCALE_E8M0) {
+            *out = lb_f32_to_e8m0(v[i]);
         } else {
             put16(out, t == LB_SCALE_F16 ? lb_f32_to_f16(v[i]) : lb_f32_to_bf16(v[i]));
         }
@@ -101,6 +103,8 @@ static void get_floats(const uint8_t *in, float *v, int64_t n, lb_scale_type t) 
         if (t == LB_SCALE_F32) {
             uint32_t u = get16(in) | (uint32_t)get16(in + 2) << 16;
             memcpy(&v[i], &u, 4);
+        } else if (t == LB_SCALE_E8M0) {
+            v[i] = lb_e8m0_to_f32(*in);
         } else {
             v[i] = t == LB_SCALE_F16 ? lb_f16_to_f32(get16(in)) : lb_bf16_to_f32(get16(in));
         }

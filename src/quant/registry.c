@@ -38,7 +38,8 @@ static size_t field_size(lb_opt_type t) {
     case LB_OPT_CHOICE:
         return sizeof(int);
     case LB_OPT_STR:
-        return sizeof(const char *);
+    case LB_OPT_FORMAT:
+        return sizeof(const void *);
     }
     return 0;
 }

@@ -18,7 +18,10 @@ int64_t lb_storage_scales(const lb_storage *s, int64_t rows, int64_t cols) {
     return rows * lb_storage_groups_per_row(s, cols);
 }
 
-float lb_storage_zero(const lb_storage *s) { return s->symmetric ? (float)(1 << (s->bits - 1)) : 0.0f; }
+float lb_storage_zero(const lb_storage *s) {
+    if (!s->symmetric) return 0.0f;
+    return s->bits == 1 ? 0.5f : (float)(1 << (s->bits - 1));
+}
 
 static bool by_rows(const lb_storage *s) { return s->format->shape == LB_SHAPE_ROWS; }
 
@@ -30,7 +33,7 @@ bool lb_storage_wider(const lb_storage *s, int64_t cols) {
 
 bool lb_storage_dense(const lb_storage *s) { return s->format->shape == LB_SHAPE_DENSE; }
 
-int64_t lb_scale_bytes(lb_scale_type t) { return t == LB_SCALE_F32 ? 4 : 2; }
+int64_t lb_scale_bytes(lb_scale_type t) { return t == LB_SCALE_F32 ? 4 : t == LB_SCALE_E8M0 ? 1 : 2; }
 
 static lb_status check_bits(const lb_storage *s) {
     const lb_format *f = s->format;
@@ -132,6 +135,17 @@ void lb_size_add(lb_size *sum, const lb_size *one) {
     sum->total += one->total;
 }
 
+/* Down, and to the least for what is not positive: formats with such scales make powers of two. */
+uint8_t lb_f32_to_e8m0(float x) {
+    int e = 0;
+    if (!(x > 0)) return 0;
+    if (!isfinite(x)) return 254;
+    (void)frexpf(x, &e);
+    return (uint8_t)(e - 1 < -127 ? 0 : e - 1 > 127 ? 254 : e - 1 + 127);
+}
+
+float lb_e8m0_to_f32(uint8_t code) { return ldexpf(1.0f, (int)code - 127); }
+
 float lb_scale_round(lb_scale_type t, float scale) {
     float r = scale, smallest = FLT_TRUE_MIN, largest = FLT_MAX;
     if (t == LB_SCALE_F16) {
@@ -142,9 +156,20 @@ float lb_scale_round(lb_scale_type t, float scale) {
         r = lb_bf16_to_f32(lb_f32_to_bf16(scale));
         smallest = lb_bf16_to_f32(0x0001);
         largest = lb_bf16_to_f32(0x7f7f);
+    } else if (t == LB_SCALE_E8M0) {
+        return lb_e8m0_to_f32(lb_f32_to_e8m0(scale));
     }
     if (scale > 0 && r < smallest) return smallest;
     return r > largest ? largest : r;
+}
+
+float lb_number_round(lb_scale_type t, float v) {
+    float r = v;
+    if (t == LB_SCALE_F16) r = lb_f16_to_f32(lb_f32_to_f16(v));
+    if (t == LB_SCALE_BF16) r = lb_bf16_to_f32(lb_f32_to_bf16(v));
+    if (isfinite(r) || !isfinite(v)) return r;
+    float largest = lb_scale_round(t, FLT_MAX);
+    return v < 0 ? -largest : largest;
 }
 
 static void group_text(const lb_storage *s, lb_str *out) {

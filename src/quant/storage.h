@@ -11,7 +11,8 @@
 #include "quant/options.h"
 
 typedef struct lb_format lb_format;
-typedef enum lb_scale_type { LB_SCALE_F32, LB_SCALE_F16, LB_SCALE_BF16 } lb_scale_type;
+/* The first three are a choice; E8M0, powers of two from 2^-127 to 2^127, belongs to formats that have no other. */
+typedef enum lb_scale_type { LB_SCALE_F32, LB_SCALE_F16, LB_SCALE_BF16, LB_SCALE_E8M0 } lb_scale_type;
 
 #define LB_DOUBLE_QUANT_BLOCK 256
 
@@ -34,7 +35,7 @@ typedef struct lb_size {
 /* Scales a layer has: groups in a row (the last may be shorter) x rows, 1 for per tensor, blocks of a run. */
 int64_t lb_storage_groups_per_row(const lb_storage *s, int64_t cols); /* >= 1 */
 int64_t lb_storage_scales(const lb_storage *s, int64_t rows, int64_t cols);
-float lb_storage_zero(const lb_storage *s);                /* of every block where none are stored */
+float lb_storage_zero(const lb_storage *s);                /* of every block where none are stored; of one bit 1/2 */
 bool lb_storage_ragged(const lb_storage *s, int64_t cols); /* the group does not divide the width */
 bool lb_storage_wider(const lb_storage *s, int64_t cols);  /* the group that was asked for is wider than a row */
 bool lb_storage_dense(const lb_storage *s);                /* not compressed: floats */
@@ -47,6 +48,7 @@ void lb_size_add(lb_size *sum, const lb_size *one);
 float lb_scale_round(
     lb_scale_type t,
     float scale); /* to the nearest value the type holds; a positive scale never becomes 0 or infinite */
+float lb_number_round(lb_scale_type t, float v); /* the same of a number of either sign, which may become 0 */
 /* Short text for tables: "int3 g64 asym", "nf4 b64 dq", "f32". */
 void lb_storage_text(const lb_storage *s, lb_str *out);
 

@@ -11,6 +11,8 @@ static const struct {
                         "Generative Pre-trained Transformers. ICLR 2023. arXiv:2210.17323"},
     {"dettmers2023qlora", "Dettmers, Pagnoni, Holtzman, Zettlemoyer: QLoRA: Efficient Finetuning of Quantized LLMs. "
                           "NeurIPS 2023. arXiv:2305.14314"},
+    {"badri2023hqq", "Badri, Shaji: Half-Quadratic Quantization of Large Machine Learning Models. 2023. "
+                     "https://mobiusml.github.io/hqq_blog/"},
     {"jacob2018quantization", "Jacob et al.: Quantization and Training of Neural Networks for Efficient "
                               "Integer-Arithmetic-Only Inference. CVPR 2018. arXiv:1712.05877"},
     {"bengio2013estimating", "Bengio, L\xc3\xa9onard, Courville: Estimating or Propagating Gradients Through "

@@ -49,7 +49,7 @@ static void put_table(lb_str *out, const char *indent, const lb_options *t, cons
                       const char *const *leave_out) {
     lb_str v = {0};
     for (size_t i = 0; i < t->n; i++) {
-        bool skip = false;
+        bool skip = lb_options_silent(&t->table[i], values);
         for (size_t k = 0; leave_out[k]; k++) skip = skip || strcmp(leave_out[k], t->table[i].name) == 0;
         if (skip) continue;
         v.len = 0;

@@ -231,11 +231,12 @@ static void rule_text(const lb_rule *r, const lb_method *m, lb_str *out) {
     lb_str_add(out, "\n");
 }
 
-/* All options of the method with their values, whose texts are one piece of memory: a sweep may have many cells. */
+/* The options of the method with their values, whose texts are one piece of memory: a sweep may have many cells. */
 static lb_status list_options(expander *x, lb_cell *cell, lb_str *texts) {
     const lb_options *t = &cell->method->options;
     cell->options = (lb_pairs){.at = LB_NEW(x->a, lb_pair, t->n + 1)};
     for (size_t i = 0; i < t->n; i++) {
+        if (lb_options_silent(&t->table[i], cell->opts)) continue;
         lb_options_text(&t->table[i], cell->opts, texts);
         lb_str_add_bytes(texts, "", 1);
     }
@@ -243,8 +244,11 @@ static lb_status list_options(expander *x, lb_cell *cell, lb_str *texts) {
     char *value = lb_arena_get(x->a, texts->len + 1, 1);
     if (!cell->options.at || !value) return LB_E_NOMEM;
     if (texts->len) memcpy(value, texts->s, texts->len);
-    for (size_t i = 0; i < t->n; i++, value += strlen(value) + 1)
+    for (size_t i = 0; i < t->n; i++) {
+        if (lb_options_silent(&t->table[i], cell->opts)) continue;
         cell->options.at[cell->options.n++] = (lb_pair){t->table[i].name, value};
+        value += strlen(value) + 1;
+    }
     return LB_OK;
 }
 

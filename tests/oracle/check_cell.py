@@ -60,8 +60,15 @@ class Storage:
     def __init__(self, text):
         words = text.split()
         self.text, self.kind = text, words[0].rstrip("0123456789") if words[0][0] in "if" else words[0]
+        self.tensor = self.order = False
         if words[0] in ("nf4", "fp4"):
             self.kind, self.bits, self.block, self.dq = words[0], 4, int(words[1][1:]), "dq" in words
+        elif words[0] == "mxfp4":
+            self.kind, self.bits, self.group, self.order = "mxfp4", 4, 32, "order" in words
+        elif words[0] == "fp8" or words[0].startswith("affine"):
+            self.kind, self.bits = ("fp8", 8) if words[0] == "fp8" else ("affine", int(words[0][6:]))
+            self.group = None if words[1] in ("row", "tensor") else int(words[1][1:])
+            self.tensor, self.order = words[1] == "tensor", "order" in words
         elif words[0].startswith("int"):
             self.kind, self.bits, self.sym = "int", int(words[0][3:]), "sym" in words
             self.group = None if words[1] in ("row", "tensor") else int(words[1][1:])
@@ -74,11 +81,14 @@ class Storage:
         up = lambda n, d: -(-n // d)
         z = dict(codes=up(rows * cols * self.bits, 8), padding=0, scales=0, zeros=0, codebook=0, order=0)
         width = 4 if self.scale == "f32" else 2
-        if self.kind == "int":
+        if self.kind in ("int", "affine", "fp8", "mxfp4"):
             n = 1 if self.tensor else rows * up(cols, self.group or cols)
-            z["padding"] = rows * 4 * up(cols * self.bits, 32) - z["codes"]
-            z["scales"] = n * width
-            z["zeros"] = 0 if self.sym else up(n * self.bits, 8)
+            z["padding"] = 0 if self.kind == "fp8" else rows * 4 * up(cols * self.bits, 32) - z["codes"]
+            z["scales"] = n * (1 if self.kind == "mxfp4" else width)
+            if self.kind == "int":
+                z["zeros"] = 0 if self.sym else up(n * self.bits, 8)
+            elif self.kind == "affine":
+                z["zeros"] = n * width
             z["order"] = cols * (2 if cols <= 65536 else 4) if self.order else 0
         elif self.kind != "float":
             n = up(rows * cols, self.block)
@@ -123,13 +133,35 @@ def grid(x, s, clip):
     return best
 
 
+def own_range(x, s):
+    """Rows of x onto a grid from their least to their largest value."""
+    low, high = x.min(1, keepdims=True), x.max(1, keepdims=True)
+    step = ((high - low) / f32(2**s.bits - 1)).astype(f32)
+    step = np.where(step > 0, step, np.where(low != 0, np.abs(low), f32(1)))
+    scale = rounded(step, s.scale)
+    zero = rounded((-low / scale).astype(f32), s.scale)
+    return scale * (np.clip(np.rint(x / scale + zero), 0, 2**s.bits - 1) - zero)
+
+
+def floats(x, s):
+    """Rows of x as small floats with one scale each."""
+    import ml_dtypes
+    top = np.abs(x).max(1, keepdims=True)
+    if s.kind == "fp8":
+        scale, kind, most = rounded(np.where(top > 0, top / f32(448), f32(1)).astype(f32), s.scale), ml_dtypes.float8_e4m3fn, 448
+    else:
+        scale, kind, most = 2.0 ** (np.floor(np.log2(np.maximum(top.astype(f64), 2.0**-125))) - 2), ml_dtypes.float4_e2m1fn, 6
+    return (np.clip(x / scale, -most, most).astype(f32).astype(kind).astype(f32) * scale).astype(f32)
+
+
 def rtn(w, s, clip=False):
     rows, cols = w.shape
-    if s.kind == "int":
+    if s.kind in ("int", "affine", "fp8", "mxfp4"):
+        of = (lambda x: grid(x, s, clip)) if s.kind == "int" else (lambda x: (own_range if s.kind == "affine" else floats)(x, s))
         if s.tensor:
-            return grid(w.reshape(1, -1), s, clip).reshape(rows, cols)
+            return of(w.reshape(1, -1)).reshape(rows, cols)
         g = s.group or cols
-        return np.concatenate([grid(w[:, i:i + g], s, clip) for i in range(0, cols, g)], 1)
+        return np.concatenate([of(w[:, i:i + g]) for i in range(0, cols, g)], 1)
     return codebook(w, s)
 
 
@@ -269,7 +301,7 @@ def check_weights(f, m0, mq):
             wrong += n
             if n > 1e-3 * w.size:  # a tie, or a value half way between two codes of the dynamic map
                 bad.append(f"{name}: {n} of {w.size} weights are not those of {s.text}")
-        elif not s.order:  # the file does not say which columns share a group
+        elif s.kind == "int" and not s.order:  # the file does not say which columns share a group
             on_a_grid(name, w, s)
     return wrong
 

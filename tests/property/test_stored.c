@@ -32,6 +32,7 @@ static float any_scale(lb_scale_type t) {
     for (;;) {
         float x = any_float();
         if (t == LB_SCALE_F16) x = below(4) ? lb_f16_to_f32((uint16_t)below(65536)) : lb_f16_to_f32(lb_f32_to_f16(x));
+        if (t == LB_SCALE_E8M0) x = ldexpf(1, (int)below(255) - 127);
         if (t == LB_SCALE_BF16) x = lb_bf16_to_f32(lb_f32_to_bf16(x));
         if (isfinite(x)) return x;
     }
@@ -39,20 +40,25 @@ static float any_scale(lb_scale_type t) {
 
 static lb_storage any_storage(void) {
     static const lb_format *const floats[] = {&lb_f32, &lb_f16}, *const books[] = {&lb_nf4, &lb_fp4};
-    lb_storage s = {.format = below(8) == 0 ? floats[below(2)] : below(3) == 0 ? books[below(2)] : &lb_uniform};
+    const lb_format *const others[] = {&lb_affine, lb_format_find("fp8"), lb_format_find("mxfp4")};
+    lb_storage s = {.format = below(8) == 0   ? floats[below(2)]
+                              : below(3) == 0 ? books[below(2)]
+                              : below(3) == 0 ? others[below(3)]
+                                              : &lb_uniform};
     s.scale_type = (lb_scale_type)below(3);
     if (lb_storage_dense(&s)) {
         s.bits = s.format->bits_min;
-    } else if (s.format != &lb_uniform) {
+    } else if (s.format->shape == LB_SHAPE_FLAT) {
         s.bits = 4;
         s.group = 1 + below(100);
         s.double_quant = below(2);
         if (s.double_quant) s.scale_type = LB_SCALE_F32;
     } else {
-        s.bits = (int)(2 + below(7));
+        s.bits = (int)(s.format->bits_min + below(s.format->bits_max - s.format->bits_min + 1));
         s.group = below(4) ? 1 + below(70) : below(2) ? LB_GROUP_ROW : LB_GROUP_TENSOR;
-        s.symmetric = below(2);
+        s.symmetric = s.format == &lb_uniform && below(2);
         s.order = below(3) == 0;
+        if (s.format->group) s.group = s.format->group, s.scale_type = LB_SCALE_E8M0;
     }
     return s;
 }
@@ -63,9 +69,12 @@ static lb_compressed any_layer(const kit *k, const lb_storage *s, int64_t rows, 
     for (int64_t i = 0; c.dense && i < rows * cols; i++) c.dense[i] = any_scale(s->bits == 16 ? LB_SCALE_F16 : 0);
     if (c.dense) return c;
     int64_t scales = lb_storage_scales(s, rows, cols);
-    for (int64_t i = 0; i < rows * cols; i++) c.codes[i] = (uint8_t)below(1 << s->bits);
+    for (int64_t i = 0; i < rows * cols; i++) do
+            c.codes[i] = (uint8_t)below(1 << s->bits);
+        while (s->format->is_code && !s->format->is_code(c.codes[i]));
     for (int64_t i = 0; i < scales; i++) c.scale[i] = any_scale(s->scale_type);
-    for (int64_t i = 0; c.zero && i < scales; i++) c.zero[i] = (float)below(1 << s->bits);
+    for (int64_t i = 0; c.zero && i < scales; i++)
+        c.zero[i] = s->format == &lb_affine ? any_scale(s->scale_type) : (float)below(1 << s->bits);
     for (int64_t p = 0; c.order && p < cols; p++) { /* a shuffle */
         int64_t other = below(p + 1);
         c.order[p] = c.order[other];
@@ -142,7 +151,7 @@ static void spoil(lb_compressed *c, char part[160]) {
         case 2:
             if (!c->zero) break;
             c->zero[i] = below(2) ? any_float() : (float)below(2000) / 4 - 20;
-            snprintf(part, 160, "zero %.9g at %s", (double)c->zero[i], at);
+            snprintf(part, 160, "zero %.*g at %s", isfinite(c->zero[i]) ? 9 : 6, (double)c->zero[i], at);
             return;
         case 3: {
             if (!c->order) break;

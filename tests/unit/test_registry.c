@@ -110,18 +110,27 @@ static const char *object(const char *name) {
     return path;
 }
 
-static void readme_example(void **state) {
-    (void)state;
+/* The first block of C in a page, and `more`, compiled. */
+static void compile_page(const char *name, const char *page, const char *more) {
     char *text = NULL;
     size_t len = 0;
-    assert_int_equal(lb_fs_read("algorithms/README.md", &text, &len), LB_OK);
+    lb_str whole = {0};
+    assert_int_equal(lb_fs_read(page, &text, &len), LB_OK);
     char *start = strstr(text, "```c\n");
     assert_non_null(start);
     char *end = strstr(start, "\n```\n");
     assert_non_null(end);
     end[1] = 0;
-    compile("stochastic", start + 5);
+    lb_str_add(&whole, "%s%s", start + 5, more);
+    assert_int_equal(lb_str_check(&whole), LB_OK);
+    compile(name, whole.s);
+    lb_str_free(&whole);
     lb_free(text);
+}
+
+static void readme_example(void **state) {
+    (void)state;
+    compile_page("stochastic", "algorithms/README.md", "");
     const lb_method *m = NULL, *again = NULL;
     if (lb_method_load(object("stochastic"), &m) != LB_OK) fail_msg("%s", lb_error());
     assert_ptr_equal(lb_method_find("stochastic"), m);
@@ -151,6 +160,61 @@ static void readme_example(void **state) {
     }
     kit_close(&one);
     kit_close(&four);
+}
+
+/* The worked example of docs/formats.md: rounded to, solved on, counted and packed like any other format. */
+static void format_example(void **state) {
+    (void)state;
+    compile_page("ternary", "docs/formats.md",
+                 "#include \"quant/method.h\"\n"
+                 "static lb_status spec(const void *o, int64_t r, int64_t c, lb_storage *s) {\n"
+                 "    (void)o, (void)r, (void)c;\n"
+                 "    *s = (lb_storage){.format = &lb_ternary, .bits = 2, .group = 16, .scale_type = LB_SCALE_F16};\n"
+                 "    return lb_format_accepts(s, false); }\n"
+                 "static lb_status layer(const lb_layer_in *i, const void *o, lb_compressed *c) {\n"
+                 "    lb_storage s; LB_TRY(spec(o, i->W.rows, i->W.cols, &s));\n"
+                 "    return lb_round_to_nearest_team(i->arena, &s, false, i->W, i->team, c); }\n"
+                 "static const lb_method m = {.api = LB_METHOD_API, .name = \"ternary\", .summary = \"onto it\",\n"
+                 "    .spec = spec, .layer = layer};\n"
+                 "const lb_method *lb_plugin_method(void);\n"
+                 "const lb_method *lb_plugin_method(void) { return &m; }\n");
+    const lb_method *m = NULL;
+    if (lb_method_load(object("ternary"), &m) != LB_OK) fail_msg("%s", lb_error());
+    kit k = kit_open(2);
+    lb_mat W = kit_random(&k, 5, 3, 40);
+    lb_compressed c = kit_run(&k, "ternary", "", W, NULL), back;
+    lb_size z;
+    lb_str text = {0};
+    lb_storage_text(&c.storage, &text);
+    assert_string_equal(text.s, "ternary g16 f16-scales");
+    lb_str_free(&text);
+    assert_int_equal(lb_compressed_size(&c, &z), LB_OK);
+    assert_int_equal(z.codes, 30); /* 80 bits of 96 in each row */
+    assert_int_equal(z.padding, 6);
+    assert_int_equal(z.scales, 3 * 3 * 2);
+    assert_int_equal(z.total, 54);
+    uint8_t bytes[54];
+    assert_int_equal(lb_compressed_pack(&c, k.team, bytes, 54), LB_OK);
+    assert_int_equal(lb_compressed_unpack(k.arena, &c.storage, 3, 40, k.team, bytes, 54, &back), LB_OK);
+    lb_mat a = kit_dequantize(&k, &c), b = kit_dequantize(&k, &back);
+    assert_memory_equal(a.d, b.d, 3 * 40 * sizeof(float));
+    /* By hand: of 1, -2, 0.1, 0.9 (mean 1, so at least 0.7) three are kept, whose mean is 1.3. */
+    const lb_format *f = c.storage.format;
+    const float x[] = {1, -2, 0.1f, 0.9f};
+    float scale, zero, value[4];
+    uint8_t code[4];
+    lb_storage s = c.storage;
+    s.scale_type = LB_SCALE_F32;
+    assert_int_equal(f->fit(&s, false, x, 4, &scale, &zero), LB_OK);
+    assert_true(scale == 1.3f);
+    f->encode(&s, x, 4, scale, zero, code);
+    f->decode(&s, code, 4, scale, zero, value);
+    const float want[] = {1.3f, -1.3f, 0, 1.3f};
+    assert_memory_equal(value, want, sizeof want);
+    c.codes[5] = 3;
+    assert_int_equal(lb_compressed_check(&c, k.team), LB_E_ARG);
+    assert_error_has("code 3 at row 0, column 5 is no number of format ternary");
+    kit_close(&k);
 }
 
 static void bad_plugins(void **state) {
@@ -216,7 +280,7 @@ static int teardown(void **state) {
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(built_in_methods), cmocka_unit_test(what_is_refused),
-                                       cmocka_unit_test(readme_example), cmocka_unit_test(bad_plugins),
-                                       cmocka_unit_test(command_line)};
+                                       cmocka_unit_test(readme_example),   cmocka_unit_test(format_example),
+                                       cmocka_unit_test(bad_plugins),      cmocka_unit_test(command_line)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

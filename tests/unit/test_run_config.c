@@ -47,7 +47,7 @@ static void expect_error(const char *text, const char *message) {
 static void messages(void **state) {
     (void)state;
     expect_error("model: m.gguf\nquantize:\n  - method: rtn\n    bits: 9\n",
-                 "c.yaml:4: bits = 9: must be in [2, 8] (method rtn)");
+                 "c.yaml:4: bits = 9: must be in [1, 8] (method rtn)");
     expect_error("model: m.gguf\nquantize:\n  - {method: rtn}\n  - method: gptq\n    gruop: 64\n",
                  "c.yaml:5: unknown key 'gruop' in quantize[1]: did you mean 'group'?");
     expect_error("modle: m.gguf\n", "c.yaml:1: unknown key 'modle': did you mean 'model'?");
@@ -58,11 +58,11 @@ static void messages(void **state) {
     expect_error("model: m\nquantize:\n  - bits: 4\n",
                  "c.yaml:3: quantize[0]: 'method' is missing (lowbit methods lists them)");
     expect_error("model: m\nquantize:\n  - {method: rtn, bits: [2, 3, 11]}\n",
-                 "c.yaml:3: bits = 11: must be in [2, 8] (method rtn)");
+                 "c.yaml:3: bits = 11: must be in [1, 8] (method rtn)");
     expect_error("model: m\nquantize:\n  - {method: rtn, bits: []}\n",
                  "c.yaml:3: bits: the list is empty (quantize[0])");
     expect_error("model: m\nquantize:\n  - {method: rtn, bits: \"4\"}\n",
-                 "c.yaml:3: bits = \"4\": a text in quotes, must be integer in [2, 8], default 4 (method rtn)");
+                 "c.yaml:3: bits = \"4\": a text in quotes, must be integer in [1, 8], default 4 (method rtn)");
     expect_error("model: m\nquantize:\n  - {method: rtn, bits: }\n", "c.yaml:3: bits has no value (method rtn)");
     expect_error("model: m\nquantize:\n  - {method: rtn, bits: {a: 4}}\n",
                  "c.yaml:3: bits: must be a value or a list of values (quantize[0])");
@@ -80,7 +80,7 @@ static void messages(void **state) {
     expect_error("model: m\naxes: {bitz: [2]}\nquantize: [{method: rtn}]\n",
                  "c.yaml:2: axis 'bitz': no method of this config has that option: did you mean 'bits'?");
     expect_error("model: m\naxes: {bits: [2, 9]}\nquantize: [{method: rtn}]\n",
-                 "c.yaml:2: bits = 9: must be in [2, 8] (method rtn)");
+                 "c.yaml:2: bits = 9: must be in [1, 8] (method rtn)");
     expect_error("model: m\nname: a/b\n",
                  "c.yaml:2: name = a/b: must be a plain folder name, without '/' and not starting with '.' or '-'");
     expect_error("- a\n- b\n", "c.yaml: must be a map of keys: see lowbit help config");
@@ -225,7 +225,7 @@ static void includes_and_overrides(void **state) {
     assert_string_equal(lb_error(), "-o evall.windows=3: unknown key 'evall': did you mean 'eval'?");
     const char *bad[] = {"axes.bits=[2, 9]"};
     assert_status(LB_E_CONFIG, lb_config_read(arena, top, bad, 1, &c));
-    assert_string_equal(lb_error(), "-o axes.bits=[2, 9]: bits = 9: must be in [2, 8] (method gptq)");
+    assert_string_equal(lb_error(), "-o axes.bits=[2, 9]: bits = 9: must be in [1, 8] (method gptq)");
     const char *none[] = {"seed="};
     assert_status(LB_E_CONFIG, lb_config_read(arena, top, none, 1, &c));
     assert_string_equal(lb_error(), "-o seed=: no value after '='");

@@ -141,12 +141,17 @@ static void described(void **state) {
     assert_ok(expand("model: m\nseed: 4\ncalibration: {text: t}\nquantize: [{method: gptq, group: 64}]\naxes: {bits: "
                      "[3]}\n"));
     const lb_cell *c = &sweep.cell[1];
-    assert_int_equal(c->options.n, c->method->options.n);
+    assert_int_equal(c->options.n, c->method->options.n - 1); /* a format that is the default is not told of */
     assert_string_equal(lb_pairs_get(&c->options, "group"), "64");
     assert_string_equal(lb_pairs_get(&c->options, "percdamp"), "0.01");
     assert_int_equal(c->varied.n, 2);
     assert_string_equal(lb_pairs_get(&c->varied, "bits"), "3");
     assert_true(c->needs_hessian && !c->trains && !c->draws);
+    assert_ok(expand("model: m\ncalibration: {text: t}\nquantize: [{method: gptq, group: 32, format: mxfp4}, {method: "
+                     "gptq, group: 32, format: int}, {method: gptq, group: 32}]\n"));
+    assert_int_equal(sweep.n, 3); /* with the baseline: the last two are one */
+    assert_string_equal(lb_pairs_get(&sweep.cell[1].options, "format"), "mxfp4");
+    assert_int_equal(sweep.cell[1].options.n, c->method->options.n);
 }
 
 /* `n` values of a list: first, first + 1, ... or n times the same text. */

@@ -40,6 +40,11 @@ static void sizes_by_hand(void **state) {
          50,
          {150, 75, 6, 0, 64, 0, 0, 145}},
         {{.format = &lb_nf4, .bits = 4, .group = 2, .double_quant = true}, 6, 100, {600, 300, 312, 0, 64, 0, 0, 676}},
+        {{UNIFORM, .bits = 1, .symmetric = true}, 3, 40, {120, 15, 12, 0, 0, 0, 9, 36}},
+        {{.format = &lb_affine, .bits = 4, .group = 64, .scale_type = LB_SCALE_F16},
+         2,
+         100,
+         {200, 100, 8, 8, 0, 0, 4, 120}}, /* a zero is as large as a scale */
         {{.format = &lb_f16, .bits = 16}, 3, 5, {15, 30, 0, 0, 0, 0, 0, 30}},
         {{.format = &lb_f32, .bits = 32}, 3, 5, {15, 60, 0, 0, 0, 0, 0, 60}},
     };
@@ -58,7 +63,7 @@ static void sizes_by_hand(void **state) {
 static void refused(void **state) {
     (void)state;
     static const lb_storage bad[] = {
-        {UNIFORM, .bits = 1},
+        {UNIFORM, .bits = 0},
         {UNIFORM, .bits = 9},
         {UNIFORM, .bits = 4, .group = -2},
         {.format = &lb_nf4, .bits = 3, .group = 64},
@@ -87,6 +92,9 @@ static void text(void **state) {
         {{.format = &lb_nf4, .bits = 4, .group = 64, .double_quant = true}, "nf4 b64 dq"},
         {{.format = &lb_fp4, .bits = 4, .group = 32}, "fp4 b32"},
         {{.format = &lb_f32, .bits = 32}, "f32"},
+        {{.format = &lb_affine, .bits = 4, .group = 64}, "affine4 g64"},
+        {{.format = &lb_affine, .bits = 1, .scale_type = LB_SCALE_F16, .order = true}, "affine1 row f16-scales order"},
+        {{UNIFORM, .bits = 1, .symmetric = true}, "int1 row sym"},
     };
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
         lb_str s = {0};
@@ -95,6 +103,14 @@ static void text(void **state) {
         lb_str_free(&s);
     }
     lb_str s = {0};
+    const lb_storage mx = {.format = lb_format_find("mxfp4"), .bits = 4, .group = 32},
+                     fp8 = {.format = lb_format_find("fp8"), .bits = 8, .scale_type = LB_SCALE_BF16};
+    lb_storage_text(&mx, &s);
+    lb_str_add(&s, ", ");
+    lb_storage_text(&fp8, &s);
+    assert_string_equal(s.s, "mxfp4, fp8 row bf16-scales");
+    lb_str_free(&s);
+    s = (lb_str){0};
     lb_flags_text(LB_FLAG_DEAD_COLUMNS | LB_FLAG_RAGGED_GROUP, &s);
     assert_string_equal(s.s, "dead-columns,ragged-group");
     lb_str_free(&s);
@@ -189,6 +205,7 @@ static void other_storages(void **state) {
         {.format = &lb_nf4, .bits = 4, .group = 64, .scale_type = LB_SCALE_F16},
         {.format = &lb_f16, .bits = 16},
         {.format = &lb_f32, .bits = 32},
+        {.format = &lb_affine, .bits = 4},
     };
     enum { N = sizeof s / sizeof s[0] };
     for (int i = 0; i < N; i++)
@@ -224,6 +241,18 @@ static void layers_come_back(void **state) {
         {"nf4", "format=fp4 group=32 scale_type=f16"},
         {"nf4", "group=2 double_quant=true"},
         {"none", ""},
+        {"rtn", "bits=1 group=16"},
+        {"rtn", "bits=1 group=16 symmetric=true"},
+        {"rtn", "format=affine bits=3 group=24 scale_type=bf16"},
+        {"rtn", "format=fp8 bits=8"},
+        {"rtn", "format=mxfp4 group=32"},
+        {"gptq", "format=mxfp4 group=32 act_order=true"},
+        {"gptq", "format=affine bits=2 group=16"},
+        {"gptq", "format=fp8 bits=8 group=tensor"},
+        {"gptq", "format=nf4 group=35"},
+        {"gptq", "bits=1 symmetric=true"},
+        {"hqq", "bits=2 group=24 scale_type=f16"},
+        {"hqq", "bits=1 group=row iters=0"},
     };
     kit k = kit_open(2);
     lb_mat W = kit_random(&k, 4, 19, 70);
@@ -262,6 +291,83 @@ static void layers_come_back(void **state) {
         }
         free(bytes);
     }
+    kit_close(&k);
+}
+
+/* E8M0: a byte of exponents, mxfp4's blocks of 32 columns. */
+static void powers_of_two(void **state) {
+    (void)state;
+    kit k = kit_open(1);
+    lb_storage s = {.format = lb_format_find("mxfp4"), .bits = 4, .group = 32};
+    lb_compressed c;
+    lb_size z;
+    uint8_t bytes[64];
+    assert_int_equal(lb_compressed_new(k.arena, &s, 2, 40, false, &c), LB_OK);
+    const float scale[] = {0x1p-127f, 1, 0.25f, 0x1p127f};
+    memcpy(c.scale, scale, sizeof scale);
+    c.codes[0] = 7;
+    c.codes[79] = 15;
+    assert_int_equal(lb_compressed_size(&c, &z), LB_OK);
+    assert_int_equal(z.total, 2 * 20 + 4);
+    assert_int_equal(lb_compressed_pack(&c, NULL, bytes, z.total), LB_OK);
+    const uint8_t last[] = {0, 127, 125, 254};
+    assert_memory_equal(bytes + 40, last, 4);
+    assert_int_equal(bytes[0], 7);
+    assert_int_equal(bytes[39], 0xf0);
+    c.scale[2] = 3;
+    assert_int_equal(lb_compressed_pack(&c, NULL, bytes, z.total), LB_E_ARG);
+    assert_error_has("scale 3 at row 1, group 0: must be a power of two from 2^-127 to 2^127, as which it would be 2");
+    s.format = lb_format_find("fp8");
+    s.bits = 8;
+    assert_int_equal(lb_compressed_new(k.arena, &s, 2, 40, false, &c), LB_OK);
+    c.codes[41] = 0xff;
+    assert_int_equal(lb_compressed_check(&c, NULL), LB_E_ARG);
+    assert_error_has("code 255 at row 1, column 1 is no number of format fp8");
+    kit_close(&k);
+}
+
+/* What one bit means: symmetric the sign and the mean, else 0 or the farther end. */
+static void one_bit(void **state) {
+    (void)state;
+    kit k = kit_open(1);
+    float w[] = {1, -3, 0.5f, -0.5f, 0, 4, 1, -1, 0, 0, 0, 0};
+    lb_mat W = lb_mat_of(w, 3, 4);
+    lb_compressed c = kit_run(&k, "rtn", "bits=1 symmetric=true", W, NULL);
+    lb_mat What = kit_dequantize(&k, &c);
+    const float signs[] = {1.25f, -1.25f, 1.25f, -1.25f, 1.5f, 1.5f, 1.5f, -1.5f, 0, 0, 0, 0};
+    assert_memory_equal(What.d, signs, sizeof signs);
+    c = kit_run(&k, "rtn", "bits=1", W, NULL);
+    What = kit_dequantize(&k, &c);
+    const float ends[] = {0, -4, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0};
+    for (int i = 0; i < 12; i++) assert_true(What.d[i] == ends[i]);
+    kit_close(&k);
+}
+
+/* Options that a format does not have are refused, with what it has. */
+static void options_of_formats(void **state) {
+    (void)state;
+    static const char *const t[][3] = {
+        {"rtn", "format=fp8", "format fp8 has 8 bits: bits must be 8, not 4"},
+        {"rtn", "format=mxfp4", "format mxfp4 has blocks of 32: group must be 32, not row"},
+        {"rtn", "format=mxfp4 group=64", "group must be 32, not 64"},
+        {"rtn", "format=mxfp4 group=32 scale_type=f16", "scale_type f16 does not apply to format mxfp4"},
+        {"rtn", "format=affine symmetric=true", "symmetric true does not apply to format affine"},
+        {"rtn", "format=fp8 bits=8 mse=true", "mse true does not apply to format fp8"},
+        {"rtn", "format=nf4", "nf4 blocks are runs of weights: group must be a number, not row"},
+        {"rtn", "bits=1 symmetric=true mse=true", "mse true does not apply to symmetric codes of 1 bit"},
+        {"gptq", "format=nf4 group=35 act_order=true", "act_order needs static_groups: format nf4 stores no order"},
+    };
+    kit k = kit_open(1);
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        const lb_method *m = lb_method_find(t[i][0]);
+        assert_int_equal(m->check(kit_options(&k, m, t[i][1])), LB_E_UNSUPPORTED);
+        assert_error_has(t[i][2]);
+    }
+    const lb_method *m = lb_method_find("gptq");
+    lb_storage s;
+    assert_int_equal(m->spec(kit_options(&k, m, "format=nf4 group=35"), 4, 70, &s), LB_OK);
+    assert_int_equal(m->spec(kit_options(&k, m, "format=nf4 group=35"), 4, 71, &s), LB_E_UNSUPPORTED);
+    assert_error_has("nf4 blocks run on over row ends where 35 does not divide 71 columns");
     kit_close(&k);
 }
 
@@ -332,6 +438,9 @@ int main(void) {
         cmocka_unit_test(other_storages),
         cmocka_unit_test(codes_come_back),
         cmocka_unit_test(layers_come_back),
+        cmocka_unit_test(powers_of_two),
+        cmocka_unit_test(one_bit),
+        cmocka_unit_test(options_of_formats),
         cmocka_unit_test(scales_are_rounded_first),
         cmocka_unit_test(every_allocation_fails_once),
     };

@@ -3,11 +3,16 @@
 
 #include "quant/format.h"
 
+extern const lb_format lb_fp8, lb_mxfp4;
+
 /* clang-format off */
 const lb_format *const lb_formats[] = {
     &lb_uniform,
+    &lb_affine,
     &lb_nf4,
     &lb_fp4,
+    &lb_fp8,
+    &lb_mxfp4,
     NULL,
 };
 /* clang-format on */
