@@ -1,6 +1,7 @@
 #include "base/hash.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,29 +62,14 @@ lb_status lb_hash_bytes(const void *data, size_t n, char hex[LB_HASH_HEX]) {
     return crypto_failed();
 }
 
-lb_status lb_hash_mapped(const void *data, size_t n, char hex[LB_HASH_HEX]) {
-    enum { AT_ONCE = 16 << 20 };
-    EVP_MD_CTX *ctx;
-    LB_TRY(begin(&ctx));
-    for (const char *p = data; n > 0;) {
-        size_t part = n < AT_ONCE ? n : AT_ONCE;
-        if (EVP_DigestUpdate(ctx, p, part) != 1) {
-            EVP_MD_CTX_free(ctx);
-            return crypto_failed();
-        }
-        lb_map_forget(p, part);
-        p += part, n -= part;
-    }
-    return end(ctx, hex);
-}
-
-static lb_status feed(EVP_MD_CTX *ctx, int fd, const char *path) {
+/* Bytes [from, to) of the file, or to its end where that comes first. */
+static lb_status feed(EVP_MD_CTX *ctx, int fd, const char *path, size_t from, size_t to) {
     enum { PART = 1 << 18 };
     unsigned char *buf = lb_alloc(PART, 1);
     if (!buf) return LB_E_NOMEM;
     lb_status s = LB_OK;
-    while (s == LB_OK) {
-        ssize_t n = read(fd, buf, PART);
+    while (s == LB_OK && from < to) {
+        ssize_t n = pread(fd, buf, to - from < PART ? to - from : PART, (off_t)from);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0)
             s = lb_fail(LB_E_IO, "%s: cannot read: %s", path, strerror(errno));
@@ -93,19 +79,21 @@ static lb_status feed(EVP_MD_CTX *ctx, int fd, const char *path) {
             s = crypto_failed();
         else
             s = lb_interrupt_check();
+        if (n > 0) from += (size_t)n;
     }
     lb_free(buf);
     return s;
 }
 
-lb_status lb_hash_file(const char *path, char hex[LB_HASH_HEX]) {
+lb_status lb_hash_file_without(const char *path, size_t start, size_t skip, size_t skip_n, char hex[LB_HASH_HEX]) {
     EVP_MD_CTX *ctx;
     int fd;
     size_t size;
     LB_TRY(lb_fs_open(path, &fd, &size));
     lb_status s = begin(&ctx);
     if (s == LB_OK) {
-        s = feed(ctx, fd, path);
+        if (skip_n > 0) s = feed(ctx, fd, path, start, skip);
+        if (s == LB_OK) s = feed(ctx, fd, path, skip_n > 0 ? skip + skip_n : start, SSIZE_MAX);
         if (s == LB_OK)
             s = end(ctx, hex);
         else
@@ -114,5 +102,7 @@ lb_status lb_hash_file(const char *path, char hex[LB_HASH_HEX]) {
     close(fd);
     return s;
 }
+
+lb_status lb_hash_file(const char *path, char hex[LB_HASH_HEX]) { return lb_hash_file_without(path, 0, 0, 0, hex); }
 
 bool lb_hash_is_hex(const char *s) { return strspn(s, "0123456789abcdef") == LB_HASH_HEX - 1 && !s[LB_HASH_HEX - 1]; }

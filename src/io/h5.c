@@ -113,7 +113,7 @@ lb_status lb_h5_close(lb_h5 *h) {
         s = lb_h5_failed(h, LB_E_IO, NULL, "write");
     if (H5Fclose(h->file) < 0 && s == LB_OK) s = lb_h5_failed(h, LB_E_IO, NULL, "close");
     h->file = -1;
-    if (s == LB_OK && h->writable) s = lb_h5_seal(h->path);
+    if (s == LB_OK && h->writable) s = lb_h5_seal(h->path, &h->bytes);
     lb_h5_abandon(h);
     return s;
 }
@@ -251,6 +251,40 @@ lb_status lb_h5_put_f64(lb_h5 *h, const char *path, const double *v, int ndim, c
 
 lb_status lb_h5_put_i64(lb_h5 *h, const char *path, const int64_t *v, int ndim, const int64_t *shape) {
     return put(h, path, H5T_STD_I64LE, H5T_NATIVE_INT64, v, ndim, shape);
+}
+
+/* Values [first, first + n) of an open dataset of bytes. */
+static lb_status write_bytes(lb_h5 *h, const char *path, hid_t set, hid_t space, int64_t first, int64_t n,
+                             const void *v) {
+    const hsize_t start = (hsize_t)first, count = (hsize_t)n;
+    hid_t memory = H5Screate_simple(1, &count, NULL);
+    bool ok = memory >= 0 && H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &count, NULL) >= 0 &&
+              H5Dwrite(set, H5T_NATIVE_UINT8, memory, space, H5P_DEFAULT, v) >= 0;
+    lb_status s = ok ? LB_OK : lb_h5_failed(h, LB_E_IO, path, "write");
+    (void)lb_h5_drop(memory);
+    return s;
+}
+
+lb_status lb_h5_put_bytes(lb_h5 *h, const char *path, int64_t n, lb_h5_source *read, void *ctx) {
+    enum { PART = 1 << 20 };
+    bool empty = false;
+    hid_t set = -1;
+    LB_TRY(lb_h5_check_path(h, path, false));
+    if (h->bytes.n > 0) return lb_fail(LB_E_ARG, "%s: %s: a file holds one run of bytes", h->path, path);
+    hid_t space = new_space(h, path, 1, &n, &empty);
+    if (space < 0) return LB_E_ARG;
+    void *part = lb_alloc(PART, 1);
+    lb_status s = part ? new_dataset(h, path, H5T_STD_U8LE, space, &set) : LB_E_NOMEM;
+    for (int64_t at = 0; at < n && s == LB_OK; at += PART) {
+        int64_t some = n - at < PART ? n - at : PART;
+        s = read(ctx, at, some, part);
+        if (s == LB_OK) s = write_bytes(h, path, set, space, at, some, part);
+    }
+    if (s == LB_OK && !empty) h->bytes = (lb_h5_place){H5Dget_offset(set), (size_t)n};
+    if (!lb_h5_drop(set) && s == LB_OK) s = lb_h5_failed(h, LB_E_IO, path, "write");
+    (void)lb_h5_drop(space);
+    lb_free(part);
+    return s;
 }
 
 /* Variable-length UTF-8, what h5py reads as str. */

@@ -4,7 +4,9 @@
  * them), checked at opening: damage is found before anything is read.
  *
  * Opening reads all of the file, in a child process with limits of memory and time: whatever is in it, the end is a
- * status. Results are small; files of more than 64 MiB are refused. */
+ * status. Results are small; more than 64 MiB of values are refused. A file may also hold one long run of bytes, which
+ * opening does not read: it is outside the seal, and whoever needs it reads parts of it, whose checksums are elsewhere
+ * in the file. */
 #ifndef LB_IO_H5_H
 #define LB_IO_H5_H
 
@@ -14,6 +16,10 @@ typedef struct lb_h5 lb_h5;
 LB_NODISCARD lb_status lb_h5_create(const char *path, lb_h5 **out); /* plain; the caller uses lb_fs_tmp for atomicity */
 LB_NODISCARD lb_status lb_h5_open(const char *path, lb_h5 **out);   /* read-only; not sealed HDF5 is LB_E_FORMAT, and so
                                                                      * is what HDF5 cannot read within its limits */
+/* Does it begin as such a file does? */
+bool lb_h5_is_sealed(const char *path);
+/* The SHA-256 of a file as an index has it: of all of it, or, where it holds a run of bytes, of all but that. */
+LB_NODISCARD lb_status lb_h5_hash(const char *path, char hex[65]);
 /* The message of a failure as "PATH is damaged: why" (LB_E_FORMAT) or "PATH: why", for what else is wrong with a file.
  */
 LB_NODISCARD lb_status lb_h5_blame(lb_status st, const char *path);
@@ -32,6 +38,10 @@ LB_NODISCARD lb_status lb_h5_put_f64(lb_h5 *h, const char *path, const double *v
 LB_NODISCARD lb_status lb_h5_put_i64(lb_h5 *h, const char *path, const int64_t *v, int ndim, const int64_t *shape);
 LB_NODISCARD lb_status lb_h5_put_strs(lb_h5 *h, const char *path, const char *const *v,
                                       int64_t n); /* variable-length UTF-8 */
+/* The file's run of n bytes, uint8: `read` gives values [first, first + n), in order and some at a time. A second is
+ * LB_E_ARG. */
+typedef lb_status lb_h5_source(void *ctx, int64_t first, int64_t n, void *to);
+LB_NODISCARD lb_status lb_h5_put_bytes(lb_h5 *h, const char *path, int64_t n, lb_h5_source *read, void *ctx);
 /* attributes of a group or dataset; the object "/" is the file */
 LB_NODISCARD lb_status lb_h5_attr_str(lb_h5 *h, const char *object, const char *name, const char *v);
 LB_NODISCARD lb_status lb_h5_attr_f64(lb_h5 *h, const char *object, const char *name, double v);
@@ -45,6 +55,10 @@ LB_NODISCARD lb_status lb_h5_shape(lb_h5 *h, const char *path, int *ndim, int64_
 LB_NODISCARD lb_status lb_h5_get_f64(lb_h5 *h, lb_arena *a, const char *path, double **v,
                                      int64_t *n); /* all elements, row-major */
 LB_NODISCARD lb_status lb_h5_get_i64(lb_h5 *h, lb_arena *a, const char *path, int64_t **v, int64_t *n);
+/* How many bytes a run of them has; and bytes [first, first + n) of it, read from the file itself, nothing checked but
+ * that they are there. */
+LB_NODISCARD lb_status lb_h5_bytes(lb_h5 *h, const char *path, int64_t *n);
+LB_NODISCARD lb_status lb_h5_get_bytes(lb_h5 *h, const char *path, int64_t first, int64_t n, void *to);
 LB_NODISCARD lb_status lb_h5_get_strs(lb_h5 *h, lb_arena *a, const char *path, char ***v, int64_t *n);
 LB_NODISCARD lb_status lb_h5_get_attr_str(lb_h5 *h, lb_arena *a, const char *object, const char *name, char **v);
 LB_NODISCARD lb_status lb_h5_get_attr_f64(lb_h5 *h, const char *object, const char *name, double *v);

@@ -1,6 +1,7 @@
 /* What an HDF5 file holds as one run of bytes: how the child that reads a file (h5_walk.c) tells its parent
  * (h5_tree.c), which trusts nothing of it. Heads in the machine's byte order, each followed by its name with a NUL,
- * then the data; an attribute follows its object. Texts are one after another, each with its NUL. */
+ * then the data; an attribute follows its object. Texts are one after another, each with its NUL. Of a run of
+ * bytes the data is the place in the file where it begins, as an int64. */
 #ifndef LB_IO_H5_FLAT_H
 #define LB_IO_H5_FLAT_H
 
@@ -15,7 +16,14 @@ typedef enum lb_flat_kind {
     LB_FLAT_FAILED, /* the name is a message, shape[0] the status */
     LB_FLAT_END
 } lb_flat_kind;
-typedef enum lb_flat_type { LB_FLAT_OTHER, LB_FLAT_F64, LB_FLAT_F32, LB_FLAT_I64, LB_FLAT_TEXT } lb_flat_type;
+typedef enum lb_flat_type {
+    LB_FLAT_OTHER,
+    LB_FLAT_F64,
+    LB_FLAT_F32,
+    LB_FLAT_I64,
+    LB_FLAT_TEXT,
+    LB_FLAT_BYTES
+} lb_flat_type;
 
 #define LB_FLAT_MAGIC 0x3174616cu
 typedef struct lb_flat_head {

@@ -1,7 +1,10 @@
 /* Reading: the whole file is read when it is opened, by a child process (h5_walk.c); these look into what came back. */
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/child.h"
+#include "base/fs.h"
 #include "io/h5_file.h"
 #include "io/h5_flat.h"
 
@@ -173,6 +176,44 @@ lb_status lb_h5_shape(lb_h5 *h, const char *path, int *ndim, int64_t shape[4]) {
     *ndim = e->ndim;
     memcpy(shape, e->shape, sizeof e->shape);
     return LB_OK;
+}
+
+static lb_status find_bytes(lb_h5 *h, const char *path, int64_t *at, int64_t *n) {
+    const lb_h5_entry *e = NULL;
+    LB_TRY(find(h, path, &e));
+    if (e->type != LB_FLAT_BYTES) return lb_fail(LB_E_FORMAT, "%s: %s is not a list of bytes", h->path, path);
+    memcpy(at, e->data, sizeof *at);
+    *n = e->count;
+    if (*n == 0 || *at >= 0) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "%s: %s is not in one piece", h->path, path);
+}
+
+lb_status lb_h5_bytes(lb_h5 *h, const char *path, int64_t *n) {
+    int64_t at = 0;
+    return find_bytes(h, path, &at, n);
+}
+
+lb_status lb_h5_get_bytes(lb_h5 *h, const char *path, int64_t first, int64_t n, void *to) {
+    int64_t at = 0, have = 0;
+    int fd;
+    size_t size;
+    LB_TRY(find_bytes(h, path, &at, &have));
+    if (first < 0 || n < 0 || first > have || n > have - first)
+        return lb_fail(LB_E_FORMAT, "%s: %s has %lld bytes: there are none at %lld to %lld", h->path, path,
+                       (long long)have, (long long)first, (long long)(first + n));
+    LB_TRY(lb_fs_open(h->path, &fd, &size));
+    lb_status st = LB_OK;
+    if (n > 0 && ((uint64_t)at + (uint64_t)have > size))
+        st = lb_fail(LB_E_FORMAT, "%s: %s ends after the file does", h->path, path);
+    for (char *p = to; n > 0 && st == LB_OK;) {
+        ssize_t got = pread(fd, p, (size_t)n, (off_t)(at + first));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) st = lb_fail(LB_E_IO, "%s: cannot read: %s", h->path, strerror(errno));
+        if (got == 0) st = lb_fail(LB_E_FORMAT, "%s: %s: cut short while it was read", h->path, path);
+        if (got > 0) p += got, first += got, n -= got;
+    }
+    close(fd);
+    return st;
 }
 
 lb_status lb_h5_get_strs(lb_h5 *h, lb_arena *a, const char *path, char ***v, int64_t *n) {

@@ -48,6 +48,8 @@ static lb_status check_values(const reader *r, const lb_h5_entry *e) {
     size_t bytes;
     if (e->type == LB_FLAT_OTHER) return e->bytes ? broken(r, "data without a type") : LB_OK;
     if (e->type == LB_FLAT_TEXT) return check_texts(r, e);
+    if (e->type == LB_FLAT_BYTES)
+        return e->ndim != 1 || e->bytes != sizeof(int64_t) ? broken(r, "the place of bytes") : LB_OK;
     if (__builtin_mul_overflow((size_t)e->count, size[e->type], &bytes) || bytes != e->bytes)
         return broken(r, "the size of data");
     return LB_OK;
@@ -80,7 +82,7 @@ static lb_status add(reader *r, const lb_h5_entry *e) {
 static lb_status read_entry(reader *r, const lb_flat_head *h) {
     lb_h5_entry e = {.type = (lb_flat_type)h->type, .dataset = h->kind == LB_FLAT_DATASET, .bytes = h->bytes};
     const char *name;
-    if (h->type > LB_FLAT_TEXT) return broken(r, "a type");
+    if (h->type > LB_FLAT_BYTES) return broken(r, "a type");
     LB_TRY(take_name(r, h->name, &name));
     LB_TRY(check_shape(r, h, &e));
     LB_TRY(take(r, h->bytes, &e.data));

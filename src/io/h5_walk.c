@@ -127,6 +127,20 @@ static lb_status put_texts(walker *w, values *v, hid_t memory) {
     return st;
 }
 
+/* A list of bytes is not read, but told where it is; of one that is in pieces nothing is. */
+static bool is_bytes(const values *v) {
+    return !v->attribute && v->head.ndim == 1 && H5Tget_class(v->type) == H5T_INTEGER && H5Tget_size(v->type) == 1 &&
+           H5Tget_sign(v->type) == H5T_SGN_NONE;
+}
+
+static lb_status put_place(walker *w, values *v) {
+    haddr_t at = H5Dget_offset(v->id);
+    H5Eclear2(H5E_DEFAULT);
+    int64_t place = at <= INT64_MAX ? (int64_t)at : -1; /* HADDR_UNDEF: nothing was written, or it is in pieces */
+    v->head.type = LB_FLAT_BYTES;
+    return put(w, v->head, w->object, &place, sizeof place);
+}
+
 static lb_status put_values(walker *w, values *v) {
     hid_t memory;
     if (v->type < 0 || v->space < 0) return lb_h5_failed(w->h, LB_E_FORMAT, w->object, "read a type");
@@ -135,6 +149,7 @@ static lb_status put_values(walker *w, values *v) {
     if (v->head.ndim > 4) type = LB_FLAT_OTHER;
     v->head.type = (uint8_t)type;
     v->head.kind = v->attribute ? LB_FLAT_ATTRIBUTE : LB_FLAT_DATASET;
+    if (is_bytes(v)) return put_place(w, v);
     if (type == LB_FLAT_OTHER) return put(w, v->head, v->attribute ? v->name : w->object, NULL, 0);
     return type == LB_FLAT_TEXT ? put_texts(w, v, memory) : put_numbers(w, v, memory);
 }
@@ -217,13 +232,20 @@ static herr_t each_object(hid_t root, const char *name, const H5O_info_t *info, 
     return w->status == LB_OK ? 0 : -1;
 }
 
+/* An honest small file takes a few milliseconds. */
+static void limit(walker *w, size_t size) {
+    w->left = size < LB_FLAT_MAX / FLAT_FACTOR ? 65536 + FLAT_FACTOR * size : LB_FLAT_MAX;
+    if (w->left > LB_FLAT_MAX) w->left = LB_FLAT_MAX;
+    lb_child_cpu(0.5 + (double)w->left / (16 << 20));
+}
+
 static lb_status walk(walker *w) {
     struct stat st;
+    size_t sealed = 0;
     if (stat(w->path, &st)) return lb_fail(LB_E_IO, "%s: cannot open: %s", w->path, strerror(errno));
-    w->left = 65536 + FLAT_FACTOR * (size_t)st.st_size;
-    if (w->left > LB_FLAT_MAX) w->left = LB_FLAT_MAX;
-    lb_child_cpu(0.5 + (double)w->left / (16 << 20)); /* an honest small file takes a few milliseconds */
-    LB_TRY(lb_h5_check_seal(w->path));
+    limit(w, (size_t)st.st_size);
+    LB_TRY(lb_h5_check_seal(w->path, &sealed));
+    limit(w, sealed);
     (void)H5PLset_loading_state(0);
     LB_TRY(lb_h5_open_here(w->path, &w->h));
     if (H5Ovisit1(w->h->file, H5_INDEX_NAME, H5_ITER_NATIVE, each_object, w) < 0 && w->status == LB_OK)
@@ -231,8 +253,8 @@ static lb_status walk(walker *w) {
     return w->status;
 }
 
-/* A length that makes no sense and a machine without memory look alike to HDF5, which may also go on without what it was
- * refused: here they are told apart. */
+/* A length that makes no sense and a machine without memory look alike to HDF5, which may also go on without what it
+ * was refused: here they are told apart. */
 static lb_status judge(const char *path, lb_status st) {
     switch (lb_child_memory()) {
     case LB_MEMORY_STARVED:

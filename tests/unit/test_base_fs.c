@@ -74,8 +74,16 @@ static void large_files(void **state) {
     lb_map m; /* forgotten pages come back as they were */
     assert_ok(lb_map_open(path, &m));
     assert_memory_equal(m.data, data, N);
-    assert_ok(lb_hash_mapped(m.data, m.size, a));
-    assert_string_equal(a, b);
+    static const size_t part[][3] = {{0, 0, 0}, {512, 1000, 300001}, {512, 512, 7}, {1, N - 9, 9}};
+    for (int i = 0; i < 4; i++) { /* from byte [0] on, without [2] bytes from [1] on */
+        const size_t *p = part[i], first = p[2] ? p[1] - p[0] : N - p[0];
+        memcpy(data, m.data + p[0], first);
+        memcpy(data + first, m.data + p[0] + first + p[2], N - p[0] - first - p[2]);
+        assert_ok(lb_hash_file_without(path, p[0], p[1], p[2], a));
+        assert_ok(lb_hash_bytes(data, N - p[0] - p[2], b));
+        assert_string_equal(a, b);
+    }
+    memcpy(data, m.data, N);
     lb_map_forget((const char *)m.data + 100, N - 200);
     lb_map_forget((const char *)m.data + 5000, 10);
     lb_map_forget(m.data, 0);

@@ -207,6 +207,134 @@ static void test_same_bytes(void **state) {
     lb_free(b);
 }
 
+/* ---- a run of bytes ---- */
+
+static uint8_t byte_at(int64_t i) { return (uint8_t)(i * 7 + (i >> 8) * 13 + (i >> 20)); }
+
+static lb_status give_bytes(void *ctx, int64_t first, int64_t n, void *to) {
+    int64_t *given = ctx;
+    assert_int_equal(first, *given); /* in order */
+    for (int64_t i = 0; i < n; i++) ((uint8_t *)to)[i] = byte_at(first + i);
+    *given += n;
+    return LB_OK;
+}
+
+static char *bytes_file(const char *name, int64_t n) {
+    char *path = in_tmp(name);
+    lb_h5 *h = NULL;
+    int64_t given = 0;
+    const double v = 1.5;
+    assert_ok(lb_h5_create(path, &h));
+    assert_ok(lb_h5_put_f64(h, "/before", &v, 0, NULL));
+    assert_ok(lb_h5_put_bytes(h, "/run/bytes", n, give_bytes, &given));
+    assert_int_equal(given, n);
+    assert_status(LB_E_ARG, lb_h5_put_bytes(h, "/run/more", n, give_bytes, &given));
+    assert_error_has("one run of bytes");
+    assert_ok(lb_h5_put_f64(h, "/then", &v, 0, NULL));
+    assert_ok(lb_h5_close(h));
+    return path;
+}
+
+static void expect_bytes(lb_h5 *h, int64_t first, int64_t n) {
+    uint8_t *have = malloc((size_t)n + 1);
+    have[n] = 99;
+    assert_ok(lb_h5_get_bytes(h, "/run/bytes", first, n, have));
+    for (int64_t i = 0; i < n; i++) assert_int_equal(have[i], byte_at(first + i));
+    assert_int_equal(have[n], 99);
+    free(have);
+}
+
+static void test_bytes(void **state) {
+    (void)state;
+    enum { N = 3 << 20 };
+    char *path = bytes_file("bytes.h5", N + 5);
+    lb_h5 *h = NULL;
+    int64_t n = 0;
+    uint8_t one[8];
+    double *d = NULL;
+    assert_ok(lb_h5_open(path, &h));
+    assert_ok(lb_h5_bytes(h, "/run/bytes", &n));
+    assert_int_equal(n, N + 5);
+    expect_bytes(h, 0, N + 5);
+    expect_bytes(h, 1048570, 12);
+    expect_bytes(h, N + 5, 0);
+    assert_status(LB_E_FORMAT, lb_h5_get_bytes(h, "/run/bytes", N + 4, 2, one));
+    assert_error_has("there are none at 3145732 to 3145734");
+    assert_status(LB_E_FORMAT, lb_h5_get_bytes(h, "/run/bytes", -1, 2, one));
+    assert_status(LB_E_FORMAT, lb_h5_get_bytes(h, "/before", 0, 2, one));
+    assert_error_has("/before is not a list of bytes");
+    assert_status(LB_E_FORMAT, lb_h5_get_f64(h, arena, "/run/bytes", &d, &n));
+    assert_ok(lb_h5_get_f64(h, arena, "/then", &d, &n));
+    assert_true(d[0] == 1.5);
+    assert_ok(lb_h5_close(h));
+    lb_free(path);
+}
+
+/* Opening reads nothing of it: not when it is damaged, nor when it is larger than all that a reader may use. */
+static void test_bytes_are_not_read(void **state) {
+    (void)state;
+    enum { N = 1 << 20, BIG = 300 << 20 };
+    char *path = bytes_file("seal.h5", N), hash[65], now[65];
+    uint8_t start[32], *data;
+    size_t size, at = 0;
+    lb_h5 *h = NULL;
+    assert_ok(lb_h5_hash(path, hash));
+    data = slurp(path, &size);
+    for (int i = 0; i < 32; i++) start[i] = byte_at(i);
+    while (memcmp(data + at, start, 32) != 0) at++;
+    data[at + 4321] ^= 1;
+    assert_ok(lb_fs_write_atomic(path, data, size));
+    assert_ok(lb_h5_hash(path, now));
+    assert_string_equal(now, hash);
+    assert_ok(lb_h5_open(path, &h));
+    expect_bytes(h, 0, 4321);
+    assert_ok(lb_h5_close(h));
+    const size_t others[] = {20, 520, at - 1, at + N, size - 1}; /* but these are noticed */
+    for (int i = 0; i < 5; i++) {
+        data[others[i]] ^= 1;
+        assert_ok(lb_fs_write_atomic(path, data, size));
+        assert_status(LB_E_FORMAT, lb_h5_open(path, &h));
+        assert_ok(lb_h5_hash(path, now));
+        assert_string_not_equal(now, hash);
+        data[others[i]] ^= 1;
+    }
+    /* A seal that leaves out what cannot be left out. */
+    char *but = strstr((char *)data, "but the 1048576 from byte ");
+    assert_non_null(but);
+    but[8] = '9';
+    assert_ok(lb_fs_write_atomic(path, data, size));
+    assert_status(LB_E_FORMAT, lb_h5_open(path, &h));
+    assert_error_has("its SHA-256 is not the one it begins with");
+    but[8] = '1';
+    assert_ok(lb_fs_write_atomic(path, data, at + 100)); /* cut short */
+    assert_status(LB_E_FORMAT, lb_h5_open(path, &h));
+    free(data);
+    lb_free(path);
+    path = bytes_file("big.h5", BIG);
+    assert_ok(lb_h5_open(path, &h));
+    expect_bytes(h, BIG - 3000, 3000);
+    assert_ok(lb_h5_close(h));
+    assert_int_equal(unlink(path), 0);
+    lb_free(path);
+}
+
+static lb_status one_run(const char *path) {
+    lb_h5 *h = NULL;
+    int64_t given = 0;
+    LB_TRY(lb_h5_create(path, &h));
+    lb_status st = lb_h5_put_bytes(h, "/run/bytes", 100, give_bytes, &given);
+    if (st == LB_OK) return lb_h5_close(h);
+    lb_h5_abandon(h);
+    return st;
+}
+
+static void test_bytes_memory(void **state) {
+    (void)state;
+    char *path = in_tmp("bytes_memory.h5");
+    assert_true(sweep_allocations(one_run, path) > 2);
+    lb_free(path);
+}
+
 static void test_write_refusals(void **state) {
     (void)state;
     char *path = in_tmp("refusals.h5");
@@ -289,6 +417,11 @@ static void test_memory(void **state) {
     lb_free(path);
 }
 
+static lb_status check_seal(const char *path) {
+    size_t sealed;
+    return lb_h5_check_seal(path, &sealed);
+}
+
 /* Any change at all is noticed before HDF5 sees the file. */
 static void test_damage(void **state) {
     (void)state;
@@ -297,8 +430,8 @@ static void test_damage(void **state) {
     lb_h5 *h = NULL;
     assert_ok(write_file(path));
     uint8_t *data = slurp(path, &size);
-    assert_int_equal(sweep_prefixes(lb_h5_check_seal, path, LB_E_FORMAT, LB_E_FORMAT), 0);
-    assert_int_equal(sweep_bytes(lb_h5_check_seal, path, 0, size, LB_E_FORMAT, LB_E_FORMAT), 0);
+    assert_int_equal(sweep_prefixes(check_seal, path, LB_E_FORMAT, LB_E_FORMAT), 0);
+    assert_int_equal(sweep_bytes(check_seal, path, 0, size, LB_E_FORMAT, LB_E_FORMAT), 0);
     data[size - 1]++;
     assert_ok(lb_fs_write_atomic(path, data, size));
     assert_status(LB_E_FORMAT, lb_h5_open(path, &h));
@@ -346,9 +479,12 @@ static void test_failure_told(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_h5py),         cmocka_unit_test(test_refusals),       cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_same_bytes),   cmocka_unit_test(test_write_refusals), cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_memory),       cmocka_unit_test(test_damage),         cmocka_unit_test(test_not_closed),
+        cmocka_unit_test(test_h5py),         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_same_bytes),
+        cmocka_unit_test(test_bytes),        cmocka_unit_test(test_bytes_are_not_read),
+        cmocka_unit_test(test_bytes_memory), cmocka_unit_test(test_write_refusals),
+        cmocka_unit_test(test_disk_full),    cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_damage),       cmocka_unit_test(test_not_closed),
         cmocka_unit_test(test_failure_told),
     };
     return cmocka_run_group_tests_name("io/h5", tests, set_up, tear_down);
