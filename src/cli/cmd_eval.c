@@ -13,10 +13,11 @@
 #include "math/blas.h"
 #include "math/kernels.h"
 #include "model/model.h"
+#include "run/kept_cell.h"
 #include "run/sources.h"
 
 typedef struct eval_flags {
-    const char *protocol, *json;
+    const char *protocol, *json, *model;
     int64_t windows, threads;
     int bos, weights, compute;
     bool profile;
@@ -28,6 +29,9 @@ static const lb_option flags[] = {
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices,
      "a beginning-of-sequence token at the head of the text: auto: where the tokenizer adds one itself; never; always",
      offsetof(eval_flags, bos)},
+    {"model", LB_OPT_STR, "", 0, 0, NULL,
+     "of a result file: where the model is that it was made from; default: where the file says",
+     offsetof(eval_flags, model)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", offsetof(eval_flags, threads)},
     {"weights", LB_OPT_CHOICE, "resident", 0, 0, lb_weights_choices,
      "resident: all in memory as float32; stream: from the file when a block's turn comes, for less memory",
@@ -44,6 +48,8 @@ static const lb_option flags[] = {
 typedef struct evaluation {
     const eval_flags *f;
     lb_team *team;
+    const char *result; /* a cell's, whose layers are evaluated; or NULL */
+    lb_kept_cell cell;
     lb_model *model;
     lb_corpus *corpus;
     lb_eval e;
@@ -60,26 +66,41 @@ static lb_status resolve(lb_arena *a, const char *name, lb_source_kind kind, lb_
 
 static const char *bos_text(const evaluation *v) { return lb_bos_text((lb_bos)v->f->bos, v->corpus->has_bos); }
 
+/* A model, or a result that keeps what a cell made of one. */
+static lb_status open_model(evaluation *v, const lb_resolved *from, lb_arena *a) {
+    bool resident = v->f->weights == LB_WEIGHTS_RESIDENT;
+    lb_model_parts parts = v->f->compute == LB_COMPUTE_BF16 ? LB_STREAM : lb_cli_parts(v->f->weights);
+    LB_TRY(lb_cli_team(v->f->threads, &v->team));
+    if (!from->source && lb_is_result(from->path)) {
+        v->result = from->path;
+        lb_status st = lb_kept_cell_open(a, from->path, v->f->model, parts, resident, v->team, &v->cell);
+        v->model = v->cell.model;
+        return st;
+    }
+    if (v->f->model[0]) return lb_fail(LB_E_CONFIG, "--model: %s is a model itself, no result file", from->path);
+    LB_TRY(lb_model_open(from->path, parts, v->team, &v->model));
+    return lb_sources_check(from, v->model->hash);
+}
+
+static const lb_weights *weights(const evaluation *v) { return v->result ? &v->cell.w : &v->model->weights; }
+
 static lb_status measure(evaluation *v, const char *model, const char *text, lb_arena *a, lb_log *log) {
     lb_resolved from_model, from_text;
     lb_eval_request r = {.max_windows = v->f->windows,
                          .compute = (lb_compute)v->f->compute,
                          .hold = v->f->weights == LB_WEIGHTS_RESIDENT};
-    bool bf16 = r.compute == LB_COMPUTE_BF16;
     LB_TRY(lb_compute_check(v->f->compute, "--compute", log));
     LB_TRY(lb_protocol_parse(v->f->protocol, &r.protocol));
     LB_TRY(resolve(a, model, LB_SOURCE_MODEL, &from_model));
     LB_TRY(resolve(a, text, LB_SOURCE_TEXT, &from_text));
-    LB_TRY(lb_cli_team(v->f->threads, &v->team));
-    LB_TRY(lb_model_open(from_model.path, bf16 ? LB_STREAM : lb_cli_parts(v->f->weights), v->team, &v->model));
-    LB_TRY(lb_sources_check(&from_model, v->model->hash));
+    LB_TRY(open_model(v, &from_model, a));
     LB_TRY(lb_model_need_tokenizer(v->model));
     LB_TRY(lb_corpus_open(from_text.path, v->model->tokenizer, (lb_bos)v->f->bos, log, &v->corpus));
     LB_TRY(lb_sources_check(&from_text, v->corpus->hash));
     r.corpus = v->corpus;
     lb_profile_stage("evaluate");
     double start = lb_clock_s();
-    LB_TRY(lb_perplexity(v->model->net, &v->model->weights, &r, v->team, a, log, &v->e));
+    LB_TRY(lb_perplexity(v->model->net, weights(v), &r, v->team, a, log, &v->e));
     v->seconds = lb_clock_s() - start;
     return LB_OK;
 }
@@ -92,6 +113,7 @@ static lb_status print(const evaluation *v) {
     lb_format_duration(v->seconds, took);
     lb_format_duration(v->seconds / (double)e->windows, each);
     lb_format_bytes((double)v->corpus->bytes, bytes);
+    if (v->result) lb_str_add(&out, "result      %s: %s\n", v->result, v->cell.record.label);
     lb_str_add(&out, "model       %s, %s: %s\n", v->model->name, v->model->format, v->model->stored);
     if (v->model->stored_quantized)
         lb_str_add(&out, "            the weights were stored quantized: this is the dequantized model's perplexity\n");
@@ -142,6 +164,10 @@ static lb_status write_json(const evaluation *v) {
                   bf16 ? lb_bf16_version() : "", "onednn_isa", bf16 ? lb_bf16_isa() : "", "seconds", v->seconds,
                   "seconds_per_window", v->seconds / (double)e->windows, "threads", lb_team_threads(v->team), "kernels",
                   lb_kernels_active()->name, "openblas_core", lb_blas_core());
+    if (o && v->result)
+        json_object_set_new(
+            o, "result",
+            json_pack("{s:s, s:s, s:s}", "path", v->result, "label", v->cell.record.label, "key", v->cell.record.key));
     lb_str text = {0};
     lb_status st = LB_OK;
     if (!o || !how || json_array_size(windows) != (size_t)e->windows || json_object_update(o, how) ||
@@ -176,11 +202,13 @@ const lb_command lb_cmd_eval = {
     .name = "eval",
     .usage = "MODEL TEXT --protocol ID",
     .summary = "the perplexity of a model on a text, by a named protocol",
-    .details = "MODEL is a GGUF file, a Hugging Face folder, or a named source; TEXT a file, a pipe (/dev/stdin) or a "
-               "named\nsource.\n"
-               "W2-n: windows of n tokens without overlap, all but the first token of each scored, the mean of the\n"
-               "windows' means. LCPP-n: llama.cpp's rule, the second half of each window scored. Perplexities of\n"
-               "different protocols do not compare.\n",
+    .details =
+        "MODEL is a GGUF file, a Hugging Face folder, a named source, or a cell's result file that keeps its\n"
+        "layers (keep_layers: true): then the perplexity is that of the cell, from these bytes and the model that\n"
+        "it names. TEXT is a file, a pipe (/dev/stdin) or a named source.\n"
+        "W2-n: windows of n tokens without overlap, all but the first token of each scored, the mean of the\n"
+        "windows' means. LCPP-n: llama.cpp's rule, the second half of each window scored. Perplexities of\n"
+        "different protocols do not compare.\n",
     .example = "lowbit eval smollm2-135m wikitext-2 --protocol W2-2048 --windows 20",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(eval_flags)},
     .min_positional = 2,

@@ -4,10 +4,12 @@
 
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "cli/inspect_result.h"
 #include "io/gguf.h"
 #include "io/json.h"
 #include "model/model.h"
 #include "result/figures.h"
+#include "run/kept_cell.h"
 #include "run/sources.h"
 
 typedef struct inspect_flags {
@@ -154,10 +156,15 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     LB_TRY(lb_sources_open(a, ".", &s));
     LB_TRY(lb_sources_resolve(a, &s, ".", args->positional[0], LB_SOURCE_MODEL, "MODEL", &r));
     if (r.missing) return lb_fail(LB_E_IO, "%s", r.missing);
-    lb_model *m;
-    LB_TRY(lb_model_open(r.path, LB_HEADER, NULL, &m));
+    lb_model *m = NULL;
     lb_str out = {0};
-    lb_status st = show(m, values, &out);
+    lb_status st;
+    if (!r.source && lb_is_result(r.path)) {
+        st = lb_cli_inspect_result(a, r.path, ((const inspect_flags *)values)->tensors, &out);
+    } else {
+        LB_TRY(lb_model_open(r.path, LB_HEADER, NULL, &m));
+        st = show(m, values, &out);
+    }
     if (st == LB_OK) lb_cli_print(out.s);
     lb_str_free(&out);
     lb_model_close(m);
@@ -168,6 +175,7 @@ const lb_command lb_cmd_inspect = {
     .name = "inspect",
     .usage = "MODEL",
     .summary = "what a model file holds: architecture, tokenizer, every tensor, metadata",
+    .details = "Of a cell's result file (CELL.h5): the cell, its perplexities, and the layers that it keeps.\n",
     .example = "lowbit inspect smollm2-135m --no-metadata",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(inspect_flags)},
     .min_positional = 1,

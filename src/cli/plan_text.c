@@ -179,13 +179,24 @@ static void training_note(const lb_plan *p, lb_str *out) {
     lb_str_add(out, ": an interrupted training cannot be resumed, it starts over\n");
 }
 
+/* What the results keep of the quantized models: exact, unless a plug-in trains other tensors than it says. */
+static void text_of_kept(const lb_plan *p, lb_str *out) {
+    int64_t all = 0;
+    char bytes[32];
+    for (size_t i = 0; i < p->sweep.n; i++) all += p->sweep.cell[i].refused ? 0 : p->sweep.cell[i].kept;
+    lb_format_bytes((double)all, bytes);
+    lb_str_add(out, "keep_layers  %s of quantized models in the result files\n", bytes);
+}
+
 static void text_of_inputs(const lb_plan *p, lb_str *out) {
     text_of_model(p, out);
     text_of_data(p, out);
     if (p->config->compute == LB_COMPUTE_BF16)
         lb_str_add(out, "compute      bf16: products of evaluations, by oneDNN %s (%s)\n", lb_bf16_version(),
                    lb_bf16_isa());
-    lb_str_add(out, "results      %s\n\n", p->dir);
+    lb_str_add(out, "results      %s\n", p->dir);
+    if (p->config->keep_layers) text_of_kept(p, out);
+    lb_str_add(out, "\n");
 }
 
 /* first: cells of the models before, which the numbers of these go on from. */

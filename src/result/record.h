@@ -107,9 +107,11 @@ typedef struct lb_record {
     double seconds;
     int64_t peak_bytes;
     char **cite;
-    int64_t cites;      /* BibTeX keys */
-    const char *config; /* the resolved config, YAML */
-    char file_hash[65]; /* SHA-256 of its file, once there is one and it was written or read; else "" */
+    int64_t cites;            /* BibTeX keys */
+    struct lb_bundle *bundle; /* what its file is to keep of the quantized model (result/bundle.h); NULL: nothing */
+    bool keeps;               /* the file that was read keeps it */
+    const char *config;       /* the resolved config, YAML */
+    char file_hash[65];       /* SHA-256 of its file, once there is one and it was written or read; else "" */
 } lb_record;
 
 enum { LB_MODELS_MOST = 1000 }; /* of one sweep */

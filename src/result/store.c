@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "io/json.h"
+#include "result/bundle.h"
 #include "result/figures.h"
 #include "result/store_fields.h"
 
@@ -102,7 +103,7 @@ static lb_status put_record(lb_h5 *h, const lb_record *r) {
                              r->warnings,  r->cites,    r->provenance.n, r->host.n, r->stages};
     LB_TRY(lb_h5_put_strs(h, "/config", &r->config, 1));
     LB_TRY(lb_h5_attr_str(h, "/", "format", LB_RESULT_FORMAT));
-    LB_TRY(lb_h5_attr_i64(h, "/", "format_version", LB_RESULT_VERSION));
+    LB_TRY(lb_h5_attr_i64(h, "/", "format_version", r->bundle ? LB_RESULT_KEEPS : LB_RESULT_VERSION));
     LB_TRY(lb_fields_put_attrs(h, "/", lb_record_fields, r));
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) LB_TRY(lb_h5_attr_i64(h, "/", counts[i], count[i]));
     LB_TRY(put_pairs(h, "/options", &r->options));
@@ -116,7 +117,7 @@ static lb_status put_record(lb_h5 *h, const lb_record *r) {
     LB_TRY(lb_fields_put_attrs(h, "/host", lb_host_fields, r));
     if (r->warnings > 0) LB_TRY(lb_h5_put_strs(h, "/warnings", (const char *const *)r->warning, r->warnings));
     if (r->cites > 0) LB_TRY(lb_h5_put_strs(h, "/cite", (const char *const *)r->cite, r->cites));
-    return LB_OK;
+    return r->bundle ? lb_bundle_write(h, r->bundle) : LB_OK;
 }
 
 static char *path_in(const char *dir, const char *stem, const char *suffix) {
@@ -139,7 +140,7 @@ lb_status lb_store_write(const char *dir, lb_record *r) {
         st = lb_h5_close(h);
         h = NULL;
     }
-    if (st == LB_OK) st = lb_hash_file(tmp.tmp, r->file_hash);
+    if (st == LB_OK) st = lb_h5_hash(tmp.tmp, r->file_hash);
     if (st == LB_OK) st = lb_fs_tmp_commit(&tmp);
     if (st != LB_OK) st = lb_fail_in(st, "writing %s", path);
     lb_h5_abandon(h);
@@ -171,7 +172,7 @@ static lb_status cell_json(const char *dir, const lb_record *r, json_t **out) {
     if (r->state == LB_CELL_DONE && !hash[0]) {
         char *path = path_in(dir, r->stem, ".h5");
         if (!path) return LB_E_NOMEM;
-        lb_status st = lb_hash_file(path, hash);
+        lb_status st = lb_h5_hash(path, hash);
         lb_free(path);
         LB_TRY(st);
     }

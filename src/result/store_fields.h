@@ -8,6 +8,7 @@
 #define LB_RESULT_FORMAT   "lowbit result"
 #define LB_RESULT_VERSION  1
 #define LB_INDEX_OF_MODELS 2 /* version of an index whose cells are of several models */
+#define LB_RESULT_KEEPS    2 /* version of a result that keeps its layers */
 
 typedef enum lb_field_type {
     LB_FIELD_I64,

@@ -72,7 +72,7 @@ static lb_status add_warning(lb_arena *a, lb_record *r, const char *text) {
 
 static lb_status check_hash(const char *path, const char *want) {
     char have[LB_HASH_HEX];
-    LB_TRY(lb_hash_file(path, have));
+    LB_TRY(lb_h5_hash(path, have));
     if (strcmp(have, want) == 0) return LB_OK;
     return lb_fail(LB_E_FORMAT, "%s is damaged: SHA-256 %s, the index says %s: run the cell again", path, have, want);
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "result/bundle.h"
 #include "result/store.h"
 #include "result/store_fields.h"
 
@@ -118,15 +119,19 @@ static lb_status check_format(lb_h5 *h, lb_arena *a) {
     if (strcmp(format, LB_RESULT_FORMAT) != 0)
         return lb_fail(LB_E_FORMAT, "format '%s': expected '%s'", format, LB_RESULT_FORMAT);
     LB_TRY(lb_h5_get_attr_i64(h, "/", "format_version", &version));
-    if (version != LB_RESULT_VERSION)
-        return lb_fail(LB_E_UNSUPPORTED, "format_version %lld: this program reads version %d", (long long)version,
-                       LB_RESULT_VERSION);
+    if (version != LB_RESULT_VERSION && version != LB_RESULT_KEEPS)
+        return lb_fail(LB_E_UNSUPPORTED, "format_version %lld: this program reads versions %d and %d",
+                       (long long)version, LB_RESULT_VERSION, LB_RESULT_KEEPS);
+    if (lb_bundle_is_in(h) != (version == LB_RESULT_KEEPS))
+        return lb_fail(LB_E_FORMAT, "format_version %lld: only version %d keeps layers, and always", (long long)version,
+                       LB_RESULT_KEEPS);
     return LB_OK;
 }
 
 static lb_status get_record(lb_h5 *h, lb_arena *a, lb_record *r) {
     LB_TRY(check_format(h, a));
     LB_TRY(lb_fields_get_attrs(h, a, "/", lb_record_fields, r));
+    r->keeps = lb_bundle_is_in(h);
     char **config = NULL;
     int64_t one = 0;
     LB_TRY(lb_h5_get_strs(h, a, "/config", &config, &one));

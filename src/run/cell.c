@@ -22,8 +22,9 @@ typedef struct running {
     const char *stage[MAX_STAGES];
     double stage_s[MAX_STAGES], stage_start;
     int64_t stages;
-    lb_trained trained; /* step 0: nothing */
-    lb_arena *work;     /* weights */
+    const char *keep_path; /* of the result, if it keeps the layers; else NULL */
+    lb_trained trained;    /* step 0: nothing */
+    lb_arena *work;        /* weights */
     lb_weights w;
 } running;
 
@@ -139,6 +140,7 @@ static lb_status quantize_once(running *x, lb_quantize_job *j) {
                            .cell = x->c,
                            .stats = lb_plan_wants_statistics(x->r->plan, x->c) ? x->r->stats : NULL,
                            .shared = x->r->shared,
+                           .keep_path = x->keep_path,
                            .journal_dir = x->r->dir,
                            .log = &x->keeper.log,
                            .aside = x->r->log,
@@ -147,6 +149,7 @@ static lb_status quantize_once(running *x, lb_quantize_job *j) {
     lb_status st = lb_quantize_run(j);
     x->trained = j->trained;
     LB_TRY(st);
+    x->out->bundle = j->bundle;
     stage_end(x);
     return LB_OK;
 }
@@ -284,8 +287,15 @@ static lb_status training_lost(const running *x) {
 lb_status lb_cell_run(lb_runner *r, const lb_cell *c, lb_cell_hook hook, void *user, lb_record *out) {
     running x = {.r = r, .c = c, .out = out};
     lb_keeper_init(&x.keeper, r->keep, r->log);
+    if (r->dir && r->plan->config->keep_layers &&
+        !(x.keep_path = lb_arena_printf(r->keep, "%s/%s.h5", r->dir, c->stem)))
+        return LB_E_NOMEM;
     LB_TRY(lb_arena_new(WEIGHTS_CHUNK, &x.work));
     lb_status st = run(&x, hook, user);
+    if (st != LB_OK) {
+        lb_bundle_close(out->bundle);
+        out->bundle = NULL;
+    }
     if (st == LB_E_INTERRUPTED && x.trained.step > 0) st = training_lost(&x);
     lb_arena_free(x.work);
     return st;

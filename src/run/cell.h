@@ -21,7 +21,8 @@ typedef struct lb_runner {
 /* The finished model, for whoever exports it; valid during the call. */
 typedef lb_status (*lb_cell_hook)(void *user, const lb_cell *c, const lb_weights *w, lb_log *log);
 
-/* out: state DONE, everything but what only a sweep knows. LB_E_NUMERIC and others: the cell failed. */
+/* out: state DONE, everything but what only a sweep knows; its bundle is the caller's to close. LB_E_NUMERIC and
+ * others: the cell failed. */
 LB_NODISCARD lb_status lb_cell_run(lb_runner *r, const lb_cell *c, lb_cell_hook hook, void *user, lb_record *out);
 /* Without running: the record of a cell that was refused or failed. */
 LB_NODISCARD lb_status lb_cell_bare_record(lb_arena *keep, const lb_cell *c, lb_cell_state state, const char *message,

@@ -447,6 +447,7 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
     out->weights = top.weights;
     out->compute = top.compute;
     out->export = top.export;
+    out->keep_layers = top.keep_layers;
     out->keep_cache = top.keep_cache;
     LB_TRY(check_name(&r, root));
     const lb_yaml *n = lb_yaml_get(root, "calibration");

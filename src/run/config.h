@@ -82,7 +82,7 @@ typedef struct lb_config {
     int weights; /* lb_weights_mode */
     int compute; /* lb_compute */
     int export;  /* lb_export */
-    bool keep_cache;
+    bool keep_layers, keep_cache;
     lb_cell_options cell; /* what an entry and the axes start from */
     bool has_calibration, has_training;
     lb_calibration_config calibration;
@@ -123,7 +123,7 @@ typedef struct lb_config_top {
     const char *name, *model, *results;
     int64_t seed, threads;
     int weights, compute, export;
-    bool keep_cache, quantize_embedding, quantize_head;
+    bool keep_layers, keep_cache, quantize_embedding, quantize_head;
 } lb_config_top;
 extern const lb_options lb_config_top_table, lb_config_calibration_table, lb_config_eval_table,
     lb_config_training_table, lb_config_cell_table;

@@ -79,26 +79,32 @@ static const lb_layer_plan *layer_of(const lb_cell *c, const lb_model *m, int32_
     return NULL;
 }
 
+/* Is a tensor that is not quantized changed by training? */
+static bool is_trained(const lb_cell *c, const lb_layer_plan *l) {
+    const char *which = c->trains ? lb_pairs_get(&c->options, "train") : NULL;
+    return c->trains && (l || !which || strcmp(which, "linears") != 0);
+}
+
 /* Bytes of a tensor that is not quantized. One that trains is no longer what a file of 4 or 8 bits holds: 16 bits. */
 static int64_t kept_bytes(const lb_cell *c, const lb_model_tensor *t, const lb_layer_plan *l) {
     int64_t fp16 = t->rows * t->cols * LB_FP16_BYTES;
-    const char *which = c->trains ? lb_pairs_get(&c->options, "train") : NULL;
-    bool trained = c->trains && (l || !which || strcmp(which, "linears") != 0);
-    return trained && t->stored_bytes < fp16 ? fp16 : t->stored_bytes;
+    return is_trained(c, l) && t->stored_bytes < fp16 ? fp16 : t->stored_bytes;
 }
 
 /* The whole model's size: quantized layers with all metadata, everything else as stored and at 16 bits. */
-static void add_sizes(const lb_model *m, lb_cell *c) {
+static void add_sizes(const lb_model *m, bool keeps, lb_cell *c) {
     lb_model_size s = {0};
     for (int64_t i = 0; i < c->layers; i++)
         if (c->layer[i].quantize) lb_model_size_layer(&s, &c->layer[i].size);
     for (int32_t i = 0; i < m->net->slots; i++) {
         const lb_model_tensor *t = &m->tensor[i];
         const lb_layer_plan *l = layer_of(c, m, i);
+        if (keeps && !(l && l->quantize) && is_trained(c, l)) c->kept += t->rows * t->cols * (int64_t)sizeof(float);
         lb_model_size_tensor(&s, t->rows * t->cols, t->stored_bytes, l && l->quantize ? -1 : kept_bytes(c, t, l));
     }
     lb_model_size_total(&s);
     c->size = s;
+    if (keeps) c->kept += s.quantized.total;
 }
 
 static lb_status name_sites(planner *x) {
@@ -127,7 +133,7 @@ lb_status lb_plan_layers(lb_plan *p) {
         if (st != LB_OK)
             LB_TRY(refuse(p, c, lb_error()));
         else
-            add_sizes(p->model, c);
+            add_sizes(p->model, p->config->keep_layers, c);
     }
     return LB_OK;
 }

@@ -144,9 +144,10 @@ static double cell_memory(const lb_plan *p, const lb_cell *c) {
     return bytes;
 }
 
-/* Finished blocks wait packed on disk until the cell is done; a result is small. */
+/* Finished blocks wait packed on disk until the cell is done; a result is small, unless it keeps the layers, which wait
+ * once more until it is written. */
 static double cell_disk(const lb_plan *p, const lb_cell *c) {
-    double bytes = 64e3 + 1e3 * (double)c->layers;
+    double bytes = 64e3 + 1e3 * (double)c->layers + 2.0 * (double)c->kept;
     if (c->method && !c->trains) bytes += (double)c->size.quantized.total;
     if (!c->method) {
         double n = 0;

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "eval/install.h"
 #include "eval/layer_error.h"
 #include "model/weights.h"
 #include "quant/grid.h"
@@ -29,15 +30,11 @@ lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer) { return j->w.s
 
 lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, const lb_stored *s) {
     const lb_layer_plan *l = &j->cell->layer[layer];
-    lb_linop op = {.W = What};
-    if (stays_packed(j, layer)) {
-        lb_packed *packed;
-        LB_TRY(lb_packed_new(j->arena, &l->storage, l->rows, l->cols, s->bytes, l->size.total, &packed));
-        op.from = (lb_rows_source){lb_packed_read, packed};
-        op.W.d = NULL;
-    }
-    if (l->block >= 0) op.act = s->act; /* the head reads its input as it is */
-    lb_weights_put(j->plan->model->net, &j->w, l->site, op);
+    const lb_net *net = j->plan->model->net;
+    if (j->bundle) LB_TRY(lb_quantize_keep(j, layer, s));
+    if (stays_packed(j, layer))
+        return lb_install_packed(j->arena, net, &j->w, l->site, &l->storage, s->act, s->bytes, l->size.total);
+    lb_install_matrix(net, &j->w, l->site, What, s->act);
     return LB_OK;
 }
 
@@ -204,8 +201,14 @@ lb_status lb_quantize_run(lb_quantize_job *j) {
     j->row = LB_NEW(j->keep, lb_layer_row, j->cell->layers + 1);
     if (!j->row) return LB_E_NOMEM;
     LB_TRY(lb_arena_new(0, &j->scratch));
-    lb_status st = j->cell->trains ? lb_quantize_model(j) : lb_quantize_layers(j);
+    lb_status st = j->keep_path ? lb_quantize_keep_begin(j) : LB_OK;
+    if (st == LB_OK) st = j->cell->trains ? lb_quantize_model(j) : lb_quantize_layers(j);
+    if (st == LB_OK && j->bundle) st = lb_quantize_keep_changed(j);
     lb_arena_free(j->scratch);
     j->scratch = NULL;
+    if (st != LB_OK) {
+        lb_bundle_close(j->bundle);
+        j->bundle = NULL;
+    }
     return st;
 }

@@ -4,6 +4,7 @@
 #define LB_RUN_QUANTIZE_H
 
 #include "eval/calibrate.h"
+#include "result/bundle.h"
 #include "result/journal.h"
 #include "run/plan.h"
 
@@ -22,6 +23,7 @@ typedef struct lb_quantize_job {
     const lb_plan *plan;
     const lb_cell *cell;
     lb_stats_file *stats;     /* of the original model; NULL: no calibration text, output errors stay NaN */
+    const char *keep_path;    /* the result that is to keep the layers; NULL: none is */
     const char *journal_dir;  /* where the journal and the blocks done so far are kept; NULL: nowhere */
     lb_shared_errors *shared; /* by site; or NULL: nothing is kept */
     lb_log *log;              /* its warnings become part of the result */
@@ -33,6 +35,8 @@ typedef struct lb_quantize_job {
     lb_layer_row *row;        /* out: cell->layers */
     lb_curve curve;           /* out */
     lb_trained trained;       /* out, also of a training that did not end */
+    lb_bundle *bundle;        /* out: with keep_path, what the result keeps; the caller closes it */
+    int64_t *kept;            /* places of the layers in it */
 } lb_quantize_job;
 
 /* The cell has a method. LB_E_NUMERIC and others name the layer. */
@@ -62,6 +66,11 @@ LB_NODISCARD lb_status lb_quantize_store(const lb_quantize_job *j, int64_t layer
 LB_NODISCARD lb_status lb_quantize_dequantize(const lb_quantize_job *j, int64_t layer, const lb_stored *s, lb_mat What);
 /* Puts a layer into j->w: packed, or What itself (then lb_quantize_place made it outlive j->w). */
 LB_NODISCARD lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, const lb_stored *s);
+/* With keep_path (quantize_keep.c): the bundle, with a place for each layer in the order of the plan, whatever order
+ * they come in; a layer's bytes; and in the end what a training changed besides, as float32. */
+LB_NODISCARD lb_status lb_quantize_keep_begin(lb_quantize_job *j);
+LB_NODISCARD lb_status lb_quantize_keep(lb_quantize_job *j, int64_t layer, const lb_stored *s);
+LB_NODISCARD lb_status lb_quantize_keep_changed(lb_quantize_job *j);
 /* Where What of a layer is made: in scratch if the layer stays packed, else in j->arena. */
 lb_arena *lb_quantize_place(const lb_quantize_job *j, int64_t layer, lb_arena *scratch);
 /* Fills the row of a layer from its stored form: What is made, checked, measured against W with each H (NULL: not

@@ -39,6 +39,7 @@ typedef struct lb_cell {
     int64_t layers;
     const char *config, *key, *content_key, *stem;
     lb_model_size size;
+    int64_t kept; /* with keep_layers: bytes of the quantized model in its result */
     double seconds_estimate;
     const char *model, *model_note; /* where the config has several models: label of this one, and its note */
 } lb_cell;

@@ -104,7 +104,7 @@ static lb_status is_finished(const lb_plan *p, const lb_cell *c, lb_h5_reader *a
     if (!lb_fs_exists(path)) return LB_OK;
     char have[LB_HASH_HEX];
     lb_status st = lb_store_read_ahead(ahead, path, a, r);
-    if (st == LB_OK) st = lb_hash_file(path, have);
+    if (st == LB_OK) st = lb_h5_hash(path, have);
     if (st == LB_OK && indexed && strcmp(have, indexed) != 0)
         st = lb_fail(LB_E_FORMAT, "%s is damaged: SHA-256 %s, the index says %s", path, have, indexed);
     if (st == LB_E_NOMEM || st == LB_E_INTERRUPTED || st == LB_E_IO) return st;
@@ -198,6 +198,10 @@ static lb_status look_for_cells(sweeper *x, lb_h5_reader *ahead, const lb_index 
         LB_TRY(is_exported(x->p, c, &exported));
         if (!exported) {
             lb_info(x->log, "%s is finished but not exported: running it again", c->label);
+            continue;
+        }
+        if (x->p->config->keep_layers && c->method && !r.keeps) {
+            lb_info(x->log, "%s is finished but its layers were not kept: running it again", c->label);
             continue;
         }
         x->record[i] = r;
@@ -295,7 +299,10 @@ static lb_status make_cell(sweeper *x, const lb_cell *c, lb_record *r) {
     if (st == LB_OK && exports) st = lb_fs_folder_commit(&x->folder);
     if (st == LB_OK && exports) lb_info(x->log, "exported to %s/%s.model", x->p->dir, c->stem);
     lb_fs_folder_abort(&x->folder);
-    return st == LB_OK ? lb_store_write(x->p->dir, r) : st;
+    if (st == LB_OK) st = lb_store_write(x->p->dir, r);
+    lb_bundle_close(r->bundle);
+    r->bundle = NULL;
+    return st;
 }
 
 /* "gptq 3b g64: PPL 51.56 ± 2.10, 3.38 bits a weight, 2 min 05 s" */

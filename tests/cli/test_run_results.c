@@ -224,7 +224,7 @@ static void quantize_without_a_config(void **state) {
     cli_free(&r);
     r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--bits", "9", "--out", "q2");
     assert_int_equal(r.code, 1);
-    cli_has(r.err, "--bits: bits = 9: must be in [2, 8] (method rtn)");
+    cli_has(r.err, "--bits: bits = 9: must be in [1, 8] (method rtn)");
     cli_free(&r);
     r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--gruop", "8", "--out", "q2");
     cli_has(r.err, "unknown key 'gruop' in quantize[0]: did you mean 'group'?");

@@ -1,0 +1,74 @@
+#include "cli/inspect_result.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "result/bundle.h"
+#include "result/figures.h"
+#include "result/store.h"
+
+static const char *told(const lb_record *r, const char *key) {
+    const char *value = lb_pairs_get(&r->provenance, key);
+    return value ? value : "?";
+}
+
+static void show_record(const lb_record *r, const char *path, const char *hash, lb_str *out) {
+    lb_str_add(out, "result       %s\nsha256       %s\ncell         %s\n", path, hash, r->label);
+    lb_str_add(out, "model        %s, at %s\n             sha256 %s\n", told(r, "model"), told(r, "model_path"),
+               told(r, "model_sha256"));
+    lb_str_add(out, "method       %s, %s", r->method, r->storage);
+    if (r->size.quantized.weights > 0) lb_str_add(out, ", %.3f bits a weight", lb_size_bits(&r->size.quantized));
+    lb_str_add(out, "\n");
+    for (int64_t i = 0; i < r->evals; i++) {
+        const lb_eval_row *e = &r->eval[i];
+        lb_str_add(out, "%-12s %s, %s, %lld of %lld windows: perplexity %.6f", i ? "" : "evaluated", e->name,
+                   e->eval.protocol.id, (long long)e->eval.windows, (long long)e->eval.windows_all, e->eval.ppl);
+        if (!isnan(e->eval.ppl_se)) lb_str_add(out, " +- %.6f", e->eval.ppl_se);
+        lb_str_add(out, "\n");
+    }
+}
+
+static void show_layers(const lb_bundle *b, lb_str *out) {
+    lb_str text = {0};
+    lb_str_add(out, "\n%-24s  %-24s  %16s  %12s  %12s\n", "name", "stored", "shape", "bytes", "at");
+    for (int64_t i = 0; i < b->layers; i++) {
+        const lb_bundle_layer *l = &b->layer[i];
+        char shape[48];
+        snprintf(shape, sizeof shape, "%lld x %lld", (long long)l->rows, (long long)l->cols);
+        text.len = 0;
+        lb_storage_text(&l->storage, &text);
+        if (l->act_bits) lb_str_add(&text, " a%d", l->act_bits);
+        lb_str_add(out, "%-24s  %-24s  %16s  %12lld  %12lld\n", l->name, text.s ? text.s : "", shape,
+                   (long long)l->bytes, (long long)l->start);
+    }
+    if (text.failed) out->failed = true;
+    lb_str_free(&text);
+}
+
+static lb_status show(lb_arena *a, lb_h5 *h, const char *path, bool layers, lb_str *out) {
+    lb_record r;
+    lb_bundle b;
+    char hash[65], bytes[32];
+    LB_TRY(lb_store_read_open(h, a, &r));
+    LB_TRY(lb_h5_hash(path, hash));
+    show_record(&r, path, hash, out);
+    if (!r.keeps) {
+        lb_str_add(out, "keeps        no layers (keep_layers: false)\n");
+        return lb_str_check(out);
+    }
+    LB_TRY(lb_bundle_read(h, a, &b));
+    lb_format_bytes((double)b.bytes, bytes);
+    lb_str_add(out, "keeps        %lld layers and tensors, %s\n", (long long)b.layers, bytes);
+    if (layers && b.layers > 0) show_layers(&b, out);
+    return lb_str_check(out);
+}
+
+lb_status lb_cli_inspect_result(lb_arena *a, const char *path, bool layers, lb_str *out) {
+    lb_h5 *h = NULL;
+    LB_TRY(lb_h5_open(path, &h));
+    lb_status st = lb_h5_blame(show(a, h, path, layers, out), path);
+    lb_h5_abandon(h);
+    return st;
+}

@@ -1,0 +1,92 @@
+#include "eval/install.h"
+
+#include "model/weights.h"
+
+static void put(const lb_net *n, lb_weights *w, int32_t site, lb_linop op, lb_actquant act) {
+    if (n->site[site].block >= 0) op.act = act;
+    lb_weights_put(n, w, site, op);
+}
+
+void lb_install_matrix(const lb_net *n, lb_weights *w, int32_t site, lb_cmat W, lb_actquant act) {
+    put(n, w, site, (lb_linop){.W = W}, act);
+}
+
+lb_status lb_install_packed(lb_arena *a, const lb_net *n, lb_weights *w, int32_t site, const lb_storage *s,
+                            lb_actquant act, const uint8_t *bytes, int64_t count) {
+    int64_t rows = n->site[site].rows, cols = n->site[site].cols;
+    lb_packed *packed;
+    LB_TRY(lb_packed_new(a, s, rows, cols, bytes, count, &packed));
+    put(n, w, site, (lb_linop){.W = {NULL, rows, cols, cols}, .from = {lb_packed_read, packed}}, act);
+    return LB_OK;
+}
+
+typedef struct installer {
+    lb_arena *a, *scratch;
+    const lb_net *n;
+    lb_h5 *h;
+    const lb_bundle *b;
+    bool resident;
+    lb_team *team;
+    lb_weights *w;
+} installer;
+
+static lb_status wrong_shape(const lb_bundle_layer *l, int64_t rows, int64_t cols) {
+    if (l->rows == rows && l->cols == cols) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "(%lld, %lld), the model's is (%lld, %lld)", (long long)l->rows, (long long)l->cols,
+                   (long long)rows, (long long)cols);
+}
+
+/* What a training changed: a matrix or a vector, as floats. */
+static lb_status install_floats(installer *x, const lb_bundle_layer *l, const lb_compressed *c) {
+    int64_t rows, cols, n = l->rows * l->cols;
+    int32_t slot = lb_slot_find(x->n, l->name);
+    if (slot < 0) return lb_fail(LB_E_FORMAT, "the model has no tensor of that name");
+    lb_slot_shape(x->n, slot, &rows, &cols);
+    LB_TRY(wrong_shape(l, rows, cols));
+    float *v = LB_NEW_UNSET(x->a, float, n);
+    if (!v) return LB_E_NOMEM;
+    LB_TRY(lb_compressed_dequantize_team(c, lb_mat_of(v, rows, cols), x->team));
+    lb_slot_set(x->n, x->w, slot, v);
+    return LB_OK;
+}
+
+static lb_status install_codes(installer *x, const lb_bundle_layer *l, const uint8_t *bytes) {
+    int32_t site = lb_net_find(x->n, l->name);
+    const lb_actquant act = {l->act_bits, l->act_symmetric};
+    if (site < 0) return lb_fail(LB_E_FORMAT, "the model has no layer of that name");
+    LB_TRY(wrong_shape(l, x->n->site[site].rows, x->n->site[site].cols));
+    LB_TRY(lb_install_packed(x->a, x->n, x->w, site, &l->storage, act, bytes, l->bytes));
+    if (!x->resident || x->n->site[site].block >= 0) return LB_OK;
+    lb_cmat W;
+    LB_TRY(lb_matrix_get(&x->w->site[site], x->a, x->team, &W));
+    lb_install_matrix(x->n, x->w, site, W, act);
+    return LB_OK;
+}
+
+static lb_status install_layer(installer *x, int64_t i) {
+    const lb_bundle_layer *l = &x->b->layer[i];
+    lb_compressed c;
+    uint8_t *bytes = LB_NEW_UNSET(x->scratch, uint8_t, l->bytes);
+    if (!bytes) return LB_E_NOMEM;
+    LB_TRY(lb_bundle_get(x->h, x->b, i, bytes));
+    lb_status st = lb_compressed_unpack(x->scratch, &l->storage, l->rows, l->cols, x->team, bytes, l->bytes, &c);
+    if (st == LB_OK) st = lb_compressed_check(&c, x->team);
+    if (st == LB_OK) st = lb_storage_dense(&l->storage) ? install_floats(x, l, &c) : install_codes(x, l, bytes);
+    return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(LB_E_FORMAT, "layer %s", l->name);
+}
+
+lb_status lb_install_bundle(lb_arena *a, const lb_net *n, const lb_weights *w0, lb_h5 *h, const lb_bundle *b,
+                            bool resident, lb_team *team, lb_weights *out) {
+    installer x = {.a = a, .n = n, .h = h, .b = b, .resident = resident, .team = team, .w = out};
+    LB_TRY(lb_weights_clone(a, n, w0, out));
+    LB_TRY(lb_arena_new(0, &x.scratch));
+    lb_arena_mark empty = lb_arena_save(x.scratch);
+    lb_status st = LB_OK;
+    for (int64_t i = 0; i < b->layers && st == LB_OK; i++) {
+        st = lb_interrupt_check();
+        if (st == LB_OK) st = install_layer(&x, i);
+        lb_arena_restore(x.scratch, empty);
+    }
+    lb_arena_free(x.scratch);
+    return st;
+}

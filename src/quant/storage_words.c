@@ -1,0 +1,61 @@
+#include "quant/storage_words.h"
+
+#include <string.h>
+
+#include "quant/format.h"
+
+static const char *const scale_types[] = {
+    [LB_SCALE_F32] = "f32", [LB_SCALE_F16] = "f16", [LB_SCALE_BF16] = "bf16", [LB_SCALE_E8M0] = "e8m0"};
+enum { SCALE_TYPES = sizeof scale_types / sizeof scale_types[0] };
+
+static const char *const section_names[LB_SLOTS + 1] = {
+    [LB_SLOT_CODES] = "codes",        [LB_SLOT_SCALE] = "scales",        [LB_SLOT_ZERO] = "zeros",
+    [LB_SLOT_ORDER] = "order",        [LB_SLOT_DQ_CODE] = "scale_codes", [LB_SLOT_DQ_SCALE] = "scale_scales",
+    [LB_SLOT_DQ_MEAN] = "scale_mean", [LB_SLOT_DENSE] = "floats",        [LB_SLOT_FIXED] = "codebook"};
+_Static_assert((int)LB_MOST_SECTIONS >= (int)LB_MOST_PARTS, "every part may be a section");
+
+static const lb_format *find_format(const char *name) {
+    if (strcmp(name, lb_f32.name) == 0) return &lb_f32;
+    if (strcmp(name, lb_f16.name) == 0) return &lb_f16;
+    return lb_format_find(name);
+}
+
+lb_status lb_storage_from_words(const lb_storage_words *w, lb_storage *out) {
+    *out = (lb_storage){.format = find_format(w->format),
+                        .bits = w->bits,
+                        .group = w->group,
+                        .symmetric = w->symmetric,
+                        .double_quant = w->double_quant,
+                        .order = w->order};
+    if (!out->format) return lb_fail(LB_E_FORMAT, "format '%s': there is none of that name", w->format);
+    for (int i = 0; i < SCALE_TYPES; i++) {
+        if (strcmp(w->scale_type, scale_types[i]) != 0) continue;
+        out->scale_type = (lb_scale_type)i;
+        return LB_OK;
+    }
+    return lb_fail(LB_E_FORMAT, "scale_type '%s': there is none of that name", w->scale_type);
+}
+
+lb_status lb_storage_to_words(const lb_storage *s, lb_storage_words *out) {
+    lb_storage back;
+    bool named = (unsigned)s->scale_type < SCALE_TYPES;
+    *out = (lb_storage_words){.format = s->format->name,
+                              .scale_type = scale_types[named ? s->scale_type : LB_SCALE_F32],
+                              .bits = s->bits,
+                              .group = s->group,
+                              .symmetric = s->symmetric,
+                              .double_quant = s->double_quant,
+                              .order = s->order};
+    if (lb_storage_from_words(out, &back) == LB_OK && lb_storage_same(s, &back)) return LB_OK;
+    return lb_fail(LB_E_ARG, "a layer of format %s is stored in a way that its file has no words for", s->format->name);
+}
+
+int lb_storage_sections(const lb_storage *s, int64_t rows, int64_t cols, lb_section out[LB_MOST_SECTIONS]) {
+    lb_part part[LB_MOST_PARTS];
+    int sections = 0;
+    for (int i = 0, n = lb_storage_parts(s, rows, cols, part); i < n; i++) {
+        int64_t bytes = lb_part_bytes(&part[i]);
+        if (bytes > 0) out[sections++] = (lb_section){section_names[part[i].slot], bytes};
+    }
+    return sections;
+}
