@@ -14,6 +14,7 @@ typedef struct rooms {
     lb_buffer buffer[LB_BUILD_VALUES];
     bool rows[LB_BUILD_VALUES];     /* of a value: it needs T rows */
     int32_t until[LB_BUILD_VALUES]; /* the last step that needs the buffer */
+    int64_t width[LB_BUILD_VALUES]; /* of the value that was there last */
 } rooms;
 
 static void find_runs(rooms *r) {
@@ -79,17 +80,24 @@ static bool in_place(rooms *r, int32_t i, lb_value *v, lb_room room) {
     return true;
 }
 
+/* Within a run one panel may still read what stood there while another writes: so rows must stay in their places. */
+static bool free_for(const rooms *r, int32_t k, int32_t i, lb_room room, int64_t cols) {
+    if (r->buffer[k].room != room || r->until[k] >= i) return false;
+    return room != LB_ROOM_ROWS || r->width[k] == cols || r->run_of[r->until[k]] != r->run_of[i];
+}
+
 /* The narrowest free buffer that is wide enough, else the widest free one, made wider; else a new one. */
 static int32_t free_buffer(rooms *r, int32_t i, lb_room room, int64_t cols) {
     int32_t best = -1;
     for (int32_t k = 0; k < r->part->buffers; k++) {
-        if (r->buffer[k].room != room || r->until[k] >= i) continue;
+        if (!free_for(r, k, i, room, cols)) continue;
         int64_t have = r->buffer[k].cols, so_far = best < 0 ? -1 : r->buffer[best].cols;
         bool better = so_far < 0 || (so_far < cols ? have > so_far : have >= cols && have < so_far);
         if (better) best = k;
     }
     if (best < 0) r->buffer[best = r->part->buffers++] = (lb_buffer){room, 0};
     if (r->buffer[best].cols < cols) r->buffer[best].cols = cols;
+    r->width[best] = cols;
     return best;
 }
 
