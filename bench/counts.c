@@ -70,18 +70,18 @@ static void run_matmul(void) {
 
 /* ---- model ---- */
 
-static lb_arch arch = {
-    .layers = 1, .dim = 192, .hidden = 256, .heads = 3, .kv_heads = 1, .head_dim = 64, .vocab = 1500, .context = 600};
+enum { DIM = 192, VOCAB = 1500 };
+static const lb_attend kind = {.heads = 3, .kv_heads = 1, .head_dim = 64, .scale = 0.125f};
 static lb_attention attention;
 static lb_mat k, v;
 
-static void work_attention(void) { lb_attention_run(&arch, &attention, x, lb_mat_c(k), lb_mat_c(v)); }
+static void work_attention(void) { lb_attention_run(&kind, &attention, lb_mat_c(x), lb_mat_c(k), lb_mat_c(v), x); }
 static void run_attention(void) {
     enum { T = 600 };
-    must(lb_attention_new(arena, &arch, T, &attention));
-    x = random_mat(1, T, arch.heads * arch.head_dim);
-    k = random_mat(2, T, arch.kv_heads * arch.head_dim);
-    v = random_mat(3, T, arch.kv_heads * arch.head_dim);
+    must(lb_attention_new(arena, &kind, 1, T, &attention));
+    x = random_mat(1, T, kind.heads * kind.head_dim);
+    k = random_mat(2, T, kind.kv_heads * kind.head_dim);
+    v = random_mat(3, T, kind.kv_heads * kind.head_dim);
     counted(work_attention);
 }
 
@@ -90,9 +90,9 @@ static int32_t target[ROWS];
 static double nll[ROWS];
 static void work_head(void) { must(lb_head_nll(lb_head_at(lb_mat_c(y)), lb_mat_c(x), target, nll, NULL)); }
 static void run_head(void) {
-    x = random_mat(1, ROWS, arch.dim);
-    y = random_mat(2, arch.vocab, arch.dim);
-    for (int i = 0; i < ROWS; i++) target[i] = (int32_t)(i * 31 % arch.vocab);
+    x = random_mat(1, ROWS, DIM);
+    y = random_mat(2, VOCAB, DIM);
+    for (int i = 0; i < ROWS; i++) target[i] = (int32_t)(i * 31 % VOCAB);
     counted(work_head);
 }
 

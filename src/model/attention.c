@@ -5,107 +5,184 @@
 #include <string.h>
 
 #include "base/profile.h"
+#include "math/activation.h"
 #include "math/kernels.h"
 
 /* The query heads that share a key head are stacked into one tile, so that a panel of keys is read once for all. */
 enum { TILE_ROWS = 256, LEAST_QUERIES = 16, PANEL = 64 };
 
-lb_status lb_attention_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_attention *out) {
-    int64_t group = arch->heads / arch->kv_heads, queries = TILE_ROWS;
-    while (queries > LEAST_QUERIES && group * queries > TILE_ROWS) queries /= 2;
-    int64_t rows = group * queries, d = arch->head_dim, padded = (length + PANEL - 1) / PANEL * PANEL;
-    *out = (lb_attention){.queries = queries,
-                          .length = length,
-                          .k = LB_NEW(a, float, padded *d),
-                          .v = LB_NEW(a, float, length *d),
-                          .q = LB_NEW(a, float, rows *d),
-                          .s = LB_NEW(a, float, rows *LB_ATTENTION_KEYS),
-                          .o = LB_NEW(a, float, rows *d),
-                          .max = LB_NEW(a, float, rows),
-                          .shrink = LB_NEW(a, float, rows),
-                          .sum = LB_NEW(a, double, rows)};
-    bool got = out->k && out->v && out->q && out->s && out->o && out->max && out->shrink && out->sum;
-    return got ? LB_OK : LB_E_NOMEM;
+static int64_t group_of(const lb_attend *a) { return a->heads / a->kv_heads; }
+
+int64_t lb_attention_queries(const lb_attend *a) {
+    int64_t queries = TILE_ROWS;
+    while (queries > LEAST_QUERIES && group_of(a) * queries > TILE_ROWS) queries /= 2;
+    return queries;
 }
 
-/* Key head g as the products read it: keys transposed in panels, whose last one ends in zeros, and values in rows. */
-static void take_head(const lb_attention *w, int64_t g, int64_t d, lb_cmat k, lb_cmat v) {
+lb_status lb_attention_new(lb_arena *a, const lb_attend *kinds, int n, int64_t length, lb_attention *out) {
+    int64_t rows = 0, d = 0, group = 0, padded = (length + PANEL - 1) / PANEL * PANEL;
+    for (int i = 0; i < n; i++) {
+        int64_t r = group_of(&kinds[i]) * lb_attention_queries(&kinds[i]);
+        rows = r > rows ? r : rows;
+        d = kinds[i].head_dim > d ? kinds[i].head_dim : d;
+        if (kinds[i].bias && group_of(&kinds[i]) > group) group = group_of(&kinds[i]);
+    }
+    *out = (lb_attention){.length = length,
+                          .head = -1,
+                          .k = LB_NEW_UNSET(a, float, padded *d),
+                          .v = LB_NEW_UNSET(a, float, length *d),
+                          .q = LB_NEW_UNSET(a, float, rows *d),
+                          .s = LB_NEW_UNSET(a, float, rows *LB_ATTENTION_KEYS),
+                          .o = LB_NEW_UNSET(a, float, rows *d),
+                          .max = LB_NEW_UNSET(a, float, rows),
+                          .shrink = LB_NEW_UNSET(a, float, rows),
+                          .sum = LB_NEW_UNSET(a, double, rows),
+                          .bias = group ? LB_NEW_UNSET(a, double, group *length) : NULL};
+    bool got = out->k && out->v && out->q && out->s && out->o && out->max && out->shrink && out->sum;
+    return got && (out->bias || !group) ? LB_OK : LB_E_NOMEM;
+}
+
+/* As the products read it: keys transposed in panels, whose last one ends in zeros, and values in rows. */
+void lb_attention_take(const lb_attend *a, lb_attention *w, int64_t g, lb_cmat k, lb_cmat v) {
+    int64_t d = a->head_dim;
+    assert(k.rows <= w->length && k.rows == v.rows);
     for (int64_t t = 0; t < k.rows; t++) memcpy(w->v + t * d, v.d + t * v.ld + g * d, (size_t)d * sizeof *w->v);
     for (int64_t t0 = 0; t0 < k.rows; t0 += PANEL)
         for (int64_t i = 0; i < d; i++)
             for (int64_t t = t0; t < t0 + PANEL; t++)
                 w->k[(t0 * d + i * PANEL) + t - t0] = t < k.rows ? k.d[t * k.ld + g * d + i] : 0.0f;
+    w->head = g;
+}
+
+/* A tile of queries, as its products see it, and the keys of a tile that each of its positions sees: [from, to). */
+typedef struct tile {
+    const lb_attend *a;
+    const lb_attention *w;
+    int64_t rows, q0, n;
+    int64_t k0, keys;
+    int64_t from[TILE_ROWS], to[TILE_ROWS];
+} tile;
+
+static void find_seen(tile *t) {
+    int64_t left = t->q0 + t->n - t->k0;
+    t->keys = left < LB_ATTENTION_KEYS ? left : LB_ATTENTION_KEYS;
+    for (int64_t i = 0; i < t->n; i++) {
+        int64_t end = t->q0 + i + 1 - t->k0, window = t->a->window;
+        t->to[i] = end < t->keys ? end : t->keys;
+        t->from[i] = window > 0 && end > window ? end - window : 0;
+        if (t->from[i] > t->to[i]) t->from[i] = t->to[i]; /* all of them are too far back */
+    }
+}
+
+/* Scores become what the softmax is taken of. Without a cap that is the same for all biases that differ by a number a
+ * query: zero at its own position keeps the large ones small. */
+static void finish_scores(const tile *t) {
+    const lb_attend *a = t->a;
+    if (!a->bias && !(a->cap > 0.0f)) return;
+    for (int64_t r = 0; r < t->rows; r++) {
+        int64_t i = r % t->n, from = t->from[i], to = t->to[i];
+        float *s = t->w->s + r * LB_ATTENTION_KEYS;
+        if (a->bias) {
+            const double *bias = t->w->bias + r / t->n * t->w->length;
+            double own = a->cap > 0.0f ? 0.0 : bias[t->q0 + i];
+            for (int64_t j = from; j < to; j++) s[j] = (float)((double)s[j] + (bias[t->k0 + j] - own));
+        }
+        if (a->cap > 0.0f) lb_act_cap(s + from, a->cap, to - from);
+    }
 }
 
 /* The tile's maxima are taken in; what was summed so far under a smaller maximum shrinks to match. Before the first
- * tile the maxima are -infinity and there is nothing to shrink. valid (n): keys that each position sees. */
-static void raise_maxima(const lb_attention *w, int64_t rows, int64_t d, bool first, const int64_t *valid, int64_t n) {
+ * tile the maxima are -infinity and there is nothing to shrink. */
+static void raise_maxima(const tile *t, bool first) {
     const lb_kernels *kn = lb_kernels_active();
-    for (int64_t r = 0; r < rows; r++) {
-        float top = kn->max(w->s + r * LB_ATTENTION_KEYS, valid[r % n]);
+    const lb_attention *w = t->w;
+    int64_t d = t->a->head_dim;
+    for (int64_t r = 0; r < t->rows; r++) {
+        int64_t from = t->from[r % t->n];
+        float top = kn->max(w->s + r * LB_ATTENTION_KEYS + from, t->to[r % t->n] - from);
         w->shrink[r] = top > w->max[r] ? w->max[r] - top : 0.0f;
         if (top > w->max[r]) w->max[r] = top;
     }
     if (first) return;
-    kn->exp(w->shrink, w->shrink, rows);
-    for (int64_t r = 0; r < rows; r++) {
+    kn->exp(w->shrink, w->shrink, t->rows);
+    for (int64_t r = 0; r < t->rows; r++) {
         if (w->shrink[r] == 1.0f) continue;
         w->sum[r] *= (double)w->shrink[r];
         kn->scale(w->o + r * d, w->shrink[r], d);
     }
 }
 
-/* Queries q0 .. q0 + n - 1, already in w->q, against the keys of one tile. */
-static void run_keys(const lb_attention *w, int64_t rows, int64_t d, int64_t q0, int64_t n, int64_t k0) {
+/* The tile's queries, already in w->q, against the keys from t->k0 on. */
+static void run_keys(tile *t, bool first) {
     const lb_kernels *kn = lb_kernels_active();
-    assert(n >= 1);
-    int64_t keys = q0 + n - k0 < LB_ATTENTION_KEYS ? q0 + n - k0 : LB_ATTENTION_KEYS, valid[TILE_ROWS];
-    for (int64_t i = 0; i < n; i++) valid[i] = q0 + i + 1 - k0 < keys ? q0 + i + 1 - k0 : keys;
-    for (int64_t p = 0; p < keys; p += PANEL)
-        kn->matmul((lb_mat){w->s + p, rows, PANEL, LB_ATTENTION_KEYS}, lb_cmat_of(w->q, rows, d),
-                   lb_cmat_of(w->k + (k0 + p) * d, d, PANEL), false);
-    raise_maxima(w, rows, d, k0 == 0, valid, n);
-    for (int64_t r = 0; r < rows; r++) {
+    const lb_attention *w = t->w;
+    int64_t d = t->a->head_dim;
+    assert(t->n >= 1);
+    find_seen(t);
+    for (int64_t p = 0; p < t->keys; p += PANEL)
+        kn->matmul((lb_mat){w->s + p, t->rows, PANEL, LB_ATTENTION_KEYS}, lb_cmat_of(w->q, t->rows, d),
+                   lb_cmat_of(w->k + (t->k0 + p) * d, d, PANEL), false);
+    finish_scores(t);
+    raise_maxima(t, first);
+    for (int64_t r = 0; r < t->rows; r++) {
         float *s = w->s + r * LB_ATTENTION_KEYS;
-        int64_t m = valid[r % n];
-        w->sum[r] += kn->exp_sum(s, s, w->max[r], m);
-        if (m < keys) memset(s + m, 0, (size_t)(keys - m) * sizeof *s); /* the future */
+        int64_t from = t->from[r % t->n], to = t->to[r % t->n];
+        if (from < to) w->sum[r] += kn->exp_sum(s + from, s + from, w->max[r], to - from);
+        if (from > 0) memset(s, 0, (size_t)from * sizeof *s);                    /* beyond the window */
+        if (to < t->keys) memset(s + to, 0, (size_t)(t->keys - to) * sizeof *s); /* the future */
     }
-    kn->matmul(lb_mat_of(w->o, rows, d), (lb_cmat){w->s, rows, keys, LB_ATTENTION_KEYS},
-               lb_cmat_of(w->v + k0 * d, keys, d), k0 > 0);
+    kn->matmul(lb_mat_of(w->o, t->rows, d), (lb_cmat){w->s, t->rows, t->keys, LB_ATTENTION_KEYS},
+               lb_cmat_of(w->v + t->k0 * d, t->keys, d), !first);
 }
 
-/* Queries q0 .. q0 + n - 1 of the heads that read key head g. */
-static void run_tile(const lb_arch *arch, const lb_attention *w, int64_t g, int64_t q0, int64_t n, lb_mat q) {
-    int64_t d = arch->head_dim, group = arch->heads / arch->kv_heads, rows = group * n;
-    float scale = (float)(1.0 / sqrt((double)d));
+static void take_queries(const tile *t, lb_cmat q) {
+    int64_t d = t->a->head_dim, group = group_of(t->a);
     for (int64_t h = 0; h < group; h++)
-        for (int64_t i = 0; i < n; i++) {
-            const float *from = q.d + (q0 + i) * q.ld + (g * group + h) * d;
-            for (int64_t j = 0; j < d; j++) w->q[(h * n + i) * d + j] = from[j] * scale;
+        for (int64_t i = 0; i < t->n; i++) {
+            const float *from = q.d + (t->q0 + i) * q.ld + (t->w->head * group + h) * d;
+            for (int64_t j = 0; j < d; j++) t->w->q[(h * t->n + i) * d + j] = from[j] * t->a->scale;
         }
-    memset(w->sum, 0, (size_t)rows * sizeof *w->sum);
-    for (int64_t r = 0; r < rows; r++) w->max[r] = -INFINITY;
-    /* Tiles of queries divide tiles of keys, so a tile of keys never starts inside the tile of queries: each row has at
-     * least one valid key. */
-    for (int64_t k0 = 0; k0 < q0 + n; k0 += LB_ATTENTION_KEYS) run_keys(w, rows, d, q0, n, k0);
+    memset(t->w->sum, 0, (size_t)t->rows * sizeof *t->w->sum);
+    for (int64_t r = 0; r < t->rows; r++) t->w->max[r] = -INFINITY;
+}
+
+static void give_results(const tile *t, lb_mat out) {
+    int64_t d = t->a->head_dim, group = group_of(t->a);
     for (int64_t h = 0; h < group; h++)
-        for (int64_t i = 0; i < n; i++) {
-            const float *o = w->o + (h * n + i) * d;
-            float *out = q.d + (q0 + i) * q.ld + (g * group + h) * d, over = (float)(1.0 / w->sum[h * n + i]);
-            for (int64_t j = 0; j < d; j++) out[j] = o[j] * over;
+        for (int64_t i = 0; i < t->n; i++) {
+            const float *o = t->w->o + (h * t->n + i) * d;
+            float *y = out.d + (t->q0 + i) * out.ld + (t->w->head * group + h) * d;
+            float over = (float)(1.0 / t->w->sum[h * t->n + i]);
+            if (t->a->add)
+                for (int64_t j = 0; j < d; j++) y[j] += o[j] * over;
+            else
+                for (int64_t j = 0; j < d; j++) y[j] = o[j] * over;
         }
 }
 
-void lb_attention_run(const lb_arch *arch, const lb_attention *w, lb_mat q, lb_cmat k, lb_cmat v) {
-    assert(LB_ATTENTION_KEYS % w->queries == 0 && q.rows <= w->length && q.rows == k.rows && q.rows == v.rows);
+/* Tiles of queries divide tiles of keys, so a tile of keys never starts inside the tile of queries: each row sees at
+ * least one key of the last tile. */
+void lb_attention_tile(const lb_attend *a, const lb_attention *w, int64_t q0, int64_t n, lb_cmat q, lb_mat out) {
+    int64_t queries = lb_attention_queries(a), seen = a->window > 0 && q0 >= a->window ? q0 - a->window + 1 : 0;
+    assert(LB_ATTENTION_KEYS % queries == 0 && n <= queries && q0 % queries == 0 && w->head >= 0);
+    (void)queries;
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_ATTENTION);
-    for (int64_t g = 0; g < arch->kv_heads; g++) {
-        take_head(w, g, arch->head_dim, k, v);
-        for (int64_t q0 = 0; q0 < q.rows; q0 += w->queries)
-            run_tile(arch, w, g, q0, q.rows - q0 < w->queries ? q.rows - q0 : w->queries, q);
+    tile t = {.a = a, .w = w, .rows = group_of(a) * n, .q0 = q0, .n = n};
+    take_queries(&t, q);
+    int64_t first = seen / LB_ATTENTION_KEYS * LB_ATTENTION_KEYS;
+    for (t.k0 = first; t.k0 < q0 + n; t.k0 += LB_ATTENTION_KEYS) run_keys(&t, t.k0 == first);
+    give_results(&t, out);
+    double width = (double)(t.rows * a->head_dim), keys = (double)(q0 - seen) + 0.5 * (double)(n + 1); /* about */
+    lb_scope_end(&scope, 4.0 * width * keys, 8.0 * (width + keys * (double)a->head_dim));
+}
+
+void lb_attention_run(const lb_attend *a, lb_attention *w, lb_cmat q, lb_cmat k, lb_cmat v, lb_mat out) {
+    int64_t queries = lb_attention_queries(a);
+    assert(!a->bias && q.rows == k.rows);
+    for (int64_t g = 0; g < a->kv_heads; g++) {
+        lb_attention_take(a, w, g, k, v);
+        for (int64_t q0 = 0; q0 < q.rows; q0 += queries)
+            lb_attention_tile(a, w, q0, q.rows - q0 < queries ? q.rows - q0 : queries, q, out);
     }
-    double T = (double)q.rows; /* position t sees t + 1 keys */
-    lb_scope_end(&scope, 2.0 * T * (T + 1) * (double)q.cols, 8.0 * T * (double)q.cols + 8.0 * T * (double)k.cols);
 }

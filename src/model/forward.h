@@ -19,17 +19,17 @@ LB_NODISCARD lb_status lb_rope_new(lb_arena *a, const lb_arch *arch, int64_t len
  * negative angles, which is also the gradient's way back. */
 void lb_rope_rotate(const lb_arch *arch, const lb_rope *r, bool inverse, lb_mat x);
 
-/* The output head (vocab, dim): in memory, or where its rows come from. */
+/* The output head (vocab, dim): logits y = scale (x Wᵀ + b), then cap tanh(y / cap) where there is a cap. */
 typedef struct lb_head {
     lb_cmat W;
     lb_rows_source from;     /* W.d NULL */
+    const float *bias;       /* (vocab), or NULL */
+    float scale, cap;        /* cap 0: none */
     lb_bf16 *bf16;           /* NULL: logits by products in float32 */
     const lb_bf16_mat *half; /* its rounded chunks of rows; NULL: each is rounded when its turn comes */
 } lb_head;
-static inline lb_head lb_head_of(const lb_net *n, const lb_weights *w) {
-    return (lb_head){.W = w->site[n->head].W, .from = w->site[n->head].from};
-}
-static inline lb_head lb_head_at(lb_cmat W) { return (lb_head){.W = W}; }
+lb_head lb_head_of(const lb_net *n, const lb_weights *w);
+static inline lb_head lb_head_at(lb_cmat W) { return (lb_head){.W = W, .scale = 1.0f}; }
 /* Logits by products in bfloat16 from here on. Its chunks are rounded now, over the team, into the arena. */
 LB_NODISCARD lb_status lb_head_round(lb_head *head, lb_bf16 *c, lb_arena *a, lb_team *team);
 /* From final-normed states h (rows, dim): nll[i] = -log softmax(h_i headᵀ)[target[i]], float64 log-sum-exp, in chunks
@@ -46,8 +46,8 @@ LB_NODISCARD lb_status lb_head_kl(lb_head head0, lb_cmat h0, lb_head head1, lb_c
                                   double *nll, double *kl, uint8_t *agree);
 LB_NODISCARD lb_status lb_head_kl_rows(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target,
                                        int64_t first, int64_t rows, double *nll, double *kl, uint8_t *agree);
-/* All logits (rows, vocab), for tests and small outputs. */
-void lb_head_logits(lb_cmat head, lb_cmat h, lb_mat logits);
+/* All logits (rows, vocab) of a head in memory, in float32: for tests and small outputs. */
+void lb_head_logits(const lb_head *head, lb_cmat h, lb_mat logits);
 
 /* Whole model, one sequence, plain loops and no tiles: the reference that tests hold the others against
  * (float64 throughout; inputs of linears are not fake-quantized). h (T, dim)

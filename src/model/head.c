@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "base/profile.h"
+#include "math/activation.h"
 #include "math/blas.h"
 #include "math/kernels.h"
 #include "model/forward.h"
+#include "model/linop.h"
 #include "model/weights.h"
 
 enum { ROWS = LB_HEAD_ROWS, VOCAB = 1024 };
@@ -67,7 +69,32 @@ static void start(running *s, int64_t n) {
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-void lb_head_logits(lb_cmat head, lb_cmat h, lb_mat logits) { lb_sgemm(false, true, 1.0f, h, head, 0.0f, logits); }
+/* Products become logits of ids v0, v0 + 1, ... */
+static void finish_logits(const lb_head *head, int64_t v0, lb_mat y) {
+    const lb_kernels *kn = lb_kernels_active();
+    for (int64_t i = 0; i < y.rows; i++) {
+        float *row = y.d + i * y.ld;
+        if (head->bias) kn->axpy(row, 1.0f, head->bias + v0, y.cols);
+        if (head->scale != 1.0f) kn->scale(row, head->scale, y.cols);
+        if (head->cap > 0.0f) lb_act_cap(row, head->cap, y.cols);
+    }
+}
+
+void lb_head_logits(const lb_head *head, lb_cmat h, lb_mat logits) {
+    lb_sgemm(false, true, 1.0f, h, head->W, 0.0f, logits);
+    finish_logits(head, 0, logits);
+}
+
+lb_head lb_head_of(const lb_net *n, const lb_weights *w) {
+    const lb_linop *op = &w->site[n->head];
+    const lb_net_step *s = &n->after.step[n->after.steps - 1];
+    int32_t bias = n->site[n->head].bias;
+    return (lb_head){.W = op->W,
+                     .from = op->from,
+                     .bias = bias < 0 ? NULL : w->vector[bias],
+                     .scale = (float)s->arg[0],
+                     .cap = (float)s->arg[1]};
+}
 
 /* What the logits of a chunk need beside it. */
 typedef struct room {
@@ -105,19 +132,23 @@ static void round_states(const lb_head *head, lb_cmat h, const room *r) {
     if (head->bf16) lb_bf16_round(h, r->half);
 }
 
-/* Logits of ids [v0, v0 + nv). */
-static lb_status chunk_logits(const lb_head *head, int64_t v0, int64_t nv, lb_cmat h, const room *r, float *logits) {
+/* y = x Wᵀ of ids [v0, v0 + nv). */
+static lb_status chunk_products(const lb_head *head, int64_t v0, int64_t nv, lb_cmat h, const room *r, lb_mat y) {
     lb_cmat part;
-    lb_mat y = lb_mat_of(logits, h.rows, nv);
     if (head->half) return lb_bf16_matmul(&head->half[v0 / VOCAB], r->half, h.rows, false, y);
+    const lb_linop op = {.W = head->W, .from = head->from};
+    if (!head->bf16) return lb_linop_apply_rows(&op, v0, nv, h, r->rows, y);
     LB_TRY(lb_rows_get(head->W, &head->from, v0, nv, r->rows, &part));
-    if (!head->bf16) {
-        lb_head_logits(part, h, y);
-        return LB_OK;
-    }
     lb_bf16_mat rounded;
     LB_TRY(lb_bf16_pack(head->bf16, part, r->packed, &rounded));
     return lb_bf16_matmul(&rounded, r->half, h.rows, false, y);
+}
+
+static lb_status chunk_logits(const lb_head *head, int64_t v0, int64_t nv, lb_cmat h, const room *r, float *logits) {
+    lb_mat y = lb_mat_of(logits, h.rows, nv);
+    LB_TRY(chunk_products(head, v0, nv, h, r, y));
+    finish_logits(head, v0, y);
+    return LB_OK;
 }
 
 typedef struct rounding {

@@ -44,6 +44,7 @@ struct lb_net_step;
 struct lb_train;
 struct lb_rows;
 #define LB_READS_RESULT 128u
+struct lb_exec_at;
 enum { LB_STEP_RESULTS = 3, LB_STEP_OPERANDS = 3, LB_STEP_ARGS = 5 };
 
 /* What a step needs at a time: its own row, all rows of the sequence, or those that are routed to an expert. */
@@ -83,6 +84,9 @@ typedef struct lb_op {
     lb_status (*back)(const struct lb_train *t, const struct lb_net_step *s, const struct lb_rows *r);
     lb_status (*train_all)(const struct lb_train *t, const struct lb_net_step *s, lb_team *team);
     lb_status (*back_all)(const struct lb_train *t, const struct lb_net_step *s, lb_team *team);
+    /* Rows [r0, r0 + rows) of the result, in float32 (model/exec_impl.h). Of all rows, where the reach is not
+     * LB_BY_ROW: it then shares its pieces out itself. */
+    lb_status (*forward)(struct lb_exec_at *x, const struct lb_net_step *s, int64_t r0, int64_t rows);
     /* The plain reference: float64, the whole sequence at once (steps/reference.h). */
     lb_status (*reference)(struct lb_reference *r, const struct lb_step *s);
 } lb_op;

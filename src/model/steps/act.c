@@ -1,26 +1,28 @@
 /* y = act x fn=: an activation, element by element. h = gate a b fn=: f(a) b; a may be one column wide. */
-#include "model/net_impl.h"
+#include "model/exec_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 #include "model/steps/train.h"
 
 #include <math.h>
 
+#include "base/profile.h"
 #include "math/activation.h"
 #include "math/kernels.h"
 
+/* In the order of lb_act. */
 const char *const lb_act_words[] = {"silu", "relu", "gelu", "gelu_tanh", "sigmoid", NULL};
 
 double lb_act_ref(int fn, double x) {
     static const double root_half = 0.70710678118654752440, root_2_pi = 0.79788456080286535588;
     switch (fn) {
-    case 0:
+    case LB_ACT_SILU:
         return x / (1.0 + exp(-x));
-    case 1:
+    case LB_ACT_RELU:
         return fmax(x, 0.0);
-    case 2:
+    case LB_ACT_GELU:
         return 0.5 * x * (1.0 + erf(x * root_half));
-    case 3: /* Hendrycks & Gimpel 2016 (arXiv:1606.08415), the approximation of section 2 */
+    case LB_ACT_GELU_TANH: /* Hendrycks & Gimpel 2016 (arXiv:1606.08415), the approximation of section 2 */
         return 0.5 * x * (1.0 + tanh(root_2_pi * (x + 0.044715 * x * x * x)));
     default:
         return 1.0 / (1.0 + exp(-x));
@@ -128,6 +130,49 @@ static lb_status gate_back(const lb_train *t, const lb_net_step *s, const lb_row
     return LB_OK;
 }
 
+static lb_status act_forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t rows) {
+    lb_mat from = lb_exec_operand(x, s, 0, r0, rows), to = lb_exec_result(x, s, r0, rows);
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_SWIGLU);
+    for (int64_t t = 0; t < rows; t++) {
+        float *y = to.d + t * to.ld;
+        lb_act_apply((lb_act)s->arg[0], lb_exec_row(x, s, y), from.d + t * from.ld, to.cols);
+        lb_exec_row_done(x, s, y, to.cols);
+    }
+    lb_scope_end(&scope, 16 * (double)(rows * to.cols), 8 * (double)(rows * to.cols));
+    return LB_OK;
+}
+
+/* f(a) b, where a may be one number. */
+static void gate_row(lb_act fn, const float *a, int64_t wide, const float *b, float *y, int64_t n) {
+    enum { CHUNK = 256 };
+    float f[CHUNK];
+    if (fn == LB_ACT_SILU && wide == n) {
+        lb_kernels_active()->swiglu(y, a, b, n);
+        return;
+    }
+    if (wide == 1) lb_act_apply(fn, f, a, 1);
+    for (int64_t i = 0; i < n; i += CHUNK) {
+        int64_t k = n - i < CHUNK ? n - i : CHUNK;
+        if (wide > 1) lb_act_apply(fn, f, a + i, k);
+        for (int64_t j = 0; j < k; j++) y[i + j] = f[wide > 1 ? j : 0] * b[i + j];
+    }
+}
+
+static lb_status gate_forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t rows) {
+    lb_mat a = lb_exec_operand(x, s, 0, r0, rows), b = lb_exec_operand(x, s, 1, r0, rows);
+    lb_mat to = lb_exec_result(x, s, r0, rows);
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_SWIGLU);
+    for (int64_t t = 0; t < rows; t++) {
+        float *y = to.d + t * to.ld;
+        gate_row((lb_act)s->arg[0], a.d + t * a.ld, a.cols, b.d + t * b.ld, lb_exec_row(x, s, y), to.cols);
+        lb_exec_row_done(x, s, y, to.cols);
+    }
+    lb_scope_end(&scope, 16 * (double)(rows * to.cols), 12 * (double)(rows * to.cols));
+    return LB_OK;
+}
+
 static const char *act_shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     (void)step;
     cols[0] = s->cols[0];
@@ -146,6 +191,7 @@ const lb_op lb_op_act = {.name = "act",
                          .arg = {{"fn", lb_act_words, NULL}},
                          .in_place = 1u,
                          .shape = act_shape,
+                         .forward = act_forward,
                          .reads = 1u,
                          .again = true,
                          .train = act_train,
@@ -153,6 +199,7 @@ const lb_op lb_op_act = {.name = "act",
                          .reference = act};
 const lb_op lb_op_gate = {.name = "gate",
                           .operands = "vv",
+                          .forward = gate_forward,
                           .results = 1,
                           .arg = {{"fn", lb_act_words, NULL}},
                           .in_place = 3u,

@@ -1,5 +1,5 @@
 /* y = add x: mult x. With += it is the sum of two values. */
-#include "model/net_impl.h"
+#include "model/exec_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 #include "model/steps/train.h"
@@ -28,6 +28,20 @@ static lb_status back(const lb_train *t, const lb_net_step *s, const lb_rows *r)
     return LB_OK;
 }
 
+static lb_status forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t rows) {
+    lb_mat from = lb_exec_operand(x, s, 0, r0, rows), to = lb_exec_result(x, s, r0, rows);
+    float mult = (float)s->arg[0];
+    for (int64_t t = 0; t < rows; t++) {
+        const float *v = from.d + t * from.ld;
+        float *y = to.d + t * to.ld;
+        if (s->into >= 0)
+            for (int64_t i = 0; i < to.cols; i++) y[i] += mult * v[i];
+        else
+            for (int64_t i = 0; i < to.cols; i++) y[i] = mult * v[i];
+    }
+    return LB_OK;
+}
+
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     (void)step;
     cols[0] = s->cols[0];
@@ -40,6 +54,7 @@ const lb_op lb_op_add = {.name = "add",
                          .arg = {{"mult", NULL, "1"}},
                          .in_place = 1u,
                          .shape = shape,
+                         .forward = forward,
                          .again = true,
                          .train = train,
                          .back = back,

@@ -4,7 +4,7 @@
  *   cap     scores become cap tanh(score / cap) before the mask (Gemma 2, arXiv:2408.00118, section 2); 0: no cap
  *   alibi   1: slope * position of the key is added (Press et al. 2022, arXiv:2108.12409); 2: as Falcon has it, slope
  *           and product rounded to bfloat16 and times the scale */
-#include "model/net_impl.h"
+#include "model/exec_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 #include "model/steps/train.h"
@@ -280,6 +280,56 @@ static lb_status back_all(const lb_train *t, const lb_net_step *s, lb_team *team
 static int64_t keeps(const lb_net_step *s) { return s->heads; }                  /* log-sum-exp */
 static int64_t room(const lb_net_step *s) { return 2 * s->heads * s->head_dim; } /* dk and dv of each query head */
 
+lb_attend lb_attend_of(const lb_net_step *s) {
+    return (lb_attend){.heads = s->heads,
+                       .kv_heads = s->kv_heads,
+                       .head_dim = s->head_dim,
+                       .scale = (float)s->arg[SCALE],
+                       .cap = (float)s->arg[CAP],
+                       .window = (int64_t)s->arg[WINDOW],
+                       .bias = s->arg[ALIBI] != 0.0,
+                       .add = s->into >= 0};
+}
+
+/* Pieces: key heads by tiles of queries, the tiles with the most keys first, so that threads end together. */
+typedef struct attending {
+    const lb_net_step *s;
+    lb_attend a;
+    lb_desk *desk;
+    int64_t tiles;
+    lb_cmat q, k, v;
+    lb_mat out;
+} attending;
+
+static lb_status attend_piece(void *ctx, int64_t piece, int worker) {
+    const attending *x = ctx;
+    lb_attention *w = &x->desk[worker].attention;
+    int64_t g = piece / x->tiles, queries = lb_attention_queries(&x->a), group = x->a.heads / x->a.kv_heads;
+    int64_t q0 = (x->tiles - 1 - piece % x->tiles) * queries, n = x->q.rows - q0 < queries ? x->q.rows - q0 : queries;
+    if (w->head != g) {
+        lb_attention_take(&x->a, w, g, x->k, x->v);
+        for (int64_t h = 0; x->a.bias && h < group; h++)
+            for (int64_t t = 0; t < x->k.rows; t++)
+                w->bias[h * w->length + t] = position_bias(x->s->arg, g * group + h, x->a.heads, t);
+    }
+    lb_attention_tile(&x->a, w, q0, n, x->q, x->out);
+    return LB_OK;
+}
+
+static lb_status forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t rows) {
+    attending j = {.s = s,
+                   .a = lb_attend_of(s),
+                   .desk = x->e->desk,
+                   .q = lb_mat_c(lb_exec_operand(x, s, 0, r0, rows)),
+                   .k = lb_mat_c(lb_exec_operand(x, s, 1, r0, rows)),
+                   .v = lb_mat_c(lb_exec_operand(x, s, 2, r0, rows)),
+                   .out = lb_exec_result(x, s, r0, rows)};
+    int64_t queries = lb_attention_queries(&j.a);
+    j.tiles = (rows + queries - 1) / queries;
+    for (int i = 0; i < x->e->threads; i++) j.desk[i].attention.head = -1;
+    return lb_parallel_for(x->e->team, j.a.kv_heads * j.tiles, attend_piece, &j);
+}
+
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     int64_t d, q = s->cols[0], k = s->cols[1];
     cols[0] = q;
@@ -300,6 +350,7 @@ const lb_op lb_op_attend = {
     .reach = LB_BY_SEQUENCE,
     .in_place = 1u,
     .shape = shape,
+    .forward = forward,
     .reads = 7u | LB_READS_RESULT,
     .keeps = keeps,
     .room = room,

@@ -1,5 +1,5 @@
 /* y = clamp x limit=: into [-limit, limit] (OLMo's clip_qkv). */
-#include "model/net_impl.h"
+#include "model/exec_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 #include "model/steps/train.h"
@@ -41,6 +41,19 @@ static lb_status back(const lb_train *t, const lb_net_step *s, const lb_rows *r)
     return LB_OK;
 }
 
+/* A NaN stays. */
+static lb_status forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t rows) {
+    lb_mat from = lb_exec_operand(x, s, 0, r0, rows), to = lb_exec_result(x, s, r0, rows);
+    float limit = (float)s->arg[0];
+    for (int64_t t = 0; t < rows; t++) {
+        const float *v = from.d + t * from.ld;
+        float *y = to.d + t * to.ld, *at = lb_exec_row(x, s, y);
+        for (int64_t i = 0; i < to.cols; i++) at[i] = v[i] > limit ? limit : v[i] < -limit ? -limit : v[i];
+        lb_exec_row_done(x, s, y, to.cols);
+    }
+    return LB_OK;
+}
+
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     (void)step;
     cols[0] = s->cols[0];
@@ -53,6 +66,7 @@ const lb_op lb_op_clamp = {.name = "clamp",
                            .arg = {{"limit", NULL, NULL}},
                            .in_place = 1u,
                            .shape = shape,
+                           .forward = forward,
                            .reads = 1u,
                            .again = true,
                            .train = train,

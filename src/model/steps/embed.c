@@ -1,11 +1,13 @@
 /* x = embed token TABLE: row token[t] of the table; x = embed position TABLE: row t + offset. The scale is a float32
  * number, as the embedding that it multiplies. */
-#include "model/net_impl.h"
+#include "model/exec_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 #include "model/steps/train.h"
 
 #include <string.h>
+
+#include "model/weights.h"
 
 static lb_status reference(lb_reference *r, const lb_step *s) {
     lb_ref_param table;
@@ -74,6 +76,33 @@ static lb_status back_all(const lb_train *t, const lb_net_step *s, lb_team *team
     return lb_train_for(team, lb_tiles(g.cols, COLS), table_piece, &(table_job){t, s, g});
 }
 
+static lb_status find_row(const lb_exec_at *x, const lb_net_step *s, int64_t t, int64_t *row) {
+    int64_t rows = x->e->net->site[s->site].rows;
+    *row = s->token ? x->token[t] : t + (int64_t)s->arg[1];
+    if (*row >= 0 && *row < rows) return LB_OK;
+    if (s->token)
+        return lb_fail(LB_E_ARG, "token %lld is %lld: must be in [0, %lld)", (long long)t, (long long)*row,
+                       (long long)rows);
+    return lb_fail(LB_E_ARG, "position %lld: the model knows %lld positions", (long long)t,
+                   (long long)(rows - (int64_t)s->arg[1]));
+}
+
+static lb_status forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t rows) {
+    const lb_linop *table = &x->w->site[s->site];
+    lb_mat to = lb_exec_result(x, s, r0, rows);
+    float scale = (float)s->arg[0];
+    for (int64_t t = 0; t < rows; t++) {
+        int64_t row;
+        LB_TRY(find_row(x, s, r0 + t, &row));
+        float *y = to.d + t * to.ld, *at = lb_exec_row(x, s, y);
+        lb_cmat from;
+        LB_TRY(lb_rows_get(table->W, &table->from, row, 1, at, &from));
+        for (int64_t i = 0; i < to.cols; i++) at[i] = from.d[i] * scale;
+        lb_exec_row_done(x, s, y, to.cols);
+    }
+    return LB_OK;
+}
+
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     (void)step;
     cols[0] = s->width;
@@ -85,6 +114,7 @@ const lb_op lb_op_embed = {.name = "embed",
                            .results = 1,
                            .arg = {{"scale", NULL, "1"}, {"offset", NULL, "0"}},
                            .shape = shape,
+                           .forward = forward,
                            .train = train,
                            .back_all = back_all,
                            .reference = reference};

@@ -2,7 +2,7 @@
  * routed to it, with x as the value n, and its value y, times the router's weight, is added in the order of experts
  * (Shazeer et al. 2017, arXiv:1701.06538, eq. 1). renorm: the weights of the picked ones sum to one; that is also the
  * softmax of the top logits alone. Equal weights: the lower expert first. */
-#include "model/net_impl.h"
+#include "model/exec_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 #include "model/train/train.h"
@@ -327,6 +327,155 @@ lb_status lb_expert_rooms(lb_backward *b) {
     return n.experts ? new_room(b, &n) : LB_OK;
 }
 
+/* ---- forward ---- */
+
+typedef struct job {
+    const lb_exec_at *x;
+    const lb_net_step *s;
+    lb_panels panels;   /* of the router's product */
+    lb_cmat in;         /* (T, cols) */
+    lb_mat y;           /* like it */
+    int32_t first, end; /* the experts at hand: their rows are in routing.gathered */
+} job;
+
+static lb_status score_panel(void *ctx, int64_t piece, int worker) {
+    const job *j = ctx;
+    lb_exec_at own = *j->x;
+    int64_t r0, rows;
+    lb_panel_at(&j->panels, piece, &r0, &rows);
+    own.desk = &own.e->desk[worker];
+    own.prepared = -1;
+    int64_t n = j->s->n_experts;
+    return lb_exec_product(&own, j->s, r0, rows, 1.0f, false, lb_mat_of(own.e->routing.weight + r0 * n, rows, n));
+}
+
+/* The reference's softmax and keep_largest on a row of logits, in float32. */
+static void pick(float *p, int64_t n, int64_t top, bool renorm, bool *kept) {
+    const lb_kernels *kn = lb_kernels_active();
+    float sum = 0.0f;
+    kn->scale(p, (float)(1.0 / kn->exp_sum(p, p, kn->max(p, n), n)), n);
+    memset(kept, 0, (size_t)n * sizeof *kept);
+    for (int64_t k = 0; k < top; k++) {
+        int64_t best = -1;
+        for (int64_t i = 0; i < n; i++)
+            if (!kept[i] && (best < 0 || p[i] > p[best])) best = i;
+        kept[best] = true;
+        sum += p[best];
+    }
+    for (int64_t i = 0; i < n; i++) p[i] = kept[i] ? p[i] / (renorm ? sum : 1.0f) : 0.0f;
+}
+
+/* The tokens of each expert. */
+static void list_rows(lb_routing *r, int64_t T, int64_t experts) {
+    int64_t n = 0;
+    for (int64_t e = 0; e < experts; e++) {
+        r->first[e] = n;
+        for (int64_t t = 0; t < T; t++)
+            if (r->weight[t * experts + e] > 0.0f) r->row[n++] = (int32_t)t;
+    }
+    r->first[experts] = n;
+}
+
+static lb_status route(const job *j) {
+    lb_exec *e = j->x->e;
+    LB_TRY(lb_parallel_for(e->team, j->panels.n, score_panel, (void *)(uintptr_t)j));
+    for (int64_t t = 0; t < j->x->T; t++)
+        pick(e->routing.weight + t * j->s->n_experts, j->s->n_experts, (int64_t)j->s->arg[0], j->s->arg[1] != 0.0,
+             e->routing.kept);
+    list_rows(&e->routing, j->x->T, j->s->n_experts);
+    return LB_OK;
+}
+
+/* Expert e of those at hand, as a part of its own: its rows, and those of its values, from `first` on. */
+static lb_exec_at expert_at(const job *j, int32_t e) {
+    const lb_routing *r = &j->x->e->routing;
+    const lb_net_part *part = &j->s->expert[e];
+    int64_t first = r->first[e] - r->first[j->first], cols = j->in.cols, widest = 0;
+    for (int32_t k = j->first; k < e; k++) widest += (r->first[k + 1] - r->first[k]) * j->s->expert[k].row_cols;
+    lb_exec_at own = *j->x;
+    own.part = part;
+    own.T = r->first[e + 1] - r->first[e];
+    own.x = lb_mat_of(r->gathered + first * cols, own.T, cols);
+    own.rows = r->out + widest;
+    own.stop = part->steps;
+    lb_exec_place(&own);
+    return own;
+}
+
+static lb_status run_piece(void *ctx, int64_t piece, int worker) {
+    const job *j = ctx;
+    const lb_routing *r = &j->x->e->routing;
+    const lb_expert_piece *p = &r->piece[piece];
+    lb_exec_at own = expert_at(j, p->expert);
+    own.desk = &own.e->desk[worker];
+    for (int64_t i = p->r0; i < p->r0 + p->rows; i++)
+        memcpy(own.x.d + i * own.x.ld, j->in.d + r->row[r->first[p->expert] + i] * j->in.ld,
+               (size_t)j->in.cols * sizeof(float));
+    return lb_exec_rows(&own, own.part->run, p->r0, p->rows);
+}
+
+/* Columns [c0, c0 + n) of what the experts at hand gave, added in their order. */
+enum { COLUMNS = 256 };
+static lb_status add_columns(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const job *j = ctx;
+    const lb_routing *r = &j->x->e->routing;
+    int64_t c0 = piece * COLUMNS, n = j->y.cols - c0 < COLUMNS ? j->y.cols - c0 : COLUMNS;
+    for (int32_t e = j->first; e < j->end; e++) {
+        lb_exec_at own = expert_at(j, e);
+        lb_mat out = lb_exec_value(&own, own.part->leaving, 0, own.T);
+        for (int64_t i = 0; i < own.T; i++) {
+            int64_t t = r->row[r->first[e] + i];
+            lb_kernels_active()->axpy(j->y.d + t * j->y.ld + c0, r->weight[t * j->s->n_experts + e],
+                                      out.d + i * out.ld + c0, n);
+        }
+    }
+    return LB_OK;
+}
+
+/* As many experts as T rows have room for, from j->first on. */
+static lb_status run_some(job *j) {
+    const lb_exec *e = j->x->e;
+    const lb_routing *r = &e->routing;
+    int64_t pieces = 0, columns = (j->y.cols + COLUMNS - 1) / COLUMNS;
+    j->end = j->first;
+    while (j->end < j->s->n_experts && r->first[j->end + 1] - r->first[j->first] <= j->x->T) {
+        const lb_net_part *part = &j->s->expert[j->end];
+        lb_panels own = lb_panels_of(e, part, part->run, r->first[j->end + 1] - r->first[j->end]);
+        for (int64_t i = 0; i < own.n && own.T > 0; i++) {
+            lb_expert_piece *p = &r->piece[pieces++];
+            p->expert = j->end;
+            lb_panel_at(&own, i, &p->r0, &p->rows);
+        }
+        j->end++;
+    }
+    LB_TRY(lb_parallel_for(e->team, pieces, run_piece, j));
+    return lb_parallel_for(e->team, columns, add_columns, j);
+}
+
+static void count_taken(const job *j) {
+    const lb_exec_at *x = j->x;
+    const lb_net *n = x->e->net;
+    for (int32_t i = 0; x->cap && i < x->cap->taps; i++) {
+        int32_t expert = n->input[x->cap->tap[i].input].expert;
+        if (expert >= 0) x->cap->tap[i].rows = x->e->routing.first[expert + 1] - x->e->routing.first[expert];
+    }
+}
+
+static lb_status forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t rows) {
+    const lb_run router = {.first = (int32_t)(s - x->part->step), .steps = 1, .reach = LB_BY_EXPERT};
+    job j = {.x = x,
+             .s = s,
+             .panels = lb_panels_of(x->e, x->part, &router, rows),
+             .in = lb_mat_c(lb_exec_operand(x, s, 0, r0, rows)),
+             .y = lb_exec_result(x, s, r0, rows)};
+    LB_TRY(route(&j));
+    count_taken(&j);
+    for (int64_t t = 0; t < rows && s->into < 0; t++) memset(j.y.d + t * j.y.ld, 0, (size_t)j.y.cols * sizeof *j.y.d);
+    for (; j.first < s->n_experts; j.first = j.end) LB_TRY(run_some(&j));
+    return LB_OK;
+}
+
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     cols[0] = s->cols[0];
     return step->arg[0] >= 1.0 && step->arg[0] <= (double)s->rows ? NULL : "top is not within the experts";
@@ -338,6 +487,7 @@ const lb_op lb_op_experts = {.name = "experts",
                              .arg = {{"top", NULL, NULL}, {"renorm", NULL, "0"}},
                              .reach = LB_BY_EXPERT,
                              .shape = shape,
+                             .forward = forward,
                              .reads = 1u,
                              .train_all = train_all,
                              .back_all = back_all,

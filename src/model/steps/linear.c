@@ -1,5 +1,5 @@
 /* y = linear x SITE: mult (x Wᵀ + b). */
-#include "model/net_impl.h"
+#include "model/exec_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 #include "model/steps/train.h"
@@ -42,6 +42,11 @@ static lb_status back(const lb_train *t, const lb_net_step *s, const lb_rows *r)
     return LB_OK;
 }
 
+/* In place where it adds: beta = 1. */
+static lb_status forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t rows) {
+    return lb_exec_product(x, s, r0, rows, (float)s->arg[0], s->into >= 0, lb_exec_result(x, s, r0, rows));
+}
+
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     (void)step;
     cols[0] = s->rows;
@@ -53,6 +58,7 @@ const lb_op lb_op_linear = {.name = "linear",
                             .results = 1,
                             .arg = {{"mult", NULL, "1"}},
                             .shape = shape,
+                            .forward = forward,
                             .reads = 1u,
                             .train = train,
                             .back = back,

@@ -3,13 +3,14 @@
  *   ln   (x - mean x) / sqrt(var x + eps)            Ba et al. 2016 (arXiv:1607.06450) eq. 4
  * times (weight + one), plus the bias, where there are such. The weight is as long as a run, or as a row: each run then
  * has one of its own. */
-#include "model/net_impl.h"
+#include "model/exec_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 #include "model/steps/train.h"
 
 #include <math.h>
 
+#include "base/profile.h"
 #include "math/kernels.h"
 
 static const char *const kinds[] = {"rms", "ln", NULL};
@@ -138,6 +139,50 @@ static lb_status back(const lb_train *t, const lb_net_step *s, const lb_rows *r)
     return LB_OK;
 }
 
+static float mean_of(const float *x, int64_t n) {
+    double lane[8] = {0}, sum = 0.0;
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int k = 0; k < 8; k++) lane[k] += (double)x[i + k];
+    for (; i < n; i++) lane[0] += (double)x[i];
+    for (int k = 0; k < 8; k++) sum += lane[k];
+    return (float)(sum / (double)n);
+}
+
+/* One run; w, b (n) or NULL. */
+static void norm_run(const lb_net_step *s, const float *x, const float *w, const float *b, float *y, int64_t n) {
+    const lb_kernels *kn = lb_kernels_active();
+    float one = (float)s->arg[ONE];
+    bool centred = s->arg[KIND] == 1.0;
+    if (!centred && w && !b && one == 0.0f) {
+        kn->rmsnorm(y, x, w, (float)s->arg[EPS], n);
+        return;
+    }
+    float mean = centred ? mean_of(x, n) : 0.0f;
+    for (int64_t i = 0; i < n; i++) y[i] = x[i] - mean;
+    float inv = (float)(1.0 / sqrt(kn->dot(y, y, n) / (double)n + s->arg[EPS]));
+    for (int64_t i = 0; i < n; i++) y[i] *= inv;
+    for (int64_t i = 0; i < n && w; i++) y[i] *= w[i] + one;
+    for (int64_t i = 0; i < n && b; i++) y[i] += b[i];
+}
+
+static lb_status forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t rows) {
+    lb_mat from = lb_exec_operand(x, s, 0, r0, rows), to = lb_exec_result(x, s, r0, rows);
+    const float *w = lb_exec_vector(x, s->weight), *b = lb_exec_vector(x, s->bias);
+    int64_t run = s->arg[RUN] > 0.0 ? (int64_t)s->arg[RUN] : to.cols;
+    int64_t own = w && x->e->net->vector[s->weight].n == to.cols ? 1 : 0; /* a weight for each run */
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_NORM);
+    for (int64_t t = 0; t < rows; t++) {
+        float *y = to.d + t * to.ld, *at = lb_exec_row(x, s, y);
+        for (int64_t c = 0; c < to.cols; c += run)
+            norm_run(s, from.d + t * from.ld + c, w ? w + own * c : NULL, b ? b + own * c : NULL, at + c, run);
+        lb_exec_row_done(x, s, y, to.cols);
+    }
+    lb_scope_end(&scope, 5 * (double)rows * (double)to.cols, 8 * (double)rows * (double)to.cols);
+    return LB_OK;
+}
+
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     int64_t run = step->arg[RUN] > 0.0 ? (int64_t)step->arg[RUN] : s->cols[0], n = s->rows * s->width;
     cols[0] = s->cols[0];
@@ -151,6 +196,7 @@ const lb_op lb_op_norm = {.name = "norm",
                           .arg = {{"kind", kinds, NULL}, {"eps", NULL, NULL}, {"one", NULL, "0"}, {"run", NULL, "0"}},
                           .in_place = 1u,
                           .shape = shape,
+                          .forward = forward,
                           .reads = 1u,
                           .again = true,
                           .train = train,

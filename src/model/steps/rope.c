@@ -10,7 +10,7 @@
  *             eq. 17-22
  *   longrope  theta / a factor of each pair, other factors where T > o, and a factor on cos and sin: Ding et al. 2024
  *             (arXiv:2402.13753) */
-#include "model/net_impl.h"
+#include "model/exec_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 #include "model/steps/train.h"
@@ -20,19 +20,19 @@
 
 static const double two_pi = 6.28318530717958647693;
 
-typedef struct table {
+typedef struct angles {
     const lb_reference *r;
     double base, dims, factor, magnitude;
-} table;
+} angles;
 
 /* The number's value in this block. */
-static lb_status number(const table *x, const char *name, double *out) {
+static lb_status number(const angles *x, const char *name, double *out) {
     return lb_number_get(x->r->numbers, name, x->r->block, out);
 }
 
 static double clamped(double v) { return fmin(fmax(v, 0.0), 1.0); }
 
-static lb_status llama3(const table *x, int64_t pairs, double *theta) {
+static lb_status llama3(const angles *x, int64_t pairs, double *theta) {
     double low, high, original;
     LB_TRY(number(x, "rope_low", &low));
     LB_TRY(number(x, "rope_high", &high));
@@ -45,11 +45,11 @@ static lb_status llama3(const table *x, int64_t pairs, double *theta) {
 }
 
 /* The pair that turns `turns` times within the original context. */
-static double turning(const table *x, double original, double turns) {
+static double turning(const angles *x, double original, double turns) {
     return x->dims * log(original / (turns * two_pi)) / (2.0 * log(x->base));
 }
 
-static lb_status yarn(table *x, int64_t pairs, double *theta) {
+static lb_status yarn(angles *x, int64_t pairs, double *theta) {
     double original, fast, slow;
     LB_TRY(number(x, "rope_original", &original));
     LB_TRY(number(x, "rope_magnitude", &x->magnitude));
@@ -65,7 +65,7 @@ static lb_status yarn(table *x, int64_t pairs, double *theta) {
     return LB_OK;
 }
 
-static lb_status longrope(table *x, int64_t pairs, double *theta) {
+static lb_status longrope(angles *x, int64_t pairs, double *theta) {
     double original;
     LB_TRY(number(x, "rope_original", &original));
     LB_TRY(number(x, "rope_magnitude", &x->magnitude));
@@ -77,7 +77,7 @@ static lb_status longrope(table *x, int64_t pairs, double *theta) {
     return LB_OK;
 }
 
-static lb_status grown_base(table *x) {
+static lb_status grown_base(angles *x) {
     double context;
     LB_TRY(number(x, "context", &context));
     double length = fmax((double)x->r->T, context);
@@ -85,7 +85,7 @@ static lb_status grown_base(table *x) {
     return LB_OK;
 }
 
-static lb_status frequencies(table *x, int64_t pairs, double *theta) {
+static lb_status frequencies(angles *x, int64_t pairs, double *theta) {
     double kind;
     LB_TRY(number(x, "rope_kind", &kind));
     LB_TRY(number(x, "rope_base", &x->base));
@@ -101,7 +101,7 @@ static lb_status frequencies(table *x, int64_t pairs, double *theta) {
 
 static lb_status reference(lb_reference *r, const lb_step *s) {
     lb_ref_value x;
-    table tab = {.r = r};
+    angles tab = {.r = r};
     double pairs_apart, *y;
     int64_t d;
     LB_TRY(lb_ref_operand(r, s, 0, &x));
@@ -148,6 +148,23 @@ static lb_status back(const lb_train *t, const lb_net_step *s, const lb_rows *r)
     return turned(t, s, r, true, lb_train_grad(t, s->dst[0], r), lb_train_share(t, s, 0, r));
 }
 
+static lb_status forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t rows) {
+    const lb_rope_spec *spec = &x->e->net->rope[s->rope];
+    const lb_rotary *table = &x->e->rotary[s->rope];
+    lb_mat from = lb_exec_operand(x, s, 0, r0, rows), to = lb_exec_result(x, s, r0, rows);
+    if (s->into < 0 && from.d == to.d) {
+        lb_rotary_turn(spec, table, false, s->head_dim, r0, to);
+        return LB_OK;
+    }
+    for (int64_t t = 0; t < rows; t++) {
+        float *y = to.d + t * to.ld, *at = lb_exec_row(x, s, y);
+        memcpy(at, from.d + t * from.ld, (size_t)to.cols * sizeof *at);
+        lb_rotary_turn(spec, table, false, s->head_dim, r0 + t, lb_mat_of(at, 1, to.cols));
+        lb_exec_row_done(x, s, y, to.cols);
+    }
+    return LB_OK;
+}
+
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     cols[0] = s->cols[0];
     if (!lb_shaping_count(s, "head_dim", &step->head_dim)) return "head_dim must be a positive whole number";
@@ -164,6 +181,7 @@ const lb_op lb_op_rope = {.name = "rope",
                           .arg = {{"dims", NULL, NULL}, {"pairs", NULL, "0"}},
                           .in_place = 1u,
                           .shape = shape,
+                          .forward = forward,
                           .train = train,
                           .back = back,
                           .reference = reference};

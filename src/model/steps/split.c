@@ -1,7 +1,7 @@
 /* q k v = split x by=GROUPS: a row is GROUPS groups, each of its share of query heads, key heads and value heads (one
  * group: q, then k, then v; as many as key heads: interleaved).
  * a b = split x: its halves. */
-#include "model/net_impl.h"
+#include "model/exec_impl.h"
 #include "model/steps/reference.h"
 #include "model/steps/steps.h"
 #include "model/steps/train.h"
@@ -83,6 +83,25 @@ static lb_status back(const lb_train *t, const lb_net_step *s, const lb_rows *r)
     return LB_OK;
 }
 
+/* Into y (rows, groups * piece). */
+static void take_rows(lb_cmat x, int64_t first, int64_t piece, int64_t stride, int64_t groups, lb_mat y) {
+    for (int64_t t = 0; t < x.rows; t++)
+        for (int64_t g = 0; g < groups; g++)
+            memcpy(y.d + t * y.ld + g * piece, x.d + t * x.ld + first + g * stride, (size_t)piece * sizeof *y.d);
+}
+
+static lb_status forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t rows) {
+    int64_t groups = s->arg[0] > 0.0 ? (int64_t)s->arg[0] : 1, first = 0, stride;
+    lb_cmat from = lb_mat_c(lb_exec_operand(x, s, 0, r0, rows));
+    stride = from.cols / groups;
+    for (int k = 0; k < s->results; k++) {
+        lb_mat y = lb_exec_value(x, s->dst[k], r0, rows);
+        take_rows(from, first, y.cols / groups, stride, groups, y);
+        first += y.cols / groups;
+    }
+    return LB_OK;
+}
+
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
     int64_t groups = (int64_t)step->arg[0], d = 0, heads = 0, kv = 0;
     if (groups == 0) {
@@ -107,6 +126,7 @@ const lb_op lb_op_split = {.name = "split",
                            .results = 3,
                            .arg = {{"by", NULL, "0"}},
                            .shape = shape,
+                           .forward = forward,
                            .train = train,
                            .back = back,
                            .reference = reference};

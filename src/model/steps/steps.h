@@ -2,9 +2,13 @@
 #ifndef LB_MODEL_STEPS_STEPS_H
 #define LB_MODEL_STEPS_STEPS_H
 
+#include "model/attention.h"
 #include "model/program.h"
 
 extern const lb_op lb_op_embed, lb_op_norm, lb_op_linear, lb_op_add, lb_op_clamp, lb_op_split, lb_op_rope, lb_op_attend,
     lb_op_act, lb_op_gate, lb_op_experts, lb_op_head;
+
+/* What a step that attends computes. */
+lb_attend lb_attend_of(const struct lb_net_step *s);
 
 #endif

@@ -1,0 +1,73 @@
+#include "model/linop.h"
+
+#include <assert.h>
+
+#include "math/blas.h"
+#include "math/kernels.h"
+#include "model/weights.h"
+
+const lb_linop_kind *lb_linop_kind_of(const lb_linop *o) { return o->half.d ? &lb_linop_bf16 : &lb_linop_f32; }
+
+bool lb_linop_share(const lb_linop *a, const lb_linop *b) {
+    bool quantized_alike = a->act.bits == b->act.bits && (a->act.bits == 0 || a->act.symmetric == b->act.symmetric);
+    return quantized_alike && lb_linop_kind_of(a) == lb_linop_kind_of(b);
+}
+
+void lb_linop_prepare(const lb_linop *o, lb_mat x, bool spoil, const lb_linop_room *room, lb_linop_input *out) {
+    if (o->act.bits) {
+        lb_mat to = spoil ? x : lb_mat_of(room->quantized, x.rows, x.cols);
+        lb_actquant_apply(&o->act, lb_mat_c(x), to);
+        x = to;
+    }
+    lb_linop_kind_of(o)->prepare(lb_mat_c(x), room, out);
+}
+
+lb_status lb_linop_apply(const lb_linop *o, const lb_linop_input *x, float mult, bool add, lb_mat y) {
+    assert(x->x.rows == y.rows && x->x.cols == o->W.cols && y.cols == o->W.rows);
+    return lb_linop_kind_of(o)->apply(o, x, mult, add, y);
+}
+
+lb_status lb_linop_back(const lb_linop *o, lb_cmat dy, float mult, bool add, lb_mat dx) {
+    assert(dy.rows == dx.rows && dy.cols == o->W.rows && dx.cols == o->W.cols);
+    return lb_linop_kind_of(o)->back(o, dy, mult, add, dx);
+}
+
+lb_status lb_linop_apply_rows(const lb_linop *o, int64_t first, int64_t n, lb_cmat x, float *buffer, lb_mat y) {
+    lb_cmat part;
+    LB_TRY(lb_rows_get(o->W, &o->from, first, n, buffer, &part));
+    lb_sgemm(false, true, 1.0f, x, part, 0.0f, y);
+    return LB_OK;
+}
+
+/* ---- float32, in memory ---- */
+
+static void prepare(lb_cmat x, const lb_linop_room *room, lb_linop_input *out) {
+    (void)room;
+    *out = (lb_linop_input){.x = x};
+}
+
+/* A site of one output: OpenBLAS would take another kernel for few rows of x than for many. */
+static void apply_one(const lb_linop *o, lb_cmat x, float mult, bool add, lb_mat y) {
+    const lb_kernels *kn = lb_kernels_active();
+    for (int64_t t = 0; t < x.rows; t++) {
+        float v = mult * (float)kn->dot(x.d + t * x.ld, o->W.d, x.cols);
+        y.d[t * y.ld] = add ? y.d[t * y.ld] + v : v;
+    }
+}
+
+static lb_status apply(const lb_linop *o, const lb_linop_input *x, float mult, bool add, lb_mat y) {
+    assert(o->W.d);
+    if (o->W.rows == 1)
+        apply_one(o, x->x, mult, add, y);
+    else
+        lb_sgemm(false, true, mult, x->x, o->W, add ? 1.0f : 0.0f, y);
+    return LB_OK;
+}
+
+static lb_status back(const lb_linop *o, lb_cmat dy, float mult, bool add, lb_mat dx) {
+    assert(o->W.d);
+    lb_sgemm(false, false, mult, dy, o->W, add ? 1.0f : 0.0f, dx);
+    return LB_OK;
+}
+
+const lb_linop_kind lb_linop_f32 = {"float32", prepare, apply, back};

@@ -1,0 +1,41 @@
+/* What computes a site's y = mult q(x) Wᵀ, however W stands: a row of functions for each kind of weights. A new kind is
+ * one file, and one line in lb_linop_kind_of. */
+#ifndef LB_MODEL_LINOP_H
+#define LB_MODEL_LINOP_H
+
+#include "model/exec.h"
+
+/* An input as the products of one kind read it. */
+typedef struct lb_linop_input {
+    lb_cmat x;            /* quantized, where it is to be */
+    const uint16_t *half; /* x rounded to bfloat16; NULL: not by this kind */
+} lb_linop_input;
+/* Where it is made. */
+typedef struct lb_linop_room {
+    float *quantized; /* (rows, cols) */
+    uint16_t *half;   /* (rows, cols); NULL where nothing is rounded */
+} lb_linop_room;
+
+typedef struct lb_linop_kind {
+    const char *name;
+    /* x (rows together) made ready. */
+    void (*prepare)(lb_cmat x, const lb_linop_room *room, lb_linop_input *out);
+    /* y = mult x Wᵀ, or +=, rows of y together. */
+    lb_status (*apply)(const lb_linop *o, const lb_linop_input *x, float mult, bool add, lb_mat y);
+    /* dx = mult dy W, or +=. */
+    lb_status (*back)(const lb_linop *o, lb_cmat dy, float mult, bool add, lb_mat dx);
+} lb_linop_kind;
+extern const lb_linop_kind lb_linop_f32, lb_linop_bf16;
+const lb_linop_kind *lb_linop_kind_of(const lb_linop *o);
+
+/* May two sites that read one value share what lb_linop_prepare made? */
+bool lb_linop_share(const lb_linop *a, const lb_linop *b);
+/* x as o reads it. spoil: nobody reads x later, so it may be quantized where it stands. */
+void lb_linop_prepare(const lb_linop *o, lb_mat x, bool spoil, const lb_linop_room *room, lb_linop_input *out);
+LB_NODISCARD lb_status lb_linop_apply(const lb_linop *o, const lb_linop_input *x, float mult, bool add, lb_mat y);
+LB_NODISCARD lb_status lb_linop_back(const lb_linop *o, lb_cmat dy, float mult, bool add, lb_mat dx);
+/* y = x W[first, first + n)ᵀ in float32: the head goes by rows of the vocabulary. buffer: as for lb_rows_get. */
+LB_NODISCARD lb_status lb_linop_apply_rows(const lb_linop *o, int64_t first, int64_t n, lb_cmat x, float *buffer,
+                                           lb_mat y);
+
+#endif
