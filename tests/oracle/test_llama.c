@@ -51,7 +51,8 @@ static void close_form(fixture *f) {
 static double error_of(const fixture *f, const lb_model *m, lb_mat states) {
     lb_mat logits = lb_mat_of(LB_NEW(f->arena, float, f->logits.rows * f->logits.cols), f->logits.rows, f->logits.cols);
     assert_non_null(logits.d);
-    lb_head_logits(m->weights.site[m->net->head].W, lb_mat_c(states), logits);
+    const lb_head head = lb_head_of(m->net, &m->weights);
+    lb_head_logits(&head, lb_mat_c(states), logits);
     return llama_worst(lb_mat_c(logits), lb_mat_c(f->logits));
 }
 

@@ -294,11 +294,11 @@ static void rotation(void **state) {
 static void large_scores_do_not_overflow(void **state) {
     (void)state;
     enum { N = 600, D = 4 };
-    lb_arch a = {.heads = 1, .kv_heads = 1, .head_dim = D};
+    lb_attend a = {.heads = 1, .kv_heads = 1, .head_dim = D, .scale = 0.5f};
     lb_arena *arena;
     lb_attention at;
     assert_ok(lb_arena_new(0, &arena));
-    assert_ok(lb_attention_new(arena, &a, N, &at));
+    assert_ok(lb_attention_new(arena, &a, 1, N, &at));
     lb_mat q = new_mat(N, D), k = new_mat(N, D), v = new_mat(N, D);
     for (int64_t t = 0; t < N; t++) {
         q.d[t * D] = 40.0f;
@@ -306,7 +306,7 @@ static void large_scores_do_not_overflow(void **state) {
         v.d[t * D] = (float)t;
         v.d[t * D + 1] = 1.0f;
     }
-    lb_attention_run(&a, &at, q, lb_mat_c(k), lb_mat_c(v));
+    lb_attention_run(&a, &at, lb_mat_c(q), lb_mat_c(k), lb_mat_c(v), q);
     for (int64_t t = 0; t < N; t++) {
         double sum = 0, mean = 0; /* steps of 2 between scores */
         for (int64_t s = 0; s <= t; s++)

@@ -116,9 +116,13 @@ static void check_block(world *w) {
     lb_mat x = copy_of(w->x), q = new_mat(T, DIM), k = new_mat(T, DIM / 2), v = new_mat(T, DIM / 2);
     lb_mat middle = copy_of(w->x), normed = new_mat(T, DIM), gate = new_mat(T, HIDDEN), up = new_mat(T, HIDDEN);
     lb_attention attention;
+    const lb_attend kind = {.heads = a->heads,
+                            .kv_heads = a->kv_heads,
+                            .head_dim = a->head_dim,
+                            .scale = (float)(1.0 / sqrt((double)a->head_dim))};
     lb_rope rope;
     assert_ok(lb_rope_new(w->arena, a, T, &rope));
-    assert_ok(lb_attention_new(w->arena, a, T, &attention));
+    assert_ok(lb_attention_new(w->arena, &kind, 1, T, &attention));
     assert_ok(lb_exec_block(w->e, &w->w, 0, x, &cap));
 
     twin(w, "q", tap[IN_ATTN].to, false, q);
@@ -126,7 +130,7 @@ static void check_block(world *w) {
     twin(w, "v", tap[IN_ATTN].to, false, v);
     lb_rope_rotate(a, &rope, false, q);
     lb_rope_rotate(a, &rope, false, k);
-    lb_attention_run(a, &attention, q, lb_mat_c(k), lb_mat_c(v));
+    lb_attention_run(&kind, &attention, lb_mat_c(q), lb_mat_c(k), lb_mat_c(v), q);
     double size = 0;
     for (int64_t i = 0; i < T * DIM; i++) size = fmax(size, fabs((double)q.d[i]));
     assert_true(llama_worst(lb_mat_c(q), lb_mat_c(tap[IN_O].to)) < 5e-5 * size); /* through a softmax */
@@ -199,7 +203,8 @@ static void head_rounds_once(void **state) {
     assert_ok(lb_arena_new(0, &arena));
     assert_ok(lb_bf16_new(&c));
     source s = {.W = lb_mat_c(W)};
-    lb_head held = lb_head_at(lb_mat_c(W)), streamed = {.W = {NULL, WORDS, DIM, DIM}, .from = {read_rows, &s}};
+    lb_head held = lb_head_at(lb_mat_c(W)),
+            streamed = {.W = {NULL, WORDS, DIM, DIM}, .from = {read_rows, &s}, .scale = 1.0f};
     lb_head later = streamed, in_memory = held;
     assert_ok(lb_head_round(&held, c, arena, NULL));
     assert_ok(lb_head_round(&streamed, c, arena, NULL)); /* read once, here */

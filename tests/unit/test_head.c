@@ -88,6 +88,33 @@ static void check_nll(void *ctx, const char *kernel) {
 
 static void nll_is_log_softmax(void **state) { llama_each_kernel(check_nll, *state); }
 
+/* A head with bias, scale and cap: all logits by lb_head_logits against their definition, and the rest against them. */
+static void check_finished(void *ctx, const char *kernel) {
+    world *w = ctx;
+    lb_mat bias = random_mat(9, 1, VOCAB, 1), y = random_mat(10, ROWS, VOCAB, 1);
+    lb_head head = lb_head_at(lb_mat_c(w->head1));
+    double logit[VOCAB];
+    head.bias = bias.d, head.scale = 0.3f, head.cap = 2.5f;
+    lb_head_logits(&head, lb_mat_c(w->h1), y);
+    assert_ok(lb_head_nll(head, lb_mat_c(w->h1), w->target, w->nll, w->top1));
+    for (int64_t i = 0; i < ROWS; i++) {
+        int32_t best = -1;
+        double sum = 0;
+        row(w->head1, w->h1, i, logit, &best);
+        for (int64_t v = 0; v < VOCAB; v++) {
+            double want = 2.5 * tanh((double)0.3f * (logit[v] + (double)bias.d[v]) / 2.5);
+            if (!(fabs((double)y.d[i * VOCAB + v] - want) < 1e-5)) fail_msg("%s kernels: a logit is off", kernel);
+            sum += exp((double)y.d[i * VOCAB + v]);
+        }
+        double nll = w->target[i] < 0 ? 0 : log(sum) - (double)y.d[i * VOCAB + w->target[i]];
+        assert_true(fabs(w->nll[i] - nll) < 1e-5);
+    }
+    lb_free(bias.d);
+    lb_free(y.d);
+}
+
+static void bias_scale_and_cap(void **state) { llama_each_kernel(check_finished, *state); }
+
 static void check_kl(void *ctx, const char *kernel) {
     world *w = ctx;
     double p[VOCAB], q[VOCAB];
@@ -214,6 +241,7 @@ int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nll_is_log_softmax),
+        cmocka_unit_test(bias_scale_and_cap),
         cmocka_unit_test(kl_is_the_sum),
         cmocka_unit_test(kl_of_itself_is_zero),
         cmocka_unit_test(ties_go_to_the_lowest_id),

@@ -67,7 +67,8 @@ static lb_eval evaluate(world *w, const lb_model *m, const lb_eval_request *r, i
 static void log_probs(const lb_model *m, const int32_t *tokens, int64_t n, double *out) {
     float h[N * 12], logit[N * VOCAB];
     assert_ok(lb_forward_ref(m->net, &m->weights, tokens, n, lb_mat_of(h, n, 12)));
-    lb_head_logits(m->weights.site[m->net->head].W, lb_cmat_of(h, n, 12), lb_mat_of(logit, n, VOCAB));
+    const lb_head head = lb_head_of(m->net, &m->weights);
+    lb_head_logits(&head, lb_cmat_of(h, n, 12), lb_mat_of(logit, n, VOCAB));
     for (int64_t t = 0; t < n; t++) {
         double sum = 0;
         for (int64_t v = 0; v < VOCAB; v++) sum += exp((double)logit[t * VOCAB + v]);
