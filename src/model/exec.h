@@ -1,6 +1,6 @@
 /* Running a net forward on one sequence: the steps of each part, run by run, row-wise steps panel by panel. No T x T
- * matrix exists; activations are float32. The rows of a panel depend on shapes alone, so the same bytes come out at any
- * number of threads. */
+ * matrix exists; activations are float32. The rows of a panel depend on shapes, and on whether there is a team, alone;
+ * and both give the same bytes (exec_panels.c), so these come out at any number of threads. */
 #ifndef LB_MODEL_EXEC_H
 #define LB_MODEL_EXEC_H
 
