@@ -1,4 +1,4 @@
-/* A Llama by its sizes: what is made in memory, and what its hand-written passes work on. */
+/* A Llama by its sizes: what is made in memory. */
 #ifndef LB_MODEL_ARCH_H
 #define LB_MODEL_ARCH_H
 
@@ -14,14 +14,11 @@ typedef enum lb_rope_layout {
  *   llama3  theta where its wavelength 2 pi / theta is below original / high; theta / factor where above original /
  * low; between, the mix of both that is linear in original / wavelength (Llama 3.1) */
 typedef enum lb_rope_type { LB_ROPE_DEFAULT, LB_ROPE_LINEAR, LB_ROPE_LLAMA3, LB_ROPE_TYPES } lb_rope_type;
-extern const char *const lb_rope_type_name[LB_ROPE_TYPES]; /* "default", "linear", "llama3" */
 typedef struct lb_rope_scaling {
     lb_rope_type type;
     double factor, low, high;
     int64_t original; /* context that the model was trained on first; llama3 */
 } lb_rope_scaling;
-
-bool lb_rope_scaling_same(const lb_rope_scaling *a, const lb_rope_scaling *b);
 
 typedef struct lb_arch {
     int64_t layers, dim, hidden, heads, kv_heads, head_dim, vocab, context;

@@ -1,23 +1,10 @@
-/* Pieces of the forward pass (exec.h): rotary positions, the head, the reference. source  RMSNorm: Zhang & Sennrich
- * 2019; RoPE: Su et al. 2021 (arXiv:2104.09864) eq. 34; SwiGLU: Shazeer 2020. */
+/* Pieces of the forward pass (exec.h): the head, the reference. */
 #ifndef LB_MODEL_FORWARD_H
 #define LB_MODEL_FORWARD_H
 
 #include "base/team.h"
-#include "model/arch.h"
 #include "model/exec.h"
 
-/* cos and sin (length, head_dim / 2), computed in float64. */
-typedef struct lb_rope {
-    float *cos, *sin;
-    int64_t length;
-} lb_rope;
-/* Radians a position of pair i of a head, i < head_dim / 2, scaling included. */
-double lb_rope_frequency(const lb_arch *arch, int64_t i);
-LB_NODISCARD lb_status lb_rope_new(lb_arena *a, const lb_arch *arch, int64_t length, lb_rope *out);
-/* Rotates every head of x (T, heads of head_dim) in place, row t at position t, T <= r->length; inverse: by the
- * negative angles, which is also the gradient's way back. */
-void lb_rope_rotate(const lb_arch *arch, const lb_rope *r, bool inverse, lb_mat x);
 
 /* The output head (vocab, dim): logits y = scale (x Wᵀ + b), then cap tanh(y / cap) where there is a cap. */
 typedef struct lb_head {

@@ -27,11 +27,6 @@ lb_status lb_linop_apply(const lb_linop *o, const lb_linop_input *x, float mult,
     return lb_linop_kind_of(o)->apply(o, x, mult, add, y);
 }
 
-lb_status lb_linop_back(const lb_linop *o, lb_cmat dy, float mult, bool add, lb_mat dx) {
-    assert(dy.rows == dx.rows && dy.cols == o->W.rows && dx.cols == o->W.cols);
-    return lb_linop_kind_of(o)->back(o, dy, mult, add, dx);
-}
-
 lb_status lb_linop_apply_rows(const lb_linop *o, int64_t first, int64_t n, lb_cmat x, float *buffer, lb_mat y) {
     lb_cmat part;
     LB_TRY(lb_rows_get(o->W, &o->from, first, n, buffer, &part));
@@ -64,10 +59,4 @@ static lb_status apply(const lb_linop *o, const lb_linop_input *x, float mult, b
     return LB_OK;
 }
 
-static lb_status back(const lb_linop *o, lb_cmat dy, float mult, bool add, lb_mat dx) {
-    assert(o->W.d);
-    lb_sgemm(false, false, mult, dy, o->W, add ? 1.0f : 0.0f, dx);
-    return LB_OK;
-}
-
-const lb_linop_kind lb_linop_f32 = {"float32", prepare, apply, back};
+const lb_linop_kind lb_linop_f32 = {"float32", prepare, apply};

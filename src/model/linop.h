@@ -22,8 +22,6 @@ typedef struct lb_linop_kind {
     void (*prepare)(lb_cmat x, const lb_linop_room *room, lb_linop_input *out);
     /* y = mult x Wᵀ, or +=, rows of y together. */
     lb_status (*apply)(const lb_linop *o, const lb_linop_input *x, float mult, bool add, lb_mat y);
-    /* dx = mult dy W, or +=. */
-    lb_status (*back)(const lb_linop *o, lb_cmat dy, float mult, bool add, lb_mat dx);
 } lb_linop_kind;
 extern const lb_linop_kind lb_linop_f32, lb_linop_bf16;
 const lb_linop_kind *lb_linop_kind_of(const lb_linop *o);
@@ -33,7 +31,6 @@ bool lb_linop_share(const lb_linop *a, const lb_linop *b);
 /* x as o reads it. spoil: nobody reads x later, so it may be quantized where it stands. */
 void lb_linop_prepare(const lb_linop *o, lb_mat x, bool spoil, const lb_linop_room *room, lb_linop_input *out);
 LB_NODISCARD lb_status lb_linop_apply(const lb_linop *o, const lb_linop_input *x, float mult, bool add, lb_mat y);
-LB_NODISCARD lb_status lb_linop_back(const lb_linop *o, lb_cmat dy, float mult, bool add, lb_mat dx);
 /* y = x W[first, first + n)ᵀ in float32: the head goes by rows of the vocabulary. buffer: as for lb_rows_get. */
 LB_NODISCARD lb_status lb_linop_apply_rows(const lb_linop *o, int64_t first, int64_t n, lb_cmat x, float *buffer,
                                            lb_mat y);

@@ -27,9 +27,4 @@ static lb_status apply(const lb_linop *o, const lb_linop_input *x, float mult, b
     return LB_OK;
 }
 
-static lb_status back(const lb_linop *o, lb_cmat dy, float mult, bool add, lb_mat dx) {
-    (void)o, (void)dy, (void)mult, (void)add, (void)dx;
-    return lb_fail(LB_E_UNSUPPORTED, "products in bfloat16 have no gradient: use float32");
-}
-
-const lb_linop_kind lb_linop_bf16 = {"bfloat16", prepare, apply, back};
+const lb_linop_kind lb_linop_bf16 = {"bfloat16", prepare, apply};

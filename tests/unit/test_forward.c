@@ -8,6 +8,7 @@
 #include "math/blas.h"
 #include "math/kernels.h"
 #include "model/attention.h"
+#include "model/rotary.h"
 #include "model/weights.h"
 #include "support/llama.h"
 
@@ -257,19 +258,20 @@ static void activations_are_rounded_where_asked(void **state) {
 static void rotation(void **state) {
     (void)state;
     for (int layout = 0; layout < 2; layout++) {
-        lb_arch a = {.heads = 1, .kv_heads = 1, .head_dim = 8, .rope_base = 100, .rope = (lb_rope_layout)layout};
+        const lb_rope_spec s = {.dims = 8, .pairs = layout == 1, .base = 100.0, .magnitude = 1.0};
         lb_arena *arena;
-        lb_rope r;
+        lb_rotary r;
         assert_ok(lb_arena_new(0, &arena));
-        assert_ok(lb_rope_new(arena, &a, 20, &r));
+        assert_ok(lb_rotary_new(arena, &s, 20, &r));
+        lb_rotary_set(&s, 20, &r);
         lb_mat q = new_mat(20, 16), k = new_mat(20, 16); /* two heads, each row the same */
         for (int64_t i = 0; i < 20 * 16; i++) {
             q.d[i] = sinf((float)(i % 16) + 1.0f);
             k.d[i] = cosf((float)(i % 16) * 1.7f);
         }
         lb_mat before = copy_of(q);
-        lb_rope_rotate(&a, &r, false, q);
-        lb_rope_rotate(&a, &r, false, k);
+        lb_rotary_turn(&s, &r, false, 8, 0, q);
+        lb_rotary_turn(&s, &r, false, 8, 0, k);
         assert_memory_equal(q.d, before.d, 16 * sizeof(float));
         for (int64_t h = 0; h < 16; h += 8)
             for (int64_t t = 3; t < 20; t++) {
@@ -281,7 +283,7 @@ static void rotation(void **state) {
                 assert_true(fabs(near - far) < 1e-5);
             }
         assert_true(llama_worst(lb_mat_c(q), lb_mat_c(before)) > 0.5);
-        lb_rope_rotate(&a, &r, true, q);
+        lb_rotary_turn(&s, &r, true, 8, 0, q);
         assert_true(llama_worst(lb_mat_c(q), lb_mat_c(before)) < 1e-6);
         lb_free(before.d);
         lb_free(q.d);

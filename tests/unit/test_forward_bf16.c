@@ -11,6 +11,7 @@
 #include "math/kernels.h"
 #include "model/attention.h"
 #include "model/forward.h"
+#include "model/rotary.h"
 #include "model/weights.h"
 #include "support/bf16.h"
 #include "support/llama.h"
@@ -120,16 +121,17 @@ static void check_block(world *w) {
                             .kv_heads = a->kv_heads,
                             .head_dim = a->head_dim,
                             .scale = (float)(1.0 / sqrt((double)a->head_dim))};
-    lb_rope rope;
-    assert_ok(lb_rope_new(w->arena, a, T, &rope));
+    lb_rotary rope;
+    assert_ok(lb_rotary_new(w->arena, &net->rope[0], T, &rope));
+    lb_rotary_set(&net->rope[0], T, &rope);
     assert_ok(lb_attention_new(w->arena, &kind, 1, T, &attention));
     assert_ok(lb_exec_block(w->e, &w->w, 0, x, &cap));
 
     twin(w, "q", tap[IN_ATTN].to, false, q);
     twin(w, "k", tap[IN_ATTN].to, false, k);
     twin(w, "v", tap[IN_ATTN].to, false, v);
-    lb_rope_rotate(a, &rope, false, q);
-    lb_rope_rotate(a, &rope, false, k);
+    lb_rotary_turn(&net->rope[0], &rope, false, a->head_dim, 0, q);
+    lb_rotary_turn(&net->rope[0], &rope, false, a->head_dim, 0, k);
     lb_attention_run(&kind, &attention, lb_mat_c(q), lb_mat_c(k), lb_mat_c(v), q);
     double size = 0;
     for (int64_t i = 0; i < T * DIM; i++) size = fmax(size, fabs((double)q.d[i]));

@@ -1,4 +1,4 @@
-/* Products of a site: multiplier, adding, one output, rows of a source, the way back, and what sites may share. */
+/* Products of a site: multiplier, adding, one output, rows of a source, and what sites may share. */
 #include "support/support.h"
 
 #include <math.h>
@@ -87,7 +87,6 @@ static void products_in_bfloat16(void **state) {
     for (int i = 0; i < T * K; i++) x[i] = bf16_nearest(w.x.d[i]);
     for (int i = 0; i < N * K; i++) W[i] = bf16_nearest(w.op.W.d[i]);
     check_apply(&w, lb_cmat_of(x, T, K), lb_cmat_of(W, N, K), &room, 1e-4);
-    assert_status(LB_E_UNSUPPORTED, lb_linop_back(&w.op, lb_mat_c(w.y), 1.0f, false, w.x));
     lb_bf16_free(c);
     lb_arena_free(w.arena);
 }
@@ -129,25 +128,6 @@ static void sites_share_what_is_alike(void **state) {
     assert_false(lb_linop_share(&a, &b));
 }
 
-static void the_way_back(void **state) {
-    (void)state;
-    world w;
-    open_world(&w, N);
-    float *was = LB_NEW(w.arena, float, T *K);
-    assert_non_null(was);
-    for (int add = 0; add < 2; add++) {
-        memcpy(was, w.x.d, sizeof(float) * T * K);
-        assert_ok(lb_linop_back(&w.op, lb_mat_c(w.y), 0.5f, add, w.x));
-        for (int t = 0; t < T; t++)
-            for (int i = 0; i < K; i++) {
-                double want = add ? (double)was[t * K + i] : 0.0;
-                for (int o = 0; o < N; o++) want += 0.5 * (double)w.y.d[t * N + o] * (double)w.op.W.d[o * K + i];
-                assert_true(fabs((double)w.x.d[t * K + i] - want) < 1e-4);
-            }
-    }
-    lb_arena_free(w.arena);
-}
-
 static lb_status read_rows(const void *ctx, int64_t row, int64_t rows, float *out) {
     const lb_cmat *W = ctx;
     memcpy(out, W->d + row * W->cols, (size_t)(rows * W->cols) * sizeof *out);
@@ -174,10 +154,8 @@ static void some_outputs_at_a_time(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(products_are_scaled_and_added),
-                                       cmocka_unit_test(products_in_bfloat16),
-                                       cmocka_unit_test(inputs_are_quantized),
+                                       cmocka_unit_test(products_in_bfloat16), cmocka_unit_test(inputs_are_quantized),
                                        cmocka_unit_test(sites_share_what_is_alike),
-                                       cmocka_unit_test(the_way_back),
                                        cmocka_unit_test(some_outputs_at_a_time)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
