@@ -129,7 +129,7 @@ typedef struct solver {
     factored *shared;
     lb_dmat Hinv; /* shared->Hinv */
     worker *work; /* one a thread */
-    lb_compressed *out;
+    lb_layer *out;
 } solver;
 
 /* Dead columns, diag(H) and the order of solving. */
@@ -395,12 +395,12 @@ static lb_status check_input(const lb_layer_in *in) {
                    (long long)(bad / in->W.cols), (long long)(bad % in->W.cols));
 }
 
-static lb_status gptq_layer(const lb_layer_in *in, const void *opts, lb_compressed *out) {
+static lb_status gptq_layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     const gptq_opts *o = opts;
     lb_storage storage;
     LB_TRY(gptq_spec(opts, in->W.rows, in->W.cols, &storage));
     LB_TRY(check_input(in));
-    LB_TRY(lb_compressed_new(in->arena, &storage, in->W.rows, in->W.cols, storage.order, out));
+    LB_TRY(lb_layer_new(in->arena, &storage, in->W.rows, in->W.cols, storage.order, out));
     solver s = {.in = in,
                 .o = o,
                 .storage = storage,

@@ -47,7 +47,7 @@ static lb_status hqq_spec(const void *opts, int64_t rows, int64_t cols, lb_stora
 typedef struct search {
     const hqq_opts *o;
     lb_cmat W;
-    lb_compressed *c; /* zero: as found so far */
+    lb_layer *c; /* zero: as found so far */
     int64_t group, groups;
     float maxq;
     float *inverse; /* (rows, groups) */
@@ -127,14 +127,14 @@ static lb_status run_phase(search *s, phase what, lb_team *team) {
     return lb_parallel_for(team, (s->W.rows - 1) / PANEL_ROWS + 1, rows_of, &p);
 }
 
-static lb_status hqq_layer(const lb_layer_in *in, const void *opts, lb_compressed *out) {
+static lb_status hqq_layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     lb_storage storage;
     LB_TRY(hqq_spec(opts, in->W.rows, in->W.cols, &storage));
     int64_t bad = lb_mat_first_bad(in->W), cols = in->W.cols;
     if (bad >= 0)
         return lb_fail(LB_E_NUMERIC, "layer %s: weight at row %lld, column %lld is NaN or infinite", in->name,
                        (long long)(bad / cols), (long long)(bad % cols));
-    LB_TRY(lb_compressed_new(in->arena, &storage, in->W.rows, cols, false, out));
+    LB_TRY(lb_layer_new(in->arena, &storage, in->W.rows, cols, false, out));
     search s = {.o = opts,
                 .W = in->W,
                 .c = out,

@@ -48,7 +48,7 @@ static lb_status nf4_spec(const void *opts, int64_t rows, int64_t cols, lb_stora
     return LB_OK;
 }
 
-static lb_status nf4_layer(const lb_layer_in *in, const void *opts, lb_compressed *out) {
+static lb_status nf4_layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     lb_storage s;
     LB_TRY(nf4_spec(opts, in->W.rows, in->W.cols, &s));
     lb_status st = lb_round_to_nearest_team(in->arena, &s, false, in->W, in->team, out);

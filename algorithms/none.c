@@ -10,10 +10,10 @@ static lb_status none_spec(const void *opts, int64_t rows, int64_t cols, lb_stor
     return LB_OK;
 }
 
-static lb_status none_layer(const lb_layer_in *in, const void *opts, lb_compressed *out) {
+static lb_status none_layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     lb_storage s;
     LB_TRY(none_spec(opts, in->W.rows, in->W.cols, &s));
-    LB_TRY(lb_compressed_new(in->arena, &s, in->W.rows, in->W.cols, false, out));
+    LB_TRY(lb_layer_new(in->arena, &s, in->W.rows, in->W.cols, false, out));
     for (int64_t r = 0; r < in->W.rows; r++)
         memcpy(out->dense + r * in->W.cols, in->W.d + r * in->W.ld, (size_t)in->W.cols * sizeof(float));
     return LB_OK;

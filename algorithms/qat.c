@@ -306,7 +306,7 @@ static lb_status one_step(training *s, const char *stage, int64_t step) {
 /* One result: codes of a rounded layer, or a changed tensor. */
 static lb_status give(const training *s, tensor *x, lb_model_out *out) {
     int64_t i = x->p - s->t->params;
-    lb_compressed *c = &out->layer[i];
+    lb_layer *c = &out->layer[i];
     if (!x->q) {
         out->changed[i] = x->latent;
         return LB_OK;
@@ -326,7 +326,7 @@ static lb_status train(lb_trainer *t, const qat_opts *o, const lb_options *table
         if (st != LB_OK) return lb_fail_in(st, "step %lld of %lld", (long long)step + 1, (long long)o->steps);
     }
     LB_TRY(round_all(&s));
-    out->layer = LB_NEW(t->arena, lb_compressed, t->n_params);
+    out->layer = LB_NEW(t->arena, lb_layer, t->n_params);
     out->changed = LB_NEW(t->arena, float *, t->n_params);
     if (!out->layer || !out->changed) return LB_E_NOMEM;
     for (int64_t i = 0; i < s.tensors; i++) LB_TRY(give(&s, &s.x[i], out));

@@ -40,7 +40,7 @@ static lb_status rtn_check(const void *opts) {
     return rtn_spec(opts, 1, 1, &unused);
 }
 
-static lb_status rtn_layer(const lb_layer_in *in, const void *opts, lb_compressed *out) {
+static lb_status rtn_layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     lb_storage s;
     LB_TRY(rtn_spec(opts, in->W.rows, in->W.cols, &s));
     lb_status st = lb_round_to_nearest_team(in->arena, &s, ((const rtn_opts *)opts)->mse, in->W, in->team, out);

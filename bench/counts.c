@@ -152,7 +152,7 @@ static void run_q4_1(void) { dequantize(LB_Q4_1); }
 static void run_q8_0(void) { dequantize(LB_Q8_0); }
 
 static lb_storage storage = {.format = &lb_uniform, .bits = 3, .group = 64};
-static lb_compressed made;
+static lb_layer made;
 static void work_round(void) { must(lb_round_to_nearest(arena, &storage, false, lb_mat_c(x), &made)); }
 static void run_round(void) {
     x = random_mat(1, 64, 1000);

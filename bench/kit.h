@@ -62,7 +62,7 @@ static inline void *method_options(const lb_method *m, lb_arena *a, const char *
 }
 
 static inline void solve_layer(const lb_method *m, const void *options, lb_cmat W, const lb_hessian *h, lb_arena *a,
-                               lb_team *team, lb_compressed *out) {
+                               lb_team *team, lb_layer *out) {
     lb_arena *scratch;
     must(lb_arena_new(0, &scratch));
     lb_stats stats = {lb_dmat_c(h->H), h->tokens, h->sequences, NULL};

@@ -41,11 +41,11 @@ int main(int argc, char **argv) {
     lb_layer_error e;
     for (int64_t i = 0; i < repeats; i++) {
         lb_arena_mark mark = lb_arena_save(a);
-        lb_compressed c;
+        lb_layer c;
         double start = lb_clock_s();
         solve_layer(m, options, lb_mat_c(W), &h, a, team, &c);
         seconds[i] = lb_clock_s() - start;
-        must(lb_compressed_dequantize(&c, What));
+        must(lb_layer_dequantize(&c, What));
         lb_arena_restore(a, mark);
     }
     lb_arena *scratch;

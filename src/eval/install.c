@@ -37,7 +37,7 @@ static lb_status wrong_shape(const lb_bundle_layer *l, int64_t rows, int64_t col
 }
 
 /* What a training changed: a matrix or a vector, as floats. */
-static lb_status install_floats(installer *x, const lb_bundle_layer *l, const lb_compressed *c) {
+static lb_status install_floats(installer *x, const lb_bundle_layer *l, const lb_layer *c) {
     int64_t rows, cols, n = l->rows * l->cols;
     int32_t slot = lb_slot_find(x->n, l->name);
     if (slot < 0) return lb_fail(LB_E_FORMAT, "the model has no tensor of that name");
@@ -45,7 +45,7 @@ static lb_status install_floats(installer *x, const lb_bundle_layer *l, const lb
     LB_TRY(wrong_shape(l, rows, cols));
     float *v = LB_NEW_UNSET(x->a, float, n);
     if (!v) return LB_E_NOMEM;
-    LB_TRY(lb_compressed_dequantize_team(c, lb_mat_of(v, rows, cols), x->team));
+    LB_TRY(lb_layer_dequantize_team(c, lb_mat_of(v, rows, cols), x->team));
     lb_slot_set(x->n, x->w, slot, v);
     return LB_OK;
 }
@@ -65,12 +65,12 @@ static lb_status install_codes(installer *x, const lb_bundle_layer *l, const uin
 
 static lb_status install_layer(installer *x, int64_t i) {
     const lb_bundle_layer *l = &x->b->layer[i];
-    lb_compressed c;
+    lb_layer c;
     uint8_t *bytes = LB_NEW_UNSET(x->scratch, uint8_t, l->bytes);
     if (!bytes) return LB_E_NOMEM;
     LB_TRY(lb_bundle_get(x->h, x->b, i, bytes));
-    lb_status st = lb_compressed_unpack(x->scratch, &l->storage, l->rows, l->cols, x->team, bytes, l->bytes, &c);
-    if (st == LB_OK) st = lb_compressed_check(&c, x->team);
+    lb_status st = lb_layer_unpack(x->scratch, &l->storage, l->rows, l->cols, x->team, bytes, l->bytes, &c);
+    if (st == LB_OK) st = lb_layer_check(&c, x->team);
     if (st == LB_OK) st = lb_storage_dense(&l->storage) ? install_floats(x, l, &c) : install_codes(x, l, bytes);
     return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(LB_E_FORMAT, "layer %s", l->name);
 }

@@ -3,7 +3,7 @@
 #define LB_EVAL_INSTALL_H
 
 #include "model/exec.h"
-#include "quant/compressed.h"
+#include "quant/layer.h"
 #include "result/bundle.h"
 
 /* The site's weights from now on: packed bytes, which are copied as far as they are needed, or a matrix. act: of the

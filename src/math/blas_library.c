@@ -30,6 +30,7 @@ static const lb_symbol functions[] = {
     FIND(dtrmm, "cblas_dtrmm"),
     FIND(dpotrf, "dpotrf_"),
     FIND(dtrtri, "dtrtri_"),
+    FIND(dsyevr, "dsyevr_"),
     FIND(set_num_threads, "openblas_set_num_threads"),
     FIND(get_num_threads, "openblas_get_num_threads"),
     FIND(get_parallel, "openblas_get_parallel"),

@@ -18,6 +18,10 @@ typedef struct lb_blas_library {
     void (*dpotrf)(const char *uplo, const int *n, double *a, const int *lda, int *info, size_t uplo_length);
     void (*dtrtri)(const char *uplo, const char *diag, const int *n, double *a, const int *lda, int *info,
                    size_t uplo_length, size_t diag_length);
+    void (*dsyevr)(const char *jobz, const char *range, const char *uplo, const int *n, double *a, const int *lda,
+                   const double *vl, const double *vu, const int *il, const int *iu, const double *abstol, int *m,
+                   double *w, double *z, const int *ldz, int *isuppz, double *work, const int *lwork, int *iwork,
+                   const int *liwork, int *info, size_t jobz_length, size_t range_length, size_t uplo_length);
     __typeof__(openblas_set_num_threads) *set_num_threads;
     __typeof__(openblas_get_num_threads) *get_num_threads;
     __typeof__(openblas_get_parallel) *get_parallel;

@@ -19,7 +19,7 @@ static uint32_t bits_of(float x) {
 }
 static bool same_bits(float a, float b) { return bits_of(a) == bits_of(b); }
 
-static const char *place(const lb_compressed *c, int64_t i, char out[64]) {
+static const char *place(const lb_layer *c, int64_t i, char out[64]) {
     return lb_block_place(&c->storage, c->cols, i, out);
 }
 
@@ -38,7 +38,7 @@ static float kept_as(lb_scale_type t, float v) {
 }
 
 /* A number of each block, as its type holds it. */
-static lb_status check_number(const lb_compressed *c, const char *what, float v, int64_t i, lb_scale_type t) {
+static lb_status check_number(const lb_layer *c, const char *what, float v, int64_t i, lb_scale_type t) {
     static const char *const name[] = {"float32", "float16", "bfloat16", "power of two from 2^-127 to 2^127"};
     char at[64];
     if (!isfinite(v)) return lb_fail(LB_E_NUMERIC, "%s %g at %s: must be finite", what, (double)v, place(c, i, at));
@@ -48,15 +48,15 @@ static lb_status check_number(const lb_compressed *c, const char *what, float v,
                    name[t], (double)kept);
 }
 
-static lb_status check_scale(const lb_compressed *c, int64_t i, lb_scale_type t) {
+static lb_status check_scale(const lb_layer *c, int64_t i, lb_scale_type t) {
     return check_number(c, "scale", c->scale[i], i, t);
 }
 
-static lb_status check_real_zero(const lb_compressed *c, int64_t i, lb_scale_type t) {
+static lb_status check_real_zero(const lb_layer *c, int64_t i, lb_scale_type t) {
     return check_number(c, "zero", c->zero[i], i, t);
 }
 
-static lb_status check_whole_zero(const lb_compressed *c, int64_t i, lb_scale_type t) {
+static lb_status check_whole_zero(const lb_layer *c, int64_t i, lb_scale_type t) {
     (void)t;
     float v = c->zero[i], top = (float)((1 << c->storage.bits) - 1);
     char at[64];
@@ -65,7 +65,7 @@ static lb_status check_whole_zero(const lb_compressed *c, int64_t i, lb_scale_ty
                    (double)v, place(c, i, at), (double)top);
 }
 
-static lb_status check_dense(const lb_compressed *c, int64_t i, lb_scale_type t) {
+static lb_status check_dense(const lb_layer *c, int64_t i, lb_scale_type t) {
     float v = c->dense[i];
     if (isfinite(kept_as(t, v))) return LB_OK;
     return lb_fail(LB_E_NUMERIC, "weight %g at row %lld, column %lld: must be finite as a float of %d bits", (double)v,
@@ -74,10 +74,10 @@ static lb_status check_dense(const lb_compressed *c, int64_t i, lb_scale_type t)
 
 /* One part, in pieces over a team. */
 typedef struct values {
-    const lb_compressed *c;
+    const lb_layer *c;
     int64_t n;
     lb_scale_type type;
-    lb_status (*each)(const lb_compressed *c, int64_t i, lb_scale_type t);
+    lb_status (*each)(const lb_layer *c, int64_t i, lb_scale_type t);
 } values;
 
 static lb_status part_piece(void *ctx, int64_t piece, int worker) {
@@ -88,15 +88,15 @@ static lb_status part_piece(void *ctx, int64_t piece, int worker) {
     return LB_OK;
 }
 
-static lb_status check_each(const lb_compressed *c, const lb_part *part,
-                            lb_status (*each)(const lb_compressed *, int64_t, lb_scale_type), lb_team *team) {
+static lb_status check_each(const lb_layer *c, const lb_part *part,
+                            lb_status (*each)(const lb_layer *, int64_t, lb_scale_type), lb_team *team) {
     values p = {c, part->n, part->type, each};
     return lb_parallel_for(team, pieces_of(part->n), part_piece, &p);
 }
 
 static lb_status codes_piece(void *ctx, int64_t piece, int worker) {
     (void)worker;
-    const lb_compressed *c = ctx;
+    const lb_layer *c = ctx;
     int64_t n = c->rows * c->cols, end = (piece + 1) * PIECE < n ? (piece + 1) * PIECE : n;
     int bits = c->storage.bits;
     uint8_t any = 0;
@@ -131,12 +131,59 @@ lb_status lb_order_check(const int32_t *order, int64_t cols, lb_status code) {
     return st;
 }
 
+static lb_status check_run(const lb_layer *c, int64_t r, int64_t start, lb_status code) {
+    const uint8_t *row = c->mask + r * lb_mask_row_bytes(c->cols);
+    int64_t of = c->storage.mask_of, end = start + of < c->cols ? start + of : c->cols, kept = 0;
+    int64_t want = c->storage.mask_keep < end - start ? c->storage.mask_keep : end - start;
+    for (int64_t col = start; col < end; col++) kept += lb_mask_keeps(row, col);
+    if (kept == want) return LB_OK;
+    return lb_fail(code, "mask at row %lld, columns %lld to %lld: keeps %lld, must keep %lld", (long long)r,
+                   (long long)start, (long long)end - 1, (long long)kept, (long long)want);
+}
+
+lb_status lb_mask_check(const lb_layer *c, lb_status code) {
+    int64_t bytes = lb_mask_row_bytes(c->cols);
+    for (int64_t r = 0; r < c->rows; r++) {
+        for (int64_t start = 0; start < c->cols; start += c->storage.mask_of) LB_TRY(check_run(c, r, start, code));
+        if (c->cols % 8 && c->mask[(r + 1) * bytes - 1] >> c->cols % 8)
+            return lb_fail(code, "mask at row %lld: keeps columns beyond the last", (long long)r);
+    }
+    return LB_OK;
+}
+
+/* Bytes have no place for what is not kept. */
+static lb_status check_masked(const lb_layer *c) {
+    LB_TRY(lb_mask_check(c, LB_E_ARG));
+    for (int64_t r = 0; r < c->rows; r++)
+        for (int64_t col = 0; col < c->cols; col++) {
+            if (lb_mask_keeps(c->mask + r * lb_mask_row_bytes(c->cols), col)) continue;
+            int64_t i = r * c->cols + col;
+            if (c->codes ? c->codes[i] != 0 : bits_of(c->dense[i]) != 0)
+                return lb_fail(LB_E_ARG, "%s %g at row %lld, column %lld is not kept: must be 0",
+                               c->codes ? "code" : "weight", c->codes ? (double)c->codes[i] : (double)c->dense[i],
+                               (long long)r, (long long)col);
+        }
+    return LB_OK;
+}
+
+static lb_status check_factor(const lb_layer *c, char name, const float *x, int64_t n, int64_t cols) {
+    for (int64_t i = 0; i < n; i++) {
+        float kept = kept_as(c->storage.rank_type, x[i]);
+        if (isfinite(x[i]) && same_bits(x[i], kept)) continue;
+        return lb_fail(isfinite(x[i]) ? LB_E_ARG : LB_E_NUMERIC, "%c is %.9g at row %lld, column %lld: must be %s",
+                       name, (double)x[i], (long long)(i / cols), (long long)(i % cols),
+                       isfinite(x[i]) ? "a number of its type" : "finite");
+    }
+    return LB_OK;
+}
+
 /* Arrays that are missing, or that the bytes have no place for. */
-static lb_status check_parts(const lb_compressed *c, const lb_part *part, int n) {
+static lb_status check_parts(const lb_layer *c, const lb_part *part, int n) {
     static const char *const name[] = {
         [LB_SLOT_CODES] = "codes", [LB_SLOT_SCALE] = "scale",     [LB_SLOT_ZERO] = "zero",
         [LB_SLOT_ORDER] = "order", [LB_SLOT_DQ_CODE] = "dq_code", [LB_SLOT_DQ_SCALE] = "dq_scale",
-        [LB_SLOT_DENSE] = "dense"};
+        [LB_SLOT_DENSE] = "dense", [LB_SLOT_MASK] = "mask",       [LB_SLOT_A] = "A",
+        [LB_SLOT_B] = "B"};
     for (lb_slot slot = 0; slot < LB_SLOT_DQ_MEAN; slot++) {
         bool stored = false, there = lb_part_values(c, &(lb_part){.slot = slot}) != NULL;
         for (int i = 0; i < n; i++) stored = stored || part[i].slot == slot;
@@ -154,7 +201,7 @@ static lb_status check_parts(const lb_compressed *c, const lb_part *part, int n)
 }
 
 /* What is told beside the weights. */
-static lb_status check_remarks(const lb_compressed *c) {
+static lb_status check_remarks(const lb_layer *c) {
     bool dead = c->flags & LB_FLAG_DEAD_COLUMNS;
     if (c->flags & ~(uint32_t)LB_FLAGS_OF_LAYERS)
         return lb_fail(LB_E_ARG, "flags 0x%x: a method may set 0x%x", (unsigned)c->flags, LB_FLAGS_OF_LAYERS);
@@ -171,7 +218,7 @@ static lb_status check_remarks(const lb_compressed *c) {
     return LB_OK;
 }
 
-static lb_status check_part(const lb_compressed *c, const lb_part *p, lb_team *team) {
+static lb_status check_part(const lb_layer *c, const lb_part *p, lb_team *team) {
     int64_t weights = c->rows * c->cols;
     switch (p->slot) {
     case LB_SLOT_CODES:
@@ -181,7 +228,13 @@ static lb_status check_part(const lb_compressed *c, const lb_part *p, lb_team *t
     case LB_SLOT_ZERO:
         return check_each(c, p, p->form == LB_FORM_WHOLE ? check_whole_zero : check_real_zero, team);
     case LB_SLOT_DENSE:
-        return check_each(c, p, check_dense, team);
+        return check_each(c, &(lb_part){.n = weights, .type = p->type}, check_dense, team);
+    case LB_SLOT_MASK:
+        return check_masked(c);
+    case LB_SLOT_A:
+        return check_factor(c, 'A', c->A, p->n, c->cols);
+    case LB_SLOT_B:
+        return check_factor(c, 'B', c->B, p->n, c->storage.rank);
     case LB_SLOT_ORDER:
         return lb_order_check(c->order, c->cols, LB_E_ARG);
     default: /* the format's own check */
@@ -189,10 +242,10 @@ static lb_status check_part(const lb_compressed *c, const lb_part *p, lb_team *t
     }
 }
 
-lb_status lb_compressed_check(const lb_compressed *c, lb_team *team) {
+lb_status lb_layer_check(const lb_layer *c, lb_team *team) {
     lb_size z;
     lb_part part[LB_MOST_PARTS];
-    LB_TRY(lb_compressed_size(c, &z));
+    LB_TRY(lb_layer_size(c, &z));
     int n = lb_storage_parts(&c->storage, c->rows, c->cols, part);
     LB_TRY(check_parts(c, part, n));
     LB_TRY(check_remarks(c));

@@ -142,8 +142,8 @@ void lb_fakequant_grad_end(lb_fakequant *f) {
         }
 }
 
-lb_status lb_fakequant_codes(lb_arena *a, lb_fakequant *f, const float *w, lb_compressed *out) {
-    LB_TRY(lb_compressed_new(a, &f->storage, f->rows, f->cols, false, out));
+lb_status lb_fakequant_codes(lb_arena *a, lb_fakequant *f, const float *w, lb_layer *out) {
+    LB_TRY(lb_layer_new(a, &f->storage, f->rows, f->cols, false, out));
     memcpy(out->scale, f->scale, (size_t)f->scales * sizeof *out->scale);
     if (out->zero) memcpy(out->zero, f->zero, (size_t)f->scales * sizeof *out->zero);
     int maxq = (1 << f->storage.bits) - 1;

@@ -36,6 +36,6 @@ void lb_fakequant_grad_rows(lb_fakequant *f, const float *w, int64_t r0, int64_t
 /* Learned: du from the rows' parts, in order. */
 void lb_fakequant_grad_end(lb_fakequant *f);
 /* The codes of w, as lb_fakequant_begin and _rows rounded it. */
-LB_NODISCARD lb_status lb_fakequant_codes(lb_arena *a, lb_fakequant *f, const float *w, lb_compressed *out);
+LB_NODISCARD lb_status lb_fakequant_codes(lb_arena *a, lb_fakequant *f, const float *w, lb_layer *out);
 
 #endif

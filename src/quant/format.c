@@ -3,11 +3,20 @@
 #include <math.h>
 #include <stdio.h>
 
-void *lb_part_values(const lb_compressed *c, const lb_part *p) {
+void *lb_part_values(const lb_layer *c, const lb_part *p) {
     const void *const at[] = {
-        [LB_SLOT_CODES] = c->codes,      [LB_SLOT_SCALE] = c->scale,     [LB_SLOT_ZERO] = c->zero,
-        [LB_SLOT_ORDER] = c->order,      [LB_SLOT_DQ_CODE] = c->dq_code, [LB_SLOT_DQ_SCALE] = c->dq_scale,
-        [LB_SLOT_DQ_MEAN] = &c->dq_mean, [LB_SLOT_DENSE] = c->dense,     [LB_SLOT_FIXED] = p->fixed,
+        [LB_SLOT_CODES] = c->codes,
+        [LB_SLOT_SCALE] = c->scale,
+        [LB_SLOT_ZERO] = c->zero,
+        [LB_SLOT_ORDER] = c->order,
+        [LB_SLOT_DQ_CODE] = c->dq_code,
+        [LB_SLOT_DQ_SCALE] = c->dq_scale,
+        [LB_SLOT_DQ_MEAN] = &c->dq_mean,
+        [LB_SLOT_DENSE] = c->dense,
+        [LB_SLOT_MASK] = c->mask,
+        [LB_SLOT_A] = c->A,
+        [LB_SLOT_B] = c->B,
+        [LB_SLOT_FIXED] = p->fixed,
     };
     return (void *)(uintptr_t)at[p->slot];
 }

@@ -5,7 +5,7 @@
 #ifndef LB_QUANT_FORMAT_H
 #define LB_QUANT_FORMAT_H
 
-#include "quant/compressed.h"
+#include "quant/layer.h"
 
 /* How blocks lie: weights that share a scale (and a zero). */
 typedef enum lb_shape {
@@ -23,7 +23,7 @@ enum {
     LB_HAS_GRID = 1u << 4         /* codes are lb_grid_code's and values lb_grid_value's: it can be trained on */
 };
 
-/* The arrays of lb_compressed. */
+/* The arrays of lb_layer. */
 typedef enum lb_slot {
     LB_SLOT_CODES,
     LB_SLOT_SCALE,
@@ -32,6 +32,9 @@ typedef enum lb_slot {
     LB_SLOT_DQ_CODE,
     LB_SLOT_DQ_SCALE,
     LB_SLOT_DENSE,
+    LB_SLOT_MASK,
+    LB_SLOT_A,
+    LB_SLOT_B,
     LB_SLOT_DQ_MEAN, /* one value, always there */
     LB_SLOTS,
     LB_SLOT_FIXED = LB_SLOTS /* the same for every layer (a codebook): written, not read back */
@@ -58,7 +61,7 @@ typedef struct lb_part {
     size_t counted;     /* offset in lb_size */
     const float *fixed; /* LB_SLOT_FIXED */
 } lb_part;
-enum { LB_MOST_PARTS = 8 };
+enum { LB_MOST_PARTS = 12 };
 
 /* For solvers: n weights, each of a block of its own, scale[i] and zero[i]. err = (w - its value) / d, float64. Returns
  * whether every w is finite. (Arguments in an order that leaves most of them in registers on the way to a kernel.) */
@@ -73,7 +76,7 @@ struct lb_format {
     int64_t group;       /* the only block there is; 0: any */
     unsigned has;        /* LB_HAS_... */
     const float *values; /* a codebook's, by code; else NULL */
-    /* The parts of a layer in the order of their bytes, codes first, without the order. Returns how many. */
+    /* The parts of a layer in the order of their bytes, codes first, without order, mask and pair. Returns how many. */
     int (*parts)(const lb_storage *s, int64_t rows, int64_t cols, lb_part out[LB_MOST_PARTS]);
     /* NULL, or what else is not to be had of a storage made from options: LB_E_UNSUPPORTED with the reason. */
     lb_status (*accepts)(const lb_storage *s, bool clip_search);
@@ -87,9 +90,9 @@ struct lb_format {
     bool (*is_code)(uint8_t code);
     /* NULL where there is nothing to do. finish: after every block is encoded (what is stored of the scales).
      * expand: what it makes of the parts that were read back. check: do its parts belong together? */
-    void (*finish)(lb_compressed *c);
-    void (*expand)(lb_compressed *c);
-    lb_status (*check)(const lb_compressed *c);
+    void (*finish)(lb_layer *c);
+    void (*expand)(lb_layer *c);
+    lb_status (*check)(const lb_layer *c);
 };
 
 /* Rows that code refers to; the others are found by name. */
@@ -105,10 +108,10 @@ lb_encode_column *lb_format_column_encoder(const lb_format *f); /* its own, or t
 bool lb_format_column_by_value(uint8_t *code, double *err, const double *w, const float *scale, const float *zero,
                                double d, int64_t n, const lb_storage *s);
 
-/* Within quant/: parts with the order, and what follows from one. */
+/* Within quant/: all parts, and what follows from one. */
 int lb_storage_parts(const lb_storage *s, int64_t rows, int64_t cols, lb_part out[LB_MOST_PARTS]);
 int64_t lb_part_bytes(const lb_part *p);
-void *lb_part_values(const lb_compressed *c, const lb_part *p); /* the layer's array; packing only reads it */
+void *lb_part_values(const lb_layer *c, const lb_part *p); /* the layer's array; packing only reads it */
 uint8_t lb_f32_to_e8m0(float x);
 float lb_e8m0_to_f32(uint8_t code);
 /* Where block number i belongs: "row 3, group 2". */

@@ -6,7 +6,7 @@
 #define LB_QUANT_GRID_H
 
 #include "base/team.h"
-#include "quant/compressed.h"
+#include "quant/layer.h"
 
 typedef struct lb_gridspec {
     int bits;
@@ -36,9 +36,9 @@ static inline float lb_grid_value(uint8_t code, float scale, float zero) { retur
 /* Round-to-nearest of a whole matrix onto storage `s`, whose format has codes: what `rtn` and `nf4` do, and the
  * yardstick for errors. */
 LB_NODISCARD lb_status lb_round_to_nearest(lb_arena *a, const lb_storage *s, bool clip_search, lb_cmat W,
-                                           lb_compressed *out);
+                                           lb_layer *out);
 /* The same in row panels over a team. */
 LB_NODISCARD lb_status lb_round_to_nearest_team(lb_arena *a, const lb_storage *s, bool clip_search, lb_cmat W,
-                                                lb_team *team, lb_compressed *out);
+                                                lb_team *team, lb_layer *out);
 
 #endif

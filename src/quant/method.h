@@ -7,13 +7,13 @@
 
 #include "base/log.h"
 #include "base/team.h"
-#include "quant/compressed.h"
 #include "quant/format.h"
 #include "quant/grid.h"
+#include "quant/layer.h"
 #include "quant/options.h"
 #include "quant/trainer.h"
 
-#define LB_METHOD_API 2u
+#define LB_METHOD_API 3u
 
 enum {
     LB_NEEDS_HESSIAN = 1u << 0,
@@ -58,7 +58,7 @@ typedef struct lb_method {
     lb_status (*check)(const void *opts);
     /* The storage format for a (rows, cols) layer. */
     lb_status (*spec)(const void *opts, int64_t rows, int64_t cols, lb_storage *out);
-    lb_status (*layer)(const lb_layer_in *in, const void *opts, lb_compressed *out);
+    lb_status (*layer)(const lb_layer_in *in, const void *opts, lb_layer *out);
     lb_status (*model)(lb_trainer *t, const void *opts, lb_model_out *out);
 } lb_method;
 

@@ -237,39 +237,78 @@ static lb_status check_bytes(const lb_storage *s, int64_t rows, int64_t cols, in
     return LB_OK;
 }
 
-lb_status lb_compressed_pack(const lb_compressed *c, lb_team *team, uint8_t *out, int64_t bytes) {
+/* Codes or floats of the weights that are kept, one after another, and back; `all` (rows, cols) holds zeros else. */
+static void gather(const lb_layer *c, void *some, void *all, bool back) {
+    size_t size = c->codes ? 1 : sizeof(float);
+    char *at = some;
+    for (int64_t r = 0; r < c->rows; r++)
+        for (int64_t col = 0; col < c->cols; col++) {
+            if (!lb_mask_keeps(c->mask + r * lb_mask_row_bytes(c->cols), col)) continue;
+            char *one = (char *)all + (size_t)(r * c->cols + col) * size;
+            memcpy(back ? one : at, back ? at : one, size);
+            at += size;
+        }
+}
+
+static lb_status kept_room(const lb_layer *c, void **out) {
+    *out = lb_alloc((size_t)(c->rows * lb_storage_kept(&c->storage, c->cols)), c->codes ? 1 : sizeof(float));
+    return *out ? LB_OK : LB_E_NOMEM;
+}
+
+static lb_status pack_parts(const lb_layer *c, void *kept, lb_team *team, uint8_t *out) {
     lb_part s[LB_MOST_PARTS];
-    LB_TRY(check_bytes(&c->storage, c->rows, c->cols, bytes));
-    LB_TRY(lb_compressed_check(c, team));
     for (int i = 0, n = lb_storage_parts(&c->storage, c->rows, c->cols, s); i < n; out += lb_part_bytes(&s[i++])) {
-        moving m = {&s[i], lb_part_values(c, &s[i]), .out = out};
+        moving m = {&s[i], i == 0 && kept ? kept : lb_part_values(c, &s[i]), .out = out};
         if (s[i].form != LB_FORM_NONE) LB_TRY(lb_parallel_for(team, pieces_of(&s[i]), put_piece, &m));
     }
     return LB_OK;
 }
 
+lb_status lb_layer_pack(const lb_layer *c, lb_team *team, uint8_t *out, int64_t bytes) {
+    void *kept = NULL;
+    LB_TRY(check_bytes(&c->storage, c->rows, c->cols, bytes));
+    LB_TRY(lb_layer_check(c, team));
+    if (c->mask) {
+        LB_TRY(kept_room(c, &kept));
+        gather(c, kept, c->codes ? (void *)c->codes : c->dense, false);
+    }
+    lb_status st = pack_parts(c, kept, team, out);
+    lb_free(kept);
+    return st;
+}
+
 /* Into a layer whose arrays are there; `weights` false: without the first part, which holds them. */
-static lb_status unpack(lb_compressed *c, bool weights, lb_team *team, const uint8_t *in) {
+static lb_status unpack_parts(lb_layer *c, bool weights, void *kept, lb_team *team, const uint8_t *in) {
     lb_part s[LB_MOST_PARTS];
     for (int i = 0, n = lb_storage_parts(&c->storage, c->rows, c->cols, s); i < n; in += lb_part_bytes(&s[i++])) {
-        moving m = {&s[i], lb_part_values(c, &s[i]), .in = in};
+        moving m = {&s[i], i == 0 && kept ? kept : lb_part_values(c, &s[i]), .in = in};
         if ((i == 0 && !weights) || s[i].slot == LB_SLOT_FIXED || s[i].form == LB_FORM_NONE) continue;
         LB_TRY(lb_parallel_for(team, pieces_of(&s[i]), get_piece, &m));
     }
+    if (c->mask) LB_TRY(lb_mask_check(c, LB_E_FORMAT)); /* as many bits as there are kept values */
+    if (kept) gather(c, kept, c->codes ? (void *)c->codes : c->dense, true);
     if (c->storage.format->expand) c->storage.format->expand(c);
     return c->order ? lb_order_check(c->order, c->cols, LB_E_FORMAT) : LB_OK;
 }
 
-lb_status lb_compressed_unpack(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, lb_team *team,
-                               const uint8_t *in, int64_t bytes, lb_compressed *out) {
+static lb_status unpack(lb_layer *c, bool weights, lb_team *team, const uint8_t *in) {
+    void *kept = NULL;
+    if (c->mask && weights) LB_TRY(kept_room(c, &kept));
+    lb_status st = unpack_parts(c, weights, kept, team, in);
+    lb_free(kept);
+    return st;
+}
+
+lb_status lb_layer_unpack(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, lb_team *team,
+                          const uint8_t *in, int64_t bytes, lb_layer *out) {
     LB_TRY(check_bytes(s, rows, cols, bytes));
-    LB_TRY(lb_compressed_new(a, s, rows, cols, s->order, out));
+    LB_TRY(lb_layer_new(a, s, rows, cols, s->order, out));
     return unpack(out, true, team, in);
 }
 
-lb_status lb_compressed_unpack_grids(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, lb_team *team,
-                                     const uint8_t *in, int64_t bytes, lb_compressed *out) {
+lb_status lb_layer_unpack_grids(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, lb_team *team,
+                                const uint8_t *in, int64_t bytes, lb_layer *out) {
     LB_TRY(check_bytes(s, rows, cols, bytes));
-    LB_TRY(lb_compressed_new_grids(a, s, rows, cols, s->order, out));
+    LB_TRY(lb_layer_new_grids(a, s, rows, cols, s->order, out));
     return unpack(out, false, team, in);
 }

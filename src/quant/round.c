@@ -11,13 +11,13 @@
 typedef struct round_job {
     bool clip_search;
     lb_cmat W;
-    lb_compressed *c;
+    lb_layer *c;
     bool fitted; /* per tensor: the one scale is there already */
 } round_job;
 
 static lb_status fit_block(const round_job *j, int64_t at, const float *x, int64_t n) {
     float unused;
-    lb_compressed *c = j->c;
+    lb_layer *c = j->c;
     return c->storage.format->fit(&c->storage, j->clip_search, x, n, &c->scale[at], c->zero ? &c->zero[at] : &unused);
 }
 
@@ -27,7 +27,7 @@ static void encode_block(const round_job *j, int64_t at, const float *x, int64_t
 }
 
 static lb_status rows_of(const round_job *j, int64_t piece) {
-    lb_compressed *c = j->c;
+    lb_layer *c = j->c;
     const lb_storage *s = &c->storage;
     int64_t groups = lb_storage_groups_per_row(s, c->cols), group = s->group > 0 ? s->group : c->cols;
     int64_t last = (piece + 1) * PANEL_ROWS < c->rows ? (piece + 1) * PANEL_ROWS : c->rows;
@@ -44,7 +44,7 @@ static lb_status rows_of(const round_job *j, int64_t piece) {
 
 /* W has no gaps. */
 static lb_status blocks_of(const round_job *j, int64_t piece) {
-    lb_compressed *c = j->c;
+    lb_layer *c = j->c;
     int64_t block = c->storage.group, weights = c->rows * c->cols, blocks = (weights - 1) / block + 1;
     int64_t last = (piece + 1) * PIECE_BLOCKS < blocks ? (piece + 1) * PIECE_BLOCKS : blocks;
     for (int64_t b = piece * PIECE_BLOCKS; b < last; b++) {
@@ -91,13 +91,14 @@ static lb_status round_all(lb_arena *a, round_job *j, lb_team *team) {
 }
 
 lb_status lb_round_to_nearest_team(lb_arena *a, const lb_storage *s, bool clip_search, lb_cmat W, lb_team *team,
-                                   lb_compressed *out) {
+                                   lb_layer *out) {
+    if (s->mask_of || s->rank) return lb_fail(LB_E_ARG, "round-to-nearest makes codes alone, no mask and no pair");
     if (lb_storage_dense(s)) return lb_fail(LB_E_ARG, "round-to-nearest needs a format with codes");
     int64_t bad = lb_mat_first_bad(W);
     if (bad >= 0)
         return lb_fail(LB_E_NUMERIC, "weight at row %lld, column %lld is %g: must be finite", (long long)(bad / W.cols),
                        (long long)(bad % W.cols), (double)W.d[bad / W.cols * W.ld + bad % W.cols]);
-    LB_TRY(lb_compressed_new(a, s, W.rows, W.cols, false, out));
+    LB_TRY(lb_layer_new(a, s, W.rows, W.cols, false, out));
     lb_arena_mark mark = lb_arena_save(a);
     round_job j = {.clip_search = clip_search, .W = W, .c = out};
     LB_TRY(round_all(a, &j, team));
@@ -106,6 +107,6 @@ lb_status lb_round_to_nearest_team(lb_arena *a, const lb_storage *s, bool clip_s
     return LB_OK;
 }
 
-lb_status lb_round_to_nearest(lb_arena *a, const lb_storage *s, bool clip_search, lb_cmat W, lb_compressed *out) {
+lb_status lb_round_to_nearest(lb_arena *a, const lb_storage *s, bool clip_search, lb_cmat W, lb_layer *out) {
     return lb_round_to_nearest_team(a, s, clip_search, W, NULL, out);
 }

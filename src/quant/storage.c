@@ -33,6 +33,22 @@ bool lb_storage_wider(const lb_storage *s, int64_t cols) {
 
 bool lb_storage_dense(const lb_storage *s) { return s->format->shape == LB_SHAPE_DENSE; }
 
+bool lb_storage_plain(const lb_storage *s) { return lb_storage_dense(s) && s->mask_of == 0 && s->rank == 0; }
+
+int64_t lb_storage_kept(const lb_storage *s, int64_t cols) {
+    if (s->mask_of <= 0) return cols;
+    int64_t rest = cols % s->mask_of;
+    return cols / s->mask_of * s->mask_keep + (rest < s->mask_keep ? rest : s->mask_keep);
+}
+
+lb_storage lb_storage_base(const lb_storage *s) {
+    lb_storage base = *s;
+    base.order = false;
+    base.mask_of = base.mask_keep = base.rank = 0;
+    base.rank_type = LB_SCALE_F32;
+    return base;
+}
+
 int64_t lb_scale_bytes(lb_scale_type t) { return t == LB_SCALE_F32 ? 4 : t == LB_SCALE_E8M0 ? 1 : 2; }
 
 static lb_status check_bits(const lb_storage *s) {
@@ -60,6 +76,19 @@ static lb_status check_blocks(const lb_storage *s) {
     return LB_OK;
 }
 
+static lb_status check_additions(const lb_storage *s, int64_t rows, int64_t cols) {
+    int64_t most = rows < cols ? rows : cols;
+    if (s->mask_of != 0 && (s->mask_of < 2 || s->mask_of > cols || s->mask_keep < 1 || s->mask_keep >= s->mask_of))
+        return lb_fail(LB_E_ARG,
+                       "a mask that keeps %lld of %lld: must be at least 1 of at most %lld, and fewer than all",
+                       (long long)s->mask_keep, (long long)s->mask_of, (long long)cols);
+    if (s->rank < 0 || s->rank > most)
+        return lb_fail(LB_E_ARG, "rank %lld: must be in [0, %lld]", (long long)s->rank, (long long)most);
+    if (s->rank > 0 && (unsigned)s->rank_type > LB_SCALE_BF16)
+        return lb_fail(LB_E_ARG, "rank_type %d: must be in [%d, %d]", (int)s->rank_type, LB_SCALE_F32, LB_SCALE_BF16);
+    return LB_OK;
+}
+
 static lb_status check_format(const lb_storage *s, int64_t rows, int64_t cols) {
     int64_t weights = 0;
     if (rows < 1 || cols < 1 || __builtin_mul_overflow(rows, cols, &weights) || weights > INT64_MAX / 64)
@@ -67,12 +96,15 @@ static lb_status check_format(const lb_storage *s, int64_t rows, int64_t cols) {
                        (long long)rows, (long long)cols);
     if (!s->format) return lb_fail(LB_E_ARG, "a storage without a number format");
     LB_TRY(check_bits(s));
-    return check_blocks(s);
+    LB_TRY(check_blocks(s));
+    return check_additions(s, rows, cols);
 }
 
 bool lb_storage_same(const lb_storage *a, const lb_storage *b) {
     const lb_format *f = a->format;
-    if (f != b->format || a->bits != b->bits) return false;
+    if (f != b->format || a->bits != b->bits || a->rank != b->rank) return false;
+    if (a->mask_of != b->mask_of || (a->mask_of && a->mask_keep != b->mask_keep)) return false;
+    if (a->rank && a->rank_type != b->rank_type) return false;
     if (f->shape == LB_SHAPE_DENSE) return true;
     if (a->group != b->group || (by_rows(a) && a->order != b->order)) return false;
     if (f->has & LB_HAS_SYMMETRIC && a->symmetric != b->symmetric) return false;
@@ -82,11 +114,27 @@ bool lb_storage_same(const lb_storage *a, const lb_storage *b) {
 
 int lb_storage_parts(const lb_storage *s, int64_t rows, int64_t cols, lb_part out[LB_MOST_PARTS]) {
     int n = s->format->parts(s, rows, cols, out);
+    if (s->mask_of > 0) {
+        if (out[0].form == LB_FORM_ROWS)
+            out[0].cols = lb_storage_kept(s, cols);
+        else
+            out[0].n = rows * lb_storage_kept(s, cols);
+    }
     if (s->order && by_rows(s))
         out[n++] = (lb_part){LB_SLOT_ORDER, LB_FORM_COLUMNS, .n = cols, .width = (int)lb_order_bytes(cols),
                              .counted = offsetof(lb_size, order)};
+    if (s->mask_of > 0)
+        out[n++] = (lb_part){LB_SLOT_MASK, LB_FORM_BYTES, .n = rows * lb_mask_row_bytes(cols),
+                             .counted = offsetof(lb_size, mask)};
+    if (s->rank > 0) {
+        const size_t counted = offsetof(lb_size, low_rank);
+        out[n++] = (lb_part){LB_SLOT_A, LB_FORM_FLOATS, .n = s->rank * cols, .type = s->rank_type, .counted = counted};
+        out[n++] = (lb_part){LB_SLOT_B, LB_FORM_FLOATS, .n = rows * s->rank, .type = s->rank_type, .counted = counted};
+    }
     return n;
 }
+
+int64_t lb_mask_row_bytes(int64_t cols) { return (cols + 7) / 8; }
 
 int64_t lb_part_bytes(const lb_part *p) {
     switch (p->form) {
@@ -113,7 +161,7 @@ lb_status lb_storage_size(const lb_storage *s, int64_t rows, int64_t cols, lb_si
     lb_size z = {.weights = rows * cols};
     for (int i = 0, n = lb_storage_parts(s, rows, cols, part); i < n; i++) {
         int64_t bytes = lb_part_bytes(&part[i]), padding = 0;
-        if (part[i].form == LB_FORM_ROWS) padding = bytes - (rows * cols * part[i].width + 7) / 8;
+        if (part[i].form == LB_FORM_ROWS) padding = bytes - (part[i].n * part[i].cols * part[i].width + 7) / 8;
         *(int64_t *)((char *)&z + part[i].counted) += bytes - padding;
         z.padding += padding;
         z.total += bytes;
@@ -133,6 +181,8 @@ void lb_size_add(lb_size *sum, const lb_size *one) {
     sum->order += one->order;
     sum->padding += one->padding;
     sum->total += one->total;
+    sum->mask += one->mask;
+    sum->low_rank += one->low_rank;
 }
 
 /* Down, and to the least for what is not positive: formats with such scales make powers of two. */
@@ -181,7 +231,7 @@ static void group_text(const lb_storage *s, lb_str *out) {
         lb_str_add(out, " %s", s->group == LB_GROUP_ROW ? "row" : "tensor");
 }
 
-void lb_storage_text(const lb_storage *s, lb_str *out) {
+static void codes_text(const lb_storage *s, lb_str *out) {
     static const char *const scale_name[] = {"", " f16-scales", " bf16-scales"};
     const lb_format *f = s->format;
     lb_str_add(out, "%s", f->name);
@@ -194,4 +244,11 @@ void lb_storage_text(const lb_storage *s, lb_str *out) {
     else if (f->has & LB_HAS_SCALE_TYPE)
         lb_str_add(out, "%s", scale_name[s->scale_type]);
     if (s->order && by_rows(s)) lb_str_add(out, " order");
+}
+
+void lb_storage_text(const lb_storage *s, lb_str *out) {
+    static const char *const type[] = {"", " f16-pair", " bf16-pair"};
+    codes_text(s, out);
+    if (s->mask_of > 0) lb_str_add(out, " keep%lld:%lld", (long long)s->mask_keep, (long long)s->mask_of);
+    if (s->rank > 0) lb_str_add(out, " rank%lld%s", (long long)s->rank, type[s->rank_type]);
 }

@@ -3,7 +3,9 @@
  *   codes   packed little-endian
  *   scales  as scale_type, where a format leaves the choice
  *   order   16 bits a column (32 above 65,536)
- * and each section starts at a full byte. bits per weight = 8 * bytes / weights. lb_compressed_pack writes just that.
+ *   mask    one bit a weight, each row from a full byte; codes of weights that are not kept are not stored
+ *   pair    A (rank, cols), then B (rows, rank), as rank_type
+ * and each section starts at a full byte. bits per weight = 8 * bytes / weights. lb_layer_pack writes just that.
  */
 #ifndef LB_QUANT_STORAGE_H
 #define LB_QUANT_STORAGE_H
@@ -26,19 +28,26 @@ typedef struct lb_storage {
     lb_scale_type scale_type; /* rounded before the codes are computed */
     bool double_quant;        /* scales as 8-bit codes in blocks of 256, their mean as one float32 */
     bool order;               /* a column order is stored (act-order without static groups) */
+    int64_t mask_of;   /* a mask: of each run of mask_of columns of a row, mask_keep are kept, of a shorter last */
+    int64_t mask_keep; /* one at most as many. 0: every weight is */
+    int64_t rank;      /* of the pair of matrices whose product is added; 0: none */
+    lb_scale_type rank_type; /* of their numbers */
 } lb_storage;
 
 typedef struct lb_size {
-    int64_t weights, codes, scales, zeros, codebook, order, padding, total;
-} lb_size; /* bytes, but weights: a count. codes: without the rows' padding */
+    int64_t weights, codes, scales, zeros, codebook, order, padding, total, mask, low_rank;
+} lb_size; /* bytes, but weights: a count of all, kept or not. codes: without the rows' padding */
 
 /* Scales a layer has: groups in a row (the last may be shorter) x rows, 1 for per tensor, blocks of a run. */
 int64_t lb_storage_groups_per_row(const lb_storage *s, int64_t cols); /* >= 1 */
 int64_t lb_storage_scales(const lb_storage *s, int64_t rows, int64_t cols);
-float lb_storage_zero(const lb_storage *s);                /* of every block where none are stored; of one bit 1/2 */
-bool lb_storage_ragged(const lb_storage *s, int64_t cols); /* the group does not divide the width */
-bool lb_storage_wider(const lb_storage *s, int64_t cols);  /* the group that was asked for is wider than a row */
-bool lb_storage_dense(const lb_storage *s);                /* not compressed: floats */
+float lb_storage_zero(const lb_storage *s);                 /* of every block where none are stored; of one bit 1/2 */
+bool lb_storage_ragged(const lb_storage *s, int64_t cols);  /* the group does not divide the width */
+bool lb_storage_wider(const lb_storage *s, int64_t cols);   /* the group that was asked for is wider than a row */
+bool lb_storage_dense(const lb_storage *s);                 /* floats, no codes */
+bool lb_storage_plain(const lb_storage *s);                 /* floats and nothing else: not compressed */
+int64_t lb_storage_kept(const lb_storage *s, int64_t cols); /* weights of a row that are stored */
+lb_storage lb_storage_base(const lb_storage *s); /* codes alone: what round-to-nearest, the yardstick, would store */
 LB_NODISCARD lb_status lb_storage_size(const lb_storage *s, int64_t rows, int64_t cols, lb_size *out);
 /* The same bytes in the same places? */
 bool lb_storage_same(const lb_storage *a, const lb_storage *b);

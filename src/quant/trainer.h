@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "base/team.h"
-#include "quant/compressed.h"
+#include "quant/layer.h"
 
 typedef enum lb_param_kind { LB_PARAM_LINEAR, LB_PARAM_NORM, LB_PARAM_EMBED, LB_PARAM_HEAD } lb_param_kind;
 
@@ -55,7 +55,7 @@ struct lb_trainer {
  * codebook (in params order, others all-zero), and for every other param that changed its new values, finite (NULL:
  * unchanged). Arrays of n_params. */
 typedef struct lb_model_out {
-    lb_compressed *layer;
+    lb_layer *layer;
     float **changed;
 } lb_model_out;
 

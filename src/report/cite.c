@@ -13,6 +13,10 @@ static const struct {
                           "NeurIPS 2023. arXiv:2305.14314"},
     {"badri2023hqq", "Badri, Shaji: Half-Quadratic Quantization of Large Machine Learning Models. 2023. "
                      "https://mobiusml.github.io/hqq_blog/"},
+    {"sun2024wanda", "Sun, Liu, Bair, Kolter: A Simple and Effective Pruning Approach for Large Language Models. "
+                     "ICLR 2024. arXiv:2306.11695"},
+    {"zhang2024lqer", "Zhang, Cheng, Constantinides, Zhao: LQER: Low-Rank Quantization Error Reconstruction for LLMs. "
+                      "ICML 2024. arXiv:2402.02446"},
     {"jacob2018quantization", "Jacob et al.: Quantization and Training of Neural Networks for Efficient "
                               "Integer-Arithmetic-Only Inference. CVPR 2018. arXiv:1712.05877"},
     {"bengio2013estimating", "Bengio, L\xc3\xa9onard, Courville: Estimating or Propagating Gradients Through "

@@ -160,6 +160,8 @@ enum size_column {
     S_BOOK,
     S_ORDER,
     S_PADDING,
+    S_MASK,
+    S_LOW_RANK,
     S_TOTAL,
     S_BPW,
     S_REST_STORED,
@@ -183,6 +185,8 @@ static const lb_table_column size_column[S_COLUMNS] = {
     [S_BOOK] = {.head = "codebook", .name = "codebook_bytes", .right = true},
     [S_ORDER] = {.head = "order", .name = "order_bytes", .right = true},
     [S_PADDING] = {.head = "padding", .name = "padding_bytes", .right = true},
+    [S_MASK] = {.head = "mask", .name = "mask_bytes", .right = true},
+    [S_LOW_RANK] = {.head = "low rank", .name = "low_rank_bytes", .right = true},
     [S_TOTAL] = {.head = "quantized", .name = "quantized_bytes", .right = true},
     [S_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true},
     [S_REST_STORED] = {.head = "rest, stored", .name = "rest_stored_bytes", .right = true, .panel = 1},
@@ -218,6 +222,8 @@ static void put_size(lb_table *t, const lb_report_row *row) {
         put_bytes(t, S_BOOK, q->codebook, false);
         put_bytes(t, S_ORDER, q->order, false);
         put_bytes(t, S_PADDING, q->padding, false);
+        put_bytes(t, S_MASK, q->mask, false);
+        put_bytes(t, S_LOW_RANK, q->low_rank, false);
         put_bytes(t, S_TOTAL, q->total, true);
         put(t, S_BPW, lb_num_fixed(lb_size_bits(q), 3), lb_size_bits(q));
     }

@@ -3,7 +3,7 @@
 #ifndef LB_RESULT_RECORD_H
 #define LB_RESULT_RECORD_H
 
-#include "quant/compressed.h"
+#include "quant/layer.h"
 #include "result/quality.h"
 
 typedef enum lb_cell_state { LB_CELL_DONE, LB_CELL_FAILED, LB_CELL_REFUSED } lb_cell_state;

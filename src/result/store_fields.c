@@ -16,6 +16,7 @@ const char *lb_field_text(const lb_field *f, const void *row) {
 int64_t lb_field_int(const lb_field *f, const void *row) {
     switch (f->type) {
     case LB_FIELD_I64:
+    case LB_FIELD_LATER:
         return *(const int64_t *)at(f, row);
     case LB_FIELD_INT:
         return *(const int *)at(f, row);
@@ -29,7 +30,9 @@ int64_t lb_field_int(const lb_field *f, const void *row) {
 }
 
 lb_status lb_field_set_int(const lb_field *f, void *row, const char *object, int64_t v) {
-    const int64_t low = f->type == LB_FIELD_INT ? INT32_MIN : f->type == LB_FIELD_I64 ? INT64_MIN : 0;
+    const int64_t low = f->type == LB_FIELD_INT                                ? INT32_MIN
+                        : f->type == LB_FIELD_I64 || f->type == LB_FIELD_LATER ? INT64_MIN
+                                                                               : 0;
     const int64_t high = f->type == LB_FIELD_INT    ? INT32_MAX
                          : f->type == LB_FIELD_U32  ? UINT32_MAX
                          : f->type == LB_FIELD_BOOL ? 1
@@ -39,6 +42,7 @@ lb_status lb_field_set_int(const lb_field *f, void *row, const char *object, int
                        (long long)low, (long long)high);
     switch (f->type) {
     case LB_FIELD_I64:
+    case LB_FIELD_LATER:
         *(int64_t *)at_mut(f, row) = v;
         break;
     case LB_FIELD_INT:
@@ -73,6 +77,7 @@ lb_status lb_field_set_text(const lb_field *f, void *row, const char *object, ch
 lb_status lb_fields_put_attrs(lb_h5 *h, const char *object, lb_fields f, const void *values) {
     for (size_t i = 0; i < f.n; i++) {
         const lb_field *x = &f.at[i];
+        if (x->type == LB_FIELD_LATER && lb_field_int(x, values) == 0) continue;
         if (lb_field_is_text(x))
             LB_TRY(lb_h5_attr_str(h, object, x->name, lb_field_text(x, values)));
         else if (x->type == LB_FIELD_F64)
@@ -86,7 +91,9 @@ lb_status lb_fields_put_attrs(lb_h5 *h, const char *object, lb_fields f, const v
 lb_status lb_fields_get_attrs(lb_h5 *h, lb_arena *a, const char *object, lb_fields f, void *values) {
     for (size_t i = 0; i < f.n; i++) {
         const lb_field *x = &f.at[i];
-        if (lb_field_is_text(x)) {
+        if (x->type == LB_FIELD_LATER && !lb_h5_has_attr(h, object, x->name)) {
+            LB_TRY(lb_field_set_int(x, values, object, 0));
+        } else if (lb_field_is_text(x)) {
             char *s = NULL;
             LB_TRY(lb_h5_get_attr_str(h, a, object, x->name, &s));
             LB_TRY(lb_field_set_text(x, values, object, s));
@@ -118,12 +125,19 @@ static lb_status put_column(lb_h5 *h, const char *path, const lb_field *x, const
     return lb_h5_put_i64(h, path, v, 1, &n);
 }
 
+static bool any_of(const lb_field *x, const char *rows, size_t stride, int64_t n) {
+    for (int64_t r = 0; r < n; r++)
+        if (lb_field_int(x, rows + (size_t)r * stride) != 0) return true;
+    return false;
+}
+
 lb_status lb_fields_put_columns(lb_h5 *h, const char *group, lb_fields f, const void *rows, size_t stride, int64_t n) {
     if (n == 0) return LB_OK;
     void *buffer = lb_alloc((size_t)n, sizeof(double));
     lb_str path = {0};
     lb_status st = buffer ? LB_OK : LB_E_NOMEM;
     for (size_t i = 0; i < f.n && st == LB_OK; i++) {
+        if (f.at[i].type == LB_FIELD_LATER && !any_of(&f.at[i], rows, stride, n)) continue;
         path.len = 0;
         lb_str_add(&path, "%s/%s", group, f.at[i].name);
         st = lb_str_check(&path);
@@ -171,6 +185,11 @@ lb_status lb_fields_get_columns(lb_h5 *h, lb_arena *a, const char *group, lb_fie
         path.len = 0;
         lb_str_add(&path, "%s/%s", group, f.at[i].name);
         st = lb_str_check(&path);
+        if (st == LB_OK && f.at[i].type == LB_FIELD_LATER && !lb_h5_has(h, path.s)) {
+            for (int64_t r = 0; r < n && st == LB_OK; r++)
+                st = lb_field_set_int(&f.at[i], (char *)rows + (size_t)r * stride, path.s, 0);
+            continue;
+        }
         if (st == LB_OK) st = get_column(h, a, path.s, &f.at[i], rows, stride, n);
     }
     lb_str_free(&path);
@@ -209,7 +228,8 @@ const lb_fields lb_record_fields = FIELDS(record_rows);
     AS(T, I64, prefix "weights", field.weights), AS(T, I64, prefix "codes", field.codes),                              \
         AS(T, I64, prefix "scales", field.scales), AS(T, I64, prefix "zeros", field.zeros),                            \
         AS(T, I64, prefix "codebook", field.codebook), AS(T, I64, prefix "order", field.order),                        \
-        AS(T, I64, prefix "padding", field.padding), AS(T, I64, prefix "total", field.total)
+        AS(T, I64, prefix "padding", field.padding), AS(T, I64, prefix "total", field.total),                          \
+        AS(T, LATER, prefix "mask", field.mask), AS(T, LATER, prefix "low_rank", field.low_rank)
 
 static const lb_field layer_rows[] = {
     {"name", LB_FIELD_CHARS, offsetof(lb_layer_row, name), sizeof(((lb_layer_row *)0)->name)},

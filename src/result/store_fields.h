@@ -12,6 +12,7 @@
 
 typedef enum lb_field_type {
     LB_FIELD_I64,
+    LB_FIELD_LATER, /* int64_t, newer than the first results: written only where it is not 0, 0 where it is missing */
     LB_FIELD_INT,
     LB_FIELD_U32,
     LB_FIELD_U64,

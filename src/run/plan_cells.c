@@ -34,7 +34,7 @@ static lb_status plan_layer(planner *x, int32_t site, const char *also) {
         return lb_fail(LB_E_UNSUPPORTED, "layer %s has %lld columns: a group of %lld does not fit", s->name,
                        (long long)cols, (long long)l->storage.group);
     l->asked = !skip;
-    l->quantize = l->asked && !lb_storage_dense(&l->storage);
+    l->quantize = l->asked && !lb_storage_plain(&l->storage);
     return l->quantize ? lb_storage_size(&l->storage, rows, cols, &l->size) : LB_OK;
 }
 

@@ -57,12 +57,12 @@ static lb_layer_error no_output(lb_layer_error e) {
 /* Round-to-nearest onto the same storage: the yardstick. */
 static lb_status round_to_nearest(const lb_quantize_job *j, const lb_storage *storage, lb_cmat W, lb_arena *scratch,
                                   lb_cmat *out) {
-    lb_compressed rtn = {0};
+    lb_layer rtn = {0};
     LB_TRY(lb_round_to_nearest_team(scratch, storage, false, W, j->plan->team, &rtn));
     float *d = LB_NEW_UNSET(scratch, float, W.rows *W.cols);
     if (!d) return LB_E_NOMEM;
     lb_mat R = lb_mat_of(d, W.rows, W.cols);
-    LB_TRY(lb_compressed_dequantize_team(&rtn, R, j->plan->team));
+    LB_TRY(lb_layer_dequantize_team(&rtn, R, j->plan->team));
     *out = lb_mat_c(R);
     return LB_OK;
 }
@@ -96,8 +96,9 @@ static lb_status keep_errors(lb_quantize_job *j, lb_shared_errors *known, const 
 static lb_status errors_of(lb_quantize_job *j, int64_t layer, lb_cmat W, lb_cmat What, const lb_hessian *own,
                            const lb_hessian *original, lb_arena *scratch) {
     lb_layer_row *row = &j->row[layer];
-    lb_storage storage = j->cell->layer[layer].storage;
-    storage.order = false; /* an order of columns is the method's own idea */
+    /* An order of columns, a mask, a pair are the method's own idea. */
+    lb_storage storage = lb_storage_base(&j->cell->layer[layer].storage);
+    bool rounds = !lb_storage_dense(&storage); /* floats: there is nothing to compare with */
     lb_cmat form[2] = {What};
     lb_cdmat H[2];
     lb_layer_error e[4];
@@ -109,12 +110,13 @@ static lb_status errors_of(lb_quantize_job *j, int64_t layer, lb_cmat W, lb_cmat
     if (own) H[at_own] = lb_dmat_c(own->H);
     lb_shared_errors *known = original && n == 1 ? shared_of(j, layer) : NULL;
     const lb_yardstick *measured = find_yardstick(known, &storage);
-    if (!measured) LB_TRY(round_to_nearest(j, &storage, W, scratch, &form[forms++]));
+    if (!measured && rounds) LB_TRY(round_to_nearest(j, &storage, W, scratch, &form[forms++]));
     /* A method that rounds to nearest is its own yardstick. */
     if (forms == 2 && memcmp(What.d, form[1].d, (size_t)(W.rows * W.cols) * sizeof *What.d) == 0) forms = 1;
     LB_TRY(lb_layer_errors(W, form, forms, H, n, known && known->energy.rows ? &known->energy : NULL, j->plan->team,
                            scratch, e));
-    const lb_layer_error *rtn = measured ? &measured->error : forms == 1 ? e : e + (n ? n : 1);
+    const lb_layer_error none = {.rows = W.rows, .cols = W.cols}, nothing[2] = {none, none};
+    const lb_layer_error *rtn = !rounds ? nothing : measured ? &measured->error : forms == 1 ? e : e + (n ? n : 1);
     LB_TRY(keep_errors(j, known, &storage, e, rtn));
     row->own = at_own >= 0 ? e[at_own] : no_output(e[0]);
     row->original = at_original >= 0 ? e[at_original] : no_output(e[0]);

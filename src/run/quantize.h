@@ -10,7 +10,7 @@
 
 /* What cells of a sweep need again of a layer, under H of the original model alone. */
 typedef struct lb_yardstick {
-    lb_storage storage;   /* without an order */
+    lb_storage storage;   /* its codes alone: lb_storage_base */
     lb_layer_error error; /* of round-to-nearest onto it */
     struct lb_yardstick *next;
 } lb_yardstick;
@@ -53,14 +53,14 @@ lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer);
 /* What is kept of what a method returned (quantize_stored.c). Everything that is published of a layer is made from this
  * alone: an interrupted cell that goes on reads the same bytes. */
 typedef struct lb_stored {
-    uint8_t *bytes; /* lb_compressed_pack's, as many as the layer's plan says; NULL: not quantized */
+    uint8_t *bytes; /* lb_layer_pack's, as many as the layer's plan says; NULL: not quantized */
     lb_actquant act;
     uint32_t flags; /* these three are columns of the row */
     double damp;
     int64_t dead_columns;
 } lb_stored;
 /* Packs it. What is not as the spec said or would not survive is an error that names layer, part, index and value. */
-LB_NODISCARD lb_status lb_quantize_store(const lb_quantize_job *j, int64_t layer, const lb_compressed *made,
+LB_NODISCARD lb_status lb_quantize_store(const lb_quantize_job *j, int64_t layer, const lb_layer *made,
                                          lb_arena *a, lb_stored *out);
 /* What of it, (rows, cols); uses scratch. */
 LB_NODISCARD lb_status lb_quantize_dequantize(const lb_quantize_job *j, int64_t layer, const lb_stored *s, lb_mat What);

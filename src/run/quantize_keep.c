@@ -34,17 +34,17 @@ lb_status lb_quantize_keep_changed(lb_quantize_job *j) {
     const lb_storage floats = {.format = &lb_f32, .bits = lb_f32.bits_max};
     for (int32_t i = 0; i < net->slots; i++) {
         const float *now = lb_slot_get(net, &j->w, i);
-        lb_compressed c = {.storage = floats, .dense = (float *)(uintptr_t)now};
+        lb_layer c = {.storage = floats, .dense = (float *)(uintptr_t)now};
         lb_size size;
         int64_t index;
         if (now == lb_slot_get(net, &j->plan->model->weights, i) || is_packed(j, i)) continue;
         lb_slot_shape(net, i, &c.rows, &c.cols);
         LB_TRY(lb_bundle_add(j->bundle, lb_slot_name(net, i), c.rows, c.cols, &floats, &index));
-        LB_TRY(lb_compressed_size(&c, &size));
+        LB_TRY(lb_layer_size(&c, &size));
         lb_arena_mark start = lb_arena_save(j->scratch);
         uint8_t *bytes = LB_NEW_UNSET(j->scratch, uint8_t, size.total);
         if (!bytes) return LB_E_NOMEM;
-        LB_TRY(lb_compressed_pack(&c, j->plan->team, bytes, size.total));
+        LB_TRY(lb_layer_pack(&c, j->plan->team, bytes, size.total));
         LB_TRY(lb_bundle_put(j->bundle, index, (lb_actquant){0}, bytes));
         lb_arena_restore(j->scratch, start);
     }

@@ -24,7 +24,7 @@ static lb_status solve(walker *x, int64_t layer, lb_stored *out, const lb_hessia
     lb_quantize_job *j = x->j;
     const lb_layer_plan *l = &j->cell->layer[layer];
     lb_arena_mark mark = lb_arena_save(j->scratch), nothing_made = lb_arena_save(x->made_arena);
-    lb_compressed made = {0};
+    lb_layer made = {0};
     lb_stats stats = {0};
     if (own) stats = (lb_stats){lb_dmat_c(own->H), own->tokens, own->sequences, kept};
     lb_layer_in in = {.name = l->name,

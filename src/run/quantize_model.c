@@ -44,7 +44,7 @@ static lb_status measure_dense(lb_quantize_job *j, int64_t layer, const lb_hessi
     return LB_OK;
 }
 
-static lb_status measure_layer(lb_quantize_job *j, int64_t layer, const lb_compressed *c, double seconds) {
+static lb_status measure_layer(lb_quantize_job *j, int64_t layer, const lb_layer *c, double seconds) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     lb_stored stored;
     lb_arena_mark start = lb_arena_save(j->scratch);
@@ -115,7 +115,7 @@ static lb_status check_changed(const lb_quantize_job *j, const lb_param *p, cons
 /* A compressed layer for each that the plan quantizes and for no other; what else changed, finite. made[i]: of layer i
  * of the plan. */
 static lb_status check_returned(const lb_quantize_job *j, lb_arena *a, const lb_trainer *t, const lb_model_out *m,
-                                const lb_compressed **made) {
+                                const lb_layer **made) {
     const lb_cell *c = j->cell;
     bool *wanted = LB_NEW(a, bool, t->n_params);
     if (!wanted) return LB_E_NOMEM;
@@ -155,7 +155,7 @@ static lb_status train_and_measure(lb_quantize_job *j, lb_arena *a) {
     int64_t layers = j->cell->layers;
     lb_trainer *t = NULL;
     lb_model_out out = {0};
-    const lb_compressed **made = LB_NEW(a, const lb_compressed *, layers + 1);
+    const lb_layer **made = LB_NEW(a, const lb_layer *, layers + 1);
     if (!made) return LB_E_NOMEM;
     double start = lb_clock_s();
     LB_TRY(train(j, a, &t, &out));

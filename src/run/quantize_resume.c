@@ -151,10 +151,10 @@ static lb_status get_layer(lb_sealed *f, lb_team *team, lb_arena *a, int64_t i, 
 
 /* Bytes that a layer of this storage can have been packed into. */
 static lb_status check_packed(const lb_layer_plan *l, lb_team *team, lb_arena *scratch, const lb_stored *s) {
-    lb_compressed c;
+    lb_layer c;
     lb_arena_mark start = lb_arena_save(scratch);
-    LB_TRY(lb_compressed_unpack(scratch, &l->storage, l->rows, l->cols, team, s->bytes, l->size.total, &c));
-    lb_status st = lb_compressed_check(&c, team);
+    LB_TRY(lb_layer_unpack(scratch, &l->storage, l->rows, l->cols, team, s->bytes, l->size.total, &c));
+    lb_status st = lb_layer_check(&c, team);
     lb_arena_restore(scratch, start);
     return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(LB_E_FORMAT, "layer %s", l->name);
 }

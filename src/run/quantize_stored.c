@@ -12,13 +12,13 @@ static lb_status wrong_storage(const lb_storage *got, const lb_storage *want) {
     return st;
 }
 
-static lb_status pack(const lb_quantize_job *j, const lb_layer_plan *l, const lb_compressed *made, lb_arena *a,
+static lb_status pack(const lb_quantize_job *j, const lb_layer_plan *l, const lb_layer *made, lb_arena *a,
                       lb_stored *out) {
     lb_size size;
     if (made->rows != l->rows || made->cols != l->cols)
         return lb_fail(LB_E_ARG, "came back as (%lld, %lld), expected (%lld, %lld)", (long long)made->rows,
                        (long long)made->cols, (long long)l->rows, (long long)l->cols);
-    LB_TRY(lb_compressed_size(made, &size));
+    LB_TRY(lb_layer_size(made, &size));
     if (!lb_storage_same(&made->storage, &l->storage)) return wrong_storage(&made->storage, &l->storage);
     /* A ragged group follows from the storage, whatever a method says of it. */
     uint32_t ragged = lb_storage_ragged(&l->storage, l->cols) ? LB_FLAG_RAGGED_GROUP : 0;
@@ -28,10 +28,10 @@ static lb_status pack(const lb_quantize_job *j, const lb_layer_plan *l, const lb
                        .damp = made->damp,
                        .dead_columns = made->dead_columns};
     if (!out->bytes) return LB_E_NOMEM;
-    return lb_compressed_pack(made, j->plan->team, out->bytes, size.total);
+    return lb_layer_pack(made, j->plan->team, out->bytes, size.total);
 }
 
-lb_status lb_quantize_store(const lb_quantize_job *j, int64_t layer, const lb_compressed *made, lb_arena *a,
+lb_status lb_quantize_store(const lb_quantize_job *j, int64_t layer, const lb_layer *made, lb_arena *a,
                             lb_stored *out) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     lb_status st = pack(j, l, made, a, out);
@@ -40,10 +40,10 @@ lb_status lb_quantize_store(const lb_quantize_job *j, int64_t layer, const lb_co
 
 lb_status lb_quantize_dequantize(const lb_quantize_job *j, int64_t layer, const lb_stored *s, lb_mat What) {
     const lb_layer_plan *l = &j->cell->layer[layer];
-    lb_compressed c;
+    lb_layer c;
     lb_arena_mark start = lb_arena_save(j->scratch);
-    LB_TRY(lb_compressed_unpack(j->scratch, &l->storage, l->rows, l->cols, j->plan->team, s->bytes, l->size.total, &c));
-    LB_TRY(lb_compressed_dequantize_team(&c, What, j->plan->team));
+    LB_TRY(lb_layer_unpack(j->scratch, &l->storage, l->rows, l->cols, j->plan->team, s->bytes, l->size.total, &c));
+    LB_TRY(lb_layer_dequantize_team(&c, What, j->plan->team));
     lb_arena_restore(j->scratch, start);
     return LB_OK;
 }

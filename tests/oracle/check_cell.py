@@ -61,6 +61,9 @@ class Storage:
         words = text.split()
         self.text, self.kind = text, words[0].rstrip("0123456789") if words[0][0] in "if" else words[0]
         self.tensor = self.order = False
+        part = lambda p: next((w[len(p):] for w in words if w.startswith(p) and w[len(p):][:1].isdigit()), None)
+        self.keep = [int(v) for v in part("keep").split(":")] if part("keep") else None
+        self.rank, self.pair = int(part("rank") or 0), 2 if any(w.endswith("-pair") for w in words) else 4
         if words[0] in ("nf4", "fp4"):
             self.kind, self.bits, self.block, self.dq = words[0], 4, int(words[1][1:]), "dq" in words
         elif words[0] == "mxfp4":
@@ -79,11 +82,19 @@ class Storage:
 
     def sizes(self, rows, cols):
         up = lambda n, d: -(-n // d)
-        z = dict(codes=up(rows * cols * self.bits, 8), padding=0, scales=0, zeros=0, codebook=0, order=0)
+        kept = cols
+        if self.keep:
+            n, of = self.keep
+            kept = cols // of * n + min(n, cols % of)
+        z = dict(codes=up(rows * kept * self.bits, 8), padding=0, scales=0, zeros=0, codebook=0, order=0)
+        if self.keep:
+            z["mask"] = rows * up(cols, 8)
+        if self.rank:
+            z["low_rank"] = self.rank * (rows + cols) * self.pair
         width = 4 if self.scale == "f32" else 2
         if self.kind in ("int", "affine", "fp8", "mxfp4"):
             n = 1 if self.tensor else rows * up(cols, self.group or cols)
-            z["padding"] = 0 if self.kind == "fp8" else rows * 4 * up(cols * self.bits, 32) - z["codes"]
+            z["padding"] = 0 if self.kind == "fp8" else rows * 4 * up(kept * self.bits, 32) - z["codes"]
             z["scales"] = n * (1 if self.kind == "mxfp4" else width)
             if self.kind == "int":
                 z["zeros"] = 0 if self.sym else up(n * self.bits, 8)
@@ -301,7 +312,7 @@ def check_weights(f, m0, mq):
             wrong += n
             if n > 1e-3 * w.size:  # a tie, or a value half way between two codes of the dynamic map
                 bad.append(f"{name}: {n} of {w.size} weights are not those of {s.text}")
-        elif s.kind == "int" and not s.order:  # the file does not say which columns share a group
+        elif s.kind == "int" and not s.order and not s.rank:  # the file does not say which columns share a group
             on_a_grid(name, w, s)
     return wrong
 

@@ -7,6 +7,9 @@ tests/oracle/fixtures/formats.safetensors; metadata NAME = JSON of what was aske
   hqq    .w (float32), .codes (int32), .scale, .zero: hqq.core.quantize.Quantizer, groups along rows, on the CPU in
          float32; .near: 1 where w times the inverse scale plus zero is so near half way that the last bits decide
   fp8    .w, .codes (int32), .scale: largest |w| of the group / 448 in float32; elements by ml_dtypes after clamping
+  wanda  .w, .H (inputs, float32), .codes: 1 where the authors' rule (stable sort of |w| ||x||, in PyTorch) keeps
+  low_rank  .w, .H, .error (tr(D H D^T)), .product: the weighted best approximation of W - Q by numpy's SVD, float64,
+         where .q is Q, round-to-nearest by the definition in docs/numbers.md
   mxfp4  .w, .codes (int32), .scale: 2^(floor(log2 of the largest |w|) - 2) by Python's integers; elements by ml_dtypes
 """
 import json
@@ -126,5 +129,42 @@ for name, rows, cols, seed in [("mxfp4", 12, 96, 21), ("mxfp4_ragged", 7, 75, 22
         scales.append(scale.astype(f32))
     put(name, dict(method="rtn", format="mxfp4", bits=4, group=32, rows=rows, cols=cols), w=w,
         codes=np.concatenate(codes, 1), scale=np.stack(scales, 1))
+
+def second_moment(cols, tokens, seed):
+    g = np.random.default_rng(seed)
+    x = g.standard_normal((tokens, cols)) * np.exp(0.7 * g.standard_normal(cols)) + g.standard_normal((tokens, 1))
+    return (x.T @ x / tokens).astype(f32).astype(np.float64)
+
+
+for name, sparsity, pattern, rows, cols, seed in [
+    ("wanda_half", 0.5, "row", 12, 90, 31), ("wanda_third", 0.3, "row", 7, 55, 32),
+    ("wanda_2_4", 0.5, "2:4", 12, 64, 33), ("wanda_4_8", 0.5, "4:8", 9, 64, 34),
+]:
+    w, H = matrix(rows, cols, seed), second_moment(cols, 200, seed)
+    w[0] = 0.5  # equal weights
+    w[1, : cols // 2] = 0
+    metric = torch.from_numpy(np.abs(w).astype(np.float64)) * torch.from_numpy(np.diag(H)).sqrt()
+    keep = torch.ones(rows, cols, dtype=torch.bool)
+    if pattern == "row":
+        keep.scatter_(1, torch.sort(metric, dim=-1, stable=True)[1][:, : int(cols * sparsity)], False)
+    else:
+        n, m = (int(v) for v in pattern.split(":"))
+        for i in range(0, cols, m):
+            keep.scatter_(1, i + torch.sort(metric[:, i:i + m], dim=-1, stable=True)[1][:, : m - n], False)
+    put(name, dict(method="wanda", sparsity=str(sparsity), pattern=pattern, rows=rows, cols=cols), w=w, H=H,
+        codes=keep.numpy().astype(int))
+
+for name, bits, rank, rows, cols, seed in [("low_rank_wide", 3, 4, 24, 40, 41), ("low_rank_tall", 2, 3, 40, 24, 42)]:
+    w, H = matrix(rows, cols, seed), second_moment(cols, 300, seed)
+    low, high, top = np.minimum(w.min(1), 0), np.maximum(w.max(1), 0), f32(2**bits - 1)
+    scale = ((high - low) / top).astype(f32)[:, None]
+    zero = np.clip(np.rint(-low[:, None] / scale), 0, top)
+    q = scale * (np.clip(np.rint(w / scale) + zero, 0, top) - zero)
+    E, L = w.astype(np.float64) - q, np.linalg.cholesky(H)
+    U, S, V = np.linalg.svd(E @ L)
+    product = (U[:, :rank] * S[:rank]) @ V[:rank] @ np.linalg.inv(L)
+    D = E - product
+    put(name, dict(method="low_rank", bits=bits, rank=rank, rank_type="f32", percdamp="0", rows=rows, cols=cols), w=w, H=H,
+        product=product, q=q, error=np.array([np.trace(D @ H @ D.T)]))
 
 save_file(tensors, os.path.join(os.path.dirname(__file__), "fixtures", "formats.safetensors"), metadata=meta)

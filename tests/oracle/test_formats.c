@@ -11,6 +11,7 @@
 
 #include "io/json.h"
 #include "io/safetensors.h"
+#include "math/blas.h"
 #include "support/quant_kit.h"
 
 #define FIXTURE "tests/oracle/fixtures/formats.safetensors"
@@ -40,7 +41,7 @@ static int32_t whole(const lb_tensor *t, int64_t i) {
 }
 
 /* Name and options of a case, from its metadata: everything but the method and the shape is an option. */
-static lb_compressed run_case(const kit *k, const char *name, lb_mat *W) {
+static lb_layer run_case(const kit *k, const char *name, lb_mat *W) {
     json_t *about = NULL, *v;
     const char *text = lb_safetensors_metadata(file, name), *key;
     char options[256] = "";
@@ -63,8 +64,18 @@ static lb_compressed run_case(const kit *k, const char *name, lb_mat *W) {
             snprintf(options + used, sizeof options - used, " %s=%lld", key, (long long)json_integer_value(v));
     }
     *W = lb_mat_of(floats(k, name, "w", rows * cols), rows, cols);
-    lb_compressed c = kit_run(k, method, options, *W, NULL);
-    assert_int_equal(lb_compressed_check(&c, k->team), LB_OK);
+    lb_stats stats = {{0}, 200, 2, NULL};
+    char input[64];
+    snprintf(input, sizeof input, "%s.H", name);
+    if (lb_safetensors_find(file, input)) {
+        const float *H = floats(k, name, "H", cols * cols);
+        double *d = LB_NEW(k->arena, double, cols *cols);
+        assert_non_null(d);
+        for (int64_t i = 0; i < cols * cols; i++) d[i] = (double)H[i];
+        stats.H = (lb_cdmat){d, cols, cols, cols};
+    }
+    lb_layer c = kit_run(k, method, options, *W, stats.H.d ? &stats : NULL);
+    assert_int_equal(lb_layer_check(&c, k->team), LB_OK);
     json_decref(about);
     return c;
 }
@@ -84,7 +95,7 @@ static void hqq(void **state) {
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         kit k = kit_open(2);
         lb_mat W;
-        lb_compressed c = run_case(&k, names[i], &W);
+        lb_layer c = run_case(&k, names[i], &W);
         int64_t n = W.rows * W.cols, scales = lb_storage_scales(&c.storage, W.rows, W.cols);
         near(names[i], "scale", c.scale, floats(&k, names[i], "scale", scales), scales, 0);
         near(names[i], "zero", c.zero, floats(&k, names[i], "zero", scales), scales, 1);
@@ -107,7 +118,7 @@ static void elements(void **state) {
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         kit k = kit_open(2);
         lb_mat W;
-        lb_compressed c = run_case(&k, names[i], &W);
+        lb_layer c = run_case(&k, names[i], &W);
         int64_t n = W.rows * W.cols, scales = lb_storage_scales(&c.storage, W.rows, W.cols);
         const float *scale = floats(&k, names[i], "scale", scales);
         const lb_tensor *codes = find(names[i], "codes", n);
@@ -123,9 +134,62 @@ static void elements(void **state) {
     }
 }
 
+static void masks(void **state) {
+    (void)state;
+    static const char *const names[] = {"wanda_half", "wanda_third", "wanda_2_4", "wanda_4_8"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        kit k = kit_open(2);
+        lb_mat W;
+        lb_layer c = run_case(&k, names[i], &W);
+        int64_t n = W.rows * W.cols;
+        const lb_tensor *keep = find(names[i], "codes", n);
+        for (int64_t at = 0; at < n; at++) {
+            bool kept = lb_mask_keeps(c.mask + at / W.cols * lb_mask_row_bytes(W.cols), at % W.cols);
+            if (kept != (whole(keep, at) != 0))
+                fail_msg("%s: weight %lld is %s", names[i], (long long)at, kept ? "kept" : "pruned");
+            assert_true(c.dense[at] == (kept ? W.d[at] : 0));
+        }
+        kit_close(&k);
+    }
+}
+
+/* The product and the weighted error, not the factors, which have signs and an order of their own. */
+static void low_rank(void **state) {
+    (void)state;
+    static const char *const names[] = {"low_rank_wide", "low_rank_tall"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        kit k = kit_open(2);
+        lb_mat W;
+        lb_layer c = run_case(&k, names[i], &W), Q = c;
+        int64_t n = W.rows * W.cols;
+        Q.storage.rank = 0;
+        Q.A = Q.B = NULL;
+        lb_mat whole_w = kit_dequantize(&k, &c), codes = kit_dequantize(&k, &Q);
+        const float *product = floats(&k, names[i], "product", n), *q = floats(&k, names[i], "q", n);
+        const float *H = floats(&k, names[i], "H", W.cols * W.cols), *want = floats(&k, names[i], "error", 1);
+        double error = 0, scale = 0;
+        for (int64_t at = 0; at < n; at++) scale = fmax(scale, fabs((double)product[at]));
+        for (int64_t at = 0; at < n; at++) {
+            assert_true(codes.d[at] == q[at]);
+            double got = (double)whole_w.d[at] - (double)codes.d[at];
+            if (!(fabs(got - (double)product[at]) <= 1e-5 * scale))
+                fail_msg("%s: product %lld is %.9g, numpy has %.9g", names[i], (long long)at, got, (double)product[at]);
+        }
+        for (int64_t r = 0; r < W.rows; r++)
+            for (int64_t a = 0; a < W.cols; a++)
+                for (int64_t b = 0; b < W.cols; b++)
+                    error += ((double)W.d[r * W.cols + a] - (double)whole_w.d[r * W.cols + a]) *
+                             (double)H[a * W.cols + b] *
+                             ((double)W.d[r * W.cols + b] - (double)whole_w.d[r * W.cols + b]);
+        assert_true(fabs(error - (double)*want) <= 1e-5 * (double)*want);
+        kit_close(&k);
+    }
+}
+
 int main(void) {
-    if (lb_safetensors_open(FIXTURE, &file) != LB_OK) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(hqq), cmocka_unit_test(elements)};
+    if (lb_blas_init(2) != LB_OK || lb_safetensors_open(FIXTURE, &file) != LB_OK) return 1;
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hqq), cmocka_unit_test(elements), cmocka_unit_test(masks),
+                                       cmocka_unit_test(low_rank)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     lb_safetensors_close(file);
     return failed;

@@ -37,7 +37,7 @@ static void one_case(const lb_safetensors *file, const char *name) {
                       atoll(lb_safetensors_metadata(file, "tokens")),
                       atoll(lb_safetensors_metadata(file, "sequences")),
                       NULL};
-    lb_compressed c = kit_run(&k, "gptq", lb_safetensors_metadata(file, name), W, &stats);
+    lb_layer c = kit_run(&k, "gptq", lb_safetensors_metadata(file, name), W, &stats);
     lb_mat got = kit_dequantize(&k, &c);
     /* both run in float64: no code may differ; a scale may, in its last bit, where it was fitted on updated weights */
     for (int64_t i = 0; i < W.rows * W.cols; i++)

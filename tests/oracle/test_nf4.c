@@ -69,7 +69,7 @@ static void one_case(const char *name) {
              dq ? "true" : "false");
     lb_mat W = lb_mat_of(read(&k, name, "w", &n), rows, cols);
     assert_int_equal(n, rows * cols);
-    lb_compressed c = kit_run(&k, "nf4", options, W, NULL);
+    lb_layer c = kit_run(&k, "nf4", options, W, NULL);
     assert_codes(name, "codes", c.codes, rows * cols, 4);
     if (dq) {
         const float *mean = read(&k, name, "mean", &n);

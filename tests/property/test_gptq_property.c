@@ -14,14 +14,14 @@
 #include "support/gptq_ref.h"
 #include "support/quant_kit.h"
 
-static double output_mse(const kit *k, lb_mat W, const lb_compressed *c, const lb_stats *stats) {
+static double output_mse(const kit *k, lb_mat W, const lb_layer *c, const lb_stats *stats) {
     lb_layer_error e;
     lb_mat What = kit_dequantize(k, c);
     assert_int_equal(lb_layer_error_of(lb_mat_c(W), lb_mat_c(What), stats->H, k->team, k->arena, &e), LB_OK);
     return lb_output_mse(&e);
 }
 
-static void assert_same_layer(const lb_compressed *a, const lb_compressed *b) {
+static void assert_same_layer(const lb_layer *a, const lb_layer *b) {
     int64_t scales = lb_storage_scales(&a->storage, a->rows, a->cols);
     assert_memory_equal(a->codes, b->codes, (size_t)(a->rows * a->cols));
     assert_memory_equal(a->scale, b->scale, (size_t)scales * sizeof(float));
@@ -42,7 +42,7 @@ static void identity_is_rtn(void **state) {
     for (int i = 0; i < 200; i++) H[i * 201] = 0.7;
     lb_stats stats = {{H, 200, 200, 200}, 1000, 4, NULL};
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
-        lb_compressed gptq = kit_run(&k, "gptq", options[i], W, &stats), rtn = kit_run(&k, "rtn", options[i], W, NULL);
+        lb_layer gptq = kit_run(&k, "gptq", options[i], W, &stats), rtn = kit_run(&k, "rtn", options[i], W, NULL);
         assert_same_layer(&gptq, &rtn);
     }
     kit_close(&k);
@@ -62,8 +62,8 @@ static void better_than_rtn(void **state) {
         for (uint64_t seed = 0; seed < 4; seed++) {
             lb_mat W = kit_random(&k, seed, 24, 160);
             lb_stats stats = kit_stats(&k, seed, 400, 160);
-            lb_compressed gptq = kit_run(&k, "gptq", options[i], W, &stats);
-            lb_compressed rtn = kit_run(&k, "rtn", rtn_options, W, NULL);
+            lb_layer gptq = kit_run(&k, "gptq", options[i], W, &stats);
+            lb_layer rtn = kit_run(&k, "rtn", rtn_options, W, NULL);
             sum_gptq += output_mse(&k, W, &gptq, &stats);
             sum_rtn += output_mse(&k, W, &rtn, &stats);
         }
@@ -82,18 +82,18 @@ static void block_size_does_not_matter(void **state) {
                                        "bits=3 group=16 static_groups=true"};
     static const int block[] = {1, 7, 32, 128, 130, 65536};
     for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
-        lb_compressed first;
+        lb_layer first;
         for (size_t b = 0; b < sizeof block / sizeof block[0]; b++) {
             char options[96];
             snprintf(options, sizeof options, "%s block=%d", same[i], block[b]);
-            lb_compressed c = kit_run(&k, "gptq", options, W, &stats);
+            lb_layer c = kit_run(&k, "gptq", options, W, &stats);
             if (b == 0) first = c;
             assert_memory_equal(c.codes, first.codes, (size_t)(33 * 130));
         }
     }
     /* group_refit block does depend on it: were it not so, the cases above would show nothing */
-    lb_compressed a = kit_run(&k, "gptq", "bits=3 group=16 block=16", W, &stats);
-    lb_compressed b = kit_run(&k, "gptq", "bits=3 group=16 block=128", W, &stats);
+    lb_layer a = kit_run(&k, "gptq", "bits=3 group=16 block=16", W, &stats);
+    lb_layer b = kit_run(&k, "gptq", "bits=3 group=16 block=128", W, &stats);
     assert_memory_not_equal(a.codes, b.codes, (size_t)(33 * 130));
     kit_close(&k);
 }
@@ -119,7 +119,7 @@ static void columns_can_be_permuted(void **state) {
     }
     permuted.H.d = Hp;
     for (size_t n = 0; n < 2; n++) {
-        lb_compressed a = kit_run(&k, "gptq", options[n], W, &stats),
+        lb_layer a = kit_run(&k, "gptq", options[n], W, &stats),
                       b = kit_run(&k, "gptq", options[n], Wp, &permuted);
         assert_int_equal(a.order != NULL, n == 1);
         for (int64_t r = 0; r < ROWS; r++)
@@ -136,7 +136,7 @@ static void ties_keep_their_order(void **state) {
     double *H = LB_NEW(k.arena, double, 64 * 64);
     for (int i = 0; i < 64; i++) H[i * 65] = i < 32 ? 1 : 2;
     lb_stats stats = {{H, 64, 64, 64}, 100, 1, NULL};
-    lb_compressed c = kit_run(&k, "gptq", "group=16 act_order=true", W, &stats);
+    lb_layer c = kit_run(&k, "gptq", "group=16 act_order=true", W, &stats);
     for (int p = 0; p < 64; p++) assert_int_equal(c.order[p], (p + 32) % 64);
     kit_close(&k);
 }
@@ -166,7 +166,7 @@ static void fast_is_plain(void **state) {
                      o.static_groups ? "true" : "false", o.refit_column ? "column" : "block");
             lb_mat W = kit_random(&k, (uint64_t)(n * 16) + (uint64_t)v, rows, cols);
             lb_stats stats = kit_stats(&k, n, 2 * cols, cols);
-            lb_compressed c = kit_run(&k, "gptq", options, W, &stats);
+            lb_layer c = kit_run(&k, "gptq", options, W, &stats);
             lb_mat What = kit_dequantize(&k, &c);
             float *ref = LB_NEW(k.arena, float, rows *cols);
             double *before = LB_NEW(k.arena, double, rows *cols);
@@ -186,7 +186,7 @@ static void threads_do_not_matter(void **state) {
     lb_mat W = kit_random(&one, 6, 150, 200);
     lb_stats stats = kit_stats(&one, 6, 300, 200);
     const char *options = "bits=3 group=64 act_order=true mse=true";
-    lb_compressed a = kit_run(&one, "gptq", options, W, &stats), b = kit_run(&four, "gptq", options, W, &stats);
+    lb_layer a = kit_run(&one, "gptq", options, W, &stats), b = kit_run(&four, "gptq", options, W, &stats);
     assert_same_layer(&a, &b);
     kit_close(&one);
     kit_close(&four);
@@ -210,7 +210,7 @@ static void shared_factors_do_not_matter(void **state) {
     together.kept = &kept;
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         lb_mat W = kit_random(&k, 30 + i, 20 + 8 * (int64_t)i, 96);
-        lb_compressed a = kit_run(&k, "gptq", options[i], W, &alone), b = kit_run(&k, "gptq", options[i], W, &together);
+        lb_layer a = kit_run(&k, "gptq", options[i], W, &alone), b = kit_run(&k, "gptq", options[i], W, &together);
         assert_same_layer(&a, &b);
         assert_non_null(kept.data);
     }
@@ -218,9 +218,9 @@ static void shared_factors_do_not_matter(void **state) {
     kept = (lb_kept){.arena = k.arena};
     one.kept = &kept;
     lb_mat W = kit_random(&k, 8, 16, 64);
-    lb_compressed c;
+    lb_layer c;
     for (int i = 0; i < 2; i++) assert_int_equal(kit_try(&k, "gptq", "bits=3 percdamp=0", W, &one, &c), LB_E_NUMERIC);
-    lb_compressed a = kit_run(&k, "gptq", "bits=3 percdamp=0 on_failure=raise_damp", W, &one);
+    lb_layer a = kit_run(&k, "gptq", "bits=3 percdamp=0 on_failure=raise_damp", W, &one);
     assert_int_equal(a.flags, LB_FLAG_DAMP_RAISED);
     kit_close(&k);
 }
@@ -230,7 +230,7 @@ static void failures(void **state) {
     kit k = kit_open(2);
     lb_mat W = kit_random(&k, 8, 16, 64);
     lb_stats stats = rank_one(&k, 64);
-    lb_compressed c;
+    lb_layer c;
     assert_int_equal(kit_try(&k, "gptq", "bits=3 percdamp=0", W, &stats, &c), LB_E_NUMERIC);
     assert_error_has("layer 0.test: Cholesky failed at column 62 (pivot 0, damp 0): calibration gives 1 tokens for 64 "
                      "columns; use more samples or a larger damp");
@@ -240,10 +240,10 @@ static void failures(void **state) {
     assert_true(c.damp == 1e-4);
 
     c = kit_run(&k, "gptq", "bits=3 percdamp=0 on_failure=rtn act_order=true group=24", W, &stats);
-    lb_compressed rtn = kit_run(&k, "rtn", "bits=3 group=24", W, NULL);
+    lb_layer rtn = kit_run(&k, "rtn", "bits=3 group=24", W, NULL);
     assert_int_equal(c.flags, LB_FLAG_FALLBACK_RTN | LB_FLAG_RAGGED_GROUP);
     /* Its spec said that an order is stored: one is, of the columns as they are. */
-    assert_int_equal(lb_compressed_check(&c, k.team), LB_OK);
+    assert_int_equal(lb_layer_check(&c, k.team), LB_OK);
     assert_true(c.storage.order);
     for (int p = 0; p < 64; p++) assert_int_equal(c.order[p], p);
     c.order = NULL;
@@ -294,7 +294,7 @@ static void every_allocation_fails_once(void **state) {
         lb_stats stats = kit_stats(&k, 2, 100, 64);
         const void *opts = kit_options(&k, m, "bits=3 group=tensor act_order=true");
         lb_arena *scratch = NULL, *arena = NULL;
-        lb_compressed c;
+        lb_layer c;
         lb_alloc_fail_at(nth);
         lb_status st = lb_arena_new(4096, &scratch);
         if (st == LB_OK) st = lb_arena_new(4096, &arena);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "math/blas.h"
 #include "quant/formats/codebook.h"
 #include "support/gptq_ref.h"
 #include "support/quant_kit.h"
@@ -91,7 +92,7 @@ static void half_a_step(void **state) {
         options[5] = (char)('0' + bits);
         lb_mat W = kit_random(&k, (uint64_t)bits, 300, 100);
         W.d[7] = 0;
-        lb_compressed c = kit_run(&k, "rtn", options, W, NULL);
+        lb_layer c = kit_run(&k, "rtn", options, W, NULL);
         assert_int_equal(c.flags, LB_FLAG_RAGGED_GROUP);
         lb_mat What = kit_dequantize(&k, &c);
         bool used[256] = {false};
@@ -115,7 +116,7 @@ static void rounding_again_changes_nothing(void **state) {
     kit k = kit_open(1);
     for (size_t i = 0; i < 4; i++) {
         lb_mat W = kit_random(&k, i, 16, 96);
-        lb_compressed c = kit_run(&k, "rtn", options[i], W, NULL);
+        lb_layer c = kit_run(&k, "rtn", options[i], W, NULL);
         lb_mat once = kit_dequantize(&k, &c);
         int maxq = (1 << c.storage.bits) - 1;
         int64_t per_scale = 16 * 96 / lb_storage_scales(&c.storage, 16, 96);
@@ -123,14 +124,14 @@ static void rounding_again_changes_nothing(void **state) {
             float zero = c.zero ? c.zero[n / per_scale] : (float)((maxq + 1) / 2);
             assert_int_equal(lb_grid_code(once.d[n], c.scale[n / per_scale], zero, maxq), c.codes[n]);
         }
-        lb_compressed again = kit_run(&k, "rtn", options[i], once, NULL);
+        lb_layer again = kit_run(&k, "rtn", options[i], once, NULL);
         lb_mat twice = kit_dequantize(&k, &again);
         for (int64_t n = 0; n < 16 * 96; n++)
             assert_true(fabsf(twice.d[n] - once.d[n]) <= 2e-6f * fabsf(once.d[n]) || c.storage.symmetric);
     }
     for (int b = 0; b < 2; b++) { /* codebooks: exactly, the absmax being kept */
         lb_mat W = kit_random(&k, 9, 16, 96);
-        lb_compressed c = kit_run(&k, "nf4", b ? "format=fp4" : "", W, NULL);
+        lb_layer c = kit_run(&k, "nf4", b ? "format=fp4" : "", W, NULL);
         lb_mat once = kit_dequantize(&k, &c);
         c = kit_run(&k, "nf4", b ? "format=fp4" : "", once, NULL);
         lb_mat twice = kit_dequantize(&k, &c);
@@ -139,7 +140,7 @@ static void rounding_again_changes_nothing(void **state) {
     kit_close(&k);
 }
 
-static double clip_norm_error(const lb_compressed *c, lb_mat W, lb_mat What) {
+static double clip_norm_error(const lb_layer *c, lb_mat W, lb_mat What) {
     double sum = 0;
     for (int64_t i = 0; i < c->rows * c->cols; i++) sum += pow(fabs((double)What.d[i] - (double)W.d[i]), 2.4);
     return sum;
@@ -150,8 +151,7 @@ static void clip_search_never_loses(void **state) {
     kit k = kit_open(1);
     for (uint64_t seed = 0; seed < 4; seed++) {
         lb_mat W = kit_random(&k, seed, 12, 128);
-        lb_compressed plain = kit_run(&k, "rtn", "bits=3", W, NULL),
-                      search = kit_run(&k, "rtn", "bits=3 mse=true", W, NULL);
+        lb_layer plain = kit_run(&k, "rtn", "bits=3", W, NULL), search = kit_run(&k, "rtn", "bits=3 mse=true", W, NULL);
         lb_mat a = kit_dequantize(&k, &plain), b = kit_dequantize(&k, &search);
         assert_true(clip_norm_error(&search, W, b) < clip_norm_error(&plain, W, a));
         for (int64_t r = 0; r < 12; r++) assert_true(search.scale[r] <= plain.scale[r]);
@@ -195,14 +195,14 @@ static void extremes(void **state) {
     for (int i = 0; i < 2; i++) {
         lb_mat W = kit_random(&k, 3, 4, 32);
         for (int n = 0; n < 4 * 32; n++) W.d[n] *= i ? 1e9f : 1e-9f;
-        lb_compressed c = kit_run(&k, "rtn", "bits=8 scale_type=f16", W, NULL);
+        lb_layer c = kit_run(&k, "rtn", "bits=8 scale_type=f16", W, NULL);
         lb_mat What = kit_dequantize(&k, &c);
         for (int n = 0; n < 4 * 32; n++) assert_true(isfinite(What.d[n]));
         for (int r = 0; r < 4; r++) assert_true(c.zero[r] >= 0 && c.zero[r] <= 255);
     }
     lb_mat W = kit_random(&k, 3, 4, 32);
     W.d[40] = NAN;
-    lb_compressed c;
+    lb_layer c;
     assert_int_equal(kit_try(&k, "rtn", "", W, NULL, &c), LB_E_NUMERIC);
     assert_error_has("layer 0.test: weight at row 1, column 8 is nan");
     assert_int_equal(kit_try(&k, "nf4", "", W, NULL, &c), LB_E_NUMERIC);
@@ -211,16 +211,30 @@ static void extremes(void **state) {
 
 static void threads_and_gaps_do_not_matter(void **state) {
     (void)state;
-    static const char *const t[][2] = {
-        {"rtn", "bits=3 group=16 mse=true"}, {"rtn", "group=tensor"}, {"nf4", "group=32 double_quant=true"}};
+    static const char *const t[][2] = {{"rtn", "bits=3 group=16 mse=true"},
+                                       {"rtn", "group=tensor"},
+                                       {"nf4", "group=32 double_quant=true"},
+                                       {"rtn", "format=mxfp4 group=32"},
+                                       {"hqq", "bits=2 group=16"},
+                                       {"wanda", "pattern=2:4"},
+                                       {"wanda", "sparsity=0"},
+                                       {"low_rank", "rank=5"}};
     kit one = kit_open(1), four = kit_open(4);
     lb_mat W = kit_random(&one, 6, 700, 64), wide = kit_random(&one, 7, 700, 80);
     for (int64_t r = 0; r < 700; r++) memcpy(wide.d + r * 80, W.d + r * 64, 64 * sizeof(float));
     wide.cols = 64; /* ld 80 */
-    for (size_t i = 0; i < 3; i++) {
-        lb_compressed a = kit_run(&one, t[i][0], t[i][1], W, NULL), b = kit_run(&four, t[i][0], t[i][1], wide, NULL);
-        assert_memory_equal(a.codes, b.codes, 700 * 64);
-        assert_memory_equal(a.scale, b.scale, (size_t)lb_storage_scales(&a.storage, 700, 64) * sizeof(float));
+    lb_stats stats = kit_stats(&one, 6, 300, 64);
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        const lb_stats *need = lb_method_find(t[i][0])->needs & LB_NEEDS_HESSIAN ? &stats : NULL;
+        lb_layer a = kit_run(&one, t[i][0], t[i][1], W, need), b = kit_run(&four, t[i][0], t[i][1], wide, need);
+        lb_size z;
+        assert_int_equal(lb_layer_size(&a, &z), LB_OK);
+        uint8_t *one_bytes = lb_arena_get(one.arena, 1, (size_t)z.total);
+        uint8_t *four_bytes = lb_arena_get(one.arena, 1, (size_t)z.total);
+        assert_true(one_bytes && four_bytes);
+        assert_int_equal(lb_layer_pack(&a, one.team, one_bytes, z.total), LB_OK);
+        assert_int_equal(lb_layer_pack(&b, four.team, four_bytes, z.total), LB_OK);
+        assert_memory_equal(one_bytes, four_bytes, (size_t)z.total);
     }
     kit_close(&one);
     kit_close(&four);
@@ -241,19 +255,22 @@ static void refused(void **state) {
 
 static void every_allocation_fails_once(void **state) {
     (void)state;
-    static const char *const t[][2] = {{"rtn", "group=tensor"}, {"nf4", "double_quant=true"}, {"none", ""}};
+    static const char *const t[][2] = {{"rtn", "group=tensor"}, {"nf4", "double_quant=true"},    {"none", ""},
+                                       {"hqq", "group=16"},     {"rtn", "format=affine bits=2"}, {"wanda", ""},
+                                       {"low_rank", "rank=3"}};
     kit k = kit_open(2);
+    lb_stats stats = kit_stats(&k, 6, 300, 64);
     lb_mat W = kit_random(&k, 6, 40, 70);
     W.cols = 64; /* a gap behind each row: per tensor makes a copy */
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
         const lb_method *m = lb_method_find(t[i][0]);
         const void *opts = kit_options(&k, m, t[i][1]);
         for (int64_t nth = 1;; nth++) {
             lb_arena *a = NULL;
-            lb_compressed c;
+            lb_layer c;
             lb_alloc_fail_at(nth);
             lb_status st = lb_arena_new(64, &a);
-            lb_layer_in in = {"0.test", lb_mat_c(W), NULL, 0, a, a, k.team, NULL};
+            lb_layer_in in = {"0.test", lb_mat_c(W), &stats, 0, a, a, k.team, NULL};
             if (st == LB_OK) st = m->layer(&in, opts, &c);
             bool reached = lb_alloc_count() >= nth;
             lb_alloc_fail_at(0);
@@ -303,6 +320,7 @@ static void columns_are_blocks(void **state) {
 }
 
 int main(void) {
+    if (lb_blas_init(4) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(code_is_the_formula),
         cmocka_unit_test(fit_is_the_twins),

@@ -72,7 +72,7 @@ static void block_zero(void **state) {
             lb_cmat original = m->weights.site[site].W;
             lb_stats stats = {lb_dmat_c(hl->H), hl->tokens, hl->sequences, NULL};
             lb_mat W = {(float *)(uintptr_t)original.d, original.rows, original.cols, original.ld};
-            lb_compressed c = kit_run(&k, "gptq", reference[i].options, W, &stats);
+            lb_layer c = kit_run(&k, "gptq", reference[i].options, W, &stats);
             lb_mat What = kit_dequantize(&k, &c);
             lb_layer_error e;
             assert_int_equal(lb_layer_error_of(original, lb_mat_c(What), stats.H, k.team, k.arena, &e), LB_OK);

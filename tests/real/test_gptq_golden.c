@@ -121,10 +121,10 @@ static lb_mat quantize(sample *s, const char *method, const lb_stats *stats) {
         set(m, s, opts, "static_groups", meta(s, "static_groups"));
     }
     lb_layer_in in = {"golden", lb_mat_c(s->W), stats, 0, s->arena, s->arena, s->team, NULL};
-    lb_compressed c;
+    lb_layer c;
     if (m->layer(&in, opts, &c) != LB_OK) fail_msg("%s", lb_error());
     lb_mat What = lb_mat_of(LB_NEW(s->arena, float, s->rows * s->cols), s->rows, s->cols);
-    assert_int_equal(lb_compressed_dequantize(&c, What), LB_OK);
+    assert_int_equal(lb_layer_dequantize(&c, What), LB_OK);
     return What;
 }
 

@@ -85,12 +85,12 @@ static void round_linears(const setting *s, const lb_storage *storage, lb_weight
     assert_ok(lb_weights_clone(s->arena, n, &s->m->weights, w));
     for (int32_t i = 0; i < n->sites; i++) {
         lb_cmat W = s->m->weights.site[i].W;
-        lb_compressed c;
+        lb_layer c;
         if (n->site[i].block < 0) continue;
         lb_mat What = lb_mat_of(LB_NEW(s->arena, float, W.rows *W.cols), W.rows, W.cols);
         assert_non_null(What.d);
         assert_ok(lb_round_to_nearest_team(s->arena, storage, false, W, s->team, &c));
-        assert_ok(lb_compressed_dequantize(&c, What));
+        assert_ok(lb_layer_dequantize(&c, What));
         w->site[i].W = lb_mat_c(What);
     }
 }

@@ -40,7 +40,7 @@ static lb_status spec(const void *opts, int64_t rows, int64_t cols, lb_storage *
 }
 
 /* One group of a row: a range that holds 0, codes rounded down. */
-static void round_down(lb_cmat W, int64_t r, int64_t from, int64_t end, const lb_storage *s, lb_compressed *c,
+static void round_down(lb_cmat W, int64_t r, int64_t from, int64_t end, const lb_storage *s, lb_layer *c,
                        int64_t at, float *What) {
     const float *w = W.d + r * W.ld;
     float low = 0, high = 0, top = (float)((1 << s->bits) - 1);
@@ -57,11 +57,11 @@ static void round_down(lb_cmat W, int64_t r, int64_t from, int64_t end, const lb
 }
 
 static lb_status quantize(lb_arena *a, const char *name, lb_cmat W, const probe_opts *o, float *What,
-                          lb_compressed *out) {
+                          lb_layer *out) {
     lb_storage s;
     LB_TRY(spec(o, W.rows, W.cols, &s));
     if (probe.lie_at && strcmp(name, probe.lie_at) == 0) s.group = (s.group ? s.group : W.cols) / 2;
-    LB_TRY(lb_compressed_new(a, &s, W.rows, W.cols, false, out));
+    LB_TRY(lb_layer_new(a, &s, W.rows, W.cols, false, out));
     int64_t group = s.group ? s.group : W.cols, at = 0;
     for (int64_t r = 0; r < W.rows; r++)
         for (int64_t i = 0; i < W.cols; i += group)
@@ -92,7 +92,7 @@ static probe_call *remember(const char *name, lb_cmat W, const probe_opts *o) {
     return c;
 }
 
-static lb_status layer(const lb_layer_in *in, const void *opts, lb_compressed *out) {
+static lb_status layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     if (probe.fail_at && strcmp(in->name, probe.fail_at) == 0) return lb_fail(LB_E_INTERRUPTED, "stopped by the test");
     probe_call *c = remember(in->name, in->W, opts);
     c->seed = in->seed;
@@ -114,7 +114,7 @@ static bool has_head(const lb_trainer *t) {
 
 static lb_status model(lb_trainer *t, const void *opts, lb_model_out *out) {
     (void)opts;
-    out->layer = LB_NEW(t->arena, lb_compressed, t->n_params);
+    out->layer = LB_NEW(t->arena, lb_layer, t->n_params);
     out->changed = LB_NEW(t->arena, float *, t->n_params);
     if (!out->layer || !out->changed) return LB_E_NOMEM;
     for (int64_t i = 0; i < t->n_params; i++) {

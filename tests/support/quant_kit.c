@@ -62,22 +62,22 @@ void *kit_options(const kit *k, const lb_method *m, const char *text) {
 }
 
 lb_status kit_try(const kit *k, const char *method, const char *options, lb_mat W, const lb_stats *stats,
-                  lb_compressed *out) {
+                  lb_layer *out) {
     const lb_method *m = need((void *)(uintptr_t)lb_method_find(method));
     const void *opts = kit_options(k, m, options);
     lb_layer_in in = {"0.test", lb_mat_c(W), stats, 0, k->arena, k->arena, k->team, NULL};
     return m->layer(&in, opts, out);
 }
 
-lb_compressed kit_run(const kit *k, const char *method, const char *options, lb_mat W, const lb_stats *stats) {
-    lb_compressed c;
+lb_layer kit_run(const kit *k, const char *method, const char *options, lb_mat W, const lb_stats *stats) {
+    lb_layer c;
     if (kit_try(k, method, options, W, stats, &c) != LB_OK) fail_msg("%s %s: %s", method, options, lb_error());
     return c;
 }
 
-lb_mat kit_dequantize(const kit *k, const lb_compressed *c) {
+lb_mat kit_dequantize(const kit *k, const lb_layer *c) {
     lb_mat W = lb_mat_of(need(LB_NEW(k->arena, float, c->rows * c->cols)), c->rows, c->cols);
-    if (lb_compressed_dequantize(c, W) != LB_OK) fail_msg("%s", lb_error());
+    if (lb_layer_dequantize(c, W) != LB_OK) fail_msg("%s", lb_error());
     return W;
 }
 

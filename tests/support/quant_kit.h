@@ -20,9 +20,9 @@ lb_stats kit_stats(const kit *k, uint64_t seed, int64_t tokens, int64_t cols);
 /* "bits=3 group=16 act_order=true" over the defaults. */
 void *kit_options(const kit *k, const lb_method *m, const char *text);
 lb_status kit_try(const kit *k, const char *method, const char *options, lb_mat W, const lb_stats *stats,
-                  lb_compressed *out);
-lb_compressed kit_run(const kit *k, const char *method, const char *options, lb_mat W, const lb_stats *stats);
-lb_mat kit_dequantize(const kit *k, const lb_compressed *c);
+                  lb_layer *out);
+lb_layer kit_run(const kit *k, const char *method, const char *options, lb_mat W, const lb_stats *stats);
+lb_mat kit_dequantize(const kit *k, const lb_layer *c);
 
 /* The message of the last failure must contain the text. */
 void assert_error_has(const char *text);

@@ -162,11 +162,11 @@ void tiny_grads_from_pairs(const tiny *t, lb_grads *g) {
 lb_status tiny_trained(tiny *t, const lb_trainer *tr, const lb_model_out *m, lb_weights *out) {
     LB_TRY(lb_trainer_install(t->arena, t->net, &t->weights, tr, m, out));
     for (int64_t i = 0; i < tr->n_params; i++) {
-        const lb_compressed *c = &m->layer[i];
+        const lb_layer *c = &m->layer[i];
         if (!c->rows) continue;
         lb_mat W = lb_mat_of(LB_NEW(t->arena, float, c->rows * c->cols), c->rows, c->cols);
         if (!W.d) return LB_E_NOMEM;
-        LB_TRY(lb_compressed_dequantize(c, W));
+        LB_TRY(lb_layer_dequantize(c, W));
         lb_slot_set(t->net, out, (int32_t)i, W.d);
         int32_t site = t->net->slot[i].site;
         if (t->net->site[site].block >= 0) out->site[site].act = c->act;

@@ -60,13 +60,13 @@ static lb_linop *site(run *r, lb_weights *w, const char *name) { return &w->site
 
 static const char *const linears[] = {"q", "k", "v", "o", "gate", "up", "down"};
 
-static const lb_compressed *layer(const run *r, const char *name) {
+static const lb_layer *layer(const run *r, const char *name) {
     return &r->out.layer[lb_trainer_find(r->tr, name) - r->tr->params];
 }
 
 static void assert_same_result(const run *a, const run *b) {
     for (int64_t i = 0; i < a->tr->n_params; i++) {
-        const lb_compressed *x = &a->out.layer[i], *y = &b->out.layer[i];
+        const lb_layer *x = &a->out.layer[i], *y = &b->out.layer[i];
         int64_t n = a->tr->params[i].rows * a->tr->params[i].cols;
         assert_int_equal(x->rows, y->rows);
         if (x->codes) assert_memory_equal(x->codes, y->codes, (size_t)n);
@@ -135,13 +135,13 @@ static void no_training_is_rounding(void **state) {
             assert_ok(train(&r, 1));
             for (int l = 0; l < 7; l++) {
                 lb_storage s;
-                lb_compressed want;
+                lb_layer want;
                 char name[LB_SITE_NAME];
                 snprintf(name, sizeof name, "1.%s", linears[l]);
                 lb_cmat W = site(&r, &r.t.weights, name)->W;
                 assert_ok(r.m->spec(r.opts, W.rows, W.cols, &s));
                 assert_ok(lb_round_to_nearest(r.t.arena, &s, lsq, W, &want));
-                const lb_compressed *got = layer(&r, name);
+                const lb_layer *got = layer(&r, name);
                 assert_true(got->storage.format == want.storage.format && got->storage.bits == want.storage.bits &&
                             got->storage.group == want.storage.group &&
                             got->storage.symmetric == want.storage.symmetric &&
@@ -268,7 +268,7 @@ static void embedding_and_head(void **state) {
         assert_status(LB_E_ARG, lb_trainer_quantize(r.tr, "7.up", r.opts));
         assert_ok(r.m->model(r.tr, r.opts, &r.out));
         assert_ok(tiny_trained(&r.t, r.tr, &r.out, &r.trained));
-        const lb_compressed *head = layer(&r, "head");
+        const lb_layer *head = layer(&r, "head");
         assert_int_equal(head->rows, 40);
         assert_int_equal(head->act.bits, 0);
         if (tied)

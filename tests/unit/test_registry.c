@@ -30,7 +30,7 @@ static void built_in_methods(void **state) {
     assert_null(lb_method_find("no-such-method"));
 }
 
-static lb_status some_layer(const lb_layer_in *in, const void *opts, lb_compressed *out) {
+static lb_status some_layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     (void)in, (void)opts, (void)out;
     return LB_OK;
 }
@@ -62,7 +62,7 @@ static void what_is_refused(void **state) {
         assert_int_equal(lb_method_validate(&m), code);                                                                \
         assert_error_has(message);                                                                                     \
     } while (0)
-    REFUSED(m.api = 1, LB_E_UNSUPPORTED, "method api 1: this program has 2");
+    REFUSED(m.api = 1, LB_E_UNSUPPORTED, "method api 1: this program has 3");
     REFUSED(m.name = NULL, LB_E_ARG, "name");
     REFUSED(m.name = "Upper Case", LB_E_ARG, "name");
     REFUSED(m.summary = "", LB_E_ARG, "method x: has no summary");
@@ -143,7 +143,7 @@ static void readme_example(void **state) {
     const void *opts = kit_options(&one, m, "bits=3 group=16");
     assert_int_equal(m->check(kit_options(&one, m, "group=tensor")), LB_E_UNSUPPORTED);
     double mean[ROWS * COLS] = {0};
-    lb_compressed c, d;
+    lb_layer c, d;
     for (uint64_t seed = 0; seed < RUNS; seed++) {
         lb_layer_in in = {"0.q", lb_mat_c(W), NULL, seed, one.arena, one.arena, one.team, NULL};
         assert_int_equal(m->layer(&in, opts, &c), LB_OK);
@@ -171,7 +171,7 @@ static void format_example(void **state) {
                  "    (void)o, (void)r, (void)c;\n"
                  "    *s = (lb_storage){.format = &lb_ternary, .bits = 2, .group = 16, .scale_type = LB_SCALE_F16};\n"
                  "    return lb_format_accepts(s, false); }\n"
-                 "static lb_status layer(const lb_layer_in *i, const void *o, lb_compressed *c) {\n"
+                 "static lb_status layer(const lb_layer_in *i, const void *o, lb_layer *c) {\n"
                  "    lb_storage s; LB_TRY(spec(o, i->W.rows, i->W.cols, &s));\n"
                  "    return lb_round_to_nearest_team(i->arena, &s, false, i->W, i->team, c); }\n"
                  "static const lb_method m = {.api = LB_METHOD_API, .name = \"ternary\", .summary = \"onto it\",\n"
@@ -182,20 +182,20 @@ static void format_example(void **state) {
     if (lb_method_load(object("ternary"), &m) != LB_OK) fail_msg("%s", lb_error());
     kit k = kit_open(2);
     lb_mat W = kit_random(&k, 5, 3, 40);
-    lb_compressed c = kit_run(&k, "ternary", "", W, NULL), back;
+    lb_layer c = kit_run(&k, "ternary", "", W, NULL), back;
     lb_size z;
     lb_str text = {0};
     lb_storage_text(&c.storage, &text);
     assert_string_equal(text.s, "ternary g16 f16-scales");
     lb_str_free(&text);
-    assert_int_equal(lb_compressed_size(&c, &z), LB_OK);
+    assert_int_equal(lb_layer_size(&c, &z), LB_OK);
     assert_int_equal(z.codes, 30); /* 80 bits of 96 in each row */
     assert_int_equal(z.padding, 6);
     assert_int_equal(z.scales, 3 * 3 * 2);
     assert_int_equal(z.total, 54);
     uint8_t bytes[54];
-    assert_int_equal(lb_compressed_pack(&c, k.team, bytes, 54), LB_OK);
-    assert_int_equal(lb_compressed_unpack(k.arena, &c.storage, 3, 40, k.team, bytes, 54, &back), LB_OK);
+    assert_int_equal(lb_layer_pack(&c, k.team, bytes, 54), LB_OK);
+    assert_int_equal(lb_layer_unpack(k.arena, &c.storage, 3, 40, k.team, bytes, 54, &back), LB_OK);
     lb_mat a = kit_dequantize(&k, &c), b = kit_dequantize(&k, &back);
     assert_memory_equal(a.d, b.d, 3 * 40 * sizeof(float));
     /* By hand: of 1, -2, 0.1, 0.9 (mean 1, so at least 0.7) three are kept, whose mean is 1.3. */
@@ -212,7 +212,7 @@ static void format_example(void **state) {
     const float want[] = {1.3f, -1.3f, 0, 1.3f};
     assert_memory_equal(value, want, sizeof want);
     c.codes[5] = 3;
-    assert_int_equal(lb_compressed_check(&c, k.team), LB_E_ARG);
+    assert_int_equal(lb_layer_check(&c, k.team), LB_E_ARG);
     assert_error_has("code 3 at row 0, column 5 is no number of format ternary");
     kit_close(&k);
 }
@@ -230,11 +230,11 @@ static void bad_plugins(void **state) {
                    "const lb_method *lb_plugin_method(void);\n"
                    "const lb_method *lb_plugin_method(void) { return &old; }\n");
     assert_int_equal(lb_method_load(object("old"), &m), LB_E_UNSUPPORTED);
-    assert_error_has("old.so: method api 3: this program has 2");
+    assert_error_has("old.so: method api 4: this program has 3");
     compile("taken", "#include \"quant/method.h\"\n"
                      "static lb_status spec(const void *o, int64_t r, int64_t c, lb_storage *s) {\n"
                      "    (void)o, (void)r, (void)c, (void)s; return LB_OK; }\n"
-                     "static lb_status layer(const lb_layer_in *i, const void *o, lb_compressed *c) {\n"
+                     "static lb_status layer(const lb_layer_in *i, const void *o, lb_layer *c) {\n"
                      "    (void)i, (void)o, (void)c; return LB_OK; }\n"
                      "static const lb_method taken = {.api = LB_METHOD_API, .name = \"rtn\", .summary = \"mine\",\n"
                      "    .spec = spec, .layer = layer};\n"

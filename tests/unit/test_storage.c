@@ -19,34 +19,40 @@ static void sizes_by_hand(void **state) {
     static const struct {
         lb_storage s;
         int64_t rows, cols;
-        lb_size want; /* weights, codes, scales, zeros, codebook, order, padding, total */
+        lb_size want; /* in the order of its fields */
     } t[] = {
-        {{UNIFORM, .bits = 4}, 10, 8, {80, 40, 40, 5, 0, 0, 0, 85}},
+        {{UNIFORM, .bits = 4}, 10, 8, {80, 40, 40, 5, 0, 0, 0, 85, 0, 0}},
         {{UNIFORM, .bits = 3},
          10,
          10,
-         {100, 38, 40, 4, 0, 0, 2, 84}}, /* 30 bits of 32 in each row, 3.75 bytes of zeros */
-        {{UNIFORM, .bits = 3, .group = 64}, 2, 576, {1152, 432, 72, 7, 0, 0, 0, 511}},
+         {100, 38, 40, 4, 0, 0, 2, 84, 0, 0}}, /* 30 bits of 32 in each row, 3.75 bytes of zeros */
+        {{UNIFORM, .bits = 3, .group = 64}, 2, 576, {1152, 432, 72, 7, 0, 0, 0, 511, 0, 0}},
         {{UNIFORM, .bits = 4, .group = 128, .symmetric = true, .scale_type = LB_SCALE_F16},
          3,
          576,
-         {1728, 864, 30, 0, 0, 0, 0, 894}}, /* five groups, the last of 64 */
-        {{UNIFORM, .bits = 2, .group = LB_GROUP_TENSOR}, 5, 17, {85, 22, 4, 1, 0, 0, 18, 45}},
-        {{UNIFORM, .bits = 8, .group = 16, .order = true}, 1, 32, {32, 32, 8, 2, 0, 64, 0, 106}},
-        {{UNIFORM, .bits = 2, .group = 65537, .order = true}, 1, 65537, {65537, 16385, 4, 1, 0, 262148, 3, 278541}},
-        {{.format = &lb_nf4, .bits = 4, .group = 64}, 3, 50, {150, 75, 12, 0, 64, 0, 0, 151}},
+         {1728, 864, 30, 0, 0, 0, 0, 894, 0, 0}}, /* five groups, the last of 64 */
+        {{UNIFORM, .bits = 2, .group = LB_GROUP_TENSOR}, 5, 17, {85, 22, 4, 1, 0, 0, 18, 45, 0, 0}},
+        {{UNIFORM, .bits = 8, .group = 16, .order = true}, 1, 32, {32, 32, 8, 2, 0, 64, 0, 106, 0, 0}},
+        {{UNIFORM, .bits = 2, .group = 65537, .order = true},
+         1,
+         65537,
+         {65537, 16385, 4, 1, 0, 262148, 3, 278541, 0, 0}},
+        {{.format = &lb_nf4, .bits = 4, .group = 64}, 3, 50, {150, 75, 12, 0, 64, 0, 0, 151, 0, 0}},
         {{.format = &lb_nf4, .bits = 4, .group = 64, .scale_type = LB_SCALE_BF16},
          3,
          50,
-         {150, 75, 6, 0, 64, 0, 0, 145}},
-        {{.format = &lb_nf4, .bits = 4, .group = 2, .double_quant = true}, 6, 100, {600, 300, 312, 0, 64, 0, 0, 676}},
-        {{UNIFORM, .bits = 1, .symmetric = true}, 3, 40, {120, 15, 12, 0, 0, 0, 9, 36}},
+         {150, 75, 6, 0, 64, 0, 0, 145, 0, 0}},
+        {{.format = &lb_nf4, .bits = 4, .group = 2, .double_quant = true},
+         6,
+         100,
+         {600, 300, 312, 0, 64, 0, 0, 676, 0, 0}},
+        {{UNIFORM, .bits = 1, .symmetric = true}, 3, 40, {120, 15, 12, 0, 0, 0, 9, 36, 0, 0}},
         {{.format = &lb_affine, .bits = 4, .group = 64, .scale_type = LB_SCALE_F16},
          2,
          100,
-         {200, 100, 8, 8, 0, 0, 4, 120}}, /* a zero is as large as a scale */
-        {{.format = &lb_f16, .bits = 16}, 3, 5, {15, 30, 0, 0, 0, 0, 0, 30}},
-        {{.format = &lb_f32, .bits = 32}, 3, 5, {15, 60, 0, 0, 0, 0, 0, 60}},
+         {200, 100, 8, 8, 0, 0, 4, 120, 0, 0}}, /* a zero is as large as a scale */
+        {{.format = &lb_f16, .bits = 16}, 3, 5, {15, 30, 0, 0, 0, 0, 0, 30, 0, 0}},
+        {{.format = &lb_f32, .bits = 32}, 3, 5, {15, 60, 0, 0, 0, 0, 0, 60, 0, 0}},
     };
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
         lb_size z;
@@ -71,6 +77,11 @@ static void refused(void **state) {
         {.format = &lb_nf4, .bits = 4, .group = 64, .double_quant = true, .scale_type = LB_SCALE_F16},
         {.format = &lb_f16, .bits = 8},
         {.bits = 4},
+        {UNIFORM, .bits = 4, .mask_of = 5, .mask_keep = 2},
+        {UNIFORM, .bits = 4, .mask_of = 4, .mask_keep = 4},
+        {UNIFORM, .bits = 4, .mask_of = 4},
+        {UNIFORM, .bits = 4, .rank = 5},
+        {UNIFORM, .bits = 4, .rank = 1, .rank_type = LB_SCALE_E8M0},
     };
     lb_size z;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -136,33 +147,33 @@ static void layers_by_hand(void **state) {
     uint8_t codes[] = {1, 2, 3, 4, 7, 0};
     float scale[] = {1, 0.5f}, zero[] = {5, 2};
     int32_t order[] = {2, 0, 1};
-    lb_compressed c = {.storage = {UNIFORM, .bits = 3, .scale_type = LB_SCALE_F16, .order = true},
-                       .rows = 2,
-                       .cols = 3,
-                       .codes = codes,
-                       .scale = scale,
-                       .zero = zero,
-                       .order = order};
+    lb_layer c = {.storage = {UNIFORM, .bits = 3, .scale_type = LB_SCALE_F16, .order = true},
+                  .rows = 2,
+                  .cols = 3,
+                  .codes = codes,
+                  .scale = scale,
+                  .zero = zero,
+                  .order = order};
     const uint8_t half[] = {0xd1, 0, 0, 0, 0x3c, 0, 0, 0, 0x00, 0x3c, 0x00, 0x38, 0x15, 2, 0, 0, 0, 1, 0};
     const uint8_t brain[] = {0xd1, 0, 0, 0, 0x3c, 0, 0, 0, 0x80, 0x3f, 0x00, 0x3f, 0x15, 2, 0, 0, 0, 1, 0};
     const uint8_t single[] = {0xd1, 0, 0, 0, 0x3c, 0, 0, 0, 0, 0, 0x80, 0x3f, 0, 0, 0x00, 0x3f, 0x15, 2, 0, 0, 0, 1, 0};
     uint8_t out[32];
-    assert_int_equal(lb_compressed_pack(&c, NULL, out, sizeof half), LB_OK);
+    assert_int_equal(lb_layer_pack(&c, NULL, out, sizeof half), LB_OK);
     assert_memory_equal(out, half, sizeof half);
     c.storage.scale_type = LB_SCALE_BF16;
-    assert_int_equal(lb_compressed_pack(&c, NULL, out, sizeof brain), LB_OK);
+    assert_int_equal(lb_layer_pack(&c, NULL, out, sizeof brain), LB_OK);
     assert_memory_equal(out, brain, sizeof brain);
     c.storage.scale_type = LB_SCALE_F32;
-    assert_int_equal(lb_compressed_pack(&c, NULL, out, sizeof single), LB_OK);
+    assert_int_equal(lb_layer_pack(&c, NULL, out, sizeof single), LB_OK);
     assert_memory_equal(out, single, sizeof single);
 
     /* A codebook: codes without a gap, one absmax, the sixteen values, of which -1 is the first and 1 the last. */
     uint8_t four[] = {1, 2, 15, 0}, bytes[2 + 4 + 64];
     float absmax = 2;
-    lb_compressed n = {
+    lb_layer n = {
         .storage = {.format = &lb_nf4, .bits = 4, .group = 4}, .rows = 2, .cols = 2, .codes = four, .scale = &absmax};
     const uint8_t head[] = {0x21, 0x0f, 0, 0, 0, 0x40, 0, 0, 0x80, 0xbf}, last[] = {0, 0, 0x80, 0x3f};
-    assert_int_equal(lb_compressed_pack(&n, NULL, bytes, sizeof bytes), LB_OK);
+    assert_int_equal(lb_layer_pack(&n, NULL, bytes, sizeof bytes), LB_OK);
     assert_memory_equal(bytes, head, sizeof head);
     assert_memory_equal(bytes + sizeof bytes - 4, last, 4);
 }
@@ -173,16 +184,16 @@ static void long_orders_come_back(void **state) {
     enum { COLS = 65540 };
     kit k = kit_open(1);
     const lb_storage s = {UNIFORM, .bits = 2, .order = true};
-    lb_compressed c, back;
+    lb_layer c, back;
     lb_size z;
-    assert_int_equal(lb_compressed_new(k.arena, &s, 1, COLS, true, &c), LB_OK);
+    assert_int_equal(lb_layer_new(k.arena, &s, 1, COLS, true, &c), LB_OK);
     for (int32_t p = 0; p < COLS; p++) c.order[p] = COLS - 1 - p;
-    assert_int_equal(lb_compressed_size(&c, &z), LB_OK);
+    assert_int_equal(lb_layer_size(&c, &z), LB_OK);
     assert_int_equal(z.order, 4 * COLS);
     uint8_t *bytes = lb_arena_get(k.arena, 1, (size_t)z.total);
     assert_non_null(bytes);
-    assert_int_equal(lb_compressed_pack(&c, NULL, bytes, z.total), LB_OK);
-    assert_int_equal(lb_compressed_unpack(k.arena, &s, 1, COLS, NULL, bytes, z.total, &back), LB_OK);
+    assert_int_equal(lb_layer_pack(&c, NULL, bytes, z.total), LB_OK);
+    assert_int_equal(lb_layer_unpack(k.arena, &s, 1, COLS, NULL, bytes, z.total, &back), LB_OK);
     assert_memory_equal(c.order, back.order, COLS * sizeof *c.order);
     kit_close(&k);
 }
@@ -206,6 +217,11 @@ static void other_storages(void **state) {
         {.format = &lb_f16, .bits = 16},
         {.format = &lb_f32, .bits = 32},
         {.format = &lb_affine, .bits = 4},
+        {UNIFORM, .bits = 4, .mask_of = 4, .mask_keep = 2},
+        {UNIFORM, .bits = 4, .mask_of = 4, .mask_keep = 3},
+        {UNIFORM, .bits = 4, .rank = 1},
+        {UNIFORM, .bits = 4, .rank = 1, .rank_type = LB_SCALE_F16},
+        {.format = &lb_f16, .bits = 16, .mask_of = 4, .mask_keep = 2},
     };
     enum { N = sizeof s / sizeof s[0] };
     for (int i = 0; i < N; i++)
@@ -253,25 +269,31 @@ static void layers_come_back(void **state) {
         {"gptq", "bits=1 symmetric=true"},
         {"hqq", "bits=2 group=24 scale_type=f16"},
         {"hqq", "bits=1 group=row iters=0"},
+        {"wanda", "sparsity=0.3"},
+        {"wanda", "pattern=2:4"},
+        {"wanda", "pattern=4:8"},
+        {"wanda", "sparsity=0"},
+        {"low_rank", "bits=3 group=16 rank=4"},
+        {"low_rank", "format=mxfp4 group=32 rank=19 rank_type=f32"},
     };
     kit k = kit_open(2);
     lb_mat W = kit_random(&k, 4, 19, 70);
     lb_stats stats = kit_stats(&k, 4, 200, 70);
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
-        lb_compressed c = kit_run(&k, t[i][0], t[i][1], W, &stats), back;
+        lb_layer c = kit_run(&k, t[i][0], t[i][1], W, &stats), back;
         lb_storage spec;
         lb_size z, promised;
         const lb_method *m = lb_method_find(t[i][0]);
         assert_int_equal(m->spec(kit_options(&k, m, t[i][1]), 19, 70, &spec), LB_OK);
         assert_int_equal(lb_storage_size(&spec, 19, 70, &promised), LB_OK);
-        assert_int_equal(lb_compressed_size(&c, &z), LB_OK);
+        assert_int_equal(lb_layer_size(&c, &z), LB_OK);
         assert_memory_equal(&z, &promised, sizeof z);
         uint8_t *bytes = malloc((size_t)z.total);
-        assert_int_equal(lb_compressed_pack(&c, k.team, bytes, z.total), LB_OK);
-        assert_int_equal(lb_compressed_unpack(k.arena, &c.storage, 19, 70, k.team, bytes, z.total, &back), LB_OK);
-        assert_int_equal(lb_compressed_pack(&c, k.team, bytes, z.total - 1), LB_E_ARG);
+        assert_int_equal(lb_layer_pack(&c, k.team, bytes, z.total), LB_OK);
+        assert_int_equal(lb_layer_unpack(k.arena, &c.storage, 19, 70, k.team, bytes, z.total, &back), LB_OK);
+        assert_int_equal(lb_layer_pack(&c, k.team, bytes, z.total - 1), LB_E_ARG);
         lb_mat a = kit_dequantize(&k, &c), b = kit_dequantize(&k, &back);
-        if (lb_storage_dense(&c.storage))
+        if (lb_storage_dense(&c.storage)) /* zeros that are not kept stay zeros */
             for (int64_t n = 0; n < 19 * 70; n++) a.d[n] = lb_f16_to_f32(lb_f32_to_f16(a.d[n]));
         assert_memory_equal(a.d, b.d, 19 * 70 * sizeof(float));
         /* Kept packed, any run of rows gives the same numbers. */
@@ -286,11 +308,63 @@ static void layers_come_back(void **state) {
         if (c.order) assert_memory_equal(c.order, back.order, 70 * sizeof(int32_t));
         if (spec.order) { /* the order is the last section: a column that the layer lacks */
             memset(bytes + z.total - 2, 0xff, 2);
-            assert_int_equal(lb_compressed_unpack(k.arena, &c.storage, 19, 70, k.team, bytes, z.total, &back),
-                             LB_E_FORMAT);
+            assert_int_equal(lb_layer_unpack(k.arena, &c.storage, 19, 70, k.team, bytes, z.total, &back), LB_E_FORMAT);
         }
         free(bytes);
     }
+    kit_close(&k);
+}
+
+/* A mask, one bit a weight, and a pair: codes 1 2 of columns 0 and 2, then 3 4 of columns 1 and 2; A = (1, 2, 3),
+ * B = (1; -1) in float16. */
+static void compositions_by_hand(void **state) {
+    (void)state;
+    uint8_t codes[] = {1, 0, 2, 0, 3, 4}, mask[] = {0x05, 0x06};
+    float scale[] = {1, 0.5f}, A[] = {1, 2, 3}, B[] = {1, -1};
+    const lb_storage s = {UNIFORM,      .bits = 3,      .symmetric = true, .scale_type = LB_SCALE_F16,
+                          .mask_of = 3, .mask_keep = 2, .rank = 1,         .rank_type = LB_SCALE_F16};
+    lb_layer c = {.storage = s, .rows = 2, .cols = 3, .codes = codes, .scale = scale, .mask = mask, .A = A, .B = B},
+             back;
+    lb_size z;
+    lb_str text = {0};
+    assert_int_equal(lb_layer_size(&c, &z), LB_OK);
+    /* twelve bits of codes in two rows of 32, two scales, a byte of mask a row, 3 + 2 halves */
+    const lb_size want = {6, 2, 4, 0, 0, 0, 6, 24, 2, 10};
+    assert_memory_equal(&z, &want, sizeof z);
+    lb_size twice = z;
+    lb_size_add(&twice, &z);
+    const lb_size sum = {12, 4, 8, 0, 0, 0, 12, 48, 4, 20};
+    assert_memory_equal(&twice, &sum, sizeof sum);
+    uint8_t bytes[24];
+    const uint8_t hand[] = {0x11, 0, 0,    0,    0x23, 0,    0,    0,    0x00, 0x3c, 0x00, 0x38,
+                            5,    6, 0x00, 0x3c, 0x00, 0x40, 0x00, 0x42, 0x00, 0x3c, 0x00, 0xbc};
+    assert_int_equal(lb_layer_pack(&c, NULL, bytes, sizeof bytes), LB_OK);
+    assert_memory_equal(bytes, hand, sizeof hand);
+    kit k = kit_open(1);
+    assert_int_equal(lb_layer_unpack(k.arena, &s, 2, 3, NULL, bytes, sizeof bytes, &back), LB_OK);
+    /* (code - 4) scale where kept, and B A */
+    const float W[] = {-3 + 1, 2, -2 + 3, -1, -0.5f - 2, -3};
+    lb_mat What = kit_dequantize(&k, &back);
+    for (int i = 0; i < 6; i++) assert_true(What.d[i] == W[i]);
+    lb_storage_text(&s, &text);
+    assert_string_equal(text.s, "int3 row sym f16-scales keep2:3 rank1 f16-pair");
+    lb_str_free(&text);
+    codes[1] = 1;
+    assert_int_equal(lb_layer_check(&c, NULL), LB_E_ARG);
+    assert_error_has("code 1 at row 0, column 1 is not kept: must be 0");
+    codes[1] = 0;
+    mask[1] = 0x07;
+    assert_int_equal(lb_layer_check(&c, NULL), LB_E_ARG);
+    assert_error_has("mask at row 1, columns 0 to 2: keeps 3, must keep 2");
+    mask[1] = 0x46;
+    assert_int_equal(lb_layer_check(&c, NULL), LB_E_ARG);
+    assert_error_has("mask at row 1: keeps columns beyond the last");
+    mask[1] = 0x06;
+    B[1] = 0.1f;
+    assert_int_equal(lb_layer_check(&c, NULL), LB_E_ARG);
+    assert_error_has("B is 0.100000001 at row 1, column 0: must be a number of its type");
+    bytes[13] = 7; /* more than there are codes for */
+    assert_int_equal(lb_layer_unpack(k.arena, &s, 2, 3, NULL, bytes, sizeof bytes, &back), LB_E_FORMAT);
     kit_close(&k);
 }
 
@@ -299,29 +373,29 @@ static void powers_of_two(void **state) {
     (void)state;
     kit k = kit_open(1);
     lb_storage s = {.format = lb_format_find("mxfp4"), .bits = 4, .group = 32};
-    lb_compressed c;
+    lb_layer c;
     lb_size z;
     uint8_t bytes[64];
-    assert_int_equal(lb_compressed_new(k.arena, &s, 2, 40, false, &c), LB_OK);
+    assert_int_equal(lb_layer_new(k.arena, &s, 2, 40, false, &c), LB_OK);
     const float scale[] = {0x1p-127f, 1, 0.25f, 0x1p127f};
     memcpy(c.scale, scale, sizeof scale);
     c.codes[0] = 7;
     c.codes[79] = 15;
-    assert_int_equal(lb_compressed_size(&c, &z), LB_OK);
+    assert_int_equal(lb_layer_size(&c, &z), LB_OK);
     assert_int_equal(z.total, 2 * 20 + 4);
-    assert_int_equal(lb_compressed_pack(&c, NULL, bytes, z.total), LB_OK);
+    assert_int_equal(lb_layer_pack(&c, NULL, bytes, z.total), LB_OK);
     const uint8_t last[] = {0, 127, 125, 254};
     assert_memory_equal(bytes + 40, last, 4);
     assert_int_equal(bytes[0], 7);
     assert_int_equal(bytes[39], 0xf0);
     c.scale[2] = 3;
-    assert_int_equal(lb_compressed_pack(&c, NULL, bytes, z.total), LB_E_ARG);
+    assert_int_equal(lb_layer_pack(&c, NULL, bytes, z.total), LB_E_ARG);
     assert_error_has("scale 3 at row 1, group 0: must be a power of two from 2^-127 to 2^127, as which it would be 2");
     s.format = lb_format_find("fp8");
     s.bits = 8;
-    assert_int_equal(lb_compressed_new(k.arena, &s, 2, 40, false, &c), LB_OK);
+    assert_int_equal(lb_layer_new(k.arena, &s, 2, 40, false, &c), LB_OK);
     c.codes[41] = 0xff;
-    assert_int_equal(lb_compressed_check(&c, NULL), LB_E_ARG);
+    assert_int_equal(lb_layer_check(&c, NULL), LB_E_ARG);
     assert_error_has("code 255 at row 1, column 1 is no number of format fp8");
     kit_close(&k);
 }
@@ -332,7 +406,7 @@ static void one_bit(void **state) {
     kit k = kit_open(1);
     float w[] = {1, -3, 0.5f, -0.5f, 0, 4, 1, -1, 0, 0, 0, 0};
     lb_mat W = lb_mat_of(w, 3, 4);
-    lb_compressed c = kit_run(&k, "rtn", "bits=1 symmetric=true", W, NULL);
+    lb_layer c = kit_run(&k, "rtn", "bits=1 symmetric=true", W, NULL);
     lb_mat What = kit_dequantize(&k, &c);
     const float signs[] = {1.25f, -1.25f, 1.25f, -1.25f, 1.5f, 1.5f, 1.5f, -1.5f, 0, 0, 0, 0};
     assert_memory_equal(What.d, signs, sizeof signs);
@@ -388,7 +462,7 @@ static void scales_are_rounded_first(void **state) {
                                        {"gptq", "bits=4 group=16 scale_type=f16"},
                                        {"nf4", "scale_type=f16"}};
     for (size_t i = 0; i < 4; i++) {
-        lb_compressed c = kit_run(&k, t[i][0], t[i][1], W, &stats);
+        lb_layer c = kit_run(&k, t[i][0], t[i][1], W, &stats);
         for (int64_t s = 0; s < lb_storage_scales(&c.storage, 30, 64); s++)
             assert_true(c.scale[s] > 0 && c.scale[s] == lb_f16_to_f32(lb_f32_to_f16(c.scale[s])));
         /* the codes belong to the rounded scales */
@@ -406,16 +480,16 @@ static void every_allocation_fails_once(void **state) {
     (void)state;
     kit k = kit_open(1);
     lb_mat W = kit_random(&k, 4, 19, 70);
-    lb_compressed c = kit_run(&k, "rtn", "bits=3", W, NULL), back;
+    lb_layer c = kit_run(&k, "rtn", "bits=3", W, NULL), back;
     lb_size z;
-    assert_int_equal(lb_compressed_size(&c, &z), LB_OK);
+    assert_int_equal(lb_layer_size(&c, &z), LB_OK);
     uint8_t *bytes = malloc((size_t)z.total);
     for (int64_t nth = 1;; nth++) {
         lb_arena *a = NULL;
         lb_alloc_fail_at(nth);
         lb_status st = lb_arena_new(64, &a);
-        if (st == LB_OK) st = lb_compressed_pack(&c, k.team, bytes, z.total);
-        if (st == LB_OK) st = lb_compressed_unpack(a, &c.storage, 19, 70, k.team, bytes, z.total, &back);
+        if (st == LB_OK) st = lb_layer_pack(&c, k.team, bytes, z.total);
+        if (st == LB_OK) st = lb_layer_unpack(a, &c.storage, 19, 70, k.team, bytes, z.total, &back);
         bool reached = lb_alloc_count() >= nth;
         lb_alloc_fail_at(0);
         lb_arena_free(a);
@@ -438,6 +512,7 @@ int main(void) {
         cmocka_unit_test(other_storages),
         cmocka_unit_test(codes_come_back),
         cmocka_unit_test(layers_come_back),
+        cmocka_unit_test(compositions_by_hand),
         cmocka_unit_test(powers_of_two),
         cmocka_unit_test(one_bit),
         cmocka_unit_test(options_of_formats),

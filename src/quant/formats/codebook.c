@@ -171,21 +171,21 @@ static void decode(const lb_storage *s, const uint8_t *code, int64_t n, float sc
     for (int64_t i = 0; i < n; i++) x[i] = value[code[i]] * scale;
 }
 
-static int64_t scales_of(const lb_compressed *c) { return lb_storage_scales(&c->storage, c->rows, c->cols); }
+static int64_t scales_of(const lb_layer *c) { return lb_storage_scales(&c->storage, c->rows, c->cols); }
 
-static void expand(lb_compressed *c) {
+static void expand(lb_layer *c) {
     if (c->dq_code) lb_double_quant_expand(c->dq_code, c->dq_scale, c->dq_mean, scales_of(c), c->scale);
 }
 
 /* Codes keep the first scales; what is read back are the second ones. */
-static void finish(lb_compressed *c) {
+static void finish(lb_layer *c) {
     if (!c->dq_code) return;
     lb_double_quant(c->scale, scales_of(c), c->dq_code, c->dq_scale, &c->dq_mean);
     expand(c);
 }
 
 /* Scales are what their own codes give. */
-static lb_status check(const lb_compressed *c) {
+static lb_status check(const lb_layer *c) {
     char at[64];
     float expanded[LB_DOUBLE_QUANT_BLOCK];
     int64_t scales = scales_of(c);

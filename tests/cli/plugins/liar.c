@@ -88,8 +88,8 @@ static lb_status spec(const void *opts, int64_t rows, int64_t cols, lb_storage *
 }
 
 /* Round-to-nearest of the columns in reverse: position p is column cols - 1 - p. */
-static lb_status round_reversed(const lb_storage *s, lb_cmat W, lb_arena *a, lb_team *team, lb_compressed *out) {
-    lb_compressed flat;
+static lb_status round_reversed(const lb_storage *s, lb_cmat W, lb_arena *a, lb_team *team, lb_layer *out) {
+    lb_layer flat;
     lb_storage plain = *s;
     plain.order = false;
     float *d = LB_NEW(a, float, W.rows *W.cols);
@@ -97,7 +97,7 @@ static lb_status round_reversed(const lb_storage *s, lb_cmat W, lb_arena *a, lb_
     for (int64_t r = 0; r < W.rows; r++)
         for (int64_t c = 0; c < W.cols; c++) d[r * W.cols + c] = W.d[r * W.ld + W.cols - 1 - c];
     LB_TRY(lb_round_to_nearest_team(a, &plain, false, lb_cmat_of(d, W.rows, W.cols), team, &flat));
-    LB_TRY(lb_compressed_new(a, s, W.rows, W.cols, true, out));
+    LB_TRY(lb_layer_new(a, s, W.rows, W.cols, true, out));
     memcpy(out->scale, flat.scale, (size_t)lb_storage_scales(s, W.rows, W.cols) * sizeof(float));
     if (out->zero) memcpy(out->zero, flat.zero, (size_t)lb_storage_scales(s, W.rows, W.cols) * sizeof(float));
     for (int64_t r = 0; r < W.rows; r++)
@@ -106,7 +106,7 @@ static lb_status round_reversed(const lb_storage *s, lb_cmat W, lb_arena *a, lb_
     return LB_OK;
 }
 
-static lb_status lie(const liar_opts *o, lb_arena *a, lb_compressed *c) {
+static lb_status lie(const liar_opts *o, lb_arena *a, lb_layer *c) {
     float *spare = LB_NEW(a, float, c->rows * c->cols);
     int32_t *order = LB_NEW(a, int32_t, c->cols);
     if (!spare || !order) return LB_E_NOMEM;
@@ -189,7 +189,7 @@ static lb_status lie(const liar_opts *o, lb_arena *a, lb_compressed *c) {
     return LB_OK;
 }
 
-static lb_status one(const char *name, const liar_opts *o, lb_cmat W, lb_arena *a, lb_team *team, lb_compressed *out) {
+static lb_status one(const char *name, const liar_opts *o, lb_cmat W, lb_arena *a, lb_team *team, lb_layer *out) {
     lb_storage s;
     LB_TRY(spec(o, W.rows, W.cols, &s));
     if (s.order)
@@ -205,7 +205,7 @@ static lb_status model(lb_trainer *t, const void *opts, lb_model_out *out) {
     const liar_opts *o = opts;
     float nan_at_7[8] = {0};
     nan_at_7[7] = NAN;
-    out->layer = LB_NEW(t->arena, lb_compressed, t->n_params);
+    out->layer = LB_NEW(t->arena, lb_layer, t->n_params);
     out->changed = LB_NEW(t->arena, float *, t->n_params);
     if (!out->layer || !out->changed) return LB_E_NOMEM;
     for (int64_t i = 0; i < t->n_params; i++) {
@@ -222,7 +222,7 @@ static lb_status model(lb_trainer *t, const void *opts, lb_model_out *out) {
     return LB_OK;
 }
 #else
-static lb_status layer(const lb_layer_in *in, const void *opts, lb_compressed *out) {
+static lb_status layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     const liar_opts *o = opts;
     char dies[4096];
     const char *place = getenv("LIAR_DIES");

@@ -1,8 +1,9 @@
-#include "quant/compressed.h"
+#include "quant/layer.h"
 
 #include <assert.h>
 #include <string.h>
 
+#include "math/kernels.h"
 #include "quant/format.h"
 
 #define PANEL_ROWS 64 /* a piece of work */
@@ -19,7 +20,7 @@ void lb_flags_text(uint32_t flags, lb_str *out) {
 }
 
 /* Those of the parts whose bit is in `slots`. */
-static lb_status new_parts(lb_arena *a, lb_compressed *c, unsigned slots) {
+static lb_status new_parts(lb_arena *a, lb_layer *c, unsigned slots) {
     lb_part part[LB_MOST_PARTS];
     for (int i = 0, n = lb_storage_parts(&c->storage, c->rows, c->cols, part); i < n; i++) {
         const lb_part *p = &part[i];
@@ -45,7 +46,16 @@ static lb_status new_parts(lb_arena *a, lb_compressed *c, unsigned slots) {
             there = (c->dq_scale = LB_NEW(a, float, p->n)) != NULL;
             break;
         case LB_SLOT_DENSE:
-            there = (c->dense = LB_NEW(a, float, p->n)) != NULL;
+            there = (c->dense = LB_NEW(a, float, c->rows * c->cols)) != NULL;
+            break;
+        case LB_SLOT_MASK:
+            there = (c->mask = LB_NEW(a, uint8_t, p->n)) != NULL;
+            break;
+        case LB_SLOT_A:
+            there = (c->A = LB_NEW(a, float, p->n)) != NULL;
+            break;
+        case LB_SLOT_B:
+            there = (c->B = LB_NEW(a, float, p->n)) != NULL;
             break;
         case LB_SLOT_DQ_MEAN:
         case LB_SLOT_FIXED:
@@ -58,27 +68,25 @@ static lb_status new_parts(lb_arena *a, lb_compressed *c, unsigned slots) {
 
 #define WEIGHTS (1u << LB_SLOT_CODES | 1u << LB_SLOT_DENSE)
 
-lb_status lb_compressed_new_grids(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
-                                  lb_compressed *out) {
+lb_status lb_layer_new_grids(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order, lb_layer *out) {
     lb_size size;
     lb_storage stored = *s;
     stored.order = order;
     LB_TRY(lb_storage_size(&stored, rows, cols, &size));
-    lb_compressed c = {.storage = stored, .rows = rows, .cols = cols};
+    lb_layer c = {.storage = stored, .rows = rows, .cols = cols};
     LB_TRY(new_parts(a, &c, ~WEIGHTS));
     if (lb_storage_ragged(s, cols)) c.flags |= LB_FLAG_RAGGED_GROUP;
     *out = c;
     return LB_OK;
 }
 
-lb_status lb_compressed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
-                            lb_compressed *out) {
-    LB_TRY(lb_compressed_new_grids(a, s, rows, cols, order, out));
+lb_status lb_layer_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order, lb_layer *out) {
+    LB_TRY(lb_layer_new_grids(a, s, rows, cols, order, out));
     return new_parts(a, out, WEIGHTS);
 }
 
 /* Blocks along rows, whose columns follow each other. */
-static void plain_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W) {
+static void plain_rows(const lb_layer *c, const uint8_t *codes, int64_t row, lb_mat W) {
     const lb_storage *s = &c->storage;
     int64_t group = s->group > 0 ? s->group : c->cols, groups = lb_storage_groups_per_row(s, c->cols);
     float middle = lb_storage_zero(s);
@@ -92,7 +100,7 @@ static void plain_rows(const lb_compressed *c, const uint8_t *codes, int64_t row
 }
 
 /* The same with columns in the order that is stored: a few at a time are brought together. */
-static void ordered_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W) {
+static void ordered_rows(const lb_layer *c, const uint8_t *codes, int64_t row, lb_mat W) {
     enum { SOME = 64 };
     const lb_storage *s = &c->storage;
     int64_t group = s->group > 0 ? s->group : c->cols, groups = lb_storage_groups_per_row(s, c->cols);
@@ -112,7 +120,7 @@ static void ordered_rows(const lb_compressed *c, const uint8_t *codes, int64_t r
 }
 
 /* Blocks that run over row ends; k is the running number of the weight. */
-static void flat_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W) {
+static void flat_rows(const lb_layer *c, const uint8_t *codes, int64_t row, lb_mat W) {
     const lb_storage *s = &c->storage;
     int64_t k = row * c->cols;
     for (int64_t r = 0; r < W.rows; r++)
@@ -123,7 +131,7 @@ static void flat_rows(const lb_compressed *c, const uint8_t *codes, int64_t row,
         }
 }
 
-void lb_compressed_dequantize_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W) {
+void lb_layer_dequantize_rows(const lb_layer *c, const uint8_t *codes, int64_t row, lb_mat W) {
     assert(!lb_storage_dense(&c->storage) && row >= 0 && row + W.rows <= c->rows && W.cols == c->cols);
     if (c->storage.format->shape == LB_SHAPE_FLAT)
         flat_rows(c, codes, row, W);
@@ -131,28 +139,41 @@ void lb_compressed_dequantize_rows(const lb_compressed *c, const uint8_t *codes,
         ordered_rows(c, codes, row, W);
     else
         plain_rows(c, codes, row, W);
+    lb_layer_finish_rows(c, row, W);
+}
+
+void lb_layer_finish_rows(const lb_layer *c, int64_t row, lb_mat W) {
+    int64_t rank = c->storage.rank, bytes = lb_mask_row_bytes(c->cols);
+    for (int64_t r = 0; r < W.rows; r++) {
+        const uint8_t *kept = c->mask ? c->mask + (row + r) * bytes : NULL;
+        for (int64_t col = 0; kept && col < c->cols; col++)
+            if (!lb_mask_keeps(kept, col)) W.d[r * W.ld + col] = 0;
+        for (int64_t k = 0; c->A && k < rank; k++)
+            lb_kernels_active()->axpy(W.d + r * W.ld, c->B[(row + r) * rank + k], c->A + k * c->cols, c->cols);
+    }
 }
 
 typedef struct dequantizing {
-    const lb_compressed *c;
+    const lb_layer *c;
     lb_mat W;
 } dequantizing;
 
 static lb_status dequantize_panel(void *ctx, int64_t piece, int worker) {
     (void)worker;
     const dequantizing *d = ctx;
-    const lb_compressed *c = d->c;
+    const lb_layer *c = d->c;
     int64_t row = piece * PANEL_ROWS, rows = row + PANEL_ROWS < c->rows ? PANEL_ROWS : c->rows - row;
     lb_mat W = lb_mat_part(d->W, row, 0, rows, c->cols);
     if (!lb_storage_dense(&c->storage))
-        lb_compressed_dequantize_rows(c, c->codes + row * c->cols, row, W);
+        lb_layer_dequantize_rows(c, c->codes + row * c->cols, row, W);
     else
         for (int64_t r = 0; r < rows; r++)
             memcpy(W.d + r * W.ld, c->dense + (row + r) * c->cols, (size_t)c->cols * sizeof(float));
+    if (lb_storage_dense(&c->storage)) lb_layer_finish_rows(c, row, W);
     return LB_OK;
 }
 
-lb_status lb_compressed_dequantize_team(const lb_compressed *c, lb_mat W, lb_team *team) {
+lb_status lb_layer_dequantize_team(const lb_layer *c, lb_mat W, lb_team *team) {
     if (W.rows != c->rows || W.cols != c->cols)
         return lb_fail(LB_E_ARG, "dequantize: the layer is (%lld, %lld), the destination (%lld, %lld)",
                        (long long)c->rows, (long long)c->cols, (long long)W.rows, (long long)W.cols);
@@ -160,10 +181,6 @@ lb_status lb_compressed_dequantize_team(const lb_compressed *c, lb_mat W, lb_tea
     return lb_parallel_for(team, (c->rows + PANEL_ROWS - 1) / PANEL_ROWS, dequantize_panel, &d);
 }
 
-lb_status lb_compressed_dequantize(const lb_compressed *c, lb_mat W) {
-    return lb_compressed_dequantize_team(c, W, NULL);
-}
+lb_status lb_layer_dequantize(const lb_layer *c, lb_mat W) { return lb_layer_dequantize_team(c, W, NULL); }
 
-lb_status lb_compressed_size(const lb_compressed *c, lb_size *out) {
-    return lb_storage_size(&c->storage, c->rows, c->cols, out);
-}
+lb_status lb_layer_size(const lb_layer *c, lb_size *out) { return lb_storage_size(&c->storage, c->rows, c->cols, out); }

@@ -1,8 +1,9 @@
-/* A compressed linear layer: y = q(x) W^T with W rebuilt from codes, scales, zeros and order by its number format, and
- * q an optional activation quantizer. eval/ dequantizes, installs and measures it with the same lines for every method.
- */
-#ifndef LB_QUANT_COMPRESSED_H
-#define LB_QUANT_COMPRESSED_H
+/* A compressed linear layer, a composition of parts, each of them optional but the first:
+ *   y = q(x) W^T,  W = mask (codes in a number format, in an order of columns) + B A
+ * and q an activation quantizer. Each part is counted in the size, packed and read back; W is made of them in one
+ * place. eval/ installs and measures it with the same lines for every method. */
+#ifndef LB_QUANT_LAYER_H
+#define LB_QUANT_LAYER_H
 
 #include "base/team.h"
 #include "math/actquant.h"
@@ -25,8 +26,8 @@ enum {
 void lb_flags_text(uint32_t flags, lb_str *out);
 
 /* What its storage keeps of a layer must be all there is to it: it is packed, and measured from the bytes. So an array
- * is NULL where the storage has no place for it, and every value is one that the bytes hold (lb_compressed_check). */
-typedef struct lb_compressed {
+ * is NULL where the storage has no place for it, and every value is one that the bytes hold (lb_layer_check). */
+typedef struct lb_layer {
     lb_storage storage;
     int64_t rows, cols;
     uint8_t *codes; /* (rows, cols) one code a byte, below 2^bits, original column order; NULL for floats */
@@ -39,56 +40,65 @@ typedef struct lb_compressed {
     uint8_t *dq_code; /* double_quant: (blocks) */
     float *dq_scale;  /* double_quant: (ceil(blocks / 256)), finite */
     float dq_mean;
-    float *dense; /* floats: (rows, cols); rounded to float16 where that is stored, and then still finite */
+    float *dense;  /* floats: (rows, cols); rounded to float16 where that is stored, and then still finite */
+    uint8_t *mask; /* (rows, lb_mask_row_bytes) or NULL: bit c % 8 of byte c / 8 is 1 where column c is kept, in each
+                      run as many as the storage says; there code or float is 0 where it is not */
+    float *A, *B;  /* (rank, cols), (rows, rank) or NULL: finite, values of the rank_type */
     lb_actquant act;
     uint32_t flags;
     double damp; /* GPTQ: the damping used, as a fraction of mean diag(H); 0 otherwise */
     int64_t dead_columns;
-} lb_compressed;
+} lb_layer;
 
 /* Allocates the arrays that `s` needs, zeroed, from the arena. */
-LB_NODISCARD lb_status lb_compressed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
-                                         lb_compressed *out);
+LB_NODISCARD lb_status lb_layer_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
+                                    lb_layer *out);
 /* W (rows, cols) float32, by the format: uniform scale * (code - zero), in this order. */
-LB_NODISCARD lb_status lb_compressed_dequantize(const lb_compressed *c, lb_mat W);
+LB_NODISCARD lb_status lb_layer_dequantize(const lb_layer *c, lb_mat W);
 /* The same in row panels over a team. */
-LB_NODISCARD lb_status lb_compressed_dequantize_team(const lb_compressed *c, lb_mat W, lb_team *team);
+LB_NODISCARD lb_status lb_layer_dequantize_team(const lb_layer *c, lb_mat W, lb_team *team);
 /* Rows [row, row + W.rows) of it, from their codes (W.rows, cols), one a byte. Not for floats. */
-void lb_compressed_dequantize_rows(const lb_compressed *c, const uint8_t *codes, int64_t row, lb_mat W);
-LB_NODISCARD lb_status lb_compressed_size(const lb_compressed *c, lb_size *out);
+void lb_layer_dequantize_rows(const lb_layer *c, const uint8_t *codes, int64_t row, lb_mat W);
+LB_NODISCARD lb_status lb_layer_size(const lb_layer *c, lb_size *out);
 /* Is it what its storage can hold, value for value? LB_E_ARG, or LB_E_NUMERIC for what is not finite, naming part,
  * index, value and what was expected. */
-LB_NODISCARD lb_status lb_compressed_check(const lb_compressed *c, lb_team *team);
+LB_NODISCARD lb_status lb_layer_check(const lb_layer *c, lb_team *team);
 /* The packed bytes of the codes (docs: rows padded to 32 bits), and back: a size that is claimed can be written. */
 LB_NODISCARD lb_status lb_pack_codes(const uint8_t *codes, int64_t rows, int64_t cols, int bits, uint8_t *out,
                                      int64_t out_bytes);
 LB_NODISCARD lb_status lb_unpack_codes(const uint8_t *in, int64_t in_bytes, int64_t rows, int64_t cols, int bits,
                                        uint8_t *codes);
 int64_t lb_packed_row_bytes(int64_t cols, int bits);
-/* The whole layer as bytes, lb_compressed_size's total: the parts of its format in their order, little-endian. Refused
- * as by lb_compressed_check where bytes would hold another layer. */
-LB_NODISCARD lb_status lb_compressed_pack(const lb_compressed *c, lb_team *team, uint8_t *out, int64_t bytes);
+/* The whole layer as bytes, lb_layer_size's total: the parts of its format in their order, little-endian. Refused
+ * as by lb_layer_check where bytes would hold another layer. */
+LB_NODISCARD lb_status lb_layer_pack(const lb_layer *c, lb_team *team, uint8_t *out, int64_t bytes);
 /* And back, to a layer that dequantizes to the same bits; act, flags, damp and dead columns are not in the bytes.
  * LB_E_FORMAT: an order that is none. */
-LB_NODISCARD lb_status lb_compressed_unpack(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, lb_team *team,
-                                            const uint8_t *in, int64_t bytes, lb_compressed *out);
+LB_NODISCARD lb_status lb_layer_unpack(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, lb_team *team,
+                                       const uint8_t *in, int64_t bytes, lb_layer *out);
 
 /* A layer kept as it is stored, whose rows become float32 on demand: what stays of a layer when weights are streamed.
- * From the bytes of lb_compressed_pack, which are copied as far as they are needed. */
+ * From the bytes of lb_layer_pack, which are copied as far as they are needed. */
 typedef struct lb_packed lb_packed;
 LB_NODISCARD lb_status lb_packed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, const uint8_t *bytes,
                                      int64_t n, lb_packed **out);
-/* Rows [row, row + rows) into out (rows, cols); `packed` is an lb_packed. Same numbers as lb_compressed_dequantize. */
+/* Rows [row, row + rows) into out (rows, cols); `packed` is an lb_packed. Same numbers as lb_layer_dequantize. */
 LB_NODISCARD lb_status lb_packed_read(const void *packed, int64_t row, int64_t rows, float *out);
 
 /* Pieces of these, within quant/. The same layer without codes or dense numbers: grids and order alone. */
-LB_NODISCARD lb_status lb_compressed_new_grids(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
-                                               lb_compressed *out);
-LB_NODISCARD lb_status lb_compressed_unpack_grids(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols,
-                                                  lb_team *team, const uint8_t *in, int64_t bytes, lb_compressed *out);
+LB_NODISCARD lb_status lb_layer_new_grids(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
+                                          lb_layer *out);
+LB_NODISCARD lb_status lb_layer_unpack_grids(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols,
+                                             lb_team *team, const uint8_t *in, int64_t bytes, lb_layer *out);
 /* n codes of `bits` bits from a stream that starts at a full byte. */
 void lb_unpack_stream(const uint8_t *in, int64_t n, int bits, uint8_t *code);
+/* What comes after decoding rows [row, row + W.rows): zeros where nothing is kept, and the pair's product. */
+void lb_layer_finish_rows(const lb_layer *c, int64_t row, lb_mat W);
+int64_t lb_mask_row_bytes(int64_t cols);
+static inline bool lb_mask_keeps(const uint8_t *row, int64_t col) { return row[col / 8] >> col % 8 & 1; }
 /* Does it hold each of [0, cols) once? `code`: of the error. */
 LB_NODISCARD lb_status lb_order_check(const int32_t *order, int64_t cols, lb_status code);
+/* Does each run keep as many as the storage says, and nothing beyond the last column? */
+LB_NODISCARD lb_status lb_mask_check(const lb_layer *c, lb_status code);
 
 #endif

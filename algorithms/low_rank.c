@@ -1,0 +1,188 @@
+/* A low-rank correction of what rounding leaves: W^ = Q + B A, Q round-to-nearest of W and B A the matrix of that rank
+ * with the least tr((E - B A) H (E - B A)^T), E = W - Q: the truncated singular value decomposition of E L, H = L L^T.
+ * With G = E L (E L)^T = E H E^T and U its leading eigenvectors that is B A = U U^T E, whatever H; where rows are more
+ * than columns, with V those of (E L)^T E L, it is B A = E L V V^T L^-1, for which H is damped.
+ * source  Yao et al. 2023 (ZeroQuant-V2, arXiv:2303.08302) without H; weighted: Zhang et al. 2024 (LQER,
+ *         arXiv:2402.02446) and Saha et al. 2024 (CALDERA, arXiv:2405.18886) */
+#include <math.h>
+#include <string.h>
+
+#include "math/blas.h"
+#include "math/eigen.h"
+#include "math/factor.h"
+#include "quant/method.h"
+
+typedef struct low_rank_opts {
+    int64_t bits, group, rank;
+    double percdamp;
+    bool symmetric, mse;
+    int scale_type, rank_type;
+    const lb_format *format;
+} low_rank_opts;
+
+static const char *const scale_types[] = {"f32", "f16", "bf16", NULL};
+static const lb_option table[] = {
+    {"bits", LB_OPT_INT, "4", 1, 8, NULL, "bits a weight", offsetof(low_rank_opts, bits)},
+    {"group", LB_OPT_GROUP, "row", 8, 65536, NULL, "columns that share a scale; the last group of a row may be shorter",
+     offsetof(low_rank_opts, group)},
+    {"symmetric", LB_OPT_BOOL, "false", 0, 0, NULL, "range symmetric about 0: no zeros are stored",
+     offsetof(low_rank_opts, symmetric)},
+    {"mse", LB_OPT_BOOL, "false", 0, 0, NULL,
+     "clip search: shrink the range in 80 steps of 1/100 to the least sum of |error|^2.4",
+     offsetof(low_rank_opts, mse)},
+    {"scale_type", LB_OPT_CHOICE, "f32", 0, 0, scale_types, "how scales are stored; rounded before codes are computed",
+     offsetof(low_rank_opts, scale_type)},
+    {"format", LB_OPT_FORMAT, "int", 0, 0, NULL, "number format; bits and group must be what it has",
+     offsetof(low_rank_opts, format)},
+    {"rank", LB_OPT_INT, "16", 1, 65536, NULL, "of the correction", offsetof(low_rank_opts, rank)},
+    {"rank_type", LB_OPT_CHOICE, "f16", 0, 0, scale_types, "how the two factors are stored",
+     offsetof(low_rank_opts, rank_type)},
+    {"percdamp", LB_OPT_FLOAT, "1e-6", 0, 1, NULL,
+     "damping where rows are more than columns: this fraction of the mean of diag(H) is added to it",
+     offsetof(low_rank_opts, percdamp)},
+};
+
+static lb_storage codes_of(const low_rank_opts *o) {
+    return (lb_storage){.format = o->format,
+                        .bits = (int)o->bits,
+                        .group = o->group,
+                        .symmetric = o->symmetric,
+                        .scale_type = (lb_scale_type)o->scale_type};
+}
+
+static lb_status low_rank_check(const void *opts) {
+    const low_rank_opts *o = opts;
+    lb_storage s = codes_of(o);
+    return lb_format_accepts(&s, o->mse);
+}
+
+static lb_status low_rank_spec(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
+    const low_rank_opts *o = opts;
+    int64_t most = rows < cols ? rows : cols;
+    LB_TRY(low_rank_check(opts));
+    if (o->rank > most)
+        return lb_fail(LB_E_UNSUPPORTED, "rank %lld: a layer of (%lld, %lld) has at most %lld", (long long)o->rank,
+                       (long long)rows, (long long)cols, (long long)most);
+    *out = codes_of(o);
+    out->rank = o->rank;
+    out->rank_type = (lb_scale_type)o->rank_type;
+    return LB_OK;
+}
+
+/* E (rows, cols) = W - Q, float64. */
+static lb_status error_of(const lb_layer_in *in, const lb_layer *Q, lb_dmat *E) {
+    int64_t rows = in->W.rows, cols = in->W.cols;
+    float *d = LB_NEW_UNSET(in->scratch, float, rows *cols);
+    double *e = LB_NEW_UNSET(in->scratch, double, rows *cols);
+    if (!d || !e) return LB_E_NOMEM;
+    LB_TRY(lb_layer_dequantize_team(Q, lb_mat_of(d, rows, cols), in->team));
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++)
+            e[r * cols + c] = (double)in->W.d[r * in->W.ld + c] - (double)d[r * cols + c];
+    *E = lb_dmat_of(e, rows, cols);
+    return LB_OK;
+}
+
+static lb_status new_matrix(lb_arena *a, int64_t rows, int64_t cols, lb_dmat *out) {
+    double *d = LB_NEW(a, double, rows *cols);
+    if (!d) return LB_E_NOMEM;
+    *out = lb_dmat_of(d, rows, cols);
+    return LB_OK;
+}
+
+/* Rows at most as many as columns: B = U, A = U^T E. */
+static lb_status by_rows(const lb_layer_in *in, lb_dmat E, lb_dmat B, lb_dmat A) {
+    lb_dmat EH, G;
+    LB_TRY(new_matrix(in->scratch, E.rows, E.cols, &EH));
+    LB_TRY(new_matrix(in->scratch, E.rows, E.rows, &G));
+    lb_dgemm(false, false, 1, lb_dmat_c(E), in->stats->H, 0, EH);
+    lb_dgemm(false, true, 1, lb_dmat_c(EH), lb_dmat_c(E), 0, G);
+    LB_TRY(lb_leading_eigenvectors(G, B, in->scratch));
+    lb_dgemm(true, false, 1, lb_dmat_c(B), lb_dmat_c(E), 0, A);
+    return LB_OK;
+}
+
+/* B = E L V, A = V^T L^-1. */
+static lb_status by_columns(const lb_layer_in *in, double percdamp, lb_dmat E, lb_dmat B, lb_dmat A) {
+    lb_cdmat H = in->stats->H;
+    lb_dmat L, M, G, V, inverse;
+    int64_t n = E.cols, column = 0;
+    double mean = 0, pivot = 0;
+    LB_TRY(new_matrix(in->scratch, n, n, &L));
+    LB_TRY(new_matrix(in->scratch, E.rows, n, &M));
+    LB_TRY(new_matrix(in->scratch, n, n, &G));
+    LB_TRY(new_matrix(in->scratch, n, A.rows, &V));
+    LB_TRY(new_matrix(in->scratch, n, n, &inverse));
+    for (int64_t i = 0; i < n; i++) mean += H.d[i * H.ld + i] / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k <= i; k++) L.d[i * n + k] = H.d[i * H.ld + k] + (i == k ? percdamp * mean : 0);
+    lb_status st = lb_cholesky_lower(L, in->team, &column, &pivot);
+    if (st == LB_E_NUMERIC)
+        return lb_fail(st, "layer %s: Cholesky failed at column %lld (pivot %.2g, damp %g): use a larger percdamp",
+                       in->name, (long long)column, pivot, percdamp);
+    LB_TRY(st);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = i + 1; k < n; k++) L.d[i * n + k] = 0;
+    memcpy(inverse.d, L.d, (size_t)(n * n) * sizeof *L.d);
+    LB_TRY(lb_invert_lower(inverse, in->team));
+    lb_dgemm(false, false, 1, lb_dmat_c(E), lb_dmat_c(L), 0, M);
+    lb_dgemm(true, false, 1, lb_dmat_c(M), lb_dmat_c(M), 0, G);
+    LB_TRY(lb_leading_eigenvectors(G, V, in->scratch));
+    lb_dgemm(false, false, 1, lb_dmat_c(M), lb_dmat_c(V), 0, B);
+    lb_dgemm(true, false, 1, lb_dmat_c(V), lb_dmat_c(inverse), 0, A);
+    return LB_OK;
+}
+
+/* Each pair of a column of B and a row of A is given the same largest entry, so that neither leaves the range of 16
+ * bits. */
+static void keep_pair(lb_dmat B, lb_dmat A, lb_layer *out) {
+    lb_scale_type t = out->storage.rank_type;
+    for (int64_t k = 0; k < A.rows; k++) {
+        double b = 0, a = 0;
+        for (int64_t r = 0; r < B.rows; r++) b = fmax(b, fabs(B.d[r * B.ld + k]));
+        for (int64_t c = 0; c < A.cols; c++) a = fmax(a, fabs(A.d[k * A.ld + c]));
+        double even = a > 0 && b > 0 ? sqrt(a / b) : 0;
+        for (int64_t r = 0; r < B.rows; r++)
+            out->B[r * A.rows + k] = lb_number_round(t, (float)(B.d[r * B.ld + k] * even));
+        for (int64_t c = 0; c < A.cols; c++)
+            out->A[k * A.cols + c] = even > 0 ? lb_number_round(t, (float)(A.d[k * A.ld + c] / even)) : 0;
+    }
+}
+
+static lb_status low_rank_layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
+    const low_rank_opts *o = opts;
+    lb_storage s;
+    lb_layer Q;
+    lb_dmat E, A, B;
+    int64_t rows = in->W.rows, cols = in->W.cols;
+    LB_TRY(low_rank_spec(opts, rows, cols, &s));
+    if (!in->stats || in->stats->H.rows != cols)
+        return lb_fail(LB_E_ARG, "layer %s: low_rank needs H of %lld columns", in->name, (long long)cols);
+    lb_storage codes = lb_storage_base(&s);
+    lb_status st = lb_round_to_nearest_team(in->arena, &codes, o->mse, in->W, in->team, &Q);
+    if (st != LB_OK) return st == LB_E_NUMERIC ? lb_fail_in(st, "layer %s", in->name) : st;
+    LB_TRY(error_of(in, &Q, &E));
+    LB_TRY(new_matrix(in->scratch, rows, o->rank, &B));
+    LB_TRY(new_matrix(in->scratch, o->rank, cols, &A));
+    LB_TRY(rows <= cols ? by_rows(in, E, B, A) : by_columns(in, o->percdamp, E, B, A));
+    *out = Q;
+    out->storage = s;
+    out->A = LB_NEW(in->arena, float, o->rank *cols);
+    out->B = LB_NEW(in->arena, float, rows * o->rank);
+    if (!out->A || !out->B) return LB_E_NOMEM;
+    keep_pair(B, A, out);
+    return LB_OK;
+}
+
+extern const lb_method lb_low_rank_method;
+const lb_method lb_low_rank_method = {
+    .api = LB_METHOD_API,
+    .name = "low_rank",
+    .summary = "round to nearest, and a low-rank correction of the error, weighted by H",
+    .cite = "zhang2024lqer",
+    .needs = LB_NEEDS_HESSIAN,
+    .options = {table, sizeof table / sizeof table[0], sizeof(low_rank_opts)},
+    .check = low_rank_check,
+    .spec = low_rank_spec,
+    .layer = low_rank_layer,
+};
