@@ -61,7 +61,15 @@ static int setup(void **state) {
     return 0;
 }
 
+static const char *compositions; /* entries instead of the usual ones */
+
 static const char *config_text(lb_arena *a) {
+    if (compositions)
+        return lb_arena_printf(a,
+                               "name: s\nmodel: %s\nresults: %s/results\nthreads: 1\nweights: %s\n"
+                               "calibration: {text: %s, samples: 8, length: 16}\n"
+                               "eval: {text: %s, protocol: W2-16, windows: 3}\nquantize_head: true\nquantize:\n%s",
+                               model_path, home, stream ? "stream" : "resident", text_path, text_path, compositions);
     return lb_arena_printf(a,
                            "name: s\nmodel: %s\nresults: %s/results\nthreads: 1\nweights: %s\n"
                            "calibration: {text: %s, samples: %d, length: 16}\n"
@@ -298,6 +306,49 @@ static void sizes_as_stored(void **state) {
     end(&s);
 }
 
+/* Masks and pairs from plan to result: sizes as counted by hand, errors and perplexity the same whether weights stay in
+ * memory or are decoded from what is kept of them, and results without such parts know nothing of them. */
+static void parts_reach_results(void **state) {
+    (void)state;
+    double ppl[2][4], error[2][4];
+    compositions = "  - {method: wanda, pattern: \"2:4\"}\n  - {method: low_rank, bits: 3, group: 8, rank: 2}\n"
+                   "  - {method: rtn, bits: 3, group: 8}\n";
+    for (int way = 0; way < 2; way++) {
+        swept s = {0};
+        lb_results *r = NULL;
+        char dir[LB_TEST_PATH];
+        stream = way == 1;
+        assert_ok(sweep_in(&s, true));
+        assert_int_equal(s.result.done, 4);
+        snprintf(dir, sizeof dir, "%s/results/s", home);
+        assert_ok(lb_store_read_results(dir, &r));
+        for (int64_t i = 0; i < 4; i++) {
+            const lb_record *c = &r->record[i];
+            assert_memory_equal(&c->size, &s.plan.sweep.cell[i].size, sizeof c->size);
+            ppl[way][i] = c->eval[0].eval.ppl;
+            error[way][i] = i ? c->layer[3].original.output_err : 0;
+            for (int64_t l = 0; l < c->layers; l++) {
+                const lb_layer_row *x = &c->layer[l];
+                bool masked = i == 1, paired = i == 2;
+                assert_int_equal(x->size.mask, masked ? x->rows * ((x->cols + 7) / 8) : 0);
+                assert_int_equal(x->size.low_rank, paired ? 2 * 2 * (x->rows + x->cols) : 0);
+                if (masked) assert_int_equal(x->size.codes, x->rows * x->cols); /* half of them, 16 bits each */
+                if (paired) assert_true(x->own.output_err < x->rtn_own.output_err);
+                /* Kept floats have no rounding to compare with. */
+                if (masked) assert_true(x->rtn_own.output_err == 0 && x->own.output_err > 0);
+            }
+        }
+        assert_string_equal(r->record[1].layer[0].storage, "f16 keep2:4");
+        assert_string_equal(r->record[2].layer[0].storage, "int3 g8 asym rank2 f16-pair");
+        lb_results_free(r);
+        end(&s);
+    }
+    compositions = NULL;
+    stream = false;
+    assert_memory_equal(ppl[0], ppl[1], sizeof ppl[0]);
+    assert_memory_equal(error[0], error[1], sizeof error[0]);
+}
+
 /* One allocation in each sweep fails: a sample of them, as a sweep makes thousands. */
 static void memory_runs_out(void **state) {
     (void)state;
@@ -336,6 +387,7 @@ int main(void) {
         cmocka_unit_test(what_a_training_loses),
         cmocka_unit_test(interrupted_training),
         cmocka_unit_test(sizes_as_stored),
+        cmocka_unit_test(parts_reach_results),
         cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(memory_runs_out_while_streaming),
     };
