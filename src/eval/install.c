@@ -71,7 +71,7 @@ static lb_status install_layer(installer *x, int64_t i) {
     LB_TRY(lb_bundle_get(x->h, x->b, i, bytes));
     lb_status st = lb_layer_unpack(x->scratch, &l->storage, l->rows, l->cols, x->team, bytes, l->bytes, &c);
     if (st == LB_OK) st = lb_layer_check(&c, x->team);
-    if (st == LB_OK) st = lb_storage_dense(&l->storage) ? install_floats(x, l, &c) : install_codes(x, l, bytes);
+    if (st == LB_OK) st = lb_storage_plain(&l->storage) ? install_floats(x, l, &c) : install_codes(x, l, bytes);
     return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(LB_E_FORMAT, "layer %s", l->name);
 }
 

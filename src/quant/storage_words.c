@@ -8,10 +8,18 @@ static const char *const scale_types[] = {
     [LB_SCALE_F32] = "f32", [LB_SCALE_F16] = "f16", [LB_SCALE_BF16] = "bf16", [LB_SCALE_E8M0] = "e8m0"};
 enum { SCALE_TYPES = sizeof scale_types / sizeof scale_types[0] };
 
-static const char *const section_names[LB_SLOTS + 1] = {
-    [LB_SLOT_CODES] = "codes",        [LB_SLOT_SCALE] = "scales",        [LB_SLOT_ZERO] = "zeros",
-    [LB_SLOT_ORDER] = "order",        [LB_SLOT_DQ_CODE] = "scale_codes", [LB_SLOT_DQ_SCALE] = "scale_scales",
-    [LB_SLOT_DQ_MEAN] = "scale_mean", [LB_SLOT_DENSE] = "floats",        [LB_SLOT_FIXED] = "codebook"};
+static const char *const section_names[LB_SLOTS + 1] = {[LB_SLOT_CODES] = "codes",
+                                                        [LB_SLOT_SCALE] = "scales",
+                                                        [LB_SLOT_ZERO] = "zeros",
+                                                        [LB_SLOT_ORDER] = "order",
+                                                        [LB_SLOT_DQ_CODE] = "scale_codes",
+                                                        [LB_SLOT_DQ_SCALE] = "scale_scales",
+                                                        [LB_SLOT_DQ_MEAN] = "scale_mean",
+                                                        [LB_SLOT_DENSE] = "floats",
+                                                        [LB_SLOT_MASK] = "mask",
+                                                        [LB_SLOT_A] = "pair_a",
+                                                        [LB_SLOT_B] = "pair_b",
+                                                        [LB_SLOT_FIXED] = "codebook"};
 _Static_assert((int)LB_MOST_SECTIONS >= (int)LB_MOST_PARTS, "every part may be a section");
 
 static const lb_format *find_format(const char *name) {
@@ -26,7 +34,14 @@ lb_status lb_storage_from_words(const lb_storage_words *w, lb_storage *out) {
                         .group = w->group,
                         .symmetric = w->symmetric,
                         .double_quant = w->double_quant,
-                        .order = w->order};
+                        .order = w->order,
+                        .mask_of = w->mask_of,
+                        .mask_keep = w->mask_keep,
+                        .rank = w->rank};
+    if (w->rank_type < LB_SCALE_F32 || w->rank_type > LB_SCALE_BF16)
+        return lb_fail(LB_E_FORMAT, "rank_type %lld: must be in [%d, %d]", (long long)w->rank_type, LB_SCALE_F32,
+                       LB_SCALE_BF16);
+    out->rank_type = (lb_scale_type)w->rank_type;
     if (!out->format) return lb_fail(LB_E_FORMAT, "format '%s': there is none of that name", w->format);
     for (int i = 0; i < SCALE_TYPES; i++) {
         if (strcmp(w->scale_type, scale_types[i]) != 0) continue;
@@ -45,7 +60,11 @@ lb_status lb_storage_to_words(const lb_storage *s, lb_storage_words *out) {
                               .group = s->group,
                               .symmetric = s->symmetric,
                               .double_quant = s->double_quant,
-                              .order = s->order};
+                              .order = s->order,
+                              .mask_of = s->mask_of,
+                              .mask_keep = s->mask_keep,
+                              .rank = s->rank,
+                              .rank_type = s->rank ? (int64_t)s->rank_type : 0};
     if (lb_storage_from_words(out, &back) == LB_OK && lb_storage_same(s, &back)) return LB_OK;
     return lb_fail(LB_E_ARG, "a layer of format %s is stored in a way that its file has no words for", s->format->name);
 }

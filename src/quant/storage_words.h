@@ -10,6 +10,8 @@ typedef struct lb_storage_words {
     int bits;
     int64_t group; /* LB_GROUP_ROW, LB_GROUP_TENSOR, or weights */
     bool symmetric, double_quant, order;
+    int64_t mask_of, mask_keep, rank; /* 0: no such part */
+    int64_t rank_type;                /* lb_scale_type of the pair: 0 float32, 1 float16, 2 bfloat16 */
 } lb_storage_words;
 /* LB_E_ARG: a storage that the words do not hold. */
 LB_NODISCARD lb_status lb_storage_to_words(const lb_storage *s, lb_storage_words *out);
