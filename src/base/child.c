@@ -58,9 +58,12 @@ static size_t space;                /* where memory is scarce: all that can be m
 static atomic_bool greedy, starved; /* of a process with threads, which may set them too, nobody asks */
 
 bool lb_child_refused(size_t bytes) {
-    if (plenty && (bytes > plenty || mapped() > plenty - bytes)) return greedy = true;
-    starved = true;
-    return false;
+    bool beyond = plenty && (bytes > plenty || mapped() > plenty - bytes);
+    if (beyond)
+        greedy = true;
+    else
+        starved = true;
+    return beyond;
 }
 
 lb_memory_state lb_child_memory(void) {
