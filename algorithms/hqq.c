@@ -6,6 +6,7 @@
  * until the mean |W - W^| of the whole layer falls no more. That one step too many is kept, as there. What is called
  * `inverse` is the authors' scale: theirs is 1/s. */
 #include <math.h>
+#include <string.h>
 
 #include "base/profile.h"
 #include "quant/method.h"
@@ -44,10 +45,19 @@ static lb_status hqq_spec(const void *opts, int64_t rows, int64_t cols, lb_stora
     return LB_OK;
 }
 
+static lb_status hqq_extend(const void *opts, const lb_storage *so_far, int64_t rows, int64_t cols, lb_storage *out) {
+    lb_storage codes;
+    LB_TRY(hqq_spec(opts, rows, cols, &codes));
+    return lb_storage_round(so_far, &codes, out);
+}
+
 typedef struct search {
     const hqq_opts *o;
     lb_cmat W;
-    lb_layer *c; /* zero: as found so far */
+    const uint8_t *mask; /* or NULL; the weights of a group are those that it keeps */
+    lb_layer *c;         /* zero: as found so far */
+    float *kept;         /* (threads, group): those, brought together */
+    uint8_t *code;       /* (threads, group) */
     int64_t group, groups;
     float maxq;
     float *inverse; /* (rows, groups) */
@@ -96,8 +106,25 @@ typedef struct pass {
     phase phase;
 } pass;
 
+/* Group g of row r. Returns its error in a step. */
+static double group_of(const pass *p, int64_t r, int64_t g, int worker) {
+    search *s = p->s;
+    int64_t cols = s->W.cols, start = g * s->group, n = start + s->group < cols ? s->group : cols - start;
+    int64_t at = r * s->groups + g, k = r * cols + start, kept;
+    float *w = s->kept + worker * s->group;
+    uint8_t *code = s->code + worker * s->group;
+    kept = lb_mask_gather(s->mask, cols, k, s->W.d + r * s->W.ld + start, n, w);
+    if (kept == 0) w[0] = 0, kept = 1;
+    if (p->phase == STEP) return step_group(s, at, w, kept);
+    if (p->phase == START) start_group(s, at, w, kept);
+    if (p->phase == FINISH) {
+        finish_group(s, at, w, kept, code);
+        lb_mask_scatter(s->mask, cols, k, code, n, s->c->codes + k);
+    }
+    return 0;
+}
+
 static lb_status rows_of(void *ctx, int64_t piece, int worker) {
-    (void)worker;
     const pass *p = ctx;
     search *s = p->s;
     int64_t last = (piece + 1) * PANEL_ROWS < s->W.rows ? (piece + 1) * PANEL_ROWS : s->W.rows;
@@ -105,16 +132,7 @@ static lb_status rows_of(void *ctx, int64_t piece, int worker) {
     lb_scope_begin(&scope, LB_WORK_SOLVE);
     for (int64_t r = piece * PANEL_ROWS; r < last; r++) {
         double error = 0;
-        for (int64_t g = 0; g < s->groups; g++) {
-            int64_t start = g * s->group, n = start + s->group < s->W.cols ? s->group : s->W.cols - start;
-            const float *w = s->W.d + r * s->W.ld + start;
-            if (p->phase == START)
-                start_group(s, r * s->groups + g, w, n);
-            else if (p->phase == STEP)
-                error += step_group(s, r * s->groups + g, w, n);
-            else
-                finish_group(s, r * s->groups + g, w, n, s->c->codes + r * s->W.cols + start);
-        }
+        for (int64_t g = 0; g < s->groups; g++) error += group_of(p, r, g, worker);
         s->error[r] = error;
     }
     double weights = (double)((last - piece * PANEL_ROWS) * s->W.cols);
@@ -129,21 +147,27 @@ static lb_status run_phase(search *s, phase what, lb_team *team) {
 
 static lb_status hqq_layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     lb_storage storage;
-    LB_TRY(hqq_spec(opts, in->W.rows, in->W.cols, &storage));
-    int64_t bad = lb_mat_first_bad(in->W), cols = in->W.cols;
+    const lb_layer *floats = in->so_far;
+    LB_TRY(floats ? hqq_extend(opts, &floats->storage, in->W.rows, in->W.cols, &storage)
+                  : hqq_spec(opts, in->W.rows, in->W.cols, &storage));
+    int64_t bad = lb_mat_first_bad(in->W), cols = in->W.cols, threads = lb_team_threads(in->team);
     if (bad >= 0)
         return lb_fail(LB_E_NUMERIC, "layer %s: weight at row %lld, column %lld is NaN or infinite", in->name,
                        (long long)(bad / cols), (long long)(bad % cols));
     LB_TRY(lb_layer_new(in->arena, &storage, in->W.rows, cols, false, out));
     search s = {.o = opts,
-                .W = in->W,
+                .W = floats ? lb_cmat_of(floats->dense, floats->rows, cols) : in->W,
+                .mask = floats ? floats->mask : NULL,
                 .c = out,
                 .group = storage.group > 0 ? storage.group : cols,
                 .groups = lb_storage_groups_per_row(&storage, cols),
                 .maxq = (float)((1 << storage.bits) - 1)};
     s.inverse = LB_NEW(in->scratch, float, in->W.rows *s.groups);
     s.error = LB_NEW(in->scratch, double, in->W.rows);
-    if (!s.inverse || !s.error) return LB_E_NOMEM;
+    s.kept = LB_NEW(in->scratch, float, s.group *threads);
+    s.code = LB_NEW(in->scratch, uint8_t, s.group *threads);
+    if (!s.inverse || !s.error || !s.kept || !s.code) return LB_E_NOMEM;
+    if (s.mask) memcpy(out->mask, s.mask, (size_t)(out->rows * lb_mask_row_bytes(cols)));
     LB_TRY(run_phase(&s, START, in->team));
     float best = INFINITY;
     for (int64_t i = 0; i < s.o->iters; i++) {
@@ -166,4 +190,5 @@ const lb_method lb_hqq_method = {
     .options = {table, sizeof table / sizeof table[0], sizeof(hqq_opts)},
     .spec = hqq_spec,
     .layer = hqq_layer,
+    .extend = hqq_extend,
 };

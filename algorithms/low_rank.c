@@ -1,5 +1,5 @@
-/* A low-rank correction of what rounding leaves: W^ = Q + B A, Q round-to-nearest of W and B A the matrix of that rank
- * with the least tr((E - B A) H (E - B A)^T), E = W - Q: the truncated singular value decomposition of E L, H = L L^T.
+/* A low-rank correction of what rounding leaves: W^ = Q + B A, Q round-to-nearest of W, or the layer that the stages
+ * before made, and B A the matrix of that rank with the least tr((E - B A) H (E - B A)^T), E = W - Q: the truncated singular value decomposition of E L, H = L L^T.
  * With G = E L (E L)^T = E H E^T and U its leading eigenvectors that is B A = U U^T E, whatever H; where rows are more
  * than columns, with V those of (E L)^T E L, it is B A = E L V V^T L^-1, for which H is damped.
  * source  Yao et al. 2023 (ZeroQuant-V2, arXiv:2303.08302) without H; weighted: Zhang et al. 2024 (LQER,
@@ -34,6 +34,7 @@ static const lb_option table[] = {
      offsetof(low_rank_opts, scale_type)},
     {"format", LB_OPT_FORMAT, "int", 0, 0, NULL, "number format; bits and group must be what it has",
      offsetof(low_rank_opts, format)},
+    /* From here on: what a later stage has. */
     {"rank", LB_OPT_INT, "16", 1, 65536, NULL, "of the correction", offsetof(low_rank_opts, rank)},
     {"rank_type", LB_OPT_CHOICE, "f16", 0, 0, scale_types, "how the two factors are stored",
      offsetof(low_rank_opts, rank_type)},
@@ -50,23 +51,34 @@ static lb_storage codes_of(const low_rank_opts *o) {
                         .scale_type = (lb_scale_type)o->scale_type};
 }
 
+enum { LATER = 6 };
+
 static lb_status low_rank_check(const void *opts) {
     const low_rank_opts *o = opts;
     lb_storage s = codes_of(o);
     return lb_format_accepts(&s, o->mse);
 }
 
-static lb_status low_rank_spec(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
+/* The pair beside what is stored so far. */
+static lb_status low_rank_extend(const void *opts, const lb_storage *so_far, int64_t rows, int64_t cols,
+                                 lb_storage *out) {
     const low_rank_opts *o = opts;
     int64_t most = rows < cols ? rows : cols;
-    LB_TRY(low_rank_check(opts));
+    if (so_far->rank > 0)
+        return lb_fail(LB_E_UNSUPPORTED, "a pair of rank %lld is there already", (long long)so_far->rank);
     if (o->rank > most)
         return lb_fail(LB_E_UNSUPPORTED, "rank %lld: a layer of (%lld, %lld) has at most %lld", (long long)o->rank,
                        (long long)rows, (long long)cols, (long long)most);
-    *out = codes_of(o);
+    *out = *so_far;
     out->rank = o->rank;
     out->rank_type = (lb_scale_type)o->rank_type;
     return LB_OK;
+}
+
+static lb_status low_rank_spec(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
+    lb_storage codes = codes_of(opts);
+    LB_TRY(low_rank_check(opts));
+    return low_rank_extend(opts, &codes, rows, cols, out);
 }
 
 /* E (rows, cols) = W - Q, float64. */
@@ -149,18 +161,26 @@ static void keep_pair(lb_dmat B, lb_dmat A, lb_layer *out) {
     }
 }
 
+static lb_status round_first(const lb_layer_in *in, const low_rank_opts *o, lb_layer *Q) {
+    lb_storage codes = codes_of(o);
+    lb_status st = lb_round_to_nearest_team(in->arena, &codes, o->mse, in->W, in->team, Q);
+    return st == LB_E_NUMERIC ? lb_fail_in(st, "layer %s", in->name) : st;
+}
+
 static lb_status low_rank_layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     const low_rank_opts *o = opts;
     lb_storage s;
     lb_layer Q;
     lb_dmat E, A, B;
     int64_t rows = in->W.rows, cols = in->W.cols;
-    LB_TRY(low_rank_spec(opts, rows, cols, &s));
+    LB_TRY(in->so_far ? low_rank_extend(opts, &in->so_far->storage, rows, cols, &s)
+                      : low_rank_spec(opts, rows, cols, &s));
     if (!in->stats || in->stats->H.rows != cols)
         return lb_fail(LB_E_ARG, "layer %s: low_rank needs H of %lld columns", in->name, (long long)cols);
-    lb_storage codes = lb_storage_base(&s);
-    lb_status st = lb_round_to_nearest_team(in->arena, &codes, o->mse, in->W, in->team, &Q);
-    if (st != LB_OK) return st == LB_E_NUMERIC ? lb_fail_in(st, "layer %s", in->name) : st;
+    if (in->so_far)
+        Q = *in->so_far;
+    else
+        LB_TRY(round_first(in, o, &Q));
     LB_TRY(error_of(in, &Q, &E));
     LB_TRY(new_matrix(in->scratch, rows, o->rank, &B));
     LB_TRY(new_matrix(in->scratch, o->rank, cols, &A));
@@ -185,4 +205,6 @@ const lb_method lb_low_rank_method = {
     .check = low_rank_check,
     .spec = low_rank_spec,
     .layer = low_rank_layer,
+    .extend = low_rank_extend,
+    .later = {table + LATER, sizeof table / sizeof table[0] - LATER, sizeof(low_rank_opts)},
 };

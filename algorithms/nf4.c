@@ -48,10 +48,22 @@ static lb_status nf4_spec(const void *opts, int64_t rows, int64_t cols, lb_stora
     return LB_OK;
 }
 
+static lb_status nf4_extend(const void *opts, const lb_storage *so_far, int64_t rows, int64_t cols, lb_storage *out) {
+    lb_storage codes;
+    LB_TRY(nf4_spec(opts, rows, cols, &codes));
+    return lb_storage_round(so_far, &codes, out);
+}
+
 static lb_status nf4_layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     lb_storage s;
-    LB_TRY(nf4_spec(opts, in->W.rows, in->W.cols, &s));
-    lb_status st = lb_round_to_nearest_team(in->arena, &s, false, in->W, in->team, out);
+    lb_status st;
+    if (in->so_far) {
+        LB_TRY(nf4_extend(opts, &in->so_far->storage, in->W.rows, in->W.cols, &s));
+        st = lb_round_floats(in->arena, &s, false, in->so_far, in->team, out);
+    } else {
+        LB_TRY(nf4_spec(opts, in->W.rows, in->W.cols, &s));
+        st = lb_round_to_nearest_team(in->arena, &s, false, in->W, in->team, out);
+    }
     return st == LB_E_NUMERIC ? lb_fail_in(st, "layer %s", in->name) : st;
 }
 
@@ -65,4 +77,5 @@ const lb_method lb_nf4_method = {
     .check = nf4_check,
     .spec = nf4_spec,
     .layer = nf4_layer,
+    .extend = nf4_extend,
 };

@@ -35,6 +35,12 @@ static lb_status rtn_spec(const void *opts, int64_t rows, int64_t cols, lb_stora
     return lb_format_accepts(out, o->mse);
 }
 
+static lb_status rtn_extend(const void *opts, const lb_storage *so_far, int64_t rows, int64_t cols, lb_storage *out) {
+    lb_storage codes;
+    LB_TRY(rtn_spec(opts, rows, cols, &codes));
+    return lb_storage_round(so_far, &codes, out);
+}
+
 static lb_status rtn_check(const void *opts) {
     lb_storage unused;
     return rtn_spec(opts, 1, 1, &unused);
@@ -42,8 +48,15 @@ static lb_status rtn_check(const void *opts) {
 
 static lb_status rtn_layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     lb_storage s;
-    LB_TRY(rtn_spec(opts, in->W.rows, in->W.cols, &s));
-    lb_status st = lb_round_to_nearest_team(in->arena, &s, ((const rtn_opts *)opts)->mse, in->W, in->team, out);
+    lb_status st;
+    bool mse = ((const rtn_opts *)opts)->mse;
+    if (in->so_far) {
+        LB_TRY(rtn_extend(opts, &in->so_far->storage, in->W.rows, in->W.cols, &s));
+        st = lb_round_floats(in->arena, &s, mse, in->so_far, in->team, out);
+    } else {
+        LB_TRY(rtn_spec(opts, in->W.rows, in->W.cols, &s));
+        st = lb_round_to_nearest_team(in->arena, &s, mse, in->W, in->team, out);
+    }
     return st == LB_E_NUMERIC ? lb_fail_in(st, "layer %s", in->name) : st;
 }
 
@@ -57,4 +70,5 @@ const lb_method lb_rtn_method = {
     .check = rtn_check,
     .spec = rtn_spec,
     .layer = rtn_layer,
+    .extend = rtn_extend,
 };

@@ -40,5 +40,9 @@ LB_NODISCARD lb_status lb_round_to_nearest(lb_arena *a, const lb_storage *s, boo
 /* The same in row panels over a team. */
 LB_NODISCARD lb_status lb_round_to_nearest_team(lb_arena *a, const lb_storage *s, bool clip_search, lb_cmat W,
                                                 lb_team *team, lb_layer *out);
+/* Of a layer of floats instead, made by the stage before: its mask stays, and blocks know only what is kept. `s` as
+ * lb_storage_round gives it. */
+LB_NODISCARD lb_status lb_round_floats(lb_arena *a, const lb_storage *s, bool clip_search, const lb_layer *floats,
+                                       lb_team *team, lb_layer *out);
 
 #endif

@@ -153,6 +153,22 @@ void lb_layer_finish_rows(const lb_layer *c, int64_t row, lb_mat W) {
     }
 }
 
+static bool keeps(const uint8_t *mask, int64_t cols, int64_t k) {
+    return !mask || lb_mask_keeps(mask + k / cols * lb_mask_row_bytes(cols), k % cols);
+}
+
+int64_t lb_mask_gather(const uint8_t *mask, int64_t cols, int64_t k, const float *w, int64_t n, float *x) {
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (keeps(mask, cols, k + i)) x[kept++] = w[i];
+    return kept;
+}
+
+void lb_mask_scatter(const uint8_t *mask, int64_t cols, int64_t k, const uint8_t *code, int64_t n, uint8_t *out) {
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++) out[i] = keeps(mask, cols, k + i) ? code[kept++] : 0;
+}
+
 typedef struct dequantizing {
     const lb_layer *c;
     lb_mat W;

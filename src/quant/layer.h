@@ -96,6 +96,10 @@ void lb_unpack_stream(const uint8_t *in, int64_t n, int bits, uint8_t *code);
 void lb_layer_finish_rows(const lb_layer *c, int64_t row, lb_mat W);
 int64_t lb_mask_row_bytes(int64_t cols);
 static inline bool lb_mask_keeps(const uint8_t *row, int64_t col) { return row[col / 8] >> col % 8 & 1; }
+/* Of weights [k, k + n), counted row-major over the matrix: those that are kept, brought together into x, and back to
+ * their places, 0 between them. Returns how many. mask NULL: all are. */
+int64_t lb_mask_gather(const uint8_t *mask, int64_t cols, int64_t k, const float *w, int64_t n, float *x);
+void lb_mask_scatter(const uint8_t *mask, int64_t cols, int64_t k, const uint8_t *code, int64_t n, uint8_t *out);
 /* Does it hold each of [0, cols) once? `code`: of the error. */
 LB_NODISCARD lb_status lb_order_check(const int32_t *order, int64_t cols, lb_status code);
 /* Does each run keep as many as the storage says, and nothing beyond the last column? */

@@ -39,7 +39,8 @@ typedef struct lb_stats {
 
 typedef struct lb_layer_in {
     const char *name;      /* "3.down" */
-    lb_cmat W;             /* (out, in), finite */
+    lb_cmat W;             /* (out, in), finite: the target, whatever stage this is */
+    const lb_layer *so_far; /* what the stages before made of it; NULL: this one starts the layer */
     const lb_stats *stats; /* NULL unless the method needs the Hessian */
     uint64_t seed;         /* of this run and layer */
     lb_arena *scratch;     /* freed after the call */
@@ -48,7 +49,17 @@ typedef struct lb_layer_in {
     lb_log *log;
 } lb_layer_in;
 
-typedef struct lb_method {
+typedef struct lb_method lb_method;
+
+/* A stage of a pipeline. */
+typedef struct lb_stage {
+    const lb_method *method;
+    const lb_options *options; /* that it has there */
+    size_t offset;             /* of its struct in the pipeline's */
+    size_t first;              /* option k of it is number first + k of the pipeline's */
+} lb_stage;
+
+struct lb_method {
     uint32_t api;
     const char *name, *summary, *cite; /* cite: BibTeX key in paper/refs.bib, or NULL */
     uint32_t needs;
@@ -60,7 +71,27 @@ typedef struct lb_method {
     lb_status (*spec)(const void *opts, int64_t rows, int64_t cols, lb_storage *out);
     lb_status (*layer)(const lb_layer_in *in, const void *opts, lb_layer *out);
     lb_status (*model)(lb_trainer *t, const void *opts, lb_model_out *out);
-} lb_method;
+    /* NULL: the method only starts a layer. Else `layer` can also go on from in->so_far, as a later stage of a pipeline,
+     * and this is the storage that it then makes of so_far's: LB_E_UNSUPPORTED with the reason if it cannot. */
+    lb_status (*extend)(const void *opts, const lb_storage *so_far, int64_t rows, int64_t cols, lb_storage *out);
+    lb_options later; /* options of such a stage, of the same struct; without a table: all, and `check` holds there too */
+    /* Of a pipeline alone (lb_pipeline_new), which has neither check, spec, extend nor an entry point. */
+    const lb_stage *stage;
+    size_t stages;
+};
+
+/* Stages one after another as one method: `layer` and `spec` of each get what the one before made. Its name is
+ * "wanda+rtn", its options are those of all stages: "bits", or "gptq.percdamp" where another stage has a percdamp too;
+ * "percdamp" then means all of them. LB_E_ARG: a method twice. */
+LB_NODISCARD lb_status lb_pipeline_new(lb_arena *a, const lb_method *const *method, size_t n, const lb_method **out);
+/* What a method does, be it a pipeline or not. opts: of m->options. */
+LB_NODISCARD lb_status lb_method_check(const lb_method *m, const void *opts);
+LB_NODISCARD lb_status lb_method_spec(const lb_method *m, const void *opts, int64_t rows, int64_t cols,
+                                      lb_storage *out);
+LB_NODISCARD lb_status lb_method_layer(const lb_method *m, const lb_layer_in *in, const void *opts, lb_layer *out);
+/* Its stages; of a method that is no pipeline: itself. */
+size_t lb_method_stages(const lb_method *m);
+const lb_method *lb_method_stage(const lb_method *m, size_t i);
 
 /* Registry. */
 extern const lb_method *const lb_method_table[];   /* algorithms/table.c, NULL-terminated */

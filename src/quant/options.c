@@ -7,9 +7,14 @@
 #include "base/scalar.h"
 #include "quant/format.h"
 
+bool lb_option_answers(const lb_option *opt, const char *name) {
+    const char *dot = strchr(opt->name, '.');
+    return strcmp(opt->name, name) == 0 || (dot && strcmp(dot + 1, name) == 0);
+}
+
 const lb_option *lb_options_find(const lb_options *o, const char *name) {
     for (size_t i = 0; i < o->n; i++)
-        if (strcmp(o->table[i].name, name) == 0) return &o->table[i];
+        if (lb_option_answers(&o->table[i], name)) return &o->table[i];
     return NULL;
 }
 
@@ -173,9 +178,14 @@ static lb_status unknown(const lb_options *o, const char *name, const char *whos
 
 lb_status lb_options_set(const lb_options *o, lb_arena *a, void *values, const char *name, const char *text,
                          const char *whose) {
-    const lb_option *opt = lb_options_find(o, name);
-    if (!opt) return unknown(o, name, whose);
-    return set_value(opt, a, field(opt, values), text, whose);
+    bool known = false;
+    for (size_t i = 0; i < o->n; i++) {
+        const lb_option *opt = &o->table[i];
+        if (!lb_option_answers(opt, name)) continue;
+        known = true;
+        LB_TRY(set_value(opt, a, field(opt, values), text, whose));
+    }
+    return known ? LB_OK : unknown(o, name, whose);
 }
 
 /* The shortest decimal that parses back to v. */

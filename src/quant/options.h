@@ -35,9 +35,11 @@ typedef struct lb_options {
     size_t struct_size;
 } lb_options;
 
-const lb_option *lb_options_find(const lb_options *o, const char *name); /* NULL: none */
+/* Is it called so? "gptq.percdamp", of a pipeline, is also called "percdamp". */
+bool lb_option_answers(const lb_option *opt, const char *name);
+const lb_option *lb_options_find(const lb_options *o, const char *name); /* the first that is called so; NULL: none */
 LB_NODISCARD lb_status lb_options_defaults(const lb_options *o, lb_arena *a, void *values);
-/* Sets one by name from text. An unknown name is LB_E_CONFIG with the nearest known one; a bad value names type and
+/* Sets all that are called `name` from text. An unknown name is LB_E_CONFIG with the nearest known one; a bad value names type and
  * bounds: "bits = 9: must be in [2, 8] (method gptq)"; `whose` is the part in brackets ("method gptq"). */
 LB_NODISCARD lb_status lb_options_set(const lb_options *o, lb_arena *a, void *values, const char *name,
                                       const char *text, const char *whose);

@@ -49,6 +49,23 @@ lb_storage lb_storage_base(const lb_storage *s) {
     return base;
 }
 
+lb_status lb_storage_round(const lb_storage *so_far, const lb_storage *codes, lb_storage *out) {
+    if (!lb_storage_dense(so_far) || so_far->rank > 0) {
+        lb_str text = {0};
+        lb_storage_text(so_far, &text);
+        lb_status st = lb_str_check(&text);
+        if (st == LB_OK)
+            st = lb_fail(LB_E_UNSUPPORTED, "rounds floats, and the layer so far is %s: it must come before that",
+                         text.s);
+        lb_str_free(&text);
+        return st;
+    }
+    *out = *codes;
+    out->mask_of = so_far->mask_of;
+    out->mask_keep = so_far->mask_keep;
+    return LB_OK;
+}
+
 int64_t lb_scale_bytes(lb_scale_type t) { return t == LB_SCALE_F32 ? 4 : t == LB_SCALE_E8M0 ? 1 : 2; }
 
 static lb_status check_bits(const lb_storage *s) {

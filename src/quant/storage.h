@@ -48,6 +48,9 @@ bool lb_storage_dense(const lb_storage *s);                 /* floats, no codes 
 bool lb_storage_plain(const lb_storage *s);                 /* floats and nothing else: not compressed */
 int64_t lb_storage_kept(const lb_storage *s, int64_t cols); /* weights of a row that are stored */
 lb_storage lb_storage_base(const lb_storage *s); /* codes alone: what round-to-nearest, the yardstick, would store */
+/* For methods that go on from a layer so far by rounding what it keeps: these codes under its mask. LB_E_UNSUPPORTED if
+ * it holds no floats to round. */
+LB_NODISCARD lb_status lb_storage_round(const lb_storage *so_far, const lb_storage *codes, lb_storage *out);
 LB_NODISCARD lb_status lb_storage_size(const lb_storage *s, int64_t rows, int64_t cols, lb_size *out);
 /* The same bytes in the same places? */
 bool lb_storage_same(const lb_storage *a, const lb_storage *b);

@@ -230,6 +230,17 @@ static lb_status fill_warnings(running *x) {
     return LB_OK;
 }
 
+/* Of every stage. */
+static lb_status fill_cites(lb_arena *a, const lb_method *m, lb_record *out) {
+    size_t n = m ? lb_method_stages(m) : 0;
+    if (!(out->cite = LB_NEW(a, char *, n + 1))) return LB_E_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        const char *cite = lb_method_stage(m, i)->cite;
+        if (cite && !(out->cite[out->cites++] = lb_arena_strdup(a, cite))) return LB_E_NOMEM;
+    }
+    return LB_OK;
+}
+
 static lb_status fill_rest(running *x, double start) {
     lb_arena *a = x->r->keep;
     lb_record *out = x->out;
@@ -244,11 +255,7 @@ static lb_status fill_rest(running *x, double start) {
     memcpy(out->stage, x->stage, (size_t)x->stages * sizeof *out->stage);
     memcpy(out->stage_s, x->stage_s, (size_t)x->stages * sizeof *out->stage_s);
     out->stages = x->stages;
-    if (x->c->method && x->c->method->cite) {
-        out->cite = LB_NEW(a, char *, 1);
-        if (!out->cite || !(out->cite[0] = lb_arena_strdup(a, x->c->method->cite))) return LB_E_NOMEM;
-        out->cites = 1;
-    }
+    LB_TRY(fill_cites(a, x->c->method, out));
     out->peak_bytes = lb_peak_memory_bytes();
     out->seconds = lb_clock_s() - start;
     out->state = LB_CELL_DONE;

@@ -29,10 +29,11 @@ static bool is_null(const lb_yaml *n) {
     return n->kind == LB_YAML_SCALAR && !n->quoted && (!n->text || lb_scalar_null(n->text));
 }
 
-/* Sets one option from a scalar, with file and line in the error. */
-static lb_status set_option(reader *r, const lb_options *table, void *values, const lb_option *o, const lb_yaml *n,
+/* Sets the option that is called `name` from a scalar, with file and line in the error. */
+static lb_status set_option(reader *r, const lb_options *table, void *values, const char *name, const lb_yaml *n,
                             const char *whose) {
     lb_where w = lb_config_where(n);
+    const lb_option *o = lb_options_find(table, name);
     if (n->kind != LB_YAML_SCALAR)
         return lb_fail(LB_E_CONFIG, "%s: %s: must be one value, not %s (%s)", w.text, o->name, kind_name(n), whose);
     if (is_null(n)) return lb_fail(LB_E_CONFIG, "%s: %s has no value (%s)", w.text, o->name, whose);
@@ -46,7 +47,7 @@ static lb_status set_option(reader *r, const lb_options *table, void *values, co
         return st;
     }
     lb_status st = !n->quoted && (number || group) ? lb_scalar_check(n->text, true) : LB_OK;
-    if (st == LB_OK) st = lb_options_set(table, r->a, values, o->name, n->text, whose);
+    if (st == LB_OK) st = lb_options_set(table, r->a, values, name, n->text, whose);
     return st == LB_OK ? LB_OK : lb_fail_in(st, "%s", w.text);
 }
 
@@ -81,9 +82,8 @@ static lb_status read_map(reader *r, const lb_yaml *map, const char *title, cons
     LB_TRY(lb_options_defaults(table, r->a, values));
     for (size_t i = 0; i < map->count; i++) {
         const lb_yaml *n = map->item[i];
-        const lb_option *o = lb_options_find(table, n->key);
-        if (o) {
-            LB_TRY(set_option(r, table, values, o, n, title));
+        if (lb_options_find(table, n->key)) {
+            LB_TRY(set_option(r, table, values, n->key, n, title));
             continue;
         }
         size_t k = 0;
@@ -137,7 +137,7 @@ static lb_status try_value(reader *r, const lb_method *m, const lb_options *t, c
     void *scratch = lb_arena_get(r->a, 1, t->struct_size + 1);
     const char *whose = t == &m->options ? lb_arena_printf(r->a, "method %s", m->name) : "quantize";
     lb_status st = scratch && whose ? lb_options_defaults(t, r->a, scratch) : LB_E_NOMEM;
-    if (st == LB_OK) st = set_option(r, t, scratch, lb_options_find(t, name), v, whose);
+    if (st == LB_OK) st = set_option(r, t, scratch, name, v, whose);
     lb_arena_restore(r->a, before);
     return st;
 }
@@ -229,6 +229,12 @@ static lb_status read_rules(reader *r, const lb_yaml *n, const char *title, cons
     return LB_OK;
 }
 
+static lb_status check_entry(const lb_yaml *n, const char *title) {
+    if (n->kind == LB_YAML_MAP) return LB_OK;
+    return lb_fail(LB_E_CONFIG, "%s: %s: must be a map with method and its options, not %s", lb_config_where(n).text,
+                   title, kind_name(n));
+}
+
 static lb_status read_method(const lb_yaml *n, const lb_yaml *map, const char *title, const lb_method **out) {
     if (!n)
         return lb_fail(LB_E_CONFIG, "%s: %s: 'method' is missing (lowbit methods lists them)",
@@ -249,35 +255,114 @@ static lb_status read_method(const lb_yaml *n, const lb_yaml *map, const char *t
     return lb_fail(LB_E_CONFIG, "%s: unknown method '%s' in %s: lowbit methods lists them", w.text, n->text, title);
 }
 
+/* The methods of an entry's stages as one. A single stage is that method. */
+static lb_status read_stages(reader *r, const lb_yaml *n, const char *title, const lb_method **out) {
+    lb_where w = lb_config_where(n);
+    if (n->kind != LB_YAML_LIST || n->count == 0)
+        return lb_fail(LB_E_CONFIG, "%s: %s.stages: must be a list of maps, each with method and its options", w.text,
+                       title);
+    const lb_method **m = LB_NEW(r->a, const lb_method *, n->count);
+    if (!m) return LB_E_NOMEM;
+    for (size_t i = 0; i < n->count; i++) {
+        const char *name = lb_arena_printf(r->a, "%s.stages[%zu]", title, i);
+        if (!name) return LB_E_NOMEM;
+        LB_TRY(check_entry(n->item[i], name));
+        LB_TRY(read_method(lb_yaml_get(n->item[i], "method"), n->item[i], name, &m[i]));
+        if (!m[i])
+            return lb_fail(LB_E_CONFIG, "%s: %s: none is no stage: it quantizes nothing",
+                           lb_config_where(n->item[i]).text, name);
+    }
+    *out = m[0];
+    if (n->count == 1) return LB_OK;
+    lb_status st = lb_pipeline_new(r->a, m, n->count, out);
+    return st == LB_E_ARG ? lb_fail_in(LB_E_CONFIG, "%s: %s.stages", w.text, title) : st;
+}
+
+/* An option of the entry: one value, or an axis of it. name: as its method has it. */
+static lb_status add_option(reader *r, const lb_yaml *n, const char *title, const lb_options *t, const char *name,
+                            lb_entry *out) {
+    lb_axis *ax = &out->option[out->n_options];
+    for (size_t i = 0; i < out->n_options; i++) {
+        const lb_option *there = lb_options_find(t, out->option[i].name);
+        if (there && lb_option_answers(there, name))
+            return lb_fail(LB_E_CONFIG, "%s: %s in %s: a stage sets it already", lb_config_where(n).text, n->key,
+                           title);
+    }
+    LB_TRY(read_values(r, n, title, ax));
+    ax->name = name;
+    out->n_options++;
+    for (size_t k = 0; k < ax->n; k++) LB_TRY(try_value(r, out->method, t, name, ax->value[k]));
+    return LB_OK;
+}
+
+/* A key of a stage that is no option of it there. */
+static lb_status not_of_stage(reader *r, const lb_yaml *n, const char *title, const lb_stage *s) {
+    lb_where w = lb_config_where(n);
+    if (lb_options_find(&s->method->options, n->key))
+        return lb_fail(LB_E_CONFIG, "%s: %s in %s: does not apply where %s goes on from the stage before", w.text,
+                       n->key, title, s->method->name);
+    if (lb_options_find(&lb_config_cell_table, n->key))
+        return lb_fail(LB_E_CONFIG, "%s: %s in %s: is of all stages together: it belongs beside them", w.text, n->key,
+                       title);
+    names known = {{"method"}, 1};
+    names_add_table(&known, s->options);
+    const char *in = lb_arena_printf(r->a, " in %s", title);
+    return in ? unknown_key(n, in, &known, s->method) : LB_E_NOMEM;
+}
+
+static lb_status read_stage_options(reader *r, const lb_yaml *list, const char *title, lb_entry *out) {
+    const lb_method *m = out->method;
+    for (size_t i = 0; i < list->count; i++) {
+        const lb_stage only = {m, &m->options, 0, 0}, *s = m->stages ? &m->stage[i] : &only;
+        const char *name = lb_arena_printf(r->a, "%s.stages[%zu]", title, i);
+        if (!name) return LB_E_NOMEM;
+        for (size_t k = 0; k < list->item[i]->count; k++) {
+            const lb_yaml *v = list->item[i]->item[k];
+            if (strcmp(v->key, "method") == 0) continue;
+            const lb_option *o = lb_options_find(s->options, v->key);
+            if (!o) return not_of_stage(r, v, name, s);
+            o = &m->options.table[s->first + (size_t)(o - s->options->table)];
+            LB_TRY(add_option(r, v, name, &m->options, o->name, out));
+        }
+    }
+    return LB_OK;
+}
+
+static lb_status read_methods(reader *r, const lb_yaml *n, const char *title, lb_entry *out) {
+    const lb_yaml *method = lb_yaml_get(n, "method"), *stages = lb_yaml_get(n, "stages");
+    size_t options = n->count + 1;
+    if (method && stages)
+        return lb_fail(LB_E_CONFIG, "%s: %s has a method and stages: give one of them", lb_config_where(stages).text,
+                       title);
+    LB_TRY(stages ? read_stages(r, stages, title, &out->method) : read_method(method, n, title, &out->method));
+    for (size_t i = 0; stages && i < stages->count; i++) options += stages->item[i]->count;
+    if (!(out->option = LB_NEW(r->a, lb_axis, options))) return LB_E_NOMEM;
+    return stages ? read_stage_options(r, stages, title, out) : LB_OK;
+}
+
 /* An entry's method and options; its rules come when every entry's method is known. */
 static lb_status read_entry(reader *r, const lb_yaml *n, const char *title, lb_entry *out) {
-    if (n->kind != LB_YAML_MAP)
-        return lb_fail(LB_E_CONFIG, "%s: %s: must be a map with method and its options, not %s",
-                       lb_config_where(n).text, title, kind_name(n));
+    LB_TRY(check_entry(n, title));
     out->node = n;
-    LB_TRY(read_method(lb_yaml_get(n, "method"), n, title, &out->method));
-    out->option = LB_NEW(r->a, lb_axis, n->count + 1);
-    if (!out->option) return LB_E_NOMEM;
+    LB_TRY(read_methods(r, n, title, out));
     for (size_t i = 0; i < n->count; i++) {
         const lb_yaml *v = n->item[i];
-        if (strcmp(v->key, "method") == 0 || strcmp(v->key, "rules") == 0) continue;
+        if (strcmp(v->key, "method") == 0 || strcmp(v->key, "stages") == 0 || strcmp(v->key, "rules") == 0) continue;
         const lb_options *t = table_of(out->method, v->key);
         if (!t) {
-            names known = {{"method", "rules"}, 2};
+            names known = {{"method", "stages", "rules"}, 3};
             if (out->method) {
                 names_add_table(&known, &out->method->options);
                 names_add_table(&known, &lb_config_cell_table);
             }
             const char *in = lb_arena_printf(r->a, " in %s", title);
-            return in ? unknown_key(v, in, &known, out->method) : LB_E_NOMEM;
+            return in ? unknown_key(v, in, &known, lb_yaml_get(n, "stages") ? NULL : out->method) : LB_E_NOMEM;
         }
         bool statistics = strcmp(v->key, "propagate") == 0 || strcmp(v->key, "true_sequential") == 0;
         if (t == &lb_config_cell_table && statistics && !(out->method->needs & LB_NEEDS_HESSIAN))
             return lb_fail(LB_E_CONFIG, "%s: %s in %s: method %s needs no statistics, so it does not apply",
                            lb_config_where(v).text, v->key, title, out->method->name);
-        lb_axis *ax = &out->option[out->n_options++];
-        LB_TRY(read_values(r, v, title, ax));
-        for (size_t k = 0; k < ax->n; k++) LB_TRY(try_value(r, out->method, t, v->key, ax->value[k]));
+        LB_TRY(add_option(r, v, title, t, v->key, out));
     }
     return LB_OK;
 }

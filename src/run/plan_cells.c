@@ -29,7 +29,7 @@ static lb_status plan_layer(planner *x, int32_t site, const char *also) {
     const char *names[] = {s->name, also};
     bool skip = false;
     LB_TRY(lb_sweep_layer_options(x->p->arena, x->p->config, x->c, names, also ? 2 : 1, &skip, &l->opts, NULL));
-    LB_TRY(x->c->method->spec(l->opts, rows, cols, &l->storage));
+    LB_TRY(lb_method_spec(x->c->method, l->opts, rows, cols, &l->storage));
     if (lb_storage_wider(&l->storage, cols))
         return lb_fail(LB_E_UNSUPPORTED, "layer %s has %lld columns: a group of %lld does not fit", s->name,
                        (long long)cols, (long long)l->storage.group);

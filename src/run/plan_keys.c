@@ -75,7 +75,7 @@ static void put_rule(lb_str *out, const lb_cell *c, const lb_rule *r, bool *firs
     for (size_t i = 0; i < r->n; i++) {
         const lb_option *o = lb_options_find(&c->method->options, r->set[i]->key);
         if (!o) continue;
-        lb_str_add(out, "        %s: ", o->name);
+        lb_str_add(out, "        %s: ", r->set[i]->key);
         put_value(out, o, r->set[i]->text);
         lb_str_add(out, "\n");
     }
@@ -83,8 +83,13 @@ static void put_rule(lb_str *out, const lb_cell *c, const lb_rule *r, bool *firs
 
 static void put_entry(const lb_plan *p, const lb_cell *c, lb_str *out) {
     static const char *const all[] = {"propagate", "true_sequential", "seed", NULL}, *const nothing[] = {NULL};
-    lb_str_add(out, "quantize:\n  - method: %s\n", c->method->name);
-    put_table(out, "    ", &c->method->options, c->opts, nothing);
+    lb_str_add(out, c->method->stages ? "quantize:\n  - stages:\n" : "quantize:\n  - method: %s\n", c->method->name);
+    for (size_t i = 0; i < c->method->stages; i++) {
+        const lb_stage *s = &c->method->stage[i];
+        lb_str_add(out, "      - method: %s\n", s->method->name);
+        put_table(out, "        ", s->options, (const char *)c->opts + s->offset, nothing);
+    }
+    if (!c->method->stages) put_table(out, "    ", &c->method->options, c->opts, nothing);
     /* What the method takes no notice of would be refused if it stood there. */
     put_table(out, "    ", &lb_config_cell_table, &c->own, c->needs_hessian ? all + 2 : all);
     bool first = true;
@@ -142,9 +147,13 @@ static lb_status hash_text(const lb_str *text, char key[65]) {
 /* What computes: the program and the kernels in use. */
 static void put_program(const lb_plan *p, const lb_method *m, lb_str *out) {
     lb_str_add(out, "code %s\nkernels %s\nblas %s\n", p->code, lb_kernels_active()->name, lb_blas_core());
-    bool built_in = !m;
-    for (size_t i = 0; lb_method_table[i]; i++) built_in = built_in || lb_method_table[i] == m;
-    if (!built_in) lb_str_add(out, "plugin %s\n", p->plugin_hash);
+    bool plugin = false;
+    for (size_t k = 0; m && k < lb_method_stages(m); k++) {
+        size_t i = 0;
+        while (lb_method_table[i] && lb_method_table[i] != lb_method_stage(m, k)) i++;
+        plugin = plugin || !lb_method_table[i];
+    }
+    if (plugin) lb_str_add(out, "plugin %s\n", p->plugin_hash);
 }
 
 /* What evaluates beside it. Statistics are always float32. */

@@ -36,7 +36,7 @@ static lb_status solve(walker *x, int64_t layer, lb_stored *out, const lb_hessia
                       .log = &x->said.log};
     lb_status st = lb_quantize_original(j, layer, j->scratch, &in.W);
     double start = lb_clock_s();
-    if (st == LB_OK) st = j->cell->method->layer(&in, l->opts, &made);
+    if (st == LB_OK) st = lb_method_layer(j->cell->method, &in, l->opts, &made);
     j->row[layer].seconds = lb_clock_s() - start;
     lb_arena_restore(j->scratch, mark);
     if (st == LB_OK) st = lb_quantize_store(j, layer, &made, x->block_arena, out);

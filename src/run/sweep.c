@@ -118,16 +118,29 @@ static lb_status distinct_common(expander *x, const lb_method *m, const lb_axis 
     return LB_OK;
 }
 
-/* The dimensions of an entry: the config's axes that its method has and it does not set itself, then its own. */
+static bool entry_sets(const lb_entry *e, const lb_option *o) {
+    for (size_t k = 0; k < e->n_options; k++)
+        if (lb_option_answers(o, e->option[k].name)) return true;
+    return false;
+}
+
+/* Does the entry itself set every option that an axis means? */
+static bool entry_sets_all(const lb_entry *e, const char *axis) {
+    const lb_options *t = is_cell_option(e->method, axis) ? &lb_config_cell_table : &e->method->options;
+    for (size_t i = 0; i < t->n; i++)
+        if (lb_option_answers(&t->table[i], axis) && !entry_sets(e, &t->table[i])) return false;
+    return true;
+}
+
+/* The dimensions of an entry: the config's axes that its method has and it does not set itself, then its own, which
+ * have the last word. */
 static lb_status find_dims(expander *x, const lb_entry *e, dims *out) {
     dim found[MAX_AXES];
     size_t n = 0;
     for (size_t i = 0; i < x->c->axes + e->n_options; i++) {
         bool shared = i < x->c->axes;
         const lb_axis *ax = shared ? &x->c->axis[i] : &e->option[i - x->c->axes];
-        bool own = false;
-        for (size_t k = 0; shared && k < e->n_options; k++) own = own || strcmp(e->option[k].name, ax->name) == 0;
-        if (own || !has_option(e->method, ax->name)) continue;
+        if (!has_option(e->method, ax->name) || (shared && entry_sets_all(e, ax->name))) continue;
         if (n == MAX_AXES)
             return lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: more than %d options and axes",
                            lb_config_where(e->node).text, e->index, MAX_AXES);
@@ -280,27 +293,85 @@ static lb_status describe(expander *x, lb_cell *cell) {
     return st;
 }
 
-/* "gptq 3b g64 act_order seed 1" */
+static void label_choice(lb_str *s, const char *k, const char *v) {
+    if (strcmp(v, "true") == 0)
+        lb_str_add(s, " %s", k);
+    else if (strcmp(v, "false") == 0)
+        lb_str_add(s, " no_%s", k);
+    else if (strcmp(k, "seed") == 0)
+        lb_str_add(s, " s%s", v);
+    else
+        lb_str_add(s, " %s=%s", k, v);
+}
+
+static const char *given_or_not(const lb_cell *cell, const char *name) {
+    const char *v = lb_pairs_get(&cell->varied, name);
+    return v ? v : lb_pairs_get(&cell->options, name);
+}
+
+static void label_bits(lb_str *s, const char *bits, const char *group) {
+    if (bits) lb_str_add(s, " %sb", bits);
+    if (group) lb_str_add(s, group[0] >= '0' && group[0] <= '9' ? " g%s" : " %s", group);
+}
+
+/* Options [first, first + n) of a pipeline: those of one stage, called as there. */
+typedef struct span {
+    const lb_option *at;
+    const lb_option *own;
+    size_t n;
+} span;
+
+/* The value of a stage's option `name` as it was given, or as it is; NULL: it has none. */
+static const char *stage_value(const lb_cell *cell, const span *t, const char *name) {
+    for (size_t i = 0; i < t->n; i++)
+        if (strcmp(t->own[i].name, name) == 0) {
+            const char *v = lb_pairs_get(&cell->varied, t->at[i].name);
+            if (!v) v = lb_pairs_get(&cell->varied, name);
+            return v ? v : lb_pairs_get(&cell->options, t->at[i].name);
+        }
+    return NULL;
+}
+
+/* "wanda 50%", "gptq 3b g64 act_order": always what there is of bits, group and sparsity, then what was chosen. */
+static void label_stage(lb_str *s, const lb_cell *cell, const lb_stage *g) {
+    span t = {cell->method->options.table + g->first, g->options->table, g->options->n};
+    const char *sparsity = stage_value(cell, &t, "sparsity");
+    double part = 0;
+    lb_str_add(s, "%s", g->method->name);
+    if (sparsity && lb_parse_f64(sparsity, &part) == LB_OK) lb_str_add(s, " %.15g%%", 100 * part);
+    label_bits(s, stage_value(cell, &t, "bits"), stage_value(cell, &t, "group"));
+    for (int64_t i = 0; i < cell->varied.n; i++)
+        for (size_t k = 0; k < t.n; k++) {
+            const char *name = t.own[k].name;
+            bool said = !strcmp(name, "bits") || !strcmp(name, "group") || !strcmp(name, "sparsity");
+            if (!said && lb_option_answers(&t.at[k], cell->varied.at[i].key))
+                label_choice(s, name, cell->varied.at[i].value);
+        }
+}
+
+static void label_stages(lb_str *s, const lb_cell *cell) {
+    const lb_method *m = cell->method;
+    for (size_t i = 0; i < m->stages; i++) {
+        if (i) lb_str_add(s, " + ");
+        label_stage(s, cell, &m->stage[i]);
+    }
+    for (int64_t i = 0; i < cell->varied.n; i++)
+        if (is_cell_option(m, cell->varied.at[i].key))
+            label_choice(s, cell->varied.at[i].key, cell->varied.at[i].value);
+}
+
+/* "gptq 3b g64 act_order s1"; "wanda 50% + rtn 4b g64" */
 static lb_status make_label(expander *x, lb_cell *cell) {
     lb_str s = {0};
-    lb_str_add(&s, "%s", cell->method->name);
-    const char *bits = lb_pairs_get(&cell->varied, "bits");
-    if (!bits) bits = lb_pairs_get(&cell->options, "bits");
-    if (bits) lb_str_add(&s, " %sb", bits);
-    const char *group = lb_pairs_get(&cell->varied, "group");
-    if (!group) group = lb_pairs_get(&cell->options, "group");
-    if (group) lb_str_add(&s, group[0] >= '0' && group[0] <= '9' ? " g%s" : " %s", group);
-    for (int64_t i = 0; i < cell->varied.n; i++) {
-        const char *k = cell->varied.at[i].key, *v = cell->varied.at[i].value;
-        if (strcmp(k, "bits") == 0 || strcmp(k, "group") == 0) continue;
-        if (strcmp(v, "true") == 0)
-            lb_str_add(&s, " %s", k);
-        else if (strcmp(v, "false") == 0)
-            lb_str_add(&s, " no_%s", k);
-        else if (strcmp(k, "seed") == 0)
-            lb_str_add(&s, " s%s", v);
-        else
-            lb_str_add(&s, " %s=%s", k, v);
+    if (cell->method->stages) {
+        label_stages(&s, cell);
+    } else {
+        lb_str_add(&s, "%s", cell->method->name);
+        label_bits(&s, given_or_not(cell, "bits"), given_or_not(cell, "group"));
+        for (int64_t i = 0; i < cell->varied.n; i++) {
+            const char *k = cell->varied.at[i].key;
+            if (strcmp(k, "bits") != 0 && strcmp(k, "group") != 0) label_choice(&s, k, cell->varied.at[i].value);
+        }
     }
     lb_status st = lb_str_check(&s);
     if (st == LB_OK && !(cell->label = lb_arena_strdup(x->a, s.s))) st = LB_E_NOMEM;
@@ -317,8 +388,8 @@ static lb_status make_cell(expander *x, const lb_entry *e, const size_t *at, lb_
     for (size_t d = 0; d < x->dims->n; d++)
         LB_TRY(put_value(x, cell, x->dims->at[d].name, x->dims->at[d].value[at[d]]));
     LB_TRY(normalise(x, cell));
-    if (!cell->refused && e->method->check) {
-        lb_status st = e->method->check(cell->opts);
+    if (!cell->refused) {
+        lb_status st = lb_method_check(e->method, cell->opts);
         if (st == LB_E_NOMEM) return st;
         if (st != LB_OK) LB_TRY(refuse(x, cell, lb_error()));
     }
@@ -475,7 +546,7 @@ lb_status lb_sweep_layer_options(lb_arena *a, const lb_config *c, const lb_cell 
         LB_TRY(apply_rule(a, cell, r, mine, &changed));
         if (changed) *opts = mine;
     }
-    if (*skip || *opts == cell->opts || !cell->method->check) return LB_OK;
-    lb_status st = cell->method->check(*opts);
+    if (*skip || *opts == cell->opts) return LB_OK;
+    lb_status st = lb_method_check(cell->method, *opts);
     return st == LB_OK ? LB_OK : lb_fail_in(st, "layer %s", names[0]);
 }

@@ -1,0 +1,175 @@
+/* Stages one after another as one method: their options in one table and one struct, their layers handed on. */
+#include <string.h>
+
+#include "base/rng.h"
+#include "quant/method.h"
+
+size_t lb_method_stages(const lb_method *m) { return m->stages ? m->stages : 1; }
+const lb_method *lb_method_stage(const lb_method *m, size_t i) { return m->stages ? m->stage[i].method : m; }
+
+static const void *opts_of(const lb_stage *s, const void *opts) { return (const char *)opts + s->offset; }
+
+/* ---- making one ---- */
+
+static const lb_options *options_at(const lb_method *m, size_t i) {
+    return i > 0 && m->later.table ? &m->later : &m->options;
+}
+
+static bool elsewhere(const lb_method *const *method, size_t n, size_t mine, const char *name) {
+    for (size_t i = 0; i < n; i++)
+        if (i != mine && lb_options_find(options_at(method[i], i), name)) return true;
+    return false;
+}
+
+static lb_status add_options(lb_arena *a, const lb_method *const *method, size_t n, size_t i, const lb_stage *s,
+                             lb_option *table) {
+    for (size_t k = 0; k < s->options->n; k++) {
+        lb_option *o = &table[s->first + k];
+        *o = s->options->table[k];
+        o->offset += s->offset;
+        if (!elsewhere(method, n, i, o->name)) continue;
+        if (!(o->name = lb_arena_printf(a, "%s.%s", s->method->name, o->name))) return LB_E_NOMEM;
+    }
+    return LB_OK;
+}
+
+static lb_status name_of(lb_arena *a, const lb_method *const *method, size_t n, const char **out) {
+    lb_str s = {0};
+    for (size_t i = 0; i < n; i++) lb_str_add(&s, "%s%s", i ? "+" : "", method[i]->name);
+    lb_status st = lb_str_check(&s);
+    if (st == LB_OK && !(*out = lb_arena_strdup(a, s.s))) st = LB_E_NOMEM;
+    lb_str_free(&s);
+    return st;
+}
+
+lb_status lb_pipeline_new(lb_arena *a, const lb_method *const *method, size_t n, const lb_method **out) {
+    enum { ALIGN = sizeof(int64_t) };
+    size_t options = 0, size = 0;
+    lb_method *m = LB_NEW(a, lb_method, 1);
+    lb_stage *stage = LB_NEW(a, lb_stage, n);
+    if (!m || !stage) return LB_E_NOMEM;
+    uint32_t needs = 0;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < i; k++)
+            if (method[k] == method[i])
+                return lb_fail(LB_E_ARG, "method %s twice: a stage can only add what is not there", method[i]->name);
+        stage[i] = (lb_stage){method[i], options_at(method[i], i), size, options};
+        options += stage[i].options->n;
+        size += (method[i]->options.struct_size + ALIGN - 1) / ALIGN * ALIGN;
+        needs |= method[i]->needs & ~(uint32_t)LB_NEEDS_TRAINER;
+    }
+    lb_option *table = LB_NEW(a, lb_option, options + 1);
+    if (!table) return LB_E_NOMEM;
+    for (size_t i = 0; i < n; i++) LB_TRY(add_options(a, method, n, i, &stage[i], table));
+    *m = (lb_method){.api = LB_METHOD_API,
+                     .summary = "stages one after another",
+                     .needs = needs,
+                     .options = {table, options, size},
+                     .stage = stage,
+                     .stages = n};
+    LB_TRY(name_of(a, method, n, &m->name));
+    *out = m;
+    return LB_OK;
+}
+
+/* ---- what it does ---- */
+
+static lb_status in_stage(lb_status st, const lb_stage *s) {
+    return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(st, "stage %s", s->method->name);
+}
+
+static lb_status check_stage(const lb_method *m, size_t i, const void *opts) {
+    const lb_stage *s = &m->stage[i];
+    const lb_method *one = s->method;
+    if (!one->layer)
+        return lb_fail(LB_E_UNSUPPORTED, "stage %s works on the whole network: stages go through one layer together",
+                       one->name);
+    if (i > 0 && !one->extend)
+        return lb_fail(LB_E_UNSUPPORTED, "stage %s only starts a layer: it cannot go on from what %s made", one->name,
+                       m->stage[i - 1].method->name);
+    if (!one->check || s->options != &one->options) return LB_OK;
+    return in_stage(one->check(opts_of(s, opts)), s);
+}
+
+lb_status lb_method_check(const lb_method *m, const void *opts) {
+    if (!m->stages) return m->check ? m->check(opts) : LB_OK;
+    for (size_t i = 0; i < m->stages; i++) LB_TRY(check_stage(m, i, opts));
+    return LB_OK;
+}
+
+static lb_status spec_stage(const lb_stage *s, const void *opts, int64_t rows, int64_t cols, const lb_storage *so_far,
+                            lb_storage *out) {
+    const void *mine = opts_of(s, opts);
+    return in_stage(so_far ? s->method->extend(mine, so_far, rows, cols, out) : s->method->spec(mine, rows, cols, out),
+                    s);
+}
+
+lb_status lb_method_spec(const lb_method *m, const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
+    if (!m->stages) return m->spec(opts, rows, cols, out);
+    lb_storage so_far;
+    LB_TRY(lb_method_check(m, opts));
+    for (size_t i = 0; i < m->stages; i++) {
+        LB_TRY(spec_stage(&m->stage[i], opts, rows, cols, i ? &so_far : NULL, out));
+        so_far = *out;
+    }
+    return LB_OK;
+}
+
+/* Each stage has its own place for what calls on one H share. */
+static lb_status kept_of(const lb_method *m, const lb_stats *stats, lb_kept **out) {
+    lb_kept *all = stats ? stats->kept : NULL;
+    *out = NULL;
+    if (!all) return LB_OK;
+    if (!all->data) {
+        lb_kept *each = LB_NEW(all->arena, lb_kept, m->stages);
+        if (!each) return LB_E_NOMEM;
+        for (size_t i = 0; i < m->stages; i++) each[i].arena = all->arena;
+        all->data = each;
+    }
+    *out = all->data;
+    return LB_OK;
+}
+
+/* What a stage says of the layer adds to what the ones before said. */
+static void carry(const lb_layer *before, lb_layer *after) {
+    after->flags |= before->flags;
+    if (after->damp == 0) after->damp = before->damp;
+    if (after->dead_columns == 0) after->dead_columns = before->dead_columns;
+    if (after->act.bits == 0) after->act = before->act;
+}
+
+static lb_status run_stage(const lb_stage *s, const lb_layer_in *in, const void *opts, lb_layer *out) {
+    lb_storage want;
+    LB_TRY(spec_stage(s, opts, in->W.rows, in->W.cols, in->so_far ? &in->so_far->storage : NULL, &want));
+    lb_arena_mark mark = lb_arena_save(in->scratch);
+    lb_status st = s->method->layer(in, opts_of(s, opts), out);
+    lb_arena_restore(in->scratch, mark);
+    LB_TRY(st);
+    bool shaped = out->rows == in->W.rows && out->cols == in->W.cols;
+    if (shaped && lb_storage_same(&out->storage, &want)) return LB_OK;
+    return lb_fail(LB_E_ARG, "layer %s: stage %s made a layer that is not stored as it said", in->name,
+                   s->method->name);
+}
+
+lb_status lb_method_layer(const lb_method *m, const lb_layer_in *in, const void *opts, lb_layer *out) {
+    if (!m->stages) return m->layer(in, opts, out);
+    lb_kept *kept;
+    lb_layer so_far = {0};
+    LB_TRY(kept_of(m, in->stats, &kept));
+    for (size_t i = 0; i < m->stages; i++) {
+        const lb_stage *s = &m->stage[i];
+        lb_stats stats = in->stats ? *in->stats : (lb_stats){0};
+        lb_layer_in one = *in;
+        lb_rng r = lb_rng_make(in->seed, i);
+        lb_layer made = {0};
+        stats.kept = kept ? &kept[i] : NULL;
+        one.stats = in->stats && s->method->needs & LB_NEEDS_HESSIAN ? &stats : NULL;
+        one.seed = lb_rng_u64(&r);
+        one.so_far = i ? &so_far : NULL;
+        LB_TRY(run_stage(s, &one, opts, &made));
+        carry(&so_far, &made);
+        so_far = made;
+    }
+    *out = so_far;
+    return LB_OK;
+}
