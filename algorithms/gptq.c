@@ -5,6 +5,9 @@
  * the damped H, so its row p is all that column p needs (section 3.3, step 3). Columns go in blocks, so that most of
  * the updates are matrix products (step 2).
  *
+ * After a stage that prunes, what its mask leaves out is rounded to 0, so that its error too goes to later columns, as
+ * in Frantar & Alistarh 2023 (SparseGPT, arXiv:2301.00774); grids are fitted on what is kept.
+ *
  * Rows know nothing of each other once Hinv is there: pieces of work are panels of rows. Float64 but for the grid,
  * whose float32 order of operations decides codes. `p` counts positions in solving order, `col` columns of W. */
 #include <math.h>
@@ -99,6 +102,12 @@ static lb_status gptq_spec(const void *opts, int64_t rows, int64_t cols, lb_stor
     return LB_OK;
 }
 
+static lb_status gptq_extend(const void *opts, const lb_storage *so_far, int64_t rows, int64_t cols, lb_storage *out) {
+    lb_storage codes;
+    LB_TRY(gptq_spec(opts, rows, cols, &codes));
+    return lb_storage_round(so_far, &codes, out);
+}
+
 /* A panel stands on its side: PANEL_ROWS numbers a column, so that all rows take each step together. The last panel of
  * a layer may have fewer rows; the others of its lanes hold 0. */
 typedef struct worker {
@@ -120,6 +129,7 @@ typedef struct solver {
     const lb_layer_in *in;
     const gptq_opts *o;
     lb_storage storage;
+    const uint8_t *mask; /* of the layer so far, or NULL */
     lb_encode_column *encode;
     int64_t rows, cols, group, groups, block;
     int32_t *perm;  /* (cols) position p holds column perm[p] */
@@ -178,6 +188,10 @@ static lb_status factor(solver *s, double damp) {
                    s->in->name, s->perm[position], pivot, damp, (long long)s->in->stats->tokens, (long long)s->cols);
 }
 
+static bool keeps(const solver *s, int64_t row, int64_t col) {
+    return !s->mask || lb_mask_keeps(s->mask + row * lb_mask_row_bytes(s->cols), col);
+}
+
 static float *scale_at(solver *s, int64_t r, int64_t g) {
     return &s->out->scale[s->o->group == LB_GROUP_TENSOR ? 0 : r * s->groups + g];
 }
@@ -185,9 +199,11 @@ static float *zero_at(solver *s, float *scale, float *unused) {
     return s->out->zero ? &s->out->zero[scale - s->out->scale] : unused;
 }
 
-/* Fits group g of row r on x (n). */
+/* Fits group g of row r on x (n): of nothing that is kept, as of a zero. */
 static lb_status fit(solver *s, int64_t r, int64_t g, const float *x, int64_t n) {
+    const float nothing = 0;
     float unused, *scale = scale_at(s, r, g);
+    if (n == 0) x = &nothing, n = 1;
     return s->storage.format->fit(&s->storage, s->o->mse, x, n, scale, zero_at(s, scale, &unused));
 }
 
@@ -204,12 +220,15 @@ static void take_grids(solver *s, worker *k, int64_t r0, int64_t n, int64_t g) {
 /* Grids that are fitted before solving: whole rows (before dead columns are zeroed), or static groups (after). */
 static lb_status fit_row_first(solver *s, int64_t r, float *x) {
     const float *w = s->in->W.d + r * s->in->W.ld;
-    if (s->o->group == LB_GROUP_ROW) return fit(s, r, 0, w, s->cols);
+    if (s->o->group == LB_GROUP_ROW && !s->mask) return fit(s, r, 0, w, s->cols);
+    if (s->o->group == LB_GROUP_ROW)
+        return fit(s, r, 0, x, lb_mask_gather(s->mask, s->cols, r * s->cols, w, s->cols, x));
     if (!s->o->static_groups) return LB_OK;
     for (int64_t col = 0; col < s->cols; col++) x[col] = s->dead[col] ? 0 : w[col];
     for (int64_t g = 0; g < s->groups; g++) {
-        int64_t start = g * s->group;
-        LB_TRY(fit(s, r, g, x + start, start + s->group < s->cols ? s->group : s->cols - start));
+        int64_t start = g * s->group, n = start + s->group < s->cols ? s->group : s->cols - start;
+        if (s->mask) n = lb_mask_gather(s->mask, s->cols, r * s->cols + start, x + start, n, x + start);
+        LB_TRY(fit(s, r, g, x + start, n));
     }
     return LB_OK;
 }
@@ -219,20 +238,32 @@ static lb_status fit_group_reached(solver *s, worker *k, int64_t r0, int64_t n, 
     int64_t end = p + s->group < s->cols ? p + s->group : s->cols;
     for (int64_t i = 0; i < n; i++) {
         const double *W = k->W + i, *Err = k->Err + i;
+        int64_t kept = 0;
         for (int64_t c = p; c < end; c++) {
             double w = W[c * PANEL_ROWS];
+            if (!keeps(s, r0 + i, s->perm[c])) continue;
             if (s->o->group_refit == REFIT_COLUMN) {
                 if (c < b1)
                     w = k->w1[(c - b0) * PANEL_ROWS + i];
                 else /* what the block's end will take out for the columns solved so far */
                     for (int64_t j = b0; j < p; j++) w -= Err[(j - b0) * PANEL_ROWS] * s->Hinv.d[j * s->Hinv.ld + c];
             }
-            k->x[c - p] = (float)w;
+            k->x[kept++] = (float)w;
         }
-        LB_TRY(fit(s, r0 + i, p / s->group, k->x, end - p));
+        LB_TRY(fit(s, r0 + i, p / s->group, k->x, kept));
     }
     take_grids(s, k, r0, n, p / s->group);
     return LB_OK;
+}
+
+/* What the mask leaves out at position p becomes 0. */
+static void prune_column(const solver *s, uint8_t *code, double *err, const double *w, int64_t r0, int64_t n,
+                         int64_t p) {
+    for (int64_t i = 0; i < n; i++)
+        if (!keeps(s, r0 + i, s->perm[p])) {
+            code[i] = 0;
+            err[i] = w[i] / s->Hinv.d[p * s->Hinv.ld + p];
+        }
 }
 
 /* Position p of all n rows of the panel: codes, and errors over d (eq. 2). */
@@ -242,6 +273,7 @@ static lb_status round_column(solver *s, worker *k, int64_t r0, int64_t n, int64
     uint8_t code[PANEL_ROWS];
     bool finite = s->encode(code, k->Err + (p - b0) * PANEL_ROWS, w, k->scale + g * PANEL_ROWS,
                             k->zero + g * PANEL_ROWS, s->Hinv.d[p * s->Hinv.ld + p], PANEL_ROWS, &s->storage);
+    if (s->mask) prune_column(s, code, k->Err + (p - b0) * PANEL_ROWS, w, r0, n, p);
     for (int64_t i = 0; i < n; i++) s->out->codes[(r0 + i) * s->cols + col] = code[i];
     for (int64_t i = 0; !finite && i < n; i++)
         if (!isfinite(w[i]))
@@ -353,11 +385,13 @@ static lb_status prepare(solver *s) {
 
 static lb_status fit_tensor(solver *s) {
     lb_cmat W = s->in->W;
-    if (W.ld == W.cols) return fit(s, 0, 0, W.d, W.rows * W.cols);
+    int64_t kept = 0;
+    if (W.ld == W.cols && !s->mask) return fit(s, 0, 0, W.d, W.rows * W.cols);
     float *x = LB_NEW(s->in->scratch, float, W.rows *W.cols);
     if (!x) return LB_E_NOMEM;
-    for (int64_t k = 0; k < W.rows * W.cols; k++) x[k] = W.d[k / W.cols * W.ld + k % W.cols];
-    return fit(s, 0, 0, x, W.rows * W.cols);
+    for (int64_t r = 0; r < W.rows; r++)
+        kept += lb_mask_gather(s->mask, W.cols, r * W.cols, W.d + r * W.ld, W.cols, x + kept);
+    return fit(s, 0, 0, x, kept);
 }
 
 static lb_status attempt(solver *s, double damp) {
@@ -373,7 +407,8 @@ static lb_status fall_back_to_rtn(solver *s, const lb_storage *storage) {
     uint32_t flags = s->out->flags & LB_FLAG_DEAD_COLUMNS;
     int64_t dead = s->out->dead_columns;
     lb_warn(s->in->log, "%s; rounded to nearest instead", lb_error());
-    LB_TRY(lb_round_to_nearest_team(s->in->arena, storage, s->o->mse, s->in->W, s->in->team, s->out));
+    LB_TRY(s->mask ? lb_round_floats(s->in->arena, storage, s->o->mse, s->in->so_far, s->in->team, s->out)
+                   : lb_round_to_nearest_team(s->in->arena, storage, s->o->mse, s->in->W, s->in->team, s->out));
     s->out->flags |= flags | LB_FLAG_FALLBACK_RTN;
     s->out->dead_columns = dead;
     if (!storage->order) return LB_OK;
@@ -398,12 +433,16 @@ static lb_status check_input(const lb_layer_in *in) {
 static lb_status gptq_layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     const gptq_opts *o = opts;
     lb_storage storage;
-    LB_TRY(gptq_spec(opts, in->W.rows, in->W.cols, &storage));
+    const uint8_t *mask = in->so_far ? in->so_far->mask : NULL;
+    LB_TRY(in->so_far ? gptq_extend(opts, &in->so_far->storage, in->W.rows, in->W.cols, &storage)
+                      : gptq_spec(opts, in->W.rows, in->W.cols, &storage));
     LB_TRY(check_input(in));
     LB_TRY(lb_layer_new(in->arena, &storage, in->W.rows, in->W.cols, storage.order, out));
+    if (mask) memcpy(out->mask, mask, (size_t)(out->rows * lb_mask_row_bytes(out->cols)));
     solver s = {.in = in,
                 .o = o,
                 .storage = storage,
+                .mask = mask,
                 .encode = lb_format_column_encoder(storage.format),
                 .rows = in->W.rows,
                 .cols = in->W.cols,
@@ -437,4 +476,5 @@ const lb_method lb_gptq_method = {
     .check = gptq_check,
     .spec = gptq_spec,
     .layer = gptq_layer,
+    .extend = gptq_extend,
 };

@@ -165,7 +165,7 @@ static lb_status hqq_layer(const lb_layer_in *in, const void *opts, lb_layer *ou
     s.inverse = LB_NEW(in->scratch, float, in->W.rows *s.groups);
     s.error = LB_NEW(in->scratch, double, in->W.rows);
     s.kept = LB_NEW(in->scratch, float, s.group *threads);
-    s.code = LB_NEW(in->scratch, uint8_t, s.group *threads);
+    s.code = LB_NEW(in->scratch, uint8_t, s.group * threads);
     if (!s.inverse || !s.error || !s.kept || !s.code) return LB_E_NOMEM;
     if (s.mask) memcpy(out->mask, s.mask, (size_t)(out->rows * lb_mask_row_bytes(cols)));
     LB_TRY(run_phase(&s, START, in->team));

@@ -1,9 +1,9 @@
 /* A low-rank correction of what rounding leaves: W^ = Q + B A, Q round-to-nearest of W, or the layer that the stages
- * before made, and B A the matrix of that rank with the least tr((E - B A) H (E - B A)^T), E = W - Q: the truncated singular value decomposition of E L, H = L L^T.
- * With G = E L (E L)^T = E H E^T and U its leading eigenvectors that is B A = U U^T E, whatever H; where rows are more
- * than columns, with V those of (E L)^T E L, it is B A = E L V V^T L^-1, for which H is damped.
- * source  Yao et al. 2023 (ZeroQuant-V2, arXiv:2303.08302) without H; weighted: Zhang et al. 2024 (LQER,
- *         arXiv:2402.02446) and Saha et al. 2024 (CALDERA, arXiv:2405.18886) */
+ * before made, and B A the matrix of that rank with the least tr((E - B A) H (E - B A)^T), E = W - Q: the truncated
+ * singular value decomposition of E L, H = L L^T. With G = E L (E L)^T = E H E^T and U its leading eigenvectors that is
+ * B A = U U^T E, whatever H; where rows are more than columns, with V those of (E L)^T E L, it is B A = E L V V^T L^-1,
+ * for which H is damped. source  Yao et al. 2023 (ZeroQuant-V2, arXiv:2303.08302) without H; weighted: Zhang et al.
+ * 2024 (LQER, arXiv:2402.02446) and Saha et al. 2024 (CALDERA, arXiv:2405.18886) */
 #include <math.h>
 #include <string.h>
 

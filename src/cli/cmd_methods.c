@@ -32,14 +32,19 @@ static void list(lb_str *out) {
         snprintf(bits, sizeof bits, f->bits_min == f->bits_max ? "%d" : "%d to %d", f->bits_min, f->bits_max);
         lb_str_add(out, "%-*s  %-6s %s\n", (int)name, f->name, bits, f->summary);
     }
-    lb_str_add(out, "\nlowbit methods NAME explains a method's options.\n");
+    lb_str_add(out,
+               "\nlowbit methods NAME explains a method's options. stages: of a config joins methods of scope layer: "
+               "each goes on\nfrom the layer of the one before.\n");
 }
 
 static lb_status explain(const lb_method *m, lb_str *out) {
     lb_str what = {0};
     size_t width = 0;
-    lb_str_add(out, "%s: %s\nscope  %s\nneeds  %s\ncite   %s\n", m->name, m->summary,
+    lb_str_add(out, "%s: %s\nscope  %s\nstage  %s\nneeds  %s\ncite   %s\n", m->name, m->summary,
                m->layer ? "one layer at a time" : "the whole model, through a trainer",
+               m->extend  ? "first, or going on from a layer so far"
+               : m->layer ? "only the first"
+                          : "none",
                m->needs & LB_NEEDS_HESSIAN ? "calibration text (Hessians)"
                                            : (m->needs & LB_NEEDS_TRAINER ? "training text" : "nothing"),
                m->cite ? m->cite : "-");
@@ -48,9 +53,11 @@ static lb_status explain(const lb_method *m, lb_str *out) {
     lb_str_add(out, m->options.n ? "\noptions\n" : "\nno options\n");
     for (size_t i = 0; i < m->options.n; i++) {
         const lb_option *o = &m->options.table[i];
+        bool first = m->later.table && !lb_options_find(&m->later, o->name);
         what.len = 0;
         lb_options_describe(o, &what);
-        lb_str_add(out, "  %-*s  %s\n  %*s  %s\n", (int)width, o->name, what.s ? what.s : "", (int)width, "", o->help);
+        lb_str_add(out, "  %-*s  %s\n  %*s  %s%s\n", (int)width, o->name, what.s ? what.s : "", (int)width, "", o->help,
+                   first ? " (not of a later stage)" : "");
     }
     lb_status st = lb_str_check(&what);
     lb_str_free(&what);

@@ -24,7 +24,8 @@ typedef struct quantize_flags {
 
 #define AT(field) offsetof(quantize_flags, field)
 static const lb_option flags[] = {
-    {"method", LB_OPT_STR, NULL, 0, 0, NULL, "lowbit methods lists them; their options are flags here, as in --bits 3",
+    {"method", LB_OPT_STR, NULL, 0, 0, NULL,
+     "lowbit methods lists them; their options are flags here, as in --bits 3; wanda+rtn: stages one after another",
      AT(method)},
     {"out", LB_OPT_STR, NULL, 0, 0, NULL,
      "Hugging Face folder to write, whole or not at all; must not exist, or be empty", AT(out)},
@@ -55,6 +56,39 @@ static const lb_option flags[] = {
     {"plugin", LB_OPT_STR, "", 0, 0, NULL, "shared objects with methods of your own, separated by commas", AT(plugin)},
 };
 
+/* ---- the methods ---- */
+
+/* Method i of --method "wanda+rtn": its name, of *n bytes; NULL past the last. */
+static const char *method_name(const quantize_flags *f, size_t i, size_t *n) {
+    const char *s = f->method;
+    for (; i > 0; i--) {
+        s += strcspn(s, "+");
+        if (!*s++) return NULL;
+    }
+    *n = strcspn(s, "+");
+    return s;
+}
+
+/* NULL past the last, and for what is no method, which the config's reader has the words for. */
+static const lb_method *method_at(const quantize_flags *f, size_t i) {
+    size_t n;
+    const char *s = method_name(f, i, &n);
+    const lb_method *m;
+    for (size_t k = 0; s && (m = lb_method_at(k)); k++)
+        if (strlen(m->name) == n && memcmp(m->name, s, n) == 0) return m;
+    return NULL;
+}
+
+/* The first that needs one of these, or NULL. */
+static const lb_method *find_needing(const quantize_flags *f, uint32_t needs) {
+    size_t n;
+    for (size_t i = 0; method_name(f, i, &n); i++) {
+        const lb_method *m = method_at(f, i);
+        if (m && m->needs & needs) return m;
+    }
+    return NULL;
+}
+
 /* ---- the config as a tree ---- */
 
 /* A scalar at a path, blamed on a flag in messages. NULL text or "": left out. */
@@ -81,8 +115,7 @@ static lb_status set_calibration(lb_arena *a, const quantize_flags *f, int64_t l
     LB_TRY(set_number(a, root, "length", "calibration.length", length));
     LB_TRY(set(a, root, "recipe", "calibration.recipe", lb_recipe_choices[f->recipe]));
     /* One cell has nothing to be compared with; a method without statistics of its own is measured with these. */
-    const lb_method *m = lb_method_find(f->method);
-    if (m && m->needs & LB_NEEDS_HESSIAN) LB_TRY(set(a, root, "method", "calibration.original_errors", "false"));
+    if (find_needing(f, LB_NEEDS_HESSIAN)) LB_TRY(set(a, root, "method", "calibration.original_errors", "false"));
     return set(a, root, "bos", "calibration.bos", lb_bos_choices[f->bos]);
 }
 
@@ -97,15 +130,35 @@ static lb_status set_eval(lb_arena *a, const quantize_flags *f, lb_yaml *root) {
 
 /* qat and finetune have a length of their own, which the flag then means. */
 static bool has_length(const quantize_flags *f) {
-    const lb_method *m = lb_method_find(f->method);
+    const lb_method *m = method_at(f, 0);
     return m && lb_options_find(&m->options, "length");
+}
+
+/* The entry's place for methods: `{}`, or `{stages: [{}, {}]}`. */
+static lb_status start_tree(lb_arena *a, const quantize_flags *f, lb_yaml **root) {
+    size_t n, count = 0;
+    lb_str s = {0};
+    while (method_name(f, count, &n)) count++;
+    lb_str_add(&s, "{quantize: [{%s", count > 1 ? "stages: [" : "");
+    for (size_t i = 0; count > 1 && i < count; i++) lb_str_add(&s, "%s{}", i ? ", " : "");
+    lb_str_add(&s, "%s}]}", count > 1 ? "]" : "");
+    lb_status st = lb_str_check(&s);
+    char *text = st == LB_OK ? lb_arena_strdup(a, s.s) : NULL;
+    if (st == LB_OK) st = text ? lb_yaml_parse(a, "command line", text, s.len, root) : LB_E_NOMEM;
+    for (size_t i = 0; i < count && st == LB_OK; i++) {
+        const char *name = method_name(f, i, &n);
+        char *one = lb_arena_printf(a, "%.*s", (int)n, name);
+        char *path = lb_arena_printf(a, count > 1 ? "quantize[0].stages[%zu].method" : "quantize[0].method", i);
+        st = !one || !path ? LB_E_NOMEM : set(a, *root, "method", path, one);
+    }
+    lb_str_free(&s);
+    return st;
 }
 
 static lb_status make_tree(lb_arena *a, const lb_cli_args *args, const quantize_flags *f, int64_t length,
                            lb_yaml **out) {
-    static const char empty[] = "{quantize: [{}]}";
     lb_yaml *root = NULL;
-    LB_TRY(lb_yaml_parse(a, "command line", empty, sizeof empty - 1, &root));
+    LB_TRY(start_tree(a, f, &root));
     LB_TRY(set(a, root, "MODEL", "model", args->positional[0]));
     LB_TRY(set_number(a, root, "threads", "threads", f->threads));
     LB_TRY(set(a, root, "weights", "weights", lb_weights_choices[f->weights]));
@@ -116,7 +169,6 @@ static lb_status make_tree(lb_arena *a, const lb_cli_args *args, const quantize_
         LB_TRY(set(a, root, "training", "training.text", f->training));
         LB_TRY(set(a, root, "bos", "training.bos", lb_bos_choices[f->bos]));
     }
-    LB_TRY(set(a, root, "method", "quantize[0].method", f->method));
     if (f->length > 0 && has_length(f)) LB_TRY(set_number(a, root, "length", "quantize[0].length", f->length));
     for (int64_t i = 0; i < args->n_rest; i++) {
         const char *path = lb_arena_printf(a, "quantize[0].%s", args->rest_key[i]);
@@ -232,14 +284,14 @@ static lb_status default_length(lb_arena *a, const char *model, int64_t *length)
 static lb_status check_texts(const quantize_flags *f) {
     if (f->compute == LB_COMPUTE_BF16 && !f->eval[0])
         return lb_fail(LB_E_ARG, "--compute bf16: only perplexity is computed so, and there is no --eval TEXT");
-    const lb_method *m = lb_method_find(f->method);
-    if (!m || f->calibration[0]) return LB_OK;
+    if (f->calibration[0] || !method_at(f, 0)) return LB_OK;
     if (f->length > 0 && !has_length(f))
         return lb_fail(LB_E_ARG, "--length %lld: without --calibration TEXT there is nothing to cut into sequences",
                        (long long)f->length);
-    if (m->needs & LB_NEEDS_HESSIAN)
-        return lb_fail(LB_E_ARG, "method %s needs a calibration text: give --calibration TEXT", m->name);
-    if (m->model && !f->training[0])
+    const lb_method *m = find_needing(f, LB_NEEDS_HESSIAN);
+    if (m) return lb_fail(LB_E_ARG, "method %s needs a calibration text: give --calibration TEXT", m->name);
+    m = find_needing(f, LB_NEEDS_TRAINER);
+    if (m && !f->training[0])
         return lb_fail(LB_E_ARG, "method %s needs a text to train on: give --training TEXT", m->name);
     return LB_OK;
 }

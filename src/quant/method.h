@@ -38,13 +38,13 @@ typedef struct lb_stats {
 } lb_stats;
 
 typedef struct lb_layer_in {
-    const char *name;      /* "3.down" */
-    lb_cmat W;             /* (out, in), finite: the target, whatever stage this is */
+    const char *name;       /* "3.down" */
+    lb_cmat W;              /* (out, in), finite: the target, whatever stage this is */
     const lb_layer *so_far; /* what the stages before made of it; NULL: this one starts the layer */
-    const lb_stats *stats; /* NULL unless the method needs the Hessian */
-    uint64_t seed;         /* of this run and layer */
-    lb_arena *scratch;     /* freed after the call */
-    lb_arena *arena;       /* for what is returned */
+    const lb_stats *stats;  /* NULL unless the method needs the Hessian */
+    uint64_t seed;          /* of this run and layer */
+    lb_arena *scratch;      /* freed after the call */
+    lb_arena *arena;        /* for what is returned */
     lb_team *team;
     lb_log *log;
 } lb_layer_in;
@@ -71,10 +71,12 @@ struct lb_method {
     lb_status (*spec)(const void *opts, int64_t rows, int64_t cols, lb_storage *out);
     lb_status (*layer)(const lb_layer_in *in, const void *opts, lb_layer *out);
     lb_status (*model)(lb_trainer *t, const void *opts, lb_model_out *out);
-    /* NULL: the method only starts a layer. Else `layer` can also go on from in->so_far, as a later stage of a pipeline,
-     * and this is the storage that it then makes of so_far's: LB_E_UNSUPPORTED with the reason if it cannot. */
+    /* NULL: the method only starts a layer. Else `layer` can also go on from in->so_far, as a later stage of a
+     * pipeline, and this is the storage that it then makes of so_far's: LB_E_UNSUPPORTED with the reason if it cannot.
+     */
     lb_status (*extend)(const void *opts, const lb_storage *so_far, int64_t rows, int64_t cols, lb_storage *out);
-    lb_options later; /* options of such a stage, of the same struct; without a table: all, and `check` holds there too */
+    lb_options
+        later; /* options of such a stage, of the same struct; without a table: all, and `check` holds there too */
     /* Of a pipeline alone (lb_pipeline_new), which has neither check, spec, extend nor an entry point. */
     const lb_stage *stage;
     size_t stages;

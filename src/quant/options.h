@@ -39,8 +39,9 @@ typedef struct lb_options {
 bool lb_option_answers(const lb_option *opt, const char *name);
 const lb_option *lb_options_find(const lb_options *o, const char *name); /* the first that is called so; NULL: none */
 LB_NODISCARD lb_status lb_options_defaults(const lb_options *o, lb_arena *a, void *values);
-/* Sets all that are called `name` from text. An unknown name is LB_E_CONFIG with the nearest known one; a bad value names type and
- * bounds: "bits = 9: must be in [2, 8] (method gptq)"; `whose` is the part in brackets ("method gptq"). */
+/* Sets all that are called `name` from text. An unknown name is LB_E_CONFIG with the nearest known one; a bad value
+ * names type and bounds: "bits = 9: must be in [2, 8] (method gptq)"; `whose` is the part in brackets ("method gptq").
+ */
 LB_NODISCARD lb_status lb_options_set(const lb_options *o, lb_arena *a, void *values, const char *name,
                                       const char *text, const char *whose);
 /* The current value as canonical text (what parses back to the same), appended. */

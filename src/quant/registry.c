@@ -68,6 +68,17 @@ static lb_status validate_option(const lb_options *o, size_t i) {
     return LB_OK;
 }
 
+static lb_status validate_options(const lb_options *o) {
+    if (o->n && (!o->table || !o->struct_size)) return lb_fail(LB_E_ARG, "options without a table or a struct size");
+    for (size_t i = 0; i < o->n; i++) LB_TRY(validate_option(o, i));
+    lb_arena *a = NULL;
+    LB_TRY(lb_arena_new(0, &a));
+    void *values = lb_arena_get(a, 1, o->struct_size + 1);
+    lb_status st = values ? lb_options_defaults(o, a, values) : LB_E_NOMEM;
+    lb_arena_free(a);
+    return st;
+}
+
 static lb_status validate_parts(const lb_method *m) {
     if (!m->summary || !m->summary[0]) return lb_fail(LB_E_ARG, "has no summary");
     if ((m->layer != NULL) + (m->model != NULL) != 1)
@@ -77,15 +88,13 @@ static lb_status validate_parts(const lb_method *m) {
         return lb_fail(LB_E_ARG, "needs = 0x%x: unknown bits", m->needs);
     if (!(m->needs & LB_NEEDS_TRAINER) != !m->model)
         return lb_fail(LB_E_ARG, "a model entry point and LB_NEEDS_TRAINER go together");
-    if (m->options.n && (!m->options.table || !m->options.struct_size))
-        return lb_fail(LB_E_ARG, "options without a table or a struct size");
-    for (size_t i = 0; i < m->options.n; i++) LB_TRY(validate_option(&m->options, i));
-    lb_arena *a = NULL;
-    LB_TRY(lb_arena_new(0, &a));
-    void *values = lb_arena_get(a, 1, m->options.struct_size + 1);
-    lb_status st = values ? lb_options_defaults(&m->options, a, values) : LB_E_NOMEM;
-    lb_arena_free(a);
-    return st;
+    if (m->stage || m->stages) return lb_fail(LB_E_ARG, "has stages: only a pipeline does, and a config makes those");
+    if (m->extend && !m->layer) return lb_fail(LB_E_ARG, "extends a layer, but has no layer entry point");
+    LB_TRY(validate_options(&m->options));
+    if (!m->later.table) return m->later.n ? lb_fail(LB_E_ARG, "later options without a table") : LB_OK;
+    if (!m->extend || m->later.struct_size != m->options.struct_size)
+        return lb_fail(LB_E_ARG, "later options: need extend, and the struct of the others");
+    return validate_options(&m->later);
 }
 
 lb_status lb_method_validate(const lb_method *m) {

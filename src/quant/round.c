@@ -111,8 +111,8 @@ static lb_status round_all(lb_arena *a, round_job *j, lb_team *team) {
         bool whole = !flat && s->group == LB_GROUP_TENSOR;
         int64_t one = s->group > 0 ? s->group : j->W.cols;
         j->most = flat || one < j->W.cols ? one : j->W.cols;
-        j->kept = LB_NEW_UNSET(a, float, j->most * threads + (whole ? j->W.rows * j->W.cols : 0));
-        j->code = LB_NEW_UNSET(a, uint8_t, j->most *threads);
+        j->kept = LB_NEW_UNSET(a, float, j->most *threads + (whole ? j->W.rows * j->W.cols : 0));
+        j->code = LB_NEW_UNSET(a, uint8_t, j->most * threads);
         if (!j->kept || !j->code) return LB_E_NOMEM;
     }
     if (flat) return lb_parallel_for(team, (blocks - 1) / PIECE_BLOCKS + 1, round_piece, j);

@@ -135,7 +135,11 @@ static const section sections[] = {
      "combinations in all are refused.",
      NULL},
     {"quantize[]",
-     "A list of maps, each with `method` and the method's options (lowbit methods NAME), these below, and `rules`. A "
+     "A list of maps, each with `method` and the method's options (lowbit methods NAME), these below, and `rules`. "
+     "Instead of a method, `stages`: a list of maps, each with a method and its options, that work on each layer one "
+     "after another: the second on what the first made of it, and so on. Options beside `stages`, axes and rules reach "
+     "every stage that has them; what two stages call the same is told apart as gptq.percdamp. Stages that cannot go "
+     "on from the one before are refused with the reason. A "
      "list of values makes an option an axis of this entry. What an entry leaves out is as in calibration and at the "
      "top "
      "level. The unquantized baseline always runs, and first.",

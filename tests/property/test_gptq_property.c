@@ -298,7 +298,7 @@ static void every_allocation_fails_once(void **state) {
         lb_alloc_fail_at(nth);
         lb_status st = lb_arena_new(4096, &scratch);
         if (st == LB_OK) st = lb_arena_new(4096, &arena);
-        lb_layer_in in = {"0.test", lb_mat_c(W), &stats, 0, scratch, arena, k.team, NULL};
+        lb_layer_in in = {"0.test", lb_mat_c(W), NULL, &stats, 0, scratch, arena, k.team, NULL};
         if (st == LB_OK) st = m->layer(&in, opts, &c);
         bool reached = lb_alloc_count() >= nth;
         lb_alloc_fail_at(0);

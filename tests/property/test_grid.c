@@ -270,7 +270,7 @@ static void every_allocation_fails_once(void **state) {
             lb_layer c;
             lb_alloc_fail_at(nth);
             lb_status st = lb_arena_new(64, &a);
-            lb_layer_in in = {"0.test", lb_mat_c(W), &stats, 0, a, a, k.team, NULL};
+            lb_layer_in in = {"0.test", lb_mat_c(W), NULL, &stats, 0, a, a, k.team, NULL};
             if (st == LB_OK) st = m->layer(&in, opts, &c);
             bool reached = lb_alloc_count() >= nth;
             lb_alloc_fail_at(0);

@@ -120,7 +120,7 @@ static lb_mat quantize(sample *s, const char *method, const lb_stats *stats) {
         set(m, s, opts, "act_order", meta(s, "act_order"));
         set(m, s, opts, "static_groups", meta(s, "static_groups"));
     }
-    lb_layer_in in = {"golden", lb_mat_c(s->W), stats, 0, s->arena, s->arena, s->team, NULL};
+    lb_layer_in in = {"golden", lb_mat_c(s->W), NULL, stats, 0, s->arena, s->arena, s->team, NULL};
     lb_layer c;
     if (m->layer(&in, opts, &c) != LB_OK) fail_msg("%s", lb_error());
     lb_mat What = lb_mat_of(LB_NEW(s->arena, float, s->rows * s->cols), s->rows, s->cols);

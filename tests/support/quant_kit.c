@@ -61,12 +61,31 @@ void *kit_options(const kit *k, const lb_method *m, const char *text) {
     return values;
 }
 
+const lb_method *kit_method(const kit *k, const char *names) {
+    const lb_method *stage[8], *m;
+    size_t n = 0;
+    for (const char *p = names; *p && n < 8; n++) {
+        char name[64] = "";
+        size_t len = strcspn(p, "+");
+        memcpy(name, p, len < sizeof name ? len : sizeof name - 1);
+        stage[n] = need((void *)(uintptr_t)lb_method_find(name));
+        p += len + (p[len] == '+');
+    }
+    if (n == 1) return stage[0];
+    if (lb_pipeline_new(k->arena, stage, n, &m) != LB_OK) fail_msg("%s", lb_error());
+    return m;
+}
+
 lb_status kit_try(const kit *k, const char *method, const char *options, lb_mat W, const lb_stats *stats,
                   lb_layer *out) {
-    const lb_method *m = need((void *)(uintptr_t)lb_method_find(method));
+    const lb_method *m = kit_method(k, method);
     const void *opts = kit_options(k, m, options);
-    lb_layer_in in = {"0.test", lb_mat_c(W), stats, 0, k->arena, k->arena, k->team, NULL};
-    return m->layer(&in, opts, out);
+    lb_arena *scratch = NULL; /* what is returned must not live there */
+    if (lb_arena_new(0, &scratch) != LB_OK) return LB_E_NOMEM;
+    lb_layer_in in = {"0.test", lb_mat_c(W), NULL, stats, 0, scratch, k->arena, k->team, NULL};
+    lb_status st = lb_method_layer(m, &in, opts, out);
+    lb_arena_free(scratch);
+    return st;
 }
 
 lb_layer kit_run(const kit *k, const char *method, const char *options, lb_mat W, const lb_stats *stats) {

@@ -19,6 +19,8 @@ lb_stats kit_stats(const kit *k, uint64_t seed, int64_t tokens, int64_t cols);
 
 /* "bits=3 group=16 act_order=true" over the defaults. */
 void *kit_options(const kit *k, const lb_method *m, const char *text);
+/* By name; "wanda+rtn": stages. */
+const lb_method *kit_method(const kit *k, const char *names);
 lb_status kit_try(const kit *k, const char *method, const char *options, lb_mat W, const lb_stats *stats,
                   lb_layer *out);
 lb_layer kit_run(const kit *k, const char *method, const char *options, lb_mat W, const lb_stats *stats);

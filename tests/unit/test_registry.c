@@ -145,7 +145,7 @@ static void readme_example(void **state) {
     double mean[ROWS * COLS] = {0};
     lb_layer c, d;
     for (uint64_t seed = 0; seed < RUNS; seed++) {
-        lb_layer_in in = {"0.q", lb_mat_c(W), NULL, seed, one.arena, one.arena, one.team, NULL};
+        lb_layer_in in = {"0.q", lb_mat_c(W), NULL, NULL, seed, one.arena, one.arena, one.team, NULL};
         assert_int_equal(m->layer(&in, opts, &c), LB_OK);
         in.team = four.team;
         assert_int_equal(m->layer(&in, opts, &d), LB_OK);
@@ -255,6 +255,7 @@ static void command_line(void **state) {
     assert_int_equal(cli_shell(command, out, sizeof out), 0);
     assert_string_equal(out, "stochastic: stochastic rounding on a uniform grid\n"
                              "scope  one layer at a time\n"
+                             "stage  only the first\n"
                              "needs  nothing\n"
                              "cite   -\n"
                              "\n"
