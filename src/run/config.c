@@ -503,7 +503,7 @@ static lb_status read_models(reader *r, const lb_yaml *n) {
     for (size_t i = 0; i < list.n; i++) {
         lb_config_top top = {0};
         bool seen = false;
-        LB_TRY(set_option(r, &lb_config_top_table, &top, o, list.value[i], "config"));
+        LB_TRY(set_option(r, &lb_config_top_table, &top, o->name, list.value[i], "config"));
         for (size_t k = 0; k < r->c->models; k++) seen = seen || strcmp(r->c->model[k], top.model) == 0;
         if (seen) continue;
         r->c->model[r->c->models] = top.model;

@@ -88,20 +88,23 @@ static const char *cell_stem(const char *config, const char *label) {
     return stem;
 }
 
-static void killed_cells_go_on(void **state) {
-    (void)state;
-    put_file("slow.yaml", SLOW);
+/* whole, killed, stopped: folders of results; stopped NULL: killed only. */
+static void goes_on(const char *config, const char *label, const char *whole, const char *killed, const char *stopped) {
+    put_file("slow.yaml", config);
+    char to[3][64], all[64];
+    const char *const dir[] = {killed, stopped};
+    snprintf(to[2], sizeof to[2], "results=%s", whole);
+    snprintf(all, sizeof all, "%s/slow", whole);
     cli_options o = here();
     static const char *const samples = "calibration.samples=200";
-    cli_result r = CLI(&o, "run", "slow.yaml", "--no-report", "-o", "results=whole", "-o", samples);
+    cli_result r = CLI(&o, "run", "slow.yaml", "--no-report", "-o", to[2], "-o", samples);
     assert_int_equal(r.code, 0);
     cli_free(&r);
-    const char *stem = cell_stem("whole/slow", "gptq");
+    const char *stem = cell_stem(all, label);
     char block[LB_TEST_PATH], name[512];
     const int how[] = {SIGKILL, SIGINT};
-    const char *const to[] = {"results=killed", "results=stopped"};
-    const char *const dir[] = {"killed", "stopped"};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && dir[i]; i++) {
+        snprintf(to[i], sizeof to[i], "results=%s", dir[i]);
         snprintf(name, sizeof name, "%s/slow/%s.partial/00000.block", dir[i], stem);
         path_in(block, home, name);
         pid_t pid =
@@ -133,8 +136,22 @@ static void killed_cells_go_on(void **state) {
         assert_false(exists(name));
         assert_false(exists(leftover[0]) || exists(leftover[1]));
         snprintf(name, sizeof name, "%s/slow", dir[i]);
-        same_results("whole/slow", name, 3);
+        same_results(all, name, 3);
     }
+}
+
+static void killed_cells_go_on(void **state) {
+    (void)state;
+    goes_on(SLOW, "gptq", "whole", "killed", "stopped");
+}
+
+/* Of stages a block holds the layers that they made together. */
+static void killed_stages_go_on(void **state) {
+    (void)state;
+    goes_on(COMMON
+            "quantize:\n  - stages: [{method: wanda, sparsity: 0.5}, {method: gptq, bits: 3, group: 16}, {method: "
+            "low_rank, rank: 4}]\n    true_sequential: true\n  - {method: rtn, bits: 3}\n",
+            "wanda", "whole-stages", "killed-stages", NULL);
 }
 
 /* The first train event of the journal of a cell that trains, or the end of the process. */
@@ -389,6 +406,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sweep_and_keep),
         cmocka_unit_test(killed_cells_go_on),
+        cmocka_unit_test(killed_stages_go_on),
         cmocka_unit_test(a_killed_training_starts_over),
         cmocka_unit_test(other_kernels_are_another_version),
         cmocka_unit_test(a_failing_cell_stops_no_other),

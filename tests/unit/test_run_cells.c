@@ -349,6 +349,58 @@ static void parts_reach_results(void **state) {
     assert_memory_equal(error[0], error[1], sizeof error[0]);
 }
 
+/* Stages: what check says they take is what is stored, memory or stream; a stage cannot do better than the target lets
+ * it, nor a pair worse than none; a single stage is its method but for nothing. */
+static void stages_reach_results(void **state) {
+    (void)state;
+    double ppl[2][5];
+    compositions =
+        "  - {stages: [{method: wanda, pattern: \"2:4\"}, {method: rtn, bits: 4, group: 8}]}\n"
+        "  - {stages: [{method: wanda, sparsity: 0.3}, {method: gptq, bits: 3, group: 8, act_order: true}, "
+        "{method: low_rank, rank: 2}], rules: [{match: \"0.*\", bits: 2}, {match: \"1.q\", percdamp: 0.1}]}\n"
+        "  - {stages: [{method: nf4, group: 16, double_quant: true}, {method: low_rank, rank: 2}]}\n"
+        "  - {stages: [{method: low_rank, bits: 3, group: 8, rank: 2}]}\n"
+        "  - {stages: [{method: low_rank, bits: 3, rank: 2}, {method: rtn}]}\n";
+    for (int way = 0; way < 2; way++) {
+        swept s = {0};
+        lb_results *r = NULL;
+        char dir[LB_TEST_PATH];
+        stream = way == 1;
+        assert_ok(sweep_in(&s, true));
+        assert_int_equal(s.result.done, 5);
+        assert_int_equal(s.result.refused, 1);
+        assert_string_equal(s.plan.sweep.cell[5].reason,
+                            "stage rtn: rounds floats, and the layer so far is int3 row asym rank2 f16-pair: it must "
+                            "come before that");
+        snprintf(dir, sizeof dir, "%s/results/s", home);
+        assert_ok(lb_store_read_results(dir, &r));
+        for (int64_t i = 0; i < 5; i++) {
+            const lb_record *c = &r->record[i];
+            lb_size sum = {0};
+            assert_memory_equal(&c->size, &s.plan.sweep.cell[i].size, sizeof c->size);
+            for (int64_t l = 0; l < c->layers; l++) lb_size_add(&sum, &c->layer[l].size);
+            assert_memory_equal(&sum, &c->size.quantized, sizeof sum);
+            ppl[way][i] = c->eval[0].eval.ppl;
+        }
+        const lb_record *two = &r->record[1], *three = &r->record[2];
+        const lb_layer_row *q = &two->layer[0];
+        assert_string_equal(two->method, "wanda+rtn");
+        assert_string_equal(q->storage, "int4 g8 asym keep2:4");
+        assert_int_equal(q->size.codes + q->size.padding, q->rows * 4); /* 8 of 16 codes, 4 bits each */
+        assert_int_equal(two->cites, 2);
+        assert_string_equal(two->cite[0], "sun2024wanda");
+        assert_string_equal(three->layer[0].storage, "int2 g8 asym order keep12:16 rank2 f16-pair");
+        assert_string_equal(three->layer[9].storage, "int3 g8 asym order keep12:16 rank2 f16-pair");
+        assert_true(three->layer[0].damp == 0.01 && three->layer[7].damp == 0.1 && three->layer[8].damp == 0.01);
+        assert_string_equal(r->record[4].method, "low_rank");
+        lb_results_free(r);
+        end(&s);
+    }
+    compositions = NULL;
+    stream = false;
+    assert_memory_equal(ppl[0], ppl[1], sizeof ppl[0]);
+}
+
 /* One allocation in each sweep fails: a sample of them, as a sweep makes thousands. */
 static void memory_runs_out(void **state) {
     (void)state;
@@ -388,6 +440,7 @@ int main(void) {
         cmocka_unit_test(interrupted_training),
         cmocka_unit_test(sizes_as_stored),
         cmocka_unit_test(parts_reach_results),
+        cmocka_unit_test(stages_reach_results),
         cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(memory_runs_out_while_streaming),
     };

@@ -90,6 +90,45 @@ static void messages(void **state) {
                  "c.yaml:3: unknown key 'bits' in quantize[0]: see lowbit help config");
 }
 
+static void stages(void **state) {
+    (void)state;
+#define STAGES "model: m\ncalibration: {text: t}\nquantize:\n  - stages:\n      - {method: wanda}\n      - "
+    lb_config c;
+    assert_ok(read_text(STAGES "{method: rtn, bits: [2, 3]}\n    seed: 3\n    symmetric: true\n", &c));
+    assert_string_equal(c.entry[0].method->name, "wanda+rtn");
+    assert_int_equal(c.entry[0].n_options, 3);
+    assert_ok(read_text("model: m\nquantize: [{stages: [{method: rtn}]}]\n", &c));
+    assert_true(c.entry[0].method == lb_method_find("rtn"));
+    expect_error(STAGES "{method: rtn, bits: 9}\n", "c.yaml:6: bits = 9: must be in [1, 8] (method wanda+rtn)");
+    expect_error(STAGES "{method: rtn, bist: 4}\n",
+                 "c.yaml:6: unknown key 'bist' in quantize[0].stages[1]: did you mean 'bits'?");
+    expect_error(STAGES "{method: rtn, zzz: 4}\n",
+                 "c.yaml:6: unknown key 'zzz' in quantize[0].stages[1]: see lowbit methods rtn");
+    expect_error(STAGES "{method: rtn, seed: 4}\n",
+                 "c.yaml:6: seed in quantize[0].stages[1]: is of all stages together: it belongs beside them");
+    expect_error(
+        STAGES "{method: low_rank, bits: 4}\n",
+        "c.yaml:6: bits in quantize[0].stages[1]: does not apply where low_rank goes on from the stage before");
+    expect_error(STAGES "{method: rtn, bits: 4}\n    bits: 4\n",
+                 "c.yaml:7: bits in quantize[0]: a stage sets it already");
+    expect_error(STAGES "{method: rtn}\n    zzz: 4\n", "c.yaml:7: unknown key 'zzz' in quantize[0]: see lowbit help "
+                                                       "config");
+    expect_error(STAGES "{method: rtn}\n    method: rtn\n",
+                 "c.yaml:4: quantize[0] has a method and stages: give one of them");
+    expect_error(STAGES "{method: wanda}\n",
+                 "c.yaml:4: quantize[0].stages: method wanda twice: a stage can only add what is not there");
+    expect_error(STAGES "{method: none}\n", "c.yaml:6: quantize[0].stages[1]: none is no stage: it quantizes nothing");
+    expect_error(STAGES "{bits: 4}\n",
+                 "c.yaml:6: quantize[0].stages[1]: 'method' is missing (lowbit methods lists them)");
+    expect_error(STAGES "rtn\n",
+                 "c.yaml:6: quantize[0].stages[1]: must be a map with method and its options, not one value");
+    expect_error("model: m\nquantize: [{stages: []}]\n",
+                 "c.yaml:2: quantize[0].stages: must be a list of maps, each with method and its options");
+    expect_error(STAGES "{method: rtn}\n    rules: [{match: x, rank: 4}]\n",
+                 "c.yaml:7: unknown key 'rank' in quantize[0].rules[0]: see lowbit methods wanda+rtn");
+#undef STAGES
+}
+
 /* By YAML 1.2's core schema, in a file and with -o; tests/unit/test_base_scalar.c has the whole table. */
 static void scalars(void **state) {
     (void)state;
@@ -331,6 +370,7 @@ static void memory_runs_out(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages),
+        cmocka_unit_test(stages),
         cmocka_unit_test(scalars),
         cmocka_unit_test(models),
         cmocka_unit_test(eval_messages),

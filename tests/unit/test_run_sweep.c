@@ -94,6 +94,48 @@ static void run_once(void **state) {
                  "none; rtn 4b row; rtn 4b row #2");
 }
 
+/* Stages: their labels, options as axes, those of the whole config, and what is one cell with another. */
+static void stages(void **state) {
+    (void)state;
+    expect_cells(
+        "model: m\ncalibration: {text: t}\nquantize: [{stages: [{method: wanda, sparsity: [0.3, 0.5]}, {method: "
+        "rtn, bits: [3, 4], symmetric: true}], quantize_head: true}]\n",
+        "none; wanda 30% + rtn 3b row symmetric quantize_head; wanda 30% + rtn 4b row symmetric quantize_head; "
+        "wanda 50% + rtn 3b row symmetric quantize_head; wanda 50% + rtn 4b row symmetric quantize_head");
+    const lb_cell *c = &sweep.cell[1];
+    assert_string_equal(c->method->name, "wanda+rtn");
+    assert_string_equal(lb_pairs_get(&c->options, "sparsity"), "0.3");
+    assert_string_equal(lb_pairs_get(&c->options, "bits"), "3");
+    assert_true(c->needs_hessian && !c->trains && !c->draws);
+    /* An axis reaches the stages that have the option and do not set it. */
+    expect_cells(
+        "model: m\ncalibration: {text: t}\naxes: {bits: [2, 3], group: [64], rank: [4, 8], percdamp: [0.1]}\n"
+        "quantize: [{stages: [{method: gptq, bits: 4, percdamp: 0.5}, {method: low_rank}]}, {stages: [{method: "
+        "rtn}, {method: low_rank, rank: 2}]}]\n",
+        "none; gptq 4b g64 percdamp=0.1 percdamp=0.5 + low_rank rank=4 percdamp=0.1; gptq 4b g64 percdamp=0.1 "
+        "percdamp=0.5 + low_rank rank=8 percdamp=0.1; rtn 2b g64 + low_rank percdamp=0.1 rank=2; rtn 3b g64 + "
+        "low_rank percdamp=0.1 rank=2");
+    assert_string_equal(lb_pairs_get(&sweep.cell[1].options, "gptq.percdamp"), "0.5");
+    assert_string_equal(lb_pairs_get(&sweep.cell[1].options, "low_rank.percdamp"), "0.1");
+    /* A single stage is its method; the same stages twice are one cell, another order is another. */
+    expect_cells("model: m\nquantize: [{stages: [{method: rtn, bits: 3}]}, {method: rtn, bits: 3}]\n",
+                 "none; rtn 3b row");
+    expect_cells("model: m\ncalibration: {text: t}\nquantize: [{stages: [{method: rtn}, {method: low_rank}]}, {stages: "
+                 "[{method: rtn, bits: 4}, {method: low_rank, rank: 16}], quantize_head: false}, {stages: [{method: "
+                 "low_rank}, {method: rtn}]}]\n",
+                 "none; rtn 4b row + low_rank; low_rank 4b row + rtn 4b row");
+    /* What never combines is refused, one value of a stage like any. */
+    expect_cells("model: m\ncalibration: {text: t}\naxes: {bits: [3, 4]}\nquantize: [{stages: [{method: rtn}, {method: "
+                 "wanda}]}, {stages: [{method: wanda}, {method: nf4}]}, {stages: [{method: rtn}, {method: qat, bits: "
+                 "4}]}]\n",
+                 "none; [rtn 3b row + wanda 50%]; [rtn 4b row + wanda 50%]; [wanda 50% + nf4 3b g64]; wanda 50% + nf4 "
+                 "4b g64; [rtn 3b row + qat 4b row]; [rtn 4b row + qat 4b row]");
+    assert_string_equal(sweep.cell[1].reason, "stage wanda only starts a layer: it cannot go on from what rtn made");
+    assert_string_equal(sweep.cell[3].reason, "stage nf4: nf4 has 16 values, so bits must be 4, not 3");
+    assert_string_equal(sweep.cell[5].reason,
+                        "stage qat works on the whole network: stages go through one layer together");
+}
+
 static void texts_needed(void **state) {
     (void)state;
     assert_status(LB_E_CONFIG, expand("model: m\nquantize:\n  - {method: rtn}\n  - {method: gptq}\n"));
@@ -266,17 +308,12 @@ static void interrupted(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(products),
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(run_once),
-        cmocka_unit_test(texts_needed),
-        cmocka_unit_test(layer_rules),
-        cmocka_unit_test(described),
-        cmocka_unit_test(equal_values_count_once),
-        cmocka_unit_test(too_many_cells),
-        cmocka_unit_test(many_cells),
-        cmocka_unit_test(labels_are_unique),
-        cmocka_unit_test(interrupted),
+        cmocka_unit_test(products),          cmocka_unit_test(refusals),
+        cmocka_unit_test(run_once),          cmocka_unit_test(stages),
+        cmocka_unit_test(texts_needed),      cmocka_unit_test(layer_rules),
+        cmocka_unit_test(described),         cmocka_unit_test(equal_values_count_once),
+        cmocka_unit_test(too_many_cells),    cmocka_unit_test(many_cells),
+        cmocka_unit_test(labels_are_unique), cmocka_unit_test(interrupted),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
