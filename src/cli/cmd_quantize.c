@@ -24,8 +24,7 @@ typedef struct quantize_flags {
 
 #define AT(field) offsetof(quantize_flags, field)
 static const lb_option flags[] = {
-    {"method", LB_OPT_STR, NULL, 0, 0, NULL,
-     "lowbit methods lists them; their options are flags here, as in --bits 3; wanda+rtn: stages one after another",
+    {"method", LB_OPT_STR, NULL, 0, 0, NULL, "lowbit methods lists them; their options are flags here, as in --bits 3",
      AT(method)},
     {"out", LB_OPT_STR, NULL, 0, 0, NULL,
      "Hugging Face folder to write, whole or not at all; must not exist, or be empty", AT(out)},
@@ -324,7 +323,8 @@ const lb_command lb_cmd_quantize = {
     .name = "quantize",
     .usage = "MODEL --method NAME --out DIR [--calibration TEXT] [--OPTION VALUE]...",
     .summary = "one method on one model, written as a Hugging Face folder; no config file needed",
-    .details = "Any option of the method is a flag (lowbit methods NAME), and so are propagate, true_sequential, "
+    .details = "Methods joined by + (wanda+rtn) are stages: each goes on from the layer that the one before made.\n"
+               "Any option of the method is a flag (lowbit methods NAME), and so are propagate, true_sequential, "
                "quantize_embedding,\nquantize_head and seed. Prints the layers and the sizes. The folder holds the "
                "dequantized weights.",
     .example = "lowbit quantize smollm2-135m --method gptq --bits 4 --calibration c4-calibration --out smollm2-gptq4",

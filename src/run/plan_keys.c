@@ -30,9 +30,9 @@ static void put_scalar(lb_str *out, const char *s) {
     lb_str_add(out, "\"");
 }
 
-/* Numbers and words that start with '-' need no quotes where a number is expected. */
+/* Numbers and words that start with '-' need no quotes where a number is expected; a choice such as 2:4 does. */
 static void put_value(lb_str *out, const lb_option *o, const char *text) {
-    if (o && o->type != LB_OPT_STR)
+    if (o && o->type != LB_OPT_STR && o->type != LB_OPT_CHOICE)
         lb_str_add(out, "%s", text);
     else
         put_scalar(out, text);

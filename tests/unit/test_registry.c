@@ -43,6 +43,11 @@ static lb_status some_model(lb_trainer *t, const void *opts, lb_model_out *out) 
     return LB_OK;
 }
 
+static lb_status some_extend(const void *opts, const lb_storage *so_far, int64_t rows, int64_t cols, lb_storage *out) {
+    (void)opts, (void)so_far, (void)rows, (void)cols, (void)out;
+    return LB_OK;
+}
+
 static void what_is_refused(void **state) {
     (void)state;
     static const char *const none[] = {NULL};
@@ -72,6 +77,9 @@ static void what_is_refused(void **state) {
     REFUSED(m.needs = LB_NEEDS_TRAINER, LB_E_ARG, "go together");
     REFUSED(m.needs = 1u << 9, LB_E_ARG, "unknown bits");
     REFUSED(m.spec = NULL, LB_E_ARG, "has no spec");
+    REFUSED(m.stages = 2, LB_E_ARG, "has stages");
+    REFUSED(m.later = m.options, LB_E_ARG, "later options: need extend");
+    REFUSED((m.extend = some_extend, m.later = m.options, m.later.struct_size++), LB_E_ARG, "later options: need");
     REFUSED(m.options.struct_size = 15, LB_E_ARG, "option group: offset 8");
     REFUSED(m.options.table = NULL, LB_E_ARG, "without a table");
 #define REFUSED_OPTION(change, code, message)                                                                          \
@@ -110,13 +118,15 @@ static const char *object(const char *name) {
     return path;
 }
 
-/* The first block of C in a page, and `more`, compiled. */
-static void compile_page(const char *name, const char *page, const char *more) {
+/* A block of C in a page, the first after the text `from`, and `more`, compiled. */
+static void compile_page(const char *name, const char *page, const char *from, const char *more) {
     char *text = NULL;
     size_t len = 0;
     lb_str whole = {0};
     assert_int_equal(lb_fs_read(page, &text, &len), LB_OK);
-    char *start = strstr(text, "```c\n");
+    char *start = strstr(text, from);
+    assert_non_null(start);
+    start = strstr(start, "```c\n");
     assert_non_null(start);
     char *end = strstr(start, "\n```\n");
     assert_non_null(end);
@@ -130,7 +140,7 @@ static void compile_page(const char *name, const char *page, const char *more) {
 
 static void readme_example(void **state) {
     (void)state;
-    compile_page("stochastic", "algorithms/README.md", "");
+    compile_page("stochastic", "algorithms/README.md", "", "");
     const lb_method *m = NULL, *again = NULL;
     if (lb_method_load(object("stochastic"), &m) != LB_OK) fail_msg("%s", lb_error());
     assert_ptr_equal(lb_method_find("stochastic"), m);
@@ -162,10 +172,38 @@ static void readme_example(void **state) {
     kit_close(&four);
 }
 
+/* The worked example of a stage: after another it takes the mean out of each row's error, and alone it is refused. */
+static void stage_example(void **state) {
+    (void)state;
+    compile_page("mean", "algorithms/README.md", "## A stage", "");
+    enum { ROWS = 9, COLS = 44 };
+    kit k = kit_open(1);
+    const lb_method *m = NULL;
+    if (lb_method_load(object("mean"), &m) != LB_OK) fail_msg("%s", lb_error());
+    lb_mat W = kit_random(&k, 1, ROWS, COLS);
+    lb_layer c = kit_run(&k, "rtn+mean", "bits=3 group=16", W, NULL),
+             rtn = kit_run(&k, "rtn", "bits=3 group=16", W, NULL);
+    lb_mat with = kit_dequantize(&k, &c), without = kit_dequantize(&k, &rtn);
+    assert_int_equal(lb_layer_check(&c, NULL), LB_OK);
+    for (int64_t r = 0; r < ROWS; r++) {
+        double before = 0, after = 0;
+        for (int64_t i = r * COLS; i < (r + 1) * COLS; i++)
+            before += (double)W.d[i] - (double)without.d[i], after += (double)W.d[i] - (double)with.d[i];
+        assert_true(fabs(after) < 2e-3 * fabs(before) + 1e-4); /* stored in 16 bits */
+    }
+    lb_storage s;
+    assert_int_equal(m->spec(NULL, ROWS, COLS, &s), LB_E_UNSUPPORTED);
+    assert_int_equal(lb_method_spec(kit_method(&k, "low_rank+mean"),
+                                    kit_options(&k, kit_method(&k, "low_rank+mean"), "rank=2"), ROWS, COLS, &s),
+                     LB_E_UNSUPPORTED);
+    assert_error_has("stage mean: a pair is there already");
+    kit_close(&k);
+}
+
 /* The worked example of docs/formats.md: rounded to, solved on, counted and packed like any other format. */
 static void format_example(void **state) {
     (void)state;
-    compile_page("ternary", "docs/formats.md",
+    compile_page("ternary", "docs/formats.md", "",
                  "#include \"quant/method.h\"\n"
                  "static lb_status spec(const void *o, int64_t r, int64_t c, lb_storage *s) {\n"
                  "    (void)o, (void)r, (void)c;\n"
@@ -281,7 +319,8 @@ static int teardown(void **state) {
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(built_in_methods), cmocka_unit_test(what_is_refused),
-                                       cmocka_unit_test(readme_example),   cmocka_unit_test(format_example),
-                                       cmocka_unit_test(bad_plugins),      cmocka_unit_test(command_line)};
+                                       cmocka_unit_test(readme_example),   cmocka_unit_test(stage_example),
+                                       cmocka_unit_test(format_example),   cmocka_unit_test(bad_plugins),
+                                       cmocka_unit_test(command_line)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -401,6 +401,34 @@ static void stages_reach_results(void **state) {
     assert_memory_equal(ppl[0], ppl[1], sizeof ppl[0]);
 }
 
+/* The config that a result holds is one: it gives the same cell. */
+static void configs_read_back(void **state) {
+    (void)state;
+    swept s = {0};
+    compositions = "  - {method: wanda, pattern: \"2:4\"}\n  - {method: rtn, bits: 3, group: tensor}\n"
+                   "  - {stages: [{method: wanda, pattern: \"4:8\"}, {method: gptq, on_failure: rtn, percdamp: 0.1}, "
+                   "{method: low_rank, rank: 2}], true_sequential: true, rules: [{match: \"*.q\", gptq.percdamp: 0.2}, "
+                   "{match: \"*.up\", percdamp: 0.3, skip: false}]}\n";
+    assert_ok(plan_in(&s));
+    assert_int_equal(s.plan.sweep.n, 4);
+    for (size_t i = 1; i < 4; i++) {
+        const lb_cell *c = &s.plan.sweep.cell[i];
+        lb_yaml *root = NULL;
+        lb_config again = {0};
+        lb_plan plan = {0};
+        assert_ok(lb_yaml_parse(s.a, "again.yaml", c->config, strlen(c->config), &root));
+        assert_ok(lb_config_from_tree(s.a, "", root, &again));
+        assert_ok(
+            lb_plan_open(s.a, &again, &(lb_plan_request){.parts = LB_WEIGHTS, .plugin_hash = ""}, s.team, NULL, &plan));
+        assert_int_equal(plan.sweep.n, 2);
+        assert_string_equal(plan.sweep.cell[1].content_key, c->content_key);
+        assert_string_equal(plan.sweep.cell[1].config, c->config);
+        lb_plan_close(&plan);
+    }
+    compositions = NULL;
+    end(&s);
+}
+
 /* One allocation in each sweep fails: a sample of them, as a sweep makes thousands. */
 static void memory_runs_out(void **state) {
     (void)state;
@@ -441,6 +469,7 @@ int main(void) {
         cmocka_unit_test(sizes_as_stored),
         cmocka_unit_test(parts_reach_results),
         cmocka_unit_test(stages_reach_results),
+        cmocka_unit_test(configs_read_back),
         cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(memory_runs_out_while_streaming),
     };

@@ -1,0 +1,213 @@
+/* Methods as stages: one layer that each adds to, the same bytes at any number of threads, stored as it says, and
+ * nothing of what a stage keeps or scratches reaches another. Against numpy: tests/oracle/test_stages.c. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "math/blas.h"
+#include "quant/format.h"
+#include "support/quant_kit.h"
+
+enum { ROWS = 21, COLS = 66, TOKENS = 150 };
+
+static const char *const pairs[][2] = {
+    {"wanda+rtn", "bits=3 group=16 symmetric=true mse=true"},
+    {"wanda+rtn", "group=tensor"},
+    {"wanda+rtn", "sparsity=0.95 bits=4 group=8 scale_type=f16"},
+    {"wanda+rtn", "pattern=4:8 format=mxfp4 group=32"},
+    {"wanda+rtn", "format=nf4 group=50"},
+    {"wanda+rtn", "bits=1 symmetric=true group=8"},
+    {"wanda+rtn", "bits=2 format=affine group=24"},
+    {"wanda+nf4", "group=40 double_quant=true"},
+    {"wanda+hqq", "bits=3 group=16"},
+    {"wanda+hqq", "sparsity=0.9 group=row"},
+    {"wanda+gptq", "bits=3 group=16 act_order=true"},
+    {"wanda+gptq", "sparsity=0.9 bits=3 group=8 group_refit=column block=20"},
+    {"wanda+gptq", "group=16 act_order=true static_groups=true mse=true"},
+    {"wanda+gptq", "group=tensor pattern=2:4"},
+    {"wanda+gptq", "format=fp8 bits=8 group=16"},
+    {"gptq+low_rank", "bits=3 group=16 act_order=true rank=3"},
+    {"hqq+low_rank", "bits=2 rank=3 rank_type=bf16"},
+    {"wanda+low_rank", "rank=2"},
+    {"wanda+gptq+low_rank", "bits=3 group=16 rank=3"},
+};
+enum { PAIRS = sizeof pairs / sizeof pairs[0] };
+
+static lb_status packed(const kit *k, const lb_layer *c, uint8_t **bytes, int64_t *n) {
+    lb_size size;
+    LB_TRY(lb_layer_size(c, &size));
+    *n = size.total;
+    if (!(*bytes = LB_NEW(k->arena, uint8_t, size.total + 1))) return LB_E_NOMEM;
+    return lb_layer_pack(c, k->team, *bytes, size.total);
+}
+
+static void stored_as_said(void **state) {
+    (void)state;
+    for (size_t i = 0; i < PAIRS; i++) {
+        kit one = kit_open(1), four = kit_open(4);
+        lb_mat W = kit_random(&one, 3, ROWS, COLS);
+        lb_stats stats = kit_stats(&one, 4, TOKENS, COLS);
+        const lb_method *m = kit_method(&one, pairs[i][0]);
+        lb_layer a = kit_run(&one, pairs[i][0], pairs[i][1], W, &stats);
+        lb_layer b = kit_run(&four, pairs[i][0], pairs[i][1], W, &stats), back;
+        lb_storage said;
+        lb_size size;
+        uint8_t *x = NULL, *y = NULL;
+        int64_t n = 0, more = 0;
+        assert_int_equal(lb_method_spec(m, kit_options(&one, m, pairs[i][1]), ROWS, COLS, &said), LB_OK);
+        assert_true(lb_storage_same(&said, &a.storage));
+        assert_int_equal(lb_storage_size(&said, ROWS, COLS, &size), LB_OK);
+        if (packed(&one, &a, &x, &n) != LB_OK) fail_msg("%s %s: %s", pairs[i][0], pairs[i][1], lb_error());
+        assert_int_equal(packed(&four, &b, &y, &more), LB_OK);
+        assert_true(n == size.total && more == n);
+        assert_memory_equal(x, y, (size_t)n);
+        assert_int_equal(lb_layer_unpack(one.arena, &said, ROWS, COLS, one.team, x, n, &back), LB_OK);
+        lb_mat whole = kit_dequantize(&one, &a), again = kit_dequantize(&one, &back);
+        if (a.storage.format != &lb_f16) /* whose values are rounded when they are stored */
+            assert_memory_equal(whole.d, again.d, sizeof(float) * ROWS * COLS);
+        for (int64_t k = 0; a.mask && !a.storage.rank && k < ROWS * COLS; k++)
+            if (!lb_mask_keeps(a.mask + k / COLS * lb_mask_row_bytes(COLS), k % COLS)) assert_true(whole.d[k] == 0);
+        kit_close(&one);
+        kit_close(&four);
+    }
+}
+
+/* tr(D H D^T) */
+static double error_of(const kit *k, lb_mat W, const lb_layer *c, lb_cdmat H) {
+    lb_mat d = kit_dequantize(k, c);
+    double sum = 0;
+    for (int64_t r = 0; r < W.rows; r++)
+        for (int64_t i = 0; i < W.cols; i++)
+            for (int64_t j = 0; j < W.cols; j++)
+                sum += (double)(d.d[r * W.cols + i] - W.d[r * W.cols + i]) * H.d[i * H.ld + j] *
+                       (double)(d.d[r * W.cols + j] - W.d[r * W.cols + j]);
+    return sum;
+}
+
+/* What a stage adds is what its method is for, under the same mask and onto the same grid of stored bits. */
+static void each_stage_helps(void **state) {
+    (void)state;
+    kit k = kit_open(2);
+    lb_mat W = kit_random(&k, 5, ROWS, COLS);
+    lb_stats stats = kit_stats(&k, 6, TOKENS, COLS);
+    lb_layer rtn = kit_run(&k, "wanda+rtn", "bits=3 group=16", W, &stats);
+    lb_layer gptq = kit_run(&k, "wanda+gptq", "bits=3 group=16", W, &stats);
+    lb_layer three = kit_run(&k, "wanda+gptq+low_rank", "bits=3 group=16 rank=6", W, &stats);
+    size_t mask = (size_t)(ROWS * lb_mask_row_bytes(COLS)), codes = ROWS * COLS;
+    assert_memory_equal(rtn.mask, gptq.mask, mask);
+    assert_memory_equal(rtn.mask, three.mask, mask);
+    assert_memory_equal(gptq.codes, three.codes, codes);
+    double of_rtn = error_of(&k, W, &rtn, stats.H), of_gptq = error_of(&k, W, &gptq, stats.H);
+    assert_true(of_gptq < 0.7 * of_rtn);
+    assert_true(error_of(&k, W, &three, stats.H) < 0.8 * of_gptq);
+    assert_true(three.damp == 0.01); /* what a stage says of the layer stays */
+    kit_close(&k);
+}
+
+/* q, k and v of one H: what stages keep for each other changes nothing, and no stage finds another's. */
+static void kept_by_stage(void **state) {
+    (void)state;
+    kit k = kit_open(2);
+    lb_kept kept = {.arena = k.arena};
+    for (int turn = 0; turn < 3; turn++) {
+        lb_mat W = kit_random(&k, 7 + (uint64_t)turn, ROWS, COLS);
+        lb_stats stats = kit_stats(&k, 8, TOKENS, COLS), shared = stats;
+        shared.kept = &kept;
+        lb_layer alone = kit_run(&k, "gptq+low_rank", "rank=4", W, &stats);
+        lb_layer together = kit_run(&k, "gptq+low_rank", "rank=4", W, &shared);
+        assert_memory_equal(alone.codes, together.codes, ROWS * COLS);
+        assert_memory_equal(alone.B, together.B, sizeof(float) * ROWS * 4);
+    }
+    assert_non_null(kept.data);
+    kit_close(&k);
+}
+
+static void nothing_kept_of_a_group(void **state) {
+    (void)state;
+    kit k = kit_open(1);
+    lb_mat W = kit_random(&k, 9, 4, 32);
+    for (int64_t r = 0; r < 4; r++)
+        for (int64_t c = 8; c < 16; c++) W.d[r * 32 + c] = 1e-6f;
+    lb_stats stats = kit_stats(&k, 10, TOKENS, 32);
+    static const char *const second[] = {"rtn", "gptq", "hqq"};
+    for (size_t i = 0; i < 3; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "wanda+%s", second[i]);
+        lb_layer c = kit_run(&k, name, "group=8", W, &stats);
+        assert_int_equal(lb_layer_check(&c, NULL), LB_OK);
+        for (int64_t r = 0; r < 4; r++) assert_true(c.scale[r * 4 + 1] > 0 && isfinite(c.scale[r * 4 + 1]));
+    }
+    kit_close(&k);
+}
+
+static void refused(void **state) {
+    (void)state;
+    static const char *const no[][3] = {
+        {"rtn+nf4", "group=64", "stage nf4: rounds floats, and the layer so far is int4 g64 asym: it must come before"},
+        {"low_rank+gptq", "rank=2", "stage gptq: rounds floats"},
+        {"wanda+low_rank+rtn", "rank=2", "stage rtn: rounds floats, and the layer so far is f16 keep33:66 rank2"},
+        {"rtn+low_rank", "rank=22", "stage low_rank: rank 22: a layer of (21, 66) has at most 21"},
+        {"rtn+wanda", "", "stage wanda only starts a layer: it cannot go on from what rtn made"},
+        {"rtn+qat", "bits=4", "stage qat works on the whole network"},
+        {"wanda+rtn", "pattern=2:4 sparsity=0.4", "stage wanda: pattern 2:4 prunes half"},
+    };
+    kit k = kit_open(1);
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++) {
+        const lb_method *m = kit_method(&k, no[i][0]);
+        lb_storage s;
+        assert_int_equal(lb_method_spec(m, kit_options(&k, m, no[i][1]), ROWS, COLS, &s), LB_E_UNSUPPORTED);
+        assert_error_has(no[i][2]);
+    }
+    const lb_method *twice[] = {lb_method_find("rtn"), lb_method_find("rtn")}, *m;
+    assert_int_equal(lb_pipeline_new(k.arena, twice, 2, &m), LB_E_ARG);
+    lb_mat W = kit_random(&k, 3, ROWS, COLS);
+    lb_stats stats = kit_stats(&k, 4, TOKENS, COLS);
+    lb_layer c;
+    W.d[70] = NAN;
+    assert_int_equal(kit_try(&k, "rtn+low_rank", "rank=2", W, &stats, &c), LB_E_NUMERIC);
+    assert_error_has("0.test");
+    kit_close(&k);
+}
+
+static void memory_runs_out(void **state) {
+    (void)state;
+    kit k = kit_open(1);
+    lb_mat W = kit_random(&k, 3, ROWS, COLS);
+    lb_stats stats = kit_stats(&k, 4, TOKENS, COLS);
+    for (size_t i = 0; i < PAIRS; i++) {
+        const lb_method *m = kit_method(&k, pairs[i][0]);
+        const void *opts = kit_options(&k, m, pairs[i][1]);
+        lb_status st = LB_E_NOMEM;
+        int64_t n = 1;
+        for (; n < 1000 && st == LB_E_NOMEM; n++) {
+            lb_arena *scratch = NULL, *made = NULL;
+            lb_layer c;
+            lb_alloc_fail_at(n);
+            st = lb_arena_new(1, &scratch);
+            if (st == LB_OK) st = lb_arena_new(1, &made);
+            lb_layer_in in = {"0.test", lb_mat_c(W), NULL, &stats, 0, scratch, made, k.team, NULL};
+            if (st == LB_OK) st = lb_method_layer(m, &in, opts, &c);
+            lb_alloc_fail_at(0);
+            lb_arena_free(scratch);
+            lb_arena_free(made);
+        }
+        if (st != LB_OK) fail_msg("%s: %s", pairs[i][0], lb_error());
+        assert_true(n > 6);
+    }
+    kit_close(&k);
+}
+
+int main(void) {
+    if (lb_blas_init(1) != LB_OK) return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stored_as_said), cmocka_unit_test(each_stage_helps),
+        cmocka_unit_test(kept_by_stage),  cmocka_unit_test(nothing_kept_of_a_group),
+        cmocka_unit_test(refused),        cmocka_unit_test(memory_runs_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
