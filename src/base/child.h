@@ -19,7 +19,8 @@ typedef struct lb_child {
  * LB_E_IO or LB_E_NOMEM: no process could be started. */
 LB_NODISCARD lb_status lb_child_start(lb_child_work *work, void *user, size_t memory, lb_child *c);
 /* The next n bytes of the answer. LB_E_FORMAT: it crashed, or went over a limit. LB_E_NOMEM: it ended, however, after
- * memory was refused to it within its limit. LB_E_INTERRUPTED at the first signal. After a failure the child is gone. */
+ * memory was refused to it within its limit. LB_E_INTERRUPTED at the first signal. After a failure the child is gone.
+ */
 LB_NODISCARD lb_status lb_child_read(lb_child *c, void *to, size_t n, int wall_s);
 void lb_child_end(lb_child *c); /* whatever it is doing; harmless when there is none */
 

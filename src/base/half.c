@@ -2,12 +2,6 @@
 
 #include <string.h>
 
-static uint32_t bits(float x) {
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    return u;
-}
-
 static float from_bits(uint32_t u) {
     float x;
     memcpy(&x, &u, sizeof x);
@@ -25,11 +19,11 @@ float lb_f16_to_f32(uint16_t h) {
 }
 
 uint16_t lb_f32_to_f16(float x) {
-    uint32_t u = bits(x), sign = u >> 16 & 0x8000, mag = u & 0x7fffffffu;
+    uint32_t u = lb_f32_bits(x), sign = u >> 16 & 0x8000, mag = u & 0x7fffffffu;
     if (mag > 0x7f800000u) return (uint16_t)(sign | 0x7e00 | (mag >> 13 & 0x3ff)); /* quiet NaN, top payload kept */
     if (mag >= 0x477ff000u) return (uint16_t)(sign | 0x7c00);                      /* 65520 and up round to infinity */
     /* Below 2^-14: adding 0.5 puts the result's last bit, 2^-24, at the sum's last bit, so the addition rounds. */
-    if (mag < 0x38800000u) return (uint16_t)(sign | (bits(from_bits(mag) + 0.5f) - bits(0.5f)));
+    if (mag < 0x38800000u) return (uint16_t)(sign | (lb_f32_bits(from_bits(mag) + 0.5f) - lb_f32_bits(0.5f)));
     mag += 0xfff + (mag >> 13 & 1); /* half to even; a carry goes into the exponent */
     return (uint16_t)(sign | (mag - (112u << 23)) >> 13);
 }

@@ -46,8 +46,8 @@ static lb_status take_expected(const lb_planned *x, lb_arena *a, const char **ou
     return st;
 }
 
-/* The report is written after the tables are made, which may fail, and before they are printed, so that it is there also
- * when nobody reads them to the end (a pipe to head); and they are printed also when it could not be written. */
+/* The report is written after the tables are made, which may fail, and before they are printed, so that it is there
+ * also when nobody reads them to the end (a pipe to head); and they are printed also when it could not be written. */
 static lb_status tables(const lb_results *r, const char *expected, bool write, lb_log *log, int64_t *outside) {
     lb_str out = {0};
     *outside = 0;

@@ -153,6 +153,7 @@ static lb_status pass(forward_job *j, const lb_weights *w, lb_arena *a, lb_hessi
         j->w = &loaded;
     }
     if (st == LB_OK) st = allocate_and_run(j, a, lists, h);
+    j->w = w; /* what was loaded ends here */
     lb_free(buffer);
     lb_arena_free(lists);
     return st;

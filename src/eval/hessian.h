@@ -28,8 +28,8 @@ LB_NODISCARD lb_status lb_hessian_finish(lb_hessian *h, lb_team *team);
 int64_t lb_hessian_packed_size(int64_t cols);
 double *lb_hessian_pack(lb_hessian *h);
 LB_NODISCARD lb_status lb_hessian_unpack(const double *packed, lb_dmat H, lb_team *team);
-/* The first of those numbers that no sum of float32 products gives: NaN, beyond float32, below zero on the diagonal; -1:
- * there is none. */
+/* The first of those numbers that no sum of float32 products gives: NaN, beyond float32, below zero on the diagonal;
+ * -1: there is none. */
 int64_t lb_hessian_first_bad(const double *packed, int64_t cols);
 
 #endif

@@ -5,7 +5,6 @@
 #include "base/team.h"
 #include "model/exec.h"
 
-
 /* The output head (vocab, dim): logits y = scale (x Wᵀ + b), then cap tanh(y / cap) where there is a cap. */
 typedef struct lb_head {
     lb_cmat W;

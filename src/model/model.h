@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "base/team.h"
 #include "io/tensor.h"
-#include "model/exec.h"
 #include "model/arch.h"
+#include "model/exec.h"
 #include "model/tokenizer.h"
 
 typedef struct lb_model_tensor {

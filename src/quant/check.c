@@ -12,12 +12,7 @@
 
 static int64_t pieces_of(int64_t n) { return (n - 1) / PIECE + 1; }
 
-static uint32_t bits_of(float x) {
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    return u;
-}
-static bool same_bits(float a, float b) { return bits_of(a) == bits_of(b); }
+static bool same_bits(float a, float b) { return lb_f32_bits(a) == lb_f32_bits(b); }
 
 static const char *place(const lb_layer *c, int64_t i, char out[64]) {
     return lb_block_place(&c->storage, c->cols, i, out);
@@ -158,7 +153,7 @@ static lb_status check_masked(const lb_layer *c) {
         for (int64_t col = 0; col < c->cols; col++) {
             if (lb_mask_keeps(c->mask + r * lb_mask_row_bytes(c->cols), col)) continue;
             int64_t i = r * c->cols + col;
-            if (c->codes ? c->codes[i] != 0 : bits_of(c->dense[i]) != 0)
+            if (c->codes ? c->codes[i] != 0 : lb_f32_bits(c->dense[i]) != 0)
                 return lb_fail(LB_E_ARG, "%s %g at row %lld, column %lld is not kept: must be 0",
                                c->codes ? "code" : "weight", c->codes ? (double)c->codes[i] : (double)c->dense[i],
                                (long long)r, (long long)col);

@@ -77,25 +77,23 @@ typedef struct lb_record {
     const char *stem;  /* file name without .h5: "gptq-bits3-group64-1a2b3c4d" */
     const char *label; /* short, for tables and legends: "gptq 3b g64 act_order" */
     lb_cell_state state;
+    int bits;
     const char *message; /* why it failed or was refused; "" */
     /* In a sweep of several models, by its index alone: label of this one, and what is to be known of it; else NULL. */
     const char *model, *model_note;
     const char *method;
     lb_pairs options; /* every option of the method with its value, canonical text */
     lb_pairs varied;  /* those options, and the seed, that differ between the cells of the sweep or were given */
-    int bits;
     int64_t group;
     const char *storage; /* the main layers'; bits 0 for none */
     uint64_t seed;
     const char *propagate; /* "quantized", "original", "" */
-    bool true_sequential;
     lb_layer_row *layer;
     int64_t layers;
     lb_eval_row *eval;
     int64_t evals;
     lb_model_size size;
     lb_curve curve;
-    uint32_t flags; /* union over layers */
     char **warning;
     int64_t warnings;
     lb_pairs provenance; /* version, dirty, compiler, openblas, core, kernels, model path and hash, calibration,
@@ -109,9 +107,11 @@ typedef struct lb_record {
     char **cite;
     int64_t cites;            /* BibTeX keys */
     struct lb_bundle *bundle; /* what its file is to keep of the quantized model (result/bundle.h); NULL: nothing */
-    bool keeps;               /* the file that was read keeps it */
     const char *config;       /* the resolved config, YAML */
-    char file_hash[65];       /* SHA-256 of its file, once there is one and it was written or read; else "" */
+    uint32_t flags;           /* union over layers */
+    bool true_sequential;
+    bool keeps;         /* the file that was read keeps what `bundle` is */
+    char file_hash[65]; /* SHA-256 of its file, once there is one and it was written or read; else "" */
 } lb_record;
 
 enum { LB_MODELS_MOST = 1000 }; /* of one sweep */

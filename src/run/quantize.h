@@ -60,8 +60,8 @@ typedef struct lb_stored {
     int64_t dead_columns;
 } lb_stored;
 /* Packs it. What is not as the spec said or would not survive is an error that names layer, part, index and value. */
-LB_NODISCARD lb_status lb_quantize_store(const lb_quantize_job *j, int64_t layer, const lb_layer *made,
-                                         lb_arena *a, lb_stored *out);
+LB_NODISCARD lb_status lb_quantize_store(const lb_quantize_job *j, int64_t layer, const lb_layer *made, lb_arena *a,
+                                         lb_stored *out);
 /* What of it, (rows, cols); uses scratch. */
 LB_NODISCARD lb_status lb_quantize_dequantize(const lb_quantize_job *j, int64_t layer, const lb_stored *s, lb_mat What);
 /* Puts a layer into j->w: packed, or What itself (then lb_quantize_place made it outlive j->w). */

@@ -119,8 +119,7 @@ static void columns_can_be_permuted(void **state) {
     }
     permuted.H.d = Hp;
     for (size_t n = 0; n < 2; n++) {
-        lb_layer a = kit_run(&k, "gptq", options[n], W, &stats),
-                      b = kit_run(&k, "gptq", options[n], Wp, &permuted);
+        lb_layer a = kit_run(&k, "gptq", options[n], W, &stats), b = kit_run(&k, "gptq", options[n], Wp, &permuted);
         assert_int_equal(a.order != NULL, n == 1);
         for (int64_t r = 0; r < ROWS; r++)
             for (int64_t c = 0; c < COLS; c++) assert_int_equal(b.codes[r * COLS + c], a.codes[r * COLS + perm[c]]);

@@ -268,7 +268,8 @@ static void same_matrix(lb_arena *a, const lb_linop *op, lb_cmat want, const cha
 }
 
 static lb_cmat installed(const lb_model *m, const char *name, lb_cmat W) {
-    const probe_call *c = probe_find(m->net->site[m->net->head].same_as >= 0 && strcmp(name, "embed") == 0 ? "head" : name);
+    const probe_call *c =
+        probe_find(m->net->site[m->net->head].same_as >= 0 && strcmp(name, "embed") == 0 ? "head" : name);
     return c ? view(c->What, W) : W;
 }
 
@@ -370,8 +371,8 @@ static void check_cell(world *x, const lb_cell *c, const kind *k) {
     assert_string_equal(x->record.propagate, !probed ? "" : k->original ? "original" : "quantized");
     assert_int_equal(x->record.true_sequential, k->sequential);
     const lb_arch own_arch = llama_arch(x->model);
-    plain_walk own = plain_walk_start(&own_arch, end_of(x->model, false), x->s.plan.calibration.corpus->token,
-                                      SAMPLES, LENGTH);
+    plain_walk own =
+        plain_walk_start(&own_arch, end_of(x->model, false), x->s.plan.calibration.corpus->token, SAMPLES, LENGTH);
     check_blocks(x, &own);
     check_ends(x, &own);
     check_evals(x);
@@ -380,8 +381,8 @@ static void check_cell(world *x, const lb_cell *c, const kind *k) {
 
 static void original_statistics(world *x) {
     const lb_arch arch = llama_arch(x->model);
-    plain_walk p = plain_walk_start(&arch, end_of(x->model, false), x->s.plan.calibration.corpus->token,
-                                    SAMPLES, LENGTH);
+    plain_walk p =
+        plain_walk_start(&arch, end_of(x->model, false), x->s.plan.calibration.corpus->token, SAMPLES, LENGTH);
     for (int64_t b = 0; b < 3; b++) {
         plain_block was = plain_block_of(x->model->net, &x->model->weights, b);
         for (int i = 0; i < PLAIN_INPUTS; i++) x->H0[b][i] = plain_walk_hessian(&p, &was, (plain_input)i);

@@ -40,8 +40,8 @@ static lb_status spec(const void *opts, int64_t rows, int64_t cols, lb_storage *
 }
 
 /* One group of a row: a range that holds 0, codes rounded down. */
-static void round_down(lb_cmat W, int64_t r, int64_t from, int64_t end, const lb_storage *s, lb_layer *c,
-                       int64_t at, float *What) {
+static void round_down(lb_cmat W, int64_t r, int64_t from, int64_t end, const lb_storage *s, lb_layer *c, int64_t at,
+                       float *What) {
     const float *w = W.d + r * W.ld;
     float low = 0, high = 0, top = (float)((1 << s->bits) - 1);
     for (int64_t i = from; i < end; i++) low = fminf(low, w[i]), high = fmaxf(high, w[i]);
@@ -56,8 +56,7 @@ static void round_down(lb_cmat W, int64_t r, int64_t from, int64_t end, const lb
     }
 }
 
-static lb_status quantize(lb_arena *a, const char *name, lb_cmat W, const probe_opts *o, float *What,
-                          lb_layer *out) {
+static lb_status quantize(lb_arena *a, const char *name, lb_cmat W, const probe_opts *o, float *What, lb_layer *out) {
     lb_storage s;
     LB_TRY(spec(o, W.rows, W.cols, &s));
     if (probe.lie_at && strcmp(name, probe.lie_at) == 0) s.group = (s.group ? s.group : W.cols) / 2;

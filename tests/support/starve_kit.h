@@ -18,8 +18,8 @@ int starve_setup(void **state); /* make_model, a config, and what it gives when 
  * or all of them (""). from: it and all after it. */
 void starve_inject(const char *command, const char *of, int places, bool from);
 extern const char *const starve_commands[]; /* NULL-terminated; for starve_inject */
-/* Each of the last allocations fails alone: what is left to do after a folder or a file appeared must not fail. Also for
- * "train", "quantize --profile" and "eval --json". */
+/* Each of the last allocations fails alone: what is left to do after a folder or a file appeared must not fail. Also
+ * for "train", "quantize --profile" and "eval --json". */
 void starve_at_the_end(const char *command, int places);
 
 /* Limits of address space from 60 MB to 2 GB, in so many steps. */

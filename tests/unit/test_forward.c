@@ -33,8 +33,8 @@ static void check_pass(void *ctx, const char *kernel) {
     lb_mat h = llama_states(p->m, p->tokens, p->n);
     double worst = llama_worst(lb_mat_c(h), lb_mat_c(p->want));
     if (!(worst < tolerance))
-        fail_msg("%lld tokens, %lld/%lld heads, %s kernels: off by %g", (long long)p->n, (long long)llama_arch(p->m).heads,
-                 (long long)llama_arch(p->m).kv_heads, kernel, worst);
+        fail_msg("%lld tokens, %lld/%lld heads, %s kernels: off by %g", (long long)p->n,
+                 (long long)llama_arch(p->m).heads, (long long)llama_arch(p->m).kv_heads, kernel, worst);
     lb_free(h.d);
 }
 

@@ -151,11 +151,15 @@ static void gate_row(lb_act fn, const float *a, int64_t wide, const float *b, fl
         lb_kernels_active()->swiglu(y, a, b, n);
         return;
     }
-    if (wide == 1) lb_act_apply(fn, f, a, 1);
+    if (wide == 1) {
+        lb_act_apply(fn, f, a, 1);
+        for (int64_t i = 0; i < n; i++) y[i] = f[0] * b[i];
+        return;
+    }
     for (int64_t i = 0; i < n; i += CHUNK) {
         int64_t k = n - i < CHUNK ? n - i : CHUNK;
-        if (wide > 1) lb_act_apply(fn, f, a + i, k);
-        for (int64_t j = 0; j < k; j++) y[i + j] = f[wide > 1 ? j : 0] * b[i + j];
+        lb_act_apply(fn, f, a + i, k);
+        for (int64_t j = 0; j < k; j++) y[i + j] = f[j] * b[i + j];
     }
 }
 

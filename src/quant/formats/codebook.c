@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "math/half.h"
 #include "quant/grid.h"
 
 static const float nf4[LB_CODEBOOK_VALUES] = {
@@ -199,7 +200,7 @@ static lb_status check(const lb_layer *c) {
                            (double)*scale);
         lb_double_quant_expand(c->dq_code + i, scale, c->dq_mean, n, expanded);
         for (int64_t k = 0; k < n; k++)
-            if (memcmp(&expanded[k], &c->scale[i + k], sizeof(float)) != 0)
+            if (lb_f32_bits(expanded[k]) != lb_f32_bits(c->scale[i + k]))
                 return lb_fail(LB_E_ARG, "scale %.9g at %s: dq_code, dq_scale and dq_mean give %.9g",
                                (double)c->scale[i + k], lb_block_place(&c->storage, c->cols, i + k, at),
                                (double)expanded[k]);
