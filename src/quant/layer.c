@@ -8,17 +8,6 @@
 
 #define PANEL_ROWS 64 /* a piece of work */
 
-void lb_flags_text(uint32_t flags, lb_str *out) {
-    static const char *const name[] = {"dead-columns",  "damp-raised",   "fallback-rtn", "ragged-group",
-                                       "not-minimized", "bf16-products", "few-tokens",   "rank-deficient"};
-    const char *comma = "";
-    for (size_t i = 0; i < sizeof name / sizeof name[0]; i++) {
-        if (!(flags & 1u << i)) continue;
-        lb_str_add(out, "%s%s", comma, name[i]);
-        comma = ",";
-    }
-}
-
 /* Those of the parts whose bit is in `slots`. */
 static lb_status new_parts(lb_arena *a, lb_layer *c, unsigned slots) {
     lb_part part[LB_MOST_PARTS];

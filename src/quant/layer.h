@@ -22,8 +22,18 @@ enum {
     LB_FLAG_RANK_DEFICIENT = 1u << 7,     /* solved on H of fewer tokens than columns */
     LB_FLAGS_OF_LAYERS = LB_FLAG_BF16 - 1 /* those that a method may set */
 };
+/* One of them (flags.c): its name in files, its letter in tables, and what the letter means. */
+typedef struct lb_flag {
+    const char *name;
+    char letter;
+    const char *meaning;
+} lb_flag;
+const lb_flag *lb_flag_of(int bit); /* NULL past the last */
 /* "dead-columns,ragged-group" appended; nothing for 0. */
 void lb_flags_text(uint32_t flags, lb_str *out);
+enum { LB_FLAG_LETTERS = 34 };
+/* "DR", in the order of the bits; "?" for what there is no row for. */
+void lb_flags_letters(uint32_t flags, char out[LB_FLAG_LETTERS]);
 
 /* What its storage keeps of a layer must be all there is to it: it is packed, and measured from the bytes. So an array
  * is NULL where the storage has no place for it, and every value is one that the bytes hold (lb_layer_check). */

@@ -74,9 +74,9 @@ static void put_layer_errors(lb_table *t, const lb_layer_row *l) {
 }
 
 static void put_flags(lb_table *t, size_t c, uint32_t flags) {
-    char letters[16];
+    char letters[LB_FLAG_LETTERS];
     lb_str text = {0};
-    lb_report_flag_letters(flags, letters);
+    lb_flags_letters(flags, letters);
     lb_flags_text(flags, &text);
     if (text.failed) t->failed = true;
     lb_table_set(t, c, letters, text.s ? text.s : "");

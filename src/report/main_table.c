@@ -144,10 +144,10 @@ static void put_cost(lb_table *t, const lb_report_row *row) {
     put_error(t, C_OWN, own.output_rel, trained);
     put_error(t, C_OWN_RTN, own.output_vs_rtn, trained);
     double s = lb_report_seconds(row);
-    char text[32], letters[16];
+    char text[32], letters[LB_FLAG_LETTERS];
     lb_format_duration(s, text);
     lb_table_set(t, C_TIME, text, lb_num_exact(s).s);
-    lb_report_flag_letters(row->flags, letters);
+    lb_flags_letters(row->flags, letters);
     lb_str flags = {0};
     lb_flags_text(row->flags, &flags);
     if (flags.failed) t->failed = true;

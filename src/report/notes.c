@@ -127,11 +127,10 @@ static void note_columns(notes *s, const lb_report_view *v) {
 
 static void note_flags(notes *s, const lb_report_view *v) {
     uint32_t all = 0;
-    char letter = 0;
-    const char *meaning;
+    const lb_flag *f;
     for (int64_t i = 0; i < v->rows; i++) all |= v->row[i].flags;
-    for (int bit = 0; (meaning = lb_report_flag_meaning(bit, &letter)); bit++)
-        if (all & (1u << bit)) note(s, lb_arena_printf(s->arena, "%c: %s.", letter, meaning));
+    for (int bit = 0; (f = lb_flag_of(bit)); bit++)
+        if (all & (1u << bit)) note(s, lb_arena_printf(s->arena, "%c: %s.", f->letter, f->meaning));
     if (all & LB_FLAG_NOT_MINIMIZED)
         note(s, "\xe2\x80\xa0: a layer error of a trained network, which the training did not minimize.");
     for (int64_t i = 0; i < v->rows; i++)

@@ -429,39 +429,3 @@ double lb_report_seconds(const lb_report_row *row) {
     for (int64_t k = 0; k < row->cells; k++) sum += row->cell[k]->seconds;
     return row->cells ? sum / (double)row->cells : NAN;
 }
-
-/* ---- flags ---- */
-
-static const struct {
-    char letter;
-    const char *meaning;
-} flag[] = {
-    {'D', "dead columns: inputs that never fired in calibration"},
-    {'P', "damping raised beyond what was asked for"},
-    {'F', "round-to-nearest stands in for some layers where the method failed"},
-    {'R', "ragged: the group size does not divide the width, so the last group is shorter"},
-    {'T', "trained end to end: layer errors are shown, but they are not what was minimized"},
-    {'B',
-     "evaluated with products in bfloat16 (inputs and weights of linears and head rounded, sums in float32), and so "
-     "was the baseline: not to be compared with results in float32"},
-    {'C', "fewer than ten calibration tokens a column: H, which layers were solved on, is poorly determined, and "
-          "damping does "
-          "the rest"},
-    {'S',
-     "fewer calibration tokens than columns: H, which layers were solved on, is rank-deficient, and damping does the "
-     "rest"},
-};
-
-const char *lb_report_flag_meaning(int bit, char *letter) {
-    if (bit < 0 || (size_t)bit >= sizeof flag / sizeof flag[0]) return NULL;
-    *letter = flag[bit].letter;
-    return flag[bit].meaning;
-}
-
-void lb_report_flag_letters(uint32_t flags, char out[16]) {
-    size_t n = 0;
-    for (size_t i = 0; i < sizeof flag / sizeof flag[0]; i++)
-        if (flags & (1u << i)) out[n++] = flag[i].letter;
-    if (flags >> (sizeof flag / sizeof flag[0])) out[n++] = '?';
-    out[n] = 0;
-}

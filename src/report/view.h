@@ -68,9 +68,6 @@ lb_model_error lb_report_error_mean(const lb_report_row *row, bool original); /*
 double lb_report_seconds(const lb_report_row *row);                 /* mean over seeds */
 const char *lb_report_group_text(const lb_record *c, char out[32]); /* "row", "tensor", "64", "" */
 const char *lb_report_pair(const lb_pairs *p, const char *key);     /* NULL: none */
-/* "DR": a letter a flag, in the order of the bits, as lb_report_flag_legend explains. */
-void lb_report_flag_letters(uint32_t flags, char out[16]);
-const char *lb_report_flag_meaning(int bit, char *letter); /* NULL past the last */
 bool lb_report_trained(const lb_report_row *row);
 /* Letters, digits, '-', '.' and '_' stay, anything else becomes '-': for file names and ids. */
 char *lb_report_slug(lb_arena *a, const char *text);

@@ -127,6 +127,88 @@ static void kept_by_stage(void **state) {
     kit_close(&k);
 }
 
+/* Two stages that look around: each must find the target, the layer before, its own seed and what it kept itself. */
+static char own[2];
+static uint64_t seen_seed[2];
+static const float *target;
+
+static lb_status look(const lb_layer_in *in, int i, lb_layer *out) {
+    lb_storage s = {.format = &lb_f32, .bits = 32};
+    assert_true(in->W.d == target && !in->so_far == (i == 0));
+    assert_true(!in->stats == (i == 0)); /* the first asks for none */
+    if (i == 1) {
+        assert_true(!in->stats->kept->data || in->stats->kept->data == &own[1]);
+        in->stats->kept->data = &own[1];
+        assert_true(in->so_far->damp == 0.5 && in->so_far->dense[0] == 3);
+    }
+    seen_seed[i] = in->seed;
+    LB_TRY(lb_layer_new(in->arena, &s, in->W.rows, in->W.cols, false, out));
+    out->dense[0] = 3;
+    out->flags = i ? LB_FLAG_DAMP_RAISED : LB_FLAG_DEAD_COLUMNS;
+    if (i == 0) out->damp = 0.5, out->dead_columns = 2, out->act = (lb_actquant){8, true};
+    return LB_OK;
+}
+static lb_status look_first(const lb_layer_in *in, const void *opts, lb_layer *out) {
+    (void)opts;
+    return look(in, 0, out);
+}
+static lb_status look_second(const lb_layer_in *in, const void *opts, lb_layer *out) {
+    (void)opts;
+    return look(in, 1, out);
+}
+static lb_status floats(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
+    (void)opts, (void)rows, (void)cols;
+    *out = (lb_storage){.format = &lb_f32, .bits = 32};
+    return LB_OK;
+}
+static lb_status half(const void *opts, const lb_storage *so_far, int64_t rows, int64_t cols, lb_storage *out) {
+    (void)opts, (void)so_far, (void)rows, (void)cols;
+    *out = (lb_storage){.format = &lb_f16, .bits = 16};
+    return LB_OK;
+}
+static lb_status same(const void *opts, const lb_storage *so_far, int64_t rows, int64_t cols, lb_storage *out) {
+    (void)opts, (void)rows, (void)cols;
+    *out = *so_far;
+    return LB_OK;
+}
+
+static void what_a_stage_sees(void **state) {
+    (void)state;
+    const lb_method first = {.api = LB_METHOD_API, .name = "a", .summary = "a", .spec = floats, .layer = look_first};
+    lb_method second = {.api = LB_METHOD_API,
+                        .name = "b",
+                        .summary = "b",
+                        .needs = LB_NEEDS_HESSIAN,
+                        .spec = floats,
+                        .layer = look_second,
+                        .extend = same};
+    const lb_method *stage[] = {&first, &second}, *m;
+    kit k = kit_open(1);
+    lb_mat W = kit_random(&k, 3, 4, 8);
+    lb_stats stats = kit_stats(&k, 4, 20, 8);
+    lb_kept kept = {.arena = k.arena};
+    lb_arena *scratch = NULL;
+    lb_layer c;
+    stats.kept = &kept;
+    target = W.d;
+    assert_int_equal(lb_pipeline_new(k.arena, stage, 2, &m), LB_OK);
+    assert_int_equal(m->needs, LB_NEEDS_HESSIAN);
+    assert_int_equal(lb_arena_new(0, &scratch), LB_OK);
+    lb_layer_in in = {"0.q", lb_mat_c(W), NULL, &stats, 77, scratch, k.arena, k.team, NULL};
+    for (int turn = 0; turn < 2; turn++) {
+        assert_int_equal(lb_method_layer(m, &in, NULL, &c), LB_OK);
+        assert_true(c.damp == 0.5 && c.dead_columns == 2 && c.act.bits == 8);
+        assert_int_equal(c.flags, LB_FLAG_DAMP_RAISED | LB_FLAG_DEAD_COLUMNS);
+        assert_true(seen_seed[0] != seen_seed[1]);
+        assert_true(((const lb_kept *)kept.data)[0].data == NULL && ((const lb_kept *)kept.data)[1].data == &own[1]);
+    }
+    second.extend = half; /* says one thing and does another */
+    assert_int_equal(lb_method_layer(m, &in, NULL, &c), LB_E_ARG);
+    assert_error_has("layer 0.q: stage b made a layer that is not stored as it said");
+    lb_arena_free(scratch);
+    kit_close(&k);
+}
+
 static void nothing_kept_of_a_group(void **state) {
     (void)state;
     kit k = kit_open(1);
@@ -205,9 +287,10 @@ static void memory_runs_out(void **state) {
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stored_as_said), cmocka_unit_test(each_stage_helps),
-        cmocka_unit_test(kept_by_stage),  cmocka_unit_test(nothing_kept_of_a_group),
-        cmocka_unit_test(refused),        cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(what_a_stage_sees),       cmocka_unit_test(stored_as_said),
+        cmocka_unit_test(each_stage_helps),        cmocka_unit_test(kept_by_stage),
+        cmocka_unit_test(nothing_kept_of_a_group), cmocka_unit_test(refused),
+        cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
