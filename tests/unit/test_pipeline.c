@@ -196,14 +196,14 @@ static void what_a_stage_sees(void **state) {
     assert_int_equal(lb_arena_new(0, &scratch), LB_OK);
     lb_layer_in in = {"0.q", lb_mat_c(W), NULL, &stats, 77, scratch, k.arena, k.team, NULL};
     for (int turn = 0; turn < 2; turn++) {
-        assert_int_equal(lb_method_layer(m, &in, NULL, &c), LB_OK);
+        assert_int_equal(lb_method_layer(m, &in, "", &c), LB_OK);
         assert_true(c.damp == 0.5 && c.dead_columns == 2 && c.act.bits == 8);
         assert_int_equal(c.flags, LB_FLAG_DAMP_RAISED | LB_FLAG_DEAD_COLUMNS);
         assert_true(seen_seed[0] != seen_seed[1]);
         assert_true(((const lb_kept *)kept.data)[0].data == NULL && ((const lb_kept *)kept.data)[1].data == &own[1]);
     }
     second.extend = half; /* says one thing and does another */
-    assert_int_equal(lb_method_layer(m, &in, NULL, &c), LB_E_ARG);
+    assert_int_equal(lb_method_layer(m, &in, "", &c), LB_E_ARG);
     assert_error_has("layer 0.q: stage b made a layer that is not stored as it said");
     lb_arena_free(scratch);
     kit_close(&k);
