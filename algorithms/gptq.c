@@ -395,6 +395,7 @@ static lb_status fit_tensor(solver *s) {
 }
 
 static lb_status attempt(solver *s, double damp) {
+    LB_TRY(lb_stats_reached(s->in));
     LB_TRY(factor(s, damp));
     if (s->o->group == LB_GROUP_TENSOR) LB_TRY(fit_tensor(s));
     lb_status st = lb_parallel_for(s->in->team, (s->rows - 1) / PANEL_ROWS + 1, solve_panel, s);
@@ -421,9 +422,8 @@ static lb_status fall_back_to_rtn(solver *s, const lb_storage *storage) {
 
 static lb_status check_input(const lb_layer_in *in) {
     const lb_stats *t = in->stats;
-    if (!t || t->H.rows != in->W.cols || t->H.cols != in->W.cols || t->tokens < 1 || t->sequences < 1)
-        return lb_fail(LB_E_ARG, "layer %s: gptq needs H of %lld columns, from at least one token", in->name,
-                       (long long)in->W.cols);
+    if (!t || t->H.rows != in->W.cols || t->H.cols != in->W.cols)
+        return lb_fail(LB_E_ARG, "layer %s: gptq needs H of %lld columns", in->name, (long long)in->W.cols);
     int64_t bad = lb_mat_first_bad(in->W);
     if (bad < 0) return LB_OK;
     return lb_fail(LB_E_NUMERIC, "layer %s: weight at row %lld, column %lld is NaN or infinite", in->name,

@@ -177,6 +177,7 @@ static lb_status low_rank_layer(const lb_layer_in *in, const void *opts, lb_laye
                       : low_rank_spec(opts, rows, cols, &s));
     if (!in->stats || in->stats->H.rows != cols)
         return lb_fail(LB_E_ARG, "layer %s: low_rank needs H of %lld columns", in->name, (long long)cols);
+    LB_TRY(lb_stats_reached(in));
     if (in->so_far)
         Q = *in->so_far;
     else

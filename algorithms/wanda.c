@@ -102,6 +102,7 @@ static lb_status wanda_layer(const lb_layer_in *in, const void *opts, lb_layer *
                        (long long)(bad / in->W.cols), (long long)(bad % in->W.cols));
     if (!in->stats || in->stats->H.rows != in->W.cols)
         return lb_fail(LB_E_ARG, "layer %s: wanda needs H of %lld columns", in->name, (long long)in->W.cols);
+    LB_TRY(lb_stats_reached(in));
     LB_TRY(lb_layer_new(in->arena, &s, in->W.rows, in->W.cols, false, out));
     if (s.mask_of == 0) { /* a sparsity of less than a column */
         for (int64_t k = 0; k < in->W.rows * in->W.cols; k++)

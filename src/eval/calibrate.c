@@ -71,7 +71,8 @@ typedef struct forward_job {
     int64_t first;  /* sequence */
     int32_t inputs; /* captured */
     const int32_t *input;
-    lb_mat *captured; /* (inputs) of (together * length, width) */
+    lb_mat *captured; /* (inputs) of (together * length, width); a sequence's rows begin at its first token's */
+    int64_t *rows;    /* (together, inputs) that were captured: of an expert, those that were routed to it */
     lb_tap *tap;      /* (execs, inputs) */
 } forward_job;
 
@@ -85,7 +86,36 @@ static lb_status forward_one(void *ctx, int64_t piece, int worker) {
     for (int32_t i = 0; i < j->inputs; i++)
         cap.tap[i] =
             (lb_tap){.input = j->input[i], .to = lb_mat_part(j->captured[i], piece * T, 0, T, j->captured[i].cols)};
-    return j->final ? lb_exec_final(exec, j->w, x, cap.tap[0].to) : lb_exec_block(exec, j->w, s->block, x, &cap);
+    if (j->final) return lb_exec_final(exec, j->w, x, cap.tap[0].to);
+    LB_TRY(lb_exec_block(exec, j->w, s->block, x, &cap));
+    for (int32_t i = 0; i < j->inputs; i++) j->rows[piece * j->inputs + i] = cap.tap[i].rows;
+    return LB_OK;
+}
+
+static bool is_experts(const forward_job *j, int32_t i) { return j->s->net->input[j->input[i]].expert >= 0; }
+
+/* Inputs that every token has: all sequences at once, so that chunks of H are full. */
+static lb_status add_common(const forward_job *j, int64_t n, lb_cmat *X, lb_hessian *h) {
+    const lb_stream *s = j->s;
+    for (int32_t i = 0; i < j->inputs; i++)
+        X[i] = is_experts(j, i) ? (lb_cmat){0} : lb_cmat_of(j->captured[i].d, n * s->length, j->captured[i].cols);
+    return lb_hessians_add(h, X, j->inputs, n, s->team);
+}
+
+/* Inputs of experts: a sequence's rows are a chunk, else the sums would depend on how many go at a time. */
+static lb_status add_routed(const forward_job *j, int64_t n, lb_cmat *X, lb_hessian *h) {
+    const lb_stream *s = j->s;
+    bool any = false;
+    for (int32_t i = 0; i < j->inputs; i++) any |= is_experts(j, i);
+    for (int64_t q = 0; any && q < n; q++) {
+        for (int32_t i = 0; i < j->inputs; i++) {
+            int64_t rows = is_experts(j, i) ? j->rows[q * j->inputs + i] : 0;
+            lb_mat of = j->captured[i];
+            X[i] = rows > 0 ? lb_cmat_of(of.d + q * s->length * of.cols, rows, of.cols) : (lb_cmat){0};
+        }
+        LB_TRY(lb_hessians_add(h, X, j->inputs, 1, s->team));
+    }
+    return LB_OK;
 }
 
 /* n sequences, from j->first: side by side, or each on all threads. */
@@ -105,10 +135,11 @@ static lb_status run(forward_job *j, int64_t together, lb_cmat *X, lb_hessian *h
     for (j->first = 0; j->first < s->samples; j->first += together) {
         int64_t n = j->first + together < s->samples ? together : s->samples - j->first;
         LB_TRY(forward_some(j, n));
-        for (int32_t i = 0; i < j->inputs; i++) X[i] = lb_cmat_of(j->captured[i].d, n * s->length, j->captured[i].cols);
-        LB_TRY(lb_hessians_add(h, X, j->inputs, n, s->team));
+        LB_TRY(add_common(j, n, X, h));
+        LB_TRY(add_routed(j, n, X, h));
     }
-    for (int32_t i = 0; i < j->inputs; i++) LB_TRY(lb_hessian_finish(&h[i], s->team));
+    for (int32_t i = 0; i < j->inputs; i++) /* no token may have reached an expert: its H is 0, of no tokens */
+        if (!is_experts(j, i) || h[i].tokens > 0) LB_TRY(lb_hessian_finish(&h[i], s->team));
     return LB_OK;
 }
 
@@ -122,7 +153,8 @@ static lb_status allocate_and_run(forward_job *j, lb_arena *a, lb_arena *lists, 
     lb_cmat *X = LB_NEW(lists, lb_cmat, j->inputs + 1);
     j->captured = LB_NEW(lists, lb_mat, j->inputs + 1);
     j->tap = LB_NEW(lists, lb_tap, s->execs * j->inputs + 1);
-    if (!X || !j->captured || !j->tap) return LB_E_NOMEM;
+    j->rows = LB_NEW(lists, int64_t, together * j->inputs + 1);
+    if (!X || !j->captured || !j->tap || !j->rows) return LB_E_NOMEM;
     for (int32_t i = 0; i < j->inputs; i++) LB_TRY(lb_hessian_new(a, s->net->input[j->input[i]].cols, &h[i]));
     int64_t floats = together * s->length * row_floats;
     float *all = floats ? lb_realloc(NULL, 0, (size_t)floats, sizeof *all) : NULL; /* not zeroed */

@@ -1,6 +1,6 @@
 /* One sealed file: tokens, sequences and blocks in the section "about"; a section for each distinct input of the blocks
  * and for the head's, named by the first layer that reads it ("3.q", "head"): the upper triangle of H row by row,
- * n (n + 1) / 2 float64. */
+ * n (n + 1) / 2 float64. An expert's has a section of its tokens and sequences beside it ("3.expert.5.down tokens"). */
 #include <stdio.h>
 #include <string.h>
 
@@ -21,8 +21,16 @@ static const char *section_name(const lb_net *n, int32_t input) {
     return n->site[n->reader[n->input[input].first]].name;
 }
 
-static lb_status put(lb_sealed *f, const char *name, lb_hessian *h, lb_team *team) {
-    int64_t n = lb_hessian_packed_size(h->H.cols);
+static void tokens_name(const char *name, char out[LB_SITE_NAME + 8]) {
+    snprintf(out, LB_SITE_NAME + 8, "%s tokens", name);
+}
+
+static lb_status put(lb_sealed *f, const lb_net *net, int32_t input, lb_hessian *h, lb_team *team) {
+    const char *name = section_name(net, input);
+    int64_t n = lb_hessian_packed_size(h->H.cols), routed[2] = {h->tokens, h->sequences};
+    char beside[LB_SITE_NAME + 8];
+    tokens_name(name, beside);
+    if (net->input[input].expert >= 0) LB_TRY(lb_sealed_put_all(f, beside, LB_SEALED_I64, 2, NULL, routed));
     return lb_sealed_put_all(f, name, LB_SEALED_F64, n, team, lb_hessian_pack(h));
 }
 
@@ -41,12 +49,12 @@ static lb_status compute(lb_sealed *f, const lb_net *net, const lb_weights *w, c
         if (!input || !h) return LB_E_NOMEM;
         for (int32_t i = 0; i < n; i++) input[i] = first + i;
         LB_TRY(lb_stream_hessians_advance(s, w, input, n, a, h));
-        for (int32_t i = 0; i < n; i++) LB_TRY(put(f, section_name(net, input[i]), &h[i], team));
+        for (int32_t i = 0; i < n; i++) LB_TRY(put(f, net, input[i], &h[i], team));
         lb_arena_restore(a, mark);
     }
     lb_hessian head;
     LB_TRY(lb_stream_head_hessian(s, w, a, &head));
-    LB_TRY(put(f, section_name(net, net->site[net->head].input), &head, team));
+    LB_TRY(put(f, net, net->site[net->head].input, &head, team));
     lb_log_step(log, "statistics", "done", net->blocks, net->blocks);
     return LB_OK;
 }
@@ -123,7 +131,19 @@ static lb_status get(lb_stats_file *f, const char *name, int64_t n, lb_arena *a,
 }
 
 lb_status lb_stats_file_get(lb_stats_file *f, int32_t input, lb_arena *a, lb_hessian *out) {
-    return get(f, section_name(f->net, input), f->net->input[input].cols, a, out);
+    const char *name = section_name(f->net, input);
+    int64_t routed[2];
+    char beside[LB_SITE_NAME + 8];
+    LB_TRY(get(f, name, f->net->input[input].cols, a, out));
+    if (f->net->input[input].expert < 0) return LB_OK;
+    tokens_name(name, beside);
+    LB_TRY(lb_sealed_get_all(f->file, beside, LB_SEALED_I64, 2, NULL, routed));
+    if (routed[0] < 0 || routed[0] > f->tokens || routed[1] < (routed[0] > 0) || routed[1] > f->sequences)
+        return lb_sealed_refuse(f->file, "%s: %lld tokens in %lld sequences: none of an expert", beside,
+                                (long long)routed[0], (long long)routed[1]);
+    out->tokens = routed[0];
+    out->sequences = routed[1];
+    return LB_OK;
 }
 
 bool lb_stats_file_damaged(const lb_stats_file *f) { return lb_sealed_damaged(f->file); }

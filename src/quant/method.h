@@ -90,6 +90,8 @@ LB_NODISCARD lb_status lb_pipeline_new(lb_arena *a, const lb_method *const *meth
 LB_NODISCARD lb_status lb_method_check(const lb_method *m, const void *opts);
 LB_NODISCARD lb_status lb_method_spec(const lb_method *m, const void *opts, int64_t rows, int64_t cols,
                                       lb_storage *out);
+/* Did any token reach the layer? LB_E_NUMERIC if not, as of an expert that the router left out. */
+LB_NODISCARD lb_status lb_stats_reached(const lb_layer_in *in);
 LB_NODISCARD lb_status lb_method_layer(const lb_method *m, const lb_layer_in *in, const void *opts, lb_layer *out);
 /* Its stages; of a method that is no pipeline: itself. */
 size_t lb_method_stages(const lb_method *m);

@@ -151,6 +151,13 @@ static lb_status run_stage(const lb_stage *s, const lb_layer_in *in, const void 
                    s->method->name);
 }
 
+lb_status lb_stats_reached(const lb_layer_in *in) {
+    if (in->stats->tokens > 0) return LB_OK;
+    return lb_fail(LB_E_NUMERIC,
+                   "layer %s: no calibration token reached this expert: take more samples, or skip it by a rule",
+                   in->name);
+}
+
 lb_status lb_method_layer(const lb_method *m, const lb_layer_in *in, const void *opts, lb_layer *out) {
     if (!m->stages) return m->layer(in, opts, out);
     lb_kept *kept;

@@ -105,7 +105,7 @@ LB_NODISCARD lb_status lb_plan_states_key(const lb_plan *p, int64_t i, char key[
 
 /* LB_FLAG_FEW_TOKENS or LB_FLAG_RANK_DEFICIENT for a layer of the cell that is solved on H of too few tokens, else 0.
  */
-uint32_t lb_plan_token_flags(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l);
+uint32_t lb_plan_token_flags(const lb_cell *c, const lb_layer_plan *l, int64_t tokens);
 /* The same of all layers as one sentence; *out NULL: tokens enough, or no H. */
 LB_NODISCARD lb_status lb_plan_token_note(const lb_plan *p, const lb_cell *c, lb_arena *a, const char **out);
 

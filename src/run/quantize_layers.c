@@ -61,7 +61,7 @@ static lb_status quantize_layer(walker *x, int64_t layer, lb_stored *out, on_inp
     LB_TRY(solve(x, layer, out, in->own, &in->kept));
     if (--in->left == 0) lb_arena_restore(x->kept_arena, x->nothing_kept); /* before errors are measured: memory */
     LB_TRY(lb_quantize_measure(j, layer, out, in->own, in->original));
-    j->row[layer].flags |= lb_plan_token_flags(j->plan, j->cell, &j->cell->layer[layer]);
+    if (in->own) j->row[layer].flags |= lb_plan_token_flags(j->cell, &j->cell->layer[layer], in->own->tokens);
     lb_log_step(j->log, j->cell->method->name, j->cell->layer[layer].name, ++x->done, x->total);
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
 }

@@ -1,0 +1,162 @@
+/* H of what experts read: only of the rows that were routed to them, against plain sums over captured rows; kept in the
+ * statistics file with its tokens; and what becomes of an expert that no token reached. */
+#include <math.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "eval/calibrate.h"
+#include "math/blas.h"
+#include "support/programs.h"
+#include "support/quant_kit.h"
+#include "support/support.h"
+
+enum { SAMPLES = 5, LENGTH = 12, INPUTS = 32 };
+
+typedef struct expected {
+    double *H;
+    int64_t tokens, sequences;
+} expected;
+
+static lb_log quiet;
+
+static lb_team *team_of(int threads) {
+    lb_team *t = NULL;
+    assert_ok(lb_team_new(threads, &t));
+    return t;
+}
+
+static void add_rows(expected *e, lb_mat X, int64_t rows) {
+    e->tokens += rows;
+    e->sequences += rows > 0;
+    for (int64_t t = 0; t < rows; t++)
+        for (int64_t i = 0; i < X.cols; i++)
+            for (int64_t j = 0; j < X.cols; j++)
+                e->H[i * X.cols + j] += (double)X.d[t * X.ld + i] * (double)X.d[t * X.ld + j];
+}
+
+/* Every input of block 0, sequence by sequence on one thread. */
+static void expect(const lb_test_program *c, const lb_net *n, const lb_weights *w, const int32_t *tokens, int32_t first,
+                   int32_t inputs, expected *out) {
+    lb_exec *e;
+    lb_tap tap[INPUTS];
+    lb_mat x = lb_mat_of(LB_NEW(c->arena, float, LENGTH * n->dim), LENGTH, n->dim);
+    assert_ok(lb_exec_new(c->arena, n, LENGTH, NULL, &e));
+    for (int32_t i = 0; i < inputs; i++) {
+        int64_t cols = n->input[first + i].cols;
+        out[i].H = LB_NEW(c->arena, double, cols *cols);
+        tap[i] = (lb_tap){.input = first + i, .to = lb_mat_of(LB_NEW(c->arena, float, LENGTH *cols), LENGTH, cols)};
+    }
+    for (int64_t q = 0; q < SAMPLES; q++) {
+        lb_capture cap = {.tap = tap, .taps = inputs};
+        assert_ok(lb_exec_embed(e, w, tokens + q * LENGTH, LENGTH, x));
+        assert_ok(lb_exec_block(e, w, 0, x, &cap));
+        for (int32_t i = 0; i < inputs; i++) add_rows(&out[i], tap[i].to, tap[i].rows);
+    }
+}
+
+static void check_hessian(const expected *e, const lb_hessian *h) {
+    int64_t n = h->H.cols;
+    assert_int_equal(h->tokens, e->tokens);
+    assert_int_equal(h->sequences, e->sequences);
+    for (int64_t i = 0; i < n * n; i++) {
+        double want = e->tokens ? e->H[i] / (double)e->tokens : 0.0;
+        double scale = e->tokens ? sqrt(e->H[i / n * n + i / n] * e->H[i % n * n + i % n]) / (double)e->tokens : 0.0;
+        assert_true(fabs(h->H.d[i] - want) <= 1e-5 * scale);
+    }
+}
+
+static void sums(const lb_test_program *c, const lb_tensor *logits) {
+    (void)logits;
+    if (strcmp(c->name, "mixtral") != 0 && strcmp(c->name, "qwen2_moe") != 0) return;
+    const lb_net *n = lb_test_program_net(c);
+    lb_weights w = lb_test_program_weights(c, n);
+    int32_t tokens[SAMPLES * LENGTH], first, inputs = lb_net_inputs(n, 0, &first), routed = 0;
+    lb_hessian h[2][INPUTS];
+    expected want[INPUTS] = {{0}};
+    int32_t input[INPUTS];
+    assert_true(inputs <= INPUTS);
+    for (int32_t i = 0; i < inputs; i++) input[i] = first + i;
+    for (int32_t i = 0; i < SAMPLES * LENGTH; i++) tokens[i] = (i * i * 5 + i * 11 + 3) % 61;
+    expect(c, n, &w, tokens, first, inputs, want);
+    for (int threads = 1; threads <= 2; threads++) {
+        lb_team *team = team_of(threads);
+        lb_stream *s;
+        assert_ok(lb_stream_new(c->arena, n, &w, tokens, SAMPLES, LENGTH, team, &s));
+        assert_ok(lb_stream_hessians(s, &w, input, inputs, c->arena, h[threads - 1]));
+        for (int32_t i = 0; i < inputs; i++) check_hessian(&want[i], &h[threads - 1][i]);
+        lb_team_free(team);
+    }
+    for (int32_t i = 0; i < inputs; i++) {
+        size_t bytes = (size_t)(h[0][i].H.cols * h[0][i].H.cols) * sizeof(double);
+        assert_memory_equal(h[0][i].H.d, h[1][i].H.d, bytes);
+        routed += n->input[first + i].expert >= 0 && want[i].tokens < SAMPLES * LENGTH;
+    }
+    assert_true(routed > 0); /* else nothing was shown */
+    char *path = lb_fs_join(lb_test_tmpdir(), "experts.stats");
+    lb_team *team = team_of(2);
+    lb_stats_file *f;
+    assert_ok(lb_stats_file_ensure(path, "key", n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
+    for (int32_t i = 0; i < inputs; i++) {
+        lb_hessian back;
+        assert_ok(lb_stats_file_get(f, first + i, c->arena, &back));
+        check_hessian(&want[i], &back);
+    }
+    lb_stats_file_close(f);
+    lb_team_free(team);
+    lb_free(path);
+}
+
+static void experts_sum_their_rows(void **state) {
+    (void)state;
+    lb_test_programs(sums);
+}
+
+/* The router never takes the last expert: it has no tokens, and what needs H says so. */
+static void starve(const lb_test_program *c, const lb_tensor *logits) {
+    (void)logits;
+    if (strcmp(c->name, "mixtral") != 0) return;
+    const lb_net *n = lb_test_program_net(c);
+    lb_weights w = lb_test_program_weights(c, n);
+    int32_t tokens[SAMPLES * LENGTH], up = lb_net_find(n, "0.expert.4.up"), router = lb_net_find(n, "0.router");
+    assert_true(up >= 0 && router >= 0);
+    lb_cmat R = w.site[router].W;
+    float *all = LB_NEW(c->arena, float, R.rows *R.cols);
+    memcpy(all, R.d, (size_t)(R.rows * R.cols) * sizeof *all);
+    for (int64_t i = 0; i < R.cols; i++) all[4 * R.cols + i] = all[i]; /* as expert 0, which wins ties */
+    for (int64_t i = 0; i < R.cols; i++) all[R.cols + i] = all[i];
+    w.site[router].W = lb_cmat_of(all, R.rows, R.cols);
+    for (int32_t i = 0; i < SAMPLES * LENGTH; i++) tokens[i] = (i * 7 + 1) % 61;
+    lb_team *team = team_of(2);
+    lb_stream *s;
+    lb_hessian h;
+    int32_t input = n->site[up].input;
+    assert_ok(lb_stream_new(c->arena, n, &w, tokens, SAMPLES, LENGTH, team, &s));
+    assert_ok(lb_stream_hessians(s, &w, &input, 1, c->arena, &h));
+    assert_int_equal(h.tokens, 0);
+    static const char *const methods[] = {"gptq", "wanda", "low_rank"};
+    kit k = {.arena = c->arena, .team = team};
+    lb_cmat W = w.site[up].W;
+    lb_mat copy = lb_mat_of(LB_NEW(c->arena, float, W.rows *W.cols), W.rows, W.cols);
+    memcpy(copy.d, W.d, (size_t)(W.rows * W.cols) * sizeof *copy.d);
+    const lb_stats stats = {lb_dmat_c(h.H), h.tokens, h.sequences, NULL};
+    lb_layer out;
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        assert_status(LB_E_NUMERIC, kit_try(&k, methods[i], "", copy, &stats, &out));
+        assert_error_has("no calibration token reached this expert");
+    }
+    out = kit_run(&k, "gptq", "on_failure=rtn", copy, &stats); /* if that is what the user wants */
+    assert_true(out.flags & LB_FLAG_FALLBACK_RTN);
+    lb_team_free(team);
+}
+
+static void starved_experts_are_named(void **state) {
+    (void)state;
+    lb_test_programs(starve);
+}
+
+int main(void) {
+    if (lb_blas_init(1) != LB_OK) return 1;
+    const struct CMUnitTest tests[] = {cmocka_unit_test(experts_sum_their_rows),
+                                       cmocka_unit_test(starved_experts_are_named)};
+    return cmocka_run_group_tests_name("experts' statistics", tests, NULL, NULL);
+}
