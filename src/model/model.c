@@ -74,7 +74,8 @@ static lb_status match_tensors(source *s) {
     if (n < s->numbers.blocks) /* before any memory is taken for them */
         return lb_fail(LB_E_FORMAT, "%s: %lld tensors are too few for the %lld blocks that %s says", m->path,
                        (long long)n, (long long)s->numbers.blocks, s->says);
-    LB_TRY(lb_family_net(m->arena, m->family, &s->numbers, &m->net));
+    lb_status st = lb_family_net(m->arena, m->family, &s->numbers, &m->net);
+    if (st != LB_OK) return lb_fail_in(st, "%s", m->path);
     LB_TRY(lb_weights_new(m->arena, m->net, &m->weights));
     m->n_tensors = m->net->slots;
     const lb_tensor **t = LB_NEW(m->arena, const lb_tensor *, n + 1);
