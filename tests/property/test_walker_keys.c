@@ -212,11 +212,38 @@ static void keys_of_programs(void **state) {
     small_plan_close(&s);
 }
 
+static void keys_of(const char *config, char statistics[65], char states[65]) {
+    small_plan s;
+    small_plan_open(&s, "tied", "caches", config);
+    assert_ok(lb_plan_statistics_key(&s.plan, &s.plan.sweep.cell[1], statistics));
+    assert_ok(lb_plan_states_key(&s.plan, 0, states));
+    small_plan_close(&s);
+}
+
+/* What statistics and states were made of is in their keys, also where what is in the file would give it away. */
+static void keys_of_caches(void **state) {
+    (void)state;
+    static const char *const other[] = {
+        CONFIG("text.txt, samples: 6, length: 52", "eval.txt, protocol: W2-32, windows: 4", ""),
+        CONFIG("text.txt, samples: 5, length: 50", "eval.txt, protocol: W2-30, windows: 3", ""),
+        CONFIG("other.txt, samples: 5, length: 52", "eval2.txt, name: eval.txt, protocol: W2-32, windows: 3", ""),
+    };
+    char statistics[2][65], states[2][65];
+    write_texts();
+    keys_of(CONFIG("text.txt, samples: 5, length: 52", "eval.txt, protocol: W2-32, windows: 3", ""), statistics[0],
+            states[0]);
+    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
+        keys_of(other[i], statistics[1], states[1]);
+        assert_string_not_equal(statistics[0], statistics[1]);
+        assert_string_not_equal(states[0], states[1]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_folder_for_all),   cmocka_unit_test(a_result_from_elsewhere),
         cmocka_unit_test(a_draw_for_each_seed), cmocka_unit_test(seeds_of_layers),
-        cmocka_unit_test(keys_of_programs),
+        cmocka_unit_test(keys_of_programs),     cmocka_unit_test(keys_of_caches),
     };
     return cmocka_run_group_tests(tests, small_model_setup, NULL);
 }
