@@ -186,10 +186,26 @@ static void low_rank(void **state) {
     }
 }
 
+/* What is beyond the largest number becomes it: 448, code 126; 464 and more would round to the code of NaN. */
+static void fp8_saturates(void **state) {
+    (void)state;
+    static const float x[] = {447.0f, 448.0f, 463.0f, 464.0f, 470.0f, 480.0f, 1e4f, 3e38f};
+    const lb_format *f = lb_format_find("fp8");
+    const lb_storage s = {.format = f, .bits = 8, .group = LB_GROUP_ROW};
+    assert_non_null(f);
+    for (size_t i = 0; i < sizeof x / sizeof x[0]; i++) {
+        const float both[] = {x[i], -x[i]};
+        uint8_t code[2];
+        f->encode(&s, both, 2, 1.0f, 0.0f, code);
+        assert_int_equal(code[0], 126);
+        assert_int_equal(code[1], 128 + 126);
+    }
+}
+
 int main(void) {
     if (lb_blas_init(2) != LB_OK || lb_safetensors_open(FIXTURE, &file) != LB_OK) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(hqq), cmocka_unit_test(elements), cmocka_unit_test(masks),
-                                       cmocka_unit_test(low_rank)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(fp8_saturates), cmocka_unit_test(hqq),
+                                       cmocka_unit_test(elements), cmocka_unit_test(masks), cmocka_unit_test(low_rank)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     lb_safetensors_close(file);
     return failed;

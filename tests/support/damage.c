@@ -119,7 +119,12 @@ static size_t change(lb_rng *r, uint8_t *b, size_t size) {
 static void use(const char *dir) {
     lb_results *r = NULL;
     lb_str out = {0};
-    assert_ok(lb_store_read_results(dir, &r));
+    lb_status st = lb_store_read_results(dir, &r);
+    if (st == LB_E_FORMAT) { /* what libhdf5 reads beyond its memory may differ from one process to the next */
+        assert_non_null(strstr(lb_error(), "is damaged: reading it ended with"));
+        return;
+    }
+    assert_ok(st);
     assert_ok(lb_report_main_table(r, LB_TABLE_HTML, &out));
     assert_ok(lb_report_layer_table(r, VICTIM, LB_TABLE_MARKDOWN, &out));
     assert_ok(lb_report_size_table(r, LB_TABLE_LATEX, &out));
