@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "quant/format.h"
+#include "quant/grid.h"
 
 static int parts(const lb_storage *s, int64_t rows, int64_t cols, lb_part out[LB_MOST_PARTS]) {
     int64_t scales = lb_storage_scales(s, rows, cols);
@@ -45,7 +46,7 @@ static void encode(const lb_storage *s, const float *x, int64_t n, float scale, 
 
 static void decode(const lb_storage *s, const uint8_t *code, int64_t n, float scale, float zero, float *x) {
     (void)s;
-    for (int64_t i = 0; i < n; i++) x[i] = scale * ((float)code[i] - zero);
+    for (int64_t i = 0; i < n; i++) x[i] = lb_grid_value(code[i], scale, zero);
 }
 
 const lb_format lb_affine = {
