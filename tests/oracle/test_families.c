@@ -99,6 +99,12 @@ static void close_flips(flips *f) {
     json_decref(f->all);
 }
 
+/* `row`: the name of the expected logits. */
+static void check_logits(const lb_model *m, const flips *f, const json_t *x, const char *name, const char *row) {
+    double e = error_of(m, lb_safetensors_find(f->rows, row), json_number_value(json_object_get(x, "spread")));
+    if (!(e < tolerance)) fail_msg("%s: logits are off by %g of their spread", name, e);
+}
+
 static void folders_give_transformers_logits(void **state) {
     (void)state;
     flips f = open_flips();
@@ -112,8 +118,7 @@ static void folders_give_transformers_logits(void **state) {
         models++;
         fixture(name, dir);
         assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &m));
-        double e = error_of(m, lb_safetensors_find(f.rows, name), json_number_value(json_object_get(x, "spread")));
-        if (!(e < tolerance)) fail_msg("%s: logits are off by %g of their spread", name, e);
+        check_logits(m, &f, x, name, name);
         lb_model_close(m);
     }
     assert_int_equal(models, 13);
@@ -187,9 +192,7 @@ static void gguf_files_give_the_same_logits(void **state) {
         fixture(name, path);
         assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &m));
         assert_true(strncmp(m->family->name, name, strlen(m->family->name)) == 0);
-        double e = error_of(m, lb_safetensors_find(f.rows, json_string_value(json_object_get(x, "flip"))),
-                            json_number_value(json_object_get(x, "spread")));
-        if (!(e < tolerance)) fail_msg("%s: logits are off by %g of their spread", name, e);
+        check_logits(m, &f, x, name, json_string_value(json_object_get(x, "flip")));
         lb_model_close(m);
     }
     assert_int_equal(models, 7);
