@@ -14,6 +14,21 @@ static const lb_option flags[] = {
      offsetof(methods_flags, plugin)},
 };
 
+static const char *scope_of(const lb_method *m) { return m->layer ? "layer" : m->block ? "block" : "model"; }
+
+static const char *scope_text(const lb_method *m) {
+    if (m->layer) return "one layer at a time";
+    if (!m->block) return "the whole model, through a trainer";
+    return m->needs & LB_PRESERVES ? "the inputs of one block at a time; what the model computes stays"
+                                   : "the layers of one block at a time";
+}
+
+static const char *stage_text(const lb_method *m) {
+    if (m->needs & LB_PRESERVES) return "before those that compress, never alone";
+    if (m->extend) return "first, or going on from a layer so far";
+    return m->model ? "none" : "only the first";
+}
+
 static void list(lb_str *out) {
     const lb_method *m;
     size_t name = 6, summary = 7;
@@ -23,8 +38,8 @@ static void list(lb_str *out) {
     }
     lb_str_add(out, "%-*s  scope  %-*s  cite\n", (int)name, "method", (int)summary, "summary");
     for (size_t i = 0; (m = lb_method_at(i)); i++)
-        lb_str_add(out, "%-*s  %-5s  %-*s  %s\n", (int)name, m->name, m->layer ? "layer" : "model", (int)summary,
-                   m->summary, m->cite ? m->cite : "-");
+        lb_str_add(out, "%-*s  %-5s  %-*s  %s\n", (int)name, m->name, scope_of(m), (int)summary, m->summary,
+                   m->cite ? m->cite : "-");
     lb_str_add(out, "\n%-*s  bits   number format, where a method has that option\n", (int)name, "format");
     for (size_t i = 0; lb_formats[i]; i++) {
         const lb_format *f = lb_formats[i];
@@ -32,19 +47,16 @@ static void list(lb_str *out) {
         snprintf(bits, sizeof bits, f->bits_min == f->bits_max ? "%d" : "%d to %d", f->bits_min, f->bits_max);
         lb_str_add(out, "%-*s  %-6s %s\n", (int)name, f->name, bits, f->summary);
     }
-    lb_str_add(out,
-               "\nlowbit methods NAME explains a method's options. stages: of a config joins methods of scope layer: "
-               "each goes on\nfrom the layer of the one before.\n");
+    lb_str_add(
+        out, "\nlowbit methods NAME explains a method's options. stages: of a config joins methods of scope layer and "
+             "block: each\ngoes on from what the one before made.\n");
 }
 
 static lb_status explain(const lb_method *m, lb_str *out) {
     lb_str what = {0};
     size_t width = 0;
-    lb_str_add(out, "%s: %s\nscope  %s\nstage  %s\nneeds  %s\ncite   %s\n", m->name, m->summary,
-               m->layer ? "one layer at a time" : "the whole model, through a trainer",
-               m->extend  ? "first, or going on from a layer so far"
-               : m->layer ? "only the first"
-                          : "none",
+    lb_str_add(out, "%s: %s\nscope  %s\nstage  %s\nneeds  %s\ncite   %s\n", m->name, m->summary, scope_text(m),
+               stage_text(m),
                m->needs & LB_NEEDS_HESSIAN ? "calibration text (Hessians)"
                                            : (m->needs & LB_NEEDS_TRAINER ? "training text" : "nothing"),
                m->cite ? m->cite : "-");

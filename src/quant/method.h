@@ -18,7 +18,9 @@
 enum {
     LB_NEEDS_HESSIAN = 1u << 0,
     LB_NEEDS_TRAINER = 1u << 1,
-    LB_NEEDS_SEED = 1u << 2 /* draws random numbers from in->seed: a seed axis gives it several cells */
+    LB_NEEDS_SEED = 1u << 2,     /* draws random numbers from in->seed: a seed axis gives it several cells */
+    LB_NEEDS_FORWARD = 1u << 16, /* block scope: calls forward or backward of quant/block.h */
+    LB_PRESERVES = 1u << 17      /* block scope: changes inputs and what reads them, and not what the model computes */
 };
 
 /* A place for what a method makes of one H and its options alone, so that layers that read the same input (q, k, v;
@@ -50,6 +52,9 @@ typedef struct lb_layer_in {
 } lb_layer_in;
 
 typedef struct lb_method lb_method;
+struct lb_block_in;
+struct lb_block_input;
+struct lb_block_out;
 
 /* A stage of a pipeline. */
 typedef struct lb_stage {
@@ -69,7 +74,13 @@ struct lb_method {
     lb_status (*check)(const void *opts);
     /* The storage format for a (rows, cols) layer. */
     lb_status (*spec)(const void *opts, int64_t rows, int64_t cols, lb_storage *out);
+    /* LB_PRESERVES, instead of spec: what becomes of T of this input, before anything runs. *fold: its scale, which is
+     * all that it has, is folded into what makes the input (where that is foldable), and nothing is stored. Else what
+     * is stored with each layer that reads it: t_scale, t_scale_type, t_hadamard, t_sign of *out; none of them: there
+     * is no T. Given all zero and false; stats, kept and tied are not known yet. */
+    lb_status (*spec_input)(const void *opts, const struct lb_block_input *in, lb_storage *out, bool *fold);
     lb_status (*layer)(const lb_layer_in *in, const void *opts, lb_layer *out);
+    lb_status (*block)(const struct lb_block_in *in, const void *opts, struct lb_block_out *out); /* quant/block.h */
     lb_status (*model)(lb_trainer *t, const void *opts, lb_model_out *out);
     /* NULL: the method only starts a layer. Else `layer` can also go on from in->so_far, as a later stage of a
      * pipeline, and this is the storage that it then makes of so_far's: LB_E_UNSUPPORTED with the reason if it cannot.
@@ -82,20 +93,27 @@ struct lb_method {
     size_t stages;
 };
 
-/* Stages one after another as one method: `layer` and `spec` of each get what the one before made. Its name is
- * "wanda+rtn", its options are those of all stages: "bits", or "gptq.percdamp" where another stage has a percdamp too;
- * "percdamp" then means all of them. LB_E_ARG: a method twice. */
+/* Stages one after another as one method: `layer` and `spec` of each get what the one before made; those that preserve
+ * what the model computes come first, and change it before any layer is made. Its name is "wanda+rtn", its options are
+ * those of all stages: "bits", or "gptq.percdamp" where another stage has a percdamp too; "percdamp" then means all of
+ * them. LB_E_ARG: a method twice. */
 LB_NODISCARD lb_status lb_pipeline_new(lb_arena *a, const lb_method *const *method, size_t n, const lb_method **out);
-/* What a method does, be it a pipeline or not. opts: of m->options. */
+/* What a method does, be it a pipeline or not, with a layer after the stages that preserve: its storage without their
+ * T. opts: of m->options. */
 LB_NODISCARD lb_status lb_method_check(const lb_method *m, const void *opts);
 LB_NODISCARD lb_status lb_method_spec(const lb_method *m, const void *opts, int64_t rows, int64_t cols,
                                       lb_storage *out);
 /* Did any token reach the layer? LB_E_NUMERIC if not, as of an expert that the router left out. */
 LB_NODISCARD lb_status lb_stats_reached(const lb_layer_in *in);
+/* in->so_far: NULL, or the layer that a stage of block scope made. */
 LB_NODISCARD lb_status lb_method_layer(const lb_method *m, const lb_layer_in *in, const void *opts, lb_layer *out);
 /* Its stages; of a method that is no pipeline: itself. */
 size_t lb_method_stages(const lb_method *m);
 const lb_method *lb_method_stage(const lb_method *m, size_t i);
+const void *lb_method_stage_opts(const lb_method *m, size_t i, const void *opts); /* opts: of m */
+size_t lb_method_preserving(const lb_method *m); /* so many stages at the beginning preserve */
+/* Of the stages after those: what the walk through the layers has to find out. m->needs: of all. */
+uint32_t lb_method_layer_needs(const lb_method *m);
 
 /* Registry. */
 extern const lb_method *const lb_method_table[];   /* algorithms/table.c, NULL-terminated */

@@ -1,4 +1,5 @@
-/* Stages one after another as one method: their options in one table and one struct, their layers handed on. */
+/* Stages one after another as one method: their options in one table and one struct, their layers handed on. Those that
+ * preserve what the model computes make no layer: run/ has the whole model go through them first. */
 #include <string.h>
 
 #include "base/rng.h"
@@ -8,16 +9,40 @@ size_t lb_method_stages(const lb_method *m) { return m->stages ? m->stages : 1; 
 const lb_method *lb_method_stage(const lb_method *m, size_t i) { return m->stages ? m->stage[i].method : m; }
 
 static const void *opts_of(const lb_stage *s, const void *opts) { return (const char *)opts + s->offset; }
+const void *lb_method_stage_opts(const lb_method *m, size_t i, const void *opts) {
+    return m->stages ? opts_of(&m->stage[i], opts) : opts;
+}
+
+static bool preserves(const lb_method *m) { return (m->needs & LB_PRESERVES) != 0; }
+
+size_t lb_method_preserving(const lb_method *m) {
+    size_t n = 0;
+    while (n < lb_method_stages(m) && preserves(lb_method_stage(m, n))) n++;
+    return n;
+}
+
+uint32_t lb_method_layer_needs(const lb_method *m) {
+    uint32_t needs = 0;
+    for (size_t i = lb_method_preserving(m); i < lb_method_stages(m); i++) needs |= lb_method_stage(m, i)->needs;
+    return needs;
+}
 
 /* ---- making one ---- */
 
-static const lb_options *options_at(const lb_method *m, size_t i) {
-    return i > 0 && m->later.table ? &m->later : &m->options;
+/* Does a stage before this one make a layer? */
+static bool goes_on(const lb_method *const *method, size_t i) {
+    while (i > 0)
+        if (!preserves(method[--i])) return true;
+    return false;
+}
+
+static const lb_options *options_at(const lb_method *const *method, size_t i) {
+    return method[i]->later.table && goes_on(method, i) ? &method[i]->later : &method[i]->options;
 }
 
 static bool elsewhere(const lb_method *const *method, size_t n, size_t mine, const char *name) {
     for (size_t i = 0; i < n; i++)
-        if (i != mine && lb_options_find(options_at(method[i], i), name)) return true;
+        if (i != mine && lb_options_find(options_at(method, i), name)) return true;
     return false;
 }
 
@@ -53,10 +78,10 @@ lb_status lb_pipeline_new(lb_arena *a, const lb_method *const *method, size_t n,
         for (size_t k = 0; k < i; k++)
             if (method[k] == method[i])
                 return lb_fail(LB_E_ARG, "method %s twice: a stage can only add what is not there", method[i]->name);
-        stage[i] = (lb_stage){method[i], options_at(method[i], i), size, options};
+        stage[i] = (lb_stage){method[i], options_at(method, i), size, options};
         options += stage[i].options->n;
         size += (method[i]->options.struct_size + ALIGN - 1) / ALIGN * ALIGN;
-        needs |= method[i]->needs & ~(uint32_t)LB_NEEDS_TRAINER;
+        needs |= method[i]->needs & ~(uint32_t)(LB_NEEDS_TRAINER | LB_PRESERVES);
     }
     lb_option *table = LB_NEW(a, lb_option, options + 1);
     if (!table) return LB_E_NOMEM;
@@ -78,20 +103,40 @@ static lb_status in_stage(lb_status st, const lb_stage *s) {
     return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(st, "stage %s", s->method->name);
 }
 
-static lb_status check_stage(const lb_method *m, size_t i, const void *opts) {
-    const lb_stage *s = &m->stage[i];
-    const lb_method *one = s->method;
-    if (!one->layer)
+/* Preserving stages first, then one that starts a layer, then those that go on from it. */
+static lb_status check_order(const lb_method *m, size_t i) {
+    const lb_method *one = m->stage[i].method;
+    size_t first = lb_method_preserving(m);
+    if (one->model)
         return lb_fail(LB_E_UNSUPPORTED, "stage %s works on the whole network: stages go through one layer together",
                        one->name);
-    if (i > 0 && !one->extend)
+    if (i < first) return LB_OK;
+    if (preserves(one))
+        return lb_fail(LB_E_UNSUPPORTED,
+                       "stage %s prepares the model that is compressed: it must come before %s, which compresses it",
+                       one->name, m->stage[i - 1].method->name);
+    if (i > first && one->block)
+        return lb_fail(LB_E_UNSUPPORTED,
+                       "stage %s compresses blocks: it cannot go on from what %s made of their layers", one->name,
+                       m->stage[i - 1].method->name);
+    if (i > first && !one->extend)
         return lb_fail(LB_E_UNSUPPORTED, "stage %s only starts a layer: it cannot go on from what %s made", one->name,
                        m->stage[i - 1].method->name);
-    if (!one->check || s->options != &one->options) return LB_OK;
-    return in_stage(one->check(opts_of(s, opts)), s);
+    return LB_OK;
+}
+
+static lb_status check_stage(const lb_method *m, size_t i, const void *opts) {
+    const lb_stage *s = &m->stage[i];
+    LB_TRY(check_order(m, i));
+    if (!s->method->check || s->options != &s->method->options) return LB_OK;
+    return in_stage(s->method->check(opts_of(s, opts)), s);
 }
 
 lb_status lb_method_check(const lb_method *m, const void *opts) {
+    if (lb_method_preserving(m) == lb_method_stages(m))
+        return lb_fail(LB_E_UNSUPPORTED,
+                       "%s prepares a model and compresses nothing: put it before a method that does, as a stage",
+                       m->name);
     if (!m->stages) return m->check ? m->check(opts) : LB_OK;
     for (size_t i = 0; i < m->stages; i++) LB_TRY(check_stage(m, i, opts));
     return LB_OK;
@@ -105,11 +150,11 @@ static lb_status spec_stage(const lb_stage *s, const void *opts, int64_t rows, i
 }
 
 lb_status lb_method_spec(const lb_method *m, const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
-    if (!m->stages) return m->spec(opts, rows, cols, out);
     lb_storage so_far;
+    if (!m->stages && m->spec) return m->spec(opts, rows, cols, out);
     LB_TRY(lb_method_check(m, opts));
-    for (size_t i = 0; i < m->stages; i++) {
-        LB_TRY(spec_stage(&m->stage[i], opts, rows, cols, i ? &so_far : NULL, out));
+    for (size_t first = lb_method_preserving(m), i = first; i < m->stages; i++) {
+        LB_TRY(spec_stage(&m->stage[i], opts, rows, cols, i > first ? &so_far : NULL, out));
         so_far = *out;
     }
     return LB_OK;
@@ -159,11 +204,17 @@ lb_status lb_stats_reached(const lb_layer_in *in) {
 }
 
 lb_status lb_method_layer(const lb_method *m, const lb_layer_in *in, const void *opts, lb_layer *out) {
-    if (!m->stages) return m->layer(in, opts, out);
     lb_kept *kept;
     lb_layer so_far = {0};
+    if (!m->stages && m->layer) return m->layer(in, opts, out);
+    if (!m->stages) { /* block scope: the layer is there */
+        *out = *in->so_far;
+        return LB_OK;
+    }
     LB_TRY(kept_of(m, in->stats, &kept));
-    for (size_t i = 0; i < m->stages; i++) {
+    bool started = in->so_far != NULL; /* by a stage of block scope */
+    if (started) so_far = *in->so_far;
+    for (size_t i = lb_method_preserving(m) + started; i < m->stages; i++) {
         const lb_stage *s = &m->stage[i];
         lb_stats stats = in->stats ? *in->stats : (lb_stats){0};
         lb_layer_in one = *in;
@@ -172,10 +223,11 @@ lb_status lb_method_layer(const lb_method *m, const lb_layer_in *in, const void 
         stats.kept = kept ? &kept[i] : NULL;
         one.stats = in->stats && s->method->needs & LB_NEEDS_HESSIAN ? &stats : NULL;
         one.seed = lb_rng_u64(&r);
-        one.so_far = i ? &so_far : NULL;
+        one.so_far = started ? &so_far : NULL;
         LB_TRY(run_stage(s, &one, opts, &made));
         carry(&so_far, &made);
         so_far = made;
+        started = true;
     }
     *out = so_far;
     return LB_OK;

@@ -81,13 +81,17 @@ static lb_status validate_options(const lb_options *o) {
 
 static lb_status validate_parts(const lb_method *m) {
     if (!m->summary || !m->summary[0]) return lb_fail(LB_E_ARG, "has no summary");
-    if ((m->layer != NULL) + (m->model != NULL) != 1)
-        return lb_fail(LB_E_ARG, "must have exactly one entry point: layer or model");
-    if (!m->spec) return lb_fail(LB_E_ARG, "has no spec");
-    if (m->needs & ~(uint32_t)(LB_NEEDS_HESSIAN | LB_NEEDS_TRAINER | LB_NEEDS_SEED))
+    if ((m->layer != NULL) + (m->block != NULL) + (m->model != NULL) != 1)
+        return lb_fail(LB_E_ARG, "must have exactly one entry point: layer, block or model");
+    if (m->needs & ~(uint32_t)(LB_NEEDS_HESSIAN | LB_NEEDS_TRAINER | LB_NEEDS_SEED | LB_NEEDS_FORWARD | LB_PRESERVES))
         return lb_fail(LB_E_ARG, "needs = 0x%x: unknown bits", m->needs);
     if (!(m->needs & LB_NEEDS_TRAINER) != !m->model)
         return lb_fail(LB_E_ARG, "a model entry point and LB_NEEDS_TRAINER go together");
+    if (!m->block && m->needs & (LB_NEEDS_FORWARD | LB_PRESERVES))
+        return lb_fail(LB_E_ARG, "LB_NEEDS_FORWARD and LB_PRESERVES are for a block entry point");
+    if (!(m->needs & LB_PRESERVES) != !m->spec_input)
+        return lb_fail(LB_E_ARG, "a spec_input and LB_PRESERVES go together");
+    if (!m->spec != !!m->spec_input) return lb_fail(LB_E_ARG, m->spec ? "has two specs" : "has no spec");
     if (m->stage || m->stages) return lb_fail(LB_E_ARG, "has stages: only a pipeline does, and a config makes those");
     if (m->extend && !m->layer) return lb_fail(LB_E_ARG, "extends a layer, but has no layer entry point");
     LB_TRY(validate_options(&m->options));

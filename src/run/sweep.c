@@ -210,11 +210,11 @@ static void pairs_drop(lb_pairs *p, const char *key) {
 static lb_status normalise(expander *x, lb_cell *cell) {
     const lb_method *m = cell->method;
     const lb_config *c = x->c;
-    cell->needs_hessian = (m->needs & LB_NEEDS_HESSIAN) != 0;
+    cell->needs_hessian = (lb_method_layer_needs(m) & LB_NEEDS_HESSIAN) != 0;
     cell->trains = m->model != NULL;
     bool random_text =
         c->has_calibration && c->calibration.recipe == LB_RECIPE_RANDOM && c->calibration.seed == LB_SEED_OF_CELL;
-    cell->draws = cell->trains || (m->needs & LB_NEEDS_SEED) || (cell->needs_hessian && random_text);
+    cell->draws = cell->trains || (m->needs & LB_NEEDS_SEED) || ((m->needs & LB_NEEDS_HESSIAN) && random_text);
     if (!cell->needs_hessian) {
         cell->own.propagate = LB_PROPAGATE_QUANTIZED;
         cell->own.true_sequential = false;

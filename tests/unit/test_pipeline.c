@@ -209,6 +209,132 @@ static void what_a_stage_sees(void **state) {
     kit_close(&k);
 }
 
+/* ---- stages of block scope ---- */
+
+static lb_status make_block(const struct lb_block_in *in, const void *opts, struct lb_block_out *out) {
+    (void)in, (void)opts, (void)out;
+    return LB_OK;
+}
+static lb_status keep_nothing(const void *opts, const struct lb_block_input *in, lb_storage *out, bool *fold) {
+    (void)opts, (void)in, (void)out, (void)fold;
+    return LB_OK;
+}
+static const lb_option strength[] = {{"bits", LB_OPT_INT, "7", 2, 8, NULL, "bits", 0}};
+static const lb_method prepare = {.api = LB_METHOD_API,
+                                  .name = "prepare",
+                                  .summary = "prepare",
+                                  .needs = LB_NEEDS_HESSIAN | LB_PRESERVES,
+                                  .options = {strength, 1, 8},
+                                  .spec_input = keep_nothing,
+                                  .block = make_block};
+static const lb_method again = {.api = LB_METHOD_API,
+                                .name = "again",
+                                .summary = "again",
+                                .needs = LB_PRESERVES | LB_NEEDS_SEED,
+                                .spec_input = keep_nothing,
+                                .block = make_block};
+static const lb_method whole_block = {.api = LB_METHOD_API,
+                                      .name = "whole-block",
+                                      .summary = "whole block",
+                                      .needs = LB_NEEDS_FORWARD,
+                                      .spec = floats,
+                                      .block = make_block};
+
+static const lb_method *piped(const kit *k, const lb_method *a, const lb_method *b, const lb_method *c) {
+    const lb_method *all[] = {a, b, c}, *m = NULL;
+    assert_int_equal(lb_pipeline_new(k->arena, all, c ? 3 : b ? 2 : 1, &m), LB_OK);
+    return m;
+}
+
+/* Stages that preserve make no layer: the first after them starts it, with all its options, from nothing. */
+static void after_those_that_preserve(void **state) {
+    (void)state;
+    kit k = kit_open(2), scratch = kit_open(1);
+    const lb_method *low_rank = lb_method_find("low_rank"), *m = piped(&k, &prepare, &again, low_rank);
+    assert_string_equal(m->name, "prepare+again+low_rank");
+    assert_int_equal(lb_method_preserving(m), 2);
+    assert_int_equal(lb_method_preserving(low_rank), 0);
+    assert_int_equal(lb_method_layer_needs(m), LB_NEEDS_HESSIAN);
+    assert_int_equal(lb_method_layer_needs(piped(&k, &prepare, lb_method_find("rtn"), NULL)), 0);
+    assert_int_equal(m->needs, LB_NEEDS_HESSIAN | LB_NEEDS_SEED);
+    void *opts = kit_options(&k, m, "prepare.bits=5 low_rank.bits=3 group=16 rank=2");
+    int64_t bits;
+    memcpy(&bits, lb_method_stage_opts(m, 0, opts), sizeof bits);
+    assert_int_equal(bits, 5);
+    lb_storage s, alone;
+    const void *its = lb_method_stage_opts(m, 2, opts);
+    assert_int_equal(lb_method_spec(m, opts, ROWS, COLS, &s), LB_OK);
+    assert_int_equal(lb_method_spec(low_rank, its, ROWS, COLS, &alone), LB_OK);
+    assert_true(lb_storage_same(&s, &alone) && s.bits == 3 && s.rank == 2);
+    lb_mat W = kit_random(&k, 3, ROWS, COLS);
+    lb_stats stats = kit_stats(&k, 4, TOKENS, COLS);
+    lb_layer_in in = {"0.q", lb_mat_c(W), NULL, &stats, 7, scratch.arena, k.arena, k.team, NULL};
+    lb_layer a, b;
+    assert_int_equal(lb_method_layer(m, &in, opts, &a), LB_OK);
+    assert_int_equal(lb_method_layer(low_rank, &in, its, &b), LB_OK);
+    assert_memory_equal(a.codes, b.codes, ROWS * COLS);
+    assert_memory_equal(a.A, b.A, sizeof(float) * 2 * COLS);
+    kit_close(&scratch);
+    kit_close(&k);
+}
+
+/* A layer that a stage of block scope made is gone on from. */
+static void after_a_block(void **state) {
+    (void)state;
+    kit k = kit_open(2), scratch = kit_open(1);
+    const lb_method *m = piped(&k, &whole_block, lb_method_find("rtn"), lb_method_find("low_rank"));
+    void *opts = kit_options(&k, m, "bits=3 group=16 rank=2");
+    lb_mat W = kit_random(&k, 3, ROWS, COLS);
+    lb_stats stats = kit_stats(&k, 4, TOKENS, COLS);
+    lb_layer_in in = {"0.q", lb_mat_c(W), NULL, &stats, 7, scratch.arena, k.arena, k.team, NULL};
+    lb_layer made, c;
+    lb_storage s;
+    assert_int_equal(lb_method_spec(m, opts, ROWS, COLS, &s), LB_OK);
+    assert_int_equal(s.rank, 2);
+    assert_int_equal(floats(NULL, ROWS, COLS, &s), LB_OK);
+    assert_int_equal(lb_layer_new(k.arena, &s, ROWS, COLS, false, &made), LB_OK);
+    for (int64_t i = 0; i < ROWS * COLS; i++) made.dense[i] = 2 * W.d[i]; /* what it made is rounded, not the target */
+    in.so_far = &made;
+    assert_int_equal(lb_method_layer(m, &in, opts, &c), LB_OK);
+    lb_mat twice = kit_random(&k, 3, ROWS, COLS);
+    for (int64_t i = 0; i < ROWS * COLS; i++) twice.d[i] *= 2;
+    lb_layer rtn = kit_run(&k, "rtn", "bits=3 group=16", twice, NULL);
+    assert_memory_equal(c.codes, rtn.codes, ROWS * COLS);
+    assert_int_equal(lb_method_layer(&whole_block, &in, NULL, &c), LB_OK);
+    assert_ptr_equal(c.dense, made.dense);
+    kit_close(&scratch);
+    kit_close(&k);
+}
+
+static void orders_that_are_refused(void **state) {
+    (void)state;
+    kit k = kit_open(1);
+    const lb_method *rtn = lb_method_find("rtn"), *qat = lb_method_find("qat"), *wanda = lb_method_find("wanda");
+    const struct {
+        const lb_method *m;
+        const char *why;
+    } no[] = {
+        {&prepare, "prepare prepares a model and compresses nothing: put it before a method that does"},
+        {piped(&k, &prepare, &again, NULL), "prepare+again prepares a model and compresses nothing"},
+        {piped(&k, rtn, &prepare, NULL),
+         "stage prepare prepares the model that is compressed: it must come before rtn"},
+        {piped(&k, &again, rtn, &prepare), "stage prepare prepares the model that is compressed: it must come before"},
+        {piped(&k, &prepare, qat, NULL), "stage qat works on the whole network"},
+        {piped(&k, wanda, &whole_block, NULL), "stage whole-block compresses blocks: it cannot go on from what wanda"},
+        {piped(&k, &prepare, rtn, wanda), "stage wanda only starts a layer: it cannot go on from what rtn made"},
+    };
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++) {
+        lb_storage s;
+        const void *opts = kit_options(&k, no[i].m, "");
+        assert_int_equal(lb_method_check(no[i].m, opts), LB_E_UNSUPPORTED);
+        assert_error_has(no[i].why);
+        assert_int_equal(lb_method_spec(no[i].m, opts, ROWS, COLS, &s), LB_E_UNSUPPORTED);
+    }
+    assert_int_equal(
+        lb_method_check(piped(&k, &prepare, wanda, rtn), kit_options(&k, piped(&k, &prepare, wanda, rtn), "")), LB_OK);
+    kit_close(&k);
+}
+
 static void nothing_kept_of_a_group(void **state) {
     (void)state;
     kit k = kit_open(1);
@@ -290,7 +416,8 @@ int main(void) {
         cmocka_unit_test(what_a_stage_sees),       cmocka_unit_test(stored_as_said),
         cmocka_unit_test(each_stage_helps),        cmocka_unit_test(kept_by_stage),
         cmocka_unit_test(nothing_kept_of_a_group), cmocka_unit_test(refused),
-        cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(memory_runs_out),         cmocka_unit_test(after_those_that_preserve),
+        cmocka_unit_test(after_a_block),           cmocka_unit_test(orders_that_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,6 +48,15 @@ static lb_status some_extend(const void *opts, const lb_storage *so_far, int64_t
     return LB_OK;
 }
 
+static lb_status some_block(const struct lb_block_in *in, const void *opts, struct lb_block_out *out) {
+    (void)in, (void)opts, (void)out;
+    return LB_OK;
+}
+static lb_status some_spec_input(const void *opts, const struct lb_block_input *in, lb_storage *out, bool *fold) {
+    (void)opts, (void)in, (void)out, (void)fold;
+    return LB_OK;
+}
+
 static void what_is_refused(void **state) {
     (void)state;
     static const char *const none[] = {NULL};
@@ -60,6 +69,11 @@ static void what_is_refused(void **state) {
                             .spec = some_spec,
                             .layer = some_layer};
     assert_int_equal(lb_method_validate(&good), LB_OK);
+    lb_method block = good;
+    block.layer = NULL, block.block = some_block, block.needs = LB_NEEDS_FORWARD;
+    assert_int_equal(lb_method_validate(&block), LB_OK);
+    block.spec = NULL, block.spec_input = some_spec_input, block.needs |= LB_PRESERVES;
+    assert_int_equal(lb_method_validate(&block), LB_OK);
 #define REFUSED(change, code, message)                                                                                 \
     do {                                                                                                               \
         lb_method m = good;                                                                                            \
@@ -77,6 +91,14 @@ static void what_is_refused(void **state) {
     REFUSED(m.needs = LB_NEEDS_TRAINER, LB_E_ARG, "go together");
     REFUSED(m.needs = 1u << 9, LB_E_ARG, "unknown bits");
     REFUSED(m.spec = NULL, LB_E_ARG, "has no spec");
+    REFUSED(m.block = some_block, LB_E_ARG, "exactly one entry point");
+    REFUSED(m.needs = LB_NEEDS_FORWARD, LB_E_ARG, "for a block entry point");
+    REFUSED(m.needs = LB_PRESERVES, LB_E_ARG, "for a block entry point");
+    REFUSED((m.layer = NULL, m.block = some_block, m.needs = LB_PRESERVES), LB_E_ARG, "spec_input and LB_PRESERVES");
+    REFUSED((m.layer = NULL, m.block = some_block, m.spec_input = some_spec_input), LB_E_ARG, "spec_input and");
+    REFUSED((m.layer = NULL, m.block = some_block, m.needs = LB_PRESERVES, m.spec_input = some_spec_input), LB_E_ARG,
+            "has two specs");
+    REFUSED((m.layer = NULL, m.block = some_block, m.extend = some_extend), LB_E_ARG, "extends a layer, but has no");
     REFUSED(m.stages = 2, LB_E_ARG, "has stages");
     REFUSED(m.later = m.options, LB_E_ARG, "later options: need extend");
     REFUSED((m.extend = some_extend, m.later = m.options, m.later.struct_size++), LB_E_ARG, "later options: need");

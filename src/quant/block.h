@@ -1,0 +1,67 @@
+/* What a block-scope method sees of a block, and gives back. One that has LB_PRESERVES gives linear changes T of
+ * inputs, undone in the weights that read them: y = W x = (W T^-1) (T x). The harness folds T, where it is a scale,
+ * into what makes the input, or keeps it at run time as part of each layer that reads it; either way the model computes
+ * what it did, which is checked. One without it compresses: it gives layers. */
+#ifndef LB_QUANT_BLOCK_H
+#define LB_QUANT_BLOCK_H
+
+#include "quant/method.h"
+
+struct lb_transform;
+
+/* A value that sites of the block read. */
+typedef struct lb_block_input {
+    const char *name; /* of its first reader's role: "q" */
+    int64_t cols;
+    const lb_stats *stats; /* of the model as it is now; NULL unless the method needs some */
+    lb_kept *kept;         /* NULL likewise */
+    bool foldable;         /* a positive scale a channel can be folded into what makes this value */
+    bool behind_norm;      /* ... which is a norm */
+    const int32_t *tied;   /* (cols) channels with one number must get one scale to be folded (v to o under grouped
+                              heads);   NULL: all are free */
+    int32_t section;       /* in which it is read */
+    bool quantize;         /* some layer to quantize reads it. Of any other, T is not used */
+    const void *opts;      /* the method's options here, after rules */
+} lb_block_input;
+
+typedef struct lb_block_site {
+    const char *name, *role; /* "3.q", "q" */
+    int32_t input;           /* in lb_block_in.input */
+    lb_cmat W;               /* (out, in) the target, of the model as it is now */
+    bool quantize;           /* a layer is wanted of it */
+    const void *opts;        /* the method's, after rules */
+    uint64_t seed;
+    lb_storage storage; /* what its spec said */
+} lb_block_site;
+
+typedef struct lb_block_in {
+    int64_t block;
+    const lb_block_site *site;
+    int32_t sites;
+    const lb_block_input *input;
+    int32_t inputs;
+    int32_t sections;
+    int64_t sequences, length, dim; /* of the calibration; 0 unless the method needs something of it */
+    uint64_t seed;
+    lb_arena *scratch; /* freed after the call */
+    lb_arena *arena;   /* for what is returned */
+    lb_team *team;
+    lb_log *log;
+    /* With LB_NEEDS_FORWARD. A section is a range of steps between two places where nothing but the residual x is
+     * alive. x of the calibration's sequence s as it enters the section (of the model as it is now), through it with
+     * these matrices: W (sites), where W[i].d NULL or W NULL: the site's own. y (length, dim). */
+    lb_status (*forward)(const struct lb_block_in *in, int32_t section, int64_t s, const lb_cmat *W, lb_mat y);
+    /* d loss / d W of the section's sites (dW[i].d NULL: not wanted; added to), given d loss / d y. dx may be {0}. */
+    lb_status (*backward)(const struct lb_block_in *in, int32_t section, int64_t s, const lb_cmat *W, lb_cmat dy,
+                          const lb_mat *dW, lb_mat dx);
+    void *impl;
+} lb_block_in;
+
+/* Arrays that the harness made, all zero. */
+typedef struct lb_block_out {
+    lb_layer *layer;        /* (sites) compressing: a layer for each site with quantize */
+    struct lb_transform *T; /* (inputs) LB_PRESERVES: the change of each input, as its spec_input said: a scale alone
+                               where that is folded, else with just what is stored. All zero: none, if so said */
+} lb_block_out;
+
+#endif
