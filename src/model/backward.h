@@ -27,4 +27,14 @@ LB_NODISCARD lb_status lb_loss_gradients(lb_backward *b, const lb_weights *w, co
                                          double kl_weight, const int32_t *tokens, lb_team *team, const lb_grads *g,
                                          double *loss, double *next_token, double *kl);
 
+/* The same for a section of a block alone (exec.h; LB_WHOLE_BLOCK: all of it), one sequence of `length` tokens. */
+typedef struct lb_section_backward lb_section_backward;
+LB_NODISCARD lb_status lb_section_backward_new(lb_arena *a, const lb_net *n, int64_t block, int32_t section,
+                                               int64_t length, lb_section_backward **out);
+/* x (length, dim) as it enters, dy: d loss / d what leaves. The gradients of g that are wanted are added to what is
+ * there; dx (d NULL: not wanted): d loss / d x, overwritten. The block's sites are in memory; of a site that is another
+ * one's that one's gradient is added to. g NULL: dx alone. */
+LB_NODISCARD lb_status lb_section_gradients(lb_section_backward *b, const lb_weights *w, lb_cmat x, lb_cmat dy,
+                                            lb_team *team, const lb_grads *g, lb_mat dx);
+
 #endif

@@ -88,8 +88,8 @@ static int32_t stop_at(const lb_net *n, const lb_net_part *p, const lb_capture *
     return stop;
 }
 
-static bool writes_x(const lb_net_part *p, int32_t steps) {
-    for (int32_t i = 0; i < steps; i++)
+static bool writes_x(const lb_net_part *p, int32_t from, int32_t stop) {
+    for (int32_t i = from; i < stop; i++)
         for (int k = 0; k < p->step[i].results; k++)
             if (!p->step[i].op->keeps_no_result && p->value[p->step[i].dst[k]].room == LB_ROOM_X) return true;
     return false;
@@ -112,7 +112,8 @@ lb_status lb_exec_rows(const lb_exec_at *x, const lb_run *run, int64_t r0, int64
     for (int32_t k = 0; k < x->part->buffers; k++) own.panel_at[k] *= rows;
     own.panel_first = r0;
     own.prepared = -1;
-    for (int32_t i = run->first; i < run->first + run->steps && i <= x->stop; i++) {
+    int32_t first = run->first > x->from ? run->first : x->from;
+    for (int32_t i = first; i < run->first + run->steps && i <= x->stop; i++) {
         take_input(&own, &x->part->step[i], r0, rows);
         if (i < x->stop) LB_TRY(x->part->step[i].op->forward(&own, &x->part->step[i], r0, rows));
     }
@@ -140,6 +141,7 @@ static lb_status run_part(lb_exec_at *x) {
         const lb_run *run = &x->part->run[i];
         const lb_net_step *s = &x->part->step[run->first];
         if (run->first > x->stop) break;
+        if (run->first + run->steps <= x->from) continue;
         if (run->reach == LB_BY_ROW) {
             rows_job j = {x, run, lb_panels_of(x->e, x->part, run, x->T)};
             LB_TRY(lb_parallel_for(x->e->team, j.panels.n, run_panel, &j));
@@ -178,15 +180,26 @@ lb_status lb_exec_embed(lb_exec *e, const lb_weights *w, const int32_t *tokens, 
     return T > 0 ? run_part(&at) : LB_OK;
 }
 
-lb_status lb_exec_block(lb_exec *e, const lb_weights *w, int64_t block, lb_mat x, lb_capture *cap) {
+lb_status lb_exec_section(lb_exec *e, const lb_weights *w, int64_t block, int32_t section, lb_mat x, lb_capture *cap) {
     lb_exec_at at = start(e, w, &e->net->block[block], x);
     at.cap = cap;
+    if (section >= 0) {
+        at.from = at.part->section[section].first;
+        at.stop = at.from + at.part->section[section].steps;
+    }
     for (int32_t i = 0; cap && i < cap->taps; i++)
         cap->tap[i].rows = e->net->input[cap->tap[i].input].expert < 0 ? x.rows : 0;
     if (x.rows == 0) return LB_OK;
-    if (cap && cap->stop) at.stop = stop_at(e->net, at.part, cap);
-    if (cap && cap->stop && writes_x(at.part, at.stop)) at.x = copied(e, x);
+    if (cap && cap->stop) {
+        int32_t known = stop_at(e->net, at.part, cap);
+        if (known < at.stop) at.stop = known;
+        if (writes_x(at.part, at.from, at.stop)) at.x = copied(e, x);
+    }
     return run_part(&at);
+}
+
+lb_status lb_exec_block(lb_exec *e, const lb_weights *w, int64_t block, lb_mat x, lb_capture *cap) {
+    return lb_exec_section(e, w, block, LB_WHOLE_BLOCK, x, cap);
 }
 
 lb_status lb_exec_final(lb_exec *e, const lb_weights *w, lb_mat x, lb_mat h) {

@@ -55,6 +55,11 @@ typedef struct lb_capture {
 LB_NODISCARD lb_status lb_exec_embed(lb_exec *e, const lb_weights *w, const int32_t *tokens, int64_t T, lb_mat x);
 /* x (T, dim) in place through one block, whose sites are all in memory (or rounded). cap may be NULL. */
 LB_NODISCARD lb_status lb_exec_block(lb_exec *e, const lb_weights *w, int64_t block, lb_mat x, lb_capture *cap);
+/* The same through one section of it, in net.block[block].section; LB_WHOLE_BLOCK: all. The bytes of the whole block at
+ * that place. */
+enum { LB_WHOLE_BLOCK = -1 };
+LB_NODISCARD lb_status lb_exec_section(lb_exec *e, const lb_weights *w, int64_t block, int32_t section, lb_mat x,
+                                       lb_capture *cap);
 /* What the head reads: h (T, cols of the head); h may be x where both are equally wide. */
 LB_NODISCARD lb_status lb_exec_final(lb_exec *e, const lb_weights *w, lb_mat x, lb_mat h);
 

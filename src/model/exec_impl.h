@@ -58,7 +58,8 @@ typedef struct lb_exec_at {
     int64_t T;
     float *rows;     /* values that take T rows */
     lb_capture *cap; /* or NULL */
-    int32_t stop;    /* the first step that is not run, but for taking its input */
+    int32_t from;    /* the first step that is run */
+    int32_t stop;    /* the first after it that is not run, but for taking its input */
     lb_desk *desk;
     int64_t panel_first; /* row */
     int32_t prepared;    /* the value that is ready in `input`; -1: none */

@@ -285,6 +285,7 @@ lb_status lb_net_new(lb_arena *a, const lb_program *p, const lb_numbers *numbers
     for (b->block = 0; b->block < n->blocks; b->block++) {
         span[b->block] = (lb_net_span){n->sites, n->inputs, n->vectors, 0};
         LB_TRY(build_part(b, &p->block, n->dim, &block[b->block]));
+        LB_TRY(lb_build_sections(b, &block[b->block]));
     }
     span[n->blocks] = (lb_net_span){n->sites, n->inputs, n->vectors, 0};
     b->block = -1;

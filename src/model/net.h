@@ -84,6 +84,11 @@ typedef struct lb_run {
     int32_t first, steps;
     lb_reach reach;
 } lb_run;
+/* Steps of a block that nothing but x enters and leaves: attention, then the MLP; all of a block that has them side by
+ * side. Each has a site, and steps without one that could go to either of two go to the first. */
+typedef struct lb_net_section {
+    int32_t first, steps;
+} lb_net_section;
 typedef struct lb_buffer {
     lb_room room;
     int64_t cols;
@@ -93,7 +98,8 @@ typedef struct lb_net_part {
     const lb_value *value;
     const lb_run *run;
     const lb_buffer *buffer;
-    int32_t steps, values, runs, buffers;
+    const lb_net_section *section; /* of a block, one after another */
+    int32_t steps, values, runs, buffers, sections;
     int32_t entering;             /* the value `x` that enters (an expert's: n); -1: none does */
     int32_t leaving;              /* the value `x` that leaves (an expert's: y) */
     int64_t row_cols, panel_cols; /* floats a row of all buffers of either room */
@@ -158,6 +164,10 @@ int32_t lb_net_block(const lb_net *n, int64_t block, int32_t *first);
 int32_t lb_net_inputs(const lb_net *n, int64_t block, int32_t *first);
 /* The vector of that role; -1: there is none. */
 int32_t lb_net_vector(const lb_net *n, int64_t block, int64_t expert, const char *role, bool bias);
+/* The step of its block that a site of the block is read by; of an expert's, the experts' one. */
+int32_t lb_net_step_of(const lb_net *n, int32_t site);
+/* The section of its block in which an input is read. */
+int32_t lb_net_section_of(const lb_net *n, int32_t input);
 /* The site whose weights these are: itself, unless it is another one's. */
 int32_t lb_net_owner(const lb_net *n, int32_t site);
 

@@ -42,5 +42,7 @@ LB_NODISCARD lb_status lb_build_slots(lb_build *b);
 /* Runs, and where each value lives (net_rooms.c). */
 LB_NODISCARD lb_status lb_build_rooms(lb_build *b, const char *caller, const lb_net_step *step, lb_value *value,
                                       lb_net_part *out);
+/* Sections of a block whose rooms are known (net_sections.c). */
+LB_NODISCARD lb_status lb_build_sections(lb_build *b, lb_net_part *p);
 
 #endif

@@ -40,6 +40,7 @@ typedef struct lb_op_arg {
 
 struct lb_step;
 struct lb_reference;
+struct lb_net;
 struct lb_net_step;
 struct lb_train;
 struct lb_rows;
@@ -61,6 +62,23 @@ typedef struct lb_shaping {
 /* A number that must be positive and whole; false: it is not, or there is none. */
 bool lb_shaping_count(const lb_shaping *s, const char *number, int64_t *out);
 
+/* What can give a result whose channels are multiplied by positive numbers (model/fold.h). */
+typedef enum lb_scaled_by {
+    LB_SCALED_NOT,
+    LB_SCALED_OPERAND,   /* the channels of an operand, multiplied by them */
+    LB_SCALED_PARAMETER, /* the elements of the step's weight and bias */
+    LB_SCALED_ROWS       /* the rows of its site, and of that one's bias */
+} lb_scaled_by;
+typedef struct lb_scaling {
+    const struct lb_net *net;
+    int result;       /* which of the step's */
+    int64_t cols;     /* of it */
+    int32_t *channel; /* (n) columns of the result; what answers makes of them the operand's, elements or rows */
+    int64_t n;
+    int operand; /* out: which */
+    double one;  /* out: the weight is kept less so much */
+} lb_scaling;
+
 /* An operation: one file in steps/. */
 typedef struct lb_op {
     const char *name;
@@ -74,6 +92,10 @@ typedef struct lb_op {
     /* The width of each result, and what of `step` the widths and numbers settle. Returns NULL, or what does not fit.
      */
     const char *(*shape)(const lb_shaping *s, struct lb_net_step *step, int64_t cols[LB_STEP_RESULTS]);
+    /* A scale of a result's channels, where it can be had from something else; NULL: it cannot. */
+    lb_scaled_by (*passes)(const struct lb_net_step *s, lb_scaling *x);
+    unsigned undone; /* bit k: a scale of operand k's channels can be undone in the columns of the site, and of what
+                        reads it in experts */
     /* Training (steps/train.h): the result from the operands, and the operands' gradients from the result's, for some
      * rows; or, where the operation needs them all, for all. */
     unsigned reads;                                /* bit k: the way back reads operand k; LB_READS_RESULT */

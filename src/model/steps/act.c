@@ -189,6 +189,19 @@ static const char *gate_shape(const lb_shaping *s, lb_net_step *step, int64_t co
     return s->cols[0] == s->cols[1] || s->cols[0] == 1 ? NULL : "the two values are not equally wide";
 }
 
+/* relu(t x) = t relu(x) for t > 0; none of the others does that. */
+static lb_scaled_by act_passes(const lb_net_step *s, lb_scaling *x) {
+    x->operand = 0;
+    return s->arg[0] == LB_ACT_RELU ? LB_SCALED_OPERAND : LB_SCALED_NOT;
+}
+
+/* Through b, whatever f is. */
+static lb_scaled_by gate_passes(const lb_net_step *s, lb_scaling *x) {
+    (void)s;
+    x->operand = 1;
+    return LB_SCALED_OPERAND;
+}
+
 const lb_op lb_op_act = {.name = "act",
                          .operands = "v",
                          .results = 1,
@@ -196,6 +209,7 @@ const lb_op lb_op_act = {.name = "act",
                          .in_place = 1u,
                          .shape = act_shape,
                          .forward = act_forward,
+                         .passes = act_passes,
                          .reads = 1u,
                          .again = true,
                          .train = act_train,
@@ -204,6 +218,7 @@ const lb_op lb_op_act = {.name = "act",
 const lb_op lb_op_gate = {.name = "gate",
                           .operands = "vv",
                           .forward = gate_forward,
+                          .passes = gate_passes,
                           .results = 1,
                           .arg = {{"fn", lb_act_words, NULL}},
                           .in_place = 3u,

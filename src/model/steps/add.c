@@ -48,6 +48,12 @@ static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB
     return NULL;
 }
 
+static lb_scaled_by passes(const lb_net_step *s, lb_scaling *x) {
+    (void)s;
+    x->operand = 0;
+    return LB_SCALED_OPERAND;
+}
+
 const lb_op lb_op_add = {.name = "add",
                          .operands = "v",
                          .results = 1,
@@ -55,6 +61,7 @@ const lb_op lb_op_add = {.name = "add",
                          .in_place = 1u,
                          .shape = shape,
                          .forward = forward,
+                         .passes = passes,
                          .again = true,
                          .train = train,
                          .back = back,

@@ -342,6 +342,17 @@ static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB
     return NULL;
 }
 
+/* A head's channels are weighted sums of its key head's values. */
+static lb_scaled_by passes(const lb_net_step *s, lb_scaling *x) {
+    int64_t d = s->head_dim, group = s->heads / s->kv_heads;
+    for (int64_t i = 0; i < x->n; i++) {
+        int64_t c = x->channel[i];
+        x->channel[i] = (int32_t)(c / d / group * d + c % d);
+    }
+    x->operand = 2;
+    return LB_SCALED_OPERAND;
+}
+
 const lb_op lb_op_attend = {
     .name = "attend",
     .operands = "vvv",
@@ -351,6 +362,7 @@ const lb_op lb_op_attend = {
     .in_place = 1u,
     .shape = shape,
     .forward = forward,
+    .passes = passes,
     .reads = 7u | LB_READS_RESULT,
     .keeps = keeps,
     .room = room,

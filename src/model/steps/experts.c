@@ -397,6 +397,7 @@ static lb_exec_at expert_at(const job *j, int32_t e) {
     own.T = r->first[e + 1] - r->first[e];
     own.x = lb_mat_of(r->gathered + first * cols, own.T, cols);
     own.rows = r->out + widest;
+    own.from = 0;
     own.stop = part->steps;
     lb_exec_place(&own);
     return own;
@@ -488,6 +489,7 @@ const lb_op lb_op_experts = {.name = "experts",
                              .reach = LB_BY_EXPERT,
                              .shape = shape,
                              .forward = forward,
+                             .undone = 1u,
                              .reads = 1u,
                              .train_all = train_all,
                              .back_all = back_all,

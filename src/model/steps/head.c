@@ -43,4 +43,5 @@ const lb_op lb_op_head = {.name = "head",
                           .keeps_no_result = true,
                           .shape = shape,
                           .forward = forward,
+                          .undone = 1u,
                           .reference = reference};

@@ -53,12 +53,19 @@ static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB
     return NULL;
 }
 
+static lb_scaled_by passes(const lb_net_step *s, lb_scaling *x) {
+    (void)s, (void)x;
+    return LB_SCALED_ROWS;
+}
+
 const lb_op lb_op_linear = {.name = "linear",
                             .operands = "vs",
                             .results = 1,
                             .arg = {{"mult", NULL, "1"}},
                             .shape = shape,
                             .forward = forward,
+                            .passes = passes,
+                            .undone = 1u,
                             .reads = 1u,
                             .train = train,
                             .back = back,

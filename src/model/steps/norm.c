@@ -190,6 +190,12 @@ static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB
     return n == 0 || n == run || n == cols[0] ? NULL : "the weight is as long as neither a run nor a row";
 }
 
+/* A weight of its own for each channel. */
+static lb_scaled_by passes(const lb_net_step *s, lb_scaling *x) {
+    x->one = s->arg[ONE];
+    return s->weight >= 0 && x->net->vector[s->weight].n == x->cols ? LB_SCALED_PARAMETER : LB_SCALED_NOT;
+}
+
 const lb_op lb_op_norm = {.name = "norm",
                           .operands = "vw",
                           .results = 1,
@@ -197,6 +203,7 @@ const lb_op lb_op_norm = {.name = "norm",
                           .in_place = 1u,
                           .shape = shape,
                           .forward = forward,
+                          .passes = passes,
                           .reads = 1u,
                           .again = true,
                           .train = train,

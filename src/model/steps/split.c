@@ -121,12 +121,24 @@ static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB
     return NULL;
 }
 
+/* The part of x that the result is; x is twice as wide where it is cut in halves. */
+static lb_scaled_by passes(const lb_net_step *s, lb_scaling *x) {
+    pieces p = pieces_of(s, x->result, 2 * x->cols);
+    for (int64_t i = 0; i < x->n; i++) {
+        int64_t c = x->channel[i];
+        x->channel[i] = (int32_t)(p.first + c / p.piece * p.stride + c % p.piece);
+    }
+    x->operand = 0;
+    return LB_SCALED_OPERAND;
+}
+
 const lb_op lb_op_split = {.name = "split",
                            .operands = "v",
                            .results = 3,
                            .arg = {{"by", NULL, "0"}},
                            .shape = shape,
                            .forward = forward,
+                           .passes = passes,
                            .train = train,
                            .back = back,
                            .reference = reference};

@@ -6,10 +6,6 @@
 /* Logits that exist at a time, and the least and most rows of them. */
 enum { LOGITS = 16 << 20, HEAD_ROWS_MIN = 64, HEAD_ROWS_MAX = 1024 };
 
-static const lb_net_part *part_of(const lb_net *n, int64_t i) {
-    return i == 0 ? &n->before : i <= n->blocks ? &n->block[i - 1] : &n->after;
-}
-
 typedef struct most {
     int64_t pool, sums, cols;
     int32_t values, steps, sites;
@@ -27,17 +23,16 @@ static void take_most(most *m, const lb_plan *plan) {
 
 static lb_status make_plans(lb_backward *b, most *m) {
     lb_arena *a = b->arena;
-    b->parts = b->net->blocks + 2;
     b->plan = LB_NEW(a, lb_plan *, b->parts);
-    b->x = LB_NEW(a, float *, b->parts);
+    b->x = LB_NEW(a, float *, b->parts + 1);
     b->kept = LB_NEW(a, float *, b->parts);
     if (!b->plan || !b->x || !b->kept) return LB_E_NOMEM;
     for (int64_t i = 0; i < b->parts; i++) {
-        LB_TRY(lb_plan_new(a, b->net, part_of(b->net, i), 1, &b->plan[i]));
+        LB_TRY(lb_plan_new(a, b->net, b->part[i], 1, &b->plan[i]));
         take_most(m, b->plan[i]);
         for (int32_t k = 0; k < b->plan[i]->steps; k++)
             if (b->plan[i]->step[k].expert) take_most(m, b->plan[i]->step[k].expert);
-        if (i > 0 && !lb_room_for(a, &b->x[i], b->rows, b->net->dim)) return LB_E_NOMEM;
+        if (b->part[i]->entering >= 0 && !lb_room_for(a, &b->x[i], b->rows, b->net->dim)) return LB_E_NOMEM;
         if (!lb_room_for(a, &b->kept[i], b->rows, b->plan[i]->kept)) return LB_E_NOMEM;
     }
     return LB_OK;
@@ -45,25 +40,30 @@ static lb_status make_plans(lb_backward *b, most *m) {
 
 static lb_status make_buffers(lb_backward *b, const most *m) {
     lb_arena *a = b->arena;
-    int64_t N = b->rows, vocab = b->net->vocab;
+    int64_t N = b->rows;
     b->one = (lb_passes){.n = 1, .at = LB_NEW(a, lb_train, 1), .first = LB_NEW(a, int64_t, 2)};
     if (!b->one.at || !b->one.first) return LB_E_NOMEM;
     b->one.first[1] = b->panels;
     LB_TRY(lb_train_new(a, b, m->values, m->steps, b->one.at));
     b->one.at->rows = N;
+    b->scratch_floats = lb_train_attend_floats(b->length);
+    if (b->scratch_floats < 3 * m->cols) b->scratch_floats = 3 * m->cols;
+    b->written = LB_NEW(a, bool, b->net->sites);
+    bool ok = b->written && lb_room_for(a, &b->pool, N, m->pool) && lb_room_for(a, &b->dx, N, b->net->dim) &&
+              lb_room_for(a, &b->dx_next, N, b->net->dim) && lb_room_for(a, &b->one.sums, b->panels, m->sums);
+    return ok ? LB_OK : LB_E_NOMEM;
+}
+
+static lb_status make_head_buffers(lb_backward *b) {
+    int64_t vocab = b->net->vocab;
     b->head_rows = LOGITS / vocab / HEAD_ROWS_MIN * HEAD_ROWS_MIN;
     if (b->head_rows > HEAD_ROWS_MAX) b->head_rows = HEAD_ROWS_MAX;
     if (b->head_rows < HEAD_ROWS_MIN) b->head_rows = HEAD_ROWS_MIN;
-    b->head_rows = lb_least(b->head_rows, N);
-    b->scratch_floats = lb_train_attend_floats(b->length);
+    b->head_rows = lb_least(b->head_rows, b->rows);
     if (b->scratch_floats < 2 * vocab) b->scratch_floats = 2 * vocab;
-    if (b->scratch_floats < 3 * m->cols) b->scratch_floats = 3 * m->cols;
-    b->nll = LB_NEW(a, double, N);
-    b->kl = LB_NEW(a, double, N);
-    b->written = LB_NEW(a, bool, b->net->sites);
-    bool ok = b->nll && b->kl && b->written && lb_room_for(a, &b->pool, N, m->pool) &&
-              lb_room_for(a, &b->dx, N, b->net->dim) && lb_room_for(a, &b->dx_next, N, b->net->dim) &&
-              lb_room_for(a, &b->one.sums, b->panels, m->sums) && lb_room_for(a, &b->logits, b->head_rows, vocab);
+    b->nll = LB_NEW(b->arena, double, b->rows);
+    b->kl = LB_NEW(b->arena, double, b->rows);
+    bool ok = b->nll && b->kl && lb_room_for(b->arena, &b->logits, b->head_rows, vocab);
     return ok ? LB_OK : LB_E_NOMEM;
 }
 
@@ -79,17 +79,18 @@ lb_status lb_grads_new(lb_arena *a, const lb_net *n, lb_grads *out) {
     return out->site && out->vector ? LB_OK : LB_E_NOMEM;
 }
 
-lb_status lb_backward_new(lb_arena *a, const lb_net *n, int64_t batch, int64_t length, lb_backward **out) {
+lb_status lb_backward_of(lb_arena *a, const lb_net *n, const lb_net_part *const *part, int64_t parts, int64_t batch,
+                         int64_t length, lb_backward **out) {
     if (batch < 1 || batch > INT32_MAX / 2)
         return lb_fail(LB_E_ARG, "batch = %lld: must be at least 1", (long long)batch);
-    if (length < 2) return lb_fail(LB_E_ARG, "length = %lld: must be at least 2", (long long)length);
     if (longest(n) > 0 && length > longest(n))
         return lb_fail(LB_E_ARG, "length = %lld: must be in [2, %lld], the model's context", (long long)length,
                        (long long)longest(n));
     lb_backward *b = LB_NEW(a, lb_backward, 1);
     most m = {0};
     if (!b) return LB_E_NOMEM;
-    *b = (lb_backward){.arena = a, .net = n, .batch = batch, .length = length, .rows = batch * length};
+    *b = (lb_backward){
+        .arena = a, .net = n, .part = part, .parts = parts, .batch = batch, .length = length, .rows = batch * length};
     b->panels = lb_tiles(b->rows, LB_TRAIN_PANEL);
     b->rope = LB_NEW(a, lb_rotary, n->ropes + 1);
     if (!b->rope) return LB_E_NOMEM;
@@ -106,6 +107,18 @@ lb_status lb_backward_new(lb_arena *a, const lb_net *n, int64_t batch, int64_t l
     return LB_OK;
 }
 
+lb_status lb_backward_new(lb_arena *a, const lb_net *n, int64_t batch, int64_t length, lb_backward **out) {
+    if (length < 2) return lb_fail(LB_E_ARG, "length = %lld: must be at least 2", (long long)length);
+    int64_t parts = n->blocks + 2;
+    const lb_net_part **part = LB_NEW(a, const lb_net_part *, parts);
+    if (!part) return LB_E_NOMEM;
+    part[0] = &n->before;
+    for (int64_t i = 0; i < n->blocks; i++) part[1 + i] = &n->block[i];
+    part[parts - 1] = &n->after;
+    LB_TRY(lb_backward_of(a, n, part, parts, batch, length, out));
+    return make_head_buffers(*out);
+}
+
 /* ---- what depends on the call ---- */
 
 static lb_status more_floats(lb_arena *a, float **d, int64_t *have, int64_t rows, int64_t cols) {
@@ -118,7 +131,7 @@ static lb_status more_floats(lb_arena *a, float **d, int64_t *have, int64_t rows
 /* Simulated-quantized inputs, of the part that needs the most. */
 static lb_status room_for_quantized(lb_backward *b, const lb_weights *w) {
     for (int64_t i = 0; i < b->parts; i++) {
-        const lb_net_part *part = part_of(b->net, i);
+        const lb_net_part *part = b->part[i];
         LB_TRY(more_floats(b->arena, &b->quantized, &b->quantized_floats, b->rows,
                            lb_train_quantized(w, part, b->plan[i], NULL, NULL)));
         for (int32_t k = 0; k < b->plan[i]->steps; k++)
@@ -130,7 +143,7 @@ static lb_status room_for_quantized(lb_backward *b, const lb_weights *w) {
     return LB_OK;
 }
 
-static lb_status make_room(lb_backward *b, const lb_weights *w, const lb_weights *teacher, int workers) {
+lb_status lb_backward_room(lb_backward *b, const lb_weights *w, int workers) {
     if (workers > b->workers) {
         float **s = LB_NEW(b->arena, float *, workers);
         if (!s) return LB_E_NOMEM;
@@ -143,7 +156,11 @@ static lb_status make_room(lb_backward *b, const lb_weights *w, const lb_weights
         b->scratch = s;
         b->workers = workers;
     }
-    LB_TRY(room_for_quantized(b, w));
+    return room_for_quantized(b, w);
+}
+
+static lb_status make_room(lb_backward *b, const lb_weights *w, const lb_weights *teacher, int workers) {
+    LB_TRY(lb_backward_room(b, w, workers));
     if (!teacher) return LB_OK;
     LB_TRY(room_for_quantized(b, teacher));
     int64_t cols = b->net->site[b->net->head].cols;
@@ -169,10 +186,10 @@ static lb_status check_call(const lb_backward *b, const lb_weights *w, const lb_
 
 /* ---- there and back ---- */
 
-static void bind(const lb_backward *b, int64_t i) {
+void lb_backward_bind(const lb_backward *b, int64_t i) {
     lb_train *t = b->one.at;
     const lb_areas areas = {.in = b->x[i],
-                            .out = i + 1 < b->parts ? b->x[i + 1] : NULL,
+                            .out = b->x[i + 1],
                             .kept = b->kept[i],
                             .pool = b->pool,
                             .grad_in = b->dx_next,
@@ -180,7 +197,7 @@ static void bind(const lb_backward *b, int64_t i) {
                             .quantized = b->quantized,
                             .rows = b->rows};
     t->routed = b->routed[i];
-    lb_train_bind(t, part_of(b->net, i), b->plan[i], &areas);
+    lb_train_bind(t, b->part[i], b->plan[i], &areas);
 }
 
 /* The whole net, keeping what the way back needs; h: what the head reads. */
@@ -188,7 +205,7 @@ static lb_status forward(lb_backward *b, const lb_weights *w, float **h, lb_team
     b->one.at->w = w;
     b->one.at->g = NULL;
     for (int64_t i = 0; i < b->parts; i++) {
-        bind(b, i);
+        lb_backward_bind(b, i);
         LB_TRY(lb_passes_forth(&b->one, team));
     }
     *h = b->one.at->value[b->net->head_input];
@@ -197,7 +214,7 @@ static lb_status forward(lb_backward *b, const lb_weights *w, float **h, lb_team
 
 static lb_status backward(lb_backward *b, lb_team *team) {
     for (int64_t i = b->parts - 1; i >= 0; i--) {
-        bind(b, i);
+        lb_backward_bind(b, i);
         LB_TRY(lb_passes_back(&b->one, team));
         float *swap = b->dx;
         b->dx = b->dx_next;
@@ -228,7 +245,7 @@ lb_status lb_loss_gradients(lb_backward *b, const lb_weights *w, const lb_weight
     LB_TRY(forward(b, w, &h, team));
     if (g) {
         b->one.at->g = g;
-        bind(b, b->parts - 1);
+        lb_backward_bind(b, b->parts - 1);
         dh = b->one.at->grad[b->net->head_input];
     }
     LB_TRY(lb_head_train(b, w, teacher, kl_weight, tokens, h, dh, g, team));

@@ -222,10 +222,11 @@ static lb_status back_panel(const lb_train *t, const lb_rows *r, const void *ctx
 /* Panels in order, as one sum after another. */
 static void sum_panels(const lb_passes *x, int64_t pass, int64_t from, int64_t n, float *to) {
     int64_t width = x->at[0].plan->sums;
-    memset(to, 0, (size_t)n * sizeof *to);
+    bool adds = x->at[0].b->adds;
+    if (!adds) memset(to, 0, (size_t)n * sizeof *to);
     for (int64_t p = x->first[pass]; p < x->first[pass + 1]; p++) {
         const float *part = x->sums + p * width + from;
-        if (p == x->first[pass])
+        if (p == x->first[pass] && !adds)
             memcpy(to, part, (size_t)n * sizeof *to);
         else
             for (int64_t i = 0; i < n; i++) to[i] += part[i];

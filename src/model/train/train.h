@@ -58,10 +58,12 @@ struct lb_backward {
     lb_arena *arena;
     const lb_net *net;
     int64_t batch, length, rows, panels; /* rows: N; panels of LB_TRAIN_PANEL */
-    int64_t parts;                       /* before, blocks, after */
+    int64_t parts;                       /* before, blocks, after; or a section of a block alone */
+    const lb_net_part *const *part;      /* (parts) */
     lb_rotary *rope;                     /* (net.ropes) */
     lb_plan **plan;                      /* (parts) */
-    float **x;                           /* (parts) what enters each, (N, dim); NULL for the first */
+    float **x;                           /* (parts + 1) what enters each, (N, dim), NULL where nothing does; the last:
+                                            what leaves a section */
     float **kept;                        /* (parts) (N, plan.kept) */
     lb_routed ***routed;                 /* (parts, steps) */
     float *pool;
@@ -72,6 +74,7 @@ struct lb_backward {
     int64_t quantized_floats, expert_quantized_floats;
     lb_weight_job *job;
     bool *written; /* (net.sites) that gradient has a part already */
+    bool adds;     /* gradients of vectors too are added to what is there */
 
     /* the head */
     float *teacher;         /* (N, cols) what the original's head reads */
@@ -90,6 +93,12 @@ static inline bool lb_room_for(lb_arena *a, float **out, int64_t rows, int64_t c
     return *out != NULL;
 }
 
+/* Parts of a net, all but what the head needs: the lists stay the caller's. Rooms for these weights and workers; and
+ * everything's place when part i has its turn. */
+LB_NODISCARD lb_status lb_backward_of(lb_arena *a, const lb_net *n, const lb_net_part *const *part, int64_t parts,
+                                      int64_t batch, int64_t length, lb_backward **out);
+LB_NODISCARD lb_status lb_backward_room(lb_backward *b, const lb_weights *w, int workers);
+void lb_backward_bind(const lb_backward *b, int64_t i);
 /* Arrays for a part of so many values and steps. */
 LB_NODISCARD lb_status lb_train_new(lb_arena *a, lb_backward *b, int32_t values, int32_t steps, lb_train *out);
 /* Everything's place on this pass; g NULL: forward. */
