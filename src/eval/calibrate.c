@@ -45,6 +45,8 @@ lb_status lb_stream_new(lb_arena *a, const lb_net *n, const lb_weights *w, const
 }
 
 int64_t lb_stream_block(const lb_stream *s) { return s->block; }
+int64_t lb_stream_samples(const lb_stream *s) { return s->samples; }
+lb_cmat lb_stream_states(const lb_stream *s, int64_t sequence) { return lb_mat_c(states_of(s, sequence)); }
 
 static int64_t batch_size(int64_t sequence_bytes) {
     int64_t n = CAPTURE_BYTES / (sequence_bytes + 1);

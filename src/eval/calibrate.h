@@ -16,6 +16,9 @@ typedef struct lb_stream lb_stream; /* hidden states of all calibration sequence
 LB_NODISCARD lb_status lb_stream_new(lb_arena *a, const lb_net *n, const lb_weights *w, const int32_t *tokens,
                                      int64_t samples, int64_t length, lb_team *team, lb_stream **out);
 int64_t lb_stream_block(const lb_stream *s);
+int64_t lb_stream_samples(const lb_stream *s);
+/* A sequence as it enters the current block, (length, dim). */
+lb_cmat lb_stream_states(const lb_stream *s, int64_t sequence);
 /* H of some inputs of the current block, n of them in program order, with these weights; the stream does not move.
  * out[i], of input[i], are made in arena `a`. */
 LB_NODISCARD lb_status lb_stream_hessians(lb_stream *s, const lb_weights *w, const int32_t *input, int32_t n,

@@ -313,6 +313,37 @@ static void others_would_change_it(void **state) {
     lb_test_programs(check_attempts);
 }
 
+/* A value that sites read and a step adds to; one that stands alone. */
+static lb_status eight(const void *ctx, const char *name, int64_t block, int64_t expert, lb_net_shape *out) {
+    (void)ctx, (void)block, (void)expert;
+    *out = (lb_net_shape){strcmp(name, "n1") == 0 ? 1 : 8, 8, false};
+    return LB_OK;
+}
+
+static void what_is_added_to_is_no_ones(void **state) {
+    (void)state;
+    const lb_program_text text = {
+        "x = embed token embed",
+        "n = norm x n1 kind=rms eps=1e-5; g = linear n a; n += linear g b; h = linear n c; x += linear h d",
+        "y = head x head", NULL};
+    const lb_numbers numbers = {NULL, 0, 1};
+    const lb_net_shapes shapes = {eight, NULL};
+    static const bool foldable[] = {false, true, false, true}; /* n, g, n after g, h */
+    lb_arena *a;
+    lb_program p;
+    lb_net *n;
+    assert_ok(lb_arena_new(0, &a));
+    assert_ok(lb_program_parse(a, "test", &text, &p));
+    assert_ok(lb_net_new(a, &p, &numbers, &shapes, false, &n));
+    assert_int_equal(n->span[1].input, 4);
+    for (int32_t i = 0; i < 4; i++) {
+        lb_fold f;
+        assert_ok(lb_fold_of(a, n, i, &f));
+        assert_int_equal(f.by != LB_SCALED_NOT, foldable[i]);
+    }
+    lb_arena_free(a);
+}
+
 /* Channels that share a row get one scale: the row has it once. (w + 1) t - 1. */
 static void vectors_are_scaled_once(void **state) {
     (void)state;
@@ -335,7 +366,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folded_scales_change_nothing),      cmocka_unit_test(all_that_can_be_folded_is),
         cmocka_unit_test(scales_go_to_what_makes_the_value), cmocka_unit_test(others_would_change_it),
-        cmocka_unit_test(vectors_are_scaled_once),
+        cmocka_unit_test(vectors_are_scaled_once),           cmocka_unit_test(what_is_added_to_is_no_ones),
     };
     return cmocka_run_group_tests_name("folds", tests, NULL, NULL);
 }
