@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
-#include "quant/method.h"
+#include "eval/collect.h"
 
 typedef struct methods_flags {
     const char *plugin;
@@ -52,14 +52,23 @@ static void list(lb_str *out) {
              "block: each\ngoes on from what the one before made.\n");
 }
 
+/* "calibration text (Hessians, mean |x| of each channel)" */
+static void needs_text(const lb_method *m, lb_str *out) {
+    int n = 0;
+    if (m->needs & LB_NEEDS_CALIBRATION) lb_str_add(out, "calibration text (");
+    for (int i = 0; lb_collectors[i]; i++)
+        if (m->needs & lb_collectors[i]->need) lb_str_add(out, "%s%s", n++ ? ", " : "", lb_collectors[i]->words);
+    if (m->needs & LB_NEEDS_FORWARD) lb_str_add(out, "%spasses through blocks", n ? ", " : "");
+    if (m->needs & LB_NEEDS_CALIBRATION) lb_str_add(out, m->needs_of ? "), as its options ask" : ")");
+    if (!out->len) lb_str_add(out, m->needs & LB_NEEDS_TRAINER ? "training text" : "nothing");
+}
+
 static lb_status explain(const lb_method *m, lb_str *out) {
-    lb_str what = {0};
+    lb_str what = {0}, needs = {0};
     size_t width = 0;
+    needs_text(m, &needs);
     lb_str_add(out, "%s: %s\nscope  %s\nstage  %s\nneeds  %s\ncite   %s\n", m->name, m->summary, scope_text(m),
-               stage_text(m),
-               m->needs & LB_NEEDS_HESSIAN ? "calibration text (Hessians)"
-                                           : (m->needs & LB_NEEDS_TRAINER ? "training text" : "nothing"),
-               m->cite ? m->cite : "-");
+               stage_text(m), needs.s ? needs.s : "", m->cite ? m->cite : "-");
     for (size_t i = 0; i < m->options.n; i++)
         if (strlen(m->options.table[i].name) > width) width = strlen(m->options.table[i].name);
     lb_str_add(out, m->options.n ? "\noptions\n" : "\nno options\n");
@@ -72,7 +81,9 @@ static lb_status explain(const lb_method *m, lb_str *out) {
                    first ? " (not of a later stage)" : "");
     }
     lb_status st = lb_str_check(&what);
+    if (st == LB_OK) st = lb_str_check(&needs);
     lb_str_free(&what);
+    lb_str_free(&needs);
     return st;
 }
 

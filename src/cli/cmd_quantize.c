@@ -287,8 +287,9 @@ static lb_status check_texts(const quantize_flags *f) {
     if (f->length > 0 && !has_length(f))
         return lb_fail(LB_E_ARG, "--length %lld: without --calibration TEXT there is nothing to cut into sequences",
                        (long long)f->length);
-    const lb_method *m = find_needing(f, LB_NEEDS_HESSIAN);
-    if (m) return lb_fail(LB_E_ARG, "method %s needs a calibration text: give --calibration TEXT", m->name);
+    const lb_method *m = find_needing(f, LB_NEEDS_CALIBRATION);
+    if (m && !m->needs_of)
+        return lb_fail(LB_E_ARG, "method %s needs a calibration text: give --calibration TEXT", m->name);
     m = find_needing(f, LB_NEEDS_TRAINER);
     if (m && !f->training[0])
         return lb_fail(LB_E_ARG, "method %s needs a text to train on: give --training TEXT", m->name);

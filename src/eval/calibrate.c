@@ -1,5 +1,6 @@
 #include "eval/calibrate.h"
 
+#include "eval/hessian.h"
 #include "model/weights.h"
 
 /* A batch: sequences that H's chunks of tokens run through. As many as fit in the budget, by their shapes alone, so
@@ -72,10 +73,14 @@ typedef struct forward_job {
     bool advance;   /* through the block; else no further than the last input */
     int64_t first;  /* sequence */
     int32_t inputs; /* captured */
-    const int32_t *input;
-    lb_mat *captured; /* (inputs) of (together * length, width); a sequence's rows begin at its first token's */
-    int64_t *rows;    /* (together, inputs) that were captured: of an expert, those that were routed to it */
-    lb_tap *tap;      /* (execs, inputs) */
+    const lb_wanted *want;
+    lb_collected *out;
+    bool *routed, any_routed; /* (inputs) those of experts */
+    lb_mat *captured;         /* (inputs) of (together * length, width); a sequence's rows begin at its first token's */
+    int64_t *rows;            /* (together, inputs) that were captured: of an expert, those that were routed to it */
+    lb_tap *tap;              /* (execs, inputs) */
+    lb_cmat *X;               /* (inputs) the next to be summed */
+    lb_collecting sums;
 } forward_job;
 
 static lb_status forward_one(void *ctx, int64_t piece, int worker) {
@@ -86,36 +91,32 @@ static lb_status forward_one(void *ctx, int64_t piece, int worker) {
     lb_exec *exec = s->exec[worker];
     lb_capture cap = {.tap = j->tap + worker * j->inputs, .taps = j->inputs, .stop = !j->advance};
     for (int32_t i = 0; i < j->inputs; i++)
-        cap.tap[i] =
-            (lb_tap){.input = j->input[i], .to = lb_mat_part(j->captured[i], piece * T, 0, T, j->captured[i].cols)};
+        cap.tap[i] = (lb_tap){.input = j->want[i].input,
+                              .to = lb_mat_part(j->captured[i], piece * T, 0, T, j->captured[i].cols)};
     if (j->final) return lb_exec_final(exec, j->w, x, cap.tap[0].to);
     LB_TRY(lb_exec_block(exec, j->w, s->block, x, &cap));
     for (int32_t i = 0; i < j->inputs; i++) j->rows[piece * j->inputs + i] = cap.tap[i].rows;
     return LB_OK;
 }
 
-static bool is_experts(const forward_job *j, int32_t i) { return j->s->net->input[j->input[i]].expert >= 0; }
-
 /* Inputs that every token has: all sequences at once, so that chunks of H are full. */
-static lb_status add_common(const forward_job *j, int64_t n, lb_cmat *X, lb_hessian *h) {
+static lb_status add_common(forward_job *j, int64_t n) {
     const lb_stream *s = j->s;
     for (int32_t i = 0; i < j->inputs; i++)
-        X[i] = is_experts(j, i) ? (lb_cmat){0} : lb_cmat_of(j->captured[i].d, n * s->length, j->captured[i].cols);
-    return lb_hessians_add(h, X, j->inputs, n, s->team);
+        j->X[i] = j->routed[i] ? (lb_cmat){0} : lb_cmat_of(j->captured[i].d, n * s->length, j->captured[i].cols);
+    return lb_collect_add(&j->sums, j->X, n, s->team);
 }
 
 /* Inputs of experts: a sequence's rows are a chunk, else the sums would depend on how many go at a time. */
-static lb_status add_routed(const forward_job *j, int64_t n, lb_cmat *X, lb_hessian *h) {
+static lb_status add_routed(forward_job *j, int64_t n) {
     const lb_stream *s = j->s;
-    bool any = false;
-    for (int32_t i = 0; i < j->inputs; i++) any |= is_experts(j, i);
-    for (int64_t q = 0; any && q < n; q++) {
+    for (int64_t q = 0; j->any_routed && q < n; q++) {
         for (int32_t i = 0; i < j->inputs; i++) {
-            int64_t rows = is_experts(j, i) ? j->rows[q * j->inputs + i] : 0;
+            int64_t rows = j->routed[i] ? j->rows[q * j->inputs + i] : 0;
             lb_mat of = j->captured[i];
-            X[i] = rows > 0 ? lb_cmat_of(of.d + q * s->length * of.cols, rows, of.cols) : (lb_cmat){0};
+            j->X[i] = rows > 0 ? lb_cmat_of(of.d + q * s->length * of.cols, rows, of.cols) : (lb_cmat){0};
         }
-        LB_TRY(lb_hessians_add(h, X, j->inputs, 1, s->team));
+        LB_TRY(lb_collect_add(&j->sums, j->X, 1, s->team));
     }
     return LB_OK;
 }
@@ -131,48 +132,58 @@ static lb_status forward_some(forward_job *j, int64_t n) {
     return LB_OK;
 }
 
-/* All sequences, so many at a time; what is captured is added to h[i]. */
-static lb_status run(forward_job *j, int64_t together, lb_cmat *X, lb_hessian *h) {
+/* All sequences, so many at a time; what is captured is summed. */
+static lb_status run(forward_job *j, int64_t together) {
     const lb_stream *s = j->s;
     for (j->first = 0; j->first < s->samples; j->first += together) {
         int64_t n = j->first + together < s->samples ? together : s->samples - j->first;
         LB_TRY(forward_some(j, n));
-        LB_TRY(add_common(j, n, X, h));
-        LB_TRY(add_routed(j, n, X, h));
+        LB_TRY(add_common(j, n));
+        LB_TRY(add_routed(j, n));
     }
-    for (int32_t i = 0; i < j->inputs; i++) /* no token may have reached an expert: its H is 0, of no tokens */
-        if (!is_experts(j, i) || h[i].tokens > 0) LB_TRY(lb_hessian_finish(&h[i], s->team));
-    return LB_OK;
+    return lb_collect_finish(&j->sums, s->team);
 }
 
-static lb_status allocate_and_run(forward_job *j, lb_arena *a, lb_arena *lists, lb_hessian *h) {
+static lb_status make_lists(forward_job *j, lb_arena *a, lb_arena *lists, int64_t together) {
     const lb_stream *s = j->s;
-    int64_t row_floats = 0, at = 0;
-    for (int32_t i = 0; i < j->inputs; i++) row_floats += s->net->input[j->input[i]].cols;
-    int64_t batch = batch_size(s->length * row_floats * (int64_t)sizeof(float));
-    int64_t together = captured_at_a_time(batch, s->length, lb_team_threads(s->team));
-    if (together > s->samples || row_floats == 0) together = s->samples;
-    lb_cmat *X = LB_NEW(lists, lb_cmat, j->inputs + 1);
+    j->X = LB_NEW(lists, lb_cmat, j->inputs + 1);
     j->captured = LB_NEW(lists, lb_mat, j->inputs + 1);
     j->tap = LB_NEW(lists, lb_tap, s->execs * j->inputs + 1);
     j->rows = LB_NEW(lists, int64_t, together * j->inputs + 1);
-    if (!X || !j->captured || !j->tap || !j->rows) return LB_E_NOMEM;
-    for (int32_t i = 0; i < j->inputs; i++) LB_TRY(lb_hessian_new(a, s->net->input[j->input[i]].cols, &h[i]));
+    j->routed = LB_NEW(lists, bool, j->inputs + 1);
+    if (!j->X || !j->captured || !j->tap || !j->rows || !j->routed) return LB_E_NOMEM;
+    for (int32_t i = 0; i < j->inputs; i++) {
+        const lb_net_input *in = &s->net->input[j->want[i].input];
+        j->out[i] = (lb_collected){.cols = in->cols, .needs = j->want[i].needs};
+        j->routed[i] = in->expert >= 0;
+        j->any_routed |= j->routed[i];
+    }
+    return lb_collect_begin(a, lists, j->out, j->inputs, s->samples * s->length, &j->sums);
+}
+
+static lb_status allocate_and_run(forward_job *j, lb_arena *a, lb_arena *lists) {
+    const lb_stream *s = j->s;
+    int64_t row_floats = 0, at = 0;
+    for (int32_t i = 0; i < j->inputs; i++) row_floats += s->net->input[j->want[i].input].cols;
+    int64_t batch = batch_size(s->length * row_floats * (int64_t)sizeof(float));
+    int64_t together = captured_at_a_time(batch, s->length, lb_team_threads(s->team));
+    if (together > s->samples || row_floats == 0) together = s->samples;
+    LB_TRY(make_lists(j, a, lists, together));
     int64_t floats = together * s->length * row_floats;
     float *all = floats ? lb_realloc(NULL, 0, (size_t)floats, sizeof *all) : NULL; /* not zeroed */
     if (floats && !all) return LB_E_NOMEM;
     for (int32_t i = 0; i < j->inputs; i++) {
-        int64_t cols = s->net->input[j->input[i]].cols;
+        int64_t cols = j->out[i].cols;
         j->captured[i] = lb_mat_of(all + at, together * s->length, cols);
         at += together * s->length * cols;
     }
-    lb_status st = run(j, together, X, h);
+    lb_status st = run(j, together);
     lb_free(all);
     return st;
 }
 
 /* With lists of its own, for as long as it takes. */
-static lb_status pass(forward_job *j, const lb_weights *w, lb_arena *a, lb_hessian *h) {
+static lb_status pass(forward_job *j, const lb_weights *w, lb_arena *a) {
     lb_stream *s = j->s;
     lb_weights loaded;
     lb_arena *lists = NULL;
@@ -186,43 +197,43 @@ static lb_status pass(forward_job *j, const lb_weights *w, lb_arena *a, lb_hessi
         if (st == LB_OK) st = lb_block_load(s->net, w, s->block, buffer, s->team, &loaded);
         j->w = &loaded;
     }
-    if (st == LB_OK) st = allocate_and_run(j, a, lists, h);
+    if (st == LB_OK) st = allocate_and_run(j, a, lists);
     j->w = w; /* what was loaded ends here */
     lb_free(buffer);
     lb_arena_free(lists);
     return st;
 }
 
-static lb_status block_pass(lb_stream *s, const lb_weights *w, const int32_t *input, int32_t n, bool advance,
-                            lb_arena *a, lb_hessian *out) {
+static lb_status block_pass(lb_stream *s, const lb_weights *w, const lb_wanted *want, int32_t n, bool advance,
+                            lb_arena *a, lb_collected *out) {
     if (s->block >= s->net->blocks)
         return lb_fail(LB_E_ARG, "calibration: the model has only %lld blocks", (long long)s->net->blocks);
     if (!advance && n == 0) return lb_fail(LB_E_ARG, "calibration: no input was asked for");
-    forward_job j = {.s = s, .advance = advance, .input = input, .inputs = n};
-    lb_status st = pass(&j, w, a, out);
+    forward_job j = {.s = s, .advance = advance, .want = want, .inputs = n, .out = out};
+    lb_status st = pass(&j, w, a);
     if (st == LB_E_NUMERIC) st = lb_fail_in(st, "block %lld", (long long)s->block);
     if (st == LB_OK && advance) s->block++;
     return st;
 }
 
-lb_status lb_stream_hessians(lb_stream *s, const lb_weights *w, const int32_t *input, int32_t n, lb_arena *a,
-                             lb_hessian *out) {
-    return block_pass(s, w, input, n, false, a, out);
+lb_status lb_stream_collect(lb_stream *s, const lb_weights *w, const lb_wanted *want, int32_t n, lb_arena *a,
+                            lb_collected *out) {
+    return block_pass(s, w, want, n, false, a, out);
 }
 
 lb_status lb_stream_advance(lb_stream *s, const lb_weights *w) { return block_pass(s, w, NULL, 0, true, NULL, NULL); }
 
-lb_status lb_stream_hessians_advance(lb_stream *s, const lb_weights *w, const int32_t *input, int32_t n, lb_arena *a,
-                                     lb_hessian *out) {
-    return block_pass(s, w, input, n, true, a, out);
+lb_status lb_stream_collect_advance(lb_stream *s, const lb_weights *w, const lb_wanted *want, int32_t n, lb_arena *a,
+                                    lb_collected *out) {
+    return block_pass(s, w, want, n, true, a, out);
 }
 
-lb_status lb_stream_head_hessian(lb_stream *s, const lb_weights *w, lb_arena *a, lb_hessian *out) {
+lb_status lb_stream_collect_head(lb_stream *s, const lb_weights *w, uint32_t needs, lb_arena *a, lb_collected *out) {
     if (s->block != s->net->blocks)
         return lb_fail(LB_E_ARG, "calibration: the head comes after block %lld, the stream is at %lld",
                        (long long)s->net->blocks - 1, (long long)s->block);
-    const int32_t input = s->net->site[s->net->head].input;
-    forward_job j = {.s = s, .final = true, .input = &input, .inputs = 1};
-    lb_status st = pass(&j, w, a, out);
+    const lb_wanted want = {s->net->site[s->net->head].input, needs};
+    forward_job j = {.s = s, .final = true, .want = &want, .inputs = 1, .out = out};
+    lb_status st = pass(&j, w, a);
     return st == LB_E_NUMERIC ? lb_fail_in(st, "the head's input") : st;
 }

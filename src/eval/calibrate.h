@@ -1,13 +1,13 @@
-/* Calibration: the calibration sequences' hidden states move through the model block by block, and the inputs of the
- * linears become Hessians. Inputs shared by several linears (q, k, v; gate, up) are counted once. Memory: one hidden
- * state a token, plus the captured inputs of a sequence a thread (of a batch where sequences do not end with H's
- * chunks of tokens), plus one Hessian a distinct input. */
+/* Calibration: the calibration sequences' hidden states move through the model block by block, and statistics of the
+ * linears' inputs are collected on the way. Inputs shared by several linears (q, k, v; gate, up) are counted once.
+ * Memory: one hidden state a token, plus the captured inputs of a sequence a thread (of a batch where sequences do not
+ * end with H's chunks of tokens), plus the statistics of each distinct input. */
 #ifndef LB_EVAL_CALIBRATE_H
 #define LB_EVAL_CALIBRATE_H
 
 #include "base/log.h"
 #include "base/team.h"
-#include "eval/hessian.h"
+#include "eval/collect.h"
 #include "model/exec.h"
 
 typedef struct lb_stream lb_stream; /* hidden states of all calibration sequences, entering block `lb_stream_block` */
@@ -19,27 +19,34 @@ int64_t lb_stream_block(const lb_stream *s);
 int64_t lb_stream_samples(const lb_stream *s);
 /* A sequence as it enters the current block, (length, dim). */
 lb_cmat lb_stream_states(const lb_stream *s, int64_t sequence);
-/* H of some inputs of the current block, n of them in program order, with these weights; the stream does not move.
- * out[i], of input[i], are made in arena `a`. */
-LB_NODISCARD lb_status lb_stream_hessians(lb_stream *s, const lb_weights *w, const int32_t *input, int32_t n,
-                                          lb_arena *a, lb_hessian *out);
+/* Statistics that are wanted of an input: LB_NEEDS_... */
+typedef struct lb_wanted {
+    int32_t input;
+    uint32_t needs;
+} lb_wanted;
+/* Statistics of some inputs of the current block, n of them in program order, with these weights; the stream does not
+ * move. out[i], of want[i], are made in arena `a`. */
+LB_NODISCARD lb_status lb_stream_collect(lb_stream *s, const lb_weights *w, const lb_wanted *want, int32_t n,
+                                         lb_arena *a, lb_collected *out);
 /* Moves all sequences through the block with these weights. */
 LB_NODISCARD lb_status lb_stream_advance(lb_stream *s, const lb_weights *w);
-/* Both at once (one pass): Hessians of the weights that the stream advances with. */
-LB_NODISCARD lb_status lb_stream_hessians_advance(lb_stream *s, const lb_weights *w, const int32_t *input, int32_t n,
-                                                  lb_arena *a, lb_hessian *out);
-/* H of the head's input, the final-normed states: after the last block. */
-LB_NODISCARD lb_status lb_stream_head_hessian(lb_stream *s, const lb_weights *w, lb_arena *a, lb_hessian *out);
+/* Both at once (one pass): statistics of the weights that the stream advances with. */
+LB_NODISCARD lb_status lb_stream_collect_advance(lb_stream *s, const lb_weights *w, const lb_wanted *want, int32_t n,
+                                                 lb_arena *a, lb_collected *out);
+/* Of the head's input, the final-normed states: after the last block. */
+LB_NODISCARD lb_status lb_stream_collect_head(lb_stream *s, const lb_weights *w, uint32_t needs, lb_arena *a,
+                                              lb_collected *out);
 
-/* Hessians of the original model, computed once for a (model, calibration) and kept in one sealed file keyed by `key`;
- * every cell of a sweep reads them block by block, each checked as it is read. */
+/* Statistics of the original model, computed once for a (model, calibration) and kept in one sealed file keyed by
+ * `key`; every cell of a sweep reads them block by block, each checked as it is read. */
 typedef struct lb_stats_file lb_stats_file;
-/* Opens `path` if it is one and its key agrees, else computes it (progress stage "statistics") and opens it. */
-LB_NODISCARD lb_status lb_stats_file_ensure(const char *path, const char *key, const lb_net *n, const lb_weights *w,
-                                            const int32_t *tokens, int64_t samples, int64_t length, lb_team *team,
-                                            lb_log *log, lb_stats_file **out);
-/* H of an input of a block, or of the head's. */
-LB_NODISCARD lb_status lb_stats_file_get(lb_stats_file *f, int32_t input, lb_arena *a, lb_hessian *out);
+/* Opens `path` if it is one and its key, which says which statistics, agrees; else computes them (progress stage
+ * "statistics") and opens it. needs: which. */
+LB_NODISCARD lb_status lb_stats_file_ensure(const char *path, const char *key, uint32_t needs, const lb_net *n,
+                                            const lb_weights *w, const int32_t *tokens, int64_t samples, int64_t length,
+                                            lb_team *team, lb_log *log, lb_stats_file **out);
+/* Some of them, of an input of a block or of the head's. */
+LB_NODISCARD lb_status lb_stats_file_get(lb_stats_file *f, int32_t input, uint32_t needs, lb_arena *a, lb_stats *out);
 bool lb_stats_file_damaged(const lb_stats_file *f); /* a read did not find what was written: make the file again */
 void lb_stats_file_close(lb_stats_file *f);
 

@@ -21,21 +21,22 @@ lb_status lb_hessian_new(lb_arena *a, int64_t cols, lb_hessian *out) {
 
 typedef struct add_job {
     int n;
-    lb_hessian *h;
+    lb_hessian *const *h;
     const lb_cmat *X;
     float *product; /* (threads, TILE, TILE) */
 } add_job;
 
 static int64_t tiles_of(lb_cmat X) { return X.d ? (X.cols - 1) / TILE + 1 : 0; }
-static int64_t pieces_of(lb_cmat X) { return tiles_of(X) * (tiles_of(X) + 1) / 2; }
+static int64_t tiles_on(const add_job *j, int k) { return j->h[k] ? tiles_of(j->X[k]) : 0; }
+static int64_t pieces_of(const add_job *j, int k) { return tiles_on(j, k) * (tiles_on(j, k) + 1) / 2; }
 
 /* Tile `piece` of the upper triangles, counted row by row, the last H's first: H += XᵀX chunk by chunk. */
 static lb_status add_tile(void *ctx, int64_t piece, int worker) {
     const add_job *j = ctx;
     int k = j->n - 1;
-    for (; piece >= pieces_of(j->X[k]); k--) piece -= pieces_of(j->X[k]);
+    for (; piece >= pieces_of(j, k); k--) piece -= pieces_of(j, k);
     lb_cmat X = j->X[k];
-    lb_dmat H = j->h[k].H;
+    lb_dmat H = j->h[k]->H;
     int64_t ti = 0, tj = piece;
     for (; tj >= tiles_of(X) - ti; ti++) tj -= tiles_of(X) - ti;
     tj += ti;
@@ -60,32 +61,32 @@ static lb_status add_tile(void *ctx, int64_t piece, int worker) {
     return LB_OK;
 }
 
-lb_status lb_hessians_add(lb_hessian *h, const lb_cmat *X, int n, int64_t sequences, lb_team *team) {
+lb_status lb_hessians_add(lb_hessian *const *h, const lb_cmat *X, int n, int64_t sequences, lb_team *team) {
     int64_t pieces = 0;
+    add_job j = {.n = n, .h = h, .X = X};
     for (int i = 0; i < n; i++) {
-        if (!X[i].d) continue;
-        if (X[i].cols != h[i].H.cols || X[i].rows < 1 || sequences < 1)
+        if (!h[i] || !X[i].d) continue;
+        if (X[i].cols != h[i]->H.cols || X[i].rows < 1 || sequences < 1)
             return lb_fail(LB_E_ARG, "H of %lld columns: cannot add %lld sequences in (%lld, %lld)",
-                           (long long)h[i].H.cols, (long long)sequences, (long long)X[i].rows, (long long)X[i].cols);
-        pieces += pieces_of(X[i]);
+                           (long long)h[i]->H.cols, (long long)sequences, (long long)X[i].rows, (long long)X[i].cols);
+        pieces += pieces_of(&j, i);
     }
     if (pieces == 0) return LB_OK;
-    add_job j = {.n = n, .h = h, .X = X};
     j.product = lb_alloc((size_t)lb_team_threads(team), TILE * TILE * sizeof(float));
     if (!j.product) return LB_E_NOMEM;
     lb_status st = lb_parallel_for(team, pieces, add_tile, &j);
     lb_free(j.product);
     if (st != LB_OK) return st;
     for (int i = 0; i < n; i++) {
-        if (!X[i].d) continue;
-        h[i].tokens += X[i].rows;
-        h[i].sequences += sequences;
+        if (!h[i] || !X[i].d) continue;
+        h[i]->tokens += X[i].rows;
+        h[i]->sequences += sequences;
     }
     return LB_OK;
 }
 
 lb_status lb_hessian_add(lb_hessian *h, lb_cmat X, int64_t sequences, lb_team *team) {
-    return lb_hessians_add(h, &X, 1, sequences, team);
+    return lb_hessians_add(&h, &X, 1, sequences, team);
 }
 
 static int64_t panels(int64_t n) { return (n - 1) / PANEL + 1; }
@@ -126,15 +127,12 @@ lb_status lb_hessian_finish(lb_hessian *h, lb_team *team) {
 
 int64_t lb_hessian_packed_size(int64_t cols) { return cols * (cols + 1) / 2; }
 
-double *lb_hessian_pack(lb_hessian *h) {
-    int64_t n = h->H.cols, at = 0;
-    double *v = h->H.d; /* row i moves to where it was or before */
-    for (int64_t i = 0; i < n; i++) {
-        memmove(v + at, v + i * h->H.ld + i, (size_t)(n - i) * sizeof *v);
-        at += n - i;
+void lb_hessian_pack(double *H, int64_t cols) {
+    int64_t at = 0;
+    for (int64_t i = 0; i < cols; i++) { /* row i moves to where it was or before */
+        memmove(H + at, H + i * cols + i, (size_t)(cols - i) * sizeof *H);
+        at += cols - i;
     }
-    h->H.d = NULL;
-    return v;
 }
 
 int64_t lb_hessian_first_bad(const double *packed, int64_t cols) {

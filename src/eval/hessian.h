@@ -16,9 +16,9 @@ typedef struct lb_hessian {
 LB_NODISCARD lb_status lb_hessian_new(lb_arena *a, int64_t cols, lb_hessian *out);
 /* Adds `sequences` sequences whose rows are in X (tokens, cols), one after another. */
 LB_NODISCARD lb_status lb_hessian_add(lb_hessian *h, lb_cmat X, int64_t sequences, lb_team *team);
-/* The same for n of them at once, which leaves no thread idle between one and the next; where X[i].d is NULL, h[i] is
- * left alone. */
-LB_NODISCARD lb_status lb_hessians_add(lb_hessian *h, const lb_cmat *X, int n, int64_t sequences, lb_team *team);
+/* The same for n of them at once, which leaves no thread idle between one and the next. h[i] NULL, X[i].d NULL: not i.
+ */
+LB_NODISCARD lb_status lb_hessians_add(lb_hessian *const *h, const lb_cmat *X, int n, int64_t sequences, lb_team *team);
 /* Divides by the tokens and mirrors: afterwards H is full and final. LB_E_NUMERIC if it holds a NaN or infinity (naming
  * the column). */
 LB_NODISCARD lb_status lb_hessian_finish(lb_hessian *h, lb_team *team);
@@ -26,7 +26,7 @@ LB_NODISCARD lb_status lb_hessian_finish(lb_hessian *h, lb_team *team);
 /* The upper triangle row by row without gaps, n (n + 1) / 2 numbers: how H is kept in a file. Packing is done in place
  * and leaves no H behind; packed numbers become a full H, whose tokens and sequences the caller knows. */
 int64_t lb_hessian_packed_size(int64_t cols);
-double *lb_hessian_pack(lb_hessian *h);
+void lb_hessian_pack(double *H, int64_t cols);
 LB_NODISCARD lb_status lb_hessian_unpack(const double *packed, lb_dmat H, lb_team *team);
 /* The first of those numbers that no sum of float32 products gives: NaN, beyond float32, below zero on the diagonal;
  * -1: there is none. */

@@ -1,6 +1,7 @@
-/* One sealed file: tokens, sequences and blocks in the section "about"; a section for each distinct input of the blocks
- * and for the head's, named by the first layer that reads it ("3.q", "head"): the upper triangle of H row by row,
- * n (n + 1) / 2 float64. An expert's has a section of its tokens and sequences beside it ("3.expert.5.down tokens"). */
+/* One sealed file: tokens, sequences and blocks in the section "about"; for each distinct input of the blocks and for
+ * the head's a section a statistic, named by the first layer that reads it: "3.q" (the upper triangle of H row by row,
+ * n (n + 1) / 2 float64), "3.q absmax", "head rows". An expert's has one of its tokens and sequences beside them
+ * ("3.expert.5.down tokens"). */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,28 +15,48 @@ struct lb_stats_file {
     lb_sealed *file;
     const lb_net *net;
     lb_team *team;
+    uint32_t needs; /* what it holds */
     int64_t tokens, sequences;
 };
+
+typedef struct section {
+    char name[LB_SITE_NAME + 16];
+} section;
 
 static const char *section_name(const lb_net *n, int32_t input) {
     return n->site[n->reader[n->input[input].first]].name;
 }
 
-static void tokens_name(const char *name, char out[LB_SITE_NAME + 8]) {
-    snprintf(out, LB_SITE_NAME + 8, "%s tokens", name);
+static section beside(const char *name, const char *what) {
+    section s;
+    snprintf(s.name, sizeof s.name, "%s %s", name, what);
+    return s;
 }
 
-static lb_status put(lb_sealed *f, const lb_net *net, int32_t input, lb_hessian *h, lb_team *team) {
+static section section_of(const char *name, const lb_collector *k) {
+    section s;
+    if (!k->main) return beside(name, k->name);
+    snprintf(s.name, sizeof s.name, "%s", name);
+    return s;
+}
+
+static lb_status put(lb_sealed *f, const lb_net *net, int32_t input, const lb_collected *c, lb_team *team) {
     const char *name = section_name(net, input);
-    int64_t n = lb_hessian_packed_size(h->H.cols), routed[2] = {h->tokens, h->sequences};
-    char beside[LB_SITE_NAME + 8];
-    tokens_name(name, beside);
-    if (net->input[input].expert >= 0) LB_TRY(lb_sealed_put_all(f, beside, LB_SEALED_I64, 2, NULL, routed));
-    return lb_sealed_put_all(f, name, LB_SEALED_F64, n, team, lb_hessian_pack(h));
+    int64_t routed[2] = {c->tokens, c->sequences};
+    if (net->input[input].expert >= 0)
+        LB_TRY(lb_sealed_put_all(f, beside(name, "tokens").name, LB_SEALED_I64, 2, NULL, routed));
+    for (int i = 0; lb_collectors[i]; i++) {
+        const lb_collector *k = lb_collectors[i];
+        if (!(c->needs & k->need)) continue;
+        int64_t n = k->packed ? k->packed(c->cols) : k->count(c->cols, c->tokens);
+        if (k->pack) k->pack(c->numbers[i], c->cols); /* nobody reads it here any more */
+        LB_TRY(lb_sealed_put_all(f, section_of(name, k).name, k->type, n, team, c->numbers[i]));
+    }
+    return LB_OK;
 }
 
-static lb_status compute(lb_sealed *f, const lb_net *net, const lb_weights *w, const int32_t *tokens, int64_t samples,
-                         int64_t length, lb_team *team, lb_log *log, lb_arena *a) {
+static lb_status compute(lb_sealed *f, uint32_t needs, const lb_net *net, const lb_weights *w, const int32_t *tokens,
+                         int64_t samples, int64_t length, lb_team *team, lb_log *log, lb_arena *a) {
     lb_stream *s = NULL;
     LB_TRY(lb_stream_new(a, net, w, tokens, samples, length, team, &s));
     for (int64_t b = 0; b < net->blocks; b++) {
@@ -44,22 +65,22 @@ static lb_status compute(lb_sealed *f, const lb_net *net, const lb_weights *w, c
         lb_log_step(log, "statistics", name, b, net->blocks);
         lb_arena_mark mark = lb_arena_save(a);
         int32_t first, n = lb_net_inputs(net, b, &first);
-        int32_t *input = LB_NEW(a, int32_t, n + 1);
-        lb_hessian *h = LB_NEW(a, lb_hessian, n + 1);
-        if (!input || !h) return LB_E_NOMEM;
-        for (int32_t i = 0; i < n; i++) input[i] = first + i;
-        LB_TRY(lb_stream_hessians_advance(s, w, input, n, a, h));
-        for (int32_t i = 0; i < n; i++) LB_TRY(put(f, net, input[i], &h[i], team));
+        lb_wanted *want = LB_NEW(a, lb_wanted, n + 1);
+        lb_collected *got = LB_NEW(a, lb_collected, n + 1);
+        if (!want || !got) return LB_E_NOMEM;
+        for (int32_t i = 0; i < n; i++) want[i] = (lb_wanted){first + i, needs};
+        LB_TRY(lb_stream_collect_advance(s, w, want, n, a, got));
+        for (int32_t i = 0; i < n; i++) LB_TRY(put(f, net, want[i].input, &got[i], team));
         lb_arena_restore(a, mark);
     }
-    lb_hessian head;
-    LB_TRY(lb_stream_head_hessian(s, w, a, &head));
+    lb_collected head;
+    LB_TRY(lb_stream_collect_head(s, w, needs, a, &head));
     LB_TRY(put(f, net, net->site[net->head].input, &head, team));
     lb_log_step(log, "statistics", "done", net->blocks, net->blocks);
     return LB_OK;
 }
 
-static lb_status create(const char *path, const char *key, const lb_net *net, const lb_weights *w,
+static lb_status create(const char *path, const char *key, uint32_t needs, const lb_net *net, const lb_weights *w,
                         const int32_t *tokens, int64_t samples, int64_t length, lb_team *team, lb_log *log) {
     int64_t about[3] = {samples * length, samples, net->blocks};
     lb_sealed *f = NULL;
@@ -68,7 +89,7 @@ static lb_status create(const char *path, const char *key, const lb_net *net, co
     LB_TRY_GOTO(st, done, lb_arena_new(0, &a));
     LB_TRY_GOTO(st, done, lb_sealed_create(path, KIND, key, &f));
     LB_TRY_GOTO(st, done, lb_sealed_put_all(f, "about", LB_SEALED_I64, 3, NULL, about));
-    LB_TRY_GOTO(st, done, compute(f, net, w, tokens, samples, length, team, log, a));
+    LB_TRY_GOTO(st, done, compute(f, needs, net, w, tokens, samples, length, team, log, a));
     LB_TRY_GOTO(st, done, lb_sealed_commit(f));
 done:
     lb_sealed_close(f);
@@ -76,14 +97,15 @@ done:
     return st;
 }
 
-static lb_status open_existing(const char *path, const char *key, const lb_net *net, int64_t samples, int64_t length,
-                               lb_team *team, lb_stats_file **out) {
+static lb_status open_existing(const char *path, const char *key, uint32_t needs, const lb_net *net, int64_t samples,
+                               int64_t length, lb_team *team, lb_stats_file **out) {
     int64_t about[3] = {0};
     lb_stats_file *f = lb_alloc(1, sizeof *f);
     *out = NULL;
     if (!f) return LB_E_NOMEM;
     f->net = net;
     f->team = team;
+    f->needs = needs;
     lb_status st = lb_sealed_open(path, KIND, key, &f->file);
     if (st == LB_OK) st = lb_sealed_get_all(f->file, "about", LB_SEALED_I64, 3, NULL, about);
     f->tokens = about[0];
@@ -99,50 +121,59 @@ static lb_status open_existing(const char *path, const char *key, const lb_net *
     return st;
 }
 
-lb_status lb_stats_file_ensure(const char *path, const char *key, const lb_net *net, const lb_weights *w,
-                               const int32_t *tokens, int64_t samples, int64_t length, lb_team *team, lb_log *log,
-                               lb_stats_file **out) {
+lb_status lb_stats_file_ensure(const char *path, const char *key, uint32_t needs, const lb_net *net,
+                               const lb_weights *w, const int32_t *tokens, int64_t samples, int64_t length,
+                               lb_team *team, lb_log *log, lb_stats_file **out) {
     *out = NULL;
     if (lb_fs_exists(path)) {
-        lb_status st = open_existing(path, key, net, samples, length, team, out);
+        lb_status st = open_existing(path, key, needs, net, samples, length, team, out);
         if (st != LB_E_FORMAT && st != LB_E_IO) return st;
         lb_warn(log, "%s: the statistics are computed again", lb_error());
     }
-    LB_TRY(create(path, key, net, w, tokens, samples, length, team, log));
-    return open_existing(path, key, net, samples, length, team, out);
+    LB_TRY(create(path, key, needs, net, w, tokens, samples, length, team, log));
+    return open_existing(path, key, needs, net, samples, length, team, out);
 }
 
-static lb_status get(lb_stats_file *f, const char *name, int64_t n, lb_arena *a, lb_hessian *out) {
-    int64_t packed = lb_hessian_packed_size(n);
-    double *H = LB_NEW_UNSET(a, double, n *n);
-    if (!H) return LB_E_NOMEM;
-    lb_arena_mark mark = lb_arena_save(a);
-    double *v = LB_NEW_UNSET(a, double, packed);
-    if (!v) return LB_E_NOMEM;
-    LB_TRY(lb_sealed_get_all(f->file, name, LB_SEALED_F64, packed, f->team, v));
-    int64_t bad = lb_hessian_first_bad(v, n);
-    if (bad >= 0)
-        return lb_sealed_refuse(f->file, "%s: value %lld of its upper triangle is %g: none of an H", name,
-                                (long long)bad, v[bad]);
-    *out = (lb_hessian){lb_dmat_of(H, n, n), f->tokens, f->sequences};
-    LB_TRY(lb_hessian_unpack(v, out->H, f->team));
-    lb_arena_restore(a, mark);
-    return LB_OK;
-}
-
-lb_status lb_stats_file_get(lb_stats_file *f, int32_t input, lb_arena *a, lb_hessian *out) {
-    const char *name = section_name(f->net, input);
-    int64_t routed[2];
-    char beside[LB_SITE_NAME + 8];
-    LB_TRY(get(f, name, f->net->input[input].cols, a, out));
+/* The tokens that reached an input. */
+static lb_status get_tokens(lb_stats_file *f, int32_t input, lb_stats *out) {
+    *out = (lb_stats){.tokens = f->tokens, .sequences = f->sequences};
     if (f->net->input[input].expert < 0) return LB_OK;
-    tokens_name(name, beside);
-    LB_TRY(lb_sealed_get_all(f->file, beside, LB_SEALED_I64, 2, NULL, routed));
+    int64_t routed[2];
+    section at = beside(section_name(f->net, input), "tokens");
+    LB_TRY(lb_sealed_get_all(f->file, at.name, LB_SEALED_I64, 2, NULL, routed));
     if (routed[0] < 0 || routed[0] > f->tokens || routed[1] < (routed[0] > 0) || routed[1] > f->sequences)
-        return lb_sealed_refuse(f->file, "%s: %lld tokens in %lld sequences: none of an expert", beside,
+        return lb_sealed_refuse(f->file, "%s: %lld tokens in %lld sequences: none of an expert", at.name,
                                 (long long)routed[0], (long long)routed[1]);
     out->tokens = routed[0];
     out->sequences = routed[1];
+    return LB_OK;
+}
+
+static lb_status get(lb_stats_file *f, const lb_collector *k, int32_t input, lb_arena *a, lb_stats *out) {
+    int64_t cols = f->net->input[input].cols, in_memory = lb_collector_bytes(k, cols, out->tokens);
+    int64_t n = k->packed ? k->packed(cols) : k->count(cols, out->tokens);
+    section at = section_of(section_name(f->net, input), k);
+    double value = 0;
+    void *numbers = lb_arena_get_unset(a, (size_t)in_memory + 1, 1);
+    if (!numbers) return LB_E_NOMEM;
+    lb_arena_mark mark = lb_arena_save(a);
+    void *kept = k->packed ? LB_NEW_UNSET(a, double, n) : numbers;
+    if (!kept) return LB_E_NOMEM;
+    LB_TRY(lb_sealed_get_all(f->file, at.name, k->type, n, f->team, kept));
+    int64_t bad = k->first_bad(kept, n, cols, &value);
+    if (bad >= 0)
+        return lb_sealed_refuse(f->file, "%s: value %lld is %g: of no %s", at.name, (long long)bad, value, k->words);
+    if (k->unpack) LB_TRY(k->unpack(kept, cols, f->team, numbers));
+    lb_arena_restore(a, mark);
+    k->give(numbers, cols, out->tokens, out);
+    return LB_OK;
+}
+
+lb_status lb_stats_file_get(lb_stats_file *f, int32_t input, uint32_t needs, lb_arena *a, lb_stats *out) {
+    if (needs & ~f->needs) return lb_fail(LB_E_ARG, "statistics 0x%x: the file holds 0x%x", needs, f->needs);
+    LB_TRY(get_tokens(f, input, out));
+    for (int i = 0; lb_collectors[i]; i++)
+        if (needs & lb_collectors[i]->need) LB_TRY(get(f, lb_collectors[i], input, a, out));
     return LB_OK;
 }
 

@@ -252,8 +252,7 @@ lb_status lb_sealed_get_all(lb_sealed *s, const char *name, lb_sealed_type type,
     int64_t section = 0, have = 0;
     LB_TRY(lb_sealed_find(s, name, type, &section, &have));
     if (have != count)
-        return lb_fail(LB_E_FORMAT, "%s: %s has %lld values, expected %lld", s->path, name, (long long)have,
-                       (long long)count);
+        return lb_sealed_refuse(s, "%s has %lld values, expected %lld", name, (long long)have, (long long)count);
     return lb_sealed_get(s, section, 0, count, team, values);
 }
 

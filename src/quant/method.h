@@ -18,9 +18,16 @@
 enum {
     LB_NEEDS_HESSIAN = 1u << 0,
     LB_NEEDS_TRAINER = 1u << 1,
-    LB_NEEDS_SEED = 1u << 2,     /* draws random numbers from in->seed: a seed axis gives it several cells */
+    LB_NEEDS_SEED = 1u << 2, /* draws random numbers from in->seed: a seed axis gives it several cells */
+    LB_NEEDS_ABSMAX = 1u << 3,
+    LB_NEEDS_MEAN = 1u << 4,
+    LB_NEEDS_RANGE = 1u << 5,
+    LB_NEEDS_ROWS = 1u << 6,
     LB_NEEDS_FORWARD = 1u << 16, /* block scope: calls forward or backward of quant/block.h */
-    LB_PRESERVES = 1u << 17      /* block scope: changes inputs and what reads them, and not what the model computes */
+    LB_PRESERVES = 1u << 17,     /* block scope: changes inputs and what reads them, and not what the model computes */
+    /* Statistics of inputs over a calibration text: each is a field of lb_stats and a collector (eval/collect.h). */
+    LB_NEEDS_STATISTICS = LB_NEEDS_HESSIAN | LB_NEEDS_ABSMAX | LB_NEEDS_MEAN | LB_NEEDS_RANGE | LB_NEEDS_ROWS,
+    LB_NEEDS_CALIBRATION = LB_NEEDS_STATISTICS | LB_NEEDS_FORWARD
 };
 
 /* A place for what a method makes of one H and its options alone, so that layers that read the same input (q, k, v;
@@ -32,18 +39,25 @@ typedef struct lb_kept {
     void *data;
 } lb_kept;
 
-/* Input statistics of a layer: H = X^T X / tokens, float64, full symmetric, undamped, original column order. */
+#define LB_SAMPLED_ROWS 512
+
+/* Statistics of what a layer reads: of an expert, of the rows that were routed to it. Each is there if `needs` asks for
+ * it; NULL, or 0, if not. */
 typedef struct lb_stats {
-    lb_cdmat H; /* (in, in) */
+    lb_cdmat H; /* (in, in) X^T X / tokens: full symmetric, undamped, original column order */
     int64_t tokens, sequences;
-    lb_kept *kept; /* or NULL */
+    lb_kept *kept;          /* or NULL */
+    const float *absmax;    /* (in) largest |x| a channel */
+    const double *mean_abs; /* (in) mean |x| a channel */
+    float lo, hi;           /* least and largest of all numbers */
+    lb_cmat rows; /* (at most LB_SAMPLED_ROWS, in): the last of every so many tokens, a power of two, in their order */
 } lb_stats;
 
 typedef struct lb_layer_in {
     const char *name;       /* "3.down" */
     lb_cmat W;              /* (out, in), finite: the target, whatever stage this is */
     const lb_layer *so_far; /* what the stages before made of it; NULL: this one starts the layer */
-    const lb_stats *stats;  /* NULL unless the method needs the Hessian */
+    const lb_stats *stats;  /* those it needs; NULL: none */
     uint64_t seed;          /* of this run and layer */
     lb_arena *scratch;      /* freed after the call */
     lb_arena *arena;        /* for what is returned */
@@ -69,6 +83,8 @@ struct lb_method {
     const char *name, *summary, *cite; /* cite: BibTeX key in paper/refs.bib, or NULL */
     uint32_t needs;
     lb_options options;
+    /* Where statistics depend on options: those of `needs` that these ask for. NULL: all. */
+    uint32_t (*needs_of)(const void *opts);
     /* Combinations that make no sense: LB_E_UNSUPPORTED with the reason; the cell is listed as refused. NULL: all make
      * sense. */
     lb_status (*check)(const void *opts);
@@ -103,6 +119,8 @@ LB_NODISCARD lb_status lb_pipeline_new(lb_arena *a, const lb_method *const *meth
 LB_NODISCARD lb_status lb_method_check(const lb_method *m, const void *opts);
 LB_NODISCARD lb_status lb_method_spec(const lb_method *m, const void *opts, int64_t rows, int64_t cols,
                                       lb_storage *out);
+/* Those statistics alone; `kept` stays. */
+lb_stats lb_stats_only(const lb_stats *s, uint32_t needs);
 /* Did any token reach the layer? LB_E_NUMERIC if not, as of an expert that the router left out. */
 LB_NODISCARD lb_status lb_stats_reached(const lb_layer_in *in);
 /* in->so_far: NULL, or the layer that a stage of block scope made. */
@@ -112,8 +130,10 @@ size_t lb_method_stages(const lb_method *m);
 const lb_method *lb_method_stage(const lb_method *m, size_t i);
 const void *lb_method_stage_opts(const lb_method *m, size_t i, const void *opts); /* opts: of m */
 size_t lb_method_preserving(const lb_method *m); /* so many stages at the beginning preserve */
-/* Of the stages after those: what the walk through the layers has to find out. m->needs: of all. */
-uint32_t lb_method_layer_needs(const lb_method *m);
+/* What it needs with these options; and what the stages after those that preserve do, which is what the walk through
+ * the layers has to find out. */
+uint32_t lb_method_needs(const lb_method *m, const void *opts);
+uint32_t lb_method_layer_needs(const lb_method *m, const void *opts);
 
 /* Registry. */
 extern const lb_method *const lb_method_table[];   /* algorithms/table.c, NULL-terminated */

@@ -21,10 +21,20 @@ size_t lb_method_preserving(const lb_method *m) {
     return n;
 }
 
-uint32_t lb_method_layer_needs(const lb_method *m) {
+static uint32_t needs_from(const lb_method *m, size_t first, const void *opts) {
     uint32_t needs = 0;
-    for (size_t i = lb_method_preserving(m); i < lb_method_stages(m); i++) needs |= lb_method_stage(m, i)->needs;
+    for (size_t i = first; i < lb_method_stages(m); i++) {
+        const lb_method *one = lb_method_stage(m, i);
+        const void *own = lb_method_stage_opts(m, i, opts);
+        needs |= one->needs_of ? one->needs & (one->needs_of(own) | ~(uint32_t)LB_NEEDS_STATISTICS) : one->needs;
+    }
     return needs;
+}
+
+uint32_t lb_method_needs(const lb_method *m, const void *opts) { return needs_from(m, 0, opts); }
+
+uint32_t lb_method_layer_needs(const lb_method *m, const void *opts) {
+    return needs_from(m, lb_method_preserving(m), opts);
 }
 
 /* ---- making one ---- */
@@ -196,13 +206,6 @@ static lb_status run_stage(const lb_stage *s, const lb_layer_in *in, const void 
                    s->method->name);
 }
 
-lb_status lb_stats_reached(const lb_layer_in *in) {
-    if (in->stats->tokens > 0) return LB_OK;
-    return lb_fail(LB_E_NUMERIC,
-                   "layer %s: no calibration token reached this expert: take more samples, or skip it by a rule",
-                   in->name);
-}
-
 lb_status lb_method_layer(const lb_method *m, const lb_layer_in *in, const void *opts, lb_layer *out) {
     lb_kept *kept;
     lb_layer so_far = {0};
@@ -216,12 +219,13 @@ lb_status lb_method_layer(const lb_method *m, const lb_layer_in *in, const void 
     if (started) so_far = *in->so_far;
     for (size_t i = lb_method_preserving(m) + started; i < m->stages; i++) {
         const lb_stage *s = &m->stage[i];
-        lb_stats stats = in->stats ? *in->stats : (lb_stats){0};
+        uint32_t needs = lb_method_needs(s->method, opts_of(s, opts));
+        lb_stats stats = in->stats ? lb_stats_only(in->stats, needs) : (lb_stats){0};
         lb_layer_in one = *in;
         lb_rng r = lb_rng_make(in->seed, i);
         lb_layer made = {0};
         stats.kept = kept ? &kept[i] : NULL;
-        one.stats = in->stats && s->method->needs & LB_NEEDS_HESSIAN ? &stats : NULL;
+        one.stats = in->stats && needs & LB_NEEDS_STATISTICS ? &stats : NULL;
         one.seed = lb_rng_u64(&r);
         one.so_far = started ? &so_far : NULL;
         LB_TRY(run_stage(s, &one, opts, &made));

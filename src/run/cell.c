@@ -49,7 +49,7 @@ static lb_status fill_identity(lb_arena *keep, const lb_cell *c, lb_record *out)
                        .seed = (uint64_t)(c->draws ? c->own.seed : 0),
                        .propagate = "",
                        .storage = "f16"};
-    if (c->method && c->needs_hessian) {
+    if (c->method && lb_cell_statistics(c)) {
         out->propagate = c->own.propagate == LB_PROPAGATE_ORIGINAL ? "original" : "quantized";
         out->true_sequential = c->own.true_sequential;
     }
@@ -109,7 +109,8 @@ static lb_status open_statistics(running *x) {
     lb_runner *r = x->r;
     const lb_calibration_config *k = &r->plan->config->calibration;
     const lb_model *m = r->plan->model;
-    if (!lb_plan_wants_statistics(r->plan, x->c)) return LB_OK;
+    if (!lb_plan_original_needs(r->plan, x->c)) return LB_OK;
+    uint32_t needs = lb_plan_shared_needs(r->plan, x->c);
     char key[65];
     LB_TRY(lb_plan_statistics_key(r->plan, x->c, key));
     bool same = r->stats && strcmp(key, r->stats_key) == 0, damaged = same && lb_stats_file_damaged(r->stats);
@@ -123,8 +124,8 @@ static lb_status open_statistics(running *x) {
     if (st == LB_OK && damaged) (void)unlink(path);
     if (st == LB_OK) st = lb_plan_calibration_tokens(r->plan, x->c, a, &tokens);
     if (st == LB_OK)
-        st = lb_stats_file_ensure(path, key, m->net, &m->weights, tokens, k->samples, k->length, r->plan->team, r->log,
-                                  &r->stats);
+        st = lb_stats_file_ensure(path, key, needs, m->net, &m->weights, tokens, k->samples, k->length, r->plan->team,
+                                  r->log, &r->stats);
     lb_arena_free(a);
     if (st == LB_OK && !(r->shared = LB_NEW(r->keep, lb_shared_errors, m->net->sites))) st = LB_E_NOMEM;
     if (st == LB_OK) memcpy(r->stats_key, key, sizeof key);
@@ -138,7 +139,7 @@ static lb_status quantize_once(running *x, lb_quantize_job *j) {
     stage_begin(x, x->c->trains ? "train" : "quantize");
     *j = (lb_quantize_job){.plan = x->r->plan,
                            .cell = x->c,
-                           .stats = lb_plan_wants_statistics(x->r->plan, x->c) ? x->r->stats : NULL,
+                           .stats = lb_plan_original_needs(x->r->plan, x->c) ? x->r->stats : NULL,
                            .shared = x->r->shared,
                            .keep_path = x->keep_path,
                            .journal_dir = x->r->dir,

@@ -359,7 +359,7 @@ static lb_status read_entry(reader *r, const lb_yaml *n, const char *title, lb_e
             return in ? unknown_key(v, in, &known, lb_yaml_get(n, "stages") ? NULL : out->method) : LB_E_NOMEM;
         }
         bool statistics = strcmp(v->key, "propagate") == 0 || strcmp(v->key, "true_sequential") == 0;
-        if (t == &lb_config_cell_table && statistics && !(out->method->needs & LB_NEEDS_HESSIAN))
+        if (t == &lb_config_cell_table && statistics && !(out->method->needs & LB_NEEDS_STATISTICS))
             return lb_fail(LB_E_CONFIG, "%s: %s in %s: method %s needs no statistics, so it does not apply",
                            lb_config_where(v).text, v->key, title, out->method->name);
         LB_TRY(add_option(r, v, title, t, v->key, out));

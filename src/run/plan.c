@@ -176,7 +176,9 @@ static lb_status refuse_cells(lb_plan *p) {
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
         if (c->refused) continue;
-        const char *why = c->needs_hessian ? p->calibration.missing : c->trains ? p->training.missing : NULL;
+        const char *why = c->needs & LB_NEEDS_CALIBRATION ? p->calibration.missing
+                          : c->trains                     ? p->training.missing
+                                                          : NULL;
         if (!why && c->trains && p->config->weights == LB_WEIGHTS_STREAM)
             why = "training keeps all weights in memory: needs weights: resident, not stream";
         if (!why && c->trains) LB_TRY(too_short(p, c, &why));

@@ -95,17 +95,21 @@ LB_NODISCARD lb_status lb_plan_layers(lb_plan *p);
 LB_NODISCARD lb_status lb_plan_keys(lb_plan *p);
 /* The calibration tokens (samples, length) of a cell. */
 LB_NODISCARD lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a, int32_t **tokens);
-/* Does this cell need statistics of the original model: to be solved on them, or to be measured with them? */
-bool lb_plan_wants_statistics(const lb_plan *p, const lb_cell *c);
+/* LB_NEEDS_... of the original model's statistics: those that a layer of the cell is solved on, and H where its errors
+ * are to be measured with that; 0: none. Of the whole cell. And of all cells that share a file of them with it. */
+uint32_t lb_plan_layer_needs(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l);
+uint32_t lb_plan_original_needs(const lb_plan *p, const lb_cell *c);
+uint32_t lb_plan_shared_needs(const lb_plan *p, const lb_cell *c);
 uint64_t lb_plan_calibration_seed(const lb_plan *p, const lb_cell *c);
-/* SHA-256 over the model, the calibration windows, the program and its kernels: the key of the statistics. */
+/* SHA-256 over the model, the calibration windows, which statistics (lb_plan_shared_needs), the program and its
+ * kernels: the key of the statistics. */
 LB_NODISCARD lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65]);
 /* The same for the baseline's states of evaluation i. */
 LB_NODISCARD lb_status lb_plan_states_key(const lb_plan *p, int64_t i, char key[65]);
 
 /* LB_FLAG_FEW_TOKENS or LB_FLAG_RANK_DEFICIENT for a layer of the cell that is solved on H of too few tokens, else 0.
  */
-uint32_t lb_plan_token_flags(const lb_cell *c, const lb_layer_plan *l, int64_t tokens);
+uint32_t lb_plan_token_flags(const lb_layer_plan *l, int64_t tokens);
 /* The same of all layers as one sentence; *out NULL: tokens enough, or no H. */
 LB_NODISCARD lb_status lb_plan_token_note(const lb_plan *p, const lb_cell *c, lb_arena *a, const char **out);
 

@@ -29,6 +29,9 @@ static lb_status plan_layer(planner *x, int32_t site, const char *also) {
     const char *names[] = {s->name, also};
     bool skip = false;
     LB_TRY(lb_sweep_layer_options(x->p->arena, x->p->config, x->c, names, also ? 2 : 1, &skip, &l->opts, NULL));
+    l->needs = lb_method_layer_needs(x->c->method, l->opts);
+    if ((l->needs & LB_NEEDS_STATISTICS) && !x->p->calibration.corpus) /* as rules together may ask */
+        return lb_fail(LB_E_UNSUPPORTED, "layer %s: method %s needs a calibration text", s->name, x->c->method->name);
     LB_TRY(lb_method_spec(x->c->method, l->opts, rows, cols, &l->storage));
     if (lb_storage_wider(&l->storage, cols))
         return lb_fail(LB_E_UNSUPPORTED, "layer %s has %lld columns: a group of %lld does not fit", s->name,
@@ -44,7 +47,7 @@ static lb_status plan_ends(planner *x) {
     bool embed = c->method && c->own.quantize_embedding, head = c->method && c->own.quantize_head;
     if (lb_net_owner(n, n->head) == n->embed)
         return embed || head ? plan_layer(x, n->head, n->site[n->embed].name) : LB_OK;
-    if (embed && c->needs_hessian)
+    if (embed && lb_cell_statistics(c))
         return lb_fail(LB_E_UNSUPPORTED,
                        "quantize_embedding: an embedding reads token numbers and has no input "
                        "statistics, which method %s needs",

@@ -2,6 +2,7 @@
  * factor of two: softmax, memory traffic and waiting are covered by one efficiency for each kind of work. */
 #include <string.h>
 
+#include "eval/collect.h"
 #include "math/roofline.h"
 #include "result/provenance.h"
 #include "run/plan.h"
@@ -63,6 +64,30 @@ static double calibration_tokens(const lb_plan *p) {
     return p->calibration.corpus ? (double)k->samples * (double)k->length : 0.0;
 }
 
+/* Statistics of an input beside its H. */
+static double input_bytes(const lb_plan *p, int32_t input, uint32_t needs) {
+    double bytes = 0;
+    for (int i = 0; lb_collectors[i]; i++)
+        if (needs & lb_collectors[i]->need & ~(uint32_t)LB_NEEDS_HESSIAN)
+            bytes += (double)lb_collector_bytes(lb_collectors[i], p->model->net->input[input].cols,
+                                                (int64_t)calibration_tokens(p));
+    return bytes;
+}
+
+/* Those of all blocks and of the head; most: of one block. */
+static double other_bytes(const lb_plan *p, uint32_t needs, double *most) {
+    const lb_net *net = p->model->net;
+    double all = *most = input_bytes(p, net->site[net->head].input, needs);
+    for (int64_t b = 0; b < net->blocks; b++) {
+        int32_t first, inputs = lb_net_inputs(net, b, &first);
+        double here = 0;
+        for (int32_t i = first; i < first + inputs; i++) here += input_bytes(p, i, needs);
+        all += here;
+        if (here > *most) *most = here;
+    }
+    return all;
+}
+
 static double eval_tokens(const lb_plan *p, int64_t i, double *n) {
     lb_protocol protocol;
     if (lb_protocol_parse(p->eval_config[i]->protocol, &protocol) != LB_OK) return 0;
@@ -99,7 +124,7 @@ static double layer_flops(const lb_cell *c) {
         double rows = (double)l->rows, cols = (double)l->cols;
         if (!l->quantize) continue;
         flops += 2.0 * 3.0 * rows * cols * cols;
-        if (c->needs_hessian) flops += 2.0 * (2.0 / 3.0 * cols * cols * cols + rows * cols * cols);
+        if (l->needs & LB_NEEDS_HESSIAN) flops += 2.0 * (2.0 / 3.0 * cols * cols * cols + rows * cols * cols);
     }
     return flops;
 }
@@ -108,9 +133,9 @@ static double quantize_flops(const lb_plan *p, const lb_cell *c) {
     const counts k = count(p);
     if (!c->method) return 0;
     double flops = layer_flops(c), length = (double)p->config->calibration.length;
-    if (c->needs_hessian && c->own.propagate == LB_PROPAGATE_QUANTIZED) {
-        double passes = c->own.true_sequential ? 3.5 : 2.0;
-        flops += calibration_tokens(p) * (passes * forward_flops(&k, length) + k.width2);
+    if (lb_cell_statistics(c) && c->own.propagate == LB_PROPAGATE_QUANTIZED) {
+        double passes = c->own.true_sequential ? 3.5 : 2.0, sums = c->layer_needs & LB_NEEDS_HESSIAN ? k.width2 : 0;
+        flops += calibration_tokens(p) * (passes * forward_flops(&k, length) + sums);
     }
     if (c->trains) {
         double T = option(c, "length", 256), tokens = option(c, "steps", 1) * option(c, "batch", 1) * T;
@@ -136,7 +161,12 @@ static double cell_memory(const lb_plan *p, const lb_cell *c) {
         bytes += 4.0 * 8.0 * longest * k.dim + (double)c->size.quantized.total + 4.0 * k.most_params;
     for (int64_t i = 0; i < c->layers && c->trains; i++)
         bytes += 4.0 * (double)c->layer[i].rows * (double)c->layer[i].cols;
-    if (c->needs_hessian) bytes += 4.0 * calibration_tokens(p) * k.dim + 3.0 * 8.0 * k.most_width2;
+    if (lb_cell_statistics(c)) {
+        double most;
+        (void)other_bytes(p, c->layer_needs, &most);
+        bytes += 4.0 * calibration_tokens(p) * k.dim + most;
+    }
+    if (c->layer_needs & LB_NEEDS_HESSIAN) bytes += 3.0 * 8.0 * k.most_width2;
     /* Gradients, both moments, latent weights; then activations kept for the way back. */
     if (c->trains)
         bytes += 4.0 * 4.0 * all + 4.0 * option(c, "batch", 1) * option(c, "length", 256) *
@@ -165,19 +195,15 @@ lb_estimate lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *
     return (lb_estimate){quantize / rate->flops + eval_seconds(p, c, rate), cell_memory(p, c), cell_disk(p, c)};
 }
 
-bool lb_plan_wants_statistics(const lb_plan *p, const lb_cell *c) {
-    if (!c->method || c->refused || !p->calibration.corpus) return false;
-    return p->config->calibration.original_errors || (c->needs_hessian && c->own.propagate == LB_PROPAGATE_ORIGINAL);
-}
-
 lb_estimate lb_plan_estimate_shared(const lb_plan *p, const lb_rate *rate) {
-    bool wanted = false;
-    for (size_t i = 0; i < p->sweep.n; i++) wanted = wanted || lb_plan_wants_statistics(p, &p->sweep.cell[i]);
-    if (!wanted) return (lb_estimate){0};
+    uint32_t needs = 0;
+    for (size_t i = 0; i < p->sweep.n; i++) needs |= lb_plan_original_needs(p, &p->sweep.cell[i]);
+    if (!needs) return (lb_estimate){0};
     const counts k = count(p);
-    double tokens = calibration_tokens(p);
+    double tokens = calibration_tokens(p), most, H = needs & LB_NEEDS_HESSIAN ? 1.0 : 0.0;
     if (tokens == 0) return (lb_estimate){0};
-    double flops = tokens * (forward_flops(&k, (double)p->config->calibration.length) + k.width2);
-    return (lb_estimate){flops / (rate->flops * of_calibration), 4.0 * tokens * k.dim + 8.0 * k.most_width2,
-                         8.0 * (k.width2 + k.dim * k.dim)};
+    double flops = tokens * (forward_flops(&k, (double)p->config->calibration.length) + H * k.width2);
+    double disk = H * 8.0 * (k.width2 + k.dim * k.dim) + other_bytes(p, needs, &most);
+    return (lb_estimate){flops / (rate->flops * of_calibration), 4.0 * tokens * k.dim + H * 8.0 * k.most_width2 + most,
+                         disk};
 }

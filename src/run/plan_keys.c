@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/scalar.h"
+#include "eval/collect.h"
 #include "math/blas.h"
 #include "math/kernels.h"
 #include "run/plan.h"
@@ -91,7 +92,7 @@ static void put_entry(const lb_plan *p, const lb_cell *c, lb_str *out) {
     }
     if (!c->method->stages) put_table(out, "    ", &c->method->options, c->opts, nothing);
     /* What the method takes no notice of would be refused if it stood there. */
-    put_table(out, "    ", &lb_config_cell_table, &c->own, c->needs_hessian ? all + 2 : all);
+    put_table(out, "    ", &lb_config_cell_table, &c->own, lb_cell_statistics(c) ? all + 2 : all);
     bool first = true;
     for (size_t i = 0; i < p->config->rules; i++) put_rule(out, c, &p->config->rule[i], &first);
     for (size_t i = 0; i < c->entry->n_rules; i++) put_rule(out, c, &c->entry->rule[i], &first);
@@ -165,11 +166,14 @@ static void put_compute(const lb_plan *p, lb_str *out) {
 lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65]) {
     const lb_calibration_config *k = &p->config->calibration;
     bool random = k->recipe == LB_RECIPE_RANDOM;
+    uint32_t needs = lb_plan_shared_needs(p, c);
     lb_str s = {0};
     lb_str_add(&s, "statistics\nmodel %s\ntext %s bos %d\nrecipe %d samples %lld length %lld seed %llu\n",
                p->model->hash, p->calibration.corpus->hash, p->calibration.corpus->has_bos, k->recipe,
                (long long)k->samples, (long long)k->length,
                random ? (unsigned long long)lb_plan_calibration_seed(p, c) : 0ull);
+    for (int i = 0; lb_collectors[i]; i++)
+        if (needs & lb_collectors[i]->need) lb_str_add(&s, "of %s\n", lb_collectors[i]->name);
     put_program(p, NULL, &s);
     lb_status st = hash_text(&s, key);
     lb_str_free(&s);

@@ -7,8 +7,8 @@ enum { TOKENS_A_COLUMN = 10 };
 
 static int64_t tokens_of(const lb_plan *p) { return p->config->calibration.samples * p->config->calibration.length; }
 
-uint32_t lb_plan_token_flags(const lb_cell *c, const lb_layer_plan *l, int64_t tokens) {
-    if (!c->needs_hessian || !l->quantize || tokens / TOKENS_A_COLUMN >= l->cols) return 0;
+uint32_t lb_plan_token_flags(const lb_layer_plan *l, int64_t tokens) {
+    if (!(l->needs & LB_NEEDS_HESSIAN) || !l->quantize || tokens / TOKENS_A_COLUMN >= l->cols) return 0;
     return tokens < l->cols ? LB_FLAG_RANK_DEFICIENT : LB_FLAG_FEW_TOKENS;
 }
 
@@ -18,7 +18,7 @@ lb_status lb_plan_token_note(const lb_plan *p, const lb_cell *c, lb_arena *a, co
     *out = NULL;
     for (int64_t i = 0; i < c->layers; i++) {
         const lb_layer_plan *l = &c->layer[i];
-        uint32_t flags = lb_plan_token_flags(c, l, tokens_of(p));
+        uint32_t flags = lb_plan_token_flags(l, tokens_of(p));
         all += l->quantize;
         few += flags == LB_FLAG_FEW_TOKENS;
         deficient += flags == LB_FLAG_RANK_DEFICIENT;

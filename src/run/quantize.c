@@ -43,10 +43,12 @@ uint64_t lb_quantize_seed(const lb_cell *c, int64_t layer) {
     return lb_rng_u64(&r);
 }
 
-lb_status lb_quantize_original_hessian(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_hessian *h, bool *has) {
+lb_status lb_quantize_original_stats(const lb_quantize_job *j, int64_t layer, uint32_t needs, lb_arena *a,
+                                     lb_stats *out) {
     int32_t input = j->plan->model->net->site[j->cell->layer[layer].site].input;
-    *has = j->stats && input >= 0; /* a table of embeddings reads none */
-    return *has ? lb_stats_file_get(j->stats, input, a, h) : LB_OK;
+    *out = (lb_stats){0};
+    if (!j->stats || input < 0) return LB_OK; /* a table of embeddings reads none */
+    return lb_stats_file_get(j->stats, input, needs, a, out);
 }
 
 static lb_layer_error no_output(lb_layer_error e) {
@@ -93,8 +95,8 @@ static lb_status keep_errors(lb_quantize_job *j, lb_shared_errors *known, const 
 }
 
 /* Errors of What, and of round-to-nearest, under each H that there is. */
-static lb_status errors_of(lb_quantize_job *j, int64_t layer, lb_cmat W, lb_cmat What, const lb_hessian *own,
-                           const lb_hessian *original, lb_arena *scratch) {
+static lb_status errors_of(lb_quantize_job *j, int64_t layer, lb_cmat W, lb_cmat What, lb_cdmat own, lb_cdmat original,
+                           lb_arena *scratch) {
     lb_layer_row *row = &j->row[layer];
     /* An order of columns, a mask, a pair are the method's own idea. */
     lb_storage storage = lb_storage_base(&j->cell->layer[layer].storage);
@@ -103,12 +105,12 @@ static lb_status errors_of(lb_quantize_job *j, int64_t layer, lb_cmat W, lb_cmat
     lb_cdmat H[2];
     lb_layer_error e[4];
     int forms = 1, n = 0;
-    int at_original = original ? n++ : -1;
-    if (original) H[at_original] = lb_dmat_c(original->H);
-    bool same = own && original && own->H.d == original->H.d;
-    int at_own = same ? at_original : own ? n++ : -1;
-    if (own) H[at_own] = lb_dmat_c(own->H);
-    lb_shared_errors *known = original && n == 1 ? shared_of(j, layer) : NULL;
+    int at_original = original.d ? n++ : -1;
+    if (original.d) H[at_original] = original;
+    bool same = own.d && own.d == original.d;
+    int at_own = same ? at_original : own.d ? n++ : -1;
+    if (own.d) H[at_own] = own;
+    lb_shared_errors *known = original.d && n == 1 ? shared_of(j, layer) : NULL;
     const lb_yardstick *measured = find_yardstick(known, &storage);
     if (!measured && rounds) LB_TRY(round_to_nearest(j, &storage, W, scratch, &form[forms++]));
     /* A method that rounds to nearest is its own yardstick. */
@@ -147,8 +149,8 @@ static lb_status start_row(lb_quantize_job *j, int64_t layer) {
     return st;
 }
 
-static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, const lb_hessian *own,
-                         const lb_hessian *original, lb_arena *scratch) {
+static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, lb_cdmat own, lb_cdmat original,
+                         lb_arena *scratch) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     lb_layer_row *row = &j->row[layer];
     lb_cmat W;
@@ -169,8 +171,7 @@ static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, 
     return lb_quantize_install(j, layer, lb_mat_c(What), s);
 }
 
-lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, const lb_hessian *own,
-                              const lb_hessian *original) {
+lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, lb_cdmat own, lb_cdmat original) {
     LB_TRY(start_row(j, layer));
     lb_arena_mark start = lb_arena_save(j->scratch);
     LB_TRY(measure(j, layer, s, own, original, j->scratch));

@@ -73,15 +73,15 @@ LB_NODISCARD lb_status lb_quantize_keep(lb_quantize_job *j, int64_t layer, const
 LB_NODISCARD lb_status lb_quantize_keep_changed(lb_quantize_job *j);
 /* Where What of a layer is made: in scratch if the layer stays packed, else in j->arena. */
 lb_arena *lb_quantize_place(const lb_quantize_job *j, int64_t layer, lb_arena *scratch);
-/* Fills the row of a layer from its stored form: What is made, checked, measured against W with each H (NULL: not
+/* Fills the row of a layer from its stored form: What is made, checked, measured against W with each H (d NULL: not
  * known) and beside round-to-nearest onto the same storage, and installed. */
-LB_NODISCARD lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, const lb_hessian *own,
-                                           const lb_hessian *original);
+LB_NODISCARD lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, lb_cdmat own,
+                                           lb_cdmat original);
 /* The row of a layer that is not quantized. */
 void lb_quantize_skip(lb_quantize_job *j, int64_t layer);
-/* H of a layer's inputs in the original model; *has false where it has none (an embedding, no calibration). */
-LB_NODISCARD lb_status lb_quantize_original_hessian(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_hessian *h,
-                                                    bool *has);
+/* Statistics of a layer's input in the original model; none where there are none (an embedding, no calibration). */
+LB_NODISCARD lb_status lb_quantize_original_stats(const lb_quantize_job *j, int64_t layer, uint32_t needs, lb_arena *a,
+                                                  lb_stats *out);
 uint64_t lb_quantize_seed(const lb_cell *c, int64_t layer);
 
 /* What a killed cell left: a block's stored layers, rows and the method's warnings, in <stem>.partial/

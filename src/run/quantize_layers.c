@@ -20,15 +20,14 @@ typedef struct walker {
 } walker;
 
 /* What the method returns is packed, and dropped. */
-static lb_status solve(walker *x, int64_t layer, lb_stored *out, const lb_hessian *own, lb_kept *kept) {
+static lb_status solve(walker *x, int64_t layer, lb_stored *out, const lb_stats *own) {
     lb_quantize_job *j = x->j;
     const lb_layer_plan *l = &j->cell->layer[layer];
     lb_arena_mark mark = lb_arena_save(j->scratch), nothing_made = lb_arena_save(x->made_arena);
     lb_layer made = {0};
-    lb_stats stats = {0};
-    if (own) stats = (lb_stats){lb_dmat_c(own->H), own->tokens, own->sequences, kept};
+    lb_stats stats = lb_stats_only(own, l->needs);
     lb_layer_in in = {.name = l->name,
-                      .stats = own ? &stats : NULL,
+                      .stats = l->needs & LB_NEEDS_STATISTICS ? &stats : NULL,
                       .seed = lb_quantize_seed(j->cell, layer),
                       .scratch = j->scratch,
                       .arena = x->made_arena,
@@ -46,10 +45,10 @@ static lb_status solve(walker *x, int64_t layer, lb_stored *out, const lb_hessia
     return st;
 }
 
-/* What layers on one H share. */
+/* What layers on one input share. */
 typedef struct on_input {
-    const lb_hessian *own;      /* that they are solved on, NULL if the method needs none */
-    const lb_hessian *original; /* NULL: not known */
+    lb_stats own;      /* that they are solved on: those that any of them needs */
+    lb_stats original; /* those, and H, of the original model: as far as they are known */
     lb_kept kept;
     int64_t left; /* layers still to come */
 } on_input;
@@ -57,64 +56,90 @@ typedef struct on_input {
 /* One layer from statistics to journal. */
 static lb_status quantize_layer(walker *x, int64_t layer, lb_stored *out, on_input *in) {
     lb_quantize_job *j = x->j;
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    uint32_t original = lb_plan_layer_needs(j->plan, j->cell, l);
     LB_TRY(lb_interrupt_check());
-    LB_TRY(solve(x, layer, out, in->own, &in->kept));
+    LB_TRY(solve(x, layer, out, &in->own));
     if (--in->left == 0) lb_arena_restore(x->kept_arena, x->nothing_kept); /* before errors are measured: memory */
-    LB_TRY(lb_quantize_measure(j, layer, out, in->own, in->original));
-    if (in->own) j->row[layer].flags |= lb_plan_token_flags(j->cell, &j->cell->layer[layer], in->own->tokens);
-    lb_log_step(j->log, j->cell->method->name, j->cell->layer[layer].name, ++x->done, x->total);
+    LB_TRY(lb_quantize_measure(j, layer, out, lb_stats_only(&in->own, l->needs).H,
+                               lb_stats_only(&in->original, original).H));
+    j->row[layer].flags |= lb_plan_token_flags(l, in->own.tokens);
+    lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
 }
 
-/* The layers of the block at hand that read one input. H of the quantized stream is in `streamed` if the method solves
- * on that. */
-static lb_status quantize_input(walker *x, int32_t input, const lb_hessian *streamed) {
-    const lb_cell *c = x->j->cell;
-    const lb_net *net = x->j->plan->model->net;
-    int64_t *layer = LB_NEW(x->block_arena, int64_t, x->n + 1);
-    on_input in = {.kept = {.arena = x->kept_arena}};
-    if (!layer) return LB_E_NOMEM;
-    for (int64_t i = x->first; i < x->first + x->n; i++)
-        if (net->site[c->layer[i].site].input == input && c->layer[i].quantize) layer[in.left++] = i;
-    lb_hessian original;
-    bool has = false;
-    LB_TRY(lb_quantize_original_hessian(x->j, layer[0], x->block_arena, &original, &has));
-    in.original = has ? &original : NULL;
-    in.own = !c->needs_hessian ? NULL : streamed ? streamed : in.original;
-    for (int64_t i = 0, n = in.left; i < n; i++)
-        LB_TRY(quantize_layer(x, layer[i], &x->stored[layer[i] - x->first], &in));
+/* The n layers that read one input. Its statistics of the quantized stream are in `streamed`; NULL: there are none. */
+static lb_status quantize_together(walker *x, const int64_t *layer, int64_t n, const lb_collected *streamed) {
+    lb_quantize_job *j = x->j;
+    on_input in = {.kept = {.arena = x->kept_arena}, .left = n};
+    uint32_t original = 0;
+    for (int64_t i = 0; i < n; i++) original |= lb_plan_layer_needs(j->plan, j->cell, &j->cell->layer[layer[i]]);
+    LB_TRY(lb_quantize_original_stats(j, layer[0], original, x->block_arena, &in.original));
+    in.own = streamed ? lb_collected_stats(streamed) : in.original;
+    in.own.kept = &in.kept;
+    for (int64_t i = 0; i < n; i++) LB_TRY(quantize_layer(x, layer[i], &x->stored[layer[i] - x->first], &in));
     return LB_OK;
 }
 
-/* Inputs of the block that some layer to quantize reads, in program order. */
-static lb_status inputs_wanted(const walker *x, int64_t block, int32_t **out, int32_t *n) {
-    const lb_cell *c = x->j->cell;
-    const lb_net *net = x->j->plan->model->net;
-    int32_t first, inputs = lb_net_inputs(net, block, &first);
+static bool reads(const walker *x, int64_t layer, int32_t input) {
+    const lb_layer_plan *l = &x->j->cell->layer[layer];
+    return l->quantize && x->j->plan->model->net->site[l->site].input == input;
+}
+
+/* Those of the block at hand. */
+static lb_status quantize_input(walker *x, int32_t input, const lb_collected *streamed) {
+    int64_t *layer = LB_NEW(x->block_arena, int64_t, x->n + 1), n = 0;
+    if (!layer) return LB_E_NOMEM;
+    for (int64_t i = x->first; i < x->first + x->n; i++)
+        if (reads(x, i, input)) layer[n++] = i;
+    return quantize_together(x, layer, n, streamed);
+}
+
+/* Inputs of the block that some layer to quantize reads, in program order, with the statistics that any such needs. */
+static lb_status inputs_wanted(const walker *x, int64_t block, lb_wanted **out, int32_t *n) {
+    int32_t first, inputs = lb_net_inputs(x->j->plan->model->net, block, &first);
     *n = 0;
-    if (!(*out = LB_NEW(x->block_arena, int32_t, inputs + 1))) return LB_E_NOMEM;
+    if (!(*out = LB_NEW(x->block_arena, lb_wanted, inputs + 1))) return LB_E_NOMEM;
     for (int32_t input = first; input < first + inputs; input++) {
+        lb_wanted want = {input, 0};
         bool some = false;
-        for (int64_t i = x->first; i < x->first + x->n; i++)
-            some = some || (c->layer[i].quantize && net->site[c->layer[i].site].input == input);
-        if (some) (*out)[(*n)++] = input;
+        for (int64_t i = x->first; i < x->first + x->n; i++) {
+            if (!reads(x, i, input)) continue;
+            want.needs |= x->j->cell->layer[i].needs & LB_NEEDS_STATISTICS;
+            some = true;
+        }
+        if (some) (*out)[(*n)++] = want;
     }
     return LB_OK;
 }
 
+/* Statistics of the stream for each of n inputs that wants any, in one pass; streamed[i] NULL: of want[i] none. */
+static lb_status collect(walker *x, const lb_wanted *want, int32_t n, const lb_collected **streamed) {
+    lb_wanted *some = LB_NEW(x->block_arena, lb_wanted, n + 1);
+    lb_collected *got = LB_NEW(x->block_arena, lb_collected, n + 1);
+    int32_t wanted = 0;
+    if (!some || !got) return LB_E_NOMEM;
+    for (int32_t i = 0; i < n; i++) {
+        streamed[i] = NULL;
+        if (!x->stream || !want[i].needs) continue;
+        some[wanted] = want[i];
+        streamed[i] = &got[wanted++];
+    }
+    return wanted ? lb_stream_collect(x->stream, &x->j->w, some, wanted, x->block_arena, got) : LB_OK;
+}
+
 static lb_status quantize_block(walker *x, int64_t block) {
-    lb_quantize_job *j = x->j;
-    int32_t *wanted, n;
-    LB_TRY(inputs_wanted(x, block, &wanted, &n));
-    lb_hessian *streamed = LB_NEW(x->block_arena, lb_hessian, n + 1);
+    bool in_turn = x->j->cell->own.true_sequential;
+    lb_wanted *want;
+    int32_t n;
+    LB_TRY(inputs_wanted(x, block, &want, &n));
+    const lb_collected **streamed = LB_NEW(x->block_arena, const lb_collected *, n + 1);
     if (!streamed) return LB_E_NOMEM;
     /* All inputs in one pass, from the block as it was; or one after another, from the block as it has become. */
-    if (x->stream && n && !j->cell->own.true_sequential)
-        LB_TRY(lb_stream_hessians(x->stream, &j->w, wanted, n, x->block_arena, streamed));
+    if (!in_turn) LB_TRY(collect(x, want, n, streamed));
     for (int32_t i = 0; i < n; i++) {
-        if (x->stream && j->cell->own.true_sequential)
-            LB_TRY(lb_stream_hessians(x->stream, &j->w, &wanted[i], 1, x->block_arena, &streamed[i]));
-        LB_TRY(quantize_input(x, wanted[i], x->stream ? &streamed[i] : NULL));
+        if (in_turn) LB_TRY(collect(x, &want[i], 1, &streamed[i]));
+        LB_TRY(quantize_input(x, want[i].input, streamed[i]));
     }
     return LB_OK;
 }
@@ -163,14 +188,13 @@ static lb_status do_ends(walker *x) {
             lb_quantize_skip(j, i);
             continue;
         }
-        lb_hessian original, streamed;
-        bool has = false;
-        LB_TRY(lb_quantize_original_hessian(j, i, x->block_arena, &original, &has));
-        if (x->stream) LB_TRY(lb_stream_head_hessian(x->stream, &j->w, x->block_arena, &streamed));
-        on_input in = {.original = has ? &original : NULL, .kept = {.arena = x->kept_arena}, .left = 1};
-        in.own = !j->cell->needs_hessian ? NULL : x->stream ? &streamed : in.original;
+        lb_collected streamed;
         lb_stored stored = {0};
-        LB_TRY(quantize_layer(x, i, &stored, &in));
+        uint32_t needs = x->stream ? j->cell->layer[i].needs & LB_NEEDS_STATISTICS : 0;
+        if (needs) LB_TRY(lb_stream_collect_head(x->stream, &j->w, needs, x->block_arena, &streamed));
+        x->first = i;
+        x->stored = &stored;
+        LB_TRY(quantize_together(x, &i, 1, needs ? &streamed : NULL));
     }
     return LB_OK;
 }
@@ -180,7 +204,7 @@ static lb_status open_stream(walker *x) {
     const lb_model *m = j->plan->model;
     const lb_calibration_config *k = &j->plan->config->calibration;
     int32_t *tokens = NULL;
-    if (!j->cell->needs_hessian || j->cell->own.propagate == LB_PROPAGATE_ORIGINAL) return LB_OK;
+    if (!lb_cell_statistics(j->cell) || j->cell->own.propagate == LB_PROPAGATE_ORIGINAL) return LB_OK;
     LB_TRY(lb_plan_calibration_tokens(j->plan, j->cell, x->stream_arena, &tokens));
     return lb_stream_new(x->stream_arena, m->net, &m->weights, tokens, k->samples, k->length, j->plan->team,
                          &x->stream);

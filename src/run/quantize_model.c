@@ -30,10 +30,9 @@ static lb_status keep_curve(lb_arena *a, const lb_curve *c, lb_curve *out) {
 }
 
 /* A layer that was trained but not quantized (finetune, or skipped by a rule): its weights moved all the same. */
-static lb_status measure_dense(lb_quantize_job *j, int64_t layer, const lb_hessian *original) {
+static lb_status measure_dense(lb_quantize_job *j, int64_t layer, lb_cdmat H) {
     lb_layer_row *row = &j->row[layer];
     lb_quantize_skip(j, layer);
-    lb_cdmat H = original ? lb_dmat_c(original->H) : (lb_cdmat){0};
     lb_cmat W;
     lb_arena_mark start = lb_arena_save(j->scratch);
     LB_TRY(lb_quantize_original(j, layer, j->scratch, &W));
@@ -48,14 +47,13 @@ static lb_status measure_layer(lb_quantize_job *j, int64_t layer, const lb_layer
     const lb_layer_plan *l = &j->cell->layer[layer];
     lb_stored stored;
     lb_arena_mark start = lb_arena_save(j->scratch);
-    lb_hessian h;
-    bool has = false;
-    LB_TRY(lb_quantize_original_hessian(j, layer, j->scratch, &h, &has));
+    lb_stats original;
+    LB_TRY(lb_quantize_original_stats(j, layer, lb_plan_layer_needs(j->plan, j->cell, l), j->scratch, &original));
     if (l->quantize) {
         LB_TRY(lb_quantize_store(j, layer, c, j->scratch, &stored));
-        LB_TRY(lb_quantize_measure(j, layer, &stored, NULL, has ? &h : NULL));
+        LB_TRY(lb_quantize_measure(j, layer, &stored, (lb_cdmat){0}, original.H));
     } else
-        LB_TRY(measure_dense(j, layer, has ? &h : NULL));
+        LB_TRY(measure_dense(j, layer, original.H));
     lb_arena_restore(j->scratch, start);
     j->row[layer].flags |= LB_FLAG_NOT_MINIMIZED;
     j->row[layer].seconds = seconds;

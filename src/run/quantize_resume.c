@@ -169,11 +169,12 @@ static lb_status check_measured(const char *name, const lb_layer_error *e, bool 
                    e->weight_energy, e->output_err, e->output_energy, output ? "" : ", or outputs that have none");
 }
 
-static lb_status check_numbers(const lb_quantize_job *j, const lb_layer_row *r) {
-    LB_TRY(check_measured(r->name, &r->own, j->cell->needs_hessian));
-    LB_TRY(check_measured(r->name, &r->rtn_own, j->cell->needs_hessian));
-    LB_TRY(check_measured(r->name, &r->original, j->stats != NULL));
-    LB_TRY(check_measured(r->name, &r->rtn_original, j->stats != NULL));
+static lb_status check_numbers(const lb_quantize_job *j, const lb_layer_plan *l, const lb_layer_row *r) {
+    bool own = l->needs & LB_NEEDS_HESSIAN, original = lb_plan_layer_needs(j->plan, j->cell, l) & LB_NEEDS_HESSIAN;
+    LB_TRY(check_measured(r->name, &r->own, own));
+    LB_TRY(check_measured(r->name, &r->rtn_own, own));
+    LB_TRY(check_measured(r->name, &r->original, original));
+    LB_TRY(check_measured(r->name, &r->rtn_original, original));
     if (isfinite(r->damp) && r->damp >= 0 && isfinite(r->seconds) && r->seconds >= 0) return LB_OK;
     return lb_fail(LB_E_FORMAT, "layer %s: damp %g, %g seconds: must be finite and not negative", r->name, r->damp,
                    r->seconds);
@@ -187,7 +188,7 @@ static lb_status check_row(const lb_quantize_job *j, const lb_layer_plan *l, con
     LB_TRY(lb_store_check_layer(r));
     if (l->quantize && (r->bits != l->storage.bits || r->group != l->storage.group || r->size.total != l->size.total))
         return lb_fail(LB_E_FORMAT, "layer %s: not stored as the plan says", l->name);
-    return l->quantize ? check_numbers(j, r) : LB_OK;
+    return l->quantize ? check_numbers(j, l, r) : LB_OK;
 }
 
 static lb_status put_block(lb_sealed *f, const lb_quantize_job *j, int64_t first, int64_t n, const lb_stored *s,

@@ -210,12 +210,12 @@ static void pairs_drop(lb_pairs *p, const char *key) {
 static lb_status normalise(expander *x, lb_cell *cell) {
     const lb_method *m = cell->method;
     const lb_config *c = x->c;
-    cell->needs_hessian = (lb_method_layer_needs(m) & LB_NEEDS_HESSIAN) != 0;
+    LB_TRY(lb_sweep_needs(x->a, c, cell));
     cell->trains = m->model != NULL;
     bool random_text =
         c->has_calibration && c->calibration.recipe == LB_RECIPE_RANDOM && c->calibration.seed == LB_SEED_OF_CELL;
-    cell->draws = cell->trains || (m->needs & LB_NEEDS_SEED) || ((m->needs & LB_NEEDS_HESSIAN) && random_text);
-    if (!cell->needs_hessian) {
+    cell->draws = cell->trains || (m->needs & LB_NEEDS_SEED) || ((cell->needs & LB_NEEDS_CALIBRATION) && random_text);
+    if (!lb_cell_statistics(cell)) {
         cell->own.propagate = LB_PROPAGATE_QUANTIZED;
         cell->own.true_sequential = false;
         pairs_drop(&cell->varied, "propagate");
@@ -228,7 +228,7 @@ static lb_status normalise(expander *x, lb_cell *cell) {
                 LB_TRY(lb_scalar_i64(x->dims->at[d].value[0]->text, &cell->own.seed));
         pairs_drop(&cell->varied, "seed");
     }
-    if (cell->needs_hessian && cell->own.true_sequential && cell->own.propagate == LB_PROPAGATE_ORIGINAL)
+    if (lb_cell_statistics(cell) && cell->own.true_sequential && cell->own.propagate == LB_PROPAGATE_ORIGINAL)
         LB_TRY(refuse(x, cell, "true_sequential needs propagate: quantized"));
     return LB_OK;
 }
@@ -379,6 +379,20 @@ static lb_status make_label(expander *x, lb_cell *cell) {
     return st;
 }
 
+/* A cell that needs a text which the config lacks is a mistake in the config, not a combination to refuse. */
+static lb_status check_texts(const expander *x, const lb_cell *cell) {
+    const lb_entry *e = cell->entry;
+    lb_where w = lb_config_where(e->node);
+    if ((cell->needs & LB_NEEDS_CALIBRATION) && !x->c->has_calibration)
+        return lb_fail(LB_E_CONFIG,
+                       "%s: quantize[%zu]: method %s needs a calibration text: add calibration: {text: ...}", w.text,
+                       e->index, e->method->name);
+    if (e->method->model && !x->c->has_training && !x->c->has_calibration)
+        return lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: method %s needs a text to train on: add training: {text: ...}",
+                       w.text, e->index, e->method->name);
+    return LB_OK;
+}
+
 /* One combination: at[d] is the value's index in dimension d. */
 static lb_status make_cell(expander *x, const lb_entry *e, const size_t *at, lb_cell *cell) {
     *cell = (lb_cell){.entry = e, .method = e->method, .own = x->c->cell, .reason = ""};
@@ -388,6 +402,7 @@ static lb_status make_cell(expander *x, const lb_entry *e, const size_t *at, lb_
     for (size_t d = 0; d < x->dims->n; d++)
         LB_TRY(put_value(x, cell, x->dims->at[d].name, x->dims->at[d].value[at[d]]));
     LB_TRY(normalise(x, cell));
+    LB_TRY(check_texts(x, cell));
     if (!cell->refused) {
         lb_status st = lb_method_check(e->method, cell->opts);
         if (st == LB_E_NOMEM) return st;
@@ -415,19 +430,6 @@ static lb_status add_cell(expander *x, const lb_entry *e, const size_t *at) {
     return LB_OK;
 }
 
-/* A method that needs a text which the config lacks is a mistake in the config, not a combination to refuse. */
-static lb_status check_texts(const expander *x, const lb_entry *e) {
-    lb_where w = lb_config_where(e->node);
-    if ((e->method->needs & LB_NEEDS_HESSIAN) && !x->c->has_calibration)
-        return lb_fail(LB_E_CONFIG,
-                       "%s: quantize[%zu]: method %s needs a calibration text: add calibration: {text: ...}", w.text,
-                       e->index, e->method->name);
-    if (e->method->model && !x->c->has_training && !x->c->has_calibration)
-        return lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: method %s needs a text to train on: add training: {text: ...}",
-                       w.text, e->index, e->method->name);
-    return LB_OK;
-}
-
 static lb_status name_method(expander *x, const lb_entry *e) {
     x->whose = lb_arena_printf(x->a, "method %s", e->method->name);
     return x->whose ? LB_OK : LB_E_NOMEM;
@@ -441,7 +443,6 @@ static lb_status count_cells(expander *x, size_t *most) {
     for (size_t i = 0; i < x->c->entries; i++) {
         const lb_entry *e = &x->c->entry[i];
         if (!e->method) continue;
-        LB_TRY(check_texts(x, e));
         LB_TRY(name_method(x, e));
         LB_TRY(find_dims(x, e, &x->entry[i]));
         double one = product_of(&x->entry[i]), mine = one * (double)x->c->models;
@@ -510,43 +511,4 @@ lb_status lb_sweep_expand(lb_arena *a, const lb_config *c, lb_sweep *out) {
     lb_index_free(&x.cells);
     lb_arena_free(x.scratch);
     return st;
-}
-
-static lb_status apply_rule(lb_arena *a, const lb_cell *cell, const lb_rule *r, void *opts, bool *changed) {
-    const char *whose = lb_arena_printf(a, "method %s", cell->method->name);
-    if (!whose) return LB_E_NOMEM;
-    for (size_t i = 0; i < r->n; i++) {
-        if (!lb_options_find(&cell->method->options, r->set[i]->key)) continue;
-        lb_status st = lb_options_set(&cell->method->options, a, opts, r->set[i]->key, r->set[i]->text, whose);
-        if (st != LB_OK) return lb_fail_in(st, "rule at %s", lb_config_where(r->node).text);
-        *changed = true;
-    }
-    return LB_OK;
-}
-
-lb_status lb_sweep_layer_options(lb_arena *a, const lb_config *c, const lb_cell *cell, const char *const *names,
-                                 size_t n_names, bool *skip, const void **opts, int64_t *matched) {
-    *skip = false;
-    *opts = cell->opts;
-    void *mine = NULL;
-    size_t rules = c->rules + cell->entry->n_rules;
-    for (size_t i = 0; i < rules; i++) {
-        const lb_rule *r = i < c->rules ? &c->rule[i] : &cell->entry->rule[i - c->rules];
-        bool hit = false;
-        for (size_t k = 0; k < n_names; k++) hit = hit || lb_str_glob(r->match, names[k]);
-        if (!hit) continue;
-        if (matched) matched[i]++;
-        if (r->has_skip) *skip = r->skip;
-        if (!mine) {
-            mine = lb_arena_get(a, 1, cell->method->options.struct_size + 1);
-            if (!mine) return LB_E_NOMEM;
-            memcpy(mine, cell->opts, cell->method->options.struct_size);
-        }
-        bool changed = false;
-        LB_TRY(apply_rule(a, cell, r, mine, &changed));
-        if (changed) *opts = mine;
-    }
-    if (*skip || *opts == cell->opts) return LB_OK;
-    lb_status st = lb_method_check(cell->method, *opts);
-    return st == LB_OK ? LB_OK : lb_fail_in(st, "layer %s", names[0]);
 }

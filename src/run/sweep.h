@@ -18,6 +18,7 @@ typedef struct lb_layer_plan {
     bool asked;       /* options and rules say to quantize it */
     bool quantize;    /* asked, and the method does (the control that only trains keeps 16 bits) */
     const void *opts; /* the method's option struct after rules */
+    uint32_t needs;   /* LB_NEEDS_... of the stages that make layers, with these */
     lb_storage storage;
     lb_size size;
 } lb_layer_plan;
@@ -27,11 +28,13 @@ typedef struct lb_cell {
     const lb_method *method; /* NULL: the baseline */
     void *opts;
     lb_cell_options own;
-    bool needs_hessian, trains, draws; /* draws: its seed matters */
-    lb_pairs options;                  /* all of the method's, canonical */
-    lb_pairs varied;                   /* given in the entry or by an axis */
-    const char *label;                 /* unique within the sweep */
-    const char *identity;              /* canonical text of method, options, rules: equal text, equal cell */
+    uint32_t needs;       /* LB_NEEDS_... of its options and rules: of all stages */
+    uint32_t layer_needs; /* of those that make layers */
+    bool trains, draws;   /* draws: its seed matters */
+    lb_pairs options;     /* all of the method's, canonical */
+    lb_pairs varied;      /* given in the entry or by an axis */
+    const char *label;    /* unique within the sweep */
+    const char *identity; /* canonical text of method, options, rules: equal text, equal cell */
     bool refused;
     const char *reason;
     /* Filled by lb_plan_open, which knows the model: */
@@ -50,6 +53,9 @@ typedef struct lb_sweep {
     size_t merged; /* combinations that came out equal to another */
 } lb_sweep;
 
+/* The statistics that its layers are solved on. */
+static inline uint32_t lb_cell_statistics(const lb_cell *c) { return c->layer_needs & LB_NEEDS_STATISTICS; }
+
 /* LB_E_CONFIG with file and line: a method needs a text that the config does not name. */
 LB_NODISCARD lb_status lb_sweep_expand(lb_arena *a, const lb_config *c, lb_sweep *out);
 
@@ -59,5 +65,7 @@ LB_NODISCARD lb_status lb_sweep_expand(lb_arena *a, const lb_config *c, lb_sweep
 LB_NODISCARD lb_status lb_sweep_layer_options(lb_arena *a, const lb_config *c, const lb_cell *cell,
                                               const char *const *names, size_t n_names, bool *skip, const void **opts,
                                               int64_t *matched);
+/* Sets what the cell needs, with its options and with each rule. */
+LB_NODISCARD lb_status lb_sweep_needs(lb_arena *a, const lb_config *c, lb_cell *cell);
 
 #endif

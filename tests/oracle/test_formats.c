@@ -64,7 +64,7 @@ static lb_layer run_case(const kit *k, const char *name, lb_mat *W) {
             snprintf(options + used, sizeof options - used, " %s=%lld", key, (long long)json_integer_value(v));
     }
     *W = lb_mat_of(floats(k, name, "w", rows * cols), rows, cols);
-    lb_stats stats = {{0}, 200, 2, NULL};
+    lb_stats stats = {.H = {0}, .tokens = 200, .sequences = 2};
     char input[64];
     snprintf(input, sizeof input, "%s.H", name);
     if (lb_safetensors_find(file, input)) {

@@ -33,10 +33,9 @@ static void one_case(const lb_safetensors *file, const char *name) {
     lb_mat h = read(&k, file, strncmp(name, "dead", 4) == 0 ? "h_dead" : "h");
     double *H = LB_NEW(k.arena, double, h.rows *h.cols);
     for (int64_t i = 0; i < h.rows * h.cols; i++) H[i] = (double)h.d[i];
-    lb_stats stats = {{H, h.rows, h.cols, h.cols},
-                      atoll(lb_safetensors_metadata(file, "tokens")),
-                      atoll(lb_safetensors_metadata(file, "sequences")),
-                      NULL};
+    lb_stats stats = {.H = {H, h.rows, h.cols, h.cols},
+                      .tokens = atoll(lb_safetensors_metadata(file, "tokens")),
+                      .sequences = atoll(lb_safetensors_metadata(file, "sequences"))};
     lb_layer c = kit_run(&k, "gptq", lb_safetensors_metadata(file, name), W, &stats);
     lb_mat got = kit_dequantize(&k, &c);
     /* both run in float64: no code may differ; a scale may, in its last bit, where it was fitted on updated weights */

@@ -60,7 +60,7 @@ static lb_layer run_case(const kit *k, const char *name, lb_mat *W) {
     double *d = LB_NEW(k->arena, double, cols *cols);
     assert_non_null(d);
     for (int64_t i = 0; i < cols * cols; i++) d[i] = (double)H[i];
-    lb_stats stats = {{d, cols, cols, cols}, 300, 2, NULL};
+    lb_stats stats = {.H = {d, cols, cols, cols}, .tokens = 300, .sequences = 2};
     lb_layer c = kit_run(k, json_string_value(json_object_get(about, "stages")), options, *W, &stats);
     if (lb_layer_check(&c, k->team) != LB_OK) fail_msg("%s: %s", name, lb_error());
     json_decref(about);

@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "eval/calibrate.h"
 #include "math/blas.h"
+#include "support/collect.h"
 #include "support/programs.h"
 #include "support/quant_kit.h"
 #include "support/support.h"
@@ -54,7 +55,7 @@ static void expect(const lb_test_program *c, const lb_net *n, const lb_weights *
     }
 }
 
-static void check_hessian(const expected *e, const lb_hessian *h) {
+static void check_hessian(const expected *e, const lb_stats *h) {
     int64_t n = h->H.cols;
     assert_int_equal(h->tokens, e->tokens);
     assert_int_equal(h->sequences, e->sequences);
@@ -71,7 +72,7 @@ static void sums(const lb_test_program *c, const lb_tensor *logits) {
     const lb_net *n = lb_test_program_net(c);
     lb_weights w = lb_test_program_weights(c, n);
     int32_t tokens[SAMPLES * LENGTH], first, inputs = lb_net_inputs(n, 0, &first), routed = 0;
-    lb_hessian h[2][INPUTS];
+    lb_stats h[2][INPUTS];
     expected want[INPUTS] = {{0}};
     int32_t input[INPUTS];
     assert_true(inputs <= INPUTS);
@@ -82,7 +83,7 @@ static void sums(const lb_test_program *c, const lb_tensor *logits) {
         lb_team *team = team_of(threads);
         lb_stream *s;
         assert_ok(lb_stream_new(c->arena, n, &w, tokens, SAMPLES, LENGTH, team, &s));
-        assert_ok(lb_stream_hessians(s, &w, input, inputs, c->arena, h[threads - 1]));
+        assert_ok(collect_all(s, &w, input, inputs, LB_NEEDS_HESSIAN, false, c->arena, h[threads - 1]));
         for (int32_t i = 0; i < inputs; i++) check_hessian(&want[i], &h[threads - 1][i]);
         lb_team_free(team);
     }
@@ -95,10 +96,10 @@ static void sums(const lb_test_program *c, const lb_tensor *logits) {
     char *path = lb_fs_join(lb_test_tmpdir(), "experts.stats");
     lb_team *team = team_of(2);
     lb_stats_file *f;
-    assert_ok(lb_stats_file_ensure(path, "key", n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
+    assert_ok(lb_stats_file_ensure(path, "key", LB_NEEDS_HESSIAN, n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
     for (int32_t i = 0; i < inputs; i++) {
-        lb_hessian back;
-        assert_ok(lb_stats_file_get(f, first + i, c->arena, &back));
+        lb_stats back;
+        assert_ok(lb_stats_file_get(f, first + i, LB_NEEDS_HESSIAN, c->arena, &back));
         check_hessian(&want[i], &back);
     }
     lb_stats_file_close(f);
@@ -128,17 +129,17 @@ static void starve(const lb_test_program *c, const lb_tensor *logits) {
     for (int32_t i = 0; i < SAMPLES * LENGTH; i++) tokens[i] = (i * 7 + 1) % 61;
     lb_team *team = team_of(2);
     lb_stream *s;
-    lb_hessian h;
+    lb_stats h;
     int32_t input = n->site[up].input;
     assert_ok(lb_stream_new(c->arena, n, &w, tokens, SAMPLES, LENGTH, team, &s));
-    assert_ok(lb_stream_hessians(s, &w, &input, 1, c->arena, &h));
+    assert_ok(collect_all(s, &w, &input, 1, LB_NEEDS_HESSIAN, false, c->arena, &h));
     assert_int_equal(h.tokens, 0);
     static const char *const methods[] = {"gptq", "wanda", "low_rank"};
     kit k = {.arena = c->arena, .team = team};
     lb_cmat W = w.site[up].W;
     lb_mat copy = lb_mat_of(LB_NEW(c->arena, float, W.rows *W.cols), W.rows, W.cols);
     memcpy(copy.d, W.d, (size_t)(W.rows * W.cols) * sizeof *copy.d);
-    const lb_stats stats = {lb_dmat_c(h.H), h.tokens, h.sequences, NULL};
+    const lb_stats stats = h;
     lb_layer out;
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         assert_status(LB_E_NUMERIC, kit_try(&k, methods[i], "", copy, &stats, &out));

@@ -40,7 +40,7 @@ static void identity_is_rtn(void **state) {
     lb_mat W = kit_random(&k, 1, 40, 200);
     double *H = LB_NEW(k.arena, double, 200 * 200);
     for (int i = 0; i < 200; i++) H[i * 201] = 0.7;
-    lb_stats stats = {{H, 200, 200, 200}, 1000, 4, NULL};
+    lb_stats stats = {.H = {H, 200, 200, 200}, .tokens = 1000, .sequences = 4};
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         lb_layer gptq = kit_run(&k, "gptq", options[i], W, &stats), rtn = kit_run(&k, "rtn", options[i], W, NULL);
         assert_same_layer(&gptq, &rtn);
@@ -134,7 +134,7 @@ static void ties_keep_their_order(void **state) {
     lb_mat W = kit_random(&k, 1, 8, 64);
     double *H = LB_NEW(k.arena, double, 64 * 64);
     for (int i = 0; i < 64; i++) H[i * 65] = i < 32 ? 1 : 2;
-    lb_stats stats = {{H, 64, 64, 64}, 100, 1, NULL};
+    lb_stats stats = {.H = {H, 64, 64, 64}, .tokens = 100, .sequences = 1};
     lb_layer c = kit_run(&k, "gptq", "group=16 act_order=true", W, &stats);
     for (int p = 0; p < 64; p++) assert_int_equal(c.order[p], (p + 32) % 64);
     kit_close(&k);
@@ -194,7 +194,7 @@ static void threads_do_not_matter(void **state) {
 static lb_stats rank_one(const kit *k, int64_t cols) {
     double *H = LB_NEW(k->arena, double, cols *cols);
     for (int64_t i = 0; i < cols * cols; i++) H[i] = 1;
-    return (lb_stats){{H, cols, cols, cols}, 1, 1, NULL};
+    return (lb_stats){.H = {H, cols, cols, cols}, .tokens = 1, .sequences = 1};
 }
 
 /* Layers on one H, each with options of its own, some of which share a factor: as if each were alone. */

@@ -37,7 +37,7 @@ static void assert_close(const char *options, const char *layer, const char *wha
 }
 
 /* 1/2 tr(D (H + damp mean(diag H) I) Dᵀ) in the authors' scale 2 / sequences XᵀX. */
-static double printed_error(const lb_layer_error *e, const lb_hessian *h) {
+static double printed_error(const lb_layer_error *e, const lb_stats *h) {
     double mean = 0;
     for (int64_t c = 0; c < h->H.cols; c++) mean += h->H.d[c * (h->H.ld + 1)] / (double)h->H.cols;
     return (e->output_err + 0.01 * mean * e->weight_err) * (double)h->tokens / (double)h->sequences;
@@ -49,7 +49,7 @@ static void block_zero(void **state) {
     lb_model *m = NULL;
     lb_corpus *text = NULL;
     lb_stream *s = NULL;
-    lb_hessian h[4];
+    lb_stats h[4];
     int32_t *tokens = NULL;
     char path[LB_TEST_PATH];
     lb_test_source("b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", path);
@@ -62,15 +62,15 @@ static void block_zero(void **state) {
     int32_t first, input[4];
     assert_int_equal(lb_net_inputs(m->net, 0, &first), 4);
     for (int i = 0; i < 4; i++) input[i] = first + i;
-    if (lb_stream_hessians(s, &m->weights, input, 4, k.arena, h) != LB_OK) fail_msg("%s", lb_error());
+    if (collect_all(s, &m->weights, input, 4, LB_NEEDS_HESSIAN, false, k.arena, h) != LB_OK) fail_msg("%s", lb_error());
 
     for (size_t i = 0; i < sizeof reference / sizeof reference[0]; i++)
         for (int l = 0; l < 7; l++) {
             static const char *const role[] = {"q", "k", "v", "o", "gate", "up", "down"};
             int32_t site = lb_net_site(m->net, 0, role[l]);
-            const lb_hessian *hl = &h[m->net->site[site].input - first];
+            const lb_stats *hl = &h[m->net->site[site].input - first];
             lb_cmat original = m->weights.site[site].W;
-            lb_stats stats = {lb_dmat_c(hl->H), hl->tokens, hl->sequences, NULL};
+            lb_stats stats = *hl;
             lb_mat W = {(float *)(uintptr_t)original.d, original.rows, original.cols, original.ld};
             lb_layer c = kit_run(&k, "gptq", reference[i].options, W, &stats);
             lb_mat What = kit_dequantize(&k, &c);

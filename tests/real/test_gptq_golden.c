@@ -214,7 +214,7 @@ static void one_case(void **state) {
             fail_msg("%s: rtn of weight %lld is %.9g, the golden file has %.9g", name, (long long)k, (double)rtn.d[k],
                      (double)s.rtn.d[k]);
 
-    lb_stats stats = {lb_dmat_c(s.h), s.tokens, s.sequences, NULL};
+    lb_stats stats = {.H = lb_dmat_c(s.h), .tokens = s.tokens, .sequences = s.sequences};
     lb_mat What = quantize(&s, "gptq", &stats);
     int64_t tied = check_codes(&s, name, What);
     assert_true(tied <= 2);

@@ -45,7 +45,7 @@ lb_stats kit_stats(const kit *k, uint64_t seed, int64_t tokens, int64_t cols) {
         for (int64_t i = 0; i < cols; i++)
             for (int64_t j = 0; j < cols; j++) H[i * cols + j] += x[i] * x[j] / (double)tokens;
     }
-    return (lb_stats){{H, cols, cols, cols}, tokens, 4, NULL};
+    return (lb_stats){.H = {H, cols, cols, cols}, .tokens = tokens, .sequences = 4};
 }
 
 void *kit_options(const kit *k, const lb_method *m, const char *text) {

@@ -16,10 +16,12 @@
 #include "base/fs.h"
 #include "base/rng.h"
 #include "eval/calibrate.h"
+#include "eval/hessian.h"
 #include "math/blas.h"
 #include "model/arch.h"
 #include "model/forward.h"
 #include "model/weights.h"
+#include "support/collect.h"
 #include "support/forge.h"
 #include "support/quant_kit.h"
 
@@ -83,7 +85,7 @@ static lb_stream *stream(const model *m) {
     return s;
 }
 
-static void assert_near(const lb_hessian *h, const double *want, double tolerance) {
+static void assert_near(const lb_stats *h, const double *want, double tolerance) {
     int64_t n = h->H.cols;
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < n; j++)
@@ -121,11 +123,11 @@ static void first_and_last_input(void **state) {
         assert_int_equal(lb_forward_ref(m.net, &m.w, m.tokens + q * LENGTH, LENGTH,
                                         lb_mat_part(last, q * LENGTH, 0, LENGTH, arch.dim)),
                          LB_OK);
-    lb_hessian h[INPUTS], head;
+    lb_stats h[INPUTS], head;
     for (int64_t b = 0; b < arch.layers; b++) {
         assert_int_equal(lb_stream_block(s), b);
-        assert_int_equal(lb_stream_head_hessian(s, &m.w, m.k.arena, &head), LB_E_ARG);
-        assert_int_equal(lb_stream_hessians_advance(s, &m.w, m.input[b], INPUTS, m.k.arena, h), LB_OK);
+        assert_int_equal(collect_head(s, &m.w, LB_NEEDS_HESSIAN, m.k.arena, &head), LB_E_ARG);
+        assert_int_equal(collect_all(s, &m.w, m.input[b], INPUTS, LB_NEEDS_HESSIAN, true, m.k.arena, h), LB_OK);
         if (b == 0) assert_near(&h[IN_ATTN], plain(&m.k, first), 1e-5);
         for (int i = 0; i < INPUTS; i++) {
             assert_int_equal(h[i].tokens, SAMPLES * LENGTH);
@@ -133,7 +135,7 @@ static void first_and_last_input(void **state) {
             assert_int_equal(h[i].H.cols, m.net->input[m.input[b][i]].cols);
         }
     }
-    assert_int_equal(lb_stream_head_hessian(s, &m.w, m.k.arena, &head), LB_OK);
+    assert_int_equal(collect_head(s, &m.w, LB_NEEDS_HESSIAN, m.k.arena, &head), LB_OK);
     assert_near(&head, plain(&m.k, last), 1e-4);
     assert_int_equal(lb_stream_advance(s, &m.w), LB_E_ARG);
     kit_close(&m.k);
@@ -148,17 +150,17 @@ static void ways_to_ask(void **state) {
     build(&four, 4);
     lb_stream *s = stream(&m), *t = stream(&four);
     for (int64_t b = 0; b < arch.layers; b++) {
-        lb_hessian each[INPUTS], one, all[INPUTS], way[INPUTS];
+        lb_stats each[INPUTS], one, all[INPUTS], way[INPUTS];
         const int32_t *input = m.input[b];
         for (int i = 0; i < INPUTS; i++)
-            assert_int_equal(lb_stream_hessians(s, &m.w, &input[i], 1, m.k.arena, &each[i]), LB_OK);
-        assert_int_equal(lb_stream_hessians(s, &m.w, input, INPUTS, m.k.arena, all), LB_OK);
+            assert_int_equal(collect_all(s, &m.w, &input[i], 1, LB_NEEDS_HESSIAN, false, m.k.arena, &each[i]), LB_OK);
+        assert_int_equal(collect_all(s, &m.w, input, INPUTS, LB_NEEDS_HESSIAN, false, m.k.arena, all), LB_OK);
         assert_int_equal(lb_stream_block(s), b);
         if (b == 1)
             assert_int_equal(lb_stream_advance(s, &m.w), LB_OK);
         else
-            assert_int_equal(lb_stream_hessians_advance(s, &m.w, input, 1, m.k.arena, &one), LB_OK);
-        assert_int_equal(lb_stream_hessians_advance(t, &four.w, input, INPUTS, four.k.arena, way), LB_OK);
+            assert_int_equal(collect_all(s, &m.w, input, 1, LB_NEEDS_HESSIAN, true, m.k.arena, &one), LB_OK);
+        assert_int_equal(collect_all(t, &four.w, input, INPUTS, LB_NEEDS_HESSIAN, true, four.k.arena, way), LB_OK);
         for (int i = 0; i < INPUTS; i++) {
             size_t bytes = (size_t)(all[i].H.cols * all[i].H.cols) * sizeof(double);
             assert_memory_equal(each[i].H.d, all[i].H.d, bytes);
@@ -184,10 +186,11 @@ static void few_at_a_time(void **state) {
         lb_stream *s = NULL;
         const lb_net *net = NULL;
         assert_int_equal(lb_arch_net(m.k.arena, &longer, &net), LB_OK);
-        lb_hessian got[INPUTS], want;
+        lb_stats got[INPUTS];
+        lb_hessian want;
         assert_int_equal(lb_stream_new(m.k.arena, net, &m.w, tokens, MANY, LONG, m.k.team, &s), LB_OK);
         int64_t before = lb_peak_memory_bytes(), batch = (int64_t)MANY * LONG * (3 * arch.dim + arch.hidden) * 4;
-        assert_int_equal(lb_stream_hessians(s, &m.w, m.input[0], INPUTS, m.k.arena, got), LB_OK);
+        assert_int_equal(collect_all(s, &m.w, m.input[0], INPUTS, LB_NEEDS_HESSIAN, false, m.k.arena, got), LB_OK);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__clang__) /* sanitizers keep what was freed */
         assert_in_range(lb_peak_memory_bytes() - before, 0, batch / 2);
 #else
@@ -224,9 +227,9 @@ static void one_sequence(void **state) {
     assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, m.tokens, 1, LENGTH, m.k.team, &s), LB_OK);
     assert_int_equal(lb_stream_new(four.k.arena, four.net, &four.w, m.tokens, 1, LENGTH, four.k.team, &t), LB_OK);
     for (int64_t b = 0; b < arch.layers; b++) {
-        lb_hessian a[INPUTS], c[INPUTS];
-        assert_int_equal(lb_stream_hessians_advance(s, &m.w, m.input[b], INPUTS, m.k.arena, a), LB_OK);
-        assert_int_equal(lb_stream_hessians_advance(t, &four.w, m.input[b], INPUTS, four.k.arena, c), LB_OK);
+        lb_stats a[INPUTS], c[INPUTS];
+        assert_int_equal(collect_all(s, &m.w, m.input[b], INPUTS, LB_NEEDS_HESSIAN, true, m.k.arena, a), LB_OK);
+        assert_int_equal(collect_all(t, &four.w, m.input[b], INPUTS, LB_NEEDS_HESSIAN, true, four.k.arena, c), LB_OK);
         for (int i = 0; i < INPUTS; i++)
             assert_memory_equal(a[i].H.d, c[i].H.d, (size_t)(a[i].H.cols * a[i].H.cols) * sizeof(double));
     }
@@ -272,23 +275,25 @@ static void count(void *user, const lb_progress *p) {
 static lb_status ensure(const model *m, const char *key, lb_stats_file **f) {
     lb_log log = {.progress = count};
     computed = 0;
-    return lb_stats_file_ensure(path, key, m->net, &m->w, m->tokens, SAMPLES, LENGTH, m->k.team, &log, f);
+    return lb_stats_file_ensure(path, key, LB_NEEDS_HESSIAN, m->net, &m->w, m->tokens, SAMPLES, LENGTH, m->k.team, &log,
+                                f);
 }
 
 static void assert_holds(const model *m, lb_stats_file *f) {
     lb_stream *s = stream(m);
-    lb_hessian h[INPUTS], got, head;
+    lb_stats h[INPUTS], got, head;
     for (int64_t b = 0; b < arch.layers; b++) {
-        assert_int_equal(lb_stream_hessians_advance(s, &m->w, m->input[b], INPUTS, m->k.arena, h), LB_OK);
+        assert_int_equal(collect_all(s, &m->w, m->input[b], INPUTS, LB_NEEDS_HESSIAN, true, m->k.arena, h), LB_OK);
         for (int i = 0; i < INPUTS; i++) {
-            if (lb_stats_file_get(f, m->input[b][i], m->k.arena, &got) != LB_OK) fail_msg("%s", lb_error());
+            if (lb_stats_file_get(f, m->input[b][i], LB_NEEDS_HESSIAN, m->k.arena, &got) != LB_OK)
+                fail_msg("%s", lb_error());
             assert_int_equal(got.tokens, h[i].tokens);
             assert_int_equal(got.sequences, h[i].sequences);
             assert_memory_equal(got.H.d, h[i].H.d, (size_t)(got.H.cols * got.H.cols) * sizeof(double));
         }
     }
-    assert_int_equal(lb_stream_head_hessian(s, &m->w, m->k.arena, &head), LB_OK);
-    assert_int_equal(lb_stats_file_get(f, m->net->site[m->net->head].input, m->k.arena, &got), LB_OK);
+    assert_int_equal(collect_head(s, &m->w, LB_NEEDS_HESSIAN, m->k.arena, &head), LB_OK);
+    assert_int_equal(lb_stats_file_get(f, m->net->site[m->net->head].input, LB_NEEDS_HESSIAN, m->k.arena, &got), LB_OK);
     assert_memory_equal(got.H.d, head.H.d, (size_t)(arch.dim * arch.dim) * sizeof(double));
 }
 
@@ -328,7 +333,7 @@ static void forged_numbers_are_refused(void **state) {
     model m;
     build(&m, 2);
     lb_stats_file *f = NULL;
-    lb_hessian got;
+    lb_stats got;
     for (size_t i = 0; i < 2 * sizeof lie / sizeof lie[0]; i++) {
         bool head = i % 2;
         unlink(path);
@@ -337,10 +342,10 @@ static void forged_numbers_are_refused(void **state) {
         forge(path, head ? "head" : "1.down", lie[i / 2], sizeof not_one);
         assert_int_equal(ensure(&m, "key", &f), LB_OK);
         assert_int_equal(computed, 0); /* its numbers are looked at when they are read */
-        assert_int_equal(lb_stats_file_get(f, m.input[0][IN_DOWN], m.k.arena, &got), LB_OK);
+        assert_int_equal(lb_stats_file_get(f, m.input[0][IN_DOWN], LB_NEEDS_HESSIAN, m.k.arena, &got), LB_OK);
         assert_false(lb_stats_file_damaged(f));
         int32_t input = head ? m.net->site[m.net->head].input : m.input[1][IN_DOWN];
-        assert_int_equal(lb_stats_file_get(f, input, m.k.arena, &got), LB_E_FORMAT);
+        assert_int_equal(lb_stats_file_get(f, input, LB_NEEDS_HESSIAN, m.k.arena, &got), LB_E_FORMAT);
         assert_non_null(strstr(lb_error(), head ? "damaged: head: value" : "damaged: 1.down: value"));
         assert_true(lb_stats_file_damaged(f));
         lb_stats_file_close(f);

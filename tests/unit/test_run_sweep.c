@@ -106,7 +106,7 @@ static void stages(void **state) {
     assert_string_equal(c->method->name, "wanda+rtn");
     assert_string_equal(lb_pairs_get(&c->options, "sparsity"), "0.3");
     assert_string_equal(lb_pairs_get(&c->options, "bits"), "3");
-    assert_true(c->needs_hessian && !c->trains && !c->draws);
+    assert_true(c->layer_needs & LB_NEEDS_HESSIAN && !c->trains && !c->draws);
     /* An axis reaches the stages that have the option and do not set it. */
     expect_cells(
         "model: m\ncalibration: {text: t}\naxes: {bits: [2, 3], group: [64], rank: [4, 8], percdamp: [0.1]}\n"
@@ -188,7 +188,7 @@ static void described(void **state) {
     assert_string_equal(lb_pairs_get(&c->options, "percdamp"), "0.01");
     assert_int_equal(c->varied.n, 2);
     assert_string_equal(lb_pairs_get(&c->varied, "bits"), "3");
-    assert_true(c->needs_hessian && !c->trains && !c->draws);
+    assert_true(c->layer_needs & LB_NEEDS_HESSIAN && !c->trains && !c->draws);
     assert_ok(expand("model: m\ncalibration: {text: t}\nquantize: [{method: gptq, group: 32, format: mxfp4}, {method: "
                      "gptq, group: 32, format: int}, {method: gptq, group: 32}]\n"));
     assert_int_equal(sweep.n, 3); /* with the baseline: the last two are one */

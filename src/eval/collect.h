@@ -1,0 +1,69 @@
+/* Statistics of what layers read (lb_stats), summed while calibration sequences go by. A statistic is a collector: one
+ * file in collectors/ and one line in its table, beside its bit and its field in quant/method.h. Rows come in the order
+ * of tokens, and sums are added in that order, so that they are the same however many rows come at a time, at any
+ * number of threads. */
+#ifndef LB_EVAL_COLLECT_H
+#define LB_EVAL_COLLECT_H
+
+#include "base/team.h"
+#include "io/sealed.h"
+#include "quant/method.h"
+
+typedef struct lb_collector {
+    uint32_t need;     /* LB_NEEDS_... */
+    const char *name;  /* in files: "absmax" */
+    const char *words; /* for readers: "largest |x| of a channel" */
+    bool main;         /* its section in the statistics file is named by the layer alone */
+    lb_sealed_type type;
+    /* Its numbers of an input of `cols` channels that `tokens` rows reached. */
+    int64_t (*count)(int64_t cols, int64_t tokens);
+    lb_status (*begin)(lb_arena *a, int64_t cols, int64_t most_tokens, void **sum);
+    /* The next rows of n inputs, X[i] (rows, cols) into sum[i]. sum[i] NULL, X[i].d NULL: not i. */
+    lb_status (*add)(void *const *sum, const lb_cmat *X, int n, int64_t sequences, lb_team *team);
+    /* The numbers, once all `tokens` rows are in: in the sum's memory. None may have been. LB_E_NUMERIC: not finite. */
+    lb_status (*finish)(void *sum, int64_t tokens, lb_team *team, void **numbers);
+    /* Into its field. */
+    void (*give)(const void *numbers, int64_t cols, int64_t tokens, lb_stats *out);
+    /* As they stand in a file, if not as in memory: how many; in place; and back. NULL: as in memory. */
+    int64_t (*packed)(int64_t cols);
+    void (*pack)(void *numbers, int64_t cols);
+    lb_status (*unpack)(const void *packed, int64_t cols, lb_team *team, void *numbers);
+    /* The first of n numbers in a file that no inputs give; -1: there is none. value: that number. */
+    int64_t (*first_bad)(const void *numbers, int64_t n, int64_t cols, double *value);
+} lb_collector;
+
+extern const lb_collector *const lb_collectors[]; /* collectors/table.c, NULL-terminated */
+int lb_collectors_count(void);
+int64_t lb_collector_bytes(const lb_collector *k, int64_t cols, int64_t tokens); /* in memory */
+
+/* Statistics of one input. */
+typedef struct lb_collected {
+    int64_t cols, tokens, sequences;
+    uint32_t needs; /* those that are wanted */
+    void **numbers; /* (collectors) NULL: not wanted, or not finished */
+} lb_collected;
+/* They live where the numbers do; `kept` is NULL. */
+lb_stats lb_collected_stats(const lb_collected *c);
+
+/* n inputs on their way. */
+typedef struct lb_collecting {
+    lb_collected *of; /* (n) the caller's, cols and needs set */
+    int n;
+    void **sum; /* (collectors, n) */
+} lb_collecting;
+/* Numbers are made in `a`, lists that only this needs in `lists`. most_tokens: no input gets more. */
+LB_NODISCARD lb_status lb_collect_begin(lb_arena *a, lb_arena *lists, lb_collected *of, int n, int64_t most_tokens,
+                                        lb_collecting *out);
+/* The next rows of each input, those of `sequences` sequences; X[i].d NULL: none. */
+LB_NODISCARD lb_status lb_collect_add(lb_collecting *c, const lb_cmat *X, int64_t sequences, lb_team *team);
+LB_NODISCARD lb_status lb_collect_finish(lb_collecting *c, lb_team *team);
+
+/* For collectors whose channels are each a sum of its own: fn for strips of columns [c0, c0 + n) of every X, each from
+ * the first row to the last. */
+typedef void lb_collect_strip(void *sum, lb_cmat X, int64_t c0, int64_t n);
+LB_NODISCARD lb_status lb_collect_strips(void *const *sum, const lb_cmat *X, int n, lb_collect_strip *fn,
+                                         lb_team *team);
+/* A `count` of one number a channel. */
+int64_t lb_collect_channels(int64_t cols, int64_t tokens);
+
+#endif

@@ -1,0 +1,65 @@
+/* H = XᵀX / tokens (eval/hessian.h). */
+#include "eval/hessian.h"
+#include "eval/collectors/collectors.h"
+
+static int64_t count(int64_t cols, int64_t tokens) {
+    (void)tokens;
+    return cols * cols;
+}
+
+static lb_status begin(lb_arena *a, int64_t cols, int64_t most_tokens, void **sum) {
+    (void)most_tokens;
+    lb_hessian *h = LB_NEW(a, lb_hessian, 1);
+    if (!h) return LB_E_NOMEM;
+    *sum = h;
+    return lb_hessian_new(a, cols, h);
+}
+
+static lb_status add(void *const *sum, const lb_cmat *X, int n, int64_t sequences, lb_team *team) {
+    lb_hessian **h = lb_alloc((size_t)n + 1, sizeof *h);
+    if (!h) return LB_E_NOMEM;
+    for (int i = 0; i < n; i++) h[i] = sum[i];
+    lb_status st = lb_hessians_add(h, X, n, sequences, team);
+    lb_free(h);
+    return st;
+}
+
+/* No token may have reached an expert: its H is 0. */
+static lb_status finish(void *sum, int64_t tokens, lb_team *team, void **numbers) {
+    lb_hessian *h = sum;
+    *numbers = h->H.d;
+    return tokens > 0 ? lb_hessian_finish(h, team) : LB_OK;
+}
+
+static void give(const void *numbers, int64_t cols, int64_t tokens, lb_stats *out) {
+    (void)tokens;
+    out->H = (lb_cdmat){numbers, cols, cols, cols};
+}
+
+static void pack(void *numbers, int64_t cols) { lb_hessian_pack(numbers, cols); }
+
+static lb_status unpack(const void *packed, int64_t cols, lb_team *team, void *numbers) {
+    return lb_hessian_unpack(packed, lb_dmat_of(numbers, cols, cols), team);
+}
+
+static int64_t first_bad(const void *numbers, int64_t n, int64_t cols, double *value) {
+    (void)n;
+    int64_t bad = lb_hessian_first_bad(numbers, cols);
+    if (bad >= 0) *value = ((const double *)numbers)[bad];
+    return bad;
+}
+
+const lb_collector lb_collect_hessian = {.need = LB_NEEDS_HESSIAN,
+                                         .name = "hessian",
+                                         .words = "Hessians",
+                                         .main = true,
+                                         .type = LB_SEALED_F64,
+                                         .count = count,
+                                         .begin = begin,
+                                         .add = add,
+                                         .finish = finish,
+                                         .give = give,
+                                         .packed = lb_hessian_packed_size,
+                                         .pack = pack,
+                                         .unpack = unpack,
+                                         .first_bad = first_bad};

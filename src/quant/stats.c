@@ -1,0 +1,19 @@
+/* Statistics as a method sees them. */
+#include "quant/method.h"
+
+lb_stats lb_stats_only(const lb_stats *s, uint32_t needs) {
+    lb_stats only = {.tokens = s->tokens, .sequences = s->sequences, .kept = s->kept};
+    if (needs & LB_NEEDS_HESSIAN) only.H = s->H;
+    if (needs & LB_NEEDS_ABSMAX) only.absmax = s->absmax;
+    if (needs & LB_NEEDS_MEAN) only.mean_abs = s->mean_abs;
+    if (needs & LB_NEEDS_RANGE) only.lo = s->lo, only.hi = s->hi;
+    if (needs & LB_NEEDS_ROWS) only.rows = s->rows;
+    return only;
+}
+
+lb_status lb_stats_reached(const lb_layer_in *in) {
+    if (in->stats->tokens > 0) return LB_OK;
+    return lb_fail(LB_E_NUMERIC,
+                   "layer %s: no calibration token reached this expert: take more samples, or skip it by a rule",
+                   in->name);
+}
