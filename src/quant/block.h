@@ -48,8 +48,9 @@ typedef struct lb_block_in {
     lb_team *team;
     lb_log *log;
     /* With LB_NEEDS_FORWARD. A section is a range of steps between two places where nothing but the residual x is
-     * alive; below 0: the whole block. x of the calibration's sequence s as it enters the section (of the model as it is now), through it with
-     * these matrices: W (sites), where W[i].d NULL or W NULL: the site's own. y (length, dim). */
+     * alive; below 0: the whole block. x of the calibration's sequence s as it enters the section (of the model as it
+     * is now), through it with these matrices: W (sites), where W[i].d NULL or W NULL: the site's own. y (length, dim).
+     */
     lb_status (*forward)(const struct lb_block_in *in, int32_t section, int64_t s, const lb_cmat *W, lb_mat y);
     /* d loss / d W of the section's sites (dW[i].d NULL: not wanted; added to), given d loss / d y. dx may be {0}. */
     lb_status (*backward)(const struct lb_block_in *in, int32_t section, int64_t s, const lb_cmat *W, lb_cmat dy,

@@ -1,5 +1,5 @@
-/* H of what experts read: only of the rows that were routed to them, against plain sums over captured rows; kept in the
- * statistics file with its tokens; and what becomes of an expert that no token reached. */
+/* Statistics of what experts read: only of the rows that were routed to them, against plain loops over captured rows;
+ * kept in the statistics file with their tokens; and what becomes of an expert that no token reached. */
 #include <math.h>
 #include <string.h>
 
@@ -14,7 +14,8 @@
 enum { SAMPLES = 5, LENGTH = 12, INPUTS = 32 };
 
 typedef struct expected {
-    double *H;
+    double *H, *sum; /* (cols, cols), (cols) of |x| */
+    float *row;      /* (tokens, cols) */
     int64_t tokens, sequences;
 } expected;
 
@@ -27,8 +28,12 @@ static lb_team *team_of(int threads) {
 }
 
 static void add_rows(expected *e, lb_mat X, int64_t rows) {
+    for (int64_t t = 0; t < rows; t++)
+        memcpy(e->row + (e->tokens + t) * X.cols, X.d + t * X.ld, (size_t)X.cols * sizeof *X.d);
     e->tokens += rows;
     e->sequences += rows > 0;
+    for (int64_t t = 0; t < rows; t++)
+        for (int64_t i = 0; i < X.cols; i++) e->sum[i] += fabs((double)X.d[t * X.ld + i]);
     for (int64_t t = 0; t < rows; t++)
         for (int64_t i = 0; i < X.cols; i++)
             for (int64_t j = 0; j < X.cols; j++)
@@ -45,6 +50,8 @@ static void expect(const lb_test_program *c, const lb_net *n, const lb_weights *
     for (int32_t i = 0; i < inputs; i++) {
         int64_t cols = n->input[first + i].cols;
         out[i].H = LB_NEW(c->arena, double, cols *cols);
+        out[i].sum = LB_NEW(c->arena, double, cols);
+        out[i].row = LB_NEW(c->arena, float, SAMPLES *LENGTH *cols);
         tap[i] = (lb_tap){.input = first + i, .to = lb_mat_of(LB_NEW(c->arena, float, LENGTH *cols), LENGTH, cols)};
     }
     for (int64_t q = 0; q < SAMPLES; q++) {
@@ -66,6 +73,25 @@ static void check_hessian(const expected *e, const lb_stats *h) {
     }
 }
 
+/* All others: of so few rows every one is a sample. */
+static void check_others(const expected *e, const lb_stats *s, int64_t cols) {
+    float lo = e->tokens ? e->row[0] : 0, hi = lo;
+    for (int64_t i = 0; i < cols; i++) {
+        float most = 0;
+        for (int64_t t = 0; t < e->tokens; t++) {
+            float x = e->row[t * cols + i];
+            most = fmaxf(most, fabsf(x));
+            lo = fminf(lo, x);
+            hi = fmaxf(hi, x);
+        }
+        assert_true(s->absmax[i] == most);
+        assert_true(s->mean_abs[i] == (e->tokens ? e->sum[i] / (double)e->tokens : 0));
+    }
+    assert_true(s->lo == lo && s->hi == hi);
+    assert_int_equal(s->rows.rows, e->tokens);
+    assert_memory_equal(s->rows.d, e->row, (size_t)(e->tokens * cols) * sizeof(float));
+}
+
 static void sums(const lb_test_program *c, const lb_tensor *logits) {
     (void)logits;
     if (strcmp(c->name, "mixtral") != 0 && strcmp(c->name, "qwen2_moe") != 0) return;
@@ -83,8 +109,11 @@ static void sums(const lb_test_program *c, const lb_tensor *logits) {
         lb_team *team = team_of(threads);
         lb_stream *s;
         assert_ok(lb_stream_new(c->arena, n, &w, tokens, SAMPLES, LENGTH, team, &s));
-        assert_ok(collect_all(s, &w, input, inputs, LB_NEEDS_HESSIAN, false, c->arena, h[threads - 1]));
-        for (int32_t i = 0; i < inputs; i++) check_hessian(&want[i], &h[threads - 1][i]);
+        assert_ok(collect_all(s, &w, input, inputs, LB_NEEDS_STATISTICS, false, c->arena, h[threads - 1]));
+        for (int32_t i = 0; i < inputs; i++) {
+            check_hessian(&want[i], &h[threads - 1][i]);
+            check_others(&want[i], &h[threads - 1][i], n->input[first + i].cols);
+        }
         lb_team_free(team);
     }
     for (int32_t i = 0; i < inputs; i++) {
@@ -96,11 +125,12 @@ static void sums(const lb_test_program *c, const lb_tensor *logits) {
     char *path = lb_fs_join(lb_test_tmpdir(), "experts.stats");
     lb_team *team = team_of(2);
     lb_stats_file *f;
-    assert_ok(lb_stats_file_ensure(path, "key", LB_NEEDS_HESSIAN, n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
+    assert_ok(lb_stats_file_ensure(path, "key", LB_NEEDS_STATISTICS, n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
     for (int32_t i = 0; i < inputs; i++) {
         lb_stats back;
-        assert_ok(lb_stats_file_get(f, first + i, LB_NEEDS_HESSIAN, c->arena, &back));
+        assert_ok(lb_stats_file_get(f, first + i, LB_NEEDS_STATISTICS, c->arena, &back));
         check_hessian(&want[i], &back);
+        check_others(&want[i], &back, n->input[first + i].cols);
     }
     lb_stats_file_close(f);
     lb_team_free(team);
@@ -132,8 +162,9 @@ static void starve(const lb_test_program *c, const lb_tensor *logits) {
     lb_stats h;
     int32_t input = n->site[up].input;
     assert_ok(lb_stream_new(c->arena, n, &w, tokens, SAMPLES, LENGTH, team, &s));
-    assert_ok(collect_all(s, &w, &input, 1, LB_NEEDS_HESSIAN, false, c->arena, &h));
+    assert_ok(collect_all(s, &w, &input, 1, LB_NEEDS_STATISTICS, false, c->arena, &h));
     assert_int_equal(h.tokens, 0);
+    check_others(&(expected){0}, &h, n->input[input].cols);
     static const char *const methods[] = {"gptq", "wanda", "low_rank"};
     kit k = {.arena = c->arena, .team = team};
     lb_cmat W = w.site[up].W;

@@ -272,11 +272,14 @@ static void count(void *user, const lb_progress *p) {
     computed++;
 }
 
-static lb_status ensure(const model *m, const char *key, lb_stats_file **f) {
+static lb_status ensure_of(const model *m, const char *key, uint32_t needs, lb_stats_file **f) {
     lb_log log = {.progress = count};
     computed = 0;
-    return lb_stats_file_ensure(path, key, LB_NEEDS_HESSIAN, m->net, &m->w, m->tokens, SAMPLES, LENGTH, m->k.team, &log,
-                                f);
+    return lb_stats_file_ensure(path, key, needs, m->net, &m->w, m->tokens, SAMPLES, LENGTH, m->k.team, &log, f);
+}
+
+static lb_status ensure(const model *m, const char *key, lb_stats_file **f) {
+    return ensure_of(m, key, LB_NEEDS_HESSIAN, f);
 }
 
 static void assert_holds(const model *m, lb_stats_file *f) {
@@ -320,6 +323,89 @@ static void file_is_kept(void **state) {
     assert_true(computed > 0);
     assert_holds(&m, f);
     lb_stats_file_close(f);
+    kit_close(&m.k);
+}
+
+static void assert_same(const lb_stats *a, const lb_stats *b, int64_t cols) {
+    size_t n = (size_t)cols;
+    assert_int_equal(a->tokens, b->tokens);
+    assert_int_equal(!a->H.d, !b->H.d);
+    if (a->H.d) assert_memory_equal(a->H.d, b->H.d, n * n * sizeof(double));
+    assert_memory_equal(a->absmax, b->absmax, n * sizeof(float));
+    assert_memory_equal(a->mean_abs, b->mean_abs, n * sizeof(double));
+    assert_true(a->lo == b->lo && a->hi == b->hi && a->lo < a->hi);
+    assert_int_equal(a->rows.rows, b->rows.rows);
+    assert_memory_equal(a->rows.d, b->rows.d, n * (size_t)a->rows.rows * sizeof(float));
+}
+
+/* All statistics, or all but H: as the stream gives them, and no more than was asked for. */
+static void every_statistic_is_kept(void **state) {
+    (void)state;
+    static const uint32_t all[] = {LB_NEEDS_STATISTICS, LB_NEEDS_STATISTICS & ~(uint32_t)LB_NEEDS_HESSIAN};
+    model m;
+    build(&m, 2);
+    for (int i = 0; i < 2; i++) {
+        lb_stats_file *f = NULL;
+        lb_stats want[INPUTS], head, got;
+        lb_stream *s = stream(&m);
+        unlink(path);
+        assert_int_equal(ensure_of(&m, "key", all[i], &f), LB_OK);
+        for (int64_t b = 0; b < arch.layers; b++) {
+            assert_int_equal(collect_all(s, &m.w, m.input[b], INPUTS, all[i], true, m.k.arena, want), LB_OK);
+            for (int k = 0; k < INPUTS; k++) {
+                if (lb_stats_file_get(f, m.input[b][k], all[i], m.k.arena, &got) != LB_OK) fail_msg("%s", lb_error());
+                assert_same(&got, &want[k], m.net->input[m.input[b][k]].cols);
+            }
+        }
+        int32_t input = m.net->site[m.net->head].input;
+        assert_int_equal(collect_head(s, &m.w, all[i], m.k.arena, &head), LB_OK);
+        assert_int_equal(lb_stats_file_get(f, input, all[i], m.k.arena, &got), LB_OK);
+        assert_same(&got, &head, arch.dim);
+        assert_int_equal(lb_stats_file_get(f, input, LB_NEEDS_MEAN, m.k.arena, &got), LB_OK);
+        assert_true(got.mean_abs && !got.H.d && !got.absmax && !got.rows.d && got.lo == 0 && got.hi == 0);
+        if (i == 1) assert_int_equal(lb_stats_file_get(f, input, LB_NEEDS_HESSIAN, m.k.arena, &got), LB_E_ARG);
+        lb_stats_file_close(f);
+    }
+    kit_close(&m.k);
+}
+
+/* Of one kind each: found when it is read, and named. */
+static void forged_statistics_are_refused(void **state) {
+    (void)state;
+    static const float not_one[] = {NAN}, negative[] = {-1}, backwards[] = {2, 1}, infinite[] = {0, INFINITY};
+    static const double minus[] = {-1}, large[] = {0, 1e39};
+    static const struct {
+        const char *section;
+        uint32_t need;
+        const void *lie;
+        size_t bytes;
+    } t[] = {{"1.down absmax", LB_NEEDS_ABSMAX, not_one, sizeof not_one},
+             {"1.down absmax", LB_NEEDS_ABSMAX, negative, sizeof negative},
+             {"1.down mean", LB_NEEDS_MEAN, minus, sizeof minus},
+             {"1.down mean", LB_NEEDS_MEAN, large, sizeof large},
+             {"1.down range", LB_NEEDS_RANGE, backwards, sizeof backwards},
+             {"1.down range", LB_NEEDS_RANGE, infinite, sizeof infinite},
+             {"1.down rows", LB_NEEDS_ROWS, infinite, sizeof infinite}};
+    model m;
+    build(&m, 2);
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        lb_stats_file *f = NULL;
+        lb_stats got;
+        unlink(path);
+        assert_int_equal(ensure_of(&m, "key", LB_NEEDS_STATISTICS, &f), LB_OK);
+        lb_stats_file_close(f);
+        forge(path, t[i].section, t[i].lie, t[i].bytes);
+        assert_int_equal(ensure_of(&m, "key", LB_NEEDS_STATISTICS, &f), LB_OK);
+        assert_int_equal(computed, 0);
+        uint32_t rest = LB_NEEDS_STATISTICS & ~t[i].need;
+        assert_int_equal(lb_stats_file_get(f, m.input[1][IN_DOWN], rest, m.k.arena, &got), LB_OK);
+        assert_false(lb_stats_file_damaged(f));
+        assert_int_equal(lb_stats_file_get(f, m.input[1][IN_DOWN], t[i].need, m.k.arena, &got), LB_E_FORMAT);
+        assert_error_has("damaged: 1.down");
+        assert_error_has(t[i].section);
+        assert_true(lb_stats_file_damaged(f));
+        lb_stats_file_close(f);
+    }
     kit_close(&m.k);
 }
 
@@ -381,7 +467,7 @@ static void every_allocation_fails_once(void **state) {
         lb_stats_file *f = NULL;
         unlink(path);
         lb_alloc_fail_at(nth);
-        lb_status st = ensure(&m, "key", &f);
+        lb_status st = ensure_of(&m, "key", LB_NEEDS_STATISTICS, &f);
         bool reached = lb_alloc_count() >= nth;
         lb_alloc_fail_at(0);
         assert_int_equal(f != NULL, st == LB_OK);
@@ -406,6 +492,8 @@ int main(void) {
         cmocka_unit_test(refused),
         cmocka_unit_test(file_is_kept),
         cmocka_unit_test(forged_numbers_are_refused),
+        cmocka_unit_test(every_statistic_is_kept),
+        cmocka_unit_test(forged_statistics_are_refused),
         cmocka_unit_test(file_appears_whole_or_not_at_all),
         cmocka_unit_test(every_allocation_fails_once),
     };
