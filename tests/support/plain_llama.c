@@ -179,6 +179,19 @@ double *plain_walk_hessian(const plain_walk *p, const plain_block *b, plain_inpu
     return H;
 }
 
+double *plain_walk_rows(const plain_walk *p, const plain_block *b, plain_input i) {
+    desk d = open_desk(&p->arch, p->length);
+    int64_t each = p->length * width_of(&p->arch, i), n = p->length * p->arch.dim;
+    double *rows = numbers(p->samples * each);
+    for (int64_t s = 0; s < p->samples; s++) {
+        memcpy(d.middle, p->x + s * n, (size_t)n * sizeof *d.middle);
+        through_block(&d, b, d.middle);
+        memcpy(rows + s * each, d.input[i], (size_t)each * sizeof *rows);
+    }
+    close_desk(&d);
+    return rows;
+}
+
 void plain_walk_advance(plain_walk *p, const plain_block *b) {
     desk d = open_desk(&p->arch, p->length);
     for (int64_t s = 0; s < p->samples; s++) through_block(&d, b, p->x + s * p->length * p->arch.dim);
@@ -190,6 +203,8 @@ static double *final_states(const plain_walk *p, const float *final_norm) {
     norm(&p->arch, p->x, final_norm, p->samples * p->length, h);
     return h;
 }
+
+double *plain_walk_head_rows(const plain_walk *p, const float *final_norm) { return final_states(p, final_norm); }
 
 double *plain_walk_head_hessian(const plain_walk *p, const float *final_norm) {
     int64_t tokens = p->samples * p->length, n = p->arch.dim;

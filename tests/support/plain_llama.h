@@ -45,6 +45,9 @@ plain_walk plain_walk_start(const lb_arch *a, lb_cmat embed, const int32_t *toke
 void plain_walk_end(plain_walk *p);
 /* XᵀX / tokens (width, width) of an input of the block with these weights; the states stay where they are. */
 double *plain_walk_hessian(const plain_walk *p, const plain_block *b, plain_input i);
+/* The rows themselves: (samples * length, width). */
+double *plain_walk_rows(const plain_walk *p, const plain_block *b, plain_input i);
+double *plain_walk_head_rows(const plain_walk *p, const float *final_norm);
 void plain_walk_advance(plain_walk *p, const plain_block *b);
 /* The same of the head's input. */
 double *plain_walk_head_hessian(const plain_walk *p, const float *final_norm);

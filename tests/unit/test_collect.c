@@ -1,4 +1,5 @@
-/* Collectors against plain loops: every statistic, of rows that come in pieces of any size, at any number of threads. */
+/* Collectors against plain loops: every statistic, of rows that come in pieces of any size, at any number of threads.
+ */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -130,8 +131,7 @@ static void what_is_asked_for(void **state) {
             assert_true(!want.H.d == !one[i].H.d && !want.absmax == !one[i].absmax);
             assert_true(!want.mean_abs == !one[i].mean_abs && !want.rows.d == !one[i].rows.d);
             assert_true(want.lo == one[i].lo && want.hi == one[i].hi);
-            if (one[i].H.d)
-                assert_memory_equal(one[i].H.d, all[i].H.d, (size_t)(width[i] * width[i]) * sizeof(double));
+            if (one[i].H.d) assert_memory_equal(one[i].H.d, all[i].H.d, (size_t)(width[i] * width[i]) * sizeof(double));
         }
     }
     uint32_t every = 0;
@@ -218,7 +218,7 @@ static void first_bad(void **state) {
 
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sums),       cmocka_unit_test(what_is_asked_for),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sums), cmocka_unit_test(what_is_asked_for),
                                        cmocka_unit_test(not_finite), cmocka_unit_test(no_tokens),
                                        cmocka_unit_test(first_bad)};
     return cmocka_run_group_tests_name("collectors", tests, NULL, NULL);
