@@ -11,12 +11,24 @@ void lb_install_matrix(const lb_net *n, lb_weights *w, int32_t site, lb_cmat W, 
     put(n, w, site, (lb_linop){.W = W}, act);
 }
 
+/* Do all whose weights these are read an input? A table's rows are taken as they are. */
+static lb_status check_inputs(const lb_net *n, int32_t site) {
+    int32_t owner = lb_net_owner(n, site);
+    for (int32_t i = 0; i < n->sites; i++)
+        if (lb_net_owner(n, i) == owner && n->site[i].input < 0)
+            return lb_fail(LB_E_UNSUPPORTED, "%s is a table of embeddings: it has no input to transform",
+                           n->site[i].name);
+    return LB_OK;
+}
+
 lb_status lb_install_packed(lb_arena *a, const lb_net *n, lb_weights *w, int32_t site, const lb_storage *s,
                             lb_actquant act, const uint8_t *bytes, int64_t count) {
     int64_t rows = n->site[site].rows, cols = n->site[site].cols;
     lb_packed *packed;
     LB_TRY(lb_packed_new(a, s, rows, cols, bytes, count, &packed));
-    put(n, w, site, (lb_linop){.W = {NULL, rows, cols, cols}, .from = {lb_packed_read, packed}}, act);
+    lb_linop op = {.W = {NULL, rows, cols, cols}, .from = {lb_packed_read, packed}, .T = *lb_packed_transform(packed)};
+    if (lb_transform_any(&op.T)) LB_TRY(check_inputs(n, site));
+    put(n, w, site, op, act);
     return LB_OK;
 }
 
@@ -56,7 +68,7 @@ static lb_status install_codes(installer *x, const lb_bundle_layer *l, const uin
     if (site < 0) return lb_fail(LB_E_FORMAT, "the model has no layer of that name");
     LB_TRY(wrong_shape(l, x->n->site[site].rows, x->n->site[site].cols));
     LB_TRY(lb_install_packed(x->a, x->n, x->w, site, &l->storage, act, bytes, l->bytes));
-    if (!x->resident || x->n->site[site].block >= 0) return LB_OK;
+    if (!x->resident || x->n->site[site].block >= 0 || lb_storage_transforms(&l->storage)) return LB_OK;
     lb_cmat W;
     LB_TRY(lb_matrix_get(&x->w->site[site], x->a, x->team, &W));
     lb_install_matrix(x->n, x->w, site, W, act);

@@ -6,8 +6,9 @@
 #include "quant/layer.h"
 #include "result/bundle.h"
 
-/* The site's weights from now on: packed bytes, which are copied as far as they are needed, or a matrix. act: of the
- * input of a block's site; the head reads its as it is. */
+/* The site's weights from now on: packed bytes, which are copied as far as they are needed, with their T of the input;
+ * or a matrix that has none. act: of the input of a block's site; the head reads its as it is. LB_E_UNSUPPORTED: T of a
+ * table of embeddings. */
 LB_NODISCARD lb_status lb_install_packed(lb_arena *a, const lb_net *n, lb_weights *w, int32_t site, const lb_storage *s,
                                          lb_actquant act, const uint8_t *bytes, int64_t count);
 void lb_install_matrix(const lb_net *n, lb_weights *w, int32_t site, lb_cmat W, lb_actquant act);

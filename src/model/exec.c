@@ -31,12 +31,12 @@ void lb_exec_row_done(const lb_exec_at *x, const lb_net_step *s, float *y, int64
     for (int64_t i = 0; i < cols && s->into >= 0; i++) y[i] += row[i];
 }
 
-/* Sites that read one value share what was made of it. */
+/* Sites that read one value share what was made of it. Experts read theirs after their router. */
 static void prepare(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t rows) {
     const lb_linop *op = &x->w->site[s->site];
     const lb_value *v = &x->part->value[s->src[0]];
     if (x->prepared == s->src[0] && lb_linop_share(&x->reader, op)) return;
-    bool spoil = v->room != LB_ROOM_X && v->last == s - x->part->step;
+    bool spoil = v->room != LB_ROOM_X && v->last == s - x->part->step && s->op->reach == LB_BY_ROW;
     lb_linop_prepare(op, lb_exec_operand(x, s, 0, r0, rows), spoil, &x->desk->room, &x->input);
     x->prepared = s->src[0];
     x->reader = *op;

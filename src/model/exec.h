@@ -9,6 +9,7 @@
 #include "math/bf16.h"
 #include "math/mat.h"
 #include "model/net.h"
+#include "quant/transform.h"
 
 /* Where the rows of a matrix come from that is not in memory as float32: a mapped tensor, a compressed layer. read
  * gives rows [row, row + rows) as float32, out (rows, cols); the same numbers whoever asks, from any thread. */
@@ -17,13 +18,14 @@ typedef struct lb_rows_source {
     const void *ctx;
 } lb_rows_source;
 
-/* How a site's weights stand, and what is done to its input: y = q(x) Wᵀ. W.d NULL: they are not in memory, and `from`
- * gives its rows (model/weights.h brings a block there). */
+/* How a site's weights stand, and what is done to its input: y = q(T x) Wᵀ. W.d NULL: they are not in memory, and
+ * `from` gives its rows (model/weights.h brings a block there). */
 typedef struct lb_linop {
     lb_cmat W;           /* (out, in) */
     lb_rows_source from; /* of a matrix that is not in memory */
     lb_bf16_mat half;    /* rounded, for products in bfloat16; d NULL: products in float32 */
-    lb_actquant act;     /* simulated quantization of the input; bits 0: none */
+    lb_transform T;      /* change of the input, which W undoes; arrays never owned */
+    lb_actquant act;     /* simulated quantization of what that gives; bits 0: none */
 } lb_linop;
 /* The numbers of a net, as views (never owned): a cell copies the structs and swaps pointers. */
 typedef struct lb_weights {
@@ -38,8 +40,8 @@ LB_NODISCARD lb_status lb_exec_new(lb_arena *a, const lb_net *n, int64_t length,
 /* Room for rounded inputs too, from the same arena: for weights whose products are in bfloat16. */
 LB_NODISCARD lb_status lb_exec_add_half(lb_arena *a, lb_exec *e);
 
-/* An input of sites, before any simulated quantization, copied out: to (T, cols). Of an expert, the rows that were
- * routed to it, in order. */
+/* An input of sites, before any T and simulated quantization, copied out: to (T, cols). Of an expert, the rows that
+ * were routed to it, in order. */
 typedef struct lb_tap {
     int32_t input; /* in net.input */
     lb_mat to;

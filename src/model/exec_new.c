@@ -25,7 +25,8 @@ static void note_step(needs *n, const lb_net_part *p, int32_t i, int64_t rows) {
     if (s->site < 0 || s->src[0] < 0 || s->op->keeps_no_result) return;
     const lb_value *v = &p->value[s->src[0]];
     n->half = most(n->half, rows * v->cols);
-    if (v->room == LB_ROOM_X || v->last != i) n->quantized = most(n->quantized, rows * v->cols);
+    if (v->room == LB_ROOM_X || v->last != i || s->op->reach != LB_BY_ROW)
+        n->quantized = most(n->quantized, rows * v->cols);
 }
 
 static void note_runs(needs *n, const lb_net_part *p) {

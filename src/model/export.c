@@ -40,6 +40,17 @@ static const float *transposed(lb_arena *a, lb_cmat W) {
     return out;
 }
 
+/* For inputs as they are. */
+static lb_status untransformed(lb_arena *a, const lb_transform *T, lb_cmat *W) {
+    if (!lb_transform_any(T)) return LB_OK;
+    float *out = lb_arena_get(a, (size_t)W->rows, (size_t)W->cols * sizeof *out);
+    if (!out) return LB_E_NOMEM;
+    for (int64_t r = 0; r < W->rows; r++) memcpy(out + r * W->cols, W->d + r * W->ld, (size_t)W->cols * sizeof *out);
+    lb_transform_weights_back(T, lb_mat_of(out, W->rows, W->cols));
+    *W = lb_cmat_of(out, W->rows, W->cols);
+    return LB_OK;
+}
+
 /* What the matrices are written from: one at a time, in memory that the next one takes over. */
 typedef struct writer {
     const lb_model *m;
@@ -58,10 +69,12 @@ typedef struct matrix {
 
 static lb_status read_matrix(void *ctx, const float **data) {
     const matrix *s = ctx;
+    const lb_linop *op = &s->x->w->site[s->site];
     lb_arena *a = s->x->now;
     lb_cmat W;
     lb_arena_restore(a, s->x->start);
-    LB_TRY(lb_matrix_get(&s->x->w->site[s->site], a, NULL, &W));
+    LB_TRY(lb_matrix_get(op, a, NULL, &W));
+    LB_TRY(untransformed(a, &op->T, &W));
     *data = s->transposed ? transposed(a, W) : s->head_dim ? pairs_to_halves(a, W, s->head_dim) : contiguous(a, W);
     return *data ? LB_OK : LB_E_NOMEM;
 }

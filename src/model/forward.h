@@ -5,10 +5,11 @@
 #include "base/team.h"
 #include "model/exec.h"
 
-/* The output head (vocab, dim): logits y = scale (x Wᵀ + b), then cap tanh(y / cap) where there is a cap. */
+/* The output head (vocab, dim): logits y = scale ((T x) Wᵀ + b), then cap tanh(y / cap) where there is a cap. */
 typedef struct lb_head {
     lb_cmat W;
     lb_rows_source from;     /* W.d NULL */
+    lb_transform T;          /* of the states h */
     const float *bias;       /* (vocab), or NULL */
     float scale, cap;        /* cap 0: none */
     lb_bf16 *bf16;           /* NULL: logits by products in float32 */
@@ -32,7 +33,7 @@ LB_NODISCARD lb_status lb_head_kl(lb_head head0, lb_cmat h0, lb_head head1, lb_c
                                   double *nll, double *kl, uint8_t *agree);
 LB_NODISCARD lb_status lb_head_kl_rows(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target,
                                        int64_t first, int64_t rows, double *nll, double *kl, uint8_t *agree);
-/* All logits (rows, vocab) of a head in memory, in float32: for tests and small outputs. */
+/* All logits (rows, vocab) of a head in memory and without T, in float32: for tests and small outputs. */
 void lb_head_logits(const lb_head *head, lb_cmat h, lb_mat logits);
 
 /* Whole model, one sequence, plain loops and no tiles: the reference that tests hold the others against

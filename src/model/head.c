@@ -81,6 +81,7 @@ static void finish_logits(const lb_head *head, int64_t v0, lb_mat y) {
 }
 
 void lb_head_logits(const lb_head *head, lb_cmat h, lb_mat logits) {
+    assert(!lb_transform_any(&head->T));
     lb_sgemm(false, true, 1.0f, h, head->W, 0.0f, logits);
     finish_logits(head, 0, logits);
 }
@@ -91,6 +92,7 @@ lb_head lb_head_of(const lb_net *n, const lb_weights *w) {
     int32_t bias = n->site[n->head].bias;
     return (lb_head){.W = op->W,
                      .from = op->from,
+                     .T = op->T,
                      .bias = bias < 0 ? NULL : w->vector[bias],
                      .scale = (float)s->arg[0],
                      .cap = (float)s->arg[1]};
@@ -101,12 +103,14 @@ typedef struct room {
     float *rows;    /* (VOCAB, dim), of a head that is not in memory */
     void *packed;   /* a chunk rounded, of one that was not rounded before */
     uint16_t *half; /* (ROWS, dim): the states, rounded */
+    float *changed; /* (ROWS, dim): the states, transformed */
 } room;
 
 static bool reads_rows(const lb_head *head) { return !head->W.d && !head->half; }
 
-/* Bytes of its three parts, each a multiple of 64. */
-static lb_status room_bytes(const lb_head *head, size_t part[3]) {
+enum { ROOMS = 4 };
+/* Bytes of its parts, each a multiple of 64. */
+static lb_status room_bytes(const lb_head *head, size_t part[ROOMS]) {
     size_t dim = (size_t)head->W.cols;
     part[0] = reads_rows(head) ? VOCAB * dim * sizeof(float) : 0;
     part[1] = 0;
@@ -118,18 +122,25 @@ static lb_status room_bytes(const lb_head *head, size_t part[3]) {
         if (other > part[1]) part[1] = other;
     }
     part[2] = head->bf16 ? ROWS * dim * sizeof(uint16_t) : 0;
+    part[3] = lb_transform_any(&head->T) ? ROWS * dim * sizeof(float) : 0;
     return LB_OK;
 }
 
-static size_t sum_of(const size_t part[3]) { return part[0] + part[1] + part[2]; }
+static size_t sum_of(const size_t part[ROOMS]) { return part[0] + part[1] + part[2] + part[3]; }
 
-static room room_at(char *at, const size_t part[3]) {
-    return (room){(float *)(void *)at, at + part[0], (uint16_t *)(void *)(at + part[0] + part[1])};
+static room room_at(char *at, const size_t part[ROOMS]) {
+    char *half = at + part[0] + part[1];
+    return (room){(float *)(void *)at, at + part[0], (uint16_t *)(void *)half, (float *)(void *)(half + part[2])};
 }
 
-/* Once for all chunks. */
-static void round_states(const lb_head *head, lb_cmat h, const room *r) {
+/* The states as products read them, once for all chunks. */
+static lb_cmat prepare_states(const lb_head *head, lb_cmat h, const room *r) {
+    if (lb_transform_any(&head->T)) {
+        lb_transform_input(&head->T, h, lb_mat_of(r->changed, h.rows, h.cols));
+        h = lb_cmat_of(r->changed, h.rows, h.cols);
+    }
     if (head->bf16) lb_bf16_round(h, r->half);
+    return h;
 }
 
 /* y = x Wᵀ of ids [v0, v0 + nv). */
@@ -192,7 +203,7 @@ static lb_status nll_rows(const lb_head *head, lb_cmat h, const int32_t *target,
     const lb_kernels *kn = lb_kernels_active();
     running s[ROWS];
     start(s, h.rows);
-    round_states(head, h, r);
+    h = prepare_states(head, h, r);
     for (int64_t v0 = 0; v0 < head->W.rows; v0 += VOCAB) {
         int64_t nv = least(VOCAB, head->W.rows - v0);
         LB_TRY(chunk_logits(head, v0, nv, h, r, logits));
@@ -216,7 +227,7 @@ lb_status lb_head_nll_rows(lb_head head, lb_cmat h, const int32_t *target, int64
                            int32_t *top1) {
     assert(head.W.cols == h.cols && first + rows <= h.rows);
     LB_TRY(check_targets(head.W.rows, target, first, rows));
-    size_t part[3];
+    size_t part[ROOMS];
     LB_TRY(room_bytes(&head, part));
     char *buffer = lb_alloc(1, LOGITS + sum_of(part));
     if (!buffer) return LB_E_NOMEM;
@@ -246,8 +257,8 @@ static lb_status kl_rows(const lb_head *head0, lb_cmat h0, const lb_head *head1,
     const lb_kernels *kn = lb_kernels_active();
     kl_run s[ROWS];
     float *lp = buffer, *lq = buffer + ROWS * VOCAB, *e = buffer + 2 * ROWS * VOCAB;
-    round_states(head0, h0, r0);
-    round_states(head1, h1, r1);
+    h0 = prepare_states(head0, h0, r0);
+    h1 = prepare_states(head1, h1, r1);
     for (int64_t i = 0; i < h0.rows; i++) {
         start(&s[i].p, 1);
         start(&s[i].q, 1);
@@ -286,7 +297,7 @@ lb_status lb_head_kl_rows(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, 
                           int64_t rows, double *nll, double *kl, uint8_t *agree) {
     assert(head0.W.rows == head1.W.rows && h0.rows == h1.rows && first + rows <= h1.rows);
     LB_TRY(check_targets(head1.W.rows, target, first, rows));
-    size_t part0[3], part1[3];
+    size_t part0[ROOMS], part1[ROOMS];
     LB_TRY(room_bytes(&head0, part0));
     LB_TRY(room_bytes(&head1, part1));
     char *buffer = lb_alloc(1, LOGITS_TWICE + sum_of(part0) + sum_of(part1));

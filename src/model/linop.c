@@ -10,10 +10,16 @@ const lb_linop_kind *lb_linop_kind_of(const lb_linop *o) { return o->half.d ? &l
 
 bool lb_linop_share(const lb_linop *a, const lb_linop *b) {
     bool quantized_alike = a->act.bits == b->act.bits && (a->act.bits == 0 || a->act.symmetric == b->act.symmetric);
-    return quantized_alike && lb_linop_kind_of(a) == lb_linop_kind_of(b);
+    return quantized_alike && lb_linop_kind_of(a) == lb_linop_kind_of(b) && lb_transform_same(&a->T, &b->T, a->W.cols);
 }
 
 void lb_linop_prepare(const lb_linop *o, lb_mat x, bool spoil, const lb_linop_room *room, lb_linop_input *out) {
+    if (lb_transform_any(&o->T)) {
+        lb_mat to = spoil ? x : lb_mat_of(room->quantized, x.rows, x.cols);
+        lb_linop_transformed(o, lb_mat_c(x), to);
+        x = to;
+        spoil = true;
+    }
     if (o->act.bits) {
         lb_mat to = spoil ? x : lb_mat_of(room->quantized, x.rows, x.cols);
         lb_actquant_apply(&o->act, lb_mat_c(x), to);
@@ -21,6 +27,8 @@ void lb_linop_prepare(const lb_linop *o, lb_mat x, bool spoil, const lb_linop_ro
     }
     lb_linop_kind_of(o)->prepare(lb_mat_c(x), room, out);
 }
+
+void lb_linop_transformed(const lb_linop *o, lb_cmat x, lb_mat y) { lb_transform_input(&o->T, x, y); }
 
 lb_status lb_linop_apply(const lb_linop *o, const lb_linop_input *x, float mult, bool add, lb_mat y) {
     assert(x->x.rows == y.rows && x->x.cols == o->W.cols && y.cols == o->W.rows);

@@ -172,13 +172,25 @@ static lb_status check_factor(const lb_layer *c, char name, const float *x, int6
     return LB_OK;
 }
 
+static lb_status check_input_scale(const lb_layer *c, int64_t i, lb_scale_type t) {
+    float v = c->T.scale[i], kept = kept_as(t, v);
+    if (isfinite(v) && v != 0 && same_bits(v, kept)) return LB_OK;
+    return lb_fail(isfinite(v) ? LB_E_ARG : LB_E_NUMERIC, "T.scale %.9g at column %lld: must be %s", (double)v,
+                   (long long)i, isfinite(v) && v != 0 ? "a number of its type" : "finite and not 0");
+}
+
+static lb_status check_input_signs(const lb_layer *c) {
+    if (c->cols % 8 == 0 || c->T.sign[c->cols / 8] >> c->cols % 8 == 0) return LB_OK;
+    return lb_fail(LB_E_ARG, "T.sign: negates columns beyond the last, %lld", (long long)c->cols - 1);
+}
+
 /* Arrays that are missing, or that the bytes have no place for. */
 static lb_status check_parts(const lb_layer *c, const lb_part *part, int n) {
     static const char *const name[] = {
         [LB_SLOT_CODES] = "codes", [LB_SLOT_SCALE] = "scale",     [LB_SLOT_ZERO] = "zero",
         [LB_SLOT_ORDER] = "order", [LB_SLOT_DQ_CODE] = "dq_code", [LB_SLOT_DQ_SCALE] = "dq_scale",
         [LB_SLOT_DENSE] = "dense", [LB_SLOT_MASK] = "mask",       [LB_SLOT_A] = "A",
-        [LB_SLOT_B] = "B"};
+        [LB_SLOT_B] = "B",         [LB_SLOT_T_SCALE] = "T.scale", [LB_SLOT_T_SIGN] = "T.sign"};
     for (lb_slot slot = 0; slot < LB_SLOT_DQ_MEAN; slot++) {
         bool stored = false, there = lb_part_values(c, &(lb_part){.slot = slot}) != NULL;
         for (int i = 0; i < n; i++) stored = stored || part[i].slot == slot;
@@ -230,6 +242,10 @@ static lb_status check_part(const lb_layer *c, const lb_part *p, lb_team *team) 
         return check_factor(c, 'A', c->A, p->n, c->cols);
     case LB_SLOT_B:
         return check_factor(c, 'B', c->B, p->n, c->storage.rank);
+    case LB_SLOT_T_SCALE:
+        return check_each(c, p, check_input_scale, team);
+    case LB_SLOT_T_SIGN:
+        return check_input_signs(c);
     case LB_SLOT_ORDER:
         return lb_order_check(c->order, c->cols, LB_E_ARG);
     default: /* the format's own check */
@@ -244,6 +260,9 @@ lb_status lb_layer_check(const lb_layer *c, lb_team *team) {
     int n = lb_storage_parts(&c->storage, c->rows, c->cols, part);
     LB_TRY(check_parts(c, part, n));
     LB_TRY(check_remarks(c));
+    if (c->T.hadamard != c->storage.t_hadamard)
+        return lb_fail(LB_E_ARG, "T.hadamard = %lld: the storage says %lld", (long long)c->T.hadamard,
+                       (long long)c->storage.t_hadamard);
     for (int i = 0; i < n; i++) LB_TRY(check_part(c, &part[i], team));
     return c->storage.format->check ? c->storage.format->check(c) : LB_OK;
 }

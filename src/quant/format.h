@@ -35,6 +35,8 @@ typedef enum lb_slot {
     LB_SLOT_MASK,
     LB_SLOT_A,
     LB_SLOT_B,
+    LB_SLOT_T_SCALE,
+    LB_SLOT_T_SIGN,
     LB_SLOT_DQ_MEAN, /* one value, always there */
     LB_SLOTS,
     LB_SLOT_FIXED = LB_SLOTS /* the same for every layer (a codebook): written, not read back */
@@ -61,7 +63,7 @@ typedef struct lb_part {
     size_t counted;     /* offset in lb_size */
     const float *fixed; /* LB_SLOT_FIXED */
 } lb_part;
-enum { LB_MOST_PARTS = 12 };
+enum { LB_MOST_PARTS = 16 };
 
 /* For solvers: n weights, each of a block of its own, scale[i] and zero[i]. err = (w - its value) / d, float64. Returns
  * whether every w is finite. (Arguments in an order that leaves most of them in registers on the way to a kernel.) */
@@ -76,7 +78,8 @@ struct lb_format {
     int64_t group;       /* the only block there is; 0: any */
     unsigned has;        /* LB_HAS_... */
     const float *values; /* a codebook's, by code; else NULL */
-    /* The parts of a layer in the order of their bytes, codes first, without order, mask and pair. Returns how many. */
+    /* The parts of a layer in the order of their bytes, codes first, without order, mask, pair and T. Returns how many.
+     */
     int (*parts)(const lb_storage *s, int64_t rows, int64_t cols, lb_part out[LB_MOST_PARTS]);
     /* NULL, or what else is not to be had of a storage made from options: LB_E_UNSUPPORTED with the reason. */
     lb_status (*accepts)(const lb_storage *s, bool clip_search);

@@ -46,6 +46,12 @@ static lb_status new_parts(lb_arena *a, lb_layer *c, unsigned slots) {
         case LB_SLOT_B:
             there = (c->B = LB_NEW(a, float, p->n)) != NULL;
             break;
+        case LB_SLOT_T_SCALE:
+            there = (c->T.scale = LB_NEW(a, float, p->n)) != NULL;
+            break;
+        case LB_SLOT_T_SIGN:
+            there = (c->T.sign = LB_NEW(a, uint8_t, p->n)) != NULL;
+            break;
         case LB_SLOT_DQ_MEAN:
         case LB_SLOT_FIXED:
             break;
@@ -62,7 +68,7 @@ lb_status lb_layer_new_grids(lb_arena *a, const lb_storage *s, int64_t rows, int
     lb_storage stored = *s;
     stored.order = order;
     LB_TRY(lb_storage_size(&stored, rows, cols, &size));
-    lb_layer c = {.storage = stored, .rows = rows, .cols = cols};
+    lb_layer c = {.storage = stored, .rows = rows, .cols = cols, .T.hadamard = s->t_hadamard};
     LB_TRY(new_parts(a, &c, ~WEIGHTS));
     if (lb_storage_ragged(s, cols)) c.flags |= LB_FLAG_RAGGED_GROUP;
     *out = c;
@@ -187,5 +193,10 @@ lb_status lb_layer_dequantize_team(const lb_layer *c, lb_mat W, lb_team *team) {
 }
 
 lb_status lb_layer_dequantize(const lb_layer *c, lb_mat W) { return lb_layer_dequantize_team(c, W, NULL); }
+
+void lb_layer_take_transform(lb_layer *c, const lb_layer *from) {
+    lb_storage_take_transform(&c->storage, &from->storage);
+    c->T = from->T;
+}
 
 lb_status lb_layer_size(const lb_layer *c, lb_size *out) { return lb_storage_size(&c->storage, c->rows, c->cols, out); }

@@ -1,7 +1,8 @@
 /* A compressed linear layer, a composition of parts, each of them optional but the first:
- *   y = q(x) W^T,  W = mask (codes in a number format, in an order of columns) + B A
- * and q an activation quantizer. Each part is counted in the size, packed and read back; W is made of them in one
- * place. eval/ installs and measures it with the same lines for every method. */
+ *   y = q(T x) W^T,  W = mask (codes in a number format, in an order of columns) + B A
+ * T a linear change of the input that W undoes, and q an activation quantizer. Each part is counted in the size, packed
+ * and read back; W is made of them in one place. eval/ installs and measures it with the same lines for every method.
+ */
 #ifndef LB_QUANT_LAYER_H
 #define LB_QUANT_LAYER_H
 
@@ -9,6 +10,7 @@
 #include "math/actquant.h"
 #include "math/mat.h"
 #include "quant/storage.h"
+#include "quant/transform.h"
 
 /* What happened that a table must show. */
 enum {
@@ -50,10 +52,11 @@ typedef struct lb_layer {
     uint8_t *dq_code; /* double_quant: (blocks) */
     float *dq_scale;  /* double_quant: (ceil(blocks / 256)), finite */
     float dq_mean;
-    float *dense;  /* floats: (rows, cols); rounded to float16 where that is stored, and then still finite */
-    uint8_t *mask; /* (rows, lb_mask_row_bytes) or NULL: bit c % 8 of byte c / 8 is 1 where column c is kept, in each
-                      run as many as the storage says; there code or float is 0 where it is not */
-    float *A, *B;  /* (rank, cols), (rows, rank) or NULL: finite, values of the rank_type */
+    float *dense;   /* floats: (rows, cols); rounded to float16 where that is stored, and then still finite */
+    uint8_t *mask;  /* (rows, lb_mask_row_bytes) or NULL: bit c % 8 of byte c / 8 is 1 where column c is kept, in each
+                       run as many as the storage says; there code or float is 0 where it is not */
+    float *A, *B;   /* (rank, cols), (rows, rank) or NULL: finite, values of the rank_type */
+    lb_transform T; /* as the storage says; scale: values of the t_scale_type; sign: no bit beyond the last column */
     lb_actquant act;
     uint32_t flags;
     double damp; /* GPTQ: the damping used, as a fraction of mean diag(H); 0 otherwise */
@@ -63,7 +66,9 @@ typedef struct lb_layer {
 /* Allocates the arrays that `s` needs, zeroed, from the arena. */
 LB_NODISCARD lb_status lb_layer_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
                                     lb_layer *out);
-/* W (rows, cols) float32, by the format: uniform scale * (code - zero), in this order. */
+/* T of another layer, whose arrays it shares, or none. */
+void lb_layer_take_transform(lb_layer *c, const lb_layer *from);
+/* W (rows, cols) float32, by the format: uniform scale * (code - zero), in this order. It is for inputs T x. */
 LB_NODISCARD lb_status lb_layer_dequantize(const lb_layer *c, lb_mat W);
 /* The same in row panels over a team. */
 LB_NODISCARD lb_status lb_layer_dequantize_team(const lb_layer *c, lb_mat W, lb_team *team);
@@ -92,6 +97,7 @@ LB_NODISCARD lb_status lb_layer_unpack(lb_arena *a, const lb_storage *s, int64_t
 typedef struct lb_packed lb_packed;
 LB_NODISCARD lb_status lb_packed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, const uint8_t *bytes,
                                      int64_t n, lb_packed **out);
+const lb_transform *lb_packed_transform(const lb_packed *packed); /* whose arrays live as long */
 /* Rows [row, row + rows) into out (rows, cols); `packed` is an lb_packed. Same numbers as lb_layer_dequantize. */
 LB_NODISCARD lb_status lb_packed_read(const void *packed, int64_t row, int64_t rows, float *out);
 

@@ -28,6 +28,8 @@ lb_status lb_packed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t 
     return LB_OK;
 }
 
+const lb_transform *lb_packed_transform(const lb_packed *packed) { return &packed->c.T; }
+
 /* Rows [row, row + rows) begin at out + *skip: a stream may begin them inside a byte, and eight codes fill whole ones.
  */
 static lb_status read_codes(const lb_packed *k, int64_t row, int64_t rows, uint8_t *out, int64_t *skip) {

@@ -155,8 +155,10 @@ lb_status lb_method_check(const lb_method *m, const void *opts) {
 static lb_status spec_stage(const lb_stage *s, const void *opts, int64_t rows, int64_t cols, const lb_storage *so_far,
                             lb_storage *out) {
     const void *mine = opts_of(s, opts);
-    return in_stage(so_far ? s->method->extend(mine, so_far, rows, cols, out) : s->method->spec(mine, rows, cols, out),
-                    s);
+    LB_TRY(in_stage(so_far ? s->method->extend(mine, so_far, rows, cols, out) : s->method->spec(mine, rows, cols, out),
+                    s));
+    if (so_far) lb_storage_take_transform(out, so_far);
+    return LB_OK;
 }
 
 lb_status lb_method_spec(const lb_method *m, const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
@@ -200,6 +202,7 @@ static lb_status run_stage(const lb_stage *s, const lb_layer_in *in, const void 
     lb_status st = s->method->layer(in, opts_of(s, opts), out);
     lb_arena_restore(in->scratch, mark);
     LB_TRY(st);
+    if (in->so_far) lb_layer_take_transform(out, in->so_far);
     bool shaped = out->rows == in->W.rows && out->cols == in->W.cols;
     if (shaped && lb_storage_same(&out->storage, &want)) return LB_OK;
     return lb_fail(LB_E_ARG, "layer %s: stage %s made a layer that is not stored as it said", in->name,

@@ -5,6 +5,7 @@
 
 #include "math/half.h"
 #include "quant/format.h"
+#include "quant/transform.h"
 
 int64_t lb_storage_groups_per_row(const lb_storage *s, int64_t cols) {
     if (s->group <= 0) return 1;
@@ -33,7 +34,18 @@ bool lb_storage_wider(const lb_storage *s, int64_t cols) {
 
 bool lb_storage_dense(const lb_storage *s) { return s->format->shape == LB_SHAPE_DENSE; }
 
-bool lb_storage_plain(const lb_storage *s) { return lb_storage_dense(s) && s->mask_of == 0 && s->rank == 0; }
+bool lb_storage_plain(const lb_storage *s) {
+    return lb_storage_dense(s) && s->mask_of == 0 && s->rank == 0 && !lb_storage_transforms(s);
+}
+
+bool lb_storage_transforms(const lb_storage *s) { return s->t_scale || s->t_hadamard || s->t_sign; }
+
+void lb_storage_take_transform(lb_storage *s, const lb_storage *from) {
+    s->t_scale = from->t_scale;
+    s->t_scale_type = from->t_scale_type;
+    s->t_hadamard = from->t_hadamard;
+    s->t_sign = from->t_sign;
+}
 
 int64_t lb_storage_kept(const lb_storage *s, int64_t cols) {
     if (s->mask_of <= 0) return cols;
@@ -46,6 +58,7 @@ lb_storage lb_storage_base(const lb_storage *s) {
     base.order = false;
     base.mask_of = base.mask_keep = base.rank = 0;
     base.rank_type = LB_SCALE_F32;
+    lb_storage_take_transform(&base, &(lb_storage){0});
     return base;
 }
 
@@ -103,6 +116,12 @@ static lb_status check_additions(const lb_storage *s, int64_t rows, int64_t cols
         return lb_fail(LB_E_ARG, "rank %lld: must be in [0, %lld]", (long long)s->rank, (long long)most);
     if (s->rank > 0 && (unsigned)s->rank_type > LB_SCALE_BF16)
         return lb_fail(LB_E_ARG, "rank_type %d: must be in [%d, %d]", (int)s->rank_type, LB_SCALE_F32, LB_SCALE_BF16);
+    if (s->t_scale && (unsigned)s->t_scale_type > LB_SCALE_BF16)
+        return lb_fail(LB_E_ARG, "t_scale_type %d: must be in [%d, %d]", (int)s->t_scale_type, LB_SCALE_F32,
+                       LB_SCALE_BF16);
+    if (!lb_transform_hadamard_fits(s->t_hadamard, cols))
+        return lb_fail(LB_E_ARG, "t_hadamard %lld: must be 0 or a power of two that divides the %lld columns",
+                       (long long)s->t_hadamard, (long long)cols);
     return LB_OK;
 }
 
@@ -122,6 +141,8 @@ bool lb_storage_same(const lb_storage *a, const lb_storage *b) {
     if (f != b->format || a->bits != b->bits || a->rank != b->rank) return false;
     if (a->mask_of != b->mask_of || (a->mask_of && a->mask_keep != b->mask_keep)) return false;
     if (a->rank && a->rank_type != b->rank_type) return false;
+    if (a->t_scale != b->t_scale || a->t_hadamard != b->t_hadamard || a->t_sign != b->t_sign) return false;
+    if (a->t_scale && a->t_scale_type != b->t_scale_type) return false;
     if (f->shape == LB_SHAPE_DENSE) return true;
     if (a->group != b->group || (by_rows(a) && a->order != b->order)) return false;
     if (f->has & LB_HAS_SYMMETRIC && a->symmetric != b->symmetric) return false;
@@ -148,6 +169,12 @@ int lb_storage_parts(const lb_storage *s, int64_t rows, int64_t cols, lb_part ou
         out[n++] = (lb_part){LB_SLOT_A, LB_FORM_FLOATS, .n = s->rank * cols, .type = s->rank_type, .counted = counted};
         out[n++] = (lb_part){LB_SLOT_B, LB_FORM_FLOATS, .n = rows * s->rank, .type = s->rank_type, .counted = counted};
     }
+    if (s->t_scale)
+        out[n++] = (lb_part){LB_SLOT_T_SCALE, LB_FORM_FLOATS, .n = cols, .type = s->t_scale_type,
+                             .counted = offsetof(lb_size, transform)};
+    if (s->t_sign)
+        out[n++] = (lb_part){LB_SLOT_T_SIGN, LB_FORM_BYTES, .n = lb_transform_sign_bytes(cols),
+                             .counted = offsetof(lb_size, transform)};
     return n;
 }
 
@@ -200,6 +227,7 @@ void lb_size_add(lb_size *sum, const lb_size *one) {
     sum->total += one->total;
     sum->mask += one->mask;
     sum->low_rank += one->low_rank;
+    sum->transform += one->transform;
 }
 
 /* Down, and to the least for what is not positive: formats with such scales make powers of two. */
@@ -265,7 +293,11 @@ static void codes_text(const lb_storage *s, lb_str *out) {
 
 void lb_storage_text(const lb_storage *s, lb_str *out) {
     static const char *const type[] = {"", " f16-pair", " bf16-pair"};
+    static const char *const scale[] = {" scale", " f16-scale", " bf16-scale"};
     codes_text(s, out);
     if (s->mask_of > 0) lb_str_add(out, " keep%lld:%lld", (long long)s->mask_keep, (long long)s->mask_of);
     if (s->rank > 0) lb_str_add(out, " rank%lld%s", (long long)s->rank, type[s->rank_type]);
+    if (s->t_hadamard) lb_str_add(out, " had%lld", (long long)s->t_hadamard);
+    if (s->t_sign) lb_str_add(out, " signs");
+    if (s->t_scale) lb_str_add(out, "%s", scale[s->t_scale_type]);
 }

@@ -5,6 +5,7 @@
  *   order   16 bits a column (32 above 65,536)
  *   mask    one bit a weight, each row from a full byte; codes of weights that are not kept are not stored
  *   pair    A (rank, cols), then B (rows, rank), as rank_type
+ *   T       of the input (quant/transform.h): a scale a column as t_scale_type, then one bit a column for its sign
  * and each section starts at a full byte. bits per weight = 8 * bytes / weights. lb_layer_pack writes just that.
  */
 #ifndef LB_QUANT_STORAGE_H
@@ -32,10 +33,14 @@ typedef struct lb_storage {
     int64_t mask_keep; /* one at most as many. 0: every weight is */
     int64_t rank;      /* of the pair of matrices whose product is added; 0: none */
     lb_scale_type rank_type; /* of their numbers */
+    bool t_scale;            /* the change of the input: a scale a column, */
+    lb_scale_type t_scale_type;
+    int64_t t_hadamard; /* runs of so many columns, 0: none, */
+    bool t_sign;        /* and signs before them */
 } lb_storage;
 
 typedef struct lb_size {
-    int64_t weights, codes, scales, zeros, codebook, order, padding, total, mask, low_rank;
+    int64_t weights, codes, scales, zeros, codebook, order, padding, total, mask, low_rank, transform;
 } lb_size; /* bytes, but weights: a count of all, kept or not. codes: without the rows' padding */
 
 /* Scales a layer has: groups in a row (the last may be shorter) x rows, 1 for per tensor, blocks of a run. */
@@ -48,8 +53,10 @@ bool lb_storage_dense(const lb_storage *s);                 /* floats, no codes 
 bool lb_storage_plain(const lb_storage *s);                 /* floats and nothing else: not compressed */
 int64_t lb_storage_kept(const lb_storage *s, int64_t cols); /* weights of a row that are stored */
 lb_storage lb_storage_base(const lb_storage *s); /* codes alone: what round-to-nearest, the yardstick, would store */
+bool lb_storage_transforms(const lb_storage *s); /* some part of T is stored */
+void lb_storage_take_transform(lb_storage *s, const lb_storage *from); /* T as `from` stores it, or none */
 /* For methods that go on from a layer so far by rounding what it keeps: these codes under its mask. LB_E_UNSUPPORTED if
- * it holds no floats to round. */
+ * it holds no floats to round. T is no method's business: whatever a stage says, that of the layer so far stays. */
 LB_NODISCARD lb_status lb_storage_round(const lb_storage *so_far, const lb_storage *codes, lb_storage *out);
 LB_NODISCARD lb_status lb_storage_size(const lb_storage *s, int64_t rows, int64_t cols, lb_size *out);
 /* The same bytes in the same places? */

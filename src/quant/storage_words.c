@@ -19,8 +19,15 @@ static const char *const section_names[LB_SLOTS + 1] = {[LB_SLOT_CODES] = "codes
                                                         [LB_SLOT_MASK] = "mask",
                                                         [LB_SLOT_A] = "pair_a",
                                                         [LB_SLOT_B] = "pair_b",
+                                                        [LB_SLOT_T_SCALE] = "t_scale",
+                                                        [LB_SLOT_T_SIGN] = "t_sign",
                                                         [LB_SLOT_FIXED] = "codebook"};
 _Static_assert((int)LB_MOST_SECTIONS >= (int)LB_MOST_PARTS, "every part may be a section");
+
+static lb_status check_word(const char *name, int64_t v, int64_t most) {
+    if (v >= 0 && v <= most) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "%s %lld: must be in [0, %lld]", name, (long long)v, (long long)most);
+}
 
 static const lb_format *find_format(const char *name) {
     if (strcmp(name, lb_f32.name) == 0) return &lb_f32;
@@ -37,11 +44,16 @@ lb_status lb_storage_from_words(const lb_storage_words *w, lb_storage *out) {
                         .order = w->order,
                         .mask_of = w->mask_of,
                         .mask_keep = w->mask_keep,
-                        .rank = w->rank};
-    if (w->rank_type < LB_SCALE_F32 || w->rank_type > LB_SCALE_BF16)
-        return lb_fail(LB_E_FORMAT, "rank_type %lld: must be in [%d, %d]", (long long)w->rank_type, LB_SCALE_F32,
-                       LB_SCALE_BF16);
+                        .rank = w->rank,
+                        .t_scale = w->t_scale != 0,
+                        .t_hadamard = w->t_hadamard,
+                        .t_sign = w->t_sign != 0};
+    LB_TRY(check_word("rank_type", w->rank_type, LB_SCALE_BF16));
+    LB_TRY(check_word("t_scale", w->t_scale, 1));
+    LB_TRY(check_word("t_scale_type", w->t_scale_type, LB_SCALE_BF16));
+    LB_TRY(check_word("t_sign", w->t_sign, 1));
     out->rank_type = (lb_scale_type)w->rank_type;
+    out->t_scale_type = (lb_scale_type)w->t_scale_type;
     if (!out->format) return lb_fail(LB_E_FORMAT, "format '%s': there is none of that name", w->format);
     for (int i = 0; i < SCALE_TYPES; i++) {
         if (strcmp(w->scale_type, scale_types[i]) != 0) continue;
@@ -64,7 +76,11 @@ lb_status lb_storage_to_words(const lb_storage *s, lb_storage_words *out) {
                               .mask_of = s->mask_of,
                               .mask_keep = s->mask_keep,
                               .rank = s->rank,
-                              .rank_type = s->rank ? (int64_t)s->rank_type : 0};
+                              .rank_type = s->rank ? (int64_t)s->rank_type : 0,
+                              .t_scale = s->t_scale,
+                              .t_scale_type = s->t_scale ? (int64_t)s->t_scale_type : 0,
+                              .t_hadamard = s->t_hadamard,
+                              .t_sign = s->t_sign};
     if (lb_storage_from_words(out, &back) == LB_OK && lb_storage_same(s, &back)) return LB_OK;
     return lb_fail(LB_E_ARG, "a layer of format %s is stored in a way that its file has no words for", s->format->name);
 }

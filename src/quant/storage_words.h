@@ -10,8 +10,10 @@ typedef struct lb_storage_words {
     int bits;
     int64_t group; /* LB_GROUP_ROW, LB_GROUP_TENSOR, or weights */
     bool symmetric, double_quant, order;
-    int64_t mask_of, mask_keep, rank; /* 0: no such part */
-    int64_t rank_type;                /* lb_scale_type of the pair: 0 float32, 1 float16, 2 bfloat16 */
+    int64_t mask_of, mask_keep, rank;    /* 0: no such part */
+    int64_t rank_type;                   /* lb_scale_type of the pair: 0 float32, 1 float16, 2 bfloat16 */
+    int64_t t_scale, t_hadamard, t_sign; /* of T; t_scale and t_sign 0 or 1 */
+    int64_t t_scale_type;                /* as rank_type */
 } lb_storage_words;
 /* LB_E_ARG: a storage that the words do not hold. */
 LB_NODISCARD lb_status lb_storage_to_words(const lb_storage *s, lb_storage_words *out);

@@ -162,6 +162,7 @@ enum size_column {
     S_PADDING,
     S_MASK,
     S_LOW_RANK,
+    S_TRANSFORM,
     S_TOTAL,
     S_BPW,
     S_REST_STORED,
@@ -187,6 +188,7 @@ static const lb_table_column size_column[S_COLUMNS] = {
     [S_PADDING] = {.head = "padding", .name = "padding_bytes", .right = true},
     [S_MASK] = {.head = "mask", .name = "mask_bytes", .right = true},
     [S_LOW_RANK] = {.head = "low rank", .name = "low_rank_bytes", .right = true},
+    [S_TRANSFORM] = {.head = "transform", .name = "transform_bytes", .right = true, .optional = true},
     [S_TOTAL] = {.head = "quantized", .name = "quantized_bytes", .right = true},
     [S_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true},
     [S_REST_STORED] = {.head = "rest, stored", .name = "rest_stored_bytes", .right = true, .panel = 1},
@@ -224,6 +226,7 @@ static void put_size(lb_table *t, const lb_report_row *row) {
         put_bytes(t, S_PADDING, q->padding, false);
         put_bytes(t, S_MASK, q->mask, false);
         put_bytes(t, S_LOW_RANK, q->low_rank, false);
+        if (q->transform > 0) put_bytes(t, S_TRANSFORM, q->transform, true);
         put_bytes(t, S_TOTAL, q->total, true);
         put(t, S_BPW, lb_num_fixed(lb_size_bits(q), 3), lb_size_bits(q));
     }

@@ -13,9 +13,10 @@
 #include "quant/grid.h"
 
 /* Layers of blocks stay as they are stored and become float32 block by block, which costs next to nothing; head and
- * embedding, which are read piece by piece, only where weights are streamed. */
+ * embedding, which are read piece by piece, only where weights are streamed, or inputs are transformed. */
 static bool stays_packed(const lb_quantize_job *j, int64_t layer) {
-    return j->cell->layer[layer].block >= 0 || j->plan->config->weights == LB_WEIGHTS_STREAM;
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    return l->block >= 0 || j->plan->config->weights == LB_WEIGHTS_STREAM || lb_storage_transforms(&l->storage);
 }
 
 lb_status lb_quantize_original(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_cmat *W) {

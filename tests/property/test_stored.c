@@ -73,6 +73,23 @@ static void add_parts(lb_storage *s, int64_t rows, int64_t cols) {
         s->rank = 1 + below(rows < cols ? rows : cols);
         s->rank_type = (lb_scale_type)below(3);
     }
+    s->t_sign = below(4) == 0;
+    s->t_scale = below(4) == 0;
+    s->t_scale_type = (lb_scale_type)below(3);
+    if (below(4) == 0) /* the largest power of two that divides the columns, or a smaller one */
+        for (s->t_hadamard = 1; cols % (2 * s->t_hadamard) == 0 && (s->t_hadamard == 1 || below(3));)
+            s->t_hadamard *= 2;
+    if (s->t_hadamard == 1) s->t_hadamard = 0;
+}
+
+static void any_transform(lb_layer *c) {
+    float *scale = (float *)(uintptr_t)c->T.scale;
+    uint8_t *sign = (uint8_t *)(uintptr_t)c->T.sign;
+    for (int64_t i = 0; scale && i < c->cols; i++) do
+            scale[i] = any_scale(c->storage.t_scale_type);
+        while (scale[i] == 0);
+    for (int64_t i = 0; sign && i < c->cols; i++)
+        if (below(2)) sign[i / 8] |= (uint8_t)(1 << i % 8);
 }
 
 /* As many bits in each run as it keeps; nothing where nothing is kept. */
@@ -100,6 +117,7 @@ static lb_layer any_layer(const kit *k, const lb_storage *s, int64_t rows, int64
     assert_int_equal(lb_layer_new(k->arena, s, rows, cols, s->order, &c), LB_OK);
     for (int64_t i = 0; c.A && i < s->rank * cols; i++) c.A[i] = any_scale(s->rank_type);
     for (int64_t i = 0; c.B && i < rows * s->rank; i++) c.B[i] = any_scale(s->rank_type);
+    any_transform(&c);
     for (int64_t i = 0; c.dense && i < rows * cols; i++) c.dense[i] = any_scale(s->bits == 16 ? LB_SCALE_F16 : 0);
     if (c.dense && c.mask) any_mask(&c);
     if (c.dense) return c;
@@ -145,6 +163,8 @@ static bool survives(const kit *one, const kit *four, const lb_layer *c) {
     lb_packed *kept;
     assert_int_equal(lb_layer_unpack(one->arena, &c->storage, c->rows, c->cols, four->team, a, z.total, &back), LB_OK);
     assert_int_equal(lb_packed_new(one->arena, &c->storage, c->rows, c->cols, a, z.total, &kept), LB_OK);
+    assert_true(lb_transform_same(&c->T, &back.T, c->cols) &&
+                lb_transform_same(&c->T, lb_packed_transform(kept), c->cols));
     lb_mat want = kit_dequantize(one, c), got = kit_dequantize(one, &back);
     size_t row = (size_t)c->cols * sizeof(float);
     if (c->A) { /* sums of any floats may be no numbers, and -0 is 0 */
@@ -179,7 +199,19 @@ static void spoil(lb_layer *c, char part[160]) {
     else if (s->group > 0)
         snprintf(at, sizeof at, "row %lld, group %lld", (long long)(i / groups), (long long)(i % groups));
     for (;;) {
-        switch (below(9)) {
+        switch (below(11)) {
+        case 9: {
+            if (!c->T.scale) break;
+            int64_t col = below(c->cols);
+            ((float *)(uintptr_t)c->T.scale)[col] = any_float();
+            snprintf(part, 160, "T.scale %.9g at column %lld", (double)c->T.scale[col], (long long)col);
+            return;
+        }
+        case 10:
+            if (!c->T.sign) break;
+            ((uint8_t *)(uintptr_t)c->T.sign)[below(lb_transform_sign_bytes(c->cols))] ^= (uint8_t)(1 << below(8));
+            snprintf(part, 160, "T.sign");
+            return;
         case 0:
             if (!c->codes) break;
             c->codes[k] = (uint8_t)below(256);

@@ -27,6 +27,13 @@ static int teardown(void **state) {
 
 enum { ROWS = 5, COLS = 64 };
 
+static const lb_storage turned = {.format = &lb_uniform,
+                                  .bits = 4,
+                                  .group = 16,
+                                  .t_scale = true,
+                                  .t_scale_type = LB_SCALE_F16,
+                                  .t_hadamard = 32,
+                                  .t_sign = true};
 static const lb_storage floats = {.format = &lb_f32, .bits = 32};
 static const lb_storage ordered = {
     .format = &lb_uniform, .bits = 3, .group = 16, .order = true, .scale_type = LB_SCALE_BF16};
@@ -117,6 +124,10 @@ static void every_format_has_words(void **state) {
                 s.symmetric = way & 2;
                 s.scale_type = way & 4 && s.format->has & LB_HAS_SCALE_TYPE ? LB_SCALE_F16 : LB_SCALE_F32;
                 s.order = way & 1;
+                s.t_scale = way & 2;
+                s.t_scale_type = way & 4 ? LB_SCALE_BF16 : LB_SCALE_F32;
+                s.t_hadamard = way & 1 ? 16 : 0;
+                s.t_sign = way & 4;
                 lb_storage_words w;
                 lb_section section[LB_MOST_SECTIONS];
                 lb_size size;
@@ -137,6 +148,43 @@ static void every_format_has_words(void **state) {
     assert_error_has("scale_type 'f64'");
     assert_status(LB_E_FORMAT, lb_storage_from_words(&odd, &out));
     assert_error_has("format 'intt'");
+    lb_storage_words w;
+    assert_ok(lb_storage_to_words(&turned, &w));
+    assert_true(w.t_scale == 1 && w.t_scale_type == 1 && w.t_hadamard == 32 && w.t_sign == 1);
+    w.t_scale = 2;
+    assert_status(LB_E_FORMAT, lb_storage_from_words(&w, &out));
+    assert_error_has("t_scale 2: must be in [0, 1]");
+    w.t_scale = 1, w.t_scale_type = 3;
+    assert_status(LB_E_FORMAT, lb_storage_from_words(&w, &out));
+    assert_error_has("t_scale_type 3: must be in [0, 2]");
+    w.t_scale_type = 0, w.t_sign = -1;
+    assert_status(LB_E_FORMAT, lb_storage_from_words(&w, &out));
+    assert_error_has("t_sign -1: must be in [0, 1]");
+}
+
+/* Columns of T are there only where a layer has one; what an older program wrote has none. */
+static void transforms_come_back(void **state) {
+    (void)state;
+    static const lb_storage *const each[] = {&turned, &ordered};
+    static const char *const parts[] = {"codes", "scales", "zeros", "t_scale", "t_sign",
+                                        "codes", "scales", "zeros", "order"};
+    for (int64_t from = 0; from < 2; from++) {
+        lb_bundle *b = NULL, back;
+        lb_h5 *h = NULL;
+        int64_t at;
+        assert_ok(lb_bundle_new(path, 2, &b));
+        for (int64_t i = from; i < 2; i++) assert_ok(lb_bundle_add(b, i ? "0.k" : "0.q", ROWS, COLS, each[i], &at));
+        for (int64_t i = 0; i < 2 - from; i++) assert_ok(lb_bundle_put(b, i, (lb_actquant){0}, bytes_of(b, i)));
+        assert_ok(write_it(b));
+        assert_ok(lb_h5_open(path, &h));
+        assert_true(lb_h5_has(h, "/kept/layers/t_hadamard") == !from && lb_h5_has(h, "/kept/layers/t_sign") == !from);
+        assert_ok(lb_bundle_read(h, arena, &back));
+        for (int64_t i = from; i < 2; i++) assert_true(lb_storage_same(&back.layer[i - from].storage, each[i]));
+        assert_int_equal(back.parts, from ? 4 : 9);
+        for (int64_t i = 0; i < back.parts; i++) assert_string_equal(back.part[i].name, parts[i + (from ? 5 : 0)]);
+        lb_h5_abandon(h);
+        lb_bundle_close(b);
+    }
 }
 
 /* Each row of the tables changed before it is written. */
@@ -225,6 +273,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_back),
         cmocka_unit_test(every_format_has_words),
+        cmocka_unit_test(transforms_come_back),
         cmocka_unit_test(impossible_tables),
         cmocka_unit_test(bytes_of_all_layers_or_none),
         cmocka_unit_test(memory),

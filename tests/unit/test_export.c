@@ -128,6 +128,43 @@ static void a_head_of_its_own_is_written(void **state) {
     lb_model_close(back);
 }
 
+/* A matrix for transformed inputs is written as the one for inputs as they are; a tied pair stays one. */
+static void transforms_are_undone(void **state) {
+    (void)state;
+    static const char *const name[] = {"0.q", "1.down", "1.o"};
+    char dir[LB_TEST_PATH];
+    float scale[20];
+    const uint8_t sign[3] = {0x5a, 0x13, 1};
+    lb_model *m = a_model(LB_ROPE_PAIRS, true), *back, *plain;
+    lb_weights w;
+    for (int i = 0; i < 20; i++) scale[i] = 0.3f + (float)i / 9;
+    path_in(dir, lb_test_tmpdir(), "plain");
+    assert_ok(lb_model_export(m, &m->weights, LB_F32, dir, NULL));
+    assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &plain));
+    assert_ok(lb_weights_clone(m->arena, m->net, &m->weights, &w));
+    for (int i = 0; i < 3; i++) {
+        lb_linop *op = &w.site[lb_net_find(m->net, name[i])];
+        lb_mat W = lb_mat_of(LB_NEW(m->arena, float, op->W.rows * op->W.cols), op->W.rows, op->W.cols);
+        assert_non_null(W.d);
+        memcpy(W.d, op->W.d, (size_t)(W.rows * W.cols) * sizeof *W.d);
+        op->T = (lb_transform){.scale = i == 2 ? NULL : scale, .hadamard = 4, .sign = i ? sign : NULL};
+        lb_transform_weights(&op->T, W);
+        op->W = lb_mat_c(W);
+    }
+    path_in(dir, lb_test_tmpdir(), "transformed");
+    assert_ok(lb_model_export(m, &w, LB_F32, dir, NULL));
+    assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &back));
+    assert_true(llama_arch(back).tied);
+    for (int i = 0; i < 3; i++) {
+        lb_cmat x = llama_site(plain, name[i])->W, y = llama_site(back, name[i])->W;
+        assert_true(llama_worst(x, y) < 1e-6);
+        assert_true(llama_worst(y, w.site[lb_net_find(m->net, name[i])].W) > 1e-3);
+    }
+    lb_model_close(plain);
+    lb_model_close(back);
+    lb_model_close(m);
+}
+
 typedef struct said {
     char text[4096];
 } said;
@@ -228,6 +265,7 @@ int main(void) {
         cmocka_unit_test(comes_back),
         cmocka_unit_test(halves_stay),
         cmocka_unit_test(a_head_of_its_own_is_written),
+        cmocka_unit_test(transforms_are_undone),
         cmocka_unit_test(losses_are_said),
         cmocka_unit_test(targets_in_use_are_refused),
         cmocka_unit_test(every_allocation_may_fail),

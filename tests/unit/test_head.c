@@ -115,6 +115,28 @@ static void check_finished(void *ctx, const char *kernel) {
 
 static void bias_scale_and_cap(void **state) { llama_each_kernel(check_finished, *state); }
 
+/* T of the states and W T^-1: the numbers of the head without it. */
+static void states_are_transformed(void **state) {
+    world *w = *state;
+    double nll[ROWS], kl[ROWS];
+    float scale[DIM];
+    const uint8_t sign = 0x4b;
+    lb_head p = lb_head_at(lb_mat_c(w->head0)), q = lb_head_at(lb_mat_c(w->head1));
+    lb_mat W = random_mat(1, VOCAB, DIM, 1);
+    for (int i = 0; i < DIM; i++) scale[i] = 0.5f + (float)i / DIM;
+    assert_ok(lb_head_kl(p, lb_mat_c(w->h0), q, lb_mat_c(w->h1), w->target, nll, kl, w->agree));
+    memcpy(W.d, w->head1.d, sizeof(float) * VOCAB * DIM);
+    q.T = (lb_transform){.scale = scale, .hadamard = DIM, .sign = &sign};
+    lb_transform_weights(&q.T, W);
+    q.W = lb_mat_c(W);
+    assert_ok(lb_head_kl(p, lb_mat_c(w->h0), q, lb_mat_c(w->h1), w->target, w->nll, w->kl, w->agree));
+    for (int64_t i = 0; i < ROWS; i++)
+        assert_true(fabs(w->nll[i] - nll[i]) < tolerance && fabs(w->kl[i] - kl[i]) < tolerance);
+    assert_ok(lb_head_nll(q, lb_mat_c(w->h1), w->target, w->nll, NULL));
+    for (int64_t i = 0; i < ROWS; i++) assert_true(fabs(w->nll[i] - nll[i]) < tolerance);
+    lb_free(W.d);
+}
+
 static void check_kl(void *ctx, const char *kernel) {
     world *w = ctx;
     double p[VOCAB], q[VOCAB];
@@ -242,6 +264,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nll_is_log_softmax),
         cmocka_unit_test(bias_scale_and_cap),
+        cmocka_unit_test(states_are_transformed),
         cmocka_unit_test(kl_is_the_sum),
         cmocka_unit_test(kl_of_itself_is_zero),
         cmocka_unit_test(ties_go_to_the_lowest_id),

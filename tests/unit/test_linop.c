@@ -126,6 +126,44 @@ static void sites_share_what_is_alike(void **state) {
     assert_true(lb_linop_share(&a, &b)); /* of nothing */
     b.half.d = &rounded;
     assert_false(lb_linop_share(&a, &b));
+    const float one[2] = {1, 2}, same[2] = {1, 2}, other[2] = {1, 3};
+    a = b = (lb_linop){.W.cols = 2, .T = {.scale = one, .hadamard = 2}};
+    b.T.scale = same;
+    assert_true(lb_linop_share(&a, &b));
+    b.T.scale = other;
+    assert_false(lb_linop_share(&a, &b));
+    b.T = (lb_transform){.scale = one};
+    assert_false(lb_linop_share(&a, &b));
+}
+
+/* T, then the quantizer; apart, or where it stands. */
+static void inputs_are_transformed(void **state) {
+    (void)state;
+    world w;
+    open_world(&w, N);
+    float scale[K], *was = LB_NEW(w.arena, float, T *K), *want = LB_NEW(w.arena, float, T *K);
+    uint8_t sign[(K + 7) / 8] = {0x35, 0, 0x81};
+    const lb_linop_room room = {.quantized = LB_NEW(w.arena, float, T *K)};
+    lb_linop_input in;
+    assert_true(was && want && room.quantized);
+    for (int i = 0; i < K; i++) scale[i] = 1.0f + (float)i / K;
+    w.op.T = (lb_transform){.scale = scale, .sign = sign};
+    memcpy(was, w.x.d, sizeof(float) * T * K);
+    for (int act = 0; act <= 4; act += 4) {
+        w.op.act.bits = act;
+        for (int i = 0; i < T * K; i++) want[i] = (sign[i % K / 8] >> i % K % 8 & 1 ? -1 : 1) * (scale[i % K] * was[i]);
+        lb_linop_transformed(&w.op, lb_mat_c(w.x), lb_mat_of(room.quantized, T, K));
+        assert_memory_equal(room.quantized, want, sizeof(float) * T * K);
+        lb_actquant_apply(&w.op.act, lb_cmat_of(want, T, K), lb_mat_of(want, T, K));
+        lb_linop_prepare(&w.op, w.x, false, &room, &in);
+        assert_memory_equal(in.x.d, want, sizeof(float) * T * K);
+        assert_memory_equal(w.x.d, was, sizeof(float) * T * K);
+        lb_linop_prepare(&w.op, w.x, true, &(lb_linop_room){0}, &in);
+        assert_memory_equal(w.x.d, want, sizeof(float) * T * K);
+        assert_ptr_equal(in.x.d, w.x.d);
+        memcpy(w.x.d, was, sizeof(float) * T * K);
+    }
+    lb_arena_free(w.arena);
 }
 
 static lb_status read_rows(const void *ctx, int64_t row, int64_t rows, float *out) {
@@ -153,9 +191,9 @@ static void some_outputs_at_a_time(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(products_are_scaled_and_added),
-                                       cmocka_unit_test(products_in_bfloat16), cmocka_unit_test(inputs_are_quantized),
-                                       cmocka_unit_test(sites_share_what_is_alike),
-                                       cmocka_unit_test(some_outputs_at_a_time)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(products_are_scaled_and_added), cmocka_unit_test(products_in_bfloat16),
+        cmocka_unit_test(inputs_are_quantized),          cmocka_unit_test(inputs_are_transformed),
+        cmocka_unit_test(sites_share_what_is_alike),     cmocka_unit_test(some_outputs_at_a_time)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* Sizes by hand, and that what is packed takes exactly the bytes that are claimed and comes back the same. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,38 +22,38 @@ static void sizes_by_hand(void **state) {
         int64_t rows, cols;
         lb_size want; /* in the order of its fields */
     } t[] = {
-        {{UNIFORM, .bits = 4}, 10, 8, {80, 40, 40, 5, 0, 0, 0, 85, 0, 0}},
+        {{UNIFORM, .bits = 4}, 10, 8, {80, 40, 40, 5, 0, 0, 0, 85, 0, 0, 0}},
         {{UNIFORM, .bits = 3},
          10,
          10,
-         {100, 38, 40, 4, 0, 0, 2, 84, 0, 0}}, /* 30 bits of 32 in each row, 3.75 bytes of zeros */
-        {{UNIFORM, .bits = 3, .group = 64}, 2, 576, {1152, 432, 72, 7, 0, 0, 0, 511, 0, 0}},
+         {100, 38, 40, 4, 0, 0, 2, 84, 0, 0, 0}}, /* 30 bits of 32 in each row, 3.75 bytes of zeros */
+        {{UNIFORM, .bits = 3, .group = 64}, 2, 576, {1152, 432, 72, 7, 0, 0, 0, 511, 0, 0, 0}},
         {{UNIFORM, .bits = 4, .group = 128, .symmetric = true, .scale_type = LB_SCALE_F16},
          3,
          576,
-         {1728, 864, 30, 0, 0, 0, 0, 894, 0, 0}}, /* five groups, the last of 64 */
-        {{UNIFORM, .bits = 2, .group = LB_GROUP_TENSOR}, 5, 17, {85, 22, 4, 1, 0, 0, 18, 45, 0, 0}},
-        {{UNIFORM, .bits = 8, .group = 16, .order = true}, 1, 32, {32, 32, 8, 2, 0, 64, 0, 106, 0, 0}},
+         {1728, 864, 30, 0, 0, 0, 0, 894, 0, 0, 0}}, /* five groups, the last of 64 */
+        {{UNIFORM, .bits = 2, .group = LB_GROUP_TENSOR}, 5, 17, {85, 22, 4, 1, 0, 0, 18, 45, 0, 0, 0}},
+        {{UNIFORM, .bits = 8, .group = 16, .order = true}, 1, 32, {32, 32, 8, 2, 0, 64, 0, 106, 0, 0, 0}},
         {{UNIFORM, .bits = 2, .group = 65537, .order = true},
          1,
          65537,
-         {65537, 16385, 4, 1, 0, 262148, 3, 278541, 0, 0}},
-        {{.format = &lb_nf4, .bits = 4, .group = 64}, 3, 50, {150, 75, 12, 0, 64, 0, 0, 151, 0, 0}},
+         {65537, 16385, 4, 1, 0, 262148, 3, 278541, 0, 0, 0}},
+        {{.format = &lb_nf4, .bits = 4, .group = 64}, 3, 50, {150, 75, 12, 0, 64, 0, 0, 151, 0, 0, 0}},
         {{.format = &lb_nf4, .bits = 4, .group = 64, .scale_type = LB_SCALE_BF16},
          3,
          50,
-         {150, 75, 6, 0, 64, 0, 0, 145, 0, 0}},
+         {150, 75, 6, 0, 64, 0, 0, 145, 0, 0, 0}},
         {{.format = &lb_nf4, .bits = 4, .group = 2, .double_quant = true},
          6,
          100,
-         {600, 300, 312, 0, 64, 0, 0, 676, 0, 0}},
-        {{UNIFORM, .bits = 1, .symmetric = true}, 3, 40, {120, 15, 12, 0, 0, 0, 9, 36, 0, 0}},
+         {600, 300, 312, 0, 64, 0, 0, 676, 0, 0, 0}},
+        {{UNIFORM, .bits = 1, .symmetric = true}, 3, 40, {120, 15, 12, 0, 0, 0, 9, 36, 0, 0, 0}},
         {{.format = &lb_affine, .bits = 4, .group = 64, .scale_type = LB_SCALE_F16},
          2,
          100,
-         {200, 100, 8, 8, 0, 0, 4, 120, 0, 0}}, /* a zero is as large as a scale */
-        {{.format = &lb_f16, .bits = 16}, 3, 5, {15, 30, 0, 0, 0, 0, 0, 30, 0, 0}},
-        {{.format = &lb_f32, .bits = 32}, 3, 5, {15, 60, 0, 0, 0, 0, 0, 60, 0, 0}},
+         {200, 100, 8, 8, 0, 0, 4, 120, 0, 0, 0}}, /* a zero is as large as a scale */
+        {{.format = &lb_f16, .bits = 16}, 3, 5, {15, 30, 0, 0, 0, 0, 0, 30, 0, 0, 0}},
+        {{.format = &lb_f32, .bits = 32}, 3, 5, {15, 60, 0, 0, 0, 0, 0, 60, 0, 0, 0}},
     };
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
         lb_size z;
@@ -82,6 +83,10 @@ static void refused(void **state) {
         {UNIFORM, .bits = 4, .mask_of = 4},
         {UNIFORM, .bits = 4, .rank = 5},
         {UNIFORM, .bits = 4, .rank = 1, .rank_type = LB_SCALE_E8M0},
+        {UNIFORM, .bits = 4, .t_hadamard = 3},
+        {UNIFORM, .bits = 4, .t_hadamard = 8},
+        {UNIFORM, .bits = 4, .t_hadamard = -4},
+        {UNIFORM, .bits = 4, .t_scale = true, .t_scale_type = LB_SCALE_E8M0},
     };
     lb_size z;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -106,6 +111,11 @@ static void text(void **state) {
         {{.format = &lb_affine, .bits = 4, .group = 64}, "affine4 g64"},
         {{.format = &lb_affine, .bits = 1, .scale_type = LB_SCALE_F16, .order = true}, "affine1 row f16-scales order"},
         {{UNIFORM, .bits = 1, .symmetric = true}, "int1 row sym"},
+        {{UNIFORM, .bits = 4, .group = 64, .symmetric = true, .t_hadamard = 64, .t_scale = true},
+         "int4 g64 sym had64 scale"},
+        {{UNIFORM, .bits = 4, .t_hadamard = 8, .t_sign = true, .t_scale = true, .t_scale_type = LB_SCALE_F16},
+         "int4 row asym had8 signs f16-scale"},
+        {{UNIFORM, .bits = 4, .t_scale = true, .t_scale_type = LB_SCALE_BF16}, "int4 row asym bf16-scale"},
     };
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
         lb_str s = {0};
@@ -222,6 +232,12 @@ static void other_storages(void **state) {
         {UNIFORM, .bits = 4, .rank = 1},
         {UNIFORM, .bits = 4, .rank = 1, .rank_type = LB_SCALE_F16},
         {.format = &lb_f16, .bits = 16, .mask_of = 4, .mask_keep = 2},
+        {UNIFORM, .bits = 4, .t_hadamard = 4},
+        {UNIFORM, .bits = 4, .t_hadamard = 8},
+        {UNIFORM, .bits = 4, .t_sign = true},
+        {UNIFORM, .bits = 4, .t_scale = true},
+        {UNIFORM, .bits = 4, .t_scale = true, .t_scale_type = LB_SCALE_F16},
+        {.format = &lb_f16, .bits = 16, .t_sign = true},
     };
     enum { N = sizeof s / sizeof s[0] };
     for (int i = 0; i < N; i++)
@@ -329,11 +345,11 @@ static void compositions_by_hand(void **state) {
     lb_str text = {0};
     assert_int_equal(lb_layer_size(&c, &z), LB_OK);
     /* twelve bits of codes in two rows of 32, two scales, a byte of mask a row, 3 + 2 halves */
-    const lb_size want = {6, 2, 4, 0, 0, 0, 6, 24, 2, 10};
+    const lb_size want = {6, 2, 4, 0, 0, 0, 6, 24, 2, 10, 0};
     assert_memory_equal(&z, &want, sizeof z);
     lb_size twice = z;
     lb_size_add(&twice, &z);
-    const lb_size sum = {12, 4, 8, 0, 0, 0, 12, 48, 4, 20};
+    const lb_size sum = {12, 4, 8, 0, 0, 0, 12, 48, 4, 20, 0};
     assert_memory_equal(&twice, &sum, sizeof sum);
     uint8_t bytes[24];
     const uint8_t hand[] = {0x11, 0, 0,    0,    0x23, 0,    0,    0,    0x00, 0x3c, 0x00, 0x38,
@@ -365,6 +381,82 @@ static void compositions_by_hand(void **state) {
     assert_error_has("B is 0.100000001 at row 1, column 0: must be a number of its type");
     bytes[13] = 7; /* more than there are codes for */
     assert_int_equal(lb_layer_unpack(k.arena, &s, 2, 3, NULL, bytes, sizeof bytes, &back), LB_E_FORMAT);
+    kit_close(&k);
+}
+
+/* T after all else: a scale of 16 bits a column, then a bit a column. Codes are for inputs T x, so weights are as they
+ * were without it. */
+static void transforms_by_hand(void **state) {
+    (void)state;
+    enum { COLS = 10 };
+    kit k = kit_open(1);
+    lb_storage s = {UNIFORM,         .bits = 8,     .symmetric = true, .t_scale = true, .t_scale_type = LB_SCALE_F16,
+                    .t_hadamard = 2, .t_sign = true};
+    lb_layer c, back, other = {0};
+    lb_size z;
+    lb_packed *kept;
+    uint8_t bytes[12 + 4 + 2 * COLS + 2];
+    assert_int_equal(lb_layer_new(k.arena, &s, 1, COLS, false, &c), LB_OK);
+    float *scale = (float *)(uintptr_t)c.T.scale;
+    uint8_t *sign = (uint8_t *)(uintptr_t)c.T.sign;
+    for (int i = 0; i < COLS; i++) c.codes[i] = (uint8_t)(120 + i), scale[i] = i % 2 ? -2 : 1;
+    c.scale[0] = 0.5f;
+    sign[0] = 0x81;
+    sign[1] = 0x02;
+    assert_int_equal(lb_layer_size(&c, &z), LB_OK);
+    assert_int_equal(z.transform, 2 * COLS + 2);
+    assert_int_equal(z.total, (int64_t)sizeof bytes);
+    lb_size twice = z;
+    lb_size_add(&twice, &z);
+    assert_int_equal(twice.transform, 2 * z.transform);
+    assert_int_equal(lb_layer_pack(&c, NULL, bytes, sizeof bytes), LB_OK);
+    const uint8_t last[] = {0x00, 0x3c, 0x00, 0xc0, 0x81, 0x02};
+    assert_memory_equal(bytes + 16, last, 4);
+    assert_memory_equal(bytes + 16 + 2 * COLS, last + 4, 2);
+    assert_int_equal(lb_layer_unpack(k.arena, &s, 1, COLS, NULL, bytes, sizeof bytes, &back), LB_OK);
+    assert_true(lb_transform_same(&c.T, &back.T, COLS));
+    assert_int_equal(lb_layer_check(&back, NULL), LB_OK);
+    assert_int_equal(lb_packed_new(k.arena, &s, 1, COLS, bytes, sizeof bytes, &kept), LB_OK);
+    assert_true(lb_transform_same(&c.T, lb_packed_transform(kept), COLS));
+    lb_mat What = kit_dequantize(&k, &back);
+    for (int i = 0; i < COLS; i++) assert_true(What.d[i] == 0.5f * (float)(i - 8));
+
+    /* What the yardstick stores has none, and a layer that takes it has it all. */
+    lb_storage base = lb_storage_base(&s);
+    assert_false(lb_storage_transforms(&base) || lb_storage_plain(&(lb_storage){.format = &lb_f32, .t_sign = true}));
+    other.storage = base;
+    lb_layer_take_transform(&other, &c);
+    assert_true(lb_storage_same(&other.storage, &s) && lb_transform_same(&other.T, &c.T, COLS));
+
+    static const struct {
+        float scale;
+        uint8_t last; /* of the signs */
+        const char *want;
+        lb_status st;
+    } bad[] = {{0, 2, "T.scale 0 at column 3: must be finite and not 0", LB_E_ARG},
+               {INFINITY, 2, "T.scale inf at column 3: must be finite and not 0", LB_E_NUMERIC},
+               {0.1f, 2, "T.scale 0.100000001 at column 3: must be a number of its type", LB_E_ARG},
+               {1, 4, "T.sign: negates columns beyond the last, 9", LB_E_ARG}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        scale[3] = bad[i].scale;
+        sign[1] = bad[i].last;
+        assert_int_equal(lb_layer_check(&c, NULL), bad[i].st);
+        assert_error_has(bad[i].want);
+    }
+    scale[3] = 1;
+    sign[1] = 2;
+    c.T.hadamard = 0;
+    assert_int_equal(lb_layer_check(&c, NULL), LB_E_ARG);
+    assert_error_has("T.hadamard = 0: the storage says 2");
+    c.T.hadamard = 2;
+    c.T.sign = NULL;
+    assert_int_equal(lb_layer_check(&c, NULL), LB_E_ARG);
+    assert_error_has("T.sign is missing: int8 row sym had2 signs f16-scale stores it");
+
+    /* Bytes that somebody changed: what they give is looked at like a method's. */
+    bytes[sizeof bytes - 1] = 0x04;
+    assert_int_equal(lb_layer_unpack(k.arena, &s, 1, COLS, NULL, bytes, sizeof bytes, &back), LB_OK);
+    assert_int_equal(lb_layer_check(&back, NULL), LB_E_ARG);
     kit_close(&k);
 }
 
@@ -513,6 +605,7 @@ int main(void) {
         cmocka_unit_test(codes_come_back),
         cmocka_unit_test(layers_come_back),
         cmocka_unit_test(compositions_by_hand),
+        cmocka_unit_test(transforms_by_hand),
         cmocka_unit_test(powers_of_two),
         cmocka_unit_test(one_bit),
         cmocka_unit_test(options_of_formats),

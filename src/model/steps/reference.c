@@ -97,7 +97,27 @@ lb_status lb_reference_run(lb_arena *a, const lb_program *p, const lb_numbers *n
     return part(out, &p->after);
 }
 
+/* By its definition: entry (i, j) of Sylvester's matrix is -1 where i and j have an odd number of bits in common. */
+static lb_status transform(const lb_reference *r, const lb_ref_param *p, const double **x) {
+    const lb_transform *T = &p->T;
+    int64_t cols = p->W.cols, n = T->hadamard ? T->hadamard : 1;
+    double *y;
+    if (!lb_transform_any(T)) return LB_OK;
+    LB_TRY(lb_ref_new(r, cols, &y));
+    for (int64_t at = 0; at < r->T * cols; at++)
+        for (int64_t i = at % cols % n, k = 0; k < n; k++) {
+            int64_t col = at % cols - i + k;
+            double term = (*x)[at - i + k] * (T->scale ? (double)T->scale[col] : 1.0) / sqrt((double)n);
+            bool negative = T->sign && T->sign[col / 8] >> col % 8 & 1;
+            for (int64_t common = i & k; common; common &= common - 1) negative = !negative;
+            y[at] += negative ? -term : term;
+        }
+    *x = y;
+    return LB_OK;
+}
+
 lb_status lb_ref_product(const lb_reference *r, const lb_ref_param *p, const double *x, double **y) {
+    LB_TRY(transform(r, p, &x));
     LB_TRY(lb_ref_new(r, p->W.rows, y));
     for (int64_t t = 0; t < r->T; t++)
         for (int64_t o = 0; o < p->W.rows; o++) {
