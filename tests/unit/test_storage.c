@@ -1,5 +1,4 @@
 /* Sizes by hand, and that what is packed takes exactly the bytes that are claimed and comes back the same. */
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -384,82 +383,6 @@ static void compositions_by_hand(void **state) {
     kit_close(&k);
 }
 
-/* T after all else: a scale of 16 bits a column, then a bit a column. Codes are for inputs T x, so weights are as they
- * were without it. */
-static void transforms_by_hand(void **state) {
-    (void)state;
-    enum { COLS = 10 };
-    kit k = kit_open(1);
-    lb_storage s = {UNIFORM,         .bits = 8,     .symmetric = true, .t_scale = true, .t_scale_type = LB_SCALE_F16,
-                    .t_hadamard = 2, .t_sign = true};
-    lb_layer c, back, other = {0};
-    lb_size z;
-    lb_packed *kept;
-    uint8_t bytes[12 + 4 + 2 * COLS + 2];
-    assert_int_equal(lb_layer_new(k.arena, &s, 1, COLS, false, &c), LB_OK);
-    float *scale = (float *)(uintptr_t)c.T.scale;
-    uint8_t *sign = (uint8_t *)(uintptr_t)c.T.sign;
-    for (int i = 0; i < COLS; i++) c.codes[i] = (uint8_t)(120 + i), scale[i] = i % 2 ? -2 : 1;
-    c.scale[0] = 0.5f;
-    sign[0] = 0x81;
-    sign[1] = 0x02;
-    assert_int_equal(lb_layer_size(&c, &z), LB_OK);
-    assert_int_equal(z.transform, 2 * COLS + 2);
-    assert_int_equal(z.total, (int64_t)sizeof bytes);
-    lb_size twice = z;
-    lb_size_add(&twice, &z);
-    assert_int_equal(twice.transform, 2 * z.transform);
-    assert_int_equal(lb_layer_pack(&c, NULL, bytes, sizeof bytes), LB_OK);
-    const uint8_t last[] = {0x00, 0x3c, 0x00, 0xc0, 0x81, 0x02};
-    assert_memory_equal(bytes + 16, last, 4);
-    assert_memory_equal(bytes + 16 + 2 * COLS, last + 4, 2);
-    assert_int_equal(lb_layer_unpack(k.arena, &s, 1, COLS, NULL, bytes, sizeof bytes, &back), LB_OK);
-    assert_true(lb_transform_same(&c.T, &back.T, COLS));
-    assert_int_equal(lb_layer_check(&back, NULL), LB_OK);
-    assert_int_equal(lb_packed_new(k.arena, &s, 1, COLS, bytes, sizeof bytes, &kept), LB_OK);
-    assert_true(lb_transform_same(&c.T, lb_packed_transform(kept), COLS));
-    lb_mat What = kit_dequantize(&k, &back);
-    for (int i = 0; i < COLS; i++) assert_true(What.d[i] == 0.5f * (float)(i - 8));
-
-    /* What the yardstick stores has none, and a layer that takes it has it all. */
-    lb_storage base = lb_storage_base(&s);
-    assert_false(lb_storage_transforms(&base) || lb_storage_plain(&(lb_storage){.format = &lb_f32, .t_sign = true}));
-    other.storage = base;
-    lb_layer_take_transform(&other, &c);
-    assert_true(lb_storage_same(&other.storage, &s) && lb_transform_same(&other.T, &c.T, COLS));
-
-    static const struct {
-        float scale;
-        uint8_t last; /* of the signs */
-        const char *want;
-        lb_status st;
-    } bad[] = {{0, 2, "T.scale 0 at column 3: must be finite and not 0", LB_E_ARG},
-               {INFINITY, 2, "T.scale inf at column 3: must be finite and not 0", LB_E_NUMERIC},
-               {0.1f, 2, "T.scale 0.100000001 at column 3: must be a number of its type", LB_E_ARG},
-               {1, 4, "T.sign: negates columns beyond the last, 9", LB_E_ARG}};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        scale[3] = bad[i].scale;
-        sign[1] = bad[i].last;
-        assert_int_equal(lb_layer_check(&c, NULL), bad[i].st);
-        assert_error_has(bad[i].want);
-    }
-    scale[3] = 1;
-    sign[1] = 2;
-    c.T.hadamard = 0;
-    assert_int_equal(lb_layer_check(&c, NULL), LB_E_ARG);
-    assert_error_has("T.hadamard = 0: the storage says 2");
-    c.T.hadamard = 2;
-    c.T.sign = NULL;
-    assert_int_equal(lb_layer_check(&c, NULL), LB_E_ARG);
-    assert_error_has("T.sign is missing: int8 row sym had2 signs f16-scale stores it");
-
-    /* Bytes that somebody changed: what they give is looked at like a method's. */
-    bytes[sizeof bytes - 1] = 0x04;
-    assert_int_equal(lb_layer_unpack(k.arena, &s, 1, COLS, NULL, bytes, sizeof bytes, &back), LB_OK);
-    assert_int_equal(lb_layer_check(&back, NULL), LB_E_ARG);
-    kit_close(&k);
-}
-
 /* E8M0: a byte of exponents, mxfp4's blocks of 32 columns. */
 static void powers_of_two(void **state) {
     (void)state;
@@ -605,7 +528,7 @@ int main(void) {
         cmocka_unit_test(codes_come_back),
         cmocka_unit_test(layers_come_back),
         cmocka_unit_test(compositions_by_hand),
-        cmocka_unit_test(transforms_by_hand),
+
         cmocka_unit_test(powers_of_two),
         cmocka_unit_test(one_bit),
         cmocka_unit_test(options_of_formats),
