@@ -58,6 +58,13 @@ static void show_positions(const lb_net *n, lb_str *out) {
     if (r->factor > 0) lb_str_add(out, "\n");
 }
 
+static void show_sharing(const lb_net *n, lb_str *out) {
+    int32_t shared = lb_net_shared(n), layers = 0;
+    for (int32_t i = 0; i < n->sites; i++) layers += n->site[i].block >= 0;
+    if (shared > 0)
+        lb_str_add(out, "shared       %d of the blocks' %d layers have the weights of an earlier one\n", shared, layers);
+}
+
 static void show_architecture(const lb_model *m, lb_str *out) {
     const lb_net *n = m->net;
     const lb_net_step *attend = find_step(n, "attend"), *norm = find_step(n, "norm");
@@ -75,6 +82,7 @@ static void show_architecture(const lb_model *m, lb_str *out) {
     if (attend)
         lb_str_add(out, "attention    %lld heads of %lld, %lld key-value heads\n", (long long)attend->heads,
                    (long long)attend->head_dim, (long long)attend->kv_heads);
+    show_sharing(n, out);
     show_positions(n, out);
     if (norm)
         lb_str_add(out, "norm         %s, epsilon %g\n", norm->arg[0] == 0.0 ? "RMSNorm" : "LayerNorm", norm->arg[1]);

@@ -70,6 +70,7 @@ static void show_tensor(const lb_tensor_row *t, bool gguf, lb_str *out) {
     if (t->bias)
         lb_str_add(out, ", a bias%s%s", strcmp(t->bias, "1") ? " if " : "", strcmp(t->bias, "1") ? t->bias : "");
     if (t->when) lb_str_add(out, ", if %s", t->when);
+    if (t->owner) lb_str_add(out, ", block %s's", t->owner);
     lb_str_add(out, "\n");
 }
 

@@ -18,6 +18,9 @@ static void text_of_model(const lb_plan *p, lb_str *out) {
     lb_str_add(out, "model        %s: %s, %s, %.4g M weights, %lld blocks of %lld, stored as %s\n", p->model_text,
                m->path, m->family->name, (double)weights / 1e6, (long long)m->net->blocks, (long long)m->net->dim,
                m->stored ? m->stored : m->format);
+    if (lb_net_shared(m->net) > 0)
+        lb_str_add(out, "             %d layers have the weights of an earlier block, counted once\n",
+                   lb_net_shared(m->net));
     if (p->model_note[0]) lb_str_add(out, "             %s\n", p->model_note);
 }
 

@@ -1,5 +1,7 @@
 #include "eval/calibrate.h"
 
+#include <string.h>
+
 #include "eval/hessian.h"
 #include "model/weights.h"
 
@@ -42,6 +44,18 @@ lb_status lb_stream_new(lb_arena *a, const lb_net *n, const lb_weights *w, const
     for (int64_t i = 0; i < samples; i++)
         LB_TRY(lb_exec_embed(s->exec[0], w, tokens + i * length, length, states_of(s, i)));
     *out = s;
+    return LB_OK;
+}
+
+lb_status lb_stream_copy(lb_arena *a, const lb_stream *s, lb_stream **out) {
+    size_t floats = (size_t)(s->samples * s->length * s->net->dim);
+    lb_stream *copy = LB_NEW(a, lb_stream, 1);
+    float *x = LB_NEW_UNSET(a, float, floats);
+    if (!copy || !x) return LB_E_NOMEM;
+    memcpy(x, s->x, floats * sizeof *x);
+    *copy = *s;
+    copy->x = x;
+    *out = copy;
     return LB_OK;
 }
 

@@ -15,6 +15,9 @@ typedef struct lb_stream lb_stream; /* hidden states of all calibration sequence
  * each on all threads. */
 LB_NODISCARD lb_status lb_stream_new(lb_arena *a, const lb_net *n, const lb_weights *w, const int32_t *tokens,
                                      int64_t samples, int64_t length, lb_team *team, lb_stream **out);
+/* The same sequences at the same place, which go on by themselves; not while the other moves: what a pass works with is
+ * shared. */
+LB_NODISCARD lb_status lb_stream_copy(lb_arena *a, const lb_stream *s, lb_stream **out);
 int64_t lb_stream_block(const lb_stream *s);
 int64_t lb_stream_samples(const lb_stream *s);
 /* A sequence as it enters the current block, (length, dim). */

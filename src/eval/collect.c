@@ -19,6 +19,14 @@ lb_stats lb_collected_stats(const lb_collected *c) {
     return s;
 }
 
+lb_status lb_stats_merge(lb_arena *a, uint32_t needs, int64_t cols, const lb_stats *next, lb_stats *sum) {
+    for (int k = 0; lb_collectors[k]; k++)
+        if (needs & lb_collectors[k]->need) LB_TRY(lb_collectors[k]->merge(a, cols, next, sum));
+    sum->tokens += next->tokens;
+    sum->sequences += next->sequences;
+    return LB_OK;
+}
+
 /* ---- inputs on their way ---- */
 
 lb_status lb_collect_begin(lb_arena *a, lb_arena *lists, lb_collected *of, int n, int64_t most_tokens,

@@ -93,7 +93,11 @@ static lb_status make_batch(trainer *t, const lb_train_request *r) {
 static void set_act(trainer *t, lb_actquant act) {
     for (int32_t i = 0; i < t->net->slots; i++) {
         const lb_param *p = &t->base.params[i];
-        if (p->kind == LB_PARAM_LINEAR) t->now.site[t->net->slot[i].site].act = p->quantize ? act : (lb_actquant){0};
+        if (p->kind != LB_PARAM_LINEAR) continue;
+        int32_t site = t->net->slot[i].site;
+        lb_linop op = t->now.site[site];
+        op.act = p->quantize ? act : (lb_actquant){0};
+        lb_weights_put(t->net, &t->now, site, op);
     }
 }
 

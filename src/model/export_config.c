@@ -100,6 +100,13 @@ static void drop_marks(json_t *o) {
     }
 }
 
+/* The key that says whether the head is tied. */
+static const char *tying_key(const lb_family *f) {
+    const lb_key *k = f->hf_keys;
+    while (k->name && (!k->number || strcmp(k->number, "tied") != 0)) k++;
+    return k->name ? k->name : "tie_word_embeddings";
+}
+
 static lb_status copied_config(const lb_model *m, bool tied, const char *type, const char *dir) {
     json_t *o = NULL;
     if (strcmp(m->format, "safetensors") != 0)
@@ -112,7 +119,7 @@ static lb_status copied_config(const lb_model *m, bool tied, const char *type, c
     drop_marks(o);
     const char *dtype = json_object_get(o, "dtype") ? "dtype" : "torch_dtype";
     if (json_object_set_new(o, dtype, json_string(type)) != 0 ||
-        json_object_set_new(o, "tie_word_embeddings", json_boolean(tied)) != 0) {
+        json_object_set_new(o, tying_key(m->family), json_boolean(tied)) != 0) {
         json_decref(o);
         return lb_fail(LB_E_NOMEM, "%s/config.json: out of memory", dir);
     }

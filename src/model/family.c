@@ -1,5 +1,6 @@
 #include "model/family.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,17 @@ const lb_tensor_row *lb_family_row(const lb_family *f, const char *name, bool in
     return NULL;
 }
 
+static lb_status shared_with(const lb_family_shapes *s, const lb_tensor_row *row, int64_t block, int64_t *back) {
+    double owner;
+    LB_TRY(lb_expression(s->numbers, row->owner, block, &owner));
+    if (!(owner >= 0.0 && owner <= (double)block && owner == floor(owner)))
+        return lb_fail(LB_E_FORMAT,
+                       "the %s family: %s: block %lld is to have the weights of block %g: must be in [0, %lld]",
+                       s->family->name, row->ours, (long long)block, owner, (long long)block);
+    *back = block - (int64_t)owner;
+    return LB_OK;
+}
+
 lb_status lb_family_shape(const void *ctx, const char *name, int64_t block, int64_t expert, lb_net_shape *out) {
     const lb_family_shapes *s = ctx;
     const lb_tensor_row *row = lb_family_row(s->family, name, block >= 0, expert >= 0);
@@ -30,7 +42,12 @@ lb_status lb_family_shape(const void *ctx, const char *name, int64_t block, int6
     if (row->rows) LB_TRY(lb_expression_count(s->numbers, row->rows, block, &out->rows));
     LB_TRY(lb_expression_count(s->numbers, row->cols, block, &out->cols));
     out->bias = bias != 0.0;
-    return LB_OK;
+    return row->owner && block >= 0 ? shared_with(s, row, block, &out->back) : LB_OK;
+}
+
+lb_status lb_family_file_block(const lb_family *f, const lb_numbers *n, int64_t block, int64_t *out) {
+    *out = block;
+    return f->file_block && block >= 0 ? lb_expression_count(n, f->file_block, block, out) : LB_OK;
 }
 
 lb_status lb_family_net(lb_arena *a, const lb_family *f, const lb_numbers *numbers, const lb_net **out) {

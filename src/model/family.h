@@ -44,6 +44,8 @@ enum { LB_ROPE_KINDS_PLAIN = 1u << 0 | 1u << 1 | 1u << 3 }; /* default, linear, 
 
 /* One weight: a site's or a norm's. '#' is the block's number, '@' the expert's.
  *
+ * Blocks may share a weight: the files hold it once, by the name of its owner. A name without '#' is that of block 0's.
+ *
  * After a name in a file: [@] that expert's part of a stack (experts, rows, cols); [a:b:n] rows a to b of n, where n
  * rows are stored together; ~ stored (in, out). A bias has the name with ".bias" for ".weight". */
 typedef struct lb_tensor_row {
@@ -52,12 +54,16 @@ typedef struct lb_tensor_row {
     const char *rows, *cols; /* expressions; rows NULL: a vector of cols */
     const char *bias;        /* an expression: not zero, it has a bias; NULL: none */
     const char *when;        /* an expression: not zero, there is such a weight (in this block); NULL: always */
+    const char *owner;       /* an expression: the block whose weight (and bias) this is, its own or one before it; NULL:
+                                its own */
 } lb_tensor_row;
 
 typedef struct lb_family {
     const char *name, *summary;
     const char *hf_class, *hf_type; /* "LlamaForCausalLM", "llama" */
     const char *prefix;             /* "transformer.": a beginning of names that Hugging Face files may lack, or NULL */
+    const char *file_block;         /* an expression: the number that a block's own weights have in Hugging Face files,
+                                       rising with the block; NULL: the block's */
     const lb_key *hf_keys;          /* up to the one without a name; their order is that of `absent` expressions */
     const lb_rope_keys *rope;       /* NULL: no rotary positions */
     const char *hf_numbers;         /* rules (numbers.h) once all keys are read */
@@ -90,6 +96,8 @@ typedef struct lb_family_shapes {
 } lb_family_shapes;
 LB_NODISCARD lb_status lb_family_shape(const void *ctx, const char *name, int64_t block, int64_t expert,
                                        lb_net_shape *out);
+/* The number of a block in Hugging Face files. */
+LB_NODISCARD lb_status lb_family_file_block(const lb_family *f, const lb_numbers *n, int64_t block, int64_t *out);
 /* The family's program with these numbers; all of it in the arena. */
 LB_NODISCARD lb_status lb_family_net(lb_arena *a, const lb_family *f, const lb_numbers *numbers, const lb_net **out);
 

@@ -31,6 +31,8 @@ typedef struct matching {
     const lb_tensor_files *files;
     spelling *spelling;
     int32_t spellings;
+    int64_t *block; /* (blocks) by the number in the files: the first block that has it */
+    int64_t blocks;
     found *at; /* sorted */
     int64_t n, room;
 } matching;
@@ -98,6 +100,29 @@ static bool fits(const lb_family *f, const char *pattern, const char *name, int6
     if (lb_pattern_match(pattern, name, block, expert)) return true;
     size_t n = f->prefix ? strlen(f->prefix) : 0;
     return n && strncmp(pattern, f->prefix, n) == 0 && lb_pattern_match(pattern + n, name, block, expert);
+}
+
+/* Blocks by their numbers in the files, which begin at 0 and have no gaps. */
+static lb_status number_blocks(matching *m) {
+    if (!(m->block = LB_NEW(m->arena, int64_t, m->net->blocks + 1))) return LB_E_NOMEM;
+    for (int64_t b = 0; b < m->net->blocks; b++) {
+        int64_t number = b;
+        if (m->files->hf) LB_TRY(lb_family_file_block(m->family, m->net->numbers, b, &number));
+        if (number == m->blocks)
+            m->block[m->blocks++] = b;
+        else if (number != m->blocks - 1)
+            return lb_fail(LB_E_FORMAT, "the %s family: block %lld has the number %lld in files: expected %lld or %lld",
+                           m->family->name, (long long)b, (long long)number, (long long)m->blocks - 1,
+                           (long long)m->blocks);
+    }
+    return LB_OK;
+}
+
+/* The number in the files of a block of the net; -1: outside the blocks. */
+static int64_t file_number(const matching *m, int64_t block) {
+    int64_t number = m->blocks - 1;
+    while (number >= 0 && m->block[number] > block) number--;
+    return number;
 }
 
 static lb_status add_found(matching *m, found x) {
@@ -182,19 +207,30 @@ static lb_status take_found(matching *m, const found *x, bool *taken) {
     const lb_family_shapes ctx = {m->family, m->net->numbers};
     lb_net_shape shape;
     int64_t experts = 0;
-    if (x->block >= m->net->blocks)
-        return lb_fail(LB_E_FORMAT, "%s: tensor %s: %s says %lld blocks", m->files->path, x->t->name, m->files->says,
-                       (long long)m->net->blocks);
     bool expert = strchr(row->ours, '@') != NULL;
     LB_TRY(lb_family_shape(&ctx, role, x->block, expert ? 0 : -1, &shape));
     if (expert) LB_TRY(lb_expression_count(m->net->numbers, "experts", x->block, &experts));
     if (expert && x->expert >= experts)
         return lb_fail(LB_E_FORMAT, "%s: tensor %s: %s says %lld experts", m->files->path, x->t->name, m->files->says,
                        (long long)experts);
+    if (shape.back)
+        return lb_fail(LB_E_FORMAT, "%s: tensor %s: block %lld has the weights of block %lld", m->files->path,
+                       x->t->name, (long long)x->block, (long long)(x->block - shape.back));
     *taken = shape.rows > 0 && (!x->bias || shape.bias);
     if (!*taken) return LB_OK;
     LB_TRY(check_shape(m, x, &shape));
     return add_found(m, *x);
+}
+
+/* From the number in the name to the block; what all blocks share, without one, is block 0's. */
+static lb_status find_block(const matching *m, found *x) {
+    if (x->block < 0 && m->family->tensor[x->row].ours[0] == '#') x->block = 0;
+    if (x->block < 0) return LB_OK;
+    if (x->block >= m->blocks)
+        return lb_fail(LB_E_FORMAT, "%s: tensor %s: %s says %lld blocks", m->files->path, x->t->name, m->files->says,
+                       (long long)m->blocks);
+    x->block = m->block[x->block];
+    return LB_OK;
 }
 
 /* Every row that the tensor's name fits; a stack or what is fused fits several. */
@@ -208,6 +244,7 @@ static lb_status name_tensor(matching *m, const lb_tensor *t) {
         if (!fits(m->family, s->name, t->name, &x.block, &x.expert)) continue;
         if (head->same_as >= 0 && !s->bias && strcmp(m->family->tensor[s->row].ours, head->role) == 0)
             return check_tied(m, t);
+        LB_TRY(find_block(m, &x));
         LB_TRY(take_found(m, &x, &taken));
         known = known || taken;
         none = none || !taken;
@@ -259,7 +296,7 @@ static lb_status missing(const matching *m, const found *key) {
     for (int32_t k = 0; k < m->spellings; k++) {
         const spelling *s = &m->spelling[k];
         if (s->row != key->row || s->bias != (key->bias != 0)) continue;
-        lb_pattern_name(s->name, key->block, key->expert, name, sizeof name);
+        lb_pattern_name(s->name, file_number(m, key->block), key->expert, name, sizeof name);
         return lb_fail(LB_E_FORMAT, "%s: tensor %s is missing", m->files->path, name);
     }
     return lb_fail(LB_E_UNSUPPORTED, "%s: the %s family has no %s in such files", m->files->path, m->family->name,
@@ -299,6 +336,7 @@ lb_status lb_family_match(lb_arena *a, const lb_family *f, const lb_net *net, co
                           lb_placed *out) {
     matching m = {.arena = a, .family = f, .net = net, .files = files};
     LB_TRY(list_spellings(&m));
+    LB_TRY(number_blocks(&m));
     for (int64_t i = 0; i < files->n; i++) LB_TRY(name_tensor(&m, files->t[i]));
     if (m.n) qsort(m.at, (size_t)m.n, sizeof *m.at, by_place);
     for (int32_t i = 0; i < net->slots; i++) LB_TRY(place(&m, &net->slot[i], &out[i]));
@@ -310,6 +348,7 @@ lb_status lb_family_tensor_name(const lb_family *f, const lb_net *net, int32_t s
     found key;
     spelling s = {0};
     char name[NAME];
+    int64_t number;
     const lb_tensor_row *row = key_of(f, net, &net->slot[slot], &key);
     size_t n = strcspn(row->hf, "|[~");
     snprintf(name, sizeof name, "%.*s", (int)n, row->hf);
@@ -318,7 +357,8 @@ lb_status lb_family_tensor_name(const lb_family *f, const lb_net *net, int32_t s
         return lb_fail(LB_E_UNSUPPORTED, "the %s family: %s is a part of %s, which cannot be written yet", f->name,
                        lb_slot_name(net, slot), name);
     if (key.bias) bias_name(name, s.name);
-    lb_pattern_name(key.bias ? s.name : name, key.block, key.expert, out, LB_TENSOR_NAME);
+    LB_TRY(lb_family_file_block(f, net->numbers, key.block, &number));
+    lb_pattern_name(key.bias ? s.name : name, number, key.expert, out, LB_TENSOR_NAME);
     *transposed = s.transposed && !key.bias;
     return LB_OK;
 }

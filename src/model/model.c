@@ -71,9 +71,14 @@ static lb_status describe_types(const source *s) {
 static lb_status match_tensors(source *s) {
     lb_model *m = s->m;
     int64_t n = s->hf ? lb_safetensors_count(s->f->safetensors) : lb_gguf_tensor_count(s->f->gguf);
-    if (n < s->numbers.blocks) /* before any memory is taken for them */
+    int64_t blocks = s->numbers.blocks;
+    if (s->hf && blocks > 0) {
+        LB_TRY(lb_family_file_block(m->family, &s->numbers, blocks - 1, &blocks));
+        blocks++;
+    }
+    if (n < blocks) /* before any memory is taken for them */
         return lb_fail(LB_E_FORMAT, "%s: %lld tensors are too few for the %lld blocks that %s says", m->path,
-                       (long long)n, (long long)s->numbers.blocks, s->says);
+                       (long long)n, (long long)blocks, s->says);
     lb_status st = lb_family_net(m->arena, m->family, &s->numbers, &m->net);
     if (st != LB_OK) return lb_fail_in(st, "%s", m->path);
     LB_TRY(lb_weights_new(m->arena, m->net, &m->weights));

@@ -35,13 +35,66 @@ static void name_of(const lb_build *b, const char *role, const char *end, char o
         snprintf(out, LB_SITE_NAME, "%s%s", role, end);
 }
 
-static lb_status add_vector(lb_build *b, const char *role, bool bias, int64_t n, int32_t *id) {
+/* ---- weights of another block ---- */
+
+/* The block that is `back` blocks before this one; it is built already, so no circle can come about. */
+static lb_status owner_of(const lb_build *b, const char *role, int64_t back, int64_t *owner) {
+    char why[96];
+    *owner = b->block - back;
+    if (back > 0 && *owner >= 0 && b->block >= 0) return LB_OK;
+    snprintf(why, sizeof why, "is to have the weights of block %lld: must be one before it", (long long)*owner);
+    return lb_build_fail(b, role, why);
+}
+
+static lb_status not_alike(const lb_build *b, const char *role, int64_t owner, const char *there, const char *here) {
+    char why[160];
+    snprintf(why, sizeof why, "is to have the weights of block %lld, which has %s there, not %s", (long long)owner,
+             there, here);
+    return lb_build_fail(b, role, why);
+}
+
+static lb_status share_vector(const lb_build *b, lb_vector *v, int64_t back) {
+    int64_t owner;
+    char here[32], there[32] = "none";
+    LB_TRY(owner_of(b, v->role, back, &owner));
+    for (int32_t i = b->span[owner].vector; i < b->span[owner + 1].vector; i++) {
+        const lb_vector *o = &b->vector[i];
+        if (o->expert != v->expert || o->bias != v->bias || strcmp(o->role, v->role) != 0) continue;
+        v->same_as = o->same_as >= 0 ? o->same_as : i;
+        if (o->n == v->n) return LB_OK;
+        snprintf(there, sizeof there, "%lld values", (long long)o->n);
+    }
+    snprintf(here, sizeof here, "%lld values", (long long)v->n);
+    return not_alike(b, v->name, owner, there, here);
+}
+
+/* bias: it has one. */
+static lb_status share_site(const lb_build *b, lb_site *s, bool bias, int64_t back) {
+    int64_t owner;
+    char here[64], there[64] = "none";
+    LB_TRY(owner_of(b, s->role, back, &owner));
+    for (int32_t i = b->span[owner].site; i < b->span[owner + 1].site; i++) {
+        const lb_site *o = &b->site[i];
+        if (o->expert != s->expert || strcmp(o->role, s->role) != 0) continue;
+        s->same_as = o->same_as >= 0 ? o->same_as : i;
+        if (o->rows == s->rows && o->cols == s->cols && (o->bias >= 0) == bias) return LB_OK;
+        snprintf(there, sizeof there, "(%lld, %lld)%s", (long long)o->rows, (long long)o->cols,
+                 o->bias >= 0 ? " and a bias" : "");
+    }
+    snprintf(here, sizeof here, "(%lld, %lld)%s", (long long)s->rows, (long long)s->cols, bias ? " and a bias" : "");
+    return not_alike(b, s->name, owner, there, here);
+}
+
+/* ---- sites, vectors, inputs ---- */
+
+static lb_status add_vector(lb_build *b, const char *role, bool bias, int64_t n, int64_t back, int32_t *id) {
     LB_TRY(GROW(b, vector, vectors));
     *id = b->net->vectors++;
     lb_vector *v = &b->vector[*id];
-    *v = (lb_vector){.role = role, .bias = bias, .block = (int32_t)b->block, .expert = (int32_t)b->expert, .n = n};
+    *v = (lb_vector){
+        .role = role, .bias = bias, .block = (int32_t)b->block, .expert = (int32_t)b->expert, .same_as = -1, .n = n};
     name_of(b, role, bias ? ".bias" : "", v->name);
-    return LB_OK;
+    return back ? share_vector(b, v, back) : LB_OK;
 }
 
 /* The input that a value is, once a site reads it. */
@@ -75,7 +128,8 @@ static lb_status add_site(lb_build *b, const char *role, lb_net_shape shape, int
                    .rows = shape.rows,
                    .cols = shape.cols};
     memcpy(s->name, name, sizeof name);
-    return shape.bias ? add_vector(b, role, true, shape.rows, &s->bias) : LB_OK;
+    if (shape.back) LB_TRY(share_site(b, s, shape.bias, shape.back));
+    return shape.bias ? add_vector(b, role, true, shape.rows, shape.back, &s->bias) : LB_OK;
 }
 
 /* ---- one step ---- */
@@ -116,8 +170,8 @@ static lb_status take_operands(lb_build *b, const lb_step *s, lb_net_step *out, 
         shape->rows = p.rows;
         shape->width = p.cols;
         if (kind == 'w') {
-            if (p.rows > 0) LB_TRY(add_vector(b, s->operand[k], false, p.rows * p.cols, &out->weight));
-            if (p.rows > 0 && p.bias) LB_TRY(add_vector(b, s->operand[k], true, p.rows * p.cols, &out->bias));
+            if (p.rows > 0) LB_TRY(add_vector(b, s->operand[k], false, p.rows * p.cols, p.back, &out->weight));
+            if (p.rows > 0 && p.bias) LB_TRY(add_vector(b, s->operand[k], true, p.rows * p.cols, p.back, &out->bias));
             continue;
         }
         if (p.rows < 1)
@@ -349,6 +403,16 @@ int32_t lb_net_vector(const lb_net *n, int64_t block, int64_t expert, const char
 int32_t lb_net_owner(const lb_net *n, int32_t site) {
     while (n->site[site].same_as >= 0) site = n->site[site].same_as;
     return site;
+}
+
+int32_t lb_net_shared(const lb_net *n) {
+    int32_t shared = 0;
+    for (int32_t i = 0; i < n->sites; i++) shared += n->site[i].block >= 0 && n->site[i].same_as >= 0;
+    return shared;
+}
+
+int32_t lb_net_vector_owner(const lb_net *n, int32_t vector) {
+    return n->vector[vector].same_as >= 0 ? n->vector[vector].same_as : vector;
 }
 
 int32_t lb_slot_find(const lb_net *n, const char *name) {

@@ -13,6 +13,7 @@
 typedef struct lb_net_shape {
     int64_t rows, cols; /* rows 0: there is none */
     bool bias;
+    int64_t back; /* so many blocks back is the one whose weights (and bias) these are; 0: its own */
 } lb_net_shape;
 /* By the name that a program uses, block and expert (-1: none). */
 typedef struct lb_net_shapes {
@@ -27,7 +28,8 @@ typedef struct lb_site {
     int32_t block, expert;   /* -1: outside the blocks; no expert's */
     int32_t input;           /* in lb_net.input; -1: a table, which nothing is multiplied by */
     int32_t bias;            /* in lb_net.vector; -1: none */
-    int32_t same_as;         /* the site whose weights these are; -1: its own. A tied head: the embedding */
+    int32_t same_as;         /* the site whose weights these are; -1: its own. A tied head: the embedding; a block that
+                                shares another's: that one's, whose bias is its own too */
     int64_t rows, cols;      /* (out, in) */
 } lb_site;
 /* What sites read: a value of a block (or of an expert of it). */
@@ -42,6 +44,7 @@ typedef struct lb_vector {
     const char *role;        /* "attn_norm", "q" */
     bool bias;
     int32_t block, expert;
+    int32_t same_as; /* the vector whose numbers these are; -1: its own */
     int64_t n;
 } lb_vector;
 
@@ -134,7 +137,7 @@ typedef struct lb_net {
     const lb_vector *vector;
     const lb_rope_spec *rope;
     const int32_t *reader;
-    const lb_net_slot *slot; /* every tensor in program order, but those of a site that is another one's */
+    const lb_net_slot *slot; /* every tensor in program order, but those that are another one's */
     int32_t slots;
     int32_t sites, inputs, vectors, ropes;
     lb_net_part before, after; /* after: its last step is the head */
@@ -145,7 +148,8 @@ typedef struct lb_net {
 } lb_net;
 
 /* tied: the head's weights are the embedding's. Program and numbers stay the caller's. LB_E_FORMAT names block
- * and step: a value nobody wrote, widths that do not fit, a site without a shape. */
+ * and step: a value nobody wrote, widths that do not fit, a site without a shape, weights of another block that has none
+ * such, or of another shape. */
 LB_NODISCARD lb_status lb_net_new(lb_arena *a, const lb_program *p, const lb_numbers *n, const lb_net_shapes *shapes,
                                   bool tied, lb_net **out);
 /* Everything that has weights of its own, in program order: a norm's weight and bias, a site and its bias, a block's
@@ -170,6 +174,9 @@ int32_t lb_net_step_of(const lb_net *n, int32_t site);
 int32_t lb_net_section_of(const lb_net *n, int32_t input);
 /* The site whose weights these are: itself, unless it is another one's. */
 int32_t lb_net_owner(const lb_net *n, int32_t site);
+/* Layers of blocks that are another block's. */
+int32_t lb_net_shared(const lb_net *n);
+int32_t lb_net_vector_owner(const lb_net *n, int32_t vector); /* likewise */
 
 /* Tensors. -1: none of that name ("3.attn_norm"). */
 int32_t lb_slot_find(const lb_net *n, const char *name);

@@ -1,4 +1,4 @@
-/* Every tensor of a model once, in program order. */
+/* Every tensor of a model once, in program order: where blocks share it, in the first one. */
 #include <string.h>
 
 #include "model/net_impl.h"
@@ -10,7 +10,7 @@ typedef struct list {
 } list;
 
 static void add_vector(list *x, int32_t vector) {
-    if (vector >= 0) x->slot[x->n++] = (lb_net_slot){-1, vector};
+    if (vector >= 0 && x->net->vector[vector].same_as < 0) x->slot[x->n++] = (lb_net_slot){-1, vector};
 }
 
 static void add_site(list *x, int32_t site) {

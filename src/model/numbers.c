@@ -179,12 +179,18 @@ lb_status lb_expression_count(const lb_numbers *n, const char *text, int64_t blo
 
 /* ---- rules ---- */
 
+/* Those that numbers by block are made for; what is no such count is refused where sizes are checked. */
+static void count_blocks(lb_numbering *b, double layers) {
+    b->blocks = layers >= 1.0 && layers <= 1 << 16 ? (int64_t)layers : 0;
+}
+
 /* One rule, from `name` on, whose expression is [text, to). */
 static lb_status set_rule(lb_numbering *b, const char *name, const char *text, const char *to) {
     lb_numbers n = lb_numbering_view(b);
     parser p = {.numbers = &n, .text = text, .at = text, .block = 0};
     double v;
     LB_TRY(evaluate(&p, to, &v));
+    if (!p.by_block && strcmp(name, "layers") == 0) count_blocks(b, v);
     if (!p.by_block) return lb_numbering_set(b, name, v);
     double *block = LB_NEW(b->arena, double, b->blocks + 1);
     if (!block) return LB_E_NOMEM;

@@ -32,7 +32,8 @@ void lb_weights_put(const lb_net *n, lb_weights *w, int32_t site, lb_linop op) {
 void lb_slot_set(const lb_net *n, lb_weights *w, int32_t slot, const float *data) {
     const lb_net_slot *s = &n->slot[slot];
     if (s->vector >= 0) {
-        w->vector[s->vector] = data;
+        for (int32_t i = s->vector; i < n->vectors; i++) /* who shares it comes after it */
+            if (lb_net_vector_owner(n, i) == s->vector) w->vector[i] = data;
         return;
     }
     lb_linop op = w->site[s->site];

@@ -13,6 +13,7 @@ enum layer_column {
     L_ROWS_CSV,
     L_COLS_CSV,
     L_STORAGE,
+    L_SAME_AS_CSV, /* where some layer is another one's */
     L_BPW,
     L_BYTES,
     L_WEIGHT,
@@ -37,6 +38,7 @@ static const lb_table_column layer_column[L_COLUMNS] = {
     [L_ROWS_CSV] = {.name = "rows"},
     [L_COLS_CSV] = {.name = "cols"},
     [L_STORAGE] = {.head = "storage", .name = "storage"},
+    [L_SAME_AS_CSV] = {.name = "same_as", .optional = true},
     [L_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true},
     [L_BYTES] = {.head = "KiB", .name = "bytes", .right = true},
     [L_WREL] = {.head = "rel. weight", .name = "weight_rel_mse", .right = true},
@@ -91,8 +93,13 @@ static void put_layer(lb_table *t, const lb_layer_row *l) {
     lb_table_setf(t, L_COLS_CSV, "%lld", (long long)l->cols);
     lb_table_set(t, L_STORAGE, l->quantized ? l->storage : "not quantized", l->quantized ? l->storage : "");
     double bytes = (double)l->size.total, bpw = lb_size_bits(&l->size);
-    put(t, L_BYTES, lb_num_fixed(bytes / 1024, 1), bytes);
-    put(t, L_BPW, lb_num_fixed(bpw, 3), bpw);
+    if (lb_layer_is_shared(l)) {
+        lb_table_setf(t, L_STORAGE, "that of %s", l->same_as);
+        lb_table_set(t, L_SAME_AS_CSV, "", l->same_as);
+    } else {
+        put(t, L_BYTES, lb_num_fixed(bytes / 1024, 1), bytes);
+        put(t, L_BPW, lb_num_fixed(bpw, 3), bpw);
+    }
     if (!l->quantized) return;
     put_layer_errors(t, l);
     if (l->damp > 0) put(t, L_DAMP, lb_num_sci(l->damp, 3), l->damp);

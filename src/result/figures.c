@@ -44,6 +44,8 @@ lb_model_error lb_model_error_of(const lb_record *c, bool original) {
     return e;
 }
 
+bool lb_layer_is_shared(const lb_layer_row *l) { return l->same_as && l->same_as[0]; }
+
 double lb_bits_per_weight(int64_t bytes, int64_t weights) {
     return weights > 0 ? 8.0 * (double)bytes / (double)weights : NAN;
 }

@@ -32,6 +32,9 @@ lb_model_error lb_model_error_of(const lb_record *c, bool original);
 /* ---- sizes ---- */
 
 enum { LB_FP16_BYTES = 2 };                                /* what a weight takes that nothing quantizes */
+/* Is it one with a layer of an earlier row, where its size is counted? */
+bool lb_layer_is_shared(const lb_layer_row *l);
+
 double lb_bits_per_weight(int64_t bytes, int64_t weights); /* NaN: no weights */
 double lb_size_bits(const lb_size *s);                     /* of a layer or a sum of them, with all metadata */
 double lb_mib(double bytes);

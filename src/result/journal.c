@@ -43,6 +43,7 @@ lb_status lb_journal_layer(const char *dir, const char *stem, const lb_layer_row
                           "output_rel_original", number(lb_output_rel(&r->original)), "ratio_to_rtn",
                           number(lb_layer_ratio(r)), "flags", flags.s ? flags.s : "", "seconds", number(r->seconds));
     lb_str_free(&flags);
+    if (o && lb_layer_is_shared(r)) json_object_set_new(o, "same_as", json_string(r->same_as));
     return append(dir, stem, o);
 }
 

@@ -35,8 +35,9 @@ typedef struct lb_layer_row {
     int bits;
     int64_t group;
     bool quantized; /* false: skipped by a rule (errors are zero, size as stored in float16) */
+    const char *same_as; /* the row of the layer that this one is, whose size is counted there; "": its own */
     lb_size size;
-    lb_layer_error own;                   /* H of the inputs it was solved on; output_* NaN if the method has none */
+    lb_layer_error own;                   /* H of its inputs in the model so far; output_* NaN if the method has none */
     lb_layer_error original;              /* H of the original model; NaN without calibration */
     lb_layer_error rtn_own, rtn_original; /* round-to-nearest onto the same storage, the same H */
     uint32_t flags;

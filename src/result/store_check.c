@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "result/figures.h"
 #include "result/store.h"
 
 enum { MAX_BLOCK = 4095, MAX_LAYERS = 7 * (MAX_BLOCK + 1) + 2 };
@@ -50,6 +51,17 @@ lb_status lb_store_check_layer(const lb_layer_row *l) {
     return check_size(l->name, &l->size);
 }
 
+/* Layers that are one: the first of them is there, and the size is counted there. */
+static lb_status check_shared(const lb_record *r, int64_t i) {
+    const lb_layer_row *l = &r->layer[i], *first = r->layer;
+    if (!lb_layer_is_shared(l)) return LB_OK;
+    while (first < l && strcmp(first->name, l->same_as) != 0) first++;
+    if (first == l || lb_layer_is_shared(first) || first->rows != l->rows || first->cols != l->cols)
+        return lb_fail(LB_E_FORMAT, "%s: same_as '%s': must be a layer of that shape before it", l->name, l->same_as);
+    if (l->size.weights == 0 && l->size.total == 0) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "%s: %lld bytes, which are those of %s", l->name, (long long)l->size.total, l->same_as);
+}
+
 static lb_status check_eval(int64_t i, const lb_eval_row *e) {
     char where[32];
     snprintf(where, sizeof where, "/eval/%lld", (long long)i);
@@ -78,6 +90,7 @@ lb_status lb_store_check(const lb_record *r) {
     LB_TRY(check_int("/host", "peak_bytes", r->peak_bytes, 0, INT64_MAX));
     LB_TRY(check_int("/layers", "layers", r->layers, 0, MAX_LAYERS));
     for (int64_t i = 0; i < r->layers; i++) LB_TRY(lb_store_check_layer(&r->layer[i]));
+    for (int64_t i = 0; i < r->layers; i++) LB_TRY(check_shared(r, i));
     for (int64_t i = 0; i < r->evals; i++) LB_TRY(check_eval(i, &r->eval[i]));
     const lb_model_size *s = &r->size;
     const int64_t v[] = {s->other_as_stored, s->other_as_fp16, s->total_as_stored,

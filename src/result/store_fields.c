@@ -5,7 +5,22 @@
 static const void *at(const lb_field *f, const void *row) { return (const char *)row + f->offset; }
 static void *at_mut(const lb_field *f, void *row) { return (char *)row + f->offset; }
 
-bool lb_field_is_text(const lb_field *f) { return f->type == LB_FIELD_STR || f->type == LB_FIELD_CHARS; }
+bool lb_field_is_text(const lb_field *f) {
+    return f->type == LB_FIELD_STR || f->type == LB_FIELD_LATER_STR || f->type == LB_FIELD_CHARS;
+}
+
+static bool is_later(const lb_field *f) { return f->type == LB_FIELD_LATER || f->type == LB_FIELD_LATER_STR; }
+
+/* Is there nothing to write? */
+static bool is_empty(const lb_field *f, const void *row) {
+    return lb_field_is_text(f) ? !lb_field_text(f, row)[0] : lb_field_int(f, row) == 0;
+}
+
+/* What a row has where that was not written. */
+static lb_status set_empty(const lb_field *f, void *row, const char *object) {
+    static char nothing[] = "";
+    return lb_field_is_text(f) ? lb_field_set_text(f, row, object, nothing) : lb_field_set_int(f, row, object, 0);
+}
 
 const char *lb_field_text(const lb_field *f, const void *row) {
     if (f->type == LB_FIELD_CHARS) return at(f, row);
@@ -62,7 +77,7 @@ lb_status lb_field_set_int(const lb_field *f, void *row, const char *object, int
 }
 
 lb_status lb_field_set_text(const lb_field *f, void *row, const char *object, char *v) {
-    if (f->type == LB_FIELD_STR) {
+    if (f->type != LB_FIELD_CHARS) {
         *(const char **)at_mut(f, row) = v;
         return LB_OK;
     }
@@ -77,7 +92,7 @@ lb_status lb_field_set_text(const lb_field *f, void *row, const char *object, ch
 lb_status lb_fields_put_attrs(lb_h5 *h, const char *object, lb_fields f, const void *values) {
     for (size_t i = 0; i < f.n; i++) {
         const lb_field *x = &f.at[i];
-        if (x->type == LB_FIELD_LATER && lb_field_int(x, values) == 0) continue;
+        if (is_later(x) && is_empty(x, values)) continue;
         if (lb_field_is_text(x))
             LB_TRY(lb_h5_attr_str(h, object, x->name, lb_field_text(x, values)));
         else if (x->type == LB_FIELD_F64)
@@ -91,8 +106,8 @@ lb_status lb_fields_put_attrs(lb_h5 *h, const char *object, lb_fields f, const v
 lb_status lb_fields_get_attrs(lb_h5 *h, lb_arena *a, const char *object, lb_fields f, void *values) {
     for (size_t i = 0; i < f.n; i++) {
         const lb_field *x = &f.at[i];
-        if (x->type == LB_FIELD_LATER && !lb_h5_has_attr(h, object, x->name)) {
-            LB_TRY(lb_field_set_int(x, values, object, 0));
+        if (is_later(x) && !lb_h5_has_attr(h, object, x->name)) {
+            LB_TRY(set_empty(x, values, object));
         } else if (lb_field_is_text(x)) {
             char *s = NULL;
             LB_TRY(lb_h5_get_attr_str(h, a, object, x->name, &s));
@@ -127,7 +142,7 @@ static lb_status put_column(lb_h5 *h, const char *path, const lb_field *x, const
 
 static bool any_of(const lb_field *x, const char *rows, size_t stride, int64_t n) {
     for (int64_t r = 0; r < n; r++)
-        if (lb_field_int(x, rows + (size_t)r * stride) != 0) return true;
+        if (!is_empty(x, rows + (size_t)r * stride)) return true;
     return false;
 }
 
@@ -137,7 +152,7 @@ lb_status lb_fields_put_columns(lb_h5 *h, const char *group, lb_fields f, const 
     lb_str path = {0};
     lb_status st = buffer ? LB_OK : LB_E_NOMEM;
     for (size_t i = 0; i < f.n && st == LB_OK; i++) {
-        if (f.at[i].type == LB_FIELD_LATER && !any_of(&f.at[i], rows, stride, n)) continue;
+        if (is_later(&f.at[i]) && !any_of(&f.at[i], rows, stride, n)) continue;
         path.len = 0;
         lb_str_add(&path, "%s/%s", group, f.at[i].name);
         st = lb_str_check(&path);
@@ -185,9 +200,9 @@ lb_status lb_fields_get_columns(lb_h5 *h, lb_arena *a, const char *group, lb_fie
         path.len = 0;
         lb_str_add(&path, "%s/%s", group, f.at[i].name);
         st = lb_str_check(&path);
-        if (st == LB_OK && f.at[i].type == LB_FIELD_LATER && !lb_h5_has(h, path.s)) {
+        if (st == LB_OK && is_later(&f.at[i]) && !lb_h5_has(h, path.s)) {
             for (int64_t r = 0; r < n && st == LB_OK; r++)
-                st = lb_field_set_int(&f.at[i], (char *)rows + (size_t)r * stride, path.s, 0);
+                st = set_empty(&f.at[i], (char *)rows + (size_t)r * stride, path.s);
             continue;
         }
         if (st == LB_OK) st = get_column(h, a, path.s, &f.at[i], rows, stride, n);
@@ -242,6 +257,7 @@ static const lb_field layer_rows[] = {
     ROW(lb_layer_row, INT, bits),
     ROW(lb_layer_row, I64, group),
     ROW(lb_layer_row, BOOL, quantized),
+    ROW(lb_layer_row, LATER_STR, same_as),
     SIZE_ROWS(lb_layer_row, "size_", size),
     ERROR_ROWS("own", own),
     ERROR_ROWS("original", original),

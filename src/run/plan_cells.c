@@ -9,7 +9,9 @@ typedef struct planner {
     lb_plan *p;
     lb_cell *c;
     const char **name,
-        **role; /* (sites): as long as the plan, also while its model is closed; one text for all cells */
+        **role;        /* (sites): as long as the plan, also while its model is closed; one text for all cells */
+    const char **also; /* (sites + 1) */
+    int64_t *place;    /* (sites) of the layer in the cell at hand */
 } planner;
 
 static lb_status refuse(lb_plan *p, lb_cell *c, const char *why) {
@@ -18,17 +20,53 @@ static lb_status refuse(lb_plan *p, lb_cell *c, const char *why) {
     return c->reason ? LB_OK : LB_E_NOMEM;
 }
 
+/* A layer that the model has in an earlier block already: everything is as it was decided there, but that it takes no
+ * room. */
+static void plan_again(planner *x, lb_layer_plan *l) {
+    lb_layer_plan *all = x->c->layer, *first = &all[x->place[lb_net_owner(x->p->model->net, l->site)]];
+    int64_t last = l->same_as = first - all;
+    while (all[last].next >= 0) last = all[last].next;
+    all[last].next = l - all;
+    l->asked = first->asked;
+    l->quantize = first->quantize;
+    l->opts = first->opts;
+    l->needs = first->needs;
+    l->storage = first->storage;
+}
+
+/* The names that rules may use: a layer that several blocks have answers to each of its names. */
+static size_t names_of(const planner *x, int32_t site, const char *also) {
+    const lb_net *n = x->p->model->net;
+    size_t names = 0;
+    x->also[names++] = n->site[site].name;
+    if (also) x->also[names++] = also;
+    for (int32_t i = site + 1; i < n->sites && n->site[site].block >= 0; i++)
+        if (n->site[i].same_as == site) x->also[names++] = n->site[i].name;
+    return names;
+}
+
 /* One layer. `also`: a second name that rules may use, or NULL. */
 static lb_status plan_layer(planner *x, int32_t site, const char *also) {
     const lb_site *s = &x->p->model->net->site[site];
-    lb_layer_plan *l = &x->c->layer[x->c->layers++];
+    lb_layer_plan *l = &x->c->layer[x->c->layers];
     int64_t rows = s->rows, cols = s->cols;
-    *l = (lb_layer_plan){
-        .name = x->name[site], .site = site, .block = s->block, .type = x->role[site], .rows = rows, .cols = cols};
+    *l = (lb_layer_plan){.name = x->name[site],
+                         .site = site,
+                         .block = s->block,
+                         .type = x->role[site],
+                         .rows = rows,
+                         .cols = cols,
+                         .same_as = -1,
+                         .next = -1};
+    x->place[site] = x->c->layers++;
+    if (s->block >= 0 && s->same_as >= 0) {
+        plan_again(x, l);
+        return LB_OK;
+    }
     if (!x->c->method) return LB_OK;
-    const char *names[] = {s->name, also};
     bool skip = false;
-    LB_TRY(lb_sweep_layer_options(x->p->arena, x->p->config, x->c, names, also ? 2 : 1, &skip, &l->opts, NULL));
+    size_t names = names_of(x, site, also);
+    LB_TRY(lb_sweep_layer_options(x->p->arena, x->p->config, x->c, x->also, names, &skip, &l->opts, NULL));
     l->needs = lb_method_layer_needs(x->c->method, l->opts);
     if ((l->needs & LB_NEEDS_STATISTICS) && !x->p->calibration.corpus) /* as rules together may ask */
         return lb_fail(LB_E_UNSUPPORTED, "layer %s: method %s needs a calibration text", s->name, x->c->method->name);
@@ -114,7 +152,9 @@ static lb_status name_sites(planner *x) {
     const lb_net *n = x->p->model->net;
     x->name = LB_NEW(x->p->arena, const char *, n->sites + 1);
     x->role = LB_NEW(x->p->arena, const char *, n->sites + 1);
-    if (!x->name || !x->role) return LB_E_NOMEM;
+    x->also = LB_NEW(x->p->arena, const char *, n->sites + 1);
+    x->place = LB_NEW(x->p->arena, int64_t, n->sites + 1);
+    if (!x->name || !x->role || !x->also || !x->place) return LB_E_NOMEM;
     for (int32_t i = 0; i < n->sites; i++) {
         x->name[i] = lb_arena_strdup(x->p->arena, n->site[i].name);
         x->role[i] = lb_arena_strdup(x->p->arena, n->site[i].role);

@@ -20,6 +20,7 @@ lb_status lb_plan_measure_rate(const lb_plan *p, lb_rate *out) {
 /* All blocks together; most: the largest one. */
 typedef struct counts {
     double params, most_params, head_params, table_params;
+    double own_params;          /* what blocks share counted once */
     double width2, most_width2; /* sums of squared widths of the inputs */
     double attention;           /* widths of what attends */
     double widest;              /* of the inputs */
@@ -30,7 +31,11 @@ static void count_block(const lb_net *net, int64_t block, counts *n) {
     int32_t site, input, sites = lb_net_block(net, block, &site), inputs = lb_net_inputs(net, block, &input);
     const lb_net_part *part = &net->block[block];
     double params = 0, width2 = 0;
-    for (int32_t i = site; i < site + sites; i++) params += (double)net->site[i].rows * (double)net->site[i].cols;
+    for (int32_t i = site; i < site + sites; i++) {
+        double weights = (double)net->site[i].rows * (double)net->site[i].cols;
+        params += weights;
+        if (net->site[i].same_as < 0) n->own_params += weights;
+    }
     for (int32_t i = input; i < input + inputs; i++) {
         double w = (double)net->input[i].cols;
         width2 += w * w;
@@ -124,7 +129,8 @@ static double layer_flops(const lb_cell *c) {
         double rows = (double)l->rows, cols = (double)l->cols;
         if (!l->quantize) continue;
         flops += 2.0 * 3.0 * rows * cols * cols;
-        if (l->needs & LB_NEEDS_HESSIAN) flops += 2.0 * (2.0 / 3.0 * cols * cols * cols + rows * cols * cols);
+        if ((l->needs & LB_NEEDS_HESSIAN) && l->same_as < 0)
+            flops += 2.0 * (2.0 / 3.0 * cols * cols * cols + rows * cols * cols);
     }
     return flops;
 }
@@ -147,7 +153,7 @@ static double quantize_flops(const lb_plan *p, const lb_cell *c) {
 
 static double cell_memory(const lb_plan *p, const lb_cell *c) {
     const counts k = count(p);
-    double all = k.params + k.head_params + k.table_params;
+    double all = k.own_params + k.head_params + k.table_params;
     bool stream = p->config->weights == LB_WEIGHTS_STREAM, bf16 = p->config->compute == LB_COMPUTE_BF16;
     double bytes = 4.0 * (stream ? k.most_params : all), T = 0, longest = 0;
     for (int64_t i = 0; i < p->evals; i++)
@@ -160,7 +166,7 @@ static double cell_memory(const lb_plan *p, const lb_cell *c) {
     if (stream || bf16 || c->method) /* windows that go through the model together; layers as they are stored */
         bytes += 4.0 * 8.0 * longest * k.dim + (double)c->size.quantized.total + 4.0 * k.most_params;
     for (int64_t i = 0; i < c->layers && c->trains; i++)
-        bytes += 4.0 * (double)c->layer[i].rows * (double)c->layer[i].cols;
+        bytes += c->layer[i].same_as < 0 ? 4.0 * (double)c->layer[i].rows * (double)c->layer[i].cols : 0.0;
     if (lb_cell_statistics(c)) {
         double most;
         (void)other_bytes(p, c->layer_needs, &most);

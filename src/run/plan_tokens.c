@@ -12,13 +12,21 @@ uint32_t lb_plan_token_flags(const lb_layer_plan *l, int64_t tokens) {
     return tokens < l->cols ? LB_FLAG_RANK_DEFICIENT : LB_FLAG_FEW_TOKENS;
 }
 
+/* H of layers that are one has the tokens of all. */
+static int64_t uses_of(const lb_cell *c, const lb_layer_plan *l) {
+    int64_t uses = 1;
+    for (; l->next >= 0; l = &c->layer[l->next]) uses++;
+    return uses;
+}
+
 lb_status lb_plan_token_note(const lb_plan *p, const lb_cell *c, lb_arena *a, const char **out) {
     const lb_layer_plan *widest = NULL;
     int64_t few = 0, deficient = 0, all = 0;
     *out = NULL;
     for (int64_t i = 0; i < c->layers; i++) {
         const lb_layer_plan *l = &c->layer[i];
-        uint32_t flags = lb_plan_token_flags(l, tokens_of(p));
+        if (l->same_as >= 0) continue;
+        uint32_t flags = lb_plan_token_flags(l, uses_of(c, l) * tokens_of(p));
         all += l->quantize;
         few += flags == LB_FLAG_FEW_TOKENS;
         deficient += flags == LB_FLAG_RANK_DEFICIENT;

@@ -128,6 +128,11 @@ static lb_status errors_of(lb_quantize_job *j, int64_t layer, lb_cmat W, lb_cmat
     return LB_OK;
 }
 
+/* Whose layer it is; "": its own. */
+static const char *same_as_of(const lb_cell *c, const lb_layer_plan *l) {
+    return l->same_as < 0 ? "" : c->layer[l->same_as].name;
+}
+
 static lb_status start_row(lb_quantize_job *j, int64_t layer) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     const lb_storage *s = &l->storage;
@@ -142,6 +147,7 @@ static lb_status start_row(lb_quantize_job *j, int64_t layer) {
                           .size = l->size,
                           .seconds = seconds};
     snprintf(row->name, sizeof row->name, "%s", l->name);
+    row->same_as = same_as_of(j->cell, l);
     lb_str text = {0};
     lb_storage_text(s, &text);
     lb_status st = lb_str_check(&text);
@@ -180,10 +186,32 @@ lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_stored
     return LB_OK;
 }
 
+static lb_status adopt(lb_quantize_job *j, int64_t layer, lb_cdmat own, lb_cdmat original) {
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    const lb_layer_row *first = &j->row[l->same_as];
+    lb_layer_row *row = &j->row[layer];
+    lb_cmat W, What;
+    LB_TRY(start_row(j, layer));
+    LB_TRY(lb_quantize_original(j, layer, j->scratch, &W));
+    LB_TRY(lb_matrix_get(&j->w.site[l->site], j->scratch, j->plan->team, &What));
+    row->quantized = true;
+    row->flags = first->flags;
+    row->damp = first->damp;
+    row->dead_columns = first->dead_columns;
+    return errors_of(j, layer, W, What, own, original, j->scratch);
+}
+
+lb_status lb_quantize_adopt(lb_quantize_job *j, int64_t layer, lb_cdmat own, lb_cdmat original) {
+    lb_arena_mark start = lb_arena_save(j->scratch);
+    LB_TRY(adopt(j, layer, own, original));
+    lb_arena_restore(j->scratch, start);
+    return LB_OK;
+}
+
 void lb_quantize_skip(lb_quantize_job *j, int64_t layer) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     lb_layer_row *row = &j->row[layer];
-    int64_t weights = l->rows * l->cols, bytes = weights * LB_FP16_BYTES;
+    int64_t weights = l->same_as < 0 ? l->rows * l->cols : 0, bytes = weights * LB_FP16_BYTES;
     lb_layer_error zero = {0, 0, 0, 0, l->rows, l->cols};
     *row = (lb_layer_row){.block = l->block,
                           .type = l->type,
@@ -195,7 +223,8 @@ void lb_quantize_skip(lb_quantize_job *j, int64_t layer) {
                           .own = zero,
                           .original = zero,
                           .rtn_own = zero,
-                          .rtn_original = zero};
+                          .rtn_original = zero,
+                          .same_as = same_as_of(j->cell, l)};
     snprintf(row->name, sizeof row->name, "%s", l->name);
 }
 

@@ -77,6 +77,25 @@ lb_arena *lb_quantize_place(const lb_quantize_job *j, int64_t layer, lb_arena *s
  * known) and beside round-to-nearest onto the same storage, and installed. */
 LB_NODISCARD lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, lb_cdmat own,
                                            lb_cdmat original);
+/* The row of a layer that is one with another, which is quantized and installed: measured against its own W. */
+LB_NODISCARD lb_status lb_quantize_adopt(lb_quantize_job *j, int64_t layer, lb_cdmat own, lb_cdmat original);
+/* Statistics that layers which are others' too are solved on (quantize_shared.c): of the inputs of all users, as of one
+ * input that had all their tokens. */
+typedef struct lb_pool {
+    int64_t layer; /* the first that is solved on them */
+    uint32_t needs;
+    lb_stats stats;
+} lb_pool;
+typedef struct lb_pools {
+    lb_pool *at;
+    int32_t n;
+} lb_pools;
+/* Those of layers [first, first + n) of the cell that need any; input: that these layers read, negative: any. stream:
+ * sequences that enter the layers' block, which stay where they are; NULL: inputs of the original model. */
+LB_NODISCARD lb_status lb_pools_make(lb_quantize_job *j, int64_t first, int64_t n, int32_t input,
+                                     const lb_stream *stream, lb_arena *a, lb_pools *out);
+/* That of a layer; -1: it is nobody else's. */
+int32_t lb_pools_find(const lb_pools *x, const lb_quantize_job *j, int64_t layer);
 /* The row of a layer that is not quantized. */
 void lb_quantize_skip(lb_quantize_job *j, int64_t layer);
 /* Statistics of a layer's input in the original model; none where there are none (an embedding, no calibration). */

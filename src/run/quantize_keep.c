@@ -11,7 +11,8 @@ lb_status lb_quantize_keep_begin(lb_quantize_job *j) {
     LB_TRY(lb_bundle_new(j->keep_path, most, &j->bundle));
     for (int64_t i = 0; i < c->layers; i++) {
         const lb_layer_plan *l = &c->layer[i];
-        if (l->quantize) LB_TRY(lb_bundle_add(j->bundle, l->name, l->rows, l->cols, &l->storage, &j->kept[i]));
+        if (l->quantize && l->same_as < 0)
+            LB_TRY(lb_bundle_add(j->bundle, l->name, l->rows, l->cols, &l->storage, &j->kept[i]));
     }
     return LB_OK;
 }

@@ -14,6 +14,7 @@ typedef struct walker {
     lb_arena *made_arena; /* for what the method returns, until it is packed */
     int64_t first, n;     /* layers of the block at hand */
     lb_stored *stored;    /* (n) */
+    lb_pools pools;       /* statistics of those that are other layers' too */
     lb_keeper said;       /* what the method warned of in it */
     int64_t done, total;  /* layers to quantize */
     int64_t restored;     /* blocks that an interrupted run had finished */
@@ -47,8 +48,9 @@ static lb_status solve(walker *x, int64_t layer, lb_stored *out, const lb_stats 
 
 /* What layers on one input share. */
 typedef struct on_input {
-    lb_stats own;      /* that they are solved on: those that any of them needs */
+    lb_stats own;      /* of the model so far: those that any of them needs */
     lb_stats original; /* those, and H, of the original model: as far as they are known */
+    lb_stats solved;   /* that they are solved on: own, but of layers that are others' too */
     lb_kept kept;
     int64_t left; /* layers still to come */
 } on_input;
@@ -59,25 +61,51 @@ static lb_status quantize_layer(walker *x, int64_t layer, lb_stored *out, on_inp
     const lb_layer_plan *l = &j->cell->layer[layer];
     uint32_t original = lb_plan_layer_needs(j->plan, j->cell, l);
     LB_TRY(lb_interrupt_check());
-    LB_TRY(solve(x, layer, out, &in->own));
+    LB_TRY(solve(x, layer, out, &in->solved));
     if (--in->left == 0) lb_arena_restore(x->kept_arena, x->nothing_kept); /* before errors are measured: memory */
     LB_TRY(lb_quantize_measure(j, layer, out, lb_stats_only(&in->own, l->needs).H,
                                lb_stats_only(&in->original, original).H));
-    j->row[layer].flags |= lb_plan_token_flags(l, in->own.tokens);
+    j->row[layer].flags |= lb_plan_token_flags(l, in->solved.tokens);
     lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
+}
+
+/* A layer that was quantized with another one. */
+static lb_status adopt_layer(walker *x, int64_t layer, const on_input *in) {
+    lb_quantize_job *j = x->j;
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    uint32_t original = lb_plan_layer_needs(j->plan, j->cell, l);
+    LB_TRY(lb_quantize_adopt(j, layer, lb_stats_only(&in->own, l->needs).H, lb_stats_only(&in->original, original).H));
+    lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
+    return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
+}
+
+/* Those of n layers on one input that are solved on the statistics of this pool; -1: on the input's own, on which those
+ * that were solved elsewhere are measured too. */
+static lb_status quantize_pool(walker *x, const int64_t *layer, int64_t n, int32_t pool, const on_input *input) {
+    const lb_layer_plan *l = x->j->cell->layer;
+    on_input in = *input;
+    in.solved = pool < 0 ? in.own : x->pools.at[pool].stats;
+    in.solved.kept = &in.kept;
+    for (int64_t i = 0; i < n; i++)
+        in.left += l[layer[i]].same_as < 0 && lb_pools_find(&x->pools, x->j, layer[i]) == pool;
+    for (int64_t i = 0; i < n; i++) {
+        if (lb_pools_find(&x->pools, x->j, layer[i]) != pool) continue;
+        LB_TRY(l[layer[i]].same_as < 0 ? quantize_layer(x, layer[i], &x->stored[layer[i] - x->first], &in)
+                                       : adopt_layer(x, layer[i], &in));
+    }
+    return LB_OK;
 }
 
 /* The n layers that read one input. Its statistics of the quantized stream are in `streamed`; NULL: there are none. */
 static lb_status quantize_together(walker *x, const int64_t *layer, int64_t n, const lb_collected *streamed) {
     lb_quantize_job *j = x->j;
-    on_input in = {.kept = {.arena = x->kept_arena}, .left = n};
+    on_input in = {.kept = {.arena = x->kept_arena}};
     uint32_t original = 0;
     for (int64_t i = 0; i < n; i++) original |= lb_plan_layer_needs(j->plan, j->cell, &j->cell->layer[layer[i]]);
     LB_TRY(lb_quantize_original_stats(j, layer[0], original, x->block_arena, &in.original));
     in.own = streamed ? lb_collected_stats(streamed) : in.original;
-    in.own.kept = &in.kept;
-    for (int64_t i = 0; i < n; i++) LB_TRY(quantize_layer(x, layer[i], &x->stored[layer[i] - x->first], &in));
+    for (int32_t pool = -1; pool < x->pools.n; pool++) LB_TRY(quantize_pool(x, layer, n, pool, &in));
     return LB_OK;
 }
 
@@ -137,8 +165,11 @@ static lb_status quantize_block(walker *x, int64_t block) {
     if (!streamed) return LB_E_NOMEM;
     /* All inputs in one pass, from the block as it was; or one after another, from the block as it has become. */
     if (!in_turn) LB_TRY(collect(x, want, n, streamed));
+    if (!in_turn) LB_TRY(lb_pools_make(x->j, x->first, x->n, -1, x->stream, x->block_arena, &x->pools));
     for (int32_t i = 0; i < n; i++) {
         if (in_turn) LB_TRY(collect(x, &want[i], 1, &streamed[i]));
+        if (in_turn)
+            LB_TRY(lb_pools_make(x->j, x->first, x->n, want[i].input, x->stream, x->block_arena, &x->pools));
         LB_TRY(quantize_input(x, want[i].input, streamed[i]));
     }
     return LB_OK;
@@ -150,7 +181,8 @@ static lb_status restore(walker *x) {
     for (int64_t i = 0; i < x->n; i++) {
         const lb_layer_plan *l = &j->cell->layer[x->first + i];
         if (!l->quantize) continue;
-        LB_TRY(lb_quantize_install(j, x->first + i, (lb_cmat){NULL, l->rows, l->cols, l->cols}, &x->stored[i]));
+        if (l->same_as < 0)
+            LB_TRY(lb_quantize_install(j, x->first + i, (lb_cmat){NULL, l->rows, l->cols, l->cols}, &x->stored[i]));
         lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
     }
     return LB_OK;
@@ -194,6 +226,7 @@ static lb_status do_ends(walker *x) {
         if (needs) LB_TRY(lb_stream_collect_head(x->stream, &j->w, needs, x->block_arena, &streamed));
         x->first = i;
         x->stored = &stored;
+        x->pools.n = 0;
         LB_TRY(quantize_together(x, &i, 1, needs ? &streamed : NULL));
     }
     return LB_OK;

@@ -49,7 +49,9 @@ static lb_status measure_layer(lb_quantize_job *j, int64_t layer, const lb_layer
     lb_arena_mark start = lb_arena_save(j->scratch);
     lb_stats original;
     LB_TRY(lb_quantize_original_stats(j, layer, lb_plan_layer_needs(j->plan, j->cell, l), j->scratch, &original));
-    if (l->quantize) {
+    if (l->quantize && l->same_as >= 0) {
+        LB_TRY(lb_quantize_adopt(j, layer, (lb_cdmat){0}, original.H));
+    } else if (l->quantize) {
         LB_TRY(lb_quantize_store(j, layer, c, j->scratch, &stored));
         LB_TRY(lb_quantize_measure(j, layer, &stored, (lb_cdmat){0}, original.H));
     } else

@@ -198,7 +198,7 @@ static lb_status put_block(lb_sealed *f, const lb_quantize_job *j, int64_t first
     LB_TRY(put_rows(f, timing_fields, &j->row[first], n));
     for (int64_t i = 0; i < n; i++) {
         const lb_layer_plan *l = &j->cell->layer[first + i];
-        if (l->quantize) LB_TRY(put_layer(f, j->plan->team, i, l->size.total, &s[i]));
+        if (l->quantize && l->same_as < 0) LB_TRY(put_layer(f, j->plan->team, i, l->size.total, &s[i]));
     }
     return lb_sealed_commit(f);
 }
@@ -228,7 +228,8 @@ static lb_status get_block(lb_sealed *f, const lb_quantize_job *j, int64_t first
         lb_layer_error *each[] = {&rows[i].own, &rows[i].original, &rows[i].rtn_own, &rows[i].rtn_original};
         LB_TRY(check_row(j, l, &rows[i]));
         for (size_t k = 0; k < 4; k++) each[k]->rows = l->rows, each[k]->cols = l->cols;
-        if (!l->quantize) continue;
+        rows[i].same_as = l->same_as < 0 ? "" : j->cell->layer[l->same_as].name;
+        if (!l->quantize || l->same_as >= 0) continue;
         LB_TRY(get_layer(f, j->plan->team, a, i, l->size.total, &s[i]));
         LB_TRY(check_packed(l, j->plan->team, j->scratch, &s[i]));
     }

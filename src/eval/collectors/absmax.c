@@ -63,6 +63,14 @@ static void give(const void *numbers, int64_t cols, int64_t tokens, lb_stats *ou
     out->absmax = numbers;
 }
 
+static lb_status merge(lb_arena *a, int64_t cols, const lb_stats *next, lb_stats *sum) {
+    float *v = sum->absmax ? (float *)(uintptr_t)sum->absmax : LB_NEW(a, float, cols);
+    if (!v) return LB_E_NOMEM;
+    for (int64_t c = 0; c < cols; c++) v[c] = next->absmax[c] > v[c] ? next->absmax[c] : v[c];
+    sum->absmax = v;
+    return LB_OK;
+}
+
 const lb_collector lb_collect_absmax = {.need = LB_NEEDS_ABSMAX,
                                         .name = "absmax",
                                         .words = "largest |x| of each channel",
@@ -72,4 +80,5 @@ const lb_collector lb_collect_absmax = {.need = LB_NEEDS_ABSMAX,
                                         .add = add,
                                         .finish = finish,
                                         .give = give,
+                                        .merge = merge,
                                         .first_bad = first_bad};

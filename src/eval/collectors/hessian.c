@@ -36,6 +36,18 @@ static void give(const void *numbers, int64_t cols, int64_t tokens, lb_stats *ou
     out->H = (lb_cdmat){numbers, cols, cols, cols};
 }
 
+/* Each weighted by its tokens. */
+static lb_status merge(lb_arena *a, int64_t cols, const lb_stats *next, lb_stats *sum) {
+    double of_sum = (double)sum->tokens, of_next = (double)next->tokens, all = of_sum + of_next;
+    double *H = sum->H.d ? (double *)(uintptr_t)sum->H.d : LB_NEW(a, double, cols *cols);
+    if (!H) return LB_E_NOMEM;
+    for (int64_t i = 0; i < cols && all > 0; i++)
+        for (int64_t j = 0; j < cols; j++)
+            H[i * cols + j] = (of_sum * H[i * cols + j] + of_next * next->H.d[i * next->H.ld + j]) / all;
+    sum->H = (lb_cdmat){H, cols, cols, cols};
+    return LB_OK;
+}
+
 static void pack(void *numbers, int64_t cols) { lb_hessian_pack(numbers, cols); }
 
 static lb_status unpack(const void *packed, int64_t cols, lb_team *team, void *numbers) {
@@ -59,6 +71,7 @@ const lb_collector lb_collect_hessian = {.need = LB_NEEDS_HESSIAN,
                                          .add = add,
                                          .finish = finish,
                                          .give = give,
+                                         .merge = merge,
                                          .packed = lb_hessian_packed_size,
                                          .pack = pack,
                                          .unpack = unpack,

@@ -60,6 +60,15 @@ static void give(const void *numbers, int64_t cols, int64_t tokens, lb_stats *ou
     out->mean_abs = numbers;
 }
 
+static lb_status merge(lb_arena *a, int64_t cols, const lb_stats *next, lb_stats *sum) {
+    double of_sum = (double)sum->tokens, of_next = (double)next->tokens, all = of_sum + of_next;
+    double *v = sum->mean_abs ? (double *)(uintptr_t)sum->mean_abs : LB_NEW(a, double, cols);
+    if (!v) return LB_E_NOMEM;
+    for (int64_t c = 0; c < cols && all > 0; c++) v[c] = (of_sum * v[c] + of_next * next->mean_abs[c]) / all;
+    sum->mean_abs = v;
+    return LB_OK;
+}
+
 const lb_collector lb_collect_mean = {.need = LB_NEEDS_MEAN,
                                       .name = "mean",
                                       .words = "mean |x| of each channel",
@@ -69,4 +78,5 @@ const lb_collector lb_collect_mean = {.need = LB_NEEDS_MEAN,
                                       .add = add,
                                       .finish = finish,
                                       .give = give,
+                                      .merge = merge,
                                       .first_bad = first_bad};

@@ -73,6 +73,14 @@ static int64_t first_bad(const void *numbers, int64_t n, int64_t cols, double *v
     return -1;
 }
 
+static lb_status merge(lb_arena *a, int64_t cols, const lb_stats *next, lb_stats *sum) {
+    (void)a, (void)cols;
+    if (next->tokens == 0) return LB_OK;
+    sum->lo = sum->tokens == 0 || next->lo < sum->lo ? next->lo : sum->lo;
+    sum->hi = sum->tokens == 0 || next->hi > sum->hi ? next->hi : sum->hi;
+    return LB_OK;
+}
+
 const lb_collector lb_collect_range = {.need = LB_NEEDS_RANGE,
                                        .name = "range",
                                        .words = "least and largest input",
@@ -82,4 +90,5 @@ const lb_collector lb_collect_range = {.need = LB_NEEDS_RANGE,
                                        .add = add,
                                        .finish = finish,
                                        .give = give,
+                                       .merge = merge,
                                        .first_bad = first_bad};

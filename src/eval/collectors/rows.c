@@ -77,6 +77,29 @@ static void give(const void *numbers, int64_t cols, int64_t tokens, lb_stats *ou
     out->rows = lb_cmat_of(numbers, rows_of(tokens), cols);
 }
 
+/* Where token t of an input stands among its sampled rows, or the one that stands for it. */
+static const float *row_at(const lb_stats *s, int64_t t) {
+    int64_t step = 1, at;
+    while (s->tokens / step > LB_SAMPLED_ROWS) step *= 2;
+    at = t / step;
+    return s->rows.d + (at < s->rows.rows ? at : s->rows.rows - 1) * s->rows.ld;
+}
+
+/* The last of every so many tokens of both; where that one is not among the rows that are there, its neighbour. */
+static lb_status merge(lb_arena *a, int64_t cols, const lb_stats *next, lb_stats *sum) {
+    int64_t tokens = sum->tokens + next->tokens, rows = rows_of(tokens), step = 1;
+    float *v = LB_NEW(a, float, (rows ? rows : 1) * cols);
+    if (!v) return LB_E_NOMEM;
+    while (tokens / step > LB_SAMPLED_ROWS) step *= 2;
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t t = i * step + step - 1;
+        const float *from = t < sum->tokens ? row_at(sum, t) : row_at(next, t - sum->tokens);
+        memcpy(v + i * cols, from, (size_t)cols * sizeof *v);
+    }
+    sum->rows = lb_cmat_of(v, rows, cols);
+    return LB_OK;
+}
+
 const lb_collector lb_collect_rows = {.need = LB_NEEDS_ROWS,
                                       .name = "rows",
                                       .words = "sampled rows of inputs",
@@ -86,4 +109,5 @@ const lb_collector lb_collect_rows = {.need = LB_NEEDS_ROWS,
                                       .add = add,
                                       .finish = finish,
                                       .give = give,
+                                      .merge = merge,
                                       .first_bad = first_bad};

@@ -14,7 +14,8 @@
     F(gpt_neox)                                                                                                        \
     F(opt)                                                                                                             \
     F(phi)                                                                                                             \
-    F(phi3)
+    F(phi3)                                                                                                            \
+    F(mobilellm)
 
 #define DECLARE(name) extern const lb_family lb_family_##name;
 #define ADDRESS(name) &lb_family_##name,

@@ -49,7 +49,8 @@ static lb_status make_buffers(lb_backward *b, const most *m) {
     b->scratch_floats = lb_train_attend_floats(b->length);
     if (b->scratch_floats < 3 * m->cols) b->scratch_floats = 3 * m->cols;
     b->written = LB_NEW(a, bool, b->net->sites);
-    bool ok = b->written && lb_room_for(a, &b->pool, N, m->pool) && lb_room_for(a, &b->dx, N, b->net->dim) &&
+    b->summed = LB_NEW(a, bool, b->net->vectors + 1);
+    bool ok = b->written && b->summed && lb_room_for(a, &b->pool, N, m->pool) && lb_room_for(a, &b->dx, N, b->net->dim) &&
               lb_room_for(a, &b->dx_next, N, b->net->dim) && lb_room_for(a, &b->one.sums, b->panels, m->sums);
     return ok ? LB_OK : LB_E_NOMEM;
 }
@@ -243,6 +244,7 @@ lb_status lb_loss_gradients(lb_backward *b, const lb_weights *w, const lb_weight
     LB_TRY(make_room(b, w, teacher, lb_team_threads(team)));
     b->one.at->tokens = tokens;
     memset(b->written, 0, (size_t)b->net->sites * sizeof *b->written);
+    memset(b->summed, 0, (size_t)b->net->vectors * sizeof *b->summed);
     float *h, *dh = NULL;
     if (teacher) {
         LB_TRY(forward(b, teacher, &h, team));

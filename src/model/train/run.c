@@ -129,7 +129,7 @@ void lb_share_product(const lb_share *x, float alpha, lb_cmat A, bool transposed
 }
 
 float *lb_train_sum(const lb_train *t, const lb_net_step *s, const lb_rows *r, int32_t vector, int64_t after) {
-    if (vector < 0 || !t->g->vector || !t->g->vector[vector]) return NULL;
+    if (vector < 0 || !t->g->vector || !t->g->vector[lb_net_vector_owner(t->b->net, vector)]) return NULL;
     return r->sums + plan_of(t, s)->sums + after;
 }
 
@@ -219,18 +219,26 @@ static lb_status back_panel(const lb_train *t, const lb_rows *r, const void *ctx
     return LB_OK;
 }
 
-/* Panels in order, as one sum after another. */
-static void sum_panels(const lb_passes *x, int64_t pass, int64_t from, int64_t n, float *to) {
+/* Panels in order, as one sum after another; add: to what is there already. */
+static void sum_panels(const lb_passes *x, int64_t pass, int64_t from, int64_t n, bool add, float *to) {
     int64_t width = x->at[0].plan->sums;
-    bool adds = x->at[0].b->adds;
-    if (!adds) memset(to, 0, (size_t)n * sizeof *to);
+    if (!add) memset(to, 0, (size_t)n * sizeof *to);
     for (int64_t p = x->first[pass]; p < x->first[pass + 1]; p++) {
         const float *part = x->sums + p * width + from;
-        if (p == x->first[pass] && !adds)
+        if (p == x->first[pass] && !add)
             memcpy(to, part, (size_t)n * sizeof *to);
         else
             for (int64_t i = 0; i < n; i++) to[i] += part[i];
     }
+}
+
+/* The gradient of a vector, or its owner's; NULL: not wanted. */
+static float *vector_gradient(const lb_train *t, int32_t vector, bool *add) {
+    int32_t owner = lb_net_vector_owner(t->b->net, vector);
+    float *g = t->g->vector ? t->g->vector[owner] : NULL;
+    *add = t->b->summed[owner] || t->b->adds;
+    if (g) t->b->summed[owner] = true;
+    return g;
 }
 
 void lb_passes_sum(const lb_passes *x, int32_t step) {
@@ -243,7 +251,9 @@ void lb_passes_sum(const lb_passes *x, int32_t step) {
         for (int k = 0; k < 3; k++) {
             if (vector[k] < 0) continue;
             int64_t n = net->vector[vector[k]].n;
-            if (t->g->vector && t->g->vector[vector[k]]) sum_panels(x, pass, from, n, t->g->vector[vector[k]]);
+            bool add;
+            float *g = vector_gradient(t, vector[k], &add);
+            if (g) sum_panels(x, pass, from, n, add, g);
             from += n;
         }
     }

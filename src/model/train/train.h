@@ -74,6 +74,7 @@ struct lb_backward {
     int64_t quantized_floats, expert_quantized_floats;
     lb_weight_job *job;
     bool *written; /* (net.sites) that gradient has a part already */
+    bool *summed;  /* (net.vectors) likewise */
     bool adds;     /* gradients of vectors too are added to what is there */
 
     /* the head */
