@@ -70,7 +70,7 @@ static void show_tensor(const lb_tensor_row *t, bool gguf, lb_str *out) {
     if (t->bias)
         lb_str_add(out, ", a bias%s%s", strcmp(t->bias, "1") ? " if " : "", strcmp(t->bias, "1") ? t->bias : "");
     if (t->when) lb_str_add(out, ", if %s", t->when);
-    if (t->owner) lb_str_add(out, ", block %s's", t->owner);
+    if (t->owner) lb_str_add(out, ", that of block (%s)", t->owner);
     lb_str_add(out, "\n");
 }
 
@@ -93,7 +93,8 @@ static void explain(const lb_family *f, lb_str *out) {
         show_tensor(t, f->gguf_arch != NULL, out);
         experts = experts || strchr(t->ours, '@');
     }
-    lb_str_add(out, "\n# is the block's number%s; the head may be missing where it is tied to the embedding.\n",
+    lb_str_add(out, "\n# is %s%s; the head may be missing where it is tied to the embedding.\n",
+               f->file_block ? f->file_block : "the block's number",
                experts ? ", @ the expert's, [@] its part of a stack, [a:b:n] rows a to b of n" : "");
 }
 

@@ -101,8 +101,9 @@ static lb_status get_shape(const void *ctx, const char *name, int64_t block, int
     const json_t *s = shape_of(c, c->tied && strcmp(name, "head") == 0 ? "embed" : name, block, expert);
     *out = (lb_net_shape){0};
     if (!s) return LB_OK;
-    *out = (lb_net_shape){json_integer_value(json_array_get(s, 0)), json_integer_value(json_array_get(s, 1)),
-                          json_number_value(json_array_get(s, 4)) > 0.0};
+    *out = (lb_net_shape){.rows = json_integer_value(json_array_get(s, 0)),
+                          .cols = json_integer_value(json_array_get(s, 1)),
+                          .bias = json_number_value(json_array_get(s, 4)) > 0.0};
     return LB_OK;
 }
 
