@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "base/rng.h"
+#include "io/json.h"
 #include "math/blas.h"
 #include "model/model.h"
 #include "model/weights.h"
@@ -37,8 +38,8 @@ static void enlarge(lb_model *m) {
     }
 }
 
-static void write_model(const char *text, bool tied, lb_dtype type, const char *name) {
-    lb_arch a = {.layers = 3,
+static void write_model(const char *text, int64_t layers, bool tied, lb_dtype type, const char *name) {
+    lb_arch a = {.layers = layers,
                  .dim = 16,
                  .hidden = 24,
                  .heads = 4,
@@ -71,8 +72,25 @@ int small_model_setup(void **state) {
     small_home = lb_test_tmpdir();
     snprintf(text, sizeof text, "%s/text.txt", small_home);
     write_text(text);
-    write_model(text, true, LB_F32, "tied");
-    write_model(text, false, LB_BF16, "untied"); /* which is not in memory where weights are streamed */
+    write_model(text, 3, true, LB_F32, "tied");
+    write_model(text, 3, false, LB_BF16, "untied"); /* which is not in memory where weights are streamed */
+    return 0;
+}
+
+int small_model_setup_sharing(void **state) {
+    char path[LB_TEST_PATH], text[LB_TEST_PATH];
+    json_t *c = NULL;
+    if (small_model_setup(state)) return -1;
+    snprintf(text, sizeof text, "%s/text.txt", small_home);
+    write_model(text, 2, false, LB_BF16, "sharing");
+    snprintf(path, sizeof path, "%s/sharing/config.json", small_home);
+    assert_ok(lb_json_read(path, &c));
+    json_object_set_new(c, "architectures", json_pack("[s]", "MobileLLMForCausalLM"));
+    json_object_set_new(c, "model_type", json_string("mobilellm"));
+    json_object_set_new(c, "layer_sharing", json_true());
+    json_object_set_new(c, "share_embedding", json_false());
+    assert_int_equal(json_dump_file(c, path, 0), 0);
+    json_decref(c);
     return 0;
 }
 

@@ -8,6 +8,8 @@
 
 extern const char *small_home; /* the folder; "tied", "untied" and text.txt are in it */
 int small_model_setup(void **state);
+/* "sharing" besides: of four blocks the first two and the last two share all layers and norms; untied, BF16. */
+int small_model_setup_sharing(void **state);
 
 typedef struct small_plan {
     lb_arena *arena;
