@@ -26,7 +26,8 @@ static void find_shared(const lb_net *n, bool *shared) {
 static bool shares_vector(const lb_net *n, int32_t vector) {
     const lb_vector *v = &n->vector[vector];
     int same = 0;
-    for (int32_t i = 0; i < n->vectors; i++) same += strcmp(n->vector[i].name, v->name) == 0;
+    for (int32_t i = 0; i < n->vectors; i++)
+        same += strcmp(n->vector[i].name, v->name) == 0 || lb_net_vector_owner(n, i) == lb_net_vector_owner(n, vector);
     return same > 1;
 }
 

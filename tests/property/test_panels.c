@@ -24,9 +24,9 @@ static const shape shapes[] = {{2048, 576, 1536}, {700, 576, 192}, {512, 64, 172
 static lb_status shape_of(const void *ctx, const char *name, int64_t block, int64_t expert, lb_net_shape *out) {
     const shape *s = ctx;
     (void)block, (void)expert;
-    *out = (lb_net_shape){s->hidden, s->dim, false};
-    if (strcmp(name, "down") == 0) *out = (lb_net_shape){s->dim, s->hidden, true};
-    if (strcmp(name, "one") == 0) *out = (lb_net_shape){1, s->dim, false};
+    *out = (lb_net_shape){.rows = s->hidden, .cols = s->dim};
+    if (strcmp(name, "down") == 0) *out = (lb_net_shape){.rows = s->dim, .cols = s->hidden, .bias = true};
+    if (strcmp(name, "one") == 0) *out = (lb_net_shape){.rows = 1, .cols = s->dim};
     return LB_OK;
 }
 
