@@ -94,11 +94,23 @@ static lb_status plan_ends(planner *x) {
     return head ? plan_layer(x, n->head, NULL) : LB_OK;
 }
 
+/* A stage of block scope has one block at hand, and other blocks would see what it does to their layers. */
+static lb_status check_shared(const planner *x) {
+    const lb_method *m = x->c->method;
+    if (lb_net_shared(x->p->model->net) == 0) return LB_OK;
+    for (size_t i = 0; m && i < lb_method_stages(m); i++)
+        if (lb_method_stage(m, i)->block)
+            return lb_fail(LB_E_UNSUPPORTED, "method %s works on one block, and blocks of this model share layers",
+                           lb_method_stage(m, i)->name);
+    return LB_OK;
+}
+
 static lb_status plan_all(planner *x) {
     const lb_net *n = x->p->model->net;
     x->c->layer = LB_NEW(x->p->arena, lb_layer_plan, n->sites + 1);
     if (!x->c->layer) return LB_E_NOMEM;
     x->c->layers = 0;
+    LB_TRY(check_shared(x));
     for (int32_t i = 0; i < n->sites; i++)
         if (n->site[i].block >= 0) LB_TRY(plan_layer(x, i, NULL));
     return plan_ends(x);

@@ -135,12 +135,28 @@ static double layer_flops(const lb_cell *c) {
     return flops;
 }
 
+/* Blocks that sequences run through ahead of the walk, to the last users of layers that others have too. */
+static double blocks_ahead(const lb_cell *c) {
+    int64_t most = 0, sum = 0;
+    for (int64_t i = 0; i < c->layers; i++) {
+        const lb_layer_plan *l = &c->layer[i];
+        bool needs = (l->needs & LB_NEEDS_STATISTICS) && l->quantize && l->same_as < 0;
+        for (int64_t user = l->next; user >= 0 && needs; user = c->layer[user].next)
+            if (c->layer[user].block - l->block + 1 > most) most = c->layer[user].block - l->block + 1;
+        if (i + 1 < c->layers && c->layer[i + 1].block == l->block) continue;
+        sum += most;
+        most = 0;
+    }
+    return (double)sum * (c->own.true_sequential ? 4.0 : 1.0); /* for each input of a block */
+}
+
 static double quantize_flops(const lb_plan *p, const lb_cell *c) {
     const counts k = count(p);
     if (!c->method) return 0;
     double flops = layer_flops(c), length = (double)p->config->calibration.length;
     if (lb_cell_statistics(c) && c->own.propagate == LB_PROPAGATE_QUANTIZED) {
         double passes = c->own.true_sequential ? 3.5 : 2.0, sums = c->layer_needs & LB_NEEDS_HESSIAN ? k.width2 : 0;
+        passes += blocks_ahead(c) / k.blocks;
         flops += calibration_tokens(p) * (passes * forward_flops(&k, length) + sums);
     }
     if (c->trains) {
@@ -171,6 +187,8 @@ static double cell_memory(const lb_plan *p, const lb_cell *c) {
         double most;
         (void)other_bytes(p, c->layer_needs, &most);
         bytes += 4.0 * calibration_tokens(p) * k.dim + most;
+        if (c->own.propagate == LB_PROPAGATE_QUANTIZED && blocks_ahead(c) > 0)
+            bytes += 4.0 * calibration_tokens(p) * k.dim + 2.0 * 8.0 * k.most_width2;
     }
     if (c->layer_needs & LB_NEEDS_HESSIAN) bytes += 3.0 * 8.0 * k.most_width2;
     /* Gradients, both moments, latent weights; then activations kept for the way back. */

@@ -316,7 +316,7 @@ static void others_would_change_it(void **state) {
 /* A value that sites read and a step adds to; one that stands alone. */
 static lb_status eight(const void *ctx, const char *name, int64_t block, int64_t expert, lb_net_shape *out) {
     (void)ctx, (void)block, (void)expert;
-    *out = (lb_net_shape){strcmp(name, "n1") == 0 ? 1 : 8, 8, false};
+    *out = (lb_net_shape){.rows = strcmp(name, "n1") == 0 ? 1 : 8, .cols = 8};
     return LB_OK;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/family.h"
+#include "model/fold.h"
 #include "model/numbers.h"
 #include "model/weights.h"
 
@@ -204,8 +205,37 @@ static void numbers_in_files(void **state) {
     lb_arena_free(w.arena);
 }
 
+/* A scale that goes into a norm would reach every block that has it; divided in one layer, it would reach its users. */
+static void nothing_is_folded_into_what_is_shared(void **state) {
+    (void)state;
+    static const struct {
+        const char *norm, *up;
+        lb_scaled_by by;
+    } kinds[] = {{NULL, NULL, LB_SCALED_PARAMETER}, {"of", NULL, LB_SCALED_NOT}, {NULL, "of", LB_SCALED_NOT}};
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        lb_tensor_row own[sizeof rows / sizeof rows[0]];
+        lb_family f = shares;
+        world w = begin((const double[]){0, 0, 2, 3});
+        const lb_numbers numbers = lb_numbering_view(&w.b);
+        const lb_net *n;
+        lb_fold fold;
+        memcpy(own, rows, sizeof own);
+        own[1].owner = kinds[k].norm;
+        own[2].owner = kinds[k].up;
+        own[3].owner = NULL;
+        f.tensor = own;
+        assert_ok(lb_family_net(w.arena, &f, &numbers, &n));
+        for (int b = 0; b < BLOCKS; b++) {
+            assert_ok(lb_fold_of(w.arena, n, n->site[lb_net_site(n, b, "up")].input, &fold));
+            assert_int_equal(fold.by, b < 2 ? kinds[k].by : LB_SCALED_PARAMETER);
+        }
+        lb_arena_free(w.arena);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(owners), cmocka_unit_test(what_cannot_be),
-                                       cmocka_unit_test(shared_tensors), cmocka_unit_test(numbers_in_files)};
+                                       cmocka_unit_test(shared_tensors), cmocka_unit_test(numbers_in_files),
+                                       cmocka_unit_test(nothing_is_folded_into_what_is_shared)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
