@@ -75,7 +75,8 @@ static lb_status adopt_layer(walker *x, int64_t layer, const on_input *in) {
     lb_quantize_job *j = x->j;
     const lb_layer_plan *l = &j->cell->layer[layer];
     uint32_t original = lb_plan_layer_needs(j->plan, j->cell, l);
-    LB_TRY(lb_quantize_adopt(j, layer, lb_stats_only(&in->own, l->needs).H, lb_stats_only(&in->original, original).H));
+    const lb_stats own = lb_stats_only(&in->own, l->needs), before = lb_stats_only(&in->original, original);
+    LB_TRY(lb_quantize_adopt(j, layer, own.H, before.H));
     lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
 }
