@@ -1,5 +1,5 @@
 /* lowbit train TEXT... --out DIR: a tokenizer and a small Llama from scratch. The steps are those of the method
- * `finetune`, started from random weights. */
+ * that trains without a quantizer, started from random weights. */
 #include <stdio.h>
 #include <string.h>
 
@@ -146,12 +146,20 @@ static lb_status method_options(session *s, const lb_method *m, void **opts) {
     return LB_OK;
 }
 
+static const lb_method *method_of_floats(void) {
+    size_t i = 0;
+    const lb_method *m;
+    while ((m = lb_method_at(i)) && !(m->needs & LB_TRAINS_FLOATS)) i++;
+    return m;
+}
+
 static lb_status train(session *s, lb_weights *out) {
-    const lb_method *m = lb_method_find("finetune");
+    const lb_method *m = method_of_floats();
     const lb_net *net = s->model->net;
     void *opts;
     lb_trainer *t;
     lb_model_out result;
+    if (!m) return lb_fail(LB_E_UNSUPPORTED, "train: no method of this build trains a model as it is");
     LB_TRY(method_options(s, m, &opts));
     LB_TRY(lb_trainer_new(s->a, net, &s->model->weights, &s->text, NULL, NULL, (uint64_t)s->f->seed, s->team, &s->shown,
                           &t));

@@ -25,6 +25,7 @@ enum {
     LB_NEEDS_ROWS = 1u << 6,
     LB_NEEDS_FORWARD = 1u << 16, /* block scope: calls forward or backward of quant/block.h */
     LB_PRESERVES = 1u << 17,     /* block scope: changes inputs and what reads them, and not what the model computes */
+    LB_TRAINS_FLOATS = 1u << 18, /* network scope: the model stays floats. `lowbit train` runs the first of these */
     /* Statistics of inputs over a calibration text: each is a field of lb_stats and a collector (eval/collect.h). */
     LB_NEEDS_STATISTICS = LB_NEEDS_HESSIAN | LB_NEEDS_ABSMAX | LB_NEEDS_MEAN | LB_NEEDS_RANGE | LB_NEEDS_ROWS,
     LB_NEEDS_CALIBRATION = LB_NEEDS_STATISTICS | LB_NEEDS_FORWARD

@@ -83,12 +83,15 @@ static lb_status validate_parts(const lb_method *m) {
     if (!m->summary || !m->summary[0]) return lb_fail(LB_E_ARG, "has no summary");
     if ((m->layer != NULL) + (m->block != NULL) + (m->model != NULL) != 1)
         return lb_fail(LB_E_ARG, "must have exactly one entry point: layer, block or model");
-    if (m->needs & ~(uint32_t)(LB_NEEDS_CALIBRATION | LB_NEEDS_TRAINER | LB_NEEDS_SEED | LB_PRESERVES))
+    if (m->needs &
+        ~(uint32_t)(LB_NEEDS_CALIBRATION | LB_NEEDS_TRAINER | LB_NEEDS_SEED | LB_PRESERVES | LB_TRAINS_FLOATS))
         return lb_fail(LB_E_ARG, "needs = 0x%x: unknown bits", m->needs);
     if (!(m->needs & LB_NEEDS_TRAINER) != !m->model)
         return lb_fail(LB_E_ARG, "a model entry point and LB_NEEDS_TRAINER go together");
     if (m->model && m->needs & LB_NEEDS_STATISTICS)
         return lb_fail(LB_E_ARG, "needs = 0x%x: a model entry point is given no statistics of inputs", m->needs);
+    if (!m->model && m->needs & LB_TRAINS_FLOATS)
+        return lb_fail(LB_E_ARG, "LB_TRAINS_FLOATS is for a model entry point");
     if (!m->block && m->needs & (LB_NEEDS_FORWARD | LB_PRESERVES))
         return lb_fail(LB_E_ARG, "LB_NEEDS_FORWARD and LB_PRESERVES are for a block entry point");
     if (!(m->needs & LB_PRESERVES) != !m->spec_input)

@@ -125,6 +125,12 @@ static void note_columns(notes *s, const lb_report_view *v) {
              "windows (blocks) both. Anything else is a mean.");
 }
 
+static bool trained_as_it_was(const lb_record *r) {
+    bool rounded = false;
+    for (int64_t i = 0; i < r->layers; i++) rounded = rounded || r->layer[i].quantized;
+    return r->curve.n > 0 && !rounded;
+}
+
 static void note_flags(notes *s, const lb_report_view *v) {
     uint32_t all = 0;
     const lb_flag *f;
@@ -134,8 +140,10 @@ static void note_flags(notes *s, const lb_report_view *v) {
     if (all & LB_FLAG_NOT_MINIMIZED)
         note(s, "\xe2\x80\xa0: a layer error of a trained network, which the training did not minimize.");
     for (int64_t i = 0; i < v->rows; i++)
-        if (strcmp(v->row[i].cell[0]->method, "finetune") == 0) {
-            note(s, "finetune: trained like qat, but without a quantizer: what qat gains by training alone.");
+        if (trained_as_it_was(v->row[i].cell[0])) {
+            note(s, lb_arena_printf(
+                        s->arena, "%s: trained without a quantizer: what a training with one gains by training alone.",
+                        v->row[i].cell[0]->method));
             break;
         }
 }
