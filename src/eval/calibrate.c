@@ -97,6 +97,18 @@ typedef struct forward_job {
     lb_collecting sums;
 } forward_job;
 
+/* What products read is behind T. Readers without one, which are not to be quantized, take no part in that. */
+static void transform(const forward_job *j, const lb_tap *tap) {
+    const lb_net_input *in = &j->s->net->input[tap->input];
+    for (int32_t r = 0; r < in->sites; r++) {
+        const lb_transform *T = &j->w->site[j->s->net->reader[in->first + r]].T;
+        if (!lb_transform_any(T)) continue;
+        lb_mat X = lb_mat_part(tap->to, 0, 0, tap->rows, tap->to.cols);
+        lb_transform_input(T, lb_mat_c(X), X);
+        return;
+    }
+}
+
 static lb_status forward_one(void *ctx, int64_t piece, int worker) {
     const forward_job *j = ctx;
     lb_stream *s = j->s;
@@ -109,7 +121,10 @@ static lb_status forward_one(void *ctx, int64_t piece, int worker) {
                               .to = lb_mat_part(j->captured[i], piece * T, 0, T, j->captured[i].cols)};
     if (j->final) return lb_exec_final(exec, j->w, x, cap.tap[0].to);
     LB_TRY(lb_exec_block(exec, j->w, s->block, x, &cap));
-    for (int32_t i = 0; i < j->inputs; i++) j->rows[piece * j->inputs + i] = cap.tap[i].rows;
+    for (int32_t i = 0; i < j->inputs; i++) {
+        j->rows[piece * j->inputs + i] = cap.tap[i].rows;
+        transform(j, &cap.tap[i]);
+    }
     return LB_OK;
 }
 
