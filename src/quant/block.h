@@ -13,25 +13,25 @@ struct lb_transform;
 typedef struct lb_block_input {
     const char *name; /* of its first reader's role: "q" */
     int64_t cols;
-    const lb_stats *stats; /* of the model as it is now; NULL unless the method needs some */
+    const lb_stats *stats; /* of the model as it is now; NULL unless the method needs some, and without `quantize` */
     lb_kept *kept;         /* NULL likewise */
     bool foldable;         /* a positive scale a channel can be folded into what makes this value */
     bool behind_norm;      /* ... which is a norm */
-    const int32_t *tied;   /* (cols) channels with one number must get one scale to be folded (v to o under grouped
-                              heads);   NULL: all are free */
+    const int32_t *tied;   /* (cols) to be folded, channels of one number must have one scale: rows of v that several
+                              query heads read; NULL: all are free */
     int32_t section;       /* in which it is read */
-    bool quantize;         /* some layer to quantize reads it. Of any other, T is not used */
-    const void *opts;      /* the method's options here, after rules */
+    bool quantize;         /* some layer to quantize reads it; else a T of it is not used */
+    const void *opts;      /* the method's, after rules, at the first such layer */
 } lb_block_input;
 
 typedef struct lb_block_site {
     const char *name, *role; /* "3.q", "q" */
     int32_t input;           /* in lb_block_in.input */
     lb_cmat W;               /* (out, in) the target, of the model as it is now */
-    bool quantize;           /* a layer is wanted of it */
+    bool quantize;           /* it is to be compressed */
     const void *opts;        /* the method's, after rules */
     uint64_t seed;
-    lb_storage storage; /* what its spec said */
+    lb_storage storage; /* compressing: as spec said; LB_PRESERVES: of the layer in the end, but for T */
 } lb_block_site;
 
 typedef struct lb_block_in {
@@ -50,7 +50,7 @@ typedef struct lb_block_in {
     /* With LB_NEEDS_FORWARD. A section is a range of steps between two places where nothing but the residual x is
      * alive; below 0: the whole block. x of the calibration's sequence s as it enters the section (of the model as it
      * is now), through it with these matrices: W (sites), where W[i].d NULL or W NULL: the site's own. y (length, dim).
-     */
+     * Each call uses the team: not from its pieces. */
     lb_status (*forward)(const struct lb_block_in *in, int32_t section, int64_t s, const lb_cmat *W, lb_mat y);
     /* d loss / d W of the section's sites (dW[i].d NULL: not wanted; added to), given d loss / d y. dx may be {0}. */
     lb_status (*backward)(const struct lb_block_in *in, int32_t section, int64_t s, const lb_cmat *W, lb_cmat dy,

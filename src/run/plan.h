@@ -100,6 +100,7 @@ LB_NODISCARD lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cel
 uint32_t lb_plan_layer_needs(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l);
 uint32_t lb_plan_original_needs(const lb_plan *p, const lb_cell *c);
 uint32_t lb_plan_shared_needs(const lb_plan *p, const lb_cell *c);
+uint32_t lb_plan_first_needs(const lb_cell *c);
 uint64_t lb_plan_calibration_seed(const lb_plan *p, const lb_cell *c);
 /* SHA-256 over the model, the calibration windows, which statistics (lb_plan_shared_needs), the program and its
  * kernels: the key of the statistics. */

@@ -3,6 +3,7 @@
 
 #include "result/figures.h"
 #include "result/provenance.h"
+#include "run/block_plan.h"
 #include "run/plan.h"
 
 typedef struct planner {
@@ -83,6 +84,10 @@ static lb_status plan_ends(planner *x) {
     const lb_net *n = x->p->model->net;
     const lb_cell *c = x->c;
     bool embed = c->method && c->own.quantize_embedding, head = c->method && c->own.quantize_head;
+    const lb_method *first = c->method ? lb_method_stage(c->method, lb_method_preserving(c->method)) : NULL;
+    if ((embed || head) && first->block)
+        return lb_fail(LB_E_UNSUPPORTED, "%s: method %s makes the layers of blocks, and that is none",
+                       head ? "quantize_head" : "quantize_embedding", first->name);
     if (lb_net_owner(n, n->head) == n->embed)
         return embed || head ? plan_layer(x, n->head, n->site[n->embed].name) : LB_OK;
     if (embed && lb_cell_statistics(c))
@@ -113,7 +118,8 @@ static lb_status plan_all(planner *x) {
     LB_TRY(check_shared(x));
     for (int32_t i = 0; i < n->sites; i++)
         if (n->site[i].block >= 0) LB_TRY(plan_layer(x, i, NULL));
-    return plan_ends(x);
+    LB_TRY(plan_ends(x));
+    return lb_plan_preserving(x->p->arena, n, x->c);
 }
 
 int64_t lb_plan_block(const lb_plan *p, const lb_cell *c, int64_t block, int64_t *first) {
@@ -132,16 +138,16 @@ static const lb_layer_plan *layer_of(const lb_cell *c, const lb_model *m, int32_
     return NULL;
 }
 
-/* Is a tensor that is not quantized changed by training? */
-static bool is_trained(const lb_cell *c, const lb_layer_plan *l) {
+/* Is a tensor that is not quantized changed, by training or by stages that preserve? */
+static bool is_changed(const lb_cell *c, int32_t slot, const lb_layer_plan *l) {
     const char *which = c->trains ? lb_pairs_get(&c->options, "train") : NULL;
-    return c->trains && (l || !which || strcmp(which, "linears") != 0);
+    return (c->changed && c->changed[slot]) || (c->trains && (l || !which || strcmp(which, "linears") != 0));
 }
 
-/* Bytes of a tensor that is not quantized. One that trains is no longer what a file of 4 or 8 bits holds: 16 bits. */
-static int64_t kept_bytes(const lb_cell *c, const lb_model_tensor *t, const lb_layer_plan *l) {
+/* Bytes of a tensor that is not quantized. One that changes is no longer what a file of 4 or 8 bits holds: 16 bits. */
+static int64_t kept_bytes(const lb_model_tensor *t, bool changed) {
     int64_t fp16 = t->rows * t->cols * LB_FP16_BYTES;
-    return is_trained(c, l) && t->stored_bytes < fp16 ? fp16 : t->stored_bytes;
+    return changed && t->stored_bytes < fp16 ? fp16 : t->stored_bytes;
 }
 
 /* The whole model's size: quantized layers with all metadata, everything else as stored and at 16 bits. */
@@ -152,8 +158,9 @@ static void add_sizes(const lb_model *m, bool keeps, lb_cell *c) {
     for (int32_t i = 0; i < m->net->slots; i++) {
         const lb_model_tensor *t = &m->tensor[i];
         const lb_layer_plan *l = layer_of(c, m, i);
-        if (keeps && !(l && l->quantize) && is_trained(c, l)) c->kept += t->rows * t->cols * (int64_t)sizeof(float);
-        lb_model_size_tensor(&s, t->rows * t->cols, t->stored_bytes, l && l->quantize ? -1 : kept_bytes(c, t, l));
+        bool quantized = l && l->quantize, changed = !quantized && is_changed(c, i, l);
+        if (keeps && changed) c->kept += t->rows * t->cols * (int64_t)sizeof(float);
+        lb_model_size_tensor(&s, t->rows * t->cols, t->stored_bytes, quantized ? -1 : kept_bytes(t, changed));
     }
     lb_model_size_total(&s);
     c->size = s;

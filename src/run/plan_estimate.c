@@ -5,6 +5,7 @@
 #include "eval/collect.h"
 #include "math/roofline.h"
 #include "result/provenance.h"
+#include "run/block_plan.h"
 #include "run/plan.h"
 
 /* Against plain products: scoring windows, calibration and solving, training. */
@@ -150,11 +151,25 @@ static double blocks_ahead(const lb_cell *c) {
     return (double)sum * (c->own.true_sequential ? 4.0 : 1.0); /* for each input of a block */
 }
 
+/* Stages that preserve: a pass of the calibration each, unless the statistics are there or none are needed; two where
+ * the block is called, whose calls nobody knows. */
+static double preserving_flops(const lb_plan *p, const lb_cell *c, const counts *k) {
+    double flops = 0, length = (double)p->config->calibration.length;
+    for (size_t s = 0; s < lb_method_preserving(c->method); s++) {
+        uint32_t needs = lb_block_stage_needs(c, s);
+        bool there = s == 0 && lb_plan_first_needs(c) && lb_plan_original_needs(p, c);
+        if (there || !(needs & LB_NEEDS_CALIBRATION)) continue;
+        double passes = needs & LB_NEEDS_FORWARD ? 2 : 1, sums = needs & LB_NEEDS_HESSIAN ? k->width2 : 0;
+        flops += calibration_tokens(p) * (passes * forward_flops(k, length) + sums);
+    }
+    return flops;
+}
+
 static double quantize_flops(const lb_plan *p, const lb_cell *c) {
     const counts k = count(p);
     if (!c->method) return 0;
-    double flops = layer_flops(c), length = (double)p->config->calibration.length;
-    if (lb_cell_statistics(c) && c->own.propagate == LB_PROPAGATE_QUANTIZED) {
+    double flops = layer_flops(c) + preserving_flops(p, c, &k), length = (double)p->config->calibration.length;
+    if ((c->layer_needs & LB_NEEDS_CALIBRATION) && c->own.propagate == LB_PROPAGATE_QUANTIZED) {
         double passes = c->own.true_sequential ? 3.5 : 2.0, sums = c->layer_needs & LB_NEEDS_HESSIAN ? k.width2 : 0;
         passes += blocks_ahead(c) / k.blocks;
         flops += calibration_tokens(p) * (passes * forward_flops(&k, length) + sums);
@@ -183,10 +198,10 @@ static double cell_memory(const lb_plan *p, const lb_cell *c) {
         bytes += 4.0 * 8.0 * longest * k.dim + (double)c->size.quantized.total + 4.0 * k.most_params;
     for (int64_t i = 0; i < c->layers && c->trains; i++)
         bytes += c->layer[i].same_as < 0 ? 4.0 * (double)c->layer[i].rows * (double)c->layer[i].cols : 0.0;
-    if (lb_cell_statistics(c)) {
+    if (c->needs & LB_NEEDS_CALIBRATION) {
         double most;
-        (void)other_bytes(p, c->layer_needs, &most);
-        bytes += 4.0 * calibration_tokens(p) * k.dim + most;
+        (void)other_bytes(p, c->needs, &most);
+        bytes += (c->needs & LB_NEEDS_FORWARD ? 8.0 : 4.0) * calibration_tokens(p) * k.dim + most;
         if (c->own.propagate == LB_PROPAGATE_QUANTIZED && blocks_ahead(c) > 0)
             bytes += 4.0 * calibration_tokens(p) * k.dim + 2.0 * 8.0 * k.most_width2;
     }

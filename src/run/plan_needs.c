@@ -1,4 +1,5 @@
 /* Which statistics of the original model are needed, and kept in the file that cells share. */
+#include "run/block_plan.h"
 #include "run/plan.h"
 
 uint32_t lb_plan_layer_needs(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l) {
@@ -7,9 +8,17 @@ uint32_t lb_plan_layer_needs(const lb_plan *p, const lb_cell *c, const lb_layer_
            (c->own.propagate == LB_PROPAGATE_ORIGINAL ? l->needs & LB_NEEDS_STATISTICS : 0u);
 }
 
+/* Statistics of the original model that the first stage which preserves reads where there is a file of them anyway. */
+uint32_t lb_plan_first_needs(const lb_cell *c) {
+    if (!lb_method_preserving(c->method)) return 0;
+    uint32_t needs = lb_block_stage_needs(c, 0);
+    return needs & LB_NEEDS_FORWARD ? 0 : needs & LB_NEEDS_STATISTICS;
+}
+
 uint32_t lb_plan_original_needs(const lb_plan *p, const lb_cell *c) {
     const lb_layer_plan of_all = {.needs = c->layer_needs};
-    return c->method && !c->refused ? lb_plan_layer_needs(p, c, &of_all) : 0;
+    uint32_t needs = c->method && !c->refused ? lb_plan_layer_needs(p, c, &of_all) : 0;
+    return needs ? needs | lb_plan_first_needs(c) : 0;
 }
 
 uint32_t lb_plan_shared_needs(const lb_plan *p, const lb_cell *c) {

@@ -20,7 +20,7 @@ static bool stays_packed(const lb_quantize_job *j, int64_t layer) {
 }
 
 lb_status lb_quantize_original(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_cmat *W) {
-    return lb_matrix_get(&j->plan->model->weights.site[j->cell->layer[layer].site], a, j->plan->team, W);
+    return lb_matrix_get(&j->base->site[j->cell->layer[layer].site], a, j->plan->team, W);
 }
 
 lb_arena *lb_quantize_place(const lb_quantize_job *j, int64_t layer, lb_arena *scratch) {
@@ -49,7 +49,10 @@ lb_status lb_quantize_original_stats(const lb_quantize_job *j, int64_t layer, ui
     int32_t input = j->plan->model->net->site[j->cell->layer[layer].site].input;
     *out = (lb_stats){0};
     if (!j->stats || input < 0) return LB_OK; /* a table of embeddings reads none */
-    return lb_stats_file_get(j->stats, input, needs, a, out);
+    LB_TRY(lb_stats_file_get(j->stats, input, needs, a, out));
+    if (!j->changes || !out->H.d) return LB_OK;
+    lb_dmat H = {(double *)(uintptr_t)out->H.d, out->H.rows, out->H.cols, out->H.ld}; /* read for this caller */
+    return lb_changes_hessian(j->changes, input, H, j->plan->team);
 }
 
 static lb_layer_error no_output(lb_layer_error e) {
@@ -73,7 +76,7 @@ static lb_status round_to_nearest(const lb_quantize_job *j, const lb_storage *st
 /* Where what is known of a layer under H of the original model alone is kept for the cells to come; NULL: nowhere. */
 static lb_shared_errors *shared_of(const lb_quantize_job *j, int64_t layer) {
     const lb_layer_plan *l = &j->cell->layer[layer];
-    return j->shared && l->block >= 0 ? &j->shared[l->site] : NULL;
+    return j->shared && !j->changes && l->block >= 0 ? &j->shared[l->site] : NULL;
 }
 
 /* By storage without an order. */
@@ -230,11 +233,12 @@ void lb_quantize_skip(lb_quantize_job *j, int64_t layer) {
 
 lb_status lb_quantize_run(lb_quantize_job *j) {
     const lb_model *m = j->plan->model;
-    LB_TRY(lb_weights_clone(j->arena, m->net, &m->weights, &j->w));
     j->row = LB_NEW(j->keep, lb_layer_row, j->cell->layers + 1);
     if (!j->row) return LB_E_NOMEM;
     LB_TRY(lb_arena_new(0, &j->scratch));
-    lb_status st = j->keep_path ? lb_quantize_keep_begin(j) : LB_OK;
+    lb_status st = lb_quantize_preserve(j);
+    if (st == LB_OK) st = lb_weights_clone(j->arena, m->net, j->base, &j->w);
+    if (st == LB_OK && j->keep_path) st = lb_quantize_keep_begin(j);
     if (st == LB_OK) st = j->cell->trains ? lb_quantize_model(j) : lb_quantize_layers(j);
     if (st == LB_OK && j->bundle) st = lb_quantize_keep_changed(j);
     lb_arena_free(j->scratch);

@@ -4,6 +4,7 @@
 #define LB_RUN_QUANTIZE_H
 
 #include "eval/calibrate.h"
+#include "eval/changes.h"
 #include "result/bundle.h"
 #include "result/journal.h"
 #include "run/plan.h"
@@ -22,31 +23,35 @@ typedef struct lb_shared_errors {
 typedef struct lb_quantize_job {
     const lb_plan *plan;
     const lb_cell *cell;
-    lb_stats_file *stats;     /* of the original model; NULL: no calibration text, output errors stay NaN */
-    const char *keep_path;    /* the result that is to keep the layers; NULL: none is */
-    const char *journal_dir;  /* where the journal and the blocks done so far are kept; NULL: nowhere */
-    lb_shared_errors *shared; /* by site; or NULL: nothing is kept */
-    lb_log *log;              /* its warnings become part of the result */
-    lb_log *aside;            /* for what happened to files in between, of which the result is to know nothing */
-    lb_arena *arena;          /* for the weights made here; as long as they are used */
-    lb_arena *keep;           /* for rows and curve */
-    lb_arena *scratch;        /* a layer's: whoever starts one takes it back to where it was */
-    lb_weights w;             /* out: the quantized model */
-    lb_layer_row *row;        /* out: cell->layers */
-    lb_curve curve;           /* out */
-    lb_trained trained;       /* out, also of a training that did not end */
-    lb_bundle *bundle;        /* out: with keep_path, what the result keeps; the caller closes it */
-    int64_t *kept;            /* places of the layers in it */
+    lb_stats_file *stats;      /* of the original model; NULL: no calibration text, output errors stay NaN */
+    const char *keep_path;     /* the result that is to keep the layers; NULL: none is */
+    const char *journal_dir;   /* where the journal and the blocks done so far are kept; NULL: nowhere */
+    lb_shared_errors *shared;  /* by site; or NULL: nothing is kept */
+    lb_log *log;               /* its warnings become part of the result */
+    lb_log *aside;             /* for what happened to files in between, of which the result is to know nothing */
+    lb_arena *arena;           /* for the weights made here; as long as they are used */
+    lb_arena *keep;            /* for rows and curve */
+    lb_arena *scratch;         /* a layer's: whoever starts one takes it back to where it was */
+    const lb_weights *base;    /* the model that is compressed: the original, or what preserving stages made of it */
+    const lb_changes *changes; /* those of the stages; NULL: there are none */
+    lb_weights w;              /* out: the quantized model */
+    lb_layer_row *row;         /* out: cell->layers */
+    lb_curve curve;            /* out */
+    lb_trained trained;        /* out, also of a training that did not end */
+    lb_bundle *bundle;         /* out: with keep_path, what the result keeps; the caller closes it */
+    int64_t *kept;             /* places of the layers in it */
 } lb_quantize_job;
 
 /* The cell has a method. LB_E_NUMERIC and others name the layer. */
 LB_NODISCARD lb_status lb_quantize_run(lb_quantize_job *j);
 
-/* Pieces: layer scope (quantize_layers.c), model scope (quantize_model.c), one measured layer (quantize.c). */
+/* Pieces: stages that preserve (quantize_preserve.c), which leave base and changes; layer and block scope
+ * (quantize_layers.c), model scope (quantize_model.c), one measured layer (quantize.c). */
+LB_NODISCARD lb_status lb_quantize_preserve(lb_quantize_job *j);
 LB_NODISCARD lb_status lb_quantize_layers(lb_quantize_job *j);
 LB_NODISCARD lb_status lb_quantize_model(lb_quantize_job *j);
 
-/* The matrix that a layer of the plan is in the original model; read into the arena where weights are streamed. */
+/* The matrix that a layer of the plan is in the base model; read into the arena where it is not in memory. */
 LB_NODISCARD lb_status lb_quantize_original(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_cmat *W);
 /* The matrix that it is in j->w, after training: in memory. */
 lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer);

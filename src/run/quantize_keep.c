@@ -30,19 +30,34 @@ static bool is_packed(const lb_quantize_job *j, int32_t slot) {
     return false;
 }
 
+/* By a training, or by stages that preserve. */
+static bool is_changed(const lb_quantize_job *j, int32_t slot) {
+    const lb_net *net = j->plan->model->net;
+    if (j->changes) return lb_changes_slot(j->changes, slot);
+    return lb_slot_get(net, &j->w, slot) != lb_slot_get(net, &j->plan->model->weights, slot);
+}
+
+static lb_status numbers_of(const lb_quantize_job *j, int32_t slot, float **out) {
+    int32_t site = j->plan->model->net->slot[slot].site;
+    lb_cmat W = {.d = lb_slot_get(j->plan->model->net, &j->w, slot)};
+    if (site >= 0) LB_TRY(lb_matrix_get(&j->w.site[site], j->scratch, j->plan->team, &W));
+    *out = (float *)(uintptr_t)W.d;
+    return LB_OK;
+}
+
 lb_status lb_quantize_keep_changed(lb_quantize_job *j) {
     const lb_net *net = j->plan->model->net;
     const lb_storage floats = {.format = &lb_f32, .bits = lb_f32.bits_max};
     for (int32_t i = 0; i < net->slots; i++) {
-        const float *now = lb_slot_get(net, &j->w, i);
-        lb_layer c = {.storage = floats, .dense = (float *)(uintptr_t)now};
+        lb_layer c = {.storage = floats};
         lb_size size;
         int64_t index;
-        if (now == lb_slot_get(net, &j->plan->model->weights, i) || is_packed(j, i)) continue;
+        if (!is_changed(j, i) || is_packed(j, i)) continue;
+        lb_arena_mark start = lb_arena_save(j->scratch);
         lb_slot_shape(net, i, &c.rows, &c.cols);
+        LB_TRY(numbers_of(j, i, &c.dense));
         LB_TRY(lb_bundle_add(j->bundle, lb_slot_name(net, i), c.rows, c.cols, &floats, &index));
         LB_TRY(lb_layer_size(&c, &size));
-        lb_arena_mark start = lb_arena_save(j->scratch);
         uint8_t *bytes = LB_NEW_UNSET(j->scratch, uint8_t, size.total);
         if (!bytes) return LB_E_NOMEM;
         LB_TRY(lb_layer_pack(&c, j->plan->team, bytes, size.total));

@@ -1,9 +1,10 @@
-/* Layer scope: block by block, each layer on the statistics of its inputs. Sources: the order of capture and solving is
+/* Layer scope: block by block, each layer on the statistics of its inputs; or from what a method of block scope made of
+ * all of a block's. Sources: the order of capture and solving is
  * that of the GPTQ authors' code; true-sequential likewise. */
 #include <string.h>
 
 #include "base/clock.h"
-#include "run/quantize.h"
+#include "run/block_walk.h"
 
 typedef struct walker {
     lb_quantize_job *j;
@@ -18,16 +19,19 @@ typedef struct walker {
     lb_keeper said;       /* what the method warned of in it */
     int64_t done, total;  /* layers to quantize */
     int64_t restored;     /* blocks that an interrupted run had finished */
+    size_t block_stage;   /* the first that makes layers */
+    bool by_block;        /* it has block scope */
 } walker;
 
-/* What the method returns is packed, and dropped. */
-static lb_status solve(walker *x, int64_t layer, lb_stored *out, const lb_stats *own) {
+/* What the method returns is packed, and dropped. so_far: made by a stage of block scope; NULL: nothing is. */
+static lb_status solve(walker *x, int64_t layer, lb_stored *out, const lb_stats *own, const lb_layer *so_far) {
     lb_quantize_job *j = x->j;
     const lb_layer_plan *l = &j->cell->layer[layer];
     lb_arena_mark mark = lb_arena_save(j->scratch), nothing_made = lb_arena_save(x->made_arena);
     lb_layer made = {0};
     lb_stats stats = lb_stats_only(own, l->needs);
     lb_layer_in in = {.name = l->name,
+                      .so_far = so_far,
                       .stats = l->needs & LB_NEEDS_STATISTICS ? &stats : NULL,
                       .seed = lb_quantize_seed(j->cell, layer),
                       .scratch = j->scratch,
@@ -52,7 +56,9 @@ typedef struct on_input {
     lb_stats original; /* those, and H, of the original model: as far as they are known */
     lb_stats solved;   /* that they are solved on: own, but of layers that are others' too */
     lb_kept kept;
-    int64_t left; /* layers still to come */
+    int64_t left;           /* layers still to come */
+    const lb_layer *so_far; /* of the one, if a stage of block scope made it; NULL */
+    double seconds;         /* that it took, for each layer */
 } on_input;
 
 /* One layer from statistics to journal. */
@@ -61,7 +67,8 @@ static lb_status quantize_layer(walker *x, int64_t layer, lb_stored *out, on_inp
     const lb_layer_plan *l = &j->cell->layer[layer];
     uint32_t original = lb_plan_layer_needs(j->plan, j->cell, l);
     LB_TRY(lb_interrupt_check());
-    LB_TRY(solve(x, layer, out, &in->solved));
+    LB_TRY(solve(x, layer, out, &in->solved, in->so_far));
+    j->row[layer].seconds += in->seconds;
     if (--in->left == 0) lb_arena_restore(x->kept_arena, x->nothing_kept); /* before errors are measured: memory */
     LB_TRY(lb_quantize_measure(j, layer, out, lb_stats_only(&in->own, l->needs).H,
                                lb_stats_only(&in->original, original).H));
@@ -124,6 +131,64 @@ static lb_status quantize_input(walker *x, int32_t input, const lb_collected *st
     return quantize_together(x, layer, n, streamed);
 }
 
+/* ---- a block, by a method of block scope ---- */
+
+static lb_status check_made(const walker *x, const lb_block_walk *w, int32_t i, const lb_layer *made) {
+    const lb_block_site *site = &w->in.site[i];
+    const char *method = lb_method_stage(x->j->cell->method, w->stage)->name;
+    if (!made->rows != !site->quantize)
+        return lb_fail(LB_E_ARG, "method %s returned %s layer %s", method, made->rows ? "a skipped" : "no", site->name);
+    if (!made->rows || lb_storage_same(&made->storage, &site->storage)) return LB_OK;
+    return lb_fail(LB_E_ARG, "layer %s: method %s made a layer that is not stored as it said", site->name, method);
+}
+
+static lb_status quantize_made(walker *x, const lb_block_walk *w, const lb_block_out *made, double seconds) {
+    lb_quantize_job *j = x->j;
+    for (int32_t i = 0; i < w->in.sites; i++) {
+        int64_t layer = x->first + i;
+        const lb_layer_plan *l = &j->cell->layer[layer];
+        LB_TRY(check_made(x, w, i, &made->layer[i]));
+        if (!l->quantize) continue;
+        on_input in = {.own = w->stats[w->in.site[i].input],
+                       .kept = {.arena = x->kept_arena},
+                       .left = 1,
+                       .so_far = &made->layer[i],
+                       .seconds = seconds};
+        in.own.kept = &in.kept;
+        in.solved = in.own;
+        lb_arena_mark mark = lb_arena_save(j->scratch);
+        LB_TRY(
+            lb_quantize_original_stats(j, layer, lb_plan_layer_needs(j->plan, j->cell, l), j->scratch, &in.original));
+        LB_TRY(quantize_layer(x, layer, &x->stored[i], &in));
+        lb_arena_restore(j->scratch, mark);
+    }
+    return LB_OK;
+}
+
+static lb_status call_block(walker *x, lb_block_walk *w, int64_t block) {
+    lb_quantize_job *j = x->j;
+    lb_block_out made;
+    int64_t wanted = 0;
+    for (int64_t i = x->first; i < x->first + x->n; i++) wanted += j->cell->layer[i].quantize;
+    if (!wanted) return LB_OK;
+    LB_TRY(lb_block_walk_begin(j, x->block_stage, block, x->stream, &j->w, x->block_arena, &x->said.log, w));
+    if (x->stream) LB_TRY(lb_block_walk_collect(w, false));
+    double start = lb_clock_s();
+    LB_TRY(lb_block_walk_call(w, &made));
+    return quantize_made(x, w, &made, (lb_clock_s() - start) / (double)wanted);
+}
+
+static lb_status quantize_whole_block(walker *x, int64_t block) {
+    lb_block_walk w = {0};
+    lb_status st = call_block(x, &w, block);
+    lb_block_walk_end(&w);
+    if (st != LB_OK && st != LB_E_NOMEM && !strstr(lb_error(), "layer "))
+        st = lb_fail_in(st, "block %lld", (long long)block);
+    return st;
+}
+
+/* ---- a block, layer by layer ---- */
+
 /* Inputs of the block that some layer to quantize reads, in program order, with the statistics that any such needs. */
 static lb_status inputs_wanted(const walker *x, int64_t block, lb_wanted **out, int32_t *n) {
     int32_t first, inputs = lb_net_inputs(x->j->plan->model->net, block, &first);
@@ -158,6 +223,7 @@ static lb_status collect(walker *x, const lb_wanted *want, int32_t n, const lb_c
 }
 
 static lb_status quantize_block(walker *x, int64_t block) {
+    if (x->by_block) return quantize_whole_block(x, block);
     bool in_turn = x->j->cell->own.true_sequential;
     lb_wanted *want;
     int32_t n;
@@ -169,8 +235,7 @@ static lb_status quantize_block(walker *x, int64_t block) {
     if (!in_turn) LB_TRY(lb_pools_make(x->j, x->first, x->n, -1, x->stream, x->block_arena, &x->pools));
     for (int32_t i = 0; i < n; i++) {
         if (in_turn) LB_TRY(collect(x, &want[i], 1, &streamed[i]));
-        if (in_turn)
-            LB_TRY(lb_pools_make(x->j, x->first, x->n, want[i].input, x->stream, x->block_arena, &x->pools));
+        if (in_turn) LB_TRY(lb_pools_make(x->j, x->first, x->n, want[i].input, x->stream, x->block_arena, &x->pools));
         LB_TRY(quantize_input(x, want[i].input, streamed[i]));
     }
     return LB_OK;
@@ -238,10 +303,9 @@ static lb_status open_stream(walker *x) {
     const lb_model *m = j->plan->model;
     const lb_calibration_config *k = &j->plan->config->calibration;
     int32_t *tokens = NULL;
-    if (!lb_cell_statistics(j->cell) || j->cell->own.propagate == LB_PROPAGATE_ORIGINAL) return LB_OK;
+    if (!(j->cell->layer_needs & LB_NEEDS_CALIBRATION) || j->cell->own.propagate == LB_PROPAGATE_ORIGINAL) return LB_OK;
     LB_TRY(lb_plan_calibration_tokens(j->plan, j->cell, x->stream_arena, &tokens));
-    return lb_stream_new(x->stream_arena, m->net, &m->weights, tokens, k->samples, k->length, j->plan->team,
-                         &x->stream);
+    return lb_stream_new(x->stream_arena, m->net, j->base, tokens, k->samples, k->length, j->plan->team, &x->stream);
 }
 
 static lb_status walk(walker *x) {
@@ -249,6 +313,8 @@ static lb_status walk(walker *x) {
     int64_t blocks = j->plan->model->net->blocks;
     bool ends = false;
     const char *few = NULL;
+    x->block_stage = lb_method_preserving(j->cell->method);
+    x->by_block = lb_method_stage(j->cell->method, x->block_stage)->block != NULL;
     for (int64_t i = 0; i < j->cell->layers; i++) {
         x->total += j->cell->layer[i].quantize;
         ends = ends || j->cell->layer[i].block < 0;

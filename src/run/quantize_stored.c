@@ -34,7 +34,12 @@ static lb_status pack(const lb_quantize_job *j, const lb_layer_plan *l, const lb
 lb_status lb_quantize_store(const lb_quantize_job *j, int64_t layer, const lb_layer *made, lb_arena *a,
                             lb_stored *out) {
     const lb_layer_plan *l = &j->cell->layer[layer];
-    lb_status st = pack(j, l, made, a, out);
+    lb_layer whole = *made;
+    if (j->changes) { /* what is kept of them is part of the layer */
+        whole.T = j->base->site[l->site].T;
+        lb_storage_take_transform(&whole.storage, &l->storage);
+    }
+    lb_status st = pack(j, l, &whole, a, out);
     return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(st, "method %s: layer %s", j->cell->method->name, l->name);
 }
 

@@ -206,6 +206,22 @@ static void pairs_drop(lb_pairs *p, const char *key) {
     p->n = n;
 }
 
+/* What of a cell its stages cannot go with. */
+static lb_status refuse_walk(expander *x, lb_cell *cell) {
+    const lb_method *m = cell->method;
+    size_t first = lb_method_preserving(m);
+    bool original = cell->own.propagate == LB_PROPAGATE_ORIGINAL;
+    const char *why = NULL;
+    if (cell->own.true_sequential && original) why = "true_sequential needs propagate: quantized";
+    if (first < lb_method_stages(m) && lb_method_stage(m, first)->block) {
+        if (original) why = "propagate: original: a method of block scope works on the blocks as they have become";
+        if (cell->own.true_sequential) why = "true_sequential: a method of block scope makes a block's layers together";
+    }
+    if (first > 0 && original && (lb_cell_statistics(cell) & ~(uint32_t)LB_NEEDS_HESSIAN))
+        why = "propagate: original: of the original model's statistics only H can follow stages that change inputs";
+    return why ? refuse(x, cell, why) : LB_OK;
+}
+
 /* What cannot matter for this method is set to one fixed value, so that cells that differ in nothing come out equal. */
 static lb_status normalise(expander *x, lb_cell *cell) {
     const lb_method *m = cell->method;
@@ -228,9 +244,7 @@ static lb_status normalise(expander *x, lb_cell *cell) {
                 LB_TRY(lb_scalar_i64(x->dims->at[d].value[0]->text, &cell->own.seed));
         pairs_drop(&cell->varied, "seed");
     }
-    if (lb_cell_statistics(cell) && cell->own.true_sequential && cell->own.propagate == LB_PROPAGATE_ORIGINAL)
-        LB_TRY(refuse(x, cell, "true_sequential needs propagate: quantized"));
-    return LB_OK;
+    return refuse_walk(x, cell);
 }
 
 static void rule_text(const lb_rule *r, const lb_method *m, lb_str *out) {

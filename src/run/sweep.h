@@ -43,6 +43,7 @@ typedef struct lb_cell {
     /* Filled by lb_plan_open, which knows the model: */
     lb_layer_plan *layer;
     int64_t layers;
+    bool *changed; /* by the model's tensors: stages that preserve fold something into it; NULL: there are none */
     const char *config, *key, *content_key, *stem;
     lb_model_size size;
     int64_t kept; /* with keep_layers: bytes of the quantized model in its result */

@@ -15,22 +15,25 @@
 #include "support/io_probe.h"
 #include "support/sweep_kit.h"
 
-static const char cells[] =
-    COMMON "training: {text: cal.txt}\n"
-           "keep_layers: true\n"
-           "quantize:\n"
-           "  - {method: rtn, bits: 3, rules: [{match: \"1.*\", skip: true}]}\n"
-           "  - {method: rtn, bits: 1, symmetric: true, group: 24, quantize_embedding: true, quantize_head: true}\n"
-           "  - {method: rtn, format: fp8, bits: 8}\n"
-           "  - {method: rtn, format: mxfp4, bits: 4, group: 32}\n"
-           "  - {method: hqq, bits: 4, group: 16}\n"
-           "  - {method: gptq, bits: 4, group: 16, act_order: true, scale_type: bf16, quantize_head: true}\n"
-           "  - {method: nf4, bits: 4, group: 50, double_quant: true}\n"
-           "  - {method: wanda, pattern: \"4:8\", quantize_head: true}\n"
-           "  - {method: low_rank, bits: 3, group: 16, rank: 3, quantize_head: true}\n"
-           "  - {method: qat, bits: 4, act_bits: 8, steps: 4, warmup: 1, batch: 2, length: 32, quantize_head: true}\n"
-           "  - {method: finetune, steps: 4, warmup: 1, batch: 2, length: 32}\n";
-enum { CELLS = 12 };
+static const char cells[] = COMMON
+    "training: {text: cal.txt}\n"
+    "keep_layers: true\n"
+    "quantize:\n"
+    "  - {method: rtn, bits: 3, rules: [{match: \"1.*\", skip: true}]}\n"
+    "  - {method: rtn, bits: 1, symmetric: true, group: 24, quantize_embedding: true, quantize_head: true}\n"
+    "  - {method: rtn, format: fp8, bits: 8}\n"
+    "  - {method: rtn, format: mxfp4, bits: 4, group: 32}\n"
+    "  - {method: hqq, bits: 4, group: 16}\n"
+    "  - {method: gptq, bits: 4, group: 16, act_order: true, scale_type: bf16, quantize_head: true}\n"
+    "  - {method: nf4, bits: 4, group: 50, double_quant: true}\n"
+    "  - {method: wanda, pattern: \"4:8\", quantize_head: true}\n"
+    "  - {method: low_rank, bits: 3, group: 16, rank: 3, quantize_head: true}\n"
+    "  - {method: qat, bits: 4, act_bits: 8, steps: 4, warmup: 1, batch: 2, length: 32, quantize_head: true}\n"
+    "  - {method: finetune, steps: 4, warmup: 1, batch: 2, length: 32}\n"
+    "  - stages: [{method: hadamard}, {method: gptq, bits: 4, group: 16}]\n"
+    "  - {stages: [{method: smoothquant, fold: all}, {method: rtn, bits: 8}], rules: [{match: \"*.v\", skip: true}]}\n"
+    "  - stages: [{method: smoothquant}, {method: hadamard, signs: false, block: 8}, {method: rtn, bits: 3}]\n";
+enum { CELLS = 15 };
 
 /* The path of a cell's file, by the start of its label. */
 static void file_of(const char *folder, const lb_record *r, char out[LB_TEST_PATH]) {
@@ -94,7 +97,7 @@ static void same_perplexity(void **state) {
     lb_results_free(r);
 }
 
-/* Kept bytes are the sizes that the file and `check` tell; a training's norms and embedding are there too. */
+/* Kept bytes are the sizes that the file and `check` tell; what a training or a fold changed is there too. */
 static void sizes_and_what_is_kept(void **state) {
     (void)state;
     char path[LB_TEST_PATH], bytes[32], want[128];
@@ -110,8 +113,10 @@ static void sizes_and_what_is_kept(void **state) {
         for (int64_t k = 0; k < b.layers; k++)
             *(strcmp(b.layer[k].words.format, "f32") ? &packed : &floats) += b.layer[k].bytes;
         assert_int_equal(packed, r->record[i].size.quantized.total);
-        bool trained = strcmp(r->record[i].method, "qat") == 0 || strcmp(r->record[i].method, "finetune") == 0;
-        assert_true(trained == (floats > 0));
+        static const char *const change[] = {"qat", "finetune", "smoothquant+rtn", "smoothquant+hadamard+rtn"};
+        bool changes = false;
+        for (size_t k = 0; k < 4; k++) changes = changes || strcmp(r->record[i].method, change[k]) == 0;
+        assert_true(changes == (floats > 0));
         all += packed + floats;
         lb_h5_abandon(h);
     }
@@ -167,10 +172,10 @@ static void off_is_as_before(void **state) {
     c = CLI(&o, "run", "keep.yaml", "--no-report", "-o", "results=plain", "-o", "keep_layers=true");
     assert_int_equal(c.code, 0);
     cli_has(c.err, "rtn 3b row is finished but its layers were not kept: running it again");
-    cli_has(c.err, "11 cells run, 1 kept");
+    cli_has(c.err, "14 cells run, 1 kept");
     cli_free(&c);
     c = CLI(&o, "run", "keep.yaml", "--no-report", "-o", "results=plain");
-    cli_has(c.err, "0 cells run, 12 kept");
+    cli_has(c.err, "0 cells run, 15 kept");
     cli_free(&c);
 }
 
@@ -190,17 +195,20 @@ static void killed_is_uninterrupted(void **state) {
     compile_liar();
     put_file("kill.yaml", COMMON "keep_layers: true\nquantize:\n"
                                  "  - {method: liar, number: 0, bits: 5, group: 16, order: true, act_bits: 8}\n"
-                                 "  - {method: liar, number: 1, kind: nf4, group: 2, double_quant: true}\n");
+                                 "  - {method: liar, number: 1, kind: nf4, group: 2, double_quant: true}\n"
+                                 "  - stages:\n      - {method: smoothquant, fold: all}\n      - {method: hadamard}\n"
+                                 "      - {method: liar, number: 2, bits: 3, group: 16}\n");
     cli_options o = here();
     cli_result r = CLI(&o, "run", "kill.yaml", "--no-report", "--plugin", "./liar.so", "-o", "results=whole");
     assert_int_equal(r.code, 0);
     cli_free(&r);
     put_file("die.0", "");
     put_file("die.1", "");
+    put_file("die.2", "");
     o.env[0] = "LIAR_DIES=die";
-    for (int run = 0; run < 3; run++) {
+    for (int run = 0; run < 4; run++) {
         r = CLI(&o, "run", "kill.yaml", "--no-report", "--plugin", "./liar.so", "-o", "results=killed");
-        assert_int_equal(r.code, run < 2 ? 128 + SIGKILL : 0);
+        assert_int_equal(r.code, run < 3 ? 128 + SIGKILL : 0);
         if (run > 0) cli_has(r.err, "going on at block 2, the ones before were finished");
         cli_free(&r);
     }

@@ -11,7 +11,8 @@
 #include "support/probe.h"
 #include "support/small_model.h"
 
-const lb_method *const lb_method_table[] = {&probe_method, &probe_blind_method, &probe_model_method, NULL};
+const lb_method *const lb_method_table[] = {&probe_method, &probe_blind_method, &probe_block_method,
+                                            &probe_model_method, NULL};
 
 enum { SAMPLES = 5, LENGTH = 52, WINDOWS = 3, WINDOW = 32 };
 
@@ -61,6 +62,9 @@ static const kind kinds[] = {
     {.entry = "method: blind, group: 16, quantize_head: true", .head = true},
     {.entry = "method: blind, quantize_head: true, quantize_embedding: true", .head = true, .embed = true},
     {.entry = "method: blind, quantize_head: true, " SOME_RULES, .bits = some_bits, .head = true},
+    {.entry = "method: together, group: 8"},
+    {.entry = "method: together, " SOME_RULES, .bits = some_bits},
+    {.entry = "method: together, act: 3, act_symmetric: true, " GAPS, .bits = gaps},
     {.entry = "method: whole, quantize_head: true, quantize_embedding: true, " SOME_RULES,
      .bits = some_bits,
      .head = true,
@@ -94,6 +98,11 @@ static const char *layer_name(int64_t block, int l, char out[64]) {
 static lb_cmat end_of(const lb_model *m, bool head) { return m->weights.site[head ? m->net->head : m->net->embed].W; }
 
 static int bits_of(const kind *k, int64_t block, int l) { return k->bits ? k->bits(block, l) : 3; }
+
+/* On statistics? */
+static bool solves(const world *x) {
+    return x->cell->method == &probe_method || x->cell->method == &probe_block_method;
+}
 
 /* ---- one layer ---- */
 
@@ -195,7 +204,7 @@ static void check_skipped(const world *x, const char *name) {
 
 /* The layers on one input of a block; `now` becomes what the walk sees of the block afterwards. */
 static void check_input(const world *x, int64_t b, plain_input i, const double *H, plain_block *after) {
-    bool blind = x->cell->method != &probe_method;
+    bool blind = !solves(x);
     for (int l = 0; l < PLAIN_LINEARS; l++) {
         static const plain_input reads[] = {PLAIN_IN_ATTN, PLAIN_IN_ATTN, PLAIN_IN_ATTN, PLAIN_IN_O,
                                             PLAIN_IN_MLP,  PLAIN_IN_MLP,  PLAIN_IN_DOWN};
@@ -219,6 +228,18 @@ static void must_differ(const world *x, const double *a, const double *b, int64_
     if (apart(x, a, b, n) < 10 * x->tolerance) fail_msg("this model cannot tell one H from another");
 }
 
+/* What came out of the block with the layers that were made of it. */
+static void check_passed(int64_t b, const plain_walk *own) {
+    int64_t n = LENGTH * own->arch.dim;
+    double most = 0, off = 0;
+    if (!probe.passed[b]) return; /* nothing of it was to be quantized */
+    for (int64_t i = 0; i < n; i++) {
+        most = fmax(most, fabs(own->x[n + i]));
+        off = fmax(off, fabs(own->x[n + i] - (double)probe.passed[b][i]));
+    }
+    if (!(off <= 1e-5 * most)) fail_msg("block %d: what comes out of it is %g off", (int)b, off / most);
+}
+
 static void check_blocks(world *x, plain_walk *own) {
     for (int64_t b = 0; b < 3; b++) {
         plain_block was = plain_block_of(x->model->net, &x->model->weights, b), now = was, after = was;
@@ -236,11 +257,12 @@ static void check_blocks(world *x, plain_walk *own) {
         }
         plain_walk_advance(own, &after);
         x->made[b] = after;
+        if (x->cell->method == &probe_block_method && !strstr(x->kind->entry, "act: ")) check_passed(b, own);
     }
 }
 
 static void check_ends(world *x, const plain_walk *own) {
-    bool tied = x->model->net->site[x->model->net->head].same_as >= 0, blind = x->cell->method != &probe_method;
+    bool tied = x->model->net->site[x->model->net->head].same_as >= 0, blind = !solves(x);
     double *H = plain_walk_head_hessian(own, llama_vector(x->model, "final_norm"));
     lb_cmat embed = x->embed = end_of(x->model, false), head = x->head = end_of(x->model, true);
     must_differ(x, H, x->head0, 16);
@@ -350,7 +372,7 @@ static void check_calls(const world *x) {
     for (int64_t i = 0; i < n; i++)
         for (int64_t k = 0; k < i; k++) {
             assert_string_not_equal(probe.call[i].name, probe.call[k].name);
-            if (x->cell->method == &probe_method) assert_true(probe.call[i].seed != probe.call[k].seed);
+            if (solves(x)) assert_true(probe.call[i].seed != probe.call[k].seed);
         }
 }
 
@@ -367,7 +389,7 @@ static void check_cell(world *x, const lb_cell *c, const kind *k) {
     }
     assert_ok(lb_cell_run(&x->runner, c, check_weights, x, &x->record));
     check_calls(x);
-    bool probed = c->method == &probe_method;
+    bool probed = solves(x);
     assert_string_equal(x->record.propagate, !probed ? "" : k->original ? "original" : "quantized");
     assert_int_equal(x->record.true_sequential, k->sequential);
     const lb_arch own_arch = llama_arch(x->model);

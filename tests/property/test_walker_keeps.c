@@ -13,7 +13,14 @@
 #include "support/probe.h"
 #include "support/small_model.h"
 
-const lb_method *const lb_method_table[] = {&probe_method, &probe_blind_method, &probe_model_method, NULL};
+extern const lb_method lb_hadamard_method, lb_smoothquant_method;
+const lb_method *const lb_method_table[] = {&probe_method,
+                                            &probe_blind_method,
+                                            &probe_block_method,
+                                            &probe_model_method,
+                                            &lb_hadamard_method,
+                                            &lb_smoothquant_method,
+                                            NULL};
 
 #define COMMON                                                                                                         \
     "threads: 2\ncalibration: {text: text.txt, samples: 5, length: 52}\n"                                              \
@@ -78,7 +85,10 @@ static const char *const kinds = COMMON
     "  - {method: probe}\n  - {method: probe, true_sequential: true, act: 4}\n"
     "  - {method: probe, propagate: original, act: 5, act_symmetric: true}\n"
     "  - {method: probe, group: 8, quantize_head: true, rules: [{match: \"0.*\", bits: 2}, {match: \"1.o\", skip: "
-    "true}]}\n  - {method: blind, act: 4}\n";
+    "true}]}\n  - {method: blind, act: 4}\n"
+    "  - stages: [{method: smoothquant, fold: all}, {method: hadamard, block: 8}, {method: probe}]\n"
+    "  - {stages: [{method: hadamard, block: 4}, {method: blind}], seed: 3}\n"
+    "  - {stages: [{method: smoothquant}, {method: together, group: 8}], rules: [{match: \"0.k\", bits: 4}]}\n";
 
 /* Stopped in block 2 and gone on: the blocks before are not solved again, later layers see the same statistics, and the
  * file is the same. */

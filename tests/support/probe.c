@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "quant/block.h"
 #include "support/support.h"
 
 probe_log probe;
@@ -15,6 +16,7 @@ void probe_reset(void) {
         free(probe.call[i].W);
         free(probe.call[i].What);
     }
+    for (int b = 0; b < PROBE_BLOCKS; b++) free(probe.passed[b]);
     probe = (probe_log){0};
 }
 
@@ -105,6 +107,42 @@ static lb_status layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     return quantize(in->arena, in->name, in->W, opts, c->What, out);
 }
 
+/* A sequence through the block with these matrices, whole and section by section. */
+static lb_status pass(const lb_block_in *in, const lb_cmat *What) {
+    int64_t n = in->length * in->dim;
+    float *d = LB_NEW(in->scratch, float, 2 * n);
+    if (!d) return LB_E_NOMEM;
+    lb_mat whole = lb_mat_of(d, in->length, in->dim), last = lb_mat_of(d + n, in->length, in->dim);
+    LB_TRY(in->forward(in, in->sections - 1, 1, NULL, last));
+    LB_TRY(in->forward(in, -1, 1, NULL, whole));
+    assert_memory_equal(whole.d, last.d, (size_t)n * sizeof *d);
+    LB_TRY(in->forward(in, -1, 1, What, whole));
+    free(probe.passed[in->block]);
+    probe.passed[in->block] = copy_of(whole.d, n, sizeof *d);
+    return LB_OK;
+}
+
+static lb_status block(const lb_block_in *in, const void *opts, lb_block_out *out) {
+    (void)opts;
+    lb_cmat *What = LB_NEW(in->scratch, lb_cmat, in->sites);
+    if (!What) return LB_E_NOMEM;
+    for (int32_t i = 0; i < in->sites; i++) {
+        const lb_block_site *s = &in->site[i];
+        const lb_stats *stats = in->input[s->input].stats;
+        if (!s->quantize) continue;
+        if (probe.fail_at && strcmp(s->name, probe.fail_at) == 0)
+            return lb_fail(LB_E_INTERRUPTED, "stopped by the test");
+        probe_call *c = remember(s->name, s->W, s->opts);
+        c->seed = s->seed;
+        c->H = copy_of(stats->H.d, s->W.cols * s->W.cols, sizeof *c->H);
+        c->tokens = stats->tokens;
+        c->sequences = stats->sequences;
+        LB_TRY(quantize(in->arena, s->name, s->W, s->opts, c->What, &out->layer[i]));
+        What[i] = lb_cmat_of(c->What, s->W.rows, s->W.cols);
+    }
+    return pass(in, What);
+}
+
 static bool has_head(const lb_trainer *t) {
     for (int64_t i = 0; i < t->n_params; i++)
         if (t->params[i].kind == LB_PARAM_HEAD) return true;
@@ -144,6 +182,13 @@ const lb_method probe_blind_method = {.api = LB_METHOD_API,
                                       .options = OPTIONS,
                                       .spec = spec,
                                       .layer = layer};
+const lb_method probe_block_method = {.api = LB_METHOD_API,
+                                      .name = "together",
+                                      .summary = "the same, a block at a time",
+                                      .needs = LB_NEEDS_HESSIAN | LB_NEEDS_SEED | LB_NEEDS_FORWARD,
+                                      .options = OPTIONS,
+                                      .spec = spec,
+                                      .block = block};
 const lb_method probe_model_method = {.api = LB_METHOD_API,
                                       .name = "whole",
                                       .summary = "the same, all layers at once",

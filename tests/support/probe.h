@@ -8,6 +8,7 @@
 
 extern const lb_method probe_method;       /* on statistics */
 extern const lb_method probe_blind_method; /* on weights alone */
+extern const lb_method probe_block_method; /* on statistics, all layers of a block at once */
 extern const lb_method probe_model_method; /* of the whole model; trains nothing */
 
 typedef struct probe_opts {
@@ -26,7 +27,7 @@ typedef struct probe_call {
     probe_opts opts;
 } probe_call;
 
-enum { PROBE_CALLS = 192 };
+enum { PROBE_CALLS = 192, PROBE_BLOCKS = 8 };
 typedef struct probe_log {
     probe_call call[PROBE_CALLS];
     int64_t calls;
@@ -36,9 +37,10 @@ typedef struct probe_log {
         const char *layer;
         uint32_t flags;
     } flagged[8];
-    double damp;          /* of every layer */
-    int64_t dead_columns; /* of those flagged so */
-    float off;            /* added to every scale, as a share of it: other numbers of the same shape */
+    double damp;                 /* of every layer */
+    int64_t dead_columns;        /* of those flagged so */
+    float off;                   /* added to every scale, as a share of it: other numbers of the same shape */
+    float *passed[PROBE_BLOCKS]; /* (length, dim) sequence 1 behind a block with the layers that it was given */
 } probe_log;
 extern probe_log probe;
 void probe_reset(void); /* forgets all */

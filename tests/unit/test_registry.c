@@ -13,6 +13,8 @@
 
 #include "base/fs.h"
 #include "math/blas.h"
+#include "quant/block.h"
+#include "quant/transform.h"
 #include "support/quant_kit.h"
 #include "support/run_cli.h"
 
@@ -222,6 +224,148 @@ static void stage_example(void **state) {
     kit_close(&k);
 }
 
+/* The worked example of a method that preserves: after it the columns of a norm's readers reach equally far. */
+static void preserving_example(void **state) {
+    (void)state;
+    compile_page("level", "algorithms/README.md", "## A block", "");
+    enum { ROWS = 6, COLS = 12 };
+    kit k = kit_open(2);
+    const lb_method *m = NULL;
+    if (lb_method_load(object("level"), &m) != LB_OK) fail_msg("%s", lb_error());
+    lb_mat A = kit_random(&k, 1, ROWS, COLS), B = kit_random(&k, 2, ROWS, COLS), C = kit_random(&k, 3, ROWS, COLS);
+    for (int64_t r = 0; r < ROWS; r++) A.d[r * COLS + 3] = B.d[r * COLS + 3] = 0;
+    const lb_block_site site[] = {{.name = "0.q", .role = "q", .W = lb_mat_c(A), .quantize = true},
+                                  {.name = "0.k", .role = "k", .W = lb_mat_c(B)},
+                                  {.name = "0.o", .role = "o", .input = 1, .W = lb_mat_c(C), .quantize = true}};
+    const lb_block_input input[] = {
+        {.name = "q", .cols = COLS, .foldable = true, .behind_norm = true, .quantize = true},
+        {.name = "o", .cols = COLS, .foldable = true, .quantize = true}};
+    lb_block_in in = {.site = site, .sites = 3, .input = input, .inputs = 2, .scratch = k.arena, .arena = k.arena};
+    lb_transform T[2] = {{0}};
+    lb_block_out out = {.T = T};
+    lb_storage s = {0};
+    bool fold = false;
+    assert_int_equal(m->spec_input(NULL, &input[1], &s, &fold), LB_OK);
+    assert_false(fold || lb_storage_transforms(&s));
+    assert_int_equal(m->spec_input(NULL, &input[0], &s, &fold), LB_OK);
+    assert_true(fold);
+    assert_int_equal(m->block(&in, NULL, &out), LB_OK);
+    assert_true(T[0].scale && !T[0].hadamard && !lb_transform_any(&T[1]));
+    assert_true(T[0].scale[3] == 1); /* nothing there to go by */
+    lb_transform_weights(&T[0], A);
+    lb_transform_weights(&T[0], B);
+    float first = 0;
+    for (int64_t c = 0; c < COLS; c++) {
+        float most = 0;
+        for (int64_t r = 0; r < ROWS; r++)
+            most = fmaxf(most, fmaxf(fabsf(A.d[r * COLS + c]), fabsf(B.d[r * COLS + c])));
+        if (c == 0) first = most;
+        if (c != 3) assert_true(fabsf(most - first) < 1e-5f * first);
+    }
+    assert_int_equal(lb_method_check(m, NULL), LB_E_UNSUPPORTED);
+    kit_close(&k);
+}
+
+/* A section of one layer, y = x W^T, of two sequences. */
+static lb_status one_layer(const lb_block_in *in, int32_t section, int64_t s, const lb_cmat *W, lb_mat y) {
+    const lb_mat *x = in->impl;
+    lb_cmat M = W && W[section].d ? W[section] : in->site[section].W;
+    for (int64_t t = 0; t < y.rows; t++)
+        for (int64_t r = 0; r < y.cols; r++) {
+            double sum = 0;
+            for (int64_t c = 0; c < M.cols; c++)
+                sum += (double)x->d[(s * y.rows + t) * x->ld + c] * (double)M.d[r * M.ld + c];
+            y.d[t * y.ld + r] = (float)sum;
+        }
+    return LB_OK;
+}
+
+/* The worked example of a method that compresses blocks: of either rounding the one that changes outputs less. */
+static void block_example(void **state) {
+    (void)state;
+    compile_page("pick", "algorithms/README.md", "**One that compresses**", "");
+    enum { DIM = 16, LENGTH = 20, SITES = 6 };
+    kit k = kit_open(2);
+    const lb_method *m = NULL;
+    if (lb_method_load(object("pick"), &m) != LB_OK) fail_msg("%s", lb_error());
+    void *opts = kit_options(&k, m, "bits=3");
+    lb_mat x = kit_random(&k, 9, 2 * LENGTH, DIM), W[SITES];
+    lb_block_site site[SITES];
+    lb_block_input input[SITES];
+    for (int i = 0; i < SITES; i++) {
+        W[i] = kit_random(&k, 20 + (uint64_t)i, DIM, DIM);
+        W[i].d[5] *= 4;
+        for (int64_t c = 0; i == 4 && c < DIM * DIM; c++) /* which three bits hold as it is */
+            W[i].d[c] = c % DIM == 0 ? -3 : c % DIM == 1 ? 4 : fminf(fmaxf(rintf(W[i].d[c]), -3), 4);
+        site[i] = (lb_block_site){.name = "0.x", .input = i, .W = lb_mat_c(W[i]), .quantize = i != 2, .opts = opts};
+        assert_int_equal(m->spec(opts, DIM, DIM, &site[i].storage), LB_OK);
+        input[i] = (lb_block_input){.cols = DIM, .section = i, .quantize = i != 2};
+    }
+    lb_layer made[SITES];
+    memset(made, 0, sizeof made);
+    lb_block_in in = {.site = site,
+                      .sites = SITES,
+                      .input = input,
+                      .inputs = SITES,
+                      .sections = SITES,
+                      .sequences = 2,
+                      .length = LENGTH,
+                      .dim = DIM,
+                      .scratch = k.arena,
+                      .arena = k.arena,
+                      .team = k.team,
+                      .forward = one_layer,
+                      .impl = &x};
+    lb_block_out out = {.layer = made};
+    int searched = 0;
+    assert_int_equal(m->block(&in, opts, &out), LB_OK);
+    for (int i = 0; i < SITES; i++) {
+        double error[2];
+        if (i == 2) {
+            assert_int_equal(made[i].rows, 0);
+            continue;
+        }
+        assert_int_equal(lb_layer_check(&made[i], NULL), LB_OK);
+        lb_layer either[2] = {kit_run(&k, "rtn", "bits=3", W[i], NULL),
+                              kit_run(&k, "rtn", "bits=3 mse=true", W[i], NULL)};
+        for (int e = 0; e < 2; e++) {
+            lb_mat What = kit_dequantize(&k, &either[e]);
+            error[e] = 0;
+            for (int64_t t = 0; t < 2 * LENGTH; t++)
+                for (int64_t r = 0; r < DIM; r++) {
+                    double sum = 0;
+                    for (int64_t c = 0; c < DIM; c++)
+                        sum += (double)x.d[t * DIM + c] * ((double)What.d[r * DIM + c] - (double)W[i].d[r * DIM + c]);
+                    error[e] += sum * sum;
+                }
+        }
+        int best = error[1] < error[0];
+        searched += best;
+        assert_memory_equal(made[i].codes, either[best].codes, DIM * DIM);
+    }
+    assert_in_range(searched, 1, SITES - 2); /* both happen */
+    kit_close(&k);
+}
+
+/* Both from config to result. */
+static void block_examples_run(void **state) {
+    (void)state;
+    const char *build = getenv("BUILD");
+    char path[128], command[1024], out[8192];
+    static const char config[] =
+        "name: blocks\nmodel: data/builtin/model\n"
+        "calibration: {text: data/builtin/calibration.txt, samples: 3, length: 64}\n"
+        "eval: {text: data/builtin/eval.txt, protocol: W2-128, windows: 2}\nquantize:\n"
+        "  - stages: [{method: level}, {method: rtn, bits: 4, group: 32}]\n"
+        "  - {method: pick, bits: 3}\n  - stages: [{method: level}, {method: pick, bits: 3}]\n";
+    snprintf(path, sizeof path, "%s/blocks.yaml", folder);
+    assert_int_equal(lb_fs_write_atomic(path, config, sizeof config - 1), LB_OK);
+    snprintf(command, sizeof command, "%s/lowbit run %s --plugin %s/level.so,%s/pick.so -o results=%s 2>&1",
+             build ? build : "build/release", path, folder, folder, folder);
+    assert_int_equal(cli_shell(command, out, sizeof out), 0);
+    if (!strstr(out, "4 cells run, 0 kept, 0 refused, 0 failed")) fail_msg("%s", out);
+}
+
 /* The worked example of docs/formats.md: rounded to, solved on, counted and packed like any other format. */
 static void format_example(void **state) {
     (void)state;
@@ -340,9 +484,10 @@ static int teardown(void **state) {
 
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(built_in_methods), cmocka_unit_test(what_is_refused),
-                                       cmocka_unit_test(readme_example),   cmocka_unit_test(stage_example),
-                                       cmocka_unit_test(format_example),   cmocka_unit_test(bad_plugins),
-                                       cmocka_unit_test(command_line)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(built_in_methods),   cmocka_unit_test(what_is_refused),
+                                       cmocka_unit_test(readme_example),     cmocka_unit_test(stage_example),
+                                       cmocka_unit_test(format_example),     cmocka_unit_test(bad_plugins),
+                                       cmocka_unit_test(preserving_example), cmocka_unit_test(block_example),
+                                       cmocka_unit_test(block_examples_run), cmocka_unit_test(command_line)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
