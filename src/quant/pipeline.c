@@ -161,15 +161,27 @@ static lb_status spec_stage(const lb_stage *s, const void *opts, int64_t rows, i
     return LB_OK;
 }
 
+/* A layer is measured in the coordinates of its target, which stages that preserve change for all alike. */
+static lb_status no_transform(const lb_method *m, const lb_storage *s) {
+    if (!lb_storage_transforms(s)) return LB_OK;
+    return lb_fail(LB_E_ARG,
+                   "method %s: its spec has a transform of the input: only a stage that preserves what the model "
+                   "computes makes one",
+                   m->name);
+}
+
 lb_status lb_method_spec(const lb_method *m, const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
     lb_storage so_far;
-    if (!m->stages && m->spec) return m->spec(opts, rows, cols, out);
+    if (!m->stages && m->spec) {
+        LB_TRY(m->spec(opts, rows, cols, out));
+        return no_transform(m, out);
+    }
     LB_TRY(lb_method_check(m, opts));
     for (size_t first = lb_method_preserving(m), i = first; i < m->stages; i++) {
         LB_TRY(spec_stage(&m->stage[i], opts, rows, cols, i > first ? &so_far : NULL, out));
         so_far = *out;
     }
-    return LB_OK;
+    return no_transform(m, out);
 }
 
 /* Each stage has its own place for what calls on one H share. */

@@ -64,6 +64,8 @@ class Storage:
         part = lambda p: next((w[len(p):] for w in words if w.startswith(p) and w[len(p):][:1].isdigit()), None)
         self.keep = [int(v) for v in part("keep").split(":")] if part("keep") else None
         self.rank, self.pair = int(part("rank") or 0), 2 if any(w.endswith("-pair") for w in words) else 4
+        self.t_scale = next((2 if w[0] in "fb" else 4 for w in words if w == "scale" or w.endswith("-scale")), 0)
+        self.t_sign = "signs" in words
         if words[0] in ("nf4", "fp4"):
             self.kind, self.bits, self.block, self.dq = words[0], 4, int(words[1][1:]), "dq" in words
         elif words[0] == "mxfp4":
@@ -91,6 +93,8 @@ class Storage:
             z["mask"] = rows * up(cols, 8)
         if self.rank:
             z["low_rank"] = self.rank * (rows + cols) * self.pair
+        if self.t_scale or self.t_sign:
+            z["transform"] = cols * self.t_scale + (up(cols, 8) if self.t_sign else 0)
         width = 4 if self.scale == "f32" else 2
         if self.kind in ("int", "affine", "fp8", "mxfp4"):
             n = 1 if self.tensor else rows * up(cols, self.group or cols)

@@ -83,11 +83,12 @@ static void close_world(world *w) {
 
 static lb_linop *linear(const world *w, const char *role) { return &w->w.site[lb_net_site(w->m->net, 0, role)]; }
 
-/* A linear of the twin: the input as the method fake-quantizes it, then rounded. */
+/* A linear of the twin: the input transformed, as the method fake-quantizes it, then rounded. */
 static void twin(const world *w, const char *role, lb_mat x, bool add, lb_mat y) {
     const lb_linop *l = linear(w, role);
     lb_mat in = copy_of(x), none = {0};
-    if (l->act.bits) lb_actquant_apply(&l->act, lb_mat_c(x), in);
+    lb_transform_input(&l->T, lb_mat_c(x), in);
+    if (l->act.bits) lb_actquant_apply(&l->act, lb_mat_c(in), in);
     bf16_multiply_ref(lb_mat_c(in), l->W, add, y, none);
     lb_free(in.d);
 }
@@ -171,6 +172,20 @@ static void fake_quantized_inputs(void **state) {
     }
 }
 
+static void transformed_inputs(void **state) {
+    (void)state;
+    static const char *const role[] = {"q", "k", "v", "o", "gate", "up", "down"};
+    static float scale[DIM > HIDDEN ? DIM : HIDDEN];
+    for (size_t i = 0; i < sizeof scale / sizeof scale[0]; i++) scale[i] = 0.5f + (float)(i % 5) / 4;
+    for (int l = 0; l < 7; l++) {
+        world w = open_world();
+        linear(&w, role[l])->T = (lb_transform){.scale = scale, .hadamard = 4};
+        linear(&w, role[l])->act = (lb_actquant){.bits = l % 2 ? 0 : 8};
+        check_block(&w);
+        close_world(&w);
+    }
+}
+
 /* ---- head ---- */
 
 enum { WORDS = 1100, ROWS = 530 }; /* more than a chunk of each, and no multiple */
@@ -231,6 +246,16 @@ static void head_rounds_once(void **state) {
     assert_ok(lb_head_kl(held, lb_mat_c(h), later, lb_mat_c(h), target, nll[1], kl, agree));
     assert_memory_equal(nll[0], nll[1], sizeof nll[0]);
     for (int i = 0; i < ROWS; i++) assert_true(kl[i] == 0 && agree[i]);
+
+    float scale[DIM]; /* of states: transformed, then rounded */
+    for (int i = 0; i < DIM; i++) scale[i] = 0.5f + (float)(i % 5) / 4;
+    held.T = in_memory.T = (lb_transform){.scale = scale, .hadamard = 4};
+    assert_ok(lb_head_nll(held, lb_mat_c(h), target, nll[0], NULL));
+    assert_ok(lb_head_nll(in_memory, lb_mat_c(h), target, nll[1], NULL));
+    lb_transform_input(&held.T, lb_mat_c(h), h);
+    held.T = (lb_transform){0};
+    assert_ok(lb_head_nll(held, lb_mat_c(h), target, nll[2], NULL));
+    for (int i = 1; i < 3; i++) assert_memory_equal(nll[0], nll[i], sizeof nll[0]);
     lb_bf16_free(c);
     lb_arena_free(arena);
     lb_free(target), lb_free(W.d), lb_free(h.d), lb_free(logits.d);
@@ -359,9 +384,13 @@ static void allocations_may_fail(void **state) {
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_block),          cmocka_unit_test(fake_quantized_inputs),
-        cmocka_unit_test(head_rounds_once), cmocka_unit_test(the_same_however_weights_come),
-        cmocka_unit_test(divergence),       cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(a_block),
+        cmocka_unit_test(fake_quantized_inputs),
+        cmocka_unit_test(transformed_inputs),
+        cmocka_unit_test(head_rounds_once),
+        cmocka_unit_test(the_same_however_weights_come),
+        cmocka_unit_test(divergence),
+        cmocka_unit_test(allocations_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

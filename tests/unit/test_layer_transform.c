@@ -128,8 +128,37 @@ static void stages_keep_it(void **state) {
     kit_close(&k);
 }
 
+static lb_status turned(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
+    (void)opts, (void)rows, (void)cols;
+    *out = (lb_storage){UNIFORM, .bits = 4, .t_hadamard = 8};
+    return LB_OK;
+}
+
+static lb_status never(const lb_layer_in *in, const void *opts, lb_layer *out) {
+    (void)in, (void)opts, (void)out;
+    fail_msg("it was refused");
+    return LB_OK;
+}
+
+/* What no preserving stage made would be measured in other coordinates than its target's. */
+static void of_no_method_itself(void **state) {
+    (void)state;
+    static const lb_method own = {
+        .api = LB_METHOD_API, .name = "own", .summary = "own", .spec = turned, .layer = never};
+    const lb_method *stage[] = {&own, lb_method_find("low_rank")}, *m;
+    kit k = kit_open(1);
+    lb_storage s;
+    assert_int_equal(lb_method_spec(&own, NULL, 32, 32, &s), LB_E_ARG);
+    assert_error_has("method own: its spec has a transform of the input");
+    assert_int_equal(lb_pipeline_new(k.arena, stage, 2, &m), LB_OK);
+    assert_int_equal(lb_method_spec(m, kit_options(&k, m, ""), 32, 32, &s), LB_E_ARG);
+    assert_error_has("method own+low_rank: its spec has a transform of the input");
+    kit_close(&k);
+}
+
 int main(void) {
     if (lb_blas_init(2) != LB_OK) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(transforms_by_hand), cmocka_unit_test(stages_keep_it)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(transforms_by_hand), cmocka_unit_test(stages_keep_it),
+                                       cmocka_unit_test(of_no_method_itself)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

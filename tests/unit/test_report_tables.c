@@ -47,6 +47,25 @@ static void size_and_layer_tables(void **state) {
     synthetic_results_free(r);
 }
 
+/* A column for bytes of T only where some cell has any. */
+static void sizes_of_transforms(void **state) {
+    (void)state;
+    for (int with = 0; with < 2; with++) {
+        lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+        lb_str text = {0}, csv = {0};
+        for (int64_t i = 0; with && i < r->n; i++)
+            if (r->record[i].size.quantized.weights) r->record[i].size.quantized.transform = 3 << 20;
+        assert_ok(lb_report_size_table(r, LB_TABLE_TERMINAL, &text));
+        assert_ok(lb_report_size_table(r, LB_TABLE_CSV, &csv));
+        assert_true((strstr(text.s, "transform") != NULL) == with &&
+                    (strstr(csv.s, ",transform_bytes,") != NULL) == with);
+        assert_true((strstr(csv.s, ",3145728,") != NULL) == with);
+        lb_str_free(&text);
+        lb_str_free(&csv);
+        synthetic_results_free(r);
+    }
+}
+
 static void edges(void **state) {
     (void)state;
     static const struct {
@@ -447,6 +466,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(main_tables),
         cmocka_unit_test(size_and_layer_tables),
+        cmocka_unit_test(sizes_of_transforms),
         cmocka_unit_test(comparison_is_paired),
         cmocka_unit_test(edges),
         cmocka_unit_test(widths),
