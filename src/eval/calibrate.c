@@ -119,8 +119,11 @@ static lb_status forward_one(void *ctx, int64_t piece, int worker) {
     for (int32_t i = 0; i < j->inputs; i++)
         cap.tap[i] = (lb_tap){.input = j->want[i].input,
                               .to = lb_mat_part(j->captured[i], piece * T, 0, T, j->captured[i].cols)};
-    if (j->final) return lb_exec_final(exec, j->w, x, cap.tap[0].to);
-    LB_TRY(lb_exec_block(exec, j->w, s->block, x, &cap));
+    if (j->final) {
+        cap.tap[0].rows = T;
+        LB_TRY(lb_exec_final(exec, j->w, x, cap.tap[0].to));
+    } else
+        LB_TRY(lb_exec_block(exec, j->w, s->block, x, &cap));
     for (int32_t i = 0; i < j->inputs; i++) {
         j->rows[piece * j->inputs + i] = cap.tap[i].rows;
         transform(j, &cap.tap[i]);

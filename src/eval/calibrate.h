@@ -1,7 +1,7 @@
 /* Calibration: the calibration sequences' hidden states move through the model block by block, and statistics of the
- * linears' inputs are collected on the way. Inputs shared by several linears (q, k, v; gate, up) are counted once.
- * Memory: one hidden state a token, plus the captured inputs of a sequence a thread (of a batch where sequences do not
- * end with H's chunks of tokens), plus the statistics of each distinct input. */
+ * linears' inputs (T x, where those have a T) are collected on the way. Inputs shared by several linears (q, k, v;
+ * gate, up) are counted once. Memory: one hidden state a token, plus the captured inputs of a sequence a thread (of a
+ * batch where sequences do not end with H's chunks of tokens), plus the statistics of each distinct input. */
 #ifndef LB_EVAL_CALIBRATE_H
 #define LB_EVAL_CALIBRATE_H
 

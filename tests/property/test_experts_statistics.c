@@ -1,5 +1,6 @@
 /* Statistics of what experts read: only of the rows that were routed to them, against plain loops over captured rows;
- * kept in the statistics file with their tokens; and what becomes of an expert that no token reached. */
+ * of T x where there is a T; kept in the statistics file with their tokens; and what becomes of an expert that no token
+ * reached. */
 #include <math.h>
 #include <string.h>
 
@@ -58,7 +59,12 @@ static void expect(const lb_test_program *c, const lb_net *n, const lb_weights *
         lb_capture cap = {.tap = tap, .taps = inputs};
         assert_ok(lb_exec_embed(e, w, tokens + q * LENGTH, LENGTH, x));
         assert_ok(lb_exec_block(e, w, 0, x, &cap));
-        for (int32_t i = 0; i < inputs; i++) add_rows(&out[i], tap[i].to, tap[i].rows);
+        for (int32_t i = 0; i < inputs; i++) {
+            const lb_transform *t = &w->site[n->reader[n->input[first + i].first]].T;
+            lb_mat rows = lb_mat_part(tap[i].to, 0, 0, tap[i].rows, tap[i].to.cols);
+            if (lb_transform_any(t)) lb_transform_input(t, lb_mat_c(rows), rows);
+            add_rows(&out[i], rows, rows.rows);
+        }
     }
 }
 
@@ -92,11 +98,26 @@ static void check_others(const expected *e, const lb_stats *s, int64_t cols) {
     assert_memory_equal(s->rows.d, e->row, (size_t)(e->tokens * cols) * sizeof(float));
 }
 
-static void sums(const lb_test_program *c, const lb_tensor *logits) {
-    (void)logits;
-    if (strcmp(c->name, "mixtral") != 0 && strcmp(c->name, "qwen2_moe") != 0) return;
+/* A T for each input of block 0, one for all that read it. */
+static void give_transforms(const lb_test_program *c, const lb_net *n, lb_weights *w) {
+    int32_t first, inputs = lb_net_inputs(n, 0, &first);
+    for (int32_t i = first; i < first + inputs; i++) {
+        int64_t cols = n->input[i].cols, run = 1;
+        float *scale = LB_NEW(c->arena, float, cols);
+        uint8_t *sign = LB_NEW(c->arena, uint8_t, cols);
+        for (int64_t k = 0; k < cols; k++) scale[k] = 0.5f + 0.25f * (float)((k * 7 + i) % 5);
+        for (int64_t k = 0; k < lb_transform_sign_bytes(cols); k++) sign[k] = (uint8_t)(i * 37 + k * 101);
+        while (cols % (2 * run) == 0) run *= 2;
+        for (int32_t s = 0; s < n->input[i].sites; s++)
+            w->site[n->reader[n->input[i].first + s]].T =
+                (lb_transform){.scale = scale, .hadamard = run > 1 ? run : 0, .sign = sign};
+    }
+}
+
+static void sums_of(const lb_test_program *c, bool transforms) {
     const lb_net *n = lb_test_program_net(c);
     lb_weights w = lb_test_program_weights(c, n);
+    if (transforms) give_transforms(c, n, &w);
     int32_t tokens[SAMPLES * LENGTH], first, inputs = lb_net_inputs(n, 0, &first), routed = 0;
     lb_stats h[2][INPUTS];
     expected want[INPUTS] = {{0}};
@@ -122,7 +143,7 @@ static void sums(const lb_test_program *c, const lb_tensor *logits) {
         routed += n->input[first + i].expert >= 0 && want[i].tokens < SAMPLES * LENGTH;
     }
     assert_true(routed > 0); /* else nothing was shown */
-    char *path = lb_fs_join(lb_test_tmpdir(), "experts.stats");
+    char *path = lb_fs_join(lb_test_tmpdir(), transforms ? "of-tx" : "of-x");
     lb_team *team = team_of(2);
     lb_stats_file *f;
     assert_ok(lb_stats_file_ensure(path, "key", LB_NEEDS_STATISTICS, n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
@@ -135,6 +156,13 @@ static void sums(const lb_test_program *c, const lb_tensor *logits) {
     lb_stats_file_close(f);
     lb_team_free(team);
     lb_free(path);
+}
+
+static void sums(const lb_test_program *c, const lb_tensor *logits) {
+    (void)logits;
+    if (strcmp(c->name, "mixtral") != 0 && strcmp(c->name, "qwen2_moe") != 0) return;
+    sums_of(c, false);
+    sums_of(c, true);
 }
 
 static void experts_sum_their_rows(void **state) {

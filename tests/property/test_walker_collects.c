@@ -1,5 +1,5 @@
-/* What a method asks for is what it is given: for each statistic, by options and by rules, of the quantized stream or of
- * the original model, held against plain loops in float64; and nothing else. */
+/* What a method asks for is what it is given: for each statistic, by options and by rules, of the quantized stream or
+ * of the original model, held against plain loops in float64; and nothing else. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,7 +102,8 @@ static lb_status look(const lb_layer_in *in, const void *opts, lb_layer *out) {
     return LB_OK;
 }
 
-#define WANT(name) {#name, LB_OPT_BOOL, "false", 0, 0, NULL, "wanted", offsetof(options, name)}
+#define WANT(name)                                                                                                     \
+    { #name, LB_OPT_BOOL, "false", 0, 0, NULL, "wanted", offsetof(options, name) }
 static const lb_option table[] = {{"bits", LB_OPT_INT, "3", 2, 8, NULL, "bits a weight", offsetof(options, bits)},
                                   WANT(hessian),
                                   WANT(absmax),
@@ -177,8 +178,7 @@ static const kind kinds[] = {
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 static void near(const char *name, const char *what, double got, double want, double scale) {
-    if (!(fabs(got - want) <= 2e-5 * scale))
-        fail_msg("%s: %s is %.9g, plain loops say %.9g", name, what, got, want);
+    if (!(fabs(got - want) <= 2e-5 * scale)) fail_msg("%s: %s is %.9g, plain loops say %.9g", name, what, got, want);
 }
 
 /* X (TOKENS, cols); the statistics that `needs` asks for, and no others. */
@@ -272,8 +272,8 @@ static void check_input(const world *x, int64_t b, int i, const double *X, plain
 
 static plain_walk start(const world *x) {
     const lb_arch arch = llama_arch(x->model);
-    return plain_walk_start(&arch, x->model->weights.site[x->model->net->embed].W,
-                            x->s.plan.calibration.corpus->token, SAMPLES, LENGTH);
+    return plain_walk_start(&arch, x->model->weights.site[x->model->net->embed].W, x->s.plan.calibration.corpus->token,
+                            SAMPLES, LENGTH);
 }
 
 static void check_cell(world *x, const lb_cell *c) {
@@ -432,8 +432,9 @@ static lb_status expand(const char *quantize, lb_sweep *out, lb_arena *a) {
 /* A calibration text is needed where the options need it. */
 static void without_a_text(void **state) {
     (void)state;
-    static const char *const need[] = {"method: wants, mean: true", "method: two", "method: wants, bits: [2, 3], rows: "
-                                                                                   "[false, true]",
+    static const char *const need[] = {"method: wants, mean: true", "method: two",
+                                       "method: wants, bits: [2, 3], rows: "
+                                       "[false, true]",
                                        "method: wants, rules: [{match: \"1.*\", absmax: true}]",
                                        "stages: [{method: wants}, {method: later}]"};
     static const char *const not_so[] = {"method: wants", "method: wants, rules: [{match: \"1.*\", bits: 2}]"};
@@ -452,8 +453,11 @@ static void without_a_text(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(one_thread), cmocka_unit_test(two_threads_streamed),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(one_thread),
+                                       cmocka_unit_test(two_threads_streamed),
                                        cmocka_unit_test(without_original_errors),
-                                       cmocka_unit_test(a_sweep_that_needs_more), cmocka_unit_test(goes_on), cmocka_unit_test(without_a_text)};
+                                       cmocka_unit_test(a_sweep_that_needs_more),
+                                       cmocka_unit_test(goes_on),
+                                       cmocka_unit_test(without_a_text)};
     return cmocka_run_group_tests_name("statistics that methods ask for", tests, small_model_setup, NULL);
 }

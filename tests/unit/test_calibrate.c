@@ -272,6 +272,47 @@ static void count(void *user, const lb_progress *p) {
     computed++;
 }
 
+/* Every site with T and W T^-1, the head too: the model is what it was, and its inputs are T x. */
+static void transformed_inputs(void **state) {
+    (void)state;
+    model m;
+    build(&m, 2);
+    const lb_net *n = m.net;
+    lb_stats before[3][INPUTS], head, after;
+    lb_stream *s = stream(&m);
+    for (int64_t b = 0; b < arch.layers; b++)
+        assert_int_equal(collect_all(s, &m.w, m.input[b], INPUTS, LB_NEEDS_HESSIAN, true, m.k.arena, before[b]), LB_OK);
+    assert_int_equal(collect_head(s, &m.w, LB_NEEDS_HESSIAN, m.k.arena, &head), LB_OK);
+    for (int32_t i = 0; i < n->sites; i++) {
+        const lb_site *site = &n->site[i];
+        if (site->input < 0) continue;
+        float *scale = LB_NEW(m.k.arena, float, site->cols);
+        for (int64_t c = 0; c < site->cols; c++) scale[c] = 0.5f + 0.25f * (float)((c * 7 + site->input) % 5);
+        lb_mat W = lb_mat_of(LB_NEW(m.k.arena, float, site->rows * site->cols), site->rows, site->cols);
+        memcpy(W.d, m.w.site[i].W.d, (size_t)(site->rows * site->cols) * sizeof *W.d);
+        m.w.site[i].T = (lb_transform){.scale = scale, .hadamard = 8};
+        lb_transform_weights(&m.w.site[i].T, W);
+        m.w.site[i].W = lb_mat_c(W);
+    }
+    s = stream(&m);
+    for (int64_t b = 0; b < arch.layers; b++) {
+        lb_stats got[INPUTS];
+        assert_int_equal(collect_all(s, &m.w, m.input[b], INPUTS, LB_NEEDS_HESSIAN, true, m.k.arena, got), LB_OK);
+        for (int i = 0; i < INPUTS; i++) {
+            lb_dmat H = {(double *)(uintptr_t)before[b][i].H.d, before[b][i].H.rows, before[b][i].H.cols,
+                         before[b][i].H.cols};
+            const lb_transform *t = &m.w.site[n->reader[n->input[m.input[b][i]].first]].T;
+            assert_int_equal(lb_transform_hessian(t, H, NULL), LB_OK);
+            assert_near(&got[i], H.d, 1e-4);
+        }
+    }
+    assert_int_equal(collect_head(s, &m.w, LB_NEEDS_HESSIAN, m.k.arena, &after), LB_OK);
+    lb_dmat H = {(double *)(uintptr_t)head.H.d, arch.dim, arch.dim, arch.dim};
+    assert_int_equal(lb_transform_hessian(&m.w.site[n->head].T, H, NULL), LB_OK);
+    assert_near(&after, H.d, 1e-4);
+    kit_close(&m.k);
+}
+
 static lb_status ensure_of(const model *m, const char *key, uint32_t needs, lb_stats_file **f) {
     lb_log log = {.progress = count};
     computed = 0;
@@ -490,6 +531,7 @@ int main(void) {
         cmocka_unit_test(few_at_a_time),
         cmocka_unit_test(one_sequence),
         cmocka_unit_test(refused),
+        cmocka_unit_test(transformed_inputs),
         cmocka_unit_test(file_is_kept),
         cmocka_unit_test(forged_numbers_are_refused),
         cmocka_unit_test(every_statistic_is_kept),
