@@ -432,11 +432,9 @@ static lb_status expand(const char *quantize, lb_sweep *out, lb_arena *a) {
 /* A calibration text is needed where the options need it. */
 static void without_a_text(void **state) {
     (void)state;
-    static const char *const need[] = {"method: wants, mean: true", "method: two",
-                                       "method: wants, bits: [2, 3], rows: "
-                                       "[false, true]",
-                                       "method: wants, rules: [{match: \"1.*\", absmax: true}]",
-                                       "stages: [{method: wants}, {method: later}]"};
+    static const char *const need[] = {
+        "method: wants, mean: true", "method: two", "method: wants, bits: [2, 3], rows: [false, true]",
+        "method: wants, rules: [{match: \"1.*\", absmax: true}]", "stages: [{method: wants}, {method: later}]"};
     static const char *const not_so[] = {"method: wants", "method: wants, rules: [{match: \"1.*\", bits: 2}]"};
     lb_sweep sweep;
     lb_arena *a = NULL;
