@@ -189,6 +189,10 @@ static lb_status read_rule(reader *r, const lb_yaml *n, const char *title, const
             if (v->kind != LB_YAML_SCALAR || v->quoted || lb_scalar_bool(v->text, &out->skip) != LB_OK)
                 return lb_fail(LB_E_CONFIG, "%s: skip: must be true or false", at.text);
             out->has_skip = true;
+        } else if (strcmp(v->key, "same_as") == 0) {
+            if (v->kind != LB_YAML_SCALAR || is_null(v) || !v->text[0])
+                return lb_fail(LB_E_CONFIG, "%s: same_as: must be the name of a layer, such as \"0.down\"", at.text);
+            out->same_as = v->text;
         } else {
             bool has = m && lb_options_find(&m->options, v->key);
             if (has)
@@ -196,7 +200,7 @@ static lb_status read_rule(reader *r, const lb_yaml *n, const char *title, const
             else if (!m)
                 LB_TRY(try_everywhere(r, v->key, v, false, &has));
             if (!has) {
-                names known = {{"match", "skip"}, 2};
+                names known = {{"match", "skip", "same_as"}, 3};
                 if (m)
                     names_add_table(&known, &m->options);
                 else
@@ -208,7 +212,10 @@ static lb_status read_rule(reader *r, const lb_yaml *n, const char *title, const
         }
     }
     if (!out->match) return lb_fail(LB_E_CONFIG, "%s: %s: 'match' is missing", w.text, title);
-    if (out->n == 0 && !out->has_skip)
+    if (out->same_as && (out->n > 0 || out->has_skip))
+        return lb_fail(LB_E_CONFIG, "%s: %s: same_as: the layer is what %s is: neither options nor skip beside it", w.text,
+                       title, out->same_as);
+    if (out->n == 0 && !out->has_skip && !out->same_as)
         return lb_fail(LB_E_CONFIG, "%s: %s: sets nothing: give an option or skip: true", w.text, title);
     return LB_OK;
 }

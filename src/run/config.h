@@ -49,6 +49,7 @@ typedef struct lb_cell_options {
 typedef struct lb_rule {
     const char *match;
     bool skip, has_skip;
+    const char *same_as; /* the layer that those that match are one with; NULL: nothing is said of that */
     const lb_yaml *node;
     const lb_yaml **set; /* (n) scalars, each with its key */
     size_t n;

@@ -146,7 +146,8 @@ static const section sections[] = {
      &lb_config_cell_table},
     {"rules[]",
      "A list of maps, at the top level or in an entry: match (a pattern on layer names such as \"*.down\", \"0.*\", "
-     "\"head\"), then options for those layers, or skip: true. Of several that match, the later ones win.",
+     "\"head\"), then options for those layers, or skip: true, or same_as: \"0.down\", a layer of their shape before "
+     "them: the layers become one, which is stored once. Of several that match, the later ones win.",
      NULL},
     {"include",
      "A path, or a list of paths, relative to this file: configs read before it. Maps are merged, anything else is "

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "eval/install.h"
+#include "model/weights.h"
+#include "result/figures.h"
 #include "result/store.h"
 #include "run/sources.h"
 
@@ -38,6 +40,21 @@ static lb_status check_model(const char *path, const lb_record *r, const lb_mode
                    m->path, path, m->hash, want ? want : "?");
 }
 
+/* Layers that are one by a rule: the model itself has each of its own. */
+static lb_status share_layers(const lb_record *r, const lb_net *n, lb_weights *w) {
+    for (int64_t i = 0; i < r->layers; i++) {
+        const lb_layer_row *l = &r->layer[i];
+        if (!lb_layer_is_shared(l) || !l->quantized) continue;
+        int32_t site = lb_net_find(n, l->name), first = lb_net_find(n, l->same_as);
+        if (site < 0 || first < 0 || n->site[site].rows != n->site[first].rows ||
+            n->site[site].cols != n->site[first].cols)
+            return lb_fail(LB_E_FORMAT, "layer %s: same_as %s: the model has no such layers of one shape", l->name,
+                           l->same_as);
+        lb_weights_put(n, w, site, w->site[first]);
+    }
+    return LB_OK;
+}
+
 static lb_status open_cell(lb_arena *a, lb_h5 *h, const char *path, const char *model, lb_model_parts parts,
                            bool resident, lb_team *team, lb_kept_cell *out) {
     lb_bundle b;
@@ -47,8 +64,9 @@ static lb_status open_cell(lb_arena *a, lb_h5 *h, const char *path, const char *
     LB_TRY(find_model(a, path, &out->record, model, &at));
     LB_TRY(lb_model_open(at, parts, team, &out->model));
     LB_TRY(check_model(path, &out->record, out->model));
-    return lb_h5_blame(lb_install_bundle(a, out->model->net, &out->model->weights, h, &b, resident, team, &out->w),
-                       path);
+    const lb_net *net = out->model->net;
+    LB_TRY(lb_h5_blame(lb_install_bundle(a, net, &out->model->weights, h, &b, resident, team, &out->w), path));
+    return lb_h5_blame(share_layers(&out->record, net, &out->w), path);
 }
 
 lb_status lb_kept_cell_open(lb_arena *a, const char *path, const char *model, lb_model_parts parts, bool resident,

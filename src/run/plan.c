@@ -204,6 +204,10 @@ static lb_status check_rule(const lb_plan *p, const lb_rule *r) {
     bool hit = lb_str_glob(r->match, n->site[n->embed].name) || lb_str_glob(r->match, n->site[n->head].name);
     for (int32_t i = 0; i < n->sites && !hit; i++)
         hit = n->site[i].block >= 0 && lb_str_glob(r->match, n->site[i].name);
+    int32_t same = r->same_as ? lb_net_find(n, r->same_as) : -1;
+    if (hit && r->same_as && (same < 0 || n->site[same].block < 0))
+        return lb_fail(LB_E_CONFIG, "%s: same_as '%s' is no layer of a block", where_of(r->node, "same_as").text,
+                       r->same_as);
     if (hit) return LB_OK;
     lb_str layers = {0};
     list_layers(n, &layers);

@@ -21,10 +21,9 @@ static lb_status refuse(lb_plan *p, lb_cell *c, const char *why) {
     return c->reason ? LB_OK : LB_E_NOMEM;
 }
 
-/* A layer that the model has in an earlier block already: everything is as it was decided there, but that it takes no
- * room. */
-static void plan_again(planner *x, lb_layer_plan *l) {
-    lb_layer_plan *all = x->c->layer, *first = &all[x->place[lb_net_owner(x->p->model->net, l->site)]];
+/* A layer that is one with one before it: everything is as it was decided there, but that it takes no room. */
+static void plan_again(const planner *x, lb_layer_plan *l, lb_layer_plan *first) {
+    lb_layer_plan *all = x->c->layer;
     int64_t last = l->same_as = first - all;
     while (all[last].next >= 0) last = all[last].next;
     all[last].next = l - all;
@@ -33,6 +32,24 @@ static void plan_again(planner *x, lb_layer_plan *l) {
     l->opts = first->opts;
     l->needs = first->needs;
     l->storage = first->storage;
+}
+
+static lb_status not_one(const lb_layer_plan *l, const char *name, const char *why) {
+    return lb_fail(LB_E_UNSUPPORTED, "layer %s: same_as: %s %s", l->name, name, why);
+}
+
+/* The same by a rule. */
+static lb_status plan_as(const planner *x, lb_layer_plan *l, const char *name) {
+    lb_layer_plan *first = x->c->layer;
+    while (first < l && strcmp(first->name, name) != 0) first++;
+    if (x->c->trains) return not_one(l, name, "cannot be trained with it: only layers that are one in the model are");
+    if (lb_net_shared(x->p->model->net) > 0) return not_one(l, name, "is in a model whose blocks share layers already");
+    if (first == l) return not_one(l, name, "must be a layer before it");
+    if (first->same_as >= 0) return not_one(l, name, "is itself to be one with another layer");
+    if (!first->quantize) return not_one(l, name, "is not quantized, so there is nothing to share");
+    if (first->rows != l->rows || first->cols != l->cols) return not_one(l, name, "has another shape");
+    plan_again(x, l, first);
+    return LB_OK;
 }
 
 /* The names that rules may use: a layer that several blocks have answers to each of its names. */
@@ -61,10 +78,12 @@ static lb_status plan_layer(planner *x, int32_t site, const char *also) {
                          .next = -1};
     x->place[site] = x->c->layers++;
     if (s->block >= 0 && s->same_as >= 0) {
-        plan_again(x, l);
+        plan_again(x, l, &x->c->layer[x->place[lb_net_owner(x->p->model->net, site)]]);
         return LB_OK;
     }
     if (!x->c->method) return LB_OK;
+    const char *same = s->block >= 0 ? lb_sweep_same_as(x->p->config, x->c, s->name) : NULL;
+    if (same) return plan_as(x, l, same);
     bool skip = false;
     size_t names = names_of(x, site, also);
     LB_TRY(lb_sweep_layer_options(x->p->arena, x->p->config, x->c, x->also, names, &skip, &l->opts, NULL));
@@ -102,10 +121,11 @@ static lb_status plan_ends(planner *x) {
 /* A stage of block scope has one block at hand, and other blocks would see what it does to their layers. */
 static lb_status check_shared(const planner *x) {
     const lb_method *m = x->c->method;
-    if (lb_net_shared(x->p->model->net) == 0) return LB_OK;
-    for (size_t i = 0; m && i < lb_method_stages(m); i++)
+    bool shared = false;
+    for (int64_t i = 0; i < x->c->layers; i++) shared = shared || x->c->layer[i].same_as >= 0;
+    for (size_t i = 0; m && shared && i < lb_method_stages(m); i++)
         if (lb_method_stage(m, i)->block)
-            return lb_fail(LB_E_UNSUPPORTED, "method %s works on one block, and blocks of this model share layers",
+            return lb_fail(LB_E_UNSUPPORTED, "method %s works on one block, and here blocks share layers",
                            lb_method_stage(m, i)->name);
     return LB_OK;
 }
@@ -115,9 +135,9 @@ static lb_status plan_all(planner *x) {
     x->c->layer = LB_NEW(x->p->arena, lb_layer_plan, n->sites + 1);
     if (!x->c->layer) return LB_E_NOMEM;
     x->c->layers = 0;
-    LB_TRY(check_shared(x));
     for (int32_t i = 0; i < n->sites; i++)
         if (n->site[i].block >= 0) LB_TRY(plan_layer(x, i, NULL));
+    LB_TRY(check_shared(x));
     LB_TRY(plan_ends(x));
     return lb_plan_preserving(x->p->arena, n, x->c);
 }

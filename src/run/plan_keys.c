@@ -64,7 +64,7 @@ static void put_table(lb_str *out, const char *indent, const lb_options *t, cons
 }
 
 static void put_rule(lb_str *out, const lb_cell *c, const lb_rule *r, bool *first) {
-    bool any = r->has_skip;
+    bool any = r->has_skip || r->same_as;
     for (size_t i = 0; i < r->n; i++) any = any || lb_options_find(&c->method->options, r->set[i]->key);
     if (!any) return;
     if (*first) lb_str_add(out, "    rules:\n");
@@ -73,6 +73,11 @@ static void put_rule(lb_str *out, const lb_cell *c, const lb_rule *r, bool *firs
     put_scalar(out, r->match);
     lb_str_add(out, "\n");
     if (r->has_skip) lb_str_add(out, "        skip: %s\n", r->skip ? "true" : "false");
+    if (r->same_as) {
+        lb_str_add(out, "        same_as: ");
+        put_scalar(out, r->same_as);
+        lb_str_add(out, "\n");
+    }
     for (size_t i = 0; i < r->n; i++) {
         const lb_option *o = lb_options_find(&c->method->options, r->set[i]->key);
         if (!o) continue;

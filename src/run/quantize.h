@@ -91,10 +91,25 @@ typedef struct lb_pool {
     uint32_t needs;
     lb_stats stats;
 } lb_pool;
+/* What a layer that others are to be one with is solved for, where their weights differ (quantize_target.c): least
+ * squares of all users' outputs, W = (sum t_i W_i H_i) (sum t_i H_i)^-1, or where no H is known their mean. */
+typedef struct lb_target {
+    int64_t layer;
+    lb_dmat mean, cross; /* of the users' W; sum t_i (W_i - mean) H_i */
+    lb_cmat W;           /* in the end */
+} lb_target;
+LB_NODISCARD lb_status lb_target_begin(lb_quantize_job *j, int64_t layer, lb_arena *a, lb_target *t, bool *differ);
+LB_NODISCARD lb_status lb_target_add(lb_quantize_job *j, lb_target *t, int64_t user, const lb_stats *of);
+/* all: of all users; tokens 0: none are known. */
+LB_NODISCARD lb_status lb_target_solve(lb_quantize_job *j, lb_target *t, const lb_stats *all, lb_arena *a);
 typedef struct lb_pools {
     lb_pool *at;
     int32_t n;
+    lb_target *target;
+    int32_t targets;
 } lb_pools;
+/* The target of a layer; NULL: its own W. */
+const lb_cmat *lb_pools_target(const lb_pools *x, int64_t layer);
 /* Those of layers [first, first + n) of the cell that need any; input: that these layers read, negative: any. stream:
  * sequences that enter the layers' block, which stay where they are; NULL: inputs of the original model. */
 LB_NODISCARD lb_status lb_pools_make(lb_quantize_job *j, int64_t first, int64_t n, int32_t input,

@@ -38,7 +38,9 @@ static lb_status solve(walker *x, int64_t layer, lb_stored *out, const lb_stats 
                       .arena = x->made_arena,
                       .team = j->plan->team,
                       .log = &x->said.log};
-    lb_status st = lb_quantize_original(j, layer, j->scratch, &in.W);
+    const lb_cmat *target = lb_pools_target(&x->pools, layer);
+    lb_status st = target ? LB_OK : lb_quantize_original(j, layer, j->scratch, &in.W);
+    if (target) in.W = *target;
     double start = lb_clock_s();
     if (st == LB_OK) st = lb_method_layer(j->cell->method, &in, l->opts, &made);
     j->row[layer].seconds = lb_clock_s() - start;
@@ -292,7 +294,7 @@ static lb_status do_ends(walker *x) {
         if (needs) LB_TRY(lb_stream_collect_head(x->stream, &j->w, needs, x->block_arena, &streamed));
         x->first = i;
         x->stored = &stored;
-        x->pools.n = 0;
+        x->pools = (lb_pools){0};
         LB_TRY(quantize_together(x, &i, 1, needs ? &streamed : NULL));
     }
     return LB_OK;

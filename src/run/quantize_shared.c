@@ -27,14 +27,39 @@ static int32_t input_of(const lb_quantize_job *j, int64_t layer) {
     return j->plan->model->net->site[j->cell->layer[layer].site].input;
 }
 
+/* ---- targets ---- */
+
+const lb_cmat *lb_pools_target(const lb_pools *x, int64_t layer) {
+    for (int32_t i = 0; i < x->targets; i++)
+        if (x->target[i].layer == layer) return &x->target[i].W;
+    return NULL;
+}
+
+static int64_t later(const lb_quantize_job *j, int64_t layer, int64_t n) {
+    while (n-- > 0) layer = j->cell->layer[layer].next;
+    return layer;
+}
+
+/* Statistics of an input reach each target whose users read it. */
+static lb_status add_to_targets(lb_quantize_job *j, const lb_pools *x, int32_t input, const lb_stats *of) {
+    for (int32_t i = 0; i < x->targets; i++)
+        for (int64_t user = x->target[i].layer; user >= 0 && of->H.d; user = j->cell->layer[user].next)
+            if (input_of(j, user) == input) LB_TRY(lb_target_add(j, &x->target[i], user, of));
+    return LB_OK;
+}
+
 /* ---- inputs of the original model ---- */
 
-static lb_status add_original(lb_quantize_job *j, lb_pool *p, lb_arena *a) {
-    for (int64_t user = p->layer; user >= 0; user = j->cell->layer[user].next) {
+static lb_status add_original(lb_quantize_job *j, lb_pools *x, lb_pool *p, lb_arena *a) {
+    int64_t nth = 0;
+    for (int64_t user = p->layer; user >= 0; user = j->cell->layer[user].next, nth++) {
         lb_stats of;
         lb_arena_mark mark = lb_arena_save(j->scratch);
         LB_TRY(lb_quantize_original_stats(j, user, p->needs, j->scratch, &of));
         LB_TRY(lb_stats_merge(a, p->needs, j->cell->layer[user].cols, &of, &p->stats));
+        for (int32_t i = 0; i < x->targets && of.H.d; i++)
+            if (lb_pools_find(x, j, x->target[i].layer) == p - x->at)
+                LB_TRY(lb_target_add(j, &x->target[i], later(j, x->target[i].layer, nth), &of));
         lb_arena_restore(j->scratch, mark);
     }
     return LB_OK;
@@ -85,6 +110,7 @@ static lb_status add_block(lb_quantize_job *j, lb_pools *x, lb_stream *ahead, bo
         for (int32_t i = 0; i < x->n; i++)
             for (int64_t user = users_of(j, &x->at[i], want[k].input); user > 0; user--)
                 LB_TRY(lb_stats_merge(a, x->at[i].needs, got[k].cols, &of, &x->at[i].stats));
+        LB_TRY(add_to_targets(j, x, want[k].input, &of));
     }
     return LB_OK;
 }
@@ -109,15 +135,26 @@ static lb_status run_ahead(lb_quantize_job *j, lb_pools *x, const lb_stream *str
 
 /* ---- pools ---- */
 
+static bool knows_hessian(const lb_quantize_job *j, const lb_layer_plan *l, const lb_stream *stream) {
+    return stream || (j->stats && (lb_plan_layer_needs(j->plan, j->cell, l) & LB_NEEDS_HESSIAN));
+}
+
 /* Those of layers [first, first + n); on `input`, or on any if that is negative. */
-static lb_status list_pools(const lb_quantize_job *j, int64_t first, int64_t n, int32_t input, lb_arena *a,
-                            lb_pools *out) {
-    *out = (lb_pools){.at = LB_NEW(a, lb_pool, n + 1)};
-    if (!out->at) return LB_E_NOMEM;
+static lb_status list_pools(lb_quantize_job *j, int64_t first, int64_t n, int32_t input, const lb_stream *stream,
+                            lb_arena *a, lb_pools *out) {
+    *out = (lb_pools){.at = LB_NEW(a, lb_pool, n + 1), .target = LB_NEW(a, lb_target, n + 1)};
+    if (!out->at || !out->target) return LB_E_NOMEM;
     for (int64_t i = first; i < first + n; i++) {
         const lb_layer_plan *l = &j->cell->layer[i];
         uint32_t needs = l->needs & LB_NEEDS_STATISTICS;
-        if (!needs || !is_shared(l) || (input >= 0 && input_of(j, i) != input)) continue;
+        if (!is_shared(l) || (input >= 0 && input_of(j, i) != input)) continue;
+        bool differ;
+        LB_TRY(lb_target_begin(j, i, a, &out->target[out->targets], &differ));
+        if (differ) {
+            out->targets++;
+            needs |= knows_hessian(j, l, stream) ? LB_NEEDS_HESSIAN : 0u;
+        }
+        if (!needs) continue;
         int32_t at = lb_pools_find(out, j, i);
         if (at < 0) out->at[at = out->n++].layer = i;
         out->at[at].needs |= needs;
@@ -127,8 +164,13 @@ static lb_status list_pools(const lb_quantize_job *j, int64_t first, int64_t n, 
 
 lb_status lb_pools_make(lb_quantize_job *j, int64_t first, int64_t n, int32_t input, const lb_stream *stream,
                         lb_arena *a, lb_pools *out) {
-    LB_TRY(list_pools(j, first, n, input, a, out));
-    if (out->n > 0 && stream) return run_ahead(j, out, stream, a);
-    for (int32_t i = 0; i < out->n; i++) LB_TRY(add_original(j, &out->at[i], a));
+    const lb_stats nothing = {0};
+    LB_TRY(list_pools(j, first, n, input, stream, a, out));
+    if (out->n > 0 && stream) LB_TRY(run_ahead(j, out, stream, a));
+    for (int32_t i = 0; i < out->n && !stream; i++) LB_TRY(add_original(j, out, &out->at[i], a));
+    for (int32_t i = 0; i < out->targets; i++) {
+        int32_t pool = lb_pools_find(out, j, out->target[i].layer);
+        LB_TRY(lb_target_solve(j, &out->target[i], pool < 0 ? &nothing : &out->at[pool].stats, a));
+    }
     return LB_OK;
 }

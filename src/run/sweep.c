@@ -248,11 +248,12 @@ static lb_status normalise(expander *x, lb_cell *cell) {
 }
 
 static void rule_text(const lb_rule *r, const lb_method *m, lb_str *out) {
-    bool any = r->has_skip;
+    bool any = r->has_skip || r->same_as;
     for (size_t i = 0; i < r->n; i++) any = any || lb_options_find(&m->options, r->set[i]->key);
     if (!any) return;
     lb_str_add(out, "rule %s", r->match);
     if (r->has_skip) lb_str_add(out, " skip=%d", r->skip);
+    if (r->same_as) lb_str_add(out, " same_as=%s", r->same_as);
     for (size_t i = 0; i < r->n; i++)
         if (lb_options_find(&m->options, r->set[i]->key)) lb_str_add(out, " %s=%s", r->set[i]->key, r->set[i]->text);
     lb_str_add(out, "\n");

@@ -72,4 +72,7 @@ LB_NODISCARD lb_status lb_sweep_layer_options(lb_arena *a, const lb_config *c, c
 /* Sets what the cell needs, with its options and with each rule. */
 LB_NODISCARD lb_status lb_sweep_needs(lb_arena *a, const lb_config *c, lb_cell *cell);
 
+/* The layer that a layer of this name is to be one with, by the last rule that matches it; NULL: none, or itself. */
+const char *lb_sweep_same_as(const lb_config *c, const lb_cell *cell, const char *name);
+
 #endif

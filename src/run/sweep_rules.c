@@ -51,6 +51,15 @@ lb_status lb_sweep_layer_options(lb_arena *a, const lb_config *c, const lb_cell 
     return st == LB_OK ? LB_OK : lb_fail_in(st, "layer %s", names[0]);
 }
 
+const char *lb_sweep_same_as(const lb_config *c, const lb_cell *cell, const char *name) {
+    const char *same = NULL;
+    for (size_t i = 0; i < rules_of(c, cell); i++) {
+        const lb_rule *r = rule_at(c, cell, i);
+        if ((r->same_as || r->has_skip) && lb_str_glob(r->match, name)) same = r->same_as;
+    }
+    return same && strcmp(same, name) != 0 ? same : NULL;
+}
+
 static void add_needs(lb_cell *cell, const void *opts) {
     cell->needs |= lb_method_needs(cell->method, opts);
     cell->layer_needs |= lb_method_layer_needs(cell->method, opts);
