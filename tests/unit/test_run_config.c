@@ -237,6 +237,13 @@ static void rules(void **state) {
     expect_error(text, "c.yaml:4: rules[0]: sets nothing: give an option or skip: true");
     snprintf(text, sizeof text, "%srules:\n  - {match: \"*\", skip: 1}\n", head);
     expect_error(text, "c.yaml:4: skip: must be true or false");
+    snprintf(text, sizeof text, "%srules: [{match: \"*.down\", same_as: \"0.down\"}]\n", head);
+    assert_ok(read_text(text, &c));
+    assert_string_equal(c.rule[0].same_as, "0.down");
+    snprintf(text, sizeof text, "%srules:\n  - {match: \"1.q\", same_as: [\"0.q\"]}\n", head);
+    expect_error(text, "c.yaml:4: same_as: must be the name of a layer, such as \"0.down\"");
+    snprintf(text, sizeof text, "%srules:\n  - {match: \"1.q\", same_as: \"0.q\", bits: 3}\n", head);
+    expect_error(text, "c.yaml:4: rules[0]: same_as: the layer is what 0.q is: neither options nor skip beside it");
     expect_error("model: m\nquantize:\n  - {method: rtn, rules: [{match: \"*\", double_quant: true}]}\n",
                  "c.yaml:3: unknown key 'double_quant' in quantize[0].rules[0]: see lowbit methods rtn");
 }
