@@ -54,6 +54,12 @@ static int64_t ragged_layers(const lb_cell *c) {
     return n;
 }
 
+static int64_t layers_made_one(const lb_plan *p, const lb_cell *c) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < c->layers && lb_net_shared(p->model->net) == 0; i++) n += c->layer[i].same_as >= 0;
+    return n;
+}
+
 /* What stands between a cell's name and its numbers: on a terminal too narrow for both, a new line. */
 enum { NUMBERS_WIDTH = 80 };
 typedef struct plan_columns {
@@ -80,6 +86,8 @@ static void row_of_cell(const lb_plan *p, size_t i, size_t number, plan_columns 
     lb_str_add(out, "  %12s  %10s  %10s", time, memory, disk);
     int64_t ragged = ragged_layers(c);
     if (ragged) lb_str_add(out, "  last group shorter in %lld layers", (long long)ragged);
+    int64_t one = layers_made_one(p, c);
+    if (one) lb_str_add(out, "  %lld layers are others', counted once", (long long)one);
     lb_str_add(out, "\n");
 }
 

@@ -12,25 +12,22 @@
 #define BLOCK "n = norm x norm kind=ln eps=eps; h = linear n up; h = act h fn=relu; x += linear h down"
 
 /* A family of `shares`, whose blocks have the MLP of block `of` and norms of their own, which files name after it. */
-static const lb_tensor_row rows[] = {{.ours = "embed", .hf = "embed", .rows = "vocab", .cols = "dim"},
-                                     {.ours = "#.norm", .hf = "#.norm.weight", .cols = "dim", .bias = "1"},
-                                     {.ours = "#.up",
-                                      .hf = "mlp.up.weight",
-                                      .rows = "hidden",
-                                      .cols = "dim",
-                                      .bias = "bias",
-                                      .owner = "of"},
-                                     {.ours = "#.down",
-                                      .hf = "#.down.weight|other.#.down",
-                                      .rows = "dim",
-                                      .cols = "hidden",
-                                      .when = "down",
-                                      .owner = "of"},
-                                     {.ours = "head", .hf = "head", .rows = "vocab", .cols = "dim"},
-                                     {0}};
-static const lb_family shares = {.name = "shares",
-                                 .tensor = rows,
-                                 .program = {.before = "x = embed token embed", .block = BLOCK, .after = "y = head x head"}};
+static const lb_tensor_row rows[] = {
+    {.ours = "embed", .hf = "embed", .rows = "vocab", .cols = "dim"},
+    {.ours = "#.norm", .hf = "#.norm.weight", .cols = "dim", .bias = "1"},
+    {.ours = "#.up", .hf = "mlp.up.weight", .rows = "hidden", .cols = "dim", .bias = "bias", .owner = "of"},
+    {.ours = "#.down",
+     .hf = "#.down.weight|other.#.down",
+     .rows = "dim",
+     .cols = "hidden",
+     .when = "down",
+     .owner = "of"},
+    {.ours = "head", .hf = "head", .rows = "vocab", .cols = "dim"},
+    {0}};
+static const lb_family shares = {
+    .name = "shares",
+    .tensor = rows,
+    .program = {.before = "x = embed token embed", .block = BLOCK, .after = "y = head x head"}};
 
 enum { BLOCKS = 4 };
 typedef struct world {
@@ -136,11 +133,11 @@ static float zeros[64];
 
 static void put(file *f, const char *name, int64_t rows_of, int64_t cols) {
     f->t[f->n++] = (lb_tensor){.name = (char *)(uintptr_t)name,
-                     .type = LB_F32,
-                     .ndim = cols ? 2 : 1,
-                     .shape = {rows_of, cols},
-                     .data = zeros,
-                     .bytes = (size_t)(rows_of * (cols ? cols : 1)) * sizeof(float)};
+                               .type = LB_F32,
+                               .ndim = cols ? 2 : 1,
+                               .shape = {rows_of, cols},
+                               .data = zeros,
+                               .bytes = (size_t)(rows_of * (cols ? cols : 1)) * sizeof(float)};
 }
 
 static file whole(void) {

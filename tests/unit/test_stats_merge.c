@@ -51,7 +51,10 @@ static void of_different_lengths(void **state) {
     static const struct {
         int64_t n[3];
         bool same_rows;
-    } inputs[] = {{{40, 100, 7}, true}, {{512, 512, 1024}, true}, {{300, 40, 900}, false}, {{0, 30, 0}, true},
+    } inputs[] = {{{40, 100, 7}, true},
+                  {{512, 512, 1024}, true},
+                  {{300, 40, 900}, false},
+                  {{0, 30, 0}, true},
                   {{4096, 1024, 3}, false}};
     for (size_t k = 0; k < sizeof inputs / sizeof inputs[0]; k++) {
         const int64_t *n = inputs[k].n;
