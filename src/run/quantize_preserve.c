@@ -24,19 +24,18 @@ typedef struct preserver {
 
 /* ---- what the method returned ---- */
 
-static lb_status bad(const preserver *x, const lb_read *r, const char *what) {
-    return lb_fail(LB_E_ARG, "stage %s: the input of %s: %s", x->method->name, r->in.name, what);
+static lb_status bad(const lb_read *r, const char *what) {
+    return lb_fail(LB_E_ARG, "the input of %s: %s", r->in.name, what);
 }
 
-static lb_status check_scale(const preserver *x, const lb_read *r, bool fold, lb_scale_type type, const float *scale) {
-    const char *name = x->method->name;
+static lb_status check_scale(const lb_read *r, bool fold, lb_scale_type type, const float *scale) {
     for (int64_t c = 0; c < r->in.cols; c++) {
         if (!isfinite(scale[c]) || scale[c] == 0 || (fold && scale[c] < 0))
-            return lb_fail(LB_E_NUMERIC, "stage %s: the input of %s: scale %g of channel %lld: must be finite and %s",
-                           name, r->in.name, (double)scale[c], (long long)c, fold ? "positive" : "not 0");
+            return lb_fail(LB_E_NUMERIC, "the input of %s: scale %g of channel %lld: must be finite and %s", r->in.name,
+                           (double)scale[c], (long long)c, fold ? "positive" : "not 0");
         if (!fold && lb_number_round(type, scale[c]) != scale[c])
-            return lb_fail(LB_E_ARG, "stage %s: the input of %s: scale %.9g of channel %lld is not of its type", name,
-                           r->in.name, (double)scale[c], (long long)c);
+            return lb_fail(LB_E_ARG, "the input of %s: scale %.9g of channel %lld is not of its type", r->in.name,
+                           (double)scale[c], (long long)c);
     }
     return LB_OK;
 }
@@ -51,7 +50,7 @@ static lb_status check_ties(const preserver *x, const lb_read *r, const float *s
     if (!first) return LB_E_NOMEM;
     for (int64_t c = 0; c < r->in.cols; c++) {
         if (first[tied[c]] && *first[tied[c]] != scale[c])
-            return bad(x, r, "channels that are tied have different scales: there is one to fold");
+            return bad(r, "channels that are tied have different scales: there is one to fold");
         first[tied[c]] = &scale[c];
     }
     return LB_OK;
@@ -60,13 +59,13 @@ static lb_status check_ties(const preserver *x, const lb_read *r, const float *s
 static lb_status check_transform(const preserver *x, const lb_read *r, const lb_storage *own, bool fold,
                                  const lb_transform *T) {
     if (fold) {
-        if (T->hadamard || T->sign) return bad(x, r, "only a scale can be folded");
-        if (T->scale) LB_TRY(check_scale(x, r, true, LB_SCALE_F32, T->scale));
+        if (T->hadamard || T->sign) return bad(r, "only a scale can be folded");
+        if (T->scale) LB_TRY(check_scale(r, true, LB_SCALE_F32, T->scale));
         return T->scale ? check_ties(x, r, T->scale) : LB_OK;
     }
     if (T->hadamard != own->t_hadamard || !T->scale != !own->t_scale || !T->sign != !own->t_sign)
-        return bad(x, r, "the change is not stored as its spec_input said");
-    return T->scale ? check_scale(x, r, false, own->t_scale_type, T->scale) : LB_OK;
+        return bad(r, "the change is not stored as its spec_input said");
+    return T->scale ? check_scale(r, false, own->t_scale_type, T->scale) : LB_OK;
 }
 
 /* ---- the walk ---- */

@@ -190,6 +190,29 @@ static void differences_are_seen(void **state) {
     }
 }
 
+/* Some rows of a matrix are those of the whole. */
+static void rows_by_themselves(void **state) {
+    (void)state;
+    world x = open_world("mistral");
+    lb_changes *scaled = change(&x, &x.model->weights, NULL, 1, false);
+    lb_changes *turned = change(&x, &scaled->w, scaled, 3, true);
+    int64_t scaled_rows = 0;
+    for (int32_t i = 0; i < x.n->sites; i++) {
+        const lb_linop *op = &turned->w.site[i];
+        lb_cmat W;
+        if (x.n->site[i].block < 0) continue;
+        assert_true(!op->W.d && op->from.read);
+        assert_ok(lb_matrix_get(op, x.arena, x.team, &W));
+        float *some = LB_NEW(x.arena, float, 3 * W.cols);
+        assert_non_null(some);
+        assert_ok(op->from.read(op->from.ctx, 2, 3, some));
+        assert_memory_equal(some, W.d + 2 * W.ld, (size_t)(3 * W.cols) * sizeof *some);
+        scaled_rows += scaled->site[i].rows != NULL;
+    }
+    assert_true(scaled_rows > 0);
+    close_world(&x);
+}
+
 /* H of the original model follows: T H T' of both changes, in their order. */
 static void hessians_follow(void **state) {
     (void)state;
@@ -236,6 +259,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_outputs),
         cmocka_unit_test(differences_are_seen),
+        cmocka_unit_test(rows_by_themselves),
         cmocka_unit_test(hessians_follow),
         cmocka_unit_test(nothing_behind_a_rotation),
     };

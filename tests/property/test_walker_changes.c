@@ -18,8 +18,8 @@ enum { SAMPLES = 5, LENGTH = 52, WINDOWS = 3, WINDOW = 32, BLOCKS = 3, MOST = 24
 
 /* ---- two methods that change inputs by rule ---- */
 
-enum { FOLD, KEEP, MIXED, SCALES, NOTHING };
-static const char *const modes[] = {"fold", "keep", "mixed", "scales", "nothing", NULL};
+enum { FOLD, KEEP, MIXED, SCALES, NOTHING, WILD };
+static const char *const modes[] = {"fold", "keep", "mixed", "scales", "nothing", "wild", NULL};
 typedef struct twist_opts {
     int mode;
 } twist_opts;
@@ -37,6 +37,7 @@ static const change changes[][PLAIN_INPUTS] = {
     {{.fold = true}, {.scale = true}, {.fold = true}, {.hadamard = 8, .sign = true}},
     {{.scale = true}, {.scale = true}, {.scale = true}, {.scale = true}},
     {{.fold = false}},
+    {{.hadamard = 16, .scale = true}}, /* of scales so far apart that float32 cannot undo it */
 };
 
 static double scale_of(int stage, int64_t block, int i, int64_t k, bool folded) {
@@ -47,13 +48,14 @@ static bool sign_of(int stage, int64_t block, int i, int64_t c) { return (c * c 
 
 static double *seen[STAGES][BLOCKS][PLAIN_INPUTS]; /* H that a stage was given */
 static int64_t lie_block, lie_input;               /* where a stage returns a wrong T; -1: nowhere */
+static enum { LIE_HADAMARD, LIE_TIED, LIE_SIGN, LIE_ZERO, LIE_TYPE, LIE_NONE } lie_how;
 
 static lb_status spec_input(const void *opts, const lb_block_input *in, lb_storage *out, bool *fold) {
     static const char *const name[] = {"q", "o", "gate", "down"};
     int i = 0;
     while (strcmp(name[i], in->name) != 0) i++;
     const change *c = &changes[((const twist_opts *)opts)->mode][i];
-    assert_true(in->foldable && in->behind_norm == (i % 2 == 0) && !in->stats && !in->tied && in->section == 0);
+    assert_true(in->behind_norm == (in->foldable && i % 2 == 0) && !in->stats && !in->tied && in->section == 0);
     *fold = c->fold;
     out->t_scale = c->scale;
     out->t_scale_type = ((const twist_opts *)opts)->mode == MIXED ? LB_SCALE_F16 : LB_SCALE_F32;
@@ -75,6 +77,16 @@ static lb_status make_transform(const lb_block_in *in, int stage, int i, const c
     return LB_OK;
 }
 
+static void lie(lb_transform *T) {
+    float *scale = (float *)(uintptr_t)T->scale;
+    if (lie_how == LIE_HADAMARD) T->hadamard = T->hadamard ? 0 : 2;
+    if (lie_how == LIE_TIED) scale[9] *= 2;
+    if (lie_how == LIE_SIGN) scale[3] = -scale[3];
+    if (lie_how == LIE_ZERO) scale[2] = 0;
+    if (lie_how == LIE_TYPE) scale[4] += 1e-5f;
+    if (lie_how == LIE_NONE) *T = (lb_transform){0};
+}
+
 static lb_status change_inputs(const lb_block_in *in, int stage, lb_block_out *out) {
     assert_true(in->inputs == PLAIN_INPUTS && in->sites == PLAIN_LINEARS && in->sections == 2 && !in->forward);
     for (int i = 0; i < PLAIN_INPUTS; i++) {
@@ -93,7 +105,9 @@ static lb_status change_inputs(const lb_block_in *in, int stage, lb_block_out *o
         memcpy(*H, x->stats->H.d, (size_t)(x->cols * x->cols) * sizeof **H);
         for (int k = 0; k < in->sites; k++) assert_int_equal(in->site[k].input, reads[k]);
         if (c->fold || c->scale || c->sign || c->hadamard) LB_TRY(make_transform(in, stage, i, c, &out->T[i]));
-        if (in->block == lie_block && i == lie_input) out->T[i].hadamard = out->T[i].hadamard ? 0 : 2;
+        bool wild = ((const twist_opts *)x->opts)->mode == WILD && out->T[i].scale;
+        for (int64_t k = 0; wild && k < x->cols; k++) ((float *)(uintptr_t)out->T[i].scale)[k] = k % 2 ? 1e5f : 1e-3f;
+        if (in->block == lie_block && i == lie_input) lie(&out->T[i]);
     }
     return LB_OK;
 }
@@ -110,7 +124,8 @@ static lb_status spin_block(const lb_block_in *in, const void *opts, lb_block_ou
     .options = {twist_table, 1, sizeof(twist_opts)}, .spec_input = spec_input
 static const lb_method twist_method = {.name = "twist", .block = twist_block, PREPARES};
 static const lb_method spin_method = {.name = "spin", .block = spin_block, PREPARES};
-const lb_method *const lb_method_table[] = {&probe_method, &probe_blind_method, &twist_method, &spin_method, NULL};
+const lb_method *const lb_method_table[] = {&probe_method, &probe_blind_method, &probe_block_method,
+                                            &twist_method, &spin_method,        NULL};
 
 /* ---- one cell ---- */
 
@@ -438,30 +453,81 @@ static void untied_streamed(void **state) {
 static void lies(void **state) {
     (void)state;
     static const struct {
-        int kind;
+        int kind, how;
         int64_t input;
+        lb_status code;
         const char *why;
     } lie[] = {
-        {0, 2, "stage twist: block 1: stage twist: the input of gate: only a scale can be folded"},
-        {1, 3, "the input of down: the change is not stored as its spec_input said"},
-        {2, 1, "the input of o: the change is not stored as its spec_input said"},
+        {0, LIE_HADAMARD, 2, LB_E_ARG, "stage twist: block 1: the input of gate: only a scale can be folded"},
+        {1, LIE_HADAMARD, 3, LB_E_ARG, "the input of down: the change is not stored as its spec_input said"},
+        {2, LIE_HADAMARD, 1, LB_E_ARG, "the input of o: the change is not stored as its spec_input said"},
+        {1, LIE_NONE, 0, LB_E_ARG, "the input of q: the change is not stored as its spec_input said"},
+        {0, LIE_TIED, 1, LB_E_ARG, "the input of o: channels that are tied have different scales"},
+        {0, LIE_SIGN, 0, LB_E_NUMERIC, "the input of q: scale -"},
+        {0, LIE_ZERO, 3, LB_E_NUMERIC, "the input of down: scale 0 of channel 2: must be finite and positive"},
+        {1, LIE_ZERO, 1, LB_E_NUMERIC, "the input of o: scale 0 of channel 2: must be finite and not 0"},
+        {2, LIE_TYPE, 1, LB_E_ARG, "of channel 4 is not of its type"},
     };
     world x = {0};
     open_world(&x, "tied", 2, "resident", true);
     for (size_t i = 0; i < sizeof lie / sizeof lie[0]; i++) {
-        lie_block = 1, lie_input = lie[i].input;
-        assert_status(LB_E_ARG, lb_cell_run(&x.runner, &x.s.plan.sweep.cell[1 + lie[i].kind], NULL, NULL, &x.record));
+        lie_block = 1, lie_input = lie[i].input, lie_how = lie[i].how;
+        assert_status(lie[i].code,
+                      lb_cell_run(&x.runner, &x.s.plan.sweep.cell[1 + lie[i].kind], NULL, NULL, &x.record));
         assert_error_has(lie[i].why);
     }
     close_world(&x);
 }
 
+/* A change that float32 cannot undo is seen. */
+static void another_function(void **state) {
+    (void)state;
+    small_plan s;
+    lb_record r;
+    small_plan_open(&s, "tied", "wild",
+                    "calibration: {text: text.txt, samples: 2, length: 32}\neval: {text: text.txt, protocol: W2-32, "
+                    "windows: 1}\nquantize:\n  - stages: [{method: twist, mode: wild}, {method: blind}]\n");
+    lb_runner runner = {.plan = &s.plan, .keep = s.arena, .cache = s.plan.cache};
+    lie_block = -1;
+    assert_status(LB_E_NUMERIC, lb_cell_run(&runner, &s.plan.sweep.cell[1], NULL, NULL, &r));
+    assert_error_has("stage twist: block 0: what the block adds changed by ");
+    lb_runner_close(&runner);
+    small_plan_close(&s);
+}
+
+static void refused(void **state) {
+    (void)state;
+    static const char *const no[][2] = {
+        {"stages: [{method: twist}, {method: blind}], rules: [{match: \"1.k\", mode: keep}]",
+         "block 1: layers 1.q and 1.k read one input: rules must not give them different mode of twist"},
+        {"stages: [{method: twist, mode: keep}, {method: spin, mode: scales}, {method: blind}]",
+         "block 0: stage spin: the input of q is rotated already"},
+        {"stages: [{method: twist, mode: mixed}, {method: spin, mode: scales}, {method: blind}]",
+         "block 0: stage spin: the input of o has a scale already: one in float32 can be joined"},
+        {"method: together, quantize_head: true", "quantize_head: method together makes the layers of blocks"},
+        {"method: together, true_sequential: true", "true_sequential: a method of block scope makes a block's layers"},
+        {"method: together, propagate: original", "propagate: original: a method of block scope works on the blocks"},
+        {"method: twist", "twist prepares a model and compresses nothing"},
+    };
+    small_plan s;
+    lb_str yaml = {0};
+    lb_str_add(&yaml, "calibration: {text: text.txt, samples: 2, length: 32}\nquantize:\n");
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++) lb_str_add(&yaml, "  - {%s}\n", no[i][0]);
+    assert_ok(lb_str_check(&yaml));
+    small_plan_open(&s, "tied", "refused", yaml.s);
+    lb_str_free(&yaml);
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++) {
+        const lb_cell *c = &s.plan.sweep.cell[1 + i];
+        if (!c->refused || !strstr(c->reason, no[i][1])) fail_msg("%s: %s", no[i][0], c->reason);
+    }
+    small_plan_close(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tied_one_thread),
-        cmocka_unit_test(untied_two_threads),
-        cmocka_unit_test(untied_streamed),
-        cmocka_unit_test(lies),
+        cmocka_unit_test(tied_one_thread),  cmocka_unit_test(untied_two_threads),
+        cmocka_unit_test(untied_streamed),  cmocka_unit_test(lies),
+        cmocka_unit_test(another_function), cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, small_model_setup, NULL);
 }
