@@ -8,20 +8,17 @@
  * After a stage that prunes, what its mask leaves out is rounded to 0, so that its error too goes to later columns, as
  * in Frantar & Alistarh 2023 (SparseGPT, arXiv:2301.00774); grids are fitted on what is kept.
  *
- * Rows know nothing of each other once Hinv is there: pieces of work are panels of rows. Float64 but for the grid,
- * whose float32 order of operations decides codes. `p` counts positions in solving order, `col` columns of W. */
+ * Rows know nothing of each other once Hinv is there: they go in panels (quant/panel.h). `p` counts positions in
+ * solving order, `col` columns of W. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/profile.h"
-#include "math/blas.h"
 #include "math/factor.h"
 #include "math/kernels.h"
-#include "quant/method.h"
+#include "quant/panel.h"
 
-#define PANEL_ROWS   32
-#define STEP_COLUMNS 16 /* whose errors reach the rest of a block together */
+enum { STEP_COLUMNS = 16, R = LB_PANEL_ROWS }; /* columns whose errors reach the rest of a block together */
 
 enum { REFIT_BLOCK, REFIT_COLUMN };
 enum { FAIL_ERROR, FAIL_RAISE_DAMP, FAIL_RTN };
@@ -67,6 +64,12 @@ static const lb_option table[] = {
      offsetof(gptq_opts, format)},
 };
 
+enum { TOLD_DAMP, TOLD_DEAD };
+static const lb_diagnostic told[] = {
+    {"damp", "", "damping that was used, as a fraction of the mean of diag(H)", 0, 1},
+    {"dead_columns", "columns", "inputs that never fired in calibration", 0, 1e9},
+};
+
 static lb_storage storage_of(const gptq_opts *o) {
     return (lb_storage){.format = o->format,
                         .bits = (int)o->bits,
@@ -108,15 +111,11 @@ static lb_status gptq_extend(const void *opts, const lb_storage *so_far, int64_t
     return lb_storage_round(so_far, &codes, out);
 }
 
-/* A panel stands on its side: PANEL_ROWS numbers a column, so that all rows take each step together. The last panel of
- * a layer may have fewer rows; the others of its lanes hold 0. */
-typedef struct worker {
-    double *W;           /* (cols, PANEL_ROWS) in solving order, as of the last block's end */
-    double *Err;         /* (block, PANEL_ROWS) */
-    double *w1;          /* (block, PANEL_ROWS) the block with the updates of its earlier columns */
-    float *scale, *zero; /* (groups, PANEL_ROWS) as fitted so far */
-    float *x;            /* (cols) what a grid is fitted on */
-} worker;
+/* Numbers of a row of Hinv and what follows it: an odd number of cache lines, so that a column's are not all in one
+ * place. */
+static int64_t leading(int64_t cols) { return ((cols + 7) / 8 | 1) * 8; }
+
+/* ---- the algorithm ---- */
 
 /* What layers on the same H share. */
 typedef struct factored {
@@ -128,27 +127,24 @@ typedef struct factored {
 typedef struct solver {
     const lb_layer_in *in;
     const gptq_opts *o;
-    lb_storage storage;
-    const uint8_t *mask; /* of the layer so far, or NULL */
-    lb_encode_column *encode;
-    int64_t rows, cols, group, groups, block;
-    int32_t *perm;  /* (cols) position p holds column perm[p] */
-    double *diag;   /* (cols) of H, 1 in the authors' scale where dead */
-    double *damped; /* (cols) that plus the damping */
-    bool *dead;     /* (cols) columns whose input never fired */
+    lb_panels panels;
+    int64_t cols, block;
+    int32_t *perm;        /* (cols) position p holds column perm[p] */
+    double *diag;         /* (cols) of H, 1 in the authors' scale where dead */
+    double *damped;       /* (cols) that plus the damping */
+    bool *dead;           /* (cols) columns whose input never fired */
+    int64_t dead_columns; /* of them */
     factored *shared;
     lb_dmat Hinv; /* shared->Hinv */
-    worker *work; /* one a thread */
-    lb_layer *out;
 } solver;
 
-/* Dead columns, diag(H) and the order of solving. */
 static int by_descending_diag(const void *a, const void *b) {
     const double *x = *(const double *const *)a, *y = *(const double *const *)b;
     if (*x != *y) return *x > *y ? -1 : 1;
     return x < y ? -1 : x > y; /* ties: the lower column first */
 }
 
+/* Dead columns, diag(H) and the order of solving. */
 static lb_status order_columns(solver *s) {
     const lb_stats *stats = s->in->stats;
     /* the authors' code puts 1 into its H = 2 / sequences XᵀX, ours is XᵀX / tokens */
@@ -156,11 +152,10 @@ static lb_status order_columns(solver *s) {
     for (int64_t col = 0; col < s->cols; col++) {
         double h = stats->H.d[col * stats->H.ld + col];
         s->dead[col] = h == 0;
-        s->out->dead_columns += s->dead[col];
+        s->dead_columns += s->dead[col];
         s->diag[col] = s->dead[col] ? one : h;
         s->perm[col] = (int32_t)col;
     }
-    if (s->out->dead_columns) s->out->flags |= LB_FLAG_DEAD_COLUMNS;
     if (!s->o->act_order) return LB_OK;
     const double **by_diag = LB_NEW(s->in->scratch, const double *, s->cols);
     if (!by_diag) return LB_E_NOMEM;
@@ -188,162 +183,68 @@ static lb_status factor(solver *s, double damp) {
                    s->in->name, s->perm[position], pivot, damp, (long long)s->in->stats->tokens, (long long)s->cols);
 }
 
-static bool keeps(const solver *s, int64_t row, int64_t col) {
-    return !s->mask || lb_mask_keeps(s->mask + row * lb_mask_row_bytes(s->cols), col);
-}
-
-static float *scale_at(solver *s, int64_t r, int64_t g) {
-    return &s->out->scale[s->o->group == LB_GROUP_TENSOR ? 0 : r * s->groups + g];
-}
-static float *zero_at(solver *s, float *scale, float *unused) {
-    return s->out->zero ? &s->out->zero[scale - s->out->scale] : unused;
-}
-
-/* Fits group g of row r on x (n): of nothing that is kept, as of a zero. */
-static lb_status fit(solver *s, int64_t r, int64_t g, const float *x, int64_t n) {
-    const float nothing = 0;
-    float unused, *scale = scale_at(s, r, g);
-    if (n == 0) x = &nothing, n = 1;
-    return s->storage.format->fit(&s->storage, s->o->mse, x, n, scale, zero_at(s, scale, &unused));
-}
-
-/* The grids of group g to the lanes of the panel. */
-static void take_grids(solver *s, worker *k, int64_t r0, int64_t n, int64_t g) {
-    float middle = lb_storage_zero(&s->storage);
-    for (int64_t i = 0; i < PANEL_ROWS; i++) {
-        float *scale = scale_at(s, r0 + (i < n ? i : 0), g);
-        k->scale[g * PANEL_ROWS + i] = *scale;
-        k->zero[g * PANEL_ROWS + i] = *zero_at(s, scale, &middle);
-    }
-}
-
-/* Grids that are fitted before solving: whole rows (before dead columns are zeroed), or static groups (after). */
-static lb_status fit_row_first(solver *s, int64_t r, float *x) {
-    const float *w = s->in->W.d + r * s->in->W.ld;
-    if (s->o->group == LB_GROUP_ROW && !s->mask) return fit(s, r, 0, w, s->cols);
-    if (s->o->group == LB_GROUP_ROW)
-        return fit(s, r, 0, x, lb_mask_gather(s->mask, s->cols, r * s->cols, w, s->cols, x));
-    if (!s->o->static_groups) return LB_OK;
-    for (int64_t col = 0; col < s->cols; col++) x[col] = s->dead[col] ? 0 : w[col];
-    for (int64_t g = 0; g < s->groups; g++) {
-        int64_t start = g * s->group, n = start + s->group < s->cols ? s->group : s->cols - start;
-        if (s->mask) n = lb_mask_gather(s->mask, s->cols, r * s->cols + start, x + start, n, x + start);
-        LB_TRY(fit(s, r, g, x + start, n));
-    }
-    return LB_OK;
-}
-
-/* The group that starts at position p, reached inside the block [b0, b1), for all n rows of the panel. */
-static lb_status fit_group_reached(solver *s, worker *k, int64_t r0, int64_t n, int64_t p, int64_t b0, int64_t b1) {
-    int64_t end = p + s->group < s->cols ? p + s->group : s->cols;
-    for (int64_t i = 0; i < n; i++) {
-        const double *W = k->W + i, *Err = k->Err + i;
-        int64_t kept = 0;
-        for (int64_t c = p; c < end; c++) {
-            double w = W[c * PANEL_ROWS];
-            if (!keeps(s, r0 + i, s->perm[c])) continue;
-            if (s->o->group_refit == REFIT_COLUMN) {
-                if (c < b1)
-                    w = k->w1[(c - b0) * PANEL_ROWS + i];
-                else /* what the block's end will take out for the columns solved so far */
-                    for (int64_t j = b0; j < p; j++) w -= Err[(j - b0) * PANEL_ROWS] * s->Hinv.d[j * s->Hinv.ld + c];
-            }
-            k->x[kept++] = (float)w;
-        }
-        LB_TRY(fit(s, r0 + i, p / s->group, k->x, kept));
-    }
-    take_grids(s, k, r0, n, p / s->group);
-    return LB_OK;
-}
-
-/* What the mask leaves out at position p becomes 0. */
-static void prune_column(const solver *s, uint8_t *code, double *err, const double *w, int64_t r0, int64_t n,
-                         int64_t p) {
-    for (int64_t i = 0; i < n; i++)
-        if (!keeps(s, r0 + i, s->perm[p])) {
-            code[i] = 0;
-            err[i] = w[i] / s->Hinv.d[p * s->Hinv.ld + p];
-        }
-}
-
-/* Position p of all n rows of the panel: codes, and errors over d (eq. 2). */
-static lb_status round_column(solver *s, worker *k, int64_t r0, int64_t n, int64_t p, int64_t b0) {
-    int64_t col = s->perm[p], g = s->o->group <= 0 ? 0 : (s->o->static_groups ? col : p) / s->group;
-    const double *w = k->w1 + (p - b0) * PANEL_ROWS;
-    uint8_t code[PANEL_ROWS];
-    bool finite = s->encode(code, k->Err + (p - b0) * PANEL_ROWS, w, k->scale + g * PANEL_ROWS,
-                            k->zero + g * PANEL_ROWS, s->Hinv.d[p * s->Hinv.ld + p], PANEL_ROWS, &s->storage);
-    if (s->mask) prune_column(s, code, k->Err + (p - b0) * PANEL_ROWS, w, r0, n, p);
-    for (int64_t i = 0; i < n; i++) s->out->codes[(r0 + i) * s->cols + col] = code[i];
-    for (int64_t i = 0; !finite && i < n; i++)
-        if (!isfinite(w[i]))
-            return lb_fail(LB_E_NUMERIC, "row %lld, column %lld became %g", (long long)(r0 + i), (long long)col, w[i]);
-    return LB_OK;
-}
-
-/* Takes the errors Err (p1 - p0, PANEL_ROWS) of positions [p0, p1) out of positions [c0, c1), which stand at w, eq. 3.
- */
+/* Takes the errors Err (p1 - p0, R) of positions [p0, p1) out of positions [c0, c1), which stand at w: eq. 3. */
 static void spread(const solver *s, const double *Err, int64_t p0, int64_t p1, double *w, int64_t c0, int64_t c1) {
     if (c0 >= c1) return;
-    lb_cdmat left = {Err, p1 - p0, PANEL_ROWS, PANEL_ROWS};
+    lb_cdmat left = {Err, p1 - p0, R, R};
     lb_cdmat right = {s->Hinv.d + p0 * s->Hinv.ld + c0, p1 - p0, c1 - c0, s->Hinv.ld};
-    lb_kernels_active()->sub_tn(lb_dmat_of(w, c1 - c0, PANEL_ROWS), right, left);
+    lb_kernels_active()->sub_tn(lb_dmat_of(w, c1 - c0, R), right, left);
 }
 
-/* The n rows of a panel through the block [b0, b1), a few columns at a time, whose errors reach the rest of the block
- * together: in the same order as one by one, but with the rest read once. */
-static lb_status solve_block(solver *s, worker *k, int64_t r0, int64_t n, int64_t b0, int64_t b1) {
-    memcpy(k->w1, k->W + b0 * PANEL_ROWS, (size_t)((b1 - b0) * PANEL_ROWS) * sizeof *k->w1);
+/* The group that starts at p, inside the block [b0, b1): fitted on weights as of the block's begin, or with what the
+ * block's end will take out for the columns solved so far. */
+static lb_status fit_group(solver *s, lb_panel *k, int64_t p, int64_t b0, int64_t b1) {
+    int64_t n = p + s->panels.group < s->cols ? s->panels.group : s->cols - p;
+    if (s->o->group_refit == REFIT_BLOCK) return lb_panel_fit(&s->panels, k, p, n, k->W + p * R);
+    for (int64_t c = p; c < p + n; c++)
+        for (int64_t i = 0; i < R; i++) {
+            double w = c < b1 ? k->w1[(c - b0) * R + i] : k->W[c * R + i];
+            for (int64_t j = b0; c >= b1 && j < p; j++) w -= k->Err[(j - b0) * R + i] * s->Hinv.d[j * s->Hinv.ld + c];
+            k->fresh[(c - p) * R + i] = w;
+        }
+    return lb_panel_fit(&s->panels, k, p, n, k->fresh);
+}
+
+/* The block [b0, b1) of a panel, a few columns at a time, whose errors reach the rest of the block together: in the
+ * same order as one by one, but with the rest read once. */
+static lb_status solve_block(solver *s, lb_panel *k, int64_t b0, int64_t b1) {
+    memcpy(k->w1, k->W + b0 * R, (size_t)((b1 - b0) * R) * sizeof *k->w1);
     for (int64_t p0 = b0, p1; p0 < b1; p0 = p1) {
         p1 = p0 + STEP_COLUMNS < b1 ? p0 + STEP_COLUMNS : b1;
         /* Where a group is fitted on weights that are up to date, a step ends. */
-        int64_t next = (p0 / s->group + 1) * s->group;
+        int64_t next = (p0 / s->panels.group + 1) * s->panels.group;
         if (s->o->group_refit == REFIT_COLUMN && next < p1) p1 = next;
         for (int64_t p = p0; p < p1; p++) {
-            bool reached = s->o->group > 0 && !s->o->static_groups && p % s->group == 0;
-            if (reached) LB_TRY(fit_group_reached(s, k, r0, n, p, b0, b1));
-            LB_TRY(round_column(s, k, r0, n, p, b0));
-            spread(s, k->Err + (p - b0) * PANEL_ROWS, p, p + 1, k->w1 + (p + 1 - b0) * PANEL_ROWS, p + 1, p1);
+            double *w = k->w1 + (p - b0) * R, *err = k->Err + (p - b0) * R;
+            if (lb_panels_reached(&s->panels, p)) LB_TRY(fit_group(s, k, p, b0, b1));
+            LB_TRY(lb_panel_round(&s->panels, k, p, w, s->Hinv.d[p * s->Hinv.ld + p], err)); /* eq. 2 */
+            spread(s, err, p, p + 1, w + R, p + 1, p1);
         }
-        spread(s, k->Err + (p0 - b0) * PANEL_ROWS, p0, p1, k->w1 + (p1 - b0) * PANEL_ROWS, p1, b1);
+        spread(s, k->Err + (p0 - b0) * R, p0, p1, k->w1 + (p1 - b0) * R, p1, b1);
     }
     return LB_OK;
 }
 
-static lb_status begin_panel(solver *s, worker *k, int64_t r0, int64_t n) {
-    for (int64_t i = 0; i < n; i++) LB_TRY(fit_row_first(s, r0 + i, k->x));
-    bool fitted = s->o->group <= 0 || s->o->static_groups;
-    for (int64_t g = 0; fitted && g < s->groups; g++) take_grids(s, k, r0, n, g);
-    for (int64_t p = 0; p < s->cols; p++) {
-        const float *w = s->in->W.d + r0 * s->in->W.ld + s->perm[p];
-        bool dead = s->dead[s->perm[p]];
-        for (int64_t i = 0; i < PANEL_ROWS; i++)
-            k->W[p * PANEL_ROWS + i] = dead || i >= n ? 0 : (double)w[i * s->in->W.ld];
-    }
-    return LB_OK;
-}
-
-static lb_status solve_rows(solver *s, worker *k, int64_t r0, int64_t n) {
-    LB_TRY(begin_panel(s, k, r0, n));
+static lb_status solve_panel(void *ctx, lb_panel *k) {
+    solver *s = ctx;
     for (int64_t b0 = 0; b0 < s->cols; b0 += s->block) {
         int64_t b1 = b0 + s->block < s->cols ? b0 + s->block : s->cols;
-        LB_TRY(solve_block(s, k, r0, n, b0, b1));
-        spread(s, k->Err, b0, b1, k->W + b1 * PANEL_ROWS, b1, s->cols); /* eq. 4 */
+        LB_TRY(solve_block(s, k, b0, b1));
+        spread(s, k->Err, b0, b1, k->W + b1 * R, b1, s->cols); /* eq. 4 */
     }
     return LB_OK;
 }
 
-static lb_status solve_panel(void *ctx, int64_t piece, int worker_index) {
-    solver *s = ctx;
-    int64_t r0 = piece * PANEL_ROWS, n = r0 + PANEL_ROWS < s->rows ? PANEL_ROWS : s->rows - r0;
-    lb_scope scope;
-    lb_scope_begin(&scope, LB_WORK_SOLVE);
-    lb_status st = solve_rows(s, &s->work[worker_index], r0, n);
-    /* The errors of a column reach all columns to its right; the upper half of Hinv is read once a panel. */
-    double weights = (double)n * (double)s->cols;
-    lb_scope_end(&scope, weights * (double)s->cols, 13 * weights + 4 * (double)s->cols * (double)s->cols);
+static lb_status attempt(solver *s, double damp) {
+    LB_TRY(lb_stats_reached(s->in));
+    LB_TRY(factor(s, damp));
+    lb_status st = lb_panels_run(&s->panels, solve_panel, s);
+    if (st == LB_E_NUMERIC) return lb_fail_in(st, "layer %s (damp %g)", s->in->name, damp);
+    if (st == LB_OK && damp > 0) lb_tell(&s->panels.out->told, TOLD_DAMP, damp);
     return st;
 }
+
+/* ---- around it ---- */
 
 static lb_status prepare_shared(solver *s) {
     lb_kept *kept = s->in->stats->kept;
@@ -351,8 +252,7 @@ static lb_status prepare_shared(solver *s) {
         s->shared = kept->data;
     } else {
         lb_arena *a = kept ? kept->arena : s->in->scratch;
-        int64_t ld =
-            ((s->cols + 7) / 8 | 1) * 8; /* an odd number of cache lines: a column's are not all in one place */
+        int64_t ld = leading(s->cols);
         if (!(s->shared = LB_NEW(a, factored, 1))) return LB_E_NOMEM;
         s->shared->Hinv = (lb_dmat){LB_NEW_UNSET(a, double, s->cols *ld), s->cols, s->cols, ld};
         if (!s->shared->Hinv.d) return LB_E_NOMEM;
@@ -363,106 +263,84 @@ static lb_status prepare_shared(solver *s) {
 }
 
 /* Everything that needs memory, once: attempts with other dampings reuse it. */
-static lb_status prepare(solver *s) {
+static lb_status prepare(solver *s, const lb_storage *storage, lb_layer *out) {
     lb_arena *a = s->in->scratch;
-    int threads = lb_team_threads(s->in->team);
     LB_TRY(prepare_shared(s));
     if (!(s->perm = LB_NEW(a, int32_t, s->cols)) || !(s->diag = LB_NEW(a, double, s->cols)) ||
-        !(s->damped = LB_NEW(a, double, s->cols)) || !(s->dead = LB_NEW(a, bool, s->cols)) ||
-        !(s->work = LB_NEW(a, worker, threads)))
+        !(s->damped = LB_NEW(a, double, s->cols)) || !(s->dead = LB_NEW(a, bool, s->cols)))
         return LB_E_NOMEM;
-    for (int t = 0; t < threads; t++) {
-        worker *k = &s->work[t];
-        if (!(k->W = LB_NEW_UNSET(a, double, PANEL_ROWS * s->cols)) ||
-            !(k->Err = LB_NEW_UNSET(a, double, PANEL_ROWS * s->block)) ||
-            !(k->w1 = LB_NEW_UNSET(a, double, PANEL_ROWS * s->block)) ||
-            !(k->scale = LB_NEW(a, float, PANEL_ROWS * s->groups)) ||
-            !(k->zero = LB_NEW(a, float, PANEL_ROWS * s->groups)) || !(k->x = LB_NEW(a, float, s->cols)))
-            return LB_E_NOMEM;
-    }
+    s->panels = (lb_panels){.in = s->in,
+                            .out = out,
+                            .storage = *storage,
+                            .mask = s->in->so_far ? s->in->so_far->mask : NULL,
+                            .perm = s->perm,
+                            .dead = s->dead,
+                            .clip_search = s->o->mse,
+                            .static_groups = s->o->static_groups,
+                            .refits = s->o->group_refit == REFIT_COLUMN,
+                            .block = s->block};
+    LB_TRY(lb_panels_new(&s->panels));
     return order_columns(s);
 }
 
-static lb_status fit_tensor(solver *s) {
-    lb_cmat W = s->in->W;
-    int64_t kept = 0;
-    if (W.ld == W.cols && !s->mask) return fit(s, 0, 0, W.d, W.rows * W.cols);
-    float *x = LB_NEW(s->in->scratch, float, W.rows *W.cols);
-    if (!x) return LB_E_NOMEM;
-    for (int64_t r = 0; r < W.rows; r++)
-        kept += lb_mask_gather(s->mask, W.cols, r * W.cols, W.d + r * W.ld, W.cols, x + kept);
-    return fit(s, 0, 0, x, kept);
-}
-
-static lb_status attempt(solver *s, double damp) {
-    LB_TRY(lb_stats_reached(s->in));
-    LB_TRY(factor(s, damp));
-    if (s->o->group == LB_GROUP_TENSOR) LB_TRY(fit_tensor(s));
-    lb_status st = lb_parallel_for(s->in->team, (s->rows - 1) / PANEL_ROWS + 1, solve_panel, s);
-    if (st == LB_E_NUMERIC) return lb_fail_in(st, "layer %s (damp %g)", s->in->name, damp);
-    if (st == LB_OK) s->out->damp = damp;
-    return st;
-}
-
-static lb_status fall_back_to_rtn(solver *s, const lb_storage *storage) {
-    uint32_t flags = s->out->flags & LB_FLAG_DEAD_COLUMNS;
-    int64_t dead = s->out->dead_columns;
-    lb_warn(s->in->log, "%s; rounded to nearest instead", lb_error());
-    LB_TRY(s->mask ? lb_round_floats(s->in->arena, storage, s->o->mse, s->in->so_far, s->in->team, s->out)
-                   : lb_round_to_nearest_team(s->in->arena, storage, s->o->mse, s->in->W, s->in->team, s->out));
-    s->out->flags |= flags | LB_FLAG_FALLBACK_RTN;
-    s->out->dead_columns = dead;
-    if (!storage->order) return LB_OK;
+static lb_status fall_back_to_rtn(solver *s, lb_layer *out) {
+    const lb_layer_in *in = s->in;
+    lb_storage storage = s->panels.storage;
+    lb_warn(in->log, "%s; rounded to nearest instead", lb_error());
+    LB_TRY(s->panels.mask ? lb_round_floats(in->arena, &storage, s->o->mse, in->so_far, in->team, out)
+                          : lb_round_to_nearest_team(in->arena, &storage, s->o->mse, in->W, in->team, out));
+    out->flags |= LB_FLAG_FALLBACK_RTN;
+    if (!storage.order) return LB_OK;
     /* The order that is stored all the same: columns as they are. */
-    if (!(s->out->order = LB_NEW(s->in->arena, int32_t, s->cols))) return LB_E_NOMEM;
-    s->out->storage.order = true;
-    for (int64_t p = 0; p < s->cols; p++) s->out->order[p] = (int32_t)p;
+    if (!(out->order = LB_NEW(in->arena, int32_t, s->cols))) return LB_E_NOMEM;
+    out->storage.order = true;
+    for (int64_t p = 0; p < s->cols; p++) out->order[p] = (int32_t)p;
     return LB_OK;
 }
 
-static lb_status check_input(const lb_layer_in *in) {
-    const lb_stats *t = in->stats;
-    if (!t || t->H.rows != in->W.cols || t->H.cols != in->W.cols)
-        return lb_fail(LB_E_ARG, "layer %s: gptq needs H of %lld columns", in->name, (long long)in->W.cols);
-    int64_t bad = lb_mat_first_bad(in->W);
-    if (bad < 0) return LB_OK;
-    return lb_fail(LB_E_NUMERIC, "layer %s: weight at row %lld, column %lld is NaN or infinite", in->name,
-                   (long long)(bad / in->W.cols), (long long)(bad % in->W.cols));
+/* With other dampings, or to the nearest, where an option allows it. */
+static lb_status solve(solver *s, lb_layer *out) {
+    double damp = s->o->percdamp;
+    lb_status st = attempt(s, damp);
+    while (st == LB_E_NUMERIC && s->o->on_failure == FAIL_RAISE_DAMP && damp < 1) {
+        damp = fmin(fmax(10 * damp, 1e-4), 1);
+        lb_warn(s->in->log, "%s; trying damp %g", lb_error(), damp);
+        st = attempt(s, damp);
+        if (st == LB_OK) out->flags |= LB_FLAG_DAMP_RAISED;
+    }
+    if (st == LB_E_NUMERIC && s->o->on_failure == FAIL_RTN) return fall_back_to_rtn(s, out);
+    if (st == LB_OK && out->order) memcpy(out->order, s->perm, (size_t)s->cols * sizeof *s->perm);
+    return st;
 }
 
 static lb_status gptq_layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     const gptq_opts *o = opts;
     lb_storage storage;
-    const uint8_t *mask = in->so_far ? in->so_far->mask : NULL;
     LB_TRY(in->so_far ? gptq_extend(opts, &in->so_far->storage, in->W.rows, in->W.cols, &storage)
                       : gptq_spec(opts, in->W.rows, in->W.cols, &storage));
-    LB_TRY(check_input(in));
+    LB_TRY(lb_layer_in_check(in, "gptq", true));
     LB_TRY(lb_layer_new(in->arena, &storage, in->W.rows, in->W.cols, storage.order, out));
-    if (mask) memcpy(out->mask, mask, (size_t)(out->rows * lb_mask_row_bytes(out->cols)));
-    solver s = {.in = in,
-                .o = o,
-                .storage = storage,
-                .mask = mask,
-                .encode = lb_format_column_encoder(storage.format),
-                .rows = in->W.rows,
-                .cols = in->W.cols,
-                .group = o->group > 0 ? o->group : in->W.cols,
-                .groups = lb_storage_groups_per_row(&storage, in->W.cols),
-                .block = o->block < in->W.cols ? o->block : in->W.cols,
-                .out = out};
-    LB_TRY(prepare(&s));
-    lb_status st = attempt(&s, o->percdamp);
-    double damp = o->percdamp;
-    while (st == LB_E_NUMERIC && o->on_failure == FAIL_RAISE_DAMP && damp < 1) {
-        damp = fmin(fmax(10 * damp, 1e-4), 1);
-        lb_warn(in->log, "%s; trying damp %g", lb_error(), damp);
-        st = attempt(&s, damp);
-        if (st == LB_OK) out->flags |= LB_FLAG_DAMP_RAISED;
-    }
-    if (st == LB_E_NUMERIC && o->on_failure == FAIL_RTN) return fall_back_to_rtn(&s, &storage);
-    if (st == LB_OK && storage.order)
-        for (int64_t p = 0; p < s.cols; p++) out->order[p] = s.perm[p];
-    return st;
+    solver s = {.in = in, .o = o, .cols = in->W.cols, .block = o->block < in->W.cols ? o->block : in->W.cols};
+    LB_TRY(prepare(&s, &storage, out));
+    if (s.panels.mask) memcpy(out->mask, s.panels.mask, (size_t)(out->rows * lb_mask_row_bytes(out->cols)));
+    LB_TRY(solve(&s, out));
+    if (!s.dead_columns) return LB_OK;
+    out->flags |= LB_FLAG_DEAD_COLUMNS;
+    lb_tell(&out->told, TOLD_DEAD, (double)s.dead_columns);
+    return LB_OK;
+}
+
+/* Of the H that layers share one factorization; then the errors of a column reach those to its right. */
+static void gptq_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
+    const gptq_opts *o = opts;
+    lb_storage s = storage_of(o);
+    double rows = (double)of->rows, cols = (double)of->cols;
+    bool sorts = o->act_order, gathers = of->so_far && of->so_far->mask_of && o->group == LB_GROUP_TENSOR;
+    out->products = rows * cols * cols + (of->first ? 2.0 / 3.0 * cols * cols * cols : 0);
+    out->steps = lb_round_steps(&s, o->mse) * rows * cols;
+    out->kept = of->first ? sizeof(factored) + sizeof(double) * cols * (double)leading(of->cols) : 0;
+    out->scratch = lb_panels_bytes(&s, of->cols, o->block, o->group_refit == REFIT_COLUMN, of->threads) +
+                   (21 + (sorts ? 8 : 0)) * cols + (gathers ? sizeof(float) * rows * cols : 0);
 }
 
 extern const lb_method lb_gptq_method;
@@ -477,4 +355,6 @@ const lb_method lb_gptq_method = {
     .spec = gptq_spec,
     .layer = gptq_layer,
     .extend = gptq_extend,
+    .cost = gptq_cost,
+    .diagnostics = {told, sizeof told / sizeof told[0]},
 };

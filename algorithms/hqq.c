@@ -14,6 +14,7 @@
 #define PANEL_ROWS   16
 #define LEAST_RANGE  1e-4f /* of a group whose scale is not 1 */
 #define MOST_INVERSE 2e4f
+#define USUAL_STEPS  12
 
 typedef struct hqq_opts {
     int64_t bits, group, iters;
@@ -35,6 +36,12 @@ static const lb_option table[] = {
      offsetof(hqq_opts, round_zero)},
     {"scale_type", LB_OPT_CHOICE, "f32", 0, 0, scale_types,
      "how scales and zeros are stored; rounded before codes are computed", offsetof(hqq_opts, scale_type)},
+};
+
+enum { TOLD_STEPS, TOLD_ERROR };
+static const lb_diagnostic told[] = {
+    {"iterations", "steps", "steps of the search, with the one after which the error fell no more", 0, 10000},
+    {"last_error", "", "mean |W - W^| in the last of them, before it moved the zeros", 0, 1e300},
 };
 
 static lb_status hqq_spec(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
@@ -150,10 +157,8 @@ static lb_status hqq_layer(const lb_layer_in *in, const void *opts, lb_layer *ou
     const lb_layer *floats = in->so_far;
     LB_TRY(floats ? hqq_extend(opts, &floats->storage, in->W.rows, in->W.cols, &storage)
                   : hqq_spec(opts, in->W.rows, in->W.cols, &storage));
-    int64_t bad = lb_mat_first_bad(in->W), cols = in->W.cols, threads = lb_team_threads(in->team);
-    if (bad >= 0)
-        return lb_fail(LB_E_NUMERIC, "layer %s: weight at row %lld, column %lld is NaN or infinite", in->name,
-                       (long long)(bad / cols), (long long)(bad % cols));
+    int64_t cols = in->W.cols, threads = lb_team_threads(in->team), steps = 0;
+    LB_TRY(lb_layer_in_check(in, "hqq", false));
     LB_TRY(lb_layer_new(in->arena, &storage, in->W.rows, cols, false, out));
     search s = {.o = opts,
                 .W = floats ? lb_cmat_of(floats->dense, floats->rows, cols) : in->W,
@@ -169,16 +174,30 @@ static lb_status hqq_layer(const lb_layer_in *in, const void *opts, lb_layer *ou
     if (!s.inverse || !s.error || !s.kept || !s.code) return LB_E_NOMEM;
     if (s.mask) memcpy(out->mask, s.mask, (size_t)(out->rows * lb_mask_row_bytes(cols)));
     LB_TRY(run_phase(&s, START, in->team));
-    float best = INFINITY;
-    for (int64_t i = 0; i < s.o->iters; i++) {
+    float best = INFINITY, mean = 0;
+    for (bool falls = true; falls && steps < s.o->iters; steps++) {
         LB_TRY(run_phase(&s, STEP, in->team));
         double sum = 0;
         for (int64_t r = 0; r < in->W.rows; r++) sum += s.error[r];
-        float mean = (float)(sum / ((double)in->W.rows * (double)cols));
-        if (!(mean < best)) break;
-        best = mean;
+        mean = (float)(sum / ((double)in->W.rows * (double)cols));
+        falls = mean < best;
+        best = falls ? mean : best;
     }
+    lb_tell(&out->told, TOLD_STEPS, (double)steps);
+    if (steps > 0 && isfinite(mean)) lb_tell(&out->told, TOLD_ERROR, (double)mean);
     return run_phase(&s, FINISH, in->team);
+}
+
+/* A step takes a power a weight; few searches take all the steps that they may. */
+static void hqq_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
+    const hqq_opts *o = opts;
+    lb_storage s;
+    if (hqq_spec(opts, of->rows, of->cols, &s) != LB_OK) return;
+    double group = (double)(s.group > 0 ? s.group : of->cols), rows = (double)of->rows;
+    double steps = (double)(o->iters < USUAL_STEPS ? o->iters : USUAL_STEPS);
+    out->steps = rows * (double)of->cols * (lb_round_steps(&s, false) + steps * (o->lp_norm == 1 ? 16 : 30));
+    out->scratch = rows * (sizeof(float) * (double)lb_storage_groups_per_row(&s, of->cols) + sizeof(double)) +
+                   of->threads * group * (sizeof(float) + 1);
 }
 
 extern const lb_method lb_hqq_method;
@@ -190,5 +209,7 @@ const lb_method lb_hqq_method = {
     .options = {table, sizeof table / sizeof table[0], sizeof(hqq_opts)},
     .spec = hqq_spec,
     .layer = hqq_layer,
+    .cost = hqq_cost,
+    .diagnostics = {told, sizeof told / sizeof told[0]},
     .extend = hqq_extend,
 };

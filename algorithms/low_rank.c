@@ -53,6 +53,11 @@ static lb_storage codes_of(const low_rank_opts *o) {
 
 enum { LATER = 6 };
 
+static const lb_diagnostic told[] = {
+    {"pair_share", "", "share of the weighted error's energy that the pair takes, before its numbers are rounded", 0,
+     1},
+};
+
 static lb_status low_rank_check(const void *opts) {
     const low_rank_opts *o = opts;
     lb_storage s = codes_of(o);
@@ -102,21 +107,33 @@ static lb_status new_matrix(lb_arena *a, int64_t rows, int64_t cols, lb_dmat *ou
     return LB_OK;
 }
 
-/* Rows at most as many as columns: B = U, A = U^T E. */
-static lb_status by_rows(const lb_layer_in *in, lb_dmat E, lb_dmat B, lb_dmat A) {
-    lb_dmat EH, G;
-    LB_TRY(new_matrix(in->scratch, E.rows, E.cols, &EH));
-    LB_TRY(new_matrix(in->scratch, E.rows, E.rows, &G));
-    lb_dgemm(false, false, 1, lb_dmat_c(E), in->stats->H, 0, EH);
-    lb_dgemm(false, true, 1, lb_dmat_c(EH), lb_dmat_c(E), 0, G);
-    LB_TRY(lb_leading_eigenvectors(G, B, in->scratch));
-    lb_dgemm(true, false, 1, lb_dmat_c(B), lb_dmat_c(E), 0, A);
+/* The leading eigenvectors of G, and what part of its trace they have: nothing of a G of zeros. */
+static lb_status leading(const lb_layer_in *in, lb_dmat G, lb_dmat vectors, double *share) {
+    double all = 0, taken = 0, *value = LB_NEW(in->scratch, double, vectors.cols);
+    if (!value) return LB_E_NOMEM;
+    for (int64_t i = 0; i < G.rows; i++) all += G.d[i * G.ld + i];
+    LB_TRY(lb_leading_eigenvectors(G, vectors, value, in->scratch));
+    for (int64_t i = 0; i < vectors.cols; i++) taken += value[i];
+    *share = all > 0 ? fmin(fmax(taken / all, 0), 1) : 0;
     return LB_OK;
 }
 
+/* Rows at most as many as columns: B = U, A = U^T E. */
+static lb_status by_rows(const lb_layer_in *in, lb_dmat E, lb_dmat B, lb_dmat A, double *share) {
+    lb_team *team = in->team;
+    lb_dmat EH, G;
+    LB_TRY(new_matrix(in->scratch, E.rows, E.cols, &EH));
+    LB_TRY(new_matrix(in->scratch, E.rows, E.rows, &G));
+    LB_TRY(lb_dgemm_team(false, false, 1, lb_dmat_c(E), in->stats->H, 0, EH, team));
+    LB_TRY(lb_dgemm_team(false, true, 1, lb_dmat_c(EH), lb_dmat_c(E), 0, G, team));
+    LB_TRY(leading(in, G, B, share));
+    return lb_dgemm_team(true, false, 1, lb_dmat_c(B), lb_dmat_c(E), 0, A, team);
+}
+
 /* B = E L V, A = V^T L^-1. */
-static lb_status by_columns(const lb_layer_in *in, double percdamp, lb_dmat E, lb_dmat B, lb_dmat A) {
+static lb_status by_columns(const lb_layer_in *in, double percdamp, lb_dmat E, lb_dmat B, lb_dmat A, double *share) {
     lb_cdmat H = in->stats->H;
+    lb_team *team = in->team;
     lb_dmat L, M, G, V, inverse;
     int64_t n = E.cols, column = 0;
     double mean = 0, pivot = 0;
@@ -128,7 +145,7 @@ static lb_status by_columns(const lb_layer_in *in, double percdamp, lb_dmat E, l
     for (int64_t i = 0; i < n; i++) mean += H.d[i * H.ld + i] / (double)n;
     for (int64_t i = 0; i < n; i++)
         for (int64_t k = 0; k <= i; k++) L.d[i * n + k] = H.d[i * H.ld + k] + (i == k ? percdamp * mean : 0);
-    lb_status st = lb_cholesky_lower(L, in->team, &column, &pivot);
+    lb_status st = lb_cholesky_lower(L, team, &column, &pivot);
     if (st == LB_E_NUMERIC)
         return lb_fail(st, "layer %s: Cholesky failed at column %lld (pivot %.2g, damp %g): use a larger percdamp",
                        in->name, (long long)column, pivot, percdamp);
@@ -136,13 +153,12 @@ static lb_status by_columns(const lb_layer_in *in, double percdamp, lb_dmat E, l
     for (int64_t i = 0; i < n; i++)
         for (int64_t k = i + 1; k < n; k++) L.d[i * n + k] = 0;
     memcpy(inverse.d, L.d, (size_t)(n * n) * sizeof *L.d);
-    LB_TRY(lb_invert_lower(inverse, in->team));
-    lb_dgemm(false, false, 1, lb_dmat_c(E), lb_dmat_c(L), 0, M);
-    lb_dgemm(true, false, 1, lb_dmat_c(M), lb_dmat_c(M), 0, G);
-    LB_TRY(lb_leading_eigenvectors(G, V, in->scratch));
-    lb_dgemm(false, false, 1, lb_dmat_c(M), lb_dmat_c(V), 0, B);
-    lb_dgemm(true, false, 1, lb_dmat_c(V), lb_dmat_c(inverse), 0, A);
-    return LB_OK;
+    LB_TRY(lb_invert_lower(inverse, team));
+    LB_TRY(lb_dgemm_team(false, false, 1, lb_dmat_c(E), lb_dmat_c(L), 0, M, team));
+    LB_TRY(lb_dgemm_team(true, false, 1, lb_dmat_c(M), lb_dmat_c(M), 0, G, team));
+    LB_TRY(leading(in, G, V, share));
+    LB_TRY(lb_dgemm_team(false, false, 1, lb_dmat_c(M), lb_dmat_c(V), 0, B, team));
+    return lb_dgemm_team(true, false, 1, lb_dmat_c(V), lb_dmat_c(inverse), 0, A, team);
 }
 
 /* Each pair of a column of B and a row of A is given the same largest entry, so that neither leaves the range of 16
@@ -173,6 +189,7 @@ static lb_status low_rank_layer(const lb_layer_in *in, const void *opts, lb_laye
     lb_layer Q;
     lb_dmat E, A, B;
     int64_t rows = in->W.rows, cols = in->W.cols;
+    double share = 0;
     LB_TRY(in->so_far ? low_rank_extend(opts, &in->so_far->storage, rows, cols, &s)
                       : low_rank_spec(opts, rows, cols, &s));
     if (!in->stats || in->stats->H.rows != cols)
@@ -185,14 +202,28 @@ static lb_status low_rank_layer(const lb_layer_in *in, const void *opts, lb_laye
     LB_TRY(error_of(in, &Q, &E));
     LB_TRY(new_matrix(in->scratch, rows, o->rank, &B));
     LB_TRY(new_matrix(in->scratch, o->rank, cols, &A));
-    LB_TRY(rows <= cols ? by_rows(in, E, B, A) : by_columns(in, o->percdamp, E, B, A));
+    LB_TRY(rows <= cols ? by_rows(in, E, B, A, &share) : by_columns(in, o->percdamp, E, B, A, &share));
     *out = Q;
     out->storage = s;
     out->A = LB_NEW(in->arena, float, o->rank *cols);
     out->B = LB_NEW(in->arena, float, rows * o->rank);
     if (!out->A || !out->B) return LB_E_NOMEM;
     keep_pair(B, A, out);
+    lb_tell(&out->told, 0, share);
     return LB_OK;
+}
+
+/* LAPACK's eigenvectors: a tridiagonal form in 4/3 n^3, half of it a matrix and a vector at a time. */
+static void low_rank_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
+    const low_rank_opts *o = opts;
+    lb_storage codes = codes_of(o);
+    double r = (double)of->rows, n = (double)of->cols, k = (double)o->rank, least = r < n ? r : n;
+    double E = (sizeof(double) + sizeof(float)) * r * n, pair = sizeof(double) * k * (r + n);
+    out->steps = 2 * r * n + (of->so_far ? 0 : lb_round_steps(&codes, o->mse) * r * n);
+    out->serial = 4.0 / 3.0 * least * least * least + 4 * k * least * least;
+    out->products = r <= n ? 2 * r * n * (n + r + k) : n * n * (2.0 / 3.0 * n + 4 * r + 2 * k) + 2 * r * n * k;
+    out->scratch = E + pair + sizeof(double) * k + lb_leading_eigenvectors_bytes((int64_t)least, o->rank) +
+                   sizeof(double) * (r <= n ? r * n + r * r : n * (3 * n + r + k));
 }
 
 extern const lb_method lb_low_rank_method;
@@ -207,5 +238,7 @@ const lb_method lb_low_rank_method = {
     .spec = low_rank_spec,
     .layer = low_rank_layer,
     .extend = low_rank_extend,
+    .cost = low_rank_cost,
+    .diagnostics = {told, sizeof told / sizeof told[0]},
     .later = {table + LATER, sizeof table / sizeof table[0] - LATER, sizeof(low_rank_opts)},
 };

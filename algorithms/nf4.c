@@ -67,6 +67,13 @@ static lb_status nf4_layer(const lb_layer_in *in, const void *opts, lb_layer *ou
     return st == LB_E_NUMERIC ? lb_fail_in(st, "layer %s", in->name) : st;
 }
 
+static void nf4_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
+    lb_storage s;
+    if (nf4_spec(opts, of->rows, of->cols, &s) != LB_OK) return;
+    out->steps = lb_round_steps(&s, false) * (double)of->rows * (double)of->cols;
+    out->scratch = lb_round_bytes(&s, of);
+}
+
 extern const lb_method lb_nf4_method;
 const lb_method lb_nf4_method = {
     .api = LB_METHOD_API,
@@ -78,4 +85,5 @@ const lb_method lb_nf4_method = {
     .spec = nf4_spec,
     .layer = nf4_layer,
     .extend = nf4_extend,
+    .cost = nf4_cost,
 };

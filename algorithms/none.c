@@ -19,6 +19,11 @@ static lb_status none_layer(const lb_layer_in *in, const void *opts, lb_layer *o
     return LB_OK;
 }
 
+static void none_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
+    (void)opts;
+    out->steps = (double)of->rows * (double)of->cols;
+}
+
 extern const lb_method lb_none_method;
 const lb_method lb_none_method = {
     .api = LB_METHOD_API,
@@ -26,4 +31,5 @@ const lb_method lb_none_method = {
     .summary = "the unquantized baseline",
     .spec = none_spec,
     .layer = none_layer,
+    .cost = none_cost,
 };

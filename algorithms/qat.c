@@ -333,6 +333,17 @@ static lb_status train(lb_trainer *t, const qat_opts *o, const lb_options *table
     return LB_OK;
 }
 
+/* Gradients, both moments, latent weights and those in use; the original model's logits where they are asked for. */
+static void training_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
+    const qat_opts *o = opts;
+    out->at_once = (double)o->batch * (double)o->length;
+    out->length = (double)o->length;
+    out->backward = (double)o->steps * out->at_once;
+    out->forward = out->backward * (o->kl_weight > 0 ? 2 : 1);
+    out->steps = (double)o->steps * (2 * of->weights + 4 * of->rounded);
+    out->scratch = 4 * sizeof(float) * of->weights + sizeof(float) * of->rounded;
+}
+
 extern const lb_method lb_qat_method, lb_finetune_method;
 
 static lb_status qat_model(lb_trainer *t, const void *opts, lb_model_out *out) {
@@ -355,6 +366,7 @@ const lb_method lb_qat_method = {
     .check = qat_check,
     .spec = qat_spec,
     .model = qat_model,
+    .cost = training_cost,
 };
 const lb_method lb_finetune_method = {
     .api = LB_METHOD_API,
@@ -366,4 +378,5 @@ const lb_method lb_finetune_method = {
     .check = finetune_check,
     .spec = finetune_spec,
     .model = finetune_model,
+    .cost = training_cost,
 };

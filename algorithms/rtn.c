@@ -60,6 +60,13 @@ static lb_status rtn_layer(const lb_layer_in *in, const void *opts, lb_layer *ou
     return st == LB_E_NUMERIC ? lb_fail_in(st, "layer %s", in->name) : st;
 }
 
+static void rtn_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
+    lb_storage s;
+    if (rtn_spec(opts, of->rows, of->cols, &s) != LB_OK) return;
+    out->steps = lb_round_steps(&s, ((const rtn_opts *)opts)->mse) * (double)of->rows * (double)of->cols;
+    out->scratch = lb_round_bytes(&s, of);
+}
+
 extern const lb_method lb_rtn_method;
 const lb_method lb_rtn_method = {
     .api = LB_METHOD_API,
@@ -71,4 +78,5 @@ const lb_method lb_rtn_method = {
     .spec = rtn_spec,
     .layer = rtn_layer,
     .extend = rtn_extend,
+    .cost = rtn_cost,
 };

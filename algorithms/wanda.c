@@ -25,6 +25,8 @@ static const lb_option table[] = {
      offsetof(wanda_opts, pattern)},
 };
 
+static const lb_diagnostic told[] = {{"kept_share", "", "share of the weights that are kept", 0, 1}};
+
 static lb_status wanda_check(const void *opts) {
     const wanda_opts *o = opts;
     if (o->pattern != PATTERN_ROW && o->sparsity != 0.5)
@@ -96,14 +98,10 @@ static lb_status prune_row(void *ctx, int64_t r, int worker) {
 static lb_status wanda_layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
     lb_storage s;
     LB_TRY(wanda_spec(opts, in->W.rows, in->W.cols, &s));
-    int64_t bad = lb_mat_first_bad(in->W);
-    if (bad >= 0)
-        return lb_fail(LB_E_NUMERIC, "layer %s: weight at row %lld, column %lld is NaN or infinite", in->name,
-                       (long long)(bad / in->W.cols), (long long)(bad % in->W.cols));
-    if (!in->stats || in->stats->H.rows != in->W.cols)
-        return lb_fail(LB_E_ARG, "layer %s: wanda needs H of %lld columns", in->name, (long long)in->W.cols);
+    LB_TRY(lb_layer_in_check(in, "wanda", true));
     LB_TRY(lb_stats_reached(in));
     LB_TRY(lb_layer_new(in->arena, &s, in->W.rows, in->W.cols, false, out));
+    lb_tell(&out->told, 0, (double)lb_storage_kept(&s, in->W.cols) / (double)in->W.cols);
     if (s.mask_of == 0) { /* a sparsity of less than a column */
         for (int64_t k = 0; k < in->W.rows * in->W.cols; k++)
             out->dense[k] = in->W.d[k / in->W.cols * in->W.ld + k % in->W.cols];
@@ -112,6 +110,14 @@ static lb_status wanda_layer(const lb_layer_in *in, const void *opts, lb_layer *
     job j = {in, out, LB_NEW(in->scratch, scored, in->W.cols * lb_team_threads(in->team))};
     if (!j.scores) return LB_E_NOMEM;
     return lb_parallel_for(in->team, in->W.rows, prune_row, &j);
+}
+
+/* Each run of columns is sorted: about 1.2 n log2 n comparisons, through a pointer. */
+static void wanda_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
+    const wanda_opts *o = opts;
+    double cols = (double)of->cols, run = o->pattern == PATTERN_ROW ? cols : o->pattern == PATTERN_2_4 ? 4 : 8;
+    out->steps = (double)of->rows * cols * (12 + 8 * log2(run));
+    out->scratch = (double)sizeof(scored) * cols * of->threads;
 }
 
 extern const lb_method lb_wanda_method;
@@ -125,4 +131,6 @@ const lb_method lb_wanda_method = {
     .check = wanda_check,
     .spec = wanda_spec,
     .layer = wanda_layer,
+    .cost = wanda_cost,
+    .diagnostics = {told, sizeof told / sizeof told[0]},
 };

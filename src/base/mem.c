@@ -91,6 +91,7 @@ typedef struct chunk {
 struct lb_arena {
     chunk *newest, *spare; /* spare: kept by a restore, for the next chunks */
     size_t chunk_bytes;
+    size_t held, most; /* bytes that are got now, and were at most; without red zones */
 };
 
 lb_status lb_arena_new(size_t chunk_bytes, lb_arena **out) {
@@ -154,6 +155,8 @@ void *lb_arena_get_unset(lb_arena *a, size_t count, size_t size) {
     chunk *c = a->newest;
     void *p = c->data + c->used;
     c->used += room;
+    a->held += room - RED_ZONE;
+    if (a->held > a->most) a->most = a->held;
     UNPOISON(p, bytes);
     return p;
 }
@@ -185,7 +188,11 @@ char *lb_arena_printf(lb_arena *a, const char *fmt, ...) {
     return p;
 }
 
-lb_arena_mark lb_arena_save(const lb_arena *a) { return (lb_arena_mark){a->newest, a->newest ? a->newest->used : 0}; }
+lb_arena_mark lb_arena_save(const lb_arena *a) {
+    return (lb_arena_mark){a->newest, a->newest ? a->newest->used : 0, a->held};
+}
+
+size_t lb_arena_most(const lb_arena *a) { return a->most; }
 
 void lb_arena_restore(lb_arena *a, lb_arena_mark m) {
     while (a->newest != m.chunk) {
@@ -199,6 +206,7 @@ void lb_arena_restore(lb_arena *a, lb_arena_mark m) {
         c->older = a->spare;
         a->spare = c;
     }
+    a->held = m.held;
     if (!a->newest) return;
     a->newest->used = m.used;
     POISON(a->newest->data + m.used, a->newest->size - m.used);

@@ -38,11 +38,13 @@ char *lb_arena_printf(lb_arena *a, const char *fmt, ...) LB_PRINTF(2, 3);
  * back. Blocks of more than 32 MiB go back at once: what is done with those takes longer. */
 typedef struct lb_arena_mark {
     void *chunk;
-    size_t used;
+    size_t used, held;
 } lb_arena_mark;
 lb_arena_mark lb_arena_save(const lb_arena *a);
 void lb_arena_restore(lb_arena *a, lb_arena_mark m);
 void lb_arena_trim(lb_arena *a);
+/* The most bytes that were got of it at any time, each block up to a full cache line. */
+size_t lb_arena_most(const lb_arena *a);
 
 #define LB_NEW(arena, T, count)       ((T *)lb_arena_get((arena), (size_t)(count), sizeof(T)))
 #define LB_NEW_UNSET(arena, T, count) ((T *)lb_arena_get_unset((arena), (size_t)(count), sizeof(T)))

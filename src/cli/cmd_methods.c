@@ -63,6 +63,17 @@ static void needs_text(const lb_method *m, lb_str *out) {
     if (!out->len) lb_str_add(out, m->needs & LB_NEEDS_TRAINER ? "training text" : "nothing");
 }
 
+/* What results have of each layer besides what all methods have. */
+static void list_told(const lb_diagnostics *d, lb_str *out) {
+    size_t width = 0;
+    for (size_t i = 0; i < d->n; i++)
+        if (strlen(d->table[i].name) > width) width = strlen(d->table[i].name);
+    if (d->n) lb_str_add(out, "\ntold of each layer\n");
+    for (size_t i = 0; i < d->n; i++)
+        lb_str_add(out, "  %-*s  %s%s%s%s\n", (int)width, d->table[i].name, d->table[i].meaning,
+                   d->table[i].unit[0] ? " (" : "", d->table[i].unit, d->table[i].unit[0] ? ")" : "");
+}
+
 static lb_status explain(const lb_method *m, lb_str *out) {
     lb_str what = {0}, needs = {0};
     size_t width = 0;
@@ -80,6 +91,7 @@ static lb_status explain(const lb_method *m, lb_str *out) {
         lb_str_add(out, "  %-*s  %s\n  %*s  %s%s\n", (int)width, o->name, what.s ? what.s : "", (int)width, "", o->help,
                    first ? " (not of a later stage)" : "");
     }
+    list_told(&m->diagnostics, out);
     lb_status st = lb_str_check(&what);
     if (st == LB_OK) st = lb_str_check(&needs);
     lb_str_free(&what);

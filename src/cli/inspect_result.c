@@ -30,6 +30,28 @@ static void show_record(const lb_record *r, const char *path, const char *hash, 
     }
 }
 
+/* What its method told of the layers: least and most. */
+static void show_told(const lb_record *r, lb_str *out) {
+    const char *head = "told";
+    for (size_t k = 0; k < r->diagnostics.n; k++) {
+        const lb_diagnostic *d = &r->diagnostics.table[k];
+        double least = INFINITY, most = -INFINITY;
+        int64_t n = 0;
+        for (int64_t i = 0; i < r->layers; i++) {
+            if (!lb_is_told(&r->layer[i].told, k)) continue;
+            least = fmin(least, r->layer[i].told.value[k]);
+            most = fmax(most, r->layer[i].told.value[k]);
+            n++;
+        }
+        if (n == 0) continue;
+        lb_str_add(out, "%-12s %s %g", head, d->name, least);
+        if (most > least) lb_str_add(out, " to %g", most);
+        lb_str_add(out, "%s%s in %lld layer%s: %s\n", d->unit[0] ? " " : "", d->unit, (long long)n, n == 1 ? "" : "s",
+                   d->meaning);
+        head = "";
+    }
+}
+
 static void show_layers(const lb_bundle *b, lb_str *out) {
     lb_str text = {0};
     lb_str_add(out, "\n%-24s  %-24s  %16s  %12s  %12s\n", "name", "stored", "shape", "bytes", "at");
@@ -54,6 +76,7 @@ static lb_status show(lb_arena *a, lb_h5 *h, const char *path, bool layers, lb_s
     LB_TRY(lb_store_read_open(h, a, &r));
     LB_TRY(lb_h5_hash(path, hash));
     show_record(&r, path, hash, out);
+    show_told(&r, out);
     if (!r.keeps) {
         lb_str_add(out, "keeps        no layers (keep_layers: false)\n");
         return lb_str_check(out);

@@ -73,12 +73,14 @@ static plan_columns columns_of(int width) {
     return (plan_columns){width, "  "};
 }
 
-static void row_of_cell(const lb_plan *p, size_t i, size_t number, plan_columns k, const lb_rate *rate, lb_str *out) {
+static lb_status row_of_cell(const lb_plan *p, size_t i, size_t number, plan_columns k, const lb_rate *rate,
+                             lb_str *out) {
     const lb_cell *c = &p->sweep.cell[i];
     lb_str_add(out, "%4zu  %-*s%s%7.4f  %10.2f  %10.2f  %6.3f", number, k.width, c->label, k.between,
                lb_cli_bits(&c->size), lb_mib((double)c->size.quantized.total), lb_mib((double)c->size.total_as_fp16),
                lb_ratio_fp16(&c->size));
-    lb_estimate e = lb_plan_estimate(p, c, rate);
+    lb_estimate e;
+    LB_TRY(lb_plan_estimate(p, c, rate, &e));
     char time[32], memory[32], disk[32];
     lb_format_duration(e.seconds, time);
     lb_format_bytes(e.memory_bytes, memory);
@@ -89,6 +91,7 @@ static void row_of_cell(const lb_plan *p, size_t i, size_t number, plan_columns 
     int64_t one = layers_made_one(p, c);
     if (one) lb_str_add(out, "  %lld layers are others', counted once", (long long)one);
     lb_str_add(out, "\n");
+    return LB_OK;
 }
 
 /* Of several plans: cells run one after another, so the largest memory counts. */
@@ -98,10 +101,14 @@ static void add_estimate(lb_estimate *sum, lb_estimate e) {
     if (e.memory_bytes > sum->memory_bytes) sum->memory_bytes = e.memory_bytes;
 }
 
-static lb_estimate sum_of(const lb_plan *p, const lb_rate *rate) {
-    lb_estimate sum = lb_plan_estimate_shared(p, rate);
-    for (size_t i = 0; i < p->sweep.n; i++) add_estimate(&sum, lb_plan_estimate(p, &p->sweep.cell[i], rate));
-    return sum;
+static lb_status add_all(lb_estimate *sum, const lb_plan *p, const lb_rate *rate) {
+    add_estimate(sum, lb_plan_estimate_shared(p, rate));
+    for (size_t i = 0; i < p->sweep.n; i++) {
+        lb_estimate e;
+        LB_TRY(lb_plan_estimate(p, &p->sweep.cell[i], rate, &e));
+        add_estimate(sum, e);
+    }
+    return LB_OK;
 }
 
 static void text_of_sum(lb_estimate sum, const lb_rate *rate, const lb_team *team, lb_str *out) {
@@ -226,7 +233,7 @@ static lb_status text_of_cells(const lb_plan *p, size_t first, const lb_rate *ra
                "layers MiB", "model MiB", "ratio", "time, about", "memory", "disk");
     for (size_t i = 0; i < p->sweep.n; i++) {
         LB_TRY(lb_interrupt_check());
-        if (!p->sweep.cell[i].refused) row_of_cell(p, i, first + i + 1, k, rate, out);
+        if (!p->sweep.cell[i].refused) LB_TRY(row_of_cell(p, i, first + i + 1, k, rate, out));
     }
     if (refused) lb_str_add(out, "\nrefused\n");
     for (size_t i = 0; i < p->sweep.n; i++)
@@ -252,7 +259,7 @@ static lb_status look(void *user, lb_plan *p) {
     if (s->plans == 0) LB_TRY(lb_plan_measure_rate(p, &s->rate));
     text_of_inputs(p, &s->text);
     LB_TRY(text_of_cells(p, s->cells, &s->rate, &s->text));
-    add_estimate(&s->sum, sum_of(p, &s->rate));
+    LB_TRY(add_all(&s->sum, p, &s->rate));
     s->cells += p->sweep.n;
     if (p->config->models > 1) lb_str_add(&s->text, "\n");
     if (++s->plans == p->config->models) {

@@ -138,3 +138,40 @@ void lb_dsyrk_t(double alpha, lb_cdmat A, double beta, lb_dmat C) {
     lb_scope_end(&scope, (double)A.rows * (double)C.rows * (double)(C.rows + 1),
                  4.0 * (double)(C.rows * C.rows) + 8.0 * (double)(A.rows * A.cols));
 }
+
+/* ---- over a team ---- */
+
+enum { PIECE = 192 }; /* rows or columns of a piece at least; the last has up to twice as many, but one */
+
+typedef struct pieces {
+    bool ta, tb, by_cols;
+    double alpha, beta;
+    lb_cdmat A, B;
+    lb_dmat C;
+    int64_t n;
+} pieces;
+
+static lb_cdmat rows_of(lb_cdmat M, bool transposed, int64_t first, int64_t n) {
+    if (transposed) return (lb_cdmat){M.d + first, M.rows, n, M.ld};
+    return (lb_cdmat){M.d + first * M.ld, n, M.cols, M.ld};
+}
+
+static lb_status product_piece(void *ctx, int64_t i, int worker) {
+    (void)worker;
+    const pieces *p = ctx;
+    int64_t all = p->by_cols ? p->C.cols : p->C.rows, first = i * PIECE, n = i < p->n - 1 ? PIECE : all - first;
+    if (p->by_cols)
+        lb_dgemm(p->ta, p->tb, p->alpha, p->A, rows_of(p->B, !p->tb, first, n), p->beta,
+                 (lb_dmat){p->C.d + first, p->C.rows, n, p->C.ld});
+    else
+        lb_dgemm(p->ta, p->tb, p->alpha, rows_of(p->A, p->ta, first, n), p->B, p->beta,
+                 (lb_dmat){p->C.d + first * p->C.ld, n, p->C.cols, p->C.ld});
+    return LB_OK;
+}
+
+lb_status lb_dgemm_team(bool ta, bool tb, double alpha, lb_cdmat A, lb_cdmat B, double beta, lb_dmat C, lb_team *team) {
+    bool by_cols = C.cols > C.rows;
+    int64_t n = (by_cols ? C.cols : C.rows) / PIECE;
+    pieces p = {ta, tb, by_cols, alpha, beta, A, B, C, n > 1 ? n : 1};
+    return lb_parallel_for(team, p.n, product_piece, &p);
+}

@@ -3,6 +3,7 @@
 #ifndef LB_MATH_BLAS_H
 #define LB_MATH_BLAS_H
 
+#include "base/team.h"
 #include "math/mat.h"
 
 /* Before the first product: loads OpenBLAS, and makes what it needs for so many threads to multiply at once. Any number
@@ -16,6 +17,9 @@ const char *lb_blas_core(void);   /* the kernel core it chose, "Haswell", "Skyla
 /* C = alpha op(A) op(B) + beta C; op transposes where ta / tb. Shapes are asserted. */
 void lb_sgemm(bool ta, bool tb, float alpha, lb_cmat A, lb_cmat B, float beta, lb_mat C);
 void lb_dgemm(bool ta, bool tb, double alpha, lb_cdmat A, lb_cdmat B, double beta, lb_dmat C);
+/* The same over a team, in pieces of rows, or columns where C is wider than tall, that depend on its shape alone. */
+LB_NODISCARD lb_status lb_dgemm_team(bool ta, bool tb, double alpha, lb_cdmat A, lb_cdmat B, double beta, lb_dmat C,
+                                     lb_team *team);
 /* Upper triangle of C (n, n) = alpha AᵀA + beta C, A (k, n). */
 void lb_ssyrk_t(float alpha, lb_cmat A, float beta, lb_mat C);
 void lb_dsyrk_t(double alpha, lb_cdmat A, double beta, lb_dmat C);

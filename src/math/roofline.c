@@ -1,5 +1,7 @@
 #include "math/roofline.h"
 
+#include <math.h>
+
 #include "base/clock.h"
 #include "math/bf16.h"
 #include "math/blas.h"
@@ -61,6 +63,31 @@ lb_status lb_roofline_f32(lb_team *team, double seconds, double *flops) {
     bench x = {.a = LB_NEW(a, float, N *N), .b = LB_NEW(a, float, N *N), .c = LB_NEW(a, float, own)};
     lb_status st = x.a && x.b && x.c ? LB_OK : LB_E_NOMEM;
     if (st == LB_OK) st = rate_of(team, f32_piece, &x, ROUNDS * 2.0 * N * N * N, seconds, flops);
+    lb_arena_free(a);
+    return st;
+}
+
+enum { STEPS = 5 /* of an element below */ };
+
+static lb_status steps_piece(void *ctx, int64_t piece, int worker) {
+    (void)piece;
+    bench *x = ctx;
+    double sum = 0;
+    for (int64_t i = 0; i < N * N; i++) {
+        float code = fminf(fmaxf(rintf(x->a[i] * 3.0f + 7.0f), 0.0f), 15.0f);
+        sum += (double)fabsf(code - x->b[i]);
+    }
+    x->dc[worker] = sum;
+    return LB_OK;
+}
+
+lb_status lb_roofline_steps(lb_team *team, double seconds, double *steps) {
+    lb_arena *a = NULL;
+    LB_TRY(lb_arena_new(0, &a));
+    bench x = {
+        .a = LB_NEW(a, float, N *N), .b = LB_NEW(a, float, N *N), .dc = LB_NEW(a, double, lb_team_threads(team))};
+    lb_status st = x.a && x.b && x.dc ? LB_OK : LB_E_NOMEM;
+    if (st == LB_OK) st = rate_of(team, steps_piece, &x, (double)STEPS * N * N, seconds, steps);
     lb_arena_free(a);
     return st;
 }

@@ -13,6 +13,8 @@ typedef struct lb_roofline {
 LB_NODISCARD lb_status lb_roofline_measure(lb_team *team, double seconds, lb_roofline *out);
 /* The first of them alone. */
 LB_NODISCARD lb_status lb_roofline_f32(lb_team *team, double seconds, double *flops);
+/* Of elementwise work as compilers leave it, a rounding or a comparison at a time: `steps` a second, all threads. */
+LB_NODISCARD lb_status lb_roofline_steps(lb_team *team, double seconds, double *steps);
 /* Of products in bfloat16; LB_E_UNSUPPORTED as lb_bf16_check. */
 LB_NODISCARD lb_status lb_roofline_bf16(lb_team *team, double seconds, double *flops);
 

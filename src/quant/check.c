@@ -209,17 +209,8 @@ static lb_status check_parts(const lb_layer *c, const lb_part *part, int n) {
 
 /* What is told beside the weights. */
 static lb_status check_remarks(const lb_layer *c) {
-    bool dead = c->flags & LB_FLAG_DEAD_COLUMNS;
     if (c->flags & ~(uint32_t)LB_FLAGS_OF_LAYERS)
         return lb_fail(LB_E_ARG, "flags 0x%x: a method may set 0x%x", (unsigned)c->flags, LB_FLAGS_OF_LAYERS);
-    if (!isfinite(c->damp) || c->damp < 0)
-        return lb_fail(LB_E_ARG, "damp = %g: must be finite and not negative", c->damp);
-    if (c->dead_columns < 0 || c->dead_columns > c->cols)
-        return lb_fail(LB_E_ARG, "dead_columns = %lld: must be in [0, %lld]", (long long)c->dead_columns,
-                       (long long)c->cols);
-    if (dead != (c->dead_columns > 0))
-        return lb_fail(LB_E_ARG, "dead_columns = %lld, and their flag is %s", (long long)c->dead_columns,
-                       dead ? "set" : "not set");
     if (c->act.bits != 0 && (c->act.bits < 2 || c->act.bits > 8))
         return lb_fail(LB_E_ARG, "act.bits = %d: must be 0 or in [2, 8]", c->act.bits);
     return LB_OK;

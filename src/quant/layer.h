@@ -9,6 +9,7 @@
 #include "base/team.h"
 #include "math/actquant.h"
 #include "math/mat.h"
+#include "quant/diagnostics.h"
 #include "quant/storage.h"
 #include "quant/transform.h"
 
@@ -59,8 +60,7 @@ typedef struct lb_layer {
     lb_transform T; /* as the storage says; scale: values of the t_scale_type; sign: no bit beyond the last column */
     lb_actquant act;
     uint32_t flags;
-    double damp; /* GPTQ: the damping used, as a fraction of mean diag(H); 0 otherwise */
-    int64_t dead_columns;
+    lb_told told; /* diagnostics of the method that made it, by their places in its table */
 } lb_layer;
 
 /* Allocates the arrays that `s` needs, zeroed, from the arena. */
@@ -87,7 +87,7 @@ int64_t lb_packed_row_bytes(int64_t cols, int bits);
 /* The whole layer as bytes, lb_layer_size's total: the parts of its format in their order, little-endian. Refused
  * as by lb_layer_check where bytes would hold another layer. */
 LB_NODISCARD lb_status lb_layer_pack(const lb_layer *c, lb_team *team, uint8_t *out, int64_t bytes);
-/* And back, to a layer that dequantizes to the same bits; act, flags, damp and dead columns are not in the bytes.
+/* And back, to a layer that dequantizes to the same bits; act, flags and diagnostics are not in the bytes.
  * LB_E_FORMAT: an order that is none. */
 LB_NODISCARD lb_status lb_layer_unpack(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, lb_team *team,
                                        const uint8_t *in, int64_t bytes, lb_layer *out);

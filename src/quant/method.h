@@ -7,6 +7,8 @@
 
 #include "base/log.h"
 #include "base/team.h"
+#include "quant/cost.h"
+#include "quant/diagnostics.h"
 #include "quant/format.h"
 #include "quant/grid.h"
 #include "quant/layer.h"
@@ -77,6 +79,7 @@ typedef struct lb_stage {
     const lb_options *options; /* that it has there */
     size_t offset;             /* of its struct in the pipeline's */
     size_t first;              /* option k of it is number first + k of the pipeline's */
+    size_t told;               /* the same of its diagnostics */
 } lb_stage;
 
 struct lb_method {
@@ -105,6 +108,11 @@ struct lb_method {
     lb_status (*extend)(const void *opts, const lb_storage *so_far, int64_t rows, int64_t cols, lb_storage *out);
     lb_options
         later; /* options of such a stage, of the same struct; without a table: all, and `check` holds there too */
+    /* What a call takes: of a layer, or of the whole network (of->weights); *out comes zeroed. NULL: as much as
+     * rounding each weight to nearest and, with H, one factorization; of a model-scope method nothing. */
+    void (*cost)(const void *opts, const lb_cost_of *of, lb_cost *out);
+    /* What a layer that it made can tell in numbers (lb_tell(&out->told, ...)); a table of none: nothing. */
+    lb_diagnostics diagnostics;
     /* Of a pipeline alone (lb_pipeline_new), which has neither check, spec, extend nor an entry point. */
     const lb_stage *stage;
     size_t stages;
@@ -113,7 +121,7 @@ struct lb_method {
 /* Stages one after another as one method: `layer` and `spec` of each get what the one before made; those that preserve
  * what the model computes come first, and change it before any layer is made. Its name is "wanda+rtn", its options are
  * those of all stages: "bits", or "gptq.percdamp" where another stage has a percdamp too; "percdamp" then means all of
- * them. LB_E_ARG: a method twice. */
+ * them; so with diagnostics. LB_E_ARG: a method twice. */
 LB_NODISCARD lb_status lb_pipeline_new(lb_arena *a, const lb_method *const *method, size_t n, const lb_method **out);
 /* What a method does, be it a pipeline or not, with a layer after the stages that preserve: its storage without their
  * T. opts: of m->options. */
@@ -122,6 +130,15 @@ LB_NODISCARD lb_status lb_method_spec(const lb_method *m, const void *opts, int6
                                       lb_storage *out);
 /* Those statistics alone; `kept` stays. */
 lb_stats lb_stats_only(const lb_stats *s, uint32_t needs);
+/* Of a pipeline the sum of operations and of what is kept, and the most scratch of any stage. opts: of m->options,
+ * which lb_method_check accepts. */
+LB_NODISCARD lb_status lb_method_cost(const lb_method *m, const void *opts, const lb_cost_of *of, lb_cost *out);
+/* The storage of what its first n stages make. */
+LB_NODISCARD lb_status lb_method_spec_until(const lb_method *m, const void *opts, size_t n, int64_t rows, int64_t cols,
+                                            lb_storage *out);
+/* What any method may ask of its input: W finite and, with `stats`, an H of its columns, for the method of that name.
+ * LB_E_NUMERIC, LB_E_ARG. */
+LB_NODISCARD lb_status lb_layer_in_check(const lb_layer_in *in, const char *method, bool stats);
 /* Did any token reach the layer? LB_E_NUMERIC if not, as of an expert that the router left out. */
 LB_NODISCARD lb_status lb_stats_reached(const lb_layer_in *in);
 /* in->so_far: NULL, or the layer that a stage of block scope made. */

@@ -77,9 +77,25 @@ static lb_status name_of(lb_arena *a, const lb_method *const *method, size_t n, 
     return st;
 }
 
+/* Its diagnostics, behind those of the stages before. */
+static lb_status add_diagnostics(lb_arena *a, const lb_method *const *method, size_t n, size_t i, const lb_stage *s,
+                                 lb_diagnostic *table) {
+    const lb_diagnostics *own = &method[i]->diagnostics;
+    for (size_t k = 0; k < own->n; k++) {
+        lb_diagnostic *d = &table[s->told + k];
+        bool twice = false;
+        *d = own->table[k];
+        for (size_t other = 0; other < n; other++)
+            twice = twice || (other != i &&
+                              lb_diagnostics_find(&method[other]->diagnostics, d->name) < method[other]->diagnostics.n);
+        if (twice && !(d->name = lb_arena_printf(a, "%s.%s", s->method->name, d->name))) return LB_E_NOMEM;
+    }
+    return LB_OK;
+}
+
 lb_status lb_pipeline_new(lb_arena *a, const lb_method *const *method, size_t n, const lb_method **out) {
     enum { ALIGN = sizeof(int64_t) };
-    size_t options = 0, size = 0;
+    size_t options = 0, size = 0, told = 0;
     lb_method *m = LB_NEW(a, lb_method, 1);
     lb_stage *stage = LB_NEW(a, lb_stage, n);
     if (!m || !stage) return LB_E_NOMEM;
@@ -88,18 +104,26 @@ lb_status lb_pipeline_new(lb_arena *a, const lb_method *const *method, size_t n,
         for (size_t k = 0; k < i; k++)
             if (method[k] == method[i])
                 return lb_fail(LB_E_ARG, "method %s twice: a stage can only add what is not there", method[i]->name);
-        stage[i] = (lb_stage){method[i], options_at(method, i), size, options};
+        stage[i] = (lb_stage){method[i], options_at(method, i), size, options, told};
+        told += method[i]->diagnostics.n;
         options += stage[i].options->n;
         size += (method[i]->options.struct_size + ALIGN - 1) / ALIGN * ALIGN;
         needs |= method[i]->needs & ~(uint32_t)(LB_NEEDS_TRAINER | LB_PRESERVES);
     }
+    if (told > LB_DIAGNOSTICS_MOST)
+        return lb_fail(LB_E_ARG, "stages with %zu diagnostics in all: there is room for %d", told, LB_DIAGNOSTICS_MOST);
     lb_option *table = LB_NEW(a, lb_option, options + 1);
-    if (!table) return LB_E_NOMEM;
-    for (size_t i = 0; i < n; i++) LB_TRY(add_options(a, method, n, i, &stage[i], table));
+    lb_diagnostic *diagnostic = LB_NEW(a, lb_diagnostic, told + 1);
+    if (!table || !diagnostic) return LB_E_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        LB_TRY(add_options(a, method, n, i, &stage[i], table));
+        LB_TRY(add_diagnostics(a, method, n, i, &stage[i], diagnostic));
+    }
     *m = (lb_method){.api = LB_METHOD_API,
                      .summary = "stages one after another",
                      .needs = needs,
                      .options = {table, options, size},
+                     .diagnostics = {diagnostic, told},
                      .stage = stage,
                      .stages = n};
     LB_TRY(name_of(a, method, n, &m->name));
@@ -171,13 +195,18 @@ static lb_status no_transform(const lb_method *m, const lb_storage *s) {
 }
 
 lb_status lb_method_spec(const lb_method *m, const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
+    return lb_method_spec_until(m, opts, lb_method_stages(m), rows, cols, out);
+}
+
+lb_status lb_method_spec_until(const lb_method *m, const void *opts, size_t n, int64_t rows, int64_t cols,
+                               lb_storage *out) {
     lb_storage so_far;
     if (!m->stages && m->spec) {
         LB_TRY(m->spec(opts, rows, cols, out));
         return no_transform(m, out);
     }
     LB_TRY(lb_method_check(m, opts));
-    for (size_t first = lb_method_preserving(m), i = first; i < m->stages; i++) {
+    for (size_t first = lb_method_preserving(m), i = first; i < n; i++) {
         LB_TRY(spec_stage(&m->stage[i], opts, rows, cols, i > first ? &so_far : NULL, out));
         so_far = *out;
     }
@@ -202,9 +231,14 @@ static lb_status kept_of(const lb_method *m, const lb_stats *stats, lb_kept **ou
 /* What a stage says of the layer adds to what the ones before said. */
 static void carry(const lb_layer *before, lb_layer *after) {
     after->flags |= before->flags;
-    if (after->damp == 0) after->damp = before->damp;
-    if (after->dead_columns == 0) after->dead_columns = before->dead_columns;
     if (after->act.bits == 0) after->act = before->act;
+}
+
+/* What it tells goes to its places among all; the next stage's places start from 0 again. */
+static void take_told(const lb_stage *s, lb_layer *made, lb_told *all) {
+    for (size_t i = 0; i < s->method->diagnostics.n; i++)
+        if (lb_is_told(&made->told, i)) lb_tell(all, s->told + i, made->told.value[i]);
+    made->told = (lb_told){0};
 }
 
 static lb_status run_stage(const lb_stage *s, const lb_layer_in *in, const void *opts, lb_layer *out) {
@@ -216,14 +250,27 @@ static lb_status run_stage(const lb_stage *s, const lb_layer_in *in, const void 
     LB_TRY(st);
     if (in->so_far) lb_layer_take_transform(out, in->so_far);
     bool shaped = out->rows == in->W.rows && out->cols == in->W.cols;
-    if (shaped && lb_storage_same(&out->storage, &want)) return LB_OK;
-    return lb_fail(LB_E_ARG, "layer %s: stage %s made a layer that is not stored as it said", in->name,
-                   s->method->name);
+    if (!shaped || !lb_storage_same(&out->storage, &want))
+        return lb_fail(LB_E_ARG, "layer %s: stage %s made a layer that is not stored as it said", in->name,
+                       s->method->name);
+    st = lb_told_check(&out->told, &s->method->diagnostics, LB_E_ARG);
+    return st == LB_OK ? st : lb_fail_in(st, "layer %s: stage %s", in->name, s->method->name);
+}
+
+lb_status lb_layer_in_check(const lb_layer_in *in, const char *method, bool stats) {
+    int64_t cols = in->W.cols;
+    if (stats && (!in->stats || in->stats->H.rows != cols || in->stats->H.cols != cols))
+        return lb_fail(LB_E_ARG, "layer %s: %s needs H of %lld columns", in->name, method, (long long)cols);
+    int64_t bad = lb_mat_first_bad(in->W);
+    if (bad < 0) return LB_OK;
+    return lb_fail(LB_E_NUMERIC, "layer %s: weight at row %lld, column %lld is NaN or infinite", in->name,
+                   (long long)(bad / cols), (long long)(bad % cols));
 }
 
 lb_status lb_method_layer(const lb_method *m, const lb_layer_in *in, const void *opts, lb_layer *out) {
     lb_kept *kept;
     lb_layer so_far = {0};
+    lb_told told = {0};
     if (!m->stages && m->layer) return m->layer(in, opts, out);
     if (!m->stages) { /* block scope: the layer is there */
         *out = *in->so_far;
@@ -231,7 +278,10 @@ lb_status lb_method_layer(const lb_method *m, const lb_layer_in *in, const void 
     }
     LB_TRY(kept_of(m, in->stats, &kept));
     bool started = in->so_far != NULL; /* by a stage of block scope */
-    if (started) so_far = *in->so_far;
+    if (started) {
+        so_far = *in->so_far;
+        take_told(&m->stage[lb_method_preserving(m)], &so_far, &told);
+    }
     for (size_t i = lb_method_preserving(m) + started; i < m->stages; i++) {
         const lb_stage *s = &m->stage[i];
         uint32_t needs = lb_method_needs(s->method, opts_of(s, opts));
@@ -245,9 +295,11 @@ lb_status lb_method_layer(const lb_method *m, const lb_layer_in *in, const void 
         one.so_far = started ? &so_far : NULL;
         LB_TRY(run_stage(s, &one, opts, &made));
         carry(&so_far, &made);
+        take_told(s, &made, &told);
         so_far = made;
         started = true;
     }
     *out = so_far;
+    out->told = told;
     return LB_OK;
 }

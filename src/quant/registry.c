@@ -99,6 +99,7 @@ static lb_status validate_parts(const lb_method *m) {
     if (!m->spec != !!m->spec_input) return lb_fail(LB_E_ARG, m->spec ? "has two specs" : "has no spec");
     if (m->stage || m->stages) return lb_fail(LB_E_ARG, "has stages: only a pipeline does, and a config makes those");
     if (m->extend && !m->layer) return lb_fail(LB_E_ARG, "extends a layer, but has no layer entry point");
+    LB_TRY(lb_diagnostics_check(&m->diagnostics));
     LB_TRY(validate_options(&m->options));
     if (!m->later.table) return m->later.n ? lb_fail(LB_E_ARG, "later options without a table") : LB_OK;
     if (!m->extend || m->later.struct_size != m->options.struct_size)

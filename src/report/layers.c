@@ -1,5 +1,6 @@
 /* The per-layer table of one cell, and the size table of all. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -25,12 +26,11 @@ enum layer_column {
     L_ORIG,
     L_ORIG_REL,
     L_ORIG_RTN,
-    L_DAMP,
-    L_DEAD,
     L_TIME,
     L_FLAGS,
     L_COLUMNS
 };
+enum { L_TOLD = L_TIME }; /* what the method told stands before these two */
 
 static const lb_table_column layer_column[L_COLUMNS] = {
     [L_NAME] = {.head = "layer", .name = "layer", .key = true},
@@ -51,8 +51,6 @@ static const lb_table_column layer_column[L_COLUMNS] = {
     [L_ORIG] = {.head = "MSE, orig. H", .name = "output_mse_original", .right = true, .panel = 1},
     [L_ORIG_REL] = {.head = "rel., orig. H", .name = "output_rel_mse_original", .right = true, .panel = 1},
     [L_ORIG_RTN] = {.head = TIMES " RTN, orig. H", .name = "output_vs_rtn_original", .right = true, .panel = 1},
-    [L_DAMP] = {.head = "damp", .name = "damp", .right = true, .panel = 1},
-    [L_DEAD] = {.head = "dead", .name = "dead_columns", .right = true, .panel = 1},
     [L_TIME] = {.head = "time", .name = "seconds", .right = true, .panel = 1},
 };
 
@@ -85,7 +83,14 @@ static void put_flags(lb_table *t, size_t c, uint32_t flags) {
     lb_str_free(&text);
 }
 
-static void put_layer(lb_table *t, const lb_layer_row *l) {
+static void put_told(lb_table *t, size_t c, double v) {
+    char count[32];
+    snprintf(count, sizeof count, "%.0f", v);
+    lb_table_set(t, c, v == floor(v) && fabs(v) < 1e15 ? count : lb_num_sci(v, 3).s, lb_num_exact(v).s);
+}
+
+/* told: how many diagnostics the cell has. */
+static void put_layer(lb_table *t, const lb_layer_row *l, size_t told) {
     lb_table_row(t);
     lb_table_set(t, L_NAME, l->name, l->name);
     lb_table_setf(t, L_SHAPE, "%lld" TIMES "%lld", (long long)l->rows, (long long)l->cols);
@@ -102,12 +107,12 @@ static void put_layer(lb_table *t, const lb_layer_row *l) {
     }
     if (!l->quantized) return;
     put_layer_errors(t, l);
-    if (l->damp > 0) put(t, L_DAMP, lb_num_sci(l->damp, 3), l->damp);
-    if (l->dead_columns > 0) lb_table_setf(t, L_DEAD, "%lld", (long long)l->dead_columns);
+    for (size_t i = 0; i < told; i++)
+        if (lb_is_told(&l->told, i)) put_told(t, L_TOLD + i, l->told.value[i]);
     char time[32];
     lb_format_duration(l->seconds, time);
-    lb_table_set(t, L_TIME, time, lb_num_exact(l->seconds).s);
-    put_flags(t, L_FLAGS, l->flags);
+    lb_table_set(t, L_TIME + told, time, lb_num_exact(l->seconds).s);
+    put_flags(t, L_FLAGS + told, l->flags);
 }
 
 /* Sum of errors / sum of energies; the absolute errors of layers of different widths have no meaningful mean. */
@@ -127,6 +132,23 @@ static void put_sum(lb_table *t, const lb_record *c) {
     lb_table_set(t, L_ORIG_RTN, lb_num_fixed(original.output_vs_rtn, 3).s, NULL);
 }
 
+/* The columns of a cell, with those of its diagnostics among them. */
+static lb_status columns_of(lb_arena *a, const lb_record *c, lb_table_column **out) {
+    const lb_diagnostics *d = &c->diagnostics;
+    lb_table_column *column = LB_NEW(a, lb_table_column, L_COLUMNS + d->n);
+    if (!column) return LB_E_NOMEM;
+    memcpy(column, layer_column, L_TOLD * sizeof *column);
+    for (size_t i = 0; i < d->n; i++) {
+        char *head = lb_arena_strdup(a, d->table[i].name);
+        if (!head) return LB_E_NOMEM;
+        for (char *s = head; *s; s++) *s = *s == '_' ? ' ' : *s;
+        column[L_TOLD + i] = (lb_table_column){.head = head, .name = d->table[i].name, .right = true, .panel = 1};
+    }
+    memcpy(column + L_TOLD + d->n, layer_column + L_TOLD, (L_COLUMNS - L_TOLD) * sizeof *column);
+    *out = column;
+    return LB_OK;
+}
+
 lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, lb_table_format f, lb_str *out) {
     char *raw = lb_arena_printf(a, "layers-%s", c->stem ? c->stem : ""), *id = raw ? lb_report_slug(a, raw) : NULL;
     char *title = lb_arena_printf(
@@ -134,8 +156,10 @@ lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, lb
         c->flags & LB_FLAG_NOT_MINIMIZED ? " (trained end to end: these errors are not what was minimized)" : "");
     if (!id || !title) return LB_E_NOMEM;
     lb_table *t;
-    LB_TRY(lb_table_new(a, id, title, layer_column, L_COLUMNS, &t));
-    for (int64_t i = 0; i < c->layers; i++) put_layer(t, &c->layer[i]);
+    lb_table_column *column;
+    LB_TRY(columns_of(a, c, &column));
+    LB_TRY(lb_table_new(a, id, title, column, L_COLUMNS + c->diagnostics.n, &t));
+    for (int64_t i = 0; i < c->layers; i++) put_layer(t, &c->layer[i], c->diagnostics.n);
     if (f != LB_TABLE_CSV && lb_model_error_of(c, false).weight_rel > 0) put_sum(t, c);
     return lb_table_render(t, f, out);
 }

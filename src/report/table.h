@@ -71,8 +71,9 @@ void lb_markup_code(lb_str *out, lb_table_format f, const char *text); /* a bloc
 size_t lb_text_width(const char *text);                                /* columns on a terminal */
 
 /* Renderers of one format each, and what they share (table_render.c, table_markup.c). */
+enum { LB_PANEL_MOST = 48 }; /* columns that any table shows */
 typedef struct lb_panel {
-    size_t col[32];
+    size_t col[LB_PANEL_MOST];
     size_t n;
 } lb_panel;
 bool lb_table_shows(const lb_table *t, size_t c);

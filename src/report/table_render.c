@@ -51,7 +51,7 @@ static void widths(const lb_table *t, const lb_panel *p, size_t *w) {
 }
 
 static size_t total_width(const lb_table *t, const lb_panel *p) {
-    size_t w[32], sum = 0;
+    size_t w[LB_PANEL_MOST], sum = 0;
     widths(t, p, w);
     for (size_t i = 0; i < p->n; i++) sum += w[i] + (i ? 2 : 0);
     return sum;
@@ -72,7 +72,7 @@ static void rule_line(lb_str *out, const lb_panel *p, const size_t *w) {
 }
 
 static void terminal_panel(const lb_table *t, const lb_panel *p, lb_str *out) {
-    size_t w[32];
+    size_t w[LB_PANEL_MOST];
     widths(t, p, w);
     for (size_t i = 0; i < p->n; i++) {
         if (i) spaces(out, 2);

@@ -34,15 +34,14 @@ typedef struct lb_layer_row {
     const char *storage; /* lb_storage_text */
     int bits;
     int64_t group;
-    bool quantized; /* false: skipped by a rule (errors are zero, size as stored in float16) */
+    bool quantized;      /* false: skipped by a rule (errors are zero, size as stored in float16) */
     const char *same_as; /* the row of the layer that this one is, whose size is counted there; "": its own */
     lb_size size;
     lb_layer_error own;                   /* H of its inputs in the model so far; output_* NaN if the method has none */
     lb_layer_error original;              /* H of the original model; NaN without calibration */
     lb_layer_error rtn_own, rtn_original; /* round-to-nearest onto the same storage, the same H */
     uint32_t flags;
-    double damp;
-    int64_t dead_columns;
+    lb_told told; /* by places in the record's table */
     double seconds;
 } lb_layer_row;
 
@@ -91,6 +90,7 @@ typedef struct lb_record {
     const char *propagate; /* "quantized", "original", "" */
     lb_layer_row *layer;
     int64_t layers;
+    lb_diagnostics diagnostics; /* of its method; of a record that was read: lb_told_columns, then others */
     lb_eval_row *eval;
     int64_t evals;
     lb_model_size size;

@@ -10,6 +10,7 @@
 #include "result/bundle.h"
 #include "result/figures.h"
 #include "result/store_fields.h"
+#include "result/store_told.h"
 
 static lb_status put_pairs(lb_h5 *h, const char *group, const lb_pairs *p) {
     if (p->n == 0) return LB_OK;
@@ -54,6 +55,7 @@ static lb_status put_derived(lb_h5 *h, const lb_record *r) {
 static lb_status put_layers(lb_h5 *h, const lb_record *r) {
     if (r->layers == 0) return LB_OK;
     LB_TRY(lb_fields_put_columns(h, "/layers", lb_layer_fields, r->layer, sizeof *r->layer, r->layers));
+    LB_TRY(lb_told_put(h, r));
     static const lb_field seconds = {"layer_seconds", LB_FIELD_F64, offsetof(lb_layer_row, seconds), 0};
     LB_TRY(lb_fields_put_columns(h, "/host", (lb_fields){&seconds, 1}, r->layer, sizeof *r->layer, r->layers));
     return put_derived(h, r);

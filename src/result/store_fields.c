@@ -264,8 +264,6 @@ static const lb_field layer_rows[] = {
     ERROR_ROWS("rtn_own", rtn_own),
     ERROR_ROWS("rtn_original", rtn_original),
     ROW(lb_layer_row, U32, flags),
-    ROW(lb_layer_row, F64, damp),
-    ROW(lb_layer_row, I64, dead_columns),
 };
 const lb_fields lb_layer_fields = FIELDS(layer_rows);
 

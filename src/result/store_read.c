@@ -5,6 +5,7 @@
 #include "result/bundle.h"
 #include "result/store.h"
 #include "result/store_fields.h"
+#include "result/store_told.h"
 
 enum { MAX_ROWS = 10000000, MAX_EVALS = 10000 };
 
@@ -59,6 +60,7 @@ static lb_status get_layers(lb_h5 *h, lb_arena *a, lb_record *r) {
     LB_TRY(lb_fields_get_columns(h, a, "/layers", lb_layer_fields, r->layer, sizeof *r->layer, r->layers));
     static const lb_field seconds = {"layer_seconds", LB_FIELD_F64, offsetof(lb_layer_row, seconds), 0};
     LB_TRY(lb_fields_get_columns(h, a, "/host", (lb_fields){&seconds, 1}, r->layer, sizeof *r->layer, r->layers));
+    LB_TRY(lb_told_get(h, a, r));
     for (int64_t i = 0; i < r->layers; i++) {
         lb_layer_row *l = &r->layer[i];
         lb_layer_error *each[] = {&l->own, &l->original, &l->rtn_own, &l->rtn_original};

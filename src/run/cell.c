@@ -173,6 +173,7 @@ static lb_status quantize(running *x) {
     x->w = j.w;
     x->out->layer = j.row;
     x->out->layers = x->c->layers;
+    x->out->diagnostics = x->c->method->diagnostics;
     x->out->curve = j.curve;
     for (int64_t i = 0; i < x->c->layers; i++) x->out->flags |= j.row[i].flags;
     return LB_OK;

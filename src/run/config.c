@@ -320,7 +320,7 @@ static lb_status not_of_stage(reader *r, const lb_yaml *n, const char *title, co
 static lb_status read_stage_options(reader *r, const lb_yaml *list, const char *title, lb_entry *out) {
     const lb_method *m = out->method;
     for (size_t i = 0; i < list->count; i++) {
-        const lb_stage only = {m, &m->options, 0, 0}, *s = m->stages ? &m->stage[i] : &only;
+        const lb_stage only = {m, &m->options, 0, 0, 0}, *s = m->stages ? &m->stage[i] : &only;
         const char *name = lb_arena_printf(r->a, "%s.stages[%zu]", title, i);
         if (!name) return LB_E_NOMEM;
         for (size_t k = 0; k < list->item[i]->count; k++) {

@@ -121,9 +121,10 @@ typedef struct lb_estimate {
 typedef struct lb_rate {
     double flops; /* of float32 products, all threads */
     double bf16;  /* of bfloat16 products, where the config computes in them; else 0 */
+    double steps; /* of elementwise work, all threads */
 } lb_rate;
 LB_NODISCARD lb_status lb_plan_measure_rate(const lb_plan *p, lb_rate *out);
-lb_estimate lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *rate);
+LB_NODISCARD lb_status lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *rate, lb_estimate *out);
 /* The statistics that all cells share. */
 lb_estimate lb_plan_estimate_shared(const lb_plan *p, const lb_rate *rate);
 

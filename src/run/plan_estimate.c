@@ -8,12 +8,15 @@
 #include "run/block_plan.h"
 #include "run/plan.h"
 
-/* Against plain products: scoring windows, calibration and solving, training. */
+/* Against plain products: scoring windows, calibration and solving, training. Products in float64 run at half the rate,
+ * LAPACK on one thread, much of it bound by memory, at a part of that. */
 static const double of_eval = 0.9, of_calibration = 0.75, of_training = 0.7;
+static const double of_float64 = 0.5, of_serial = 0.2;
 static const double measure_for_s = 0.15; /* wall time of the measurement */
 
 lb_status lb_plan_measure_rate(const lb_plan *p, lb_rate *out) {
     LB_TRY(lb_roofline_f32(p->team, measure_for_s, &out->flops));
+    LB_TRY(lb_roofline_steps(p->team, measure_for_s / 5, &out->steps));
     out->bf16 = 0;
     return p->config->compute == LB_COMPUTE_BF16 ? lb_roofline_bf16(p->team, measure_for_s, &out->bf16) : LB_OK;
 }
@@ -102,36 +105,71 @@ static double eval_tokens(const lb_plan *p, int64_t i, double *n) {
     return (double)(most > 0 && most < windows ? most : windows) * *n;
 }
 
-static double option(const lb_cell *c, const char *name, double otherwise) {
-    const char *text = lb_pairs_get(&c->options, name);
-    double v = otherwise;
-    if (text && lb_parse_f64(text, &v) != LB_OK) v = otherwise;
-    return v;
-}
-
-static double eval_seconds(const lb_plan *p, const lb_cell *c, const lb_rate *rate) {
-    const counts k = count(p);
+static double eval_seconds(const lb_plan *p, const lb_cell *c, const counts *k, const lb_rate *rate) {
     double products = rate->bf16 > 0 ? rate->bf16 : rate->flops, seconds = 0, n = 0;
     for (int64_t i = 0; i < p->evals; i++) {
         double tokens = eval_tokens(p, i, &n);
         /* For the divergence the baseline's head is computed again, and both softmaxes in full. */
         double heads = c->method && p->eval_config[i]->kl ? 2.3 : 1.0;
-        double linears = 2.0 * k.params + heads * 2.0 * k.head_params, attention = 2.0 * n * k.attention;
+        double linears = 2.0 * k->params + heads * 2.0 * k->head_params, attention = 2.0 * n * k->attention;
         seconds += tokens * (linears / products + attention / rate->flops) / of_eval;
     }
     return seconds;
 }
 
-/* Measuring: Gram matrices of W and of two differences, in float64, which runs at half the rate; GPTQ's factor. */
-static double layer_flops(const lb_cell *c) {
+/* What the method takes of the whole cell, by its own account. */
+typedef struct work {
+    lb_cost all;   /* operations of every layer together; of a training: what its hook says */
+    double memory; /* of the layer that needs most */
+} work;
+
+static lb_status count_layer(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l, bool first, double *kept,
+                             work *w) {
+    const lb_cost_of of = {.rows = l->rows, .cols = l->cols, .first = first, .threads = lb_team_threads(p->team)};
+    lb_cost one;
+    LB_TRY(lb_method_cost(c->method, l->opts, &of, &one));
+    if (first) *kept = one.kept;
+    w->all.products += one.products;
+    w->all.steps += one.steps;
+    w->all.serial += one.serial;
+    double bytes = one.scratch + one.made + *kept;
+    if (bytes > w->memory) w->memory = bytes;
+    return LB_OK;
+}
+
+static lb_status count_training(const lb_plan *p, const lb_cell *c, const counts *k, work *w) {
+    lb_cost_of of = {.threads = lb_team_threads(p->team), .weights = k->own_params + k->head_params + k->table_params};
+    for (int64_t i = 0; i < c->layers; i++)
+        if (c->layer[i].quantize && c->layer[i].same_as < 0)
+            of.rounded += (double)c->layer[i].rows * (double)c->layer[i].cols;
+    LB_TRY(lb_method_cost(c->method, c->opts, &of, &w->all));
+    w->memory = w->all.scratch;
+    return LB_OK;
+}
+
+static lb_status count_work(const lb_plan *p, const lb_cell *c, const counts *k, work *w) {
+    const lb_net *net = p->model->net;
+    double kept = 0;
+    int32_t input = -1;
+    *w = (work){.memory = 0};
+    if (!c->method) return LB_OK;
+    if (c->trains) return count_training(p, c, k, w);
+    for (int64_t i = 0; i < c->layers; i++) {
+        const lb_layer_plan *l = &c->layer[i];
+        if (!l->quantize || l->same_as >= 0) continue;
+        bool first = net->site[l->site].input != input || input < 0;
+        input = net->site[l->site].input;
+        LB_TRY(count_layer(p, c, l, first, &kept, w));
+    }
+    return LB_OK;
+}
+
+/* Measuring: Gram matrices of W and of two differences, in float64. */
+static double measuring_flops(const lb_cell *c) {
     double flops = 0;
     for (int64_t i = 0; i < c->layers; i++) {
         const lb_layer_plan *l = &c->layer[i];
-        double rows = (double)l->rows, cols = (double)l->cols;
-        if (!l->quantize) continue;
-        flops += 2.0 * 3.0 * rows * cols * cols;
-        if ((l->needs & LB_NEEDS_HESSIAN) && l->same_as < 0)
-            flops += 2.0 * (2.0 / 3.0 * cols * cols * cols + rows * cols * cols);
+        if (l->quantize) flops += 3.0 * (double)l->rows * (double)l->cols * (double)l->cols;
     }
     return flops;
 }
@@ -165,52 +203,51 @@ static double preserving_flops(const lb_plan *p, const lb_cell *c, const counts 
     return flops;
 }
 
-static double quantize_flops(const lb_plan *p, const lb_cell *c) {
-    const counts k = count(p);
+static double quantize_seconds(const lb_plan *p, const lb_cell *c, const counts *k, const work *w, const lb_rate *r) {
     if (!c->method) return 0;
-    double flops = layer_flops(c) + preserving_flops(p, c, &k), length = (double)p->config->calibration.length;
+    double flops = (measuring_flops(c) + w->all.products) / of_float64 + preserving_flops(p, c, k);
     if ((c->layer_needs & LB_NEEDS_CALIBRATION) && c->own.propagate == LB_PROPAGATE_QUANTIZED) {
-        double passes = c->own.true_sequential ? 3.5 : 2.0, sums = c->layer_needs & LB_NEEDS_HESSIAN ? k.width2 : 0;
-        passes += blocks_ahead(c) / k.blocks;
-        flops += calibration_tokens(p) * (passes * forward_flops(&k, length) + sums);
+        double passes = c->own.true_sequential ? 3.5 : 2.0, length = (double)p->config->calibration.length;
+        double sums = c->layer_needs & LB_NEEDS_HESSIAN ? k->width2 : 0;
+        passes += blocks_ahead(c) / k->blocks;
+        flops += calibration_tokens(p) * (passes * forward_flops(k, length) + sums);
     }
-    if (c->trains) {
-        double T = option(c, "length", 256), tokens = option(c, "steps", 1) * option(c, "batch", 1) * T;
-        double passes = 3.0 + (option(c, "kl_weight", 0) > 0 ? 1.0 : 0.0);
-        flops += tokens * passes * (forward_flops(&k, T) + 2.0 * k.head_params);
-    }
-    return flops;
+    /* What comes back costs two products for each that went forward. */
+    double passes = w->all.forward + 2 * w->all.backward;
+    double training = passes * (forward_flops(k, w->all.length) + 2.0 * k->head_params);
+    double serial = r->flops * of_float64 * of_serial / lb_team_threads(p->team);
+    return flops / (r->flops * of_calibration) + training / (r->flops * of_training) + w->all.steps / r->steps +
+           w->all.serial / serial;
 }
 
-static double cell_memory(const lb_plan *p, const lb_cell *c) {
-    const counts k = count(p);
-    double all = k.own_params + k.head_params + k.table_params;
+static double cell_memory(const lb_plan *p, const lb_cell *c, const counts *k, const work *w) {
+    double all = k->own_params + k->head_params + k->table_params;
     bool stream = p->config->weights == LB_WEIGHTS_STREAM, bf16 = p->config->compute == LB_COMPUTE_BF16;
-    double bytes = 4.0 * (stream ? k.most_params : all), T = 0, longest = 0;
+    double bytes = 4.0 * (stream ? k->most_params : all), T = 0, longest = 0;
     for (int64_t i = 0; i < p->evals; i++)
         if (eval_tokens(p, i, &T) > 0 && T > longest) longest = T;
-    double width = 6.0 * k.dim + 3.0 * k.widest;
+    double width = 6.0 * k->dim + 3.0 * k->widest;
     bytes += (double)lb_team_threads(p->team) * 4.0 * longest * width;
     if (bf16) /* a block and a head in memory, rounded; rounded inputs */
-        bytes += 2.0 * (k.most_params + (stream ? 0 : k.head_params)) +
-                 (double)lb_team_threads(p->team) * 2.0 * longest * k.widest;
+        bytes += 2.0 * (k->most_params + (stream ? 0 : k->head_params)) +
+                 (double)lb_team_threads(p->team) * 2.0 * longest * k->widest;
     if (stream || bf16 || c->method) /* windows that go through the model together; layers as they are stored */
-        bytes += 4.0 * 8.0 * longest * k.dim + (double)c->size.quantized.total + 4.0 * k.most_params;
+        bytes += 4.0 * 8.0 * longest * k->dim + (double)c->size.quantized.total + 4.0 * k->most_params;
     for (int64_t i = 0; i < c->layers && c->trains; i++)
         bytes += c->layer[i].same_as < 0 ? 4.0 * (double)c->layer[i].rows * (double)c->layer[i].cols : 0.0;
     if (c->needs & LB_NEEDS_CALIBRATION) {
         double most;
         (void)other_bytes(p, c->needs, &most);
-        bytes += (c->needs & LB_NEEDS_FORWARD ? 8.0 : 4.0) * calibration_tokens(p) * k.dim + most;
+        bytes += (c->needs & LB_NEEDS_FORWARD ? 8.0 : 4.0) * calibration_tokens(p) * k->dim + most;
         if (c->own.propagate == LB_PROPAGATE_QUANTIZED && blocks_ahead(c) > 0)
-            bytes += 4.0 * calibration_tokens(p) * k.dim + 2.0 * 8.0 * k.most_width2;
+            bytes += 4.0 * calibration_tokens(p) * k->dim + 2.0 * 8.0 * k->most_width2;
     }
-    if (c->layer_needs & LB_NEEDS_HESSIAN) bytes += 3.0 * 8.0 * k.most_width2;
-    /* Gradients, both moments, latent weights; then activations kept for the way back. */
-    if (c->trains)
-        bytes += 4.0 * 4.0 * all + 4.0 * option(c, "batch", 1) * option(c, "length", 256) *
-                                       (k.blocks * width + (double)p->model->net->vocab);
-    return bytes;
+    /* H of the inputs of a block, which layers are solved on, and that of the original model. */
+    bool streamed = c->layer_needs & LB_NEEDS_HESSIAN && c->own.propagate == LB_PROPAGATE_QUANTIZED;
+    bool original = lb_plan_original_needs(p, c) & LB_NEEDS_HESSIAN;
+    bytes += 8.0 * k->most_width2 * ((streamed ? 1 : 0) + (original ? 1 : 0));
+    /* The method's own; of a training also activations that are kept for the way back. */
+    return bytes + w->memory + 4.0 * w->all.at_once * (k->blocks * width + (double)p->model->net->vocab);
 }
 
 /* Finished blocks wait packed on disk until the cell is done; a result is small, unless it keeps the layers, which wait
@@ -228,10 +265,15 @@ static double cell_disk(const lb_plan *p, const lb_cell *c) {
     return bytes;
 }
 
-lb_estimate lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *rate) {
-    if (c->refused) return (lb_estimate){0};
-    double quantize = quantize_flops(p, c) / (c->trains ? of_training : of_calibration);
-    return (lb_estimate){quantize / rate->flops + eval_seconds(p, c, rate), cell_memory(p, c), cell_disk(p, c)};
+lb_status lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *rate, lb_estimate *out) {
+    *out = (lb_estimate){0};
+    if (c->refused) return LB_OK;
+    const counts k = count(p);
+    work w;
+    LB_TRY(count_work(p, c, &k, &w));
+    *out = (lb_estimate){quantize_seconds(p, c, &k, &w, rate) + eval_seconds(p, c, &k, rate), cell_memory(p, c, &k, &w),
+                         cell_disk(p, c)};
+    return LB_OK;
 }
 
 lb_estimate lb_plan_estimate_shared(const lb_plan *p, const lb_rate *rate) {

@@ -178,8 +178,7 @@ static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, 
                        j->cell->method->name, (double)d[bad], (long long)(bad / l->cols), (long long)(bad % l->cols));
     row->quantized = true;
     row->flags = s->flags;
-    row->damp = s->damp;
-    row->dead_columns = s->dead_columns;
+    row->told = s->told;
     LB_TRY(errors_of(j, layer, W, lb_mat_c(What), own, original, scratch));
     return lb_quantize_install(j, layer, lb_mat_c(What), s);
 }
@@ -202,8 +201,7 @@ static lb_status adopt(lb_quantize_job *j, int64_t layer, lb_cdmat own, lb_cdmat
     LB_TRY(lb_matrix_get(&j->w.site[l->site], j->scratch, j->plan->team, &What));
     row->quantized = true;
     row->flags = first->flags;
-    row->damp = first->damp;
-    row->dead_columns = first->dead_columns;
+    row->told = first->told;
     return errors_of(j, layer, W, What, own, original, j->scratch);
 }
 

@@ -60,9 +60,8 @@ lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer);
 typedef struct lb_stored {
     uint8_t *bytes; /* lb_layer_pack's, as many as the layer's plan says; NULL: not quantized */
     lb_actquant act;
-    uint32_t flags; /* these three are columns of the row */
-    double damp;
-    int64_t dead_columns;
+    uint32_t flags; /* these two are columns of the row */
+    lb_told told;
 } lb_stored;
 /* Packs it. What is not as the spec said or would not survive is an error that names layer, part, index and value. */
 LB_NODISCARD lb_status lb_quantize_store(const lb_quantize_job *j, int64_t layer, const lb_layer *made, lb_arena *a,

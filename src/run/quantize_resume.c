@@ -122,6 +122,33 @@ static lb_status get_rows(lb_sealed *f, lb_arena *keep, lb_fields fields, lb_lay
     return LB_OK;
 }
 
+/* Diagnostics by row and place, NaN where one was not told. */
+static lb_status put_told(lb_sealed *f, const lb_diagnostics *d, const lb_layer_row *rows, int64_t n) {
+    double *v = lb_alloc((size_t)n * d->n + 1, sizeof *v);
+    if (!v) return LB_E_NOMEM;
+    for (size_t i = 0; i < (size_t)n * d->n; i++) {
+        const lb_told *t = &rows[i / d->n].told;
+        v[i] = lb_is_told(t, i % d->n) ? t->value[i % d->n] : NAN;
+    }
+    lb_status st = lb_sealed_put_all(f, "told", LB_SEALED_F64, n * (int64_t)d->n, NULL, v);
+    lb_free(v);
+    return st;
+}
+
+static lb_status get_told(lb_sealed *f, const lb_diagnostics *d, lb_layer_row *rows, int64_t n) {
+    double *v = lb_alloc((size_t)n * d->n + 1, sizeof *v);
+    if (!v) return LB_E_NOMEM;
+    lb_status st = lb_sealed_get_all(f, "told", LB_SEALED_F64, n * (int64_t)d->n, NULL, v);
+    for (size_t i = 0; i < (size_t)n * d->n && st == LB_OK; i++)
+        if (!isnan(v[i])) lb_tell(&rows[i / d->n].told, i % d->n, v[i]);
+    lb_free(v);
+    for (int64_t i = 0; i < n && st == LB_OK; i++) {
+        st = lb_told_check(&rows[i].told, d, LB_E_FORMAT);
+        if (st != LB_OK) st = lb_fail_in(st, "layer %s", rows[i].name);
+    }
+    return st;
+}
+
 /* ---- layers ---- */
 
 static lb_status put_layer(lb_sealed *f, lb_team *team, int64_t i, int64_t bytes, const lb_stored *s) {
@@ -175,9 +202,8 @@ static lb_status check_numbers(const lb_quantize_job *j, const lb_layer_plan *l,
     LB_TRY(check_measured(r->name, &r->rtn_own, own));
     LB_TRY(check_measured(r->name, &r->original, original));
     LB_TRY(check_measured(r->name, &r->rtn_original, original));
-    if (isfinite(r->damp) && r->damp >= 0 && isfinite(r->seconds) && r->seconds >= 0) return LB_OK;
-    return lb_fail(LB_E_FORMAT, "layer %s: damp %g, %g seconds: must be finite and not negative", r->name, r->damp,
-                   r->seconds);
+    if (isfinite(r->seconds) && r->seconds >= 0) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "layer %s: %g seconds: must be finite and not negative", r->name, r->seconds);
 }
 
 /* A row that says of the layer what the plan says of it. */
@@ -196,6 +222,7 @@ static lb_status put_block(lb_sealed *f, const lb_quantize_job *j, int64_t first
     LB_TRY(put_texts(f, "warnings", (const char *const *)said->warning, said->n));
     LB_TRY(put_rows(f, lb_layer_fields, &j->row[first], n));
     LB_TRY(put_rows(f, timing_fields, &j->row[first], n));
+    LB_TRY(put_told(f, &j->cell->method->diagnostics, &j->row[first], n));
     for (int64_t i = 0; i < n; i++) {
         const lb_layer_plan *l = &j->cell->layer[first + i];
         if (l->quantize && l->same_as < 0) LB_TRY(put_layer(f, j->plan->team, i, l->size.total, &s[i]));
@@ -223,6 +250,7 @@ static lb_status get_block(lb_sealed *f, const lb_quantize_job *j, int64_t first
     const char *end = NULL;
     LB_TRY(get_rows(f, j->keep, lb_layer_fields, rows, n));
     LB_TRY(get_rows(f, j->keep, timing_fields, rows, n));
+    LB_TRY(get_told(f, &j->cell->method->diagnostics, rows, n));
     for (int64_t i = 0; i < n; i++) {
         const lb_layer_plan *l = &j->cell->layer[first + i];
         lb_layer_error *each[] = {&rows[i].own, &rows[i].original, &rows[i].rtn_own, &rows[i].rtn_original};

@@ -19,14 +19,14 @@ static lb_status pack(const lb_quantize_job *j, const lb_layer_plan *l, const lb
         return lb_fail(LB_E_ARG, "came back as (%lld, %lld), expected (%lld, %lld)", (long long)made->rows,
                        (long long)made->cols, (long long)l->rows, (long long)l->cols);
     LB_TRY(lb_layer_size(made, &size));
+    LB_TRY(lb_told_check(&made->told, &j->cell->method->diagnostics, LB_E_ARG));
     if (!lb_storage_same(&made->storage, &l->storage)) return wrong_storage(&made->storage, &l->storage);
     /* A ragged group follows from the storage, whatever a method says of it. */
     uint32_t ragged = lb_storage_ragged(&l->storage, l->cols) ? LB_FLAG_RAGGED_GROUP : 0;
     *out = (lb_stored){.bytes = LB_NEW_UNSET(a, uint8_t, size.total),
                        .act = made->act,
                        .flags = (made->flags & ~(uint32_t)LB_FLAG_RAGGED_GROUP) | ragged,
-                       .damp = made->damp,
-                       .dead_columns = made->dead_columns};
+                       .told = made->told};
     if (!out->bytes) return LB_E_NOMEM;
     return lb_layer_pack(made, j->plan->team, out->bytes, size.total);
 }

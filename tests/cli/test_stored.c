@@ -63,7 +63,7 @@ static const lie lies[] = {
     {"lie: rows", "came back as (47, 32), expected (48, 32)"},
     {"lie: storage", "stored as int4 row sym, its spec said int4 row asym"},
     {"lie: flags", "flags 0x100000: a method may set 0x1f"},
-    {"lie: damp", "damp = nan: must be finite and not negative"},
+    {"lie: damp", "damp = nan: must be in [0, 1]"},
     {"lie: dead", "dead_columns = -3: must be in [0, 32]"},
     {"lie: act", "act.bits = 99: must be 0 or in [2, 8]"},
 };

@@ -339,12 +339,6 @@ static void parts_and_remarks(void **state) {
     REFUSED(f32, c.codes = codes, "codes is there: f32 does not store it");
     REFUSED(asym, c.flags |= 1u << 6, "flags 0x40");
     REFUSED(asym, c.flags |= LB_FLAG_BF16, "a method may set 0x1f");
-    REFUSED(asym, c.damp = NAN, "damp = nan");
-    REFUSED(asym, c.damp = -0.01, "damp = -0.01");
-    REFUSED(asym, (c.dead_columns = 65, c.flags |= LB_FLAG_DEAD_COLUMNS), "dead_columns = 65: must be in [0, 64]");
-    REFUSED(asym, c.dead_columns = -1, "dead_columns = -1");
-    REFUSED(asym, c.dead_columns = 1, "their flag is not set");
-    REFUSED(asym, c.flags |= LB_FLAG_DEAD_COLUMNS, "their flag is set");
     REFUSED(asym, c.act.bits = 1, "act.bits = 1: must be 0 or in [2, 8]");
     kit_close(&k);
 }

@@ -179,8 +179,8 @@ static void forged_blocks(void **state) {
                {"rtn_own_output_err", &none_such, 8},
                {"original_output_energy", &none_such, 8},
                {"rtn_original_weight_energy", &negative, 8},
-               {"damp", &none_such, 8},
-               {"damp", &negative, 8},
+               {"told", &infinite, 8},
+               {"told", &negative, 8},
                {"layer_seconds", &infinite, 8}};
     small_plan s;
     small_plan_open(&s, "untied", "forged", COMMON "  - {method: probe, act: 4}\n");
@@ -331,7 +331,9 @@ static void check_rows(const lb_record *r) {
         const lb_layer_row *row = &r->layer[l];
         if ((row->flags & mine) != flags_of(row->name, whole))
             fail_msg("%s %s has flags %x", r->label, row->name, row->flags);
-        assert_true(row->damp == 0.125 && row->dead_columns == (strcmp(row->name, "0.q") == 0 ? 3 : 0));
+        assert_true(lb_is_told(&row->told, 0) && row->told.value[0] == 0.125);
+        bool dead = strcmp(row->name, "0.q") == 0;
+        assert_true(lb_is_told(&row->told, 1) == dead && (!dead || row->told.value[1] == 3));
     }
     assert_int_equal(r->flags & mine, 15 | (whole ? 16 : 0));
 }

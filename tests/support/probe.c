@@ -68,10 +68,10 @@ static lb_status quantize(lb_arena *a, const char *name, lb_cmat W, const probe_
         for (int64_t i = 0; i < W.cols; i += group)
             round_down(W, r, i, i + group < W.cols ? i + group : W.cols, &s, out, at++, What);
     out->act = (lb_actquant){(int)o->act, o->act_symmetric};
-    out->damp = probe.damp;
+    lb_tell(&out->told, 0, probe.damp);
     for (int i = 0; i < 8; i++)
         if (probe.flagged[i].layer && strcmp(name, probe.flagged[i].layer) == 0) out->flags |= probe.flagged[i].flags;
-    if (out->flags & LB_FLAG_DEAD_COLUMNS) out->dead_columns = probe.dead_columns;
+    if (out->flags & LB_FLAG_DEAD_COLUMNS) lb_tell(&out->told, 1, (double)probe.dead_columns);
     return LB_OK;
 }
 
@@ -169,17 +169,26 @@ static lb_status model(lb_trainer *t, const void *opts, lb_model_out *out) {
 #define OPTIONS                                                                                                        \
     { table, sizeof table / sizeof table[0], sizeof(probe_opts) }
 
+static const lb_diagnostic told[] = {
+    {"damp", "", "a damping", 0, 1},
+    {"dead_columns", "columns", "dead columns", 0, 65536},
+};
+#define TOLD                                                                                                           \
+    { told, sizeof told / sizeof told[0] }
+
 const lb_method probe_method = {.api = LB_METHOD_API,
                                 .name = "probe",
                                 .summary = "remembers what it is given",
                                 .needs = LB_NEEDS_HESSIAN | LB_NEEDS_SEED,
                                 .options = OPTIONS,
+                                .diagnostics = TOLD,
                                 .spec = spec,
                                 .layer = layer};
 const lb_method probe_blind_method = {.api = LB_METHOD_API,
                                       .name = "blind",
                                       .summary = "the same without statistics",
                                       .options = OPTIONS,
+                                      .diagnostics = TOLD,
                                       .spec = spec,
                                       .layer = layer};
 const lb_method probe_block_method = {.api = LB_METHOD_API,
@@ -194,5 +203,6 @@ const lb_method probe_model_method = {.api = LB_METHOD_API,
                                       .summary = "the same, all layers at once",
                                       .needs = LB_NEEDS_TRAINER,
                                       .options = OPTIONS,
+                                      .diagnostics = TOLD,
                                       .spec = spec,
                                       .model = model};

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "result/store_told.h"
+
 #define BLOCKS 6
 #define TYPES  7
 #define MOST   96
@@ -54,6 +56,7 @@ static lb_size size_of(int64_t rows, int64_t cols, int bits, int64_t group) {
 
 static void layers(lb_results *r, lb_record *c, double gain, bool hessian) {
     c->layers = BLOCKS * TYPES;
+    c->diagnostics = lb_told_columns;
     c->layer = need(LB_NEW(r->arena, lb_layer_row, c->layers));
     for (int b = 0; b < BLOCKS; b++)
         for (int t = 0; t < TYPES; t++) {
@@ -75,9 +78,10 @@ static void layers(lb_results *r, lb_record *c, double gain, bool hessian) {
             l->rtn_own = error_of(l->rows, l->cols, rel, hessian);
             l->rtn_original = error_of(l->rows, l->cols, rel, true);
             l->seconds = 0.25;
-            l->damp = hessian ? 0.0078125 : 0;
-            l->dead_columns = hessian && t == 3 ? b : 0;
-            l->flags = c->flags & (l->dead_columns ? ~0u : ~(uint32_t)LB_FLAG_DEAD_COLUMNS);
+            bool dead = hessian && t == 3 && b > 0;
+            if (hessian) lb_tell(&l->told, 0, 0.0078125);
+            if (dead) lb_tell(&l->told, 1, b);
+            l->flags = c->flags & (dead ? ~0u : ~(uint32_t)LB_FLAG_DEAD_COLUMNS);
         }
 }
 

@@ -50,6 +50,30 @@ static void gemm(void **state) {
         }
 }
 
+/* In pieces over a team: what one call gives, whichever side is cut, at any number of threads. */
+static void over_a_team(void **state) {
+    lb_arena *a = *state;
+    static const int64_t shape[][3] = {{700, 90, 300}, {90, 700, 64}, {383, 5, 40}, {384, 384, 384}, {16, 1000, 500}};
+    for (size_t s = 0; s < sizeof shape / sizeof shape[0]; s++)
+        for (int t = 0; t < 4; t++) {
+            bool ta = t & 1, tb = t & 2;
+            int64_t M = shape[s][0], N = shape[s][1], K = shape[s][2];
+            lb_cdmat A = {random_d(a, M * K, 1), ta ? K : M, ta ? M : K, ta ? M : K};
+            lb_cdmat B = {random_d(a, N * K, 2), tb ? N : K, tb ? K : N, tb ? K : N};
+            double *C = random_d(a, M * N, 3), *one = random_d(a, M * N, 3), *four = random_d(a, M * N, 3);
+            lb_dgemm(ta, tb, 0.5, A, B, -2, lb_dmat_of(C, M, N));
+            for (int threads = 1; threads <= 4; threads += 3) {
+                lb_team *team;
+                assert_ok(lb_team_new(threads, &team));
+                assert_ok(lb_blas_init(threads));
+                assert_ok(lb_dgemm_team(ta, tb, 0.5, A, B, -2, lb_dmat_of(threads == 1 ? one : four, M, N), team));
+                lb_team_free(team);
+            }
+            assert_memory_equal(one, four, sizeof(double) * (size_t)(M * N));
+            for (int64_t i = 0; i < M * N; i++) assert_true(fabs(one[i] - C[i]) <= 1e-12 * (double)K);
+        }
+}
+
 static void beta_zero_does_not_read(void **state) {
     (void)state;
     float one = 1, c = NAN;
@@ -232,6 +256,7 @@ static int stop(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gemm),
+        cmocka_unit_test(over_a_team),
         cmocka_unit_test(beta_zero_does_not_read),
         cmocka_unit_test(syrk_fills_the_upper_triangle),
         cmocka_unit_test(cholesky_and_inverse),

@@ -105,7 +105,9 @@ static void each_stage_helps(void **state) {
     double of_rtn = error_of(&k, W, &rtn, stats.H), of_gptq = error_of(&k, W, &gptq, stats.H);
     assert_true(of_gptq < 0.7 * of_rtn);
     assert_true(error_of(&k, W, &three, stats.H) < 0.8 * of_gptq);
-    assert_true(three.damp == 0.01); /* what a stage says of the layer stays */
+    assert_int_equal(three.told.which, 11); /* what a stage says of the layer stays, behind what those before said */
+    assert_true(three.told.value[0] == 0.5 && three.told.value[1] == 0.01);
+    assert_true(three.told.value[3] > 0 && three.told.value[3] < 1);
     kit_close(&k);
 }
 
@@ -131,6 +133,9 @@ static void kept_by_stage(void **state) {
 static char own[2];
 static uint64_t seen_seed[2];
 static const float *target;
+static bool tells_too_much;
+static const lb_diagnostic told[] = {{"damp", "", "a damping", 0, 1}, {"dead", "columns", "columns", 0, 100}};
+static const lb_diagnostic tells_damp[] = {{"damp", "steps", "another", 0, 10}};
 
 static lb_status look(const lb_layer_in *in, int i, lb_layer *out) {
     lb_storage s = {.format = &lb_f32, .bits = 32};
@@ -139,13 +144,16 @@ static lb_status look(const lb_layer_in *in, int i, lb_layer *out) {
     if (i == 1) {
         assert_true(!in->stats->kept->data || in->stats->kept->data == &own[1]);
         in->stats->kept->data = &own[1];
-        assert_true(in->so_far->damp == 0.5 && in->so_far->dense[0] == 3);
+        assert_true(in->so_far->told.which == 0 && in->so_far->dense[0] == 3); /* its places are its own */
     }
     seen_seed[i] = in->seed;
     LB_TRY(lb_layer_new(in->arena, &s, in->W.rows, in->W.cols, false, out));
     out->dense[0] = 3;
     out->flags = i ? LB_FLAG_DAMP_RAISED : LB_FLAG_DEAD_COLUMNS;
-    if (i == 0) out->damp = 0.5, out->dead_columns = 2, out->act = (lb_actquant){8, true};
+    if (i == 0) out->act = (lb_actquant){8, true};
+    lb_tell(&out->told, 0, i ? 7 : 0.5);
+    if (i == 0) lb_tell(&out->told, 1, 2);
+    if (i == 1 && tells_too_much) lb_tell(&out->told, 1, 2);
     return LB_OK;
 }
 static lb_status look_first(const lb_layer_in *in, const void *opts, lb_layer *out) {
@@ -174,14 +182,20 @@ static lb_status same(const void *opts, const lb_storage *so_far, int64_t rows, 
 
 static void what_a_stage_sees(void **state) {
     (void)state;
-    const lb_method first = {.api = LB_METHOD_API, .name = "a", .summary = "a", .spec = floats, .layer = look_first};
+    const lb_method first = {.api = LB_METHOD_API,
+                             .name = "a",
+                             .summary = "a",
+                             .spec = floats,
+                             .layer = look_first,
+                             .diagnostics = {told, 2}};
     lb_method second = {.api = LB_METHOD_API,
                         .name = "b",
                         .summary = "b",
                         .needs = LB_NEEDS_HESSIAN,
                         .spec = floats,
                         .layer = look_second,
-                        .extend = same};
+                        .extend = same,
+                        .diagnostics = {tells_damp, 1}};
     const lb_method *stage[] = {&first, &second}, *m;
     kit k = kit_open(1);
     lb_mat W = kit_random(&k, 3, 4, 8);
@@ -193,15 +207,25 @@ static void what_a_stage_sees(void **state) {
     target = W.d;
     assert_int_equal(lb_pipeline_new(k.arena, stage, 2, &m), LB_OK);
     assert_int_equal(m->needs, LB_NEEDS_HESSIAN);
+    assert_int_equal(m->diagnostics.n, 3);
+    assert_string_equal(m->diagnostics.table[0].name, "a.damp"); /* both have one */
+    assert_string_equal(m->diagnostics.table[1].name, "dead");
+    assert_string_equal(m->diagnostics.table[2].name, "b.damp");
+    assert_string_equal(m->diagnostics.table[2].unit, "steps");
     assert_int_equal(lb_arena_new(0, &scratch), LB_OK);
     lb_layer_in in = {"0.q", lb_mat_c(W), NULL, &stats, 77, scratch, k.arena, k.team, NULL};
     for (int turn = 0; turn < 2; turn++) {
         assert_int_equal(lb_method_layer(m, &in, "", &c), LB_OK);
-        assert_true(c.damp == 0.5 && c.dead_columns == 2 && c.act.bits == 8);
+        assert_true(c.told.which == 7 && c.told.value[0] == 0.5 && c.told.value[1] == 2 && c.told.value[2] == 7);
+        assert_int_equal(c.act.bits, 8);
         assert_int_equal(c.flags, LB_FLAG_DAMP_RAISED | LB_FLAG_DEAD_COLUMNS);
         assert_true(seen_seed[0] != seen_seed[1]);
         assert_true(((const lb_kept *)kept.data)[0].data == NULL && ((const lb_kept *)kept.data)[1].data == &own[1]);
     }
+    tells_too_much = true;
+    assert_int_equal(lb_method_layer(m, &in, "", &c), LB_E_ARG);
+    assert_error_has("layer 0.q: stage b: diagnostics 0x3: the method has a table of 1");
+    tells_too_much = false;
     second.extend = half; /* says one thing and does another */
     assert_int_equal(lb_method_layer(m, &in, "", &c), LB_E_ARG);
     assert_error_has("layer 0.q: stage b made a layer that is not stored as it said");

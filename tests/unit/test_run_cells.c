@@ -391,7 +391,8 @@ static void stages_reach_results(void **state) {
         assert_string_equal(two->cite[0], "sun2024wanda");
         assert_string_equal(three->layer[0].storage, "int2 g8 asym order keep12:16 rank2 f16-pair");
         assert_string_equal(three->layer[9].storage, "int3 g8 asym order keep12:16 rank2 f16-pair");
-        assert_true(three->layer[0].damp == 0.01 && three->layer[7].damp == 0.1 && three->layer[8].damp == 0.01);
+        assert_true(three->layer[0].told.value[0] == 0.01 && three->layer[7].told.value[0] == 0.1 &&
+                    three->layer[8].told.value[0] == 0.01);
         assert_string_equal(r->record[4].method, "low_rank");
         lb_results_free(r);
         end(&s);
@@ -460,6 +461,57 @@ static void memory_runs_out_while_streaming(void **state) {
     stream = false;
 }
 
+/* What cells are thought to take, by the cost of their methods alone: at rates that are given. */
+static double seconds_of(const swept *s, size_t cell, lb_rate rate, double *memory) {
+    lb_estimate e;
+    assert_ok(lb_plan_estimate(&s->plan, &s->plan.sweep.cell[cell], &rate, &e));
+    *memory = e.memory_bytes;
+    return e.seconds;
+}
+
+static void estimates(void **state) {
+    (void)state;
+    swept s = {0};
+    compositions = "  - {method: qat, steps: 2, batch: 3, length: 8, warmup: 0}\n"
+                   "  - {method: qat, steps: 4, batch: 3, length: 8, warmup: 0}\n"
+                   "  - {method: rtn}\n  - {method: rtn, mse: true}\n  - {method: gptq}\n"
+                   "  - {method: low_rank, rank: 2}\n  - {stages: [{method: gptq}, {method: low_rank, rank: 2}]}\n";
+    assert_ok(plan_in(&s));
+    compositions = NULL;
+    enum { NONE, QAT, QAT_TWICE, RTN, CLIPS, GPTQ, LOW_RANK, BOTH, CELLS };
+    assert_int_equal(s.plan.sweep.n, CELLS);
+    const lb_rate products = {.flops = 1e6, .steps = 1e30}, steps = {.flops = 1e30, .steps = 1e6};
+    double p[CELLS], e[CELLS], memory[CELLS];
+    for (size_t i = 0; i < CELLS; i++) {
+        p[i] = seconds_of(&s, i, products, &memory[i]);
+        e[i] = seconds_of(&s, i, steps, &memory[i]);
+    }
+    /* Tokens of a training: forward once and back at twice the cost, through linears, attention and head. */
+    const lb_net *net = s.plan.model->net;
+    double weights = 0, heads = 0, blocks = 0;
+    for (int32_t i = 0; i < net->sites; i++)
+        if (net->site[i].block >= 0) weights += (double)(net->site[i].rows * net->site[i].cols);
+    for (int64_t b = 0; b < net->blocks; b++) blocks += 1;
+    heads = (double)(net->site[net->head].rows * net->site[net->head].cols);
+    double forward = 2 * weights + 2 * 8 * blocks * 16 + 2 * heads; /* two heads of 8 a block */
+    assert_true(fabs(p[QAT_TWICE] - p[QAT] - 2 * 3 * 8 * 3 * forward / (0.7 * 1e6)) < 1e-9 * p[QAT]);
+    assert_true(memory[QAT] > memory[RTN] + 16 * (weights + heads));
+    /* Of layers: steps, products, and what one thread does alone, which is the slowest. */
+    assert_true(e[NONE] < e[RTN] && 20 * e[RTN] < e[CLIPS] && p[RTN] == p[CLIPS]);
+    assert_true(p[RTN] < p[GPTQ] && p[RTN] < p[LOW_RANK] && memory[GPTQ] > memory[RTN]);
+    double serial = 0;
+    const lb_cell *c = &s.plan.sweep.cell[LOW_RANK];
+    for (int64_t i = 0; i < c->layers; i++) {
+        const lb_cost_of of = {.rows = c->layer[i].rows, .cols = c->layer[i].cols, .first = true, .threads = 1};
+        lb_cost one;
+        assert_ok(lb_method_cost(c->method, c->layer[i].opts, &of, &one));
+        serial += one.serial;
+    }
+    assert_true(serial > 0 && p[LOW_RANK] > p[RTN] + serial / (0.5 * 1e6));
+    assert_true(p[BOTH] > p[GPTQ] + serial / (0.5 * 1e6));
+    end(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records),
@@ -470,6 +522,7 @@ int main(void) {
         cmocka_unit_test(parts_reach_results),
         cmocka_unit_test(stages_reach_results),
         cmocka_unit_test(configs_read_back),
+        cmocka_unit_test(estimates),
         cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(memory_runs_out_while_streaming),
     };

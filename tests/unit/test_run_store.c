@@ -59,6 +59,11 @@ static lb_pairs pairs_of(const char *k1, const char *v1, const char *k2, const c
     return p;
 }
 
+static const lb_diagnostic told[] = {{"damp", "", "a damping", 0, 1},
+                                     {"dead_columns", "columns", "dead", 0, 10},
+                                     {"iterations", "steps", "of a search", 0, 100},
+                                     {"low_rank.share", "", "ein Teil: ü", 0, 1}};
+
 static lb_record sample(const char *stem) {
     static lb_layer_row layer[LAYERS];
     static lb_eval_row eval[2];
@@ -87,8 +92,7 @@ static lb_record sample(const char *stem) {
                                   .rtn_own = error_of(2.0, i != 1),
                                   .rtn_original = error_of(3.0, true),
                                   .flags = LB_FLAG_RAGGED_GROUP,
-                                  .damp = 0.01,
-                                  .dead_columns = i,
+                                  .told = {i ? 15 : 13, {0.01, i, 12, 0.5}}, /* of none, 0 is not told */
                                   .seconds = 0.125 * i};
         snprintf(layer[i].name, sizeof layer[i].name, i == 2 ? "head" : "0.%s", i == 0 ? "q" : "k");
     }
@@ -116,6 +120,7 @@ static lb_record sample(const char *stem) {
                        .true_sequential = true,
                        .layer = layer,
                        .layers = LAYERS,
+                       .diagnostics = {told, 4},
                        .eval = eval,
                        .evals = 2,
                        .size = {{144, 72, 36, 6, 0, 48, 18, 180}, 1000, 500, 1180, 680, 1500, 900},
@@ -156,13 +161,16 @@ static void same_layers(const lb_record *a, const lb_record *b) {
         assert_string_equal(x->storage, y->storage);
         assert_int_equal(x->block, y->block);
         assert_true(x->rows == y->rows && x->cols == y->cols && x->bits == y->bits && x->group == y->group);
-        assert_true(x->quantized == y->quantized && x->flags == y->flags && x->dead_columns == y->dead_columns);
+        assert_true(x->quantized == y->quantized && x->flags == y->flags);
         assert_memory_equal(&x->size, &y->size, sizeof x->size);
         assert_memory_equal(&x->own, &y->own, sizeof x->own);
         assert_memory_equal(&x->original, &y->original, sizeof x->own);
         assert_memory_equal(&x->rtn_own, &y->rtn_own, sizeof x->own);
         assert_memory_equal(&x->rtn_original, &y->rtn_original, sizeof x->own);
-        assert_true(x->damp == y->damp && x->seconds == y->seconds);
+        assert_true(x->seconds == y->seconds);
+        assert_int_equal(x->told.which, y->told.which);
+        for (size_t k = 0; k < 4; k++)
+            if (lb_is_told(&x->told, k)) assert_true(x->told.value[k] == y->told.value[k]);
     }
 }
 

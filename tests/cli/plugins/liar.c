@@ -175,10 +175,10 @@ static lb_status lie(const liar_opts *o, lb_arena *a, lb_layer *c) {
         c->flags = 1u << 20;
         break;
     case DAMP:
-        c->damp = NAN;
+        lb_tell(&c->told, 0, NAN);
         break;
     case DEAD:
-        c->dead_columns = -3;
+        lb_tell(&c->told, 1, -3);
         break;
     case ACT:
         c->act.bits = 99;
@@ -233,10 +233,16 @@ static lb_status layer(const lb_layer_in *in, const void *opts, lb_layer *out) {
 }
 #endif
 
+static const lb_diagnostic told[] = {
+    {"damp", "", "a damping", 0, 1},
+    {"dead_columns", "columns", "dead columns", 0, 32},
+};
+
 static const lb_method liar = {.api = LB_METHOD_API,
                                .name = "liar",
                                .summary = "round-to-nearest that may lie",
                                .options = {table, sizeof table / sizeof table[0], sizeof(liar_opts)},
+                               .diagnostics = {told, sizeof told / sizeof told[0]},
                                .spec = spec,
 #ifdef MODEL
                                .needs = LB_NEEDS_TRAINER,
