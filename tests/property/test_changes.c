@@ -12,6 +12,7 @@
 #include "math/blas.h"
 #include "model/model.h"
 #include "model/weights.h"
+#include "support/llama.h"
 
 enum { T = 24 };
 static const char *const families[] = {"gemma",    "gemma2", "gpt2", "gpt_neox", "mistral",   "mixtral", "opt",
@@ -240,6 +241,41 @@ static void hessians_follow(void **state) {
     close_world(&x);
 }
 
+typedef struct scarce {
+    const world *x;
+    lb_fold fold;
+    const float *scale;
+} scarce;
+static lb_status try_changes(void *ctx) {
+    const scarce *s = ctx;
+    const lb_weights *w = &s->x->model->weights;
+    lb_arena *a = NULL;
+    lb_changes *c = NULL;
+    lb_outputs *o = NULL;
+    double apart = 0;
+    uint8_t sign[64] = {1};
+    lb_status st = lb_arena_new(1, &a);
+    if (st == LB_OK) st = lb_changes_new(a, s->x->n, w, NULL, &c);
+    if (st == LB_OK) st = lb_changes_fold(c, &s->fold, s->scale);
+    if (st == LB_OK) st = lb_changes_keep(c, 1, &(lb_transform){.scale = s->scale, .sign = sign}, s->x->all);
+    if (st == LB_OK) st = lb_outputs_new(a, s->x->n, w, 3, s->x->team, &o);
+    if (st == LB_OK) st = lb_outputs_block(o, w, &c->w, &apart);
+    assert_true(apart < 1e-4);
+    lb_arena_free(a);
+    return st;
+}
+static void memory_runs_out(void **state) {
+    (void)state;
+    world x = open_world("opt");
+    scarce s = {.x = &x};
+    lb_rng r = lb_rng_make(8, 0);
+    assert_ok(lb_fold_of(x.arena, x.n, 0, &s.fold));
+    assert_int_equal(s.fold.by, LB_SCALED_PARAMETER);
+    s.scale = random_scale(&x, &r, NULL, x.n->input[0].cols);
+    assert_in_range(llama_fail_each_allocation(try_changes, &s), 15, 1000);
+    close_world(&x);
+}
+
 static void nothing_behind_a_rotation(void **state) {
     (void)state;
     world x = open_world("mistral");
@@ -262,6 +298,7 @@ int main(void) {
         cmocka_unit_test(rows_by_themselves),
         cmocka_unit_test(hessians_follow),
         cmocka_unit_test(nothing_behind_a_rotation),
+        cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

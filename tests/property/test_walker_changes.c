@@ -479,6 +479,29 @@ static void lies(void **state) {
     close_world(&x);
 }
 
+/* Each allocation of a cell fails once: it says so, and the next run is a whole one. */
+typedef struct scarce {
+    world *x;
+    const lb_cell *cell;
+} scarce;
+static lb_status run_scarcely(void *ctx) {
+    const scarce *s = ctx;
+    probe_reset();
+    lb_runner_close(&s->x->runner);
+    return lb_cell_run(&s->x->runner, s->cell, NULL, NULL, &s->x->record);
+}
+static void memory_runs_out(void **state) {
+    (void)state;
+    static const int which[] = {0, 5}; /* a fold; a scale, then rotations */
+    world x = {0};
+    open_world(&x, "tied", 1, "resident", false);
+    for (size_t i = 0; i < 2; i++) {
+        scarce s = {&x, &x.s.plan.sweep.cell[1 + which[i]]};
+        assert_in_range(llama_fail_each_allocation(run_scarcely, &s), 20, 100000);
+    }
+    close_world(&x);
+}
+
 /* A change that float32 cannot undo is seen. */
 static void another_function(void **state) {
     (void)state;
@@ -527,7 +550,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tied_one_thread),  cmocka_unit_test(untied_two_threads),
         cmocka_unit_test(untied_streamed),  cmocka_unit_test(lies),
-        cmocka_unit_test(another_function), cmocka_unit_test(refused),
+        cmocka_unit_test(another_function), cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, small_model_setup, NULL);
 }

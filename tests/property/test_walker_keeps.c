@@ -127,6 +127,36 @@ static void going_on(void **state) {
     lb_arena_free(a);
 }
 
+/* The same files at any number of threads, from memory or as weights are streamed. */
+static void any_number_of_threads(void **state) {
+    (void)state;
+    static const char *const how[] = {"threads: 1\nweights: resident", "threads: 3\nweights: resident",
+                                      "threads: 2\nweights: stream"};
+    const char *first = NULL;
+    for (int i = 0; i < 3; i++) {
+        small_plan s;
+        lb_arena *a = NULL;
+        lb_record r;
+        assert_ok(lb_arena_new(0, &a));
+        char *yaml = lb_arena_printf(a, "%s\n%s", how[i], strchr(kinds, '\n') + 1); /* without its own threads */
+        assert_non_null(yaml);
+        small_plan_open(&s, "untied", lb_arena_printf(a, "threads-%d/threads", i), yaml);
+        char *dir = lb_arena_printf(a, "%s/threads-%d-files", small_home, i);
+        assert_ok(lb_fs_mkdirs(dir));
+        if (!first) first = strdup(dir);
+        for (size_t k = 1; k < s.plan.sweep.n; k++) {
+            probe_reset();
+            assert_ok(run_in(&s, dir, &s.plan.sweep.cell[k], &r));
+            assert_ok(lb_store_write(dir, &r));
+            if (i > 0) same_file(&s, first, dir, &s.plan.sweep.cell[k]);
+        }
+        small_plan_close(&s);
+        lb_arena_free(a);
+    }
+    probe_reset();
+    free((char *)(uintptr_t)first);
+}
+
 /* Blocks that another version of the program finished, under the same name: nothing of them may get into the result. */
 static void blocks_of_another_key(void **state) {
     (void)state;
@@ -420,6 +450,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(going_on),
         {"going_on_streamed", going_on, NULL, NULL, "stream"},
+        cmocka_unit_test(any_number_of_threads),
         cmocka_unit_test(blocks_of_another_key),
         cmocka_unit_test(forged_blocks),
         cmocka_unit_test(forged_caches),
