@@ -48,7 +48,7 @@ static lb_status wrong_shape(const lb_bundle_layer *l, int64_t rows, int64_t col
                    (long long)rows, (long long)cols);
 }
 
-/* What a training changed: a matrix or a vector, as floats. */
+/* What a training or a stage changed: a matrix or a vector, as floats. */
 static lb_status install_floats(installer *x, const lb_bundle_layer *l, const lb_layer *c) {
     int64_t rows, cols, n = l->rows * l->cols;
     int32_t slot = lb_slot_find(x->n, l->name);

@@ -1,6 +1,6 @@
 /* What a cell made of its model, byte for byte: the packed layers, as they were installed and measured, and what a
- * training changed besides. In a result file (/kept, docs/results.md) it is a table of layers, one of their parts with
- * a SHA-256 each, and one run of bytes. */
+ * training, or a stage, changed besides. In a result file (/kept, docs/results.md) it is a table of layers, one of
+ * their parts with a SHA-256 each, and one run of bytes. */
 #ifndef LB_RESULT_BUNDLE_H
 #define LB_RESULT_BUNDLE_H
 

@@ -213,8 +213,8 @@ static lb_status read_rule(reader *r, const lb_yaml *n, const char *title, const
     }
     if (!out->match) return lb_fail(LB_E_CONFIG, "%s: %s: 'match' is missing", w.text, title);
     if (out->same_as && (out->n > 0 || out->has_skip))
-        return lb_fail(LB_E_CONFIG, "%s: %s: same_as: the layer is what %s is: neither options nor skip beside it", w.text,
-                       title, out->same_as);
+        return lb_fail(LB_E_CONFIG, "%s: %s: same_as: the layer is what %s is: neither options nor skip beside it",
+                       w.text, title, out->same_as);
     if (out->n == 0 && !out->has_skip && !out->same_as)
         return lb_fail(LB_E_CONFIG, "%s: %s: sets nothing: give an option or skip: true", w.text, title);
     return LB_OK;
@@ -347,6 +347,14 @@ static lb_status read_methods(reader *r, const lb_yaml *n, const char *title, lb
     return stages ? read_stage_options(r, stages, title, out) : LB_OK;
 }
 
+/* Are its layers solved on statistics? Stages that preserve have theirs of the model as it is then. */
+static bool solves(const lb_method *m) {
+    size_t first = lb_method_preserving(m);
+    uint32_t needs = 0;
+    for (size_t i = first; i < lb_method_stages(m); i++) needs |= lb_method_stage(m, i)->needs;
+    return (needs & LB_NEEDS_STATISTICS) != 0;
+}
+
 /* An entry's method and options; its rules come when every entry's method is known. */
 static lb_status read_entry(reader *r, const lb_yaml *n, const char *title, lb_entry *out) {
     LB_TRY(check_entry(n, title));
@@ -366,7 +374,7 @@ static lb_status read_entry(reader *r, const lb_yaml *n, const char *title, lb_e
             return in ? unknown_key(v, in, &known, lb_yaml_get(n, "stages") ? NULL : out->method) : LB_E_NOMEM;
         }
         bool statistics = strcmp(v->key, "propagate") == 0 || strcmp(v->key, "true_sequential") == 0;
-        if (t == &lb_config_cell_table && statistics && !(out->method->needs & LB_NEEDS_STATISTICS))
+        if (t == &lb_config_cell_table && statistics && !solves(out->method))
             return lb_fail(LB_E_CONFIG, "%s: %s in %s: method %s needs no statistics, so it does not apply",
                            lb_config_where(v).text, v->key, title, out->method->name);
         LB_TRY(add_option(r, v, title, t, v->key, out));

@@ -52,7 +52,7 @@ static const lb_option top_rows[] = {
      "write each cell's dequantized model as a Hugging Face folder, in this type", AT(lb_config_top, export)},
     {"keep_layers", LB_OPT_BOOL, "false", 0, 0, NULL,
      "keep in each cell's result file the quantized model itself: every layer's packed bytes, and in float32 what a "
-     "training changed besides; lowbit eval CELL.h5 TEXT evaluates it again",
+     "training or a stage changed besides; lowbit eval CELL.h5 TEXT evaluates it again",
      AT(lb_config_top, keep_layers)},
     {"keep_cache", LB_OPT_BOOL, "true", 0, 0, NULL,
      "keep the statistics and the baseline's states in .cache when the sweep is done", AT(lb_config_top, keep_cache)},

@@ -71,7 +71,7 @@ LB_NODISCARD lb_status lb_quantize_dequantize(const lb_quantize_job *j, int64_t 
 /* Puts a layer into j->w: packed, or What itself (then lb_quantize_place made it outlive j->w). */
 LB_NODISCARD lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, const lb_stored *s);
 /* With keep_path (quantize_keep.c): the bundle, with a place for each layer in the order of the plan, whatever order
- * they come in; a layer's bytes; and in the end what a training changed besides, as float32. */
+ * they come in; a layer's bytes; and in the end what a training or a stage changed besides, as float32. */
 LB_NODISCARD lb_status lb_quantize_keep_begin(lb_quantize_job *j);
 LB_NODISCARD lb_status lb_quantize_keep(lb_quantize_job *j, int64_t layer, const lb_stored *s);
 LB_NODISCARD lb_status lb_quantize_keep_changed(lb_quantize_job *j);

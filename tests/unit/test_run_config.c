@@ -86,6 +86,9 @@ static void messages(void **state) {
     expect_error("- a\n- b\n", "c.yaml: must be a map of keys: see lowbit help config");
     expect_error("model: m\nquantize:\n  - {method: rtn, propagate: original}\n",
                  "c.yaml:3: propagate in quantize[0]: method rtn needs no statistics, so it does not apply");
+    expect_error("model: m\ncalibration: {text: t}\nquantize:\n"
+                 "  - {stages: [{method: smoothquant}, {method: rtn}], true_sequential: true}\n",
+                 "c.yaml:4: true_sequential in quantize[0]: method smoothquant+rtn needs no statistics, so it does not");
     expect_error("model: m\nquantize:\n  - {method: none, bits: 4}\n",
                  "c.yaml:3: unknown key 'bits' in quantize[0]: see lowbit help config");
 }
