@@ -137,11 +137,14 @@ static lb_status quantize_input(walker *x, int32_t input, const lb_collected *st
 
 static lb_status check_made(const walker *x, const lb_block_walk *w, int32_t i, const lb_layer *made) {
     const lb_block_site *site = &w->in.site[i];
-    const char *method = lb_method_stage(x->j->cell->method, w->stage)->name;
+    const lb_method *m = lb_method_stage(x->j->cell->method, w->stage);
     if (!made->rows != !site->quantize)
-        return lb_fail(LB_E_ARG, "method %s returned %s layer %s", method, made->rows ? "a skipped" : "no", site->name);
-    if (!made->rows || lb_storage_same(&made->storage, &site->storage)) return LB_OK;
-    return lb_fail(LB_E_ARG, "layer %s: method %s made a layer that is not stored as it said", site->name, method);
+        return lb_fail(LB_E_ARG, "method %s returned %s layer %s", m->name, made->rows ? "a skipped" : "no",
+                       site->name);
+    if (made->rows && !lb_storage_same(&made->storage, &site->storage))
+        return lb_fail(LB_E_ARG, "layer %s: method %s made a layer that is not stored as it said", site->name, m->name);
+    lb_status st = lb_told_check(&made->told, &m->diagnostics, LB_E_ARG);
+    return st == LB_OK ? st : lb_fail_in(st, "layer %s: method %s", site->name, m->name);
 }
 
 static lb_status quantize_made(walker *x, const lb_block_walk *w, const lb_block_out *made, double seconds) {

@@ -196,6 +196,7 @@ const lb_method probe_block_method = {.api = LB_METHOD_API,
                                       .summary = "the same, a block at a time",
                                       .needs = LB_NEEDS_HESSIAN | LB_NEEDS_SEED | LB_NEEDS_FORWARD,
                                       .options = OPTIONS,
+                                      .diagnostics = TOLD,
                                       .spec = spec,
                                       .block = block};
 const lb_method probe_model_method = {.api = LB_METHOD_API,

@@ -88,7 +88,8 @@ static void messages(void **state) {
                  "c.yaml:3: propagate in quantize[0]: method rtn needs no statistics, so it does not apply");
     expect_error("model: m\ncalibration: {text: t}\nquantize:\n"
                  "  - {stages: [{method: smoothquant}, {method: rtn}], true_sequential: true}\n",
-                 "c.yaml:4: true_sequential in quantize[0]: method smoothquant+rtn needs no statistics, so it does not");
+                 "c.yaml:4: true_sequential in quantize[0]: method smoothquant+rtn needs no statistics, so it does not "
+                 "apply");
     expect_error("model: m\nquantize:\n  - {method: none, bits: 4}\n",
                  "c.yaml:3: unknown key 'bits' in quantize[0]: see lowbit help config");
 }
