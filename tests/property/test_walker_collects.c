@@ -359,7 +359,8 @@ static const char *const sweeps[] = {
     "  - {method: wants, mean: true, propagate: original}\n  - {method: wants, absmax: true}\n",
     "  - {method: wants, mean: true, propagate: original}\n  - {method: wants, absmax: true, propagate: original}\n"};
 
-static void key_of_sweep(int i, uint32_t needs, char key[65]) {
+/* bytes: of what the file is estimated to hold, of 72 channels a block and 16 of the head. */
+static void key_of_sweep(int i, uint32_t needs, double bytes, char key[65]) {
     small_plan s;
     char yaml[512];
     snprintf(yaml, sizeof yaml,
@@ -374,6 +375,7 @@ static void key_of_sweep(int i, uint32_t needs, char key[65]) {
         forget_all();
     }
     assert_int_equal(lb_plan_shared_needs(&s.plan, &s.plan.sweep.cell[1]), needs);
+    assert_true(lb_plan_estimate_shared(&s.plan, &(lb_rate){.flops = 1e9}).disk_bytes == bytes);
     assert_ok(lb_plan_statistics_key(&s.plan, &s.plan.sweep.cell[1], key));
     lb_runner_close(&r);
     small_plan_close(&s);
@@ -383,9 +385,10 @@ static void key_of_sweep(int i, uint32_t needs, char key[65]) {
 static void a_sweep_that_needs_more(void **state) {
     (void)state;
     char key[3][65];
-    key_of_sweep(0, LB_NEEDS_MEAN, key[0]);
-    key_of_sweep(1, LB_NEEDS_MEAN, key[1]);
-    key_of_sweep(2, LB_NEEDS_MEAN | LB_NEEDS_ABSMAX, key[2]);
+    const double channels = 3 * 72 + 16;
+    key_of_sweep(0, LB_NEEDS_MEAN, 8 * channels, key[0]);
+    key_of_sweep(1, LB_NEEDS_MEAN, 8 * channels, key[1]);
+    key_of_sweep(2, LB_NEEDS_MEAN | LB_NEEDS_ABSMAX, 12 * channels, key[2]);
     assert_string_equal(key[0], key[1]);
     assert_string_not_equal(key[0], key[2]);
 }
