@@ -134,27 +134,6 @@ typedef struct training {
     float shrink; /* what clipping multiplies gradients by */
 } training;
 
-static lb_status only_per_layer(const lb_options *table, const void *all, const void *layer, const char *name) {
-    lb_str a = {0}, b = {0};
-    lb_status s = LB_OK;
-    for (size_t i = 0; i < table->n && s == LB_OK; i++) {
-        const lb_option *opt = &table->table[i];
-        bool may = false;
-        for (int k = 0; per_layer[k]; k++) may |= strcmp(opt->name, per_layer[k]) == 0;
-        if (may) continue;
-        a.len = b.len = 0;
-        lb_options_text(opt, all, &a);
-        lb_options_text(opt, layer, &b);
-        s = lb_str_check(a.failed ? &a : &b);
-        if (s == LB_OK && strcmp(a.s, b.s) != 0)
-            s = lb_fail(LB_E_CONFIG, "%s: %s = %s: belongs to the whole training (%s), not to one layer", name,
-                        opt->name, b.s, a.s);
-    }
-    lb_str_free(&a);
-    lb_str_free(&b);
-    return s;
-}
-
 /* A matrix that the rules quantize trains in any case, and so it does in the control. */
 static bool trains(const qat_opts *o, const lb_param *p) {
     return o->train == TRAIN_ALL || p->kind == LB_PARAM_LINEAR || p->quantize;
@@ -167,7 +146,7 @@ static lb_status add_tensor(training *s, const lb_options *table, lb_param *p, b
     p->wanted = true;
     if (!(x->m = LB_NEW(a, float, x->n)) || !(x->v = LB_NEW(a, float, x->n))) return LB_E_NOMEM;
     const qat_opts *own = p->layer_opts ? p->layer_opts : s->o;
-    LB_TRY(only_per_layer(table, s->o, own, p->name));
+    LB_TRY(lb_options_own(table, s->o, own, per_layer, p->name, "the whole training"));
     if (!rounds) return LB_OK;
     lb_storage storage;
     LB_TRY(qat_spec(own, p->rows, p->cols, &storage));

@@ -12,7 +12,7 @@ typedef struct passes {
     const lb_stream *s;
     lb_team *team;
     int64_t block, length;
-    int32_t first;    /* the block's sites are [first, first + sites) */
+    int32_t *site;    /* (in.sites) in the net */
     lb_weights own;   /* the model's, this block in memory */
     lb_weights given; /* with the caller's matrices */
     lb_exec *exec;
@@ -55,9 +55,9 @@ static lb_status entering(passes *p, const lb_block_in *in, int32_t section, int
 /* The weights with the caller's matrices in them. */
 static const lb_weights *with(passes *p, const lb_block_in *in, const lb_cmat *W) {
     for (int32_t i = 0; i < in->sites; i++) {
-        p->given.site[p->first + i] = p->own.site[p->first + i];
+        lb_linop *op = &p->given.site[p->site[i]];
+        *op = p->own.site[p->site[i]];
         if (!W || !W[i].d) continue;
-        lb_linop *op = &p->given.site[p->first + i];
         assert(W[i].rows == op->W.rows && W[i].cols == op->W.cols);
         op->W = W[i];
     }
@@ -91,8 +91,18 @@ static lb_status backward(const lb_block_in *in, int32_t section, int64_t s, con
     lb_section_backward **back = &p->back[section < 0 ? 0 : 1 + section];
     if (!*back) LB_TRY(lb_section_backward_new(p->arena, p->n, p->block, section, p->length, back));
     LB_TRY(entering(p, in, section, s, &x));
-    for (int32_t i = 0; i < in->sites; i++) p->grads.site[lb_net_owner(p->n, p->first + i)] = dW ? dW[i] : (lb_mat){0};
+    for (int32_t i = 0; i < in->sites; i++) p->grads.site[lb_net_owner(p->n, p->site[i])] = dW ? dW[i] : (lb_mat){0};
     return lb_section_gradients(*back, with(p, in, W), x, dy, p->team, &p->grads, dx);
+}
+
+static lb_status find_sites(passes *p, const lb_block_in *in) {
+    if (!(p->site = LB_NEW(p->arena, int32_t, in->sites + 1))) return LB_E_NOMEM;
+    for (int32_t i = 0; i < in->sites; i++) {
+        p->site[i] = lb_net_find(p->n, in->site[i].name);
+        if (p->site[i] < 0 || p->n->site[p->site[i]].block != p->block)
+            return lb_fail(LB_E_ARG, "block %lld has no layer %s", (long long)p->block, in->site[i].name);
+    }
+    return LB_OK;
 }
 
 /* The block's weights in memory. */
@@ -112,12 +122,11 @@ lb_status lb_block_connect(lb_arena *a, const lb_net *n, const lb_stream *s, con
     int64_t block = lb_stream_block(s), samples = lb_stream_samples(s), length = lb_stream_states(s, 0).rows;
     int32_t sections = n->block[block].sections;
     *p = (passes){.arena = a, .n = n, .s = s, .team = team, .block = block, .length = length, .kept_section = -1};
-    int32_t sites = lb_net_block(n, block, &p->first);
-    assert(in->sites == sites && in->block == block);
-    (void)sites;
+    assert(in->block == block);
     p->back = LB_NEW(a, lb_section_backward *, 1 + sections);
     p->has = LB_NEW(a, bool, samples);
     if (!p->back || !p->has) return LB_E_NOMEM;
+    LB_TRY(find_sites(p, in));
     LB_TRY(lb_grads_new(a, n, &p->grads));
     LB_TRY(load(p, w));
     LB_TRY(lb_exec_new(a, n, length, team, &p->exec));

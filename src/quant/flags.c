@@ -6,7 +6,7 @@ static const lb_flag flag[] = {
     {"damp-raised", 'P', "damping raised beyond what was asked for"},
     {"fallback-rtn", 'F', "round-to-nearest stands in for some layers where the method failed"},
     {"ragged-group", 'R', "ragged: the group size does not divide the width, so the last group is shorter"},
-    {"not-minimized", 'T', "trained end to end: layer errors are shown, but they are not what was minimized"},
+    {"not-minimized", 'T', "trained: layer errors are shown, but they are not what was minimized"},
     {"bf16-products", 'B',
      "evaluated with products in bfloat16 (inputs and weights of linears and head rounded, sums in float32), and so "
      "was the baseline: not to be compared with results in float32"},

@@ -46,14 +46,25 @@ lb_status lb_grid_range(const float *x, int64_t n, int64_t stride, float *low, f
     return LB_OK;
 }
 
+/* What the codes reach over. */
+static void widen(const lb_gridspec *g, float *low, float *high) {
+    if (g->symmetric) {
+        *high = -*low > *high ? -*low : *high;
+        if (*low < 0) *low = -*high;
+    }
+    if (*low == 0 && *high == 0) *low = -1, *high = 1;
+}
+
+void lb_grid_of(const lb_gridspec *g, float low, float high, float *scale, float *zero) {
+    widen(g, &low, &high);
+    *scale = grid_scale(g, low, high);
+    *zero = grid_zero(g, low, *scale);
+}
+
 lb_status lb_grid_fit(const lb_gridspec *g, const float *x, int64_t n, int64_t stride, float *scale, float *zero) {
     float low, high;
     LB_TRY(lb_grid_range(x, n, stride, &low, &high));
-    if (g->symmetric) {
-        high = -low > high ? -low : high;
-        if (low < 0) low = -high;
-    }
-    if (low == 0 && high == 0) low = -1, high = 1;
+    widen(g, &low, &high);
     if (!isfinite(high - low))
         return lb_fail(LB_E_NUMERIC, "grid: the range from %g to %g overflows float32", (double)low, (double)high);
     *scale = grid_scale(g, low, high);

@@ -22,13 +22,17 @@ LB_NODISCARD lb_status lb_grid_fit(const lb_gridspec *g, const float *x, int64_t
                                    float *zero);
 /* The range of such a run, with 0 in it. LB_E_NUMERIC: NaN or infinity. */
 LB_NODISCARD lb_status lb_grid_range(const float *x, int64_t n, int64_t stride, float *low, float *high);
-/* Inlined, so that loops over it become vector code. a > b ? a : b is one instruction, and b if a is NaN. */
-static inline uint8_t lb_grid_code(float x, float scale, float zero, int maxq) {
-    float v = x / scale, top = (float)maxq;
-    /* Clamped to what cannot change the result, a number is rounded half to even by the addition of 1.5 * 2^23. */
+/* Scale and zero of a range with 0 in it, as lb_grid_fit makes them without a clip search. */
+void lb_grid_of(const lb_gridspec *g, float low, float high, float *scale, float *zero);
+/* Half to even, within [-512, 512]: beyond it no code changes. Then the addition of 1.5 * 2^23 rounds. Inlined, so that
+ * loops over it become vector code. a > b ? a : b is one instruction, and b if a is NaN. */
+static inline float lb_grid_round(float v) {
     v = v > -512.0f ? v : -512.0f;
     v = v < 512.0f ? v : 512.0f;
-    v = (v + 12582912.0f) - 12582912.0f + zero;
+    return (v + 12582912.0f) - 12582912.0f;
+}
+static inline uint8_t lb_grid_code(float x, float scale, float zero, int maxq) {
+    float v = lb_grid_round(x / scale) + zero, top = (float)maxq;
     v = v > 0.0f ? v : 0.0f;
     return (uint8_t)(int)(v < top ? v : top);
 }

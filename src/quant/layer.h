@@ -19,7 +19,7 @@ enum {
     LB_FLAG_DAMP_RAISED = 1u << 1,        /* the damping asked for was not enough and an option allowed more */
     LB_FLAG_FALLBACK_RTN = 1u << 2,       /* an option allowed round-to-nearest after a failure */
     LB_FLAG_RAGGED_GROUP = 1u << 3,       /* the last group is shorter */
-    LB_FLAG_NOT_MINIMIZED = 1u << 4,      /* trained end to end: the layer error is not what was minimized */
+    LB_FLAG_NOT_MINIMIZED = 1u << 4,      /* trained: the layer error is not what was minimized */
     LB_FLAG_BF16 = 1u << 5,               /* of a cell: evaluated with products in bfloat16 */
     LB_FLAG_FEW_TOKENS = 1u << 6,         /* solved on H of fewer than ten tokens a column */
     LB_FLAG_RANK_DEFICIENT = 1u << 7,     /* solved on H of fewer tokens than columns */

@@ -248,3 +248,29 @@ void lb_options_describe(const lb_option *opt, lb_str *out) {
     else if (opt->def[0])
         lb_str_add(out, ", default %s", opt->def);
 }
+
+static bool is_among(const char *name, const char *const *list) {
+    for (int k = 0; list[k]; k++)
+        if (strcmp(name, list[k]) == 0) return true;
+    return false;
+}
+
+lb_status lb_options_own(const lb_options *o, const void *all, const void *layer, const char *const *own,
+                         const char *layer_name, const char *whole) {
+    lb_str a = {0}, b = {0};
+    lb_status s = LB_OK;
+    for (size_t i = 0; i < o->n && s == LB_OK; i++) {
+        const lb_option *opt = &o->table[i];
+        if (is_among(opt->name, own)) continue;
+        a.len = b.len = 0;
+        lb_options_text(opt, all, &a);
+        lb_options_text(opt, layer, &b);
+        s = lb_str_check(a.failed ? &a : &b);
+        if (s == LB_OK && strcmp(a.s, b.s) != 0)
+            s = lb_fail(LB_E_CONFIG, "%s: %s = %s: belongs to %s (%s), not to one layer", layer_name, opt->name, b.s,
+                        whole, a.s);
+    }
+    lb_str_free(&a);
+    lb_str_free(&b);
+    return s;
+}

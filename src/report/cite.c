@@ -17,6 +17,9 @@ static const struct {
                      "ICLR 2024. arXiv:2306.11695"},
     {"zhang2024lqer", "Zhang, Cheng, Constantinides, Zhao: LQER: Low-Rank Quantization Error Reconstruction for LLMs. "
                       "ICML 2024. arXiv:2402.02446"},
+    {"cheng2024signround",
+     "Cheng, Zhang, Shen, Cai, He, Lv, Liu: Optimize Weight Rounding via Signed Gradient Descent for "
+     "the Quantization of LLMs. Findings of EMNLP 2024. arXiv:2309.05516"},
     {"jacob2018quantization", "Jacob et al.: Quantization and Training of Neural Networks for Efficient "
                               "Integer-Arithmetic-Only Inference. CVPR 2018. arXiv:1712.05877"},
     {"bengio2013estimating", "Bengio, L\xc3\xa9onard, Courville: Estimating or Propagating Gradients Through "

@@ -42,6 +42,7 @@ static lb_mat drawn(const world *x, uint64_t seed) {
 static void connect(world *x) {
     lb_block_site *site = LB_NEW(x->c->arena, lb_block_site, x->sites);
     assert_non_null(site);
+    for (int32_t i = 0; i < x->sites; i++) site[i].name = x->n->site[x->first + i].name;
     x->in = (lb_block_in){.block = BLOCK, .site = site, .sites = x->sites};
     assert_ok(lb_block_connect(x->c->arena, x->n, x->stream, &x->w, x->team, &x->in));
 }
@@ -231,6 +232,9 @@ static void check_streamed(const lb_test_program *c, const lb_tensor *unused) {
         op->W.d = NULL;
     }
     connect(&x);
+    lb_block_site other = {.name = "0.nothing"};
+    lb_block_in wrong = {.block = BLOCK, .site = &other, .sites = 1};
+    assert_int_equal(lb_block_connect(c->arena, x.n, x.stream, &x.w, NULL, &wrong), LB_E_ARG);
     assert_ok(x.in.forward(&x.in, -1, 1, NULL, again));
     same(&x, y, again, "bytes of streamed weights");
     assert_int_equal(x.in.forward(&x.in, x.in.sections, 0, NULL, y), LB_E_ARG);

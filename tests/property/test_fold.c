@@ -8,6 +8,7 @@
 
 #include "model/fold.h"
 #include "model/weights.h"
+#include "support/llama.h"
 #include "support/programs.h"
 
 enum { T = 12 };
@@ -344,6 +345,25 @@ static void what_is_added_to_is_no_ones(void **state) {
     lb_arena_free(a);
 }
 
+static lb_status starved(void *ctx) {
+    lb_arena *a;
+    lb_fold f;
+    LB_TRY(lb_arena_new(64, &a));
+    lb_status st = lb_fold_of(a, ctx, 3, &f);
+    lb_arena_free(a);
+    return st;
+}
+
+static void check_starved(const lb_test_program *c, const lb_tensor *unused) {
+    (void)unused;
+    if (strcmp(c->name, "mixtral") == 0) assert_true(llama_fail_each_allocation(starved, lb_test_program_net(c)) >= 5);
+}
+
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    lb_test_programs(check_starved);
+}
+
 /* Channels that share a row get one scale: the row has it once. (w + 1) t - 1. */
 static void vectors_are_scaled_once(void **state) {
     (void)state;
@@ -367,6 +387,7 @@ int main(void) {
         cmocka_unit_test(folded_scales_change_nothing),      cmocka_unit_test(all_that_can_be_folded_is),
         cmocka_unit_test(scales_go_to_what_makes_the_value), cmocka_unit_test(others_would_change_it),
         cmocka_unit_test(vectors_are_scaled_once),           cmocka_unit_test(what_is_added_to_is_no_ones),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("folds", tests, NULL, NULL);
 }

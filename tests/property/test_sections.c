@@ -279,10 +279,36 @@ static void threads_give_the_same_bytes(void **state) {
     lb_test_programs(check_threads);
 }
 
+static void check_refusals(const lb_test_program *c, const lb_tensor *unused) {
+    (void)unused;
+    if (strcmp(c->name, "gpt_neox serial") != 0) return;
+    world x = open_world(c, 0, NULL);
+    lb_mat m = embedded(&x);
+    lb_section_backward *b;
+    lb_linop *op = &x.w.site[lb_net_find(x.n, "0.up")];
+    const lb_linop before = *op;
+    assert_ok(lb_section_backward_new(c->arena, x.n, 0, 0, c->T, &b));
+    op->T.hadamard = 2;
+    assert_int_equal(lb_section_gradients(b, &x.w, lb_mat_c(m), lb_mat_c(m), NULL, NULL, (lb_mat){0}),
+                     LB_E_UNSUPPORTED);
+    *op = before;
+    op->W.d = NULL;
+    assert_int_equal(lb_section_gradients(b, &x.w, lb_mat_c(m), lb_mat_c(m), NULL, NULL, (lb_mat){0}), LB_E_ARG);
+    *op = before;
+    x.w.site[lb_net_find(x.n, "1.up")].W.d = NULL; /* of another block */
+    assert_ok(lb_section_gradients(b, &x.w, lb_mat_c(m), lb_mat_c(m), NULL, NULL, (lb_mat){0}));
+}
+
+static void what_gradients_do_not_go_through_is_refused(void **state) {
+    (void)state;
+    lb_test_programs(check_refusals);
+}
+
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_cut_where_x_is_alone), cmocka_unit_test(sections_are_the_block),
-        cmocka_unit_test(gradients_are_the_models), cmocka_unit_test(threads_give_the_same_bytes)};
+        cmocka_unit_test(gradients_are_the_models), cmocka_unit_test(threads_give_the_same_bytes),
+        cmocka_unit_test(what_gradients_do_not_go_through_is_refused)};
     return cmocka_run_group_tests_name("sections", tests, NULL, NULL);
 }

@@ -170,19 +170,25 @@ static lb_status make_room(lb_backward *b, const lb_weights *w, const lb_weights
     return LB_OK;
 }
 
+lb_status lb_train_check_site(const lb_net *n, const lb_weights *w, int32_t site) {
+    if (!w->site[site].W.d)
+        return lb_fail(LB_E_ARG, "training: the weights of %s must be in memory", n->site[site].name);
+    if (lb_transform_any(&w->site[site].T))
+        return lb_fail(
+            LB_E_UNSUPPORTED,
+            "training: the input of %s is transformed at run time, and gradients do not go back through that",
+            n->site[site].name);
+    return LB_OK;
+}
+
 static lb_status check_call(const lb_backward *b, const lb_weights *w, const lb_weights *teacher, double kl_weight,
                             const int32_t *tokens) {
     const lb_net *n = b->net;
     if (!(kl_weight >= 0 && kl_weight <= 1)) return lb_fail(LB_E_ARG, "kl_weight = %g: must be in [0, 1]", kl_weight);
     if (kl_weight > 0 && !teacher) return lb_fail(LB_E_ARG, "kl_weight = %g: needs the original model", kl_weight);
     for (int32_t i = 0; i < n->sites; i++) {
-        if (!w->site[i].W.d || (kl_weight > 0 && !teacher->site[i].W.d))
-            return lb_fail(LB_E_ARG, "training: the weights of %s must be in memory", n->site[i].name);
-        if (lb_transform_any(&w->site[i].T) || (kl_weight > 0 && lb_transform_any(&teacher->site[i].T)))
-            return lb_fail(LB_E_UNSUPPORTED,
-                           "training: the input of %s is transformed at run time, and gradients do not go back through "
-                           "that",
-                           n->site[i].name);
+        LB_TRY(lb_train_check_site(n, w, i));
+        if (kl_weight > 0) LB_TRY(lb_train_check_site(n, teacher, i));
     }
     for (int64_t r = 0; r < b->rows; r++)
         if (tokens[r] < 0 || tokens[r] >= n->site[n->embed].rows || tokens[r] >= n->vocab)

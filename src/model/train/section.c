@@ -82,18 +82,12 @@ static void copy_rows(lb_cmat from, lb_mat to) {
         memcpy(to.d + t * to.ld, from.d + t * from.ld, (size_t)from.cols * sizeof *to.d);
 }
 
-static lb_status check_weights(const lb_net *n, int64_t block, const lb_weights *w) {
-    int32_t first, sites = lb_net_block(n, block, &first);
-    for (int32_t i = first; i < first + sites; i++)
-        if (!w->site[i].W.d) return lb_fail(LB_E_ARG, "training: the weights of %s must be in memory", n->site[i].name);
-    return LB_OK;
-}
-
 lb_status lb_section_gradients(lb_section_backward *s, const lb_weights *w, lb_cmat x, lb_cmat dy, lb_team *team,
                                const lb_grads *g, lb_mat dx) {
     lb_backward *b = s->pass;
     lb_train *t = b->one.at;
-    LB_TRY(check_weights(b->net, s->block, w));
+    int32_t first, sites = lb_net_block(b->net, s->block, &first);
+    for (int32_t i = first; i < first + sites; i++) LB_TRY(lb_train_check_site(b->net, w, i));
     LB_TRY(lb_backward_room(b, w, lb_team_threads(team)));
     for (int32_t i = 0; i < b->net->sites; i++) b->written[i] = true;
     copy_rows(x, lb_mat_of(b->x[0], b->rows, b->net->dim));

@@ -99,6 +99,8 @@ static inline bool lb_room_for(lb_arena *a, float **out, int64_t rows, int64_t c
 LB_NODISCARD lb_status lb_backward_of(lb_arena *a, const lb_net *n, const lb_net_part *const *part, int64_t parts,
                                       int64_t batch, int64_t length, lb_backward **out);
 LB_NODISCARD lb_status lb_backward_room(lb_backward *b, const lb_weights *w, int workers);
+/* LB_E_ARG, LB_E_UNSUPPORTED: gradients do not go through a site that stands so. */
+LB_NODISCARD lb_status lb_train_check_site(const lb_net *n, const lb_weights *w, int32_t site);
 void lb_backward_bind(const lb_backward *b, int64_t i);
 /* Arrays for a part of so many values and steps. */
 LB_NODISCARD lb_status lb_train_new(lb_arena *a, lb_backward *b, int32_t values, int32_t steps, lb_train *out);
