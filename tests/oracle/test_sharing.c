@@ -14,6 +14,7 @@
 #include "model/model.h"
 #include "model/weights.h"
 #include "support/folder.h"
+#include "support/llama.h"
 
 enum { T = 29, VOCAB = 61 };
 
@@ -170,7 +171,7 @@ static void written_again(void **state) {
     lb_model_close(again);
     lb_weights w;
     assert_ok(lb_weights_clone(m->arena, m->net, &m->weights, &w));
-    float *own = LB_NEW(m->arena, float, VOCAB *m->net->dim);
+    float *own = LB_NEW(m->arena, float, VOCAB * m->net->dim);
     for (int64_t i = 0; i < VOCAB * m->net->dim; i++) own[i] = (float)(i % 7) - 3.0f;
     w.site[m->net->head].W = lb_cmat_of(own, VOCAB, m->net->dim);
     join_path(path, lb_test_tmpdir(), "untied");
@@ -221,9 +222,24 @@ static void wrong_folders(void **state) {
     folder_drop(&f);
 }
 
+static lb_status open_path(void *ctx) {
+    lb_model *m;
+    LB_TRY(lb_model_open(ctx, LB_WEIGHTS, NULL, &m));
+    lb_model_close(m);
+    return LB_OK;
+}
+
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    char path[LB_TEST_PATH];
+    lb_test_fixture("tests/oracle/fixtures/sharing/model", path);
+    assert_true(llama_fail_each_allocation(open_path, path) > 8);
+}
+
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(logits), cmocka_unit_test(gradients),
-                                       cmocka_unit_test(written_again), cmocka_unit_test(wrong_folders)};
+                                       cmocka_unit_test(written_again), cmocka_unit_test(wrong_folders),
+                                       cmocka_unit_test(every_allocation_may_fail)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -253,9 +253,35 @@ static void rules_that_cannot_be(void **state) {
     small_plan_close(&s);
 }
 
+/* A cell run with its own memory, so that every call begins alike. */
+static lb_status run_cell(void *ctx) {
+    walk_world *x = ctx;
+    lb_runner r = x->runner;
+    lb_record out;
+    r.stats = NULL;
+    r.stats_key[0] = 0;
+    LB_TRY(lb_arena_new(0, &r.keep));
+    lb_status st = lb_cell_run(&r, x->cell, NULL, NULL, &out);
+    lb_runner_close(&r);
+    lb_arena_free(r.keep);
+    probe_reset();
+    return st;
+}
+
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    walk_world x;
+    walk_open(&x, "tied", "scarce", "threads: 1\n" WALK_CONFIG "  - {method: probe, " RULES "}\n");
+    x.cell = &x.s.plan.sweep.cell[1];
+    assert_ok(run_cell(&x)); /* leaves the statistics in their file */
+    assert_true(llama_fail_each_allocation(run_cell, &x) > 40);
+    walk_close(&x);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_make_layers_one), cmocka_unit_test(mean_without_calibration),
-        cmocka_unit_test(rules_kept_and_going_on), cmocka_unit_test(rules_that_cannot_be)};
+        cmocka_unit_test(rules_kept_and_going_on), cmocka_unit_test(rules_that_cannot_be),
+        cmocka_unit_test(every_allocation_may_fail)};
     return cmocka_run_group_tests(tests, small_model_setup_sharing, NULL);
 }
