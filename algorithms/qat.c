@@ -95,7 +95,8 @@ static lb_status qat_spec(const void *opts, int64_t rows, int64_t cols, lb_stora
                         .bits = (int)o->bits,
                         .group = o->group,
                         .symmetric = o->symmetric,
-                        .scale_type = (lb_scale_type)o->scale_type};
+                        .scale_type = (lb_scale_type)o->scale_type,
+                        .act = {.bits = (int)o->act_bits, .symmetric = o->act_symmetric}};
     return LB_OK;
 }
 
@@ -263,7 +264,7 @@ static lb_status one_step(training *s, const char *stage, int64_t step) {
                           .batch = o->batch,
                           .length = o->length,
                           .kl_weight = o->kl_weight,
-                          .act = {(int)o->act_bits, o->act_symmetric}};
+                          .act = {.bits = (int)o->act_bits, .symmetric = o->act_symmetric}};
     lb_train_loss loss;
     double norm, rate = lb_lr_cosine(o->lr, step, o->warmup, o->steps, o->lr_floor);
     LB_TRY(round_all(s));
@@ -291,7 +292,6 @@ static lb_status give(const training *s, tensor *x, lb_model_out *out) {
         return LB_OK;
     }
     LB_TRY(lb_fakequant_codes(s->t->arena, x->q, x->latent, c));
-    if (x->p->kind == LB_PARAM_LINEAR) c->act = (lb_actquant){(int)s->o->act_bits, s->o->act_symmetric};
     c->flags |= LB_FLAG_NOT_MINIMIZED;
     return LB_OK;
 }

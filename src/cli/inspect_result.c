@@ -61,7 +61,6 @@ static void show_layers(const lb_bundle *b, lb_str *out) {
         snprintf(shape, sizeof shape, "%lld x %lld", (long long)l->rows, (long long)l->cols);
         text.len = 0;
         lb_storage_text(&l->storage, &text);
-        if (l->act_bits) lb_str_add(&text, " a%d", l->act_bits);
         lb_str_add(out, "%-24s  %-24s  %16s  %12lld  %12lld\n", l->name, text.s ? text.s : "", shape,
                    (long long)l->bytes, (long long)l->start);
     }

@@ -2,13 +2,8 @@
 
 #include "model/weights.h"
 
-static void put(const lb_net *n, lb_weights *w, int32_t site, lb_linop op, lb_actquant act) {
-    if (n->site[site].block >= 0) op.act = act;
-    lb_weights_put(n, w, site, op);
-}
-
-void lb_install_matrix(const lb_net *n, lb_weights *w, int32_t site, lb_cmat W, lb_actquant act) {
-    put(n, w, site, (lb_linop){.W = W}, act);
+void lb_install_matrix(const lb_net *n, lb_weights *w, int32_t site, lb_cmat W) {
+    lb_weights_put(n, w, site, (lb_linop){.W = W});
 }
 
 /* Do all whose weights these are read an input? A table's rows are taken as they are. */
@@ -22,13 +17,14 @@ static lb_status check_inputs(const lb_net *n, int32_t site) {
 }
 
 lb_status lb_install_packed(lb_arena *a, const lb_net *n, lb_weights *w, int32_t site, const lb_storage *s,
-                            lb_actquant act, const uint8_t *bytes, int64_t count) {
+                            const uint8_t *bytes, int64_t count) {
     int64_t rows = n->site[site].rows, cols = n->site[site].cols;
     lb_packed *packed;
     LB_TRY(lb_packed_new(a, s, rows, cols, bytes, count, &packed));
     lb_linop op = {.W = {NULL, rows, cols, cols}, .from = {lb_packed_read, packed}, .T = *lb_packed_transform(packed)};
     if (lb_transform_any(&op.T)) LB_TRY(check_inputs(n, site));
-    put(n, w, site, op, act);
+    if (n->site[site].block >= 0) op.act = lb_packed_act(packed);
+    lb_weights_put(n, w, site, op);
     return LB_OK;
 }
 
@@ -64,14 +60,13 @@ static lb_status install_floats(installer *x, const lb_bundle_layer *l, const lb
 
 static lb_status install_codes(installer *x, const lb_bundle_layer *l, const uint8_t *bytes) {
     int32_t site = lb_net_find(x->n, l->name);
-    const lb_actquant act = {l->act_bits, l->act_symmetric};
     if (site < 0) return lb_fail(LB_E_FORMAT, "the model has no layer of that name");
     LB_TRY(wrong_shape(l, x->n->site[site].rows, x->n->site[site].cols));
-    LB_TRY(lb_install_packed(x->a, x->n, x->w, site, &l->storage, act, bytes, l->bytes));
+    LB_TRY(lb_install_packed(x->a, x->n, x->w, site, &l->storage, bytes, l->bytes));
     if (!x->resident || x->n->site[site].block >= 0 || lb_storage_transforms(&l->storage)) return LB_OK;
     lb_cmat W;
     LB_TRY(lb_matrix_get(&x->w->site[site], x->a, x->team, &W));
-    lb_install_matrix(x->n, x->w, site, W, act);
+    lb_install_matrix(x->n, x->w, site, W);
     return LB_OK;
 }
 

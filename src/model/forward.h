@@ -37,7 +37,7 @@ LB_NODISCARD lb_status lb_head_kl_rows(lb_head head0, lb_cmat h0, lb_head head1,
 void lb_head_logits(const lb_head *head, lb_cmat h, lb_mat logits);
 
 /* Whole model, one sequence, plain loops and no tiles: the reference that tests hold the others against
- * (float64 throughout; inputs of linears are not fake-quantized). h (T, dim)
+ * (float64 throughout, quantized inputs too: their codes may differ where a number is half-way between two). h (T, dim)
  * final-normed. */
 LB_NODISCARD lb_status lb_forward_ref(const lb_net *net, const lb_weights *w, const int32_t *tokens, int64_t n,
                                       lb_mat h);

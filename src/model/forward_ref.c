@@ -21,7 +21,7 @@ static lb_status get_param(const void *ctx, const char *name, int64_t block, int
     *out = (lb_ref_param){0};
     int32_t site = find_site(n, name, block, expert), v = lb_net_vector(n, block, expert, name, false);
     int32_t bias = lb_net_vector(n, block, expert, name, true);
-    if (site >= 0) out->W = s->w->site[site].W, out->T = s->w->site[site].T;
+    if (site >= 0) out->W = s->w->site[site].W, out->T = s->w->site[site].T, out->act = s->w->site[site].act;
     if (v >= 0) out->W = lb_cmat_of(s->w->vector[v], 1, n->vector[v].n);
     if (bias >= 0) out->bias = s->w->vector[bias];
     return LB_OK;

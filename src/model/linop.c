@@ -9,8 +9,8 @@
 const lb_linop_kind *lb_linop_kind_of(const lb_linop *o) { return o->half.d ? &lb_linop_bf16 : &lb_linop_f32; }
 
 bool lb_linop_share(const lb_linop *a, const lb_linop *b) {
-    bool quantized_alike = a->act.bits == b->act.bits && (a->act.bits == 0 || a->act.symmetric == b->act.symmetric);
-    return quantized_alike && lb_linop_kind_of(a) == lb_linop_kind_of(b) && lb_transform_same(&a->T, &b->T, a->W.cols);
+    return lb_actquant_same(&a->act, &b->act) && lb_linop_kind_of(a) == lb_linop_kind_of(b) &&
+           lb_transform_same(&a->T, &b->T, a->W.cols);
 }
 
 void lb_linop_prepare(const lb_linop *o, lb_mat x, bool spoil, const lb_linop_room *room, lb_linop_input *out) {

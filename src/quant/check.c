@@ -211,9 +211,21 @@ static lb_status check_parts(const lb_layer *c, const lb_part *part, int n) {
 static lb_status check_remarks(const lb_layer *c) {
     if (c->flags & ~(uint32_t)LB_FLAGS_OF_LAYERS)
         return lb_fail(LB_E_ARG, "flags 0x%x: a method may set 0x%x", (unsigned)c->flags, LB_FLAGS_OF_LAYERS);
-    if (c->act.bits != 0 && (c->act.bits < 2 || c->act.bits > 8))
-        return lb_fail(LB_E_ARG, "act.bits = %d: must be 0 or in [2, 8]", c->act.bits);
     return LB_OK;
+}
+
+/* A static range of inputs, or none. */
+static lb_status check_act(const lb_layer *c) {
+    const lb_actquant act = lb_layer_act(c);
+    bool ranged = lb_actquant_is_static(&act);
+    float top = ranged && !act.symmetric ? (float)((1 << act.bits) - 1) : 0;
+    if (!isfinite(act.scale) || !isfinite(act.zero))
+        return lb_fail(LB_E_NUMERIC, "act_scale %g, act_zero %g: must be finite", (double)act.scale, (double)act.zero);
+    if (ranged ? !(act.scale > 0) : act.scale != 0)
+        return lb_fail(LB_E_ARG, "act_scale %.9g: must be %s", (double)act.scale,
+                       ranged ? "positive" : "0, as no range is stored");
+    if (act.zero >= 0 && act.zero <= top && act.zero == (float)(int)act.zero) return LB_OK;
+    return lb_fail(LB_E_ARG, "act_zero %.9g: must be a whole number in [0, %g]", (double)act.zero, (double)top);
 }
 
 static lb_status check_part(const lb_layer *c, const lb_part *p, lb_team *team) {
@@ -254,6 +266,7 @@ lb_status lb_layer_check(const lb_layer *c, lb_team *team) {
     if (c->T.hadamard != c->storage.t_hadamard)
         return lb_fail(LB_E_ARG, "T.hadamard = %lld: the storage says %lld", (long long)c->T.hadamard,
                        (long long)c->storage.t_hadamard);
+    LB_TRY(check_act(c));
     for (int i = 0; i < n; i++) LB_TRY(check_part(c, &part[i], team));
     return c->storage.format->check ? c->storage.format->check(c) : LB_OK;
 }

@@ -18,6 +18,8 @@ void *lb_part_values(const lb_layer *c, const lb_part *p) {
         [LB_SLOT_B] = c->B,
         [LB_SLOT_T_SCALE] = c->T.scale,
         [LB_SLOT_T_SIGN] = c->T.sign,
+        [LB_SLOT_ACT_SCALE] = &c->act_scale,
+        [LB_SLOT_ACT_ZERO] = &c->act_zero,
         [LB_SLOT_FIXED] = p->fixed,
     };
     return (void *)(uintptr_t)at[p->slot];

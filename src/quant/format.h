@@ -37,7 +37,9 @@ typedef enum lb_slot {
     LB_SLOT_B,
     LB_SLOT_T_SCALE,
     LB_SLOT_T_SIGN,
-    LB_SLOT_DQ_MEAN, /* one value, always there */
+    LB_SLOT_DQ_MEAN, /* from here on: one value, always there */
+    LB_SLOT_ACT_SCALE,
+    LB_SLOT_ACT_ZERO,
     LB_SLOTS,
     LB_SLOT_FIXED = LB_SLOTS /* the same for every layer (a codebook): written, not read back */
 } lb_slot;
@@ -78,8 +80,8 @@ struct lb_format {
     int64_t group;       /* the only block there is; 0: any */
     unsigned has;        /* LB_HAS_... */
     const float *values; /* a codebook's, by code; else NULL */
-    /* The parts of a layer in the order of their bytes, codes first, without order, mask, pair and T. Returns how many.
-     */
+    /* The parts of a layer in the order of their bytes, codes first, without order, mask, pair, T and act. Returns how
+     * many. */
     int (*parts)(const lb_storage *s, int64_t rows, int64_t cols, lb_part out[LB_MOST_PARTS]);
     /* NULL, or what else is not to be had of a storage made from options: LB_E_UNSUPPORTED with the reason. */
     lb_status (*accepts)(const lb_storage *s, bool clip_search);

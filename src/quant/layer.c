@@ -53,6 +53,8 @@ static lb_status new_parts(lb_arena *a, lb_layer *c, unsigned slots) {
             there = (c->T.sign = LB_NEW(a, uint8_t, p->n)) != NULL;
             break;
         case LB_SLOT_DQ_MEAN:
+        case LB_SLOT_ACT_SCALE:
+        case LB_SLOT_ACT_ZERO:
         case LB_SLOT_FIXED:
             break;
         }
@@ -197,6 +199,13 @@ lb_status lb_layer_dequantize(const lb_layer *c, lb_mat W) { return lb_layer_deq
 void lb_layer_take_transform(lb_layer *c, const lb_layer *from) {
     lb_storage_take_transform(&c->storage, &from->storage);
     c->T = from->T;
+}
+
+lb_actquant lb_layer_act(const lb_layer *c) {
+    lb_actquant act = c->storage.act;
+    act.scale = c->act_scale;
+    act.zero = c->act_zero;
+    return act;
 }
 
 lb_status lb_layer_size(const lb_layer *c, lb_size *out) { return lb_storage_size(&c->storage, c->rows, c->cols, out); }

@@ -58,11 +58,13 @@ typedef struct lb_layer {
                        run as many as the storage says; there code or float is 0 where it is not */
     float *A, *B;   /* (rank, cols), (rows, rank) or NULL: finite, values of the rank_type */
     lb_transform T; /* as the storage says; scale: values of the t_scale_type; sign: no bit beyond the last column */
-    lb_actquant act;
+    float act_scale, act_zero; /* of a static range of inputs, as lb_actquant has them; 0 where none is stored */
     uint32_t flags;
     lb_told told; /* diagnostics of the method that made it, by their places in its table */
 } lb_layer;
 
+/* What it does to its input. */
+lb_actquant lb_layer_act(const lb_layer *c);
 /* Allocates the arrays that `s` needs, zeroed, from the arena. */
 LB_NODISCARD lb_status lb_layer_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, bool order,
                                     lb_layer *out);
@@ -87,7 +89,7 @@ int64_t lb_packed_row_bytes(int64_t cols, int bits);
 /* The whole layer as bytes, lb_layer_size's total: the parts of its format in their order, little-endian. Refused
  * as by lb_layer_check where bytes would hold another layer. */
 LB_NODISCARD lb_status lb_layer_pack(const lb_layer *c, lb_team *team, uint8_t *out, int64_t bytes);
-/* And back, to a layer that dequantizes to the same bits; act, flags and diagnostics are not in the bytes.
+/* And back, to a layer that dequantizes to the same bits; flags and diagnostics are not in the bytes.
  * LB_E_FORMAT: an order that is none. */
 LB_NODISCARD lb_status lb_layer_unpack(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, lb_team *team,
                                        const uint8_t *in, int64_t bytes, lb_layer *out);
@@ -98,6 +100,7 @@ typedef struct lb_packed lb_packed;
 LB_NODISCARD lb_status lb_packed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, const uint8_t *bytes,
                                      int64_t n, lb_packed **out);
 const lb_transform *lb_packed_transform(const lb_packed *packed); /* whose arrays live as long */
+lb_actquant lb_packed_act(const lb_packed *packed);               /* lb_layer_act's */
 /* Rows [row, row + rows) into out (rows, cols); `packed` is an lb_packed. Same numbers as lb_layer_dequantize. */
 LB_NODISCARD lb_status lb_packed_read(const void *packed, int64_t row, int64_t rows, float *out);
 

@@ -29,6 +29,7 @@ lb_status lb_packed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t 
 }
 
 const lb_transform *lb_packed_transform(const lb_packed *packed) { return &packed->c.T; }
+lb_actquant lb_packed_act(const lb_packed *packed) { return lb_layer_act(&packed->c); }
 
 /* Rows [row, row + rows) begin at out + *skip: a stream may begin them inside a byte, and eight codes fill whole ones.
  */

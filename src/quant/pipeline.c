@@ -231,7 +231,10 @@ static lb_status kept_of(const lb_method *m, const lb_stats *stats, lb_kept **ou
 /* What a stage says of the layer adds to what the ones before said. */
 static void carry(const lb_layer *before, lb_layer *after) {
     after->flags |= before->flags;
-    if (after->act.bits == 0) after->act = before->act;
+    if (lb_actquant_is_static(&after->storage.act) && after->act_scale == 0) {
+        after->act_scale = before->act_scale;
+        after->act_zero = before->act_zero;
+    }
 }
 
 /* What it tells goes to its places among all; the next stage's places start from 0 again. */

@@ -35,7 +35,7 @@ bool lb_storage_wider(const lb_storage *s, int64_t cols) {
 bool lb_storage_dense(const lb_storage *s) { return s->format->shape == LB_SHAPE_DENSE; }
 
 bool lb_storage_plain(const lb_storage *s) {
-    return lb_storage_dense(s) && s->mask_of == 0 && s->rank == 0 && !lb_storage_transforms(s);
+    return lb_storage_dense(s) && s->mask_of == 0 && s->rank == 0 && !lb_storage_transforms(s) && s->act.bits == 0;
 }
 
 bool lb_storage_transforms(const lb_storage *s) { return s->t_scale || s->t_hadamard || s->t_sign; }
@@ -59,6 +59,7 @@ lb_storage lb_storage_base(const lb_storage *s) {
     base.mask_of = base.mask_keep = base.rank = 0;
     base.rank_type = LB_SCALE_F32;
     lb_storage_take_transform(&base, &(lb_storage){0});
+    base.act = (lb_actquant){0};
     return base;
 }
 
@@ -76,6 +77,7 @@ lb_status lb_storage_round(const lb_storage *so_far, const lb_storage *codes, lb
     *out = *codes;
     out->mask_of = so_far->mask_of;
     out->mask_keep = so_far->mask_keep;
+    out->act = so_far->act;
     return LB_OK;
 }
 
@@ -125,6 +127,17 @@ static lb_status check_additions(const lb_storage *s, int64_t rows, int64_t cols
     return LB_OK;
 }
 
+static lb_status check_act(const lb_actquant *act, int64_t cols) {
+    if (act->bits == 0) return LB_OK;
+    if (act->bits < 2 || act->bits > 8) return lb_fail(LB_E_ARG, "act.bits = %d: must be 0 or in [2, 8]", act->bits);
+    if ((unsigned)act->mode > LB_ACTQUANT_STATIC)
+        return lb_fail(LB_E_ARG, "act.mode = %d: must be in [%d, %d]", (int)act->mode, LB_ACTQUANT_TOKEN,
+                       LB_ACTQUANT_STATIC);
+    int64_t most = act->mode == LB_ACTQUANT_STATIC ? 0 : cols;
+    if (act->group >= 0 && act->group <= most) return LB_OK;
+    return lb_fail(LB_E_ARG, "act.group = %lld: must be in [0, %lld]", (long long)act->group, (long long)most);
+}
+
 static lb_status check_format(const lb_storage *s, int64_t rows, int64_t cols) {
     int64_t weights = 0;
     if (rows < 1 || cols < 1 || __builtin_mul_overflow(rows, cols, &weights) || weights > INT64_MAX / 64)
@@ -133,7 +146,13 @@ static lb_status check_format(const lb_storage *s, int64_t rows, int64_t cols) {
     if (!s->format) return lb_fail(LB_E_ARG, "a storage without a number format");
     LB_TRY(check_bits(s));
     LB_TRY(check_blocks(s));
+    LB_TRY(check_act(&s->act, cols));
     return check_additions(s, rows, cols);
+}
+
+static bool same_act(lb_actquant a, lb_actquant b) {
+    a.scale = a.zero = b.scale = b.zero = 0;
+    return lb_actquant_same(&a, &b);
 }
 
 bool lb_storage_same(const lb_storage *a, const lb_storage *b) {
@@ -143,6 +162,7 @@ bool lb_storage_same(const lb_storage *a, const lb_storage *b) {
     if (a->rank && a->rank_type != b->rank_type) return false;
     if (a->t_scale != b->t_scale || a->t_hadamard != b->t_hadamard || a->t_sign != b->t_sign) return false;
     if (a->t_scale && a->t_scale_type != b->t_scale_type) return false;
+    if (!same_act(a->act, b->act)) return false;
     if (f->shape == LB_SHAPE_DENSE) return true;
     if (a->group != b->group || (by_rows(a) && a->order != b->order)) return false;
     if (f->has & LB_HAS_SYMMETRIC && a->symmetric != b->symmetric) return false;
@@ -175,6 +195,12 @@ int lb_storage_parts(const lb_storage *s, int64_t rows, int64_t cols, lb_part ou
     if (s->t_sign)
         out[n++] = (lb_part){LB_SLOT_T_SIGN, LB_FORM_BYTES, .n = lb_transform_sign_bytes(cols),
                              .counted = offsetof(lb_size, transform)};
+    if (lb_actquant_is_static(&s->act)) {
+        const size_t counted = offsetof(lb_size, act);
+        out[n++] = (lb_part){LB_SLOT_ACT_SCALE, LB_FORM_FLOATS, .n = 1, .type = LB_SCALE_F32, .counted = counted};
+        if (!s->act.symmetric)
+            out[n++] = (lb_part){LB_SLOT_ACT_ZERO, LB_FORM_WHOLE, .n = 1, .width = s->act.bits, .counted = counted};
+    }
     return n;
 }
 
@@ -228,6 +254,7 @@ void lb_size_add(lb_size *sum, const lb_size *one) {
     sum->mask += one->mask;
     sum->low_rank += one->low_rank;
     sum->transform += one->transform;
+    sum->act += one->act;
 }
 
 /* Down, and to the least for what is not positive: formats with such scales make powers of two. */
@@ -291,6 +318,13 @@ static void codes_text(const lb_storage *s, lb_str *out) {
     if (s->order && by_rows(s)) lb_str_add(out, " order");
 }
 
+/* " a8", " a8-sym-static", " a4-g128" */
+static void act_text(const lb_actquant *act, lb_str *out) {
+    lb_str_add(out, " a%d%s%s", act->bits, act->symmetric ? "-sym" : "",
+               act->mode == LB_ACTQUANT_STATIC ? "-static" : "");
+    if (act->group > 0) lb_str_add(out, "-g%lld", (long long)act->group);
+}
+
 void lb_storage_text(const lb_storage *s, lb_str *out) {
     static const char *const type[] = {"", " f16-pair", " bf16-pair"};
     static const char *const scale[] = {" scale", " f16-scale", " bf16-scale"};
@@ -300,4 +334,5 @@ void lb_storage_text(const lb_storage *s, lb_str *out) {
     if (s->t_hadamard) lb_str_add(out, " had%lld", (long long)s->t_hadamard);
     if (s->t_sign) lb_str_add(out, " signs");
     if (s->t_scale) lb_str_add(out, "%s", scale[s->t_scale_type]);
+    if (s->act.bits) act_text(&s->act, out);
 }

@@ -6,11 +6,13 @@
  *   mask    one bit a weight, each row from a full byte; codes of weights that are not kept are not stored
  *   pair    A (rank, cols), then B (rows, rank), as rank_type
  *   T       of the input (quant/transform.h): a scale a column as t_scale_type, then one bit a column for its sign
+ *   act     of a static range of inputs: scale as float32, zero in one byte unless symmetric
  * and each section starts at a full byte. bits per weight = 8 * bytes / weights. lb_layer_pack writes just that.
  */
 #ifndef LB_QUANT_STORAGE_H
 #define LB_QUANT_STORAGE_H
 
+#include "math/actquant.h"
 #include "quant/options.h"
 
 typedef struct lb_format lb_format;
@@ -37,10 +39,11 @@ typedef struct lb_storage {
     lb_scale_type t_scale_type;
     int64_t t_hadamard; /* runs of so many columns, 0: none, */
     bool t_sign;        /* and signs before them */
+    lb_actquant act; /* of the input after that; scale and zero of a static range are the layer's, not looked at here */
 } lb_storage;
 
 typedef struct lb_size {
-    int64_t weights, codes, scales, zeros, codebook, order, padding, total, mask, low_rank, transform;
+    int64_t weights, codes, scales, zeros, codebook, order, padding, total, mask, low_rank, transform, act;
 } lb_size; /* bytes, but weights: a count of all, kept or not. codes: without the rows' padding */
 
 /* Scales a layer has: groups in a row (the last may be shorter) x rows, 1 for per tensor, blocks of a run. */

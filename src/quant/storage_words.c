@@ -21,6 +21,8 @@ static const char *const section_names[LB_SLOTS + 1] = {[LB_SLOT_CODES] = "codes
                                                         [LB_SLOT_B] = "pair_b",
                                                         [LB_SLOT_T_SCALE] = "t_scale",
                                                         [LB_SLOT_T_SIGN] = "t_sign",
+                                                        [LB_SLOT_ACT_SCALE] = "act_scale",
+                                                        [LB_SLOT_ACT_ZERO] = "act_zero",
                                                         [LB_SLOT_FIXED] = "codebook"};
 _Static_assert((int)LB_MOST_SECTIONS >= (int)LB_MOST_PARTS, "every part may be a section");
 
@@ -47,11 +49,13 @@ lb_status lb_storage_from_words(const lb_storage_words *w, lb_storage *out) {
                         .rank = w->rank,
                         .t_scale = w->t_scale != 0,
                         .t_hadamard = w->t_hadamard,
-                        .t_sign = w->t_sign != 0};
+                        .t_sign = w->t_sign != 0,
+                        .act = {w->act_bits, w->act_symmetric, (lb_actquant_mode)w->act_mode, w->act_group}};
     LB_TRY(check_word("rank_type", w->rank_type, LB_SCALE_BF16));
     LB_TRY(check_word("t_scale", w->t_scale, 1));
     LB_TRY(check_word("t_scale_type", w->t_scale_type, LB_SCALE_BF16));
     LB_TRY(check_word("t_sign", w->t_sign, 1));
+    LB_TRY(check_word("act_mode", w->act_mode, LB_ACTQUANT_STATIC));
     out->rank_type = (lb_scale_type)w->rank_type;
     out->t_scale_type = (lb_scale_type)w->t_scale_type;
     if (!out->format) return lb_fail(LB_E_FORMAT, "format '%s': there is none of that name", w->format);
@@ -66,6 +70,7 @@ lb_status lb_storage_from_words(const lb_storage_words *w, lb_storage *out) {
 lb_status lb_storage_to_words(const lb_storage *s, lb_storage_words *out) {
     lb_storage back;
     bool named = (unsigned)s->scale_type < SCALE_TYPES;
+    const lb_actquant act = s->act.bits ? s->act : (lb_actquant){0};
     *out = (lb_storage_words){.format = s->format->name,
                               .scale_type = scale_types[named ? s->scale_type : LB_SCALE_F32],
                               .bits = s->bits,
@@ -80,7 +85,11 @@ lb_status lb_storage_to_words(const lb_storage *s, lb_storage_words *out) {
                               .t_scale = s->t_scale,
                               .t_scale_type = s->t_scale ? (int64_t)s->t_scale_type : 0,
                               .t_hadamard = s->t_hadamard,
-                              .t_sign = s->t_sign};
+                              .t_sign = s->t_sign,
+                              .act_bits = act.bits,
+                              .act_symmetric = act.symmetric,
+                              .act_mode = act.mode,
+                              .act_group = act.group};
     if (lb_storage_from_words(out, &back) == LB_OK && lb_storage_same(s, &back)) return LB_OK;
     return lb_fail(LB_E_ARG, "a layer of format %s is stored in a way that its file has no words for", s->format->name);
 }

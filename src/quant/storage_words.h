@@ -14,6 +14,9 @@ typedef struct lb_storage_words {
     int64_t rank_type;                   /* lb_scale_type of the pair: 0 float32, 1 float16, 2 bfloat16 */
     int64_t t_scale, t_hadamard, t_sign; /* of T; t_scale and t_sign 0 or 1 */
     int64_t t_scale_type;                /* as rank_type */
+    int act_bits;                        /* of the input's quantizer; 0: none */
+    bool act_symmetric;
+    int64_t act_mode, act_group; /* lb_actquant_mode: 0 token, 1 static */
 } lb_storage_words;
 /* LB_E_ARG: a storage that the words do not hold. */
 LB_NODISCARD lb_status lb_storage_to_words(const lb_storage *s, lb_storage_words *out);

@@ -15,6 +15,8 @@ static const struct {
                      "https://mobiusml.github.io/hqq_blog/"},
     {"sun2024wanda", "Sun, Liu, Bair, Kolter: A Simple and Effective Pruning Approach for Large Language Models. "
                      "ICLR 2024. arXiv:2306.11695"},
+    {"ashkboos2024quarot", "Ashkboos, Mohtashami, Croci, Li, Cameron, Jaggi, Alistarh, Hoefler, Hensman: QuaRot: "
+                           "Outlier-Free 4-Bit Inference in Rotated LLMs. NeurIPS 2024. arXiv:2404.00456"},
     {"zhang2024lqer", "Zhang, Cheng, Constantinides, Zhao: LQER: Low-Rank Quantization Error Reconstruction for LLMs. "
                       "ICML 2024. arXiv:2402.02446"},
     {"cheng2024signround",

@@ -194,6 +194,7 @@ enum size_column {
     S_MASK,
     S_LOW_RANK,
     S_TRANSFORM,
+    S_ACT,
     S_TOTAL,
     S_BPW,
     S_REST_STORED,
@@ -220,6 +221,7 @@ static const lb_table_column size_column[S_COLUMNS] = {
     [S_MASK] = {.head = "mask", .name = "mask_bytes", .right = true},
     [S_LOW_RANK] = {.head = "low rank", .name = "low_rank_bytes", .right = true},
     [S_TRANSFORM] = {.head = "transform", .name = "transform_bytes", .right = true, .optional = true},
+    [S_ACT] = {.head = "act", .name = "act_bytes", .right = true, .optional = true},
     [S_TOTAL] = {.head = "quantized", .name = "quantized_bytes", .right = true},
     [S_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true},
     [S_REST_STORED] = {.head = "rest, stored", .name = "rest_stored_bytes", .right = true, .panel = 1},
@@ -258,6 +260,7 @@ static void put_size(lb_table *t, const lb_report_row *row) {
         put_bytes(t, S_MASK, q->mask, false);
         put_bytes(t, S_LOW_RANK, q->low_rank, false);
         if (q->transform > 0) put_bytes(t, S_TRANSFORM, q->transform, true);
+        if (q->act) put_bytes(t, S_ACT, q->act, false);
         put_bytes(t, S_TOTAL, q->total, true);
         put(t, S_BPW, lb_num_fixed(lb_size_bits(q), 3), lb_size_bits(q));
     }

@@ -85,9 +85,11 @@ static bool differs(const lb_results *r, const lb_record *c, const char *key) {
 }
 
 /* What was chosen, as words: a true option is its name, a false one "no_NAME", another "NAME=VALUE". An option that
- * all cells of the method share is left out, unless it was switched on. */
+ * all cells of the method share is left out, unless it was switched on. Bits of inputs come first, always. */
 static void add_varied(lb_str *s, const lb_results *r, const lb_record *c) {
-    static const char *const own_column[] = {"bits", "group", "seed", "method"};
+    static const char *const own_column[] = {"bits", "group", "seed", "method", "act_bits"};
+    const char *act = lb_pairs_get(&c->options, "act_bits");
+    if (act && strcmp(act, "0") != 0) lb_str_add(s, " a%s", act);
     for (int64_t i = 0; i < c->varied.n; i++) {
         const lb_pair *p = &c->varied.at[i];
         bool skip = false, on = strcmp(p->value, "true") == 0;

@@ -33,8 +33,10 @@ static const lb_field layer_rows[] = {
     LAYER(LATER, "t_scale_type", words.t_scale_type),
     LAYER(LATER, "t_hadamard", words.t_hadamard),
     LAYER(LATER, "t_sign", words.t_sign),
-    LAYER(INT, "act_bits", act_bits),
-    LAYER(BOOL, "act_symmetric", act_symmetric),
+    LAYER(INT, "act_bits", words.act_bits),
+    LAYER(BOOL, "act_symmetric", words.act_symmetric),
+    LAYER(LATER, "act_mode", words.act_mode),
+    LAYER(LATER, "act_group", words.act_group),
     LAYER(I64, "start", start),
     LAYER(I64, "bytes", bytes),
 };
@@ -118,12 +120,10 @@ static lb_status write_at(const lb_bundle *b, const char *from, int64_t at, int6
     return LB_OK;
 }
 
-lb_status lb_bundle_put(lb_bundle *b, int64_t index, lb_actquant act, const void *bytes) {
+lb_status lb_bundle_put(lb_bundle *b, int64_t index, const void *bytes) {
     lb_bundle_layer *l = &b->layer[index];
     lb_bundle_part *p = &b->part[l->part];
     if (l->parts > 0 && p->sha256[0]) return lb_fail(LB_E_ARG, "%s: layer %s comes twice", b->path, l->name);
-    l->act_bits = act.bits;
-    l->act_symmetric = act.symmetric;
     for (int64_t i = 0; i < l->parts; i++)
         LB_TRY(lb_hash_bytes((const char *)bytes + (p[i].start - l->start), (size_t)p[i].bytes, p[i].sha256));
     b->put++;
@@ -167,8 +167,6 @@ static lb_status check_layer(const lb_bundle *b, lb_bundle_layer *l, int64_t *pa
     if (l->bytes != size.total || l->start < 0 || l->start > b->bytes - l->bytes)
         return lb_fail(LB_E_FORMAT, "%lld bytes at %lld of %lld: expected %lld of them", (long long)l->bytes,
                        (long long)l->start, (long long)b->bytes, (long long)size.total);
-    if (l->act_bits != 0 && (l->act_bits < 2 || l->act_bits > 8))
-        return lb_fail(LB_E_FORMAT, "act_bits = %d: must be 0 or in [2, 8]", l->act_bits);
     int64_t at = l->start;
     l->part = *part;
     l->parts = lb_storage_sections(&l->storage, l->rows, l->cols, section);

@@ -5,7 +5,6 @@
 #define LB_RESULT_BUNDLE_H
 
 #include "io/h5.h"
-#include "math/actquant.h"
 #include "quant/storage_words.h"
 
 typedef struct lb_bundle_part {
@@ -19,9 +18,7 @@ typedef struct lb_bundle_layer {
     char name[48]; /* "3.down", "head"; of a tensor that was trained, "3.attn_norm" */
     int64_t rows, cols;
     lb_storage_words words;
-    lb_storage storage; /* of these words */
-    int act_bits;       /* lb_actquant of its input; 0: none */
-    bool act_symmetric;
+    lb_storage storage;   /* of these words */
     int64_t start, bytes; /* in the run */
     int64_t part, parts;  /* in lb_bundle.part */
 } lb_bundle_layer;
@@ -42,7 +39,7 @@ void lb_bundle_close(lb_bundle *b);
 LB_NODISCARD lb_status lb_bundle_add(lb_bundle *b, const char *name, int64_t rows, int64_t cols, const lb_storage *s,
                                      int64_t *index);
 /* Its bytes, once. */
-LB_NODISCARD lb_status lb_bundle_put(lb_bundle *b, int64_t index, lb_actquant act, const void *bytes);
+LB_NODISCARD lb_status lb_bundle_put(lb_bundle *b, int64_t index, const void *bytes);
 /* Into a result that is being written. LB_E_ARG: a layer was never put. */
 LB_NODISCARD lb_status lb_bundle_write(lb_h5 *h, const lb_bundle *b);
 

@@ -18,8 +18,8 @@ static lb_status check_int(const char *where, const char *name, int64_t v, int64
 }
 
 static lb_status check_size(const char *where, const lb_size *s) {
-    const int64_t v[] = {s->weights, s->codes, s->scales, s->zeros,    s->codebook, s->order,
-                         s->padding, s->total, s->mask,   s->low_rank, s->transform};
+    const int64_t v[] = {s->weights, s->codes, s->scales, s->zeros,    s->codebook,  s->order,
+                         s->padding, s->total, s->mask,   s->low_rank, s->transform, s->act};
     for (size_t i = 0; i < sizeof v / sizeof v[0]; i++) LB_TRY(check_int(where, "a size", v[i], 0, most));
     return LB_OK;
 }

@@ -245,7 +245,7 @@ const lb_fields lb_record_fields = FIELDS(record_rows);
         AS(T, I64, prefix "codebook", field.codebook), AS(T, I64, prefix "order", field.order),                        \
         AS(T, I64, prefix "padding", field.padding), AS(T, I64, prefix "total", field.total),                          \
         AS(T, LATER, prefix "mask", field.mask), AS(T, LATER, prefix "low_rank", field.low_rank),                      \
-        AS(T, LATER, prefix "transform", field.transform)
+        AS(T, LATER, prefix "transform", field.transform), AS(T, LATER, prefix "act", field.act)
 
 static const lb_field layer_rows[] = {
     {"name", LB_FIELD_CHARS, offsetof(lb_layer_row, name), sizeof(((lb_layer_row *)0)->name)},

@@ -91,6 +91,7 @@ static lb_status plan_layer(planner *x, int32_t site, const char *also) {
     if ((l->needs & LB_NEEDS_STATISTICS) && !x->p->calibration.corpus) /* as rules together may ask */
         return lb_fail(LB_E_UNSUPPORTED, "layer %s: method %s needs a calibration text", s->name, x->c->method->name);
     LB_TRY(lb_method_spec(x->c->method, l->opts, rows, cols, &l->storage));
+    if (s->block < 0) l->storage.act = (lb_actquant){0}; /* head and embedding read theirs as it is */
     if (lb_storage_wider(&l->storage, cols))
         return lb_fail(LB_E_UNSUPPORTED, "layer %s has %lld columns: a group of %lld does not fit", s->name,
                        (long long)cols, (long long)l->storage.group);

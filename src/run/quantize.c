@@ -34,9 +34,9 @@ lb_status lb_quantize_install(lb_quantize_job *j, int64_t layer, lb_cmat What, c
     const lb_net *net = j->plan->model->net;
     if (j->bundle) LB_TRY(lb_quantize_keep(j, layer, s));
     if (stays_packed(j, layer))
-        LB_TRY(lb_install_packed(j->arena, net, &j->w, l->site, &l->storage, s->act, s->bytes, l->size.total));
+        LB_TRY(lb_install_packed(j->arena, net, &j->w, l->site, &l->storage, s->bytes, l->size.total));
     else
-        lb_install_matrix(net, &j->w, l->site, What, s->act);
+        lb_install_matrix(net, &j->w, l->site, What);
     for (int64_t user = l->next; user >= 0; user = j->cell->layer[user].next)
         lb_weights_put(net, &j->w, j->cell->layer[user].site, j->w.site[l->site]);
     return LB_OK;

@@ -59,7 +59,6 @@ lb_cmat lb_quantize_now(const lb_quantize_job *j, int64_t layer);
  * alone: an interrupted cell that goes on reads the same bytes. */
 typedef struct lb_stored {
     uint8_t *bytes; /* lb_layer_pack's, as many as the layer's plan says; NULL: not quantized */
-    lb_actquant act;
     uint32_t flags; /* these two are columns of the row */
     lb_told told;
 } lb_stored;

@@ -18,7 +18,7 @@ lb_status lb_quantize_keep_begin(lb_quantize_job *j) {
 }
 
 lb_status lb_quantize_keep(lb_quantize_job *j, int64_t layer, const lb_stored *s) {
-    return lb_bundle_put(j->bundle, j->kept[layer], s->act, s->bytes);
+    return lb_bundle_put(j->bundle, j->kept[layer], s->bytes);
 }
 
 /* Is the tensor's place taken by a layer that is kept packed? */
@@ -61,7 +61,7 @@ lb_status lb_quantize_keep_changed(lb_quantize_job *j) {
         uint8_t *bytes = LB_NEW_UNSET(j->scratch, uint8_t, size.total);
         if (!bytes) return LB_E_NOMEM;
         LB_TRY(lb_layer_pack(&c, j->plan->team, bytes, size.total));
-        LB_TRY(lb_bundle_put(j->bundle, index, (lb_actquant){0}, bytes));
+        LB_TRY(lb_bundle_put(j->bundle, index, bytes));
         lb_arena_restore(j->scratch, start);
     }
     return LB_OK;

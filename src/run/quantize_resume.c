@@ -152,28 +152,17 @@ static lb_status get_told(lb_sealed *f, const lb_diagnostics *d, lb_layer_row *r
 /* ---- layers ---- */
 
 static lb_status put_layer(lb_sealed *f, lb_team *team, int64_t i, int64_t bytes, const lb_stored *s) {
-    char packed[48], act[48];
-    const int64_t how[2] = {s->act.bits, s->act.symmetric};
+    char packed[48];
     snprintf(packed, sizeof packed, "%lld/packed", (long long)i);
-    snprintf(act, sizeof act, "%lld/act", (long long)i);
-    LB_TRY(lb_sealed_put_all(f, packed, LB_SEALED_U8, bytes, team, s->bytes));
-    return lb_sealed_put_all(f, act, LB_SEALED_I64, 2, NULL, how);
+    return lb_sealed_put_all(f, packed, LB_SEALED_U8, bytes, team, s->bytes);
 }
 
 static lb_status get_layer(lb_sealed *f, lb_team *team, lb_arena *a, int64_t i, int64_t bytes, lb_stored *s) {
-    char packed[48], act[48];
-    int64_t how[2];
+    char packed[48];
     snprintf(packed, sizeof packed, "%lld/packed", (long long)i);
-    snprintf(act, sizeof act, "%lld/act", (long long)i);
     *s = (lb_stored){.bytes = LB_NEW_UNSET(a, uint8_t, bytes)};
     if (!s->bytes) return LB_E_NOMEM;
-    LB_TRY(lb_sealed_get_all(f, packed, LB_SEALED_U8, bytes, team, s->bytes));
-    LB_TRY(lb_sealed_get_all(f, act, LB_SEALED_I64, 2, NULL, how));
-    if ((how[0] != 0 && (how[0] < 2 || how[0] > 8)) || (how[1] != 0 && how[1] != 1))
-        return lb_fail(LB_E_FORMAT, "%s: %lld bits, symmetric %lld: bits must be 0 or in [2, 8]", act,
-                       (long long)how[0], (long long)how[1]);
-    s->act = (lb_actquant){(int)how[0], how[1] != 0};
-    return LB_OK;
+    return lb_sealed_get_all(f, packed, LB_SEALED_U8, bytes, team, s->bytes);
 }
 
 /* Bytes that a layer of this storage can have been packed into. */

@@ -24,7 +24,6 @@ static lb_status pack(const lb_quantize_job *j, const lb_layer_plan *l, const lb
     /* A ragged group follows from the storage, whatever a method says of it. */
     uint32_t ragged = lb_storage_ragged(&l->storage, l->cols) ? LB_FLAG_RAGGED_GROUP : 0;
     *out = (lb_stored){.bytes = LB_NEW_UNSET(a, uint8_t, size.total),
-                       .act = made->act,
                        .flags = (made->flags & ~(uint32_t)LB_FLAG_RAGGED_GROUP) | ragged,
                        .told = made->told};
     if (!out->bytes) return LB_E_NOMEM;
@@ -38,6 +37,10 @@ lb_status lb_quantize_store(const lb_quantize_job *j, int64_t layer, const lb_la
     if (j->changes) { /* what is kept of them is part of the layer */
         whole.T = j->base->site[l->site].T;
         lb_storage_take_transform(&whole.storage, &l->storage);
+    }
+    if (l->block < 0) { /* as the plan has it */
+        whole.storage.act = (lb_actquant){0};
+        whole.act_scale = whole.act_zero = 0;
     }
     lb_status st = pack(j, l, &whole, a, out);
     return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(st, "method %s: layer %s", j->cell->method->name, l->name);

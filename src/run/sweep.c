@@ -329,6 +329,12 @@ static void label_bits(lb_str *s, const char *bits, const char *group) {
     if (group) lb_str_add(s, group[0] >= '0' && group[0] <= '9' ? " g%s" : " %s", group);
 }
 
+/* Bits of inputs, of what has none of weights. */
+static bool label_act(lb_str *s, const char *bits, const char *act_bits) {
+    if (!bits && act_bits) lb_str_add(s, " a%s", act_bits);
+    return !bits && act_bits;
+}
+
 /* Options [first, first + n) of a pipeline: those of one stage, called as there. */
 typedef struct span {
     const lb_option *at;
@@ -355,10 +361,12 @@ static void label_stage(lb_str *s, const lb_cell *cell, const lb_stage *g) {
     lb_str_add(s, "%s", g->method->name);
     if (sparsity && lb_parse_f64(sparsity, &part) == LB_OK) lb_str_add(s, " %.15g%%", 100 * part);
     label_bits(s, stage_value(cell, &t, "bits"), stage_value(cell, &t, "group"));
+    bool act = label_act(s, stage_value(cell, &t, "bits"), stage_value(cell, &t, "act_bits"));
     for (int64_t i = 0; i < cell->varied.n; i++)
         for (size_t k = 0; k < t.n; k++) {
             const char *name = t.own[k].name;
             bool said = !strcmp(name, "bits") || !strcmp(name, "group") || !strcmp(name, "sparsity");
+            said = said || (act && !strcmp(name, "act_bits"));
             if (!said && lb_option_answers(&t.at[k], cell->varied.at[i].key))
                 label_choice(s, name, cell->varied.at[i].value);
         }
@@ -383,9 +391,11 @@ static lb_status make_label(expander *x, lb_cell *cell) {
     } else {
         lb_str_add(&s, "%s", cell->method->name);
         label_bits(&s, given_or_not(cell, "bits"), given_or_not(cell, "group"));
+        bool act = label_act(&s, given_or_not(cell, "bits"), given_or_not(cell, "act_bits"));
         for (int64_t i = 0; i < cell->varied.n; i++) {
             const char *k = cell->varied.at[i].key;
-            if (strcmp(k, "bits") != 0 && strcmp(k, "group") != 0) label_choice(&s, k, cell->varied.at[i].value);
+            bool said = !strcmp(k, "bits") || !strcmp(k, "group") || (act && !strcmp(k, "act_bits"));
+            if (!said) label_choice(&s, k, cell->varied.at[i].value);
         }
     }
     lb_status st = lb_str_check(&s);

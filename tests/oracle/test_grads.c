@@ -99,7 +99,7 @@ static void activation_quantization(void **state) {
     (void)state;
     tiny t = tiny_open(false, 1);
     for (int32_t i = 0; i < t.net->sites; i++)
-        if (t.net->site[i].block >= 0) t.weights.site[i].act = (lb_actquant){4, false};
+        if (t.net->site[i].block >= 0) t.weights.site[i].act = (lb_actquant){.bits = 4, .symmetric = false};
     lb_grads g;
     double loss[3];
     gradients_of(&t, NULL, 0, &g, loss);

@@ -224,7 +224,8 @@ static void check_quantized(const lb_test_program *c, const lb_tensor *logits) {
     lb_grads plain, fake;
     double loss = all(&s, NULL, 0, NULL, &plain), norm, off = 0.0, whole = 0.0;
     for (int32_t i = 0; i < s.n->sites; i++) /* neighbours differ, so that they cannot all share an input */
-        if (strcmp(s.n->site[i].role, "router") != 0) s.w.site[i].act = (lb_actquant){8, i % 3 == 0};
+        if (strcmp(s.n->site[i].role, "router") != 0)
+            s.w.site[i].act = (lb_actquant){.bits = 8, .symmetric = i % 3 == 0};
     double other = all(&s, NULL, 0, NULL, &fake);
     assert_true(fabs(other - loss) < 0.02 * loss && other != loss);
     for (int32_t i = 0; i < s.n->sites + s.n->vectors; i++) {
@@ -339,7 +340,7 @@ static void check_memory(const lb_test_program *c, const lb_tensor *logits) {
     lb_net *n = lb_test_program_net(c);
     lb_weights w = lb_test_program_weights(c, n);
     lb_grads g = lb_test_program_grads(c, n);
-    for (int32_t i = 0; i < n->sites; i++) w.site[i].act = (lb_actquant){8, true};
+    for (int32_t i = 0; i < n->sites; i++) w.site[i].act = (lb_actquant){.bits = 8, .symmetric = true};
     lb_alloc_fail_at(0);
     assert_ok(try_all(c, n, &w, &g));
     int64_t count = lb_alloc_count();

@@ -63,7 +63,7 @@ static lb_storage any_storage(void) {
     return s;
 }
 
-/* A mask and a pair of matrices, where the shape has room. */
+/* A mask and a pair of matrices, where the shape has room; a quantizer of the input. */
 static void add_parts(lb_storage *s, int64_t rows, int64_t cols) {
     if (below(4) == 0 && cols >= 2) {
         s->mask_of = 2 + below(below(2) && cols >= 8 ? 7 : cols - 1);
@@ -80,6 +80,10 @@ static void add_parts(lb_storage *s, int64_t rows, int64_t cols) {
         for (s->t_hadamard = 1; cols % (2 * s->t_hadamard) == 0 && (s->t_hadamard == 1 || below(3));)
             s->t_hadamard *= 2;
     if (s->t_hadamard == 1) s->t_hadamard = 0;
+    if (below(4) == 0) {
+        s->act = (lb_actquant){.bits = (int)(2 + below(7)), .symmetric = below(2), .mode = (lb_actquant_mode)below(2)};
+        if (s->act.mode == LB_ACTQUANT_TOKEN) s->act.group = below(cols + 1);
+    }
 }
 
 static void any_transform(lb_layer *c) {
@@ -115,6 +119,11 @@ static void any_mask(lb_layer *c) {
 static lb_layer any_layer(const kit *k, const lb_storage *s, int64_t rows, int64_t cols) {
     lb_layer c;
     assert_int_equal(lb_layer_new(k->arena, s, rows, cols, s->order, &c), LB_OK);
+    if (lb_actquant_is_static(&s->act)) {
+        do c.act_scale = fabsf(any_scale(LB_SCALE_F32));
+        while (c.act_scale == 0);
+        c.act_zero = s->act.symmetric ? 0 : (float)below(1 << s->act.bits);
+    }
     for (int64_t i = 0; c.A && i < s->rank * cols; i++) c.A[i] = any_scale(s->rank_type);
     for (int64_t i = 0; c.B && i < rows * s->rank; i++) c.B[i] = any_scale(s->rank_type);
     any_transform(&c);
@@ -165,6 +174,8 @@ static bool survives(const kit *one, const kit *four, const lb_layer *c) {
     assert_int_equal(lb_packed_new(one->arena, &c->storage, c->rows, c->cols, a, z.total, &kept), LB_OK);
     assert_true(lb_transform_same(&c->T, &back.T, c->cols) &&
                 lb_transform_same(&c->T, lb_packed_transform(kept), c->cols));
+    const lb_actquant act = lb_layer_act(c), read = lb_layer_act(&back), of_packed = lb_packed_act(kept);
+    assert_true(lb_actquant_same(&act, &read) && lb_actquant_same(&act, &of_packed));
     lb_mat want = kit_dequantize(one, c), got = kit_dequantize(one, &back);
     size_t row = (size_t)c->cols * sizeof(float);
     if (c->A) { /* sums of any floats may be no numbers, and -0 is 0 */
@@ -199,15 +210,15 @@ static void spoil(lb_layer *c, char part[160]) {
     else if (s->group > 0)
         snprintf(at, sizeof at, "row %lld, group %lld", (long long)(i / groups), (long long)(i % groups));
     for (;;) {
-        switch (below(11)) {
-        case 9: {
+        switch (below(12)) {
+        case 10: {
             if (!c->T.scale) break;
             int64_t col = below(c->cols);
             ((float *)(uintptr_t)c->T.scale)[col] = any_float();
             snprintf(part, 160, "T.scale %.9g at column %lld", (double)c->T.scale[col], (long long)col);
             return;
         }
-        case 10:
+        case 11:
             if (!c->T.sign) break;
             ((uint8_t *)(uintptr_t)c->T.sign)[below(lb_transform_sign_bytes(c->cols))] ^= (uint8_t)(1 << below(8));
             snprintf(part, 160, "T.sign");
@@ -258,6 +269,11 @@ static void spoil(lb_layer *c, char part[160]) {
             snprintf(part, 160, "%c is", first ? 'A' : 'B');
             return;
         }
+        case 8:
+            if (c->act_scale == 0) break;
+            *(below(2) ? &c->act_scale : &c->act_zero) = any_float();
+            snprintf(part, 160, "act_");
+            return;
         default:
             if (!c->dense) break;
             c->dense[k] = any_float();
@@ -306,7 +322,8 @@ static void parts_and_remarks(void **state) {
     static const lb_storage asym = {&lb_uniform, 4, .group = 16}, sym = {&lb_uniform, 4, .symmetric = true},
                             ordered = {&lb_uniform, 3, .group = 16, .order = true}, nf4 = {&lb_nf4, 4, .group = 64},
                             twice = {&lb_nf4, 4, .group = 64, .double_quant = true},
-                            f32 = {.format = &lb_f32, .bits = 32};
+                            f32 = {.format = &lb_f32, .bits = 32},
+                            ranged = {&lb_uniform, 4, .act = {.bits = 4, .mode = LB_ACTQUANT_STATIC}};
     static float numbers[64 * 64];
     static uint8_t codes[64 * 64];
     static int32_t order[64];
@@ -339,7 +356,16 @@ static void parts_and_remarks(void **state) {
     REFUSED(f32, c.codes = codes, "codes is there: f32 does not store it");
     REFUSED(asym, c.flags |= 1u << 6, "flags 0x40");
     REFUSED(asym, c.flags |= LB_FLAG_BF16, "a method may set 0x1f");
-    REFUSED(asym, c.act.bits = 1, "act.bits = 1: must be 0 or in [2, 8]");
+    REFUSED(asym, c.act_scale = 1, "act_scale 1: must be 0, as no range is stored");
+    REFUSED(f32, c.act_zero = 1, "act_zero 1: must be a whole number in [0, 0]");
+    REFUSED(ranged, c.act_scale = 0, "act_scale 0: must be positive");
+    REFUSED(ranged, c.act_scale = -2, "act_scale -2: must be positive");
+    REFUSED(ranged, c.act_zero = 0.5f, "act_zero 0.5: must be a whole number in [0, 15]");
+    REFUSED(ranged, c.act_zero = 16, "act_zero 16: must be a whole number in [0, 15]");
+    lb_layer c = any_layer(&k, &ranged, 8, 64);
+    c.act_scale = INFINITY;
+    assert_int_equal(lb_layer_check(&c, k.team), LB_E_NUMERIC);
+    assert_error_has("act_scale inf");
     kit_close(&k);
 }
 

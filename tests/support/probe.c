@@ -37,7 +37,10 @@ static const lb_option table[] = {
 static lb_status spec(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
     (void)rows, (void)cols;
     const probe_opts *o = opts;
-    *out = (lb_storage){.format = &lb_uniform, .bits = (int)o->bits, .group = o->group};
+    *out = (lb_storage){.format = &lb_uniform,
+                        .bits = (int)o->bits,
+                        .group = o->group,
+                        .act = {.bits = (int)o->act, .symmetric = o->act_symmetric}};
     return LB_OK;
 }
 
@@ -67,7 +70,6 @@ static lb_status quantize(lb_arena *a, const char *name, lb_cmat W, const probe_
     for (int64_t r = 0; r < W.rows; r++)
         for (int64_t i = 0; i < W.cols; i += group)
             round_down(W, r, i, i + group < W.cols ? i + group : W.cols, &s, out, at++, What);
-    out->act = (lb_actquant){(int)o->act, o->act_symmetric};
     lb_tell(&out->told, 0, probe.damp);
     for (int i = 0; i < 8; i++)
         if (probe.flagged[i].layer && strcmp(name, probe.flagged[i].layer) == 0) out->flags |= probe.flagged[i].flags;

@@ -169,7 +169,7 @@ lb_status tiny_trained(tiny *t, const lb_trainer *tr, const lb_model_out *m, lb_
         LB_TRY(lb_layer_dequantize(c, W));
         lb_slot_set(t->net, out, (int32_t)i, W.d);
         int32_t site = t->net->slot[i].site;
-        if (t->net->site[site].block >= 0) out->site[site].act = c->act;
+        if (t->net->site[site].block >= 0) out->site[site].act = lb_layer_act(c);
     }
     return LB_OK;
 }

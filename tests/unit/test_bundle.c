@@ -35,9 +35,14 @@ static const lb_storage turned = {.format = &lb_uniform,
                                   .t_hadamard = 32,
                                   .t_sign = true};
 static const lb_storage floats = {.format = &lb_f32, .bits = 32};
-static const lb_storage ordered = {
-    .format = &lb_uniform, .bits = 3, .group = 16, .order = true, .scale_type = LB_SCALE_BF16};
-static const lb_storage doubled = {.format = &lb_nf4, .bits = 4, .group = 64, .double_quant = true};
+static const lb_storage ordered = {.format = &lb_uniform,
+                                   .bits = 3,
+                                   .group = 16,
+                                   .order = true,
+                                   .scale_type = LB_SCALE_BF16,
+                                   .act = {.bits = 8, .symmetric = true}};
+static const lb_storage doubled = {
+    .format = &lb_nf4, .bits = 4, .group = 64, .double_quant = true, .act = {.bits = 4, .mode = LB_ACTQUANT_STATIC}};
 
 static uint8_t byte_of(int64_t layer, int64_t i) { return (uint8_t)(layer * 31 + i * 7); }
 
@@ -60,7 +65,7 @@ static lb_bundle *make(void) {
         assert_int_equal(at, i);
     }
     assert_status(LB_E_ARG, lb_bundle_add(b, "more", 1, 1, &floats, &at));
-    for (int64_t i = 2; i >= 0; i--) assert_ok(lb_bundle_put(b, i, (lb_actquant){i ? 0 : 8, !i}, bytes_of(b, i)));
+    for (int64_t i = 2; i >= 0; i--) assert_ok(lb_bundle_put(b, i, bytes_of(b, i)));
     return b;
 }
 
@@ -101,15 +106,16 @@ static void comes_back(void **state) {
         assert_string_equal(x->name, y->name);
         assert_true(lb_storage_same(&x->storage, &y->storage));
         assert_true(x->rows == y->rows && x->cols == y->cols && x->start == y->start && x->bytes == y->bytes);
-        assert_true(y->act_bits == (i ? 0 : 8) && y->act_symmetric == !i);
+        assert_true(y->storage.act.bits == (i == 0 ? 8 : i == 1 ? 4 : 0) && y->storage.act.symmetric == !i);
         assert_ok(lb_bundle_get(h, &back, i, v));
         for (int64_t k = 0; k < y->bytes; k++) assert_int_equal(v[k], byte_of(i, k));
         free(v);
     }
-    static const char *const parts[] = {"codes",       "scales",       "zeros",      "order",    "codes",
-                                        "scale_codes", "scale_scales", "scale_mean", "codebook", "floats"};
-    assert_int_equal(back.parts, 10);
-    for (int i = 0; i < 10; i++) assert_string_equal(back.part[i].name, parts[i]);
+    static const char *const parts[] = {"codes",    "scales",      "zeros",        "order",
+                                        "codes",    "scale_codes", "scale_scales", "scale_mean",
+                                        "codebook", "act_scale",   "act_zero",     "floats"};
+    assert_int_equal(back.parts, 12);
+    for (int i = 0; i < 12; i++) assert_string_equal(back.part[i].name, parts[i]);
     lb_h5_abandon(h);
     lb_bundle_close(b);
 }
@@ -128,6 +134,8 @@ static void every_format_has_words(void **state) {
                 s.t_scale_type = way & 4 ? LB_SCALE_BF16 : LB_SCALE_F32;
                 s.t_hadamard = way & 1 ? 16 : 0;
                 s.t_sign = way & 4;
+                if (way & 2) s.act = (lb_actquant){.bits = 8, .symmetric = way & 1, .group = way};
+                if (way & 4) s.act = (lb_actquant){.bits = 4, .symmetric = way & 1, .mode = LB_ACTQUANT_STATIC};
                 lb_storage_words w;
                 lb_section section[LB_MOST_SECTIONS];
                 lb_size size;
@@ -160,6 +168,9 @@ static void every_format_has_words(void **state) {
     w.t_scale_type = 0, w.t_sign = -1;
     assert_status(LB_E_FORMAT, lb_storage_from_words(&w, &out));
     assert_error_has("t_sign -1: must be in [0, 1]");
+    const lb_storage_words no_mode = {.format = "int", .scale_type = "f32", .act_bits = 8, .act_mode = 2};
+    assert_status(LB_E_FORMAT, lb_storage_from_words(&no_mode, &out));
+    assert_error_has("act_mode 2: must be in [0, 1]");
 }
 
 /* Columns of T are there only where a layer has one; what an older program wrote has none. */
@@ -174,7 +185,7 @@ static void transforms_come_back(void **state) {
         int64_t at;
         assert_ok(lb_bundle_new(path, 2, &b));
         for (int64_t i = from; i < 2; i++) assert_ok(lb_bundle_add(b, i ? "0.k" : "0.q", ROWS, COLS, each[i], &at));
-        for (int64_t i = 0; i < 2 - from; i++) assert_ok(lb_bundle_put(b, i, (lb_actquant){0}, bytes_of(b, i)));
+        for (int64_t i = 0; i < 2 - from; i++) assert_ok(lb_bundle_put(b, i, bytes_of(b, i)));
         assert_ok(write_it(b));
         assert_ok(lb_h5_open(path, &h));
         assert_true(lb_h5_has(h, "/kept/layers/t_hadamard") == !from && lb_h5_has(h, "/kept/layers/t_sign") == !from);
@@ -200,7 +211,7 @@ static void impossible_tables(void **state) {
         if (fault == 1) l->words.bits = 3;
         if (fault == 2) l->rows++;
         if (fault == 3) l->start = b->bytes;
-        if (fault == 4) l->act_bits = 9;
+        if (fault == 4) l->words.act_bits = 9;
         if (fault == 5) p->name = other;
         if (fault == 6) p->start++;
         if (fault == 7) p->sha256[3] = 'x';
@@ -209,7 +220,7 @@ static void impossible_tables(void **state) {
         assert_ok(write_it(b));
         lb_status st = read_tables(&back);
         assert_int_equal(st, LB_E_FORMAT);
-        assert_error_has(fault == 9 ? "layer final_norm: part 9 of /kept/parts: expected floats" : "layer 0.down: ");
+        assert_error_has(fault == 9 ? "layer final_norm: part 11 of /kept/parts: expected floats" : "layer 0.down: ");
         lb_bundle_close(b);
     }
     lb_bundle *b = make(); /* one row more than its layers have */
@@ -217,7 +228,7 @@ static void impossible_tables(void **state) {
     b->parts++;
     assert_ok(write_it(b));
     assert_status(LB_E_FORMAT, read_tables(&back));
-    assert_error_has("/kept/parts has 11 rows, its layers 10 parts");
+    assert_error_has("/kept/parts has 13 rows, its layers 12 parts");
     lb_bundle_close(b);
 }
 
@@ -230,8 +241,8 @@ static void bytes_of_all_layers_or_none(void **state) {
     assert_ok(lb_bundle_add(b, "0.q", ROWS, COLS, &ordered, &at));
     assert_status(LB_E_ARG, write_it(b));
     assert_error_has("0 of 1 layers to keep");
-    assert_ok(lb_bundle_put(b, 0, (lb_actquant){0}, bytes_of(b, 0)));
-    assert_status(LB_E_ARG, lb_bundle_put(b, 0, (lb_actquant){0}, bytes_of(b, 0)));
+    assert_ok(lb_bundle_put(b, 0, bytes_of(b, 0)));
+    assert_status(LB_E_ARG, lb_bundle_put(b, 0, bytes_of(b, 0)));
     assert_error_has("layer 0.q comes twice");
     lb_bundle_close(b);
     assert_ok(lb_bundle_new(path, 0, &b)); /* a cell that quantizes nothing */
@@ -253,7 +264,7 @@ static lb_status whole(const char *unused) {
     int64_t at;
     lb_status st = lb_bundle_new(path, 1, &b);
     if (st == LB_OK) st = lb_bundle_add(b, "0.q", ROWS, COLS, &ordered, &at);
-    if (st == LB_OK) st = lb_bundle_put(b, 0, (lb_actquant){0}, v);
+    if (st == LB_OK) st = lb_bundle_put(b, 0, v);
     if (st == LB_OK) st = write_it(b);
     lb_bundle_close(b);
     lb_h5 *h = NULL;

@@ -113,7 +113,7 @@ static void computes_the_same(void **state) {
         assert_ok(lb_layer_dequantize(c, W));
         lb_transform_weights_back(&c->T, W);
         plain.site[site].W = lb_mat_c(W);
-        assert_ok(lb_install_packed(w.arena, n, &packed, site, &c->storage, c->act, w.bytes[i], w.size[i].total));
+        assert_ok(lb_install_packed(w.arena, n, &packed, site, &c->storage, w.bytes[i], w.size[i].total));
     }
     nll_of(&w, &w.m->weights, before);
     nll_of(&w, &plain, want);
@@ -133,7 +133,7 @@ static void computes_the_same(void **state) {
     assert_ok(lb_bundle_new(path, CHANGED, &b));
     for (int i = 0; i < CHANGED; i++)
         assert_ok(lb_bundle_add(b, changed[i], w.layer[i].rows, w.layer[i].cols, &w.layer[i].storage, &at));
-    for (int i = 0; i < CHANGED; i++) assert_ok(lb_bundle_put(b, i, w.layer[i].act, w.bytes[i]));
+    for (int i = 0; i < CHANGED; i++) assert_ok(lb_bundle_put(b, i, w.bytes[i]));
     assert_ok(lb_h5_create(path, &h));
     assert_ok(lb_bundle_write(h, b));
     assert_ok(lb_h5_close(h));
@@ -156,9 +156,8 @@ static void tables_have_none(void **state) {
     const lb_layer *c = &w.layer[CHANGED - 1];
     lb_weights packed;
     assert_ok(lb_weights_clone(w.arena, w.m->net, &w.m->weights, &packed));
-    assert_status(LB_E_UNSUPPORTED,
-                  lb_install_packed(w.arena, w.m->net, &packed, lb_net_find(w.m->net, "head"), &c->storage, c->act,
-                                    w.bytes[CHANGED - 1], w.size[CHANGED - 1].total));
+    assert_status(LB_E_UNSUPPORTED, lb_install_packed(w.arena, w.m->net, &packed, lb_net_find(w.m->net, "head"),
+                                                      &c->storage, w.bytes[CHANGED - 1], w.size[CHANGED - 1].total));
     assert_error_has("embed is a table of embeddings: it has no input to transform");
     close_world(&w);
 }

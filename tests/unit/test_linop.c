@@ -96,7 +96,7 @@ static void inputs_are_quantized(void **state) {
     (void)state;
     world w;
     open_world(&w, N);
-    w.op.act = (lb_actquant){4, true};
+    w.op.act = (lb_actquant){.bits = 4, .symmetric = true};
     float *q = LB_NEW(w.arena, float, T *K), *was = LB_NEW(w.arena, float, T *K);
     const lb_linop_room room = {.quantized = LB_NEW(w.arena, float, T *K)};
     lb_linop_input in;
@@ -114,12 +114,12 @@ static void inputs_are_quantized(void **state) {
 
 static void sites_share_what_is_alike(void **state) {
     (void)state;
-    lb_linop a = {.act = {8, true}}, b = a;
+    lb_linop a = {.act = {.bits = 8, .symmetric = true}}, b = a;
     static const char rounded;
     assert_true(lb_linop_share(&a, &b));
     b.act.symmetric = false;
     assert_false(lb_linop_share(&a, &b));
-    b.act = (lb_actquant){4, true};
+    b.act = (lb_actquant){.bits = 4, .symmetric = true};
     assert_false(lb_linop_share(&a, &b));
     a.act.bits = b.act.bits = 0;
     a.act.symmetric = !b.act.symmetric;

@@ -95,17 +95,65 @@ static void first_bad(void **state) {
 static void actquant_by_hand(void **state) {
     (void)state;
     float x[2][4] = {{-1, 0.25f, 2, 0.5f}, {0, 0, 0, 0}}, y[2][4];
-    lb_actquant a = {2, false};
+    lb_actquant a = {.bits = 2, .symmetric = false};
     lb_actquant_apply(&a, lb_cmat_of(x[0], 2, 4), lb_mat_of(y[0], 2, 4));
     static const float asym[2][4] = {{-1, 0, 2, 0}, {0, 0, 0, 0}}; /* 0.5 goes to the even 0 */
     assert_memory_equal(y, asym, sizeof y);
-    a = (lb_actquant){3, true}; /* scale = 2 / 3 */
+    a = (lb_actquant){.bits = 3, .symmetric = true}; /* scale = 2 / 3 */
     lb_actquant_apply(&a, lb_cmat_of(x[0], 2, 4), lb_mat_of(y[0], 2, 4));
     float s = 2 / 3.0f, sym[2][4] = {{-2 * s, 0, 3 * s, s}, {0, 0, 0, 0}}; /* -1.5 goes to the even -2 */
     assert_memory_equal(y, sym, sizeof y);
     a.bits = 0;
     lb_actquant_apply(&a, lb_cmat_of(x[0], 2, 4), lb_mat_of(y[0], 2, 4));
     assert_memory_equal(y, x, sizeof y);
+}
+
+/* Groups of columns have ranges of their own, the last is shorter; a static range is what it is, and cuts off. */
+static void actquant_modes_by_hand(void **state) {
+    (void)state;
+    const float x[5] = {-1, 0.25f, 2, 0.5f, 3};
+    float y[5];
+    lb_actquant a = {.bits = 2, .group = 2}; /* scales 1.25 / 3, 2 / 3 and 1, zeros 2, 0 and 0 */
+    float s0 = 1.25f / 3, s1 = 2.0f / 3;
+    const float grouped[5] = {-2 * s0, s0, 3 * s1, s1, 3};
+    lb_actquant_apply(&a, lb_cmat_of(x, 1, 5), lb_mat_of(y, 1, 5));
+    assert_memory_equal(y, grouped, sizeof y);
+    a = (lb_actquant){.bits = 2, .mode = LB_ACTQUANT_STATIC};
+    lb_actquant_range(&a, -0.75f,
+                      0.75f); /* widened to nothing: scale 1/2, and -0.75 / 0.5 = -1.5 goes to the even -2 */
+    assert_true(a.scale == 0.5f && a.zero == 2);
+    const float fixed[5] = {-1, 0, 0.5f, 0.5f, 0.5f};
+    lb_actquant_apply(&a, lb_cmat_of(x, 1, 5), lb_mat_of(y, 1, 5));
+    assert_memory_equal(y, fixed, sizeof y);
+    for (int i = 0; i < 5; i++) assert_int_equal(lb_actquant_cuts(&a, x[i]), i == 2 || i == 4);
+    assert_true(lb_actquant_cuts(&a, -1.5f) && !lb_actquant_cuts(&a, 0.74f) && lb_actquant_cuts(&a, 0.76f));
+    a = (lb_actquant){.bits = 3, .symmetric = true, .mode = LB_ACTQUANT_STATIC};
+    lb_actquant_range(&a, -1.5f, 0.5f);
+    assert_true(a.scale == 0.5f && a.zero == 0);
+    const float even[5] = {-1, 0, 1.5f, 0.5f, 1.5f};
+    lb_actquant_apply(&a, lb_cmat_of(x, 1, 5), lb_mat_of(y, 1, 5));
+    assert_memory_equal(y, even, sizeof y);
+    assert_true(lb_actquant_cuts(&a, -2) && !lb_actquant_cuts(&a, -1.5f) && lb_actquant_cuts(&a, 2));
+    lb_actquant_range(&a, 1, 2); /* widened to hold 0 */
+    assert_true(a.scale == 2.0f / 3);
+}
+
+static void actquant_same(void **state) {
+    (void)state;
+    const lb_actquant token = {.bits = 8, .group = 64}, fixed = {.bits = 8, .mode = LB_ACTQUANT_STATIC, .scale = 2};
+    lb_actquant a = token;
+    a.scale = 3; /* of no range that is kept */
+    assert_true(lb_actquant_same(&a, &token));
+    a.group = 32;
+    assert_false(lb_actquant_same(&a, &token) || lb_actquant_same(&token, &fixed));
+    a = fixed;
+    a.scale = 3;
+    assert_false(lb_actquant_same(&a, &fixed));
+    a = fixed;
+    a.zero = 1;
+    assert_false(lb_actquant_same(&a, &fixed));
+    a.bits = 0;
+    assert_true(lb_actquant_same(&a, &(lb_actquant){0}) && !lb_actquant_same(&a, &fixed));
 }
 
 /* Every output is the grid point nearest to its input, on a grid made here in float64. */
@@ -118,7 +166,8 @@ static void actquant_is_nearest(void **state) {
         for (int sym = 0; sym < 2; sym++) {
             for (int i = 0; i < R * LD; i++)
                 x[i] = (float)(lb_rng_normal(&r) * pow(10, i / LD - 2) + (i / LD == 3 ? 70 : 0));
-            lb_actquant_apply(&(lb_actquant){bits, sym}, (lb_cmat){x, R, C, LD}, lb_mat_of(y, R, C));
+            lb_actquant_apply(&(lb_actquant){.bits = bits, .symmetric = sym}, (lb_cmat){x, R, C, LD},
+                              lb_mat_of(y, R, C));
             for (int row = 0; row < R; row++) {
                 double lo = 0, hi = 0;
                 for (int c = 0; c < C; c++) {
@@ -141,7 +190,7 @@ static void actquant_is_nearest(void **state) {
 static void actquant_edge_cases(void **state) {
     (void)state;
     for (int sym = 0; sym < 2; sym++) {
-        lb_actquant a = {8, sym};
+        lb_actquant a = {.bits = 8, .symmetric = sym};
         float one[3] = {1, NAN, -1}, tiny[2] = {1e-45f, 0}, plus[2] = {5, 3}, inf[2] = {INFINITY, 1};
         lb_actquant_apply(&a, lb_cmat_of(one, 1, 3), lb_mat_of(one, 1, 3)); /* in place */
         assert_true(isnan(one[1]));                                         /* shown, not hidden */
@@ -196,11 +245,18 @@ static void grad_norms(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(f16_all_values),      cmocka_unit_test(f16_rounding),
-        cmocka_unit_test(bf16_rounding),       cmocka_unit_test(halves_as_pytorch),
-        cmocka_unit_test(first_bad),           cmocka_unit_test(actquant_by_hand),
-        cmocka_unit_test(actquant_is_nearest), cmocka_unit_test(actquant_edge_cases),
-        cmocka_unit_test(adamw_as_pytorch),    cmocka_unit_test(learning_rate),
+        cmocka_unit_test(f16_all_values),
+        cmocka_unit_test(f16_rounding),
+        cmocka_unit_test(bf16_rounding),
+        cmocka_unit_test(halves_as_pytorch),
+        cmocka_unit_test(first_bad),
+        cmocka_unit_test(actquant_by_hand),
+        cmocka_unit_test(actquant_is_nearest),
+        cmocka_unit_test(actquant_edge_cases),
+        cmocka_unit_test(actquant_modes_by_hand),
+        cmocka_unit_test(actquant_same),
+        cmocka_unit_test(adamw_as_pytorch),
+        cmocka_unit_test(learning_rate),
         cmocka_unit_test(grad_norms),
     };
     return cmocka_run_group_tests_name("math: half, mat, actquant, adamw", tests, NULL, NULL);

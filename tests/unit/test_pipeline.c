@@ -35,6 +35,10 @@ static const char *const pairs[][2] = {
     {"hqq+low_rank", "bits=2 rank=3 rank_type=bf16"},
     {"wanda+low_rank", "rank=2"},
     {"wanda+gptq+low_rank", "bits=3 group=16 rank=3"},
+    {"rtn+act", "bits=8 symmetric=true"},
+    {"wanda+act", "act_bits=4 act_group=7"},
+    {"act+gptq", "bits=3 group=16 act_symmetric=true"},
+    {"act+low_rank", "rank=2"},
 };
 enum { PAIRS = sizeof pairs / sizeof pairs[0] };
 
@@ -75,6 +79,32 @@ static void stored_as_said(void **state) {
         kit_close(&one);
         kit_close(&four);
     }
+}
+
+/* A quantizer of the input is beside the weights, whichever comes first; there is room for one. */
+static void beside_the_weights(void **state) {
+    (void)state;
+    kit k = kit_open(2);
+    lb_mat W = kit_random(&k, 5, ROWS, COLS);
+    lb_layer rtn = kit_run(&k, "rtn", "bits=4 group=16", W, NULL);
+    lb_layer before = kit_run(&k, "act+rtn", "act_bits=6 bits=4 group=16", W, NULL);
+    lb_layer after = kit_run(&k, "rtn+act", "act_bits=6 bits=4 group=16", W, NULL);
+    assert_int_equal(rtn.storage.act.bits, 0);
+    assert_int_equal(before.storage.act.bits, 6);
+    assert_true(lb_storage_same(&before.storage, &after.storage));
+    assert_memory_equal(rtn.codes, before.codes, ROWS * COLS);
+    assert_memory_equal(rtn.codes, after.codes, ROWS * COLS);
+    const lb_method *act = lb_method_find("act");
+    lb_storage s;
+    assert_int_equal(act->extend(kit_options(&k, act, ""), &after.storage, ROWS, COLS, &s), LB_E_UNSUPPORTED);
+    assert_error_has("inputs are quantized to 6 bits already");
+    lb_layer alone = kit_run(&k, "act", "", W, NULL); /* the weights as they are */
+    assert_memory_equal(kit_dequantize(&k, &alone).d, W.d, sizeof(float) * ROWS * COLS);
+    lb_layer c;
+    W.d[COLS + 2] = NAN;
+    assert_int_equal(kit_try(&k, "act", "", W, NULL, &c), LB_E_NUMERIC);
+    assert_error_has("weight at row 1, column 2 is NaN or infinite");
+    kit_close(&k);
 }
 
 /* tr(D H D^T) */
@@ -130,6 +160,8 @@ static void kept_by_stage(void **state) {
 }
 
 /* Two stages that look around: each must find the target, the layer before, its own seed and what it kept itself. */
+static const lb_storage with_range = {
+    .format = &lb_f32, .bits = 32, .act = {.bits = 8, .symmetric = true, .mode = LB_ACTQUANT_STATIC}};
 static char own[2];
 static uint64_t seen_seed[2];
 static const float *target;
@@ -138,7 +170,6 @@ static const lb_diagnostic told[] = {{"damp", "", "a damping", 0, 1}, {"dead", "
 static const lb_diagnostic tells_damp[] = {{"damp", "steps", "another", 0, 10}};
 
 static lb_status look(const lb_layer_in *in, int i, lb_layer *out) {
-    lb_storage s = {.format = &lb_f32, .bits = 32};
     assert_true(in->W.d == target && !in->so_far == (i == 0));
     assert_true(!in->stats == (i == 0)); /* the first asks for none */
     if (i == 1) {
@@ -147,10 +178,10 @@ static lb_status look(const lb_layer_in *in, int i, lb_layer *out) {
         assert_true(in->so_far->told.which == 0 && in->so_far->dense[0] == 3); /* its places are its own */
     }
     seen_seed[i] = in->seed;
-    LB_TRY(lb_layer_new(in->arena, &s, in->W.rows, in->W.cols, false, out));
+    LB_TRY(lb_layer_new(in->arena, &with_range, in->W.rows, in->W.cols, false, out));
     out->dense[0] = 3;
     out->flags = i ? LB_FLAG_DAMP_RAISED : LB_FLAG_DEAD_COLUMNS;
-    if (i == 0) out->act = (lb_actquant){8, true};
+    if (i == 0) out->act_scale = 0.25f;
     lb_tell(&out->told, 0, i ? 7 : 0.5);
     if (i == 0) lb_tell(&out->told, 1, 2);
     if (i == 1 && tells_too_much) lb_tell(&out->told, 1, 2);
@@ -169,6 +200,11 @@ static lb_status floats(const void *opts, int64_t rows, int64_t cols, lb_storage
     *out = (lb_storage){.format = &lb_f32, .bits = 32};
     return LB_OK;
 }
+static lb_status ranged(const void *opts, int64_t rows, int64_t cols, lb_storage *out) {
+    (void)opts, (void)rows, (void)cols;
+    *out = with_range;
+    return LB_OK;
+}
 static lb_status half(const void *opts, const lb_storage *so_far, int64_t rows, int64_t cols, lb_storage *out) {
     (void)opts, (void)so_far, (void)rows, (void)cols;
     *out = (lb_storage){.format = &lb_f16, .bits = 16};
@@ -185,14 +221,14 @@ static void what_a_stage_sees(void **state) {
     const lb_method first = {.api = LB_METHOD_API,
                              .name = "a",
                              .summary = "a",
-                             .spec = floats,
+                             .spec = ranged,
                              .layer = look_first,
                              .diagnostics = {told, 2}};
     lb_method second = {.api = LB_METHOD_API,
                         .name = "b",
                         .summary = "b",
                         .needs = LB_NEEDS_HESSIAN,
-                        .spec = floats,
+                        .spec = ranged,
                         .layer = look_second,
                         .extend = same,
                         .diagnostics = {tells_damp, 1}};
@@ -217,7 +253,7 @@ static void what_a_stage_sees(void **state) {
     for (int turn = 0; turn < 2; turn++) {
         assert_int_equal(lb_method_layer(m, &in, "", &c), LB_OK);
         assert_true(c.told.which == 7 && c.told.value[0] == 0.5 && c.told.value[1] == 2 && c.told.value[2] == 7);
-        assert_int_equal(c.act.bits, 8);
+        assert_true(c.act_scale == 0.25f);
         assert_int_equal(c.flags, LB_FLAG_DAMP_RAISED | LB_FLAG_DEAD_COLUMNS);
         assert_true(seen_seed[0] != seen_seed[1]);
         assert_true(((const lb_kept *)kept.data)[0].data == NULL && ((const lb_kept *)kept.data)[1].data == &own[1]);
@@ -387,6 +423,7 @@ static void refused(void **state) {
         {"rtn+wanda", "", "stage wanda only starts a layer: it cannot go on from what rtn made"},
         {"rtn+qat", "bits=4", "stage qat works on the whole network"},
         {"wanda+rtn", "pattern=2:4 sparsity=0.4", "stage wanda: pattern 2:4 prunes half"},
+        {"rtn+act", "act_group=67", "stage act: act_group = 67: an input of 66 columns is narrower"},
     };
     kit k = kit_open(1);
     for (size_t i = 0; i < sizeof no / sizeof no[0]; i++) {
@@ -429,7 +466,7 @@ static void memory_runs_out(void **state) {
             lb_arena_free(made);
         }
         if (st != LB_OK) fail_msg("%s: %s", pairs[i][0], lb_error());
-        assert_true(n > 6);
+        assert_true(n > 3);
     }
     kit_close(&k);
 }
@@ -437,11 +474,12 @@ static void memory_runs_out(void **state) {
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_a_stage_sees),       cmocka_unit_test(stored_as_said),
-        cmocka_unit_test(each_stage_helps),        cmocka_unit_test(kept_by_stage),
-        cmocka_unit_test(nothing_kept_of_a_group), cmocka_unit_test(refused),
-        cmocka_unit_test(memory_runs_out),         cmocka_unit_test(after_those_that_preserve),
-        cmocka_unit_test(after_a_block),           cmocka_unit_test(orders_that_are_refused),
+        cmocka_unit_test(what_a_stage_sees),         cmocka_unit_test(stored_as_said),
+        cmocka_unit_test(each_stage_helps),          cmocka_unit_test(kept_by_stage),
+        cmocka_unit_test(nothing_kept_of_a_group),   cmocka_unit_test(refused),
+        cmocka_unit_test(beside_the_weights),        cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(after_those_that_preserve), cmocka_unit_test(after_a_block),
+        cmocka_unit_test(orders_that_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

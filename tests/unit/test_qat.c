@@ -270,7 +270,7 @@ static void embedding_and_head(void **state) {
         assert_ok(tiny_trained(&r.t, r.tr, &r.out, &r.trained));
         const lb_layer *head = layer(&r, "head");
         assert_int_equal(head->rows, 40);
-        assert_int_equal(head->act.bits, 0);
+        assert_int_equal(head->storage.act.bits, 0);
         if (tied)
             assert_ptr_equal(site(&r, &r.trained, "head")->W.d, site(&r, &r.trained, "embed")->W.d);
         else
@@ -325,7 +325,7 @@ static void activations_of_quantized_layers_alone(void **state) {
     for (int k = 0; k < 3; k++) {
         run r;
         lb_train_loss loss;
-        lb_train_request request = {.batch = 2, .length = 32, .act = {k ? 3 : 0, true}};
+        lb_train_request request = {.batch = 2, .length = 32, .act = {.bits = k ? 3 : 0, .symmetric = true}};
         prepare(&r, "qat", false, 1);
         memset(r.quantize, 0, sizeof r.quantize);
         r.quantize[tiny_site(&r.t, "0.down")] = k == 2;

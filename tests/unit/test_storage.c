@@ -19,40 +19,73 @@ static void sizes_by_hand(void **state) {
     static const struct {
         lb_storage s;
         int64_t rows, cols;
-        lb_size want; /* in the order of its fields */
+        lb_size want;
     } t[] = {
-        {{UNIFORM, .bits = 4}, 10, 8, {80, 40, 40, 5, 0, 0, 0, 85, 0, 0, 0}},
+        {{UNIFORM, .bits = 4}, 10, 8, {.weights = 80, .codes = 40, .scales = 40, .zeros = 5, .total = 85}},
         {{UNIFORM, .bits = 3},
          10,
          10,
-         {100, 38, 40, 4, 0, 0, 2, 84, 0, 0, 0}}, /* 30 bits of 32 in each row, 3.75 bytes of zeros */
-        {{UNIFORM, .bits = 3, .group = 64}, 2, 576, {1152, 432, 72, 7, 0, 0, 0, 511, 0, 0, 0}},
+         {.weights = 100,
+          .codes = 38,
+          .scales = 40,
+          .zeros = 4,
+          .padding = 2,
+          .total = 84}}, /* 30 bits of 32 in each row, 3.75 bytes of zeros */
+        {{UNIFORM, .bits = 3, .group = 64},
+         2,
+         576,
+         {.weights = 1152, .codes = 432, .scales = 72, .zeros = 7, .total = 511}},
         {{UNIFORM, .bits = 4, .group = 128, .symmetric = true, .scale_type = LB_SCALE_F16},
          3,
          576,
-         {1728, 864, 30, 0, 0, 0, 0, 894, 0, 0, 0}}, /* five groups, the last of 64 */
-        {{UNIFORM, .bits = 2, .group = LB_GROUP_TENSOR}, 5, 17, {85, 22, 4, 1, 0, 0, 18, 45, 0, 0, 0}},
-        {{UNIFORM, .bits = 8, .group = 16, .order = true}, 1, 32, {32, 32, 8, 2, 0, 64, 0, 106, 0, 0, 0}},
+         {.weights = 1728, .codes = 864, .scales = 30, .total = 894}}, /* five groups, the last of 64 */
+        {{UNIFORM, .bits = 2, .group = LB_GROUP_TENSOR},
+         5,
+         17,
+         {.weights = 85, .codes = 22, .scales = 4, .zeros = 1, .padding = 18, .total = 45}},
+        {{UNIFORM, .bits = 8, .group = 16, .order = true},
+         1,
+         32,
+         {.weights = 32, .codes = 32, .scales = 8, .zeros = 2, .order = 64, .total = 106}},
         {{UNIFORM, .bits = 2, .group = 65537, .order = true},
          1,
          65537,
-         {65537, 16385, 4, 1, 0, 262148, 3, 278541, 0, 0, 0}},
-        {{.format = &lb_nf4, .bits = 4, .group = 64}, 3, 50, {150, 75, 12, 0, 64, 0, 0, 151, 0, 0, 0}},
+         {.weights = 65537, .codes = 16385, .scales = 4, .zeros = 1, .order = 262148, .padding = 3, .total = 278541}},
+        {{.format = &lb_nf4, .bits = 4, .group = 64},
+         3,
+         50,
+         {.weights = 150, .codes = 75, .scales = 12, .codebook = 64, .total = 151}},
         {{.format = &lb_nf4, .bits = 4, .group = 64, .scale_type = LB_SCALE_BF16},
          3,
          50,
-         {150, 75, 6, 0, 64, 0, 0, 145, 0, 0, 0}},
+         {.weights = 150, .codes = 75, .scales = 6, .codebook = 64, .total = 145}},
         {{.format = &lb_nf4, .bits = 4, .group = 2, .double_quant = true},
          6,
          100,
-         {600, 300, 312, 0, 64, 0, 0, 676, 0, 0, 0}},
-        {{UNIFORM, .bits = 1, .symmetric = true}, 3, 40, {120, 15, 12, 0, 0, 0, 9, 36, 0, 0, 0}},
+         {.weights = 600, .codes = 300, .scales = 312, .codebook = 64, .total = 676}},
+        {{UNIFORM, .bits = 1, .symmetric = true},
+         3,
+         40,
+         {.weights = 120, .codes = 15, .scales = 12, .padding = 9, .total = 36}},
         {{.format = &lb_affine, .bits = 4, .group = 64, .scale_type = LB_SCALE_F16},
          2,
          100,
-         {200, 100, 8, 8, 0, 0, 4, 120, 0, 0, 0}}, /* a zero is as large as a scale */
-        {{.format = &lb_f16, .bits = 16}, 3, 5, {15, 30, 0, 0, 0, 0, 0, 30, 0, 0, 0}},
-        {{.format = &lb_f32, .bits = 32}, 3, 5, {15, 60, 0, 0, 0, 0, 0, 60, 0, 0, 0}},
+         {.weights = 200, .codes = 100, .scales = 8, .zeros = 8, .padding = 4, .total = 120}}, /* a zero is as large as
+                                                                                                  a scale */
+        {{.format = &lb_f16, .bits = 16}, 3, 5, {.weights = 15, .codes = 30, .total = 30}},
+        {{UNIFORM, .bits = 8, .symmetric = true, .act = {.bits = 8, .mode = LB_ACTQUANT_STATIC}},
+         4,
+         8,
+         {.weights = 32, .codes = 32, .scales = 16, .total = 53, .act = 5}}, /* a scale, and a zero in a byte */
+        {{.format = &lb_f16, .bits = 16, .act = {.bits = 4, .symmetric = true, .mode = LB_ACTQUANT_STATIC}},
+         4,
+         8,
+         {.weights = 32, .codes = 64, .total = 68, .act = 4}},
+        {{.format = &lb_f16, .bits = 16, .act = {.bits = 4, .group = 8}},
+         4,
+         8,
+         {.weights = 32, .codes = 64, .total = 64}},
+        {{.format = &lb_f32, .bits = 32}, 3, 5, {.weights = 15, .codes = 60, .total = 60}},
     };
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
         lb_size z;
@@ -62,6 +95,15 @@ static void sizes_by_hand(void **state) {
                      (long long)z.scales, (long long)z.zeros, (long long)z.codebook, (long long)z.order,
                      (long long)z.padding, (long long)z.total);
     }
+    lb_storage plain = {UNIFORM, .bits = 4}, quantized = plain;
+    quantized.act.bits = 8;
+    assert_false(lb_storage_same(&plain, &quantized));
+    quantized = lb_storage_base(&quantized); /* how inputs are read is nothing that weights are measured by */
+    assert_true(lb_storage_same(&plain, &quantized));
+    lb_size sum = {0}, one = {.total = 5, .act = 5};
+    lb_size_add(&sum, &one);
+    lb_size_add(&sum, &one);
+    assert_true(sum.act == 10 && sum.total == 10);
     assert_true(lb_storage_ragged(&t[3].s, 576));
     assert_false(lb_storage_ragged(&t[2].s, 576));
 }
@@ -86,6 +128,12 @@ static void refused(void **state) {
         {UNIFORM, .bits = 4, .t_hadamard = 8},
         {UNIFORM, .bits = 4, .t_hadamard = -4},
         {UNIFORM, .bits = 4, .t_scale = true, .t_scale_type = LB_SCALE_E8M0},
+        {UNIFORM, .bits = 4, .act = {.bits = 1}},
+        {UNIFORM, .bits = 4, .act = {.bits = 9}},
+        {UNIFORM, .bits = 4, .act = {.bits = 8, .mode = (lb_actquant_mode)2}},
+        {UNIFORM, .bits = 4, .act = {.bits = 8, .group = 5}},
+        {UNIFORM, .bits = 4, .act = {.bits = 8, .group = -1}},
+        {UNIFORM, .bits = 4, .act = {.bits = 8, .mode = LB_ACTQUANT_STATIC, .group = 2}},
     };
     lb_size z;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -115,6 +163,9 @@ static void text(void **state) {
         {{UNIFORM, .bits = 4, .t_hadamard = 8, .t_sign = true, .t_scale = true, .t_scale_type = LB_SCALE_F16},
          "int4 row asym had8 signs f16-scale"},
         {{UNIFORM, .bits = 4, .t_scale = true, .t_scale_type = LB_SCALE_BF16}, "int4 row asym bf16-scale"},
+        {{UNIFORM, .bits = 8, .symmetric = true, .act = {.bits = 8}}, "int8 row sym a8"},
+        {{UNIFORM, .bits = 4, .act = {.bits = 4, .symmetric = true, .group = 128}}, "int4 row asym a4-sym-g128"},
+        {{.format = &lb_f16, .bits = 16, .act = {.bits = 8, .mode = LB_ACTQUANT_STATIC}}, "f16 a8-static"},
     };
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
         lb_str s = {0};
@@ -344,11 +395,11 @@ static void compositions_by_hand(void **state) {
     lb_str text = {0};
     assert_int_equal(lb_layer_size(&c, &z), LB_OK);
     /* twelve bits of codes in two rows of 32, two scales, a byte of mask a row, 3 + 2 halves */
-    const lb_size want = {6, 2, 4, 0, 0, 0, 6, 24, 2, 10, 0};
+    const lb_size want = {.weights = 6, .codes = 2, .scales = 4, .padding = 6, .total = 24, .mask = 2, .low_rank = 10};
     assert_memory_equal(&z, &want, sizeof z);
     lb_size twice = z;
     lb_size_add(&twice, &z);
-    const lb_size sum = {12, 4, 8, 0, 0, 0, 12, 48, 4, 20, 0};
+    const lb_size sum = {.weights = 12, .codes = 4, .scales = 8, .padding = 12, .total = 48, .mask = 4, .low_rank = 20};
     assert_memory_equal(&twice, &sum, sizeof sum);
     uint8_t bytes[24];
     const uint8_t hand[] = {0x11, 0, 0,    0,    0x23, 0,    0,    0,    0x00, 0x3c, 0x00, 0x38,

@@ -240,7 +240,8 @@ static lb_status router_panel(const lb_train *t, const lb_rows *r, const void *c
             lb_kernels_active()->axpy(sum, 1.0f, t->b->expert.dn + x->row[k] * cols, cols);
         lb_share_set(&dx, i, sum);
     }
-    lb_sgemm(false, false, 1.0f, lb_mat_c(dz), t->w->site[s->site].W, 1.0f, dx.to);
+    dx.base = dx.to.d;
+    LB_TRY(lb_train_back_product(t, s, r, &dx, 1.0f, lb_mat_c(dz)));
     if (db) lb_train_add_rows(db, 1.0f, dz);
     return LB_OK;
 }

@@ -37,7 +37,7 @@ static lb_status back(const lb_train *t, const lb_net_step *s, const lb_rows *r)
     lb_mat dy = lb_train_grad(t, s->dst[0], r);
     float mult = (float)s->arg[0], *db = lb_train_sum(t, s, r, lb_train_bias(t, s), 0);
     (void)lb_train_input(t, s, r);
-    lb_share_product(&dx, mult, lb_mat_c(dy), false, t->w->site[s->site].W);
+    LB_TRY(lb_train_back_product(t, s, r, &dx, mult, lb_mat_c(dy)));
     if (db) lb_train_add_rows(db, mult, dy);
     return LB_OK;
 }

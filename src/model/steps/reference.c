@@ -116,8 +116,34 @@ static lb_status transform(const lb_reference *r, const lb_ref_param *p, const d
     return LB_OK;
 }
 
+/* Numbers that share a range, by the definition (math/actquant.h). */
+static void quantized(const lb_actquant *act, const double *x, double *q, int64_t n) {
+    double top = act->symmetric ? pow(2, act->bits - 1) - 1 : pow(2, act->bits) - 1, bottom = act->symmetric ? -top : 0;
+    double lo = 0, hi = 0, scale = (double)act->scale, zero = (double)act->zero;
+    for (int64_t i = 0; i < n; i++) lo = fmin(lo, x[i]), hi = fmax(hi, x[i]);
+    if (act->mode == LB_ACTQUANT_TOKEN) {
+        scale = act->symmetric ? fmax(-lo, hi) / top : (hi - lo) / top;
+        zero = act->symmetric || scale == 0 ? 0 : rint(-lo / scale);
+    }
+    for (int64_t i = 0; i < n; i++)
+        q[i] = scale > 0 ? scale * (fmin(fmax(rint(x[i] / scale) + zero, bottom), top) - zero) : 0;
+}
+
+static lb_status quantize(const lb_reference *r, const lb_ref_param *p, const double **x) {
+    int64_t cols = p->W.cols, group = p->act.group > 0 ? p->act.group : cols;
+    double *q;
+    if (p->act.bits == 0) return LB_OK;
+    LB_TRY(lb_ref_new(r, cols, &q));
+    for (int64_t t = 0; t < r->T; t++)
+        for (int64_t c = 0; c < cols; c += group)
+            quantized(&p->act, *x + t * cols + c, q + t * cols + c, c + group < cols ? group : cols - c);
+    *x = q;
+    return LB_OK;
+}
+
 lb_status lb_ref_product(const lb_reference *r, const lb_ref_param *p, const double *x, double **y) {
     LB_TRY(transform(r, p, &x));
+    LB_TRY(quantize(r, p, &x));
     LB_TRY(lb_ref_new(r, p->W.rows, y));
     for (int64_t t = 0; t < r->T; t++)
         for (int64_t o = 0; o < p->W.rows; o++) {

@@ -3,6 +3,7 @@
 #ifndef LB_MODEL_STEPS_REFERENCE_H
 #define LB_MODEL_STEPS_REFERENCE_H
 
+#include "math/actquant.h"
 #include "math/mat.h"
 #include "model/program.h"
 #include "quant/transform.h"
@@ -11,7 +12,8 @@
 typedef struct lb_ref_param {
     lb_cmat W;         /* d NULL: there is none */
     const float *bias; /* or NULL */
-    lb_transform T;    /* of its input */
+    lb_transform T;    /* of its input, */
+    lb_actquant act;   /* and then */
 } lb_ref_param;
 /* By name, block (-1: outside) and expert (-1: none). What is not there is no error here. */
 typedef struct lb_ref_params {
@@ -62,7 +64,7 @@ LB_NODISCARD lb_status lb_ref_write(lb_reference *r, const lb_step *s, int k, do
 LB_NODISCARD lb_status lb_ref_fail(const lb_reference *r, const lb_step *s, const char *why);
 /* A list of steps from here on, in this state: a program's part, an expert. */
 LB_NODISCARD lb_status lb_ref_steps(lb_reference *r, const lb_steps *steps);
-/* y (T, rows) = (T x) Wᵀ + bias. */
+/* y (T, rows) = q(T x) Wᵀ + bias. */
 LB_NODISCARD lb_status lb_ref_product(const lb_reference *r, const lb_ref_param *p, const double *x, double **y);
 
 /* What the number rope_kind says (steps/rope.c). */

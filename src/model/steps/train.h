@@ -85,6 +85,11 @@ static inline void lb_share_times(const lb_share *x, int64_t i, float times, con
 /* to = base + alpha A W, or A Wᵀ. */
 void lb_share_product(const lb_share *x, float alpha, lb_cmat A, bool transposed, lb_cmat W);
 
+/* To dx, of the step's operand: mult dy W of its site, straight through the quantizer of the input; where a static
+ * range cut that off, nothing (Esser et al. 2020, arXiv:1902.08153, eq. 5). */
+LB_NODISCARD lb_status lb_train_back_product(const lb_train *t, const lb_net_step *s, const lb_rows *r,
+                                             const lb_share *dx, float mult, lb_cmat dy);
+
 /* Sums over a panel's rows of a vector's gradient, where it is wanted; NULL: not. */
 float *lb_train_sum(const lb_train *t, const lb_net_step *s, const lb_rows *r, int32_t vector, int64_t at);
 

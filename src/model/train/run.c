@@ -65,8 +65,7 @@ int64_t lb_train_quantized(const lb_weights *w, const lb_net_part *part, const l
         lb_actquant act = w->site[s->site].act;
         int32_t same = 0;
         while (same < i && !(lb_plan_multiplies(&part->step[same]) && part->step[same].src[0] == s->src[0] &&
-                             w->site[part->step[same].site].act.bits == act.bits &&
-                             w->site[part->step[same].site].act.symmetric == act.symmetric))
+                             lb_actquant_same(&w->site[part->step[same].site].act, &act)))
             same++;
         int64_t width = plan->cols[s->src[0]];
         if (t) {
@@ -126,6 +125,22 @@ lb_share lb_train_share(const lb_train *t, const lb_net_step *s, int k, const lb
 void lb_share_product(const lb_share *x, float alpha, lb_cmat A, bool transposed, lb_cmat W) {
     if (x->base && x->base != x->to.d) memcpy(x->to.d, x->base, (size_t)(x->to.rows * x->to.cols) * sizeof *x->to.d);
     lb_sgemm(false, transposed, alpha, A, W, x->base ? 1.0f : 0.0f, x->to);
+}
+
+lb_status lb_train_back_product(const lb_train *t, const lb_net_step *s, const lb_rows *r, const lb_share *dx,
+                                float mult, lb_cmat dy) {
+    const lb_linop *o = &t->w->site[s->site];
+    lb_cmat x = lb_mat_c(lb_train_value(t, s->src[0], r));
+    float *before = NULL;
+    bool cuts = lb_actquant_is_static(&o->act);
+    size_t n = (size_t)(dx->to.rows * dx->to.cols);
+    if (cuts && !(before = lb_alloc(n + 1, sizeof *before))) return LB_E_NOMEM;
+    if (cuts && dx->base) memcpy(before, dx->base, n * sizeof *before);
+    lb_share_product(dx, mult, dy, false, o->W);
+    for (size_t i = 0; cuts && i < n; i++)
+        if (lb_actquant_cuts(&o->act, x.d[i])) dx->to.d[i] = before[i];
+    lb_free(before);
+    return LB_OK;
 }
 
 float *lb_train_sum(const lb_train *t, const lb_net_step *s, const lb_rows *r, int32_t vector, int64_t after) {

@@ -83,7 +83,8 @@ static lb_status spec(const void *opts, int64_t rows, int64_t cols, lb_storage *
                         .symmetric = o->symmetric,
                         .scale_type = (lb_scale_type)o->scale_type,
                         .double_quant = o->double_quant,
-                        .order = o->order};
+                        .order = o->order,
+                        .act = {.bits = (int)o->act_bits}};
     return LB_OK;
 }
 
@@ -181,7 +182,7 @@ static lb_status lie(const liar_opts *o, lb_arena *a, lb_layer *c) {
         lb_tell(&c->told, 1, -3);
         break;
     case ACT:
-        c->act.bits = 99;
+        c->storage.act.bits = 99;
         break;
     default:
         break;
@@ -196,7 +197,6 @@ static lb_status one(const char *name, const liar_opts *o, lb_cmat W, lb_arena *
         LB_TRY(round_reversed(&s, W, a, team, out));
     else
         LB_TRY(lb_round_to_nearest_team(a, &s, false, W, team, out));
-    out->act.bits = (int)o->act_bits;
     return strcmp(name, "2.up") == 0 ? lie(o, a, out) : LB_OK;
 }
 
