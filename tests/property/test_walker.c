@@ -219,7 +219,7 @@ static void check_input(const world *x, int64_t b, plain_input i, const double *
         check_layer(x, name, W, bits, blind ? NULL : H, x->H0[b][i]);
         const probe_call *c = probe_find(name);
         after->linear[l].W = view(c->What, W);
-        after->linear[l].act = (lb_actquant){(int)c->opts.act, c->opts.act_symmetric};
+        after->linear[l].act = (lb_actquant){.bits = (int)c->opts.act, .symmetric = c->opts.act_symmetric};
     }
 }
 

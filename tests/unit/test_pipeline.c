@@ -423,6 +423,8 @@ static void refused(void **state) {
         {"rtn+wanda", "", "stage wanda only starts a layer: it cannot go on from what rtn made"},
         {"rtn+qat", "bits=4", "stage qat works on the whole network"},
         {"wanda+rtn", "pattern=2:4 sparsity=0.4", "stage wanda: pattern 2:4 prunes half"},
+        {"rtn+act", "act_group=8 act_mode=static",
+         "stage act: act_group does not apply: act_mode static has one range"},
         {"rtn+act", "act_group=67", "stage act: act_group = 67: an input of 66 columns is narrower"},
     };
     kit k = kit_open(1);

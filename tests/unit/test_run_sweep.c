@@ -94,6 +94,25 @@ static void run_once(void **state) {
                  "none; rtn 4b row; rtn 4b row #2");
 }
 
+/* Inputs: their bits are in the name where weights have none of their own; ranges of tokens need no calibration. */
+static void quantized_inputs(void **state) {
+    (void)state;
+    expect_cells(
+        "model: m\nquantize: [{method: act}, {method: act, act_bits: 4, act_group: 32}, {stages: [{method: rtn, "
+        "bits: 8}, {method: act, act_bits: [8, 6], act_symmetric: true}]}, {method: act, act_group: 32, act_mode: "
+        "token}]\n",
+        "none; act a8; act a4 act_group=32; rtn 8b row + act a8 act_symmetric; rtn 8b row + act a6 "
+        "act_symmetric; act a8 act_group=32 act_mode=token");
+    for (size_t i = 1; i < sweep.n; i++) assert_int_equal(sweep.cell[i].layer_needs, 0);
+    assert_status(LB_E_CONFIG, expand("model: m\nquantize: [{method: act, act_mode: static}]\n"));
+    assert_error_has("method act needs a calibration text");
+    expect_cells(
+        "model: m\ncalibration: {text: t}\nquantize: [{method: act, act_mode: static}, {method: act, act_mode: "
+        "static, act_group: 8}]\n",
+        "none; act a8 act_mode=static; [act a8 act_mode=static act_group=8]");
+    assert_int_equal(sweep.cell[1].layer_needs, LB_NEEDS_RANGE);
+}
+
 /* Stages: their labels, options as axes, those of the whole config, and what is one cell with another. */
 static void stages(void **state) {
     (void)state;
@@ -308,12 +327,11 @@ static void interrupted(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(products),          cmocka_unit_test(refusals),
-        cmocka_unit_test(run_once),          cmocka_unit_test(stages),
-        cmocka_unit_test(texts_needed),      cmocka_unit_test(layer_rules),
-        cmocka_unit_test(described),         cmocka_unit_test(equal_values_count_once),
-        cmocka_unit_test(too_many_cells),    cmocka_unit_test(many_cells),
-        cmocka_unit_test(labels_are_unique), cmocka_unit_test(interrupted),
+        cmocka_unit_test(products),       cmocka_unit_test(refusals),         cmocka_unit_test(run_once),
+        cmocka_unit_test(stages),         cmocka_unit_test(quantized_inputs), cmocka_unit_test(texts_needed),
+        cmocka_unit_test(layer_rules),    cmocka_unit_test(described),        cmocka_unit_test(equal_values_count_once),
+        cmocka_unit_test(too_many_cells), cmocka_unit_test(many_cells),       cmocka_unit_test(labels_are_unique),
+        cmocka_unit_test(interrupted),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
