@@ -18,7 +18,7 @@ static const struct {
     {"ashkboos2024quarot", "Ashkboos, Mohtashami, Croci, Li, Cameron, Jaggi, Alistarh, Hoefler, Hensman: QuaRot: "
                            "Outlier-Free 4-Bit Inference in Rotated LLMs. NeurIPS 2024. arXiv:2404.00456"},
     {"xiao2023smoothquant", "Xiao, Lin, Seznec, Wu, Demouth, Han: SmoothQuant: Accurate and Efficient Post-Training "
-                            "Quantization for Large Language Models. ICML 2023, arXiv:2211.10438"},
+                            "Quantization for Large Language Models. ICML 2023. arXiv:2211.10438"},
     {"zhang2024lqer", "Zhang, Cheng, Constantinides, Zhao: LQER: Low-Rank Quantization Error Reconstruction for LLMs. "
                       "ICML 2024. arXiv:2402.02446"},
     {"cheng2024signround",
