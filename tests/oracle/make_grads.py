@@ -5,8 +5,8 @@
 
 model      the weights (untied; the tied model is the same without lm_head), the tokens, and the original model of the
            KL loss as the same weights times `kl.times`
-grads      per case: the loss, next-token and KL means, and d loss / d every parameter (float64 arithmetic; `act`, which
-           rounds activations, float32 and a few parameters only)
+grads      per case: the loss, next-token and KL means, and d loss / d every parameter (float64 arithmetic; `act` and
+           `static`, which round activations, float32 and a few parameters only)
 ste        five steps of training with fake-quantized linears (straight-through, 3 bits a row, asymmetric), AdamW,
            warm-up and cosine, clipping, one sequence a step: the losses and gradient norms of each step, and
            the weights after the last, rounded where they are quantized
@@ -85,6 +85,14 @@ def with_act(m, bits):
     for name, mod in m.named_modules():
         if name.endswith(LINEARS):
             mod.register_forward_pre_hook(lambda _, a: (a[0] + (act_quant(a[0], bits) - a[0]).detach(),))
+    return m
+
+
+def with_static_act(m):
+    """One range for all inputs, which cuts some off: they get no gradient (torch.fake_quantize_per_tensor_affine)."""
+    for name, mod in m.named_modules():
+        if name.endswith(LINEARS):
+            mod.register_forward_pre_hook(lambda _, a: (torch.fake_quantize_per_tensor_affine(a[0], 0.25, 9, 0, 15),))
     return m
 
 
@@ -171,6 +179,7 @@ def main():
     grads |= gradients("kl", build(False, torch.float64), tokens, scaled(build(False, torch.float64)), KL_WEIGHT,
                        ("layers.0", "norm", "lm_head"))
     grads |= gradients("act", with_act(build(False, torch.float32), 4), tokens, only=("layers.0.mlp", "q_proj"))
+    grads |= gradients("static", with_static_act(build(False, torch.float32)), tokens, only=("layers.0.mlp", "q_proj"))
     save_file(grads, os.path.join(OUT, "grads.safetensors"))
     save_file(train_ste(tokens), os.path.join(OUT, "ste.safetensors"))
     save_file(lsq_cases(), os.path.join(OUT, "lsq.safetensors"))

@@ -107,6 +107,20 @@ static void activation_quantization(void **state) {
     tiny_close(&t);
 }
 
+/* Of one range, beyond which no gradient passes. */
+static void static_activation_quantization(void **state) {
+    (void)state;
+    tiny t = tiny_open(false, 1);
+    for (int32_t i = 0; i < t.net->sites; i++)
+        if (t.net->site[i].block >= 0)
+            t.weights.site[i].act = (lb_actquant){.bits = 4, .mode = LB_ACTQUANT_STATIC, .scale = 0.25f, .zero = 9};
+    lb_grads g;
+    double loss[3];
+    gradients_of(&t, NULL, 0, &g, loss);
+    assert_int_equal(compare(&t, "static", &g, loss), 3 + 2);
+    tiny_close(&t);
+}
+
 /* The same bytes at any number of threads. */
 static void threads(void **state) {
     (void)state;
@@ -141,9 +155,10 @@ static void kl_to_itself(void **state) {
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(untied),       cmocka_unit_test(tied),    cmocka_unit_test(pairs_layout),
-        cmocka_unit_test(distillation), cmocka_unit_test(threads), cmocka_unit_test(activation_quantization),
-        cmocka_unit_test(kl_to_itself),
+        cmocka_unit_test(untied),       cmocka_unit_test(tied),
+        cmocka_unit_test(pairs_layout), cmocka_unit_test(distillation),
+        cmocka_unit_test(threads),      cmocka_unit_test(activation_quantization),
+        cmocka_unit_test(kl_to_itself), cmocka_unit_test(static_activation_quantization),
     };
     return cmocka_run_group_tests_name("gradients against PyTorch", tests, NULL, NULL);
 }
