@@ -1,4 +1,4 @@
-# Lowbit. `make help` lists the targets. MODE=release|debug|asan|ubsan|tsan|cov, each in build/MODE.
+# Lowbit. `make help` lists the targets. MODE=release|debug|asan|tsan|cov, each in build/MODE.
 MODE    ?= release
 V       ?= 0
 DEPS    ?= install
@@ -24,9 +24,7 @@ FL_release := -O3 -g1 -DNDEBUG
 CC_debug   := gcc
 FL_debug   := -O0 -g3
 CC_asan    := gcc
-FL_asan    := -O1 -g -fsanitize=address -fno-omit-frame-pointer
-CC_ubsan   := gcc
-FL_ubsan   := -O1 -g -fsanitize=undefined -fno-sanitize-recover=all
+FL_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CC_tsan    := clang
 FL_tsan    := -O1 -g -fsanitize=thread
 CC_cov     := gcc
@@ -36,7 +34,7 @@ FL_fuzz    := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-r
 # It compares with thousands of rows of the Unicode tables, which teach the fuzzer nothing and would take most of its time.
 FLAGS_regex_set = $(if $(filter fuzz,$(MODE)),-fno-sanitize-coverage=trace-cmp)
 ifeq ($(CC_$(MODE)),)
-$(error MODE=$(MODE): must be one of release debug asan ubsan tsan cov)
+$(error MODE=$(MODE): must be one of release debug asan tsan cov)
 endif
 CC := $(CC_$(MODE))
 
@@ -81,7 +79,7 @@ say = @echo '  $(1)  $(2)';
 endif
 
 .DEFAULT_GOAL := all
-SANITIZERS ?= asan ubsan tsan
+SANITIZERS ?= asan tsan
 
 .PHONY: all deps deps-check demo check check-real check-sanitizers check-abuse check-mutants check-long bench bench-build bench-counts bench-scaling fmt lint analyze install uninstall clean help paper build man FORCE
 
@@ -164,13 +162,13 @@ check-real: all ## the same against real models and texts, found through LOWBIT_
 	  echo "tests that need what is missing are skipped (with CI=true they fail)"
 	@LOWBIT_SOURCES="$(LOWBIT_SOURCES)" tools/run-tests $(REALBIN)
 
-check-sanitizers: all ## the tests under the address, undefined-behaviour and thread sanitizers
+check-sanitizers: all ## the tests under the sanitizers of addresses and undefined behaviour, and of threads
 	@for m in $(SANITIZERS); do $(MAKE) --no-print-directory MODE=$$m tests-build && \
 	  BUILD=build/$$m tools/run-tests $(patsubst $(B)/%,build/$$m/%,$(TESTBIN)) || exit 1; done
 
 check-abuse: all ## what takes too long for make check: many kills, too little memory, thousands of damaged files
 	@$(MAKE) --no-print-directory tests-build $(LONGBIN)
-	@tools/run-tests $(LONGBIN)
+	@JOBS=1 tools/run-tests $(LONGBIN)
 
 check-mutants: all ## deliberate faults that the tests must notice, one after another (MUTANTS='NAME ...': those); 15 minutes
 	@MODE=$(MODE) tests/mutate $(MUTANTS)

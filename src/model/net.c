@@ -47,7 +47,7 @@ static lb_status owner_of(const lb_build *b, const char *role, int64_t back, int
 }
 
 static lb_status not_alike(const lb_build *b, const char *role, int64_t owner, const char *there, const char *here) {
-    char why[160];
+    char why[224]; /* two shapes */
     snprintf(why, sizeof why, "is to have the weights of block %lld, which has %s there, not %s", (long long)owner,
              there, here);
     return lb_build_fail(b, role, why);
