@@ -375,6 +375,21 @@ static lb_status autoround_block(const lb_block_in *in, const void *opts, lb_blo
     return LB_OK;
 }
 
+/* A step goes forward twice, to the output and on the way back; targets once. Parameters now and at their best, What
+ * and its gradient; targets are as much as what enters the block. */
+static void autoround_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
+    const autoround_opts *o = opts;
+    double weights = (double)of->rows * (double)of->cols, batch = (double)o->batch, sequences = (double)of->sequences;
+    if (batch > sequences) batch = sequences;
+    double calls = (double)o->iters * batch, length = (double)of->length;
+    out->backward = calls * length;
+    out->forward = 2 * out->backward + (calls < sequences ? calls : sequences) * length;
+    out->steps = (double)o->iters * 20 * weights;
+    out->scratch = 4 * sizeof(float) * weights;
+    double groups = o->group > 0 && o->group < of->cols ? ceil((double)of->cols / (double)o->group) : 1;
+    out->scratch += 6 * sizeof(float) * (double)of->rows * groups;
+}
+
 extern const lb_method lb_autoround_method;
 const lb_method lb_autoround_method = {
     .api = LB_METHOD_API,
@@ -386,4 +401,5 @@ const lb_method lb_autoround_method = {
     .check = autoround_check,
     .spec = autoround_spec,
     .block = autoround_block,
+    .cost = autoround_cost,
 };

@@ -69,6 +69,8 @@ lb_status lb_method_cost(const lb_method *m, const void *opts, const lb_cost_of 
         out->steps += one.steps;
         out->serial += one.serial;
         out->kept += one.kept;
+        out->forward += one.forward;
+        out->backward += one.backward;
         if (one.scratch > out->scratch) out->scratch = one.scratch;
         if (i < first) continue;
         LB_TRY(lb_method_spec_until(m, opts, i + 1, of->rows, of->cols, &next));

@@ -11,7 +11,8 @@ typedef struct lb_cost_of {
     const lb_storage *so_far; /* a later stage: of the layer that it goes on from; else NULL */
     bool first;               /* of the layers on one H, which share in->stats->kept */
     int threads;
-    double weights, rounded; /* model scope, instead: of the whole network, and those of layers to be quantized */
+    int64_t sequences, length; /* block scope that calls the block: of the calibration; else 0 */
+    double weights, rounded;   /* model scope, instead: of the whole network, and those of layers to be quantized */
 } lb_cost_of;
 
 typedef struct lb_cost {
@@ -22,7 +23,8 @@ typedef struct lb_cost {
     double kept;     /* bytes that it leaves in in->stats->kept */
     double made;     /* bytes of what it returns: lb_method_cost fills it in */
     /* Model scope: tokens that go forward, and those whose gradients come back, through the whole network; of each
-     * sequence; and of all that are under way together. */
+     * sequence; and of all that are under way together. Block scope: those of all calls of forward and backward,
+     * through the block that the layer is in, in `forward` and `backward` alone. */
     double forward, backward, length, at_once;
 } lb_cost;
 

@@ -119,13 +119,36 @@ static double eval_seconds(const lb_plan *p, const lb_cell *c, const counts *k, 
 
 /* What the method takes of the whole cell, by its own account. */
 typedef struct work {
-    lb_cost all;   /* operations of every layer together; of a training: what its hook says */
-    double memory; /* of the layer that needs most */
+    lb_cost all;    /* operations of every layer together; of a training: what its hook says */
+    double memory;  /* of the layer that needs most; block scope: of all layers of a block */
+    double through; /* block scope: tokens that it sends through a block, there and, at twice the cost, back, in all */
 } work;
 
+/* In a block so far, by block scope. */
+typedef struct block_work {
+    int64_t block;
+    double memory, through;
+} block_work;
+
+static void count_in_block(const lb_cell *c, const lb_layer_plan *l, const lb_cost *one, block_work *b, work *w) {
+    if (!lb_method_stage(c->method, lb_method_preserving(c->method))->block) return;
+    double through = one->forward + 2 * one->backward;
+    if (b->block != l->block) *b = (block_work){.block = l->block};
+    b->memory += one->scratch + one->made;
+    if (b->memory > w->memory) w->memory = b->memory;
+    if (through > b->through) w->through += through - b->through, b->through = through;
+}
+
 static lb_status count_layer(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l, bool first, double *kept,
-                             work *w) {
-    const lb_cost_of of = {.rows = l->rows, .cols = l->cols, .first = first, .threads = lb_team_threads(p->team)};
+                             block_work *b, work *w) {
+    const lb_calibration_config *k = &p->config->calibration;
+    bool calls = c->layer_needs & LB_NEEDS_FORWARD;
+    const lb_cost_of of = {.rows = l->rows,
+                           .cols = l->cols,
+                           .first = first,
+                           .threads = lb_team_threads(p->team),
+                           .sequences = calls ? k->samples : 0,
+                           .length = calls ? k->length : 0};
     lb_cost one;
     LB_TRY(lb_method_cost(c->method, l->opts, &of, &one));
     if (first) *kept = one.kept;
@@ -134,6 +157,7 @@ static lb_status count_layer(const lb_plan *p, const lb_cell *c, const lb_layer_
     w->all.serial += one.serial;
     double bytes = one.scratch + one.made + *kept;
     if (bytes > w->memory) w->memory = bytes;
+    count_in_block(c, l, &one, b, w);
     return LB_OK;
 }
 
@@ -149,6 +173,7 @@ static lb_status count_training(const lb_plan *p, const lb_cell *c, const counts
 
 static lb_status count_work(const lb_plan *p, const lb_cell *c, const counts *k, work *w) {
     const lb_net *net = p->model->net;
+    block_work b = {.block = -1};
     double kept = 0;
     int32_t input = -1;
     *w = (work){.memory = 0};
@@ -159,7 +184,7 @@ static lb_status count_work(const lb_plan *p, const lb_cell *c, const counts *k,
         if (!l->quantize || l->same_as >= 0) continue;
         bool first = net->site[l->site].input != input || input < 0;
         input = net->site[l->site].input;
-        LB_TRY(count_layer(p, c, l, first, &kept, w));
+        LB_TRY(count_layer(p, c, l, first, &kept, &b, w));
     }
     return LB_OK;
 }
@@ -215,6 +240,7 @@ static double quantize_seconds(const lb_plan *p, const lb_cell *c, const counts 
     /* What comes back costs two products for each that went forward. */
     double passes = w->all.forward + 2 * w->all.backward;
     double training = passes * (forward_flops(k, w->all.length) + 2.0 * k->head_params);
+    training += w->through / k->blocks * forward_flops(k, (double)p->config->calibration.length);
     double serial = r->flops * of_float64 * of_serial / lb_team_threads(p->team);
     return flops / (r->flops * of_calibration) + training / (r->flops * of_training) + w->all.steps / r->steps +
            w->all.serial / serial;
@@ -239,6 +265,8 @@ static double cell_memory(const lb_plan *p, const lb_cell *c, const counts *k, c
         double most;
         (void)other_bytes(p, c->needs, &most);
         bytes += (c->needs & LB_NEEDS_FORWARD ? 8.0 : 4.0) * calibration_tokens(p) * k->dim + most;
+        if (c->needs & LB_NEEDS_FORWARD) /* a sequence on its way through a block, there and back */
+            bytes += 2.0 * 4.0 * (double)p->config->calibration.length * width;
         if (c->own.propagate == LB_PROPAGATE_QUANTIZED && blocks_ahead(c) > 0)
             bytes += 4.0 * calibration_tokens(p) * k->dim + 2.0 * 8.0 * k->most_width2;
     }

@@ -260,6 +260,45 @@ static void what_makes_no_sense_is_refused(void **state) {
     close_world(&x);
 }
 
+/* What it says it takes: beside the targets, a bound that is not far from what it bounds; and tokens of all calls. */
+static lb_status (*forward_of)(const lb_block_in *in, int32_t section, int64_t s, const lb_cmat *W, lb_mat y);
+static int64_t calls;
+
+static lb_status counted(const lb_block_in *in, int32_t section, int64_t s, const lb_cmat *W, lb_mat y) {
+    calls++;
+    return forward_of(in, section, s, W, y);
+}
+
+static void costs_are_what_it_says(void **state) {
+    (void)state;
+    world x = open_world(1);
+    const lb_method *m = kit_method(&x.k, "autoround");
+    double said = 0, tokens = 0;
+    assert_ok(lb_arena_new(0, &x.in.scratch));
+    forward_of = x.in.forward;
+    x.in.forward = counted;
+    calls = 0;
+    run(&x, "bits=3 group=16 iters=7 batch=4", NULL);
+    for (int i = 0; i < SITES; i++) {
+        const lb_cost_of of = {.rows = x.site[i].W.rows,
+                               .cols = x.site[i].W.cols,
+                               .threads = 1,
+                               .sequences = x.in.sequences,
+                               .length = x.in.length};
+        lb_cost one;
+        assert_ok(lb_method_cost(m, x.site[i].opts, &of, &one));
+        said += one.scratch;
+        tokens = one.forward - one.backward; /* without those on the way back */
+        assert_true(one.backward == 7 * 4 * (double)x.in.length);
+    }
+    assert_true(tokens == (double)(calls * x.in.length));
+    double targets = (double)((x.in.sequences + 1) * x.in.length * x.in.dim) * sizeof(float);
+    double most = (double)lb_arena_most(x.in.scratch) - targets;
+    if (said < most || said > 1.5 * most) fail_msg("%g bytes of scratch, said to be %g", most, said);
+    lb_arena_free(x.in.scratch);
+    close_world(&x);
+}
+
 /* From the first allocation to the last, each is made to fail. */
 static lb_status starved_in(lb_arena *a, const world *x) {
     lb_block_in in = x->in;
@@ -293,6 +332,7 @@ int main(void) {
                                        cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
                                        cmocka_unit_test(some_layers_alone),
                                        cmocka_unit_test(what_makes_no_sense_is_refused),
+                                       cmocka_unit_test(costs_are_what_it_says),
                                        cmocka_unit_test(every_allocation_may_fail)};
     return cmocka_run_group_tests_name("autoround", tests, NULL, NULL);
 }

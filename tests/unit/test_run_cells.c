@@ -475,10 +475,12 @@ static void estimates(void **state) {
     compositions = "  - {method: qat, steps: 2, batch: 3, length: 8, warmup: 0}\n"
                    "  - {method: qat, steps: 4, batch: 3, length: 8, warmup: 0}\n"
                    "  - {method: rtn}\n  - {method: rtn, mse: true}\n  - {method: gptq}\n"
-                   "  - {method: low_rank, rank: 2}\n  - {stages: [{method: gptq}, {method: low_rank, rank: 2}]}\n";
+                   "  - {method: low_rank, rank: 2}\n  - {stages: [{method: gptq}, {method: low_rank, rank: 2}]}\n"
+                   "  - {method: autoround, iters: 2, batch: 2, quantize_head: false}\n  - {method: autoround, iters: "
+                   "4, batch: 2, quantize_head: false}\n";
     assert_ok(plan_in(&s));
     compositions = NULL;
-    enum { NONE, QAT, QAT_TWICE, RTN, CLIPS, GPTQ, LOW_RANK, BOTH, CELLS };
+    enum { NONE, QAT, QAT_TWICE, RTN, CLIPS, GPTQ, LOW_RANK, BOTH, BLOCK, BLOCK_TWICE, CELLS };
     assert_int_equal(s.plan.sweep.n, CELLS);
     const lb_rate products = {.flops = 1e6, .steps = 1e30}, steps = {.flops = 1e30, .steps = 1e6};
     double p[CELLS], e[CELLS], memory[CELLS];
@@ -496,6 +498,14 @@ static void estimates(void **state) {
     double forward = 2 * weights + 2 * 8 * blocks * 16 + 2 * heads; /* two heads of 8 a block */
     assert_true(fabs(p[QAT_TWICE] - p[QAT] - 2 * 3 * 8 * 3 * forward / (0.7 * 1e6)) < 1e-9 * p[QAT]);
     assert_true(memory[QAT] > memory[RTN] + 16 * (weights + heads));
+    /* Tokens through blocks, by a method that calls them: a step forward twice and back once; targets are made once. */
+    const lb_calibration_config *k = &s.plan.config->calibration;
+    double batch = k->samples < 2 ? 1 : 2,
+           targets = fmin(4 * batch, (double)k->samples) - fmin(2 * batch, (double)k->samples);
+    double through =
+        (double)k->length * (2 * batch * 4 + targets) * (2 * weights + 2 * (double)k->length * blocks * 16);
+    assert_true(fabs(p[BLOCK_TWICE] - p[BLOCK] - through / (0.7 * 1e6)) < 1e-9 * p[BLOCK]);
+    assert_true(e[BLOCK] < e[BLOCK_TWICE] && memory[BLOCK] > memory[RTN]);
     /* Of layers: steps, products, and what one thread does alone, which is the slowest. */
     assert_true(e[NONE] < e[RTN] && 20 * e[RTN] < e[CLIPS] && p[RTN] == p[CLIPS]);
     assert_true(p[RTN] < p[GPTQ] && p[RTN] < p[LOW_RANK] && memory[GPTQ] > memory[RTN]);
