@@ -15,23 +15,23 @@ typedef struct lb_block_input {
     int64_t cols;
     const lb_stats *stats; /* of the model as it is now; NULL unless the method needs some, and without `quantize` */
     lb_kept *kept;         /* NULL likewise */
-    bool foldable;         /* a positive scale a channel can be folded into what makes this value */
-    bool behind_norm;      /* ... which is a norm */
     const int32_t *tied;   /* (cols) to be folded, channels of one number must have one scale: rows of v that several
                               query heads read; NULL: all are free */
+    const void *opts;      /* the method's, after rules, at the first layer to quantize that reads it */
     int32_t section;       /* in which it is read */
+    bool foldable;         /* a positive scale a channel can be folded into what makes this value */
+    bool behind_norm;      /* ... which is a norm */
     bool quantize;         /* some layer to quantize reads it; else a T of it is not used */
-    const void *opts;      /* the method's, after rules, at the first such layer */
 } lb_block_input;
 
 typedef struct lb_block_site {
     const char *name, *role; /* "3.q", "q" */
-    int32_t input;           /* in lb_block_in.input */
     lb_cmat W;               /* (out, in) the target, of the model as it is now */
-    bool quantize;           /* it is to be compressed */
     const void *opts;        /* the method's, after rules */
     uint64_t seed;
     lb_storage storage; /* compressing: as spec said; LB_PRESERVES: of the layer in the end, but for T */
+    int32_t input;      /* in lb_block_in.input */
+    bool quantize;      /* it is to be compressed */
 } lb_block_site;
 
 typedef struct lb_block_in {

@@ -1,13 +1,15 @@
 #include "run/block_plan.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* ---- inputs ---- */
 
-static const lb_layer_plan *layer_of(const lb_cell *c, int32_t site) {
-    for (int64_t i = 0; i < c->layers; i++)
-        if (c->layer[i].site == site) return &c->layer[i];
-    return NULL;
+/* A site of a block: their layers are the cell's first, in the same order. */
+static lb_layer_plan *layer_of(const lb_net *n, const lb_cell *c, int32_t site) {
+    lb_layer_plan *l = &c->layer[site - n->span[0].site];
+    assert(l->site == site);
+    return l;
 }
 
 /* Do two layers have the same options of a stage? */
@@ -68,8 +70,8 @@ static lb_status make_read(lb_arena *a, const lb_net *n, const lb_cell *c, bool 
     for (int32_t i = 0; i < r->inputs; i++) {
         const lb_net_input *in = &n->input[r->input[i]];
         for (int32_t k = 0; k < in->sites; k++) {
-            const lb_layer_plan *l = layer_of(c, n->reader[in->first + k]);
-            if (l && l->quantize) LB_TRY(add_reader(c, r, l));
+            const lb_layer_plan *l = layer_of(n, c, n->reader[in->first + k]);
+            if (l->quantize) LB_TRY(add_reader(c, r, l));
         }
     }
     r->in.quantize = r->reader != NULL;
@@ -152,28 +154,31 @@ lb_status lb_block_read_stage(const lb_cell *c, size_t stage, lb_read *r, lb_sto
 
 /* ---- a cell ---- */
 
-static void mark_slot(const lb_net *n, lb_cell *c, int32_t site, int32_t vector) {
-    for (int32_t i = 0; i < n->slots; i++)
+static void mark_slot(const lb_net *n, lb_cell *c, int64_t block, int32_t site, int32_t vector) {
+    for (int32_t i = n->span[block].slot; i < n->span[block + 1].slot; i++)
         if (site >= 0 ? n->slot[i].site == site : vector >= 0 && n->slot[i].vector == vector) c->changed[i] = true;
 }
 
-static void mark_fold(const lb_net *n, lb_cell *c, const lb_read *r) {
-    mark_slot(n, c, r->fold.site, -1);
-    mark_slot(n, c, -1, r->fold.weight);
-    mark_slot(n, c, -1, r->fold.bias);
+static void mark_fold(const lb_net *n, lb_cell *c, int64_t block, const lb_read *r) {
+    mark_slot(n, c, block, r->fold.site, -1);
+    mark_slot(n, c, block, -1, r->fold.weight);
+    mark_slot(n, c, block, -1, r->fold.bias);
     for (int32_t i = 0; i < r->inputs; i++) {
         const lb_net_input *in = &n->input[r->input[i]];
-        for (int32_t k = 0; k < in->sites; k++) mark_slot(n, c, n->reader[in->first + k], -1);
+        for (int32_t k = 0; k < in->sites; k++) mark_slot(n, c, block, n->reader[in->first + k], -1);
     }
 }
 
 static lb_status store_kept(const lb_net *n, lb_cell *c, const lb_read *r) {
-    for (int64_t i = 0; i < c->layers; i++) {
-        lb_layer_plan *l = &c->layer[i];
-        if (!l->quantize || !is_among(r, n->site[l->site].input)) continue;
-        lb_storage_take_transform(&l->storage, &r->kept);
-        lb_status st = lb_storage_size(&l->storage, l->rows, l->cols, &l->size);
-        if (st != LB_OK) return lb_fail_in(st, "layer %s", l->name);
+    for (int32_t i = 0; i < r->inputs; i++) {
+        const lb_net_input *in = &n->input[r->input[i]];
+        for (int32_t k = 0; k < in->sites; k++) {
+            lb_layer_plan *l = layer_of(n, c, n->reader[in->first + k]);
+            if (!l->quantize) continue;
+            lb_storage_take_transform(&l->storage, &r->kept);
+            lb_status st = lb_storage_size(&l->storage, l->rows, l->cols, &l->size);
+            if (st != LB_OK) return lb_fail_in(st, "layer %s", l->name);
+        }
     }
     return LB_OK;
 }
@@ -187,7 +192,7 @@ static lb_status plan_block(lb_arena *a, const lb_net *n, lb_cell *c, int64_t bl
             lb_storage own;
             bool fold;
             LB_TRY(lb_block_read_stage(c, s, &r[i], &own, &fold));
-            if (fold) mark_fold(n, c, &r[i]);
+            if (fold) mark_fold(n, c, block, &r[i]);
         }
         if (lb_storage_transforms(&r[i].kept)) LB_TRY(store_kept(n, c, &r[i]));
     }

@@ -29,11 +29,11 @@ static lb_status storage_of(const lb_block_walk *x, const lb_layer_plan *l, cons
     return lb_method_spec(x->j->cell->method, l->opts, l->rows, l->cols, out);
 }
 
-static lb_status fill_sites(lb_block_walk *x, int64_t first) {
+static lb_status fill_sites(lb_block_walk *x) {
     lb_block_site *site = LB_NEW(x->arena, lb_block_site, x->in.sites + 1);
     if (!site) return LB_E_NOMEM;
     for (int32_t i = 0; i < x->in.sites; i++) {
-        const lb_layer_plan *l = &x->j->cell->layer[first + i];
+        const lb_layer_plan *l = &x->j->cell->layer[x->first + i];
         const void *opts = lb_method_stage_opts(x->j->cell->method, x->stage, l->opts);
         site[i] = (lb_block_site){.name = l->name,
                                   .role = l->type,
@@ -71,7 +71,6 @@ static lb_status load(lb_block_walk *x) {
 
 lb_status lb_block_walk_begin(lb_quantize_job *j, size_t stage, int64_t block, lb_stream *stream, const lb_weights *now,
                               lb_arena *a, lb_log *log, lb_block_walk *x) {
-    int64_t first;
     *x = (lb_block_walk){.j = j, .stage = stage, .stream = stream, .now = now, .net = j->plan->model->net, .arena = a};
     x->in = (lb_block_in){.block = block,
                           .sections = x->net->block[block].sections,
@@ -80,13 +79,12 @@ lb_status lb_block_walk_begin(lb_quantize_job *j, size_t stage, int64_t block, l
                           .arena = a,
                           .team = j->plan->team,
                           .log = log};
-    x->in.sites = (int32_t)lb_plan_block(j->plan, j->cell, block, &first);
-    lb_net_block(x->net, block, &x->first_site);
+    x->in.sites = (int32_t)lb_plan_block(j->plan, j->cell, block, &x->first);
     bool compresses = !(method_of(x)->needs & LB_PRESERVES);
     LB_TRY(lb_block_reads(a, x->net, j->cell, block, compresses, &x->read, &x->in.inputs));
     LB_TRY(load(x));
     LB_TRY(fill_inputs(x));
-    LB_TRY(fill_sites(x, first));
+    LB_TRY(fill_sites(x));
     if (!stream || !(method_of(x)->needs & LB_NEEDS_FORWARD)) return LB_OK;
     return lb_block_connect(a, x->net, stream, &x->loaded, j->plan->team, &x->in);
 }
@@ -101,10 +99,9 @@ static uint32_t its_needs(const lb_block_walk *x, int32_t i) {
 static uint32_t needs_of(const lb_block_walk *x, int32_t i) {
     uint32_t needs = its_needs(x, i);
     if (method_of(x)->needs & LB_PRESERVES) return needs;
-    for (int64_t k = 0; k < x->j->cell->layers; k++) {
-        const lb_layer_plan *l = &x->j->cell->layer[k];
-        if (l->quantize && read_of(x, x->net->site[l->site].input) == i) needs |= l->needs & LB_NEEDS_STATISTICS;
-    }
+    for (int32_t k = 0; k < x->in.sites; k++)
+        if (x->in.site[k].quantize && x->in.site[k].input == i)
+            needs |= x->j->cell->layer[x->first + k].needs & LB_NEEDS_STATISTICS;
     return needs;
 }
 

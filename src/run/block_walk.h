@@ -12,7 +12,7 @@ typedef struct lb_block_walk {
     size_t stage;
     lb_arena *arena; /* for all of it, and what the method returns */
     const lb_net *net;
-    int32_t first_site;
+    int64_t first; /* of the cell's layers */
     lb_read *read; /* (in.inputs) */
     lb_block_input *input;
     lb_stats *stats, *given; /* (in.inputs) all that were collected; what the method sees of them */

@@ -292,11 +292,10 @@ static lb_status do_ends(walker *x) {
             continue;
         }
         lb_collected streamed;
-        lb_stored stored = {0};
         uint32_t needs = x->stream ? j->cell->layer[i].needs & LB_NEEDS_STATISTICS : 0;
         if (needs) LB_TRY(lb_stream_collect_head(x->stream, &j->w, needs, x->block_arena, &streamed));
         x->first = i;
-        x->stored = &stored;
+        if (!(x->stored = LB_NEW(x->block_arena, lb_stored, 1))) return LB_E_NOMEM;
         x->pools = (lb_pools){0};
         LB_TRY(quantize_together(x, &i, 1, needs ? &streamed : NULL));
     }
