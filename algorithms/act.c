@@ -97,7 +97,6 @@ static lb_status act_layer(const lb_layer_in *in, const void *opts, lb_layer *ou
     return lb_actquant_is_static(&s.act) ? static_range(in, out) : LB_OK;
 }
 
-extern const lb_method lb_act_method;
 const lb_method lb_act_method = {
     .api = LB_METHOD_API,
     .name = "act",

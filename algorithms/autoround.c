@@ -390,7 +390,6 @@ static void autoround_cost(const void *opts, const lb_cost_of *of, lb_cost *out)
     out->scratch += 6 * sizeof(float) * (double)of->rows * groups;
 }
 
-extern const lb_method lb_autoround_method;
 const lb_method lb_autoround_method = {
     .api = LB_METHOD_API,
     .name = "autoround",

@@ -343,7 +343,6 @@ static void gptq_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
                    (21 + (sorts ? 8 : 0)) * cols + (gathers ? sizeof(float) * rows * cols : 0);
 }
 
-extern const lb_method lb_gptq_method;
 const lb_method lb_gptq_method = {
     .api = LB_METHOD_API,
     .name = "gptq",

@@ -62,7 +62,6 @@ static lb_status hadamard_block(const lb_block_in *in, const void *opts, lb_bloc
     return LB_OK;
 }
 
-extern const lb_method lb_hadamard_method;
 const lb_method lb_hadamard_method = {
     .api = LB_METHOD_API,
     .name = "hadamard",

@@ -100,11 +100,18 @@ static double step_group(search *s, int64_t at, const float *w, int64_t n) {
     return error;
 }
 
-static void finish_group(search *s, int64_t at, const float *w, int64_t n, uint8_t *codes) {
+static lb_status store_grid(lb_layer *c, int64_t at, float inverse) {
+    lb_scale_type t = c->storage.scale_type;
+    lb_status st = lb_scale_store(t, 1.0f / inverse, &c->scale[at]);
+    if (st == LB_OK) st = lb_number_store(t, "zero", c->zero[at], &c->zero[at]);
+    return st == LB_OK ? st : lb_block_fail_in(st, &c->storage, c->cols, at);
+}
+
+static lb_status finish_group(search *s, int64_t at, const float *w, int64_t n, uint8_t *codes) {
     const lb_storage *x = &s->c->storage;
-    s->c->scale[at] = lb_scale_round(x->scale_type, 1.0f / s->inverse[at]);
-    s->c->zero[at] = lb_number_round(x->scale_type, s->c->zero[at]);
+    LB_TRY(store_grid(s->c, at, s->inverse[at]));
     x->format->encode(x, w, n, s->c->scale[at], s->c->zero[at], codes);
+    return LB_OK;
 }
 
 typedef enum phase { START, STEP, FINISH } phase;
@@ -113,8 +120,8 @@ typedef struct pass {
     phase phase;
 } pass;
 
-/* Group g of row r. Returns its error in a step. */
-static double group_of(const pass *p, int64_t r, int64_t g, int worker) {
+/* Group g of row r; in a step its error is added. */
+static lb_status group_of(const pass *p, int64_t r, int64_t g, int worker, double *error) {
     search *s = p->s;
     int64_t cols = s->W.cols, start = g * s->group, n = start + s->group < cols ? s->group : cols - start;
     int64_t at = r * s->groups + g, k = r * cols + start, kept;
@@ -122,13 +129,13 @@ static double group_of(const pass *p, int64_t r, int64_t g, int worker) {
     uint8_t *code = s->code + worker * s->group;
     kept = lb_mask_gather(s->mask, cols, k, s->W.d + r * s->W.ld + start, n, w);
     if (kept == 0) w[0] = 0, kept = 1;
-    if (p->phase == STEP) return step_group(s, at, w, kept);
+    if (p->phase == STEP) *error += step_group(s, at, w, kept);
     if (p->phase == START) start_group(s, at, w, kept);
     if (p->phase == FINISH) {
-        finish_group(s, at, w, kept, code);
+        LB_TRY(finish_group(s, at, w, kept, code));
         lb_mask_scatter(s->mask, cols, k, code, n, s->c->codes + k);
     }
-    return 0;
+    return LB_OK;
 }
 
 static lb_status rows_of(void *ctx, int64_t piece, int worker) {
@@ -137,14 +144,15 @@ static lb_status rows_of(void *ctx, int64_t piece, int worker) {
     int64_t last = (piece + 1) * PANEL_ROWS < s->W.rows ? (piece + 1) * PANEL_ROWS : s->W.rows;
     lb_scope scope;
     lb_scope_begin(&scope, LB_WORK_SOLVE);
+    lb_status st = LB_OK;
     for (int64_t r = piece * PANEL_ROWS; r < last; r++) {
         double error = 0;
-        for (int64_t g = 0; g < s->groups; g++) error += group_of(p, r, g, worker);
+        for (int64_t g = 0; g < s->groups && st == LB_OK; g++) st = group_of(p, r, g, worker, &error);
         s->error[r] = error;
     }
     double weights = (double)((last - piece * PANEL_ROWS) * s->W.cols);
     lb_scope_end(&scope, 20 * weights, 5 * weights);
-    return LB_OK;
+    return st;
 }
 
 static lb_status run_phase(search *s, phase what, lb_team *team) {
@@ -185,7 +193,8 @@ static lb_status hqq_layer(const lb_layer_in *in, const void *opts, lb_layer *ou
     }
     lb_tell(&out->told, TOLD_STEPS, (double)steps);
     if (steps > 0 && isfinite(mean)) lb_tell(&out->told, TOLD_ERROR, (double)mean);
-    return run_phase(&s, FINISH, in->team);
+    lb_status st = run_phase(&s, FINISH, in->team);
+    return st == LB_E_NUMERIC ? lb_fail_in(st, "layer %s", in->name) : st;
 }
 
 /* A step takes a power a weight; few searches take all the steps that they may. */
@@ -200,7 +209,6 @@ static void hqq_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
                    of->threads * group * (sizeof(float) + 1);
 }
 
-extern const lb_method lb_hqq_method;
 const lb_method lb_hqq_method = {
     .api = LB_METHOD_API,
     .name = "hqq",

@@ -161,20 +161,25 @@ static lb_status by_columns(const lb_layer_in *in, double percdamp, lb_dmat E, l
     return lb_dgemm_team(true, false, 1, lb_dmat_c(V), lb_dmat_c(inverse), 0, A, team);
 }
 
+static lb_status keep_one(const lb_layer *c, const char *of, int64_t row, int64_t col, double v, float *out) {
+    lb_status st = lb_number_store(c->storage.rank_type, of, (float)v, out);
+    return st == LB_OK ? st : lb_fail_in(st, "the pair, row %lld, column %lld", (long long)row, (long long)col);
+}
+
 /* Each pair of a column of B and a row of A is given the same largest entry, so that neither leaves the range of 16
  * bits. */
-static void keep_pair(lb_dmat B, lb_dmat A, lb_layer *out) {
-    lb_scale_type t = out->storage.rank_type;
+static lb_status keep_pair(lb_dmat B, lb_dmat A, lb_layer *out) {
     for (int64_t k = 0; k < A.rows; k++) {
         double b = 0, a = 0;
         for (int64_t r = 0; r < B.rows; r++) b = fmax(b, fabs(B.d[r * B.ld + k]));
         for (int64_t c = 0; c < A.cols; c++) a = fmax(a, fabs(A.d[k * A.ld + c]));
         double even = a > 0 && b > 0 ? sqrt(a / b) : 0;
         for (int64_t r = 0; r < B.rows; r++)
-            out->B[r * A.rows + k] = lb_number_round(t, (float)(B.d[r * B.ld + k] * even));
+            LB_TRY(keep_one(out, "B", r, k, B.d[r * B.ld + k] * even, &out->B[r * A.rows + k]));
         for (int64_t c = 0; c < A.cols; c++)
-            out->A[k * A.cols + c] = even > 0 ? lb_number_round(t, (float)(A.d[k * A.ld + c] / even)) : 0;
+            LB_TRY(keep_one(out, "A", k, c, even > 0 ? A.d[k * A.ld + c] / even : 0, &out->A[k * A.cols + c]));
     }
+    return LB_OK;
 }
 
 static lb_status round_first(const lb_layer_in *in, const low_rank_opts *o, lb_layer *Q) {
@@ -208,7 +213,8 @@ static lb_status low_rank_layer(const lb_layer_in *in, const void *opts, lb_laye
     out->A = LB_NEW(in->arena, float, o->rank *cols);
     out->B = LB_NEW(in->arena, float, rows * o->rank);
     if (!out->A || !out->B) return LB_E_NOMEM;
-    keep_pair(B, A, out);
+    lb_status st = keep_pair(B, A, out);
+    if (st != LB_OK) return lb_fail_in(st, "layer %s", in->name);
     lb_tell(&out->told, 0, share);
     return LB_OK;
 }
@@ -226,7 +232,6 @@ static void low_rank_cost(const void *opts, const lb_cost_of *of, lb_cost *out) 
                    sizeof(double) * (r <= n ? r * n + r * r : n * (3 * n + r + k));
 }
 
-extern const lb_method lb_low_rank_method;
 const lb_method lb_low_rank_method = {
     .api = LB_METHOD_API,
     .name = "low_rank",

@@ -74,7 +74,6 @@ static void nf4_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
     out->scratch = lb_round_bytes(&s, of);
 }
 
-extern const lb_method lb_nf4_method;
 const lb_method lb_nf4_method = {
     .api = LB_METHOD_API,
     .name = "nf4",

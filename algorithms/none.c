@@ -24,7 +24,6 @@ static void none_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
     out->steps = (double)of->rows * (double)of->cols;
 }
 
-extern const lb_method lb_none_method;
 const lb_method lb_none_method = {
     .api = LB_METHOD_API,
     .name = "none",

@@ -67,7 +67,6 @@ static void rtn_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
     out->scratch = lb_round_bytes(&s, of);
 }
 
-extern const lb_method lb_rtn_method;
 const lb_method lb_rtn_method = {
     .api = LB_METHOD_API,
     .name = "rtn",

@@ -87,7 +87,6 @@ static lb_status smoothquant_block(const lb_block_in *in, const void *opts, lb_b
     return LB_OK;
 }
 
-extern const lb_method lb_smoothquant_method;
 const lb_method lb_smoothquant_method = {
     .api = LB_METHOD_API,
     .name = "smoothquant",

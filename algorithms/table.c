@@ -1,24 +1,23 @@
-/* The methods, in the order that `lowbit methods` shows them. One line registers one. */
+/* The methods, in the order that `lowbit methods` shows them: one line each. */
 #include "quant/method.h"
 
-extern const lb_method lb_none_method, lb_rtn_method, lb_gptq_method, lb_nf4_method, lb_hqq_method, lb_wanda_method,
-    lb_low_rank_method, lb_act_method, lb_hadamard_method, lb_smoothquant_method, lb_autoround_method, lb_qat_method,
-    lb_finetune_method;
+#define METHODS(M)                                                                                                     \
+    M(none)                                                                                                            \
+    M(rtn)                                                                                                             \
+    M(gptq)                                                                                                            \
+    M(nf4)                                                                                                             \
+    M(hqq)                                                                                                             \
+    M(wanda)                                                                                                           \
+    M(low_rank)                                                                                                        \
+    M(act)                                                                                                             \
+    M(hadamard)                                                                                                        \
+    M(smoothquant)                                                                                                     \
+    M(autoround)                                                                                                       \
+    M(qat)                                                                                                             \
+    M(finetune)                                                                                                        \
+    /* the next above this line */
 
-/* clang-format off */
-const lb_method *const lb_method_table[] = {
-    &lb_none_method,
-    &lb_rtn_method,
-    &lb_gptq_method,
-    &lb_nf4_method,
-    &lb_hqq_method,
-    &lb_wanda_method,
-    &lb_low_rank_method,
-    &lb_act_method,
-    &lb_hadamard_method,
-    &lb_smoothquant_method,
-    &lb_autoround_method,
-    &lb_qat_method,
-    &lb_finetune_method,
-    NULL,
-};
+#define DECLARE(name) extern const lb_method lb_##name##_method;
+#define ADDRESS(name) &lb_##name##_method,
+METHODS(DECLARE)
+const lb_method *const lb_method_table[] = {METHODS(ADDRESS) NULL};

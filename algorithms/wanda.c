@@ -120,7 +120,6 @@ static void wanda_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
     out->scratch = (double)sizeof(scored) * cols * of->threads;
 }
 
-extern const lb_method lb_wanda_method;
 const lb_method lb_wanda_method = {
     .api = LB_METHOD_API,
     .name = "wanda",

@@ -18,29 +18,14 @@ static const char *place(const lb_layer *c, int64_t i, char out[64]) {
     return lb_block_place(&c->storage, c->cols, i, out);
 }
 
-static float kept_as(lb_scale_type t, float v) {
-    switch (t) {
-    case LB_SCALE_F16:
-        return lb_f16_to_f32(lb_f32_to_f16(v));
-    case LB_SCALE_BF16:
-        return lb_bf16_to_f32(lb_f32_to_bf16(v));
-    case LB_SCALE_E8M0:
-        return lb_e8m0_to_f32(lb_f32_to_e8m0(v));
-    case LB_SCALE_F32:
-        break;
-    }
-    return v;
-}
-
 /* A number of each block, as its type holds it. */
 static lb_status check_number(const lb_layer *c, const char *what, float v, int64_t i, lb_scale_type t) {
-    static const char *const name[] = {"float32", "float16", "bfloat16", "power of two from 2^-127 to 2^127"};
     char at[64];
     if (!isfinite(v)) return lb_fail(LB_E_NUMERIC, "%s %g at %s: must be finite", what, (double)v, place(c, i, at));
-    float kept = kept_as(t, v);
+    float kept = lb_number_kept(t, v);
     if (same_bits(v, kept)) return LB_OK;
     return lb_fail(LB_E_ARG, "%s %.9g at %s: must be a %s, as which it would be %.9g", what, (double)v, place(c, i, at),
-                   name[t], (double)kept);
+                   lb_scale_type_name(t), (double)kept);
 }
 
 static lb_status check_scale(const lb_layer *c, int64_t i, lb_scale_type t) {
@@ -62,9 +47,13 @@ static lb_status check_whole_zero(const lb_layer *c, int64_t i, lb_scale_type t)
 
 static lb_status check_dense(const lb_layer *c, int64_t i, lb_scale_type t) {
     float v = c->dense[i];
-    if (isfinite(kept_as(t, v))) return LB_OK;
-    return lb_fail(LB_E_NUMERIC, "weight %g at row %lld, column %lld: must be finite as a float of %d bits", (double)v,
-                   (long long)(i / c->cols), (long long)(i % c->cols), c->storage.bits);
+    if (isfinite(lb_number_kept(t, v))) return LB_OK;
+    if (!isfinite(v))
+        return lb_fail(LB_E_NUMERIC, "weight %g at row %lld, column %lld: must be finite", (double)v,
+                       (long long)(i / c->cols), (long long)(i % c->cols));
+    return lb_fail(LB_E_NUMERIC, "weight %g at row %lld, column %lld: must be at %s%g, the largest %s", (double)v,
+                   (long long)(i / c->cols), (long long)(i % c->cols), v < 0 ? "least -" : "most ",
+                   (double)lb_scale_type_largest(t), lb_scale_type_name(t));
 }
 
 /* One part, in pieces over a team. */
@@ -163,7 +152,7 @@ static lb_status check_masked(const lb_layer *c) {
 
 static lb_status check_factor(const lb_layer *c, char name, const float *x, int64_t n, int64_t cols) {
     for (int64_t i = 0; i < n; i++) {
-        float kept = kept_as(c->storage.rank_type, x[i]);
+        float kept = lb_number_kept(c->storage.rank_type, x[i]);
         if (isfinite(x[i]) && same_bits(x[i], kept)) continue;
         return lb_fail(isfinite(x[i]) ? LB_E_ARG : LB_E_NUMERIC, "%c is %.9g at row %lld, column %lld: must be %s",
                        name, (double)x[i], (long long)(i / cols), (long long)(i % cols),
@@ -173,7 +162,7 @@ static lb_status check_factor(const lb_layer *c, char name, const float *x, int6
 }
 
 static lb_status check_input_scale(const lb_layer *c, int64_t i, lb_scale_type t) {
-    float v = c->T.scale[i], kept = kept_as(t, v);
+    float v = c->T.scale[i], kept = lb_number_kept(t, v);
     if (isfinite(v) && v != 0 && same_bits(v, kept)) return LB_OK;
     return lb_fail(isfinite(v) ? LB_E_ARG : LB_E_NUMERIC, "T.scale %.9g at column %lld: must be %s", (double)v,
                    (long long)i, isfinite(v) && v != 0 ? "a number of its type" : "finite and not 0");

@@ -22,10 +22,15 @@ static lb_gridspec grid_of(const lb_fakequant *f, bool clip_search) {
     return (lb_gridspec){f->storage.bits, f->storage.symmetric, clip_search, f->storage.scale_type};
 }
 
+static lb_status fit_run(lb_fakequant *f, bool clip_search, int64_t at, const float *w, int64_t n) {
+    lb_gridspec g = grid_of(f, clip_search);
+    lb_status st = lb_grid_fit(&g, w, n, 1, &f->scale[at], &f->zero[at]);
+    return st == LB_OK ? st : lb_block_fail_in(st, &f->storage, f->cols, at);
+}
+
 /* Learned scales start from the clip search: at 2 and 3 bits min-max would leave most codes unused. */
 static lb_status start_learned(lb_fakequant *f, int64_t at, const float *w, int64_t n) {
-    lb_gridspec g = grid_of(f, true);
-    LB_TRY(lb_grid_fit(&g, w, n, 1, &f->scale[at], &f->zero[at]));
+    LB_TRY(fit_run(f, true, at, w, n));
     double sum = 0;
     for (int64_t i = 0; i < n; i++) sum += (double)w[i] * (double)w[i];
     float rms = (float)sqrt(sum / (double)n);
@@ -64,21 +69,20 @@ lb_status lb_fakequant_new(lb_arena *a, const lb_storage *s, lb_range range, lb_
 lb_status lb_fakequant_begin(lb_fakequant *f, const float *w) {
     if (f->range == LB_RANGE_MINMAX) {
         if (f->storage.group != LB_GROUP_TENSOR) return LB_OK;
-        lb_gridspec g = grid_of(f, false);
-        return lb_grid_fit(&g, w, f->rows * f->cols, 1, f->scale, f->zero);
+        return fit_run(f, false, 0, w, f->rows * f->cols);
     }
     for (int64_t i = 0; i < f->scales; i++) {
         if (!isfinite(f->u[i]))
             return lb_fail(LB_E_NUMERIC, "scale %lld is %g: must be finite", (long long)i, (double)f->u[i]);
         if (f->u[i] < f->floor[i]) f->u[i] = f->floor[i];
-        f->scale[i] = lb_scale_round(f->storage.scale_type, f->unit[i] * f->u[i]);
+        lb_status st = lb_scale_store(f->storage.scale_type, f->unit[i] * f->u[i], &f->scale[i]);
+        if (st != LB_OK) return lb_block_fail_in(st, &f->storage, f->cols, i);
     }
     return LB_OK;
 }
 
 static lb_status quantize_rows(lb_fakequant *f, const float *w, int64_t r0, int64_t n, float *out) {
     bool fit = f->range == LB_RANGE_MINMAX && f->storage.group != LB_GROUP_TENSOR;
-    lb_gridspec grid = grid_of(f, false);
     const lb_kernels *kn = lb_kernels_active();
     float maxq = (float)((1 << f->storage.bits) - 1);
     for (int64_t r = r0; r < r0 + n; r++)
@@ -86,7 +90,7 @@ static lb_status quantize_rows(lb_fakequant *f, const float *w, int64_t r0, int6
             run x = run_of(f, r, g);
             const float *from = w + r * f->cols + x.c0;
             float *to = out + r * f->cols + x.c0;
-            if (fit) LB_TRY(lb_grid_fit(&grid, from, x.n, 1, &f->scale[x.at], &f->zero[x.at]));
+            if (fit) LB_TRY(fit_run(f, false, x.at, from, x.n));
             float scale = f->scale[x.at], zero = f->zero[x.at];
             kn->grid(to, from, scale, zero, maxq, x.n);
         }

@@ -38,6 +38,18 @@ const char *lb_block_place(const lb_storage *s, int64_t cols, int64_t i, char ou
     return out;
 }
 
+lb_status lb_block_fail_in(lb_status st, const lb_storage *s, int64_t cols, int64_t i) {
+    char at[64];
+    return st == LB_E_NUMERIC ? lb_fail_in(st, "%s", lb_block_place(s, cols, i, at)) : st;
+}
+
+lb_status lb_block_fit(lb_layer *c, bool clip_search, int64_t at, const float *x, int64_t n) {
+    float unused;
+    const lb_storage *s = &c->storage;
+    lb_status st = s->format->fit(s, clip_search, x, n, &c->scale[at], c->zero ? &c->zero[at] : &unused);
+    return st == LB_OK ? st : lb_block_fail_in(st, s, c->cols, at);
+}
+
 static lb_status refused(const lb_format *f, const char *option, const char *value) {
     return lb_fail(LB_E_UNSUPPORTED, "%s %s does not apply to format %s", option, value, f->name);
 }

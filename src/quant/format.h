@@ -119,6 +119,13 @@ int64_t lb_part_bytes(const lb_part *p);
 void *lb_part_values(const lb_layer *c, const lb_part *p); /* the layer's array; packing only reads it */
 uint8_t lb_f32_to_e8m0(float x);
 float lb_e8m0_to_f32(uint8_t code);
+float lb_number_kept(lb_scale_type t, float v); /* what the bytes make of it: not saturating */
+float lb_scale_type_largest(lb_scale_type t);
+const char *lb_scale_type_name(lb_scale_type t); /* "float16" */
+/* fit of block `at` of a layer, whose scale and zero it sets. LB_E_NUMERIC names the block. */
+LB_NODISCARD lb_status lb_block_fit(lb_layer *c, bool clip_search, int64_t at, const float *x, int64_t n);
+/* "row 3, group 2: " before the message of a failure that is about its numbers. */
+LB_NODISCARD lb_status lb_block_fail_in(lb_status st, const lb_storage *s, int64_t cols, int64_t i);
 /* Where block number i belongs: "row 3, group 2". */
 const char *lb_block_place(const lb_storage *s, int64_t cols, int64_t i, char out[64]);
 

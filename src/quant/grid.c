@@ -8,10 +8,9 @@
 #define CLIP_STEPS 80
 #define CLIP_NORM  2.4f
 
-static float grid_scale(const lb_gridspec *g, float low, float high) {
+static float grid_step(const lb_gridspec *g, float low, float high) {
     float scale = (high - low) / (float)((1 << g->bits) - 1);
-    if (!(scale > 0)) scale = FLT_TRUE_MIN; /* the range is so small that the division underflows */
-    return lb_scale_round(g->scale_type, scale);
+    return scale > 0 ? scale : FLT_TRUE_MIN; /* the range is so small that the division underflows */
 }
 
 static float grid_zero(const lb_gridspec *g, float low, float scale) {
@@ -67,14 +66,14 @@ lb_status lb_grid_fit(const lb_gridspec *g, const float *x, int64_t n, int64_t s
     widen(g, &low, &high);
     if (!isfinite(high - low))
         return lb_fail(LB_E_NUMERIC, "grid: the range from %g to %g overflows float32", (double)low, (double)high);
-    *scale = grid_scale(g, low, high);
+    LB_TRY(lb_scale_store(g->scale_type, grid_step(g, low, high), scale));
     *zero = grid_zero(g, low, *scale);
     if (!g->clip_search) return LB_OK;
 
     double best = INFINITY;
     for (int i = 0; i < CLIP_STEPS; i++) {
         float p = (float)(1 - i / 100.0);
-        float s = grid_scale(g, p * low, p * high), z = grid_zero(g, p * low, s);
+        float s = lb_scale_round(g->scale_type, grid_step(g, p * low, p * high)), z = grid_zero(g, p * low, s);
         double error = clip_error(x, n, stride, s, z, (1 << g->bits) - 1, best);
         if (error < best) best = error, *scale = s, *zero = z;
     }

@@ -17,7 +17,8 @@ typedef struct lb_gridspec {
 
 /* x[i * stride], i < n: one row, one group, or a strided run. An all-zero run gets the range (-1, 1). zero is
  * 2^(bits-1) if symmetric. clip_search: 80 shrink steps of 1/100, error sum |x^ - x|^2.4, the first strict minimum.
- * LB_E_NUMERIC: NaN or infinity. */
+ * LB_E_NUMERIC: NaN or infinity, or a scale that its type
+ * cannot hold. */
 LB_NODISCARD lb_status lb_grid_fit(const lb_gridspec *g, const float *x, int64_t n, int64_t stride, float *scale,
                                    float *zero);
 /* The range of such a run, with 0 in it. LB_E_NUMERIC: NaN or infinity. */

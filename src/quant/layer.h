@@ -47,7 +47,8 @@ typedef struct lb_layer {
     float *scale;   /* (scales) of the blocks: (rows, groups), per tensor (1), or a run's blocks. Finite, and values of
                        the scale_type (lb_scale_round); double_quant: what lb_double_quant_expand makes of the parts
                        below */
-    float *zero; /* like scale, where the format has zeros; whole numbers in [0, 2^bits - 1]; NULL: lb_storage_zero */
+    float *zero; /* like scale, where the format has zeros; int: whole numbers in [0, 2^bits - 1]; affine: floats of the
+                   scale_type; NULL: lb_storage_zero */
     int32_t *order;   /* (cols) or NULL: position p in grouping order is column order[p], each column once; groups are
                          runs of positions */
     uint8_t *dq_code; /* double_quant: (blocks) */
@@ -70,7 +71,8 @@ LB_NODISCARD lb_status lb_layer_new(lb_arena *a, const lb_storage *s, int64_t ro
                                     lb_layer *out);
 /* T of another layer, whose arrays it shares, or none. */
 void lb_layer_take_transform(lb_layer *c, const lb_layer *from);
-/* W (rows, cols) float32, by the format: uniform scale * (code - zero), in this order. It is for inputs T x. */
+/* W (rows, cols) float32, by the format's decode: of int and affine scale * (code - zero), in this order. It is for
+ * inputs T x. */
 LB_NODISCARD lb_status lb_layer_dequantize(const lb_layer *c, lb_mat W);
 /* The same in row panels over a team. */
 LB_NODISCARD lb_status lb_layer_dequantize_team(const lb_layer *c, lb_mat W, lb_team *team);

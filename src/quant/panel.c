@@ -22,9 +22,8 @@ static float *zero_at(lb_panels *s, float *scale, float *unused) {
 /* Fits group g of row r on x (n): of nothing that is kept, as of a zero. */
 static lb_status fit(lb_panels *s, int64_t r, int64_t g, const float *x, int64_t n) {
     const float nothing = 0;
-    float unused, *scale = scale_at(s, r, g);
     if (n == 0) x = &nothing, n = 1;
-    return s->storage.format->fit(&s->storage, s->clip_search, x, n, scale, zero_at(s, scale, &unused));
+    return lb_block_fit(s->out, s->clip_search, scale_at(s, r, g) - s->out->scale, x, n);
 }
 
 /* The grids of group g to the lanes of the panel. */

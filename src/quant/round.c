@@ -20,9 +20,7 @@ typedef struct round_job {
 } round_job;
 
 static lb_status fit_block(const round_job *j, int64_t at, const float *x, int64_t n) {
-    float unused;
-    lb_layer *c = j->c;
-    return c->storage.format->fit(&c->storage, j->clip_search, x, n, &c->scale[at], c->zero ? &c->zero[at] : &unused);
+    return lb_block_fit(j->c, j->clip_search, at, x, n);
 }
 
 static void encode_block(const round_job *j, int64_t at, const float *x, int64_t n, uint8_t *code) {

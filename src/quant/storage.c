@@ -268,30 +268,68 @@ uint8_t lb_f32_to_e8m0(float x) {
 
 float lb_e8m0_to_f32(uint8_t code) { return ldexpf(1.0f, (int)code - 127); }
 
-float lb_scale_round(lb_scale_type t, float scale) {
-    float r = scale, smallest = FLT_TRUE_MIN, largest = FLT_MAX;
-    if (t == LB_SCALE_F16) {
-        r = lb_f16_to_f32(lb_f32_to_f16(scale));
-        smallest = lb_f16_to_f32(0x0001);
-        largest = lb_f16_to_f32(0x7bff);
-    } else if (t == LB_SCALE_BF16) {
-        r = lb_bf16_to_f32(lb_f32_to_bf16(scale));
-        smallest = lb_bf16_to_f32(0x0001);
-        largest = lb_bf16_to_f32(0x7f7f);
-    } else if (t == LB_SCALE_E8M0) {
-        return lb_e8m0_to_f32(lb_f32_to_e8m0(scale));
+float lb_number_kept(lb_scale_type t, float v) {
+    switch (t) {
+    case LB_SCALE_F16:
+        return lb_f16_to_f32(lb_f32_to_f16(v));
+    case LB_SCALE_BF16:
+        return lb_bf16_to_f32(lb_f32_to_bf16(v));
+    case LB_SCALE_E8M0:
+        return lb_e8m0_to_f32(lb_f32_to_e8m0(v));
+    case LB_SCALE_F32:
+        break;
     }
+    return v;
+}
+
+const char *lb_scale_type_name(lb_scale_type t) {
+    static const char *const name[] = {"float32", "float16", "bfloat16", "power of two from 2^-127 to 2^127"};
+    return name[t];
+}
+
+float lb_scale_type_largest(lb_scale_type t) {
+    switch (t) {
+    case LB_SCALE_F16:
+        return lb_f16_to_f32(0x7bff);
+    case LB_SCALE_BF16:
+        return lb_bf16_to_f32(0x7f7f);
+    case LB_SCALE_E8M0:
+        return lb_e8m0_to_f32(254);
+    case LB_SCALE_F32:
+        break;
+    }
+    return FLT_MAX;
+}
+
+float lb_scale_round(lb_scale_type t, float scale) {
+    float r = lb_number_kept(t, scale), largest = lb_scale_type_largest(t), smallest = FLT_TRUE_MIN;
+    if (t == LB_SCALE_F16) smallest = lb_f16_to_f32(0x0001);
+    if (t == LB_SCALE_BF16) smallest = lb_bf16_to_f32(0x0001);
     if (scale > 0 && r < smallest) return smallest;
     return r > largest ? largest : r;
 }
 
 float lb_number_round(lb_scale_type t, float v) {
-    float r = v;
-    if (t == LB_SCALE_F16) r = lb_f16_to_f32(lb_f32_to_f16(v));
-    if (t == LB_SCALE_BF16) r = lb_bf16_to_f32(lb_f32_to_bf16(v));
+    float r = lb_number_kept(t, v);
     if (isfinite(r) || !isfinite(v)) return r;
-    float largest = lb_scale_round(t, FLT_MAX);
-    return v < 0 ? -largest : largest;
+    return v < 0 ? -lb_scale_type_largest(t) : lb_scale_type_largest(t);
+}
+
+static lb_status beyond(lb_scale_type t, const char *what, float v) {
+    if (isnan(v)) return lb_fail(LB_E_NUMERIC, "%s %g: must be finite", what, (double)v);
+    return lb_fail(LB_E_NUMERIC, "%s %g: must be at %s%g, the largest %s", what, (double)v, v < 0 ? "least -" : "most ",
+                   (double)lb_scale_type_largest(t), lb_scale_type_name(t));
+}
+
+lb_status lb_scale_store(lb_scale_type t, float scale, float *out) {
+    if (!isfinite(lb_number_kept(t, scale))) return beyond(t, "scale", scale);
+    *out = lb_scale_round(t, scale);
+    return LB_OK;
+}
+
+lb_status lb_number_store(lb_scale_type t, const char *what, float v, float *out) {
+    *out = lb_number_kept(t, v);
+    return isfinite(*out) ? LB_OK : beyond(t, what, v);
 }
 
 static void group_text(const lb_storage *s, lb_str *out) {

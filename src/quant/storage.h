@@ -67,10 +67,13 @@ bool lb_storage_same(const lb_storage *a, const lb_storage *b);
 int64_t lb_scale_bytes(lb_scale_type t);
 int64_t lb_order_bytes(int64_t cols); /* of one column in a stored order */
 void lb_size_add(lb_size *sum, const lb_size *one);
-float lb_scale_round(
-    lb_scale_type t,
-    float scale); /* to the nearest value the type holds; a positive scale never becomes 0 or infinite */
-float lb_number_round(lb_scale_type t, float v); /* the same of a number of either sign, which may become 0 */
+/* To the nearest value that the type holds. Both saturate: what is beyond the type's largest becomes that, and the
+ * weights of its block something else. What a layer keeps goes through the two below, which refuse it. */
+float lb_scale_round(lb_scale_type t, float scale); /* a positive scale never becomes 0 or infinite */
+float lb_number_round(lb_scale_type t, float v);    /* of either sign; may become 0 */
+/* The same, and LB_E_NUMERIC with `what`, value and the type's largest for what has no place in it. */
+LB_NODISCARD lb_status lb_scale_store(lb_scale_type t, float scale, float *out);
+LB_NODISCARD lb_status lb_number_store(lb_scale_type t, const char *what, float v, float *out);
 /* Short text for tables: "int3 g64 asym", "nf4 b64 dq", "f32". */
 void lb_storage_text(const lb_storage *s, lb_str *out);
 

@@ -191,18 +191,15 @@ static void extremes(void **state) {
     assert_error_has("overflows float32");
     assert_int_equal(lb_grid_fit(&g, bad, 2, 1, &scale, &zero), LB_E_NUMERIC);
     assert_error_has("value 1 is nan");
-    /* float16 scales of weights that are far too small or too large for them: coarse, but finite and in range */
-    for (int i = 0; i < 2; i++) {
-        lb_mat W = kit_random(&k, 3, 4, 32);
-        for (int n = 0; n < 4 * 32; n++) W.d[n] *= i ? 1e9f : 1e-9f;
-        lb_layer c = kit_run(&k, "rtn", "bits=8 scale_type=f16", W, NULL);
-        lb_mat What = kit_dequantize(&k, &c);
-        for (int n = 0; n < 4 * 32; n++) assert_true(isfinite(What.d[n]));
-        for (int r = 0; r < 4; r++) assert_true(c.zero[r] >= 0 && c.zero[r] <= 255);
-    }
+    /* float16 scales of weights that are far too small for them: coarse, but finite and in range */
     lb_mat W = kit_random(&k, 3, 4, 32);
+    for (int n = 0; n < 4 * 32; n++) W.d[n] *= 1e-9f;
+    lb_layer c = kit_run(&k, "rtn", "bits=8 scale_type=f16", W, NULL);
+    lb_mat What = kit_dequantize(&k, &c);
+    for (int n = 0; n < 4 * 32; n++) assert_true(isfinite(What.d[n]));
+    for (int r = 0; r < 4; r++) assert_true(c.zero[r] >= 0 && c.zero[r] <= 255);
+    W = kit_random(&k, 3, 4, 32);
     W.d[40] = NAN;
-    lb_layer c;
     assert_int_equal(kit_try(&k, "rtn", "", W, NULL, &c), LB_E_NUMERIC);
     assert_error_has("layer 0.test: weight at row 1, column 8 is nan");
     assert_int_equal(kit_try(&k, "nf4", "", W, NULL, &c), LB_E_NUMERIC);

@@ -15,7 +15,8 @@
     F(opt)                                                                                                             \
     F(phi)                                                                                                             \
     F(phi3)                                                                                                            \
-    F(mobilellm)
+    F(mobilellm)                                                                                                       \
+    /* the next above this line */
 
 #define DECLARE(name) extern const lb_family lb_family_##name;
 #define ADDRESS(name) &lb_family_##name,

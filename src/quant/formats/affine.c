@@ -30,9 +30,8 @@ static lb_status fit(const lb_storage *s, bool clip_search, const float *x, int6
         return lb_fail(LB_E_NUMERIC, "grid: the range from %g to %g overflows float32", (double)low, (double)high);
     float step = (high - low) / (float)((1 << s->bits) - 1);
     if (!(step > 0)) step = low != 0 ? fabsf(low) : 1.0f;
-    *scale = lb_scale_round(s->scale_type, step);
-    *zero = lb_number_round(s->scale_type, -low / *scale);
-    return LB_OK;
+    LB_TRY(lb_scale_store(s->scale_type, step, scale));
+    return lb_number_store(s->scale_type, "zero", -low / *scale, zero);
 }
 
 static void encode(const lb_storage *s, const float *x, int64_t n, float scale, float zero, uint8_t *code) {

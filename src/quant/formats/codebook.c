@@ -154,9 +154,9 @@ static lb_status fit(const lb_storage *s, bool clip_search, const float *x, int6
     float low, high;
     LB_TRY(lb_grid_range(x, n, 1, &low, &high));
     float absmax = -low > high ? -low : fabsf(high);
-    *scale = absmax > 0 ? lb_scale_round(s->scale_type, absmax) : absmax;
+    *scale = absmax;
     *zero = 0;
-    return LB_OK;
+    return absmax > 0 ? lb_scale_store(s->scale_type, absmax, scale) : LB_OK;
 }
 
 static void encode(const lb_storage *s, const float *x, int64_t n, float scale, float zero, uint8_t *code) {

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "quant/format.h"
+#include "quant/formats/elements.h"
 #include "quant/grid.h"
 
 #define LARGEST  448.0f
@@ -47,22 +47,13 @@ static lb_status fit(const lb_storage *s, bool clip_search, const float *x, int6
     LB_TRY(lb_grid_range(x, n, 1, &low, &high));
     float absmax = -low > high ? -low : high, exact = absmax / LARGEST;
     if (absmax > 0 && !(exact > 0)) exact = 0x1p-149f; /* the division underflows */
-    *scale = absmax > 0 ? lb_scale_round(s->scale_type, exact) : 1.0f;
+    *scale = 1.0f;
     *zero = 0;
-    return LB_OK;
+    return absmax > 0 ? lb_scale_store(s->scale_type, exact, scale) : LB_OK;
 }
 
-static void encode(const lb_storage *s, const float *x, int64_t n, float scale, float zero, uint8_t *code) {
-    (void)s, (void)zero;
-    for (int64_t i = 0; i < n; i++) code[i] = element(x[i] / scale);
-}
+LB_FORMAT_ELEMENTS(element, value)
 
-static void decode(const lb_storage *s, const uint8_t *code, int64_t n, float scale, float zero, float *x) {
-    (void)s, (void)zero;
-    for (int64_t i = 0; i < n; i++) x[i] = value(code[i]) * scale;
-}
-
-extern const lb_format lb_fp8;
 const lb_format lb_fp8 = {
     .name = "fp8",
     .summary = "8-bit floats E4M3FN, saturating, with a scale a block",

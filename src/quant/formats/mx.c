@@ -3,7 +3,7 @@
  * 2^-127. source  OCP Microscaling Formats (MX) Specification 1.0 (2023), 5.3 and 6.3 */
 #include <math.h>
 
-#include "quant/format.h"
+#include "quant/formats/elements.h"
 #include "quant/grid.h"
 
 #define BLOCK    32
@@ -18,6 +18,10 @@ static uint8_t element(float x) {
     int m = (a > 0.25f) + (a >= 0.75f) + (a > 1.25f) + (a >= 1.75f) + (a > 2.5f) + (a >= 3.5f) + (a > 5.0f);
     return (uint8_t)(m | (signbit(x) ? 8 : 0));
 }
+
+static float value(uint8_t code) { return values[code]; }
+
+LB_FORMAT_ELEMENTS(element, value)
 
 static int parts(const lb_storage *s, int64_t rows, int64_t cols, lb_part out[LB_MOST_PARTS]) {
     out[0] = (lb_part){LB_SLOT_CODES, LB_FORM_ROWS,     .n = rows,
@@ -39,17 +43,6 @@ static lb_status fit(const lb_storage *s, bool clip_search, const float *x, int6
     return LB_OK;
 }
 
-static void encode(const lb_storage *s, const float *x, int64_t n, float scale, float zero, uint8_t *code) {
-    (void)s, (void)zero;
-    for (int64_t i = 0; i < n; i++) code[i] = element(x[i] / scale);
-}
-
-static void decode(const lb_storage *s, const uint8_t *code, int64_t n, float scale, float zero, float *x) {
-    (void)s, (void)zero;
-    for (int64_t i = 0; i < n; i++) x[i] = values[code[i]] * scale;
-}
-
-extern const lb_format lb_mxfp4;
 const lb_format lb_mxfp4 = {
     .name = "mxfp4",
     .summary = "4-bit floats E2M1 in blocks of 32 with power-of-two scales",

@@ -1,21 +1,21 @@
-/* The formats that options can name. One line registers one. */
+/* The formats that options can name: one line each. */
 #include <string.h>
 
 #include "quant/format.h"
 
-extern const lb_format lb_fp8, lb_mxfp4;
+#define FORMATS(F)                                                                                                     \
+    F(uniform)                                                                                                         \
+    F(affine)                                                                                                          \
+    F(nf4)                                                                                                             \
+    F(fp4)                                                                                                             \
+    F(fp8)                                                                                                             \
+    F(mxfp4)                                                                                                           \
+    /* the next above this line */
 
-/* clang-format off */
-const lb_format *const lb_formats[] = {
-    &lb_uniform,
-    &lb_affine,
-    &lb_nf4,
-    &lb_fp4,
-    &lb_fp8,
-    &lb_mxfp4,
-    NULL,
-};
-/* clang-format on */
+#define DECLARE(name) extern const lb_format lb_##name;
+#define ADDRESS(name) &lb_##name,
+FORMATS(DECLARE)
+const lb_format *const lb_formats[] = {FORMATS(ADDRESS) NULL};
 
 const lb_format *lb_format_find(const char *name) {
     for (int i = 0; lb_formats[i]; i++)

@@ -35,9 +35,9 @@ static lb_status fit_signs(const lb_storage *s, const float *x, int64_t n, float
     double sum = 0;
     LB_TRY(lb_grid_range(x, n, 1, &low, &high));
     for (int64_t i = 0; i < n; i++) sum += fabs((double)x[i]);
-    *scale = sum > 0 ? lb_scale_round(s->scale_type, (float)(2 * sum / (double)n)) : 0;
+    *scale = 0;
     *zero = lb_storage_zero(s);
-    return LB_OK;
+    return sum > 0 ? lb_scale_store(s->scale_type, (float)(2 * sum / (double)n), scale) : LB_OK;
 }
 
 static lb_status fit(const lb_storage *s, bool clip_search, const float *x, int64_t n, float *scale, float *zero) {
