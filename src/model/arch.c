@@ -33,7 +33,7 @@ lb_status lb_arch_numbers(lb_arena *arena, const lb_arch *a, lb_numbers *out) {
         LB_TRY(lb_numbering_set(&b, number[i].name, number[i].value));
     *out = lb_numbering_view(&b);
     LB_TRY(lb_numbers_check(out, b.whose));
-    LB_TRY(lb_numbering_rules(&b, a->rope == LB_ROPE_PAIRS ? f->gguf_numbers : f->hf_numbers));
+    LB_TRY(lb_family_rules(f, a->rope == LB_ROPE_PAIRS ? f->gguf_numbers : f->hf_numbers, &b));
     *out = lb_numbering_view(&b);
     return lb_numbers_check(out, b.whose);
 }

@@ -93,7 +93,7 @@ static bool is_act(const lb_key *k) { return k->kind == LB_KEY_ACT || k->kind ==
 
 static lb_status act_value(lb_config_reader *r, const lb_key *k, const char *key, const char *name) {
     int act = act_named(name, k->kind == LB_KEY_ACT_TANH);
-    if (act >= 0) return lb_numbering_set(&r->b, k->number, act);
+    if (act >= 0) return lb_numbering_set_key(&r->b, k->number, key, act);
     return lb_fail(LB_E_UNSUPPORTED, "%s: %s = %s: an activation that is not known here", r->path, key, name);
 }
 
@@ -127,8 +127,8 @@ static lb_status not_whole(const lb_config_reader *r, const lb_key *k, double v)
         for (const lb_key *o = r->family->hf_keys; o->name; o++) {
             if (!o->number || strcmp(o->number, top) != 0) continue;
             lb_config_spelling(o->name, name, &(const char *){NULL});
-            return lb_fail(LB_E_FORMAT, "%s: %s = %g: must be a multiple of the %g %s", r->path, name, a, b,
-                           bottom + 1);
+            return lb_fail(LB_E_FORMAT, "%s: %s = %g: must be a multiple of %s = %g", r->path, name, a,
+                           lb_number_called(&n, bottom + 1), b);
         }
     }
     lb_config_spelling(k->name, name, &(const char *){NULL});
@@ -137,13 +137,17 @@ static lb_status not_whole(const lb_config_reader *r, const lb_key *k, double v)
 
 /* The key is missing or null. */
 static lb_status take_default(lb_config_reader *r, const lb_key *k, const char *text) {
+    char key[LB_CONFIG_KEY];
     double v;
     const lb_numbers n = lb_numbering_view(&r->b);
     if (!k->number || !text[0]) return LB_OK;
     if (is_act(k)) return act_value(r, k, k->name, text);
-    LB_TRY(lb_expression(&n, text, -1, &v));
+    lb_config_spelling(k->name, key, &(const char *){NULL});
+    lb_status st = lb_expression(&n, text, -1, &v);
+    if (st != LB_OK)
+        return st == LB_E_NOMEM ? st : lb_fail_in(st, "the %s family: default of key %s", r->family->name, key);
     if (k->kind == LB_KEY_COUNT && isfinite(v) && v != floor(v)) return not_whole(r, k, v);
-    return lb_numbering_set(&r->b, k->number, isfinite(v) ? v : 0.0); /* refused where sizes are checked */
+    return lb_numbering_set_key(&r->b, k->number, key, isfinite(v) ? v : 0.0); /* refused where sizes are checked */
 }
 
 static lb_status take_value(lb_config_reader *r, const lb_key *k, const char *key, const json_t *v) {
@@ -167,9 +171,27 @@ static lb_status take_value(lb_config_reader *r, const lb_key *k, const char *ke
     if (k->only) LB_TRY(check_only(r, k, key, v));
     if (!k->number) return LB_OK;
     if (k->kind == LB_KEY_SLIDES || k->kind == LB_KEY_BLOCKS) return list_value(r, k, key, v);
-    if (!is_act(k)) return lb_numbering_set(&r->b, k->number, real);
+    if (!is_act(k)) return lb_numbering_set_key(&r->b, k->number, key, real);
     if (!json_is_string(v) || lb_json_odd(v)) return lb_fail(LB_E_FORMAT, "%s: %s: must be a string", r->path, key);
     return act_value(r, k, key, json_string_value(v));
+}
+
+/* Null where the row does not say what it means. transformers takes it for false where it asks for a flag, and fails on
+ * it where it needs a name or a real number; of counts many may be null, and are as if they were missing. */
+static lb_status take_null(lb_config_reader *r, const lb_key *k, const char *key) {
+    switch (k->kind) {
+    case LB_KEY_FLAG:
+        return take_default(r, k, "0");
+    case LB_KEY_ACT:
+    case LB_KEY_ACT_TANH:
+        return lb_fail(LB_E_FORMAT, "%s: %s is null: must be the name of an activation", r->path, key);
+    case LB_KEY_WORD:
+        return lb_fail(LB_E_FORMAT, "%s: %s is null: must be '%s'", r->path, key, k->only);
+    case LB_KEY_REAL:
+        return lb_fail(LB_E_FORMAT, "%s: %s is null: must be a number", r->path, key);
+    default:
+        return take_default(r, k, k->absent);
+    }
 }
 
 static lb_status read_key(lb_config_reader *r, const lb_key *k) {
@@ -180,6 +202,7 @@ static lb_status read_key(lb_config_reader *r, const lb_key *k) {
     LB_TRY(lb_config_value(r->path, r->c, k->name, &v, key, &is_null));
     if (v) return take_value(r, k, key, v);
     if (is_null && k->null) return take_default(r, k, k->null);
+    if (is_null && k->absent) return take_null(r, k, key);
     if (k->absent) return take_default(r, k, k->absent);
     return lb_json_int(r->path, r->c, key, &(int64_t){0}); /* says that it is missing, or null */
 }
@@ -365,7 +388,7 @@ static lb_status read_config(lb_config_reader *r) {
     LB_TRY(lb_config_check_keys(r->path, "", r->c, known.at));
     lb_numbers n = lb_numbering_view(&r->b);
     LB_TRY(lb_numbers_check(&n, r->path));
-    LB_TRY(lb_numbering_rules(&r->b, r->family->hf_numbers));
+    LB_TRY(lb_family_rules(r->family, r->family->hf_numbers, &r->b));
     n = lb_numbering_view(&r->b);
     return lb_numbers_check(&n, r->path);
 }

@@ -22,19 +22,14 @@ static lb_status shared_with(const lb_family_shapes *s, const lb_tensor_row *row
     double owner;
     LB_TRY(lb_expression(s->numbers, row->owner, block, &owner));
     if (!(owner >= 0.0 && owner <= (double)block && owner == floor(owner)))
-        return lb_fail(LB_E_FORMAT,
-                       "the %s family: %s: block %lld is to have the weights of block %g: must be in [0, %lld]",
-                       s->family->name, row->ours, (long long)block, owner, (long long)block);
+        return lb_fail(LB_E_FORMAT, "block %lld is to have the weights of block %g: must be in [0, %lld]",
+                       (long long)block, owner, (long long)block);
     *back = block - (int64_t)owner;
     return LB_OK;
 }
 
-lb_status lb_family_shape(const void *ctx, const char *name, int64_t block, int64_t expert, lb_net_shape *out) {
-    const lb_family_shapes *s = ctx;
-    const lb_tensor_row *row = lb_family_row(s->family, name, block >= 0, expert >= 0);
+static lb_status shape_of(const lb_family_shapes *s, const lb_tensor_row *row, int64_t block, lb_net_shape *out) {
     double there = 1.0, bias = 0.0;
-    *out = (lb_net_shape){0};
-    if (!row) return LB_OK;
     if (row->when) LB_TRY(lb_expression(s->numbers, row->when, block, &there));
     if (there == 0.0) return LB_OK;
     if (row->bias) LB_TRY(lb_expression(s->numbers, row->bias, block, &bias));
@@ -43,6 +38,19 @@ lb_status lb_family_shape(const void *ctx, const char *name, int64_t block, int6
     LB_TRY(lb_expression_count(s->numbers, row->cols, block, &out->cols));
     out->bias = bias != 0.0;
     return row->owner && block >= 0 ? shared_with(s, row, block, &out->back) : LB_OK;
+}
+
+lb_status lb_family_shape(const void *ctx, const char *name, int64_t block, int64_t expert, lb_net_shape *out) {
+    const lb_family_shapes *s = ctx;
+    const lb_tensor_row *row = lb_family_row(s->family, name, block >= 0, expert >= 0);
+    *out = (lb_net_shape){0};
+    lb_status st = row ? shape_of(s, row, block, out) : LB_OK;
+    return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(st, "the %s family: row %s", s->family->name, row->ours);
+}
+
+lb_status lb_family_rules(const lb_family *f, const char *rules, lb_numbering *b) {
+    lb_status st = lb_numbering_rules(b, rules);
+    return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(st, "the %s family", f->name);
 }
 
 lb_status lb_family_file_block(const lb_family *f, const lb_numbers *n, int64_t block, int64_t *out) {

@@ -29,9 +29,9 @@ typedef struct lb_key {
     const char *number; /* what it becomes; NULL: it is only looked at */
     const char *absent; /* an expression (LB_KEY_ACT, LB_KEY_WORD: a word) where the key is missing; NULL: it must not
                            be; "": there is then no such number (a rule may make one) */
-    const char *null;   /* where it is null; NULL: as `absent` */
-    const char *only;   /* the only value that is honoured, as in the file; NULL: any */
-    const char *why;    /* ... and why ("biases are not supported"), or NULL */
+    const char *null; /* where it is null; NULL: a flag is false, a name or a real number refused, others as `absent` */
+    const char *only; /* the only value that is honoured, as in the file; NULL: any */
+    const char *why;  /* ... and why ("biases are not supported"), or NULL */
 } lb_key;
 
 /* How rotary positions are told in config.json: rope_parameters, rope_scaling and keys outside of both. */
@@ -54,8 +54,8 @@ typedef struct lb_tensor_row {
     const char *rows, *cols; /* expressions; rows NULL: a vector of cols */
     const char *bias;        /* an expression: not zero, it has a bias; NULL: none */
     const char *when;        /* an expression: not zero, there is such a weight (in this block); NULL: always */
-    const char *owner;       /* an expression: the block whose weight (and bias) this is, its own or one before it; NULL:
-                                its own */
+    const char *owner; /* an expression: the block whose weight (and bias) this is, its own or one before it; NULL:
+                          its own */
 } lb_tensor_row;
 
 typedef struct lb_family {
@@ -78,6 +78,8 @@ typedef struct lb_family {
 extern const lb_family *const lb_family_table[]; /* NULL-terminated */
 const lb_family *lb_family_named(const char *name);
 
+/* The family's rules (its hf_numbers or gguf_numbers) added. */
+LB_NODISCARD lb_status lb_family_rules(const lb_family *f, const char *rules, lb_numbering *b);
 /* From config.json: the family and its numbers, among them layers, dim, vocab and tied, and context where there is
  * one. What is not known and might change what the model computes is LB_E_UNSUPPORTED naming it. */
 LB_NODISCARD lb_status lb_numbers_from_config(lb_arena *a, const char *path, const lb_family **family, lb_numbers *out);

@@ -211,8 +211,8 @@ static lb_status take_found(matching *m, const found *x, bool *taken) {
     LB_TRY(lb_family_shape(&ctx, role, x->block, expert ? 0 : -1, &shape));
     if (expert) LB_TRY(lb_expression_count(m->net->numbers, "experts", x->block, &experts));
     if (expert && x->expert >= experts)
-        return lb_fail(LB_E_FORMAT, "%s: tensor %s: %s says %lld experts", m->files->path, x->t->name, m->files->says,
-                       (long long)experts);
+        return lb_fail(LB_E_FORMAT, "%s: tensor %s: %s says %s = %lld", m->files->path, x->t->name, m->files->says,
+                       lb_number_called(m->net->numbers, "experts"), (long long)experts);
     if (shape.back)
         return lb_fail(LB_E_FORMAT, "%s: tensor %s: block %lld has the weights of block %lld", m->files->path,
                        x->t->name, (long long)x->block, (long long)(x->block - shape.back));
@@ -226,9 +226,12 @@ static lb_status take_found(matching *m, const found *x, bool *taken) {
 static lb_status find_block(const matching *m, found *x) {
     if (x->block < 0 && m->family->tensor[x->row].ours[0] == '#') x->block = 0;
     if (x->block < 0) return LB_OK;
-    if (x->block >= m->blocks)
-        return lb_fail(LB_E_FORMAT, "%s: tensor %s: %s says %lld blocks", m->files->path, x->t->name, m->files->says,
+    if (x->block >= m->blocks) {
+        const lb_number *layers = lb_number_find(m->net->numbers, "layers");
+        const char *key = layers->key ? layers->key : "blocks of its own"; /* a rule counts those that share */
+        return lb_fail(LB_E_FORMAT, "%s: tensor %s: %s says %s = %lld", m->files->path, x->t->name, m->files->says, key,
                        (long long)m->blocks);
+    }
     x->block = m->block[x->block];
     return LB_OK;
 }

@@ -99,8 +99,8 @@ static lb_status not_whole(const reader *r, const lb_key *k, double v) {
                        r->family->gguf_arch, k->name, k->absent, v);
     LB_TRY(lb_number_get(&n, "dim", -1, &dim));
     LB_TRY(lb_number_get(&n, "heads", -1, &heads));
-    return lb_fail(LB_E_FORMAT, "%s: %s.embedding_length = %.15g: must be a multiple of the %g heads",
-                   lb_gguf_path(r->g), r->family->gguf_arch, dim, heads);
+    return lb_fail(LB_E_FORMAT, "%s: %s = %.15g: must be a multiple of %s = %g", lb_gguf_path(r->g),
+                   lb_number_called(&n, "dim"), dim, lb_number_called(&n, "heads"), heads);
 }
 
 static lb_status read_value(const reader *r, const lb_key *k, const char *full, double *out) {
@@ -131,7 +131,9 @@ static lb_status read_key(reader *r, const lb_key *k) {
         LB_TRY(lb_expression(&n, k->absent, -1, &v));
         if (k->kind == LB_KEY_COUNT && isfinite(v) && v != floor(v)) return not_whole(r, k, v);
     }
-    return lb_numbering_set(&r->b, k->number, isfinite(v) ? v : 0.0); /* refused where sizes are checked */
+    const char *key = r->family->gguf_arch; /* "arch.key" also where it is missing */
+    if (!(key = lb_arena_printf(r->b.arena, "%s.%s", key, k->name))) return LB_E_NOMEM;
+    return lb_numbering_set_key(&r->b, k->number, key, isfinite(v) ? v : 0.0); /* refused where sizes are checked */
 }
 
 /* A key that may only have one value. */
@@ -275,7 +277,7 @@ static lb_status read_header(reader *r) {
     LB_TRY(lb_number_get(&n, "layers", -1, &layers));
     r->b.blocks = (int64_t)layers;
     if (r->family->rope) LB_TRY(read_rope(r));
-    LB_TRY(lb_numbering_rules(&r->b, r->family->gguf_numbers));
+    LB_TRY(lb_family_rules(r->family, r->family->gguf_numbers, &r->b));
     n = lb_numbering_view(&r->b);
     LB_TRY(lb_numbers_check(&n, lb_gguf_path(r->g)));
     for (const lb_key *k = r->family->gguf_keys; k->name; k++)

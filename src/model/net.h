@@ -148,8 +148,8 @@ typedef struct lb_net {
 } lb_net;
 
 /* tied: the head's weights are the embedding's. Program and numbers stay the caller's. LB_E_FORMAT names block
- * and step: a value nobody wrote, widths that do not fit, a site without a shape, weights of another block that has none
- * such, or of another shape. */
+ * and step: a value nobody wrote, widths that do not fit, a site without a shape, weights of another block that has
+ * none such, or of another shape. */
 LB_NODISCARD lb_status lb_net_new(lb_arena *a, const lb_program *p, const lb_numbers *n, const lb_net_shapes *shapes,
                                   bool tied, lb_net **out);
 /* Everything that has weights of its own, in program order: a norm's weight and bias, a site and its bias, a block's

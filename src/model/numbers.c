@@ -29,6 +29,11 @@ lb_status lb_numbering_set(lb_numbering *b, const char *name, double value) {
     return put(b, (lb_number){.name = name, .all = value});
 }
 
+lb_status lb_numbering_set_key(lb_numbering *b, const char *name, const char *key, double value) {
+    const char *own = lb_arena_strdup(b->arena, key);
+    return own ? put(b, (lb_number){.name = name, .all = value, .key = own}) : LB_E_NOMEM;
+}
+
 lb_status lb_numbering_set_blocks(lb_numbering *b, const char *name, const double *block) {
     return put(b, (lb_number){.name = name, .block = block});
 }
@@ -49,7 +54,21 @@ typedef struct parser {
 } parser;
 
 static lb_status wrong(const parser *p, const char *why) {
-    return lb_fail(LB_E_FORMAT, "expression '%s': %s", p->text, why);
+    return lb_fail(LB_E_FORMAT, "expression '%.*s': %s", (int)strcspn(p->text, ";"), p->text, why);
+}
+
+/* With all that could have been meant. */
+static lb_status no_number(const parser *p, const char *name) {
+    lb_str known = {0};
+    for (int64_t i = 0; i < p->numbers->n; i++) lb_str_add(&known, "%s%s", i ? ", " : "", p->numbers->at[i].name);
+    lb_str_add(&known, "; activations:");
+    for (int i = 0; lb_act_words[i]; i++) lb_str_add(&known, "%s %s", i ? "," : "", lb_act_words[i]);
+    lb_status st = lb_str_check(&known);
+    if (st == LB_OK)
+        st = lb_fail(LB_E_FORMAT, "expression '%.*s': there is no number '%s' here; numbers: %s",
+                     (int)strcspn(p->text, ";"), p->text, name, known.s);
+    lb_str_free(&known);
+    return st;
 }
 
 static bool take(parser *p, const char *token) {
@@ -99,7 +118,7 @@ static lb_status named(parser *p, double *out) {
             return LB_OK;
         }
     const lb_number *x = lb_number_find(p->numbers, name);
-    if (!x) return lb_fail(LB_E_FORMAT, "expression '%s': there is no number '%s'", p->text, name);
+    if (!x) return no_number(p, name);
     p->by_block = p->by_block || x->block;
     *out = x->block ? x->block[p->block < 0 ? 0 : p->block] : x->all;
     return LB_OK;
@@ -208,12 +227,13 @@ lb_status lb_numbering_rules(lb_numbering *b, const char *rules) {
         const char *sign = at + n + strspn(at + n, " ");
         bool unless = *sign == '?';
         sign += unless;
-        const char *text = sign + 1, *to = text + strcspn(text, ";");
+        const char *text = sign + 1 + (*sign == '=' ? strspn(sign + 1, " ") : 0), *to = text + strcspn(text, ";");
         if (n == 0 || *sign != '=') return lb_fail(LB_E_FORMAT, "rules '%s': expected NAME = EXPRESSION", rules);
         const char *name = lb_arena_printf(b->arena, "%.*s", (int)n, at);
         if (!name) return LB_E_NOMEM;
         lb_numbers numbers = lb_numbering_view(b);
-        if (!unless || !lb_number_find(&numbers, name)) LB_TRY(set_rule(b, name, text, to));
+        lb_status st = unless && lb_number_find(&numbers, name) ? LB_OK : set_rule(b, name, text, to);
+        if (st != LB_OK) return st == LB_E_NOMEM ? st : lb_fail_in(st, "%s: rule of %s", b->whose, name);
         at = to + (*to == ';');
         at += strspn(at, " ");
     }
@@ -235,7 +255,8 @@ static lb_status check_rope(const lb_numbers *n, const char *whose) {
     double kind = 0.0, base = 0.0, factor = 0.0, low = 0.0, high = 0.0, original = 0.0, rot, d;
     if (!plain(n, "rope_kind", &kind)) return LB_OK;
     if (plain(n, "rot", &rot) && plain(n, "head_dim", &d) && rot == d && fmod(d, 2.0) != 0.0)
-        return lb_fail(LB_E_FORMAT, "%s: head_dim = %g: rotary positions need an even number", whose, d);
+        return lb_fail(LB_E_FORMAT, "%s: %s = %g: rotary positions need an even number", whose,
+                       lb_number_called(n, "head_dim"), d);
     (void)plain(n, "rope_base", &base);
     if (!(base > 0.0) || !isfinite(base))
         return lb_fail(LB_E_FORMAT, "%s: rope base = %g: must be positive", whose, base);
@@ -260,9 +281,29 @@ static lb_status check_finite(const lb_numbers *n, const char *whose) {
         const lb_number *x = &n->at[i];
         for (int64_t b = 0; b < (x->block ? n->blocks : 1); b++) {
             double v = x->block ? x->block[b] : x->all;
-            if (!isfinite(v)) return lb_fail(LB_E_FORMAT, "%s: %s = %g: must be finite", whose, x->name, v);
+            if (!isfinite(v))
+                return lb_fail(LB_E_FORMAT, "%s: %s = %g: must be finite", whose, x->key ? x->key : x->name, v);
         }
     }
+    return LB_OK;
+}
+
+/* What one must be of another. */
+static lb_status check_together(const lb_numbers *n, const char *whose) {
+    double heads, kv, dim, d, top, experts;
+    const char *heads_key = lb_number_called(n, "heads"), *dim_key = lb_number_called(n, "dim");
+    if (plain(n, "heads", &heads) && plain(n, "kv_heads", &kv) && fmod(heads, kv) != 0.0)
+        return lb_fail(LB_E_FORMAT, "%s: %s = %g and %s = %g: the first must be a multiple of the second", whose,
+                       heads_key, heads, lb_number_called(n, "kv_heads"), kv);
+    if (plain(n, "heads", &heads) && plain(n, "head_dim", &d) && heads * d > 1 << 22)
+        return lb_fail(LB_E_FORMAT, "%s: %s = %g and %s = %g: their product must be at most %d", whose, heads_key,
+                       heads, lb_number_called(n, "head_dim"), d, 1 << 22);
+    if (plain(n, "dim", &dim) && plain(n, "heads", &heads) && plain(n, "head_dim", &d) && d != floor(d))
+        return lb_fail(LB_E_FORMAT, "%s: %s = %g and %s = %g: the first must be a multiple of the second", whose,
+                       dim_key, dim, heads_key, heads);
+    if (plain(n, "top", &top) && plain(n, "experts", &experts) && top > experts)
+        return lb_fail(LB_E_FORMAT, "%s: %s = %g and %s = %g: the first must be at most the second", whose,
+                       lb_number_called(n, "top"), top, lb_number_called(n, "experts"), experts);
     return LB_OK;
 }
 
@@ -277,19 +318,15 @@ lb_status lb_numbers_check(const lb_numbers *n, const char *whose) {
         {"shared_hidden", 1, 1 << 22}, {"window", 0, 1LL << 40}, {"width", 0, 1LL << 40}, {"window_from", 0, 1LL << 40},
         {"sparse_step", 1, 1 << 16},   {"rot", 1, 1 << 16},
     };
-    double v, heads, kv, d, eps;
+    double v, eps;
     for (size_t i = 0; i < sizeof size / sizeof size[0]; i++)
         if (plain(n, size[i].name, &v) && !(v >= (double)size[i].least && v <= (double)size[i].most))
-            return lb_fail(LB_E_FORMAT, "%s: %s = %.15g: must be in [%lld, %lld]", whose, size[i].name, v,
-                           (long long)size[i].least, (long long)size[i].most);
-    if (plain(n, "heads", &heads) && plain(n, "kv_heads", &kv) && fmod(heads, kv) != 0.0)
-        return lb_fail(LB_E_FORMAT, "%s: %g attention heads, %g key-value heads: the first must be a multiple", whose,
-                       heads, kv);
+            return lb_fail(LB_E_FORMAT, "%s: %s = %.15g: must be in [%lld, %lld]", whose,
+                           lb_number_called(n, size[i].name), v, (long long)size[i].least, (long long)size[i].most);
     LB_TRY(check_finite(n, whose));
     LB_TRY(check_rope(n, whose));
-    if (plain(n, "heads", &heads) && plain(n, "head_dim", &d) && heads * d > 1 << 22)
-        return lb_fail(LB_E_FORMAT, "%s: %g heads of %g: must be at most %d together", whose, heads, d, 1 << 22);
+    LB_TRY(check_together(n, whose));
     if (plain(n, "eps", &eps) && !(eps >= 0.0 && eps < 1.0))
-        return lb_fail(LB_E_FORMAT, "%s: norm epsilon = %g: must be in [0, 1)", whose, eps);
+        return lb_fail(LB_E_FORMAT, "%s: %s = %g: must be in [0, 1)", whose, lb_number_called(n, "eps"), eps);
     return LB_OK;
 }

@@ -20,6 +20,8 @@ typedef struct lb_numbering {
 lb_numbers lb_numbering_view(const lb_numbering *b);
 /* A number of that name is replaced. Names and lists are not copied. */
 LB_NODISCARD lb_status lb_numbering_set(lb_numbering *b, const char *name, double value);
+/* The value or the default of that key. The key is copied. */
+LB_NODISCARD lb_status lb_numbering_set_key(lb_numbering *b, const char *name, const char *key, double value);
 LB_NODISCARD lb_status lb_numbering_set_blocks(lb_numbering *b, const char *name, const double *block);
 LB_NODISCARD lb_status lb_numbering_set_list(lb_numbering *b, const char *name, const double *list, int64_t n);
 /* rules NULL: none */

@@ -12,6 +12,11 @@ const lb_number *lb_number_find(const lb_numbers *n, const char *name) {
     return NULL;
 }
 
+const char *lb_number_called(const lb_numbers *n, const char *name) {
+    const lb_number *x = lb_number_find(n, name);
+    return x && x->key ? x->key : name;
+}
+
 lb_status lb_number_get(const lb_numbers *n, const char *name, int64_t block, double *out) {
     const lb_number *x = lb_number_find(n, name);
     if (!x) return lb_fail(LB_E_FORMAT, "the architecture has no number '%s'", name);

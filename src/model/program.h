@@ -21,12 +21,14 @@ typedef struct lb_number {
     const double *block; /* (blocks), or NULL: `all` in each of them */
     const double *list;  /* (listed), or NULL */
     int64_t listed;
+    const char *key; /* of the file, whose value (or default) it is; NULL: a rule made it */
 } lb_number;
 typedef struct lb_numbers {
     const lb_number *at;
     int64_t n, blocks;
 } lb_numbers;
 const lb_number *lb_number_find(const lb_numbers *n, const char *name); /* NULL: none */
+const char *lb_number_called(const lb_numbers *n, const char *name);    /* its key, else `name`: for messages */
 /* In this block; outside the blocks (block < 0) the number for all. LB_E_FORMAT: there is none, or, outside the blocks,
  * it differs by block. */
 LB_NODISCARD lb_status lb_number_get(const lb_numbers *n, const char *name, int64_t block, double *out);

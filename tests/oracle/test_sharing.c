@@ -195,7 +195,7 @@ static void wrong_folders(void **state) {
     folder f = folder_take("sharing/model");
     folder_tensor(&f, "model.layers.1.mlp.up_proj.weight")->name = "model.layers.2.mlp.up_proj.weight";
     folder_write(&f);
-    expect_no_model(f.dir, LB_E_FORMAT, "model.layers.2.mlp.up_proj.weight: the config says 2 blocks");
+    expect_no_model(f.dir, LB_E_FORMAT, "model.layers.2.mlp.up_proj.weight: the config says blocks of its own = 2");
     folder_tensor(&f, "model.layers.2.mlp.up_proj.weight")->name = "model.layers.0.mlp.up_proj.bias";
     folder_write(&f);
     expect_no_model(f.dir, LB_E_UNSUPPORTED, "the mobilellm family has no such tensor");

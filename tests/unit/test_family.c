@@ -39,7 +39,8 @@ static void expressions(void **state) {
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_status(LB_E_FORMAT, lb_expression(&numbers, bad[i], 2, &v));
     assert_status(LB_E_FORMAT, lb_expression(&numbers, "none", 0, &v));
-    assert_error_has("expression 'none': there is no number 'none'");
+    assert_error_has("expression 'none': there is no number 'none' here; numbers: heads, dim, moe; activations: silu, "
+                     "relu, gelu, gelu_tanh, sigmoid");
     assert_status(LB_E_FORMAT, lb_expression(&numbers, "1 + moe", -1, &v));
     assert_error_has("differs by block");
     int64_t n;
@@ -70,7 +71,11 @@ static void rules(void **state) {
     }
     assert_ok(lb_numbering_rules(&b, NULL));
     assert_status(LB_E_FORMAT, lb_numbering_rules(&b, "half 3"));
-    assert_status(LB_E_FORMAT, lb_numbering_rules(&b, "half = nothing"));
+    assert_status(LB_E_FORMAT, lb_numbering_rules(&b, "one = 1;  act = silux; two = 2"));
+    assert_error_has("test: rule of act: expression 'silux': there is no number 'silux' here; numbers: dim, half");
+    lb_family f = *lb_family_named("gpt2");
+    assert_status(LB_E_FORMAT, lb_family_rules(&f, "act = silux", &b));
+    assert_error_has("the gpt2 family: test: rule of act: expression 'silux'");
     lb_arena_free(a);
 }
 
@@ -117,19 +122,35 @@ static void keys_are_checked(void **state) {
         {"gemma2", "\"use_bidirectional_attention\": null", "\"use_bidirectional_attention\": true", LB_E_UNSUPPORTED,
          "only causal models are supported"},
         {"gemma2", "\"gelu_pytorch_tanh\"", "\"quick_gelu\"", LB_E_UNSUPPORTED, "hidden_activation = quick_gelu"},
-        {"gemma2", "\"sliding_window\": 7", "\"sliding_window\": -7", LB_E_FORMAT, "width"},
+        {"gemma2", "\"sliding_window\": 7", "\"sliding_window\": -7", LB_E_FORMAT, "sliding_window = -7: must be in"},
         {"gemma2", "\"query_pre_attn_scalar\": 20", "\"query_pre_attn_scalar\": 0", LB_E_FORMAT,
          "scale = inf: must be finite"},
-        {"qwen2_moe", "\"decoder_sparse_step\": 1", "\"decoder_sparse_step\": 0", LB_E_FORMAT, "sparse_step = 0"},
+        {"qwen2_moe", "\"decoder_sparse_step\": 1", "\"decoder_sparse_step\": 0", LB_E_FORMAT,
+         "decoder_sparse_step = 0: must be in"},
         {"qwen2_moe", "\"mlp_only_layers\": [", "\"mlp_only_layers\": [-1,", LB_E_FORMAT,
          "mlp_only_layers[0] = -1: must be"},
         {"qwen2_moe", "\"num_experts_per_tok\": 2", "\"num_experts_per_tok\": 5", LB_E_FORMAT,
-         "top is not within the experts"},
+         "num_experts_per_tok = 5 and num_experts = 4: the first must be at most the second"},
         {"mixtral", "\"num_local_experts\": 4", "\"num_local_experts\": 4, \"num_experts\": 3", LB_E_FORMAT,
          "num_local_experts = 4 and num_experts = 3: they say the same"},
         {"mixtral", "\"num_local_experts\": 4", "\"num_local_experts\": 3", LB_E_FORMAT,
-         "experts.3.w1.weight: the config says 3 experts"},
-        {"gpt2", "\"n_head\": 4", "\"n_head\": 5", LB_E_FORMAT, ""},
+         "experts.3.w1.weight: the config says num_local_experts = 3"},
+        {"gpt2", "\"n_head\": 4", "\"n_head\": 5", LB_E_FORMAT,
+         "n_embd = 24 and n_head = 5: the first must be a multiple of the second"},
+        {"gpt2", "\"n_layer\": 2", "\"n_layer\": 1", LB_E_FORMAT, "the config says n_layer = 1"},
+        {"mistral", "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", LB_E_FORMAT,
+         "num_attention_heads = 4 and num_key_value_heads = 3: the first must be a multiple of the second"},
+        {"mistral", "\"rms_norm_eps\": 1e-06", "\"rms_norm_eps\": 2", LB_E_FORMAT,
+         "rms_norm_eps = 2: must be in [0, 1)"},
+        /* A null flag is false, also where a missing one is true. */
+        {"gpt2", "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": null", LB_E_FORMAT,
+         "tensor lm_head.weight is missing"},
+        {"gpt_neox", "\"attention_bias\": true", "\"attention_bias\": null", LB_E_FORMAT,
+         "bias: the config says that there is none"},
+        {"gemma2", "\"use_bidirectional_attention\": null", "\"use_bidirectional_attention\": false", LB_OK, NULL},
+        {"gpt2", "\"gelu_new\"", "null", LB_E_FORMAT, "activation_function is null: must be the name of an activation"},
+        {"gpt2", "\"layer_norm_epsilon\": 1e-05", "\"layer_norm_epsilon\": null", LB_E_FORMAT,
+         "layer_norm_epsilon is null: must be a number"},
         {"gpt2", "\"add_cross_attention\": false", "\"add_cross_attention\": true", LB_E_UNSUPPORTED,
          "add_cross_attention is true"},
         {"gpt2", "\"n_layer\": 2", "\"n_layer\": null, \"num_layers\": 2", LB_E_UNSUPPORTED, "num_layers"},
@@ -209,6 +230,30 @@ static void without_the_prefix(void **state) {
     folder_drop(&f);
 }
 
+/* Files with a head of their own, whose config says null of tying: it is not tied, and the head is read. */
+static void null_ties_nothing(void **state) {
+    (void)state;
+    folder f = folder_take("families/gpt2");
+    const lb_tensor_out *embed = folder_tensor(&f, "transformer.wte.weight");
+    int64_t n = embed->shape[0] * embed->shape[1];
+    float *own = LB_NEW(f.arena, float, n);
+    assert_non_null(own);
+    for (int64_t i = 0; i < n; i++) own[i] = (float)(i % 13) / 8 - 0.75f;
+    f.t[f.n] = *embed;
+    f.t[f.n].name = "lm_head.weight";
+    f.t[f.n++].data = own;
+    folder_write(&f);
+    expect_no_model(f.dir, LB_E_FORMAT, "lm_head.weight differs from the embedding, the config says they are tied");
+    folder_replace(&f, "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": null");
+    folder_write(&f);
+    lb_model *m;
+    assert_ok(lb_model_open(f.dir, LB_WEIGHTS, NULL, &m));
+    assert_true(m->net->site[m->net->head].same_as < 0);
+    assert_memory_equal(m->weights.site[m->net->head].W.d, own, (size_t)n * sizeof *own);
+    lb_model_close(m);
+    folder_drop(&f);
+}
+
 /* w1 and w3 of every expert as one tensor (experts, 2 hidden, dim), w2 as another. */
 static void stack_experts(folder *f, int block) {
     enum { E = 4, H = 36, D = 24 };
@@ -263,7 +308,7 @@ static void wrong_tensors(void **state) {
         "model.layers.1.block_sparse_moe.experts.4.w2.weight";
     folder_write(&f);
     expect_no_model(f.dir, LB_E_FORMAT,
-                    "model.layers.1.block_sparse_moe.experts.4.w2.weight: the config says 4 experts");
+                    "model.layers.1.block_sparse_moe.experts.4.w2.weight: the config says num_local_experts = 4");
     folder_drop(&f);
 
     f = folder_take("families/opt");
@@ -309,10 +354,15 @@ static void the_worked_example_is_the_file(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(expressions),        cmocka_unit_test(rules),
-        cmocka_unit_test(rows_are_used),      cmocka_unit_test(keys_are_checked),
-        cmocka_unit_test(without_the_prefix), cmocka_unit_test(stacked_experts),
-        cmocka_unit_test(wrong_tensors),      cmocka_unit_test(the_worked_example_is_the_file),
+        cmocka_unit_test(expressions),
+        cmocka_unit_test(rules),
+        cmocka_unit_test(rows_are_used),
+        cmocka_unit_test(keys_are_checked),
+        cmocka_unit_test(without_the_prefix),
+        cmocka_unit_test(null_ties_nothing),
+        cmocka_unit_test(stacked_experts),
+        cmocka_unit_test(wrong_tensors),
+        cmocka_unit_test(the_worked_example_is_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
