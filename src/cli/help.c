@@ -8,10 +8,18 @@ static const char *const about = "lowbit: compress language models, and measure 
                                  "Runs quantization methods (round-to-nearest, GPTQ, NF4, QAT) over calibration data\n"
                                  "and reports perplexity, per-layer errors and exact sizes as tables and plots.\n";
 
+/* As it is typed: a switch takes no word behind it. */
 static void flag_text(const lb_option *o, char *out, size_t size) {
-    size_t n = (size_t)snprintf(out, size, "--");
+    size_t n = (size_t)snprintf(out, size, o->type == LB_OPT_BOOL ? "--[no-]" : "--");
     for (const char *p = o->name; *p && n + 1 < size; p++) out[n++] = *p == '_' ? '-' : *p;
     out[n < size ? n : size - 1] = 0;
+}
+
+static void value_text(const lb_option *o, lb_str *out) {
+    if (o->type == LB_OPT_BOOL)
+        lb_str_add(out, "default %s", o->def && strcmp(o->def, "true") == 0 ? "on" : "off");
+    else
+        lb_options_describe(o, out);
 }
 
 static void overview(lb_str *out) {
@@ -37,7 +45,7 @@ void lb_cli_help(const lb_command *c, lb_str *out) {
         char name[64];
         flag_text(o, name, sizeof name);
         lb_str_add(out, "  %-18s %s (", name, o->help);
-        lb_options_describe(o, out);
+        value_text(o, out);
         lb_str_add(out, ")\n");
     }
     if (c->takes_overrides)
@@ -83,7 +91,7 @@ static void man_command(lb_str *out, const lb_command *c) {
         roff(out, o->help);
         lb_str_add(out, " (");
         lb_str text = {0};
-        lb_options_describe(o, &text);
+        value_text(o, &text);
         roff(out, text.s ? text.s : "");
         lb_str_free(&text);
         lb_str_add(out, ")\n");

@@ -307,7 +307,7 @@ static void gguf_defects_are_named(void **state) {
         {"llama.embedding_length", 64, LB_E_UNSUPPORTED, "rope.dimension_count = 8: only 16"},
         {"llama.attention.head_count", 0, LB_E_FORMAT, "llama.attention.head_count = 0"},
         {"llama.vocab_size", 97, LB_E_FORMAT, "the header says (97, 32)"},
-        {"llama.context_length", 0, LB_E_FORMAT, "context = 0"},
+        {"llama.context_length", 0, LB_E_FORMAT, "llama.context_length = 0"},
     };
     for (size_t i = 0; i < sizeof number / sizeof number[0]; i++) {
         gguf g = take_gguf();
