@@ -291,13 +291,14 @@ static lb_status new_params(lb_arena *a, const learned *x, params *p) {
     return LB_OK;
 }
 
-/* A NaN, and a range too wide for float32, are found here: ranges only shrink from now on. */
+/* A NaN, and a range too wide for float32 or for scales of the type, are found here: ranges only shrink from now on. */
 static lb_status find_ranges(const learned *x) {
     for (int64_t k = 0; k < x->rows * x->groups; k++) {
         int64_t r = k / x->groups, g = k % x->groups;
         const float *w = x->site->W.d + r * x->site->W.ld + g * x->group;
         float scale, zero;
-        LB_TRY(lb_grid_fit(&x->grid, w, columns(x, g), 1, &scale, &zero));
+        lb_status st = lb_grid_fit(&x->grid, w, columns(x, g), 1, &scale, &zero);
+        if (st != LB_OK) return lb_block_fail_in(st, &x->site->storage, x->cols, k);
         LB_TRY(lb_grid_range(w, columns(x, g), 1, &x->low[k], &x->high[k]));
     }
     return LB_OK;

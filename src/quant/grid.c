@@ -56,7 +56,7 @@ static void widen(const lb_gridspec *g, float *low, float *high) {
 
 void lb_grid_of(const lb_gridspec *g, float low, float high, float *scale, float *zero) {
     widen(g, &low, &high);
-    *scale = grid_scale(g, low, high);
+    *scale = lb_scale_round(g->scale_type, grid_step(g, low, high));
     *zero = grid_zero(g, low, *scale);
 }
 

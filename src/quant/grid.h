@@ -23,7 +23,8 @@ LB_NODISCARD lb_status lb_grid_fit(const lb_gridspec *g, const float *x, int64_t
                                    float *zero);
 /* The range of such a run, with 0 in it. LB_E_NUMERIC: NaN or infinity. */
 LB_NODISCARD lb_status lb_grid_range(const float *x, int64_t n, int64_t stride, float *low, float *high);
-/* Scale and zero of a range with 0 in it, as lb_grid_fit makes them without a clip search. */
+/* Scale and zero of a range with 0 in it, as lb_grid_fit makes them without a clip search, but that a scale saturates
+ * (for ranges within one that was fitted). */
 void lb_grid_of(const lb_gridspec *g, float low, float high, float *scale, float *zero);
 /* Half to even, within [-512, 512]: beyond it no code changes. Then the addition of 1.5 * 2^23 rounds. Inlined, so that
  * loops over it become vector code. a > b ? a : b is one instruction, and b if a is NaN. */
