@@ -255,11 +255,12 @@ static lb_status back_all(const lb_train *t, const lb_net_step *s, lb_team *team
     LB_TRY(lb_passes_panels(&b->one, router_panel, s, team));
     lb_passes_sum(&b->one, (int32_t)step);
     const float *in = t->quantized[step] ? t->quantized[step] : t->value[s->src[0]];
-    b->job[0] = (lb_weight_job){.site = s->site,
-                                .alpha = 1.0f,
-                                .dy = lb_cmat_of(b->expert.dp, t->rows, routed_of(t, s)->experts),
-                                .x = lb_cmat_of(in, t->rows, cols)};
-    return lb_weight_gradients(b, t->g, b->job, 1, team);
+    lb_weight_job *job = b->job + b->jobs;
+    *job = (lb_weight_job){.site = s->site,
+                           .alpha = 1.0f,
+                           .dy = lb_cmat_of(b->expert.dp, t->rows, routed_of(t, s)->experts),
+                           .x = lb_cmat_of(in, t->rows, cols)};
+    return lb_weight_gradients(b, t->g, job, 1, team);
 }
 
 static lb_status new_routed(lb_backward *b, const lb_net_step *s, const lb_plan *plan, lb_routed **out) {

@@ -50,8 +50,9 @@ static lb_status make_buffers(lb_backward *b, const most *m) {
     if (b->scratch_floats < 3 * m->cols) b->scratch_floats = 3 * m->cols;
     b->written = LB_NEW(a, bool, b->net->sites);
     b->summed = LB_NEW(a, bool, b->net->vectors + 1);
-    bool ok = b->written && b->summed && lb_room_for(a, &b->pool, N, m->pool) && lb_room_for(a, &b->dx, N, b->net->dim) &&
-              lb_room_for(a, &b->dx_next, N, b->net->dim) && lb_room_for(a, &b->one.sums, b->panels, m->sums);
+    bool ok = b->written && b->summed && lb_room_for(a, &b->pool, N, m->pool) &&
+              lb_room_for(a, &b->dx, N, b->net->dim) && lb_room_for(a, &b->dx_next, N, b->net->dim) &&
+              lb_room_for(a, &b->one.sums, b->panels, m->sums);
     return ok ? LB_OK : LB_E_NOMEM;
 }
 
@@ -102,7 +103,7 @@ lb_status lb_backward_of(lb_arena *a, const lb_net *n, const lb_net_part *const 
     LB_TRY(make_plans(b, &m));
     LB_TRY(make_buffers(b, &m));
     LB_TRY(lb_expert_rooms(b));
-    b->job = LB_NEW(a, lb_weight_job, (m.sites + 1) * (b->expert.passes.n > 1 ? b->expert.passes.n : 1) + 1);
+    b->job = LB_NEW(a, lb_weight_job, (m.sites + 1) * (b->expert.passes.n + 1) + 1);
     if (!b->job) return LB_E_NOMEM;
     *out = b;
     return LB_OK;

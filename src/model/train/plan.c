@@ -256,6 +256,18 @@ static lb_status order_back(planning *p) {
     return LB_OK;
 }
 
+/* The products of a part's weights come after its last phase, all at once, so that no thread waits for another between
+ * a few of them and the next: their factors stay until then. */
+static void keep_factors(planning *p) {
+    int32_t end = p->plan->backs - 1;
+    for (int32_t i = 0; i < p->plan->steps; i++) {
+        const lb_net_step *s = step_of(p, i);
+        if (!lb_plan_multiplies(s) || s->op->reach != LB_BY_ROW) continue;
+        live_in(p, p->cell[s->dst[0]], end);
+        if (p->last[s->src[0]] >= 0) p->last[s->src[0]] = end;
+    }
+}
+
 static lb_status place_back(planning *p) {
     const lb_net_part *part = p->part;
     lb_plan *plan = p->plan;
@@ -287,7 +299,6 @@ static lb_status place_rooms(planning *p) {
     lb_plan *plan = p->plan;
     for (int32_t n = 0; n < plan->backs; n++) {
         int64_t sums = 0;
-        int32_t sites = 0;
         for (int32_t k = 0; k < plan->back[n].steps; k++) {
             int32_t i = plan->order[plan->back[n].first + k];
             const lb_net_step *s = step_of(p, i);
@@ -295,12 +306,11 @@ static lb_status place_rooms(planning *p) {
             x->sums = sums;
             int32_t vector[3] = {s->weight, s->bias, s->site >= 0 ? p->net->site[s->site].bias : -1};
             for (int j = 0; j < 3; j++) sums += vector[j] >= 0 ? p->net->vector[vector[j]].n : 0;
-            sites += lb_plan_multiplies(s);
+            plan->sites += lb_plan_multiplies(s);
             if (s->op->keeps) x->kept = keep(p, s->op->keeps(s));
             if (s->op->room) LB_TRY(place(p, s->op->room(s), n, n, &x->room));
         }
         if (plan->sums < sums) plan->sums = sums;
-        if (plan->sites < sites) plan->sites = sites;
     }
     return LB_OK;
 }
@@ -377,6 +387,7 @@ lb_status lb_plan_new(lb_arena *a, const lb_net *net, const lb_net_part *same, i
     find_phases(p);
     LB_TRY(place_forward(p));
     LB_TRY(order_back(p));
+    keep_factors(p);
     LB_TRY(place_back(p));
     LB_TRY(place_rooms(p));
     LB_TRY(plan_experts(p));

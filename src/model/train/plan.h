@@ -6,7 +6,8 @@
  * reads several values when the turn of the last of them comes. A value that a step adds to passes its gradient on:
  * what the sum's gradient is comes first. Row-wise steps in a row make a phase, which goes panel by panel; steps that
  * need all rows are phases of their own. Within a phase no two values share memory, because panels are at different
- * steps; memory is shared between phases, by lifetime. */
+ * steps; memory is shared between phases, by lifetime; what weights' gradients are
+ * the products of stays to the part's end. */
 #ifndef LB_MODEL_TRAIN_PLAN_H
 #define LB_MODEL_TRAIN_PLAN_H
 
@@ -54,7 +55,7 @@ typedef struct lb_plan {
     int32_t *order, *again; /* steps: of the way back, and those made again */
     int64_t kept, pool;     /* floats a row */
     int64_t sums;           /* floats a panel */
-    int32_t sites;          /* the most in a phase */
+    int32_t sites;          /* steps that multiply by a site's weights */
 } lb_plan;
 
 /* Of a part; `same`: others of the same steps and other widths (experts), count of them. LB_E_FORMAT: a value that

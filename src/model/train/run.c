@@ -274,10 +274,10 @@ void lb_passes_sum(const lb_passes *x, int32_t step) {
     }
 }
 
-/* The products and sums of a row-wise phase whose rows are done. */
-static lb_status phase_gradients(const lb_passes *x, const lb_phase *phase, lb_team *team) {
+/* A row-wise phase whose rows are done: the sums of its panels, which the next phase's take the place of, and its
+ * products, which are to be made. */
+static void phase_gradients(const lb_passes *x, const lb_phase *phase) {
     lb_backward *b = x->at[0].b;
-    int64_t jobs = 0;
     for (int32_t k = phase->steps - 1; k >= 0; k--) {
         int32_t i = x->at[0].plan->order[phase->first + k];
         lb_passes_sum(x, i);
@@ -286,29 +286,37 @@ static lb_status phase_gradients(const lb_passes *x, const lb_phase *phase, lb_t
             const lb_train *t = &x->at[pass];
             const lb_net_step *s = &t->part->step[i];
             const float *in = t->quantized[i] ? t->quantized[i] : t->value[s->src[0]];
-            b->job[jobs++] =
+            b->job[b->jobs++] =
                 (lb_weight_job){.site = s->site,
                                 .alpha = (float)s->arg[0],
                                 .dy = lb_cmat_of(t->grad[s->dst[0]], t->rows, t->part->value[s->dst[0]].cols),
                                 .x = lb_cmat_of(in, t->rows, t->part->value[s->src[0]].cols)};
         }
     }
-    return lb_weight_gradients(b, x->at[0].g, b->job, jobs, team);
 }
 
-lb_status lb_passes_back(const lb_passes *x, lb_team *team) {
+static lb_status phases_back(const lb_passes *x, lb_team *team) {
     const lb_plan *plan = x->at[0].plan;
     for (int32_t n = 0; n < plan->backs; n++) {
         const lb_phase *phase = &plan->back[n];
         if (!phase->all || phase->remade) LB_TRY(lb_passes_panels(x, back_panel, phase, team));
         if (!phase->all) {
-            LB_TRY(phase_gradients(x, phase, team));
+            phase_gradients(x, phase);
             continue;
         }
         const lb_net_step *s = &x->at[0].part->step[plan->order[phase->first]];
         LB_TRY(s->op->back_all(x->at, s, team));
     }
     return LB_OK;
+}
+
+lb_status lb_passes_back(const lb_passes *x, lb_team *team) {
+    lb_backward *b = x->at[0].b;
+    int64_t waiting = b->jobs; /* of the part whose experts these are */
+    lb_status st = phases_back(x, team);
+    if (st == LB_OK) st = lb_weight_gradients(b, x->at[0].g, b->job + waiting, b->jobs - waiting, team);
+    b->jobs = waiting;
+    return st;
 }
 
 /* ---- dW = dYᵀ X, an output tile a piece: the sum over rows is one product ---- */

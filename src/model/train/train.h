@@ -72,7 +72,8 @@ struct lb_backward {
     lb_expert_room expert;
     float *quantized, *expert_quantized; /* NULL until asked for */
     int64_t quantized_floats, expert_quantized_floats;
-    lb_weight_job *job;
+    lb_weight_job *job; /* the first `jobs` wait for the part's last phase */
+    int64_t jobs;
     bool *written; /* (net.sites) that gradient has a part already */
     bool *summed;  /* (net.vectors) likewise */
     bool adds;     /* gradients of vectors too are added to what is there */
