@@ -138,11 +138,10 @@ static const section sections[] = {
      "A list of maps, each with `method` and the method's options (lowbit methods NAME), these below, and `rules`. "
      "Instead of a method, `stages`: a list of maps, each with a method and its options, that work on each layer one "
      "after another: the second on what the first made of it, and so on. Options beside `stages`, axes and rules reach "
-     "every stage that has them; what two stages call the same is told apart as gptq.percdamp. Stages that cannot go "
-     "on from the one before are refused with the reason. A "
-     "list of values makes an option an axis of this entry. What an entry leaves out is as in calibration and at the "
-     "top "
-     "level. The unquantized baseline always runs, and first.",
+     "every stage that has them; what two stages call the same is told apart as gptq.percdamp. Stages that prepare a "
+     "model come first and go through all of it. Stages that cannot go on from the one before are refused with the "
+     "reason. A list of values makes an option an axis of this entry. What an entry leaves out is as in calibration "
+     "and at the top level. The unquantized baseline always runs, and first.",
      &lb_config_cell_table},
     {"rules[]",
      "A list of maps, at the top level or in an entry: match (a pattern on layer names such as \"*.down\", \"0.*\", "
