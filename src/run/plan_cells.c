@@ -48,6 +48,9 @@ static lb_status plan_as(const planner *x, lb_layer_plan *l, const char *name) {
     if (first->same_as >= 0) return not_one(l, name, "is itself to be one with another layer");
     if (!first->quantize) return not_one(l, name, "is not quantized, so there is nothing to share");
     if (first->rows != l->rows || first->cols != l->cols) return not_one(l, name, "has another shape");
+    const lb_site *site = x->p->model->net->site;
+    if (first->block == l->block && site[first->site].input > site[l->site].input) /* the turns are the inputs' */
+        return not_one(l, name, "has its turn after it");
     plan_again(x, l, first);
     return LB_OK;
 }
@@ -82,7 +85,9 @@ static lb_status plan_layer(planner *x, int32_t site, const char *also) {
         return LB_OK;
     }
     if (!x->c->method) return LB_OK;
-    const char *same = s->block >= 0 ? lb_sweep_same_as(x->p->config, x->c, s->name) : NULL;
+    const char *same = lb_sweep_same_as(x->p->config, x->c, s->name);
+    if (!same && also) same = lb_sweep_same_as(x->p->config, x->c, also);
+    if (same && s->block < 0) return not_one(l, same, "is in a block, and that is not");
     if (same) return plan_as(x, l, same);
     bool skip = false;
     size_t names = names_of(x, site, also);

@@ -90,8 +90,7 @@ static lb_status adopt_layer(walker *x, int64_t layer, const on_input *in) {
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
 }
 
-/* Those of n layers on one input that are solved on the statistics of this pool; -1: on the input's own, on which those
- * that were solved elsewhere are measured too. */
+/* Those of n layers on one input that are solved on the statistics of this pool; -1: on the input's own. */
 static lb_status quantize_pool(walker *x, const int64_t *layer, int64_t n, int32_t pool, const on_input *input) {
     const lb_layer_plan *l = x->j->cell->layer;
     on_input in = *input;
@@ -100,9 +99,8 @@ static lb_status quantize_pool(walker *x, const int64_t *layer, int64_t n, int32
     for (int64_t i = 0; i < n; i++)
         in.left += l[layer[i]].same_as < 0 && lb_pools_find(&x->pools, x->j, layer[i]) == pool;
     for (int64_t i = 0; i < n; i++) {
-        if (lb_pools_find(&x->pools, x->j, layer[i]) != pool) continue;
-        LB_TRY(l[layer[i]].same_as < 0 ? quantize_layer(x, layer[i], &x->stored[layer[i] - x->first], &in)
-                                       : adopt_layer(x, layer[i], &in));
+        if (l[layer[i]].same_as >= 0 || lb_pools_find(&x->pools, x->j, layer[i]) != pool) continue;
+        LB_TRY(quantize_layer(x, layer[i], &x->stored[layer[i] - x->first], &in));
     }
     return LB_OK;
 }
@@ -116,6 +114,8 @@ static lb_status quantize_together(walker *x, const int64_t *layer, int64_t n, c
     LB_TRY(lb_quantize_original_stats(j, layer[0], original, x->block_arena, &in.original));
     in.own = streamed ? lb_collected_stats(streamed) : in.original;
     for (int32_t pool = -1; pool < x->pools.n; pool++) LB_TRY(quantize_pool(x, layer, n, pool, &in));
+    for (int64_t i = 0; i < n; i++) /* last: what they are may be a layer on the same input */
+        if (j->cell->layer[layer[i]].same_as >= 0) LB_TRY(adopt_layer(x, layer[i], &in));
     return LB_OK;
 }
 

@@ -160,6 +160,31 @@ static void rules_make_layers_one(void **state) {
     walk_close(&x);
 }
 
+/* Two that read one input: the second is measured when the first has been solved. */
+static void layers_on_one_input(void **state) {
+    (void)state;
+    static const char *const method[] = {"probe", "blind"};
+    walk_world x;
+    walk_open(&x, "tied", "input",
+              WALK_CONFIG "  - {method: probe, rules: [{match: \"0.v\", same_as: \"0.k\"}]}\n"
+                          "  - {method: blind, rules: [{match: \"0.v\", same_as: \"0.k\"}]}\n");
+    for (int i = 0; i < 2; i++) {
+        lb_cmat W = llama_site(x.model, "0.v")->W;
+        const double *H0 = x.H0[0][walk_reads[PLAIN_V]];
+        x.cell = &x.s.plan.sweep.cell[1 + i];
+        assert_string_equal(x.cell->method->name, method[i]);
+        probe_reset();
+        assert_ok(lb_cell_run(&x.runner, x.cell, NULL, NULL, &x.record));
+        assert_null(probe_find("0.v"));
+        const lb_layer_row *v = walk_row(&x.record, "0.v"), *k = walk_row(&x.record, "0.k");
+        assert_true(v->own.weight_err > 0);
+        walk_check_errors(&x, "0.v", "0.k", W, i == 0 ? H0 : NULL, H0);
+        assert_int_equal(v->flags, k->flags);
+        assert_int_equal(v->told.which, k->told.which);
+    }
+    walk_close(&x);
+}
+
 /* Where nothing is known of inputs: the mean. */
 static void mean_without_calibration(void **state) {
     (void)state;
@@ -223,12 +248,14 @@ static void rules_that_cannot_be(void **state) {
         {"{match: \"1.q\", same_as: \"0.q\"}, {match: \"2.q\", same_as: \"1.q\"}", "is itself to be one with another"},
         {"{match: \"1.q\", same_as: \"0.q\"}, {match: \"0.q\", same_as: \"1.q\"}", "must be a layer before it"},
         {"{match: \"0.q\", skip: true}, {match: \"1.q\", same_as: \"0.q\"}", "0.q is not quantized"},
+        {"{match: \"head\", same_as: \"0.q\"}", "layer head: same_as: 0.q is in a block, and that is not"},
+        {"{match: \"embed\", same_as: \"0.q\"}", "layer head: same_as: 0.q is in a block, and that is not"},
     };
     lb_str yaml = {0};
     small_plan s;
     lb_str_add(&yaml, WALK_CONFIG);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        lb_str_add(&yaml, "  - {method: probe, rules: [%s]}\n", bad[i].rules);
+        lb_str_add(&yaml, "  - {method: probe, quantize_head: true, rules: [%s]}\n", bad[i].rules);
     lb_str_add(&yaml, "  - {method: whole, rules: [{match: \"1.q\", same_as: \"0.q\"}]}\n");
     lb_str_add(&yaml,
                "  - {method: blind, rules: [{match: \"1.q\", same_as: \"0.q\"}, {match: \"1.*\", skip: true}]}\n");
@@ -280,8 +307,8 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rules_make_layers_one), cmocka_unit_test(mean_without_calibration),
-        cmocka_unit_test(rules_kept_and_going_on), cmocka_unit_test(rules_that_cannot_be),
-        cmocka_unit_test(every_allocation_may_fail)};
+        cmocka_unit_test(rules_make_layers_one),     cmocka_unit_test(layers_on_one_input),
+        cmocka_unit_test(mean_without_calibration),  cmocka_unit_test(rules_kept_and_going_on),
+        cmocka_unit_test(rules_that_cannot_be),      cmocka_unit_test(every_allocation_may_fail)};
     return cmocka_run_group_tests(tests, small_model_setup_sharing, NULL);
 }
