@@ -107,6 +107,69 @@ static void rows_are_used(void **state) {
     assert_null(lb_family_named("none"));
 }
 
+/* Numbers as the keys' defaults give them, in an order that expressions may use; what must be told is small. */
+static void some_numbers(const lb_key *keys, lb_numbering *b) {
+    static const double blocks[2] = {0, 0};
+    double v;
+    for (const lb_key *k = keys; k->name; k++) {
+        const lb_numbers n = lb_numbering_view(b);
+        bool list = k->kind == LB_KEY_SLIDES || k->kind == LB_KEY_BLOCKS;
+        if (!k->number || (k->absent && !k->absent[0])) continue;
+        v = strcmp(k->number, "dim") == 0 ? 64 : strcmp(k->number, "eps") == 0 ? 1e-5 : 2;
+        if (k->absent && k->kind != LB_KEY_ACT && k->kind != LB_KEY_ACT_TANH && !list)
+            lb_test_expect(LB_OK, lb_expression(&n, k->absent, -1, &v), k->name, __FILE__, __LINE__);
+        if (strcmp(k->number, "layers") == 0) v = b->blocks = 2;
+        assert_ok(list ? lb_numbering_set_blocks(b, k->number, blocks) : lb_numbering_set(b, k->number, v));
+    }
+}
+
+/* What rules, rows and steps ask for is there: this needs no model of the family. */
+static void check_numbers(const lb_family *f, const lb_key *keys, const char *rules) {
+    static const char *const positions[] = {"rope_kind", "rope_base", "rope_part", "rope_factor"};
+    lb_arena *a;
+    lb_program p;
+    assert_ok(lb_arena_new(0, &a));
+    lb_numbering b = {.arena = a, .whose = f->name};
+    some_numbers(keys, &b);
+    for (size_t i = 0; f->rope && i < sizeof positions / sizeof positions[0]; i++)
+        assert_ok(lb_numbering_set(&b, positions[i], 1));
+    if (keys == f->gguf_keys) { /* found from the tensors */
+        assert_ok(lb_numbering_set(&b, "vocab", 50));
+        assert_ok(lb_numbering_set(&b, "tied", 0));
+    }
+    assert_ok(lb_family_rules(f, rules, &b));
+    const lb_numbers n = lb_numbering_view(&b);
+    static const char *const needed[] = {"layers", "dim", "vocab", "tied", "head_dim"};
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        if (!lb_number_find(&n, needed[i])) fail_msg("%s: no key and no rule makes %s", f->name, needed[i]);
+    for (const lb_tensor_row *r = f->tensor; r->ours; r++) {
+        const char *const text[] = {r->rows, r->cols, r->bias, r->when, r->owner};
+        double v;
+        for (int k = 0; k < 5; k++)
+            if (text[k]) lb_test_expect(LB_OK, lb_expression(&n, text[k], 1, &v), r->ours, __FILE__, __LINE__);
+    }
+    assert_ok(lb_program_parse(a, f->name, &f->program, &p));
+    const lb_steps *part[] = {&p.before, &p.block, &p.after, &p.expert};
+    for (int k = 0; k < 4; k++)
+        for (int64_t s = 0; s < part[k]->n; s++) {
+            const lb_step *step = &part[k]->at[s];
+            if (step->when && !lb_number_find(&n, step->when)) fail_msg("%s: no number %s", f->name, step->when);
+            for (int i = 0; i < LB_STEP_ARGS; i++)
+                if (step->arg[i].number && !lb_number_find(&n, step->arg[i].number))
+                    fail_msg("%s: step '%s': no number %s", f->name, step->text, step->arg[i].number);
+        }
+    lb_arena_free(a);
+}
+
+static void numbers_are_there(void **state) {
+    (void)state;
+    for (int i = 0; lb_family_table[i]; i++) {
+        const lb_family *f = lb_family_table[i];
+        check_numbers(f, f->hf_keys, f->hf_numbers);
+        if (f->gguf_arch) check_numbers(f, f->gguf_keys, f->gguf_numbers);
+    }
+}
+
 /* ---- keys ---- */
 
 static void keys_are_checked(void **state) {
@@ -142,6 +205,8 @@ static void keys_are_checked(void **state) {
          "num_attention_heads = 4 and num_key_value_heads = 3: the first must be a multiple of the second"},
         {"mistral", "\"rms_norm_eps\": 1e-06", "\"rms_norm_eps\": 2", LB_E_FORMAT,
          "rms_norm_eps = 2: must be in [0, 1)"},
+        {"mistral", "\"num_key_value_heads\": 2", "\"num_key_value_heads\": null", LB_E_FORMAT, /* as many as heads */
+         "self_attn.k_proj.weight is (16, 24), the config says (32, 24)"},
         /* A null flag is false, also where a missing one is true. */
         {"gpt2", "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": null", LB_E_FORMAT,
          "tensor lm_head.weight is missing"},
@@ -354,15 +419,11 @@ static void the_worked_example_is_the_file(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(expressions),
-        cmocka_unit_test(rules),
-        cmocka_unit_test(rows_are_used),
-        cmocka_unit_test(keys_are_checked),
-        cmocka_unit_test(without_the_prefix),
-        cmocka_unit_test(null_ties_nothing),
-        cmocka_unit_test(stacked_experts),
-        cmocka_unit_test(wrong_tensors),
-        cmocka_unit_test(the_worked_example_is_the_file),
+        cmocka_unit_test(expressions),       cmocka_unit_test(rules),
+        cmocka_unit_test(rows_are_used),     cmocka_unit_test(numbers_are_there),
+        cmocka_unit_test(keys_are_checked),  cmocka_unit_test(without_the_prefix),
+        cmocka_unit_test(null_ties_nothing), cmocka_unit_test(stacked_experts),
+        cmocka_unit_test(wrong_tensors),     cmocka_unit_test(the_worked_example_is_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,23 +4,16 @@
 
 static const lb_key hf_keys[] = {
     KEYS_SIZES,
-    {"num_key_value_heads", LB_KEY_COUNT, "kv_heads", "16"},
-    {"max_position_embeddings", LB_KEY_COUNT, "context", "8192"},
+    KEYS_LLAMA("16", NULL, "8192", "1e-6", LB_KEY_ACT_TANH, "gelu_pytorch_tanh"),
     {"head_dim", LB_KEY_COUNT, "head_dim", "256"},
-    {"rms_norm_eps", LB_KEY_REAL, "eps", "1e-6"},
-    {"hidden_act", LB_KEY_ACT_TANH, "act", "gelu_pytorch_tanh"},
     {"hidden_activation", LB_KEY_IDLE},
     {"use_bidirectional_attention", LB_KEY_FLAG, NULL, "0", .only = "false", .why = "only causal models are supported"},
     {"attention_bias", LB_KEY_FLAG, "attn_bias", "0"},
     KEY_TIED("1"),
     {0},
 };
-static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", "1", LB_ROPE_KINDS_PLAIN};
-static const lb_key gguf_keys[] = {
-    GGUF_SIZES,
-    GGUF_HEADS,
-    {0},
-};
+static const lb_rope_keys rope = ROPE_KEYS(LB_ROPE_KINDS_PLAIN);
+static const lb_key gguf_keys[] = {GGUF_SIZES, GGUF_HEADS, {0}};
 
 static const lb_tensor_row tensors[] = {
     TENSORS_ENDS, TENSORS_NORMS, TENSORS_ATTENTION("attn_bias", "attn_bias"), TENSORS_GLU, {0}};

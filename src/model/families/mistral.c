@@ -4,16 +4,13 @@
 
 static const lb_key hf_keys[] = {
     KEYS_SIZES,
-    {"num_key_value_heads", LB_KEY_COUNT, "kv_heads", "8"},
-    {"max_position_embeddings", LB_KEY_COUNT, "context", "131072"},
+    KEYS_LLAMA("8", "heads", "131072", "1e-6", LB_KEY_ACT, "silu"),
     {"head_dim", LB_KEY_COUNT, "head_dim", "dim/heads"},
-    {"rms_norm_eps", LB_KEY_REAL, "eps", "1e-6"},
-    {"hidden_act", LB_KEY_ACT, "act", "silu"},
     {"sliding_window", LB_KEY_COUNT, "window", "4096", "0"},
     KEY_TIED("0"),
     {0},
 };
-static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", "1", LB_ROPE_KINDS_PLAIN};
+static const lb_rope_keys rope = ROPE_KEYS(LB_ROPE_KINDS_PLAIN);
 static const lb_tensor_row tensors[] = {TENSORS_ENDS, TENSORS_NORMS, TENSORS_ATTENTION(NULL, NULL), TENSORS_GLU, {0}};
 
 const lb_family lb_family_mistral = {

@@ -4,11 +4,8 @@
 
 static const lb_key hf_keys[] = {
     KEYS_SIZES,
-    {"num_key_value_heads", LB_KEY_COUNT, "kv_heads", "8", "heads"},
-    {"max_position_embeddings", LB_KEY_COUNT, "context", "131072"},
+    KEYS_LLAMA("8", "heads", "131072", "1e-5", LB_KEY_ACT, "silu"),
     {"head_dim", LB_KEY_COUNT, "head_dim", "dim/heads"},
-    {"rms_norm_eps", LB_KEY_REAL, "eps", "1e-5"},
-    {"hidden_act", LB_KEY_ACT, "act", "silu"},
     {"sliding_window", LB_KEY_COUNT, "window", "0"},
     {"num_local_experts|num_experts", LB_KEY_COUNT, "experts", "8"},
     {"num_experts_per_tok", LB_KEY_COUNT, "top", "2"},

@@ -45,9 +45,9 @@ const lb_family lb_family_mobilellm = {
     .hf_numbers = "uses = 1 + sharing; layers = uses*layers; " NUMBERS_HALVES "scale = 1/sqrt(head_dim)",
     .tensor = tensors,
     .program = {.before = "x = embed token embed",
-                .block = "n = norm x attn_norm kind=rms eps=eps; " QKV ROPE
-                         "a = attend q k v scale=scale; x += linear a o; "
-                         "n = norm x mlp_norm kind=rms eps=eps; "
-                         "g = linear n gate; u = linear n up; h = gate g u fn=silu; x += linear h down",
+                .block =
+                    "n = norm x attn_norm kind=rms eps=eps; " QKV ROPE "a = attend q k v scale=scale; x += linear a o; "
+                    "n = norm x mlp_norm kind=rms eps=eps; "
+                    "g = linear n gate; u = linear n up; h = gate g u fn=silu; x += linear h down",
                 .after = "x = norm x final_norm kind=rms eps=eps; y = head x head"},
 };

@@ -21,6 +21,13 @@
         {"intermediate_size", LB_KEY_COUNT, "hidden"}, {"num_attention_heads", LB_KEY_COUNT, "heads"}, {               \
         "vocab_size", LB_KEY_COUNT, "vocab"                                                                            \
     }
+/* Those of Llama's attention, norms and activation. A family with a head size of its own tells it behind them. */
+#define KEYS_LLAMA(kv, kv_null, tokens, norm_eps, act_kind, act)                                                       \
+    {"num_key_value_heads", LB_KEY_COUNT, "kv_heads", kv, kv_null},                                                    \
+        {"max_position_embeddings", LB_KEY_COUNT, "context", tokens}, {"rms_norm_eps", LB_KEY_REAL, "eps", norm_eps},  \
+    {                                                                                                                  \
+        "hidden_act", act_kind, "act", act                                                                             \
+    }
 #define KEY_TIED(absent)                                                                                               \
     { "tie_word_embeddings", LB_KEY_FLAG, "tied", absent }
 
@@ -31,6 +38,9 @@
         "layer_types", LB_KEY_SLIDES, "slides", ""                                                                     \
     }
 #define NUMBERS_LATE_WINDOWS "slides ?= block >= window_from; window = use_window * slides * width; "
+/* A part of each head turns where the file says so. */
+#define ROPE_KEYS(kinds)                                                                                               \
+    { "rope_theta", "10000", "partial_rotary_factor", "1", kinds }
 /* Rotary pairs are halves of a head, in Hugging Face's order. */
 #define NUMBERS_HALVES "pairs = 0; rot = floor(head_dim*rope_part); "
 

@@ -4,10 +4,7 @@
 
 static const lb_key hf_keys[] = {
     KEYS_SIZES,
-    {"num_key_value_heads", LB_KEY_COUNT, "kv_heads", "16"},
-    {"max_position_embeddings", LB_KEY_COUNT, "context", "32768"},
-    {"rms_norm_eps", LB_KEY_REAL, "eps", "1e-6"},
-    {"hidden_act", LB_KEY_ACT, "act", "silu"},
+    KEYS_LLAMA("16", NULL, "32768", "1e-6", LB_KEY_ACT, "silu"),
     {"qkv_bias", LB_KEY_FLAG, "qkv_bias", "1"},
     {"use_sliding_window", LB_KEY_FLAG, "use_window", "0"},
     {"sliding_window", LB_KEY_COUNT, "width", "4096", "0"},
@@ -24,7 +21,7 @@ static const lb_key hf_keys[] = {
     {"router_aux_loss_coef|output_router_logits", LB_KEY_IDLE},
     {0},
 };
-static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", "1", LB_ROPE_KINDS_PLAIN};
+static const lb_rope_keys rope = ROPE_KEYS(LB_ROPE_KINDS_PLAIN);
 
 #define MLP_    "model.layers.#.mlp."
 #define STACKED MLP_ "experts."

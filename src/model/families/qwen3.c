@@ -4,22 +4,15 @@
 
 static const lb_key hf_keys[] = {
     KEYS_SIZES,
-    {"num_key_value_heads", LB_KEY_COUNT, "kv_heads", "32", "heads"},
-    {"max_position_embeddings", LB_KEY_COUNT, "context", "32768"},
+    KEYS_LLAMA("32", "heads", "32768", "1e-6", LB_KEY_ACT, "silu"),
     {"head_dim", LB_KEY_COUNT, "head_dim", "128"},
-    {"rms_norm_eps", LB_KEY_REAL, "eps", "1e-6"},
-    {"hidden_act", LB_KEY_ACT, "act", "silu"},
     {"attention_bias", LB_KEY_FLAG, "attn_bias", "0"},
     KEYS_LATE_WINDOWS,
     KEY_TIED("0"),
     {0},
 };
-static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", "1", LB_ROPE_KINDS_PLAIN};
-static const lb_key gguf_keys[] = {
-    GGUF_SIZES,
-    GGUF_HEADS,
-    {0},
-};
+static const lb_rope_keys rope = ROPE_KEYS(LB_ROPE_KINDS_PLAIN);
+static const lb_key gguf_keys[] = {GGUF_SIZES, GGUF_HEADS, {0}};
 
 static const lb_tensor_row tensors[] = {
     TENSORS_ENDS,
