@@ -45,10 +45,8 @@ static void largest_weights(const lb_block_in *in, int32_t i, double *w) {
 
 /* Of channels that must have one scale, the largest of all. */
 static lb_status tie(lb_arena *scratch, const int32_t *tied, int64_t cols, double *v) {
-    int64_t most = 0;
     if (!tied) return LB_OK;
-    for (int64_t c = 0; c < cols; c++) most = tied[c] > most ? tied[c] : most;
-    double *of = LB_NEW(scratch, double, most + 1);
+    double *of = LB_NEW(scratch, double, cols);
     if (!of) return LB_E_NOMEM;
     for (int64_t c = 0; c < cols; c++) of[tied[c]] = fmax(of[tied[c]], v[c]);
     for (int64_t c = 0; c < cols; c++) v[c] = of[tied[c]];

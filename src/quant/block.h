@@ -11,15 +11,16 @@ struct lb_transform;
 
 /* A value that sites of the block read. */
 typedef struct lb_block_input {
-    const char *name; /* of its first reader's role: "q" */
+    const char *name, *role; /* of its first reader: "3.q", "q" */
     int64_t cols;
     const lb_stats *stats; /* of the model as it is now; NULL unless the method needs some, and without `quantize` */
     lb_kept *kept;         /* NULL likewise */
-    const int32_t *tied;   /* (cols) to be folded, channels of one number must have one scale: rows of v that several
-                              query heads read; NULL: all are free */
+    const int32_t *tied;   /* (cols) in [0, cols): to be folded, channels of one number must have one scale, as of rows
+                              of v that several query heads read; NULL: all are free */
     const void *opts;      /* the method's, after rules, at the first layer to quantize that reads it */
     int32_t section;       /* in which it is read */
-    bool foldable;         /* a positive scale a channel can be folded into what makes this value */
+    bool foldable;         /* a positive scale a channel can be folded into what makes this value: not behind a
+                              rotation that a stage before keeps */
     bool behind_norm;      /* ... which is a norm */
     bool quantize;         /* some layer to quantize reads it; else a T of it is not used */
 } lb_block_input;

@@ -15,7 +15,7 @@
 #include "quant/options.h"
 #include "quant/trainer.h"
 
-#define LB_METHOD_API 3u
+#define LB_METHOD_API 4u
 
 enum {
     LB_NEEDS_HESSIAN = 1u << 0,
@@ -97,7 +97,7 @@ struct lb_method {
     /* LB_PRESERVES, instead of spec: what becomes of T of this input, before anything runs. *fold: its scale, which is
      * all that it has, is folded into what makes the input (where that is foldable), and nothing is stored. Else what
      * is stored with each layer that reads it: t_scale, t_scale_type, t_hadamard, t_sign of *out; none of them: there
-     * is no T. Given all zero and false; stats, kept and tied are not known yet. */
+     * is no T. Given all zero and false. `block` is shown the same input, with stats and kept, not known yet. */
     lb_status (*spec_input)(const void *opts, const struct lb_block_input *in, lb_storage *out, bool *fold);
     lb_status (*layer)(const lb_layer_in *in, const void *opts, lb_layer *out);
     lb_status (*block)(const struct lb_block_in *in, const void *opts, struct lb_block_out *out); /* quant/block.h */

@@ -51,6 +51,22 @@ static lb_status add_reader(const lb_cell *c, lb_read *r, const lb_layer_plan *l
     return LB_OK;
 }
 
+/* Rows that channels come from, counted as they are met: those of v begin in the middle where q, k and v are one. */
+static lb_status number_ties(lb_arena *a, const lb_fold *f, const int32_t **out) {
+    int32_t rows = 0, met = 0;
+    for (int64_t c = 0; c < f->cols; c++)
+        if (f->channel[c] >= rows) rows = f->channel[c] + 1;
+    int32_t *number = LB_NEW(a, int32_t, rows), *tied = LB_NEW(a, int32_t, f->cols); /* one more than the number */
+    if (!number || !tied) return LB_E_NOMEM;
+    for (int64_t c = 0; c < f->cols; c++) {
+        int32_t *its = &number[f->channel[c]];
+        if (!*its) *its = ++met;
+        tied[c] = *its - 1;
+    }
+    *out = tied;
+    return LB_OK;
+}
+
 static lb_status make_read(lb_arena *a, const lb_net *n, const lb_cell *c, bool apart, int32_t input, lb_read *r) {
     if (!apart) LB_TRY(lb_fold_of(a, n, input, &r->fold));
     r->input = r->fold.input;
@@ -62,11 +78,14 @@ static lb_status make_read(lb_arena *a, const lb_net *n, const lb_cell *c, bool 
         r->input = own;
         r->inputs = 1;
     }
-    r->in = (lb_block_input){.name = n->site[n->reader[n->input[r->input[0]].first]].role,
+    const lb_layer_plan *first = layer_of(n, c, n->reader[n->input[r->input[0]].first]);
+    r->in = (lb_block_input){.name = first->name,
+                             .role = first->type,
                              .cols = n->input[input].cols,
+                             .section = lb_net_section_of(n, r->input[0]),
                              .foldable = r->fold.by != LB_SCALED_NOT,
-                             .behind_norm = r->fold.by == LB_SCALED_PARAMETER,
-                             .tied = r->fold.tied ? r->fold.channel : NULL};
+                             .behind_norm = r->fold.by == LB_SCALED_PARAMETER};
+    if (r->fold.tied) LB_TRY(number_ties(a, &r->fold, &r->in.tied));
     for (int32_t i = 0; i < r->inputs; i++) {
         const lb_net_input *in = &n->input[r->input[i]];
         for (int32_t k = 0; k < in->sites; k++) {
@@ -137,16 +156,20 @@ static lb_status join(const lb_cell *c, size_t stage, const lb_read *r, bool fol
     return LB_OK;
 }
 
+lb_block_input lb_block_read_seen(const lb_cell *c, size_t stage, const lb_read *r) {
+    lb_block_input seen = r->in;
+    seen.opts = lb_block_read_opts(c, stage, r);
+    /* A scale in front of a rotation could be folded, but the statistics are those behind it. */
+    if (r->kept.t_hadamard || r->kept.t_sign) seen.foldable = seen.behind_norm = false, seen.tied = NULL;
+    return seen;
+}
+
 lb_status lb_block_read_stage(const lb_cell *c, size_t stage, lb_read *r, lb_storage *own, bool *fold) {
     const lb_method *m = lb_method_stage(c->method, stage);
     *own = (lb_storage){0};
     *fold = false;
     if (!r->in.quantize) return LB_OK;
-    lb_block_input seen = r->in;
-    seen.tied = NULL;
-    seen.opts = lb_block_read_opts(c, stage, r);
-    /* A scale in front of a rotation could be folded, but the statistics are those behind it. */
-    if (r->kept.t_hadamard || r->kept.t_sign) seen.foldable = seen.behind_norm = false;
+    const lb_block_input seen = lb_block_read_seen(c, stage, r);
     lb_status st = m->spec_input(seen.opts, &seen, own, fold);
     if (st != LB_OK) return st == LB_E_NOMEM ? st : lb_fail_in(st, "stage %s: the input of %s", m->name, r->in.name);
     return join(c, stage, r, *fold, own, &r->kept);

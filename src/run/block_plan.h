@@ -20,6 +20,9 @@ typedef struct lb_read {
  * give readers of one value different options of a stage that preserves. */
 LB_NODISCARD lb_status lb_block_reads(lb_arena *a, const lb_net *n, const lb_cell *c, int64_t block, bool apart,
                                       lb_read **out, int32_t *reads);
+/* The value as a preserving stage is shown it, before it runs and when it does: r->kept is what the stages before left.
+ */
+lb_block_input lb_block_read_seen(const lb_cell *c, size_t stage, const lb_read *r);
 /* What a preserving stage is going to make of the value: folded, or with what is stored, which joins r->kept. Nothing
  * where no layer to quantize reads it. */
 LB_NODISCARD lb_status lb_block_read_stage(const lb_cell *c, size_t stage, lb_read *r, lb_storage *own, bool *fold);

@@ -54,9 +54,11 @@ static lb_status fill_inputs(lb_block_walk *x) {
     x->given = LB_NEW(x->arena, lb_stats, x->in.inputs + 1);
     if (!x->input || !x->stats || !x->given) return LB_E_NOMEM;
     for (int32_t i = 0; i < x->in.inputs; i++) {
-        x->input[i] = x->read[i].in;
-        x->input[i].opts = lb_block_read_opts(x->j->cell, x->stage, &x->read[i]);
-        x->input[i].section = lb_net_section_of(x->net, x->read[i].input[0]);
+        lb_storage own;
+        bool fold;
+        for (size_t s = 0; s < x->stage && (method_of(x)->needs & LB_PRESERVES); s++)
+            LB_TRY(lb_block_read_stage(x->j->cell, s, &x->read[i], &own, &fold));
+        x->input[i] = lb_block_read_seen(x->j->cell, x->stage, &x->read[i]);
     }
     x->in.input = x->input;
     return LB_OK;

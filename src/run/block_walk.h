@@ -13,7 +13,7 @@ typedef struct lb_block_walk {
     lb_arena *arena; /* for all of it, and what the method returns */
     const lb_net *net;
     int64_t first; /* of the cell's layers */
-    lb_read *read; /* (in.inputs) */
+    lb_read *read; /* (in.inputs) kept: by the preserving stages before */
     lb_block_input *input;
     lb_stats *stats, *given; /* (in.inputs) all that were collected; what the method sees of them */
     lb_stream *stream;

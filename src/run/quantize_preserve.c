@@ -43,10 +43,8 @@ static lb_status check_scale(const lb_read *r, bool fold, lb_scale_type type, co
 /* Channels that come from one number get one scale. */
 static lb_status check_ties(const preserver *x, const lb_read *r, const float *scale) {
     const int32_t *tied = r->in.tied;
-    int64_t most = 0;
     if (!tied) return LB_OK;
-    for (int64_t c = 0; c < r->in.cols; c++) most = tied[c] > most ? tied[c] : most;
-    const float **first = LB_NEW(x->block_arena, const float *, most + 1);
+    const float **first = LB_NEW(x->block_arena, const float *, r->in.cols);
     if (!first) return LB_E_NOMEM;
     for (int64_t c = 0; c < r->in.cols; c++) {
         if (first[tied[c]] && *first[tied[c]] != scale[c])
@@ -82,8 +80,8 @@ static lb_status fold_scale(preserver *x, const lb_read *r, const float *scale) 
 static lb_status apply(preserver *x, lb_read *r, const lb_transform *T) {
     lb_storage own = {0};
     bool fold = false;
-    for (size_t s = 0; s <= x->stage; s++) LB_TRY(lb_block_read_stage(x->j->cell, s, r, &own, &fold));
     if (!r->in.quantize) return LB_OK;
+    LB_TRY(lb_block_read_stage(x->j->cell, x->stage, r, &own, &fold));
     LB_TRY(check_transform(x, r, &own, fold, T));
     if (fold) return fold_scale(x, r, T->scale);
     for (int32_t i = 0; i < r->inputs && lb_transform_any(T); i++)

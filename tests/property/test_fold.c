@@ -8,6 +8,7 @@
 
 #include "model/fold.h"
 #include "model/weights.h"
+#include "run/block_plan.h"
 #include "support/llama.h"
 #include "support/programs.h"
 
@@ -237,6 +238,36 @@ static const char *maker_name(const lb_net *n, const lb_fold *f) {
                                           : "nothing";
 }
 
+/* What a method is shown of ties: numbers of channels, the same for the same element or row. */
+static void check_ties(const world *x, const char *reader, const lb_fold *f) {
+    static const lb_method method = {.name = "none"};
+    const int32_t first = x->n->span[0].site, layers = x->n->sites - first;
+    const lb_read *read = NULL;
+    lb_read *of;
+    int32_t reads;
+    lb_cell c = {.method = &method, .layer = LB_NEW(x->c->arena, lb_layer_plan, layers), .layers = layers};
+    assert_non_null(c.layer);
+    for (int32_t i = 0; i < layers; i++)
+        c.layer[i] = (lb_layer_plan){.name = x->n->site[first + i].name,
+                                     .site = first + i,
+                                     .type = x->n->site[first + i].role,
+                                     .quantize = true};
+    if (strcmp(reader, "head") == 0) return; /* of no block */
+    assert_ok(lb_block_reads(x->c->arena, x->n, &c, 1, false, &of, &reads));
+    for (int32_t i = 0; i < reads; i++)
+        for (int32_t k = 0; k < of[i].inputs; k++)
+            if (of[i].input[k] == x->n->site[lb_net_find(x->n, reader)].input) read = &of[i];
+    if (!read) fail_msg("%s: no input of %s", x->c->name, reader);
+    assert_string_equal(read->in.name, reader_of(x->n, read->input[0])->name);
+    assert_string_equal(read->in.role, reader_of(x->n, read->input[0])->role);
+    assert_int_equal(read->in.tied != NULL, f->tied);
+    for (int64_t a = 0; f->tied && a < f->cols; a++) {
+        assert_in_range(read->in.tied[a], 0, f->cols - 1);
+        for (int64_t b = 0; b < a; b++)
+            assert_int_equal(read->in.tied[a] == read->in.tied[b], f->channel[a] == f->channel[b]);
+    }
+}
+
 static void check_homes(const lb_test_program *c, const lb_tensor *unused) {
     (void)unused;
     world x = open_world(c);
@@ -249,6 +280,7 @@ static void check_homes(const lb_test_program *c, const lb_tensor *unused) {
         assert_int_equal(f.tied, h->tied);
         assert_int_equal(f.inputs, h->inputs);
         assert_int_equal(f.channel[0], h->first);
+        check_ties(&x, h->reader, &f);
     }
 }
 

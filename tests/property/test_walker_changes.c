@@ -18,8 +18,8 @@ enum { SAMPLES = 5, LENGTH = 52, WINDOWS = 3, WINDOW = 32, BLOCKS = 3, MOST = 24
 
 /* ---- two methods that change inputs by rule ---- */
 
-enum { FOLD, KEEP, MIXED, SCALES, NOTHING, WILD };
-static const char *const modes[] = {"fold", "keep", "mixed", "scales", "nothing", "wild", NULL};
+enum { FOLD, KEEP, MIXED, SCALES, NOTHING, WILD, ABLE };
+static const char *const modes[] = {"fold", "keep", "mixed", "scales", "nothing", "wild", "able", NULL};
 typedef struct twist_opts {
     int mode;
 } twist_opts;
@@ -38,6 +38,7 @@ static const change changes[][PLAIN_INPUTS] = {
     {{.scale = true}, {.scale = true}, {.scale = true}, {.scale = true}},
     {{.fold = false}},
     {{.hadamard = 16, .scale = true}}, /* of scales so far apart that float32 cannot undo it */
+    {{false}, {.fold = true}},         /* after KEEP: what is not rotated by then can be folded */
 };
 
 static double scale_of(int stage, int64_t block, int i, int64_t k, bool folded) {
@@ -53,10 +54,12 @@ static enum { LIE_HADAMARD, LIE_TIED, LIE_SIGN, LIE_ZERO, LIE_TYPE, LIE_NONE } l
 static lb_status spec_input(const void *opts, const lb_block_input *in, lb_storage *out, bool *fold) {
     static const char *const name[] = {"q", "o", "gate", "down"};
     int i = 0;
-    while (strcmp(name[i], in->name) != 0) i++;
+    while (strcmp(name[i], in->role) != 0) i++;
     const change *c = &changes[((const twist_opts *)opts)->mode][i];
-    assert_true(in->behind_norm == (in->foldable && i % 2 == 0) && !in->stats && !in->tied && in->section == 0);
-    *fold = c->fold;
+    assert_true(in->behind_norm == (in->foldable && i % 2 == 0) && !in->stats && in->section == i / 2);
+    assert_true(!in->tied == (!in->foldable || i != 1) && strcmp(in->name + 2, in->role) == 0);
+    *fold = ((const twist_opts *)opts)->mode == ABLE ? in->foldable : c->fold;
+    assert_true(*fold == c->fold);
     out->t_scale = c->scale;
     out->t_scale_type = ((const twist_opts *)opts)->mode == MIXED ? LB_SCALE_F16 : LB_SCALE_F32;
     out->t_hadamard = c->hadamard;
@@ -93,7 +96,8 @@ static lb_status change_inputs(const lb_block_in *in, int stage, lb_block_out *o
         static const int reads[] = {0, 0, 0, 1, 2, 2, 3};
         const lb_block_input *x = &in->input[i];
         const change *c = &changes[((const twist_opts *)x->opts)->mode][i];
-        assert_true(x->section == i / 2 && !x->tied == (i != 1));
+        assert_true(x->section == i / 2 && !x->tied == (!x->foldable || i != 1));
+        assert_true(((const twist_opts *)x->opts)->mode != ABLE || x->foldable == c->fold);
         if (!x->quantize) { /* nobody needs it changed */
             assert_null(x->stats);
             continue;
@@ -152,6 +156,8 @@ static const kind kinds[] = {
      .blind = true},
     {.entry = "stages: [{method: twist, mode: scales}, {method: spin, mode: fold}, {method: probe}]",
      .mode = {SCALES, FOLD}},
+    {.entry = "stages: [{method: twist, mode: keep}, {method: spin, mode: able}, {method: probe}]",
+     .mode = {KEEP, ABLE}},
     {.entry = "stages: [{method: twist}, {method: probe}]" SKIPS, .mode = {FOLD, NOTHING}, .skips = true},
     {.entry = "stages: [{method: twist, mode: keep}, {method: probe}]" SKIPS, .mode = {KEEP, NOTHING}, .skips = true},
 };
@@ -458,14 +464,14 @@ static void lies(void **state) {
         lb_status code;
         const char *why;
     } lie[] = {
-        {0, LIE_HADAMARD, 2, LB_E_ARG, "stage twist: block 1: the input of gate: only a scale can be folded"},
-        {1, LIE_HADAMARD, 3, LB_E_ARG, "the input of down: the change is not stored as its spec_input said"},
-        {2, LIE_HADAMARD, 1, LB_E_ARG, "the input of o: the change is not stored as its spec_input said"},
-        {1, LIE_NONE, 0, LB_E_ARG, "the input of q: the change is not stored as its spec_input said"},
-        {0, LIE_TIED, 1, LB_E_ARG, "the input of o: channels that are tied have different scales"},
-        {0, LIE_SIGN, 0, LB_E_NUMERIC, "the input of q: scale -"},
-        {0, LIE_ZERO, 3, LB_E_NUMERIC, "the input of down: scale 0 of channel 2: must be finite and positive"},
-        {1, LIE_ZERO, 1, LB_E_NUMERIC, "the input of o: scale 0 of channel 2: must be finite and not 0"},
+        {0, LIE_HADAMARD, 2, LB_E_ARG, "stage twist: block 1: the input of 1.gate: only a scale can be folded"},
+        {1, LIE_HADAMARD, 3, LB_E_ARG, "the input of 1.down: the change is not stored as its spec_input said"},
+        {2, LIE_HADAMARD, 1, LB_E_ARG, "the input of 1.o: the change is not stored as its spec_input said"},
+        {1, LIE_NONE, 0, LB_E_ARG, "the input of 1.q: the change is not stored as its spec_input said"},
+        {0, LIE_TIED, 1, LB_E_ARG, "the input of 1.o: channels that are tied have different scales"},
+        {0, LIE_SIGN, 0, LB_E_NUMERIC, "the input of 1.q: scale -"},
+        {0, LIE_ZERO, 3, LB_E_NUMERIC, "the input of 1.down: scale 0 of channel 2: must be finite and positive"},
+        {1, LIE_ZERO, 1, LB_E_NUMERIC, "the input of 1.o: scale 0 of channel 2: must be finite and not 0"},
         {2, LIE_TYPE, 1, LB_E_ARG, "of channel 4 is not of its type"},
     };
     world x = {0};
@@ -524,9 +530,9 @@ static void refused(void **state) {
         {"stages: [{method: twist}, {method: blind}], rules: [{match: \"1.k\", mode: keep}]",
          "block 1: layers 1.q and 1.k read one input: rules must not give them different mode of twist"},
         {"stages: [{method: twist, mode: keep}, {method: spin, mode: scales}, {method: blind}]",
-         "block 0: stage spin: the input of q is rotated already"},
+         "block 0: stage spin: the input of 0.q is rotated already"},
         {"stages: [{method: twist, mode: mixed}, {method: spin, mode: scales}, {method: blind}]",
-         "block 0: stage spin: the input of o has a scale already: one in float32 can be joined"},
+         "block 0: stage spin: the input of 0.o has a scale already: one in float32 can be joined"},
         {"method: together, quantize_head: true", "quantize_head: method together makes the layers of blocks"},
         {"method: together, true_sequential: true", "true_sequential: a method of block scope makes a block's layers"},
         {"method: together, propagate: original", "propagate: original: a method of block scope works on the blocks"},

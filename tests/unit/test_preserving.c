@@ -37,8 +37,9 @@ static void make_block(block *b, const void *opts) {
     b->site[0] = (lb_block_site){.name = "0.q", .role = "q", .W = lb_cmat_of(A, ROWS, COLS), .quantize = true};
     b->site[1] = (lb_block_site){.name = "0.k", .role = "k", .W = lb_cmat_of(B, ROWS, COLS)};
     b->input[0] = (lb_block_input){
-        .name = "q", .cols = COLS, .stats = &b->stats, .foldable = true, .quantize = true, .opts = opts};
-    b->input[1] = (lb_block_input){.name = "o", .cols = COLS, .opts = opts}; /* nobody quantizes what reads it */
+        .name = "0.q", .role = "q", .cols = COLS, .stats = &b->stats, .foldable = true, .quantize = true, .opts = opts};
+    b->input[1] =
+        (lb_block_input){.name = "0.o", .role = "o", .cols = COLS, .opts = opts}; /* nobody quantizes what reads it */
     b->in = (lb_block_in){.site = b->site,
                           .sites = 2,
                           .input = b->input,

@@ -83,7 +83,7 @@ static void what_is_refused(void **state) {
         assert_int_equal(lb_method_validate(&m), code);                                                                \
         assert_error_has(message);                                                                                     \
     } while (0)
-    REFUSED(m.api = 1, LB_E_UNSUPPORTED, "method api 1: this program has 3");
+    REFUSED(m.api = 1, LB_E_UNSUPPORTED, "method api 1: this program has 4");
     REFUSED(m.name = NULL, LB_E_ARG, "name");
     REFUSED(m.name = "Upper Case", LB_E_ARG, "name");
     REFUSED(m.summary = "", LB_E_ARG, "method x: has no summary");
@@ -238,8 +238,8 @@ static void preserving_example(void **state) {
                                   {.name = "0.k", .role = "k", .W = lb_mat_c(B)},
                                   {.name = "0.o", .role = "o", .input = 1, .W = lb_mat_c(C), .quantize = true}};
     const lb_block_input input[] = {
-        {.name = "q", .cols = COLS, .foldable = true, .behind_norm = true, .quantize = true},
-        {.name = "o", .cols = COLS, .foldable = true, .quantize = true}};
+        {.name = "0.q", .role = "q", .cols = COLS, .foldable = true, .behind_norm = true, .quantize = true},
+        {.name = "0.o", .role = "o", .cols = COLS, .foldable = true, .quantize = true}};
     lb_block_in in = {.site = site, .sites = 3, .input = input, .inputs = 2, .scratch = k.arena, .arena = k.arena};
     lb_transform T[2] = {{0}};
     lb_block_out out = {.T = T};
@@ -357,13 +357,14 @@ static void block_examples_run(void **state) {
         "calibration: {text: data/builtin/calibration.txt, samples: 3, length: 64}\n"
         "eval: {text: data/builtin/eval.txt, protocol: W2-128, windows: 2}\nquantize:\n"
         "  - stages: [{method: level}, {method: rtn, bits: 4, group: 32}]\n"
-        "  - {method: pick, bits: 3}\n  - stages: [{method: level}, {method: pick, bits: 3}]\n";
+        "  - {method: pick, bits: 3}\n  - stages: [{method: level}, {method: pick, bits: 3}]\n"
+        "  - stages: [{method: hadamard}, {method: level}, {method: rtn, bits: 3, group: 64}]\n"; /* nothing to fold */
     snprintf(path, sizeof path, "%s/blocks.yaml", folder);
     assert_int_equal(lb_fs_write_atomic(path, config, sizeof config - 1), LB_OK);
     snprintf(command, sizeof command, "%s/lowbit run %s --plugin %s/level.so,%s/pick.so -o results=%s 2>&1",
              build ? build : "build/release", path, folder, folder, folder);
     assert_int_equal(cli_shell(command, out, sizeof out), 0);
-    if (!strstr(out, "4 cells run, 0 kept, 0 refused, 0 failed")) fail_msg("%s", out);
+    if (!strstr(out, "5 cells run, 0 kept, 0 refused, 0 failed")) fail_msg("%s", out);
 }
 
 /* The worked example of docs/formats.md: rounded to, solved on, counted and packed like any other format. */
@@ -434,7 +435,7 @@ static void bad_plugins(void **state) {
                    "const lb_method *lb_plugin_method(void);\n"
                    "const lb_method *lb_plugin_method(void) { return &old; }\n");
     assert_int_equal(lb_method_load(object("old"), &m), LB_E_UNSUPPORTED);
-    assert_error_has("old.so: method api 4: this program has 3");
+    assert_error_has("old.so: method api 5: this program has 4");
     compile("taken", "#include \"quant/method.h\"\n"
                      "static lb_status spec(const void *o, int64_t r, int64_t c, lb_storage *s) {\n"
                      "    (void)o, (void)r, (void)c, (void)s; return LB_OK; }\n"
