@@ -62,7 +62,8 @@ static void show_sharing(const lb_net *n, lb_str *out) {
     int32_t shared = lb_net_shared(n), layers = 0;
     for (int32_t i = 0; i < n->sites; i++) layers += n->site[i].block >= 0;
     if (shared > 0)
-        lb_str_add(out, "shared       %d of the blocks' %d layers have the weights of an earlier one\n", shared, layers);
+        lb_str_add(out, "shared       %d of the blocks' %d layers have the weights of an earlier one\n", shared,
+                   layers);
 }
 
 static void show_architecture(const lb_model *m, lb_str *out) {

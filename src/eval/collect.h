@@ -24,8 +24,8 @@ typedef struct lb_collector {
     lb_status (*finish)(void *sum, int64_t tokens, lb_team *team, void **numbers);
     /* Into its field. */
     void (*give)(const void *numbers, int64_t cols, int64_t tokens, lb_stats *out);
-    /* Numbers of another input, in their field of `next`, into those of `sum`, as if its rows had come behind sum's: for
-     * layers that several blocks have. The field of sum is made in `a` at first, when its tokens are still 0. */
+    /* Numbers of another input, in their field of `next`, into those of `sum`, as if its rows had come behind sum's:
+     * for layers that several blocks have. The field of sum is made in `a` at first, when its tokens are still 0. */
     lb_status (*merge)(lb_arena *a, int64_t cols, const lb_stats *next, lb_stats *sum);
     /* As they stand in a file, if not as in memory: how many; in place; and back. NULL: as in memory. */
     int64_t (*packed)(int64_t cols);
@@ -48,8 +48,8 @@ typedef struct lb_collected {
 /* They live where the numbers do; `kept` is NULL. */
 lb_stats lb_collected_stats(const lb_collected *c);
 
-/* Of several inputs as of one that had all their rows, one after another: `next` into `sum`, which is zero at first; its
- * numbers are made in `a`. */
+/* Of several inputs as of one that had all their rows, one after another: `next` into `sum`, which is zero at first;
+ * its numbers are made in `a`. */
 LB_NODISCARD lb_status lb_stats_merge(lb_arena *a, uint32_t needs, int64_t cols, const lb_stats *next, lb_stats *sum);
 
 /* n inputs on their way. */

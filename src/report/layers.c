@@ -151,9 +151,9 @@ static lb_status columns_of(lb_arena *a, const lb_record *c, lb_table_column **o
 
 lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, lb_table_format f, lb_str *out) {
     char *raw = lb_arena_printf(a, "layers-%s", c->stem ? c->stem : ""), *id = raw ? lb_report_slug(a, raw) : NULL;
-    char *title = lb_arena_printf(
-        a, "Layers of %s: output errors with H of the inputs that each layer was solved on%s", name,
-        c->flags & LB_FLAG_NOT_MINIMIZED ? " (trained: these errors are not what was minimized)" : "");
+    char *title =
+        lb_arena_printf(a, "Layers of %s: output errors with H of the inputs that each layer was solved on%s", name,
+                        c->flags & LB_FLAG_NOT_MINIMIZED ? " (trained: these errors are not what was minimized)" : "");
     if (!id || !title) return LB_E_NOMEM;
     lb_table *t;
     lb_table_column *column;

@@ -31,7 +31,7 @@ lb_model_error lb_model_error_of(const lb_record *c, bool original);
 
 /* ---- sizes ---- */
 
-enum { LB_FP16_BYTES = 2 };                                /* what a weight takes that nothing quantizes */
+enum { LB_FP16_BYTES = 2 }; /* what a weight takes that nothing quantizes */
 /* Is it one with a layer of an earlier row, where its size is counted? */
 bool lb_layer_is_shared(const lb_layer_row *l);
 

@@ -18,9 +18,9 @@ typedef enum lb_field_type {
     LB_FIELD_U64,
     LB_FIELD_BOOL,
     LB_FIELD_F64,
-    LB_FIELD_STR,  /* const char *; NULL is written as "" */
+    LB_FIELD_STR,       /* const char *; NULL is written as "" */
     LB_FIELD_LATER_STR, /* the same, newer than the first results: a column is written only where some row has a text */
-    LB_FIELD_CHARS /* char[size] */
+    LB_FIELD_CHARS      /* char[size] */
 } lb_field_type;
 
 typedef struct lb_field {

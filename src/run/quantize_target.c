@@ -1,5 +1,5 @@
-/* What layers of different weights that are to be one are solved for: the matrix whose outputs differ least, in the mean
- * over all tokens, from what each of them gives on its own inputs. */
+/* What layers of different weights that are to be one are solved for: the matrix whose outputs differ least, in the
+ * mean over all tokens, from what each of them gives on its own inputs. */
 #include <string.h>
 
 #include "math/blas.h"
@@ -50,7 +50,7 @@ lb_status lb_target_begin(lb_quantize_job *j, int64_t layer, lb_arena *a, lb_tar
     *differ = false;
     *t = (lb_target){.layer = layer};
     if (!may_differ(j, layer)) return LB_OK;
-    double *mean = LB_NEW(a, double, l->rows *l->cols), *cross = LB_NEW(a, double, l->rows *l->cols);
+    double *mean = LB_NEW(a, double, l->rows * l->cols), *cross = LB_NEW(a, double, l->rows * l->cols);
     if (!mean || !cross) return LB_E_NOMEM;
     t->mean = lb_dmat_of(mean, l->rows, l->cols);
     t->cross = lb_dmat_of(cross, l->rows, l->cols);
@@ -62,7 +62,7 @@ lb_status lb_target_begin(lb_quantize_job *j, int64_t layer, lb_arena *a, lb_tar
 
 lb_status lb_target_add(lb_quantize_job *j, lb_target *t, int64_t user, const lb_stats *of) {
     lb_arena_mark mark = lb_arena_save(j->scratch);
-    double *d = LB_NEW_UNSET(j->scratch, double, t->mean.rows *t->mean.cols);
+    double *d = LB_NEW_UNSET(j->scratch, double, t->mean.rows * t->mean.cols);
     lb_cmat W;
     if (!d) return LB_E_NOMEM;
     lb_dmat D = lb_dmat_of(d, t->mean.rows, t->mean.cols);

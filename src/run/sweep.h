@@ -15,11 +15,11 @@ typedef struct lb_layer_plan {
     int64_t block;    /* -1: embedding, head */
     const char *type; /* the site's role */
     int64_t rows, cols;
-    int64_t same_as;  /* the layer of the cell, before this one, that it is one with; its size is counted there, and here
-                         it is 0; -1: it is its own */
-    int64_t next;     /* of layers that are one, the one after it; -1: none */
-    bool asked;       /* options and rules say to quantize it */
-    bool quantize;    /* asked, and the method does (the control that only trains keeps 16 bits) */
+    int64_t same_as; /* the layer of the cell, before this one, that it is one with; its size is counted there, and here
+                        it is 0; -1: it is its own */
+    int64_t next;    /* of layers that are one, the one after it; -1: none */
+    bool asked;      /* options and rules say to quantize it */
+    bool quantize;   /* asked, and the method does (the control that only trains keeps 16 bits) */
     const void *opts; /* the method's option struct after rules */
     uint32_t needs;   /* LB_NEEDS_... of the stages that make layers, with these */
     lb_storage storage;

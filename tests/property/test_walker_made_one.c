@@ -307,8 +307,8 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rules_make_layers_one),     cmocka_unit_test(layers_on_one_input),
-        cmocka_unit_test(mean_without_calibration),  cmocka_unit_test(rules_kept_and_going_on),
-        cmocka_unit_test(rules_that_cannot_be),      cmocka_unit_test(every_allocation_may_fail)};
+        cmocka_unit_test(rules_make_layers_one),    cmocka_unit_test(layers_on_one_input),
+        cmocka_unit_test(mean_without_calibration), cmocka_unit_test(rules_kept_and_going_on),
+        cmocka_unit_test(rules_that_cannot_be),     cmocka_unit_test(every_allocation_may_fail)};
     return cmocka_run_group_tests(tests, small_model_setup_sharing, NULL);
 }
