@@ -118,8 +118,9 @@ const lb_command lb_cmd_run = {
     .details =
         "CONFIG is a file, a folder that holds config.yaml, or one that comes with the program (demo). Each finished\n"
         "cell is one HDF5 file in the results folder; started again after an interruption, a run keeps finished\n"
-        "cells and, inside a cell, finished blocks; a training (qat, finetune) starts over. Exit code 1 when a\n"
-        "cell failed or a value is outside its expected tolerance, 130 when interrupted. Every key of a config:\n"
+        "cells and, inside a cell, finished blocks, also of stages that prepare the model; a training (qat,\n"
+        "finetune) starts over. Exit code 1 when a cell failed or a value is outside its expected tolerance, 130\n"
+        "when interrupted. Every key of a config:\n"
         "lowbit help config.",
     .example = "lowbit run configs/smollm2-135m.yaml -o eval.windows=20",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(run_flags)},

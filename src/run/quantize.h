@@ -128,6 +128,23 @@ LB_NODISCARD lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, 
 /* Warns as the method did. *found false: not there, of another key, or damaged (then with a warning aside). */
 LB_NODISCARD lb_status lb_partial_load(lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a, lb_stored *s,
                                        bool *found);
+/* Texts one after another, each with its NUL. */
+typedef struct lb_warnings {
+    char *text;
+    const char *end;
+} lb_warnings;
+void lb_partial_warn(lb_log *log, const lb_warnings *said);
+/* The same of what a stage that preserves gave of a block: T (n) of its inputs. Loaded, the caller checks it, and
+ * warns.
+ */
+struct lb_read;
+struct lb_transform;
+LB_NODISCARD lb_status lb_partial_save_changes(const lb_quantize_job *j, size_t stage, int64_t block,
+                                               const struct lb_read *read, int32_t n, const struct lb_transform *T,
+                                               const lb_keeper *said);
+LB_NODISCARD lb_status lb_partial_load_changes(const lb_quantize_job *j, size_t stage, int64_t block,
+                                               const struct lb_read *read, int32_t n, lb_arena *a,
+                                               struct lb_transform *T, lb_warnings *said, bool *found);
 void lb_partial_remove(const char *dir, const char *stem);
 
 #endif

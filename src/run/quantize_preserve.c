@@ -1,6 +1,6 @@
 /* Stages that preserve what the model computes, each through the whole model before the next: block by block the method
- * gives T of each input, which is folded or kept, and the block's outputs are compared. Nothing of it is written down:
- * a cell that was interrupted does it again, to the same bytes. */
+ * gives T of each input, which is folded or kept, and the block's outputs are compared. T is written down: a cell that
+ * was interrupted reads it back, up to the first block that is missing, and changes the model by it. */
 #include <math.h>
 #include <stdio.h>
 
@@ -19,7 +19,10 @@ typedef struct preserver {
     lb_stream *stream;       /* through that; NULL: the method needs none */
     lb_outputs *outputs;
     lb_arena *stage_arena, *block_arena;
-    bool original; /* the statistics are those of the original model, which are there */
+    bool original;        /* the statistics are those of the original model, which are there */
+    lb_transform **given; /* (blocks) T that an interrupted run found; NULL: the method is to give it */
+    lb_warnings *said;    /* (blocks) with it */
+    int64_t restored;     /* the first so many blocks */
 } preserver;
 
 /* ---- what the method returned ---- */
@@ -89,18 +92,92 @@ static lb_status apply(preserver *x, lb_read *r, const lb_transform *T) {
     return LB_OK;
 }
 
+static lb_status ask_method(preserver *x, lb_block_walk *w, bool forward, lb_block_out *out) {
+    if (x->original) LB_TRY(lb_block_walk_original(w));
+    if (x->stream) LB_TRY(lb_block_walk_collect(w, !forward));
+    return lb_block_walk_call(w, out);
+}
+
 static lb_status change_block(preserver *x, int64_t block) {
+    lb_quantize_job *j = x->j;
     lb_block_walk w;
     lb_block_out out;
+    lb_keeper said;
     bool forward = (x->method->needs & LB_NEEDS_FORWARD) != 0;
-    lb_status st = lb_block_walk_begin(x->j, x->stage, block, x->stream, x->model, x->block_arena, x->j->log, &w);
-    if (st == LB_OK && x->original) st = lb_block_walk_original(&w);
-    if (st == LB_OK && x->stream) st = lb_block_walk_collect(&w, !forward);
-    if (st == LB_OK) st = lb_block_walk_call(&w, &out);
+    lb_keeper_init(&said, x->block_arena, j->log);
+    lb_status st = lb_block_walk_begin(j, x->stage, block, x->stream, x->model, x->block_arena, &said.log, &w);
+    if (st == LB_OK) st = ask_method(x, &w, forward, &out);
     for (int32_t i = 0; i < w.in.inputs && st == LB_OK; i++) st = apply(x, &w.read[i], &out.T[i]);
+    if (st == LB_OK && said.failed) st = lb_fail(LB_E_NOMEM, "out of memory: keeping a warning");
+    if (st == LB_OK && j->journal_dir)
+        st = lb_partial_save_changes(j, x->stage, block, w.read, w.in.inputs, out.T, &said);
     lb_block_walk_end(&w);
     if (st == LB_OK && forward) st = lb_stream_advance(x->stream, x->model);
     return st;
+}
+
+/* ---- what an interrupted run had of it ---- */
+
+/* Inputs of a block as the stage finds them. */
+static lb_status reads_of(preserver *x, int64_t block, lb_read **read, int32_t *n) {
+    const lb_net *net = x->j->plan->model->net;
+    LB_TRY(lb_block_reads(x->block_arena, net, x->j->cell, block, false, read, n));
+    for (int32_t i = 0; i < *n; i++)
+        for (size_t s = 0; s < x->stage; s++) {
+            lb_storage own;
+            bool fold;
+            LB_TRY(lb_block_read_stage(x->j->cell, s, &(*read)[i], &own, &fold));
+        }
+    return LB_OK;
+}
+
+/* What is read back is checked as the method's own is. */
+static lb_status check_given(preserver *x, int64_t block, lb_read *read, int32_t n, bool *good) {
+    lb_status st = LB_OK;
+    for (int32_t i = 0; i < n && st == LB_OK; i++) {
+        lb_storage own;
+        bool fold;
+        LB_TRY(lb_block_read_stage(x->j->cell, x->stage, &read[i], &own, &fold));
+        st = check_transform(x, &read[i], &own, fold, &x->given[block][i]);
+    }
+    *good = st == LB_OK;
+    if (st != LB_E_ARG && st != LB_E_NUMERIC) return st;
+    lb_warn(x->j->aside, "stage %s: block %lld: %s: the stage works on it again", x->method->name, (long long)block,
+            lb_error());
+    return LB_OK;
+}
+
+static lb_status find_given(preserver *x) {
+    lb_quantize_job *j = x->j;
+    const int64_t blocks = j->plan->model->net->blocks;
+    lb_arena_mark empty = lb_arena_save(x->block_arena);
+    bool found = j->journal_dir != NULL;
+    x->given = LB_NEW(x->stage_arena, lb_transform *, blocks + 1);
+    x->said = LB_NEW(x->stage_arena, lb_warnings, blocks + 1);
+    if (!x->given || !x->said) return LB_E_NOMEM;
+    for (int64_t b = 0; b < blocks && found; b++) {
+        lb_read *read;
+        int32_t n;
+        LB_TRY(reads_of(x, b, &read, &n));
+        if (!(x->given[b] = LB_NEW(x->stage_arena, lb_transform, n + 1))) return LB_E_NOMEM;
+        LB_TRY(lb_partial_load_changes(j, x->stage, b, read, n, x->stage_arena, x->given[b], &x->said[b], &found));
+        if (found) LB_TRY(check_given(x, b, read, n, &found));
+        if (found) x->restored = b + 1;
+        lb_arena_restore(x->block_arena, empty);
+    }
+    if (x->restored > 0 && x->restored < blocks)
+        lb_info(j->log, "%s: stage %s: going on at block %lld, the ones before were finished", j->cell->label,
+                x->method->name, (long long)x->restored);
+    return LB_OK;
+}
+
+static lb_status restore_block(preserver *x, int64_t block) {
+    lb_read *read;
+    int32_t n;
+    LB_TRY(reads_of(x, block, &read, &n));
+    for (int32_t i = 0; i < n; i++) LB_TRY(apply(x, &read[i], &x->given[block][i]));
+    lb_partial_warn(x->j->log, &x->said[block]);
+    return x->stream ? lb_stream_advance(x->stream, x->model) : LB_OK;
 }
 
 static lb_status check_block(preserver *x) {
@@ -118,7 +195,7 @@ static lb_status walk(preserver *x) {
         char name[48];
         snprintf(name, sizeof name, "block %lld", (long long)b);
         LB_TRY(lb_interrupt_check());
-        lb_status st = change_block(x, b);
+        lb_status st = b < x->restored ? restore_block(x, b) : change_block(x, b);
         if (st == LB_OK) st = check_block(x);
         if (st != LB_OK)
             return st == LB_E_NOMEM ? st : lb_fail_in(st, "stage %s: block %lld", x->method->name, (long long)b);
@@ -134,7 +211,7 @@ static lb_status open_stream(preserver *x) {
     const lb_calibration_config *k = &j->plan->config->calibration;
     int32_t *tokens;
     uint32_t needs = lb_block_stage_needs(j->cell, x->stage);
-    if (!(needs & LB_NEEDS_CALIBRATION)) return LB_OK;
+    if (!(needs & LB_NEEDS_CALIBRATION) || x->restored == j->plan->model->net->blocks) return LB_OK;
     x->original = x->stage == 0 && j->stats && lb_plan_first_needs(j->cell);
     if (x->original) return LB_OK;
     LB_TRY(lb_plan_calibration_tokens(j->plan, j->cell, x->stage_arena, &tokens));
@@ -147,6 +224,7 @@ static lb_status run_stage(preserver *x) {
     const lb_net *n = j->plan->model->net;
     LB_TRY(lb_changes_new(j->arena, n, x->model, j->changes, &x->changes));
     LB_TRY(lb_arena_new(0, &x->block_arena));
+    LB_TRY(find_given(x));
     LB_TRY(open_stream(x));
     LB_TRY(lb_outputs_new(x->stage_arena, n, x->model, (uint64_t)j->cell->own.seed, j->plan->team, &x->outputs));
     LB_TRY(walk(x));

@@ -1,7 +1,8 @@
 /* What a cell has finished so far, block by block: the packed layers, their rows and what the method warned of, in
  * <stem>.partial/FIRST.block, a sealed file: a section "NUMBER/packed" with the bytes of each layer and one for each
- * column of the rows. The same bytes give the same numbers again, so a cell that was killed and goes on ends with the
- * same bytes. */
+ * column of the rows. Before them what stages that preserve gave, in BLOCK.stageNUMBER: "hadamard" (inputs), and of
+ * each input "NUMBER/scale" and "NUMBER/sign" where it has one. The same bytes give the same numbers again, so a cell
+ * that was killed and goes on ends with the same bytes. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,9 +12,11 @@
 #include "io/sealed.h"
 #include "result/store.h"
 #include "result/store_fields.h"
+#include "run/block_plan.h"
 #include "run/quantize.h"
 
-#define KIND "blocks"
+#define KIND         "blocks"
+#define KIND_CHANGES "changes"
 
 enum { MOST_TEXT = 1 << 20 }; /* bytes: names of a block's layers, a method's warnings */
 
@@ -235,8 +238,7 @@ lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, co
 
 static lb_status get_block(lb_sealed *f, const lb_quantize_job *j, int64_t first, int64_t n, lb_arena *a,
                            lb_layer_row *rows, lb_stored *s) {
-    char *warning = NULL;
-    const char *end = NULL;
+    lb_warnings said = {0};
     LB_TRY(get_rows(f, j->keep, lb_layer_fields, rows, n));
     LB_TRY(get_rows(f, j->keep, timing_fields, rows, n));
     LB_TRY(get_told(f, &j->cell->method->diagnostics, rows, n));
@@ -250,8 +252,8 @@ static lb_status get_block(lb_sealed *f, const lb_quantize_job *j, int64_t first
         LB_TRY(get_layer(f, j->plan->team, a, i, l->size.total, &s[i]));
         LB_TRY(check_packed(l, j->plan->team, j->scratch, &s[i]));
     }
-    LB_TRY(get_texts(f, a, "warnings", &warning, &end));
-    for (; warning < end; warning += strlen(warning) + 1) lb_warn(j->log, "%s", warning);
+    LB_TRY(get_texts(f, a, "warnings", &said.text, &said.end));
+    lb_partial_warn(j->log, &said);
     return LB_OK;
 }
 
@@ -277,6 +279,110 @@ lb_status lb_partial_load(lb_quantize_job *j, int64_t first, int64_t n, lb_arena
     lb_sealed_close(f);
     lb_free(path);
     return st;
+}
+
+/* ---- changes of inputs ---- */
+
+static char *stage_path(const lb_quantize_job *j, size_t stage, int64_t block) {
+    lb_str s = {0};
+    lb_str_add(&s, "%s/%s.partial/%05lld.stage%zu", j->journal_dir, j->cell->stem, (long long)block, stage);
+    char *path = s.failed ? NULL : lb_strdup(s.s);
+    lb_str_free(&s);
+    return path;
+}
+
+enum { MOST_NAME = 48 };
+
+static lb_status put_change(lb_sealed *f, int32_t i, int64_t cols, const lb_transform *T) {
+    char name[MOST_NAME];
+    snprintf(name, sizeof name, "%d/scale", (int)i);
+    if (T->scale) LB_TRY(lb_sealed_put_all(f, name, LB_SEALED_F32, cols, NULL, T->scale));
+    snprintf(name, sizeof name, "%d/sign", (int)i);
+    if (!T->sign) return LB_OK;
+    return lb_sealed_put_all(f, name, LB_SEALED_U8, lb_transform_sign_bytes(cols), NULL, T->sign);
+}
+
+static lb_status get_change(lb_sealed *f, lb_arena *a, int32_t i, int64_t cols, lb_transform *T) {
+    char name[MOST_NAME];
+    int64_t section, n;
+    snprintf(name, sizeof name, "%d/scale", (int)i);
+    if (lb_sealed_find(f, name, LB_SEALED_F32, &section, &n) == LB_OK) {
+        float *scale = LB_NEW_UNSET(a, float, cols);
+        if (!scale) return LB_E_NOMEM;
+        LB_TRY(lb_sealed_get_all(f, name, LB_SEALED_F32, cols, NULL, scale));
+        T->scale = scale;
+    }
+    snprintf(name, sizeof name, "%d/sign", (int)i);
+    if (lb_sealed_find(f, name, LB_SEALED_U8, &section, &n) != LB_OK) return LB_OK;
+    uint8_t *sign = LB_NEW_UNSET(a, uint8_t, lb_transform_sign_bytes(cols));
+    if (!sign) return LB_E_NOMEM;
+    LB_TRY(lb_sealed_get_all(f, name, LB_SEALED_U8, lb_transform_sign_bytes(cols), NULL, sign));
+    T->sign = sign;
+    return LB_OK;
+}
+
+static lb_status put_changes(lb_sealed *f, const lb_read *read, int32_t n, const lb_transform *T,
+                             const lb_keeper *said) {
+    int64_t *run = lb_alloc((size_t)n + 1, sizeof *run);
+    if (!run) return LB_E_NOMEM;
+    for (int32_t i = 0; i < n; i++) run[i] = read[i].in.quantize ? T[i].hadamard : 0; /* else T is not used */
+    lb_status st = lb_sealed_put_all(f, "hadamard", LB_SEALED_I64, n, NULL, run);
+    lb_free(run);
+    for (int32_t i = 0; i < n && st == LB_OK; i++)
+        if (read[i].in.quantize) st = put_change(f, i, read[i].in.cols, &T[i]);
+    if (st == LB_OK) st = put_texts(f, "warnings", (const char *const *)said->warning, said->n);
+    return st == LB_OK ? lb_sealed_commit(f) : st;
+}
+
+lb_status lb_partial_save_changes(const lb_quantize_job *j, size_t stage, int64_t block, const lb_read *read, int32_t n,
+                                  const lb_transform *T, const lb_keeper *said) {
+    char *path = stage_path(j, stage, block), *dir = path ? lb_fs_dirname(path) : NULL;
+    lb_sealed *f = NULL;
+    lb_status st = dir ? lb_fs_own_folder(dir) : LB_E_NOMEM;
+    if (st == LB_OK) st = lb_sealed_create(path, KIND_CHANGES, j->cell->key, &f);
+    if (st == LB_OK) st = put_changes(f, read, n, T, said);
+    lb_sealed_close(f);
+    if (st != LB_OK && path) st = lb_fail_in(st, "keeping what a stage changes in %s", path);
+    lb_free(path);
+    lb_free(dir);
+    return st;
+}
+
+static lb_status get_changes(lb_sealed *f, const lb_read *read, int32_t n, lb_arena *a, lb_transform *T,
+                             lb_warnings *said) {
+    int64_t *run = lb_alloc((size_t)n + 1, sizeof *run);
+    if (!run) return LB_E_NOMEM;
+    lb_status st = lb_sealed_get_all(f, "hadamard", LB_SEALED_I64, n, NULL, run);
+    for (int32_t i = 0; i < n && st == LB_OK; i++) {
+        T[i].hadamard = run[i];
+        st = get_change(f, a, i, read[i].in.cols, &T[i]);
+    }
+    lb_free(run);
+    return st == LB_OK ? get_texts(f, a, "warnings", &said->text, &said->end) : st;
+}
+
+lb_status lb_partial_load_changes(const lb_quantize_job *j, size_t stage, int64_t block, const lb_read *read, int32_t n,
+                                  lb_arena *a, lb_transform *T, lb_warnings *said, bool *found) {
+    *found = false;
+    char *path = stage_path(j, stage, block);
+    if (!path) return LB_E_NOMEM;
+    lb_sealed *f = NULL;
+    lb_status st = LB_OK;
+    bool there = lb_fs_exists(path);
+    if (there) st = lb_sealed_open(path, KIND_CHANGES, j->cell->key, &f);
+    if (there && st == LB_OK) st = get_changes(f, read, n, a, T, said);
+    *found = there && st == LB_OK;
+    if (st == LB_E_FORMAT || st == LB_E_IO) {
+        lb_warn(j->aside, "%s: the stage works on the block again", lb_error());
+        st = LB_OK;
+    }
+    lb_sealed_close(f);
+    lb_free(path);
+    return st;
+}
+
+void lb_partial_warn(lb_log *log, const lb_warnings *said) {
+    for (const char *s = said->text; s < said->end; s += strlen(s) + 1) lb_warn(log, "%s", s);
 }
 
 /* 00012.block, and the same with .tmp.PID behind it. */
