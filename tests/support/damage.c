@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "io/h5_file.h"
 #include "report/report.h"
+#include "result/figures.h"
 #include "result/store.h"
 #include "support/io_probe.h"
 #include "support/run_cli.h"
@@ -30,8 +31,25 @@ static void put(const char *path, const void *data, size_t n) {
     assert_int_equal(fclose(f), 0);
 }
 
+/* What not every file has: numbers that the method told, and layers that are one. */
+static void add_rarer(lb_record *c) {
+    static const lb_diagnostic told[] = {{"kept_share", "", "share of the weights that are kept", 0, 1},
+                                         {"wanda.least", "nats", "another number", -1, 1e6}};
+    enum { BLOCK = 7 };
+    c->diagnostics = (lb_diagnostics){told, sizeof told / sizeof told[0]};
+    for (int64_t i = 0; i < c->layers; i++) {
+        lb_layer_row *l = &c->layer[i];
+        l->told = (lb_told){0};
+        lb_tell(&l->told, 0, 0.5);
+        if (i % 2) lb_tell(&l->told, 1, (double)i);
+        l->same_as = i >= BLOCK && i < 2 * BLOCK ? c->layer[i - BLOCK].name : "";
+        if (lb_layer_is_shared(l)) l->size = (lb_size){0};
+    }
+}
+
 void damage_make(const char *dir, char path[4096]) {
     lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, dir);
+    add_rarer(&r->record[VICTIM]);
     for (int64_t i = 0; i < r->n; i++)
         if (r->record[i].state == LB_CELL_DONE) assert_ok(lb_store_write(dir, &r->record[i]));
     assert_ok(lb_store_write_index(dir, r->name, r->model_name, r->model_note, r->record, r->n));
