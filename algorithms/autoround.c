@@ -376,15 +376,17 @@ static lb_status autoround_block(const lb_block_in *in, const void *opts, lb_blo
     return LB_OK;
 }
 
-/* A step goes forward twice, to the output and on the way back; targets once. Parameters now and at their best, What
- * and its gradient; targets are as much as what enters the block. */
+/* A step goes forward twice, to the output and on the way back, with all layers of the block; targets once. Parameters
+ * now and at their best, What and its gradient; targets are as much as what enters the block. */
 static void autoround_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
     const autoround_opts *o = opts;
     double weights = (double)of->rows * (double)of->cols, batch = (double)o->batch, sequences = (double)of->sequences;
     if (batch > sequences) batch = sequences;
     double calls = (double)o->iters * batch, length = (double)of->length;
-    out->backward = calls * length;
-    out->forward = 2 * out->backward + (calls < sequences ? calls : sequences) * length;
+    if (of->first_in_block) {
+        out->backward = calls * length;
+        out->forward = 2 * out->backward + (calls < sequences ? calls : sequences) * length;
+    }
     out->steps = (double)o->iters * 20 * weights;
     out->scratch = 4 * sizeof(float) * weights;
     double groups = o->group > 0 && o->group < of->cols ? ceil((double)of->cols / (double)o->group) : 1;

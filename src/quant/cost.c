@@ -51,6 +51,23 @@ static void cost_of_one(const lb_method *m, const void *opts, const lb_cost_of *
     out->scratch += LINES;
 }
 
+/* One after another: operations add up, and scratch is used again. */
+static void add_stage(const lb_cost *one, lb_cost *out) {
+    out->products += one->products;
+    out->steps += one->steps;
+    out->serial += one->serial;
+    out->kept += one->kept;
+    out->forward += one->forward;
+    out->backward += one->backward;
+    if (one->scratch > out->scratch) out->scratch = one->scratch;
+}
+
+void lb_method_stage_cost(const lb_method *m, size_t stage, const void *opts, const lb_cost_of *of, lb_cost *out) {
+    lb_cost_of its = *of;
+    its.so_far = NULL;
+    cost_of_one(lb_method_stage(m, stage), lb_method_stage_opts(m, stage, opts), &its, out);
+}
+
 lb_status lb_method_cost(const lb_method *m, const void *opts, const lb_cost_of *of, lb_cost *out) {
     lb_storage so_far, next;
     if (m->model) {
@@ -59,20 +76,13 @@ lb_status lb_method_cost(const lb_method *m, const void *opts, const lb_cost_of 
     }
     *out = (lb_cost){.made = 0};
     const size_t first = lb_method_preserving(m); /* before it nothing is made */
-    for (size_t i = 0; i < lb_method_stages(m); i++) {
+    for (size_t i = first; i < lb_method_stages(m); i++) {
         const void *own = (const char *)opts + (m->stages ? m->stage[i].offset : 0);
         lb_cost_of its = *of;
         lb_cost one;
         its.so_far = i > first ? &so_far : NULL;
         cost_of_one(lb_method_stage(m, i), own, &its, &one);
-        out->products += one.products;
-        out->steps += one.steps;
-        out->serial += one.serial;
-        out->kept += one.kept;
-        out->forward += one.forward;
-        out->backward += one.backward;
-        if (one.scratch > out->scratch) out->scratch = one.scratch;
-        if (i < first) continue;
+        add_stage(&one, out);
         LB_TRY(lb_method_spec_until(m, opts, i + 1, of->rows, of->cols, &next));
         out->made += lb_layer_bytes(&next, of->rows, of->cols);
         so_far = next;

@@ -130,8 +130,10 @@ LB_NODISCARD lb_status lb_method_spec(const lb_method *m, const void *opts, int6
                                       lb_storage *out);
 /* Those statistics alone; `kept` stays. */
 lb_stats lb_stats_only(const lb_stats *s, uint32_t needs);
-/* Of a pipeline the sum of operations and of what is kept, and the most scratch of any stage. opts: of m->options,
- * which lb_method_check accepts. */
+/* Of a pipeline the sum of operations and of what is kept, and the most scratch of any stage, all but those that
+ * preserve; and what one stage says of a layer, as if nothing came before. opts: of m->options, which lb_method_check
+ * accepts. */
+void lb_method_stage_cost(const lb_method *m, size_t stage, const void *opts, const lb_cost_of *of, lb_cost *out);
 LB_NODISCARD lb_status lb_method_cost(const lb_method *m, const void *opts, const lb_cost_of *of, lb_cost *out);
 /* The storage of what its first n stages make. */
 LB_NODISCARD lb_status lb_method_spec_until(const lb_method *m, const void *opts, size_t n, int64_t rows, int64_t cols,

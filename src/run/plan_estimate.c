@@ -124,41 +124,85 @@ typedef struct work {
     double through; /* block scope: tokens that it sends through a block, there and, at twice the cost, back, in all */
 } work;
 
-/* In a block so far, by block scope. */
-typedef struct block_work {
+/* The layer at hand: is it the first of those on one input, and in its block? */
+typedef struct place {
+    int32_t input;
     int64_t block;
-    double memory, through;
-} block_work;
+    bool first, first_in_block;
+    double kept;   /* on the input */
+    double memory; /* of the block's layers so far, that a method of block scope has together */
+} place;
 
-static void count_in_block(const lb_cell *c, const lb_layer_plan *l, const lb_cost *one, block_work *b, work *w) {
-    if (!lb_method_stage(c->method, lb_method_preserving(c->method))->block) return;
-    double through = one->forward + 2 * one->backward;
-    if (b->block != l->block) *b = (block_work){.block = l->block};
-    b->memory += one->scratch + one->made;
-    if (b->memory > w->memory) w->memory = b->memory;
-    if (through > b->through) w->through += through - b->through, b->through = through;
+static void move_to(place *at, int32_t input, int64_t block) {
+    at->first = at->input != input || at->input < 0;
+    at->first_in_block = at->block != block;
+    at->input = input;
+    at->block = block;
+    if (at->first_in_block) at->memory = 0;
 }
 
-static lb_status count_layer(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l, bool first, double *kept,
-                             block_work *b, work *w) {
+static lb_cost_of cost_of(const lb_plan *p, const lb_layer_plan *l, const place *at, uint32_t needs) {
     const lb_calibration_config *k = &p->config->calibration;
-    bool calls = c->layer_needs & LB_NEEDS_FORWARD;
-    const lb_cost_of of = {.rows = l->rows,
-                           .cols = l->cols,
-                           .first = first,
-                           .threads = lb_team_threads(p->team),
-                           .sequences = calls ? k->samples : 0,
-                           .length = calls ? k->length : 0};
+    bool calls = needs & LB_NEEDS_FORWARD;
+    return (lb_cost_of){.rows = l->rows,
+                        .cols = l->cols,
+                        .first = at->first,
+                        .first_in_block = at->first_in_block,
+                        .threads = lb_team_threads(p->team),
+                        .sequences = calls ? k->samples : 0,
+                        .length = calls ? k->length : 0};
+}
+
+static void add_operations(const lb_cost *one, work *w) {
+    w->all.products += one->products;
+    w->all.steps += one->steps;
+    w->all.serial += one->serial;
+    w->through += one->forward + 2 * one->backward;
+}
+
+static void add_in_block(const lb_cost *one, place *at, work *w) {
+    at->memory += one->scratch + one->made;
+    if (at->memory > w->memory) w->memory = at->memory;
+}
+
+static lb_status count_layer(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l, place *at, work *w) {
+    const lb_cost_of of = cost_of(p, l, at, c->layer_needs);
     lb_cost one;
     LB_TRY(lb_method_cost(c->method, l->opts, &of, &one));
-    if (first) *kept = one.kept;
-    w->all.products += one.products;
-    w->all.steps += one.steps;
-    w->all.serial += one.serial;
-    double bytes = one.scratch + one.made + *kept;
+    if (at->first) at->kept = one.kept;
+    add_operations(&one, w);
+    double bytes = one.scratch + one.made + at->kept;
     if (bytes > w->memory) w->memory = bytes;
-    count_in_block(c, l, &one, b, w);
+    if (lb_method_stage(c->method, lb_method_preserving(c->method))->block) add_in_block(&one, at, w);
     return LB_OK;
+}
+
+static lb_status count_layers(const lb_plan *p, const lb_cell *c, work *w) {
+    place at = {.input = -1, .block = -2};
+    for (int64_t i = 0; i < c->layers; i++) {
+        const lb_layer_plan *l = &c->layer[i];
+        if (!l->quantize || l->same_as >= 0) continue;
+        move_to(&at, p->model->net->site[l->site].input, l->block);
+        LB_TRY(count_layer(p, c, l, &at, w));
+    }
+    return LB_OK;
+}
+
+/* A stage that preserves, by the layers that are going to be quantized: those that are one with others too, which have
+ * inputs of their own. */
+static void count_preserving(const lb_plan *p, const lb_cell *c, size_t stage, work *w) {
+    const uint32_t needs = lb_block_stage_needs(c, stage);
+    place at = {.input = -1, .block = -2};
+    for (int64_t i = 0; i < c->layers; i++) {
+        const lb_layer_plan *l = &c->layer[i];
+        if (!l->quantize || l->block < 0) continue;
+        move_to(&at, p->model->net->site[l->site].input, l->block);
+        const lb_cost_of of = cost_of(p, l, &at, needs);
+        lb_cost one;
+        lb_method_stage_cost(c->method, stage, l->opts, &of, &one);
+        add_operations(&one, w);
+        add_in_block(&one, &at, w);
+    }
 }
 
 static lb_status count_training(const lb_plan *p, const lb_cell *c, const counts *k, work *w) {
@@ -172,21 +216,11 @@ static lb_status count_training(const lb_plan *p, const lb_cell *c, const counts
 }
 
 static lb_status count_work(const lb_plan *p, const lb_cell *c, const counts *k, work *w) {
-    const lb_net *net = p->model->net;
-    block_work b = {.block = -1};
-    double kept = 0;
-    int32_t input = -1;
     *w = (work){.memory = 0};
     if (!c->method) return LB_OK;
     if (c->trains) return count_training(p, c, k, w);
-    for (int64_t i = 0; i < c->layers; i++) {
-        const lb_layer_plan *l = &c->layer[i];
-        if (!l->quantize || l->same_as >= 0) continue;
-        bool first = net->site[l->site].input != input || input < 0;
-        input = net->site[l->site].input;
-        LB_TRY(count_layer(p, c, l, first, &kept, &b, w));
-    }
-    return LB_OK;
+    for (size_t s = 0; s < lb_method_preserving(c->method); s++) count_preserving(p, c, s, w);
+    return count_layers(p, c, w);
 }
 
 /* Measuring: Gram matrices of W and of two differences, in float64. */
@@ -215,7 +249,7 @@ static double blocks_ahead(const lb_cell *c) {
 }
 
 /* Stages that preserve: a pass of the calibration each, unless the statistics are there or none are needed; two where
- * the block is called, whose calls nobody knows. */
+ * the block is called, beside the calls, which the method counts. */
 static double preserving_flops(const lb_plan *p, const lb_cell *c, const counts *k) {
     double flops = 0, length = (double)p->config->calibration.length;
     for (size_t s = 0; s < lb_method_preserving(c->method); s++) {

@@ -1,5 +1,6 @@
 /* What a cell keeps of its stages that preserve: interrupted and started again, it asks them about no block twice. */
 #include <math.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -11,11 +12,11 @@
 #include "support/probe.h"
 #include "support/small_model.h"
 
-extern const lb_method lb_hadamard_method, lb_smoothquant_method;
+extern const lb_method lb_hadamard_method, lb_smoothquant_method, lb_autoround_method;
 static lb_method asked_method, calling_method; /* smoothquant, looked at */
 const lb_method *const lb_method_table[] = {
-    &probe_method, &probe_blind_method, &lb_hadamard_method, &lb_smoothquant_method, &asked_method, &calling_method,
-    NULL};
+    &probe_method, &probe_blind_method, &lb_hadamard_method,  &lb_smoothquant_method,
+    &asked_method, &calling_method,     &lb_autoround_method, NULL};
 
 #define COMMON                                                                                                         \
     "threads: 2\ncalibration: {text: text.txt, samples: 5, length: 52}\n"                                              \
@@ -82,10 +83,22 @@ static lb_status calling_block(const lb_block_in *in, const void *opts, lb_block
     return LB_OK;
 }
 
+/* So many passes for an input, one for a block, and bytes of a layer. */
+static double passes, bytes;
+static void calling_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
+    (void)opts;
+    assert_true(of->sequences == 5 && of->length == 52 && of->rows > 0 && of->cols > 0 && !of->so_far);
+    double tokens = (double)(of->sequences * of->length);
+    if (of->first) out->forward += passes * tokens;
+    if (of->first_in_block) out->backward = passes * tokens;
+    out->scratch = bytes;
+}
+
 static void open_folders(folders *x, const char *name, const char *yaml) {
     asked_method = calling_method = lb_smoothquant_method;
     asked_method.name = "asked", asked_method.block = asked_block;
     calling_method.name = "calling", calling_method.block = calling_block;
+    calling_method.cost = calling_cost;
     calling_method.needs |= LB_NEEDS_FORWARD;
     small_plan_open(&x->s, "untied", name, yaml);
     x->whole = folder(&x->s, name, "whole");
@@ -170,8 +183,41 @@ static void memory_runs_out(void **state) {
     small_plan_close(&x.s);
 }
 
+static lb_estimate estimate(const folders *x, const lb_cell *c, double p, double b) {
+    const lb_rate rate = {.flops = 1e6, .steps = 1e30};
+    lb_estimate e;
+    passes = p, bytes = b;
+    assert_ok(lb_plan_estimate(&x->s.plan, c, &rate, &e));
+    return e;
+}
+
+/* What a stage that calls its blocks says it takes is in the estimate, whatever scope makes the layers. */
+static void costs_count(void **state) {
+    (void)state;
+    folders x;
+    open_folders(&x, "costs",
+                 COMMON "  - stages: [{method: smoothquant}, {method: calling}, {method: blind}]\n"
+                        "  - stages: [{method: calling}, {method: autoround}]\n");
+    const lb_net *n = x.s.plan.model->net;
+    double weights = 0, attends = 0;
+    for (int32_t i = 0; i < n->sites; i++) {
+        if (n->site[i].block < 0) continue;
+        weights += (double)(n->site[i].rows * n->site[i].cols);
+        if (strcmp(n->site[i].role, "o") == 0) attends += (double)n->site[i].cols;
+    }
+    /* Four inputs a block, and back once, which costs twice: tokens through all blocks. */
+    double flops = 3 * (4 + 2) * 5 * 52 * (2 * weights + 2 * 52 * attends);
+    for (size_t i = 1; i < x.s.plan.sweep.n; i++) {
+        const lb_cell *c = &x.s.plan.sweep.cell[i];
+        lb_estimate none = estimate(&x, c, 0, 0), some = estimate(&x, c, 3, 0), large = estimate(&x, c, 0, 1e9);
+        assert_true(fabs(some.seconds - none.seconds - flops / (0.7 * 1e6)) < 1e-9 * some.seconds);
+        assert_true(large.memory_bytes - none.memory_bytes > 6.9e9 && large.memory_bytes - none.memory_bytes <= 7e9);
+    }
+    small_plan_close(&x.s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(stages_go_on), cmocka_unit_test(forged_changes),
-                                       cmocka_unit_test(memory_runs_out)};
+                                       cmocka_unit_test(memory_runs_out), cmocka_unit_test(costs_count)};
     return cmocka_run_group_tests(tests, small_model_setup, NULL);
 }
