@@ -18,11 +18,12 @@ typedef struct lb_block_input {
     const int32_t *tied;   /* (cols) in [0, cols): to be folded, channels of one number must have one scale, as of rows
                               of v that several query heads read; NULL: all are free */
     const void *opts;      /* the method's, after rules, at the first layer to quantize that reads it */
-    int32_t section;       /* in which it is read */
-    bool foldable;         /* a positive scale a channel can be folded into what makes this value: not behind a
-                              rotation that a stage before keeps */
-    bool behind_norm;      /* ... which is a norm */
-    bool quantize;         /* some layer to quantize reads it; else a T of it is not used */
+    int64_t sequences, length; /* of the calibration; 0: the config names no text */
+    int32_t section;           /* in which it is read */
+    bool foldable;             /* a positive scale a channel can be folded into what makes this value: not behind a
+                                  rotation that a stage before keeps */
+    bool behind_norm;          /* ... which is a norm */
+    bool quantize;             /* some layer to quantize reads it; else a T of it is not used */
 } lb_block_input;
 
 typedef struct lb_block_site {
@@ -59,11 +60,13 @@ typedef struct lb_block_in {
     void *impl;
 } lb_block_in;
 
-/* Arrays that the harness made, all zero. */
+/* Arrays that the harness made, all zero. An input with `quantize` whose spec_input said that it is folded may get a
+ * scale (1 everywhere, or none: no change); one whose spec_input said what is stored gets just that. */
 typedef struct lb_block_out {
     lb_layer *layer;        /* (sites) compressing: a layer for each site with quantize */
     struct lb_transform *T; /* (inputs) LB_PRESERVES: the change of each input, as its spec_input said: a scale alone
-                               where that is folded, else with just what is stored. All zero: none, if so said */
+                               where that is folded, else with just what is stored. T.scale multiplies x: where a paper
+                               has x / s and W s (SmoothQuant, AWQ) it is 1 / s. All zero without `quantize` */
 } lb_block_out;
 
 #endif

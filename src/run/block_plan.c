@@ -32,6 +32,22 @@ static lb_status same_options(const lb_cell *c, size_t stage, const lb_layer_pla
     return LB_OK;
 }
 
+/* The first stage from `from` on that has an option of this name; NULL: none. */
+static const char *also_of(const lb_cell *c, size_t from, const char *option) {
+    for (size_t i = from; i < lb_method_stages(c->method); i++)
+        if (lb_options_find(c->method->stage[i].options, option)) return lb_method_stage(c->method, i)->name;
+    return NULL;
+}
+
+static lb_status differ(const lb_cell *c, size_t stage, const lb_read *r, const lb_layer_plan *l, const char *option) {
+    const char *other = also_of(c, stage + 1, option);
+    lb_status st =
+        lb_fail(LB_E_UNSUPPORTED, "layers %s and %s read one input: rules must not give them different %s of %s",
+                r->reader->name, l->name, option, lb_method_stage(c->method, stage)->name);
+    if (!other) return st;
+    return lb_fail(st, "%s (%s.%s in a rule means that stage alone)", lb_error(), other, option);
+}
+
 /* A reader that is to be quantized; the options of all of them at stages that preserve must be the same. */
 static lb_status add_reader(const lb_cell *c, lb_read *r, const lb_layer_plan *l) {
     const char *differs = NULL;
@@ -43,10 +59,7 @@ static lb_status add_reader(const lb_cell *c, lb_read *r, const lb_layer_plan *l
         const lb_method *m = lb_method_stage(c->method, i);
         if (!(m->needs & LB_PRESERVES)) continue;
         LB_TRY(same_options(c, i, r->reader, l, &differs));
-        if (differs)
-            return lb_fail(LB_E_UNSUPPORTED,
-                           "layers %s and %s read one input: rules must not give them different %s of %s",
-                           r->reader->name, l->name, differs, m->name);
+        if (differs) return differ(c, i, r, l, differs);
     }
     return LB_OK;
 }
@@ -82,6 +95,8 @@ static lb_status make_read(lb_arena *a, const lb_net *n, const lb_cell *c, bool 
     r->in = (lb_block_input){.name = first->name,
                              .role = first->type,
                              .cols = n->input[input].cols,
+                             .sequences = c->sequences,
+                             .length = c->length,
                              .section = lb_net_section_of(n, r->input[0]),
                              .foldable = r->fold.by != LB_SCALED_NOT,
                              .behind_norm = r->fold.by == LB_SCALED_PARAMETER};

@@ -145,6 +145,10 @@ static lb_status plan_all(planner *x) {
         if (n->site[i].block >= 0) LB_TRY(plan_layer(x, i, NULL));
     LB_TRY(check_shared(x));
     LB_TRY(plan_ends(x));
+    if (x->p->calibration.corpus) {
+        x->c->sequences = x->p->config->calibration.samples;
+        x->c->length = x->p->config->calibration.length;
+    }
     return lb_plan_preserving(x->p->arena, n, x->c);
 }
 

@@ -43,6 +43,7 @@ typedef struct lb_cell {
     /* Filled by lb_plan_open, which knows the model: */
     lb_layer_plan *layer;
     int64_t layers;
+    int64_t sequences, length; /* of the calibration; 0: there is no text */
     bool *changed; /* by the model's tensors: stages that preserve fold something into it; NULL: there are none */
     const char *config, *key, *content_key, *stem;
     lb_model_size size;

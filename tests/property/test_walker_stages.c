@@ -62,13 +62,23 @@ static void stop_at(folders *x, const lb_cell *c, const char *layer) {
 
 /* ---- stages ---- */
 
+static lb_option asked_options[3]; /* smoothquant's, and bits */
+
+/* What its plan is made with is what it is shown. */
+static lb_status asked_input(const void *opts, const lb_block_input *in, lb_storage *out, bool *fold) {
+    assert_true(in->sequences == 5 && in->length == 52);
+    return lb_smoothquant_method.spec_input(opts, in, out, fold);
+}
+
 static int64_t asked, stop_before = -1; /* blocks that the method was asked about; the one where it is stopped */
 
 static lb_status asked_block(const lb_block_in *in, const void *opts, lb_block_out *out) {
     if (in->block == stop_before) return lb_fail(LB_E_INTERRUPTED, "stopped by the test");
     asked++;
     lb_warn(in->log, "asked about block %lld", (long long)in->block);
-    return lb_smoothquant_method.block(in, opts, out);
+    LB_TRY(lb_smoothquant_method.block(in, opts, out));
+    if (in->block == 1) out->T[0] = (lb_transform){0}; /* said to be folded: none is no change */
+    return LB_OK;
 }
 
 /* Its scales depend on sequences as they leave the block, so on the way of the stream. */
@@ -96,6 +106,11 @@ static void calling_cost(const void *opts, const lb_cost_of *of, lb_cost *out) {
 
 static void open_folders(folders *x, const char *name, const char *yaml) {
     asked_method = calling_method = lb_smoothquant_method;
+    const lb_options *of = &lb_smoothquant_method.options;
+    memcpy(asked_options, of->table, 2 * sizeof *asked_options);
+    asked_options[2] = (lb_option){"bits", LB_OPT_INT, "3", 2, 8, NULL, "what comes after it", of->struct_size};
+    asked_method.options = (lb_options){asked_options, 3, of->struct_size + sizeof(int64_t)};
+    asked_method.spec_input = asked_input;
     asked_method.name = "asked", asked_method.block = asked_block;
     calling_method.name = "calling", calling_method.block = calling_block;
     calling_method.cost = calling_cost;
@@ -140,7 +155,7 @@ static void forged_changes(void **state) {
         const char *section;
         const void *bytes;
         size_t n;
-    } lie[] = {{"0/scale", &infinite, 4}, {"0/scale", &negative, 4}, {"hadamard", &run, 8}, {NULL, NULL, 0}};
+    } lie[] = {{"1/scale", &infinite, 4}, {"1/scale", &negative, 4}, {"hadamard", &run, 8}, {NULL, NULL, 0}};
     folders x;
     open_folders(&x, "changes", COMMON "  - stages: [{method: asked, fold: all}, {method: probe}]\n");
     const lb_cell *c = &x.s.plan.sweep.cell[1];
@@ -216,8 +231,31 @@ static void costs_count(void **state) {
     small_plan_close(&x.s);
 }
 
+/* An option of two stages: a rule for one layer of several on an input has to name the stage. */
+static void rules_name_a_stage(void **state) {
+    (void)state;
+    folders x;
+    open_folders(&x, "rules",
+                 COMMON
+                 "  - {stages: [{method: asked}, {method: probe}], bits: 3, rules: [{match: 1.k, bits: 4}]}\n"
+                 "  - {stages: [{method: asked}, {method: probe}], bits: 3, rules: [{match: 1.k, probe.bits: 4}]}\n");
+    const lb_cell *no = &x.s.plan.sweep.cell[1], *yes = &x.s.plan.sweep.cell[2];
+    assert_true(no->refused);
+    assert_string_equal(no->reason,
+                        "block 1: layers 1.q and 1.k read one input: rules must not give them different bits "
+                        "of asked (probe.bits in a rule means that stage alone)");
+    assert_false(yes->refused);
+    for (int64_t i = 0; i < yes->layers; i++) {
+        const lb_layer_plan *l = &yes->layer[i];
+        if (l->quantize) assert_int_equal(l->storage.bits, strcmp(l->name, "1.k") == 0 ? 4 : 3);
+    }
+    assert_ok(run_in(&x, x.whole, yes));
+    small_plan_close(&x.s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(stages_go_on), cmocka_unit_test(forged_changes),
-                                       cmocka_unit_test(memory_runs_out), cmocka_unit_test(costs_count)};
+                                       cmocka_unit_test(memory_runs_out), cmocka_unit_test(costs_count),
+                                       cmocka_unit_test(rules_name_a_stage)};
     return cmocka_run_group_tests(tests, small_model_setup, NULL);
 }
