@@ -138,7 +138,7 @@ static lb_status primary(parser *p, double *out) {
 }
 
 static lb_status product(parser *p, double *out) {
-    double b;
+    double b = 0;
     LB_TRY(primary(p, out));
     for (;;) {
         bool times = take(p, "*"), over = !times && take(p, "/"), rest = !times && !over && take(p, "%");
