@@ -204,15 +204,6 @@ static void refusals(void **state) {
     assert_error_has("needs the original model");
     assert_status(LB_E_ARG,
                   lb_loss_gradients(s.b, &s.m->weights, NULL, 1.5, s.tokens, s.team, NULL, &loss, NULL, NULL));
-    lb_weights turned;
-    const uint8_t sign[32] = {1};
-    assert_ok(lb_weights_clone(s.a, s.m->net, &s.m->weights, &turned));
-    turned.site[lb_net_find(s.m->net, "0.up")].T.sign = sign;
-    assert_status(LB_E_UNSUPPORTED,
-                  lb_loss_gradients(s.b, &turned, NULL, 0, s.tokens, s.team, NULL, &loss, NULL, NULL));
-    assert_error_has("training: the input of 0.up is transformed at run time");
-    assert_status(LB_E_UNSUPPORTED,
-                  lb_loss_gradients(s.b, &s.m->weights, &turned, 0.5, s.tokens, s.team, NULL, &loss, NULL, NULL));
     s.tokens[300] = 1100;
     assert_status(LB_E_ARG, lb_loss_gradients(s.b, &s.m->weights, NULL, 0, s.tokens, s.team, NULL, &loss, NULL, NULL));
     assert_error_has("1100");

@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "math/blas.h"
 #include "model/backward.h"
+#include "quant/transform.h"
 #include "support/programs.h"
 
 enum { BATCH = 4 };
@@ -242,6 +243,84 @@ static void quantized_inputs(void **state) {
     lb_test_programs(check_quantized);
 }
 
+/* ---- transformed inputs ---- */
+
+/* Of each site of a block another one, undone in its weights: the loss is the same, and with G that of W, G T' is the
+ * gradient of W T^-1. */
+static void transform_sites(const setup *s, lb_rng *r) {
+    for (int32_t i = 0; i < s->n->sites; i++) {
+        int64_t cols = s->n->site[i].cols;
+        lb_transform *T = &s->w.site[i].T;
+        if (s->n->site[i].block < 0) continue;
+        if (!own(s->n, i)) {
+            *T = s->w.site[s->n->site[i].same_as].T;
+            continue;
+        }
+        float *scale = LB_NEW(s->c->arena, float, cols);
+        uint8_t *sign = LB_NEW(s->c->arena, uint8_t, lb_transform_sign_bytes(cols));
+        assert_non_null(scale);
+        assert_non_null(sign);
+        for (int64_t k = 0; k < cols; k++) scale[k] = (float)(0.5 + lb_rng_uniform(r));
+        for (int64_t k = 0; k < lb_transform_sign_bytes(cols); k++) sign[k] = (uint8_t)lb_rng_u32(r);
+        *T = (lb_transform){.scale = i % 3 ? scale : NULL,
+                            .sign = i % 3 != 1 ? sign : NULL,
+                            .hadamard = i % 2 && cols % 2 == 0 ? cols & -cols : 0};
+        lb_transform_weights(T, lb_mat_of(numbers(s, i), s->n->site[i].rows, cols));
+    }
+}
+
+static void check_transformed(const lb_test_program *c, const lb_tensor *logits) {
+    (void)logits;
+    setup s = open_setup(c, 2);
+    lb_grads plain, turned;
+    lb_rng r = lb_rng_make(5, 0);
+    double loss = all(&s, NULL, 0, NULL, &plain), off, norm;
+    transform_sites(&s, &r);
+    double other = all(&s, NULL, 0, NULL, &turned);
+    if (!(fabs(other - loss) < 1e-5 * loss)) fail_msg("%s: loss %g, %g with T", c->name, loss, other);
+    for (int32_t i = 0; i < s.n->sites + s.n->vectors; i++) {
+        if (!own(s.n, i)) continue;
+        if (i < s.n->sites) lb_transform_input(&s.w.site[i].T, lb_mat_c(plain.site[i]), plain.site[i]);
+        off = distance(gradient(&s, &plain, i), gradient(&s, &turned, i), 1.0, count_of(s.n, i), &norm);
+        if (!(off <= 1e-4 * norm + 2e-6)) fail_msg("%s: %s: off by %g of %g", c->name, name_of(s.n, i), off, norm);
+    }
+}
+
+/* A static range, and all of it twice as wide for inputs that are: no number but the weights' gradient, twice as large,
+ * changes, though much is cut. */
+static void check_transformed_range(const lb_test_program *c, const lb_tensor *logits) {
+    (void)logits;
+    static float two[512];
+    setup s = open_setup(c, 2);
+    lb_grads plain, twice;
+    for (size_t k = 0; k < sizeof two / sizeof *two; k++) two[k] = 2;
+    for (int32_t i = 0; i < s.n->sites; i++)
+        if (s.n->site[i].block >= 0)
+            s.w.site[i].act = (lb_actquant){.bits = 4, .symmetric = true, .mode = LB_ACTQUANT_STATIC, .scale = 0.05f};
+    double loss = all(&s, NULL, 0, NULL, &plain);
+    for (int32_t i = 0; i < s.n->sites; i++) {
+        if (s.n->site[i].block < 0) continue;
+        assert_true(s.n->site[i].cols <= 512);
+        s.w.site[i].act.scale = 0.1f;
+        s.w.site[i].T.scale = two;
+        if (own(s.n, i))
+            lb_transform_weights(&s.w.site[i].T, lb_mat_of(numbers(&s, i), s.n->site[i].rows, s.n->site[i].cols));
+    }
+    assert_true(all(&s, NULL, 0, NULL, &twice) == loss);
+    for (int32_t i = 0; i < s.n->sites + s.n->vectors; i++) {
+        double times = i < s.n->sites && s.n->site[i].block >= 0 ? 0.5 : 1.0, norm;
+        if (own(s.n, i) &&
+            distance(gradient(&s, &plain, i), gradient(&s, &twice, i), times, count_of(s.n, i), &norm) != 0)
+            fail_msg("%s: %s: another gradient", c->name, name_of(s.n, i));
+    }
+}
+
+static void transformed_inputs(void **state) {
+    (void)state;
+    lb_test_programs(check_transformed);
+    lb_test_programs(check_transformed_range);
+}
+
 /* ---- which gradients ---- */
 
 /* Sites of two blocks that are one: its gradient is the sum of both. */
@@ -319,6 +398,11 @@ static void check_refusals(const lb_test_program *c, const lb_tensor *logits) {
     s.w.site[up].W.d = NULL;
     assert_status(LB_E_ARG, lb_loss_gradients(s.b, &s.w, NULL, 0, s.tokens, NULL, NULL, &loss, NULL, NULL));
     assert_error_has("1.expert.3.up");
+    static const uint8_t sign[64] = {1};
+    s = open_setup(c, 2);
+    s.w.site[s.n->head].T.sign = sign;
+    assert_status(LB_E_UNSUPPORTED, lb_loss_gradients(s.b, &s.w, NULL, 0, s.tokens, NULL, NULL, &loss, NULL, NULL));
+    assert_error_has("training: the input of head is transformed at run time");
     checked++;
 }
 
@@ -340,7 +424,11 @@ static void check_memory(const lb_test_program *c, const lb_tensor *logits) {
     lb_net *n = lb_test_program_net(c);
     lb_weights w = lb_test_program_weights(c, n);
     lb_grads g = lb_test_program_grads(c, n);
-    for (int32_t i = 0; i < n->sites; i++) w.site[i].act = (lb_actquant){.bits = 8, .symmetric = true};
+    static const uint8_t sign[64] = {1};
+    for (int32_t i = 0; i < n->sites; i++) {
+        w.site[i].act = (lb_actquant){.bits = 8, .symmetric = true};
+        if (n->site[i].block == 1) w.site[i].T.sign = sign;
+    }
     lb_alloc_fail_at(0);
     assert_ok(try_all(c, n, &w, &g));
     int64_t count = lb_alloc_count();
@@ -365,9 +453,10 @@ static void refusals(void **state) {
 int main(void) {
     if (lb_blas_init(3) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(threads),  cmocka_unit_test(batches),          cmocka_unit_test(differences),
-        cmocka_unit_test(teachers), cmocka_unit_test(quantized_inputs), cmocka_unit_test(which_gradients),
-        cmocka_unit_test(refusals),
+        cmocka_unit_test(threads),          cmocka_unit_test(batches),
+        cmocka_unit_test(differences),      cmocka_unit_test(teachers),
+        cmocka_unit_test(quantized_inputs), cmocka_unit_test(which_gradients),
+        cmocka_unit_test(refusals),         cmocka_unit_test(transformed_inputs),
     };
     return cmocka_run_group_tests_name("gradients of programs by differences", tests, NULL, NULL);
 }

@@ -23,10 +23,10 @@ typedef struct lb_train {
     const lb_grads *g;     /* NULL: forward */
     const int32_t *tokens; /* (rows) */
     int64_t rows;
-    float **value, **grad;     /* (rows, cols) each; NULL: not there now */
-    float **quantized;         /* of a site's step: its input after simulated quantization; NULL: as it is */
-    bool *fresh;               /* and this step is the one that makes it */
-    float **kept, **room;      /* what a step asked for, (rows, keeps) and (rows, room) */
+    float **value, **grad; /* (rows, cols) each; NULL: not there now */
+    float **quantized;     /* of a site's step: its input as the product reads it, transformed and quantized; NULL: x */
+    bool *fresh;           /* and this step is the one that makes it */
+    float **kept, **room;  /* what a step asked for, (rows, keeps) and (rows, room) */
     struct lb_routed **routed; /* of experts: who goes where */
 } lb_train;
 
@@ -49,7 +49,7 @@ static inline lb_mat lb_train_value(const lb_train *t, int32_t v, const lb_rows 
 static inline lb_mat lb_train_grad(const lb_train *t, int32_t v, const lb_rows *r) {
     return lb_train_mat(t->grad[v], r, t->part->value[v].cols);
 }
-/* The input of a step's site, after simulated quantization; made anew where the step is the one that does. */
+/* The input of a step's site, transformed and quantized; made anew where the step is the one that does. */
 lb_cmat lb_train_input(const lb_train *t, const lb_net_step *s, const lb_rows *r);
 
 /* What a step adds to: to = base + share; base NULL: to = share. base may be `to`. */
@@ -85,8 +85,8 @@ static inline void lb_share_times(const lb_share *x, int64_t i, float times, con
 /* to = base + alpha A W, or A Wᵀ. */
 void lb_share_product(const lb_share *x, float alpha, lb_cmat A, bool transposed, lb_cmat W);
 
-/* To dx, of the step's operand: mult dy W of its site, straight through the quantizer of the input; where a static
- * range cut that off, nothing (Esser et al. 2020, arXiv:1902.08153, eq. 5). */
+/* To dx, of the step's operand: mult dy W T of its site, straight through the quantizer of the input; where a static
+ * range cut T x off, nothing (Esser et al. 2020, arXiv:1902.08153, eq. 5). */
 LB_NODISCARD lb_status lb_train_back_product(const lb_train *t, const lb_net_step *s, const lb_rows *r,
                                              const lb_share *dx, float mult, lb_cmat dy);
 

@@ -174,11 +174,11 @@ static lb_status make_room(lb_backward *b, const lb_weights *w, const lb_weights
 lb_status lb_train_check_site(const lb_net *n, const lb_weights *w, int32_t site) {
     if (!w->site[site].W.d)
         return lb_fail(LB_E_ARG, "training: the weights of %s must be in memory", n->site[site].name);
-    if (lb_transform_any(&w->site[site].T))
-        return lb_fail(
-            LB_E_UNSUPPORTED,
-            "training: the input of %s is transformed at run time, and gradients do not go back through that",
-            n->site[site].name);
+    if (n->site[site].block < 0 && lb_transform_any(&w->site[site].T))
+        return lb_fail(LB_E_UNSUPPORTED,
+                       "training: the input of %s is transformed at run time: gradients go back through that in blocks "
+                       "alone",
+                       n->site[site].name);
     return LB_OK;
 }
 

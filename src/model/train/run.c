@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "math/blas.h"
+#include "model/linop.h"
 
 /* Output tile of a site's gradient. */
 enum { TILE_ROWS = 128, TILE_COLS = 512 };
@@ -55,17 +56,18 @@ static float *at(const lb_areas *x, lb_place p, int64_t cols, bool grad) {
     return base ? base + p.at * x->rows + x->first * cols : NULL;
 }
 
+static bool reads_as_it_is(const lb_linop *o) { return o->act.bits == 0 && !lb_transform_any(&o->T); }
+
 int64_t lb_train_quantized(const lb_weights *w, const lb_net_part *part, const lb_plan *plan, lb_train *t,
                            const lb_areas *areas) {
     int64_t cols = 0;
     for (int32_t i = 0; i < plan->steps; i++) {
         const lb_net_step *s = &part->step[i];
         if (t) t->quantized[i] = NULL;
-        if (!lb_plan_multiplies(s) || w->site[s->site].act.bits == 0) continue;
-        lb_actquant act = w->site[s->site].act;
+        if (!lb_plan_multiplies(s) || reads_as_it_is(&w->site[s->site])) continue;
         int32_t same = 0;
         while (same < i && !(lb_plan_multiplies(&part->step[same]) && part->step[same].src[0] == s->src[0] &&
-                             lb_actquant_same(&w->site[part->step[same].site].act, &act)))
+                             lb_linop_share(&w->site[part->step[same].site], &w->site[s->site])))
             same++;
         int64_t width = plan->cols[s->src[0]];
         if (t) {
@@ -110,8 +112,12 @@ lb_cmat lb_train_input(const lb_train *t, const lb_net_step *s, const lb_rows *r
     int64_t i = s - t->part->step;
     lb_cmat x = lb_mat_c(lb_train_value(t, s->src[0], r));
     if (!t->quantized[i]) return x;
+    const lb_linop *o = &t->w->site[s->site];
     lb_mat q = lb_train_mat(t->quantized[i], r, x.cols);
-    if (t->fresh[i]) lb_actquant_apply(&t->w->site[s->site].act, x, q);
+    if (t->fresh[i]) {
+        lb_linop_transformed(o, x, q);
+        lb_actquant_apply(&o->act, lb_mat_c(q), q);
+    }
     return lb_mat_c(q);
 }
 
@@ -127,19 +133,31 @@ void lb_share_product(const lb_share *x, float alpha, lb_cmat A, bool transposed
     lb_sgemm(false, transposed, alpha, A, W, x->base ? 1.0f : 0.0f, x->to);
 }
 
+/* dx (n, cols) := 0 where the static range of T x cuts; dx := T'dx. */
+static void back_through_input(const lb_linop *o, lb_cmat x, lb_mat read, lb_mat dx) {
+    if (lb_actquant_is_static(&o->act)) {
+        lb_linop_transformed(o, x, read);
+        for (int64_t i = 0; i < dx.rows * dx.cols; i++)
+            if (lb_actquant_cuts(&o->act, read.d[i])) dx.d[i] = 0;
+    }
+    lb_transform_weights_back(&o->T, dx);
+}
+
 lb_status lb_train_back_product(const lb_train *t, const lb_net_step *s, const lb_rows *r, const lb_share *dx,
                                 float mult, lb_cmat dy) {
     const lb_linop *o = &t->w->site[s->site];
-    lb_cmat x = lb_mat_c(lb_train_value(t, s->src[0], r));
-    float *before = NULL;
-    bool cuts = lb_actquant_is_static(&o->act);
-    size_t n = (size_t)(dx->to.rows * dx->to.cols);
-    if (cuts && !(before = lb_alloc(n + 1, sizeof *before))) return LB_E_NOMEM;
-    if (cuts && dx->base) memcpy(before, dx->base, n * sizeof *before);
-    lb_share_product(dx, mult, dy, false, o->W);
-    for (size_t i = 0; cuts && i < n; i++)
-        if (lb_actquant_cuts(&o->act, x.d[i])) dx->to.d[i] = before[i];
-    lb_free(before);
+    int64_t rows = dx->to.rows, cols = dx->to.cols;
+    if (!lb_actquant_is_static(&o->act) && !lb_transform_any(&o->T)) {
+        lb_share_product(dx, mult, dy, false, o->W);
+        return LB_OK;
+    }
+    float *room = lb_alloc(2 * (size_t)(rows * cols) + 1, sizeof *room);
+    if (!room) return LB_E_NOMEM;
+    lb_mat own = lb_mat_of(room, rows, cols), read = lb_mat_of(room + rows * cols, rows, cols);
+    lb_sgemm(false, false, mult, dy, o->W, 0.0f, own);
+    back_through_input(o, lb_mat_c(lb_train_value(t, s->src[0], r)), read, own);
+    for (int64_t i = 0; i < rows; i++) lb_share_set(dx, i, own.d + i * cols);
+    lb_free(room);
     return LB_OK;
 }
 

@@ -107,8 +107,8 @@ void lb_backward_bind(const lb_backward *b, int64_t i);
 LB_NODISCARD lb_status lb_train_new(lb_arena *a, lb_backward *b, int32_t values, int32_t steps, lb_train *out);
 /* Everything's place on this pass; g NULL: forward. */
 void lb_train_bind(lb_train *t, const lb_net_part *part, const lb_plan *plan, const lb_areas *areas);
-/* Columns of simulated-quantized inputs that a part needs with these weights: sites that read one value share one where
- * they quantize alike. t not NULL: it is told where they are. */
+/* Columns of transformed and quantized inputs that a part needs with these weights: sites that read one value share one
+ * where they do so alike. t not NULL: it is told where they are. */
 int64_t lb_train_quantized(const lb_weights *w, const lb_net_part *part, const lb_plan *plan, lb_train *t,
                            const lb_areas *areas);
 LB_NODISCARD lb_status lb_passes_forth(const lb_passes *x, lb_team *team);
