@@ -47,7 +47,6 @@ static const lb_option table[] = {
     {"keep", LB_OPT_CHOICE, "best", 0, 0, kept, "parameters of the step with the least loss, or of the last one",
      AT(keep)},
 };
-static const lb_options options = {table, sizeof table / sizeof table[0], sizeof(autoround_opts)};
 /* What a rule may set for a layer of its own; the rest is of the block. */
 static const char *const per_layer[] = {"bits", "group", "symmetric", "scale_type", NULL};
 
@@ -309,7 +308,6 @@ static lb_status add_layer(tuning *t, int32_t site) {
     const lb_block_site *s = &t->in->site[site];
     const lb_storage *st = &s->storage;
     learned *x = &t->x[t->n++];
-    LB_TRY(lb_options_own(&options, t->o, s->opts, per_layer, s->name, "the whole block"));
     *x = (learned){.site = s,
                    .grid = {.bits = st->bits, .symmetric = st->symmetric, .scale_type = st->scale_type},
                    .rows = s->W.rows,
@@ -400,6 +398,7 @@ const lb_method lb_autoround_method = {
     .cite = "cheng2024signround",
     .needs = LB_NEEDS_FORWARD | LB_NEEDS_SEED,
     .options = {table, sizeof table / sizeof table[0], sizeof(autoround_opts)},
+    .per_layer = per_layer,
     .check = autoround_check,
     .spec = autoround_spec,
     .block = autoround_block,

@@ -140,14 +140,13 @@ static bool trains(const qat_opts *o, const lb_param *p) {
     return o->train == TRAIN_ALL || p->kind == LB_PARAM_LINEAR || p->quantize;
 }
 
-static lb_status add_tensor(training *s, const lb_options *table, lb_param *p, bool rounds) {
+static lb_status add_tensor(training *s, lb_param *p, bool rounds) {
     lb_arena *a = s->t->arena;
     tensor *x = &s->x[s->tensors++];
     *x = (tensor){.p = p, .n = p->rows * p->cols, .latent = p->w};
     p->wanted = true;
     if (!(x->m = LB_NEW(a, float, x->n)) || !(x->v = LB_NEW(a, float, x->n))) return LB_E_NOMEM;
     const qat_opts *own = p->layer_opts ? p->layer_opts : s->o;
-    LB_TRY(lb_options_own(table, s->o, own, per_layer, p->name, "the whole training"));
     if (!rounds) return LB_OK;
     lb_storage storage;
     LB_TRY(qat_spec(own, p->rows, p->cols, &storage));
@@ -165,7 +164,7 @@ static int64_t rows_of_piece(const tensor *x) {
     return rows < 1 ? 1 : rows;
 }
 
-static lb_status start(training *s, const lb_options *table, bool rounds) {
+static lb_status start(training *s, bool rounds) {
     lb_trainer *t = s->t;
     if (s->o->length > t->context)
         return lb_fail(LB_E_CONFIG, "length = %lld: the model's context is %lld tokens", (long long)s->o->length,
@@ -174,7 +173,7 @@ static lb_status start(training *s, const lb_options *table, bool rounds) {
     for (int64_t i = 0; i < t->n_params; i++) {
         lb_param *p = &t->params[i];
         p->wanted = false;
-        if (trains(s->o, p)) LB_TRY(add_tensor(s, table, p, rounds && p->quantize));
+        if (trains(s->o, p)) LB_TRY(add_tensor(s, p, rounds && p->quantize));
     }
     for (int64_t i = 0; i < s->tensors; i++) s->pieces += (s->x[i].p->rows - 1) / rows_of_piece(&s->x[i]) + 1;
     if (!(s->piece = LB_NEW(t->arena, piece, s->pieces)) || !(s->part = LB_NEW(t->arena, double, s->pieces)))
@@ -296,10 +295,9 @@ static lb_status give(const training *s, tensor *x, lb_model_out *out) {
     return LB_OK;
 }
 
-static lb_status train(lb_trainer *t, const qat_opts *o, const lb_options *table, bool rounds, const char *stage,
-                       lb_model_out *out) {
+static lb_status train(lb_trainer *t, const qat_opts *o, bool rounds, const char *stage, lb_model_out *out) {
     training s = {.o = o, .t = t};
-    LB_TRY(start(&s, table, rounds));
+    LB_TRY(start(&s, rounds));
     for (int64_t step = 0; step < o->steps; step++) {
         lb_status st = one_step(&s, stage, step);
         if (st != LB_OK) return lb_fail_in(st, "step %lld of %lld", (long long)step + 1, (long long)o->steps);
@@ -323,16 +321,14 @@ static void training_cost(const void *opts, const lb_cost_of *of, lb_cost *out) 
     out->scratch = 4 * sizeof(float) * of->weights + sizeof(float) * of->rounded;
 }
 
-extern const lb_method lb_qat_method, lb_finetune_method;
-
 static lb_status qat_model(lb_trainer *t, const void *opts, lb_model_out *out) {
     LB_TRY(qat_check(opts));
-    return train(t, opts, &lb_qat_method.options, true, "qat", out);
+    return train(t, opts, true, "qat", out);
 }
 
 static lb_status finetune_model(lb_trainer *t, const void *opts, lb_model_out *out) {
     LB_TRY(finetune_check(opts));
-    return train(t, opts, &lb_finetune_method.options, false, "finetune", out);
+    return train(t, opts, false, "finetune", out);
 }
 
 const lb_method lb_qat_method = {
@@ -342,6 +338,7 @@ const lb_method lb_qat_method = {
     .cite = "esser2020lsq",
     .needs = LB_NEEDS_TRAINER,
     .options = {qat_table, sizeof qat_table / sizeof qat_table[0], sizeof(qat_opts)},
+    .per_layer = per_layer,
     .check = qat_check,
     .spec = qat_spec,
     .model = qat_model,
@@ -354,6 +351,7 @@ const lb_method lb_finetune_method = {
     .cite = "loshchilov2019adamw",
     .needs = LB_NEEDS_TRAINER | LB_TRAINS_FLOATS,
     .options = {finetune_table, sizeof finetune_table / sizeof finetune_table[0], sizeof(qat_opts)},
+    .per_layer = per_layer,
     .check = finetune_check,
     .spec = finetune_spec,
     .model = finetune_model,

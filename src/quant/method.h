@@ -87,6 +87,9 @@ struct lb_method {
     const char *name, *summary, *cite; /* cite: BibTeX key in paper/refs.bib, or NULL */
     uint32_t needs;
     lb_options options;
+    /* Of block and model scope: the options, NULL at the end, that a rule may set for one layer; all others are those
+     * of the whole. NULL: a rule may set any. */
+    const char *const *per_layer;
     /* Where statistics depend on options: those of `needs` that these ask for. NULL: all. */
     uint32_t (*needs_of)(const void *opts);
     /* Combinations that make no sense: LB_E_UNSUPPORTED with the reason; the cell is listed as refused. NULL: all make
@@ -126,6 +129,8 @@ LB_NODISCARD lb_status lb_pipeline_new(lb_arena *a, const lb_method *const *meth
 /* What a method does, be it a pipeline or not, with a layer after the stages that preserve: its storage without their
  * T. opts: of m->options. */
 LB_NODISCARD lb_status lb_method_check(const lb_method *m, const void *opts);
+/* A layer's options beside those of the whole: LB_E_UNSUPPORTED where a rule set one that is not a layer's. */
+LB_NODISCARD lb_status lb_method_own(const lb_method *m, const void *opts, const void *own, const char *layer);
 LB_NODISCARD lb_status lb_method_spec(const lb_method *m, const void *opts, int64_t rows, int64_t cols,
                                       lb_storage *out);
 /* Those statistics alone; `kept` stays. */

@@ -267,8 +267,8 @@ lb_status lb_options_own(const lb_options *o, const void *all, const void *layer
         lb_options_text(opt, layer, &b);
         s = lb_str_check(a.failed ? &a : &b);
         if (s == LB_OK && strcmp(a.s, b.s) != 0)
-            s = lb_fail(LB_E_CONFIG, "%s: %s = %s: belongs to %s (%s), not to one layer", layer_name, opt->name, b.s,
-                        whole, a.s);
+            s = lb_fail(LB_E_UNSUPPORTED, "layer %s: %s = %s: belongs to %s (%s), not to one layer", layer_name,
+                        opt->name, b.s, whole, a.s);
     }
     lb_str_free(&a);
     lb_str_free(&b);

@@ -47,7 +47,7 @@ LB_NODISCARD lb_status lb_options_set(const lb_options *o, lb_arena *a, void *va
 /* The current value as canonical text (what parses back to the same), appended. */
 void lb_options_text(const lb_option *opt, const void *values, lb_str *out);
 /* A rule set options for one layer: those that `own` does not name must be there what they are in `all`, because they
- * belong to more than a layer ("the whole training"). LB_E_CONFIG names the first that is not. */
+ * belong to more than a layer ("the whole training"). LB_E_UNSUPPORTED names the first that is not. */
 LB_NODISCARD lb_status lb_options_own(const lb_options *o, const void *all, const void *layer, const char *const *own,
                                       const char *layer_name, const char *whole);
 /* Not part of a cell's identity, nor of the list of its options: a number format that is the default. Results from

@@ -176,6 +176,16 @@ lb_status lb_method_check(const lb_method *m, const void *opts) {
     return LB_OK;
 }
 
+lb_status lb_method_own(const lb_method *m, const void *opts, const void *own, const char *layer) {
+    for (size_t i = 0; i < lb_method_stages(m); i++) {
+        const lb_method *one = lb_method_stage(m, i);
+        if (one->per_layer)
+            LB_TRY(lb_options_own(&one->options, lb_method_stage_opts(m, i, opts), lb_method_stage_opts(m, i, own),
+                                  one->per_layer, layer, one->model ? "the whole training" : "the whole block"));
+    }
+    return LB_OK;
+}
+
 static lb_status spec_stage(const lb_stage *s, const void *opts, int64_t rows, int64_t cols, const lb_storage *so_far,
                             lb_storage *out) {
     const void *mine = opts_of(s, opts);

@@ -221,7 +221,8 @@ static lb_status store_kept(const lb_net *n, lb_cell *c, const lb_read *r) {
     return LB_OK;
 }
 
-static lb_status plan_block(lb_arena *a, const lb_net *n, lb_cell *c, int64_t block) {
+/* changes: of stages, which of them change an input. */
+static lb_status plan_block(lb_arena *a, const lb_net *n, lb_cell *c, int64_t block, bool *changes) {
     lb_read *r;
     int32_t reads;
     LB_TRY(lb_block_reads(a, n, c, block, false, &r, &reads));
@@ -231,24 +232,35 @@ static lb_status plan_block(lb_arena *a, const lb_net *n, lb_cell *c, int64_t bl
             bool fold;
             LB_TRY(lb_block_read_stage(c, s, &r[i], &own, &fold));
             if (fold) mark_fold(n, c, block, &r[i]);
+            if (fold || lb_storage_transforms(&own)) changes[s] = true;
         }
         if (lb_storage_transforms(&r[i].kept)) LB_TRY(store_kept(n, c, &r[i]));
     }
     return LB_OK;
 }
 
+static lb_status check_changes(const lb_cell *c, const bool *changes) {
+    for (size_t s = 0; s < lb_method_preserving(c->method); s++)
+        if (!changes[s])
+            return lb_fail(LB_E_UNSUPPORTED,
+                           "stage %s changes nothing here: it applies to no input of the layers to quantize",
+                           lb_method_stage(c->method, s)->name);
+    return LB_OK;
+}
+
 lb_status lb_plan_preserving(lb_arena *a, const lb_net *n, lb_cell *c) {
     lb_arena *scratch = NULL;
     if (!c->method || !lb_method_preserving(c->method)) return LB_OK;
-    if (!(c->changed = LB_NEW(a, bool, n->slots + 1))) return LB_E_NOMEM;
+    bool *changes = LB_NEW(a, bool, lb_method_stages(c->method));
+    if (!changes || !(c->changed = LB_NEW(a, bool, n->slots + 1))) return LB_E_NOMEM;
     LB_TRY(lb_arena_new(0, &scratch));
     lb_arena_mark empty = lb_arena_save(scratch);
     lb_status st = LB_OK;
     for (int64_t b = 0; b < n->blocks && st == LB_OK; b++) {
-        st = plan_block(scratch, n, c, b);
+        st = plan_block(scratch, n, c, b, changes);
         if (st != LB_OK && st != LB_E_NOMEM) st = lb_fail_in(st, "block %lld", (long long)b);
         lb_arena_restore(scratch, empty);
     }
     lb_arena_free(scratch);
-    return st;
+    return st == LB_OK ? check_changes(c, changes) : st;
 }

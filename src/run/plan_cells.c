@@ -92,6 +92,7 @@ static lb_status plan_layer(planner *x, int32_t site, const char *also) {
     bool skip = false;
     size_t names = names_of(x, site, also);
     LB_TRY(lb_sweep_layer_options(x->p->arena, x->p->config, x->c, x->also, names, &skip, &l->opts, NULL));
+    if (!skip) LB_TRY(lb_method_own(x->c->method, x->c->opts, l->opts, s->name));
     l->needs = lb_method_layer_needs(x->c->method, l->opts);
     if ((l->needs & LB_NEEDS_STATISTICS) && !x->p->calibration.corpus) /* as rules together may ask */
         return lb_fail(LB_E_UNSUPPORTED, "layer %s: method %s needs a calibration text", s->name, x->c->method->name);

@@ -385,6 +385,16 @@ static void check_runs_nothing(void **state) {
     cli_has(few.out, "few.txt has ");
     cli_has(few.out, " tokens: one sequence takes length = 64");
     cli_free(&few);
+    put_file("ruled.yaml",
+             COMMON "quantize:\n  - {method: autoround, iters: 2, rules: [{match: '*.down', iters: 3}]}\n"
+                    "  - {method: qat, steps: 2, warmup: 0, length: 32, rules: [{match: '*.down', steps: 3}]}\n"
+                    "  - stages: [{method: hadamard}, {method: smoothquant}, {method: rtn}]\n");
+    cli_result ruled = CLI(&here_too, "check", "ruled.yaml");
+    assert_int_equal(ruled.code, 0);
+    cli_has(ruled.out, "layer 0.down: iters = 3: belongs to the whole block (2), not to one layer");
+    cli_has(ruled.out, "layer 0.down: steps = 3: belongs to the whole training (2), not to one layer");
+    cli_has(ruled.out, "stage smoothquant changes nothing here: it applies to no input of the layers to quantize");
+    cli_free(&ruled);
     put_file("check.yaml", COMMON "axes: {bits: [3]}\nquantize:\n  - {method: gptq, group: [16, 4096]}\n"
                                   "  - {method: nf4}\n");
     cli_options o = here();

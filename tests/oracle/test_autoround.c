@@ -248,8 +248,8 @@ static void what_makes_no_sense_is_refused(void **state) {
     assert_int_equal(out.layer[2].storage.bits, 4);
     assert_int_equal(out.layer[1].storage.bits, 3);
     x.site[2].opts = kit_options(&x.k, m, "bits=4 iters=3");
-    assert_int_equal(m->block(&x.in, x.site[0].opts, &out), LB_E_CONFIG);
-    assert_error_has("0.v: iters = 3: belongs to the whole block (2), not to one layer");
+    assert_int_equal(lb_method_own(m, x.site[0].opts, x.site[2].opts, "0.v"), LB_E_UNSUPPORTED);
+    assert_error_has("layer 0.v: iters = 3: belongs to the whole block (2), not to one layer");
     /* a NaN */
     lb_mat W = kit_random(&x.k, 1, 32, 32);
     W.d[70] = NAN;

@@ -293,8 +293,9 @@ static void rules_per_layer(void **state) {
     assert_int_equal(layer(&r, "1.down")->storage.bits, 8);
     assert_int_equal(layer(&r, "1.down")->storage.group, 8);
     assert_int_equal(layer(&r, "0.down")->storage.bits, 4);
+    assert_ok(lb_method_own(r.m, r.opts, own, "1.down"));
     set(&r, own, "steps", "5");
-    assert_status(LB_E_CONFIG, train(&r, 1));
+    assert_status(LB_E_UNSUPPORTED, lb_method_own(r.m, r.opts, own, "1.down"));
     assert_error_has("1.down: steps = 5: belongs to the whole training (4)");
     tiny_close(&r.t);
 }
