@@ -537,7 +537,7 @@ static void refused(void **state) {
         {"method: together, true_sequential: true", "true_sequential: a method of block scope makes a block's layers"},
         {"method: together, propagate: original", "propagate: original: a method of block scope works on the blocks"},
         {"stages: [{method: twist, mode: keep}, {method: spin, mode: fold}, {method: blind}]",
-         "block 0: stage spin: the input of q is rotated already"},
+         "block 0: stage spin: the input of 0.q is rotated already"},
         {"stages: [{method: twist, mode: nothing}, {method: blind}]",
          "stage twist changes nothing here: it applies to no input"},
         {"stages: [{method: twist}, {method: spin, mode: nothing}, {method: blind}]", "stage spin changes nothing"},
