@@ -52,17 +52,26 @@ static void show_told(const lb_record *r, lb_str *out) {
     }
 }
 
+/* Columns as wide as what stands in them. */
 static void show_layers(const lb_bundle *b, lb_str *out) {
     lb_str text = {0};
-    lb_str_add(out, "\n%-24s  %-24s  %16s  %12s  %12s\n", "name", "stored", "shape", "bytes", "at");
+    size_t name = 24, stored = 24;
+    for (int64_t i = 0; i < b->layers; i++) {
+        text.len = 0;
+        lb_storage_text(&b->layer[i].storage, &text);
+        if (text.len > stored) stored = text.len;
+        if (strlen(b->layer[i].name) > name) name = strlen(b->layer[i].name);
+    }
+    lb_str_add(out, "\n%-*s  %-*s  %16s  %12s  %12s\n", (int)name, "name", (int)stored, "stored", "shape", "bytes",
+               "at");
     for (int64_t i = 0; i < b->layers; i++) {
         const lb_bundle_layer *l = &b->layer[i];
         char shape[48];
         snprintf(shape, sizeof shape, "%lld x %lld", (long long)l->rows, (long long)l->cols);
         text.len = 0;
         lb_storage_text(&l->storage, &text);
-        lb_str_add(out, "%-24s  %-24s  %16s  %12lld  %12lld\n", l->name, text.s ? text.s : "", shape,
-                   (long long)l->bytes, (long long)l->start);
+        lb_str_add(out, "%-*s  %-*s  %16s  %12lld  %12lld\n", (int)name, l->name, (int)stored, text.s ? text.s : "",
+                   shape, (long long)l->bytes, (long long)l->start);
     }
     if (text.failed) out->failed = true;
     lb_str_free(&text);

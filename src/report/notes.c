@@ -73,7 +73,7 @@ static void note_protocols(notes *s, const lb_report_view *v) {
 
 /* Whether any row has differences or KL, over how long a block, and whether the single window leaves no interval. */
 typedef struct measured {
-    bool delta, kl, error, own, one_window;
+    bool delta, kl, error, own, one_window, inputs; /* inputs: quantized ones */
     int64_t block;
 } measured;
 
@@ -84,6 +84,8 @@ static measured what_was_measured(const lb_report_view *v) {
             const lb_record *c = v->row[i].cell[k];
             m.error |= !isnan(lb_model_error_of(c, true).output_rel);
             m.own |= !isnan(lb_model_error_of(c, false).output_rel);
+            const char *act = lb_pairs_get(&c->options, "act_bits");
+            m.inputs |= act && strcmp(act, "0") != 0;
             for (int64_t e = 0; e < c->evals; e++) {
                 m.kl |= c->eval[e].eval.has_kl;
                 if (!c->eval[e].has_paired) continue;
@@ -113,9 +115,12 @@ static void note_columns(notes *s, const lb_report_view *v) {
                     s->arena,
                     "rel. MSE: relative output MSE of the quantized layers, sum of errors / sum of "
                     "energies%s; \xc3\x97 RTN: relative to round-to-nearest onto the same storage, same "
-                    "H.%s",
+                    "H.%s%s",
                     m.error ? ", with H of the original model's inputs, so that cells compare" : "",
-                    m.own ? " own-H MSE and its \xc3\x97 RTN: with H of the inputs the layers were solved on." : ""));
+                    m.own ? " own-H MSE and its \xc3\x97 RTN: with H of the inputs the layers were solved on." : "",
+                    m.inputs ? " These are errors of weights alone: what quantized inputs (a8) cost shows in "
+                               "perplexity and KL."
+                             : ""));
     if (v->seeds)
         note(s,
              "Rows over several seeds: \xce\x94 ln PPL is the mean over seeds, PPL their geometric mean, so that it is "

@@ -318,6 +318,11 @@ static void inspect_lists_the_layers(void **state) {
     c = CLI(&o, "inspect", path, "--no-tensors");
     cli_has_not(c.out, "2.down");
     cli_free(&c);
+    file_of("kept/keep", cell_of(r, "hadamard + gptq"), path); /* more than the usual column */
+    c = CLI(&o, "inspect", path);
+    cli_has(c.out, "\nname                      stored                                shape         bytes ");
+    cli_has(c.out, "\n2.down                    int4 g16 asym had16 signs           32 x 48 ");
+    cli_free(&c);
     lb_results_free(r);
 }
 

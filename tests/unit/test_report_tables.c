@@ -85,6 +85,33 @@ static void edges(void **state) {
     }
 }
 
+/* What quantized inputs cost is no layer's error: where there are some, it is said. */
+static void quantized_inputs(void **state) {
+    (void)state;
+    static const struct {
+        const char *bits;
+        bool said;
+    } sweep[] = {{NULL, false}, {"0", false}, {"8", true}};
+    for (size_t i = 0; i < sizeof sweep / sizeof sweep[0]; i++) {
+        lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+        lb_record *c = &r->record[r->n - 1];
+        lb_pair *at = LB_NEW(r->arena, lb_pair, c->options.n + 1);
+        lb_str s = {0};
+        assert_non_null(at);
+        if (c->options.n) memcpy(at, c->options.at, (size_t)c->options.n * sizeof *at);
+        at[c->options.n] = (lb_pair){"act_bits", sweep[i].bits};
+        c->options.at = at;
+        if (sweep[i].bits) c->options.n++;
+        lb_table_terminal_width(4000);
+        assert_ok(lb_report_main_table(r, LB_TABLE_TERMINAL, &s));
+        lb_table_terminal_width(LB_TERMINAL_WIDTH);
+        assert_non_null(strstr(s.s, "same H."));
+        assert_true((strstr(s.s, "errors of weights alone") != NULL) == sweep[i].said);
+        lb_str_free(&s);
+        synthetic_results_free(r);
+    }
+}
+
 /* No line of a terminal table is wider than the terminal; nothing ends in a blank. */
 static void widths(void **state) {
     (void)state;
@@ -470,6 +497,7 @@ int main(void) {
         cmocka_unit_test(comparison_is_paired),
         cmocka_unit_test(edges),
         cmocka_unit_test(widths),
+        cmocka_unit_test(quantized_inputs),
         cmocka_unit_test(cells_read_back),
         cmocka_unit_test(layers_read_back),
         cmocka_unit_test(seeds),
