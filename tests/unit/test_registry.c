@@ -358,7 +358,8 @@ static void block_examples_run(void **state) {
         "eval: {text: data/builtin/eval.txt, protocol: W2-128, windows: 2}\nquantize:\n"
         "  - stages: [{method: level}, {method: rtn, bits: 4, group: 32}]\n"
         "  - {method: pick, bits: 3}\n  - stages: [{method: level}, {method: pick, bits: 3}]\n"
-        "  - stages: [{method: hadamard}, {method: level}, {method: rtn, bits: 3, group: 64}]\n"; /* nothing to fold: refused */
+        "  - stages: [{method: hadamard}, {method: level}, {method: rtn, bits: 3, group: 64}]\n"; /* nothing to fold:
+                                                                                                     refused */
     snprintf(path, sizeof path, "%s/blocks.yaml", folder);
     assert_int_equal(lb_fs_write_atomic(path, config, sizeof config - 1), LB_OK);
     snprintf(command, sizeof command, "%s/lowbit run %s --plugin %s/level.so,%s/pick.so -o results=%s 2>&1",
