@@ -13,6 +13,7 @@
 #include "math/blas.h"
 #include "model/corpus.h"
 #include "model/model.h"
+#include "support/collect.h"
 #include "support/quant_kit.h"
 #include "support/support.h"
 
