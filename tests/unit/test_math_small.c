@@ -136,6 +136,11 @@ static void actquant_modes_by_hand(void **state) {
     assert_true(lb_actquant_cuts(&a, -2) && !lb_actquant_cuts(&a, -1.5f) && lb_actquant_cuts(&a, 2));
     lb_actquant_range(&a, 1, 2); /* widened to hold 0 */
     assert_true(a.scale == 2.0f / 3);
+    a = (lb_actquant){.bits = 2, .mode = LB_ACTQUANT_STATIC};
+    lb_actquant_range(&a, 1.5f, 3);
+    assert_true(a.scale == 1 && a.zero == 0);
+    lb_actquant_range(&a, -3, -1.5f);
+    assert_true(a.scale == 1 && a.zero == 3);
 }
 
 static void actquant_same(void **state) {
