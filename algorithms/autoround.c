@@ -368,8 +368,7 @@ static lb_status autoround_block(const lb_block_in *in, const void *opts, lb_blo
     LB_TRY(autoround_check(opts));
     LB_TRY(start(&t));
     if (t.n == 0) return LB_OK;
-    lb_status st = tune(&t);
-    if (st != LB_OK) return lb_fail_in(st, "block %lld", (long long)in->block);
+    LB_TRY(tune(&t));
     for (int64_t i = 0; i < t.n; i++) LB_TRY(give(&t, &t.x[i], &out->layer[t.x[i].site - in->site]));
     return LB_OK;
 }

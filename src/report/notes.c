@@ -143,7 +143,7 @@ static void note_flags(notes *s, const lb_report_view *v) {
     for (int bit = 0; (f = lb_flag_of(bit)); bit++)
         if (all & (1u << bit)) note(s, lb_arena_printf(s->arena, "%c: %s.", f->letter, f->meaning));
     if (all & LB_FLAG_NOT_MINIMIZED)
-        note(s, "\xe2\x80\xa0: a layer error of a trained network, which the training did not minimize.");
+        note(s, "\xe2\x80\xa0: a layer error of what was trained, which the training did not minimize.");
     for (int64_t i = 0; i < v->rows; i++)
         if (trained_as_it_was(v->row[i].cell[0])) {
             note(s, lb_arena_printf(
