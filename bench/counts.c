@@ -9,7 +9,7 @@
 #include "math/kernels.h"
 #include "model/attention.h"
 #include "model/forward.h"
-#include "model/tokenizer.h"
+#include "model/tokenizer/tokenizer.h"
 
 typedef struct bench {
     const char *name;

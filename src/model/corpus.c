@@ -1,7 +1,7 @@
 #include "model/corpus.h"
 
 #include "base/rng.h"
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 
 /* ---- texts that protocols fix ---- */
 

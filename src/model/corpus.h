@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "model/text.h"
-#include "model/tokenizer.h"
+#include "model/tokenizer/tokenizer.h"
 
 typedef enum lb_bos {
     LB_BOS_AUTO, /* where the tokenizer adds one itself, at the head of the text */

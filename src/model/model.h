@@ -11,7 +11,7 @@
 #include "io/tensor.h"
 #include "model/arch.h"
 #include "model/exec.h"
-#include "model/tokenizer.h"
+#include "model/tokenizer/tokenizer.h"
 
 typedef struct lb_model_tensor {
     char name[LB_SITE_NAME]; /* ours: "embed", "3.down", "final_norm" */

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "model/tokenizer.h"
+#include "model/tokenizer/tokenizer.h"
 #include "support/status_name.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,4 +1,4 @@
-"""Makes src/model/unicode_table.c: what the tokenizers library's regular expressions take each character for.
+"""Makes src/model/tokenizer/unicode_table.c: what the tokenizers library's regular expressions take each character for.
 
     python3.11 -m venv venv && venv/bin/pip install tokenizers==0.22.2
     venv/bin/python tests/oracle/make_unicode.py
@@ -15,7 +15,7 @@ import unicodedata
 from tokenizers import Regex
 from tokenizers.pre_tokenizers import Split
 
-OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "src", "model", "unicode_table.c")
+OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "src", "model", "tokenizer", "unicode_table.c")
 CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Cs Co Cn".split()
 # Long and short names as Oniguruma takes them (it ignores case, '-', '_' and spaces).
 SCRIPTS = """
@@ -167,7 +167,7 @@ def main():
         f.write(
             "/* Made by tests/oracle/make_unicode.py: what the tokenizers library (Oniguruma, Unicode 16) takes each\n"
             " * character for. Data of the Unicode Character Database. */\n"
-            '#include "model/unicode.h"\n\n/* clang-format off */\n'
+            '#include "model/tokenizer/unicode.h"\n\n/* clang-format off */\n'
         )
         table(f, "/* category | script << 5 | flags << 13 */\nconst uint32_t lb_uni_kind[] = {",
               ["0x%X" % (g | s << 5 | fl << 13) for g, s, fl in kinds])

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/fs.h"
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 #include "support/support.h"
 
 static const char *fixture_file;

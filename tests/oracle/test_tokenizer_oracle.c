@@ -6,7 +6,7 @@
 
 #include "base/fs.h"
 #include "io/json.h"
-#include "model/tokenizer.h"
+#include "model/tokenizer/tokenizer.h"
 #include "support/support.h"
 
 static json_t *fixture(const char *name) {

@@ -2,7 +2,7 @@
 #ifndef TESTS_SUPPORT_SMALL_TOKENIZER_H
 #define TESTS_SUPPORT_SMALL_TOKENIZER_H
 
-#include "model/tokenizer.h"
+#include "model/tokenizer/tokenizer.h"
 
 extern const char small_json[];
 const char *json_dir(void); /* the folder that it is loaded from */

@@ -5,7 +5,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "model/corpus.h"
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 #include "support/support.h"
 
 /* ---- a tokenizer, a file, a log that keeps what it is told ---- */

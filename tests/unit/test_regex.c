@@ -4,8 +4,8 @@
 #include <unistd.h>
 #include <utf8proc.h>
 
-#include "model/regex_impl.h"
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
+#include "model/tokenizer/regex_impl.h"
 #include "support/support.h"
 
 static void test_translation(void **state) {

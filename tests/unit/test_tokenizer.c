@@ -8,7 +8,7 @@
 #include "base/fs.h"
 #include "base/rng.h"
 #include "io/json.h"
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 #include "support/io_probe.h"
 #include "support/small_tokenizer.h"
 #include "support/support.h"

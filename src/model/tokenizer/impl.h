@@ -1,4 +1,4 @@
-/* Inside the tokenizer; included by tokenizer*.c and corpus.c only.
+/* Inside the tokenizer; included by this folder and corpus.c only.
  *
  * A text becomes ids in five steps, each a list of data that the loaders fill:
  *   added tokens   "<|im_end|>" is cut out first (those not `normalized`), each piece between them goes on
@@ -19,7 +19,7 @@
 #include "base/index.h"
 #include "base/str.h"
 #include "io/json.h"
-#include "model/tokenizer.h"
+#include "model/tokenizer/tokenizer.h"
 
 #define LB_TOK_META      "\xe2\x96\x81" /* U+2581, SentencePiece's mark of a space */
 #define LB_TOK_META_LEN  3
@@ -158,7 +158,7 @@ struct lb_tokenizer {
     const char *chat_template; /* NULL: none */
 };
 
-/* tokenizer_build.c: what the loaders share. */
+/* build.c: what the loaders share. */
 LB_NODISCARD lb_status lb_tok_new(const char *name, lb_tokenizer **out);
 LB_NODISCARD lb_status lb_tok_reserve(lb_tokenizer *t, int64_t vocab, size_t bytes); /* bytes: of all tokens together */
 LB_NODISCARD lb_status lb_tok_put(lb_tokenizer *t, int64_t id, const char *s, size_t n, uint8_t type);
@@ -171,7 +171,7 @@ LB_NODISCARD lb_status lb_tok_add_scan(lb_tokenizer *t, const char *name); /* "g
 int lb_tok_byte_char(uint8_t byte, char out[2]);      /* GPT-2's character for a byte: its length */
 int64_t lb_tok_byte_decode(lb_tok_view v, char *out); /* the reverse; -1: a character outside the alphabet */
 
-/* tokenizer_parts.c: the components that tokenizer.json names. A missing or null component is an empty one. */
+/* parts.c: the components that tokenizer.json names. A missing or null component is an empty one. */
 LB_NODISCARD lb_status lb_tok_read_normalizer(lb_tokenizer *t, const json_t *c);
 LB_NODISCARD lb_status lb_tok_read_pre_tokenizer(lb_tokenizer *t, const json_t *c);
 LB_NODISCARD lb_status lb_tok_read_decoder(lb_tokenizer *t, const json_t *c);
@@ -181,7 +181,7 @@ LB_NODISCARD lb_status lb_tok_read_post_processor(lb_tokenizer *t, const json_t 
  * bos_token, -1: none. */
 LB_NODISCARD lb_status lb_tok_compare_bos(lb_tokenizer *t, const char *dir, const json_t *config, int32_t named);
 
-/* tokenizer_unicode.c */
+/* unicode.c */
 typedef enum lb_tok_class { LB_TOK_OTHER, LB_TOK_LETTER, LB_TOK_NUMBER, LB_TOK_SPACE } lb_tok_class;
 /* One character at s: its length, and its code (-1 and length 1 for a byte that is not UTF-8). n >= 1. */
 size_t lb_tok_char(const char *s, size_t n, int32_t *code);
@@ -195,7 +195,7 @@ lb_tok_scan lb_tok_known_pattern(const char *pattern); /* NULL: none of these */
 
 typedef struct lb_tok_run lb_tok_run;
 
-/* tokenizer_match.c */
+/* match.c */
 LB_NODISCARD lb_status lb_tok_pattern_new(lb_tokenizer *t, const char *where, const char *text, lb_tok_pattern *out);
 void lb_tok_pattern_free(lb_tok_pattern *p);
 LB_NODISCARD lb_status lb_tok_match_limits(lb_tok_run *r); /* once a run */
@@ -213,11 +213,11 @@ lb_tok_matches lb_tok_matches_of(lb_tok_run *r, const lb_tok_pattern *p, lb_tok_
 /* errors  LB_E_UNSUPPORTED the pattern takes too many steps on this text; LB_E_INTERRUPTED */
 LB_NODISCARD lb_status lb_tok_match_next(lb_tok_matches *m, bool *found, size_t *start, size_t *end);
 
-/* tokenizer_pre.c */
+/* pre.c */
 LB_NODISCARD lb_status lb_tok_normalize(lb_tok_run *r, lb_tok_view in, lb_tok_view *out);
 LB_NODISCARD lb_status lb_tok_words(lb_tok_run *r, lb_tok_view text, bool at_start);
 
-/* tokenizer_bpe.c */
+/* bpe.c */
 typedef struct lb_tok_node {
     int32_t id, prev, next;
 } lb_tok_node;
@@ -258,7 +258,7 @@ LB_NODISCARD lb_status lb_tok_word(lb_tok_run *r, const char *s, size_t n);
 /* How many characters (bytes, if byte-level) of the text have no token and are dropped; *first: where the first is. */
 int64_t lb_tok_without_token(const lb_tokenizer *t, const char *s, size_t n, size_t *first);
 
-/* tokenizer_added.c */
+/* added.c */
 LB_NODISCARD lb_status lb_tok_matchers(lb_tokenizer *t);
 /* The next added token at or after `from`: leftmost, then longest. false: none. [*start, *end) includes the white space
  * that lstrip and rstrip take along. */

@@ -6,7 +6,7 @@
 
 #include "base/fs.h"
 #include "io/json.h"
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 
 /* What version 4 of transformers makes of a class: its own post-processor, or tokenizer.json's. */
 typedef enum habit { LEAVES_IT, PUTS_BOS, PUTS_NONE } habit; /* the latter two unless add_bos_token says otherwise */

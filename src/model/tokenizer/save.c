@@ -1,7 +1,7 @@
 /* Writing tokenizer.json and tokenizer_config.json for other programs. What was read from a tokenizer.json goes out as
  * it came; from GGUF or training the file is composed from the same lists that encode. */
 #include "base/fs.h"
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 
 /* Tokens are valid UTF-8 without NUL; a chat template may hold other bytes: what the JSON reader makes of \u0000 and of
  * half a surrogate pair becomes that again, the rest U+FFFD. */

@@ -2,8 +2,8 @@
  * beside them (tests compare the two), several times faster. */
 #include <utf8proc.h>
 
-#include "model/tokenizer_impl.h"
-#include "model/unicode.h"
+#include "model/tokenizer/impl.h"
+#include "model/tokenizer/unicode.h"
 
 size_t lb_tok_char(const char *s, size_t n, int32_t *code) {
     uint8_t b = (uint8_t)s[0];

@@ -1,5 +1,5 @@
 /* The public face: encode, decode, and what a tokenizer says of itself. */
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 
 int64_t lb_tokenizer_vocab(const lb_tokenizer *t) { return t->vocab; }
 const char *lb_tokenizer_kind(const lb_tokenizer *t) { return t->kind; }

@@ -2,7 +2,7 @@
  * pairs within words (GPT-2's pattern after single digits), each distinct word weighted by how often it occurs. */
 #include <stdlib.h>
 
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 
 #define SPECIAL      "<|endoftext|>"
 #define FIRST_BYTE   1 /* ids: the special token, 256 bytes in the order of their characters, merges */

@@ -4,7 +4,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include "model/regex_impl.h"
+#include "model/tokenizer/regex_impl.h"
 
 /* ---- messages, characters ---- */
 

@@ -1,7 +1,7 @@
 /* Tokenizers in GGUF metadata: tokenizer.ggml.model 'gpt2' (byte-level BPE) and 'llama' (SentencePiece BPE). */
 #include <math.h>
 
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 
 static lb_status read_types(const lb_gguf *g, lb_tokenizer *t) {
     const char *key = "tokenizer.ggml.token_type";

@@ -1,7 +1,7 @@
 /* Added tokens: found in the text before anything else happens to it. */
 #include <stdlib.h>
 
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 
 /* By first byte, then longest first: the first that fits at a place is the longest there. */
 static int by_first_byte(const void *a, const void *b) {

@@ -1,5 +1,5 @@
 /* Byte-pair encoding of one word, the tables it needs, and the cache of words already seen. */
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 
 /* ---- strings -> ids ---- */
 

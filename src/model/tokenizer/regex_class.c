@@ -1,7 +1,7 @@
 /* Classes: [...] with ranges, properties, POSIX brackets, classes within, && and ^, as a set of code points. */
 #include <string.h>
 
-#include "model/regex_impl.h"
+#include "model/tokenizer/regex_impl.h"
 
 /* What stands before a '-' decides what it is. */
 typedef enum before {

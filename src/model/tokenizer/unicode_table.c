@@ -1,6 +1,6 @@
 /* Made by tests/oracle/make_unicode.py: what the tokenizers library (Oniguruma, Unicode 16) takes each
  * character for. Data of the Unicode Character Database. */
-#include "model/unicode.h"
+#include "model/tokenizer/unicode.h"
 
 /* clang-format off */
 /* category | script << 5 | flags << 13 */

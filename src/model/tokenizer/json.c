@@ -1,6 +1,6 @@
 /* tokenizer.json (and, for BOS and EOS, tokenizer_config.json). */
 #include "base/fs.h"
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 
 static bool given(const json_t *c) { return c && !json_is_null(c); }
 static lb_tok_view view_of(const json_t *s) { return (lb_tok_view){json_string_value(s), json_string_length(s)}; }

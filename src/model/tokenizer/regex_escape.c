@@ -1,7 +1,7 @@
 /* Escapes: what a backslash and what follows it stand for. */
 #include <string.h>
 
-#include "model/regex_impl.h"
+#include "model/tokenizer/regex_impl.h"
 
 static int hex_value(char c) {
     if (c >= '0' && c <= '9') return c - '0';

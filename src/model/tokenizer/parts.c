@@ -2,7 +2,7 @@
  * file; one that is not known is refused by name. */
 #include <utf8proc.h>
 
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 
 static lb_status unknown(const lb_tokenizer *t, const char *what, const char *type) {
     return lb_fail(LB_E_UNSUPPORTED, "%s: %s '%s' is not known here", t->name, what, type);

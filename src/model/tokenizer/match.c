@@ -1,7 +1,7 @@
 /* Matching the patterns of a file: one match after the other as the tokenizers library finds them, in bounded time. */
-#include "model/regex.h"
-#include "model/tokenizer_impl.h"
-#include "model/unicode.h"
+#include "model/tokenizer/impl.h"
+#include "model/tokenizer/regex.h"
+#include "model/tokenizer/unicode.h"
 
 /* Steps of the matcher (as PCRE2 counts them) that a search may take from each place. LIGHT is what ordinary patterns
  * stay below; what needs more is paid from an allowance that grows with the text. */

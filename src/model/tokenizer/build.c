@@ -1,7 +1,7 @@
 /* What the loaders share: the vocabulary, the merges, and what follows from them. */
 #include <stdlib.h>
 
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 
 /* ---- PCRE2 allocates through us, so that a test can make it fail ---- */
 

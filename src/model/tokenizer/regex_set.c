@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/regex_impl.h"
+#include "model/tokenizer/regex_impl.h"
 
 /* ---- characters ---- */
 

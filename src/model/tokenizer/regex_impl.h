@@ -3,8 +3,8 @@
 #define LB_MODEL_REGEX_IMPL_H
 
 #include "base/mem.h"
-#include "model/regex.h"
-#include "model/unicode.h"
+#include "model/tokenizer/regex.h"
+#include "model/tokenizer/unicode.h"
 
 /* How a set is written: by ranges alone; by PCRE2's categories and what they leave out; by categories that need only
  * hold for characters that are not LB_UNI_NEWER, which is shorter and faster. */

@@ -2,7 +2,7 @@
  * stored, so memory does not grow with the text. */
 #include <utf8proc.h>
 
-#include "model/tokenizer_impl.h"
+#include "model/tokenizer/impl.h"
 
 /* ---- normalizers ---- */
 

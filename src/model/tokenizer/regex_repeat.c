@@ -1,7 +1,7 @@
 /* Quantifiers: what they are by Oniguruma's rules, and the groups that PCRE2 needs for them. */
 #include <string.h>
 
-#include "model/regex_impl.h"
+#include "model/tokenizer/regex_impl.h"
 
 static int32_t times(int32_t a, int32_t b) { return a && b > LB_RX_ENDLESS / a ? LB_RX_ENDLESS : a * b; }
 
