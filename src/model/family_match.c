@@ -151,8 +151,8 @@ static lb_status check_tied(const matching *m, const lb_tensor *t) {
             if (fits(m->family, m->spelling[k].name, m->files->t[i]->name, &block, &expert) &&
                 same_bytes(t, m->files->t[i]))
                 return LB_OK;
-    return lb_fail(LB_E_FORMAT, "%s: tensor %s differs from the embedding, %s says they are tied", m->files->path,
-                   t->name, m->files->says);
+    return lb_fail(LB_E_FORMAT, "%s: tensor %s differs from the embedding, %s says they are tied (%s)", m->files->path,
+                   t->name, m->files->says, lb_number_called(m->net->numbers, "tied"));
 }
 
 static lb_status must_be(const matching *m, const lb_tensor *t, const lb_tensor *want) {

@@ -3,8 +3,10 @@
  * logits' spread. */
 #include "support/support.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "io/json.h"
@@ -22,7 +24,7 @@ enum { T = 29, VOCAB = 61 };
 
 static void fixture(const char *name, char path[LB_TEST_PATH]) {
     char full[LB_TEST_PATH];
-    snprintf(full, sizeof full, "tests/oracle/fixtures/families/%s", name);
+    snprintf(full, sizeof full, "tests/oracle/fixtures/families/%.256s", name);
     lb_test_fixture(full, path);
 }
 
@@ -54,8 +56,15 @@ static void run(lb_arena *a, const lb_model *m, const int32_t *token, int64_t ro
     lb_head_logits(&head, lb_mat_c(lb_mat_part(h, T - rows, 0, rows, cols)), y);
 }
 
-/* How far the last rows of our logits are from `want`, in spreads: the reference's and the executor's. */
-static double error_of(const lb_model *m, const lb_tensor *want, double spread) {
+/* Expected logits: the last rows of a sequence, or with `row` the last one, which is that row of the tensor. */
+typedef struct want {
+    const lb_tensor *rows;
+    int64_t row;
+    double spread;
+} want;
+
+/* How far ours are from them, in spreads: the reference's and the executor's. */
+static double error_of(const lb_model *m, const want *expected) {
     const lb_ref_params params = {get_param, m};
     int32_t token[T];
     lb_arena *a;
@@ -65,188 +74,269 @@ static double error_of(const lb_model *m, const lb_tensor *want, double spread) 
     assert_ok(lb_arena_new(0, &a));
     assert_ok(lb_reference_run(a, m->net->program, m->net->numbers, &params, token, T, &r));
     const lb_ref_value *y = lb_reference_value(&r, "y");
-    int64_t n = lb_tensor_count(want);
+    int64_t cols = expected->rows->shape[1], rows = expected->row < 0 ? expected->rows->shape[0] : 1, n = rows * cols;
     float *w = LB_NEW(a, float, n), *fast = LB_NEW(a, float, n);
-    assert_int_equal(y->cols, want->shape[1]);
-    assert_ok(lb_tensor_read_f32(want, 0, n, w));
-    run(a, m, token, want->shape[0], lb_mat_of(fast, want->shape[0], want->shape[1]));
+    assert_int_equal(y->cols, cols);
+    assert_ok(lb_tensor_read_f32(expected->rows, expected->row < 0 ? 0 : expected->row * cols, n, w));
+    run(a, m, token, rows, lb_mat_of(fast, rows, cols));
     for (int64_t i = 0; i < n; i++) {
         double d = fabs(y->d[T * y->cols - n + i] - (double)w[i]), of_fast = fabs((double)fast[i] - (double)w[i]);
         worst = d <= worst ? worst : d; /* NaN counts */
         worst = of_fast <= worst ? worst : of_fast;
     }
     lb_arena_free(a);
-    return worst / spread;
+    return worst / expected->spread;
 }
 
-typedef struct flips {
-    json_t *all;
+/* What make_families.py recorded of a family. */
+typedef struct record {
+    const char *family;
+    json_t *lists;
     lb_safetensors *rows;
-} flips;
+} record;
 
-static flips open_flips(void) {
-    flips f;
-    char path[LB_TEST_PATH];
-    fixture("flips.json", path);
-    assert_ok(lb_json_read(path, &f.all));
-    fixture("families.safetensors", path);
-    assert_ok(lb_safetensors_open(path, &f.rows));
-    return f;
+static record open_record(const lb_family *family) {
+    record r = {.family = family->name};
+    char name[LB_TEST_PATH], path[LB_TEST_PATH];
+    snprintf(name, sizeof name, "%s/flips.json", family->name);
+    fixture(name, path);
+    if (!lb_fs_exists(path))
+        fail_msg("family %s has nothing in tests/oracle/fixtures/families: write tests/oracle/families/%s.py, which "
+                 "common.py there explains, and run tests/oracle/make_families.py %s",
+                 r.family, r.family, r.family);
+    assert_ok(lb_json_read(path, &r.lists));
+    snprintf(name, sizeof name, "%s/expected.safetensors", family->name);
+    fixture(name, path);
+    assert_ok(lb_safetensors_open(path, &r.rows));
+    return r;
 }
 
-static void close_flips(flips *f) {
-    lb_safetensors_close(f->rows);
-    json_decref(f->all);
+static void close_record(record *r) {
+    lb_safetensors_close(r->rows);
+    json_decref(r->lists);
 }
 
-/* `row`: the name of the expected logits. */
-static void check_logits(const lb_model *m, const flips *f, const json_t *x, const char *name, const char *row) {
-    double e = error_of(m, lb_safetensors_find(f->rows, row), json_number_value(json_object_get(x, "spread")));
-    if (!(e < tolerance)) fail_msg("%s: logits are off by %g of their spread", name, e);
+static const char *text_of(const json_t *x, const char *key) { return json_string_value(json_object_get(x, key)); }
+
+static void model_path(const record *r, const char *model, const char *end, char path[LB_TEST_PATH]) {
+    char name[LB_TEST_PATH];
+    snprintf(name, sizeof name, "%s/%s%s", r->family, model, end);
+    fixture(name, path);
 }
 
-/* Families that were read; llama and mobilellm have models of their own, in test_llama.c and test_sharing.c. */
-enum { FAMILIES = 64 };
-static void every_family(const bool seen[FAMILIES], bool gguf) {
-    for (int i = 0; lb_family_table[i]; i++) {
-        const lb_family *f = lb_family_table[i];
-        assert_true(i < FAMILIES);
-        if (seen[i] || (gguf && !f->gguf_arch) || !strcmp(f->name, "llama") || !strcmp(f->name, "mobilellm")) continue;
-        fail_msg("family %s has no %s in tests/oracle/fixtures/families: add one to tests/oracle/make_families.py and "
-                 "run it; its head says how",
-                 f->name, gguf ? "GGUF file" : "model");
-    }
+static double spread_of(const record *r, const char *model) {
+    const json_t *x;
+    size_t i;
+    json_array_foreach(json_object_get(r->lists, "models"), i,
+                       x) if (strcmp(text_of(x, "model"), model) ==
+                              0) return json_number_value(json_object_get(x, "spread"));
+    fail_msg("%s: no model %s", r->family, model);
+    return 0.0;
 }
-static void see(bool seen[FAMILIES], const lb_family *f) {
-    for (int i = 0; i < FAMILIES && lb_family_table[i]; i++) seen[i] |= lb_family_table[i] == f;
+
+/* The rows that the model itself gives. */
+static want want_of(const record *r, const char *model) {
+    return (want){lb_safetensors_find(r->rows, model), -1, spread_of(r, model)};
+}
+
+/* Those of a flip. */
+static want want_of_flip(const record *r, const json_t *flip) {
+    const json_t *row = json_object_get(flip, "row");
+    if (!row) return want_of(r, text_of(flip, "model"));
+    return (want){lb_safetensors_find(r->rows, "flips"), json_integer_value(row),
+                  json_number_value(json_object_get(flip, "spread"))};
+}
+
+static int check_logits(const lb_model *m, const char *family, const char *name, want w) {
+    double e = error_of(m, &w);
+    if (e < tolerance) return 0;
+    print_error("%s %s: logits are off by %g of their spread\n", family, name, e);
+    return 1;
 }
 
 static void folders_give_transformers_logits(void **state) {
     (void)state;
-    flips f = open_flips();
-    const json_t *x;
-    size_t i;
-    bool seen[FAMILIES] = {false};
-    json_array_foreach(f.all, i, x) {
-        const char *name = json_string_value(json_object_get(x, "model"));
-        char dir[LB_TEST_PATH];
-        lb_model *m;
-        if (strcmp(json_string_value(json_object_get(x, "result")), "base") != 0) continue;
-        fixture(name, dir);
-        assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &m));
-        check_logits(m, &f, x, name, name);
-        see(seen, m->family);
-        lb_model_close(m);
+    for (int k = 0; lb_family_table[k]; k++) {
+        record r = open_record(lb_family_table[k]);
+        const json_t *x, *models = json_object_get(r.lists, "models");
+        size_t i;
+        assert_true(json_array_size(models) >= 2);
+        json_array_foreach(models, i, x) {
+            const char *name = text_of(x, "model");
+            char dir[LB_TEST_PATH];
+            lb_model *m;
+            model_path(&r, name, "", dir);
+            assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &m));
+            assert_string_equal(m->family->name, r.family);
+            assert_int_equal(check_logits(m, r.family, name, want_of(&r, name)), 0);
+            lb_model_close(m);
+        }
+        close_record(&r);
     }
-    close_flips(&f);
-    every_family(seen, false);
 }
 
-/* The model's weights beside another config.json. */
-static void flipped_folder(const char *name, const json_t *config, char dir[LB_TEST_PATH]) {
+/* A module's leavings, or a family that was taken out of the table. */
+static void every_folder_is_a_family(void **state) {
+    (void)state;
+    char dir[LB_TEST_PATH];
+    lb_test_fixture("tests/oracle/fixtures/families", dir);
+    DIR *d = opendir(dir);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));) {
+        bool found = e->d_name[0] == '.';
+        for (int k = 0; lb_family_table[k]; k++) found |= strcmp(lb_family_table[k]->name, e->d_name) == 0;
+        if (!found) fail_msg("tests/oracle/fixtures/families/%s: there is no such family", e->d_name);
+    }
+    closedir(d);
+}
+
+/* A folder with the model's weights, for other files of keys. */
+static void weights_folder(const record *r, const char *model, char dir[LB_TEST_PATH]) {
     char from[LB_TEST_PATH], path[LB_TEST_PATH + 32];
     char *bytes;
     size_t n;
-    fixture(name, from);
-    snprintf(path, sizeof path, "%s/model.safetensors", from);
-    assert_ok(lb_fs_read(path, &bytes, &n));
+    model_path(r, model, "/model.safetensors", from);
+    assert_ok(lb_fs_read(from, &bytes, &n));
     snprintf(dir, LB_TEST_PATH, "%s", lb_test_tmpdir());
     snprintf(path, sizeof path, "%s/model.safetensors", dir);
     assert_ok(lb_fs_write_atomic(path, bytes, n));
-    snprintf(path, sizeof path, "%s/config.json", dir);
-    assert_int_equal(json_dump_file(config, path, 0), 0);
     lb_free(bytes);
 }
 
-/* Flips that are refused here although transformers takes them. */
-static bool may_refuse(const char *flip) {
-    static const char *const refused[] = {
-        "gpt_neox {\"tie_word_embeddings\": true}", "gemma2 {\"use_bidirectional_attention\": true}",
-        "gemma {\"use_bidirectional_attention\": true}", "phi {\"tie_word_embeddings\": true}",
-        "phi3 {\"original_max_position_embeddings\": 48}"};
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
-        if (strcmp(flip, refused[i]) == 0) return true;
+/* The model's config.json with the flip's keys. `text`: what is flipped, for messages. */
+static void flip_config(const record *r, const json_t *flip, const char *dir, char text[256]) {
+    char path[LB_TEST_PATH + 32], from[LB_TEST_PATH];
+    json_t *c, *v;
+    const char *key;
+    size_t i;
+    model_path(r, text_of(flip, "model"), "/config.json", from);
+    assert_ok(lb_json_read(from, &c));
+    json_object_foreach(json_object_get(flip, "set"), key, v) assert_int_equal(json_object_set(c, key, v), 0);
+    json_array_foreach(json_object_get(flip, "absent"), i, v) json_object_del(c, json_string_value(v));
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    assert_int_equal(json_dump_file(c, path, 0), 0);
+    json_decref(c);
+    char *set = json_dumps(json_object_get(flip, "set"), JSON_SORT_KEYS),
+         *absent = json_dumps(json_object_get(flip, "absent"), 0);
+    snprintf(text, 256, "%s set %s absent %s", text_of(flip, "model"), set, absent ? absent : "none");
+    free(set);
+    free(absent);
+}
+
+/* Does the message name one of the keys? */
+static bool names_a_key(const json_t *flip) {
+    const char *key;
+    json_t *v;
+    size_t i;
+    json_object_foreach(json_object_get(flip, "set"), key, v) if (strstr(lb_error(), key)) return true;
+    json_array_foreach(json_object_get(flip, "absent"), i, v) if (strstr(lb_error(), json_string_value(v))) return true;
     return false;
+}
+
+/* 1: wrong, and said. */
+static int check_flip(const record *r, const json_t *flip, const char *dir) {
+    const bool refused = json_object_get(flip, "refused") != NULL;
+    char text[256];
+    lb_model *m;
+    int wrong = 0;
+    flip_config(r, flip, dir, text);
+    lb_status st = lb_model_open(dir, LB_WEIGHTS, NULL, &m);
+    if (refused != (st != LB_OK)) {
+        print_error("%s %s: %s\n", r->family, text, st == LB_OK ? "not refused" : lb_error());
+        wrong = 1;
+    } else if (refused && !names_a_key(flip)) {
+        print_error("%s %s: the message names none of them: %s\n", r->family, text, lb_error());
+        wrong = 1;
+    } else if (st == LB_OK)
+        wrong = check_logits(m, r->family, text, want_of_flip(r, flip));
+    lb_model_close(m);
+    return wrong;
 }
 
 /* A key that changes transformers' logits changes ours in the same way, and one that does not, does not. */
 static void keys_mean_what_they_mean_there(void **state) {
     (void)state;
-    flips f = open_flips();
-    const json_t *x;
-    size_t i, flipped = 0;
-    json_array_foreach(f.all, i, x) {
-        const char *name = json_string_value(json_object_get(x, "model"));
-        const char *flip = json_string_value(json_object_get(x, "flip"));
-        const char *result = json_string_value(json_object_get(x, "result"));
+    int wrong = 0;
+    for (int k = 0; lb_family_table[k]; k++) {
+        record r = open_record(lb_family_table[k]);
+        const char *model = "";
         char dir[LB_TEST_PATH];
-        lb_model *m;
-        if (!flip || strcmp(result, "error") == 0 || strcmp(result, "gguf") == 0) continue;
-        flipped++;
-        flipped_folder(name, json_object_get(x, "config"), dir);
-        lb_status st = lb_model_open(dir, LB_WEIGHTS, NULL, &m);
-        if (may_refuse(flip) != (st != LB_OK)) fail_msg("%s: %s", flip, st == LB_OK ? "not refused" : lb_error());
-        const lb_tensor *want = lb_safetensors_find(f.rows, strcmp(result, "changes") == 0 ? flip : name);
-        double e = st == LB_OK ? error_of(m, want, json_number_value(json_object_get(x, "spread"))) : 0.0;
-        if (!(e < tolerance)) fail_msg("%s: logits are off by %g of their spread", flip, e);
-        lb_model_close(m);
+        const json_t *x;
+        size_t i, flipped = 0;
+        json_array_foreach(json_object_get(r.lists, "flips"), i, x) {
+            if (strcmp(text_of(x, "result"), "error") == 0) continue;
+            if (strcmp(model, text_of(x, "model")) != 0) weights_folder(&r, model = text_of(x, "model"), dir);
+            wrong += check_flip(&r, x, dir);
+            flipped++;
+        }
+        if (flipped < 6) fail_msg("%s: only %zu keys were changed", r.family, flipped);
+        close_record(&r);
     }
-    assert_true(flipped >= 80);
-    close_flips(&f);
+    assert_int_equal(wrong, 0);
 }
 
 static void gguf_files_give_the_same_logits(void **state) {
     (void)state;
-    flips f = open_flips();
-    const json_t *x;
-    size_t i;
-    bool seen[FAMILIES] = {false};
-    json_array_foreach(f.all, i, x) {
-        const char *name = json_string_value(json_object_get(x, "model"));
-        char path[LB_TEST_PATH];
-        lb_model *m;
-        if (strcmp(json_string_value(json_object_get(x, "result")), "gguf") != 0) continue;
-        fixture(name, path);
-        assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &m));
-        assert_true(strncmp(m->family->name, name, strlen(m->family->name)) == 0);
-        check_logits(m, &f, x, name, json_string_value(json_object_get(x, "flip")));
-        see(seen, m->family);
-        lb_model_close(m);
+    for (int k = 0; lb_family_table[k]; k++) {
+        record r = open_record(lb_family_table[k]);
+        const json_t *x, *files = json_object_get(r.lists, "gguf");
+        size_t i;
+        if (lb_family_table[k]->gguf_arch && !json_array_size(files))
+            fail_msg("family %s has no GGUF file: add GGUF to tests/oracle/families/%s.py", r.family, r.family);
+        json_array_foreach(files, i, x) {
+            const json_t *flip = json_object_get(x, "flip");
+            const char *name = text_of(x, "model");
+            char path[LB_TEST_PATH];
+            lb_model *m;
+            model_path(&r, name, ".gguf", path);
+            assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &m));
+            assert_string_equal(m->family->name, r.family);
+            want w = want_of(&r, name);
+            if (flip)
+                w = want_of_flip(&r,
+                                 json_array_get(json_object_get(r.lists, "flips"), (size_t)json_integer_value(flip)));
+            assert_int_equal(check_logits(m, r.family, path, w), 0);
+            lb_model_close(m);
+        }
+        close_record(&r);
     }
-    close_flips(&f);
-    every_family(seen, true);
 }
 
 /* Written as a folder and read again: the same names, the same bytes. */
+static void comes_back(const char *dir) {
+    char to[LB_TEST_PATH];
+    lb_model *m, *again;
+    assert_ok(lb_model_open(dir, LB_STREAM, NULL, &m));
+    snprintf(to, sizeof to, "%s/out", lb_test_tmpdir());
+    assert_ok(lb_model_export(m, &m->weights, LB_F32, to, NULL));
+    assert_ok(lb_model_open(to, LB_WEIGHTS, NULL, &again));
+    lb_model_close(m);
+    assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &m));
+    assert_int_equal(m->n_tensors, again->n_tensors);
+    for (int32_t k = 0; k < m->net->slots; k++) {
+        int64_t rows, cols;
+        lb_slot_shape(m->net, k, &rows, &cols);
+        assert_string_equal(m->tensor[k].source_name, again->tensor[k].source_name);
+        assert_memory_equal(lb_slot_get(m->net, &m->weights, k), lb_slot_get(again->net, &again->weights, k),
+                            (size_t)(rows * cols) * sizeof(float));
+    }
+    lb_model_close(again);
+    lb_model_close(m);
+}
+
 static void folders_come_back(void **state) {
     (void)state;
-    flips f = open_flips();
-    const json_t *x;
-    size_t i;
-    json_array_foreach(f.all, i, x) {
-        const char *name = json_string_value(json_object_get(x, "model"));
-        char dir[LB_TEST_PATH], to[LB_TEST_PATH];
-        lb_model *m, *again;
-        if (strcmp(json_string_value(json_object_get(x, "result")), "base") != 0) continue;
-        fixture(name, dir);
-        assert_ok(lb_model_open(dir, LB_STREAM, NULL, &m));
-        snprintf(to, sizeof to, "%s/%s-out", lb_test_tmpdir(), name);
-        assert_ok(lb_model_export(m, &m->weights, LB_F32, to, NULL));
-        assert_ok(lb_model_open(to, LB_WEIGHTS, NULL, &again));
-        lb_model_close(m);
-        assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &m));
-        assert_int_equal(m->n_tensors, again->n_tensors);
-        for (int32_t k = 0; k < m->net->slots; k++) {
-            int64_t rows, cols;
-            lb_slot_shape(m->net, k, &rows, &cols);
-            assert_string_equal(m->tensor[k].source_name, again->tensor[k].source_name);
-            assert_memory_equal(lb_slot_get(m->net, &m->weights, k), lb_slot_get(again->net, &again->weights, k),
-                                (size_t)(rows * cols) * sizeof(float));
+    for (int k = 0; lb_family_table[k]; k++) {
+        record r = open_record(lb_family_table[k]);
+        const json_t *x;
+        size_t i;
+        json_array_foreach(json_object_get(r.lists, "models"), i, x) {
+            char dir[LB_TEST_PATH];
+            model_path(&r, text_of(x, "model"), "", dir);
+            comes_back(dir);
         }
-        lb_model_close(again);
-        lb_model_close(m);
+        close_record(&r);
     }
-    close_flips(&f);
 }
 
 static lb_status open_path(void *ctx) {
@@ -258,7 +348,7 @@ static lb_status open_path(void *ctx) {
 
 static void every_allocation_may_fail(void **state) {
     (void)state;
-    static const char *const name[] = {"mixtral", "gpt2", "phi3", "mixtral.gguf"};
+    static const char *const name[] = {"mixtral/a", "gpt2/a", "phi3/a", "mixtral/a.gguf"};
     for (size_t i = 0; i < sizeof name / sizeof name[0]; i++) {
         char path[LB_TEST_PATH];
         fixture(name[i], path);
@@ -268,9 +358,11 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(folders_give_transformers_logits), cmocka_unit_test(keys_mean_what_they_mean_there),
-        cmocka_unit_test(gguf_files_give_the_same_logits), cmocka_unit_test(folders_come_back),
-        cmocka_unit_test(every_allocation_may_fail)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(folders_give_transformers_logits),
+                                       cmocka_unit_test(every_folder_is_a_family),
+                                       cmocka_unit_test(keys_mean_what_they_mean_there),
+                                       cmocka_unit_test(gguf_files_give_the_same_logits),
+                                       cmocka_unit_test(folders_come_back),
+                                       cmocka_unit_test(every_allocation_may_fail)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

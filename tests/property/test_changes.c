@@ -15,8 +15,9 @@
 #include "support/llama.h"
 
 enum { T = 24 };
-static const char *const families[] = {"gemma",    "gemma2", "gpt2", "gpt_neox", "mistral",   "mixtral", "opt",
-                                       "opt-post", "phi",    "phi3", "qwen2",    "qwen2_moe", "qwen3"};
+static const char *const families[] = {"gemma/a",   "gemma2/a",    "gpt2/a", "gpt_neox/a", "mistral/a",
+                                       "mixtral/a", "opt/a",       "opt/b",  "phi/a",      "phi3/a",
+                                       "qwen2/a",   "qwen2_moe/a", "qwen3/a"};
 enum { FAMILIES = sizeof families / sizeof families[0] };
 
 typedef struct world {
@@ -194,7 +195,7 @@ static void differences_are_seen(void **state) {
 /* Some rows of a matrix are those of the whole. */
 static void rows_by_themselves(void **state) {
     (void)state;
-    world x = open_world("mistral");
+    world x = open_world("mistral/a");
     lb_changes *scaled = change(&x, &x.model->weights, NULL, 1, false);
     lb_changes *turned = change(&x, &scaled->w, scaled, 3, true);
     int64_t scaled_rows = 0;
@@ -217,7 +218,7 @@ static void rows_by_themselves(void **state) {
 /* H of the original model follows: T H T' of both changes, in their order. */
 static void hessians_follow(void **state) {
     (void)state;
-    world x = open_world("opt");
+    world x = open_world("opt/a");
     lb_changes *scaled = change(&x, &x.model->weights, NULL, 5, false);
     lb_changes *turned = change(&x, &scaled->w, scaled, 6, true);
     for (int32_t i = 0; i < x.n->inputs; i++) {
@@ -266,7 +267,7 @@ static lb_status try_changes(void *ctx) {
 }
 static void memory_runs_out(void **state) {
     (void)state;
-    world x = open_world("opt");
+    world x = open_world("opt/a");
     scarce s = {.x = &x};
     lb_rng r = lb_rng_make(8, 0);
     assert_ok(lb_fold_of(x.arena, x.n, 0, &s.fold));
@@ -278,7 +279,7 @@ static void memory_runs_out(void **state) {
 
 static void nothing_behind_a_rotation(void **state) {
     (void)state;
-    world x = open_world("mistral");
+    world x = open_world("mistral/a");
     lb_changes *turned = change(&x, &x.model->weights, NULL, 6, true), *c;
     assert_ok(lb_changes_new(x.arena, x.n, &turned->w, turned, &c));
     lb_rng r = lb_rng_make(1, 1);

@@ -1,0 +1,220 @@
+"""What the modules of the families share: sizes, weights, transformers' logits, GGUF files.
+
+A family's module (NAME.py here, NAME as in src/model/families/table.c) has
+
+CLASS      transformers' class of the model
+MODELS     two models, {"a": config, "b": config}: odd widths, grouped heads, tied and untied, every switch of the family
+           in both positions between the two and their flips. About 20 to 30 KB each in bfloat16.
+FLIPS      {"a": [dict(key=value, ...), ...], "b": ...}: keys of that model's config.json with other values, alone and
+           in pairs that matter together; ABSENT takes a key out, None is null
+REFUSED    [(dict(key=value, ...), "why")]: flips with all of these keys are refused here although transformers takes
+           them; the message must name one of the keys. ANY stands for every value but a missing key.
+ATTENTION  "eager" where sdpa is not the oracle
+NORM       0.0 where the norms multiply by 1 + w
+GGUF       {"a": dict(arch=gguf.MODEL_ARCH..., flip=dict(...))}: that model is written as a GGUF file too. flip (may be
+           left out): what the file says otherwise than the folder, because its header cannot carry the key; one of the
+           model's FLIPS.
+gguf_header(w, c)        writes the header's keys beyond those of common_header(); c: config.json
+gguf_tensor(name, t, c)  a tensor as converters store it: the array, or {name: array} where it becomes several
+GGUF_NAMES               {last word of a name: GGUF's word} where the gguf package's map is wrong or has none
+"""
+
+import json
+import math
+import os
+import shutil
+
+import gguf
+import numpy as np
+import torch
+import transformers as tf
+from safetensors.torch import load_file as load_torch
+
+KEPT, VOCAB, T = 3, 61, 29
+SIZES = dict(vocab_size=VOCAB, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, intermediate_size=36, max_position_embeddings=64)
+GQA = dict(SIZES, num_key_value_heads=2)
+ROPE500 = dict(rope_parameters=dict(rope_type="default", rope_theta=500.0))
+LLAMA3 = dict(rope_type="llama3", rope_theta=1e4, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)
+
+
+class Mark:
+    """A value that no key can have."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __repr__(self):
+        return self.name
+
+
+ABSENT, ANY = Mark("absent"), Mark("any")
+TIED_FILE = (dict(tie_word_embeddings=True), "the file holds a head that is not the embedding")  # transformers leaves that head out
+
+
+def option(module, name, default):
+    return getattr(module, name, default)
+
+
+# ---- transformers ----
+
+
+def fill(model, norm_centre):
+    g = torch.Generator().manual_seed(7)
+    for name, p in model.named_parameters():
+        norm = "norm" in name or ".ln_" in name
+        spread = 0.3 if p.ndim == 1 or norm else 0.9 / math.sqrt(p.shape[-1])
+        centre = norm_centre if norm and name.endswith("weight") else 0.0
+        p.data.copy_((centre + spread * torch.randn(p.shape, generator=g)).bfloat16().float())
+
+
+def tokens():
+    return torch.tensor([[(7 * t * t + 3 * t + 11) % VOCAB for t in range(T)]])
+
+
+def logits(model):
+    with torch.no_grad():
+        return model.float().eval()(tokens()).logits[0].numpy()
+
+
+def load(module, folder):
+    model, info = module.CLASS.from_pretrained(folder, attn_implementation=option(module, "ATTENTION", "sdpa"), output_loading_info=True, dtype=torch.float32)
+    if any(info[k] for k in ("missing_keys", "unexpected_keys", "mismatched_keys")):
+        raise ValueError("weights do not fit")
+    return model
+
+
+def save(module, which, folder):
+    """A random model of the family, as transformers saves it in bfloat16."""
+    model = module.CLASS._from_config(module.MODELS[which], attn_implementation=option(module, "ATTENTION", "sdpa")).float().eval()
+    fill(model, option(module, "NORM", 1.0))
+    model.to(torch.bfloat16).save_pretrained(folder)
+    extra = os.path.join(folder, "generation_config.json")
+    if os.path.exists(extra):
+        os.remove(extra)
+
+
+def flipped(config, keys):
+    out = {**config, **keys}
+    return {k: v for k, v in out.items() if v is not ABSENT}
+
+
+def read_config(folder):
+    with open(os.path.join(folder, "config.json")) as f:
+        return json.load(f)
+
+
+def flip(module, folder, base, keys, scratch):
+    """What transformers makes of the folder when its config.json says something else."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(folder, scratch)
+    with open(os.path.join(scratch, "config.json"), "w") as f:
+        json.dump(flipped(read_config(folder), keys), f)
+    try:
+        y = logits(load(module, scratch))
+        if y.shape != base.shape or not np.isfinite(y).all():
+            return "error", None
+    except Exception:
+        return "error", None
+    finally:
+        shutil.rmtree(scratch)
+    return ("same" if np.array_equal(y, base) else "changes"), y
+
+
+def refused(module, keys):
+    """Why a flip is refused here, or None."""
+    for asked, why in option(module, "REFUSED", []):
+        if all(k in keys and keys[k] is not ABSENT and (v is ANY or keys[k] == v) for k, v in asked.items()):
+            return why
+    return None
+
+
+# ---- GGUF ----
+
+
+def halves_to_pairs(w, heads):
+    """Rows (i, i + d/2) of each head to (2i, 2i + 1), as llama files have q and k."""
+    return w.reshape(heads, 2, -1, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
+
+
+def heads_apart(w, heads):
+    """q, k and v of head 0, of head 1, ... to all of q, all of k, all of v."""
+    return w.reshape(heads, 3, -1, *w.shape[1:]).swapaxes(0, 1).reshape(w.shape)
+
+
+def qk_in_pairs(name, w, c):
+    """gguf_tensor() of families whose converters turn q and k."""
+    if ".q_proj." in name or ".k_proj." in name:
+        return halves_to_pairs(w, c["num_attention_heads" if ".q_proj." in name else "num_key_value_heads"])
+    return w
+
+
+def one_in_norms(name, w, c):
+    """gguf_tensor() of Gemma: norms are stored with their 1."""
+    return w + 1 if name.endswith("norm.weight") else w
+
+
+def common_header(w, c):
+    w.add_block_count(c.get("num_hidden_layers", c.get("n_layer")))
+    w.add_context_length(c.get("max_position_embeddings", c.get("n_positions")))
+    w.add_embedding_length(c.get("hidden_size", c.get("n_embd")))
+    w.add_feed_forward_length(c.get("intermediate_size") or c.get("n_inner") or 4 * c.get("n_embd", c.get("hidden_size")))
+    w.add_head_count(c.get("num_attention_heads", c.get("n_head")))
+    if "num_key_value_heads" in c:
+        w.add_head_count_kv(c["num_key_value_heads"])
+    if "rms_norm_eps" in c:
+        w.add_layer_norm_rms_eps(c["rms_norm_eps"])
+    for key in ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"):
+        if key in c:
+            w.add_layer_norm_eps(c[key])
+    if c.get("head_dim"):
+        w.add_key_length(c["head_dim"])
+        w.add_value_length(c["head_dim"])
+    if "rope_theta" in (c.get("rope_parameters") or {}):
+        w.add_rope_freq_base(c["rope_parameters"]["rope_theta"])
+
+
+def stack_experts(tensors):
+    """NAME.experts.3.WHICH of all experts as one NAME.experts.WHICH."""
+    stacks = {}
+    for name in sorted(tensors):
+        parts = name.split(".experts.")
+        if len(parts) == 2 and parts[1].split(".")[0].isdigit():
+            expert, which = parts[1].split(".", 1)
+            stacks.setdefault(f"{parts[0]}.experts.{which}", {})[int(expert)] = tensors.pop(name)
+    tensors.update({n: np.stack([e[i] for i in range(len(e))]) for n, e in stacks.items()})
+    return tensors
+
+
+def gguf_name(module, names, name):
+    words = name.split(".")
+    ours = option(module, "GGUF_NAMES", {}).get(words[-2])
+    if name.startswith("blk."):
+        return name
+    if ours:
+        return f"blk.{words[2]}.{ours}.{words[-1]}"
+    to = names.get_name(name, try_suffixes=(".weight", ".bias"))
+    if not to:
+        raise ValueError(f"{name}: no name in GGUF")
+    return to
+
+
+def write_gguf(module, which, folder, path):
+    c = read_config(folder)
+    spec = module.GGUF[which]
+    w = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[spec["arch"]])
+    common_header(w, c)
+    option(module, "gguf_header", lambda w, c: None)(w, c)
+    names = gguf.get_tensor_name_map(spec["arch"], c.get("num_hidden_layers", c.get("n_layer")))
+    change = option(module, "gguf_tensor", lambda name, t, c: t)
+    for name, t in stack_experts({n: t.float().numpy() for n, t in load_torch(os.path.join(folder, "model.safetensors")).items()}).items():
+        parts = change(name, t, c)
+        for n, x in (parts if isinstance(parts, dict) else {name: parts}).items():
+            x = np.ascontiguousarray(x)
+            if x.ndim == 1:
+                w.add_tensor(gguf_name(module, names, n), x)
+            else:
+                w.add_tensor(gguf_name(module, names, n), gguf.quantize(x, gguf.GGMLQuantizationType.BF16), raw_dtype=gguf.GGMLQuantizationType.BF16)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
