@@ -8,8 +8,9 @@ A family is a module in families/ (families/common.py says what is in it). Witho
 a/, b/                 config.json, model.safetensors (bfloat16)
 a.gguf, b.gguf         where the module says so: tensors named by the gguf package and stored as converters store them
 expected.safetensors   the last rows of each model's logits (float32) under "a" and "b"; under "flips" the last row of each
-                       flip that changes them
-flips.json             the models with the spread of their logits, the GGUF files with the flip whose logits they have, and
+                       flip that changes them; of each model's gradients and of the inputs of its linear layers what
+                       families/deep.py records, under "a gradients" and "a inputs"
+flips.json             the models with the spread of their logits and their loss, the GGUF files with the flip whose logits they have, and
                        the flips: keys "set" to other values or "absent", and whether transformers' logits then change
                        ("changes", with the row of "flips"), stay ("same"), or the model cannot be built or loaded ("error").
                        "refused": why it is an error here although transformers takes it.
@@ -29,13 +30,14 @@ from safetensors.numpy import save_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+from families.deep import record  # noqa: E402
 from families.common import ABSENT, KEPT, flip, load, logits, option, refused, save, write_gguf  # noqa: E402
 
 OUT = os.path.join(HERE, "fixtures", "families")
 
 
 def every_name():
-    return sorted(f[:-3] for f in os.listdir(os.path.join(HERE, "families")) if f.endswith(".py") and f not in ("common.py", "__init__.py"))
+    return sorted(f[:-3] for f in os.listdir(os.path.join(HERE, "families")) if f.endswith(".py") and f not in ("common.py", "deep.py", "__init__.py"))
 
 
 def flip_entry(which, keys):
@@ -75,7 +77,8 @@ def make(name):
         save(module, which, folder)
         base = logits(load(module, folder))
         expected[which] = np.ascontiguousarray(base[-KEPT:])
-        lists["models"].append(dict(model=which, spread=float(base.std())))
+        loss, expected[which + " gradients"], expected[which + " inputs"] = record(module, folder)
+        lists["models"].append(dict(model=which, spread=float(base.std()), loss=loss))
         lists["flips"] += make_flips(module, folder, which, base, rows)
         if which in option(module, "GGUF", {}):
             write_gguf(module, which, folder, folder + ".gguf")

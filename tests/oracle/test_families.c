@@ -17,16 +17,11 @@
 #include "model/model.h"
 #include "model/steps/reference.h"
 #include "model/weights.h"
+#include "support/families.h"
 #include "support/llama.h"
 
 static const double tolerance = 2e-5;
 enum { T = 29, VOCAB = 61 };
-
-static void fixture(const char *name, char path[LB_TEST_PATH]) {
-    char full[LB_TEST_PATH];
-    snprintf(full, sizeof full, "tests/oracle/fixtures/families/%.256s", name);
-    lb_test_fixture(full, path);
-}
 
 static lb_status get_param(const void *ctx, const char *name, int64_t block, int64_t expert, lb_ref_param *out) {
     const lb_model *m = ctx;
@@ -88,61 +83,25 @@ static double error_of(const lb_model *m, const want *expected) {
     return worst / expected->spread;
 }
 
-/* What make_families.py recorded of a family. */
-typedef struct record {
-    const char *family;
-    json_t *lists;
-    lb_safetensors *rows;
-} record;
-
-static record open_record(const lb_family *family) {
-    record r = {.family = family->name};
-    char name[LB_TEST_PATH], path[LB_TEST_PATH];
-    snprintf(name, sizeof name, "%s/flips.json", family->name);
-    fixture(name, path);
-    if (!lb_fs_exists(path))
-        fail_msg("family %s has nothing in tests/oracle/fixtures/families: write tests/oracle/families/%s.py, which "
-                 "common.py there explains, and run tests/oracle/make_families.py %s",
-                 r.family, r.family, r.family);
-    assert_ok(lb_json_read(path, &r.lists));
-    snprintf(name, sizeof name, "%s/expected.safetensors", family->name);
-    fixture(name, path);
-    assert_ok(lb_safetensors_open(path, &r.rows));
-    return r;
-}
-
-static void close_record(record *r) {
-    lb_safetensors_close(r->rows);
-    json_decref(r->lists);
-}
-
-static const char *text_of(const json_t *x, const char *key) { return json_string_value(json_object_get(x, key)); }
-
-static void model_path(const record *r, const char *model, const char *end, char path[LB_TEST_PATH]) {
-    char name[LB_TEST_PATH];
-    snprintf(name, sizeof name, "%s/%s%s", r->family, model, end);
-    fixture(name, path);
-}
-
-static double spread_of(const record *r, const char *model) {
+static double spread_of(const families_record *r, const char *model) {
     const json_t *x;
     size_t i;
     json_array_foreach(json_object_get(r->lists, "models"), i,
-                       x) if (strcmp(text_of(x, "model"), model) ==
+                       x) if (strcmp(families_text(x, "model"), model) ==
                               0) return json_number_value(json_object_get(x, "spread"));
     fail_msg("%s: no model %s", r->family, model);
     return 0.0;
 }
 
 /* The rows that the model itself gives. */
-static want want_of(const record *r, const char *model) {
+static want want_of(const families_record *r, const char *model) {
     return (want){lb_safetensors_find(r->rows, model), -1, spread_of(r, model)};
 }
 
 /* Those of a flip. */
-static want want_of_flip(const record *r, const json_t *flip) {
+static want want_of_flip(const families_record *r, const json_t *flip) {
     const json_t *row = json_object_get(flip, "row");
-    if (!row) return want_of(r, text_of(flip, "model"));
+    if (!row) return want_of(r, families_text(flip, "model"));
     return (want){lb_safetensors_find(r->rows, "flips"), json_integer_value(row),
                   json_number_value(json_object_get(flip, "spread"))};
 }
@@ -157,21 +116,21 @@ static int check_logits(const lb_model *m, const char *family, const char *name,
 static void folders_give_transformers_logits(void **state) {
     (void)state;
     for (int k = 0; lb_family_table[k]; k++) {
-        record r = open_record(lb_family_table[k]);
+        families_record r = families_open(lb_family_table[k]);
         const json_t *x, *models = json_object_get(r.lists, "models");
         size_t i;
         assert_true(json_array_size(models) >= 2);
         json_array_foreach(models, i, x) {
-            const char *name = text_of(x, "model");
+            const char *name = families_text(x, "model");
             char dir[LB_TEST_PATH];
             lb_model *m;
-            model_path(&r, name, "", dir);
+            families_path(&r, name, "", dir);
             assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &m));
             assert_string_equal(m->family->name, r.family);
             assert_int_equal(check_logits(m, r.family, name, want_of(&r, name)), 0);
             lb_model_close(m);
         }
-        close_record(&r);
+        families_close(&r);
     }
 }
 
@@ -191,11 +150,11 @@ static void every_folder_is_a_family(void **state) {
 }
 
 /* A folder with the model's weights, for other files of keys. */
-static void weights_folder(const record *r, const char *model, char dir[LB_TEST_PATH]) {
+static void weights_folder(const families_record *r, const char *model, char dir[LB_TEST_PATH]) {
     char from[LB_TEST_PATH], path[LB_TEST_PATH + 32];
     char *bytes;
     size_t n;
-    model_path(r, model, "/model.safetensors", from);
+    families_path(r, model, "/model.safetensors", from);
     assert_ok(lb_fs_read(from, &bytes, &n));
     snprintf(dir, LB_TEST_PATH, "%s", lb_test_tmpdir());
     snprintf(path, sizeof path, "%s/model.safetensors", dir);
@@ -204,12 +163,12 @@ static void weights_folder(const record *r, const char *model, char dir[LB_TEST_
 }
 
 /* The model's config.json with the flip's keys. `text`: what is flipped, for messages. */
-static void flip_config(const record *r, const json_t *flip, const char *dir, char text[256]) {
+static void flip_config(const families_record *r, const json_t *flip, const char *dir, char text[256]) {
     char path[LB_TEST_PATH + 32], from[LB_TEST_PATH];
     json_t *c, *v;
     const char *key;
     size_t i;
-    model_path(r, text_of(flip, "model"), "/config.json", from);
+    families_path(r, families_text(flip, "model"), "/config.json", from);
     assert_ok(lb_json_read(from, &c));
     json_object_foreach(json_object_get(flip, "set"), key, v) assert_int_equal(json_object_set(c, key, v), 0);
     json_array_foreach(json_object_get(flip, "absent"), i, v) json_object_del(c, json_string_value(v));
@@ -218,7 +177,7 @@ static void flip_config(const record *r, const json_t *flip, const char *dir, ch
     json_decref(c);
     char *set = json_dumps(json_object_get(flip, "set"), JSON_SORT_KEYS),
          *absent = json_dumps(json_object_get(flip, "absent"), 0);
-    snprintf(text, 256, "%s set %s absent %s", text_of(flip, "model"), set, absent ? absent : "none");
+    snprintf(text, 256, "%s set %s absent %s", families_text(flip, "model"), set, absent ? absent : "none");
     free(set);
     free(absent);
 }
@@ -234,7 +193,7 @@ static bool names_a_key(const json_t *flip) {
 }
 
 /* 1: wrong, and said. */
-static int check_flip(const record *r, const json_t *flip, const char *dir) {
+static int check_flip(const families_record *r, const json_t *flip, const char *dir) {
     const bool refused = json_object_get(flip, "refused") != NULL;
     char text[256];
     lb_model *m;
@@ -258,19 +217,20 @@ static void keys_mean_what_they_mean_there(void **state) {
     (void)state;
     int wrong = 0;
     for (int k = 0; lb_family_table[k]; k++) {
-        record r = open_record(lb_family_table[k]);
+        families_record r = families_open(lb_family_table[k]);
         const char *model = "";
         char dir[LB_TEST_PATH];
         const json_t *x;
         size_t i, flipped = 0;
         json_array_foreach(json_object_get(r.lists, "flips"), i, x) {
-            if (strcmp(text_of(x, "result"), "error") == 0) continue;
-            if (strcmp(model, text_of(x, "model")) != 0) weights_folder(&r, model = text_of(x, "model"), dir);
+            if (strcmp(families_text(x, "result"), "error") == 0) continue;
+            if (strcmp(model, families_text(x, "model")) != 0)
+                weights_folder(&r, model = families_text(x, "model"), dir);
             wrong += check_flip(&r, x, dir);
             flipped++;
         }
         if (flipped < 6) fail_msg("%s: only %zu keys were changed", r.family, flipped);
-        close_record(&r);
+        families_close(&r);
     }
     assert_int_equal(wrong, 0);
 }
@@ -278,17 +238,17 @@ static void keys_mean_what_they_mean_there(void **state) {
 static void gguf_files_give_the_same_logits(void **state) {
     (void)state;
     for (int k = 0; lb_family_table[k]; k++) {
-        record r = open_record(lb_family_table[k]);
+        families_record r = families_open(lb_family_table[k]);
         const json_t *x, *files = json_object_get(r.lists, "gguf");
         size_t i;
         if (lb_family_table[k]->gguf_arch && !json_array_size(files))
             fail_msg("family %s has no GGUF file: add GGUF to tests/oracle/families/%s.py", r.family, r.family);
         json_array_foreach(files, i, x) {
             const json_t *flip = json_object_get(x, "flip");
-            const char *name = text_of(x, "model");
+            const char *name = families_text(x, "model");
             char path[LB_TEST_PATH];
             lb_model *m;
-            model_path(&r, name, ".gguf", path);
+            families_path(&r, name, ".gguf", path);
             assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &m));
             assert_string_equal(m->family->name, r.family);
             want w = want_of(&r, name);
@@ -298,7 +258,7 @@ static void gguf_files_give_the_same_logits(void **state) {
             assert_int_equal(check_logits(m, r.family, path, w), 0);
             lb_model_close(m);
         }
-        close_record(&r);
+        families_close(&r);
     }
 }
 
@@ -327,15 +287,15 @@ static void comes_back(const char *dir) {
 static void folders_come_back(void **state) {
     (void)state;
     for (int k = 0; lb_family_table[k]; k++) {
-        record r = open_record(lb_family_table[k]);
+        families_record r = families_open(lb_family_table[k]);
         const json_t *x;
         size_t i;
         json_array_foreach(json_object_get(r.lists, "models"), i, x) {
             char dir[LB_TEST_PATH];
-            model_path(&r, text_of(x, "model"), "", dir);
+            families_path(&r, families_text(x, "model"), "", dir);
             comes_back(dir);
         }
-        close_record(&r);
+        families_close(&r);
     }
 }
 
@@ -351,7 +311,7 @@ static void every_allocation_may_fail(void **state) {
     static const char *const name[] = {"mixtral/a", "gpt2/a", "phi3/a", "mixtral/a.gguf"};
     for (size_t i = 0; i < sizeof name / sizeof name[0]; i++) {
         char path[LB_TEST_PATH];
-        fixture(name[i], path);
+        families_fixture(name[i], path);
         assert_true(llama_fail_each_allocation(open_path, path) > 8);
     }
 }
