@@ -9,9 +9,12 @@
 
 static void list_families(lb_str *out) {
     lb_str_add(out, "families that can be read (Hugging Face folders; those marked * from GGUF files too)\n");
+    size_t width = 0;
+    for (int i = 0; lb_family_table[i]; i++)
+        if (strlen(lb_family_table[i]->name) > width) width = strlen(lb_family_table[i]->name);
     for (int i = 0; lb_family_table[i]; i++) {
         const lb_family *f = lb_family_table[i];
-        lb_str_add(out, "  %-10s%s %s\n", f->name, f->gguf_arch ? "*" : " ", f->summary);
+        lb_str_add(out, "  %-*s %s %s\n", (int)width, f->name, f->gguf_arch ? "*" : " ", f->summary);
     }
     lb_str_add(out, "lowbit models FAMILY shows its program and the tensors that it needs.\n");
 }
@@ -71,7 +74,13 @@ static void show_tensor(const lb_tensor_row *t, bool gguf, lb_str *out) {
         lb_str_add(out, ", a bias%s%s", strcmp(t->bias, "1") ? " if " : "", strcmp(t->bias, "1") ? t->bias : "");
     if (t->when) lb_str_add(out, ", if %s", t->when);
     if (t->owner) lb_str_add(out, ", that of block (%s)", t->owner);
+    if (t->runs) lb_str_add(out, ", stored in %s rows", t->runs);
     lb_str_add(out, "\n");
+}
+
+static void show_refused(const lb_family *f, lb_str *out) {
+    for (const lb_refusal *x = f->hf_refused; x && x->when; x++)
+        lb_str_add(out, "%-13s %s\n", x == f->hf_refused ? "Refused" : "", x->why);
 }
 
 static void explain(const lb_family *f, lb_str *out) {
@@ -82,6 +91,7 @@ static void explain(const lb_family *f, lb_str *out) {
         lb_str_add(out, "GGUF          general.architecture %s%s%s\n", f->gguf_arch, f->gguf_when ? " with " : "",
                    f->gguf_when ? f->gguf_when : "");
     show_positions(f, out);
+    show_refused(f, out);
     lb_str_add(out, "\n");
     show_steps("before", f->program.before, out);
     show_steps("block", f->program.block, out);

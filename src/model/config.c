@@ -241,6 +241,7 @@ static const char *const idle_keys[] = {
     "tf_legacy_loss",
     "max_sequence_length",
     "attn_implementation",
+    "auto_map",
     "use_flash_attn",
     /* what it is called and where it came from */
     "transformers.js_config",
@@ -372,6 +373,17 @@ static lb_status find_family(const char *path, const json_t *c, const lb_family 
     return unknown_family(path, cls, kind);
 }
 
+/* Keys that are right one by one and not together. */
+static lb_status check_together(const lb_config_reader *r) {
+    const lb_numbers n = lb_numbering_view(&r->b);
+    for (const lb_refusal *x = r->family->hf_refused; x && x->when; x++) {
+        double refused;
+        LB_TRY(lb_expression(&n, x->when, -1, &refused));
+        if (refused != 0.0) return lb_fail(LB_E_UNSUPPORTED, "%s: %s", r->path, x->why);
+    }
+    return LB_OK;
+}
+
 static lb_status read_config(lb_config_reader *r) {
     static const char *const which[] = {"architectures", "model_type", NULL};
     key_list known = {0};
@@ -389,6 +401,7 @@ static lb_status read_config(lb_config_reader *r) {
     lb_numbers n = lb_numbering_view(&r->b);
     LB_TRY(lb_numbers_check(&n, r->path));
     LB_TRY(lb_family_rules(r->family, r->family->hf_numbers, &r->b));
+    LB_TRY(check_together(r));
     n = lb_numbering_view(&r->b);
     return lb_numbers_check(&n, r->path);
 }

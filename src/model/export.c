@@ -108,11 +108,20 @@ static lb_status matrix_out(writer *x, int32_t slot, int32_t site, lb_arena *a, 
 }
 
 static lb_status vector_out(const writer *x, int32_t slot, int32_t vector, lb_arena *a, lb_tensor_out *out) {
-    const lb_vector *v = &x->m->net->vector[vector];
+    const lb_net *net = x->m->net;
+    const lb_vector *v = &net->vector[vector];
+    const lb_tensor_row *row = lb_family_row(x->m->family, v->role, v->block >= 0, v->expert >= 0);
     char name[LB_TENSOR_NAME];
     bool unused;
-    LB_TRY(lb_family_tensor_name(x->m->family, x->m->net, slot, name, &unused));
+    int64_t runs = 0;
+    LB_TRY(lb_family_tensor_name(x->m->family, net, slot, name, &unused));
+    if (!v->bias) LB_TRY(lb_family_runs(row, net->numbers, v->block, &runs));
     *out = (lb_tensor_out){.name = lb_arena_strdup(a, name), .ndim = 1, .shape = {v->n}, .data = x->w->vector[vector]};
+    if (runs > 0) {
+        out->ndim = 2;
+        out->shape[0] = runs;
+        out->shape[1] = v->n / runs;
+    }
     return out->name ? LB_OK : LB_E_NOMEM;
 }
 

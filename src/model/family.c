@@ -48,6 +48,11 @@ lb_status lb_family_shape(const void *ctx, const char *name, int64_t block, int6
     return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(st, "the %s family: row %s", s->family->name, row->ours);
 }
 
+lb_status lb_family_runs(const lb_tensor_row *row, const lb_numbers *n, int64_t block, int64_t *out) {
+    *out = 0;
+    return row->runs ? lb_expression_count(n, row->runs, block, out) : LB_OK;
+}
+
 lb_status lb_family_rules(const lb_family *f, const char *rules, lb_numbering *b) {
     lb_status st = lb_numbering_rules(b, rules);
     return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(st, "the %s family", f->name);

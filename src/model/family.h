@@ -19,6 +19,7 @@ typedef enum lb_key_kind {
     LB_KEY_WORD,     /* a string, which must be `only` */
     LB_KEY_SLIDES,   /* a list of "full_attention" or "sliding_attention", one a block: 0 or 1 */
     LB_KEY_BLOCKS,   /* a list of blocks: 1 in those, 0 in the others */
+    LB_KEY_TENSOR,   /* of a GGUF file, `name` being a tensor's: 1 where it is there, 0 where it is not */
     LB_KEY_IDLE      /* without effect on what is computed */
 } lb_key_kind;
 
@@ -33,6 +34,12 @@ typedef struct lb_key {
     const char *only; /* the only value that is honoured, as in the file; NULL: any */
     const char *why;  /* ... and why ("biases are not supported"), or NULL */
 } lb_key;
+
+/* Keys that are right one by one and not together. */
+typedef struct lb_refusal {
+    const char *when; /* an expression: not zero, the model is refused */
+    const char *why;  /* naming the keys */
+} lb_refusal;
 
 /* How rotary positions are told in config.json: rope_parameters, rope_scaling and keys outside of both. */
 typedef struct lb_rope_keys {
@@ -56,6 +63,7 @@ typedef struct lb_tensor_row {
     const char *when;        /* an expression: not zero, there is such a weight (in this block); NULL: always */
     const char *owner; /* an expression: the block whose weight (and bias) this is, its own or one before it; NULL:
                           its own */
+    const char *runs;  /* of a vector that files store as a matrix, an expression: its rows; NULL: as a vector */
 } lb_tensor_row;
 
 typedef struct lb_family {
@@ -67,6 +75,7 @@ typedef struct lb_family {
     const lb_key *hf_keys;          /* up to the one without a name; their order is that of `absent` expressions */
     const lb_rope_keys *rope;       /* NULL: no rotary positions */
     const char *hf_numbers;         /* rules (numbers.h) once all keys are read */
+    const lb_refusal *hf_refused;   /* asked after them, up to the one without an expression; NULL: none */
     const char *gguf_arch;          /* NULL: GGUF has no such family, or it is not read */
     const char *gguf_when;          /* of several families with that architecture, this one where the key is positive */
     const lb_key *gguf_keys;
@@ -80,6 +89,8 @@ const lb_family *lb_family_named(const char *name);
 
 /* The family's rules (its hf_numbers or gguf_numbers) added. */
 LB_NODISCARD lb_status lb_family_rules(const lb_family *f, const char *rules, lb_numbering *b);
+/* The rows of a matrix that files store a vector as; 0: as a vector. */
+LB_NODISCARD lb_status lb_family_runs(const lb_tensor_row *row, const lb_numbers *n, int64_t block, int64_t *out);
 /* From config.json: the family and its numbers, among them layers, dim, vocab and tied, and context where there is
  * one. What is not known and might change what the model computes is LB_E_UNSUPPORTED naming it. */
 LB_NODISCARD lb_status lb_numbers_from_config(lb_arena *a, const char *path, const lb_family **family, lb_numbers *out);

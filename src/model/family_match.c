@@ -188,7 +188,9 @@ static lb_status fused_rows(const matching *m, const found *x, int64_t rows, int
 static lb_status check_shape(const matching *m, const found *x, const lb_net_shape *shape) {
     const lb_tensor_row *row = &m->family->tensor[x->row];
     lb_tensor want = {.ndim = 1, .shape = {row->rows ? shape->rows : shape->cols}};
-    int64_t from, of, experts;
+    int64_t from, of, experts, runs;
+    LB_TRY(lb_family_runs(row, m->net->numbers, x->block, &runs));
+    if (runs > 0 && !x->bias) want = (lb_tensor){.ndim = 2, .shape = {runs, shape->cols / runs}};
     if (x->bias || !row->rows) return must_be(m, x->t, &want);
     LB_TRY(fused_rows(m, x, shape->rows, &from, &of));
     want = (lb_tensor){.ndim = 2, .shape = {of, shape->cols}};

@@ -72,7 +72,7 @@ static const char *const rope_keys[] = {"rope.freq_base", "rope.scaling.type", "
 
 static bool known(const lb_family *f, const char *key) {
     for (const lb_key *k = f->gguf_keys; k->name; k++)
-        if (strcmp(k->name, key) == 0) return true;
+        if (k->kind != LB_KEY_TENSOR && strcmp(k->name, key) == 0) return true;
     for (size_t i = 0; i < sizeof rope_keys / sizeof rope_keys[0] && f->rope; i++)
         if (strcmp(rope_keys[i], key) == 0) return true;
     return strcmp(key, "vocab_size") == 0;
@@ -124,6 +124,8 @@ static lb_status read_key(reader *r, const lb_key *k) {
     char full[KEY];
     double v;
     const lb_numbers n = lb_numbering_view(&r->b);
+    if (k->kind == LB_KEY_TENSOR)
+        return lb_numbering_set_key(&r->b, k->number, k->name, lb_gguf_find(r->g, k->name) ? 1.0 : 0.0);
     if (has(r, k->name, full) || !k->absent) {
         LB_TRY(read_value(r, k, full, &v));
     } else {

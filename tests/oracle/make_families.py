@@ -13,7 +13,7 @@ expected.safetensors   the last rows of each model's logits (float32) under "a" 
 flips.json             the models with the spread of their logits and their loss, the GGUF files with the flip whose logits they have, and
                        the flips: keys "set" to other values or "absent", and whether transformers' logits then change
                        ("changes", with the row of "flips"), stay ("same"), or the model cannot be built or loaded ("error").
-                       "refused": why it is an error here although transformers takes it.
+                       "refused": why it is an error here, be it that transformers takes it.
 
 Token t is (7 t^2 + 3 t + 11) mod the vocabulary."""
 
@@ -55,7 +55,7 @@ def make_flips(module, folder, which, base, rows):
             entry["row"], entry["spread"] = len(rows), float(y.std())
             rows.append(y[-1])
         why = refused(module, keys)
-        if why and entry["result"] != "error":
+        if why:
             entry["refused"] = why
         entries.append(entry)
     return entries

@@ -143,10 +143,14 @@ static void check_numbers(const lb_family *f, const lb_key *keys, const char *ru
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
         if (!lb_number_find(&n, needed[i])) fail_msg("%s: no key and no rule makes %s", f->name, needed[i]);
     for (const lb_tensor_row *r = f->tensor; r->ours; r++) {
-        const char *const text[] = {r->rows, r->cols, r->bias, r->when, r->owner};
+        const char *const text[] = {r->rows, r->cols, r->bias, r->when, r->owner, r->runs};
         double v;
-        for (int k = 0; k < 5; k++)
+        for (int k = 0; k < 6; k++)
             if (text[k]) lb_test_expect(LB_OK, lb_expression(&n, text[k], 1, &v), r->ours, __FILE__, __LINE__);
+    }
+    for (const lb_refusal *x = keys == f->hf_keys ? f->hf_refused : NULL; x && x->when; x++) {
+        double v;
+        lb_test_expect(LB_OK, lb_expression(&n, x->when, -1, &v), x->why, __FILE__, __LINE__);
     }
     assert_ok(lb_program_parse(a, f->name, &f->program, &p));
     const lb_steps *part[] = {&p.before, &p.block, &p.after, &p.expert};
@@ -232,6 +236,14 @@ static void keys_are_checked(void **state) {
          "type 'linear' is not supported: only 'default' and 'longrope' are"},
         {"phi3", "5.0\n", "5.0, 6.0\n", LB_E_FORMAT, "a factor for each of 4 pairs"},
         {"phi3", "1.1,", "-1.1,", LB_E_FORMAT, "short_factor[1]: must be a positive number"},
+        {"bloom", "\"pretraining_tp\": 1,\n  \"slow_but_exact\": false",
+         "\"pretraining_tp\": 2, \"slow_but_exact\": true", LB_E_UNSUPPORTED,
+         "config.json: slow_but_exact with pretraining_tp > 1 leaves out biases"},
+        {"falcon", "\"num_ln_in_parallel_attn\": null", "\"num_ln_in_parallel_attn\": 2", LB_E_UNSUPPORTED,
+         "config.json: num_ln_in_parallel_attn = 2: only where new_decoder_architecture is true"},
+        {"falcon", "\"num_ln_in_parallel_attn\": null", "\"num_ln_in_parallel_attn\": 3", LB_OK, NULL},
+        {"cohere", "\"use_qk_norm\": false", "\"use_qk_norm\": true", LB_E_FORMAT,
+         "tensor model.layers.0.self_attn.q_norm.weight is missing"},
         {"mistral", "\"head_dim\": 8", "\"head_dim\": 9", LB_E_FORMAT,
          "head_dim = 9: rotary positions need an even number"},
     };

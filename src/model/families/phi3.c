@@ -12,7 +12,7 @@ static const lb_key hf_keys[] = {
     {"sliding_window", LB_KEY_COUNT, "window", "0"},
     {"attention_bias", LB_KEY_FLAG, NULL, "0", .only = "false", .why = "biases are not supported"},
     KEY_TIED("0"),
-    {"resid_pdrop|embd_pdrop|auto_map", LB_KEY_IDLE},
+    {"resid_pdrop|embd_pdrop", LB_KEY_IDLE},
     {0},
 };
 static const lb_rope_keys rope = ROPE_KEYS(1u << 0 | 1u << 5);

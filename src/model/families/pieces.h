@@ -51,11 +51,13 @@
         {"context_length", LB_KEY_COUNT, "context"}, {                                                                 \
         "attention.causal", LB_KEY_FLAG, NULL, "1", .only = "true", .why = "only causal models are supported"          \
     }
-#define GGUF_HEADS                                                                                                     \
+#define GGUF_HEADS GGUF_HEADS_OF("attention.layer_norm_rms_epsilon")
+/* The same with another key of the norms' epsilon. */
+#define GGUF_HEADS_OF(norm_eps)                                                                                        \
     {"attention.head_count_kv", LB_KEY_COUNT, "kv_heads", "heads"},                                                    \
         {"attention.key_length", LB_KEY_COUNT, "head_dim", "dim/heads"},                                               \
         {"attention.value_length", LB_KEY_COUNT, NULL, "head_dim", .only = "head_dim"},                                \
-        {"attention.layer_norm_rms_epsilon", LB_KEY_REAL, "eps"}, {                                                    \
+        {norm_eps, LB_KEY_REAL, "eps"}, {                                                                              \
         "rope.dimension_count", LB_KEY_COUNT, NULL, "head_dim", .only = "head_dim"                                     \
     }
 

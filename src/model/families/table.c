@@ -16,6 +16,10 @@
     F(phi)                                                                                                             \
     F(phi3)                                                                                                            \
     F(mobilellm)                                                                                                       \
+    F(bloom)                                                                                                           \
+    F(falcon)                                                                                                          \
+    F(starcoder2)                                                                                                      \
+    F(cohere)                                                                                                          \
     /* the next above this line */
 
 #define DECLARE(name) extern const lb_family lb_family_##name;

@@ -7,7 +7,7 @@ MODELS     two models, {"a": config, "b": config}: odd widths, grouped heads, ti
            in both positions between the two and their flips. About 20 to 30 KB each in bfloat16.
 FLIPS      {"a": [dict(key=value, ...), ...], "b": ...}: keys of that model's config.json with other values, alone and
            in pairs that matter together; ABSENT takes a key out, None is null
-REFUSED    [(dict(key=value, ...), "why")]: flips with all of these keys are refused here although transformers takes
+REFUSED    [(dict(key=value, ...), "why")]: flips with all of these keys are refused here, be it that transformers takes
            them; the message must name one of the keys. ANY stands for every value but a missing key.
 ATTENTION  "eager" where sdpa is not the oracle
 NORM       0.0 where the norms multiply by 1 + w
@@ -155,9 +155,9 @@ def one_in_norms(name, w, c):
 
 def common_header(w, c):
     w.add_block_count(c.get("num_hidden_layers", c.get("n_layer")))
-    w.add_context_length(c.get("max_position_embeddings", c.get("n_positions")))
+    w.add_context_length(c.get("max_position_embeddings", c.get("n_positions", c.get("hidden_size"))))  # so the converter of BLOOM
     w.add_embedding_length(c.get("hidden_size", c.get("n_embd")))
-    w.add_feed_forward_length(c.get("intermediate_size") or c.get("n_inner") or 4 * c.get("n_embd", c.get("hidden_size")))
+    w.add_feed_forward_length(c.get("intermediate_size") or c.get("ffn_hidden_size") or c.get("n_inner") or 4 * c.get("n_embd", c.get("hidden_size")))
     w.add_head_count(c.get("num_attention_heads", c.get("n_head")))
     if "num_key_value_heads" in c:
         w.add_head_count_kv(c["num_key_value_heads"])
@@ -210,7 +210,7 @@ def write_gguf(module, which, folder, path):
         parts = change(name, t, c)
         for n, x in (parts if isinstance(parts, dict) else {name: parts}).items():
             x = np.ascontiguousarray(x)
-            if x.ndim == 1:
+            if x.ndim == 1 or n.endswith("norm.weight"):
                 w.add_tensor(gguf_name(module, names, n), x)
             else:
                 w.add_tensor(gguf_name(module, names, n), gguf.quantize(x, gguf.GGMLQuantizationType.BF16), raw_dtype=gguf.GGMLQuantizationType.BF16)
