@@ -85,6 +85,7 @@ typedef struct forward_job {
     const lb_weights *w;
     bool final;     /* what the head reads instead of a block's inputs */
     bool advance;   /* through the block; else no further than the last input */
+    bool all;       /* rows of an expert: all tokens', not those that are routed to it */
     int64_t first;  /* sequence */
     int32_t inputs; /* captured */
     const lb_wanted *want;
@@ -118,6 +119,7 @@ static lb_status forward_one(void *ctx, int64_t piece, int worker) {
     lb_capture cap = {.tap = j->tap + worker * j->inputs, .taps = j->inputs, .stop = !j->advance};
     for (int32_t i = 0; i < j->inputs; i++)
         cap.tap[i] = (lb_tap){.input = j->want[i].input,
+                              .all = j->all,
                               .to = lb_mat_part(j->captured[i], piece * T, 0, T, j->captured[i].cols)};
     if (j->final) {
         cap.tap[0].rows = T;
@@ -236,13 +238,45 @@ static lb_status pass(forward_job *j, const lb_weights *w, lb_arena *a) {
     return st;
 }
 
+/* Experts that too few tokens reached are given all of them, in a pass of their own. */
+static lb_status feed_starved(lb_stream *s, const lb_weights *w, const lb_wanted *want, int32_t n, lb_arena *a,
+                              lb_collected *out) {
+    lb_wanted *starved = LB_NEW(a, lb_wanted, n + 1);
+    lb_collected *fed = LB_NEW(a, lb_collected, n + 1);
+    int32_t *which = LB_NEW(a, int32_t, n + 1), some = 0;
+    if (!starved || !fed || !which) return LB_E_NOMEM;
+    for (int32_t i = 0; i < n; i++) {
+        if (s->net->input[want[i].input].expert < 0 || out[i].tokens >= want[i].enough) continue;
+        starved[some] = want[i];
+        which[some++] = i;
+    }
+    forward_job j = {.s = s, .all = true, .want = starved, .inputs = some, .out = fed};
+    if (some) LB_TRY(pass(&j, w, a));
+    for (int32_t i = 0; i < some; i++) {
+        fed[i].routed = out[which[i]].routed;
+        out[which[i]] = fed[i];
+    }
+    return LB_OK;
+}
+
+/* Experts that may be fed: who is starved is known only when the sequences have passed, and then they may not have
+ * moved. */
+static bool may_feed(const lb_stream *s, const lb_wanted *want, int32_t n) {
+    bool may = false;
+    for (int32_t i = 0; i < n; i++) may = may || (want[i].enough > 0 && s->net->input[want[i].input].expert >= 0);
+    return may;
+}
+
 static lb_status block_pass(lb_stream *s, const lb_weights *w, const lb_wanted *want, int32_t n, bool advance,
                             lb_arena *a, lb_collected *out) {
     if (s->block >= s->net->blocks)
         return lb_fail(LB_E_ARG, "calibration: the model has only %lld blocks", (long long)s->net->blocks);
     if (!advance && n == 0) return lb_fail(LB_E_ARG, "calibration: no input was asked for");
-    forward_job j = {.s = s, .advance = advance, .want = want, .inputs = n, .out = out};
+    bool feeds = may_feed(s, want, n);
+    forward_job j = {.s = s, .advance = advance && !feeds, .want = want, .inputs = n, .out = out};
     lb_status st = pass(&j, w, a);
+    if (st == LB_OK && feeds) st = feed_starved(s, w, want, n, a, out);
+    if (st == LB_OK && feeds && advance) st = pass(&(forward_job){.s = s, .advance = true}, w, a);
     if (st == LB_E_NUMERIC) st = lb_fail_in(st, "block %lld", (long long)s->block);
     if (st == LB_OK && advance) s->block++;
     return st;
@@ -264,7 +298,7 @@ lb_status lb_stream_collect_head(lb_stream *s, const lb_weights *w, uint32_t nee
     if (s->block != s->net->blocks)
         return lb_fail(LB_E_ARG, "calibration: the head comes after block %lld, the stream is at %lld",
                        (long long)s->net->blocks - 1, (long long)s->block);
-    const lb_wanted want = {s->net->site[s->net->head].input, needs};
+    const lb_wanted want = {.input = s->net->site[s->net->head].input, .needs = needs};
     forward_job j = {.s = s, .final = true, .want = &want, .inputs = 1, .out = out};
     lb_status st = pass(&j, w, a);
     return st == LB_E_NUMERIC ? lb_fail_in(st, "the head's input") : st;

@@ -22,10 +22,12 @@ int64_t lb_stream_block(const lb_stream *s);
 int64_t lb_stream_samples(const lb_stream *s);
 /* A sequence as it enters the current block, (length, dim). */
 lb_cmat lb_stream_states(const lb_stream *s, int64_t sequence);
-/* Statistics that are wanted of an input: LB_NEEDS_... */
+/* Statistics that are wanted of an input: LB_NEEDS_... An expert that fewer tokens than `enough` reached gets those of
+ * all tokens, as if the router had sent them there: the block runs once more for such experts. 0: it gets its own. */
 typedef struct lb_wanted {
     int32_t input;
     uint32_t needs;
+    int64_t enough;
 } lb_wanted;
 /* Statistics of some inputs of the current block, n of them in program order, with these weights; the stream does not
  * move. out[i], of want[i], are made in arena `a`. */
@@ -44,10 +46,11 @@ LB_NODISCARD lb_status lb_stream_collect_head(lb_stream *s, const lb_weights *w,
  * `key`; every cell of a sweep reads them block by block, each checked as it is read. */
 typedef struct lb_stats_file lb_stats_file;
 /* Opens `path` if it is one and its key, which says which statistics, agrees; else computes them (progress stage
- * "statistics") and opens it. needs: which. */
-LB_NODISCARD lb_status lb_stats_file_ensure(const char *path, const char *key, uint32_t needs, const lb_net *n,
-                                            const lb_weights *w, const int32_t *tokens, int64_t samples, int64_t length,
-                                            lb_team *team, lb_log *log, lb_stats_file **out);
+ * "statistics") and opens it. needs: which; enough: as in lb_wanted. */
+LB_NODISCARD lb_status lb_stats_file_ensure(const char *path, const char *key, uint32_t needs, int64_t enough,
+                                            const lb_net *n, const lb_weights *w, const int32_t *tokens,
+                                            int64_t samples, int64_t length, lb_team *team, lb_log *log,
+                                            lb_stats_file **out);
 /* Some of them, of an input of a block or of the head's. */
 LB_NODISCARD lb_status lb_stats_file_get(lb_stats_file *f, int32_t input, uint32_t needs, lb_arena *a, lb_stats *out);
 bool lb_stats_file_damaged(const lb_stats_file *f); /* a read did not find what was written: make the file again */

@@ -13,7 +13,7 @@ int64_t lb_collector_bytes(const lb_collector *k, int64_t cols, int64_t tokens) 
 }
 
 lb_stats lb_collected_stats(const lb_collected *c) {
-    lb_stats s = {.tokens = c->tokens, .sequences = c->sequences};
+    lb_stats s = {.tokens = c->tokens, .sequences = c->sequences, .routed = c->routed};
     for (int k = 0; lb_collectors[k]; k++)
         if (c->numbers[k]) lb_collectors[k]->give(c->numbers[k], c->cols, c->tokens, &s);
     return s;
@@ -24,6 +24,7 @@ lb_status lb_stats_merge(lb_arena *a, uint32_t needs, int64_t cols, const lb_sta
         if (needs & lb_collectors[k]->need) LB_TRY(lb_collectors[k]->merge(a, cols, next, sum));
     sum->tokens += next->tokens;
     sum->sequences += next->sequences;
+    sum->routed += next->routed;
     return LB_OK;
 }
 
@@ -35,7 +36,7 @@ lb_status lb_collect_begin(lb_arena *a, lb_arena *lists, lb_collected *of, int n
     *out = (lb_collecting){.of = of, .n = n, .sum = LB_NEW(lists, void *, kinds *n + 1)};
     if (!out->sum) return LB_E_NOMEM;
     for (int i = 0; i < n; i++) {
-        of[i].tokens = of[i].sequences = 0;
+        of[i].tokens = of[i].sequences = of[i].routed = 0;
         if (!(of[i].numbers = LB_NEW(a, void *, kinds))) return LB_E_NOMEM;
         for (int k = 0; k < kinds; k++)
             if (of[i].needs & lb_collectors[k]->need)
@@ -55,11 +56,13 @@ lb_status lb_collect_add(lb_collecting *c, const lb_cmat *X, int64_t sequences, 
 }
 
 lb_status lb_collect_finish(lb_collecting *c, lb_team *team) {
-    for (int i = 0; i < c->n; i++)
+    for (int i = 0; i < c->n; i++) {
+        c->of[i].routed = c->of[i].tokens;
         for (int k = 0; lb_collectors[k]; k++) {
             void *sum = c->sum[k * c->n + i];
             if (sum) LB_TRY(lb_collectors[k]->finish(sum, c->of[i].tokens, team, &c->of[i].numbers[k]));
         }
+    }
     return LB_OK;
 }
 

@@ -42,6 +42,7 @@ int64_t lb_collector_bytes(const lb_collector *k, int64_t cols, int64_t tokens);
 /* Statistics of one input. */
 typedef struct lb_collected {
     int64_t cols, tokens, sequences;
+    int64_t routed; /* tokens that the router sent; of what is no expert's: tokens */
     uint32_t needs; /* those that are wanted */
     void **numbers; /* (collectors) NULL: not wanted, or not finished */
 } lb_collected;

@@ -1,7 +1,7 @@
 /* One sealed file: tokens, sequences and blocks in the section "about"; for each distinct input of the blocks and for
  * the head's a section a statistic, named by the first layer that reads it: "3.q" (the upper triangle of H row by row,
  * n (n + 1) / 2 float64), "3.q absmax", "head rows". An expert's has one of its tokens and sequences beside them
- * ("3.expert.5.down tokens"). */
+ * ("3.expert.5.down tokens"), and how many of those the router sent. */
 #include <stdio.h>
 #include <string.h>
 
@@ -42,9 +42,9 @@ static section section_of(const char *name, const lb_collector *k) {
 
 static lb_status put(lb_sealed *f, const lb_net *net, int32_t input, const lb_collected *c, lb_team *team) {
     const char *name = section_name(net, input);
-    int64_t routed[2] = {c->tokens, c->sequences};
+    int64_t tokens[3] = {c->tokens, c->sequences, c->routed};
     if (net->input[input].expert >= 0)
-        LB_TRY(lb_sealed_put_all(f, beside(name, "tokens").name, LB_SEALED_I64, 2, NULL, routed));
+        LB_TRY(lb_sealed_put_all(f, beside(name, "tokens").name, LB_SEALED_I64, 3, NULL, tokens));
     for (int i = 0; lb_collectors[i]; i++) {
         const lb_collector *k = lb_collectors[i];
         if (!(c->needs & k->need)) continue;
@@ -55,8 +55,9 @@ static lb_status put(lb_sealed *f, const lb_net *net, int32_t input, const lb_co
     return LB_OK;
 }
 
-static lb_status compute(lb_sealed *f, uint32_t needs, const lb_net *net, const lb_weights *w, const int32_t *tokens,
-                         int64_t samples, int64_t length, lb_team *team, lb_log *log, lb_arena *a) {
+static lb_status compute(lb_sealed *f, uint32_t needs, int64_t enough, const lb_net *net, const lb_weights *w,
+                         const int32_t *tokens, int64_t samples, int64_t length, lb_team *team, lb_log *log,
+                         lb_arena *a) {
     lb_stream *s = NULL;
     LB_TRY(lb_stream_new(a, net, w, tokens, samples, length, team, &s));
     for (int64_t b = 0; b < net->blocks; b++) {
@@ -68,7 +69,7 @@ static lb_status compute(lb_sealed *f, uint32_t needs, const lb_net *net, const 
         lb_wanted *want = LB_NEW(a, lb_wanted, n + 1);
         lb_collected *got = LB_NEW(a, lb_collected, n + 1);
         if (!want || !got) return LB_E_NOMEM;
-        for (int32_t i = 0; i < n; i++) want[i] = (lb_wanted){first + i, needs};
+        for (int32_t i = 0; i < n; i++) want[i] = (lb_wanted){first + i, needs, enough};
         LB_TRY(lb_stream_collect_advance(s, w, want, n, a, got));
         for (int32_t i = 0; i < n; i++) LB_TRY(put(f, net, want[i].input, &got[i], team));
         lb_arena_restore(a, mark);
@@ -80,8 +81,9 @@ static lb_status compute(lb_sealed *f, uint32_t needs, const lb_net *net, const 
     return LB_OK;
 }
 
-static lb_status create(const char *path, const char *key, uint32_t needs, const lb_net *net, const lb_weights *w,
-                        const int32_t *tokens, int64_t samples, int64_t length, lb_team *team, lb_log *log) {
+static lb_status create(const char *path, const char *key, uint32_t needs, int64_t enough, const lb_net *net,
+                        const lb_weights *w, const int32_t *tokens, int64_t samples, int64_t length, lb_team *team,
+                        lb_log *log) {
     int64_t about[3] = {samples * length, samples, net->blocks};
     lb_sealed *f = NULL;
     lb_arena *a = NULL;
@@ -89,7 +91,7 @@ static lb_status create(const char *path, const char *key, uint32_t needs, const
     LB_TRY_GOTO(st, done, lb_arena_new(0, &a));
     LB_TRY_GOTO(st, done, lb_sealed_create(path, KIND, key, &f));
     LB_TRY_GOTO(st, done, lb_sealed_put_all(f, "about", LB_SEALED_I64, 3, NULL, about));
-    LB_TRY_GOTO(st, done, compute(f, needs, net, w, tokens, samples, length, team, log, a));
+    LB_TRY_GOTO(st, done, compute(f, needs, enough, net, w, tokens, samples, length, team, log, a));
     LB_TRY_GOTO(st, done, lb_sealed_commit(f));
 done:
     lb_sealed_close(f);
@@ -121,7 +123,7 @@ static lb_status open_existing(const char *path, const char *key, uint32_t needs
     return st;
 }
 
-lb_status lb_stats_file_ensure(const char *path, const char *key, uint32_t needs, const lb_net *net,
+lb_status lb_stats_file_ensure(const char *path, const char *key, uint32_t needs, int64_t enough, const lb_net *net,
                                const lb_weights *w, const int32_t *tokens, int64_t samples, int64_t length,
                                lb_team *team, lb_log *log, lb_stats_file **out) {
     *out = NULL;
@@ -130,22 +132,23 @@ lb_status lb_stats_file_ensure(const char *path, const char *key, uint32_t needs
         if (st != LB_E_FORMAT && st != LB_E_IO) return st;
         lb_warn(log, "%s: the statistics are computed again", lb_error());
     }
-    LB_TRY(create(path, key, needs, net, w, tokens, samples, length, team, log));
+    LB_TRY(create(path, key, needs, enough, net, w, tokens, samples, length, team, log));
     return open_existing(path, key, needs, net, samples, length, team, out);
 }
 
 /* The tokens that reached an input. */
 static lb_status get_tokens(lb_stats_file *f, int32_t input, lb_stats *out) {
-    *out = (lb_stats){.tokens = f->tokens, .sequences = f->sequences};
+    *out = (lb_stats){.tokens = f->tokens, .sequences = f->sequences, .routed = f->tokens};
     if (f->net->input[input].expert < 0) return LB_OK;
-    int64_t routed[2];
+    int64_t n[3];
     section at = beside(section_name(f->net, input), "tokens");
-    LB_TRY(lb_sealed_get_all(f->file, at.name, LB_SEALED_I64, 2, NULL, routed));
-    if (routed[0] < 0 || routed[0] > f->tokens || routed[1] < (routed[0] > 0) || routed[1] > f->sequences)
-        return lb_sealed_refuse(f->file, "%s: %lld tokens in %lld sequences: none of an expert", at.name,
-                                (long long)routed[0], (long long)routed[1]);
-    out->tokens = routed[0];
-    out->sequences = routed[1];
+    LB_TRY(lb_sealed_get_all(f->file, at.name, LB_SEALED_I64, 3, NULL, n));
+    if (n[0] < 0 || n[0] > f->tokens || n[1] < (n[0] > 0) || n[1] > f->sequences || n[2] < 0 || n[2] > n[0])
+        return lb_sealed_refuse(f->file, "%s: %lld tokens in %lld sequences, %lld of them routed: none of an expert",
+                                at.name, (long long)n[0], (long long)n[1], (long long)n[2]);
+    out->tokens = n[0];
+    out->sequences = n[1];
+    out->routed = n[2];
     return LB_OK;
 }
 

@@ -41,10 +41,11 @@ LB_NODISCARD lb_status lb_exec_new(lb_arena *a, const lb_net *n, int64_t length,
 LB_NODISCARD lb_status lb_exec_add_half(lb_arena *a, lb_exec *e);
 
 /* An input of sites, before any T and simulated quantization, copied out: to (T, cols). Of an expert, the rows that
- * were routed to it, in order. */
+ * were routed to it, in order; or all rows, which then run through it without any share in what the block gives. */
 typedef struct lb_tap {
     int32_t input; /* in net.input */
     lb_mat to;
+    bool all;
     int64_t rows; /* out */
 } lb_tap;
 typedef struct lb_capture {

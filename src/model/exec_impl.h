@@ -25,7 +25,7 @@ typedef struct lb_routing {
     float *weight;         /* (length, experts) of the router; 0: not routed there */
     bool *kept;            /* (experts) */
     int64_t *first;        /* (experts + 1) of an expert's rows, among all that are routed */
-    int32_t *row;          /* (length * top) the tokens of each expert, ascending */
+    int32_t *row;          /* (length * experts) the tokens of each expert, ascending */
     float *gathered, *out; /* (length, cols), (length, an expert's T-row values), of some experts at a time */
     lb_expert_piece *piece;
 } lb_routing;

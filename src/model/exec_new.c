@@ -10,7 +10,7 @@ typedef struct needs {
     int64_t rows, expert_rows;      /* T-row values */
     int64_t panel, quantized, half; /* a desk */
     int64_t widest;                 /* cols of any value */
-    int64_t experts, picks, gathered;
+    int64_t experts, gathered;
     lb_attend *attend; /* one a step that attends; NULL: they are counted first */
     int attends;
 } needs;
@@ -40,7 +40,6 @@ static void note_runs(needs *n, const lb_net_part *p) {
 
 static lb_status note_experts(needs *n, const lb_net_part *p, const lb_net_step *s) {
     n->experts = most(n->experts, s->n_experts);
-    n->picks = most(n->picks, (int64_t)s->arg[0]);
     n->gathered = most(n->gathered, p->value[s->src[0]].cols);
     for (int64_t e = 0; e < s->n_experts; e++) {
         const lb_net_part *own = &s->expert[e];
@@ -92,7 +91,7 @@ static lb_status new_routing(lb_arena *a, const needs *n, lb_routing *out) {
     *out = (lb_routing){.weight = LB_NEW_UNSET(a, float, T * n->experts),
                         .kept = LB_NEW(a, bool, n->experts),
                         .first = LB_NEW(a, int64_t, n->experts + 1),
-                        .row = LB_NEW_UNSET(a, int32_t, T * n->picks),
+                        .row = LB_NEW_UNSET(a, int32_t, T * n->experts),
                         .gathered = LB_NEW_UNSET(a, float, T * n->gathered),
                         .out = LB_NEW_UNSET(a, float, T * n->expert_rows),
                         .piece = LB_NEW(a, lb_expert_piece, n->experts + T / shortest + 1)};

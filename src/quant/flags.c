@@ -16,6 +16,9 @@ static const lb_flag flag[] = {
     {"rank-deficient", 'S',
      "fewer calibration tokens than columns: H, which layers were solved on, is rank-deficient, and damping does the "
      "rest"},
+    {"starved-expert", 'E',
+     "experts that too few calibration tokens were routed to (expert_tokens): some layers were made as starved_experts "
+     "says"},
 };
 enum { FLAGS = sizeof flag / sizeof flag[0] };
 

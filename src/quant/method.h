@@ -44,11 +44,13 @@ typedef struct lb_kept {
 
 #define LB_SAMPLED_ROWS 512
 
-/* Statistics of what a layer reads: of an expert, of the rows that were routed to it. Each is there if `needs` asks for
- * it; NULL, or 0, if not. */
+/* Statistics of what a layer reads: of an expert, of the rows that were routed to it, or where those were too few what
+ * calibration.starved_experts says. Each is there if `needs` asks for it; NULL, or 0, if not. */
 typedef struct lb_stats {
     lb_cdmat H; /* (in, in) X^T X / tokens: full symmetric, undamped, original column order */
     int64_t tokens, sequences;
+    int64_t routed;         /* of the tokens, those that the router sent; of what is no expert's: all */
+    bool starved;           /* those were too few, and nothing takes their place: lb_stats_reached is the error */
     lb_kept *kept;          /* or NULL */
     const float *absmax;    /* (in) largest |x| a channel */
     const double *mean_abs; /* (in) mean |x| a channel */
@@ -146,7 +148,7 @@ LB_NODISCARD lb_status lb_method_spec_until(const lb_method *m, const void *opts
 /* What any method may ask of its input: W finite and, with `stats`, an H of its columns, for the method of that name.
  * LB_E_NUMERIC, LB_E_ARG. */
 LB_NODISCARD lb_status lb_layer_in_check(const lb_layer_in *in, const char *method, bool stats);
-/* Did any token reach the layer? LB_E_NUMERIC if not, as of an expert that the router left out. */
+/* Did tokens enough reach the layer? LB_E_NUMERIC if not, as of an expert that the router left out. */
 LB_NODISCARD lb_status lb_stats_reached(const lb_layer_in *in);
 /* in->so_far: NULL, or the layer that a stage of block scope made. */
 LB_NODISCARD lb_status lb_method_layer(const lb_method *m, const lb_layer_in *in, const void *opts, lb_layer *out);

@@ -2,7 +2,8 @@
 #include "quant/method.h"
 
 lb_stats lb_stats_only(const lb_stats *s, uint32_t needs) {
-    lb_stats only = {.tokens = s->tokens, .sequences = s->sequences, .kept = s->kept};
+    lb_stats only = {
+        .tokens = s->tokens, .sequences = s->sequences, .routed = s->routed, .starved = s->starved, .kept = s->kept};
     if (needs & LB_NEEDS_HESSIAN) only.H = s->H;
     if (needs & LB_NEEDS_ABSMAX) only.absmax = s->absmax;
     if (needs & LB_NEEDS_MEAN) only.mean_abs = s->mean_abs;
@@ -12,8 +13,11 @@ lb_stats lb_stats_only(const lb_stats *s, uint32_t needs) {
 }
 
 lb_status lb_stats_reached(const lb_layer_in *in) {
-    if (in->stats->tokens > 0) return LB_OK;
-    return lb_fail(LB_E_NUMERIC,
-                   "layer %s: no calibration token reached this expert: take more samples, or skip it by a rule",
-                   in->name);
+    const lb_stats *s = in->stats;
+    static const char what[] = "take more samples, skip it by a rule, or see calibration.starved_experts";
+    if (s->tokens > 0 && !s->starved) return LB_OK;
+    if (s->routed == 0)
+        return lb_fail(LB_E_NUMERIC, "layer %s: no calibration token reached this expert: %s", in->name, what);
+    return lb_fail(LB_E_NUMERIC, "layer %s: too few calibration tokens reached this expert, %lld: %s", in->name,
+                   (long long)s->routed, what);
 }

@@ -17,6 +17,7 @@ enum layer_column {
     L_SAME_AS_CSV, /* where some layer is another one's */
     L_BPW,
     L_BYTES,
+    L_TOKENS, /* of a model with experts */
     L_WEIGHT,
     L_WREL,
     L_OWN,
@@ -41,6 +42,7 @@ static const lb_table_column layer_column[L_COLUMNS] = {
     [L_SAME_AS_CSV] = {.name = "same_as", .optional = true},
     [L_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true},
     [L_BYTES] = {.head = "KiB", .name = "bytes", .right = true},
+    [L_TOKENS] = {.head = "tokens", .name = "tokens", .right = true, .optional = true},
     [L_WREL] = {.head = "rel. weight", .name = "weight_rel_mse", .right = true},
     [L_OWN_REL] = {.head = "rel. output", .name = "output_rel_mse_own", .right = true},
     [L_SQNR] = {.head = "SQNR dB", .name = "sqnr_db_own", .right = true},
@@ -89,8 +91,8 @@ static void put_told(lb_table *t, size_t c, double v) {
     lb_table_set(t, c, v == floor(v) && fabs(v) < 1e15 ? count : lb_num_sci(v, 3).s, lb_num_exact(v).s);
 }
 
-/* told: how many diagnostics the cell has. */
-static void put_layer(lb_table *t, const lb_layer_row *l, size_t told) {
+/* told: how many diagnostics the cell has. tokens: it is known how many reached each layer. */
+static void put_layer(lb_table *t, const lb_layer_row *l, size_t told, bool tokens) {
     lb_table_row(t);
     lb_table_set(t, L_NAME, l->name, l->name);
     lb_table_setf(t, L_SHAPE, "%lld" TIMES "%lld", (long long)l->rows, (long long)l->cols);
@@ -107,6 +109,7 @@ static void put_layer(lb_table *t, const lb_layer_row *l, size_t told) {
     }
     if (!l->quantized) return;
     put_layer_errors(t, l);
+    if (tokens) lb_table_setf(t, L_TOKENS, "%lld", (long long)l->tokens);
     for (size_t i = 0; i < told; i++)
         if (lb_is_told(&l->told, i)) put_told(t, L_TOLD + i, l->told.value[i]);
     char time[32];
@@ -159,7 +162,9 @@ lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, lb
     lb_table_column *column;
     LB_TRY(columns_of(a, c, &column));
     LB_TRY(lb_table_new(a, id, title, column, L_COLUMNS + c->diagnostics.n, &t));
-    for (int64_t i = 0; i < c->layers; i++) put_layer(t, &c->layer[i], c->diagnostics.n);
+    bool tokens = false;
+    for (int64_t i = 0; i < c->layers; i++) tokens = tokens || c->layer[i].tokens > 0;
+    for (int64_t i = 0; i < c->layers; i++) put_layer(t, &c->layer[i], c->diagnostics.n, tokens);
     if (f != LB_TABLE_CSV && lb_model_error_of(c, false).weight_rel > 0) put_sum(t, c);
     return lb_table_render(t, f, out);
 }

@@ -42,6 +42,8 @@ typedef struct lb_layer_row {
     lb_layer_error rtn_own, rtn_original; /* round-to-nearest onto the same storage, the same H */
     uint32_t flags;
     lb_told told; /* by places in the record's table */
+    int64_t
+        tokens; /* of the calibration that it read: of an expert, those that were routed to it; 0: none, or not known */
     double seconds;
 } lb_layer_row;
 

@@ -45,6 +45,7 @@ lb_status lb_store_check_layer(const lb_layer_row *l) {
     LB_TRY(check_int(l->name, "cols", l->cols, 1, most / l->rows));
     LB_TRY(check_int(l->name, "bits", l->bits, 0, 64));
     LB_TRY(check_int(l->name, "group", l->group, -1, most));
+    LB_TRY(check_int(l->name, "tokens", l->tokens, 0, most));
     const lb_layer_error *each[] = {&l->own, &l->original, &l->rtn_own, &l->rtn_original};
     for (size_t k = 0; k < 4; k++) LB_TRY(check_errors(l->name, each[k]));
     return check_size(l->name, &l->size);

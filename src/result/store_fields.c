@@ -258,6 +258,7 @@ static const lb_field layer_rows[] = {
     ROW(lb_layer_row, I64, group),
     ROW(lb_layer_row, BOOL, quantized),
     ROW(lb_layer_row, LATER_STR, same_as),
+    ROW(lb_layer_row, LATER, tokens),
     SIZE_ROWS(lb_layer_row, "size_", size),
     ERROR_ROWS("own", own),
     ERROR_ROWS("original", original),

@@ -124,8 +124,8 @@ static lb_status open_statistics(running *x) {
     if (st == LB_OK && damaged) (void)unlink(path);
     if (st == LB_OK) st = lb_plan_calibration_tokens(r->plan, x->c, a, &tokens);
     if (st == LB_OK)
-        st = lb_stats_file_ensure(path, key, needs, m->net, &m->weights, tokens, k->samples, k->length, r->plan->team,
-                                  r->log, &r->stats);
+        st = lb_stats_file_ensure(path, key, needs, lb_plan_enough(r->plan), m->net, &m->weights, tokens, k->samples,
+                                  k->length, r->plan->team, r->log, &r->stats);
     lb_arena_free(a);
     if (st == LB_OK && !(r->shared = LB_NEW(r->keep, lb_shared_errors, m->net->sites))) st = LB_E_NOMEM;
     if (st == LB_OK) memcpy(r->stats_key, key, sizeof key);

@@ -12,6 +12,9 @@ typedef enum lb_propagate { LB_PROPAGATE_QUANTIZED, LB_PROPAGATE_ORIGINAL } lb_p
 typedef enum lb_weights_mode { LB_WEIGHTS_RESIDENT, LB_WEIGHTS_STREAM } lb_weights_mode;
 typedef enum lb_export { LB_EXPORT_NONE, LB_EXPORT_F32, LB_EXPORT_F16, LB_EXPORT_BF16 } lb_export;
 
+/* What a layer of an expert is solved on that too few calibration tokens reached. */
+typedef enum lb_starved_policy { LB_STARVED_ERROR, LB_STARVED_RTN, LB_STARVED_ALL_TOKENS } lb_starved_policy;
+
 #define LB_SEED_OF_CELL (-1) /* calibration.seed: follow the cell's seed */
 
 typedef struct lb_calibration_config {
@@ -21,6 +24,8 @@ typedef struct lb_calibration_config {
     int bos; /* lb_bos */
     int propagate;
     bool true_sequential, original_errors;
+    int starved_experts; /* lb_starved_policy */
+    int64_t expert_tokens;
     const lb_yaml *node;
 } lb_calibration_config;
 

@@ -12,6 +12,7 @@ const char *const lb_recipe_choices[] = {"sequential", "random", NULL};
 const char *const lb_weights_choices[] = {"resident", "stream", NULL};
 const char *const lb_compute_choices[] = {"float32", "bf16", NULL};
 static const char *const propagate_choices[] = {"quantized", "original", NULL};
+static const char *const starved_choices[] = {"error", "rtn", "all_tokens", NULL};
 static const char *const export_choices[] = {"none", "f32", "f16", "bf16", NULL};
 
 static const char propagate_help[] =
@@ -20,6 +21,10 @@ static const char propagate_help[] =
 static const char sequential_help[] =
     "solve {k, v, q}, {o}, {up, gate}, {down} one after another, each on inputs made with the ones before quantized "
     "(needs propagate: quantized)";
+static const char starved_help[] =
+    "an expert that fewer than expert_tokens calibration tokens were routed to: error = the cell fails and names it; "
+    "rtn = its methods are told nothing of its inputs (H = 1), which makes gptq round to nearest; all_tokens = it is "
+    "solved on all tokens, as if the router had sent them there. Flag E marks such layers";
 static const char embedding_help[] = "quantize the token embedding too (with a tied head: the one matrix of both)";
 static const char head_help[] = "quantize the output head too (with a tied head: the one matrix of both)";
 static const char bos_help[] = "BOS at the head of the text: auto = where the tokenizer adds one itself; never; always";
@@ -77,6 +82,10 @@ static const lb_option calibration_rows[] = {
      "also measure output errors with H of the original model's inputs, so that cells compare: costs one more pass of "
      "the calibration text, shared by all cells",
      AT(lb_calibration_config, original_errors)},
+    {"starved_experts", LB_OPT_CHOICE, "error", 0, 0, starved_choices, starved_help,
+     AT(lb_calibration_config, starved_experts)},
+    {"expert_tokens", LB_OPT_INT, "1", 1, INFINITY, NULL,
+     "an expert that fewer calibration tokens were routed to is starved", AT(lb_calibration_config, expert_tokens)},
 };
 const lb_options lb_config_calibration_table = TABLE(calibration_rows, lb_calibration_config);
 

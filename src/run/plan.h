@@ -108,6 +108,8 @@ LB_NODISCARD lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c
 /* The same for the baseline's states of evaluation i. */
 LB_NODISCARD lb_status lb_plan_states_key(const lb_plan *p, int64_t i, char key[65]);
 
+/* What lb_wanted.enough is in this plan. */
+int64_t lb_plan_enough(const lb_plan *p);
 /* LB_FLAG_FEW_TOKENS or LB_FLAG_RANK_DEFICIENT for a layer of the cell that is solved on H of too few tokens, else 0.
  */
 uint32_t lb_plan_token_flags(const lb_layer_plan *l, int64_t tokens);

@@ -179,6 +179,7 @@ lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65
                random ? (unsigned long long)lb_plan_calibration_seed(p, c) : 0ull);
     for (int i = 0; lb_collectors[i]; i++)
         if (needs & lb_collectors[i]->need) lb_str_add(&s, "of %s\n", lb_collectors[i]->name);
+    if (lb_plan_enough(p)) lb_str_add(&s, "experts fed below %lld\n", (long long)lb_plan_enough(p));
     put_program(p, NULL, &s);
     lb_status st = hash_text(&s, key);
     lb_str_free(&s);

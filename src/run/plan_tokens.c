@@ -5,6 +5,11 @@
 
 enum { TOKENS_A_COLUMN = 10 };
 
+int64_t lb_plan_enough(const lb_plan *p) {
+    const lb_calibration_config *k = &p->config->calibration;
+    return k->starved_experts == LB_STARVED_ALL_TOKENS ? k->expert_tokens : 0;
+}
+
 static int64_t tokens_of(const lb_plan *p) { return p->config->calibration.samples * p->config->calibration.length; }
 
 uint32_t lb_plan_token_flags(const lb_layer_plan *l, int64_t tokens) {

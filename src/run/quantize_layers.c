@@ -19,6 +19,7 @@ typedef struct walker {
     lb_keeper said;       /* what the method warned of in it */
     int64_t done, total;  /* layers to quantize */
     int64_t restored;     /* blocks that an interrupted run had finished */
+    bool experts;         /* the model has some */
     size_t block_stage;   /* the first that makes layers */
     bool by_block;        /* it has block scope */
 } walker;
@@ -40,6 +41,7 @@ static lb_status solve(walker *x, int64_t layer, lb_stored *out, const lb_stats 
                       .log = &x->said.log};
     const lb_cmat *target = lb_pools_target(&x->pools, layer);
     lb_status st = target ? LB_OK : lb_quantize_original(j, layer, j->scratch, &in.W);
+    if (st == LB_OK) st = lb_quantize_feed(j, layer, j->scratch, &stats);
     if (target) in.W = *target;
     double start = lb_clock_s();
     if (st == LB_OK) st = lb_method_layer(j->cell->method, &in, l->opts, &made);
@@ -63,6 +65,12 @@ typedef struct on_input {
     double seconds;         /* that it took, for each layer */
 } on_input;
 
+/* For the row, in a model of experts: of the model so far, or where the method asks for nothing of the original. */
+static int64_t tokens_of(const walker *x, const on_input *in) {
+    if (!x->experts) return 0;
+    return in->own.tokens > 0 ? in->own.routed : in->original.routed;
+}
+
 /* One layer from statistics to journal. */
 static lb_status quantize_layer(walker *x, int64_t layer, lb_stored *out, on_input *in) {
     lb_quantize_job *j = x->j;
@@ -74,7 +82,8 @@ static lb_status quantize_layer(walker *x, int64_t layer, lb_stored *out, on_inp
     if (--in->left == 0) lb_arena_restore(x->kept_arena, x->nothing_kept); /* before errors are measured: memory */
     LB_TRY(lb_quantize_measure(j, layer, out, lb_stats_only(&in->own, l->needs).H,
                                lb_stats_only(&in->original, original).H));
-    j->row[layer].flags |= lb_plan_token_flags(l, in->solved.tokens);
+    j->row[layer].flags |= lb_quantize_token_flags(j, layer, &in->solved);
+    j->row[layer].tokens = tokens_of(x, in);
     lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
 }
@@ -86,6 +95,7 @@ static lb_status adopt_layer(walker *x, int64_t layer, const on_input *in) {
     uint32_t original = lb_plan_layer_needs(j->plan, j->cell, l);
     const lb_stats own = lb_stats_only(&in->own, l->needs), before = lb_stats_only(&in->original, original);
     LB_TRY(lb_quantize_adopt(j, layer, own.H, before.H));
+    j->row[layer].tokens = tokens_of(x, in);
     lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
 }
@@ -200,7 +210,7 @@ static lb_status inputs_wanted(const walker *x, int64_t block, lb_wanted **out, 
     *n = 0;
     if (!(*out = LB_NEW(x->block_arena, lb_wanted, inputs + 1))) return LB_E_NOMEM;
     for (int32_t input = first; input < first + inputs; input++) {
-        lb_wanted want = {input, 0};
+        lb_wanted want = {.input = input, .enough = lb_plan_enough(x->j->plan)};
         bool some = false;
         for (int64_t i = x->first; i < x->first + x->n; i++) {
             if (!reads(x, i, input)) continue;
@@ -317,6 +327,8 @@ static lb_status walk(walker *x) {
     int64_t blocks = j->plan->model->net->blocks;
     bool ends = false;
     const char *few = NULL;
+    for (int32_t i = 0; i < j->plan->model->net->inputs; i++)
+        x->experts = x->experts || j->plan->model->net->input[i].expert >= 0;
     x->block_stage = lb_method_preserving(j->cell->method);
     x->by_block = lb_method_stage(j->cell->method, x->block_stage)->block != NULL;
     for (int64_t i = 0; i < j->cell->layers; i++) {

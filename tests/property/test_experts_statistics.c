@@ -146,7 +146,8 @@ static void sums_of(const lb_test_program *c, bool transforms) {
     char *path = lb_fs_join(lb_test_tmpdir(), transforms ? "of-tx" : "of-x");
     lb_team *team = team_of(2);
     lb_stats_file *f;
-    assert_ok(lb_stats_file_ensure(path, "key", LB_NEEDS_STATISTICS, n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
+    assert_ok(
+        lb_stats_file_ensure(path, "key", LB_NEEDS_STATISTICS, 0, n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
     for (int32_t i = 0; i < inputs; i++) {
         lb_stats back;
         assert_ok(lb_stats_file_get(f, first + i, LB_NEEDS_STATISTICS, c->arena, &back));
@@ -170,6 +171,15 @@ static void experts_sum_their_rows(void **state) {
     lb_test_programs(sums);
 }
 
+/* A router that never takes this expert: it is as experts 0 and 1, who win ties. */
+static void starve_expert(const lb_test_program *c, lb_linop *router, int64_t expert) {
+    lb_cmat R = router->W;
+    float *all = LB_NEW(c->arena, float, R.rows *R.cols);
+    memcpy(all, R.d, (size_t)(R.rows * R.cols) * sizeof *all);
+    for (int64_t i = 0; i < R.cols; i++) all[expert * R.cols + i] = all[R.cols + i] = all[i];
+    router->W = lb_cmat_of(all, R.rows, R.cols);
+}
+
 /* The router never takes the last expert: it has no tokens, and what needs H says so. */
 static void starve(const lb_test_program *c, const lb_tensor *logits) {
     (void)logits;
@@ -178,12 +188,7 @@ static void starve(const lb_test_program *c, const lb_tensor *logits) {
     lb_weights w = lb_test_program_weights(c, n);
     int32_t tokens[SAMPLES * LENGTH], up = lb_net_find(n, "0.expert.4.up"), router = lb_net_find(n, "0.router");
     assert_true(up >= 0 && router >= 0);
-    lb_cmat R = w.site[router].W;
-    float *all = LB_NEW(c->arena, float, R.rows *R.cols);
-    memcpy(all, R.d, (size_t)(R.rows * R.cols) * sizeof *all);
-    for (int64_t i = 0; i < R.cols; i++) all[4 * R.cols + i] = all[i]; /* as expert 0, which wins ties */
-    for (int64_t i = 0; i < R.cols; i++) all[R.cols + i] = all[i];
-    w.site[router].W = lb_cmat_of(all, R.rows, R.cols);
+    starve_expert(c, &w.site[router], 4);
     for (int32_t i = 0; i < SAMPLES * LENGTH; i++) tokens[i] = (i * 7 + 1) % 61;
     lb_team *team = team_of(2);
     lb_stream *s;
@@ -214,9 +219,106 @@ static void starved_experts_are_named(void **state) {
     lb_test_programs(starve);
 }
 
+/* ---- an expert that gets all tokens ---- */
+
+/* (rows, out) = X Wᵀ. */
+static double *product(lb_arena *a, const double *X, int64_t rows, lb_cmat W) {
+    double *y = LB_NEW(a, double, rows *W.rows);
+    for (int64_t t = 0; t < rows; t++)
+        for (int64_t r = 0; r < W.rows; r++)
+            for (int64_t c = 0; c < W.cols; c++) y[t * W.rows + r] += X[t * W.cols + c] * (double)W.d[r * W.ld + c];
+    return y;
+}
+
+/* What an expert reads of the tokens that the router saw: X, and the product that its last layer reads. */
+static void expect_fed(lb_arena *a, const expected *seen, lb_cmat gate, lb_cmat up, expected out[2]) {
+    int64_t rows = seen->tokens, cols[2] = {gate.cols, gate.rows};
+    double *X = LB_NEW(a, double, rows *gate.cols);
+    for (int64_t i = 0; i < rows * gate.cols; i++) X[i] = (double)seen->row[i];
+    double *g = product(a, X, rows, gate), *u = product(a, X, rows, up);
+    for (int64_t i = 0; i < rows * gate.rows; i++) g[i] = g[i] / (1.0 + exp(-g[i])) * u[i];
+    const double *of[2] = {X, g};
+    for (int k = 0; k < 2; k++) {
+        out[k] = (expected){.H = LB_NEW(a, double, cols[k] * cols[k]), .tokens = rows, .sequences = SAMPLES};
+        for (int64_t t = 0; t < rows; t++)
+            for (int64_t i = 0; i < cols[k]; i++)
+                for (int64_t j = 0; j < cols[k]; j++)
+                    out[k].H[i * cols[k] + j] += of[k][t * cols[k] + i] * of[k][t * cols[k] + j];
+    }
+}
+
+static void fed_by(const lb_test_program *c, const lb_net *n, const lb_weights *w, const int32_t *tokens, int threads,
+                   const expected *seen, lb_stats out[3]) {
+    lb_team *team = team_of(threads);
+    lb_stream *s, *plain;
+    lb_collected got[3];
+    int32_t up = lb_net_find(n, "0.expert.4.up"), down = lb_net_find(n, "0.expert.4.down"),
+            other = lb_net_find(n, "0.expert.0.up"), gate = lb_net_find(n, "0.expert.4.gate");
+    const lb_wanted want[3] = {{n->site[up].input, LB_NEEDS_STATISTICS, 1},
+                               {n->site[down].input, LB_NEEDS_STATISTICS, 1},
+                               {n->site[other].input, LB_NEEDS_STATISTICS, 1}};
+    expected fed[2];
+    lb_stats alone;
+    assert_true(gate >= 0);
+    expect_fed(c->arena, seen, w->site[gate].W, w->site[up].W, fed);
+    assert_ok(lb_stream_new(c->arena, n, w, tokens, SAMPLES, LENGTH, team, &s));
+    assert_ok(lb_stream_new(c->arena, n, w, tokens, SAMPLES, LENGTH, team, &plain));
+    assert_ok(collect_all(plain, w, &want[2].input, 1, LB_NEEDS_STATISTICS, true, c->arena, &alone));
+    assert_ok(lb_stream_collect_advance(s, w, want, 3, c->arena, got));
+    for (int k = 0; k < 3; k++) out[k] = lb_collected_stats(&got[k]);
+    for (int k = 0; k < 2; k++) {
+        check_hessian(&fed[k], &out[k]);
+        assert_int_equal(out[k].routed, 0);
+    }
+    /* The others' statistics, and what the block gives, are what they were. */
+    assert_true(alone.tokens > 0 && alone.tokens == out[2].tokens && out[2].routed == out[2].tokens);
+    assert_memory_equal(alone.H.d, out[2].H.d, (size_t)(alone.H.cols * alone.H.cols) * sizeof(double));
+    for (int64_t q = 0; q < SAMPLES; q++)
+        assert_memory_equal(lb_stream_states(s, q).d, lb_stream_states(plain, q).d,
+                            (size_t)(LENGTH * n->dim) * sizeof(float));
+    lb_team_free(team);
+}
+
+static void feed(const lb_test_program *c, const lb_tensor *logits) {
+    (void)logits;
+    if (strcmp(c->name, "mixtral") != 0) return;
+    const lb_net *n = lb_test_program_net(c);
+    lb_weights w = lb_test_program_weights(c, n);
+    int32_t tokens[SAMPLES * LENGTH], router = lb_net_find(n, "0.router");
+    lb_stats of[2][3];
+    expected seen = {0};
+    starve_expert(c, &w.site[router], 4);
+    for (int32_t i = 0; i < SAMPLES * LENGTH; i++) tokens[i] = (i * 7 + 1) % 61;
+    expect(c, n, &w, tokens, n->site[router].input, 1, &seen);
+    assert_int_equal(seen.tokens, SAMPLES * LENGTH);
+    for (int threads = 1; threads <= 2; threads++) fed_by(c, n, &w, tokens, threads, &seen, of[threads - 1]);
+    for (int k = 0; k < 3; k++)
+        assert_memory_equal(of[0][k].H.d, of[1][k].H.d, (size_t)(of[0][k].H.cols * of[0][k].H.cols) * sizeof(double));
+    /* Kept in the file, they come back with both counts. */
+    char *path = lb_fs_join(lb_test_tmpdir(), "fed");
+    lb_team *team = team_of(2);
+    lb_stats_file *f;
+    lb_stats back;
+    int32_t input = n->site[lb_net_find(n, "0.expert.4.down")].input;
+    assert_ok(
+        lb_stats_file_ensure(path, "key", LB_NEEDS_STATISTICS, 1, n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
+    assert_ok(lb_stats_file_get(f, input, LB_NEEDS_STATISTICS, c->arena, &back));
+    assert_true(back.tokens == SAMPLES * LENGTH && back.routed == 0);
+    assert_memory_equal(back.H.d, of[0][1].H.d, (size_t)(back.H.cols * back.H.cols) * sizeof(double));
+    lb_stats_file_close(f);
+    lb_team_free(team);
+    lb_free(path);
+}
+
+static void starved_experts_may_get_all_tokens(void **state) {
+    (void)state;
+    lb_test_programs(feed);
+}
+
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(experts_sum_their_rows),
-                                       cmocka_unit_test(starved_experts_are_named)};
+                                       cmocka_unit_test(starved_experts_are_named),
+                                       cmocka_unit_test(starved_experts_may_get_all_tokens)};
     return cmocka_run_group_tests_name("experts' statistics", tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@ lb_status collect_all(lb_stream *s, const lb_weights *w, const int32_t *input, i
     lb_wanted want[COLLECT_INPUTS];
     lb_collected got[COLLECT_INPUTS];
     assert_true(n <= COLLECT_INPUTS);
-    for (int32_t i = 0; i < n; i++) want[i] = (lb_wanted){input[i], needs};
+    for (int32_t i = 0; i < n; i++) want[i] = (lb_wanted){input[i], needs, 0};
     LB_TRY(advance ? lb_stream_collect_advance(s, w, want, n, a, got) : lb_stream_collect(s, w, want, n, a, got));
     for (int32_t i = 0; i < n; i++) out[i] = lb_collected_stats(&got[i]);
     return LB_OK;

@@ -367,13 +367,25 @@ static void pick(float *p, int64_t n, int64_t top, bool renorm, bool *kept) {
     for (int64_t i = 0; i < n; i++) p[i] = kept[i] ? p[i] / (renorm ? sum : 1.0f) : 0.0f;
 }
 
+/* Is some input of expert e asked for as if all tokens were its own? */
+static bool takes_all(const job *j, int64_t e) {
+    const lb_capture *cap = j->x->cap;
+    const lb_net *n = j->x->e->net;
+    bool all = false;
+    for (int32_t i = 0; cap && i < cap->taps; i++)
+        all = all || (cap->tap[i].all && n->input[cap->tap[i].input].expert == e);
+    return all;
+}
+
 /* The tokens of each expert. */
-static void list_rows(lb_routing *r, int64_t T, int64_t experts) {
-    int64_t n = 0;
+static void list_rows(const job *j) {
+    lb_routing *r = &j->x->e->routing;
+    int64_t n = 0, T = j->x->T, experts = j->s->n_experts;
     for (int64_t e = 0; e < experts; e++) {
+        bool all = takes_all(j, e);
         r->first[e] = n;
         for (int64_t t = 0; t < T; t++)
-            if (r->weight[t * experts + e] > 0.0f) r->row[n++] = (int32_t)t;
+            if (all || r->weight[t * experts + e] > 0.0f) r->row[n++] = (int32_t)t;
     }
     r->first[experts] = n;
 }
@@ -384,7 +396,7 @@ static lb_status route(const job *j) {
     for (int64_t t = 0; t < j->x->T; t++)
         pick(e->routing.weight + t * j->s->n_experts, j->s->n_experts, (int64_t)j->s->arg[0], j->s->arg[1] != 0.0,
              e->routing.kept);
-    list_rows(&e->routing, j->x->T, j->s->n_experts);
+    list_rows(j);
     return LB_OK;
 }
 
@@ -429,8 +441,8 @@ static lb_status add_columns(void *ctx, int64_t piece, int worker) {
         lb_mat out = lb_exec_value(&own, own.part->leaving, 0, own.T);
         for (int64_t i = 0; i < own.T; i++) {
             int64_t t = r->row[r->first[e] + i];
-            lb_kernels_active()->axpy(j->y.d + t * j->y.ld + c0, r->weight[t * j->s->n_experts + e],
-                                      out.d + i * out.ld + c0, n);
+            float weight = r->weight[t * j->s->n_experts + e];
+            if (weight > 0.0f) lb_kernels_active()->axpy(j->y.d + t * j->y.ld + c0, weight, out.d + i * out.ld + c0, n);
         }
     }
     return LB_OK;
