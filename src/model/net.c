@@ -182,6 +182,7 @@ static lb_status take_operands(lb_build *b, const lb_step *s, lb_net_step *out, 
             LB_TRY(input_of(b, out->src[0], &input));
         }
         LB_TRY(add_site(b, s->operand[k], p, input, &out->site));
+        b->site[out->site].routes = b->block >= 0 && (s->op->reach == LB_BY_EXPERT || p.rows == 1);
     }
     return LB_OK;
 }

@@ -30,6 +30,7 @@ typedef struct lb_site {
     int32_t bias;            /* in lb_net.vector; -1: none */
     int32_t same_as;         /* the site whose weights these are; -1: its own. A tied head: the embedding; a block that
                                 shares another's: that one's, whose bias is its own too */
+    bool routes;             /* what it gives says how much others count: a router; a layer of one output */
     int64_t rows, cols;      /* (out, in) */
 } lb_site;
 /* What sites read: a value of a block (or of an expert of it). */

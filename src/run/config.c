@@ -558,6 +558,7 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
                                   .true_sequential = out->calibration.true_sequential,
                                   .quantize_embedding = top.quantize_embedding,
                                   .quantize_head = top.quantize_head,
+                                  .quantize_router = top.quantize_router,
                                   .seed = top.seed};
     n = lb_yaml_get(root, "training");
     out->has_training = n != NULL;

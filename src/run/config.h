@@ -46,7 +46,7 @@ typedef struct lb_training_config {
 /* What a cell has besides its method's options; each may be set for a whole config, for an entry, or be an axis. */
 typedef struct lb_cell_options {
     int propagate;
-    bool true_sequential, quantize_embedding, quantize_head;
+    bool true_sequential, quantize_embedding, quantize_head, quantize_router;
     int64_t seed;
 } lb_cell_options;
 
@@ -129,7 +129,7 @@ typedef struct lb_config_top {
     const char *name, *model, *results;
     int64_t seed, threads;
     int weights, compute, export;
-    bool keep_layers, keep_cache, quantize_embedding, quantize_head;
+    bool keep_layers, keep_cache, quantize_embedding, quantize_head, quantize_router;
 } lb_config_top;
 extern const lb_options lb_config_top_table, lb_config_calibration_table, lb_config_eval_table,
     lb_config_training_table, lb_config_cell_table;

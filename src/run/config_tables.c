@@ -27,6 +27,9 @@ static const char starved_help[] =
     "solved on all tokens, as if the router had sent them there. Flag E marks such layers";
 static const char embedding_help[] = "quantize the token embedding too (with a tied head: the one matrix of both)";
 static const char head_help[] = "quantize the output head too (with a tied head: the one matrix of both)";
+static const char router_help[] =
+    "quantize what weighs experts too: routers, and the gate of a shared expert; else they stay as they are, as other "
+    "programs leave them, unless a rule says skip: false";
 static const char bos_help[] = "BOS at the head of the text: auto = where the tokenizer adds one itself; never; always";
 
 #define AT(T, field) offsetof(T, field)
@@ -53,6 +56,7 @@ static const lb_option top_rows[] = {
      AT(lb_config_top, compute)},
     {"quantize_embedding", LB_OPT_BOOL, "false", 0, 0, NULL, embedding_help, AT(lb_config_top, quantize_embedding)},
     {"quantize_head", LB_OPT_BOOL, "false", 0, 0, NULL, head_help, AT(lb_config_top, quantize_head)},
+    {"quantize_router", LB_OPT_BOOL, "false", 0, 0, NULL, router_help, AT(lb_config_top, quantize_router)},
     {"export", LB_OPT_CHOICE, "none", 0, 0, export_choices,
      "write each cell's dequantized model as a Hugging Face folder, in this type", AT(lb_config_top, export)},
     {"keep_layers", LB_OPT_BOOL, "false", 0, 0, NULL,
@@ -114,6 +118,7 @@ static const lb_option cell_rows[] = {
     {"true_sequential", LB_OPT_BOOL, "false", 0, 0, NULL, sequential_help, AT(lb_cell_options, true_sequential)},
     {"quantize_embedding", LB_OPT_BOOL, "false", 0, 0, NULL, embedding_help, AT(lb_cell_options, quantize_embedding)},
     {"quantize_head", LB_OPT_BOOL, "false", 0, 0, NULL, head_help, AT(lb_cell_options, quantize_head)},
+    {"quantize_router", LB_OPT_BOOL, "false", 0, 0, NULL, router_help, AT(lb_cell_options, quantize_router)},
     {"seed", LB_OPT_INT, "0", 0, INFINITY, NULL, "seed of this entry's cells", AT(lb_cell_options, seed)},
 };
 const lb_options lb_config_cell_table = TABLE(cell_rows, lb_cell_options);

@@ -89,7 +89,7 @@ static lb_status plan_layer(planner *x, int32_t site, const char *also) {
     if (!same && also) same = lb_sweep_same_as(x->p->config, x->c, also);
     if (same && s->block < 0) return not_one(l, same, "is in a block, and that is not");
     if (same) return plan_as(x, l, same);
-    bool skip = false;
+    bool skip = s->routes && !x->c->own.quantize_router;
     size_t names = names_of(x, site, also);
     LB_TRY(lb_sweep_layer_options(x->p->arena, x->p->config, x->c, x->also, names, &skip, &l->opts, NULL));
     if (!skip) LB_TRY(lb_method_own(x->c->method, x->c->opts, l->opts, s->name));

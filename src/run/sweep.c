@@ -286,9 +286,9 @@ static lb_status identify(expander *x, lb_cell *cell, lb_str *id) {
     lb_str_add(id, "method %s\n", m->name);
     for (int64_t i = 0; i < cell->options.n; i++)
         lb_str_add(id, "%s=%s\n", cell->options.at[i].key, cell->options.at[i].value);
-    lb_str_add(id, "propagate=%d true_sequential=%d embedding=%d head=%d seed=%lld\n", cell->own.propagate,
+    lb_str_add(id, "propagate=%d true_sequential=%d embedding=%d head=%d router=%d seed=%lld\n", cell->own.propagate,
                cell->own.true_sequential, cell->own.quantize_embedding, cell->own.quantize_head,
-               (long long)cell->own.seed);
+               cell->own.quantize_router, (long long)cell->own.seed);
     for (size_t i = 0; i < x->c->rules; i++) rule_text(&x->c->rule[i], m, id);
     for (size_t i = 0; i < cell->entry->n_rules; i++) rule_text(&cell->entry->rule[i], m, id);
     /* A refused value never reached the options: what was asked for tells such cells apart. */

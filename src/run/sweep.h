@@ -65,7 +65,8 @@ static inline uint32_t lb_cell_statistics(const lb_cell *c) { return c->layer_ne
 LB_NODISCARD lb_status lb_sweep_expand(lb_arena *a, const lb_config *c, lb_sweep *out);
 
 /* The options of one layer: the cell's, then every rule whose pattern matches one of the names (a tied head answers to
- * "head" and "embed"). *matched[i] counts layers for rule i: the config's rules first, then the entry's; may be NULL.
+ * "head" and "embed"). *skip: as it is without rules, and becomes what they say. *matched[i] counts layers for rule i:
+ * the config's rules first, then the entry's; may be NULL.
  */
 LB_NODISCARD lb_status lb_sweep_layer_options(lb_arena *a, const lb_config *c, const lb_cell *cell,
                                               const char *const *names, size_t n_names, bool *skip, const void **opts,

@@ -31,7 +31,6 @@ static lb_status apply_rule(lb_arena *a, const lb_cell *cell, const lb_rule *r, 
 
 lb_status lb_sweep_layer_options(lb_arena *a, const lb_config *c, const lb_cell *cell, const char *const *names,
                                  size_t n_names, bool *skip, const void **opts, int64_t *matched) {
-    *skip = false;
     *opts = cell->opts;
     void *mine = NULL;
     for (size_t i = 0; i < rules_of(c, cell); i++) {

@@ -105,7 +105,7 @@ static void check_tokens(const lb_record *r) {
         assert_int_equal(sum, TOP * SAMPLES * LENGTH);
     }
     assert_int_equal(layer_of(r, "1.q")->tokens, SAMPLES * LENGTH);
-    assert_int_equal(layer_of(r, "1.router")->tokens, SAMPLES * LENGTH);
+    assert_false(layer_of(r, "1.router")->quantized);
 }
 
 static lb_results *run_with(const char *name, const char *policy) {
@@ -147,6 +147,27 @@ static void rtn_rounds_to_nearest(void **state) {
     lb_results_free(x);
 }
 
+/* Routers stay as they are unless they are asked for, all or one. */
+static void routers_are_asked_for(void **state) {
+    (void)state;
+    cli_options o = here();
+    put_file("routers.yaml", CONFIG "  - {method: rtn, bits: 4, quantize_router: true}\n"
+                                    "  - {method: rtn, bits: 5, rules: [{match: 1.router, skip: false}]}\n");
+    cli_result r = CLI(&o, "run", "routers.yaml", "--no-report", "-o", "calibration.starved_experts=rtn");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    static const bool wanted[5][2] = {{0}, {false, false}, {false, false}, {true, true}, {false, true}};
+    lb_results *x = results("results/routers");
+    assert_int_equal(x->n, 5);
+    for (int i = 1; i < 5; i++) {
+        assert_true(layer_of(&x->record[i], "0.router")->quantized == wanted[i][0]);
+        assert_true(layer_of(&x->record[i], "1.router")->quantized == wanted[i][1]);
+        assert_true(layer_of(&x->record[i], "1.expert.2.up")->quantized);
+    }
+    assert_int_equal(layer_of(&x->record[1], "0.router")->size.total, EXPERTS * 24 * 2);
+    lb_results_free(x);
+}
+
 static void all_tokens_solves_it(void **state) {
     (void)state;
     lb_results_free(run_with("fed", "rtn")); /* whose statistics are in the cache */
@@ -161,6 +182,6 @@ static void all_tokens_solves_it(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(an_error_names_it), cmocka_unit_test(rtn_rounds_to_nearest),
-                                       cmocka_unit_test(all_tokens_solves_it)};
+                                       cmocka_unit_test(routers_are_asked_for), cmocka_unit_test(all_tokens_solves_it)};
     return cmocka_run_group_tests_name("experts", tests, make_moe, clean);
 }
