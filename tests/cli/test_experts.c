@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "result/figures.h"
 #include "support/folder.h"
+#include "support/letter_tokenizer.h"
 #include "support/sweep_kit.h"
 
 enum { SAMPLES = 8, LENGTH = 32, EXPERTS = 4, TOP = 2, STARVED = 3 };
@@ -14,35 +15,6 @@ enum { SAMPLES = 8, LENGTH = 32, EXPERTS = 4, TOP = 2, STARVED = 3 };
     "model: tiny-moe\nthreads: 2\ncalibration: {text: cal.txt, samples: 8, length: 32}\n"                              \
     "eval: {text: eval.txt, protocol: W2-32, windows: 4}\nquantize:\n  - {method: rtn, bits: 3}\n"                     \
     "  - {method: gptq, bits: 3}\n"
-
-static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456";
-
-/* A token a letter. */
-static void put_tokenizer(const char *dir) {
-    char path[LB_TEST_PATH], text[4096];
-    size_t n =
-        (size_t)snprintf(text, sizeof text,
-                         "{\"version\":\"1.0\",\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":{"
-                         "\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":"
-                         "true},\"post_processor\":null,\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":"
-                         "true,\"trim_offsets\":true,\"use_regex\":true},\"model\":{\"type\":\"BPE\",\"vocab\":{");
-    for (size_t i = 0; letters[i]; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s\"%c\":%zu", i ? "," : "", letters[i], i);
-    n += (size_t)snprintf(text + n, sizeof text - n, "},\"merges\":[]}}");
-    assert_true(n < sizeof text);
-    join_path(path, dir, "tokenizer.json");
-    assert_ok(lb_fs_write_atomic(path, text, n));
-}
-
-static void put_text(const char *name, unsigned seed, size_t n) {
-    char text[2048];
-    for (size_t i = 0; i < n; i++) {
-        seed = seed * 1103515245u + 12345u;
-        text[i] = letters[(seed >> 16) % (sizeof letters - 1)];
-    }
-    text[n] = 0;
-    put_file(name, text);
-}
 
 static int make_moe(void **state) {
     char dir[LB_TEST_PATH];
@@ -61,10 +33,12 @@ static int make_moe(void **state) {
         for (int64_t i = 0; i < t->shape[1]; i++) w[STARVED * t->shape[1] + i] = w[t->shape[1] + i] = w[i];
     }
     folder_write(&f);
-    put_tokenizer(f.dir);
+    letter_tokenizer(f.dir);
     folder_drop(&f);
-    put_text("cal.txt", 1, 600);
-    put_text("eval.txt", 2, 300);
+    path_in(dir, home, "cal.txt");
+    letter_text(dir, 1, 600);
+    path_in(dir, home, "eval.txt");
+    letter_text(dir, 2, 300);
     return 0;
 }
 
