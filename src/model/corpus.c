@@ -63,18 +63,19 @@ static void check_bytes(const lb_corpus *c, const lb_textfile *m, const lb_token
     if (bad < m->n)
         lb_warn(log, "%s: byte %zu is not UTF-8 (0x%02x): kept as a byte, other programs may replace it", c->name,
                 m->mark + bad, (uint8_t)m->s[bad]);
-    size_t start, end;
+    size_t start;
     int64_t dropped = lb_tok_without_token(t, m->s, m->n, &start);
     if (dropped)
         lb_warn(log, "%s: %lld %s have no token and are dropped, the first at byte %zu (0x%02x)", c->name,
                 (long long)dropped, t->byte_level ? "bytes" : "characters", m->mark + start, (uint8_t)m->s[start]);
-    const lb_tok_added *a;
-    for (size_t at = 0; lb_tok_find_added(&t->raw, (lb_tok_view){m->s, m->n}, at, true, &start, &end, &a); at = end) {
-        if (!a->special) continue;
+    lb_tok_found f;
+    size_t at = 0;
+    while (lb_tok_find_added(t, &t->raw, (lb_tok_view){m->s, m->n}, true, &at, 0, &f)) {
+        if (!f.token->special) continue;
         lb_warn(log,
                 "%s: byte %zu: \"%.*s\" is taken as text; programs that parse special tokens in a text make it "
                 "token %d",
-                c->name, m->mark + start, (int)a->text.n, a->text.s, a->id);
+                c->name, m->mark + f.start, (int)f.token->text.n, f.token->text.s, f.token->id);
         break;
     }
 }

@@ -3,13 +3,15 @@
 
 #include "model/tokenizer/impl.h"
 
-/* By first byte, then longest first: the first that fits at a place is the longest there. */
+/* By first byte, then longest first: the first that fits at a place is the longest there. Of equal texts, which only
+ * normalization makes, a special one comes first, then the one that stands first in the file. */
 static int by_first_byte(const void *a, const void *b) {
     const lb_tok_added *x = *(const lb_tok_added *const *)a, *y = *(const lb_tok_added *const *)b;
     uint8_t p = (uint8_t)x->text.s[0], q = (uint8_t)y->text.s[0];
     if (p != q) return p < q ? -1 : 1;
     if (x->text.n != y->text.n) return x->text.n > y->text.n ? -1 : 1;
-    return x->id < y->id ? -1 : x->id > y->id;
+    if (x->special != y->special) return x->special ? -1 : 1;
+    return x < y ? -1 : x > y;
 }
 
 static lb_status matcher(lb_tokenizer *t, bool normalized, lb_tok_matcher *m) {
@@ -32,23 +34,30 @@ lb_status lb_tok_matchers(lb_tokenizer *t) {
     return matcher(t, true, &t->normal);
 }
 
-static const lb_tok_added *match_here(const lb_tok_matcher *m, lb_tok_view text, size_t at, bool parse_special) {
+static const lb_tok_added *match_here(const lb_tok_matcher *m, lb_tok_view text, size_t at, bool all) {
     uint8_t b = (uint8_t)text.s[at];
     for (int32_t k = m->first[b]; k < m->first[b + 1]; k++) {
         const lb_tok_added *a = m->token[k];
-        if ((parse_special || !a->special) && a->text.n <= text.n - at && !memcmp(a->text.s, text.s + at, a->text.n))
-            return a;
+        if ((all || !a->special) && a->text.n <= text.n - at && !memcmp(a->text.s, text.s + at, a->text.n)) return a;
     }
     return NULL;
+}
+
+/* Where the character that ends at `at` begins. */
+static size_t char_before(lb_tok_view text, size_t from, size_t at) {
+    size_t p = at - 1;
+    while (p > from && at - p < 4 && ((uint8_t)text.s[p] & 0xC0) == 0x80) p--;
+    int32_t code;
+    return p + lb_tok_char(text.s + p, at - p, &code) == at ? p : at - 1;
 }
 
 /* The start of the white space that ends at `at`, not before `from`. */
 static size_t space_before(lb_tok_view text, size_t from, size_t at) {
     while (at > from) {
-        size_t p = at - 1;
-        while (p > from && at - p < 4 && ((uint8_t)text.s[p] & 0xC0) == 0x80) p--;
         int32_t code;
-        if (p + lb_tok_char(text.s + p, at - p, &code) != at || lb_tok_classify(code) != LB_TOK_SPACE) break;
+        size_t p = char_before(text, from, at);
+        (void)lb_tok_char(text.s + p, at - p, &code);
+        if (!lb_tok_is_space(code)) break;
         at = p;
     }
     return at;
@@ -58,22 +67,44 @@ static size_t space_after(lb_tok_view text, size_t at) {
     while (at < text.n) {
         int32_t code;
         size_t k = lb_tok_char(text.s + at, text.n - at, &code);
-        if (lb_tok_classify(code) != LB_TOK_SPACE) break;
+        if (!lb_tok_is_space(code)) break;
         at += k;
     }
     return at;
 }
 
-bool lb_tok_find_added(const lb_tok_matcher *m, lb_tok_view text, size_t from, bool parse_special, size_t *start,
-                       size_t *end, const lb_tok_added **token) {
+static bool single_word(lb_tok_view text, size_t start, size_t end) {
+    int32_t code;
+    if (start) {
+        size_t p = char_before(text, 0, start);
+        (void)lb_tok_char(text.s + p, start - p, &code);
+        if (lb_tok_is_word(code)) return false;
+    }
+    if (end == text.n) return true;
+    (void)lb_tok_char(text.s + end, text.n - end, &code);
+    return !lb_tok_is_word(code);
+}
+
+/* The tokenizers library finds all tokens, and passes over those it does not want, text and all: what overlaps with
+ * them is not found. llama.cpp, whose files GGUF's are, does not look for these. */
+bool lb_tok_find_added(const lb_tokenizer *t, const lb_tok_matcher *m, lb_tok_view text, bool parse_special, size_t *at,
+                       size_t done, lb_tok_found *found) {
     if (!m->n) return false;
-    for (size_t at = from; at < text.n; at++) {
-        if (m->first[(uint8_t)text.s[at]] == m->first[(uint8_t)text.s[at] + 1]) continue;
-        const lb_tok_added *a = match_here(m, text, at, parse_special);
-        if (!a) continue;
-        *start = a->lstrip ? space_before(text, from, at) : at;
-        *end = a->rstrip ? space_after(text, at + a->text.n) : at + a->text.n;
-        *token = a;
+    while (*at < text.n) {
+        uint8_t b = (uint8_t)text.s[*at];
+        const lb_tok_added *a =
+            m->first[b] == m->first[b + 1] ? NULL : match_here(m, text, *at, parse_special || t->json.s);
+        if (!a) {
+            ++*at;
+            continue;
+        }
+        size_t start = *at, end = *at + a->text.n;
+        *at = end;
+        if ((a->special && !parse_special) || (a->single_word && !single_word(text, start, end))) continue;
+        found->start = a->lstrip ? space_before(text, 0, start) : start;
+        if (found->start < done && a->lstrip) found->start = done;
+        found->end = a->rstrip ? space_after(text, end) : end;
+        found->token = a;
         return true;
     }
     return false;

@@ -66,16 +66,19 @@ static const lb_tok_merge *find_merge(const lb_tok_merges *m, int32_t left, int3
 #define CACHE_MAX_SLOTS (1u << 21)
 #define CACHE_MAX_WORD  64 /* bytes */
 
+static uint32_t more_groups(uint32_t groups, const lb_tok_pattern *p) {
+    uint32_t g = 0;
+    return p->re && !pcre2_pattern_info(p->re, PCRE2_INFO_CAPTURECOUNT, &g) && g + 1 > groups ? g + 1 : groups;
+}
+
 lb_status lb_tok_run_new(const lb_tokenizer *t, lb_tok_run *r) {
     *r = (lb_tok_run){.t = t, .cache_mask = CACHE_MIN_SLOTS - 1};
     r->cache = lb_alloc(CACHE_MIN_SLOTS, sizeof *r->cache);
     if (!r->cache) return LB_E_NOMEM;
     uint32_t groups = 1; /* match data large enough for every pattern of this tokenizer */
-    for (int i = 0; i < t->n_step + t->n_norm; i++) {
-        const pcre2_code *re = i < t->n_step ? t->step[i].regex.re : t->norm[i - t->n_step].regex.re;
-        uint32_t g = 0;
-        if (re && !pcre2_pattern_info(re, PCRE2_INFO_CAPTURECOUNT, &g) && g + 1 > groups) groups = g + 1;
-    }
+    for (int i = 0; i < t->n_step; i++) groups = more_groups(groups, &t->step[i].regex);
+    for (int i = 0; i < t->n_norm; i++) groups = more_groups(groups, &t->norm[i].regex);
+    for (int i = 0; i < t->n_decode; i++) groups = more_groups(groups, &t->decode[i].regex);
     r->match = pcre2_match_data_create(groups, t->pcre);
     lb_status status = r->match ? lb_tok_match_limits(r)
                                 : lb_fail(LB_E_NOMEM, "%s: out of memory for the tokenizer's patterns", t->name);
@@ -92,6 +95,7 @@ void lb_tok_run_free(lb_tok_run *r) {
     lb_free(r->cache_ids);
     lb_str_free(&r->norm[0]);
     lb_str_free(&r->norm[1]);
+    lb_str_free(&r->affixed);
     pcre2_match_data_free(r->match);
     pcre2_match_context_free(r->limits);
     *r = (lb_tok_run){0};
@@ -205,21 +209,12 @@ static bool has_bytes(const lb_tokenizer *t, const char *s, size_t len) {
     return true;
 }
 
-/* Appends the symbols of a character that is no token: its bytes' tokens, or the unknown token, or nothing. */
-static void unknown_char(lb_tok_run *r, const char *s, size_t len, int64_t *n) {
-    const lb_tokenizer *t = r->t;
-    if (has_bytes(t, s, len)) {
-        for (size_t i = 0; i < len; i++) r->node[(*n)++].id = t->byte_id[(uint8_t)s[i]];
-    } else if (t->unk >= 0 && !(t->fuse_unk && *n > 0 && r->node[*n - 1].id == t->unk)) {
-        r->node[(*n)++].id = t->unk;
-    }
-}
-
 int64_t lb_tok_without_token(const lb_tokenizer *t, const char *s, size_t n, size_t *first) {
     int64_t count = 0;
     bool all_bytes = true;
     for (int b = 0; b < 256; b++) all_bytes = all_bytes && t->byte_id[b] >= 0;
-    if (t->unk >= 0 || all_bytes) return 0;
+    /* What normalizers, steps and affixes make of a character is not foreseen here. */
+    if (t->unk >= 0 || all_bytes || (t->alphabet && !t->byte_level) || t->prefix.n || t->suffix.n) return 0;
     for (size_t i = 0, k; i < n; i += k) {
         int32_t code;
         k = t->byte_level ? 1 : lb_tok_char(s + i, n - i, &code);
@@ -230,28 +225,71 @@ int64_t lb_tok_without_token(const lb_tokenizer *t, const char *s, size_t n, siz
     return count;
 }
 
+/* The symbols of a word, as they come; an unknown token waits until the next symbol that is one by itself, as it does
+ * in the tokenizers library. */
+typedef struct symbols {
+    lb_tok_run *r;
+    int64_t n;
+    bool waits;
+} symbols;
+
+static void flush(symbols *y) {
+    if (y->waits) y->r->node[y->n++].id = y->r->t->unk;
+    y->waits = false;
+}
+
+static void add_symbol(symbols *y, int32_t id, const char *s, size_t len) {
+    const lb_tokenizer *t = y->r->t;
+    if (id >= 0) {
+        flush(y);
+        y->r->node[y->n++].id = id;
+    } else if (has_bytes(t, s, len)) {
+        for (size_t i = 0; i < len; i++) y->r->node[y->n++].id = t->byte_id[(uint8_t)s[i]];
+    } else if (t->unk >= 0) {
+        if (!t->fuse_unk) flush(y);
+        y->waits = true;
+    }
+}
+
+/* A character with what stands before it in a word and, for the last, behind it. */
+static lb_status affixed(symbols *y, const char *s, size_t len, bool first, bool last) {
+    const lb_tokenizer *t = y->r->t;
+    lb_str *b = &y->r->affixed;
+    b->len = 0;
+    if (!first) lb_str_add_bytes(b, t->prefix.s, t->prefix.n);
+    lb_str_add_bytes(b, s, len);
+    if (last) lb_str_add_bytes(b, t->suffix.s, t->suffix.n);
+    LB_TRY(lb_str_check(b));
+    add_symbol(y, lb_tok_index_get(&t->symbols, b->s, b->len), b->s, b->len);
+    return LB_OK;
+}
+
 /* r->node[0..*count) = what the word consists of before any merge; at most one symbol a byte. */
 static lb_status symbols_of(lb_tok_run *r, const char *s, size_t len, int64_t *count) {
     const lb_tokenizer *t = r->t;
-    if (len > INT32_MAX / 2)
+    bool affixes = t->prefix.n || t->suffix.n;
+    size_t most = len + len * t->prefix.n + t->suffix.n;
+    if (len > INT32_MAX / 2 || most > INT32_MAX / 2)
         return lb_fail(LB_E_UNSUPPORTED, "%s: a word of %zu bytes: at most %d", t->name, len, INT32_MAX / 2);
-    LB_TRY(grow(&r->node, &r->node_cap, (int64_t)len, sizeof *r->node));
-    int64_t n = 0;
+    LB_TRY(grow(&r->node, &r->node_cap, (int64_t)most, sizeof *r->node));
+    symbols y = {.r = r};
     for (size_t i = 0; i < len;) {
         int32_t code, id;
         size_t k = t->byte_level ? 1 : lb_tok_char(s + i, len - i, &code);
-        id = t->byte_level ? t->byte_id[(uint8_t)s[i]] : lb_tok_index_get(&t->symbols, s + i, k);
-        if (id >= 0)
-            r->node[n++].id = id;
-        else
-            unknown_char(r, s + i, k, &n);
+        if (affixes) {
+            LB_TRY(affixed(&y, s + i, k, i == 0, i + k == len));
+        } else {
+            id = t->byte_level ? t->byte_id[(uint8_t)s[i]] : lb_tok_index_get(&t->symbols, s + i, k);
+            add_symbol(&y, id, s + i, k);
+        }
         i += k;
     }
-    for (int64_t i = 0; i < n; i++) {
+    flush(&y);
+    for (int64_t i = 0; i < y.n; i++) {
         r->node[i].prev = (int32_t)(i - 1);
-        r->node[i].next = (int32_t)(i + 1 < n ? i + 1 : -1);
+        r->node[i].next = (int32_t)(i + 1 < y.n ? i + 1 : -1);
     }
-    *count = n;
+    *count = y.n;
     return LB_OK;
 }
 

@@ -40,6 +40,7 @@ void lb_tokenizer_free(lb_tokenizer *t) {
     if (!t) return;
     for (int i = 0; i < t->n_step; i++) lb_tok_pattern_free(&t->step[i].regex);
     for (int i = 0; i < t->n_norm; i++) lb_tok_pattern_free(&t->norm[i].regex);
+    for (int i = 0; i < t->n_decode; i++) lb_tok_pattern_free(&t->decode[i].regex);
     pcre2_general_context_free(t->pcre);
     lb_arena_free(t->arena);
 }
@@ -70,6 +71,22 @@ int lb_tok_byte_char(uint8_t byte, char out[2]) {
     out[0] = (char)(0xC0 | c >> 6);
     out[1] = (char)(0x80 | (c & 0x3F));
     return 2;
+}
+
+void lb_tok_put_alphabet(lb_str *out, lb_tok_view v) {
+    for (size_t i = 0; i < v.n; i++) {
+        char s[2];
+        lb_str_add_bytes(out, s, (size_t)lb_tok_byte_char((uint8_t)v.s[i], s));
+    }
+}
+
+static bool in_alphabet(lb_tok_view v) {
+    int32_t c;
+    for (size_t i = 0; i < v.n;) {
+        i += lb_tok_char(v.s + i, v.n - i, &c);
+        if (code_byte(c) < 0) return false;
+    }
+    return true;
 }
 
 int64_t lb_tok_byte_decode(lb_tok_view v, char *out) {
@@ -135,7 +152,7 @@ static int hex_byte(lb_tok_view v) {
 static size_t piece_of(const lb_tokenizer *t, int64_t id, char *out) {
     lb_tok_view v = t->token[id];
     bool plain = t->type[id] == LB_TOK_CONTROL || t->type[id] == LB_TOK_USER || t->type[id] == LB_TOK_UNKNOWN;
-    if (t->byte_level && !plain) {
+    if (t->alphabet && (!plain || t->in_model)) {
         int64_t n = lb_tok_byte_decode(v, out);
         if (n >= 0) return (size_t)n;
     }
@@ -145,11 +162,17 @@ static size_t piece_of(const lb_tokenizer *t, int64_t id, char *out) {
     }
     size_t n = 0;
     for (size_t i = 0; i < v.n;) {
-        bool mark = !t->byte_level && !plain && v.n - i >= LB_TOK_META_LEN && !memcmp(v.s + i, LB_TOK_META, 3);
+        bool mark = !t->alphabet && !plain && v.n - i >= LB_TOK_META_LEN && !memcmp(v.s + i, LB_TOK_META, 3);
         out[n++] = mark ? ' ' : v.s[i];
         i += mark ? LB_TOK_META_LEN : 1;
     }
     return n;
+}
+
+/* Whether a token whose text is that of a byte stands for it. */
+static bool is_byte(const lb_tokenizer *t, int32_t id) {
+    if (!t->byte_level) return t->type[id] == LB_TOK_BYTE;
+    return t->in_model ? t->in_model[id] : t->type[id] != LB_TOK_CONTROL;
 }
 
 lb_status lb_tok_pieces(lb_tokenizer *t) {
@@ -170,8 +193,7 @@ lb_status lb_tok_pieces(lb_tokenizer *t) {
         char s[8];
         int n = t->byte_level ? lb_tok_byte_char((uint8_t)b, s) : snprintf(s, sizeof s, "<0x%02X>", b);
         int32_t id = lb_tok_index_get(&t->index, s, (size_t)n);
-        bool fits = id >= 0 && (t->byte_level ? t->type[id] != LB_TOK_CONTROL : t->type[id] == LB_TOK_BYTE);
-        t->byte_id[b] = fits ? id : -1;
+        t->byte_id[b] = id >= 0 && is_byte(t, id) ? id : -1;
     }
     return LB_OK;
 }
@@ -185,6 +207,8 @@ static lb_status not_a_token(const lb_tokenizer *t, int64_t at, lb_tok_view v) {
 
 lb_status lb_tok_merge_add(lb_tokenizer *t, int64_t at, lb_tok_view left, lb_tok_view right) {
     char both[LB_TOK_MAX_PIECE];
+    lb_tok_view tail = {right.s + t->prefix.n, right.n - t->prefix.n}; /* of a token: the prefix stands at its head */
+    if (right.n < t->prefix.n) return not_a_token(t, at, right);
     if (left.n + right.n > sizeof both)
         return lb_fail(LB_E_FORMAT, "%s: merge %lld makes a token of %zu bytes: at most %zu", t->name, (long long)at,
                        left.n + right.n, sizeof both);
@@ -192,15 +216,16 @@ lb_status lb_tok_merge_add(lb_tokenizer *t, int64_t at, lb_tok_view left, lb_tok
     if (l < 0) return not_a_token(t, at, left);
     if (r < 0) return not_a_token(t, at, right);
     memcpy(both, left.s, left.n);
-    memcpy(both + left.n, right.s, right.n);
-    int32_t id = lb_tok_index_get(&t->index, both, left.n + right.n);
-    if (id < 0) return not_a_token(t, at, (lb_tok_view){both, left.n + right.n});
+    memcpy(both + left.n, tail.s, tail.n);
+    int32_t id = lb_tok_index_get(&t->index, both, left.n + tail.n);
+    if (id < 0) return not_a_token(t, at, (lb_tok_view){both, left.n + tail.n});
     t->merges.list[at] = (lb_tok_merge){l, r, id, (int32_t)at};
     return LB_OK;
 }
 
 /* Whether words may contain this token: what merging may make or start from. */
 static bool in_words(const lb_tokenizer *t, int64_t id) {
+    if (t->in_model) return t->in_model[id];
     return t->token[id].n && (t->type[id] == LB_TOK_NORMAL || t->type[id] == LB_TOK_UNUSED);
 }
 
@@ -209,6 +234,7 @@ static lb_status index_symbols(lb_tokenizer *t, int64_t more) {
     LB_TRY(lb_tok_index_new(t->arena, t->vocab + more, &t->symbols));
     for (int64_t id = 0; id < t->vocab; id++) {
         lb_tok_view v = t->byte_level ? t->piece[id] : t->token[id];
+        if (t->byte_level && !in_alphabet(t->token[id])) continue; /* no word is spelled like that */
         if (in_words(t, id) && v.n) lb_tok_index_put(&t->symbols, v, (int32_t)id);
     }
     return LB_OK;
@@ -309,9 +335,12 @@ lb_status lb_tok_merges_from_scores(lb_tokenizer *t, const float *score) {
 
 /* ---- last ---- */
 
-/* True when no merge makes a token in which a mark follows something else: then words between such places are
- * independent, and each distinct one is merged only once. */
+/* True when every word begins at a mark or at a cut that stays: the mark is a symbol, and no merge makes a token in
+ * which a mark follows something else. Then words between such places are independent, and each distinct one is merged
+ * only once. */
 static bool marks_begin_words(const lb_tokenizer *t) {
+    if (t->prefix.n || t->suffix.n || t->ignore_merges) return false;
+    if (lb_tok_index_get(&t->symbols, LB_TOK_META, LB_TOK_META_LEN) < 0) return false;
     for (int64_t i = 0; i < t->merges.n; i++) {
         lb_tok_view v = t->token[t->merges.list[i].id];
         bool other = false;
@@ -327,8 +356,8 @@ static bool marks_begin_words(const lb_tokenizer *t) {
 
 static const char *pre_name(const lb_tokenizer *t) {
     const lb_tok_step *s = t->step;
-    bool digits = t->n_step == 2 && s[0].kind == LB_TOK_DIGITS && s[0].individual && s[1].scan == lb_tok_scan_gpt2;
-    if (digits) return "smollm";
+    bool digits = t->n_step == 2 && s[0].kind == LB_TOK_CHARS && s[0].is == lb_tok_is_number;
+    if (digits && s[0].behavior == LB_TOK_ISOLATED && s[1].scan == lb_tok_scan_gpt2) return "smollm";
     if (t->n_step == 1 && s[0].scan == lb_tok_scan_gpt2) return "gpt-2";
     if (t->n_step == 1 && s[0].scan == lb_tok_scan_llama3) return "llama-bpe";
     return "pre-tokenizer of tokenizer.json";
@@ -336,11 +365,11 @@ static const char *pre_name(const lb_tokenizer *t) {
 
 lb_status lb_tok_finish(lb_tokenizer *t) {
     LB_TRY(lb_tok_merges_hash(t->arena, &t->merges, t->json.s != NULL));
-    if (!t->from_scores) LB_TRY(index_symbols(t, 0)); /* merges_from_scores needed them before */
-    if (!t->byte_level && t->n_step == 0 && !t->ignore_merges && marks_begin_words(t))
-        t->step[t->n_step++] = (lb_tok_step){.kind = LB_TOK_META_WORDS};
+    if (!t->from_scores) LB_TRY(index_symbols(t, 0));     /* merges_from_scores needed them before */
+    bool cut = t->n_step && t->step[t->n_step - 1].split; /* before every mark already */
+    if (!t->alphabet && !cut && marks_begin_words(t)) t->step[t->n_step++] = (lb_tok_step){.kind = LB_TOK_META_WORDS};
     LB_TRY(lb_tok_matchers(t));
-    snprintf(t->kind, sizeof t->kind, t->byte_level ? "byte-level BPE, %s" : "SentencePiece BPE", pre_name(t));
+    snprintf(t->kind, sizeof t->kind, t->alphabet ? "byte-level BPE, %s" : "SentencePiece BPE", pre_name(t));
     return LB_OK;
 }
 
@@ -364,7 +393,7 @@ lb_status lb_tok_add_scan(lb_tokenizer *t, const char *name) {
         if (strcmp(name, known[i].name) != 0) continue;
         if (known[i].digits)
             t->step[t->n_step++] =
-                (lb_tok_step){.kind = LB_TOK_DIGITS, .behavior = LB_TOK_ISOLATED, .individual = true};
+                (lb_tok_step){.kind = LB_TOK_CHARS, .is = lb_tok_is_number, .behavior = LB_TOK_ISOLATED};
         t->step[t->n_step++] = (lb_tok_step){.kind = LB_TOK_SCAN, .scan = known[i].scan, .pattern = known[i].pattern};
         return LB_OK;
     }

@@ -103,7 +103,8 @@ static lb_status load_bytes(const lb_gguf *g, lb_tokenizer *t) {
     if (prefix) return lb_fail(LB_E_UNSUPPORTED, "%s: tokenizer.ggml.add_space_prefix with a byte-level BPE", t->name);
     /* Llama 3 is the one that looks whole words up first, and adds BOS unless the file says otherwise. */
     t->ignore_merges = t->adds_bos = t->step[0].scan == lb_tok_scan_llama3;
-    t->byte_level = true;
+    t->byte_level = t->alphabet = true;
+    lb_tok_default_decoder(t, false);
     LB_TRY(lb_tok_pieces(t));
     return read_merges(g, t);
 }
@@ -138,7 +139,7 @@ static lb_status load_scores(const lb_gguf *g, lb_tokenizer *t) {
     lb_tok_view mark = {LB_TOK_META, LB_TOK_META_LEN};
     if (prefix) t->norm[t->n_norm++] = (lb_tok_norm){.kind = LB_TOK_PREPEND, .content = mark};
     t->norm[t->n_norm++] = (lb_tok_norm){.kind = LB_TOK_REPLACE, .pattern = {" ", 1}, .content = mark};
-    t->strip_first = prefix;
+    lb_tok_default_decoder(t, prefix);
     LB_TRY(lb_tok_pieces(t));
     int64_t n;
     LB_TRY(lb_gguf_array(g, "tokenizer.ggml.scores", &n));

@@ -63,7 +63,7 @@ enum { LB_TOK_NORMAL = 1, LB_TOK_UNKNOWN, LB_TOK_CONTROL, LB_TOK_USER, LB_TOK_UN
 typedef struct lb_tok_added {
     lb_tok_view text; /* what is matched */
     int32_t id;
-    bool special, lstrip, rstrip, normalized;
+    bool special, lstrip, rstrip, single_word, normalized;
 } lb_tok_added;
 /* One pass of matching: the tokens by first byte, longest first. */
 typedef struct lb_tok_matcher {
@@ -81,24 +81,32 @@ typedef struct lb_tok_pattern {
 
 typedef enum lb_tok_norm_kind {
     LB_TOK_PREPEND,
+    LB_TOK_APPEND,
     LB_TOK_REPLACE,
     LB_TOK_REPLACE_REGEX,
-    LB_TOK_UNICODE /* NFC, NFD, NFKC, NFKD */
+    LB_TOK_UNICODE,      /* NFC, NFD, NFKC, NFKD */
+    LB_TOK_EACH,         /* a character at a time, by `each`: Lowercase, StripAccents, Nmt */
+    LB_TOK_STRIP,        /* white space at the ends */
+    LB_TOK_NORM_ALPHABET /* bytes -> GPT-2's alphabet */
 } lb_tok_norm_kind;
 typedef struct lb_tok_norm {
     lb_tok_norm_kind kind;
     lb_tok_view pattern, content;
     lb_tok_pattern regex;
-    int form; /* utf8proc options */
+    int form;                             /* utf8proc options */
+    void (*each)(lb_str *out, int32_t c); /* appends what becomes of the character */
+    bool left, right;                     /* of LB_TOK_STRIP */
 } lb_tok_norm;
 
 typedef enum lb_tok_step_kind {
     LB_TOK_SCAN,        /* a built-in pattern */
     LB_TOK_REGEX,       /* a pattern from the file */
     LB_TOK_LITERAL,     /* a fixed string from the file */
-    LB_TOK_DIGITS,      /* numbers (category N) apart, each alone or in runs */
+    LB_TOK_CHARS,       /* every character of a kind (`is`) is a match */
+    LB_TOK_WORDS,       /* \w+|[^\w\s]+ and nothing else */
     LB_TOK_SPACE_FIRST, /* a space before a piece that has none */
     LB_TOK_METASPACE,   /* ' ' -> mark, the mark before the piece, then cut before every mark if `split` */
+    LB_TOK_ALPHABET,    /* bytes -> GPT-2's alphabet, where that is not done by taking bytes for symbols */
     LB_TOK_META_WORDS   /* cut before a mark that follows something else: where no merge can cross it */
 } lb_tok_step_kind;
 typedef enum lb_tok_behavior {
@@ -116,24 +124,47 @@ typedef struct lb_tok_step {
     lb_tok_scan scan;
     const char *pattern; /* of a scan: the regular expression it equals */
     lb_tok_pattern regex;
-    lb_tok_view literal;
+    lb_tok_view literal; /* or Metaspace's mark */
+    bool (*is)(int32_t code);
     lb_tok_behavior behavior;
-    bool invert, individual, split;
+    bool invert, split;
     lb_tok_prepend prepend;
 } lb_tok_step;
-#define LB_TOK_MAX_STEPS 16
+#define LB_TOK_MAX_STEPS 24
+
+/* Steps from a list of token strings to one of pieces of text, which are joined in the end. */
+typedef enum lb_tok_decode_kind {
+    LB_TOK_FROM_ALPHABET, /* all in one: GPT-2's alphabet -> bytes; a token with other characters stays */
+    LB_TOK_FROM_META,     /* mark -> ' ', in the first token nothing if one was put there */
+    LB_TOK_FROM_BYTES,    /* <0x0A> */
+    LB_TOK_FUSE,
+    LB_TOK_SUBSTITUTE, /* string or expression -> content */
+    LB_TOK_TRIM,       /* up to `start` and `stop` times the content at the ends of each token */
+    LB_TOK_SUFFIX      /* of a word -> ' ', in the last token nothing */
+} lb_tok_decode_kind;
+typedef struct lb_tok_decode {
+    lb_tok_decode_kind kind;
+    lb_tok_view literal, content;
+    lb_tok_pattern regex;
+    bool drop_first;
+    int64_t start, stop;
+} lb_tok_decode;
 
 struct lb_tokenizer {
     lb_arena *arena;
     const char *name; /* the file it came from */
     bool byte_level;  /* symbols are bytes; otherwise characters, unknown ones become <0xXX> */
+    bool alphabet;    /* tokens are written in GPT-2's alphabet */
     bool from_scores; /* GGUF's 'llama' kind */
-    bool ignore_merges, fuse_unk, adds_bos, strip_first;
+    bool ignore_merges, fuse_unk, adds_bos;
+    bool joined_by_spaces;      /* there is no decoder */
+    lb_tok_view prefix, suffix; /* of symbols that continue a word, of its last symbol */
     char kind[64];
     int64_t vocab;
     lb_tok_view *token; /* (vocab) as the file writes it: "Ġthe", "▁the", "<0x0A>" */
     lb_tok_view *piece; /* (vocab) the bytes it stands for */
     uint8_t *type;      /* (vocab) */
+    bool *in_model;     /* (vocab) the model's own, added or not; NULL: those that are normal by type */
     char *pool;         /* the bytes of token and piece */
     size_t pool_used, pool_size;
     lb_tok_index index;   /* token -> id, all of them */
@@ -151,6 +182,8 @@ struct lb_tokenizer {
     int n_norm;
     lb_tok_step step[LB_TOK_MAX_STEPS];
     int n_step;
+    lb_tok_decode decode[LB_TOK_MAX_STEPS];
+    int n_decode;
     pcre2_general_context *pcre;
     lb_tok_view json;          /* tokenizer.json as it was read; NULL for other sources */
     const char *bos_dispute;   /* what the folder's files say of BOS, where they disagree; else NULL */
@@ -171,22 +204,46 @@ LB_NODISCARD lb_status lb_tok_add_scan(lb_tokenizer *t, const char *name); /* "g
 int lb_tok_byte_char(uint8_t byte, char out[2]);      /* GPT-2's character for a byte: its length */
 int64_t lb_tok_byte_decode(lb_tok_view v, char *out); /* the reverse; -1: a character outside the alphabet */
 
-/* parts.c: the components that tokenizer.json names. A missing or null component is an empty one. */
-LB_NODISCARD lb_status lb_tok_read_normalizer(lb_tokenizer *t, const json_t *c);
-LB_NODISCARD lb_status lb_tok_read_pre_tokenizer(lb_tokenizer *t, const json_t *c);
-LB_NODISCARD lb_status lb_tok_read_decoder(lb_tokenizer *t, const json_t *c);
+/* parts.c: what reading components of tokenizer.json shares. A missing or null component is an empty one. */
+LB_NODISCARD lb_status lb_tok_unknown(const lb_tokenizer *t, const char *what, const char *type);
+LB_NODISCARD lb_status lb_tok_get_bool(const lb_tokenizer *t, const json_t *o, const char *key, bool fallback,
+                                       bool *out);
+LB_NODISCARD lb_status lb_tok_get_text(lb_tokenizer *t, const json_t *o, const char *key, lb_tok_view *out);
+typedef lb_status (*lb_tok_reader)(lb_tokenizer *t, const char *type, const json_t *c, void *user);
+/* Calls f for the component, or for each member of a Sequence, whose list has the name `list`. */
+LB_NODISCARD lb_status lb_tok_each_part(lb_tokenizer *t, const json_t *c, const char *list, lb_tok_reader f,
+                                        void *user);
+/* {"String": ...} or {"Regex": ...}: exactly one of literal->s and *regex is not NULL. */
+LB_NODISCARD lb_status lb_tok_get_pattern(lb_tokenizer *t, const json_t *c, lb_tok_view *literal, const char **regex);
+LB_NODISCARD lb_status lb_tok_room(const lb_tokenizer *t, int used, const char *what);
 /* *bos: the token that the post-processor puts before a text, -1: none. One that puts something behind is refused. */
 LB_NODISCARD lb_status lb_tok_read_post_processor(lb_tokenizer *t, const json_t *c, int32_t *bos);
 /* Notes in t->bos_dispute who says otherwise than the post-processor. config: tokenizer_config.json or NULL; named: its
  * bos_token, -1: none. */
 LB_NODISCARD lb_status lb_tok_compare_bos(lb_tokenizer *t, const char *dir, const json_t *config, int32_t named);
 
+/* normalizer.c, pre_read.c, decoder.c */
+LB_NODISCARD lb_status lb_tok_read_normalizer(lb_tokenizer *t, const json_t *c);
+LB_NODISCARD lb_status lb_tok_read_pre_tokenizer(lb_tokenizer *t, const json_t *c);
+LB_NODISCARD lb_status lb_tok_read_metaspace(lb_tokenizer *t, const json_t *c, lb_tok_view *mark,
+                                             lb_tok_prepend *prepend);
+LB_NODISCARD lb_status lb_tok_read_decoder(lb_tokenizer *t, const json_t *c);
+void lb_tok_default_decoder(lb_tokenizer *t, bool strip_first); /* of a kind that has no file to say */
+/* Symbols become characters of GPT-2's alphabet instead of bytes: another step follows, or the model looks at them. */
+LB_NODISCARD lb_status lb_tok_spell_bytes(lb_tokenizer *t);
+
 /* unicode.c */
 typedef enum lb_tok_class { LB_TOK_OTHER, LB_TOK_LETTER, LB_TOK_NUMBER, LB_TOK_SPACE } lb_tok_class;
 /* One character at s: its length, and its code (-1 and length 1 for a byte that is not UTF-8). n >= 1. */
 size_t lb_tok_char(const char *s, size_t n, int32_t *code);
 lb_tok_class lb_tok_classify(int32_t code);
-size_t lb_tok_invalid_utf8(const char *s, size_t n); /* where the first invalid byte is; n: nowhere */
+bool lb_tok_is_space(int32_t code);  /* White_Space */
+bool lb_tok_is_number(int32_t code); /* as Digits has it */
+bool lb_tok_is_punct(int32_t code);  /* as Punctuation has it */
+bool lb_tok_is_word(int32_t code);   /* \w of single_word and Whitespace */
+void lb_tok_put_char(lb_str *out, int32_t code);
+void lb_tok_put_alphabet(lb_str *out, lb_tok_view v); /* v's bytes in GPT-2's alphabet */
+size_t lb_tok_invalid_utf8(const char *s, size_t n);  /* where the first invalid byte is; n: nowhere */
 extern const char lb_tok_pattern_gpt2[], lb_tok_pattern_llama3[], lb_tok_pattern_qwen2[];
 size_t lb_tok_scan_gpt2(const char *s, size_t n);
 size_t lb_tok_scan_llama3(const char *s, size_t n);
@@ -213,8 +270,11 @@ lb_tok_matches lb_tok_matches_of(lb_tok_run *r, const lb_tok_pattern *p, lb_tok_
 /* errors  LB_E_UNSUPPORTED the pattern takes too many steps on this text; LB_E_INTERRUPTED */
 LB_NODISCARD lb_status lb_tok_match_next(lb_tok_matches *m, bool *found, size_t *start, size_t *end);
 
-/* pre.c */
+/* normalizer.c, pre.c */
 LB_NODISCARD lb_status lb_tok_normalize(lb_tok_run *r, lb_tok_view in, lb_tok_view *out);
+void lb_tok_replace(lb_str *out, lb_tok_view in, lb_tok_view pattern, lb_tok_view content);
+LB_NODISCARD lb_status lb_tok_replace_regex(lb_tok_run *r, lb_str *out, lb_tok_view in, const lb_tok_pattern *pattern,
+                                            lb_tok_view content);
 LB_NODISCARD lb_status lb_tok_words(lb_tok_run *r, lb_tok_view text, bool at_start);
 
 /* bpe.c */
@@ -246,6 +306,8 @@ struct lb_tok_run {
     int32_t *cache_ids;
     int64_t cache_ids_n, cache_ids_cap;
     lb_str norm[2]; /* normalizers write here in turn */
+    bool behead;    /* the normalizers dropped what the piece began with: its text is not the text's start */
+    lb_str affixed; /* a symbol with its prefix and suffix */
     pcre2_match_data *match;
     pcre2_match_context *limits;
     uint32_t limit;     /* the match limit in force */
@@ -260,9 +322,12 @@ int64_t lb_tok_without_token(const lb_tokenizer *t, const char *s, size_t n, siz
 
 /* added.c */
 LB_NODISCARD lb_status lb_tok_matchers(lb_tokenizer *t);
-/* The next added token at or after `from`: leftmost, then longest. false: none. [*start, *end) includes the white space
- * that lstrip and rstrip take along. */
-bool lb_tok_find_added(const lb_tok_matcher *m, lb_tok_view text, size_t from, bool parse_special, size_t *start,
-                       size_t *end, const lb_tok_added **token);
+typedef struct lb_tok_found {
+    size_t start, end; /* with the white space that lstrip and rstrip take along */
+    const lb_tok_added *token;
+} lb_tok_found;
+/* The next added token: leftmost, then longest. *at: where the search goes on; done: the text before is used up. */
+bool lb_tok_find_added(const lb_tokenizer *t, const lb_tok_matcher *m, lb_tok_view text, bool parse_special, size_t *at,
+                       size_t done, lb_tok_found *found);
 
 #endif

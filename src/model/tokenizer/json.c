@@ -53,6 +53,7 @@ static lb_status put_vocab(lb_tokenizer *t, const json_t *vocab, bool byte_fallb
                            (int)t->token[id].n, t->token[id].s, key);
         size_t n = strlen(key);
         bool byte = byte_fallback && !t->byte_level && n == 6 && !memcmp(key, "<0x", 3) && key[5] == '>';
+        t->in_model[id] = true;
         LB_TRY(lb_tok_put(t, id, key, n, byte ? LB_TOK_BYTE : LB_TOK_NORMAL));
     }
     return LB_OK;
@@ -71,7 +72,6 @@ static lb_status flag(const lb_tokenizer *t, const json_t *o, const char *key, b
 static lb_status put_added(lb_tokenizer *t, const json_t *o) {
     const char *content;
     int64_t id;
-    bool single_word;
     lb_tok_added a = {0};
     LB_TRY(lb_json_str(t->name, o, "content", &content));
     LB_TRY(lb_json_int(t->name, o, "id", &id));
@@ -79,9 +79,7 @@ static lb_status put_added(lb_tokenizer *t, const json_t *o) {
     LB_TRY(flag(t, o, "lstrip", &a.lstrip));
     LB_TRY(flag(t, o, "rstrip", &a.rstrip));
     LB_TRY(flag(t, o, "normalized", &a.normalized));
-    LB_TRY(flag(t, o, "single_word", &single_word));
-    if (single_word)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: added token \"%s\": single_word is not known here", t->name, content);
+    LB_TRY(flag(t, o, "single_word", &a.single_word));
     size_t n = strlen(content);
     bool same = t->token[id].n == n && !memcmp(t->token[id].s, content, n);
     if (t->token[id].n && !same)
@@ -107,6 +105,11 @@ static lb_status normalize_added(lb_tokenizer *t) {
         lb_tok_view v;
         if (!a->normalized) continue;
         LB_TRY_GOTO(status, done, lb_tok_normalize(&r, a->text, &v));
+        if (a->text.n && !v.n) {
+            status = lb_fail(LB_E_UNSUPPORTED, "%s: added token %d (\"%.*s\") is nothing once it is normalized",
+                             t->name, a->id, (int)a->text.n, a->text.s);
+            goto done;
+        }
         char *s = LB_NEW(t->arena, char, v.n + 1);
         LB_TRY_GOTO(status, done, s ? LB_OK : LB_E_NOMEM);
         memcpy(s, v.s, v.n);
@@ -164,16 +167,24 @@ static lb_status check_model(const lb_tokenizer *t, const json_t *model) {
                        json_is_string(type) ? json_string_value(type) : "?");
     if (given(v) && !(json_is_number(v) && json_number_value(v) == 0))
         return lb_fail(LB_E_UNSUPPORTED, "%s: model.dropout makes the tokens random", t->name);
-    static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
-    for (int i = 0; i < 2; i++) {
-        v = json_object_get(model, affixes[i]);
-        if (given(v) && json_string_length(v))
-            return lb_fail(LB_E_UNSUPPORTED, "%s: model.%s is \"%s\": not known here", t->name, affixes[i],
-                           json_string_value(v));
-    }
     if (!json_is_object(json_object_get(model, "vocab")))
         return lb_fail(LB_E_FORMAT, "%s: model.vocab must be an object", t->name);
     return LB_OK;
+}
+
+/* Symbols are bytes only where each has a token, and nothing but itself decides which. */
+static lb_status choose_symbols(lb_tokenizer *t, const json_t *model, bool byte_fallback) {
+    bool simple = !t->prefix.n && !t->suffix.n;
+    for (int b = 0; b < 256 && simple && byte_fallback; b++) {
+        char s[3] = {0};
+        s[lb_tok_byte_char((uint8_t)b, s)] = 0;
+        simple = json_object_get(json_object_get(model, "vocab"), s) != NULL;
+    }
+    return simple ? LB_OK : lb_tok_spell_bytes(t);
+}
+
+static lb_status affix(lb_tokenizer *t, const json_t *model, const char *key, lb_tok_view *out) {
+    return given(json_object_get(model, key)) ? lb_tok_get_text(t, model, key, out) : LB_OK;
 }
 
 static lb_status read_model(lb_tokenizer *t, const json_t *root) {
@@ -186,8 +197,13 @@ static lb_status read_model(lb_tokenizer *t, const json_t *root) {
     LB_TRY(model_flag(t, model, "byte_fallback", &byte_fallback));
     LB_TRY(model_flag(t, model, "fuse_unk", &t->fuse_unk));
     LB_TRY(model_flag(t, model, "ignore_merges", &t->ignore_merges));
+    LB_TRY(affix(t, model, "continuing_subword_prefix", &t->prefix));
+    LB_TRY(affix(t, model, "end_of_word_suffix", &t->suffix));
+    LB_TRY(choose_symbols(t, model, byte_fallback));
     LB_TRY(measure(t, vocab, added, &size, &bytes));
     LB_TRY(lb_tok_reserve(t, size, bytes));
+    t->in_model = LB_NEW(t->arena, bool, size);
+    if (!t->in_model) return LB_E_NOMEM;
     LB_TRY(put_vocab(t, vocab, byte_fallback));
     t->added = LB_NEW(t->arena, lb_tok_added, json_array_size(added) + 1);
     if (!t->added) return LB_E_NOMEM;
@@ -240,8 +256,8 @@ static lb_status read_config(lb_tokenizer *t, const char *path, const json_t *co
 static lb_status read_root(lb_tokenizer *t, const json_t *root) {
     LB_TRY(lb_tok_read_normalizer(t, json_object_get(root, "normalizer")));
     LB_TRY(lb_tok_read_pre_tokenizer(t, json_object_get(root, "pre_tokenizer")));
-    LB_TRY(read_model(t, root));
     LB_TRY(lb_tok_read_decoder(t, json_object_get(root, "decoder")));
+    LB_TRY(read_model(t, root));
     LB_TRY(lb_tok_read_post_processor(t, json_object_get(root, "post_processor"), &t->bos));
     t->adds_bos = t->bos >= 0;
     LB_TRY(normalize_added(t));

@@ -1,95 +1,6 @@
-/* Normalizers and pre-tokenizer steps. A step cuts a piece and hands each part to the next step at once: nothing is
- * stored, so memory does not grow with the text. */
-#include <utf8proc.h>
-
+/* Pre-tokenizer steps. A step cuts a piece and hands each part to the next step at once: nothing is stored, so memory
+ * does not grow with the text. */
 #include "model/tokenizer/impl.h"
-
-/* ---- normalizers ---- */
-
-static void replace_literal(lb_str *out, lb_tok_view in, const lb_tok_norm *z) {
-    size_t done = 0;
-    while (z->pattern.n) {
-        const char *hit = memmem(in.s + done, in.n - done, z->pattern.s, z->pattern.n);
-        if (!hit) break;
-        lb_str_add_bytes(out, in.s + done, (size_t)(hit - in.s) - done);
-        lb_str_add_bytes(out, z->content.s, z->content.n);
-        done = (size_t)(hit - in.s) + z->pattern.n;
-    }
-    lb_str_add_bytes(out, in.s + done, in.n - done);
-}
-
-static lb_status replace_regex(lb_tok_run *r, lb_str *out, lb_tok_view in, const lb_tok_norm *z) {
-    size_t done = 0;
-    lb_tok_matches m = lb_tok_matches_of(r, &z->regex, in);
-    for (;;) {
-        bool found;
-        size_t start, end;
-        LB_TRY(lb_tok_match_next(&m, &found, &start, &end));
-        if (!found) break;
-        lb_str_add_bytes(out, in.s + done, start - done);
-        lb_str_add_bytes(out, z->content.s, z->content.n);
-        done = end;
-    }
-    lb_str_add_bytes(out, in.s + done, in.n - done);
-    return LB_OK;
-}
-
-/* NFC and its like over the valid stretches of the text; bytes that are not UTF-8 stay. */
-static lb_status unicode_form(lb_str *out, lb_tok_view in, int form) {
-    lb_status status = LB_OK;
-    utf8proc_int32_t *code = NULL;
-    for (size_t at = 0; at < in.n;) {
-        size_t n = lb_tok_invalid_utf8(in.s + at, in.n - at);
-        if (n) {
-            const utf8proc_uint8_t *s = (const utf8proc_uint8_t *)in.s + at;
-            utf8proc_ssize_t need = utf8proc_decompose(s, (utf8proc_ssize_t)n, NULL, 0, (utf8proc_option_t)form);
-            lb_free(code);
-            code = need > 0 ? lb_alloc((size_t)need + 1, sizeof *code) : NULL;
-            if (need > 0 && !code) return LB_E_NOMEM;
-            if (need > 0) need = utf8proc_decompose(s, (utf8proc_ssize_t)n, code, need, (utf8proc_option_t)form);
-            if (need > 0) need = utf8proc_reencode(code, need, (utf8proc_option_t)form);
-            if (need < 0) {
-                status = lb_fail(LB_E_FORMAT, "Unicode normalization: %s", utf8proc_errmsg(need));
-                break;
-            }
-            lb_str_add_bytes(out, code, (size_t)need);
-        }
-        at += n;
-        if (at < in.n) lb_str_add_bytes(out, in.s + at++, 1);
-    }
-    lb_free(code);
-    return status;
-}
-
-lb_status lb_tok_normalize(lb_tok_run *r, lb_tok_view in, lb_tok_view *out) {
-    int to = 0;
-    for (int i = 0; i < r->t->n_norm && in.n; i++, to = !to) {
-        const lb_tok_norm *z = &r->t->norm[i];
-        lb_str *b = &r->norm[to];
-        b->len = 0;
-        switch (z->kind) {
-        case LB_TOK_PREPEND:
-            lb_str_add_bytes(b, z->content.s, z->content.n);
-            lb_str_add_bytes(b, in.s, in.n);
-            break;
-        case LB_TOK_REPLACE:
-            replace_literal(b, in, z);
-            break;
-        case LB_TOK_REPLACE_REGEX:
-            LB_TRY(replace_regex(r, b, in, z));
-            break;
-        case LB_TOK_UNICODE:
-            LB_TRY(unicode_form(b, in, z->form));
-            break;
-        }
-        LB_TRY(lb_str_check(b));
-        in = (lb_tok_view){b->s ? b->s : "", b->len};
-    }
-    *out = in;
-    return LB_OK;
-}
-
-/* ---- steps ---- */
 
 static lb_status step_from(lb_tok_run *r, int i, lb_tok_view v, bool at_start);
 
@@ -175,12 +86,12 @@ static lb_status split_literal(cutter *c, const lb_tok_step *step, lb_tok_view v
     return cut_part(c, v.s + done, v.n - done, step->invert);
 }
 
-static lb_status split_digits(cutter *c, lb_tok_view v) {
+static lb_status split_chars(cutter *c, lb_tok_view v, bool (*is)(int32_t code)) {
     size_t done = 0, at = 0;
     while (at < v.n) {
         int32_t code;
         size_t k = lb_tok_char(v.s + at, v.n - at, &code);
-        if (lb_tok_classify(code) == LB_TOK_NUMBER) {
+        if (is(code)) {
             LB_TRY(cut_part(c, v.s + done, at - done, false));
             LB_TRY(cut_part(c, v.s + at, k, true));
             done = at + k;
@@ -190,11 +101,29 @@ static lb_status split_digits(cutter *c, lb_tok_view v) {
     return cut_part(c, v.s + done, v.n - done, false);
 }
 
+/* Runs of word characters and runs of what is neither these nor white space, which is dropped. */
+static lb_status split_words(cutter *c, lb_tok_view v) {
+    enum { SPACE, WORD, OTHER } last = SPACE;
+    size_t from = 0;
+    for (size_t at = 0; at < v.n;) {
+        int32_t code;
+        size_t k = lb_tok_char(v.s + at, v.n - at, &code);
+        int kind = lb_tok_is_word(code) ? WORD : lb_tok_is_space(code) ? SPACE : OTHER;
+        if (kind != (int)last) {
+            if (last != SPACE) LB_TRY(cut_part(c, v.s + from, at - from, true));
+            from = at;
+            last = kind;
+        }
+        at += k;
+    }
+    return last == SPACE ? LB_OK : cut_part(c, v.s + from, v.n - from, true);
+}
+
 /* Before each mark that follows something else (`words`), or before every mark. */
-static lb_status split_marks(cutter *c, lb_tok_view v, bool words) {
+static lb_status split_marks(cutter *c, lb_tok_view v, lb_tok_view mark, bool words) {
     size_t done = 0, at = 0;
     while (at < v.n) {
-        const char *hit = memmem(v.s + at, v.n - at, LB_TOK_META, LB_TOK_META_LEN);
+        const char *hit = memmem(v.s + at, v.n - at, mark.s, mark.n);
         if (!hit) break;
         size_t p = (size_t)(hit - v.s);
         bool after_mark = p == at && p > 0; /* at is just behind the mark before */
@@ -202,27 +131,32 @@ static lb_status split_marks(cutter *c, lb_tok_view v, bool words) {
             LB_TRY(cut_part(c, v.s + done, p - done, false));
             done = p;
         }
-        at = p + LB_TOK_META_LEN;
+        at = p + mark.n;
     }
     return cut_part(c, v.s + done, v.n - done, false);
+}
+
+static bool begins_with(lb_tok_view v, lb_tok_view with) { return v.n >= with.n && !memcmp(v.s, with.s, with.n); }
+
+/* The steps that change what they pass on: b is the changed piece, which is freed. */
+static lb_status changed(lb_tok_run *r, int i, lb_str *b, bool at_start) {
+    const lb_tok_step *step = &r->t->step[i];
+    cutter c = {.r = r, .step = i, .behavior = LB_TOK_ISOLATED, .base = b->s, .at_start = at_start};
+    lb_tok_view all = {b->s, b->len};
+    lb_status status = lb_str_check(b);
+    if (status == LB_OK) status = step->split ? split_marks(&c, all, step->literal, false) : pass_on(&c, all);
+    lb_str_free(b);
+    return status;
 }
 
 static lb_status metaspace(lb_tok_run *r, int i, lb_tok_view v, bool at_start) {
     const lb_tok_step *step = &r->t->step[i];
     lb_str b = {0};
-    const lb_tok_norm marks = {.kind = LB_TOK_REPLACE, .pattern = {" ", 1}, .content = {LB_TOK_META, LB_TOK_META_LEN}};
-    bool marked = v.n && (v.s[0] == ' ' || (v.n >= LB_TOK_META_LEN && !memcmp(v.s, LB_TOK_META, LB_TOK_META_LEN)));
+    bool marked = v.s[0] == ' ' || begins_with(v, step->literal);
     if (!marked && (step->prepend == LB_TOK_ALWAYS || (step->prepend == LB_TOK_FIRST && at_start)))
-        lb_str_add(&b, "%s", LB_TOK_META);
-    replace_literal(&b, v, &marks);
-    lb_status status;
-    LB_TRY_GOTO(status, done, lb_str_check(&b));
-    cutter c = {.r = r, .step = i, .behavior = LB_TOK_ISOLATED, .base = b.s, .at_start = at_start};
-    lb_tok_view all = {b.s, b.len};
-    LB_TRY_GOTO(status, done, step->split ? split_marks(&c, all, false) : pass_on(&c, all));
-done:
-    lb_str_free(&b);
-    return status;
+        lb_str_add_bytes(&b, step->literal.s, step->literal.n);
+    lb_tok_replace(&b, v, (lb_tok_view){" ", 1}, step->literal);
+    return changed(r, i, &b, at_start);
 }
 
 static lb_status space_first(lb_tok_run *r, int i, lb_tok_view v, bool at_start) {
@@ -230,12 +164,13 @@ static lb_status space_first(lb_tok_run *r, int i, lb_tok_view v, bool at_start)
     lb_str b = {0};
     lb_str_add(&b, " ");
     lb_str_add_bytes(&b, v.s, v.n);
-    lb_status status;
-    LB_TRY_GOTO(status, done, lb_str_check(&b));
-    LB_TRY_GOTO(status, done, step_from(r, i + 1, (lb_tok_view){b.s, b.len}, at_start));
-done:
-    lb_str_free(&b);
-    return status;
+    return changed(r, i, &b, at_start);
+}
+
+static lb_status alphabet(lb_tok_run *r, int i, lb_tok_view v, bool at_start) {
+    lb_str b = {0};
+    lb_tok_put_alphabet(&b, v);
+    return changed(r, i, &b, at_start);
 }
 
 static lb_status step_from(lb_tok_run *r, int i, lb_tok_view v, bool at_start) {
@@ -256,11 +191,15 @@ static lb_status step_from(lb_tok_run *r, int i, lb_tok_view v, bool at_start) {
     case LB_TOK_LITERAL:
         LB_TRY(split_literal(&c, step, v));
         return cut_end(&c);
-    case LB_TOK_DIGITS:
-        LB_TRY(split_digits(&c, v));
+    case LB_TOK_CHARS:
+        LB_TRY(split_chars(&c, v, step->is));
         return cut_end(&c);
+    case LB_TOK_WORDS:
+        return split_words(&c, v);
     case LB_TOK_META_WORDS:
-        return split_marks(&c, v, true);
+        return split_marks(&c, v, (lb_tok_view){LB_TOK_META, LB_TOK_META_LEN}, true);
+    case LB_TOK_ALPHABET:
+        return alphabet(r, i, v, at_start);
     case LB_TOK_METASPACE:
         return metaspace(r, i, v, at_start);
     case LB_TOK_SPACE_FIRST:

@@ -26,7 +26,8 @@ static int run_of(int from, int32_t code) {
     return from;
 }
 
-lb_uni_category lb_uni_category_of(int32_t code) { return lb_uni_run_at(run_of(0, code)).category; }
+lb_uni_run lb_uni_run_of(int32_t code) { return lb_uni_run_at(run_of(0, code)); }
+lb_uni_category lb_uni_category_of(int32_t code) { return lb_uni_run_of(code).category; }
 
 /* ---- sets ---- */
 

@@ -60,7 +60,7 @@ static void add_normalizer(lb_str *b, const lb_tokenizer *t) {
     lb_str_add(b, "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[");
     for (int i = 0; i < t->n_norm; i++) {
         const lb_tok_norm *z = &t->norm[i];
-        bool prepend = z->kind == LB_TOK_PREPEND;
+        bool prepend = z->kind == LB_TOK_PREPEND; /* GGUF's kinds have these two */
         lb_str_add(b, "%s{\"type\":\"%s\",\"", i ? "," : "", prepend ? "Prepend" : "Replace");
         if (!prepend) {
             lb_str_add(b, "pattern\":{\"String\":");
@@ -80,7 +80,7 @@ static void add_byte_level(lb_str *b, bool use_regex) {
 }
 
 static void add_pre_tokenizer(lb_str *b, const lb_tokenizer *t) {
-    if (!t->byte_level) {
+    if (!t->alphabet) {
         lb_str_add(b, "\"pre_tokenizer\":null,\n");
         return;
     }
@@ -89,8 +89,8 @@ static void add_pre_tokenizer(lb_str *b, const lb_tokenizer *t) {
         const lb_tok_step *s = &t->step[i];
         bool gpt2 = s->scan == lb_tok_scan_gpt2;
         if (i) lb_str_add(b, ",");
-        if (s->kind == LB_TOK_DIGITS) {
-            lb_str_add(b, "{\"type\":\"Digits\",\"individual_digits\":%s}", yes(s->individual));
+        if (s->kind == LB_TOK_CHARS) {
+            lb_str_add(b, "{\"type\":\"Digits\",\"individual_digits\":%s}", yes(s->behavior == LB_TOK_ISOLATED));
             continue;
         }
         if (!gpt2) {
@@ -129,7 +129,7 @@ static void add_post_processor(lb_str *b, const lb_tokenizer *t) {
 }
 
 static void add_decoder(lb_str *b, const lb_tokenizer *t) {
-    if (t->byte_level) {
+    if (t->alphabet) {
         lb_str_add(b, "\"decoder\":");
         add_byte_level(b, true);
         lb_str_add(b, ",\n");
@@ -137,7 +137,8 @@ static void add_decoder(lb_str *b, const lb_tokenizer *t) {
     }
     lb_str_add(b, "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":"
                   "\"" LB_TOK_META "\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}");
-    if (t->strip_first) lb_str_add(b, ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}");
+    if (t->decode[t->n_decode - 1].kind == LB_TOK_TRIM)
+        lb_str_add(b, ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}");
     lb_str_add(b, "]},\n");
 }
 
@@ -184,14 +185,14 @@ static lb_status add_merges(lb_str *b, const lb_tokenizer *t) {
 
 static lb_status add_model(lb_str *b, const lb_tokenizer *t) {
     lb_str_add(b, "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":");
-    if (t->byte_level || t->unk < 0)
+    if (t->alphabet || t->unk < 0)
         lb_str_add(b, "null");
     else
         add_string(b, t->token[t->unk]);
     lb_str_add(b,
                ",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":%s,\"byte_fallback\":%s,"
                "\"ignore_merges\":%s,\n\"vocab\":{",
-               yes(t->fuse_unk), yes(!t->byte_level), yes(t->ignore_merges));
+               yes(t->fuse_unk), yes(!t->alphabet), yes(t->ignore_merges));
     bool first = true;
     for (int64_t id = 0; id < t->vocab; id++) {
         lb_tok_view v = t->token[id];

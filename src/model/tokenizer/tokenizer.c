@@ -1,4 +1,4 @@
-/* The public face: encode, decode, and what a tokenizer says of itself. */
+/* The public face: encode, and what a tokenizer says of itself. */
 #include "model/tokenizer/impl.h"
 
 int64_t lb_tokenizer_vocab(const lb_tokenizer *t) { return t->vocab; }
@@ -17,31 +17,33 @@ const char *lb_tokenizer_piece(const lb_tokenizer *t, int32_t id, size_t *len) {
 
 /* ---- encode ---- */
 
-/* A stretch without raw added tokens: normalized, cut at the added tokens of normalized text, then into words. */
-static lb_status encode_stretch(lb_tok_run *r, lb_tok_view in, bool parse_special, bool at_start) {
+static lb_status encode_text(lb_tok_run *r, lb_tok_view text, bool parse_special, bool at_start,
+                             const lb_tok_matcher *m);
+
+/* A piece without added tokens, then words; `normal`: it is normalized, and added tokens of normalized text are out. */
+static lb_status encode_piece(lb_tok_run *r, lb_tok_view in, bool parse_special, bool at_start, bool normal) {
+    const lb_tokenizer *t = r->t;
+    if (normal) return lb_tok_words(r, in, at_start);
     lb_tok_view text;
     LB_TRY(lb_tok_normalize(r, in, &text));
-    size_t done = 0, start, end;
-    const lb_tok_added *a;
-    while (done < text.n && lb_tok_find_added(&r->t->normal, text, done, parse_special, &start, &end, &a)) {
-        LB_TRY(lb_tok_words(r, (lb_tok_view){text.s + done, start - done}, at_start && done == 0));
-        LB_TRY(lb_tok_emit(r, a->id));
-        done = end;
-    }
-    return lb_tok_words(r, (lb_tok_view){text.s + done, text.n - done}, at_start && done == 0);
+    return encode_text(r, text, parse_special, at_start && !r->behead, &t->normal);
 }
 
-static lb_status encode_text(lb_tok_run *r, lb_tok_view text, bool parse_special) {
-    size_t done = 0, start, end;
-    const lb_tok_added *a;
-    while (done < text.n && lb_tok_find_added(&r->t->raw, text, done, parse_special, &start, &end, &a)) {
-        if (start > done)
-            LB_TRY(encode_stretch(r, (lb_tok_view){text.s + done, start - done}, parse_special, done == 0));
-        LB_TRY(lb_tok_emit(r, a->id));
-        done = end;
+/* Cuts a text at the added tokens of a matcher. */
+static lb_status encode_text(lb_tok_run *r, lb_tok_view text, bool parse_special, bool at_start,
+                             const lb_tok_matcher *m) {
+    bool normal = m == &r->t->normal;
+    size_t done = 0, at = 0;
+    lb_tok_found f;
+    while (lb_tok_find_added(r->t, m, text, parse_special, &at, done, &f)) {
+        lb_tok_view before = {text.s + done, f.start > done ? f.start - done : 0};
+        if (before.n) LB_TRY(encode_piece(r, before, parse_special, at_start && done == 0, normal));
+        if (f.start < f.end) LB_TRY(lb_tok_emit(r, f.token->id)); /* else its text went with the token before */
+        done = f.end;
     }
     if (done == text.n) return LB_OK;
-    return encode_stretch(r, (lb_tok_view){text.s + done, text.n - done}, parse_special, done == 0);
+    lb_tok_view rest = {text.s + done, text.n - done};
+    return encode_piece(r, rest, parse_special, at_start && done == 0, normal);
 }
 
 lb_status lb_tokenizer_encode(const lb_tokenizer *t, const char *text, size_t len, bool parse_special, int32_t **ids,
@@ -49,7 +51,7 @@ lb_status lb_tokenizer_encode(const lb_tokenizer *t, const char *text, size_t le
     lb_tok_run r;
     lb_status status;
     LB_TRY(lb_tok_run_new(t, &r));
-    LB_TRY_GOTO(status, done, encode_text(&r, (lb_tok_view){text ? text : "", len}, parse_special));
+    LB_TRY_GOTO(status, done, encode_text(&r, (lb_tok_view){text ? text : "", len}, parse_special, true, &t->raw));
     if (!r.id) { /* no token at all: still something to free */
         r.id = lb_alloc(1, sizeof *r.id);
         status = r.id ? LB_OK : LB_E_NOMEM;
@@ -61,29 +63,4 @@ lb_status lb_tokenizer_encode(const lb_tokenizer *t, const char *text, size_t le
 done:
     lb_tok_run_free(&r);
     return status;
-}
-
-/* ---- decode ---- */
-
-lb_status lb_tokenizer_decode(const lb_tokenizer *t, const int32_t *ids, int64_t n, char **text, size_t *len) {
-    size_t total = 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (ids[i] < 0 || ids[i] >= t->vocab)
-            return lb_fail(LB_E_ARG, "%s: id %d at %lld: must be in [0, %lld)", t->name, ids[i], (long long)i,
-                           (long long)t->vocab);
-        total += t->piece[ids[i]].n;
-    }
-    char *s = lb_alloc(total + 1, 1);
-    if (!s) return LB_E_NOMEM;
-    size_t at = 0;
-    for (int64_t i = 0; i < n; i++) {
-        lb_tok_view v = t->piece[ids[i]];
-        if (v.n) memcpy(s + at, v.s, v.n);
-        at += v.n;
-    }
-    if (t->strip_first && at && s[0] == ' ') memmove(s, s + 1, at--);
-    s[at] = 0;
-    *text = s;
-    *len = at;
-    return LB_OK;
 }

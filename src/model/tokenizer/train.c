@@ -355,7 +355,8 @@ static lb_status build(const trainer *b, int64_t vocab, lb_tokenizer *t) {
     LB_TRY(lb_tok_reserve(t, vocab, bytes));
     for (int64_t i = 0; i < vocab; i++)
         LB_TRY(lb_tok_put(t, i, b->token[i].s, b->token[i].n, i ? LB_TOK_NORMAL : LB_TOK_CONTROL));
-    t->byte_level = true;
+    t->byte_level = t->alphabet = true;
+    lb_tok_default_decoder(t, false);
     t->bos = t->eos = t->unk_name = 0;
     LB_TRY(lb_tok_add_scan(t, "smollm"));
     LB_TRY(lb_tok_pieces(t));

@@ -21,8 +21,8 @@ size_t lb_tok_char(const char *s, size_t n, int32_t *code) {
     return (size_t)len;
 }
 
-/* Unicode's White_Space. PCRE2's \s has U+180E too, the tokenizers library's has not. */
-static bool is_space(int32_t c) {
+/* PCRE2's \s has U+180E too, the tokenizers library's has not. */
+bool lb_tok_is_space(int32_t c) {
     if (c < 0x80) return c == ' ' || (c >= 9 && c <= 13);
     if (c == 0x85 || c == 0xA0 || c == 0x1680 || c == 0x3000) return true;
     return c >= 0x2000 && (c <= 0x200A || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F);
@@ -41,7 +41,7 @@ lb_tok_class lb_tok_classify(int32_t c) {
         int32_t lower = c | 0x20;
         if (lower >= 'a' && lower <= 'z') return LB_TOK_LETTER;
         if (c >= '0' && c <= '9') return LB_TOK_NUMBER;
-        return is_space(c) ? LB_TOK_SPACE : LB_TOK_OTHER;
+        return lb_tok_is_space(c) ? LB_TOK_SPACE : LB_TOK_OTHER;
     }
     switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_LU:
@@ -57,8 +57,55 @@ lb_tok_class lb_tok_classify(int32_t c) {
     case UTF8PROC_CATEGORY_CN:
         return unassigned(c);
     default:
-        return is_space(c) ? LB_TOK_SPACE : LB_TOK_OTHER;
+        return lb_tok_is_space(c) ? LB_TOK_SPACE : LB_TOK_OTHER;
     }
+}
+
+bool lb_tok_is_number(int32_t c) {
+    return lb_tok_classify(c) == LB_TOK_NUMBER || (c >= 0x80 && lb_uni_in(lb_uni_number, lb_uni_n_number, c));
+}
+
+bool lb_tok_is_punct(int32_t c) { return c >= 0 && lb_uni_in(lb_uni_punctuation, lb_uni_n_punctuation, c); }
+
+bool lb_tok_is_word(int32_t c) {
+    if (c < 0) return false;
+    if (c < 0x80) return c == '_' || lb_tok_classify(c) == LB_TOK_LETTER || lb_tok_classify(c) == LB_TOK_NUMBER;
+    if (c == 0x200C || c == 0x200D) return true;
+    lb_uni_run run = lb_uni_run_of(c);
+    uint32_t category = 1U << run.category;
+    return (run.flags & LB_UNI_ALPHABETIC) || (category & (LB_UNI_M | 1U << LB_UNI_ND | 1U << LB_UNI_PC));
+}
+
+bool lb_uni_in(const lb_uni_range *ranges, int n, int32_t code) {
+    int low = 0, high = n;
+    while (low < high) {
+        int mid = (low + high) / 2;
+        if (ranges[mid].last < code)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < n && ranges[low].first <= code;
+}
+
+int32_t lb_uni_to_lower(int32_t code) {
+    if (code < 0x80) return code >= 'A' && code <= 'Z' ? code + 32 : code;
+    int low = 0, high = lb_uni_n_lower;
+    while (low < high) {
+        int mid = (low + high) / 2;
+        if (lb_uni_lower[mid].last < code)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    const lb_uni_fold_run *run = &lb_uni_lower[low];
+    bool in = low < lb_uni_n_lower && run->first <= code && (code - run->first) % run->step == 0;
+    return in ? code + run->delta : code;
+}
+
+void lb_tok_put_char(lb_str *out, int32_t code) {
+    utf8proc_uint8_t s[4];
+    lb_str_add_bytes(out, s, (size_t)utf8proc_encode_char(code, s));
 }
 
 size_t lb_tok_invalid_utf8(const char *s, size_t n) {

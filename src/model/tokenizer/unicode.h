@@ -66,6 +66,7 @@ typedef struct lb_uni_run {
 } lb_uni_run;
 /* Run i of characters that are alike; runs cover all code points in order. */
 lb_uni_run lb_uni_run_at(int i);
+lb_uni_run lb_uni_run_of(int32_t code);
 lb_uni_category lb_uni_category_of(int32_t code);
 
 typedef struct lb_uni_range {
@@ -98,5 +99,16 @@ typedef struct lb_uni_several {
 } lb_uni_several;
 extern const lb_uni_several lb_uni_folds_to_several[];
 extern const int lb_uni_n_several;
+
+/* char_sets.c */
+extern const lb_uni_range lb_uni_active[];      /* what NFC, NFD, NFKC and NFKD may change */
+extern const lb_uni_range lb_uni_accent[];      /* what StripAccents drops */
+extern const lb_uni_range lb_uni_punctuation[]; /* Punctuation */
+extern const lb_uni_range lb_uni_number[];      /* Digits has them beside N */
+extern const int lb_uni_n_active, lb_uni_n_accent, lb_uni_n_punctuation, lb_uni_n_number;
+extern const lb_uni_fold_run lb_uni_lower[]; /* Lowercase; U+0130 alone becomes two characters */
+extern const int lb_uni_n_lower;
+bool lb_uni_in(const lb_uni_range *ranges, int n, int32_t code);
+int32_t lb_uni_to_lower(int32_t code);
 
 #endif

@@ -1,0 +1,160 @@
+/* Reading pre-tokenizers: each becomes a step, or two. */
+#include "model/tokenizer/impl.h"
+
+static lb_status read_behavior(const lb_tokenizer *t, const json_t *c, const char *fallback, lb_tok_behavior *out) {
+    static const struct {
+        const char *name;
+        lb_tok_behavior behavior;
+    } known[] = {
+        {"Isolated", LB_TOK_ISOLATED},        {"Removed", LB_TOK_REMOVED},
+        {"Contiguous", LB_TOK_CONTIGUOUS},    {"MergedWithPrevious", LB_TOK_WITH_PREVIOUS},
+        {"MergedWithNext", LB_TOK_WITH_NEXT},
+    };
+    const char *s = fallback;
+    if (!fallback || json_object_get(c, "behavior")) LB_TRY(lb_json_str(t->name, c, "behavior", &s));
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(s, known[i].name)) {
+            *out = known[i].behavior;
+            return LB_OK;
+        }
+    return lb_tok_unknown(t, "behavior", s);
+}
+
+static lb_status read_split(lb_tokenizer *t, const json_t *c, lb_tok_step *s) {
+    const char *regex;
+    LB_TRY(lb_tok_get_pattern(t, c, &s->literal, &regex));
+    LB_TRY(read_behavior(t, c, NULL, &s->behavior));
+    LB_TRY(lb_tok_get_bool(t, c, "invert", false, &s->invert));
+    s->kind = regex ? LB_TOK_REGEX : LB_TOK_LITERAL;
+    if (!regex) return s->literal.n ? LB_OK : lb_fail(LB_E_UNSUPPORTED, "%s: Split at an empty string", t->name);
+    s->pattern = regex;
+    bool all = s->invert ? s->behavior == LB_TOK_REMOVED : s->behavior == LB_TOK_ISOLATED; /* these cover every text */
+    s->scan = all ? lb_tok_known_pattern(regex) : NULL;
+    if (s->scan) {
+        s->kind = LB_TOK_SCAN;
+        return LB_OK;
+    }
+    return lb_tok_pattern_new(t, "pre-tokenizer Split", regex, &s->regex);
+}
+
+static void add_step(lb_tokenizer *t, lb_tok_step s) { t->step[t->n_step++] = s; }
+
+static lb_status read_byte_level(lb_tokenizer *t, const json_t *c) {
+    bool prefix, regex;
+    LB_TRY(lb_tok_get_bool(t, c, "add_prefix_space", true, &prefix));
+    LB_TRY(lb_tok_get_bool(t, c, "use_regex", true, &regex));
+    if (prefix) add_step(t, (lb_tok_step){.kind = LB_TOK_SPACE_FIRST});
+    if (regex)
+        add_step(t, (lb_tok_step){.kind = LB_TOK_SCAN, .scan = lb_tok_scan_gpt2, .pattern = lb_tok_pattern_gpt2});
+    t->byte_level = t->alphabet = true;
+    return LB_OK;
+}
+
+lb_status lb_tok_spell_bytes(lb_tokenizer *t) {
+    if (!t->byte_level) return LB_OK;
+    LB_TRY(lb_tok_room(t, t->n_step, "pre-tokenizers"));
+    add_step(t, (lb_tok_step){.kind = LB_TOK_ALPHABET});
+    t->byte_level = false;
+    return LB_OK;
+}
+
+lb_status lb_tok_read_metaspace(lb_tokenizer *t, const json_t *c, lb_tok_view *mark, lb_tok_prepend *prepend) {
+    static const struct {
+        const char *name;
+        lb_tok_prepend prepend;
+    } schemes[] = {{"always", LB_TOK_ALWAYS}, {"first", LB_TOK_FIRST}, {"never", LB_TOK_NEVER}};
+    int32_t code;
+    LB_TRY(lb_tok_get_text(t, c, "replacement", mark));
+    if (!mark->n || lb_tok_char(mark->s, mark->n, &code) != mark->n)
+        return lb_fail(LB_E_FORMAT, "%s: Metaspace's replacement \"%s\": expected one character", t->name, mark->s);
+    const char *scheme = "always";
+    bool prefix;
+    LB_TRY(lb_tok_get_bool(t, c, "add_prefix_space", true, &prefix)); /* files from before prepend_scheme */
+    if (!prefix) scheme = "never";
+    const json_t *given = json_object_get(c, "prepend_scheme");
+    if (given && !json_is_null(given)) LB_TRY(lb_json_str(t->name, c, "prepend_scheme", &scheme));
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (!strcmp(scheme, schemes[i].name)) {
+            *prepend = schemes[i].prepend;
+            return LB_OK;
+        }
+    return lb_tok_unknown(t, "Metaspace's prepend_scheme", scheme);
+}
+
+/* The library asks whether a piece begins where the text did, before anything was put there or spelled otherwise: of
+ * what was, the pieces behind the first may begin there too. */
+static lb_status check_first(const lb_tokenizer *t, const lb_tok_step *s) {
+    bool moved = false;
+    for (int i = 0; i < t->n_norm; i++) moved = moved || t->norm[i].kind == LB_TOK_PREPEND;
+    for (int i = 0; i < t->n_norm; i++) moved = moved || t->norm[i].kind == LB_TOK_NORM_ALPHABET;
+    moved = moved && t->n_step;
+    for (int i = 0; i < t->n_step; i++) moved = moved || t->step[i].kind == LB_TOK_ALPHABET;
+    if (s->prepend != LB_TOK_FIRST || !moved) return LB_OK;
+    return lb_fail(
+        LB_E_UNSUPPORTED,
+        "%s: pre-tokenizer Metaspace with prepend_scheme 'first' behind others: not known here with ByteLevel "
+        "or normalizer Prepend",
+        t->name);
+}
+
+/* The kinds that take no more than a behaviour or a flag. false: none of these. */
+static lb_status read_chars(lb_tokenizer *t, const char *type, const json_t *c, lb_tok_step *s, bool *known) {
+    bool each;
+    *known = true;
+    s->kind = LB_TOK_CHARS;
+    if (!strcmp(type, "Digits")) {
+        LB_TRY(lb_tok_get_bool(t, c, "individual_digits", false, &each));
+        s->is = lb_tok_is_number;
+        s->behavior = each ? LB_TOK_ISOLATED : LB_TOK_CONTIGUOUS;
+    } else if (!strcmp(type, "Punctuation")) {
+        s->is = lb_tok_is_punct;
+        return read_behavior(t, c, "Isolated", &s->behavior);
+    } else if (!strcmp(type, "WhitespaceSplit") || !strcmp(type, "BertPreTokenizer")) {
+        s->is = lb_tok_is_space;
+        s->behavior = LB_TOK_REMOVED;
+    } else if (!strcmp(type, "Whitespace")) {
+        s->kind = LB_TOK_WORDS;
+    } else {
+        *known = false;
+    }
+    return LB_OK;
+}
+
+static lb_status read_step(lb_tokenizer *t, const char *type, const json_t *c, void *user) {
+    (void)user;
+    bool known;
+    LB_TRY(lb_tok_spell_bytes(t)); /* what is behind ByteLevel sees its alphabet */
+    LB_TRY(lb_tok_room(t, t->n_step, "pre-tokenizers"));
+    if (!strcmp(type, "ByteLevel")) return read_byte_level(t, c);
+    lb_tok_step s = {0};
+    LB_TRY(read_chars(t, type, c, &s, &known));
+    if (known) {
+        add_step(t, s);
+        if (!strcmp(type, "BertPreTokenizer")) add_step(t, (lb_tok_step){.kind = LB_TOK_CHARS, .is = lb_tok_is_punct});
+        return LB_OK;
+    }
+    if (!strcmp(type, "Split")) {
+        lb_status status = read_split(t, c, &s);
+        add_step(t, s); /* also where it failed: what was compiled is freed with the tokenizer */
+        return status;
+    }
+    if (!strcmp(type, "CharDelimiterSplit")) {
+        s.kind = LB_TOK_LITERAL;
+        s.behavior = LB_TOK_REMOVED;
+        LB_TRY(lb_tok_get_text(t, c, "delimiter", &s.literal));
+        if (!s.literal.n) return lb_fail(LB_E_FORMAT, "%s: CharDelimiterSplit without a delimiter", t->name);
+    } else if (!strcmp(type, "Metaspace")) {
+        s.kind = LB_TOK_METASPACE;
+        LB_TRY(lb_tok_get_bool(t, c, "split", true, &s.split));
+        LB_TRY(lb_tok_read_metaspace(t, c, &s.literal, &s.prepend));
+        LB_TRY(check_first(t, &s));
+    } else {
+        return lb_tok_unknown(t, "pre-tokenizer", type);
+    }
+    add_step(t, s);
+    return LB_OK;
+}
+
+lb_status lb_tok_read_pre_tokenizer(lb_tokenizer *t, const json_t *c) {
+    return lb_tok_each_part(t, c, "pretokenizers", read_step, NULL);
+}
