@@ -40,15 +40,23 @@ static double number(const lb_net *n, const char *name) {
     return x && !x->block ? x->all : 0.0;
 }
 
+static bool has_alibi(const lb_net *n) {
+    const lb_net_step *attend = find_step(n, "attend");
+    for (int i = 0; attend && i < LB_STEP_ARGS && attend->op->arg[i].name; i++)
+        if (strcmp(attend->op->arg[i].name, "alibi") == 0) return attend->arg[i] != 0.0;
+    return false;
+}
+
 static void show_positions(const lb_net *n, lb_str *out) {
     static const char *const kinds[] = {"", "linear", "dynamic", "llama3", "yarn", "longrope"};
-    if (n->ropes == 0) {
-        lb_str_add(out, "positions    no RoPE, context %lld\n", (long long)n->context);
-        return;
-    }
-    const lb_rope_spec *r = &n->rope[0];
-    lb_str_add(out, "positions    RoPE, base %g, %s layout, context %lld\n", r->base, r->pairs ? "pairs" : "halves",
-               (long long)n->context);
+    const lb_rope_spec *r = n->ropes ? &n->rope[0] : NULL;
+    lb_str_add(out, "positions    ");
+    if (r)
+        lb_str_add(out, "RoPE, base %g, %s layout, ", r->base, r->pairs ? "pairs" : "halves");
+    else
+        lb_str_add(out, has_alibi(n) ? "ALiBi, " : "no RoPE, ");
+    lb_str_add(out, n->context ? "context %lld\n" : "no longest context\n", (long long)n->context);
+    if (!r) return;
     const lb_net_step *turn = find_step(n, "rope");
     if (turn && r->dims != turn->head_dim)
         lb_str_add(out, "             of the first %lld columns of a head\n", (long long)r->dims);

@@ -274,7 +274,8 @@ static lb_status default_length(lb_arena *a, const char *model, int64_t *length)
     LB_TRY(lb_sources_resolve(a, &sources, ".", model, LB_SOURCE_MODEL, "MODEL", &r));
     if (r.missing) return lb_fail(LB_E_ARG, "model %s", r.missing);
     LB_TRY(lb_model_open(r.path, LB_HEADER, NULL, &m));
-    *length = m->net->context < PAPERS ? m->net->context : PAPERS;
+    int64_t context = m->net->context; /* 0: none */
+    *length = context && context < PAPERS ? context : PAPERS;
     lb_model_close(m);
     return LB_OK;
 }

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "support/folder.h"
+#include "support/letter_tokenizer.h"
 #include "support/sweep_kit.h"
 
 /* Long enough to be interrupted. */
@@ -208,12 +210,39 @@ static void exports_of_a_sweep(void **state) {
     assert_int_equal(find("", ".tmp", model), 0);
 }
 
+/* BLOOM tells no longest context: calibration sequences are then as long as the papers'. */
+static void without_a_context(void **state) {
+    (void)state;
+    cli_options o = here();
+    char text[LB_TEST_PATH];
+    folder f = folder_take("families/bloom/a");
+    make_folder("bloom");
+    path_in(f.dir, home, "bloom");
+    folder_write(&f);
+    letter_tokenizer(f.dir);
+    folder_drop(&f);
+    path_in(text, home, "letters.txt");
+    letter_text(text, 1, 2100);
+    cli_result r = CLI(&o, "quantize", "bloom", "--method", "rtn", "--calibration", "letters.txt", "--samples", "2",
+                       "--out", "bloom-q");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "sequential windows (2 of 2048 tokens) need a text of 4096 tokens");
+    cli_free(&r);
+    r = CLI(&o, "quantize", "bloom", "--method", "rtn", "--calibration", "letters.txt", "--samples", "1", "--out",
+            "bloom-q");
+    if (r.code != 0) fail_msg("%s", r.err);
+    cli_free(&r);
+    remove_folder("bloom");
+    remove_folder("bloom-q");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refused_before_the_work),
         cmocka_unit_test(nothing_is_left),
         cmocka_unit_test(what_a_killed_one_left_goes),
         cmocka_unit_test(exports_of_a_sweep),
+        cmocka_unit_test(without_a_context),
     };
     return cmocka_run_group_tests(tests, make_model, clean);
 }

@@ -46,8 +46,8 @@ static const lb_tensor_row tensors[] = {
     {"#.qkv", BLOCK "self_attention.query_key_value.weight", "blk.#.attn_qkv.weight", "3*dim", "dim", "1"},
     {"#.o", BLOCK "self_attention.dense.weight", "blk.#.attn_output.weight", "dim", "dim", "1"},
     {"#.mlp_norm", BLOCK "post_attention_layernorm.weight", "blk.#.ffn_norm.weight", NULL, "dim", "1"},
-    {"#.up", BLOCK "mlp.dense_h_to_4h.weight", "blk.#.ffn_up.weight", "4*dim", "dim", "1"},
-    {"#.down", BLOCK "mlp.dense_4h_to_h.weight", "blk.#.ffn_down.weight", "dim", "4*dim", "1"},
+    {"#.up", BLOCK "mlp.dense_h_to_4h.weight", "blk.#.ffn_up.weight", "hidden", "dim", "1"},
+    {"#.down", BLOCK "mlp.dense_4h_to_h.weight", "blk.#.ffn_down.weight", "dim", "hidden", "1"},
     {0},
 };
 
@@ -58,11 +58,12 @@ const lb_family lb_family_bloom = {
     .hf_type = "bloom",
     .prefix = "transformer.",
     .hf_keys = hf_keys,
-    .hf_numbers = "kv_heads = heads; head_dim = dim/heads; scale = 1/sqrt(head_dim); by = heads",
+    .hf_numbers = "hidden = 4*dim; kv_heads = heads; head_dim = dim/heads; scale = 1/sqrt(head_dim); by = heads",
     .hf_refused = refused,
     .gguf_arch = "bloom",
     .gguf_keys = gguf_keys,
-    .gguf_numbers = "kv_heads = heads; head_dim = dim/heads; scale = 1/sqrt(head_dim); by = 1; post = 0",
+    .gguf_numbers =
+        "hidden = 4*dim; kv_heads = heads; head_dim = dim/heads; scale = 1/sqrt(head_dim); by = 1; post = 0",
     .tensor = tensors,
     .program = {.before = "x = embed token embed; x = norm x embed_norm " LN,
                 .block = "n = norm x attn_norm " LN "?post x = add n; f = linear n qkv; q k v = split f by=by; "

@@ -19,6 +19,7 @@ static const lb_key hf_keys[] = {
     {"norm_type", LB_KEY_WORD, NULL, "layer_norm", .only = "layer_norm"},
     {"mlp_type", LB_KEY_WORD, NULL, "default", .only = "default"},
     {"residual_dropout|embedding_dropout", LB_KEY_IDLE},
+    {"layer_norm_epsilon|activation_function", LB_KEY_IDLE}, /* the class reads norm_epsilon and hidden_act */
     {"attention_softmax_in_fp32|scale_attention_softmax_in_fp32|scale_attn_weights", LB_KEY_IDLE},
     {0},
 };

@@ -8,7 +8,8 @@ MODELS = {
     "b": tf.Starcoder2Config(**{**GQA, "num_key_value_heads": 1}, head_dim=10, use_bias=False, tie_word_embeddings=False, rope_parameters=dict(rope_type="default", rope_theta=500.0)),
 }
 # Keys of the config.json files of bigcode's models, which the class does not read.
-HUB = dict(norm_type="layer_norm", mlp_type="default", attention_softmax_in_fp32=True, scale_attention_softmax_in_fp32=True, scale_attn_weights=True)
+HUB = dict(norm_type="layer_norm", mlp_type="default", attention_softmax_in_fp32=True, scale_attention_softmax_in_fp32=True, scale_attn_weights=True,
+           layer_norm_epsilon=0.1, activation_function="relu")
 OLD = dict(rope_parameters=ABSENT)
 FLIPS = {
     "a": [dict(sliding_window=None), dict(sliding_window=ABSENT), dict(sliding_window=4), dict(hidden_act="gelu"), dict(hidden_act="silu"), dict(norm_epsilon=0.1), dict(head_dim=6), dict(head_dim=None),
