@@ -65,7 +65,7 @@ static inline void solve_layer(const lb_method *m, const void *options, lb_cmat 
                                lb_team *team, lb_layer *out) {
     lb_arena *scratch;
     must(lb_arena_new(0, &scratch));
-    lb_stats stats = {lb_dmat_c(h->H), h->tokens, h->sequences, NULL};
+    lb_stats stats = {.H = lb_dmat_c(h->H), .tokens = h->tokens, .sequences = h->sequences, .routed = h->tokens};
     lb_layer_in in = {.name = "0.down", .W = W, .stats = &stats, .scratch = scratch, .arena = a, .team = team};
     must(m->layer(&in, options, out));
     lb_arena_free(scratch);

@@ -1,7 +1,7 @@
 # Part of bench/run: the suites. Each measures Lowbit and its peers on the same input and puts down rows named as in bench/targets.csv.
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of bench/run and bench/lib.sh
 
-all_suites="perplexity gptq solve grid qat-stories qat tokenizer startup"
+all_suites="perplexity families gptq solve grid qat-stories qat tokenizer startup"
 
 # ---- perplexity: time a window, share of the yardstick, memory ----
 
@@ -55,6 +55,58 @@ suite_perplexity() {
         plan+=(ppl_llama4)
         [ ! -e "$float_gguf" ] || plan+=(ppl_llama32)
     fi
+    alternate
+}
+
+# ---- families: random models of other programs than Llama's, tiny ones and in SmolLM2's shapes ----
+
+# KIND SIZE TOKENIZER: makes the model once and says where.
+random_model() {
+    local dir=$out/models/$1-$2
+    [ -e "$dir/tokenizer.json" ] ||
+        { rm -rf "$dir" && "$python" bench/peers/random_model.py "$1" "$2" "$3" "$family_length" "$dir" >"$out/log/$1-$2.made" 2>&1; } || return
+    echo "$dir"
+}
+family_ours() { # KIND SIZE WINDOWS
+    local name=family-$1-$2
+    family_eval() {
+        ours "$name" ./lowbit eval "$out/models/$1-$2" "$family_text" --protocol "W2-$family_length" --windows "$3" --bos never --threads "$threads" \
+            --json "$out/log/$name.json"
+        put "Lowbit $1 $2" s/window "$(per "$(eval_json seconds_per_window "$name")" 1)"
+        put "Lowbit $1 $2" "GB peak" "$(gigabytes "$name")"
+        put "Lowbit $1 $2" "mean NLL" "$(eval_json mean_nll "$name")"
+    }
+    each_setting family_eval "$@"
+}
+family_theirs() { # KIND SIZE WINDOWS
+    local name=torch-$1-$2
+    theirs "$name" "$python" bench/peers/torch_perplexity.py "$out/models/$1-$2" "$family_text" "$family_length" "$3" "$threads" float32 || return 0
+    put "PyTorch $1 $2" s/window "$(word "$name" 1)"
+    put "PyTorch $1 $2" "GB peak" "$(gigabytes "$name")"
+    put "PyTorch $1 $2" "mean NLL" "$(word "$name" 2)"
+}
+suite_families() {
+    local plan=() small side kind shape
+    size family_length 1024 512
+    size family_windows 4 2
+    uses text family_length family_windows
+    have torch || return 0
+    family_text=$text
+    folder=$(exported "$model")
+    # The tiny ones have a tokenizer of few tokens: their embedding would be all there is to them.
+    small=$out/models/small-tokenizer
+    [ -e "$small/tokenizer.json" ] ||
+        ./lowbit train "$text" --out "$small" --vocab 512 --layers 1 --dim 16 --hidden 16 --heads 2 --steps 1 --batch 1 --length 32 --warmup 0 >/dev/null
+    for kind in opt gpt_neox mixtral; do
+        random_model "$kind" tiny "$small" >/dev/null || { note_missing "$kind tiny (see $out/log/$kind-tiny.made)" && continue; }
+        random_model "$kind" smollm2 "$folder" >/dev/null || { note_missing "$kind smollm2 (see $out/log/$kind-smollm2.made)" && continue; }
+        for shape in tiny smollm2; do
+            for side in ours theirs; do
+                eval "step_${side}_${kind}_$shape() { family_$side $kind $shape $family_windows; }"
+                plan+=("step_${side}_${kind}_$shape")
+            done
+        done
+    done
     alternate
 }
 
