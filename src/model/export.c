@@ -67,16 +67,54 @@ typedef struct matrix {
     bool transposed;
 } matrix;
 
+static lb_status site_now(const writer *x, int32_t site, lb_cmat *W) {
+    const lb_linop *op = &x->w->site[site];
+    LB_TRY(lb_matrix_get(op, x->now, NULL, W));
+    return untransformed(x->now, &op->T, W);
+}
+
 static lb_status read_matrix(void *ctx, const float **data) {
     const matrix *s = ctx;
-    const lb_linop *op = &s->x->w->site[s->site];
     lb_arena *a = s->x->now;
     lb_cmat W;
     lb_arena_restore(a, s->x->start);
-    LB_TRY(lb_matrix_get(op, a, NULL, &W));
-    LB_TRY(untransformed(a, &op->T, &W));
+    LB_TRY(site_now(s->x, s->site, &W));
     *data = s->transposed ? transposed(a, W) : s->head_dim ? pairs_to_halves(a, W, s->head_dim) : contiguous(a, W);
     return *data ? LB_OK : LB_E_NOMEM;
+}
+
+/* Matrices that are stored together, those of a block: experts in a stack, layers that are fused. */
+typedef struct joint {
+    writer *x;
+    int32_t first, end; /* the slots among which they are */
+    lb_tensor_place place;
+    int64_t matrices, cols;
+} joint;
+
+static lb_status read_joint(void *ctx, const float **data) {
+    const joint *s = ctx;
+    const lb_net *net = s->x->m->net;
+    lb_arena *a = s->x->now;
+    lb_arena_restore(a, s->x->start);
+    int64_t left = s->matrices * s->place.rows;
+    float *all = LB_NEW_UNSET(a, float, left * s->cols);
+    if (!all) return LB_E_NOMEM;
+    const lb_arena_mark mark = lb_arena_save(a);
+    for (int32_t i = s->first; i < s->end; i++) {
+        lb_tensor_place p;
+        lb_cmat W;
+        LB_TRY(lb_family_tensor_place(s->x->m->family, net, i, &p));
+        if (net->slot[i].site < 0 || strcmp(p.name, s->place.name) != 0) continue;
+        lb_arena_restore(a, mark);
+        LB_TRY(site_now(s->x, net->slot[i].site, &W));
+        float *to = all + (p.matrix * s->place.rows + p.first) * s->cols;
+        for (int64_t r = 0; r < W.rows; r++) memcpy(to + r * W.cols, W.d + r * W.ld, (size_t)W.cols * sizeof *to);
+        left -= W.rows;
+    }
+    *data = all;
+    if (left == 0) return LB_OK;
+    return lb_fail(LB_E_UNSUPPORTED, "the %s family: layers of the model do not fill %s", s->x->m->family->name,
+                   s->place.name);
 }
 
 /* The columns of a head whose rows the site gives and rotary positions turn; 0: none do. */
@@ -91,15 +129,43 @@ static int64_t turned(const lb_net *n, int32_t site) {
     return 0;
 }
 
-static lb_status matrix_out(writer *x, int32_t slot, int32_t site, lb_arena *a, lb_tensor_out *out) {
+static lb_status joint_out(writer *x, int32_t slot, const lb_tensor_place *p, lb_arena *a, lb_tensor_out *out) {
     const lb_net *net = x->m->net;
+    const lb_site *s = &net->site[net->slot[slot].site];
+    joint *j = LB_NEW(a, joint, 1);
+    if (!j) return LB_E_NOMEM;
+    if (p->transposed || s->block < 0)
+        return lb_fail(LB_E_UNSUPPORTED, "the %s family: %s is a part of %s, which cannot be written",
+                       x->m->family->name, lb_slot_name(net, slot), p->name);
+    *j = (joint){.x = x,
+                 .first = net->span[s->block].slot,
+                 .end = net->span[s->block + 1].slot,
+                 .place = *p,
+                 .matrices = p->stacked ? p->stacked : 1,
+                 .cols = s->cols};
+    *out = (lb_tensor_out){.name = lb_arena_strdup(a, p->name), .ndim = 2, .read = read_joint, .ctx = j};
+    if (p->stacked) out->shape[0] = p->stacked;
+    out->ndim += p->stacked > 0;
+    out->shape[out->ndim - 2] = p->rows;
+    out->shape[out->ndim - 1] = s->cols;
+    return out->name ? LB_OK : LB_E_NOMEM;
+}
+
+/* Of what is stored together only the first part is listed. */
+static lb_status matrix_out(writer *x, int32_t slot, lb_arena *a, lb_tensor_out *out, int64_t *n) {
+    const lb_net *net = x->m->net;
+    int32_t site = net->slot[slot].site;
     const lb_site *s = &net->site[site];
+    lb_tensor_place p;
+    LB_TRY(lb_family_tensor_place(x->m->family, net, slot, &p));
+    bool listed = p.matrix == 0 && p.first == 0;
+    *n += listed;
+    if (!listed) return LB_OK;
+    if (p.stacked || p.rows != s->rows) return joint_out(x, slot, &p, a, out);
     matrix *m = LB_NEW(a, matrix, 1);
-    char name[LB_TENSOR_NAME];
     if (!m) return LB_E_NOMEM;
-    *m = (matrix){.x = x, .site = site, .head_dim = x->pairs ? turned(net, site) : 0};
-    LB_TRY(lb_family_tensor_name(x->m->family, net, slot, name, &m->transposed));
-    *out = (lb_tensor_out){.name = lb_arena_strdup(a, name),
+    *m = (matrix){.x = x, .site = site, .head_dim = x->pairs ? turned(net, site) : 0, .transposed = p.transposed};
+    *out = (lb_tensor_out){.name = lb_arena_strdup(a, p.name),
                            .ndim = 2,
                            .shape = {m->transposed ? s->cols : s->rows, m->transposed ? s->rows : s->cols},
                            .read = read_matrix,
@@ -111,12 +177,12 @@ static lb_status vector_out(const writer *x, int32_t slot, int32_t vector, lb_ar
     const lb_net *net = x->m->net;
     const lb_vector *v = &net->vector[vector];
     const lb_tensor_row *row = lb_family_row(x->m->family, v->role, v->block >= 0, v->expert >= 0);
-    char name[LB_TENSOR_NAME];
-    bool unused;
+    lb_tensor_place p;
     int64_t runs = 0;
-    LB_TRY(lb_family_tensor_name(x->m->family, net, slot, name, &unused));
+    LB_TRY(lb_family_tensor_place(x->m->family, net, slot, &p));
     if (!v->bias) LB_TRY(lb_family_runs(row, net->numbers, v->block, &runs));
-    *out = (lb_tensor_out){.name = lb_arena_strdup(a, name), .ndim = 1, .shape = {v->n}, .data = x->w->vector[vector]};
+    *out =
+        (lb_tensor_out){.name = lb_arena_strdup(a, p.name), .ndim = 1, .shape = {v->n}, .data = x->w->vector[vector]};
     if (runs > 0) {
         out->ndim = 2;
         out->shape[0] = runs;
@@ -146,8 +212,11 @@ static lb_status list_tensors(writer *x, lb_arena *a, lb_tensor_out *t, int64_t 
     *n = 0;
     for (int32_t i = 0; i < net->slots; i++) {
         const lb_net_slot *s = &net->slot[i];
-        LB_TRY(s->site >= 0 ? matrix_out(x, i, s->site, a, &t[i]) : vector_out(x, i, s->vector, a, &t[i]));
-        ++*n;
+        if (s->site >= 0) {
+            LB_TRY(matrix_out(x, i, a, &t[*n], n));
+            continue;
+        }
+        LB_TRY(vector_out(x, i, s->vector, a, &t[(*n)++]));
     }
     return net->site[net->head].same_as >= 0 && x->own_head ? head_out(x, a, &t[(*n)++]) : LB_OK;
 }

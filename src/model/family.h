@@ -131,11 +131,17 @@ typedef struct lb_tensor_files {
  * another shape or type. out (net.slots) */
 LB_NODISCARD lb_status lb_family_match(lb_arena *a, const lb_family *f, const lb_net *net, const lb_tensor_files *files,
                                        lb_placed *out);
-/* The tensor's name in a Hugging Face folder, and whether it is stored (in, out) there: by the first spelling.
- * LB_E_UNSUPPORTED: that is a part of a larger one. */
+/* Where a tensor of the net stands in a Hugging Face folder, by its row's first spelling: rows [first, first + its own)
+ * of `rows`, in the stack's matrix `matrix` where the tensor is a stack. */
 enum { LB_TENSOR_NAME = 256 };
-LB_NODISCARD lb_status lb_family_tensor_name(const lb_family *f, const lb_net *net, int32_t slot,
-                                             char out[LB_TENSOR_NAME], bool *transposed);
+typedef struct lb_tensor_place {
+    char name[LB_TENSOR_NAME];
+    bool transposed;         /* stored (in, out) */
+    int64_t stacked, matrix; /* matrices; 0: no stack */
+    int64_t first, rows;
+} lb_tensor_place;
+LB_NODISCARD lb_status lb_family_tensor_place(const lb_family *f, const lb_net *net, int32_t slot,
+                                              lb_tensor_place *out);
 /* The GGUF tensor that holds factors of the rotary frequencies, (head_dim / 2), F32. */
 #define LB_ROPE_FACTORS "rope_freqs.weight"
 

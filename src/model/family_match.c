@@ -182,7 +182,7 @@ static lb_status fused_rows(const matching *m, const found *x, int64_t rows, int
     LB_TRY(lb_expression_count(m->net->numbers, x->as->of, x->block, of));
     if (to - *from == rows && to <= *of) return LB_OK;
     return lb_fail(LB_E_FORMAT, "the %s family: %s: rows %lld to %lld of %lld are not %lld rows", m->family->name,
-                   x->t->name, (long long)*from, (long long)to, (long long)*of, (long long)rows);
+                   x->as->name, (long long)*from, (long long)to, (long long)*of, (long long)rows);
 }
 
 static lb_status check_shape(const matching *m, const found *x, const lb_net_shape *shape) {
@@ -348,22 +348,27 @@ lb_status lb_family_match(lb_arena *a, const lb_family *f, const lb_net *net, co
     return LB_OK;
 }
 
-lb_status lb_family_tensor_name(const lb_family *f, const lb_net *net, int32_t slot, char out[LB_TENSOR_NAME],
-                                bool *transposed) {
+lb_status lb_family_tensor_place(const lb_family *f, const lb_net *net, int32_t slot, lb_tensor_place *out) {
+    const matching m = {.family = f, .net = net};
     found key;
     spelling s = {0};
     char name[NAME];
-    int64_t number;
+    int64_t number, rows, cols;
     const lb_tensor_row *row = key_of(f, net, &net->slot[slot], &key);
     size_t n = strcspn(row->hf, "|[~");
-    snprintf(name, sizeof name, "%.*s", (int)n, row->hf);
-    read_part(row->hf + n, &s);
-    if (s.stacked || s.of[0])
-        return lb_fail(LB_E_UNSUPPORTED, "the %s family: %s is a part of %s, which cannot be written yet", f->name,
-                       lb_slot_name(net, slot), name);
-    if (key.bias) bias_name(name, s.name);
+    snprintf(s.name, sizeof s.name, "%.*s", (int)n, row->hf);
+    if (!key.bias) read_part(row->hf + n, &s);
+    if (key.bias)
+        bias_name(s.name, name);
+    else
+        memcpy(name, s.name, sizeof name);
     LB_TRY(lb_family_file_block(f, net->numbers, key.block, &number));
-    lb_pattern_name(key.bias ? s.name : name, number, key.expert, out, LB_TENSOR_NAME);
-    *transposed = s.transposed && !key.bias;
-    return LB_OK;
+    *out = (lb_tensor_place){.transposed = s.transposed};
+    lb_pattern_name(name, number, key.expert, out->name, sizeof out->name);
+    lb_slot_shape(net, slot, &rows, &cols);
+    key.as = &s;
+    LB_TRY(fused_rows(&m, &key, rows, &out->first, &out->rows));
+    if (!s.stacked) return LB_OK;
+    out->matrix = key.expert;
+    return lb_expression_count(net->numbers, "experts", key.block, &out->stacked);
 }

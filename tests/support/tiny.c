@@ -27,11 +27,10 @@ static float *numbers(tiny *t, int64_t n) {
 }
 
 void tiny_hf_name(const tiny *t, int32_t slot, char out[128]) {
-    char name[LB_TENSOR_NAME];
-    bool transposed;
-    assert_ok(lb_family_tensor_name(lb_family_named("llama"), t->net, slot, name, &transposed));
-    assert_true(strlen(name) < 128);
-    memcpy(out, name, strlen(name) + 1);
+    lb_tensor_place p;
+    assert_ok(lb_family_tensor_place(lb_family_named("llama"), t->net, slot, &p));
+    assert_true(strlen(p.name) < 128);
+    memcpy(out, p.name, strlen(p.name) + 1);
 }
 
 static void load(tiny *t, int32_t slot) {
