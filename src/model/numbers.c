@@ -328,5 +328,7 @@ lb_status lb_numbers_check(const lb_numbers *n, const char *whose) {
     LB_TRY(check_together(n, whose));
     if (plain(n, "eps", &eps) && !(eps >= 0.0 && eps < 1.0))
         return lb_fail(LB_E_FORMAT, "%s: %s = %g: must be in [0, 1)", whose, lb_number_called(n, "eps"), eps);
+    if (plain(n, "clip", &v) && v < 0.0)
+        return lb_fail(LB_E_FORMAT, "%s: %s = %g: must not be negative", whose, lb_number_called(n, "clip"), v);
     return LB_OK;
 }

@@ -15,9 +15,7 @@ static const lb_key hf_keys[] = {
 };
 static const lb_rope_keys rope = {"rope_theta", "1000000", "partial_rotary_factor", "1", LB_ROPE_KINDS_PLAIN};
 
-static const lb_key gguf_keys[] = {
-    GGUF_SIZES, GGUF_HEADS, {"expert_count", LB_KEY_COUNT, "experts"}, {"expert_used_count", LB_KEY_COUNT, "top"}, {0},
-};
+static const lb_key gguf_keys[] = {GGUF_SIZES, GGUF_HEADS, GGUF_EXPERTS, {0}};
 
 #define MOE     "model.layers.#.block_sparse_moe."
 #define STACKED "model.layers.#.mlp.experts."

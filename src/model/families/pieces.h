@@ -11,6 +11,7 @@
 #define ROPE   "q = rope q dims=rot pairs=pairs; k = rope k dims=rot pairs=pairs; "
 #define ATTEND "a = attend q k v scale=scale window=window; "
 #define GLU    "g = linear n gate; u = linear n up; h = gate g u fn=act; "
+#define CLIP   "?clips q = clamp q limit=clip; ?clips k = clamp k limit=clip; ?clips v = clamp v limit=clip; "
 #define MLP    "h = linear n up; h = act h fn=act; x += linear h down"
 #define RMS    "kind=rms eps=eps one=one; "
 #define LN     "kind=ln eps=eps; "
@@ -30,6 +31,11 @@
     }
 #define KEY_TIED(absent)                                                                                               \
     { "tie_word_embeddings", LB_KEY_FLAG, "tied", absent }
+
+/* Bounds of q, k and v: a clip_qkv of 0 is one, null is none. */
+#define KEY_CLIP                                                                                                       \
+    { "clip_qkv", LB_KEY_REAL, "clip", "", "" }
+#define NUMBERS_CLIP "clip ?= 3e38; clips = clip < 3e38; "
 
 /* Windows in the blocks from one on, as Qwen2 and Qwen3 have them. */
 #define KEYS_LATE_WINDOWS                                                                                              \
@@ -60,6 +66,12 @@
         {norm_eps, LB_KEY_REAL, "eps"}, {                                                                              \
         "rope.dimension_count", LB_KEY_COUNT, NULL, "head_dim", .only = "head_dim"                                     \
     }
+
+#define GGUF_EXPERTS                                                                                                   \
+    {"expert_count", LB_KEY_COUNT, "experts"}, { "expert_used_count", LB_KEY_COUNT, "top" }
+/* No header tells whether layers have biases: their tensors do. */
+#define GGUF_ATTENTION_BIAS                                                                                            \
+    { "blk.0.attn_q.bias", LB_KEY_TENSOR, "attn_bias" }
 
 /* Tensors of Llama's attention and of those that were made after it. */
 #define TENSORS_ATTENTION(qkv_bias, o_bias)                                                                             \

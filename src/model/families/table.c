@@ -20,6 +20,12 @@
     F(falcon)                                                                                                          \
     F(starcoder2)                                                                                                      \
     F(cohere)                                                                                                          \
+    F(olmo)                                                                                                            \
+    F(olmo2)                                                                                                           \
+    F(olmoe)                                                                                                           \
+    F(granite)                                                                                                         \
+    F(granitemoe)                                                                                                      \
+    F(granitemoeshared)                                                                                                \
     /* the next above this line */
 
 #define DECLARE(name) extern const lb_family lb_family_##name;
