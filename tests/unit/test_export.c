@@ -259,6 +259,61 @@ static void every_allocation_may_fail(void **state) {
     lb_model_close(j.m);
 }
 
+/* Every element of a tensor is that of the folder `dir`, but for n of them from `first` on. */
+static void expect_changed(const char *dir, const char *out, const char *name, int64_t first, int64_t n, float value) {
+    lb_safetensors *old, *new;
+    char file[LB_TEST_PATH];
+    path_in(file, dir, "model.safetensors");
+    assert_ok(lb_safetensors_open(file, &old));
+    path_in(file, out, "model.safetensors");
+    assert_ok(lb_safetensors_open(file, &new));
+    const lb_tensor *was = lb_safetensors_find(old, name), *now = lb_safetensors_find(new, name);
+    assert_non_null(now);
+    assert_int_equal(now->ndim, was->ndim);
+    assert_int_equal(lb_tensor_count(now), lb_tensor_count(was));
+    for (int64_t k = 0; k < lb_tensor_count(now); k++) {
+        float x, y;
+        assert_ok(lb_tensor_read_f32(now, k, 1, &x));
+        assert_ok(lb_tensor_read_f32(was, k, 1, &y));
+        if (x != (k >= first && k < first + n ? value : y))
+            fail_msg("%s: element %lld is %g", name, (long long)k, (double)x);
+    }
+    lb_safetensors_close(old);
+    lb_safetensors_close(new);
+}
+
+/* Experts in a stack and fused layers are written whole, each part in its place. */
+static void parts_are_put_together(void **state) {
+    (void)state;
+    enum { N = 20 * 24, SHARED = 14 * 24 }; /* an expert's up, the shared one's */
+    char dir[LB_TEST_PATH];
+    static float up[N], shared[SHARED];
+    job j = {.top = lb_test_tmpdir()};
+    lb_arena *a;
+    lb_weights w;
+    lb_test_fixture("tests/oracle/fixtures/families/granitemoeshared/a", dir);
+    assert_ok(lb_model_open(dir, LB_WEIGHTS, NULL, &j.m));
+    const lb_net *n = j.m->net;
+    for (int k = 0; k < N; k++) up[k] = 1.0f;
+    for (int k = 0; k < SHARED; k++) shared[k] = 2.0f;
+    assert_ok(lb_arena_new(0, &a));
+    assert_ok(lb_weights_clone(a, n, &j.m->weights, &w));
+    w.site[lb_net_find(n, "1.expert.2.up")].W.d = up;
+    w.site[lb_net_find(n, "1.shared_up")].W.d = shared;
+    path_in(j.dir, j.top, "out");
+    assert_ok(lb_model_export(j.m, &w, LB_F32, j.dir, NULL));
+    expect_changed(dir, j.dir, "model.layers.1.block_sparse_moe.input_linear.weight", 5 * N, N, 1.0f);
+    expect_changed(dir, j.dir, "model.layers.1.shared_mlp.input_linear.weight", SHARED, SHARED, 2.0f);
+    lb_arena_free(a);
+    lb_model_close(j.m);
+
+    j.top = lb_test_tmpdir();
+    path_in(j.dir, j.top, "out");
+    assert_ok(lb_model_open(dir, LB_STREAM, NULL, &j.m));
+    assert_true(llama_fail_each_allocation(export_and_look, &j) > 40);
+    lb_model_close(j.m);
+}
+
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
@@ -269,6 +324,7 @@ int main(void) {
         cmocka_unit_test(losses_are_said),
         cmocka_unit_test(targets_in_use_are_refused),
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(parts_are_put_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
