@@ -237,6 +237,33 @@ static lb_status collect(walker *x, const lb_wanted *want, int32_t n, const lb_c
     return wanted ? lb_stream_collect(x->stream, &x->j->w, some, wanted, x->block_arena, got) : LB_OK;
 }
 
+/* What one expert reads does not depend on another's weights: the same value of all experts is one turn, which takes
+ * one pass instead of one an expert. */
+static bool one_turn(const walker *x, const lb_wanted *a, const lb_wanted *b) {
+    const lb_net_input *in = x->j->plan->model->net->input;
+    return in[a->input].expert >= 0 && in[b->input].expert >= 0 && in[a->input].value == in[b->input].value;
+}
+
+/* Inputs of a turn follow each other, in the order of the first of them. */
+static void order_turns(const walker *x, lb_wanted *want, int32_t n) {
+    for (int32_t i = 0, end; i < n; i = end) {
+        end = i + 1;
+        for (int32_t k = end; k < n; k++) {
+            if (!one_turn(x, &want[i], &want[k])) continue;
+            lb_wanted next = want[k];
+            memmove(&want[end + 1], &want[end], (size_t)(k - end) * sizeof *want);
+            want[end++] = next;
+        }
+    }
+}
+
+/* How many of the first ones are one turn. */
+static int32_t turn_of(const walker *x, const lb_wanted *want, int32_t n) {
+    int32_t k = 1;
+    while (k < n && one_turn(x, want, &want[k])) k++;
+    return k;
+}
+
 static lb_status quantize_block(walker *x, int64_t block) {
     if (x->by_block) return quantize_whole_block(x, block);
     bool in_turn = x->j->cell->own.true_sequential;
@@ -248,8 +275,12 @@ static lb_status quantize_block(walker *x, int64_t block) {
     /* All inputs in one pass, from the block as it was; or one after another, from the block as it has become. */
     if (!in_turn) LB_TRY(collect(x, want, n, streamed));
     if (!in_turn) LB_TRY(lb_pools_make(x->j, x->first, x->n, -1, x->stream, x->block_arena, &x->pools));
-    for (int32_t i = 0; i < n; i++) {
-        if (in_turn) LB_TRY(collect(x, &want[i], 1, &streamed[i]));
+    if (in_turn) order_turns(x, want, n);
+    for (int32_t i = 0, known = in_turn ? 0 : n; i < n; i++) {
+        if (i == known) {
+            known = i + turn_of(x, want + i, n - i);
+            LB_TRY(collect(x, want + i, known - i, streamed + i));
+        }
         if (in_turn) LB_TRY(lb_pools_make(x->j, x->first, x->n, want[i].input, x->stream, x->block_arena, &x->pools));
         LB_TRY(quantize_input(x, want[i].input, streamed[i]));
     }
