@@ -238,10 +238,8 @@ static void without_a_context(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_before_the_work),
-        cmocka_unit_test(nothing_is_left),
-        cmocka_unit_test(what_a_killed_one_left_goes),
-        cmocka_unit_test(exports_of_a_sweep),
+        cmocka_unit_test(refused_before_the_work),     cmocka_unit_test(nothing_is_left),
+        cmocka_unit_test(what_a_killed_one_left_goes), cmocka_unit_test(exports_of_a_sweep),
         cmocka_unit_test(without_a_context),
     };
     return cmocka_run_group_tests(tests, make_model, clean);
