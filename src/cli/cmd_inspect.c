@@ -8,6 +8,8 @@
 #include "io/gguf.h"
 #include "io/json.h"
 #include "model/model.h"
+#include "model/rope_numbers.h"
+#include "model/steps/reference.h"
 #include "result/figures.h"
 #include "run/kept_cell.h"
 #include "run/sources.h"
@@ -47,23 +49,52 @@ static bool has_alibi(const lb_net *n) {
     return false;
 }
 
-static void show_positions(const lb_net *n, lb_str *out) {
-    static const char *const kinds[] = {"", "linear", "dynamic", "llama3", "yarn", "longrope"};
-    const lb_rope_spec *r = n->ropes ? &n->rope[0] : NULL;
-    lb_str_add(out, "positions    ");
-    if (r)
-        lb_str_add(out, "RoPE, base %g, %s layout, ", r->base, r->pairs ? "pairs" : "halves");
+/* How a table's frequencies are changed. */
+static void show_scaling(const lb_rope_spec *r, lb_str *out) {
+    if (r->kind == LB_REF_ROPE_DEFAULT) return;
+    lb_str_add(out, "             %s scaling", lb_rope_kinds[r->kind]);
+    if (r->kind == LB_REF_ROPE_LONGROPE)
+        lb_str_add(out, ", factors of %lld pairs", (long long)(r->dims + 1) / 2);
     else
-        lb_str_add(out, has_alibi(n) ? "ALiBi, " : "no RoPE, ");
-    lb_str_add(out, n->context ? "context %lld\n" : "no longest context\n", (long long)n->context);
-    if (!r) return;
-    const lb_net_step *turn = find_step(n, "rope");
-    if (turn && r->dims != turn->head_dim)
-        lb_str_add(out, "             of the first %lld columns of a head\n", (long long)r->dims);
-    if (r->factor > 0) lb_str_add(out, "             %s scaling, factor %g", kinds[r->kind], r->factor);
-    if (r->factor > 0 && r->high > 0)
-        lb_str_add(out, ", frequency factors %g and %g, original context %.0f", r->low, r->high, r->original);
-    if (r->factor > 0) lb_str_add(out, "\n");
+        lb_str_add(out, ", factor %g", r->factor);
+    if (r->kind == LB_REF_ROPE_LLAMA3) lb_str_add(out, ", frequency factors %g and %g", r->low, r->high);
+    if (r->kind == LB_REF_ROPE_YARN) lb_str_add(out, ", beta %g and %g", r->fast, r->slow);
+    if (r->kind == LB_REF_ROPE_YARN || r->kind == LB_REF_ROPE_LONGROPE)
+        lb_str_add(out, ", %.6g times cos and sin", r->magnitude);
+    if (r->kind >= LB_REF_ROPE_LLAMA3) lb_str_add(out, ", original context %.0f", r->original);
+    lb_str_add(out, "\n");
+}
+
+/* Blocks that turn by it. */
+static int64_t blocks_of(const lb_net *n, int32_t rope) {
+    int64_t count = 0;
+    for (int64_t b = 0; b < n->blocks; b++)
+        for (int32_t i = 0; i < n->block[b].steps; i++)
+            if (n->block[b].step[i].rope == rope) {
+                count++;
+                break;
+            }
+    return count;
+}
+
+static void show_positions(const lb_net *n, lb_str *out) {
+    if (n->ropes == 0) {
+        lb_str_add(out, "positions    %s, ", has_alibi(n) ? "ALiBi" : "no RoPE");
+        lb_str_add(out, n->context ? "context %lld\n" : "no longest context\n", (long long)n->context);
+        return;
+    }
+    for (int32_t i = 0; i < n->ropes; i++) {
+        const lb_rope_spec *r = &n->rope[i];
+        lb_str_add(out, "%s    RoPE, base %g, %s layout, context %.0f%s", i ? "         " : "positions", r->base,
+                   r->pairs ? "pairs" : "halves", r->context, r->kind == LB_REF_ROPE_DYNAMIC ? " and beyond" : "");
+        if (blocks_of(n, i) < n->blocks)
+            lb_str_add(out, ", in %lld of %lld blocks", (long long)blocks_of(n, i), (long long)n->blocks);
+        lb_str_add(out, "\n");
+        const lb_net_step *turn = find_step(n, "rope");
+        if (turn && r->dims != turn->head_dim)
+            lb_str_add(out, "             of the first %lld columns of a head\n", (long long)r->dims);
+        show_scaling(r, out);
+    }
 }
 
 static void show_sharing(const lb_net *n, lb_str *out) {

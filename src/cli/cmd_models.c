@@ -47,7 +47,7 @@ static void show_positions(const lb_family *f, lb_str *out) {
         lb_str_add(out, "%s%s", first ? "" : ", ", kinds[k]);
         first = false;
     }
-    lb_str_add(out, "%s; others are refused\n", f->gguf_arch ? " (GGUF: llama3's as rope_freqs.weight)" : "");
+    lb_str_add(out, "%s; others are refused\n", f->gguf_arch ? " (GGUF: all but dynamic)" : "");
 }
 
 /* A part's steps, one a line. */

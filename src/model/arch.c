@@ -1,5 +1,6 @@
 #include "model/arch.h"
 
+#include "math/activation.h"
 #include "model/steps/reference.h"
 
 lb_status lb_arch_numbers(lb_arena *arena, const lb_arch *a, lb_numbers *out) {
@@ -20,12 +21,16 @@ lb_status lb_arch_numbers(lb_arena *arena, const lb_arch *a, lb_numbers *out) {
         {"context", (double)a->context},
         {"eps", a->norm_eps},
         {"tied", a->tied},
+        {"act", LB_ACT_SILU},
+        {"attn_bias", 0.0},
+        {"mlp_bias", 0.0},
         {"rope_kind", kind[a->scaling.type]},
         {"rope_base", a->rope_base},
         {"rope_factor", a->scaling.factor},
         {"rope_low", a->scaling.low},
         {"rope_high", a->scaling.high},
         {"rope_original", (double)a->scaling.original},
+        {"rope_part", 1.0},
     };
     const lb_family *f = lb_family_named("llama");
     lb_numbering b = {.arena = arena, .whose = "new model", .blocks = a->layers};

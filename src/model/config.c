@@ -76,12 +76,17 @@ static lb_status list_value(lb_config_reader *r, const lb_key *k, const char *ke
     return lb_numbering_set_blocks(&r->b, k->number, block);
 }
 
-/* transformers' names of activations (its ACT2FN); "gelu_new", "gelu_fast" and "gelu_pytorch_tanh" are one function
- * written three ways. */
+/* transformers' names of activations (its ACT2FN); of gelu two functions are written in many
+ * ways. */
 static int act_named(const char *name, bool tanh_form) {
     if (tanh_form && strcmp(name, "gelu") == 0) name = "gelu_tanh";
-    static const char *const theirs[][2] = {
-        {"swish", "silu"}, {"gelu_new", "gelu_tanh"}, {"gelu_fast", "gelu_tanh"}, {"gelu_pytorch_tanh", "gelu_tanh"}};
+    static const char *const theirs[][2] = {{"swish", "silu"},
+                                            {"gelu_python", "gelu"},
+                                            {"gelu_new", "gelu_tanh"},
+                                            {"gelu_fast", "gelu_tanh"},
+                                            {"gelu_accurate", "gelu_tanh"},
+                                            {"gelu_pytorch_tanh", "gelu_tanh"},
+                                            {"gelu_python_tanh", "gelu_tanh"}};
     for (size_t i = 0; i < sizeof theirs / sizeof theirs[0]; i++)
         if (strcmp(name, theirs[i][0]) == 0) name = theirs[i][1];
     for (int i = 0; lb_act_words[i]; i++)
@@ -339,9 +344,10 @@ static lb_status list_spellings(lb_arena *a, const char *names, key_list *l) {
 
 static lb_status list_keys(lb_arena *a, const lb_family *f, key_list *l) {
     LB_TRY(list_spellings(a, "architectures|model_type|quantization_config", l));
-    if (f->rope) LB_TRY(list_spellings(a, "rope_scaling|rope_parameters", l));
+    if (f->rope) LB_TRY(list_spellings(a, "rope_scaling|rope_parameters|original_max_position_embeddings", l));
     if (f->rope) LB_TRY(list_spellings(a, f->rope->base, l));
     if (f->rope) LB_TRY(list_spellings(a, f->rope->part, l));
+    if (f->rope) LB_TRY(list_spellings(a, f->rope->local_base, l));
     for (const lb_key *k = f->hf_keys; k->name; k++) LB_TRY(list_spellings(a, k->name, l));
     return LB_OK;
 }

@@ -173,16 +173,29 @@ static lb_status matrix_out(writer *x, int32_t slot, lb_arena *a, lb_tensor_out 
     return out->name ? LB_OK : LB_E_NOMEM;
 }
 
+/* A bias as its site's rows go. */
+static lb_status bias_of(const writer *x, int32_t vector, lb_arena *a, const float **out) {
+    const lb_net *n = x->m->net;
+    int64_t head_dim = 0;
+    for (int32_t i = 0; i < n->sites && n->vector[vector].bias; i++)
+        if (n->site[i].bias == vector) head_dim = turned(n, i);
+    *out = x->w->vector[vector];
+    if (head_dim == 0) return LB_OK;
+    *out = pairs_to_halves(a, lb_cmat_of(x->w->vector[vector], n->vector[vector].n, 1), head_dim);
+    return *out ? LB_OK : LB_E_NOMEM;
+}
+
 static lb_status vector_out(const writer *x, int32_t slot, int32_t vector, lb_arena *a, lb_tensor_out *out) {
     const lb_net *net = x->m->net;
     const lb_vector *v = &net->vector[vector];
     const lb_tensor_row *row = lb_family_row(x->m->family, v->role, v->block >= 0, v->expert >= 0);
     lb_tensor_place p;
     int64_t runs = 0;
+    const float *numbers = x->w->vector[vector];
     LB_TRY(lb_family_tensor_place(x->m->family, net, slot, &p));
     if (!v->bias) LB_TRY(lb_family_runs(row, net->numbers, v->block, &runs));
-    *out =
-        (lb_tensor_out){.name = lb_arena_strdup(a, p.name), .ndim = 1, .shape = {v->n}, .data = x->w->vector[vector]};
+    if (x->pairs) LB_TRY(bias_of(x, vector, a, &numbers));
+    *out = (lb_tensor_out){.name = lb_arena_strdup(a, p.name), .ndim = 1, .shape = {v->n}, .data = numbers};
     if (runs > 0) {
         out->ndim = 2;
         out->shape[0] = runs;

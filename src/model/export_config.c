@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "io/json.h"
 #include "model/model_file.h"
+#include "model/rope_numbers.h"
 #include "model/steps/reference.h"
 
 static int add_text(const char *p, size_t n, void *b) {
@@ -42,15 +43,45 @@ static double number(const lb_model *m, const char *name) {
 
 static json_t *whole(const lb_model *m, const char *name) { return json_integer((json_int_t)number(m, name)); }
 
+static json_t *list(const lb_model *m, const char *name) {
+    const lb_number *n = lb_number_find(m->net->numbers, name);
+    json_t *out = json_array();
+    for (int64_t i = 0; out && n && i < n->listed; i++)
+        if (json_array_append_new(out, json_real(n->list[i])) != 0) {
+            json_decref(out);
+            return NULL;
+        }
+    return out;
+}
+
 /* rope_scaling, as transformers 4 reads it. */
 static json_t *scaling_json(const lb_model *m) {
     int kind = (int)number(m, "rope_kind");
-    if (kind == LB_REF_ROPE_DEFAULT) return json_pack("{s:s}", "rope_type", "default");
-    if (kind == LB_REF_ROPE_LINEAR)
-        return json_pack("{s:s, s:f}", "rope_type", "linear", "factor", number(m, "rope_factor"));
-    return json_pack("{s:s, s:f, s:f, s:f, s:o}", "rope_type", "llama3", "factor", number(m, "rope_factor"),
-                     "low_freq_factor", number(m, "rope_low"), "high_freq_factor", number(m, "rope_high"),
-                     "original_max_position_embeddings", whole(m, "rope_original"));
+    const char *name = lb_rope_kinds[kind];
+    switch (kind) {
+    case LB_REF_ROPE_DEFAULT:
+        return json_pack("{s:s}", "rope_type", name);
+    case LB_REF_ROPE_LLAMA3:
+        return json_pack("{s:s, s:f, s:f, s:f, s:o}", "rope_type", name, "factor", number(m, "rope_factor"),
+                         "low_freq_factor", number(m, "rope_low"), "high_freq_factor", number(m, "rope_high"),
+                         "original_max_position_embeddings", whole(m, "rope_original"));
+    case LB_REF_ROPE_YARN:
+        return json_pack("{s:s, s:f, s:o, s:f, s:f, s:f, s:b}", "rope_type", name, "factor", number(m, "rope_factor"),
+                         "original_max_position_embeddings", whole(m, "rope_original"), "attention_factor",
+                         number(m, "rope_magnitude"), "beta_fast", number(m, "rope_fast"), "beta_slow",
+                         number(m, "rope_slow"), "truncate", number(m, "rope_untruncated") == 0.0);
+    case LB_REF_ROPE_LONGROPE:
+        return json_pack("{s:s, s:o, s:o, s:o, s:f}", "rope_type", name, "short_factor", list(m, "rope_short"),
+                         "long_factor", list(m, "rope_long"), "original_max_position_embeddings",
+                         whole(m, "rope_original"), "attention_factor", number(m, "rope_magnitude"));
+    default:
+        return json_pack("{s:s, s:f}", "rope_type", name, "factor", number(m, "rope_factor"));
+    }
+}
+
+/* As transformers calls it. */
+static const char *act_name(int act) {
+    return strcmp(lb_act_words[act], "gelu_tanh") == 0 ? "gelu_pytorch_tanh" : lb_act_words[act];
 }
 
 static json_t *llama_json(const lb_model *m, bool tied, const char *type, int32_t bos, int32_t eos) {
@@ -65,8 +96,9 @@ static json_t *llama_json(const lb_model *m, bool tied, const char *type, int32_
     double base = number(m, "rope_base");
     json_t *more = json_pack("{s:f, s:f, s:o, s:b, s:b, s:b, s:s, s:s, s:o, s:o}", "rms_norm_eps", number(m, "eps"),
                              "rope_theta", base, "rope_parameters", rope, "tie_word_embeddings", (int)tied,
-                             "attention_bias", 0, "mlp_bias", 0, "hidden_act", "silu", "torch_dtype", type,
-                             "bos_token_id", token_id(m, bos), "eos_token_id", token_id(m, eos));
+                             "attention_bias", number(m, "attn_bias") != 0.0, "mlp_bias", number(m, "mlp_bias") != 0.0,
+                             "hidden_act", act_name((int)number(m, "act")), "torch_dtype", type, "bos_token_id",
+                             token_id(m, bos), "eos_token_id", token_id(m, eos));
     bool plain = (int)number(m, "rope_kind") == LB_REF_ROPE_DEFAULT;
     bool done = o && more && json_object_set_new(rope, "rope_theta", json_real(base)) == 0 &&
                 json_object_update(o, more) == 0 && (plain || json_object_set(o, "rope_scaling", scaling) == 0);

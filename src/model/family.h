@@ -46,8 +46,10 @@ typedef struct lb_rope_keys {
     const char *base, *base_absent; /* spellings of the base's key at the top ("rope_theta"), and its default */
     const char *part, *part_absent; /* of the part of a head that turns; part_absent NULL: only 1 is honoured */
     unsigned kinds;                 /* bit k: the kind of table k of steps/rope.c may be asked for */
+    const char *local;              /* a number by block: not zero where the other table of two counts; NULL: one */
+    const char *local_base, *local_base_absent; /* of that one's base */
 } lb_rope_keys;
-enum { LB_ROPE_KINDS_PLAIN = 1u << 0 | 1u << 1 | 1u << 3 }; /* default, linear, llama3 */
+enum { LB_ROPE_KINDS_ALL = (1u << 6) - 1 };
 
 /* One weight: a site's or a norm's. '#' is the block's number, '@' the expert's.
  *
@@ -142,8 +144,8 @@ typedef struct lb_tensor_place {
 } lb_tensor_place;
 LB_NODISCARD lb_status lb_family_tensor_place(const lb_family *f, const lb_net *net, int32_t slot,
                                               lb_tensor_place *out);
-/* The GGUF tensor that holds factors of the rotary frequencies, (head_dim / 2), F32. */
-#define LB_ROPE_FACTORS "rope_freqs.weight"
+/* A GGUF tensor that holds factors of the rotary frequencies: read with the numbers. */
+bool lb_gguf_rope_tensor(const char *name);
 
 /* pattern with '#' and '@' replaced (which a pattern without them ignores). */
 void lb_pattern_name(const char *pattern, int64_t block, int64_t expert, char *out, size_t size);

@@ -259,7 +259,7 @@ static lb_status name_tensor(matching *m, const lb_tensor *t) {
         int64_t block, expert;
         if (fits(m->family, *h, t->name, &block, &expert)) return LB_OK;
     }
-    if (!m->files->hf && strcmp(t->name, LB_ROPE_FACTORS) == 0) return LB_OK; /* read with the numbers */
+    if (!m->files->hf && m->family->rope && lb_gguf_rope_tensor(t->name)) return LB_OK;
     if (none)
         return lb_fail(LB_E_FORMAT, "%s: tensor %s: %s says that there is none", m->files->path, t->name,
                        m->files->says);

@@ -5,17 +5,12 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "model/family.h"
-#include "model/steps/reference.h"
+#include "model/model_gguf_impl.h"
 
-enum { KEY = 128 };
-typedef struct reader {
-    const lb_gguf *g;
-    const lb_family *family;
-    lb_numbering b;
-} reader;
+enum { KEY = LB_GGUF_KEY };
+typedef lb_gguf_reader reader;
 
-static bool has(const reader *r, const char *key, char full[KEY]) {
+bool lb_gguf_key(const lb_gguf_reader *r, const char *key, char full[LB_GGUF_KEY]) {
     snprintf(full, KEY, "%s.%s", r->family->gguf_arch, key);
     return lb_gguf_has(r->g, full);
 }
@@ -66,16 +61,10 @@ static lb_status find_family(const lb_gguf *g, const lb_family **out) {
 
 /* ---- keys ---- */
 
-/* Read with the positions below, by every family. */
-static const char *const rope_keys[] = {"rope.freq_base", "rope.scaling.type", "rope.scaling.factor",
-                                        "rope.scaling.original_context_length", "rope.scaling.finetuned"};
-
 static bool known(const lb_family *f, const char *key) {
     for (const lb_key *k = f->gguf_keys; k->name; k++)
         if (k->kind != LB_KEY_TENSOR && strcmp(k->name, key) == 0) return true;
-    for (size_t i = 0; i < sizeof rope_keys / sizeof rope_keys[0] && f->rope; i++)
-        if (strcmp(rope_keys[i], key) == 0) return true;
-    return strcmp(key, "vocab_size") == 0;
+    return lb_gguf_rope_key(f, key) || strcmp(key, "vocab_size") == 0;
 }
 
 static lb_status check_keys(const reader *r) {
@@ -126,7 +115,7 @@ static lb_status read_key(reader *r, const lb_key *k) {
     const lb_numbers n = lb_numbering_view(&r->b);
     if (k->kind == LB_KEY_TENSOR)
         return lb_numbering_set_key(&r->b, k->number, k->name, lb_gguf_find(r->g, k->name) ? 1.0 : 0.0);
-    if (has(r, k->name, full) || !k->absent) {
+    if (lb_gguf_key(r, k->name, full) || !k->absent) {
         LB_TRY(read_value(r, k, full, &v));
     } else {
         if (!k->absent[0]) return LB_OK;
@@ -145,7 +134,7 @@ static lb_status check_only(const reader *r, const lb_key *k) {
     size_t len;
     double v, want;
     const lb_numbers n = lb_numbering_view(&r->b);
-    if (!has(r, k->name, full)) return LB_OK;
+    if (!lb_gguf_key(r, k->name, full)) return LB_OK;
     if (k->kind == LB_KEY_WORD) {
         if (says(r->g, full, k->only)) return LB_OK;
         LB_TRY(lb_gguf_str(r->g, full, &s, &len));
@@ -161,84 +150,6 @@ static lb_status check_only(const reader *r, const lb_key *k) {
     LB_TRY(lb_expression(&n, k->only, -1, &want));
     if (v == want) return LB_OK;
     return lb_fail(LB_E_UNSUPPORTED, "%s: %s = %.15g: only %.15g is supported", lb_gguf_path(r->g), full, v, want);
-}
-
-/* ---- positions ---- */
-
-typedef struct scaling {
-    double base, factor, original;
-} scaling;
-
-/* Llama 3.1's rule for pair i of d columns: by how much its frequency is divided. */
-static double llama3_division(const scaling *s, double d, int64_t i) {
-    static const double two_pi = 6.28318530717958647693;
-    double theta = pow(s->base, -2.0 * (double)i / d), kept = (s->original * theta / two_pi - 1.0) / (4.0 - 1.0);
-    kept = fmin(fmax(kept, 0.0), 1.0);
-    return 1.0 / (kept + (1.0 - kept) / s->factor);
-}
-
-/* Factors by which the frequencies are divided, one a pair: what converters make of Llama 3.1's rule, whose numbers are
- * the same in every model that has it but for the factor. Anything else could not be written back as a config. */
-static lb_status read_factors(reader *r, const lb_tensor *t, scaling *s) {
-    const lb_numbers numbers = lb_numbering_view(&r->b);
-    double d;
-    float v;
-    LB_TRY(lb_number_get(&numbers, "head_dim", -1, &d));
-    int64_t n = (int64_t)d / 2;
-    if (t->type != LB_F32 || lb_tensor_count(t) != n)
-        return lb_fail(LB_E_FORMAT, "%s: tensor %s: %lld elements of %s: must be %lld of F32", lb_gguf_path(r->g),
-                       t->name, (long long)lb_tensor_count(t), lb_dtype_name(t->type), (long long)n);
-    s->factor = 1.0;
-    for (int64_t i = 0; i < n; i++) {
-        LB_TRY(lb_tensor_read_f32(t, i, 1, &v));
-        s->factor = fmax(s->factor, (double)v);
-    }
-    for (int64_t i = 0; i < n; i++) {
-        LB_TRY(lb_tensor_read_f32(t, i, 1, &v));
-        double want = s->factor > 1.0 ? llama3_division(s, d, i) : 1.0;
-        if (!(fabs((double)v - want) <= 1e-5 * want))
-            return lb_fail(
-                LB_E_UNSUPPORTED,
-                "%s: tensor %s: %g at %lld, not %g as Llama 3.1's rule has it (factor %g, frequency factors 1 "
-                "and 4, original context %.15g): other scaled positions are not supported",
-                lb_gguf_path(r->g), t->name, (double)v, (long long)i, want, s->factor, s->original);
-    }
-    if (s->factor == 1.0) return LB_OK;
-    LB_TRY(lb_numbering_set(&r->b, "rope_kind", LB_REF_ROPE_LLAMA3));
-    LB_TRY(lb_numbering_set(&r->b, "rope_factor", s->factor));
-    LB_TRY(lb_numbering_set(&r->b, "rope_low", 1.0));
-    LB_TRY(lb_numbering_set(&r->b, "rope_high", 4.0));
-    return lb_numbering_set(&r->b, "rope_original", s->original);
-}
-
-static lb_status read_rope(reader *r) {
-    static const char *const zero[] = {"rope_kind", "rope_factor", "rope_low", "rope_high", "rope_original"};
-    static const lb_key type = {.name = "rope.scaling.type", .kind = LB_KEY_WORD, .only = "linear"};
-    scaling s = {.base = 10000.0, .original = 8192.0};
-    char full[KEY];
-    int64_t original;
-    for (size_t i = 0; i < sizeof zero / sizeof zero[0]; i++) LB_TRY(lb_numbering_set(&r->b, zero[i], 0.0));
-    if (has(r, "rope.freq_base", full)) LB_TRY(lb_gguf_float(r->g, full, &s.base));
-    LB_TRY(lb_numbering_set(&r->b, "rope_base", s.base));
-    const lb_numbers plain = lb_numbering_view(&r->b);
-    LB_TRY(lb_numbers_check(&plain, lb_gguf_path(r->g))); /* before the factors, which need the rest */
-    if (has(r, "rope.scaling.original_context_length", full)) {
-        LB_TRY(lb_gguf_int(r->g, full, &original));
-        s.original = (double)original;
-    }
-    const lb_tensor *factors = lb_gguf_find(r->g, LB_ROPE_FACTORS);
-    bool off = has(r, "rope.scaling.type", full) && says(r->g, full, "none"), linear;
-    if (!off) LB_TRY(check_only(r, &type)); /* and where the key is missing */
-    if ((linear = !off && has(r, "rope.scaling.factor", full))) {
-        LB_TRY(lb_gguf_float(r->g, full, &s.factor));
-        LB_TRY(lb_numbering_set(&r->b, "rope_kind", LB_REF_ROPE_LINEAR));
-        LB_TRY(lb_numbering_set(&r->b, "rope_factor", s.factor));
-    }
-    if (!factors) return LB_OK;
-    if (linear)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: both linear scaling of positions and tensor %s", lb_gguf_path(r->g),
-                       LB_ROPE_FACTORS);
-    return read_factors(r, factors, &s);
 }
 
 /* ---- all of it ---- */
@@ -260,7 +171,7 @@ static lb_status read_tables(reader *r) {
     if (!embed || embed->ndim != 2)
         return lb_fail(LB_E_FORMAT, "%s: tensor %s is missing or not a matrix", lb_gguf_path(r->g), name);
     int64_t vocab = embed->shape[0];
-    if (has(r, "vocab_size", full)) LB_TRY(lb_gguf_int(r->g, full, &vocab));
+    if (lb_gguf_key(r, "vocab_size", full)) LB_TRY(lb_gguf_int(r->g, full, &vocab));
     LB_TRY(lb_numbering_set(&r->b, "vocab", (double)vocab));
     const char *head = lb_family_row(r->family, "head", false, false)->gguf;
     return lb_numbering_set(&r->b, "tied", lb_gguf_find(r->g, head) ? 0.0 : 1.0);
@@ -278,8 +189,8 @@ static lb_status read_header(reader *r) {
     double layers;
     LB_TRY(lb_number_get(&n, "layers", -1, &layers));
     r->b.blocks = (int64_t)layers;
-    if (r->family->rope) LB_TRY(read_rope(r));
     LB_TRY(lb_family_rules(r->family, r->family->gguf_numbers, &r->b));
+    if (r->family->rope) LB_TRY(lb_gguf_rope(r));
     n = lb_numbering_view(&r->b);
     LB_TRY(lb_numbers_check(&n, lb_gguf_path(r->g)));
     for (const lb_key *k = r->family->gguf_keys; k->name; k++)

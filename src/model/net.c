@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/net_impl.h"
+#include "model/steps/reference.h"
 
 /* ---- growing lists, in the arena ---- */
 
@@ -326,6 +327,14 @@ static lb_status list_readers(lb_build *b) {
     return LB_OK;
 }
 
+/* Tables that grow with the sequence are for sequences beyond the context. */
+static int64_t longest(const lb_build *b) {
+    const lb_number *context = lb_number_find(b->net->numbers, "context");
+    for (int32_t i = 0; i < b->net->ropes; i++)
+        if (b->rope[i].kind == LB_REF_ROPE_DYNAMIC) return 0;
+    return context && !context->block ? (int64_t)context->all : 0;
+}
+
 lb_status lb_net_new(lb_arena *a, const lb_program *p, const lb_numbers *numbers, const lb_net_shapes *shapes,
                      bool tied, lb_net **out) {
     lb_net *n = LB_NEW(a, lb_net, 1);
@@ -347,8 +356,7 @@ lb_status lb_net_new(lb_arena *a, const lb_program *p, const lb_numbers *numbers
     LB_TRY(build_part(b, &p->after, n->dim, &n->after));
     LB_TRY(find_head(b, tied));
     n->vocab = b->site[n->head].rows;
-    const lb_number *context = lb_number_find(numbers, "context");
-    n->context = context && !context->block ? (int64_t)context->all : 0;
+    n->context = longest(b);
     LB_TRY(list_readers(b));
     n->site = b->site;
     n->input = b->input;

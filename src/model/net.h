@@ -115,6 +115,7 @@ typedef struct lb_rope_spec {
     int64_t dims;
     bool pairs;
     double base, factor, low, high, original, magnitude, fast, slow, context;
+    bool untruncated; /* yarn's ramp begins and ends between two pairs */
     const double *short_factor, *long_factor; /* (pairs of dims), longrope */
 } lb_rope_spec;
 
@@ -132,7 +133,7 @@ typedef struct lb_net {
     const lb_program *program;
     const lb_numbers *numbers;
     int64_t blocks, dim, vocab;
-    int64_t context; /* the longest sequence; 0: the architecture names none */
+    int64_t context; /* the longest sequence; 0: the architecture names none, or positions grow with it */
     const lb_site *site;
     const lb_net_input *input;
     const lb_vector *vector;

@@ -17,7 +17,9 @@ static lb_status read_spec(const lb_build *b, const lb_net_step *s, lb_rope_spec
     } number[] = {{"rope_factor", &r->factor},       {"rope_low", &r->low},   {"rope_high", &r->high},
                   {"rope_original", &r->original},   {"rope_fast", &r->fast}, {"rope_slow", &r->slow},
                   {"rope_magnitude", &r->magnitude}, {"context", &r->context}};
-    double kind;
+    double kind, untruncated;
+    LB_TRY(optional(b, "rope_untruncated", &untruncated));
+    r->untruncated = untruncated != 0.0;
     LB_TRY(lb_number_get(b->net->numbers, "rope_kind", b->block, &kind));
     LB_TRY(lb_number_get(b->net->numbers, "rope_base", b->block, &r->base));
     for (size_t i = 0; i < sizeof number / sizeof number[0]; i++) LB_TRY(optional(b, number[i].name, number[i].to));
@@ -40,7 +42,7 @@ static lb_status read_spec(const lb_build *b, const lb_net_step *s, lb_rope_spec
 static bool same(const lb_rope_spec *a, const lb_rope_spec *b) {
     return a->kind == b->kind && a->dims == b->dims && a->pairs == b->pairs && a->base == b->base &&
            a->factor == b->factor && a->low == b->low && a->high == b->high && a->original == b->original &&
-           a->magnitude == b->magnitude && a->fast == b->fast && a->slow == b->slow && a->context == b->context;
+           a->magnitude == b->magnitude && a->fast == b->fast && a->slow == b->slow && a->untruncated == b->untruncated && a->context == b->context;
 }
 
 lb_status lb_build_rope(lb_build *b, const char *text, lb_net_step *s) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "model/rope_numbers.h"
 #include "model/steps/reference.h"
 
 lb_numbers lb_numbering_view(const lb_numbering *b) { return (lb_numbers){b->at, b->n, b->blocks}; }
@@ -250,32 +251,6 @@ static bool plain(const lb_numbers *n, const char *name, double *out) {
     return true;
 }
 
-static lb_status check_rope(const lb_numbers *n, const char *whose) {
-    static const char *const kinds[] = {"default", "linear", "dynamic", "llama3", "yarn", "longrope"};
-    double kind = 0.0, base = 0.0, factor = 0.0, low = 0.0, high = 0.0, original = 0.0, rot, d;
-    if (!plain(n, "rope_kind", &kind)) return LB_OK;
-    if (plain(n, "rot", &rot) && plain(n, "head_dim", &d) && rot == d && fmod(d, 2.0) != 0.0)
-        return lb_fail(LB_E_FORMAT, "%s: %s = %g: rotary positions need an even number", whose,
-                       lb_number_called(n, "head_dim"), d);
-    (void)plain(n, "rope_base", &base);
-    if (!(base > 0.0) || !isfinite(base))
-        return lb_fail(LB_E_FORMAT, "%s: rope base = %g: must be positive", whose, base);
-    bool scaled = plain(n, "rope_factor", &factor);
-    if (scaled && kind != LB_REF_ROPE_DEFAULT && !(factor > 0.0 && isfinite(factor)))
-        return lb_fail(LB_E_FORMAT, "%s: %s rope factor = %g: must be positive", whose, kinds[(int)kind], factor);
-    if (kind != LB_REF_ROPE_LLAMA3) return LB_OK;
-    (void)plain(n, "rope_low", &low);
-    (void)plain(n, "rope_high", &high);
-    (void)plain(n, "rope_original", &original);
-    if (!(low > 0.0 && high > low && isfinite(high)))
-        return lb_fail(LB_E_FORMAT,
-                       "%s: llama3 rope low and high frequency factors = %g, %g: must be positive and rise", whose, low,
-                       high);
-    if (original < 1.0)
-        return lb_fail(LB_E_FORMAT, "%s: llama3 rope original context = %g: must be at least 1", whose, original);
-    return LB_OK;
-}
-
 static lb_status check_finite(const lb_numbers *n, const char *whose) {
     for (int64_t i = 0; i < n->n; i++) {
         const lb_number *x = &n->at[i];
@@ -324,7 +299,7 @@ lb_status lb_numbers_check(const lb_numbers *n, const char *whose) {
             return lb_fail(LB_E_FORMAT, "%s: %s = %.15g: must be in [%lld, %lld]", whose,
                            lb_number_called(n, size[i].name), v, (long long)size[i].least, (long long)size[i].most);
     LB_TRY(check_finite(n, whose));
-    LB_TRY(check_rope(n, whose));
+    LB_TRY(lb_rope_check(n, whose));
     LB_TRY(check_together(n, whose));
     if (plain(n, "eps", &eps) && !(eps >= 0.0 && eps < 1.0))
         return lb_fail(LB_E_FORMAT, "%s: %s = %g: must be in [0, 1)", whose, lb_number_called(n, "eps"), eps);

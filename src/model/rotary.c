@@ -32,7 +32,13 @@ static double turning(const lb_rope_spec *s, double turns) {
 }
 
 static double yarn(const lb_rope_spec *s, double theta, int64_t i) {
-    double low = fmax(floor(turning(s, s->fast)), 0.0), high = fmin(ceil(turning(s, s->slow)), (double)s->dims - 1.0);
+    double low = turning(s, s->fast), high = turning(s, s->slow);
+    if (!s->untruncated) {
+        low = floor(low);
+        high = ceil(high);
+    }
+    low = fmax(low, 0.0);
+    high = fmin(high, (double)s->dims - 1.0);
     if (low == high) high += 0.001;
     double ramp = clamped(((double)i - low) / (high - low));
     return theta / s->factor * ramp + theta * (1.0 - ramp);

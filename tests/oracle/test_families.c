@@ -15,6 +15,7 @@
 #include "model/exec.h"
 #include "model/forward.h"
 #include "model/model.h"
+#include "model/rotary.h"
 #include "model/steps/reference.h"
 #include "model/weights.h"
 #include "support/families.h"
@@ -299,6 +300,41 @@ static void folders_come_back(void **state) {
     }
 }
 
+/* A Llama's GGUF file written as a folder: rows of q and k and their biases in the order that they have there,
+ * positions as they are told there. */
+static void a_llamas_gguf_file_becomes_its_folder(void **state) {
+    (void)state;
+    static const char *const model[] = {"a", "b"};
+    record r = open_record(lb_family_named("llama"));
+    for (int i = 0; i < 2; i++) {
+        char path[LB_TEST_PATH], to[LB_TEST_PATH];
+        lb_model *file, *written, *folder;
+        model_path(&r, model[i], ".gguf", path);
+        assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &file));
+        snprintf(to, sizeof to, "%s/out", lb_test_tmpdir());
+        assert_ok(lb_model_export(file, &file->weights, LB_F32, to, NULL));
+        assert_ok(lb_model_open(to, LB_WEIGHTS, NULL, &written));
+        model_path(&r, model[i], "", path);
+        assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &folder));
+        for (int32_t k = 0; k < folder->net->slots; k++) {
+            int64_t rows, cols;
+            lb_slot_shape(folder->net, k, &rows, &cols);
+            assert_string_equal(written->tensor[k].source_name, folder->tensor[k].source_name);
+            assert_memory_equal(lb_slot_get(written->net, &written->weights, k),
+                                lb_slot_get(folder->net, &folder->weights, k), (size_t)(rows * cols) * sizeof(float));
+        }
+        assert_int_equal(written->net->ropes, folder->net->ropes);
+        for (int64_t p = 0; p < folder->net->rope[0].dims / 2; p++) {
+            double want = lb_rotary_frequency(&folder->net->rope[0], T, p);
+            assert_true(fabs(lb_rotary_frequency(&written->net->rope[0], T, p) - want) <= 1e-6 * want);
+        }
+        lb_model_close(folder);
+        lb_model_close(written);
+        lb_model_close(file);
+    }
+    close_record(&r);
+}
+
 static lb_status open_path(void *ctx) {
     lb_model *m;
     LB_TRY(lb_model_open(ctx, LB_WEIGHTS, NULL, &m));
@@ -323,6 +359,7 @@ int main(void) {
                                        cmocka_unit_test(keys_mean_what_they_mean_there),
                                        cmocka_unit_test(gguf_files_give_the_same_logits),
                                        cmocka_unit_test(folders_come_back),
+                                       cmocka_unit_test(a_llamas_gguf_file_becomes_its_folder),
                                        cmocka_unit_test(every_allocation_may_fail)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

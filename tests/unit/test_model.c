@@ -13,6 +13,7 @@
 #include "io/safetensors.h"
 #include "math/blas.h"
 #include "model/model_file.h"
+#include "model/steps/reference.h"
 #include "model/weights.h"
 #include "support/folder.h"
 #include "support/io_probe.h"
@@ -33,11 +34,25 @@ static void config_defects_are_named(void **state) {
     } change[] = {
         {"\"LlamaForCausalLM\"", "\"BertModel\"", LB_E_UNSUPPORTED, "architecture BertModel"},
         {"\"model_type\": \"llama\"", "\"model_type\": \"qwen3\"", LB_E_UNSUPPORTED, "model_type qwen3"},
-        {"\"attention_bias\": false", "\"attention_bias\": true", LB_E_UNSUPPORTED, "attention_bias is true"},
-        {"\"mlp_bias\": false", "\"mlp_bias\": true", LB_E_UNSUPPORTED, "mlp_bias is true"},
+        {"\"attention_bias\": false", "\"attention_bias\": true", LB_E_FORMAT, "self_attn.q_proj.bias is missing"},
+        {"\"mlp_bias\": false", "\"mlp_bias\": true", LB_E_FORMAT, "mlp.gate_proj.bias is missing"},
         {"\"mlp_bias\": false", "\"mlp_bias\": \"no\"", LB_E_FORMAT, "mlp_bias: must be true or false"},
-        {"\"silu\"", "\"gelu\"", LB_E_UNSUPPORTED, "hidden_act = gelu"},
-        {"\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"", LB_E_UNSUPPORTED, "rope_parameters: type 'yarn'"},
+        {"\"silu\"", "\"quick_gelu\"", LB_E_UNSUPPORTED, "hidden_act = quick_gelu"},
+        {"\"rope_type\": \"default\"", "\"rope_type\": \"proportional\"", LB_E_UNSUPPORTED,
+         "rope_parameters: type 'proportional' is not supported: only 'default', 'linear', 'dynamic', 'llama3', 'yarn' "
+         "and 'longrope' are"},
+        {"\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"", LB_E_FORMAT, "no key 'factor'"},
+        {"\"rope_type\": \"default\"", "\"rope_type\": \"yarn\", \"factor\": 2, \"attention_factor\": 0", LB_E_FORMAT,
+         "rope_parameters.attention_factor = 0: must be positive"},
+        {"\"rope_type\": \"default\"", "\"rope_type\": \"yarn\", \"factor\": 2, \"beta_slow\": -1", LB_E_FORMAT,
+         "beta_fast and beta_slow = 32, -1: must be positive"},
+        {"\"rope_type\": \"default\"", "\"rope_type\": \"yarn\", \"factor\": 2, \"truncate\": 1", LB_E_FORMAT,
+         "rope_parameters.truncate: must be true or false"},
+        {"\"rope_type\": \"default\"", "\"rope_type\": \"dynamic\", \"factor\": 0", LB_E_FORMAT,
+         "dynamic rope factor = 0: must be positive"},
+        {"\"rope_type\": \"default\"",
+         "\"rope_type\": \"longrope\", \"short_factor\": [1], \"long_factor\": [1, 2, 3, 4]", LB_E_FORMAT,
+         "rope_short: must have a factor for each of 4 pairs"},
         {"\"rope_type\": \"default\"", "\"rope_type\": \"llama3\", \"factor\": 8", LB_E_FORMAT, "low_freq_factor"},
         {"\"rope_type\": \"default\"", LLAMA3("8", "4", "1", "32"), LB_E_FORMAT, "frequency factors = 4, 1: must be"},
         {"\"rope_type\": \"default\"", LLAMA3("8", "1", "4", "0"), LB_E_FORMAT, "original context = 0"},
@@ -334,12 +349,16 @@ static void gguf_positions(void **state) {
     static const uint32_t context = 64, zero = 0;
     gguf g = take_gguf_of("llama-long");
     patch_value(&g, "llama.rope.scaling.original_context_length", &context, 4);
-    expect_no_model(g.file.path, LB_E_UNSUPPORTED, "rope_freqs.weight: ");
-    assert_error_has("as Llama 3.1's rule has it (factor 8, frequency factors 1 and 4, original context 64)");
+    lb_model *m; /* no longer Llama 3.1's rule: factors, one a pair */
+    assert_ok(lb_model_open(g.file.path, LB_WEIGHTS, NULL, &m));
+    assert_true(m->net->rope[0].kind == LB_REF_ROPE_LONGROPE && m->net->rope[0].magnitude == 1.0);
+    assert_ptr_equal(m->net->rope[0].short_factor, m->net->rope[0].long_factor);
+    assert_true(m->net->rope[0].long_factor[m->net->rope[0].dims / 2 - 1] == 8.0);
+    lb_model_close(m);
     drop_gguf(&g);
     g = take_gguf_of("llama-linear");
     patch(&g, "linear", "dynami");
-    expect_no_model(g.file.path, LB_E_UNSUPPORTED, "rope.scaling.type = 'dynami': only 'linear'");
+    expect_no_model(g.file.path, LB_E_UNSUPPORTED, "rope.scaling.type = 'dynami': only 'none', 'linear'");
     drop_gguf(&g);
     g = take_gguf_of("llama-linear");
     patch_value(&g, "llama.rope.scaling.factor", &zero, 4);
@@ -353,7 +372,6 @@ static void gguf_positions(void **state) {
     memcpy(ones, one, sizeof ones);
     for (size_t i = 0; i < sizeof ones; i++) memfile_set(&g.file, (size_t)(at - g.bytes) + i, ones[i]);
     for (size_t i = 0; i < 4; i++) memfile_set(&g.file, (size_t)(at - g.bytes) - 4 + i, ones[i]);
-    lb_model *m;
     assert_ok(lb_model_open(g.file.path, LB_WEIGHTS, NULL, &m));
     assert_int_equal(llama_arch(m).scaling.type, LB_ROPE_DEFAULT);
     lb_model_close(m);

@@ -25,7 +25,7 @@ static const lb_key hf_keys[] = {
     {"use_parallel_embedding|use_embedding_sharing|model_max_length", LB_KEY_IDLE},
     {0},
 };
-static const lb_rope_keys rope = {"rope_theta", "500000", "partial_rotary_factor", NULL, LB_ROPE_KINDS_PLAIN};
+static const lb_rope_keys rope = ROPE_KEYS("500000");
 static const lb_key gguf_keys[] = {
     GGUF_SIZES,
     GGUF_HEADS_OF("attention.layer_norm_epsilon"),

@@ -37,7 +37,7 @@ static const lb_refusal refused[] = {
      "num_kv_heads: must be num_attention_heads where new_decoder_architecture and multi_query are false"},
     {0},
 };
-static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", NULL, LB_ROPE_KINDS_PLAIN};
+static const lb_rope_keys rope = ROPE_KEYS("10000");
 
 static const lb_key gguf_keys[] = {
     GGUF_SIZES,

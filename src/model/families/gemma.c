@@ -12,7 +12,7 @@ static const lb_key hf_keys[] = {
     KEY_TIED("1"),
     {0},
 };
-static const lb_rope_keys rope = ROPE_KEYS(LB_ROPE_KINDS_PLAIN);
+static const lb_rope_keys rope = ROPE_KEYS("10000");
 static const lb_key gguf_keys[] = {GGUF_SIZES, GGUF_HEADS, {0}};
 
 static const lb_tensor_row tensors[] = {

@@ -25,7 +25,7 @@ static const lb_key hf_keys[] = {
     {"cache_implementation", LB_KEY_IDLE},
     {0},
 };
-static const lb_rope_keys rope = ROPE_KEYS(LB_ROPE_KINDS_PLAIN);
+static const lb_rope_keys rope = ROPE_KEYS("10000");
 
 static const lb_key gguf_keys[] = {
     GGUF_SIZES,

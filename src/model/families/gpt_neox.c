@@ -13,7 +13,7 @@ static const lb_key hf_keys[] = {
     {0},
 };
 static const lb_rope_keys rope = {"rope_theta|rotary_emb_base", "10000", "partial_rotary_factor|rotary_pct", "0.25",
-                                  LB_ROPE_KINDS_PLAIN};
+                                  LB_ROPE_KINDS_ALL};
 
 static const lb_key gguf_keys[] = {
     GGUF_SIZES,

@@ -3,30 +3,30 @@
 
 static const lb_key hf_keys[] = {
     KEYS_SIZES,
-    {"num_key_value_heads", LB_KEY_COUNT, "kv_heads", "heads"},
-    {"max_position_embeddings", LB_KEY_COUNT, "context", "2048"},
+    KEYS_LLAMA("heads", NULL, "2048", "1e-6", LB_KEY_ACT, "silu"),
     {"head_dim", LB_KEY_COUNT, "head_dim", "dim/heads"},
-    {"rms_norm_eps", LB_KEY_REAL, "eps", "1e-6"},
+    {"attention_bias", LB_KEY_FLAG, "attn_bias", "0"},
+    {"mlp_bias", LB_KEY_FLAG, "mlp_bias", "0"},
     KEY_TIED("0"),
-    {"attention_bias", LB_KEY_FLAG, NULL, "0", .only = "false", .why = "biases are not supported"},
-    {"mlp_bias", LB_KEY_FLAG, NULL, "0", .only = "false", .why = "biases are not supported"},
-    {"hidden_act", LB_KEY_WORD, NULL, "silu", .only = "silu"},
     {0},
 };
-static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", NULL, LB_ROPE_KINDS_PLAIN};
+static const lb_rope_keys rope = ROPE_KEYS("10000");
 
 static const lb_key gguf_keys[] = {
     GGUF_SIZES,
     GGUF_HEADS,
+    GGUF_ATTENTION_BIAS,
+    {"blk.0.ffn_gate.bias", LB_KEY_TENSOR, "mlp_bias"},
     {"expert_count", LB_KEY_COUNT, NULL, "0", .only = "0"},
     {"expert_used_count", LB_KEY_COUNT, NULL, "0", .only = "0"},
     {"tensor_data_layout", LB_KEY_WORD, NULL, "", .only = "Meta AI original pth"},
     {0},
 };
 
-static const lb_tensor_row tensors[] = {TENSORS_ENDS, TENSORS_NORMS, TENSORS_ATTENTION(NULL, NULL), TENSORS_GLU, {0}};
-/* Tables of angles that old exporters wrote: derived from rope_theta, so nothing is lost by leaving them. */
-static const char *const harmless[] = {"model.layers.#.self_attn.rotary_emb.inv_freq", NULL};
+static const lb_tensor_row tensors[] = {
+    TENSORS_ENDS, TENSORS_NORMS, TENSORS_ATTENTION("attn_bias", "attn_bias"), TENSORS_GLU_OF("mlp_bias", NULL), {0},
+};
+static const char *const harmless[] = {HARMLESS_ANGLES, NULL};
 
 const lb_family lb_family_llama = {
     .name = "llama",
@@ -35,17 +35,11 @@ const lb_family lb_family_llama = {
     .hf_type = "llama",
     .hf_keys = hf_keys,
     .rope = &rope,
-    .hf_numbers = "pairs = 0; rot = head_dim; scale = 1/sqrt(head_dim)",
+    .hf_numbers = NUMBERS_HALVES "scale = 1/sqrt(head_dim)",
     .gguf_arch = "llama",
     .gguf_keys = gguf_keys,
-    .gguf_numbers = "pairs = 1; rot = head_dim; scale = 1/sqrt(head_dim)",
+    .gguf_numbers = "pairs = 1; rot = head_dim; act = silu; scale = 1/sqrt(head_dim)",
     .tensor = tensors,
     .harmless = harmless,
-    .program = {.before = "x = embed token embed",
-                .block = "n = norm x attn_norm kind=rms eps=eps; " QKV
-                         "q = rope q dims=rot pairs=pairs; k = rope k dims=rot pairs=pairs; "
-                         "a = attend q k v scale=scale; x += linear a o; "
-                         "n = norm x mlp_norm kind=rms eps=eps; "
-                         "g = linear n gate; u = linear n up; h = gate g u fn=silu; x += linear h down",
-                .after = "x = norm x final_norm kind=rms eps=eps; y = head x head"},
+    .program = PROGRAM_LLAMA,
 };

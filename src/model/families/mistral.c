@@ -10,7 +10,7 @@ static const lb_key hf_keys[] = {
     KEY_TIED("0"),
     {0},
 };
-static const lb_rope_keys rope = ROPE_KEYS(LB_ROPE_KINDS_PLAIN);
+static const lb_rope_keys rope = ROPE_KEYS("10000");
 static const lb_tensor_row tensors[] = {TENSORS_ENDS, TENSORS_NORMS, TENSORS_ATTENTION(NULL, NULL), TENSORS_GLU, {0}};
 
 const lb_family lb_family_mistral = {

@@ -13,7 +13,7 @@ static const lb_key hf_keys[] = {
     {"router_jitter_noise|router_aux_loss_coef|output_router_logits", LB_KEY_IDLE},
     {0},
 };
-static const lb_rope_keys rope = {"rope_theta", "1000000", "partial_rotary_factor", "1", LB_ROPE_KINDS_PLAIN};
+static const lb_rope_keys rope = ROPE_KEYS("1000000");
 
 static const lb_key gguf_keys[] = {GGUF_SIZES, GGUF_HEADS, GGUF_EXPERTS, {0}};
 

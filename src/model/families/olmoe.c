@@ -15,7 +15,7 @@ static const lb_key hf_keys[] = {
     {"router_aux_loss_coef|output_router_logits", LB_KEY_IDLE},
     {0},
 };
-static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", NULL, LB_ROPE_KINDS_PLAIN};
+static const lb_rope_keys rope = ROPE_KEYS("10000");
 static const lb_key gguf_keys[] = {GGUF_SIZES, GGUF_HEADS, GGUF_EXPERTS, GGUF_ATTENTION_BIAS, {0}};
 
 #define LAYER   "model.layers.#."

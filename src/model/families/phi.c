@@ -12,7 +12,7 @@ static const lb_key hf_keys[] = {
     KEY_TIED("0"),
     {0},
 };
-static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", "0.5", LB_ROPE_KINDS_PLAIN};
+static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", "0.5", LB_ROPE_KINDS_ALL};
 
 #define LAYER "model.layers.#."
 static const lb_tensor_row tensors[] = {

@@ -15,7 +15,7 @@ static const lb_key hf_keys[] = {
     {"resid_pdrop|embd_pdrop", LB_KEY_IDLE},
     {0},
 };
-static const lb_rope_keys rope = ROPE_KEYS(1u << 0 | 1u << 5);
+static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", "1", 1u << 0 | 1u << 5};
 
 #define LAYER "model.layers.#."
 static const lb_tensor_row tensors[] = {

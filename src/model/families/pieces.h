@@ -44,9 +44,9 @@
         "layer_types", LB_KEY_SLIDES, "slides", ""                                                                     \
     }
 #define NUMBERS_LATE_WINDOWS "slides ?= block >= window_from; window = use_window * slides * width; "
-/* A part of each head turns where the file says so. */
-#define ROPE_KEYS(kinds)                                                                                               \
-    { "rope_theta", "10000", "partial_rotary_factor", "1", kinds }
+/* All of each head turns. */
+#define ROPE_KEYS(base)                                                                                                \
+    { "rope_theta", base, "partial_rotary_factor", NULL, LB_ROPE_KINDS_ALL }
 /* Rotary pairs are halves of a head, in Hugging Face's order. */
 #define NUMBERS_HALVES "pairs = 0; rot = floor(head_dim*rope_part); "
 
@@ -73,27 +73,47 @@
 #define GGUF_ATTENTION_BIAS                                                                                            \
     { "blk.0.attn_q.bias", LB_KEY_TENSOR, "attn_bias" }
 
-/* Tensors of Llama's attention and of those that were made after it. */
-#define TENSORS_ATTENTION(qkv_bias, o_bias)                                                                             \
-    {"#.q", "model.layers.#.self_attn.q_proj.weight", "blk.#.attn_q.weight", "heads*head_dim", "dim", qkv_bias},        \
-        {"#.k", "model.layers.#.self_attn.k_proj.weight", "blk.#.attn_k.weight", "kv_heads*head_dim", "dim", qkv_bias}, \
-        {"#.v", "model.layers.#.self_attn.v_proj.weight", "blk.#.attn_v.weight", "kv_heads*head_dim", "dim", qkv_bias}, \
-    {                                                                                                                   \
-        "#.o", "model.layers.#.self_attn.o_proj.weight", "blk.#.attn_output.weight", "dim", "heads*head_dim", o_bias    \
+/* Tensors of Llama's block and of those that were made after it; `owner`: as in lb_tensor_row. */
+#define HF_ATTENTION "model.layers.#.self_attn."
+#define TENSORS_ATTENTION_OF(qkv_bias, o_bias, owner)                                                                    \
+    {"#.q", HF_ATTENTION "q_proj.weight", "blk.#.attn_q.weight", "heads*head_dim", "dim", qkv_bias, NULL, owner},        \
+        {"#.k", HF_ATTENTION "k_proj.weight", "blk.#.attn_k.weight", "kv_heads*head_dim", "dim", qkv_bias, NULL, owner}, \
+        {"#.v", HF_ATTENTION "v_proj.weight", "blk.#.attn_v.weight", "kv_heads*head_dim", "dim", qkv_bias, NULL, owner}, \
+    {                                                                                                                    \
+        "#.o", HF_ATTENTION "o_proj.weight", "blk.#.attn_output.weight", "dim", "heads*head_dim", o_bias, NULL, owner    \
     }
-#define TENSORS_GLU                                                                                                    \
-    {"#.gate", "model.layers.#.mlp.gate_proj.weight", "blk.#.ffn_gate.weight", "hidden", "dim"},                       \
-        {"#.up", "model.layers.#.mlp.up_proj.weight", "blk.#.ffn_up.weight", "hidden", "dim"}, {                       \
-        "#.down", "model.layers.#.mlp.down_proj.weight", "blk.#.ffn_down.weight", "dim", "hidden"                      \
+#define TENSORS_ATTENTION(qkv_bias, o_bias) TENSORS_ATTENTION_OF(qkv_bias, o_bias, NULL)
+#define TENSORS_GLU_OF(bias, owner)                                                                                    \
+    {"#.gate", "model.layers.#.mlp.gate_proj.weight", "blk.#.ffn_gate.weight", "hidden", "dim", bias, NULL, owner},    \
+        {"#.up", "model.layers.#.mlp.up_proj.weight", "blk.#.ffn_up.weight", "hidden", "dim", bias, NULL, owner}, {    \
+        "#.down", "model.layers.#.mlp.down_proj.weight", "blk.#.ffn_down.weight", "dim", "hidden", bias, NULL, owner   \
     }
+#define TENSORS_GLU TENSORS_GLU_OF(NULL, NULL)
+#define TENSORS_NORMS_OF(owner)                                                                                        \
+    {                                                                                                                  \
+        "#.attn_norm", "model.layers.#.input_layernorm.weight", "blk.#.attn_norm.weight", NULL, "dim", NULL, NULL,     \
+        owner},                                                                                                        \
+    {                                                                                                                  \
+        "#.mlp_norm", "model.layers.#.post_attention_layernorm.weight", "blk.#.ffn_norm.weight", NULL, "dim", NULL,    \
+            NULL, owner                                                                                                \
+    }
+#define TENSORS_NORMS TENSORS_NORMS_OF(NULL)
 #define TENSORS_ENDS                                                                                                   \
     {"embed", "model.embed_tokens.weight", "token_embd.weight", "vocab", "dim"},                                       \
         {"final_norm", "model.norm.weight", "output_norm.weight", NULL, "dim"}, {                                      \
         "head", "lm_head.weight", "output.weight", "vocab", "dim"                                                      \
     }
-#define TENSORS_NORMS                                                                                                  \
-    {"#.attn_norm", "model.layers.#.input_layernorm.weight", "blk.#.attn_norm.weight", NULL, "dim"}, {                 \
-        "#.mlp_norm", "model.layers.#.post_attention_layernorm.weight", "blk.#.ffn_norm.weight", NULL, "dim"           \
+
+/* Tables of angles that old exporters wrote: derived from the base, so nothing is lost by leaving them. */
+#define HARMLESS_ANGLES "model.layers.#.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq"
+
+/* A program: Llama's. */
+#define PROGRAM_LLAMA                                                                                                  \
+    {                                                                                                                  \
+        .before = "x = embed token embed",                                                                             \
+        .block = "n = norm x attn_norm kind=rms eps=eps; " QKV ROPE "a = attend q k v scale=scale; "                   \
+                 "x += linear a o; n = norm x mlp_norm kind=rms eps=eps; " GLU "x += linear h down",                   \
+        .after = "x = norm x final_norm kind=rms eps=eps; y = head x head"                                             \
     }
 
 #endif

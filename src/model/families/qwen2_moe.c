@@ -21,7 +21,7 @@ static const lb_key hf_keys[] = {
     {"router_aux_loss_coef|output_router_logits", LB_KEY_IDLE},
     {0},
 };
-static const lb_rope_keys rope = ROPE_KEYS(LB_ROPE_KINDS_PLAIN);
+static const lb_rope_keys rope = ROPE_KEYS("10000");
 
 #define MLP_    "model.layers.#.mlp."
 #define STACKED MLP_ "experts."

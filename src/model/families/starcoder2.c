@@ -23,7 +23,7 @@ static const lb_key hf_keys[] = {
     {"attention_softmax_in_fp32|scale_attention_softmax_in_fp32|scale_attn_weights", LB_KEY_IDLE},
     {0},
 };
-static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", NULL, LB_ROPE_KINDS_PLAIN};
+static const lb_rope_keys rope = ROPE_KEYS("10000");
 static const lb_key gguf_keys[] = {
     GGUF_SIZES,
     GGUF_HEADS_OF("attention.layer_norm_epsilon"),

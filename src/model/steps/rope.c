@@ -50,13 +50,15 @@ static double turning(const angles *x, double original, double turns) {
 }
 
 static lb_status yarn(angles *x, int64_t pairs, double *theta) {
-    double original, fast, slow;
+    double original, fast, slow, untruncated = 0.0;
     LB_TRY(number(x, "rope_original", &original));
     LB_TRY(number(x, "rope_magnitude", &x->magnitude));
     LB_TRY(number(x, "rope_fast", &fast));
     LB_TRY(number(x, "rope_slow", &slow));
-    double low = fmax(floor(turning(x, original, fast)), 0.0);
-    double high = fmin(ceil(turning(x, original, slow)), x->dims - 1.0);
+    if (lb_number_find(x->r->numbers, "rope_untruncated")) LB_TRY(number(x, "rope_untruncated", &untruncated));
+    double low = turning(x, original, fast), high = turning(x, original, slow);
+    low = fmax(untruncated != 0.0 ? low : floor(low), 0.0);
+    high = fmin(untruncated != 0.0 ? high : ceil(high), x->dims - 1.0);
     if (low == high) high += 0.001;
     for (int64_t i = 0; i < pairs; i++) {
         double ramp = clamped(((double)i - low) / (high - low));

@@ -1,6 +1,5 @@
 #include <math.h>
 
-#include "model/steps/reference.h"
 #include "model/train/train.h"
 
 /* Logits that exist at a time, and the least and most rows of them. */
@@ -69,13 +68,6 @@ static lb_status make_head_buffers(lb_backward *b) {
     return ok ? LB_OK : LB_E_NOMEM;
 }
 
-/* 0: no limit. Tables that grow with the sequence are for sequences beyond the context. */
-static int64_t longest(const lb_net *n) {
-    for (int32_t i = 0; i < n->ropes; i++)
-        if (n->rope[i].kind == LB_REF_ROPE_DYNAMIC) return 0;
-    return n->context;
-}
-
 lb_status lb_grads_new(lb_arena *a, const lb_net *n, lb_grads *out) {
     *out = (lb_grads){LB_NEW(a, lb_mat, n->sites), LB_NEW(a, float *, n->vectors + 1)};
     return out->site && out->vector ? LB_OK : LB_E_NOMEM;
@@ -85,9 +77,9 @@ lb_status lb_backward_of(lb_arena *a, const lb_net *n, const lb_net_part *const 
                          int64_t length, lb_backward **out) {
     if (batch < 1 || batch > INT32_MAX / 2)
         return lb_fail(LB_E_ARG, "batch = %lld: must be at least 1", (long long)batch);
-    if (longest(n) > 0 && length > longest(n))
+    if (n->context && length > n->context)
         return lb_fail(LB_E_ARG, "length = %lld: must be in [2, %lld], the model's context", (long long)length,
-                       (long long)longest(n));
+                       (long long)n->context);
     lb_backward *b = LB_NEW(a, lb_backward, 1);
     most m = {0};
     if (!b) return LB_E_NOMEM;

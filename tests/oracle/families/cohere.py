@@ -1,6 +1,6 @@
 """Cohere's Command R and Aya."""
 
-from families.common import ABSENT, GQA, LLAMA3, ROPE500, TIED_FILE, gguf, tf
+from families.common import ABSENT, GQA, LLAMA3, ROPE500, TIED_FILE, gguf, ropes, tf
 
 CLASS = tf.CohereForCausalLM
 MODELS = {
@@ -16,7 +16,7 @@ FLIPS = {
     "a": [dict(logit_scale=ABSENT), dict(logit_scale=1.5), dict(layer_norm_eps=0.1), dict(hidden_act="gelu"), dict(num_key_value_heads=4), dict(num_key_value_heads=None), dict(head_dim=6), ROPE500,
           dict(rope_theta=8e6, **OLD), OLD, dict(rope_parameters=LLAMA3), dict(rope_theta=1e4, rope_scaling=dict(type="linear", factor=3.0), **OLD), dict(tie_word_embeddings=ABSENT), dict(use_qk_norm=None), HUB,
           dict(position_embedding_type="alibi"), dict(use_parallel_block=False), dict(use_gated_activation=False), dict(rotary_pct=0.5), dict(use_qk_norm=True), dict(attention_bias=True)],
-    "b": [dict(layer_norm_eps=0.1), dict(logit_scale=-0.5), dict(use_qk_norm=False), dict(attention_bias=False), OLD],
+    "b": [dict(layer_norm_eps=0.1), dict(logit_scale=-0.5), dict(use_qk_norm=False), dict(attention_bias=False), OLD, *ropes(3)],
     "c": [dict(tie_word_embeddings=True), dict(num_key_value_heads=None)],
 }
 OTHER = "the weights would be those of another model"

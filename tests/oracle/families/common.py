@@ -37,6 +37,28 @@ ROPE500 = dict(rope_parameters=dict(rope_type="default", rope_theta=500.0))
 LLAMA3 = dict(rope_type="llama3", rope_theta=1e4, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)
 
 
+YARN = dict(rope_type="yarn", rope_theta=1e4, factor=4.0, original_max_position_embeddings=16, beta_fast=0.5, beta_slow=0.2)
+
+
+def ropes(pairs):
+    """Flips that ask for every kind of rotary table, and everything that each kind knows; of heads with so many pairs that turn."""
+    old = dict(rope_parameters=ABSENT)
+    yarn = dict(rope_type="yarn", rope_theta=20.0, factor=4.0, original_max_position_embeddings=16, beta_fast=0.5, beta_slow=0.2)
+    long = dict(rope_type="longrope", rope_theta=100.0, short_factor=[1.0 + 0.3 * i for i in range(pairs)], long_factor=[2.0 + i for i in range(pairs)], original_max_position_embeddings=16)
+    dynamic = dict(rope_type="dynamic", factor=3.0, rope_theta=1e4)
+    tables = [dict(rope_type="linear", factor=3.0, rope_theta=1e4), dynamic, LLAMA3, {k: v for k, v in LLAMA3.items() if k != "original_max_position_embeddings"},
+              dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16), yarn, yarn | dict(truncate=False), yarn | dict(truncate=None), yarn | dict(attention_factor=1.3, finetuned=True),
+              yarn | dict(mscale=0.7, mscale_all_dim=1.2), yarn | dict(mscale=0.7), yarn | dict(factor=None), yarn | dict(beta_fast=None, beta_slow=0), yarn | dict(factor=0.5),
+              {k: v for k, v in yarn.items() if k != "original_max_position_embeddings"}, long, long | dict(original_max_position_embeddings=48), long | dict(attention_factor=0.8), long | dict(factor=2.5),
+              {k: v for k, v in long.items() if k != "original_max_position_embeddings"}]
+    scaling = dict(type="yarn", factor=4.0, original_max_position_embeddings=16)
+    return ([dict(rope_parameters=t) for t in tables]
+            + [dict(rope_parameters=dynamic, max_position_embeddings=16), dict(rope_parameters=yarn, max_position_embeddings=32), dict(rope_parameters=long, max_position_embeddings=32),
+               dict(rope_parameters=yarn, original_max_position_embeddings=24), dict(rope_parameters=LLAMA3, original_max_position_embeddings=24),
+               dict(rope_parameters=long, original_max_position_embeddings=48), old | dict(rope_theta=500.0), old | dict(rope_theta=500.0, rope_scaling=scaling), old | dict(rope_scaling=dict(type="linear", factor=2.0)),
+               old | dict(rope_scaling=dict(type="dynamic", factor=2.0), max_position_embeddings=16)])
+
+
 class Mark:
     """A value that no key can have."""
 
@@ -142,7 +164,7 @@ def heads_apart(w, heads):
 
 
 def qk_in_pairs(name, w, c):
-    """gguf_tensor() of families whose converters turn q and k."""
+    """gguf_tensor() of families whose converters turn q and k, and their biases."""
     if ".q_proj." in name or ".k_proj." in name:
         return halves_to_pairs(w, c["num_attention_heads" if ".q_proj." in name else "num_key_value_heads"])
     return w
@@ -151,6 +173,22 @@ def qk_in_pairs(name, w, c):
 def one_in_norms(name, w, c):
     """gguf_tensor() of Gemma: norms are stored with their 1."""
     return w + 1 if name.endswith("norm.weight") else w
+
+
+def llama3_factors(c):
+    """What converters write of Llama 3.1's rule: by how much each pair's frequency is divided."""
+    r, d = c["rope_parameters"], c["head_dim"]
+    theta = r["rope_theta"] ** (-np.arange(0, d, 2) / d)
+    kept = np.clip((r["original_max_position_embeddings"] * theta / (2 * math.pi) - r["low_freq_factor"]) / (r["high_freq_factor"] - r["low_freq_factor"]), 0, 1)
+    return (1 / (kept + (1 - kept) / r["factor"])).astype(np.float32)
+
+
+def yarn_header(w, r):
+    w.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+    w.add_rope_scaling_factor(r["factor"])
+    w.add_rope_scaling_orig_ctx_len(r["original_max_position_embeddings"])
+    w.add_rope_scaling_yarn_beta_fast(r["beta_fast"])
+    w.add_rope_scaling_yarn_beta_slow(r["beta_slow"])
 
 
 def common_header(w, c):

@@ -1,6 +1,6 @@
 """Falcon in its four layouts: 7B, 40B, 11B, rw-1b. Eager attention adds ALiBi twice, so sdpa is the oracle."""
 
-from families.common import ABSENT, LLAMA3, ROPE500, TIED_FILE, VOCAB, gguf, np, tf
+from families.common import ABSENT, LLAMA3, ROPE500, TIED_FILE, VOCAB, gguf, np, ropes, tf
 
 CLASS = tf.FalconForCausalLM
 SIZES = dict(vocab_size=VOCAB, num_hidden_layers=2, max_position_embeddings=64)
@@ -18,7 +18,7 @@ FLIPS = {
     "a": [dict(alibi=True), dict(num_ln_in_parallel_attn=1), dict(num_ln_in_parallel_attn=3), dict(num_kv_heads=1), dict(num_kv_heads=3), dict(num_kv_heads=None), dict(multi_query=ABSENT), dict(ffn_hidden_size=None),
           dict(ffn_hidden_size=ABSENT), dict(activation="relu"), dict(activation="gelu_new"), dict(layer_norm_epsilon=0.1), dict(alibi=None), dict(parallel_attn=ABSENT), dict(bias=None), dict(new_decoder_architecture=None),
           ROPE500, dict(rope_theta=500.0, **OLD), dict(rope_theta=1e4, rope_scaling=dict(type="linear", factor=3.0), **OLD), dict(rope_parameters=LLAMA3), dict(hidden_size=ABSENT, n_embed=20), HUB,
-          dict(num_ln_in_parallel_attn=2, new_decoder_architecture=False), dict(new_decoder_architecture=True), dict(parallel_attn=False), dict(multi_query=False), dict(bias=True)],
+          dict(num_ln_in_parallel_attn=2, new_decoder_architecture=False), dict(new_decoder_architecture=True), dict(parallel_attn=False), dict(multi_query=False), dict(bias=True), *ropes(2)],
     "b": [dict(alibi=True), dict(multi_query=False), dict(num_ln_in_parallel_attn=2), dict(num_ln_in_parallel_attn=None), dict(num_ln_in_parallel_attn=ABSENT), dict(layer_norm_epsilon=0.1), ROPE500, HUB,
           dict(parallel_attn=False, new_decoder_architecture=True), dict(parallel_attn=None), dict(num_ln_in_parallel_attn=4), dict(num_ln_in_parallel_attn=0), dict(new_decoder_architecture=False)],
     "c": [dict(alibi=True), dict(multi_query=False), dict(activation="relu"), dict(rope_theta=500042, **OLD), dict(tie_word_embeddings=True), dict(num_ln_in_parallel_attn=None), HUB],

@@ -1,6 +1,6 @@
 """Gemma 1."""
 
-from families.common import GQA, ROPE500, gguf, one_in_norms, tf
+from families.common import GQA, ROPE500, gguf, one_in_norms, ropes, tf
 
 CLASS = tf.GemmaForCausalLM
 NORM = 0.0
@@ -10,7 +10,7 @@ MODELS = {
 }
 FLIPS = {
     "a": [dict(hidden_act="gelu"), dict(hidden_act="relu"), dict(hidden_activation="relu"), dict(use_bidirectional_attention=True), dict(rms_norm_eps=0.1), ROPE500, dict(attention_bias=True),
-          dict(tie_word_embeddings=False)],
+          dict(tie_word_embeddings=False), *ropes(5)],
     "b": [dict(attention_bias=False), dict(rms_norm_eps=0.1)],
 }
 REFUSED = [(dict(use_bidirectional_attention=True), "only causal models run here")]

@@ -1,6 +1,6 @@
 """Gemma 2. sdpa leaves its soft caps out, so eager is the oracle."""
 
-from families.common import GQA, ROPE500, gguf, one_in_norms, tf
+from families.common import GQA, ROPE500, gguf, one_in_norms, ropes, tf
 
 CLASS = tf.Gemma2ForCausalLM
 ATTENTION = "eager"
@@ -13,7 +13,7 @@ MODELS = {
 FLIPS = {
     "a": [dict(sliding_window=3), dict(query_pre_attn_scalar=5), dict(query_pre_attn_scalar=10), dict(attn_logit_softcapping=None), dict(attn_logit_softcapping=1.0), dict(hidden_activation="gelu"),
           dict(final_logit_softcapping=None), dict(hidden_activation="relu"), dict(hidden_act="relu"), dict(layer_types=["full_attention", "sliding_attention", "sliding_attention"]), dict(layer_types=None),
-          dict(use_bidirectional_attention=True), dict(rms_norm_eps=0.1), ROPE500, dict(cache_implementation="hybrid")],
+          dict(use_bidirectional_attention=True), dict(rms_norm_eps=0.1), ROPE500, dict(cache_implementation="hybrid"), *ropes(5)],
     "b": [dict(attn_logit_softcapping=2.0), dict(final_logit_softcapping=2.0), dict(attention_bias=False), dict(sliding_window=3)],
 }
 REFUSED = [(dict(use_bidirectional_attention=True), "only causal models run here")]

@@ -1,6 +1,6 @@
 """GPT-NeoX and Pythia."""
 
-from families.common import ABSENT, SIZES, TIED_FILE, gguf, heads_apart, tf
+from families.common import ABSENT, SIZES, TIED_FILE, gguf, heads_apart, ropes, tf
 
 CLASS = tf.GPTNeoXForCausalLM
 MODELS = {
@@ -12,7 +12,7 @@ OLD = dict(rope_parameters=ABSENT)  # old files have none
 FLIPS = {
     "a": [dict(use_parallel_residual=False), dict(rotary_pct=0.5, **OLD), dict(rotary_emb_base=500, **OLD), OLD, dict(hidden_act="gelu_new"), dict(layer_norm_eps=0.1), dict(num_attention_heads=2),
           dict(rope_parameters=dict(rope_type="default", rope_theta=1e4, partial_rotary_factor=0.5)), dict(rope_parameters=dict(rope_type="linear", factor=3.0, rope_theta=1e4, partial_rotary_factor=0.25)),
-          dict(tie_word_embeddings=True), dict(attention_bias=False), dict(hidden_dropout=0.4)],
+          dict(tie_word_embeddings=True), dict(attention_bias=False), dict(hidden_dropout=0.4), *ropes(1)],
     "b": [dict(use_parallel_residual=True), dict(attention_bias=True), dict(tie_word_embeddings=False), OLD],
 }
 REFUSED = [TIED_FILE]

@@ -1,6 +1,6 @@
 """Mixtral."""
 
-from families.common import GQA, LLAMA3, ROPE500, gguf, qk_in_pairs, tf
+from families.common import GQA, LLAMA3, ROPE500, gguf, qk_in_pairs, ropes, tf
 
 CLASS = tf.MixtralForCausalLM
 MODELS = {
@@ -10,7 +10,7 @@ MODELS = {
 FLIPS = {
     "a": [dict(sliding_window=None), dict(sliding_window=4), dict(num_experts_per_tok=3), dict(hidden_act="gelu"), dict(rms_norm_eps=0.1), ROPE500, dict(rope_parameters=LLAMA3),
           dict(router_jitter_noise=0.5), dict(router_aux_loss_coef=0.5), dict(output_router_logits=True)],
-    "b": [dict(sliding_window=5), dict(num_experts_per_tok=2), dict(num_experts_per_tok=3), dict(tie_word_embeddings=False)],
+    "b": [dict(sliding_window=5), dict(num_experts_per_tok=2), dict(num_experts_per_tok=3), dict(tie_word_embeddings=False), *ropes(5)],
 }
 GGUF = {"a": dict(arch=gguf.MODEL_ARCH.LLAMA, flip=dict(sliding_window=None)), "b": dict(arch=gguf.MODEL_ARCH.LLAMA)}
 gguf_tensor = qk_in_pairs

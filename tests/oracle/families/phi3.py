@@ -1,6 +1,6 @@
 """Phi-3 and 3.5."""
 
-from families.common import GQA, tf
+from families.common import ABSENT, GQA, tf
 
 WIDE = {**GQA, "hidden_size": 32, "pad_token_id": 0}
 LONG = dict(rope_type="longrope", rope_theta=1e4, short_factor=[1.0, 1.1, 1.2, 1.3], long_factor=[2.0, 3.0, 4.0, 5.0])
@@ -10,8 +10,11 @@ MODELS = {
     "b": tf.Phi3Config(**{**WIDE, "num_key_value_heads": 4}, tie_word_embeddings=True),
 }
 FLIPS = {
-    "a": [dict(sliding_window=None), dict(sliding_window=5), dict(original_max_position_embeddings=48), dict(max_position_embeddings=128), dict(rope_parameters=dict(rope_type="default", rope_theta=1e4)),
+    "a": [dict(sliding_window=None), dict(sliding_window=5), dict(original_max_position_embeddings=48), dict(original_max_position_embeddings=ABSENT), dict(max_position_embeddings=128), dict(rope_parameters=LONG | dict(rope_type="su")), dict(rope_parameters=LONG | dict(rope_type="yarn")),
+          dict(rope_parameters=LONG | dict(original_max_position_embeddings=48)), dict(rope_parameters=LONG | dict(factor=1.7)), dict(rope_parameters=LONG | dict(attention_factor=1.7)),
+          dict(rope_parameters=ABSENT, rope_theta=500.0, rope_scaling={"type": "longrope", **{k: LONG[k] for k in ("short_factor", "long_factor")}}), dict(rope_parameters=ABSENT, partial_rotary_factor=0.5),
+          dict(rope_parameters=dict(rope_type="default", rope_theta=1e4, partial_rotary_factor=0.5)), dict(rope_parameters=dict(rope_type="linear", factor=2.0, rope_theta=1e4)),
+          dict(rope_parameters=dict(rope_type="default", rope_theta=1e4)),
           dict(hidden_act="gelu")],
     "b": [dict(sliding_window=6), dict(rms_norm_eps=0.1), dict(tie_word_embeddings=False), dict(num_key_value_heads=None)],
 }
-REFUSED = [(dict(original_max_position_embeddings=48), "the header of rope's factors and the context disagree")]

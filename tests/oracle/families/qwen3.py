@@ -1,6 +1,6 @@
 """Qwen3."""
 
-from families.common import GQA, ROPE500, gguf, tf
+from families.common import GQA, ROPE500, gguf, ropes, tf
 
 CLASS = tf.Qwen3ForCausalLM
 MODELS = {
@@ -8,7 +8,7 @@ MODELS = {
     "b": tf.Qwen3Config(**{**GQA, "num_key_value_heads": 1}, head_dim=8, attention_bias=True, tie_word_embeddings=True, use_sliding_window=True, sliding_window=5, max_window_layers=1),
 }
 FLIPS = {
-    "a": [dict(use_sliding_window=True, sliding_window=5, max_window_layers=1, layer_types=None), dict(use_sliding_window=True, sliding_window=5), dict(attention_bias=True), dict(rms_norm_eps=0.1), ROPE500],
+    "a": [dict(use_sliding_window=True, sliding_window=5, max_window_layers=1, layer_types=None), dict(use_sliding_window=True, sliding_window=5), dict(attention_bias=True), dict(rms_norm_eps=0.1), ROPE500, *ropes(5)],
     "b": [dict(use_sliding_window=False, layer_types=None), dict(sliding_window=3), dict(attention_bias=False), dict(hidden_act="gelu")],
 }
 GGUF = {"a": dict(arch=gguf.MODEL_ARCH.QWEN3)}
