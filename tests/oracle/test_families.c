@@ -305,16 +305,16 @@ static void folders_come_back(void **state) {
 static void a_llamas_gguf_file_becomes_its_folder(void **state) {
     (void)state;
     static const char *const model[] = {"a", "b"};
-    record r = open_record(lb_family_named("llama"));
+    families_record r = families_open(lb_family_named("llama"));
     for (int i = 0; i < 2; i++) {
         char path[LB_TEST_PATH], to[LB_TEST_PATH];
         lb_model *file, *written, *folder;
-        model_path(&r, model[i], ".gguf", path);
+        families_path(&r, model[i], ".gguf", path);
         assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &file));
         snprintf(to, sizeof to, "%s/out", lb_test_tmpdir());
         assert_ok(lb_model_export(file, &file->weights, LB_F32, to, NULL));
         assert_ok(lb_model_open(to, LB_WEIGHTS, NULL, &written));
-        model_path(&r, model[i], "", path);
+        families_path(&r, model[i], "", path);
         assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &folder));
         for (int32_t k = 0; k < folder->net->slots; k++) {
             int64_t rows, cols;
@@ -325,14 +325,14 @@ static void a_llamas_gguf_file_becomes_its_folder(void **state) {
         }
         assert_int_equal(written->net->ropes, folder->net->ropes);
         for (int64_t p = 0; p < folder->net->rope[0].dims / 2; p++) {
-            double want = lb_rotary_frequency(&folder->net->rope[0], T, p);
-            assert_true(fabs(lb_rotary_frequency(&written->net->rope[0], T, p) - want) <= 1e-6 * want);
+            double there = lb_rotary_frequency(&folder->net->rope[0], T, p);
+            assert_true(fabs(lb_rotary_frequency(&written->net->rope[0], T, p) - there) <= 1e-6 * there);
         }
         lb_model_close(folder);
         lb_model_close(written);
         lb_model_close(file);
     }
-    close_record(&r);
+    families_close(&r);
 }
 
 static lb_status open_path(void *ctx) {
