@@ -18,6 +18,7 @@ typedef struct lb_cli_args {
     int64_t n_override; /* each -o key=value, in order */
     const char **rest_key, **rest_value;
     int64_t n_rest; /* --name value pairs that the table lacks, if the command takes them (open_flags) */
+    const bool *given; /* by flag of the table: it was on the command line */
 } lb_cli_args;
 
 typedef struct lb_command {
@@ -26,13 +27,16 @@ typedef struct lb_command {
     const char *example;                    /* one command line */
     lb_options flags;                       /* --name VALUE; a bool is --name or --no-name; '_' is written '-' */
     int64_t min_positional, max_positional; /* max -1: any number */
-    bool takes_overrides;                   /* -o key=value */
+    const char *overrides;                  /* what -o KEY=VALUE sets, with an example; NULL: takes none */
     bool open_flags;                        /* unknown --name value pairs are passed on (method options) */
     bool looks_itself; /* whether memory was refused to a library, before what appears or is printed last */
     /* Returns LB_OK or the failure, whose message main prints. *exit_code may be set nonzero by a command that finished
      * but found failures. */
     lb_status (*run)(const lb_cli_args *args, const void *flags, lb_arena *a, lb_log *log, int *exit_code);
 } lb_command;
+
+/* Of commands that read a config file. */
+#define LB_CLI_CONFIG_KEYS "set a config key, e.g. -o eval.windows=20 -o 'axes.bits=[2,3]'"
 
 extern const lb_command *const lb_commands[]; /* cli/table.c, NULL-terminated */
 LB_NODISCARD lb_status lb_cli_parse(const lb_command *c, int argc, char **argv, lb_arena *a, void *flags,

@@ -36,6 +36,6 @@ const lb_command lb_cmd_check = {
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(check_flags)},
     .min_positional = 1,
     .max_positional = 1,
-    .takes_overrides = true,
+    .overrides = LB_CLI_CONFIG_KEYS,
     .run = run,
 };

@@ -108,21 +108,11 @@ static void explain(const lb_family *f, lb_str *out) {
                experts ? ", @ the expert's, [@] its part of a stack, [a:b:n] rows a to b of n" : "");
 }
 
-static lb_status find(const char *name, const lb_family **out) {
-    const char *known[64];
-    size_t n = 0;
-    for (; lb_family_table[n] && n < 64; n++) known[n] = lb_family_table[n]->name;
-    if ((*out = lb_family_named(name))) return LB_OK;
-    const char *near = lb_str_nearest(name, known, n);
-    if (near) return lb_fail(LB_E_ARG, "unknown family '%s': did you mean '%s'?", name, near);
-    return lb_fail(LB_E_ARG, "unknown family '%s': lowbit models lists them", name);
-}
-
 static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
     (void)values, (void)log, (void)exit_code;
     const lb_family *f = NULL;
     lb_sources s;
-    if (args->n_positional) LB_TRY(find(args->positional[0], &f));
+    if (args->n_positional) LB_TRY(lb_family_find(args->positional[0], &f));
     LB_TRY(lb_sources_open(a, ".", &s));
     lb_str out = {0};
     if (f)

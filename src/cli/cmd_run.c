@@ -126,6 +126,6 @@ const lb_command lb_cmd_run = {
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(run_flags)},
     .min_positional = 1,
     .max_positional = 1,
-    .takes_overrides = true,
+    .overrides = LB_CLI_CONFIG_KEYS,
     .run = run,
 };

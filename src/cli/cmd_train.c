@@ -1,5 +1,5 @@
-/* lowbit train TEXT... --out DIR: a tokenizer and a small Llama from scratch. The steps are those of the method
- * that trains without a quantizer, started from random weights. */
+/* lowbit train TEXT... --out DIR: a tokenizer and a small model of any family from scratch. The steps are those of the
+ * method that trains without a quantizer, started from random weights. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,9 +11,10 @@
 #include "math/blas.h"
 #include "math/kernels.h"
 #include "model/model.h"
+#include "model/new_config.h"
 
 typedef struct train_flags {
-    const char *out;
+    const char *out, *family;
     int64_t vocab, layers, dim, hidden, heads, kv_heads, context, seed, threads;
     int64_t steps, batch, length, warmup;
     double lr, lr_floor, weight_decay, beta2, clip, rope_base;
@@ -24,6 +25,7 @@ typedef struct train_flags {
 #define AT(field) offsetof(train_flags, field)
 static const lb_option flags[] = {
     {"out", LB_OPT_STR, NULL, 0, 0, NULL, "folder to write: config.json, model.safetensors, tokenizer.json", AT(out)},
+    {"family", LB_OPT_STR, "llama", 0, 0, NULL, "what is trained: a name that lowbit models lists", AT(family)},
     {"vocab", LB_OPT_INT, "512", 258, 1e6, NULL, "tokens of the byte-level BPE that is trained first", AT(vocab)},
     {"layers", LB_OPT_INT, "4", 1, 1000, NULL, "transformer blocks", AT(layers)},
     {"dim", LB_OPT_INT, "128", 2, 65536, NULL, "width", AT(dim)},
@@ -31,8 +33,9 @@ static const lb_option flags[] = {
     {"heads", LB_OPT_INT, "4", 1, 1024, NULL, "query heads", AT(heads)},
     {"kv_heads", LB_OPT_INT, "2", 1, 1024, NULL, "key and value heads", AT(kv_heads)},
     {"context", LB_OPT_INT, "256", 2, 1e6, NULL, "longest sequence the model is made for", AT(context)},
-    {"rope_base", LB_OPT_FLOAT, "10000", 1, 1e9, NULL, "base of the rotary positions", AT(rope_base)},
-    {"tied", LB_OPT_BOOL, "true", 0, 0, NULL, "the head is the embedding", AT(tied)},
+    {"rope_base", LB_OPT_FLOAT, "10000", 1, 1e9, NULL, "base of the rotary positions; default: the family's",
+     AT(rope_base)},
+    {"tied", LB_OPT_BOOL, "true", 0, 0, NULL, "the head is the embedding; default: as the family has it", AT(tied)},
     {"steps", LB_OPT_INT, "1000", 1, 1e9, NULL, "optimizer steps", AT(steps)},
     {"batch", LB_OPT_INT, "16", 1, 65536, NULL, "sequences a step", AT(batch)},
     {"length", LB_OPT_INT, "256", 2, 1e6, NULL, "tokens a sequence", AT(length)},
@@ -53,6 +56,9 @@ static const char *const of_method[] = {"steps",    "batch",        "length", "l
 
 typedef struct session {
     const train_flags *f;
+    const lb_cli_args *args;
+    const lb_family *family;
+    lb_new_config *config;
     lb_arena *a;
     lb_log *log, shown;
     lb_fs_folder folder; /* --out, under way */
@@ -73,7 +79,8 @@ static void show(void *user, const lb_progress *p) {
     if (log->progress) log->progress(log->user, &mine);
 }
 
-static lb_status open_texts(session *s, const lb_cli_args *args) {
+static lb_status open_texts(session *s) {
+    const lb_cli_args *args = s->args;
     s->file = LB_NEW(s->a, lb_textfile, args->n_positional);
     if (!s->file) return LB_E_NOMEM;
     for (; s->n_files < args->n_positional; s->n_files++)
@@ -110,24 +117,46 @@ static lb_status read_texts(session *s) {
     return LB_OK;
 }
 
-static lb_status new_model(session *s) {
+static bool given(const session *s, const char *flag) { return s->args->given[lb_options_find(&table, flag) - flags]; }
+
+/* A key by its name, as -o has it. */
+static lb_status set_key(session *s, const char *override) {
+    const char *value = strchr(override, '=') + 1;
+    const char *key = lb_arena_printf(s->a, "%.*s", (int)(value - override - 1), override);
+    lb_status st = key ? lb_new_config_set(s->config, key, value) : LB_E_NOMEM;
+    return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(st, "-o %s", override);
+}
+
+/* The keys of the new model, but for the vocabulary. A flag that was given must have its key in the family; others have
+ * theirs where it does, and what the family does in its own way stays so. */
+static lb_status begin_config(session *s) {
     const train_flags *f = s->f;
-    if (f->dim % f->heads)
-        return lb_fail(LB_E_ARG, "--dim %lld: must be a multiple of --heads %lld", (long long)f->dim,
-                       (long long)f->heads);
-    lb_arch arch = {.layers = f->layers,
-                    .dim = f->dim,
-                    .hidden = f->hidden,
-                    .heads = f->heads,
-                    .kv_heads = f->kv_heads,
-                    .head_dim = f->dim / f->heads,
-                    .vocab = lb_tokenizer_vocab(s->tokenizer),
-                    .context = f->context,
-                    .rope_base = f->rope_base,
-                    .norm_eps = 1e-5,
-                    .rope = LB_ROPE_HALVES,
-                    .tied = f->tied};
-    LB_TRY(lb_model_new(&arch, s->tokenizer, (uint64_t)f->seed, &s->model));
+    const struct {
+        const char *flag, *shown;
+        double value;
+        bool own; /* unless it is given, the family's default holds */
+    } size[] = {
+        {"layers", "--layers", (double)f->layers, false},       {"dim", "--dim", (double)f->dim, false},
+        {"hidden", "--hidden", (double)f->hidden, false},       {"heads", "--heads", (double)f->heads, false},
+        {"kv_heads", "--kv-heads", (double)f->kv_heads, false}, {"context", "--context", (double)f->context, false},
+        {"rope_base", "--rope-base", f->rope_base, true},       {"tied", "--tied", f->tied, true}};
+    LB_TRY(lb_family_find(f->family, &s->family));
+    LB_TRY(lb_new_config_begin(s->family, &s->config));
+    for (int64_t i = 0; i < s->args->n_override; i++) LB_TRY(set_key(s, s->args->override[i]));
+    for (size_t i = 0; i < sizeof size / sizeof size[0]; i++) {
+        bool must = given(s, size[i].flag);
+        if (must || !size[i].own)
+            LB_TRY(lb_new_config_number(s->config, size[i].flag, size[i].value, must, size[i].shown));
+    }
+    return LB_OK;
+}
+
+static lb_status new_model(session *s) {
+    const char *keys;
+    int64_t vocab = lb_tokenizer_vocab(s->tokenizer);
+    LB_TRY(lb_new_config_number(s->config, "vocab", (double)vocab, true, "--vocab"));
+    LB_TRY(lb_new_config_text(s->config, s->a, &keys));
+    LB_TRY(lb_model_new_of(s->family, keys, s->tokenizer, (uint64_t)s->f->seed, &s->model));
     s->tokenizer = NULL;
     return LB_OK;
 }
@@ -180,8 +209,8 @@ static lb_status tell(const session *s, lb_str *out) {
     lb_format_duration(s->seconds, took);
     lb_format_bytes((double)s->text.bytes, bytes);
     lb_str_add(out, "text        %s, %lld tokens\n", bytes, (long long)s->text.tokens);
-    lb_str_add(out, "model       %lld blocks, %lld wide, %lld tokens, %lld weights\n", (long long)net->blocks,
-               (long long)net->dim, (long long)net->vocab, (long long)weights);
+    lb_str_add(out, "model       %s, %lld blocks, %lld wide, %lld tokens, %lld weights\n", s->family->name,
+               (long long)net->blocks, (long long)net->dim, (long long)net->vocab, (long long)weights);
     lb_str_add(out, "loss        %.4f nats a token, mean of the last steps\n", s->loss);
     lb_str_add(out, "time        %s, %.0f tokens/s, %d threads, kernels %s, OpenBLAS core %s\n", took,
                (double)(s->f->steps * s->f->batch * s->f->length) / s->seconds, lb_team_threads(s->team),
@@ -200,11 +229,12 @@ static lb_status publish(session *s) {
     return st;
 }
 
-static lb_status work(session *s, const lb_cli_args *args) {
+static lb_status work(session *s) {
     lb_weights trained;
+    LB_TRY(begin_config(s));
     LB_TRY(lb_cli_out_begin(s->a, s->f->out, &s->folder));
     LB_TRY(lb_cli_team(s->f->threads, &s->team));
-    LB_TRY(open_texts(s, args));
+    LB_TRY(open_texts(s));
     LB_TRY(train_tokenizer(s));
     LB_TRY(read_texts(s));
     LB_TRY(new_model(s));
@@ -216,11 +246,12 @@ static lb_status work(session *s, const lb_cli_args *args) {
 
 static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
     (void)exit_code;
-    session s = {.f = values, .a = a, .log = log, .shown = {.progress = show, .user = log}};
-    lb_status st = work(&s, args);
+    session s = {.f = values, .args = args, .a = a, .log = log, .shown = {.progress = show, .user = log}};
+    lb_status st = work(&s);
     lb_fs_folder_abort(&s.folder);
     for (int64_t i = 0; i < s.n_files; i++) lb_textfile_close(&s.file[i]);
     lb_model_close(s.model);
+    lb_new_config_free(s.config);
     lb_tokenizer_free(s.tokenizer);
     lb_team_free(s.team);
     return st;
@@ -229,10 +260,11 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
 const lb_command lb_cmd_train = {
     .name = "train",
     .usage = "TEXT... --out DIR",
-    .summary = "train a tokenizer and a small Llama from scratch",
+    .summary = "train a tokenizer and a small model of any family from scratch",
     .details = "The texts are joined in the order given. The same command gives the same bytes at any number of "
-               "threads, on one kind of processor kernels.",
-    .example = "lowbit train world.txt --out build/small --steps 1000",
+               "threads, on one kind of processor kernels. Sizes that a family has no key for are left out.",
+    .example = "lowbit train world.txt --family mixtral -o num_local_experts=4 --out build/small",
+    .overrides = "a key of the new model's config.json, e.g. -o sliding_window=64 -o hidden_act=gelu",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(train_flags)},
     .min_positional = 1,
     .max_positional = -1,

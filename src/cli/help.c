@@ -48,8 +48,7 @@ void lb_cli_help(const lb_command *c, lb_str *out) {
         value_text(o, out);
         lb_str_add(out, ")\n");
     }
-    if (c->takes_overrides)
-        lb_str_add(out, "  -o KEY=VALUE       set a config key, e.g. -o eval.windows=20 -o 'axes.bits=[2,3]'\n");
+    if (c->overrides) lb_str_add(out, "  -o KEY=VALUE       %s\n", c->overrides);
     if (c->open_flags)
         lb_str_add(out, "  --OPTION VALUE     any option of the method: lowbit methods NAME lists them\n");
     if (c->example) lb_str_add(out, "\nexample: %s\n", c->example);

@@ -96,7 +96,7 @@ static lb_status parse_all(parser *p, bool *help) {
         } else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
             *help = true;
         } else if (strncmp(arg, "-o", 2) == 0) {
-            if (!p->c->takes_overrides) return lb_fail(LB_E_ARG, "lowbit %s takes no -o", p->c->name);
+            if (!p->c->overrides) return lb_fail(LB_E_ARG, "lowbit %s takes no -o", p->c->name);
             const char *value = arg + 2;
             if (!*value) LB_TRY(take_value(p, NULL, &value));
             if (!strchr(value, '=')) return lb_fail(LB_E_ARG, "-o %s: must be key=value", value);
@@ -132,6 +132,7 @@ lb_status lb_cli_parse(const lb_command *c, int argc, char **argv, lb_arena *a, 
     LB_TRY(lb_options_defaults(&c->flags, a, flags));
     bool *given = LB_NEW(a, bool, c->flags.n + 1);
     if (!given) return LB_E_NOMEM;
+    out->given = given;
     parser p = {c, argc, 0, argv, a, flags, out, given};
     LB_TRY(parse_all(&p, help));
     if (*help) return LB_OK;

@@ -390,15 +390,35 @@ static lb_status check_together(const lb_config_reader *r) {
     return LB_OK;
 }
 
-static lb_status read_config(lb_config_reader *r) {
+/* The first `before` as the keys gave them, and what the positions added; rules replace some. */
+static lb_status keep_numbers(const lb_numbering *b, const lb_number *given, int64_t before, lb_numbers *out) {
+    lb_number *at = LB_NEW(b->arena, lb_number, b->n + 1);
+    if (!at) return LB_E_NOMEM;
+    memcpy(at, b->at, (size_t)b->n * sizeof *at);
+    if (before) memcpy(at, given, (size_t)before * sizeof *at);
+    *out = (lb_numbers){at, b->n, b->blocks};
+    return LB_OK;
+}
+
+/* Keys, then rotary positions, which may replace a number of a key. */
+static lb_status read_numbers(lb_config_reader *r, lb_numbers *keys) {
+    LB_TRY(read_keys(r));
+    int64_t n = r->b.n;
+    lb_number *given = keys ? LB_NEW(r->b.arena, lb_number, n + 1) : NULL;
+    if (keys && !given) return LB_E_NOMEM;
+    if (given && n) memcpy(given, r->b.at, (size_t)n * sizeof *given);
+    if (r->family->rope) LB_TRY(lb_config_rope(r));
+    return keys ? keep_numbers(&r->b, given, n, keys) : LB_OK;
+}
+
+static lb_status read_config(lb_config_reader *r, lb_numbers *keys) {
     static const char *const which[] = {"architectures", "model_type", NULL};
     key_list known = {0};
     LB_TRY(lb_json_once(r->path, r->c, which));
     LB_TRY(find_family(r->path, r->c, &r->family));
     LB_TRY(list_keys(r->b.arena, r->family, &known));
     LB_TRY(lb_json_once(r->path, r->c, known.at));
-    LB_TRY(read_keys(r));
-    if (r->family->rope) LB_TRY(lb_config_rope(r));
+    LB_TRY(read_numbers(r, keys));
     const json_t *quantized = json_object_get(r->c, "quantization_config");
     if (quantized && !json_is_null(quantized))
         return lb_fail(LB_E_UNSUPPORTED, "%s: quantization_config: weights quantized by another program cannot be read",
@@ -412,13 +432,19 @@ static lb_status read_config(lb_config_reader *r) {
     return lb_numbers_check(&n, r->path);
 }
 
+lb_status lb_config_numbers(lb_arena *a, const char *path, const json_t *c, const lb_family **family, lb_numbers *keys,
+                            lb_numbers *out) {
+    lb_config_reader r = {.path = path, .c = c, .b = {.arena = a, .whose = path}};
+    lb_status st = json_is_object(c) ? read_config(&r, keys) : lb_fail(LB_E_FORMAT, "%s: must be a JSON object", path);
+    *family = r.family;
+    *out = lb_numbering_view(&r.b);
+    return st;
+}
+
 lb_status lb_numbers_from_config(lb_arena *a, const char *path, const lb_family **family, lb_numbers *out) {
     json_t *c;
     LB_TRY(lb_json_read_most(path, LB_JSON_MOST_CONFIG, &c));
-    lb_config_reader r = {.path = path, .c = c, .b = {.arena = a, .whose = path}};
-    lb_status st = json_is_object(c) ? read_config(&r) : lb_fail(LB_E_FORMAT, "%s: must be a JSON object", path);
+    lb_status st = lb_config_numbers(a, path, c, family, NULL, out);
     json_decref(c);
-    *family = r.family;
-    *out = lb_numbering_view(&r.b);
     return st;
 }

@@ -30,4 +30,18 @@ LB_NODISCARD lb_status lb_config_check_keys(const char *path, const char *within
  * kind needs. */
 LB_NODISCARD lb_status lb_config_rope(lb_config_reader *r);
 
+/* lb_numbers_from_config of what stands at `path`, or is called so in messages. keys: the numbers as the keys and
+ * their defaults are, before the family's rules; may be NULL. */
+LB_NODISCARD lb_status lb_config_numbers(lb_arena *a, const char *path, const json_t *c, const lb_family **family,
+                                         lb_numbers *keys, lb_numbers *out);
+/* The other way: a config.json by its family's keys, first spellings, from those that are given (an object, or NULL)
+ * and, for the others, from numbers. whose begins messages; tied: what the key that ties the head is to say.
+ * LB_E_UNSUPPORTED names a key that no number tells. */
+LB_NODISCARD lb_status lb_config_made(const char *whose, const lb_family *f, const json_t *given, const lb_numbers *n,
+                                      bool tied, json_t **out);
+/* Is the number to be written without a point? */
+bool lb_config_whole(const lb_key *k, double v);
+/* The row that has this spelling; NULL: none. */
+const lb_key *lb_config_row(const lb_family *f, const char *key);
+
 #endif

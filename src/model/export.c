@@ -12,17 +12,10 @@ const lb_dtype lb_export_types[] = {LB_F32, LB_F16, LB_BF16};
 
 /* ---- tensors ---- */
 
-/* Rows of q or k from (2i, 2i + 1) to (i, i + d/2) within each head, so that rotating halves gives what rotating pairs
- * gave. */
-static const float *pairs_to_halves(lb_arena *a, lb_cmat W, int64_t head_dim) {
+static const float *ordered(lb_arena *a, lb_cmat W, const int64_t *order) {
     float *out = lb_arena_get(a, (size_t)W.rows, (size_t)W.cols * sizeof *out);
-    if (!out) return NULL;
-    int64_t half = head_dim / 2;
-    for (int64_t r = 0; r < W.rows; r++) {
-        int64_t head = r / head_dim * head_dim, i = r % head_dim;
-        int64_t from = head + (i < half ? 2 * i : 2 * (i - half) + 1);
-        memcpy(out + r * W.cols, W.d + from * W.ld, (size_t)W.cols * sizeof *out);
-    }
+    for (int64_t r = 0; out && r < W.rows; r++)
+        memcpy(out + r * W.cols, W.d + order[r] * W.ld, (size_t)W.cols * sizeof *out);
     return out;
 }
 
@@ -55,22 +48,28 @@ static lb_status untransformed(lb_arena *a, const lb_transform *T, lb_cmat *W) {
 typedef struct writer {
     const lb_model *m;
     const lb_weights *w;
-    bool pairs;    /* rows that rotary positions turn go from pairs (GGUF) to halves; those of a folder stay */
-    bool own_head; /* the head is the embedding's no more */
+    const lb_net *to; /* as which the folder is read */
+    bool own_head;    /* the head is the embedding's no more */
     lb_arena *now;
     lb_arena_mark start;
 } writer;
 typedef struct matrix {
     writer *x;
     int32_t site;
-    int64_t head_dim; /* of rows that go from pairs to halves; 0: none do */
     bool transposed;
 } matrix;
 
+/* Its weights, in the folder's order of rows. */
 static lb_status site_now(const writer *x, int32_t site, lb_cmat *W) {
     const lb_linop *op = &x->w->site[site];
+    const int64_t *order;
     LB_TRY(lb_matrix_get(op, x->now, NULL, W));
-    return untransformed(x->now, &op->T, W);
+    LB_TRY(untransformed(x->now, &op->T, W));
+    LB_TRY(lb_export_order(x->now, x->m->net, x->to, site, &order));
+    if (!order) return LB_OK;
+    const float *own = ordered(x->now, *W, order);
+    *W = lb_cmat_of(own, W->rows, W->cols);
+    return own ? LB_OK : LB_E_NOMEM;
 }
 
 static lb_status read_matrix(void *ctx, const float **data) {
@@ -79,7 +78,7 @@ static lb_status read_matrix(void *ctx, const float **data) {
     lb_cmat W;
     lb_arena_restore(a, s->x->start);
     LB_TRY(site_now(s->x, s->site, &W));
-    *data = s->transposed ? transposed(a, W) : s->head_dim ? pairs_to_halves(a, W, s->head_dim) : contiguous(a, W);
+    *data = s->transposed ? transposed(a, W) : contiguous(a, W);
     return *data ? LB_OK : LB_E_NOMEM;
 }
 
@@ -117,18 +116,6 @@ static lb_status read_joint(void *ctx, const float **data) {
                    s->place.name);
 }
 
-/* The columns of a head whose rows the site gives and rotary positions turn; 0: none do. */
-static int64_t turned(const lb_net *n, int32_t site) {
-    int32_t block = n->site[site].block;
-    const lb_net_part *p = block >= 0 ? &n->block[block] : &n->after;
-    for (int32_t i = 0; i < p->steps; i++) {
-        const lb_net_step *s = &p->step[i];
-        int32_t from = s->rope >= 0 ? p->value[s->src[0]].born : -1;
-        if (from >= 0 && p->step[from].site == site) return s->head_dim;
-    }
-    return 0;
-}
-
 static lb_status joint_out(writer *x, int32_t slot, const lb_tensor_place *p, lb_arena *a, lb_tensor_out *out) {
     const lb_net *net = x->m->net;
     const lb_site *s = &net->site[net->slot[slot].site];
@@ -164,7 +151,7 @@ static lb_status matrix_out(writer *x, int32_t slot, lb_arena *a, lb_tensor_out 
     if (p.stacked || p.rows != s->rows) return joint_out(x, slot, &p, a, out);
     matrix *m = LB_NEW(a, matrix, 1);
     if (!m) return LB_E_NOMEM;
-    *m = (matrix){.x = x, .site = site, .head_dim = x->pairs ? turned(net, site) : 0, .transposed = p.transposed};
+    *m = (matrix){.x = x, .site = site, .transposed = p.transposed};
     *out = (lb_tensor_out){.name = lb_arena_strdup(a, p.name),
                            .ndim = 2,
                            .shape = {m->transposed ? s->cols : s->rows, m->transposed ? s->rows : s->cols},
@@ -173,16 +160,28 @@ static lb_status matrix_out(writer *x, int32_t slot, lb_arena *a, lb_tensor_out 
     return out->name ? LB_OK : LB_E_NOMEM;
 }
 
-/* A bias as its site's rows go. */
-static lb_status bias_of(const writer *x, int32_t vector, lb_arena *a, const float **out) {
-    const lb_net *n = x->m->net;
-    int64_t head_dim = 0;
-    for (int32_t i = 0; i < n->sites && n->vector[vector].bias; i++)
-        if (n->site[i].bias == vector) head_dim = turned(n, i);
-    *out = x->w->vector[vector];
-    if (head_dim == 0) return LB_OK;
-    *out = pairs_to_halves(a, lb_cmat_of(x->w->vector[vector], n->vector[vector].n, 1), head_dim);
-    return *out ? LB_OK : LB_E_NOMEM;
+/* The site whose bias it is; -1: it is none. */
+static int32_t biased(const lb_net *n, int32_t vector) {
+    int32_t site = n->sites - 1;
+    while (site >= 0 && n->site[site].bias != vector) site--;
+    return site;
+}
+
+/* Its numbers as the folder has them: a norm's without the 1 that the program adds, a bias in its site's order. */
+static lb_status vector_numbers(const writer *x, int32_t vector, lb_arena *a, const float **out) {
+    const lb_net *net = x->m->net;
+    const float *w = *out = x->w->vector[vector];
+    int64_t n = net->vector[vector].n;
+    const int64_t *order = NULL;
+    int32_t site = net->vector[vector].bias ? biased(net, vector) : -1;
+    double more = lb_export_added(net, x->to, vector);
+    if (site >= 0) LB_TRY(lb_export_order(a, net, x->to, site, &order));
+    if (!order && more == 0.0) return LB_OK;
+    float *own = LB_NEW(a, float, n);
+    if (!own) return LB_E_NOMEM;
+    for (int64_t i = 0; i < n; i++) own[i] = order ? w[order[i]] : (float)((double)w[i] + more);
+    *out = own;
+    return LB_OK;
 }
 
 static lb_status vector_out(const writer *x, int32_t slot, int32_t vector, lb_arena *a, lb_tensor_out *out) {
@@ -190,12 +189,12 @@ static lb_status vector_out(const writer *x, int32_t slot, int32_t vector, lb_ar
     const lb_vector *v = &net->vector[vector];
     const lb_tensor_row *row = lb_family_row(x->m->family, v->role, v->block >= 0, v->expert >= 0);
     lb_tensor_place p;
+    const float *data;
     int64_t runs = 0;
-    const float *numbers = x->w->vector[vector];
     LB_TRY(lb_family_tensor_place(x->m->family, net, slot, &p));
+    LB_TRY(vector_numbers(x, vector, a, &data));
     if (!v->bias) LB_TRY(lb_family_runs(row, net->numbers, v->block, &runs));
-    if (x->pairs) LB_TRY(bias_of(x, vector, a, &numbers));
-    *out = (lb_tensor_out){.name = lb_arena_strdup(a, p.name), .ndim = 1, .shape = {v->n}, .data = numbers};
+    *out = (lb_tensor_out){.name = lb_arena_strdup(a, p.name), .ndim = 1, .shape = {v->n}, .data = data};
     if (runs > 0) {
         out->ndim = 2;
         out->shape[0] = runs;
@@ -234,19 +233,18 @@ static lb_status list_tensors(writer *x, lb_arena *a, lb_tensor_out *t, int64_t 
     return net->site[net->head].same_as >= 0 && x->own_head ? head_out(x, a, &t[(*n)++]) : LB_OK;
 }
 
-static lb_status write_weights(writer *x, lb_dtype dtype, const char *path) {
+static lb_status write_weights(writer *x, lb_dtype dtype, const char *dir, lb_arena *names) {
     static const char *const metadata[] = {"format", "pt", NULL}; /* transformers insists on it */
-    lb_arena *names;
-    LB_TRY(lb_arena_new(0, &names));
-    lb_status st = lb_arena_new(0, &x->now);
+    lb_tensor_out *t = LB_NEW(names, lb_tensor_out, x->m->net->slots + 1);
+    const char *path = lb_arena_printf(names, "%s/model.safetensors", dir);
     int64_t n = 0;
-    lb_tensor_out *t = st == LB_OK ? LB_NEW(names, lb_tensor_out, x->m->net->slots + 1) : NULL;
-    if (st == LB_OK && !t) st = LB_E_NOMEM;
-    if (st == LB_OK) x->start = lb_arena_save(x->now);
-    if (st == LB_OK) st = list_tensors(x, names, t, &n);
-    if (st == LB_OK) st = lb_safetensors_write(path, dtype, t, n, metadata);
+    if (!t || !path) return LB_E_NOMEM;
+    LB_TRY(lb_export_net(names, x->m, dir, &x->to));
+    LB_TRY(list_tensors(x, names, t, &n));
+    LB_TRY(lb_arena_new(0, &x->now));
+    x->start = lb_arena_save(x->now);
+    lb_status st = lb_safetensors_write(path, dtype, t, n, metadata);
     lb_arena_free(x->now);
-    lb_arena_free(names);
     return st;
 }
 
@@ -304,13 +302,13 @@ static lb_status write_tokenizer(const lb_tokenizer *t, const char *dir) {
 
 /* A folder of files only: those that lb_model_export_file names. */
 static lb_status fill_folder(const lb_model *m, writer *x, lb_dtype dtype, const char *dir, lb_str *copied) {
-    char *weights = lb_fs_join(dir, "model.safetensors");
-    if (!weights) return LB_E_NOMEM;
-    lb_status st = write_weights(x, dtype, weights);
-    lb_free(weights);
-    LB_TRY(st);
     bool tied = m->net->site[m->net->head].same_as >= 0 && !x->own_head;
+    lb_arena *names;
     LB_TRY(lb_export_config(m, tied, dtype, dir));
+    LB_TRY(lb_arena_new(0, &names));
+    lb_status st = write_weights(x, dtype, dir, names);
+    lb_arena_free(names);
+    LB_TRY(st);
     return m->tokenizer ? write_tokenizer(m->tokenizer, dir) : copy_tokenizer(m, dir, copied);
 }
 
@@ -334,13 +332,8 @@ lb_status lb_model_write(const lb_model *m, const lb_weights *w, lb_dtype dtype,
     if (dtype != LB_F32 && dtype != LB_F16 && dtype != LB_BF16)
         return lb_fail(LB_E_ARG, "%s: type %s: must be F32, F16 or BF16", to->path, lb_dtype_name(dtype));
     const lb_linop *embed = &w->site[m->net->embed], *head = &w->site[m->net->head];
-    double pairs = 0.0;
-    if (lb_number_find(m->net->numbers, "pairs")) LB_TRY(lb_number_get(m->net->numbers, "pairs", -1, &pairs));
     /* A cell may have quantized one of embedding and head and not the other. */
-    writer x = {.m = m,
-                .w = w,
-                .pairs = pairs != 0.0 && strcmp(m->format, "safetensors") != 0,
-                .own_head = head->W.d != embed->W.d || head->from.ctx != embed->from.ctx};
+    writer x = {.m = m, .w = w, .own_head = head->W.d != embed->W.d || head->from.ctx != embed->from.ctx};
     lb_str copied = {0};
     lb_status st = fill_folder(m, &x, dtype, to->tmp, &copied);
     if (st == LB_OK) warn_losses(m, w, dtype, to->path, copied.s, log);

@@ -4,10 +4,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
+
 const lb_family *lb_family_named(const char *name) {
     for (int i = 0; lb_family_table[i]; i++)
         if (strcmp(lb_family_table[i]->name, name) == 0) return lb_family_table[i];
     return NULL;
+}
+
+lb_status lb_family_find(const char *name, const lb_family **out) {
+    enum { MOST = 64 };
+    const char *known[MOST];
+    size_t n = 0;
+    for (; lb_family_table[n] && n < MOST; n++) known[n] = lb_family_table[n]->name;
+    if ((*out = lb_family_named(name))) return LB_OK;
+    const char *near = lb_str_nearest(name, known, n);
+    if (near) return lb_fail(LB_E_ARG, "unknown family '%s': did you mean '%s'?", name, near);
+    return lb_fail(LB_E_ARG, "unknown family '%s': lowbit models lists them", name);
 }
 
 const lb_tensor_row *lb_family_row(const lb_family *f, const char *name, bool in_block, bool in_expert) {

@@ -31,7 +31,8 @@ typedef struct lb_key {
     const char *absent; /* an expression (LB_KEY_ACT, LB_KEY_WORD: a word) where the key is missing; NULL: it must not
                            be; "": there is then no such number (a rule may make one) */
     const char *null; /* where it is null; NULL: a flag is false, a name or a real number refused, others as `absent` */
-    const char *only; /* the only value that is honoured, as in the file; NULL: any */
+    const char *only; /* the only value that is honoured, as in the file; NULL: any. Of an idle key: what a config.json
+                         that is made says, where the class's default would be refused there */
     const char *why;  /* ... and why ("biases are not supported"), or NULL */
 } lb_key;
 
@@ -78,6 +79,8 @@ typedef struct lb_family {
     const lb_rope_keys *rope;       /* NULL: no rotary positions */
     const char *hf_numbers;         /* rules (numbers.h) once all keys are read */
     const lb_refusal *hf_refused;   /* asked after them, up to the one without an expression; NULL: none */
+    const char *fresh;              /* rules for numbers of keys in a new model, where its class's defaults are those of
+                                       a large one or not usual; NULL: none. head_dim is dim/heads in all */
     const char *gguf_arch;          /* NULL: GGUF has no such family, or it is not read */
     const char *gguf_when;          /* of several families with that architecture, this one where the key is positive */
     const lb_key *gguf_keys;
@@ -88,6 +91,8 @@ typedef struct lb_family {
 } lb_family;
 extern const lb_family *const lb_family_table[]; /* NULL-terminated */
 const lb_family *lb_family_named(const char *name);
+/* The same; LB_E_ARG with the nearest name where there is none. */
+LB_NODISCARD lb_status lb_family_find(const char *name, const lb_family **out);
 
 /* The family's rules (its hf_numbers or gguf_numbers) added. */
 LB_NODISCARD lb_status lb_family_rules(const lb_family *f, const char *rules, lb_numbering *b);

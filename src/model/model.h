@@ -27,6 +27,8 @@ typedef struct lb_model {
     bool stored_quantized; /* some weights were stored in a quantized type: the baseline is itself dequantized */
     const lb_family *family;
     const lb_net *net;
+    const char *given;        /* of a model made in memory: the keys of config.json that it was made from, as JSON */
+    const lb_numbers *keys;   /* and the numbers as keys and their defaults are; NULL: the net's are so */
     lb_tokenizer *tokenizer;  /* NULL: none was read, which only texts need */
     const char *no_tokenizer; /* and why */
     lb_weights weights;
@@ -47,8 +49,12 @@ void lb_model_close(lb_model *m);
 LB_NODISCARD lb_status
 lb_model_need_tokenizer(const lb_model *m); /* LB_E_UNSUPPORTED with the reason, if it has none */
 /* A Llama built in memory (training from scratch): normal init 0.02, residual projections scaled by 1/sqrt(2 layers),
- * norms 1. Takes over the tokenizer. */
+ * norms 1 and biases 0. Takes over the tokenizer. */
 LB_NODISCARD lb_status lb_model_new(const lb_arch *arch, lb_tokenizer *tok, uint64_t seed, lb_model **out);
+/* The same of any family. keys: an object with keys of its config.json (new_config.h makes one); what is not in it has
+ * the family's default. */
+LB_NODISCARD lb_status lb_model_new_of(const lb_family *f, const char *keys, lb_tokenizer *tok, uint64_t seed,
+                                       lb_model **out);
 
 /* Types of an exported folder's weights, as users name them (NULL-terminated), and in the same order. */
 extern const char *const lb_export_names[];

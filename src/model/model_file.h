@@ -19,5 +19,13 @@ LB_NODISCARD lb_status lb_folder_hash(const char *dir, const lb_safetensors *wei
 
 /* config.json (and what belongs to it) of a folder that is written. tied: the head is the embedding. */
 LB_NODISCARD lb_status lb_export_config(const lb_model *m, bool tied, lb_dtype dtype, const char *dir);
+/* The net that the folder is read as, from the config.json that was written there. LB_E_UNSUPPORTED names the step that
+ * would compute something else than m's. */
+LB_NODISCARD lb_status lb_export_net(lb_arena *a, const lb_model *m, const char *dir, const lb_net **out);
+/* Row r of a site, and element r of its bias, are in such a folder row order[r] of ours; NULL: the same. */
+LB_NODISCARD lb_status lb_export_order(lb_arena *a, const lb_net *from, const lb_net *to, int32_t site,
+                                       const int64_t **order);
+/* What elements of a norm's weight are larger there, because its program adds less. */
+double lb_export_added(const lb_net *from, const lb_net *to, int32_t vector);
 
 #endif

@@ -4,17 +4,51 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "model/config_impl.h"
 #include "model/model_file.h"
 #include "model/weights.h"
 
-/* Does a step of its block add what the site gives to a value? */
+/* The part that a site's step stands in. */
+static const lb_net_part *part_of(const lb_net *n, const lb_site *s) {
+    const lb_net_part *p = s->block >= 0 ? &n->block[s->block] : NULL;
+    if (!p || s->expert < 0) return p;
+    for (int32_t i = 0; i < p->steps; i++)
+        if (p->step[i].n_experts > s->expert) return &p->step[i].expert[s->expert];
+    return NULL;
+}
+
+/* Is what the site gives added to the residual stream: by its own step, by one without a site that follows, or as what
+ * an expert gives? */
 static bool adds(const lb_net *n, int32_t site) {
-    int64_t block = n->site[site].block;
-    for (int32_t i = 0; block >= 0 && i < n->block[block].steps; i++) {
-        const lb_net_step *s = &n->block[block].step[i];
-        if (s->site == site) return s->into >= 0;
+    const lb_site *at = &n->site[site];
+    const lb_net_part *p = part_of(n, at);
+    int32_t given = -1; /* the value */
+    for (int32_t i = 0; p && i < p->steps; i++) {
+        const lb_net_step *s = &p->step[i];
+        if (s->site == site && !s->n_experts) {
+            if (at->expert >= 0 || s->into >= 0) return at->expert < 0 || s->dst[0] == p->leaving;
+            given = s->dst[0];
+        }
+        for (int k = 0; given >= 0 && s->into >= 0 && s->site < 0 && k < LB_STEP_OPERANDS; k++)
+            if (s->src[k] == given) return true;
     }
     return false;
+}
+
+/* A norm starts as the identity: its weight and what its program adds to that are 1 together. */
+static double one_of(const lb_net_part *p, int32_t vector) {
+    for (int32_t i = 0; i < p->steps; i++)
+        for (int k = 0; p->step[i].weight == vector && p->step[i].op->arg[k].name; k++)
+            if (strcmp(p->step[i].op->arg[k].name, "one") == 0) return p->step[i].arg[k];
+    return 0.0;
+}
+
+static float first_of_vector(const lb_net *n, int32_t vector) {
+    const lb_vector *v = &n->vector[vector];
+    if (v->bias) return 0.0f;
+    double one =
+        v->block >= 0 ? one_of(&n->block[v->block], vector) : one_of(&n->before, vector) + one_of(&n->after, vector);
+    return (float)(1.0 - one);
 }
 
 static lb_status fill(lb_model *m, int32_t slot, uint64_t seed) {
@@ -26,8 +60,9 @@ static lb_status fill(lb_model *m, int32_t slot, uint64_t seed) {
     /* GPT-2's start: what adds to the residual stream is smaller the more blocks do so. */
     double sd = 0.02;
     if (at->site >= 0 && adds(m->net, at->site)) sd /= sqrt(2.0 * (double)m->net->blocks);
+    float same = at->site < 0 ? first_of_vector(m->net, at->vector) : 0.0f;
     lb_rng r = lb_rng_make(seed, (uint64_t)slot);
-    for (int64_t i = 0; i < rows * cols; i++) w[i] = at->site < 0 ? 1.0f : (float)(sd * lb_rng_normal(&r));
+    for (int64_t i = 0; i < rows * cols; i++) w[i] = at->site < 0 ? same : (float)(sd * lb_rng_normal(&r));
     lb_slot_set(m->net, &m->weights, slot, w);
     lb_model_tensor *t = &m->tensor[slot];
     *t = (lb_model_tensor){.type = "F32", .rows = rows, .cols = cols, .stored_bytes = rows * cols * 4};
@@ -36,14 +71,18 @@ static lb_status fill(lb_model *m, int32_t slot, uint64_t seed) {
     return LB_OK;
 }
 
-static lb_status build(lb_model *m, const lb_arch *arch, uint64_t seed) {
+/* A model without a net yet. */
+static lb_status begin(lb_model **out) {
+    lb_model *m = *out = lb_alloc(1, sizeof *m);
+    if (!m) return LB_E_NOMEM;
     LB_TRY(lb_arena_new(0, &m->arena));
-    m->family = lb_family_named("llama");
     m->stored = "F32";
     memcpy(m->format, "memory", sizeof "memory");
-    if (!(m->path = lb_arena_strdup(m->arena, "(new)"))) return LB_E_NOMEM;
-    if (!(m->name = lb_arena_strdup(m->arena, "new"))) return LB_E_NOMEM;
-    LB_TRY(lb_arch_net(m->arena, arch, &m->net));
+    if (!(m->path = lb_arena_strdup(m->arena, "new model"))) return LB_E_NOMEM;
+    return (m->name = lb_arena_strdup(m->arena, "new")) ? LB_OK : LB_E_NOMEM;
+}
+
+static lb_status fill_all(lb_model *m, uint64_t seed) {
     LB_TRY(lb_weights_new(m->arena, m->net, &m->weights));
     m->n_tensors = m->net->slots;
     if (!(m->tensor = LB_NEW(m->arena, lb_model_tensor, m->n_tensors))) return LB_E_NOMEM;
@@ -51,16 +90,41 @@ static lb_status build(lb_model *m, const lb_arch *arch, uint64_t seed) {
     return LB_OK;
 }
 
-lb_status lb_model_new(const lb_arch *arch, lb_tokenizer *tok, uint64_t seed, lb_model **out) {
-    *out = NULL;
-    lb_model *m = lb_alloc(1, sizeof *m);
-    if (!m) return LB_E_NOMEM;
-    lb_status st = build(m, arch, seed);
-    if (st != LB_OK) {
-        lb_model_close(m); /* the tokenizer stays the caller's */
-        return st;
+static lb_status end(lb_status st, lb_tokenizer *tok, lb_model **out) {
+    if (st == LB_OK) {
+        (*out)->tokenizer = tok;
+        return LB_OK;
     }
-    m->tokenizer = tok;
-    *out = m;
-    return LB_OK;
+    lb_model_close(*out); /* the tokenizer stays the caller's */
+    *out = NULL;
+    return st;
+}
+
+lb_status lb_model_new(const lb_arch *arch, lb_tokenizer *tok, uint64_t seed, lb_model **out) {
+    lb_status st = begin(out);
+    if (st == LB_OK) {
+        (*out)->family = lb_family_named("llama");
+        st = lb_arch_net((*out)->arena, arch, &(*out)->net);
+    }
+    if (st == LB_OK) st = fill_all(*out, seed);
+    return end(st, tok, out);
+}
+
+static lb_status build(lb_model *m, const lb_family *f, const char *keys) {
+    json_t *o = NULL;
+    lb_numbers numbers, *own = LB_NEW(m->arena, lb_numbers, 1);
+    if (!own || !(m->given = lb_arena_strdup(m->arena, keys))) return LB_E_NOMEM;
+    LB_TRY(lb_json_parse(m->path, keys, strlen(keys), &o));
+    bool named = json_object_set_new(o, "model_type", json_string(f->hf_type)) == 0;
+    lb_status st = named ? lb_config_numbers(m->arena, m->path, o, &m->family, own, &numbers) : LB_E_NOMEM;
+    json_decref(o);
+    m->keys = own;
+    return st == LB_OK ? lb_family_net(m->arena, m->family, &numbers, &m->net) : st;
+}
+
+lb_status lb_model_new_of(const lb_family *f, const char *keys, lb_tokenizer *tok, uint64_t seed, lb_model **out) {
+    lb_status st = begin(out);
+    if (st == LB_OK) st = build(*out, f, keys);
+    if (st == LB_OK) st = fill_all(*out, seed);
+    return end(st, tok, out);
 }

@@ -15,8 +15,8 @@ static const lb_key hf_keys[] = {
     {"hidden_activation", LB_KEY_ACT, "act", "gelu_pytorch_tanh"},
     {"hidden_act", LB_KEY_IDLE},
     {"query_pre_attn_scalar", LB_KEY_REAL, "query_scalar", "256"},
-    {"attn_logit_softcapping", LB_KEY_REAL, "cap", "50", "0"},
-    {"final_logit_softcapping", LB_KEY_REAL, "logit_cap", "30", "0"},
+    {"attn_logit_softcapping", LB_KEY_REAL, "cap", "50.0", "0"},
+    {"final_logit_softcapping", LB_KEY_REAL, "logit_cap", "30.0", "0"},
     {"sliding_window", LB_KEY_COUNT, "width", "4096", "0"},
     {"layer_types", LB_KEY_SLIDES, "slides", ""},
     {"use_bidirectional_attention", LB_KEY_FLAG, NULL, "0", .only = "false", .why = "only causal models are supported"},
@@ -59,10 +59,12 @@ const lb_family lb_family_gemma2 = {
     .hf_numbers = NUMBERS_HALVES "one = 1; scale = 1/sqrt(query_scalar); emb = sqrt(dim); "
                                  "slides ?= (block + 1) % 2; "
                                  "window = slides * width",
+    .fresh = "query_scalar ?= head_dim",
     .gguf_arch = "gemma2",
     .gguf_keys = gguf_keys,
     .gguf_numbers = "pairs = 0; rot = head_dim; act = gelu_tanh; one = 0; attn_bias = 0; "
-                    "big = layers == 46; scale = 1/sqrt(big*dim/heads + (1 - big)*head_dim); emb = sqrt(dim); "
+                    "big = layers == 46; query_scalar = big*dim/heads + (1 - big)*head_dim; scale = "
+                    "1/sqrt(query_scalar); emb = sqrt(dim); "
                     "window = ((block + 1) % 2) * width",
     .tensor = tensors,
     .program = {.before = "x = embed token embed scale=emb",

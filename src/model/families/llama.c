@@ -36,6 +36,7 @@ const lb_family lb_family_llama = {
     .hf_keys = hf_keys,
     .rope = &rope,
     .hf_numbers = NUMBERS_HALVES "scale = 1/sqrt(head_dim)",
+    .fresh = "eps ?= 1e-5; tied ?= 1",
     .gguf_arch = "llama",
     .gguf_keys = gguf_keys,
     .gguf_numbers = "pairs = 1; rot = head_dim; act = silu; scale = 1/sqrt(head_dim)",

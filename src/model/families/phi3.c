@@ -13,6 +13,7 @@ static const lb_key hf_keys[] = {
     {"attention_bias", LB_KEY_FLAG, NULL, "0", .only = "false", .why = "biases are not supported"},
     KEY_TIED("0"),
     {"resid_pdrop|embd_pdrop", LB_KEY_IDLE},
+    {"pad_token_id", LB_KEY_IDLE, .only = "null"}, /* 32000, which a small vocabulary lacks */
     {0},
 };
 static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", "1", 1u << 0 | 1u << 5};

@@ -58,6 +58,7 @@ const lb_family lb_family_qwen2_moe = {
         "pairs = 0; one = 0; head_dim ?= dim/heads; rot = floor(head_dim*rope_part); scale = 1/sqrt(head_dim); "
         "slides ?= use_window * ((block + 1) % 2) * (block < window_blocks); window = use_window * slides * "
         "width; moe = (1 - dense) * ((block + 1) % sparse_step == 0)",
+    .fresh = "experts ?= 8; top ?= 2; expert_hidden ?= hidden; shared_hidden ?= hidden",
     .tensor = tensors,
     .program = {.before = "x = embed token embed",
                 .block = "n = norm x attn_norm " RMS QKV ROPE ATTEND "x += linear a o; n = norm x mlp_norm " RMS
