@@ -12,12 +12,13 @@ static int add_text(const char *p, size_t n, void *b) {
     return ((lb_str *)b)->failed ? -1 : 0;
 }
 
-/* Takes over o, which may be NULL: out of memory. */
+/* Takes over o, which was made since lb_json_memory_begin and may be NULL: out of memory. */
 static lb_status write_json(const char *dir, const char *name, json_t *o) {
     lb_str text = {0};
     lb_status st = LB_OK;
     if (!o || json_dump_callback(o, add_text, &text, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0)
         st = lb_fail(LB_E_NOMEM, "%s/%s: out of memory", dir, name);
+    if (st == LB_OK) st = lb_json_memory_check(name);
     lb_str_add(&text, "\n");
     if (st == LB_OK) st = lb_str_check(&text);
     char *path = st == LB_OK ? lb_fs_join(dir, name) : NULL;
@@ -48,6 +49,7 @@ static lb_status made_config(const lb_model *m, bool tied, const char *type, con
     lb_status st = lb_config_made(m->path, m->family, given, m->keys ? m->keys : m->net->numbers, tied, &o);
     json_decref(given);
     LB_TRY(st);
+    lb_json_memory_begin();
     json_t *more = json_pack("{s:s, s:o, s:o}", "torch_dtype", type, "bos_token_id", token_id(m, bos), "eos_token_id",
                              token_id(m, eos));
     if (!more || json_object_update(o, more) != 0) {
@@ -56,6 +58,7 @@ static lb_status made_config(const lb_model *m, bool tied, const char *type, con
     }
     json_decref(more);
     LB_TRY(write_json(dir, "config.json", o));
+    lb_json_memory_begin();
     json_t *g = json_pack("{s:b}", "_from_model_config", 1);
     if (g && m->tokenizer && bos >= 0) json_object_set_new(g, "bos_token_id", json_integer(bos));
     if (g && m->tokenizer && eos >= 0) json_object_set_new(g, "eos_token_id", json_integer(eos));
@@ -88,6 +91,7 @@ static lb_status copied_config(const lb_model *m, bool tied, const char *type, c
     lb_status st = path ? lb_json_read_most(path, LB_JSON_MOST_CONFIG, &o) : LB_E_NOMEM;
     lb_free(path);
     LB_TRY(st);
+    lb_json_memory_begin();
     drop_marks(o);
     const char *dtype = json_object_get(o, "dtype") ? "dtype" : "torch_dtype";
     if (json_object_set_new(o, dtype, json_string(type)) != 0 ||

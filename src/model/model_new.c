@@ -29,8 +29,7 @@ static bool adds(const lb_net *n, int32_t site) {
             if (at->expert >= 0 || s->into >= 0) return at->expert < 0 || s->dst[0] == p->leaving;
             given = s->dst[0];
         }
-        for (int k = 0; given >= 0 && s->into >= 0 && s->site < 0 && k < LB_STEP_OPERANDS; k++)
-            if (s->src[k] == given) return true;
+        if (given >= 0 && s->into >= 0 && s->site < 0 && s->src[strlen(s->op->operands) - 1] == given) return true;
     }
     return false;
 }
@@ -115,8 +114,10 @@ static lb_status build(lb_model *m, const lb_family *f, const char *keys) {
     lb_numbers numbers, *own = LB_NEW(m->arena, lb_numbers, 1);
     if (!own || !(m->given = lb_arena_strdup(m->arena, keys))) return LB_E_NOMEM;
     LB_TRY(lb_json_parse(m->path, keys, strlen(keys), &o));
-    bool named = json_object_set_new(o, "model_type", json_string(f->hf_type)) == 0;
-    lb_status st = named ? lb_config_numbers(m->arena, m->path, o, &m->family, own, &numbers) : LB_E_NOMEM;
+    lb_json_memory_begin();
+    (void)json_object_set_new(o, "model_type", json_string(f->hf_type));
+    lb_status st = lb_json_memory_check(m->path);
+    if (st == LB_OK) st = lb_config_numbers(m->arena, m->path, o, &m->family, own, &numbers);
     json_decref(o);
     m->keys = own;
     return st == LB_OK ? lb_family_net(m->arena, m->family, &numbers, &m->net) : st;

@@ -26,8 +26,8 @@ void lb_new_config_free(lb_new_config *c) {
     lb_free(c);
 }
 
+/* What began with lb_json_memory_begin. */
 static lb_status put(lb_new_config *c, const char *key, json_t *v) {
-    lb_json_memory_begin();
     bool done = json_object_set_new(c->o, key, v) == 0;
     LB_TRY(lb_json_memory_check("new model"));
     return done ? LB_OK : LB_E_NOMEM;
@@ -92,7 +92,7 @@ lb_status lb_new_config_set(lb_new_config *c, const char *key, const char *value
     lb_json_memory_begin();
     json_t *v = json_loads(value, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
     if (!v) v = json_string(value);
-    LB_TRY(lb_json_memory_check("new model"));
+    if (!v) LB_TRY(lb_json_memory_check("new model"));
     if (!v) return lb_fail(LB_E_ARG, "key %s: the value is neither JSON nor a word in UTF-8", key);
     return put(c, place, v);
 }
@@ -117,6 +117,7 @@ lb_status lb_new_config_number(lb_new_config *c, const char *number, double valu
     if (!names && must) return lb_fail(LB_E_ARG, "%s: the %s family has no key for it", option, c->family->name);
     if (!names) return LB_OK;
     lb_config_spelling(names, key, &(const char *){NULL});
+    lb_json_memory_begin();
     if (!json_object_get(c->o, key)) return put(c, key, value_of(k, value));
     return must ? lb_fail(LB_E_ARG, "%s: key %s says it already", option, key) : LB_OK;
 }

@@ -11,6 +11,7 @@
 #include "math/blas.h"
 #include "model/forward.h"
 #include "model/model.h"
+#include "support/families.h"
 
 enum { T = 29 };
 
@@ -47,7 +48,7 @@ static void same_logits(const char *name, lb_mat x, lb_mat y) {
         fail_msg("%s: logits of the folder are off by %g of their spread", name, worst / spread);
 }
 
-static void one_file(const char *name, const char *path) {
+static void one_file(const char *path) {
     char dir[LB_TEST_PATH + 16];
     lb_model *m, *again;
     lb_log log = {0};
@@ -55,10 +56,10 @@ static void one_file(const char *name, const char *path) {
     snprintf(dir, sizeof dir, "%s/out", lb_test_tmpdir());
     assert_ok(lb_arena_new(0, &a));
     assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &m));
-    if (lb_model_export(m, &m->weights, LB_F32, dir, &log) != LB_OK) fail_msg("%s: %s", name, lb_error());
-    if (lb_model_open(dir, LB_WEIGHTS, NULL, &again) != LB_OK) fail_msg("%s: %s", name, lb_error());
+    if (lb_model_export(m, &m->weights, LB_F32, dir, &log) != LB_OK) fail_msg("%s: %s", path, lb_error());
+    if (lb_model_open(dir, LB_WEIGHTS, NULL, &again) != LB_OK) fail_msg("%s: %s", path, lb_error());
     assert_ptr_equal(m->family, again->family);
-    same_logits(name, logits(a, m), logits(a, again));
+    same_logits(path, logits(a, m), logits(a, again));
     lb_model_close(m);
     lb_model_close(again);
     lb_arena_free(a);
@@ -68,13 +69,16 @@ static void gguf_files_become_folders(void **state) {
     (void)state;
     int files = 0;
     for (int i = 0; lb_family_table[i]; i++) {
-        const lb_family *f = lb_family_table[i];
-        char full[LB_TEST_PATH], path[LB_TEST_PATH];
-        if (!f->gguf_arch || strcmp(f->name, "llama") == 0) continue; /* Llamas: test_llama.c */
-        snprintf(full, sizeof full, "tests/oracle/fixtures/families/%s.gguf", f->name);
-        lb_test_fixture(full, path);
-        one_file(f->name, path);
-        files++;
+        families_record r = families_open(lb_family_table[i]);
+        const json_t *x;
+        size_t k;
+        json_array_foreach(json_object_get(r.lists, "gguf"), k, x) {
+            char path[LB_TEST_PATH];
+            families_path(&r, families_text(x, "model"), ".gguf", path);
+            one_file(path);
+            files++;
+        }
+        families_close(&r);
     }
     assert_true(files >= 7);
 }
