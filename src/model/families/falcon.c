@@ -82,7 +82,8 @@ const lb_family lb_family_falcon = {
     .gguf_arch = "falcon",
     .gguf_keys = gguf_keys,
     .gguf_numbers = "pairs = 0; turns = 1; rot = head_dim; scale = 1/sqrt(head_dim); serial = 0; falcon_alibi = 0; "
-                    "by = 1; bias = 0; act = gelu",
+                    "by = 1; bias = 0; act = gelu; parallel = 1; alibi = 0; norms = 1 + two; kv_told = kv_heads; "
+                    "multi = (1 - two) * (kv_heads == 1); grouped = two + (kv_heads > 1)*(kv_heads < heads) > 0",
     .tensor = tensors,
     .program = {.before = "x = embed token embed",
                 .block = "?!two n = norm x norm " LN "?two n = norm x attn_norm " LN
