@@ -14,7 +14,8 @@ typedef struct comparison {
     char place[32]; /* "block 3: " */
 } comparison;
 
-static bool equal(double a, double b) { return a == b || fabs(a - b) <= 1e-12 * fmax(fabs(a), fabs(b)); }
+/* A header holds float32. */
+static bool equal(double a, double b) { return a == b || fabs(a - b) <= 1e-7 * fmax(fabs(a), fabs(b)); }
 
 static lb_status differs(const comparison *c, const lb_net_step *s, const char *what, double a, double b) {
     return lb_fail(LB_E_UNSUPPORTED,
