@@ -63,6 +63,7 @@ static json_t *scalar(const making *m, const lb_key *k, double v) {
     if (k->kind == LB_KEY_FLAG) return json_boolean(v != 0.0);
     if (k->kind == LB_KEY_ACT || k->kind == LB_KEY_ACT_TANH) return json_string(act_word(v));
     if (v == 0.0 && null_is_zero(m, k)) return json_null(); /* no window, no cap */
+    if (k->null && !k->null[0] && v >= 3e38) return json_null(); /* no bound */
     return lb_config_whole(k, v) ? json_integer((json_int_t)v) : json_real(v);
 }
 

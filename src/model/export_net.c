@@ -24,10 +24,17 @@ static lb_status differs(const comparison *c, const lb_net_step *s, const char *
                    c->m->path, c->place, s->text, what, a, b);
 }
 
+/* The step that a value comes from, bounds aside: they leave rows where they are. -1: it enters the part. */
+static int32_t origin(const lb_net_part *p, int32_t value) {
+    int32_t born = p->value[value].born;
+    while (born >= 0 && strcmp(p->step[born].op->name, "clamp") == 0) born = p->value[p->step[born].src[0]].born;
+    return born;
+}
+
 /* Order and storage: what the export turns. */
 static bool turns(const lb_net_part *p, const lb_net_step *s, const char *arg) {
     if (strcmp(arg, "one") == 0 || strcmp(arg, "by") == 0) return true;
-    int32_t born = strcmp(arg, "pairs") == 0 ? p->value[s->src[0]].born : -1;
+    int32_t born = strcmp(arg, "pairs") == 0 ? origin(p, s->src[0]) : -1;
     return born >= 0 && p->step[born].site >= 0 && s->arg[1] == 1.0;
 }
 
@@ -151,7 +158,7 @@ lb_status lb_export_order(lb_arena *a, const lb_net *from, const lb_net *to, int
     for (int32_t i = 0; i < p->steps && x->expert < 0; i++) {
         const lb_net_step *s = &p->step[i];
         bool split = strcmp(s->op->name, "split") == 0 && s->results == 3;
-        int32_t born = s->rope >= 0 || split ? p->value[s->src[0]].born : -1;
+        int32_t born = s->rope >= 0 || split ? origin(p, s->src[0]) : -1;
         int k = split ? 0 : 1; /* by, pairs */
         if (born < 0 || p->step[born].site != site || equal(s->arg[k], q->step[i].arg[k])) continue;
         int64_t *order = LB_NEW(a, int64_t, x->rows);

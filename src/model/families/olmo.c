@@ -21,7 +21,7 @@ static const lb_key gguf_keys[] = {
     {"attention.key_length", LB_KEY_COUNT, "head_dim", "dim/heads"},
     {"attention.value_length", LB_KEY_COUNT, NULL, "head_dim", .only = "head_dim"},
     {"attention.layer_norm_epsilon", LB_KEY_REAL, "eps"},
-    {"attention.clamp_kqv", LB_KEY_REAL, "clip", "0"},
+    {"attention.clamp_kqv", LB_KEY_REAL, "limit", "0"},
     {"rope.dimension_count", LB_KEY_COUNT, NULL, "head_dim", .only = "head_dim"},
     {0},
 };
@@ -45,7 +45,8 @@ const lb_family lb_family_olmo = {
     .hf_numbers = NUMBERS_HALVES NUMBERS_CLIP "eps = 1e-5; scale = 1/sqrt(head_dim)",
     .gguf_arch = "olmo",
     .gguf_keys = gguf_keys,
-    .gguf_numbers = "pairs = 1; rot = head_dim; clips = clip > 0; act = silu; attn_bias = 0; scale = 1/sqrt(head_dim)",
+    .gguf_numbers = "pairs = 1; rot = head_dim; clips = limit > 0; clip = limit + (1 - clips)*3e38; act = silu; "
+                    "attn_bias = 0; scale = 1/sqrt(head_dim)",
     .tensor = tensors,
     .program = {.before = "x = embed token embed",
                 .block = "n = norm x none " LN QKV CLIP ROPE

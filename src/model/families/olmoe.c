@@ -46,7 +46,7 @@ const lb_family lb_family_olmoe = {
     .hf_numbers = NUMBERS_HALVES NUMBERS_CLIP "one = 0; scale = 1/sqrt(head_dim)",
     .gguf_arch = "olmoe",
     .gguf_keys = gguf_keys,
-    .gguf_numbers = "pairs = 0; rot = head_dim; act = silu; one = 0; renorm = 0; clip = 0; clips = 0; "
+    .gguf_numbers = "pairs = 0; rot = head_dim; act = silu; one = 0; renorm = 0; clip = 3e38; clips = 0; "
                     "scale = 1/sqrt(head_dim)",
     .tensor = tensors,
     .program = {.before = "x = embed token embed",
