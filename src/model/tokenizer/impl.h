@@ -81,7 +81,6 @@ typedef struct lb_tok_pattern {
 
 typedef enum lb_tok_norm_kind {
     LB_TOK_PREPEND,
-    LB_TOK_APPEND,
     LB_TOK_REPLACE,
     LB_TOK_REPLACE_REGEX,
     LB_TOK_UNICODE,      /* NFC, NFD, NFKC, NFKD */

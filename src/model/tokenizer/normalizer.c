@@ -166,10 +166,6 @@ static lb_status apply(lb_tok_run *r, const lb_tok_norm *z, lb_tok_view in, lb_s
         lb_str_add_bytes(out, z->content.s, z->content.n);
         lb_str_add_bytes(out, in.s, in.n);
         break;
-    case LB_TOK_APPEND:
-        lb_str_add_bytes(out, in.s, in.n);
-        lb_str_add_bytes(out, z->content.s, z->content.n);
-        break;
     case LB_TOK_REPLACE:
         lb_tok_replace(out, in, z->pattern, z->content);
         if (!z->content.n && z->pattern.n && in.n >= z->pattern.n && !memcmp(in.s, z->pattern.s, z->pattern.n))
@@ -246,9 +242,6 @@ static lb_status read_norm(lb_tokenizer *t, const char *type, const json_t *c, v
     if (!strcmp(type, "Prepend")) {
         z->kind = LB_TOK_PREPEND;
         LB_TRY(lb_tok_get_text(t, c, "prepend", &z->content));
-    } else if (!strcmp(type, "Append")) {
-        z->kind = LB_TOK_APPEND;
-        LB_TRY(lb_tok_get_text(t, c, "append", &z->content));
     } else if (!strcmp(type, "Replace")) {
         LB_TRY(read_replace(t, c, z));
     } else if (!strcmp(type, "Strip")) {
