@@ -48,7 +48,7 @@ void lb_tokenizer_free(lb_tokenizer *t) {
 /* ---- GPT-2's alphabet: a printable character for each byte ---- */
 
 /* Printable bytes stand for themselves; the other 68 (0..32, 127..160, 173), in order, are U+0100, U+0101, ... */
-static int32_t byte_code(int b) {
+int32_t lb_tok_byte_code(int b) {
     if (b <= 32) return 256 + b;
     if (b >= 127 && b <= 160) return 256 + 33 + b - 127;
     return b == 173 ? 256 + 67 : b;
@@ -57,13 +57,13 @@ static int32_t byte_code(int b) {
 /* The byte of a character; -1: outside the alphabet. */
 static int code_byte(int32_t c) {
     if (c < 0 || c >= 256 + 68) return -1;
-    if (c < 256) return byte_code(c) == c ? c : -1;
+    if (c < 256) return lb_tok_byte_code(c) == c ? c : -1;
     int k = c - 256;
     return k <= 32 ? k : k < 67 ? 127 + k - 33 : 173;
 }
 
 int lb_tok_byte_char(uint8_t byte, char out[2]) {
-    int32_t c = byte_code(byte);
+    int32_t c = lb_tok_byte_code(byte);
     if (c < 0x80) {
         out[0] = (char)c;
         return 1;
@@ -358,9 +358,10 @@ static const char *pre_name(const lb_tokenizer *t) {
     const lb_tok_step *s = t->step;
     bool digits = t->n_step == 2 && s[0].kind == LB_TOK_CHARS && s[0].is == lb_tok_is_number;
     if (digits && s[0].behavior == LB_TOK_ISOLATED && s[1].scan == lb_tok_scan_gpt2) return "smollm";
-    if (t->n_step == 1 && s[0].scan == lb_tok_scan_gpt2) return "gpt-2";
-    if (t->n_step == 1 && s[0].scan == lb_tok_scan_llama3) return "llama-bpe";
-    return "pre-tokenizer of tokenizer.json";
+    for (int i = 0; i < lb_tok_n_known && t->n_step == 1; i++)
+        if (lb_tok_known_patterns[i].name && lb_tok_known_patterns[i].scan == s[0].scan)
+            return lb_tok_known_patterns[i].name;
+    return t->pre ? t->pre : "pre-tokenizer of tokenizer.json";
 }
 
 lb_status lb_tok_finish(lb_tokenizer *t) {
@@ -371,34 +372,4 @@ lb_status lb_tok_finish(lb_tokenizer *t) {
     LB_TRY(lb_tok_matchers(t));
     snprintf(t->kind, sizeof t->kind, t->alphabet ? "byte-level BPE, %s" : "SentencePiece BPE", pre_name(t));
     return LB_OK;
-}
-
-lb_status lb_tok_add_scan(lb_tokenizer *t, const char *name) {
-    static const struct {
-        const char *name;
-        bool digits;
-        lb_tok_scan scan;
-        const char *pattern;
-    } known[] = {
-        {"gpt-2", false, lb_tok_scan_gpt2, lb_tok_pattern_gpt2},
-        {"phi-2", false, lb_tok_scan_gpt2, lb_tok_pattern_gpt2},
-        {"smollm", true, lb_tok_scan_gpt2, lb_tok_pattern_gpt2},
-        {"starcoder", true, lb_tok_scan_gpt2, lb_tok_pattern_gpt2},
-        {"refact", true, lb_tok_scan_gpt2, lb_tok_pattern_gpt2},
-        {"llama-bpe", false, lb_tok_scan_llama3, lb_tok_pattern_llama3},
-        {"llama3", false, lb_tok_scan_llama3, lb_tok_pattern_llama3},
-        {"llama-v3", false, lb_tok_scan_llama3, lb_tok_pattern_llama3},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcmp(name, known[i].name) != 0) continue;
-        if (known[i].digits)
-            t->step[t->n_step++] =
-                (lb_tok_step){.kind = LB_TOK_CHARS, .is = lb_tok_is_number, .behavior = LB_TOK_ISOLATED};
-        t->step[t->n_step++] = (lb_tok_step){.kind = LB_TOK_SCAN, .scan = known[i].scan, .pattern = known[i].pattern};
-        return LB_OK;
-    }
-    return lb_fail(LB_E_UNSUPPORTED,
-                   "%s: pre-tokenizer '%s' (tokenizer.ggml.pre): known are gpt-2, phi-2, smollm, starcoder, refact, "
-                   "llama-bpe, llama3, llama-v3",
-                   t->name, name);
 }

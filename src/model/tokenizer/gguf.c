@@ -97,12 +97,10 @@ static lb_status load_bytes(const lb_gguf *g, lb_tokenizer *t) {
     LB_TRY(lb_gguf_str(g, key, &s, &n));
     char *pre = lb_arena_printf(t->arena, "%.*s", (int)n, s);
     if (!pre) return LB_E_NOMEM;
-    LB_TRY(lb_tok_add_scan(t, pre));
+    LB_TRY(lb_tok_named_pre(t, pre));
     bool prefix = false;
     LB_TRY(read_bool(g, "tokenizer.ggml.add_space_prefix", &prefix));
     if (prefix) return lb_fail(LB_E_UNSUPPORTED, "%s: tokenizer.ggml.add_space_prefix with a byte-level BPE", t->name);
-    /* Llama 3 is the one that looks whole words up first, and adds BOS unless the file says otherwise. */
-    t->ignore_merges = t->adds_bos = t->step[0].scan == lb_tok_scan_llama3;
     t->byte_level = t->alphabet = true;
     lb_tok_default_decoder(t, false);
     LB_TRY(lb_tok_pieces(t));

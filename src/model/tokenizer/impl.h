@@ -127,6 +127,7 @@ typedef struct lb_tok_step {
     bool (*is)(int32_t code);
     lb_tok_behavior behavior;
     bool invert, split;
+    bool spelled; /* behind ByteLevel: a character is a byte in GPT-2's alphabet */
     lb_tok_prepend prepend;
 } lb_tok_step;
 #define LB_TOK_MAX_STEPS 24
@@ -159,6 +160,7 @@ struct lb_tokenizer {
     bool joined_by_spaces;      /* there is no decoder */
     lb_tok_view prefix, suffix; /* of symbols that continue a word, of its last symbol */
     char kind[64];
+    const char *pre; /* the name of its pre-tokenizer in GGUF; NULL: none */
     int64_t vocab;
     lb_tok_view *token; /* (vocab) as the file writes it: "Ġthe", "▁the", "<0x0A>" */
     lb_tok_view *piece; /* (vocab) the bytes it stands for */
@@ -198,8 +200,10 @@ LB_NODISCARD lb_status lb_tok_pieces(lb_tokenizer *t); /* token -> piece, index,
 /* Cuts "left right" or takes two strings; both and their sum must be tokens. */
 LB_NODISCARD lb_status lb_tok_merge_add(lb_tokenizer *t, int64_t at, lb_tok_view left, lb_tok_view right);
 LB_NODISCARD lb_status lb_tok_merges_from_scores(lb_tokenizer *t, const float *score);
-LB_NODISCARD lb_status lb_tok_finish(lb_tokenizer *t);                     /* matchers, symbols, kind: last */
-LB_NODISCARD lb_status lb_tok_add_scan(lb_tokenizer *t, const char *name); /* "gpt-2", "smollm", "llama-bpe" */
+LB_NODISCARD lb_status lb_tok_finish(lb_tokenizer *t); /* matchers, symbols, kind: last */
+/* gguf_pre.c: the steps that llama.cpp takes for a name: "gpt-2", "smollm", "llama-bpe"; and what else goes with it. */
+LB_NODISCARD lb_status lb_tok_named_pre(lb_tokenizer *t, const char *name);
+int32_t lb_tok_byte_code(int byte);
 int lb_tok_byte_char(uint8_t byte, char out[2]);      /* GPT-2's character for a byte: its length */
 int64_t lb_tok_byte_decode(lb_tok_view v, char *out); /* the reverse; -1: a character outside the alphabet */
 
@@ -236,6 +240,18 @@ typedef enum lb_tok_class { LB_TOK_OTHER, LB_TOK_LETTER, LB_TOK_NUMBER, LB_TOK_S
 /* One character at s: its length, and its code (-1 and length 1 for a byte that is not UTF-8). n >= 1. */
 size_t lb_tok_char(const char *s, size_t n, int32_t *code);
 lb_tok_class lb_tok_classify(int32_t code);
+enum {                       /* a bit for each kind that patterns tell apart */
+       LB_TOK_K_UPPER = 1,   /* Lu, Lt */
+       LB_TOK_K_LOWER = 2,   /* Ll */
+       LB_TOK_K_UNCASED = 4, /* Lm, Lo */
+       LB_TOK_K_LETTER = 7,
+       LB_TOK_K_MARK = 8,
+       LB_TOK_K_NUMBER = 16,
+       LB_TOK_K_SPACE = 32,
+       LB_TOK_K_PUNCT = 64
+};
+extern const uint8_t lb_tok_ascii_kind[128];
+unsigned lb_tok_kind(int32_t code);  /* -1, a byte that is no UTF-8: 0 */
 bool lb_tok_is_space(int32_t code);  /* White_Space */
 bool lb_tok_is_number(int32_t code); /* as Digits has it */
 bool lb_tok_is_punct(int32_t code);  /* as Punctuation has it */
@@ -243,11 +259,20 @@ bool lb_tok_is_word(int32_t code);   /* \w of single_word and Whitespace */
 void lb_tok_put_char(lb_str *out, int32_t code);
 void lb_tok_put_alphabet(lb_str *out, lb_tok_view v); /* v's bytes in GPT-2's alphabet */
 size_t lb_tok_invalid_utf8(const char *s, size_t n);  /* where the first invalid byte is; n: nowhere */
-extern const char lb_tok_pattern_gpt2[], lb_tok_pattern_llama3[], lb_tok_pattern_qwen2[];
+
+/* scan.c: patterns that are scanned by hand. */
+extern const char lb_tok_pattern_gpt2[];
 size_t lb_tok_scan_gpt2(const char *s, size_t n);
-size_t lb_tok_scan_llama3(const char *s, size_t n);
-size_t lb_tok_scan_qwen2(const char *s, size_t n);
-lb_tok_scan lb_tok_known_pattern(const char *pattern); /* NULL: none of these */
+size_t lb_tok_scan_three_digits(const char *s, size_t n);
+typedef struct lb_tok_known {
+    const char *pattern;
+    lb_tok_scan scan;
+    const char *name; /* what GGUF calls a pre-tokenizer of nothing else; NULL: nothing */
+    bool covers;      /* every text is a sequence of matches; else a word may also be what is between two */
+} lb_tok_known;
+extern const lb_tok_known lb_tok_known_patterns[];
+extern const int lb_tok_n_known;
+const lb_tok_known *lb_tok_known_pattern(const char *pattern); /* NULL: none of these */
 
 typedef struct lb_tok_run lb_tok_run;
 

@@ -112,6 +112,13 @@ static lb_status unicode_form(lb_str *out, lb_tok_view in, int form) {
 
 /* ---- the others ---- */
 
+/* Whether content in the place of what a text began with no longer counts as its start: it is nothing, or stands for
+ * more than one character, of which it counts as the last. */
+static bool drops_first(lb_tok_view gone, lb_tok_view content) {
+    int32_t code;
+    return gone.n && (!content.n || lb_tok_char(gone.s, gone.n, &code) < gone.n);
+}
+
 void lb_tok_replace(lb_str *out, lb_tok_view in, lb_tok_view pattern, lb_tok_view content) {
     size_t done = 0;
     while (pattern.n) {
@@ -133,7 +140,7 @@ lb_status lb_tok_replace_regex(lb_tok_run *r, lb_str *out, lb_tok_view in, const
         size_t start, end;
         LB_TRY(lb_tok_match_next(&m, &found, &start, &end));
         if (!found) break;
-        if (start == 0 && end && !content.n) r->behead = true;
+        if (start == 0 && drops_first((lb_tok_view){in.s, end}, content)) r->behead = true;
         lb_str_add_bytes(out, in.s + done, start - done);
         lb_str_add_bytes(out, content.s, content.n);
         done = end;
@@ -168,7 +175,8 @@ static lb_status apply(lb_tok_run *r, const lb_tok_norm *z, lb_tok_view in, lb_s
         break;
     case LB_TOK_REPLACE:
         lb_tok_replace(out, in, z->pattern, z->content);
-        if (!z->content.n && z->pattern.n && in.n >= z->pattern.n && !memcmp(in.s, z->pattern.s, z->pattern.n))
+        if (z->pattern.n && in.n >= z->pattern.n && !memcmp(in.s, z->pattern.s, z->pattern.n) &&
+            drops_first(z->pattern, z->content))
             r->behead = true;
         break;
     case LB_TOK_REPLACE_REGEX:

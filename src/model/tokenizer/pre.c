@@ -87,10 +87,12 @@ static lb_status split_literal(cutter *c, const lb_tok_step *step, lb_tok_view v
 }
 
 static lb_status split_chars(cutter *c, lb_tok_view v, bool (*is)(int32_t code)) {
+    bool spelled = c->r->t->step[c->step].spelled;
     size_t done = 0, at = 0;
     while (at < v.n) {
         int32_t code;
-        size_t k = lb_tok_char(v.s + at, v.n - at, &code);
+        size_t k = spelled ? 1 : lb_tok_char(v.s + at, v.n - at, &code);
+        if (spelled) code = lb_tok_byte_code((uint8_t)v.s[at]);
         if (is(code)) {
             LB_TRY(cut_part(c, v.s + done, at - done, false));
             LB_TRY(cut_part(c, v.s + at, k, true));

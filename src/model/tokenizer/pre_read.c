@@ -28,10 +28,11 @@ static lb_status read_split(lb_tokenizer *t, const json_t *c, lb_tok_step *s) {
     s->kind = regex ? LB_TOK_REGEX : LB_TOK_LITERAL;
     if (!regex) return s->literal.n ? LB_OK : lb_fail(LB_E_UNSUPPORTED, "%s: Split at an empty string", t->name);
     s->pattern = regex;
-    bool all = s->invert ? s->behavior == LB_TOK_REMOVED : s->behavior == LB_TOK_ISOLATED; /* these cover every text */
-    s->scan = all ? lb_tok_known_pattern(regex) : NULL;
-    if (s->scan) {
+    const lb_tok_known *scanned = lb_tok_known_pattern(regex);
+    bool isolated = s->behavior == LB_TOK_ISOLATED; /* matched or not, every part is a word */
+    if (scanned && (isolated || (scanned->covers && s->invert && s->behavior == LB_TOK_REMOVED))) {
         s->kind = LB_TOK_SCAN;
+        s->scan = scanned->scan;
         return LB_OK;
     }
     return lb_tok_pattern_new(t, "pre-tokenizer Split", regex, &s->regex);
@@ -81,20 +82,16 @@ lb_status lb_tok_read_metaspace(lb_tokenizer *t, const json_t *c, lb_tok_view *m
     return lb_tok_unknown(t, "Metaspace's prepend_scheme", scheme);
 }
 
-/* The library asks whether a piece begins where the text did, before anything was put there or spelled otherwise: of
- * what was, the pieces behind the first may begin there too. */
-static lb_status check_first(const lb_tokenizer *t, const lb_tok_step *s) {
-    bool moved = false;
-    for (int i = 0; i < t->n_norm; i++) moved = moved || t->norm[i].kind == LB_TOK_PREPEND;
-    for (int i = 0; i < t->n_norm; i++) moved = moved || t->norm[i].kind == LB_TOK_NORM_ALPHABET;
-    moved = moved && t->n_step;
-    for (int i = 0; i < t->n_step; i++) moved = moved || t->step[i].kind == LB_TOK_ALPHABET;
-    if (s->prepend != LB_TOK_FIRST || !moved) return LB_OK;
-    return lb_fail(
-        LB_E_UNSUPPORTED,
-        "%s: pre-tokenizer Metaspace with prepend_scheme 'first' behind others: not known here with ByteLevel "
-        "or normalizer Prepend",
-        t->name);
+/* Whether what stands before this step puts something before a text, or spells it otherwise. The library asks whether a
+ * piece begins where the text did before all that; then a piece behind the first may, too. */
+static bool moved(const lb_tokenizer *t) {
+    for (int i = 0; i < t->n_norm; i++)
+        if ((t->norm[i].kind == LB_TOK_PREPEND || t->norm[i].kind == LB_TOK_NORM_ALPHABET) && t->n_step) return true;
+    for (int i = 0; i < t->n_step; i++) {
+        lb_tok_step_kind kind = t->step[i].kind;
+        if (kind == LB_TOK_ALPHABET || kind == LB_TOK_METASPACE || kind == LB_TOK_SPACE_FIRST) return true;
+    }
+    return false;
 }
 
 /* The kinds that take no more than a behaviour or a flag. false: none of these. */
@@ -120,13 +117,22 @@ static lb_status read_chars(lb_tokenizer *t, const char *type, const json_t *c, 
     return LB_OK;
 }
 
+/* Falcon's. */
+static bool splits_three_digits(const json_t *c) {
+    const char *regex = json_string_value(json_object_get(json_object_get(c, "pattern"), "Regex"));
+    const char *behavior = json_string_value(json_object_get(c, "behavior"));
+    return regex && behavior && !strcmp(regex, "[0-9][0-9][0-9]") && !strcmp(behavior, "Isolated");
+}
+
 static lb_status read_step(lb_tokenizer *t, const char *type, const json_t *c, void *user) {
     (void)user;
     bool known;
-    LB_TRY(lb_tok_spell_bytes(t)); /* what is behind ByteLevel sees its alphabet */
+    /* What is behind ByteLevel sees its alphabet; these two find the same in the bytes. */
+    bool spelled = t->byte_level && (!strcmp(type, "Digits") || splits_three_digits(c));
+    if (!spelled) LB_TRY(lb_tok_spell_bytes(t));
     LB_TRY(lb_tok_room(t, t->n_step, "pre-tokenizers"));
     if (!strcmp(type, "ByteLevel")) return read_byte_level(t, c);
-    lb_tok_step s = {0};
+    lb_tok_step s = {.spelled = spelled};
     LB_TRY(read_chars(t, type, c, &s, &known));
     if (known) {
         add_step(t, s);
@@ -147,7 +153,12 @@ static lb_status read_step(lb_tokenizer *t, const char *type, const json_t *c, v
         s.kind = LB_TOK_METASPACE;
         LB_TRY(lb_tok_get_bool(t, c, "split", true, &s.split));
         LB_TRY(lb_tok_read_metaspace(t, c, &s.literal, &s.prepend));
-        LB_TRY(check_first(t, &s));
+        if (s.prepend == LB_TOK_FIRST && moved(t))
+            return lb_fail(
+                LB_E_UNSUPPORTED,
+                "%s: pre-tokenizer Metaspace with prepend_scheme 'first' behind others: not known here behind "
+                "ByteLevel, another Metaspace or normalizer Prepend",
+                t->name);
     } else {
         return lb_tok_unknown(t, "pre-tokenizer", type);
     }

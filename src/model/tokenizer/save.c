@@ -85,21 +85,19 @@ static void add_pre_tokenizer(lb_str *b, const lb_tokenizer *t) {
         return;
     }
     lb_str_add(b, "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[");
+    bool gpt2 = false; /* the last one: ByteLevel's own */
     for (int i = 0; i < t->n_step; i++) {
         const lb_tok_step *s = &t->step[i];
-        bool gpt2 = s->scan == lb_tok_scan_gpt2;
-        if (i) lb_str_add(b, ",");
+        gpt2 = i + 1 == t->n_step && s->scan == lb_tok_scan_gpt2;
         if (s->kind == LB_TOK_CHARS) {
-            lb_str_add(b, "{\"type\":\"Digits\",\"individual_digits\":%s}", yes(s->behavior == LB_TOK_ISOLATED));
-            continue;
-        }
-        if (!gpt2) {
+            lb_str_add(b, "{\"type\":\"Digits\",\"individual_digits\":true},");
+        } else if (!gpt2) {
             lb_str_add(b, "{\"type\":\"Split\",\"pattern\":{\"Regex\":");
             add_string(b, view(s->pattern));
             lb_str_add(b, "},\"behavior\":\"Isolated\",\"invert\":false},");
         }
-        add_byte_level(b, gpt2);
     }
+    add_byte_level(b, gpt2);
     lb_str_add(b, "]},\n");
 }
 

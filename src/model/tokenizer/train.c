@@ -358,7 +358,7 @@ static lb_status build(const trainer *b, int64_t vocab, lb_tokenizer *t) {
     t->byte_level = t->alphabet = true;
     lb_tok_default_decoder(t, false);
     t->bos = t->eos = t->unk_name = 0;
-    LB_TRY(lb_tok_add_scan(t, "smollm"));
+    LB_TRY(lb_tok_named_pre(t, "smollm"));
     LB_TRY(lb_tok_pieces(t));
     t->merges.list = LB_NEW(t->arena, lb_tok_merge, b->n_merges + 1);
     t->added = LB_NEW(t->arena, lb_tok_added, 1);

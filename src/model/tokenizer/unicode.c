@@ -1,5 +1,4 @@
-/* Characters, their classes, and the built-in word patterns as scanners: the same cuts as the regular expressions
- * beside them (tests compare the two), several times faster. */
+/* Characters and their classes. */
 #include <utf8proc.h>
 
 #include "model/tokenizer/impl.h"
@@ -28,37 +27,68 @@ bool lb_tok_is_space(int32_t c) {
     return c >= 0x2000 && (c <= 0x200A || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F);
 }
 
-/* Characters that an older utf8proc takes as unassigned, as the tokenizers library does: a text's tokens do not depend
+/* By category. What an older utf8proc takes as unassigned is looked up in our own table: a text's tokens do not depend
  * on the system's version. */
-static lb_tok_class unassigned(int32_t c) {
-    uint32_t category = 1U << lb_uni_category_of(c);
-    return category & LB_UNI_L ? LB_TOK_LETTER : category & LB_UNI_N ? LB_TOK_NUMBER : LB_TOK_OTHER;
+static unsigned category_kind(int category) {
+    uint32_t bit = 1U << category;
+    if (bit & (1U << LB_UNI_LU | 1U << LB_UNI_LT)) return LB_TOK_K_UPPER;
+    if (bit & 1U << LB_UNI_LL) return LB_TOK_K_LOWER;
+    if (bit & LB_UNI_L) return LB_TOK_K_UNCASED;
+    if (bit & LB_UNI_M) return LB_TOK_K_MARK;
+    if (bit & LB_UNI_N) return LB_TOK_K_NUMBER;
+    return bit & LB_UNI_P ? LB_TOK_K_PUNCT : 0;
 }
 
+unsigned lb_tok_kind(int32_t c) {
+    static const uint8_t of[] = {[UTF8PROC_CATEGORY_LU] = LB_TOK_K_UPPER,
+                                 [UTF8PROC_CATEGORY_LT] = LB_TOK_K_UPPER,
+                                 [UTF8PROC_CATEGORY_LL] = LB_TOK_K_LOWER,
+                                 [UTF8PROC_CATEGORY_LM] = LB_TOK_K_UNCASED,
+                                 [UTF8PROC_CATEGORY_LO] = LB_TOK_K_UNCASED,
+                                 [UTF8PROC_CATEGORY_MN] = LB_TOK_K_MARK,
+                                 [UTF8PROC_CATEGORY_MC] = LB_TOK_K_MARK,
+                                 [UTF8PROC_CATEGORY_ME] = LB_TOK_K_MARK,
+                                 [UTF8PROC_CATEGORY_ND] = LB_TOK_K_NUMBER,
+                                 [UTF8PROC_CATEGORY_NL] = LB_TOK_K_NUMBER,
+                                 [UTF8PROC_CATEGORY_NO] = LB_TOK_K_NUMBER,
+                                 [UTF8PROC_CATEGORY_PC] = LB_TOK_K_PUNCT,
+                                 [UTF8PROC_CATEGORY_PD] = LB_TOK_K_PUNCT,
+                                 [UTF8PROC_CATEGORY_PS] = LB_TOK_K_PUNCT,
+                                 [UTF8PROC_CATEGORY_PE] = LB_TOK_K_PUNCT,
+                                 [UTF8PROC_CATEGORY_PI] = LB_TOK_K_PUNCT,
+                                 [UTF8PROC_CATEGORY_PF] = LB_TOK_K_PUNCT,
+                                 [UTF8PROC_CATEGORY_PO] = LB_TOK_K_PUNCT,
+                                 [UTF8PROC_CATEGORY_CO] = 0};
+    if (c < 0) return 0;
+    if (c < 0x80) return lb_tok_ascii_kind[c];
+    if (lb_tok_is_space(c)) return LB_TOK_K_SPACE;
+    utf8proc_category_t category = utf8proc_category(c);
+    return category == UTF8PROC_CATEGORY_CN ? category_kind((int)lb_uni_category_of(c)) : of[category];
+}
+
+#define S LB_TOK_K_SPACE
+#define N LB_TOK_K_NUMBER
+#define P LB_TOK_K_PUNCT
+#define U LB_TOK_K_UPPER
+#define L LB_TOK_K_LOWER
+const uint8_t lb_tok_ascii_kind[128] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, S, S, S, S, S, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* 0 */
+    S, P, P, P, 0, P, P, P, P, P, P, 0, P, P, P, P, N, N, N, N, N, N, N, N, N, N, P, P, 0, 0, 0, P, /* ' ' */
+    P, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, P, P, P, 0, P, /* '@' */
+    0, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, P, 0, P, 0, 0, /* '`' */
+};
+#undef S
+#undef N
+#undef P
+#undef U
+#undef L
+
 lb_tok_class lb_tok_classify(int32_t c) {
-    if (c < 0) return LB_TOK_OTHER;
-    if (c < 0x80) {
-        int32_t lower = c | 0x20;
-        if (lower >= 'a' && lower <= 'z') return LB_TOK_LETTER;
-        if (c >= '0' && c <= '9') return LB_TOK_NUMBER;
-        return lb_tok_is_space(c) ? LB_TOK_SPACE : LB_TOK_OTHER;
-    }
-    switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-        return LB_TOK_LETTER;
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-        return LB_TOK_NUMBER;
-    case UTF8PROC_CATEGORY_CN:
-        return unassigned(c);
-    default:
-        return lb_tok_is_space(c) ? LB_TOK_SPACE : LB_TOK_OTHER;
-    }
+    unsigned k = lb_tok_kind(c);
+    return k & LB_TOK_K_LETTER   ? LB_TOK_LETTER
+           : k & LB_TOK_K_NUMBER ? LB_TOK_NUMBER
+           : k & LB_TOK_K_SPACE  ? LB_TOK_SPACE
+                                 : LB_TOK_OTHER;
 }
 
 bool lb_tok_is_number(int32_t c) {
@@ -117,118 +147,4 @@ size_t lb_tok_invalid_utf8(const char *s, size_t n) {
         i += len;
     }
     return n;
-}
-
-/* ---- scanners ---- */
-
-const char lb_tok_pattern_gpt2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-const char lb_tok_pattern_llama3[] =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
-    "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-const char lb_tok_pattern_qwen2[] =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
-    "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-
-static lb_tok_class class_at(const char *s, size_t n, size_t at, size_t *len, int32_t *code) {
-    *len = lb_tok_char(s + at, n - at, code);
-    return lb_tok_classify(*code);
-}
-
-/* The end of the run of characters of class k that begins at `at`. */
-static size_t run_end(const char *s, size_t n, size_t at, lb_tok_class k) {
-    while (at < n) {
-        size_t len;
-        int32_t c;
-        if (class_at(s, n, at, &len, &c) != k) break;
-        at += len;
-    }
-    return at;
-}
-
-/* 's 't 're 've 'm 'll 'd: its length, 0 if s does not begin with one. */
-static size_t contraction(const char *s, size_t n, bool any_case) {
-    if (n < 2 || s[0] != '\'') return 0;
-    /* U+017F, the long s, is an s when case is ignored. */
-    if (any_case && n >= 3 && s[1] == '\xc5' && s[2] == '\xbf') return 3;
-    int fold = any_case ? 0x20 : 0;
-    int a = (uint8_t)s[1] | fold, b = n >= 3 ? (uint8_t)s[2] | fold : 0;
-    if (a == 's' || a == 't' || a == 'm' || a == 'd') return 2;
-    if ((a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l')) return 3;
-    return 0;
-}
-
-/* \s+(?!\S)|\s+ : white space up to the end, else all but its last character, else that one. s begins with a space. */
-static size_t white_space(const char *s, size_t n) {
-    size_t at = 0, last = 0;
-    while (at < n) {
-        size_t len;
-        int32_t c;
-        if (class_at(s, n, at, &len, &c) != LB_TOK_SPACE) break;
-        last = at;
-        at += len;
-    }
-    return at == n || last == 0 ? at : last;
-}
-
-size_t lb_tok_scan_gpt2(const char *s, size_t n) {
-    size_t len = contraction(s, n, false);
-    if (len) return len;
-    int32_t c;
-    lb_tok_class k = class_at(s, n, 0, &len, &c);
-    if (c == ' ' && n > 1) {
-        size_t next;
-        k = class_at(s, n, 1, &next, &c);
-        len += next;
-    }
-    return k == LB_TOK_SPACE ? white_space(s, n) : run_end(s, n, len, k);
-}
-
-/* \s*[\r\n]+ : the end of the last line break within the white space at s, 0 if there is none. */
-static size_t line_breaks(const char *s, size_t n) {
-    size_t at = 0, end = 0;
-    while (at < n) {
-        size_t len;
-        int32_t c;
-        if (class_at(s, n, at, &len, &c) != LB_TOK_SPACE) break;
-        at += len;
-        if (c == '\r' || c == '\n') end = at;
-    }
-    return end;
-}
-
-static size_t scan_llama(const char *s, size_t n, int digits) {
-    size_t len = contraction(s, n, true);
-    if (len) return len;
-    int32_t c, c2 = -1;
-    lb_tok_class k = class_at(s, n, 0, &len, &c);
-    if (k == LB_TOK_LETTER) return run_end(s, n, len, k);
-    size_t len2 = 0;
-    lb_tok_class k2 = len < n ? class_at(s, n, len, &len2, &c2) : LB_TOK_OTHER;
-    if (k != LB_TOK_NUMBER && c != '\r' && c != '\n' && len < n && k2 == LB_TOK_LETTER)
-        return run_end(s, n, len + len2, k2);
-    if (k == LB_TOK_NUMBER) {
-        size_t at = len;
-        for (int i = 1; i < digits && at < n; i++) {
-            if (class_at(s, n, at, &len2, &c2) != LB_TOK_NUMBER) break;
-            at += len2;
-        }
-        return at;
-    }
-    if (k == LB_TOK_OTHER || (c == ' ' && len < n && k2 == LB_TOK_OTHER)) {
-        size_t at = run_end(s, n, k == LB_TOK_OTHER ? len : len + len2, LB_TOK_OTHER);
-        while (at < n && (s[at] == '\r' || s[at] == '\n')) at++;
-        return at;
-    }
-    size_t end = line_breaks(s, n);
-    return end ? end : white_space(s, n);
-}
-
-size_t lb_tok_scan_llama3(const char *s, size_t n) { return scan_llama(s, n, 3); }
-size_t lb_tok_scan_qwen2(const char *s, size_t n) { return scan_llama(s, n, 1); }
-
-lb_tok_scan lb_tok_known_pattern(const char *pattern) {
-    if (!strcmp(pattern, lb_tok_pattern_gpt2)) return lb_tok_scan_gpt2;
-    if (!strcmp(pattern, lb_tok_pattern_llama3)) return lb_tok_scan_llama3;
-    if (!strcmp(pattern, lb_tok_pattern_qwen2)) return lb_tok_scan_qwen2;
-    return NULL;
 }
