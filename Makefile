@@ -81,7 +81,7 @@ endif
 .DEFAULT_GOAL := all
 SANITIZERS ?= asan tsan
 
-.PHONY: all deps deps-check demo check check-real check-sanitizers check-abuse check-mutants check-long bench bench-build bench-counts bench-scaling fmt lint analyze install uninstall clean help paper build man FORCE
+.PHONY: all deps deps-check demo check check-real check-sanitizers check-abuse check-parity check-mutants check-long bench bench-build bench-counts bench-scaling fmt lint analyze install uninstall clean help paper build man FORCE
 
 all: deps ## install what is missing, then build ./lowbit
 	@$(MAKE) --no-print-directory build
@@ -165,6 +165,13 @@ check-real: all ## the same against real models and texts, found through LOWBIT_
 check-sanitizers: all ## the tests under the sanitizers of addresses and undefined behaviour, and of threads
 	@for m in $(SANITIZERS); do $(MAKE) --no-print-directory MODE=$$m tests-build && \
 	  BUILD=build/$$m tools/run-tests $(patsubst $(B)/%,build/$$m/%,$(TESTBIN)) || exit 1; done
+
+# Its Python packages are installed by tests/parity/python once, where PARITY_PYTHON names none.
+$(B)/tests/parity/dump: %: %.o $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a
+	$(call say,link,$@)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL) $(shell pkg-config --libs cmocka)
+check-parity: all ## every family against transformers, side by side: results/parity.csv (FAMILIES='NAME ...': those; needs Python and a package index)
+	@$(MAKE) --no-print-directory $(B)/tests/parity/dump
+	@python=$$(tests/parity/python) && $$python -B tests/parity/check.py $(B)/tests/parity/dump results/parity.csv $(FAMILIES)
 
 check-abuse: all ## what takes too long for make check: many kills, too little memory, thousands of damaged files
 	@$(MAKE) --no-print-directory tests-build $(LONGBIN)
