@@ -34,10 +34,11 @@ static lb_status hadamard_spec_input(const void *opts, const lb_block_input *in,
     const hadamard_opts *o = opts;
     int64_t n = o->block ? o->block : in->cols & -in->cols; /* its lowest bit */
     LB_TRY(hadamard_check(opts));
+    if (n == 1)
+        return lb_fail(LB_E_UNSUPPORTED, "%lld columns: no power of two from 2 on divides them", (long long)in->cols);
     if (!lb_transform_hadamard_fits(n, in->cols))
-        return lb_fail(LB_E_UNSUPPORTED,
-                       "%lld columns are no runs of %lld: a power of two from 2 on that divides them is",
-                       (long long)in->cols, (long long)n);
+        return lb_fail(LB_E_UNSUPPORTED, "block = %lld does not divide its %lld columns", (long long)n,
+                       (long long)in->cols);
     out->t_hadamard = n;
     out->t_sign = o->signs;
     return LB_OK;

@@ -14,13 +14,13 @@ static const lb_option flags[] = {
 };
 
 static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
-    (void)exit_code;
     const check_flags *f = values;
     const char *plugin_hash;
     lb_planned x = {0};
     LB_TRY(lb_cli_plugins(a, f->plugin, &plugin_hash));
     LB_TRY(lb_cli_read_config(a, args, &x.config));
     lb_status st = lb_cli_plan_show(&x, a, LB_HEADER, plugin_hash, log);
+    if (st == LB_OK) lb_cli_warn_of_nothing(&x.plans, log, exit_code);
     lb_cli_plan_close(&x);
     return st;
 }
@@ -31,7 +31,7 @@ const lb_command lb_cmd_check = {
     .summary = "what a run would do: cells, exact sizes, refusals with reasons, estimates; runs nothing",
     .details =
         "Reads and checks the config, the model's header and the texts. Sizes are exact; times are estimates from\n"
-        "counted operations and a short measurement on this machine.",
+        "counted operations and a short measurement on this machine. Exit code 1 also where every cell is refused.",
     .example = "lowbit check configs/smollm2-135m.yaml -o 'axes.bits=[2,3,4]'",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(check_flags)},
     .min_positional = 1,

@@ -82,6 +82,7 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
         lb_warn(log, "failed: %s", done->failures);
         *exit_code = 1;
     }
+    lb_cli_warn_of_nothing(&x->plans, log, exit_code);
     if (outside > 0) {
         lb_warn(log, "%lld value%s outside the tolerance", (long long)outside, outside == 1 ? "" : "s");
         *exit_code = 1;
@@ -119,9 +120,8 @@ const lb_command lb_cmd_run = {
         "CONFIG is a file, a folder that holds config.yaml, or one that comes with the program (demo). Each finished\n"
         "cell is one HDF5 file in the results folder; started again after an interruption, a run keeps finished\n"
         "cells and, inside a cell, finished blocks, also of stages that prepare the model; a training (qat,\n"
-        "finetune) starts over. Exit code 1 when a cell failed or a value is outside its expected tolerance, 130\n"
-        "when interrupted. Every key of a config:\n"
-        "lowbit help config.",
+        "finetune) starts over. Exit code 1 when a cell failed, every cell is refused, or a value is outside its\n"
+        "expected tolerance, 130 when interrupted. Every key of a config: lowbit help config.",
     .example = "lowbit run configs/smollm2-135m.yaml -o eval.windows=20",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(run_flags)},
     .min_positional = 1,

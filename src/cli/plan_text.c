@@ -89,7 +89,8 @@ static lb_status row_of_cell(const lb_plan *p, size_t i, size_t number, plan_col
     int64_t ragged = ragged_layers(c);
     if (ragged) lb_str_add(out, "  last group shorter in %lld layers", (long long)ragged);
     int64_t one = layers_made_one(p, c);
-    if (one) lb_str_add(out, "  %lld layers are others', counted once", (long long)one);
+    if (one == 1) lb_str_add(out, "  1 layer is another's, counted once");
+    if (one > 1) lb_str_add(out, "  %lld layers are others', counted once", (long long)one);
     lb_str_add(out, "\n");
     return LB_OK;
 }

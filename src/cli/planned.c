@@ -74,6 +74,18 @@ void lb_cli_plan_close(lb_planned *x) {
     lb_team_free(x->team);
 }
 
+void lb_cli_warn_of_nothing(const lb_plans *p, lb_log *log, int *exit_code) {
+    size_t cells = 0, refused = 0;
+    for (size_t i = 0; i < p->n; i++)
+        for (size_t k = 0; k < p->at[i].sweep.n; k++) {
+            cells += p->at[i].sweep.cell[k].method != NULL;
+            refused += p->at[i].sweep.cell[k].refused;
+        }
+    if (refused == 0 || refused < cells) return;
+    lb_warn(log, "nothing to compress: %s refused", refused == 1 ? "the one cell is" : "all cells are");
+    *exit_code = 1;
+}
+
 lb_status lb_cli_out_begin(lb_arena *a, const char *out, lb_fs_folder *f) {
     lb_status st = lb_fs_folder_begin(out, f);
     if (st == LB_OK || st == LB_E_NOMEM) return st;

@@ -24,6 +24,8 @@ LB_NODISCARD lb_status lb_cli_team(int64_t threads, lb_team **out);
 LB_NODISCARD lb_status lb_cli_plan(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash,
                                    lb_log *log);
 void lb_cli_plan_close(lb_planned *x);
+/* Is anything asked for, and all of it refused? Then the command's exit code is 1, and a warning says so. */
+void lb_cli_warn_of_nothing(const lb_plans *p, lb_log *log, int *exit_code);
 /* Bits a weight of the quantized layers; where nothing is quantized, what a weight has then. */
 double lb_cli_bits(const lb_model_size *s);
 /* --out of a command that writes a folder: refused now, with the flag's name, or under way. */

@@ -1,5 +1,6 @@
 /* What a reader must know to read the tables. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "report/parts.h"
@@ -73,7 +74,8 @@ static void note_protocols(notes *s, const lb_report_view *v) {
 
 /* Whether any row has differences or KL, over how long a block, and whether the single window leaves no interval. */
 typedef struct measured {
-    bool delta, kl, error, own, one_window, inputs; /* inputs: quantized ones */
+    bool delta, kl, error, own, one_window;
+    uint64_t inputs; /* quantized ones: a bit for each number of bits */
     int64_t block;
 } measured;
 
@@ -84,8 +86,7 @@ static measured what_was_measured(const lb_report_view *v) {
             const lb_record *c = v->row[i].cell[k];
             m.error |= !isnan(lb_model_error_of(c, true).output_rel);
             m.own |= !isnan(lb_model_error_of(c, false).output_rel);
-            const char *act = lb_pairs_get(&c->options, "act_bits");
-            m.inputs |= act && strcmp(act, "0") != 0;
+            if (lb_report_act_bits(c) > 0) m.inputs |= (uint64_t)1 << lb_report_act_bits(c);
             for (int64_t e = 0; e < c->evals; e++) {
                 m.kl |= c->eval[e].eval.has_kl;
                 if (!c->eval[e].has_paired) continue;
@@ -96,8 +97,19 @@ static measured what_was_measured(const lb_report_view *v) {
     return m;
 }
 
+/* What errors of layers leave out, with rows called "a8": " These are errors of weights alone: ..." */
+static const char *note_of_inputs(lb_arena *a, uint64_t inputs) {
+    char bits[256] = "";
+    for (int b = 1, n = 0; b < 64; b++)
+        if (inputs >> b & 1) n += snprintf(bits + n, sizeof bits - (size_t)n, "%sa%d", n ? ", " : "", b);
+    if (!inputs) return "";
+    return lb_arena_printf(
+        a, " These are errors of weights alone: what quantized inputs (%s) cost shows in perplexity and KL.", bits);
+}
+
 static void note_columns(notes *s, const lb_report_view *v) {
     measured m = what_was_measured(v);
+    const char *inputs = note_of_inputs(s->arena, m.inputs);
     if (m.delta)
         note(s,
              lb_arena_printf(s->arena,
@@ -118,9 +130,8 @@ static void note_columns(notes *s, const lb_report_view *v) {
                     "H.%s%s",
                     m.error ? ", with H of the original model's inputs, so that cells compare" : "",
                     m.own ? " own-H MSE and its \xc3\x97 RTN: with H of the inputs the layers were solved on." : "",
-                    m.inputs ? " These are errors of weights alone: what quantized inputs (a8) cost shows in "
-                               "perplexity and KL."
-                             : ""));
+                    inputs ? inputs : ""));
+    if (!inputs) s->failed = true;
     if (v->seeds)
         note(s,
              "Rows over several seeds: \xce\x94 ln PPL is the mean over seeds, PPL their geometric mean, so that it is "
@@ -128,6 +139,42 @@ static void note_columns(notes *s, const lb_report_view *v) {
              "the "
              "sd of \xce\x94 too, is the sample standard deviation over seeds; the 95 % interval is over seeds (t) and "
              "windows (blocks) both. Anything else is a mean.");
+}
+
+static const char *rules_of(notes *s, const lb_record *c) {
+    lb_str text = {0};
+    const char *out = NULL;
+    if (lb_report_rules(c, &text)) {
+        out = lb_str_check(&text) == LB_OK ? lb_arena_strdup(s->arena, text.s ? text.s : "") : NULL;
+        s->failed = s->failed || !out;
+    }
+    lb_str_free(&text);
+    return out;
+}
+
+/* Rules of single layers, which no row's name has: each list once, with its rows. */
+static void note_rules(notes *s, const lb_report_view *v) {
+    const char **rules = LB_NEW(s->arena, const char *, v->rows + 1);
+    int64_t methods = 0;
+    if (!rules) s->failed = true;
+    for (int64_t i = 0; i < v->rows && rules; i++) {
+        rules[i] = rules_of(s, v->row[i].cell[0]);
+        methods += !v->row[i].baseline;
+    }
+    for (int64_t i = 0, k; i < v->rows && !s->failed; i++) {
+        for (k = 0; k < i && rules[i]; k++)
+            if (rules[k] && strcmp(rules[k], rules[i]) == 0) break;
+        if (!rules[i] || k < i) continue;
+        lb_str rows = {0};
+        int64_t n = 0;
+        for (; k < v->rows; k++)
+            if (rules[k] && strcmp(rules[k], rules[i]) == 0)
+                lb_str_add(&rows, "%s%s", n++ ? ", " : "", v->row[k].short_name);
+        const char *where = n > 1 && n == methods ? "all cells" : rows.s;
+        bool whole = lb_str_check(&rows) == LB_OK;
+        note(s, whole ? lb_arena_printf(s->arena, "Rules of single layers (%s): %s.", where, rules[i]) : NULL);
+        lb_str_free(&rows);
+    }
 }
 
 static bool trained_as_it_was(const lb_record *r) {
@@ -194,6 +241,7 @@ lb_status lb_report_notes(const lb_report_view *v, lb_table_format f, lb_str *ou
     note_models(&s, v);
     note_protocols(&s, v);
     note_columns(&s, v);
+    note_rules(&s, v);
     note_flags(&s, v);
     note_warnings(&s, v);
     if (s.failed) return lb_fail(LB_E_NOMEM, "out of memory: notes of the report");

@@ -16,6 +16,9 @@ LB_NODISCARD lb_status lb_report_layers(lb_arena *a, const lb_record *c, const c
 LB_NODISCARD lb_status lb_report_sizes(const lb_report_view *v, lb_table_format f, lb_str *out);
 /* What all done cells share, then what differs. */
 LB_NODISCARD lb_status lb_report_provenance(const lb_report_view *v, lb_table_format f, lb_str *out);
+/* A cell's rules for single layers, as its resolved config has them: match: "*.down" bits: 4; match: ...; false: none.
+ */
+bool lb_report_rules(const lb_record *c, lb_str *out);
 LB_NODISCARD lb_status lb_report_citations(const lb_report_view *v, lb_table_format f, lb_str *out);
 const char *lb_report_reference(const char *key); /* authors, title, where; NULL: not known */
 const char *lb_report_reference_key(size_t i);    /* every key that is known; NULL past the last */

@@ -170,7 +170,8 @@ static void script(const lb_plot *p, lb_str *s) {
                "\n# One format only: gnuplot -e \"formats='pdf'\" %s.gp\n\n",
                p->name, p->name, p->name);
     lb_str_add(s, "if (!exists('formats')) formats = 'svg png pdf'\nif (!exists('stem')) stem = '%s'\n", p->name);
-    lb_str_add(s, "data = '%s.dat'\nset encoding utf8\n", p->name);
+    /* gnuplot's own format has room for a sign in front, which moves numbers off their tics. */
+    lb_str_add(s, "data = '%s.dat'\nset encoding utf8\nset format '%%h'\n", p->name);
     lb_str_add(s, "%s", p->setup.s ? p->setup.s : "");
     lb_str_add(s, "\ndo for [format in formats] {\n");
     lb_str_add(s,

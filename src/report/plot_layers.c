@@ -94,10 +94,18 @@ static lb_status shown_name(lb_arena *a, const lb_report_row *row, const char **
     return *out ? LB_OK : LB_E_NOMEM;
 }
 
+/* What these errors are not. */
 static const char *mark_note(const family *f) {
-    for (int64_t i = 0; i < f->n; i++)
-        if (lb_report_trained(f->row[i])) return " \xe2\x80\xa0: trained; these errors are not what was minimized.";
-    return "";
+    bool trained = false, inputs = false;
+    for (int64_t i = 0; i < f->n; i++) {
+        trained = trained || lb_report_trained(f->row[i]);
+        inputs = inputs || lb_report_act_bits(f->row[i]->cell[0]) > 0;
+    }
+    if (trained && inputs)
+        return " \xe2\x80\xa0: trained; these errors are not what was minimized, and leave out what quantized inputs "
+               "cost.";
+    if (trained) return " \xe2\x80\xa0: trained; these errors are not what was minimized.";
+    return inputs ? " They are errors of weights alone: what quantized inputs cost is not in them." : "";
 }
 
 static void number(lb_str *s, double v) {

@@ -125,19 +125,28 @@ static void add_own(lb_str *line, const lb_results *r, const lb_record *c, bool 
     }
 }
 
-/* The rules of single layers, as the resolved config has them: "; rules: - match: "*.down" bits: 4". */
-static void add_rules(lb_str *line, const char *config) {
+bool lb_report_rules(const lb_record *c, lb_str *out) {
     static const char head[] = "\n    rules:\n";
-    const char *p = config ? strstr(config, head) : NULL;
-    if (!p) return;
-    lb_str_add(line, "; rules:");
-    for (p += sizeof head - 1; strncmp(p, "      ", 6) == 0;) {
+    const char *p = c->config ? strstr(c->config, head) : NULL;
+    if (!p) return false;
+    p += sizeof head - 1;
+    for (const char *between = ""; strncmp(p, "      ", 6) == 0; between = " ") {
         p += strspn(p, " ");
+        bool rule = strncmp(p, "- ", 2) == 0;
+        if (rule) p += 2;
         size_t n = strcspn(p, "\n");
-        lb_str_add(line, " ");
-        lb_str_add_bytes(line, p, n);
+        lb_str_add(out, "%s", rule && between[0] ? "; " : between);
+        lb_str_add_bytes(out, p, n);
         p += n + (p[n] == '\n');
     }
+    return true;
+}
+
+static void add_rules(lb_str *line, const lb_record *c) {
+    lb_str rules = {0};
+    if (lb_report_rules(c, &rules)) lb_str_add(line, "; rules: %s", rules.s ? rules.s : "");
+    line->failed = line->failed || rules.failed;
+    lb_str_free(&rules);
 }
 
 /* Every option that a cell ran with, also the defaults: what was actually used; and what is its own. */
@@ -151,7 +160,7 @@ static lb_status add_each(items *s, const lb_results *r) {
             lb_str_add(&line, " %s=%s", c->options.at[k].key, c->options.at[k].value);
         if (c->propagate && c->propagate[0]) lb_str_add(&line, " propagate=%s", c->propagate);
         if (c->true_sequential) lb_str_add(&line, " true_sequential=true");
-        add_rules(&line, c->config);
+        add_rules(&line, c);
         add_own(&line, r, c, false);
         add_own(&line, r, c, true);
         LB_TRY(add_line(s, &line));

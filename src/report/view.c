@@ -66,6 +66,13 @@ bool lb_report_same_model(const lb_record *x, const lb_record *y) {
 
 bool lb_report_trained(const lb_report_row *row) { return (row->flags & LB_FLAG_NOT_MINIMIZED) != 0; }
 
+int lb_report_act_bits(const lb_record *c) {
+    const char *text = lb_report_pair(&c->options, "act_bits");
+    int64_t bits = 0;
+    if (!text) return 0;
+    return lb_parse_i64(text, &bits) == LB_OK && bits > 0 && bits < 64 ? (int)bits : 0;
+}
+
 /* ---- names ---- */
 
 static const char *value_of(const lb_record *c, const char *key) {
@@ -88,8 +95,7 @@ static bool differs(const lb_results *r, const lb_record *c, const char *key) {
  * all cells of the method share is left out, unless it was switched on. Bits of inputs come first, always. */
 static void add_varied(lb_str *s, const lb_results *r, const lb_record *c) {
     static const char *const own_column[] = {"bits", "group", "seed", "method", "act_bits"};
-    const char *act = lb_pairs_get(&c->options, "act_bits");
-    if (act && strcmp(act, "0") != 0) lb_str_add(s, " a%s", act);
+    if (lb_report_act_bits(c) > 0) lb_str_add(s, " a%d", lb_report_act_bits(c));
     for (int64_t i = 0; i < c->varied.n; i++) {
         const lb_pair *p = &c->varied.at[i];
         bool skip = false, on = strcmp(p->value, "true") == 0;

@@ -69,6 +69,7 @@ double lb_report_seconds(const lb_report_row *row);                 /* mean over
 const char *lb_report_group_text(const lb_record *c, char out[32]); /* "row", "tensor", "64", "" */
 const char *lb_report_pair(const lb_pairs *p, const char *key);     /* NULL: none */
 bool lb_report_trained(const lb_report_row *row);
+int lb_report_act_bits(const lb_record *c); /* of quantized inputs; 0: they are not */
 /* Letters, digits, '-', '.' and '_' stay, anything else becomes '-': for file names and ids. */
 char *lb_report_slug(lb_arena *a, const char *text);
 

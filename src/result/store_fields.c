@@ -167,14 +167,14 @@ static lb_status wrong_length(const char *path, int64_t have, int64_t want) {
     return lb_fail(LB_E_FORMAT, "%s has %lld values, expected %lld", path, (long long)have, (long long)want);
 }
 
-static lb_status get_column(lb_h5 *h, lb_arena *a, const char *path, const lb_field *x, char *rows, size_t stride,
-                            int64_t n) {
+static lb_status get_column(lb_h5 *h, lb_arena *a, const char *group, const char *path, const lb_field *x, char *rows,
+                            size_t stride, int64_t n) {
     int64_t have = 0;
     if (lb_field_is_text(x)) {
         char **s = NULL;
         LB_TRY(lb_h5_get_strs(h, a, path, &s, &have));
         if (have != n) return wrong_length(path, have, n);
-        for (int64_t r = 0; r < n; r++) LB_TRY(lb_field_set_text(x, rows + (size_t)r * stride, path, s[r]));
+        for (int64_t r = 0; r < n; r++) LB_TRY(lb_field_set_text(x, rows + (size_t)r * stride, group, s[r]));
         return LB_OK;
     }
     if (x->type == LB_FIELD_F64) {
@@ -187,7 +187,7 @@ static lb_status get_column(lb_h5 *h, lb_arena *a, const char *path, const lb_fi
     int64_t *v = NULL;
     LB_TRY(lb_h5_get_i64(h, a, path, &v, &have));
     if (have != n) return wrong_length(path, have, n);
-    for (int64_t r = 0; r < n; r++) LB_TRY(lb_field_set_int(x, rows + (size_t)r * stride, path, v[r]));
+    for (int64_t r = 0; r < n; r++) LB_TRY(lb_field_set_int(x, rows + (size_t)r * stride, group, v[r]));
     return LB_OK;
 }
 
@@ -205,7 +205,7 @@ lb_status lb_fields_get_columns(lb_h5 *h, lb_arena *a, const char *group, lb_fie
                 st = set_empty(&f.at[i], (char *)rows + (size_t)r * stride, path.s);
             continue;
         }
-        if (st == LB_OK) st = get_column(h, a, path.s, &f.at[i], rows, stride, n);
+        if (st == LB_OK) st = get_column(h, a, group, path.s, &f.at[i], rows, stride, n);
     }
     lb_str_free(&path);
     return st;

@@ -64,11 +64,17 @@ static void names_add_table(names *k, const lb_options *t) {
     for (size_t i = 0; i < t->n; i++) names_add(k, t->table[i].name);
 }
 
-/* in: " in quantize[1]", or ""; m: the method whose options may stand there, or NULL */
+/* in: " in quantize[1]", or ""; m: the method whose options may stand there, or NULL. STAGE.OPTION is known only of an
+ * option that two stages have. */
 static lb_status unknown_key(const lb_yaml *n, const char *in, const names *known, const lb_method *m) {
     lb_where w = lb_config_where(n);
-    const char *near = lb_str_nearest(n->key, known->at, known->n);
+    const char *dot = strchr(n->key, '.'), *near = lb_str_nearest(n->key, known->at, known->n);
+    for (size_t i = 0; dot && i < known->n; i++)
+        if (strcmp(known->at[i], dot + 1) == 0) near = known->at[i];
     if (near) return lb_fail(LB_E_CONFIG, "%s: unknown key '%s'%s: did you mean '%s'?", w.text, n->key, in, near);
+    if (m && lb_method_stages(m) > 1)
+        return lb_fail(LB_E_CONFIG, "%s: unknown key '%s'%s: see lowbit methods NAME of each stage", w.text, n->key,
+                       in);
     return lb_fail(LB_E_CONFIG, "%s: unknown key '%s'%s: see lowbit %s%s", w.text, n->key, in,
                    m ? "methods " : "help config", m ? m->name : "");
 }

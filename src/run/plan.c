@@ -219,11 +219,46 @@ static lb_status check_rule(const lb_plan *p, const lb_rule *r) {
     return st;
 }
 
+/* In the cells of an entry. A layer that is one with another has what that one has, so a rule says nothing that fits
+ * such layers alone; nor one that makes a layer what it is. *idle: a layer of those, *of: the one that it is. */
+static bool has_effect(const lb_plan *p, const lb_entry *e, const lb_rule *r, const char **idle, const char **of) {
+    const lb_net *n = p->model->net;
+    const lb_cell cell = {.entry = e};
+    for (int32_t i = 0; i < n->sites; i++) {
+        const char *name = n->site[i].name;
+        if (!lb_str_glob(r->match, name)) continue;
+        *idle = name;
+        *of = r->same_as ? name : n->site[i].block < 0 ? NULL : lb_sweep_same_as(p->config, &cell, name);
+        if (r->same_as ? strcmp(r->same_as, name) != 0 : !*of) return true;
+    }
+    return false;
+}
+
+/* A rule for all has to say something in one entry at least. */
+static lb_status check_effect(const lb_plan *p, const lb_entry *e, size_t entries, const lb_rule *r) {
+    const char *idle = NULL, *of = NULL;
+    for (size_t i = 0; i < entries; i++)
+        if (has_effect(p, &e[i], r, &idle, &of)) return LB_OK;
+    if (!idle) return LB_OK;
+    lb_where w = where_of(r->node, "match");
+    if (r->same_as)
+        return lb_fail(LB_E_CONFIG, "%s: match '%s' has no effect: same_as names that layer itself", w.text, r->match);
+    return lb_fail(LB_E_CONFIG,
+                   "%s: match '%s' has no effect: layer %s is what %s is (same_as): give the rule to that one", w.text,
+                   r->match, idle, of);
+}
+
 static lb_status check_rules(const lb_plan *p) {
     const lb_config *c = p->config;
-    for (size_t i = 0; i < c->rules; i++) LB_TRY(check_rule(p, &c->rule[i]));
+    for (size_t i = 0; i < c->rules; i++) {
+        LB_TRY(check_rule(p, &c->rule[i]));
+        LB_TRY(check_effect(p, c->entry, c->entries, &c->rule[i]));
+    }
     for (size_t e = 0; e < c->entries; e++)
-        for (size_t i = 0; i < c->entry[e].n_rules; i++) LB_TRY(check_rule(p, &c->entry[e].rule[i]));
+        for (size_t i = 0; i < c->entry[e].n_rules; i++) {
+            LB_TRY(check_rule(p, &c->entry[e].rule[i]));
+            LB_TRY(check_effect(p, &c->entry[e], 1, &c->entry[e].rule[i]));
+        }
     return LB_OK;
 }
 

@@ -318,7 +318,49 @@ static void bad_places(void **state) {
     assert_int_equal(r.code, 1);
     cli_has(r.err, "match '*.dwon' fits no layer");
     cli_free(&r);
+    put_file("joined.yaml", COMMON "quantize: [{stages: [{method: rtn}, {method: low_rank}], low_rank.rank: 3}]\n");
+    r = CLI(&o, "check", "joined.yaml");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "unknown key 'low_rank.rank' in quantize[0]: did you mean 'rank'?");
+    cli_free(&r);
     assert_false(exists("results/bad"));
+}
+
+/* A layer that is one with another has what that one has: a rule for it alone is a mistake, one for others too is not.
+ */
+static void rules_without_effect(void **state) {
+    (void)state;
+    static const struct {
+        const char *rules, *entry, *said; /* NULL: fine */
+    } of[] = {
+        {"{match: \"1.q\", same_as: \"1.q\"}", "", "match '1.q' has no effect: same_as names that layer itself"},
+        {"{match: \"1.q\", same_as: \"0.q\"}, {match: \"1.q\", bits: 3}", "",
+         "match '1.q' has no effect: layer 1.q is what 0.q is (same_as): give the rule to that one"},
+        {"{match: \"1.q\", skip: true}, {match: \"1.q\", same_as: \"0.q\"}", "", "match '1.q' has no effect"},
+        {"{match: \"1.q\", bits: 3}", "{match: \"1.q\", same_as: \"0.q\"}", "match '1.q' has no effect"},
+        {"{match: \"1.q\", same_as: \"0.q\"}", "{match: \"1.q\", bits: 3}", "match '1.q' has no effect"},
+        {"{match: \"*.q\", same_as: \"0.q\"}, {match: \"*.q\", bits: 3}", "", NULL},
+        {"{match: \"1.q\", same_as: \"0.q\"}, {match: \"1.*\", bits: 3}", "", NULL},
+        {"{match: \"1.q\", same_as: \"0.q\"}, {match: \"1.q\", skip: false, bits: 3}", "", NULL},
+    };
+    cli_options o = here();
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
+        char text[1024];
+        snprintf(text, sizeof text, COMMON "rules: [%s]\nquantize: [{method: rtn, bits: 4, rules: [%s]}]\n",
+                 of[i].rules, of[i].entry);
+        put_file("idle.yaml", text);
+        cli_result r = CLI(&o, "check", "idle.yaml");
+        assert_int_equal(r.code, of[i].said ? 1 : 0);
+        if (of[i].said) cli_has(r.err, of[i].said);
+        cli_free(&r);
+    }
+    /* A rule for all has an effect where one entry lets it. */
+    put_file("idle.yaml", COMMON "rules: [{match: \"1.q\", bits: 3}]\nquantize:\n  - {method: rtn}\n"
+                                 "  - {method: rtn, rules: [{match: \"1.q\", same_as: \"0.q\"}]}\n");
+    cli_result r = CLI(&o, "check", "idle.yaml");
+    assert_int_equal(r.code, 0);
+    cli_has(r.out, "1 layer is another's, counted once");
+    cli_free(&r);
 }
 
 static void one_run_at_a_time(void **state) {
@@ -381,7 +423,8 @@ static void check_runs_nothing(void **state) {
     put_file("short.yaml", COMMON "training: {text: few.txt}\nquantize:\n  - {method: qat, bits: 3, length: 64}\n");
     cli_options here_too = here();
     cli_result few = CLI(&here_too, "check", "short.yaml");
-    assert_int_equal(few.code, 0);
+    assert_int_equal(few.code, 1); /* nothing that was asked for can run */
+    cli_has(few.err, "nothing to compress: the one cell is refused");
     cli_has(few.out, "few.txt has ");
     cli_has(few.out, " tokens: one sequence takes length = 64");
     cli_free(&few);
@@ -390,10 +433,16 @@ static void check_runs_nothing(void **state) {
                     "  - {method: qat, steps: 2, warmup: 0, length: 32, rules: [{match: '*.down', steps: 3}]}\n"
                     "  - stages: [{method: hadamard}, {method: smoothquant}, {method: rtn}]\n");
     cli_result ruled = CLI(&here_too, "check", "ruled.yaml");
-    assert_int_equal(ruled.code, 0);
+    assert_int_equal(ruled.code, 1);
+    cli_has(ruled.err, "nothing to compress: all cells are refused");
     cli_has(ruled.out, "layer 0.down: iters = 3: belongs to the whole block (2), not to one layer");
     cli_has(ruled.out, "layer 0.down: steps = 3: belongs to the whole training (2), not to one layer");
     cli_has(ruled.out, "stage smoothquant changes nothing here: it applies to no input of the layers to quantize");
+    cli_free(&ruled);
+    ruled = CLI(&here_too, "run", "ruled.yaml", "--no-report");
+    assert_int_equal(ruled.code, 1);
+    cli_has(ruled.err, "1 cell run, 0 kept, 3 refused, 0 failed");
+    cli_has(ruled.err, "nothing to compress: all cells are refused");
     cli_free(&ruled);
     put_file("check.yaml", COMMON "axes: {bits: [3]}\nquantize:\n  - {method: gptq, group: [16, 4096]}\n"
                                   "  - {method: nf4}\n");
@@ -422,6 +471,7 @@ int main(void) {
         cmocka_unit_test(a_failing_cell_stops_no_other),
         cmocka_unit_test(full_disk),
         cmocka_unit_test(bad_places),
+        cmocka_unit_test(rules_without_effect),
         cmocka_unit_test(one_run_at_a_time),
         cmocka_unit_test(sources_that_are_missing),
         cmocka_unit_test(check_runs_nothing),

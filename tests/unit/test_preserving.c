@@ -143,8 +143,8 @@ static void runs_of_hadamard(void **state) {
         {"", 176, 16, ""},
         {"", 6, 2, ""},
         {"block=4", 64, 4, ""},
-        {"", 7, 0, "7 columns are no runs of 1"},
-        {"block=32", 176, 0, "176 columns are no runs of 32: a power of two from 2 on that divides them is"},
+        {"", 7, 0, "7 columns: no power of two from 2 on divides them"},
+        {"block=32", 176, 0, "block = 32 does not divide its 176 columns"},
         {"block=12", 48, 0, "block = 12: must be a power of two, from 2 on"},
         {"block=1", 8, 0, "block = 1: must be a power of two, from 2 on"},
     };

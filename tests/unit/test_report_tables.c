@@ -85,29 +85,36 @@ static void edges(void **state) {
     }
 }
 
-/* What quantized inputs cost is no layer's error: where there are some, it is said. */
+static void add_option(lb_results *r, lb_record *c, const char *key, const char *value) {
+    lb_pair *at = LB_NEW(r->arena, lb_pair, c->options.n + 1);
+    assert_non_null(at);
+    if (c->options.n) memcpy(at, c->options.at, (size_t)c->options.n * sizeof *at);
+    at[c->options.n++] = (lb_pair){key, value};
+    c->options.at = at;
+}
+
+/* What quantized inputs cost is no layer's error: where there are some, it is said, with their bits as rows have them.
+ */
 static void quantized_inputs(void **state) {
     (void)state;
     static const struct {
-        const char *bits;
-        bool said;
-    } sweep[] = {{NULL, false}, {"0", false}, {"8", true}};
+        const char *bits[2], *said;
+    } sweep[] = {{{NULL}, NULL}, {{"0"}, NULL}, {{"8"}, "inputs (a8) cost"}, {{"8", "5"}, "inputs (a5, a8) cost"}};
     for (size_t i = 0; i < sizeof sweep / sizeof sweep[0]; i++) {
         lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
-        lb_record *c = &r->record[r->n - 1];
-        lb_pair *at = LB_NEW(r->arena, lb_pair, c->options.n + 1);
+        lb_arena *a;
+        lb_report_view v;
         lb_str s = {0};
-        assert_non_null(at);
-        if (c->options.n) memcpy(at, c->options.at, (size_t)c->options.n * sizeof *at);
-        at[c->options.n] = (lb_pair){"act_bits", sweep[i].bits};
-        c->options.at = at;
-        if (sweep[i].bits) c->options.n++;
-        lb_table_terminal_width(4000);
-        assert_ok(lb_report_main_table(r, LB_TABLE_TERMINAL, &s));
-        lb_table_terminal_width(LB_TERMINAL_WIDTH);
+        for (int k = 0; k < 2; k++)
+            if (sweep[i].bits[k]) add_option(r, &r->record[r->n - 1 - k], "act_bits", sweep[i].bits[k]);
+        assert_ok(lb_arena_new(0, &a));
+        assert_ok(lb_report_view_make(a, r, &v));
+        assert_ok(lb_report_notes(&v, LB_TABLE_MARKDOWN, &s));
         assert_non_null(strstr(s.s, "same H."));
-        assert_true((strstr(s.s, "errors of weights alone") != NULL) == sweep[i].said);
+        assert_true(!sweep[i].said == !strstr(s.s, "errors of weights alone"));
+        if (sweep[i].said) assert_non_null(strstr(s.s, sweep[i].said));
         lb_str_free(&s);
+        lb_arena_free(a);
         synthetic_results_free(r);
     }
 }
@@ -315,7 +322,6 @@ static void seeds(void **state) {
     synthetic_results_free(r);
 }
 
-/* The same protocol over another number of windows, another text or BOS rule is another block. */
 /* Cells that differ in more than their seed, be it in what no option says, never become one row. */
 static void only_seeds_are_averaged(void **state) {
     (void)state;
@@ -348,12 +354,20 @@ static void only_seeds_are_averaged(void **state) {
     /* And what they differ in is said. */
     lb_str s = {0};
     assert_ok(lb_report_provenance(&v, LB_TABLE_TERMINAL, &s));
-    assert_non_null(strstr(s.s, "; rules: - match: head"));
+    assert_non_null(strstr(s.s, "; rules: match: head"));
+    lb_str_free(&s);
+    gptq[0]->config = gptq[1]->config = "quantize:\n  - method: gptq\n    rules:\n      - match: 0.q\n        "
+                                        "bits: 4\n      - match: head\n        skip: true\n";
+    assert_ok(lb_report_notes(&v, LB_TABLE_MARKDOWN, &s));
+    assert_non_null(strstr(s.s, "Rules of single layers (gptq 2b g64 s2 #2): match: head."));
+    assert_non_null(
+        strstr(s.s, "Rules of single layers (gptq 2b g64): match: 0.q bits: 4; match: head skip: true."));
     lb_str_free(&s);
     lb_arena_free(a);
     synthetic_results_free(r);
 }
 
+/* The same protocol over another number of windows, another text or BOS rule is another block. */
 static void blocks_do_not_mix(void **state) {
     (void)state;
     for (int what = 0; what < 4; what++) {

@@ -129,7 +129,7 @@ static void stages(void **state) {
     expect_error("model: m\nquantize: [{stages: []}]\n",
                  "c.yaml:2: quantize[0].stages: must be a list of maps, each with method and its options");
     expect_error(STAGES "{method: rtn}\n    rules: [{match: x, rank: 4}]\n",
-                 "c.yaml:7: unknown key 'rank' in quantize[0].rules[0]: see lowbit methods wanda+rtn");
+                 "c.yaml:7: unknown key 'rank' in quantize[0].rules[0]: see lowbit methods NAME of each stage");
 #undef STAGES
 }
 
