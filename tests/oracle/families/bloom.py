@@ -17,7 +17,7 @@ FLIPS = {
     "b": [dict(apply_residual_connection_post_layernorm=False), dict(apply_residual_connection_post_layernorm=ABSENT), dict(n_head=4), dict(n_head=1), dict(slow_but_exact=True, pretraining_tp=4), dict(tie_word_embeddings=True), HUB],
 }
 REFUSED = [(dict(slow_but_exact=True, pretraining_tp=2), "biases are left out there"), (dict(slow_but_exact=True, pretraining_tp=4), "biases are left out there"), TIED_FILE]
-GGUF = {"a": dict(arch=gguf.MODEL_ARCH.BLOOM)}
+GGUF = {"a": dict(arch=gguf.MODEL_ARCH.BLOOM), "b": dict(arch=gguf.MODEL_ARCH.BLOOM, flip=dict(apply_residual_connection_post_layernorm=False))}
 
 
 def gguf_header(w, c):
