@@ -1,5 +1,5 @@
 /* Byte-pair encoding of one word, the tables it needs, and the cache of words already seen. */
-#include "model/tokenizer/impl.h"
+#include "model/tokenizer/unigram.h"
 
 /* ---- strings -> ids ---- */
 
@@ -89,6 +89,7 @@ lb_status lb_tok_run_new(const lb_tokenizer *t, lb_tok_run *r) {
 void lb_tok_run_free(lb_tok_run *r) {
     lb_free(r->id);
     lb_free(r->node);
+    lb_free(r->cell);
     lb_free(r->heap);
     lb_free(r->cache);
     lb_free(r->keys);
@@ -214,7 +215,7 @@ int64_t lb_tok_without_token(const lb_tokenizer *t, const char *s, size_t n, siz
     bool all_bytes = true;
     for (int b = 0; b < 256; b++) all_bytes = all_bytes && t->byte_id[b] >= 0;
     /* What normalizers, steps and affixes make of a character is not foreseen here. */
-    if (t->unk >= 0 || all_bytes || (t->alphabet && !t->byte_level) || t->prefix.n || t->suffix.n) return 0;
+    if (t->unk >= 0 || all_bytes || t->unigram || (t->alphabet && !t->byte_level) || t->prefix.n || t->suffix.n) return 0;
     for (size_t i = 0, k; i < n; i += k) {
         int32_t code;
         k = t->byte_level ? 1 : lb_tok_char(s + i, n - i, &code);
@@ -305,6 +306,7 @@ static lb_status emit_symbol(lb_tok_run *r, int32_t id) {
 
 static lb_status word_ids(lb_tok_run *r, const char *s, size_t len) {
     const lb_tokenizer *t = r->t;
+    if (t->unigram) return lb_tok_unigram_word(r, s, len);
     if (t->ignore_merges) {
         int32_t id = lb_tok_index_get(&t->symbols, s, len);
         if (id >= 0) return lb_tok_emit(r, id);

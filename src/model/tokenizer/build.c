@@ -365,6 +365,10 @@ static const char *pre_name(const lb_tokenizer *t) {
 }
 
 lb_status lb_tok_finish(lb_tokenizer *t) {
+    if (t->unigram) {
+        snprintf(t->kind, sizeof t->kind, "SentencePiece Unigram");
+        return lb_tok_matchers(t);
+    }
     LB_TRY(lb_tok_merges_hash(t->arena, &t->merges, t->json.s != NULL));
     if (!t->from_scores) LB_TRY(index_symbols(t, 0));     /* merges_from_scores needed them before */
     bool cut = t->n_step && t->step[t->n_step - 1].split; /* before every mark already */

@@ -5,7 +5,7 @@
  *   normalizers    prepend, replace, NFC...: text -> text
  *   added tokens   those matched in normalized text
  *   pre-tokenizer  steps that cut a text into words; a word never merges with its neighbour
- *   BPE            the characters (or bytes) of a word are merged pair by pair, lowest rank first, leftmost among
+ *   model          BPE or Unigram. BPE: the characters (or bytes) of a word are merged pair by pair, lowest rank first, leftmost among
  * equals Byte-level BPE and both forms of SentencePiece BPE differ only in the symbols a word starts from and in where
  * the ranks come from (a list of merges, or scores). */
 #ifndef LB_MODEL_TOKENIZER_IMPL_H
@@ -79,6 +79,12 @@ typedef struct lb_tok_pattern {
     pcre2_code *older; /* for texts without characters that are LB_UNI_NEWER: faster. NULL: re is */
 } lb_tok_pattern;
 
+/* charsmap.h, unigram.h */
+typedef struct lb_charsmap lb_charsmap;
+typedef struct lb_tok_spm lb_tok_spm;
+typedef struct lb_tok_unigram lb_tok_unigram;
+typedef struct lb_tok_cell lb_tok_cell;
+
 typedef enum lb_tok_norm_kind {
     LB_TOK_PREPEND,
     LB_TOK_REPLACE,
@@ -86,7 +92,9 @@ typedef enum lb_tok_norm_kind {
     LB_TOK_UNICODE,      /* NFC, NFD, NFKC, NFKD */
     LB_TOK_EACH,         /* a character at a time, by `each`: Lowercase, StripAccents, Nmt */
     LB_TOK_STRIP,        /* white space at the ends */
-    LB_TOK_NORM_ALPHABET /* bytes -> GPT-2's alphabet */
+    LB_TOK_NORM_ALPHABET, /* bytes -> GPT-2's alphabet */
+    LB_TOK_CHARSMAP,      /* Precompiled */
+    LB_TOK_SPM            /* sentencepiece's normalizer_spec */
 } lb_tok_norm_kind;
 typedef struct lb_tok_norm {
     lb_tok_norm_kind kind;
@@ -95,6 +103,8 @@ typedef struct lb_tok_norm {
     int form;                             /* utf8proc options */
     void (*each)(lb_str *out, int32_t c); /* appends what becomes of the character */
     bool left, right;                     /* of LB_TOK_STRIP */
+    const lb_charsmap *charsmap;
+    const lb_tok_spm *spm;
 } lb_tok_norm;
 
 typedef enum lb_tok_step_kind {
@@ -171,6 +181,7 @@ struct lb_tokenizer {
     lb_tok_index index;   /* token -> id, all of them */
     lb_tok_index symbols; /* what a word may consist of: characters, or for ignore_merges whole words */
     lb_tok_merges merges;
+    lb_tok_unigram *unigram; /* NULL: BPE */
     lb_tok_view *extra; /* (n_extra) ids from vocab on: characters of tokens that are no tokens themselves */
     int64_t n_extra;
     int32_t byte_id[256];            /* the token of a byte, -1: none */
@@ -187,6 +198,7 @@ struct lb_tokenizer {
     int n_decode;
     pcre2_general_context *pcre;
     lb_tok_view json;          /* tokenizer.json as it was read; NULL for other sources */
+    lb_tok_view spm;           /* tokenizer.model as it was read; NULL for other sources */
     const char *bos_dispute;   /* what the folder's files say of BOS, where they disagree; else NULL */
     int64_t rows;              /* of the model's embedding; 0: not told */
     const char *chat_template; /* NULL: none */
@@ -234,6 +246,12 @@ LB_NODISCARD lb_status lb_tok_read_decoder(lb_tokenizer *t, const json_t *c);
 void lb_tok_default_decoder(lb_tokenizer *t, bool strip_first); /* of a kind that has no file to say */
 /* Symbols become characters of GPT-2's alphabet instead of bytes: another step follows, or the model looks at them. */
 LB_NODISCARD lb_status lb_tok_spell_bytes(lb_tokenizer *t);
+
+/* json.c: what other loaders need too. */
+LB_NODISCARD lb_status lb_tok_added_id(const lb_tokenizer *t, const json_t *added, int64_t *id);
+LB_NODISCARD lb_status lb_tok_check_size(const lb_tokenizer *t, int64_t size, size_t entries);
+LB_NODISCARD lb_status lb_tok_put_added(lb_tokenizer *t, const json_t *o);
+LB_NODISCARD lb_status lb_tok_model_flag(const lb_tokenizer *t, const json_t *model, const char *key, bool *out);
 
 /* unicode.c */
 typedef enum lb_tok_class { LB_TOK_OTHER, LB_TOK_LETTER, LB_TOK_NUMBER, LB_TOK_SPACE } lb_tok_class;
@@ -320,6 +338,8 @@ struct lb_tok_run {
     int64_t n, cap;
     lb_tok_node *node;
     int64_t node_cap;
+    lb_tok_cell *cell; /* of a Unigram model */
+    size_t cell_cap;
     lb_tok_candidate *heap;
     int64_t heap_n, heap_cap;
     lb_tok_cached *cache;

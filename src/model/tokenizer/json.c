@@ -1,6 +1,6 @@
 /* tokenizer.json (and, for BOS and EOS, tokenizer_config.json). */
 #include "base/fs.h"
-#include "model/tokenizer/impl.h"
+#include "model/tokenizer/unigram.h"
 
 static bool given(const json_t *c) { return c && !json_is_null(c); }
 static lb_tok_view view_of(const json_t *s) { return (lb_tok_view){json_string_value(s), json_string_length(s)}; }
@@ -13,6 +13,19 @@ static lb_status token_id(const lb_tokenizer *t, const char *what, const json_t 
     if (*id < 0 || *id >= INT32_MAX / 4)
         return lb_fail(LB_E_FORMAT, "%s: the id of \"%s\" is %lld: must be in [0, %d)", t->name, what, (long long)*id,
                        INT32_MAX / 4);
+    return LB_OK;
+}
+
+lb_status lb_tok_added_id(const lb_tokenizer *t, const json_t *added, int64_t *id) {
+    const char *content;
+    LB_TRY(lb_json_str(t->name, added, "content", &content));
+    return token_id(t, content, json_object_get(added, "id"), id);
+}
+
+/* A single huge id in a small file would make us allocate for it. */
+lb_status lb_tok_check_size(const lb_tokenizer *t, int64_t size, size_t entries) {
+    if (size > 1000000 && (uint64_t)size > 16 * (uint64_t)entries)
+        return lb_fail(LB_E_FORMAT, "%s: largest id %lld with only %zu tokens", t->name, (long long)size - 1, entries);
     return LB_OK;
 }
 
@@ -33,14 +46,11 @@ static lb_status measure(const lb_tokenizer *t, const json_t *vocab, const json_
     json_array_foreach(added, i, v) {
         const char *content;
         LB_TRY(lb_json_str(t->name, v, "content", &content));
-        LB_TRY(token_id(t, content, json_object_get(v, "id"), &id));
+        LB_TRY(lb_tok_added_id(t, v, &id));
         if (id >= *size) *size = id + 1;
         *bytes += strlen(content);
     }
-    /* A single huge id in a small file would make us allocate for it. */
-    if (*size > 1000000 && (uint64_t)*size > 16 * (uint64_t)entries)
-        return lb_fail(LB_E_FORMAT, "%s: largest id %lld with only %zu tokens", t->name, (long long)*size - 1, entries);
-    return LB_OK;
+    return lb_tok_check_size(t, *size, entries);
 }
 
 static lb_status put_vocab(lb_tokenizer *t, const json_t *vocab, bool byte_fallback) {
@@ -69,7 +79,7 @@ static lb_status flag(const lb_tokenizer *t, const json_t *o, const char *key, b
     return LB_OK;
 }
 
-static lb_status put_added(lb_tokenizer *t, const json_t *o) {
+lb_status lb_tok_put_added(lb_tokenizer *t, const json_t *o) {
     const char *content;
     int64_t id;
     lb_tok_added a = {0};
@@ -150,7 +160,7 @@ static lb_status read_merges(lb_tokenizer *t, const json_t *merges) {
 
 /* ---- model ---- */
 
-static lb_status model_flag(const lb_tokenizer *t, const json_t *model, const char *key, bool *out) {
+lb_status lb_tok_model_flag(const lb_tokenizer *t, const json_t *model, const char *key, bool *out) {
     const json_t *v = json_object_get(model, key);
     *out = json_is_true(v);
     if (given(v) && !json_is_boolean(v))
@@ -158,13 +168,25 @@ static lb_status model_flag(const lb_tokenizer *t, const json_t *model, const ch
     return LB_OK;
 }
 
-static lb_status check_model(const lb_tokenizer *t, const json_t *model) {
-    const json_t *type = json_object_get(model, "type"), *v = json_object_get(model, "dropout");
+/* "BPE" or "Unigram"; files from before the key tell by what else is there. */
+static lb_status model_type(const lb_tokenizer *t, const json_t *model, bool *unigram) {
+    const json_t *type = json_object_get(model, "type");
+    const char *name = json_string_value(type);
     if (!json_is_object(model)) return lb_fail(LB_E_FORMAT, "%s: no key 'model'", t->name);
-    if (given(type) ? !json_is_string(type) || strcmp(json_string_value(type), "BPE") != 0
-                    : !json_object_get(model, "merges"))
-        return lb_fail(LB_E_UNSUPPORTED, "%s: model.type is '%s': only BPE is known here", t->name,
-                       json_is_string(type) ? json_string_value(type) : "?");
+    if (!given(type)) name = json_object_get(model, "merges")                   ? "BPE"
+                             : json_is_array(json_object_get(model, "vocab")) ? "Unigram"
+                                                                                : NULL;
+    *unigram = name && !strcmp(name, "Unigram");
+    if (*unigram || (name && !strcmp(name, "BPE"))) return LB_OK;
+    bool encoder = name && (!strcmp(name, "WordPiece") || !strcmp(name, "WordLevel"));
+    return lb_fail(LB_E_UNSUPPORTED, "%s: model.type is '%s': known are BPE and Unigram%s", t->name, name ? name : "?",
+                   encoder ? "; no model of a family that runs here comes with it: the folder may hold another model's "
+                             "tokenizer"
+                           : "");
+}
+
+static lb_status check_model(const lb_tokenizer *t, const json_t *model) {
+    const json_t *v = json_object_get(model, "dropout");
     if (given(v) && !(json_is_number(v) && json_number_value(v) == 0))
         return lb_fail(LB_E_UNSUPPORTED, "%s: model.dropout makes the tokens random", t->name);
     if (!json_is_object(json_object_get(model, "vocab")))
@@ -189,14 +211,17 @@ static lb_status affix(lb_tokenizer *t, const json_t *model, const char *key, lb
 
 static lb_status read_model(lb_tokenizer *t, const json_t *root) {
     const json_t *model = json_object_get(root, "model"), *added = json_object_get(root, "added_tokens"), *a;
+    bool unigram;
+    LB_TRY(model_type(t, model, &unigram));
+    if (unigram) return lb_tok_read_unigram(t, model, added);
     LB_TRY(check_model(t, model));
     const json_t *vocab = json_object_get(model, "vocab"), *unk = json_object_get(model, "unk_token");
     int64_t size;
     size_t bytes, i;
     bool byte_fallback;
-    LB_TRY(model_flag(t, model, "byte_fallback", &byte_fallback));
-    LB_TRY(model_flag(t, model, "fuse_unk", &t->fuse_unk));
-    LB_TRY(model_flag(t, model, "ignore_merges", &t->ignore_merges));
+    LB_TRY(lb_tok_model_flag(t, model, "byte_fallback", &byte_fallback));
+    LB_TRY(lb_tok_model_flag(t, model, "fuse_unk", &t->fuse_unk));
+    LB_TRY(lb_tok_model_flag(t, model, "ignore_merges", &t->ignore_merges));
     LB_TRY(affix(t, model, "continuing_subword_prefix", &t->prefix));
     LB_TRY(affix(t, model, "end_of_word_suffix", &t->suffix));
     LB_TRY(choose_symbols(t, model, byte_fallback));
@@ -207,7 +232,7 @@ static lb_status read_model(lb_tokenizer *t, const json_t *root) {
     LB_TRY(put_vocab(t, vocab, byte_fallback));
     t->added = LB_NEW(t->arena, lb_tok_added, json_array_size(added) + 1);
     if (!t->added) return LB_E_NOMEM;
-    json_array_foreach(added, i, a) LB_TRY(put_added(t, a));
+    json_array_foreach(added, i, a) LB_TRY(lb_tok_put_added(t, a));
     LB_TRY(lb_tok_pieces(t));
     if (given(unk)) {
         lb_tok_view v = view_of(unk);

@@ -2,7 +2,7 @@
  * them for (char_sets.c). Bytes that are not UTF-8 stay as they are. */
 #include <utf8proc.h>
 
-#include "model/tokenizer/impl.h"
+#include "model/tokenizer/charsmap.h"
 #include "model/tokenizer/unicode.h"
 
 /* ---- a character at a time ---- */
@@ -194,6 +194,10 @@ static lb_status apply(lb_tok_run *r, const lb_tok_norm *z, lb_tok_view in, lb_s
     case LB_TOK_NORM_ALPHABET:
         lb_tok_put_alphabet(out, in);
         break;
+    case LB_TOK_CHARSMAP:
+        return lb_charsmap_graphemes(z->charsmap, in, out);
+    case LB_TOK_SPM:
+        return lb_tok_spm_normalize(z->spm, in, out);
     }
     return LB_OK;
 }
@@ -256,6 +260,11 @@ static lb_status read_norm(lb_tokenizer *t, const char *type, const json_t *c, v
         z->kind = LB_TOK_STRIP;
         LB_TRY(lb_tok_get_bool(t, c, "strip_left", true, &z->left));
         LB_TRY(lb_tok_get_bool(t, c, "strip_right", true, &z->right));
+    } else if (!strcmp(type, "Precompiled")) {
+        const char *map;
+        z->kind = LB_TOK_CHARSMAP;
+        LB_TRY(lb_json_str(t->name, c, "precompiled_charsmap", &map));
+        LB_TRY(lb_charsmap_from_base64(t->arena, t->name, map, strlen(map), &z->charsmap));
     } else {
         return lb_tok_unknown(t, "normalizer", type);
     }

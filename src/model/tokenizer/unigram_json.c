@@ -1,0 +1,90 @@
+/* Unigram models in tokenizer.json: a list of pieces with their scores. */
+#include "model/tokenizer/unigram.h"
+
+static lb_status entry(const lb_tokenizer *t, const json_t *vocab, size_t i, lb_tok_view *piece, double *score) {
+    const json_t *e = json_array_get(vocab, i), *s = json_array_get(e, 0), *v = json_array_get(e, 1);
+    if (json_array_size(e) != 2 || !json_is_string(s) || lb_json_odd(s) || !json_is_number(v))
+        return lb_fail(LB_E_FORMAT, "%s: model.vocab[%zu]: expected [\"piece\", score]", t->name, i);
+    *piece = (lb_tok_view){json_string_value(s), json_string_length(s)};
+    *score = json_number_value(v);
+    return LB_OK;
+}
+
+/* Room for the pieces, whose ids are their places, and for the added tokens. */
+static lb_status reserve(lb_tokenizer *t, const json_t *vocab, const json_t *added) {
+    int64_t size = (int64_t)json_array_size(vocab), id;
+    size_t bytes = 0, i;
+    const json_t *a;
+    for (i = 0; i < json_array_size(vocab); i++) {
+        lb_tok_view v;
+        double score;
+        LB_TRY(entry(t, vocab, i, &v, &score));
+        bytes += v.n;
+    }
+    json_array_foreach(added, i, a) {
+        const char *content;
+        LB_TRY(lb_json_str(t->name, a, "content", &content));
+        LB_TRY(lb_tok_added_id(t, a, &id));
+        if (id >= size) size = id + 1;
+        bytes += strlen(content);
+    }
+    LB_TRY(lb_tok_check_size(t, size, json_array_size(vocab) + json_array_size(added)));
+    return lb_tok_reserve(t, size, bytes);
+}
+
+static lb_status put_pieces(lb_tokenizer *t, const json_t *vocab, bool byte_fallback, double *score, bool *in_text,
+                            double *worst) {
+    for (size_t i = 0; i < json_array_size(vocab); i++) {
+        lb_tok_view v;
+        LB_TRY(entry(t, vocab, i, &v, &score[i]));
+        bool byte = byte_fallback && v.n == 6 && !memcmp(v.s, "<0x", 3) && v.s[5] == '>';
+        LB_TRY(lb_tok_put(t, (int64_t)i, v.s, v.n, byte ? LB_TOK_BYTE : LB_TOK_NORMAL));
+        in_text[i] = true;
+        if (i == 0 || score[i] < *worst) *worst = score[i];
+    }
+    return LB_OK;
+}
+
+static lb_status read_unk(lb_tokenizer *t, const json_t *model, const json_t *vocab) {
+    const json_t *unk = json_object_get(model, "unk_id");
+    if (!unk || json_is_null(unk)) return LB_OK;
+    if (!json_is_integer(unk) || json_integer_value(unk) < 0 ||
+        json_integer_value(unk) >= (json_int_t)json_array_size(vocab)) {
+        char text[LB_JSON_TEXT];
+        lb_json_text(unk, text);
+        return lb_fail(LB_E_FORMAT, "%s: model.unk_id = %s: must be in [0, %zu)", t->name, text,
+                       json_array_size(vocab));
+    }
+    t->unk = t->unk_name = (int32_t)json_integer_value(unk);
+    return LB_OK;
+}
+
+lb_status lb_tok_read_unigram(lb_tokenizer *t, const json_t *model, const json_t *added) {
+    const json_t *vocab = json_object_get(model, "vocab"), *a;
+    bool byte_fallback;
+    size_t i;
+    double *score = NULL, worst = 0;
+    bool *in_text = NULL;
+    lb_status status;
+    if (!json_is_array(vocab)) return lb_fail(LB_E_FORMAT, "%s: model.vocab of Unigram must be a list", t->name);
+    if (t->byte_level)
+        return lb_fail(LB_E_UNSUPPORTED, "%s: Unigram behind a ByteLevel pre-tokenizer is not known here", t->name);
+    LB_TRY(lb_tok_model_flag(t, model, "byte_fallback", &byte_fallback));
+    LB_TRY(reserve(t, vocab, added));
+    score = lb_alloc((size_t)t->vocab, sizeof *score);
+    in_text = lb_alloc((size_t)t->vocab, sizeof *in_text);
+    LB_TRY_GOTO(status, done, score && in_text ? LB_OK : LB_E_NOMEM);
+    LB_TRY_GOTO(status, done, put_pieces(t, vocab, byte_fallback, score, in_text, &worst));
+    LB_TRY_GOTO(status, done, read_unk(t, model, vocab));
+    LB_TRY_GOTO(status, done, lb_tok_unigram_new(t, score, in_text, worst));
+    t->unigram->runs_are_pieces = true;
+    t->unigram->byte_fallback = byte_fallback;
+    t->added = LB_NEW(t->arena, lb_tok_added, json_array_size(added) + 1);
+    LB_TRY_GOTO(status, done, t->added ? LB_OK : LB_E_NOMEM);
+    json_array_foreach(added, i, a) LB_TRY_GOTO(status, done, lb_tok_put_added(t, a));
+    LB_TRY_GOTO(status, done, lb_tok_pieces(t));
+done:
+    lb_free(score);
+    lb_free(in_text);
+    return status;
+}
