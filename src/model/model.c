@@ -231,10 +231,8 @@ static lb_status open_gguf(lb_model *m, source *s) {
 }
 
 static lb_status open_tokenizer(lb_model *m) {
-    char *path = lb_fs_join(m->path, "tokenizer.json");
-    if (!path) return LB_E_NOMEM;
-    bool there = lb_fs_there(path);
-    lb_free(path);
+    bool there;
+    LB_TRY(lb_folder_has_tokenizer(m->path, &there));
     if (there) return keep_reason(m, lb_tokenizer_from_dir(m->path, &m->tokenizer));
     return lb_folder_no_tokenizer(m->arena, m->path, &m->no_tokenizer);
 }

@@ -9,11 +9,12 @@
 #include "model/model.h"
 
 /* Folders (model_folder.c). find: the folder itself, or the snapshot of a hub cache: the one that refs/main names, or
- * the only one. check: it has a config.json, or LB_E_IO naming what was looked for and what is there. no_tokenizer: why
- * there is no tokenizer.json, as far as the folder shows. hash: the SHA-256 of the list of hashes of the files that are
+ * the only one. check: it has a config.json, or LB_E_IO naming what was looked for and what is there. has_tokenizer:
+ * tokenizer.json or tokenizer.model. no_tokenizer: why there is none, as far as the folder shows. hash: the SHA-256 of the list of hashes of the files that are
  * read. */
 LB_NODISCARD lb_status lb_folder_find(lb_arena *a, const char *dir, const char **out);
 LB_NODISCARD lb_status lb_folder_check(const char *dir);
+LB_NODISCARD lb_status lb_folder_has_tokenizer(const char *dir, bool *there);
 LB_NODISCARD lb_status lb_folder_no_tokenizer(lb_arena *a, const char *dir, const char **why);
 LB_NODISCARD lb_status lb_folder_hash(const char *dir, const lb_safetensors *weights, char hex[LB_HASH_HEX]);
 

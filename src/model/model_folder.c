@@ -107,18 +107,24 @@ lb_status lb_folder_check(const char *dir) {
     return st;
 }
 
+lb_status lb_folder_has_tokenizer(const char *dir, bool *there) {
+    LB_TRY(is_there(dir, "tokenizer.json", there));
+    return *there ? LB_OK : is_there(dir, "tokenizer.model", there);
+}
+
 lb_status lb_folder_no_tokenizer(lb_arena *a, const char *dir, const char **why) {
     static const char *const other[][2] = {
-        {"tokenizer.model", "SentencePiece's own file"},
-        {"vocab.json", "the vocabulary of another kind of folder"},
+        {"tiktoken.model", "a vocabulary of tiktoken"},   {"tokenizer.tiktoken", "a vocabulary of tiktoken"},
+        {"qwen.tiktoken", "a vocabulary of tiktoken"},    {"tekken.json", "a vocabulary of tiktoken"},
+        {"vocab.json", "the vocabulary of another kind of folder"}, {"vocab.txt", "a vocabulary of WordPiece"},
     };
     *why = "there is no tokenizer.json";
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
         bool there;
         LB_TRY(is_there(dir, other[i][0], &there));
         if (!there) continue;
         *why = lb_arena_printf(a,
-                               "there is no tokenizer.json, only %s, %s, which is not read (save_pretrained of "
+                               "there is no tokenizer.json or tokenizer.model, only %s, %s, which is not read (save_pretrained of "
                                "transformers' AutoTokenizer writes tokenizer.json)",
                                other[i][0], other[i][1]);
         return *why ? LB_OK : LB_E_NOMEM;
@@ -144,16 +150,19 @@ static lb_status add_hash_of(const char *dir, const char *name, lb_str *list) {
     return st;
 }
 
-/* Of the files that a model is read from: config, tokenizer, index, weights in name order. Without tokenizer.json its
- * config says nothing. */
+/* Of the files that a model is read from: config, tokenizer, index, weights in name order. Without a tokenizer its
+ * config says nothing; a tokenizer.model counts where there is no tokenizer.json, with more files beside it. */
 lb_status lb_folder_hash(const char *dir, const lb_safetensors *weights, char hex[LB_HASH_HEX]) {
     lb_str list = {0};
     lb_status st;
-    bool tokenizer;
-    LB_TRY(is_there(dir, "tokenizer.json", &tokenizer));
+    static const char *const beside[] = {"tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"};
+    bool json, spm;
+    LB_TRY(is_there(dir, "tokenizer.json", &json));
+    LB_TRY(is_there(dir, "tokenizer.model", &spm));
+    spm = spm && !json;
     LB_TRY_GOTO(st, done, add_hash_of(dir, "config.json", &list));
-    LB_TRY_GOTO(st, done, add_hash_of(dir, "tokenizer.json", &list));
-    if (tokenizer) LB_TRY_GOTO(st, done, add_hash_of(dir, "tokenizer_config.json", &list));
+    LB_TRY_GOTO(st, done, add_hash_of(dir, spm ? "tokenizer.model" : "tokenizer.json", &list));
+    for (size_t i = 0; i < (spm ? 3 : json ? 1 : 0); i++) LB_TRY_GOTO(st, done, add_hash_of(dir, beside[i], &list));
     if (lb_safetensors_index(weights)) LB_TRY_GOTO(st, done, add_hash(lb_safetensors_index(weights), &list));
     for (size_t i = 0; lb_safetensors_file(weights, i); i++)
         LB_TRY_GOTO(st, done, add_hash(lb_safetensors_file(weights, i), &list));

@@ -36,13 +36,13 @@ typedef struct sayings {
     int32_t bos;       /* that tokenizer_config.json names, or Llama's classes take without; -1: none */
 } sayings;
 
-static lb_status read_type(const char *dir, bool *llama) {
+static lb_status read_type(const char *dir, char out[64]) {
     char *path = lb_fs_join(dir, "config.json");
     json_t *config = NULL;
     if (!path) return LB_E_NOMEM;
     lb_status st = lb_fs_exists(path) ? lb_json_read_most(path, LB_JSON_MOST_CONFIG, &config) : LB_OK;
     const char *type = json_string_value(json_object_get(config, "model_type"));
-    *llama = type && strcmp(type, "llama") == 0;
+    snprintf(out, 64, "%s", type ? type : "");
     json_decref(config);
     lb_free(path);
     return st;
@@ -88,7 +88,9 @@ lb_status lb_tok_compare_bos(lb_tokenizer *t, const char *dir, const json_t *con
     lb_str says = {0};
     if (x.add && !json_is_boolean(x.add) && !json_is_null(x.add))
         return lb_fail(LB_E_FORMAT, "%s/tokenizer_config.json: key 'add_bos_token': expected true or false", dir);
-    LB_TRY(read_type(dir, &x.llama));
+    char type[64];
+    LB_TRY(read_type(dir, type));
+    x.llama = strcmp(type, "llama") == 0;
     x.habit = x.class ? habit_of(x.class) : x.llama ? PUTS_BOS : LEAVES_IT;
     if (x.bos < 0 && (!x.class || strstr(x.class, "Llama"))) x.bos = lb_tok_index_get(&t->index, "<s>", 3);
     if (t->adds_bos)
@@ -104,4 +106,27 @@ lb_status lb_tok_compare_bos(lb_tokenizer *t, const char *dir, const json_t *con
     }
     lb_str_free(&says);
     return st;
+}
+
+/* A tokenizer.model does not say. add_bos_token does; without it version 4 goes by the class, and 5.24 puts none. */
+lb_status lb_tok_habit_bos(lb_tokenizer *t, const char *dir, const json_t *config) {
+    static const char *const types[] = {"llama", "mistral", "mixtral", "gemma", "gemma2", "cohere"};
+    const char *class = json_string_value(json_object_get(config, "tokenizer_class"));
+    const json_t *add = json_object_get(config, "add_bos_token");
+    char type[64];
+    if (add && !json_is_boolean(add) && !json_is_null(add))
+        return lb_fail(LB_E_FORMAT, "%s/tokenizer_config.json: key 'add_bos_token': expected true or false", dir);
+    LB_TRY(read_type(dir, type));
+    bool puts = class && habit_of(class) == PUTS_BOS;
+    for (size_t i = 0; i < sizeof types / sizeof *types && !class; i++) puts = puts || strcmp(type, types[i]) == 0;
+    t->adds_bos = add ? json_is_true(add) : puts && t->bos >= 0;
+    if (t->adds_bos && t->bos < 0)
+        return lb_fail(LB_E_FORMAT, "%s/tokenizer_config.json: add_bos_token is true, but no BOS token is named", dir);
+    if (add || !t->adds_bos) return LB_OK;
+    t->bos_dispute = lb_arena_printf(
+        t->arena,
+        "the model's files do not say whether BOS is put (no add_bos_token); it is, as transformers 4 does for %s "
+        "%.64s; transformers 5.24 puts none",
+        class ? "tokenizer_class" : "config.json's model_type", class ? class : type);
+    return t->bos_dispute ? LB_OK : LB_E_NOMEM;
 }

@@ -160,6 +160,11 @@ typedef struct lb_tok_decode {
     int64_t start, stop;
 } lb_tok_decode;
 
+typedef struct lb_tok_file {
+    const char *name;
+    lb_tok_view text;
+} lb_tok_file;
+
 struct lb_tokenizer {
     lb_arena *arena;
     const char *name; /* the file it came from */
@@ -199,6 +204,8 @@ struct lb_tokenizer {
     pcre2_general_context *pcre;
     lb_tok_view json;          /* tokenizer.json as it was read; NULL for other sources */
     lb_tok_view spm;           /* tokenizer.model as it was read; NULL for other sources */
+    lb_tok_file beside[3];     /* then the files beside it that were read */
+    int n_beside;
     const char *bos_dispute;   /* what the folder's files say of BOS, where they disagree; else NULL */
     int64_t rows;              /* of the model's embedding; 0: not told */
     const char *chat_template; /* NULL: none */
@@ -247,7 +254,15 @@ void lb_tok_default_decoder(lb_tokenizer *t, bool strip_first); /* of a kind tha
 /* Symbols become characters of GPT-2's alphabet instead of bytes: another step follows, or the model looks at them. */
 LB_NODISCARD lb_status lb_tok_spell_bytes(lb_tokenizer *t);
 
+/* spm.c: t->spm, and the added tokens of the files beside it, a list like tokenizer.json's. */
+LB_NODISCARD lb_status lb_tok_read_spm(lb_tokenizer *t, const json_t *added);
+/* spm_folder.c: tokenizer.model of a folder and what lies beside it. */
+LB_NODISCARD lb_status lb_tok_load_spm(lb_tokenizer *t, const char *dir, const char *path);
+/* bos.c: whether a BOS is put where no tokenizer.json says so. config: tokenizer_config.json or NULL. */
+LB_NODISCARD lb_status lb_tok_habit_bos(lb_tokenizer *t, const char *dir, const json_t *config);
+
 /* json.c: what other loaders need too. */
+LB_NODISCARD lb_status lb_tok_read_config(lb_tokenizer *t, const char *path, const json_t *config, int32_t *named);
 LB_NODISCARD lb_status lb_tok_added_id(const lb_tokenizer *t, const json_t *added, int64_t *id);
 LB_NODISCARD lb_status lb_tok_check_size(const lb_tokenizer *t, int64_t size, size_t entries);
 LB_NODISCARD lb_status lb_tok_put_added(lb_tokenizer *t, const json_t *o);

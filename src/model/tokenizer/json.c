@@ -211,7 +211,7 @@ static lb_status affix(lb_tokenizer *t, const json_t *model, const char *key, lb
 
 static lb_status read_model(lb_tokenizer *t, const json_t *root) {
     const json_t *model = json_object_get(root, "model"), *added = json_object_get(root, "added_tokens"), *a;
-    bool unigram;
+    bool unigram = false;
     LB_TRY(model_type(t, model, &unigram));
     if (unigram) return lb_tok_read_unigram(t, model, added);
     LB_TRY(check_model(t, model));
@@ -259,7 +259,7 @@ static lb_status named_token(const lb_tokenizer *t, const char *file, const json
 }
 
 /* *named: the BOS that it names, whether or not one is put; -1: none. */
-static lb_status read_config(lb_tokenizer *t, const char *path, const json_t *config, int32_t *named) {
+lb_status lb_tok_read_config(lb_tokenizer *t, const char *path, const json_t *config, int32_t *named) {
     static const char *const keys[] = {"bos_token",       "eos_token",     "pad_token",     "unk_token",
                                        "tokenizer_class", "add_bos_token", "chat_template", NULL};
     int32_t head = t->adds_bos ? t->bos : -1;
@@ -314,7 +314,7 @@ static lb_status load(lb_tokenizer *t, const char *dir, const char *path, const 
     lb_status status;
     LB_TRY(load_json(t, path));
     if (lb_fs_there(config_path)) LB_TRY(lb_json_read_most(config_path, LB_JSON_MOST_CONFIG, &config));
-    LB_TRY_GOTO(status, done, config ? read_config(t, config_path, config, &named) : LB_OK);
+    LB_TRY_GOTO(status, done, config ? lb_tok_read_config(t, config_path, config, &named) : LB_OK);
     LB_TRY_GOTO(status, done, lb_tok_compare_bos(t, dir, config, named));
 done:
     json_decref(config);
@@ -323,16 +323,19 @@ done:
 
 lb_status lb_tokenizer_from_dir(const char *dir, lb_tokenizer **out) {
     char *path = lb_fs_join(dir, "tokenizer.json"), *config = lb_fs_join(dir, "tokenizer_config.json");
+    char *spm = lb_fs_join(dir, "tokenizer.model");
     lb_tokenizer *t = NULL;
     lb_status status;
-    LB_TRY_GOTO(status, done, path && config ? LB_OK : LB_E_NOMEM);
-    LB_TRY_GOTO(status, done, lb_tok_new(path, &t));
-    LB_TRY_GOTO(status, done, load(t, dir, path, config));
+    LB_TRY_GOTO(status, done, path && config && spm ? LB_OK : LB_E_NOMEM);
+    bool json = lb_fs_there(path) || !lb_fs_there(spm); /* where both are, tokenizer.json counts, as in transformers */
+    LB_TRY_GOTO(status, done, lb_tok_new(json ? path : spm, &t));
+    LB_TRY_GOTO(status, done, json ? load(t, dir, path, config) : lb_tok_load_spm(t, dir, spm));
     *out = t;
     t = NULL;
 done:
     lb_tokenizer_free(t);
     lb_free(path);
     lb_free(config);
+    lb_free(spm);
     return status;
 }

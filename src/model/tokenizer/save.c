@@ -240,19 +240,31 @@ static void compose_config(lb_str *b, const lb_tokenizer *t) {
     lb_str_add(b, "}\n");
 }
 
-static lb_status write_file(const char *dir, const char *name, const lb_str *b) {
-    LB_TRY(lb_str_check(b));
+static lb_status write_view(const char *dir, const char *name, lb_tok_view v) {
     char *path = lb_fs_join(dir, name);
     if (!path) return LB_E_NOMEM;
-    lb_status status = lb_fs_write_atomic(path, b->s, b->len);
+    lb_status status = lb_fs_write_atomic(path, v.s, v.n);
     lb_free(path);
     return status;
+}
+
+static lb_status write_file(const char *dir, const char *name, const lb_str *b) {
+    LB_TRY(lb_str_check(b));
+    return write_view(dir, name, (lb_tok_view){b->s, b->len});
+}
+
+/* tokenizer.model and the files beside it go out as they came: transformers makes of them what it made before. */
+static lb_status save_spm(const lb_tokenizer *t, const char *dir) {
+    LB_TRY(write_view(dir, "tokenizer.model", t->spm));
+    for (int i = 0; i < t->n_beside; i++) LB_TRY(write_view(dir, t->beside[i].name, t->beside[i].text));
+    return LB_OK;
 }
 
 lb_status lb_tokenizer_save(const lb_tokenizer *t, const char *dir) {
     lb_str json = {0}, config = {0};
     lb_status status;
     LB_TRY_GOTO(status, done, lb_fs_mkdirs(dir));
+    if (t->spm.s) return save_spm(t, dir);
     if (t->json.s)
         lb_str_add_bytes(&json, t->json.s, t->json.n);
     else

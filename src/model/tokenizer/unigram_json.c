@@ -67,8 +67,7 @@ lb_status lb_tok_read_unigram(lb_tokenizer *t, const json_t *model, const json_t
     bool *in_text = NULL;
     lb_status status;
     if (!json_is_array(vocab)) return lb_fail(LB_E_FORMAT, "%s: model.vocab of Unigram must be a list", t->name);
-    if (t->byte_level)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: Unigram behind a ByteLevel pre-tokenizer is not known here", t->name);
+    if (t->byte_level) LB_TRY(lb_tok_spell_bytes(t));
     LB_TRY(lb_tok_model_flag(t, model, "byte_fallback", &byte_fallback));
     LB_TRY(reserve(t, vocab, added));
     score = lb_alloc((size_t)t->vocab, sizeof *score);
