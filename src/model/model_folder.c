@@ -114,19 +114,23 @@ lb_status lb_folder_has_tokenizer(const char *dir, bool *there) {
 
 lb_status lb_folder_no_tokenizer(lb_arena *a, const char *dir, const char **why) {
     static const char *const other[][2] = {
-        {"tiktoken.model", "a vocabulary of tiktoken"},   {"tokenizer.tiktoken", "a vocabulary of tiktoken"},
-        {"qwen.tiktoken", "a vocabulary of tiktoken"},    {"tekken.json", "a vocabulary of tiktoken"},
-        {"vocab.json", "the vocabulary of another kind of folder"}, {"vocab.txt", "a vocabulary of WordPiece"},
+        {"tiktoken.model", "a vocabulary of tiktoken"},
+        {"tokenizer.tiktoken", "a vocabulary of tiktoken"},
+        {"qwen.tiktoken", "a vocabulary of tiktoken"},
+        {"tekken.json", "a vocabulary of tiktoken"},
+        {"vocab.json", "the vocabulary of another kind of folder"},
+        {"vocab.txt", "a vocabulary of WordPiece"},
     };
     *why = "there is no tokenizer.json";
     for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
         bool there;
         LB_TRY(is_there(dir, other[i][0], &there));
         if (!there) continue;
-        *why = lb_arena_printf(a,
-                               "there is no tokenizer.json or tokenizer.model, only %s, %s, which is not read (save_pretrained of "
-                               "transformers' AutoTokenizer writes tokenizer.json)",
-                               other[i][0], other[i][1]);
+        *why = lb_arena_printf(
+            a,
+            "there is no tokenizer.json or tokenizer.model, only %s, %s, which is not read (save_pretrained of "
+            "transformers' AutoTokenizer writes tokenizer.json)",
+            other[i][0], other[i][1]);
         return *why ? LB_OK : LB_E_NOMEM;
     }
     return LB_OK;

@@ -91,11 +91,42 @@ static void other_tokenizers_are_named(void **state) {
     lb_model *m;
     folder f = folder_take("llama-tiny");
     folder_write(&f);
-    put_file(f.dir, "tokenizer.model", "\n");
+    put_file(f.dir, "qwen.tiktoken", "IQ== 0\n");
     assert_ok(lb_model_open(f.dir, LB_HEADER, NULL, &m));
     assert_string_equal(m->no_tokenizer,
-                        "there is no tokenizer.json, only tokenizer.model, SentencePiece's own file, which is not read "
-                        "(save_pretrained of transformers' AutoTokenizer writes tokenizer.json)");
+                        "there is no tokenizer.json or tokenizer.model, only qwen.tiktoken, a vocabulary of tiktoken, "
+                        "which is not read (save_pretrained of transformers' AutoTokenizer writes tokenizer.json)");
+    lb_model_close(m);
+    put_file(f.dir, "tokenizer.model", "IQ== 0\nIg== 1\n");
+    assert_ok(lb_model_open(f.dir, LB_HEADER, NULL, &m));
+    assert_null(m->tokenizer);
+    assert_non_null(strstr(m->no_tokenizer, "is a vocabulary of tiktoken, not of SentencePiece: save_pretrained of"));
+    lb_model_close(m);
+    folder_drop(&f);
+}
+
+/* Without tokenizer.json, tokenizer.model and what lies beside it is read, and so counts. */
+static void sentencepiece_is_read(void **state) {
+    (void)state;
+    char from[LB_TEST_PATH], to[LB_TEST_PATH], first[65], now[65], *bytes;
+    size_t n;
+    lb_model *m;
+    folder f = folder_take("llama-tiny");
+    folder_write(&f);
+    hash_of(f.dir, first);
+    lb_test_fixture("tests/oracle/fixtures/sentencepiece/bpe.model", from);
+    assert_ok(lb_fs_read(from, &bytes, &n));
+    join_path(to, f.dir, "tokenizer.model");
+    assert_ok(lb_fs_write_atomic(to, bytes, n));
+    lb_free(bytes);
+    hash_of(f.dir, now);
+    assert_string_not_equal(first, now);
+    put_file(f.dir, "added_tokens.json", "{\"<pad>\": 420}");
+    hash_of(f.dir, first);
+    assert_string_not_equal(first, now);
+    assert_ok(lb_model_open(f.dir, LB_HEADER, NULL, &m));
+    assert_non_null(m->tokenizer);
+    assert_int_equal(lb_tokenizer_vocab(m->tokenizer), 421);
     lb_model_close(m);
     folder_drop(&f);
 }
@@ -136,6 +167,7 @@ int main(void) {
         cmocka_unit_test(identity_is_what_is_read),
         cmocka_unit_test(broken_links_are_named),
         cmocka_unit_test(other_tokenizers_are_named),
+        cmocka_unit_test(sentencepiece_is_read),
         cmocka_unit_test(hub_caches),
     };
     return cmocka_run_group_tests_name("model/folder", tests, NULL, NULL);

@@ -215,7 +215,8 @@ int64_t lb_tok_without_token(const lb_tokenizer *t, const char *s, size_t n, siz
     bool all_bytes = true;
     for (int b = 0; b < 256; b++) all_bytes = all_bytes && t->byte_id[b] >= 0;
     /* What normalizers, steps and affixes make of a character is not foreseen here. */
-    if (t->unk >= 0 || all_bytes || t->unigram || (t->alphabet && !t->byte_level) || t->prefix.n || t->suffix.n) return 0;
+    if (t->unk >= 0 || all_bytes || t->unigram || (t->alphabet && !t->byte_level) || t->prefix.n || t->suffix.n)
+        return 0;
     for (size_t i = 0, k; i < n; i += k) {
         int32_t code;
         k = t->byte_level ? 1 : lb_tok_char(s + i, n - i, &code);

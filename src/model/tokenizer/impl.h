@@ -5,9 +5,9 @@
  *   normalizers    prepend, replace, NFC...: text -> text
  *   added tokens   those matched in normalized text
  *   pre-tokenizer  steps that cut a text into words; a word never merges with its neighbour
- *   model          BPE or Unigram. BPE: the characters (or bytes) of a word are merged pair by pair, lowest rank first, leftmost among
- * equals Byte-level BPE and both forms of SentencePiece BPE differ only in the symbols a word starts from and in where
- * the ranks come from (a list of merges, or scores). */
+ *   model          BPE or Unigram. BPE: the characters (or bytes) of a word are merged pair by pair, lowest rank first,
+ * leftmost among equals Byte-level BPE and both forms of SentencePiece BPE differ only in the symbols a word starts
+ * from and in where the ranks come from (a list of merges, or scores). */
 #ifndef LB_MODEL_TOKENIZER_IMPL_H
 #define LB_MODEL_TOKENIZER_IMPL_H
 
@@ -89,9 +89,9 @@ typedef enum lb_tok_norm_kind {
     LB_TOK_PREPEND,
     LB_TOK_REPLACE,
     LB_TOK_REPLACE_REGEX,
-    LB_TOK_UNICODE,      /* NFC, NFD, NFKC, NFKD */
-    LB_TOK_EACH,         /* a character at a time, by `each`: Lowercase, StripAccents, Nmt */
-    LB_TOK_STRIP,        /* white space at the ends */
+    LB_TOK_UNICODE,       /* NFC, NFD, NFKC, NFKD */
+    LB_TOK_EACH,          /* a character at a time, by `each`: Lowercase, StripAccents, Nmt */
+    LB_TOK_STRIP,         /* white space at the ends */
     LB_TOK_NORM_ALPHABET, /* bytes -> GPT-2's alphabet */
     LB_TOK_CHARSMAP,      /* Precompiled */
     LB_TOK_SPM            /* sentencepiece's normalizer_spec */
@@ -187,7 +187,7 @@ struct lb_tokenizer {
     lb_tok_index symbols; /* what a word may consist of: characters, or for ignore_merges whole words */
     lb_tok_merges merges;
     lb_tok_unigram *unigram; /* NULL: BPE */
-    lb_tok_view *extra; /* (n_extra) ids from vocab on: characters of tokens that are no tokens themselves */
+    lb_tok_view *extra;      /* (n_extra) ids from vocab on: characters of tokens that are no tokens themselves */
     int64_t n_extra;
     int32_t byte_id[256];            /* the token of a byte, -1: none */
     int32_t unk;                     /* what a symbol without a token becomes; -1: it is dropped */
@@ -202,9 +202,9 @@ struct lb_tokenizer {
     lb_tok_decode decode[LB_TOK_MAX_STEPS];
     int n_decode;
     pcre2_general_context *pcre;
-    lb_tok_view json;          /* tokenizer.json as it was read; NULL for other sources */
-    lb_tok_view spm;           /* tokenizer.model as it was read; NULL for other sources */
-    lb_tok_file beside[3];     /* then the files beside it that were read */
+    lb_tok_view json;      /* tokenizer.json as it was read; NULL for other sources */
+    lb_tok_view spm;       /* tokenizer.model as it was read; NULL for other sources */
+    lb_tok_file beside[3]; /* then the files beside it that were read */
     int n_beside;
     const char *bos_dispute;   /* what the folder's files say of BOS, where they disagree; else NULL */
     int64_t rows;              /* of the model's embedding; 0: not told */

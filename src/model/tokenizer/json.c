@@ -173,9 +173,10 @@ static lb_status model_type(const lb_tokenizer *t, const json_t *model, bool *un
     const json_t *type = json_object_get(model, "type");
     const char *name = json_string_value(type);
     if (!json_is_object(model)) return lb_fail(LB_E_FORMAT, "%s: no key 'model'", t->name);
-    if (!given(type)) name = json_object_get(model, "merges")                   ? "BPE"
-                             : json_is_array(json_object_get(model, "vocab")) ? "Unigram"
-                                                                                : NULL;
+    if (!given(type))
+        name = json_object_get(model, "merges")                 ? "BPE"
+               : json_is_array(json_object_get(model, "vocab")) ? "Unigram"
+                                                                : NULL;
     *unigram = name && !strcmp(name, "Unigram");
     if (*unigram || (name && !strcmp(name, "BPE"))) return LB_OK;
     bool encoder = name && (!strcmp(name, "WordPiece") || !strcmp(name, "WordLevel"));

@@ -249,10 +249,8 @@ static lb_status normalizer(lb_tokenizer *t, const spec *s, const uint8_t *type)
     lb_tok_view mark = {LB_TOK_META, LB_TOK_META_LEN};
     bool any;
     if (!n) return LB_E_NOMEM;
-    *n = (lb_tok_spm){.dummy_prefix = s->dummy_prefix,
-                      .remove_extra = s->remove_extra,
-                      .escape = s->escape,
-                      .suffix = s->suffix};
+    *n = (lb_tok_spm){
+        .dummy_prefix = s->dummy_prefix, .remove_extra = s->remove_extra, .escape = s->escape, .suffix = s->suffix};
     LB_TRY(keep_user_defined(t, s, type, &n->keep, &any));
     if (s->charsmap.n)
         LB_TRY(lb_charsmap_new(t->arena, t->name, (const uint8_t *)s->charsmap.s, s->charsmap.n, &n->map));

@@ -78,8 +78,7 @@ static lb_status read_all(lb_tokenizer *t, const char *dir, found *f) {
     f->added = json_array();
     if (!f->added) return LB_E_NOMEM;
     const json_t *decoder = json_object_get(f->config, "added_tokens_decoder");
-    LB_TRY(json_is_object(decoder) ? from_decoder(f->config_path, decoder, f->added)
-                                   : from_names(f->names, f->added));
+    LB_TRY(json_is_object(decoder) ? from_decoder(f->config_path, decoder, f->added) : from_names(f->names, f->added));
     LB_TRY(lb_json_memory_check(t->name));
     LB_TRY(lb_tok_read_spm(t, f->added));
     if (f->special) LB_TRY(lb_tok_read_config(t, f->special_path, f->special, &named));
