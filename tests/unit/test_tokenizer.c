@@ -214,7 +214,7 @@ static void test_refusals(void **state) {
         lb_status status;
         const char *message;
     } cases[] = {
-        {"\"type\":\"BPE\"", "\"type\":\"Unigram\"", LB_E_UNSUPPORTED, "model.type is 'Unigram'"},
+        {"\"type\":\"BPE\"", "\"type\":\"WordPiece\"", LB_E_UNSUPPORTED, "model.type is 'WordPiece'"},
         {"\"dropout\":null", "\"dropout\":0.1", LB_E_UNSUPPORTED, "dropout"},
         {"\"end_of_word_suffix\":null", "\"end_of_word_suffix\":7", LB_E_FORMAT, "end_of_word_suffix"},
         {"\"NFC\"", "\"BertNormalizer\"", LB_E_UNSUPPORTED, "normalizer 'BertNormalizer'"},
