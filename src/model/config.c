@@ -1,6 +1,7 @@
 /* The numbers of an architecture as a Hugging Face folder's config.json tells them, by its family's keys. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -182,7 +183,7 @@ static lb_status take_value(lb_config_reader *r, const lb_key *k, const char *ke
 }
 
 /* Null where the row does not say what it means. transformers takes it for false where it asks for a flag, and fails on
- * it where it needs a name or a real number; of counts many may be null, and are as if they were missing. */
+ * it where it needs a name or a number; a count that follows from others may be null, and is as if it were missing. */
 static lb_status take_null(lb_config_reader *r, const lb_key *k, const char *key) {
     switch (k->kind) {
     case LB_KEY_FLAG:
@@ -194,6 +195,10 @@ static lb_status take_null(lb_config_reader *r, const lb_key *k, const char *key
         return lb_fail(LB_E_FORMAT, "%s: %s is null: must be '%s'", r->path, key, k->only);
     case LB_KEY_REAL:
         return lb_fail(LB_E_FORMAT, "%s: %s is null: must be a number", r->path, key);
+    case LB_KEY_COUNT:
+        if (k->absent[strspn(k->absent, "0123456789")] || strtod(k->absent, NULL) == 0.0) /* 0: none */
+            return take_default(r, k, k->absent);
+        return lb_fail(LB_E_FORMAT, "%s: %s is null: must be a whole number", r->path, key);
     default:
         return take_default(r, k, k->absent);
     }
@@ -235,6 +240,8 @@ static const char *const idle_keys[] = {
     "resid_pdrop",
     "embd_pdrop",
     "initializer_range",
+    "initializer_factor",
+    "is_decoder",
     "pretraining_tp",
     "torch_dtype",
     "dtype",
@@ -382,11 +389,12 @@ static lb_status find_family(const char *path, const json_t *c, const lb_family 
 /* Keys that are right one by one and not together. */
 static lb_status check_together(const lb_config_reader *r) {
     const lb_numbers n = lb_numbering_view(&r->b);
-    for (const lb_refusal *x = r->family->hf_refused; x && x->when; x++) {
-        double refused;
-        LB_TRY(lb_expression(&n, x->when, -1, &refused));
-        if (refused != 0.0) return lb_fail(LB_E_UNSUPPORTED, "%s: %s", r->path, x->why);
-    }
+    for (const lb_refusal *x = r->family->hf_refused; x && x->when; x++)
+        for (int64_t b = 0; b < r->b.blocks; b++) {
+            double refused;
+            LB_TRY(lb_expression(&n, x->when, b, &refused));
+            if (refused != 0.0) return lb_fail(LB_E_UNSUPPORTED, "%s: %s", r->path, x->why);
+        }
     return LB_OK;
 }
 

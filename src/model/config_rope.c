@@ -37,9 +37,10 @@ typedef struct scaling {
     double attention, mscale, mscale_all; /* 0: not told */
 } scaling;
 
+/* An empty object says nothing. */
 static const json_t *member(const json_t *o, const char *key) {
     const json_t *v = json_object_get(o, key);
-    return v && !json_is_null(v) ? v : NULL;
+    return v && !json_is_null(v) && !(json_is_object(v) && json_object_size(v) == 0) ? v : NULL;
 }
 
 static bool supported(const lb_config_reader *r, int kind) { return (r->family->rope->kinds >> kind & 1u) != 0; }

@@ -30,7 +30,8 @@ typedef struct lb_key {
     const char *number; /* what it becomes; NULL: it is only looked at */
     const char *absent; /* an expression (LB_KEY_ACT, LB_KEY_WORD: a word) where the key is missing; NULL: it must not
                            be; "": there is then no such number (a rule may make one) */
-    const char *null; /* where it is null; NULL: a flag is false, a name or a real number refused, others as `absent` */
+    const char *null; /* where it is null; NULL: a flag is false, a name, a real number or a count whose `absent` is a
+                         number other than 0 refused, others as `absent` */
     const char *only; /* the only value that is honoured, as in the file; NULL: any. Of an idle key: what a config.json
                          that is made says, where the class's default would be refused there */
     const char *why;  /* ... and why ("biases are not supported"), or NULL */
@@ -38,7 +39,7 @@ typedef struct lb_key {
 
 /* Keys that are right one by one and not together. */
 typedef struct lb_refusal {
-    const char *when; /* an expression: not zero, the model is refused */
+    const char *when; /* an expression: not zero in some block, the model is refused */
     const char *why;  /* naming the keys */
 } lb_refusal;
 

@@ -104,6 +104,8 @@ static lb_status check_block(const lb_numbers *n, const char *whose, int64_t blo
                        r.factor);
     if (r.kind == LB_REF_ROPE_DYNAMIC && rot != 0.0 && rot <= 2.0)
         return lb_fail(LB_E_FORMAT, "%s: dynamic rope of %g columns of a head: must be more than 2", whose, rot);
+    if (r.kind == LB_REF_ROPE_YARN && fmod(rot, 2.0) != 0.0)
+        return lb_fail(LB_E_FORMAT, "%s: yarn rope of %g columns of a head: must be an even number", whose, rot);
     if (r.kind == LB_REF_ROPE_LLAMA3) return check_llama3(&r, whose);
     return r.kind == LB_REF_ROPE_YARN || r.kind == LB_REF_ROPE_LONGROPE ? check_stretched(&r, whose) : LB_OK;
 }

@@ -150,7 +150,7 @@ static void check_numbers(const lb_family *f, const lb_key *keys, const char *ru
     }
     for (const lb_refusal *x = keys == f->hf_keys ? f->hf_refused : NULL; x && x->when; x++) {
         double v;
-        lb_test_expect(LB_OK, lb_expression(&n, x->when, -1, &v), x->why, __FILE__, __LINE__);
+        lb_test_expect(LB_OK, lb_expression(&n, x->when, 1, &v), x->why, __FILE__, __LINE__);
     }
     assert_ok(lb_program_parse(a, f->name, &f->program, &p));
     const lb_steps *part[] = {&p.before, &p.block, &p.after, &p.expert};
@@ -222,7 +222,8 @@ static void keys_are_checked(void **state) {
          "layer_norm_epsilon is null: must be a number"},
         {"gpt2", "\"add_cross_attention\": false", "\"add_cross_attention\": true", LB_E_UNSUPPORTED,
          "add_cross_attention is true"},
-        {"gpt2", "\"n_layer\": 2", "\"n_layer\": null, \"num_layers\": 2", LB_E_UNSUPPORTED, "num_layers"},
+        {"gpt2", "\"n_layer\": 2", "\"n_layer\": null", LB_E_FORMAT, "n_layer is null: must be a whole number"},
+        {"gpt2", "\"n_layer\": 2", "\"n_layer\": 2, \"num_layers\": 2", LB_E_UNSUPPORTED, "num_layers"},
         {"opt", "\"do_layer_norm_before\": true", "\"do_layer_norm_before\": 1", LB_E_FORMAT,
          "do_layer_norm_before: must be true or false"},
         {"opt", "\"ffn_dim\": 36", "\"ffn_dim\": 36, \"_gate\": 3", LB_OK, NULL},

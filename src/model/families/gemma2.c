@@ -47,6 +47,7 @@ static const lb_tensor_row tensors[] = {
     TENSORS_GLU,
     {0},
 };
+static const lb_refusal refused[] = {REFUSED_NO_WIDTH, {0}};
 
 /* A GGUF header does not tell the scale of scores: of the 27B, whose 46 blocks tell it, it is that of dim / heads. */
 const lb_family lb_family_gemma2 = {
@@ -59,6 +60,7 @@ const lb_family lb_family_gemma2 = {
     .hf_numbers = NUMBERS_HALVES "one = 1; scale = 1/sqrt(query_scalar); emb = sqrt(dim); "
                                  "slides ?= (block + 1) % 2; "
                                  "window = slides * width",
+    .hf_refused = refused,
     .fresh = "query_scalar ?= head_dim",
     .gguf_arch = "gemma2",
     .gguf_keys = gguf_keys,

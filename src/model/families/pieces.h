@@ -43,7 +43,13 @@
         {"max_window_layers", LB_KEY_COUNT, "window_from", "28"}, {                                                    \
         "layer_types", LB_KEY_SLIDES, "slides", ""                                                                     \
     }
-#define NUMBERS_LATE_WINDOWS "slides ?= block >= window_from; window = use_window * slides * width; "
+#define NUMBERS_LATE_WINDOWS "slides ?= use_window * (block >= window_from); window = use_window * slides * width; "
+/* transformers runs no such model. */
+#define REFUSED_NO_WIDTH                                                                                               \
+    {                                                                                                                  \
+        "slides * (window == 0)", "layer_types: a block slides, and sliding_window is null or 0, or "                  \
+                                  "use_sliding_window false"                                                           \
+    }
 /* All of each head turns. */
 #define ROPE_KEYS(base)                                                                                                \
     { "rope_theta", base, "partial_rotary_factor", NULL, LB_ROPE_KINDS_ALL }

@@ -9,6 +9,7 @@ static const lb_rope_keys rope = ROPE_KEYS("10000");
 static const lb_key gguf_keys[] = {GGUF_SIZES, GGUF_HEADS, {0}};
 
 static const lb_tensor_row tensors[] = {TENSORS_ENDS, TENSORS_NORMS, TENSORS_ATTENTION("1", NULL), TENSORS_GLU, {0}};
+static const lb_refusal refused[] = {REFUSED_NO_WIDTH, {0}};
 
 const lb_family lb_family_qwen2 = {
     .name = "qwen2",
@@ -18,6 +19,7 @@ const lb_family lb_family_qwen2 = {
     .hf_keys = hf_keys,
     .rope = &rope,
     .hf_numbers = "head_dim = dim/heads; " NUMBERS_HALVES NUMBERS_LATE_WINDOWS "one = 0; scale = 1/sqrt(head_dim)",
+    .hf_refused = refused,
     .gguf_arch = "qwen2",
     .gguf_keys = gguf_keys,
     .gguf_numbers = "pairs = 0; rot = head_dim; act = silu; one = 0; window = 0; scale = 1/sqrt(head_dim)",

@@ -46,6 +46,7 @@ static const lb_tensor_row tensors[] = {
     {"#.down", MLP_ "down_proj.weight", NULL, "dim", "hidden", .when = "1 - moe"},
     {0},
 };
+static const lb_refusal refused[] = {REFUSED_NO_WIDTH, {0}};
 
 const lb_family lb_family_qwen2_moe = {
     .name = "qwen2_moe",
@@ -58,6 +59,7 @@ const lb_family lb_family_qwen2_moe = {
         "pairs = 0; one = 0; head_dim ?= dim/heads; rot = floor(head_dim*rope_part); scale = 1/sqrt(head_dim); "
         "slides ?= use_window * ((block + 1) % 2) * (block < window_blocks); window = use_window * slides * "
         "width; moe = (1 - dense) * ((block + 1) % sparse_step == 0)",
+    .hf_refused = refused,
     .fresh = "experts ?= 8; top ?= 2; expert_hidden ?= hidden; shared_hidden ?= hidden",
     .tensor = tensors,
     .program = {.before = "x = embed token embed",

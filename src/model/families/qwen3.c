@@ -23,6 +23,7 @@ static const lb_tensor_row tensors[] = {
     TENSORS_GLU,
     {0},
 };
+static const lb_refusal refused[] = {REFUSED_NO_WIDTH, {0}};
 
 const lb_family lb_family_qwen3 = {
     .name = "qwen3",
@@ -32,6 +33,7 @@ const lb_family lb_family_qwen3 = {
     .hf_keys = hf_keys,
     .rope = &rope,
     .hf_numbers = NUMBERS_HALVES NUMBERS_LATE_WINDOWS "one = 0; scale = 1/sqrt(head_dim)",
+    .hf_refused = refused,
     .gguf_arch = "qwen3",
     .gguf_keys = gguf_keys,
     .gguf_numbers =

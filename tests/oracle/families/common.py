@@ -7,8 +7,14 @@ MODELS     two models, {"a": config, "b": config}: odd widths, grouped heads, ti
            in both positions between the two and their flips. About 20 to 30 KB each in bfloat16.
 FLIPS      {"a": [dict(key=value, ...), ...], "b": ...}: keys of that model's config.json with other values, alone and
            in pairs that matter together; ABSENT takes a key out, None is null
-REFUSED    [(dict(key=value, ...), "why")]: flips with all of these keys are refused here, be it that transformers takes
-           them; the message must name one of the keys. ANY stands for every value but a missing key.
+REFUSED    [(dict(key=value, ...), "why")]: changes with all of these keys are refused here, mostly although transformers takes
+           them; the message must name one of the keys. ANY stands for every value but a missing key. A third member: of that
+           model alone.
+EITHER     the same for changes that may be taken here although transformers fails
+EVERY_KEY  {key: [values]}: for every_key.py, instead of those that it thinks of
+ROPE_KINDS the types of rotary positions that the family takes, if not all
+PARTIAL    True where a part of each head may turn
+TIED_KEY   the key that ties the head, if another than tie_word_embeddings
 ATTENTION  "eager" where sdpa is not the oracle
 NORM       0.0 where the norms multiply by 1 + w
 GGUF       {"a": dict(arch=gguf.MODEL_ARCH..., flip=dict(...))}: that model is written as a GGUF file too. flip (may be
@@ -70,7 +76,7 @@ class Mark:
 
 
 ABSENT, ANY = Mark("absent"), Mark("any")
-TIED_FILE = (dict(tie_word_embeddings=True), "the file holds a head that is not the embedding")  # transformers leaves that head out
+TIED_FILE = (dict(tie_word_embeddings=True), "the file holds a head that is not the embedding")  # transformers leaves one of them out
 
 
 def option(module, name, default):
@@ -95,7 +101,8 @@ def tokens():
 
 def logits(model):
     with torch.no_grad():
-        return model.float().eval()(tokens()).logits[0].numpy()
+        y = model.float().eval()(tokens())
+        return (y.logits if hasattr(y, "logits") else y[0])[0].numpy()
 
 
 def load(module, folder):
@@ -140,14 +147,6 @@ def flip(module, folder, base, keys, scratch):
     finally:
         shutil.rmtree(scratch)
     return ("same" if np.array_equal(y, base) else "changes"), y
-
-
-def refused(module, keys):
-    """Why a flip is refused here, or None."""
-    for asked, why in option(module, "REFUSED", []):
-        if all(k in keys and keys[k] is not ABSENT and (v is ANY or keys[k] == v) for k, v in asked.items()):
-            return why
-    return None
 
 
 # ---- GGUF ----

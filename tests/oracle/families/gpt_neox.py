@@ -3,6 +3,7 @@
 from families.common import ABSENT, SIZES, TIED_FILE, gguf, heads_apart, ropes, tf
 
 CLASS = tf.GPTNeoXForCausalLM
+PARTIAL = True
 MODELS = {
     "a": tf.GPTNeoXConfig(**{**SIZES, "hidden_size": 40}),
     "b": tf.GPTNeoXConfig(**SIZES, use_parallel_residual=False, attention_bias=False, hidden_act="gelu_new", tie_word_embeddings=True,
@@ -15,7 +16,9 @@ FLIPS = {
           dict(tie_word_embeddings=True), dict(attention_bias=False), dict(hidden_dropout=0.4), *ropes(1)],
     "b": [dict(use_parallel_residual=True), dict(attention_bias=True), dict(tie_word_embeddings=False), OLD],
 }
-REFUSED = [TIED_FILE]
+ODD = "a quarter of its heads is one column, with which transformers makes no table of this kind"
+REFUSED = [TIED_FILE, (dict(rope_parameters=dict(rope_type="dynamic", rope_theta=1e4, factor=3.0)), ODD, "b"),
+           (dict(rope_parameters=dict(rope_type="yarn", rope_theta=1e4, factor=4.0, original_max_position_embeddings=16)), ODD, "b")]
 GGUF = {"a": dict(arch=gguf.MODEL_ARCH.GPTNEOX)}
 
 

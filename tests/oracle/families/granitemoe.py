@@ -19,7 +19,9 @@ FLIPS = {
                                         dict(norm_topk_prob=False), dict(mlp_bias=True), dict(shared_intermediate_size=8)],
     "b": [dict(granite.MULTIPLIERS), dict(num_experts_per_tok=2), dict(num_experts_per_tok=3), dict(head_dim=ABSENT), dict(attention_bias=False), dict(tie_word_embeddings=False)],
 }
-REFUSED = [(dict(mlp_bias=True), "not read by transformers"), (dict(shared_intermediate_size=8), "not read by transformers"), TIED_FILE]
+NULL_SCALE = (dict(attention_multiplier=None), "null, for which PyTorch makes up a scale of its own")
+REFUSED = [(dict(mlp_bias=True), "not read by transformers"), (dict(shared_intermediate_size=8), "not read by transformers"), TIED_FILE,
+           NULL_SCALE]
 GGUF = {"a": dict(arch=gguf.MODEL_ARCH.GRANITE_MOE), "b": dict(arch=gguf.MODEL_ARCH.GRANITE_MOE)}
 
 

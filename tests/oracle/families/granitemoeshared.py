@@ -3,7 +3,7 @@
 from families import granitemoe
 from families.common import ABSENT, ROPE500, TIED_FILE, gguf, tf
 from families.granite import MULTIPLIED, MULTIPLIERS
-from families.granitemoe import EXPERTS_A, EXPERTS_B, ROUTED, SIZES_A, SIZES_B
+from families.granitemoe import EXPERTS_A, EXPERTS_B, NULL_SCALE, ROUTED, SIZES_A, SIZES_B
 
 CLASS = tf.GraniteMoeSharedForCausalLM
 MODELS = {
@@ -15,6 +15,7 @@ FLIPS = {
                                 dict(tie_word_embeddings=True), ROPE500],
     "b": [dict(MULTIPLIERS), dict(num_experts_per_tok=2), dict(shared_intermediate_size=ABSENT), dict(shared_intermediate_size=4), dict(head_dim=ABSENT), dict(attention_bias=False), dict(tie_word_embeddings=False)],
 }
-REFUSED = [TIED_FILE]
+REFUSED = [TIED_FILE, NULL_SCALE]
+EITHER = [(dict(shared_intermediate_size=None), "null: no shared expert")]
 GGUF = {"a": dict(arch=gguf.MODEL_ARCH.GRANITE_MOE)}
 gguf_tensor, gguf_header = granitemoe.gguf_tensor, granitemoe.gguf_header

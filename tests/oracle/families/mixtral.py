@@ -1,6 +1,6 @@
 """Mixtral."""
 
-from families.common import GQA, LLAMA3, ROPE500, gguf, qk_in_pairs, ropes, tf
+from families.common import ABSENT, ANY, GQA, LLAMA3, ROPE500, gguf, qk_in_pairs, ropes, tf
 
 CLASS = tf.MixtralForCausalLM
 MODELS = {
@@ -12,6 +12,9 @@ FLIPS = {
           dict(router_jitter_noise=0.5), dict(router_aux_loss_coef=0.5), dict(output_router_logits=True)],
     "b": [dict(sliding_window=5), dict(num_experts_per_tok=2), dict(num_experts_per_tok=3), dict(tie_word_embeddings=False), *ropes(5)],
 }
+# head_dim is null there, from which transformers makes no table of these kinds.
+EITHER = [(dict(rope_parameters=dict(rope_type="dynamic", rope_theta=1e4, factor=3.0)), "head_dim is null", "a"), (dict(rope_parameters=ABSENT, rope_scaling=ANY), "head_dim is null", "a"),
+          (dict(rope_parameters=dict(rope_type="yarn", rope_theta=1e4, factor=4.0, original_max_position_embeddings=16)), "head_dim is null", "a")]
 GGUF = {"a": dict(arch=gguf.MODEL_ARCH.LLAMA, flip=dict(sliding_window=None)), "b": dict(arch=gguf.MODEL_ARCH.LLAMA)}
 gguf_tensor = qk_in_pairs
 

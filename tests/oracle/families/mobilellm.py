@@ -10,7 +10,7 @@ from families.common import GQA, tf
 
 KEYS = dict(GQA, architectures=["MobileLLMForCausalLM"], attention_bias=False, dtype="bfloat16", head_dim=6, hidden_act="silu", initializer_range=0.02, layer_sharing=True, mlp_bias=False,
             model_type="mobilellm", pretraining_tp=1, rms_norm_eps=1e-5, rope_scaling=None, rope_theta=10000.0, share_embedding=True, tie_word_embeddings=False)
-OWN = ("architectures", "model_type", "layer_sharing", "share_embedding", "tie_word_embeddings", "rope_scaling", "dtype")
+OWN = ("architectures", "model_type", "layer_sharing", "share_embedding", "tie_word_embeddings", "dtype")
 
 
 class CLASS(torch.nn.Module):
@@ -59,8 +59,10 @@ class CLASS(torch.nn.Module):
         return self.llama(tokens, use_cache=False)  # a cache would mix up a block's two runs
 
 
+TIED_KEY = "share_embedding"
 MODELS = {"a": KEYS, "b": {**KEYS, "layer_sharing": False, "share_embedding": False, "num_key_value_heads": 1, "head_dim": 8, "rope_theta": 500.0}}
 FLIPS = {
     "a": [dict(layer_sharing=False), dict(rope_theta=500.0), dict(rms_norm_eps=0.1), dict(num_key_value_heads=4), dict(layer_sharing=None), dict(initializer_range=0.5)],
     "b": [dict(layer_sharing=True), dict(rope_theta=1e4), dict(rms_norm_eps=0.1)],
 }
+REFUSED = [(dict(tie_word_embeddings=True), "share_embedding ties the head")]

@@ -4,6 +4,7 @@ from families.common import GQA, TIED_FILE, ropes, tf
 
 WIDE = {**GQA, "hidden_size": 32}
 CLASS = tf.PhiForCausalLM
+PARTIAL = True
 MODELS = {
     "a": tf.PhiConfig(**WIDE),
     "b": tf.PhiConfig(**{**WIDE, "num_key_value_heads": 4}, qk_layernorm=True, hidden_act="silu", rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.25)),

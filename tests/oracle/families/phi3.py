@@ -5,6 +5,8 @@ from families.common import ABSENT, GQA, tf
 WIDE = {**GQA, "hidden_size": 32, "pad_token_id": 0}
 LONG = dict(rope_type="longrope", rope_theta=1e4, short_factor=[1.0, 1.1, 1.2, 1.3], long_factor=[2.0, 3.0, 4.0, 5.0])
 CLASS = tf.Phi3ForCausalLM
+PARTIAL = True
+ROPE_KINDS = {"default", "longrope", "su", "yarn"}
 MODELS = {
     "a": tf.Phi3Config(**WIDE, sliding_window=16, original_max_position_embeddings=24, rope_parameters=LONG),
     "b": tf.Phi3Config(**{**WIDE, "num_key_value_heads": 4}, tie_word_embeddings=True),
