@@ -38,15 +38,20 @@ static uint64_t pair_hash(int32_t left, int32_t right) {
     return h ^ (h >> 32);
 }
 
+/* By the upper bits of the hash, as slots are by the lower. */
+static uint64_t maybe_word(const lb_tok_merges *m, uint64_t h) { return h >> 30 & m->mask >> 3; }
+
 lb_status lb_tok_merges_hash(lb_arena *a, lb_tok_merges *m, bool last_wins) {
     uint64_t size = table_size(m->n);
     m->slot = LB_NEW(a, lb_tok_merge, size);
-    if (!m->slot) return LB_E_NOMEM;
+    m->maybe = LB_NEW(a, uint64_t, size / 8);
+    if (!m->slot || !m->maybe) return LB_E_NOMEM;
     m->mask = size - 1;
     for (uint64_t i = 0; i < size; i++) m->slot[i].left = -1;
     for (int64_t k = 0; k < m->n; k++) {
         lb_tok_merge g = m->list[k];
-        uint64_t i = pair_hash(g.left, g.right) & m->mask;
+        uint64_t h = pair_hash(g.left, g.right), i = h & m->mask;
+        m->maybe[maybe_word(m, h)] |= 1ULL << (h >> 58);
         while (m->slot[i].left >= 0 && (m->slot[i].left != g.left || m->slot[i].right != g.right))
             i = (i + 1) & m->mask;
         if (m->slot[i].left < 0 || last_wins) m->slot[i] = g;
@@ -55,9 +60,17 @@ lb_status lb_tok_merges_hash(lb_arena *a, lb_tok_merges *m, bool last_wins) {
 }
 
 static const lb_tok_merge *find_merge(const lb_tok_merges *m, int32_t left, int32_t right) {
-    for (uint64_t i = pair_hash(left, right) & m->mask; m->slot[i].left >= 0; i = (i + 1) & m->mask)
+    uint64_t h = pair_hash(left, right);
+    if (!(m->maybe[maybe_word(m, h)] >> (h >> 58) & 1)) return NULL;
+    for (uint64_t i = h & m->mask; m->slot[i].left >= 0; i = (i + 1) & m->mask)
         if (m->slot[i].left == left && m->slot[i].right == right) return &m->slot[i];
     return NULL;
+}
+
+/* The table is larger than a cache: what will be looked up is asked for beforehand. */
+static void fetch_merge(const lb_tok_merges *m, int32_t left, int32_t right) {
+    uint64_t h = pair_hash(left, right);
+    if (m->maybe[maybe_word(m, h)] >> (h >> 58) & 1) __builtin_prefetch(&m->slot[h & m->mask]);
 }
 
 /* ---- one call ---- */
@@ -184,6 +197,7 @@ static lb_status merge_heap(lb_tok_run *r, int64_t n) {
 /* Short words: each round takes the lowest rank, leftmost among equals. Returns how many symbols are left. */
 static int64_t merge_short(const lb_tok_merges *m, lb_tok_node *node, int64_t n) {
     const lb_tok_merge *pair[SHORT_WORD];
+    for (int64_t i = 0; i + 1 < n; i++) fetch_merge(m, node[i].id, node[i + 1].id);
     for (int64_t i = 0; i + 1 < n; i++) pair[i] = find_merge(m, node[i].id, node[i + 1].id);
     while (n > 1) {
         int64_t best = -1;
@@ -196,6 +210,8 @@ static int64_t merge_short(const lb_tok_merges *m, lb_tok_node *node, int64_t n)
             pair[i] = i + 2 < n ? pair[i + 1] : NULL;
         }
         n--;
+        if (best > 0) fetch_merge(m, node[best - 1].id, node[best].id);
+        if (best + 1 < n) fetch_merge(m, node[best].id, node[best + 1].id);
         if (best > 0) pair[best - 1] = find_merge(m, node[best - 1].id, node[best].id);
         if (best + 1 < n) pair[best] = find_merge(m, node[best].id, node[best + 1].id);
     }
@@ -326,11 +342,41 @@ static lb_status word_ids(lb_tok_run *r, const char *s, size_t len) {
 
 /* ---- cache ---- */
 
-static lb_tok_cached *cache_find(lb_tok_run *r, uint64_t hash, const char *s, size_t n) {
-    uint64_t i = hash & r->cache_mask;
-    for (; r->cache[i].key_len; i = (i + 1) & r->cache_mask)
-        if (r->cache[i].hash == hash && r->cache[i].key_len == n && !memcmp(r->keys + r->cache[i].key, s, n)) break;
-    return &r->cache[i];
+/* A short word as two numbers, which with its length are all of it. */
+typedef struct short_key {
+    uint64_t head, tail;
+} short_key;
+
+static uint64_t load(const char *s, size_t n) {
+    uint64_t v = 0;
+    memcpy(&v, s, n);
+    return v;
+}
+
+static short_key key_of(const char *s, size_t n) {
+    if (n >= 8) return (short_key){load(s, 8), load(s + n - 8, 8)};
+    if (n >= 4) return (short_key){load(s, 4), load(s + n - 4, 4)};
+    return (short_key){(uint8_t)s[0] | (uint64_t)(uint8_t)s[n / 2] << 8, (uint8_t)s[n - 1]};
+}
+
+static uint64_t key_hash(short_key k, size_t n) {
+    uint64_t h = (k.head ^ n) * 0x9E3779B97F4A7C15u;
+    h = (h ^ (h >> 32) ^ k.tail) * 0xBF58476D1CE4E5B9u;
+    return h ^ (h >> 29);
+}
+
+/* The slot of a word, or the free one where it would go. A long word's key is its hash; its bytes are in r->keys. */
+static lb_tok_cached *cache_find(const lb_tok_run *r, short_key key, uint64_t hash, const char *s, size_t n) {
+    for (uint64_t i = hash & r->cache_mask;; i = (i + 1) & r->cache_mask) {
+        lb_tok_cached *c = &r->cache[i];
+        if (!c->key_len) return c;
+        if (c->head != key.head || c->tail != key.tail || c->key_len != n) continue;
+        if (n <= LB_TOK_SHORT_KEY || !memcmp(r->keys + c->key, s, n)) return c;
+    }
+}
+
+static uint64_t cached_hash(const lb_tok_cached *c) {
+    return c->key_len <= LB_TOK_SHORT_KEY ? key_hash((short_key){c->head, c->tail}, c->key_len) : c->head;
 }
 
 static lb_status cache_grow(lb_tok_run *r) {
@@ -339,7 +385,7 @@ static lb_status cache_grow(lb_tok_run *r) {
     if (!c) return LB_E_NOMEM;
     for (uint64_t k = 0; k <= r->cache_mask; k++) {
         if (!old[k].key_len) continue;
-        uint64_t i = old[k].hash & (size - 1);
+        uint64_t i = cached_hash(&old[k]) & (size - 1);
         while (c[i].key_len) i = (i + 1) & (size - 1);
         c[i] = old[k];
     }
@@ -350,20 +396,28 @@ static lb_status cache_grow(lb_tok_run *r) {
 }
 
 /* Keeps the ids r->id[first..r->n) for the word; a full cache keeps no more. */
-static lb_status cache_put(lb_tok_run *r, uint64_t hash, const char *s, size_t len, int64_t first) {
+static lb_status cache_put(lb_tok_run *r, short_key key, uint64_t hash, const char *s, size_t len, int64_t first) {
     if (r->cache_n * 2 > (int64_t)r->cache_mask) {
         if (r->cache_mask + 1 >= CACHE_MAX_SLOTS) return LB_OK;
         LB_TRY(cache_grow(r));
     }
     int64_t ids = r->n - first;
-    LB_TRY(grow(&r->keys, &r->keys_cap, r->keys_n + (int64_t)len, 1));
-    LB_TRY(grow(&r->cache_ids, &r->cache_ids_cap, r->cache_ids_n + ids, sizeof *r->cache_ids));
-    memcpy(r->keys + r->keys_n, s, len);
-    if (ids) memcpy(r->cache_ids + r->cache_ids_n, r->id + first, (size_t)ids * sizeof *r->id);
-    *cache_find(r, hash, s, len) =
-        (lb_tok_cached){hash, (uint32_t)r->keys_n, (uint32_t)len, (uint32_t)r->cache_ids_n, (uint32_t)ids};
-    r->keys_n += (int64_t)len;
-    r->cache_ids_n += ids;
+    lb_tok_cached c = {.head = key.head, .tail = key.tail, .key_len = (uint8_t)len, .n_ids = (uint8_t)ids};
+    if (len > LB_TOK_SHORT_KEY) {
+        LB_TRY(grow(&r->keys, &r->keys_cap, r->keys_n + (int64_t)len, 1));
+        memcpy(r->keys + r->keys_n, s, len);
+        c.key = (uint32_t)r->keys_n;
+        r->keys_n += (int64_t)len;
+    }
+    if (ids <= LB_TOK_SHORT_IDS) {
+        for (int64_t i = 0; i < ids; i++) c.id[i] = r->id[first + i];
+    } else {
+        LB_TRY(grow(&r->cache_ids, &r->cache_ids_cap, r->cache_ids_n + ids, sizeof *r->cache_ids));
+        memcpy(r->cache_ids + r->cache_ids_n, r->id + first, (size_t)ids * sizeof *r->id);
+        c.id[0] = (int32_t)r->cache_ids_n;
+        r->cache_ids_n += ids;
+    }
+    *cache_find(r, key, hash, s, len) = c;
     r->cache_n++;
     return LB_OK;
 }
@@ -371,15 +425,22 @@ static lb_status cache_put(lb_tok_run *r, uint64_t hash, const char *s, size_t l
 lb_status lb_tok_word(lb_tok_run *r, const char *s, size_t n) {
     if (n == 0) return LB_OK;
     if (n > CACHE_MAX_WORD) return word_ids(r, s, n);
-    uint64_t hash = lb_text_hash(s, n);
-    const lb_tok_cached *c = cache_find(r, hash, s, n);
+    bool is_short = n <= LB_TOK_SHORT_KEY;
+    short_key key = {0};
+    if (is_short)
+        key = key_of(s, n);
+    else
+        key.head = lb_text_hash(s, n);
+    uint64_t hash = is_short ? key_hash(key, n) : key.head;
+    const lb_tok_cached *c = cache_find(r, key, hash, s, n);
     if (!c->key_len) {
         int64_t first = r->n;
         LB_TRY(word_ids(r, s, n));
-        return cache_put(r, hash, s, n, first);
+        return r->n - first > UINT8_MAX ? LB_OK : cache_put(r, key, hash, s, n, first);
     }
-    LB_TRY(grow(&r->id, &r->cap, r->n + c->n_ids, sizeof *r->id));
-    if (c->n_ids) memcpy(r->id + r->n, r->cache_ids + c->ids, c->n_ids * sizeof *r->id);
+    if (r->n + c->n_ids > r->cap) LB_TRY(grow(&r->id, &r->cap, r->n + c->n_ids, sizeof *r->id));
+    const int32_t *ids = c->n_ids <= LB_TOK_SHORT_IDS ? c->id : r->cache_ids + c->id[0];
+    for (int i = 0; i < c->n_ids; i++) r->id[r->n + i] = ids[i];
     r->n += c->n_ids;
     return LB_OK;
 }

@@ -16,7 +16,8 @@
 #define DIGITS      "\\p{N}+"
 #define THREE       "[0-9][0-9][0-9]"
 #define UP_TO_THREE "\\p{N}{1,3}"
-#define CJK         "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+"
+/* llama.cpp takes other white space than ASCII's for a vertical tab: no range has it. */
+#define CJK         "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{4e00}\\x{ac00}-\\x{d7ff}&&[^\\s]]+"
 #define CJK_KANA    "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]+"
 #define LLAMA3      CONTRACTION "|" WORD "|" UP_TO_THREE OTHERS SPACES
 #define QWEN2       CONTRACTION "|" WORD "|" DIGIT OTHERS SPACES
@@ -53,7 +54,7 @@ static const struct pre {
      false,
      {gpt2}},
     {"smollm starcoder refact command-r codeshell exaone minerva-7b mellum2", false, false, {DIGIT, gpt2}},
-    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2", true, true, {LLAMA3}},
+    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", true, true, {LLAMA3}},
     {"dbrx smaug-bpe chatglm-bpe", false, false, {LLAMA3}},
     {"glm4 glm5", true, false, {LLAMA3}},
     {"qwen2 deepseek-r1-qwen kormo f2llmv2 stablelm2 hunyuan solar-open megrez grok-2", false, false, {QWEN2}},
@@ -73,7 +74,7 @@ static const struct pre {
     {"deepseek-llm",
      false,
      false,
-     {"[\r\n]", CASED, "\\s?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}\\x{3000}-\\x{3002}]+",
+     {"[\r\n]", CASED, "\\s?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}\\x{3001}\\x{3002}]+",
       "\\s+$", CJK, DIGITS}},
     {"deepseek-coder", false, false, {"[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, DIGIT}},
     {"deepseek-v3 hunyuan-dense joyai-llm hy_v4",
@@ -113,8 +114,8 @@ static lb_status refuse(const lb_tokenizer *t, const char *name) {
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) lb_str_add(&all, " %s", known[i].names);
     lb_status status = lb_str_check(&all);
     if (status == LB_OK)
-        status = lb_fail(LB_E_UNSUPPORTED, "%s: pre-tokenizer '%s' (tokenizer.ggml.pre): known are%s", t->name, name,
-                         all.s);
+        status =
+            lb_fail(LB_E_UNSUPPORTED, "%s: pre-tokenizer '%s' (tokenizer.ggml.pre): known are%s", t->name, name, all.s);
     lb_str_free(&all);
     return status;
 }

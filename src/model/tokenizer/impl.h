@@ -53,6 +53,7 @@ typedef struct lb_tok_merges {
     int64_t n;
     lb_tok_merge *slot; /* (mask + 1); left = -1: empty */
     uint64_t mask;
+    uint64_t *maybe; /* 8 (mask + 1) bits: unset where no pair has that hash, which is most often so */
 } lb_tok_merges;
 /* Hashes m->list; of equal pairs the first counts (or the last, as the tokenizers library does). */
 LB_NODISCARD lb_status lb_tok_merges_hash(lb_arena *a, lb_tok_merges *m, bool last_wins);
@@ -341,9 +342,14 @@ typedef struct lb_tok_node {
 typedef struct lb_tok_candidate {
     int32_t rank, at, left, right;
 } lb_tok_candidate;
+#define LB_TOK_SHORT_KEY 16
+#define LB_TOK_SHORT_IDS 2
+/* A word and its ids. What is short stands here, so that most words need one line of memory. */
 typedef struct lb_tok_cached {
-    uint64_t hash;
-    uint32_t key, key_len, ids, n_ids; /* places in run.keys and run.cache_ids; key_len 0: empty */
+    uint64_t head, tail;          /* of a short word all there is; else its hash */
+    int32_t id[LB_TOK_SHORT_IDS]; /* or, where there are more, the place of the first in run.cache_ids */
+    uint32_t key;                 /* of a longer word: its place in run.keys */
+    uint8_t key_len, n_ids;       /* key_len 0: empty */
 } lb_tok_cached;
 
 /* One call of encode: its output, its cache of words, its scratch. */

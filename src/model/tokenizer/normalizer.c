@@ -119,7 +119,29 @@ static bool drops_first(lb_tok_view gone, lb_tok_view content) {
     return gone.n && (!content.n || lb_tok_char(gone.s, gone.n, &code) < gone.n);
 }
 
+/* A byte for a few: most often ' ' for a mark, at every word. */
+static void replace_byte(lb_str *out, lb_tok_view in, char byte, lb_tok_view content) {
+    char block[4096];
+    size_t n = 0;
+    for (size_t i = 0; i < in.n; i++) {
+        if (n + content.n >= sizeof block) {
+            lb_str_add_bytes(out, block, n);
+            n = 0;
+        }
+        if (in.s[i] == byte) {
+            for (size_t k = 0; k < content.n; k++) block[n++] = content.s[k];
+        } else {
+            block[n++] = in.s[i];
+        }
+    }
+    lb_str_add_bytes(out, block, n);
+}
+
 void lb_tok_replace(lb_str *out, lb_tok_view in, lb_tok_view pattern, lb_tok_view content) {
+    if (pattern.n == 1 && content.n < 16) {
+        replace_byte(out, in, pattern.s[0], content);
+        return;
+    }
     size_t done = 0;
     while (pattern.n) {
         const char *hit = memmem(in.s + done, in.n - done, pattern.s, pattern.n);

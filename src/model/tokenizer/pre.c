@@ -125,9 +125,9 @@ static lb_status split_words(cutter *c, lb_tok_view v) {
 static lb_status split_marks(cutter *c, lb_tok_view v, lb_tok_view mark, bool words) {
     size_t done = 0, at = 0;
     while (at < v.n) {
-        const char *hit = memmem(v.s + at, v.n - at, mark.s, mark.n);
-        if (!hit) break;
-        size_t p = (size_t)(hit - v.s);
+        size_t p = at; /* marks are close to each other: no call pays */
+        while (p < v.n && (v.s[p] != mark.s[0] || v.n - p < mark.n || memcmp(v.s + p, mark.s, mark.n) != 0)) p++;
+        if (p == v.n) break;
         bool after_mark = p == at && p > 0; /* at is just behind the mark before */
         if (!words || !after_mark) {
             LB_TRY(cut_part(c, v.s + done, p - done, false));
