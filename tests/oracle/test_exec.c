@@ -4,54 +4,19 @@
 #include "support/support.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/rng.h"
-#include "base/team.h"
 #include "math/blas.h"
-#include "model/exec_impl.h"
 #include "support/llama.h"
-#include "support/programs.h"
+#include "support/program_run.h"
 
 /* Of the logits' spread: against float32 of another program, whose angles are float32 too; against float64. */
 static const double against_float32 = 2e-5, against_float64 = 1e-5;
 enum { LONG = 700, PANEL = 96 };
 static bool seen_routers;
 
-typedef struct world {
-    const lb_test_program *c;
-    const lb_net *n;
-    lb_weights w;
-    const int32_t *token;
-    int64_t T, panel;
-    lb_team *team;
-} world;
-
-/* What the head reads. */
-static lb_mat states_by(const world *x, lb_exec *e) {
-    int64_t T = x->T, cols = x->n->site[x->n->head].cols, dim = x->n->dim;
-    lb_mat s = lb_mat_of(LB_NEW(x->c->arena, float, T *dim), T, dim);
-    lb_mat h = cols == dim ? s : lb_mat_of(LB_NEW(x->c->arena, float, T *cols), T, cols);
-    assert_true(s.d && h.d);
-    assert_ok(lb_exec_embed(e, &x->w, x->token, T, s));
-    for (int64_t b = 0; b < x->n->blocks; b++) assert_ok(lb_exec_block(e, &x->w, b, s, NULL));
-    assert_ok(lb_exec_final(e, &x->w, s, h));
-    return h;
-}
-
-static lb_mat states(const world *x) {
-    lb_arena *a;
-    lb_exec *e;
-    assert_ok(lb_arena_new(0, &a));
-    assert_ok(lb_exec_new_panel(a, x->n, x->T + 3, x->panel, x->team, &e)); /* room to spare must not matter */
-    lb_mat h = states_by(x, e);
-    lb_arena_free(a);
-    return h;
-}
-
 /* The worst of the last rows of the logits. */
-static double worst_logit(const world *x, lb_mat h, const double *want, int64_t rows) {
+static double worst_logit(const program_run *x, lb_mat h, const double *want, int64_t rows) {
     lb_head head = lb_head_of(x->n, &x->w);
     lb_mat y = lb_mat_of(LB_NEW(x->c->arena, float, rows *head.W.rows), rows, head.W.rows);
     double worst = 0.0;
@@ -64,14 +29,8 @@ static double worst_logit(const world *x, lb_mat h, const double *want, int64_t 
     return worst;
 }
 
-static world open_world(const lb_test_program *c) {
-    world x = {.c = c, .n = lb_test_program_net(c), .token = c->token, .T = c->T, .panel = 7};
-    x.w = lb_test_program_weights(c, x.n);
-    return x;
-}
-
 static void check_case(const lb_test_program *c, const lb_tensor *want) {
-    world x = open_world(c);
+    program_run x = program_open(c);
     int64_t n = want->shape[0] * want->shape[1];
     float *w = LB_NEW(c->arena, float, n);
     double *wide = LB_NEW(c->arena, double, n);
@@ -80,7 +39,7 @@ static void check_case(const lb_test_program *c, const lb_tensor *want) {
     for (int64_t i = 0; i < n; i++) wide[i] = (double)w[i];
     for (int64_t panel = 0; panel <= 7; panel += 7) {
         x.panel = panel;
-        double e = worst_logit(&x, states(&x), wide, want->shape[0]) / c->spread;
+        double e = worst_logit(&x, program_states(&x, &x.w), wide, want->shape[0]) / c->spread;
         if (!(e < against_float32)) fail_msg("%s: logits are off by %g of their spread", c->name, e);
     }
 }
@@ -91,21 +50,8 @@ static void programs_give_transformers_logits(void **state) {
 }
 
 /* As long as the model knows positions. */
-static int64_t length_of(const lb_net *n) {
-    for (int32_t i = 0; i < n->before.steps; i++) {
-        const lb_net_step *s = &n->before.step[i];
-        if (s->site >= 0 && !s->token) return n->site[s->site].rows - (int64_t)s->arg[1];
-    }
-    return LONG;
-}
-
-static void lengthen(world *x) {
-    lb_rng r = lb_rng_make(5, 1);
-    int32_t *token = LB_NEW(x->c->arena, int32_t, LONG);
-    assert_non_null(token);
-    for (int64_t t = 0; t < LONG; t++) token[t] = (int32_t)lb_rng_below(&r, x->n->vocab);
-    x->token = token;
-    x->T = length_of(x->n);
+static void lengthen(program_run *x) {
+    program_lengthen(x, LONG);
     x->panel = PANEL;
 }
 
@@ -117,21 +63,21 @@ static double spread_of(const double *y, int64_t n) {
 }
 
 typedef struct variant_check {
-    const world *x;
+    const program_run *x;
     const double *want;
     double spread;
 } variant_check;
 
 static void check_variant(void *ctx, const char *kernel) {
     const variant_check *v = ctx;
-    double e = worst_logit(v->x, states(v->x), v->want, v->x->T) / v->spread;
+    double e = worst_logit(v->x, program_states(v->x, &v->x->w), v->want, v->x->T) / v->spread;
     if (!(e < against_float64)) fail_msg("%s, %s: logits are off by %g of their spread", v->x->c->name, kernel, e);
 }
 
 static void check_long(const lb_test_program *c, const lb_tensor *want) {
     (void)want;
     const lb_ref_params params = {lb_test_program_param, c};
-    world x = open_world(c);
+    program_run x = program_open(c);
     lb_reference r;
     lengthen(&x);
     assert_ok(lb_reference_run(c->arena, &c->program, &c->numbers, &params, x.token, x.T, &r));
@@ -159,7 +105,7 @@ static lb_status indifferent(const void *ctx, const char *name, int64_t block, i
 static void check_ties(const lb_test_program *c, const lb_tensor *want) {
     (void)want;
     const lb_ref_params params = {indifferent, c};
-    world x = open_world(c);
+    program_run x = program_open(c);
     lb_reference r;
     lb_ref_param router;
     int routers = 0;
@@ -174,7 +120,7 @@ static void check_ties(const lb_test_program *c, const lb_tensor *want) {
     seen_routers = true;
     assert_ok(lb_reference_run(c->arena, &c->program, &c->numbers, &params, x.token, x.T, &r));
     const lb_ref_value *y = lb_reference_value(&r, "y");
-    double e = worst_logit(&x, states(&x), y->d, x.T) / spread_of(y->d, x.T * y->cols);
+    double e = worst_logit(&x, program_states(&x, &x.w), y->d, x.T) / spread_of(y->d, x.T * y->cols);
     if (!(e < against_float64)) fail_msg("%s, equal experts: logits are off by %g of their spread", c->name, e);
 }
 
@@ -189,15 +135,15 @@ static void check_shorter(const lb_test_program *c, const lb_tensor *want) {
     (void)want;
     lb_arena *a;
     lb_exec *e;
-    world x = open_world(c), longer = x;
+    program_run x = program_open(c), longer = x;
     lengthen(&longer);
     longer.T = longer.T < 130 ? longer.T : 130;
     longer.panel = x.panel;
-    lb_mat alone = states(&x);
+    lb_mat alone = program_states(&x, &x.w);
     assert_ok(lb_arena_new(0, &a));
     assert_ok(lb_exec_new_panel(a, x.n, longer.T, x.panel, NULL, &e));
-    states_by(&longer, e);
-    lb_mat after = states_by(&x, e);
+    program_states_by(&longer, &longer.w, e);
+    lb_mat after = program_states_by(&x, &x.w, e);
     if (memcmp(after.d, alone.d, (size_t)(after.rows * after.cols) * sizeof *after.d) != 0)
         fail_msg("%s: other bytes after a longer sequence", c->name);
     lb_arena_free(a);
@@ -210,16 +156,9 @@ static void sequences_may_differ_in_length(void **state) {
 
 static void check_threads(const lb_test_program *c, const lb_tensor *want) {
     (void)want;
-    world x = open_world(c);
+    program_run x = program_open(c);
     lengthen(&x);
-    lb_mat alone = states(&x);
-    for (int threads = 1; threads <= 3; threads++) {
-        assert_ok(lb_team_new(threads, &x.team));
-        lb_mat h = states(&x);
-        if (memcmp(h.d, alone.d, (size_t)(h.rows * h.cols) * sizeof *h.d) != 0)
-            fail_msg("%s: other bytes on %d threads", c->name, threads);
-        lb_team_free(x.team);
-    }
+    program_same_bytes(&x, &x.w);
 }
 
 static void any_number_of_threads_gives_the_same_bytes(void **state) {
@@ -230,20 +169,20 @@ static void any_number_of_threads_gives_the_same_bytes(void **state) {
 /* ---- inputs that are captured ---- */
 
 /* All inputs of a block. */
-static lb_capture all_inputs(const world *x, int64_t block) {
+static lb_capture all_inputs(const program_run *x, int64_t block) {
     lb_capture cap = {.tap = LB_NEW(x->c->arena, lb_tap, x->n->inputs)};
     assert_non_null(cap.tap);
     for (int32_t i = 0; i < x->n->inputs; i++) {
         if (x->n->input[i].block != block) continue;
         int64_t cols = x->n->input[i].cols;
-        cap.tap[cap.taps] = (lb_tap){.input = i, .to = lb_mat_of(LB_NEW(x->c->arena, float, x->T *cols), x->T, cols)};
-        assert_non_null(cap.tap[cap.taps++].to.d);
+        cap.tap[cap.taps] = (lb_tap){.input = i, .to = program_room(x, x->T, cols)};
+        cap.taps++;
     }
     return cap;
 }
 
 /* The reference's values just before the step of this text runs in a block. */
-static void reference_until(const world *x, int64_t block, const char *text, lb_reference *r) {
+static void reference_until(const program_run *x, int64_t block, const char *text, lb_reference *r) {
     const lb_ref_params params = {lb_test_program_param, x->c};
     lb_reference whole = {.arena = x->c->arena,
                           .program = &x->c->program,
@@ -266,7 +205,7 @@ static void reference_until(const world *x, int64_t block, const char *text, lb_
     r->params = NULL;
 }
 
-static const lb_net_step *reader_of(const world *x, int64_t block, int32_t input) {
+static const lb_net_step *reader_of(const program_run *x, int64_t block, int32_t input) {
     const lb_net_part *p = &x->n->block[block];
     for (int32_t i = 0; i < p->steps; i++)
         if (p->step[i].site == x->n->reader[x->n->input[input].first]) return &p->step[i];
@@ -274,7 +213,7 @@ static const lb_net_step *reader_of(const world *x, int64_t block, int32_t input
 }
 
 /* Within 1e-5 of the largest. */
-static void check_against_reference(const world *x, int64_t block, const lb_tap *tap) {
+static void check_against_reference(const program_run *x, int64_t block, const lb_tap *tap) {
     const lb_net_step *s = reader_of(x, block, tap->input);
     lb_reference r;
     assert_non_null(s);
@@ -306,12 +245,11 @@ static int64_t check_routed(const lb_capture *cap, const lb_tap *tap) {
 }
 
 /* Alone, and left early: the same bytes, and x as it was. */
-static void check_alone(const world *x, lb_exec *e, int64_t block, lb_mat s, const lb_tap *want) {
-    lb_mat to = lb_mat_of(LB_NEW(x->c->arena, float, x->T * want->to.cols), x->T, want->to.cols);
-    lb_mat kept = lb_mat_of(LB_NEW(x->c->arena, float, x->T *s.cols), x->T, s.cols);
+static void check_alone(const program_run *x, lb_exec *e, int64_t block, lb_mat s, const lb_tap *want) {
+    lb_mat to = program_room(x, x->T, want->to.cols);
+    lb_mat kept = program_room(x, x->T, s.cols);
     lb_tap tap = {.input = want->input, .to = to};
     lb_capture cap = {&tap, 1, true};
-    assert_true(to.d && kept.d);
     memcpy(kept.d, s.d, (size_t)(s.rows * s.cols) * sizeof *s.d);
     assert_ok(lb_exec_block(e, &x->w, block, s, &cap));
     assert_memory_equal(kept.d, s.d, (size_t)(s.rows * s.cols) * sizeof *s.d);
@@ -319,11 +257,10 @@ static void check_alone(const world *x, lb_exec *e, int64_t block, lb_mat s, con
     assert_memory_equal(to.d, want->to.d, (size_t)(tap.rows * to.cols) * sizeof *to.d);
 }
 
-static void check_block_inputs(const world *x, lb_exec *e, int64_t block, lb_mat s) {
+static void check_block_inputs(const program_run *x, lb_exec *e, int64_t block, lb_mat s) {
     lb_capture cap = all_inputs(x, block);
-    lb_mat before = lb_mat_of(LB_NEW(x->c->arena, float, x->T *s.cols), x->T, s.cols);
+    lb_mat before = program_room(x, x->T, s.cols);
     int64_t routed = 0, top = 0;
-    assert_non_null(before.d);
     memcpy(before.d, s.d, (size_t)(s.rows * s.cols) * sizeof *s.d);
     assert_ok(lb_exec_block(e, &x->w, block, s, &cap));
     for (int32_t i = 0; i < x->n->block[block].steps; i++)
@@ -343,12 +280,11 @@ static void check_inputs(const lb_test_program *c, const lb_tensor *want) {
     (void)want;
     lb_arena *a;
     lb_exec *e;
-    world x = open_world(c);
+    program_run x = program_open(c);
     assert_ok(lb_team_new(2, &x.team));
     assert_ok(lb_arena_new(0, &a));
     assert_ok(lb_exec_new_panel(a, x.n, x.T, x.panel, x.team, &e));
-    lb_mat s = lb_mat_of(LB_NEW(c->arena, float, x.T *x.n->dim), x.T, x.n->dim);
-    assert_non_null(s.d);
+    lb_mat s = program_room(&x, x.T, x.n->dim);
     assert_ok(lb_exec_embed(e, &x.w, x.token, x.T, s));
     for (int64_t b = 0; b < x.n->blocks; b++) check_block_inputs(&x, e, b, s);
     lb_arena_free(a);
