@@ -32,7 +32,9 @@ static double number(const making *m, const char *name) {
     return x ? x->all : 0.0;
 }
 
-static void put(making *m, const char *key, json_t *v) { (void)json_object_set_new(m->o, key, v); }
+static void put(making *m, const char *key, json_t *v) {
+    if (v) (void)json_object_set_new(m->o, key, v);
+}
 
 static void copy(making *m, const char *key, const json_t *v) {
     (void)json_object_set(m->o, key, (json_t *)(uintptr_t)v);
@@ -46,9 +48,8 @@ static const char *act_word(double act) {
     return strcmp(ours, "gelu_tanh") == 0 ? "gelu_pytorch_tanh" : ours;
 }
 
-/* Is null read as 0? */
-static bool null_is_zero(const making *m, const lb_key *k) {
-    const char *text = k->null ? k->null : k->kind == LB_KEY_COUNT ? k->absent : NULL;
+/* Is it so that this text, a row's `absent` or `null`, makes 0? */
+static bool is_zero(const making *m, const char *text) {
     double v;
     return text && text[0] && lb_expression(m->n, text, -1, &v) == LB_OK && v == 0.0;
 }
@@ -59,10 +60,13 @@ bool lb_config_whole(const lb_key *k, double v) {
     return v == floor(v) && k->absent && k->absent[0] && !k->absent[strspn(k->absent, "0123456789")];
 }
 
+/* NULL: the key may be missing. No window, no cap: null, unless that is the default. */
 static json_t *scalar(const making *m, const lb_key *k, double v) {
     if (k->kind == LB_KEY_FLAG) return json_boolean(v != 0.0);
     if (k->kind == LB_KEY_ACT || k->kind == LB_KEY_ACT_TANH) return json_string(act_word(v));
-    if (v == 0.0 && null_is_zero(m, k)) return json_null(); /* no window, no cap */
+    bool count = k->kind == LB_KEY_COUNT;
+    if (v == 0.0 && count && is_zero(m, k->absent)) return NULL;
+    if (v == 0.0 && is_zero(m, k->null)) return json_null();
     if (k->null && !k->null[0] && v >= 3e38) return json_null(); /* no bound */
     return lb_config_whole(k, v) ? json_integer((json_int_t)v) : json_real(v);
 }
