@@ -11,6 +11,8 @@
         {"attention_multiplier", LB_KEY_REAL, "scale", "1"}, {                                                         \
         "logits_scaling", LB_KEY_REAL, "logits_scaling", "1"                                                           \
     }
+/* The default of attention_multiplier, 1, is no model's. */
+#define FRESH_GRANITE  "scale ?= 1/sqrt(head_dim)"
 #define NUMBERS_LOGITS "inverse_logits_scaling = 1/logits_scaling; "
 
 #define KEYS_GRANITE_MOE                                                                                               \

@@ -28,6 +28,7 @@ const lb_family lb_family_granitemoe = {
     .hf_keys = hf_keys,
     .rope = &rope,
     .hf_numbers = NUMBERS_HALVES NUMBERS_LOGITS "one = 0",
+    .fresh = FRESH_GRANITE,
     .gguf_arch = "granitemoe",
     .gguf_keys = gguf_keys,
     .gguf_numbers = "pairs = 1; rot = head_dim; act = silu; one = 0; " NUMBERS_LOGITS NUMBERS_GGUF_MULTIPLIERS,

@@ -43,6 +43,7 @@ const lb_family lb_family_granitemoeshared = {
     .hf_keys = hf_keys,
     .rope = &rope,
     .hf_numbers = NUMBERS_HALVES NUMBERS_LOGITS "one = 0",
+    .fresh = FRESH_GRANITE,
     .gguf_arch = "granitemoe",
     .gguf_when = "expert_shared_feed_forward_length",
     .gguf_keys = gguf_keys,

@@ -44,6 +44,7 @@ const lb_family lb_family_olmoe = {
     .hf_keys = hf_keys,
     .rope = &rope,
     .hf_numbers = NUMBERS_HALVES NUMBERS_CLIP "one = 0; scale = 1/sqrt(head_dim)",
+    .fresh = "experts ?= 8; top ?= 2",
     .gguf_arch = "olmoe",
     .gguf_keys = gguf_keys,
     .gguf_numbers = "pairs = 0; rot = head_dim; act = silu; one = 0; renorm = 0; clip = 3e38; clips = 0; "
