@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "base/mem.h"
 #include "support/run_cli.h"
 
 static const char *home;
