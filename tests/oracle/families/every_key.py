@@ -3,7 +3,8 @@
     tries(module, which, config)     [(changes of config.json, ...)]
 
 Keys are those of the written config.json, of the class (its fields, aliases) and of HUB; values follow from the present value, the
-default or the field's type. A module adds values by EVERY_KEY = {key: [values]} and pairs by FLIPS."""
+default or the field's type. Switches are also turned two at a time. A module adds values by EVERY_KEY = {key: [values]} and
+combinations by FLIPS."""
 
 from transformers import PreTrainedConfig
 
@@ -77,6 +78,10 @@ def tries(module, which, config):
             out.append({key: ABSENT})
         if now is not None:
             out.append({key: None})
+    if first:  # switches that may matter together
+        switches = [k for k in sorted(keys - shared) if isinstance(config.get(k), bool) and k in fields and k != "use_cache"]
+        pairs = [(a, b) for i, a in enumerate(switches) for b in switches[i + 1 :]]
+        out += [{a: not config[a], b: not config[b]} for a, b in pairs] + [{k: not config[k], "pretraining_tp": 2} for k in switches if "pretraining_tp" in config]
     for alias, key in sorted(aliases.items()):
         if key in config:
             out.append({key: ABSENT, alias: config[key]})
