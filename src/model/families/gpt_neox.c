@@ -9,7 +9,7 @@ static const lb_key hf_keys[] = {
     {"attention_bias", LB_KEY_FLAG, "attn_bias", "1"},
     {"hidden_act", LB_KEY_ACT, "act", "gelu"},
     KEY_TIED("0"),
-    {"classifier_dropout", LB_KEY_IDLE},
+    {"classifier_dropout|attention_probs_dropout_prob|hidden_dropout_prob", LB_KEY_IDLE},
     {0},
 };
 static const lb_rope_keys rope = {"rope_theta|rotary_emb_base", "10000", "partial_rotary_factor|rotary_pct", "0.25",

@@ -13,6 +13,8 @@ static const lb_key hf_keys[] = {
     {"attention_bias", LB_KEY_FLAG, NULL, "0", .only = "false", .why = "biases are not supported"},
     KEY_TIED("0"),
     {"resid_pdrop|embd_pdrop", LB_KEY_IDLE},
+    {"full_attn_mod", LB_KEY_COUNT, NULL, "1", .only = "1"}, /* of Phi-4-mini's files */
+    {"interpolate_factor", LB_KEY_COUNT, NULL, "1", .only = "1"},
     {"pad_token_id", LB_KEY_IDLE, .only = "null"}, /* 32000, which a small vocabulary lacks */
     {0},
 };

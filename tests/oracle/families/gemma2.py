@@ -13,7 +13,7 @@ MODELS = {
 FLIPS = {
     "a": [dict(sliding_window=3), dict(query_pre_attn_scalar=5), dict(query_pre_attn_scalar=10), dict(attn_logit_softcapping=None), dict(attn_logit_softcapping=1.0), dict(hidden_activation="gelu"),
           dict(final_logit_softcapping=None), dict(hidden_activation="relu"), dict(hidden_act="relu"), dict(layer_types=["full_attention", "sliding_attention", "sliding_attention"]), dict(layer_types=None),
-          dict(use_bidirectional_attention=True), dict(rms_norm_eps=0.1), ROPE500, dict(cache_implementation="hybrid"), *ropes(5)],
+          dict(use_bidirectional_attention=True), dict(rms_norm_eps=0.1), ROPE500, dict(cache_implementation="hybrid", sliding_window_size=4096), *ropes(5)],
     "b": [dict(attn_logit_softcapping=2.0), dict(final_logit_softcapping=2.0), dict(attention_bias=False), dict(sliding_window=3)],
 }
 REFUSED = [(dict(use_bidirectional_attention=True), "only causal models run here")]

@@ -13,7 +13,7 @@ OLD = dict(rope_parameters=ABSENT)  # old files have none
 FLIPS = {
     "a": [dict(use_parallel_residual=False), dict(rotary_pct=0.5, **OLD), dict(rotary_emb_base=500, **OLD), OLD, dict(hidden_act="gelu_new"), dict(layer_norm_eps=0.1), dict(num_attention_heads=2),
           dict(rope_parameters=dict(rope_type="default", rope_theta=1e4, partial_rotary_factor=0.5)), dict(rope_parameters=dict(rope_type="linear", factor=3.0, rope_theta=1e4, partial_rotary_factor=0.25)),
-          dict(tie_word_embeddings=True), dict(attention_bias=False), dict(hidden_dropout=0.4), *ropes(1)],
+          dict(tie_word_embeddings=True), dict(attention_bias=False), dict(hidden_dropout=0.4), dict(attention_probs_dropout_prob=0, hidden_dropout_prob=0), *ropes(1)],
     "b": [dict(use_parallel_residual=True), dict(attention_bias=True), dict(tie_word_embeddings=False), OLD],
 }
 ODD = "a quarter of its heads is one column, with which transformers makes no table of this kind"

@@ -10,7 +10,7 @@ MODELS = {
 FLIPS = {
     "a": [ROPE500, dict(rms_norm_eps=0.1), dict(head_dim=None), dict(head_dim=ABSENT), dict(num_key_value_heads=4), dict(hidden_act="relu"), dict(attention_bias=False), dict(hidden_act="gelu"),
           dict(hidden_act="gelu_new"), dict(hidden_act="swish"), dict(hidden_act="gelu_accurate"), dict(hidden_act="sigmoid"), dict(mlp_bias=True),
-          dict(pretraining_tp=2),
+          dict(pretraining_tp=2), {"max_sequence_length": 2048, "is_llama_config": True, "rope_interleaved": False, "transformers.js_config": {"dtype": "q4"}, "pad_token_id": -1, "_flash_attn_2_enabled": True},
           dict(max_position_embeddings=512), dict(tie_word_embeddings=True), *ropes(3)],
     "b": [dict(rope_parameters=dict(rope_type="default", rope_theta=1e4)), dict(rope_parameters={**LLAMA3, "factor": 4.0}), dict(num_key_value_heads=ABSENT), dict(tie_word_embeddings=False), dict(mlp_bias=False), dict(hidden_act="silu"), dict(attention_bias=True)],
 }

@@ -17,6 +17,7 @@ FLIPS = {
           dict(rope_parameters=ABSENT, rope_theta=500.0, rope_scaling={"type": "longrope", **{k: LONG[k] for k in ("short_factor", "long_factor")}}), dict(rope_parameters=ABSENT, partial_rotary_factor=0.5),
           dict(rope_parameters=dict(rope_type="default", rope_theta=1e4, partial_rotary_factor=0.5)), dict(rope_parameters=dict(rope_type="linear", factor=2.0, rope_theta=1e4)),
           dict(rope_parameters=dict(rope_type="default", rope_theta=1e4)),
-          dict(hidden_act="gelu")],
+          dict(hidden_act="gelu"), dict(full_attn_mod=1, interpolate_factor=1, lm_head_bias=False, mlp_bias=False, auto_map={"AutoConfig": "configuration_phi3.Phi3Config"}), dict(full_attn_mod=2)],
     "b": [dict(sliding_window=6), dict(rms_norm_eps=0.1), dict(tie_word_embeddings=False), dict(num_key_value_heads=None)],
 }
+REFUSED = [(dict(full_attn_mod=2), "Phi-4-mini's own class may read it otherwise")]
