@@ -257,6 +257,8 @@ static void test_refusals(void **state) {
         {"\"a b\"", "\"ab\"", LB_E_FORMAT, "merges[0]"},
         {"\"a b\"", "7", LB_E_FORMAT, "merges[0]"},
         {"\"unk_token\":null", "\"unk_token\":\"c\"", LB_E_FORMAT, "unk_token"},
+        {"\"added_tokens\":[", "\"added_tokens\":[{\"id\":9,\"content\":\"<v>\"},", LB_E_UNSUPPORTED,
+         "added token \"<v>\" has id 9; the tokenizers library counts on from the vocabulary and gives it 8"},
         {"\"content\":\"<u>\"", "\"content\":\"<v>\"", LB_E_FORMAT, "id 0 is given to \"<u>\" and to the added token"},
         {"\"fuse_unk\":false", "\"fuse_unk\":1", LB_E_FORMAT, "fuse_unk must be true or false"},
         {"\"vocab\":{", "\"vocab\":[{", LB_E_FORMAT, "tokenizer.json:1:"},

@@ -210,6 +210,31 @@ static lb_status affix(lb_tokenizer *t, const json_t *model, const char *key, lb
     return given(json_object_get(model, key)) ? lb_tok_get_text(t, model, key, out) : LB_OK;
 }
 
+/* The library does not take an added token's id from the file: it is the vocabulary's, or the next free one. Where that
+ * is another, two programs would give a text different tokens. */
+static lb_status check_added_ids(const lb_tokenizer *t, const json_t *vocab, const json_t *added) {
+    int64_t next = (int64_t)json_object_size(vocab);
+    const json_t *a;
+    size_t i;
+    json_array_foreach(added, i, a) {
+        const char *content;
+        int64_t id;
+        LB_TRY(lb_json_str(t->name, a, "content", &content));
+        LB_TRY(lb_json_int(t->name, a, "id", &id));
+        const json_t *own = json_object_get(vocab, content);
+        int64_t gets = own ? json_integer_value(own) : next;
+        bool given_away = t->token[id].n > 0; /* to the same, or to another: lb_tok_put_added says so */
+        if (*content && id != gets && !given_away)
+            return lb_fail(
+                LB_E_UNSUPPORTED,
+                "%s: added token \"%s\" has id %lld; the tokenizers library counts on from the vocabulary and "
+                "gives it %lld: which of them the model means is not told",
+                t->name, content, (long long)id, (long long)gets);
+        if (id >= next) next = id + 1;
+    }
+    return LB_OK;
+}
+
 static lb_status read_model(lb_tokenizer *t, const json_t *root) {
     const json_t *model = json_object_get(root, "model"), *added = json_object_get(root, "added_tokens"), *a;
     bool unigram = false;
@@ -233,6 +258,7 @@ static lb_status read_model(lb_tokenizer *t, const json_t *root) {
     LB_TRY(put_vocab(t, vocab, byte_fallback));
     t->added = LB_NEW(t->arena, lb_tok_added, json_array_size(added) + 1);
     if (!t->added) return LB_E_NOMEM;
+    LB_TRY(check_added_ids(t, vocab, added));
     json_array_foreach(added, i, a) LB_TRY(lb_tok_put_added(t, a));
     LB_TRY(lb_tok_pieces(t));
     if (given(unk)) {
