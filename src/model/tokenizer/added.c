@@ -34,11 +34,13 @@ lb_status lb_tok_matchers(lb_tokenizer *t) {
     return matcher(t, true, &t->normal);
 }
 
-static const lb_tok_added *match_here(const lb_tok_matcher *m, lb_tok_view text, size_t at, bool all) {
+/* The longest token at `at` of less than `under` bytes; all: special ones too. */
+static const lb_tok_added *match_here(const lb_tok_matcher *m, lb_tok_view text, size_t at, bool all, size_t under) {
     uint8_t b = (uint8_t)text.s[at];
     for (int32_t k = m->first[b]; k < m->first[b + 1]; k++) {
         const lb_tok_added *a = m->token[k];
-        if ((all || !a->special) && a->text.n <= text.n - at && !memcmp(a->text.s, text.s + at, a->text.n)) return a;
+        if (a->text.n >= under || (a->special && !all) || a->text.n > text.n - at) continue;
+        if (!memcmp(a->text.s, text.s + at, a->text.n)) return a;
     }
     return NULL;
 }
@@ -85,15 +87,37 @@ static bool single_word(lb_tok_view text, size_t start, size_t end) {
     return !lb_tok_is_word(code);
 }
 
+/* Whether a longer token that begins within [start, end) takes this text, being taken by no longer one itself: so far
+ * is looked, and no further. */
+static bool overruled(const lb_tok_matcher *m, lb_tok_view text, size_t start, size_t end, bool all, int further) {
+    for (size_t p = start + 1; p < end; p++) {
+        uint8_t b = (uint8_t)text.s[p];
+        if (m->first[b] == m->first[b + 1]) continue;
+        const lb_tok_added *a = match_here(m, text, p, all, SIZE_MAX);
+        if (!a || a->text.n <= end - start) continue;
+        if (!further || !overruled(m, text, p, p + a->text.n, all, further - 1)) return true;
+    }
+    return false;
+}
+
+/* The token that is found at `at`; NULL: none. */
+static const lb_tok_added *found_here(const lb_tokenizer *t, const lb_tok_matcher *m, lb_tok_view text, size_t at,
+                                      bool all) {
+    uint8_t b = (uint8_t)text.s[at];
+    if (m->first[b] == m->first[b + 1]) return NULL;
+    const lb_tok_added *a = match_here(m, text, at, all, SIZE_MAX);
+    while (t->longest_first && a && overruled(m, text, at, at + a->text.n, all, 1))
+        a = match_here(m, text, at, all, a->text.n);
+    return a;
+}
+
 /* The tokenizers library finds all tokens, and passes over those it does not want, text and all: what overlaps with
- * them is not found. llama.cpp, whose files GGUF's are, does not look for these. */
+ * them is not found. llama.cpp, whose files GGUF's are, does not look for these, and for the longest first. */
 bool lb_tok_find_added(const lb_tokenizer *t, const lb_tok_matcher *m, lb_tok_view text, bool parse_special, size_t *at,
                        size_t done, lb_tok_found *found) {
     if (!m->n) return false;
     while (*at < text.n) {
-        uint8_t b = (uint8_t)text.s[*at];
-        const lb_tok_added *a =
-            m->first[b] == m->first[b + 1] ? NULL : match_here(m, text, *at, parse_special || t->json.s);
+        const lb_tok_added *a = found_here(t, m, text, *at, parse_special || t->json.s);
         if (!a) {
             ++*at;
             continue;

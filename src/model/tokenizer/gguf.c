@@ -1,5 +1,6 @@
 /* Tokenizers in GGUF metadata: tokenizer.ggml.model 'gpt2' (byte-level BPE) and 'llama' (SentencePiece BPE). */
 #include <math.h>
+#include <strings.h>
 
 #include "model/tokenizer/impl.h"
 
@@ -57,8 +58,45 @@ static lb_status read_bool(const lb_gguf *g, const char *key, bool *out) {
     return lb_gguf_has(g, key) ? lb_gguf_bool(g, key, out) : LB_OK;
 }
 
+static bool is_one_of(lb_tok_view v, const char *const *names) {
+    for (; *names; names++)
+        if (v.n == strlen(*names) && !memcmp(v.s, *names, v.n)) return true;
+    return false;
+}
+
+/* llama.cpp takes these for the end of a text or of a turn, and so for control tokens, whatever their type is; and
+ * those of gpt-oss's turns for the user's. */
+static void types_by_name(lb_tokenizer *t) {
+    static const char *const ends[] = {
+        "<|eot_id|>", "<|im_end|>",    "<|end|>",         "<|return|>",         "<|call|>", "<|flush|>", "<|calls|>",
+        "</s>",       "<end_of_turn>", "<|endoftext|>",   "<|eom_id|>",         "<EOT>",    "_<EOT>",    "[EOT]",
+        "[EOS]",      "<eos>",         "<|end_of_text|>", "<end_of_utterance>", NULL};
+    static const char *const turns[] = {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>", NULL};
+    for (int64_t id = 0; id < t->vocab; id++) {
+        lb_tok_view v = t->token[id];
+        if (!v.n || !strchr("<_[", v.s[0])) continue;
+        if (is_one_of(v, ends)) t->type[id] = LB_TOK_CONTROL;
+        if (is_one_of(v, turns)) t->type[id] = LB_TOK_USER;
+    }
+}
+
+/* Phi-3's tokens take white space behind them along; llama.cpp knows the model by its name. */
+static lb_status strips_behind(const lb_gguf *g, bool *out) {
+    const char *s;
+    size_t n;
+    *out = false;
+    if (!lb_gguf_has(g, "general.name")) return LB_OK;
+    LB_TRY(lb_gguf_str(g, "general.name", &s, &n));
+    for (size_t i = 0; i + 4 <= n; i++)
+        if (!strncasecmp(s + i, "phi3", 4) || (i + 5 <= n && !strncasecmp(s + i, "phi-3", 5))) *out = true;
+    return LB_OK;
+}
+
 /* Control tokens are special; user-defined ones are matched in any text. */
-static lb_status collect_added(lb_tokenizer *t) {
+static lb_status collect_added(const lb_gguf *g, lb_tokenizer *t) {
+    static const char *const keep[] = {"<unk>", "<s>", "<|endoftext|>", NULL};
+    bool strips;
+    LB_TRY(strips_behind(g, &strips));
     int64_t n = 0;
     for (int64_t id = 0; id < t->vocab; id++) n += t->type[id] != LB_TOK_NORMAL;
     t->added = LB_NEW(t->arena, lb_tok_added, n + 1);
@@ -66,7 +104,9 @@ static lb_status collect_added(lb_tokenizer *t) {
     for (int64_t id = 0; id < t->vocab; id++) {
         bool special = t->type[id] == LB_TOK_CONTROL || t->type[id] == LB_TOK_UNKNOWN;
         if (!t->token[id].n || (!special && t->type[id] != LB_TOK_USER)) continue;
-        t->added[t->n_added++] = (lb_tok_added){.text = t->token[id], .id = (int32_t)id, .special = special};
+        bool rstrip = strips && !is_one_of(t->token[id], keep);
+        t->added[t->n_added++] =
+            (lb_tok_added){.text = t->token[id], .id = (int32_t)id, .special = special, .rstrip = rstrip};
     }
     return LB_OK;
 }
@@ -161,6 +201,7 @@ static lb_status load(const lb_gguf *g, lb_tokenizer *t) {
                        model);
     LB_TRY(read_tokens(g, t));
     LB_TRY(read_types(g, t));
+    types_by_name(t);
     if (scores) {
         t->unk_name = t->vocab > 0 ? 0 : -1;
         t->bos = t->vocab > 1 ? 1 : -1;
@@ -186,7 +227,8 @@ static lb_status load(const lb_gguf *g, lb_tokenizer *t) {
         t->chat_template = lb_arena_printf(t->arena, "%.*s", (int)n, s);
         if (!t->chat_template) return LB_E_NOMEM;
     }
-    LB_TRY(collect_added(t));
+    t->longest_first = true;
+    LB_TRY(collect_added(g, t));
     return lb_tok_finish(t);
 }
 

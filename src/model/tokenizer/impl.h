@@ -173,6 +173,7 @@ struct lb_tokenizer {
     bool alphabet;    /* tokens are written in GPT-2's alphabet */
     bool from_scores; /* GGUF's 'llama' kind */
     bool ignore_merges, fuse_unk, adds_bos;
+    bool longest_first;         /* added tokens: a longer one that overlaps wins, as in llama.cpp; else the leftmost */
     bool joined_by_spaces;      /* there is no decoder */
     lb_tok_view prefix, suffix; /* of symbols that continue a word, of its last symbol */
     char kind[64];
