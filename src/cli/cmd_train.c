@@ -17,7 +17,7 @@ typedef struct train_flags {
     const char *out, *family;
     int64_t vocab, layers, dim, hidden, heads, kv_heads, context, seed, threads;
     int64_t steps, batch, length, warmup;
-    double lr, lr_floor, weight_decay, beta2, clip, rope_base;
+    double lr, lr_floor, weight_decay, beta2, clip, rope_base, balance;
     bool tied;
     int dtype;
 } train_flags;
@@ -45,6 +45,8 @@ static const lb_option flags[] = {
     {"weight_decay", LB_OPT_FLOAT, "0.1", 0, 1, NULL, "AdamW's; norms have none", AT(weight_decay)},
     {"beta2", LB_OPT_FLOAT, "0.95", 0, 0.999999, NULL, "AdamW: decay of the mean square", AT(beta2)},
     {"clip", LB_OPT_FLOAT, "1", 0, 1e9, NULL, "largest gradient norm; 0: no clipping", AT(clip)},
+    {"balance", LB_OPT_FLOAT, "0.01", 0, 10, NULL,
+     "experts: weight of the loss by which they share the tokens (Fedus et al. 2021); 0: none", AT(balance)},
     {"seed", LB_OPT_INT, "1", 0, 9e15, NULL, "of the first weights and of the batches", AT(seed)},
     {"dtype", LB_OPT_CHOICE, "bf16", 0, 0, lb_export_names, "how the weights are stored", AT(dtype)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", AT(threads)},
@@ -68,7 +70,7 @@ typedef struct session {
     lb_textfile *file; /* (n_files) the texts: a pipe gives its own but once */
     int64_t n_files;
     lb_corpus text; /* all texts, one after another */
-    double seconds, loss;
+    double seconds, loss, balanced;
 } session;
 
 /* The method calls its stage after itself; here it is training. */
@@ -192,9 +194,11 @@ static lb_status train(session *s, lb_weights *out) {
     LB_TRY(method_options(s, m, &opts));
     LB_TRY(lb_trainer_new(s->a, net, &s->model->weights, &s->text, NULL, NULL, (uint64_t)s->f->seed, s->team, &s->shown,
                           &t));
+    lb_trainer_balance(t, s->f->balance);
     double start = lb_clock_s();
     LB_TRY(m->model(t, opts, &result));
     s->seconds = lb_clock_s() - start;
+    s->balanced = lb_trainer_balanced(t);
     const lb_curve *c = lb_trainer_curve(t);
     int64_t last = c->n < 50 ? c->n : 50;
     for (int64_t i = c->n - last; i < c->n; i++) s->loss += c->total[i] / (double)last;
@@ -212,6 +216,9 @@ static lb_status tell(const session *s, lb_str *out) {
     lb_str_add(out, "model       %s, %lld blocks, %lld wide, %lld tokens, %lld weights\n", s->family->name,
                (long long)net->blocks, (long long)net->dim, (long long)net->vocab, (long long)weights);
     lb_str_add(out, "loss        %.4f nats a token, mean of the last steps\n", s->loss);
+    if (s->balanced > 0.0)
+        lb_str_add(out, "experts     %.3f: share of the tokens times mean probability, 1 where all are alike\n",
+                   s->balanced);
     lb_str_add(out, "time        %s, %.0f tokens/s, %d threads, kernels %s, OpenBLAS core %s\n", took,
                (double)(s->f->steps * s->f->batch * s->f->length) / s->seconds, lb_team_threads(s->team),
                lb_kernels_active()->name, lb_blas_core());

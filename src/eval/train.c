@@ -19,6 +19,7 @@ typedef struct trainer {
     int64_t batch, length;
     int32_t *tokens; /* (batch, length) */
     lb_grads grads;
+    double balance;
 } trainer;
 
 static lb_param_kind kind_of(const lb_net *n, const lb_net_slot *s) {
@@ -77,6 +78,7 @@ static lb_status make_batch(trainer *t, const lb_train_request *r) {
                        (long long)t->corpus->tokens, (long long)r->length);
     if (t->batch != r->batch || t->length != r->length) {
         LB_TRY(lb_backward_new(t->base.arena, t->net, r->batch, r->length, &t->backward));
+        lb_backward_balance(t->backward, t->balance);
         t->tokens = lb_arena_get(t->base.arena, (size_t)r->batch, (size_t)r->length * sizeof *t->tokens);
         if (!t->tokens) return LB_E_NOMEM;
         t->batch = r->batch;
@@ -182,6 +184,13 @@ lb_status lb_trainer_quantize(lb_trainer *t, const char *name, const void *layer
     p->quantize = true;
     p->layer_opts = layer_opts;
     return LB_OK;
+}
+
+void lb_trainer_balance(lb_trainer *t, double coefficient) { ((trainer *)t->impl)->balance = coefficient; }
+
+double lb_trainer_balanced(const lb_trainer *t) {
+    const trainer *x = t->impl;
+    return x->backward ? lb_backward_balanced(x->backward) : 0.0;
 }
 
 void lb_trainer_watch(lb_trainer *t, lb_train_watch *watch, void *user) {

@@ -17,6 +17,10 @@ lb_param *lb_trainer_find(const lb_trainer *t, const char *name);
 /* Marks the embedding or the head, which the arrays above do not hold, as quantized. LB_E_ARG: no param of that name.
  */
 LB_NODISCARD lb_status lb_trainer_quantize(lb_trainer *t, const char *name, const void *layer_opts);
+/* Before the first step: experts come to share the tokens (lb_backward_balance); and how far they do, in the last one.
+ */
+void lb_trainer_balance(lb_trainer *t, double coefficient);
+double lb_trainer_balanced(const lb_trainer *t);
 const lb_curve *lb_trainer_curve(const lb_trainer *t);
 /* From now on `watch` hears of every recorded step; what it returns ends the training. */
 typedef lb_status lb_train_watch(void *user, int64_t step);

@@ -27,6 +27,14 @@ LB_NODISCARD lb_status lb_loss_gradients(lb_backward *b, const lb_weights *w, co
                                          double kl_weight, const int32_t *tokens, lb_team *team, const lb_grads *g,
                                          double *loss, double *next_token, double *kl);
 
+/* From now on gradients have a second part, by which experts come to share the tokens: coefficient times the sum, over
+ * the steps that have experts, of experts / top * sum over experts of (its share of the tokens * its mean probability),
+ * which is 1 where all are alike. Shares have no gradient. The losses are what they were. source  Fedus et al. 2021
+ * (arXiv:2101.03961) eq. 4 to 6 */
+void lb_backward_balance(lb_backward *b, double coefficient);
+/* The mean of that over those steps, as the last call found it; 0: no step has experts. */
+double lb_backward_balanced(const lb_backward *b);
+
 /* The same for a section of a block alone (exec.h; LB_WHOLE_BLOCK: all of it), one sequence of `length` tokens. */
 typedef struct lb_section_backward lb_section_backward;
 LB_NODISCARD lb_status lb_section_backward_new(lb_arena *a, const lb_net *n, int64_t block, int32_t section,

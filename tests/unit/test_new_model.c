@@ -145,6 +145,52 @@ static void keys(void **state) {
     lb_model_close(m);
 }
 
+/* config.json of a new model of the family with this key. */
+static char *written(const char *family, const char *key, const char *value) {
+    const lb_family *f = lb_family_named(family);
+    lb_new_config *c = config_of(f);
+    char path[LB_TEST_PATH + 32], *text;
+    size_t n;
+    if (key) assert_ok(lb_new_config_set(c, key, value));
+    lb_model *m = model_of(f, text_of(c));
+    snprintf(path, sizeof path, "%s/out", lb_test_tmpdir());
+    assert_ok(lb_model_export(m, &m->weights, LB_F32, path, NULL));
+    lb_model_close(m);
+    snprintf(path + strlen(path), sizeof path - strlen(path), "/config.json");
+    assert_ok(lb_fs_read(path, &text, &n));
+    return text;
+}
+
+/* Every key of the family: given ones as they were, by their first spelling, the others as the class has them. */
+static void configs_say_all(void **state) {
+    (void)state;
+    static const struct {
+        const char *family, *key, *value, *says, *not ;
+    } config[] = {
+        {"phi3", NULL, NULL, "\"original_max_position_embeddings\": 4096", NULL},
+        {"phi3", NULL, NULL, "\"pad_token_id\": null", NULL},
+        {"mistral", NULL, NULL, "\"sliding_window\": 4096", NULL},
+        {"mistral", "sliding_window", "null", "\"sliding_window\": null", NULL},
+        {"mixtral", NULL, NULL, "\"num_local_experts\": 8", "sliding_window"},
+        {"mixtral", "num_experts", "5", "\"num_local_experts\": 5", "\"num_experts\""},
+        {"gemma2", NULL, NULL, "\"query_pre_attn_scalar\": 12,", "layer_types"},
+        {"gemma2", "attn_logit_softcapping", "20.0", "\"attn_logit_softcapping\": 20.0", NULL},
+        {"gpt_neox", "rotary_pct", "0.5", "\"rotary_pct\": 0.5", NULL},
+        {"gpt_neox", "partial_rotary_factor", "0.5", "\"partial_rotary_factor\": 0.5", NULL},
+        {"gpt_neox", "rope_parameters", "{\"rope_type\": \"linear\", \"factor\": 2.0}", "\"factor\": 2.0",
+         "rope_scaling"},
+        {"qwen2_moe", "mlp_only_layers", "[1]", "\"mlp_only_layers\": [\n    1\n  ]", NULL},
+        {"llama", "attention_bias", "true", "\"attention_bias\": true", NULL},
+        {"opt", "_remove_final_layer_norm", "true", "\"_remove_final_layer_norm\": true", NULL},
+    };
+    for (size_t i = 0; i < sizeof config / sizeof config[0]; i++) {
+        char *text = written(config[i].family, config[i].key, config[i].value);
+        if (!strstr(text, config[i].says)) fail_msg("%s: no %s in %s", config[i].family, config[i].says, text);
+        if (config[i].not &&strstr(text, config[i].not )) fail_msg("%s in %s", config[i].not, text);
+        lb_free(text);
+    }
+}
+
 static void sizes_must_fit(void **state) {
     (void)state;
     const char *text;
@@ -199,8 +245,8 @@ static int close_arena(void **state) {
 
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(first_weights), cmocka_unit_test(written_as_made),
-                                       cmocka_unit_test(keys), cmocka_unit_test(sizes_must_fit),
-                                       cmocka_unit_test(every_allocation_may_fail)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(first_weights),  cmocka_unit_test(written_as_made),
+                                       cmocka_unit_test(keys),           cmocka_unit_test(configs_say_all),
+                                       cmocka_unit_test(sizes_must_fit), cmocka_unit_test(every_allocation_may_fail)};
     return cmocka_run_group_tests(tests, open_arena, close_arena);
 }

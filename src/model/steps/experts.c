@@ -224,6 +224,14 @@ static void router_row(const lb_routed *x, bool renorm, int64_t token, const flo
     for (int64_t k = 0; k < x->top; k++) dz[chosen[k]] = (float)((double)weight[k] * ((double)dweight[row[k]] - mean));
 }
 
+/* Those of the balance (backward.h), added: through the probabilities alone, shares being as they are. */
+static void balance_row(const lb_routed *x, double coefficient, int64_t tokens, const float *p, float *dz) {
+    double each = coefficient * (double)x->experts / ((double)x->top * (double)tokens * (double)tokens), mean = 0.0;
+    for (int64_t e = 0; e < x->experts; e++) mean += (double)p[e] * (double)(x->first[e + 1] - x->first[e]);
+    for (int64_t e = 0; e < x->experts; e++)
+        dz[e] += (float)(each * (double)p[e] * ((double)(x->first[e + 1] - x->first[e]) - mean));
+}
+
 static lb_status router_panel(const lb_train *t, const lb_rows *r, const void *ctx) {
     const lb_net_step *s = ctx;
     lb_routed *x = routed_of(t, s);
@@ -235,6 +243,8 @@ static lb_status router_panel(const lb_train *t, const lb_rows *r, const void *c
     for (int64_t i = 0; i < r->n; i++) {
         float *sum = r->scratch;
         router_row(x, s->arg[RENORM] != 0.0, r->first + i, t->b->expert.dweight, dz.d + i * dz.ld);
+        if (t->b->balance != 0.0)
+            balance_row(x, t->b->balance, t->rows, x->p + (r->first + i) * x->experts, dz.d + i * dz.ld);
         memset(sum, 0, (size_t)cols * sizeof *sum);
         for (int64_t k = (r->first + i) * x->top; k < (r->first + i + 1) * x->top; k++)
             lb_kernels_active()->axpy(sum, 1.0f, t->b->expert.dn + x->row[k] * cols, cols);
@@ -312,6 +322,31 @@ static lb_status new_room(lb_backward *b, const need *n) {
               lb_room_for(a, &x->dp, b->rows, n->experts) && lb_room_for(a, &x->dweight, n->rows, 1) &&
               lb_room_for(a, &x->passes.sums, pieces, n->sums);
     return ok ? LB_OK : LB_E_NOMEM;
+}
+
+static double balance_of(const lb_routed *x) {
+    int64_t tokens = x->rows / x->top;
+    double sum = 0.0;
+    for (int64_t e = 0; e < x->experts; e++) {
+        double p = 0.0;
+        for (int64_t i = 0; i < tokens; i++) p += (double)x->p[i * x->experts + e];
+        sum += (double)(x->first[e + 1] - x->first[e]) * p;
+    }
+    return sum * (double)x->experts / ((double)x->top * (double)tokens * (double)tokens);
+}
+
+void lb_backward_balance(lb_backward *b, double coefficient) { b->balance = coefficient; }
+
+double lb_backward_balanced(const lb_backward *b) {
+    double sum = 0.0;
+    int64_t n = 0;
+    for (int64_t i = 0; i < b->parts; i++)
+        for (int32_t k = 0; k < b->plan[i]->steps; k++) {
+            if (!b->routed[i][k]) continue;
+            sum += balance_of(b->routed[i][k]);
+            n++;
+        }
+    return n ? sum / (double)n : 0.0;
 }
 
 lb_status lb_expert_rooms(lb_backward *b) {

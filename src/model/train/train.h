@@ -74,9 +74,10 @@ struct lb_backward {
     int64_t quantized_floats, expert_quantized_floats;
     lb_weight_job *job; /* the first `jobs` wait for the part's last phase */
     int64_t jobs;
-    bool *written; /* (net.sites) that gradient has a part already */
-    bool *summed;  /* (net.vectors) likewise */
-    bool adds;     /* gradients of vectors too are added to what is there */
+    bool *written;  /* (net.sites) that gradient has a part already */
+    bool *summed;   /* (net.vectors) likewise */
+    bool adds;      /* gradients of vectors too are added to what is there */
+    double balance; /* lb_backward_balance */
 
     /* the head */
     float *teacher;         /* (N, cols) what the original's head reads */
