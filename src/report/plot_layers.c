@@ -19,6 +19,19 @@ static double value_of(const lb_layer_row *l, measure m) {
 
 static bool drawable(double v) { return isfinite(v) && v > 0; }
 
+/* Of a block's layers of a type, of which experts are several: sum of errors / sum of energies, as of a model. */
+static double value_at(const lb_record *c, measure m, int64_t block, const char *type) {
+    lb_layer_error sum = {0};
+    int64_t n = 0;
+    for (int64_t i = 0; i < c->layers; i++) {
+        const lb_layer_row *l = &c->layer[i];
+        if (l->block != block || strcmp(l->type, type) != 0 || isnan(value_of(l, m))) continue;
+        lb_error_add(&sum, m == BY_WEIGHT ? lb_layer_weights(l) : m == BY_ORIGINAL ? &l->original : &l->own);
+        n++;
+    }
+    return n == 0 ? NAN : m == BY_WEIGHT ? lb_weight_rel(&sum) : lb_output_rel(&sum);
+}
+
 /* Cells of one bit width that have layers, and what all their errors have in common. */
 typedef struct family {
     const lb_report_row **row;
@@ -53,6 +66,19 @@ static bool every_cell_has(const family *f, measure m) {
     return true;
 }
 
+/* Does a cell have any? */
+static bool add_values(family *f, const char *type) {
+    bool any = false;
+    for (int64_t r = 0; r < f->n; r++)
+        for (int64_t b = 0; b < f->blocks; b++) {
+            double v = value_at(f->row[r]->cell[0], f->by, b, type);
+            if (!drawable(v)) continue;
+            lb_span_add(&f->span, v);
+            any = true;
+        }
+    return any;
+}
+
 static lb_status family_of(const lb_report_view *v, int bits, family *f) {
     *f = (family){.bits = bits, .span = LB_SPAN_EMPTY};
     f->row = LB_NEW(v->arena, const lb_report_row *, v->rows + 1);
@@ -68,18 +94,11 @@ static lb_status family_of(const lb_report_view *v, int bits, family *f) {
     for (int64_t i = 0; i < f->n; i++) add_types(f, f->row[i]->cell[0]);
     /* One measure for all, or the figure would compare what cannot be compared. */
     f->by = every_cell_has(f, BY_ORIGINAL) ? BY_ORIGINAL : every_cell_has(f, BY_OWN) ? BY_OWN : BY_WEIGHT;
-    for (int64_t r = 0; r < f->n; r++)
-        for (int64_t i = 0; i < f->row[r]->cell[0]->layers; i++) {
-            const lb_layer_row *l = &f->row[r]->cell[0]->layer[i];
-            if (l->block >= 0 && drawable(value_of(l, f->by))) lb_span_add(&f->span, value_of(l, f->by));
-        }
+    int types = f->types;
+    f->types = 0;
+    for (int t = 0; t < types; t++)
+        if (add_values(f, f->type[t])) f->type[f->types++] = f->type[t];
     return LB_OK;
-}
-
-static double value_at(const lb_record *c, const family *f, int64_t block, const char *type) {
-    for (int64_t i = 0; i < c->layers; i++)
-        if (c->layer[i].block == block && strcmp(c->layer[i].type, type) == 0) return value_of(&c->layer[i], f->by);
-    return NAN;
 }
 
 static const char *measure_text(measure m) {
@@ -128,7 +147,7 @@ static void depth_data(lb_plot *p, const family *f, const lb_report_row *row, co
     lb_str_add(&p->dat, "\n");
     for (int64_t b = 0; b < f->blocks; b++) {
         lb_str_add(&p->dat, "%lld", (long long)b);
-        for (int t = 0; t < f->types; t++) number(&p->dat, value_at(row->cell[0], f, b, f->type[t]));
+        for (int t = 0; t < f->types; t++) number(&p->dat, value_at(row->cell[0], f->by, b, f->type[t]));
         lb_str_add(&p->dat, "\n");
     }
 }
@@ -242,7 +261,7 @@ static void map_data(lb_plot *p, const family *f, const lb_report_row *row, cons
     for (int t = 0; t < f->types; t++)
         for (int64_t b = 0; b < f->blocks; b++) {
             lb_str_add(&p->dat, "%lld %d", (long long)b, t);
-            number(&p->dat, value_at(row->cell[0], f, b, f->type[t]));
+            number(&p->dat, value_at(row->cell[0], f->by, b, f->type[t]));
             lb_str_add(&p->dat, " ");
             lb_markup_text(&p->dat, LB_TABLE_TERMINAL, f->type[t]);
             lb_str_add(&p->dat, "\n");

@@ -12,6 +12,10 @@ double lb_weight_rel(const lb_layer_error *e) { return ratio(e->weight_err, e->w
 double lb_error_ratio(const lb_layer_error *e, const lb_layer_error *rtn) {
     return rtn->output_err > 0 ? e->output_err / rtn->output_err : NAN;
 }
+void lb_error_add(lb_layer_error *sum, const lb_layer_error *one) {
+    sum->weight_err += one->weight_err, sum->weight_energy += one->weight_energy;
+    sum->output_err += one->output_err, sum->output_energy += one->output_energy;
+}
 double lb_sqnr_db(double relative) { return -10 * log10(relative); }
 
 const lb_layer_error *lb_layer_weights(const lb_layer_row *l) {

@@ -12,6 +12,7 @@ double lb_output_mse(const lb_layer_error *e); /* tr(D H Dᵀ) / out */
 double lb_weight_rel(const lb_layer_error *e); /* relative: over the same with What = 0; nothing lost of nothing: 0 */
 double lb_output_rel(const lb_layer_error *e);
 double lb_error_ratio(const lb_layer_error *e, const lb_layer_error *rtn); /* NaN where rtn loses nothing */
+void lb_error_add(lb_layer_error *sum, const lb_layer_error *one);         /* errors and energies */
 double lb_sqnr_db(double relative);                                        /* infinite where nothing is lost */
 /* Errors of the weights are the same under each H: those of the one that was measured. */
 const lb_layer_error *lb_layer_weights(const lb_layer_row *l);

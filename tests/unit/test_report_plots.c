@@ -216,6 +216,56 @@ static void not_finite(void **state) {
     assert_null(strstr(captions, "Not finite"));
 }
 
+/* Layers of one type in a block, as experts are, are one value: sum of errors / sum of energies. A type that no cell
+ * has quantized has no panel. The captions say what errors leave out. */
+static void layers_of_one_type(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    const char *dir = folder("experts");
+    lb_layer_row *q = NULL, *k = NULL;
+    for (int64_t i = 0; i < r->n; i++) {
+        lb_record *c = &r->record[i];
+        for (int64_t l = 0; l < c->layers; l++) {
+            lb_layer_row *x = &c->layer[l];
+            if (strcmp(x->type, "up") == 0) x->quantized = false;
+            if (strcmp(x->type, "k") == 0) x->type = "q";
+            if (c->bits != 2 || strcmp(c->method, "rtn") != 0 || c->group != 64 || x->block != 3) continue;
+            if (strcmp(x->name, "3.q") == 0) q = x;
+            if (strcmp(x->name, "3.k") == 0) k = x;
+        }
+    }
+    assert_true(q && k);
+    k->original.output_err *= 2, k->original.output_energy *= 3;
+    lb_report_view v;
+    lb_plot_list list;
+    set_path("/nowhere");
+    assert_ok(lb_report_view_make(r->arena, r, &v));
+    assert_ok(lb_plot_all(&v, dir, &logger, &list));
+    restore_path();
+    double want =
+        (q->original.output_err + k->original.output_err) / (q->original.output_energy + k->original.output_energy);
+    char *dat = read_text(dir, "layer-error-2b.dat"), row[64];
+    assert_non_null(strstr(dat, "# block q v o gate down\n"));
+    snprintf(row, sizeof row, "\n3 %.9g ", want);
+    assert_non_null(strstr(dat, row));
+    lb_free(dat);
+    for (int64_t i = 0; i < list.n; i++) assert_null(strstr(list.at[i].caption, "quantized inputs"));
+    for (int64_t i = 0; i < r->n; i++) {
+        lb_pair *at = LB_NEW(r->arena, lb_pair, r->record[i].options.n + 1);
+        assert_non_null(at);
+        for (int64_t o = 0; o < r->record[i].options.n; o++) at[o] = r->record[i].options.at[o];
+        at[r->record[i].options.n++] = (lb_pair){"act_bits", "8"};
+        r->record[i].options.at = at;
+    }
+    set_path("/nowhere");
+    assert_ok(lb_report_view_make(r->arena, r, &v));
+    assert_ok(lb_plot_all(&v, dir, &logger, &list));
+    restore_path();
+    for (int64_t i = 0; i < list.n; i++)
+        if (strstr(list.at[i].name, "error")) assert_non_null(strstr(list.at[i].caption, "what quantized inputs cost"));
+    synthetic_results_free(r);
+}
+
 static void axes(void **state) {
     (void)state;
     lb_arena *a;
@@ -414,6 +464,7 @@ int main(void) {
         cmocka_unit_test(draws),
         cmocka_unit_test(runs_again),
         cmocka_unit_test(not_finite),
+        cmocka_unit_test(layers_of_one_type),
         cmocka_unit_test(axes),
         cmocka_unit_test(titles),
         cmocka_unit_test(quotes),
