@@ -259,4 +259,4 @@ help: ## this list
 # Objects of tests and tools stay.
 .SECONDARY:
 
--include $(OBJ:.o=.d) $(TOOLS:=.d) $(BENCHBIN:=.d) $(TESTBIN:=.d) $(REALBIN:=.d) $(LONGBIN:=.d) $(TEST_SUPPORT:%.c=$(B)/%.d)
+-include $(OBJ:.o=.d) $(B)/tests/parity/dump.d $(TOOLS:=.d) $(BENCHBIN:=.d) $(TESTBIN:=.d) $(REALBIN:=.d) $(LONGBIN:=.d) $(TEST_SUPPORT:%.c=$(B)/%.d)
