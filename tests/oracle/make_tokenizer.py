@@ -8,6 +8,7 @@ variants.json   two BPE models (of bytes, of characters) trained on text made up
                 components the ids of every text, with special tokens parsed and as text
 train.json      a training text and the vocabulary and merges that BpeTrainer learns from it
 bytes.gguf      the first model as GGUF, kind gpt2, pre-tokenizer llama-bpe
+added.gguf      bytes and added tokens as GGUF, of a model that is called Phi-3
 scores.gguf     a SentencePiece BPE model as GGUF, kind llama; scores.json has the ids by sentencepiece
 --real prints the SHA-256 of the ids (int32, little-endian) of whole texts, for tests/real/test_tokenizer_real.c.
 """
@@ -329,6 +330,25 @@ def make_byte_gguf(model):
     w.close()
 
 
+def make_added_gguf():
+    """Bytes alone, and added tokens of every type that llama.cpp treats by name; tests/unit/test_tokenizer.c has what it
+    makes of texts."""
+    w = gguf.GGUFWriter(os.path.join(OUT, "added.gguf"), "phi3")
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    rest = [b for b in range(256) if b not in printable]
+    alphabet = [chr(b) if b in printable else chr(256 + rest.index(b)) for b in range(256)]
+    w.add_name("Phi-3 mini")
+    w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre("gpt-2")
+    w.add_token_list(alphabet + ["!!", "ab", "bcd", "<|end|>", "<|user|>", "<s>", "<|start|>"])
+    w.add_token_types([1] * 257 + [4, 4, 4, 3, 3, 3])
+    w.add_token_merges(["! !"])
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
 def make_scores(text):
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
@@ -432,6 +452,7 @@ def main():
     text = training_text()
     make_byte_gguf(make_variants(text))
     make_scores(text)
+    make_added_gguf()
 
 
 if __name__ == "__main__":

@@ -287,6 +287,37 @@ static void test_word_without_tokens(void **state) {
     lb_tokenizer_free(t);
 }
 
+/* Added tokens of a GGUF file as llama.cpp finds them: the longest first, those that end a text by their names, and,
+ * since the model is called Phi-3, most of them with the white space behind. */
+static void test_added_of_gguf(void **state) {
+    (void)state;
+    enum { AB = 257, BCD, END, USER, BOS, START };
+    static const struct {
+        const char *text;
+        bool special;
+        int32_t id[10];
+        int64_t n;
+    } cases[] = {
+        {"abcd", false, {'a', BCD}, 2},
+        {"ab\t cd", false, {AB, 'c', 'd'}, 3},
+        {"ababcd", false, {AB, 'a', BCD}, 3},
+        {"<|end|>", false, {'<', '|', 'e', 'n', 'd', '|', '>'}, 7},
+        {"<|end|> x", true, {END, 'x'}, 2},
+        {"<s> x", true, {BOS, ' ', 'x'}, 3},
+        {"<|user|>\n<|user|>\xc2\xa0", true, {USER, USER, 0xc2, 0xa0}, 4},
+        {"x<|start|>ab", false, {'x', START, AB}, 3},
+    };
+    lb_tokenizer *t = fixture("tests/oracle/fixtures/tokenizer/added.gguf");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int32_t *id;
+        int64_t n;
+        assert_ok(lb_tokenizer_encode(t, cases[i].text, strlen(cases[i].text), cases[i].special, &id, &n));
+        if (n != cases[i].n || memcmp(id, cases[i].id, (size_t)n * sizeof *id) != 0) fail_msg("'%s'", cases[i].text);
+        lb_free(id);
+    }
+    lb_tokenizer_free(t);
+}
+
 /* ---- any bytes ---- */
 
 static void round_trip(const lb_tokenizer *t, const char *s, size_t n) {
@@ -468,17 +499,12 @@ static void test_failing_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scanners),
-        cmocka_unit_test(test_characters),
-        cmocka_unit_test(test_small),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_word_without_tokens),
-        cmocka_unit_test(test_any_bytes),
-        cmocka_unit_test(test_cache),
-        cmocka_unit_test(test_train),
-        cmocka_unit_test(test_damaged_json),
-        cmocka_unit_test(test_damaged_gguf),
-        cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_scanners),      cmocka_unit_test(test_characters),
+        cmocka_unit_test(test_added_of_gguf), cmocka_unit_test(test_small),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_word_without_tokens),
+        cmocka_unit_test(test_any_bytes),     cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_train),         cmocka_unit_test(test_damaged_json),
+        cmocka_unit_test(test_damaged_gguf),  cmocka_unit_test(test_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

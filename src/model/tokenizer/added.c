@@ -65,11 +65,12 @@ static size_t space_before(lb_tok_view text, size_t from, size_t at) {
     return at;
 }
 
-static size_t space_after(lb_tok_view text, size_t at) {
+/* ascii: as C's isspace has it. */
+static size_t space_after(lb_tok_view text, size_t at, bool ascii) {
     while (at < text.n) {
         int32_t code;
         size_t k = lb_tok_char(text.s + at, text.n - at, &code);
-        if (!lb_tok_is_space(code)) break;
+        if (!lb_tok_is_space(code) || (ascii && code >= 0x80)) break;
         at += k;
     }
     return at;
@@ -127,7 +128,7 @@ bool lb_tok_find_added(const lb_tokenizer *t, const lb_tok_matcher *m, lb_tok_vi
         if ((a->special && !parse_special) || (a->single_word && !single_word(text, start, end))) continue;
         found->start = a->lstrip ? space_before(text, 0, start) : start;
         if (found->start < done && a->lstrip) found->start = done;
-        found->end = a->rstrip ? space_after(text, end) : end;
+        found->end = a->rstrip ? space_after(text, end, t->longest_first) : end;
         found->token = a;
         return true;
     }

@@ -92,7 +92,8 @@ static const struct pre {
 
 static bool has_name(const char *names, const char *name) {
     size_t n = strlen(name);
-    for (const char *p = names; n && (p = strstr(p, name)); p += n)
+    if (!n || strchr(name, ' ')) return false;
+    for (const char *p = names; (p = strstr(p, name)); p += n)
         if ((p == names || p[-1] == ' ') && (p[n] == ' ' || !p[n])) return true;
     return false;
 }
