@@ -41,11 +41,15 @@ static const char *yes(bool b) { return b ? "true" : "false"; }
 /* ---- components ---- */
 
 static void add_added(lb_str *b, const lb_tokenizer *t) {
+    bool first = true;
     lb_str_add(b, "\"added_tokens\":[");
     for (int64_t i = 0; i < t->n_added; i++) {
         const lb_tok_added *a = &t->added[i];
-        lb_str_add(b, "%s{\"id\":%d,\"content\":", i ? ",\n" : "\n", a->id);
-        add_string(b, t->token[a->id]);
+        lb_tok_view v = t->token[a->id];
+        if (lb_tok_index_get(&t->index, v.s, v.n) != a->id) continue; /* of equal strings the first */
+        lb_str_add(b, "%s{\"id\":%d,\"content\":", first ? "\n" : ",\n", a->id);
+        first = false;
+        add_string(b, v);
         lb_str_add(b, ",\"single_word\":false,\"lstrip\":%s,\"rstrip\":%s,\"normalized\":%s,\"special\":%s}",
                    yes(a->lstrip), yes(a->rstrip), yes(a->normalized), yes(a->special));
     }
