@@ -115,6 +115,9 @@ static void show_architecture(const lb_model *m, lb_str *out) {
     lb_str_add(out, "model        %s (%s)\nsha256       %s\n", m->path, m->format, m->hash);
     lb_str_add(out, "family       %s\nparameters   %lld\nstored       %s, %s, %.3f bits a weight\n", m->family->name,
                (long long)parameters(m), m->stored, bytes, lb_bits_per_weight(stored, parameters(m)));
+    if (m->left_out)
+        lb_str_add(out, "left out     %lld tensors of other parts: the text part alone is read\n",
+                   (long long)m->left_out);
     lb_str_add(out, "blocks       %lld\nwidth        %lld, hidden %.0f\n", (long long)n->blocks, (long long)n->dim,
                number(n, "hidden"));
     if (number(n, "experts") > 0)

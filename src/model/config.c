@@ -49,12 +49,35 @@ lb_status lb_config_value(const char *path, const json_t *o, const char *names, 
     return LB_OK;
 }
 
+static bool is_list(const lb_key *k) {
+    return k->kind == LB_KEY_SLIDES || k->kind == LB_KEY_BLOCKS || k->kind == LB_KEY_EACH;
+}
+
+static lb_status each_value(const lb_config_reader *r, const char *key, const json_t *list, double *block) {
+    const json_t *x;
+    size_t i;
+    json_array_foreach(list, i, x) {
+        char text[LB_JSON_TEXT];
+        lb_json_text(x, text);
+        if (!json_is_integer(x) || json_integer_value(x) < 0 || json_integer_value(x) > 1)
+            return lb_fail(LB_E_FORMAT, "%s: %s[%zu] = %s: must be 0 or 1", r->path, key, i, text);
+        if ((int64_t)i < r->b.blocks) block[i] = (double)json_integer_value(x);
+    }
+    if ((int64_t)json_array_size(list) >= r->b.blocks) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "%s: %s: %zu entries for %lld blocks", r->path, key, json_array_size(list),
+                   (long long)r->b.blocks);
+}
+
 static lb_status list_value(lb_config_reader *r, const lb_key *k, const char *key, const json_t *v) {
     const json_t *x;
     size_t i;
     double *block = LB_NEW(r->b.arena, double, r->b.blocks + 1);
     if (!block) return LB_E_NOMEM;
     if (!json_is_array(v)) return lb_fail(LB_E_FORMAT, "%s: %s: must be a list", r->path, key);
+    if (k->kind == LB_KEY_EACH) {
+        LB_TRY(each_value(r, key, v, block));
+        return lb_numbering_set_blocks(&r->b, k->number, block);
+    }
     if (k->kind == LB_KEY_SLIDES && (int64_t)json_array_size(v) != r->b.blocks)
         return lb_fail(LB_E_FORMAT, "%s: %s: %zu entries for %lld blocks", r->path, key, json_array_size(v),
                        (long long)r->b.blocks);
@@ -148,6 +171,10 @@ static lb_status take_default(lb_config_reader *r, const lb_key *k, const char *
     const lb_numbers n = lb_numbering_view(&r->b);
     if (!k->number || !text[0]) return LB_OK;
     if (is_act(k)) return act_value(r, k, k->name, text);
+    if (is_list(k)) {
+        const char *rule = lb_arena_printf(r->b.arena, "%s = %s", k->number, text);
+        return rule ? lb_numbering_rules(&r->b, rule) : LB_E_NOMEM;
+    }
     lb_config_spelling(k->name, key, &(const char *){NULL});
     lb_status st = lb_expression(&n, text, -1, &v);
     if (st != LB_OK)
@@ -176,7 +203,7 @@ static lb_status take_value(lb_config_reader *r, const lb_key *k, const char *ke
     }
     if (k->only) LB_TRY(check_only(r, k, key, v));
     if (!k->number) return LB_OK;
-    if (k->kind == LB_KEY_SLIDES || k->kind == LB_KEY_BLOCKS) return list_value(r, k, key, v);
+    if (is_list(k)) return list_value(r, k, key, v);
     if (!is_act(k)) return lb_numbering_set_key(&r->b, k->number, key, real);
     if (!json_is_string(v) || lb_json_odd(v)) return lb_fail(LB_E_FORMAT, "%s: %s: must be a string", r->path, key);
     return act_value(r, k, key, json_string_value(v));
@@ -371,17 +398,23 @@ static lb_status unknown_family(const char *path, const char *cls, const char *k
     return st;
 }
 
-static lb_status find_family(const char *path, const json_t *c, const lb_family **out) {
+static bool matches(const char *cls, const char *kind, const char *hf_class, const char *hf_type) {
+    return (!cls || strcmp(cls, hf_class) == 0) && (!kind || strcmp(kind, hf_type) == 0);
+}
+
+/* wrapped: its text part is the family's. */
+static lb_status find_family(const char *path, const json_t *c, const lb_family **out, bool *wrapped) {
     const json_t *list = json_object_get(c, "architectures"), *type = json_object_get(c, "model_type");
     const char *cls = json_string_value(json_array_get(list, 0)), *kind = json_string_value(type);
     if (!cls && !kind)
         return lb_fail(LB_E_FORMAT, "%s: neither architectures nor model_type says what this model is", path);
     for (int i = 0; lb_family_table[i]; i++) {
         const lb_family *f = lb_family_table[i];
-        if ((!cls || strcmp(cls, f->hf_class) == 0) && (!kind || strcmp(kind, f->hf_type) == 0)) {
-            *out = f;
-            return LB_OK;
-        }
+        const lb_wrapping *w = f->wrapping;
+        bool own = matches(cls, kind, f->hf_class, f->hf_type);
+        *wrapped = !own && w && matches(cls, kind, w->hf_class, w->hf_type);
+        *out = f;
+        if (own || *wrapped) return LB_OK;
     }
     return unknown_family(path, cls, kind);
 }
@@ -419,18 +452,46 @@ static lb_status read_numbers(lb_config_reader *r, lb_numbers *keys) {
     return keys ? keep_numbers(&r->b, given, n, keys) : LB_OK;
 }
 
+static lb_status check_quantized(const lb_config_reader *r) {
+    const json_t *quantized = json_object_get(r->c, "quantization_config");
+    if (!quantized || json_is_null(quantized)) return LB_OK;
+    return lb_fail(LB_E_UNSUPPORTED, "%s: quantization_config: weights quantized by another program cannot be read",
+                   r->path);
+}
+
+/* From here on the object of the text part is what is read. */
+static lb_status unwrap(lb_config_reader *r) {
+    const lb_wrapping *w = r->family->wrapping;
+    const json_t *text = json_object_get(r->c, w->text);
+    key_list known = {0};
+    LB_TRY(list_spellings(r->b.arena, "architectures|model_type|quantization_config", &known));
+    LB_TRY(list_spellings(r->b.arena, w->text, &known));
+    LB_TRY(list_spellings(r->b.arena, w->idle, &known));
+    LB_TRY(lb_json_once(r->path, r->c, known.at));
+    LB_TRY(check_quantized(r));
+    LB_TRY(lb_config_check_keys(r->path, "", r->c, known.at));
+    if (!json_is_object(text)) return lb_fail(LB_E_FORMAT, "%s: %s: must be an object", r->path, w->text);
+    const char *type = json_string_value(json_object_get(text, "model_type"));
+    if (type && strcmp(type, r->family->hf_type) != 0)
+        return lb_fail(LB_E_UNSUPPORTED, "%s: %s.model_type = %.40s: only %s is supported", r->path, w->text, type,
+                       r->family->hf_type);
+    r->c = text;
+    if (!(r->path = lb_arena_printf(r->b.arena, "%s: %s", r->path, w->text))) return LB_E_NOMEM;
+    r->b.whose = r->path;
+    return lb_numbering_set(&r->b, LB_NUMBER_WRAPPED, 1.0);
+}
+
 static lb_status read_config(lb_config_reader *r, lb_numbers *keys) {
     static const char *const which[] = {"architectures", "model_type", NULL};
     key_list known = {0};
+    bool wrapped;
     LB_TRY(lb_json_once(r->path, r->c, which));
-    LB_TRY(find_family(r->path, r->c, &r->family));
+    LB_TRY(find_family(r->path, r->c, &r->family, &wrapped));
+    if (wrapped) LB_TRY(unwrap(r));
     LB_TRY(list_keys(r->b.arena, r->family, &known));
     LB_TRY(lb_json_once(r->path, r->c, known.at));
     LB_TRY(read_numbers(r, keys));
-    const json_t *quantized = json_object_get(r->c, "quantization_config");
-    if (quantized && !json_is_null(quantized))
-        return lb_fail(LB_E_UNSUPPORTED, "%s: quantization_config: weights quantized by another program cannot be read",
-                       r->path);
+    LB_TRY(check_quantized(r));
     LB_TRY(lb_config_check_keys(r->path, "", r->c, known.at));
     lb_numbers n = lb_numbering_view(&r->b);
     LB_TRY(lb_numbers_check(&n, r->path));

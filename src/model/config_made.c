@@ -76,6 +76,8 @@ static json_t *list(const making *m, const lb_key *k, const double *block) {
     for (int64_t i = 0; i < m->n->blocks; i++) {
         if (k->kind == LB_KEY_SLIDES)
             json_array_append_new(all, json_string(block[i] != 0.0 ? "sliding_attention" : "full_attention"));
+        else if (k->kind == LB_KEY_EACH)
+            json_array_append_new(all, json_integer(block[i] != 0.0));
         else if (block[i] != 0.0)
             json_array_append_new(all, json_integer(i));
     }
@@ -93,7 +95,7 @@ static lb_status add_key(making *m, const lb_key *k) {
     lb_config_spelling(k->name, key, &(const char *){NULL});
     const json_t *given = json_object_get(m->given, key);
     const lb_number *x = k->number ? lb_number_find(m->n, k->number) : NULL;
-    bool listed = k->kind == LB_KEY_SLIDES || k->kind == LB_KEY_BLOCKS;
+    bool listed = k->kind == LB_KEY_SLIDES || k->kind == LB_KEY_BLOCKS || k->kind == LB_KEY_EACH;
     if (k->number && strcmp(k->number, "tied") == 0)
         put(m, key, json_boolean(m->tied));
     else if (given)

@@ -74,8 +74,7 @@ static lb_status kind_of(const lb_config_reader *r, const place *p, int *kind) {
     return name && *kind < KINDS ? LB_OK : unknown_kind(r, p->name, name);
 }
 
-static lb_status read_list(const lb_config_reader *r, const place *p, const char *key, const double **out,
-                           int64_t *n) {
+static lb_status read_list(const lb_config_reader *r, const place *p, const char *key, const double **out, int64_t *n) {
     const json_t *list = member(p->o, key), *x;
     size_t i;
     double *v = LB_NEW(r->b.arena, double, json_array_size(list) + 1);
@@ -235,8 +234,8 @@ static lb_status stretch(const lb_config_reader *r, const place p[PLACES], scali
 }
 
 /* One table: from its objects, and from the key of its base outside of them. */
-static lb_status read_table(const lb_config_reader *r, const place p[PLACES], const char *base,
-                            const char *base_absent, lb_rope_told *out) {
+static lb_status read_table(const lb_config_reader *r, const place p[PLACES], const char *base, const char *base_absent,
+                            lb_rope_told *out) {
     scaling all = {.t = lb_rope_plain(0.0)}, s;
     if (p[0].o && p[1].o) LB_TRY(same_members(r->path, p));
     for (int i = 0; i < PLACES; i++) {

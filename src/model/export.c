@@ -323,6 +323,9 @@ static void warn_losses(const lb_model *m, const lb_weights *w, lb_dtype dtype, 
     if (dtype != LB_F32)
         lb_warn(log, "%s: weights are rounded to %s: perplexity will differ from the float32 one", name,
                 lb_dtype_name(dtype));
+    if (m->left_out)
+        lb_warn(log, "%s: the text part alone is written, as a %s model: %lld tensors of other parts are left out",
+                name, m->family->name, (long long)m->left_out);
     if (!m->tokenizer && copied)
         lb_warn(log, "%s: the model's tokenizer was not read: %s copied as found", name, copied);
     if (!m->tokenizer && !copied) lb_warn(log, "%s: the model has no tokenizer to write", name);

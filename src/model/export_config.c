@@ -85,6 +85,24 @@ static const char *tying_key(const lb_family *f) {
     return k->name ? k->name : "tie_word_embeddings";
 }
 
+/* The text part by itself: its object, with what stands beside it and is not about another part. */
+static lb_status unwrap(const lb_family *f, json_t **o) {
+    static const char *const beside[] = {"bos_token_id", "eos_token_id", "pad_token_id",
+                                         "dtype",        "torch_dtype",  "transformers_version"};
+    json_t *text = json_object_get(*o, f->wrapping->text), *classes = json_pack("[s]", f->hf_class);
+    bool done = classes && json_object_set(text, "architectures", classes) == 0 &&
+                json_object_set_new(text, "model_type", json_string(f->hf_type)) == 0;
+    for (size_t i = 0; done && i < sizeof beside / sizeof beside[0]; i++) {
+        json_t *v = json_object_get(*o, beside[i]);
+        if (v && !json_object_get(text, beside[i])) done = json_object_set(text, beside[i], v) == 0;
+    }
+    json_decref(classes);
+    json_incref(text);
+    json_decref(*o);
+    *o = text;
+    return done ? LB_OK : lb_fail(LB_E_NOMEM, "%s: out of memory", f->wrapping->text);
+}
+
 static lb_status copied_config(const lb_model *m, bool tied, const char *type, const char *dir) {
     json_t *o = NULL;
     char *path = lb_fs_join(m->path, "config.json");
@@ -92,7 +110,12 @@ static lb_status copied_config(const lb_model *m, bool tied, const char *type, c
     lb_free(path);
     LB_TRY(st);
     lb_json_memory_begin();
+    if (lb_number_find(m->net->numbers, LB_NUMBER_WRAPPED)) st = unwrap(m->family, &o);
     drop_marks(o);
+    if (st != LB_OK) {
+        json_decref(o);
+        return st;
+    }
     const char *dtype = json_object_get(o, "dtype") ? "dtype" : "torch_dtype";
     if (json_object_set_new(o, dtype, json_string(type)) != 0 ||
         json_object_set_new(o, tying_key(m->family), json_boolean(tied)) != 0) {

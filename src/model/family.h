@@ -19,6 +19,7 @@ typedef enum lb_key_kind {
     LB_KEY_WORD,     /* a string, which must be `only` */
     LB_KEY_SLIDES,   /* a list of "full_attention" or "sliding_attention", one a block: 0 or 1 */
     LB_KEY_BLOCKS,   /* a list of blocks: 1 in those, 0 in the others */
+    LB_KEY_EACH,     /* a list of 0 and 1, one a block or more */
     LB_KEY_TENSOR,   /* of a GGUF file, `name` being a tensor's: 1 where it is there, 0 where it is not */
     LB_KEY_IDLE      /* without effect on what is computed */
 } lb_key_kind;
@@ -28,8 +29,9 @@ typedef struct lb_key {
     const char *name;
     lb_key_kind kind;
     const char *number; /* what it becomes; NULL: it is only looked at */
-    const char *absent; /* an expression (LB_KEY_ACT, LB_KEY_WORD: a word) where the key is missing; NULL: it must not
-                           be; "": there is then no such number (a rule may make one) */
+    const char *absent; /* an expression (LB_KEY_ACT, LB_KEY_WORD: a word; of a list one that may ask for `block`) where
+                           the key is missing; NULL: it must not be; "": there is then no such number (a rule may make
+                           one) */
     const char *null; /* where it is null; NULL: a flag is false, a name, a real number or a count whose `absent` is a
                          number other than 0 refused, others as `absent` */
     const char *only; /* the only value that is honoured, as in the file; NULL: any. Of an idle key: what a config.json
@@ -70,10 +72,20 @@ typedef struct lb_tensor_row {
     const char *runs;  /* of a vector that files store as a matrix, an expression: its rows; NULL: as a vector */
 } lb_tensor_row;
 
+/* A model whose text part is this family's, among others: its config.json tells it in an object of its own. */
+typedef struct lb_wrapping {
+    const char *hf_class, *hf_type;
+    const char *text;             /* the key of that object */
+    const char *idle;             /* keys beside it that are not about texts, divided by '|' */
+    const char *const (*name)[2]; /* beginnings of names in files, and what stands there in the family's; up to NULL */
+    const char *const *other;     /* beginnings of names of what is not the text part, which is left out; up to NULL */
+} lb_wrapping;
+
 typedef struct lb_family {
     const char *name, *summary;
     const char *hf_class, *hf_type; /* "LlamaForCausalLM", "llama" */
     const char *prefix;             /* "transformer.": a beginning of names that Hugging Face files may lack, or NULL */
+    const lb_wrapping *wrapping;    /* or NULL */
     const char *file_block;         /* an expression: the number that a block's own weights have in Hugging Face files,
                                        rising with the block; NULL: the block's */
     const lb_key *hf_keys;          /* up to the one without a name; their order is that of `absent` expressions */
@@ -94,6 +106,9 @@ extern const lb_family *const lb_family_table[]; /* NULL-terminated */
 const lb_family *lb_family_named(const char *name);
 /* The same; LB_E_ARG with the nearest name where there is none. */
 LB_NODISCARD lb_status lb_family_find(const char *name, const lb_family **out);
+
+/* Is there, and 1, where the model that was read is a lb_wrapping's. */
+#define LB_NUMBER_WRAPPED "wrapped"
 
 /* The family's rules (its hf_numbers or gguf_numbers) added. */
 LB_NODISCARD lb_status lb_family_rules(const lb_family *f, const char *rules, lb_numbering *b);
@@ -139,6 +154,8 @@ typedef struct lb_tensor_files {
  * another shape or type. out (net.slots) */
 LB_NODISCARD lb_status lb_family_match(lb_arena *a, const lb_family *f, const lb_net *net, const lb_tensor_files *files,
                                        lb_placed *out);
+/* Tensors that are left out, as no part of the text part: of the numbers of a lb_wrapping's model. */
+int64_t lb_family_left_out(const lb_family *f, const lb_numbers *n, const lb_tensor_files *files);
 /* Where a tensor of the net stands in a Hugging Face folder, by its row's first spelling: rows [first, first + its own)
  * of `rows`, in the stack's matrix `matrix` where the tensor is a stack. */
 enum { LB_TENSOR_NAME = 256 };

@@ -29,6 +29,7 @@ typedef struct matching {
     const lb_family *family;
     const lb_net *net;
     const lb_tensor_files *files;
+    const char **name; /* of the files' tensors as the family calls them; NULL: it is no part of it */
     spelling *spelling;
     int32_t spellings;
     int64_t *block; /* (blocks) by the number in the files: the first block that has it */
@@ -84,7 +85,7 @@ static lb_status list_spellings(matching *m) {
             read_part(text + n, s);
             if (row->bias) {
                 spelling *b = &m->spelling[m->spellings++];
-                b->row = s->row;
+                *b = *s;
                 b->bias = true;
                 bias_name(s->name, b->name);
             }
@@ -95,6 +96,40 @@ static lb_status list_spellings(matching *m) {
 }
 
 /* ---- names ---- */
+
+static const lb_wrapping *wrapping_of(const lb_family *f, const lb_numbers *n) {
+    return lb_number_find(n, LB_NUMBER_WRAPPED) ? f->wrapping : NULL;
+}
+
+static bool is_other(const lb_wrapping *w, const char *name) {
+    for (const char *const *other = w->other; *other; other++)
+        if (strncmp(name, *other, strlen(*other)) == 0) return true;
+    return false;
+}
+
+int64_t lb_family_left_out(const lb_family *f, const lb_numbers *n, const lb_tensor_files *files) {
+    const lb_wrapping *w = wrapping_of(f, n);
+    int64_t left = 0;
+    for (int64_t i = 0; w && i < files->n; i++) left += is_other(w, files->t[i]->name);
+    return left;
+}
+
+/* Names in the files without what the text part stands in. */
+static lb_status unwrap_names(matching *m) {
+    const lb_wrapping *w = wrapping_of(m->family, m->net->numbers);
+    if (!(m->name = LB_NEW(m->arena, const char *, m->files->n + 1))) return LB_E_NOMEM;
+    for (int64_t i = 0; i < m->files->n; i++) {
+        const char *name = m->files->t[i]->name;
+        m->name[i] = w && is_other(w, name) ? NULL : name;
+        for (int k = 0; w && m->name[i] && w->name[k][0]; k++) {
+            size_t n = strlen(w->name[k][0]);
+            if (strncmp(name, w->name[k][0], n) != 0) continue;
+            if (!(m->name[i] = lb_arena_printf(m->arena, "%s%s", w->name[k][1], name + n))) return LB_E_NOMEM;
+            break;
+        }
+    }
+    return LB_OK;
+}
 
 static bool fits(const lb_family *f, const char *pattern, const char *name, int64_t *block, int64_t *expert) {
     if (lb_pattern_match(pattern, name, block, expert)) return true;
@@ -148,7 +183,7 @@ static lb_status check_tied(const matching *m, const lb_tensor *t) {
     int64_t block, expert;
     for (int32_t k = 0; k < m->spellings; k++)
         for (int64_t i = 0; i < m->files->n && m->family->tensor + m->spelling[k].row == embed; i++)
-            if (fits(m->family, m->spelling[k].name, m->files->t[i]->name, &block, &expert) &&
+            if (m->name[i] && fits(m->family, m->spelling[k].name, m->name[i], &block, &expert) &&
                 same_bytes(t, m->files->t[i]))
                 return LB_OK;
     return lb_fail(LB_E_FORMAT, "%s: tensor %s differs from the embedding, %s says they are tied (%s)", m->files->path,
@@ -191,8 +226,14 @@ static lb_status check_shape(const matching *m, const found *x, const lb_net_sha
     int64_t from, of, experts, runs;
     LB_TRY(lb_family_runs(row, m->net->numbers, x->block, &runs));
     if (runs > 0 && !x->bias) want = (lb_tensor){.ndim = 2, .shape = {runs, shape->cols / runs}};
-    if (x->bias || !row->rows) return must_be(m, x->t, &want);
+    if (!row->rows) return must_be(m, x->t, &want);
     LB_TRY(fused_rows(m, x, shape->rows, &from, &of));
+    want.shape[0] = of;
+    if (x->bias) return must_be(m, x->t, &want);
+    if (!m->files->hf && of == 1 && x->t->ndim == 1) { /* a layer of one row */
+        want.shape[0] = shape->cols;
+        return must_be(m, x->t, &want);
+    }
     want = (lb_tensor){.ndim = 2, .shape = {of, shape->cols}};
     if (x->as->transposed) want = (lb_tensor){.ndim = 2, .shape = {shape->cols, of}};
     if (x->as->stacked) {
@@ -239,14 +280,14 @@ static lb_status find_block(const matching *m, found *x) {
 }
 
 /* Every row that the tensor's name fits; a stack or what is fused fits several. */
-static lb_status name_tensor(matching *m, const lb_tensor *t) {
+static lb_status name_tensor(matching *m, const lb_tensor *t, const char *name) {
     const lb_site *head = &m->net->site[m->net->head];
     bool known = false, none = false;
     for (int32_t k = 0; k < m->spellings; k++) {
         const spelling *s = &m->spelling[k];
         found x = {.t = t, .as = s, .row = s->row, .bias = s->bias};
         bool taken = false;
-        if (!fits(m->family, s->name, t->name, &x.block, &x.expert)) continue;
+        if (!fits(m->family, s->name, name, &x.block, &x.expert)) continue;
         if (head->same_as >= 0 && !s->bias && strcmp(m->family->tensor[s->row].ours, head->role) == 0)
             return check_tied(m, t);
         LB_TRY(find_block(m, &x));
@@ -257,7 +298,7 @@ static lb_status name_tensor(matching *m, const lb_tensor *t) {
     if (known) return LB_OK;
     for (const char *const *h = m->family->harmless; h && *h; h++) {
         int64_t block, expert;
-        if (fits(m->family, *h, t->name, &block, &expert)) return LB_OK;
+        if (fits(m->family, *h, name, &block, &expert)) return LB_OK;
     }
     if (!m->files->hf && m->family->rope && lb_gguf_rope_tensor(t->name)) return LB_OK;
     if (none)
@@ -330,8 +371,15 @@ static lb_status place(const matching *m, const lb_net_slot *p, lb_placed *out) 
                        .rows = rows,
                        .cols = p->site >= 0 ? net->site[p->site].cols : net->vector[p->vector].n,
                        .vector = p->site < 0};
-    if (out->vector) return LB_OK;
-    LB_TRY(fused_rows(m, x, rows, &out->first, &of));
+    if (out->vector && !key.bias) return LB_OK;
+    LB_TRY(fused_rows(m, x, out->vector ? out->cols : rows, &out->first, &of));
+    if (out->vector) {
+        if (out->first % out->cols != 0)
+            return lb_fail(LB_E_UNSUPPORTED, "%s: tensor %s: a part of it that begins at %lld cannot be read",
+                           m->files->path, x->t->name, (long long)out->first);
+        out->first /= out->cols;
+        return LB_OK;
+    }
     out->first += x->as->stacked ? key.expert * of : 0;
     out->transposed = x->as->transposed;
     return LB_OK;
@@ -342,7 +390,9 @@ lb_status lb_family_match(lb_arena *a, const lb_family *f, const lb_net *net, co
     matching m = {.arena = a, .family = f, .net = net, .files = files};
     LB_TRY(list_spellings(&m));
     LB_TRY(number_blocks(&m));
-    for (int64_t i = 0; i < files->n; i++) LB_TRY(name_tensor(&m, files->t[i]));
+    LB_TRY(unwrap_names(&m));
+    for (int64_t i = 0; i < files->n; i++)
+        if (m.name[i]) LB_TRY(name_tensor(&m, files->t[i], m.name[i]));
     if (m.n) qsort(m.at, (size_t)m.n, sizeof *m.at, by_place);
     for (int32_t i = 0; i < net->slots; i++) LB_TRY(place(&m, &net->slot[i], &out[i]));
     return LB_OK;

@@ -89,6 +89,7 @@ static lb_status match_tensors(source *s) {
         t[i] = s->hf ? lb_safetensors_tensor(s->f->safetensors, i) : lb_gguf_tensor(s->f->gguf, i);
     const lb_tensor_files all = {m->path, s->says, s->hf, t, n};
     LB_TRY(lb_family_match(m->arena, m->family, m->net, &all, s->slot));
+    m->left_out = lb_family_left_out(m->family, m->net->numbers, &all);
     LB_TRY(describe_slots(s));
     return describe_types(s);
 }

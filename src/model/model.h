@@ -34,6 +34,7 @@ typedef struct lb_model {
     lb_weights weights;
     lb_model_tensor *tensor; /* net->slot */
     int64_t n_tensors;
+    int64_t left_out; /* tensors of its files that belong to other parts than the text part */
     lb_arena *arena;
     void *files;
 } lb_model;

@@ -115,7 +115,7 @@ typedef struct lb_rope_spec {
     int64_t dims;
     bool pairs;
     double base, factor, low, high, original, magnitude, fast, slow, context;
-    bool untruncated; /* yarn's ramp begins and ends between two pairs */
+    bool untruncated;                         /* yarn's ramp begins and ends between two pairs */
     const double *short_factor, *long_factor; /* (pairs of dims), longrope */
 } lb_rope_spec;
 

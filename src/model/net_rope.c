@@ -42,7 +42,8 @@ static lb_status read_spec(const lb_build *b, const lb_net_step *s, lb_rope_spec
 static bool same(const lb_rope_spec *a, const lb_rope_spec *b) {
     return a->kind == b->kind && a->dims == b->dims && a->pairs == b->pairs && a->base == b->base &&
            a->factor == b->factor && a->low == b->low && a->high == b->high && a->original == b->original &&
-           a->magnitude == b->magnitude && a->fast == b->fast && a->slow == b->slow && a->untruncated == b->untruncated && a->context == b->context;
+           a->magnitude == b->magnitude && a->fast == b->fast && a->slow == b->slow &&
+           a->untruncated == b->untruncated && a->context == b->context;
 }
 
 lb_status lb_build_rope(lb_build *b, const char *text, lb_net_step *s) {

@@ -287,11 +287,13 @@ lb_status lb_numbers_check(const lb_numbers *n, const char *whose) {
         const char *name;
         int64_t least, most;
     } size[] = {
-        {"layers", 1, 1 << 16},        {"dim", 1, 1 << 20},      {"hidden", 1, 1 << 22},  {"heads", 1, 1 << 16},
-        {"kv_heads", 1, 1 << 16},      {"head_dim", 1, 1 << 16}, {"vocab", 1, INT32_MAX}, {"context", 1, 1LL << 40},
-        {"embed_dim", 1, 1 << 20},     {"experts", 1, 1 << 12},  {"top", 1, 1 << 12},     {"expert_hidden", 1, 1 << 22},
-        {"shared_hidden", 1, 1 << 22}, {"window", 0, 1LL << 40}, {"width", 0, 1LL << 40}, {"window_from", 0, 1LL << 40},
-        {"sparse_step", 1, 1 << 16},   {"rot", 1, 1 << 16},
+        {"layers", 1, 1 << 16},        {"dim", 1, 1 << 20},         {"hidden", 1, 1 << 22},
+        {"heads", 1, 1 << 16},         {"kv_heads", 1, 1 << 16},    {"head_dim", 1, 1 << 16},
+        {"vocab", 1, INT32_MAX},       {"context", 1, 1LL << 40},   {"embed_dim", 1, 1 << 20},
+        {"experts", 1, 1 << 12},       {"top", 1, 1 << 12},         {"expert_hidden", 1, 1 << 22},
+        {"shared_hidden", 1, 1 << 22}, {"window", 0, 1LL << 40},    {"width", 0, 1LL << 40},
+        {"window_from", 0, 1LL << 40}, {"sparse_step", 1, 1 << 16}, {"rot", 1, 1 << 16},
+        {"interval", 1, 1 << 16},      {"pattern", 1, 1 << 16},
     };
     double v, eps;
     for (size_t i = 0; i < sizeof size / sizeof size[0]; i++)

@@ -9,9 +9,7 @@ const char *const lb_rope_kinds[] = {"default", "linear", "dynamic", "llama3", "
 
 lb_rope_told lb_rope_plain(double base) { return (lb_rope_told){.base = base, .magnitude = 1.0}; }
 
-double lb_rope_long_magnitude(double s, double original) {
-    return s > 1.0 ? sqrt(1.0 + log(s) / log(original)) : 1.0;
-}
+double lb_rope_long_magnitude(double s, double original) { return s > 1.0 ? sqrt(1.0 + log(s) / log(original)) : 1.0; }
 
 double lb_rope_yarn_magnitude(double s, double m) { return s > 1.0 ? 0.1 * m * log(s) + 1.0 : 1.0; }
 
@@ -21,16 +19,11 @@ static const struct {
     const char *name;
     size_t at; /* in lb_rope_told */
 } told[] = {
-    {"rope_kind", offsetof(lb_rope_told, kind)},
-    {"rope_base", offsetof(lb_rope_told, base)},
-    {"rope_factor", offsetof(lb_rope_told, factor)},
-    {"rope_low", offsetof(lb_rope_told, low)},
-    {"rope_high", offsetof(lb_rope_told, high)},
-    {"rope_original", offsetof(lb_rope_told, original)},
-    {"rope_magnitude", offsetof(lb_rope_told, magnitude)},
-    {"rope_fast", offsetof(lb_rope_told, fast)},
-    {"rope_slow", offsetof(lb_rope_told, slow)},
-    {"rope_untruncated", offsetof(lb_rope_told, untruncated)},
+    {"rope_kind", offsetof(lb_rope_told, kind)},           {"rope_base", offsetof(lb_rope_told, base)},
+    {"rope_factor", offsetof(lb_rope_told, factor)},       {"rope_low", offsetof(lb_rope_told, low)},
+    {"rope_high", offsetof(lb_rope_told, high)},           {"rope_original", offsetof(lb_rope_told, original)},
+    {"rope_magnitude", offsetof(lb_rope_told, magnitude)}, {"rope_fast", offsetof(lb_rope_told, fast)},
+    {"rope_slow", offsetof(lb_rope_told, slow)},           {"rope_untruncated", offsetof(lb_rope_told, untruncated)},
 };
 enum { TOLD = sizeof told / sizeof told[0] };
 

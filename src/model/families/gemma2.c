@@ -36,16 +36,8 @@ static const lb_key gguf_keys[] = {
     {0},
 };
 
-#define LAYER "model.layers.#."
 static const lb_tensor_row tensors[] = {
-    TENSORS_ENDS,
-    {"#.attn_norm", LAYER "input_layernorm.weight", "blk.#.attn_norm.weight", NULL, "dim"},
-    {"#.attn_post_norm", LAYER "post_attention_layernorm.weight", "blk.#.post_attention_norm.weight", NULL, "dim"},
-    {"#.mlp_norm", LAYER "pre_feedforward_layernorm.weight", "blk.#.ffn_norm.weight", NULL, "dim"},
-    {"#.mlp_post_norm", LAYER "post_feedforward_layernorm.weight", "blk.#.post_ffw_norm.weight", NULL, "dim"},
-    TENSORS_ATTENTION("attn_bias", "attn_bias"),
-    TENSORS_GLU,
-    {0},
+    TENSORS_ENDS, TENSORS_GEMMA_NORMS, TENSORS_ATTENTION("attn_bias", "attn_bias"), TENSORS_GLU, {0},
 };
 static const lb_refusal refused[] = {REFUSED_NO_WIDTH, {0}};
 

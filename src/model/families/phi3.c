@@ -20,14 +20,25 @@ static const lb_key hf_keys[] = {
 };
 static const lb_rope_keys rope = {"rope_theta", "10000", "partial_rotary_factor", "1", 1u << 0 | 1u << 5};
 
+static const lb_key gguf_keys[] = {
+    GGUF_SIZES,
+    {"attention.head_count_kv", LB_KEY_COUNT, "kv_heads", "heads"},
+    {"attention.layer_norm_rms_epsilon", LB_KEY_REAL, "eps"},
+    {"attention.key_length", LB_KEY_COUNT, NULL, "head_dim", .only = "head_dim"},
+    {"attention.value_length", LB_KEY_COUNT, NULL, "head_dim", .only = "head_dim"},
+    {"attention.sliding_window", LB_KEY_COUNT, "window", "0"},
+    {"rope.dimension_count", LB_KEY_COUNT, "rot", "dim/heads"},
+    {0},
+};
+
 #define LAYER "model.layers.#."
 static const lb_tensor_row tensors[] = {
     TENSORS_ENDS,
     TENSORS_NORMS,
-    {"#.qkv", LAYER "self_attn.qkv_proj.weight", NULL, "(heads + 2*kv_heads)*head_dim", "dim"},
-    {"#.o", LAYER "self_attn.o_proj.weight", NULL, "dim", "heads*head_dim"},
-    {"#.gate_up", LAYER "mlp.gate_up_proj.weight", NULL, "2*hidden", "dim"},
-    {"#.down", LAYER "mlp.down_proj.weight", NULL, "dim", "hidden"},
+    {"#.qkv", LAYER "self_attn.qkv_proj.weight", "blk.#.attn_qkv.weight", "(heads + 2*kv_heads)*head_dim", "dim"},
+    {"#.o", LAYER "self_attn.o_proj.weight", "blk.#.attn_output.weight", "dim", "heads*head_dim"},
+    {"#.gate_up", LAYER "mlp.gate_up_proj.weight", "blk.#.ffn_up.weight", "2*hidden", "dim"},
+    {"#.down", LAYER "mlp.down_proj.weight", "blk.#.ffn_down.weight", "dim", "hidden"},
     {0},
 };
 
@@ -39,6 +50,9 @@ const lb_family lb_family_phi3 = {
     .hf_keys = hf_keys,
     .rope = &rope,
     .hf_numbers = "head_dim = dim/heads; " NUMBERS_HALVES "one = 0; scale = 1/sqrt(head_dim)",
+    .gguf_arch = "phi3",
+    .gguf_keys = gguf_keys,
+    .gguf_numbers = "head_dim = dim/heads; pairs = 0; act = silu; one = 0; scale = 1/sqrt(head_dim)",
     .tensor = tensors,
     .program = {.before = "x = embed token embed",
                 .block = "n = norm x attn_norm " RMS "f = linear n qkv; q k v = split f by=1; " ROPE ATTEND

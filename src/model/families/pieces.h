@@ -10,11 +10,14 @@
 #define QKV    "q = linear n q; k = linear n k; v = linear n v; "
 #define ROPE   "q = rope q dims=rot pairs=pairs; k = rope k dims=rot pairs=pairs; "
 #define ATTEND "a = attend q k v scale=scale window=window; "
-#define GLU    "g = linear n gate; u = linear n up; h = gate g u fn=act; "
-#define CLIP   "?clips q = clamp q limit=clip; ?clips k = clamp k limit=clip; ?clips v = clamp v limit=clip; "
-#define MLP    "h = linear n up; h = act h fn=act; x += linear h down"
-#define RMS    "kind=rms eps=eps one=one; "
-#define LN     "kind=ln eps=eps; "
+#define HEAD_NORMS                                                                                                     \
+    "q = norm q q_norm kind=rms eps=eps one=one run=head_dim; k = norm k k_norm kind=rms eps=eps one=one "             \
+    "run=head_dim; "
+#define GLU  "g = linear n gate; u = linear n up; h = gate g u fn=act; "
+#define CLIP "?clips q = clamp q limit=clip; ?clips k = clamp k limit=clip; ?clips v = clamp v limit=clip; "
+#define MLP  "h = linear n up; h = act h fn=act; x += linear h down"
+#define RMS  "kind=rms eps=eps one=one; "
+#define LN   "kind=ln eps=eps; "
 
 /* Keys of config.json that most families have. */
 #define KEYS_SIZES                                                                                                     \
@@ -36,6 +39,16 @@
 #define KEY_CLIP                                                                                                       \
     { "clip_qkv", LB_KEY_REAL, "clip", "", "" }
 #define NUMBERS_CLIP "clip ?= 3e38; clips = clip < 3e38; "
+
+/* Qwen's experts, and which blocks have them. */
+#define KEYS_QWEN_EXPERTS(n, used, size)                                                                               \
+    {"num_experts|num_local_experts", LB_KEY_COUNT, "experts", n}, {"num_experts_per_tok", LB_KEY_COUNT, "top", used}, \
+        {"norm_topk_prob", LB_KEY_FLAG, "renorm", "0"},                                                                \
+        {"moe_intermediate_size", LB_KEY_COUNT, "expert_hidden", size},                                                \
+        {"decoder_sparse_step", LB_KEY_COUNT, "sparse_step", "1"}, {"mlp_only_layers", LB_KEY_BLOCKS, "dense", "0"}, { \
+        "router_aux_loss_coef|output_router_logits", LB_KEY_IDLE                                                       \
+    }
+#define NUMBERS_QWEN_EXPERTS "moe = (1 - dense) * ((block + 1) % sparse_step == 0)"
 
 /* Windows in the blocks from one on, as Qwen2 and Qwen3 have them. */
 #define KEYS_LATE_WINDOWS                                                                                              \
@@ -104,11 +117,55 @@
             NULL, owner                                                                                                \
     }
 #define TENSORS_NORMS TENSORS_NORMS_OF(NULL)
+/* Gemma's, in front of each part and behind it. */
+#define TENSORS_GEMMA_NORMS                                                                                            \
+    {"#.attn_norm", "model.layers.#.input_layernorm.weight", "blk.#.attn_norm.weight", NULL, "dim"},                   \
+        {"#.attn_post_norm", "model.layers.#.post_attention_layernorm.weight", "blk.#.post_attention_norm.weight",     \
+         NULL, "dim"},                                                                                                 \
+        {"#.mlp_norm", "model.layers.#.pre_feedforward_layernorm.weight", "blk.#.ffn_norm.weight", NULL, "dim"}, {     \
+        "#.mlp_post_norm", "model.layers.#.post_feedforward_layernorm.weight", "blk.#.post_ffw_norm.weight", NULL,     \
+            "dim"                                                                                                      \
+    }
+/* One weight for all heads of q, one for those of k. */
+#define TENSORS_HEAD_NORMS                                                                                             \
+    {"#.q_norm", HF_ATTENTION "q_norm.weight", "blk.#.attn_q_norm.weight", NULL, "head_dim"}, {                        \
+        "#.k_norm", HF_ATTENTION "k_norm.weight", "blk.#.attn_k_norm.weight", NULL, "head_dim"                         \
+    }
 #define TENSORS_ENDS                                                                                                   \
     {"embed", "model.embed_tokens.weight", "token_embd.weight", "vocab", "dim"},                                       \
         {"final_norm", "model.norm.weight", "output_norm.weight", NULL, "dim"}, {                                      \
         "head", "lm_head.weight", "output.weight", "vocab", "dim"                                                      \
     }
+
+/* Those of Qwen's experts, beside blocks without any; they are stacked in GGUF files and in what transformers 5 has in
+ * memory. */
+#define QWEN_EXPERTS "model.layers.#.mlp.experts."
+#define TENSORS_QWEN_EXPERTS                                                                                            \
+    {"#.router", "model.layers.#.mlp.gate.weight", "blk.#.ffn_gate_inp.weight", "experts", "dim", .when = "moe"},       \
+        {"#.expert.@.gate",                                                                                             \
+         QWEN_EXPERTS "@.gate_proj.weight|" QWEN_EXPERTS "gate_up_proj[@][0:expert_hidden:2*expert_hidden]",            \
+         "blk.#.ffn_gate_exps.weight[@]",                                                                               \
+         "expert_hidden",                                                                                               \
+         "dim",                                                                                                         \
+         .when = "moe"},                                                                                                \
+        {"#.expert.@.up",                                                                                               \
+         QWEN_EXPERTS "@.up_proj.weight|" QWEN_EXPERTS                                                                  \
+                      "gate_up_proj[@][expert_hidden:2*expert_hidden:2*expert_hidden]",                                 \
+         "blk.#.ffn_up_exps.weight[@]",                                                                                 \
+         "expert_hidden",                                                                                               \
+         "dim",                                                                                                         \
+         .when = "moe"},                                                                                                \
+        {"#.expert.@.down",                                                                                             \
+         QWEN_EXPERTS "@.down_proj.weight|" QWEN_EXPERTS "down_proj[@]",                                                \
+         "blk.#.ffn_down_exps.weight[@]",                                                                               \
+         "dim",                                                                                                         \
+         "expert_hidden",                                                                                               \
+         .when = "moe"},                                                                                                \
+        {"#.gate", "model.layers.#.mlp.gate_proj.weight", "blk.#.ffn_gate.weight", "hidden", "dim", .when = "1 - moe"}, \
+        {"#.up", "model.layers.#.mlp.up_proj.weight", "blk.#.ffn_up.weight", "hidden", "dim", .when = "1 - moe"}, {     \
+        "#.down", "model.layers.#.mlp.down_proj.weight", "blk.#.ffn_down.weight", "dim", "hidden", .when = "1 - moe"    \
+    }
+#define QWEN_DENSE "?!moe g = linear n gate; ?!moe u = linear n up; ?!moe h = gate g u fn=act; ?!moe x += linear h down"
 
 /* Tables of angles that old exporters wrote: derived from the base, so nothing is lost by leaving them. */
 #define HARMLESS_ANGLES "model.layers.#.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq"

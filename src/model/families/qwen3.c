@@ -15,13 +15,7 @@ static const lb_rope_keys rope = ROPE_KEYS("10000");
 static const lb_key gguf_keys[] = {GGUF_SIZES, GGUF_HEADS, {0}};
 
 static const lb_tensor_row tensors[] = {
-    TENSORS_ENDS,
-    TENSORS_NORMS,
-    TENSORS_ATTENTION("attn_bias", "attn_bias"),
-    {"#.q_norm", "model.layers.#.self_attn.q_norm.weight", "blk.#.attn_q_norm.weight", NULL, "head_dim"},
-    {"#.k_norm", "model.layers.#.self_attn.k_norm.weight", "blk.#.attn_k_norm.weight", NULL, "head_dim"},
-    TENSORS_GLU,
-    {0},
+    TENSORS_ENDS, TENSORS_NORMS, TENSORS_ATTENTION("attn_bias", "attn_bias"), TENSORS_HEAD_NORMS, TENSORS_GLU, {0},
 };
 static const lb_refusal refused[] = {REFUSED_NO_WIDTH, {0}};
 
@@ -40,8 +34,7 @@ const lb_family lb_family_qwen3 = {
         "pairs = 0; rot = head_dim; act = silu; one = 0; window = 0; attn_bias = 0; scale = 1/sqrt(head_dim)",
     .tensor = tensors,
     .program = {.before = "x = embed token embed",
-                .block = "n = norm x attn_norm " RMS QKV "q = norm q q_norm kind=rms eps=eps run=head_dim; "
-                         "k = norm k k_norm kind=rms eps=eps run=head_dim; " ROPE ATTEND
+                .block = "n = norm x attn_norm " RMS QKV HEAD_NORMS ROPE ATTEND
                          "x += linear a o; n = norm x mlp_norm " RMS GLU "x += linear h down",
                 .after = "x = norm x final_norm " RMS "y = head x head"},
 };

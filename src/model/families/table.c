@@ -26,6 +26,9 @@
     F(granite)                                                                                                         \
     F(granitemoe)                                                                                                      \
     F(granitemoeshared)                                                                                                \
+    F(qwen3_moe)                                                                                                       \
+    F(smollm3)                                                                                                         \
+    F(gemma3)                                                                                                          \
     /* the next above this line */
 
 #define DECLARE(name) extern const lb_family lb_family_##name;
