@@ -459,6 +459,14 @@ static lb_status check_quantized(const lb_config_reader *r) {
                    r->path);
 }
 
+/* Flags that stand in both and are true where they are missing: transformers 5 reads the outer one, 4 the inner. */
+static lb_status check_twins(const lb_config_reader *r, const lb_wrapping *w, const json_t *text) {
+    const json_t *outer = json_object_get(r->c, w->twin), *inner = json_object_get(text, w->twin);
+    if ((!outer || json_is_true(outer)) == (!inner || json_is_true(inner))) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "%s: %s and %s.%s differ: they say the same thing, so they must agree", r->path,
+                   w->twin, w->text, w->twin);
+}
+
 /* From here on the object of the text part is what is read. */
 static lb_status unwrap(lb_config_reader *r) {
     const lb_wrapping *w = r->family->wrapping;
@@ -475,6 +483,7 @@ static lb_status unwrap(lb_config_reader *r) {
     if (type && strcmp(type, r->family->hf_type) != 0)
         return lb_fail(LB_E_UNSUPPORTED, "%s: %s.model_type = %.40s: only %s is supported", r->path, w->text, type,
                        r->family->hf_type);
+    LB_TRY(check_twins(r, w, text));
     r->c = text;
     if (!(r->path = lb_arena_printf(r->b.arena, "%s: %s", r->path, w->text))) return LB_E_NOMEM;
     r->b.whose = r->path;

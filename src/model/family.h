@@ -77,6 +77,7 @@ typedef struct lb_wrapping {
     const char *hf_class, *hf_type;
     const char *text;             /* the key of that object */
     const char *idle;             /* keys beside it that are not about texts, divided by '|' */
+    const char *twin;             /* a flag that stands in it and beside it */
     const char *const (*name)[2]; /* beginnings of names in files, and what stands there in the family's; up to NULL */
     const char *const *other;     /* beginnings of names of what is not the text part, which is left out; up to NULL */
 } lb_wrapping;

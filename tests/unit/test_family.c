@@ -113,7 +113,7 @@ static void some_numbers(const lb_key *keys, lb_numbering *b) {
     double v;
     for (const lb_key *k = keys; k->name; k++) {
         const lb_numbers n = lb_numbering_view(b);
-        bool list = k->kind == LB_KEY_SLIDES || k->kind == LB_KEY_BLOCKS;
+        bool list = k->kind == LB_KEY_SLIDES || k->kind == LB_KEY_BLOCKS || k->kind == LB_KEY_EACH;
         if (!k->number || (k->absent && !k->absent[0])) continue;
         v = strcmp(k->number, "dim") == 0 ? 64 : strcmp(k->number, "eps") == 0 ? 1e-5 : 2;
         if (k->absent && k->kind != LB_KEY_ACT && k->kind != LB_KEY_ACT_TANH && !list)

@@ -53,6 +53,7 @@ static const lb_wrapping wrapping = {
     .hf_type = "gemma3",
     .text = "text_config",
     .idle = "vision_config|mm_tokens_per_image|boi_token_index|eoi_token_index|image_token_index|tie_word_embeddings",
+    .twin = "tie_word_embeddings",
     .name = name,
     .other = other,
 };
@@ -68,10 +69,11 @@ const lb_family lb_family_gemma3 = {
     .hf_keys = hf_keys,
     .rope = &rope,
     .hf_numbers = NUMBERS_HALVES "one = 1; scale = 1/sqrt(query_scalar); emb = sqrt(dim); window = slides * width",
+    .fresh = "query_scalar ?= head_dim; width ?= 512",
     .gguf_arch = "gemma3",
     .gguf_keys = gguf_keys,
     .gguf_numbers = "pairs = 0; rot = head_dim; act = gelu_tanh; one = 0; big = layers == 62; "
-                    "scale = 1/sqrt(big*dim/heads + (1 - big)*head_dim); emb = sqrt(dim); "
+                    "query_scalar = big*dim/heads + (1 - big)*head_dim; scale = 1/sqrt(query_scalar); emb = sqrt(dim); "
                     "slides = (width > 0) * (block % pattern < pattern - 1); window = slides * width",
     .tensor = tensors,
     .program = {.before = "x = embed token embed scale=emb",

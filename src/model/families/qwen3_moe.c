@@ -36,6 +36,7 @@ const lb_family lb_family_qwen3_moe = {
     .rope = &rope,
     .hf_numbers =
         NUMBERS_HALVES "one = 0; scale = 1/sqrt(head_dim); window = use_window * width; " NUMBERS_QWEN_EXPERTS,
+    .fresh = "experts ?= 8; top ?= 2; expert_hidden ?= hidden",
     .gguf_arch = "qwen3moe",
     .gguf_keys = gguf_keys,
     .gguf_numbers = "pairs = 0; rot = head_dim; act = silu; one = 0; window = 0; scale = 1/sqrt(head_dim); "

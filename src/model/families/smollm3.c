@@ -15,6 +15,7 @@ static const lb_key hf_keys[] = {
     {"mlp_bias", LB_KEY_FLAG, "mlp_bias", "0"},
     KEY_TIED("1"),
     {"max_window_layers", LB_KEY_IDLE},
+    {"pad_token_id", LB_KEY_IDLE, .only = "null"}, /* 128004, which a small vocabulary lacks */
     {0},
 };
 static const lb_rope_keys rope = ROPE_KEYS("2000000");
