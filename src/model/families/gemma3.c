@@ -44,6 +44,8 @@ static const lb_tensor_row tensors[] = {
     TENSORS_HEAD_NORMS, TENSORS_GLU,         {0},
 };
 
+static const lb_refusal refused[] = {REFUSED_NO_WIDTH, {0}};
+
 /* What stands around the text part, in files of transformers 4 and 5. */
 static const char *const name[][2] = {{"language_model.", ""}, {"model.language_model.", "model."}, {NULL, NULL}};
 static const char *const other[] = {"vision_tower.", "multi_modal_projector.", "model.vision_tower.",
@@ -69,6 +71,7 @@ const lb_family lb_family_gemma3 = {
     .hf_keys = hf_keys,
     .rope = &rope,
     .hf_numbers = NUMBERS_HALVES "one = 1; scale = 1/sqrt(query_scalar); emb = sqrt(dim); window = slides * width",
+    .hf_refused = refused,
     .fresh = "query_scalar ?= head_dim; width ?= 512",
     .gguf_arch = "gemma3",
     .gguf_keys = gguf_keys,

@@ -20,11 +20,12 @@
 #define LN   "kind=ln eps=eps; "
 
 /* Keys of config.json that most families have. */
-#define KEYS_SIZES                                                                                                     \
+#define KEYS_SIZES_OF(hidden)                                                                                          \
     {"num_hidden_layers", LB_KEY_COUNT, "layers"}, {"hidden_size", LB_KEY_COUNT, "dim"},                               \
-        {"intermediate_size", LB_KEY_COUNT, "hidden"}, {"num_attention_heads", LB_KEY_COUNT, "heads"}, {               \
+        {"intermediate_size", LB_KEY_COUNT, "hidden", hidden}, {"num_attention_heads", LB_KEY_COUNT, "heads"}, {       \
         "vocab_size", LB_KEY_COUNT, "vocab"                                                                            \
     }
+#define KEYS_SIZES KEYS_SIZES_OF(NULL)
 /* Those of Llama's attention, norms and activation. A family with a head size of its own tells it behind them. */
 #define KEYS_LLAMA(kv, kv_null, tokens, norm_eps, act_kind, act)                                                       \
     {"num_key_value_heads", LB_KEY_COUNT, "kv_heads", kv, kv_null},                                                    \

@@ -3,7 +3,7 @@
 #include "model/families/pieces.h"
 
 static const lb_key hf_keys[] = {
-    KEYS_SIZES,
+    KEYS_SIZES_OF("5632"), /* of blocks without experts */
     KEYS_LLAMA("16", NULL, "32768", "1e-6", LB_KEY_ACT, "silu"),
     {"qkv_bias", LB_KEY_FLAG, "qkv_bias", "1"},
     {"use_sliding_window", LB_KEY_FLAG, "use_window", "0"},

@@ -3,7 +3,7 @@
 #include "model/families/pieces.h"
 
 static const lb_key hf_keys[] = {
-    KEYS_SIZES,
+    KEYS_SIZES_OF("6144"), /* of blocks without experts */
     KEYS_LLAMA("4", NULL, "32768", "1e-6", LB_KEY_ACT, "silu"),
     {"head_dim", LB_KEY_COUNT, "head_dim", "dim/heads"},
     {"attention_bias", LB_KEY_FLAG, "attn_bias", "0"},

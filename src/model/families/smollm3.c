@@ -10,7 +10,7 @@ static const lb_key hf_keys[] = {
     {"no_rope_layers", LB_KEY_EACH, "turns", "block % interval < interval - 1"},
     {"use_sliding_window", LB_KEY_FLAG, "use_window", "0"},
     {"sliding_window", LB_KEY_COUNT, "width", "0"},
-    {"layer_types", LB_KEY_SLIDES, "slides", "use_window * (1 - turns)"},
+    {"layer_types", LB_KEY_SLIDES, "slides", "use_window * (width > 0) * (1 - turns)"},
     {"attention_bias", LB_KEY_FLAG, "attn_bias", "0"},
     {"mlp_bias", LB_KEY_FLAG, "mlp_bias", "0"},
     KEY_TIED("1"),
@@ -27,6 +27,8 @@ static const lb_tensor_row tensors[] = {
     TENSORS_ENDS, TENSORS_NORMS, TENSORS_ATTENTION("attn_bias", "attn_bias"), TENSORS_GLU_OF("mlp_bias", NULL), {0},
 };
 
+static const lb_refusal refused[] = {REFUSED_NO_WIDTH, {0}};
+
 /* A GGUF header does not tell which blocks have no positions: it is every fourth. */
 const lb_family lb_family_smollm3 = {
     .name = "smollm3",
@@ -36,6 +38,7 @@ const lb_family lb_family_smollm3 = {
     .hf_keys = hf_keys,
     .rope = &rope,
     .hf_numbers = NUMBERS_HALVES "one = 0; scale = 1/sqrt(head_dim); window = slides * width",
+    .hf_refused = refused,
     .gguf_arch = "smollm3",
     .gguf_keys = gguf_keys,
     .gguf_numbers = "pairs = 1; rot = head_dim; act = silu; one = 0; window = 0; turns = block % 4 < 3; "

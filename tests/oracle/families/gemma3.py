@@ -1,6 +1,7 @@
 """Gemma 3, the text models."""
 
-from families.common import ABSENT, GQA, LLAMA3, YARN, gguf, one_in_norms, ropes, tf
+from families.every_key import ROPES
+from families.common import ABSENT, ANY, GQA, LLAMA3, YARN, gguf, one_in_norms, ropes, tf
 
 CLASS = tf.Gemma3ForCausalLM
 NORM = 0.0
@@ -37,12 +38,17 @@ FLIPS = {
     "b": [dict(final_logit_softcapping=None), dict(final_logit_softcapping=ABSENT), dict(attention_bias=False), dict(sliding_window=3), dict(tie_word_embeddings=True), dict(layer_types=None), dict(layer_types=[SLIDING, FULL]),
           dict(hidden_activation=ABSENT), dict(query_pre_attn_scalar=ABSENT)],
 }
-REFUSED = [(dict(use_bidirectional_attention=True), "only causal models run here"), (dict(attn_logit_softcapping=1.0), "transformers reads it and passes over it"),
+REFUSED = [(dict(use_bidirectional_attention=True), "only causal models run here"), (dict(attn_logit_softcapping=ANY), "transformers reads it and passes over it"),
            (dict(tie_word_embeddings=True), "the file holds a head that is not the embedding"),
            (dict(rope_scaling=dict(type="linear", factor=4.0)), "transformers 5 passes over this spelling, and transformers 4 does not"),
            (dict(rope_parameters=dict(rope_type="linear", factor=2.0, rope_theta=1e4)), "transformers passes over what is not of a kind of block"),
-           (dict(rope_theta=77.0), "what is inside says otherwise"), (dict(rope_local_base_freq=77.0), "what is inside says otherwise"),
+           (dict(rope_local_base_freq=77.0), "what is inside says otherwise"),
            (dict(rope_parameters=tables(dict(YARN, truncate=False))), "transformers looks for it elsewhere"), (dict(rope_parameters=dict(tables(), rope_theta=3.0)), "transformers passes over what is not of a kind of block")]
+OUTSIDE = "transformers passes over what is not of a kind of block"
+SPELLING = "transformers 5 passes over this spelling, and transformers 4 does not"
+REFUSED += [(dict(rope_parameters=r), OUTSIDE) for r in ROPES[:5]]
+REFUSED += [(dict(rope_scaling={("type" if k == "rope_type" else k): v for k, v in r.items() if k != "rope_theta"}), SPELLING) for r in ROPES[1:5]]
+REFUSED += [(dict(sliding_window_pattern=0), "0, which nobody could count by"), (dict(sliding_window_pattern=None), "null, which nobody could count by")]
 # A header tells neither the scale of scores nor an activation.
 GGUF = {"a": dict(arch=gguf.MODEL_ARCH.GEMMA3, flip=dict(query_pre_attn_scalar=10))}
 GGUF_NAMES = {"post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm"}

@@ -15,6 +15,7 @@ FLIPS = {
           dict(decoder_sparse_step=2), dict(mlp_only_layers=[2]), dict(qkv_bias=False), ROPE500, *ropes(3)],
     "b": [dict(norm_topk_prob=False), dict(qkv_bias=True), dict(num_experts_per_tok=1), dict(tie_word_embeddings=False)],
 }
+REFUSED = [(dict(intermediate_size=0), "0 of what must be there, though no block reads it")]
 # A header has experts in every block, whose weights are as they are, and no window.
 GGUF = {"c": dict(arch=gguf.MODEL_ARCH.QWEN2MOE)}
 

@@ -17,6 +17,8 @@ FLIPS = {
     "b": [dict(use_sliding_window=False), dict(use_sliding_window=None), dict(sliding_window=3), dict(norm_topk_prob=False), dict(num_experts_per_tok=3), dict(num_key_value_heads=2), dict(tie_word_embeddings=False),
           dict(max_window_layers=1)],
 }
+NO_DENSE = "0 of what must be there, though no block reads it"
+REFUSED = [(dict(intermediate_size=0), NO_DENSE)]
 # A header has experts in every block, whose weights sum to one, and no window.
 GGUF = {"b": dict(arch=gguf.MODEL_ARCH.QWEN3MOE, flip=dict(use_sliding_window=False))}
 

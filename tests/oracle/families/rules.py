@@ -17,6 +17,7 @@ def value_of(config, keys, key):
 def says_otherwise(config, keys):
     """Rotary positions told twice and differently."""
     inner, outer = value_of(config, keys, "rope_parameters") or {}, value_of(config, keys, "rope_scaling") or {}
+    inner = inner.get("full_attention", inner)  # of two tables the one that the keys outside are about
     flat = {k: v for k in ("rope_theta", "partial_rotary_factor") if (v := value_of(config, keys, k)) is not None}
     if isinstance(v := value_of(config, keys, "rotary_pct"), float):
         flat["partial_rotary_factor"] = v

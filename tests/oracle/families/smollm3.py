@@ -23,7 +23,7 @@ FLIPS = {
           dict(layer_types=["sliding_attention", "sliding_attention"], use_sliding_window=False), dict(no_rope_layers=None), dict(mlp_bias=False), dict(attention_bias=True), dict(tie_word_embeddings=True),
           dict(use_sliding_window=False, layer_types=None), dict(no_rope_layers=[1, 1], use_sliding_window=False, layer_types=None)],
 }
-REFUSED = [TIED_FILE]
+REFUSED = [TIED_FILE, (dict(no_rope_layer_interval=0), "0, which no class could count by where the list were missing")]
 # A header has every fourth block without positions, and SiLU.
 GGUF = {"a": dict(arch=gguf.MODEL_ARCH.SMOLLM3)}
 gguf_tensor = qk_in_pairs
