@@ -18,15 +18,8 @@ static const lb_key gguf_keys[] = {
     {0},
 };
 
-#define LAYER "model.layers.#."
 static const lb_tensor_row tensors[] = {
-    TENSORS_ENDS,
-    TENSORS_NORMS,
-    TENSORS_ATTENTION("attn_bias", "attn_bias"),
-    {"#.gate", LAYER "mlp.gate_proj.weight", "blk.#.ffn_gate.weight", "hidden", "dim", "mlp_bias"},
-    {"#.up", LAYER "mlp.up_proj.weight", "blk.#.ffn_up.weight", "hidden", "dim", "mlp_bias"},
-    {"#.down", LAYER "mlp.down_proj.weight", "blk.#.ffn_down.weight", "dim", "hidden", "mlp_bias"},
-    {0},
+    TENSORS_ENDS, TENSORS_NORMS, TENSORS_ATTENTION("attn_bias", "attn_bias"), TENSORS_GLU_OF("mlp_bias", NULL), {0},
 };
 
 const lb_family lb_family_granite = {

@@ -1,6 +1,6 @@
 """Granite 3."""
 
-from families.common import ABSENT, GQA, LLAMA3, ROPE500, TIED_FILE, gguf, qk_in_pairs, tf
+from families.common import ABSENT, GQA, ROPE500, TIED_FILE, gguf, qk_in_pairs, ropes, tf
 
 MULTIPLIERS = dict(embedding_multiplier=3.0, residual_multiplier=0.3, attention_multiplier=0.21, logits_scaling=2.5)
 MULTIPLIED = [dict(embedding_multiplier=5), dict(embedding_multiplier=ABSENT), dict(embedding_multiplier=None), dict(residual_multiplier=0.9), dict(residual_multiplier=0), dict(residual_multiplier=ABSENT),
@@ -12,7 +12,7 @@ MODELS = {
 }
 FLIPS = {
     "a": MULTIPLIED + [dict(hidden_act="relu"), dict(hidden_act=ABSENT), dict(num_attention_heads=2, num_key_value_heads=1), dict(num_key_value_heads=None), dict(rms_norm_eps=0.1), dict(rms_norm_eps=ABSENT), dict(attention_bias=True),
-                       dict(mlp_bias=True), dict(tie_word_embeddings=True), ROPE500, dict(rope_parameters=LLAMA3), dict(rope_parameters=ABSENT, rope_theta=500.0, rope_scaling=dict(type="linear", factor=3.0)),
+                       dict(mlp_bias=True), dict(tie_word_embeddings=True), ROPE500, *ropes(3), dict(rope_parameters=ABSENT, rope_theta=500.0, rope_scaling=dict(type="linear", factor=3.0)),
                        dict(attention_dropout=0.1), dict(max_position_embeddings=12), dict(sliding_window=5)],
     "b": [dict(MULTIPLIERS), dict(head_dim=ABSENT), dict(head_dim=20, num_attention_heads=2, num_key_value_heads=1), dict(attention_bias=False), dict(mlp_bias=False), dict(mlp_bias=None), dict(tie_word_embeddings=False)],
 }

@@ -1,7 +1,7 @@
 """Granite 3 with experts, PowerMoE."""
 
 from families import granite
-from families.common import ABSENT, GQA, LLAMA3, ROPE500, TIED_FILE, gguf, qk_in_pairs, tf
+from families.common import ABSENT, GQA, ROPE500, TIED_FILE, gguf, qk_in_pairs, ropes, tf
 
 SIZES_A = {**GQA, "intermediate_size": 20}
 SIZES_B = {**GQA, "num_key_value_heads": 1, "hidden_size": 28, "num_attention_heads": 3, "intermediate_size": 12}
@@ -15,7 +15,7 @@ ROUTED = [dict(num_experts_per_tok=3), dict(num_experts_per_tok=4), dict(num_exp
           dict(num_local_experts=ABSENT, num_experts=4), dict(num_local_experts=3), dict(router_aux_loss_coef=0.5, output_router_logits=True)]
 FLIPS = {
     "a": granite.MULTIPLIED + ROUTED + [dict(hidden_act="relu"), dict(num_attention_heads=2, num_key_value_heads=1), dict(num_key_value_heads=None), dict(rms_norm_eps=0.1), dict(rms_norm_eps=ABSENT), dict(attention_bias=True),
-                                        dict(tie_word_embeddings=True), ROPE500, dict(rope_parameters=LLAMA3), dict(rope_parameters=ABSENT, rope_theta=500.0, rope_scaling=dict(type="linear", factor=3.0)),
+                                        dict(tie_word_embeddings=True), ROPE500, *ropes(3), dict(rope_parameters=ABSENT, rope_theta=500.0, rope_scaling=dict(type="linear", factor=3.0)),
                                         dict(norm_topk_prob=False), dict(mlp_bias=True), dict(shared_intermediate_size=8)],
     "b": [dict(granite.MULTIPLIERS), dict(num_experts_per_tok=2), dict(num_experts_per_tok=3), dict(head_dim=ABSENT), dict(attention_bias=False), dict(tie_word_embeddings=False)],
 }

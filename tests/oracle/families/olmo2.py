@@ -1,6 +1,6 @@
 """OLMo 2."""
 
-from families.common import ABSENT, GQA, LLAMA3, ROPE500, TIED_FILE, gguf, tf
+from families.common import ABSENT, GQA, ROPE500, TIED_FILE, gguf, ropes, tf
 
 CLASS = tf.Olmo2ForCausalLM
 MODELS = {
@@ -9,7 +9,7 @@ MODELS = {
 }
 FLIPS = {
     "a": [dict(hidden_act="relu"), dict(hidden_act=ABSENT), dict(num_attention_heads=2, num_key_value_heads=1), dict(num_key_value_heads=None), dict(rms_norm_eps=0.1), dict(rms_norm_eps=ABSENT), dict(rms_norm_eps=None), dict(attention_bias=True),
-          dict(tie_word_embeddings=True), ROPE500, dict(rope_parameters=LLAMA3), dict(rope_parameters=ABSENT, rope_theta=500.0), dict(clip_qkv=0.2), dict(sliding_window=5), dict(attention_dropout=0.5),
+          dict(tie_word_embeddings=True), ROPE500, *ropes(3), dict(rope_parameters=ABSENT, rope_theta=500.0), dict(clip_qkv=0.2), dict(sliding_window=5), dict(attention_dropout=0.5),
           dict(max_position_embeddings=12)],
     "b": [dict(head_dim=ABSENT), dict(head_dim=20, num_attention_heads=2, num_key_value_heads=1), dict(hidden_act="gelu_new"), dict(rms_norm_eps=ABSENT), dict(attention_bias=False), dict(tie_word_embeddings=False),
           dict(rope_parameters=dict(rope_type="linear", rope_theta=1e4, factor=3.0))],

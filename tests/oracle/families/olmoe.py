@@ -1,6 +1,6 @@
 """OLMoE."""
 
-from families.common import ABSENT, GQA, LLAMA3, ROPE500, TIED_FILE, gguf, tf
+from families.common import ABSENT, GQA, ROPE500, TIED_FILE, gguf, ropes, tf
 
 CLASS = tf.OlmoeForCausalLM
 MODELS = {
@@ -11,7 +11,7 @@ MODELS = {
 FLIPS = {
     "a": [dict(clip_qkv=None), dict(clip_qkv=0.3), dict(clip_qkv=0.0), dict(norm_topk_prob=False), dict(norm_topk_prob=ABSENT), dict(norm_topk_prob=None), dict(num_experts_per_tok=3), dict(num_experts_per_tok=4),
           dict(num_experts_per_tok=ABSENT), dict(num_experts=ABSENT), dict(num_experts=ABSENT, num_local_experts=4), dict(num_local_experts=3), dict(hidden_act="gelu"), dict(rms_norm_eps=0.1), dict(rms_norm_eps=ABSENT),
-          dict(num_attention_heads=2, num_key_value_heads=1), dict(num_key_value_heads=None), dict(attention_bias=True), dict(tie_word_embeddings=True), ROPE500, dict(rope_parameters=LLAMA3),
+          dict(num_attention_heads=2, num_key_value_heads=1), dict(num_key_value_heads=None), dict(attention_bias=True), dict(tie_word_embeddings=True), ROPE500, *ropes(3),
           dict(rope_parameters=ABSENT, rope_theta=500.0, rope_scaling=dict(type="linear", factor=3.0)), dict(router_aux_loss_coef=0.5, output_router_logits=True), dict(sliding_window=5),
           dict(clip_qkv=None, norm_topk_prob=False)],
     "b": [dict(clip_qkv=0.4), dict(norm_topk_prob=True), dict(num_experts_per_tok=2), dict(num_experts_per_tok=2, norm_topk_prob=True), dict(tie_word_embeddings=False), dict(attention_bias=False),
