@@ -377,7 +377,7 @@ static lb_status list_spellings(lb_arena *a, const char *names, key_list *l) {
 }
 
 static lb_status list_keys(lb_arena *a, const lb_family *f, key_list *l) {
-    LB_TRY(list_spellings(a, "architectures|model_type|quantization_config", l));
+    LB_TRY(list_spellings(a, "architectures|model_type|quantization_config|is_causal", l));
     if (f->rope) LB_TRY(list_spellings(a, "rope_scaling|rope_parameters|original_max_position_embeddings", l));
     if (f->rope) LB_TRY(list_spellings(a, f->rope->base, l));
     if (f->rope) LB_TRY(list_spellings(a, f->rope->part, l));
@@ -452,11 +452,17 @@ static lb_status read_numbers(lb_config_reader *r, lb_numbers *keys) {
     return keys ? keep_numbers(&r->b, given, n, keys) : LB_OK;
 }
 
-static lb_status check_quantized(const lb_config_reader *r) {
-    const json_t *quantized = json_object_get(r->c, "quantization_config");
-    if (!quantized || json_is_null(quantized)) return LB_OK;
-    return lb_fail(LB_E_UNSUPPORTED, "%s: quantization_config: weights quantized by another program cannot be read",
-                   r->path);
+/* Keys that transformers reads for every class. */
+static lb_status check_all_families(const lb_config_reader *r) {
+    const json_t *quantized = json_object_get(r->c, "quantization_config"),
+                 *causal = json_object_get(r->c, "is_causal");
+    char value[LB_JSON_TEXT];
+    if (quantized && !json_is_null(quantized))
+        return lb_fail(LB_E_UNSUPPORTED, "%s: quantization_config: weights quantized by another program cannot be read",
+                       r->path);
+    if (!causal || json_is_null(causal) || json_is_true(causal)) return LB_OK;
+    lb_json_text(causal, value);
+    return lb_fail(LB_E_UNSUPPORTED, "%s: is_causal = %s: only causal models are supported", r->path, value);
 }
 
 /* Flags that stand in both and are true where they are missing: transformers 5 reads the outer one, 4 the inner. */
@@ -472,11 +478,11 @@ static lb_status unwrap(lb_config_reader *r) {
     const lb_wrapping *w = r->family->wrapping;
     const json_t *text = json_object_get(r->c, w->text);
     key_list known = {0};
-    LB_TRY(list_spellings(r->b.arena, "architectures|model_type|quantization_config", &known));
+    LB_TRY(list_spellings(r->b.arena, "architectures|model_type|quantization_config|is_causal", &known));
     LB_TRY(list_spellings(r->b.arena, w->text, &known));
     LB_TRY(list_spellings(r->b.arena, w->idle, &known));
     LB_TRY(lb_json_once(r->path, r->c, known.at));
-    LB_TRY(check_quantized(r));
+    LB_TRY(check_all_families(r));
     LB_TRY(lb_config_check_keys(r->path, "", r->c, known.at));
     if (!json_is_object(text)) return lb_fail(LB_E_FORMAT, "%s: %s: must be an object", r->path, w->text);
     const char *type = json_string_value(json_object_get(text, "model_type"));
@@ -500,7 +506,7 @@ static lb_status read_config(lb_config_reader *r, lb_numbers *keys) {
     LB_TRY(list_keys(r->b.arena, r->family, &known));
     LB_TRY(lb_json_once(r->path, r->c, known.at));
     LB_TRY(read_numbers(r, keys));
-    LB_TRY(check_quantized(r));
+    LB_TRY(check_all_families(r));
     LB_TRY(lb_config_check_keys(r->path, "", r->c, known.at));
     lb_numbers n = lb_numbering_view(&r->b);
     LB_TRY(lb_numbers_check(&n, r->path));

@@ -88,6 +88,8 @@ static void config_defects_are_named(void **state) {
         {"\"head_dim\"", "\"use_qk_norm\": true, \"head_dim\"", LB_E_UNSUPPORTED, "key use_qk_norm = true"},
         {"\"head_dim\"", "\"norm_kind\": \"layer\", \"head_dim\"", LB_E_UNSUPPORTED, "key norm_kind = 'layer'"},
         {"\"head_dim\"", "\"quantization_config\": {}, \"head_dim\"", LB_E_UNSUPPORTED, "quantization_config"},
+        {"\"head_dim\"", "\"is_causal\": false, \"head_dim\"", LB_E_UNSUPPORTED,
+         "is_causal = false: only causal models are supported"},
         {"\"hidden_size\": 32", "\"hidden_size\": \"32\"", LB_E_FORMAT, "hidden_size"},
         {"\"hidden_size\": 32,", "", LB_E_FORMAT, "hidden_size"},
         {"\"num_hidden_layers\": 2", "\"num_hidden_layers\": 0", LB_E_FORMAT, "layers = 0"},

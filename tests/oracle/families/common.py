@@ -76,6 +76,7 @@ class Mark:
 
 
 ABSENT, ANY = Mark("absent"), Mark("any")
+NOT_CAUSAL = (dict(is_causal=False), "only causal models are supported")
 TIED_FILE = (dict(tie_word_embeddings=True), "the file holds a head that is not the embedding")  # transformers leaves one of them out
 
 

@@ -1,7 +1,7 @@
 """Granite 3 with experts, PowerMoE."""
 
 from families import granite
-from families.common import ABSENT, GQA, ROPE500, TIED_FILE, gguf, qk_in_pairs, ropes, tf
+from families.common import ABSENT, GQA, NOT_CAUSAL, ROPE500, TIED_FILE, gguf, qk_in_pairs, ropes, tf
 
 SIZES_A = {**GQA, "intermediate_size": 20}
 SIZES_B = {**GQA, "num_key_value_heads": 1, "hidden_size": 28, "num_attention_heads": 3, "intermediate_size": 12}
@@ -16,12 +16,12 @@ ROUTED = [dict(num_experts_per_tok=3), dict(num_experts_per_tok=4), dict(num_exp
 FLIPS = {
     "a": granite.MULTIPLIED + ROUTED + [dict(hidden_act="relu"), dict(num_attention_heads=2, num_key_value_heads=1), dict(num_key_value_heads=None), dict(rms_norm_eps=0.1), dict(rms_norm_eps=ABSENT), dict(attention_bias=True),
                                         dict(tie_word_embeddings=True), ROPE500, *ropes(3), dict(rope_parameters=ABSENT, rope_theta=500.0, rope_scaling=dict(type="linear", factor=3.0)),
-                                        dict(norm_topk_prob=False), dict(mlp_bias=True), dict(shared_intermediate_size=8)],
+                                        dict(norm_topk_prob=False), dict(is_causal=False), dict(is_causal=True), dict(is_causal=None), dict(mlp_bias=True), dict(shared_intermediate_size=8)],
     "b": [dict(granite.MULTIPLIERS), dict(num_experts_per_tok=2), dict(num_experts_per_tok=3), dict(head_dim=ABSENT), dict(attention_bias=False), dict(tie_word_embeddings=False)],
 }
 NULL_SCALE = (dict(attention_multiplier=None), "null, for which PyTorch makes up a scale of its own")
 REFUSED = [(dict(mlp_bias=True), "not read by transformers"), (dict(shared_intermediate_size=8), "not read by transformers"), TIED_FILE,
-           NULL_SCALE]
+           NULL_SCALE, NOT_CAUSAL]
 GGUF = {"a": dict(arch=gguf.MODEL_ARCH.GRANITE_MOE), "b": dict(arch=gguf.MODEL_ARCH.GRANITE_MOE)}
 
 
