@@ -171,7 +171,8 @@ $(B)/tests/parity/dump: %: %.o $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a
 	$(call say,link,$@)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL) $(shell pkg-config --libs cmocka)
 check-parity: all ## every family against transformers, side by side: results/parity.csv (FAMILIES='NAME ...': those; needs Python and a package index)
 	@$(MAKE) --no-print-directory $(B)/tests/parity/dump
-	@python=$$(tests/parity/python) && $$python -B tests/parity/check.py $(B)/tests/parity/dump results/parity.csv $(FAMILIES)
+	@python=$$(tests/parity/python) && $$python -B tests/parity/check.py $(B)/tests/parity/dump results/parity.csv $(FAMILIES) && \
+	  $$python -B tests/oracle/check_trained.py $(FAMILIES)
 
 check-abuse: all ## what takes too long for make check: many kills, too little memory, thousands of damaged files
 	@$(MAKE) --no-print-directory tests-build $(LONGBIN)

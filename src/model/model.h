@@ -61,8 +61,9 @@ LB_NODISCARD lb_status lb_model_new_of(const lb_family *f, const char *keys, lb_
 extern const char *const lb_export_names[];
 extern const lb_dtype lb_export_types[];
 /* Writes a Hugging Face folder (config.json, generation_config.json, model.safetensors, tokenizer files) that
- * transformers loads: LlamaForCausalLM, RoPE rows permuted to the halves layout. dtype LB_F32, LB_F16 or LB_BF16. The
- * folder appears whole or not at all. `w`: the weights to write (a cell's), of m->net. */
+ * transformers loads: of the family's class, rows and norms as that has them. LB_E_UNSUPPORTED: its config.json cannot
+ * say what the model computes. dtype LB_F32, LB_F16 or LB_BF16. The folder appears whole or not at all. `w`: the
+ * weights to write (a cell's), of m->net. */
 LB_NODISCARD lb_status lb_model_export(const lb_model *m, const lb_weights *w, lb_dtype dtype, const char *dir,
                                        lb_log *log);
 /* Is it a file that this makes? For lb_fs_remove_ours. */
