@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/model_file.h"
+#include "model/steps/reference.h"
 
 /* ---- do they compute the same? ---- */
 
@@ -38,21 +39,31 @@ static bool turns(const lb_net_part *p, const lb_net_step *s, const char *arg) {
     return born >= 0 && p->step[born].site >= 0 && s->arg[1] == 1.0;
 }
 
+/* The numbers that tables of a kind are made of. */
+enum {
+    SCALED = 1u << LB_REF_ROPE_LINEAR | 1u << LB_REF_ROPE_DYNAMIC | 1u << LB_REF_ROPE_LLAMA3 | 1u << LB_REF_ROPE_YARN,
+    STRETCHED = 1u << LB_REF_ROPE_YARN | 1u << LB_REF_ROPE_LONGROPE
+};
+
 static lb_status same_table(const comparison *c, const lb_net_step *s, const lb_rope_spec *a, const lb_rope_spec *b) {
     const struct {
         const char *name;
+        unsigned kinds;
         double a, b;
-    } number[] = {{"rope kind", a->kind, b->kind},
-                  {"rope base", a->base, b->base},
-                  {"rope factor", a->factor, b->factor},
-                  {"rope low", a->low, b->low},
-                  {"rope high", a->high, b->high},
-                  {"rope original", a->original, b->original},
-                  {"rope magnitude", a->magnitude, b->magnitude},
-                  {"rope fast", a->fast, b->fast},
-                  {"rope slow", a->slow, b->slow}};
+    } number[] = {{"rope kind", ~0u, a->kind, b->kind},
+                  {"rope base", ~0u, a->base, b->base},
+                  {"rope factor", SCALED, a->factor, b->factor},
+                  {"rope low", 1u << LB_REF_ROPE_LLAMA3, a->low, b->low},
+                  {"rope high", 1u << LB_REF_ROPE_LLAMA3, a->high, b->high},
+                  {"rope original", STRETCHED | 1u << LB_REF_ROPE_LLAMA3, a->original, b->original},
+                  {"rope magnitude", STRETCHED, a->magnitude, b->magnitude},
+                  {"rope fast", 1u << LB_REF_ROPE_YARN, a->fast, b->fast},
+                  {"rope slow", 1u << LB_REF_ROPE_YARN, a->slow, b->slow},
+                  {"rope untruncated", 1u << LB_REF_ROPE_YARN, a->untruncated, b->untruncated},
+                  {"context", 1u << LB_REF_ROPE_DYNAMIC, a->context, b->context}};
     for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)
-        if (!equal(number[i].a, number[i].b)) return differs(c, s, number[i].name, number[i].a, number[i].b);
+        if (number[i].kinds >> a->kind & 1u && !equal(number[i].a, number[i].b))
+            return differs(c, s, number[i].name, number[i].a, number[i].b);
     for (int64_t i = 0; i < (a->dims + 1) / 2 && a->short_factor && b->short_factor; i++) {
         if (!equal(a->short_factor[i], b->short_factor[i]))
             return differs(c, s, "short rope factor", a->short_factor[i], b->short_factor[i]);

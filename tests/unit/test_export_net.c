@@ -49,8 +49,27 @@ static void other_models_are_refused(void **state) {
     refused("mixtral", "a", step_of("mixtral", "experts"), 1, 0, "renorm = 0");
 }
 
+/* The table of positions too. */
+static void other_positions_are_refused(void **state) {
+    (void)state;
+    char path[LB_TEST_PATH], dir[LB_TEST_PATH + 16];
+    lb_model *m;
+    families_fixture("qwen2/a.gguf", path);
+    snprintf(dir, sizeof dir, "%s/out", lb_test_tmpdir());
+    assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &m));
+    lb_rope_spec *r = (lb_rope_spec *)(uintptr_t)&m->net->rope[0];
+    r->base *= 2;
+    assert_status(LB_E_UNSUPPORTED, lb_model_export(m, &m->weights, LB_F32, dir, NULL));
+    assert_non_null(strstr(lb_error(), "rope base"));
+    r->base /= 2;
+    r->fast += 1; /* which this kind of table has nothing to do with */
+    assert_ok(lb_model_export(m, &m->weights, LB_F32, dir, NULL));
+    lb_model_close(m);
+}
+
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(other_models_are_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(other_models_are_refused),
+                                       cmocka_unit_test(other_positions_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
