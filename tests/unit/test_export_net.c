@@ -62,7 +62,7 @@ static void other_positions_are_refused(void **state) {
     assert_status(LB_E_UNSUPPORTED, lb_model_export(m, &m->weights, LB_F32, dir, NULL));
     assert_non_null(strstr(lb_error(), "rope base"));
     r->base /= 2;
-    r->fast += 1; /* which this kind of table has nothing to do with */
+    r->low += 1; /* which this kind of table, yarn, has nothing to do with */
     assert_ok(lb_model_export(m, &m->weights, LB_F32, dir, NULL));
     lb_model_close(m);
 }
