@@ -284,8 +284,46 @@ static lb_status open_file(lb_safetensors *s, const char *path) {
     return sort_tensors(s);
 }
 
+/* In a shell's single quotes. */
+static void add_quoted(lb_str *out, const char *path) {
+    lb_str_add(out, "'");
+    for (; *path; path++) lb_str_add(out, *path == '\'' ? "'\\''" : "%c", *path);
+    lb_str_add(out, "'");
+}
+
+/* PyTorch's own files, with what makes safetensors of them; LB_OK where there are none. */
+static lb_status pickled_weights(const char *dir) {
+    static const char pickle[] = "pytorch_model", parts[] = "pytorch_model.bin.index.json";
+    static const char convert[] =
+        "python3 -c \"import glob, sys, torch; from safetensors.torch import save_file; d = sys.argv[1]; "
+        "files = sorted(glob.glob(glob.escape(d) + '/pytorch_model*.bin')); "
+        "save_file({k: v.clone().contiguous() for f in files for k, v in "
+        "torch.load(f, map_location='cpu', weights_only=True).items()}, d + '/" SINGLE "', {'format': 'pt'})\" ";
+    char **name = NULL, *index = lb_fs_join(dir, parts);
+    size_t n = 0, k = 0;
+    lb_str command = {0};
+    lb_status st = index ? lb_fs_list(dir, ".bin", &name, &n) : LB_E_NOMEM;
+    while (k < n && strncmp(name[k], pickle, sizeof pickle - 1) != 0) k++;
+    lb_str_add(&command, "%s", convert);
+    add_quoted(&command, dir);
+    if (st == LB_OK) st = lb_str_check(&command);
+    if (st == LB_OK && k < n)
+        st = lb_fail(LB_E_IO,
+                     "%s: holds neither " SINGLE " nor " INDEX "; %s is not read, because it is a program that "
+                     "opening it would run. PyTorch makes the first of it: %s",
+                     dir, name[k], command.s);
+    else if (st == LB_OK && lb_fs_there(index))
+        st = lb_fail(LB_E_IO, "%s: holds neither " SINGLE " nor " INDEX ", and the files that %s names are not there",
+                     dir, parts);
+    lb_fs_list_free(name, n);
+    lb_str_free(&command);
+    lb_free(index);
+    return st;
+}
+
 /* Naming a file of weights in another format, if there is one. */
 static lb_status no_weights(const char *dir) {
+    LB_TRY(pickled_weights(dir));
     static const char *const other[] = {".bin", ".pth", ".pt", ".gguf", ".safetensors"};
     for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
         char **name = NULL;

@@ -3,7 +3,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "model/model_file.h"
+#include "model/weights.h"
 #include "support/folder.h"
 
 static void put_file(const char *dir, const char *name, const char *text) {
@@ -83,6 +85,16 @@ static void broken_links_are_named(void **state) {
     put_file(f.dir, "pytorch_model.bin", "x");
     expect_no_model(f.dir, LB_E_IO,
                     "holds neither model.safetensors nor model.safetensors.index.json; pytorch_model.bin is not");
+    assert_error_has("PyTorch makes the first of it: python3 -c \"import glob, sys, torch; ");
+    assert_non_null(strstr(lb_error(), f.dir));
+    put_file(f.dir, "a.bin", "x"); /* another program's */
+    put_file(f.dir, "pytorch_model.bin.index.json", "{}");
+    expect_no_model(f.dir, LB_E_IO, "; pytorch_model.bin is not read");
+    join_path(path, f.dir, "pytorch_model.bin");
+    assert_int_equal(unlink(path), 0);
+    expect_no_model(f.dir, LB_E_IO, "and the files that pytorch_model.bin.index.json names are not there");
+    put_file(f.dir, "pytorch_model-00001-of-00002.bin", "x");
+    expect_no_model(f.dir, LB_E_IO, "; pytorch_model-00001-of-00002.bin is not read");
     folder_drop(&f);
 }
 
@@ -162,6 +174,60 @@ static void hub_caches(void **state) {
     folder_drop(&f);
 }
 
+/* As the hub's client leaves a model of several files: a snapshot of links to blobs, weights in parts. */
+static void hub_caches_of_links(void **state) {
+    (void)state;
+    static const char *const part[] = {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"};
+    char root[LB_TEST_PATH], snapshots[LB_TEST_PATH], refs[LB_TEST_PATH], blobs[LB_TEST_PATH], path[LB_TEST_PATH];
+    lb_model *m, *whole;
+    lb_str map = {0};
+    folder f = folder_take("llama-tiny");
+    folder_write(&f);
+    assert_ok(lb_model_open(f.dir, LB_WEIGHTS, NULL, &whole));
+    make_dir(root, lb_test_tmpdir(), "models--org--x");
+    make_dir(snapshots, root, "snapshots");
+    make_dir(refs, root, "refs");
+    make_dir(blobs, root, "blobs");
+    make_dir(path, snapshots, "0123abcd");
+    put_file(refs, "main", "0123abcd");
+    put_file(blobs, "c0", f.config);
+    put_link(path, "config.json", "../../blobs/c0");
+    for (int k = 0; k < 2; k++) {
+        char blob[8], to[LB_TEST_PATH], link[32];
+        int64_t first = k * (f.n / 2), n = k ? f.n - first : f.n / 2;
+        snprintf(blob, sizeof blob, "b%d", k);
+        snprintf(link, sizeof link, "../../blobs/%s", blob);
+        join_path(to, blobs, blob);
+        assert_ok(lb_safetensors_write(to, LB_F32, f.t + first, n, NULL));
+        put_link(path, part[k], link);
+        for (int64_t i = first; i < first + n; i++)
+            lb_str_add(&map, "%s\"%s\": \"%s\"", map.len ? ", " : "", f.t[i].name, part[k]);
+    }
+    lb_str index = {0};
+    lb_str_add(&index, "{\"metadata\": {\"total_size\": 1}, \"weight_map\": {%s}}", map.s);
+    put_file(blobs, "i0", index.s);
+    put_link(path, "model.safetensors.index.json", "../../blobs/i0");
+    const char *given[] = {root, path};
+    for (int k = 0; k < 2; k++) {
+        assert_ok(lb_model_open(given[k], LB_WEIGHTS, NULL, &m));
+        assert_string_equal(m->path, path);
+        for (int32_t i = 0; i < m->net->slots; i++) {
+            int64_t rows, cols;
+            lb_slot_shape(m->net, i, &rows, &cols);
+            assert_memory_equal(lb_slot_get(m->net, &m->weights, i), lb_slot_get(whole->net, &whole->weights, i),
+                                (size_t)(rows * cols) * sizeof(float));
+        }
+        lb_model_close(m);
+    }
+    join_path(refs, blobs, "b1"); /* a download that was cut off */
+    assert_int_equal(unlink(refs), 0);
+    expect_no_model(root, LB_E_IO, "model-00002-of-00002.safetensors: a link to ../../blobs/b1, which is not there");
+    lb_model_close(whole);
+    lb_str_free(&map);
+    lb_str_free(&index);
+    folder_drop(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(identity_is_what_is_read),
@@ -169,6 +235,7 @@ int main(void) {
         cmocka_unit_test(other_tokenizers_are_named),
         cmocka_unit_test(sentencepiece_is_read),
         cmocka_unit_test(hub_caches),
+        cmocka_unit_test(hub_caches_of_links),
     };
     return cmocka_run_group_tests_name("model/folder", tests, NULL, NULL);
 }
