@@ -154,6 +154,25 @@ static void config_variants_are_understood(void **state) {
     folder_drop(&f);
 }
 
+/* A table that grows with the sequence is for sequences beyond the context. */
+static void a_growing_table_sets_no_limit(void **state) {
+    (void)state;
+    static const char *const kind[] = {"linear", "dynamic"};
+    for (int i = 0; i < 2; i++) {
+        char to[64];
+        lb_model *m;
+        folder f = folder_take("llama-tiny");
+        snprintf(to, sizeof to, "\"rope_type\": \"%s\", \"factor\": 2.0", kind[i]);
+        folder_replace(&f, "\"rope_type\": \"default\"", to);
+        folder_write(&f);
+        assert_ok(lb_model_open(f.dir, LB_HEADER, NULL, &m));
+        assert_int_equal(m->net->context, i == 0 ? 64 : 0);
+        assert_true(m->net->rope[0].context == 64.0);
+        lb_model_close(m);
+        folder_drop(&f);
+    }
+}
+
 static void tensor_defects_are_named(void **state) {
     (void)state;
     folder f = folder_take("llama-tiny");
@@ -544,6 +563,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(config_defects_are_named),
         cmocka_unit_test(config_variants_are_understood),
+        cmocka_unit_test(a_growing_table_sets_no_limit),
         cmocka_unit_test(tensor_defects_are_named),
         cmocka_unit_test(harmless_tensors_are_left),
         cmocka_unit_test(folders_and_paths),
