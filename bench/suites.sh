@@ -307,10 +307,30 @@ tokenizer_peer() {
     put tokenizers "s of processor" "$(word tokenizers 1)"
     put tokenizers tokens "$(word tokenizers 2)"
 }
+kind_ours() { # KIND
+    setting=- && env=(env) && ours "tokenize-$1" "$bin/tokenize" "$out/tokenizers/$1" "$text" 5
+    put "Lowbit $1" "s of processor" "$(word "tokenize-$1" 1)"
+    put "Lowbit $1" tokens "$(word "tokenize-$1" 2)"
+}
+kind_theirs() { # KIND
+    theirs "tokenizers-$1" env RAYON_NUM_THREADS=1 "$python" bench/peers/tokenizers_encode.py "$out/tokenizers/$1" "$text" 5 || return 0
+    put "tokenizers $1" "s of processor" "$(word "tokenizers-$1" 1)"
+    put "tokenizers $1" tokens "$(word "tokenizers-$1" 2)"
+}
 suite_tokenizer() {
-    local plan=(tokenizer_ours)
+    local plan=(tokenizer_ours) kind side
     uses model text
     with_torch "$model" tokenizer_peer
+    if have torch; then
+        "$python" bench/peers/tokenizer_kinds.py "$folder" "$text" "$out/tokenizers" >"$out/log/tokenizer-kinds.out" ||
+            note_missing "other kinds of tokenizers"
+        for kind in $(cat "$out/log/tokenizer-kinds.out"); do
+            for side in ours theirs; do
+                eval "step_${side}_$kind() { kind_$side $kind; }"
+                plan+=("step_${side}_$kind")
+            done
+        done
+    fi
     alternate
 }
 

@@ -26,6 +26,7 @@ static lb_status matcher(lb_tokenizer *t, bool normalized, lb_tok_matcher *m) {
         while (k < m->n && (uint8_t)m->token[k]->text.s[0] < b) k++;
         m->first[b] = (int32_t)k;
     }
+    m->only = m->n && m->token[0]->text.s[0] == m->token[m->n - 1]->text.s[0] ? (uint8_t)m->token[0]->text.s[0] : -1;
     return LB_OK;
 }
 
@@ -118,6 +119,11 @@ bool lb_tok_find_added(const lb_tokenizer *t, const lb_tok_matcher *m, lb_tok_vi
                        size_t done, lb_tok_found *found) {
     if (!m->n) return false;
     while (*at < text.n) {
+        if (m->only >= 0) {
+            const char *next = memchr(text.s + *at, m->only, text.n - *at);
+            if (!next) return false;
+            *at = (size_t)(next - text.s);
+        }
         const lb_tok_added *a = found_here(t, m, text, *at, parse_special || t->json.s);
         if (!a) {
             ++*at;

@@ -297,7 +297,8 @@ static lb_status symbols_of(lb_tok_run *r, const char *s, size_t len, int64_t *c
         if (affixes) {
             LB_TRY(affixed(&y, s + i, k, i == 0, i + k == len));
         } else {
-            id = t->byte_level ? t->byte_id[(uint8_t)s[i]] : lb_tok_index_get(&t->symbols, s + i, k);
+            uint8_t b = (uint8_t)s[i];
+            id = t->byte_level ? t->byte_id[b] : b < 0x80 ? t->ascii[b] : lb_tok_index_get(&t->symbols, s + i, k);
             add_symbol(&y, id, s + i, k);
         }
         i += k;

@@ -370,7 +370,8 @@ lb_status lb_tok_finish(lb_tokenizer *t) {
         return lb_tok_matchers(t);
     }
     LB_TRY(lb_tok_merges_hash(t->arena, &t->merges, t->json.s != NULL));
-    if (!t->from_scores) LB_TRY(index_symbols(t, 0));     /* merges_from_scores needed them before */
+    if (!t->from_scores) LB_TRY(index_symbols(t, 0)); /* merges_from_scores needed them before */
+    for (int c = 0; c < 128; c++) t->ascii[c] = lb_tok_index_get(&t->symbols, (char[]){(char)c}, 1);
     bool cut = t->n_step && t->step[t->n_step - 1].split; /* before every mark already */
     if (!t->alphabet && !cut && marks_begin_words(t)) t->step[t->n_step++] = (lb_tok_step){.kind = LB_TOK_META_WORDS};
     LB_TRY(lb_tok_matchers(t));

@@ -71,6 +71,7 @@ typedef struct lb_tok_matcher {
     const lb_tok_added **token; /* (n) */
     int64_t n;
     int32_t first[257]; /* tokens that begin with byte b: first[b] .. first[b + 1] */
+    int only;           /* the byte that all of them begin with; -1: they differ */
 } lb_tok_matcher;
 
 /* A regular expression from a file. */
@@ -186,6 +187,7 @@ struct lb_tokenizer {
     char *pool;         /* the bytes of token and piece */
     size_t pool_used, pool_size;
     lb_tok_index index;   /* token -> id, all of them */
+    int32_t ascii[128];   /* symbols of one byte, -1: none */
     lb_tok_index symbols; /* what a word may consist of: characters, or for ignore_merges whole words */
     lb_tok_merges merges;
     lb_tok_unigram *unigram; /* NULL: BPE */

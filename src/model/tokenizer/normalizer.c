@@ -119,27 +119,30 @@ static bool drops_first(lb_tok_view gone, lb_tok_view content) {
     return gone.n && (!content.n || lb_tok_char(gone.s, gone.n, &code) < gone.n);
 }
 
-/* A byte for a few: most often ' ' for a mark, at every word. */
-static void replace_byte(lb_str *out, lb_tok_view in, char byte, lb_tok_view content) {
+/* A byte for at most four: most often ' ' for a mark, at every word. Without branches, which words would mislead. */
+static void replace_byte(lb_str *out, lb_tok_view in, uint8_t byte, lb_tok_view content) {
     char block[4096];
+    uint8_t mark[4] = {0};
     size_t n = 0;
+    memcpy(mark, content.s, content.n);
     for (size_t i = 0; i < in.n; i++) {
-        if (n + content.n >= sizeof block) {
-            lb_str_add_bytes(out, block, n);
-            n = 0;
-        }
-        if (in.s[i] == byte) {
-            for (size_t k = 0; k < content.n; k++) block[n++] = content.s[k];
-        } else {
-            block[n++] = in.s[i];
-        }
+        uint8_t c = (uint8_t)in.s[i];
+        bool hit = c == byte;
+        block[n] = (char)(hit ? mark[0] : c);
+        block[n + 1] = (char)mark[1];
+        block[n + 2] = (char)mark[2];
+        block[n + 3] = (char)mark[3];
+        n += hit ? content.n : 1;
+        if (n + 4 < sizeof block) continue;
+        lb_str_add_bytes(out, block, n);
+        n = 0;
     }
     lb_str_add_bytes(out, block, n);
 }
 
 void lb_tok_replace(lb_str *out, lb_tok_view in, lb_tok_view pattern, lb_tok_view content) {
-    if (pattern.n == 1 && content.n < 16) {
-        replace_byte(out, in, pattern.s[0], content);
+    if (pattern.n == 1 && content.n && content.n <= 4) {
+        replace_byte(out, in, (uint8_t)pattern.s[0], content);
         return;
     }
     size_t done = 0;
