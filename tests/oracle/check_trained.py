@@ -32,6 +32,12 @@ MORE = {
     "llama": [["attention_bias=true", "mlp_bias=true", "hidden_act=relu", "tie_word_embeddings=false"]],
     "qwen3": [["use_sliding_window=true", "max_window_layers=1", "sliding_window=7"]],
     "cohere": [["use_qk_norm=true"]],
+    "gemma3": [["sliding_window=7", "sliding_window_pattern=2"]],
+    "smollm3": [["no_rope_layers=[0,1]", "mlp_bias=true"]],
+    "qwen3_moe": [["num_experts=3", "decoder_sparse_step=2", "norm_topk_prob=true"]],
+    "olmo": [["clip_qkv=0.05"]],
+    "granite": [["logits_scaling=3.0", "residual_multiplier=0.5"]],
+    "granitemoeshared": [["num_local_experts=3", "shared_intermediate_size=20"]],
 }
 
 
