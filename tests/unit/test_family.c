@@ -431,13 +431,70 @@ static void the_worked_example_is_the_file(void **state) {
     lb_free(file);
 }
 
+/* ---- GGUF headers ---- */
+
+/* The file of a model whose key has another value: n bytes of 0. */
+static void patched(const char *model, const char *key, size_t n, char path[LB_TEST_PATH]) {
+    char name[LB_TEST_PATH], from[LB_TEST_PATH];
+    char *bytes;
+    size_t size;
+    snprintf(name, sizeof name, "tests/oracle/fixtures/families/%s.gguf", model);
+    lb_test_fixture(name, from);
+    assert_ok(lb_fs_read(from, &bytes, &size));
+    char *at = memmem(bytes, size, key, strlen(key));
+    assert_non_null(at);
+    memset(at + strlen(key) + 4, 0, n); /* behind the type */
+    snprintf(path, LB_TEST_PATH, "%s/model.gguf", lb_test_tmpdir());
+    assert_ok(lb_fs_write_atomic(path, bytes, size));
+    lb_free(bytes);
+}
+
+static void expect_no_file(const char *model, const char *key, size_t n, lb_status status, const char *message) {
+    char path[LB_TEST_PATH];
+    patched(model, key, n, path);
+    expect_no_model(path, status, message);
+}
+
+/* Of Granite's multipliers 0 is none; of OLMo's bounds too. */
+static void zeros_of_a_header(void **state) {
+    (void)state;
+    static const struct {
+        const char *model, *key, *number;
+        double value;
+    } zero[] = {{"granite/a", "granite.embedding_scale", "embedding_scale", 1.0},
+                {"granite/a", "granite.residual_scale", "residual_scale", 1.0},
+                {"granite/a", "granite.attention.scale", "scale", 0.40824829046386302},
+                {"olmo/a", "olmo.attention.clamp_kqv", "clips", 0.0}};
+    for (size_t i = 0; i < sizeof zero / sizeof zero[0]; i++) {
+        char path[LB_TEST_PATH];
+        lb_model *m;
+        double v;
+        patched(zero[i].model, zero[i].key, 4, path);
+        assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &m));
+        assert_ok(lb_number_get(m->net->numbers, zero[i].number, 0, &v));
+        if (!(fabs(v - zero[i].value) < 1e-15)) fail_msg("%s of 0: %s = %.17g", zero[i].key, zero[i].number, v);
+        lb_model_close(m);
+    }
+    expect_no_file("granite/a", "granite.logit_scale", 4, LB_E_FORMAT, "inverse_logits_scaling = inf: must be finite");
+    expect_no_file("granite/a", "granite.rope.scaling.finetuned", 1, LB_E_UNSUPPORTED,
+                   "granite.rope.scaling.finetuned is false: models without positions are not supported");
+    expect_no_file("granitemoeshared/a", "granitemoe.expert_shared_feed_forward_length", 4, LB_E_UNSUPPORTED,
+                   "shexp.weight: the granitemoe family has no such tensor");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(expressions),       cmocka_unit_test(rules),
-        cmocka_unit_test(rows_are_used),     cmocka_unit_test(numbers_are_there),
-        cmocka_unit_test(keys_are_checked),  cmocka_unit_test(without_the_prefix),
-        cmocka_unit_test(null_ties_nothing), cmocka_unit_test(stacked_experts),
-        cmocka_unit_test(wrong_tensors),     cmocka_unit_test(the_worked_example_is_the_file),
+        cmocka_unit_test(expressions),
+        cmocka_unit_test(rules),
+        cmocka_unit_test(rows_are_used),
+        cmocka_unit_test(numbers_are_there),
+        cmocka_unit_test(keys_are_checked),
+        cmocka_unit_test(without_the_prefix),
+        cmocka_unit_test(null_ties_nothing),
+        cmocka_unit_test(stacked_experts),
+        cmocka_unit_test(wrong_tensors),
+        cmocka_unit_test(zeros_of_a_header),
+        cmocka_unit_test(the_worked_example_is_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

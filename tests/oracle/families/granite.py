@@ -27,4 +27,5 @@ def gguf_header(w, c):
     w.add_residual_scale(c["residual_multiplier"])
     w.add_logit_scale(c["logits_scaling"])
     w.add_rope_dimension_count(c.get("head_dim") or c["hidden_size"] // c["num_attention_heads"])
+    w.add_rope_scaling_finetuned(True)
     w.add_vocab_size(c["vocab_size"])
