@@ -357,6 +357,32 @@ static void test_any_bytes(void **state) {
     lb_tokenizer_free(t);
 }
 
+/* Words that differ in one byte, wherever it is, are not taken for each other by the cache. */
+static void test_words_alike(void **state) {
+    (void)state;
+    lb_tokenizer *t = fixture(BYTES);
+    for (size_t n = 1; n <= 40; n++)
+        for (size_t at = 1; at <= n; at++) {
+            char text[96] = " ", *second = text + n + 1;
+            int32_t *all, *one, *other;
+            int64_t n_all, n_one, n_other;
+            memset(text + 1, 'a', n);
+            *second = ' ';
+            memset(second + 1, 'a', n);
+            second[at] = 'e';
+            assert_ok(lb_tokenizer_encode(t, text, 2 * n + 2, false, &all, &n_all));
+            assert_ok(lb_tokenizer_encode(t, text, n + 1, false, &one, &n_one));
+            assert_ok(lb_tokenizer_encode(t, second, n + 1, false, &other, &n_other));
+            assert_int_equal(n_all, n_one + n_other);
+            assert_memory_equal(all, one, (size_t)n_one * sizeof *one);
+            assert_memory_equal(all + n_one, other, (size_t)n_other * sizeof *other);
+            lb_free(all);
+            lb_free(one);
+            lb_free(other);
+        }
+    lb_tokenizer_free(t);
+}
+
 /* Words met before come out of the cache: the ids of a text are those of its words, each encoded by a call of its own.
  */
 static void test_cache(void **state) {
@@ -499,12 +525,19 @@ static void test_failing_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scanners),      cmocka_unit_test(test_characters),
-        cmocka_unit_test(test_added_of_gguf), cmocka_unit_test(test_small),
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_word_without_tokens),
-        cmocka_unit_test(test_any_bytes),     cmocka_unit_test(test_cache),
-        cmocka_unit_test(test_train),         cmocka_unit_test(test_damaged_json),
-        cmocka_unit_test(test_damaged_gguf),  cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_scanners),
+        cmocka_unit_test(test_characters),
+        cmocka_unit_test(test_added_of_gguf),
+        cmocka_unit_test(test_words_alike),
+        cmocka_unit_test(test_small),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_word_without_tokens),
+        cmocka_unit_test(test_any_bytes),
+        cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_train),
+        cmocka_unit_test(test_damaged_json),
+        cmocka_unit_test(test_damaged_gguf),
+        cmocka_unit_test(test_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
