@@ -1,8 +1,9 @@
-/* Tokenizers in GGUF metadata: tokenizer.ggml.model 'gpt2' (byte-level BPE) and 'llama' (SentencePiece BPE). */
+/* Tokenizers in GGUF metadata: tokenizer.ggml.model 'gpt2' (byte-level BPE), 'llama' (SentencePiece BPE) and 't5'
+ * (gguf_t5.c). */
 #include <math.h>
 #include <strings.h>
 
-#include "model/tokenizer/impl.h"
+#include "model/tokenizer/unigram.h"
 
 static lb_status read_types(const lb_gguf *g, lb_tokenizer *t) {
     const char *key = "tokenizer.ggml.token_type";
@@ -196,9 +197,10 @@ static lb_status load(const lb_gguf *g, lb_tokenizer *t) {
     size_t n;
     LB_TRY(lb_gguf_str(g, "tokenizer.ggml.model", &model, &n));
     bool bytes = n == 4 && !memcmp(model, "gpt2", 4), scores = n == 5 && !memcmp(model, "llama", 5);
-    if (!bytes && !scores)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: tokenizer.ggml.model = '%.*s': known are gpt2 and llama", t->name, (int)n,
-                       model);
+    bool unigram = n == 2 && !memcmp(model, "t5", 2);
+    if (!bytes && !scores && !unigram)
+        return lb_fail(LB_E_UNSUPPORTED, "%s: tokenizer.ggml.model = '%.*s': known are gpt2, llama and t5%s", t->name,
+                       (int)n, model, n == 4 && !memcmp(model, "bert", 4) ? "; this is WordPiece, of encoders" : "");
     LB_TRY(read_tokens(g, t));
     LB_TRY(read_types(g, t));
     types_by_name(t);
@@ -207,20 +209,25 @@ static lb_status load(const lb_gguf *g, lb_tokenizer *t) {
         t->bos = t->vocab > 1 ? 1 : -1;
         t->eos = t->vocab > 2 ? 2 : -1;
     }
+    if (unigram) {
+        t->eos = t->vocab > 1 ? 1 : -1;
+        t->unk_name = t->vocab > 2 ? 2 : -1;
+        t->pad = 0;
+    }
     LB_TRY(read_id(g, t, "tokenizer.ggml.bos_token_id", &t->bos));
     LB_TRY(read_id(g, t, "tokenizer.ggml.eos_token_id", &t->eos));
     LB_TRY(read_id(g, t, "tokenizer.ggml.unknown_token_id", &t->unk_name));
     LB_TRY(read_id(g, t, "tokenizer.ggml.padding_token_id", &t->pad));
-    LB_TRY(bytes ? load_bytes(g, t) : load_scores(g, t));
+    LB_TRY(bytes ? load_bytes(g, t) : scores ? load_scores(g, t) : lb_tok_gguf_unigram(g, t));
     LB_TRY(read_bool(g, "tokenizer.ggml.add_bos_token", &t->adds_bos));
     if (t->adds_bos && t->bos < 0)
         return lb_fail(LB_E_FORMAT, "%s: the tokenizer adds BOS, but tokenizer.ggml.bos_token_id is not there",
                        t->name);
-    bool eos = false;
+    bool eos = unigram;
     LB_TRY(read_bool(g, "tokenizer.ggml.add_eos_token", &eos));
     if (eos)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: tokenizer.ggml.add_eos_token: no protocol here ends a text with EOS",
-                       t->name);
+        return lb_fail(LB_E_UNSUPPORTED, "%s: tokenizer.ggml.add_eos_token%s: no protocol here ends a text with EOS",
+                       t->name, lb_gguf_has(g, "tokenizer.ggml.add_eos_token") ? "" : " is true where it is not given");
     if (lb_gguf_has(g, "tokenizer.chat_template")) {
         const char *s;
         LB_TRY(lb_gguf_str(g, "tokenizer.chat_template", &s, &n));

@@ -27,6 +27,8 @@ LB_NODISCARD lb_status lb_tok_unigram_new(lb_tokenizer *t, const double *score, 
 /* Appends the ids of a word. errors  LB_E_UNSUPPORTED a character is unknown and there is no unknown token */
 LB_NODISCARD lb_status lb_tok_unigram_word(lb_tok_run *r, const char *s, size_t n);
 
+/* gguf_t5.c: the model and its normalizer; tokens and types are read. */
+LB_NODISCARD lb_status lb_tok_gguf_unigram(const lb_gguf *g, lb_tokenizer *t);
 /* unigram_json.c: model.vocab and its like of tokenizer.json. */
 LB_NODISCARD lb_status lb_tok_read_unigram(lb_tokenizer *t, const json_t *model, const json_t *added);
 
