@@ -158,6 +158,7 @@ tests-build: $(B)/lowbit $(TESTBIN) $(TOOLS) $(B)/tests/inject.so
 
 check-real: all ## the same against real models and texts, found through LOWBIT_SOURCES or fetched
 	@$(MAKE) --no-print-directory $(REALBIN)
+	@LOWBIT_SOURCES="$(LOWBIT_SOURCES)" tests/real/fetch-vocabs || echo "without the vocabularies"
 	@LOWBIT_SOURCES="$(LOWBIT_SOURCES)" tools/fetch smollm2-135m stories260k wiki-calibration tiny-calibration || \
 	  echo "tests that need what is missing are skipped (with CI=true they fail)"
 	@LOWBIT_SOURCES="$(LOWBIT_SOURCES)" tools/run-tests $(REALBIN)

@@ -1,11 +1,12 @@
 """Makes fixtures/sentencepiece/: small models trained here, and hashes of the ids of 5,000 random texts (random_text.py).
 
-    python3 -m venv venv && venv/bin/pip install tokenizers==0.23.3 sentencepiece==0.2.3 numpy
+    python3 -m venv venv && venv/bin/pip install tokenizers==0.23.3 sentencepiece==0.2.3 gguf==0.19.0 numpy
     venv/bin/python tests/oracle/make_sentencepiece.py
 
 NAME.model      tokenizer.model files of sentencepiece: BPE and Unigram, with rules of replacement and without, with
                 bytes, user-defined pieces, the mark of a space behind words
 NAME.json       tokenizer.json files with Unigram models, one of them trained by the tokenizers library
+unigram.gguf    unigram-rules.model as GGUF, kind t5
 expected.json   the palette of random_text.py, and for each file the hashes by sentencepiece or tokenizers
 
 Of a Unigram tokenizer.model: sentencepiece adds scores in float32, the tokenizers library (which transformers 5 takes for
@@ -17,6 +18,7 @@ import io
 import json
 import os
 
+import gguf
 import sentencepiece
 from make_tokenizer import training_text
 from random_text import GROUP, PALETTE, hashes, texts
@@ -82,6 +84,27 @@ def viterbi_of(sp):
             assert score > min(scores)
         vocab.append((piece, score))
     return Tokenizer(models.Unigram(vocab, unk_id=sp.unk_id(), byte_fallback=any(sp.is_byte(i) for i in range(n))))
+
+
+def make_gguf(sp, charsmap):
+    w = gguf.GGUFWriter(os.path.join(OUT, "unigram.gguf"), "t5")
+    n = sp.get_piece_size()
+    w.add_tokenizer_model("t5")
+    w.add_token_list([sp.id_to_piece(i) for i in range(n)])
+    w.add_token_scores([sp.get_score(i) for i in range(n)])
+    w.add_token_types([2 if sp.is_unknown(i) else 3 if sp.is_control(i) else 1 for i in range(n)])
+    w.add_add_space_prefix(True)
+    w.add_remove_extra_whitespaces(True)
+    w.add_precompiled_charsmap(charsmap)
+    w.add_bos_token_id(sp.bos_id())
+    w.add_eos_token_id(sp.eos_id())
+    w.add_unk_token_id(sp.unk_id())
+    w.add_add_bos_token(False)
+    w.add_add_eos_token(False)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
 
 
 def spm_ids(name, sp, strings):
@@ -201,6 +224,7 @@ def main():
                 "lossless": name in ("bpe", "bpe-plain", "unigram-bytes"), "text": hashes(spm_ids(name, sp, strings)),
             }
         )  # fmt: skip
+    make_gguf(sentencepiece.SentencePieceProcessor(model_proto=spm["unigram-rules"]), charsmap_of(spm["unigram-rules"]))
     for name, t in json_models(text, spm).items():
         t.save(os.path.join(OUT, name + ".json"), pretty=False)
         entry = {"name": name}

@@ -105,6 +105,32 @@ static void test_json(void **state) {
     json_decref(root);
 }
 
+/* The same model as unigram-rules.model, so the same ids. */
+static void test_gguf(void **state) {
+    (void)state;
+    json_t *root = expected();
+    const json_t *models = json_object_get(root, "models"), *m, *same = NULL;
+    char path[LB_TEST_PATH];
+    size_t i;
+    lb_gguf *g;
+    lb_tokenizer *t;
+    json_array_foreach(models, i, m) if (!strcmp(name_of(m), "unigram-rules")) same = m;
+    assert_non_null(same);
+    lb_test_fixture("tests/oracle/fixtures/sentencepiece/unigram.gguf", path);
+    assert_ok(lb_gguf_open(path, &g));
+    assert_ok(lb_tokenizer_from_gguf(g, &t));
+    lb_gguf_close(g);
+    assert_string_equal(lb_tokenizer_kind(t), "SentencePiece Unigram");
+    assert_int_equal(lb_tokenizer_bos(t), json_integer_value(json_object_get(same, "bos")));
+    assert_false(lb_tokenizer_adds_bos(t));
+    random_texts_check(t, "unigram.gguf", json_object_get(root, "palette"), json_object_get(root, "special"), false,
+                       false, json_object_get(same, "text"));
+    assert_status(LB_E_UNSUPPORTED, lb_tokenizer_save(t, lb_test_tmpdir()));
+    assert_error_has("a Unigram tokenizer of GGUF: tokenizer.json cannot express its normalizer");
+    lb_tokenizer_free(t);
+    json_decref(root);
+}
+
 /* Where both files are, tokenizer.json is read, as in transformers. */
 static void test_json_counts_first(void **state) {
     (void)state;
@@ -127,6 +153,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_json),
+        cmocka_unit_test(test_gguf),
         cmocka_unit_test(test_json_counts_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
