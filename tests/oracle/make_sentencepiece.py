@@ -5,7 +5,8 @@
 
 NAME.model      tokenizer.model files of sentencepiece: BPE and Unigram, with rules of replacement and without, with
                 bytes, user-defined pieces, the mark of a space behind words
-NAME.json       tokenizer.json files with Unigram models, one of them trained by the tokenizers library
+NAME.json       tokenizer.json files with Unigram models, one of them trained by the tokenizers library (whose trainer
+                makes another one each time)
 unigram.gguf    unigram-rules.model as GGUF, kind t5
 expected.json   the palette of random_text.py, and for each file the hashes by sentencepiece or tokenizers
 
@@ -27,13 +28,13 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures", "sentencepiece")
 N = 5000
 META = "\u2581"
-SPECIAL = ["[keep]", "<m>", "<k>", "<s>", "</s>", "<unk>", META, META + META, "the", " "]
+SPECIAL = ["\u00a8\u0301", "[keep]", "<m>", "<k>", "<s>", "</s>", "<unk>", META, META + META, "the", " "]
 # What nmt_nfkc has of each kind, few of each: one to one, to several, several to one, to nothing, to a space.
 RULES = [
     ("\uff21", "A"), ("\ufb01", "fi"), ("\u3300", "\u30a2\u30d1\u30fc\u30c8"), ("\u2126", "\u03a9"), ("e\u0301", "\u00e9"),
     ("a\u0308", "\u00e4"), ("o\u0308", "\u00f6"), ("u\u0308", "\u00fc"), ("n\u0303", "\u00f1"), ("\u1e9b\u0323", "\u1e69"), ("\t", " "), ("\n", " "), ("\r", " "),
     ("\u00a0", " "), ("\u2003", " "), ("\u3000", " "), ("\u200b", " "), ("\ufeff", ""), ("\x01", ""), ("\x7f", ""), ("\u2460", "1"),
-    ("\u00bd", "1/2"), ("\u1100\u1161", "\uac00"), ("\u00a8", " \u0308"), ("\ufdfa", "a  b "),
+    ("\u00bd", "1/2"), ("\u1100\u1161", "\uac00"), ("\u00a8", " \u0308"), ("\u00a8\u0301", "\u0385"), ("\ufdfa", "a  b "),
 ]  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def spm_models(text, rules):
         "bpe-plain": dict(plain, model_type="bpe", vocab_size=420, byte_fallback=True, allow_whitespace_only_pieces=True),
         "bpe-rules": dict(
             model_type="bpe", vocab_size=200, normalization_rule_tsv=rules, add_dummy_prefix=False,
-            user_defined_symbols=["[keep]", META + "<m>"],
+            user_defined_symbols=["[keep]", META + "<m>", "\uff21"],
         ),
         "unigram-rules": dict(model_type="unigram", hard_vocab_limit=False, vocab_size=180, normalization_rule_tsv=rules),
         "unigram-bytes": dict(
