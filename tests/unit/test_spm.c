@@ -125,6 +125,21 @@ static void test_impossible(void **state) {
     put_small(&o);
     put_specs(&o, 1, true);
     refused(&o, LB_E_FORMAT, "there is no piece <0x00>");
+    char longest[1026];
+    memset(longest, 'a', sizeof longest);
+    longest[1025] = 0;
+    o.n = 0;
+    put_small(&o);
+    put_piece(&o, longest + 1, -3, 1);
+    put_specs(&o, 1, false);
+    lb_tokenizer *t;
+    assert_ok(load(&o, &t));
+    lb_tokenizer_free(t);
+    o.n = 0;
+    put_small(&o);
+    put_piece(&o, longest, -3, 1);
+    put_specs(&o, 1, false);
+    refused(&o, LB_E_UNSUPPORTED, "token 6 has 1025 bytes: at most 1024");
 }
 
 static void test_wire(void **state) {

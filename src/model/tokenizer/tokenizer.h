@@ -1,7 +1,7 @@
-/* Tokenizers: byte-level BPE (GPT-2's scheme) and SentencePiece-style BPE (scores, byte fallback), from tokenizer.json
- * or GGUF metadata, with the pre-tokenizers of GPT-2, SmolLM2 (each digit alone, then GPT-2's pattern) and Llama 3;
- * special tokens; decode; and training of a byte-level BPE. A kind or pre-tokenizer that is not known is
- * LB_E_UNSUPPORTED naming it, never approximated. */
+/* Tokenizers: byte-level BPE (GPT-2's scheme), SentencePiece-style BPE (scores, byte fallback) and Unigram, from
+ * tokenizer.json, tokenizer.model (SentencePiece's file) or GGUF metadata, with their normalizers and pre-tokenizers;
+ * special tokens; decode; and training of a byte-level BPE. A kind or component that is not known is LB_E_UNSUPPORTED
+ * naming it, never approximated. */
 #ifndef LB_MODEL_TOKENIZER_H
 #define LB_MODEL_TOKENIZER_H
 
@@ -10,9 +10,10 @@
 
 typedef struct lb_tokenizer lb_tokenizer;
 LB_NODISCARD lb_status lb_tokenizer_from_gguf(const lb_gguf *g, lb_tokenizer **out);
-/* dir holds tokenizer.json and, if present, tokenizer_config.json, which names tokens. Whether BOS is put before a text
+/* dir holds tokenizer.json, else tokenizer.model, and, if present, tokenizer_config.json, which names tokens. Whether BOS is put before a text
  * is the post-processor's decision; what add_bos_token says otherwise, or a version of transformers would put (by the
- * class that is named, or config.json's model_type), is lb_tokenizer_bos_dispute. */
+ * class that is named, or config.json's model_type), is lb_tokenizer_bos_dispute. A tokenizer.model leaves it to
+ * add_bos_token, then to the class. */
 LB_NODISCARD lb_status lb_tokenizer_from_dir(const char *dir, lb_tokenizer **out);
 /* Trains a byte-level BPE with GPT-2's pattern after single digits; ids: specials, 256 bytes, merges in order; ties:
  * lower pair first. */

@@ -7,9 +7,14 @@ lb_status lb_tok_unigram_new(lb_tokenizer *t, const double *score, const bool *i
     lb_tok_unigram *u = LB_NEW(t->arena, lb_tok_unigram, 1);
     double *copy = LB_NEW_UNSET(t->arena, double, t->vocab);
     lb_trie_key *key = lb_alloc((size_t)t->vocab, sizeof *key);
-    lb_status status;
+    lb_status status = u && copy && key ? LB_OK : LB_E_NOMEM;
     size_t n = 0;
-    LB_TRY_GOTO(status, done, u && copy && key ? LB_OK : LB_E_NOMEM);
+    /* From each place of a text a piece is followed to its end. */
+    for (int64_t id = 0; id < t->vocab && status == LB_OK; id++)
+        if (in_text[id] && t->token[id].n > LB_TOK_MAX_PIECE)
+            status = lb_fail(LB_E_UNSUPPORTED, "%s: token %lld has %zu bytes: at most %d", t->name, (long long)id,
+                             t->token[id].n, LB_TOK_MAX_PIECE);
+    LB_TRY_GOTO(status, done, status);
     memcpy(copy, score, (size_t)t->vocab * sizeof *copy);
     u->score = copy;
     u->unknown = worst - LB_UNIGRAM_PENALTY;
@@ -27,6 +32,8 @@ static lb_status no_unknown(const lb_tokenizer *t, const char *s, size_t n) {
                    t->name, (int)n, s);
 }
 
+#define POLL_EVERY 65536 /* bytes of a text between two looks for Ctrl-C */
+
 static void offer(lb_tok_cell *c, double score, size_t len, int32_t id) {
     if (c->len && score <= c->score) return;
     *c = (lb_tok_cell){score, (uint32_t)len, id};
@@ -38,8 +45,13 @@ static lb_status search(lb_tok_run *r, const char *s, size_t n) {
     const lb_tok_unigram *u = t->unigram;
     lb_tok_cell *cell = r->cell;
     memset(cell, 0, (n + 1) * sizeof *cell);
+    size_t poll = POLL_EVERY;
     for (size_t at = 0, len; at < n; at += len) {
         int32_t code, node = 0;
+        if (at >= poll) {
+            LB_TRY(lb_interrupt_check());
+            poll += POLL_EVERY;
+        }
         bool alone = false;
         double here = cell[at].score;
         len = lb_tok_char(s + at, n - at, &code);
