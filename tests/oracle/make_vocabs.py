@@ -111,8 +111,11 @@ class Unigram:
 
 
 def lossless(get):
-    """Whether decoding gives every text again: byte-level, with a token for every byte."""
-    return get("model") == "gpt2" and set(pre_tokenizers.ByteLevel.alphabet()) <= set(get("tokens"))
+    """Whether decoding gives every text again: byte-level, with a token for every byte, and no added token that the decoder
+    would take for bytes."""
+    tokens, types = get("tokens"), get("token_type")
+    alike = any(kind == 4 and not token.isascii() for token, kind in zip(tokens, types))
+    return get("model") == "gpt2" and not alike and set(pre_tokenizers.ByteLevel.alphabet()) <= set(tokens)
 
 
 KINDS = {"gpt2": byte_level, "llama": spm, "t5": Unigram}
