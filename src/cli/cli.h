@@ -17,7 +17,7 @@ typedef struct lb_cli_args {
     const char **override;
     int64_t n_override; /* each -o key=value, in order */
     const char **rest_key, **rest_value;
-    int64_t n_rest; /* --name value pairs that the table lacks, if the command takes them (open_flags) */
+    int64_t n_rest;    /* --name value pairs that the table lacks, if the command takes them (open_flags) */
     const bool *given; /* by flag of the table: it was on the command line */
 } lb_cli_args;
 

@@ -32,8 +32,8 @@ typedef struct lb_key {
     const char *absent; /* an expression (LB_KEY_ACT, LB_KEY_WORD: a word; of a list one that may ask for `block`) where
                            the key is missing; NULL: it must not be; "": there is then no such number (a rule may make
                            one) */
-    const char *null; /* where it is null; NULL: a flag is false, a name, a real number or a count whose `absent` is a
-                         number other than 0 refused, others as `absent` */
+    const char *null;   /* where it is null; NULL: a flag is false, a name, a real number or a count whose `absent` is a
+                           number other than 0 refused, others as `absent` */
     const char *only; /* the only value that is honoured, as in the file; NULL: any. Of an idle key: what a config.json
                          that is made says, where the class's default would be refused there */
     const char *why;  /* ... and why ("biases are not supported"), or NULL */
