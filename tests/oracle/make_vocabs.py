@@ -118,6 +118,14 @@ def lossless(get):
     return get("model") == "gpt2" and not alike and set(pre_tokenizers.ByteLevel.alphabet()) <= set(tokens)
 
 
+# Where a GGUF file's added tokens are llama.cpp's, not the library's: the longest first, ends of texts by their names,
+# Phi-3's with the space behind. Random texts are full of them.
+OTHERWISE = {
+    "ggml-vocab-qwen2.gguf": ["special"],
+    "ggml-vocab-qwen35.gguf": ["special"],
+    "ggml-vocab-phi-3.gguf": ["text", "special"],
+    "ggml-vocab-deepseek-llm.gguf": ["text", "special"],
+}
 KINDS = {"gpt2": byte_level, "llama": spm, "t5": Unigram}
 
 
@@ -138,8 +146,12 @@ def record(path, source, whole):
         for key, as_text in (("special", False), ("text", True)):
             t.encode_special_tokens = as_text
             out[key] = hashes([encode(s) for s in strings])
+    for key in OTHERWISE.get(out["name"], []):
+        del out[key]
     out["whole"] = []
     for sha, text in whole:
+        if "text" in OTHERWISE.get(out["name"], []) and "</s>" in text:
+            continue
         ids = encode(text)
         digest = hashlib.sha256(np.array(ids, dtype="<i4").tobytes()).hexdigest()
         out["whole"].append([sha, len(ids), digest])
