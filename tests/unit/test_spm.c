@@ -323,11 +323,15 @@ static void test_damage(void **state) {
 
 /* ---- Unigram of tokenizer.json ---- */
 
-static lb_status load_json(const char *model, const char *normalizer, lb_tokenizer **t) {
+static lb_status load_added(const char *model, const char *normalizer, const char *added, lb_tokenizer **t) {
     char text[2048];
-    snprintf(text, sizeof text, "{\"model\":%s,\"normalizer\":%s,\"added_tokens\":[]}", model, normalizer);
+    snprintf(text, sizeof text, "{\"model\":%s,\"normalizer\":%s,\"added_tokens\":[%s]}", model, normalizer, added);
     write_in(dir_of("json"), "tokenizer.json", text);
     return lb_tokenizer_from_dir(dir_of("json"), t);
+}
+
+static lb_status load_json(const char *model, const char *normalizer, lb_tokenizer **t) {
+    return load_added(model, normalizer, "", t);
 }
 
 static void test_json(void **state) {
@@ -375,10 +379,90 @@ static void test_json(void **state) {
     lb_tokenizer_free(t);
 }
 
+/* 3.6582389975069995 is read as the number below the nearest: the ids are those of the library. */
+static void test_scores_as_read(void **state) {
+    (void)state;
+    static const struct {
+        const char *a, *aa;
+        bool whole;
+    } cases[] = {
+        {"-3.6582389975069995", "-7.316477995013999", false},
+        {"-3.6582389975069995", "-7.316477995013998", true},
+        {"-3.6582389975069995", "-7.316477995014", false},
+        {"-1", "-2", true}, /* exact, whatever way it is read; aa is offered first */
+        {"-1.5e-3", "-3.001e-3", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char model[256];
+        lb_tokenizer *t;
+        snprintf(model, sizeof model, "{\"unk_id\":0,\"vocab\":[[\"u\",0],[\"a\",%s],[\"aa\",%s]]}", cases[i].a,
+                 cases[i].aa);
+        assert_ok(load_json(model, "null", &t));
+        expect(t, "aa", cases[i].whole ? (int32_t[]){2} : (int32_t[]){1, 1}, cases[i].whole ? 1 : 2);
+        lb_tokenizer_free(t);
+    }
+}
+
+/* As the library counts: on from the pieces; a piece keeps its id, of equal ones the last. */
+static void test_added_ids(void **state) {
+    (void)state;
+    static const struct {
+        const char *added, *message;
+    } cases[] = {
+        {"{\"content\":\"<x>\",\"id\":4}", NULL},
+        {"{\"content\":\"<x>\",\"id\":4},{\"content\":\"a\",\"id\":3},{\"content\":\"<y>\",\"id\":5}", NULL},
+        {"{\"content\":\"<x>\",\"id\":5}", "added token \"<x>\" has id 5; the tokenizers library counts on from the "
+                                           "vocabulary and gives it 4"},
+        {"{\"content\":\"<x>\",\"id\":5},{\"content\":\"<y>\",\"id\":4}", "added token \"<x>\" has id 5"},
+        {"{\"content\":\"a\",\"id\":4}", "added token \"a\" has id 4; the tokenizers library counts on from the "
+                                         "vocabulary and gives it 3"},
+        {"{\"content\":\"b\",\"id\":0}", "id 0 is given to \"u\" and to the added token \"b\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lb_tokenizer *t = NULL;
+        lb_status status = load_added("{\"unk_id\":0,\"vocab\":[[\"u\",0],[\"a\",-1],[\"b\",-2],[\"a\",-9]]}", "null",
+                                      cases[i].added, &t);
+        if (cases[i].message) {
+            assert_true(status != LB_OK);
+            assert_error_has(cases[i].message);
+        } else {
+            assert_ok(status);
+            lb_tokenizer_free(t);
+        }
+    }
+}
+
+/* What an added token takes along before it is not looked through for the token before as well: a run of n such tokens
+ * costs n, not its square (here hours). */
+static void test_run_of_stripping_tokens(void **state) {
+    (void)state;
+    const size_t n = 2000000;
+    lb_tokenizer *t;
+    int32_t *id;
+    int64_t count;
+    char *text = lb_alloc(n + 1, 1);
+    assert_non_null(text);
+    memset(text, ' ', n);
+    assert_ok(load_added("{\"unk_id\":0,\"vocab\":[[\"u\",0],[\"a\",-1]]}", "null",
+                         "{\"content\":\" \",\"id\":2,\"lstrip\":true}", &t));
+    assert_ok(lb_tokenizer_encode(t, text, n, true, &id, &count));
+    assert_int_equal(count, n);
+    lb_free(id);
+    lb_free(text);
+    lb_tokenizer_free(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_impossible), cmocka_unit_test(test_wire),   cmocka_unit_test(test_small),
-        cmocka_unit_test(test_beside),     cmocka_unit_test(test_damage), cmocka_unit_test(test_json),
+        cmocka_unit_test(test_scores_as_read),
+        cmocka_unit_test(test_added_ids),
+        cmocka_unit_test(test_run_of_stripping_tokens),
+        cmocka_unit_test(test_impossible),
+        cmocka_unit_test(test_wire),
+        cmocka_unit_test(test_small),
+        cmocka_unit_test(test_beside),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,8 +132,7 @@ bool lb_tok_find_added(const lb_tokenizer *t, const lb_tok_matcher *m, lb_tok_vi
         size_t start = *at, end = *at + a->text.n;
         *at = end;
         if ((a->special && !parse_special) || (a->single_word && !single_word(text, start, end))) continue;
-        found->start = a->lstrip ? space_before(text, 0, start) : start;
-        if (found->start < done && a->lstrip) found->start = done;
+        found->start = !a->lstrip ? start : start < done ? done : space_before(text, done, start);
         found->end = a->rstrip ? space_after(text, end, t->longest_first) : end;
         found->token = a;
         return true;

@@ -269,6 +269,8 @@ LB_NODISCARD lb_status lb_tok_habit_bos(lb_tokenizer *t, const char *dir, const 
 LB_NODISCARD lb_status lb_tok_read_config(lb_tokenizer *t, const char *path, const json_t *config, int32_t *named);
 LB_NODISCARD lb_status lb_tok_added_id(const lb_tokenizer *t, const json_t *added, int64_t *id);
 LB_NODISCARD lb_status lb_tok_check_size(const lb_tokenizer *t, int64_t size, size_t entries);
+/* Before the first is put. entries: how many the vocabulary has. */
+LB_NODISCARD lb_status lb_tok_check_added_ids(const lb_tokenizer *t, int64_t entries, const json_t *added);
 LB_NODISCARD lb_status lb_tok_put_added(lb_tokenizer *t, const json_t *o);
 LB_NODISCARD lb_status lb_tok_model_flag(const lb_tokenizer *t, const json_t *model, const char *key, bool *out);
 

@@ -210,29 +210,39 @@ static lb_status affix(lb_tokenizer *t, const json_t *model, const char *key, lb
     return given(json_object_get(model, key)) ? lb_tok_get_text(t, model, key, out) : LB_OK;
 }
 
+static lb_status check_added_id(const lb_tokenizer *t, const lb_tok_index *vocab, const json_t *a, int64_t *next) {
+    const char *content;
+    int64_t id;
+    LB_TRY(lb_json_str(t->name, a, "content", &content));
+    LB_TRY(lb_json_int(t->name, a, "id", &id));
+    int32_t own = lb_tok_index_get(vocab, content, strlen(content));
+    int64_t gets = own >= 0 ? own : *next;
+    bool given_away = t->token[id].n > 0; /* to the same, or to another: lb_tok_put_added says so */
+    if (*content && id != gets && !given_away)
+        return lb_fail(LB_E_UNSUPPORTED,
+                       "%s: added token \"%s\" has id %lld; the tokenizers library counts on from the vocabulary and "
+                       "gives it %lld: which of them the model means is not told",
+                       t->name, content, (long long)id, (long long)gets);
+    if (id >= *next) *next = id + 1;
+    return LB_OK;
+}
+
 /* The library does not take an added token's id from the file: it is the vocabulary's, or the next free one. Where that
  * is another, two programs would give a text different tokens. */
-static lb_status check_added_ids(const lb_tokenizer *t, const json_t *vocab, const json_t *added) {
-    int64_t next = (int64_t)json_object_size(vocab);
+lb_status lb_tok_check_added_ids(const lb_tokenizer *t, int64_t entries, const json_t *added) {
+    lb_arena *scratch;
+    lb_tok_index vocab;
     const json_t *a;
     size_t i;
+    LB_TRY(lb_arena_new(0, &scratch));
+    lb_status status = lb_tok_index_new(scratch, t->vocab, &vocab);
+    for (int64_t id = t->vocab; status == LB_OK && id-- > 0;) /* of equal pieces the last counts */
+        if (t->token[id].n) lb_tok_index_put(&vocab, t->token[id], (int32_t)id);
     json_array_foreach(added, i, a) {
-        const char *content;
-        int64_t id;
-        LB_TRY(lb_json_str(t->name, a, "content", &content));
-        LB_TRY(lb_json_int(t->name, a, "id", &id));
-        const json_t *own = json_object_get(vocab, content);
-        int64_t gets = own ? json_integer_value(own) : next;
-        bool given_away = t->token[id].n > 0; /* to the same, or to another: lb_tok_put_added says so */
-        if (*content && id != gets && !given_away)
-            return lb_fail(
-                LB_E_UNSUPPORTED,
-                "%s: added token \"%s\" has id %lld; the tokenizers library counts on from the vocabulary and "
-                "gives it %lld: which of them the model means is not told",
-                t->name, content, (long long)id, (long long)gets);
-        if (id >= next) next = id + 1;
+        if (status == LB_OK) status = check_added_id(t, &vocab, a, &entries);
     }
-    return LB_OK;
+    lb_arena_free(scratch);
+    return status;
 }
 
 static lb_status read_model(lb_tokenizer *t, const json_t *root) {
@@ -258,7 +268,7 @@ static lb_status read_model(lb_tokenizer *t, const json_t *root) {
     LB_TRY(put_vocab(t, vocab, byte_fallback));
     t->added = LB_NEW(t->arena, lb_tok_added, json_array_size(added) + 1);
     if (!t->added) return LB_E_NOMEM;
-    LB_TRY(check_added_ids(t, vocab, added));
+    LB_TRY(lb_tok_check_added_ids(t, (int64_t)json_object_size(vocab), added));
     json_array_foreach(added, i, a) LB_TRY(lb_tok_put_added(t, a));
     LB_TRY(lb_tok_pieces(t));
     if (given(unk)) {

@@ -1,5 +1,29 @@
 /* Unigram models in tokenizer.json: a list of pieces with their scores. */
+#include <math.h>
+#include <stdlib.h>
+
 #include "model/tokenizer/unigram.h"
+
+/* The number that the library makes of the same digits. Its reader takes them for a whole number and divides that by a
+ * power of ten, rounding both: of 17 digits often a number next to the nearest one, which decides between ways of
+ * nearly equal sums. The digits are the fewest that stand for the number, as programs write them. */
+static double as_library_reads(double exact) {
+    char s[40];
+    int places = 14;
+    if (exact == 0 || !isfinite(exact)) return exact;
+    do snprintf(s, sizeof s, "%.*e", places, exact);
+    while (strtod(s, NULL) != exact && ++places < 17);
+    const char *e = strchr(s, 'e');
+    uint64_t whole = 0;
+    for (const char *p = s; p < e; p++)
+        if (*p >= '0' && *p <= '9') whole = whole * 10 + (uint64_t)(*p - '0');
+    long tens = strtol(e + 1, NULL, 10) - places;
+    for (; whole % 10 == 0; tens++) whole /= 10;
+    if (labs(tens) > 300) return exact;
+    snprintf(s, sizeof s, "1e%ld", labs(tens));
+    double power = strtod(s, NULL), v = tens < 0 ? (double)whole / power : (double)whole * power;
+    return copysign(v, exact);
+}
 
 static lb_status entry(const lb_tokenizer *t, const json_t *vocab, size_t i, lb_tok_view *piece, double *score) {
     const json_t *e = json_array_get(vocab, i), *s = json_array_get(e, 0), *v = json_array_get(e, 1);
@@ -39,6 +63,7 @@ static lb_status put_pieces(lb_tokenizer *t, const json_t *vocab, bool byte_fall
         LB_TRY(entry(t, vocab, i, &v, &score[i]));
         bool byte = byte_fallback && v.n == 6 && !memcmp(v.s, "<0x", 3) && v.s[5] == '>';
         LB_TRY(lb_tok_put(t, (int64_t)i, v.s, v.n, byte ? LB_TOK_BYTE : LB_TOK_NORMAL));
+        score[i] = as_library_reads(score[i]);
         in_text[i] = true;
         if (i == 0 || score[i] < *worst) *worst = score[i];
     }
@@ -80,6 +105,7 @@ lb_status lb_tok_read_unigram(lb_tokenizer *t, const json_t *model, const json_t
     t->unigram->byte_fallback = byte_fallback;
     t->added = LB_NEW(t->arena, lb_tok_added, json_array_size(added) + 1);
     LB_TRY_GOTO(status, done, t->added ? LB_OK : LB_E_NOMEM);
+    LB_TRY_GOTO(status, done, lb_tok_check_added_ids(t, (int64_t)json_array_size(vocab), added));
     json_array_foreach(added, i, a) LB_TRY_GOTO(status, done, lb_tok_put_added(t, a));
     LB_TRY_GOTO(status, done, lb_tok_pieces(t));
 done:
