@@ -379,6 +379,27 @@ static void test_json(void **state) {
     lb_tokenizer_free(t);
 }
 
+/* sentencepiece's bonus: a user-defined piece wins over all normal ones (a, a: -1), a longer one over shorter ones;
+ * its score in the file does not count. */
+static void test_user_defined(void **state) {
+    (void)state;
+    bytes o = {0};
+    lb_tokenizer *t;
+    put_piece(&o, "<unk>", 0, 2);
+    put_piece(&o, "a", -0.5F, 1);
+    put_piece(&o, "\xc3\xa9", -0.5F, 1);
+    put_piece(&o, "aa", -100, 4);
+    put_piece(&o, "\xc3\xa9\xc3\xa9", 0, 4);
+    put_piece(&o, "\xc3\xa9\xc3\xa9\xc3\xa9", 0, 4);
+    put_specs(&o, 1, false);
+    assert_ok(load(&o, &t));
+    expect(t, "aa", (int32_t[]){3}, 1);
+    expect(t, "aaaa", (int32_t[]){3, 3}, 2);
+    expect(t, "\xc3\xa9\xc3\xa9", (int32_t[]){4}, 1);
+    expect(t, "\xc3\xa9\xc3\xa9\xc3\xa9", (int32_t[]){5}, 1);
+    lb_tokenizer_free(t);
+}
+
 /* 3.6582389975069995 is read as the number below the nearest: the ids are those of the library. */
 static void test_scores_as_read(void **state) {
     (void)state;
@@ -454,15 +475,11 @@ static void test_run_of_stripping_tokens(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scores_as_read),
-        cmocka_unit_test(test_added_ids),
-        cmocka_unit_test(test_run_of_stripping_tokens),
-        cmocka_unit_test(test_impossible),
-        cmocka_unit_test(test_wire),
-        cmocka_unit_test(test_small),
-        cmocka_unit_test(test_beside),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_user_defined), cmocka_unit_test(test_scores_as_read),
+        cmocka_unit_test(test_added_ids),    cmocka_unit_test(test_run_of_stripping_tokens),
+        cmocka_unit_test(test_impossible),   cmocka_unit_test(test_wire),
+        cmocka_unit_test(test_small),        cmocka_unit_test(test_beside),
+        cmocka_unit_test(test_damage),       cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -210,19 +210,17 @@ static lb_status unigram(lb_tokenizer *t, const spec *s, const float *score, con
     double *value = lb_alloc((size_t)t->vocab, sizeof *value), worst = 0;
     bool *in_text = lb_alloc((size_t)t->vocab, sizeof *in_text), any = false;
     lb_status status;
-    float best = 0;
     LB_TRY_GOTO(status, done, value && in_text ? LB_OK : LB_E_NOMEM);
     for (int64_t id = 0; id < s->pieces; id++) {
         value[id] = score[id];
         in_text[id] = type[id] == LB_TOK_NORMAL || type[id] == LB_TOK_USER;
         if (type[id] != LB_TOK_NORMAL) continue;
-        if (!any || score[id] > best) best = score[id];
         if (!any || score[id] < worst) worst = score[id];
         any = true;
     }
-    /* sentencepiece's bonus, which is meant to let them win. */
+    /* sentencepiece's bonus, which lets them win over all normal pieces, and longer ones over shorter ones. */
     for (int64_t id = 0; id < s->pieces; id++)
-        if (type[id] == LB_TOK_USER) value[id] = (double)((float)t->token[id].n * best) - 0.1;
+        if (type[id] == LB_TOK_USER) value[id] = 0.1 * (double)t->token[id].n - 0.1;
     LB_TRY_GOTO(status, done, lb_tok_unigram_new(t, value, in_text, worst));
     t->unigram->byte_fallback = s->byte_fallback;
 done:
