@@ -28,21 +28,11 @@ static lb_tokenizer *two_tokens_a_byte(const char *pre) {
     return t;
 }
 
-static size_t unhex(const char *hex, char *out) {
-    size_t n = strlen(hex) / 2;
-    for (size_t i = 0; i < n; i++) {
-        unsigned b;
-        assert_int_equal(sscanf(hex + 2 * i, "%2x", &b), 1);
-        out[i] = (char)b;
-    }
-    return n;
-}
-
 static void one_text(const lb_tokenizer *t, const char *name, const char *hex, const char *words) {
-    char s[1024];
     int32_t *id;
     int64_t n, at = 0;
-    size_t len = unhex(hex, s);
+    size_t len;
+    char *s = lb_test_unhex(hex, &len);
     assert_ok(lb_tokenizer_encode(t, s, len, false, &id, &n));
     assert_int_equal(n, len);
     while (*words) {
@@ -56,6 +46,7 @@ static void one_text(const lb_tokenizer *t, const char *name, const char *hex, c
     }
     assert_int_equal(at, n);
     lb_free(id);
+    lb_free(s);
 }
 
 static void test_words(void **state) {

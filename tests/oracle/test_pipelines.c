@@ -11,18 +11,6 @@
 
 #define FIXTURE "tests/oracle/fixtures/tokenizer/pipelines.json"
 
-static char *unhex(const char *hex, size_t *n) {
-    *n = strlen(hex) / 2;
-    char *s = malloc(*n + 1);
-    assert_non_null(s);
-    for (size_t i = 0; i < *n; i++) {
-        unsigned b;
-        assert_int_equal(sscanf(hex + 2 * i, "%2x", &b), 1);
-        s[i] = (char)b;
-    }
-    return s;
-}
-
 static lb_tokenizer *load(const json_t *root, const json_t *c, const char *dir) {
     json_t *spec = json_deep_copy(json_object_get(c, "parts"));
     json_t *model =
@@ -45,7 +33,7 @@ static lb_tokenizer *load(const json_t *root, const json_t *c, const char *dir) 
 static void one_text(const lb_tokenizer *t, const char *name, const json_t *text) {
     const char *hex = json_string_value(json_array_get(text, 0)), *back = json_string_value(json_array_get(text, 3));
     size_t len, back_len;
-    char *s = unhex(hex, &len);
+    char *s = lb_test_unhex(hex, &len);
     for (int special = 1; special >= 0; special--) {
         const json_t *want = json_array_get(text, 1), *plain = json_array_get(text, 2);
         if (!special && !json_is_null(plain)) want = plain;
@@ -64,18 +52,18 @@ static void one_text(const lb_tokenizer *t, const char *name, const json_t *text
             fail_msg("ids differ");
         }
         if (special && back) {
-            char *expected = unhex(back, &back_len);
+            char *expected = lb_test_unhex(back, &back_len);
             assert_ok(lb_tokenizer_decode(t, id, n, &out, &len));
             if (len != back_len || memcmp(out, expected, len) != 0)
                 fail_msg("%s: text %s decodes to \"%.*s\", the library says \"%.*s\"", name, hex, (int)len, out,
                          (int)back_len, expected);
             lb_free(out);
-            free(expected);
+            lb_free(expected);
             len = strlen(hex) / 2;
         }
         lb_free(id);
     }
-    free(s);
+    lb_free(s);
 }
 
 static void test_pipelines(void **state) {

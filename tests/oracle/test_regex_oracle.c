@@ -9,18 +9,6 @@
 
 static const char *fixture_file;
 
-static char *unhex(const json_t *hex, size_t *n) {
-    const char *s = json_string_value(hex);
-    *n = json_string_length(hex) / 2;
-    char *out = lb_alloc(*n + 1, 1);
-    assert_non_null(out);
-    for (size_t i = 0; i < *n; i++) {
-        char two[3] = {s[2 * i], s[2 * i + 1], 0};
-        out[i] = (char)strtol(two, NULL, 16);
-    }
-    return out;
-}
-
 static json_t *read_fixture(void) {
     char path[LB_TEST_PATH];
     json_t *root;
@@ -76,7 +64,7 @@ static int check_cuts(lb_tokenizer *t, const json_t *root, const json_t *row, co
         expected e = {.row = json_array_get(row, i), .pattern = pattern, .at = 1};
         size_t n;
         json_int_t text = json_integer_value(json_array_get(e.row, 0));
-        char *s = unhex(json_array_get(json_object_get(root, "texts"), (size_t)text), &n);
+        char *s = lb_test_unhex(json_string_value(json_array_get(json_object_get(root, "texts"), (size_t)text)), &n);
         lb_status status = cut(t, p, s, n, compare_end, &e);
         if (either && status == LB_E_UNSUPPORTED && strstr(lb_error(), "too many to try")) {
             lb_error_clear(); /* the library tries longer */
@@ -138,7 +126,7 @@ static void test_properties(void **state) {
         json_decref(root);
         skip();
     }
-    char *s = unhex(json_object_get(root, "edges"), &n);
+    char *s = lb_test_unhex(json_string_value(json_object_get(root, "edges")), &n);
     lb_tokenizer *t;
     assert_ok(lb_tok_new("tokenizer.json", &t));
     assert_true(json_array_size(rows) > 80);

@@ -17,21 +17,9 @@ static json_t *fixture(const char *name) {
     return v;
 }
 
-static char *unhex(const char *hex, size_t *n) {
-    *n = strlen(hex) / 2;
-    char *s = malloc(*n + 1);
-    assert_non_null(s);
-    for (size_t i = 0; i < *n; i++) {
-        unsigned b;
-        assert_int_equal(sscanf(hex + 2 * i, "%2x", &b), 1);
-        s[i] = (char)b;
-    }
-    return s;
-}
-
 static void expect_ids(const lb_tokenizer *t, const char *what, const char *hex, const json_t *want, bool special) {
     size_t len;
-    char *text = unhex(hex, &len);
+    char *text = lb_test_unhex(hex, &len);
     int32_t *id;
     int64_t n;
     assert_ok(lb_tokenizer_encode(t, text, len, special, &id, &n));
@@ -46,7 +34,7 @@ static void expect_ids(const lb_tokenizer *t, const char *what, const char *hex,
         fail_msg("ids differ");
     }
     lb_free(id);
-    free(text);
+    lb_free(text);
 }
 
 /* ---- tokenizer.json ---- */

@@ -163,3 +163,15 @@ void lb_test_source(const char *sha256, char path[LB_TEST_PATH]) {
     print_message("no file with SHA-256 %s below LOWBIT_SOURCES or data/cache\n", sha256);
     skip();
 }
+
+char *lb_test_unhex(const char *hex, size_t *n) {
+    *n = strlen(hex) / 2;
+    char *s = lb_alloc(*n + 1, 1);
+    assert_non_null(s);
+    for (size_t i = 0; i < *n; i++) {
+        unsigned b;
+        assert_int_equal(sscanf(hex + 2 * i, "%2x", &b), 1);
+        s[i] = (char)b;
+    }
+    return s;
+}

@@ -22,6 +22,9 @@ void lb_test_fixture(const char *name, char path[LB_TEST_PATH]);
  * or fails if CI=true. Lists named SHA256SUMS in those folders save hashing every file; what is found is hashed. */
 void lb_test_source(const char *sha256, char path[LB_TEST_PATH]);
 
+/* The bytes that hexadecimal digits stand for, and a NUL behind them; lb_free. Fails the test where they are none. */
+char *lb_test_unhex(const char *hex, size_t *n);
+
 /* assert_ok(call): LB_OK, or the test fails with the error's message. assert_status(code, call): exactly that code. */
 #define assert_ok(call)           lb_test_expect(LB_OK, (call), #call, __FILE__, __LINE__)
 #define assert_status(code, call) lb_test_expect((code), (call), #call, __FILE__, __LINE__)
