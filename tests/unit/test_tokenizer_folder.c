@@ -184,10 +184,69 @@ static void test_nul_in_gguf(void **state) {
     free(bytes);
 }
 
+/* Where a file says the same thing twice, or a text is no UTF-8; what is expected is the tokenizers library's. */
+static void test_said_twice(void **state) {
+    (void)state;
+    static const struct {
+        const char *added, *normalizer, *text;
+        int64_t n;
+        int32_t want[4];
+    } cases[] = {
+        {"", "null", "abc", 2, {0, 4}}, /* a pair that is merged twice: the last rank counts */
+        /* Added tokens that are one once they are normalized: the special one, or the first. */
+        {"{\"id\":6,\"content\":\"X\",\"normalized\":true},"
+         "{\"id\":7,\"content\":\"x\",\"normalized\":true,\"special\":true}",
+         "{\"type\":\"Lowercase\"}",
+         "axXb",
+         4,
+         {0, 7, 7, 1}},
+        {"{\"id\":6,\"content\":\"X\",\"normalized\":true,\"special\":true},"
+         "{\"id\":7,\"content\":\"x\",\"normalized\":true}",
+         "{\"type\":\"Lowercase\"}",
+         "axXb",
+         4,
+         {0, 6, 6, 1}},
+        {"{\"id\":6,\"content\":\"X\",\"normalized\":true},{\"id\":7,\"content\":\"x\",\"normalized\":true}",
+         "{\"type\":\"Lowercase\"}",
+         "axXb",
+         4,
+         {0, 6, 6, 1}},
+        /* A lone byte is no letter, nor part of the one before it: as U+FFFD is in the library. */
+        {"{\"id\":6,\"content\":\"<x>\",\"single_word\":true}", "null", "a\x80<x>", 2, {0, 6}},
+        {"{\"id\":6,\"content\":\"<x>\",\"single_word\":true}", "null", "a<x>", 1, {0}},
+    };
+    char dir[LB_TEST_PATH], text[2048];
+    snprintf(dir, sizeof dir, "%s/twice", lb_test_tmpdir());
+    assert_ok(lb_fs_mkdirs(dir));
+    lb_tokenizer *t = NULL;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int32_t *id;
+        int64_t n;
+        snprintf(text, sizeof text,
+                 "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"ab\":3,\"bc\":4,\"<0x+A>\":5},"
+                 "\"merges\":[\"a b\",\"b c\",\"a b\"]},\"normalizer\":%s,\"decoder\":{\"type\":\"ByteFallback\"},"
+                 "\"added_tokens\":[%s]}",
+                 cases[i].normalizer, cases[i].added);
+        write_in(dir, "tokenizer.json", text);
+        lb_tokenizer_free(t);
+        assert_ok(lb_tokenizer_from_dir(dir, &t));
+        assert_ok(lb_tokenizer_encode(t, cases[i].text, strlen(cases[i].text), true, &id, &n));
+        assert_int_equal(n, cases[i].n);
+        assert_memory_equal(id, cases[i].want, (size_t)n * sizeof *id);
+        lb_free(id);
+    }
+    char *back; /* a byte's name is read as the library's language reads numbers */
+    size_t len;
+    assert_ok(lb_tokenizer_decode(t, (int32_t[]){5, 0}, 2, &back, &len));
+    assert_string_equal(back, "\na");
+    lb_free(back);
+    lb_tokenizer_free(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config),        cmocka_unit_test(test_class_of_model), cmocka_unit_test(test_odd_json),
-        cmocka_unit_test(test_chat_template), cmocka_unit_test(test_nul_in_gguf),
+        cmocka_unit_test(test_chat_template), cmocka_unit_test(test_nul_in_gguf),    cmocka_unit_test(test_said_twice),
     };
     return cmocka_run_group_tests_name("model/tokenizer folder", tests, NULL, NULL);
 }
