@@ -391,10 +391,13 @@ static void test_user_defined(void **state) {
     put_piece(&o, "aa", -100, 4);
     put_piece(&o, "\xc3\xa9\xc3\xa9", 0, 4);
     put_piece(&o, "\xc3\xa9\xc3\xa9\xc3\xa9", 0, 4);
+    static const char *const more[] = {"x", "y", "zw", "xyz", "w"}; /* 6 to 10 */
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) put_piece(&o, more[i], 0, 4);
     put_specs(&o, 1, false);
     assert_ok(load(&o, &t));
     expect(t, "aa", (int32_t[]){3}, 1);
     expect(t, "aaaa", (int32_t[]){3, 3}, 2);
+    expect(t, "xyzw", (int32_t[]){9, 10}, 2); /* not x y zw: a piece's first byte is nothing */
     expect(t, "\xc3\xa9\xc3\xa9", (int32_t[]){4}, 1);
     expect(t, "\xc3\xa9\xc3\xa9\xc3\xa9", (int32_t[]){5}, 1);
     lb_tokenizer_free(t);
@@ -412,6 +415,7 @@ static void test_scores_as_read(void **state) {
         {"-3.6582389975069995", "-7.316477995014", false},
         {"-1", "-2", true}, /* exact, whatever way it is read; aa is offered first */
         {"-1.5e-3", "-3.001e-3", false},
+        {"-5e-11", "-1e-10", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char model[256];

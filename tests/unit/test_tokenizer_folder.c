@@ -243,10 +243,37 @@ static void test_said_twice(void **state) {
     lb_tokenizer_free(t);
 }
 
+static void test_strip_decoder(void **state) {
+    (void)state;
+    static const struct {
+        int start, stop;
+        const char *want;
+    } cases[] = {{0, 2, "bbbaba"}, {0, 1, "bbbabba"}, {2, 0, "babbba"}, {1, 1, "bbabba"}, {9, 9, "aa"}};
+    char dir[LB_TEST_PATH], text[512];
+    snprintf(dir, sizeof dir, "%s/strip", lb_test_tmpdir());
+    assert_ok(lb_fs_mkdirs(dir));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lb_tokenizer *t;
+        char *back;
+        size_t len;
+        snprintf(text, sizeof text,
+                 "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"bbbabbb\":1},\"merges\":[]},\"decoder\":"
+                 "{\"type\":\"Strip\",\"content\":\"b\",\"start\":%d,\"stop\":%d}}",
+                 cases[i].start, cases[i].stop);
+        write_in(dir, "tokenizer.json", text);
+        assert_ok(lb_tokenizer_from_dir(dir, &t));
+        assert_ok(lb_tokenizer_decode(t, (int32_t[]){1, 0}, 2, &back, &len));
+        assert_string_equal(back, cases[i].want);
+        lb_free(back);
+        lb_tokenizer_free(t);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config),        cmocka_unit_test(test_class_of_model), cmocka_unit_test(test_odd_json),
         cmocka_unit_test(test_chat_template), cmocka_unit_test(test_nul_in_gguf),    cmocka_unit_test(test_said_twice),
+        cmocka_unit_test(test_strip_decoder),
     };
     return cmocka_run_group_tests_name("model/tokenizer folder", tests, NULL, NULL);
 }
