@@ -118,6 +118,7 @@ static const lb_tok_added *found_here(const lb_tokenizer *t, const lb_tok_matche
 bool lb_tok_find_added(const lb_tokenizer *t, const lb_tok_matcher *m, lb_tok_view text, bool parse_special, size_t *at,
                        size_t done, lb_tok_found *found) {
     if (!m->n) return false;
+    size_t spaces = *at; /* from here to `done` there is white space, which the token before took along */
     while (*at < text.n) {
         if (m->only >= 0) {
             const char *next = memchr(text.s + *at, m->only, text.n - *at);
@@ -133,7 +134,8 @@ bool lb_tok_find_added(const lb_tokenizer *t, const lb_tok_matcher *m, lb_tok_vi
         *at = end;
         if ((a->special && !parse_special) || (a->single_word && !single_word(text, start, end))) continue;
         found->start = !a->lstrip ? start : start < done ? done : space_before(text, done, start);
-        found->end = a->rstrip ? space_after(text, end, t->longest_first) : end;
+        bool known = done > spaces && end <= done; /* where that space ends */
+        found->end = !a->rstrip ? end : known ? done : space_after(text, end, t->longest_first);
         found->token = a;
         return true;
     }
