@@ -37,10 +37,15 @@ typedef struct scaling {
     double attention, mscale, mscale_all; /* 0: not told */
 } scaling;
 
-/* An empty object says nothing. */
 static const json_t *member(const json_t *o, const char *key) {
     const json_t *v = json_object_get(o, key);
-    return v && !json_is_null(v) && !(json_is_object(v) && json_object_size(v) == 0) ? v : NULL;
+    return json_is_null(v) ? NULL : v;
+}
+
+/* Where a table is told. An empty object says nothing. */
+static const json_t *object(const json_t *o, const char *key) {
+    const json_t *v = member(o, key);
+    return !(json_is_object(v) && json_object_size(v) == 0) ? v : NULL;
 }
 
 static bool supported(const lb_config_reader *r, int kind) { return (r->family->rope->kinds >> kind & 1u) != 0; }
@@ -105,6 +110,8 @@ static lb_status read_attention(const lb_config_reader *r, const place *p, scali
 static lb_status read_yarn(const lb_config_reader *r, const place *p, scaling *s) {
     const json_t *truncate = json_object_get(p->o, "truncate");
     if (!json_is_null(json_object_get(p->o, "factor"))) LB_TRY(lb_json_num(r->path, p->o, "factor", &s->t.factor));
+    if (s->t.factor == 0.0 && member(p->o, "factor")) /* not what a missing one is known by */
+        return lb_fail(LB_E_FORMAT, "%s: %s.factor = 0: must be positive", r->path, p->name);
     LB_TRY(read_attention(r, p, s));
     LB_TRY(optional(r, p, "mscale", &s->mscale));
     LB_TRY(optional(r, p, "mscale_all_dim", &s->mscale_all));
@@ -282,8 +289,8 @@ static lb_status read_two(lb_config_reader *r, const json_t *scaled, const json_
     static const char *const known[] = {"full_attention", "sliding_attention", NULL};
     const lb_rope_keys *keys = r->family->rope;
     const place full[PLACES] = {{"rope_scaling", scaled},
-                                {"rope_parameters.full_attention", member(parameters, known[0])}};
-    const place local[PLACES] = {{"rope_parameters.sliding_attention", member(parameters, known[1])}};
+                                {"rope_parameters.full_attention", object(parameters, known[0])}};
+    const place local[PLACES] = {{"rope_parameters.sliding_attention", object(parameters, known[1])}};
     lb_rope_told f, l;
     if (parameters && !json_is_object(parameters))
         return lb_fail(LB_E_FORMAT, "%s: rope_parameters: must be an object", r->path);
@@ -301,8 +308,8 @@ static lb_status read_two(lb_config_reader *r, const json_t *scaled, const json_
 }
 
 lb_status lb_config_rope(lb_config_reader *r) {
-    const place p[PLACES] = {{"rope_scaling", member(r->c, "rope_scaling")},
-                             {"rope_parameters", member(r->c, "rope_parameters")}};
+    const place p[PLACES] = {{"rope_scaling", object(r->c, "rope_scaling")},
+                             {"rope_parameters", object(r->c, "rope_parameters")}};
     const lb_rope_keys *keys = r->family->rope;
     lb_rope_told all;
     if (keys->local) return read_two(r, p[0].o, p[1].o);

@@ -34,6 +34,10 @@ static void config_defects_are_named(void **state) {
     } change[] = {
         {"\"LlamaForCausalLM\"", "\"BertModel\"", LB_E_UNSUPPORTED, "architecture BertModel"},
         {"\"model_type\": \"llama\"", "\"model_type\": \"qwen3\"", LB_E_UNSUPPORTED, "model_type qwen3"},
+        {"\"model_type\": \"llama\"", "\"model_type\": [\"llama\"]", LB_E_FORMAT, "model_type: must be a string"},
+        {"\"architectures\": [", "\"architectures\": \"LlamaForCausalLM\", \"_\": [", LB_E_FORMAT,
+         "architectures: must be a list of names"},
+        {"\"architectures\": [", "\"architectures\": [3, ", LB_E_FORMAT, "architectures: must be a list of names"},
         {"\"attention_bias\": false", "\"attention_bias\": true", LB_E_FORMAT, "self_attn.q_proj.bias is missing"},
         {"\"mlp_bias\": false", "\"mlp_bias\": true", LB_E_FORMAT, "mlp.gate_proj.bias is missing"},
         {"\"mlp_bias\": false", "\"mlp_bias\": \"no\"", LB_E_FORMAT, "mlp_bias: must be true or false"},
@@ -42,6 +46,9 @@ static void config_defects_are_named(void **state) {
          "rope_parameters: type 'proportional' is not supported: only 'default', 'linear', 'dynamic', 'llama3', 'yarn' "
          "and 'longrope' are"},
         {"\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"", LB_E_FORMAT, "no key 'factor'"},
+        {"\"rope_type\": \"default\"", "\"rope_type\": \"yarn\", \"factor\": 0", LB_E_FORMAT,
+         "rope_parameters.factor = 0: must be positive"},
+        {"10000.0", "{}", LB_E_FORMAT, "key 'rope_theta' = {...}: expected a finite number"},
         {"\"rope_type\": \"default\"", "\"rope_type\": \"yarn\", \"factor\": 2, \"attention_factor\": 0", LB_E_FORMAT,
          "rope_parameters.attention_factor = 0: must be positive"},
         {"\"rope_type\": \"default\"", "\"rope_type\": \"yarn\", \"factor\": 2, \"beta_slow\": -1", LB_E_FORMAT,
