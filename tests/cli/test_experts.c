@@ -121,6 +121,23 @@ static void rtn_rounds_to_nearest(void **state) {
     lb_results_free(x);
 }
 
+/* As many tokens as are asked for are enough. */
+static void exactly_enough_is_enough(void **state) {
+    (void)state;
+    cli_options o = here();
+    lb_results *x = run_with("enough", "rtn");
+    int64_t tokens = layer_of(&x->record[2], "0.expert.0.gate")->tokens;
+    lb_results_free(x);
+    for (int64_t more = 0; more < 2; more++) {
+        char set[64];
+        snprintf(set, sizeof set, "calibration.expert_tokens=%lld", (long long)(tokens + more));
+        cli_result r = CLI(&o, "run", "error.yaml", "--no-report", "-o", set);
+        assert_int_not_equal(r.code, 0);
+        assert_true((strstr(r.err, "layer 0.expert.0.gate: too few") != NULL) == (more == 1));
+        cli_free(&r);
+    }
+}
+
 /* Routers stay as they are unless they are asked for, all or one. */
 static void routers_are_asked_for(void **state) {
     (void)state;
@@ -156,6 +173,7 @@ static void all_tokens_solves_it(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(an_error_names_it), cmocka_unit_test(rtn_rounds_to_nearest),
+                                       cmocka_unit_test(exactly_enough_is_enough),
                                        cmocka_unit_test(routers_are_asked_for), cmocka_unit_test(all_tokens_solves_it)};
     return cmocka_run_group_tests_name("experts", tests, make_moe, clean);
 }

@@ -81,6 +81,32 @@ static void rules(void **state) {
 
 /* ---- the table ---- */
 
+/* A GGUF header of Gemma does not tell the scale of scores: that of the 27B is of dim / heads, others' of a head. */
+static void scale_of_the_largest_gemmas(void **state) {
+    (void)state;
+    static const struct {
+        const char *family;
+        int64_t blocks;
+        double scalar;
+    } one[] = {{"gemma2", 46, 144}, {"gemma2", 42, 128}, {"gemma3", 62, 168}, {"gemma3", 48, 128}};
+    static const char *const given[] = {"head_dim", "kv_heads", "hidden", "vocab", "tied", "width", "pattern"};
+    for (size_t i = 0; i < sizeof one / sizeof one[0]; i++) {
+        const lb_family *f = lb_family_named(one[i].family);
+        lb_numbering b = {.whose = "f", .blocks = one[i].blocks};
+        assert_ok(lb_arena_new(0, &b.arena));
+        for (size_t k = 0; k < sizeof given / sizeof given[0]; k++) assert_ok(lb_numbering_set(&b, given[k], 128));
+        assert_ok(lb_numbering_set(&b, "layers", (double)one[i].blocks));
+        assert_ok(lb_numbering_set(&b, "heads", 32));
+        assert_ok(lb_numbering_set(&b, "dim", strcmp(one[i].family, "gemma2") == 0 ? 4608 : 5376));
+        assert_ok(lb_family_rules(f, f->gguf_numbers, &b));
+        const lb_numbers n = lb_numbering_view(&b);
+        double v;
+        assert_ok(lb_number_get(&n, "scale", -1, &v));
+        if (!(fabs(v * sqrt(one[i].scalar) - 1) < 1e-12)) fail_msg("%s: 1 / %g^2", one[i].family, 1 / v);
+        lb_arena_free(b.arena);
+    }
+}
+
 /* What a family says of itself holds together: every row is of a weight that its program names. */
 static void rows_are_used(void **state) {
     (void)state;
@@ -486,6 +512,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(expressions),
         cmocka_unit_test(rules),
+        cmocka_unit_test(scale_of_the_largest_gemmas),
         cmocka_unit_test(rows_are_used),
         cmocka_unit_test(numbers_are_there),
         cmocka_unit_test(keys_are_checked),
