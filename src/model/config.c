@@ -407,8 +407,7 @@ static lb_status find_family(const char *path, const json_t *c, const lb_family 
     const json_t *list = json_object_get(c, "architectures"), *type = json_object_get(c, "model_type");
     const char *cls = json_string_value(json_array_get(list, 0)), *kind = json_string_value(type);
     if (type && !json_is_null(type) && !kind) return lb_fail(LB_E_FORMAT, "%s: model_type: must be a string", path);
-    if (list && !off(list) && !cls)
-        return lb_fail(LB_E_FORMAT, "%s: architectures: must be a list of names", path);
+    if (list && !off(list) && !cls) return lb_fail(LB_E_FORMAT, "%s: architectures: must be a list of names", path);
     if (!cls && !kind)
         return lb_fail(LB_E_FORMAT, "%s: neither architectures nor model_type says what this model is", path);
     for (int i = 0; lb_family_table[i]; i++) {

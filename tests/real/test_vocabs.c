@@ -97,7 +97,8 @@ static void expected_ids(const lb_tokenizer *t, const char *name, const char *te
         char *next;
         long want = strtol(*line, &next, 10);
         bool none = next == *line || (end && next > end);
-        if (none != (i == count) || (!none && want != id[i])) fail_msg("%s: \"%.*s\": token %" PRId64, name, (int)n, text, i);
+        if (none != (i == count) || (!none && want != id[i]))
+            fail_msg("%s: \"%.*s\": token %" PRId64, name, (int)n, text, i);
         if (!none) *line = next;
     }
     *line = end ? end + 1 : *line;
@@ -140,7 +141,8 @@ int main(void) {
     size_t i, n = 0;
     json_array_foreach(vocabs, i, v) {
         for (int k = 0; k < 2 && n < 80; k++, n++) {
-            snprintf(name[n], sizeof name[n], "%s %s", text_of(v, "name"), k ? "as llama.cpp expects" : "as the library");
+            snprintf(name[n], sizeof name[n], "%s %s", text_of(v, "name"),
+                     k ? "as llama.cpp expects" : "as the library");
             tests[n] = (struct CMUnitTest){.name = name[n],
                                            .test_func = k ? as_llama_cpp_expects : same_as_theirs,
                                            .initial_state = (void *)(uintptr_t)v};

@@ -270,8 +270,8 @@ lb_status lb_tokenizer_save(const lb_tokenizer *t, const char *dir) {
     LB_TRY_GOTO(status, done, lb_fs_mkdirs(dir));
     if (t->spm.s) return save_spm(t, dir);
     if (t->unigram && !t->json.s)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: a Unigram tokenizer of GGUF: tokenizer.json cannot express its normalizer",
-                       t->name);
+        return lb_fail(LB_E_UNSUPPORTED,
+                       "%s: a Unigram tokenizer of GGUF: tokenizer.json cannot express its normalizer", t->name);
     if (t->json.s)
         lb_str_add_bytes(&json, t->json.s, t->json.n);
     else

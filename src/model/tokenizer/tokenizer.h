@@ -10,10 +10,10 @@
 
 typedef struct lb_tokenizer lb_tokenizer;
 LB_NODISCARD lb_status lb_tokenizer_from_gguf(const lb_gguf *g, lb_tokenizer **out);
-/* dir holds tokenizer.json, else tokenizer.model, and, if present, tokenizer_config.json, which names tokens. Whether BOS is put before a text
- * is the post-processor's decision; what add_bos_token says otherwise, or a version of transformers would put (by the
- * class that is named, or config.json's model_type), is lb_tokenizer_bos_dispute. A tokenizer.model leaves it to
- * add_bos_token, then to the class. */
+/* dir holds tokenizer.json, else tokenizer.model, and, if present, tokenizer_config.json, which names tokens. Whether
+ * BOS is put before a text is the post-processor's decision; what add_bos_token says otherwise, or a version of
+ * transformers would put (by the class that is named, or config.json's model_type), is lb_tokenizer_bos_dispute. A
+ * tokenizer.model leaves it to add_bos_token, then to the class. */
 LB_NODISCARD lb_status lb_tokenizer_from_dir(const char *dir, lb_tokenizer **out);
 /* Trains a byte-level BPE with GPT-2's pattern after single digits; ids: specials, 256 bytes, merges in order; ties:
  * lower pair first. */
