@@ -501,7 +501,7 @@ static lb_status unwrap(lb_config_reader *r) {
 static lb_status read_config(lb_config_reader *r, lb_numbers *keys) {
     static const char *const which[] = {"architectures", "model_type", NULL};
     key_list known = {0};
-    bool wrapped;
+    bool wrapped = false;
     LB_TRY(lb_json_once(r->path, r->c, which));
     LB_TRY(find_family(r->path, r->c, &r->family, &wrapped));
     if (wrapped) LB_TRY(unwrap(r));

@@ -176,6 +176,7 @@ static lb_status decode(const lb_tokenizer *t, pieces *p, const int32_t *ids, in
     for (int i = 0; i < t->n_decode && status == LB_OK; i++) status = apply(p, &t->decode[i]);
     if (status == LB_OK) status = join(p, t->joined_by_spaces, text, len);
     lb_tok_run_free(&run);
+    p->run = NULL;
     return status;
 }
 
