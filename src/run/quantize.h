@@ -119,10 +119,8 @@ void lb_quantize_skip(lb_quantize_job *j, int64_t layer);
 /* Statistics of a layer's input in the original model; none where there are none (an embedding, no calibration). */
 LB_NODISCARD lb_status lb_quantize_original_stats(const lb_quantize_job *j, int64_t layer, uint32_t needs, lb_arena *a,
                                                   lb_stats *out);
-/* Experts that too few calibration tokens were routed to (quantize_starved.c): is the layer one of them; what a method
- * is told of its inputs instead, made in `a`; and the flags that a row has for its tokens. s: what the layer is solved
- * on. */
-bool lb_quantize_is_starved(const lb_quantize_job *j, int64_t layer, const lb_stats *s);
+/* Experts that too few calibration tokens were routed to (quantize_starved.c): what a method is told of such a layer's
+ * inputs instead, made in `a`; and the flags that a row has for its tokens. s: what the layer is solved on. */
 LB_NODISCARD lb_status lb_quantize_feed(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_stats *s);
 uint32_t lb_quantize_token_flags(const lb_quantize_job *j, int64_t layer, const lb_stats *s);
 uint64_t lb_quantize_seed(const lb_cell *c, int64_t layer);

@@ -1,6 +1,4 @@
 /* Experts that too few calibration tokens were routed to. */
-#include <string.h>
-
 #include "run/quantize.h"
 
 /* Statistics of inputs of which nothing is known: channels that are alike, independent and of mean square 1. */
@@ -29,7 +27,7 @@ static lb_status know_nothing(const char *name, int64_t cols, uint32_t needs, lb
     return LB_OK;
 }
 
-bool lb_quantize_is_starved(const lb_quantize_job *j, int64_t layer, const lb_stats *s) {
+static bool is_starved(const lb_quantize_job *j, int64_t layer, const lb_stats *s) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     return (l->needs & LB_NEEDS_STATISTICS) && j->plan->model->net->site[l->site].expert >= 0 &&
            s->routed < j->plan->config->calibration.expert_tokens;
@@ -37,7 +35,7 @@ bool lb_quantize_is_starved(const lb_quantize_job *j, int64_t layer, const lb_st
 
 lb_status lb_quantize_feed(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_stats *s) {
     const lb_layer_plan *l = &j->cell->layer[layer];
-    if (!lb_quantize_is_starved(j, layer, s)) return LB_OK;
+    if (!is_starved(j, layer, s)) return LB_OK;
     switch ((lb_starved_policy)j->plan->config->calibration.starved_experts) {
     case LB_STARVED_RTN:
         return know_nothing(l->name, l->cols, l->needs & LB_NEEDS_STATISTICS, a, s);
@@ -52,7 +50,7 @@ lb_status lb_quantize_feed(const lb_quantize_job *j, int64_t layer, lb_arena *a,
 
 uint32_t lb_quantize_token_flags(const lb_quantize_job *j, int64_t layer, const lb_stats *s) {
     const lb_layer_plan *l = &j->cell->layer[layer];
-    bool starved = lb_quantize_is_starved(j, layer, s);
+    bool starved = is_starved(j, layer, s);
     if (starved && j->plan->config->calibration.starved_experts == LB_STARVED_RTN) return LB_FLAG_STARVED;
     return lb_plan_token_flags(l, s->tokens) | (starved ? LB_FLAG_STARVED : 0u);
 }

@@ -8,6 +8,7 @@
 #include "io/json.h"
 #include "model/tokenizer/tokenizer.h"
 #include "support/support.h"
+#include "support/token_ids.h"
 
 #define FIXTURE "tests/oracle/fixtures/tokenizer/pipelines.json"
 
@@ -41,16 +42,7 @@ static void one_text(const lb_tokenizer *t, const char *name, const json_t *text
         int64_t n;
         char *out;
         assert_ok(lb_tokenizer_encode(t, s, len, special, &id, &n));
-        bool same = (size_t)n == json_array_size(want);
-        for (int64_t i = 0; same && i < n; i++) same = id[i] == json_integer_value(json_array_get(want, (size_t)i));
-        if (!same) {
-            print_error("%s: text %s (%s)\nours:", name, hex, special ? "special tokens parsed" : "as text");
-            for (int64_t i = 0; i < n; i++) print_error(" %d", id[i]);
-            print_error("\nwant:");
-            for (size_t i = 0; i < json_array_size(want); i++)
-                print_error(" %d", (int)json_integer_value(json_array_get(want, i)));
-            fail_msg("ids differ");
-        }
+        expect_token_ids(name, hex, special, id, n, want);
         if (special && back) {
             char *expected = lb_test_unhex(back, &back_len);
             assert_ok(lb_tokenizer_decode(t, id, n, &out, &len));

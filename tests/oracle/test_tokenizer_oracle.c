@@ -8,6 +8,7 @@
 #include "io/json.h"
 #include "model/tokenizer/tokenizer.h"
 #include "support/support.h"
+#include "support/token_ids.h"
 
 static json_t *fixture(const char *name) {
     char path[LB_TEST_PATH];
@@ -23,16 +24,7 @@ static void expect_ids(const lb_tokenizer *t, const char *what, const char *hex,
     int32_t *id;
     int64_t n;
     assert_ok(lb_tokenizer_encode(t, text, len, special, &id, &n));
-    bool same = (size_t)n == json_array_size(want);
-    for (int64_t i = 0; same && i < n; i++) same = id[i] == json_integer_value(json_array_get(want, (size_t)i));
-    if (!same) {
-        print_error("%s: text %s (%s)\nours:", what, hex, special ? "special tokens parsed" : "as text");
-        for (int64_t i = 0; i < n; i++) print_error(" %d", id[i]);
-        print_error("\nwant:");
-        for (size_t i = 0; i < json_array_size(want); i++)
-            print_error(" %d", (int)json_integer_value(json_array_get(want, i)));
-        fail_msg("ids differ");
-    }
+    expect_token_ids(what, hex, special, id, n, want);
     lb_free(id);
     lb_free(text);
 }
