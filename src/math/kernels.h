@@ -4,6 +4,7 @@
 #ifndef LB_MATH_KERNELS_H
 #define LB_MATH_KERNELS_H
 
+#include "math/activation.h"
 #include "math/mat.h"
 
 typedef struct lb_kernels {
@@ -35,6 +36,9 @@ typedef struct lb_kernels {
                         double d, int64_t n);
     /* y = g * sigmoid(g) * u; sigmoid to 4 ulp */
     void (*swiglu)(float *y, const float *g, const float *u, int64_t n);
+    /* y = f(x) and y = f'(x), in place or not: lb_act_apply and lb_act_slope of activation.h */
+    void (*act)(lb_act f, float *y, const float *x, int64_t n);
+    void (*slope)(lb_act f, float *y, const float *x, int64_t n);
     /* y = x / sqrt(mean(x^2) + eps) * w; the mean in float64 lanes */
     void (*rmsnorm)(float *y, const float *x, const float *w, float eps, int64_t n);
     /* C (m, n) = A (m, k) B (k, n), or += with `add`, nothing packed: for attention's tiles, where n is a head's width

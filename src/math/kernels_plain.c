@@ -130,6 +130,52 @@ static void swiglu_plain(float *y, const float *g, const float *u, int64_t n) {
     }
 }
 
+static float sigmoid1(float x) { return 1.0f / (1.0f + exp1(-x)); }
+static float gelu_gate1(float x) { return sigmoid1(1.5957691f * x * (1.0f + 0.044715f * x * x)); }
+static float normal1(float x) { return 0.5f * erfcf(x * -0.70710678f); }
+
+static float act1(lb_act f, float x) {
+    switch (f) {
+    case LB_ACT_SILU:
+        return x * sigmoid1(x);
+    case LB_ACT_RELU:
+        return x < 0.0f ? 0.0f : x;
+    case LB_ACT_GELU:
+        return x * normal1(x);
+    case LB_ACT_GELU_TANH:
+        return x * gelu_gate1(x);
+    default:
+        return sigmoid1(x);
+    }
+}
+
+static float slope1(lb_act f, float x) {
+    float s;
+    switch (f) {
+    case LB_ACT_SILU:
+        s = sigmoid1(x);
+        return s + x * s * (1.0f - s);
+    case LB_ACT_RELU:
+        return x > 0.0f ? 1.0f : x == x ? 0.0f : x;
+    case LB_ACT_GELU: /* Phi(x) + x phi(x), where gelu(x) = x Phi(x) */
+        return normal1(x) + x * 0.39894228f * exp1(-0.5f * x * x);
+    case LB_ACT_GELU_TANH: /* s + x s (1 - s) 2 u', where gelu_tanh(x) = x s */
+        s = gelu_gate1(x);
+        return s + x * s * (1.0f - s) * 1.5957691f * (1.0f + 0.134145f * x * x);
+    default:
+        s = sigmoid1(x);
+        return s * (1.0f - s);
+    }
+}
+
+static void act_plain(lb_act f, float *y, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] = act1(f, x[i]);
+}
+
+static void slope_plain(lb_act f, float *y, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] = slope1(f, x[i]);
+}
+
 static void rmsnorm_plain(float *y, const float *x, const float *w, float eps, int64_t n) {
     float inv = (float)(1 / sqrt(dot_plain(x, x, n) / (double)n + (double)eps));
     for (int64_t i = 0; i < n; i++) y[i] = x[i] * inv * w[i];
@@ -156,6 +202,7 @@ static void matmul_plain(lb_mat C, lb_cmat A, lb_cmat B, bool add) {
             }
 }
 
-const lb_kernels lb_kernels_plain = {
-    "plain",   exp_plain,   exp_sum_plain, sum_exp_plain, max_plain,      range_plain,  grid_plain,    bf16_plain,
-    dot_plain, scale_plain, axpy_plain,    sub_tn_plain,  lb_grid_column, swiglu_plain, rmsnorm_plain, matmul_plain};
+const lb_kernels lb_kernels_plain = {"plain",     exp_plain,     exp_sum_plain,  sum_exp_plain, max_plain,
+                                     range_plain, grid_plain,    bf16_plain,     dot_plain,     scale_plain,
+                                     axpy_plain,  sub_tn_plain,  lb_grid_column, swiglu_plain,  act_plain,
+                                     slope_plain, rmsnorm_plain, matmul_plain};

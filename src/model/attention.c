@@ -54,19 +54,24 @@ void lb_attention_take(const lb_attend *a, lb_attention *w, int64_t g, lb_cmat k
     w->head = g;
 }
 
-/* A tile of queries, as its products see it, and the keys of a tile that each of its positions sees: [from, to). */
+/* A tile of queries, as its products see it, and the keys of a tile that each of its positions sees: [from, to). The
+ * products with values take `step` rows at a time and read the keys up to reach: where the tile holds keys of its own
+ * queries, a panel of queries does not read those of later ones. */
 typedef struct tile {
     const lb_attend *a;
     const lb_attention *w;
     int64_t rows, q0, n;
-    int64_t k0, keys;
-    int64_t from[TILE_ROWS], to[TILE_ROWS];
+    int64_t k0, keys, step;
+    int64_t from[TILE_ROWS], to[TILE_ROWS], reach[TILE_ROWS];
 } tile;
 
 static void find_seen(tile *t) {
     int64_t left = t->q0 + t->n - t->k0;
     t->keys = left < LB_ATTENTION_KEYS ? left : LB_ATTENTION_KEYS;
+    t->step = t->n > PANEL && t->k0 + t->keys > t->q0 + PANEL ? PANEL : t->rows;
     for (int64_t i = 0; i < t->n; i++) {
+        int64_t last = t->q0 + (i / PANEL + 1) * PANEL - t->k0;
+        t->reach[i] = t->step == PANEL && last < t->keys ? last : t->keys;
         int64_t end = t->q0 + i + 1 - t->k0, window = t->a->window;
         t->to[i] = end < t->keys ? end : t->keys;
         t->from[i] = window > 0 && end > window ? end - window : 0;
@@ -112,27 +117,49 @@ static void raise_maxima(const tile *t, bool first) {
     }
 }
 
+/* Scores of a panel of keys, without the queries that come before all of them. */
+static void score_panel(const tile *t, int64_t p) {
+    const lb_attention *w = t->w;
+    int64_t d = t->a->head_dim, before = t->k0 + p - t->q0, heads = t->rows / t->n, n = t->n;
+    if (before <= 0) before = 0, n = t->rows, heads = 1; /* all of them, as one product */
+    for (int64_t h = 0; h < heads; h++) {
+        int64_t r = h * t->n + before;
+        lb_kernels_active()->matmul((lb_mat){w->s + r * LB_ATTENTION_KEYS + p, n - before, PANEL, LB_ATTENTION_KEYS},
+                                    lb_cmat_of(w->q + r * d, n - before, d),
+                                    lb_cmat_of(w->k + (t->k0 + p) * d, d, PANEL), false);
+    }
+}
+
+/* What the values of the tile's keys give, set or added. */
+static void weigh_values(const tile *t, bool first) {
+    const lb_attention *w = t->w;
+    int64_t d = t->a->head_dim, n;
+    for (int64_t r = 0; r < t->rows; r += n) {
+        int64_t i = r % t->n, keys = t->reach[i];
+        n = t->step == t->rows || i + t->step <= t->n ? t->step : t->n - i;
+        lb_kernels_active()->matmul(lb_mat_of(w->o + r * d, n, d),
+                                    (lb_cmat){w->s + r * LB_ATTENTION_KEYS, n, keys, LB_ATTENTION_KEYS},
+                                    lb_cmat_of(w->v + t->k0 * d, keys, d), !first);
+    }
+}
+
 /* The tile's queries, already in w->q, against the keys from t->k0 on. */
 static void run_keys(tile *t, bool first) {
     const lb_kernels *kn = lb_kernels_active();
     const lb_attention *w = t->w;
-    int64_t d = t->a->head_dim;
     assert(t->n >= 1);
     find_seen(t);
-    for (int64_t p = 0; p < t->keys; p += PANEL)
-        kn->matmul((lb_mat){w->s + p, t->rows, PANEL, LB_ATTENTION_KEYS}, lb_cmat_of(w->q, t->rows, d),
-                   lb_cmat_of(w->k + (t->k0 + p) * d, d, PANEL), false);
+    for (int64_t p = 0; p < t->keys; p += PANEL) score_panel(t, p);
     finish_scores(t);
     raise_maxima(t, first);
     for (int64_t r = 0; r < t->rows; r++) {
         float *s = w->s + r * LB_ATTENTION_KEYS;
-        int64_t from = t->from[r % t->n], to = t->to[r % t->n];
+        int64_t from = t->from[r % t->n], to = t->to[r % t->n], reach = t->reach[r % t->n];
         if (from < to) w->sum[r] += kn->exp_sum(s + from, s + from, w->max[r], to - from);
-        if (from > 0) memset(s, 0, (size_t)from * sizeof *s);                    /* beyond the window */
-        if (to < t->keys) memset(s + to, 0, (size_t)(t->keys - to) * sizeof *s); /* the future */
+        if (from > 0) memset(s, 0, (size_t)from * sizeof *s);                /* beyond the window */
+        if (to < reach) memset(s + to, 0, (size_t)(reach - to) * sizeof *s); /* the future */
     }
-    kn->matmul(lb_mat_of(w->o, t->rows, d), (lb_cmat){w->s, t->rows, t->keys, LB_ATTENTION_KEYS},
-               lb_cmat_of(w->v + t->k0 * d, t->keys, d), !first);
+    weigh_values(t, first);
 }
 
 static void take_queries(const tile *t, lb_cmat q) {

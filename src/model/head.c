@@ -12,10 +12,6 @@
 #include "model/weights.h"
 
 enum { ROWS = LB_HEAD_ROWS, VOCAB = 1024 };
-/* Bytes: logits of a chunk; of two, and one row of exponentials. */
-#define LOGITS       (sizeof(float) * ROWS * VOCAB)
-#define LOGITS_TWICE (sizeof(float) * (2 * ROWS + 1) * VOCAB)
-
 /* A softmax over the vocabulary seen so far. */
 typedef struct running {
     float max;      /* over the logits so far */
@@ -68,6 +64,13 @@ static void start(running *s, int64_t n) {
 }
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Bytes of the logits of the largest chunk of `rows` rows, a multiple of 64: a small vocabulary needs few, which then
+ * come from the heap and not as new pages for every window. */
+static size_t logits_bytes(const lb_head *head, int64_t rows) {
+    size_t n = (size_t)(least(ROWS, rows) * least(VOCAB, head->W.rows)) * sizeof(float);
+    return (n + 63) / 64 * 64;
+}
 
 /* Products become logits of ids v0, v0 + 1, ... */
 static void finish_logits(const lb_head *head, int64_t v0, lb_mat y) {
@@ -229,9 +232,10 @@ lb_status lb_head_nll_rows(lb_head head, lb_cmat h, const int32_t *target, int64
     LB_TRY(check_targets(head.W.rows, target, first, rows));
     size_t part[ROOMS];
     LB_TRY(room_bytes(&head, part));
-    char *buffer = lb_alloc(1, LOGITS + sum_of(part));
+    size_t logits = logits_bytes(&head, rows);
+    char *buffer = lb_realloc(NULL, 0, 1, logits + sum_of(part)); /* not zeroed */
     if (!buffer) return LB_E_NOMEM;
-    room r = room_at(buffer + LOGITS, part);
+    room r = room_at(buffer + logits, part);
     lb_status st = LB_OK;
     for (int64_t r0 = first; r0 < first + rows && st == LB_OK; r0 += ROWS)
         st = nll_rows(&head, lb_cmat_part(h, r0, 0, least(ROWS, first + rows - r0), h.cols), target + r0,
@@ -252,11 +256,10 @@ typedef struct kl_run {
 } kl_run;
 
 static lb_status kl_rows(const lb_head *head0, lb_cmat h0, const lb_head *head1, lb_cmat h1, const int32_t *target,
-                         float *buffer, const room *r0, const room *r1, int64_t row0, double *nll, double *kl,
-                         uint8_t *agree) {
+                         float *lp, float *lq, float *e, const room *r0, const room *r1, int64_t row0, double *nll,
+                         double *kl, uint8_t *agree) {
     const lb_kernels *kn = lb_kernels_active();
     kl_run s[ROWS];
-    float *lp = buffer, *lq = buffer + ROWS * VOCAB, *e = buffer + 2 * ROWS * VOCAB;
     h0 = prepare_states(head0, h0, r0);
     h1 = prepare_states(head1, h1, r1);
     for (int64_t i = 0; i < h0.rows; i++) {
@@ -300,15 +303,19 @@ lb_status lb_head_kl_rows(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, 
     size_t part0[ROOMS], part1[ROOMS];
     LB_TRY(room_bytes(&head0, part0));
     LB_TRY(room_bytes(&head1, part1));
-    char *buffer = lb_alloc(1, LOGITS_TWICE + sum_of(part0) + sum_of(part1));
+    /* logits of both, one row of exponentials, and what the products need */
+    size_t logits = logits_bytes(&head1, rows), line = logits_bytes(&head1, 1);
+    char *buffer = lb_realloc(NULL, 0, 1, 2 * logits + line + sum_of(part0) + sum_of(part1)); /* not zeroed */
     if (!buffer) return LB_E_NOMEM;
-    room room0 = room_at(buffer + LOGITS_TWICE, part0);
-    room room1 = room_at(buffer + LOGITS_TWICE + sum_of(part0), part1);
+    float *lp = (float *)(void *)buffer, *lq = (float *)(void *)(buffer + logits);
+    float *e = (float *)(void *)(buffer + 2 * logits);
+    room room0 = room_at(buffer + 2 * logits + line, part0);
+    room room1 = room_at(buffer + 2 * logits + line + sum_of(part0), part1);
     lb_status st = LB_OK;
     for (int64_t r0 = first; r0 < first + rows && st == LB_OK; r0 += ROWS) {
         int64_t n = least(ROWS, first + rows - r0);
         st = kl_rows(&head0, lb_cmat_part(h0, r0, 0, n, h0.cols), &head1, lb_cmat_part(h1, r0, 0, n, h1.cols),
-                     target + r0, (float *)(void *)buffer, &room0, &room1, r0, nll + r0, kl + r0, agree + r0);
+                     target + r0, lp, lq, e, &room0, &room1, r0, nll + r0, kl + r0, agree + r0);
     }
     lb_free(buffer);
     return st;

@@ -59,6 +59,49 @@ static void activations_keep_their_bounds(void **state) {
     each_variant(check_functions);
 }
 
+static double exact_slope(lb_act f, double at) {
+    double a = 0.79788456080286535588, s = exact(LB_ACT_SIGMOID, at), q = 1.0 + 0.044715 * at * at;
+    switch (f) {
+    case LB_ACT_SILU:
+        return s + at * s * (1.0 - s);
+    case LB_ACT_RELU:
+        return at > 0.0;
+    case LB_ACT_GELU:
+        return 0.5 * erfc(-at * 0.70710678118654752440) + at * exp(-0.5 * at * at) * 0.5 * a;
+    case LB_ACT_GELU_TANH:
+        s = exact(LB_ACT_SIGMOID, 2.0 * a * at * q);
+        return s + at * s * (1.0 - s) * 2.0 * a * (1.0 + 3.0 * 0.044715 * at * at);
+    default:
+        return s * (1.0 - s);
+    }
+}
+
+static void check_slopes(void) {
+    static const double reach[] = {0.01, 3.0, 12.0, 90.0};
+    for (int f = 0; f < LB_ACTS; f++)
+        for (size_t k = 0; k < sizeof reach / sizeof reach[0]; k++) {
+            fill(reach[k]);
+            lb_act_slope((lb_act)f, y, x, N);
+            for (int i = 0; i < N; i++) {
+                double want = exact_slope((lb_act)f, (double)x[i]);
+                if (!(fabs((double)y[i] - want) <= 2e-6))
+                    fail_msg("slope %d at %g: %.9g, expected %.9g", f, (double)x[i], (double)y[i], want);
+            }
+            lb_act_slope((lb_act)f, x, x, N);
+            assert_memory_equal(x, y, sizeof x);
+        }
+    for (int f = 0; f < LB_ACTS; f++) {
+        float bad[3] = {1.0f, NAN, 2.0f};
+        lb_act_slope((lb_act)f, bad, bad, 3);
+        assert_true(isnan(bad[1]) && !isnan(bad[0]) && !isnan(bad[2]));
+    }
+}
+
+static void slopes_keep_their_bounds(void **state) {
+    (void)state;
+    each_variant(check_slopes);
+}
+
 static void check_cap(void) {
     static const double reach[] = {1e-3, 1.0, 40.0, 1e6};
     for (size_t k = 0; k < sizeof reach / sizeof reach[0]; k++) {
@@ -93,6 +136,7 @@ static void in_place_and_nan(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(activations_keep_their_bounds),
+                                       cmocka_unit_test(slopes_keep_their_bounds),
                                        cmocka_unit_test(the_cap_keeps_its_bound), cmocka_unit_test(in_place_and_nan)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
