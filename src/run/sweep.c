@@ -42,7 +42,7 @@ typedef struct expander {
     lb_index cells; /* by identity */
 } expander;
 
-static bool is_cell_option(const lb_method *m, const char *name) {
+bool lb_sweep_cell_option(const lb_method *m, const char *name) {
     return !lb_options_find(&m->options, name) && lb_options_find(&lb_config_cell_table, name);
 }
 
@@ -59,7 +59,7 @@ static lb_status refuse(expander *x, lb_cell *cell, const char *why) {
 
 /* What a value means to an option, as text: canonical, or as it stands where the option cannot take it. */
 static lb_status meaning(expander *x, const lb_method *m, const lb_option *o, const lb_yaml *v, lb_str *out) {
-    const lb_options *t = is_cell_option(m, o->name) ? &lb_config_cell_table : &m->options;
+    const lb_options *t = lb_sweep_cell_option(m, o->name) ? &lb_config_cell_table : &m->options;
     void *values = lb_arena_get(x->scratch, 1, t->struct_size + 1);
     if (!values) return LB_E_NOMEM;
     lb_status st = lb_options_set(t, x->scratch, values, o->name, v->text, x->whose);
@@ -126,7 +126,7 @@ static bool entry_sets(const lb_entry *e, const lb_option *o) {
 
 /* Does the entry itself set every option that an axis means? */
 static bool entry_sets_all(const lb_entry *e, const char *axis) {
-    const lb_options *t = is_cell_option(e->method, axis) ? &lb_config_cell_table : &e->method->options;
+    const lb_options *t = lb_sweep_cell_option(e->method, axis) ? &lb_config_cell_table : &e->method->options;
     for (size_t i = 0; i < t->n; i++)
         if (lb_option_answers(&t->table[i], axis) && !entry_sets(e, &t->table[i])) return false;
     return true;
@@ -183,7 +183,7 @@ static lb_status too_many(const lb_entry *e, const dims *d, size_t models, doubl
 
 /* Puts one value into the cell. A value of a common axis that this method cannot take refuses the cell. */
 static lb_status put_value(expander *x, lb_cell *cell, const char *name, const lb_yaml *v) {
-    bool own = is_cell_option(cell->method, name);
+    bool own = lb_sweep_cell_option(cell->method, name);
     const lb_options *t = own ? &lb_config_cell_table : &cell->method->options;
     lb_status st = lb_options_set(t, x->a, own ? (void *)&cell->own : cell->opts, name, v->text, x->whose);
     if (st == LB_E_NOMEM) return st;
@@ -308,102 +308,6 @@ static lb_status describe(expander *x, lb_cell *cell) {
     return st;
 }
 
-static void label_choice(lb_str *s, const char *k, const char *v) {
-    if (strcmp(v, "true") == 0)
-        lb_str_add(s, " %s", k);
-    else if (strcmp(v, "false") == 0)
-        lb_str_add(s, " no_%s", k);
-    else if (strcmp(k, "seed") == 0)
-        lb_str_add(s, " s%s", v);
-    else
-        lb_str_add(s, " %s=%s", k, v);
-}
-
-static const char *given_or_not(const lb_cell *cell, const char *name) {
-    const char *v = lb_pairs_get(&cell->varied, name);
-    return v ? v : lb_pairs_get(&cell->options, name);
-}
-
-static void label_bits(lb_str *s, const char *bits, const char *group) {
-    if (bits) lb_str_add(s, " %sb", bits);
-    if (group) lb_str_add(s, group[0] >= '0' && group[0] <= '9' ? " g%s" : " %s", group);
-}
-
-/* Bits of inputs, of what has none of weights. */
-static bool label_act(lb_str *s, const char *bits, const char *act_bits) {
-    if (!bits && act_bits) lb_str_add(s, " a%s", act_bits);
-    return !bits && act_bits;
-}
-
-/* Options [first, first + n) of a pipeline: those of one stage, called as there. */
-typedef struct span {
-    const lb_option *at;
-    const lb_option *own;
-    size_t n;
-} span;
-
-/* The value of a stage's option `name` as it was given, or as it is; NULL: it has none. */
-static const char *stage_value(const lb_cell *cell, const span *t, const char *name) {
-    for (size_t i = 0; i < t->n; i++)
-        if (strcmp(t->own[i].name, name) == 0) {
-            const char *v = lb_pairs_get(&cell->varied, t->at[i].name);
-            if (!v) v = lb_pairs_get(&cell->varied, name);
-            return v ? v : lb_pairs_get(&cell->options, t->at[i].name);
-        }
-    return NULL;
-}
-
-/* "wanda 50%", "gptq 3b g64 act_order": always what there is of bits, group and sparsity, then what was chosen. */
-static void label_stage(lb_str *s, const lb_cell *cell, const lb_stage *g) {
-    span t = {cell->method->options.table + g->first, g->options->table, g->options->n};
-    const char *sparsity = stage_value(cell, &t, "sparsity");
-    double part = 0;
-    lb_str_add(s, "%s", g->method->name);
-    if (sparsity && lb_parse_f64(sparsity, &part) == LB_OK) lb_str_add(s, " %.15g%%", 100 * part);
-    label_bits(s, stage_value(cell, &t, "bits"), stage_value(cell, &t, "group"));
-    bool act = label_act(s, stage_value(cell, &t, "bits"), stage_value(cell, &t, "act_bits"));
-    for (int64_t i = 0; i < cell->varied.n; i++)
-        for (size_t k = 0; k < t.n; k++) {
-            const char *name = t.own[k].name;
-            bool said = !strcmp(name, "bits") || !strcmp(name, "group") || !strcmp(name, "sparsity");
-            said = said || (act && !strcmp(name, "act_bits"));
-            if (!said && lb_option_answers(&t.at[k], cell->varied.at[i].key))
-                label_choice(s, name, cell->varied.at[i].value);
-        }
-}
-
-static void label_stages(lb_str *s, const lb_cell *cell) {
-    const lb_method *m = cell->method;
-    for (size_t i = 0; i < m->stages; i++) {
-        if (i) lb_str_add(s, " + ");
-        label_stage(s, cell, &m->stage[i]);
-    }
-    for (int64_t i = 0; i < cell->varied.n; i++)
-        if (is_cell_option(m, cell->varied.at[i].key))
-            label_choice(s, cell->varied.at[i].key, cell->varied.at[i].value);
-}
-
-/* "gptq 3b g64 act_order s1"; "wanda 50% + rtn 4b g64" */
-static lb_status make_label(expander *x, lb_cell *cell) {
-    lb_str s = {0};
-    if (cell->method->stages) {
-        label_stages(&s, cell);
-    } else {
-        lb_str_add(&s, "%s", cell->method->name);
-        label_bits(&s, given_or_not(cell, "bits"), given_or_not(cell, "group"));
-        bool act = label_act(&s, given_or_not(cell, "bits"), given_or_not(cell, "act_bits"));
-        for (int64_t i = 0; i < cell->varied.n; i++) {
-            const char *k = cell->varied.at[i].key;
-            bool said = !strcmp(k, "bits") || !strcmp(k, "group") || (act && !strcmp(k, "act_bits"));
-            if (!said) label_choice(&s, k, cell->varied.at[i].value);
-        }
-    }
-    lb_status st = lb_str_check(&s);
-    if (st == LB_OK && !(cell->label = lb_arena_strdup(x->a, s.s))) st = LB_E_NOMEM;
-    lb_str_free(&s);
-    return st;
-}
-
 /* A cell that needs a text which the config lacks is a mistake in the config, not a combination to refuse. */
 static lb_status check_texts(const expander *x, const lb_cell *cell) {
     const lb_entry *e = cell->entry;
@@ -434,7 +338,7 @@ static lb_status make_cell(expander *x, const lb_entry *e, const size_t *at, lb_
         if (st != LB_OK) LB_TRY(refuse(x, cell, lb_error()));
     }
     LB_TRY(describe(x, cell));
-    return make_label(x, cell);
+    return lb_sweep_label(x->a, cell);
 }
 
 /* The cell of a combination, unless there is an equal one. */
@@ -493,30 +397,6 @@ static lb_status expand_entry(expander *x, size_t i) {
     }
 }
 
-/* Labels name cells in tables: a number tells equal ones apart. A label that is taken keeps the last number tried. */
-static lb_status unique_label(expander *x, lb_index *taken, lb_cell *c) {
-    const char *base = c->label;
-    for (;;) {
-        lb_index_slot *slot;
-        bool fresh = false;
-        LB_TRY(lb_index_put(taken, c->label, 1, &slot, &fresh));
-        if (fresh) return LB_OK;
-        c->label = lb_arena_printf(x->a, "%s #%zu", base, ++lb_index_get(taken, base)->value);
-        if (!c->label) return LB_E_NOMEM;
-    }
-}
-
-static lb_status unique_labels(expander *x) {
-    lb_index taken = {0};
-    lb_status st = LB_OK;
-    for (size_t i = 0; i < x->out->n && st == LB_OK; i++) {
-        st = lb_interrupt_check();
-        if (st == LB_OK) st = unique_label(x, &taken, &x->out->cell[i]);
-    }
-    lb_index_free(&taken);
-    return st;
-}
-
 static lb_status expand(expander *x) {
     size_t most = 0;
     LB_TRY(count_cells(x, &most));
@@ -525,7 +405,7 @@ static lb_status expand(expander *x) {
     x->out->cell[x->out->n++] = (lb_cell){.label = "none", .identity = "none", .reason = "", .own = x->c->cell};
     for (size_t i = 0; i < x->c->entries; i++)
         if (x->c->entry[i].method) LB_TRY(expand_entry(x, i));
-    return unique_labels(x);
+    return lb_sweep_unique_labels(x->a, x->out);
 }
 
 lb_status lb_sweep_expand(lb_arena *a, const lb_config *c, lb_sweep *out) {

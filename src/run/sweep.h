@@ -64,6 +64,13 @@ static inline uint32_t lb_cell_statistics(const lb_cell *c) { return c->layer_ne
 /* LB_E_CONFIG with file and line: a method needs a text that the config does not name. */
 LB_NODISCARD lb_status lb_sweep_expand(lb_arena *a, const lb_config *c, lb_sweep *out);
 
+/* Is it an option that every cell has, and that the method itself does not call so? */
+bool lb_sweep_cell_option(const lb_method *m, const char *name);
+/* "gptq 3b g64 act_order s1": the cell's label by what it is alone. */
+LB_NODISCARD lb_status lb_sweep_label(lb_arena *a, lb_cell *cell);
+/* Equal labels of a sweep get a number each. */
+LB_NODISCARD lb_status lb_sweep_unique_labels(lb_arena *a, lb_sweep *s);
+
 /* The options of one layer: the cell's, then every rule whose pattern matches one of the names (a tied head answers to
  * "head" and "embed"). *skip: as it is without rules, and becomes what they say. *matched[i] counts layers for rule i:
  * the config's rules first, then the entry's; may be NULL.

@@ -1,0 +1,257 @@
+/* Entries of `quantize` and rules: methods, stages, and the options that each may set. */
+#include <string.h>
+
+#include "base/scalar.h"
+#include "run/config_impl.h"
+
+void lb_config_names_of_entries(const lb_config_reader *r, lb_config_names *known) {
+    for (size_t i = 0; i < r->methods; i++) lb_config_names_add_table(known, &r->method[i]->options);
+}
+
+static void add_method(lb_config_reader *r, const lb_method *m) {
+    for (size_t i = 0; i < r->methods && m; i++)
+        if (r->method[i] == m) return;
+    if (m) r->method[r->methods++] = m;
+}
+
+/* One rule; m: of an entry with this method, NULL: a rule for all. */
+static lb_status read_rule(lb_config_reader *r, const lb_yaml *n, const char *title, const lb_method *m, lb_rule *out) {
+    lb_where w = lb_config_where(n);
+    if (n->kind != LB_YAML_MAP)
+        return lb_fail(LB_E_CONFIG, "%s: %s: must be a map with match, and options or skip", w.text, title);
+    out->node = n;
+    out->set = LB_NEW(r->a, const lb_yaml *, n->count + 1);
+    if (!out->set) return LB_E_NOMEM;
+    for (size_t i = 0; i < n->count; i++) {
+        const lb_yaml *v = n->item[i];
+        lb_where at = lb_config_where(v);
+        if (strcmp(v->key, "match") == 0) {
+            if (v->kind != LB_YAML_SCALAR || lb_config_is_null(v) || !v->text[0])
+                return lb_fail(LB_E_CONFIG, "%s: match: must be a pattern on layer names, such as \"*.down\"", at.text);
+            out->match = v->text;
+        } else if (strcmp(v->key, "skip") == 0) {
+            if (v->kind != LB_YAML_SCALAR || v->quoted || lb_scalar_bool(v->text, &out->skip) != LB_OK)
+                return lb_fail(LB_E_CONFIG, "%s: skip: must be true or false", at.text);
+            out->has_skip = true;
+        } else if (strcmp(v->key, "same_as") == 0) {
+            if (v->kind != LB_YAML_SCALAR || lb_config_is_null(v) || !v->text[0])
+                return lb_fail(LB_E_CONFIG, "%s: same_as: must be the name of a layer, such as \"0.down\"", at.text);
+            out->same_as = v->text;
+        } else {
+            bool has = m && lb_options_find(&m->options, v->key);
+            if (has)
+                LB_TRY(lb_config_try_value(r, m, &m->options, v->key, v));
+            else if (!m)
+                LB_TRY(lb_config_try_everywhere(r, v->key, v, false, &has));
+            if (!has) {
+                lb_config_names known = {{"match", "skip", "same_as"}, 3};
+                if (m)
+                    lb_config_names_add_table(&known, &m->options);
+                else
+                    lb_config_names_of_entries(r, &known);
+                const char *in = lb_arena_printf(r->a, " in %s", title);
+                return in ? lb_config_unknown_key(v, in, &known, m) : LB_E_NOMEM;
+            }
+            out->set[out->n++] = v;
+        }
+    }
+    if (!out->match) return lb_fail(LB_E_CONFIG, "%s: %s: 'match' is missing", w.text, title);
+    if (out->same_as && (out->n > 0 || out->has_skip))
+        return lb_fail(LB_E_CONFIG, "%s: %s: same_as: the layer is what %s is: neither options nor skip beside it",
+                       w.text, title, out->same_as);
+    if (out->n == 0 && !out->has_skip && !out->same_as)
+        return lb_fail(LB_E_CONFIG, "%s: %s: sets nothing: give an option or skip: true", w.text, title);
+    return LB_OK;
+}
+
+lb_status lb_config_read_rules(lb_config_reader *r, const lb_yaml *n, const char *title, const lb_method *m,
+                               lb_rule **out, size_t *count) {
+    if (n->kind != LB_YAML_LIST)
+        return lb_fail(LB_E_CONFIG, "%s: %s: must be a list of maps, not %s", lb_config_where(n).text, title,
+                       lb_config_kind_name(n));
+    *out = LB_NEW(r->a, lb_rule, n->count + 1);
+    if (!*out) return LB_E_NOMEM;
+    for (size_t i = 0; i < n->count; i++) {
+        const char *name = lb_arena_printf(r->a, "%s[%zu]", title, i);
+        if (!name) return LB_E_NOMEM;
+        LB_TRY(read_rule(r, n->item[i], name, m, &(*out)[i]));
+    }
+    *count = n->count;
+    return LB_OK;
+}
+
+static lb_status check_entry(const lb_yaml *n, const char *title) {
+    if (n->kind == LB_YAML_MAP) return LB_OK;
+    return lb_fail(LB_E_CONFIG, "%s: %s: must be a map with method and its options, not %s", lb_config_where(n).text,
+                   title, lb_config_kind_name(n));
+}
+
+static lb_status read_method(const lb_yaml *n, const lb_yaml *map, const char *title, const lb_method **out) {
+    if (!n)
+        return lb_fail(LB_E_CONFIG, "%s: %s: 'method' is missing (lowbit methods lists them)",
+                       lb_config_where(map).text, title);
+    lb_where w = lb_config_where(n);
+    if (n->kind != LB_YAML_SCALAR || lb_config_is_null(n))
+        return lb_fail(LB_E_CONFIG, "%s: method: must be a name (lowbit methods lists them)", w.text);
+    *out = NULL;
+    if (strcmp(n->text, "none") == 0) return LB_OK;
+    *out = lb_method_find(n->text);
+    if (*out) return LB_OK;
+    lb_config_names known = {0};
+    lb_config_names_add(&known, "none");
+    for (size_t i = 0; lb_method_at(i); i++) lb_config_names_add(&known, lb_method_at(i)->name);
+    const char *near = lb_str_nearest(n->text, known.at, known.n);
+    if (near)
+        return lb_fail(LB_E_CONFIG, "%s: unknown method '%s' in %s: did you mean '%s'?", w.text, n->text, title, near);
+    return lb_fail(LB_E_CONFIG, "%s: unknown method '%s' in %s: lowbit methods lists them", w.text, n->text, title);
+}
+
+/* The methods of an entry's stages as one. A single stage is that method. */
+static lb_status read_stages(lb_config_reader *r, const lb_yaml *n, const char *title, const lb_method **out) {
+    lb_where w = lb_config_where(n);
+    if (n->kind != LB_YAML_LIST || n->count == 0)
+        return lb_fail(LB_E_CONFIG, "%s: %s.stages: must be a list of maps, each with method and its options", w.text,
+                       title);
+    const lb_method **m = LB_NEW(r->a, const lb_method *, n->count);
+    if (!m) return LB_E_NOMEM;
+    for (size_t i = 0; i < n->count; i++) {
+        const char *name = lb_arena_printf(r->a, "%s.stages[%zu]", title, i);
+        if (!name) return LB_E_NOMEM;
+        LB_TRY(check_entry(n->item[i], name));
+        LB_TRY(read_method(lb_yaml_get(n->item[i], "method"), n->item[i], name, &m[i]));
+        if (!m[i])
+            return lb_fail(LB_E_CONFIG, "%s: %s: none is no stage: it quantizes nothing",
+                           lb_config_where(n->item[i]).text, name);
+    }
+    *out = m[0];
+    if (n->count == 1) return LB_OK;
+    lb_status st = lb_pipeline_new(r->a, m, n->count, out);
+    return st == LB_E_ARG ? lb_fail_in(LB_E_CONFIG, "%s: %s.stages", w.text, title) : st;
+}
+
+/* An option of the entry: one value, or an axis of it. name: as its method has it. */
+static lb_status add_option(lb_config_reader *r, const lb_yaml *n, const char *title, const lb_options *t,
+                            const char *name, lb_entry *out) {
+    lb_axis *ax = &out->option[out->n_options];
+    for (size_t i = 0; i < out->n_options; i++) {
+        const lb_option *there = lb_options_find(t, out->option[i].name);
+        if (there && lb_option_answers(there, name))
+            return lb_fail(LB_E_CONFIG, "%s: %s in %s: a stage sets it already", lb_config_where(n).text, n->key,
+                           title);
+    }
+    LB_TRY(lb_config_read_values(r, n, title, ax));
+    ax->name = name;
+    out->n_options++;
+    for (size_t k = 0; k < ax->n; k++) LB_TRY(lb_config_try_value(r, out->method, t, name, ax->value[k]));
+    return LB_OK;
+}
+
+/* A key of a stage that is no option of it there. */
+static lb_status not_of_stage(lb_config_reader *r, const lb_yaml *n, const char *title, const lb_stage *s) {
+    lb_where w = lb_config_where(n);
+    if (lb_options_find(&s->method->options, n->key))
+        return lb_fail(LB_E_CONFIG, "%s: %s in %s: does not apply where %s goes on from the stage before", w.text,
+                       n->key, title, s->method->name);
+    if (lb_options_find(&lb_config_cell_table, n->key))
+        return lb_fail(LB_E_CONFIG, "%s: %s in %s: is of all stages together: it belongs beside them", w.text, n->key,
+                       title);
+    lb_config_names known = {{"method"}, 1};
+    lb_config_names_add_table(&known, s->options);
+    const char *in = lb_arena_printf(r->a, " in %s", title);
+    return in ? lb_config_unknown_key(n, in, &known, s->method) : LB_E_NOMEM;
+}
+
+static lb_status read_stage_options(lb_config_reader *r, const lb_yaml *list, const char *title, lb_entry *out) {
+    const lb_method *m = out->method;
+    for (size_t i = 0; i < list->count; i++) {
+        const lb_stage only = {m, &m->options, 0, 0, 0}, *s = m->stages ? &m->stage[i] : &only;
+        const char *name = lb_arena_printf(r->a, "%s.stages[%zu]", title, i);
+        if (!name) return LB_E_NOMEM;
+        for (size_t k = 0; k < list->item[i]->count; k++) {
+            const lb_yaml *v = list->item[i]->item[k];
+            if (strcmp(v->key, "method") == 0) continue;
+            const lb_option *o = lb_options_find(s->options, v->key);
+            if (!o) return not_of_stage(r, v, name, s);
+            o = &m->options.table[s->first + (size_t)(o - s->options->table)];
+            LB_TRY(add_option(r, v, name, &m->options, o->name, out));
+        }
+    }
+    return LB_OK;
+}
+
+static lb_status read_methods(lb_config_reader *r, const lb_yaml *n, const char *title, lb_entry *out) {
+    const lb_yaml *method = lb_yaml_get(n, "method"), *stages = lb_yaml_get(n, "stages");
+    size_t options = n->count + 1;
+    if (method && stages)
+        return lb_fail(LB_E_CONFIG, "%s: %s has a method and stages: give one of them", lb_config_where(stages).text,
+                       title);
+    LB_TRY(stages ? read_stages(r, stages, title, &out->method) : read_method(method, n, title, &out->method));
+    for (size_t i = 0; stages && i < stages->count; i++) options += stages->item[i]->count;
+    if (!(out->option = LB_NEW(r->a, lb_axis, options))) return LB_E_NOMEM;
+    return stages ? read_stage_options(r, stages, title, out) : LB_OK;
+}
+
+/* Are its layers solved on statistics? Stages that preserve have theirs of the model as it is then. */
+static bool solves(const lb_method *m) {
+    size_t first = lb_method_preserving(m);
+    uint32_t needs = 0;
+    for (size_t i = first; i < lb_method_stages(m); i++) needs |= lb_method_stage(m, i)->needs;
+    return (needs & LB_NEEDS_STATISTICS) != 0;
+}
+
+/* An entry's method and options; its rules come when every entry's method is known. */
+static lb_status read_entry(lb_config_reader *r, const lb_yaml *n, const char *title, lb_entry *out) {
+    LB_TRY(check_entry(n, title));
+    out->node = n;
+    LB_TRY(read_methods(r, n, title, out));
+    for (size_t i = 0; i < n->count; i++) {
+        const lb_yaml *v = n->item[i];
+        if (strcmp(v->key, "method") == 0 || strcmp(v->key, "stages") == 0 || strcmp(v->key, "rules") == 0) continue;
+        const lb_options *t = lb_config_table_of(out->method, v->key);
+        if (!t) {
+            lb_config_names known = {{"method", "stages", "rules"}, 3};
+            if (out->method) {
+                lb_config_names_add_table(&known, &out->method->options);
+                lb_config_names_add_table(&known, &lb_config_cell_table);
+            }
+            const char *in = lb_arena_printf(r->a, " in %s", title);
+            return in ? lb_config_unknown_key(v, in, &known, lb_yaml_get(n, "stages") ? NULL : out->method)
+                      : LB_E_NOMEM;
+        }
+        bool statistics = strcmp(v->key, "propagate") == 0 || strcmp(v->key, "true_sequential") == 0;
+        if (t == &lb_config_cell_table && statistics && !solves(out->method))
+            return lb_fail(LB_E_CONFIG, "%s: %s in %s: method %s needs no statistics, so it does not apply",
+                           lb_config_where(v).text, v->key, title, out->method->name);
+        LB_TRY(add_option(r, v, title, t, v->key, out));
+    }
+    return LB_OK;
+}
+
+lb_status lb_config_read_entries(lb_config_reader *r, const lb_yaml *n) {
+    if (!n) return LB_OK;
+    if (n->kind != LB_YAML_LIST)
+        return lb_fail(LB_E_CONFIG, "%s: quantize: must be a list of maps, each with a method",
+                       lb_config_where(n).text);
+    r->c->entry = LB_NEW(r->a, lb_entry, n->count + 1);
+    r->method = LB_NEW(r->a, const lb_method *, n->count + 1);
+    if (!r->c->entry || !r->method) return LB_E_NOMEM;
+    for (size_t i = 0; i < n->count; i++) {
+        const char *title = lb_arena_printf(r->a, "quantize[%zu]", i);
+        if (!title) return LB_E_NOMEM;
+        r->c->entry[i].index = i;
+        LB_TRY(read_entry(r, n->item[i], title, &r->c->entry[i]));
+        add_method(r, r->c->entry[i].method);
+        r->c->entries = i + 1;
+    }
+    for (size_t i = 0; i < n->count; i++) {
+        lb_entry *e = &r->c->entry[i];
+        const lb_yaml *rules = lb_yaml_get(e->node, "rules");
+        if (!rules) continue;
+        const char *title = lb_arena_printf(r->a, "quantize[%zu].rules", i);
+        if (!title) return LB_E_NOMEM;
+        if (!e->method)
+            return lb_fail(LB_E_CONFIG, "%s: %s: method none quantizes nothing", lb_config_where(rules).text, title);
+        LB_TRY(lb_config_read_rules(r, rules, title, e->method, &e->rule, &e->n_rules));
+    }
+    return LB_OK;
+}
