@@ -1,6 +1,5 @@
 /* lowbit report DIR */
 #include <stddef.h>
-#include <string.h>
 
 #include "base/fs.h"
 #include "cli/commands.h"
@@ -10,7 +9,7 @@
 typedef struct report_flags {
     int format;
     const char *layers, *compare, *expected;
-    bool write;
+    bool write, wide;
 } report_flags;
 
 static const char *const format_choices[] = {"terminal", "markdown", "csv", "latex", "html", NULL};
@@ -27,25 +26,11 @@ static const lb_option flags[] = {
     {"expected", LB_OPT_STR, "", 0, 0, NULL,
      "a table of expected values (docs/experiments.md); default: expected.csv of the folder, if there is one",
      offsetof(report_flags, expected)},
+    {"wide", LB_OPT_BOOL, "false", 0, 0, NULL, "every column, however narrow the terminal",
+     offsetof(report_flags, wide)},
     {"write", LB_OPT_BOOL, "true", 0, 0, NULL, "write tables, plots and pages; --no-write only prints",
      offsetof(report_flags, write)},
 };
-
-static lb_status find_cell(const lb_results *r, const char *name, int64_t *out) {
-    const char *known[256];
-    size_t n = 0;
-    for (int64_t i = 0; i < r->n; i++) {
-        const lb_record *c = &r->record[i];
-        if (strcmp(c->label, name) == 0 || strcmp(c->stem, name) == 0) {
-            *out = i;
-            return LB_OK;
-        }
-        if (n < sizeof known / sizeof known[0]) known[n++] = c->label;
-    }
-    const char *near = lb_str_nearest(name, known, n);
-    if (near) return lb_fail(LB_E_ARG, "%s has no cell '%s': did you mean '%s'?", r->dir, name, near);
-    return lb_fail(LB_E_ARG, "%s has no cell '%s': the main table lists them", r->dir, name);
-}
 
 /* The file asked for, or the one that a run left beside the results; NULL: none. */
 static lb_status expected_path(const report_flags *f, const char *dir, lb_arena *a, const char **out) {
@@ -62,21 +47,17 @@ static lb_status expected_path(const report_flags *f, const char *dir, lb_arena 
     return there && !*out ? LB_E_NOMEM : LB_OK;
 }
 
-static lb_status render(const report_flags *f, const lb_results *r, const char *expected, lb_str *out,
-                        int64_t *outside) {
+static lb_status render(const report_flags *f, const lb_results *r, const lb_report_options *o, const char *expected,
+                        lb_str *out, int64_t *outside) {
     lb_table_format format = format_of[f->format];
     *outside = 0;
     if (f->layers[0]) {
         int64_t cell;
-        LB_TRY(find_cell(r, f->layers, &cell));
+        LB_TRY(lb_report_find_cell(r, f->layers, &cell));
         return lb_report_layer_table(r, cell, format, out);
     }
-    if (f->compare[0]) {
-        int64_t cell;
-        LB_TRY(find_cell(r, f->compare, &cell));
-        return lb_report_compare_table(r, cell, format, out);
-    }
-    LB_TRY(lb_report_main_table(r, format, out));
+    if (f->compare[0]) return lb_report_compare_table(r, f->compare, o, format, out);
+    LB_TRY(lb_report_table(r, o, format, out));
     /* Two tables in one CSV would be none. */
     if (!expected || format == LB_TABLE_CSV) return LB_OK;
     return lb_report_expected_table(r, expected, format, out, outside);
@@ -84,12 +65,13 @@ static lb_status render(const report_flags *f, const lb_results *r, const char *
 
 static lb_status report(const report_flags *f, const lb_results *r, lb_arena *a, lb_log *log, int *exit_code) {
     const char *expected;
+    lb_report_options o = {.wide = f->wide};
     lb_str out = {0};
     int64_t outside = 0;
     LB_TRY(expected_path(f, r->dir, a, &expected));
-    lb_status st = render(f, r, expected, &out, &outside);
+    lb_status st = render(f, r, &o, expected, &out, &outside);
     if (st == LB_OK) st = lb_str_check(&out);
-    if (st == LB_OK && f->write) st = lb_report_write(r, expected, log);
+    if (st == LB_OK && f->write) st = lb_report_write(r, &o, expected, log);
     if (st == LB_OK) st = lb_starved_check();
     if (st == LB_OK && out.s) lb_cli_print(out.s);
     lb_str_free(&out);
@@ -112,7 +94,7 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
 
 const lb_command lb_cmd_report = {
     .name = "report",
-    .usage = "DIR [--format FORMAT] [--layers CELL] [--compare CELL] [--expected FILE] [--no-write]",
+    .usage = "DIR [--format FORMAT] [--layers CELL] [--compare CELL] [--wide] [--expected FILE] [--no-write]",
     .summary = "tables, plots and pages of a results folder again, without the model",
     .details = "Writes DIR/cells.csv and DIR/report/ (index.html, report.md, body.tex, tables, plots), and prints the "
                "main table.\nExit code 1 when a value is outside the tolerance of the expected one.",

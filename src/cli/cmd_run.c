@@ -57,7 +57,7 @@ static lb_status tables(const lb_results *r, const char *expected, bool write, l
         st = lb_report_expected_table(r, expected, LB_TABLE_TERMINAL, &out, outside);
     }
     if (st == LB_OK) st = lb_str_check(&out);
-    if (st == LB_OK && write) written = lb_report_write(r, expected, log);
+    if (st == LB_OK && write) written = lb_report_write(r, NULL, expected, log);
     if (st == LB_OK) lb_cli_print(out.s);
     lb_str_free(&out);
     LB_TRY(st);

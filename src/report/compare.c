@@ -75,7 +75,10 @@ static lb_status fill(lb_table *t, const lb_results *r, int64_t cell) {
     return LB_OK;
 }
 
-lb_status lb_report_compare_table(const lb_results *r, int64_t cell, lb_table_format f, lb_str *out) {
+lb_status lb_report_compare_table(const lb_results *r, const char *label, const lb_report_options *o, lb_table_format f,
+                                  lb_str *out) {
+    int64_t cell;
+    LB_TRY(lb_report_find_cell(r, label, &cell));
     const lb_record *base = &r->record[cell];
     lb_arena *a = NULL;
     lb_table *t = NULL;
@@ -98,7 +101,7 @@ lb_status lb_report_compare_table(const lb_results *r, int64_t cell, lb_table_fo
                             " ln PPL: mean difference of the negative log-likelihood (nats) over the same windows, "
                             "with a 95 % interval by moving-block bootstrap.");
     lb_report_view v;
-    if (st == LB_OK) st = lb_report_view_make(a, r, &v);
+    if (st == LB_OK) st = lb_report_view_make(a, r, o, &v);
     if (st == LB_OK && f != LB_TABLE_CSV && v.seeds)
         lb_markup_paragraph(
             out, f, "Each row is one cell, so one seed: what another seed would have given is not in its interval.");

@@ -175,7 +175,7 @@ lb_status lb_report_cells_csv(const lb_results *r, lb_str *out) {
     lb_arena *a;
     LB_TRY(lb_arena_new(0, &a));
     lb_report_view v;
-    lb_status st = lb_report_view_make(a, r, &v);
+    lb_status st = lb_report_view_make(a, r, NULL, &v);
     if (st == LB_OK) st = write_all(&v, out);
     lb_arena_free(a);
     return st;

@@ -308,7 +308,7 @@ lb_status lb_report_size_table(const lb_results *r, lb_table_format f, lb_str *o
     lb_arena *a;
     LB_TRY(lb_arena_new(0, &a));
     lb_report_view v;
-    lb_status st = lb_report_view_make(a, r, &v);
+    lb_status st = lb_report_view_make(a, r, NULL, &v);
     if (st == LB_OK) st = lb_report_sizes(&v, f, out);
     lb_arena_free(a);
     return st;

@@ -244,14 +244,18 @@ lb_status lb_report_absent_list(const lb_report_view *v, lb_table_format f, lb_s
     return lb_str_check(out);
 }
 
-lb_status lb_report_main_table(const lb_results *r, lb_table_format f, lb_str *out) {
+lb_status lb_report_table(const lb_results *r, const lb_report_options *o, lb_table_format f, lb_str *out) {
     lb_arena *a;
     LB_TRY(lb_arena_new(0, &a));
     lb_report_view v;
-    lb_status st = lb_report_view_make(a, r, &v);
+    lb_status st = lb_report_view_make(a, r, o, &v);
     if (st == LB_OK) st = lb_report_main_tables(&v, f, out);
     if (st == LB_OK && f != LB_TABLE_CSV) st = lb_report_absent_list(&v, f, out);
     if (st == LB_OK && f != LB_TABLE_CSV) st = lb_report_notes(&v, f, out);
     lb_arena_free(a);
     return st;
+}
+
+lb_status lb_report_main_table(const lb_results *r, lb_table_format f, lb_str *out) {
+    return lb_report_table(r, NULL, f, out);
 }

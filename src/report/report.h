@@ -13,11 +13,32 @@ typedef enum lb_table_format {
     LB_TABLE_LATEX,
     LB_TABLE_HTML
 } lb_table_format;
-LB_NODISCARD lb_status lb_report_main_table(const lb_results *r, lb_table_format f,
-                                            lb_str *out); /* one row a cell; mean +- sd where seeds are an axis */
+
+typedef enum lb_adjust { LB_ADJUST_NONE, LB_ADJUST_HOLM } lb_adjust; /* of several comparisons */
+typedef enum lb_latex_form { LB_LATEX_FLOAT, LB_LATEX_WIDE, LB_LATEX_TABULAR, LB_LATEX_SIUNITX } lb_latex_form;
+
+/* What is shown, and how. All zero: the usual. */
+typedef struct lb_report_options {
+    const char *const *column; /* names of facts (report/facts.h) to show, in order */
+    int64_t columns;           /* 0: the usual columns */
+    const char *sort;          /* a fact; "-fact": descending; NULL: in the order of the sweep */
+    bool wide;                 /* every column, however narrow the terminal */
+    bool significant;          /* mark what differs from the reference */
+    lb_adjust adjust;
+    const char *reference; /* label of what differences are to; NULL: the baseline */
+    lb_latex_form latex;
+} lb_report_options;
+
+/* One row a cell; mean +- sd where seeds are an axis. `o` may be NULL: the usual. */
+LB_NODISCARD lb_status lb_report_table(const lb_results *r, const lb_report_options *o, lb_table_format f, lb_str *out);
+LB_NODISCARD lb_status lb_report_main_table(const lb_results *r, lb_table_format f, lb_str *out); /* the usual */
+/* A cell by its label or its file's name; a row over several seeds is LB_E_ARG, which names them. */
+LB_NODISCARD lb_status lb_report_find_cell(const lb_results *r, const char *name, int64_t *out);
 LB_NODISCARD lb_status lb_report_layer_table(const lb_results *r, int64_t cell, lb_table_format f, lb_str *out);
-/* Paired differences of all other cells of its model to this one, with intervals; LB_E_ARG: it was not evaluated. */
-LB_NODISCARD lb_status lb_report_compare_table(const lb_results *r, int64_t cell, lb_table_format f, lb_str *out);
+/* Paired differences of all other cells of its model to the one of this label, with intervals; LB_E_ARG: there is none,
+ * or it was not evaluated. `o` may be NULL. */
+LB_NODISCARD lb_status lb_report_compare_table(const lb_results *r, const char *label, const lb_report_options *o,
+                                               lb_table_format f, lb_str *out);
 LB_NODISCARD lb_status lb_report_size_table(const lb_results *r, lb_table_format f, lb_str *out);
 /* ours | expected | difference | within tolerance; expected.csv as in docs/experiments.md. *outside counts rows
  * outside. */
@@ -28,7 +49,8 @@ LB_NODISCARD lb_status lb_report_expected_check(const char *expected_csv);
 /* <dir>/cells.csv: one tidy row a cell and evaluation. */
 LB_NODISCARD lb_status lb_report_cells_csv(const lb_results *r, lb_str *out);
 /* All tables (md, csv, tex), plots (svg, png, pdf with .gp and .dat beside), and index.html + report.md. A missing
- * gnuplot is a warning, not a failure; expected_csv may be NULL. */
-LB_NODISCARD lb_status lb_report_write(const lb_results *r, const char *expected_csv, lb_log *log);
+ * gnuplot is a warning, not a failure; expected_csv and `o` may be NULL. */
+LB_NODISCARD lb_status lb_report_write(const lb_results *r, const lb_report_options *o, const char *expected_csv,
+                                       lb_log *log);
 
 #endif

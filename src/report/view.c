@@ -169,26 +169,21 @@ static lb_status label_of(lb_arena *a, const lb_report_row *row, const char **ou
     return LB_OK;
 }
 
-static lb_status take_label(lb_arena *a, lb_report_row *row) {
-    LB_TRY(label_of(a, row, &row->name));
-    row->short_name = row->series = row->name;
-    return LB_OK;
-}
+static void take_label(lb_report_row *row) { row->name = row->short_name = row->series = row->label; }
 
 /* Where what varies does not tell two rows apart (rules of a layer, another calibration text), the sweep's own label
  * does. */
-static lb_status make_unique(lb_report_view *v) {
+static void make_unique(lb_report_view *v) {
     for (int64_t i = 0; i < v->rows; i++) {
         const char *shown = v->row[i].short_name;
         bool shared = false;
         for (int64_t k = i + 1; k < v->rows; k++) {
             if (strcmp(shown, v->row[k].short_name) != 0) continue;
-            LB_TRY(take_label(v->arena, &v->row[k]));
+            take_label(&v->row[k]);
             shared = true;
         }
-        if (shared) LB_TRY(take_label(v->arena, &v->row[i]));
+        if (shared) take_label(&v->row[i]);
     }
-    return LB_OK;
 }
 
 /* ---- rows ---- */
@@ -312,26 +307,28 @@ static lb_status add_blocks(lb_report_view *v) {
     return LB_OK;
 }
 
-static lb_status view_of(lb_arena *a, const lb_results *r, lb_report_view *out) {
-    *out = (lb_report_view){.arena = a, .r = r};
+static lb_status view_of(lb_arena *a, const lb_results *r, const lb_report_options *o, lb_report_view *out) {
+    static const lb_report_options usual;
+    *out = (lb_report_view){.arena = a, .r = r, .options = o ? o : &usual};
     out->row = LB_NEW(a, lb_report_row, r->n + 1);
     out->absent = LB_NEW(a, const lb_record *, r->n + 1);
     if (!out->row || !out->absent) return LB_E_NOMEM;
     LB_TRY(add_rows(out, true));
     LB_TRY(add_rows(out, false));
     count_absent(out);
-    LB_TRY(make_unique(out));
+    for (int64_t i = 0; i < out->rows; i++) LB_TRY(label_of(a, &out->row[i], &out->row[i].label));
+    make_unique(out);
     return add_blocks(out);
 }
 
-lb_status lb_report_view_make(lb_arena *a, const lb_results *r, lb_report_view *out) {
+lb_status lb_report_view_make(lb_arena *a, const lb_results *r, const lb_report_options *o, lb_report_view *out) {
     lb_results *part;
     int64_t n;
-    LB_TRY(view_of(a, r, out));
+    LB_TRY(view_of(a, r, o, out));
     LB_TRY(lb_report_by_model(a, r, &part, &n));
     lb_report_view *model = LB_NEW(a, lb_report_view, n);
     if (!model) return LB_E_NOMEM;
-    for (int64_t i = 0; n > 1 && i < n; i++) LB_TRY(view_of(a, &part[i], &model[i]));
+    for (int64_t i = 0; n > 1 && i < n; i++) LB_TRY(view_of(a, &part[i], o, &model[i]));
     if (n == 1) model[0] = *out;
     out->model = model;
     out->models = n;

@@ -9,6 +9,7 @@
 #include "result/record.h"
 
 typedef struct lb_report_row {
+    const char *label;      /* as the sweep calls it; over seeds the cells' label without " s1" */
     const char *name;       /* method and what varies, without bits, group and seed; unique with them */
     const char *short_name; /* the same with bits and group: for legends */
     const char *series;     /* the same without bits: a line through bit widths */
@@ -28,7 +29,8 @@ typedef struct lb_report_block {
 typedef struct lb_report_view {
     lb_arena *arena;
     const lb_results *r;
-    lb_report_row *row; /* baseline first, then the order of the sweep */
+    const lb_report_options *options; /* never NULL */
+    lb_report_row *row;               /* baseline first, then the order of the sweep */
     int64_t rows;
     lb_report_block *block;
     int64_t blocks;
@@ -38,7 +40,13 @@ typedef struct lb_report_view {
     const struct lb_report_view *model; /* (models) of each model's records alone; of one model: the same again */
     int64_t models;                     /* 0: this is the view of a model */
 } lb_report_view;
-LB_NODISCARD lb_status lb_report_view_make(lb_arena *a, const lb_results *r, lb_report_view *out);
+/* `o` may be NULL: the usual; it must outlive the view. */
+LB_NODISCARD lb_status lb_report_view_make(lb_arena *a, const lb_results *r, const lb_report_options *o,
+                                           lb_report_view *out);
+/* A row by its label, or a cell by its own or by its file's name: `row` with its seeds, `cell` if it is one alone. A
+ * cell without a result has no row. LB_E_ARG: there is none, or several models have one. */
+LB_NODISCARD lb_status lb_report_find_row(const lb_report_view *v, const char *name, const lb_report_row **row,
+                                          const lb_record **cell);
 /* The records of each model, in the order of first sight. */
 LB_NODISCARD lb_status lb_report_by_model(lb_arena *a, const lb_results *r, lb_results **out, int64_t *n);
 bool lb_report_same_model(const lb_record *x, const lb_record *y);

@@ -182,11 +182,11 @@ static lb_status write_in_turn(const writer *w, const char *expected_csv, lb_log
     return st;
 }
 
-lb_status lb_report_write(const lb_results *r, const char *expected_csv, lb_log *log) {
+lb_status lb_report_write(const lb_results *r, const lb_report_options *o, const char *expected_csv, lb_log *log) {
     lb_arena *a;
     LB_TRY(lb_arena_new(0, &a));
     lb_report_view v;
-    lb_status st = lb_report_view_make(a, r, &v);
+    lb_status st = lb_report_view_make(a, r, o, &v);
     writer w = {&v, r->dir};
     if (st == LB_OK) st = write_in_turn(&w, expected_csv, log);
     lb_arena_free(a);

@@ -134,7 +134,7 @@ static void scripts_hold_texts(void **state) {
         for (int64_t l = 0; l < r->record[i].layers; l++)
             if (strcmp(r->record[i].layer[l].type, "q") == 0) r->record[i].layer[l].type = evil;
     lb_log log = {0};
-    assert_ok(lb_report_write(r, NULL, &log));
+    assert_ok(lb_report_write(r, NULL, NULL, &log));
     assert_false(owned(dir));
     for (int64_t i = 0; i < r->n; i++) {
         if (!r->record[i].layers) continue;

@@ -284,7 +284,7 @@ static void paper_with_latex(void **state) {
     lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, odd);
     r->name = "\xe6\xb5\x8b_%&#~^\\ {x} \xc4\xa7\xc3\xa9 \xf0\x9f\x98\x80";
     r->model_note = "$a$ <b> \xce\xa9";
-    assert_ok(lb_report_write(r, NULL, NULL));
+    assert_ok(lb_report_write(r, NULL, NULL, NULL));
     synthetic_results_free(r);
     lb_test_fixture("paper/build", build);
     snprintf(command, sizeof command, "'%s' '%s' 2>&1 && head -c 5 '%s/report/report.pdf'", build, odd, odd);

@@ -71,7 +71,7 @@ static lb_status plots(synthetic_kind kind, const char *dir, int64_t *drawn, int
     lb_results *r = synthetic_results_new(kind, dir);
     lb_report_view v;
     lb_plot_list list;
-    lb_status st = lb_report_view_make(r->arena, r, &v);
+    lb_status st = lb_report_view_make(r->arena, r, NULL, &v);
     if (st == LB_OK) st = lb_plot_all(&v, dir, &logger, &list);
     *drawn = 0, *n = st == LB_OK ? list.n : 0;
     captions[0] = 0;
@@ -239,7 +239,7 @@ static void layers_of_one_type(void **state) {
     lb_report_view v;
     lb_plot_list list;
     set_path("/nowhere");
-    assert_ok(lb_report_view_make(r->arena, r, &v));
+    assert_ok(lb_report_view_make(r->arena, r, NULL, &v));
     assert_ok(lb_plot_all(&v, dir, &logger, &list));
     restore_path();
     double want =
@@ -258,7 +258,7 @@ static void layers_of_one_type(void **state) {
         r->record[i].options.at = at;
     }
     set_path("/nowhere");
-    assert_ok(lb_report_view_make(r->arena, r, &v));
+    assert_ok(lb_report_view_make(r->arena, r, NULL, &v));
     assert_ok(lb_plot_all(&v, dir, &logger, &list));
     restore_path();
     for (int64_t i = 0; i < list.n; i++)
@@ -343,7 +343,7 @@ static void report(void **state) {
     char *first[sizeof leaf / sizeof leaf[0]];
     set_path("/nowhere");
     for (int round = 0; round < 2; round++) {
-        assert_ok(lb_report_write(r, from, NULL));
+        assert_ok(lb_report_write(r, NULL, from, NULL));
         for (size_t i = 0; i < sizeof leaf / sizeof leaf[0]; i++) {
             char *text = read_text(dir, leaf[i]);
             assert_true(text[0] != 0);
@@ -370,7 +370,7 @@ static void pictures_in_the_page(void **state) {
     char dir[LB_TEST_PATH];
     snprintf(dir, sizeof dir, "%s", folder("pictures"));
     lb_results *r = synthetic_results_new(SYNTHETIC_CLOSE, dir);
-    assert_ok(lb_report_write(r, NULL, NULL));
+    assert_ok(lb_report_write(r, NULL, NULL, NULL));
     char *html = read_text(dir, "report/index.html"), *md = read_text(dir, "report/report.md");
     assert_non_null(strstr(html, "<img alt=\"tiny_model: perplexity (log scale) on wikitext-2"));
     assert_non_null(strstr(html, "data:image/svg+xml;base64,"));
@@ -410,7 +410,7 @@ static lb_status tables_and_page(const lb_results *r, const char *csv) {
     lb_str s = {0};
     int64_t outside;
     LB_TRY(lb_arena_new(0, &a));
-    lb_status st = lb_report_view_make(a, r, &v);
+    lb_status st = lb_report_view_make(a, r, NULL, &v);
     for (int f = LB_TABLE_TERMINAL; st == LB_OK && f <= LB_TABLE_HTML; f++) {
         if (f != LB_TABLE_CSV) st = lb_report_page(&v, &none, csv, (lb_table_format)f, &s);
         if (st == LB_OK) st = lb_report_main_table(r, (lb_table_format)f, &s);
@@ -447,7 +447,7 @@ static void out_of_memory(void **state) {
     st = LB_E_NOMEM;
     for (at = 1; st != LB_OK && at < 20000; at += 1 + at / 20) {
         lb_alloc_fail_at(at);
-        st = lb_report_write(r, from, NULL);
+        st = lb_report_write(r, NULL, from, NULL);
         lb_alloc_fail_at(0);
         if (st != LB_OK) assert_int_equal(st, LB_E_NOMEM);
     }

@@ -108,7 +108,7 @@ static void quantized_inputs(void **state) {
         for (int k = 0; k < 2; k++)
             if (sweep[i].bits[k]) add_option(r, &r->record[r->n - 1 - k], "act_bits", sweep[i].bits[k]);
         assert_ok(lb_arena_new(0, &a));
-        assert_ok(lb_report_view_make(a, r, &v));
+        assert_ok(lb_report_view_make(a, r, NULL, &v));
         assert_ok(lb_report_notes(&v, LB_TABLE_MARKDOWN, &s));
         assert_non_null(strstr(s.s, "same H."));
         assert_true(!sweep[i].said == !strstr(s.s, "errors of weights alone"));
@@ -229,7 +229,7 @@ static void comparison_is_paired(void **state) {
     for (int64_t i = 0; i < r->n && at < 0; i++)
         if (strcmp(r->record[i].method, "rtn") == 0 && r->record[i].evals > 0) at = i;
     const lb_record *base = &r->record[at];
-    assert_ok(lb_report_compare_table(r, at, LB_TABLE_CSV, &s));
+    assert_ok(lb_report_compare_table(r, base->label, NULL, LB_TABLE_CSV, &s));
     char *rest = s.s, *line = strsep(&rest, "\n");
     assert_string_equal(line, "evaluation,protocol,windows,cell,bits_per_weight,ppl,delta_ln_ppl,delta_low,delta_high");
     for (int64_t e = 0; e < base->evals; e++)
@@ -253,7 +253,7 @@ static void comparison_is_paired(void **state) {
     lb_str_free(&s);
     for (int64_t i = 0; i < r->n; i++)
         if (r->record[i].state == LB_CELL_FAILED) at = i;
-    assert_status(LB_E_ARG, lb_report_compare_table(r, at, LB_TABLE_TERMINAL, &s));
+    assert_status(LB_E_ARG, lb_report_compare_table(r, r->record[at].label, NULL, LB_TABLE_TERMINAL, &s));
     assert_error_has("has no evaluation to compare with");
     synthetic_results_free(r);
 }
@@ -291,7 +291,7 @@ static void seeds(void **state) {
     lb_arena *a;
     lb_report_view v;
     assert_ok(lb_arena_new(0, &a));
-    assert_ok(lb_report_view_make(a, r, &v));
+    assert_ok(lb_report_view_make(a, r, NULL, &v));
     const lb_report_row *row = NULL;
     for (int64_t i = 0; i < v.rows && !row; i++)
         if (strcmp(v.row[i].short_name, "gptq 2b g64 act_order") == 0) row = &v.row[i];
@@ -338,7 +338,7 @@ static void only_seeds_are_averaged(void **state) {
     lb_arena *a;
     lb_report_view v;
     assert_ok(lb_arena_new(0, &a));
-    assert_ok(lb_report_view_make(a, r, &v));
+    assert_ok(lb_report_view_make(a, r, NULL, &v));
     const lb_report_row *two = NULL, *one = NULL;
     for (int64_t i = 0; i < v.rows; i++)
         if (v.row[i].cell[0] == gptq[0])
@@ -379,7 +379,7 @@ static void blocks_do_not_mix(void **state) {
         lb_arena *a;
         lb_report_view v;
         assert_ok(lb_arena_new(0, &a));
-        assert_ok(lb_report_view_make(a, r, &v));
+        assert_ok(lb_report_view_make(a, r, NULL, &v));
         assert_int_equal(v.blocks, 3);
         for (int i = 0; i < 3; i++)
             for (int k = 0; k < i; k++) assert_string_not_equal(v.block[i].id, v.block[k].id);
@@ -492,11 +492,11 @@ static void names(void **state) {
     lb_arena *a;
     lb_report_view v;
     assert_ok(lb_arena_new(0, &a));
-    assert_ok(lb_report_view_make(a, &r, &v));
+    assert_ok(lb_report_view_make(a, &r, NULL, &v));
     assert_string_equal(v.row[0].short_name, "gptq 4b g64 no_mse");
     assert_string_equal(v.row[1].short_name, "gptq 4b g64 mse");
     varied[1][2].value = "false"; /* now they differ in nothing that a name says */
-    assert_ok(lb_report_view_make(a, &r, &v));
+    assert_ok(lb_report_view_make(a, &r, NULL, &v));
     assert_string_equal(v.row[0].short_name, "first");
     assert_string_equal(v.row[1].short_name, "second");
     lb_arena_free(a);
