@@ -19,6 +19,9 @@ LB_NODISCARD lb_status lb_report_provenance(const lb_report_view *v, lb_table_fo
 /* A cell's rules for single layers, as its resolved config has them: match: "*.down" bits: 4; match: ...; false: none.
  */
 bool lb_report_rules(const lb_record *c, lb_str *out);
+/* What "embedding" or "head" is quantized by, where that is not the cell's method: rtn bits=8 group=row; false: it is.
+ */
+bool lb_report_end(const lb_record *c, const char *which, lb_str *out);
 LB_NODISCARD lb_status lb_report_citations(const lb_report_view *v, lb_table_format f, lb_str *out);
 const char *lb_report_reference(const char *key); /* authors, title, where; NULL: not known */
 const char *lb_report_reference_key(size_t i);    /* every key that is known; NULL past the last */

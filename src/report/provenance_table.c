@@ -1,4 +1,5 @@
 /* Where the numbers come from: what all cells share is said once, then what differs. */
+#include <stdio.h>
 #include <string.h>
 
 #include "report/parts.h"
@@ -125,19 +126,49 @@ static void add_own(lb_str *line, const lb_results *r, const lb_record *c, bool 
     }
 }
 
-bool lb_report_rules(const lb_record *c, lb_str *out) {
-    static const char head[] = "\n    rules:\n";
+/* Behind "    NAME:" of the resolved config's entry; NULL: it has none. */
+static const char *part_of_entry(const lb_record *c, const char *name) {
+    char head[64];
+    int n = snprintf(head, sizeof head, "\n    %s:\n", name);
     const char *p = c->config ? strstr(c->config, head) : NULL;
+    return p ? p + n : NULL;
+}
+
+/* The next line of such a part, without its blanks at the head; false: it ends here. */
+static bool next_line(const char **at, const char **line, size_t *n) {
+    if (strncmp(*at, "      ", 6) != 0) return false;
+    *line = *at + strspn(*at, " ");
+    *n = strcspn(*line, "\n");
+    *at = *line + *n + ((*line)[*n] == '\n');
+    return true;
+}
+
+bool lb_report_rules(const lb_record *c, lb_str *out) {
+    const char *p = part_of_entry(c, "rules"), *line;
+    size_t n;
     if (!p) return false;
-    p += sizeof head - 1;
-    for (const char *between = ""; strncmp(p, "      ", 6) == 0; between = " ") {
-        p += strspn(p, " ");
-        bool rule = strncmp(p, "- ", 2) == 0;
-        if (rule) p += 2;
-        size_t n = strcspn(p, "\n");
+    for (const char *between = ""; next_line(&p, &line, &n); between = " ") {
+        bool rule = strncmp(line, "- ", 2) == 0;
+        if (rule) line += 2, n -= 2;
         lb_str_add(out, "%s", rule && between[0] ? "; " : between);
-        lb_str_add_bytes(out, p, n);
-        p += n + (p[n] == '\n');
+        lb_str_add_bytes(out, line, n);
+    }
+    return true;
+}
+
+bool lb_report_end(const lb_record *c, const char *which, lb_str *out) {
+    static const char method[] = "method: ";
+    const char *p = part_of_entry(c, which), *line;
+    size_t n;
+    if (!p) return false;
+    for (const char *between = ""; next_line(&p, &line, &n); between = " ") {
+        size_t key = strcspn(line, ":");
+        if (n >= sizeof method - 1 && strncmp(line, method, sizeof method - 1) == 0) {
+            lb_str_add(out, "%s%.*s", between, (int)(n - sizeof method + 1), line + sizeof method - 1);
+        } else if (key + 2 <= n) {
+            lb_str_add(out, "%s%.*s=", between, (int)key, line);
+            lb_str_add_bytes(out, line + key + 2, n - key - 2);
+        }
     }
     return true;
 }
