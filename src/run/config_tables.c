@@ -145,7 +145,8 @@ static const section sections[] = {
     {"axes",
      "A map from an option's name to a list of values, such as bits: [2, 3, 4]. Their product gives the cells of every "
      "entry whose method has the option; an entry that sets the option itself keeps its own value. seed applies where "
-     "something is drawn at random. Equal values count once, cells that come out equal run once, and more than 100,000 "
+     "something is drawn at random. An axis that reaches no cell, because every entry sets the option or nothing "
+     "depends on it, is an error. Equal values count once, cells that come out equal run once, and more than 100,000 "
      "combinations in all are refused.",
      NULL},
     {"quantize[]",

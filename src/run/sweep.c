@@ -11,11 +11,18 @@
 
 enum { MAX_AXES = 32, MAX_CELLS = 100000 };
 
+/* What came of an axis. */
+typedef struct reach {
+    bool taken, cell;              /* an entry has it; a cell that is not refused */
+    const char *dropped, *refused; /* of cells that do not depend on it, and of refused ones: the first reason */
+} reach;
+
 /* An option with the values it takes, equal ones once. */
 typedef struct dim {
     const char *name;
     const lb_yaml **value; /* (n) */
     size_t n;
+    reach *reach; /* NULL: one value of an entry, which varies nothing */
 } dim;
 
 typedef struct dims {
@@ -37,6 +44,7 @@ typedef struct expander {
     lb_sweep *out;
     common *common;
     dims *entry;      /* (entries) */
+    reach *reach;     /* (axes of the config) */
     const dims *dims; /* of the entry at hand */
     const char *whose;
     lb_index cells; /* by identity */
@@ -145,6 +153,10 @@ static lb_status find_dims(expander *x, const lb_entry *e, dims *out) {
             return lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: more than %d options and axes",
                            lb_config_where(e->node).text, e->index, MAX_AXES);
         LB_TRY(shared ? distinct_common(x, e->method, ax, &found[n]) : distinct(x, e->method, ax, &found[n]));
+        if (shared)
+            (found[n].reach = &x->reach[i])->taken = true;
+        else if (ax->n > 1 && !(found[n].reach = LB_NEW(x->a, reach, 1)))
+            return LB_E_NOMEM;
         n++;
     }
     *out = (dims){.at = LB_NEW(x->a, dim, n + 1), .n = n};
@@ -199,11 +211,17 @@ static lb_status put_value(expander *x, lb_cell *cell, const char *name, const l
     return st;
 }
 
-static void pairs_drop(lb_pairs *p, const char *key) {
+/* The cell does not depend on this; why: should that be so of all cells that an axis of it reaches. */
+static void drop(expander *x, lb_cell *cell, const char *key, const char *why) {
+    lb_pairs *p = &cell->varied;
     int64_t n = 0;
     for (int64_t i = 0; i < p->n; i++)
         if (strcmp(p->at[i].key, key) != 0) p->at[n++] = p->at[i];
     p->n = n;
+    for (size_t d = 0; d < x->dims->n; d++) {
+        reach *r = strcmp(x->dims->at[d].name, key) == 0 ? x->dims->at[d].reach : NULL;
+        if (r && !r->dropped) r->dropped = why;
+    }
 }
 
 /* What of a cell its stages cannot go with. */
@@ -224,6 +242,7 @@ static lb_status refuse_walk(expander *x, lb_cell *cell) {
 
 /* What cannot matter for this method is set to one fixed value, so that cells that differ in nothing come out equal. */
 static lb_status normalise(expander *x, lb_cell *cell) {
+    static const char not_solved[] = "no method here solves layers on statistics of their inputs";
     const lb_method *m = cell->method;
     const lb_config *c = x->c;
     LB_TRY(lb_sweep_needs(x->a, c, cell));
@@ -234,15 +253,15 @@ static lb_status normalise(expander *x, lb_cell *cell) {
     if (!lb_cell_statistics(cell)) {
         cell->own.propagate = LB_PROPAGATE_QUANTIZED;
         cell->own.true_sequential = false;
-        pairs_drop(&cell->varied, "propagate");
-        pairs_drop(&cell->varied, "true_sequential");
+        drop(x, cell, "propagate", not_solved);
+        drop(x, cell, "true_sequential", not_solved);
     }
     if (!cell->draws) {
         cell->own.seed = c->cell.seed;
         for (size_t d = 0; d < x->dims->n; d++)
             if (strcmp(x->dims->at[d].name, "seed") == 0)
                 LB_TRY(lb_scalar_i64(x->dims->at[d].value[0]->text, &cell->own.seed));
-        pairs_drop(&cell->varied, "seed");
+        drop(x, cell, "seed", "nothing is drawn at random");
     }
     return refuse_walk(x, cell);
 }
@@ -322,6 +341,16 @@ static lb_status check_texts(const expander *x, const lb_cell *cell) {
     return LB_OK;
 }
 
+/* Which axes the cell is evidence for. */
+static void note_reach(const expander *x, const lb_cell *cell) {
+    for (size_t d = 0; d < x->dims->n; d++) {
+        reach *r = x->dims->at[d].reach;
+        if (!r || !lb_pairs_get(&cell->varied, x->dims->at[d].name)) continue;
+        r->cell = r->cell || !cell->refused;
+        if (cell->refused && !r->refused) r->refused = cell->reason;
+    }
+}
+
 /* One combination: at[d] is the value's index in dimension d. */
 static lb_status make_cell(expander *x, const lb_entry *e, const size_t *at, lb_cell *cell) {
     *cell = (lb_cell){.entry = e, .method = e->method, .own = x->c->cell, .reason = ""};
@@ -337,6 +366,7 @@ static lb_status make_cell(expander *x, const lb_entry *e, const size_t *at, lb_
         if (st == LB_E_NOMEM) return st;
         if (st != LB_OK) LB_TRY(refuse(x, cell, lb_error()));
     }
+    note_reach(x, cell);
     LB_TRY(describe(x, cell));
     return lb_sweep_label(x->a, cell);
 }
@@ -368,7 +398,8 @@ static lb_status name_method(expander *x, const lb_entry *e) {
 static lb_status count_cells(expander *x, size_t *most) {
     double each = 0, all = 0; /* for each model; for all of them */
     x->entry = LB_NEW(x->a, dims, x->c->entries + 1);
-    if (!x->entry) return LB_E_NOMEM;
+    x->reach = LB_NEW(x->a, reach, x->c->axes + 1);
+    if (!x->entry || !x->reach) return LB_E_NOMEM;
     for (size_t i = 0; i < x->c->entries; i++) {
         const lb_entry *e = &x->c->entry[i];
         if (!e->method) continue;
@@ -397,6 +428,50 @@ static lb_status expand_entry(expander *x, size_t i) {
     }
 }
 
+/* No entry took the axis: each that has the option sets it. */
+static lb_status overridden(const expander *x, const lb_axis *ax) {
+    const lb_yaml *at = NULL;
+    for (size_t i = 0; i < x->c->entries && !at; i++) {
+        const lb_entry *e = &x->c->entry[i];
+        for (size_t k = 0; e->method && has_option(e->method, ax->name) && k < e->n_options && !at; k++) {
+            const lb_options *t =
+                lb_sweep_cell_option(e->method, ax->name) ? &lb_config_cell_table : &e->method->options;
+            const lb_option *o = lb_options_find(t, e->option[k].name);
+            if (o && lb_option_answers(o, ax->name)) at = e->option[k].node;
+        }
+    }
+    return lb_fail(LB_E_CONFIG, "%s: axes.%s has no effect: every entry%s sets %s itself (%s)",
+                   lb_config_where(ax->node).text, ax->name, x->c->entries > 1 ? " that has it" : "", ax->name,
+                   lb_config_where(at).text);
+}
+
+/* An axis that reaches no cell is a mistake: whoever edits it would take old numbers for new ones. */
+static lb_status check_axes(const expander *x) {
+    for (size_t i = 0; i < x->c->axes; i++) {
+        const lb_axis *ax = &x->c->axis[i];
+        const reach *r = &x->reach[i];
+        if (!r->taken) return overridden(x, ax);
+        if (r->cell) continue;
+        return lb_fail(
+            LB_E_CONFIG, "%s: axes.%s has no effect: %s%s", lb_config_where(ax->node).text, ax->name,
+            r->dropped ? "" : "every cell that it reaches is refused: ", r->dropped ? r->dropped : r->refused);
+    }
+    return LB_OK;
+}
+
+/* The same of a list in an entry. Where its cells are refused, they say so themselves. */
+static lb_status check_lists(const expander *x, size_t entry) {
+    const lb_entry *e = &x->c->entry[entry];
+    for (size_t d = 0; d < x->entry[entry].n; d++) {
+        const dim *m = &x->entry[entry].at[d];
+        for (size_t k = 0; k < e->n_options; k++)
+            if (strcmp(e->option[k].name, m->name) == 0 && e->option[k].n > 1 && !m->reach->cell && m->reach->dropped)
+                return lb_fail(LB_E_CONFIG, "%s: quantize[%zu].%s has no effect: %s",
+                               lb_config_where(e->option[k].node).text, entry, m->name, m->reach->dropped);
+    }
+    return LB_OK;
+}
+
 static lb_status expand(expander *x) {
     size_t most = 0;
     LB_TRY(count_cells(x, &most));
@@ -404,7 +479,11 @@ static lb_status expand(expander *x) {
     if (!x->out->cell) return LB_E_NOMEM;
     x->out->cell[x->out->n++] = (lb_cell){.label = "none", .identity = "none", .reason = "", .own = x->c->cell};
     for (size_t i = 0; i < x->c->entries; i++)
-        if (x->c->entry[i].method) LB_TRY(expand_entry(x, i));
+        if (x->c->entry[i].method) {
+            LB_TRY(expand_entry(x, i));
+            LB_TRY(check_lists(x, i));
+        }
+    LB_TRY(check_axes(x));
     return lb_sweep_unique_labels(x->a, x->out);
 }
 

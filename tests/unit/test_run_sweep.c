@@ -50,7 +50,8 @@ static void products(void **state) {
     expect_cells("model: m\naxes: {bits: [2, 3]}\nquantize: [{method: rtn, group: [row, 64]}]\n",
                  "none; rtn 2b row; rtn 2b g64; rtn 3b row; rtn 3b g64");
     /* An entry's own value keeps the axis out of it. */
-    expect_cells("model: m\naxes: {bits: [2, 3]}\nquantize: [{method: rtn, bits: 8}]\n", "none; rtn 8b row");
+    expect_cells("model: m\naxes: {bits: [2, 3]}\nquantize: [{method: rtn, bits: 8}, {method: rtn, group: 64}]\n",
+                 "none; rtn 8b row; rtn 2b g64; rtn 3b g64");
     expect_cells("model: m\nquantize: [{method: rtn, symmetric: [false, true]}]\n",
                  "none; rtn 4b row no_symmetric; rtn 4b row symmetric");
 }
@@ -80,12 +81,12 @@ static void run_once(void **state) {
                  "s1 propagate=quantized; gptq 4b row s1 propagate=original");
     assert_int_equal(sweep.merged, 3);
     /* With sequential windows, or a fixed seed, GPTQ does not depend on the seed either. */
-    expect_cells("model: m\ncalibration: {text: t}\naxes: {seed: [5, 1]}\nquantize: [{method: gptq}]\n",
-                 "none; gptq 4b row");
+    expect_cells("model: m\ncalibration: {text: t}\naxes: {seed: [5, 1]}\nquantize: [{method: gptq}, {method: qat}]\n",
+                 "none; gptq 4b row; qat 4b row s5; qat 4b row s1");
     assert_int_equal(sweep.cell[1].own.seed, 5);
     expect_cells("model: m\ncalibration: {text: t, recipe: random, seed: 7}\naxes: {seed: [5, 1]}\nquantize: "
-                 "[{method: gptq}]\n",
-                 "none; gptq 4b row");
+                 "[{method: gptq}, {method: qat}]\n",
+                 "none; gptq 4b row; qat 4b row s5; qat 4b row s1");
     /* The same thing said twice. */
     expect_cells("model: m\nquantize: [{method: rtn, bits: 4}, {method: rtn}, {method: rtn, bits: [3, 4]}]\n",
                  "none; rtn 4b row; rtn 3b row");
@@ -234,8 +235,9 @@ static void equal_values_count_once(void **state) {
     assert_int_equal(sweep.merged, 0);
     expect_cells("model: m\ntraining: {text: t}\nquantize: [{method: qat, lr: [1e-3, 0.001, 0.0010, 2e-3]}]\n",
                  "none; qat 4b row lr=0.001; qat 4b row lr=0.002");
-    expect_cells("model: m\naxes: {seed: [1, 2]}\nquantize: [{method: rtn, symmetric: [true, true]}]\n",
-                 "none; rtn 4b row symmetric");
+    expect_cells("model: m\ntraining: {text: t}\naxes: {seed: [1, 2]}\nquantize: [{method: rtn, symmetric: [true, "
+                 "true]}, {method: qat}]\n",
+                 "none; rtn 4b row symmetric; qat 4b row s1; qat 4b row s2");
     assert_int_equal(sweep.merged, 1);
     /* Refused values too, where they say the same. */
     expect_cells("model: m\naxes: {group: [row, 4, 4]}\nquantize: [{method: rtn}, {method: nf4}]\n",
