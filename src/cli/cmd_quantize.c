@@ -208,7 +208,7 @@ static lb_status make_tables(session *s, lb_str *out) {
                     .model_note = s->x.plans.at->model_note,
                     .arena = s->a};
     if (!r.dir) return LB_E_NOMEM;
-    LB_TRY(lb_report_layer_table(&r, 0, LB_TABLE_TERMINAL, out));
+    LB_TRY(lb_report_layer_table(&r, 0, &(lb_report_options){.wide = true}, LB_TABLE_TERMINAL, out));
     const lb_model_size *z = &s->record.size;
     char quantized[32], total[32], original[32];
     lb_format_bytes((double)z->quantized.total, quantized);

@@ -54,7 +54,7 @@ static lb_status render(const report_flags *f, const lb_results *r, const lb_rep
     if (f->layers[0]) {
         int64_t cell;
         LB_TRY(lb_report_find_cell(r, f->layers, &cell));
-        return lb_report_layer_table(r, cell, format, out);
+        return lb_report_layer_table(r, cell, o, format, out);
     }
     if (f->compare[0]) return lb_report_compare_table(r, f->compare, o, format, out);
     LB_TRY(lb_report_table(r, o, format, out));

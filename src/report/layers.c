@@ -35,25 +35,27 @@ enum { L_TOLD = L_TIME }; /* what the method told stands before these two */
 
 static const lb_table_column layer_column[L_COLUMNS] = {
     [L_NAME] = {.head = "layer", .name = "layer", .key = true},
-    [L_SHAPE] = {.head = "out " TIMES " in", .right = true},
+    [L_SHAPE] = {.head = "out " TIMES " in", .right = true, .priority = 6},
     [L_ROWS_CSV] = {.name = "rows"},
     [L_COLS_CSV] = {.name = "cols"},
-    [L_STORAGE] = {.head = "storage", .name = "storage"},
+    [L_STORAGE] = {.head = "storage", .name = "storage", .priority = 5},
     [L_SAME_AS_CSV] = {.name = "same_as", .optional = true},
-    [L_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true},
-    [L_BYTES] = {.head = "KiB", .name = "bytes", .right = true},
-    [L_TOKENS] = {.head = "tokens", .name = "tokens", .right = true, .optional = true},
-    [L_WREL] = {.head = "rel. weight", .name = "weight_rel_mse", .right = true},
-    [L_OWN_REL] = {.head = "rel. output", .name = "output_rel_mse_own", .right = true},
-    [L_SQNR] = {.head = "SQNR dB", .name = "sqnr_db_own", .right = true},
-    [L_OWN_RTN] = {.head = TIMES " RTN", .name = "output_vs_rtn_own", .right = true},
+    [L_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true, .priority = 1},
+    [L_BYTES] = {.head = "KiB", .name = "bytes", .right = true, .priority = 7},
+    [L_TOKENS] = {.head = "tokens", .name = "tokens", .right = true, .optional = true, .priority = 9},
+    [L_WREL] = {.head = "rel. weight", .name = "weight_rel_mse", .right = true, .priority = 8},
+    [L_OWN_REL] = {.head = "rel. output", .name = "output_rel_mse_own", .right = true, .priority = 2},
+    [L_SQNR] = {.head = "SQNR dB", .name = "sqnr_db_own", .right = true, .priority = 4},
+    [L_OWN_RTN] = {.head = TIMES " RTN", .name = "output_vs_rtn_own", .right = true, .priority = 3},
     [L_FLAGS] = {.head = "flags", .name = "flags"},
-    [L_WEIGHT] = {.head = "weight MSE", .name = "weight_mse", .right = true, .panel = 1},
-    [L_OWN] = {.head = "output MSE", .name = "output_mse_own", .right = true, .panel = 1},
-    [L_ORIG] = {.head = "MSE, orig. H", .name = "output_mse_original", .right = true, .panel = 1},
-    [L_ORIG_REL] = {.head = "rel., orig. H", .name = "output_rel_mse_original", .right = true, .panel = 1},
-    [L_ORIG_RTN] = {.head = TIMES " RTN, orig. H", .name = "output_vs_rtn_original", .right = true, .panel = 1},
-    [L_TIME] = {.head = "time", .name = "seconds", .right = true, .panel = 1},
+    [L_WEIGHT] = {.head = "weight MSE", .name = "weight_mse", .right = true, .panel = 1, .priority = 13},
+    [L_OWN] = {.head = "output MSE", .name = "output_mse_own", .right = true, .panel = 1, .priority = 14},
+    [L_ORIG] = {.head = "MSE, orig. H", .name = "output_mse_original", .right = true, .panel = 1, .priority = 15},
+    [L_ORIG_REL] =
+        {.head = "rel., orig. H", .name = "output_rel_mse_original", .right = true, .panel = 1, .priority = 10},
+    [L_ORIG_RTN] =
+        {.head = TIMES " RTN, orig. H", .name = "output_vs_rtn_original", .right = true, .panel = 1, .priority = 11},
+    [L_TIME] = {.head = "time", .name = "seconds", .right = true, .panel = 1, .priority = 16},
 };
 
 static void put(lb_table *t, size_t c, lb_num shown, double exact) {
@@ -145,14 +147,16 @@ static lb_status columns_of(lb_arena *a, const lb_record *c, lb_table_column **o
         char *head = lb_arena_strdup(a, d->table[i].name);
         if (!head) return LB_E_NOMEM;
         for (char *s = head; *s; s++) *s = *s == '_' ? ' ' : *s;
-        column[L_TOLD + i] = (lb_table_column){.head = head, .name = d->table[i].name, .right = true, .panel = 1};
+        column[L_TOLD + i] =
+            (lb_table_column){.head = head, .name = d->table[i].name, .right = true, .panel = 1, .priority = 12};
     }
     memcpy(column + L_TOLD + d->n, layer_column + L_TOLD, (L_COLUMNS - L_TOLD) * sizeof *column);
     *out = column;
     return LB_OK;
 }
 
-lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, lb_table_format f, lb_str *out) {
+lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, bool wide, lb_table_format f,
+                           lb_str *out) {
     char *raw = lb_arena_printf(a, "layers-%s", c->stem ? c->stem : ""), *id = raw ? lb_report_slug(a, raw) : NULL;
     char *title =
         lb_arena_printf(a, "Layers of %s: output errors with H of the inputs that each layer was solved on%s", name,
@@ -162,6 +166,7 @@ lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, lb
     lb_table_column *column;
     LB_TRY(columns_of(a, c, &column));
     LB_TRY(lb_table_new(a, id, title, column, L_COLUMNS + c->diagnostics.n, &t));
+    t->wide = wide;
     bool tokens = false;
     for (int64_t i = 0; i < c->layers; i++) tokens = tokens || c->layer[i].tokens > 0;
     for (int64_t i = 0; i < c->layers; i++) put_layer(t, &c->layer[i], c->diagnostics.n, tokens);
@@ -169,7 +174,8 @@ lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, lb
     return lb_table_render(t, f, out);
 }
 
-lb_status lb_report_layer_table(const lb_results *r, int64_t cell, lb_table_format f, lb_str *out) {
+lb_status lb_report_layer_table(const lb_results *r, int64_t cell, const lb_report_options *o, lb_table_format f,
+                                lb_str *out) {
     if (cell < 0 || cell >= r->n)
         return lb_fail(LB_E_ARG, "cell %lld: must be in [0, %lld)", (long long)cell, (long long)r->n);
     const lb_record *c = &r->record[cell];
@@ -177,7 +183,7 @@ lb_status lb_report_layer_table(const lb_results *r, int64_t cell, lb_table_form
         return lb_fail(LB_E_ARG, "%s was not run (%s): there is no layer table", c->label, c->message);
     lb_arena *a;
     LB_TRY(lb_arena_new(0, &a));
-    lb_status st = lb_report_layers(a, c, c->label, f, out);
+    lb_status st = lb_report_layers(a, c, c->label, o && o->wide, f, out);
     lb_arena_free(a);
     return st;
 }

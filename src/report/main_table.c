@@ -20,6 +20,7 @@ enum column {
     C_BPW,
     C_SIZE,
     C_RATIO,
+    C_PPL_BRIEF,
     C_PPL,
     C_PPL_CSV,
     C_SE_CSV,
@@ -50,27 +51,28 @@ static const lb_table_column column[COLUMNS] = {
     [C_METHOD] = {.head = "method", .name = "method", .key = true},
     [C_BITS] = {.head = "bits", .name = "bits", .right = true, .key = true},
     [C_GROUP] = {.head = "group", .name = "group", .right = true, .key = true},
-    [C_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true},
-    [C_SIZE] = {.head = "MiB", .name = "bytes_fp16_rest", .right = true},
-    [C_RATIO] = {.head = "of fp16", .name = "ratio_fp16", .right = true},
-    [C_PPL] = {.head = "PPL " PM " se", .right = true},
+    [C_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true, .priority = 3},
+    [C_SIZE] = {.head = "MiB", .name = "bytes_fp16_rest", .right = true, .priority = 7},
+    [C_RATIO] = {.head = "of fp16", .name = "ratio_fp16", .right = true, .priority = 8},
+    [C_PPL_BRIEF] = {.head = "PPL", .right = true, .priority = 1, .narrow = true},
+    [C_PPL] = {.head = "PPL " PM " se", .right = true, .priority = 5},
     [C_PPL_CSV] = {.name = "ppl"},
     [C_SE_CSV] = {.name = "ppl_se"},
-    [C_DELTA] = {.head = DELTA " ln PPL [95 %]", .right = true},
+    [C_DELTA] = {.head = DELTA " ln PPL [95 %]", .right = true, .priority = 2},
     [C_DELTA_CSV] = {.name = "delta_ln_ppl"},
     [C_LOW_CSV] = {.name = "delta_low"},
     [C_HIGH_CSV] = {.name = "delta_high"},
-    [C_SEEDS] = {.head = "seeds", .name = "seeds", .right = true},
-    [C_SD] = {.head = "sd ln PPL", .name = "ln_ppl_sd_seeds", .right = true},
+    [C_SEEDS] = {.head = "seeds", .name = "seeds", .right = true, .priority = 4},
+    [C_SD] = {.head = "sd ln PPL", .name = "ln_ppl_sd_seeds", .right = true, .priority = 13},
     [C_PPL_MEAN_CSV] = {.name = "ppl_mean_seeds"},
     [C_PPL_SD_CSV] = {.name = "ppl_sd_seeds"},
-    [C_KL] = {.head = "KL", .name = "kl", .right = true},
-    [C_TOP1] = {.head = "top-1 %", .name = "top1", .right = true},
-    [C_REL] = {.head = "rel. MSE", .name = "output_rel_mse_original", .right = true, .panel = 1},
-    [C_RTN] = {.head = TIMES " RTN", .name = "output_vs_rtn_original", .right = true, .panel = 1},
-    [C_OWN] = {.head = "own-H MSE", .name = "output_rel_mse_own", .right = true, .panel = 1},
-    [C_OWN_RTN] = {.head = TIMES " RTN, own", .name = "output_vs_rtn_own", .right = true, .panel = 1},
-    [C_TIME] = {.head = "time", .name = "seconds", .right = true, .panel = 1},
+    [C_KL] = {.head = "KL", .name = "kl", .right = true, .priority = 6},
+    [C_TOP1] = {.head = "top-1 %", .name = "top1", .right = true, .priority = 9},
+    [C_REL] = {.head = "rel. MSE", .name = "output_rel_mse_original", .right = true, .panel = 1, .priority = 10},
+    [C_RTN] = {.head = TIMES " RTN", .name = "output_vs_rtn_original", .right = true, .panel = 1, .priority = 11},
+    [C_OWN] = {.head = "own-H MSE", .name = "output_rel_mse_own", .right = true, .panel = 1, .priority = 14},
+    [C_OWN_RTN] = {.head = TIMES " RTN, own", .name = "output_vs_rtn_own", .right = true, .panel = 1, .priority = 15},
+    [C_TIME] = {.head = "time", .name = "seconds", .right = true, .panel = 1, .priority = 12},
     [C_FLAGS] = {.head = "flags", .name = "flags", .panel = 1},
 };
 
@@ -113,6 +115,7 @@ static void put_spread(lb_table *t, const lb_report_row *row, const lb_report_qu
 }
 
 static void put_quality(lb_table *t, const lb_report_row *row, const lb_report_quality *q) {
+    lb_table_set(t, C_PPL_BRIEF, lb_num_ppl(q->ppl).s, NULL);
     lb_table_set(t, C_PPL, lb_num_ppl_se(q->ppl, q->se).s, NULL);
     lb_table_set(t, C_PPL_CSV, NULL, lb_num_exact(q->ppl).s);
     lb_table_set(t, C_SE_CSV, NULL, lb_num_exact(q->se).s);
@@ -190,6 +193,7 @@ static lb_status one_block(const lb_report_view *v, const lb_report_block *b, in
     if (!title || !id) return LB_E_NOMEM;
     lb_table *t;
     LB_TRY(lb_table_new(v->arena, id, title, column, COLUMNS, &t));
+    t->wide = v->options->wide;
     LB_TRY(fill(t, v, b, with_cost, f == LB_TABLE_CSV));
     return lb_table_render(t, f, out);
 }

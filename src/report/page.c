@@ -94,7 +94,7 @@ static lb_status layers(const page *p) {
             lb_str_add(p->out, "<details><summary>");
             lb_markup_text(p->out, p->f, c->label);
             lb_str_add(p->out, "</summary>\n");
-            LB_TRY(lb_report_layers(p->v->arena, c, c->label, p->f, p->out));
+            LB_TRY(lb_report_layers(p->v->arena, c, c->label, true, p->f, p->out));
             lb_str_add(p->out, "</details>\n");
         } else {
             char *file = lb_report_slug(p->v->arena, c->stem);

@@ -11,7 +11,7 @@ LB_NODISCARD lb_status lb_report_main_tables(const lb_report_view *v, lb_table_f
 LB_NODISCARD lb_status lb_report_absent_list(const lb_report_view *v, lb_table_format f, lb_str *out);
 /* Everything a reader must know to read the tables: what the baseline is, protocols, +-, flags, warnings. */
 LB_NODISCARD lb_status lb_report_notes(const lb_report_view *v, lb_table_format f, lb_str *out);
-LB_NODISCARD lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, lb_table_format f,
+LB_NODISCARD lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, bool wide, lb_table_format f,
                                         lb_str *out);
 LB_NODISCARD lb_status lb_report_sizes(const lb_report_view *v, lb_table_format f, lb_str *out);
 /* What all done cells share, then what differs. */

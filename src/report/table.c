@@ -65,7 +65,7 @@ void lb_table_setf(lb_table *t, size_t c, const char *fmt, ...) {
     lb_table_set(t, c, text, text);
 }
 
-bool lb_table_shows(const lb_table *t, size_t c) {
+bool lb_table_has_text(const lb_table *t, size_t c) {
     if (!t->col[c].head) return false;
     for (size_t r = 0; r < t->rows; r++) {
         const char *text = t->cell[r * t->cols + c].text;
@@ -73,6 +73,8 @@ bool lb_table_shows(const lb_table *t, size_t c) {
     }
     return false;
 }
+
+bool lb_table_shows(const lb_table *t, size_t c) { return !t->col[c].narrow && lb_table_has_text(t, c); }
 
 int lb_table_panels(const lb_table *t) {
     int n = 1;

@@ -20,6 +20,8 @@ typedef struct lb_table_column {
     bool key;         /* names the row: repeated where a wide table is cut in panels */
     bool optional;    /* no column of a CSV in which no row has it */
     int panel;        /* LaTeX, and a terminal that is too narrow, show panel 0, then panel 1, ... */
+    int priority;     /* of a terminal that is too narrow for all: the smallest first; 0: always there */
+    bool narrow;      /* only such a terminal has it, until the column after it, which says more, fits */
 } lb_table_column;
 
 typedef struct lb_table_cell {
@@ -34,6 +36,7 @@ typedef struct lb_table {
     lb_table_cell *cell; /* (rows, cols) */
     bool *rule;          /* (rows) a line above this row */
     size_t rows, cap;
+    bool wide;   /* a narrow terminal shows all columns, panel after panel; so too where none has a priority */
     bool failed; /* an allocation failed: found when it is rendered */
 } lb_table;
 
@@ -76,7 +79,8 @@ typedef struct lb_panel {
     size_t col[LB_PANEL_MOST];
     size_t n;
 } lb_panel;
-bool lb_table_shows(const lb_table *t, size_t c);
+bool lb_table_has_text(const lb_table *t, size_t c);
+bool lb_table_shows(const lb_table *t, size_t c); /* it has text and is for more than a narrow terminal */
 /* The columns of a panel (-1: all), key columns first as they stand. */
 lb_panel lb_table_panel(const lb_table *t, int panel);
 int lb_table_panels(const lb_table *t);

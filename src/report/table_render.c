@@ -119,14 +119,74 @@ static void terminal_pieces(const lb_table *t, lb_str *out) {
     terminal_panel(t, &p, out);
 }
 
+/* ---- a terminal that is too narrow for all columns ---- */
+
+static bool has(const lb_panel *p, size_t c) {
+    for (size_t i = 0; i < p->n; i++)
+        if (p->col[i] == c) return true;
+    return false;
+}
+
+/* In the order of the table; a column that says more takes the narrow one's place. */
+static lb_panel with(const lb_table *t, const lb_panel *p, size_t c) {
+    lb_panel q = {.n = 0};
+    for (size_t k = 0; k < t->cols && q.n < LB_PANEL_MOST; k++) {
+        bool replaced = t->col[k].narrow && k + 1 == c;
+        if (k == c || (has(p, k) && !replaced)) q.col[q.n++] = k;
+    }
+    return q;
+}
+
+/* Columns that are always there, then what fits, the smallest priority first; the first of them however wide it is. */
+static lb_panel what_fits(const lb_table *t) {
+    lb_panel p = {.n = 0};
+    int last = 0;
+    for (size_t c = 0; c < t->cols; c++) {
+        if (t->col[c].priority > last) last = t->col[c].priority;
+        if (p.n == LB_PANEL_MOST || !lb_table_shows(t, c)) continue;
+        if (t->col[c].key || !t->col[c].priority) p.col[p.n++] = c;
+    }
+    size_t always = p.n;
+    for (int k = 1; k <= last; k++)
+        for (size_t c = 0; c < t->cols; c++) {
+            if (t->col[c].key || t->col[c].priority != k || !lb_table_has_text(t, c)) continue;
+            lb_panel more = with(t, &p, c);
+            if (total_width(t, &more) <= terminal_width || p.n == always) p = more;
+        }
+    return p;
+}
+
+static void say_what_is_left(const lb_table *t, const lb_panel *p, lb_str *out) {
+    lb_str text = {0};
+    for (size_t c = 0; c < t->cols; c++)
+        if (lb_table_shows(t, c) && !has(p, c))
+            lb_str_add(&text, "%s%s", text.len ? ", " : "(more with report --wide: ", t->col[c].head);
+    if (text.len) lb_str_add(&text, ")");
+    if (text.failed) out->failed = true;
+    if (text.s) lb_markup_paragraph(out, LB_TABLE_TERMINAL, text.s);
+    lb_str_free(&text);
+}
+
+static bool has_priorities(const lb_table *t) {
+    for (size_t c = 0; c < t->cols; c++)
+        if (t->col[c].priority) return true;
+    return false;
+}
+
 static void terminal(const lb_table *t, lb_str *out) {
     lb_markup_text(out, LB_TABLE_TERMINAL, t->title);
     lb_str_add(out, "\n");
     lb_panel all = lb_table_panel(t, -1);
-    if (total_width(t, &all) <= terminal_width)
+    if (total_width(t, &all) <= terminal_width) {
         terminal_panel(t, &all, out);
-    else
+    } else if (t->wide || !has_priorities(t)) {
         terminal_pieces(t, out);
+    } else {
+        lb_panel p = what_fits(t);
+        terminal_panel(t, &p, out);
+        say_what_is_left(t, &p, out);
+        return;
+    }
     lb_str_add(out, "\n");
 }
 

@@ -47,7 +47,7 @@ static lb_status layer_tables(const writer *w) {
         for (size_t k = 0; k < sizeof file / sizeof file[0]; k++) {
             lb_str s = {0};
             LB_TRY(leaf_of(w, name, file[k].ext, &leaf));
-            lb_status made = lb_report_layers(w->v->arena, c, c->label, file[k].f, &s);
+            lb_status made = lb_report_layers(w->v->arena, c, c->label, true, file[k].f, &s);
             LB_TRY(put(w, leaf, &s, made));
         }
     }

@@ -17,7 +17,7 @@ static lb_status tables(lb_arena *a, lb_record *record, lb_str *out) {
     for (size_t i = 0; i < sizeof format / sizeof format[0]; i++) {
         LB_TRY(lb_report_main_table(&r, format[i], out));
         LB_TRY(lb_report_size_table(&r, format[i], out));
-        LB_TRY(lb_report_layer_table(&r, 0, format[i], out));
+        LB_TRY(lb_report_layer_table(&r, 0, NULL, format[i], out));
     }
     return lb_report_cells_csv(&r, out);
 }

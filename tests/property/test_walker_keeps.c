@@ -392,8 +392,8 @@ static void check_tables(small_plan *s, const lb_results *r, int64_t cell, bool 
     assert_ok(lb_report_cells_csv(r, &csv));
     assert_ok(lb_report_main_table(r, LB_TABLE_CSV, &table));
     assert_ok(lb_report_main_table(r, LB_TABLE_TERMINAL, &main));
-    assert_ok(lb_report_layer_table(r, cell, LB_TABLE_CSV, &layers));
-    assert_ok(lb_report_layer_table(r, cell, LB_TABLE_TERMINAL, &shown));
+    assert_ok(lb_report_layer_table(r, cell, NULL, LB_TABLE_CSV, &layers));
+    assert_ok(lb_report_layer_table(r, cell, NULL, LB_TABLE_TERMINAL, &shown));
     const char *in_csv = line_with(s->arena, csv.s, c->stem);
     const char *in_table = line_with(s->arena, table.s, lb_arena_printf(s->arena, ",%s,", c->method));
     has(in_csv, words, true);

@@ -285,10 +285,10 @@ static void tables(void **state) {
     assert_ok(walk_run_in(&s, walk_folder(&s, "tables"), &s.plan.sweep.cell[1], &r));
     r.label = "blind", r.stem = "blind";
     const lb_results all = {.name = "t", .record = &r, .n = 1, .arena = s.arena};
-    assert_ok(lb_report_layer_table(&all, 0, LB_TABLE_TERMINAL, &text));
+    assert_ok(lb_report_layer_table(&all, 0, NULL, LB_TABLE_TERMINAL, &text));
     assert_non_null(strstr(text.s, "that of 0.q"));
     text.len = 0;
-    assert_ok(lb_report_layer_table(&all, 0, LB_TABLE_CSV, &text));
+    assert_ok(lb_report_layer_table(&all, 0, NULL, LB_TABLE_CSV, &text));
     assert_non_null(strstr(text.s, "same_as"));
     char *line = strstr(text.s, "\n1.q,");
     assert_non_null(line);

@@ -144,7 +144,7 @@ static void use(const char *dir) {
     }
     assert_ok(st);
     assert_ok(lb_report_main_table(r, LB_TABLE_HTML, &out));
-    assert_ok(lb_report_layer_table(r, VICTIM, LB_TABLE_MARKDOWN, &out));
+    assert_ok(lb_report_layer_table(r, VICTIM, NULL, LB_TABLE_MARKDOWN, &out));
     assert_ok(lb_report_size_table(r, LB_TABLE_LATEX, &out));
     assert_ok(lb_report_cells_csv(r, &out));
     lb_str_free(&out);

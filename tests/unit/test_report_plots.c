@@ -414,7 +414,7 @@ static lb_status tables_and_page(const lb_results *r, const char *csv) {
     for (int f = LB_TABLE_TERMINAL; st == LB_OK && f <= LB_TABLE_HTML; f++) {
         if (f != LB_TABLE_CSV) st = lb_report_page(&v, &none, csv, (lb_table_format)f, &s);
         if (st == LB_OK) st = lb_report_main_table(r, (lb_table_format)f, &s);
-        if (st == LB_OK) st = lb_report_layer_table(r, 1, (lb_table_format)f, &s);
+        if (st == LB_OK) st = lb_report_layer_table(r, 1, NULL, (lb_table_format)f, &s);
         if (st == LB_OK) st = lb_report_size_table(r, (lb_table_format)f, &s);
         if (st == LB_OK) st = lb_report_expected_table(r, csv, (lb_table_format)f, &s, &outside);
     }

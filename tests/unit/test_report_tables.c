@@ -34,15 +34,15 @@ static void size_and_layer_tables(void **state) {
     lb_str s = {0}, t = {0}, u = {0};
     assert_ok(lb_report_size_table(r, LB_TABLE_TERMINAL, &s));
     expect_output("report/sizes.txt", s.s);
-    assert_ok(lb_report_layer_table(r, 7, LB_TABLE_TERMINAL, &t));
+    assert_ok(lb_report_layer_table(r, 7, NULL, LB_TABLE_TERMINAL, &t));
     expect_output("report/layers.txt", t.s);
-    assert_ok(lb_report_layer_table(r, 19, LB_TABLE_LATEX, &u));
+    assert_ok(lb_report_layer_table(r, 19, NULL, LB_TABLE_LATEX, &u));
     expect_output("report/layers.tex", u.s);
     lb_str_free(&s);
     lb_str_free(&t);
     lb_str_free(&u);
-    assert_status(LB_E_ARG, lb_report_layer_table(r, r->n, LB_TABLE_CSV, &s));
-    assert_status(LB_E_ARG, lb_report_layer_table(r, 18, LB_TABLE_CSV, &s));
+    assert_status(LB_E_ARG, lb_report_layer_table(r, r->n, NULL, LB_TABLE_CSV, &s));
+    assert_status(LB_E_ARG, lb_report_layer_table(r, 18, NULL, LB_TABLE_CSV, &s));
     assert_error_has("Cholesky");
     synthetic_results_free(r);
 }
@@ -266,7 +266,7 @@ static void layers_read_back(void **state) {
     lb_csv c;
     lb_str s = {0};
     assert_ok(lb_arena_new(0, &a));
-    assert_ok(lb_report_layer_table(r, 7, LB_TABLE_CSV, &s));
+    assert_ok(lb_report_layer_table(r, 7, NULL, LB_TABLE_CSV, &s));
     read_back(s.s, a, &c);
     assert_int_equal(c.rows, x->layers); /* no sum among the layers */
     for (int64_t i = 0; i < x->layers; i++) {
