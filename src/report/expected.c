@@ -152,7 +152,10 @@ static lb_status find_cell(lb_arena *a, const lb_results *r, const expectation *
     if (done > 1)
         *why = lb_arena_printf(a, "%lld cells match", (long long)done);
     else if (absent)
-        *why = absent->state == LB_CELL_FAILED ? "the cell failed" : "the cell was refused";
+        *why = lb_arena_printf(a, absent->state == LB_CELL_FAILED    ? "the cell failed"
+                                  : absent->state == LB_CELL_REFUSED ? "the cell was refused"
+                                  : absent->state == LB_CELL_PENDING ? "the cell has not run"
+                                                                     : "the cell's file is missing");
     else
         *why = "no such cell";
     return *why ? LB_OK : LB_E_NOMEM;

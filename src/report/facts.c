@@ -50,8 +50,7 @@ static lb_status stem(const lb_fact_source *s, lb_fact_value *v) { return text(v
 static lb_status label(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->c->label); }
 
 static lb_status state(const lb_fact_source *s, lb_fact_value *v) {
-    static const char *const word[] = {"done", "failed", "refused"};
-    return text(v, word[s->c->state]);
+    return text(v, lb_cell_state_text(s->c->state));
 }
 
 static lb_status message(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->c->message); }
@@ -192,6 +191,7 @@ static lb_status key(const lb_fact_source *s, lb_fact_value *v) { return text(v,
 /* ---- what it depends on beside its options ---- */
 
 static lb_status folder(const lb_fact_source *s, lb_fact_value *v) {
+    if (s->c->folder) return text(v, s->c->folder);
     const char *dir = s->r->dir ? s->r->dir : "", *end = dir + strlen(dir), *start;
     while (end > dir && end[-1] == '/') end--;
     for (start = end; start > dir && start[-1] != '/';) start--;

@@ -239,8 +239,8 @@ lb_status lb_report_absent_list(const lb_report_view *v, lb_table_format f, lb_s
     for (int64_t i = 0; i < v->absents; i++) {
         const lb_record *c = v->absent[i];
         const char *name = c->label && c->label[0] ? c->label : c->stem ? c->stem : "";
-        item[i] = lb_arena_printf(v->arena, "%s %s: %s", name, c->state == LB_CELL_FAILED ? "failed" : "refused",
-                                  c->message ? c->message : "");
+        const char *why = c->message ? c->message : "";
+        item[i] = lb_arena_printf(v->arena, "%s %s%s%s", name, lb_cell_state_text(c->state), why[0] ? ": " : "", why);
         if (!item[i]) return LB_E_NOMEM;
     }
     lb_markup_paragraph(out, f, "Cells without a result:");

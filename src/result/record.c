@@ -19,3 +19,8 @@ const char *lb_pairs_get(const lb_pairs *p, const char *key) {
         if (strcmp(p->at[i].key, key) == 0) return p->at[i].value;
     return NULL;
 }
+
+const char *lb_cell_state_text(lb_cell_state s) {
+    static const char *const text[] = {"done", "failed", "refused", "not run", "missing"};
+    return text[s];
+}

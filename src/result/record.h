@@ -6,7 +6,15 @@
 #include "quant/layer.h"
 #include "result/quality.h"
 
-typedef enum lb_cell_state { LB_CELL_DONE, LB_CELL_FAILED, LB_CELL_REFUSED } lb_cell_state;
+/* PENDING: the run ended before it. MISSING: the index says that it is done, but its file is gone. */
+typedef enum lb_cell_state {
+    LB_CELL_DONE,
+    LB_CELL_FAILED,
+    LB_CELL_REFUSED,
+    LB_CELL_PENDING,
+    LB_CELL_MISSING
+} lb_cell_state;
+const char *lb_cell_state_text(lb_cell_state s); /* "done", "failed", "refused", "not run", "missing" */
 
 /* An ordered list of key-value texts. */
 typedef struct lb_pair {
@@ -80,9 +88,11 @@ typedef struct lb_record {
     const char *label; /* short, for tables and legends: "gptq 3b g64 act_order" */
     lb_cell_state state;
     int bits;
-    const char *message; /* why it failed or was refused; "" */
+    const char *message; /* why there is no result; "" */
     /* In a sweep of several models, by its index alone: label of this one, and what is to be known of it; else NULL. */
     const char *model, *model_note;
+    const char *folder; /* name of the results folder that it was read from; NULL: not from one */
+    bool unlisted;      /* its file lies in the folder, but the folder's sweep does not have it */
     const char *method;
     lb_pairs options; /* every option of the method with its value, canonical text */
     lb_pairs varied;  /* those options, and the seed, that differ between the cells of the sweep or were given */
@@ -127,6 +137,9 @@ typedef struct lb_results {
     int64_t n;
     const char *model_name, *model_note; /* "baseline is itself a dequantized 4-bit model (Q4_1)" or ""; several
                                             models: "a, b" and "" */
+    int64_t unlisted; /* result files in the folder that its index does not list; they may not be among the records */
+    const char **notice; /* of files that could not be read */
+    int64_t notices;
     lb_arena *arena;
 } lb_results;
 

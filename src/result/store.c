@@ -159,12 +159,35 @@ lb_status lb_store_journal(const char *dir, const char *stem, const char *json_l
     return st;
 }
 
-static const char *const state_name[] = {"done", "failed", "refused"};
-
 static json_t *pairs_json(const lb_pairs *p) {
     json_t *o = json_array();
     for (int64_t i = 0; o && i < p->n; i++) json_array_append_new(o, json_pack("[s, s]", p->at[i].key, p->at[i].value));
     return o;
+}
+
+/* What the index knows of every cell; more is put behind it. */
+static json_t *identity_json(const lb_record *r) {
+    json_t *o =
+        json_pack("{s:s, s:i, s:I, s:I, s:o, s:o}", "method", r->method, "bits", r->bits, "group", (json_int_t)r->group,
+                  "seed", (json_int_t)r->seed, "options", pairs_json(&r->options), "varied", pairs_json(&r->varied));
+    if (o && r->model && json_object_set_new(o, "model", json_string(r->model)) != 0) {
+        json_decref(o);
+        return NULL;
+    }
+    return o;
+}
+
+/* head, then the cell's identity. */
+static lb_status cell_of(const char *dir, json_t *head, const lb_record *r, json_t **out) {
+    json_t *rest = head ? identity_json(r) : NULL;
+    bool whole = rest && json_object_update(head, rest) == 0;
+    json_decref(rest);
+    if (!whole) {
+        json_decref(head);
+        return lb_fail(LB_E_NOMEM, "out of memory: the index of %s", dir);
+    }
+    *out = head;
+    return LB_OK;
 }
 
 /* One cell; done cells carry the hash of their file, so that a damaged file is noticed. */
@@ -178,15 +201,15 @@ static lb_status cell_json(const char *dir, const lb_record *r, json_t **out) {
         lb_free(path);
         LB_TRY(st);
     }
-    *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:o, s:o}", "stem", r->stem, "label", r->label,
-                     "state", state_name[r->state], "message", r->message ? r->message : "", "sha256", hash, "method",
-                     r->method, "bits", r->bits, "group", (json_int_t)r->group, "seed", (json_int_t)r->seed, "options",
-                     pairs_json(&r->options), "varied", pairs_json(&r->varied));
-    if (*out && r->model && json_object_set_new(*out, "model", json_string(r->model)) != 0) {
-        json_decref(*out);
-        *out = NULL;
-    }
-    return *out ? LB_OK : lb_fail(LB_E_NOMEM, "out of memory: the index of %s", dir);
+    json_t *head = json_pack("{s:s, s:s, s:s, s:s, s:s}", "stem", r->stem, "label", r->label, "state",
+                             lb_cell_state_text(r->state), "message", r->message ? r->message : "", "sha256", hash);
+    return cell_of(dir, head, r, out);
+}
+
+/* A cell that has not run, and its place among all. */
+static lb_status pending_json(const char *dir, const lb_record *r, int64_t at, json_t **out) {
+    json_t *head = json_pack("{s:I, s:s, s:s}", "at", (json_int_t)at, "stem", r->stem, "label", r->label);
+    return cell_of(dir, head, r, out);
 }
 
 /* The models that records name, each once; NULL: they name none. */
@@ -205,26 +228,35 @@ static lb_status models_json(const lb_record *r, int64_t n, json_t **out) {
     return LB_OK;
 }
 
+/* The cells; *pending: those that have not run, NULL where there are none. */
+static lb_status cells_json(const char *dir, const lb_record *r, int64_t n, json_t *cells, json_t **pending) {
+    for (int64_t i = 0; i < n; i++) {
+        json_t *c = NULL, *list = cells;
+        bool waits = r[i].state == LB_CELL_PENDING;
+        if (waits && !*pending) *pending = json_array();
+        if (waits) list = *pending;
+        LB_TRY(waits ? pending_json(dir, &r[i], i, &c) : cell_json(dir, &r[i], &c));
+        if (json_array_append_new(list, c) != 0) return lb_fail(LB_E_NOMEM, "out of memory: the index of %s", dir);
+    }
+    return LB_OK;
+}
+
 lb_status lb_store_write_index(const char *dir, const char *name, const char *model_name, const char *model_note,
                                const lb_record *r, int64_t n) {
     lb_json_memory_begin();
-    json_t *cells = json_array();
+    json_t *cells = json_array(), *models = NULL, *pending = NULL;
     lb_status st = cells ? LB_OK : lb_fail(LB_E_NOMEM, "out of memory: the index of %s", dir);
-    for (int64_t i = 0; i < n && st == LB_OK; i++) {
-        json_t *c = NULL;
-        st = cell_json(dir, &r[i], &c);
-        if (st == LB_OK && json_array_append_new(cells, c) != 0) st = lb_fail(LB_E_NOMEM, "out of memory: the index");
-    }
-    json_t *models = NULL;
+    if (st == LB_OK) st = cells_json(dir, r, n, cells, &pending);
     if (st == LB_OK) st = models_json(r, n, &models);
     if (st != LB_OK) {
+        json_decref(pending);
         json_decref(models);
         json_decref(cells);
         return st;
     }
-    json_t *root = json_pack("{s:s, s:i, s:s, s:s, s:s, s:o*, s:o}", "format", "lowbit sweep", "format_version",
+    json_t *root = json_pack("{s:s, s:i, s:s, s:s, s:s, s:o*, s:o, s:o*}", "format", "lowbit sweep", "format_version",
                              models ? LB_INDEX_OF_MODELS : LB_RESULT_VERSION, "name", name, "model", model_name,
-                             "model_note", model_note, "models", models, "cells", cells);
+                             "model_note", model_note, "models", models, "cells", cells, "pending", pending);
     char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;
     json_decref(root);
     if (!text) return lb_fail(LB_E_NOMEM, "out of memory: the index of %s", dir);

@@ -19,15 +19,24 @@ LB_NODISCARD lb_status lb_store_check(const lb_record *r);
 LB_NODISCARD lb_status lb_store_check_layer(const lb_layer_row *l);
 bool lb_store_is_citation(const char *key); /* letters, digits and :.+/_- only: it becomes an argument of \nocite */
 LB_NODISCARD lb_status lb_store_journal(const char *dir, const char *stem, const char *json_line); /* append, sync */
-/* The sweep's index: every cell with stem, label, state and message, in order. A finished cell's hash is the one that
- * its record knows; where it knows none, the file is read. Records that name a model are of several: the index then has
- * a list of those, with their notes, and is of another version, which programs that know one model refuse. */
+/* The sweep's index: every cell with stem, label, state and message, in order; those that have not run, with their
+ * places, in a list of their own that older programs do not look at, and that a whole sweep's index has not. A finished
+ * cell's hash is the one that its record knows; where it knows none, the file is read. Records that name a model are of
+ * several: the index then has a list of those, with their notes, and is of another version, which programs that know
+ * one model refuse. */
 LB_NODISCARD lb_status lb_store_write_index(const char *dir, const char *name, const char *model_name,
                                             const char *model_note, const lb_record *r, int64_t n);
-/* All records of a folder by its index: done cells from their files, failed and refused ones from the index. A missing
- * or damaged file is an error naming it. Files made by another code version are read, and say so in a warning of the
- * record. */
+/* All records of a folder by its index: done cells from their files, others from the index; one whose file is gone is
+ * LB_CELL_MISSING, a damaged file is an error naming it. Files made by another code version are read, and say so in a
+ * warning of the record. */
 LB_NODISCARD lb_status lb_store_read_results(const char *dir, lb_results **out);
+/* Appends the results in the folder that its index does not list, of earlier sweeps: `unlisted`, with the label and
+ * key that their files give, and the model of a listed cell that has the same, else one of their own. What cannot be
+ * read is a notice. */
+LB_NODISCARD lb_status lb_store_read_unlisted(lb_results *r);
+/* Of several folders, in their order, each result (by its key) once: name "a, b", the first one's `dir`; records know
+ * their folder, and their model where the folders' models differ. all: with what the indexes do not list. */
+LB_NODISCARD lb_status lb_store_read_several(const char *const *dir, int64_t n, bool all, lb_results **out);
 void lb_results_free(lb_results *r);
 
 #endif

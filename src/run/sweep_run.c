@@ -243,6 +243,9 @@ static lb_status take_stock(sweeper *x) {
         turn_to(x, k);
         st = read_ahead(x, &ahead);
         if (st == LB_OK) st = look_for_cells(x, ahead, &hashes, hash);
+        for (size_t i = 0; i < x->p->sweep.n && st == LB_OK; i++)
+            if (!x->known[i])
+                st = lb_cell_bare_record(x->p->arena, &x->p->sweep.cell[i], LB_CELL_PENDING, "", &x->record[i]);
         lb_h5_reader_free(ahead);
     }
     lb_index_free(&hashes);
@@ -258,17 +261,11 @@ static lb_status models_text(const sweeper *x, const char **out) {
     return *out ? LB_OK : LB_E_NOMEM;
 }
 
-/* The index of what is known, in the order of the sweep. */
+/* The index of all cells in the order of the sweep, those that are not known as pending: whatever ends the run, the
+ * folder says what is not there. */
 static lb_status write_index(sweeper *x) {
-    size_t n = 0;
-    lb_record *list = lb_alloc(x->n, sizeof *list);
-    if (!list) return LB_E_NOMEM;
-    for (size_t i = 0; i < x->n; i++)
-        if (x->all_known[i]) list[n++] = x->all[i];
-    lb_status st = lb_store_write_index(x->p->dir, x->p->config->name, x->models,
-                                        x->plans->n > 1 ? "" : x->p->model_note, list, (int64_t)n);
-    lb_free(list);
-    return st;
+    return lb_store_write_index(x->p->dir, x->p->config->name, x->models, x->plans->n > 1 ? "" : x->p->model_note,
+                                x->all, (int64_t)x->n);
 }
 
 static lb_status export_cell(void *user, const lb_cell *c, const lb_weights *w, lb_log *log) {
