@@ -22,7 +22,7 @@ static const lb_key hf_keys[] = {
     {"rotary_pct", LB_KEY_REAL, NULL, "1", .only = "1"},
     {"use_gated_activation", LB_KEY_FLAG, NULL, "1", .only = "true", .why = "only MLPs with a gate are supported"},
     {"use_parallel_block", LB_KEY_FLAG, NULL, "1", .only = "true", .why = "only attention beside the MLP is supported"},
-    {"use_parallel_embedding|use_embedding_sharing|model_max_length", LB_KEY_IDLE},
+    {"use_parallel_embedding|use_embedding_sharing", LB_KEY_IDLE},
     {0},
 };
 static const lb_rope_keys rope = ROPE_KEYS("500000");

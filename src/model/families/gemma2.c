@@ -22,7 +22,7 @@ static const lb_key hf_keys[] = {
     {"use_bidirectional_attention", LB_KEY_FLAG, NULL, "0", .only = "false", .why = "only causal models are supported"},
     {"attention_bias", LB_KEY_FLAG, "attn_bias", "0"},
     KEY_TIED("1"),
-    {"cache_implementation|sliding_window_size", LB_KEY_IDLE},
+    {"sliding_window_size", LB_KEY_IDLE},
     {0},
 };
 static const lb_rope_keys rope = ROPE_KEYS("10000");

@@ -14,7 +14,7 @@ static const lb_key hf_keys[] = {
     {"head_dim", LB_KEY_COUNT, "head_dim", "256"},
     {"rms_norm_eps", LB_KEY_REAL, "eps", "1e-6"},
     {"hidden_activation", LB_KEY_ACT, "act", "gelu_pytorch_tanh"},
-    {"hidden_act|cache_implementation", LB_KEY_IDLE},
+    {"hidden_act", LB_KEY_IDLE},
     {"query_pre_attn_scalar", LB_KEY_REAL, "query_scalar", "256"},
     {"attn_logit_softcapping", LB_KEY_REAL, NULL, "0", "0", .only = "null", .why = "transformers passes over it"},
     {"final_logit_softcapping", LB_KEY_REAL, "logit_cap", "0", "0"},

@@ -16,7 +16,7 @@ static const lb_key hf_keys[] = {
     {"add_cross_attention", LB_KEY_FLAG, NULL, "0", .only = "false", .why = "only decoders are supported"},
     KEY_TIED("1"),
     {"n_ctx|attn_pdrop|reorder_and_upcast_attn|gradient_checkpointing", LB_KEY_IDLE},
-    {"n_special|predict_special_tokens", LB_KEY_IDLE}, /* of files older than the class */
+    {"n_special|predict_special_tokens|output_past", LB_KEY_IDLE}, /* of files older than the class */
     {"summary_activation|summary_first_dropout|summary_proj_to_labels|summary_type|summary_use_proj", LB_KEY_IDLE},
     {0},
 };

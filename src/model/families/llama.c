@@ -8,6 +8,7 @@ static const lb_key hf_keys[] = {
     {"attention_bias", LB_KEY_FLAG, "attn_bias", "0"},
     {"mlp_bias", LB_KEY_FLAG, "mlp_bias", "0"},
     KEY_TIED("0"),
+    {"activation", LB_KEY_IDLE}, /* of Falcon 3's files; the class reads hidden_act */
     {0},
 };
 static const lb_rope_keys rope = ROPE_KEYS("10000");

@@ -17,6 +17,7 @@ static const lb_key hf_keys[] = {
     {"activation_function", LB_KEY_ACT, "act", "relu"},
     KEY_TIED("1"),
     {"dropout|layerdrop|activation_dropout|init_std", LB_KEY_IDLE},
+    {"output_projection", LB_KEY_IDLE}, /* of files older than the class */
     {"learned_embeddings", LB_KEY_FLAG, NULL, "1", .only = "true", .why = "only learned positions are supported"},
     {0},
 };

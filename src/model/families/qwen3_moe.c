@@ -12,6 +12,8 @@ static const lb_key hf_keys[] = {
     KEYS_QWEN_EXPERTS("128", "8", "768"),
     KEY_TIED("0"),
     {"max_window_layers", LB_KEY_IDLE},
+    /* Of Qwen3-Coder's files, after other classes: the tensors tell. */
+    {"qkv_bias|use_qk_norm|shared_expert_intermediate_size", LB_KEY_IDLE},
     {0},
 };
 static const lb_rope_keys rope = ROPE_KEYS("10000");
