@@ -18,6 +18,8 @@ MODELS = {
     "a": tf.Gemma3TextConfig(**{**GQA, "num_hidden_layers": 3, "intermediate_size": 20}, head_dim=10, sliding_window=7, query_pre_attn_scalar=20, sliding_window_pattern=2, rope_parameters=tables(LINEAR)),
     "b": tf.Gemma3TextConfig(**{**GQA, "num_key_value_heads": 1}, head_dim=6, sliding_window=5, query_pre_attn_scalar=6, final_logit_softcapping=2.0, attention_bias=True, hidden_activation="silu",
                              tie_word_embeddings=False, layer_types=[FULL, SLIDING]),
+    "c": tf.Gemma3TextConfig(**{**GQA, "hidden_size": 16, "intermediate_size": 20}, head_dim=6, sliding_window=5, query_pre_attn_scalar=6, final_logit_softcapping=2.0, attention_bias=True, sliding_window_pattern=2,
+                             rope_parameters=tables(LINEAR)),
 }
 # Spellings of transformers 4, as google's models have them.
 OLD = dict(rope_parameters=ABSENT, layer_types=ABSENT)
@@ -50,7 +52,7 @@ REFUSED += [(dict(rope_parameters=r), OUTSIDE) for r in ROPES[:5]]
 REFUSED += [(dict(rope_scaling={("type" if k == "rope_type" else k): v for k, v in r.items() if k != "rope_theta"}), SPELLING) for r in ROPES[1:5]]
 REFUSED += [(dict(sliding_window_pattern=0), "0, which nobody could count by"), (dict(sliding_window_pattern=None), "null, which nobody could count by")]
 # A header tells neither the scale of scores nor an activation.
-GGUF = {"a": dict(arch=gguf.MODEL_ARCH.GEMMA3, flip=dict(query_pre_attn_scalar=10))}
+GGUF = {"a": dict(arch=gguf.MODEL_ARCH.GEMMA3, flip=dict(query_pre_attn_scalar=10)), "c": dict(arch=gguf.MODEL_ARCH.GEMMA3)}
 GGUF_NAMES = {"post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm"}
 gguf_tensor = one_in_norms
 
@@ -63,3 +65,5 @@ def gguf_header(w, c):
     w.add_rope_freq_base_swa(sliding["rope_theta"])
     w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
     w.add_rope_scaling_factor(full["factor"])
+    if c["final_logit_softcapping"]:
+        w.add_final_logit_softcapping(c["final_logit_softcapping"])

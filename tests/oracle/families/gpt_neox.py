@@ -8,6 +8,7 @@ MODELS = {
     "a": tf.GPTNeoXConfig(**{**SIZES, "hidden_size": 40}),
     "b": tf.GPTNeoXConfig(**SIZES, use_parallel_residual=False, attention_bias=False, hidden_act="gelu_new", tie_word_embeddings=True,
                           rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5)),
+    "c": tf.GPTNeoXConfig(**{**SIZES, "hidden_size": 16, "intermediate_size": 20, "num_attention_heads": 2}, use_parallel_residual=False, tie_word_embeddings=True),
 }
 OLD = dict(rope_parameters=ABSENT)  # old files have none
 FLIPS = {
@@ -19,7 +20,7 @@ FLIPS = {
 ODD = "a quarter of its heads is one column, with which transformers makes no table of this kind"
 REFUSED = [TIED_FILE, (dict(rope_parameters=dict(rope_type="dynamic", rope_theta=1e4, factor=3.0)), ODD, "b"),
            (dict(rope_parameters=dict(rope_type="yarn", rope_theta=1e4, factor=4.0, original_max_position_embeddings=16)), ODD, "b")]
-GGUF = {"a": dict(arch=gguf.MODEL_ARCH.GPTNEOX)}
+GGUF = {"a": dict(arch=gguf.MODEL_ARCH.GPTNEOX), "c": dict(arch=gguf.MODEL_ARCH.GPTNEOX)}
 
 
 def gguf_header(w, c):

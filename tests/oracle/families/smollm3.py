@@ -8,6 +8,7 @@ MODELS = {
     "a": tf.SmolLM3Config(**{**SMALL, "num_hidden_layers": 4, "intermediate_size": 20}, attention_bias=True),
     "b": tf.SmolLM3Config(**{**SMALL, "num_key_value_heads": 1}, no_rope_layers=[0, 1], use_sliding_window=True, sliding_window=5, mlp_bias=True, hidden_act="gelu", tie_word_embeddings=False,
                           rope_parameters=dict(rope_type="default", rope_theta=1e4)),
+    "c": tf.SmolLM3Config(**{**SMALL, "hidden_size": 16, "num_hidden_layers": 4, "intermediate_size": 20}, mlp_bias=True, tie_word_embeddings=False),
 }
 # Keys of the config.json of HuggingFaceTB's models, which the class does not read.
 HUB = dict(max_window_layers=28, pretraining_tp=2)
@@ -25,7 +26,7 @@ FLIPS = {
 }
 REFUSED = [TIED_FILE, (dict(no_rope_layer_interval=0), "0, which no class could count by where the list were missing")]
 # A header has every fourth block without positions, and SiLU.
-GGUF = {"a": dict(arch=gguf.MODEL_ARCH.SMOLLM3)}
+GGUF = {"a": dict(arch=gguf.MODEL_ARCH.SMOLLM3), "c": dict(arch=gguf.MODEL_ARCH.SMOLLM3)}
 gguf_tensor = qk_in_pairs
 
 
