@@ -1,5 +1,6 @@
 /* lowbit report DIR */
 #include <stddef.h>
+#include <string.h>
 
 #include "base/fs.h"
 #include "cli/commands.h"
@@ -8,7 +9,7 @@
 
 typedef struct report_flags {
     int format;
-    const char *layers, *compare, *expected;
+    const char *layers, *compare, *expected, *columns, *sort;
     bool write, wide;
 } report_flags;
 
@@ -26,6 +27,11 @@ static const lb_option flags[] = {
     {"expected", LB_OPT_STR, "", 0, 0, NULL,
      "a table of expected values (docs/experiments.md); default: expected.csv of the folder, if there is one",
      offsetof(report_flags, expected)},
+    {"columns", LB_OPT_STR, "", 0, 0, NULL,
+     "the columns of the main table in their order, names of cells.csv and of options: label,ppl,delta,rules",
+     offsetof(report_flags, columns)},
+    {"sort", LB_OPT_STR, "", 0, 0, NULL, "order of its rows: a name as above; with - before it, the greatest first",
+     offsetof(report_flags, sort)},
     {"wide", LB_OPT_BOOL, "false", 0, 0, NULL, "every column, however narrow the terminal",
      offsetof(report_flags, wide)},
     {"write", LB_OPT_BOOL, "true", 0, 0, NULL, "write tables, plots and pages; --no-write only prints",
@@ -47,6 +53,30 @@ static lb_status expected_path(const report_flags *f, const char *dir, lb_arena 
     return there && !*out ? LB_E_NOMEM : LB_OK;
 }
 
+/* "a,b": the names, without blanks around them. */
+static lb_status split(lb_arena *a, const char *list, const char *const **out, int64_t *n) {
+    const char **name = LB_NEW(a, const char *, strlen(list) + 1);
+    char *rest = lb_arena_strdup(a, list), *one;
+    if (!name || !rest) return LB_E_NOMEM;
+    *n = 0;
+    while (list[0] && (one = strsep(&rest, ","))) {
+        one += strspn(one, " ");
+        for (size_t end = strlen(one); end && one[end - 1] == ' ';) one[--end] = 0;
+        if (!one[0]) return lb_fail(LB_E_ARG, "--columns: '%s': a name is empty", list);
+        name[(*n)++] = one;
+    }
+    *out = name;
+    return LB_OK;
+}
+
+static lb_status options_of(const report_flags *f, lb_arena *a, lb_report_options *o) {
+    const char *const alone = f->layers[0] ? "layers" : f->compare[0] ? "compare" : NULL;
+    *o = (lb_report_options){.wide = f->wide, .sort = f->sort[0] ? f->sort : NULL};
+    if (alone && (f->columns[0] || f->sort[0]))
+        return lb_fail(LB_E_ARG, "--columns and --sort are for the main table: not with --%s", alone);
+    return split(a, f->columns, &o->column, &o->columns);
+}
+
 static lb_status render(const report_flags *f, const lb_results *r, const lb_report_options *o, const char *expected,
                         lb_str *out, int64_t *outside) {
     lb_table_format format = format_of[f->format];
@@ -65,9 +95,10 @@ static lb_status render(const report_flags *f, const lb_results *r, const lb_rep
 
 static lb_status report(const report_flags *f, const lb_results *r, lb_arena *a, lb_log *log, int *exit_code) {
     const char *expected;
-    lb_report_options o = {.wide = f->wide};
+    lb_report_options o;
     lb_str out = {0};
     int64_t outside = 0;
+    LB_TRY(options_of(f, a, &o));
     LB_TRY(expected_path(f, r->dir, a, &expected));
     lb_status st = render(f, r, &o, expected, &out, &outside);
     if (st == LB_OK) st = lb_str_check(&out);
@@ -94,7 +125,7 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
 
 const lb_command lb_cmd_report = {
     .name = "report",
-    .usage = "DIR [--format FORMAT] [--layers CELL] [--compare CELL] [--wide] [--expected FILE] [--no-write]",
+    .usage = "DIR [--columns NAMES] [--sort NAME] [--layers CELL] [--compare CELL] [--format FORMAT] [OPTION]...",
     .summary = "tables, plots and pages of a results folder again, without the model",
     .details = "Writes DIR/cells.csv and DIR/report/ (index.html, report.md, body.tex, tables, plots), and prints the "
                "main table.\nExit code 1 when a value is outside the tolerance of the expected one.",

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "report/columns.h"
 #include "report/parts.h"
 
 #define PM    "\xc2\xb1"
@@ -74,6 +75,29 @@ static const lb_table_column column[COLUMNS] = {
     [C_OWN_RTN] = {.head = TIMES " RTN, own", .name = "output_vs_rtn_own", .right = true, .panel = 1, .priority = 15},
     [C_TIME] = {.head = "time", .name = "seconds", .right = true, .panel = 1, .priority = 12},
     [C_FLAGS] = {.head = "flags", .name = "flags", .panel = 1},
+};
+
+/* What shows a fact of cells.csv. */
+static const lb_own_column own_column[] = {
+    {"method", C_METHOD, C_METHOD},
+    {"bits", C_BITS, C_BITS},
+    {"group", C_GROUP, C_GROUP},
+    {"bits_per_weight", C_BPW, C_BPW},
+    {"model_bytes_rest_fp16", C_SIZE, C_SIZE},
+    {"ratio_fp16", C_RATIO, C_RATIO},
+    {"ppl", C_PPL, C_PPL_CSV},
+    {"delta_ln_ppl", C_DELTA, C_DELTA_CSV},
+    {"seeds", C_SEEDS, C_SEEDS},
+    {"ln_ppl_sd_seeds", C_SD, C_SD},
+    {"kl_mean", C_KL, C_KL},
+    {"top1", C_TOP1, C_TOP1},
+    {"output_rel_mse_original", C_REL, C_REL},
+    {"output_vs_rtn_original", C_RTN, C_RTN},
+    {"output_rel_mse_own", C_OWN, C_OWN},
+    {"output_vs_rtn_own", C_OWN_RTN, C_OWN_RTN},
+    {"seconds", C_TIME, C_TIME},
+    {"flags", C_FLAGS, C_FLAGS},
+    {NULL, 0, 0},
 };
 
 static void put(lb_table *t, size_t c, lb_num shown, double exact) {
@@ -158,10 +182,13 @@ static void put_cost(lb_table *t, const lb_report_row *row) {
     lb_str_free(&flags);
 }
 
-static lb_status fill(lb_table *t, const lb_report_view *v, const lb_report_block *b, bool with_cost, bool exact) {
+static lb_status fill(lb_table *t, const lb_columns *x, const lb_report_view *v, const lb_report_block *b,
+                      bool with_cost, bool exact) {
+    const lb_report_row **sorted;
     bool line = false;
+    LB_TRY(lb_report_sorted(v, b, &sorted));
     for (int64_t i = 0; i < v->rows; i++) {
-        const lb_report_row *row = &v->row[i];
+        const lb_report_row *row = sorted[i];
         lb_report_quality q = {0};
         if (b) LB_TRY(lb_report_quality_of(v, row, b, &q));
         if (b && !q.seeds) continue;
@@ -177,6 +204,7 @@ static lb_status fill(lb_table *t, const lb_report_view *v, const lb_report_bloc
         put_size(t, row);
         if (b) put_quality(t, row, &q);
         if (with_cost) put_cost(t, row);
+        LB_TRY(lb_columns_put(x, v, row, b, t));
     }
     return LB_OK;
 }
@@ -192,21 +220,27 @@ static lb_status one_block(const lb_report_view *v, const lb_report_block *b, in
     id = lb_arena_printf(v->arena, "main-%lld", (long long)at + 1);
     if (!title || !id) return LB_E_NOMEM;
     lb_table *t;
-    LB_TRY(lb_table_new(v->arena, id, title, column, COLUMNS, &t));
+    lb_columns x;
+    LB_TRY(lb_columns_choose(v, column, COLUMNS, own_column, &x));
+    LB_TRY(lb_table_new(v->arena, id, title, x.all, x.n, &t));
     t->wide = v->options->wide;
-    LB_TRY(fill(t, v, b, with_cost, f == LB_TABLE_CSV));
+    LB_TRY(fill(t, &x, v, b, with_cost || x.picks, false));
+    LB_TRY(lb_columns_pick(&x, t, &t));
     return lb_table_render(t, f, out);
 }
 
 /* All models. */
 static lb_status whole_csv(const lb_report_view *v, lb_str *out) {
     lb_table *t;
-    LB_TRY(lb_table_new(v->arena, "main", "", column, COLUMNS, &t));
+    lb_columns x;
+    LB_TRY(lb_columns_choose(v, column, COLUMNS, own_column, &x));
+    LB_TRY(lb_table_new(v->arena, "main", "", x.all, x.n, &t));
     for (int64_t m = 0; m < v->models; m++) {
         const lb_report_view *one = &v->model[m];
-        for (int64_t b = 0; b < one->blocks; b++) LB_TRY(fill(t, one, &one->block[b], true, true));
-        if (!one->blocks) LB_TRY(fill(t, one, NULL, true, true));
+        for (int64_t b = 0; b < one->blocks; b++) LB_TRY(fill(t, &x, one, &one->block[b], true, true));
+        if (!one->blocks) LB_TRY(fill(t, &x, one, NULL, true, true));
     }
+    LB_TRY(lb_columns_pick(&x, t, &t));
     return lb_table_render(t, LB_TABLE_CSV, out);
 }
 

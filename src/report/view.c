@@ -309,7 +309,7 @@ static lb_status add_blocks(lb_report_view *v) {
 
 static lb_status view_of(lb_arena *a, const lb_results *r, const lb_report_options *o, lb_report_view *out) {
     static const lb_report_options usual;
-    *out = (lb_report_view){.arena = a, .r = r, .options = o ? o : &usual};
+    *out = (lb_report_view){.arena = a, .r = r, .whole = r, .options = o ? o : &usual};
     out->row = LB_NEW(a, lb_report_row, r->n + 1);
     out->absent = LB_NEW(a, const lb_record *, r->n + 1);
     if (!out->row || !out->absent) return LB_E_NOMEM;
@@ -328,7 +328,10 @@ lb_status lb_report_view_make(lb_arena *a, const lb_results *r, const lb_report_
     LB_TRY(lb_report_by_model(a, r, &part, &n));
     lb_report_view *model = LB_NEW(a, lb_report_view, n);
     if (!model) return LB_E_NOMEM;
-    for (int64_t i = 0; n > 1 && i < n; i++) LB_TRY(view_of(a, &part[i], o, &model[i]));
+    for (int64_t i = 0; n > 1 && i < n; i++) {
+        LB_TRY(view_of(a, &part[i], o, &model[i]));
+        model[i].whole = r;
+    }
     if (n == 1) model[0] = *out;
     out->model = model;
     out->models = n;

@@ -28,7 +28,7 @@ typedef struct lb_report_block {
 
 typedef struct lb_report_view {
     lb_arena *arena;
-    const lb_results *r;
+    const lb_results *r, *whole;      /* of the view; of all its models */
     const lb_report_options *options; /* never NULL */
     lb_report_row *row;               /* baseline first, then the order of the sweep */
     int64_t rows;
