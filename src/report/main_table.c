@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "report/columns.h"
+#include "report/facts.h"
 #include "report/parts.h"
 
 #define PM    "\xc2\xb1"
@@ -106,11 +107,12 @@ static void put(lb_table *t, size_t c, lb_num shown, double exact) {
 
 static void put_identity(lb_table *t, const lb_report_row *row) {
     const lb_record *c = row->cell[0];
-    char group[32];
+    char group[32], bits[32];
     if (c->model) lb_table_set(t, C_MODEL_CSV, NULL, c->model);
     lb_table_set(t, C_METHOD, row->name, row->name);
     if (row->baseline) lb_table_set(t, C_METHOD, "none (baseline)", NULL);
-    if (c->bits > 0 && c->size.quantized.weights > 0) lb_table_setf(t, C_BITS, "%d", c->bits);
+    if (c->bits > 0 && c->size.quantized.weights > 0)
+        lb_table_set(t, C_BITS, lb_report_bits_text(c, bits), lb_num_int(c->bits).s);
     lb_report_group_text(c, group);
     lb_table_set(t, C_GROUP, group, group);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "report/view.h"
+#include "result/choice.h"
 #include "result/seeds.h"
 
 const char *lb_report_pair(const lb_pairs *p, const char *key) {
@@ -80,33 +81,33 @@ static const char *value_of(const lb_record *c, const char *key) {
     return given ? given : text_of(lb_report_pair(&c->options, key));
 }
 
-/* Whether two cells of this method have different values. */
+/* What the entry of the config is called that the cell is of; NULL: it has no label of its own. */
+static const char *given_label(const lb_record *c) { return lb_report_pair(&c->varied, "label"); }
+
+/* Whether two cells of this method, or of this entry where that has a label, have different values. */
 static bool differs(const lb_results *r, const lb_record *c, const char *key) {
-    const char *mine = value_of(c, key);
+    const char *mine = value_of(c, key), *label = given_label(c);
     for (int64_t i = 0; i < r->n; i++) {
         const lb_record *o = &r->record[i];
         if (o->state != LB_CELL_DONE || strcmp(o->method, c->method) != 0) continue;
+        if (label && strcmp(value_of(o, "label"), label) != 0) continue;
         if (strcmp(value_of(o, key), mine) != 0) return true;
     }
     return false;
 }
 
-/* What was chosen, as words: a true option is its name, a false one "no_NAME", another "NAME=VALUE". An option that
- * all cells of the method share is left out, unless it was switched on. Bits of inputs come first, always. */
+/* What was chosen, as words. An option that all cells of the method share is left out, unless it was switched on. Bits
+ * of inputs come first, always. Where the entry has a label, that says what its cells share. */
 static void add_varied(lb_str *s, const lb_results *r, const lb_record *c) {
-    static const char *const own_column[] = {"bits", "group", "seed", "method", "act_bits"};
-    if (lb_report_act_bits(c) > 0) lb_str_add(s, " a%d", lb_report_act_bits(c));
+    static const char *const own_column[] = {"bits", "group", "seed", "method", "act_bits", "label"};
+    bool labelled = given_label(c) != NULL;
+    if (!labelled && lb_report_act_bits(c) > 0) lb_str_add(s, " a%d", lb_report_act_bits(c));
     for (int64_t i = 0; i < c->varied.n; i++) {
         const lb_pair *p = &c->varied.at[i];
         bool skip = false, on = strcmp(p->value, "true") == 0;
         for (size_t k = 0; k < sizeof own_column / sizeof own_column[0]; k++) skip |= !strcmp(p->key, own_column[k]);
-        if (skip || (!on && !differs(r, c, p->key))) continue;
-        if (on)
-            lb_str_add(s, " %s", p->key);
-        else if (strcmp(p->value, "false") == 0)
-            lb_str_add(s, " no_%s", p->key);
-        else
-            lb_str_add(s, " %s=%s", p->key, p->value);
+        if (skip || ((!on || labelled) && !differs(r, c, p->key))) continue;
+        lb_choice_add(s, p->key, p->value);
     }
 }
 
@@ -135,14 +136,16 @@ static lb_status keep(lb_arena *a, lb_str *s, const char **out) {
 static lb_status name_row(lb_arena *a, const lb_results *r, lb_report_row *row, const lb_record *c) {
     char group[32];
     lb_str name = {0}, brief = {0}, series = {0};
-    lb_str_add(&name, "%s", c->method);
+    const char *label = given_label(c), *called = label ? label : c->method;
+    lb_str_add(&name, "%s", called);
     add_varied(&name, r, c);
     bool sized = lb_report_group_text(c, group)[0] != 0;
-    lb_str_add(&brief, "%s", c->method);
-    lb_str_add(&series, "%s", c->method);
-    if (sized) {
-        const char *sign = c->group > 0 ? "g" : "";
-        lb_str_add(&brief, " %db %s%s", c->bits, sign, group);
+    lb_str_add(&brief, "%s", called);
+    lb_str_add(&series, "%s", called);
+    const char *sign = c->group > 0 ? "g" : "";
+    if (sized && (!label || differs(r, c, "bits"))) lb_str_add(&brief, " %db", c->bits);
+    if (sized && (!label || differs(r, c, "group"))) {
+        lb_str_add(&brief, " %s%s", sign, group);
         lb_str_add(&series, " %s%s", sign, group);
     }
     add_varied(&brief, r, c);

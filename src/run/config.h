@@ -70,7 +70,8 @@ typedef struct lb_axis {
 
 typedef struct lb_entry {
     const lb_method *method; /* NULL: none, the baseline */
-    const lb_yaml *node;
+    const char *label;       /* of its cells; NULL: they are called by what they are */
+    const lb_yaml *node, *label_node;
     lb_axis *option; /* in file order; one value: fixed; more: an axis of this entry */
     size_t n_options;
     lb_rule *rule;

@@ -199,6 +199,27 @@ static bool solves(const lb_method *m) {
     return (needs & LB_NEEDS_STATISTICS) != 0;
 }
 
+/* What the cells of an entry are to be called in tables and legends. */
+static lb_status read_label(lb_config_reader *r, const lb_yaml *n, const char *title, lb_entry *out) {
+    enum { LONGEST = 80 };
+    lb_where w = lb_config_where(n);
+    size_t len = n->kind == LB_YAML_SCALAR && !lb_config_is_null(n) ? strlen(n->text) : 0;
+    bool plain = len > 0 && len <= LONGEST && n->text[0] != ' ' && n->text[len - 1] != ' ';
+    for (size_t i = 0; i < len; i++) plain = plain && (unsigned char)n->text[i] >= 0x20 && n->text[i] != 0x7f;
+    if (!plain)
+        return lb_fail(LB_E_CONFIG, "%s: label in %s: must be a text of at most %d bytes on one line", w.text, title,
+                       LONGEST);
+    if (!out->method)
+        return lb_fail(LB_E_CONFIG, "%s: label in %s: method none is the baseline, whose name is none", w.text, title);
+    for (size_t i = 0; i < r->c->entries; i++)
+        if (r->c->entry[i].label && strcmp(r->c->entry[i].label, n->text) == 0)
+            return lb_fail(LB_E_CONFIG, "%s: label in %s: '%s' is the label of quantize[%zu] (%s)", w.text, title,
+                           n->text, i, lb_config_where(r->c->entry[i].label_node).text);
+    out->label = n->text;
+    out->label_node = n;
+    return LB_OK;
+}
+
 /* An entry's method and options; its rules come when every entry's method is known. */
 static lb_status read_entry(lb_config_reader *r, const lb_yaml *n, const char *title, lb_entry *out) {
     LB_TRY(check_entry(n, title));
@@ -207,9 +228,13 @@ static lb_status read_entry(lb_config_reader *r, const lb_yaml *n, const char *t
     for (size_t i = 0; i < n->count; i++) {
         const lb_yaml *v = n->item[i];
         if (strcmp(v->key, "method") == 0 || strcmp(v->key, "stages") == 0 || strcmp(v->key, "rules") == 0) continue;
+        if (strcmp(v->key, "label") == 0) {
+            LB_TRY(read_label(r, v, title, out));
+            continue;
+        }
         const lb_options *t = lb_config_table_of(out->method, v->key);
         if (!t) {
-            lb_config_names known = {{"method", "stages", "rules"}, 3};
+            lb_config_names known = {{"method", "stages", "rules", "label"}, 4};
             if (out->method) {
                 lb_config_names_add_table(&known, &out->method->options);
                 lb_config_names_add_table(&known, &lb_config_cell_table);

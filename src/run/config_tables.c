@@ -150,7 +150,8 @@ static const section sections[] = {
      "combinations in all are refused.",
      NULL},
     {"quantize[]",
-     "A list of maps, each with `method` and the method's options (lowbit methods NAME), these below, and `rules`. "
+     "A list of maps, each with `method` and the method's options (lowbit methods NAME), these below, `rules`, and "
+     "`label`: what its cells are called in tables, with what varies between them behind it. "
      "Instead of a method, `stages`: a list of maps, each with a method and its options, that work on each layer one "
      "after another: the second on what the first made of it, and so on. Options beside `stages`, axes and rules reach "
      "every stage that has them; what two stages call the same is told apart as gptq.percdamp. Stages that prepare a "

@@ -203,7 +203,7 @@ static lb_status make_stem(lb_plan *p, lb_cell *c) {
     enum { LONGEST = 80 };
     char stem[LONGEST + 1];
     size_t n = 0;
-    for (const char *s = c->label; *s && n < LONGEST; s++) {
+    for (const char *s = c->name; *s && n < LONGEST; s++) {
         bool word = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') || *s == '_';
         if (word || (*s == '.' && n > 0))
             stem[n++] = *s;

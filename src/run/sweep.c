@@ -477,7 +477,8 @@ static lb_status expand(expander *x) {
     LB_TRY(count_cells(x, &most));
     x->out->cell = LB_NEW(x->a, lb_cell, most + 1);
     if (!x->out->cell) return LB_E_NOMEM;
-    x->out->cell[x->out->n++] = (lb_cell){.label = "none", .identity = "none", .reason = "", .own = x->c->cell};
+    x->out->cell[x->out->n++] =
+        (lb_cell){.name = "none", .label = "none", .identity = "none", .reason = "", .own = x->c->cell};
     for (size_t i = 0; i < x->c->entries; i++)
         if (x->c->entry[i].method) {
             LB_TRY(expand_entry(x, i));

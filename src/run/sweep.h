@@ -36,7 +36,8 @@ typedef struct lb_cell {
     bool trains, draws;   /* draws: its seed matters */
     lb_pairs options;     /* all of the method's, canonical */
     lb_pairs varied;      /* given in the entry or by an axis */
-    const char *label;    /* unique within the sweep */
+    const char *name;     /* of which its file's is made; unique within the sweep, whatever labels say */
+    const char *label;    /* that tables show: the entry's and what varies, or the name's words; unique, too */
     const char *identity; /* canonical text of method, options, rules: equal text, equal cell */
     bool refused;
     const char *reason;

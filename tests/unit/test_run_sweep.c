@@ -90,9 +90,9 @@ static void run_once(void **state) {
     /* The same thing said twice. */
     expect_cells("model: m\nquantize: [{method: rtn, bits: 4}, {method: rtn}, {method: rtn, bits: [3, 4]}]\n",
                  "none; rtn 4b row; rtn 3b row");
-    /* Rules make a difference, and the label a number. */
+    /* Rules make a difference. */
     expect_cells("model: m\nquantize: [{method: rtn}, {method: rtn, rules: [{match: \"*.down\", bits: 8}]}]\n",
-                 "none; rtn 4b row; rtn 4b row #2");
+                 "none; rtn 4b row; rtn 4b row *.down bits=8");
 }
 
 /* Inputs: their bits are in the name where weights have none of their own; ranges of tokens need no calibration. */
@@ -302,20 +302,24 @@ static void many_cells(void **state) {
     assert_int_equal(sweep.n, 60001);
     assert_string_equal(sweep.cell[1].label, "qat 4b row s0 steps=100");
     assert_string_equal(sweep.cell[30000].label, "qat 4b row s99 steps=399");
-    assert_string_equal(sweep.cell[30001].label, "qat 4b row s0 steps=100 #2");
-    assert_string_equal(sweep.cell[60000].label, "qat 4b row s99 steps=399 #2");
+    assert_string_equal(sweep.cell[30001].label, "qat 4b row s0 steps=100 0.* bits=8");
+    assert_string_equal(sweep.cell[60000].label, "qat 4b row s99 steps=399 0.* bits=8");
     lb_str_free(&text);
 }
 
-/* A number is put to a label until it is one of its own. */
-static void labels_are_unique(void **state) {
+/* A number is put to a name until it is one of its own. */
+static void names_are_unique(void **state) {
     (void)state;
     expect_cells("model: m\nquantize:\n  - {method: rtn, bits: [3, 4]}\n"
                  "  - {method: rtn, bits: [4, 3], rules: [{match: \"*.v\", bits: 8}]}\n"
                  "  - {method: rtn, bits: 4, rules: [{match: \"*.q\", bits: 8}]}\n"
                  "  - {method: rtn, bits: 4, rules: [{match: \"*.q\", bits: 8}]}\n"
                  "  - {method: rtn, bits: 4, rules: [{match: \"*.k\", bits: 8}]}\n",
-                 "none; rtn 3b row; rtn 4b row; rtn 4b row #2; rtn 3b row #2; rtn 4b row #3; rtn 4b row #4");
+                 "none; rtn 3b row; rtn 4b row; rtn 4b row *.v bits=8; rtn 3b row *.v bits=8; rtn 4b row *.q bits=8; "
+                 "rtn 4b row *.k bits=8");
+    static const char *const name[] = {"none",          "rtn 3b row",    "rtn 4b row",   "rtn 4b row #2",
+                                       "rtn 3b row #2", "rtn 4b row #3", "rtn 4b row #4"};
+    for (size_t i = 0; i < sweep.n; i++) assert_string_equal(sweep.cell[i].name, name[i]);
     assert_int_equal(sweep.merged, 1);
 }
 
@@ -332,7 +336,7 @@ int main(void) {
         cmocka_unit_test(products),       cmocka_unit_test(refusals),         cmocka_unit_test(run_once),
         cmocka_unit_test(stages),         cmocka_unit_test(quantized_inputs), cmocka_unit_test(texts_needed),
         cmocka_unit_test(layer_rules),    cmocka_unit_test(described),        cmocka_unit_test(equal_values_count_once),
-        cmocka_unit_test(too_many_cells), cmocka_unit_test(many_cells),       cmocka_unit_test(labels_are_unique),
+        cmocka_unit_test(too_many_cells), cmocka_unit_test(many_cells),       cmocka_unit_test(names_are_unique),
         cmocka_unit_test(interrupted),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,0 +1,11 @@
+/* What was chosen of an option, in words: in names of cells and of rows of tables. */
+#ifndef LB_RESULT_CHOICE_H
+#define LB_RESULT_CHOICE_H
+
+#include "base/str.h"
+
+/* Adds " act_order" for true, " no_act_order" for false, " s1" for a seed, " on c4" for calibration.text, else
+ * " percdamp=0.1"; of a key of a section its last part. */
+void lb_choice_add(lb_str *s, const char *key, const char *value);
+
+#endif
