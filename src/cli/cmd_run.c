@@ -93,7 +93,8 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
 static lb_status go(lb_planned *x, const run_flags *f, lb_arena *a, const char *plugin_hash, lb_log *log,
                     int *exit_code) {
     lb_sweep_result done;
-    LB_TRY(lb_cli_plan_show(x, a, lb_cli_parts(x->config.weights), plugin_hash, log));
+    LB_TRY(lb_cli_plan_show(x, a, lb_cli_parts(x->config.weights), plugin_hash,
+                            &(lb_plan_look_options){.again = f->again, .keep_stale = f->keep_stale}, log));
     LB_TRY(lb_sweep_run(&x->plans, &(lb_sweep_options){f->keep_stale, f->again}, log, &done));
     lb_profile_stage("report");
     return finish(x, f, a, &done, log, exit_code);

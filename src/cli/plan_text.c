@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli/planned.h"
 #include "result/figures.h"
+#include "run/stock.h"
 
 double lb_cli_bits(const lb_model_size *s) {
     return s->quantized.weights > 0 ? lb_size_bits(&s->quantized) : 8.0 * LB_FP16_BYTES;
@@ -46,51 +47,55 @@ static void text_of_data(const lb_plan *p, lb_str *out) {
     }
 }
 
-/* Layers whose last group is shorter: some formats cannot hold them. */
-static int64_t ragged_layers(const lb_cell *c) {
-    int64_t n = 0;
-    for (int64_t i = 0; i < c->layers; i++)
-        n += c->layer[i].quantize && lb_storage_ragged(&c->layer[i].storage, c->layer[i].cols);
-    return n;
-}
-
-static int64_t layers_made_one(const lb_plan *p, const lb_cell *c) {
-    int64_t n = 0;
-    for (int64_t i = 0; i < c->layers && lb_net_shared(p->model->net) == 0; i++) n += c->layer[i].same_as >= 0;
-    return n;
-}
-
-/* What stands between a cell's name and its numbers: on a terminal too narrow for both, a new line. */
-enum { NUMBERS_WIDTH = 80 };
+/* How a plan's cells are shown. */
 typedef struct plan_columns {
-    int width; /* of the names */
-    const char *between;
+    bool wide, state;    /* all that is known of sizes; what is there already */
+    int width;           /* of the names */
+    const char *between; /* a name and its numbers: on a terminal too narrow for both, a new line */
 } plan_columns;
 
-static plan_columns columns_of(int width) {
+static void head_of_cells(plan_columns k, lb_str *out) {
+    lb_str_add(out, "\n      %-*s%s%7s", k.width, "cell", k.between, "bits/w");
+    if (k.wide) lb_str_add(out, "  %10s", "layers MiB");
+    lb_str_add(out, "  %9s", "model MiB");
+    if (k.wide) lb_str_add(out, "  %6s", "ratio");
+    lb_str_add(out, "  %11s  %10s", "time, about", "memory");
+    if (k.wide) lb_str_add(out, "  %10s", "disk");
+    lb_str_add(out, "%s\n", k.state ? "  state" : "");
+}
+
+/* Width of what head_of_cells puts behind the name. */
+static int numbers_width(plan_columns k) { return 42 + (k.wide ? 32 : 0) + (k.state ? 7 : 0); }
+
+static plan_columns columns_of(int width, bool wide, bool state) {
+    enum { NUMBER = 6 }; /* of the cell, and the space behind it */
+    plan_columns k = {wide, state, width, "  "};
     int columns = lb_cli_columns();
-    if (columns > 0 && columns < width + NUMBERS_WIDTH + 1) return (plan_columns){1, "\n"};
-    return (plan_columns){width, "  "};
+    if (columns > 0 && columns < NUMBER + width + 2 + numbers_width(k)) k.width = 1, k.between = "\n";
+    return k;
+}
+
+static const char *state_text(lb_finished f) {
+    static const char *const text[] = {"-", "there", "stale", "damaged", "not exported", "layers not kept"};
+    return text[f];
 }
 
 static lb_status row_of_cell(const lb_plan *p, size_t i, size_t number, plan_columns k, const lb_rate *rate,
-                             lb_str *out) {
+                             lb_finished state, lb_str *out) {
     const lb_cell *c = &p->sweep.cell[i];
-    lb_str_add(out, "%4zu  %-*s%s%7.4f  %10.2f  %10.2f  %6.3f", number, k.width, c->label, k.between,
-               lb_cli_bits(&c->size), lb_mib((double)c->size.quantized.total), lb_mib((double)c->size.total_as_fp16),
-               lb_ratio_fp16(&c->size));
     lb_estimate e;
-    LB_TRY(lb_plan_estimate(p, c, rate, &e));
     char time[32], memory[32], disk[32];
+    LB_TRY(lb_plan_estimate(p, c, rate, &e));
     lb_format_duration(e.seconds, time);
     lb_format_bytes(e.memory_bytes, memory);
     lb_format_bytes(e.disk_bytes, disk);
-    lb_str_add(out, "  %12s  %10s  %10s", time, memory, disk);
-    int64_t ragged = ragged_layers(c);
-    if (ragged) lb_str_add(out, "  last group shorter in %lld layers", (long long)ragged);
-    int64_t one = layers_made_one(p, c);
-    if (one == 1) lb_str_add(out, "  1 layer is another's, counted once");
-    if (one > 1) lb_str_add(out, "  %lld layers are others', counted once", (long long)one);
+    lb_str_add(out, "%4zu  %-*s%s%7.4f", number, k.width, c->label, k.between, lb_cli_bits(&c->size));
+    if (k.wide) lb_str_add(out, "  %10.2f", lb_mib((double)c->size.quantized.total));
+    lb_str_add(out, "  %9.2f", lb_mib((double)c->size.total_as_fp16));
+    if (k.wide) lb_str_add(out, "  %6.3f", lb_ratio_fp16(&c->size));
+    lb_str_add(out, "  %11s  %10s", time, memory);
+    if (k.wide) lb_str_add(out, "  %10s", disk);
+    if (k.state) lb_str_add(out, "  %s", state_text(state));
     lb_str_add(out, "\n");
     return LB_OK;
 }
@@ -102,24 +107,45 @@ static void add_estimate(lb_estimate *sum, lb_estimate e) {
     if (e.memory_bytes > sum->memory_bytes) sum->memory_bytes = e.memory_bytes;
 }
 
-static lb_status add_all(lb_estimate *sum, const lb_plan *p, const lb_rate *rate) {
-    add_estimate(sum, lb_plan_estimate_shared(p, rate));
+/* Of the cells that are not there yet. */
+static lb_status add_all(lb_estimate *sum, const lb_plan *p, const lb_finished *f, const lb_rate *rate) {
+    bool any = false;
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_estimate e;
+        if (f[i] == LB_FINISHED_YES) continue;
+        any = any || !p->sweep.cell[i].refused;
         LB_TRY(lb_plan_estimate(p, &p->sweep.cell[i], rate, &e));
         add_estimate(sum, e);
     }
+    if (any) add_estimate(sum, lb_plan_estimate_shared(p, rate));
     return LB_OK;
 }
 
-static void text_of_sum(lb_estimate sum, const lb_rate *rate, const lb_team *team, lb_str *out) {
+/* What is shown of the plans so far. */
+typedef struct shown {
+    const lb_plan_look_options *o;
+    lb_str text;
+    lb_rate rate; /* measured with the first */
+    lb_estimate sum;
+    size_t plans, cells, runs, there; /* runs: cells that are not refused */
+} shown;
+
+static void text_of_sum(shown *s, const lb_team *team) {
     char time[32], memory[32], disk[32];
-    lb_format_duration(sum.seconds, time);
-    lb_format_bytes(sum.memory_bytes, memory);
-    lb_format_bytes(sum.disk_bytes, disk);
-    lb_str_add(out, "in all about %s, %s of memory, at most %s on disk (%.0f GFLOP/s measured", time, memory, disk,
-               rate->flops / 1e9);
-    if (rate->bf16 > 0) lb_str_add(out, ", %.0f in bf16", rate->bf16 / 1e9);
+    lb_str *out = &s->text;
+    if (s->plans > 1) lb_str_add(out, "%zu models, one after another: ", s->plans);
+    if (s->there > 0 && s->there == s->runs) {
+        lb_str_add(out, s->runs == 1 ? "the one cell is there already\n\n" : "all %zu cells are there already\n\n",
+                   s->runs);
+        return;
+    }
+    if (s->there > 0) lb_str_add(out, "%zu of %zu cells are there already; ", s->there, s->runs);
+    lb_format_duration(s->sum.seconds, time);
+    lb_format_bytes(s->sum.memory_bytes, memory);
+    lb_format_bytes(s->sum.disk_bytes, disk);
+    lb_str_add(out, "%sabout %s%s, %s of memory, at most %s on disk (%.0f GFLOP/s measured", s->there ? "" : "in all ",
+               time, s->there ? " left" : "", memory, disk, s->rate.flops / 1e9);
+    if (s->rate.bf16 > 0) lb_str_add(out, ", %.0f in bf16", s->rate.bf16 / 1e9);
     lb_str_add(out, ", %d threads)\n\n", lb_team_threads(team));
 }
 
@@ -161,22 +187,42 @@ static lb_status warn_of_limits(const char *dir, lb_estimate sum, lb_log *log) {
     return LB_OK;
 }
 
-typedef struct token_note {
+/* Layers whose last group is shorter: some formats cannot hold them. */
+static lb_status ragged_note(const lb_plan *p, const lb_cell *c, lb_arena *a, const char **out) {
+    int64_t n = 0;
+    (void)p;
+    for (int64_t i = 0; i < c->layers; i++)
+        n += c->layer[i].quantize && lb_storage_ragged(&c->layer[i].storage, c->layer[i].cols);
+    *out = n ? lb_arena_printf(a, "last group shorter in %lld layer%s", (long long)n, n == 1 ? "" : "s") : NULL;
+    return n && !*out ? LB_E_NOMEM : LB_OK;
+}
+
+static lb_status shared_note(const lb_plan *p, const lb_cell *c, lb_arena *a, const char **out) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < c->layers && lb_net_shared(p->model->net) == 0; i++) n += c->layer[i].same_as >= 0;
+    *out = n == 1 ? "1 layer is another's, counted once"
+           : n    ? lb_arena_printf(a, "%lld layers are others', counted once", (long long)n)
+                  : NULL;
+    return n && !*out ? LB_E_NOMEM : LB_OK;
+}
+
+typedef lb_status note_of_cell(const lb_plan *p, const lb_cell *c, lb_arena *a, const char **out);
+typedef struct cell_note {
     const char *text;
     size_t first, cells;
-} token_note;
+} cell_note;
 
-/* What is said of cells that are solved on too few tokens, once for all that it is true of. */
-static lb_status token_notes(const lb_plan *p, lb_str *out) {
+/* What is said of cells, once for all that it is true of. */
+static lb_status notes_of_cells(const lb_plan *p, note_of_cell *of, lb_str *out) {
     size_t n = 0;
-    token_note *said = LB_NEW(p->arena, token_note, p->sweep.n);
+    cell_note *said = LB_NEW(p->arena, cell_note, p->sweep.n + 1);
     if (!said) return LB_E_NOMEM;
     for (size_t i = 0; i < p->sweep.n; i++) {
         const char *note = NULL;
-        if (!p->sweep.cell[i].refused) LB_TRY(lb_plan_token_note(p, &p->sweep.cell[i], p->arena, &note));
+        if (!p->sweep.cell[i].refused) LB_TRY(of(p, &p->sweep.cell[i], p->arena, &note));
         size_t k = 0;
         while (note && k < n && strcmp(said[k].text, note) != 0) k++;
-        if (note && k == n) said[n++] = (token_note){note, i, 0};
+        if (note && k == n) said[n++] = (cell_note){note, i, 0};
         if (note) said[k].cells++;
     }
     for (size_t k = 0; k < n; k++) {
@@ -218,60 +264,76 @@ static void text_of_inputs(const lb_plan *p, lb_str *out) {
     lb_str_add(out, "\n");
 }
 
-/* first: cells of the models before, which the numbers of these go on from. */
-static lb_status text_of_cells(const lb_plan *p, size_t first, const lb_rate *rate, lb_str *out) {
-    size_t refused = 0;
-    int width = 4;
-    for (size_t i = 0; i < p->sweep.n; i++) {
-        refused += p->sweep.cell[i].refused;
-        if ((int)strlen(p->sweep.cell[i].label) > width) width = (int)strlen(p->sweep.cell[i].label);
-    }
-    plan_columns k = columns_of(width);
-    lb_str_add(out, "%zu cell%s", p->sweep.n - refused, p->sweep.n - refused == 1 ? "" : "s");
-    if (refused) lb_str_add(out, ", %zu refused", refused);
-    if (p->sweep.merged) lb_str_add(out, ", %zu combinations equal to another", p->sweep.merged);
-    lb_str_add(out, "\n      %-*s%s%7s  %10s  %10s  %6s  %12s  %10s  %10s\n", k.width, "cell", k.between, "bits/w",
-               "layers MiB", "model MiB", "ratio", "time, about", "memory", "disk");
-    for (size_t i = 0; i < p->sweep.n; i++) {
-        LB_TRY(lb_interrupt_check());
-        if (!p->sweep.cell[i].refused) LB_TRY(row_of_cell(p, i, first + i + 1, k, rate, out));
-    }
-    if (refused) lb_str_add(out, "\nrefused\n");
+static void text_of_refused(const lb_plan *p, size_t first, int width, lb_str *out) {
+    lb_str_add(out, "\nrefused\n");
     for (size_t i = 0; i < p->sweep.n; i++)
         if (p->sweep.cell[i].refused)
             lb_str_add(out, "%4zu  %-*s  %s\n", first + i + 1, width, p->sweep.cell[i].label, p->sweep.cell[i].reason);
+}
+
+/* The numbers go on from those of the models before. */
+static lb_status text_of_cells(shown *s, const lb_plan *p, const lb_finished *f) {
+    size_t refused = 0;
+    int width = 4;
+    bool any = false, left = false;
+    lb_str *out = &s->text;
+    for (size_t i = 0; i < p->sweep.n; i++) {
+        refused += p->sweep.cell[i].refused;
+        any = any || f[i] != LB_FINISHED_NO;
+        left = left || (f[i] != LB_FINISHED_YES && !p->sweep.cell[i].refused);
+        s->there += f[i] == LB_FINISHED_YES;
+        if ((int)strlen(p->sweep.cell[i].label) > width) width = (int)strlen(p->sweep.cell[i].label);
+    }
+    s->runs += p->sweep.n - refused;
+    plan_columns k = columns_of(width, s->o->wide, any);
+    lb_str_add(out, "%zu cell%s", p->sweep.n - refused, p->sweep.n - refused == 1 ? "" : "s");
+    if (refused) lb_str_add(out, ", %zu refused", refused);
+    if (p->sweep.merged) lb_str_add(out, ", %zu combinations equal to another", p->sweep.merged);
+    head_of_cells(k, out);
+    for (size_t i = 0; i < p->sweep.n; i++) {
+        LB_TRY(lb_interrupt_check());
+        if (!p->sweep.cell[i].refused) LB_TRY(row_of_cell(p, i, s->cells + i + 1, k, &s->rate, f[i], out));
+    }
+    if (refused) text_of_refused(p, s->cells, width, out);
     lb_str_add(out, "\n");
-    LB_TRY(token_notes(p, out));
+    LB_TRY(notes_of_cells(p, ragged_note, out));
+    LB_TRY(notes_of_cells(p, shared_note, out));
+    LB_TRY(notes_of_cells(p, lb_plan_token_note, out));
     training_note(p, out);
-    text_of_shared(p, rate, out);
+    if (left) text_of_shared(p, &s->rate, out);
     return LB_OK;
 }
 
-/* What is shown of the plans so far. */
-typedef struct shown {
-    lb_str text;
-    lb_rate rate; /* measured with the first */
-    lb_estimate sum;
-    size_t plans, cells;
-} shown;
+/* What of the plan's cells is there already; the records themselves are not kept. */
+static lb_status take_stock(const shown *s, const lb_plan *p, lb_finished **out) {
+    lb_arena *a = NULL;
+    *out = LB_NEW(p->arena, lb_finished, p->sweep.n + 1);
+    if (!*out) return LB_E_NOMEM;
+    if (s->o->again) return LB_OK;
+    LB_TRY(lb_arena_new(0, &a));
+    lb_record *r = LB_NEW(a, lb_record, p->sweep.n + 1);
+    lb_status st = r ? lb_stock_look(p, s->o->keep_stale, a, *out, r) : LB_E_NOMEM;
+    lb_arena_free(a);
+    return st;
+}
 
 static lb_status look(void *user, lb_plan *p) {
     shown *s = user;
+    lb_finished *f = NULL;
     if (s->plans == 0) LB_TRY(lb_plan_measure_rate(p, &s->rate));
+    LB_TRY(take_stock(s, p, &f));
     text_of_inputs(p, &s->text);
-    LB_TRY(text_of_cells(p, s->cells, &s->rate, &s->text));
-    LB_TRY(add_all(&s->sum, p, &s->rate));
+    LB_TRY(text_of_cells(s, p, f));
+    LB_TRY(add_all(&s->sum, p, f, &s->rate));
     s->cells += p->sweep.n;
     if (p->config->models > 1) lb_str_add(&s->text, "\n");
-    if (++s->plans == p->config->models) {
-        if (s->plans > 1) lb_str_add(&s->text, "%zu models, one after another: ", s->plans);
-        text_of_sum(s->sum, &s->rate, p->team, &s->text);
-    }
+    if (++s->plans == p->config->models) text_of_sum(s, p->team);
     return lb_str_check(&s->text);
 }
 
-lb_status lb_cli_plan_show(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash, lb_log *log) {
-    shown s = {.plans = 0};
+lb_status lb_cli_plan_show(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash,
+                           const lb_plan_look_options *o, lb_log *log) {
+    shown s = {.o = o};
     LB_TRY(lb_cli_team(x->config.threads, &x->team));
     lb_status st =
         lb_plans_open(a, &x->config, &(lb_plan_request){parts, plugin_hash, 0}, x->team, log, look, &s, &x->plans);

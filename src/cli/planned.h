@@ -30,9 +30,14 @@ void lb_cli_warn_of_nothing(const lb_plans *p, lb_log *log, int *exit_code);
 double lb_cli_bits(const lb_model_size *s);
 /* --out of a command that writes a folder: refused now, with the flag's name, or under way. */
 LB_NODISCARD lb_status lb_cli_out_begin(lb_arena *a, const char *out, lb_fs_folder *f);
-/* lb_cli_plan, and prints model, data, protocol, cells with exact sizes and estimates, refusals, of each model. Warns
- * if the disk or the memory will not do (plan_text.c). */
+/* lb_cli_plan, and prints model, data, protocol, cells with exact sizes, estimates and what of them is there already,
+ * refusals, of each model. Warns if the disk or the memory will not do (plan_text.c). */
+typedef struct lb_plan_look_options {
+    bool wide;       /* with all that is known of sizes, for wide terminals */
+    bool again;      /* what is there already does not count */
+    bool keep_stale; /* what another code version made does */
+} lb_plan_look_options;
 LB_NODISCARD lb_status lb_cli_plan_show(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash,
-                                        lb_log *log);
+                                        const lb_plan_look_options *o, lb_log *log);
 
 #endif

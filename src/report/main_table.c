@@ -292,6 +292,7 @@ lb_status lb_report_table(const lb_results *r, const lb_report_options *o, lb_ta
     if (st == LB_OK) st = lb_report_main_tables(&v, f, out);
     if (st == LB_OK && f != LB_TABLE_CSV) st = lb_report_absent_list(&v, f, out);
     if (st == LB_OK && f != LB_TABLE_CSV) st = lb_report_notes(&v, f, out);
+    if (st == LB_OK && f != LB_TABLE_CSV) st = lb_report_folder_notes(&v, f, out);
     lb_arena_free(a);
     return st;
 }

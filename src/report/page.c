@@ -110,6 +110,7 @@ static lb_status layers(const page *p) {
 
 static lb_status body(const page *p) {
     LB_TRY(summary(p));
+    LB_TRY(lb_report_folder_notes(p->v, p->f, p->out));
     lb_markup_heading(p->out, p->f, 2, "Results");
     LB_TRY(lb_report_main_tables(p->v, p->f, p->out));
     LB_TRY(lb_report_absent_list(p->v, p->f, p->out));

@@ -9,6 +9,9 @@
 LB_NODISCARD lb_status lb_report_main_tables(const lb_report_view *v, lb_table_format f, lb_str *out);
 /* Failed and refused cells with their reasons; nothing if there are none. */
 LB_NODISCARD lb_status lb_report_absent_list(const lb_report_view *v, lb_table_format f, lb_str *out);
+/* Cells that have not run, files that are gone or cannot be read, results that are not shown; nothing if all is there.
+ */
+LB_NODISCARD lb_status lb_report_folder_notes(const lb_report_view *v, lb_table_format f, lb_str *out);
 /* Everything a reader must know to read the tables: what the baseline is, protocols, +-, flags, warnings. */
 LB_NODISCARD lb_status lb_report_notes(const lb_report_view *v, lb_table_format f, lb_str *out);
 LB_NODISCARD lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, bool wide, lb_table_format f,

@@ -10,12 +10,8 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "base/hash.h"
-#include "base/index.h"
-#include "io/h5.h"
-#include "io/json.h"
 #include "result/figures.h"
-#include "result/provenance.h"
+#include "run/stock.h"
 
 typedef struct sweeper {
     const lb_plans *plans;
@@ -62,78 +58,6 @@ static lb_status take_lock(sweeper *x) {
     return st;
 }
 
-/* What the index of an earlier run says of its files: their hashes, by stem. Without one, or with one that cannot be
- * read, nothing is known. Texts from the arena. */
-static lb_status read_hashes(const lb_plan *p, lb_arena *a, lb_index *hashes, const char ***hash) {
-    char *path = lb_fs_join(p->dir, "sweep.json");
-    json_t *root = NULL;
-    if (!path) return LB_E_NOMEM;
-    lb_status st = lb_fs_exists(path) ? lb_json_read(path, &root) : LB_OK;
-    lb_free(path);
-    if (st != LB_OK) return st == LB_E_NOMEM ? st : LB_OK;
-    const json_t *cells = json_object_get(root, "cells");
-    size_t n = json_array_size(cells);
-    *hash = LB_NEW(a, const char *, n + 1);
-    if (!*hash) st = LB_E_NOMEM;
-    for (size_t i = 0; i < n && st == LB_OK; i++) {
-        const char *s = json_string_value(json_object_get(json_array_get(cells, i), "stem"));
-        const char *h = json_string_value(json_object_get(json_array_get(cells, i), "sha256"));
-        lb_index_slot *slot;
-        bool fresh;
-        if (!s || !h || strlen(h) != LB_HASH_HEX - 1) continue;
-        const char *stem = lb_arena_strdup(a, s);
-        (*hash)[i] = lb_arena_strdup(a, h);
-        st = stem && (*hash)[i] ? lb_index_put(hashes, stem, i, &slot, &fresh) : LB_E_NOMEM;
-    }
-    json_decref(root);
-    return st;
-}
-
-static const char *result_path(const lb_plan *p, lb_arena *a, const lb_cell *c) {
-    return lb_arena_printf(a, "%s/%s.h5", p->dir, c->stem);
-}
-
-/* What a finished file with a cell's name says about the cell. indexed: the hash that the index gives for it, or NULL.
- */
-typedef enum lb_finished { LB_FINISHED_NO, LB_FINISHED_YES, LB_FINISHED_STALE, LB_FINISHED_DAMAGED } lb_finished;
-static lb_status is_finished(const lb_plan *p, const lb_cell *c, lb_h5_reader *ahead, const char *indexed, lb_arena *a,
-                             lb_record *r, lb_finished *out) {
-    *out = LB_FINISHED_NO;
-    const char *path = result_path(p, a, c);
-    if (!path) return LB_E_NOMEM;
-    if (!lb_fs_exists(path)) return LB_OK;
-    char have[LB_HASH_HEX];
-    lb_status st = lb_store_read_ahead(ahead, path, a, r);
-    if (st == LB_OK) st = lb_h5_hash(path, have);
-    if (st == LB_OK && indexed && strcmp(have, indexed) != 0)
-        st = lb_fail(LB_E_FORMAT, "%s is damaged: SHA-256 %s, the index says %s", path, have, indexed);
-    if (st == LB_E_NOMEM || st == LB_E_INTERRUPTED || st == LB_E_IO) return st;
-    if (st != LB_OK) {
-        LB_TRY(lb_starved_check());
-        *out = LB_FINISHED_DAMAGED;
-        return LB_OK;
-    }
-    memcpy(r->file_hash, have, sizeof r->file_hash);
-    const char *content = lb_pairs_get(&r->provenance, "content_key");
-    if (strcmp(r->key, c->key) == 0)
-        *out = LB_FINISHED_YES;
-    else if (content && strcmp(content, c->content_key) == 0)
-        *out = LB_FINISHED_STALE;
-    return LB_OK;
-}
-
-/* Where the config asks for exports: is this cell's folder there? */
-static lb_status is_exported(const lb_plan *p, const lb_cell *c, bool *yes) {
-    lb_str name = {0};
-    *yes = true;
-    if (p->config->export == LB_EXPORT_NONE) return LB_OK;
-    lb_str_add(&name, "%s/%s.model", p->dir, c->stem);
-    lb_status st = lb_str_check(&name);
-    if (st == LB_OK) *yes = lb_fs_is_dir(name.s) && !lb_fs_is_link(name.s);
-    lb_str_free(&name);
-    return st;
-}
-
 /* NAME.tmp.PID: what a killed run was writing: the index, results, sealed files, and of folders exports. */
 static bool is_leftover(const char *name, bool folder) {
     static const char *const files[] = {"sweep.json", "cells.csv", "expected.csv", ".h5",
@@ -170,47 +94,34 @@ static void drop_cache(const sweeper *x) {
     (void)rmdir(x->p->cache);
 }
 
-/* Looks for finished cells, and refuses those that the plan refused. */
-static lb_status look_for_cells(sweeper *x, lb_h5_reader *ahead, const lb_index *hashes, const char *const *hash) {
-    const lb_sweep *s = &x->p->sweep;
-    for (size_t i = 0; i < s->n; i++) {
-        const lb_cell *c = &s->cell[i];
-        const lb_index_slot *known = lb_index_get(hashes, c->stem);
-        lb_record r;
-        lb_finished f = LB_FINISHED_NO;
-        if (c->refused) {
-            LB_TRY(lb_cell_bare_record(x->p->arena, c, LB_CELL_REFUSED, c->reason, &x->record[i]));
-            x->known[i] = true;
-            x->out->refused++;
-            continue;
-        }
-        if (x->o->again) continue;
-        LB_TRY(lb_interrupt_check());
-        LB_TRY(is_finished(x->p, c, ahead, known ? hash[known->value] : NULL, x->p->arena, &r, &f));
-        if (f == LB_FINISHED_DAMAGED) lb_warn(x->log, "%s is damaged and runs again: %s", c->label, lb_error());
-        if (f == LB_FINISHED_STALE) {
-            const char *code = lb_pairs_get(&r.provenance, "code");
+/* What is there already, what was refused, and the rest as waiting. */
+static lb_status sort_cells(sweeper *x, const lb_finished *f) {
+    for (size_t i = 0; i < x->p->sweep.n; i++) {
+        const lb_cell *c = &x->p->sweep.cell[i];
+        lb_record *r = &x->record[i];
+        bool stale = (f[i] == LB_FINISHED_YES && strcmp(r->key, c->key) != 0) || f[i] == LB_FINISHED_STALE;
+        if (stale) {
+            const char *code = lb_pairs_get(&r->provenance, "code");
             lb_warn(x->log, "%s: result from another code version or kernel (%s): %s", c->label, code ? code : "?",
                     x->o->keep_stale ? "kept" : "running again (--keep-stale keeps such results)");
         }
-        if (f != LB_FINISHED_YES && !(f == LB_FINISHED_STALE && x->o->keep_stale)) continue;
-        bool exported = false;
-        LB_TRY(is_exported(x->p, c, &exported));
-        if (!exported) {
+        if (f[i] == LB_FINISHED_DAMAGED) lb_warn(x->log, "%s is damaged and runs again: %s", c->label, r->message);
+        if (f[i] == LB_FINISHED_NOT_EXPORTED)
             lb_info(x->log, "%s is finished but not exported: running it again", c->label);
-            continue;
-        }
-        if (x->p->config->keep_layers && c->method && !r.keeps) {
+        if (f[i] == LB_FINISHED_NOT_KEPT)
             lb_info(x->log, "%s is finished but its layers were not kept: running it again", c->label);
+        x->known[i] = c->refused || f[i] == LB_FINISHED_YES;
+        x->out->refused += c->refused;
+        if (f[i] != LB_FINISHED_YES) {
+            LB_TRY(lb_cell_bare_record(x->p->arena, c, c->refused ? LB_CELL_REFUSED : LB_CELL_PENDING,
+                                       c->refused ? c->reason : "", r));
             continue;
         }
-        x->record[i] = r;
         /* Another sweep may have called the same cell by another name. */
-        x->record[i].label = c->label;
-        x->record[i].varied = c->varied;
-        x->record[i].model = c->model;
-        x->record[i].model_note = c->model_note;
-        x->known[i] = true;
+        r->label = c->label;
+        r->varied = c->varied;
+        r->model = c->model;
+        r->model_note = c->model_note;
         x->out->kept++;
         /* Killed after its result was there, or failed in a run before that one. */
         lb_journal_remove(x->p->dir, c->stem);
@@ -219,37 +130,15 @@ static lb_status look_for_cells(sweeper *x, lb_h5_reader *ahead, const lb_index 
     return LB_OK;
 }
 
-/* The results that are there, in the order of the cells. */
-static lb_status read_ahead(const sweeper *x, lb_h5_reader **out) {
-    const lb_sweep *s = &x->p->sweep;
-    const char **path = LB_NEW(x->p->arena, const char *, s->n + 1);
-    size_t n = 0;
-    if (!path) return LB_E_NOMEM;
-    for (size_t i = 0; i < s->n && !x->o->again; i++) {
-        if (s->cell[i].refused) continue;
-        path[n] = result_path(x->p, x->p->arena, &s->cell[i]);
-        if (!path[n]) return LB_E_NOMEM;
-        n += lb_fs_exists(path[n]);
-    }
-    return lb_h5_reader_new(path, n, out);
-}
-
 static lb_status take_stock(sweeper *x) {
-    lb_index hashes = {0};
-    const char **hash = NULL;
-    lb_status st = read_hashes(x->p, x->p->arena, &hashes, &hash);
-    for (size_t k = 0; k < x->plans->n && st == LB_OK; k++) {
-        lb_h5_reader *ahead = NULL;
+    lb_finished *f = LB_NEW(x->p->arena, lb_finished, x->n);
+    if (!f) return LB_E_NOMEM;
+    for (size_t k = 0; k < x->plans->n; k++) {
         turn_to(x, k);
-        st = read_ahead(x, &ahead);
-        if (st == LB_OK) st = look_for_cells(x, ahead, &hashes, hash);
-        for (size_t i = 0; i < x->p->sweep.n && st == LB_OK; i++)
-            if (!x->known[i])
-                st = lb_cell_bare_record(x->p->arena, &x->p->sweep.cell[i], LB_CELL_PENDING, "", &x->record[i]);
-        lb_h5_reader_free(ahead);
+        if (!x->o->again) LB_TRY(lb_stock_look(x->p, x->o->keep_stale, x->p->arena, f + x->first, x->record));
+        LB_TRY(sort_cells(x, f + x->first));
     }
-    lb_index_free(&hashes);
-    return st;
+    return LB_OK;
 }
 
 /* "tiny", or "tiny, small". */

@@ -65,7 +65,7 @@ static void test_plan_on_a_narrow_terminal(void **state) {
     (void)state;
     transcript_workshop();
     shell_result r = shell_run("command -v script > /dev/null || exit 77; printf 'model: m\nquantize: [{method: rtn, "
-                               "bits: 3, group: 16}]\n' > p.yaml; script -qc 'stty cols 80; lowbit check p.yaml' "
+                               "bits: 3, group: 16}]\n' > p.yaml; script -qc 'stty cols 48; lowbit check p.yaml' "
                                "/dev/null | tr -d '\\r'");
     if (r.code == 77) {
         shell_free(&r);
@@ -74,7 +74,7 @@ static void test_plan_on_a_narrow_terminal(void **state) {
     assert_int_equal(r.code, 0);
     const char *row = strstr(r.out, "   2  rtn 3b g16\n 5.2542 ");
     if (!row) fail_msg("%s", r.out);
-    assert_true(strcspn(strchr(row, '\n') + 1, "\n") <= 80);
+    assert_true(strcspn(strchr(row, '\n') + 1, "\n") <= 48);
     shell_free(&r);
 }
 

@@ -68,6 +68,12 @@ lb_results *results(const char *name) {
     return r;
 }
 
+int64_t cells_that(const lb_results *r, lb_cell_state state) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < r->n; i++) n += r->record[i].state == state;
+    return n;
+}
+
 /* What may differ between equal runs is taken away; then equal records are equal files. */
 void same_results(const char *a, const char *b, int64_t cells) {
     lb_results *x = results(a), *y = results(b);

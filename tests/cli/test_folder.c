@@ -1,0 +1,175 @@
+/* What lies in a results folder, as a user meets it: sweeps that were stopped, files that are gone, results of earlier
+ * options, and a folder that an earlier version of the program wrote. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "report/report.h"
+#include "support/io_probe.h"
+#include "support/sweep_kit.h"
+
+static char *read_file(const char *name) {
+    char path[LB_TEST_PATH], *text = NULL;
+    size_t n;
+    path_in(path, home, name);
+    assert_ok(lb_fs_read(path, &text, &n));
+    return text;
+}
+
+static cli_result lowbit(const char *command, const char *arg, const char *more) {
+    cli_options o = here();
+    return more ? CLI(&o, command, arg, more) : CLI(&o, command, arg);
+}
+
+#define SLOW                                                                                                           \
+    COMMON "training: {text: cal.txt}\nquantize:\n  - {method: rtn, bits: 3, group: 16}\n"                             \
+           "  - {method: qat, bits: 3, steps: 100000, batch: 2, length: 32, warmup: 1}\n"                              \
+           "  - {method: rtn, bits: 4, group: 16}\n"
+
+/* Stopped in its second method, by either signal, a sweep does not look finished: not in the table, not on the page,
+ * not in the CSV; and a check does not count again what is there. */
+static void stopped_sweeps_say_so(void **state) {
+    (void)state;
+    const int how[] = {SIGINT, SIGKILL};
+    put_file("slow.yaml", SLOW);
+    for (int i = 0; i < 2; i++) {
+        char to[32], name[64], path[LB_TEST_PATH];
+        snprintf(to, sizeof to, "results=stopped%d", i);
+        snprintf(name, sizeof name, "stopped%d/slow", i);
+        cli_options o = here();
+        cli_result r = CLI(&o, "run", "slow.yaml", "-o", to, "-o", "quantize=[{method: rtn, bits: 3, group: 16}]");
+        assert_int_equal(r.code, 0);
+        cli_has_not(r.out, "not run");
+        cli_free(&r);
+        lb_results *x = results(name);
+        assert_int_equal(x->n, 2);
+        lb_results_free(x);
+        pid_t pid = cli_start(&o, (const char *const[]){"run", "slow.yaml", "-o", to, NULL});
+        snprintf(path, sizeof path, "%s/%s", home, name);
+        for (bool begun = false; !begun; usleep(20000)) {
+            char **journal = NULL;
+            size_t n = 0;
+            assert_ok(lb_fs_list(path, ".journal", &journal, &n));
+            begun = n > 0;
+            lb_fs_list_free(journal, n);
+        }
+        assert_int_equal(kill(pid, how[i]), 0);
+        assert_int_equal(cli_wait(pid), how[i] == SIGKILL ? 128 + SIGKILL : 130);
+        x = results(name);
+        assert_int_equal(x->n, 4);
+        assert_int_equal(cells_that(x, LB_CELL_DONE), 2);
+        assert_int_equal(x->record[2].state, LB_CELL_PENDING);
+        assert_string_equal(x->record[2].method, "qat");
+        assert_int_equal(x->record[3].state, LB_CELL_PENDING);
+        assert_string_equal(x->record[3].label, "rtn 4b g16");
+        lb_results_free(x);
+
+        r = lowbit("report", name, NULL);
+        assert_int_equal(r.code, 0);
+        cli_has(r.out, "\n2 of 4 cells have not run: run the config again.\n");
+        cli_has(r.out, "  rtn 4b g16 not run\n");
+        cli_free(&r);
+        char file[128];
+        snprintf(file, sizeof file, "%s/cells.csv", name);
+        char *csv = read_file(file);
+        cli_has(csv, ",rtn 4b g16,not run,");
+        lb_free(csv);
+        snprintf(file, sizeof file, "%s/report/index.html", name);
+        char *page = read_file(file);
+        cli_has(page, "2 of 4 cells have not run: run the config again.");
+        lb_free(page);
+
+        r = CLI(&o, "check", "slow.yaml", "-o", to);
+        assert_int_equal(r.code, 0);
+        cli_has(r.out, "\n2 of 4 cells are there already; about ");
+        cli_has(r.out, " left, ");
+        cli_has(r.out, "  there\n");
+        cli_has(r.out, "  -\n");
+        cli_free(&r);
+    }
+}
+
+/* One file less is one row less, with its reason; the config run again makes it again, byte for byte the same index. */
+static void a_missing_file_is_one_row(void **state) {
+    (void)state;
+    put_file("gone.yaml", COMMON "quantize:\n  - {method: rtn, bits: [2, 3, 4], group: 16}\n");
+    cli_result r = lowbit("run", "gone.yaml", NULL);
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    char *before = read_file("results/gone/sweep.json");
+    lb_results *x = results("results/gone");
+    assert_int_equal(x->n, 4);
+    char name[256], path[LB_TEST_PATH];
+    snprintf(name, sizeof name, "results/gone/%s.h5", x->record[2].stem);
+    path_in(path, home, name);
+    lb_results_free(x);
+    assert_int_equal(unlink(path), 0);
+    r = lowbit("report", "results/gone", NULL);
+    assert_int_equal(r.code, 0);
+    cli_has(r.out, "rtn 3b g16 missing: its file is gone: run the config again");
+    cli_has(r.out, "\n1 of 4 cells has no file any more: run the config again.\n");
+    cli_has(r.out, "\nrtn                 2     16 ");
+    cli_has(r.out, "\nrtn                 4     16 ");
+    cli_has_not(r.out, "\nrtn                 3     16 ");
+    cli_free(&r);
+    r = lowbit("check", "gone.yaml", NULL);
+    cli_has(r.out, "\n3 of 4 cells are there already; ");
+    cli_free(&r);
+    r = lowbit("run", "gone.yaml", NULL);
+    assert_int_equal(r.code, 0);
+    cli_has(r.err, "1 cell run, 3 kept");
+    cli_has_not(r.out, "any more");
+    cli_free(&r);
+    r = lowbit("check", "gone.yaml", "--wide");
+    cli_has(r.out, "\nall 4 cells are there already\n");
+    cli_has(r.out, "layers MiB");
+    cli_free(&r);
+    /* Seconds differ, and with them the files: without hashes the index is what it was. */
+    char *after = read_file("results/gone/sweep.json");
+    assert_int_equal(strlen(after), strlen(before));
+    assert_null(strstr(after, "pending"));
+    lb_free(after);
+    lb_free(before);
+}
+
+/* What was computed stays in sight when the config is changed. */
+static void earlier_results_are_counted(void **state) {
+    (void)state;
+    put_file("edit.yaml", COMMON "quantize:\n  - {method: rtn, bits: [2, 3], group: 16}\n");
+    cli_options o = here();
+    cli_result r = lowbit("run", "edit.yaml", NULL);
+    assert_int_equal(r.code, 0);
+    cli_has_not(r.out, "earlier");
+    cli_free(&r);
+    r = CLI(&o, "run", "edit.yaml", "-o", "eval.windows=4");
+    assert_int_equal(r.code, 0);
+    cli_has(r.out, "\n3 earlier results in this folder are not of this sweep: lowbit report results/edit --all\n");
+    cli_free(&r);
+    char *page = read_file("results/edit/report/index.html");
+    cli_has(page, "3 earlier results in this folder are not of this sweep");
+    lb_free(page);
+    lb_results *x = results("results/edit");
+    assert_int_equal(x->n, 3);
+    assert_int_equal(x->unlisted, 3);
+    assert_ok(lb_store_read_unlisted(x));
+    assert_int_equal(x->n, 6);
+    assert_int_equal(x->notices, 0);
+    for (int i = 0; i < 6; i++) assert_int_equal(x->record[i].eval[0].eval.windows, i < 3 ? 4 : 6);
+    lb_results_free(x);
+    /* And what is computed already is found again, whichever way the config goes. */
+    r = lowbit("check", "edit.yaml", NULL);
+    cli_has(r.out, "\nall 3 cells are there already\n");
+    cli_free(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stopped_sweeps_say_so),
+        cmocka_unit_test(a_missing_file_is_one_row),
+        cmocka_unit_test(earlier_results_are_counted),
+    };
+    return cmocka_run_group_tests(tests, make_model, clean);
+}
