@@ -5,11 +5,12 @@
 #include "base/fs.h"
 #include "cli/commands.h"
 #include "report/report.h"
+#include "report/select.h"
 #include "result/store.h"
 
 typedef struct report_flags {
     int format;
-    const char *layers, *compare, *expected, *columns, *sort;
+    const char *layers, *compare, *expected, *where, *columns, *sort;
     bool write, wide;
 } report_flags;
 
@@ -27,6 +28,9 @@ static const lb_option flags[] = {
     {"expected", LB_OPT_STR, "", 0, 0, NULL,
      "a table of expected values (docs/experiments.md); default: expected.csv of the folder, if there is one",
      offsetof(report_flags, expected)},
+    {"where", LB_OPT_STR, "", 0, 0, NULL,
+     "only cells that it holds for, with names as in cells.csv: \"bits <= 3 and (method = gptq or label ~ 'qat*')\"",
+     offsetof(report_flags, where)},
     {"columns", LB_OPT_STR, "", 0, 0, NULL,
      "the columns of the main table in their order, names of cells.csv and of options: label,ppl,delta,rules",
      offsetof(report_flags, columns)},
@@ -38,9 +42,10 @@ static const lb_option flags[] = {
      offsetof(report_flags, write)},
 };
 
-/* The file asked for, or the one that a run left beside the results; NULL: none. */
+/* The file asked for, or the one that a run left beside the results (dir NULL: none is looked for); NULL: none. */
 static lb_status expected_path(const report_flags *f, const char *dir, lb_arena *a, const char **out) {
     *out = NULL;
+    if (!dir && !f->expected[0]) return LB_OK;
     if (f->expected[0]) {
         *out = f->expected;
         return LB_OK;
@@ -93,21 +98,35 @@ static lb_status render(const report_flags *f, const lb_results *r, const lb_rep
     return lb_report_expected_table(r, expected, format, out, outside);
 }
 
-static lb_status report(const report_flags *f, const lb_results *r, lb_arena *a, lb_log *log, int *exit_code) {
+/* The cells that were asked for, all without --where. */
+static lb_status selected(const report_flags *f, lb_arena *a, const lb_results *all, lb_results *out) {
+    lb_select *where;
+    *out = *all;
+    if (!f->where[0]) return LB_OK;
+    LB_TRY(lb_select_parse(a, f->where, &where));
+    return lb_select_apply(a, all, where, out);
+}
+
+static lb_status report(const report_flags *f, const lb_results *all, lb_arena *a, lb_log *log, int *exit_code) {
     const char *expected;
     lb_report_options o;
+    lb_results part;
+    const lb_results *r = &part;
     lb_str out = {0};
     int64_t outside = 0;
+    bool whole = !f->where[0], write = f->write && whole;
     LB_TRY(options_of(f, a, &o));
-    LB_TRY(expected_path(f, r->dir, a, &expected));
+    LB_TRY(selected(f, a, all, &part));
+    LB_TRY(expected_path(f, whole ? r->dir : NULL, a, &expected));
     lb_status st = render(f, r, &o, expected, &out, &outside);
     if (st == LB_OK) st = lb_str_check(&out);
-    if (st == LB_OK && f->write) st = lb_report_write(r, &o, expected, log);
+    if (st == LB_OK && write) st = lb_report_write(r, &o, expected, log);
     if (st == LB_OK) st = lb_starved_check();
     if (st == LB_OK && out.s) lb_cli_print(out.s);
     lb_str_free(&out);
     LB_TRY(st);
-    if (f->write) lb_info(log, "written: %s/report/index.html", r->dir);
+    if (write) lb_info(log, "written: %s/report/index.html", r->dir);
+    if (f->write && !write) lb_info(log, "nothing is written: the report on disk is that of the whole sweep");
     if (outside) {
         lb_warn(log, "%lld value%s outside the tolerance", (long long)outside, outside == 1 ? "" : "s");
         *exit_code = 1;
@@ -125,11 +144,12 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
 
 const lb_command lb_cmd_report = {
     .name = "report",
-    .usage = "DIR [--columns NAMES] [--sort NAME] [--layers CELL] [--compare CELL] [--format FORMAT] [OPTION]...",
+    .usage = "DIR [--where EXPRESSION] [--columns NAMES] [--sort NAME] [--layers CELL] [--compare CELL] [--format "
+             "FORMAT] [OPTION]...",
     .summary = "tables, plots and pages of a results folder again, without the model",
     .details = "Writes DIR/cells.csv and DIR/report/ (index.html, report.md, body.tex, tables, plots), and prints the "
                "main table.\nExit code 1 when a value is outside the tolerance of the expected one.",
-    .example = "lowbit report results/demo",
+    .example = "lowbit report results/demo --where 'bits <= 3' --sort ppl",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(report_flags)},
     .min_positional = 1,
     .max_positional = 1,

@@ -126,20 +126,17 @@ lb_status lb_report_row_fact(const lb_report_view *v, const lb_report_row *row, 
 
 /* ---- names ---- */
 
-/* As it is called here: "PPL" is ppl. LB_E_ARG: nothing is called so. */
-static lb_status resolve(const lb_report_view *v, const char *name, const char **out) {
-    char *lower = lb_arena_strdup(v->arena, name);
+static bool is_known(const char *name) { return lb_fact_find(name) || is_of_rows(name); }
+
+lb_status lb_report_fact_name(lb_arena *a, const lb_results *r, const char *name, const char **out) {
+    static const lb_record nothing = {.method = "", .label = "", .config = ""};
     lb_fact_value none;
-    lb_record nothing = {.method = "", .label = "", .config = ""};
+    char *lower = lb_arena_strdup(a, name);
     if (!lower) return LB_E_NOMEM;
     for (char *p = lower; *p; p++) *p = (char)tolower((unsigned char)*p);
-    *out = name;
-    if (lb_fact_find(name) || is_of_rows(name)) return LB_OK;
-    if (lb_fact_find(lower) || is_of_rows(lower)) {
-        *out = lower;
-        return LB_OK;
-    }
-    return lb_fact_of(v->arena, v->whole, v->whole->n ? &v->whole->record[0] : &nothing, NULL, name, &none);
+    *out = !is_known(name) && is_known(lower) ? lower : name;
+    if (is_known(*out)) return LB_OK;
+    return lb_fact_of(a, r, r->n ? &r->record[0] : &nothing, NULL, name, &none);
 }
 
 /* ---- columns ---- */
@@ -211,7 +208,7 @@ lb_status lb_columns_choose(const lb_report_view *v, const lb_table_column *col,
     add_whose(v, out, all, own);
     for (int64_t i = 0; i < o->columns; i++) {
         const char *name;
-        lb_status st = resolve(v, o->column[i], &name);
+        lb_status st = lb_report_fact_name(v->arena, v->whole, o->column[i], &name);
         if (st != LB_OK) return lb_fail_in(st, "--columns");
         add_pick(out, all, own, name, o->column[i]);
     }
@@ -292,7 +289,7 @@ lb_status lb_report_sorted(const lb_report_view *v, const lb_report_block *b, co
     bool down = by && by[0] == '-';
     if (!row || !s) return LB_E_NOMEM;
     if (by) {
-        lb_status st = resolve(v, by + down, &by);
+        lb_status st = lb_report_fact_name(v->arena, v->whole, by + down, &by);
         if (st != LB_OK) return lb_fail_in(st, "--sort");
     }
     for (int64_t i = 0; i < v->rows; i++) {

@@ -30,6 +30,8 @@ LB_NODISCARD lb_status lb_columns_put(const lb_columns *x, const lb_report_view 
 /* The table with the chosen columns alone, in their order. */
 LB_NODISCARD lb_status lb_columns_pick(const lb_columns *x, lb_table *t, lb_table **out);
 
+/* A name as it is called here: "PPL" is ppl. LB_E_ARG: nothing is called so, and no option of these cells either. */
+LB_NODISCARD lb_status lb_report_fact_name(lb_arena *a, const lb_results *r, const char *name, const char **out);
 /* Of a row in a block (NULL: of the cells alone), by a fact's name: over several seeds what the table shows there, else
  * what all share, the mean of numbers, or every value. */
 LB_NODISCARD lb_status lb_report_row_fact(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b,

@@ -49,9 +49,7 @@ static lb_status model(const lb_fact_source *s, lb_fact_value *v) {
 static lb_status stem(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->c->stem); }
 static lb_status label(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->c->label); }
 
-static lb_status state(const lb_fact_source *s, lb_fact_value *v) {
-    return text(v, lb_cell_state_text(s->c->state));
-}
+static lb_status state(const lb_fact_source *s, lb_fact_value *v) { return text(v, lb_cell_state_text(s->c->state)); }
 
 static lb_status message(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->c->message); }
 static lb_status method(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->c->method); }

@@ -246,7 +246,7 @@ static void count_absent(lb_report_view *v) {
 
 /* ---- blocks ---- */
 
-static bool same_block(const lb_eval_row *x, const lb_eval_row *y) {
+bool lb_report_same_evaluation(const lb_eval_row *x, const lb_eval_row *y) {
     return strcmp(x->name, y->name) == 0 && strcmp(x->eval.protocol.id, y->eval.protocol.id) == 0 &&
            strcmp(text_of(x->text_hash), text_of(y->text_hash)) == 0 && strcmp(text_of(x->bos), text_of(y->bos)) == 0 &&
            x->eval.windows == y->eval.windows;
@@ -254,7 +254,7 @@ static bool same_block(const lb_eval_row *x, const lb_eval_row *y) {
 
 const lb_eval_row *lb_report_eval(const lb_record *c, const lb_report_block *b) {
     for (int64_t i = 0; i < c->evals; i++)
-        if (same_block(&c->eval[i], b->eval)) return &c->eval[i];
+        if (lb_report_same_evaluation(&c->eval[i], b->eval)) return &c->eval[i];
     return NULL;
 }
 
@@ -304,7 +304,7 @@ static lb_status add_blocks(lb_report_view *v) {
             for (int64_t e = 0; e < v->row[i].cell[k]->evals; e++) {
                 const lb_eval_row *row = &v->row[i].cell[k]->eval[e];
                 bool known = false;
-                for (int64_t b = 0; b < v->blocks; b++) known |= same_block(row, v->block[b].eval);
+                for (int64_t b = 0; b < v->blocks; b++) known |= lb_report_same_evaluation(row, v->block[b].eval);
                 if (!known) LB_TRY(add_block(v, row));
             }
     return LB_OK;

@@ -50,6 +50,7 @@ LB_NODISCARD lb_status lb_report_find_row(const lb_report_view *v, const char *n
 /* The records of each model, in the order of first sight. */
 LB_NODISCARD lb_status lb_report_by_model(lb_arena *a, const lb_results *r, lb_results **out, int64_t *n);
 bool lb_report_same_model(const lb_record *x, const lb_record *y);
+bool lb_report_same_evaluation(const lb_eval_row *x, const lb_eval_row *y); /* text, protocol, BOS rule and windows */
 const lb_eval_row *lb_report_eval(const lb_record *c, const lb_report_block *b); /* NULL: none of this block */
 
 /* A row in a block. Over several seeds: means, of the perplexity the geometric one, so that it is exp(delta) times the
