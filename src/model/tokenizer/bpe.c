@@ -1,4 +1,6 @@
 /* Byte-pair encoding of one word, the tables it needs, and the cache of words already seen. */
+#include <math.h>
+
 #include "model/tokenizer/unigram.h"
 
 /* ---- strings -> ids ---- */
@@ -110,9 +112,53 @@ void lb_tok_run_free(lb_tok_run *r) {
     lb_str_free(&r->norm[0]);
     lb_str_free(&r->norm[1]);
     lb_str_free(&r->affixed);
+    lb_str_free(&r->piece);
     pcre2_match_data_free(r->match);
     pcre2_match_context_free(r->limits);
     *r = (lb_tok_run){0};
+}
+
+#define KEEP_MOST ((size_t)8 << 20) /* bytes */
+#define LONG_TEXT ((size_t)1 << 16)
+
+static size_t held(const lb_tok_run *r) {
+    return (r->cache_mask + 1) * sizeof *r->cache + (size_t)r->node_cap * sizeof *r->node +
+           (size_t)r->heap_cap * sizeof *r->heap + r->cell_cap * sizeof *r->cell + (size_t)r->keys_cap +
+           (size_t)r->cache_ids_cap * sizeof *r->cache_ids;
+}
+
+/* A text that was changed; the cache of words is worth more. */
+static void free_long(lb_str *b) {
+    if (b->cap > LONG_TEXT) lb_str_free(b);
+}
+
+lb_status lb_tok_run_take(const lb_tokenizer *t, lb_tok_run **out) {
+    lb_tok_run *r = atomic_exchange(&t->spare->run, NULL);
+    if (r) {
+        lb_tok_match_again(r);
+        *out = r;
+        return LB_OK;
+    }
+    r = lb_alloc(1, sizeof *r);
+    if (!r) return LB_E_NOMEM;
+    lb_status status = lb_tok_run_new(t, r);
+    if (status != LB_OK) lb_free(r);
+    *out = r;
+    return status;
+}
+
+void lb_tok_run_give(lb_tok_run *r, bool keep) {
+    lb_free(r->id);
+    r->id = NULL;
+    r->n = r->cap = 0;
+    free_long(&r->norm[0]);
+    free_long(&r->norm[1]);
+    free_long(&r->affixed);
+    free_long(&r->piece);
+    if (keep && held(r) <= KEEP_MOST) r = atomic_exchange(&r->t->spare->run, r); /* another thread's may be there */
+    if (!r) return;
+    lb_tok_run_free(r);
+    lb_free(r);
 }
 
 /* Makes room for `need` elements behind *p; NULL-safe, doubling. */
@@ -425,7 +471,8 @@ static lb_status cache_put(lb_tok_run *r, short_key key, uint64_t hash, const ch
 
 lb_status lb_tok_word(lb_tok_run *r, const char *s, size_t n) {
     if (n == 0) return LB_OK;
-    if (n > CACHE_MAX_WORD) return word_ids(r, s, n);
+    bool goes_on = r->t->unigram && r->t->unigram->goes_on;
+    if (n > CACHE_MAX_WORD || (goes_on && fabs(r->score) > LB_UNIGRAM_SURE)) return word_ids(r, s, n);
     bool is_short = n <= LB_TOK_SHORT_KEY;
     short_key key = {0};
     if (is_short)
@@ -437,11 +484,13 @@ lb_status lb_tok_word(lb_tok_run *r, const char *s, size_t n) {
     if (!c->key_len) {
         int64_t first = r->n;
         LB_TRY(word_ids(r, s, n));
+        if (goes_on && !r->sure) return LB_OK;
         return r->n - first > UINT8_MAX ? LB_OK : cache_put(r, key, hash, s, n, first);
     }
     if (r->n + c->n_ids > r->cap) LB_TRY(grow(&r->id, &r->cap, r->n + c->n_ids, sizeof *r->id));
     const int32_t *ids = c->n_ids <= LB_TOK_SHORT_IDS ? c->id : r->cache_ids + c->id[0];
     for (int i = 0; i < c->n_ids; i++) r->id[r->n + i] = ids[i];
     r->n += c->n_ids;
+    for (int i = 0; i < c->n_ids && goes_on; i++) r->score += r->t->unigram->score[ids[i]];
     return LB_OK;
 }

@@ -1,7 +1,7 @@
 /* What the loaders share: the vocabulary, the merges, and what follows from them. */
 #include <stdlib.h>
 
-#include "model/tokenizer/impl.h"
+#include "model/tokenizer/unigram.h"
 
 /* ---- PCRE2 allocates through us, so that a test can make it fail ---- */
 
@@ -18,13 +18,15 @@ lb_status lb_tok_new(const char *name, lb_tokenizer **out) {
     lb_arena *a;
     LB_TRY(lb_arena_new(0, &a));
     lb_tokenizer *t = LB_NEW(a, lb_tokenizer, 1);
+    lb_tok_spare *spare = LB_NEW(a, lb_tok_spare, 1);
     char *copy = lb_arena_strdup(a, name);
-    if (!t || !copy) {
+    if (!t || !spare || !copy) {
         lb_arena_free(a);
         return LB_E_NOMEM;
     }
     t->arena = a;
     t->name = copy;
+    t->spare = spare;
     t->unk = t->unk_name = t->bos = t->eos = t->pad = -1;
     for (int i = 0; i < 256; i++) t->byte_id[i] = -1;
     t->pcre = pcre2_general_context_create(pcre_malloc, pcre_free, NULL);
@@ -38,6 +40,8 @@ lb_status lb_tok_new(const char *name, lb_tokenizer **out) {
 
 void lb_tokenizer_free(lb_tokenizer *t) {
     if (!t) return;
+    lb_tok_run *spare = atomic_exchange(&t->spare->run, NULL);
+    if (spare) lb_tok_run_give(spare, false);
     for (int i = 0; i < t->n_step; i++) lb_tok_pattern_free(&t->step[i].regex);
     for (int i = 0; i < t->n_norm; i++) lb_tok_pattern_free(&t->norm[i].regex);
     for (int i = 0; i < t->n_decode; i++) lb_tok_pattern_free(&t->decode[i].regex);
@@ -335,22 +339,25 @@ lb_status lb_tok_merges_from_scores(lb_tokenizer *t, const float *score) {
 
 /* ---- last ---- */
 
+bool lb_tok_mark_after_other(lb_tok_view v) {
+    bool other = false;
+    for (size_t k = 0; k < v.n; k++) {
+        bool mark = v.n - k >= LB_TOK_META_LEN && !memcmp(v.s + k, LB_TOK_META, LB_TOK_META_LEN);
+        if (mark && other) return true;
+        other = other || !mark;
+        if (mark) k += LB_TOK_META_LEN - 1;
+    }
+    return false;
+}
+
 /* True when every word begins at a mark or at a cut that stays: the mark is a symbol, and no merge makes a token in
  * which a mark follows something else. Then words between such places are independent, and each distinct one is merged
  * only once. */
 static bool marks_begin_words(const lb_tokenizer *t) {
     if (t->prefix.n || t->suffix.n || t->ignore_merges) return false;
     if (lb_tok_index_get(&t->symbols, LB_TOK_META, LB_TOK_META_LEN) < 0) return false;
-    for (int64_t i = 0; i < t->merges.n; i++) {
-        lb_tok_view v = t->token[t->merges.list[i].id];
-        bool other = false;
-        for (size_t k = 0; k < v.n; k++) {
-            bool mark = v.n - k >= LB_TOK_META_LEN && !memcmp(v.s + k, LB_TOK_META, LB_TOK_META_LEN);
-            if (mark && other) return false;
-            other = other || !mark;
-            if (mark) k += LB_TOK_META_LEN - 1;
-        }
-    }
+    for (int64_t i = 0; i < t->merges.n; i++)
+        if (lb_tok_mark_after_other(t->token[t->merges.list[i].id])) return false;
     return true;
 }
 
@@ -365,15 +372,18 @@ static const char *pre_name(const lb_tokenizer *t) {
 }
 
 lb_status lb_tok_finish(lb_tokenizer *t) {
+    bool cut = t->n_step && t->step[t->n_step - 1].split; /* before every mark already */
+    const lb_tok_step words = {.kind = LB_TOK_META_WORDS};
     if (t->unigram) {
+        t->unigram->goes_on = t->unigram->words_apart && !cut;
+        if (t->unigram->goes_on) t->step[t->n_step++] = words;
         snprintf(t->kind, sizeof t->kind, "SentencePiece Unigram");
         return lb_tok_matchers(t);
     }
     LB_TRY(lb_tok_merges_hash(t->arena, &t->merges, t->json.s != NULL));
     if (!t->from_scores) LB_TRY(index_symbols(t, 0)); /* merges_from_scores needed them before */
     for (int c = 0; c < 128; c++) t->ascii[c] = lb_tok_index_get(&t->symbols, (char[]){(char)c}, 1);
-    bool cut = t->n_step && t->step[t->n_step - 1].split; /* before every mark already */
-    if (!t->alphabet && !cut && marks_begin_words(t)) t->step[t->n_step++] = (lb_tok_step){.kind = LB_TOK_META_WORDS};
+    if (!t->alphabet && !cut && marks_begin_words(t)) t->step[t->n_step++] = words;
     LB_TRY(lb_tok_matchers(t));
     snprintf(t->kind, sizeof t->kind, t->alphabet ? "byte-level BPE, %s" : "SentencePiece BPE", pre_name(t));
     return LB_OK;

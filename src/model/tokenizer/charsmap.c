@@ -149,7 +149,7 @@ lb_status lb_charsmap_graphemes(const lb_charsmap *m, lb_tok_view in, lb_str *ou
 
 static const char *one_prefix(const lb_tok_spm *spm, lb_tok_view in, size_t *used, size_t *len) {
     int32_t id, code;
-    *used = *len = spm->keep.node ? lb_trie_longest(&spm->keep, in.s, in.n, &id) : 0;
+    *used = *len = spm->keep.unit ? lb_trie_longest(&spm->keep, in.s, in.n, &id) : 0;
     if (*used) return in.s;
     const char *rule = spm->map ? find(spm->map, in.s, in.n, true, used) : NULL;
     if (rule) {

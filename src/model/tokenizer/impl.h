@@ -13,6 +13,7 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -162,6 +163,11 @@ typedef struct lb_tok_decode {
     int64_t start, stop;
 } lb_tok_decode;
 
+typedef struct lb_tok_run lb_tok_run;
+typedef struct lb_tok_spare {
+    _Atomic(lb_tok_run *) run; /* NULL: there was no call, or one is using it */
+} lb_tok_spare;
+
 typedef struct lb_tok_file {
     const char *name;
     lb_tok_view text;
@@ -213,6 +219,7 @@ struct lb_tokenizer {
     const char *bos_dispute;   /* what the folder's files say of BOS, where they disagree; else NULL */
     int64_t rows;              /* of the model's embedding; 0: not told */
     const char *chat_template; /* NULL: none */
+    lb_tok_spare *spare;       /* what a call of encode leaves for the next one */
 };
 
 /* build.c: what the loaders share. */
@@ -223,6 +230,7 @@ LB_NODISCARD lb_status lb_tok_pieces(lb_tokenizer *t); /* token -> piece, index,
 /* Cuts "left right" or takes two strings; both and their sum must be tokens. */
 LB_NODISCARD lb_status lb_tok_merge_add(lb_tokenizer *t, int64_t at, lb_tok_view left, lb_tok_view right);
 LB_NODISCARD lb_status lb_tok_merges_from_scores(lb_tokenizer *t, const float *score);
+bool lb_tok_mark_after_other(lb_tok_view v);           /* a mark of a space that follows something else */
 LB_NODISCARD lb_status lb_tok_finish(lb_tokenizer *t); /* matchers, symbols, kind: last */
 /* gguf_pre.c: the steps that llama.cpp takes for a name: "gpt-2", "smollm", "llama-bpe"; and what else goes with it. */
 LB_NODISCARD lb_status lb_tok_named_pre(lb_tokenizer *t, const char *name);
@@ -276,8 +284,25 @@ LB_NODISCARD lb_status lb_tok_model_flag(const lb_tokenizer *t, const json_t *mo
 
 /* unicode.c */
 typedef enum lb_tok_class { LB_TOK_OTHER, LB_TOK_LETTER, LB_TOK_NUMBER, LB_TOK_SPACE } lb_tok_class;
+size_t lb_tok_char_any(const char *s, size_t n, int32_t *code); /* by utf8proc */
 /* One character at s: its length, and its code (-1 and length 1 for a byte that is not UTF-8). n >= 1. */
-size_t lb_tok_char(const char *s, size_t n, int32_t *code);
+static inline size_t lb_tok_char(const char *s, size_t n, int32_t *code) {
+    const uint8_t *b = (const uint8_t *)s;
+    if (b[0] < 0x80) {
+        *code = b[0];
+        return 1;
+    }
+    /* Two bytes, or three whose first leaves no shorter form and no surrogate. */
+    if (b[0] >= 0xC2 && b[0] < 0xE0 && n >= 2 && (b[1] & 0xC0) == 0x80) {
+        *code = (b[0] & 0x1F) << 6 | (b[1] & 0x3F);
+        return 2;
+    }
+    if (b[0] > 0xE0 && b[0] < 0xF0 && b[0] != 0xED && n >= 3 && (b[1] & 0xC0) == 0x80 && (b[2] & 0xC0) == 0x80) {
+        *code = (b[0] & 0xF) << 12 | (b[1] & 0x3F) << 6 | (b[2] & 0x3F);
+        return 3;
+    }
+    return lb_tok_char_any(s, n, code);
+}
 lb_tok_class lb_tok_classify(int32_t code);
 enum {                       /* a bit for each kind that patterns tell apart */
        LB_TOK_K_UPPER = 1,   /* Lu, Lt */
@@ -313,12 +338,11 @@ extern const lb_tok_known lb_tok_known_patterns[];
 extern const int lb_tok_n_known;
 const lb_tok_known *lb_tok_known_pattern(const char *pattern); /* NULL: none of these */
 
-typedef struct lb_tok_run lb_tok_run;
-
 /* match.c */
 LB_NODISCARD lb_status lb_tok_pattern_new(lb_tokenizer *t, const char *where, const char *text, lb_tok_pattern *out);
 void lb_tok_pattern_free(lb_tok_pattern *p);
 LB_NODISCARD lb_status lb_tok_match_limits(lb_tok_run *r); /* once a run */
+void lb_tok_match_again(lb_tok_run *r);                    /* the allowance of a new text */
 /* The matches of a pattern in a text, as the tokenizers library iterates over them: each begins where the one before
  * ended; an empty one right there is passed over, and the search goes on behind the next character. */
 typedef struct lb_tok_matches {
@@ -357,7 +381,7 @@ typedef struct lb_tok_cached {
     uint8_t key_len, n_ids;       /* key_len 0: empty */
 } lb_tok_cached;
 
-/* One call of encode: its output, its cache of words, its scratch. */
+/* A call of encode: its output, its cache of words, its scratch. But for the output the next call goes on with it. */
 struct lb_tok_run {
     const lb_tokenizer *t;
     int32_t *id;
@@ -366,6 +390,8 @@ struct lb_tok_run {
     int64_t node_cap;
     lb_tok_cell *cell; /* of a Unigram model */
     size_t cell_cap;
+    double score; /* of the words before, where they are one text to the model */
+    bool sure;    /* the ids of the last word hold behind every other text too */
     lb_tok_candidate *heap;
     int64_t heap_n, heap_cap;
     lb_tok_cached *cache;
@@ -378,6 +404,7 @@ struct lb_tok_run {
     lb_str norm[2]; /* normalizers write here in turn */
     bool behead;    /* the normalizers dropped what the piece began with: its text is not the text's start */
     lb_str affixed; /* a symbol with its prefix and suffix */
+    lb_str piece;   /* what a step changed; the step holds it meanwhile */
     pcre2_match_data *match;
     pcre2_match_context *limits;
     uint32_t limit;     /* the match limit in force */
@@ -385,6 +412,9 @@ struct lb_tok_run {
 };
 LB_NODISCARD lb_status lb_tok_run_new(const lb_tokenizer *t, lb_tok_run *r);
 void lb_tok_run_free(lb_tok_run *r);
+/* The tokenizer's spare run, or a new one; and back. One that failed, or has grown large, is not kept. */
+LB_NODISCARD lb_status lb_tok_run_take(const lb_tokenizer *t, lb_tok_run **out);
+void lb_tok_run_give(lb_tok_run *r, bool keep);
 LB_NODISCARD lb_status lb_tok_emit(lb_tok_run *r, int32_t id);
 LB_NODISCARD lb_status lb_tok_word(lb_tok_run *r, const char *s, size_t n);
 /* How many characters (bytes, if byte-level) of the text have no token and are dropped; *first: where the first is. */

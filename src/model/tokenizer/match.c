@@ -59,11 +59,13 @@ void lb_tok_pattern_free(lb_tok_pattern *p) {
     *p = (lb_tok_pattern){0};
 }
 
+void lb_tok_match_again(lb_tok_run *r) { r->allowance = STEPS_A_CALL; }
+
 lb_status lb_tok_match_limits(lb_tok_run *r) {
     r->limits = pcre2_match_context_create(r->t->pcre);
     if (!r->limits) return lb_fail(LB_E_NOMEM, "%s: out of memory for the tokenizer's patterns", r->t->name);
     r->limit = LIGHT_STEPS;
-    r->allowance = STEPS_A_CALL;
+    lb_tok_match_again(r);
     pcre2_set_match_limit(r->limits, r->limit);
     pcre2_set_heap_limit(r->limits, HEAP_LIMIT_KB);
     return LB_OK;

@@ -48,19 +48,19 @@ static lb_status encode_text(lb_tok_run *r, lb_tok_view text, bool parse_special
 
 lb_status lb_tokenizer_encode(const lb_tokenizer *t, const char *text, size_t len, bool parse_special, int32_t **ids,
                               int64_t *n) {
-    lb_tok_run r;
+    lb_tok_run *r;
     lb_status status;
-    LB_TRY(lb_tok_run_new(t, &r));
-    LB_TRY_GOTO(status, done, encode_text(&r, (lb_tok_view){text ? text : "", len}, parse_special, true, &t->raw));
-    if (!r.id) { /* no token at all: still something to free */
-        r.id = lb_alloc(1, sizeof *r.id);
-        status = r.id ? LB_OK : LB_E_NOMEM;
-        if (!r.id) goto done;
+    LB_TRY(lb_tok_run_take(t, &r));
+    LB_TRY_GOTO(status, done, encode_text(r, (lb_tok_view){text ? text : "", len}, parse_special, true, &t->raw));
+    if (!r->id) { /* no token at all: still something to free */
+        r->id = lb_alloc(1, sizeof *r->id);
+        status = r->id ? LB_OK : LB_E_NOMEM;
+        if (!r->id) goto done;
     }
-    *ids = r.id;
-    *n = r.n;
-    r.id = NULL;
+    *ids = r->id;
+    *n = r->n;
+    r->id = NULL;
 done:
-    lb_tok_run_free(&r);
+    lb_tok_run_give(r, status == LB_OK);
     return status;
 }

@@ -4,12 +4,7 @@
 #include "model/tokenizer/impl.h"
 #include "model/tokenizer/unicode.h"
 
-size_t lb_tok_char(const char *s, size_t n, int32_t *code) {
-    uint8_t b = (uint8_t)s[0];
-    if (b < 0x80) {
-        *code = b;
-        return 1;
-    }
+size_t lb_tok_char_any(const char *s, size_t n, int32_t *code) {
     utf8proc_int32_t c;
     utf8proc_ssize_t len = utf8proc_iterate((const utf8proc_uint8_t *)s, n < 4 ? (utf8proc_ssize_t)n : 4, &c);
     if (len <= 0 || c < 0) {

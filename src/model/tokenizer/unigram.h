@@ -7,13 +7,18 @@
 
 /* A character that no piece is alone costs this much more than the worst piece (sentencepiece's kUnkPenalty). */
 #define LB_UNIGRAM_PENALTY 10.0
+/* Behind sums up to here ids of words are kept (unigram.c says why). */
+#define LB_UNIGRAM_SURE 1e9
 
 struct lb_tok_unigram {
     lb_trie trie;  /* pieces -> ids */
     double *score; /* (vocab) */
     double unknown;
+    size_t longest;       /* piece, in bytes; at least 4, as of an unknown character */
     bool runs_are_pieces; /* a run of unknown characters that is a piece after all becomes it, as in the library */
     bool byte_fallback;
+    bool words_apart; /* no piece crosses the start of a word (LB_TOK_META_WORDS) */
+    bool goes_on;     /* words are cut there, but it is one text: sums go on from one to the next */
 };
 
 struct lb_tok_cell {
