@@ -310,15 +310,22 @@ tokenizer_peer() {
     put tokenizers "s of processor" "$(word tokenizers 1)"
     put tokenizers tokens "$(word tokenizers 2)"
 }
-kind_ours() { # KIND
-    setting=- && env=(env) && ours "tokenize-$1" "$bin/tokenize" "$out/tokenizers/$1" "$text" 5
-    put "Lowbit $1" "s of processor" "$(word "tokenize-$1" 1)"
-    put "Lowbit $1" tokens "$(word "tokenize-$1" 2)"
+# KIND [short]: the text as a whole, or many short ones, each a call.
+kind_texts() { if [ "${2:-}" = short ]; then echo "$out/tokenizers/short 5 apart"; else echo "$text 5"; fi; }
+kind_ours() {
+    local name="${2:+$2 }$1"
+    # shellcheck disable=SC2046 # words
+    setting=- && env=(env) && ours "tokenize-${name// /-}" "$bin/tokenize" "$out/tokenizers/$1" $(kind_texts "$@")
+    put "Lowbit $name" "s of processor" "$(word "tokenize-${name// /-}" 1)"
+    put "Lowbit $name" tokens "$(word "tokenize-${name// /-}" 2)"
 }
-kind_theirs() { # KIND
-    theirs "tokenizers-$1" env RAYON_NUM_THREADS=1 "$python" bench/peers/tokenizers_encode.py "$out/tokenizers/$1" "$text" 5 || return 0
-    put "tokenizers $1" "s of processor" "$(word "tokenizers-$1" 1)"
-    put "tokenizers $1" tokens "$(word "tokenizers-$1" 2)"
+kind_theirs() {
+    local name="${2:+$2 }$1"
+    # shellcheck disable=SC2046
+    theirs "tokenizers-${name// /-}" env RAYON_NUM_THREADS=1 "$python" bench/peers/tokenizers_encode.py "$out/tokenizers/$1" $(kind_texts "$@") ||
+        return 0
+    put "tokenizers $name" "s of processor" "$(word "tokenizers-${name// /-}" 1)"
+    put "tokenizers $name" tokens "$(word "tokenizers-${name// /-}" 2)"
 }
 suite_tokenizer() {
     local plan=(tokenizer_ours) kind side
@@ -330,7 +337,8 @@ suite_tokenizer() {
         for kind in $(cat "$out/log/tokenizer-kinds.out"); do
             for side in ours theirs; do
                 eval "step_${side}_$kind() { kind_$side $kind; }"
-                plan+=("step_${side}_$kind")
+                eval "step_${side}_short_$kind() { kind_$side $kind short; }"
+                plan+=("step_${side}_$kind" "step_${side}_short_$kind")
             done
         done
     fi

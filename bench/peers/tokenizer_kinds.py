@@ -1,8 +1,9 @@
 """Tokenizers of the kinds that families have, to compare on one text.
 
 Arguments: MODEL_FOLDER TEXT OUT. OUT/KIND/tokenizer.json is written: MODEL_FOLDER's byte-level vocabulary with the
-pre-tokenizer of each kind; and a vocabulary of characters, learned from the first megabyte of TEXT, as Llama 2, Gemma and
-SentencePieceBPETokenizer cut a text. Prints the kinds.
+pre-tokenizer of each kind; a vocabulary of characters, learned from the first megabyte of TEXT, as Llama 2, Gemma and
+SentencePieceBPETokenizer cut a text; and a Unigram model learned from the same, its words apart or its text whole, with and
+without bytes for unknown characters. OUT/short holds 5,000 random texts, each ended by a NUL. Prints the kinds.
 """
 import copy
 import json
@@ -10,6 +11,10 @@ import os
 import sys
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "..", "tests", "oracle"))
+from random_text import texts  # noqa: E402
 
 META = "\u2581"
 REST = r"\p{N}@| ?[^\s\p{L}\p{N}]+[\r\n%]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -55,10 +60,23 @@ BYTES = {
     "starcoder": sequence({"type": "Digits", "individual_digits": True}, byte_level(True)),
 }
 MARKS = {"type": "Replace", "pattern": {"String": " "}, "content": META}
+LLAMA = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": META}, MARKS]}
+
+
+def metaspace(split):
+    return {"type": "Metaspace", "replacement": META, "prepend_scheme": "always", "split": split}
+
+
 CHARACTERS = {
-    "llama-2": ({"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": META}, MARKS]}, None),
+    "llama-2": (LLAMA, None),
     "gemma": (MARKS, {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}),
-    "metaspace": (None, {"type": "Metaspace", "replacement": META, "prepend_scheme": "always", "split": True}),
+    "metaspace": (None, metaspace(True)),
+}
+UNIGRAM = {  # and whether unknown characters become bytes
+    "unigram": (None, metaspace(True), False),
+    "unigram-nfkc": ({"type": "NFKC"}, metaspace(True), False),
+    "unigram-whole": (None, metaspace(False), False),
+    "unigram-bytes": (LLAMA, None, True),
 }
 
 
@@ -72,19 +90,38 @@ def characters(text):
     return spec
 
 
+def unigram(text):
+    t = Tokenizer(models.Unigram())
+    t.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=8000, special_tokens=["<unk>"], unk_token="<unk>", show_progress=False)
+    t.train_from_iterator([line for line in text.split("\n") if line.strip()], trainer)
+    spec = json.loads(t.to_str())
+    vocab = spec["model"]["vocab"]
+    worst = min(score for _, score in vocab)
+    known = {piece for piece, _ in vocab}
+    vocab += [[b, worst] for b in (f"<0x{b:02X}>" for b in range(256)) if b not in known]
+    return spec
+
+
 def main():
     folder, text, out = sys.argv[1:]
     with open(os.path.join(folder, "tokenizer.json"), encoding="utf-8") as f:
         base = json.load(f)
     with open(text, encoding="utf-8") as f:
-        learned = characters(f.read(1 << 20))
+        taste = f.read(1 << 20)
+    learned, pieces = characters(taste), unigram(taste)
     specs = {kind: dict(base, normalizer=None, pre_tokenizer=pre) for kind, pre in BYTES.items()}
     for kind, (normalizer, pre) in CHARACTERS.items():
         specs[kind] = dict(copy.deepcopy(learned), normalizer=normalizer, pre_tokenizer=pre)
+    for kind, (normalizer, pre, fallback) in UNIGRAM.items():
+        specs[kind] = dict(copy.deepcopy(pieces), normalizer=normalizer, pre_tokenizer=pre)
+        specs[kind]["model"]["byte_fallback"] = fallback
     for kind, spec in specs.items():
         os.makedirs(os.path.join(out, kind), exist_ok=True)
         with open(os.path.join(out, kind, "tokenizer.json"), "w", encoding="utf-8") as f:
             json.dump(dict(spec, post_processor=None), f)
+    with open(os.path.join(out, "short"), "wb") as f:
+        f.write(b"".join(s.encode() + b"\0" for s in texts(5000, ["the", META])))
     print(*specs)
 
 
