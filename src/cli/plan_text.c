@@ -25,16 +25,41 @@ static void text_of_model(const lb_plan *p, lb_str *out) {
     if (p->model_note[0]) lb_str_add(out, "             %s\n", p->model_note);
 }
 
+static void text_of_calibration(const lb_text *t, const lb_calibration_config *k, lb_str *out) {
+    if (t->corpus)
+        lb_str_add(out, "calibration  %s: %lld x %lld of %lld tokens, %s, bos %s, sha256 %.12s\n", t->name,
+                   (long long)k->samples, (long long)k->length, (long long)t->corpus->tokens,
+                   k->recipe == LB_RECIPE_RANDOM ? "random" : "sequential", t->bos_text, t->corpus->hash);
+}
+
+static bool same_windows(const lb_cell *a, const lb_cell *b) {
+    const lb_calibration_config *x = &a->calibration, *y = &b->calibration;
+    return a->calibration_text == b->calibration_text && x->samples == y->samples && x->length == y->length &&
+           x->recipe == y->recipe;
+}
+
+/* Each calibration of the sweep once, those that differ in their seed alone together. */
+static void text_of_calibrations(const lb_plan *p, lb_str *out) {
+    const lb_sweep *s = &p->sweep;
+    size_t told = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        size_t k = 0;
+        if (s->cell[i].windows <= told) continue;
+        told = s->cell[i].windows;
+        while (k < i && (!s->cell[k].windows || !same_windows(&s->cell[k], &s->cell[i]))) k++;
+        if (k == i) text_of_calibration(lb_plan_calibration(p, &s->cell[i]), &s->cell[i].calibration, out);
+    }
+    if (!told && p->calibration.n) text_of_calibration(&p->calibration.at[0], &p->config->calibration, out);
+}
+
 static void text_of_data(const lb_plan *p, lb_str *out) {
-    const lb_calibration_config *k = &p->config->calibration;
-    const lb_text *c = &p->calibration;
-    if (c->corpus)
-        lb_str_add(out, "calibration  %s: %lld x %lld of %lld tokens, %s, bos %s, sha256 %.12s\n", c->name,
-                   (long long)k->samples, (long long)k->length, (long long)c->corpus->tokens,
-                   k->recipe == LB_RECIPE_RANDOM ? "random" : "sequential", c->bos_text, c->corpus->hash);
-    if (p->config->has_training && p->training.corpus)
-        lb_str_add(out, "training     %s: %lld tokens, bos %s, sha256 %.12s\n", p->training.name,
-                   (long long)p->training.corpus->tokens, p->training.bos_text, p->training.corpus->hash);
+    text_of_calibrations(p, out);
+    for (size_t i = 0; i < p->training.n; i++) {
+        const lb_text *t = &p->training.at[i];
+        if (t->corpus)
+            lb_str_add(out, "training     %s: %lld tokens, bos %s, sha256 %.12s\n", t->name,
+                       (long long)t->corpus->tokens, t->bos_text, t->corpus->hash);
+    }
     for (int64_t i = 0; i < p->evals; i++) {
         const lb_eval_config *e = p->eval_config[i];
         const lb_corpus *t = p->eval[i].corpus;
@@ -212,6 +237,11 @@ typedef struct cell_note {
     size_t first, cells;
 } cell_note;
 
+static lb_status token_note(const lb_plan *p, const lb_cell *c, lb_arena *a, const char **out) {
+    (void)p;
+    return lb_plan_token_note(c, a, out);
+}
+
 /* What is said of cells, once for all that it is true of. */
 static lb_status notes_of_cells(const lb_plan *p, note_of_cell *of, lb_str *out) {
     size_t n = 0;
@@ -298,7 +328,7 @@ static lb_status text_of_cells(shown *s, const lb_plan *p, const lb_finished *f)
     lb_str_add(out, "\n");
     LB_TRY(notes_of_cells(p, ragged_note, out));
     LB_TRY(notes_of_cells(p, shared_note, out));
-    LB_TRY(notes_of_cells(p, lb_plan_token_note, out));
+    LB_TRY(notes_of_cells(p, token_note, out));
     training_note(p, out);
     if (left) text_of_shared(p, &s->rate, out);
     return LB_OK;

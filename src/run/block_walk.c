@@ -124,7 +124,7 @@ lb_status lb_block_walk_collect(lb_block_walk *x, bool advance) {
     int32_t n = 0;
     if (!want || !got) return LB_E_NOMEM;
     for (int32_t i = 0; i < x->in.inputs; i++)
-        if (needs_of(x, i)) want[n++] = (lb_wanted){x->read[i].input[0], needs_of(x, i), lb_plan_enough(x->j->plan)};
+        if (needs_of(x, i)) want[n++] = (lb_wanted){x->read[i].input[0], needs_of(x, i), lb_plan_enough(x->j->cell)};
     if (advance)
         LB_TRY(lb_stream_collect_advance(x->stream, &x->loaded, want, n, x->arena, got));
     else if (n)

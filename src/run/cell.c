@@ -107,7 +107,7 @@ void lb_runner_close(lb_runner *r) {
 /* The original model's statistics for this cell's calibration windows; made again where a read found them damaged. */
 static lb_status open_statistics(running *x) {
     lb_runner *r = x->r;
-    const lb_calibration_config *k = &r->plan->config->calibration;
+    const lb_calibration_config *k = &x->c->calibration;
     const lb_model *m = r->plan->model;
     if (!lb_plan_original_needs(r->plan, x->c)) return LB_OK;
     uint32_t needs = lb_plan_shared_needs(r->plan, x->c);
@@ -124,7 +124,7 @@ static lb_status open_statistics(running *x) {
     if (st == LB_OK && damaged) (void)unlink(path);
     if (st == LB_OK) st = lb_plan_calibration_tokens(r->plan, x->c, a, &tokens);
     if (st == LB_OK)
-        st = lb_stats_file_ensure(path, key, needs, lb_plan_enough(r->plan), m->net, &m->weights, tokens, k->samples,
+        st = lb_stats_file_ensure(path, key, needs, lb_plan_enough(x->c), m->net, &m->weights, tokens, k->samples,
                                   k->length, r->plan->team, r->log, &r->stats);
     lb_arena_free(a);
     if (st == LB_OK && !(r->shared = LB_NEW(r->keep, lb_shared_errors, m->net->sites))) st = LB_E_NOMEM;
@@ -199,20 +199,21 @@ static lb_status add_text(lb_arena *a, lb_pairs *p, const char *what, const lb_t
 static lb_status fill_inputs(running *x, lb_pairs *p) {
     const lb_plan *plan = x->r->plan;
     lb_arena *a = x->r->keep;
-    const lb_calibration_config *k = &plan->config->calibration;
+    const lb_calibration_config *k = &x->c->calibration;
+    const lb_text *calibration = lb_plan_calibration(plan, x->c);
     LB_TRY(lb_pairs_add(a, p, "model", plan->model_text));
     LB_TRY(lb_pairs_add(a, p, "model_path", plan->model->path));
     LB_TRY(lb_pairs_add(a, p, "model_sha256", plan->model->hash));
     LB_TRY(lb_pairs_add(a, p, "model_stored", plan->model->stored ? plan->model->stored : ""));
-    if (x->c->method && plan->calibration.corpus) {
-        LB_TRY(add_text(a, p, "calibration", &plan->calibration));
+    if (x->c->method && calibration->corpus) {
+        LB_TRY(add_text(a, p, "calibration", calibration));
         LB_TRY(lb_pairs_add(a, p, "calibration_recipe", k->recipe == LB_RECIPE_RANDOM ? "random" : "sequential"));
         LB_TRY(add_number(a, p, "calibration_samples", k->samples));
         LB_TRY(add_number(a, p, "calibration_length", k->length));
         if (k->recipe == LB_RECIPE_RANDOM)
-            LB_TRY(add_number(a, p, "calibration_seed", (int64_t)lb_plan_calibration_seed(plan, x->c)));
+            LB_TRY(add_number(a, p, "calibration_seed", (int64_t)lb_plan_calibration_seed(x->c)));
     }
-    if (x->c->trains) LB_TRY(add_text(a, p, "training", &plan->training));
+    if (x->c->trains) LB_TRY(add_text(a, p, "training", lb_plan_training(plan, x->c)));
     LB_TRY(lb_pairs_add(a, p, "compute", lb_compute_choices[plan->config->compute]));
     if (plan->config->compute == LB_COMPUTE_BF16) {
         LB_TRY(lb_pairs_add(a, p, "onednn", lb_bf16_version()));
@@ -227,7 +228,8 @@ static lb_status fill_warnings(running *x) {
     if (own->failed) return lb_fail(LB_E_NOMEM, "out of memory: keeping a warning");
     out->warning = LB_NEW(x->r->keep, char *, shared->n + own->n + 1);
     if (!out->warning) return LB_E_NOMEM;
-    for (int64_t i = 0; i < shared->n; i++) out->warning[out->warnings++] = shared->warning[i];
+    for (int64_t i = 0; i < shared->n; i++)
+        if (lb_plan_about(x->r->plan, x->c, shared->about[i])) out->warning[out->warnings++] = shared->warning[i];
     for (int64_t i = 0; i < own->n; i++) out->warning[out->warnings++] = own->warning[i];
     return LB_OK;
 }

@@ -113,18 +113,15 @@ lb_status lb_config_read_values(lb_config_reader *r, const lb_yaml *n, const cha
     return LB_OK;
 }
 
-const lb_options *lb_config_table_of(const lb_method *m, const char *name) {
-    if (m && lb_options_find(&m->options, name)) return &m->options;
-    if (m && lb_options_find(&lb_config_cell_table, name)) return &lb_config_cell_table;
-    return NULL;
-}
-
 lb_status lb_config_try_value(lb_config_reader *r, const lb_method *m, const lb_options *t, const char *name,
                               const lb_yaml *v) {
     LB_TRY(lb_interrupt_check());
     lb_arena_mark before = lb_arena_save(r->a);
     void *scratch = lb_arena_get(r->a, 1, t->struct_size + 1);
-    const char *whose = t == &m->options ? lb_arena_printf(r->a, "method %s", m->name) : "quantize";
+    const char *whose = t == &lb_config_calibration_table ? "calibration"
+                        : t == &lb_config_training_table  ? "training"
+                        : t == &lb_config_cell_table      ? "quantize"
+                                                          : lb_arena_printf(r->a, "method %s", m->name);
     lb_status st = scratch && whose ? lb_options_defaults(t, r->a, scratch) : LB_E_NOMEM;
     if (st == LB_OK) st = lb_config_set_option(r, t, scratch, name, v, whose);
     lb_arena_restore(r->a, before);
@@ -177,25 +174,6 @@ static lb_status check_name(lb_config_reader *r, const lb_yaml *root) {
     return LB_OK;
 }
 
-/* The map with the first of a list of models in its place: what the table of scalars reads. */
-static lb_status with_one_model(lb_config_reader *r, lb_yaml *root, lb_yaml **out) {
-    lb_yaml *list = root->kind == LB_YAML_MAP ? lb_yaml_get(root, "model") : NULL;
-    *out = root;
-    if (!list || list->kind != LB_YAML_LIST) return LB_OK;
-    lb_axis models;
-    LB_TRY(lb_config_read_values(r, list, "config", &models));
-    lb_yaml *m = LB_NEW(r->a, lb_yaml, 1), *one = LB_NEW(r->a, lb_yaml, 1);
-    lb_yaml **item = LB_NEW(r->a, lb_yaml *, root->count);
-    if (!m || !one || !item) return LB_E_NOMEM;
-    *m = *root;
-    *one = *models.value[0];
-    one->key = list->key;
-    m->item = item;
-    for (size_t i = 0; i < root->count; i++) item[i] = root->item[i] == list ? one : root->item[i];
-    *out = m;
-    return LB_OK;
-}
-
 static lb_status read_models(lb_config_reader *r, const lb_yaml *n) {
     const lb_option *o = lb_options_find(&lb_config_top_table, "model");
     lb_axis list;
@@ -218,6 +196,29 @@ static lb_status read_models(lb_config_reader *r, const lb_yaml *n) {
     return LB_OK;
 }
 
+/* A section of a text, or the defaults of one. */
+static lb_status read_text(lb_config_reader *r, lb_yaml *root, const char *title, const lb_options *table, void *values,
+                           const lb_yaml **node) {
+    const char *prefix = lb_arena_printf(r->a, "%s.", title);
+    lb_yaml *n = lb_yaml_get(root, title);
+    if (!prefix) return LB_E_NOMEM;
+    LB_TRY(lb_config_first_values(r, n, prefix, &n));
+    LB_TRY(n ? lb_config_read_map(r, n, title, table, values, NULL) : lb_options_defaults(table, r->a, values));
+    *node = n;
+    return LB_OK;
+}
+
+static lb_status read_texts(lb_config_reader *r, lb_yaml *root) {
+    lb_calibration_config *c = &r->c->calibration;
+    lb_training_config *t = &r->c->training;
+    const lb_yaml *of_calibration, *of_training;
+    LB_TRY(read_text(r, root, "calibration", &lb_config_calibration_table, c, &of_calibration));
+    LB_TRY(read_text(r, root, "training", &lb_config_training_table, t, &of_training));
+    c->node = of_calibration;
+    t->node = of_training;
+    return LB_OK;
+}
+
 lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_config *out) {
     *out = (lb_config){.path = path, .dir = "", .root = root};
     lb_config_reader r = {.a = a, .c = out};
@@ -229,9 +230,10 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
     }
     lb_config_top top = {0};
     lb_yaml *scalars;
-    LB_TRY(with_one_model(&r, root, &scalars));
+    LB_TRY(lb_config_find_axes(&r, root));
+    LB_TRY(lb_config_first_values(&r, root, "", &scalars));
     LB_TRY(lb_config_read_map(&r, scalars, "config", &lb_config_top_table, &top, lb_config_sections));
-    LB_TRY(read_models(&r, lb_yaml_get(root, "model")));
+    LB_TRY(read_models(&r, r.model));
     out->name = top.name;
     out->results = top.results;
     out->threads = top.threads;
@@ -241,24 +243,17 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
     out->keep_layers = top.keep_layers;
     out->keep_cache = top.keep_cache;
     LB_TRY(check_name(&r, root));
-    const lb_yaml *n = lb_yaml_get(root, "calibration");
-    out->has_calibration = n != NULL;
-    if (n) LB_TRY(lb_config_read_map(&r, n, "calibration", &lb_config_calibration_table, &out->calibration, NULL));
-    out->calibration.node = n;
+    LB_TRY(read_texts(&r, root));
     out->cell = (lb_cell_options){.propagate = out->calibration.propagate,
                                   .true_sequential = out->calibration.true_sequential,
                                   .quantize_embedding = top.quantize_embedding,
                                   .quantize_head = top.quantize_head,
                                   .quantize_router = top.quantize_router,
                                   .seed = top.seed};
-    n = lb_yaml_get(root, "training");
-    out->has_training = n != NULL;
-    if (n) LB_TRY(lb_config_read_map(&r, n, "training", &lb_config_training_table, &out->training, NULL));
-    out->training.node = n;
     LB_TRY(read_evals(&r, lb_yaml_get(root, "eval")));
     LB_TRY(lb_config_read_entries(&r, lb_yaml_get(root, "quantize")));
-    LB_TRY(lb_config_read_axes(&r, lb_yaml_get(root, "axes")));
-    n = lb_yaml_get(root, "rules");
+    LB_TRY(lb_config_check_axes(&r));
+    const lb_yaml *n = lb_yaml_get(root, "rules");
     return n ? lb_config_read_rules(&r, n, "rules", NULL, &out->rule, &out->rules) : LB_OK;
 }
 

@@ -18,8 +18,8 @@ typedef enum lb_starved_policy { LB_STARVED_ERROR, LB_STARVED_RTN, LB_STARVED_AL
 #define LB_SEED_OF_CELL (-1) /* calibration.seed: follow the cell's seed */
 
 typedef struct lb_calibration_config {
-    const char *text;
-    int recipe; /* lb_recipe */
+    const char *text; /* NULL: none */
+    int recipe;       /* lb_recipe */
     int64_t samples, length, seed;
     int bos; /* lb_bos */
     int propagate;
@@ -38,7 +38,7 @@ typedef struct lb_eval_config {
 } lb_eval_config;
 
 typedef struct lb_training_config {
-    const char *text;
+    const char *text; /* NULL: the calibration text */
     int bos;
     const lb_yaml *node;
 } lb_training_config;
@@ -90,9 +90,8 @@ typedef struct lb_config {
     int compute; /* lb_compute */
     int export;  /* lb_export */
     bool keep_layers, keep_cache;
-    lb_cell_options cell; /* what an entry and the axes start from */
-    bool has_calibration, has_training;
-    lb_calibration_config calibration;
+    lb_cell_options cell;              /* what an entry and the axes start from */
+    lb_calibration_config calibration; /* these two: of cells that nothing says otherwise of */
     lb_training_config training;
     lb_eval_config *eval;
     size_t evals;
@@ -104,6 +103,18 @@ typedef struct lb_config {
     size_t entries;
     const lb_yaml *root;
 } lb_config;
+
+/* Where a cell keeps an option that an axis or an entry may set. */
+typedef enum lb_option_owner { LB_OF_METHOD, LB_OF_CELL, LB_OF_CALIBRATION, LB_OF_TRAINING } lb_option_owner;
+typedef struct lb_axis_target {
+    lb_option_owner owner;
+    const lb_options *table;
+    const char *name; /* as the table has it: "samples" of calibration.samples */
+} lb_axis_target;
+/* "propagate" for "calibration.propagate": what calibration has of every cell is an option of cells. */
+const char *lb_axis_proper(const char *name);
+/* The method's own options first, then what every cell has. false: a cell of this method has no such option. */
+bool lb_axis_find(const lb_method *m, const char *name, lb_axis_target *out);
 
 /* Reads, includes, applies the overrides ("key=value", value as YAML) in order, and checks. */
 LB_NODISCARD lb_status lb_config_read(lb_arena *a, const char *path, const char *const *override, int64_t n_override,

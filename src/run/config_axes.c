@@ -1,7 +1,162 @@
-/* The axes of a config: options, each with the values it takes. */
+/* The axes of a config: options of methods and cells, and keys of texts, each with the values it takes. */
 #include <string.h>
 
 #include "run/config_impl.h"
+
+static const char calibration_prefix[] = "calibration.", training_prefix[] = "training.";
+
+/* "samples" of "calibration.samples"; NULL: another name. */
+static const char *within(const char *name, const char *prefix) {
+    size_t n = strlen(prefix);
+    return strncmp(name, prefix, n) == 0 ? name + n : NULL;
+}
+
+bool lb_axis_find(const lb_method *m, const char *name, lb_axis_target *out) {
+    const char *calibration = within(name, calibration_prefix), *training = within(name, training_prefix);
+    if (!m) return false;
+    if (lb_options_find(&m->options, name))
+        *out = (lb_axis_target){LB_OF_METHOD, &m->options, name};
+    else if (calibration)
+        *out = (lb_axis_target){LB_OF_CALIBRATION, &lb_config_calibration_table, calibration};
+    else if (training)
+        *out = (lb_axis_target){LB_OF_TRAINING, &lb_config_training_table, training};
+    else
+        *out = (lb_axis_target){LB_OF_CELL, &lb_config_cell_table, name};
+    return lb_options_find(out->table, out->name) != NULL;
+}
+
+/* ---- finding them ---- */
+
+const char *lb_axis_proper(const char *name) {
+    const char *key = within(name, calibration_prefix);
+    return key && lb_options_find(&lb_config_cell_table, key) && strcmp(key, "seed") != 0 ? key : name;
+}
+
+static bool is_override(const lb_yaml *n) { return n->file && n->file[0] == '-'; }
+
+static lb_status twice(const char *name, const lb_yaml *here, const lb_yaml *there) {
+    return lb_fail(LB_E_CONFIG, "%s: axis '%s' is given already (%s)", lb_config_where(here).text, name,
+                   lb_config_where(there).text);
+}
+
+/* An override replaces an axis of a file that is written in another way. */
+static lb_status add_axis(lb_config_reader *r, const char *name, const lb_yaml *n, const char *title) {
+    lb_axis one;
+    LB_TRY(lb_config_read_values(r, n, title, &one));
+    one.name = lb_axis_proper(name);
+    lb_axis *to = r->c->axis;
+    while (to < r->c->axis + r->c->axes && strcmp(to->name, one.name) != 0) to++;
+    if (to == r->c->axis + r->c->axes)
+        r->c->axes++;
+    else if (!is_override(n))
+        return twice(one.name, n, to->node);
+    *to = one;
+    return LB_OK;
+}
+
+/* The models are no axis of a sweep: each has a plan of its own. */
+static lb_status add_model(lb_config_reader *r, const lb_yaml *n) {
+    if (r->model)
+        return lb_fail(LB_E_CONFIG, "%s: axes.model: 'model' is given already (%s): give one of them",
+                       lb_config_where(n).text, lb_config_where(r->model).text);
+    r->model = n;
+    return LB_OK;
+}
+
+/* A list where a section has one value. */
+static lb_status add_lists(lb_config_reader *r, const lb_yaml *section, const char *prefix, const lb_options *table,
+                           const char *title) {
+    for (size_t i = 0; section && section->kind == LB_YAML_MAP && i < section->count; i++) {
+        const lb_yaml *n = section->item[i];
+        if (n->kind != LB_YAML_LIST || !lb_options_find(table, n->key)) continue;
+        const char *name = lb_arena_printf(r->a, "%s%s", prefix, n->key);
+        if (!name) return LB_E_NOMEM;
+        LB_TRY(add_axis(r, name, n, title));
+    }
+    return LB_OK;
+}
+
+/* Of `axes`: a map in it is a way of writing its keys. */
+static lb_status add_written(lb_config_reader *r, const lb_yaml *axes) {
+    for (size_t i = 0; i < axes->count; i++) {
+        const lb_yaml *n = axes->item[i];
+        if (strcmp(n->key, "model") == 0) {
+            LB_TRY(add_model(r, n));
+            continue;
+        }
+        if (n->kind != LB_YAML_MAP) LB_TRY(add_axis(r, n->key, n, "axes"));
+        for (size_t k = 0; n->kind == LB_YAML_MAP && k < n->count; k++) {
+            const char *name = lb_arena_printf(r->a, "%s.%s", n->key, n->item[k]->key);
+            if (!name) return LB_E_NOMEM;
+            LB_TRY(add_axis(r, name, n->item[k], "axes"));
+        }
+    }
+    return LB_OK;
+}
+
+lb_status lb_config_find_axes(lb_config_reader *r, const lb_yaml *root) {
+    const lb_yaml *axes = lb_yaml_get(root, "axes");
+    size_t most = lb_config_cell_table.n + lb_config_calibration_table.n + lb_config_training_table.n;
+    if (axes && axes->kind != LB_YAML_MAP)
+        return lb_fail(LB_E_CONFIG, "%s: axes: must be a map from options to lists", lb_config_where(axes).text);
+    for (size_t i = 0; axes && i < axes->count; i++)
+        most += axes->item[i]->kind == LB_YAML_MAP ? axes->item[i]->count : 1;
+    if (!(r->c->axis = LB_NEW(r->a, lb_axis, most + 1))) return LB_E_NOMEM;
+    r->model = lb_yaml_get(root, "model");
+    lb_axis models;
+    if (r->model && r->model->kind == LB_YAML_LIST) LB_TRY(lb_config_read_values(r, r->model, "config", &models));
+    LB_TRY(add_lists(r, root, "", &lb_config_cell_table, "config"));
+    LB_TRY(add_lists(r, lb_yaml_get(root, "calibration"), calibration_prefix, &lb_config_calibration_table,
+                     "calibration"));
+    LB_TRY(add_lists(r, lb_yaml_get(root, "training"), training_prefix, &lb_config_training_table, "training"));
+    return axes ? add_written(r, axes) : LB_OK;
+}
+
+/* ---- sections without them ---- */
+
+/* The first value, under the key of the section. */
+static lb_yaml *first_of(lb_config_reader *r, const lb_yaml *n, const char *key) {
+    lb_yaml *one = LB_NEW(r->a, lb_yaml, 1);
+    if (!one) return NULL;
+    *one = n->kind == LB_YAML_LIST && n->count > 0 ? *n->item[0] : *n;
+    one->key = key;
+    return one;
+}
+
+/* What a section must have and an axis gives: the first value of it, or NULL. */
+static const lb_yaml *given_by_axis(const lb_config_reader *r, const char *prefix) {
+    if (!prefix[0]) return r->model;
+    for (size_t i = 0; i < r->c->axes; i++) {
+        const char *key = within(r->c->axis[i].name, prefix);
+        if (key && strcmp(key, "text") == 0) return r->c->axis[i].node;
+    }
+    return NULL;
+}
+
+lb_status lb_config_first_values(lb_config_reader *r, lb_yaml *section, const char *prefix, lb_yaml **out) {
+    const char *required = prefix[0] ? "text" : "model";
+    const lb_yaml *given = given_by_axis(r, prefix);
+    *out = section;
+    if ((!section && !given) || (section && section->kind != LB_YAML_MAP)) return LB_OK;
+    lb_yaml *m = LB_NEW(r->a, lb_yaml, 1), **item = LB_NEW(r->a, lb_yaml *, (section ? section->count : 0) + 1);
+    if (!m || !item) return LB_E_NOMEM;
+    *m = section ? *section : (lb_yaml){.kind = LB_YAML_MAP, .file = given->file, .line = given->line};
+    m->item = item;
+    for (size_t i = 0; i < m->count; i++) {
+        lb_yaml *n = section->item[i];
+        const char *name = lb_arena_printf(r->a, "%s%s", prefix, n->key);
+        if (!name) return LB_E_NOMEM;
+        bool axis = n == given;
+        for (size_t k = 0; k < r->c->axes && n->kind == LB_YAML_LIST; k++)
+            axis = axis || strcmp(r->c->axis[k].name, lb_axis_proper(name)) == 0;
+        if (!(item[i] = axis ? first_of(r, n, n->key) : n)) return LB_E_NOMEM;
+    }
+    if (given && !lb_yaml_get(m, required) && !(item[m->count++] = first_of(r, given, required))) return LB_E_NOMEM;
+    *out = m;
+    return LB_OK;
+}
+
+/* ---- checking them ---- */
 
 lb_status lb_config_try_everywhere(lb_config_reader *r, const char *name, const lb_yaml *v, bool cell_options,
                                    bool *has) {
@@ -10,40 +165,89 @@ lb_status lb_config_try_everywhere(lb_config_reader *r, const char *name, const 
     *has = false;
     for (size_t i = 0; i < r->methods && !fits; i++) {
         const lb_method *m = r->method[i];
-        const lb_options *t = lb_config_table_of(m, name);
-        if (!t || (t == &lb_config_cell_table && !cell_options)) continue;
+        lb_axis_target t;
+        if (!lb_axis_find(m, name, &t) || (t.owner != LB_OF_METHOD && !cell_options)) continue;
         *has = true;
-        last = lb_config_try_value(r, m, t, name, v);
+        last = lb_config_try_value(r, m, t.table, t.name, v);
         if (last == LB_E_NOMEM) return last;
         fits = last == LB_OK;
     }
     return fits || !*has ? LB_OK : last;
 }
 
-lb_status lb_config_read_axes(lb_config_reader *r, const lb_yaml *n) {
-    if (!n) return LB_OK;
-    if (n->kind != LB_YAML_MAP)
-        return lb_fail(LB_E_CONFIG, "%s: axes: must be a map from options to lists", lb_config_where(n).text);
-    r->c->axis = LB_NEW(r->a, lb_axis, n->count + 1);
-    if (!r->c->axis) return LB_E_NOMEM;
-    for (size_t i = 0; i < n->count; i++) {
-        lb_axis *ax = &r->c->axis[r->c->axes++];
-        LB_TRY(lb_config_read_values(r, n->item[i], "axes", ax));
+/* Keys that cells do not have one by one, and what there is instead. */
+static const char *not_of_cells(const char *name) {
+    static const char no_result[] = "no result depends on it";
+    static const char *const why[][2] = {
+        {"eval", "every cell has all evaluations, which are a list: eval: [{text: A}, {text: B}]"},
+        {"compute", "it needs a baseline of its own: give it to a second config, and compare with lowbit report DIR1 "
+                    "DIR2"},
+        {"quantize", "entries are a list already: what is under axes reaches all that have the option"},
+        {"method", "methods are entries: quantize: [{method: A}, {method: B}]"},
+        {"stages", "stages are entries: quantize: [{stages: [...]}, {stages: [...]}]"},
+        {"rules", "rules are the config's or an entry's: give two entries, each with its own"},
+        {"name", "it is the whole experiment's"},
+        {"results", "it is the whole experiment's"},
+        {"include", "it is the whole experiment's"},
+        {"threads", no_result},
+        {"weights", no_result},
+        {"export", no_result},
+        {"keep_layers", no_result},
+        {"keep_cache", no_result},
+    };
+    size_t n = strcspn(name, ".[");
+    for (size_t i = 0; i < sizeof why / sizeof why[0]; i++)
+        if (strlen(why[i][0]) == n && memcmp(why[i][0], name, n) == 0) return why[i][1];
+    return NULL;
+}
+
+/* "calibration.samples" for "samples", "calibration.text" for "calibration". */
+static lb_status add_section(lb_config_reader *r, const char *prefix, const lb_options *t, const char *name,
+                             lb_config_names *known, const char **near) {
+    for (size_t i = 0; i < t->n; i++) {
+        const char *full = lb_arena_printf(r->a, "%s%s", prefix, t->table[i].name);
+        if (!full) return LB_E_NOMEM;
+        lb_config_names_add(known, full);
+        bool section = i == 0 && strncmp(prefix, name, strlen(name)) == 0 && strlen(name) + 1 == strlen(prefix);
+        if (!*near && (section || strcmp(t->table[i].name, name) == 0)) *near = full;
+    }
+    return LB_OK;
+}
+
+/* A key that every cell has, in a config that has none but the baseline? */
+static bool is_of_cells(const char *name) {
+    const char *calibration = within(name, calibration_prefix), *training = within(name, training_prefix);
+    return lb_options_find(&lb_config_cell_table, name) ||
+           (calibration && lb_options_find(&lb_config_calibration_table, calibration)) ||
+           (training && lb_options_find(&lb_config_training_table, training));
+}
+
+static lb_status unknown_axis(lb_config_reader *r, const lb_axis *ax) {
+    lb_where w = lb_config_where(ax->node);
+    const char *why = not_of_cells(ax->name), *near = NULL;
+    if (is_of_cells(ax->name))
+        return lb_fail(LB_E_CONFIG, "%s: axis '%s': quantize has no method that it could reach", w.text, ax->name);
+    if (why) return lb_fail(LB_E_CONFIG, "%s: axis '%s': %s", w.text, ax->name, why);
+    lb_config_names known = {0};
+    LB_TRY(add_section(r, calibration_prefix, &lb_config_calibration_table, ax->name, &known, &near));
+    LB_TRY(add_section(r, training_prefix, &lb_config_training_table, ax->name, &known, &near));
+    lb_config_names_add(&known, "model");
+    lb_config_names_add_table(&known, &lb_config_cell_table);
+    lb_config_names_of_entries(r, &known);
+    if (!near) near = lb_str_nearest(ax->name, known.at, known.n);
+    if (near)
+        return lb_fail(LB_E_CONFIG, "%s: axis '%s': no method of this config has that option: did you mean '%s'?",
+                       w.text, ax->name, near);
+    return lb_fail(LB_E_CONFIG, "%s: axis '%s': no method of this config has that option", w.text, ax->name);
+}
+
+lb_status lb_config_check_axes(lb_config_reader *r) {
+    for (size_t i = 0; i < r->c->axes; i++) {
+        const lb_axis *ax = &r->c->axis[i];
         for (size_t k = 0; k < ax->n; k++) {
             bool has = false;
             LB_TRY(lb_config_try_everywhere(r, ax->name, ax->value[k], true, &has));
-            if (has) continue;
-            lb_config_names known = {0};
-            lb_config_names_of_entries(r, &known);
-            lb_config_names_add_table(&known, &lb_config_cell_table);
-            const char *near = lb_str_nearest(ax->name, known.at, known.n);
-            if (near && strcmp(near, ax->name) != 0)
-                return lb_fail(LB_E_CONFIG,
-                               "%s: axis '%s': no method of this config has that option: did you mean "
-                               "'%s'?",
-                               lb_config_where(ax->node).text, ax->name, near);
-            return lb_fail(LB_E_CONFIG, "%s: axis '%s': no method of this config has that option",
-                           lb_config_where(ax->node).text, ax->name);
+            if (!has) return unknown_axis(r, ax);
         }
     }
     return LB_OK;

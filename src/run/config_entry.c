@@ -129,20 +129,23 @@ static lb_status read_stages(lb_config_reader *r, const lb_yaml *n, const char *
     return st == LB_E_ARG ? lb_fail_in(LB_E_CONFIG, "%s: %s.stages", w.text, title) : st;
 }
 
-/* An option of the entry: one value, or an axis of it. name: as its method has it. */
-static lb_status add_option(lb_config_reader *r, const lb_yaml *n, const char *title, const lb_options *t,
+/* An option of the entry: one value, or an axis of it. name: as lb_axis_find has it. */
+static lb_status add_option(lb_config_reader *r, const lb_yaml *n, const char *title, const lb_axis_target *t,
                             const char *name, lb_entry *out) {
     lb_axis *ax = &out->option[out->n_options];
     for (size_t i = 0; i < out->n_options; i++) {
-        const lb_option *there = lb_options_find(t, out->option[i].name);
-        if (there && lb_option_answers(there, name))
+        const lb_option *there = lb_options_find(&out->method->options, out->option[i].name);
+        if (there && t->owner == LB_OF_METHOD && lb_option_answers(there, name))
             return lb_fail(LB_E_CONFIG, "%s: %s in %s: a stage sets it already", lb_config_where(n).text, n->key,
                            title);
+        if (t->owner != LB_OF_METHOD && strcmp(out->option[i].name, name) == 0)
+            return lb_fail(LB_E_CONFIG, "%s: %s in %s: is given already (%s)", lb_config_where(n).text, name, title,
+                           lb_config_where(out->option[i].node).text);
     }
     LB_TRY(lb_config_read_values(r, n, title, ax));
     ax->name = name;
     out->n_options++;
-    for (size_t k = 0; k < ax->n; k++) LB_TRY(lb_config_try_value(r, out->method, t, name, ax->value[k]));
+    for (size_t k = 0; k < ax->n; k++) LB_TRY(lb_config_try_value(r, out->method, t->table, t->name, ax->value[k]));
     return LB_OK;
 }
 
@@ -173,7 +176,8 @@ static lb_status read_stage_options(lb_config_reader *r, const lb_yaml *list, co
             const lb_option *o = lb_options_find(s->options, v->key);
             if (!o) return not_of_stage(r, v, name, s);
             o = &m->options.table[s->first + (size_t)(o - s->options->table)];
-            LB_TRY(add_option(r, v, name, &m->options, o->name, out));
+            const lb_axis_target of = {LB_OF_METHOD, &m->options, o->name};
+            LB_TRY(add_option(r, v, name, &of, o->name, out));
         }
     }
     return LB_OK;
@@ -187,6 +191,7 @@ static lb_status read_methods(lb_config_reader *r, const lb_yaml *n, const char 
                        title);
     LB_TRY(stages ? read_stages(r, stages, title, &out->method) : read_method(method, n, title, &out->method));
     for (size_t i = 0; stages && i < stages->count; i++) options += stages->item[i]->count;
+    for (size_t i = 0; i < n->count; i++) options += n->item[i]->kind == LB_YAML_MAP ? n->item[i]->count : 0;
     if (!(out->option = LB_NEW(r->a, lb_axis, options))) return LB_E_NOMEM;
     return stages ? read_stage_options(r, stages, title, out) : LB_OK;
 }
@@ -220,6 +225,54 @@ static lb_status read_label(lb_config_reader *r, const lb_yaml *n, const char *t
     return LB_OK;
 }
 
+/* A key that an entry does not have. */
+static lb_status not_of_entry(lb_config_reader *r, const lb_yaml *n, const char *title, const lb_yaml *entry,
+                              const lb_method *m) {
+    lb_config_names known = {{"method", "stages", "rules", "label", "calibration", "training"}, 6};
+    if (m) {
+        lb_config_names_add_table(&known, &m->options);
+        lb_config_names_add_table(&known, &lb_config_cell_table);
+    }
+    const char *in = lb_arena_printf(r->a, " in %s", title);
+    return in ? lb_config_unknown_key(n, in, &known, lb_yaml_get(entry, "stages") ? NULL : m) : LB_E_NOMEM;
+}
+
+/* name: as an axis has it. */
+static lb_status read_option(lb_config_reader *r, const lb_yaml *n, const char *title, const char *name,
+                             lb_entry *out) {
+    lb_axis_target t;
+    if (!lb_axis_find(out->method, name, &t)) return not_of_entry(r, n, title, out->node, out->method);
+    bool statistics = strcmp(t.name, "propagate") == 0 || strcmp(t.name, "true_sequential") == 0;
+    if (t.owner == LB_OF_CELL && statistics && !solves(out->method))
+        return lb_fail(LB_E_CONFIG, "%s: %s in %s: method %s needs no statistics, so it does not apply",
+                       lb_config_where(n).text, n->key, title, out->method->name);
+    return add_option(r, n, title, &t, name, out);
+}
+
+/* What of the calibration, or of the training text, is another for the cells of an entry. */
+static lb_status read_own_text(lb_config_reader *r, const lb_yaml *map, const char *title, lb_entry *out) {
+    if (map->kind != LB_YAML_MAP)
+        return lb_fail(LB_E_CONFIG, "%s: %s in %s: must be a map of keys, not %s", lb_config_where(map).text, map->key,
+                       title, lb_config_kind_name(map));
+    if (!out->method) return not_of_entry(r, map, title, out->node, NULL);
+    const char *inner = lb_arena_printf(r->a, "%s.%s", title, map->key);
+    if (!inner) return LB_E_NOMEM;
+    bool calibration = strcmp(map->key, "calibration") == 0;
+    for (size_t i = 0; i < map->count; i++) {
+        const lb_options *table = calibration ? &lb_config_calibration_table : &lb_config_training_table;
+        const char *key = map->item[i]->key, *name = lb_arena_printf(r->a, "%s.%s", map->key, key);
+        if (!name) return LB_E_NOMEM;
+        if (!lb_options_find(table, key)) {
+            lb_config_names known = {0};
+            const char *in = lb_arena_printf(r->a, " in %s", inner);
+            lb_config_names_add_table(&known, table);
+            return in ? lb_config_unknown_key(map->item[i], in, &known, NULL) : LB_E_NOMEM;
+        }
+        LB_TRY(read_option(r, map->item[i], inner, lb_axis_proper(name), out));
+    }
+    return LB_OK;
+}
+
 /* An entry's method and options; its rules come when every entry's method is known. */
 static lb_status read_entry(lb_config_reader *r, const lb_yaml *n, const char *title, lb_entry *out) {
     LB_TRY(check_entry(n, title));
@@ -232,22 +285,8 @@ static lb_status read_entry(lb_config_reader *r, const lb_yaml *n, const char *t
             LB_TRY(read_label(r, v, title, out));
             continue;
         }
-        const lb_options *t = lb_config_table_of(out->method, v->key);
-        if (!t) {
-            lb_config_names known = {{"method", "stages", "rules", "label"}, 4};
-            if (out->method) {
-                lb_config_names_add_table(&known, &out->method->options);
-                lb_config_names_add_table(&known, &lb_config_cell_table);
-            }
-            const char *in = lb_arena_printf(r->a, " in %s", title);
-            return in ? lb_config_unknown_key(v, in, &known, lb_yaml_get(n, "stages") ? NULL : out->method)
-                      : LB_E_NOMEM;
-        }
-        bool statistics = strcmp(v->key, "propagate") == 0 || strcmp(v->key, "true_sequential") == 0;
-        if (t == &lb_config_cell_table && statistics && !solves(out->method))
-            return lb_fail(LB_E_CONFIG, "%s: %s in %s: method %s needs no statistics, so it does not apply",
-                           lb_config_where(v).text, v->key, title, out->method->name);
-        LB_TRY(add_option(r, v, title, t, v->key, out));
+        bool text = strcmp(v->key, "calibration") == 0 || strcmp(v->key, "training") == 0;
+        LB_TRY(text ? read_own_text(r, v, title, out) : read_option(r, v, title, lb_axis_proper(v->key), out));
     }
     return LB_OK;
 }

@@ -9,6 +9,7 @@ typedef struct lb_config_reader {
     lb_config *c;
     const lb_method **method; /* those of the entries, each once */
     size_t methods;
+    const lb_yaml *model; /* one, or a list: of the top level or of `axes` */
 } lb_config_reader;
 
 /* Candidate names, collected to find the nearest. */
@@ -39,8 +40,6 @@ LB_NODISCARD lb_status lb_config_read_map(lb_config_reader *r, const lb_yaml *ma
 /* One value, or a list of them. */
 LB_NODISCARD lb_status lb_config_read_values(lb_config_reader *r, const lb_yaml *n, const char *title, lb_axis *out);
 
-/* The table that has an option for this method: its own first, then what every cell has. */
-const lb_options *lb_config_table_of(const lb_method *m, const char *name);
 /* Tries a value in a scratch struct: is it one that the option takes? */
 LB_NODISCARD lb_status lb_config_try_value(lb_config_reader *r, const lb_method *m, const lb_options *t,
                                            const char *name, const lb_yaml *v);
@@ -49,9 +48,16 @@ LB_NODISCARD lb_status lb_config_try_value(lb_config_reader *r, const lb_method 
 LB_NODISCARD lb_status lb_config_try_everywhere(lb_config_reader *r, const char *name, const lb_yaml *v,
                                                 bool cell_options, bool *has);
 
+/* Finds the axes: those of `axes`, and lists where a section has one value. Their values are looked at when the
+ * entries are known. */
+LB_NODISCARD lb_status lb_config_find_axes(lb_config_reader *r, const lb_yaml *root);
+LB_NODISCARD lb_status lb_config_check_axes(lb_config_reader *r);
+/* A section as if it had the first value of each of its axes: what the table of scalars reads. prefix: "calibration.",
+ * or "" for the top level. section: NULL: the config has none; *out NULL: none, and no axis gives it a text. */
+LB_NODISCARD lb_status lb_config_first_values(lb_config_reader *r, lb_yaml *section, const char *prefix, lb_yaml **out);
+
 /* The sections; n: NULL where the config has none. m: of rules of an entry with this method, NULL: rules for all. */
 LB_NODISCARD lb_status lb_config_read_entries(lb_config_reader *r, const lb_yaml *n);
-LB_NODISCARD lb_status lb_config_read_axes(lb_config_reader *r, const lb_yaml *n);
 LB_NODISCARD lb_status lb_config_read_rules(lb_config_reader *r, const lb_yaml *n, const char *title,
                                             const lb_method *m, lb_rule **out, size_t *count);
 

@@ -18,12 +18,20 @@ typedef struct lb_text {
     const char *bos_text; /* as lb_bos_text has it */
 } lb_text;
 
+/* Those that cells are calibrated with, or trained on: each once, in the order of the sweep. */
+typedef struct lb_texts {
+    lb_text *at;
+    size_t n;
+} lb_texts;
+
 /* Messages pass through; warnings are also kept, for the results. */
 typedef struct lb_keeper {
     lb_log log; /* hand out &keeper.log */
     lb_log *to;
     lb_arena *arena;
     char **warning;
+    size_t *about; /* (n) the number of the text that it is about, as lb_plan_about has it; 0: of all cells */
+    size_t topic;  /* what those that come now are about */
     int64_t n;
     bool failed; /* memory ran out while keeping one */
 } lb_keeper;
@@ -46,8 +54,8 @@ typedef struct lb_plan {
     size_t model_index;
     lb_model *model; /* NULL while the plan is closed */
     const char *model_hash, *model_note;
-    lb_text calibration, training; /* corpus NULL where the config has none */
-    lb_text *eval;                 /* those whose text is there; config of each in eval_config */
+    lb_texts calibration, training;
+    lb_text *eval; /* those whose text is there; config of each in eval_config */
     const lb_eval_config **eval_config;
     int64_t evals;
     lb_sweep sweep;
@@ -87,6 +95,18 @@ LB_NODISCARD lb_status lb_plan_model_labels(lb_arena *a, const lb_config *c, con
  * first evaluation. Warns where it can but slowly. LB_E_UNSUPPORTED, with `where` in front. */
 LB_NODISCARD lb_status lb_compute_check(int compute, const char *where, lb_log *log);
 
+/* The text that a cell is calibrated with, and that it is trained on. corpus NULL: it has none, or that is not there.
+ */
+const lb_text *lb_plan_calibration(const lb_plan *p, const lb_cell *c);
+const lb_text *lb_plan_training(const lb_plan *p, const lb_cell *c);
+/* Is a warning about this text, or about all there is, one about the cell? */
+bool lb_plan_about(const lb_plan *p, const lb_cell *c, size_t topic);
+/* Texts found, opened and checked; cells without theirs are refused (plan_texts.c). */
+LB_NODISCARD lb_status lb_plan_texts(lb_plan *p);
+LB_NODISCARD lb_status lb_plan_refuse(lb_plan *p);
+/* Where a key of a section stands, or the section. */
+lb_where lb_plan_where(const lb_yaml *section, const char *key);
+
 /* Those of a block: [*first, *first + returned) of cell->layer. */
 int64_t lb_plan_block(const lb_plan *p, const lb_cell *c, int64_t block, int64_t *first);
 
@@ -101,20 +121,20 @@ uint32_t lb_plan_layer_needs(const lb_plan *p, const lb_cell *c, const lb_layer_
 uint32_t lb_plan_original_needs(const lb_plan *p, const lb_cell *c);
 uint32_t lb_plan_shared_needs(const lb_plan *p, const lb_cell *c);
 uint32_t lb_plan_first_needs(const lb_cell *c);
-uint64_t lb_plan_calibration_seed(const lb_plan *p, const lb_cell *c);
+uint64_t lb_plan_calibration_seed(const lb_cell *c);
 /* SHA-256 over the model, the calibration windows, which statistics (lb_plan_shared_needs), the program and its
  * kernels: the key of the statistics. */
 LB_NODISCARD lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65]);
 /* The same for the baseline's states of evaluation i. */
 LB_NODISCARD lb_status lb_plan_states_key(const lb_plan *p, int64_t i, char key[65]);
 
-/* What lb_wanted.enough is in this plan. */
-int64_t lb_plan_enough(const lb_plan *p);
+/* What lb_wanted.enough is for the cell. */
+int64_t lb_plan_enough(const lb_cell *c);
 /* LB_FLAG_FEW_TOKENS or LB_FLAG_RANK_DEFICIENT for a layer of the cell that is solved on H of too few tokens, else 0.
  */
 uint32_t lb_plan_token_flags(const lb_layer_plan *l, int64_t tokens);
 /* The same of all layers as one sentence; *out NULL: tokens enough, or no H. */
-LB_NODISCARD lb_status lb_plan_token_note(const lb_plan *p, const lb_cell *c, lb_arena *a, const char **out);
+LB_NODISCARD lb_status lb_plan_token_note(const lb_cell *c, lb_arena *a, const char **out);
 
 /* What a cell costs, from counted operations and a rate measured on this machine in a fraction of a second. */
 typedef struct lb_estimate {

@@ -94,7 +94,7 @@ static lb_status plan_layer(planner *x, int32_t site, const char *also) {
     LB_TRY(lb_sweep_layer_options(x->p->arena, x->p->config, x->c, x->also, names, &skip, &l->opts, NULL));
     if (!skip) LB_TRY(lb_method_own(x->c->method, x->c->opts, l->opts, s->name));
     l->needs = lb_method_layer_needs(x->c->method, l->opts);
-    if ((l->needs & LB_NEEDS_STATISTICS) && !x->p->calibration.corpus) /* as rules together may ask */
+    if ((l->needs & LB_NEEDS_STATISTICS) && !lb_plan_calibration(x->p, x->c)->corpus) /* as rules together may ask */
         return lb_fail(LB_E_UNSUPPORTED, "layer %s: method %s needs a calibration text", s->name, x->c->method->name);
     LB_TRY(lb_method_spec(x->c->method, l->opts, rows, cols, &l->storage));
     if (s->block < 0) l->storage.act = (lb_actquant){0}; /* head and embedding read theirs as it is */
@@ -146,9 +146,9 @@ static lb_status plan_all(planner *x) {
         if (n->site[i].block >= 0) LB_TRY(plan_layer(x, i, NULL));
     LB_TRY(check_shared(x));
     LB_TRY(plan_ends(x));
-    if (x->p->calibration.corpus) {
-        x->c->sequences = x->p->config->calibration.samples;
-        x->c->length = x->p->config->calibration.length;
+    if (lb_plan_calibration(x->p, x->c)->corpus) {
+        x->c->sequences = x->c->calibration.samples;
+        x->c->length = x->c->calibration.length;
     }
     return lb_plan_preserving(x->p->arena, n, x->c);
 }

@@ -68,29 +68,29 @@ static counts count(const lb_plan *p) {
 /* One token through all blocks, in a sequence of length T: products, and half of a T x T attention. */
 static double forward_flops(const counts *n, double T) { return 2.0 * n->params + 2.0 * T * n->attention; }
 
-static double calibration_tokens(const lb_plan *p) {
-    const lb_calibration_config *k = &p->config->calibration;
-    return p->calibration.corpus ? (double)k->samples * (double)k->length : 0.0;
+static double calibration_tokens(const lb_plan *p, const lb_cell *c) {
+    const lb_calibration_config *k = &c->calibration;
+    return lb_plan_calibration(p, c)->corpus ? (double)k->samples * (double)k->length : 0.0;
 }
 
 /* Statistics of an input beside its H. */
-static double input_bytes(const lb_plan *p, int32_t input, uint32_t needs) {
+static double input_bytes(const lb_plan *p, const lb_cell *c, int32_t input, uint32_t needs) {
     double bytes = 0;
     for (int i = 0; lb_collectors[i]; i++)
         if (needs & lb_collectors[i]->need & ~(uint32_t)LB_NEEDS_HESSIAN)
             bytes += (double)lb_collector_bytes(lb_collectors[i], p->model->net->input[input].cols,
-                                                (int64_t)calibration_tokens(p));
+                                                (int64_t)calibration_tokens(p, c));
     return bytes;
 }
 
 /* Those of all blocks and of the head; most: of one block. */
-static double other_bytes(const lb_plan *p, uint32_t needs, double *most) {
+static double other_bytes(const lb_plan *p, const lb_cell *c, uint32_t needs, double *most) {
     const lb_net *net = p->model->net;
-    double all = *most = input_bytes(p, net->site[net->head].input, needs);
+    double all = *most = input_bytes(p, c, net->site[net->head].input, needs);
     for (int64_t b = 0; b < net->blocks; b++) {
         int32_t first, inputs = lb_net_inputs(net, b, &first);
         double here = 0;
-        for (int32_t i = first; i < first + inputs; i++) here += input_bytes(p, i, needs);
+        for (int32_t i = first; i < first + inputs; i++) here += input_bytes(p, c, i, needs);
         all += here;
         if (here > *most) *most = here;
     }
@@ -141,8 +141,8 @@ static void move_to(place *at, int32_t input, int64_t block) {
     if (at->first_in_block) at->memory = 0;
 }
 
-static lb_cost_of cost_of(const lb_plan *p, const lb_layer_plan *l, const place *at, uint32_t needs) {
-    const lb_calibration_config *k = &p->config->calibration;
+static lb_cost_of cost_of(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l, const place *at, uint32_t needs) {
+    const lb_calibration_config *k = &c->calibration;
     bool calls = needs & LB_NEEDS_FORWARD;
     return (lb_cost_of){.rows = l->rows,
                         .cols = l->cols,
@@ -166,7 +166,7 @@ static void add_in_block(const lb_cost *one, place *at, work *w) {
 }
 
 static lb_status count_layer(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l, place *at, work *w) {
-    const lb_cost_of of = cost_of(p, l, at, c->layer_needs);
+    const lb_cost_of of = cost_of(p, c, l, at, c->layer_needs);
     lb_cost one;
     LB_TRY(lb_method_cost(c->method, l->opts, &of, &one));
     if (at->first) at->kept = one.kept;
@@ -197,7 +197,7 @@ static void count_preserving(const lb_plan *p, const lb_cell *c, size_t stage, w
         const lb_layer_plan *l = &c->layer[i];
         if (!l->quantize || l->block < 0) continue;
         move_to(&at, p->model->net->site[l->site].input, l->block);
-        const lb_cost_of of = cost_of(p, l, &at, needs);
+        const lb_cost_of of = cost_of(p, c, l, &at, needs);
         lb_cost one;
         lb_method_stage_cost(c->method, stage, l->opts, &of, &one);
         add_operations(&one, w);
@@ -251,13 +251,13 @@ static double blocks_ahead(const lb_cell *c) {
 /* Stages that preserve: a pass of the calibration each, unless the statistics are there or none are needed; two where
  * the block is called, beside the calls, which the method counts. */
 static double preserving_flops(const lb_plan *p, const lb_cell *c, const counts *k) {
-    double flops = 0, length = (double)p->config->calibration.length;
+    double flops = 0, length = (double)c->calibration.length;
     for (size_t s = 0; s < lb_method_preserving(c->method); s++) {
         uint32_t needs = lb_block_stage_needs(c, s);
         bool there = s == 0 && lb_plan_first_needs(c) && lb_plan_original_needs(p, c);
         if (there || !(needs & LB_NEEDS_CALIBRATION)) continue;
         double passes = needs & LB_NEEDS_FORWARD ? 2 : 1, sums = needs & LB_NEEDS_HESSIAN ? k->width2 : 0;
-        flops += calibration_tokens(p) * (passes * forward_flops(k, length) + sums);
+        flops += calibration_tokens(p, c) * (passes * forward_flops(k, length) + sums);
     }
     return flops;
 }
@@ -266,15 +266,15 @@ static double quantize_seconds(const lb_plan *p, const lb_cell *c, const counts 
     if (!c->method) return 0;
     double flops = (measuring_flops(c) + w->all.products) / of_float64 + preserving_flops(p, c, k);
     if ((c->layer_needs & LB_NEEDS_CALIBRATION) && c->own.propagate == LB_PROPAGATE_QUANTIZED) {
-        double passes = c->own.true_sequential ? 3.5 : 2.0, length = (double)p->config->calibration.length;
+        double passes = c->own.true_sequential ? 3.5 : 2.0, length = (double)c->calibration.length;
         double sums = c->layer_needs & LB_NEEDS_HESSIAN ? k->width2 : 0;
         passes += blocks_ahead(c) / k->blocks;
-        flops += calibration_tokens(p) * (passes * forward_flops(k, length) + sums);
+        flops += calibration_tokens(p, c) * (passes * forward_flops(k, length) + sums);
     }
     /* What comes back costs two products for each that went forward. */
     double passes = w->all.forward + 2 * w->all.backward;
     double training = passes * (forward_flops(k, w->all.length) + 2.0 * k->head_params);
-    training += w->through / k->blocks * forward_flops(k, (double)p->config->calibration.length);
+    training += w->through / k->blocks * forward_flops(k, (double)c->calibration.length);
     double serial = r->flops * of_float64 * of_serial / lb_team_threads(p->team);
     return flops / (r->flops * of_calibration) + training / (r->flops * of_training) + w->all.steps / r->steps +
            w->all.serial / serial;
@@ -297,12 +297,12 @@ static double cell_memory(const lb_plan *p, const lb_cell *c, const counts *k, c
         bytes += c->layer[i].same_as < 0 ? 4.0 * (double)c->layer[i].rows * (double)c->layer[i].cols : 0.0;
     if (c->needs & LB_NEEDS_CALIBRATION) {
         double most;
-        (void)other_bytes(p, c->needs, &most);
-        bytes += (c->needs & LB_NEEDS_FORWARD ? 8.0 : 4.0) * calibration_tokens(p) * k->dim + most;
+        (void)other_bytes(p, c, c->needs, &most);
+        bytes += (c->needs & LB_NEEDS_FORWARD ? 8.0 : 4.0) * calibration_tokens(p, c) * k->dim + most;
         if (c->needs & LB_NEEDS_FORWARD) /* a sequence on its way through a block, there and back */
-            bytes += 2.0 * 4.0 * (double)p->config->calibration.length * width;
+            bytes += 2.0 * 4.0 * (double)c->calibration.length * width;
         if (c->own.propagate == LB_PROPAGATE_QUANTIZED && blocks_ahead(c) > 0)
-            bytes += 4.0 * calibration_tokens(p) * k->dim + 2.0 * 8.0 * k->most_width2;
+            bytes += 4.0 * calibration_tokens(p, c) * k->dim + 2.0 * 8.0 * k->most_width2;
     }
     /* H of the inputs of a block, which layers are solved on, and that of the original model. */
     bool streamed = c->layer_needs & LB_NEEDS_HESSIAN && c->own.propagate == LB_PROPAGATE_QUANTIZED;
@@ -338,15 +338,27 @@ lb_status lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *ra
     return LB_OK;
 }
 
+/* Of the cells that have the calibration windows of this one. */
+static void add_shared(const lb_plan *p, const lb_cell *c, const counts *k, const lb_rate *rate, lb_estimate *out) {
+    uint32_t needs = lb_plan_shared_needs(p, c);
+    double tokens = calibration_tokens(p, c), most, H = needs & LB_NEEDS_HESSIAN ? 1.0 : 0.0;
+    if (!needs || tokens == 0) return;
+    double flops = tokens * (forward_flops(k, (double)c->calibration.length) + H * k->width2);
+    out->disk_bytes += H * 8.0 * (k->width2 + k->dim * k->dim) + other_bytes(p, c, needs, &most);
+    out->seconds += flops / (rate->flops * of_calibration);
+    double bytes = 4.0 * tokens * k->dim + H * 8.0 * k->most_width2 + most;
+    if (bytes > out->memory_bytes) out->memory_bytes = bytes;
+}
+
 lb_estimate lb_plan_estimate_shared(const lb_plan *p, const lb_rate *rate) {
-    uint32_t needs = 0;
-    for (size_t i = 0; i < p->sweep.n; i++) needs |= lb_plan_original_needs(p, &p->sweep.cell[i]);
-    if (!needs) return (lb_estimate){0};
     const counts k = count(p);
-    double tokens = calibration_tokens(p), most, H = needs & LB_NEEDS_HESSIAN ? 1.0 : 0.0;
-    if (tokens == 0) return (lb_estimate){0};
-    double flops = tokens * (forward_flops(&k, (double)p->config->calibration.length) + H * k.width2);
-    double disk = H * 8.0 * (k.width2 + k.dim * k.dim) + other_bytes(p, needs, &most);
-    return (lb_estimate){flops / (rate->flops * of_calibration), 4.0 * tokens * k.dim + H * 8.0 * k.most_width2 + most,
-                         disk};
+    lb_estimate all = {0};
+    size_t seen = 0; /* windows are numbered as they come */
+    for (size_t i = 0; i < p->sweep.n; i++) {
+        const lb_cell *c = &p->sweep.cell[i];
+        if (c->windows <= seen) continue;
+        seen = c->windows;
+        add_shared(p, c, &k, rate, &all);
+    }
+    return all;
 }

@@ -106,24 +106,24 @@ static void put_entry(const lb_plan *p, const lb_cell *c, lb_str *out) {
 static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out) {
     static const char *const calibration_out[] = {"text", "seed", "propagate", "true_sequential", NULL};
     static const char *const only_text[] = {"text", NULL};
-    const lb_config *cfg = p->config;
+    const lb_text *calibration = lb_plan_calibration(p, c), *training = lb_plan_training(p, c);
     lb_str_add(out, "model: ");
     put_scalar(out, p->model_text);
     lb_str_add(out, " # sha256 %s\n", p->model->hash);
     /* A line of its own for what is not the usual: in float32 a config's identity is what it was before the key. */
-    if (cfg->compute == LB_COMPUTE_BF16) lb_str_add(out, "compute: bf16\n");
+    if (p->config->compute == LB_COMPUTE_BF16) lb_str_add(out, "compute: bf16\n");
     if (c->draws) lb_str_add(out, "seed: %lld\n", (long long)c->own.seed);
-    if (c->method && p->calibration.corpus) {
+    if (c->method && calibration->corpus) {
         lb_str_add(out, "calibration:\n");
-        put_text(out, "  ", &p->calibration);
-        put_table(out, "  ", &lb_config_calibration_table, &cfg->calibration, calibration_out);
-        if (cfg->calibration.recipe == LB_RECIPE_RANDOM)
-            lb_str_add(out, "  seed: %llu\n", (unsigned long long)lb_plan_calibration_seed(p, c));
+        put_text(out, "  ", calibration);
+        put_table(out, "  ", &lb_config_calibration_table, &c->calibration, calibration_out);
+        if (c->calibration.recipe == LB_RECIPE_RANDOM)
+            lb_str_add(out, "  seed: %llu\n", (unsigned long long)lb_plan_calibration_seed(c));
     }
     if (c->trains) {
         lb_str_add(out, "training:\n");
-        put_text(out, "  ", &p->training);
-        lb_str_add(out, "  bos: %s\n", lb_bos_choices[p->training.bos]);
+        put_text(out, "  ", training);
+        lb_str_add(out, "  bos: %s\n", lb_bos_choices[training->bos]);
     }
     for (int64_t i = 0; i < p->evals; i++) {
         if (i == 0) lb_str_add(out, "eval:\n");
@@ -134,15 +134,15 @@ static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out
     return lb_str_check(out);
 }
 
-uint64_t lb_plan_calibration_seed(const lb_plan *p, const lb_cell *c) {
-    int64_t seed = p->config->calibration.seed;
+uint64_t lb_plan_calibration_seed(const lb_cell *c) {
+    int64_t seed = c->calibration.seed;
     return (uint64_t)(seed == LB_SEED_OF_CELL ? c->own.seed : seed);
 }
 
 lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a, int32_t **tokens) {
-    const lb_calibration_config *k = &p->config->calibration;
-    return lb_corpus_windows(p->calibration.corpus, (lb_recipe)k->recipe, lb_plan_calibration_seed(p, c), k->samples,
-                             k->length, a, tokens);
+    const lb_calibration_config *k = &c->calibration;
+    return lb_corpus_windows(lb_plan_calibration(p, c)->corpus, (lb_recipe)k->recipe, lb_plan_calibration_seed(c),
+                             k->samples, k->length, a, tokens);
 }
 
 static lb_status hash_text(const lb_str *text, char key[65]) {
@@ -169,17 +169,17 @@ static void put_compute(const lb_plan *p, lb_str *out) {
 }
 
 lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65]) {
-    const lb_calibration_config *k = &p->config->calibration;
+    const lb_calibration_config *k = &c->calibration;
+    const lb_corpus *text = lb_plan_calibration(p, c)->corpus;
     bool random = k->recipe == LB_RECIPE_RANDOM;
     uint32_t needs = lb_plan_shared_needs(p, c);
     lb_str s = {0};
     lb_str_add(&s, "statistics\nmodel %s\ntext %s bos %d\nrecipe %d samples %lld length %lld seed %llu\n",
-               p->model->hash, p->calibration.corpus->hash, p->calibration.corpus->has_bos, k->recipe,
-               (long long)k->samples, (long long)k->length,
-               random ? (unsigned long long)lb_plan_calibration_seed(p, c) : 0ull);
+               p->model->hash, text->hash, text->has_bos, k->recipe, (long long)k->samples, (long long)k->length,
+               random ? (unsigned long long)lb_plan_calibration_seed(c) : 0ull);
     for (int i = 0; lb_collectors[i]; i++)
         if (needs & lb_collectors[i]->need) lb_str_add(&s, "of %s\n", lb_collectors[i]->name);
-    if (lb_plan_enough(p)) lb_str_add(&s, "experts fed below %lld\n", (long long)lb_plan_enough(p));
+    if (lb_plan_enough(c)) lb_str_add(&s, "experts fed below %lld\n", (long long)lb_plan_enough(c));
     put_program(p, NULL, &s);
     lb_status st = hash_text(&s, key);
     lb_str_free(&s);

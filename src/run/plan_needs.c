@@ -3,8 +3,8 @@
 #include "run/plan.h"
 
 uint32_t lb_plan_layer_needs(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l) {
-    if (!p->calibration.corpus) return 0;
-    return (p->config->calibration.original_errors ? LB_NEEDS_HESSIAN : 0u) |
+    if (!lb_plan_calibration(p, c)->corpus) return 0;
+    return (c->calibration.original_errors ? LB_NEEDS_HESSIAN : 0u) |
            (c->own.propagate == LB_PROPAGATE_ORIGINAL ? l->needs & LB_NEEDS_STATISTICS : 0u);
 }
 
@@ -22,12 +22,10 @@ uint32_t lb_plan_original_needs(const lb_plan *p, const lb_cell *c) {
 }
 
 uint32_t lb_plan_shared_needs(const lb_plan *p, const lb_cell *c) {
-    bool random = p->config->calibration.recipe == LB_RECIPE_RANDOM;
     uint32_t needs = 0;
     for (size_t i = 0; i < p->sweep.n; i++) {
         const lb_cell *other = &p->sweep.cell[i];
-        if (random && lb_plan_calibration_seed(p, other) != lb_plan_calibration_seed(p, c)) continue;
-        needs |= lb_plan_original_needs(p, other);
+        if (other->windows == c->windows) needs |= lb_plan_original_needs(p, other);
     }
     return needs;
 }

@@ -5,12 +5,12 @@
 
 enum { TOKENS_A_COLUMN = 10 };
 
-int64_t lb_plan_enough(const lb_plan *p) {
-    const lb_calibration_config *k = &p->config->calibration;
+int64_t lb_plan_enough(const lb_cell *c) {
+    const lb_calibration_config *k = &c->calibration;
     return k->starved_experts == LB_STARVED_ALL_TOKENS ? k->expert_tokens : 0;
 }
 
-static int64_t tokens_of(const lb_plan *p) { return p->config->calibration.samples * p->config->calibration.length; }
+static int64_t tokens_of(const lb_cell *c) { return c->calibration.samples * c->calibration.length; }
 
 uint32_t lb_plan_token_flags(const lb_layer_plan *l, int64_t tokens) {
     if (!(l->needs & LB_NEEDS_HESSIAN) || !l->quantize || tokens / TOKENS_A_COLUMN >= l->cols) return 0;
@@ -24,14 +24,14 @@ static int64_t uses_of(const lb_cell *c, const lb_layer_plan *l) {
     return uses;
 }
 
-lb_status lb_plan_token_note(const lb_plan *p, const lb_cell *c, lb_arena *a, const char **out) {
+lb_status lb_plan_token_note(const lb_cell *c, lb_arena *a, const char **out) {
     const lb_layer_plan *widest = NULL;
     int64_t few = 0, deficient = 0, all = 0;
     *out = NULL;
     for (int64_t i = 0; i < c->layers; i++) {
         const lb_layer_plan *l = &c->layer[i];
         if (l->same_as >= 0) continue;
-        uint32_t flags = lb_plan_token_flags(l, uses_of(c, l) * tokens_of(p));
+        uint32_t flags = lb_plan_token_flags(l, uses_of(c, l) * tokens_of(c));
         all += l->quantize;
         few += flags == LB_FLAG_FEW_TOKENS;
         deficient += flags == LB_FLAG_RANK_DEFICIENT;
@@ -47,7 +47,7 @@ lb_status lb_plan_token_note(const lb_plan *p, const lb_cell *c, lb_arena *a, co
         *out = lb_arena_printf(a,
                                "%lld calibration tokens for the %lld columns of %s: H is %s, and damping does the rest "
                                "(ten tokens a column: %lld)",
-                               (long long)tokens_of(p), (long long)widest->cols, widest->name, how.s,
+                               (long long)tokens_of(c), (long long)widest->cols, widest->name, how.s,
                                (long long)(TOKENS_A_COLUMN * widest->cols));
         if (!*out) st = LB_E_NOMEM;
     }

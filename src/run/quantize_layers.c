@@ -210,7 +210,7 @@ static lb_status inputs_wanted(const walker *x, int64_t block, lb_wanted **out, 
     *n = 0;
     if (!(*out = LB_NEW(x->block_arena, lb_wanted, inputs + 1))) return LB_E_NOMEM;
     for (int32_t input = first; input < first + inputs; input++) {
-        lb_wanted want = {.input = input, .enough = lb_plan_enough(x->j->plan)};
+        lb_wanted want = {.input = input, .enough = lb_plan_enough(x->j->cell)};
         bool some = false;
         for (int64_t i = x->first; i < x->first + x->n; i++) {
             if (!reads(x, i, input)) continue;
@@ -346,7 +346,7 @@ static lb_status do_ends(walker *x) {
 static lb_status open_stream(walker *x) {
     lb_quantize_job *j = x->j;
     const lb_model *m = j->plan->model;
-    const lb_calibration_config *k = &j->plan->config->calibration;
+    const lb_calibration_config *k = &j->cell->calibration;
     int32_t *tokens = NULL;
     if (!(j->cell->layer_needs & LB_NEEDS_CALIBRATION) || j->cell->own.propagate == LB_PROPAGATE_ORIGINAL) return LB_OK;
     LB_TRY(lb_plan_calibration_tokens(j->plan, j->cell, x->stream_arena, &tokens));
@@ -366,7 +366,7 @@ static lb_status walk(walker *x) {
         x->total += j->cell->layer[i].quantize;
         ends = ends || j->cell->layer[i].block < 0;
     }
-    LB_TRY(lb_plan_token_note(j->plan, j->cell, j->scratch, &few));
+    LB_TRY(lb_plan_token_note(j->cell, j->scratch, &few));
     if (few) lb_warn(j->log, "%s", few);
     LB_TRY(open_stream(x));
     LB_TRY(lb_arena_new(0, &x->block_arena));

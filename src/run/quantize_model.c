@@ -90,8 +90,8 @@ static lb_status train(lb_quantize_job *j, lb_arena *a, lb_trainer **t, lb_model
         quantize[c->layer[i].site] = c->layer[i].quantize;
         opts[c->layer[i].site] = c->layer[i].opts;
     }
-    LB_TRY(lb_trainer_new(a, m->net, &m->weights, j->plan->training.corpus, quantize, opts, (uint64_t)c->own.seed,
-                          j->plan->team, j->log, t));
+    LB_TRY(lb_trainer_new(a, m->net, &m->weights, lb_plan_training(j->plan, c)->corpus, quantize, opts,
+                          (uint64_t)c->own.seed, j->plan->team, j->log, t));
     for (int64_t i = 0; i < c->layers; i++) /* embedding and head */
         if (c->layer[i].block < 0 && c->layer[i].asked)
             LB_TRY(lb_trainer_quantize(*t, c->layer[i].name, c->layer[i].opts));

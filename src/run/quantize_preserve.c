@@ -208,7 +208,7 @@ static lb_status walk(preserver *x) {
 
 static lb_status open_stream(preserver *x) {
     lb_quantize_job *j = x->j;
-    const lb_calibration_config *k = &j->plan->config->calibration;
+    const lb_calibration_config *k = &j->cell->calibration;
     int32_t *tokens;
     uint32_t needs = lb_block_stage_needs(j->cell, x->stage);
     if (!(needs & LB_NEEDS_CALIBRATION) || x->restored == j->plan->model->net->blocks) return LB_OK;

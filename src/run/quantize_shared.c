@@ -89,7 +89,7 @@ static lb_status wanted_ahead(const lb_quantize_job *j, const lb_pools *x, int64
     *n = 0;
     if (!(*out = LB_NEW(a, lb_wanted, inputs + 1))) return LB_E_NOMEM;
     for (int32_t input = first; input < first + inputs; input++) {
-        lb_wanted want = {.input = input, .enough = lb_plan_enough(j->plan)};
+        lb_wanted want = {.input = input, .enough = lb_plan_enough(j->cell)};
         for (int32_t i = 0; i < x->n; i++)
             if (users_of(j, &x->at[i], input) > 0) want.needs |= x->at[i].needs;
         if (want.needs) (*out)[(*n)++] = want;

@@ -30,13 +30,13 @@ static lb_status know_nothing(const char *name, int64_t cols, uint32_t needs, lb
 static bool is_starved(const lb_quantize_job *j, int64_t layer, const lb_stats *s) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     return (l->needs & LB_NEEDS_STATISTICS) && j->plan->model->net->site[l->site].expert >= 0 &&
-           s->routed < j->plan->config->calibration.expert_tokens;
+           s->routed < j->cell->calibration.expert_tokens;
 }
 
 lb_status lb_quantize_feed(const lb_quantize_job *j, int64_t layer, lb_arena *a, lb_stats *s) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     if (!is_starved(j, layer, s)) return LB_OK;
-    switch ((lb_starved_policy)j->plan->config->calibration.starved_experts) {
+    switch ((lb_starved_policy)j->cell->calibration.starved_experts) {
     case LB_STARVED_RTN:
         return know_nothing(l->name, l->cols, l->needs & LB_NEEDS_STATISTICS, a, s);
     case LB_STARVED_ALL_TOKENS: /* whose statistics these are */
@@ -51,6 +51,6 @@ lb_status lb_quantize_feed(const lb_quantize_job *j, int64_t layer, lb_arena *a,
 uint32_t lb_quantize_token_flags(const lb_quantize_job *j, int64_t layer, const lb_stats *s) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     bool starved = is_starved(j, layer, s);
-    if (starved && j->plan->config->calibration.starved_experts == LB_STARVED_RTN) return LB_FLAG_STARVED;
+    if (starved && j->cell->calibration.starved_experts == LB_STARVED_RTN) return LB_FLAG_STARVED;
     return lb_plan_token_flags(l, s->tokens) | (starved ? LB_FLAG_STARVED : 0u);
 }

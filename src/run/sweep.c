@@ -22,6 +22,7 @@ typedef struct dim {
     const char *name;
     const lb_yaml **value; /* (n) */
     size_t n;
+    lb_axis_target of;
     reach *reach; /* NULL: one value of an entry, which varies nothing */
 } dim;
 
@@ -43,19 +44,33 @@ typedef struct expander {
     const lb_config *c;
     lb_sweep *out;
     common *common;
-    dims *entry;      /* (entries) */
-    reach *reach;     /* (axes of the config) */
+    dims *entry;          /* (entries) */
+    reach *reach;         /* (axes of the config) */
+    const char **of_text; /* (of_texts) names of keys of texts that axes or entries set */
+    size_t of_texts;
     const dims *dims; /* of the entry at hand */
     const char *whose;
     lb_index cells; /* by identity */
 } expander;
 
 bool lb_sweep_cell_option(const lb_method *m, const char *name) {
-    return !lb_options_find(&m->options, name) && lb_options_find(&lb_config_cell_table, name);
+    lb_axis_target t;
+    return lb_axis_find(m, name, &t) && t.owner != LB_OF_METHOD;
 }
 
-static bool has_option(const lb_method *m, const char *name) {
-    return lb_options_find(&m->options, name) || lb_options_find(&lb_config_cell_table, name);
+/* The struct that a target's table describes. */
+static void *values_of(lb_cell *cell, const lb_axis_target *t) {
+    switch (t->owner) {
+    case LB_OF_METHOD:
+        break;
+    case LB_OF_CELL:
+        return &cell->own;
+    case LB_OF_CALIBRATION:
+        return &cell->calibration;
+    case LB_OF_TRAINING:
+        return &cell->training;
+    }
+    return cell->opts;
 }
 
 static lb_status refuse(expander *x, lb_cell *cell, const char *why) {
@@ -66,27 +81,25 @@ static lb_status refuse(expander *x, lb_cell *cell, const char *why) {
 }
 
 /* What a value means to an option, as text: canonical, or as it stands where the option cannot take it. */
-static lb_status meaning(expander *x, const lb_method *m, const lb_option *o, const lb_yaml *v, lb_str *out) {
-    const lb_options *t = lb_sweep_cell_option(m, o->name) ? &lb_config_cell_table : &m->options;
-    void *values = lb_arena_get(x->scratch, 1, t->struct_size + 1);
+static lb_status meaning(expander *x, const lb_axis_target *t, const lb_yaml *v, lb_str *out) {
+    void *values = lb_arena_get(x->scratch, 1, t->table->struct_size + 1);
     if (!values) return LB_E_NOMEM;
-    lb_status st = lb_options_set(t, x->scratch, values, o->name, v->text, x->whose);
+    lb_status st = lb_options_set(t->table, x->scratch, values, t->name, v->text, x->whose);
     if (st == LB_E_NOMEM) return st;
     if (st == LB_OK)
-        lb_options_text(o, values, out);
+        lb_options_text(lb_options_find(t->table, t->name), values, out);
     else
         lb_str_add(out, "%s", v->text);
     return lb_str_check(out);
 }
 
-static lb_status add_distinct(expander *x, const lb_method *m, const lb_option *o, const lb_axis *ax, lb_index *seen,
-                              dim *out) {
+static lb_status add_distinct(expander *x, const lb_axis_target *t, const lb_axis *ax, lb_index *seen, dim *out) {
     for (size_t i = 0; i < ax->n; i++) {
         lb_str text = {0};
         lb_index_slot *slot;
         bool fresh = false;
         LB_TRY(lb_interrupt_check());
-        lb_status st = meaning(x, m, o, ax->value[i], &text);
+        lb_status st = meaning(x, t, ax->value[i], &text);
         const char *kept = st == LB_OK ? lb_arena_strdup(x->scratch, text.s ? text.s : "") : NULL;
         if (st == LB_OK && !kept) st = LB_E_NOMEM;
         if (st == LB_OK) st = lb_index_put(seen, kept, i, &slot, &fresh);
@@ -98,20 +111,19 @@ static lb_status add_distinct(expander *x, const lb_method *m, const lb_option *
 }
 
 /* Of equal values ("4" and 4, 1e-3 and 0.001) the first stays: the rest would only come out as equal cells. */
-static lb_status distinct(expander *x, const lb_method *m, const lb_axis *ax, dim *out) {
-    const lb_option *o = lb_options_find(&m->options, ax->name);
+static lb_status distinct(expander *x, const lb_axis_target *t, const lb_axis *ax, dim *out) {
     lb_index seen = {0};
-    if (!o) o = lb_options_find(&lb_config_cell_table, ax->name);
-    *out = (dim){.name = ax->name, .value = LB_NEW(x->a, const lb_yaml *, ax->n)};
+    *out = (dim){.name = ax->name, .value = LB_NEW(x->a, const lb_yaml *, ax->n), .of = *t};
     if (!out->value) return LB_E_NOMEM;
     lb_arena_mark start = lb_arena_save(x->scratch);
-    lb_status st = add_distinct(x, m, o, ax, &seen, out);
+    lb_status st = add_distinct(x, t, ax, &seen, out);
     lb_arena_restore(x->scratch, start);
     lb_index_free(&seen);
     return st;
 }
 
-static lb_status distinct_common(expander *x, const lb_method *m, const lb_axis *ax, dim *out) {
+static lb_status distinct_common(expander *x, const lb_method *m, const lb_axis_target *t, const lb_axis *ax,
+                                 dim *out) {
     for (const common *c = x->common; c; c = c->next) {
         if (c->method != m || c->axis != ax) continue;
         *out = c->values;
@@ -120,24 +132,28 @@ static lb_status distinct_common(expander *x, const lb_method *m, const lb_axis 
     common *c = LB_NEW(x->a, common, 1);
     if (!c) return LB_E_NOMEM;
     *c = (common){.next = x->common, .method = m, .axis = ax};
-    LB_TRY(distinct(x, m, ax, &c->values));
+    LB_TRY(distinct(x, t, ax, &c->values));
     x->common = c;
     *out = c->values;
     return LB_OK;
 }
 
-static bool entry_sets(const lb_entry *e, const lb_option *o) {
-    for (size_t k = 0; k < e->n_options; k++)
-        if (lb_option_answers(o, e->option[k].name)) return true;
-    return false;
+/* The entry's own value of an option; NULL: it says nothing of it. */
+static const lb_axis *set_by(const lb_entry *e, const lb_axis_target *t, const lb_option *o, const char *axis) {
+    for (size_t k = 0; k < e->n_options; k++) {
+        const char *name = e->option[k].name;
+        if (t->owner == LB_OF_METHOD ? lb_option_answers(o, name) : strcmp(name, axis) == 0) return &e->option[k];
+    }
+    return NULL;
 }
 
-/* Does the entry itself set every option that an axis means? */
-static bool entry_sets_all(const lb_entry *e, const char *axis) {
-    const lb_options *t = lb_sweep_cell_option(e->method, axis) ? &lb_config_cell_table : &e->method->options;
-    for (size_t i = 0; i < t->n; i++)
-        if (lb_option_answers(&t->table[i], axis) && !entry_sets(e, &t->table[i])) return false;
-    return true;
+/* The same of every option that an axis means, which may be several stages': the last of them. */
+static const lb_axis *sets_all(const lb_entry *e, const lb_axis_target *t, const char *axis) {
+    const lb_axis *set = NULL;
+    for (size_t i = 0; i < t->table->n; i++)
+        if (lb_option_answers(&t->table->table[i], t->name) && !(set = set_by(e, t, &t->table->table[i], axis)))
+            return NULL;
+    return set;
 }
 
 /* The dimensions of an entry: the config's axes that its method has and it does not set itself, then its own, which
@@ -148,11 +164,12 @@ static lb_status find_dims(expander *x, const lb_entry *e, dims *out) {
     for (size_t i = 0; i < x->c->axes + e->n_options; i++) {
         bool shared = i < x->c->axes;
         const lb_axis *ax = shared ? &x->c->axis[i] : &e->option[i - x->c->axes];
-        if (!has_option(e->method, ax->name) || (shared && entry_sets_all(e, ax->name))) continue;
+        lb_axis_target t;
+        if (!lb_axis_find(e->method, ax->name, &t) || (shared && sets_all(e, &t, ax->name))) continue;
         if (n == MAX_AXES)
             return lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: more than %d options and axes",
                            lb_config_where(e->node).text, e->index, MAX_AXES);
-        LB_TRY(shared ? distinct_common(x, e->method, ax, &found[n]) : distinct(x, e->method, ax, &found[n]));
+        LB_TRY(shared ? distinct_common(x, e->method, &t, ax, &found[n]) : distinct(x, &t, ax, &found[n]));
         if (shared)
             (found[n].reach = &x->reach[i])->taken = true;
         else if (ax->n > 1 && !(found[n].reach = LB_NEW(x->a, reach, 1)))
@@ -194,34 +211,32 @@ static lb_status too_many(const lb_entry *e, const dims *d, size_t models, doubl
 }
 
 /* Puts one value into the cell. A value of a common axis that this method cannot take refuses the cell. */
-static lb_status put_value(expander *x, lb_cell *cell, const char *name, const lb_yaml *v) {
-    bool own = lb_sweep_cell_option(cell->method, name);
-    const lb_options *t = own ? &lb_config_cell_table : &cell->method->options;
-    lb_status st = lb_options_set(t, x->a, own ? (void *)&cell->own : cell->opts, name, v->text, x->whose);
+static lb_status put_value(expander *x, lb_cell *cell, const dim *d, const lb_yaml *v) {
+    void *values = values_of(cell, &d->of);
+    lb_status st = lb_options_set(d->of.table, x->a, values, d->of.name, v->text, x->whose);
     if (st == LB_E_NOMEM) return st;
     if (st != LB_OK) {
         LB_TRY(refuse(x, cell, lb_error()));
-        return lb_pairs_add(x->a, &cell->varied, name, v->text);
+        return lb_pairs_add(x->a, &cell->varied, d->name, v->text);
     }
     lb_str text = {0};
-    lb_options_text(lb_options_find(t, name), own ? (void *)&cell->own : cell->opts, &text);
+    lb_options_text(lb_options_find(d->of.table, d->of.name), values, &text);
     st = lb_str_check(&text);
-    if (st == LB_OK) st = lb_pairs_add(x->a, &cell->varied, name, text.s);
+    if (st == LB_OK) st = lb_pairs_add(x->a, &cell->varied, d->name, text.s);
     lb_str_free(&text);
     return st;
 }
 
-/* The cell does not depend on this; why: should that be so of all cells that an axis of it reaches. */
-static void drop(expander *x, lb_cell *cell, const char *key, const char *why) {
+/* The cell does not depend on an option: it has the first of its values, so that cells that differ in nothing come out
+ * equal. why: should that be so of all cells that an axis of it reaches. */
+static lb_status hold(expander *x, lb_cell *cell, const dim *d, const char *why) {
     lb_pairs *p = &cell->varied;
     int64_t n = 0;
     for (int64_t i = 0; i < p->n; i++)
-        if (strcmp(p->at[i].key, key) != 0) p->at[n++] = p->at[i];
+        if (strcmp(p->at[i].key, d->name) != 0) p->at[n++] = p->at[i];
     p->n = n;
-    for (size_t d = 0; d < x->dims->n; d++) {
-        reach *r = strcmp(x->dims->at[d].name, key) == 0 ? x->dims->at[d].reach : NULL;
-        if (r && !r->dropped) r->dropped = why;
-    }
+    if (d->reach && !d->reach->dropped) d->reach->dropped = why;
+    return lb_options_set(d->of.table, x->a, values_of(cell, &d->of), d->of.name, d->value[0]->text, x->whose);
 }
 
 /* What of a cell its stages cannot go with. */
@@ -240,28 +255,47 @@ static lb_status refuse_walk(expander *x, lb_cell *cell) {
     return why ? refuse(x, cell, why) : LB_OK;
 }
 
-/* What cannot matter for this method is set to one fixed value, so that cells that differ in nothing come out equal. */
+/* Why a cell does not depend on a key of its texts; NULL: it does. */
+static const char *unread(const lb_cell *cell, const lb_axis_target *t) {
+    if (t->owner == LB_OF_TRAINING) return cell->trains ? NULL : "no method here trains";
+    bool sequential = cell->calibration.recipe != LB_RECIPE_RANDOM && strcmp(t->name, "seed") == 0;
+    if (cell->needs & LB_NEEDS_CALIBRATION)
+        return sequential ? "windows of recipe: sequential are not drawn at random" : NULL;
+    if (cell->trains && !cell->training.text && (strcmp(t->name, "text") == 0 || strcmp(t->name, "bos") == 0))
+        return NULL;
+    return "no method here reads the calibration text";
+}
+
+/* Does the cell depend on its seed? Where it reads windows that are drawn at random, and the calibration has no seed of
+ * its own. */
+static bool draws(const lb_cell *cell) {
+    const lb_calibration_config *k = &cell->calibration;
+    bool random_text = k->text && k->recipe == LB_RECIPE_RANDOM && k->seed == LB_SEED_OF_CELL;
+    return cell->trains || (cell->method->needs & LB_NEEDS_SEED) ||
+           ((cell->needs & LB_NEEDS_CALIBRATION) && random_text);
+}
+
+/* What cannot matter for this method is set to one fixed value. */
 static lb_status normalise(expander *x, lb_cell *cell) {
-    static const char not_solved[] = "no method here solves layers on statistics of their inputs";
-    const lb_method *m = cell->method;
-    const lb_config *c = x->c;
-    LB_TRY(lb_sweep_needs(x->a, c, cell));
-    cell->trains = m->model != NULL;
-    bool random_text =
-        c->has_calibration && c->calibration.recipe == LB_RECIPE_RANDOM && c->calibration.seed == LB_SEED_OF_CELL;
-    cell->draws = cell->trains || (m->needs & LB_NEEDS_SEED) || ((cell->needs & LB_NEEDS_CALIBRATION) && random_text);
+    LB_TRY(lb_sweep_needs(x->a, x->c, cell));
+    cell->trains = cell->method->model != NULL;
+    cell->draws = draws(cell);
+    for (size_t i = 0; i < x->dims->n; i++) {
+        const dim *d = &x->dims->at[i];
+        bool walk = strcmp(d->name, "propagate") == 0 || strcmp(d->name, "true_sequential") == 0;
+        const char *why = NULL;
+        if (d->of.owner == LB_OF_METHOD) continue;
+        if (d->of.owner != LB_OF_CELL)
+            why = unread(cell, &d->of);
+        else if (walk && !lb_cell_statistics(cell))
+            why = "no method here solves layers on statistics of their inputs";
+        else if (strcmp(d->name, "seed") == 0 && !cell->draws)
+            why = "nothing is drawn at random";
+        if (why) LB_TRY(hold(x, cell, d, why));
+    }
     if (!lb_cell_statistics(cell)) {
         cell->own.propagate = LB_PROPAGATE_QUANTIZED;
         cell->own.true_sequential = false;
-        drop(x, cell, "propagate", not_solved);
-        drop(x, cell, "true_sequential", not_solved);
-    }
-    if (!cell->draws) {
-        cell->own.seed = c->cell.seed;
-        for (size_t d = 0; d < x->dims->n; d++)
-            if (strcmp(x->dims->at[d].name, "seed") == 0)
-                LB_TRY(lb_scalar_i64(x->dims->at[d].value[0]->text, &cell->own.seed));
-        drop(x, cell, "seed", "nothing is drawn at random");
     }
     return refuse_walk(x, cell);
 }
@@ -299,6 +333,18 @@ static lb_status list_options(expander *x, lb_cell *cell, lb_str *texts) {
     return LB_OK;
 }
 
+/* What of the texts some cell of the sweep has otherwise than another. */
+static lb_status identify_texts(expander *x, lb_cell *cell, lb_str *id) {
+    for (size_t i = 0; i < x->of_texts; i++) {
+        lb_axis_target t;
+        if (!lb_axis_find(cell->method, x->of_text[i], &t)) continue;
+        lb_str_add(id, "%s=", x->of_text[i]);
+        lb_options_text(lb_options_find(t.table, t.name), values_of(cell, &t), id);
+        lb_str_add(id, "\n");
+    }
+    return lb_str_check(id);
+}
+
 /* The text that two equal cells share. */
 static lb_status identify(expander *x, lb_cell *cell, lb_str *id) {
     const lb_method *m = cell->method;
@@ -308,6 +354,7 @@ static lb_status identify(expander *x, lb_cell *cell, lb_str *id) {
     lb_str_add(id, "propagate=%d true_sequential=%d embedding=%d head=%d router=%d seed=%lld\n", cell->own.propagate,
                cell->own.true_sequential, cell->own.quantize_embedding, cell->own.quantize_head,
                cell->own.quantize_router, (long long)cell->own.seed);
+    LB_TRY(identify_texts(x, cell, id));
     for (size_t i = 0; i < x->c->rules; i++) rule_text(&x->c->rule[i], m, id);
     for (size_t i = 0; i < cell->entry->n_rules; i++) rule_text(&cell->entry->rule[i], m, id);
     /* A refused value never reached the options: what was asked for tells such cells apart. */
@@ -328,14 +375,14 @@ static lb_status describe(expander *x, lb_cell *cell) {
 }
 
 /* A cell that needs a text which the config lacks is a mistake in the config, not a combination to refuse. */
-static lb_status check_texts(const expander *x, const lb_cell *cell) {
+static lb_status check_texts(const lb_cell *cell) {
     const lb_entry *e = cell->entry;
     lb_where w = lb_config_where(e->node);
-    if ((cell->needs & LB_NEEDS_CALIBRATION) && !x->c->has_calibration)
+    if ((cell->needs & LB_NEEDS_CALIBRATION) && !cell->calibration.text)
         return lb_fail(LB_E_CONFIG,
                        "%s: quantize[%zu]: method %s needs a calibration text: add calibration: {text: ...}", w.text,
                        e->index, e->method->name);
-    if (e->method->model && !x->c->has_training && !x->c->has_calibration)
+    if (e->method->model && !cell->training.text && !cell->calibration.text)
         return lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: method %s needs a text to train on: add training: {text: ...}",
                        w.text, e->index, e->method->name);
     return LB_OK;
@@ -353,14 +400,18 @@ static void note_reach(const expander *x, const lb_cell *cell) {
 
 /* One combination: at[d] is the value's index in dimension d. */
 static lb_status make_cell(expander *x, const lb_entry *e, const size_t *at, lb_cell *cell) {
-    *cell = (lb_cell){.entry = e, .method = e->method, .own = x->c->cell, .reason = ""};
+    *cell = (lb_cell){.entry = e,
+                      .method = e->method,
+                      .own = x->c->cell,
+                      .calibration = x->c->calibration,
+                      .training = x->c->training,
+                      .reason = ""};
     cell->opts = lb_arena_get(x->a, 1, e->method->options.struct_size + 1);
     if (!cell->opts) return LB_E_NOMEM;
     LB_TRY(lb_options_defaults(&e->method->options, x->a, cell->opts));
-    for (size_t d = 0; d < x->dims->n; d++)
-        LB_TRY(put_value(x, cell, x->dims->at[d].name, x->dims->at[d].value[at[d]]));
+    for (size_t d = 0; d < x->dims->n; d++) LB_TRY(put_value(x, cell, &x->dims->at[d], x->dims->at[d].value[at[d]]));
     LB_TRY(normalise(x, cell));
-    LB_TRY(check_texts(x, cell));
+    LB_TRY(check_texts(cell));
     if (!cell->refused) {
         lb_status st = lb_method_check(e->method, cell->opts);
         if (st == LB_E_NOMEM) return st;
@@ -394,17 +445,28 @@ static lb_status name_method(expander *x, const lb_entry *e) {
     return x->whose ? LB_OK : LB_E_NOMEM;
 }
 
+/* Keeps the name of each key of a text that some entry has a dimension of. */
+static void note_texts(expander *x, const dims *d) {
+    for (size_t i = 0; i < d->n; i++) {
+        bool there = d->at[i].of.owner != LB_OF_CALIBRATION && d->at[i].of.owner != LB_OF_TRAINING;
+        for (size_t k = 0; k < x->of_texts; k++) there = there || strcmp(x->of_text[k], d->at[i].name) == 0;
+        if (!there) x->of_text[x->of_texts++] = d->at[i].name;
+    }
+}
+
 /* All entries' dimensions, and the most cells that they can give: known before the first is made. */
 static lb_status count_cells(expander *x, size_t *most) {
     double each = 0, all = 0; /* for each model; for all of them */
     x->entry = LB_NEW(x->a, dims, x->c->entries + 1);
     x->reach = LB_NEW(x->a, reach, x->c->axes + 1);
-    if (!x->entry || !x->reach) return LB_E_NOMEM;
+    x->of_text = LB_NEW(x->a, const char *, lb_config_calibration_table.n + lb_config_training_table.n);
+    if (!x->entry || !x->reach || !x->of_text) return LB_E_NOMEM;
     for (size_t i = 0; i < x->c->entries; i++) {
         const lb_entry *e = &x->c->entry[i];
         if (!e->method) continue;
         LB_TRY(name_method(x, e));
         LB_TRY(find_dims(x, e, &x->entry[i]));
+        note_texts(x, &x->entry[i]);
         double one = product_of(&x->entry[i]), mine = one * (double)x->c->models;
         each += one;
         all += mine;
@@ -430,19 +492,13 @@ static lb_status expand_entry(expander *x, size_t i) {
 
 /* No entry took the axis: each that has the option sets it. */
 static lb_status overridden(const expander *x, const lb_axis *ax) {
-    const lb_yaml *at = NULL;
-    for (size_t i = 0; i < x->c->entries && !at; i++) {
-        const lb_entry *e = &x->c->entry[i];
-        for (size_t k = 0; e->method && has_option(e->method, ax->name) && k < e->n_options && !at; k++) {
-            const lb_options *t =
-                lb_sweep_cell_option(e->method, ax->name) ? &lb_config_cell_table : &e->method->options;
-            const lb_option *o = lb_options_find(t, e->option[k].name);
-            if (o && lb_option_answers(o, ax->name)) at = e->option[k].node;
-        }
-    }
+    const lb_axis *set = NULL;
+    lb_axis_target t;
+    for (size_t i = 0; i < x->c->entries && !set; i++)
+        if (lb_axis_find(x->c->entry[i].method, ax->name, &t)) set = sets_all(&x->c->entry[i], &t, ax->name);
     return lb_fail(LB_E_CONFIG, "%s: axes.%s has no effect: every entry%s sets %s itself (%s)",
                    lb_config_where(ax->node).text, ax->name, x->c->entries > 1 ? " that has it" : "", ax->name,
-                   lb_config_where(at).text);
+                   lb_config_where(set ? set->node : NULL).text);
 }
 
 /* An axis that reaches no cell is a mistake: whoever edits it would take old numbers for new ones. */

@@ -31,6 +31,8 @@ typedef struct lb_cell {
     const lb_method *method; /* NULL: the baseline */
     void *opts;
     lb_cell_options own;
+    lb_calibration_config calibration;
+    lb_training_config training;
     uint32_t needs;       /* LB_NEEDS_... of its options and rules: of all stages */
     uint32_t layer_needs; /* of those that make layers */
     bool trains, draws;   /* draws: its seed matters */
@@ -42,6 +44,8 @@ typedef struct lb_cell {
     bool refused;
     const char *reason;
     /* Filled by lb_plan_open, which knows the model: */
+    size_t calibration_text, training_text; /* which of the plan's, from 1; 0: none */
+    size_t windows; /* cells of one number have the same statistics of the original model; 0: none */
     lb_layer_plan *layer;
     int64_t layers;
     int64_t sequences, length; /* of the calibration; 0: there is no text */
@@ -65,7 +69,7 @@ static inline uint32_t lb_cell_statistics(const lb_cell *c) { return c->layer_ne
 /* LB_E_CONFIG with file and line: a method needs a text that the config does not name. */
 LB_NODISCARD lb_status lb_sweep_expand(lb_arena *a, const lb_config *c, lb_sweep *out);
 
-/* Is it an option that every cell has, and that the method itself does not call so? */
+/* Is it an option that every cell has, of its texts too, and that the method itself does not call so? */
 bool lb_sweep_cell_option(const lb_method *m, const char *name);
 /* "gptq 3b g64 act_order s1": the cell's label by what it is alone. */
 LB_NODISCARD lb_status lb_sweep_label(lb_arena *a, lb_cell *cell);

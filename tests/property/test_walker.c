@@ -393,8 +393,8 @@ static void check_cell(world *x, const lb_cell *c, const kind *k) {
     assert_string_equal(x->record.propagate, !probed ? "" : k->original ? "original" : "quantized");
     assert_int_equal(x->record.true_sequential, k->sequential);
     const lb_arch own_arch = llama_arch(x->model);
-    plain_walk own =
-        plain_walk_start(&own_arch, end_of(x->model, false), x->s.plan.calibration.corpus->token, SAMPLES, LENGTH);
+    plain_walk own = plain_walk_start(&own_arch, end_of(x->model, false), x->s.plan.calibration.at[0].corpus->token,
+                                      SAMPLES, LENGTH);
     check_blocks(x, &own);
     check_ends(x, &own);
     check_evals(x);
@@ -404,7 +404,7 @@ static void check_cell(world *x, const lb_cell *c, const kind *k) {
 static void original_statistics(world *x) {
     const lb_arch arch = llama_arch(x->model);
     plain_walk p =
-        plain_walk_start(&arch, end_of(x->model, false), x->s.plan.calibration.corpus->token, SAMPLES, LENGTH);
+        plain_walk_start(&arch, end_of(x->model, false), x->s.plan.calibration.at[0].corpus->token, SAMPLES, LENGTH);
     for (int64_t b = 0; b < 3; b++) {
         plain_block was = plain_block_of(x->model->net, &x->model->weights, b);
         for (int i = 0; i < PLAIN_INPUTS; i++) x->H0[b][i] = plain_walk_hessian(&p, &was, (plain_input)i);

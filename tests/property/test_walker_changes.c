@@ -336,7 +336,7 @@ static plain_walk start(const world *x, lb_cmat embed, const int32_t *token, int
 static lb_cmat embedding(const world *x) { return x->model->weights.site[x->model->net->embed].W; }
 
 static void check_blocks(world *x) {
-    plain_walk own = start(x, embedding(x), x->s.plan.calibration.corpus->token, SAMPLES, LENGTH);
+    plain_walk own = start(x, embedding(x), x->s.plan.calibration.at[0].corpus->token, SAMPLES, LENGTH);
     for (int64_t b = 0; b < BLOCKS; b++) {
         plain_block was = plain_block_of(x->model->net, &x->model->weights, b), now = was;
         for (int i = 0; i < PLAIN_INPUTS; i++) {
@@ -393,7 +393,7 @@ static void check_cell(world *x, const lb_cell *c, const kind *k) {
 /* ---- all of them ---- */
 
 static void original_statistics(world *x) {
-    plain_walk p = start(x, embedding(x), x->s.plan.calibration.corpus->token, SAMPLES, LENGTH);
+    plain_walk p = start(x, embedding(x), x->s.plan.calibration.at[0].corpus->token, SAMPLES, LENGTH);
     for (int64_t b = 0; b < BLOCKS; b++) {
         plain_block was = plain_block_of(x->model->net, &x->model->weights, b);
         for (int i = 0; i < PLAIN_INPUTS; i++) x->H0[b][i] = plain_walk_hessian(&p, &was, (plain_input)i);

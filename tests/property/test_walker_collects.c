@@ -272,8 +272,8 @@ static void check_input(const world *x, int64_t b, int i, const double *X, plain
 
 static plain_walk start(const world *x) {
     const lb_arch arch = llama_arch(x->model);
-    return plain_walk_start(&arch, x->model->weights.site[x->model->net->embed].W, x->s.plan.calibration.corpus->token,
-                            SAMPLES, LENGTH);
+    return plain_walk_start(&arch, x->model->weights.site[x->model->net->embed].W,
+                            x->s.plan.calibration.at[0].corpus->token, SAMPLES, LENGTH);
 }
 
 static void check_cell(world *x, const lb_cell *c) {

@@ -140,8 +140,8 @@ static void a_draw_for_each_seed(void **state) {
         probe_reset();
         assert_int_equal(c->own.seed, i % 2 ? 1 : 2);
         assert_ok(lb_cell_run(&r, c, NULL, NULL, &out));
-        assert_ok(lb_corpus_windows(s.plan.calibration.corpus, LB_RECIPE_RANDOM, (uint64_t)c->own.seed, 5, 52, s.arena,
-                                    &tokens));
+        assert_ok(lb_corpus_windows(s.plan.calibration.at[0].corpus, LB_RECIPE_RANDOM, (uint64_t)c->own.seed, 5, 52,
+                                    s.arena, &tokens));
         const lb_arch arch = llama_arch(s.plan.model);
         plain_walk p = plain_walk_start(&arch, w->site[s.plan.model->net->embed].W, tokens, 5, 52);
         plain_block b = plain_block_of(s.plan.model->net, w, 0);

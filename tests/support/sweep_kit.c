@@ -75,29 +75,31 @@ int64_t cells_that(const lb_results *r, lb_cell_state state) {
 }
 
 /* What may differ between equal runs is taken away; then equal records are equal files. */
+void same_records(lb_record *a, lb_record *b) {
+    size_t n[2];
+    uint8_t *bytes[2];
+    lb_record *r[2] = {a, b};
+    for (int k = 0; k < 2; k++) {
+        char path[LB_TEST_PATH];
+        r[k]->host = (lb_pairs){0};
+        r[k]->stages = r[k]->peak_bytes = 0;
+        r[k]->seconds = 0;
+        for (int64_t l = 0; l < r[k]->layers; l++) r[k]->layer[l].seconds = 0;
+        assert_ok(lb_store_write(home, r[k]));
+        snprintf(path, sizeof path, "%s/%s.h5", home, r[k]->stem);
+        bytes[k] = slurp(path, &n[k]);
+    }
+    assert_int_equal(n[0], n[1]);
+    assert_memory_equal(bytes[0], bytes[1], n[0]);
+    free(bytes[0]);
+    free(bytes[1]);
+}
+
 void same_results(const char *a, const char *b, int64_t cells) {
     lb_results *x = results(a), *y = results(b);
     assert_int_equal(x->n, cells);
     assert_int_equal(y->n, cells);
-    for (int64_t i = 0; i < cells; i++) {
-        size_t n[2];
-        uint8_t *bytes[2];
-        lb_record *r[2] = {&x->record[i], &y->record[i]};
-        for (int k = 0; k < 2; k++) {
-            char path[LB_TEST_PATH];
-            r[k]->host = (lb_pairs){0};
-            r[k]->stages = r[k]->peak_bytes = 0;
-            r[k]->seconds = 0;
-            for (int64_t l = 0; l < r[k]->layers; l++) r[k]->layer[l].seconds = 0;
-            assert_ok(lb_store_write(home, r[k]));
-            snprintf(path, sizeof path, "%s/%s.h5", home, r[k]->stem);
-            bytes[k] = slurp(path, &n[k]);
-        }
-        assert_int_equal(n[0], n[1]);
-        assert_memory_equal(bytes[0], bytes[1], n[0]);
-        free(bytes[0]);
-        free(bytes[1]);
-    }
+    for (int64_t i = 0; i < cells; i++) same_records(&x->record[i], &y->record[i]);
     lb_results_free(x);
     lb_results_free(y);
 }

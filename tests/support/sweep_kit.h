@@ -24,7 +24,8 @@ bool exists(const char *name);
 cli_options here(void);
 lb_results *results(const char *name);
 int64_t cells_that(const lb_results *r, lb_cell_state state);
-/* Two results folders hold the same cells, but for what may differ between equal runs. */
+/* The same cell, or two results folders with the same cells, but for what may differ between equal runs. */
+void same_records(lb_record *a, lb_record *b);
 void same_results(const char *a, const char *b, int64_t cells);
 
 #endif

@@ -37,7 +37,7 @@ double walk_apart(const double *a, const double *b, int64_t n) {
 plain_walk walk_start(const walk_world *x) {
     const lb_arch arch = llama_arch(x->model);
     const lb_net *n = x->model->net;
-    return plain_walk_start(&arch, x->model->weights.site[n->embed].W, x->s.plan.calibration.corpus->token,
+    return plain_walk_start(&arch, x->model->weights.site[n->embed].W, x->s.plan.calibration.at[0].corpus->token,
                             WALK_SAMPLES, WALK_LENGTH);
 }
 

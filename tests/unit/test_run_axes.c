@@ -90,8 +90,135 @@ static void refused_everywhere(void **state) {
     expect_cells("model: m\naxes: {bits: [3, 4]}\nquantize: [{method: nf4}]\n", "none; [nf4 3b g64]; nf4 4b g64");
 }
 
+#define TEXTS "model: m\ncalibration: {text: t, samples: 8, length: 16}\n"
+
+static void keys_of_texts(void **state) {
+    (void)state;
+    /* What reads no calibration is not multiplied, and has the first of each. */
+    expect_cells(
+        TEXTS "axes: {calibration.text: [a, b], calibration.samples: [2, 4]}\nquantize: [{method: rtn}, "
+              "{method: gptq}]\n",
+        "none; rtn 4b row; gptq 4b row on a samples=2; gptq 4b row on a samples=4; gptq 4b row on b samples=2; "
+        "gptq 4b row on b samples=4");
+    assert_int_equal(sweep.merged, 3);
+    assert_string_equal(sweep.cell[1].calibration.text, "a");
+    assert_int_equal(sweep.cell[1].calibration.samples, 2);
+    assert_string_equal(sweep.cell[5].calibration.text, "b");
+    assert_int_equal(sweep.cell[5].calibration.samples, 4);
+    assert_int_equal(sweep.cell[5].calibration.length, 16);
+    /* Other ways of writing them: a map in axes, lists where the section has one value. */
+    expect_cells(TEXTS "axes: {calibration: {samples: [2, 4, 0x4]}}\nquantize: [{method: gptq}]\n",
+                 "none; gptq 4b row samples=2; gptq 4b row samples=4");
+    expect_cells(
+        "model: m\ncalibration: {text: [a, dir/b.txt], propagate: [original, quantized]}\nseed: [1, 2]\n"
+        "quantize: [{method: gptq}, {method: qat, bits: 3}]\n",
+        "none; gptq 4b row on a propagate=original; gptq 4b row on a propagate=quantized; gptq 4b row on dir/b.txt "
+        "propagate=original; gptq 4b row on dir/b.txt propagate=quantized; qat 3b row s1 on a; qat 3b row s1 on "
+        "dir/b.txt; "
+        "qat 3b row s2 on a; qat 3b row s2 on dir/b.txt");
+    /* The axis alone may name the texts. */
+    expect_cells("model: m\naxes: {calibration.text: [a, b]}\nquantize: [{method: gptq}]\n",
+                 "none; gptq 4b row on a; gptq 4b row on b");
+    assert_int_equal(sweep.cell[1].calibration.samples, 128);
+    /* Training has a text of its own here, so the calibration's is nothing to it. */
+    expect_cells(TEXTS "training: {text: [x, z], bos: never}\naxes: {calibration.text: [a, b]}\nquantize: [{method: "
+                       "gptq}, {method: qat}]\n",
+                 "none; gptq 4b row on a; gptq 4b row on b; qat 4b row trained on x; qat 4b row trained on z");
+    assert_int_equal(sweep.cell[4].training.bos, config.training.bos);
+}
+
+static void random_windows(void **state) {
+    (void)state;
+    expect_cells(TEXTS "axes: {calibration.recipe: [sequential, random], calibration.seed: [-1, 7], seed: [0, 1]}\n"
+                       "quantize: [{method: gptq}]\n",
+                 "none; gptq 4b row recipe=sequential; gptq 4b row recipe=random seed=-1 s0; gptq 4b row recipe=random "
+                 "seed=-1 s1; gptq 4b row recipe=random seed=7");
+    expect_refused(
+        TEXTS "axes: {calibration.seed: [1, 2]}\nquantize: [{method: gptq}]\n",
+        "c.yaml:3: axes.calibration.seed has no effect: windows of recipe: sequential are not drawn at random");
+    expect_refused(TEXTS "axes: {calibration.samples: [1, 2]}\nquantize: [{method: rtn}]\n",
+                   "axes.calibration.samples has no effect: no method here reads the calibration text");
+    expect_refused(TEXTS "training: {text: [1, 2]}\nquantize: [{method: gptq}]\n",
+                   "c.yaml:3: axes.training.text has no effect: no method here trains");
+    expect_refused("model: m\naxes: {calibration.samples: [1, 2]}\nquantize: [{method: gptq}]\n",
+                   "quantize[0]: method gptq needs a calibration text");
+}
+
+/* An entry may say otherwise, as of any option. */
+static void entries(void **state) {
+    (void)state;
+    expect_cells(
+        TEXTS "axes: {calibration.samples: [2, 4]}\nquantize: [{method: gptq, calibration: {samples: [8, 3], "
+              "text: u}}, {method: gptq, bits: 3, calibration.length: 32}]\n",
+        "none; gptq 4b row samples=8 on u; gptq 4b row samples=3 on u; gptq 3b row samples=2 length=32; gptq 3b "
+        "row samples=4 length=32");
+    assert_int_equal(sweep.cell[3].calibration.length, 32);
+    /* What one entry leaves out and another writes is the same cell. */
+    expect_cells(TEXTS "quantize: [{method: gptq}, {method: gptq, calibration: {samples: 8}}]\n", "none; gptq 4b row");
+    expect_refused(TEXTS
+                   "axes: {calibration.samples: [2, 4]}\nquantize:\n  - {method: gptq, calibration: {samples: 8}}\n",
+                   "axes.calibration.samples has no effect: every entry sets calibration.samples itself (c.yaml:5)");
+    expect_refused(TEXTS "quantize: [{method: rtn, calibration: {samples: [2, 4]}}]\n",
+                   "quantize[0].calibration.samples has no effect: no method here reads the calibration text");
+    expect_refused(TEXTS "quantize: [{method: gptq, calibration: {sample: 2}}]\n",
+                   "c.yaml:3: unknown key 'sample' in quantize[0].calibration: did you mean 'samples'?");
+    expect_refused(TEXTS "quantize: [{method: gptq, calibration: 3}]\n",
+                   "c.yaml:3: calibration in quantize[0]: must be a map of keys, not one value");
+    expect_refused(TEXTS "quantize: [{method: gptq, calibration: {samples: 2}, calibration.samples: 3}]\n",
+                   "c.yaml:3: calibration.samples in quantize[0]: is given already (c.yaml:3)");
+    expect_refused(TEXTS "quantize: [{method: rtn, calibration: {propagate: original}}]\n",
+                   "propagate in quantize[0].calibration: method rtn needs no statistics");
+}
+
+static void models(void **state) {
+    (void)state;
+    assert_ok(expand("axes: {model: [m, k, m]}\nquantize: [{method: rtn}]\n"));
+    assert_int_equal(config.models, 2);
+    assert_string_equal(config.model[1], "k");
+    expect_cells("axes: {model: [m, k], bits: [3]}\nquantize: [{method: rtn}]\n", "none; rtn 3b row");
+    expect_refused("model: m\naxes:\n  model: [k]\n", "c.yaml:3: axes.model: 'model' is given already (c.yaml:1)");
+    expect_refused("quantize: [{method: rtn}]\n", "'model' is missing");
+}
+
+/* Keys that are no axis say why, and what there is instead; names that are nearly right say which. */
+static void not_axes(void **state) {
+    (void)state;
+    static const char *const message[][2] = {
+        {"samples: [2, 4]", "c.yaml:3: axis 'samples': no method of this config has that option: did you mean "
+                            "'calibration.samples'?"},
+        {"text: [a, b]", "did you mean 'calibration.text'?"},
+        {"calibration.sample: [2]", "did you mean 'calibration.samples'?"},
+        {"modle: [a]", "did you mean 'model'?"},
+        {"calibration: [a, b]", "did you mean 'calibration.text'?"},
+        {"threads: [1, 2]", "c.yaml:3: axis 'threads': no result depends on it"},
+        {"keep_layers: [true]", "no result depends on it"},
+        {"eval.text: [a, b]", "every cell has all evaluations, which are a list"},
+        {"eval: [a, b]", "every cell has all evaluations, which are a list"},
+        {"compute: [float32, bf16]", "lowbit report DIR1 DIR2"},
+        {"method: [rtn, gptq]", "methods are entries"},
+        {"rules: [1]", "rules are the config's or an entry's"},
+        {"name: [a]", "it is the whole experiment's"},
+        {"calibration.samples: [2, 0]", "c.yaml:3: samples = 0: must be at least 1 (calibration)"},
+        {"calibration.recipe: [first]", "recipe = first: must be"},
+        {"calibration.samples: []", "calibration.samples: the list is empty"},
+        {"calibration.samples: [2], calibration: {samples: [4]}", "axis 'calibration.samples' is given already"},
+    };
+    for (size_t i = 0; i < sizeof message / sizeof message[0]; i++) {
+        const char *text = lb_arena_printf(arena, TEXTS "axes: {%s}\nquantize: [{method: gptq}]\n", message[i][0]);
+        assert_non_null(text);
+        expect_refused(text, message[i][1]);
+    }
+    expect_refused("model: m\naxes: {calibration.text: [a]}\n",
+                   "c.yaml:2: axis 'calibration.text': quantize has no method that it could reach");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_of_texts),
+        cmocka_unit_test(random_windows),
+        cmocka_unit_test(entries),
+        cmocka_unit_test(models),
+        cmocka_unit_test(not_axes),
         cmocka_unit_test(overridden),
         cmocka_unit_test(nothing_depends_on_it),
         cmocka_unit_test(refused_everywhere),

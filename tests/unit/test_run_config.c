@@ -68,7 +68,7 @@ static void messages(void **state) {
                  "c.yaml:3: bits: must be a value or a list of values (quantize[0])");
     expect_error("model: m\nquantize: rtn\n", "c.yaml:2: quantize: must be a list of maps, each with a method");
     expect_error("model: m\nthreads: many\n", "c.yaml:2: threads = many: must be an integer in [0, 1024] (config)");
-    expect_error("model: m\nseed: [0, 1]\n", "c.yaml:2: seed: must be one value, not a list (config)");
+    expect_error("model: m\nseed: [0, 1]\n", "c.yaml:2: axis 'seed': quantize has no method that it could reach");
     expect_error("model: m\ncalibration:\n  text: t\n  sampels: 4\n",
                  "c.yaml:4: unknown key 'sampels' in calibration: did you mean 'samples'?");
     expect_error("model: m\ncalibration: {samples: 4}\n",

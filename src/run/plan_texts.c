@@ -1,0 +1,289 @@
+/* The texts of a plan: found, opened once each, and checked. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/index.h"
+#include "eval/perplexity.h"
+#include "run/plan.h"
+
+/* Where there is none. */
+static const lb_text no_text;
+
+const lb_text *lb_plan_calibration(const lb_plan *p, const lb_cell *c) {
+    return c->calibration_text ? &p->calibration.at[c->calibration_text - 1] : &no_text;
+}
+
+const lb_text *lb_plan_training(const lb_plan *p, const lb_cell *c) {
+    return c->training_text ? &p->training.at[c->training_text - 1] : lb_plan_calibration(p, c);
+}
+
+/* Numbers of texts: those of calibration, then those of training. The baseline has whatever there is to say. */
+bool lb_plan_about(const lb_plan *p, const lb_cell *c, size_t topic) {
+    return topic == 0 || !c->method || topic == c->calibration_text ||
+           (c->training_text && topic == p->calibration.n + c->training_text);
+}
+
+/* Every text and BOS choice is read and tokenized once. */
+static lb_status open_corpus(lb_plan *p, const lb_resolved *r, lb_bos bos, lb_corpus **out) {
+    LB_TRY(lb_model_need_tokenizer(p->model));
+    const lb_tokenizer *tok = p->model->tokenizer;
+    for (size_t i = 0; i < p->n_opened; i++) {
+        lb_corpus *c = p->opened[i];
+        /* Whether a BOS was put tells the choices apart, as far as they differ. */
+        if (strcmp(c->path, r->path) != 0 || c->has_bos != lb_bos_put(tok, bos)) continue;
+        lb_bos_warn(tok, bos, c->name, &p->keeper.log);
+        *out = c;
+        return LB_OK;
+    }
+    LB_TRY(lb_corpus_open(r->path, tok, bos, &p->keeper.log, out));
+    p->opened[p->n_opened++] = *out;
+    return lb_sources_check(r, (*out)->hash);
+}
+
+/* t: its name and bos. */
+static lb_status open_text(lb_plan *p, lb_where w, lb_text *t) {
+    lb_resolved r;
+    LB_TRY(lb_sources_resolve(p->arena, &p->sources, p->config->dir, t->name, LB_SOURCE_TEXT, w.text, &r));
+    t->path = r.path;
+    t->missing = r.missing;
+    if (r.missing) return LB_OK;
+    LB_TRY(open_corpus(p, &r, t->bos, &t->corpus));
+    t->bos_text = lb_bos_text(t->bos, t->corpus->has_bos);
+    t->hash = lb_arena_strdup(p->arena, t->corpus->hash);
+    return t->hash ? LB_OK : LB_E_NOMEM;
+}
+
+/* ---- evaluations ---- */
+
+static lb_status check_eval(lb_plan *p, const lb_eval_config *c, const lb_text *t) {
+    lb_protocol protocol;
+    LB_TRY(lb_protocol_parse(c->protocol, &protocol));
+    const lb_net *n = p->model->net;
+    if (n->context && protocol.n > n->context)
+        return lb_fail(LB_E_CONFIG, "%s: protocol %s: windows of %lld tokens, but the model's context is %lld",
+                       lb_plan_where(c->node, "protocol").text, c->protocol, (long long)protocol.n,
+                       (long long)n->context);
+    if (t->corpus && t->corpus->tokens < protocol.n)
+        return lb_fail(LB_E_CONFIG, "%s: eval text %s has %lld tokens: too short for one window of %s",
+                       lb_plan_where(c->node, "text").text, c->text, (long long)t->corpus->tokens, c->protocol);
+    for (size_t i = 0; t->corpus && i < p->calibration.n; i++) {
+        const lb_corpus *k = p->calibration.at[i].corpus;
+        if (!k || strcmp(t->corpus->hash, k->hash) != 0) continue;
+        p->keeper.topic = 1 + i;
+        lb_warn(&p->keeper.log, "calibration and evaluation use the same text (%s): its perplexity says little",
+                t->name);
+        p->keeper.topic = 0;
+    }
+    return LB_OK;
+}
+
+static lb_status open_evals(lb_plan *p) {
+    const lb_config *c = p->config;
+    p->eval = LB_NEW(p->arena, lb_text, c->evals + 1);
+    p->eval_config = LB_NEW(p->arena, const lb_eval_config *, c->evals + 1);
+    if (!p->eval || !p->eval_config) return LB_E_NOMEM;
+    const char *missing = NULL;
+    p->evals = 0;
+    for (size_t i = 0; i < c->evals; i++) {
+        lb_text *t = &p->eval[p->evals];
+        *t = (lb_text){.name = c->eval[i].text, .bos = (lb_bos)c->eval[i].bos};
+        LB_TRY(open_text(p, lb_plan_where(c->eval[i].node, "text"), t));
+        LB_TRY(check_eval(p, &c->eval[i], t));
+        if (t->missing) {
+            missing = t->missing;
+            lb_warn(&p->keeper.log, "evaluation %s is left out: %s", c->eval[i].name, t->missing);
+            continue;
+        }
+        p->eval_config[p->evals++] = &c->eval[i];
+    }
+    if (p->evals > 0 || !missing) return LB_OK;
+    return lb_fail(LB_E_CONFIG, "%s: no evaluation is possible: %s", lb_config_where(c->eval[0].node).text, missing);
+}
+
+/* ---- what cells are calibrated with and trained on ---- */
+
+/* The number of a text in the list, from 1, where it is put if it is new. A sweep has few of them. */
+static lb_status number_of(lb_plan *p, lb_texts *t, const char *name, int bos, size_t *out) {
+    size_t i = 0;
+    while (i < t->n && (strcmp(t->at[i].name, name) != 0 || t->at[i].bos != (lb_bos)bos)) i++;
+    *out = i + 1;
+    if (i < t->n) return LB_OK;
+    lb_text *more = LB_NEW(p->arena, lb_text, t->n + 1);
+    if (!more) return LB_E_NOMEM;
+    if (t->n) memcpy(more, t->at, t->n * sizeof *more);
+    more[t->n++] = (lb_text){.name = name, .bos = (lb_bos)bos};
+    t->at = more;
+    return LB_OK;
+}
+
+/* Those of all cells. A config without cells has its calibration text looked at too. */
+static lb_status list_texts(lb_plan *p) {
+    const lb_calibration_config *k = &p->config->calibration;
+    size_t number;
+    p->calibration = p->training = (lb_texts){0};
+    for (size_t i = 0; i < p->sweep.n; i++) {
+        lb_cell *c = &p->sweep.cell[i];
+        if (c->method && c->calibration.text)
+            LB_TRY(number_of(p, &p->calibration, c->calibration.text, c->calibration.bos, &c->calibration_text));
+        if (c->method && c->training.text)
+            LB_TRY(number_of(p, &p->training, c->training.text, c->training.bos, &c->training_text));
+    }
+    return p->calibration.n || !k->text ? LB_OK : number_of(p, &p->calibration, k->text, k->bos, &number);
+}
+
+static const lb_yaml *value_that_is(const lb_axis *ax, const char *axis, const char *text) {
+    for (size_t i = 0; strcmp(ax->name, axis) == 0 && i < ax->n; i++)
+        if (strcmp(ax->value[i]->text, text) == 0) return ax->value[i];
+    return NULL;
+}
+
+/* Where a text is named: by an axis, by an entry, or in its section. */
+static lb_where where_named(const lb_config *c, const char *axis, const lb_yaml *section, const char *text) {
+    const lb_yaml *n = NULL;
+    for (size_t i = 0; i < c->axes && !n; i++) n = value_that_is(&c->axis[i], axis, text);
+    for (size_t e = 0; e < c->entries; e++)
+        for (size_t i = 0; i < c->entry[e].n_options && !n; i++) n = value_that_is(&c->entry[e].option[i], axis, text);
+    return n ? lb_config_where(n) : lb_plan_where(section, "text");
+}
+
+static lb_status open_listed(lb_plan *p, lb_texts *t, const char *axis, const lb_yaml *section, size_t topic) {
+    for (size_t i = 0; i < t->n; i++) {
+        p->keeper.topic = topic + i;
+        LB_TRY(open_text(p, where_named(p->config, axis, section, t->at[i].name), &t->at[i]));
+        if (t == &p->calibration && t->at[i].missing)
+            lb_warn(&p->keeper.log, "no output errors: calibration text %s", t->at[i].missing);
+    }
+    p->keeper.topic = 0;
+    return LB_OK;
+}
+
+lb_status lb_plan_texts(lb_plan *p) {
+    const lb_config *c = p->config;
+    LB_TRY(list_texts(p));
+    p->opened = LB_NEW(p->arena, lb_corpus *, c->evals + p->calibration.n + p->training.n + 1);
+    if (!p->opened) return LB_E_NOMEM;
+    LB_TRY(open_listed(p, &p->calibration, "calibration.text", c->calibration.node, 1));
+    LB_TRY(open_listed(p, &p->training, "training.text", c->training.node, 1 + p->calibration.n));
+    return open_evals(p);
+}
+
+/* ---- cells without theirs ---- */
+
+/* LB_E_CONFIG: the model or the text cannot give such sequences. */
+static lb_status check_windows(const lb_plan *p, const lb_cell *c) {
+    const lb_calibration_config *k = &c->calibration;
+    const lb_corpus *text = lb_plan_calibration(p, c)->corpus;
+    const lb_net *n = p->model->net;
+    if (n->context && k->length > n->context)
+        return lb_fail(LB_E_CONFIG, "%s: calibration.length = %lld: the model's context is %lld tokens",
+                       lb_plan_where(k->node, "length").text, (long long)k->length, (long long)n->context);
+    if (!text) return LB_OK;
+    lb_arena *a = NULL;
+    int32_t *tokens = NULL;
+    LB_TRY(lb_arena_new(0, &a));
+    lb_status st = lb_corpus_windows(text, (lb_recipe)k->recipe, 0, k->samples, k->length, a, &tokens);
+    lb_arena_free(a);
+    return st == LB_E_CONFIG ? lb_fail_in(st, "%s: calibration", lb_config_where(k->node).text) : st;
+}
+
+/* Does an axis, or a list of an entry, give the cell its calibration? */
+static bool varies(const lb_cell *c) {
+    static const char prefix[] = "calibration.";
+    for (int64_t i = 0; i < c->varied.n; i++)
+        if (strncmp(c->varied.at[i].key, prefix, strlen(prefix)) == 0) return true;
+    return false;
+}
+
+/* The sequences of a cell, with what tells its statistics of the original model from those of another. */
+static void windows_text(const lb_cell *c, bool statistics, lb_str *out) {
+    const lb_calibration_config *k = &c->calibration;
+    out->len = 0;
+    lb_str_add(out, "%zu %d %lld %lld", c->calibration_text, k->recipe, (long long)k->samples, (long long)k->length);
+    if (!statistics) return;
+    if (k->recipe == LB_RECIPE_RANDOM) lb_str_add(out, " seed %llu", (unsigned long long)lb_plan_calibration_seed(c));
+    lb_str_add(out, " enough %lld", (long long)lb_plan_enough(c));
+}
+
+typedef struct windows {
+    lb_plan *p;
+    lb_index checked, of_statistics;
+    const char **why; /* (checked) NULL: they can be made */
+    size_t n, numbers;
+    lb_str text;
+} windows;
+
+static lb_status put(windows *x, lb_index *index, size_t value, lb_index_slot **slot, bool *fresh) {
+    LB_TRY(lb_str_check(&x->text));
+    const char *key = lb_arena_strdup(x->p->arena, x->text.s);
+    return key ? lb_index_put(index, key, value, slot, fresh) : LB_E_NOMEM;
+}
+
+/* Numbers the cell's windows, each kind of which is tried once. What an axis asks for and cannot be had refuses its
+ * cells; in a config of one calibration it is a mistake. */
+static lb_status number_windows(windows *x, lb_cell *c) {
+    lb_index_slot *slot;
+    bool fresh = false;
+    if (!c->calibration_text) return LB_OK;
+    windows_text(c, false, &x->text);
+    LB_TRY(put(x, &x->checked, x->n, &slot, &fresh));
+    if (fresh) {
+        lb_status st = check_windows(x->p, c);
+        if (st != LB_OK && (st != LB_E_CONFIG || !varies(c))) return st;
+        if (st != LB_OK && !(x->why[x->n] = lb_arena_strdup(x->p->arena, lb_error()))) return LB_E_NOMEM;
+        x->n++;
+    }
+    const char *why = x->why[slot->value];
+    if (why && !varies(c)) return lb_fail(LB_E_CONFIG, "%s", why);
+    if (why) {
+        c->refused = true;
+        c->reason = why;
+        return LB_OK;
+    }
+    windows_text(c, true, &x->text);
+    LB_TRY(put(x, &x->of_statistics, x->numbers + 1, &slot, &fresh));
+    x->numbers += fresh;
+    c->windows = slot->value;
+    return LB_OK;
+}
+
+/* NULL: the training text has at least one sequence of the cell's length. */
+static lb_status too_short(const lb_plan *p, const lb_cell *c, const char **why) {
+    const char *text = lb_pairs_get(&c->options, "length");
+    const lb_corpus *k = lb_plan_training(p, c)->corpus;
+    int64_t length = 0;
+    *why = NULL;
+    if (!k || !text || lb_parse_i64(text, &length) != LB_OK || k->tokens >= length) return LB_OK;
+    *why = lb_arena_printf(p->arena, "training text %s has %lld tokens: one sequence takes length = %lld", k->path,
+                           (long long)k->tokens, (long long)length);
+    return *why ? LB_OK : LB_E_NOMEM;
+}
+
+/* A cell whose text was not fetched or is too short is refused, and one that trains while weights are streamed; the
+ * others run. */
+static lb_status refuse_cell(lb_plan *p, lb_cell *c) {
+    const char *why = c->needs & LB_NEEDS_CALIBRATION ? lb_plan_calibration(p, c)->missing
+                      : c->trains                     ? lb_plan_training(p, c)->missing
+                                                      : NULL;
+    if (!why && c->trains && p->config->weights == LB_WEIGHTS_STREAM)
+        why = "training keeps all weights in memory: needs weights: resident, not stream";
+    if (!why && c->trains) LB_TRY(too_short(p, c, &why));
+    if (!why) return LB_OK;
+    c->refused = true;
+    c->reason = why;
+    return LB_OK;
+}
+
+lb_status lb_plan_refuse(lb_plan *p) {
+    windows x = {.p = p, .why = LB_NEW(p->arena, const char *, p->sweep.n + 1)};
+    lb_status st = x.why ? LB_OK : LB_E_NOMEM;
+    for (size_t i = 0; i < p->sweep.n && st == LB_OK; i++) {
+        lb_cell *c = &p->sweep.cell[i];
+        if (c->refused) continue;
+        st = number_windows(&x, c);
+        if (st == LB_OK && !c->refused) st = refuse_cell(p, c);
+    }
+    lb_index_free(&x.checked);
+    lb_index_free(&x.of_statistics);
+    lb_str_free(&x.text);
+    return st;
+}

@@ -1,0 +1,218 @@
+/* Axes over calibration, training and models: each cell is, byte for byte, what a config of that one value gives. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "support/sweep_kit.h"
+
+#define EVAL    "eval: {text: eval.txt, protocol: W2-64, windows: 6}\n"
+#define METHODS "quantize:\n  - {method: rtn, bits: 3}\n  - {method: gptq, bits: 3}\n"
+
+/* Beside cal.txt: one that there is something to say about, its line ends. */
+static int make_texts(void **state) {
+    int code = make_model(state);
+    char path[LB_TEST_PATH], *bytes = NULL;
+    size_t n = 0, to = 0;
+    if (code != 0) return code;
+    path_in(path, home, "cal.txt");
+    assert_ok(lb_fs_read(path, &bytes, &n));
+    char *other = malloc(2 * n + 1);
+    assert_non_null(other);
+    for (size_t i = n / 2; i < n; i++) {
+        if (bytes[i] == '\n') other[to++] = '\r';
+        other[to++] = bytes[i];
+    }
+    other[to] = 0;
+    put_file("other.txt", other);
+    free(other);
+    lb_free(bytes);
+    return 0;
+}
+
+static void run(const char *name, const char *config, const char *results, const char *says) {
+    cli_options o = here();
+    char to[64];
+    put_file(name, config);
+    snprintf(to, sizeof to, "results=%s", results);
+    cli_result r = CLI(&o, "run", name, "--no-report", "-o", to);
+    if (r.code != 0) print_error("%s%s", r.out, r.err);
+    assert_int_equal(r.code, 0);
+    cli_has(r.err, says);
+    cli_free(&r);
+}
+
+static lb_record *cell(lb_results *r, const char *label) {
+    for (int64_t i = 0; i < r->n; i++)
+        if (strcmp(r->record[i].label, label) == 0) return &r->record[i];
+    fail_msg("no cell %s", label);
+    return NULL;
+}
+
+/* A cell of a sweep with axes, and the one of a plain config in `plain`: the same key, the same numbers. What
+ * a cell is called by is the sweep's. */
+static void same_cell(const char *axes, const char *of_axis, const char *plain, const char *label) {
+    lb_results *x = results(axes), *y = results(plain);
+    lb_record *a = cell(x, of_axis), *b = cell(y, label);
+    assert_string_equal(a->key, b->key);
+    assert_string_equal(a->config, b->config);
+    b->label = a->label;
+    b->stem = a->stem;
+    b->varied = a->varied;
+    same_records(a, b);
+    lb_results_free(x);
+    lb_results_free(y);
+}
+
+static void texts_and_samples(void **state) {
+    (void)state;
+    run("sweep.yaml",
+        "model: tiny\nthreads: 2\ncalibration: {text: cal.txt, length: 64}\n" EVAL
+        "axes:\n  calibration.text: [cal.txt, other.txt]\n  calibration.samples: [4, 8]\n" METHODS,
+        "axes", "6 cells run, 0 kept, 0 refused, 0 failed");
+    static const char *const text[] = {"cal.txt", "other.txt"};
+    for (int t = 0; t < 2; t++)
+        for (int samples = 4; samples <= 8; samples += 4) {
+            char config[512], dir[32], name[64], label[64];
+            snprintf(config, sizeof config,
+                     "model: tiny\nthreads: 2\ncalibration: {text: %s, samples: %d, length: 64}\n" EVAL METHODS,
+                     text[t], samples);
+            snprintf(dir, sizeof dir, "plain-%d-%d", t, samples);
+            snprintf(name, sizeof name, "%s/sweep", dir);
+            snprintf(label, sizeof label, "gptq 3b row on %s samples=%d", text[t], samples);
+            run("sweep.yaml", config, dir, "3 cells run");
+            same_cell("axes/sweep", label, name, "gptq 3b row");
+        }
+    /* Rounding reads no calibration: it runs once, and its errors are measured with the first. */
+    same_cell("axes/sweep", "rtn 3b row", "plain-0-4/sweep", "rtn 3b row");
+    /* What there is to say of a text is said of its cells. */
+    lb_results *r = results("axes/sweep");
+    const char *const mine = "gptq 3b row on other.txt samples=8", *const not_mine = "gptq 3b row on cal.txt samples=8";
+    bool said = false;
+    for (int64_t i = 0; i < cell(r, mine)->warnings; i++)
+        said |= strstr(cell(r, mine)->warning[i], "other.txt") != NULL;
+    assert_true(said);
+    for (int64_t i = 0; i < cell(r, not_mine)->warnings; i++)
+        assert_null(strstr(cell(r, not_mine)->warning[i], "other.txt"));
+    lb_results_free(r);
+}
+
+static void training_texts(void **state) {
+    (void)state;
+    static const char qat[] = "quantize:\n  - {method: qat, bits: 3, steps: 2, batch: 2, length: 32, warmup: 1}\n";
+    char config[1024];
+    snprintf(config, sizeof config, "model: tiny\nthreads: 2\ntraining: {text: [cal.txt, other.txt]}\n" EVAL "%s", qat);
+    run("sweep.yaml", config, "trains", "3 cells run");
+    snprintf(config, sizeof config, "model: tiny\nthreads: 2\ntraining: {text: other.txt}\n" EVAL "%s", qat);
+    run("sweep.yaml", config, "trained", "2 cells run");
+    same_cell("trains/sweep", "qat 3b row trained on other.txt steps=2 batch=2 length=32 warmup=1", "trained/sweep",
+              "qat 3b row steps=2 batch=2 length=32 warmup=1");
+}
+
+/* An entry may have a calibration of its own; random windows follow the cell's seed or the calibration's. */
+static void entries_and_seeds(void **state) {
+    (void)state;
+    run("sweep.yaml",
+        "model: tiny\nthreads: 2\ncalibration: {text: cal.txt, samples: 8, length: 64}\n" EVAL
+        "axes: {calibration: {recipe: [sequential, random], seed: [3, 7]}}\nquantize:\n  - {method: gptq, bits: 3}\n"
+        "  - {method: gptq, bits: 3, calibration: {samples: 4, text: other.txt}}\n",
+        "entries", "7 cells run, 0 kept, 0 refused, 0 failed");
+    run("sweep.yaml",
+        "model: tiny\nthreads: 2\ncalibration: {text: cal.txt, samples: 8, length: 64, recipe: random, seed: 7}\n" EVAL
+        "quantize:\n  - {method: gptq, bits: 3}\n",
+        "random", "2 cells run");
+    same_cell("entries/sweep", "gptq 3b row recipe=random seed=7", "random/sweep", "gptq 3b row");
+    run("sweep.yaml",
+        "model: tiny\nthreads: 2\ncalibration: {text: other.txt, samples: 4, length: 64}\n" EVAL
+        "quantize:\n  - {method: gptq, bits: 3}\n",
+        "own", "2 cells run");
+    same_cell("entries/sweep", "gptq 3b row recipe=sequential samples=4 on other.txt", "own/sweep", "gptq 3b row");
+}
+
+/* What a value of an axis cannot have refuses its cells; the plan names every calibration once. */
+static void plans(void **state) {
+    (void)state;
+    cli_options o = here();
+    put_file("plan.yaml", "model: tiny\nthreads: 2\ncalibration: {text: cal.txt, samples: 4}\n" EVAL
+                          "axes: {calibration.length: [64, 4096, 32]}\n" METHODS);
+    cli_result r = CLI(&o, "check", "plan.yaml");
+    assert_int_equal(r.code, 0);
+    cli_has(r.out, "calibration  cal.txt: 4 x 64 of ");
+    cli_has(r.out, "calibration  cal.txt: 4 x 32 of ");
+    cli_has_not(r.out, "4 x 4096 of ");
+    cli_has(r.out, "gptq 3b row length=4096");
+    cli_has(r.out, "calibration.length = 4096: the model's context is 128 tokens");
+    cli_free(&r);
+    /* As the only one it is the config's mistake. */
+    r = CLI(&o, "check", "plan.yaml", "-o", "axes={}", "-o", "calibration.length=4096");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "calibration.length = 4096: the model's context is 128 tokens");
+    cli_free(&r);
+    /* Overrides reach axes as the file writes them, and as maps. */
+    r = CLI(&o, "check", "plan.yaml", "-o", "axes.calibration.length=[16]");
+    assert_int_equal(r.code, 0);
+    cli_has(r.out, "4 x 16 of ");
+    cli_has_not(r.out, "4 x 64 of ");
+    cli_free(&r);
+    r = CLI(&o, "check", "plan.yaml", "-o", "calibration.samples=[2, 3]", "-o", "axes={}", "-o",
+            "calibration.length=16");
+    assert_int_equal(r.code, 0);
+    cli_has(r.out, "2 x 16 of ");
+    cli_has(r.out, "3 x 16 of ");
+    cli_free(&r);
+    /* A text that is not there is named where it stands. */
+    r = CLI(&o, "check", "plan.yaml", "-o", "axes.calibration.text=[cal.txt, gone.txt]");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "-o axes.calibration.text=[cal.txt, gone.txt]");
+    cli_has(r.err, "gone.txt");
+    cli_free(&r);
+}
+
+/* A source that nobody fetched refuses the cells that would read it, and those alone. */
+static void missing_texts(void **state) {
+    (void)state;
+    cli_options o = here();
+    char dir[LB_TEST_PATH];
+    path_in(dir, home, "named");
+    assert_ok(lb_fs_mkdirs(dir));
+    put_file("named/sources.yaml",
+             "far-text:\n  kind: text\n  file: far.txt\n  sha256: "
+             "0000000000000000000000000000000000000000000000000000000000000000\n  bytes: 10\n  licence: none\n");
+    put_file("named/missing.yaml", "model: tiny\nthreads: 2\ncalibration: {text: [cal.txt, far-text], "
+                                   "samples: 4, length: 64}\n" EVAL METHODS);
+    cli_result r = CLI(&o, "run", "named/missing.yaml", "--no-report", "-o", "results=far");
+    assert_int_equal(r.code, 0);
+    cli_has(r.err, "3 cells run, 0 kept, 1 refused, 0 failed");
+    cli_free(&r);
+    lb_results *x = results("far/missing");
+    assert_int_equal(cell(x, "gptq 3b row on far-text")->state, LB_CELL_REFUSED);
+    assert_non_null(strstr(cell(x, "gptq 3b row on far-text")->message, "far-text is not here"));
+    assert_int_equal(cell(x, "gptq 3b row on cal.txt")->state, LB_CELL_DONE);
+    lb_results_free(x);
+}
+
+/* `axes.model` is the list under `model`. */
+static void models(void **state) {
+    (void)state;
+    cli_options o = here();
+    put_file("models.yaml", "threads: 2\ncalibration: {text: cal.txt, samples: 4, length: 64}\n" EVAL
+                            "axes: {model: [tiny, gone]}\n" METHODS);
+    cli_result r = CLI(&o, "check", "models.yaml");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "models.yaml:4: ");
+    cli_has(r.err, "gone");
+    cli_free(&r);
+    r = CLI(&o, "check", "models.yaml", "-o", "axes.model=[tiny]");
+    assert_int_equal(r.code, 0);
+    cli_has(r.out, "model        tiny: ");
+    cli_free(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(texts_and_samples), cmocka_unit_test(training_texts),
+        cmocka_unit_test(entries_and_seeds), cmocka_unit_test(plans),
+        cmocka_unit_test(missing_texts),     cmocka_unit_test(models),
+    };
+    return cmocka_run_group_tests(tests, make_texts, clean);
+}
