@@ -28,20 +28,18 @@ static const lb_option flags[] = {
 
 /* expected.csv beside the config makes the run end with ours | expected | difference; a copy stays with the results. */
 static lb_status take_expected(const lb_planned *x, lb_arena *a, const char **out) {
+    const char *from;
+    LB_TRY(lb_cli_expected_path(&x->config, a, &from));
     *out = NULL;
-    char *from = lb_fs_join(x->config.dir, "expected.csv"), *to = lb_fs_join(x->plans.at[0].dir, "expected.csv");
-    lb_status st = from && to ? LB_OK : LB_E_NOMEM;
-    if (st == LB_OK && lb_fs_exists(from)) {
-        char *text = NULL;
-        size_t n = 0;
-        /* A folder of results is passed on: what is no list of expected values does not get into it. */
-        st = lb_report_expected_check(from);
-        if (st == LB_OK) st = lb_fs_read(from, &text, &n);
-        if (st == LB_OK) st = lb_fs_write_atomic(to, text, n);
-        lb_free(text);
-        if (st == LB_OK && !(*out = lb_arena_strdup(a, to))) st = LB_E_NOMEM;
-    }
-    lb_free(from);
+    if (!from) return LB_OK;
+    char *to = lb_fs_join(x->plans.at[0].dir, "expected.csv"), *text = NULL;
+    size_t n = 0;
+    /* A folder of results is passed on: what is no list of expected values does not get into it. */
+    lb_status st = to ? lb_report_expected_check(from) : LB_E_NOMEM;
+    if (st == LB_OK) st = lb_fs_read(from, &text, &n);
+    if (st == LB_OK) st = lb_fs_write_atomic(to, text, n);
+    if (st == LB_OK && !(*out = lb_arena_strdup(a, to))) st = LB_E_NOMEM;
+    lb_free(text);
     lb_free(to);
     return st;
 }
@@ -93,8 +91,10 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
 static lb_status go(lb_planned *x, const run_flags *f, lb_arena *a, const char *plugin_hash, lb_log *log,
                     int *exit_code) {
     lb_sweep_result done;
+    LB_TRY(lb_cli_expected_check(&x->config, a));
     LB_TRY(lb_cli_plan_show(x, a, lb_cli_parts(x->config.weights), plugin_hash,
                             &(lb_plan_look_options){.again = f->again, .keep_stale = f->keep_stale}, log));
+    LB_TRY(lb_cli_expected_preview(x, a, log));
     LB_TRY(lb_sweep_run(&x->plans, &(lb_sweep_options){f->keep_stale, f->again}, log, &done));
     lb_profile_stage("report");
     return finish(x, f, a, &done, log, exit_code);

@@ -13,6 +13,8 @@ typedef struct reader {
     int line; /* of `at`, 1-based */
     char **field;
     size_t fields, room; /* of all rows so far */
+    int *begin;          /* lines of the rows so far, the header's first */
+    size_t rows, row_room;
 } reader;
 
 static lb_status keep_field(reader *r, char *s) {
@@ -24,6 +26,18 @@ static lb_status keep_field(reader *r, char *s) {
         r->room = more;
     }
     r->field[r->fields++] = s;
+    return LB_OK;
+}
+
+static lb_status keep_line(reader *r) {
+    if (r->rows == r->row_room) {
+        size_t more = r->row_room ? 2 * r->row_room : 64;
+        int *p = lb_realloc(r->begin, r->row_room, more, sizeof *p);
+        if (!p) return LB_E_NOMEM;
+        r->begin = p;
+        r->row_room = more;
+    }
+    r->begin[r->rows++] = r->line;
     return LB_OK;
 }
 
@@ -72,6 +86,7 @@ static lb_status read_row(reader *r, size_t cols) {
     int line = r->line;
     size_t first = r->fields;
     char stop = ',';
+    LB_TRY(keep_line(r));
     while (stop == ',') LB_TRY(read_field(r, &stop));
     if (cols && r->fields - first != cols)
         return lb_fail(LB_E_FORMAT, "%s:%d: %zu fields: the header has %zu", r->path, line, r->fields - first, cols);
@@ -110,9 +125,11 @@ static lb_status read_all(lb_arena *a, reader *r, lb_csv *out) {
     while (skip_blank_lines(r)) LB_TRY(read_row(r, cols));
     char **field = LB_NEW(a, char *, r->fields);
     char ***row = LB_NEW(a, char **, r->fields / cols);
-    if (!field || !row) return LB_E_NOMEM;
+    int *line = LB_NEW(a, int, r->rows);
+    if (!field || !row || !line) return LB_E_NOMEM;
     memcpy(field, r->field, r->fields * sizeof *field);
-    *out = (lb_csv){.header = field, .cols = cols, .row = row, .rows = r->fields / cols - 1};
+    memcpy(line, r->begin + 1, (r->rows - 1) * sizeof *line);
+    *out = (lb_csv){.header = field, .cols = cols, .row = row, .rows = r->rows - 1, .line = line};
     for (size_t i = 0; i < out->rows; i++) row[i] = field + (i + 1) * cols;
     return LB_OK;
 }
@@ -135,6 +152,7 @@ lb_status lb_csv_read(lb_arena *a, const char *path, lb_csv *out) {
         s = read_all(a, &r, out);
     }
     lb_free(r.field);
+    lb_free(r.begin);
     lb_free(text);
     return s;
 }

@@ -10,7 +10,8 @@ typedef struct lb_csv {
     size_t cols;
     char ***row;
     size_t rows;
-} lb_csv; /* row[r][c] */
+    int *line; /* (rows) where a row begins in the file, 1-based */
+} lb_csv;      /* row[r][c] */
 /* A row with another number of fields than the header is LB_E_FORMAT naming the line. */
 LB_NODISCARD lb_status lb_csv_read(lb_arena *a, const char *path, lb_csv *out);
 int lb_csv_column(const lb_csv *c, const char *name); /* -1: none */

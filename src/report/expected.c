@@ -5,89 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
-#include "io/csv.h"
-#include "report/parts.h"
-
-typedef enum field {
-    F_METHOD,
-    F_OPTIONS,
-    F_EVAL,
-    F_PROTOCOL,
-    F_WINDOWS,
-    F_METRIC,
-    F_EXPECTED,
-    F_TOL,
-    F_KIND,
-    F_SOURCE,
-    FIELDS
-} field;
-static const char *const field_name[FIELDS] = {"method", "options",  "evaluation", "protocol", "windows",
-                                               "metric", "expected", "tolerance",  "kind",     "source"};
-
-typedef struct expectation {
-    const char *text[FIELDS];
-    double expected, tolerance;
-    bool relative;
-} expectation;
+#include "report/expected.h"
 
 typedef struct answer {
     double ours;
     const char *why; /* NULL: `ours` is there */
 } answer;
-
-/* ---- the file ---- */
-
-static lb_status read_number(const char *path, size_t row, const char *name, const char *text, double *out) {
-    if (lb_parse_f64(text, out) == LB_OK) return LB_OK;
-    return lb_fail(LB_E_FORMAT, "%s: row %zu: %s = '%s': must be a number", path, row, name, text);
-}
-
-static lb_status read_row(const char *path, size_t row, expectation *e) {
-    /* A value published as nan is shown and never compared. */
-    if (strcmp(e->text[F_EXPECTED], "nan") == 0)
-        e->expected = NAN;
-    else
-        LB_TRY(read_number(path, row, "expected", e->text[F_EXPECTED], &e->expected));
-    LB_TRY(read_number(path, row, "tolerance", e->text[F_TOL], &e->tolerance));
-    if (e->tolerance < 0)
-        return lb_fail(LB_E_FORMAT, "%s: row %zu: tolerance = %s: must not be negative", path, row, e->text[F_TOL]);
-    e->relative = strcmp(e->text[F_KIND], "relative") == 0;
-    if (!e->relative && strcmp(e->text[F_KIND], "absolute") != 0)
-        return lb_fail(LB_E_FORMAT, "%s: row %zu: kind = '%s': must be relative or absolute", path, row,
-                       e->text[F_KIND]);
-    if (e->relative && e->expected == 0)
-        return lb_fail(LB_E_FORMAT, "%s: row %zu: expected = 0 with a relative tolerance: use absolute", path, row);
-    return LB_OK;
-}
-
-static lb_status read_file(lb_arena *a, const char *path, expectation **out, size_t *n) {
-    lb_csv csv;
-    int column[FIELDS];
-    LB_TRY(lb_csv_read(a, path, &csv));
-    for (int i = 0; i < FIELDS; i++) {
-        column[i] = lb_csv_column(&csv, field_name[i]);
-        if (column[i] < 0) return lb_fail(LB_E_FORMAT, "%s: no column '%s'", path, field_name[i]);
-    }
-    expectation *at = LB_NEW(a, expectation, csv.rows + 1);
-    if (!at) return LB_E_NOMEM;
-    for (size_t r = 0; r < csv.rows; r++) {
-        for (int i = 0; i < FIELDS; i++) at[r].text[i] = csv.row[r][column[i]];
-        LB_TRY(read_row(path, r + 1, &at[r]));
-    }
-    *out = at, *n = csv.rows;
-    return LB_OK;
-}
-
-lb_status lb_report_expected_check(const char *expected_csv) {
-    lb_arena *a;
-    expectation *e;
-    size_t n;
-    LB_TRY(lb_arena_new(0, &a));
-    lb_status st = read_file(a, expected_csv, &e, &n);
-    lb_arena_free(a);
-    return st;
-}
 
 /* ---- which cell ---- */
 
@@ -116,7 +39,7 @@ static bool has_option(const lb_results *r, const lb_record *c, const char *key,
 }
 
 /* "key=value;key=value" */
-static lb_status matches(lb_arena *a, const lb_results *r, const lb_record *c, const expectation *e, bool *out) {
+static lb_status matches(lb_arena *a, const lb_results *r, const lb_record *c, const lb_expectation *e, bool *out) {
     *out = c->method && strcmp(c->method, e->text[F_METHOD]) == 0;
     char *text = lb_arena_strdup(a, e->text[F_OPTIONS]);
     if (!text) return LB_E_NOMEM;
@@ -125,15 +48,14 @@ static lb_status matches(lb_arena *a, const lb_results *r, const lb_record *c, c
         if (next) *next++ = 0;
         p += strspn(p, " ");
         char *eq = strchr(p, '=');
-        if (!*p) continue;
-        if (!eq) return lb_fail(LB_E_FORMAT, "options '%s': must be key=value;key=value", e->text[F_OPTIONS]);
+        if (!eq) continue; /* the end: reading the file saw to the rest */
         *eq = 0;
         *out = has_option(r, c, p, eq + 1);
     }
     return LB_OK;
 }
 
-static lb_status find_cell(lb_arena *a, const lb_results *r, const expectation *e, const lb_record **cell,
+lb_status lb_expected_cell(lb_arena *a, const lb_results *r, const lb_expectation *e, const lb_record **cell,
                            const char **why) {
     int64_t done = 0;
     const lb_record *absent = NULL;
@@ -240,8 +162,19 @@ static bool eval_metric(const lb_eval_row *e, const char *metric, answer *out) {
     return false;
 }
 
-/* The evaluation by name, protocol and windows: another protocol or part of the text is another quantity. */
-static lb_status find_eval(lb_arena *a, const lb_record *c, const expectation *e, const lb_eval_row **out,
+bool lb_expected_of_cell(const char *metric) {
+    static const lb_record nothing = {.method = ""};
+    answer probe = {NAN, NULL};
+    return cell_metric(&nothing, metric, &probe);
+}
+
+bool lb_expected_is_metric(const char *metric) {
+    static const lb_eval_row nothing = {.name = ""};
+    answer probe = {NAN, NULL};
+    return lb_expected_of_cell(metric) || eval_metric(&nothing, metric, &probe);
+}
+
+lb_status lb_expected_eval(lb_arena *a, const lb_record *c, const lb_expectation *e, const lb_eval_row **out,
                            const char **why) {
     *out = NULL;
     *why = "not evaluated on this text";
@@ -250,7 +183,8 @@ static lb_status find_eval(lb_arena *a, const lb_record *c, const expectation *e
         if (strcmp(x->name, e->text[F_EVAL]) != 0) continue;
         if (strcmp(x->eval.protocol.id, e->text[F_PROTOCOL]) != 0) {
             *why = lb_arena_printf(a, "other protocol: %s", x->eval.protocol.id);
-        } else if (e->text[F_WINDOWS][0] && !same_value(e->text[F_WINDOWS], lb_num_int(x->eval.windows).s)) {
+        } else if (e->text[F_WINDOWS][0] && x->eval.windows >= 0 &&
+                   !same_value(e->text[F_WINDOWS], lb_num_int(x->eval.windows).s)) {
             *why = lb_arena_printf(a, "ours has %lld windows", (long long)x->eval.windows);
         } else {
             *out = x;
@@ -261,20 +195,14 @@ static lb_status find_eval(lb_arena *a, const lb_record *c, const expectation *e
     return LB_OK;
 }
 
-static lb_status answer_of(lb_arena *a, const char *path, const lb_results *r, const expectation *e, answer *out) {
-    static const lb_eval_row nothing = {.name = ""};
+static lb_status answer_of(lb_arena *a, const lb_results *r, const lb_expectation *e, answer *out) {
     const lb_record *c;
     const char *metric = e->text[F_METRIC];
-    answer probe = {NAN, NULL};
-    static const lb_record no_cell = {.method = ""};
-    *out = probe;
-    /* A metric that does not exist is a mistake in the file, whether or not its cell was run. */
-    if (!cell_metric(&no_cell, metric, &probe) && !eval_metric(&nothing, metric, &probe))
-        return lb_fail(LB_E_FORMAT, "%s: metric '%s' is not known: see docs/experiments.md", path, metric);
-    LB_TRY(find_cell(a, r, e, &c, &out->why));
+    *out = (answer){NAN, NULL};
+    LB_TRY(lb_expected_cell(a, r, e, &c, &out->why));
     if (!c || cell_metric(c, metric, out)) return LB_OK;
     const lb_eval_row *row;
-    LB_TRY(find_eval(a, c, e, &row, &out->why));
+    LB_TRY(lb_expected_eval(a, c, e, &row, &out->why));
     if (row) eval_metric(row, metric, out);
     return LB_OK;
 }
@@ -296,7 +224,7 @@ static const lb_table_column column[T_COLUMNS] = {
     [T_SOURCE] = {.head = "source", .name = "source", .panel = 1},
 };
 
-static void put_difference(lb_table *t, const expectation *e, double diff) {
+static void put_difference(lb_table *t, const lb_expectation *e, double diff) {
     lb_num n = lb_num_sci(diff, 3), shown = n;
     if (n.s[0] && diff > 0) snprintf(shown.s, sizeof shown.s, "+%.40s", n.s);
     lb_table_set(t, T_DIFF, shown.s, lb_num_exact(diff).s);
@@ -304,7 +232,7 @@ static void put_difference(lb_table *t, const expectation *e, double diff) {
 }
 
 /* "rtn", "bits=3;group=64;act_order=true" as "rtn 3b g64 act_order", the way that cells are named elsewhere. */
-static void put_cell(lb_table *t, const expectation *e) {
+static void put_cell(lb_table *t, const lb_expectation *e) {
     lb_str s = {0};
     lb_str_add(&s, "%s", e->text[F_METHOD]);
     for (const char *p = e->text[F_OPTIONS]; *p; p += strspn(p, "; ")) {
@@ -336,14 +264,14 @@ static void put_cell(lb_table *t, const expectation *e) {
 }
 
 /* Digits that show a difference at the tolerance. */
-static lb_num shown(const expectation *e, double v) {
+static lb_num shown(const lb_expectation *e, double v) {
     if (v == floor(v) && fabs(v) < 1e9) return lb_num_fixed(v, 0);
     double rel = e->relative ? e->tolerance : e->tolerance / fmax(fabs(e->expected), 1e-300);
     int digits = rel > 0 ? (int)ceil(-log10(rel)) + 2 : 8;
     return lb_num_sci(v, digits < 4 ? 4 : digits > 10 ? 10 : digits);
 }
 
-static void put_row(lb_table *t, const expectation *e, const answer *x, int64_t *outside, int64_t *compared) {
+static void put_row(lb_table *t, const lb_expectation *e, const answer *x, int64_t *outside, int64_t *compared) {
     lb_table_row(t);
     lb_table_setf(t, T_NUMBER, "%zu", t->rows);
     const char *windows = e->text[F_WINDOWS];
@@ -373,18 +301,18 @@ static void put_row(lb_table *t, const expectation *e, const answer *x, int64_t 
 
 static lb_status make(lb_arena *a, const lb_results *r, const char *path, lb_table_format f, lb_str *out,
                       int64_t *outside) {
-    expectation *e = NULL;
+    lb_expectation *e = NULL;
     size_t n = 0;
     int64_t compared = 0;
     lb_table *t;
-    LB_TRY(read_file(a, path, &e, &n));
+    LB_TRY(lb_expected_read(a, path, &e, &n));
     char *title = lb_arena_printf(a, "%s: ours and what is expected", r->model_name);
     if (!title) return LB_E_NOMEM;
     LB_TRY(lb_table_new(a, "expected", title, column, T_COLUMNS, &t));
     *outside = 0;
     for (size_t i = 0; i < n; i++) {
         answer x;
-        LB_TRY(answer_of(a, path, r, &e[i], &x));
+        LB_TRY(answer_of(a, r, &e[i], &x));
         put_row(t, &e[i], &x, outside, &compared);
     }
     LB_TRY(lb_table_render(t, f, out));

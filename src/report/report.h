@@ -45,8 +45,11 @@ LB_NODISCARD lb_status lb_report_size_table(const lb_results *r, lb_table_format
  * outside. */
 LB_NODISCARD lb_status lb_report_expected_table(const lb_results *r, const char *expected_csv, lb_table_format f,
                                                 lb_str *out, int64_t *outside);
-/* LB_E_FORMAT: the file is no list of expected values. */
+/* LB_E_FORMAT, with file and line: the file is no list of expected values, or names a metric that there is not. */
 LB_NODISCARD lb_status lb_report_expected_check(const char *expected_csv);
+/* Warns of rows that will not be compared with what a config makes. planned: its cells, as records that are done, with
+ * their evaluations' names, protocols and windows (-1: not known). */
+LB_NODISCARD lb_status lb_report_expected_preview(const lb_results *planned, const char *expected_csv, lb_log *log);
 /* <dir>/cells.csv: one tidy row a cell and evaluation. */
 LB_NODISCARD lb_status lb_report_cells_csv(const lb_results *r, lb_str *out);
 /* All tables (md, csv, tex), plots (svg, png, pdf with .gp and .dat beside), and index.html + report.md. A missing

@@ -165,11 +165,44 @@ static void earlier_results_are_counted(void **state) {
     cli_free(&r);
 }
 
+/* A slip in the list of expected values is said before anything runs, by check and by run. */
+static void expected_values_are_checked_first(void **state) {
+    (void)state;
+#define EXPECTED_HEAD "method,options,evaluation,protocol,windows,metric,expected,tolerance,kind,source\n"
+    char path[LB_TEST_PATH];
+    path_in(path, home, "slips");
+    assert_ok(lb_fs_mkdirs(path));
+    put_file("slips/config.yaml", "model: ../tiny\neval: {name: ours, text: ../eval.txt, protocol: W2-64, windows: 6}\n"
+                                  "quantize:\n  - {method: rtn, bits: 3, group: 16}\n");
+    put_file("slips/expected.csv", EXPECTED_HEAD "rtn,bits=3,ours,W2-64,6,perplexity,1,1,relative,\n");
+    static const char *const command[] = {"check", "run"};
+    for (int i = 0; i < 2; i++) {
+        cli_result r = lowbit(command[i], "slips", NULL);
+        assert_int_equal(r.code, 1);
+        cli_has(r.err, "slips/expected.csv:2: metric 'perplexity' is not known: did you mean 'ppl'?");
+        assert_string_equal(r.out, "");
+        cli_free(&r);
+    }
+    put_file("slips/expected.csv", EXPECTED_HEAD "rtn,bits=3,ours,W2-64,6,ppl,1,1e9,relative,\n"
+                                                 "rtn,bits=4,ours,W2-64,6,ppl,1,1e9,relative,\n");
+    cli_result r = lowbit("check", "slips", NULL);
+    assert_int_equal(r.code, 0);
+    cli_has(r.err, "slips/expected.csv:3: will not be compared: no such cell");
+    cli_has_not(r.err, "expected.csv:2:");
+    cli_free(&r);
+    r = lowbit("run", "slips", NULL);
+    assert_int_equal(r.code, 0);
+    cli_has(r.err, "slips/expected.csv:3: will not be compared: no such cell");
+    cli_has(r.out, "1 of 2 compared: 1 within tolerance");
+    cli_free(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stopped_sweeps_say_so),
         cmocka_unit_test(a_missing_file_is_one_row),
         cmocka_unit_test(earlier_results_are_counted),
+        cmocka_unit_test(expected_values_are_checked_first),
     };
     return cmocka_run_group_tests(tests, make_model, clean);
 }

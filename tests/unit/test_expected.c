@@ -94,7 +94,7 @@ static void refuses(void **state) {
     (void)state;
     static const struct {
         const char *row, *says;
-    } bad[] = {{"none,," W ",ppl,x,1,relative,\n", "row 1: expected = 'x': must be a number"},
+    } bad[] = {{"none,," W ",ppl,x,1,relative,\n", ":2: expected = 'x': must be a number"},
                {"none,," W ",ppl,1,,relative,\n", "tolerance = ''"},
                {"none,," W ",ppl,1,-1,relative,\n", "must not be negative"},
                {"none,," W ",ppl,1,1,about,\n", "kind = 'about': must be relative or absolute"},

@@ -1,0 +1,65 @@
+/* The expected values of a config, before anything of it has run. */
+#include "base/fs.h"
+#include "cli/planned.h"
+#include "report/report.h"
+#include "run/cell.h"
+
+lb_status lb_cli_expected_path(const lb_config *c, lb_arena *a, const char **out) {
+    *out = NULL;
+    char *path = lb_fs_join(c->dir, "expected.csv");
+    if (!path) return LB_E_NOMEM;
+    bool there = lb_fs_exists(path);
+    if (there) *out = lb_arena_strdup(a, path);
+    lb_free(path);
+    return there && !*out ? LB_E_NOMEM : LB_OK;
+}
+
+lb_status lb_cli_expected_check(const lb_config *c, lb_arena *a) {
+    const char *path;
+    LB_TRY(lb_cli_expected_path(c, a, &path));
+    return path ? lb_report_expected_check(path) : LB_OK;
+}
+
+static lb_status planned_evals(const lb_plan *p, lb_arena *a, lb_eval_row **out) {
+    lb_eval_row *row = LB_NEW(a, lb_eval_row, p->evals + 1);
+    if (!row) return LB_E_NOMEM;
+    for (int64_t i = 0; i < p->evals; i++) {
+        const lb_eval_config *e = p->eval_config[i];
+        row[i].name = e->name;
+        row[i].eval.windows = e->windows > 0 ? e->windows : -1;
+        LB_TRY(lb_protocol_parse(e->protocol, &row[i].eval.protocol));
+    }
+    *out = row;
+    return LB_OK;
+}
+
+/* The cells of all plans, as if they were done. */
+static lb_status planned_results(const lb_planned *x, lb_arena *a, lb_results *out) {
+    size_t n = 0;
+    for (size_t k = 0; k < x->plans.n; k++) n += x->plans.at[k].sweep.n;
+    *out = (lb_results){.arena = a, .name = x->config.name, .model_name = x->plans.at[0].model_label};
+    out->record = LB_NEW(a, lb_record, n + 1);
+    if (!out->record) return LB_E_NOMEM;
+    for (size_t k = 0; k < x->plans.n; k++) {
+        const lb_plan *p = &x->plans.at[k];
+        lb_eval_row *eval;
+        LB_TRY(planned_evals(p, a, &eval));
+        for (size_t i = 0; i < p->sweep.n; i++) {
+            const lb_cell *c = &p->sweep.cell[i];
+            lb_record *r = &out->record[out->n++];
+            LB_TRY(lb_cell_bare_record(a, c, c->refused ? LB_CELL_REFUSED : LB_CELL_DONE, "", r));
+            r->eval = eval;
+            r->evals = p->evals;
+        }
+    }
+    return LB_OK;
+}
+
+lb_status lb_cli_expected_preview(const lb_planned *x, lb_arena *a, lb_log *log) {
+    const char *path;
+    lb_results r;
+    LB_TRY(lb_cli_expected_path(&x->config, a, &path));
+    if (!path) return LB_OK;
+    LB_TRY(planned_results(x, a, &r));
+    return lb_report_expected_preview(&r, path, log);
+}

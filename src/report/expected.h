@@ -1,0 +1,43 @@
+/* A list of expected values: what is in the file, and which cell and evaluation of results a row means. */
+#ifndef LB_REPORT_EXPECTED_H
+#define LB_REPORT_EXPECTED_H
+
+#include "report/parts.h"
+
+typedef enum lb_expected_field {
+    F_METHOD,
+    F_OPTIONS,
+    F_EVAL,
+    F_PROTOCOL,
+    F_WINDOWS,
+    F_METRIC,
+    F_EXPECTED,
+    F_TOL,
+    F_KIND,
+    F_SOURCE,
+    FIELDS
+} lb_expected_field;
+
+typedef struct lb_expectation {
+    int line; /* in the file */
+    const char *text[FIELDS];
+    double expected, tolerance;
+    bool relative;
+} lb_expectation;
+
+/* All rows, from the arena. LB_E_FORMAT with file and line: a column that is missing, a number that is none, a metric
+ * that does not exist. */
+LB_NODISCARD lb_status lb_expected_read(lb_arena *a, const char *path, lb_expectation **out, size_t *n);
+bool lb_expected_is_metric(const char *metric);
+/* Does the metric belong to a cell alone, without an evaluation? */
+bool lb_expected_of_cell(const char *metric);
+
+/* The one cell that a row means, or NULL and why there is none. */
+LB_NODISCARD lb_status lb_expected_cell(lb_arena *a, const lb_results *r, const lb_expectation *e,
+                                        const lb_record **cell, const char **why);
+/* The cell's evaluation by name, protocol and windows: another protocol or part of the text is another quantity.
+ * Windows of less than 0: not known, any number will do. */
+LB_NODISCARD lb_status lb_expected_eval(lb_arena *a, const lb_record *c, const lb_expectation *e,
+                                        const lb_eval_row **out, const char **why);
+
+#endif
