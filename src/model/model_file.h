@@ -10,8 +10,8 @@
 
 /* Folders (model_folder.c). find: the folder itself, or the snapshot of a hub cache: the one that refs/main names, or
  * the only one. check: it has a config.json, or LB_E_IO naming what was looked for and what is there. has_tokenizer:
- * tokenizer.json or tokenizer.model. no_tokenizer: why there is none, as far as the folder shows. hash: the SHA-256 of
- * the list of hashes of the files that are read. */
+ * tokenizer.json, tokenizer.model, or vocab.json with merges.txt. no_tokenizer: why there is none, as far as the folder
+ * shows. hash: the SHA-256 of the list of hashes of the files that are read. */
 LB_NODISCARD lb_status lb_folder_find(lb_arena *a, const char *dir, const char **out);
 LB_NODISCARD lb_status lb_folder_check(const char *dir);
 LB_NODISCARD lb_status lb_folder_has_tokenizer(const char *dir, bool *there);

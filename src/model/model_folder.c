@@ -107,9 +107,18 @@ lb_status lb_folder_check(const char *dir) {
     return st;
 }
 
+static lb_status has_pair(const char *dir, bool *yes) {
+    bool merges;
+    LB_TRY(is_there(dir, "vocab.json", yes));
+    LB_TRY(is_there(dir, "merges.txt", &merges));
+    *yes = *yes && merges;
+    return LB_OK;
+}
+
 lb_status lb_folder_has_tokenizer(const char *dir, bool *there) {
     LB_TRY(is_there(dir, "tokenizer.json", there));
-    return *there ? LB_OK : is_there(dir, "tokenizer.model", there);
+    if (!*there) LB_TRY(is_there(dir, "tokenizer.model", there));
+    return *there ? LB_OK : has_pair(dir, there);
 }
 
 lb_status lb_folder_no_tokenizer(lb_arena *a, const char *dir, const char **why) {
@@ -118,7 +127,8 @@ lb_status lb_folder_no_tokenizer(lb_arena *a, const char *dir, const char **why)
         {"tokenizer.tiktoken", "a vocabulary of tiktoken"},
         {"qwen.tiktoken", "a vocabulary of tiktoken"},
         {"tekken.json", "a vocabulary of tiktoken"},
-        {"vocab.json", "the vocabulary of another kind of folder"},
+        {"vocab.json", "a vocabulary without the merges.txt of a BPE"},
+        {"merges.txt", "merges without their vocab.json"},
         {"vocab.txt", "a vocabulary of WordPiece"},
     };
     *why = "there is no tokenizer.json";
@@ -155,18 +165,22 @@ static lb_status add_hash_of(const char *dir, const char *name, lb_str *list) {
 }
 
 /* Of the files that a model is read from: config, tokenizer, index, weights in name order. Without a tokenizer its
- * config says nothing; a tokenizer.model counts where there is no tokenizer.json, with more files beside it. */
+ * config says nothing; without tokenizer.json more files count beside what holds the vocabulary. */
 lb_status lb_folder_hash(const char *dir, const lb_safetensors *weights, char hex[LB_HASH_HEX]) {
     lb_str list = {0};
     lb_status st;
     static const char *const beside[] = {"tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"};
-    bool json, spm;
+    bool json, spm, pair;
     LB_TRY(is_there(dir, "tokenizer.json", &json));
     LB_TRY(is_there(dir, "tokenizer.model", &spm));
+    LB_TRY(has_pair(dir, &pair));
     spm = spm && !json;
+    pair = pair && !json && !spm;
     LB_TRY_GOTO(st, done, add_hash_of(dir, "config.json", &list));
-    LB_TRY_GOTO(st, done, add_hash_of(dir, spm ? "tokenizer.model" : "tokenizer.json", &list));
-    for (size_t i = 0; i < (spm ? 3 : json ? 1 : 0); i++) LB_TRY_GOTO(st, done, add_hash_of(dir, beside[i], &list));
+    LB_TRY_GOTO(st, done, add_hash_of(dir, spm ? "tokenizer.model" : pair ? "vocab.json" : "tokenizer.json", &list));
+    if (pair) LB_TRY_GOTO(st, done, add_hash_of(dir, "merges.txt", &list));
+    for (size_t i = 0; i < (spm || pair ? 3 : json ? 1 : 0); i++)
+        LB_TRY_GOTO(st, done, add_hash_of(dir, beside[i], &list));
     if (lb_safetensors_index(weights)) LB_TRY_GOTO(st, done, add_hash(lb_safetensors_index(weights), &list));
     for (size_t i = 0; lb_safetensors_file(weights, i); i++)
         LB_TRY_GOTO(st, done, add_hash(lb_safetensors_file(weights, i), &list));

@@ -125,7 +125,7 @@ bool lb_tok_find_added(const lb_tokenizer *t, const lb_tok_matcher *m, lb_tok_vi
             if (!next) return false;
             *at = (size_t)(next - text.s);
         }
-        const lb_tok_added *a = found_here(t, m, text, *at, parse_special || t->json.s);
+        const lb_tok_added *a = found_here(t, m, text, *at, parse_special || t->by_library);
         if (!a) {
             ++*at;
             continue;

@@ -36,7 +36,7 @@ typedef struct sayings {
     int32_t bos;       /* that tokenizer_config.json names, or Llama's classes take without; -1: none */
 } sayings;
 
-static lb_status read_type(const char *dir, char out[64]) {
+lb_status lb_tok_model_type(const char *dir, char out[64]) {
     char *path = lb_fs_join(dir, "config.json");
     json_t *config = NULL;
     if (!path) return LB_E_NOMEM;
@@ -89,7 +89,7 @@ lb_status lb_tok_compare_bos(lb_tokenizer *t, const char *dir, const json_t *con
     if (x.add && !json_is_boolean(x.add) && !json_is_null(x.add))
         return lb_fail(LB_E_FORMAT, "%s/tokenizer_config.json: key 'add_bos_token': expected true or false", dir);
     char type[64];
-    LB_TRY(read_type(dir, type));
+    LB_TRY(lb_tok_model_type(dir, type));
     x.llama = strcmp(type, "llama") == 0;
     x.habit = x.class ? habit_of(x.class) : x.llama ? PUTS_BOS : LEAVES_IT;
     if (x.bos < 0 && (!x.class || strstr(x.class, "Llama"))) x.bos = lb_tok_index_get(&t->index, "<s>", 3);
@@ -116,7 +116,7 @@ lb_status lb_tok_habit_bos(lb_tokenizer *t, const char *dir, const json_t *confi
     char type[64];
     if (add && !json_is_boolean(add) && !json_is_null(add))
         return lb_fail(LB_E_FORMAT, "%s/tokenizer_config.json: key 'add_bos_token': expected true or false", dir);
-    LB_TRY(read_type(dir, type));
+    LB_TRY(lb_tok_model_type(dir, type));
     bool puts = class && habit_of(class) == PUTS_BOS;
     for (size_t i = 0; i < sizeof types / sizeof *types && !class; i++) puts = puts || strcmp(type, types[i]) == 0;
     t->adds_bos = add ? json_is_true(add) : puts && t->bos >= 0;

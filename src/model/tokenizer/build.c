@@ -204,25 +204,25 @@ lb_status lb_tok_pieces(lb_tokenizer *t) {
 
 /* ---- merges ---- */
 
-static lb_status not_a_token(const lb_tokenizer *t, int64_t at, lb_tok_view v) {
-    return lb_fail(LB_E_FORMAT, "%s: merge %lld: \"%.*s\" is not in the vocabulary", t->name, (long long)at, (int)v.n,
-                   v.s);
+static lb_status not_a_token(lb_tok_place p, lb_tok_view v) {
+    return lb_fail(LB_E_FORMAT, "%s: %s %lld: \"%.*s\" is not in the vocabulary", p.file, p.unit, (long long)p.n,
+                   (int)v.n, v.s);
 }
 
-lb_status lb_tok_merge_add(lb_tokenizer *t, int64_t at, lb_tok_view left, lb_tok_view right) {
+lb_status lb_tok_merge_add(lb_tokenizer *t, int64_t at, lb_tok_place p, lb_tok_view left, lb_tok_view right) {
     char both[LB_TOK_MAX_PIECE];
     lb_tok_view tail = {right.s + t->prefix.n, right.n - t->prefix.n}; /* of a token: the prefix stands at its head */
-    if (right.n < t->prefix.n) return not_a_token(t, at, right);
+    if (right.n < t->prefix.n) return not_a_token(p, right);
     if (left.n + right.n > sizeof both)
-        return lb_fail(LB_E_FORMAT, "%s: merge %lld makes a token of %zu bytes: at most %zu", t->name, (long long)at,
-                       left.n + right.n, sizeof both);
+        return lb_fail(LB_E_FORMAT, "%s: %s %lld makes a token of %zu bytes: at most %zu", p.file, p.unit,
+                       (long long)p.n, left.n + right.n, sizeof both);
     int32_t l = lb_tok_index_get(&t->index, left.s, left.n), r = lb_tok_index_get(&t->index, right.s, right.n);
-    if (l < 0) return not_a_token(t, at, left);
-    if (r < 0) return not_a_token(t, at, right);
+    if (l < 0) return not_a_token(p, left);
+    if (r < 0) return not_a_token(p, right);
     memcpy(both, left.s, left.n);
     memcpy(both + left.n, tail.s, tail.n);
     int32_t id = lb_tok_index_get(&t->index, both, left.n + tail.n);
-    if (id < 0) return not_a_token(t, at, (lb_tok_view){both, left.n + tail.n});
+    if (id < 0) return not_a_token(p, (lb_tok_view){both, left.n + tail.n});
     t->merges.list[at] = (lb_tok_merge){l, r, id, (int32_t)at};
     return LB_OK;
 }
@@ -380,7 +380,7 @@ lb_status lb_tok_finish(lb_tokenizer *t) {
         snprintf(t->kind, sizeof t->kind, "SentencePiece Unigram");
         return lb_tok_matchers(t);
     }
-    LB_TRY(lb_tok_merges_hash(t->arena, &t->merges, t->json.s != NULL));
+    LB_TRY(lb_tok_merges_hash(t->arena, &t->merges, t->by_library));
     if (!t->from_scores) LB_TRY(index_symbols(t, 0)); /* merges_from_scores needed them before */
     for (int c = 0; c < 128; c++) t->ascii[c] = lb_tok_index_get(&t->symbols, (char[]){(char)c}, 1);
     if (!t->alphabet && !cut && marks_begin_words(t)) t->step[t->n_step++] = words;

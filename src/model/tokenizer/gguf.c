@@ -127,7 +127,7 @@ static lb_status read_merges(const lb_gguf *g, lb_tokenizer *t) {
             return lb_fail(LB_E_FORMAT, "%s: %s[%lld] = \"%.*s\": expected two tokens with a space between", t->name,
                            key, (long long)i, (int)n, s);
         lb_tok_view left = {s, (size_t)(space - s)}, right = {space + 1, n - left.n - 1};
-        LB_TRY(lb_tok_merge_add(t, i, left, right));
+        LB_TRY(lb_tok_merge_add(t, i, (lb_tok_place){t->name, "merge", i}, left, right));
     }
     return LB_OK;
 }

@@ -180,8 +180,9 @@ struct lb_tokenizer {
     bool alphabet;    /* tokens are written in GPT-2's alphabet */
     bool from_scores; /* GGUF's 'llama' kind */
     bool ignore_merges, fuse_unk, adds_bos;
-    bool longest_first;         /* added tokens: a longer one that overlaps wins, as in llama.cpp; else the leftmost */
-    bool joined_by_spaces;      /* there is no decoder */
+    bool by_library;       /* of equal merges the last counts, special tokens that are not wanted are passed over */
+    bool longest_first;    /* added tokens: a longer one that overlaps wins, as in llama.cpp; else the leftmost */
+    bool joined_by_spaces; /* there is no decoder */
     lb_tok_view prefix, suffix; /* of symbols that continue a word, of its last symbol */
     char kind[64];
     const char *pre; /* the name of its pre-tokenizer in GGUF; NULL: none */
@@ -212,10 +213,10 @@ struct lb_tokenizer {
     lb_tok_decode decode[LB_TOK_MAX_STEPS];
     int n_decode;
     pcre2_general_context *pcre;
-    lb_tok_view json;      /* tokenizer.json as it was read; NULL for other sources */
-    lb_tok_view spm;       /* tokenizer.model as it was read; NULL for other sources */
-    lb_tok_file beside[3]; /* then the files beside it that were read */
-    int n_beside;
+    lb_tok_view json;    /* tokenizer.json as it was read; NULL for other sources */
+    lb_tok_view spm;     /* tokenizer.model as it was read; NULL for other sources */
+    lb_tok_file file[5]; /* of a folder without tokenizer.json: all that was read; saving writes them again */
+    int n_file;
     const char *bos_dispute;   /* what the folder's files say of BOS, where they disagree; else NULL */
     int64_t rows;              /* of the model's embedding; 0: not told */
     const char *chat_template; /* NULL: none */
@@ -228,7 +229,12 @@ LB_NODISCARD lb_status lb_tok_reserve(lb_tokenizer *t, int64_t vocab, size_t byt
 LB_NODISCARD lb_status lb_tok_put(lb_tokenizer *t, int64_t id, const char *s, size_t n, uint8_t type);
 LB_NODISCARD lb_status lb_tok_pieces(lb_tokenizer *t); /* token -> piece, index, byte_id */
 /* Cuts "left right" or takes two strings; both and their sum must be tokens. */
-LB_NODISCARD lb_status lb_tok_merge_add(lb_tokenizer *t, int64_t at, lb_tok_view left, lb_tok_view right);
+typedef struct lb_tok_place { /* of a merge, for messages: "FILE: merge 7", "FILE: line 9" */
+    const char *file, *unit;
+    int64_t n;
+} lb_tok_place;
+LB_NODISCARD lb_status lb_tok_merge_add(lb_tokenizer *t, int64_t at, lb_tok_place place, lb_tok_view left,
+                                        lb_tok_view right);
 LB_NODISCARD lb_status lb_tok_merges_from_scores(lb_tokenizer *t, const float *score);
 bool lb_tok_mark_after_other(lb_tok_view v);           /* a mark of a space that follows something else */
 LB_NODISCARD lb_status lb_tok_finish(lb_tokenizer *t); /* matchers, symbols, kind: last */
@@ -268,10 +274,30 @@ LB_NODISCARD lb_status lb_tok_spell_bytes(lb_tokenizer *t);
 
 /* spm.c: t->spm, and the added tokens of the files beside it, a list like tokenizer.json's. */
 LB_NODISCARD lb_status lb_tok_read_spm(lb_tokenizer *t, const json_t *added);
-/* spm_folder.c: tokenizer.model of a folder and what lies beside it. */
-LB_NODISCARD lb_status lb_tok_load_spm(lb_tokenizer *t, const char *dir, const char *path);
+/* spm_folder.c: tokenizer.model of a folder and what lies beside it; pair_folder.c: vocab.json and merges.txt. */
+LB_NODISCARD lb_status lb_tok_load_spm(lb_tokenizer *t, const char *dir);
+LB_NODISCARD lb_status lb_tok_load_pair(lb_tokenizer *t, const char *dir);
 /* bos.c: whether a BOS is put where no tokenizer.json says so. config: tokenizer_config.json or NULL. */
 LB_NODISCARD lb_status lb_tok_habit_bos(lb_tokenizer *t, const char *dir, const json_t *config);
+LB_NODISCARD lb_status lb_tok_model_type(const char *dir, char out[64]); /* of config.json; "": not there */
+
+/* beside.c: the files of such a folder. */
+typedef struct lb_tok_kept {
+    const char *path;
+    lb_tok_view text; /* s NULL: the file is not there */
+} lb_tok_kept;
+typedef struct lb_tok_beside {
+    lb_tok_kept config_file, names_file, special_file;
+    json_t *config, *names, *special; /* tokenizer_config, added_tokens, special_tokens_map; NULL: not there */
+    json_t *added;                    /* the tokens that are added by id, a list like tokenizer.json's */
+    bool has_decoder;                 /* config lists them; else names does */
+} lb_tok_beside;
+LB_NODISCARD lb_status lb_tok_keep_file(lb_tokenizer *t, const char *dir, const char *name, size_t most,
+                                        lb_tok_kept *out);
+LB_NODISCARD lb_status lb_tok_kept_json(const lb_tok_kept *f, json_t **out); /* an object; NULL: not there */
+LB_NODISCARD lb_status lb_tok_read_beside(lb_tokenizer *t, const char *dir, lb_tok_beside *b);
+LB_NODISCARD lb_status lb_tok_list_added(lb_tokenizer *t, lb_tok_beside *b);
+void lb_tok_free_beside(lb_tok_beside *b);
 
 /* json.c: what other loaders need too. */
 LB_NODISCARD lb_status lb_tok_read_config(lb_tokenizer *t, const char *path, const json_t *config, int32_t *named);
@@ -280,6 +306,9 @@ LB_NODISCARD lb_status lb_tok_check_size(const lb_tokenizer *t, int64_t size, si
 /* Before the first is put. entries: how many the vocabulary has. */
 LB_NODISCARD lb_status lb_tok_check_added_ids(const lb_tokenizer *t, int64_t entries, const json_t *added);
 LB_NODISCARD lb_status lb_tok_put_added(lb_tokenizer *t, const json_t *o);
+/* vocab: {"token": id}; added: a list. */
+LB_NODISCARD lb_status lb_tok_fill_vocab(lb_tokenizer *t, const json_t *vocab, const json_t *added, bool byte_fallback);
+LB_NODISCARD lb_status lb_tok_normalize_added(lb_tokenizer *t); /* those that are matched in normalized text */
 LB_NODISCARD lb_status lb_tok_model_flag(const lb_tokenizer *t, const json_t *model, const char *key, bool *out);
 
 /* unicode.c */

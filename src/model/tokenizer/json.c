@@ -8,7 +8,11 @@ static lb_tok_view view_of(const json_t *s) { return (lb_tok_view){json_string_v
 /* ---- vocabulary ---- */
 
 static lb_status token_id(const lb_tokenizer *t, const char *what, const json_t *v, int64_t *id) {
-    if (!json_is_integer(v)) return lb_fail(LB_E_FORMAT, "%s: the id of \"%s\" is not an integer", t->name, what);
+    if (!json_is_integer(v)) {
+        char text[LB_JSON_TEXT];
+        lb_json_text(v, text);
+        return lb_fail(LB_E_FORMAT, "%s: the id of \"%.64s\" is not an integer: %s", t->name, what, text);
+    }
     *id = json_integer_value(v);
     if (*id < 0 || *id >= INT32_MAX / 4)
         return lb_fail(LB_E_FORMAT, "%s: the id of \"%s\" is %lld: must be in [0, %d)", t->name, what, (long long)*id,
@@ -104,8 +108,7 @@ lb_status lb_tok_put_added(lb_tokenizer *t, const json_t *o) {
     return LB_OK;
 }
 
-/* Those matched in normalized text are normalized themselves. */
-static lb_status normalize_added(lb_tokenizer *t) {
+lb_status lb_tok_normalize_added(lb_tokenizer *t) {
     if (!t->n_norm) return LB_OK;
     lb_tok_run r;
     LB_TRY(lb_tok_run_new(t, &r));
@@ -153,7 +156,7 @@ static lb_status read_merges(lb_tokenizer *t, const json_t *merges) {
         if (!left.n || !right.n)
             return lb_fail(LB_E_FORMAT, "%s: model.merges[%lld]: expected \"left right\" or [\"left\", \"right\"]",
                            t->name, (long long)i);
-        LB_TRY(lb_tok_merge_add(t, i, left, right));
+        LB_TRY(lb_tok_merge_add(t, i, (lb_tok_place){t->name, "merge", i}, left, right));
     }
     return LB_OK;
 }
@@ -245,22 +248,10 @@ lb_status lb_tok_check_added_ids(const lb_tokenizer *t, int64_t entries, const j
     return status;
 }
 
-static lb_status read_model(lb_tokenizer *t, const json_t *root) {
-    const json_t *model = json_object_get(root, "model"), *added = json_object_get(root, "added_tokens"), *a;
-    bool unigram = false;
-    LB_TRY(model_type(t, model, &unigram));
-    if (unigram) return lb_tok_read_unigram(t, model, added);
-    LB_TRY(check_model(t, model));
-    const json_t *vocab = json_object_get(model, "vocab"), *unk = json_object_get(model, "unk_token");
+lb_status lb_tok_fill_vocab(lb_tokenizer *t, const json_t *vocab, const json_t *added, bool byte_fallback) {
     int64_t size;
     size_t bytes, i;
-    bool byte_fallback;
-    LB_TRY(lb_tok_model_flag(t, model, "byte_fallback", &byte_fallback));
-    LB_TRY(lb_tok_model_flag(t, model, "fuse_unk", &t->fuse_unk));
-    LB_TRY(lb_tok_model_flag(t, model, "ignore_merges", &t->ignore_merges));
-    LB_TRY(affix(t, model, "continuing_subword_prefix", &t->prefix));
-    LB_TRY(affix(t, model, "end_of_word_suffix", &t->suffix));
-    LB_TRY(choose_symbols(t, model, byte_fallback));
+    const json_t *a;
     LB_TRY(measure(t, vocab, added, &size, &bytes));
     LB_TRY(lb_tok_reserve(t, size, bytes));
     t->in_model = LB_NEW(t->arena, bool, size);
@@ -270,7 +261,23 @@ static lb_status read_model(lb_tokenizer *t, const json_t *root) {
     if (!t->added) return LB_E_NOMEM;
     LB_TRY(lb_tok_check_added_ids(t, (int64_t)json_object_size(vocab), added));
     json_array_foreach(added, i, a) LB_TRY(lb_tok_put_added(t, a));
-    LB_TRY(lb_tok_pieces(t));
+    return lb_tok_pieces(t);
+}
+
+static lb_status read_model(lb_tokenizer *t, const json_t *root) {
+    const json_t *model = json_object_get(root, "model"), *added = json_object_get(root, "added_tokens");
+    bool unigram = false, byte_fallback;
+    LB_TRY(model_type(t, model, &unigram));
+    if (unigram) return lb_tok_read_unigram(t, model, added);
+    LB_TRY(check_model(t, model));
+    const json_t *vocab = json_object_get(model, "vocab"), *unk = json_object_get(model, "unk_token");
+    LB_TRY(lb_tok_model_flag(t, model, "byte_fallback", &byte_fallback));
+    LB_TRY(lb_tok_model_flag(t, model, "fuse_unk", &t->fuse_unk));
+    LB_TRY(lb_tok_model_flag(t, model, "ignore_merges", &t->ignore_merges));
+    LB_TRY(affix(t, model, "continuing_subword_prefix", &t->prefix));
+    LB_TRY(affix(t, model, "end_of_word_suffix", &t->suffix));
+    LB_TRY(choose_symbols(t, model, byte_fallback));
+    LB_TRY(lb_tok_fill_vocab(t, vocab, added, byte_fallback));
     if (given(unk)) {
         lb_tok_view v = view_of(unk);
         t->unk = v.s ? lb_tok_index_get(&t->index, v.s, v.n) : -1;
@@ -322,7 +329,7 @@ static lb_status read_root(lb_tokenizer *t, const json_t *root) {
     LB_TRY(read_model(t, root));
     LB_TRY(lb_tok_read_post_processor(t, json_object_get(root, "post_processor"), &t->bos));
     t->adds_bos = t->bos >= 0;
-    LB_TRY(normalize_added(t));
+    LB_TRY(lb_tok_normalize_added(t));
     return lb_tok_finish(t);
 }
 
@@ -336,6 +343,7 @@ static lb_status load_json(lb_tokenizer *t, const char *path) {
     LB_TRY_GOTO(status, done, copy ? LB_OK : LB_E_NOMEM);
     memcpy(copy, text, n);
     t->json = (lb_tok_view){copy, n};
+    t->by_library = true;
     LB_TRY_GOTO(status, done, lb_json_parse(t->name, copy, n, &root));
     LB_TRY_GOTO(status, done, lb_json_all_once(t->name, root));
     LB_TRY_GOTO(status, done, read_root(t, root));
@@ -358,15 +366,24 @@ done:
     return status;
 }
 
+/* Where several are, the first counts, as in transformers. */
 lb_status lb_tokenizer_from_dir(const char *dir, lb_tokenizer **out) {
     char *path = lb_fs_join(dir, "tokenizer.json"), *config = lb_fs_join(dir, "tokenizer_config.json");
-    char *spm = lb_fs_join(dir, "tokenizer.model");
+    char *spm = lb_fs_join(dir, "tokenizer.model"), *vocab = lb_fs_join(dir, "vocab.json");
+    char *merges = lb_fs_join(dir, "merges.txt");
     lb_tokenizer *t = NULL;
     lb_status status;
-    LB_TRY_GOTO(status, done, path && config && spm ? LB_OK : LB_E_NOMEM);
-    bool json = lb_fs_there(path) || !lb_fs_there(spm); /* where both are, tokenizer.json counts, as in transformers */
-    LB_TRY_GOTO(status, done, lb_tok_new(json ? path : spm, &t));
-    LB_TRY_GOTO(status, done, json ? load(t, dir, path, config) : lb_tok_load_spm(t, dir, spm));
+    LB_TRY_GOTO(status, done, path && config && spm && vocab && merges ? LB_OK : LB_E_NOMEM);
+    if (!lb_fs_there(path) && lb_fs_there(spm)) {
+        LB_TRY_GOTO(status, done, lb_tok_new(spm, &t));
+        LB_TRY_GOTO(status, done, lb_tok_load_spm(t, dir));
+    } else if (!lb_fs_there(path) && lb_fs_there(vocab) && lb_fs_there(merges)) {
+        LB_TRY_GOTO(status, done, lb_tok_new(vocab, &t));
+        LB_TRY_GOTO(status, done, lb_tok_load_pair(t, dir));
+    } else {
+        LB_TRY_GOTO(status, done, lb_tok_new(path, &t));
+        LB_TRY_GOTO(status, done, load(t, dir, path, config));
+    }
     *out = t;
     t = NULL;
 done:
@@ -374,5 +391,7 @@ done:
     lb_free(path);
     lb_free(config);
     lb_free(spm);
+    lb_free(vocab);
+    lb_free(merges);
     return status;
 }

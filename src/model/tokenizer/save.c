@@ -257,10 +257,9 @@ static lb_status write_file(const char *dir, const char *name, const lb_str *b) 
     return write_view(dir, name, (lb_tok_view){b->s, b->len});
 }
 
-/* tokenizer.model and the files beside it go out as they came: transformers makes of them what it made before. */
-static lb_status save_spm(const lb_tokenizer *t, const char *dir) {
-    LB_TRY(write_view(dir, "tokenizer.model", t->spm));
-    for (int i = 0; i < t->n_beside; i++) LB_TRY(write_view(dir, t->beside[i].name, t->beside[i].text));
+/* The files of a folder without tokenizer.json go out as they came: transformers makes of them what it made before. */
+static lb_status save_files(const lb_tokenizer *t, const char *dir) {
+    for (int i = 0; i < t->n_file; i++) LB_TRY(write_view(dir, t->file[i].name, t->file[i].text));
     return LB_OK;
 }
 
@@ -268,7 +267,7 @@ lb_status lb_tokenizer_save(const lb_tokenizer *t, const char *dir) {
     lb_str json = {0}, config = {0};
     lb_status status;
     LB_TRY_GOTO(status, done, lb_fs_mkdirs(dir));
-    if (t->spm.s) return save_spm(t, dir);
+    if (t->n_file) return save_files(t, dir);
     if (t->unigram && !t->json.s)
         return lb_fail(LB_E_UNSUPPORTED,
                        "%s: a Unigram tokenizer of GGUF: tokenizer.json cannot express its normalizer", t->name);

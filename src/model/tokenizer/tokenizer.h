@@ -1,7 +1,7 @@
 /* Tokenizers: byte-level BPE (GPT-2's scheme), SentencePiece-style BPE (scores, byte fallback) and Unigram, from
- * tokenizer.json, tokenizer.model (SentencePiece's file) or GGUF metadata, with their normalizers and pre-tokenizers;
- * special tokens; decode; and training of a byte-level BPE. A kind or component that is not known is LB_E_UNSUPPORTED
- * naming it, never approximated. */
+ * tokenizer.json, tokenizer.model (SentencePiece's file), vocab.json with merges.txt, or GGUF metadata, with their
+ * normalizers and pre-tokenizers; special tokens; decode; and training of a byte-level BPE. A kind or component that is
+ * not known is LB_E_UNSUPPORTED naming it, never approximated. */
 #ifndef LB_MODEL_TOKENIZER_H
 #define LB_MODEL_TOKENIZER_H
 
@@ -10,10 +10,11 @@
 
 typedef struct lb_tokenizer lb_tokenizer;
 LB_NODISCARD lb_status lb_tokenizer_from_gguf(const lb_gguf *g, lb_tokenizer **out);
-/* dir holds tokenizer.json, else tokenizer.model, and, if present, tokenizer_config.json, which names tokens. Whether
+/* dir holds tokenizer.json, else tokenizer.model, else vocab.json and merges.txt, and, if present,
+ * tokenizer_config.json, which names tokens. Whether
  * BOS is put before a text is the post-processor's decision; what add_bos_token says otherwise, or a version of
  * transformers would put (by the class that is named, or config.json's model_type), is lb_tokenizer_bos_dispute. A
- * tokenizer.model leaves it to add_bos_token, then to the class. */
+ * tokenizer.model leaves it to add_bos_token, then to the class; vocab.json to add_bos_token. */
 LB_NODISCARD lb_status lb_tokenizer_from_dir(const char *dir, lb_tokenizer **out);
 /* Trains a byte-level BPE with GPT-2's pattern after single digits; ids: specials, 256 bytes, merges in order; ties:
  * lower pair first. */
@@ -39,7 +40,8 @@ LB_NODISCARD lb_status lb_tokenizer_decode(const lb_tokenizer *t, const int32_t 
                                            size_t *len); /* lb_free */
 /* The raw text of a token for display; NULL only for an id that is none. Not NUL-terminated: len says how long. */
 const char *lb_tokenizer_piece(const lb_tokenizer *t, int32_t id, size_t *len);
-/* Writes tokenizer.json and tokenizer_config.json that transformers' AutoTokenizer loads with equal ids. */
+/* Writes tokenizer.json and tokenizer_config.json, or the files that were read instead, which transformers'
+ * AutoTokenizer loads with equal ids. */
 LB_NODISCARD lb_status lb_tokenizer_save(const lb_tokenizer *t, const char *dir);
 
 #endif
