@@ -198,6 +198,18 @@ def random_pipeline(seed):
     }
 
 
+def nothing():
+    """name, base, normalizer, pre-tokenizer, decoder: a Replace, a Split, that matches where nothing is."""
+    pres = {
+        "no": None, "first": metaspace("first", False), "everywhere": split("", "MergedWithNext", kind="String"),
+    }  # fmt: skip
+    for pattern in ({"Regex": "x*"}, {"Regex": "^"}, {"Regex": "\\b"}, {"Regex": "|t"}, {"String": ""}):
+        for content in ("-", " ", META):
+            for name, pre in pres.items():
+                replace = {"type": "Replace", "pattern": pattern, "content": content}
+                yield f"nothing {list(pattern.values())[0]!r} {content!r} {name}", "chars", replace, pre, CHAR_DECODER
+
+
 def refused(parts):
     """What is refused by name: docs/tokenizers.md says why."""
     pre, normalizer = json.dumps(parts["pre_tokenizer"]), json.dumps(parts["normalizer"])
@@ -258,6 +270,11 @@ def main():
             parts = {"normalizer": normalizer, "pre_tokenizer": pre, "decoder": decoder}
             cases.append(case(name, base, bases, {}, parts, texts))
         cases += [random_case(seed, bases, 7) for seed in range(90)]
+        for i, (name, base, normalizer, pre, decoder) in enumerate(nothing()):
+            rng = random.Random(1000 + i)
+            texts = ["xe", "the x"] + [text_of(rng) for _ in range(3)]
+            parts = {"normalizer": normalizer, "pre_tokenizer": pre, "decoder": decoder}
+            cases.append(case(name, base, bases, {}, parts, texts))
     cases = [c for c in cases if c]
     with open(out, "w", encoding="utf-8") as f:
         json.dump({"models": bases, "cases": cases}, f, ensure_ascii=True, separators=(",", ":"))

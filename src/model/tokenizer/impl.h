@@ -106,6 +106,7 @@ typedef struct lb_tok_norm {
     int form;                             /* utf8proc options */
     void (*each)(lb_str *out, int32_t c); /* appends what becomes of the character */
     bool left, right;                     /* of LB_TOK_STRIP */
+    bool inserts;                         /* the expression can match nothing, and the content is something */
     const lb_charsmap *charsmap;
     const lb_tok_spm *spm;
 } lb_tok_norm;
@@ -253,7 +254,7 @@ typedef lb_status (*lb_tok_reader)(lb_tokenizer *t, const char *type, const json
 /* Calls f for the component, or for each member of a Sequence, whose list has the name `list`. */
 LB_NODISCARD lb_status lb_tok_each_part(lb_tokenizer *t, const json_t *c, const char *list, lb_tok_reader f,
                                         void *user);
-/* {"String": ...} or {"Regex": ...}: exactly one of literal->s and *regex is not NULL. */
+/* {"String": ...} or {"Regex": ...}: exactly one of literal->s and *regex is not NULL; no literal is empty. */
 LB_NODISCARD lb_status lb_tok_get_pattern(lb_tokenizer *t, const json_t *c, lb_tok_view *literal, const char **regex);
 LB_NODISCARD lb_status lb_tok_room(const lb_tokenizer *t, int used, const char *what);
 /* *bos: the token that the post-processor puts before a text, -1: none. One that puts something behind is refused. */
@@ -264,6 +265,7 @@ LB_NODISCARD lb_status lb_tok_compare_bos(lb_tokenizer *t, const char *dir, cons
 
 /* normalizer.c, pre_read.c, decoder.c */
 LB_NODISCARD lb_status lb_tok_read_normalizer(lb_tokenizer *t, const json_t *c);
+LB_NODISCARD lb_status lb_tok_inserted(const lb_tokenizer *t, const char *before); /* the refusal of one that inserts */
 LB_NODISCARD lb_status lb_tok_read_pre_tokenizer(lb_tokenizer *t, const json_t *c);
 LB_NODISCARD lb_status lb_tok_read_metaspace(lb_tokenizer *t, const json_t *c, lb_tok_view *mark,
                                              lb_tok_prepend *prepend);

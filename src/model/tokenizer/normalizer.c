@@ -248,7 +248,20 @@ static lb_status read_replace(lb_tokenizer *t, const json_t *c, lb_tok_norm *z) 
     LB_TRY(lb_tok_get_pattern(t, c, &z->pattern, &regex));
     LB_TRY(lb_tok_get_text(t, c, "content", &z->content));
     z->kind = regex ? LB_TOK_REPLACE_REGEX : LB_TOK_REPLACE;
-    return regex ? lb_tok_pattern_new(t, "normalizer Replace", regex, &z->regex) : LB_OK;
+    if (!regex) return LB_OK;
+    uint32_t empty = 0;
+    LB_TRY(lb_tok_pattern_new(t, "normalizer Replace", regex, &z->regex));
+    if (pcre2_pattern_info(z->regex.re, PCRE2_INFO_MATCHEMPTY, &empty)) empty = 1;
+    z->inserts = empty && z->content.n;
+    return LB_OK;
+}
+
+lb_status lb_tok_inserted(const lb_tokenizer *t, const char *before) {
+    return lb_fail(
+        LB_E_UNSUPPORTED,
+        "%s: normalizer Replace: pattern \"%.64s\" can match nothing and then puts \"%.64s\" there: not known "
+        "before %s, where the tokenizers library doubles text or fails",
+        t->name, t->norm[t->n_norm - 1].regex.text, t->norm[t->n_norm - 1].content.s, before);
 }
 
 static const struct {
@@ -268,6 +281,7 @@ static const struct {
 static lb_status read_norm(lb_tokenizer *t, const char *type, const json_t *c, void *user) {
     (void)user;
     LB_TRY(lb_tok_room(t, t->n_norm, "normalizers"));
+    if (t->n_norm && t->norm[t->n_norm - 1].inserts) return lb_tok_inserted(t, "another normalizer");
     lb_tok_norm *z = &t->norm[t->n_norm];
     *z = (lb_tok_norm){0};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
@@ -280,7 +294,8 @@ static lb_status read_norm(lb_tokenizer *t, const char *type, const json_t *c, v
         z->kind = LB_TOK_PREPEND;
         LB_TRY(lb_tok_get_text(t, c, "prepend", &z->content));
     } else if (!strcmp(type, "Replace")) {
-        LB_TRY(read_replace(t, c, z));
+        t->n_norm++; /* also where it fails: what was compiled is freed with the tokenizer */
+        return read_replace(t, c, z);
     } else if (!strcmp(type, "Strip")) {
         z->kind = LB_TOK_STRIP;
         LB_TRY(lb_tok_get_bool(t, c, "strip_left", true, &z->left));

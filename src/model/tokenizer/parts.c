@@ -43,7 +43,13 @@ lb_status lb_tok_get_pattern(lb_tokenizer *t, const json_t *c, lb_tok_view *lite
     lb_tok_view expression = {0};
     *literal = (lb_tok_view){0};
     *regex = NULL;
-    if (json_object_get(p, "String")) return lb_tok_get_text(t, p, "String", literal);
+    if (json_object_get(p, "String")) {
+        LB_TRY(lb_tok_get_text(t, p, "String", literal));
+        if (literal->n) return LB_OK;
+        literal->s = NULL;
+        *regex = ""; /* the library makes an expression of every string: this one matches everywhere */
+        return LB_OK;
+    }
     if (!json_object_get(p, "Regex"))
         return lb_fail(LB_E_FORMAT, "%s: a pattern must be {\"String\": ...} or {\"Regex\": ...}", t->name);
     LB_TRY(lb_tok_get_text(t, p, "Regex", &expression));

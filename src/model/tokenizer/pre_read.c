@@ -26,7 +26,7 @@ static lb_status read_split(lb_tokenizer *t, const json_t *c, lb_tok_step *s) {
     LB_TRY(read_behavior(t, c, NULL, &s->behavior));
     LB_TRY(lb_tok_get_bool(t, c, "invert", false, &s->invert));
     s->kind = regex ? LB_TOK_REGEX : LB_TOK_LITERAL;
-    if (!regex) return s->literal.n ? LB_OK : lb_fail(LB_E_UNSUPPORTED, "%s: Split at an empty string", t->name);
+    if (!regex) return LB_OK;
     s->pattern = regex;
     const lb_tok_known *scanned = lb_tok_known_pattern(regex);
     bool isolated = s->behavior == LB_TOK_ISOLATED; /* matched or not, every part is a word */
@@ -124,6 +124,14 @@ static bool splits_three_digits(const json_t *c) {
     return regex && behavior && !strcmp(regex, "[0-9][0-9][0-9]") && !strcmp(behavior, "Isolated");
 }
 
+/* The library doubles the head of a text, or fails, where one of these changes a piece to which a Replace that matched
+ * nothing gave its first characters. */
+static lb_status check_inserted(const lb_tokenizer *t, const char *type) {
+    bool changes = !strcmp(type, "ByteLevel") || (!strcmp(type, "Metaspace") && t->n_step);
+    if (!changes || !t->n_norm || !t->norm[t->n_norm - 1].inserts) return LB_OK;
+    return lb_tok_inserted(t, !t->n_step ? "pre-tokenizer ByteLevel" : "pre-tokenizers that change a piece");
+}
+
 static lb_status read_step(lb_tokenizer *t, const char *type, const json_t *c, void *user) {
     (void)user;
     bool known;
@@ -131,6 +139,7 @@ static lb_status read_step(lb_tokenizer *t, const char *type, const json_t *c, v
     bool spelled = t->byte_level && (!strcmp(type, "Digits") || splits_three_digits(c));
     if (!spelled) LB_TRY(lb_tok_spell_bytes(t));
     LB_TRY(lb_tok_room(t, t->n_step, "pre-tokenizers"));
+    LB_TRY(check_inserted(t, type));
     if (!strcmp(type, "ByteLevel")) return read_byte_level(t, c);
     lb_tok_step s = {.spelled = spelled};
     LB_TRY(read_chars(t, type, c, &s, &known));
