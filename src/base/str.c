@@ -13,6 +13,10 @@
 static bool reserve(lb_str *b, size_t more) {
     if (b->failed) return false; /* what follows a hole would be worse than nothing */
     if (more < b->cap - b->len) return true;
+    if (b->most && (b->len > b->most || more > b->most - b->len)) {
+        b->failed = b->over = true;
+        return false;
+    }
     size_t cap = b->cap ? b->cap : 64;
     while (cap - b->len <= more) {
         if (__builtin_mul_overflow(cap, (size_t)2, &cap)) {

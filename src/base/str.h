@@ -1,4 +1,5 @@
-/* A growing string. On allocation failure it stays as it was and `failed` is set: check once, at the end. */
+/* A growing string. On allocation failure it stays as it was and `failed` is set: check once, at the end. Where `most`
+ * is not 0, so is it, and `over`, before room for more bytes than that is taken; a few more may fit in what it has. */
 #ifndef LB_BASE_STR_H
 #define LB_BASE_STR_H
 
@@ -6,8 +7,8 @@
 
 typedef struct lb_str {
     char *s;
-    size_t len, cap;
-    bool failed;
+    size_t len, cap, most;
+    bool failed, over;
 } lb_str; /* {0} is empty; s is NUL-terminated once used */
 void lb_str_add(lb_str *b, const char *fmt, ...) LB_PRINTF(2, 3);
 void lb_str_add_bytes(lb_str *b, const void *p, size_t n);

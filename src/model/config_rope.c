@@ -210,6 +210,24 @@ static lb_status number_of(const lb_config_reader *r, const char *names, const c
     return LB_OK;
 }
 
+/* transformers has a default for a base that is not there, and fails over one that is null. Of several spellings
+ * outside of the objects it looks at the last. */
+static lb_status check_base(const lb_config_reader *r, const char *names, const place p[PLACES]) {
+    char key[LB_CONFIG_KEY];
+    bool told = false;
+    for (const char *at = names; at;) lb_config_spelling(at, key, &at);
+    const json_t *outside = json_object_get(r->c, key);
+    for (int i = 0; i < PLACES; i++) {
+        const json_t *inside = json_object_get(p[i].o, "rope_theta");
+        told = told || inside;
+        if (json_is_null(inside))
+            return lb_fail(LB_E_FORMAT, "%s: %s.rope_theta = null: expected a number, or no such key", r->path,
+                           p[i].name);
+    }
+    if (told || !json_is_null(outside)) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "%s: %s = null: expected a number, or no such key", r->path, key);
+}
+
 /* The context trained on first: a key of the family's own; the one outside; the one inside; all of the context. */
 static lb_status original_of(const lb_config_reader *r, const place p[PLACES], double *out) {
     const lb_numbers n = lb_numbering_view(&r->b);
@@ -253,6 +271,7 @@ static lb_status read_table(const lb_config_reader *r, const place p[PLACES], co
                            lb_rope_kinds[(int)all.t.kind], p[1].name, lb_rope_kinds[(int)s.t.kind]);
         all = s;
     }
+    LB_TRY(check_base(r, base, p));
     LB_TRY(number_of(r, base, "rope_theta", base_absent, p, &all.t.base));
     LB_TRY(stretch(r, p, &all));
     *out = all.t;

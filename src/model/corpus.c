@@ -70,8 +70,8 @@ static void check_bytes(const lb_corpus *c, const lb_textfile *m, const lb_token
                 (long long)dropped, t->byte_level ? "bytes" : "characters", m->mark + start, (uint8_t)m->s[start]);
     lb_tok_found f;
     size_t at = 0;
-    while (lb_tok_find_added(t, &t->raw, (lb_tok_view){m->s, m->n}, true, &at, 0, &f)) {
-        if (!f.token->special) continue;
+    for (size_t done = 0; lb_tok_find_added(t, &t->raw, (lb_tok_view){m->s, m->n}, true, &at, done, &f); done = f.end) {
+        if (!f.token->special || f.start >= f.end) continue; /* its text may have gone with the token before */
         lb_warn(log,
                 "%s: byte %zu: \"%.*s\" is taken as text; programs that parse special tokens in a text make it "
                 "token %d",

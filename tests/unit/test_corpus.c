@@ -1,11 +1,13 @@
 /* Texts as tokens: what is warned about, BOS, windows, failures. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
 #include "base/hash.h"
 #include "model/corpus.h"
 #include "model/tokenizer/impl.h"
+#include "support/small_tokenizer.h"
 #include "support/support.h"
 
 /* ---- a tokenizer, a file, a log that keeps what it is told ---- */
@@ -213,6 +215,45 @@ static void test_special_is_text(void **state) {
     lb_corpus_close(c);
 }
 
+/* Tokens that take white space along, and are white space: looking for special ones takes no longer than the text is.
+ * Where each token looked at the whole run again, two million spaces would take hours. */
+static void test_stripping_tokens(void **state) {
+    (void)state;
+    enum { N = 2000000 };
+    static const struct {
+        const char *flags, *end;
+        int warnings;
+    } cases[] = {
+        {"\"lstrip\":true", "", 0},
+        {"\"rstrip\":true", "<x>", 1},
+        {"\"lstrip\":true,\"rstrip\":true", "<x>", 1},
+        {"\"lstrip\":true,\"rstrip\":true", "\n", 0}, /* special, but gone with what is before it */
+    };
+    char *text = malloc(N + 8), json[1024];
+    lb_tokenizer *mine = tok;
+    assert_non_null(text);
+    memset(text, ' ', N);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        notes n;
+        snprintf(json, sizeof json,
+                 "{\"model\":{\"type\":\"BPE\",\"vocab\":{\" \":0,\"a\":1},\"merges\":[]},\"added_tokens\":["
+                 "{\"id\":0,\"content\":\" \",%s},{\"id\":2,\"content\":\"<x>\",\"special\":true},"
+                 "{\"id\":3,\"content\":\"\\n\",\"lstrip\":true,\"special\":true}]}",
+                 cases[i].flags);
+        write_in(json_dir(), "tokenizer.json", json);
+        assert_ok(lb_tokenizer_from_dir(json_dir(), &tok));
+        strcpy(text + N, cases[i].end);
+        lb_corpus *c = open_text(text, N + strlen(cases[i].end), LB_BOS_NEVER, &n);
+        bool told = strstr(n.text, "byte 2000000: \"<x>\" is taken as text") != NULL;
+        if (told != (cases[i].warnings > 0) || (strstr(n.text, "is taken as text") && !told))
+            fail_msg("case %zu: %s", i, n.text);
+        lb_corpus_close(c);
+        lb_tokenizer_free(tok);
+    }
+    tok = mine;
+    free(text);
+}
+
 static void test_windows(void **state) {
     (void)state;
     char text[4096];
@@ -274,15 +315,11 @@ static void test_failures(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_warnings),
-        cmocka_unit_test(test_special_is_text),
-        cmocka_unit_test(test_mark_is_dropped),
-        cmocka_unit_test(test_other_kinds),
-        cmocka_unit_test(test_bos_choices),
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_fields),          cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_special_is_text), cmocka_unit_test(test_stripping_tokens),
+        cmocka_unit_test(test_mark_is_dropped), cmocka_unit_test(test_other_kinds),
+        cmocka_unit_test(test_bos_choices),     cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_windows),         cmocka_unit_test(test_failures),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

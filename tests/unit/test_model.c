@@ -49,6 +49,13 @@ static void config_defects_are_named(void **state) {
         {"\"rope_type\": \"default\"", "\"rope_type\": \"yarn\", \"factor\": 0", LB_E_FORMAT,
          "rope_parameters.factor = 0: must be positive"},
         {"10000.0", "{}", LB_E_FORMAT, "key 'rope_theta' = {...}: expected a finite number"},
+        {"10000.0", "null", LB_E_FORMAT,
+         "config.json: rope_parameters.rope_theta = null: expected a number, or no such key"},
+        {"\"rope_parameters\": {\n  \"rope_type\": \"default\",\n  \"rope_theta\": 10000.0\n }", "\"rope_theta\": null",
+         LB_E_FORMAT, "config.json: rope_theta = null: expected a number, or no such key"},
+        {"\"rope_parameters\": {\n  \"rope_type\": \"default\",\n  \"rope_theta\": 10000.0\n }",
+         "\"rope_theta\": null, \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 2}", LB_E_FORMAT,
+         "config.json: rope_theta = null: expected a number, or no such key"},
         {"\"rope_type\": \"default\"", "\"rope_type\": \"yarn\", \"factor\": 2, \"attention_factor\": 0", LB_E_FORMAT,
          "rope_parameters.attention_factor = 0: must be positive"},
         {"\"rope_type\": \"default\"", "\"rope_type\": \"yarn\", \"factor\": 2, \"beta_slow\": -1", LB_E_FORMAT,
@@ -153,6 +160,12 @@ static void config_variants_are_understood(void **state) {
     folder_write(&f);
     open_ok(f.dir, &a);
     assert_true(a.rope_base == 7777 && a.norm_eps == 1e-6 && a.context == 2048 && a.head_dim == 8 && !a.tied);
+    folder_drop(&f);
+    f = folder_take("llama-tiny"); /* a base that is told elsewhere */
+    folder_replace(&f, "\"head_dim\"", "\"rope_theta\": null, \"head_dim\"");
+    folder_write(&f);
+    open_ok(f.dir, &a);
+    assert_true(a.rope_base == 10000);
     folder_drop(&f);
     f = folder_take("llama-tiny"); /* without kv heads: as many as heads, so k and v no longer fit */
     folder_replace(&f, "\"num_key_value_heads\": 2,", "");

@@ -247,7 +247,14 @@ static void test_refusals(void **state) {
         {"[\\\\s!]+", "a(?~b)", LB_E_UNSUPPORTED, "pre-tokenizer Split: pattern \"a(?~b)\": at 1: '(?~': the absence"},
         {"\"z+\"", "\"\\\\X\"", LB_E_UNSUPPORTED, "normalizer Replace: pattern \"\\X\": at 0: '\\X': a text segment"},
         {"[\\\\s!]+", "(a", LB_E_UNSUPPORTED, "pattern \"(a\""},
-        {"{\"Regex\":\"[\\\\s!]+\"}", "{\"String\":\"\"}", LB_E_UNSUPPORTED, "empty string"},
+        {"{\"Regex\":\"z+\"}", "{\"Regex\":\"z*\"}", LB_E_UNSUPPORTED,
+         "tokenizer.json: normalizer Replace: pattern \"z*\" can match nothing and then puts \"a\" there: not known "
+         "before "
+         "pre-tokenizers that change a piece, where the tokenizers library doubles text or fails"},
+        {"{\"Regex\":\"z+\"}", "{\"String\":\"\"}", LB_E_UNSUPPORTED, "pattern \"\" can match nothing"},
+        {"{\"type\":\"NFC\"}", "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"^\"},\"content\":\"b\"}",
+         LB_E_UNSUPPORTED,
+         "pattern \"^\" can match nothing and then puts \"b\" there: not known before another normalizer"},
         {"{\"Regex\":\"[\\\\s!]+\"}", "{\"Else\":\"\"}", LB_E_FORMAT, "a pattern must be"},
         {"\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"WordPiece\"", LB_E_UNSUPPORTED,
          "decoder 'WordPiece'"},

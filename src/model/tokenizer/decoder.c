@@ -7,7 +7,7 @@ typedef struct pieces {
     lb_arena *arena;
     lb_tok_view *v;
     int64_t n;
-    lb_tok_run *run; /* for expressions; NULL: none is needed */
+    lb_tok_run *run; /* for expressions, and how long the text may become */
 } pieces;
 
 static lb_status keep(pieces *p, lb_tok_view v, lb_tok_view *out) {
@@ -85,11 +85,12 @@ static lb_status substitute(pieces *p, const lb_tok_decode *d) {
     for (int64_t i = 0; i < p->n; i++) {
         lb_str b = {0};
         lb_status status = LB_OK;
+        lb_tok_grow_begin(p->run, p->v[i].n, &b);
         if (d->regex.re)
             status = lb_tok_replace_regex(p->run, &b, p->v[i], &d->regex, d->content);
         else
             lb_tok_replace(&b, p->v[i], d->literal, d->content);
-        if (status == LB_OK) status = lb_str_check(&b);
+        status = lb_tok_grow_end(p->run, p->v[i].n, &b, status);
         if (status == LB_OK) status = keep(p, (lb_tok_view){b.s, b.len}, &p->v[i]);
         lb_str_free(&b);
         LB_TRY(status);
@@ -171,7 +172,10 @@ static lb_status decode(const lb_tokenizer *t, pieces *p, const int32_t *ids, in
         p->v[p->n] = t->token[ids[i]];
         p->n += t->token[ids[i]].n > 0; /* an id without a token is nothing */
     }
+    size_t bytes = 0;
+    for (int64_t i = 0; i < p->n; i++) bytes += p->v[i].n;
     LB_TRY(lb_tok_run_new(t, &run));
+    lb_tok_may_grow(&run, bytes);
     p->run = &run;
     for (int i = 0; i < t->n_decode && status == LB_OK; i++) status = apply(p, &t->decode[i]);
     if (status == LB_OK) status = join(p, t->joined_by_spaces, text, len);

@@ -440,6 +440,7 @@ struct lb_tok_run {
     pcre2_match_context *limits;
     uint32_t limit;     /* the match limit in force */
     uint64_t allowance; /* steps of heavy searches that are left */
+    size_t growth;      /* bytes that normalizers, steps and decoders may still add */
 };
 LB_NODISCARD lb_status lb_tok_run_new(const lb_tokenizer *t, lb_tok_run *r);
 void lb_tok_run_free(lb_tok_run *r);
@@ -448,6 +449,13 @@ LB_NODISCARD lb_status lb_tok_run_take(const lb_tokenizer *t, lb_tok_run **out);
 void lb_tok_run_give(lb_tok_run *r, bool keep);
 LB_NODISCARD lb_status lb_tok_emit(lb_tok_run *r, int32_t id);
 LB_NODISCARD lb_status lb_tok_word(lb_tok_run *r, const char *s, size_t n);
+/* What stands in the file may make a text longer, but not without end, as replacements that feed each other would: by
+ * LB_TOK_MOST_GROWTH bytes for each of the call's. begin: before b is made of `was` bytes. end: after that; what `made`
+ * says, unless it is too long. LB_E_UNSUPPORTED: it is. */
+#define LB_TOK_MOST_GROWTH 128
+void lb_tok_may_grow(lb_tok_run *r, size_t bytes); /* of the text of the call */
+void lb_tok_grow_begin(const lb_tok_run *r, size_t was, lb_str *b);
+LB_NODISCARD lb_status lb_tok_grow_end(lb_tok_run *r, size_t was, const lb_str *b, lb_status made);
 /* How many characters (bytes, if byte-level) of the text have no token and are dropped; *first: where the first is. */
 int64_t lb_tok_without_token(const lb_tokenizer *t, const char *s, size_t n, size_t *first);
 

@@ -113,6 +113,9 @@ lb_status lb_tok_normalize_added(lb_tokenizer *t) {
     lb_tok_run r;
     LB_TRY(lb_tok_run_new(t, &r));
     lb_status status = LB_OK;
+    size_t bytes = 0;
+    for (int64_t i = 0; i < t->n_added; i++) bytes += t->added[i].text.n;
+    lb_tok_may_grow(&r, bytes);
     for (int64_t i = 0; i < t->n_added; i++) {
         lb_tok_added *a = &t->added[i];
         lb_tok_view v;

@@ -227,14 +227,37 @@ static lb_status apply(lb_tok_run *r, const lb_tok_norm *z, lb_tok_view in, lb_s
     return LB_OK;
 }
 
+void lb_tok_may_grow(lb_tok_run *r, size_t bytes) {
+    enum { SHORT = 1 << 20 }; /* what short texts may besides */
+    r->growth = bytes > (SIZE_MAX / 2 - SHORT) / LB_TOK_MOST_GROWTH ? SIZE_MAX / 2 : bytes * LB_TOK_MOST_GROWTH + SHORT;
+}
+
+void lb_tok_grow_begin(const lb_tok_run *r, size_t was, lb_str *b) {
+    b->len = 0;
+    b->most = was + r->growth;
+}
+
+lb_status lb_tok_grow_end(lb_tok_run *r, size_t was, const lb_str *b, lb_status made) {
+    size_t more = b->len > was ? b->len - was : 0;
+    if (b->over || more > r->growth)
+        return lb_fail(
+            LB_E_UNSUPPORTED,
+            "%s: the tokenizer makes a text too long: by more than %d bytes for each of its own (and 1 MiB), "
+            "as replacements do that make more of what others made",
+            r->t->name, LB_TOK_MOST_GROWTH);
+    LB_TRY(made);
+    LB_TRY(lb_str_check(b));
+    r->growth -= more;
+    return LB_OK;
+}
+
 lb_status lb_tok_normalize(lb_tok_run *r, lb_tok_view in, lb_tok_view *out) {
     int to = 0;
     r->behead = false;
     for (int i = 0; i < r->t->n_norm && in.n; i++, to = !to) {
         lb_str *b = &r->norm[to];
-        b->len = 0;
-        LB_TRY(apply(r, &r->t->norm[i], in, b));
-        LB_TRY(lb_str_check(b));
+        lb_tok_grow_begin(r, in.n, b);
+        LB_TRY(lb_tok_grow_end(r, in.n, b, apply(r, &r->t->norm[i], in, b)));
         in = (lb_tok_view){b->s ? b->s : "", b->len};
     }
     *out = in;

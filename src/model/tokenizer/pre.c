@@ -140,20 +140,20 @@ static lb_status split_marks(cutter *c, lb_tok_view v, lb_tok_view mark, bool wo
 
 static bool begins_with(lb_tok_view v, lb_tok_view with) { return v.n >= with.n && !memcmp(v.s, with.s, with.n); }
 
-/* The room of the run for a changed piece; a step that needs some meanwhile gets its own. */
-static lb_str take_piece(lb_tok_run *r) {
+/* The room of the run for what becomes of the piece v; a step that needs some meanwhile gets its own. */
+static lb_str take_piece(lb_tok_run *r, lb_tok_view v) {
     lb_str b = r->piece;
     r->piece = (lb_str){0};
-    b.len = 0;
+    lb_tok_grow_begin(r, v.n, &b);
     return b;
 }
 
-/* The steps that change what they pass on: b is the changed piece, whose room goes back. */
-static lb_status changed(lb_tok_run *r, int i, lb_str *b, bool at_start) {
+/* The steps that change what they pass on: b is the changed piece of `was` bytes, whose room goes back. */
+static lb_status changed(lb_tok_run *r, int i, size_t was, lb_str *b, bool at_start) {
     const lb_tok_step *step = &r->t->step[i];
     cutter c = {.r = r, .step = i, .behavior = LB_TOK_ISOLATED, .base = b->s, .at_start = at_start};
     lb_tok_view all = {b->s, b->len};
-    lb_status status = lb_str_check(b);
+    lb_status status = lb_tok_grow_end(r, was, b, LB_OK);
     if (status == LB_OK) status = step->split ? split_marks(&c, all, step->literal, false) : pass_on(&c, all);
     lb_str_free(&r->piece);
     r->piece = *b;
@@ -162,26 +162,26 @@ static lb_status changed(lb_tok_run *r, int i, lb_str *b, bool at_start) {
 
 static lb_status metaspace(lb_tok_run *r, int i, lb_tok_view v, bool at_start) {
     const lb_tok_step *step = &r->t->step[i];
-    lb_str b = take_piece(r);
+    lb_str b = take_piece(r, v);
     bool marked = v.s[0] == ' ' || begins_with(v, step->literal);
     if (!marked && (step->prepend == LB_TOK_ALWAYS || (step->prepend == LB_TOK_FIRST && at_start)))
         lb_str_add_bytes(&b, step->literal.s, step->literal.n);
     lb_tok_replace(&b, v, (lb_tok_view){" ", 1}, step->literal);
-    return changed(r, i, &b, at_start);
+    return changed(r, i, v.n, &b, at_start);
 }
 
 static lb_status space_first(lb_tok_run *r, int i, lb_tok_view v, bool at_start) {
     if (v.s[0] == ' ') return step_from(r, i + 1, v, at_start);
-    lb_str b = take_piece(r);
+    lb_str b = take_piece(r, v);
     lb_str_add_bytes(&b, " ", 1);
     lb_str_add_bytes(&b, v.s, v.n);
-    return changed(r, i, &b, at_start);
+    return changed(r, i, v.n, &b, at_start);
 }
 
 static lb_status alphabet(lb_tok_run *r, int i, lb_tok_view v, bool at_start) {
-    lb_str b = take_piece(r);
+    lb_str b = take_piece(r, v);
     lb_tok_put_alphabet(&b, v);
-    return changed(r, i, &b, at_start);
+    return changed(r, i, v.n, &b, at_start);
 }
 
 static lb_status step_from(lb_tok_run *r, int i, lb_tok_view v, bool at_start) {

@@ -51,6 +51,7 @@ lb_status lb_tokenizer_encode(const lb_tokenizer *t, const char *text, size_t le
     lb_tok_run *r;
     lb_status status;
     LB_TRY(lb_tok_run_take(t, &r));
+    lb_tok_may_grow(r, len);
     LB_TRY_GOTO(status, done, encode_text(r, (lb_tok_view){text ? text : "", len}, parse_special, true, &t->raw));
     if (!r->id) { /* no token at all: still something to free */
         r->id = lb_alloc(1, sizeof *r->id);
