@@ -1,12 +1,13 @@
 """Makes fixtures/sentencepiece/: small models trained here, and hashes of the ids of 5,000 random texts (random_text.py).
 
     python3 -m venv venv && venv/bin/pip install tokenizers==0.23.3 sentencepiece==0.2.3 gguf==0.19.0 numpy
-    venv/bin/python tests/oracle/make_sentencepiece.py
+    venv/bin/python tests/oracle/make_sentencepiece.py --record     # of the models that are there: the same bytes again
+    venv/bin/python tests/oracle/make_sentencepiece.py --train      # other models, and what follows from them
 
 NAME.model      tokenizer.model files of sentencepiece: BPE and Unigram, with rules of replacement and without, with
                 bytes, user-defined pieces, the mark of a space behind words
-NAME.json       tokenizer.json files with Unigram models, one of them trained by the tokenizers library (whose trainer
-                makes another one each time)
+NAME.json       tokenizer.json files with Unigram models; trained.json's was trained by the tokenizers library, whose
+                trainer makes another one each time: hence --record, which keeps it as all that was trained
 unigram.gguf    unigram-rules.model as GGUF, kind t5
 expected.json   the palette of random_text.py, and for each file the hashes by sentencepiece or tokenizers
 
@@ -15,6 +16,7 @@ such a file) in float64; where two ways have the same sum, rounding decides. So 
 library, and sentencepiece's own cut must have the same sum, and be another one in few texts only.
 """
 
+import argparse
 import io
 import json
 import os
@@ -127,7 +129,20 @@ def pieces_of(sp):
     return [(sp.id_to_piece(i), sp.get_score(i)) for i in range(sp.get_piece_size())]
 
 
-def json_models(text, spm):
+def train_unigram(text):
+    t = Tokenizer(models.Unigram())
+    two = normalizers.Replace(Regex(" {2,}"), " ")
+    t.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(), two])
+    t.pre_tokenizer = pre_tokenizers.Metaspace()
+    t.decoder = decoders.Metaspace()
+    special = ["<unk>", "<s>", "</s>"]
+    t.train_from_iterator(
+        [text], trainers.UnigramTrainer(vocab_size=300, unk_token="<unk>", special_tokens=special, show_progress=False)
+    )
+    return t
+
+
+def json_models(trained, spm):
     rules, plain = spm["unigram-rules"], spm["unigram-bytes"]
     charsmap = charsmap_of(rules)
     sp_rules = sentencepiece.SentencePieceProcessor(model_proto=rules)
@@ -148,14 +163,6 @@ def json_models(text, spm):
     meta = decoders.Metaspace()
     bytes_decoder = decoders.Sequence(
         [decoders.Replace(META, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-    )
-    trained = Tokenizer(models.Unigram())
-    trained.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(), two])
-    trained.pre_tokenizer = pre_tokenizers.Metaspace()
-    trained.decoder = meta
-    trained.train_from_iterator(
-        [text],
-        trainers.UnigramTrainer(vocab_size=300, unk_token="<unk>", special_tokens=["<unk>", "<s>", "</s>"], show_progress=False),
     )
     return {
         "trained": trained,
@@ -203,20 +210,34 @@ def charsmap_of(model):
     return next(v for k, v in fields(spec) if k == 2)
 
 
-def main():
-    os.makedirs(OUT, exist_ok=True)
-    text = training_text()
-    rules = os.path.join(OUT, "rules.tsv")
+def train_all(text):
+    """Writes what --record keeps."""
+    os.chdir(OUT)
+    rules = "rules.tsv"  # a model holds the name
     with open(rules, "w", encoding="utf-8") as f:
         for a, b in RULES:
             f.write(" ".join(f"{ord(c):X}" for c in a) + "\t" + " ".join(f"{ord(c):X}" for c in b) + "\n")
+    for name, options in spm_models(text, rules).items():
+        with open(os.path.join(OUT, name + ".model"), "wb") as f:
+            f.write(train(text, **options))
+    os.remove(rules)
+    train_unigram(text).save(os.path.join(OUT, "trained.json"), pretty=False)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument("--record", action="store_true", help="keep NAME.model and trained.json")
+    how.add_argument("--train", action="store_true", help="train them anew")
+    os.makedirs(OUT, exist_ok=True)
+    if parser.parse_args().train:
+        train_all(training_text())
     strings = texts(N, SPECIAL)
     out = {"palette": PALETTE, "special": SPECIAL, "group": GROUP, "models": [], "json": []}
     spm = {}
-    for name, options in spm_models(text, rules).items():
-        spm[name] = train(text, **options)
-        with open(os.path.join(OUT, name + ".model"), "wb") as f:
-            f.write(spm[name])
+    for name in spm_models("", ""):
+        with open(os.path.join(OUT, name + ".model"), "rb") as f:
+            spm[name] = f.read()
         sp = sentencepiece.SentencePieceProcessor(model_proto=spm[name])
         out["models"].append(
             {
@@ -225,14 +246,14 @@ def main():
             }
         )  # fmt: skip
     make_gguf(sentencepiece.SentencePieceProcessor(model_proto=spm["unigram-rules"]), charsmap_of(spm["unigram-rules"]))
-    for name, t in json_models(text, spm).items():
-        t.save(os.path.join(OUT, name + ".json"), pretty=False)
+    for name, t in json_models(Tokenizer.from_file(os.path.join(OUT, "trained.json")), spm).items():
+        if name != "trained":
+            t.save(os.path.join(OUT, name + ".json"), pretty=False)
         entry = {"name": name}
         for key, as_text in (("special", False), ("text", True)):
             t.encode_special_tokens = as_text
             entry[key] = hashes([t.encode(s, add_special_tokens=False).ids for s in strings])
         out["json"].append(entry)
-    os.remove(rules)
     with open(os.path.join(OUT, "expected.json"), "w", encoding="utf-8") as f:
         json.dump(out, f, ensure_ascii=True, separators=(",", ":"))
         f.write("\n")
