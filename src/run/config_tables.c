@@ -137,15 +137,20 @@ static const section sections[] = {
      &lb_config_top_table},
     {"calibration",
      "A map. The text that methods with statistics are solved on, and that output errors are measured with; never an "
-     "evaluation text.",
+     "evaluation text. A list of values makes a key an axis.",
      &lb_config_calibration_table},
     {"eval", "A map, or a list of maps: the evaluations of every cell.", &lb_config_eval_table},
-    {"training", "A map. The text that qat and finetune train on; default: the calibration text.",
+    {"training",
+     "A map. The text that qat and finetune train on; default: the calibration text. A list of values makes a key an "
+     "axis.",
      &lb_config_training_table},
     {"axes",
      "A map from an option's name to a list of values, such as bits: [2, 3, 4]. Their product gives the cells of every "
-     "entry whose method has the option; an entry that sets the option itself keeps its own value. seed applies where "
-     "something is drawn at random. An axis that reaches no cell, because every entry sets the option or nothing "
+     "entry whose method has the option; an entry that sets the option itself keeps its own value. model is an axis "
+     "too, and so is every "
+     "key of calibration and training, as calibration.samples: [16, 128]. What a method takes no notice of does not "
+     "multiply it: seed applies where something is drawn at random, keys of a text where it is read. An axis that "
+     "reaches no cell, because every entry sets the option or nothing "
      "depends on it, is an error. Equal values count once, cells that come out equal run once, and more than 100,000 "
      "combinations in all are refused.",
      NULL},
@@ -156,8 +161,9 @@ static const section sections[] = {
      "after another: the second on what the first made of it, and so on. Options beside `stages`, axes and rules reach "
      "every stage that has them; what two stages call the same is told apart as gptq.percdamp. Stages that prepare a "
      "model come first and go through all of it. Stages that cannot go on from the one before are refused with the "
-     "reason. A list of values makes an option an axis of this entry. What an entry leaves out is as in calibration "
-     "and at the top level. The unquantized baseline always runs, and first.",
+     "reason. A list of values makes an option an axis of this entry. `calibration` and `training`, maps, say what of "
+     "the texts is another for its cells. What an entry leaves out is as in calibration and at the top level. The "
+     "unquantized baseline always runs, and first.",
      &lb_config_cell_table},
     {"rules[]",
      "A list of maps, at the top level or in an entry: match (a pattern on layer names such as \"*.down\", \"0.*\", "

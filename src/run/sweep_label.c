@@ -232,8 +232,10 @@ static lb_status place(labeller *x, size_t i) {
         LB_TRY(lb_index_put(&x->labels, c->label, i, &slot, &fresh));
         if (fresh) return LB_OK;
         const lb_cell *other = &x->s->cell[slot->value];
-        if (tries == 2 || c->entry->label || (other->entry && other->entry->label)) return taken(c, other);
-        c->label = tries ? c->name : lb_arena_printf(x->a, "%s, entry %zu", c->label, c->entry->index + 1);
+        bool siblings = other->entry == c->entry; /* by texts of one file name in two folders */
+        if (tries == 2 || (!siblings && (c->entry->label || (other->entry && other->entry->label))))
+            return taken(c, other);
+        c->label = tries || siblings ? c->name : lb_arena_printf(x->a, "%s, entry %zu", c->label, c->entry->index + 1);
         if (!c->label) return LB_E_NOMEM;
     }
 }

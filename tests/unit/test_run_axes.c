@@ -112,10 +112,14 @@ static void keys_of_texts(void **state) {
     expect_cells(
         "model: m\ncalibration: {text: [a, dir/b.txt], propagate: [original, quantized]}\nseed: [1, 2]\n"
         "quantize: [{method: gptq}, {method: qat, bits: 3}]\n",
-        "none; gptq 4b row on a propagate=original; gptq 4b row on a propagate=quantized; gptq 4b row on dir/b.txt "
-        "propagate=original; gptq 4b row on dir/b.txt propagate=quantized; qat 3b row s1 on a; qat 3b row s1 on "
-        "dir/b.txt; "
-        "qat 3b row s2 on a; qat 3b row s2 on dir/b.txt");
+        "none; gptq 4b row on a propagate=original; gptq 4b row on a propagate=quantized; gptq 4b row on b.txt "
+        "propagate=original; gptq 4b row on b.txt propagate=quantized; qat 3b row s1 on a; qat 3b row s1 on "
+        "b.txt; "
+        "qat 3b row s2 on a; qat 3b row s2 on b.txt");
+    /* Two of one file name are told apart by a number. */
+    expect_cells("model: m\ncalibration: {text: [x/t.txt, y/t.txt]}\nquantize: [{method: gptq, label: mine}, {method: "
+                 "gptq, bits: 3}]\n",
+                 "none; mine on t.txt; gptq 4b row on t.txt #2; gptq 3b row on t.txt; gptq 3b row on t.txt #2");
     /* The axis alone may name the texts. */
     expect_cells("model: m\naxes: {calibration.text: [a, b]}\nquantize: [{method: gptq}]\n",
                  "none; gptq 4b row on a; gptq 4b row on b");
