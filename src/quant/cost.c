@@ -29,13 +29,13 @@ double lb_layer_bytes(const lb_storage *s, int64_t rows, int64_t cols) {
     return bytes;
 }
 
-/* Of a method that says nothing: weights are fitted and rounded, in a float64 copy of the layer; one that has H factors
- * it, and keeps a matrix of that size. */
+/* Of a method that says nothing: weights are fitted and rounded, in a float64 copy of the layer; one that factors H
+ * keeps a matrix of that size. */
 static void assume(const lb_method *m, const lb_cost_of *of, lb_cost *out) {
     double rows = (double)of->rows, cols = (double)of->cols;
     out->steps = 20 * rows * cols;
     out->scratch = sizeof(double) * rows * cols;
-    if (!(m->needs & LB_NEEDS_HESSIAN)) return;
+    if (!(m->needs & LB_FACTORS_HESSIAN)) return;
     out->products = rows * cols * cols + (of->first ? 2.0 / 3.0 * cols * cols * cols : 0);
     out->kept = of->first ? sizeof(double) * cols * cols : 0;
 }

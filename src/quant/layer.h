@@ -21,8 +21,8 @@ enum {
     LB_FLAG_RAGGED_GROUP = 1u << 3,       /* the last group is shorter */
     LB_FLAG_NOT_MINIMIZED = 1u << 4,      /* trained: the layer error is not what was minimized */
     LB_FLAG_BF16 = 1u << 5,               /* of a cell: evaluated with products in bfloat16 */
-    LB_FLAG_FEW_TOKENS = 1u << 6,         /* solved on H of fewer than ten tokens a column */
-    LB_FLAG_RANK_DEFICIENT = 1u << 7,     /* solved on H of fewer tokens than columns */
+    LB_FLAG_FEW_TOKENS = 1u << 6,         /* solved with a factor of H of fewer than ten tokens a column */
+    LB_FLAG_RANK_DEFICIENT = 1u << 7,     /* solved with a factor of H of fewer tokens than columns */
     LB_FLAG_STARVED = 1u << 8,            /* an expert that too few tokens were routed to */
     LB_FLAGS_OF_LAYERS = LB_FLAG_BF16 - 1 /* those that a method may set */
 };

@@ -15,7 +15,7 @@
 #include "quant/options.h"
 #include "quant/trainer.h"
 
-#define LB_METHOD_API 4u
+#define LB_METHOD_API 5u
 
 enum {
     LB_NEEDS_HESSIAN = 1u << 0,
@@ -28,6 +28,8 @@ enum {
     LB_NEEDS_FORWARD = 1u << 16, /* block scope: calls forward or backward of quant/block.h */
     LB_PRESERVES = 1u << 17,     /* block scope: changes inputs and what reads them, and not what the model computes */
     LB_TRAINS_FLOATS = 1u << 18, /* network scope: the model stays floats. `lowbit train` runs the first of these */
+    LB_FACTORS_HESSIAN = 1u << 19, /* with LB_NEEDS_HESSIAN: works with all of H, by a factor or an inverse, so that a
+                                      rank matters; without: with its diagonal, which any tokens determine */
     /* Statistics of inputs over a calibration text: each is a field of lb_stats and a collector (eval/collect.h). */
     LB_NEEDS_STATISTICS = LB_NEEDS_HESSIAN | LB_NEEDS_ABSMAX | LB_NEEDS_MEAN | LB_NEEDS_RANGE | LB_NEEDS_ROWS,
     LB_NEEDS_CALIBRATION = LB_NEEDS_STATISTICS | LB_NEEDS_FORWARD

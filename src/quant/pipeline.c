@@ -26,7 +26,9 @@ static uint32_t needs_from(const lb_method *m, size_t first, const void *opts) {
     for (size_t i = first; i < lb_method_stages(m); i++) {
         const lb_method *one = lb_method_stage(m, i);
         const void *own = lb_method_stage_opts(m, i, opts);
-        needs |= one->needs_of ? one->needs & (one->needs_of(own) | ~(uint32_t)LB_NEEDS_STATISTICS) : one->needs;
+        uint32_t its = one->needs;
+        if (one->needs_of) its &= one->needs_of(own) | ~(uint32_t)LB_NEEDS_STATISTICS;
+        needs |= its & LB_NEEDS_HESSIAN ? its : its & ~(uint32_t)LB_FACTORS_HESSIAN;
     }
     return needs;
 }

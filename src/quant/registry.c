@@ -83,8 +83,8 @@ static lb_status validate_parts(const lb_method *m) {
     if (!m->summary || !m->summary[0]) return lb_fail(LB_E_ARG, "has no summary");
     if ((m->layer != NULL) + (m->block != NULL) + (m->model != NULL) != 1)
         return lb_fail(LB_E_ARG, "must have exactly one entry point: layer, block or model");
-    if (m->needs &
-        ~(uint32_t)(LB_NEEDS_CALIBRATION | LB_NEEDS_TRAINER | LB_NEEDS_SEED | LB_PRESERVES | LB_TRAINS_FLOATS))
+    if (m->needs & ~(uint32_t)(LB_NEEDS_CALIBRATION | LB_NEEDS_TRAINER | LB_NEEDS_SEED | LB_PRESERVES |
+                               LB_TRAINS_FLOATS | LB_FACTORS_HESSIAN))
         return lb_fail(LB_E_ARG, "needs = 0x%x: unknown bits", m->needs);
     if (!(m->needs & LB_NEEDS_TRAINER) != !m->model)
         return lb_fail(LB_E_ARG, "a model entry point and LB_NEEDS_TRAINER go together");
@@ -94,6 +94,8 @@ static lb_status validate_parts(const lb_method *m) {
         return lb_fail(LB_E_ARG, "LB_TRAINS_FLOATS is for a model entry point");
     if (!m->block && m->needs & (LB_NEEDS_FORWARD | LB_PRESERVES))
         return lb_fail(LB_E_ARG, "LB_NEEDS_FORWARD and LB_PRESERVES are for a block entry point");
+    if (m->needs & LB_FACTORS_HESSIAN && !(m->needs & LB_NEEDS_HESSIAN))
+        return lb_fail(LB_E_ARG, "LB_FACTORS_HESSIAN needs LB_NEEDS_HESSIAN");
     if (!(m->needs & LB_PRESERVES) != !m->spec_input)
         return lb_fail(LB_E_ARG, "a spec_input and LB_PRESERVES go together");
     if (!m->spec != !!m->spec_input) return lb_fail(LB_E_ARG, m->spec ? "has two specs" : "has no spec");

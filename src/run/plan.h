@@ -130,8 +130,8 @@ LB_NODISCARD lb_status lb_plan_states_key(const lb_plan *p, int64_t i, char key[
 
 /* What lb_wanted.enough is for the cell. */
 int64_t lb_plan_enough(const lb_cell *c);
-/* LB_FLAG_FEW_TOKENS or LB_FLAG_RANK_DEFICIENT for a layer of the cell that is solved on H of too few tokens, else 0.
- */
+/* LB_FLAG_FEW_TOKENS or LB_FLAG_RANK_DEFICIENT for a layer of the cell that is solved with a factor of H of too few
+ * tokens, else 0. */
 uint32_t lb_plan_token_flags(const lb_layer_plan *l, int64_t tokens);
 /* The same of all layers as one sentence; *out NULL: tokens enough, or no H. */
 LB_NODISCARD lb_status lb_plan_token_note(const lb_cell *c, lb_arena *a, const char **out);

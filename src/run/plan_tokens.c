@@ -1,6 +1,6 @@
 /* Whether there are tokens enough for H. Of n tokens H has at most rank n; of few tokens a column its small
  * eigenvalues, which its inverse is made of, are mostly noise, and the damping decides. Ten a column is a rule of
- * thumb. */
+ * thumb. What works with the diagonal alone wants no rank, and has no damping. */
 #include "run/plan.h"
 
 enum { TOKENS_A_COLUMN = 10 };
@@ -13,7 +13,7 @@ int64_t lb_plan_enough(const lb_cell *c) {
 static int64_t tokens_of(const lb_cell *c) { return c->calibration.samples * c->calibration.length; }
 
 uint32_t lb_plan_token_flags(const lb_layer_plan *l, int64_t tokens) {
-    if (!(l->needs & LB_NEEDS_HESSIAN) || !l->quantize || tokens / TOKENS_A_COLUMN >= l->cols) return 0;
+    if (!(l->needs & LB_FACTORS_HESSIAN) || !l->quantize || tokens / TOKENS_A_COLUMN >= l->cols) return 0;
     return tokens < l->cols ? LB_FLAG_RANK_DEFICIENT : LB_FLAG_FEW_TOKENS;
 }
 

@@ -150,7 +150,10 @@ static void without_a_hook(void **state) {
     lb_cost blind, solves, trains;
     assert_int_equal(lb_method_cost(&m, NULL, &of, &blind), LB_OK);
     assert_true(blind.steps > 0 && blind.products == 0 && blind.kept == 0 && blind.made > 100 * 200);
-    m.needs = LB_NEEDS_HESSIAN;
+    m.needs = LB_NEEDS_HESSIAN; /* its diagonal */
+    assert_int_equal(lb_method_cost(&m, NULL, &of, &solves), LB_OK);
+    assert_true(solves.steps == blind.steps && solves.products == 0 && solves.kept == 0);
+    m.needs |= LB_FACTORS_HESSIAN;
     assert_int_equal(lb_method_cost(&m, NULL, &of, &solves), LB_OK);
     assert_true(solves.products > 100.0 * 200 * 200 && solves.kept == 8.0 * 200 * 200);
     m = (lb_method){.api = LB_METHOD_API,

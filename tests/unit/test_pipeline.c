@@ -314,9 +314,9 @@ static void after_those_that_preserve(void **state) {
     assert_string_equal(m->name, "prepare+again+low_rank");
     assert_int_equal(lb_method_preserving(m), 2);
     assert_int_equal(lb_method_preserving(low_rank), 0);
-    assert_int_equal(lb_method_layer_needs(m, NULL), LB_NEEDS_HESSIAN);
+    assert_int_equal(lb_method_layer_needs(m, NULL), LB_NEEDS_HESSIAN | LB_FACTORS_HESSIAN);
     assert_int_equal(lb_method_layer_needs(piped(&k, &prepare, lb_method_find("rtn"), NULL), NULL), 0);
-    assert_int_equal(m->needs, LB_NEEDS_HESSIAN | LB_NEEDS_SEED);
+    assert_int_equal(m->needs, LB_NEEDS_HESSIAN | LB_FACTORS_HESSIAN | LB_NEEDS_SEED);
     void *opts = kit_options(&k, m, "prepare.bits=5 low_rank.bits=3 group=16 rank=2");
     int64_t bits;
     memcpy(&bits, lb_method_stage_opts(m, 0, opts), sizeof bits);

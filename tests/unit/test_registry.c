@@ -83,7 +83,7 @@ static void what_is_refused(void **state) {
         assert_int_equal(lb_method_validate(&m), code);                                                                \
         assert_error_has(message);                                                                                     \
     } while (0)
-    REFUSED(m.api = 1, LB_E_UNSUPPORTED, "method api 1: this program has 4");
+    REFUSED(m.api = 1, LB_E_UNSUPPORTED, "method api 1: this program has 5");
     REFUSED(m.name = NULL, LB_E_ARG, "name");
     REFUSED(m.name = "Upper Case", LB_E_ARG, "name");
     REFUSED(m.summary = "", LB_E_ARG, "method x: has no summary");
@@ -94,6 +94,7 @@ static void what_is_refused(void **state) {
     REFUSED(m.needs = 1u << 9, LB_E_ARG, "unknown bits");
     REFUSED(m.spec = NULL, LB_E_ARG, "has no spec");
     REFUSED(m.block = some_block, LB_E_ARG, "exactly one entry point");
+    REFUSED(m.needs = LB_FACTORS_HESSIAN, LB_E_ARG, "needs LB_NEEDS_HESSIAN");
     REFUSED(m.needs = LB_NEEDS_FORWARD, LB_E_ARG, "for a block entry point");
     REFUSED(m.needs = LB_PRESERVES, LB_E_ARG, "for a block entry point");
     REFUSED((m.layer = NULL, m.block = some_block, m.needs = LB_PRESERVES), LB_E_ARG, "spec_input and LB_PRESERVES");
@@ -436,7 +437,7 @@ static void bad_plugins(void **state) {
                    "const lb_method *lb_plugin_method(void);\n"
                    "const lb_method *lb_plugin_method(void) { return &old; }\n");
     assert_int_equal(lb_method_load(object("old"), &m), LB_E_UNSUPPORTED);
-    assert_error_has("old.so: method api 5: this program has 4");
+    assert_error_has("old.so: method api 6: this program has 5");
     compile("taken", "#include \"quant/method.h\"\n"
                      "static lb_status spec(const void *o, int64_t r, int64_t c, lb_storage *s) {\n"
                      "    (void)o, (void)r, (void)c, (void)s; return LB_OK; }\n"

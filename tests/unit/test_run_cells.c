@@ -209,6 +209,30 @@ static void tokens_for_h(void **state) {
     samples = 3;
 }
 
+/* Eight samples are 128 tokens, fewer than ten for each of 16 columns: who factors H is told, alone or behind others;
+ * who reads its diagonal is not. */
+static void tokens_for_a_diagonal(void **state) {
+    (void)state;
+    static const uint32_t want[] = {0, 0, LB_FLAG_FEW_TOKENS, LB_FLAG_FEW_TOKENS};
+    swept s = {0};
+    lb_results *r = NULL;
+    char dir[LB_TEST_PATH];
+    compositions = "  - {method: wanda}\n  - stages: [{method: wanda}, {method: gptq, bits: 3}]\n"
+                   "  - stages: [{method: wanda}, {method: low_rank, rank: 1}]\n";
+    assert_ok(sweep_in(&s, true));
+    compositions = NULL;
+    snprintf(dir, sizeof dir, "%s/results/s", home);
+    assert_ok(lb_store_read_results(dir, &r));
+    assert_int_equal(r->n, 4);
+    for (int64_t i = 1; i < r->n; i++) {
+        assert_int_equal(r->record[i].flags & (LB_FLAG_FEW_TOKENS | LB_FLAG_RANK_DEFICIENT), want[i]);
+        assert_int_equal(r->record[i].warnings, want[i] ? 2 : 1);
+        assert_true(r->record[i].layer[0].own.output_err > 0); /* measured with H nonetheless */
+    }
+    lb_results_free(r);
+    end(&s);
+}
+
 static void put_journal(const char *text) {
     char path[LB_TEST_PATH];
     snprintf(path, sizeof path, "%s/x.journal", home);
@@ -527,6 +551,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records),
         cmocka_unit_test(tokens_for_h),
+        cmocka_unit_test(tokens_for_a_diagonal),
         cmocka_unit_test(what_a_training_loses),
         cmocka_unit_test(interrupted_training),
         cmocka_unit_test(sizes_as_stored),
