@@ -16,7 +16,8 @@ struct lb_stream {
     lb_team *team;
     lb_exec **exec; /* one a thread; or one for all threads */
     int execs;
-    float *x; /* (samples * length, dim) */
+    float *x;              /* (samples * length, dim) */
+    const int32_t *tokens; /* (samples, length), the caller's */
     int64_t samples, length, block;
 };
 
@@ -36,7 +37,8 @@ lb_status lb_stream_new(lb_arena *a, const lb_net *n, const lb_weights *w, const
     bool few = samples < threads;
     lb_stream *s = LB_NEW(a, lb_stream, 1);
     if (!s) return LB_E_NOMEM;
-    *s = (lb_stream){.net = n, .team = team, .samples = samples, .length = length, .execs = few ? 1 : threads};
+    *s = (lb_stream){
+        .net = n, .team = team, .tokens = tokens, .samples = samples, .length = length, .execs = few ? 1 : threads};
     if (!(s->x = lb_arena_get(a, (size_t)(samples * length), (size_t)n->dim * sizeof(float))) ||
         !(s->exec = LB_NEW(a, lb_exec *, s->execs)))
         return LB_E_NOMEM;
@@ -83,7 +85,7 @@ static int64_t captured_at_a_time(int64_t batch, int64_t length, int threads) {
 typedef struct forward_job {
     lb_stream *s;
     const lb_weights *w;
-    bool final;     /* what the head reads instead of a block's inputs */
+    bool outside;   /* one input outside the blocks instead of a block's */
     bool advance;   /* through the block; else no further than the last input */
     bool all;       /* rows of an expert: all tokens', not those that are routed to it */
     int64_t first;  /* sequence */
@@ -121,10 +123,9 @@ static lb_status forward_one(void *ctx, int64_t piece, int worker) {
         cap.tap[i] = (lb_tap){.input = j->want[i].input,
                               .all = j->all,
                               .to = lb_mat_part(j->captured[i], piece * T, 0, T, j->captured[i].cols)};
-    if (j->final) {
-        cap.tap[0].rows = T;
-        LB_TRY(lb_exec_final(exec, j->w, x, cap.tap[0].to));
-    } else
+    if (j->outside)
+        LB_TRY(lb_exec_outside(exec, j->w, s->tokens + (j->first + piece) * T, lb_mat_c(x), cap.tap));
+    else
         LB_TRY(lb_exec_block(exec, j->w, s->block, x, &cap));
     for (int32_t i = 0; i < j->inputs; i++) {
         j->rows[piece * j->inputs + i] = cap.tap[i].rows;
@@ -223,7 +224,7 @@ static lb_status pass(forward_job *j, const lb_weights *w, lb_arena *a) {
     lb_arena *lists = NULL;
     LB_TRY(lb_arena_new(0, &lists));
     j->w = w;
-    int64_t floats = j->final ? 0 : lb_block_floats(s->net, w, s->block);
+    int64_t floats = j->outside ? 0 : lb_block_floats(s->net, w, s->block);
     float *buffer = floats ? lb_realloc(NULL, 0, (size_t)floats, sizeof *buffer) : NULL; /* not zeroed */
     lb_status st = floats && !buffer ? LB_E_NOMEM : LB_OK;
     if (st == LB_OK && floats) {
@@ -294,12 +295,15 @@ lb_status lb_stream_collect_advance(lb_stream *s, const lb_weights *w, const lb_
     return block_pass(s, w, want, n, true, a, out);
 }
 
-lb_status lb_stream_collect_head(lb_stream *s, const lb_weights *w, uint32_t needs, lb_arena *a, lb_collected *out) {
-    if (s->block != s->net->blocks)
-        return lb_fail(LB_E_ARG, "calibration: the head comes after block %lld, the stream is at %lld",
-                       (long long)s->net->blocks - 1, (long long)s->block);
-    const lb_wanted want = {.input = s->net->site[s->net->head].input, .needs = needs};
-    forward_job j = {.s = s, .final = true, .want = &want, .inputs = 1, .out = out};
+lb_status lb_stream_collect_outside(lb_stream *s, const lb_weights *w, int32_t input, uint32_t needs, lb_arena *a,
+                                    lb_collected *out) {
+    const lb_net *n = s->net;
+    const char *reader = n->site[n->reader[n->input[input].first]].name;
+    if (input >= n->span[0].input && s->block != n->blocks)
+        return lb_fail(LB_E_ARG, "calibration: %s comes after block %lld, the stream is at %lld", reader,
+                       (long long)n->blocks - 1, (long long)s->block);
+    const lb_wanted want = {.input = input, .needs = needs};
+    forward_job j = {.s = s, .outside = true, .want = &want, .inputs = 1, .out = out};
     lb_status st = pass(&j, w, a);
-    return st == LB_E_NUMERIC ? lb_fail_in(st, "the head's input") : st;
+    return st == LB_E_NUMERIC ? lb_fail_in(st, "the input of %s", reader) : st;
 }

@@ -11,8 +11,8 @@
 #include "model/exec.h"
 
 typedef struct lb_stream lb_stream; /* hidden states of all calibration sequences, entering block `lb_stream_block` */
-/* tokens (samples, length). Everything from the arena. Fewer sequences than threads go through the model one by one,
- * each on all threads. */
+/* tokens (samples, length), which stay as long as the stream. Everything from the arena. Fewer sequences than threads
+ * go through the model one by one, each on all threads. */
 LB_NODISCARD lb_status lb_stream_new(lb_arena *a, const lb_net *n, const lb_weights *w, const int32_t *tokens,
                                      int64_t samples, int64_t length, lb_team *team, lb_stream **out);
 /* The same sequences at the same place, which go on by themselves; not while the other moves: what a pass works with is
@@ -38,9 +38,10 @@ LB_NODISCARD lb_status lb_stream_advance(lb_stream *s, const lb_weights *w);
 /* Both at once (one pass): statistics of the weights that the stream advances with. */
 LB_NODISCARD lb_status lb_stream_collect_advance(lb_stream *s, const lb_weights *w, const lb_wanted *want, int32_t n,
                                                  lb_arena *a, lb_collected *out);
-/* Of the head's input, the final-normed states: after the last block. */
-LB_NODISCARD lb_status lb_stream_collect_head(lb_stream *s, const lb_weights *w, uint32_t needs, lb_arena *a,
-                                              lb_collected *out);
+/* Of an input outside the blocks: one that comes before them at any time, from the tokens anew; the head's, and what
+ * else comes behind them, after the last block. */
+LB_NODISCARD lb_status lb_stream_collect_outside(lb_stream *s, const lb_weights *w, int32_t input, uint32_t needs,
+                                                 lb_arena *a, lb_collected *out);
 
 /* Statistics of the original model, computed once for a (model, calibration) and kept in one sealed file keyed by
  * `key`; every cell of a sweep reads them block by block, each checked as it is read. */
@@ -51,7 +52,7 @@ LB_NODISCARD lb_status lb_stats_file_ensure(const char *path, const char *key, u
                                             const lb_net *n, const lb_weights *w, const int32_t *tokens,
                                             int64_t samples, int64_t length, lb_team *team, lb_log *log,
                                             lb_stats_file **out);
-/* Some of them, of an input of a block or of the head's. */
+/* Some of them, of any input. */
 LB_NODISCARD lb_status lb_stats_file_get(lb_stats_file *f, int32_t input, uint32_t needs, lb_arena *a, lb_stats *out);
 bool lb_stats_file_damaged(const lb_stats_file *f); /* a read did not find what was written: make the file again */
 void lb_stats_file_close(lb_stats_file *f);

@@ -63,7 +63,8 @@ static lb_status install_codes(installer *x, const lb_bundle_layer *l, const uin
     if (site < 0) return lb_fail(LB_E_FORMAT, "the model has no layer of that name");
     LB_TRY(wrong_shape(l, x->n->site[site].rows, x->n->site[site].cols));
     LB_TRY(lb_install_packed(x->a, x->n, x->w, site, &l->storage, bytes, l->bytes));
-    if (!x->resident || x->n->site[site].block >= 0 || lb_storage_transforms(&l->storage)) return LB_OK;
+    bool resident = x->resident || lb_net_between(x->n, site);
+    if (!resident || x->n->site[site].block >= 0 || lb_storage_transforms(&l->storage)) return LB_OK;
     lb_cmat W;
     LB_TRY(lb_matrix_get(&x->w->site[site], x->a, x->team, &W));
     lb_install_matrix(x->n, x->w, site, W);

@@ -1,5 +1,5 @@
-/* One sealed file: tokens, sequences and blocks in the section "about"; for each distinct input of the blocks and for
- * the head's a section a statistic, named by the first layer that reads it: "3.q" (the upper triangle of H row by row,
+/* One sealed file: tokens, sequences and blocks in the section "about"; for each distinct input a
+ * section a statistic, named by the first layer that reads it: "3.q" (the upper triangle of H row by row,
  * n (n + 1) / 2 float64), "3.q absmax", "head rows". An expert's has one of its tokens and sequences beside them
  * ("3.expert.5.down tokens"), and how many of those the router sent. */
 #include <stdio.h>
@@ -55,11 +55,25 @@ static lb_status put(lb_sealed *f, const lb_net *net, int32_t input, const lb_co
     return LB_OK;
 }
 
+/* Of inputs [first, end), outside the blocks. */
+static lb_status compute_outside(lb_sealed *f, uint32_t needs, const lb_net *net, const lb_weights *w, int32_t first,
+                                 int32_t end, lb_stream *s, lb_team *team, lb_arena *a) {
+    for (int32_t input = first; input < end; input++) {
+        lb_arena_mark mark = lb_arena_save(a);
+        lb_collected got;
+        LB_TRY(lb_stream_collect_outside(s, w, input, needs, a, &got));
+        LB_TRY(put(f, net, input, &got, team));
+        lb_arena_restore(a, mark);
+    }
+    return LB_OK;
+}
+
 static lb_status compute(lb_sealed *f, uint32_t needs, int64_t enough, const lb_net *net, const lb_weights *w,
                          const int32_t *tokens, int64_t samples, int64_t length, lb_team *team, lb_log *log,
                          lb_arena *a) {
     lb_stream *s = NULL;
     LB_TRY(lb_stream_new(a, net, w, tokens, samples, length, team, &s));
+    LB_TRY(compute_outside(f, needs, net, w, 0, net->span[0].input, s, team, a));
     for (int64_t b = 0; b < net->blocks; b++) {
         char name[48];
         snprintf(name, sizeof name, "block %lld", (long long)b);
@@ -74,9 +88,7 @@ static lb_status compute(lb_sealed *f, uint32_t needs, int64_t enough, const lb_
         for (int32_t i = 0; i < n; i++) LB_TRY(put(f, net, want[i].input, &got[i], team));
         lb_arena_restore(a, mark);
     }
-    lb_collected head;
-    LB_TRY(lb_stream_collect_head(s, w, needs, a, &head));
-    LB_TRY(put(f, net, net->site[net->head].input, &head, team));
+    LB_TRY(compute_outside(f, needs, net, w, net->span[net->blocks].input, net->inputs, s, team, a));
     lb_log_step(log, "statistics", "done", net->blocks, net->blocks);
     return LB_OK;
 }

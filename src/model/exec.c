@@ -202,6 +202,21 @@ lb_status lb_exec_block(lb_exec *e, const lb_weights *w, int64_t block, lb_mat x
     return lb_exec_section(e, w, block, LB_WHOLE_BLOCK, x, cap);
 }
 
+lb_status lb_exec_outside(lb_exec *e, const lb_weights *w, const int32_t *tokens, lb_cmat x, lb_tap *tap) {
+    const lb_net *n = e->net;
+    bool before = tap->input < n->span[0].input;
+    lb_capture cap = {.tap = tap, .taps = 1};
+    int64_t T = tap->rows = tap->to.rows;
+    if (T == 0) return LB_OK;
+    lb_mat own = lb_mat_part(e->spare, 0, 0, T, n->dim);
+    if (!before) copy_rows(x, own);
+    lb_exec_at at = start(e, w, before ? &n->before : &n->after, own);
+    at.token = tokens;
+    at.cap = &cap;
+    at.stop = stop_at(n, at.part, &cap);
+    return run_part(&at);
+}
+
 lb_status lb_exec_final(lb_exec *e, const lb_weights *w, lb_mat x, lb_mat h) {
     const lb_net_part *after = &e->net->after;
     assert(h.rows == x.rows && h.cols == after->value[e->net->head_input].cols);

@@ -63,6 +63,9 @@ LB_NODISCARD lb_status lb_exec_block(lb_exec *e, const lb_weights *w, int64_t bl
 enum { LB_WHOLE_BLOCK = -1 };
 LB_NODISCARD lb_status lb_exec_section(lb_exec *e, const lb_weights *w, int64_t block, int32_t section, lb_mat x,
                                        lb_capture *cap);
+/* What a site outside the blocks reads, tap->to (T, cols): of those before them from the tokens; of those behind from
+ * x, the head among them. The other is not looked at, and neither changes. */
+LB_NODISCARD lb_status lb_exec_outside(lb_exec *e, const lb_weights *w, const int32_t *tokens, lb_cmat x, lb_tap *tap);
 /* What the head reads: h (T, cols of the head); h may be x where both are equally wide. */
 LB_NODISCARD lb_status lb_exec_final(lb_exec *e, const lb_weights *w, lb_mat x, lb_mat h);
 

@@ -170,15 +170,17 @@ static const float *in_place(const lb_placed *s) {
 }
 
 /* Converted matrices are read when their turn comes: true for those. */
-static bool streamed(const lb_placed *s, lb_model_parts parts) {
-    return parts == LB_STREAM && !s->vector && !in_place(s);
+static bool streamed(const source *s, int32_t slot, lb_model_parts parts) {
+    const lb_net *n = s->m->net;
+    const lb_placed *x = &s->slot[slot];
+    return parts == LB_STREAM && !x->vector && !in_place(x) && !lb_net_between(n, n->slot[slot].site);
 }
 
 static lb_status set_sources(const source *s, lb_model_parts parts) {
     mapped *x = LB_NEW(s->m->arena, mapped, s->m->n_tensors);
     if (!x) return LB_E_NOMEM;
     for (int32_t i = 0; i < s->m->net->slots; i++) {
-        x[i] = (mapped){s->m->path, &s->slot[i], streamed(&s->slot[i], parts)};
+        x[i] = (mapped){s->m->path, &s->slot[i], streamed(s, i, parts)};
         if (!s->slot[i].vector) lb_slot_set_source(s->m->net, &s->m->weights, i, (lb_rows_source){read_mapped, &x[i]});
     }
     return LB_OK;
@@ -192,13 +194,13 @@ static lb_status load_weights(const source *s, lb_model_parts parts, lb_team *te
     int64_t n = 0;
     LB_TRY(set_sources(s, parts));
     for (int32_t i = 0; i < m->net->slots; i++)
-        if (!streamed(&s->slot[i], parts)) n += (s->slot[i].rows - 1) / piece_rows(&s->slot[i]) + 1;
+        if (!streamed(s, i, parts)) n += (s->slot[i].rows - 1) / piece_rows(&s->slot[i]) + 1;
     conversion c = {.m = m, .piece = LB_NEW(m->arena, piece, n)};
     if (!c.piece) return LB_E_NOMEM;
     n = 0;
     for (int32_t i = 0; i < m->net->slots; i++) {
         const lb_placed *x = &s->slot[i];
-        if (streamed(x, parts)) continue;
+        if (streamed(s, i, parts)) continue;
         const float *there = in_place(x);
         float *out = there ? NULL : LB_NEW(m->arena, float, x->rows * x->cols);
         if (!there && !out) return LB_E_NOMEM;

@@ -409,6 +409,11 @@ int32_t lb_net_vector(const lb_net *n, int64_t block, int64_t expert, const char
     return -1;
 }
 
+bool lb_net_between(const lb_net *n, int32_t site) {
+    const lb_site *s = &n->site[site];
+    return s->block < 0 && s->input >= 0 && site != n->head;
+}
+
 int32_t lb_net_owner(const lb_net *n, int32_t site) {
     while (n->site[site].same_as >= 0) site = n->site[site].same_as;
     return site;

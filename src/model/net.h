@@ -174,6 +174,9 @@ int32_t lb_net_vector(const lb_net *n, int64_t block, int64_t expert, const char
 int32_t lb_net_step_of(const lb_net *n, int32_t site);
 /* The section of its block in which an input is read. */
 int32_t lb_net_section_of(const lb_net *n, int32_t input);
+/* Is it a linear layer outside the blocks that is not the head: one that a pass multiplies by as a whole, so that its
+ * weights are in memory whatever becomes of the others? */
+bool lb_net_between(const lb_net *n, int32_t site);
 /* The site whose weights these are: itself, unless it is another one's. */
 int32_t lb_net_owner(const lb_net *n, int32_t site);
 /* Layers of blocks that are another block's. */

@@ -66,13 +66,15 @@ static lb_status open_model(lb_plan *p, lb_model_parts parts) {
     return LB_OK;
 }
 
-/* "0.q, 0.k, ..., 0.down to 29.down, ": the layers of the blocks. */
+/* "0.q, 0.k, ..., 0.down to 29.down, ": the layers of the blocks, and those outside but embedding and head. */
 static void list_layers(const lb_net *n, lb_str *out) {
     int32_t first, last, sites = lb_net_block(n, 0, &first);
     for (int32_t i = first; i < first + sites; i++)
         lb_str_add(out, "%s%s", n->site[i].name, i + 1 < first + sites ? ", " : "");
     sites = lb_net_block(n, n->blocks - 1, &last);
     lb_str_add(out, " to %s, ", n->site[last + sites - 1].name);
+    for (int32_t i = 0; i < n->sites; i++)
+        if (lb_net_between(n, i)) lb_str_add(out, "%s, ", n->site[i].name);
 }
 
 /* A pattern that fits nothing is a typo. */
@@ -80,7 +82,7 @@ static lb_status check_rule(const lb_plan *p, const lb_rule *r) {
     const lb_net *n = p->model->net;
     bool hit = lb_str_glob(r->match, n->site[n->embed].name) || lb_str_glob(r->match, n->site[n->head].name);
     for (int32_t i = 0; i < n->sites && !hit; i++)
-        hit = n->site[i].block >= 0 && lb_str_glob(r->match, n->site[i].name);
+        hit = (n->site[i].block >= 0 || lb_net_between(n, i)) && lb_str_glob(r->match, n->site[i].name);
     int32_t same = r->same_as ? lb_net_find(n, r->same_as) : -1;
     if (hit && r->same_as && (same < 0 || n->site[same].block < 0))
         return lb_fail(LB_E_CONFIG, "%s: same_as '%s' is no layer of a block", lb_plan_where(r->node, "same_as").text,
@@ -98,7 +100,8 @@ static lb_status check_rule(const lb_plan *p, const lb_rule *r) {
 }
 
 /* In the cells of an entry. A layer that is one with another has what that one has, so a rule says nothing that fits
- * such layers alone; nor one that makes a layer what it is. *idle: a layer of those, *of: the one that it is. */
+ * such layers alone; nor one that makes a layer what it is; nor one of a layer that is left alone unless it is asked
+ * for. *idle: a layer of those, *of: the one that it is. */
 static bool has_effect(const lb_plan *p, const lb_entry *e, const lb_rule *r, const char **idle, const char **of) {
     const lb_net *n = p->model->net;
     const lb_cell cell = {.entry = e};
@@ -106,6 +109,8 @@ static bool has_effect(const lb_plan *p, const lb_entry *e, const lb_rule *r, co
         const char *name = n->site[i].name;
         if (!lb_str_glob(r->match, name)) continue;
         *idle = name;
+        *of = NULL;
+        if (lb_net_between(n, i) && !r->has_skip && !lb_sweep_asks(p->config, &cell, name)) continue;
         *of = r->same_as ? name : n->site[i].block < 0 ? NULL : lb_sweep_same_as(p->config, &cell, name);
         if (r->same_as ? strcmp(r->same_as, name) != 0 : !*of) return true;
     }
@@ -119,6 +124,11 @@ static lb_status check_effect(const lb_plan *p, const lb_entry *e, size_t entrie
         if (has_effect(p, &e[i], r, &idle, &of)) return LB_OK;
     if (!idle) return LB_OK;
     lb_where w = lb_plan_where(r->node, "match");
+    if (!of) /* outside the blocks */
+        return lb_fail(LB_E_CONFIG,
+                       "%s: match '%s' has no effect: layer %s is outside the blocks, and stays as it is unless a rule "
+                       "says skip: false",
+                       w.text, r->match, idle);
     if (r->same_as)
         return lb_fail(LB_E_CONFIG, "%s: match '%s' has no effect: same_as names that layer itself", w.text, r->match);
     return lb_fail(LB_E_CONFIG,

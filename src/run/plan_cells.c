@@ -89,7 +89,7 @@ static lb_status plan_layer(planner *x, int32_t site, const char *also) {
     if (!same && also) same = lb_sweep_same_as(x->p->config, x->c, also);
     if (same && s->block < 0) return not_one(l, same, "is in a block, and that is not");
     if (same) return plan_as(x, l, same);
-    bool skip = s->routes && !x->c->own.quantize_router;
+    bool skip = s->routes ? !x->c->own.quantize_router : lb_net_between(x->p->model->net, site);
     size_t names = names_of(x, site, also);
     LB_TRY(lb_sweep_layer_options(x->p->arena, x->p->config, x->c, x->also, names, &skip, &l->opts, NULL));
     if (!skip) LB_TRY(lb_method_own(x->c->method, x->c->opts, l->opts, s->name));
@@ -106,22 +106,44 @@ static lb_status plan_layer(planner *x, int32_t site, const char *also) {
     return l->quantize ? lb_storage_size(&l->storage, rows, cols, &l->size) : LB_OK;
 }
 
+static lb_status in_no_block(const planner *x, const char *what) {
+    const lb_method *first = lb_method_stage(x->c->method, lb_method_preserving(x->c->method));
+    return first->block ? lb_fail(LB_E_UNSUPPORTED, "%s: method %s makes the layers of blocks, and that is none", what,
+                                  first->name)
+                        : LB_OK;
+}
+
+/* A linear layer that is neither a block's nor the head: where a rule asks for it. */
+static lb_status plan_between(planner *x, int32_t site) {
+    const char *name = x->name[site];
+    if (!lb_sweep_asks(x->p->config, x->c, name)) return LB_OK;
+    LB_TRY(in_no_block(x, name));
+    return plan_layer(x, site, NULL);
+}
+
+static lb_status plan_betweens(planner *x) {
+    const lb_net *n = x->p->model->net;
+    for (int32_t i = 0; i < n->sites && x->c->method; i++)
+        if (lb_net_between(n, i)) LB_TRY(plan_between(x, i));
+    return LB_OK;
+}
+
 static lb_status plan_ends(planner *x) {
     const lb_net *n = x->p->model->net;
     const lb_cell *c = x->c;
     bool embed = c->method && c->own.quantize_embedding, head = c->method && c->own.quantize_head;
-    const lb_method *first = c->method ? lb_method_stage(c->method, lb_method_preserving(c->method)) : NULL;
-    if ((embed || head) && first->block)
-        return lb_fail(LB_E_UNSUPPORTED, "%s: method %s makes the layers of blocks, and that is none",
-                       head ? "quantize_head" : "quantize_embedding", first->name);
-    if (lb_net_owner(n, n->head) == n->embed)
+    if (embed || head) LB_TRY(in_no_block(x, head ? "quantize_head" : "quantize_embedding"));
+    if (lb_net_owner(n, n->head) == n->embed) {
+        LB_TRY(plan_betweens(x));
         return embed || head ? plan_layer(x, n->head, n->site[n->embed].name) : LB_OK;
+    }
     if (embed && lb_cell_statistics(c))
         return lb_fail(LB_E_UNSUPPORTED,
                        "quantize_embedding: an embedding reads token numbers and has no input "
                        "statistics, which method %s needs",
                        c->method->name);
     if (embed) LB_TRY(plan_layer(x, n->embed, NULL));
+    LB_TRY(plan_betweens(x));
     return head ? plan_layer(x, n->head, NULL) : LB_OK;
 }
 

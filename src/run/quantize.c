@@ -13,9 +13,11 @@
 #include "quant/grid.h"
 
 /* Layers of blocks stay as they are stored and become float32 block by block, which costs next to nothing; head and
- * embedding, which are read piece by piece, only where weights are streamed, or inputs are transformed. */
+ * embedding, which are read piece by piece, only where weights are streamed, or inputs are transformed; what else is
+ * outside the blocks never. */
 static bool stays_packed(const lb_quantize_job *j, int64_t layer) {
     const lb_layer_plan *l = &j->cell->layer[layer];
+    if (lb_net_between(j->plan->model->net, l->site)) return false;
     return l->block >= 0 || j->plan->config->weights == LB_WEIGHTS_STREAM || lb_storage_transforms(&l->storage);
 }
 

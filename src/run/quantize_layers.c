@@ -322,7 +322,7 @@ static lb_status do_block(walker *x, int64_t block) {
     return LB_OK;
 }
 
-/* Head and embedding, after the blocks. */
+/* Embedding, head and what else is outside the blocks, after them. */
 static lb_status do_ends(walker *x) {
     lb_quantize_job *j = x->j;
     lb_keeper_init(&x->said, x->block_arena, j->log);
@@ -334,7 +334,8 @@ static lb_status do_ends(walker *x) {
         }
         lb_collected streamed;
         uint32_t needs = x->stream ? j->cell->layer[i].needs & LB_NEEDS_STATISTICS : 0;
-        if (needs) LB_TRY(lb_stream_collect_head(x->stream, &j->w, needs, x->block_arena, &streamed));
+        int32_t input = j->plan->model->net->site[j->cell->layer[i].site].input;
+        if (needs) LB_TRY(lb_stream_collect_outside(x->stream, &j->w, input, needs, x->block_arena, &streamed));
         x->first = i;
         if (!(x->stored = LB_NEW(x->block_arena, lb_stored, 1))) return LB_E_NOMEM;
         x->pools = (lb_pools){0};

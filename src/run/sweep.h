@@ -7,12 +7,12 @@
 #include "result/record.h"
 #include "run/config.h"
 
-/* One linear layer of a cell, as planned: block layers in running order, then "embed" and "head" where they exist as
- * matrices of their own (a tied matrix is "head"). */
+/* One linear layer of a cell, as planned: block layers in running order, then of those outside them that are
+ * asked for "embed", others, and "head" (a tied matrix is "head"). */
 typedef struct lb_layer_plan {
     const char *name; /* one text for all cells: they are many */
     int32_t site;     /* in the model's net */
-    int64_t block;    /* -1: embedding, head */
+    int64_t block;    /* -1: outside the blocks */
     const char *type; /* the site's role */
     int64_t rows, cols;
     int64_t same_as; /* the layer of the cell, before this one, that it is one with; its size is counted there, and here
@@ -88,5 +88,7 @@ LB_NODISCARD lb_status lb_sweep_needs(lb_arena *a, const lb_config *c, lb_cell *
 
 /* The layer that a layer of this name is to be one with, by the last rule that matches it; NULL: none, or itself. */
 const char *lb_sweep_same_as(const lb_config *c, const lb_cell *cell, const char *name);
+/* Does the last rule that says of a layer of this name whether to skip it say no? */
+bool lb_sweep_asks(const lb_config *c, const lb_cell *cell, const char *name);
 
 #endif

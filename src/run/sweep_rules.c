@@ -59,6 +59,15 @@ const char *lb_sweep_same_as(const lb_config *c, const lb_cell *cell, const char
     return same && strcmp(same, name) != 0 ? same : NULL;
 }
 
+bool lb_sweep_asks(const lb_config *c, const lb_cell *cell, const char *name) {
+    bool asks = false;
+    for (size_t i = 0; i < rules_of(c, cell); i++) {
+        const lb_rule *r = rule_at(c, cell, i);
+        if (r->has_skip && lb_str_glob(r->match, name)) asks = !r->skip;
+    }
+    return asks;
+}
+
 static void add_needs(lb_cell *cell, const void *opts) {
     cell->needs |= lb_method_needs(cell->method, opts);
     cell->layer_needs |= lb_method_layer_needs(cell->method, opts);

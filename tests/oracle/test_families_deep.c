@@ -122,15 +122,9 @@ static void products_of(lb_arena *a, const char *key, lb_cdmat H, double out[INP
     out[3] = uHv;
 }
 
-/* Layers before the blocks and behind the last one but the head are not quantized, and nothing is collected of them. */
-static bool collected(const work *x, int32_t site) {
-    return x->m->net->site[site].block >= 0 || lb_net_owner(x->m->net, x->m->net->head) == site;
-}
-
 static void check_input(work *x, const char *key, const double *want) {
     int32_t site = site_of(x, key);
     double have[INPUT] = {-1.0};
-    if (site >= 0 && !collected(x, site)) return;
     const lb_stats *s = site >= 0 ? &x->have.inputs[site] : NULL;
     if (s && s->H.d) {
         have[0] = (double)s->tokens;

@@ -13,9 +13,9 @@ lb_status collect_all(lb_stream *s, const lb_weights *w, const int32_t *input, i
     return LB_OK;
 }
 
-lb_status collect_head(lb_stream *s, const lb_weights *w, uint32_t needs, lb_arena *a, lb_stats *out) {
+lb_status collect_head(lb_stream *s, const lb_net *n, const lb_weights *w, uint32_t needs, lb_arena *a, lb_stats *out) {
     lb_collected got;
-    LB_TRY(lb_stream_collect_head(s, w, needs, a, &got));
+    LB_TRY(lb_stream_collect_outside(s, w, n->site[n->head].input, needs, a, &got));
     *out = lb_collected_stats(&got);
     return LB_OK;
 }

@@ -41,13 +41,15 @@ void folder_drop(folder *f) {
     lb_arena_free(f->arena);
 }
 
-void folder_write(const folder *f) {
+void folder_write_as(const folder *f, lb_dtype type) {
     char path[LB_TEST_PATH];
     join_path(path, f->dir, "config.json");
     assert_ok(lb_fs_write_atomic(path, f->config, strlen(f->config)));
     join_path(path, f->dir, "model.safetensors");
-    assert_ok(lb_safetensors_write(path, LB_F32, f->t, f->n, NULL));
+    assert_ok(lb_safetensors_write(path, type, f->t, f->n, NULL));
 }
+
+void folder_write(const folder *f) { folder_write_as(f, LB_F32); }
 
 lb_tensor_out *folder_tensor(folder *f, const char *name) {
     for (int64_t i = 0; i < f->n; i++)

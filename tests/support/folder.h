@@ -17,7 +17,8 @@ typedef struct folder {
 
 folder folder_take(const char *name); /* a fixture's parts in memory, and a new folder's name */
 void folder_drop(folder *f);
-void folder_write(const folder *f);
+void folder_write(const folder *f); /* in float32, which is used where it lies in the file */
+void folder_write_as(const folder *f, lb_dtype type);
 lb_tensor_out *folder_tensor(folder *f, const char *name);
 void folder_replace(folder *f, const char *from, const char *to); /* the text once in the config */
 /* Opening fails so, with or without the numbers. */

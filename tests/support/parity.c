@@ -71,7 +71,6 @@ static lb_status hessians(lb_arena *a, const lb_model *m, const int32_t *token, 
     const lb_net *n = m->net;
     const lb_weights *w = &m->weights;
     lb_stream *s;
-    lb_collected head;
     LB_TRY(lb_stream_new(a, n, w, token, 1, T, team, &s));
     for (int64_t b = 0; b < n->blocks; b++) {
         int32_t first, count = lb_net_inputs(n, b, &first);
@@ -82,8 +81,13 @@ static lb_status hessians(lb_arena *a, const lb_model *m, const int32_t *token, 
         LB_TRY(lb_stream_collect_advance(s, w, want, count, a, got));
         LB_TRY(add_inputs(a, n, first, count, got, inputs));
     }
-    LB_TRY(lb_stream_collect_head(s, w, LB_NEEDS_HESSIAN, a, &head));
-    return add_inputs(a, n, n->site[n->head].input, 1, &head, inputs);
+    for (int32_t i = 0; i < n->inputs; i++) {
+        lb_collected got;
+        if (n->input[i].block >= 0) continue;
+        LB_TRY(lb_stream_collect_outside(s, w, i, LB_NEEDS_HESSIAN, a, &got));
+        LB_TRY(add_inputs(a, n, i, 1, &got, inputs));
+    }
+    return LB_OK;
 }
 
 lb_status parity_run(lb_arena *a, const lb_model *m, const int32_t *token, int64_t T, parity *out) {

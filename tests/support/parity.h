@@ -10,9 +10,8 @@ typedef struct parity {
     lb_mat logits;    /* (T, vocab) by the executor */
     double loss;      /* mean NLL of the next tokens, by the trainer */
     lb_weights grads; /* d loss / d weight, in the weights' places: of every site and vector that has its own */
-    lb_stats
-        *inputs; /* (net.sites) H and tokens of what each site reads, all its users' rows; of a site that is another
-                    one's nothing, H.d NULL: not one whose input is collected (tables, sites before the blocks) */
+    lb_stats *inputs; /* (net.sites) H and tokens of what each site reads, all its users' rows; of a site that is
+                         another one's nothing, H.d NULL: a table, which reads none */
 } parity;
 
 /* Token t of the sequence. */

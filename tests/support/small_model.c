@@ -94,7 +94,7 @@ int small_model_setup_sharing(void **state) {
     return 0;
 }
 
-void small_plan_open(small_plan *s, const char *model, const char *name, const char *yaml) {
+lb_status small_plan_try(small_plan *s, const char *model, const char *name, const char *yaml) {
     lb_yaml *root = NULL;
     *s = (small_plan){0};
     assert_ok(lb_arena_new(0, &s->arena));
@@ -107,8 +107,12 @@ void small_plan_open(small_plan *s, const char *model, const char *name, const c
     assert_ok(lb_config_from_tree(s->arena, path, root, &s->config));
     assert_ok(lb_team_new((int)s->config.threads, &s->team));
     lb_model_parts parts = s->config.weights == LB_WEIGHTS_STREAM ? LB_STREAM : LB_WEIGHTS;
-    assert_ok(lb_plan_open(s->arena, &s->config, &(lb_plan_request){.parts = parts, .plugin_hash = ""}, s->team, NULL,
-                           &s->plan));
+    return lb_plan_open(s->arena, &s->config, &(lb_plan_request){.parts = parts, .plugin_hash = ""}, s->team, NULL,
+                        &s->plan);
+}
+
+void small_plan_open(small_plan *s, const char *model, const char *name, const char *yaml) {
+    assert_ok(small_plan_try(s, model, name, yaml));
 }
 
 void small_plan_close(small_plan *s) {

@@ -19,6 +19,8 @@ typedef struct small_plan {
 } small_plan;
 /* Of a config without `model`, `results` and `name`: "NAME", in small_home, or "FOLDER/NAME" below it. */
 void small_plan_open(small_plan *s, const char *model, const char *name, const char *yaml);
+/* It may be refused; close it in any case. */
+lb_status small_plan_try(small_plan *s, const char *model, const char *name, const char *yaml);
 void small_plan_close(small_plan *s);
 
 #endif

@@ -126,7 +126,7 @@ static void first_and_last_input(void **state) {
     lb_stats h[INPUTS], head;
     for (int64_t b = 0; b < arch.layers; b++) {
         assert_int_equal(lb_stream_block(s), b);
-        assert_int_equal(collect_head(s, &m.w, LB_NEEDS_HESSIAN, m.k.arena, &head), LB_E_ARG);
+        assert_int_equal(collect_head(s, m.net, &m.w, LB_NEEDS_HESSIAN, m.k.arena, &head), LB_E_ARG);
         assert_int_equal(collect_all(s, &m.w, m.input[b], INPUTS, LB_NEEDS_HESSIAN, true, m.k.arena, h), LB_OK);
         if (b == 0) assert_near(&h[IN_ATTN], plain(&m.k, first), 1e-5);
         for (int i = 0; i < INPUTS; i++) {
@@ -135,7 +135,7 @@ static void first_and_last_input(void **state) {
             assert_int_equal(h[i].H.cols, m.net->input[m.input[b][i]].cols);
         }
     }
-    assert_int_equal(collect_head(s, &m.w, LB_NEEDS_HESSIAN, m.k.arena, &head), LB_OK);
+    assert_int_equal(collect_head(s, m.net, &m.w, LB_NEEDS_HESSIAN, m.k.arena, &head), LB_OK);
     assert_near(&head, plain(&m.k, last), 1e-4);
     assert_int_equal(lb_stream_advance(s, &m.w), LB_E_ARG);
     kit_close(&m.k);
@@ -282,7 +282,7 @@ static void transformed_inputs(void **state) {
     lb_stream *s = stream(&m);
     for (int64_t b = 0; b < arch.layers; b++)
         assert_int_equal(collect_all(s, &m.w, m.input[b], INPUTS, LB_NEEDS_HESSIAN, true, m.k.arena, before[b]), LB_OK);
-    assert_int_equal(collect_head(s, &m.w, LB_NEEDS_HESSIAN, m.k.arena, &head), LB_OK);
+    assert_int_equal(collect_head(s, m.net, &m.w, LB_NEEDS_HESSIAN, m.k.arena, &head), LB_OK);
     for (int32_t i = 0; i < n->sites; i++) {
         const lb_site *site = &n->site[i];
         if (site->input < 0) continue;
@@ -306,7 +306,7 @@ static void transformed_inputs(void **state) {
             assert_near(&got[i], H.d, 1e-4);
         }
     }
-    assert_int_equal(collect_head(s, &m.w, LB_NEEDS_HESSIAN, m.k.arena, &after), LB_OK);
+    assert_int_equal(collect_head(s, m.net, &m.w, LB_NEEDS_HESSIAN, m.k.arena, &after), LB_OK);
     lb_dmat H = {(double *)(uintptr_t)head.H.d, arch.dim, arch.dim, arch.dim};
     assert_int_equal(lb_transform_hessian(&m.w.site[n->head].T, H, NULL), LB_OK);
     assert_near(&after, H.d, 1e-4);
@@ -336,7 +336,7 @@ static void assert_holds(const model *m, lb_stats_file *f) {
             assert_memory_equal(got.H.d, h[i].H.d, (size_t)(got.H.cols * got.H.cols) * sizeof(double));
         }
     }
-    assert_int_equal(collect_head(s, &m->w, LB_NEEDS_HESSIAN, m->k.arena, &head), LB_OK);
+    assert_int_equal(collect_head(s, m->net, &m->w, LB_NEEDS_HESSIAN, m->k.arena, &head), LB_OK);
     assert_int_equal(lb_stats_file_get(f, m->net->site[m->net->head].input, LB_NEEDS_HESSIAN, m->k.arena, &got), LB_OK);
     assert_memory_equal(got.H.d, head.H.d, (size_t)(arch.dim * arch.dim) * sizeof(double));
 }
@@ -399,7 +399,7 @@ static void every_statistic_is_kept(void **state) {
             }
         }
         int32_t input = m.net->site[m.net->head].input;
-        assert_int_equal(collect_head(s, &m.w, all[i], m.k.arena, &head), LB_OK);
+        assert_int_equal(collect_head(s, m.net, &m.w, all[i], m.k.arena, &head), LB_OK);
         assert_int_equal(lb_stats_file_get(f, input, all[i], m.k.arena, &got), LB_OK);
         assert_same(&got, &head, arch.dim);
         assert_int_equal(lb_stats_file_get(f, input, LB_NEEDS_MEAN, m.k.arena, &got), LB_OK);
