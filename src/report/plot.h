@@ -1,9 +1,11 @@
 /* Plots by gnuplot: NAME.gp (a script that an author can change and run again), NAME.dat, and NAME.svg, .png, .pdf.
- * Every series has a marker, a dash pattern and a colour of its own, so that a plot reads in black and white, too. */
+ * Colour and marker are a method's, dashes a group's; no two series of a plot share marker and dashes, so that it reads
+ * in black and white, too. */
 #ifndef LB_REPORT_PLOT_H
 #define LB_REPORT_PLOT_H
 
 #include "report/parts.h"
+#include "report/plot_style.h"
 
 /* All plots of a report into `dir`; what was drawn comes back with captions. A missing or failing gnuplot is a warning;
  * scripts and data are written all the same, and no picture of earlier data stays behind. */
@@ -11,13 +13,22 @@ LB_NODISCARD lb_status lb_plot_all(const lb_report_view *v, const char *dir, lb_
 
 /* ---- for the files that make one kind of plot each ---- */
 
+/* "set style line AT". */
+typedef struct lb_plot_look {
+    int at, point, dash;
+    const char *method;
+} lb_plot_look;
+
 typedef struct lb_plot {
     lb_arena *arena;
     const char *name, *title, *caption;
     lb_str setup; /* settings, once */
     lb_str draw;  /* plot commands, once a format */
     lb_str dat;
+    lb_plot_look *look; /* (looks) */
+    int looks;
     bool open_markers; /* points that may lie on each other */
+    bool no_lines;     /* series are points alone, which dashes do not tell apart */
     int width, height; /* in points at 72 a inch; a pixel each in SVG */
     int blocks;        /* data blocks so far: the next one's index */
 } lb_plot;
@@ -32,6 +43,7 @@ typedef struct lb_plotter {
     int64_t cap;
     bool no_gnuplot;    /* found missing: asked once */
     const char *suffix; /* of names: the model, where there are several; else NULL */
+    const lb_plot_options *o;
 } lb_plotter;
 /* Writes script and data, runs gnuplot, appends to the list. */
 LB_NODISCARD lb_status lb_plot_finish(lb_plotter *w, lb_plot *p);
@@ -43,10 +55,15 @@ LB_NODISCARD lb_status lb_plot_training(const lb_report_view *v, lb_plotter *w);
 /* Begins a data block, named in a comment; returns its index. */
 int lb_plot_block(lb_plot *p, const char *name);
 void lb_plot_quote(lb_str *s, const char *text); /* 'text' for gnuplot */
-/* "set title ...", in two lines where one would be wider than the axes. */
-void lb_plot_set_title(lb_plot *p);
-/* "set style line AT ...": the colour follows `hue`, marker and dashes follow `mark`. */
-void lb_plot_style(lb_plot *p, int at, int hue, int mark);
+void lb_plot_title(lb_plot *p, lb_str *s);       /* as an expression; scripts have it in the variable `title` */
+/* Style line AT: colour and marker of the method, dashes of the group; where another series of the plot has both marker
+ * and dashes, others of them. extra: so many looks of this method and group are left out. */
+void lb_plot_style_of(lb_plot *p, int at, const char *method, const char *group, int extra);
+void lb_plot_looks(const lb_plotter *w, const lb_plot *p, lb_str *s); /* "set style line AT ...", all */
+void lb_plot_style_row(lb_plot *p, int at, const lb_report_row *row); /* the same of a row */
+const char *lb_plot_colour(const lb_plotter *w, const char *method);
+/* Is a figure asked for? name: of the figure ("front"), or one that begins with it ("front-EVALUATION"). */
+bool lb_plot_wanted(const lb_plotter *w, const char *name);
 /* Range and tics of an axis ("x", "y", "cb") that covers [low, high]; room: at each end, a part of the span. */
 void lb_plot_log_axis(lb_plot *p, const char *axis, double low, double high);
 void lb_plot_linear_axis(lb_plot *p, const char *axis, double low, double high, double room);
@@ -58,6 +75,8 @@ typedef struct lb_span {
 } lb_span; /* low > high: empty */
 #define LB_SPAN_EMPTY ((lb_span){1, 0})
 void lb_span_add(lb_span *s, double v); /* finite ones only */
+/* What an axis (bits, ppl, delta, kl, mib) is to show: the data, or what an author asks for. */
+lb_span lb_plot_limits(const lb_plotter *w, const char *axis, lb_span data);
 bool lb_span_empty(const lb_span *s);
 
 /* Runs `gnuplot -e "stem='STEM'" SCRIPT` in `dir`. LB_E_UNSUPPORTED: no gnuplot on PATH; LB_E_IO: it failed, with what

@@ -179,9 +179,8 @@ static panels layout(const family *f, size_t longest_name) {
 }
 
 static void depth_draw(lb_plot *p, const family *f, const panels *g, const char *const *name, int64_t n) {
-    lb_str_add(&p->draw, "    set multiplot layout %d,%d title ", g->rows, g->cols);
-    lb_plot_quote(&p->draw, p->title);
-    lb_str_add(&p->draw, "\n    set key off\n    set xlabel 'block'\n");
+    lb_str_add(&p->draw, "    set multiplot layout %d,%d title title\n    set key off\n    set xlabel 'block'\n",
+               g->rows, g->cols);
     for (int t = 0; t < f->types; t++) {
         lb_str_add(&p->draw, "    set title ");
         lb_plot_quote(&p->draw, f->type[t]);
@@ -237,7 +236,7 @@ static lb_status depth_figure(const lb_report_view *v, lb_plotter *w, const fami
     p.open_markers = true;
     for (int64_t i = 0; st == LB_OK && i < n; i++) {
         depth_data(&p, f, f->row[from + i], name[i]);
-        lb_plot_style(&p, (int)i + 1, (int)i, (int)i);
+        lb_plot_style_row(&p, (int)i + 1, f->row[from + i]);
     }
     lb_str_add(&p.setup, "set datafile missing 'NaN'\nset border 3\nset tics nomirror\n"
                          "set grid lc rgb '#c8c8c8' lw 0.8 dt solid\n");
@@ -294,9 +293,7 @@ static lb_status map_figure(const lb_report_view *v, lb_plotter *w, const family
         lb_str_add(&p.setup, " %d", t);
     }
     lb_str_add(&p.setup, ") out nomirror\nset xlabel 'block'\nset key off\nset border 15\n");
-    lb_str_add(&p.draw, "    set multiplot layout %lld,1 title ", (long long)n);
-    lb_plot_quote(&p.draw, p.title ? p.title : "");
-    lb_str_add(&p.draw, "\n");
+    lb_str_add(&p.draw, "    set multiplot layout %lld,1 title title\n", (long long)n);
     for (int64_t i = 0; st == LB_OK && i < n; i++) {
         const char *name;
         st = shown_name(v->arena, f->row[from + i], &name);

@@ -45,7 +45,7 @@ static lb_status collect(const lb_report_view *v, const lb_report_block *b, poin
 }
 
 static void axis_labels(lb_plot *p, const char *x) {
-    lb_plot_set_title(p);
+    lb_str_add(&p->setup, "set title title\n");
     lb_str_add(&p->setup, "set xlabel ");
     lb_plot_quote(&p->setup, x);
     lb_str_add(&p->setup, "\nset ylabel 'perplexity (log scale)'\nset grid lc rgb '#c8c8c8' lw 0.8 dt solid\n"
@@ -53,8 +53,8 @@ static void axis_labels(lb_plot *p, const char *x) {
                           "set tics nomirror\nset datafile missing 'NaN'\n");
 }
 
-/* Lines across the plot for what is not quantized; colour black and grey, a dash pattern each. */
-static void flat_lines(lb_plot *p, const points *s, double low, double high, int style) {
+/* Lines across the plot for what is not quantized, a dash pattern each. */
+static void flat_lines(const lb_plotter *w, lb_plot *p, const points *s, double low, double high, int style) {
     static const char *const dash[] = {"(10,6)", "(2,4)", "(14,4,2,4)", "(4,4)"};
     int k = 0;
     for (int64_t i = 0; i < s->n; i++) {
@@ -62,8 +62,8 @@ static void flat_lines(lb_plot *p, const points *s, double low, double high, int
         if (!x->flat || !isfinite(x->q.ppl)) continue;
         int block = lb_plot_block(p, x->row->name);
         lb_str_add(&p->dat, "%.9g %.9g\n%.9g %.9g\n", low, x->q.ppl, high, x->q.ppl);
-        lb_str_add(&p->setup, "set style line %d lc rgb '%s' lw 1.5 dt %s\n", style, k ? "#505050" : "#000000",
-                   dash[k % 4]);
+        lb_str_add(&p->setup, "set style line %d lc rgb '%s' lw 1.5 dt %s\n", style,
+                   lb_plot_colour(w, x->row->cell[0]->method), dash[k % 4]);
         lb_str_add(&p->draw, ", \\\n        data index %d using 1:2 with lines ls %d title ", block, style);
         lb_plot_quote(&p->draw, x->row->baseline ? "unquantized" : x->row->short_name);
         style++, k++;
@@ -77,22 +77,6 @@ static size_t longest(const points *s, bool by_series) {
         if (w > n) n = w;
     }
     return n;
-}
-
-/* A colour for each method, in the order they appear. */
-static int hue_of(const points *s, const char *method) {
-    const char *seen[64];
-    int n = 0;
-    for (int64_t i = 0; i < s->n && n < 64; i++) {
-        const char *m = s->at[i].row->cell[0]->method;
-        int k = 0;
-        if (s->at[i].flat) continue;
-        while (k < n && strcmp(seen[k], m) != 0) k++;
-        if (k == n) seen[n++] = m;
-    }
-    for (int k = 0; k < n; k++)
-        if (strcmp(seen[k], method) == 0) return k;
-    return 0;
 }
 
 static bool first_of_series(const points *s, int64_t i) {
@@ -149,7 +133,7 @@ static void draw_series(lb_plot *p, const points *s, int64_t i, int style, doubl
     bool spread;
     int block = lb_plot_block(p, s->at[i].row->series);
     series_data(p, s, i, &spread);
-    lb_plot_style(p, style, hue_of(s, s->at[i].row->cell[0]->method), style - 1);
+    lb_plot_style_row(p, style, s->at[i].row);
     lb_str_add(&p->draw, ", \\\n        data index %d using ($1%+.3g):2 with linespoints ls %d title ", block, shift,
                style);
     lb_plot_quote(&p->draw, s->at[i].row->series);
@@ -181,7 +165,7 @@ static lb_status bits_plot(const lb_report_view *v, const lb_report_block *b, co
         draw_series(p, s, i, style, aside(style - 1, lines));
         style++;
     }
-    flat_lines(p, s, low, high, style);
+    flat_lines(w, p, s, low, high, style);
     lb_str_add(&p->draw, "\n");
     return lb_plot_finish(w, p);
 }
@@ -238,8 +222,7 @@ static void method_points(lb_plot *p, const points *s, int *style) {
             lb_markup_text(&p->dat, LB_TABLE_TERMINAL, x->row->short_name);
             lb_str_add(&p->dat, "\"\n");
         }
-        int hue = hue_of(s, method);
-        lb_plot_style(p, *style, hue, hue);
+        lb_plot_style_of(p, *style, method, "", 0);
         lb_str_add(&p->draw, ", \\\n        data index %d using 1:2 with points ls %d title ", block, *style);
         lb_plot_quote(&p->draw, method);
         (*style)++;
@@ -315,12 +298,12 @@ static lb_status front_plot(const lb_report_view *v, const lb_report_block *b, c
     lb_plot_log_axis(p, "y", s->ppl.low, s->ppl.high);
     lb_plot_log_axis(p, "x", s->mib.low, s->mib.high);
     lb_str_add(&p->setup, "set clip two\n");
-    p->open_markers = true;
+    p->open_markers = p->no_lines = true;
     int style = 1;
     double right = s->mib.high * 2;
     int numbers = front_line(p, s, front, n, right);
     method_points(p, s, &style);
-    flat_lines(p, s, s->mib.low / 2, right, style);
+    flat_lines(w, p, s, s->mib.low / 2, right, style);
     front_numbers(p, numbers);
     for (int64_t i = 0; i < n; i++) {
         char *entry = lb_arena_printf(v->arena, "%lld: %s", (long long)i + 1, front[i]->row->short_name);

@@ -47,7 +47,7 @@ static lb_status fill(const lb_report_view *v, lb_plot *p, bool kl, int64_t over
         trailing_mean(p, &c->curve, values(&c->curve, kl), over, &y);
         lb_span_add(&x, (double)c->curve.step[0]);
         lb_span_add(&x, (double)c->curve.step[c->curve.n - 1]);
-        lb_plot_style(p, style, style - 1, style - 1);
+        lb_plot_style_row(p, style, &v->row[i]);
         long long every = c->curve.n > 12 ? (long long)c->curve.n / 12 : 1;
         lb_str_add(&p->draw, "%s data index %d using 1:2 with linespoints ls %d pi %lld title ",
                    style > 1 ? ", \\\n       " : "    plot", block, style, every);
@@ -91,7 +91,7 @@ static lb_status one(const lb_report_view *v, lb_plotter *w, bool kl) {
                      : NULL;
     lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
     p.open_markers = true;
-    lb_plot_set_title(&p);
+    lb_str_add(&p.setup, "set title title\n");
     lb_str_add(&p.setup,
                "set xlabel 'step'\nset ylabel '%s in nats per token%s'\n"
                "set grid lc rgb '#c8c8c8' lw 0.8 dt solid\nset key outside right top Left reverse samplen 3.2 spacing "

@@ -293,13 +293,16 @@ static void titles(void **state) {
     lb_plot p;
     assert_ok(lb_arena_new(0, &a));
     assert_ok(lb_plot_begin(&p, a, "x", 100, 100));
+    lb_str s = {0};
     p.title = "model: perplexity on a text";
-    lb_plot_set_title(&p);
+    lb_plot_title(&p, &s);
+    lb_str_add(&s, "\n");
     p.title = "a-model-whose-name-is-as-long-as-some-other-names-are: perplexity on 'a' text";
-    lb_plot_set_title(&p);
-    assert_string_equal(p.setup.s, "set title 'model: perplexity on a text'\n"
-                                   "set title 'a-model-whose-name-is-as-long-as-some-other-names-are:'.\"\\n\"."
-                                   "'perplexity on ''a'' text'\n");
+    lb_plot_title(&p, &s);
+    assert_string_equal(s.s, "'model: perplexity on a text'\n"
+                             "'a-model-whose-name-is-as-long-as-some-other-names-are:'.\"\\n\"."
+                             "'perplexity on ''a'' text'");
+    lb_str_free(&s);
     lb_plot_free(&p);
     lb_arena_free(a);
 }
