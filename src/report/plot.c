@@ -36,9 +36,9 @@ void lb_plot_quote(lb_str *s, const char *text) {
 
 /* In two lines where one would be wider than the axes. */
 void lb_plot_title(lb_plot *p, lb_str *s) {
-    enum { ONE_LINE = 76 };
+    enum { OVER_AXES = 76 };
     const char *title = p->title ? p->title : "", *cut = strstr(title, ": ");
-    if (lb_text_width(title) > ONE_LINE && cut) {
+    if (lb_text_width(title) > (size_t)(p->title_columns ? p->title_columns : OVER_AXES) && cut) {
         char *model = lb_arena_strdup(p->arena, title);
         if (!model) {
             s->failed = true;

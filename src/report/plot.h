@@ -30,6 +30,7 @@ typedef struct lb_plot {
     bool open_markers; /* points that may lie on each other */
     bool no_lines;     /* series are points alone, which dashes do not tell apart */
     int width, height; /* in points at 72 a inch; a pixel each in SVG */
+    int title_columns; /* characters a line of the title has room for; 0: as over usual axes */
     int blocks;        /* data blocks so far: the next one's index */
 } lb_plot;
 /* title: "MODEL: what". Quotes are escaped where it is written. */

@@ -228,6 +228,7 @@ static lb_status depth_figure(const lb_report_view *v, lb_plotter *w, const fami
     }
     panels g = layout(f, longest);
     LB_TRY(lb_plot_begin(&p, v->arena, file, g.width, g.height));
+    p.title_columns = p.width / 8;
     p.title = lb_arena_printf(v->arena, "%s, %d bits: %s (log scale)", v->r->model_name, f->bits, measure_text(f->by));
     p.caption =
         lb_arena_printf(v->arena, "%s, %d bits: %s (log scale) over depth, by layer type%s.%s", v->r->model_name,
@@ -274,6 +275,7 @@ static lb_status map_figure(const lb_report_view *v, lb_plotter *w, const family
     if (!file) return LB_E_NOMEM;
     int64_t across = f->blocks < 16 ? 16 : f->blocks > 60 ? 60 : f->blocks;
     LB_TRY(lb_plot_begin(&p, v->arena, file, 200 + 22 * (int)across, (75 + 20 * f->types) * (int)n + 60));
+    p.title_columns = p.width / 8;
     p.title = lb_arena_printf(v->arena, "%s, %d bits: %s (log scale)", v->r->model_name, f->bits, measure_text(f->by));
     p.caption = lb_arena_printf(v->arena,
                                 "%s, %d bits: map of the %s (log scale; brighter is worse, white was not quantized or "
