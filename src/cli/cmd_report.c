@@ -11,7 +11,7 @@
 typedef struct report_flags {
     int format;
     const char *layers, *compare, *expected, *where, *columns, *sort;
-    bool write, wide;
+    bool write, wide, all;
 } report_flags;
 
 static const char *const format_choices[] = {"terminal", "markdown", "csv", "latex", "html", NULL};
@@ -28,6 +28,8 @@ static const lb_option flags[] = {
     {"expected", LB_OPT_STR, "", 0, 0, NULL,
      "a table of expected values (docs/experiments.md); default: expected.csv of the folder, if there is one",
      offsetof(report_flags, expected)},
+    {"all", LB_OPT_BOOL, "false", 0, 0, NULL, "also what earlier sweeps left in the folder",
+     offsetof(report_flags, all)},
     {"where", LB_OPT_STR, "", 0, 0, NULL,
      "only cells that it holds for, with names as in cells.csv: \"bits <= 3 and (method = gptq or label ~ 'qat*')\"",
      offsetof(report_flags, where)},
@@ -107,14 +109,21 @@ static lb_status selected(const report_flags *f, lb_arena *a, const lb_results *
     return lb_select_apply(a, all, where, out);
 }
 
-static lb_status report(const report_flags *f, const lb_results *all, lb_arena *a, lb_log *log, int *exit_code) {
+/* What several folders, several sweeps or a part of one give is printed; the report of a folder is that of its sweep.
+ */
+static bool is_whole(const report_flags *f, const lb_cli_args *args) {
+    return !f->where[0] && !f->all && args->n_positional == 1;
+}
+
+static lb_status report(const report_flags *f, const lb_results *all, bool whole, lb_arena *a, lb_log *log,
+                        int *exit_code) {
     const char *expected;
     lb_report_options o;
     lb_results part;
     const lb_results *r = &part;
     lb_str out = {0};
     int64_t outside = 0;
-    bool whole = !f->where[0], write = f->write && whole;
+    bool write = f->write && whole;
     LB_TRY(options_of(f, a, &o));
     LB_TRY(selected(f, a, all, &part));
     LB_TRY(expected_path(f, whole ? r->dir : NULL, a, &expected));
@@ -126,7 +135,7 @@ static lb_status report(const report_flags *f, const lb_results *all, lb_arena *
     lb_str_free(&out);
     LB_TRY(st);
     if (write) lb_info(log, "written: %s/report/index.html", r->dir);
-    if (f->write && !write) lb_info(log, "nothing is written: the report on disk is that of the whole sweep");
+    if (f->write && !whole) lb_info(log, "nothing is written: the report in a folder is that of its whole sweep alone");
     if (outside) {
         lb_warn(log, "%lld value%s outside the tolerance", (long long)outside, outside == 1 ? "" : "s");
         *exit_code = 1;
@@ -135,24 +144,30 @@ static lb_status report(const report_flags *f, const lb_results *all, lb_arena *
 }
 
 static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
+    const report_flags *f = values;
     lb_results *r = NULL;
-    LB_TRY(lb_store_read_results(args->positional[0], &r));
-    lb_status st = report(values, r, a, log, exit_code);
+    if (args->n_positional == 1)
+        LB_TRY(lb_store_read_results(args->positional[0], &r));
+    else
+        LB_TRY(lb_store_read_several(args->positional, args->n_positional, f->all, &r));
+    lb_status st = f->all && args->n_positional == 1 ? lb_store_read_unlisted(r) : LB_OK;
+    if (st == LB_OK) st = report(f, r, is_whole(f, args), a, log, exit_code);
     lb_results_free(r);
     return st;
 }
 
 const lb_command lb_cmd_report = {
     .name = "report",
-    .usage = "DIR [--where EXPRESSION] [--columns NAMES] [--sort NAME] [--layers CELL] [--compare CELL] [--format "
-             "FORMAT] [OPTION]...",
+    .usage = "DIR... [--all] [--where EXPRESSION] [--columns NAMES] [--sort NAME] [--compare CELL] [OPTION]...",
     .summary = "tables, plots and pages of a results folder again, without the model",
-    .details = "Writes DIR/cells.csv and DIR/report/ (index.html, report.md, body.tex, tables, plots), and prints the "
-               "main table.\nExit code 1 when a value is outside the tolerance of the expected one.",
+    .details =
+        "Writes DIR/cells.csv and DIR/report/ (index.html, report.md, body.tex, tables, plots), and prints the "
+        "main table.\nSeveral folders, --all and --where only print: differences are between cells of one model, "
+        "text and protocol.\nExit code 1 when a value is outside the tolerance of the expected one.",
     .example = "lowbit report results/demo --where 'bits <= 3' --sort ppl",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(report_flags)},
     .min_positional = 1,
-    .max_positional = 1,
+    .max_positional = -1,
     .looks_itself = true,
     .run = run,
 };

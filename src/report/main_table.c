@@ -105,12 +105,13 @@ static void put(lb_table *t, size_t c, lb_num shown, double exact) {
     lb_table_set(t, c, shown.s, lb_num_exact(exact).s);
 }
 
-static void put_identity(lb_table *t, const lb_report_row *row) {
+static void put_identity(lb_table *t, const lb_report_view *v, const lb_report_row *row) {
     const lb_record *c = row->cell[0];
     char group[32], bits[32];
-    if (c->model) lb_table_set(t, C_MODEL_CSV, NULL, c->model);
+    const char *model = v->whole != v->r ? v->r->model_name : c->model; /* of several, or of one of several */
+    if (model) lb_table_set(t, C_MODEL_CSV, NULL, model);
     lb_table_set(t, C_METHOD, row->name, row->name);
-    if (row->baseline) lb_table_set(t, C_METHOD, "none (baseline)", NULL);
+    if (row->baseline) lb_table_set(t, C_METHOD, "none (baseline)", c->method);
     if (c->bits > 0 && c->size.quantized.weights > 0)
         lb_table_set(t, C_BITS, lb_report_bits_text(c, bits), lb_num_int(c->bits).s);
     lb_report_group_text(c, group);
@@ -193,7 +194,7 @@ static lb_status fill(lb_table *t, const lb_columns *x, const lb_report_view *v,
         const lb_report_row *row = sorted[i];
         lb_report_quality q = {0};
         if (b) LB_TRY(lb_report_quality_of(v, row, b, &q));
-        if (b && !q.seeds) continue;
+        if (b && (!q.seeds || lb_report_is_repeated(v, row, b))) continue;
         lb_table_row(t);
         if (line) lb_table_rule(t);
         line = row->baseline;
@@ -202,7 +203,7 @@ static lb_status fill(lb_table *t, const lb_columns *x, const lb_report_view *v,
             lb_table_set(t, C_PROTOCOL, NULL, b->eval->eval.protocol.id);
             lb_table_set(t, C_WINDOWS, NULL, lb_num_int(b->eval->eval.windows).s);
         }
-        put_identity(t, row);
+        put_identity(t, v, row);
         put_size(t, row);
         if (b) put_quality(t, row, &q);
         if (with_cost) put_cost(t, row);

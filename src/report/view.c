@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "report/view.h"
-#include "result/choice.h"
+#include "report/row_names.h"
 #include "result/seeds.h"
 
 const char *lb_report_pair(const lb_pairs *p, const char *key) {
@@ -29,15 +28,28 @@ static bool pairs_agree(const lb_pairs *x, const lb_pairs *y) {
 
 static const char *text_of(const char *s) { return s ? s : ""; }
 
-/* The next line of a config that sets no seed, without its blanks at the head; its length, 0 at the end. */
+/* The next line of a config that says what is computed: neither the seed nor what the experiment is called; without its
+ * blanks at the head. Its length, 0 at the end. */
 static size_t config_line(const char **at) {
     while (**at) {
+        const char *begin = *at;
         *at += strspn(*at, " \n");
         size_t n = strcspn(*at, "\n");
-        if (strncmp(*at, "seed:", 5) != 0) return n;
+        bool inner = *at > begin && (*at)[-1] == ' ';
+        if (strncmp(*at, "seed:", 5) != 0 && (inner || strncmp(*at, "name:", 5) != 0)) return n;
         *at += n;
     }
     return 0;
+}
+
+/* Of a file its contents count, not where it lies: "text: a/b.txt # sha256 12ab..." */
+static bool lines_agree(const char *x, size_t n, const char *y, size_t m) {
+    static const char mark[] = " # sha256 ";
+    const char *hx = memmem(x, n, mark, sizeof mark - 1), *hy = memmem(y, m, mark, sizeof mark - 1);
+    if (!hx || !hy) return n == m && memcmp(x, y, n) == 0;
+    size_t key = strcspn(x, ":"), tail = (size_t)(x + n - hx);
+    return key == strcspn(y, ":") && memcmp(x, y, key) == 0 && tail == (size_t)(y + m - hy) &&
+           memcmp(hx, hy, tail) == 0;
 }
 
 /* Rules of single layers, another text: what options do not tell, the resolved configs do. */
@@ -45,9 +57,9 @@ static bool configs_agree(const char *x, const char *y) {
     if (!x || !y) return true; /* a cell without a result has none */
     for (;;) {
         size_t n = config_line(&x), m = config_line(&y);
-        if (n != m || memcmp(x, y, n) != 0) return false;
-        if (!n) return true;
-        x += n, y += n;
+        if (!n || !m) return n == m;
+        if (!lines_agree(x, n, y, m)) return false;
+        x += n, y += m;
     }
 }
 
@@ -61,10 +73,6 @@ static bool same_but_seed(const lb_record *x, const lb_record *y) {
            configs_agree(x->config, y->config);
 }
 
-bool lb_report_same_model(const lb_record *x, const lb_record *y) {
-    return strcmp(text_of(x->model), text_of(y->model)) == 0;
-}
-
 bool lb_report_trained(const lb_report_row *row) { return (row->flags & LB_FLAG_NOT_MINIMIZED) != 0; }
 
 int lb_report_act_bits(const lb_record *c) {
@@ -72,121 +80,6 @@ int lb_report_act_bits(const lb_record *c) {
     int64_t bits = 0;
     if (!text) return 0;
     return lb_parse_i64(text, &bits) == LB_OK && bits > 0 && bits < 64 ? (int)bits : 0;
-}
-
-/* ---- names ---- */
-
-static const char *value_of(const lb_record *c, const char *key) {
-    const char *given = lb_report_pair(&c->varied, key);
-    return given ? given : text_of(lb_report_pair(&c->options, key));
-}
-
-/* What the entry of the config is called that the cell is of; NULL: it has no label of its own. */
-static const char *given_label(const lb_record *c) { return lb_report_pair(&c->varied, "label"); }
-
-/* Whether two cells of this method, or of this entry where that has a label, have different values. */
-static bool differs(const lb_results *r, const lb_record *c, const char *key) {
-    const char *mine = value_of(c, key), *label = given_label(c);
-    for (int64_t i = 0; i < r->n; i++) {
-        const lb_record *o = &r->record[i];
-        if (o->state != LB_CELL_DONE || strcmp(o->method, c->method) != 0) continue;
-        if (label && strcmp(value_of(o, "label"), label) != 0) continue;
-        if (strcmp(value_of(o, key), mine) != 0) return true;
-    }
-    return false;
-}
-
-/* What was chosen, as words. An option that all cells of the method share is left out, unless it was switched on. Bits
- * of inputs come first, always. Where the entry has a label, that says what its cells share. */
-static void add_varied(lb_str *s, const lb_results *r, const lb_record *c) {
-    static const char *const own_column[] = {"bits", "group", "seed", "method", "act_bits", "label"};
-    bool labelled = given_label(c) != NULL;
-    if (!labelled && lb_report_act_bits(c) > 0) lb_str_add(s, " a%d", lb_report_act_bits(c));
-    for (int64_t i = 0; i < c->varied.n; i++) {
-        const lb_pair *p = &c->varied.at[i];
-        bool skip = false, on = strcmp(p->value, "true") == 0;
-        for (size_t k = 0; k < sizeof own_column / sizeof own_column[0]; k++) skip |= !strcmp(p->key, own_column[k]);
-        if (skip || ((!on || labelled) && !differs(r, c, p->key))) continue;
-        lb_choice_add(s, p->key, p->value);
-    }
-}
-
-const char *lb_report_group_text(const lb_record *c, char out[32]) {
-    out[0] = 0;
-    if (c->bits == 0 || c->size.quantized.weights == 0) return out;
-    if (c->group == LB_GROUP_ROW)
-        snprintf(out, 32, "row");
-    else if (c->group == LB_GROUP_TENSOR)
-        snprintf(out, 32, "tensor");
-    else
-        snprintf(out, 32, "%lld", (long long)c->group);
-    return out;
-}
-
-static lb_status keep(lb_arena *a, lb_str *s, const char **out) {
-    lb_status st = lb_str_check(s);
-    if (st == LB_OK) {
-        *out = lb_arena_strdup(a, s->s ? s->s : "");
-        if (!*out) st = LB_E_NOMEM;
-    }
-    lb_str_free(s);
-    return st;
-}
-
-static lb_status name_row(lb_arena *a, const lb_results *r, lb_report_row *row, const lb_record *c) {
-    char group[32];
-    lb_str name = {0}, brief = {0}, series = {0};
-    const char *label = given_label(c), *called = label ? label : c->method;
-    lb_str_add(&name, "%s", called);
-    add_varied(&name, r, c);
-    bool sized = lb_report_group_text(c, group)[0] != 0;
-    lb_str_add(&brief, "%s", called);
-    lb_str_add(&series, "%s", called);
-    const char *sign = c->group > 0 ? "g" : "";
-    if (sized && (!label || differs(r, c, "bits"))) lb_str_add(&brief, " %db", c->bits);
-    if (sized && (!label || differs(r, c, "group"))) {
-        lb_str_add(&brief, " %s%s", sign, group);
-        lb_str_add(&series, " %s%s", sign, group);
-    }
-    add_varied(&brief, r, c);
-    add_varied(&series, r, c);
-    lb_status st = keep(a, &name, &row->name);
-    if (st == LB_OK)
-        st = keep(a, &brief, &row->short_name);
-    else
-        lb_str_free(&brief);
-    if (st == LB_OK) return keep(a, &series, &row->series);
-    lb_str_free(&series);
-    return st;
-}
-
-/* The sweep's label of a row's first cell, without " s1" where the row is a mean over seeds. */
-static lb_status label_of(lb_arena *a, const lb_report_row *row, const char **out) {
-    char seed[32];
-    char *label = lb_arena_strdup(a, row->cell[0]->label);
-    if (!label) return LB_E_NOMEM;
-    size_t n = (size_t)snprintf(seed, sizeof seed, " s%llu", (unsigned long long)row->cell[0]->seed);
-    char *at = row->cells + row->lost > 1 ? strstr(label, seed) : NULL;
-    if (at && (at[n] == 0 || at[n] == ' ')) memmove(at, at + n, strlen(at + n) + 1);
-    *out = label;
-    return LB_OK;
-}
-
-static void take_label(lb_report_row *row) { row->name = row->short_name = row->series = row->label; }
-
-/* Where what varies does not tell two rows apart (rules of a layer, another calibration text), the sweep's own label
- * does. */
-static void make_unique(lb_report_view *v) {
-    for (int64_t i = 0; i < v->rows; i++) {
-        const char *shown = v->row[i].short_name;
-        bool shared = false;
-        for (int64_t k = i + 1; k < v->rows; k++) {
-            if (strcmp(shown, v->row[k].short_name) != 0) continue;
-            take_label(&v->row[k]);
-            shared = true;
-        }
-        if (shared) take_label(&v->row[i]);
-    }
 }
 
 /* ---- rows ---- */
@@ -208,7 +101,7 @@ static lb_status add_row(lb_report_view *v, const lb_record *c) {
     lb_report_row *row = &v->row[v->rows];
     LB_TRY(add_cell(v->arena, row, c));
     row->baseline = strcmp(c->method, "none") == 0;
-    LB_TRY(name_row(v->arena, v->r, row, c));
+    LB_TRY(lb_report_name_row(v->arena, v->r, row, c));
     v->rows++;
     return LB_OK;
 }
@@ -219,10 +112,37 @@ static lb_report_row *row_of(const lb_report_view *v, const lb_record *c) {
     return NULL;
 }
 
+static bool is_baseline(const lb_record *c) { return c->state == LB_CELL_DONE && strcmp(c->method, "none") == 0; }
+
+/* The same evaluation, and the same of it. */
+static bool has_result(const lb_record *c, const lb_eval_row *e) {
+    for (int64_t i = 0; i < c->evals; i++)
+        if (lb_report_same_evaluation(&c->eval[i], e) && c->eval[i].eval.ppl == e->eval.ppl) return true;
+    return false;
+}
+
+/* Sweeps of one model have its baseline each: one that another has all of is not shown again. */
+static bool is_known(const lb_results *r, const lb_record *c) {
+    for (int64_t i = 0; i < r->n; i++) {
+        const lb_record *o = &r->record[i];
+        bool all = o != c && is_baseline(o) && lb_report_same_model(o, c) && (o->evals > c->evals || o < c);
+        for (int64_t e = 0; e < c->evals && all; e++) all = has_result(o, &c->eval[e]);
+        if (all) return true;
+    }
+    return false;
+}
+
+bool lb_report_is_repeated(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b) {
+    const lb_eval_row *e = row->baseline ? lb_report_eval(row->cell[0], b) : NULL;
+    for (const lb_report_row *o = v->row; e && o < row; o++)
+        if (o->baseline && has_result(o->cell[0], e)) return true;
+    return false;
+}
+
 static lb_status add_rows(lb_report_view *v, bool baselines) {
     for (int64_t i = 0; i < v->r->n; i++) {
         const lb_record *c = &v->r->record[i];
-        if (c->state != LB_CELL_DONE || (strcmp(c->method, "none") == 0) != baselines) continue;
+        if (c->state != LB_CELL_DONE || is_baseline(c) != baselines || (baselines && is_known(v->r, c))) continue;
         lb_report_row *row = row_of(v, c);
         if (row) {
             LB_TRY(add_cell(v->arena, row, c));
@@ -319,8 +239,7 @@ static lb_status view_of(lb_arena *a, const lb_results *r, const lb_report_optio
     LB_TRY(add_rows(out, true));
     LB_TRY(add_rows(out, false));
     count_absent(out);
-    for (int64_t i = 0; i < out->rows; i++) LB_TRY(label_of(a, &out->row[i], &out->row[i].label));
-    make_unique(out);
+    LB_TRY(lb_report_tell_apart(out));
     return add_blocks(out);
 }
 
@@ -381,7 +300,7 @@ static lb_status seeds_ppl(lb_arena *a, const seeds *s, lb_report_quality *q) {
 static lb_status seeds_delta(const lb_report_view *v, const lb_report_block *b, const seeds *s, lb_report_quality *q) {
     const lb_eval_row *base = NULL;
     for (int64_t i = 0; i < v->rows && !base; i++)
-        if (v->row[i].baseline) base = lb_report_eval(v->row[i].cell[0], b);
+        if (v->row[i].baseline) base = lb_report_eval(v->row[i].cell[0], b); /* the first that has it */
     q->has_delta = base && base->eval.window_nll;
     if (!q->has_delta) return LB_OK;
     const double **nll = LB_NEW(v->arena, const double *, s->n);

@@ -47,11 +47,13 @@ LB_NODISCARD lb_status lb_report_view_make(lb_arena *a, const lb_results *r, con
  * cell without a result has no row. LB_E_ARG: there is none, or several models have one. */
 LB_NODISCARD lb_status lb_report_find_row(const lb_report_view *v, const char *name, const lb_report_row **row,
                                           const lb_record **cell);
-/* The records of each model, in the order of first sight. */
+/* The records of each model, in the order of first sight; of one model, all as they are. */
 LB_NODISCARD lb_status lb_report_by_model(lb_arena *a, const lb_results *r, lb_results **out, int64_t *n);
-bool lb_report_same_model(const lb_record *x, const lb_record *y);
+bool lb_report_same_model(const lb_record *x, const lb_record *y);          /* by weights, where both know theirs */
 bool lb_report_same_evaluation(const lb_eval_row *x, const lb_eval_row *y); /* text, protocol, BOS rule and windows */
 const lb_eval_row *lb_report_eval(const lb_record *c, const lb_report_block *b); /* NULL: none of this block */
+/* A baseline whose evaluation in this block another one before it has, of several sweeps. */
+bool lb_report_is_repeated(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b);
 
 /* A row in a block. Over several seeds: means, of the perplexity the geometric one, so that it is exp(delta) times the
  * baseline's; its standard error by the text, on average and relative; and the interval of lb_seeds_difference. */

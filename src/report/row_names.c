@@ -1,0 +1,289 @@
+#include "report/row_names.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "report/facts.h"
+#include "result/choice.h"
+
+static const char *value_of(const lb_record *c, const char *key) {
+    const char *given = lb_report_pair(&c->varied, key), *option = lb_report_pair(&c->options, key);
+    return given ? given : option ? option : "";
+}
+
+/* What the entry of the config is called that the cell is of; NULL: it has no label of its own. */
+static const char *given_label(const lb_record *c) { return lb_report_pair(&c->varied, "label"); }
+
+/* Whether two cells of this method, or of this entry where that has a label, have different values. */
+static bool differs(const lb_results *r, const lb_record *c, const char *key) {
+    const char *mine = value_of(c, key), *label = given_label(c);
+    for (int64_t i = 0; i < r->n; i++) {
+        const lb_record *o = &r->record[i];
+        if (o->state != LB_CELL_DONE || strcmp(o->method, c->method) != 0) continue;
+        if (label && strcmp(value_of(o, "label"), label) != 0) continue;
+        if (strcmp(value_of(o, key), mine) != 0) return true;
+    }
+    return false;
+}
+
+static bool is_own_column(const char *key) {
+    static const char *const own_column[] = {"bits", "group", "seed", "method", "act_bits", "label"};
+    for (size_t k = 0; k < sizeof own_column / sizeof own_column[0]; k++)
+        if (strcmp(key, own_column[k]) == 0) return true;
+    return false;
+}
+
+static bool is_of_one_sweep(const lb_results *r) {
+    for (int64_t i = 0; i < r->n; i++) {
+        const char *x = r->record[i].folder, *y = r->record[0].folder;
+        if (r->record[i].unlisted || strcmp(x ? x : "", y ? y : "") != 0) return false;
+    }
+    return true;
+}
+
+/* What this cell's sweep held fixed and another one varied. */
+static void add_fixed(lb_str *s, const lb_results *r, const lb_record *c) {
+    enum { MOST = 32 };
+    const char *seen[MOST];
+    size_t n = 0;
+    if (given_label(c) || is_of_one_sweep(r)) return;
+    for (int64_t i = 0; i < r->n; i++)
+        for (int64_t k = 0; k < r->record[i].varied.n && n < MOST; k++) {
+            const char *key = r->record[i].varied.at[k].key;
+            bool known = is_own_column(key) || lb_report_pair(&c->varied, key) || !value_of(c, key)[0];
+            if (strcmp(r->record[i].method, c->method) != 0) continue;
+            for (size_t x = 0; x < n; x++) known |= strcmp(seen[x], key) == 0;
+            if (known) continue;
+            seen[n++] = key;
+            if (differs(r, c, key)) lb_choice_add(s, key, value_of(c, key));
+        }
+}
+
+/* What was chosen, as words. An option that all cells of the method share is left out, unless it was switched on. Bits
+ * of inputs come first, always. Where the entry has a label, that says what its cells share. */
+static void add_varied(lb_str *s, const lb_results *r, const lb_record *c) {
+    bool labelled = given_label(c) != NULL;
+    if (!labelled && lb_report_act_bits(c) > 0) lb_str_add(s, " a%d", lb_report_act_bits(c));
+    for (int64_t i = 0; i < c->varied.n; i++) {
+        const lb_pair *p = &c->varied.at[i];
+        bool on = strcmp(p->value, "true") == 0;
+        if (is_own_column(p->key) || ((!on || labelled) && !differs(r, c, p->key))) continue;
+        lb_choice_add(s, p->key, p->value);
+    }
+    add_fixed(s, r, c);
+}
+
+const char *lb_report_group_text(const lb_record *c, char out[32]) {
+    out[0] = 0;
+    if (c->bits == 0 || c->size.quantized.weights == 0) return out;
+    if (c->group == LB_GROUP_ROW)
+        snprintf(out, 32, "row");
+    else if (c->group == LB_GROUP_TENSOR)
+        snprintf(out, 32, "tensor");
+    else
+        snprintf(out, 32, "%lld", (long long)c->group);
+    return out;
+}
+
+static lb_status keep(lb_arena *a, lb_str *s, const char **out) {
+    lb_status st = lb_str_check(s);
+    if (st == LB_OK) {
+        *out = lb_arena_strdup(a, s->s ? s->s : "");
+        if (!*out) st = LB_E_NOMEM;
+    }
+    lb_str_free(s);
+    return st;
+}
+
+lb_status lb_report_name_row(lb_arena *a, const lb_results *r, lb_report_row *row, const lb_record *c) {
+    char group[32];
+    lb_str name = {0}, brief = {0}, series = {0};
+    const char *label = given_label(c), *called = label ? label : c->method;
+    lb_str_add(&name, "%s", called);
+    add_varied(&name, r, c);
+    bool sized = lb_report_group_text(c, group)[0] != 0;
+    lb_str_add(&brief, "%s", called);
+    lb_str_add(&series, "%s", called);
+    const char *sign = c->group > 0 ? "g" : "";
+    if (sized && (!label || differs(r, c, "bits"))) lb_str_add(&brief, " %db", c->bits);
+    if (sized && (!label || differs(r, c, "group"))) {
+        lb_str_add(&brief, " %s%s", sign, group);
+        lb_str_add(&series, " %s%s", sign, group);
+    }
+    add_varied(&brief, r, c);
+    add_varied(&series, r, c);
+    lb_status st = keep(a, &name, &row->name);
+    if (st == LB_OK)
+        st = keep(a, &brief, &row->short_name);
+    else
+        lb_str_free(&brief);
+    if (st == LB_OK) return keep(a, &series, &row->series);
+    lb_str_free(&series);
+    return st;
+}
+
+/* The sweep's label of a row's first cell, without " s1" where the row is a mean over seeds. */
+static lb_status label_of(lb_arena *a, const lb_report_row *row, const char **out) {
+    char seed[32];
+    char *label = lb_arena_strdup(a, row->cell[0]->label);
+    if (!label) return LB_E_NOMEM;
+    size_t n = (size_t)snprintf(seed, sizeof seed, " s%llu", (unsigned long long)row->cell[0]->seed);
+    char *at = row->cells + row->lost > 1 ? strstr(label, seed) : NULL;
+    if (at && (at[n] == 0 || at[n] == ' ')) memmove(at, at + n, strlen(at + n) + 1);
+    *out = label;
+    return LB_OK;
+}
+
+static void take_label(lb_report_row *row) { row->name = row->short_name = row->series = row->label; }
+
+/* Where what varies does not tell two rows apart (rules of a layer), the sweep's own label does, unless rows of several
+ * sweeps share that too. */
+static void use_labels(lb_report_view *v) {
+    for (int64_t i = 0; i < v->rows; i++) {
+        const char *shown = v->row[i].short_name, *label = v->row[i].label;
+        bool told = false;
+        for (int64_t k = i + 1; k < v->rows; k++)
+            told |= strcmp(shown, v->row[k].short_name) == 0 && strcmp(label, v->row[k].label) != 0;
+        for (int64_t k = i + 1; k < v->rows && told; k++)
+            if (strcmp(shown, v->row[k].short_name) == 0) take_label(&v->row[k]);
+        if (told) take_label(&v->row[i]);
+    }
+}
+
+/* ---- rows of several sweeps, which one label may name ---- */
+
+/* What tells such rows apart, the most telling first; options of the method stand in its middle. */
+static const char *const before_options[] = {"calibration",
+                                             "calibration_samples",
+                                             "calibration_length",
+                                             "calibration_recipe",
+                                             "calibration_seed",
+                                             "calibration_bos",
+                                             "training",
+                                             "rules",
+                                             "embedding",
+                                             "head",
+                                             "router",
+                                             "propagate",
+                                             "true_sequential"};
+static const char *const after_options[] = {
+    "compute", "seed", "calibration_sha256", "training_sha256", "kernels", "revision", "folder", "cell"};
+
+/* Rows of two models are in tables of their own. */
+static bool same_model(const lb_report_row *x, const lb_report_row *y) {
+    return lb_report_same_model(x->cell[0], y->cell[0]);
+}
+
+static lb_status value_in_words(const lb_report_view *v, const lb_report_row *row, const char *fact, const char **out) {
+    const lb_record *c = row->cell[0];
+    lb_fact_value value;
+    LB_TRY(lb_fact_of(v->arena, v->whole, c, c->evals ? c->eval : NULL, fact, &value));
+    *out = value.text;
+    return LB_OK;
+}
+
+/* " on wiki", " samples=16", " in case-b" */
+static void add_words(lb_str *s, const char *fact, const char *value) {
+    static const char of_calibration[] = "calibration_";
+    char key[64] = "calibration.";
+    size_t prefix = strlen(of_calibration);
+    if (strcmp(fact, "calibration") == 0 || strcmp(fact, "training") == 0) {
+        snprintf(key, sizeof key, "%s.text", fact);
+        lb_choice_add(s, key, value);
+    } else if (strcmp(fact, "folder") == 0) {
+        lb_str_add(s, " in %s", value);
+    } else if (lb_str_ends(fact, "sha256")) {
+        lb_str_add(s, " %s=%.8s", fact, value);
+    } else if (strncmp(fact, of_calibration, prefix) == 0) {
+        snprintf(key + prefix, sizeof key - prefix, "%s", fact + prefix);
+        lb_choice_add(s, key, value);
+    } else {
+        lb_choice_add(s, fact, value);
+    }
+}
+
+static lb_status add_value(lb_arena *a, lb_report_row *row, const char *fact, const char *value) {
+    const char **const name[] = {&row->name, &row->short_name, &row->series, &row->label};
+    for (size_t i = 0; i < sizeof name / sizeof name[0]; i++) {
+        lb_str s = {0};
+        lb_str_add(&s, "%s", *name[i]);
+        add_words(&s, fact, value);
+        LB_TRY(keep(a, &s, name[i]));
+    }
+    return LB_OK;
+}
+
+static const char *last_part(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+/* Of paths their ends, where those differ as the paths do. */
+static void shorten(const char **value, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; value[i] && k < i; k++)
+            if (value[k] && strcmp(value[i], value[k]) != 0 && strcmp(last_part(value[i]), last_part(value[k])) == 0)
+                return;
+    for (int64_t i = 0; i < n; i++)
+        if (value[i]) value[i] = last_part(value[i]);
+}
+
+/* Rows of one name get what this fact is of each, if it differs among them. */
+static lb_status tell_by(lb_report_view *v, const char *fact, bool *any) {
+    const char **value = LB_NEW(v->arena, const char *, v->rows + 1),
+               **name = LB_NEW(v->arena, const char *, v->rows + 1);
+    bool *differs_there = LB_NEW(v->arena, bool, v->rows + 1);
+    if (!value || !name || !differs_there) return LB_E_NOMEM;
+    *any = false;
+    for (int64_t i = 0; i < v->rows; i++) name[i] = v->row[i].short_name;
+    for (int64_t i = 0; i < v->rows; i++)
+        for (int64_t k = i + 1; k < v->rows; k++) {
+            if (strcmp(name[i], name[k]) != 0 || !same_model(&v->row[i], &v->row[k])) continue;
+            if (!value[i]) LB_TRY(value_in_words(v, &v->row[i], fact, &value[i]));
+            if (!value[k]) LB_TRY(value_in_words(v, &v->row[k], fact, &value[k]));
+            *any = true;
+            if (strcmp(value[i], value[k]) != 0) differs_there[i] = differs_there[k] = true;
+        }
+    if (strcmp(fact, "calibration") == 0 || strcmp(fact, "training") == 0) shorten(value, v->rows);
+    for (int64_t i = 0; i < v->rows; i++)
+        if (differs_there[i] && value[i][0]) LB_TRY(add_value(v->arena, &v->row[i], fact, value[i]));
+    return LB_OK;
+}
+
+static lb_status tell_by_each(lb_report_view *v, const char *const *fact, size_t n, bool *any) {
+    for (size_t i = 0; i < n && *any; i++) LB_TRY(tell_by(v, fact[i], any));
+    return LB_OK;
+}
+
+static lb_status tell_by_facts(lb_report_view *v) {
+    const char **option;
+    int64_t options;
+    bool any = true;
+    LB_TRY(tell_by_each(v, before_options, sizeof before_options / sizeof before_options[0], &any));
+    if (!any) return LB_OK;
+    LB_TRY(lb_fact_options(v->arena, v->whole, &option, &options));
+    LB_TRY(tell_by_each(v, option, (size_t)options, &any));
+    return tell_by_each(v, after_options, sizeof after_options / sizeof after_options[0], &any);
+}
+
+/* One label of two sweeps' rows gives way to the rows' names. */
+static void use_names(lb_report_view *v) {
+    for (int64_t i = 0; i < v->rows; i++) {
+        const char *label = v->row[i].label;
+        bool shared = false;
+        for (int64_t k = i + 1; k < v->rows; k++) {
+            if (strcmp(v->row[k].label, label) != 0 || !same_model(&v->row[i], &v->row[k])) continue;
+            v->row[k].label = v->row[k].short_name;
+            shared = true;
+        }
+        if (shared) v->row[i].label = v->row[i].short_name;
+    }
+}
+
+lb_status lb_report_tell_apart(lb_report_view *v) {
+    for (int64_t i = 0; i < v->rows; i++) LB_TRY(label_of(v->arena, &v->row[i], &v->row[i].label));
+    use_labels(v);
+    LB_TRY(tell_by_facts(v));
+    use_names(v);
+    return LB_OK;
+}

@@ -1,0 +1,138 @@
+/* `lowbit report` asked for a part: --where, --columns, --sort, names of rows over seeds. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "io/csv.h"
+#include "support/sweep_kit.h"
+
+static int setup(void **state) {
+    if (make_model(state) != 0) return -1;
+    put_file("seeds.yaml",
+             "name: seeds\nmodel: tiny\nthreads: 1\ncalibration: {text: cal.txt, samples: 8, length: 64}\n"
+             "eval:\n  - {text: eval.txt, name: long, protocol: W2-64, windows: 6}\n"
+             "  - {text: eval.txt, name: short, protocol: W2-32, windows: 4}\n"
+             "quantize:\n  - {method: rtn, bits: [2, 3]}\n  - {method: gptq, bits: 3, act_order: [true, false]}\n"
+             "  - {method: finetune, steps: 1, batch: 1, length: 32, warmup: 0, seed: [0, 1, 2]}\n");
+    cli_options o = here();
+    cli_result r = CLI(&o, "run", "seeds.yaml", "--no-report");
+    if (r.code) print_error("%s", r.err);
+    int code = r.code;
+    cli_free(&r);
+    return code;
+}
+
+#define REPORT(...) CLI(&o, "report", "results/seeds", __VA_ARGS__)
+
+static lb_csv csv_of(const char *text) {
+    char path[LB_TEST_PATH];
+    lb_csv c;
+    put_file("out.csv", text);
+    path_in(path, home, "out.csv");
+    assert_ok(lb_csv_read(arena, path, &c));
+    return c;
+}
+
+static void columns_and_order(void **state) {
+    (void)state;
+    cli_options o = here();
+    cli_result r = REPORT("--no-write", "--format", "csv", "--columns", "label, ppl,seeds,act_order", "--sort", "-ppl");
+    assert_int_equal(r.code, 0);
+    lb_csv c = csv_of(r.out);
+    const char *const head[] = {"evaluation", "protocol", "label", "ppl", "seeds", "act_order"};
+    assert_int_equal(c.cols, 6);
+    for (int i = 0; i < 6; i++) assert_string_equal(c.header[i], head[i]);
+    assert_int_equal(c.rows, 2 * 6);
+    for (size_t b = 0; b < 2; b++) {
+        char **const *row = &c.row[b * 6];
+        assert_string_equal(row[0][2], "none");
+        for (int i = 2; i < 6; i++) assert_true(strtod(row[i][3], NULL) <= strtod(row[i - 1][3], NULL));
+        int seeds = 0;
+        for (int i = 0; i < 6; i++) seeds += strcmp(row[i][4], "3") == 0;
+        assert_int_equal(seeds, 1);
+    }
+    cli_free(&r);
+    /* as tables that are written, too */
+    r = REPORT("--columns", "label,ppl,delta");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    char path[LB_TEST_PATH], *text = NULL;
+    size_t n;
+    path_in(path, home, "results/seeds/report/tables/main.md");
+    assert_ok(lb_fs_read(path, &text, &n));
+    cli_has(text, "| label | PPL \xc2\xb1 se | \xce\x94 ln PPL [95 %] |\n");
+    lb_free(text);
+}
+
+static void where(void **state) {
+    (void)state;
+    cli_options o = here();
+    cli_result r = REPORT("--format", "csv", "--columns", "method,bits,evaluation", "--where",
+                          "bits <= 3 and not (method = rtn and bits < 3) and evaluation = long");
+    assert_int_equal(r.code, 0);
+    lb_csv c = csv_of(r.out);
+    assert_int_equal(c.rows, 4); /* the baseline, rtn 3b, gptq twice */
+    for (size_t i = 0; i < c.rows; i++) {
+        assert_string_equal(c.row[i][2], "long");
+        assert_true(i == 0 || strcmp(c.row[i][1], "3") == 0);
+    }
+    cli_has(r.err, "nothing is written");
+    cli_free(&r);
+    static const struct {
+        const char *text, *said;
+    } wrong[] = {{"bits <= three", "--where: column 9: 'three' is no number"},
+                 {"bist = 3", "did you mean 'bits'?"},
+                 {"bits = 3 &", "--where: column 10: and, or, or the end expected, not '&'"},
+                 {"bits = 7", "--where: no cell of results/seeds is so: bits = 7"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        r = REPORT("--where", wrong[i].text);
+        assert_true(r.code != 0);
+        assert_string_equal(r.out, "");
+        cli_has(r.err, wrong[i].said);
+        cli_free(&r);
+    }
+    r = REPORT("--columns", "label,ppl", "--layers", "rtn 2b row");
+    assert_true(r.code != 0);
+    cli_has(r.err, "--columns and --sort are for the main table: not with --layers");
+    cli_free(&r);
+}
+
+/* A row over seeds is called as the table calls it; what has no name gets names of its method. */
+static void names(void **state) {
+    (void)state;
+    cli_options o = here();
+    cli_result r = REPORT("--no-write", "--format", "csv", "--columns", "label,seeds", "--where", "method = finetune");
+    assert_int_equal(r.code, 0);
+    lb_csv c = csv_of(r.out);
+    assert_int_equal(c.rows, 4);
+    assert_string_equal(c.row[1][3], "3");
+    const char *label = c.row[1][2];
+    assert_null(strstr(label, " s0"));
+    cli_free(&r);
+    r = REPORT("--no-write", "--layers", label);
+    assert_true(r.code != 0);
+    cli_has(r.err, "is 3 cells, one a seed: name one: '");
+    cli_free(&r);
+    char wrong[256];
+    snprintf(wrong, sizeof wrong, "%.*sxx", (int)strlen(label) - 1, label);
+    r = REPORT("--no-write", "--compare", wrong);
+    assert_true(r.code != 0);
+    cli_has(r.err, "did you mean 'finetune");
+    cli_has(r.err, "' (3 seeds)?");
+    cli_free(&r);
+    r = REPORT("--no-write", "--compare", "gptq 3b");
+    assert_true(r.code != 0);
+    cli_has(r.err, "of gptq there is 'gptq 3b row act_order', 'gptq 3b row no_act_order'");
+    cli_has_not(r.err, "rtn");
+    cli_free(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(columns_and_order),
+        cmocka_unit_test(where),
+        cmocka_unit_test(names),
+    };
+    return cmocka_run_group_tests_name("query", tests, setup, clean);
+}
