@@ -231,6 +231,20 @@ static lb_status shared_note(const lb_plan *p, const lb_cell *c, lb_arena *a, co
     return n && !*out ? LB_E_NOMEM : LB_OK;
 }
 
+/* What quantize_embedding comes to where the cell's method has nothing to solve an embedding on. */
+static lb_status rounded_note(const lb_plan *p, const lb_cell *c, lb_arena *a, const char **out) {
+    lb_str s = {0};
+    (void)p;
+    *out = NULL;
+    if (!c->embedding || c->embedding->node) return LB_OK;
+    lb_end_text(c->embedding, &s);
+    lb_status st = lb_str_check(&s);
+    if (st == LB_OK)
+        *out = lb_arena_printf(a, "embedding: %s, since %s has no inputs to solve it on", s.s, c->method->name);
+    lb_str_free(&s);
+    return st == LB_OK && !*out ? LB_E_NOMEM : st;
+}
+
 typedef lb_status note_of_cell(const lb_plan *p, const lb_cell *c, lb_arena *a, const char **out);
 typedef struct cell_note {
     const char *text;
@@ -328,6 +342,7 @@ static lb_status text_of_cells(shown *s, const lb_plan *p, const lb_finished *f)
     lb_str_add(out, "\n");
     LB_TRY(notes_of_cells(p, ragged_note, out));
     LB_TRY(notes_of_cells(p, shared_note, out));
+    LB_TRY(notes_of_cells(p, rounded_note, out));
     LB_TRY(notes_of_cells(p, token_note, out));
     training_note(p, out);
     if (left) text_of_shared(p, &s->rate, out);

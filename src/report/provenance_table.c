@@ -173,11 +173,20 @@ bool lb_report_end(const lb_record *c, const char *which, lb_str *out) {
     return true;
 }
 
+static void add_part(lb_str *line, const char *name, bool has, lb_str *text) {
+    if (has) lb_str_add(line, "; %s: %s", name, text->s ? text->s : "");
+    line->failed = line->failed || text->failed;
+    lb_str_free(text);
+}
+
 static void add_rules(lb_str *line, const lb_record *c) {
-    lb_str rules = {0};
-    if (lb_report_rules(c, &rules)) lb_str_add(line, "; rules: %s", rules.s ? rules.s : "");
-    line->failed = line->failed || rules.failed;
-    lb_str_free(&rules);
+    static const char *const end[] = {"embedding", "head"};
+    lb_str text = {0};
+    add_part(line, "rules", lb_report_rules(c, &text), &text);
+    for (size_t i = 0; i < sizeof end / sizeof end[0]; i++) {
+        text = (lb_str){0};
+        add_part(line, end[i], lb_report_end(c, end[i], &text), &text);
+    }
 }
 
 /* Every option that a cell ran with, also the defaults: what was actually used; and what is its own. */

@@ -141,7 +141,8 @@ uint32_t lb_block_stage_needs(const lb_cell *c, size_t stage) {
     const lb_method *m = lb_method_stage(c->method, stage);
     uint32_t needs = 0;
     for (int64_t i = 0; i < c->layers; i++)
-        if (c->layer[i].quantize) needs |= lb_method_needs(m, lb_method_stage_opts(c->method, stage, c->layer[i].opts));
+        if (c->layer[i].quantize && c->layer[i].method == c->method)
+            needs |= lb_method_needs(m, lb_method_stage_opts(c->method, stage, c->layer[i].opts));
     return needs;
 }
 

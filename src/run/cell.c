@@ -173,7 +173,7 @@ static lb_status quantize(running *x) {
     x->w = j.w;
     x->out->layer = j.row;
     x->out->layers = x->c->layers;
-    x->out->diagnostics = x->c->method->diagnostics;
+    x->out->diagnostics = x->c->diagnostics;
     x->out->curve = j.curve;
     for (int64_t i = 0; i < x->c->layers; i++) x->out->flags |= j.row[i].flags;
     return LB_OK;
@@ -234,13 +234,23 @@ static lb_status fill_warnings(running *x) {
     return LB_OK;
 }
 
-/* Of every stage. */
-static lb_status fill_cites(lb_arena *a, const lb_method *m, lb_record *out) {
-    size_t n = m ? lb_method_stages(m) : 0;
-    if (!(out->cite = LB_NEW(a, char *, n + 1))) return LB_E_NOMEM;
-    for (size_t i = 0; i < n; i++) {
-        const char *cite = lb_method_stage(m, i)->cite;
-        if (cite && !(out->cite[out->cites++] = lb_arena_strdup(a, cite))) return LB_E_NOMEM;
+static lb_status add_cite(lb_arena *a, const char *cite, lb_record *out) {
+    if (cite && !(out->cite[out->cites++] = lb_arena_strdup(a, cite))) return LB_E_NOMEM;
+    return LB_OK;
+}
+
+/* Of every stage, and what the ends' own methods have besides. */
+static lb_status fill_cites(lb_arena *a, const lb_cell *c, lb_record *out) {
+    enum { ENDS = 2 };
+    const lb_end *const end[ENDS] = {c->embedding, c->head};
+    size_t n = c->method ? lb_method_stages(c->method) : 0;
+    if (!(out->cite = LB_NEW(a, char *, n + ENDS + 1))) return LB_E_NOMEM;
+    for (size_t i = 0; i < n; i++) LB_TRY(add_cite(a, lb_method_stage(c->method, i)->cite, out));
+    for (size_t i = 0; i < ENDS; i++) {
+        const char *cite = end[i] ? end[i]->method->cite : NULL;
+        for (int64_t k = 0; k < out->cites && cite; k++)
+            if (strcmp(out->cite[k], cite) == 0) cite = NULL;
+        LB_TRY(add_cite(a, cite, out));
     }
     return LB_OK;
 }
@@ -259,7 +269,7 @@ static lb_status fill_rest(running *x, double start) {
     memcpy(out->stage, x->stage, (size_t)x->stages * sizeof *out->stage);
     memcpy(out->stage_s, x->stage_s, (size_t)x->stages * sizeof *out->stage_s);
     out->stages = x->stages;
-    LB_TRY(fill_cites(a, x->c->method, out));
+    LB_TRY(fill_cites(a, x->c, out));
     out->peak_bytes = lb_peak_memory_bytes();
     out->seconds = lb_clock_s() - start;
     out->state = LB_CELL_DONE;

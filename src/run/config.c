@@ -250,6 +250,10 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
                                   .quantize_head = top.quantize_head,
                                   .quantize_router = top.quantize_router,
                                   .seed = top.seed};
+    LB_TRY(lb_config_read_end(&r, root, "embedding", "quantize_embedding", &out->embedding));
+    LB_TRY(lb_config_read_end(&r, root, "head", "quantize_head", &out->head));
+    if (out->embedding.method) out->cell.quantize_embedding = true;
+    if (out->head.method) out->cell.quantize_head = true;
     LB_TRY(read_evals(&r, lb_yaml_get(root, "eval")));
     LB_TRY(lb_config_read_entries(&r, lb_yaml_get(root, "quantize")));
     LB_TRY(lb_config_check_axes(&r));

@@ -60,6 +60,13 @@ typedef struct lb_rule {
     size_t n;
 } lb_rule;
 
+/* What embedding or head is quantized by, where that is not the cell's method. */
+typedef struct lb_end {
+    const lb_method *method; /* NULL: nothing of its own is given */
+    const void *opts;
+    const lb_yaml *node; /* NULL: it follows from the cell's */
+} lb_end;
+
 /* A list of values for one option. */
 typedef struct lb_axis {
     const char *name;
@@ -76,6 +83,7 @@ typedef struct lb_entry {
     size_t n_options;
     lb_rule *rule;
     size_t n_rules;
+    lb_end embedding, head;
     size_t index;
 } lb_entry;
 
@@ -90,7 +98,8 @@ typedef struct lb_config {
     int compute; /* lb_compute */
     int export;  /* lb_export */
     bool keep_layers, keep_cache;
-    lb_cell_options cell;              /* what an entry and the axes start from */
+    lb_cell_options cell; /* what an entry and the axes start from */
+    lb_end embedding, head;
     lb_calibration_config calibration; /* these two: of cells that nothing says otherwise of */
     lb_training_config training;
     lb_eval_config *eval;

@@ -86,7 +86,7 @@ static lb_status check_entry(const lb_yaml *n, const char *title) {
                    title, lb_config_kind_name(n));
 }
 
-static lb_status read_method(const lb_yaml *n, const lb_yaml *map, const char *title, const lb_method **out) {
+lb_status lb_config_read_method(const lb_yaml *n, const lb_yaml *map, const char *title, const lb_method **out) {
     if (!n)
         return lb_fail(LB_E_CONFIG, "%s: %s: 'method' is missing (lowbit methods lists them)",
                        lb_config_where(map).text, title);
@@ -118,7 +118,7 @@ static lb_status read_stages(lb_config_reader *r, const lb_yaml *n, const char *
         const char *name = lb_arena_printf(r->a, "%s.stages[%zu]", title, i);
         if (!name) return LB_E_NOMEM;
         LB_TRY(check_entry(n->item[i], name));
-        LB_TRY(read_method(lb_yaml_get(n->item[i], "method"), n->item[i], name, &m[i]));
+        LB_TRY(lb_config_read_method(lb_yaml_get(n->item[i], "method"), n->item[i], name, &m[i]));
         if (!m[i])
             return lb_fail(LB_E_CONFIG, "%s: %s: none is no stage: it quantizes nothing",
                            lb_config_where(n->item[i]).text, name);
@@ -189,17 +189,22 @@ static lb_status read_methods(lb_config_reader *r, const lb_yaml *n, const char 
     if (method && stages)
         return lb_fail(LB_E_CONFIG, "%s: %s has a method and stages: give one of them", lb_config_where(stages).text,
                        title);
-    LB_TRY(stages ? read_stages(r, stages, title, &out->method) : read_method(method, n, title, &out->method));
+    LB_TRY(stages ? read_stages(r, stages, title, &out->method)
+                  : lb_config_read_method(method, n, title, &out->method));
     for (size_t i = 0; stages && i < stages->count; i++) options += stages->item[i]->count;
     for (size_t i = 0; i < n->count; i++) options += n->item[i]->kind == LB_YAML_MAP ? n->item[i]->count : 0;
     if (!(out->option = LB_NEW(r->a, lb_axis, options))) return LB_E_NOMEM;
     return stages ? read_stage_options(r, stages, title, out) : LB_OK;
 }
 
-/* Are its layers solved on statistics? Stages that preserve have theirs of the model as it is then. */
-static bool solves(const lb_method *m) {
+/* Are its layers, or an end of its own, solved on statistics? Stages that preserve have theirs of the model as it is
+ * then. */
+static bool solves(const lb_config *c, const lb_entry *e) {
+    const lb_method *m = e->method;
+    const lb_end *const end[] = {&c->embedding, &c->head, &e->embedding, &e->head};
     size_t first = lb_method_preserving(m);
     uint32_t needs = 0;
+    for (size_t i = 0; i < sizeof end / sizeof end[0]; i++) needs |= end[i]->method ? end[i]->method->needs : 0u;
     for (size_t i = first; i < lb_method_stages(m); i++) needs |= lb_method_stage(m, i)->needs;
     return (needs & LB_NEEDS_STATISTICS) != 0;
 }
@@ -228,7 +233,7 @@ static lb_status read_label(lb_config_reader *r, const lb_yaml *n, const char *t
 /* A key that an entry does not have. */
 static lb_status not_of_entry(lb_config_reader *r, const lb_yaml *n, const char *title, const lb_yaml *entry,
                               const lb_method *m) {
-    lb_config_names known = {{"method", "stages", "rules", "label", "calibration", "training"}, 6};
+    lb_config_names known = {{"method", "stages", "rules", "label", "embedding", "head", "calibration", "training"}, 8};
     if (m) {
         lb_config_names_add_table(&known, &m->options);
         lb_config_names_add_table(&known, &lb_config_cell_table);
@@ -243,7 +248,7 @@ static lb_status read_option(lb_config_reader *r, const lb_yaml *n, const char *
     lb_axis_target t;
     if (!lb_axis_find(out->method, name, &t)) return not_of_entry(r, n, title, out->node, out->method);
     bool statistics = strcmp(t.name, "propagate") == 0 || strcmp(t.name, "true_sequential") == 0;
-    if (t.owner == LB_OF_CELL && statistics && !solves(out->method))
+    if (t.owner == LB_OF_CELL && statistics && !solves(r->c, out))
         return lb_fail(LB_E_CONFIG, "%s: %s in %s: method %s needs no statistics, so it does not apply",
                        lb_config_where(n).text, n->key, title, out->method->name);
     return add_option(r, n, title, &t, name, out);
@@ -278,9 +283,12 @@ static lb_status read_entry(lb_config_reader *r, const lb_yaml *n, const char *t
     LB_TRY(check_entry(n, title));
     out->node = n;
     LB_TRY(read_methods(r, n, title, out));
+    LB_TRY(lb_config_read_end(r, n, "embedding", "quantize_embedding", &out->embedding));
+    LB_TRY(lb_config_read_end(r, n, "head", "quantize_head", &out->head));
     for (size_t i = 0; i < n->count; i++) {
         const lb_yaml *v = n->item[i];
         if (strcmp(v->key, "method") == 0 || strcmp(v->key, "stages") == 0 || strcmp(v->key, "rules") == 0) continue;
+        if (strcmp(v->key, "embedding") == 0 || strcmp(v->key, "head") == 0) continue;
         if (strcmp(v->key, "label") == 0) {
             LB_TRY(read_label(r, v, title, out));
             continue;

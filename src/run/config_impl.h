@@ -55,6 +55,13 @@ LB_NODISCARD lb_status lb_config_check_axes(lb_config_reader *r);
 /* A section as if it had the first value of each of its axes: what the table of scalars reads. prefix: "calibration.",
  * or "" for the top level. section: NULL: the config has none; *out NULL: none, and no axis gives it a text. */
 LB_NODISCARD lb_status lb_config_first_values(lb_config_reader *r, lb_yaml *section, const char *prefix, lb_yaml **out);
+/* The map at `which` ("embedding", "head") of the config or an entry; flag: the key that would say the same and may not
+ * say the opposite. */
+LB_NODISCARD lb_status lb_config_read_end(lb_config_reader *r, const lb_yaml *map, const char *which, const char *flag,
+                                          lb_end *out);
+/* The method that a map names; *out NULL: none. */
+LB_NODISCARD lb_status lb_config_read_method(const lb_yaml *n, const lb_yaml *map, const char *title,
+                                             const lb_method **out);
 
 /* The sections; n: NULL where the config has none. m: of rules of an entry with this method, NULL: rules for all. */
 LB_NODISCARD lb_status lb_config_read_entries(lb_config_reader *r, const lb_yaml *n);

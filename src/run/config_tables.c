@@ -123,8 +123,8 @@ static const lb_option cell_rows[] = {
 };
 const lb_options lb_config_cell_table = TABLE(cell_rows, lb_cell_options);
 
-const char *const lb_config_sections[] = {"calibration", "eval",  "training", "axes",
-                                          "quantize",    "rules", "include",  NULL};
+const char *const lb_config_sections[] = {"calibration", "eval",    "training",  "axes", "quantize",
+                                          "rules",       "include", "embedding", "head", NULL};
 
 /* One text, two looks: plain for the terminal, a Markdown table for the docs. */
 typedef struct section {
@@ -165,6 +165,13 @@ static const section sections[] = {
      "the texts is another for its cells. What an entry leaves out is as in calibration and at the top level. The "
      "unquantized baseline always runs, and first.",
      &lb_config_cell_table},
+    {"embedding, head",
+     "A map each, at the top level or in an entry, which has the last word: method and its options, of one that makes "
+     "a single layer. The token embedding or the output head is then quantized so, whatever the cell's method is: "
+     "embedding: {method: rtn, bits: 8}. Of rules only skip reaches it. With a tied head they are one matrix, and "
+     "either key means it. An embedding has no inputs to be solved on: with quantize_embedding: true and a method that "
+     "needs such, it is rounded to nearest with the bits, group and whatever else of the cell rounding has.",
+     NULL},
     {"rules[]",
      "A list of maps, at the top level or in an entry: match (a pattern on layer names such as \"*.down\", \"0.*\", "
      "\"head\"), then options for those layers, or skip: true, or same_as: \"0.down\", a layer of their shape before "

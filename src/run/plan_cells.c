@@ -29,6 +29,7 @@ static void plan_again(const planner *x, lb_layer_plan *l, lb_layer_plan *first)
     all[last].next = l - all;
     l->asked = first->asked;
     l->quantize = first->quantize;
+    l->method = first->method;
     l->opts = first->opts;
     l->needs = first->needs;
     l->storage = first->storage;
@@ -66,8 +67,42 @@ static size_t names_of(const planner *x, int32_t site, const char *also) {
     return names;
 }
 
-/* One layer. `also`: a second name that rules may use, or NULL. */
-static lb_status plan_layer(planner *x, int32_t site, const char *also) {
+static bool is_embedding(const planner *x, int32_t site) { return site == x->p->model->net->embed; }
+
+/* A table of embeddings has no inputs: a method that needs some has it rounded, with what the options have of that. */
+static lb_status round_embedding(planner *x, lb_layer_plan *l) {
+    lb_status st = lb_end_rounded(x->p->arena, x->c->method, l->opts, &x->c->embedding);
+    if (st != LB_OK) return st == LB_E_NOMEM ? st : lb_fail_in(LB_E_UNSUPPORTED, "quantize_embedding: rounded");
+    if (!x->c->embedding)
+        return lb_fail(LB_E_UNSUPPORTED,
+                       "quantize_embedding: an embedding reads token numbers and has no input statistics, which "
+                       "method %s needs: say how it is rounded, such as embedding: {method: rtn, bits: 8}",
+                       x->c->method->name);
+    l->method = x->c->embedding->method;
+    l->opts = x->c->embedding->opts;
+    return LB_OK;
+}
+
+/* The method of the layer, and its options after rules. end: of its own, of which rules say no more than skip. */
+static lb_status choose_method(planner *x, lb_layer_plan *l, const char *also, const lb_end *end, bool *skip) {
+    const char *name = x->p->model->net->site[l->site].name;
+    size_t names = names_of(x, l->site, also);
+    l->method = x->c->method;
+    LB_TRY(lb_sweep_layer_options(x->p->arena, x->p->config, x->c, x->also, names, skip, &l->opts, NULL));
+    if (end) {
+        l->method = end->method;
+        l->opts = end->opts;
+        return LB_OK;
+    }
+    if (*skip) return LB_OK;
+    LB_TRY(lb_method_own(x->c->method, x->c->opts, l->opts, name));
+    bool calls = lb_method_layer_needs(x->c->method, l->opts) & LB_NEEDS_CALIBRATION;
+    return is_embedding(x, l->site) && calls ? round_embedding(x, l) : LB_OK;
+}
+
+/* One layer. `also`: a second name that rules may use, or NULL. end: what it is quantized by; NULL: the cell's method.
+ */
+static lb_status plan_layer(planner *x, int32_t site, const char *also, const lb_end *end) {
     const lb_site *s = &x->p->model->net->site[site];
     lb_layer_plan *l = &x->c->layer[x->c->layers];
     int64_t rows = s->rows, cols = s->cols;
@@ -90,13 +125,11 @@ static lb_status plan_layer(planner *x, int32_t site, const char *also) {
     if (same && s->block < 0) return not_one(l, same, "is in a block, and that is not");
     if (same) return plan_as(x, l, same);
     bool skip = s->routes ? !x->c->own.quantize_router : lb_net_between(x->p->model->net, site);
-    size_t names = names_of(x, site, also);
-    LB_TRY(lb_sweep_layer_options(x->p->arena, x->p->config, x->c, x->also, names, &skip, &l->opts, NULL));
-    if (!skip) LB_TRY(lb_method_own(x->c->method, x->c->opts, l->opts, s->name));
-    l->needs = lb_method_layer_needs(x->c->method, l->opts);
+    LB_TRY(choose_method(x, l, also, end, &skip));
+    l->needs = lb_method_layer_needs(l->method, l->opts);
     if ((l->needs & LB_NEEDS_STATISTICS) && !lb_plan_calibration(x->p, x->c)->corpus) /* as rules together may ask */
-        return lb_fail(LB_E_UNSUPPORTED, "layer %s: method %s needs a calibration text", s->name, x->c->method->name);
-    LB_TRY(lb_method_spec(x->c->method, l->opts, rows, cols, &l->storage));
+        return lb_fail(LB_E_UNSUPPORTED, "layer %s: method %s needs a calibration text", s->name, l->method->name);
+    LB_TRY(lb_method_spec(l->method, l->opts, rows, cols, &l->storage));
     if (s->block < 0) l->storage.act = (lb_actquant){0}; /* head and embedding read theirs as it is */
     if (lb_storage_wider(&l->storage, cols))
         return lb_fail(LB_E_UNSUPPORTED, "layer %s has %lld columns: a group of %lld does not fit", s->name,
@@ -118,7 +151,7 @@ static lb_status plan_between(planner *x, int32_t site) {
     const char *name = x->name[site];
     if (!lb_sweep_asks(x->p->config, x->c, name)) return LB_OK;
     LB_TRY(in_no_block(x, name));
-    return plan_layer(x, site, NULL);
+    return plan_layer(x, site, NULL, NULL);
 }
 
 static lb_status plan_betweens(planner *x) {
@@ -128,23 +161,65 @@ static lb_status plan_betweens(planner *x) {
     return LB_OK;
 }
 
+/* What the cell says of its ends that cannot be. */
+static lb_status check_ends(const planner *x, bool embed, bool head, bool tied) {
+    const lb_cell *c = x->c;
+    const lb_method *first = lb_method_stage(c->method, lb_method_preserving(c->method));
+    const lb_end *embedding = embed ? c->embedding : NULL, *own = embedding ? embedding : head ? c->head : NULL;
+    bool same = true;
+    if (own && c->trains)
+        return lb_fail(LB_E_UNSUPPORTED, "%s: method %s trains the whole network: %s: true has it train that too",
+                       embedding ? "embedding" : "head", c->method->name,
+                       embedding ? "quantize_embedding" : "quantize_head");
+    if (tied && embedding && head && c->head) LB_TRY(lb_end_same(embedding, c->head, &same));
+    if (!same)
+        return lb_fail(LB_E_UNSUPPORTED, "embedding and head are one matrix in this model, and the two keys differ");
+    bool as_cell = tied ? !own : head && !c->head;
+    if (as_cell && first->block)
+        return lb_fail(LB_E_UNSUPPORTED,
+                       "%s: method %s makes the layers of blocks, and that is none: say how it is rounded, such as "
+                       "%s: {method: rtn, bits: 8}",
+                       head ? "quantize_head" : "quantize_embedding", first->name, head ? "head" : "embedding");
+    if (!tied && embedding && (lb_method_layer_needs(embedding->method, embedding->opts) & LB_NEEDS_CALIBRATION))
+        return lb_fail(LB_E_UNSUPPORTED,
+                       "embedding: an embedding reads token numbers and has no input statistics, which method %s needs",
+                       embedding->method->name);
+    return LB_OK;
+}
+
 static lb_status plan_ends(planner *x) {
     const lb_net *n = x->p->model->net;
     const lb_cell *c = x->c;
     bool embed = c->method && c->own.quantize_embedding, head = c->method && c->own.quantize_head;
-    if (embed || head) LB_TRY(in_no_block(x, head ? "quantize_head" : "quantize_embedding"));
-    if (lb_net_owner(n, n->head) == n->embed) {
-        LB_TRY(plan_betweens(x));
-        return embed || head ? plan_layer(x, n->head, n->site[n->embed].name) : LB_OK;
-    }
-    if (embed && lb_cell_statistics(c))
-        return lb_fail(LB_E_UNSUPPORTED,
-                       "quantize_embedding: an embedding reads token numbers and has no input "
-                       "statistics, which method %s needs",
-                       c->method->name);
-    if (embed) LB_TRY(plan_layer(x, n->embed, NULL));
+    bool tied = lb_net_owner(n, n->head) == n->embed;
+    if (embed || head) LB_TRY(check_ends(x, embed, head, tied));
+    if (embed && !tied) LB_TRY(plan_layer(x, n->embed, NULL, c->embedding));
     LB_TRY(plan_betweens(x));
-    return head ? plan_layer(x, n->head, NULL) : LB_OK;
+    if (tied && (embed || head))
+        return plan_layer(x, n->head, n->site[n->embed].name, embed && c->embedding ? c->embedding : c->head);
+    return head ? plan_layer(x, n->head, NULL, c->head) : LB_OK;
+}
+
+/* Places of the diagnostics of a layer that another method makes: where the cell's have one of the name, there. */
+static lb_status place_diagnostics(planner *x, lb_layer_plan *l) {
+    lb_cell *c = x->c;
+    const lb_diagnostics *own = &l->method->diagnostics;
+    if (l->method == c->method || !own->n) return LB_OK;
+    lb_diagnostic *all = LB_NEW(x->p->arena, lb_diagnostic, c->diagnostics.n + own->n);
+    size_t *place = LB_NEW(x->p->arena, size_t, own->n);
+    if (!all || !place) return LB_E_NOMEM;
+    if (c->diagnostics.n) memcpy(all, c->diagnostics.table, c->diagnostics.n * sizeof *all);
+    size_t n = c->diagnostics.n;
+    for (size_t i = 0; i < own->n; i++) {
+        place[i] = lb_diagnostics_find(&c->diagnostics, own->table[i].name);
+        if (place[i] == c->diagnostics.n) all[place[i] = n++] = own->table[i];
+    }
+    if (n > LB_DIAGNOSTICS_MOST)
+        return lb_fail(LB_E_UNSUPPORTED, "layer %s: with method %s there are %zu diagnostics: there is room for %d",
+                       l->name, l->method->name, n, LB_DIAGNOSTICS_MOST);
+    c->diagnostics = (lb_diagnostics){all, n};
+    l->told = place;
+    return LB_OK;
 }
 
 /* A stage of block scope has one block at hand, and other blocks would see what it does to their layers. */
@@ -165,9 +240,11 @@ static lb_status plan_all(planner *x) {
     if (!x->c->layer) return LB_E_NOMEM;
     x->c->layers = 0;
     for (int32_t i = 0; i < n->sites; i++)
-        if (n->site[i].block >= 0) LB_TRY(plan_layer(x, i, NULL));
+        if (n->site[i].block >= 0) LB_TRY(plan_layer(x, i, NULL, NULL));
     LB_TRY(check_shared(x));
     LB_TRY(plan_ends(x));
+    if (x->c->method) x->c->diagnostics = x->c->method->diagnostics;
+    for (int64_t i = 0; i < x->c->layers && x->c->method; i++) LB_TRY(place_diagnostics(x, &x->c->layer[i]));
     if (lb_plan_calibration(x->p, x->c)->corpus) {
         x->c->sequences = x->c->calibration.samples;
         x->c->length = x->c->calibration.length;

@@ -168,12 +168,13 @@ static void add_in_block(const lb_cost *one, place *at, work *w) {
 static lb_status count_layer(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l, place *at, work *w) {
     const lb_cost_of of = cost_of(p, c, l, at, c->layer_needs);
     lb_cost one;
-    LB_TRY(lb_method_cost(c->method, l->opts, &of, &one));
+    LB_TRY(lb_method_cost(l->method, l->opts, &of, &one));
     if (at->first) at->kept = one.kept;
     add_operations(&one, w);
     double bytes = one.scratch + one.made + at->kept;
     if (bytes > w->memory) w->memory = bytes;
-    if (lb_method_stage(c->method, lb_method_preserving(c->method))->block) add_in_block(&one, at, w);
+    if (l->method == c->method && lb_method_stage(c->method, lb_method_preserving(c->method))->block)
+        add_in_block(&one, at, w);
     return LB_OK;
 }
 

@@ -87,6 +87,14 @@ static void put_rule(lb_str *out, const lb_cell *c, const lb_rule *r, bool *firs
     }
 }
 
+/* Only where it has a method of its own: else a config's identity is what it was before there were these keys. */
+static void put_end(const lb_end *e, const char *which, lb_str *out) {
+    static const char *const nothing[] = {NULL};
+    if (!e) return;
+    lb_str_add(out, "    %s:\n      method: %s\n", which, e->method->name);
+    put_table(out, "      ", &e->method->options, e->opts, nothing);
+}
+
 static void put_entry(const lb_plan *p, const lb_cell *c, lb_str *out) {
     static const char *const all[] = {"propagate", "true_sequential", "seed", NULL}, *const nothing[] = {NULL};
     lb_str_add(out, c->method->stages ? "quantize:\n  - stages:\n" : "quantize:\n  - method: %s\n", c->method->name);
@@ -98,6 +106,8 @@ static void put_entry(const lb_plan *p, const lb_cell *c, lb_str *out) {
     if (!c->method->stages) put_table(out, "    ", &c->method->options, c->opts, nothing);
     /* What the method takes no notice of would be refused if it stood there. */
     put_table(out, "    ", &lb_config_cell_table, &c->own, lb_cell_statistics(c) ? all + 2 : all);
+    put_end(c->embedding, "embedding", out);
+    put_end(c->head, "head", out);
     bool first = true;
     for (size_t i = 0; i < p->config->rules; i++) put_rule(out, c, &p->config->rule[i], &first);
     for (size_t i = 0; i < c->entry->n_rules; i++) put_rule(out, c, &c->entry->rule[i], &first);
@@ -150,15 +160,20 @@ static lb_status hash_text(const lb_str *text, char key[65]) {
     return lb_hash_bytes(text->s, text->len, key);
 }
 
-/* What computes: the program and the kernels in use. */
-static void put_program(const lb_plan *p, const lb_method *m, lb_str *out) {
+static bool is_plugin(const lb_method *m) {
+    size_t i = 0;
+    while (lb_method_table[i] && lb_method_table[i] != m) i++;
+    return !lb_method_table[i];
+}
+
+/* What computes: the program and the kernels in use. c: NULL, or the cell whose methods do. */
+static void put_program(const lb_plan *p, const lb_cell *c, lb_str *out) {
     lb_str_add(out, "code %s\nkernels %s\nblas %s\n", p->code, lb_kernels_active()->name, lb_blas_core());
     bool plugin = false;
-    for (size_t k = 0; m && k < lb_method_stages(m); k++) {
-        size_t i = 0;
-        while (lb_method_table[i] && lb_method_table[i] != lb_method_stage(m, k)) i++;
-        plugin = plugin || !lb_method_table[i];
-    }
+    for (size_t k = 0; c && c->method && k < lb_method_stages(c->method); k++)
+        plugin = plugin || is_plugin(lb_method_stage(c->method, k));
+    plugin = plugin || (c && c->embedding && is_plugin(c->embedding->method));
+    plugin = plugin || (c && c->head && is_plugin(c->head->method));
     if (plugin) lb_str_add(out, "plugin %s\n", p->plugin_hash);
 }
 
@@ -238,7 +253,7 @@ static lb_status cell_key(lb_plan *p, lb_cell *c) {
     if (st == LB_OK) st = lb_hash_bytes(text.s, text.len, content);
     if (st == LB_OK) {
         lb_str_add(&key, "cell %s\n", content);
-        put_program(p, c->method, &key);
+        put_program(p, c, &key);
         put_compute(p, &key);
         st = hash_text(&key, whole);
     }

@@ -176,8 +176,8 @@ static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, 
     LB_TRY(lb_quantize_dequantize(j, layer, s, What));
     int64_t bad = lb_mat_first_bad(lb_mat_c(What));
     if (bad >= 0)
-        return lb_fail(LB_E_NUMERIC, "layer %s: method %s gave %g at row %lld, column %lld", l->name,
-                       j->cell->method->name, (double)d[bad], (long long)(bad / l->cols), (long long)(bad % l->cols));
+        return lb_fail(LB_E_NUMERIC, "layer %s: method %s gave %g at row %lld, column %lld", l->name, l->method->name,
+                       (double)d[bad], (long long)(bad / l->cols), (long long)(bad % l->cols));
     row->quantized = true;
     row->flags = s->flags;
     row->told = s->told;

@@ -44,7 +44,7 @@ static lb_status solve(walker *x, int64_t layer, lb_stored *out, const lb_stats 
     if (st == LB_OK) st = lb_quantize_feed(j, layer, j->scratch, &stats);
     if (target) in.W = *target;
     double start = lb_clock_s();
-    if (st == LB_OK) st = lb_method_layer(j->cell->method, &in, l->opts, &made);
+    if (st == LB_OK) st = lb_method_layer(l->method, &in, l->opts, &made);
     j->row[layer].seconds = lb_clock_s() - start;
     lb_arena_restore(j->scratch, mark);
     if (st == LB_OK) st = lb_quantize_store(j, layer, &made, x->block_arena, out);
@@ -84,7 +84,7 @@ static lb_status quantize_layer(walker *x, int64_t layer, lb_stored *out, on_inp
                                lb_stats_only(&in->original, original).H));
     j->row[layer].flags |= lb_quantize_token_flags(j, layer, &in->solved);
     j->row[layer].tokens = tokens_of(x, in);
-    lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
+    lb_log_step(j->log, l->method->name, l->name, ++x->done, x->total);
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
 }
 
@@ -96,7 +96,7 @@ static lb_status adopt_layer(walker *x, int64_t layer, const on_input *in) {
     const lb_stats own = lb_stats_only(&in->own, l->needs), before = lb_stats_only(&in->original, original);
     LB_TRY(lb_quantize_adopt(j, layer, own.H, before.H));
     j->row[layer].tokens = tokens_of(x, in);
-    lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
+    lb_log_step(j->log, l->method->name, l->name, ++x->done, x->total);
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
 }
 
@@ -295,7 +295,7 @@ static lb_status restore(walker *x) {
         if (!l->quantize) continue;
         if (l->same_as < 0)
             LB_TRY(lb_quantize_install(j, x->first + i, (lb_cmat){NULL, l->rows, l->cols, l->cols}, &x->stored[i]));
-        lb_log_step(j->log, j->cell->method->name, l->name, ++x->done, x->total);
+        lb_log_step(j->log, l->method->name, l->name, ++x->done, x->total);
     }
     return LB_OK;
 }

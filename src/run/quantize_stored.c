@@ -12,6 +12,15 @@ static lb_status wrong_storage(const lb_storage *got, const lb_storage *want) {
     return st;
 }
 
+/* At their places in the cell. */
+static lb_told told_of(const lb_layer_plan *l, const lb_told *made) {
+    lb_told all = {0};
+    if (!l->told) return *made;
+    for (size_t i = 0; i < l->method->diagnostics.n; i++)
+        if (lb_is_told(made, i)) lb_tell(&all, l->told[i], made->value[i]);
+    return all;
+}
+
 static lb_status pack(const lb_quantize_job *j, const lb_layer_plan *l, const lb_layer *made, lb_arena *a,
                       lb_stored *out) {
     lb_size size;
@@ -19,13 +28,13 @@ static lb_status pack(const lb_quantize_job *j, const lb_layer_plan *l, const lb
         return lb_fail(LB_E_ARG, "came back as (%lld, %lld), expected (%lld, %lld)", (long long)made->rows,
                        (long long)made->cols, (long long)l->rows, (long long)l->cols);
     LB_TRY(lb_layer_size(made, &size));
-    LB_TRY(lb_told_check(&made->told, &j->cell->method->diagnostics, LB_E_ARG));
+    LB_TRY(lb_told_check(&made->told, &l->method->diagnostics, LB_E_ARG));
     if (!lb_storage_same(&made->storage, &l->storage)) return wrong_storage(&made->storage, &l->storage);
     /* A ragged group follows from the storage, whatever a method says of it. */
     uint32_t ragged = lb_storage_ragged(&l->storage, l->cols) ? LB_FLAG_RAGGED_GROUP : 0;
     *out = (lb_stored){.bytes = LB_NEW_UNSET(a, uint8_t, size.total),
                        .flags = (made->flags & ~(uint32_t)LB_FLAG_RAGGED_GROUP) | ragged,
-                       .told = made->told};
+                       .told = told_of(l, &made->told)};
     if (!out->bytes) return LB_E_NOMEM;
     return lb_layer_pack(made, j->plan->team, out->bytes, size.total);
 }
@@ -43,7 +52,7 @@ lb_status lb_quantize_store(const lb_quantize_job *j, int64_t layer, const lb_la
         whole.act_scale = whole.act_zero = 0;
     }
     lb_status st = pack(j, l, &whole, a, out);
-    return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(st, "method %s: layer %s", j->cell->method->name, l->name);
+    return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(st, "method %s: layer %s", l->method->name, l->name);
 }
 
 lb_status lb_quantize_dequantize(const lb_quantize_job *j, int64_t layer, const lb_stored *s, lb_mat What) {

@@ -271,8 +271,7 @@ static const char *unread(const lb_cell *cell, const lb_axis_target *t) {
 static bool draws(const lb_cell *cell) {
     const lb_calibration_config *k = &cell->calibration;
     bool random_text = k->text && k->recipe == LB_RECIPE_RANDOM && k->seed == LB_SEED_OF_CELL;
-    return cell->trains || (cell->method->needs & LB_NEEDS_SEED) ||
-           ((cell->needs & LB_NEEDS_CALIBRATION) && random_text);
+    return cell->trains || (cell->needs & LB_NEEDS_SEED) || ((cell->needs & LB_NEEDS_CALIBRATION) && random_text);
 }
 
 /* What cannot matter for this method is set to one fixed value. */
@@ -345,6 +344,13 @@ static lb_status identify_texts(expander *x, lb_cell *cell, lb_str *id) {
     return lb_str_check(id);
 }
 
+static void identify_end(const char *which, const lb_end *e, lb_str *id) {
+    if (!e) return;
+    lb_str_add(id, "%s ", which);
+    lb_end_text(e, id);
+    lb_str_add(id, "\n");
+}
+
 /* The text that two equal cells share. */
 static lb_status identify(expander *x, lb_cell *cell, lb_str *id) {
     const lb_method *m = cell->method;
@@ -355,6 +361,8 @@ static lb_status identify(expander *x, lb_cell *cell, lb_str *id) {
                cell->own.true_sequential, cell->own.quantize_embedding, cell->own.quantize_head,
                cell->own.quantize_router, (long long)cell->own.seed);
     LB_TRY(identify_texts(x, cell, id));
+    identify_end("embedding", cell->embedding, id);
+    identify_end("head", cell->head, id);
     for (size_t i = 0; i < x->c->rules; i++) rule_text(&x->c->rule[i], m, id);
     for (size_t i = 0; i < cell->entry->n_rules; i++) rule_text(&cell->entry->rule[i], m, id);
     /* A refused value never reached the options: what was asked for tells such cells apart. */
@@ -400,16 +408,14 @@ static void note_reach(const expander *x, const lb_cell *cell) {
 
 /* One combination: at[d] is the value's index in dimension d. */
 static lb_status make_cell(expander *x, const lb_entry *e, const size_t *at, lb_cell *cell) {
-    *cell = (lb_cell){.entry = e,
-                      .method = e->method,
-                      .own = x->c->cell,
-                      .calibration = x->c->calibration,
-                      .training = x->c->training,
-                      .reason = ""};
+    *cell = (lb_cell){
+        .entry = e, .method = e->method, .calibration = x->c->calibration, .training = x->c->training, .reason = ""};
+    lb_sweep_ends_begin(x->c, cell);
     cell->opts = lb_arena_get(x->a, 1, e->method->options.struct_size + 1);
     if (!cell->opts) return LB_E_NOMEM;
     LB_TRY(lb_options_defaults(&e->method->options, x->a, cell->opts));
     for (size_t d = 0; d < x->dims->n; d++) LB_TRY(put_value(x, cell, &x->dims->at[d], x->dims->at[d].value[at[d]]));
+    lb_sweep_ends(x->c, cell);
     LB_TRY(normalise(x, cell));
     LB_TRY(check_texts(cell));
     if (!cell->refused) {

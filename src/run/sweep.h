@@ -10,18 +10,20 @@
 /* One linear layer of a cell, as planned: block layers in running order, then of those outside them that are
  * asked for "embed", others, and "head" (a tied matrix is "head"). */
 typedef struct lb_layer_plan {
-    const char *name; /* one text for all cells: they are many */
-    int32_t site;     /* in the model's net */
-    int64_t block;    /* -1: outside the blocks */
-    const char *type; /* the site's role */
+    const char *name;        /* one text for all cells: they are many */
+    const lb_method *method; /* the cell's, or the end's own */
+    int32_t site;            /* in the model's net */
+    int64_t block;           /* -1: outside the blocks */
+    const char *type;        /* the site's role */
     int64_t rows, cols;
     int64_t same_as; /* the layer of the cell, before this one, that it is one with; its size is counted there, and here
                         it is 0; -1: it is its own */
     int64_t next;    /* of layers that are one, the one after it; -1: none */
     bool asked;      /* options and rules say to quantize it */
     bool quantize;   /* asked, and the method does (the control that only trains keeps 16 bits) */
-    const void *opts; /* the method's option struct after rules */
-    uint32_t needs;   /* LB_NEEDS_... of the stages that make layers, with these */
+    const void *opts;   /* the method's option struct after rules */
+    const size_t *told; /* places of the method's diagnostics among the cell's; NULL: the same */
+    uint32_t needs;     /* LB_NEEDS_... of the stages that make layers, with these */
     lb_storage storage;
     lb_size size;
 } lb_layer_plan;
@@ -33,12 +35,14 @@ typedef struct lb_cell {
     lb_cell_options own;
     lb_calibration_config calibration;
     lb_training_config training;
-    uint32_t needs;       /* LB_NEEDS_... of its options and rules: of all stages */
-    uint32_t layer_needs; /* of those that make layers */
-    bool trains, draws;   /* draws: its seed matters */
-    lb_pairs options;     /* all of the method's, canonical */
-    lb_pairs varied;      /* given in the entry or by an axis */
-    const char *name;     /* of which its file's is made; unique within the sweep, whatever labels say */
+    const lb_end *embedding, *head; /* NULL: as the other layers, if at all; lb_plan_open may find that it must be
+                                       rounded */
+    uint32_t needs;                 /* LB_NEEDS_... of its options and rules: of all stages */
+    uint32_t layer_needs;           /* of those that make layers */
+    bool trains, draws;             /* draws: its seed matters */
+    lb_pairs options;               /* all of the method's, canonical */
+    lb_pairs varied;                /* given in the entry or by an axis */
+    const char *name;               /* of which its file's is made; unique within the sweep, whatever labels say */
     const char *label;    /* that tables show: the entry's and what varies, or the name's words; unique, too */
     const char *identity; /* canonical text of method, options, rules: equal text, equal cell */
     bool refused;
@@ -48,7 +52,8 @@ typedef struct lb_cell {
     size_t windows; /* cells of one number have the same statistics of the original model; 0: none */
     lb_layer_plan *layer;
     int64_t layers;
-    int64_t sequences, length; /* of the calibration; 0: there is no text */
+    lb_diagnostics diagnostics; /* of the method, then others' */
+    int64_t sequences, length;  /* of the calibration; 0: there is no text */
     bool *changed; /* by the model's tensors: stages that preserve fold something into it; NULL: there are none */
     const char *config, *key, *content_key, *stem;
     lb_model_size size;
@@ -85,6 +90,16 @@ LB_NODISCARD lb_status lb_sweep_layer_options(lb_arena *a, const lb_config *c, c
                                               int64_t *matched);
 /* Sets what the cell needs, with its options and with each rule. */
 LB_NODISCARD lb_status lb_sweep_needs(lb_arena *a, const lb_config *c, lb_cell *cell);
+
+/* The ends (sweep_ends.c): what an entry's maps say of the cell's own options, before any value is set; what holds for
+ * the cell, when all are. */
+void lb_sweep_ends_begin(const lb_config *c, lb_cell *cell);
+void lb_sweep_ends(const lb_config *c, lb_cell *cell);
+void lb_end_text(const lb_end *e, lb_str *out); /* "rtn bits=8 group=row ..." */
+LB_NODISCARD lb_status lb_end_same(const lb_end *a, const lb_end *b, bool *same);
+/* Round-to-nearest with what the method's options, those of its last stage that rounds, have of its own; *out NULL:
+ * they have no bits and group. LB_E_CONFIG, LB_E_UNSUPPORTED: rounding cannot take them. */
+LB_NODISCARD lb_status lb_end_rounded(lb_arena *a, const lb_method *m, const void *opts, const lb_end **out);
 
 /* The layer that a layer of this name is to be one with, by the last rule that matches it; NULL: none, or itself. */
 const char *lb_sweep_same_as(const lb_config *c, const lb_cell *cell, const char *name);

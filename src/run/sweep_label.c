@@ -113,7 +113,7 @@ enum { MOST_KEYS = 64 };
 /* What the cells of an entry have, and what differs between them. */
 typedef struct of_entry {
     const lb_cell *first;        /* NULL: none yet */
-    const char *rules;           /* " *.down bits=8, 0.* skip"; "": none */
+    const char *rules;           /* " *.down bits=8, 0.* skip, embedding rtn bits=8"; "": none */
     const char *vary[MOST_KEYS]; /* keys of `varied` */
     size_t varies;
 } of_entry;
@@ -157,6 +157,15 @@ static void add_rules(lb_str *s, const lb_cell *c) {
     lb_str_free(&next);
 }
 
+/* What the entry itself says of an end: " embedding rtn bits=8". */
+static void add_end(lb_str *s, const char *which, const lb_end *e) {
+    if (!e->method) return;
+    lb_str_add(s, "%s %s %s", s->len ? "," : "", which, e->method->name);
+    for (size_t i = 0; e->node && i < e->node->count; i++)
+        if (strcmp(e->node->item[i]->key, "method") != 0)
+            lb_str_add(s, " %s=%s", e->node->item[i]->key, e->node->item[i]->text);
+}
+
 static lb_status kept_text(lb_arena *a, lb_str *s, const char **out) {
     lb_status st = lb_str_check(s);
     if (st == LB_OK && !(*out = lb_arena_strdup(a, s->s ? s->s : ""))) st = LB_E_NOMEM;
@@ -190,6 +199,8 @@ static lb_status look(labeller *x, size_t i) {
         lb_str rules = {0};
         e->first = c;
         add_rules(&rules, c);
+        add_end(&rules, "embedding", &c->entry->embedding);
+        add_end(&rules, "head", &c->entry->head);
         LB_TRY(kept_text(x->a, &rules, &e->rules));
     }
     compare(e, &c->varied, &e->first->varied);

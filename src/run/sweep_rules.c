@@ -73,10 +73,18 @@ static void add_needs(lb_cell *cell, const void *opts) {
     cell->layer_needs |= lb_method_layer_needs(cell->method, opts);
 }
 
+static void add_end(lb_cell *cell, const lb_end *e) {
+    if (!e) return;
+    cell->needs |= lb_method_needs(e->method, e->opts);
+    cell->layer_needs |= lb_method_layer_needs(e->method, e->opts);
+}
+
 lb_status lb_sweep_needs(lb_arena *a, const lb_config *c, lb_cell *cell) {
     lb_arena_mark mark = lb_arena_save(a);
     cell->needs = cell->layer_needs = 0;
     add_needs(cell, cell->opts);
+    add_end(cell, cell->embedding);
+    add_end(cell, cell->head);
     for (size_t i = 0; i < rules_of(c, cell); i++) {
         void *opts;
         bool changed = false;
