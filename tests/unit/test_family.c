@@ -441,6 +441,34 @@ static void wrong_tensors(void **state) {
     folder_drop(&f);
 }
 
+/* docs/models.md has a row of every family and of no other, ending in its fixture; "GGUF" among what is supported, its
+ * second column, where it reads GGUF files. */
+static void the_page_lists_the_families(void **state) {
+    (void)state;
+    char path[LB_TEST_PATH], head[96], *page;
+    int rows = 0, families = 0;
+    lb_test_fixture("docs/models.md", path);
+    assert_ok(lb_fs_read(path, &page, NULL));
+    char *table = strstr(page, "\n| family | supported |"), *end = table ? strstr(table, "\n\n") : NULL;
+    assert_non_null(end);
+    end[1] = 0;
+    for (const char *at = table + 1; (at = strchr(at, '\n')); at++) rows++;
+    for (; lb_family_table[families]; families++) {
+        const lb_family *f = lb_family_table[families];
+        snprintf(head, sizeof head, "\n| %s | ", f->name);
+        const char *row = strstr(table, head), *refused = row ? strstr(row + strlen(head), " | ") : NULL;
+        if (!refused) fail_msg("docs/models.md has no row of %s", f->name);
+        const char *gguf = strstr(row, "GGUF");
+        if ((gguf && gguf < refused) != (f->gguf_arch != NULL))
+            fail_msg("docs/models.md says otherwise of %s and GGUF", f->name);
+        snprintf(head, sizeof head, " | %s |\n", f->name);
+        const char *fixture = strstr(refused, head);
+        assert_true(fixture && fixture + strlen(head) == strchr(refused, '\n') + 1);
+    }
+    assert_int_equal(rows, families + 2);
+    lb_free(page);
+}
+
 /* docs/models.md shows a family's file as it is. */
 static void the_worked_example_is_the_file(void **state) {
     (void)state;
@@ -521,6 +549,7 @@ int main(void) {
         cmocka_unit_test(stacked_experts),
         cmocka_unit_test(wrong_tensors),
         cmocka_unit_test(zeros_of_a_header),
+        cmocka_unit_test(the_page_lists_the_families),
         cmocka_unit_test(the_worked_example_is_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
