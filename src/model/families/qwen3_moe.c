@@ -18,8 +18,13 @@ static const lb_key hf_keys[] = {
 };
 static const lb_rope_keys rope = ROPE_KEYS("10000");
 static const lb_key gguf_keys[] = {
-    GGUF_SIZES,          GGUF_HEADS, GGUF_EXPERTS, {"expert_feed_forward_length", LB_KEY_COUNT, "expert_hidden"},
-    GGUF_ATTENTION_BIAS, {0},
+    GGUF_SIZES,
+    GGUF_HEADS,
+    GGUF_EXPERTS,
+    {"expert_feed_forward_length", LB_KEY_COUNT, "expert_hidden"},
+    {"expert_shared_feed_forward_length", LB_KEY_COUNT, NULL, "0", .only = "0"}, /* of Qwen3-Coder's files */
+    GGUF_ATTENTION_BIAS,
+    {0},
 };
 
 static const lb_tensor_row tensors[] = {

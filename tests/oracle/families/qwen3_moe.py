@@ -27,3 +27,4 @@ def gguf_header(w, c):
     w.add_expert_count(c.get("num_experts", c.get("num_local_experts")))
     w.add_expert_used_count(c["num_experts_per_tok"])
     w.add_expert_feed_forward_length(c["moe_intermediate_size"])
+    w.add_expert_shared_feed_forward_length(0)  # of Qwen3-Coder's
