@@ -36,9 +36,9 @@ struct lb_safetensors {
 static const struct {
     const char *name;
     int type; /* lb_dtype, or -1: of the format, but not read here */
-} dtypes[] = {{"F32", LB_F32}, {"F16", LB_F16}, {"BF16", LB_BF16}, {"F64", LB_F64}, {"I64", LB_I64}, {"I32", LB_I32},
-              {"BOOL", -1},    {"U8", -1},      {"I8", -1},        {"I16", -1},     {"U16", -1},     {"U32", -1},
-              {"U64", -1},     {"F8_E4M3", -1}, {"F8_E5M2", -1},   {"F8_E8M0", -1}, {"C64", -1}};
+} dtypes[] = {{"F32", LB_F32}, {"F16", LB_F16},   {"BF16", LB_BF16}, {"F64", LB_F64}, {"I64", LB_I64}, {"I32", LB_I32},
+              {"U8", LB_U8},   {"BOOL", LB_BOOL}, {"I8", -1},        {"I16", -1},     {"U16", -1},     {"U32", -1},
+              {"U64", -1},     {"F8_E4M3", -1},   {"F8_E5M2", -1},   {"F8_E8M0", -1}, {"C64", -1}};
 
 static lb_status read_dtype(const char *file, const char *name, const json_t *o, lb_dtype *out) {
     const char *text = json_string_value(json_object_get(o, "dtype"));
@@ -47,8 +47,8 @@ static lb_status read_dtype(const char *file, const char *name, const json_t *o,
         if (strcmp(text, dtypes[i].name)) continue;
         if (dtypes[i].type < 0)
             return lb_fail(LB_E_UNSUPPORTED,
-                           "%s: tensor %s: dtype %s is not supported: F32, F16, BF16, F64, I64 and I32 are", file, name,
-                           text);
+                           "%s: tensor %s: dtype %s is not supported: F32, F16, BF16, F64, I64, I32, U8 and BOOL are",
+                           file, name, text);
         *out = (lb_dtype)dtypes[i].type;
         return LB_OK;
     }

@@ -111,6 +111,14 @@ static void decode_q8_0(const uint8_t *p, int64_t blocks, float *out) {
     }
 }
 
+static void decode_u8(const uint8_t *p, int64_t n, float *out) {
+    for (int64_t i = 0; i < n; i++) out[i] = (float)p[i];
+}
+
+static void decode_bool(const uint8_t *p, int64_t n, float *out) {
+    for (int64_t i = 0; i < n; i++) out[i] = (float)(p[i] != 0);
+}
+
 static const struct {
     const char *name;
     int64_t elements, bytes; /* a block */
@@ -121,7 +129,8 @@ static const struct {
     [LB_Q4_1] = {"Q4_1", 32, 20, decode_q4_1}, [LB_Q5_0] = {"Q5_0", 32, 22, decode_q5_0},
     [LB_Q5_1] = {"Q5_1", 32, 24, decode_q5_1}, [LB_Q8_0] = {"Q8_0", 32, 34, decode_q8_0},
     [LB_F64] = {"F64", 1, 8, decode_f64},      [LB_I64] = {"I64", 1, 8, decode_i64},
-    [LB_I32] = {"I32", 1, 4, decode_i32},
+    [LB_I32] = {"I32", 1, 4, decode_i32},      [LB_U8] = {"U8", 1, 1, decode_u8},
+    [LB_BOOL] = {"BOOL", 1, 1, decode_bool},
 };
 
 const char *lb_dtype_name(lb_dtype t) { return (unsigned)t < LB_DTYPES ? dtypes[t].name : "unknown"; }

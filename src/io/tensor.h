@@ -15,8 +15,10 @@ typedef enum lb_dtype {
     LB_Q5_1,
     LB_Q8_0,
     LB_F64,
-    LB_I64,
+    LB_I64, /* from here on no weights */
     LB_I32,
+    LB_U8, /* these two are masks: in safetensors alone */
+    LB_BOOL,
     LB_DTYPES
 } lb_dtype;
 
@@ -41,7 +43,7 @@ LB_NODISCARD lb_status lb_tensor_measure(lb_tensor *t, const char *file);
 /* "(1536, 576)" */
 void lb_tensor_shape_text(const lb_tensor *t, char out[96]);
 /* Elements [first, first + n) as float32; first and n are multiples of the block. Integers and
- * F64 are rounded to the nearest float32. */
+ * F64 are rounded to the nearest float32; of bools all but 0 are 1. */
 LB_NODISCARD lb_status lb_tensor_read_f32(const lb_tensor *t, int64_t first, int64_t n, float *out);
 
 #endif

@@ -200,7 +200,7 @@ static lb_status must_be(const matching *m, const lb_tensor *t, const lb_tensor 
         return lb_fail(LB_E_FORMAT, "%s: tensor %s is %s, %s says %s", m->files->path, t->name, has, m->files->says,
                        needs);
     }
-    if (t->type == LB_I32 || t->type == LB_I64)
+    if (t->type >= LB_I64)
         return lb_fail(LB_E_UNSUPPORTED, "%s: tensor %s is %s: weights must be floating-point or quantized",
                        m->files->path, t->name, lb_dtype_name(t->type));
     return LB_OK;

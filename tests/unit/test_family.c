@@ -441,6 +441,47 @@ static void wrong_tensors(void **state) {
     folder_drop(&f);
 }
 
+/* Pythia's masks are bytes or bools, which no weight may be. */
+static void masks_of_bytes(void **state) {
+    (void)state;
+    static const struct {
+        const char *tensor, *type;
+        const char *message; /* NULL: it is read */
+    } mask[] = {{"gpt_neox.layers.0.attention.bias", "\"U8\",\"shape\":[4]   ", NULL},
+                {"gpt_neox.layers.1.attention.bias", "\"BOOL\",\"shape\":[4] ", NULL},
+                {"gpt_neox.final_layer_norm.weight", "\"U8\",\"shape\":[40]   ",
+                 "final_layer_norm.weight is U8: weights must be floating-point or quantized"}};
+    for (size_t i = 0; i < sizeof mask / sizeof mask[0]; i++) {
+        static const float zero[10];
+        char path[LB_TEST_PATH], *bytes;
+        size_t size;
+        lb_model *m;
+        folder f = folder_take("families/gpt_neox/a");
+        lb_tensor_out *t = mask[i].message ? folder_tensor(&f, mask[i].tensor) : &f.t[f.n++];
+        *t = (lb_tensor_out){.name = mask[i].tensor,
+                             .ndim = 2,
+                             .shape = {1, mask[i].message ? 10 : 1},
+                             .data = zero}; /* as many bytes */
+        folder_write(&f);
+        join_path(path, f.dir, "model.safetensors");
+        assert_ok(lb_fs_read(path, &bytes, &size));
+        char *at = memmem(bytes, size, mask[i].tensor, strlen(mask[i].tensor));
+        assert_non_null(at);
+        at = memmem(at, (size_t)(bytes + size - at), "\"F32\",\"shape\":[1,1", 18);
+        assert_non_null(at);
+        memcpy(at, mask[i].type, strlen(mask[i].type));
+        assert_ok(lb_fs_write_atomic(path, bytes, size));
+        lb_free(bytes);
+        if (mask[i].message) {
+            expect_no_model(f.dir, LB_E_UNSUPPORTED, mask[i].message);
+        } else {
+            assert_ok(lb_model_open(f.dir, LB_WEIGHTS, NULL, &m));
+            lb_model_close(m);
+        }
+        folder_drop(&f);
+    }
+}
+
 /* docs/models.md has a row of every family and of no other, ending in its fixture; "GGUF" among what is supported, its
  * second column, where it reads GGUF files. */
 static void the_page_lists_the_families(void **state) {
@@ -549,6 +590,7 @@ int main(void) {
         cmocka_unit_test(stacked_experts),
         cmocka_unit_test(wrong_tensors),
         cmocka_unit_test(zeros_of_a_header),
+        cmocka_unit_test(masks_of_bytes),
         cmocka_unit_test(the_page_lists_the_families),
         cmocka_unit_test(the_worked_example_is_the_file),
     };

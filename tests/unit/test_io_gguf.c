@@ -30,7 +30,7 @@ static void test_dequantize(void **state) {
     (void)state;
     lb_gguf *g = open_ok(fixture);
     int compared = 0;
-    for (int t = 0; t < LB_DTYPES; t++) {
+    for (int t = 0; t <= LB_I32; t++) { /* the others are not in GGUF files */
         const char *name = lb_dtype_name((lb_dtype)t);
         char expected_name[32];
         snprintf(expected_name, sizeof expected_name, "%s.expected", name);

@@ -67,6 +67,32 @@ static void test_types(void **state) {
     lb_safetensors_close(s);
 }
 
+/* Masks that old files of models hold. */
+static void test_bytes(void **state) {
+    (void)state;
+    static const char header[] = "{\"a\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,3]},"
+                                 "\"b\":{\"dtype\":\"BOOL\",\"shape\":[1,3],\"data_offsets\":[3,6]}}";
+    static const unsigned char data[] = {0, 1, 200, 1, 0, 2};
+    static const float want[2][3] = {{0, 1, 200}, {1, 0, 1}};
+    uint64_t n = strlen(header);
+    lb_str b = {0};
+    lb_safetensors *s = NULL;
+    lb_str_add_bytes(&b, &n, sizeof n);
+    lb_str_add(&b, "%s", header);
+    lb_str_add_bytes(&b, data, sizeof data);
+    memfile m = memfile_make(b.s, b.len);
+    assert_ok(lb_safetensors_open(m.path, &s));
+    for (int i = 0; i < 2; i++) {
+        float got[3];
+        assert_string_equal(lb_dtype_name(lb_safetensors_tensor(s, i)->type), i ? "BOOL" : "U8");
+        assert_ok(lb_tensor_read_f32(lb_safetensors_tensor(s, i), 0, 3, got));
+        assert_memory_equal(got, want[i], sizeof got);
+    }
+    lb_safetensors_close(s);
+    memfile_close(&m);
+    lb_str_free(&b);
+}
+
 static void assert_sharded(const char *path) {
     lb_safetensors *s = NULL;
     assert_ok(lb_safetensors_open(path, &s));
@@ -386,11 +412,17 @@ static void test_write_without_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),           cmocka_unit_test(test_sharded),
-        cmocka_unit_test(test_wrong_files),     cmocka_unit_test(test_wrong_index),
-        cmocka_unit_test(test_twice),           cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_write),           cmocka_unit_test(test_write_refusals),
-        cmocka_unit_test(test_write_disk_full), cmocka_unit_test(test_write_without_memory),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_sharded),
+        cmocka_unit_test(test_wrong_files),
+        cmocka_unit_test(test_wrong_index),
+        cmocka_unit_test(test_twice),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_write),
+        cmocka_unit_test(test_write_refusals),
+        cmocka_unit_test(test_write_disk_full),
+        cmocka_unit_test(test_write_without_memory),
     };
     return cmocka_run_group_tests_name("io/safetensors", tests, set_up, NULL);
 }
