@@ -83,8 +83,27 @@ static void gguf_files_become_folders(void **state) {
     assert_true(files >= 7);
 }
 
+/* Of numbers that no given config.json tells, those that transformers' class will not have as integers. */
+static void a_cap_is_written_with_a_point(void **state) {
+    (void)state;
+    families_record r = families_open(lb_family_named("gemma3"));
+    char path[LB_TEST_PATH], dir[LB_TEST_PATH + 16], config[LB_TEST_PATH + 32], *text;
+    lb_model *m;
+    families_path(&r, "c", ".gguf", path);
+    snprintf(dir, sizeof dir, "%s/out", lb_test_tmpdir());
+    snprintf(config, sizeof config, "%s/config.json", dir);
+    assert_ok(lb_model_open(path, LB_STREAM, NULL, &m));
+    assert_ok(lb_model_export(m, &m->weights, LB_F32, dir, NULL));
+    assert_ok(lb_fs_read(config, &text, NULL));
+    assert_non_null(strstr(text, "\"final_logit_softcapping\": 2.0,"));
+    lb_free(text);
+    lb_model_close(m);
+    families_close(&r);
+}
+
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gguf_files_become_folders)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gguf_files_become_folders),
+                                       cmocka_unit_test(a_cap_is_written_with_a_point)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@ expert counts     layers of experts that were read by other numbers of tokens
 export            logits of the folder that lowbit writes, as transformers loads it, against its logits of its own folder
 export bytes      tensors of that folder that are not transformers' numbers
 GGUF              logits of the file that the gguf package writes of the same weights
+GGUF export       logits of the folder that lowbit writes of that file, as transformers loads it
 
 Writes a row of each to CSV. Exits non-zero where a tolerance is exceeded, or where a family of the program has no rows."""
 
@@ -34,7 +35,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from families import deep  # noqa: E402
 from families.common import flipped, load, logits, option, read_config, save, write_gguf  # noqa: E402
 
-TOLERANCE = {"logits": 2e-5, "loss": 1e-5, "gradients": 1e-4, "H": 1e-5, "expert counts": 0, "export": 1e-5, "export bytes": 0, "GGUF": 2e-5}
+TOLERANCE = {"logits": 2e-5, "loss": 1e-5, "gradients": 1e-4, "H": 1e-5, "expert counts": 0, "export": 1e-5, "export bytes": 0, "GGUF": 2e-5, "GGUF export": 1e-5}
 
 
 def apart(have, want):
@@ -108,7 +109,8 @@ def check_model(program, module, which, scratch):
         if spec.get("flip"):
             flip_config(folder, spec["flip"])
             base = logits(load(module, folder))
-        out["GGUF"] = apart(dump(program, "logits", folder + ".gguf", os.path.join(scratch, "gguf"))["logits"], base) / float(base.std())
+        out["GGUF"] = apart(dump(program, "all", folder + ".gguf", os.path.join(scratch, "gguf"))["logits"], base) / float(base.std())
+        out["GGUF export"] = apart(logits(load(module, os.path.join(scratch, "gguf", "export"))), base) / float(base.std())
     return out
 
 

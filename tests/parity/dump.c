@@ -2,7 +2,7 @@
  *
  *     dump families             the names of the families, a line each
  *     dump logits MODEL OUT     OUT/numbers.safetensors: "logits"
- *     dump all FOLDER OUT       and "loss"; "H KEY", "tokens KEY" of what each layer reads; OUT/gradients and
+ *     dump all MODEL OUT        and "loss"; "H KEY", "tokens KEY" of what each layer reads; OUT/gradients and
  * OUT/export: the gradients, as if they were weights, and the weights, as lowbit writes folders
  */
 #include <stdio.h>
@@ -85,7 +85,7 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (argc != 4 || (strcmp(argv[1], "logits") != 0 && strcmp(argv[1], "all") != 0)) {
-        fprintf(stderr, "usage: %s families | logits MODEL OUT | all FOLDER OUT\n", argv[0]);
+        fprintf(stderr, "usage: %s families | logits MODEL OUT | all MODEL OUT\n", argv[0]);
         return 2;
     }
     need(lb_blas_init(1), "OpenBLAS");

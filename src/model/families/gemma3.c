@@ -17,7 +17,7 @@ static const lb_key hf_keys[] = {
     {"hidden_act", LB_KEY_IDLE},
     {"query_pre_attn_scalar", LB_KEY_REAL, "query_scalar", "256"},
     {"attn_logit_softcapping", LB_KEY_REAL, NULL, "0", "0", .only = "null", .why = "transformers passes over it"},
-    {"final_logit_softcapping", LB_KEY_REAL, "logit_cap", "0", "0"},
+    {"final_logit_softcapping", LB_KEY_REAL, "logit_cap", "0.0", "0"},
     {"sliding_window", LB_KEY_COUNT, "width", "4096", "0"},
     {"sliding_window_pattern", LB_KEY_COUNT, "pattern", "6"},
     {"layer_types", LB_KEY_SLIDES, "slides", "block % pattern < pattern - 1"},
