@@ -189,8 +189,7 @@ void lb_corpus_close(lb_corpus *c) {
 
 #define WINDOW_STREAM 0x77696e646f7773u /* the random starts have a stream of their own */
 
-lb_status lb_corpus_windows(const lb_corpus *c, lb_recipe r, uint64_t seed, int64_t samples, int64_t length,
-                            lb_arena *a, int32_t **tokens) {
+lb_status lb_corpus_holds(const lb_corpus *c, lb_recipe r, int64_t samples, int64_t length) {
     if (samples < 1 || length < 1)
         return lb_fail(LB_E_CONFIG, "%s: %lld windows of %lld tokens: both must be at least 1", c->name,
                        (long long)samples, (long long)length);
@@ -203,6 +202,12 @@ lb_status lb_corpus_windows(const lb_corpus *c, lb_recipe r, uint64_t seed, int6
                        "%s: %s windows (%lld of %lld tokens) need a text of %lld tokens, this one has %lld", c->name,
                        r == LB_RECIPE_SEQUENTIAL ? "sequential" : "random", (long long)samples, (long long)length,
                        (long long)need, (long long)c->tokens);
+    return LB_OK;
+}
+
+lb_status lb_corpus_windows(const lb_corpus *c, lb_recipe r, uint64_t seed, int64_t samples, int64_t length,
+                            lb_arena *a, int32_t **tokens) {
+    LB_TRY(lb_corpus_holds(c, r, samples, length));
     int32_t *w = LB_NEW(a, int32_t, samples * length);
     if (!w) return LB_E_NOMEM;
     lb_rng rng = lb_rng_make(seed, WINDOW_STREAM);

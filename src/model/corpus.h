@@ -42,10 +42,11 @@ const char *lb_bos_text(lb_bos bos, bool put);      /* "auto: added", "auto: non
 void lb_bos_warn(const lb_tokenizer *t, lb_bos bos, const char *text_name, lb_log *log);
 
 /* Calibration windows: `samples` rows of `length` tokens.
- * sequential: the first samples x length tokens; random: starts drawn by our RNG from `seed`;
- * LB_E_CONFIG naming tokens needed and present if the text is too short. */
+ * sequential: the first samples x length tokens; random: starts drawn by our RNG from `seed`. */
 typedef enum lb_recipe { LB_RECIPE_SEQUENTIAL, LB_RECIPE_RANDOM } lb_recipe;
 LB_NODISCARD lb_status lb_corpus_windows(const lb_corpus *c, lb_recipe r, uint64_t seed, int64_t samples,
                                          int64_t length, lb_arena *a, int32_t **tokens);
+/* Can it give them? LB_E_CONFIG naming tokens needed and present if the text is too short. */
+LB_NODISCARD lb_status lb_corpus_holds(const lb_corpus *c, lb_recipe r, int64_t samples, int64_t length);
 
 #endif

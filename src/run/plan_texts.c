@@ -178,11 +178,7 @@ static lb_status check_windows(const lb_plan *p, const lb_cell *c) {
         return lb_fail(LB_E_CONFIG, "%s: calibration.length = %lld: the model's context is %lld tokens",
                        lb_plan_where(k->node, "length").text, (long long)k->length, (long long)n->context);
     if (!text) return LB_OK;
-    lb_arena *a = NULL;
-    int32_t *tokens = NULL;
-    LB_TRY(lb_arena_new(0, &a));
-    lb_status st = lb_corpus_windows(text, (lb_recipe)k->recipe, 0, k->samples, k->length, a, &tokens);
-    lb_arena_free(a);
+    lb_status st = lb_corpus_holds(text, (lb_recipe)k->recipe, k->samples, k->length);
     return st == LB_E_CONFIG ? lb_fail_in(st, "%s: calibration", lb_config_where(k->node).text) : st;
 }
 

@@ -206,6 +206,37 @@ static void models(void **state) {
     assert_int_equal(r.code, 0);
     cli_has(r.out, "model        tiny: ");
     cli_free(&r);
+    /* Keys that this model has nothing for. */
+    r = CLI(&o, "check", "models.yaml", "-o", "axes.model=[tiny]", "-o", "axes.quantize_router=[false, true]");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "axes.quantize_router has no effect: tiny has no experts");
+    cli_free(&r);
+    r = CLI(&o, "check", "models.yaml", "-o", "axes.model=[tiny]", "-o", "calibration.expert_tokens=[1, 2]");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "axes.calibration.expert_tokens has no effect: tiny has no experts");
+    cli_free(&r);
+}
+
+/* Another model that has a shorter context: values it cannot have refuse its cells alone, and models are opened again
+ * for their turn with the texts that they had. */
+static void models_and_texts(void **state) {
+    (void)state;
+    cli_options o = here();
+    cli_result r = CLI(&o, "train", "cal.txt", "--out", "brief", "--vocab", "300", "--layers", "2", "--dim", "32",
+                       "--hidden", "48", "--heads", "2", "--kv-heads", "1", "--context", "64", "--steps", "2",
+                       "--batch", "2", "--length", "32", "--warmup", "1", "--dtype", "f32", "--threads", "2");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    run("two.yaml",
+        "threads: 2\ncalibration: {text: [cal.txt, other.txt], samples: 4}\n" EVAL
+        "axes: {model: [tiny, brief], calibration.length: [64, 128]}\nquantize: [{method: gptq, bits: 3}]\n",
+        "two", "8 cells run, 0 kept, 2 refused, 0 failed");
+    lb_results *x = results("two/two");
+    assert_int_equal(x->n, 10);
+    assert_int_equal(cell(x, "tiny: gptq 3b row on other.txt length=128")->state, LB_CELL_DONE);
+    assert_int_equal(cell(x, "brief: gptq 3b row on other.txt length=128")->state, LB_CELL_REFUSED);
+    assert_int_equal(cell(x, "brief: gptq 3b row on other.txt length=64")->state, LB_CELL_DONE);
+    lb_results_free(x);
 }
 
 int main(void) {
@@ -213,6 +244,7 @@ int main(void) {
         cmocka_unit_test(texts_and_samples), cmocka_unit_test(training_texts),
         cmocka_unit_test(entries_and_seeds), cmocka_unit_test(plans),
         cmocka_unit_test(missing_texts),     cmocka_unit_test(models),
+        cmocka_unit_test(models_and_texts),
     };
     return cmocka_run_group_tests(tests, make_texts, clean);
 }
