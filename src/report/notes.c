@@ -75,16 +75,36 @@ static void note_protocols(notes *s, const lb_report_view *v) {
 /* Whether any row has differences or KL, over how long a block, and whether the single window leaves no interval. */
 typedef struct measured {
     bool delta, kl, error, own, one_window;
-    uint64_t inputs; /* quantized ones: a bit for each number of bits */
+    bool calibrations;     /* errors are measured on more than one */
+    const lb_record *with; /* the first that has errors */
+    uint64_t inputs;       /* quantized ones: a bit for each number of bits */
     int64_t block;
 } measured;
+
+/* Were their errors measured with the same text and sequences? Seeds of random ones are not asked for. */
+static bool same_calibration(const lb_record *x, const lb_record *y) {
+    static const char *const key[] = {"calibration_sha256", "calibration_recipe", "calibration_samples",
+                                      "calibration_length"};
+    for (size_t i = 0; i < sizeof key / sizeof key[0]; i++) {
+        const char *a = lb_report_pair(&x->provenance, key[i]), *b = lb_report_pair(&y->provenance, key[i]);
+        if (a && b && strcmp(a, b) != 0) return false;
+    }
+    return true;
+}
+
+static void note_error(measured *m, const lb_record *c) {
+    if (isnan(lb_model_error_of(c, true).output_rel)) return;
+    m->error = true;
+    if (!m->with) m->with = c;
+    m->calibrations = m->calibrations || (lb_report_same_model(m->with, c) && !same_calibration(m->with, c));
+}
 
 static measured what_was_measured(const lb_report_view *v) {
     measured m = {0};
     for (int64_t i = 0; i < v->rows; i++)
         for (int64_t k = 0; k < v->row[i].cells; k++) {
             const lb_record *c = v->row[i].cell[k];
-            m.error |= !isnan(lb_model_error_of(c, true).output_rel);
+            note_error(&m, c);
             m.own |= !isnan(lb_model_error_of(c, false).output_rel);
             if (lb_report_act_bits(c) > 0) m.inputs |= (uint64_t)1 << lb_report_act_bits(c);
             for (int64_t e = 0; e < c->evals; e++) {
@@ -105,6 +125,13 @@ static const char *note_of_inputs(lb_arena *a, uint64_t inputs) {
     if (!inputs) return "";
     return lb_arena_printf(
         a, " These are errors of weights alone: what quantized inputs (%s) cost shows in perplexity and KL.", bits);
+}
+
+static const char *which_errors(const measured *m) {
+    if (!m->error) return "";
+    return m->calibrations ? ", with H of the original model's inputs on the calibration of the cell: on one "
+                             "calibration cells compare, across them they do not"
+                           : ", with H of the original model's inputs, so that cells compare";
 }
 
 static void note_columns(notes *s, const lb_report_view *v) {
@@ -128,7 +155,7 @@ static void note_columns(notes *s, const lb_report_view *v) {
                     "rel. MSE: relative output MSE of the quantized layers, sum of errors / sum of "
                     "energies%s; \xc3\x97 RTN: relative to round-to-nearest onto the same storage, same "
                     "H.%s%s",
-                    m.error ? ", with H of the original model's inputs, so that cells compare" : "",
+                    which_errors(&m),
                     m.own ? " own-H MSE and its \xc3\x97 RTN: with H of the inputs the layers were solved on." : "",
                     inputs ? inputs : ""));
     if (!inputs) s->failed = true;

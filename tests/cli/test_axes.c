@@ -85,6 +85,15 @@ static void texts_and_samples(void **state) {
         }
     /* Rounding reads no calibration: it runs once, and its errors are measured with the first. */
     same_cell("axes/sweep", "rtn 3b row", "plain-0-4/sweep", "rtn 3b row");
+    /* Their layer errors are with H of each one's own text. */
+    cli_options o = here();
+    cli_result told = CLI(&o, "report", "axes/sweep", "--no-write");
+    assert_int_equal(told.code, 0);
+    cli_has(told.out, "on one calibration cells");
+    cli_free(&told);
+    told = CLI(&o, "report", "plain-0-4/sweep", "--no-write");
+    cli_has(told.out, "so that cells compare");
+    cli_free(&told);
     /* What there is to say of a text is said of its cells. */
     lb_results *r = results("axes/sweep");
     const char *const mine = "gptq 3b row on other.txt samples=8", *const not_mine = "gptq 3b row on cal.txt samples=8";
