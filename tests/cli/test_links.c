@@ -181,7 +181,7 @@ static void only_expected_values_are_copied(void **state) {
     cli_options o = here();
     cli_result r = CLI(&o, "run", "exp/config.yaml", "--no-report");
     assert_int_equal(r.code, 1);
-    cli_has(r.err, "exp/expected.csv: no column 'method'");
+    cli_has(r.err, "exp/expected.csv:1: no column 'method'");
     cli_has_not(r.err, "hush");
     cli_free(&r);
     assert_false(exists("results/config/expected.csv") || exists("results/exp/expected.csv"));
