@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli/planned.h"
 #include "result/figures.h"
+#include "run/place.h"
 #include "run/stock.h"
 
 double lb_cli_bits(const lb_model_size *s) {
@@ -297,15 +298,18 @@ static void text_of_kept(const lb_plan *p, lb_str *out) {
     lb_str_add(out, "keep_layers  %s of quantized models in the result files\n", bytes);
 }
 
-static void text_of_inputs(const lb_plan *p, lb_str *out) {
+static lb_status text_of_inputs(const lb_plan *p, lb_str *out) {
+    const char *at;
+    LB_TRY(lb_results_absolute(p->arena, p->dir, &at));
     text_of_model(p, out);
     text_of_data(p, out);
     if (p->config->compute == LB_COMPUTE_BF16)
         lb_str_add(out, "compute      bf16: products of evaluations, by oneDNN %s (%s)\n", lb_bf16_version(),
                    lb_bf16_isa());
-    lb_str_add(out, "results      %s\n", p->dir);
+    lb_str_add(out, "results      %s\n", at);
     if (p->config->keep_layers) text_of_kept(p, out);
     lb_str_add(out, "\n");
+    return LB_OK;
 }
 
 static void text_of_refused(const lb_plan *p, size_t first, int width, lb_str *out) {
@@ -367,13 +371,22 @@ static lb_status look(void *user, lb_plan *p) {
     lb_finished *f = NULL;
     if (s->plans == 0) LB_TRY(lb_plan_measure_rate(p, &s->rate));
     LB_TRY(take_stock(s, p, &f));
-    text_of_inputs(p, &s->text);
+    LB_TRY(text_of_inputs(p, &s->text));
     LB_TRY(text_of_cells(s, p, f));
     LB_TRY(add_all(&s->sum, p, f, &s->rate));
     s->cells += p->sweep.n;
     if (p->config->models > 1) lb_str_add(&s->text, "\n");
     if (++s->plans == p->config->models) text_of_sum(s, p->team);
     return lb_str_check(&s->text);
+}
+
+static lb_status tell_of_old_place(const lb_planned *x, lb_arena *a, lb_log *log) {
+    const char *old, *results;
+    LB_TRY(lb_results_old_place(a, &x->config, x->plans.at[0].dir, &old, &results));
+    if (old)
+        lb_warn(log, "results of this name lie in %s (earlier versions wrote there): move them, or -o results=%s", old,
+                results);
+    return LB_OK;
 }
 
 lb_status lb_cli_plan_show(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash,
@@ -383,6 +396,7 @@ lb_status lb_cli_plan_show(lb_planned *x, lb_arena *a, lb_model_parts parts, con
     lb_status st =
         lb_plans_open(a, &x->config, &(lb_plan_request){parts, plugin_hash, 0}, x->team, log, look, &s, &x->plans);
     if (st == LB_OK) lb_cli_print(s.text.s);
+    if (st == LB_OK) st = tell_of_old_place(x, a, log);
     if (st == LB_OK) st = warn_of_limits(x->plans.at[0].dir, s.sum, log);
     lb_str_free(&s.text);
     return st;

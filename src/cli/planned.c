@@ -1,5 +1,7 @@
 #include "cli/planned.h"
 
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -45,9 +47,22 @@ static lb_status find_config(lb_arena *a, const char *name, const char **path) {
     return LB_OK;
 }
 
+/* Is the file one of those that were installed with the program? */
+static lb_status is_installed(lb_arena *a, const char *path, bool *yes) {
+    char real[PATH_MAX];
+    const char *root;
+    LB_TRY(lb_share_root(a, &root, yes));
+    size_t n = strlen(root);
+    *yes = *yes && realpath(path, real) && strncmp(real, root, n) == 0 && real[n] == '/';
+    return LB_OK;
+}
+
 lb_status lb_cli_read_config(lb_arena *a, const lb_cli_args *args, lb_config *out) {
     const char *path;
+    bool installed;
     LB_TRY(find_config(a, args->positional[0], &path));
+    bool found = path != args->positional[0];
+    LB_TRY(is_installed(a, path, &installed));
     if (lb_fs_is_dir(path)) {
         char *inside = lb_fs_join(path, "config.yaml");
         path = inside ? lb_arena_strdup(a, inside) : NULL;
@@ -56,7 +71,9 @@ lb_status lb_cli_read_config(lb_arena *a, const lb_cli_args *args, lb_config *ou
         if (!lb_fs_exists(path))
             return lb_fail(LB_E_ARG, "%s: is a folder without config.yaml, expected a config", args->positional[0]);
     }
-    return lb_config_read(a, path, args->override, args->n_override, out);
+    LB_TRY(lb_config_read(a, path, args->override, args->n_override, out));
+    out->from_program = found || installed;
+    return LB_OK;
 }
 
 lb_status lb_cli_team(int64_t threads, lb_team **out) {

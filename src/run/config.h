@@ -89,6 +89,7 @@ typedef struct lb_entry {
 
 typedef struct lb_config {
     const char *path, *dir; /* the file and its folder; "" for a config made in memory */
+    bool from_program;      /* it came with the program: its folder is no place for results */
     const char *name, *results;
     const char **model; /* (models) an axis of the sweep; equal ones once */
     const lb_yaml **model_node;

@@ -230,7 +230,9 @@ static void help_section(const section *s, bool markdown, lb_str *out) {
 
 static const char intro[] =
     "A run is described by one YAML file. Paths of what is read are relative to the file's folder first, then to the "
-    "current folder; `results` is relative to the current folder. "
+    "current folder; `results` is relative to the file's folder (given with -o, to the current folder; of a config "
+    "that "
+    "came with the program, likewise). "
     "Any key can be set on the command line: -o eval.windows=20 -o 'axes.bits=[2, 3]' -o 'quantize[0].group=64'.";
 
 void lb_config_help(lb_str *out) {

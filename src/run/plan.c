@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "eval/perplexity.h"
 #include "result/provenance.h"
+#include "run/place.h"
 
 static void keep_message(void *user, lb_level level, const char *text) {
     lb_keeper *k = user;
@@ -167,12 +168,11 @@ static lb_status check_axes(const lb_plan *p) {
 }
 
 static lb_status name_folders(lb_plan *p) {
-    char *dir = lb_fs_join(p->config->results, p->config->name), *cache = dir ? lb_fs_join(dir, ".cache") : NULL;
-    p->dir = cache ? lb_arena_strdup(p->arena, dir) : NULL;
+    LB_TRY(lb_results_place(p->arena, p->config, &p->dir));
+    char *cache = lb_fs_join(p->dir, ".cache");
     p->cache = cache ? lb_arena_strdup(p->arena, cache) : NULL;
-    lb_free(dir);
     lb_free(cache);
-    return p->dir && p->cache ? LB_OK : LB_E_NOMEM;
+    return p->cache ? LB_OK : LB_E_NOMEM;
 }
 
 static lb_status name_model(lb_plan *p, size_t model) {

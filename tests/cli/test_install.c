@@ -45,7 +45,7 @@ static void test_install(void **state) {
     shell_free(&r);
     expect("command -v lowbit", 0, "/inst/usr/bin/lowbit");
     /* A config by path and by name; results stay in the user's folder. */
-    expect("lowbit check configs/small.yaml", 0, "results      results/small");
+    expect("lowbit check configs/small.yaml", 0, "/away/results/small");
     expect("lowbit run small --no-report", 0, "2 cells run, 0 kept");
     expect("ls results/small", 0, "sweep.json");
     expect("lowbit run smoll", 1, "smoll: cannot open");
