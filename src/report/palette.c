@@ -92,3 +92,9 @@ int lb_palette_dash(const char *group) {
 const char *lb_palette_dashes(int i) { return dash[i]; }
 
 int lb_palette_point(int shape, bool is_open) { return is_open ? open[shape] : filled[shape]; }
+
+int lb_palette_hollow(int point) {
+    for (int i = 0; i < LB_PALETTE_SHAPES; i++)
+        if (filled[i] == point) return open[i];
+    return point;
+}

@@ -124,14 +124,17 @@ static void log_tics(lb_plot *p, double low, double high) {
         }
 }
 
-void lb_plot_log_axis(lb_plot *p, const char *axis, double low, double high) {
-    double pad = exp(0.06 * (log(high) - log(low)));
-    if (pad < 1 + 1e-7) pad = 1.05;
-    low = fmax(low / pad, DBL_MIN), high = fmin(high * pad, DBL_MAX / 10);
+static void log_range(lb_plot *p, const char *axis, double low, double high) {
     lb_str_add(&p->setup, "set logscale %s\nset %srange [%.9g:%.9g]\nset %stics nomirror (", axis, axis, low, high,
                axis);
     log_tics(p, low, high);
     lb_str_add(&p->setup, ")\n");
+}
+
+void lb_plot_log_axis(lb_plot *p, const char *axis, double low, double high) {
+    double pad = exp(0.06 * (log(high) - log(low)));
+    if (pad < 1 + 1e-7) pad = 1.05;
+    log_range(p, axis, fmax(low / pad, DBL_MIN), fmin(high * pad, DBL_MAX / 10));
 }
 
 void lb_plot_linear_axis(lb_plot *p, const char *axis, double low, double high, double room) {
@@ -144,6 +147,19 @@ void lb_plot_linear_axis(lb_plot *p, const char *axis, double low, double high, 
     lb_str_add(&p->setup, ")\n");
 }
 
+void lb_plot_axis_of(const lb_plotter *w, lb_plot *p, const char *axis, const char *what, bool log_scale,
+                     lb_span data) {
+    lb_span asked = lb_plot_limits(w, what, LB_SPAN_EMPTY);
+    if (lb_span_empty(&asked) && log_scale)
+        lb_plot_log_axis(p, axis, data.low, data.high);
+    else if (lb_span_empty(&asked))
+        lb_plot_linear_axis(p, axis, data.low, data.high, 0.05);
+    else if (log_scale)
+        log_range(p, axis, asked.low, asked.high);
+    else
+        lb_plot_linear_axis(p, axis, asked.low, asked.high, 0);
+}
+
 lb_status lb_plot_all(const lb_report_view *v, const char *dir, lb_log *log, lb_plot_list *out) {
     *out = (lb_plot_list){.n = 0};
     lb_plotter w = {.dir = dir, .log = log, .list = out, .o = &lb_plot_usual};
@@ -152,6 +168,7 @@ lb_status lb_plot_all(const lb_report_view *v, const char *dir, lb_log *log, lb_
         const lb_report_view *one = &v->model[m];
         if (v->models > 1 && !(w.suffix = lb_report_slug(v->arena, one->r->model_name))) return LB_E_NOMEM;
         LB_TRY(lb_plot_quality(one, &w));
+        LB_TRY(lb_plot_excess(one, &w));
         LB_TRY(lb_plot_layers(one, &w));
         LB_TRY(lb_plot_training(one, &w));
     }

@@ -50,6 +50,7 @@ typedef struct lb_plotter {
 LB_NODISCARD lb_status lb_plot_finish(lb_plotter *w, lb_plot *p);
 
 LB_NODISCARD lb_status lb_plot_quality(const lb_report_view *v, lb_plotter *w);
+LB_NODISCARD lb_status lb_plot_excess(const lb_report_view *v, lb_plotter *w);
 LB_NODISCARD lb_status lb_plot_layers(const lb_report_view *v, lb_plotter *w);
 LB_NODISCARD lb_status lb_plot_training(const lb_report_view *v, lb_plotter *w);
 
@@ -77,6 +78,8 @@ typedef struct lb_span {
 #define LB_SPAN_EMPTY ((lb_span){1, 0})
 void lb_span_add(lb_span *s, double v); /* finite ones only */
 /* What an axis (bits, ppl, delta, kl, mib) is to show: the data, or what an author asks for. */
+/* Range and tics of an axis that shows one of these: exactly what is asked for, or the data and some room. */
+void lb_plot_axis_of(const lb_plotter *w, lb_plot *p, const char *axis, const char *what, bool log_scale, lb_span data);
 lb_span lb_plot_limits(const lb_plotter *w, const char *axis, lb_span data);
 bool lb_span_empty(const lb_span *s);
 

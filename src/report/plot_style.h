@@ -19,6 +19,7 @@ int lb_palette_shape(const char *method);   /* of its marker; of a pipeline anot
 int lb_palette_dash(const char *group);     /* "row", "64", ...; the first is solid */
 const char *lb_palette_dashes(int dash);    /* gnuplot's dashtype */
 int lb_palette_point(int shape, bool open); /* gnuplot's pointtype; some shapes have no inside */
+int lb_palette_hollow(int point);           /* the same shape without its inside */
 
 /* ---- what an author asks for ---- */
 
