@@ -39,7 +39,7 @@ static lb_status twice(const char *name, const lb_yaml *here, const lb_yaml *the
                    lb_config_where(there).text);
 }
 
-/* An override replaces an axis of a file that is written in another way. */
+/* An override replaces an axis of a file, in whatever way either is written. */
 static lb_status add_axis(lb_config_reader *r, const char *name, const lb_yaml *n, const char *title) {
     lb_axis one;
     LB_TRY(lb_config_read_values(r, n, title, &one));
@@ -48,6 +48,8 @@ static lb_status add_axis(lb_config_reader *r, const char *name, const lb_yaml *
     while (to < r->c->axis + r->c->axes && strcmp(to->name, one.name) != 0) to++;
     if (to == r->c->axis + r->c->axes)
         r->c->axes++;
+    else if (is_override(to->node) && !is_override(n))
+        return LB_OK;
     else if (!is_override(n))
         return twice(one.name, n, to->node);
     *to = one;
@@ -123,14 +125,18 @@ static lb_yaml *first_of(lb_config_reader *r, const lb_yaml *n, const char *key)
     return one;
 }
 
+static const lb_axis *named(const lb_config_reader *r, const char *name) {
+    for (size_t i = 0; i < r->c->axes; i++)
+        if (strcmp(r->c->axis[i].name, name) == 0) return &r->c->axis[i];
+    return NULL;
+}
+
 /* What a section must have and an axis gives: the first value of it, or NULL. */
 static const lb_yaml *given_by_axis(const lb_config_reader *r, const char *prefix) {
+    const char *text = strcmp(prefix, training_prefix) == 0 ? "training.text" : "calibration.text";
+    const lb_axis *axis = prefix[0] ? named(r, text) : NULL;
     if (!prefix[0]) return r->model;
-    for (size_t i = 0; i < r->c->axes; i++) {
-        const char *key = within(r->c->axis[i].name, prefix);
-        if (key && strcmp(key, "text") == 0) return r->c->axis[i].node;
-    }
-    return NULL;
+    return axis ? axis->node : NULL;
 }
 
 lb_status lb_config_first_values(lb_config_reader *r, lb_yaml *section, const char *prefix, lb_yaml **out) {
@@ -146,10 +152,12 @@ lb_status lb_config_first_values(lb_config_reader *r, lb_yaml *section, const ch
         lb_yaml *n = section->item[i];
         const char *name = lb_arena_printf(r->a, "%s%s", prefix, n->key);
         if (!name) return LB_E_NOMEM;
-        bool axis = n == given;
-        for (size_t k = 0; k < r->c->axes && n->kind == LB_YAML_LIST; k++)
-            axis = axis || strcmp(r->c->axis[k].name, lb_axis_proper(name)) == 0;
-        if (!(item[i] = axis ? first_of(r, n, n->key) : n)) return LB_E_NOMEM;
+        const lb_axis *axis = named(r, lb_axis_proper(name));
+        if (axis && n->kind != LB_YAML_LIST && is_override(n))
+            return lb_fail(LB_E_CONFIG, "%s has no effect: every cell has a value of axes.%s (%s)",
+                           lb_config_where(n).text, axis->name, lb_config_where(axis->node).text);
+        bool list = n == given || (axis && n->kind == LB_YAML_LIST);
+        if (!(item[i] = list ? first_of(r, n, n->key) : n)) return LB_E_NOMEM;
     }
     if (given && !lb_yaml_get(m, required) && !(item[m->count++] = first_of(r, given, required))) return LB_E_NOMEM;
     *out = m;
@@ -186,6 +194,10 @@ static const char *not_of_cells(const char *name) {
         {"method", "methods are entries: quantize: [{method: A}, {method: B}]"},
         {"stages", "stages are entries: quantize: [{stages: [...]}, {stages: [...]}]"},
         {"rules", "rules are the config's or an entry's: give two entries, each with its own"},
+        {"embedding", "it is the config's or an entry's: give two entries, each with its own"},
+        {"head", "it is the config's or an entry's: give two entries, each with its own"},
+        {"label", "labels are entries', and say what varies"},
+        {"plots", "it is the whole experiment's"},
         {"name", "it is the whole experiment's"},
         {"results", "it is the whole experiment's"},
         {"include", "it is the whole experiment's"},

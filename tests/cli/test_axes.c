@@ -163,6 +163,16 @@ static void plans(void **state) {
     cli_has(r.out, "4 x 16 of ");
     cli_has_not(r.out, "4 x 64 of ");
     cli_free(&r);
+    r = CLI(&o, "check", "plan.yaml", "-o", "calibration.length=[16]");
+    assert_int_equal(r.code, 0);
+    cli_has(r.out, "4 x 16 of ");
+    cli_has_not(r.out, "4 x 64 of ");
+    cli_free(&r);
+    r = CLI(&o, "check", "plan.yaml", "-o", "calibration.length=16");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "-o calibration.length=16 has no effect: every cell has a value of axes.calibration.length (");
+    cli_has(r.err, "plan.yaml:5)");
+    cli_free(&r);
     r = CLI(&o, "check", "plan.yaml", "-o", "calibration.samples=[2, 3]", "-o", "axes={}", "-o",
             "calibration.length=16");
     assert_int_equal(r.code, 0);
