@@ -29,6 +29,7 @@ typedef struct lb_command {
     int64_t min_positional, max_positional; /* max -1: any number */
     const char *overrides;                  /* what -o KEY=VALUE sets, with an example; NULL: takes none */
     bool open_flags;                        /* unknown --name value pairs are passed on (method options) */
+    bool names_help;   /* --help with an argument is of that: the command runs, as it does without */
     bool looks_itself; /* whether memory was refused to a library, before what appears or is printed last */
     /* Returns LB_OK or the failure, whose message main prints. *exit_code may be set nonzero by a command that finished
      * but found failures. */

@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "eval/collect.h"
+#include "run/field_names.h"
 
 typedef struct methods_flags {
     const char *plugin;
@@ -99,22 +100,13 @@ static lb_status explain(const lb_method *m, lb_str *out) {
     return st;
 }
 
-static lb_status unknown(const char *name) {
-    const lb_method *m;
-    const char *known[128];
-    size_t n = 0;
-    for (; n < 128 && (m = lb_method_at(n)); n++) known[n] = m->name;
-    const char *near = lb_str_nearest(name, known, n);
-    if (near) return lb_fail(LB_E_ARG, "unknown method '%s': did you mean '%s'?", name, near);
-    return lb_fail(LB_E_ARG, "unknown method '%s': lowbit methods lists them", name);
-}
-
 static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, lb_log *log, int *exit_code) {
     (void)a, (void)log, (void)exit_code;
     const methods_flags *f = values;
     const lb_method *m = NULL;
     if (f->plugin && f->plugin[0]) LB_TRY(lb_method_load(f->plugin, &m));
-    if (args->n_positional && !(m = lb_method_find(args->positional[0]))) return unknown(args->positional[0]);
+    if (args->n_positional && !(m = lb_method_find(args->positional[0])))
+        return lb_unknown_method(LB_E_ARG, "", args->positional[0], "");
     lb_str out = {0};
     lb_status st = LB_OK;
     if (args->n_positional)
@@ -134,5 +126,6 @@ const lb_command lb_cmd_methods = {
     .example = "lowbit methods gptq",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(methods_flags)},
     .max_positional = 1,
+    .names_help = true,
     .run = run,
 };

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -74,7 +75,7 @@ static const lb_method *method_at(const quantize_flags *f, size_t i) {
     const char *s = method_name(f, i, &n);
     const lb_method *m;
     for (size_t k = 0; s && (m = lb_method_at(k)); k++)
-        if (strlen(m->name) == n && memcmp(m->name, s, n) == 0) return m;
+        if (strlen(m->name) == n && strncasecmp(m->name, s, n) == 0) return m;
     return NULL;
 }
 

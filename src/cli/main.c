@@ -92,7 +92,7 @@ static int run_command(const lb_command *c, int argc, char **argv) {
         print_failure(c->name);
         fprintf(stderr, "usage: lowbit %s %s\n", c->name, c->usage);
         code = EXIT_USAGE;
-    } else if (help) {
+    } else if (help && !(c->names_help && args.n_positional)) {
         code = print_help(c);
     } else {
         lb_log *log = lb_cli_log(getenv("LOWBIT_QUIET") != NULL);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "run/field_names.h"
 
 /* "--clip-search" -> "clip_search" */
 static char *flag_name(lb_arena *a, const char *arg) {
@@ -16,7 +17,8 @@ static lb_status unknown_flag(const lb_command *c, const char *arg, const char *
     const char *known[128];
     size_t n = 0;
     for (; n < c->flags.n && n < 128; n++) known[n] = c->flags.table[n].name;
-    const char *near = lb_str_nearest(name, known, n);
+    const char *note, *near = lb_field_key(name, known, n, &note);
+    if (!near) near = lb_str_nearest(name, known, n);
     char shown[64] = "";
     for (size_t i = 0; near && near[i] && i + 1 < sizeof shown; i++) {
         shown[i] = near[i] == '_' ? '-' : near[i];

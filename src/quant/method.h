@@ -166,7 +166,7 @@ uint32_t lb_method_layer_needs(const lb_method *m, const void *opts);
 
 /* Registry. */
 extern const lb_method *const lb_method_table[];   /* algorithms/table.c, NULL-terminated */
-const lb_method *lb_method_find(const char *name); /* built in or loaded; NULL: none */
+const lb_method *lb_method_find(const char *name); /* built in or loaded, in letters of any case; NULL: none */
 const lb_method *lb_method_at(size_t i);           /* NULL past the end */
 LB_NODISCARD lb_status lb_method_load(const char *so_path, const lb_method **out);
 LB_NODISCARD lb_status lb_method_validate(const lb_method *m); /* api, names, one entry point, defaults within bounds */

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -22,7 +23,7 @@ const lb_method *lb_method_at(size_t i) {
 const lb_method *lb_method_find(const char *name) {
     const lb_method *m;
     for (size_t i = 0; (m = lb_method_at(i)); i++)
-        if (strcmp(m->name, name) == 0) return m;
+        if (strcasecmp(m->name, name) == 0) return m; /* names are of small letters, each once */
     return NULL;
 }
 

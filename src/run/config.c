@@ -7,6 +7,7 @@
 #include "base/scalar.h"
 #include "result/record.h"
 #include "run/config_impl.h"
+#include "run/field_names.h"
 
 const char *lb_config_kind_name(const lb_yaml *n) {
     switch (n->kind) {
@@ -55,8 +56,12 @@ void lb_config_names_add_table(lb_config_names *k, const lb_options *t) {
 lb_status lb_config_unknown_key(const lb_yaml *n, const char *in, const lb_config_names *known, const lb_method *m) {
     lb_where w = lb_config_where(n);
     const char *dot = strchr(n->key, '.'), *near = lb_str_nearest(n->key, known->at, known->n);
+    const char *note, *ours = lb_field_key(n->key, known->at, known->n, &note);
     for (size_t i = 0; dot && i < known->n; i++)
         if (strcmp(known->at[i], dot + 1) == 0) near = known->at[i];
+    if (ours)
+        return lb_fail(LB_E_CONFIG, "%s: unknown key '%s'%s: did you mean '%s'%s%s%s?", w.text, n->key, in, ours,
+                       note ? " (" : "", note ? note : "", note ? ")" : "");
     if (near) return lb_fail(LB_E_CONFIG, "%s: unknown key '%s'%s: did you mean '%s'?", w.text, n->key, in, near);
     if (m && lb_method_stages(m) > 1)
         return lb_fail(LB_E_CONFIG, "%s: unknown key '%s'%s: see lowbit methods NAME of each stage", w.text, n->key,

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "run/config_impl.h"
+#include "run/field_names.h"
 
 static const char calibration_prefix[] = "calibration.", training_prefix[] = "training.";
 
@@ -236,7 +237,7 @@ static bool is_of_cells(const char *name) {
 
 static lb_status unknown_axis(lb_config_reader *r, const lb_axis *ax) {
     lb_where w = lb_config_where(ax->node);
-    const char *why = not_of_cells(ax->name), *near = NULL;
+    const char *why = not_of_cells(ax->name), *near = NULL, *note = NULL;
     if (is_of_cells(ax->name))
         return lb_fail(LB_E_CONFIG, "%s: axis '%s': quantize has no method that it could reach", w.text, ax->name);
     if (why) return lb_fail(LB_E_CONFIG, "%s: axis '%s': %s", w.text, ax->name, why);
@@ -246,10 +247,11 @@ static lb_status unknown_axis(lb_config_reader *r, const lb_axis *ax) {
     lb_config_names_add(&known, "model");
     lb_config_names_add_table(&known, &lb_config_cell_table);
     lb_config_names_of_entries(r, &known);
+    if (!near) near = lb_field_key(ax->name, known.at, known.n, &note);
     if (!near) near = lb_str_nearest(ax->name, known.at, known.n);
     if (near)
-        return lb_fail(LB_E_CONFIG, "%s: axis '%s': no method of this config has that option: did you mean '%s'?",
-                       w.text, ax->name, near);
+        return lb_fail(LB_E_CONFIG, "%s: axis '%s': no method of this config has that option: did you mean '%s'%s%s%s?",
+                       w.text, ax->name, near, note ? " (" : "", note ? note : "", note ? ")" : "");
     return lb_fail(LB_E_CONFIG, "%s: axis '%s': no method of this config has that option", w.text, ax->name);
 }
 

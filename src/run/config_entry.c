@@ -1,8 +1,10 @@
 /* Entries of `quantize` and rules: methods, stages, and the options that each may set. */
 #include <string.h>
+#include <strings.h>
 
 #include "base/scalar.h"
 #include "run/config_impl.h"
+#include "run/field_names.h"
 
 void lb_config_names_of_entries(const lb_config_reader *r, lb_config_names *known) {
     for (size_t i = 0; i < r->methods; i++) lb_config_names_add_table(known, &r->method[i]->options);
@@ -94,16 +96,10 @@ lb_status lb_config_read_method(const lb_yaml *n, const lb_yaml *map, const char
     if (n->kind != LB_YAML_SCALAR || lb_config_is_null(n))
         return lb_fail(LB_E_CONFIG, "%s: method: must be a name (lowbit methods lists them)", w.text);
     *out = NULL;
-    if (strcmp(n->text, "none") == 0) return LB_OK;
+    if (strcasecmp(n->text, "none") == 0) return LB_OK;
     *out = lb_method_find(n->text);
     if (*out) return LB_OK;
-    lb_config_names known = {0};
-    lb_config_names_add(&known, "none");
-    for (size_t i = 0; lb_method_at(i); i++) lb_config_names_add(&known, lb_method_at(i)->name);
-    const char *near = lb_str_nearest(n->text, known.at, known.n);
-    if (near)
-        return lb_fail(LB_E_CONFIG, "%s: unknown method '%s' in %s: did you mean '%s'?", w.text, n->text, title, near);
-    return lb_fail(LB_E_CONFIG, "%s: unknown method '%s' in %s: lowbit methods lists them", w.text, n->text, title);
+    return lb_unknown_method(LB_E_CONFIG, w.text, n->text, title);
 }
 
 /* The methods of an entry's stages as one. A single stage is that method. */

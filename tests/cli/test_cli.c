@@ -18,6 +18,7 @@
 TRANSCRIPT(help)
 TRANSCRIPT(usage)
 TRANSCRIPT(methods)
+TRANSCRIPT(names)
 TRANSCRIPT(models)
 TRANSCRIPT(eval)
 TRANSCRIPT(train)
@@ -100,6 +101,7 @@ int main(void) {
         cmocka_unit_test(test_help),
         cmocka_unit_test(test_usage),
         cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_eval),
         cmocka_unit_test(test_train),
