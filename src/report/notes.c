@@ -168,10 +168,19 @@ static void note_columns(notes *s, const lb_report_view *v) {
              "windows (blocks) both. Anything else is a mean.");
 }
 
-static const char *rules_of(notes *s, const lb_record *c) {
+/* What of a cell's resolved config no row's name need have. */
+typedef struct own_part {
+    const char *title;
+    bool (*of)(const lb_record *c, lb_str *out);
+} own_part;
+
+static bool embedding_of(const lb_record *c, lb_str *out) { return lb_report_end(c, "embedding", out); }
+static bool head_of(const lb_record *c, lb_str *out) { return lb_report_end(c, "head", out); }
+
+static const char *part_of(notes *s, const own_part *part, const lb_record *c) {
     lb_str text = {0};
     const char *out = NULL;
-    if (lb_report_rules(c, &text)) {
+    if (part->of(c, &text)) {
         out = lb_str_check(&text) == LB_OK ? lb_arena_strdup(s->arena, text.s ? text.s : "") : NULL;
         s->failed = s->failed || !out;
     }
@@ -179,29 +188,35 @@ static const char *rules_of(notes *s, const lb_record *c) {
     return out;
 }
 
-/* Rules of single layers, which no row's name has: each list once, with its rows. */
-static void note_rules(notes *s, const lb_report_view *v) {
-    const char **rules = LB_NEW(s->arena, const char *, v->rows + 1);
+/* Each that some row has once, with its rows. */
+static void note_part(notes *s, const lb_report_view *v, const own_part *part) {
+    const char **own = LB_NEW(s->arena, const char *, v->rows + 1);
     int64_t methods = 0;
-    if (!rules) s->failed = true;
-    for (int64_t i = 0; i < v->rows && rules; i++) {
-        rules[i] = rules_of(s, v->row[i].cell[0]);
+    if (!own) s->failed = true;
+    for (int64_t i = 0; i < v->rows && own; i++) {
+        own[i] = part_of(s, part, v->row[i].cell[0]);
         methods += !v->row[i].baseline;
     }
     for (int64_t i = 0, k; i < v->rows && !s->failed; i++) {
-        for (k = 0; k < i && rules[i]; k++)
-            if (rules[k] && strcmp(rules[k], rules[i]) == 0) break;
-        if (!rules[i] || k < i) continue;
+        for (k = 0; k < i && own[i]; k++)
+            if (own[k] && strcmp(own[k], own[i]) == 0) break;
+        if (!own[i] || k < i) continue;
         lb_str rows = {0};
         int64_t n = 0;
         for (; k < v->rows; k++)
-            if (rules[k] && strcmp(rules[k], rules[i]) == 0)
-                lb_str_add(&rows, "%s%s", n++ ? ", " : "", v->row[k].short_name);
+            if (own[k] && strcmp(own[k], own[i]) == 0) lb_str_add(&rows, "%s%s", n++ ? ", " : "", v->row[k].short_name);
         const char *where = n > 1 && n == methods ? "all cells" : rows.s;
         bool whole = lb_str_check(&rows) == LB_OK;
-        note(s, whole ? lb_arena_printf(s->arena, "Rules of single layers (%s): %s.", where, rules[i]) : NULL);
+        note(s, whole ? lb_arena_printf(s->arena, "%s (%s): %s.", part->title, where, own[i]) : NULL);
         lb_str_free(&rows);
     }
+}
+
+static void note_parts(notes *s, const lb_report_view *v) {
+    static const own_part part[] = {{"Rules of single layers", lb_report_rules},
+                                    {"Embedding by a method of its own", embedding_of},
+                                    {"Head by a method of its own", head_of}};
+    for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) note_part(s, v, &part[i]);
 }
 
 static bool trained_as_it_was(const lb_record *r) {
@@ -268,7 +283,7 @@ lb_status lb_report_notes(const lb_report_view *v, lb_table_format f, lb_str *ou
     note_models(&s, v);
     note_protocols(&s, v);
     note_columns(&s, v);
-    note_rules(&s, v);
+    note_parts(&s, v);
     note_flags(&s, v);
     note_warnings(&s, v);
     if (s.failed) return lb_fail(LB_E_NOMEM, "out of memory: notes of the report");

@@ -121,6 +121,7 @@ static void it_is_said(void **state) {
     cli_free(&r);
     r = CLI(&o, "report", "results/embed");
     assert_int_equal(r.code, 0);
+    cli_has(r.out, "Embedding by a method of its own (at 8): rtn bits=8 group=row ");
     cli_has(r.out, "3\xe2\x80\x93"
                    "8");
     cli_free(&r);
