@@ -160,17 +160,22 @@ void lb_plot_axis_of(const lb_plotter *w, lb_plot *p, const char *axis, const ch
         lb_plot_linear_axis(p, axis, asked.low, asked.high, 0);
 }
 
+static lb_status of_model(const lb_report_view *v, lb_plotter *w) {
+    LB_TRY(lb_plot_quality(v, w));
+    LB_TRY(lb_plot_excess(v, w));
+    LB_TRY(lb_plot_layers(v, w));
+    return lb_plot_training(v, w);
+}
+
 lb_status lb_plot_all(const lb_report_view *v, const char *dir, lb_log *log, lb_plot_list *out) {
     *out = (lb_plot_list){.n = 0};
     lb_plotter w = {.dir = dir, .log = log, .list = out, .o = &lb_plot_usual};
-    LB_TRY(lb_fs_own_folder(dir));
-    for (int64_t m = 0; m < v->models; m++) {
+    lb_status st = lb_fs_own_folder(dir);
+    for (int64_t m = 0; st == LB_OK && m < v->models; m++) {
         const lb_report_view *one = &v->model[m];
-        if (v->models > 1 && !(w.suffix = lb_report_slug(v->arena, one->r->model_name))) return LB_E_NOMEM;
-        LB_TRY(lb_plot_quality(one, &w));
-        LB_TRY(lb_plot_excess(one, &w));
-        LB_TRY(lb_plot_layers(one, &w));
-        LB_TRY(lb_plot_training(one, &w));
+        if (v->models > 1 && !(w.suffix = lb_report_slug(v->arena, one->r->model_name))) st = LB_E_NOMEM;
+        if (st == LB_OK) st = of_model(one, &w);
     }
-    return LB_OK;
+    lb_plot_end(&w);
+    return st;
 }

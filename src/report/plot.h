@@ -45,9 +45,13 @@ typedef struct lb_plotter {
     bool no_gnuplot;    /* found missing: asked once */
     const char *suffix; /* of names: the model, where there are several; else NULL */
     const lb_plot_options *o;
+    lb_str kept; /* scripts that somebody changed: ", NAME.gp" each */
 } lb_plotter;
-/* Writes script and data, runs gnuplot, appends to the list. */
+/* Writes script and data, runs gnuplot, appends to the list. A script that was changed since it was written stays, and
+ * NAME.new.gp is written and run in its place. */
+#define LB_PLOT_SCRIPT_MOST ((size_t)4 << 20) /* bytes of a script */
 LB_NODISCARD lb_status lb_plot_finish(lb_plotter *w, lb_plot *p);
+void lb_plot_end(lb_plotter *w); /* after the last: says which scripts stayed */
 
 LB_NODISCARD lb_status lb_plot_quality(const lb_report_view *v, lb_plotter *w);
 LB_NODISCARD lb_status lb_plot_excess(const lb_report_view *v, lb_plotter *w);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "report/plot.h"
 
 static const char *const format[] = {"svg", "png", "pdf"};
@@ -12,7 +13,7 @@ static void script(const lb_plotter *w, lb_plot *p, lb_str *s) {
     lb_str_add(s, "# ");
     lb_markup_text(s, LB_TABLE_TERMINAL, p->title);
     lb_str_add(s,
-               "\n# Data: %s.dat. To draw it again, here: gnuplot %s.gp"
+               "\n# Data: %s.dat. To draw it again, here: gnuplot %s.gp. Once changed, this file is never overwritten."
                "\n# One format only: gnuplot -e \"formats='pdf'\" %s.gp\n\n",
                p->name, p->name, p->name);
     lb_str_add(s, "if (!exists('formats')) formats = 'svg png pdf'\nif (!exists('stem')) stem = '%s'\n", p->name);
@@ -49,6 +50,75 @@ static lb_status write_text(lb_arena *a, const char *dir, const char *stem, cons
     LB_TRY(path_of(a, dir, stem, ext, &path));
     return lb_fs_write_atomic(path, s->s ? s->s : "", s->len);
 }
+
+/* ---- scripts that an author changed ---- */
+
+static const char mark[] = "# lowbit wrote the lines above: SHA-256 ";
+
+static lb_status sign(lb_str *s) {
+    char hex[LB_HASH_HEX];
+    LB_TRY(lb_str_check(s));
+    LB_TRY(lb_hash_bytes(s->s, s->len, hex));
+    lb_str_add(s, "%s%s\n", mark, hex);
+    return lb_str_check(s);
+}
+
+/* A file that ends with the hash of all lines before. Links are not looked at. */
+static lb_status is_ours(const char *path, bool *ours) {
+    char *text = NULL, hex[LB_HASH_HEX];
+    size_t n = 0;
+    *ours = false;
+    if (lb_fs_is_link(path) || lb_fs_read_most(path, LB_PLOT_SCRIPT_MOST, &text, &n) != LB_OK) return LB_OK;
+    const char *last = NULL;
+    for (const char *p = text; (p = strstr(p, mark)); p++) last = p;
+    lb_status st = last ? lb_hash_bytes(text, (size_t)(last - text), hex) : LB_OK;
+    if (last && st == LB_OK) {
+        const char *rest = last + strlen(mark);
+        *ours = strncmp(rest, hex, LB_HASH_HEX - 1) == 0 && strcmp(rest + LB_HASH_HEX - 1, "\n") == 0;
+    }
+    lb_free(text);
+    return st;
+}
+
+/* NAME, or where somebody changed NAME.gp, NAME.new, NAME.new-2, ...: the first whose script is not there or is still
+ * as it was written. Those after it have had their day. */
+static lb_status script_stem(lb_plotter *w, const lb_plot *p, const char **out) {
+    enum { MOST = 9 };
+    *out = NULL;
+    for (int i = 0; i < MOST; i++) {
+        const char *stem = i == 0   ? p->name
+                           : i == 1 ? lb_arena_printf(p->arena, "%s.new", p->name)
+                                    : lb_arena_printf(p->arena, "%s.new-%d", p->name, i);
+        char *path;
+        bool ours;
+        if (!stem) return LB_E_NOMEM;
+        LB_TRY(path_of(p->arena, w->dir, stem, "gp", &path));
+        if (!lb_fs_there(path)) {
+            if (!*out) *out = stem;
+            continue;
+        }
+        LB_TRY(is_ours(path, &ours));
+        if (ours && *out)
+            (void)unlink(path);
+        else if (ours)
+            *out = stem;
+        else if (!*out)
+            lb_str_add(&w->kept, "%s %s.gp", w->kept.len ? "," : "", stem);
+    }
+    return *out ? LB_OK : lb_fail(LB_E_IO, "%s/%s.new-%d.gp: no name is left for a script", w->dir, p->name, MOST - 1);
+}
+
+/* An edited script may be anybody's, so it is not run either. */
+void lb_plot_end(lb_plotter *w) {
+    if (w->kept.len && !w->kept.failed)
+        lb_warn(w->log,
+                "plot scripts that were changed, or are an earlier version's, are kept:%s (in %s); this report's stand "
+                "beside them as NAME.new.gp and made the pictures",
+                w->kept.s, w->dir);
+    lb_str_free(&w->kept);
+}
+
+/* ---- pictures ---- */
 
 /* The pictures appear under their names only when all are drawn; else none is left that shows other data. */
 static lb_status draw(lb_plotter *w, const lb_plot *p, const char *script_name, bool *drawn) {
@@ -105,18 +175,25 @@ static lb_status own_name(const lb_plotter *w, lb_plot *p) {
     return p->name ? LB_OK : LB_E_NOMEM;
 }
 
-lb_status lb_plot_finish(lb_plotter *w, lb_plot *p) {
+static lb_status put_script(lb_plotter *w, lb_plot *p, const char **stem) {
     lb_str s = {0};
+    script(w, p, &s);
+    lb_status st = sign(&s);
+    if (st == LB_OK) st = script_stem(w, p, stem);
+    if (st == LB_OK) st = write_text(p->arena, w->dir, *stem, "gp", &s);
+    lb_str_free(&s);
+    return st;
+}
+
+lb_status lb_plot_finish(lb_plotter *w, lb_plot *p) {
+    const char *stem;
     if (!lb_plot_wanted(w, p->name)) return LB_OK;
     LB_TRY(own_name(w, p));
     LB_TRY(lb_str_check(&p->setup));
     LB_TRY(lb_str_check(&p->draw));
-    script(w, p, &s);
-    lb_status st = write_text(p->arena, w->dir, p->name, "gp", &s);
-    lb_str_free(&s);
-    LB_TRY(st);
+    LB_TRY(put_script(w, p, &stem));
     LB_TRY(write_text(p->arena, w->dir, p->name, "dat", &p->dat));
-    char *name = lb_arena_printf(p->arena, "%s.gp", p->name);
+    char *name = lb_arena_printf(p->arena, "%s.gp", stem);
     if (!name) return LB_E_NOMEM;
     bool drawn = false;
     LB_TRY(draw(w, p, name, &drawn));
