@@ -49,7 +49,16 @@ lb_status lb_paired_mean(const double *a, const double *b, int64_t n, lb_paired 
     return LB_OK;
 }
 
-lb_status lb_paired_difference(const double *a, const double *b, int64_t n, lb_paired *out) {
+/* Twice the smaller tail, each counting the sample itself as one more resample, so that it is never 0. */
+static double two_sided(const double *mean) {
+    int64_t below = 0, above = 0;
+    for (int64_t k = 0; k < RESAMPLES; k++) below += mean[k] <= 0, above += mean[k] >= 0;
+    double p = 2.0 * (double)((below < above ? below : above) + 1) / (RESAMPLES + 1);
+    return p < 1 ? p : 1;
+}
+
+lb_status lb_paired_test(const double *a, const double *b, int64_t n, lb_paired *out, double *p) {
+    *p = NAN;
     LB_TRY(lb_paired_mean(a, b, n, out));
     if (n == 1) return LB_OK;
     double *work = lb_alloc((size_t)n + 1 + RESAMPLES, sizeof *work);
@@ -60,6 +69,12 @@ lb_status lb_paired_difference(const double *a, const double *b, int64_t n, lb_p
     lb_sort_f64(mean, RESAMPLES);
     out->low = lb_percentile(mean, RESAMPLES, 0.025);
     out->high = lb_percentile(mean, RESAMPLES, 0.975);
+    *p = two_sided(mean);
     lb_free(work);
     return LB_OK;
+}
+
+lb_status lb_paired_difference(const double *a, const double *b, int64_t n, lb_paired *out) {
+    double p;
+    return lb_paired_test(a, b, n, out, &p);
 }

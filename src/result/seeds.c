@@ -42,18 +42,22 @@ static double incomplete_beta(double a, double b, double x) {
 /* P(T > t), t >= 0. */
 static double upper_tail(double t, double df) { return 0.5 * incomplete_beta(0.5 * df, 0.5, df / (df + t * t)); }
 
-double lb_student_quantile(double p, double df) {
-    if (p < 0.5) return -lb_student_quantile(1 - p, df);
+/* t >= 0 with P(T > t) = tail <= 0.5. */
+static double upper_quantile(double tail, double df) {
     double low = 0, high = 1;
-    while (upper_tail(high, df) > 1 - p && high < 1e100) high *= 2;
+    while (upper_tail(high, df) > tail && high < 1e100) high *= 2;
     for (int i = 0; i < 200 && high - low > 1e-14 * high; i++) {
         double mid = 0.5 * (low + high);
-        if (upper_tail(mid, df) > 1 - p)
+        if (upper_tail(mid, df) > tail)
             low = mid;
         else
             high = mid;
     }
     return 0.5 * (low + high);
+}
+
+double lb_student_quantile(double p, double df) {
+    return p < 0.5 ? -lb_student_quantile(1 - p, df) : upper_quantile(1 - p, df);
 }
 
 /* ---- seeds and windows ---- */
@@ -81,30 +85,37 @@ static double run_variance(const double *x, int64_t starts, int64_t take) {
     return sum / (double)starts;
 }
 
-/* Of the mean of n values, glued from runs of `block` neighbours at random starts and cut to n, times n / (n - block).
- */
-static double block_variance(const double *x, int64_t n, int64_t block) {
+double lb_block_variance(const double *x, int64_t n, int64_t block) {
     double sum = 0;
     for (int64_t have = 0; have < n; have += block)
         sum += run_variance(x, n - block + 1, n - have < block ? n - have : block);
     return sum / ((double)n * (double)(n - block));
 }
 
-/* x (windows): the mean over seeds of each window's difference; delta (seeds). */
-static void interval(const double *x, const double *delta, int64_t seeds, lb_paired *out) {
-    double windows = (double)out->windows, block = (double)out->block;
-    double between = lb_student_quantile(0.975, (double)(seeds - 1)) * lb_sample_sd(delta, seeds) / sqrt((double)seeds);
-    double within = lb_student_quantile(0.975, windows / block - 1) * sqrt(block_variance(x, out->windows, out->block));
-    double half = hypot(between, within);
+double lb_spread_half(const lb_spread *s, double tail) {
+    double half = 0;
+    for (int i = 0; i < s->parts; i++)
+        if (s->part[i].se > 0) half = hypot(half, upper_quantile(tail, s->part[i].df) * s->part[i].se);
+    return half;
+}
+
+void lb_spread_add(lb_spread *s, double se, double df) {
+    s->part[s->parts].se = se;
+    s->part[s->parts++].df = df;
+}
+
+void lb_spread_add_windows(lb_spread *s, const double *x, int64_t windows, int64_t block) {
+    lb_spread_add(s, sqrt(lb_block_variance(x, windows, block)), (double)windows / (double)block - 1);
+}
+
+void lb_spread_interval(const lb_spread *s, lb_paired *out) {
+    double half = lb_spread_half(s, 1 - 0.975);
     out->low = out->delta - half;
     out->high = out->delta + half;
 }
 
-lb_status lb_seeds_difference(const double *const *a, int64_t seeds, const double *b, int64_t windows, lb_paired *out,
-                              double *sd) {
-    *sd = NAN;
-    if (seeds < 1) return lb_fail(LB_E_ARG, "difference over %lld seeds: at least one is needed", (long long)seeds);
-    if (seeds == 1) return lb_paired_difference(a[0], b, windows, out);
+lb_status lb_seeds_spread(const double *const *a, int64_t seeds, const double *b, int64_t windows, lb_paired *out,
+                          double *sd, lb_spread *spread) {
     double *x = lb_alloc((size_t)windows + (size_t)seeds, sizeof *x), *delta = x ? x + windows : NULL;
     if (!x) return LB_E_NOMEM;
     lb_status st = LB_OK;
@@ -118,8 +129,22 @@ lb_status lb_seeds_difference(const double *const *a, int64_t seeds, const doubl
     if (st == LB_OK) {
         out->delta = sum / (double)seeds;
         *sd = lb_sample_sd(delta, seeds);
-        if (windows > 1) interval(x, delta, seeds, out);
+        *spread = (lb_spread){.parts = 0};
+        lb_spread_add(spread, *sd / sqrt((double)seeds), (double)(seeds - 1));
+        if (windows > 1) {
+            lb_spread_add_windows(spread, x, windows, out->block);
+            lb_spread_interval(spread, out);
+        }
     }
     lb_free(x);
     return st;
+}
+
+lb_status lb_seeds_difference(const double *const *a, int64_t seeds, const double *b, int64_t windows, lb_paired *out,
+                              double *sd) {
+    lb_spread spread;
+    *sd = NAN;
+    if (seeds < 1) return lb_fail(LB_E_ARG, "difference over %lld seeds: at least one is needed", (long long)seeds);
+    if (seeds == 1) return lb_paired_difference(a[0], b, windows, out);
+    return lb_seeds_spread(a, seeds, b, windows, out, sd, &spread);
 }

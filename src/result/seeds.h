@@ -10,6 +10,24 @@ double lb_student_quantile(double p, double df);
 
 double lb_sample_sd(const double *x, int64_t n); /* NaN: fewer than two */
 
+/* Of the mean of n values, glued from runs of `block` neighbours at random starts and cut to n, in closed form, times
+ * n / (n - block). */
+double lb_block_variance(const double *x, int64_t n, int64_t block);
+
+/* What a difference may be off by: independent parts, each a standard error with the degrees of freedom of its t. */
+typedef struct lb_spread {
+    struct {
+        double se, df;
+    } part[3];
+    int parts;
+} lb_spread;
+void lb_spread_add(lb_spread *s, double se, double df);
+/* The part of the windows, by their differences x in blocks. */
+void lb_spread_add_windows(lb_spread *s, const double *x, int64_t windows, int64_t block);
+/* Half width of the interval that leaves `tail`, in (0, 0.5], out at each end: the parts' half widths in quadrature. */
+double lb_spread_half(const lb_spread *s, double tail);
+void lb_spread_interval(const lb_spread *s, lb_paired *out); /* low and high about out->delta, 95 % */
+
 /* The mean over seeds of each seed's mean difference, and its 95 % interval over seeds and windows:
  *   delta +- sqrt((t[K-1] s / sqrt(K))^2 + (t[m/l - 1] sqrt(v))^2)
  * t[f]: the 0.975 quantile of Student's t, f degrees of freedom; K seeds, m windows, blocks of l = max(1,
@@ -24,5 +42,8 @@ double lb_sample_sd(const double *x, int64_t n); /* NaN: fewer than two */
  * One seed: as lb_paired_difference. One window: the interval is [NaN, NaN]. */
 LB_NODISCARD lb_status lb_seeds_difference(const double *const *a, int64_t seeds, const double *b, int64_t windows,
                                            lb_paired *out, double *sd);
+/* The same of two seeds at least, with what its interval is made of; of one window, the seeds' part alone. */
+LB_NODISCARD lb_status lb_seeds_spread(const double *const *a, int64_t seeds, const double *b, int64_t windows,
+                                       lb_paired *out, double *sd, lb_spread *spread);
 
 #endif
