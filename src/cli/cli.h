@@ -29,6 +29,7 @@ typedef struct lb_command {
     int64_t min_positional, max_positional; /* max -1: any number */
     const char *overrides;                  /* what -o KEY=VALUE sets, with an example; NULL: takes none */
     bool open_flags;                        /* unknown --name value pairs are passed on (method options) */
+    bool of_names;                          /* its arguments are names, of flags too: only --help is one itself */
     bool names_help;   /* --help with an argument is of that: the command runs, as it does without */
     bool looks_itself; /* whether memory was refused to a library, before what appears or is printed last */
     /* Returns LB_OK or the failure, whose message main prints. *exit_code may be set nonzero by a command that finished
@@ -42,8 +43,9 @@ typedef struct lb_command {
 extern const lb_command *const lb_commands[]; /* cli/table.c, NULL-terminated */
 LB_NODISCARD lb_status lb_cli_parse(const lb_command *c, int argc, char **argv, lb_arena *a, void *flags,
                                     lb_cli_args *out, bool *help);
-void lb_cli_help(const lb_command *c, lb_str *out); /* c NULL: the overview */
-void lb_cli_man(lb_str *out);                       /* the man page, roff */
+void lb_cli_help(const lb_command *c, lb_str *out);                /* c NULL: the overview */
+void lb_cli_man(lb_str *out);                                      /* the man page, roff */
+void lb_cli_flag_text(const lb_option *o, char *out, size_t size); /* as it is typed: "--[no-]wide", "--sort" */
 
 /* A log that shows messages and progress: one rewritten line on a terminal, a plain line every few seconds otherwise.
  * Writes to standard error. */

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/topics.h"
 #include "eval/collect.h"
-#include "run/field_names.h"
 
 typedef struct methods_flags {
     const char *plugin;
@@ -75,7 +75,7 @@ static void list_told(const lb_diagnostics *d, lb_str *out) {
                    d->table[i].unit[0] ? " (" : "", d->table[i].unit, d->table[i].unit[0] ? ")" : "");
 }
 
-static lb_status explain(const lb_method *m, lb_str *out) {
+lb_status lb_cli_method_help(const lb_method *m, lb_str *out) {
     lb_str what = {0}, needs = {0};
     size_t width = 0;
     needs_text(m, &needs);
@@ -110,7 +110,7 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     lb_str out = {0};
     lb_status st = LB_OK;
     if (args->n_positional)
-        st = explain(m, &out);
+        st = lb_cli_method_help(m, &out);
     else
         list(&out);
     if (st == LB_OK) st = lb_str_check(&out);

@@ -9,7 +9,7 @@ static const char *const about = "lowbit: compress language models, and measure 
                                  "and reports perplexity, per-layer errors and exact sizes as tables and plots.\n";
 
 /* As it is typed: a switch takes no word behind it. */
-static void flag_text(const lb_option *o, char *out, size_t size) {
+void lb_cli_flag_text(const lb_option *o, char *out, size_t size) {
     size_t n = (size_t)snprintf(out, size, o->type == LB_OPT_BOOL ? "--[no-]" : "--");
     for (const char *p = o->name; *p && n + 1 < size; p++) out[n++] = *p == '_' ? '-' : *p;
     out[n < size ? n : size - 1] = 0;
@@ -27,7 +27,9 @@ static void overview(lb_str *out) {
     for (size_t i = 0; lb_commands[i]; i++)
         lb_str_add(out, "  %-10s %s\n", lb_commands[i]->name, lb_commands[i]->summary);
     lb_str_add(out,
-               "\nlowbit COMMAND --help explains one; lowbit help config lists every key of a config file.\n"
+               "\nlowbit COMMAND --help explains one, lowbit help NAME a method, an option, a key, a protocol, a "
+               "column or a flag;\n"
+               "lowbit help config lists every key of a config file.\n"
                "Environment: LOWBIT_KERNELS=plain|avx2|avx512 forces a kernel variant, LOWBIT_QUIET=1 hides progress,\n"
                "LOWBIT_TRACE=1 shows where an error came from.\n");
 }
@@ -43,7 +45,7 @@ void lb_cli_help(const lb_command *c, lb_str *out) {
     for (size_t i = 0; i < c->flags.n; i++) {
         const lb_option *o = &c->flags.table[i];
         char name[64];
-        flag_text(o, name, sizeof name);
+        lb_cli_flag_text(o, name, sizeof name);
         lb_str_add(out, "  %-18s %s (", name, o->help);
         value_text(o, out);
         lb_str_add(out, ")\n");
@@ -83,7 +85,7 @@ static void man_command(lb_str *out, const lb_command *c) {
     for (size_t i = 0; i < c->flags.n; i++) {
         const lb_option *o = &c->flags.table[i];
         char name[64];
-        flag_text(o, name, sizeof name);
+        lb_cli_flag_text(o, name, sizeof name);
         lb_str_add(out, ".TP\n.B ");
         roff(out, name);
         lb_str_add(out, "\n");

@@ -91,11 +91,12 @@ static lb_status parse_all(parser *p, bool *help) {
     bool only_positional = false;
     for (p->at = 0; p->at < p->argc; p->at++) {
         const char *arg = p->argv[p->at];
-        if (only_positional || arg[0] != '-' || arg[1] == 0) {
+        bool help_asked = strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+        if (only_positional || (p->c->of_names && !help_asked) || arg[0] != '-' || arg[1] == 0) {
             p->out->positional[p->out->n_positional++] = arg;
         } else if (strcmp(arg, "--") == 0) {
             only_positional = true;
-        } else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+        } else if (help_asked) {
             *help = true;
         } else if (strncmp(arg, "-o", 2) == 0) {
             if (!p->c->overrides) return lb_fail(LB_E_ARG, "lowbit %s takes no -o", p->c->name);

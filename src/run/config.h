@@ -139,6 +139,13 @@ LB_NODISCARD lb_status lb_config_load(lb_arena *a, const char *path, const char 
 void lb_config_help(lb_str *out);
 /* The same as a Markdown page. */
 void lb_config_markdown(lb_str *out);
+/* Its sections. */
+typedef struct lb_config_section {
+    const char *title, *about; /* "top level", "calibration", "quantize[]" */
+    const lb_options *table;   /* NULL: what it holds is told in `about` */
+} lb_config_section;
+const lb_config_section *lb_config_section_at(size_t i); /* NULL past the last */
+void lb_config_section_help(const lb_config_section *s, lb_str *out);
 
 /* "configs/w4.yaml:12", or "-o axes.bits=[9]" for an override. */
 typedef struct lb_where {

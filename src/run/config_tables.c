@@ -127,12 +127,7 @@ const char *const lb_config_sections[] = {"calibration", "eval",    "training", 
                                           "rules",       "include", "embedding", "head", NULL};
 
 /* One text, two looks: plain for the terminal, a Markdown table for the docs. */
-typedef struct section {
-    const char *title, *about;
-    const lb_options *table;
-} section;
-
-static const section sections[] = {
+static const lb_config_section sections[] = {
     {"top level", "One YAML map. A key given twice is an error, and so is one that is not listed here.",
      &lb_config_top_table},
     {"calibration",
@@ -216,7 +211,7 @@ static void help_row(const lb_option *o, bool markdown, lb_str *out) {
     lb_str_free(&type);
 }
 
-static void help_section(const section *s, bool markdown, lb_str *out) {
+static void help_section(const lb_config_section *s, bool markdown, lb_str *out) {
     if (markdown) {
         lb_str_add(out, "\n## %s\n%s\n", s->title, s->about);
     } else {
@@ -227,6 +222,12 @@ static void help_section(const section *s, bool markdown, lb_str *out) {
     if (markdown) lb_str_add(out, "\n| key | type and default | meaning |\n|---|---|---|\n");
     for (size_t i = 0; i < s->table->n; i++) help_row(&s->table->table[i], markdown, out);
 }
+
+const lb_config_section *lb_config_section_at(size_t i) {
+    return i < sizeof sections / sizeof sections[0] ? &sections[i] : NULL;
+}
+
+void lb_config_section_help(const lb_config_section *s, lb_str *out) { help_section(s, false, out); }
 
 static const char intro[] =
     "A run is described by one YAML file. Paths of what is read are relative to the file's folder first, then to the "

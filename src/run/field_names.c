@@ -154,8 +154,8 @@ static const lb_field_name method[] = {
     {"llm_int8", "act", "quantized inputs, without outliers apart", true},
 };
 
-/* '_' and '-' and case are not told apart: groupsize, group-size, GROUP_SIZE. */
-static bool alike(const char *a, const char *b) {
+/* groupsize, group-size, GROUP_SIZE */
+bool lb_field_alike(const char *a, const char *b) {
     for (;; a++, b++) {
         while (*a == '_' || *a == '-') a++;
         while (*b == '_' || *b == '-') b++;
@@ -182,9 +182,9 @@ static const char *placed(const char *ours, const char *const *known, size_t n) 
 const char *lb_field_key(const char *theirs, const char *const *known, size_t n, const char **note) {
     *note = NULL;
     for (size_t i = 0; i < n; i++)
-        if (alike(known[i], theirs)) return known[i];
+        if (lb_field_alike(known[i], theirs)) return known[i];
     for (size_t i = 0; i < sizeof key / sizeof key[0]; i++) {
-        const char *ours = alike(key[i].theirs, theirs) ? placed(key[i].ours, known, n) : NULL;
+        const char *ours = lb_field_alike(key[i].theirs, theirs) ? placed(key[i].ours, known, n) : NULL;
         if (!ours) continue;
         *note = key[i].note;
         return ours;
@@ -194,13 +194,13 @@ const char *lb_field_key(const char *theirs, const char *const *known, size_t n,
 
 const lb_field_name *lb_field_key_at(const char *theirs, size_t at) {
     for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
-        if (alike(key[i].theirs, theirs) && at-- == 0) return &key[i];
+        if (lb_field_alike(key[i].theirs, theirs) && at-- == 0) return &key[i];
     return NULL;
 }
 
 const lb_field_name *lb_field_method(const char *theirs) {
     for (size_t i = 0; i < sizeof method / sizeof method[0]; i++)
-        if (alike(method[i].theirs, theirs)) return &method[i];
+        if (lb_field_alike(method[i].theirs, theirs)) return &method[i];
     return NULL;
 }
 

@@ -13,6 +13,8 @@ typedef struct lb_field_name {
     bool other;         /* a method that is not here, to which `ours` is the nearest */
 } lb_field_name;
 
+bool lb_field_alike(const char *a, const char *b); /* but for case, '_' and '-' */
+
 /* Their name for a key, where the keys in `known` may stand: a dotted one of ours stands there too if its section or,
  * within the section, its key does. A key of ours in other letters is its own. NULL: not known. The names of `known`
  * must outlive the result. */

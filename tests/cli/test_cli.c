@@ -19,6 +19,7 @@ TRANSCRIPT(help)
 TRANSCRIPT(usage)
 TRANSCRIPT(methods)
 TRANSCRIPT(names)
+TRANSCRIPT(topics)
 TRANSCRIPT(models)
 TRANSCRIPT(eval)
 TRANSCRIPT(train)
@@ -102,6 +103,7 @@ int main(void) {
         cmocka_unit_test(test_usage),
         cmocka_unit_test(test_methods),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_topics),
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_eval),
         cmocka_unit_test(test_train),

@@ -1,0 +1,161 @@
+/* What `lowbit help NAME` says, by the kind of what is called so. */
+#include <string.h>
+
+#include "cli/topics.h"
+#include "report/table.h"
+
+/* Indented, without the empty line that ends a list. */
+static void sentence(lb_str *out, const char *text) {
+    lb_markup_list(out, LB_TABLE_TERMINAL, &text, 1);
+    if (out->s && lb_str_ends(out->s, "\n\n")) out->s[--out->len] = 0;
+}
+
+/* Its type, default and bounds, then what it means. */
+static void option(const lb_option *o, lb_str *out) {
+    lb_str what = {0};
+    lb_options_describe(o, &what);
+    lb_str_add(out, "  %s\n", what.s ? what.s : "");
+    if (what.failed) out->failed = true;
+    lb_str_free(&what);
+    sentence(out, o->help);
+}
+
+static bool same_option(const lb_option *x, const lb_option *y) {
+    lb_str a = {0}, b = {0};
+    lb_options_describe(x, &a);
+    lb_options_describe(y, &b);
+    bool same = strcmp(x->help, y->help) == 0 && a.s && b.s && strcmp(a.s, b.s) == 0;
+    lb_str_free(&a);
+    lb_str_free(&b);
+    return same;
+}
+
+static const char *owner(const lb_topic *t) {
+    return t->kind == LB_TOPIC_OPTION ? ((const lb_method *)t->of)->name : ((const lb_command *)t->of)->name;
+}
+
+/* Options of several methods or commands: those that say the same stand together. */
+static void options(const lb_topic *const *at, size_t n, lb_str *out) {
+    for (size_t i = 0; i < n; i++) {
+        bool before = false;
+        for (size_t k = 0; k < i; k++) before = before || same_option(at[k]->what, at[i]->what);
+        if (before) continue;
+        char typed[80];
+        lb_cli_flag_text(at[i]->what, typed, sizeof typed);
+        if (at[i]->kind == LB_TOPIC_OPTION)
+            lb_str_add(out, "%s: an option of ", at[i]->name);
+        else
+            lb_str_add(out, "%s: a flag of lowbit ", typed);
+        for (size_t k = i; k < n; k++)
+            if (same_option(at[k]->what, at[i]->what)) lb_str_add(out, "%s%s", k == i ? "" : ", ", owner(at[k]));
+        lb_str_add(out, "\n");
+        option(at[i]->what, out);
+    }
+}
+
+static void section(const lb_config_section *s, bool alone, lb_str *out) {
+    lb_str_add(out, "%s: of a config file\n", s->title);
+    if (!alone) {
+        sentence(out, s->about);
+        if (s->table) lb_str_add(out, "  keys: ");
+        for (size_t i = 0; s->table && i < s->table->n; i++)
+            lb_str_add(out, "%s%s", i ? ", " : "", s->table->table[i].name);
+        lb_str_add(out, "%slowbit help config\n", s->table ? "; " : "  ");
+        return;
+    }
+    lb_str body = {0};
+    lb_config_section_help(s, &body);
+    const char *text = body.s ? body.s : "";
+    text += *text == '\n';
+    text += strcspn(text, "\n"); /* the title is there already */
+    lb_str_add(out, "%s", *text ? text + 1 : text);
+    if (body.failed) out->failed = true;
+    lb_str_free(&body);
+}
+
+static void key(const lb_topic *t, lb_str *out) {
+    const lb_config_section *s = t->of;
+    bool top = strcmp(s->title, "top level") == 0;
+    lb_str_add(out, "%s%s%s: a key of a config file\n", top ? "" : s->title, top ? "" : ".", t->name);
+    option(t->what, out);
+}
+
+static void protocol(lb_str *out) {
+    lb_str_add(out, "W2-n: a protocol, as W2-2048\n");
+    sentence(out, "Windows of n tokens without overlap, the tail dropped. All tokens but the first of each are scored. "
+                  "The perplexity is exp of the mean over windows of the window's mean negative log-likelihood; its "
+                  "standard error is of the window means. What papers of the GPTQ family report.");
+    lb_str_add(out, "LCPP-n: a protocol, as LCPP-512\n");
+    sentence(out,
+             "llama.cpp's: windows of n tokens; a BOS, where the model adds one, stands in place of each window's "
+             "first token; the second half of each is scored. The perplexity is exp of the mean over all of those, "
+             "with its standard error a token.");
+    lb_str_add(out, "Numbers of one protocol do not compare with another's. docs/numbers.md has the formulas.\n");
+}
+
+static void fact(const lb_topic *t, lb_str *out) {
+    const lb_fact *f = t->what;
+    lb_str_add(out, "%s: %sfor --where, --columns and --sort of lowbit report\n", f->name,
+               t->of ? "a column of cells.csv, " : "");
+    lb_str text = {0};
+    lb_str_add(&text, "%s%s%s%s", f->meaning, f->unit[0] ? " (" : "", f->unit, f->unit[0] ? ")" : "");
+    if (text.s) sentence(out, text.s);
+    if (text.failed) out->failed = true;
+    lb_str_free(&text);
+}
+
+static void other(const lb_topic *t, lb_str *out) {
+    if (t->kind == LB_TOPIC_FORMAT) {
+        const lb_format *f = t->what;
+        lb_str_add(out, "%s: a number format (format: %s, where a method has that option)\n", f->name, f->name);
+        sentence(out, f->summary);
+    } else if (t->kind == LB_TOPIC_MARK) {
+        const lb_flag *f = t->what;
+        lb_str_add(out, "%c: a flag of tables, %s in files\n", f->letter, f->name);
+        sentence(out, f->meaning);
+    } else if (t->kind == LB_TOPIC_TOLD) {
+        const lb_diagnostic *d = t->what;
+        lb_str_add(out, "%s: told of each layer by %s\n", d->name, ((const lb_method *)t->of)->name);
+        sentence(out, d->meaning);
+    } else if (t->kind == LB_TOPIC_FAMILY) {
+        const lb_family *f = t->what;
+        lb_str_add(out, "%s: a model family\n", f->name);
+        lb_str_add(out, "  %s: lowbit models %s\n", f->summary, f->name);
+    } else {
+        const lb_source *s = t->what;
+        const lb_sources *list = t->of;
+        lb_str_add(out, "%s: a named %s\n", s->name, s->kind == LB_SOURCE_MODEL ? "model" : "text");
+        if (s->note && s->note[0]) sentence(out, s->note);
+        lb_str_add(out, "  %s %s brings it\n", list->fetch, s->name);
+    }
+}
+
+lb_status lb_topic_text(const lb_topic *const *at, size_t n, bool alone, lb_str *out) {
+    const lb_topic *t = at[0];
+    switch (t->kind) {
+    case LB_TOPIC_COMMAND:
+        lb_cli_help(t->what, out);
+        break;
+    case LB_TOPIC_METHOD:
+        return lb_cli_method_help(t->what, out);
+    case LB_TOPIC_SECTION:
+        section(t->what, alone, out);
+        break;
+    case LB_TOPIC_KEY:
+        key(t, out);
+        break;
+    case LB_TOPIC_OPTION:
+    case LB_TOPIC_FLAG:
+        options(at, n, out);
+        break;
+    case LB_TOPIC_PROTOCOL:
+        protocol(out);
+        break;
+    case LB_TOPIC_FACT:
+        fact(t, out);
+        break;
+    default:
+        other(t, out);
+    }
+    return lb_str_check(out);
+}
