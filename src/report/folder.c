@@ -1,4 +1,6 @@
 /* What a results folder holds beside what its tables show, and what it lacks. */
+#include <string.h>
+
 #include "report/parts.h"
 
 static lb_status say(lb_table_format f, lb_str *out, const char *text) {
@@ -16,6 +18,14 @@ static lb_status say_of_cells(const lb_report_view *v, lb_table_format f, lb_str
                                (long long)of, of == 1 ? "" : "s", n == 1 ? "has" : "have", what));
 }
 
+static bool is_of_several_folders(const lb_results *r) {
+    for (int64_t i = 0; i < r->n; i++) {
+        const char *x = r->record[i].folder, *y = r->record[0].folder;
+        if (strcmp(x ? x : "", y ? y : "") != 0) return true;
+    }
+    return false;
+}
+
 lb_status lb_report_folder_notes(const lb_report_view *v, lb_table_format f, lb_str *out) {
     const lb_results *r = v->r;
     int64_t cells = 0, pending = 0, missing = 0;
@@ -28,6 +38,11 @@ lb_status lb_report_folder_notes(const lb_report_view *v, lb_table_format f, lb_
     LB_TRY(say_of_cells(v, f, out, missing, cells, "no file any more"));
     for (int64_t i = 0; i < r->notices; i++) LB_TRY(say(f, out, r->notice[i]));
     if (r->unlisted == 0 || cells < r->n) return LB_OK;
+    if (is_of_several_folders(r))
+        return say(f, out,
+                   lb_arena_printf(v->arena,
+                                   "%lld earlier result%s in these folders, not of their sweeps: --all has them.",
+                                   (long long)r->unlisted, r->unlisted == 1 ? "" : "s"));
     const char *what = r->unlisted == 1 ? "result in this folder is" : "results in this folder are";
     return say(f, out,
                lb_arena_printf(v->arena, "%lld earlier %s not of this sweep: lowbit report %s --all",

@@ -78,6 +78,7 @@ enum { LB_PANEL_MOST = 48 }; /* columns that any table shows */
 typedef struct lb_panel {
     size_t col[LB_PANEL_MOST];
     size_t n;
+    size_t wrap; /* of a terminal: words that name a row break at so many columns; 0: never */
 } lb_panel;
 bool lb_table_has_text(const lb_table *t, size_t c);
 bool lb_table_shows(const lb_table *t, size_t c); /* it has text and is for more than a narrow terminal */

@@ -40,11 +40,59 @@ static void pad(lb_str *out, const char *text, size_t width, bool right) {
     if (!right) spaces(out, gap);
 }
 
+/* ---- words that break ---- */
+
+static bool breaks(const lb_table *t, const lb_panel *p, size_t c) {
+    return p->wrap && t->col[c].key && !t->col[c].right;
+}
+
+/* The bytes of the line that begins at `text`, at most `wrap` columns wide unless its first word is wider. Lines after
+ * the first are two columns further in. */
+static size_t line_length(const char *text, size_t wrap, bool first) {
+    size_t n = strcspn(text, " "), room = first ? wrap : wrap - 2;
+    while (text[n]) {
+        char line[1024];
+        size_t more = n + 1 + strcspn(text + n + 1, " ");
+        if (more >= sizeof line) break;
+        memcpy(line, text, more);
+        line[more] = 0;
+        if (lb_text_width(line) > room) break;
+        n = more;
+    }
+    return n;
+}
+
+/* Line `k` of a text, "" past the last; false: that it is. */
+static bool broken_line(const char *text, size_t wrap, size_t k, lb_str *out) {
+    size_t n = line_length(text, wrap, true);
+    for (size_t i = 0; i < k; i++) {
+        text += n + (text[n] == ' ');
+        n = line_length(text, wrap, false);
+    }
+    if (n) lb_str_add(out, "%s%.*s", k ? "  " : "", (int)n, text);
+    return n > 0;
+}
+
+static size_t broken_width(const char *text, size_t wrap) {
+    size_t most = 0;
+    bool more = true;
+    for (size_t k = 0; more; k++) {
+        lb_str line = {0};
+        more = broken_line(text, wrap, k, &line);
+        size_t w = lb_text_width(line.s ? line.s : "");
+        if (w > most) most = w;
+        lb_str_free(&line);
+    }
+    return most;
+}
+
 static void widths(const lb_table *t, const lb_panel *p, size_t *w) {
     for (size_t i = 0; i < p->n; i++) {
-        w[i] = lb_text_width(t->col[p->col[i]].head);
+        size_t c = p->col[i];
+        w[i] = lb_text_width(t->col[c].head);
         for (size_t r = 0; r < t->rows; r++) {
-            size_t x = lb_text_width(lb_table_text(t, r, p->col[i]));
+            const char *text = lb_table_text(t, r, c);
+            size_t x = breaks(t, p, c) ? broken_width(text, p->wrap) : lb_text_width(text);
             if (x > w[i]) w[i] = x;
         }
     }
@@ -71,6 +119,30 @@ static void rule_line(lb_str *out, const lb_panel *p, const size_t *w) {
     end_line(out);
 }
 
+/* Line `k` of a row: the first has every column, the others what is left of names. False: nothing is left. */
+static bool terminal_line(const lb_table *t, const lb_panel *p, const size_t *w, size_t r, size_t k, lb_str *out) {
+    lb_str line = {0};
+    bool any = k == 0, more = false;
+    for (size_t i = 0; i < p->n; i++) {
+        size_t c = p->col[i];
+        const char *text = lb_table_text(t, r, c);
+        lb_str part = {0};
+        if (breaks(t, p, c)) {
+            any |= broken_line(text, p->wrap, k, &part);
+            more = true;
+        }
+        if (i) spaces(&line, 2);
+        pad(&line, breaks(t, p, c) ? part.s ? part.s : "" : k ? "" : text, w[i], t->col[c].right);
+        if (part.failed) out->failed = true;
+        lb_str_free(&part);
+    }
+    end_line(&line);
+    if (line.failed) out->failed = true;
+    if (any && line.s) lb_str_add_bytes(out, line.s, line.len);
+    lb_str_free(&line);
+    return any && more;
+}
+
 static void terminal_panel(const lb_table *t, const lb_panel *p, lb_str *out) {
     size_t w[LB_PANEL_MOST];
     widths(t, p, w);
@@ -82,12 +154,8 @@ static void terminal_panel(const lb_table *t, const lb_panel *p, lb_str *out) {
     rule_line(out, p, w);
     for (size_t r = 0; r < t->rows; r++) {
         if (t->rule[r]) rule_line(out, p, w);
-        for (size_t i = 0; i < p->n; i++) {
-            size_t c = p->col[i];
-            if (i) spaces(out, 2);
-            pad(out, lb_table_text(t, r, c), w[i], t->col[c].right);
-        }
-        end_line(out);
+        bool more = true;
+        for (size_t k = 0; more; k++) more = terminal_line(t, p, w, r, k, out);
     }
 }
 
@@ -129,7 +197,7 @@ static bool has(const lb_panel *p, size_t c) {
 
 /* In the order of the table; a column that says more takes the narrow one's place. */
 static lb_panel with(const lb_table *t, const lb_panel *p, size_t c) {
-    lb_panel q = {.n = 0};
+    lb_panel q = {.n = 0, .wrap = p->wrap};
     for (size_t k = 0; k < t->cols && q.n < LB_PANEL_MOST; k++) {
         bool replaced = t->col[k].narrow && k + 1 == c;
         if (k == c || (has(p, k) && !replaced)) q.col[q.n++] = k;
@@ -138,8 +206,8 @@ static lb_panel with(const lb_table *t, const lb_panel *p, size_t c) {
 }
 
 /* Columns that are always there, then what fits, the smallest priority first; the first of them however wide it is. */
-static lb_panel what_fits(const lb_table *t) {
-    lb_panel p = {.n = 0};
+static lb_panel what_fits_at(const lb_table *t, size_t wrap) {
+    lb_panel p = {.n = 0, .wrap = wrap};
     int last = 0;
     for (size_t c = 0; c < t->cols; c++) {
         if (t->col[c].priority > last) last = t->col[c].priority;
@@ -154,6 +222,24 @@ static lb_panel what_fits(const lb_table *t) {
             if (total_width(t, &more) <= terminal_width || p.n == always) p = more;
         }
     return p;
+}
+
+/* That it fits at all counts most, then columns of the first two priorities. */
+static size_t worth(const lb_table *t, const lb_panel *p) {
+    size_t n = total_width(t, p) <= terminal_width ? 100 : 0;
+    for (size_t i = 0; i < p->n; i++) n += t->col[p->col[i]].priority == 1 || t->col[p->col[i]].priority == 2;
+    return n;
+}
+
+/* Names give way to the columns that matter most, as little as brings them in. */
+static lb_panel what_fits(const lb_table *t) {
+    static const size_t narrower[] = {32, 24, 20, 16};
+    lb_panel best = what_fits_at(t, 0);
+    for (size_t i = 0; i < sizeof narrower / sizeof narrower[0]; i++) {
+        lb_panel p = what_fits_at(t, narrower[i]);
+        if (worth(t, &p) > worth(t, &best)) best = p;
+    }
+    return best;
 }
 
 static void say_what_is_left(const lb_table *t, const lb_panel *p, lb_str *out) {

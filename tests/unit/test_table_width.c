@@ -87,7 +87,7 @@ static void what_matters_first(void **state) {
     static const struct {
         size_t width;
         const char *shown[5], *not [5];
-    } at[] = {{80, {"PPL", "flags"}, {"KL", "time"}},
+    } at[] = {{80, {"PPL", DELTA, "flags"}, {"KL", "time"}},
               {100, {DELTA, "seeds", "flags"}, {"MiB", "time"}},
               {260, {DELTA, PM_SE, "time", "sd ln PPL", "flags"}, {"PPL"}}};
     for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
@@ -113,6 +113,38 @@ static void wide_shows_all(void **state) {
     lb_free(text);
 }
 
+/* Names of many words break before what matters is left out, and lose none of them. */
+static void names_break(void **state) {
+    (void)state;
+    static const char *const words[] = {"act_order", "static_groups", "a_name_of_an_option", "true_sequential"};
+    lb_results *r = synthetic_results_new(SYNTHETIC_CLOSE, "results/synthetic");
+    lb_pair varied[4];
+    for (int k = 0; k < 4; k++) varied[k] = (lb_pair){words[k], "true"};
+    lb_record *c = &r->record[r->n - 1];
+    c->varied = (lb_pairs){varied, 4};
+    for (size_t width = 50; width <= 200; width += 10) {
+        lb_str s = {0};
+        lb_table_terminal_width(width);
+        assert_ok(lb_report_main_table(r, LB_TABLE_TERMINAL, &s));
+        *strstr(s.s, "\n\n") = 0; /* the first table alone */
+        const char *at = strstr(s.s, "\ngptq ");
+        assert_non_null(at);
+        for (int k = 0; k < 4; k++) {
+            at = strstr(at, words[k]);
+            if (!at) fail_msg("%zu columns, no %s: %s", width, words[k], s.s);
+        }
+        if (width >= 80) assert_non_null(strstr(s.s, DELTA));
+        for (char *line = strtok(s.s, "\n"); line; line = strtok(NULL, "\n")) {
+            bool title = strstr(line, "perplexity on");
+            if (lb_text_width(line) > width && !title) fail_msg("%zu columns: %s", lb_text_width(line), line);
+            assert_true(line[strlen(line) - 1] != ' ');
+        }
+        lb_str_free(&s);
+    }
+    lb_table_terminal_width(LB_TERMINAL_WIDTH);
+    synthetic_results_free(r);
+}
+
 /* Layers of a cell are a table of the same kind. */
 static void layers_too(void **state) {
     (void)state;
@@ -130,10 +162,8 @@ static void layers_too(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_is_lost),
-        cmocka_unit_test(what_matters_first),
-        cmocka_unit_test(wide_shows_all),
-        cmocka_unit_test(layers_too),
+        cmocka_unit_test(nothing_is_lost), cmocka_unit_test(what_matters_first), cmocka_unit_test(wide_shows_all),
+        cmocka_unit_test(names_break),     cmocka_unit_test(layers_too),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
