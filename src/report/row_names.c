@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "report/facts.h"
 #include "result/choice.h"
 
@@ -187,9 +188,10 @@ static void add_words(lb_str *s, const char *fact, const char *value) {
     static const char of_calibration[] = "calibration_";
     char key[64] = "calibration.";
     size_t prefix = strlen(of_calibration);
-    if (strcmp(fact, "calibration") == 0 || strcmp(fact, "training") == 0) {
-        snprintf(key, sizeof key, "%s.text", fact);
-        lb_choice_add(s, key, value);
+    if (strcmp(fact, "calibration") == 0) {
+        lb_str_add(s, " on %s", value);
+    } else if (strcmp(fact, "training") == 0) {
+        lb_str_add(s, " trained on %s", value);
     } else if (strcmp(fact, "folder") == 0) {
         lb_str_add(s, " in %s", value);
     } else if (lb_str_ends(fact, "sha256")) {
@@ -213,19 +215,21 @@ static lb_status add_value(lb_arena *a, lb_report_row *row, const char *fact, co
     return LB_OK;
 }
 
-static const char *last_part(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
+/* Two paths of one end are not told apart by it. */
+static bool ends_differ(const char *const *value, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < i; k++) {
+            if (!value[i] || !value[k] || strcmp(value[i], value[k]) == 0) continue;
+            if (strcmp(lb_fs_basename(value[i]), lb_fs_basename(value[k])) == 0) return false;
+        }
+    return true;
 }
 
 /* Of paths their ends, where those differ as the paths do. */
 static void shorten(const char **value, int64_t n) {
+    if (!ends_differ(value, n)) return;
     for (int64_t i = 0; i < n; i++)
-        for (int64_t k = 0; value[i] && k < i; k++)
-            if (value[k] && strcmp(value[i], value[k]) != 0 && strcmp(last_part(value[i]), last_part(value[k])) == 0)
-                return;
-    for (int64_t i = 0; i < n; i++)
-        if (value[i]) value[i] = last_part(value[i]);
+        if (value[i]) value[i] = lb_fs_basename(value[i]);
 }
 
 /* Rows of one name get what this fact is of each, if it differs among them. */
