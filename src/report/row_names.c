@@ -123,13 +123,17 @@ lb_status lb_report_name_row(lb_arena *a, const lb_results *r, lb_report_row *ro
     return st;
 }
 
-/* The sweep's label of a row's first cell, without " s1" where the row is a mean over seeds. */
+/* The sweep's label of a row's first cell, without " s1" where the row is a mean over seeds. What the entry's own label
+ * says of an "s1" stays. */
 static lb_status label_of(lb_arena *a, const lb_report_row *row, const char **out) {
     char seed[32];
+    const char *given = given_label(row->cell[0]);
     char *label = lb_arena_strdup(a, row->cell[0]->label);
     if (!label) return LB_E_NOMEM;
+    char *varying = given ? strstr(label, given) : NULL;
+    varying = varying ? varying + strlen(given) : label;
     size_t n = (size_t)snprintf(seed, sizeof seed, " s%llu", (unsigned long long)row->cell[0]->seed);
-    char *at = row->cells + row->lost > 1 ? strstr(label, seed) : NULL;
+    char *at = row->cells + row->lost > 1 ? strstr(varying, seed) : NULL;
     if (at && (at[n] == 0 || at[n] == ' ')) memmove(at, at + n, strlen(at + n) + 1);
     *out = label;
     return LB_OK;

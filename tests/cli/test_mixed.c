@@ -72,22 +72,28 @@ static void another_label_runs_nothing(void **state) {
 /* Over seeds, and what varies within the entry. */
 static void labels_in_rows(void **state) {
     (void)state;
-    put_file("rows.yaml", "model: tiny\ncalibration: {text: cal.txt, samples: 8, length: 64, recipe: random}\n"
-                          "eval: {text: eval.txt, protocol: W2-64, windows: 6}\naxes: {seed: [1, 2]}\n"
-                          "quantize:\n  - {method: gptq, bits: 3, group: [row, 16], act_order: true, label: ordered}\n"
-                          "  - {method: gptq, bits: 3}\n");
+    put_file("rows.yaml",
+             "model: tiny\ncalibration: {text: cal.txt, samples: 8, length: 64, recipe: random}\n"
+             "eval: {text: eval.txt, protocol: W2-64, windows: 6}\naxes: {seed: [1, 2]}\n"
+             "quantize:\n  - {method: gptq, bits: 3, group: [row, 16], act_order: true, label: at s1 too}\n"
+             "  - {method: gptq, bits: 3}\n");
     cli_options o = here();
     cli_result r = CLI(&o, "run", "rows.yaml");
     assert_int_equal(r.code, 0);
-    cli_has(r.err, "] ordered s1 row: PPL");
-    cli_has(r.err, "] ordered s2 g16: PPL");
+    cli_has(r.err, "] at s1 too s1 row: PPL");
+    cli_has(r.err, "] at s1 too s2 g16: PPL");
     cli_free(&r);
     r = CLI(&o, "report", "results/rows", "--no-write", "--format", "markdown");
     assert_int_equal(r.code, 0);
-    cli_has(r.out, "| ordered | 3 | row |");
-    cli_has(r.out, "| ordered | 3 | 16 |");
+    cli_has(r.out, "| at s1 too | 3 | row |");
+    cli_has(r.out, "| at s1 too | 3 | 16 |");
     cli_has(r.out, "| gptq | 3 | row |");
     cli_has_not(r.out, "act_order");
+    cli_free(&r);
+    /* The row is called by what its seeds share, whatever the label says of an s1. */
+    r = CLI(&o, "report", "results/rows", "--no-write", "--compare", "at s1 too g15");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "'at s1 too g16' (2 seeds)");
     cli_free(&r);
 }
 
