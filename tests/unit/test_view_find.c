@@ -84,6 +84,8 @@ static void what_was_meant(void **state) {
     fails("gptq 2b g46", "has no cell 'gptq 2b g46': did you mean 'gptq 2b g64' (3 seeds)?", "rtn");
     /* nothing near among gptq's: they are listed, and "rtn 2b row" is no correction */
     fails("gptq 9b", "of gptq there is 'gptq 2b g64' (3 seeds), ", "rtn");
+    /* "rtn 2b g48" is as near, but of another method */
+    fails("nf4 2b g48", "did you mean 'nf4 4b g64'?", "rtn");
     fails("gtpq 2b g64", "did you mean 'gptq 2b g64' (3 seeds)?", NULL);
     fails("something else", "there is 'none', ", "of something");
     assert_status(LB_E_ARG, lb_report_find_cell(results, "gptq 2b g64", &at));
