@@ -159,6 +159,13 @@ static void earlier_results_are_counted(void **state) {
     assert_int_equal(x->notices, 0);
     for (int i = 0; i < 6; i++) assert_int_equal(x->record[i].eval[0].eval.windows, i < 3 ? 4 : 6);
     lb_results_free(x);
+    /* Both sweeps, each beside its own baseline; the folder's report stays that of the sweep. */
+    r = lowbit("report", "results/edit", "--all");
+    assert_int_equal(r.code, 0);
+    cli_has(r.out, "W2-64, first 4 of ");
+    cli_has(r.out, "W2-64, first 6 of ");
+    cli_has_not(r.out, "earlier result");
+    cli_free(&r);
     /* And what is computed already is found again, whichever way the config goes. */
     r = lowbit("check", "edit.yaml", NULL);
     cli_has(r.out, "\nall 3 cells are there already\n");
@@ -197,12 +204,54 @@ static void expected_values_are_checked_first(void **state) {
     cli_free(&r);
 }
 
+/* A folder that an earlier version wrote, tests/oracle/make_old_results.sh: read as it is, by every path. */
+static void a_folder_of_an_earlier_version(void **state) {
+    (void)state;
+    char from[LB_TEST_PATH], command[3 * LB_TEST_PATH];
+    lb_test_fixture("tests/fixtures/old-results", from);
+    snprintf(command, sizeof command, "cp -r '%s' '%s/old'", from, home);
+    char nothing[16];
+    assert_int_equal(cli_shell(command, nothing, sizeof nothing), 0);
+    lb_results *x = results("old");
+    assert_int_equal(x->n, 2);
+    assert_int_equal(x->unlisted, 1);
+    assert_string_equal(x->record[1].label, "gptq 3b g64");
+    assert_string_equal(x->record[1].folder, "old");
+    assert_ok(lb_store_read_unlisted(x));
+    assert_int_equal(x->n, 3);
+    assert_int_equal(x->notices, 0);
+    assert_string_equal(x->record[2].method, "none");
+    assert_null(x->record[2].model); /* the same weights */
+    assert_int_equal(x->record[2].eval[0].eval.windows, 4);
+    lb_results_free(x);
+    static const char *const format[] = {"terminal", "markdown", "csv", "latex", "html"};
+    cli_options o = here();
+    for (size_t i = 0; i < sizeof format / sizeof format[0]; i++) {
+        cli_result r = CLI(&o, "report", "old", "--format", format[i]);
+        assert_int_equal(r.code, 0);
+        cli_has(r.out, "1.87");
+        cli_has(r.out, "1.91");
+        cli_free(&r);
+    }
+    cli_result r = lowbit("report", "old", NULL);
+    cli_has(r.out, "1 earlier result in this folder is not of this sweep: lowbit report old --all");
+    cli_has(r.out, "made by another code version (16f515c31b20;");
+    cli_has_not(r.out, "not run");
+    cli_free(&r);
+    r = lowbit("report", "old", "--all");
+    assert_int_equal(r.code, 0);
+    cli_has(r.out, "first 4 of 179 windows");
+    cli_free(&r);
+    char *csv = read_file("old/cells.csv");
+    cli_has(csv, "gptq-3b-g64-436b5fce,gptq 3b g64,done,,gptq,3,64,");
+    lb_free(csv);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stopped_sweeps_say_so),
-        cmocka_unit_test(a_missing_file_is_one_row),
-        cmocka_unit_test(earlier_results_are_counted),
-        cmocka_unit_test(expected_values_are_checked_first),
+        cmocka_unit_test(stopped_sweeps_say_so),          cmocka_unit_test(a_missing_file_is_one_row),
+        cmocka_unit_test(earlier_results_are_counted),    cmocka_unit_test(expected_values_are_checked_first),
+        cmocka_unit_test(a_folder_of_an_earlier_version),
     };
     return cmocka_run_group_tests(tests, make_model, clean);
 }

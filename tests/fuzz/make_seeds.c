@@ -119,6 +119,11 @@ static void results(void) {
     must(lb_fs_read("/tmp/lowbit-seeds/sweep.json", &text, NULL));
     put_text("index", "models.json", text);
     lb_free(text);
+    for (int64_t i = 0; i < 3; i++) r->record[i].state = i == 1 ? LB_CELL_FAILED : LB_CELL_PENDING;
+    must(lb_store_write_index(dir, "demo", "m, n", "", r->record, 3));
+    must(lb_fs_read("/tmp/lowbit-seeds/sweep.json", &text, NULL));
+    put_text("index", "pending.json", text);
+    lb_free(text);
     unlink("/tmp/lowbit-seeds/sweep.json");
     rmdir(dir);
     synthetic_results_free(r);
