@@ -240,7 +240,7 @@ man: lowbit
 	@./lowbit help man > $(B)/lowbit.1
 
 TO := $(DESTDIR)$(PREFIX)
-install: all ## install the program, its man page, configs and the built-in model below PREFIX (DESTDIR respected)
+install: all ## install the program, its man page, completions, configs and the built-in model below PREFIX (DESTDIR respected)
 	@$(MAKE) --no-print-directory install-files
 
 # What is built already: tests install without building. An earlier version's files do not stay behind.
@@ -250,13 +250,17 @@ install-files:
 	install -m 755 $(B)/lowbit "$(TO)/bin/lowbit"
 	$(B)/lowbit help man > $(B)/lowbit.1
 	install -m 644 $(B)/lowbit.1 "$(TO)/share/man/man1/lowbit.1"
+	$(B)/lowbit completion bash > $(B)/lowbit.bash && $(B)/lowbit completion zsh > $(B)/lowbit.zsh
+	install -d "$(TO)/share/bash-completion/completions" "$(TO)/share/zsh/site-functions"
+	install -m 644 $(B)/lowbit.bash "$(TO)/share/bash-completion/completions/lowbit"
+	install -m 644 $(B)/lowbit.zsh "$(TO)/share/zsh/site-functions/_lowbit"
 	for d in configs experiments paper data/builtin; do rm -rf "$(TO)/share/lowbit/$$d" && cp -R "$$d" "$(TO)/share/lowbit/$$d" || exit 1; done
 	chmod -R u+rwX,go+rX,go-w "$(TO)/share/lowbit"
 	install -m 755 tools/fetch "$(TO)/share/lowbit/tools/fetch"
 	for d in base math quant quant/formats; do install -d "$(TO)/include/lowbit/$$d" && install -m 644 src/$$d/*.h "$(TO)/include/lowbit/$$d/" || exit 1; done
 
 uninstall: ## remove what install put there
-	rm -rf "$(TO)/bin/lowbit" "$(TO)/share/man/man1/lowbit.1" "$(TO)/share/lowbit" "$(TO)/include/lowbit"
+	rm -rf "$(TO)/bin/lowbit" "$(TO)/share/man/man1/lowbit.1" "$(TO)/share/bash-completion/completions/lowbit" "$(TO)/share/zsh/site-functions/_lowbit" "$(TO)/share/lowbit" "$(TO)/include/lowbit"
 
 paper: ## the report as PDF: make paper RESULTS=results/NAME
 	@paper/build "$(RESULTS)"

@@ -60,6 +60,8 @@ static void test_install(void **state) {
     expect("lowbit check smollm2-135m", 1, "share/lowbit/tools/fetch smollm2-135m brings it to data/cache/");
     expect("printf x > y; LOWBIT_SOURCES=. \"$S/tools/fetch\" nothing-of-this-name", 1, "no such source");
     expect("head -c 9 \"$S/../man/man1/lowbit.1\"", 0, ".TH LOWBI");
+    expect("tail -n 1 \"$S/../bash-completion/completions/lowbit\"", 0, "complete ");
+    expect("head -n 1 \"$S/../zsh/site-functions/_lowbit\"", 0, "#compdef ");
     make("uninstall");
     r = shell_run("find inst -type f");
     assert_string_equal(r.out, "");
