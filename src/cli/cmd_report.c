@@ -9,22 +9,28 @@
 #include "result/store.h"
 
 typedef struct report_flags {
-    int format;
+    int format, adjust;
     const char *layers, *compare, *expected, *where, *columns, *sort;
-    bool write, wide, all;
+    bool write, wide, all, significant;
 } report_flags;
 
 static const char *const format_choices[] = {"terminal", "markdown", "csv", "latex", "html", NULL};
 static const lb_table_format format_of[] = {LB_TABLE_TERMINAL, LB_TABLE_MARKDOWN, LB_TABLE_CSV, LB_TABLE_LATEX,
                                             LB_TABLE_HTML};
+static const char *const adjust_choices[] = {"none", "holm", NULL}; /* as lb_adjust */
 static const lb_option flags[] = {
     {"format", LB_OPT_CHOICE, "terminal", 0, 0, format_choices, "of the table that is printed",
      offsetof(report_flags, format)},
     {"layers", LB_OPT_STR, "", 0, 0, NULL, "print the layers of this cell (its label or file name) instead",
      offsetof(report_flags, layers)},
     {"compare", LB_OPT_STR, "", 0, 0, NULL,
-     "print the differences of all cells to this one, over the same windows and with intervals, instead",
+     "print the differences of all rows to this one or to one cell, over the same windows, with intervals and p, "
+     "instead",
      offsetof(report_flags, compare)},
+    {"significant", LB_OPT_BOOL, "false", 0, 0, NULL,
+     "mark with * what differs from the baseline, or from the row of --compare", offsetof(report_flags, significant)},
+    {"adjust", LB_OPT_CHOICE, "none", 0, 0, adjust_choices,
+     "of p over the comparisons on an evaluation; with --significant marks are by it", offsetof(report_flags, adjust)},
     {"expected", LB_OPT_STR, "", 0, 0, NULL,
      "a table of expected values (docs/experiments.md); default: expected.csv of the folder, if there is one",
      offsetof(report_flags, expected)},
@@ -78,7 +84,13 @@ static lb_status split(lb_arena *a, const char *list, const char *const **out, i
 
 static lb_status options_of(const report_flags *f, lb_arena *a, lb_report_options *o) {
     const char *const alone = f->layers[0] ? "layers" : f->compare[0] ? "compare" : NULL;
-    *o = (lb_report_options){.wide = f->wide, .sort = f->sort[0] ? f->sort : NULL};
+    *o = (lb_report_options){.wide = f->wide,
+                             .sort = f->sort[0] ? f->sort : NULL,
+                             .significant = f->significant,
+                             .adjust = (lb_adjust)f->adjust};
+    if (f->adjust && !f->significant && !f->compare[0])
+        return lb_fail(LB_E_ARG, "--adjust is for --compare and --significant");
+    if (f->significant && f->layers[0]) return lb_fail(LB_E_ARG, "--significant is not for --layers");
     if (alone && (f->columns[0] || f->sort[0]))
         return lb_fail(LB_E_ARG, "--columns and --sort are for the main table: not with --%s", alone);
     return split(a, f->columns, &o->column, &o->columns);

@@ -6,6 +6,7 @@
 #include "report/columns.h"
 #include "report/facts.h"
 #include "report/parts.h"
+#include "report/significance.h"
 
 #define PM    "\xc2\xb1"
 #define DELTA "\xce\x94"
@@ -42,6 +43,8 @@ enum column {
     C_OWN_RTN,
     C_TIME,
     C_FLAGS,
+    C_P_CSV, /* where differences are marked */
+    C_HOLM_CSV,
     COLUMNS
 };
 
@@ -76,6 +79,8 @@ static const lb_table_column column[COLUMNS] = {
     [C_OWN_RTN] = {.head = TIMES " RTN, own", .name = "output_vs_rtn_own", .right = true, .panel = 1, .priority = 15},
     [C_TIME] = {.head = "time", .name = "seconds", .right = true, .panel = 1, .priority = 12},
     [C_FLAGS] = {.head = "flags", .name = "flags", .panel = 1},
+    [C_P_CSV] = {.name = "p", .optional = true},
+    [C_HOLM_CSV] = {.name = "p_holm", .optional = true},
 };
 
 /* What shows a fact of cells.csv. */
@@ -185,11 +190,24 @@ static void put_cost(lb_table *t, const lb_report_row *row) {
     lb_str_free(&flags);
 }
 
+/* A star where it differs from the reference. */
+static void put_mark(lb_table *t, const lb_report_marks *m, int64_t row, const lb_report_quality *q) {
+    if (!lb_report_compared(m, row)) return;
+    lb_table_set(t, C_P_CSV, NULL, lb_num_exact(m->of_row[row].p).s);
+    if (m->adjusted) lb_table_set(t, C_HOLM_CSV, NULL, lb_num_exact(m->adjusted[row]).s);
+    if (!lb_report_differs(m, row) || !q->has_delta) return;
+    lb_num shown;
+    snprintf(shown.s, sizeof shown.s, "%.45s *", lb_num_interval(q->delta.delta, q->delta.low, q->delta.high).s);
+    lb_table_set(t, C_DELTA, shown.s, NULL);
+}
+
 static lb_status fill(lb_table *t, const lb_columns *x, const lb_report_view *v, const lb_report_block *b,
                       bool with_cost, bool exact) {
     const lb_report_row **sorted;
+    lb_report_marks marks;
     bool line = false;
     LB_TRY(lb_report_sorted(v, b, &sorted));
+    LB_TRY(lb_report_marks_asked(v, b, &marks));
     for (int64_t i = 0; i < v->rows; i++) {
         const lb_report_row *row = sorted[i];
         lb_report_quality q = {0};
@@ -206,6 +224,7 @@ static lb_status fill(lb_table *t, const lb_columns *x, const lb_report_view *v,
         put_identity(t, v, row);
         put_size(t, row);
         if (b) put_quality(t, row, &q);
+        put_mark(t, &marks, row - v->row, &q);
         if (with_cost) put_cost(t, row);
         LB_TRY(lb_columns_put(x, v, row, b, t));
     }

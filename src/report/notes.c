@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "report/parts.h"
+#include "report/significance.h"
 
 typedef struct notes {
     lb_arena *arena;
@@ -278,11 +279,20 @@ static void note_models(notes *s, const lb_report_view *v) {
         note(s, "Models are not compared: differences, KL and ratios are to the same model unquantized.");
 }
 
+static lb_status note_marks(notes *s, const lb_report_view *v) {
+    lb_str text = {0};
+    lb_status st = lb_report_marks_text(v, &text);
+    if (st == LB_OK && text.s) note(s, lb_arena_strdup(s->arena, text.s));
+    lb_str_free(&text);
+    return st;
+}
+
 lb_status lb_report_notes(const lb_report_view *v, lb_table_format f, lb_str *out) {
     notes s = {.arena = v->arena};
     note_models(&s, v);
     note_protocols(&s, v);
     note_columns(&s, v);
+    LB_TRY(note_marks(&s, v));
     note_parts(&s, v);
     note_flags(&s, v);
     note_warnings(&s, v);

@@ -36,8 +36,8 @@ LB_NODISCARD lb_status lb_report_main_table(const lb_results *r, lb_table_format
 LB_NODISCARD lb_status lb_report_find_cell(const lb_results *r, const char *name, int64_t *out);
 LB_NODISCARD lb_status lb_report_layer_table(const lb_results *r, int64_t cell, const lb_report_options *o,
                                              lb_table_format f, lb_str *out); /* `o` may be NULL */
-/* Paired differences of all other cells of its model to the one of this label, with intervals; LB_E_ARG: there is none,
- * or it was not evaluated. `o` may be NULL. */
+/* Paired differences of all other rows of its model to the row or cell of this label, with intervals and p; LB_E_ARG:
+ * there is none, or it was not evaluated. `o` may be NULL. */
 LB_NODISCARD lb_status lb_report_compare_table(const lb_results *r, const char *label, const lb_report_options *o,
                                                lb_table_format f, lb_str *out);
 LB_NODISCARD lb_status lb_report_size_table(const lb_results *r, lb_table_format f, lb_str *out);

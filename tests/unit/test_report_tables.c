@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "io/csv.h"
 #include "report/parts.h"
+#include "result/seeds.h"
 #include "support/expected_output.h"
 #include "support/support.h"
 #include "support/synthetic_results.h"
@@ -219,35 +220,48 @@ static void cells_read_back(void **state) {
     synthetic_results_free(r);
 }
 
-/* Each row of the comparison is the paired difference of the windows of that evaluation; to itself and to what was not
- * run there is none. */
+/* Each row of the comparison is the paired difference of the windows of that evaluation, of a row over seeds that over
+ * these too; to itself and to what was not run there is none. */
 static void comparison_is_paired(void **state) {
     (void)state;
     lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    lb_arena *a;
+    lb_report_view v;
     int64_t at = -1, rows = 0;
     lb_str s = {0};
     for (int64_t i = 0; i < r->n && at < 0; i++)
         if (strcmp(r->record[i].method, "rtn") == 0 && r->record[i].evals > 0) at = i;
     const lb_record *base = &r->record[at];
+    assert_ok(lb_arena_new(0, &a));
+    assert_ok(lb_report_view_make(a, r, NULL, &v));
     assert_ok(lb_report_compare_table(r, base->label, NULL, LB_TABLE_CSV, &s));
     char *rest = s.s, *line = strsep(&rest, "\n");
-    assert_string_equal(line, "evaluation,protocol,windows,cell,bits_per_weight,ppl,delta_ln_ppl,delta_low,delta_high");
+    assert_string_equal(line, "evaluation,protocol,windows,cell,bits_per_weight,ppl,delta_ln_ppl,delta_low,delta_high,"
+                              "seeds,p");
     for (int64_t e = 0; e < base->evals; e++)
-        for (int64_t i = 0; i < r->n; i++)
-            for (int64_t k = 0; k < r->record[i].evals; k++) {
-                const lb_eval_row *x = &r->record[i].eval[k], *y = &base->eval[e];
-                lb_paired p;
-                if (i == at || strcmp(x->name, y->name) != 0 || x->eval.windows != y->eval.windows) continue;
-                assert_ok(lb_paired_difference(x->eval.window_nll, y->eval.window_nll, x->eval.windows, &p));
-                char want[256];
-                snprintf(want, sizeof want, ",%s,%s,%s", lb_num_exact(p.delta).s, lb_num_exact(p.low).s,
-                         lb_num_exact(p.high).s);
-                line = strsep(&rest, "\n");
-                assert_non_null(line);
-                assert_true(lb_str_ends(line, want));
-                assert_non_null(strstr(line, r->record[i].label));
-                rows++;
-            }
+        for (int64_t i = 0; i < v.rows; i++) {
+            const lb_report_row *row = &v.row[i];
+            const double *nll[8];
+            int64_t n = 0;
+            for (int64_t c = 0; c < row->cells; c++)
+                for (int64_t k = 0; k < row->cell[c]->evals; k++)
+                    if (lb_report_same_evaluation(&row->cell[c]->eval[k], &base->eval[e]))
+                        nll[n++] = row->cell[c]->eval[k].eval.window_nll;
+            lb_paired p;
+            double sd;
+            if (!n || row->cell[0] == base) continue;
+            const lb_eval *y = &base->eval[e].eval;
+            assert_ok(lb_seeds_difference(nll, n, y->window_nll, y->windows, &p, &sd));
+            char want[256];
+            snprintf(want, sizeof want, ",%s,%s,%s,%lld,", lb_num_exact(p.delta).s, lb_num_exact(p.low).s,
+                     lb_num_exact(p.high).s, (long long)n);
+            line = strsep(&rest, "\n");
+            assert_non_null(line);
+            assert_non_null(strstr(line, want));
+            assert_non_null(strstr(line, row->label));
+            rows++;
+        }
+    lb_arena_free(a);
     assert_true(rows > 10);
     assert_true(!rest || !*rest);
     lb_str_free(&s);

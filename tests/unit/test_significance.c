@@ -1,0 +1,239 @@
+/* Which rows are said to differ: marks of the main table and of a comparison, p adjusted over those of an evaluation, a
+ * single seed as the reference, and how many comparisons there were. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "io/csv.h"
+#include "report/significance.h"
+#include "report/table.h"
+#include "support/support.h"
+#include "support/synthetic_results.h"
+
+static const lb_report_options marks = {.significant = true}, holm = {.significant = true, .adjust = LB_ADJUST_HOLM};
+static lb_results *results;
+static lb_arena *arena;
+
+static int setup(void **state) {
+    (void)state;
+    results = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    if (lb_arena_new(0, &arena) != LB_OK) return 1;
+    for (int64_t i = 0; i < results->n; i++) { /* cells of one row have names of their own */
+        lb_record *c = &results->record[i];
+        const char *seed = lb_report_pair(&c->varied, "seed");
+        if (seed) c->label = lb_arena_printf(arena, "%s s%s", c->label, seed);
+    }
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    lb_arena_free(arena);
+    synthetic_results_free(results);
+    return 0;
+}
+
+static void table(const lb_report_options *o, lb_table_format f, const char *compare, lb_str *out) {
+    *out = (lb_str){0};
+    if (compare)
+        assert_ok(lb_report_compare_table(results, compare, o, f, out));
+    else
+        assert_ok(lb_report_table(results, o, f, out));
+}
+
+static void read_csv(const lb_report_options *o, const char *compare, lb_csv *c) {
+    lb_str s;
+    table(o, LB_TABLE_CSV, compare, &s);
+    char path[LB_TEST_PATH];
+    snprintf(path, sizeof path, "%s/t.csv", lb_test_tmpdir());
+    assert_ok(lb_fs_write_atomic(path, s.s, s.len));
+    assert_ok(lb_csv_read(arena, path, c));
+    lb_str_free(&s);
+}
+
+static const char *at(const lb_csv *c, size_t row, const char *column) {
+    int k = lb_csv_column(c, column);
+    if (k < 0) fail_msg("no column %s", column);
+    return c->row[row][k];
+}
+
+/* Stars of a printed table, and rows of it whose interval leaves 0 out. */
+static void stars(const char *text, int *marked, int *apart) {
+    *marked = *apart = 0;
+    for (const char *p = text; *p;) {
+        size_t n = strcspn(p, "\n");
+        const char *low = memchr(p, '[', n), *end = low ? memchr(low, ']', n) : NULL,
+                   *comma = low ? strchr(low, ',') : NULL;
+        if (end && comma && comma < end && (low[1] == '+' || low[1] == '-')) {
+            *apart += low[1] == comma[2];
+            *marked += strncmp(end, "] *", 3) == 0;
+            if ((low[1] == comma[2]) != (strncmp(end, "] *", 3) == 0)) fail_msg("%.*s", (int)n, p);
+        }
+        p += n + (p[n] == '\n');
+    }
+}
+
+/* A star stands where the interval that is shown leaves 0 out, and nowhere else; without the option there is none. */
+static void marks_what_differs(void **state) {
+    (void)state;
+    lb_str s;
+    int marked, apart;
+    table(&marks, LB_TABLE_TERMINAL, NULL, &s);
+    stars(s.s, &marked, &apart);
+    assert_true(marked > 3 && marked == apart);
+    assert_non_null(strstr(s.s, "*: differs from the baseline, as "));
+    assert_non_null(strstr(s.s, " comparisons"));
+    lb_str_free(&s);
+    table(NULL, LB_TABLE_TERMINAL, NULL, &s);
+    assert_null(strstr(s.s, "] *"));
+    lb_str_free(&s);
+}
+
+/* Holm's p of each evaluation, by hand from the p beside it: in ascending order times how many are left, never falling.
+ */
+static void adjusts_by_evaluation(void **state) {
+    (void)state;
+    lb_csv c;
+    read_csv(&holm, NULL, &c);
+    int checked = 0;
+    for (size_t i = 0; i < c.rows; i++) {
+        const char *eval = at(&c, i, "evaluation"), *protocol = at(&c, i, "protocol"), *windows = at(&c, i, "windows");
+        if (!at(&c, i, "p")[0]) continue;
+        double mine = strtod(at(&c, i, "p"), NULL), want = 0;
+        for (size_t k = 0; k < c.rows; k++) {
+            double p = strtod(at(&c, k, "p"), NULL);
+            int left = 0;
+            if (!at(&c, k, "p")[0] || strcmp(at(&c, k, "evaluation"), eval) ||
+                strcmp(at(&c, k, "protocol"), protocol) || strcmp(at(&c, k, "windows"), windows) || p > mine)
+                continue;
+            for (size_t m = 0; m < c.rows; m++)
+                left += at(&c, m, "p")[0] && !strcmp(at(&c, m, "evaluation"), eval) &&
+                        !strcmp(at(&c, m, "protocol"), protocol) && !strcmp(at(&c, m, "windows"), windows) &&
+                        (strtod(at(&c, m, "p"), NULL) > p || (strtod(at(&c, m, "p"), NULL) == p && m >= k));
+            if (left * p > want) want = left * p;
+        }
+        if (want > 1) want = 1;
+        if (fabs(want - strtod(at(&c, i, "p_holm"), NULL)) > 1e-12)
+            fail_msg("row %zu: p %s, p_holm %s, not %g", i, at(&c, i, "p"), at(&c, i, "p_holm"), want);
+        checked++;
+    }
+    assert_true(checked > 5);
+}
+
+/* A row over seeds is named by its label and shown over its seeds; one of its cells is compared with the others too. */
+static void compares_rows(void **state) {
+    (void)state;
+    lb_report_view v;
+    lb_csv c;
+    lb_str s;
+    assert_ok(lb_report_view_make(arena, results, NULL, &v));
+    const lb_report_row *row = NULL;
+    for (int64_t i = 0; i < v.rows && !row; i++)
+        if (v.row[i].cells == 3) row = &v.row[i];
+    assert_non_null(row);
+    read_csv(NULL, row->label, &c);
+    for (size_t i = 0; i < c.rows; i++) assert_string_not_equal(at(&c, i, "cell"), row->label);
+    read_csv(NULL, row->cell[1]->label, &c);
+    int siblings = 0, rows = 0;
+    for (size_t i = 0; i < c.rows; i++) {
+        assert_string_not_equal(at(&c, i, "cell"), row->label);
+        assert_string_not_equal(at(&c, i, "cell"), row->cell[1]->label);
+        for (int k = 0; k < 3; k += 2) siblings += strcmp(at(&c, i, "cell"), row->cell[k]->label) == 0;
+        rows++;
+    }
+    assert_true(siblings == 2 * (int)row->cell[1]->evals && rows > siblings + 3);
+    table(&marks, LB_TABLE_TERMINAL, row->label, &s);
+    assert_non_null(strstr(s.s, lb_arena_printf(arena, "Differences to %s (3 seeds)", row->label)));
+    assert_non_null(strstr(s.s, "differs from "));
+    lb_str_free(&s);
+}
+
+/* Against a row of the same seeds: paired seed by seed. */
+static void rows_of_seeds(void **state) {
+    (void)state;
+    lb_report_view v;
+    assert_ok(lb_report_view_make(arena, results, NULL, &v));
+    const lb_report_row *row = NULL, *one = NULL;
+    for (int64_t i = 0; i < v.rows; i++) {
+        if (v.row[i].cells == 3 && !row) row = &v.row[i];
+        if (v.row[i].cells == 1 && !v.row[i].baseline && !one) one = &v.row[i];
+    }
+    lb_contrast self, other, back;
+    bool has;
+    assert_ok(lb_report_contrast(&v, &v.block[0], row, row, &self, &has));
+    assert_true(has && self.paired_seeds && self.d.delta == 0 && self.p == 1);
+    assert_ok(lb_report_contrast(&v, &v.block[0], row, one, &other, &has));
+    assert_ok(lb_report_contrast(&v, &v.block[0], one, row, &back, &has));
+    assert_true(has && other.seeds == 3 && back.seeds == 1 && fabs(other.d.low + back.d.high) < 1e-12);
+}
+
+/* The marks of the main table may be to another row than the baseline. */
+static void another_reference(void **state) {
+    (void)state;
+    lb_report_view v;
+    assert_ok(lb_report_view_make(arena, results, NULL, &v));
+    lb_report_options o = marks;
+    o.reference = v.row[1].label;
+    lb_str s;
+    lb_csv c, base;
+    table(&o, LB_TABLE_TERMINAL, NULL, &s);
+    assert_non_null(strstr(s.s, "*: differs from rtn 2b g64, as "));
+    lb_str_free(&s);
+    read_csv(&o, NULL, &c);
+    read_csv(&marks, NULL, &base);
+    assert_string_equal(at(&base, 0, "p"), ""); /* the baseline to itself */
+    assert_true(at(&c, 0, "p")[0] != 0);
+    assert_string_equal(at(&c, 1, "p"), "");
+    o.reference = "no such row";
+    assert_status(LB_E_ARG, lb_report_table(results, &o, LB_TABLE_CSV, &s));
+    lb_str_free(&s);
+}
+
+/* p of 0.03 and 0.04 are below 0.05 each, but not adjusted over the two; the interval of a mark without adjustment
+ * counts alone. */
+static void stars_by_adjusted_p(void **state) {
+    (void)state;
+    lb_contrast of[] = {{.d = {.low = 0.1, .high = 0.2, .windows = 9}, .p = 0.03},
+                        {.d = {.low = -0.2, .high = -0.1, .windows = 9}, .p = 0.04},
+                        {.d = {.low = -0.2, .high = 0.1, .windows = 9}, .p = 0.2},
+                        {.d = {.low = 0.1, .high = 0.2}, .p = NAN}};
+    double adjusted[] = {0.09, 0.09, 0.2, NAN};
+    lb_report_marks m = {.of_row = of, .n = 3};
+    assert_true(lb_report_differs(&m, 0) && lb_report_differs(&m, 1));
+    assert_true(!lb_report_differs(&m, 2) && !lb_report_differs(&m, 3));
+    m.adjusted = adjusted;
+    for (int i = 0; i < 4; i++) assert_false(lb_report_differs(&m, i));
+    adjusted[0] = 0.01;
+    assert_true(lb_report_differs(&m, 0));
+}
+
+static void words(void **state) {
+    (void)state;
+    const int64_t n[] = {12, 3};
+    lb_str s = {0};
+    lb_report_options o = {.adjust = LB_ADJUST_NONE};
+    assert_ok(lb_report_comparisons_text(&o, n, 1, "rtn", &s));
+    assert_true(strncmp(s.s, "12 comparisons; intervals and p are of each alone", 49) == 0);
+    s.len = 0;
+    assert_ok(lb_report_comparisons_text(&holm, n, 2, "rtn", &s));
+    assert_string_equal(s.s,
+                        "*: differs from rtn, as p, adjusted by Holm's method, is below 0.05. 12 + 3 comparisons, "
+                        "evaluation by evaluation; p is adjusted over those of an evaluation, intervals are of each "
+                        "alone.");
+    lb_str_free(&s);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(marks_what_differs),
+        cmocka_unit_test(adjusts_by_evaluation),
+        cmocka_unit_test(compares_rows),
+        cmocka_unit_test(rows_of_seeds),
+        cmocka_unit_test(another_reference),
+        cmocka_unit_test(stars_by_adjusted_p),
+        cmocka_unit_test(words),
+    };
+    return cmocka_run_group_tests_name("report/significance", tests, setup, teardown);
+}
