@@ -19,22 +19,27 @@ bool lb_report_same_model(const lb_record *x, const lb_record *y) {
     return strcmp(a, b) == 0 && !apart(x, y);
 }
 
-/* A cell without a result has no hash of its weights: that of another cell of its folder's model. */
+static bool same_sweep(const lb_record *x, const lb_record *y) {
+    return x->unlisted == y->unlisted && strcmp(text_of(x->folder), text_of(y->folder)) == 0 &&
+           strcmp(text_of(x->model), text_of(y->model)) == 0;
+}
+
+/* A cell without a result has no hash of its weights: another cell of its folder's model, if one has. */
 static const lb_record *stand_in(const lb_results *r, const lb_record *c) {
-    for (int64_t i = 0; i < r->n && !*weights_of(c); i++) {
-        const lb_record *o = &r->record[i];
-        bool same = strcmp(text_of(o->folder), text_of(c->folder)) == 0 &&
-                    strcmp(text_of(o->model), text_of(c->model)) == 0 && o->unlisted == c->unlisted;
-        if (same && *weights_of(o)) return o;
-    }
+    for (int64_t i = 0; i < r->n && !*weights_of(c); i++)
+        if (*weights_of(&r->record[i]) && same_sweep(&r->record[i], c)) return &r->record[i];
     return c;
 }
 
-/* The part of each record, of[i], and the first record of each part. LB_E_FORMAT: too many. */
+/* The part of each record, of[i], and the first record of each part. LB_E_FORMAT: too many. Neighbours are mostly of
+ * one sweep, so that what stands for a cell stands for the next one. */
 static lb_status group(const lb_results *r, int64_t *of, const lb_record **first, int64_t *parts) {
+    const lb_record *stands = NULL;
     *parts = 0;
     for (int64_t i = 0; i < r->n; i++) {
-        const lb_record *c = stand_in(r, &r->record[i]);
+        const lb_record *c = &r->record[i];
+        if (*weights_of(c) || !stands || !same_sweep(stands, c)) stands = stand_in(r, c);
+        c = stands;
         int64_t k = i > 0 && lb_report_same_model(first[of[i - 1]], c) ? of[i - 1] : 0;
         while (k < *parts && !lb_report_same_model(first[k], c)) k++;
         if (k == LB_MODELS_MOST) return lb_fail(LB_E_FORMAT, "%s: more than %d models", r->dir, LB_MODELS_MOST);

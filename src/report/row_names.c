@@ -244,7 +244,8 @@ static lb_status tell_by(lb_report_view *v, const char *fact, bool *any) {
     if (!value || !name || !differs_there) return LB_E_NOMEM;
     *any = false;
     for (int64_t i = 0; i < v->rows; i++) name[i] = v->row[i].short_name;
-    for (int64_t i = 0; i < v->rows; i++)
+    for (int64_t i = 0; i < v->rows; i++) {
+        LB_TRY(lb_interrupt_check());
         for (int64_t k = i + 1; k < v->rows; k++) {
             if (strcmp(name[i], name[k]) != 0 || !same_model(&v->row[i], &v->row[k])) continue;
             if (!value[i]) LB_TRY(value_in_words(v, &v->row[i], fact, &value[i]));
@@ -252,6 +253,7 @@ static lb_status tell_by(lb_report_view *v, const char *fact, bool *any) {
             *any = true;
             if (strcmp(value[i], value[k]) != 0) differs_there[i] = differs_there[k] = true;
         }
+    }
     if (strcmp(fact, "calibration") == 0 || strcmp(fact, "training") == 0) shorten(value, v->rows);
     for (int64_t i = 0; i < v->rows; i++)
         if (differs_there[i] && value[i][0]) LB_TRY(add_value(v->arena, &v->row[i], fact, value[i]));
