@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "io/csv.h"
 #include "report/facts.h"
 #include "support/support.h"
 #include "support/synthetic_results.h"
@@ -170,6 +171,30 @@ static void page_is_current(void **state) {
     lb_free(text);
 }
 
+/* The columns as the Python package knows them. LOWBIT_UPDATE=1 writes them instead of comparing. */
+static void python_columns_are_current(void **state) {
+    (void)state;
+    static const char *const kind[] = {"text", "number", "count", "bool"};
+    char path[LB_TEST_PATH], *text = NULL;
+    size_t n = 0;
+    lb_str want = {0};
+    lb_test_fixture("python/lowbit/columns.csv", path);
+    lb_str_add(&want, "column,kind,unit,meaning\n");
+    for (const lb_fact *f = lb_facts; f->name; f++) {
+        lb_str_add(&want, "%s,%s,%s,", f->name, kind[f->kind], f->unit);
+        lb_csv_field(&want, f->meaning, true);
+    }
+    assert_ok(lb_str_check(&want));
+    if (getenv("LOWBIT_UPDATE")) {
+        assert_ok(lb_fs_write_atomic(path, want.s, want.len));
+    } else {
+        assert_ok(lb_fs_read(path, &text, &n));
+        assert_string_equal(text, want.s);
+    }
+    lb_str_free(&want);
+    lb_free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(old_columns_stay, start, stop),
@@ -178,6 +203,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(mixed_bits, start, stop),
         cmocka_unit_test_setup_teardown(ends_and_rules, start, stop),
         cmocka_unit_test(page_is_current),
+        cmocka_unit_test(python_columns_are_current),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
