@@ -94,57 +94,147 @@ static double nice_step(double span, int intervals) {
     return power * (m <= 1 ? 1 : m <= 2 ? 2 : m <= 5 ? 5 : 10);
 }
 
-static void linear_tics(lb_plot *p, double low, double high) {
-    double step = nice_step(high - low, 8);
-    int decimals = (int)fmax(0, ceil(-log10(step) - 1e-9));
-    bool first = true;
-    for (double k = ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++)
-        tic(p, &first, k * step, decimals, (lb_span){low, high});
+/* Where an axis has tics, and with how many decimals. */
+typedef struct tics {
+    double at[64];
+    int decimals[64], n;
+} tics;
+
+static void add_tic(tics *t, double v, int decimals) {
+    if (t->n == COUNT(t->at)) return;
+    t->at[t->n] = v;
+    t->decimals[t->n++] = decimals;
 }
 
-static void log_tics(lb_plot *p, double low, double high) {
-    static const double few[] = {1}, three[] = {1, 2, 5}, all[] = {1, 1.5, 2, 3, 4, 5, 6, 8};
-    double decades = log10(high / low);
-    if (decades < 0.5) {
-        linear_tics(p, low, high);
-        return;
-    }
-    const double *m = few;
-    int n = COUNT(few);
-    if (decades < 3) m = three, n = COUNT(three);
-    if (decades < 1.2) m = all, n = COUNT(all);
-    int stride = decades > 10 ? (int)(decades / 6) : 1; /* between labelled decades */
-    bool first = true;
+static tics linear_ladder(double low, double high, int intervals) {
+    double step = nice_step(high - low, intervals);
+    int decimals = (int)fmax(0, ceil(-log10(step) - 1e-9));
+    tics t = {.n = 0};
+    for (double k = ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) add_tic(&t, k * step, decimals);
+    return t;
+}
+
+/* Multiples m of every decade, or of every stride-th. */
+static tics log_ladder(double low, double high, const double *m, int n, int stride) {
+    tics t = {.n = 0};
     for (int e = (int)floor(log10(low)); e <= (int)ceil(log10(high)); e++)
         for (int i = 0; i < n; i++) {
             double v = m[i] * pow(10, e);
             if (v < low || v > high || (stride > 1 && e % stride)) continue;
-            tic(p, &first, v, v >= 10 || (v >= 1 && v == floor(v)) ? 0 : (int)fmax(1, -e + (m[i] != floor(m[i]))),
-                (lb_span){low, high});
+            add_tic(&t, v, v >= 10 || (v >= 1 && v == floor(v)) ? 0 : (int)fmax(1, -e + (m[i] != floor(m[i]))));
         }
+    return t;
+}
+
+static const double few[] = {1}, two[] = {1, 3}, three[] = {1, 2, 5}, all[] = {1, 1.5, 2, 3, 4, 5, 6, 8};
+
+static tics log_tics(double low, double high) {
+    double decades = log10(high) - log10(low);
+    if (decades < 0.5) return linear_ladder(low, high, 8);
+    if (decades < 1.2) return log_ladder(low, high, all, COUNT(all), 1);
+    if (decades < 3) return log_ladder(low, high, three, COUNT(three), 1);
+    /* between labelled decades */
+    return log_ladder(low, high, few, COUNT(few), decades > 10 ? (int)(decades / 6) : 1);
+}
+
+static bool apart(const tics *t, lb_span axis, bool log_scale, double points) {
+    double whole = log_scale ? log(axis.high) - log(axis.low) : axis.high - axis.low;
+    for (int i = 1; i < t->n; i++) {
+        double gap = log_scale ? log(t->at[i]) - log(t->at[i - 1]) : t->at[i] - t->at[i - 1];
+        if (gap / whole * points < LB_PLOT_TIC_ROOM) return false;
+    }
+    return t->n > 0;
+}
+
+/* As many as there is room for on an axis so many points long: one at the least. */
+static tics tics_with_room(lb_span axis, bool log_scale, double points) {
+    static const struct {
+        const double *m;
+        int n;
+    } ladder[] = {{all, COUNT(all)}, {three, COUNT(three)}, {two, COUNT(two)}, {few, COUNT(few)}};
+    double decades = log_scale ? log10(axis.high) - log10(axis.low) : 0;
+    tics t = {.n = 0};
+    for (int i = 0; decades >= 0.5 && i < COUNT(ladder); i++) {
+        t = log_ladder(axis.low, axis.high, ladder[i].m, ladder[i].n, 1);
+        if (apart(&t, axis, true, points) && t.n > 1) return t;
+    }
+    for (int stride = 2; decades >= 3 && stride < 400; stride++) {
+        t = log_ladder(axis.low, axis.high, few, COUNT(few), stride);
+        if (apart(&t, axis, true, points)) return t;
+    }
+    for (int intervals = 8; intervals > 0; intervals--) {
+        t = linear_ladder(axis.low, axis.high, intervals);
+        if (apart(&t, axis, log_scale, points)) return t;
+    }
+    t = linear_ladder(axis.low, axis.high, 2);
+    if (t.n > 1) t.at[0] = t.at[t.n / 2], t.decimals[0] = t.decimals[t.n / 2], t.n = 1;
+    return t;
+}
+
+static void put_tics(lb_plot *p, const char *axis, const tics *t, lb_span range) {
+    bool first = true;
+    lb_str_add(&p->setup, "set %stics nomirror (", axis);
+    for (int i = 0; i < t->n; i++) tic(p, &first, t->at[i], t->decimals[i], range);
+    lb_str_add(&p->setup, ")\n");
 }
 
 static void log_range(lb_plot *p, const char *axis, double low, double high) {
-    lb_str_add(&p->setup, "set logscale %s\nset %srange [%.9g:%.9g]\nset %stics nomirror (", axis, axis, low, high,
-               axis);
-    log_tics(p, low, high);
-    lb_str_add(&p->setup, ")\n");
+    lb_str_add(&p->setup, "set logscale %s\nset %srange [%.9g:%.9g]\n", axis, axis, low, high);
+    tics t = log_tics(low, high);
+    put_tics(p, axis, &t, (lb_span){low, high});
+}
+
+/* Some room at both ends, and a range where all is one value. */
+static lb_span wider(double low, double high) {
+    double pad = exp(0.06 * (log(high) - log(low)));
+    if (pad < 1 + 1e-7) pad = 1.05;
+    return (lb_span){fmax(low / pad, DBL_MIN), fmin(high * pad, DBL_MAX / 10)};
 }
 
 void lb_plot_log_axis(lb_plot *p, const char *axis, double low, double high) {
-    double pad = exp(0.06 * (log(high) - log(low)));
-    if (pad < 1 + 1e-7) pad = 1.05;
-    log_range(p, axis, fmax(low / pad, DBL_MIN), fmin(high * pad, DBL_MAX / 10));
+    lb_span range = wider(low, high);
+    log_range(p, axis, range.low, range.high);
 }
 
-void lb_plot_linear_axis(lb_plot *p, const char *axis, double low, double high, double room) {
+static lb_span wider_linear(double low, double high, double room) {
     /* One value, or values that agree to the last digit, still need a range. */
     bool flat = !(high - low > 1e-9 * (fabs(high) + 1e-300));
     double pad = flat ? fmax(0.05 * fabs(high), 0.5) : room * (high - low);
-    low -= pad, high += pad;
-    lb_str_add(&p->setup, "set %srange [%.9g:%.9g]\nset %stics nomirror (", axis, low, high, axis);
-    linear_tics(p, low, high);
-    lb_str_add(&p->setup, ")\n");
+    return (lb_span){low - pad, high + pad};
+}
+
+void lb_plot_linear_axis(lb_plot *p, const char *axis, double low, double high, double room) {
+    lb_span range = wider_linear(low, high, room);
+    lb_str_add(&p->setup, "set %srange [%.9g:%.9g]\n", axis, range.low, range.high);
+    tics t = linear_ladder(range.low, range.high, 8);
+    put_tics(p, axis, &t, range);
+}
+
+void lb_plot_bar_axis(lb_plot *p, const char *axis, lb_span data, bool log_scale, double points) {
+    lb_span range = log_scale ? wider(data.low, data.high) : wider_linear(data.low, data.high, 0);
+    if (log_scale) lb_str_add(&p->setup, "set logscale %s\n", axis);
+    lb_str_add(&p->setup, "set %srange [%.9g:%.9g]\n", axis, range.low, range.high);
+    tics t = tics_with_room(range, log_scale, points);
+    put_tics(p, axis, &t, range);
+}
+
+#define BAR_BELOW 45 /* points of a figure that its colour bar leaves free */
+#define BAR_ABOVE 75
+
+static double bar_height(const lb_plot *p) { return fmax(p->height - BAR_BELOW - BAR_ABOVE, 20); }
+
+/* The map reads in grey and with every colour blindness. */
+void lb_plot_map_colours(lb_plot *p, lb_span data, bool log_scale) {
+    lb_str_add(&p->setup, "set palette defined (0 '#440154', 1 '#472d7b', 2 '#3b528b', 3 '#2c728e', 4 '#21918c', 5 "
+                          "'#28ae80', 6 '#5ec962', 7 '#addc30', 8 '#fde725')\nset rmargin 11\n");
+    lb_plot_bar_axis(p, "cb", data, log_scale, bar_height(p));
+}
+
+void lb_plot_map_bar(lb_plot *p, int64_t map) {
+    if (map == 0)
+        lb_str_add(&p->draw, "    set colorbox user origin graph 1.03, screen %.4f size graph 0.03, screen %.4f\n",
+                   (double)BAR_BELOW / p->height, bar_height(p) / p->height);
+    if (map == 1) lb_str_add(&p->draw, "    unset colorbox\n");
 }
 
 void lb_plot_axis_of(const lb_plotter *w, lb_plot *p, const char *axis, const char *what, bool log_scale,

@@ -13,6 +13,11 @@ LB_NODISCARD lb_status lb_plot_all(const lb_report_view *v, const char *dir, lb_
 
 /* ---- for the files that make one kind of plot each ---- */
 
+typedef struct lb_span {
+    double low, high;
+} lb_span; /* low > high: empty */
+#define LB_SPAN_EMPTY ((lb_span){1, 0})
+
 /* "set style line AT". */
 typedef struct lb_plot_look {
     int at, point, dash;
@@ -73,13 +78,16 @@ bool lb_plot_wanted(const lb_plotter *w, const char *name);
 /* Range and tics of an axis ("x", "y", "cb") that covers [low, high]; room: at each end, a part of the span. */
 void lb_plot_log_axis(lb_plot *p, const char *axis, double low, double high);
 void lb_plot_linear_axis(lb_plot *p, const char *axis, double low, double high, double room);
+/* The same of an axis so many points long that is shorter than usual, as a colour bar's: fewer tics, and never nearer
+ * to each other than LB_PLOT_TIC_ROOM. */
+#define LB_PLOT_TIC_ROOM 20
+void lb_plot_bar_axis(lb_plot *p, const char *axis, lb_span data, bool log_scale, double points);
+/* For maps on top of each other: colours whose lightness grows all the way, one range for all, and room for one bar. */
+void lb_plot_map_colours(lb_plot *p, lb_span data, bool log_scale);
+void lb_plot_map_bar(lb_plot *p, int64_t map); /* before each: the bar is drawn with the first, as high as all */
 /* How many points wide a legend of these characters is. */
 int lb_plot_legend_width(size_t characters);
 
-typedef struct lb_span {
-    double low, high;
-} lb_span; /* low > high: empty */
-#define LB_SPAN_EMPTY ((lb_span){1, 0})
 void lb_span_add(lb_span *s, double v); /* finite ones only */
 /* What an axis (bits, ppl, delta, kl, mib) is to show: the data, or what an author asks for. */
 /* Range and tics of an axis that shows one of these: exactly what is asked for, or the data and some room. */

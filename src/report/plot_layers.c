@@ -283,10 +283,7 @@ static lb_status map_figure(const lb_report_view *v, lb_plotter *w, const family
                                 v->r->model_name, f->bits, measure_text(f->by),
                                 v->seeds ? ", the first seed of each row" : "", mark_note(f));
     lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
-    /* Lightness grows all the way, so the map reads in grey and with every colour blindness. */
-    lb_str_add(&p.setup, "set palette defined (0 '#440154', 1 '#472d7b', 2 '#3b528b', 3 '#2c728e', 4 '#21918c', 5 "
-                         "'#28ae80', 6 '#5ec962', 7 '#addc30', 8 '#fde725')\n");
-    lb_plot_log_axis(&p, "cb", f->span.low, f->span.high);
+    lb_plot_map_colours(&p, f->span, true);
     lb_str_add(&p.setup, "set xrange [-0.5:%lld.5]\nset yrange [%d.5:-0.5]\nset xtics %d out nomirror\nset ytics (",
                (long long)f->blocks - 1, f->types - 1, block_tic_step(f->blocks, 32));
     for (int t = 0; t < f->types; t++) {
@@ -301,6 +298,7 @@ static lb_status map_figure(const lb_report_view *v, lb_plotter *w, const family
         st = shown_name(v->arena, f->row[from + i], &name);
         if (st != LB_OK) break;
         map_data(&p, f, f->row[from + i], name);
+        lb_plot_map_bar(&p, i);
         lb_str_add(&p.draw, "    set title ");
         lb_plot_quote(&p.draw, name);
         lb_str_add(&p.draw,

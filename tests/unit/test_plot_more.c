@@ -1,0 +1,122 @@
+/* Figures beside those of quality: the scale of maps, bars of sizes and costs, seeds, texts. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "report/plot.h"
+#include "support/expected_output.h"
+#include "support/support.h"
+#include "support/synthetic_results.h"
+
+static lb_plot_list list;
+
+/* Without gnuplot: scripts and data. */
+static const char *made(lb_results *r) {
+    static char dir[LB_TEST_PATH];
+    char *path = lb_strdup(getenv("PATH"));
+    lb_report_view v;
+    snprintf(dir, sizeof dir, "%s/plots", lb_test_tmpdir());
+    setenv("PATH", "/nowhere", 1);
+    assert_ok(lb_report_view_make(r->arena, r, NULL, &v));
+    assert_ok(lb_plot_all(&v, dir, NULL, &list));
+    setenv("PATH", path, 1);
+    lb_free(path);
+    return dir;
+}
+
+static char *text_of(const char *dir, const char *stem, const char *ext) {
+    char path[LB_TEST_PATH + 128];
+    char *text;
+    size_t n;
+    snprintf(path, sizeof path, "%s/%s.%s", dir, stem, ext);
+    assert_ok(lb_fs_read(path, &text, &n));
+    return text;
+}
+
+/* Of a script's "set cbtics nomirror ('0.01' 0.01, ...)": how many, and how near they get on a bar so long. */
+static int tics(const char *script, lb_span range, bool log_scale, double points, double *nearest) {
+    const char *p = strstr(script, "tics nomirror (");
+    int n = 0;
+    double last = NAN;
+    assert_non_null(p);
+    *nearest = INFINITY;
+    for (p = strchr(p, '('); *p != ')' && (p = strstr(p, "' ")); n++) {
+        char *end;
+        double v = strtod(p + 2, &end);
+        double gap = log_scale ? (log(v) - log(last)) / (log(range.high) - log(range.low))
+                               : (v - last) / (range.high - range.low);
+        if (n) *nearest = fmin(*nearest, gap * points);
+        double slack = 1e-9 * (range.high - range.low);
+        assert_true(v >= range.low - slack && v <= range.high + slack);
+        last = v, p = end;
+    }
+    return n;
+}
+
+/* However short the bar and however narrow or wide its range, no two labels touch; where there is room, there are two
+ * at the least. */
+static void labels_of_a_bar(void **state) {
+    (void)state;
+    static const lb_span data[] = {{0.004, 0.25}, {0.01, 0.0101},  {20.968, 20.97}, {5, 5},
+                                   {1e-6, 1e6},   {1e-300, 1e300}, {0.9, 1.3},      {1, 7},
+                                   {3e-5, 2e-4},  {100, 2000},     {0.5, 40},       {99, 101}};
+    static const double points[] = {20, 35, 60, 95, 155, 300, 800};
+    lb_arena *a;
+    assert_ok(lb_arena_new(0, &a));
+    for (size_t i = 0; i < sizeof data / sizeof data[0]; i++)
+        for (size_t k = 0; k < sizeof points / sizeof points[0]; k++)
+            for (int log_scale = 0; log_scale < 2; log_scale++) {
+                lb_plot p;
+                lb_span range;
+                double nearest;
+                assert_ok(lb_plot_begin(&p, a, "x", 100, 100));
+                lb_plot_bar_axis(&p, "cb", data[i], log_scale, points[k]);
+                assert_ok(lb_str_check(&p.setup));
+                const char *from = strstr(p.setup.s, "set cbrange [");
+                assert_int_equal(sscanf(from, "set cbrange [%lf:%lf]", &range.low, &range.high), 2);
+                int n = tics(from, range, log_scale, points[k], &nearest);
+                if (n < (points[k] >= 95 ? 2 : 1)) fail_msg("%d tics, %g points: %s", n, points[k], from);
+                assert_true(nearest >= LB_PLOT_TIC_ROOM);
+                lb_plot_free(&p);
+            }
+    lb_arena_free(a);
+}
+
+static int count(const char *text, const char *what) {
+    int n = 0;
+    for (; (text = strstr(text, what)); text++) n++;
+    return n;
+}
+
+/* All maps of a bit width have one range, in however many figures, and each figure draws its scale once. */
+static void one_scale(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_MANY, "results/synthetic");
+    const char *dir = made(r);
+    char range[3][128];
+    for (int i = 0; i < 3; i++) {
+        char stem[32];
+        snprintf(stem, sizeof stem, "error-map-3b-%d", i + 1);
+        char *gp = text_of(dir, stem, "gp");
+        assert_int_equal(count(gp, "cbrange"), 1);
+        assert_int_equal(count(gp, " set colorbox "), 1);
+        assert_int_equal(count(gp, " unset colorbox"), 1);
+        assert_true(strstr(gp, " set colorbox ") < strstr(gp, "    plot "));
+        assert_true(strstr(gp, " unset colorbox") > strstr(gp, "    plot "));
+        snprintf(range[i], sizeof range[i], "%.*s", (int)strcspn(strstr(gp, "cbrange"), "\n"), strstr(gp, "cbrange"));
+        lb_free(gp);
+    }
+    assert_string_equal(range[0], range[1]);
+    assert_string_equal(range[0], range[2]);
+    synthetic_results_free(r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(labels_of_a_bar),
+        cmocka_unit_test(one_scale),
+    };
+    return cmocka_run_group_tests_name("more plots", tests, NULL, NULL);
+}
