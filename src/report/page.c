@@ -32,6 +32,10 @@ static lb_status summary(const page *p) {
                                  r->model_note[0] ? "." : "");
     if (!text) return LB_E_NOMEM;
     lb_markup_paragraph(p->out, p->f, text);
+    const char *const *item;
+    size_t n;
+    LB_TRY(lb_report_words(p->v, &item, &n));
+    lb_markup_list(p->out, p->f, item, n);
     return LB_OK;
 }
 
