@@ -23,6 +23,7 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     LB_TRY(lb_cli_plugins(a, f->plugin, &plugin_hash));
     LB_TRY(lb_cli_read_config(a, args, &x.config));
     LB_TRY(lb_cli_expected_check(&x.config, a));
+    LB_TRY(lb_cli_plots_check(&x.config, a));
     lb_status st = lb_cli_plan_show(&x, a, LB_HEADER, plugin_hash, &(lb_plan_look_options){.wide = f->wide}, log);
     if (st == LB_OK) st = lb_cli_expected_preview(&x, a, log);
     if (st == LB_OK) lb_cli_warn_of_nothing(&x.plans, log, exit_code);

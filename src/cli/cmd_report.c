@@ -10,7 +10,7 @@
 
 typedef struct report_flags {
     int format, adjust;
-    const char *layers, *compare, *expected, *where, *columns, *sort;
+    const char *layers, *compare, *expected, *plots, *where, *columns, *sort;
     bool write, wide, all, significant;
 } report_flags;
 
@@ -46,6 +46,9 @@ static const lb_option flags[] = {
      offsetof(report_flags, sort)},
     {"wide", LB_OPT_BOOL, "false", 0, 0, NULL, "every column, however narrow the terminal",
      offsetof(report_flags, wide)},
+    {"plots", LB_OPT_STR, "", 0, 0, NULL,
+     "a file that says how plots look (docs/report.md); default: plots.yaml of the folder, if there is one",
+     offsetof(report_flags, plots)},
     {"write", LB_OPT_BOOL, "true", 0, 0, NULL, "write tables, plots and pages; --no-write only prints",
      offsetof(report_flags, write)},
 };
@@ -86,6 +89,7 @@ static lb_status options_of(const report_flags *f, lb_arena *a, lb_report_option
     const char *const alone = f->layers[0] ? "layers" : f->compare[0] ? "compare" : NULL;
     *o = (lb_report_options){.wide = f->wide,
                              .sort = f->sort[0] ? f->sort : NULL,
+                             .plots = f->plots[0] ? f->plots : NULL,
                              .significant = f->significant,
                              .adjust = (lb_adjust)f->adjust};
     if (f->adjust && !f->significant && !f->compare[0])

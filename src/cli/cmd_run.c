@@ -70,6 +70,7 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
     lb_results *r = NULL;
     int64_t outside = 0;
     LB_TRY(take_expected(x, a, &expected));
+    LB_TRY(lb_cli_plots_keep(x, a));
     LB_TRY(lb_store_read_results(x->plans.at[0].dir, &r));
     lb_status st = tables(r, expected, f->report, log, &outside);
     lb_results_free(r);
@@ -92,6 +93,7 @@ static lb_status go(lb_planned *x, const run_flags *f, lb_arena *a, const char *
                     int *exit_code) {
     lb_sweep_result done;
     LB_TRY(lb_cli_expected_check(&x->config, a));
+    LB_TRY(lb_cli_plots_check(&x->config, a));
     LB_TRY(lb_cli_plan_show(x, a, lb_cli_parts(x->config.weights), plugin_hash,
                             &(lb_plan_look_options){.again = f->again, .keep_stale = f->keep_stale}, log));
     LB_TRY(lb_cli_expected_preview(x, a, log));

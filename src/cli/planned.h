@@ -32,6 +32,9 @@ LB_NODISCARD lb_status lb_cli_expected_path(const lb_config *c, lb_arena *a, con
 LB_NODISCARD lb_status lb_cli_expected_check(const lb_config *c, lb_arena *a);
 /* And warnings of what will not be compared with the cells of these plans. */
 LB_NODISCARD lb_status lb_cli_expected_preview(const lb_planned *x, lb_arena *a, lb_log *log);
+/* `plots` of the config: LB_E_CONFIG with file and line; and its copy in the results folder, plots.yaml (plots.c). */
+LB_NODISCARD lb_status lb_cli_plots_check(const lb_config *c, lb_arena *a);
+LB_NODISCARD lb_status lb_cli_plots_keep(const lb_planned *x, lb_arena *a);
 /* Bits a weight of the quantized layers; where nothing is quantized, what a weight has then. */
 double lb_cli_bits(const lb_model_size *s);
 /* --out of a command that writes a folder: refused now, with the flag's name, or under way. */

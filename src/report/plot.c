@@ -23,15 +23,21 @@ void lb_plot_free(lb_plot *p) {
 }
 
 /* Between single quotes gnuplot expands nothing: no variables, no commands in backquotes. */
-void lb_plot_quote(lb_str *s, const char *text) {
+void lb_plot_quote_as(lb_str *s, const char *text, lb_table_format f) {
     lb_str plain = {0};
-    lb_markup_text(&plain, LB_TABLE_TERMINAL, text); /* no control characters, no broken UTF-8 */
+    lb_markup_text(&plain, f, text); /* no control characters, no broken UTF-8 */
     lb_str_add(s, "'");
     for (const char *p = plain.s ? plain.s : ""; *p; p++)
         lb_str_add_bytes(s, *p == '\'' ? "''" : p, *p == '\'' ? 2 : 1);
     lb_str_add(s, "'");
     s->failed = s->failed || plain.failed;
     lb_str_free(&plain);
+}
+
+void lb_plot_quote(lb_str *s, const char *text) {
+    const char mark = LB_PLOT_TEXT;
+    lb_str_add_bytes(s, &mark, 1);
+    lb_plot_quote_as(s, text, LB_TABLE_TERMINAL);
 }
 
 /* In two lines where one would be wider than the axes. */
@@ -257,14 +263,44 @@ static lb_status of_model(const lb_report_view *v, lb_plotter *w) {
     return lb_plot_training(v, w);
 }
 
+/* Rows of the methods that were asked for; the baseline always. */
+static lb_status asked_for(const lb_report_view *v, const lb_plot_options *o, lb_report_view *out) {
+    *out = *v;
+    if (!o->methods) return LB_OK;
+    out->row = LB_NEW(v->arena, lb_report_row, v->rows + 1);
+    if (!out->row) return LB_E_NOMEM;
+    out->rows = 0;
+    for (int64_t i = 0; i < v->rows; i++) {
+        bool take = v->row[i].baseline;
+        for (size_t k = 0; k < o->methods; k++) take = take || lb_str_glob(o->method[k], v->row[i].cell[0]->method);
+        if (take) out->row[out->rows++] = v->row[i];
+    }
+    return LB_OK;
+}
+
+/* The file that was asked for, else plots.yaml of the results; and style.gp there. */
+static lb_status options_of(const lb_report_view *v, lb_plot_options *o) {
+    char *own = lb_arena_printf(v->arena, "%s/plots.yaml", v->r->dir);
+    char *lines = lb_arena_printf(v->arena, "%s/style.gp", v->r->dir);
+    const char *from = v->options->plots;
+    if (!own || !lines) return LB_E_NOMEM;
+    if (!from && lb_fs_is_link(own)) return lb_fail(LB_E_IO, "%s: is a symbolic link, expected a file", own);
+    if (!from && lb_fs_there(own)) from = own;
+    LB_TRY(lb_plot_options_read(v->arena, from, o));
+    return lb_plot_lines_read(v->arena, lines, &o->extra);
+}
+
 lb_status lb_plot_all(const lb_report_view *v, const char *dir, lb_log *log, lb_plot_list *out) {
     *out = (lb_plot_list){.n = 0};
-    lb_plotter w = {.dir = dir, .log = log, .list = out, .o = &lb_plot_usual};
+    lb_plot_options o;
+    lb_plotter w = {.dir = dir, .log = log, .list = out, .o = &o};
+    LB_TRY(options_of(v, &o));
     lb_status st = lb_fs_own_folder(dir);
     for (int64_t m = 0; st == LB_OK && m < v->models; m++) {
-        const lb_report_view *one = &v->model[m];
-        if (v->models > 1 && !(w.suffix = lb_report_slug(v->arena, one->r->model_name))) st = LB_E_NOMEM;
-        if (st == LB_OK) st = of_model(one, &w);
+        lb_report_view one;
+        st = asked_for(&v->model[m], &o, &one);
+        if (st == LB_OK && v->models > 1 && !(w.suffix = lb_report_slug(v->arena, one.r->model_name))) st = LB_E_NOMEM;
+        if (st == LB_OK) st = of_model(&one, &w);
     }
     lb_plot_end(&w);
     return st;

@@ -32,6 +32,8 @@ typedef struct lb_plot {
     lb_str dat;
     lb_plot_look *look; /* (looks) */
     int looks;
+    bool legend;       /* of series, at the side, or below where the figure is narrow */
+    bool each;         /* settings that draw changes: made anew for each format */
     bool open_markers; /* points that may lie on each other */
     bool no_lines;     /* series are points alone, which dashes do not tell apart */
     int width, height; /* in points at 72 a inch; a pixel each in SVG */
@@ -65,13 +67,16 @@ LB_NODISCARD lb_status lb_plot_training(const lb_report_view *v, lb_plotter *w);
 
 /* Begins a data block, named in a comment; returns its index. */
 int lb_plot_block(lb_plot *p, const char *name);
-void lb_plot_quote(lb_str *s, const char *text); /* 'text' for gnuplot */
-void lb_plot_title(lb_plot *p, lb_str *s);       /* as an expression; scripts have it in the variable `title` */
+/* 'text' for gnuplot, with a mark before it that scripts are written without: TeX has other texts. */
+void lb_plot_quote(lb_str *s, const char *text);
+#define LB_PLOT_TEXT '\001'
+void lb_plot_quote_as(lb_str *s, const char *text, lb_table_format f); /* without; TERMINAL or LATEX */
+void lb_plot_title(lb_plot *p, lb_str *s); /* as an expression; scripts have it in the variable `title` */
 /* Style line AT: colour and marker of the method, dashes of the group; where another series of the plot has both marker
  * and dashes, others of them. extra: so many looks of this method and group are left out. */
 void lb_plot_style_of(lb_plot *p, int at, const char *method, const char *group, int extra);
-void lb_plot_looks(const lb_plotter *w, const lb_plot *p, lb_str *s); /* "set style line AT ...", all */
-void lb_plot_style_row(lb_plot *p, int at, const lb_report_row *row); /* the same of a row */
+void lb_plot_looks(const lb_plotter *w, const lb_plot *p, double scale, lb_str *s); /* "set style line AT ...", all */
+void lb_plot_style_row(lb_plot *p, int at, const lb_report_row *row);               /* the same of a row */
 const char *lb_plot_colour(const lb_plotter *w, const char *method);
 /* Is a figure asked for? name: of the figure ("front"), or one that begins with it ("front-EVALUATION"). */
 bool lb_plot_wanted(const lb_plotter *w, const char *name);

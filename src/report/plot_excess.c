@@ -152,7 +152,8 @@ static lb_status caption(const lb_report_view *v, const lb_report_block *b, cons
     LB_TRY(said(v->arena, k, &rest));
     const char *what = k->kl ? "KL(unquantized \xe2\x80\x96 quantized) in nats a token"
                              : "excess loss, the difference of ln PPL to the unquantized model in nats,";
-    p->title = lb_arena_printf(v->arena, "%s: %s on %s", v->r->model_name, k->kl ? "KL" : "excess loss", b->title);
+    p->title = lb_arena_printf(v->arena, "%s: %s on %s", v->r->model_name,
+                               k->kl ? "KL to the unquantized model" : "excess loss", b->title);
     p->caption = lb_arena_printf(
         v->arena, "%s: %s (log scale) on %s against measured bits a weight; bars: 95 %% intervals%s.%s",
         v->r->model_name, what, b->title, k->noise > 0 ? "; grey line: their median half width" : "", rest);
@@ -162,8 +163,7 @@ static lb_status caption(const lb_report_view *v, const lb_report_block *b, cons
 static lb_status fill(const lb_report_view *v, const lb_report_block *b, const costs *k, lb_plotter *w, lb_plot *p) {
     LB_TRY(caption(v, b, k, p));
     lb_points_axes(p, "bits per weight, measured",
-                   k->kl ? "KL(unquantized \xe2\x80\x96 quantized) in nats (log scale)"
-                         : "\xce\x94 ln PPL in nats (log scale)");
+                   k->kl ? "KL in nats (log scale)" : "\xce\x94 ln PPL in nats (log scale)");
     const char *axis = k->kl ? "kl" : "delta";
     lb_span y = lb_plot_limits(w, axis, k->y), x = lb_plot_limits(w, "bits", k->x);
     lb_str_add(&p->setup,

@@ -59,7 +59,7 @@ static const char *last_line(char *text) {
 lb_status lb_gnuplot_run(const char *dir, const char *script, const char *stem) {
     lb_str set = {0};
     lb_str_add(&set, "stem=");
-    lb_plot_quote(&set, stem);
+    lb_plot_quote_as(&set, stem, LB_TABLE_TERMINAL);
     lb_status st = lb_str_check(&set);
     if (st != LB_OK) {
         lb_str_free(&set);

@@ -203,17 +203,6 @@ static void depth_draw(lb_plot *p, const family *f, const panels *g, const char 
     lb_str_add(&p->draw, "\n    unset multiplot\n");
 }
 
-/* The legend's panel switches axes off, so the settings are made anew for every format. */
-static void set_for_each_format(lb_plot *p) {
-    lb_str all = {0};
-    lb_str_add(&all, "%s%s", p->setup.s ? p->setup.s : "", p->draw.s ? p->draw.s : "");
-    if (all.failed) p->draw.failed = true;
-    lb_str_free(&p->setup);
-    lb_str_free(&p->draw);
-    p->setup = (lb_str){0};
-    p->draw = all;
-}
-
 static lb_status depth_figure(const lb_report_view *v, lb_plotter *w, const family *f, int64_t from, int64_t n,
                               const char *part) {
     lb_plot p;
@@ -234,7 +223,7 @@ static lb_status depth_figure(const lb_report_view *v, lb_plotter *w, const fami
         lb_arena_printf(v->arena, "%s, %d bits: %s (log scale) over depth, by layer type%s.%s", v->r->model_name,
                         f->bits, measure_text(f->by), v->seeds ? ", the first seed of each row" : "", mark_note(f));
     lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
-    p.open_markers = true;
+    p.each = p.open_markers = true; /* the legend's panel switches axes off */
     for (int64_t i = 0; st == LB_OK && i < n; i++) {
         depth_data(&p, f, f->row[from + i], name[i]);
         lb_plot_style_row(&p, (int)i + 1, f->row[from + i]);
@@ -246,7 +235,6 @@ static lb_status depth_figure(const lb_report_view *v, lb_plotter *w, const fami
                block_tic_step(f->blocks, 8));
     if (st == LB_OK) {
         depth_draw(&p, f, &g, name, n);
-        set_for_each_format(&p);
         st = lb_plot_finish(w, &p);
     }
     lb_plot_free(&p);

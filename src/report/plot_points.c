@@ -37,13 +37,14 @@ lb_status lb_points_of(const lb_report_view *v, const lb_report_block *b, lb_poi
 }
 
 void lb_points_axes(lb_plot *p, const char *x, const char *y) {
+    p->legend = true;
     lb_str_add(&p->setup, "set title title\n");
     lb_str_add(&p->setup, "set xlabel ");
     lb_plot_quote(&p->setup, x);
     lb_str_add(&p->setup, "\nset ylabel ");
     lb_plot_quote(&p->setup, y);
     lb_str_add(&p->setup, "\nset grid lc rgb '#c8c8c8' lw 0.8 dt solid\n"
-                          "set key outside right top Left reverse samplen 3.2 spacing 1.15\nset border 3\n"
+                          "set border 3\n"
                           "set tics nomirror\n");
 }
 

@@ -7,36 +7,132 @@
 #include "base/hash.h"
 #include "report/plot.h"
 
-static const char *const format[] = {"svg", "png", "pdf"};
+static const char *const usual_name[] = {"svg", "png", "pdf"};
 
-static void script(const lb_plotter *w, lb_plot *p, lb_str *s) {
+/* ---- frames ---- */
+
+/* Of a figure in points, 72 an inch, and how large its texts are relative to those of a page. */
+typedef struct frame {
+    double width, height, scale;
+    bool narrow; /* no room for a legend at the side */
+} frame;
+
+#define PAGE_FONT   13
+#define PAGE_HEIGHT 460 /* of a figure whose height does not depend on what it shows */
+
+static frame frame_of(const lb_plot_options *o, const lb_plot *p) {
+    frame f = {p->width, p->height, o->font_size > 0 ? o->font_size / PAGE_FONT : 1,
+               o->width_in > 0 && o->width_in < 5};
+    if (!(o->width_in > 0)) return f;
+    f.width = 72 * o->width_in, f.height = 72 * o->height_in;
+    if (o->exact) return f;
+    if (p->height > PAGE_HEIGHT && p->height * f.scale > f.height) f.height = p->height * f.scale;
+    if (p->legend && f.narrow) f.height += 1.3 * PAGE_FONT * f.scale * ((p->looks + 4) / 2);
+    return f;
+}
+
+static const char *const tex_name[] = {"latex", "tikz"};
+
+static void terminals(const lb_plot_options *o, const frame *f, bool tex, lb_str *s) {
+    double w = f->width, h = f->height, k = f->scale;
+    if (tex) {
+        lb_str_add(s,
+                   "    if (format eq 'latex') { set terminal cairolatex pdf size %.3fin,%.3fin font ',%.4g' "
+                   "linewidth %.4g }\n"
+                   "    if (format eq 'tikz') { set terminal tikz size %.3fin,%.3fin font '\\fontsize{%.4g}{%.4g}"
+                   "\\selectfont' linewidth %.4g }\n",
+                   w / 72, h / 72, PAGE_FONT * k, 1.5 * k, w / 72, h / 72, PAGE_FONT * k, 1.2 * PAGE_FONT * k, 1.5 * k);
+        return;
+    }
+    lb_str_add(
+        s, "    if (format eq 'svg') { set terminal svg noenhanced size %.0f,%.0f font '%s,%.4g' background 'white'", w,
+        h, o->font ? o->font : "sans-serif", PAGE_FONT * k);
+    if (k != 1) lb_str_add(s, " linewidth %.4g", k);
+    lb_str_add(
+        s,
+        " }\n    if (format eq 'png') { set terminal pngcairo noenhanced size %.0f,%.0f font '%s,%.4g' fontscale 2 "
+        "linewidth %.4g pointscale 2 }\n",
+        2 * w, 2 * h, o->font ? o->font : "Sans", 10 * k, 2 * k);
+    lb_str_add(s,
+               "    if (format eq 'pdf') { set terminal pdfcairo noenhanced size %.3fin,%.3fin font '%s,%.4g' "
+               "fontscale 0.75 linewidth %.4g pointscale 1.2 }\n",
+               w / 72, h / 72, o->font ? o->font : "Sans", PAGE_FONT * k, 2 * k);
+}
+
+/* ---- the script ---- */
+
+/* Commands, and the texts in them as the terminal takes them. */
+static void add_commands(lb_str *out, const lb_str *from, bool tex) {
+    for (const char *p = from->s ? from->s : ""; *p;) {
+        size_t n = strcspn(p, (const char[]){LB_PLOT_TEXT, 0});
+        lb_str_add_bytes(out, p, n);
+        p += n + (p[n] != 0);
+        if (!p[-1] || !tex || *p != '\'') continue;
+        lb_str text = {0};
+        for (p++; *p && (*p != '\'' || p[1] == '\''); p++) {
+            lb_str_add_bytes(&text, p, 1);
+            if (*p == '\'') p++;
+        }
+        p += *p == '\'';
+        lb_plot_quote_as(out, text.s ? text.s : "", LB_TABLE_LATEX);
+        out->failed = out->failed || text.failed;
+        lb_str_free(&text);
+    }
+}
+
+static const char *title_asked(const lb_plot_options *o, const lb_plot *p) {
+    for (int64_t i = 0; i < o->titles.n; i++) {
+        size_t n = strlen(o->titles.at[i].key);
+        if (strncmp(p->name, o->titles.at[i].key, n) == 0 && (!p->name[n] || p->name[n] == '-'))
+            return o->titles.at[i].value;
+    }
+    return NULL;
+}
+
+static void settings(const lb_plotter *w, const lb_plot *p, const frame *f, bool tex, lb_str *s) {
+    add_commands(s, &p->setup, tex);
+    if (p->legend)
+        lb_str_add(s, f->narrow ? "set key bmargin center horizontal Left reverse samplen 2 spacing 1.1 offset 0,-0.6\n"
+                                : "set key outside right top Left reverse samplen 3.2 spacing 1.15\n");
+    if (w->o->extra) lb_str_add(s, "# style.gp\n%s%s", w->o->extra, lb_str_ends(w->o->extra, "\n") ? "" : "\n");
+}
+
+static void format_list(unsigned formats, bool tex, lb_str *s) {
+    for (int i = tex ? 3 : 0, n = 0; i < (tex ? 5 : 3); i++)
+        if (formats & 1u << i) lb_str_add(s, "%s%s", n++ ? " " : "", tex ? tex_name[i - 3] : usual_name[i]);
+}
+
+static void script(const lb_plotter *w, lb_plot *p, bool tex, const char *name, lb_str *s) {
+    frame f = frame_of(w->o, p);
+    lb_str title = {0};
     lb_str_add(s, "# ");
     lb_markup_text(s, LB_TABLE_TERMINAL, p->title);
     lb_str_add(s,
                "\n# Data: %s.dat. To draw it again, here: gnuplot %s.gp. Once changed, this file is never overwritten."
-               "\n# One format only: gnuplot -e \"formats='pdf'\" %s.gp\n\n",
-               p->name, p->name, p->name);
-    lb_str_add(s, "if (!exists('formats')) formats = 'svg png pdf'\nif (!exists('stem')) stem = '%s'\n", p->name);
+               "\n# One format only: gnuplot -e \"formats='%s'\" %s.gp\n\nif (!exists('formats')) formats = '",
+               p->name, name, tex ? tex_name[0] : "pdf", name);
+    format_list(w->o->formats, tex, s);
+    lb_str_add(s, "'\nif (!exists('stem')) stem = '%s'\n", p->name);
     /* gnuplot's own format has room for a sign in front, which moves numbers off their tics. */
     lb_str_add(s, "data = '%s.dat'\nset encoding utf8\nset format '%%h'\ntitle = ", p->name);
-    lb_plot_title(p, s);
+    if (!w->o->title)
+        lb_str_add(&title, "''");
+    else if (title_asked(w->o, p))
+        lb_plot_quote(&title, title_asked(w->o, p));
+    else
+        lb_plot_title(p, &title);
+    add_commands(s, &title, tex);
     lb_str_add(s, "\n");
-    lb_plot_looks(w, p, s);
-    lb_str_add(s, "%s", p->setup.s ? p->setup.s : "");
+    lb_plot_looks(w, p, f.scale, s);
+    if (!p->each) settings(w, p, &f, tex, s);
     lb_str_add(s, "\ndo for [format in formats] {\n");
-    lb_str_add(s,
-               "    if (format eq 'svg') { set terminal svg noenhanced size %d,%d font 'sans-serif,13' background "
-               "'white' }\n",
-               p->width, p->height);
-    lb_str_add(s,
-               "    if (format eq 'png') { set terminal pngcairo noenhanced size %d,%d font 'Sans,10' fontscale 2 "
-               "linewidth 2 pointscale 2 }\n",
-               2 * p->width, 2 * p->height);
-    lb_str_add(s,
-               "    if (format eq 'pdf') { set terminal pdfcairo noenhanced size %.3fin,%.3fin font 'Sans,13' "
-               "fontscale 0.75 linewidth 2 pointscale 1.2 }\n",
-               p->width / 72.0, p->height / 72.0);
-    lb_str_add(s, "    set output stem.'.'.format\n%s}\nunset output\n", p->draw.s ? p->draw.s : "");
+    terminals(w->o, &f, tex, s);
+    lb_str_add(s, tex ? "    set output stem.'-'.format.'.tex'\n" : "    set output stem.'.'.format\n");
+    if (p->each) settings(w, p, &f, tex, s);
+    add_commands(s, &p->draw, tex);
+    lb_str_add(s, "}\nunset output\n");
+    s->failed = s->failed || title.failed;
+    lb_str_free(&title);
 }
 
 static lb_status path_of(lb_arena *a, const char *dir, const char *stem, const char *ext, char **out) {
@@ -68,10 +164,12 @@ static lb_status is_ours(const char *path, bool *ours) {
     char *text = NULL, hex[LB_HASH_HEX];
     size_t n = 0;
     *ours = false;
-    if (lb_fs_is_link(path) || lb_fs_read_most(path, LB_PLOT_SCRIPT_MOST, &text, &n) != LB_OK) return LB_OK;
+    if (lb_fs_is_link(path)) return LB_OK;
+    lb_status st = lb_fs_read_most(path, LB_PLOT_SCRIPT_MOST, &text, &n);
+    if (st != LB_OK) return st == LB_E_NOMEM || st == LB_E_INTERRUPTED ? st : LB_OK;
     const char *last = NULL;
     for (const char *p = text; (p = strstr(p, mark)); p++) last = p;
-    lb_status st = last ? lb_hash_bytes(text, (size_t)(last - text), hex) : LB_OK;
+    if (last) st = lb_hash_bytes(text, (size_t)(last - text), hex);
     if (last && st == LB_OK) {
         const char *rest = last + strlen(mark);
         *ours = strncmp(rest, hex, LB_HASH_HEX - 1) == 0 && strcmp(rest + LB_HASH_HEX - 1, "\n") == 0;
@@ -82,13 +180,13 @@ static lb_status is_ours(const char *path, bool *ours) {
 
 /* NAME, or where somebody changed NAME.gp, NAME.new, NAME.new-2, ...: the first whose script is not there or is still
  * as it was written. Those after it have had their day. */
-static lb_status script_stem(lb_plotter *w, const lb_plot *p, const char **out) {
+static lb_status script_stem(lb_plotter *w, const lb_plot *p, const char *name, const char **out) {
     enum { MOST = 9 };
     *out = NULL;
     for (int i = 0; i < MOST; i++) {
-        const char *stem = i == 0   ? p->name
-                           : i == 1 ? lb_arena_printf(p->arena, "%s.new", p->name)
-                                    : lb_arena_printf(p->arena, "%s.new-%d", p->name, i);
+        const char *stem = i == 0   ? name
+                           : i == 1 ? lb_arena_printf(p->arena, "%s.new", name)
+                                    : lb_arena_printf(p->arena, "%s.new-%d", name, i);
         char *path;
         bool ours;
         if (!stem) return LB_E_NOMEM;
@@ -105,7 +203,7 @@ static lb_status script_stem(lb_plotter *w, const lb_plot *p, const char **out) 
         else if (!*out)
             lb_str_add(&w->kept, "%s %s.gp", w->kept.len ? "," : "", stem);
     }
-    return *out ? LB_OK : lb_fail(LB_E_IO, "%s/%s.new-%d.gp: no name is left for a script", w->dir, p->name, MOST - 1);
+    return *out ? LB_OK : lb_fail(LB_E_IO, "%s/%s.new-%d.gp: no name is left for a script", w->dir, name, MOST - 1);
 }
 
 /* An edited script may be anybody's, so it is not run either. */
@@ -120,25 +218,64 @@ void lb_plot_end(lb_plotter *w) {
 
 /* ---- pictures ---- */
 
-/* The pictures appear under their names only when all are drawn; else none is left that shows other data. */
-static lb_status draw(lb_plotter *w, const lb_plot *p, const char *script_name, bool *drawn) {
-    char *stem = lb_arena_printf(p->arena, "%s.tmp.%ld", p->name, (long)getpid()), *from[3], *to[3];
+/* What a plot has beside its scripts and data: BASE.ext, or BASE-latex.tex; of each the format it is made for. */
+static const struct {
+    const char *end;
+    unsigned format;
+} picture[] = {{".svg", LB_PLOT_SVG},
+               {".png", LB_PLOT_PNG},
+               {".pdf", LB_PLOT_PDF},
+               {"-latex.pdf", LB_PLOT_CAIROLATEX},
+               {"-latex.tex", LB_PLOT_CAIROLATEX},
+               {"-tikz.tex", LB_PLOT_TIKZ}};
+enum { PICTURES = sizeof picture / sizeof picture[0] };
+
+/* cairolatex's file includes its picture by the name that it was drawn under. */
+static lb_status rename_within(const char *from, const char *to, const char *stem, const char *name) {
+    char *text, *rest;
+    size_t n;
+    lb_str s = {0};
+    LB_TRY(lb_fs_read(from, &text, &n));
+    rest = text;
+    for (char *at; (at = strstr(rest, stem)); rest = at + strlen(stem)) {
+        lb_str_add_bytes(&s, rest, (size_t)(at - rest));
+        lb_str_add(&s, "%s", name);
+    }
+    lb_str_add(&s, "%s", rest);
+    lb_free(text);
+    lb_status st = lb_str_check(&s);
+    if (st == LB_OK) st = lb_fs_write_atomic(to, s.s ? s.s : "", s.len);
+    lb_str_free(&s);
+    return st;
+}
+
+static lb_status take(const char *from, const char *to, const char *stem, const char *name) {
+    if (lb_str_ends(to, ".tex") && lb_fs_exists(from)) return rename_within(from, to, stem, name);
+    if (rename(from, to) == 0) return LB_OK;
+    return lb_fail(LB_E_IO, "%s: gnuplot did not write it", to);
+}
+
+/* The pictures of these formats appear under their names only when all are drawn; else none is left that shows other
+ * data. */
+static lb_status draw(lb_plotter *w, const lb_plot *p, unsigned formats, const char *script_name, bool *drawn) {
+    char *stem = lb_arena_printf(p->arena, "%s.tmp.%ld", p->name, (long)getpid()), *from[PICTURES], *to[PICTURES];
     if (!stem) return LB_E_NOMEM;
-    for (int i = 0; i < 3; i++) {
-        LB_TRY(path_of(p->arena, w->dir, stem, format[i], &from[i]));
-        LB_TRY(path_of(p->arena, w->dir, p->name, format[i], &to[i]));
+    for (int i = 0; i < PICTURES; i++) {
+        from[i] = lb_arena_printf(p->arena, "%s/%s%s", w->dir, stem, picture[i].end);
+        to[i] = lb_arena_printf(p->arena, "%s/%s%s", w->dir, p->name, picture[i].end);
+        if (!from[i] || !to[i]) return LB_E_NOMEM;
         unlink(from[i]); /* gnuplot would write through a link */
-        unlink(to[i]);
+        if (formats & picture[i].format) unlink(to[i]);
     }
     *drawn = false;
     if (w->no_gnuplot) return LB_OK;
     lb_status st = lb_gnuplot_run(w->dir, script_name, stem);
-    for (int i = 0; st == LB_OK && i < 3; i++)
-        if (rename(from[i], to[i]) != 0) st = lb_fail(LB_E_IO, "%s: gnuplot did not write it", to[i]);
+    for (int i = 0; st == LB_OK && i < PICTURES; i++)
+        if (formats & picture[i].format) st = take(from[i], to[i], stem, p->name);
     *drawn = st == LB_OK;
-    for (int i = 0; st != LB_OK && i < 3; i++) {
+    for (int i = 0; i < PICTURES; i++) {
         unlink(from[i]);
-        unlink(to[i]);
+        if (st != LB_OK && formats & picture[i].format) unlink(to[i]);
     }
     if (st == LB_E_NOMEM || st == LB_E_INTERRUPTED) return st;
     w->no_gnuplot = st == LB_E_UNSUPPORTED;
@@ -175,27 +312,32 @@ static lb_status own_name(const lb_plotter *w, lb_plot *p) {
     return p->name ? LB_OK : LB_E_NOMEM;
 }
 
-static lb_status put_script(lb_plotter *w, lb_plot *p, const char **stem) {
+/* Writes one of the plot's scripts and runs it. */
+static lb_status put_script(lb_plotter *w, lb_plot *p, bool tex, bool *drawn) {
     lb_str s = {0};
-    script(w, p, &s);
+    const char *name = tex ? lb_arena_printf(p->arena, "%s-latex", p->name) : p->name, *stem = NULL;
+    *drawn = false;
+    if (!name) return LB_E_NOMEM;
+    script(w, p, tex, name, &s);
     lb_status st = sign(&s);
-    if (st == LB_OK) st = script_stem(w, p, stem);
-    if (st == LB_OK) st = write_text(p->arena, w->dir, *stem, "gp", &s);
+    if (st == LB_OK) st = script_stem(w, p, name, &stem);
+    if (st == LB_OK) st = write_text(p->arena, w->dir, stem, "gp", &s);
     lb_str_free(&s);
-    return st;
+    LB_TRY(st);
+    char *file = lb_arena_printf(p->arena, "%s.gp", stem);
+    if (!file) return LB_E_NOMEM;
+    unsigned tex_formats = LB_PLOT_CAIROLATEX | LB_PLOT_TIKZ;
+    return draw(w, p, w->o->formats & (tex ? tex_formats : ~tex_formats), file, drawn);
 }
 
 lb_status lb_plot_finish(lb_plotter *w, lb_plot *p) {
-    const char *stem;
+    bool drawn, also;
     if (!lb_plot_wanted(w, p->name)) return LB_OK;
     LB_TRY(own_name(w, p));
     LB_TRY(lb_str_check(&p->setup));
     LB_TRY(lb_str_check(&p->draw));
-    LB_TRY(put_script(w, p, &stem));
     LB_TRY(write_text(p->arena, w->dir, p->name, "dat", &p->dat));
-    char *name = lb_arena_printf(p->arena, "%s.gp", stem);
-    if (!name) return LB_E_NOMEM;
-    bool drawn = false;
-    LB_TRY(draw(w, p, name, &drawn));
+    LB_TRY(put_script(w, p, false, &drawn));
+    if (w->o->formats & (LB_PLOT_CAIROLATEX | LB_PLOT_TIKZ)) LB_TRY(put_script(w, p, true, &also));
     return remember(w, p, drawn);
 }

@@ -5,8 +5,6 @@
 
 #include "report/plot.h"
 
-const lb_plot_options lb_plot_usual = {.formats = LB_PLOT_USUAL_FORMATS, .title = true};
-
 /* ---- series ---- */
 
 static bool taken(const lb_plot *p, int point, int dash) {
@@ -46,10 +44,11 @@ const char *lb_plot_colour(const lb_plotter *w, const char *method) {
     return own ? own : lb_palette_colour(method);
 }
 
-void lb_plot_looks(const lb_plotter *w, const lb_plot *p, lb_str *s) {
+void lb_plot_looks(const lb_plotter *w, const lb_plot *p, double scale, lb_str *s) {
     for (int i = 0; i < p->looks; i++)
-        lb_str_add(s, "set style line %d lc rgb '%s' lw 2 pt %d ps 1.2 dt %s\n", p->look[i].at,
-                   lb_plot_colour(w, p->look[i].method), p->look[i].point, lb_palette_dashes(p->look[i].dash));
+        lb_str_add(s, "set style line %d lc rgb '%s' lw 2 pt %d ps %.4g dt %s\n", p->look[i].at,
+                   lb_plot_colour(w, p->look[i].method), p->look[i].point, 1.2 * scale,
+                   lb_palette_dashes(p->look[i].dash));
 }
 
 /* ---- what was asked for ---- */

@@ -4,6 +4,8 @@
 #define LB_REPORT_PLOT_STYLE_H
 
 #include "base/mem.h"
+#include "base/str.h"
+#include "io/yaml.h"
 #include "result/record.h"
 
 /* ---- palette.c ---- */
@@ -40,6 +42,7 @@ typedef struct lb_plot_limit {
 typedef struct lb_plot_options {
     unsigned formats;           /* of lb_plot_format */
     double width_in, height_in; /* 0: each figure has its own size */
+    bool exact;                 /* that high, however much there is to show */
     const char *font;           /* NULL: sans serif */
     double font_size;           /* in points; 0: as the size has it */
     bool title;
@@ -53,5 +56,15 @@ typedef struct lb_plot_options {
 } lb_plot_options;
 
 extern const lb_plot_options lb_plot_usual;
+extern const char *const lb_plot_figures[]; /* names that files begin with; NULL-terminated */
+
+/* A map of the keys that docs/report.md lists. LB_E_CONFIG: with file and line. */
+LB_NODISCARD lb_status lb_plot_options_from(lb_arena *a, const lb_yaml *n, lb_plot_options *out);
+/* The same of a file, with or without `plots:` above the keys; NULL: the usual. */
+LB_NODISCARD lb_status lb_plot_options_read(lb_arena *a, const char *yaml_path, lb_plot_options *out);
+void lb_plot_options_text(const lb_plot_options *o, lb_str *s); /* what reads back to the same */
+/* Lines for every script, from a file of `set` and `unset`; NULL: it is not there. LB_E_CONFIG: a line that could do
+ * more than set a look. */
+LB_NODISCARD lb_status lb_plot_lines_read(lb_arena *a, const char *path, const char **out);
 
 #endif

@@ -91,12 +91,13 @@ static lb_status one(const lb_report_view *v, lb_plotter *w, bool kl) {
                      : NULL;
     lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
     p.open_markers = true;
+    p.legend = true;
     lb_str_add(&p.setup, "set title title\n");
-    lb_str_add(&p.setup,
-               "set xlabel 'step'\nset ylabel '%s in nats per token%s'\n"
-               "set grid lc rgb '#c8c8c8' lw 0.8 dt solid\nset key outside right top Left reverse samplen 3.2 spacing "
-               "1.15\nset border 3\nset tics nomirror\nset datafile missing 'NaN'\n",
-               kl ? "KL" : "loss", mean ? mean : "");
+    lb_str_add(
+        &p.setup,
+        "set xlabel 'step'\nset ylabel '%s in nats per token%s'\n"
+        "set grid lc rgb '#c8c8c8' lw 0.8 dt solid\nset border 3\nset tics nomirror\nset datafile missing 'NaN'\n",
+        kl ? "KL" : "loss", mean ? mean : "");
     if (st == LB_OK) st = fill(v, &p, kl, over);
     if (st == LB_OK && p.blocks) st = lb_plot_finish(w, &p);
     lb_plot_free(&p);

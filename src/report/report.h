@@ -27,6 +27,7 @@ typedef struct lb_report_options {
     lb_adjust adjust;
     const char *reference; /* label of what differences are to; NULL: the baseline */
     lb_latex_form latex;
+    const char *plots; /* a file of plot options; NULL: plots.yaml of the results, if it is there */
 } lb_report_options;
 
 /* One row a cell; mean +- sd where seeds are an axis. `o` may be NULL: the usual. */

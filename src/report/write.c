@@ -124,10 +124,13 @@ static bool is_left_file(const char *name, bool folder) {
 
 /* What gnuplot was drawing: perplexity.tmp.PID.svg; of earlier versions perplexity.tmp.svg. */
 static bool is_left_picture(const char *name, bool folder) {
-    static const char *const end[] = {".svg", ".png", ".pdf"}, *const earlier[] = {".tmp.svg", ".tmp.png", ".tmp.pdf"};
+    static const char *const end[] = {".svg", ".png", ".pdf", "-latex.tex", "-latex.pdf", "-tikz.tex"},
+                             *const earlier[] = {".tmp.svg", ".tmp.png", ".tmp.pdf"};
     if (folder) return false;
     for (size_t i = 0; i < sizeof end / sizeof end[0]; i++)
-        if (is_left(name, end[i], NULL) || lb_str_ends(name, earlier[i])) return true;
+        if (is_left(name, end[i], NULL)) return true;
+    for (size_t i = 0; i < sizeof earlier / sizeof earlier[0]; i++)
+        if (lb_str_ends(name, earlier[i])) return true;
     return is_left_file(name, folder);
 }
 

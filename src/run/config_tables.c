@@ -123,8 +123,8 @@ static const lb_option cell_rows[] = {
 };
 const lb_options lb_config_cell_table = TABLE(cell_rows, lb_cell_options);
 
-const char *const lb_config_sections[] = {"calibration", "eval",    "training",  "axes", "quantize",
-                                          "rules",       "include", "embedding", "head", NULL};
+const char *const lb_config_sections[] = {"calibration", "eval",      "training", "axes",  "quantize", "rules",
+                                          "include",     "embedding", "head",     "plots", NULL};
 
 /* One text, two looks: plain for the terminal, a Markdown table for the docs. */
 static const lb_config_section sections[] = {
@@ -171,6 +171,12 @@ static const lb_config_section sections[] = {
      "A list of maps, at the top level or in an entry: match (a pattern on layer names such as \"*.down\", \"0.*\", "
      "\"head\"), then options for those layers, or skip: true, or same_as: \"0.down\", a layer of their shape before "
      "them: the layers become one, which is stored once. Of several that match, the later ones win.",
+     NULL},
+    {"plots",
+     "A map: how the report's plots look; results do not depend on it. size: page, column, two-columns, slide or "
+     "[width, height] in inches; font, font_size (points); title: false; titles: a map from figures to texts; palette: "
+     "a map from methods to colours; methods and figures: lists of what is drawn; limits: a map from axes (bits, ppl, "
+     "delta, kl, mib) to [low, high]; formats: cairolatex and tikz beside svg, png and pdf (docs/report.md).",
      NULL},
     {"include",
      "A path, or a list of paths, relative to this file: configs read before it. Maps are merged, anything else is "

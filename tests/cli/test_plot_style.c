@@ -39,7 +39,7 @@ static const char *plot(const char *leaf) {
 }
 
 static char *read_file(const char *path) {
-    char *text;
+    char *text = NULL;
     size_t n;
     assert_ok(lb_fs_read(path, &text, &n));
     return text;
@@ -66,6 +66,12 @@ static void reports(const char *part) {
     lb_free(said);
 }
 
+static void retitle(char *script) {
+    char *at = strstr(script, "title = 't");
+    assert_non_null(at);
+    at[9] = 'T';
+}
+
 /* A script that an author changed stays to the byte, over many reports; the report's own stands beside it. */
 static void changed_scripts_stay(void **state) {
     (void)state;
@@ -73,8 +79,7 @@ static void changed_scripts_stay(void **state) {
     reports(NULL); /* its own it may write again */
     char *text = read_file(plot(FRONT ".gp"));
     cli_has(text, "# lowbit wrote the lines above: SHA-256 ");
-    cli_has(text, "\ntitle = 'tiny");
-    text[strstr(text, "\ntitle = 'tiny") - text + 10] = 'T';
+    retitle(text);
     put(plot(FRONT ".gp"), text);
     for (int i = 0; i < 2; i++) {
         reports("are kept: " FRONT ".gp (in ");
@@ -124,10 +129,98 @@ static void scripts_of_others_do_not_run(void **state) {
     free(both);
 }
 
+/* A config's plots: are checked before anything runs and stay with the results; a file takes their place. */
+static void asked_for(void **state) {
+    (void)state;
+    char file[LB_TEST_PATH + 256];
+    snprintf(file, sizeof file, "%s", path_of("mine.yaml"));
+    put(file, "plots: {size: column, title: false, figures: [front], palette: {rtn: '#123456'}}\n");
+    char *said = report_says(0, "--plots", file), *text = read_file(plot(FRONT ".gp"));
+    cli_has(text, "set terminal svg noenhanced size 241,");
+    cli_has(text, "lc rgb '#123456'");
+    cli_has(text, "\ntitle = ''\n");
+    cli_has(text, "set key bmargin center");
+    lb_free(said);
+    lb_free(text);
+    /* The folder's own. */
+    put(path_of("plots.yaml"), "size: slide\ntitles: {front: 'It''s 100 %'}\nlimits: {ppl: [10, 100]}\n");
+    put(path_of("style.gp"), "set grid lw 3\n");
+    reports(NULL);
+    text = read_file(plot(FRONT ".gp"));
+    cli_has(text, "set terminal svg noenhanced size 720,");
+    cli_has(text, "\ntitle = 'It''s 100 %'\n");
+    cli_has(text, "set yrange [10:100]");
+    cli_has(text, "# style.gp\nset grid lw 3\n");
+    lb_free(text);
+    put(path_of("plots.yaml"), "size: colum\n");
+    said = report_says(1, NULL, NULL);
+    cli_has(said, "plots.yaml:1: size 'colum' is not known: did you mean 'column'?");
+    lb_free(said);
+    assert_int_equal(unlink(path_of("plots.yaml")), 0);
+    assert_int_equal(unlink(path_of("style.gp")), 0);
+}
+
+/* TeX's characters in TeX's files; the includer's name is the one that the file has. */
+static void for_tex(void **state) {
+    (void)state;
+    char found[64];
+    if (cli_shell("command -v gnuplot", found, sizeof found) != 0) skip();
+    put(path_of("plots.yaml"), "formats: [cairolatex]\nfigures: [front]\ntitles: {front: 50 % & a_b}\n");
+    char *said = report_says(0, NULL, NULL);
+    cli_has_not(said, "plot ");
+    lb_free(said);
+    char *gp = read_file(plot(FRONT "-latex.gp")), *tex = read_file(plot(FRONT "-latex.tex"));
+    cli_has(gp, "title = '50 \\% \\& a\\_\\allowbreak{}b'");
+    cli_has(tex, "{" FRONT "-latex}");
+    cli_has_not(tex, ".tmp.");
+    assert_true(lb_fs_exists(plot(FRONT "-latex.pdf")) && lb_fs_exists(plot(FRONT ".svg")));
+    assert_int_equal(unlink(path_of("plots.yaml")), 0);
+    lb_free(gp);
+    lb_free(tex);
+}
+
+/* A folder that was passed on: its files neither run nor lead out of it. */
+static void hostile_styles(void **state) {
+    (void)state;
+    static const char *const evil[] = {
+        "system 'touch ../../../ran'\n",         "set key left; system 'touch ../../../ran'\n",
+        "set output '| touch ../../../ran'\n",   "set title \"`touch ../../../ran`\"\n",
+        "set fit script 'touch ../../../ran'\n", "load 'elsewhere.gp'\n"};
+    char out[LB_TEST_PATH];
+    snprintf(out, sizeof out, "%s/ran", lb_test_tmpdir());
+    for (size_t i = 0; i < sizeof evil / sizeof evil[0]; i++) {
+        put(path_of("style.gp"), evil[i]);
+        char *said = report_says(1, NULL, NULL);
+        cli_has(said, "style.gp:1: ");
+        lb_free(said);
+        assert_false(lb_fs_exists(out));
+    }
+    assert_int_equal(unlink(path_of("style.gp")), 0);
+    put(path_of("plots.yaml"), "font: \"Sans' ; system 'touch ../../../ran\"\n");
+    char *said = report_says(1, NULL, NULL);
+    cli_has(said, "plots.yaml:1: font: ");
+    lb_free(said);
+    put(path_of("plots.yaml"), "titles: {front: \"x' . system('touch ../../../ran') . '`touch ../../../ran`\"}\n");
+    reports(NULL);
+    assert_false(lb_fs_exists(out));
+    assert_int_equal(unlink(path_of("plots.yaml")), 0);
+    static const char *const leaf[] = {"plots.yaml", "style.gp"};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(symlink("/etc/passwd", path_of(leaf[i])), 0);
+        said = report_says(1, NULL, NULL);
+        cli_has(said, "is a symbolic link, expected a file");
+        lb_free(said);
+        assert_int_equal(unlink(path_of(leaf[i])), 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changed_scripts_stay),
         cmocka_unit_test(scripts_of_others_do_not_run),
+        cmocka_unit_test(asked_for),
+        cmocka_unit_test(for_tex),
+        cmocka_unit_test(hostile_styles),
     };
     return cmocka_run_group_tests_name("style of plots", tests, setup, NULL);
 }

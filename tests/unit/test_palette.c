@@ -152,7 +152,7 @@ static void series_differ(void **state) {
     for (int i = 0; i < p.looks; i++)
         for (int k = 0; k < i; k++)
             assert_false(p.look[i].point == p.look[k].point && p.look[i].dash == p.look[k].dash);
-    lb_plot_looks(&w, &p, &s);
+    lb_plot_looks(&w, &p, 1, &s);
     int n = 0;
     for (const char *x = s.s; (x = strstr(x, "'#d55e00'")); x++) n++;
     assert_int_equal(n, 40);

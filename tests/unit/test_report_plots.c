@@ -299,9 +299,9 @@ static void titles(void **state) {
     lb_str_add(&s, "\n");
     p.title = "a-model-whose-name-is-as-long-as-some-other-names-are: perplexity on 'a' text";
     lb_plot_title(&p, &s);
-    assert_string_equal(s.s, "'model: perplexity on a text'\n"
-                             "'a-model-whose-name-is-as-long-as-some-other-names-are:'.\"\\n\"."
-                             "'perplexity on ''a'' text'");
+    assert_string_equal(s.s, "\001'model: perplexity on a text'\n"
+                             "\001'a-model-whose-name-is-as-long-as-some-other-names-are:'.\"\\n\"."
+                             "\001'perplexity on ''a'' text'");
     lb_str_free(&s);
     lb_plot_free(&p);
     lb_arena_free(a);
@@ -310,7 +310,7 @@ static void titles(void **state) {
 static void quotes(void **state) {
     (void)state;
     lb_str s = {0};
-    lb_plot_quote(&s, "it's `rm` \"x\"\n$HOME");
+    lb_plot_quote_as(&s, "it's `rm` \"x\"\n$HOME", LB_TABLE_TERMINAL);
     assert_string_equal(s.s, "'it''s `rm` \"x\" $HOME'");
     lb_str_free(&s);
     s = (lb_str){0};
