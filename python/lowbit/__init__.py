@@ -8,7 +8,8 @@
     r.curves      one row a step of a training
     r.columns("layers")                                        # what each column means, and its unit
 
-pandas DataFrames where pandas is installed, else lowbit.Table. Layers, windows and curves need h5py.
+pandas DataFrames where pandas is installed, else lowbit.Table. h5py reads the files where it is
+installed, else a small reader of the package's own.
 """
 
 from .errors import DamagedFile, LowbitError, LowbitWarning, NotAResultsFolder, ProgramFailed, ProgramNotFound

@@ -1,10 +1,16 @@
-"""A result file, CELL.h5: checked against its SHA-256, then read by h5py."""
+"""A result file, CELL.h5: checked against its SHA-256, then read by h5py, or without it by hdf5.py."""
 
 import hashlib
 import os
 import re
 
+from . import hdf5
 from .errors import DamagedFile, LowbitError
+
+try:
+    import h5py
+except ImportError:
+    h5py = None
 
 SEAL = 512  # bytes of text before the HDF5 file; it may leave out a run of packed layers
 _TEXT = re.compile(
@@ -40,22 +46,12 @@ def _sha256(f, pieces):
 
 
 class CellFile:
-    """with CellFile(path, sha256) as f: f.read("layers/name") -> list; f.attrs("eval/0") -> dict."""
+    """with CellFile(path, sha256) as f: f.read("layers/name") -> list; f.attrs("eval/0") -> dict; f.names("layers")."""
 
     def __init__(self, path, sha256):
-        try:
-            import h5py
-        except ImportError:
-            raise LowbitError(
-                f"{path}: layers, windows and curves are read with h5py, which is not here: pip install h5py"
-            ) from None
         check(path, sha256)
         self.path = path
-        try:
-            self._file = h5py.File(path, "r")
-        except OSError as e:
-            raise DamagedFile(f"{path} is damaged: {e}") from None
-        self._dataset, self._is_text = h5py.Dataset, h5py.check_string_dtype
+        self._file = self._call("as a whole", _WithH5py if h5py else hdf5.File, path)
 
     def __enter__(self):
         return self
@@ -65,20 +61,39 @@ class CellFile:
 
     def names(self, group):
         """Datasets of a group; none where it is not there."""
-        if group not in self._file:
-            return []
-        return [name for name, x in self._file[group].items() if isinstance(x, self._dataset)]
+        return self._call(group, self._file.names, group)
 
     def read(self, path):
         """A dataset as a list; None where it is not there."""
-        if path not in self._file:
-            return None
-        d = self._file[path]
-        try:
-            return (d.asstr() if self._is_text(d.dtype) else d)[()].tolist()
-        except (OSError, UnicodeDecodeError) as e:
-            raise DamagedFile(f"{self.path} is damaged: {path}: {e}") from None
+        return self._call(path, self._file.read, path)
 
     def attrs(self, path):
-        found = self._file[path].attrs
-        return {k: v.item() if hasattr(v, "item") else v for k, v in found.items()}
+        return self._call(path, self._file.attrs, path)
+
+    def _call(self, what, function, path):
+        try:
+            return function(path)
+        except hdf5.Unsupported as e:
+            raise LowbitError(f"{self.path}: {what}: {e}: only h5py reads it: pip install h5py") from None
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as e:
+            raise DamagedFile(f"{self.path} is damaged: {what}: {e}: run the cell again") from None
+
+
+class _WithH5py:
+    def __init__(self, path):
+        self.file = h5py.File(path, "r")
+        self.close = self.file.close
+
+    def names(self, group):
+        if group not in self.file:
+            return []
+        return [name for name, x in self.file[group].items() if isinstance(x, h5py.Dataset)]
+
+    def read(self, path):
+        if path not in self.file:
+            return None
+        d = self.file[path]
+        return (d.asstr() if h5py.check_string_dtype(d.dtype) else d)[()].tolist()
+
+    def attrs(self, path):
+        return {k: v.item() if hasattr(v, "item") else v for k, v in self.file[path].attrs.items()}

@@ -60,7 +60,6 @@ class Damage(InAFolder):
         with open(path, "wb") as f:
             f.write(data if changed is None else changed)
 
-    @unittest.skipUnless(h5py, "h5py is not installed")
     def test_result_files(self):
         def flip(at):
             def change(data):
@@ -102,9 +101,8 @@ class Damage(InAFolder):
         with open(os.path.join(self.copy, other), "rb") as f:
             data = f.read()
         self.edit(self.stem + ".h5", lambda _: data)
-        if h5py:
-            with self.fails(lowbit.DamagedFile, "SHA-256 .*, sweep.json says"):
-                lowbit.load(self.copy).curves
+        with self.fails(lowbit.DamagedFile, "SHA-256 .*, sweep.json says"):
+            lowbit.load(self.copy).curves
 
     def test_index(self):
         for change in (lambda d: d[:50], lambda d: b"{}", lambda d: b"[1]", lambda d: d.replace(b'"stem"', b'"stam"'),
@@ -191,8 +189,7 @@ class Unfinished(InAFolder):
             results.cells
         results.report()
         self.assertEqual(list(results.cells["state"]).count("missing"), 1)
-        if h5py:
-            self.assertEqual(len(results.layers), 4 * 35)
+        self.assertEqual(len(results.layers), 4 * 35)
 
 
 class Program(InAFolder):

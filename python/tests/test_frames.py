@@ -5,12 +5,13 @@ import glob
 import math
 import os
 import re
+import tempfile
 import unittest
 from unittest import mock
 
 import lowbit
 import sweep
-from lowbit import columns, table
+from lowbit import cellfile, columns, hdf5, table
 
 try:
     import h5py
@@ -153,6 +154,91 @@ class FromResultFiles(unittest.TestCase):
         self.assertEqual(steps, 5)
 
 
+class FromResultFilesWithoutH5py(FromResultFiles):
+    """The same with the package's own reader."""
+
+    def setUp(self):
+        patch = mock.patch.object(cellfile, "h5py", None)
+        patch.start()
+        self.addCleanup(patch.stop)
+        super().setUp()
+
+
+@needs_h5py
+class OwnReader(unittest.TestCase):
+    """hdf5.py against h5py."""
+
+    def compare(self, path):
+        own = hdf5.File(path)
+        self.addCleanup(own.close)
+
+        def same(name, x):
+            self.assertEqual(own.attrs(name), {k: getattr(v, "item", lambda v=v: v)() for k, v in x.attrs.items()})
+            if isinstance(x, h5py.Dataset):
+                values = (x.asstr() if h5py.check_string_dtype(x.dtype) else x)[()].tolist()
+                self.assertEqual(repr(own.read(name)), repr(values), name)
+            else:
+                self.assertEqual(sorted(own.names(name)), sorted(k for k, v in x.items() if isinstance(v, h5py.Dataset)))
+
+        with h5py.File(path) as f:
+            same("/", f)
+            f.visititems(same)
+        self.assertIsNone(own.read("layers/nothing"))
+        self.assertEqual(own.names("nothing"), [])
+
+    def test_result_files(self):
+        for path in glob.glob(os.path.join(sweep.made(), "*.h5")):
+            self.compare(path)
+
+    def test_heaps_and_trees_of_many_levels(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "x.h5")
+            with h5py.File(path, "w", userblock_size=512, libver=("v108", "v108")) as f:
+                for i in range(3000):
+                    f[f"many/name of a dataset {i:05d}"] = i / 7
+                    if i < 1500:
+                        f["many"].attrs[f"attribute {i}"] = "ü" * (i % 40)
+                for i, type in enumerate(("i1", "u1", "i2", "u4", "i8", "f4", "f8")):
+                    f[f"types/{i}"] = [[[1, 2, 3], [4, 5, 100]]] if i % 2 else 7
+                    f.create_dataset(f"typed/{type}", data=[[1, 2, 3], [4, 5, 100]], dtype=type)
+                f["texts"] = ["", "a", "ü" * 70000]
+                f.create_dataset("none", shape=(0, 3), dtype="f8")
+            self.compare(path)
+
+    def test_what_it_does_not_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "x.h5")
+            with h5py.File(path, "w", userblock_size=512, libver=("v108", "v108")) as f:
+                f.create_dataset("chunks", data=list(range(1000)), chunks=(10,), compression="gzip")
+                f.create_dataset("big", data=[1, 2], dtype=">i4")
+            own = hdf5.File(path)
+            self.addCleanup(own.close)
+            for name, why in (("chunks", "layout 2"), ("big", "elements of class 0 with 4 bytes")):
+                with self.assertRaisesRegex(hdf5.Unsupported, why):
+                    own.read(name)
+
+    def test_damage_ends_as_an_error(self):
+        """Whatever byte of a file is another: no other kind of error, and an end."""
+        path = min(glob.glob(os.path.join(sweep.made(), "rtn*.h5")))
+        with open(path, "rb") as f:
+            data = f.read()
+        with tempfile.TemporaryDirectory() as folder:
+            copy = os.path.join(folder, "x.h5")
+            for k in range(400):
+                at = 512 + (k * 7919) % (len(data) - 512) if k % 2 else 512 + k * 3
+                with open(copy, "wb") as f:
+                    f.write(data[:at] + bytes([data[at] ^ (1 << k % 8)]) + data[at + 1 :])
+                try:
+                    with mock.patch.object(cellfile, "check"), mock.patch.object(cellfile, "h5py", None):
+                        with cellfile.CellFile(copy, None) as f:
+                            for group in ("layers", "layers/derived", "eval/0", "host"):
+                                f.attrs(group)
+                                for name in f.names(group):
+                                    f.read(f"{group}/{name}")
+                except lowbit.LowbitError:
+                    pass
+
+
 class Words(unittest.TestCase):
     """Every column has a meaning, the one of the documentation."""
 
@@ -177,7 +263,6 @@ class Words(unittest.TestCase):
         derived = section[section.index("`/layers/derived/`") :]
         self.assertEqual({c.name for c in columns.LAYER_DERIVED}, set(re.findall(r"`(\w+)`", derived)))
 
-    @needs_h5py
     def test_every_column_shown_has_a_meaning(self):
         results = lowbit.load(sweep.made())
         for name in ("cells", "layers", "windows", "curves"):
