@@ -20,16 +20,18 @@ _TEXT = re.compile(
 
 
 def check(path, want):
-    """DamagedFile where the file is not the one whose SHA-256 is `want`, of all but the bytes that the text leaves out."""
+    """DamagedFile where the file is not the one whose SHA-256 is `want`, of all but the bytes that the text leaves out.
+    want None: where the rest is not what the text says."""
     with open(path, "rb") as f:
         seal = _TEXT.fullmatch(f.read(SEAL))
         if not seal:
             raise DamagedFile(f"{path}: not a result file of lowbit, or damaged at its beginning: run the cell again")
-        out, begin = (int(seal[1]), int(seal[2])) if seal[1] else (0, 0)
+        out, begin = (int(seal[1]), int(seal[2])) if seal[1] else (0, SEAL)
         size = os.fstat(f.fileno()).st_size
-        have = _sha256(f, [(0, begin), (begin + out, size)])
-        if have != want:
-            raise DamagedFile(f"{path} is damaged: SHA-256 {have}, sweep.json says {want}: run the cell again")
+        have = _sha256(f, [(SEAL if want is None else 0, begin), (begin + out, size)])
+        told, says = (seal[3].decode(), "it begins with") if want is None else (want, "sweep.json says")
+        if have != told:
+            raise DamagedFile(f"{path} is damaged: SHA-256 {have}, {says} {told}: run the cell again")
 
 
 def _sha256(f, pieces):

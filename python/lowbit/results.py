@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import io
 import json
 import math
 import os
@@ -14,13 +15,14 @@ from .columns import Column
 from .errors import DamagedFile, LowbitError, LowbitWarning, NotAResultsFolder
 
 
-def load(folder):
+def load(folder, *, all=False):
     """Reads the results folder `folder`, as `lowbit run` leaves it: Results.
 
+    all: also what earlier sweeps (another config, an override) left in the folder; asks the program for its cells.
     Warns (LowbitWarning) where cells have not run or a file is gone; the others are read all the same. Errors:
     NotAResultsFolder, DamagedFile.
     """
-    return Results(folder)
+    return Results(folder, all)
 
 
 def _read_json(path):
@@ -38,7 +40,7 @@ def _plural(n, what):
 class Results:
     """The results of one sweep. Frames are made when they are asked for, once."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, all=False):
         self.path = os.fspath(folder)
         if not os.path.isdir(self.path):
             raise NotAResultsFolder(f"{self.path}: no such folder: 'lowbit run CONFIG' makes it")
@@ -57,8 +59,21 @@ class Results:
                 self._cells.insert(x["at"], _Cell(self.path, {**x, "state": "not run"}))
         except (KeyError, TypeError, AttributeError) as e:
             raise DamagedFile(f"{index} is damaged: {type(e).__name__}: {e}") from None
+        self._table = None
+        if all:
+            self._add_unlisted()
         for why in self.incomplete():
             warnings.warn(f"{self.path}: {why}", LowbitWarning, stacklevel=3)
+
+    def _add_unlisted(self):
+        text = program.report(self.path, "--all", "--cells", "--no-write")
+        header, *rows = self._table = list(csv.reader(io.StringIO(text, newline="")))
+        of, listed = header.index, {c.stem for c in self._cells}
+        for row in rows:
+            x = {"stem": row[of("cell")], "label": _value("text", row[of("label")]), "state": row[of("state")]}
+            if x["stem"] not in listed:
+                self._cells.append(_Cell(self.path, x))
+                listed.add(x["stem"])
 
     def incomplete(self):
         """What is not there, in words; nothing where the sweep is whole."""
@@ -113,6 +128,8 @@ class Results:
         return table.make(shown, values)
 
     def _read_cells_csv(self):
+        if self._table:
+            return self._table[0], self._table[1:]
         path = os.path.join(self.path, "cells.csv")
         again = f"'lowbit report {self.path}' writes it"
         try:

@@ -90,6 +90,28 @@ class Cells(unittest.TestCase):
                     )
 
 
+class EarlierSweeps(unittest.TestCase):
+    """What an override takes out of the sweep is there with all=True."""
+
+    def test_all(self):
+        with tempfile.TemporaryDirectory() as folder:
+            first = rows(sweep.run(folder, quantize=[{"method": "rtn"}]).cells)
+            second = sweep.run(folder, quantize=[{"method": "rtn"}], axes={"bits": [5]})
+            both = lowbit.load(second.path, all=True)
+            labels = ["none", "none", "rtn 5b row", "rtn 5b row", "rtn 3b row", "rtn 3b row"]
+            self.assertEqual(list(both.cells["label"]), labels)
+            self.assertEqual(list(second.cells["label"]), labels[:4])
+            self.assertEqual(rows(both.cells)[4:], first[2:])
+            self.assertEqual(len(both.layers), 2 * 35)
+            self.assertEqual(len(second.layers), 35)
+            path = min(glob.glob(os.path.join(folder, "sweep", "rtn-3b*.h5")))
+            with open(path, "r+b") as f:
+                f.seek(1000)
+                f.write(b"damage")
+            with self.assertRaisesRegex(lowbit.DamagedFile, "it begins with .*: run the cell again"):
+                both.windows
+
+
 @needs_h5py
 class FromResultFiles(unittest.TestCase):
     def setUp(self):

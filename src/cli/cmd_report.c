@@ -11,7 +11,7 @@
 typedef struct report_flags {
     int format, adjust;
     const char *layers, *compare, *expected, *plots, *where, *columns, *sort;
-    bool write, wide, all, significant;
+    bool write, wide, all, significant, cells;
 } report_flags;
 
 static const char *const format_choices[] = {"terminal", "markdown", "csv", "latex", "html", NULL};
@@ -44,6 +44,7 @@ static const lb_option flags[] = {
      offsetof(report_flags, columns)},
     {"sort", LB_OPT_STR, "", 0, 0, NULL, "order of its rows: a name as above; with - before it, the greatest first",
      offsetof(report_flags, sort)},
+    {"cells", LB_OPT_BOOL, "false", 0, 0, NULL, "print the rows of cells.csv instead", offsetof(report_flags, cells)},
     {"wide", LB_OPT_BOOL, "false", 0, 0, NULL, "every column, however narrow the terminal",
      offsetof(report_flags, wide)},
     {"plots", LB_OPT_STR, "", 0, 0, NULL,
@@ -86,7 +87,7 @@ static lb_status split(lb_arena *a, const char *list, const char *const **out, i
 }
 
 static lb_status options_of(const report_flags *f, lb_arena *a, lb_report_options *o) {
-    const char *const alone = f->layers[0] ? "layers" : f->compare[0] ? "compare" : NULL;
+    const char *const alone = f->layers[0] ? "layers" : f->compare[0] ? "compare" : f->cells ? "cells" : NULL;
     *o = (lb_report_options){.wide = f->wide,
                              .sort = f->sort[0] ? f->sort : NULL,
                              .plots = f->plots[0] ? f->plots : NULL,
@@ -95,6 +96,7 @@ static lb_status options_of(const report_flags *f, lb_arena *a, lb_report_option
     if (f->adjust && !f->significant && !f->compare[0])
         return lb_fail(LB_E_ARG, "--adjust is for --compare and --significant");
     if (f->significant && f->layers[0]) return lb_fail(LB_E_ARG, "--significant is not for --layers");
+    if (f->cells && strcmp(alone, "cells") != 0) return lb_fail(LB_E_ARG, "--cells is not for --%s", alone);
     if (alone && (f->columns[0] || f->sort[0]))
         return lb_fail(LB_E_ARG, "--columns and --sort are for the main table: not with --%s", alone);
     return split(a, f->columns, &o->column, &o->columns);
@@ -110,6 +112,7 @@ static lb_status render(const report_flags *f, const lb_results *r, const lb_rep
         return lb_report_layer_table(r, cell, o, format, out);
     }
     if (f->compare[0]) return lb_report_compare_table(r, f->compare, o, format, out);
+    if (f->cells) return lb_report_cells_csv(r, out);
     LB_TRY(lb_report_table(r, o, format, out));
     /* Two tables in one CSV would be none. */
     if (!expected || format == LB_TABLE_CSV) return LB_OK;

@@ -98,6 +98,32 @@ static void where(void **state) {
     cli_free(&r);
 }
 
+static void rows_of_cells_csv(void **state) {
+    (void)state;
+    cli_options o = here();
+    cli_result r = REPORT("--cells");
+    char path[LB_TEST_PATH], *file = NULL;
+    size_t n;
+    path_in(path, home, "results/seeds/cells.csv");
+    assert_int_equal(r.code, 0);
+    assert_ok(lb_fs_read(path, &file, &n));
+    assert_string_equal(r.out, file);
+    lb_free(file);
+    cli_free(&r);
+    r = REPORT("--cells", "--where", "method = finetune and evaluation = short");
+    assert_int_equal(r.code, 0);
+    assert_int_equal(csv_of(r.out).rows, 4); /* the baseline and three seeds, each a row of its own */
+    cli_free(&r);
+    r = REPORT("--cells", "--sort", "ppl");
+    assert_true(r.code != 0);
+    cli_has(r.err, "--columns and --sort are for the main table: not with --cells");
+    cli_free(&r);
+    r = REPORT("--cells", "--compare", "none");
+    assert_true(r.code != 0);
+    cli_has(r.err, "--cells is not for --compare");
+    cli_free(&r);
+}
+
 /* A row over seeds is called as the table calls it; what has no name gets names of its method. */
 static void names(void **state) {
     (void)state;
@@ -132,6 +158,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(columns_and_order),
         cmocka_unit_test(where),
+        cmocka_unit_test(rows_of_cells_csv),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests_name("query", tests, setup, clean);
