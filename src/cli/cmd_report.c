@@ -9,7 +9,7 @@
 #include "result/store.h"
 
 typedef struct report_flags {
-    int format, adjust;
+    int format, adjust, latex;
     const char *layers, *compare, *expected, *plots, *where, *columns, *sort;
     bool write, wide, all, significant, cells;
 } report_flags;
@@ -17,10 +17,16 @@ typedef struct report_flags {
 static const char *const format_choices[] = {"terminal", "markdown", "csv", "latex", "html", NULL};
 static const lb_table_format format_of[] = {LB_TABLE_TERMINAL, LB_TABLE_MARKDOWN, LB_TABLE_CSV, LB_TABLE_LATEX,
                                             LB_TABLE_HTML};
-static const char *const adjust_choices[] = {"none", "holm", NULL}; /* as lb_adjust */
+static const char *const adjust_choices[] = {"none", "holm", NULL};                      /* as lb_adjust */
+static const char *const latex_choices[] = {"float", "wide", "column", "tabular", NULL}; /* as lb_latex_form */
 static const lb_option flags[] = {
     {"format", LB_OPT_CHOICE, "terminal", 0, 0, format_choices, "of the table that is printed",
      offsetof(report_flags, format)},
+    {"latex", LB_OPT_CHOICE, "float", 0, 0, latex_choices,
+     "of --format latex and tables/main.tex: for a page of one column, over both columns of a page, for one of two "
+     "columns, "
+     "the bare tabular",
+     offsetof(report_flags, latex)},
     {"layers", LB_OPT_STR, "", 0, 0, NULL, "print the layers of this cell (its label or file name) instead",
      offsetof(report_flags, layers)},
     {"compare", LB_OPT_STR, "", 0, 0, NULL,
@@ -92,7 +98,8 @@ static lb_status options_of(const report_flags *f, lb_arena *a, lb_report_option
                              .sort = f->sort[0] ? f->sort : NULL,
                              .plots = f->plots[0] ? f->plots : NULL,
                              .significant = f->significant,
-                             .adjust = (lb_adjust)f->adjust};
+                             .adjust = (lb_adjust)f->adjust,
+                             .latex = (lb_latex_form)f->latex};
     if (f->adjust && !f->significant && !f->compare[0])
         return lb_fail(LB_E_ARG, "--adjust is for --compare and --significant");
     if (f->significant && f->layers[0]) return lb_fail(LB_E_ARG, "--significant is not for --layers");

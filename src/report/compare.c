@@ -28,21 +28,21 @@ enum column {
 };
 
 static const lb_table_column column[COLUMNS] = {
-    [C_EVAL] = {.head = "evaluation", .name = "evaluation"},
-    [C_PROTOCOL] = {.head = "protocol", .name = "protocol"},
-    [C_WINDOWS] = {.head = "windows", .name = "windows", .right = true},
+    [C_EVAL] = {.head = "evaluation", .name = "evaluation", .priority = 1},
+    [C_PROTOCOL] = {.head = "protocol", .name = "protocol", .priority = 6},
+    [C_WINDOWS] = {.head = "windows", .name = "windows", .right = true, .priority = 7},
     [C_CELL] = {.head = "cell", .name = "cell", .key = true},
-    [C_SEEDS] = {.head = "seeds", .right = true},
-    [C_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true},
-    [C_PPL] = {.head = "PPL", .right = true},
+    [C_SEEDS] = {.head = "seeds", .right = true, .priority = 6},
+    [C_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true, .priority = 8},
+    [C_PPL] = {.head = "PPL", .right = true, .priority = 5},
     [C_PPL_CSV] = {.name = "ppl"},
-    [C_DELTA] = {.head = DELTA " ln PPL [95 %]", .right = true},
+    [C_DELTA] = {.head = DELTA " ln PPL [95 %]", .right = true, .priority = 2},
     [C_DELTA_CSV] = {.name = "delta_ln_ppl"},
     [C_LOW] = {.name = "delta_low"},
     [C_HIGH] = {.name = "delta_high"},
     [C_SEEDS_CSV] = {.name = "seeds"},
-    [C_P] = {.head = "p", .name = "p", .right = true},
-    [C_HOLM] = {.head = "p (Holm)", .name = "p_holm", .right = true, .optional = true},
+    [C_P] = {.head = "p", .name = "p", .right = true, .priority = 3},
+    [C_HOLM] = {.head = "p (Holm)", .name = "p_holm", .right = true, .optional = true, .priority = 4},
 };
 
 typedef struct comparison {
@@ -197,8 +197,10 @@ static lb_status compare(lb_arena *a, const lb_results *r, const char *label, co
     LB_TRY(make_title(&x));
     LB_TRY(lb_table_new(a, "compare", x.title, column, COLUMNS, &t));
     LB_TRY(fill(t, &x));
+    t->wide = v.options->wide;
+    t->paper = true, t->latex = v.options->latex;
     LB_TRY(lb_table_render(t, f, out));
-    return f == LB_TABLE_CSV ? LB_OK : notes(&x, f, out);
+    return f == LB_TABLE_CSV || f == LB_TABLE_LATEX ? LB_OK : notes(&x, f, out);
 }
 
 lb_status lb_report_compare_table(const lb_results *r, const char *label, const lb_report_options *o, lb_table_format f,

@@ -231,8 +231,22 @@ static lb_status fill(lb_table *t, const lb_columns *x, const lb_report_view *v,
     return LB_OK;
 }
 
+/* What * is, for a table that stands without the report's notes. */
+static lb_status marks_note(const lb_report_view *v, const lb_report_block *b, const char **out) {
+    lb_report_marks m;
+    lb_str text = {0};
+    const char *to = v->options->reference ? v->options->reference : "the baseline";
+    *out = NULL;
+    LB_TRY(lb_report_marks_asked(v, b, &m));
+    if (!m.of_row) return LB_OK;
+    lb_status st = lb_report_comparisons_text(v->options, &m.n, 1, to, &text);
+    if (st == LB_OK && !(*out = lb_arena_strdup(v->arena, text.s))) st = LB_E_NOMEM;
+    lb_str_free(&text);
+    return st;
+}
+
 static lb_status one_block(const lb_report_view *v, const lb_report_block *b, int64_t at, bool with_cost,
-                           lb_table_format f, lb_str *out) {
+                           const lb_latex_form *paper, lb_table_format f, lb_str *out) {
     const char *model = v->r->model_name ? v->r->model_name : "";
     char *title, *id;
     if (b)
@@ -248,6 +262,10 @@ static lb_status one_block(const lb_report_view *v, const lb_report_block *b, in
     t->wide = v->options->wide;
     LB_TRY(fill(t, &x, v, b, with_cost || x.picks, false));
     LB_TRY(lb_columns_pick(&x, t, &t));
+    if (paper) {
+        t->paper = true, t->latex = *paper, t->chosen = x.picks > 0;
+        LB_TRY(marks_note(v, b, &t->note));
+    }
     return lb_table_render(t, f, out);
 }
 
@@ -267,25 +285,33 @@ static lb_status whole_csv(const lb_report_view *v, lb_str *out) {
 }
 
 /* at: of the first table, for its id. */
-static lb_status tables_of_model(const lb_report_view *v, int64_t at, lb_table_format f, lb_str *out) {
+static lb_status tables_of_model(const lb_report_view *v, int64_t at, const lb_latex_form *paper, lb_table_format f,
+                                 lb_str *out) {
     if (!v->rows) return LB_OK;
-    if (!v->blocks) return one_block(v, NULL, at, true, f, out);
-    for (int64_t b = 0; b < v->blocks; b++) LB_TRY(one_block(v, &v->block[b], at + b, b == 0, f, out));
+    if (!v->blocks) return one_block(v, NULL, at, true, paper, f, out);
+    for (int64_t b = 0; b < v->blocks; b++) LB_TRY(one_block(v, &v->block[b], at + b, b == 0, paper, f, out));
     return LB_OK;
 }
 
-lb_status lb_report_main_tables(const lb_report_view *v, lb_table_format f, lb_str *out) {
-    if (f == LB_TABLE_CSV) return whole_csv(v, out);
+static lb_status all_tables(const lb_report_view *v, const lb_latex_form *paper, lb_table_format f, lb_str *out) {
     if (!v->rows) {
         lb_markup_paragraph(out, f, "No cell has a result.");
         return lb_str_check(out);
     }
     int64_t at = 0;
     for (int64_t m = 0; m < v->models; m++) {
-        LB_TRY(tables_of_model(&v->model[m], at, f, out));
+        LB_TRY(tables_of_model(&v->model[m], at, paper, f, out));
         at += v->model[m].blocks ? v->model[m].blocks : 1;
     }
     return LB_OK;
+}
+
+lb_status lb_report_main_tables(const lb_report_view *v, lb_table_format f, lb_str *out) {
+    return f == LB_TABLE_CSV ? whole_csv(v, out) : all_tables(v, NULL, f, out);
+}
+
+lb_status lb_report_paper_tables(const lb_report_view *v, lb_latex_form form, lb_str *out) {
+    return all_tables(v, &form, LB_TABLE_LATEX, out);
 }
 
 lb_status lb_report_absent_list(const lb_report_view *v, lb_table_format f, lb_str *out) {
@@ -309,10 +335,12 @@ lb_status lb_report_table(const lb_results *r, const lb_report_options *o, lb_ta
     LB_TRY(lb_arena_new(0, &a));
     lb_report_view v;
     lb_status st = lb_report_view_make(a, r, o, &v);
-    if (st == LB_OK) st = lb_report_main_tables(&v, f, out);
-    if (st == LB_OK && f != LB_TABLE_CSV) st = lb_report_absent_list(&v, f, out);
-    if (st == LB_OK && f != LB_TABLE_CSV) st = lb_report_notes(&v, f, out);
-    if (st == LB_OK && f != LB_TABLE_CSV) st = lb_report_folder_notes(&v, f, out);
+    bool alone = f == LB_TABLE_CSV || f == LB_TABLE_LATEX; /* for another program: the table and nothing else */
+    if (st == LB_OK && f == LB_TABLE_LATEX) st = lb_report_paper_tables(&v, v.options->latex, out);
+    if (st == LB_OK && f != LB_TABLE_LATEX) st = lb_report_main_tables(&v, f, out);
+    if (st == LB_OK && !alone) st = lb_report_absent_list(&v, f, out);
+    if (st == LB_OK && !alone) st = lb_report_notes(&v, f, out);
+    if (st == LB_OK && !alone) st = lb_report_folder_notes(&v, f, out);
     lb_arena_free(a);
     return st;
 }

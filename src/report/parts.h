@@ -9,6 +9,8 @@
 LB_NODISCARD lb_status lb_report_main_tables(const lb_report_view *v, lb_table_format f, lb_str *out);
 /* Sentences made of the numbers, which the page begins with. */
 LB_NODISCARD lb_status lb_report_words(const lb_report_view *v, const char *const **item, size_t *n);
+/* The same as LaTeX for an author's own text, an evaluation a table. */
+LB_NODISCARD lb_status lb_report_paper_tables(const lb_report_view *v, lb_latex_form form, lb_str *out);
 /* Failed and refused cells with their reasons; nothing if there are none. */
 LB_NODISCARD lb_status lb_report_absent_list(const lb_report_view *v, lb_table_format f, lb_str *out);
 /* Cells that have not run, files that are gone or cannot be read, results that are not shown; nothing if all is there.

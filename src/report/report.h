@@ -15,7 +15,8 @@ typedef enum lb_table_format {
 } lb_table_format;
 
 typedef enum lb_adjust { LB_ADJUST_NONE, LB_ADJUST_HOLM } lb_adjust; /* of several comparisons */
-typedef enum lb_latex_form { LB_LATEX_FLOAT, LB_LATEX_WIDE, LB_LATEX_TABULAR, LB_LATEX_SIUNITX } lb_latex_form;
+/* A table for a page of one column; over both columns of a page; for one of two columns; the bare tabular. */
+typedef enum lb_latex_form { LB_LATEX_FLOAT, LB_LATEX_WIDE, LB_LATEX_COLUMN, LB_LATEX_TABULAR } lb_latex_form;
 
 /* What is shown, and how. All zero: the usual. */
 typedef struct lb_report_options {

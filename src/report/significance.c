@@ -106,7 +106,7 @@ lb_status lb_report_comparisons_text(const lb_report_options *o, const int64_t *
         lb_str_add(out, "; p is adjusted over those of an evaluation, intervals are of each alone.");
     else
         lb_str_add(out, "; intervals and p are of each alone: of twenty rows that do not differ one is expected to "
-                        "look as if it did (--adjust holm).");
+                        "look as if it did.");
     return lb_str_check(out);
 }
 

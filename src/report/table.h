@@ -37,7 +37,11 @@ typedef struct lb_table {
     bool *rule;          /* (rows) a line above this row */
     size_t rows, cap;
     bool wide;   /* a narrow terminal shows all columns, panel after panel; so too where none has a priority */
-    bool failed; /* an allocation failed: found when it is rendered */
+    bool paper;  /* LaTeX for an author's own text, in this form, with the columns that fit: table_paper.c */
+    bool chosen; /* its columns are those that were asked for: there all of them, whether they fit or not */
+    lb_latex_form latex;
+    const char *note; /* behind the title there; NULL: nothing */
+    bool failed;      /* an allocation failed: found when it is rendered */
 } lb_table;
 
 /* `col` must outlive the table. */
@@ -73,7 +77,7 @@ void lb_markup_list(lb_str *out, lb_table_format f, const char *const *item, siz
 void lb_markup_code(lb_str *out, lb_table_format f, const char *text); /* a block as it is */
 size_t lb_text_width(const char *text);                                /* columns on a terminal */
 
-/* Renderers of one format each, and what they share (table_render.c, table_markup.c). */
+/* Renderers of one format each, and what they share (table_render.c, table_markup.c, table_latex.c). */
 enum { LB_PANEL_MOST = 48 }; /* columns that any table shows */
 typedef struct lb_panel {
     size_t col[LB_PANEL_MOST];
@@ -87,6 +91,7 @@ lb_panel lb_table_panel(const lb_table *t, int panel);
 int lb_table_panels(const lb_table *t);
 const char *lb_table_text(const lb_table *t, size_t row, size_t c); /* a dash for none */
 void lb_table_latex(const lb_table *t, lb_str *out);
+void lb_table_paper(const lb_table *t, lb_str *out);
 void lb_table_html(const lb_table *t, lb_str *out);
 
 #endif

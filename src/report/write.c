@@ -55,12 +55,16 @@ static lb_status layer_tables(const writer *w) {
 }
 
 static lb_status tables(const writer *w, const char *expected_csv) {
+    lb_str bare = {0};
+    lb_status tabular = lb_report_paper_tables(w->v, LB_LATEX_TABULAR, &bare);
+    LB_TRY(put(w, "report/tables/main.tabular.tex", &bare, tabular));
     for (size_t k = 0; k < sizeof file / sizeof file[0]; k++) {
         lb_table_format f = file[k].f;
         char *leaf;
         lb_str s = {0};
         LB_TRY(leaf_of(w, "main", file[k].ext, &leaf));
-        lb_status made = lb_report_main_tables(w->v, f, &s);
+        lb_status made = f == LB_TABLE_LATEX ? lb_report_paper_tables(w->v, w->v->options->latex, &s)
+                                             : lb_report_main_tables(w->v, f, &s);
         if (made == LB_OK && f == LB_TABLE_MARKDOWN) made = lb_report_absent_list(w->v, f, &s);
         if (made == LB_OK && f == LB_TABLE_MARKDOWN) made = lb_report_notes(w->v, f, &s);
         LB_TRY(put(w, leaf, &s, made));

@@ -229,8 +229,9 @@ static void a_folder_of_an_earlier_version(void **state) {
     for (size_t i = 0; i < sizeof format / sizeof format[0]; i++) {
         cli_result r = CLI(&o, "report", "old", "--format", format[i]);
         assert_int_equal(r.code, 0);
-        cli_has(r.out, "1.87");
-        cli_has(r.out, "1.91");
+        bool latex = strcmp(format[i], "latex") == 0; /* a number's two sides are columns there */
+        cli_has(r.out, latex ? "1 & .87" : "1.87");
+        cli_has(r.out, latex ? "1 & .91" : "1.91");
         cli_free(&r);
     }
     cli_result r = lowbit("report", "old", NULL);

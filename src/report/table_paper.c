@@ -1,0 +1,301 @@
+/* Tables as LaTeX for an author's own text: a float or a bare tabular that needs booktabs alone. Numbers stand with
+ * their points below each other; where the columns that matter are not chosen by the user, those are taken that fit. */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#include "report/table.h"
+
+#define DASH  "\xe2\x80\x93"
+#define MINUS "\xe2\x88\x92"
+#define PM    " \xc2\xb1 "
+
+/* Widths in points at \footnotesize (8 pt), \tabcolsep 3 pt: the text of article in one column and in two, and the
+ * narrowest column that conferences have. */
+static const double room[] = {
+    [LB_LATEX_FLOAT] = 345, [LB_LATEX_WIDE] = 455, [LB_LATEX_COLUMN] = 219, [LB_LATEX_TABULAR] = 345};
+enum { GAP = 6, PIECES = 3, LAST_PRIORITY = 9 };
+
+/* ---- numbers ---- */
+
+/* A number split at its point; what stands before and after it. */
+typedef struct piece {
+    const char *whole, *fraction; /* into the text */
+    size_t wholes, fractions;
+} piece;
+
+/* "1.25", U+2212 "3", "+0.5e-03": its bytes, 0 where there is none. */
+static size_t number(const char *s, piece *out) {
+    const char *p = s;
+    if (*p == '+' || *p == '-')
+        p++;
+    else if (strncmp(p, MINUS, 3) == 0)
+        p += 3;
+    if (!isdigit((unsigned char)*p)) return 0;
+    while (isdigit((unsigned char)*p)) p++;
+    *out = (piece){.whole = s, .wholes = (size_t)(p - s), .fraction = p};
+    if (*p == '.') do
+            p++;
+        while (isdigit((unsigned char)*p));
+    if (*p == 'e' && (p[1] == '-' || p[1] == '+') && isdigit((unsigned char)p[2]))
+        for (p += 2; isdigit((unsigned char)*p);) p++;
+    out->fractions = (size_t)(p - out->fraction);
+    return (size_t)(p - s);
+}
+
+/* "A", "A +- B" and "A [B, C]", each with something behind it (a mark, a unit): how many numbers, 0: it is none. */
+static int split(const char *s, piece x[PIECES], const char **behind) {
+    size_t n = number(s, &x[0]);
+    *behind = s + n;
+    if (!n) return 0;
+    if (strncmp(*behind, PM, sizeof PM - 1) == 0 && (n = number(*behind + sizeof PM - 1, &x[1]))) {
+        *behind += sizeof PM - 1 + n;
+        return 2;
+    }
+    const char *low = *behind + 2, *high;
+    if (strncmp(*behind, " [", 2) != 0 || !(n = number(low, &x[1])) || strncmp(low + n, ", ", 2) != 0) return 1;
+    high = low + n + 2;
+    if (!(n = number(high, &x[2])) || high[n] != ']') return 1;
+    *behind = high + n + 1;
+    return 3;
+}
+
+static bool missing(const char *text) { return !text || !text[0] || strcmp(text, DASH) == 0; }
+
+/* How many numbers a column shows, 0: it is one of text, or of numbers without a fraction, and stands as it is. */
+static int pieces_of(const lb_table *t, size_t c) {
+    int most = 0;
+    bool point = false;
+    for (size_t r = 0; r < t->rows && t->col[c].right; r++) {
+        piece x[PIECES];
+        const char *behind, *text = t->cell[r * t->cols + c].text;
+        int n = missing(text) ? 0 : split(text, x, &behind);
+        if (n > most) most = n;
+        point |= n > 0 && x[0].fractions > 0;
+    }
+    return point || most > 1 ? most : 0;
+}
+
+/* ---- widths ---- */
+
+static double char_width(utf8proc_int32_t c) {
+    if (c >= '0' && c <= '9') return 4.25;
+    if (c == '+' || c == 0x2212 || c == 0xb1 || c == 0xd7 || c == 'm' || c == 'w' || c == 'M' || c == 'W') return 6.7;
+    if (strchr("ijl.,:;'|![]() ", (int)(c < 128 ? c : 'x'))) return 2.9;
+    if (c < 128 && isupper((int)c)) return 6;
+    return c == '_' ? 3.6 : 4.6;
+}
+
+static double text_width(const char *text) {
+    double w = 0;
+    utf8proc_int32_t c;
+    for (utf8proc_ssize_t n; *text && (n = utf8proc_iterate((const utf8proc_uint8_t *)text, -1, &c)) > 0; text += n)
+        w += char_width(c);
+    return w;
+}
+
+/* Text that is wider than this wraps. */
+static double widest_text(const lb_table *t) { return t->latex == LB_LATEX_COLUMN ? 70 : 110; }
+
+static double column_width(const lb_table *t, size_t c) {
+    double w = text_width(t->col[c].head);
+    for (size_t r = 0; r < t->rows; r++) {
+        double x = text_width(lb_table_text(t, r, c));
+        if (x > w) w = x;
+    }
+    /* points below each other take what the longest of both sides take */
+    if (pieces_of(t, c) > 0) w += 4.25;
+    if (!t->col[c].right && w > widest_text(t)) w = widest_text(t);
+    return w;
+}
+
+static double width_of(const lb_table *t, const lb_panel *p) {
+    double sum = 0;
+    for (size_t i = 0; i < p->n; i++) sum += column_width(t, p->col[i]) + (i ? GAP : 0);
+    return sum;
+}
+
+/* ---- columns ---- */
+
+/* Whether what is shown is for this file to choose. */
+static bool picks(const lb_table *t) {
+    for (size_t c = 0; c < t->cols && !t->chosen; c++)
+        if (t->col[c].priority) return true;
+    return false;
+}
+
+/* The same in every row that has it: said once, in the title, where room is scarce. */
+static const char *common(const lb_table *t, size_t c) {
+    const char *same = NULL;
+    for (size_t r = 0; r < t->rows; r++) {
+        const char *text = t->cell[r * t->cols + c].text;
+        if (missing(text)) continue;
+        if (same && strcmp(same, text) != 0) return NULL;
+        same = text;
+    }
+    return same;
+}
+
+static bool in_title(const lb_table *t, size_t c) {
+    return picks(t) && t->latex == LB_LATEX_COLUMN && t->col[c].key && t->col[c].right && common(t, c);
+}
+
+static bool has(const lb_panel *p, size_t c) {
+    for (size_t i = 0; i < p->n; i++)
+        if (p->col[i] == c) return true;
+    return false;
+}
+
+/* In the order of the table; what says more takes the place of the narrow column before it. */
+static lb_panel with(const lb_table *t, const lb_panel *p, size_t c) {
+    lb_panel q = {.n = 0};
+    for (size_t k = 0; k < t->cols && q.n < LB_PANEL_MOST; k++)
+        if (k == c || (has(p, k) && !(t->col[k].narrow && k + 1 == c))) q.col[q.n++] = k;
+    return q;
+}
+
+/* What names a row, then what fits, the smallest priority first. */
+static lb_panel what_fits(const lb_table *t) {
+    lb_panel p = {.n = 0};
+    if (!picks(t)) return lb_table_panel(t, -1);
+    for (size_t c = 0; c < t->cols && p.n < LB_PANEL_MOST; c++)
+        if (t->col[c].key && lb_table_shows(t, c) && !in_title(t, c)) p.col[p.n++] = c;
+    for (int k = 1; k <= LAST_PRIORITY; k++)
+        for (size_t c = 0; c < t->cols; c++) {
+            if (t->col[c].key || t->col[c].priority != k || !lb_table_has_text(t, c)) continue;
+            lb_panel more = with(t, &p, c);
+            if (width_of(t, &more) <= room[t->latex]) p = more;
+        }
+    return p;
+}
+
+/* ---- LaTeX ---- */
+
+static void add_markup(lb_str *out, const char *text, size_t n) {
+    lb_str s = {0};
+    lb_str_add_bytes(&s, text, n);
+    if (s.failed) out->failed = true;
+    if (s.s && n) lb_markup_text(out, LB_TABLE_LATEX, s.s);
+    lb_str_free(&s);
+}
+
+/* r@{}l for each number: its two sides meet at the point. */
+static void add_columns(const lb_table *t, const lb_panel *p, lb_str *out) {
+    lb_str_add(out, "{@{}");
+    for (size_t i = 0; i < p->n; i++) {
+        size_t c = p->col[i];
+        int n = pieces_of(t, c);
+        for (int k = 0; k < n; k++) lb_str_add(out, "%sr@{}l", k ? "@{\\;}" : "");
+        if (n) continue;
+        if (t->col[c].right)
+            lb_str_add(out, "r");
+        else if (column_width(t, c) >= widest_text(t))
+            lb_str_add(out, "p{%.0fpt}", widest_text(t));
+        else
+            lb_str_add(out, "l");
+    }
+    lb_str_add(out, "@{}}\n");
+}
+
+static void add_head(const lb_table *t, const lb_panel *p, lb_str *out) {
+    for (size_t i = 0; i < p->n; i++) {
+        int n = 2 * pieces_of(t, p->col[i]);
+        if (i) lb_str_add(out, " & ");
+        /* the first of a row has no space before it, the last none behind */
+        if (n) lb_str_add(out, "\\multicolumn{%d}{%sc%s}{", n, i ? "" : "@{}", i + 1 == p->n ? "@{}" : "");
+        lb_markup_text(out, LB_TABLE_LATEX, t->col[p->col[i]].head);
+        if (n) lb_str_add(out, "}");
+    }
+    lb_str_add(out, " \\\\\n");
+}
+
+static void add_numbers(lb_str *out, const char *text, int columns, bool first, bool last) {
+    static const char *const before[] = {"", "$\\pm$\\,", "{[}"};
+    piece x[PIECES];
+    const char *behind;
+    int n = missing(text) ? 0 : split(text, x, &behind);
+    if (!n) {
+        lb_str_add(out, "\\multicolumn{%d}{%sc%s}{", 2 * columns, first ? "@{}" : "", last ? "@{}" : "");
+        lb_markup_text(out, LB_TABLE_LATEX, missing(text) ? DASH : text);
+        lb_str_add(out, "}");
+        return;
+    }
+    for (int k = 0; k < columns; k++) {
+        if (k) lb_str_add(out, " & ");
+        if (k >= n) {
+            lb_str_add(out, "&");
+            continue;
+        }
+        if (k == 1) lb_str_add(out, "%s", before[n - 1]);
+        add_markup(out, x[k].whole, x[k].wholes);
+        lb_str_add(out, " & ");
+        add_markup(out, x[k].fraction, x[k].fractions);
+        if (n == 3 && k) lb_str_add(out, k == 1 ? "," : "{]}");
+        if (k == n - 1) add_markup(out, behind, strlen(behind));
+    }
+}
+
+static void add_rows(const lb_table *t, const lb_panel *p, lb_str *out) {
+    for (size_t r = 0; r < t->rows; r++) {
+        if (t->rule[r]) lb_str_add(out, "\\midrule\n");
+        for (size_t i = 0; i < p->n; i++) {
+            size_t c = p->col[i];
+            int n = pieces_of(t, c);
+            const char *text = lb_table_text(t, r, c);
+            if (i) lb_str_add(out, " & ");
+            if (!n && !t->col[c].right && column_width(t, c) >= widest_text(t)) lb_str_add(out, "\\raggedright ");
+            if (n)
+                add_numbers(out, text, n, i == 0, i + 1 == p->n);
+            else
+                lb_markup_text(out, LB_TABLE_LATEX, text);
+        }
+        lb_str_add(out, " \\tabularnewline\n");
+    }
+}
+
+static void add_tabular(const lb_table *t, const lb_panel *p, lb_str *out) {
+    lb_str_add(out, "\\begin{tabular}");
+    add_columns(t, p, out);
+    lb_str_add(out, "\\toprule\n");
+    add_head(t, p, out);
+    lb_str_add(out, "\\midrule\n");
+    add_rows(t, p, out);
+    lb_str_add(out, "\\bottomrule\n\\end{tabular}\n");
+}
+
+static void add_caption(const lb_table *t, const lb_panel *p, lb_str *out) {
+    lb_str_add(out, "\\caption{");
+    lb_markup_text(out, LB_TABLE_LATEX, t->title);
+    for (size_t c = 0; c < t->cols; c++) {
+        if (has(p, c) || !in_title(t, c) || !lb_table_shows(t, c)) continue;
+        lb_str_add(out, "; ");
+        lb_markup_text(out, LB_TABLE_LATEX, t->col[c].head);
+        lb_str_add(out, " ");
+        lb_markup_text(out, LB_TABLE_LATEX, common(t, c));
+    }
+    lb_str_add(out, ".");
+    if (t->note) {
+        lb_str_add(out, " ");
+        lb_markup_text(out, LB_TABLE_LATEX, t->note);
+    }
+    lb_str_add(out, "}\\label{tab:%s}\n", t->id);
+}
+
+void lb_table_paper(const lb_table *t, lb_str *out) {
+    lb_panel p = what_fits(t);
+    double width = width_of(t, &p);
+    bool floats = t->latex != LB_LATEX_TABULAR;
+    const char *name = t->latex == LB_LATEX_WIDE ? "table*" : "table";
+    lb_str_add(out, "%% needs \\usepackage{booktabs}; about %.0f pt wide%s\n", width,
+               floats ? "" : " in \\footnotesize with \\tabcolsep 3pt");
+    if (width > room[t->latex]) lb_str_add(out, "%% wider than %.0f pt: choose fewer --columns\n", room[t->latex]);
+    if (t->rows > LB_LONG_TABLE) lb_str_add(out, "%% more rows than a page has lines: choose some with --where\n");
+    if (floats) {
+        lb_str_add(out, "\\begin{%s}[tbp]\n\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}\n", name);
+        add_caption(t, &p, out);
+    }
+    add_tabular(t, &p, out);
+    if (floats) lb_str_add(out, "\\end{%s}\n", name);
+    lb_str_add(out, "\n");
+}
