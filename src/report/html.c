@@ -3,33 +3,16 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
-static const char style[] =
-    "body{font:15px/1.5 system-ui,sans-serif;color:#1a1a1a;background:#fff;margin:2rem auto;padding:0 1.5rem;"
-    "max-width:96rem}\n"
-    "h1{font-size:1.6rem;margin:0 0 .3rem}h2{font-size:1.25rem;margin:2.2rem 0 .6rem;border-bottom:1px solid #ccc;"
-    "padding-bottom:.2rem}h3{font-size:1.05rem;margin:1.4rem 0 .4rem}\n"
-    ".table{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;font-variant-numeric:tabular-nums;"
-    "font-size:.8rem}\n"
-    "caption{text-align:left;font-weight:600;padding:.3rem 0}th,td{padding:.2rem .38rem;text-align:left;"
-    "white-space:nowrap}\n"
-    "th{border-top:2px solid #333;border-bottom:1px solid #333;vertical-align:bottom}"
-    "tbody tr:last-child td{border-bottom:2px solid #333}\n"
-    ".n{text-align:right}tr.rule td{border-top:1px solid #333}tbody tr:hover{background:#f3f6fa}\n"
-    "figure{margin:1.5rem 0}figure img{max-width:100%;height:auto}figcaption{font-size:.9rem;color:#333;"
-    "max-width:60rem}\n"
-    "ul{padding-left:1.3rem;font-size:.92rem}li{margin:.15rem 0;overflow-wrap:anywhere}"
-    "details{margin:.5rem 0}summary{cursor:pointer}\n"
-    "pre{background:#f6f6f6;padding:.8rem;overflow-x:auto;font-size:.85rem}\n"
-    "@media print{body{margin:0;max-width:none}.table{overflow:visible}}\n";
-
-void lb_html_begin(lb_str *out, const char *title) {
-    lb_str_add(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>");
+lb_status lb_html_begin(lb_str *out, const char *title) {
+    lb_str_add(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    LB_TRY(lb_html_policy(out));
+    lb_str_add(out, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>");
     lb_markup_text(out, LB_TABLE_HTML, title);
-    lb_str_add(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n", style);
+    lb_str_add(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n", lb_html_style);
+    return lb_str_check(out);
 }
 
-void lb_html_end(lb_str *out) { lb_str_add(out, "</body>\n</html>\n"); }
+void lb_html_end(lb_str *out) { lb_str_add(out, "<script>%s</script>\n</body>\n</html>\n", lb_html_script); }
 
 void lb_html_base64(lb_str *out, const void *data, size_t n) {
     static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

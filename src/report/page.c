@@ -140,7 +140,7 @@ lb_status lb_report_page(const lb_report_view *v, const lb_plot_list *plots, con
     char *title = same ? lb_arena_strdup(v->arena, v->r->name)
                        : lb_arena_printf(v->arena, "%s: %s", v->r->name, v->r->model_name);
     if (!title) return LB_E_NOMEM;
-    if (f == LB_TABLE_HTML) lb_html_begin(out, title);
+    if (f == LB_TABLE_HTML) LB_TRY(lb_html_begin(out, title));
     /* The LaTeX frame has a title of its own, which it takes from these. */
     if (f == LB_TABLE_LATEX) {
         lb_str_add(out, "\\lowbittitle{");

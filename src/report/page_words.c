@@ -56,7 +56,7 @@ static lb_status say(words *w, lb_str *s) {
 
 static void add_loss(lb_str *s, const ranked *x) {
     double d = x->q.delta.delta;
-    lb_str_add(s, "%s (%s bits, \xce\x94 ln PPL %s)", x->row->label, lb_num_fixed(x->bits, 2).s,
+    lb_str_add(s, "%s (%s bits, \xce\x94 ln PPL %s)", x->row->short_name, lb_num_fixed(x->bits, 2).s,
                lb_num_signed(d, fabs(d) < 0.01 ? 5 : 3).s);
 }
 
@@ -96,7 +96,7 @@ static lb_status add_equals(words *w, double bits, const ranked *best, lb_str *s
         bool has;
         if (&w->at[i] == best) continue;
         LB_TRY(lb_report_contrast(w->v, w->b, w->at[i].row, best->row, &c, &has));
-        if (has && c.d.low <= 0 && c.d.high >= 0) name[n++] = w->at[i].row->label;
+        if (has && c.d.low <= 0 && c.d.high >= 0) name[n++] = w->at[i].row->short_name;
     }
     if (n) lb_str_add(s, "; not told from it: ");
     for (int64_t i = 0; i < n; i++) add_name(s, i, n, name[i]);
@@ -141,7 +141,7 @@ static lb_status like_baseline(words *w) {
     if (!n) return LB_OK;
     lb_str_add(&s, "Not told from the baseline: ");
     for (int64_t i = 0; i < w->n; i++)
-        if (w->at[i].q.delta.low <= 0 && w->at[i].q.delta.high >= 0) add_name(&s, at++, n, w->at[i].row->label);
+        if (w->at[i].q.delta.low <= 0 && w->at[i].q.delta.high >= 0) add_name(&s, at++, n, w->at[i].row->short_name);
     lb_str_add(&s, ".");
     return say(w, &s);
 }

@@ -261,22 +261,31 @@ void lb_markup_code(lb_str *out, lb_table_format f, const char *text) {
 
 /* ---- HTML ---- */
 
-static void html_cell(lb_str *out, const char *tag, bool right, const char *text) {
-    lb_str_add(out, right ? "<%s class=\"n\">" : "<%s>", tag);
+/* exact: what it is sorted by, where that is not what is shown; or NULL. */
+static void html_cell(lb_str *out, const char *tag, bool right, const char *text, const char *exact) {
+    lb_str_add(out, right ? "<%s class=\"n\"" : "<%s", tag);
+    if (right && exact && exact[0] && strcmp(exact, text) != 0) {
+        lb_str_add(out, " data-v=\"");
+        lb_markup_text(out, LB_TABLE_HTML, exact);
+        lb_str_add(out, "\"");
+    }
+    lb_str_add(out, ">");
     lb_markup_text(out, LB_TABLE_HTML, text);
     lb_str_add(out, "</%s>", tag);
 }
 
 void lb_table_html(const lb_table *t, lb_str *out) {
     lb_panel p = lb_table_panel(t, -1);
-    lb_str_add(out, "<div class=\"table\"><table id=\"%s\">\n<caption>", t->id);
+    lb_str_add(out, "<div class=\"table\"><table id=\"%s\">\n<caption><span>", t->id);
     lb_markup_text(out, LB_TABLE_HTML, t->title);
-    lb_str_add(out, "</caption>\n<thead><tr>");
-    for (size_t i = 0; i < p.n; i++) html_cell(out, "th", t->col[p.col[i]].right, t->col[p.col[i]].head);
+    lb_str_add(out, "</span></caption>\n<thead><tr>");
+    for (size_t i = 0; i < p.n; i++) html_cell(out, "th", t->col[p.col[i]].right, t->col[p.col[i]].head, NULL);
     lb_str_add(out, "</tr></thead>\n<tbody>\n");
     for (size_t r = 0; r < t->rows; r++) {
         lb_str_add(out, t->rule[r] ? "<tr class=\"rule\">" : "<tr>");
-        for (size_t i = 0; i < p.n; i++) html_cell(out, "td", t->col[p.col[i]].right, lb_table_text(t, r, p.col[i]));
+        for (size_t i = 0; i < p.n; i++)
+            html_cell(out, "td", t->col[p.col[i]].right, lb_table_text(t, r, p.col[i]),
+                      t->cell[r * t->cols + p.col[i]].exact);
         lb_str_add(out, "</tr>\n");
     }
     lb_str_add(out, "</tbody></table></div>\n");
