@@ -113,10 +113,74 @@ static void one_scale(void **state) {
     synthetic_results_free(r);
 }
 
+static void exact(const char *dir, const char *stem) {
+    static const char *const ext[] = {"gp", "dat"};
+    for (int k = 0; k < 2; k++) {
+        char file[128], *text = text_of(dir, stem, ext[k]);
+        snprintf(file, sizeof file, "report/%s.%s", stem, ext[k]);
+        expect_output(file, text);
+        lb_free(text);
+    }
+}
+
+/* The numbers of one line of data, after its first, the row's; returns how many. */
+static int line_of(const char *dat, int row, double *out, int most) {
+    char from[16];
+    snprintf(from, sizeof from, "\n%d ", row);
+    char *p = strstr(dat, from);
+    assert_non_null(p);
+    p += strlen(from);
+    int n = 0;
+    for (char *end; n < most && (out[n] = strtod(p, &end), end != p); n++) p = end;
+    return n;
+}
+
+/* A bar is the whole model: its parts' bytes add up to what the table of sizes says. */
+static void sizes(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    lb_record *first = &r->record[1];
+    first->size.quantized.mask = 128, first->size.quantized.total += 128, first->size.total_as_fp16 += 128;
+    const char *dir = made(r);
+    exact(dir, "sizes");
+    char *dat = text_of(dir, "sizes", "dat"), *gp = text_of(dir, "sizes", "gp");
+    double part[5], sum = 0;
+    assert_int_equal(line_of(dat, 0, part, 5), 5);
+    for (int i = 0; i < 5; i++) sum += part[i];
+    assert_true(sum == (double)first->size.total_as_fp16);
+    assert_true(part[0] == (double)first->size.quantized.codes);
+    assert_true(part[3] == (double)(first->size.quantized.padding + 128));
+    assert_int_equal(count(dat, "\n"), 2 + 12); /* neither the baseline nor finetune */
+    assert_null(strstr(gp, "set logscale"));
+    lb_free(dat);
+    lb_free(gp);
+    for (int64_t i = 0; i < r->n; i++) r->record[i].size.quantized.zeros = 0;
+    gp = text_of(made(r), "sizes", "gp");
+    assert_null(strstr(gp, "title 'zeros'")); /* what no row has is not in the legend */
+    lb_free(gp);
+    synthetic_results_free(r);
+}
+
+/* Forty rows a figure at the most, all of one axis. */
+static void many_rows(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_MANY, "results/synthetic");
+    const char *dir = made(r);
+    char *one = text_of(dir, "sizes-1", "gp"), *two = text_of(dir, "sizes-2", "gp");
+    const char *a = strstr(one, "set xrange"), *b = strstr(two, "set xrange");
+    assert_true(a && b && strncmp(a, b, strcspn(a, "\n") + 1) == 0);
+    assert_non_null(strstr(one, "set yrange [31.5:-0.5]"));
+    lb_free(one);
+    lb_free(two);
+    synthetic_results_free(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(labels_of_a_bar),
         cmocka_unit_test(one_scale),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(many_rows),
     };
     return cmocka_run_group_tests_name("more plots", tests, NULL, NULL);
 }
