@@ -175,12 +175,47 @@ static void many_rows(void **state) {
     synthetic_results_free(r);
 }
 
+/* Times and memory that no clock made. */
+static void set_costs(lb_results *r) {
+    static const char *stage[] = {"statistics", "quantize", "evaluate"};
+    for (int64_t i = 0; i < r->n; i++) {
+        lb_record *c = &r->record[i];
+        int64_t from = c->bits ? 0 : 2; /* the baseline is evaluated alone */
+        c->stage_s = LB_NEW(r->arena, double, 3);
+        assert_non_null(c->stage_s);
+        c->stage = stage + from, c->stages = 3 - from;
+        c->stage_s[0] = 0.5, c->stage_s[1] = 2 + (double)i, c->stage_s[2] = 4;
+        c->seconds = (c->bits ? 6.5 + (double)i : 0.5) + 0.25;
+        c->peak_bytes = (64 + i) << 20;
+    }
+}
+
+/* Stages and what is beside them add up to the time that the tables have; of seeds the mean, and the most memory. */
+static void cost(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    set_costs(r);
+    const char *dir = made(r);
+    exact(dir, "cost");
+    char *dat = text_of(dir, "cost", "dat");
+    double x[5];
+    assert_non_null(strstr(dat, "# row peak_bytes statistics quantize evaluate other_seconds name\n"));
+    assert_int_equal(line_of(dat, 0, x, 5), 5);
+    assert_true(x[1] == 0 && x[2] == 0 && x[3] == 0.5 && x[4] == 0.25);
+    /* gptq of 2 bits: records 7, 8 and 9. */
+    assert_int_equal(line_of(dat, 7, x, 5), 5);
+    assert_true(x[0] == (64 + 9) << 20 && x[1] == 0.5 && x[2] == 2 + 8 && x[3] == 4 && x[4] == 0.25);
+    lb_free(dat);
+    for (int64_t i = 0; i < r->n; i++) r->record[i].seconds = 0;
+    (void)made(r);
+    for (int64_t i = 0; i < list.n; i++) assert_string_not_equal(list.at[i].name, "cost");
+    synthetic_results_free(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(labels_of_a_bar),
-        cmocka_unit_test(one_scale),
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(many_rows),
+        cmocka_unit_test(labels_of_a_bar), cmocka_unit_test(one_scale), cmocka_unit_test(sizes),
+        cmocka_unit_test(many_rows),       cmocka_unit_test(cost),
     };
     return cmocka_run_group_tests_name("more plots", tests, NULL, NULL);
 }
