@@ -40,22 +40,43 @@ void lb_plot_quote(lb_str *s, const char *text) {
     lb_plot_quote_as(s, text, LB_TABLE_TERMINAL);
 }
 
-/* In two lines where one would be wider than the axes. */
+/* Words of `text` in lines of so many columns. */
+static void title_lines(lb_str *s, char *text, size_t columns, bool *first) {
+    for (char *rest = text; *rest;) {
+        size_t n = 0, fits = 0;
+        for (char *at = rest; *at; at += strspn(at, " ")) {
+            at += strcspn(at, " ");
+            char kept = *at;
+            *at = 0;
+            bool room = lb_text_width(rest) <= columns;
+            *at = kept;
+            n = (size_t)(at - rest);
+            if (!room && fits) break;
+            fits = n;
+        }
+        char *end = rest + fits, *next = end + strspn(end, " ");
+        *end = 0;
+        lb_str_add(s, "%s", *first ? "" : ".\"\\n\".");
+        lb_plot_quote(s, rest);
+        *first = false, rest = next;
+    }
+}
+
+/* Where it is wider than there is room for: the model in a line of its own, and the rest in lines that fit. */
 void lb_plot_title(lb_plot *p, lb_str *s) {
     enum { OVER_AXES = 76 };
-    const char *title = p->title ? p->title : "", *cut = strstr(title, ": ");
-    if (lb_text_width(title) > (size_t)(p->title_columns ? p->title_columns : OVER_AXES) && cut) {
-        char *model = lb_arena_strdup(p->arena, title);
-        if (!model) {
-            s->failed = true;
-            return;
-        }
-        model[cut + 1 - title] = 0;
-        lb_plot_quote(s, model);
-        lb_str_add(s, ".\"\\n\".");
-        title = cut + 2;
+    size_t columns = (size_t)(p->title_columns ? p->title_columns : OVER_AXES);
+    char *title = lb_arena_strdup(p->arena, p->title ? p->title : ""), *cut = title ? strstr(title, ": ") : NULL;
+    bool first = true;
+    if (!title) {
+        s->failed = true;
+    } else if (lb_text_width(title) <= columns || !title[0]) {
+        lb_plot_quote(s, title);
+    } else {
+        if (cut) cut[1] = 0;
+        title_lines(s, title, columns, &first);
+        if (cut) title_lines(s, cut + 2, columns, &first);
     }
-    lb_plot_quote(s, title);
 }
 
 int lb_plot_block(lb_plot *p, const char *name) {
@@ -246,6 +267,7 @@ void lb_plot_map_bar(lb_plot *p, int64_t map) {
 void lb_plot_axis_of(const lb_plotter *w, lb_plot *p, const char *axis, const char *what, bool log_scale,
                      lb_span data) {
     lb_span asked = lb_plot_limits(w, what, LB_SPAN_EMPTY);
+    p->room = lb_plot_room(w, p);
     if (lb_span_empty(&asked) && log_scale)
         lb_plot_log_axis(p, axis, data.low, data.high);
     else if (lb_span_empty(&asked))

@@ -13,6 +13,7 @@ LB_NODISCARD lb_status lb_plot_all(const lb_report_view *v, const char *dir, lb_
 
 /* ---- for the files that make one kind of plot each ---- */
 
+#define LB_PLOT_FONT 13 /* points of text on a page */
 typedef struct lb_span {
     double low, high;
 } lb_span; /* low > high: empty */
@@ -32,6 +33,7 @@ typedef struct lb_plot {
     lb_str dat;
     lb_plot_look *look; /* (looks) */
     int looks;
+    double room;       /* lb_plot_room, where it is known */
     bool legend;       /* of series, at the side, or below where the figure is narrow */
     bool each;         /* settings that draw changes: made anew for each format */
     bool open_markers; /* points that may lie on each other */
@@ -99,6 +101,9 @@ void lb_span_add(lb_span *s, double v); /* finite ones only */
 /* What an axis (bits, ppl, delta, kl, mib) is to show: the data, or what an author asks for. */
 /* Range and tics of an axis that shows one of these: exactly what is asked for, or the data and some room. */
 void lb_plot_axis_of(const lb_plotter *w, lb_plot *p, const char *axis, const char *what, bool log_scale, lb_span data);
+/* Points that a figure may be wide, in points of a page, whose text is LB_PLOT_FONT high; 0: as it likes. */
+double lb_plot_page_width(const lb_plotter *w);
+double lb_plot_room(const lb_plotter *w, const lb_plot *p); /* along x, relative to the figure's own size; at most 1 */
 lb_span lb_plot_limits(const lb_plotter *w, const char *axis, lb_span data);
 bool lb_span_empty(const lb_span *s);
 

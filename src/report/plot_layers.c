@@ -161,20 +161,26 @@ static int block_tic_step(int64_t blocks, int most) {
 
 /* Panels of one figure: a type each, and room for the legend in what is left of the last row. */
 typedef struct panels {
-    int cols, rows, spare, width, height;
+    int cols, rows, spare, width, height, panel_height;
 } panels;
 
 #define PANEL_WIDTH  290
 #define PANEL_HEIGHT 250
+#define PANEL_LEAST  180 /* wide, where the figure may not be as wide as it likes */
 
-static panels layout(const family *f, size_t longest_name) {
-    int legend = lb_plot_legend_width(longest_name);
-    panels g = {.cols = legend <= PANEL_WIDTH ? 4 : 3};
+static panels layout(const lb_plotter *w, const family *f, size_t longest_name) {
+    int legend = lb_plot_legend_width(longest_name), width = PANEL_WIDTH, have = (int)lb_plot_page_width(w);
+    panels g = {.cols = legend <= PANEL_WIDTH ? 4 : 3, .panel_height = PANEL_HEIGHT};
+    if (have > 0) {
+        while (g.cols > 1 && have / g.cols < PANEL_LEAST) g.cols--;
+        width = have / g.cols;
+        if (width < PANEL_WIDTH) g.panel_height = PANEL_HEIGHT * width / PANEL_WIDTH;
+    }
     g.rows = (f->types + g.cols) / g.cols;
-    if ((g.rows * g.cols - f->types) * PANEL_WIDTH < legend) g.rows++;
+    if ((g.rows * g.cols - f->types) * width < legend) g.rows++;
     g.spare = g.rows * g.cols - f->types;
     if (g.spare > g.cols) g.spare = g.cols;
-    g.width = g.cols * PANEL_WIDTH, g.height = g.rows * PANEL_HEIGHT + 40;
+    g.width = g.cols * width, g.height = g.rows * g.panel_height + 40;
     return g;
 }
 
@@ -190,7 +196,7 @@ static void depth_draw(lb_plot *p, const family *f, const panels *g, const char 
                        (long long)i, t + 2, (long long)i + 1, f->blocks > 12 ? (int)(f->blocks / 8) : 1);
         lb_str_add(&p->draw, "\n");
     }
-    double row = (double)PANEL_HEIGHT / g->height;
+    double row = (double)g->panel_height / g->height;
     lb_str_add(&p->draw,
                "    unset border\n    unset tics\n    unset title\n    unset xlabel\n    unset grid\n"
                "    set key center center Left reverse samplen 3.2 spacing 1.4\n"
@@ -215,7 +221,7 @@ static lb_status depth_figure(const lb_report_view *v, lb_plotter *w, const fami
         size_t x = lb_text_width(name[i]);
         if (x > longest) longest = x;
     }
-    panels g = layout(f, longest);
+    panels g = layout(w, f, longest);
     LB_TRY(lb_plot_begin(&p, v->arena, file, g.width, g.height));
     p.title_columns = p.width / 8;
     p.title = lb_arena_printf(v->arena, "%s, %d bits: %s (log scale)", v->r->model_name, f->bits, measure_text(f->by));
@@ -232,7 +238,7 @@ static lb_status depth_figure(const lb_report_view *v, lb_plotter *w, const fami
                          "set grid lc rgb '#c8c8c8' lw 0.8 dt solid\n");
     lb_plot_log_axis(&p, "y", f->span.low, f->span.high);
     lb_str_add(&p.setup, "set xrange [-0.5:%lld.5]\nset xtics %d nomirror\n", (long long)f->blocks - 1,
-               block_tic_step(f->blocks, 8));
+               block_tic_step(f->blocks, g.width / g.cols < PANEL_WIDTH ? 4 : 8));
     if (st == LB_OK) {
         depth_draw(&p, f, &g, name, n);
         st = lb_plot_finish(w, &p);
@@ -273,7 +279,7 @@ static lb_status map_figure(const lb_report_view *v, lb_plotter *w, const family
     lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
     lb_plot_map_colours(&p, f->span, true);
     lb_str_add(&p.setup, "set xrange [-0.5:%lld.5]\nset yrange [%d.5:-0.5]\nset xtics %d out nomirror\nset ytics (",
-               (long long)f->blocks - 1, f->types - 1, block_tic_step(f->blocks, 32));
+               (long long)f->blocks - 1, f->types - 1, block_tic_step(f->blocks, (int)(32 * lb_plot_room(w, &p))));
     for (int t = 0; t < f->types; t++) {
         lb_str_add(&p.setup, "%s", t ? ", " : "");
         lb_plot_quote(&p.setup, f->type[t]);

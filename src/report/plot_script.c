@@ -17,17 +17,23 @@ typedef struct frame {
     bool narrow; /* no room for a legend at the side */
 } frame;
 
-#define PAGE_FONT   13
 #define PAGE_HEIGHT 460 /* of a figure whose height does not depend on what it shows */
 
-static frame frame_of(const lb_plot_options *o, const lb_plot *p) {
-    frame f = {p->width, p->height, o->font_size > 0 ? o->font_size / PAGE_FONT : 1,
-               o->width_in > 0 && o->width_in < 5};
+/* What quality plots are wide without their legend. */
+#define AXES_WIDTH 600
+
+static frame frame_of(const lb_plotter *w, lb_plot *p) {
+    const lb_plot_options *o = w->o;
+    frame f = {p->width, p->height, o->font_size > 0 ? o->font_size / LB_PLOT_FONT : 1, false};
     if (!(o->width_in > 0)) return f;
+    double page = lb_plot_page_width(w), side = p->legend ? p->width - AXES_WIDTH : 0;
+    f.narrow = p->legend && (o->width_in < 5 || side > 0.4 * page);
     f.width = 72 * o->width_in, f.height = 72 * o->height_in;
+    /* Letters are about half as wide as high, and a line more than that. */
+    p->title_columns = (int)((page - (f.narrow ? 0 : side)) / 8);
     if (o->exact) return f;
     if (p->height > PAGE_HEIGHT && p->height * f.scale > f.height) f.height = p->height * f.scale;
-    if (p->legend && f.narrow) f.height += 1.3 * PAGE_FONT * f.scale * ((p->looks + 4) / 2);
+    if (f.narrow) f.height += 1.3 * LB_PLOT_FONT * f.scale * ((p->looks + 4) / 2);
     return f;
 }
 
@@ -41,12 +47,13 @@ static void terminals(const lb_plot_options *o, const frame *f, bool tex, lb_str
                    "linewidth %.4g }\n"
                    "    if (format eq 'tikz') { set terminal tikz size %.3fin,%.3fin font '\\fontsize{%.4g}{%.4g}"
                    "\\selectfont' linewidth %.4g }\n",
-                   w / 72, h / 72, PAGE_FONT * k, 1.5 * k, w / 72, h / 72, PAGE_FONT * k, 1.2 * PAGE_FONT * k, 1.5 * k);
+                   w / 72, h / 72, LB_PLOT_FONT * k, 1.5 * k, w / 72, h / 72, LB_PLOT_FONT * k, 1.2 * LB_PLOT_FONT * k,
+                   1.5 * k);
         return;
     }
     lb_str_add(
         s, "    if (format eq 'svg') { set terminal svg noenhanced size %.0f,%.0f font '%s,%.4g' background 'white'", w,
-        h, o->font ? o->font : "sans-serif", PAGE_FONT * k);
+        h, o->font ? o->font : "sans-serif", LB_PLOT_FONT * k);
     if (k != 1) lb_str_add(s, " linewidth %.4g", k);
     lb_str_add(
         s,
@@ -56,7 +63,7 @@ static void terminals(const lb_plot_options *o, const frame *f, bool tex, lb_str
     lb_str_add(s,
                "    if (format eq 'pdf') { set terminal pdfcairo noenhanced size %.3fin,%.3fin font '%s,%.4g' "
                "fontscale 0.75 linewidth %.4g pointscale 1.2 }\n",
-               w / 72, h / 72, o->font ? o->font : "Sans", PAGE_FONT * k, 2 * k);
+               w / 72, h / 72, o->font ? o->font : "Sans", LB_PLOT_FONT * k, 2 * k);
 }
 
 /* ---- the script ---- */
@@ -92,8 +99,10 @@ static const char *title_asked(const lb_plot_options *o, const lb_plot *p) {
 static void settings(const lb_plotter *w, const lb_plot *p, const frame *f, bool tex, lb_str *s) {
     add_commands(s, &p->setup, tex);
     if (p->legend)
-        lb_str_add(s, f->narrow ? "set key bmargin center horizontal Left reverse samplen 2 spacing 1.1 offset 0,-0.6\n"
-                                : "set key outside right top Left reverse samplen 3.2 spacing 1.15\n");
+        lb_str_add(
+            s, f->narrow
+                   ? "set key bmargin center horizontal Left reverse samplen 2 spacing 1.1\nset xlabel offset 0,0.5\n"
+                   : "set key outside right top Left reverse samplen 3.2 spacing 1.15\n");
     if (w->o->extra) lb_str_add(s, "# style.gp\n%s%s", w->o->extra, lb_str_ends(w->o->extra, "\n") ? "" : "\n");
 }
 
@@ -103,7 +112,7 @@ static void format_list(unsigned formats, bool tex, lb_str *s) {
 }
 
 static void script(const lb_plotter *w, lb_plot *p, bool tex, const char *name, lb_str *s) {
-    frame f = frame_of(w->o, p);
+    frame f = frame_of(w, p);
     lb_str title = {0};
     lb_str_add(s, "# ");
     lb_markup_text(s, LB_TABLE_TERMINAL, p->title);
