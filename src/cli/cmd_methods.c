@@ -3,16 +3,24 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/new_method.h"
 #include "cli/topics.h"
 #include "eval/collect.h"
 
 typedef struct methods_flags {
-    const char *plugin;
+    const char *plugin, *name, *dir;
+    int scope;
 } methods_flags;
+
+static const char *const scopes[] = {"layer", "block", "network", NULL};
 
 static const lb_option flags[] = {
     {"plugin", LB_OPT_STR, "", 0, 0, NULL, "a shared object with a method of your own, to show as well",
      offsetof(methods_flags, plugin)},
+    {"new", LB_OPT_STR, "", 0, 0, NULL, "write NAME.c and test_NAME.c, a method of your own to start from",
+     offsetof(methods_flags, name)},
+    {"scope", LB_OPT_CHOICE, "layer", 0, 0, scopes, "what it sees at a time", offsetof(methods_flags, scope)},
+    {"dir", LB_OPT_STR, ".", 0, 0, NULL, "where they are written", offsetof(methods_flags, dir)},
 };
 
 static const char *scope_of(const lb_method *m) { return m->layer ? "layer" : m->block ? "block" : "model"; }
@@ -109,7 +117,9 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
         return lb_unknown_method(LB_E_ARG, "", args->positional[0], "");
     lb_str out = {0};
     lb_status st = LB_OK;
-    if (args->n_positional)
+    if (f->name[0])
+        st = lb_cli_new_method(f->name, scopes[f->scope], f->dir, &out);
+    else if (args->n_positional)
         st = lb_cli_method_help(m, &out);
     else
         list(&out);
@@ -121,8 +131,8 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
 
 const lb_command lb_cmd_methods = {
     .name = "methods",
-    .usage = "[NAME]",
-    .summary = "list the quantization methods, or explain the options of one",
+    .usage = "[NAME | --new NAME [--scope SCOPE] [--dir DIR]]",
+    .summary = "list the quantization methods, explain the options of one, or begin one of your own",
     .example = "lowbit methods gptq",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(methods_flags)},
     .max_positional = 1,
