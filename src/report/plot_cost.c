@@ -13,7 +13,7 @@ typedef struct stages {
     int n;
 } stages;
 
-static bool has_cost(const lb_report_row *row, const void *user) {
+static bool has_cost(const lb_report_row *row, void *user) {
     (void)user;
     return lb_report_seconds(row) > 0;
 }
@@ -69,7 +69,7 @@ static void data_of(lb_plot *p, const lb_rows *s, const stages *g) {
             lb_str_add(&p->dat, " %.6g", t);
         }
         lb_str_add(&p->dat, " %.6g \"", fmax(other, 0));
-        lb_markup_text(&p->dat, LB_TABLE_TERMINAL, s->at[i]->short_name);
+        lb_markup_text(&p->dat, LB_TABLE_TERMINAL, s->name[i]);
         lb_str_add(&p->dat, "\"\n");
     }
 }

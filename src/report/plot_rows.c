@@ -2,12 +2,15 @@
 
 #include <string.h>
 
-lb_status lb_rows_of(const lb_report_view *v, bool (*take)(const lb_report_row *, const void *), const void *user,
-                     lb_rows *out) {
-    *out = (lb_rows){.at = LB_NEW(v->arena, const lb_report_row *, v->rows + 1)};
-    if (!out->at) return LB_E_NOMEM;
-    for (int64_t i = 0; i < v->rows; i++)
-        if (take(&v->row[i], user)) out->at[out->n++] = &v->row[i];
+lb_status lb_rows_of(const lb_report_view *v, bool (*take)(const lb_report_row *, void *), void *user, lb_rows *out) {
+    *out = (lb_rows){.at = LB_NEW(v->arena, const lb_report_row *, v->rows + 1),
+                     .name = LB_NEW(v->arena, const char *, v->rows + 1)};
+    if (!out->at || !out->name) return LB_E_NOMEM;
+    for (int64_t i = 0; i < v->rows; i++) {
+        if (!take(&v->row[i], user)) continue;
+        out->name[out->n] = v->row[i].short_name;
+        out->at[out->n++] = &v->row[i];
+    }
     return LB_OK;
 }
 
@@ -17,10 +20,10 @@ lb_status lb_rows_part(lb_arena *a, const lb_rows *all, int64_t k, lb_rows *out,
     *part = "";
     if (k >= figures) return LB_OK;
     int64_t each = (all->n + figures - 1) / figures;
-    out->at = all->at + k * each;
+    out->at = all->at + k * each, out->name = all->name + k * each;
     out->n = all->n - k * each < each ? all->n - k * each : each;
     for (int64_t i = 0; i < out->n; i++) {
-        size_t w = lb_text_width(out->at[i]->short_name);
+        size_t w = lb_text_width(out->name[i]);
         if (w > out->longest) out->longest = w;
     }
     if (figures > 1) *part = lb_arena_printf(a, "-%lld", (long long)k + 1);
@@ -35,7 +38,7 @@ void lb_rows_axis(lb_plot *p, const lb_rows *s, bool names) {
     lb_str_add(&p->setup, "set yrange [%lld.5:-0.5]\n%s", (long long)s->n - 1, names ? "set ytics (" : "unset ytics\n");
     for (int64_t i = 0; names && i < s->n; i++) {
         lb_str_add(&p->setup, "%s", i ? ", " : "");
-        lb_plot_quote(&p->setup, s->at[i]->short_name);
+        lb_plot_quote(&p->setup, s->name[i]);
         lb_str_add(&p->setup, " %lld", (long long)i);
     }
     if (names) lb_str_add(&p->setup, ") out nomirror\n");

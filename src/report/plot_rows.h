@@ -7,14 +7,15 @@
 
 typedef struct lb_rows {
     const lb_report_row **at;
+    const char **name; /* (n) */
     int64_t n;
     size_t longest; /* characters of the longest name */
 } lb_rows;
 
 #define LB_ROWS_A_FIGURE 40
 /* Rows for which `take` holds, in the order of the sweep. */
-LB_NODISCARD lb_status lb_rows_of(const lb_report_view *v, bool (*take)(const lb_report_row *, const void *),
-                                  const void *user, lb_rows *out);
+LB_NODISCARD lb_status lb_rows_of(const lb_report_view *v, bool (*take)(const lb_report_row *, void *), void *user,
+                                  lb_rows *out);
 /* Those of figure k; *part: "", or "-1", "-2", ... where there are too many rows for one. False: there is none. */
 LB_NODISCARD lb_status lb_rows_part(lb_arena *a, const lb_rows *all, int64_t k, lb_rows *out, const char **part);
 

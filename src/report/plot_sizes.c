@@ -17,7 +17,7 @@ static void parts_of(const lb_record *c, double out[PARTS]) {
     out[UNQUANTIZED] = (double)c->size.other_as_fp16;
 }
 
-static bool is_quantized(const lb_report_row *row, const void *user) {
+static bool is_quantized(const lb_report_row *row, void *user) {
     (void)user;
     return row->cell[0]->size.quantized.weights > 0;
 }
@@ -42,7 +42,7 @@ static unsigned data_of(lb_plot *p, const lb_rows *s) {
             if (part[k] > 0) some |= 1u << k;
         }
         lb_str_add(&p->dat, " \"");
-        lb_markup_text(&p->dat, LB_TABLE_TERMINAL, s->at[i]->short_name);
+        lb_markup_text(&p->dat, LB_TABLE_TERMINAL, s->name[i]);
         lb_str_add(&p->dat, "\"\n");
     }
     return some;

@@ -212,10 +212,69 @@ static void cost(void **state) {
     synthetic_results_free(r);
 }
 
+/* Each cell's difference is that of its windows, as of cells that a program evaluated. */
+static void pair_windows(lb_results *r) {
+    for (int64_t i = 1; i < r->n; i++)
+        for (int64_t e = 0; e < r->record[i].evals; e++) {
+            lb_eval_row *x = &r->record[i].eval[e];
+            double sum = 0;
+            for (int64_t w = 0; w < x->eval.windows; w++)
+                sum += x->eval.window_nll[w] - r->record[0].eval[e].eval.window_nll[w];
+            x->paired.delta = sum / (double)x->eval.windows;
+        }
+}
+
+#define SEEDS "seeds-wikitext-2-W2-2048"
+
+/* Every seed is a point, their mean the row's; a row of one seed is not there. */
+static void seeds(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    pair_windows(r);
+    const char *dir = made(r);
+    exact(dir, SEEDS);
+    char *dat = text_of(dir, SEEDS, "dat"), *gp = text_of(dir, SEEDS, "gp");
+    assert_non_null(strstr(gp, "'gptq 3b g64 act_order, n = 3' 1, "));
+    assert_null(strstr(dat, "rtn"));
+    assert_non_null(strstr(gp, "set logscale x"));
+    const char *mean = strstr(dat, "# row mean_delta");
+    assert_int_equal(count(dat, "gptq 2b g64 act_order"), 3 + 1);
+    double sum = 0, row, delta;
+    const char *p = strchr(strchr(dat, '\n') + 1, '\n') + 1;
+    for (int i = 0; i < 3; i++, p = strchr(p, '\n') + 1) {
+        assert_int_equal(sscanf(p, "%lf %lf", &row, &delta), 2);
+        assert_true(row < 0);
+        sum += delta;
+    }
+    assert_int_equal(sscanf(strchr(mean, '\n'), "%lf %lf", &row, &delta), 2);
+    assert_true(row > 0 && fabs(sum / 3 - delta) < 1e-7);
+    lb_free(dat);
+    lb_free(gp);
+    synthetic_results_free(r);
+}
+
+/* What has a seed below 0 is on a linear scale, with a line at 0; what was not evaluated, or over one seed, is not. */
+static void seeds_about_zero(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    for (int64_t i = 0; i < r->n; i++)
+        if (strcmp(r->record[i].method, "gptq") == 0 && r->record[i].evals) r->record[i].eval[0].paired.delta = -0.5;
+    char *gp = text_of(made(r), SEEDS, "gp");
+    assert_null(strstr(gp, "set logscale"));
+    assert_non_null(strstr(gp, "set yzeroaxis"));
+    lb_free(gp);
+    synthetic_results_free(r);
+    r = synthetic_results_new(SYNTHETIC_MANY, "results/synthetic");
+    (void)made(r);
+    for (int64_t i = 0; i < list.n; i++) assert_null(strstr(list.at[i].name, "seeds"));
+    synthetic_results_free(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(labels_of_a_bar), cmocka_unit_test(one_scale), cmocka_unit_test(sizes),
-        cmocka_unit_test(many_rows),       cmocka_unit_test(cost),
+        cmocka_unit_test(labels_of_a_bar),  cmocka_unit_test(one_scale), cmocka_unit_test(sizes),
+        cmocka_unit_test(many_rows),        cmocka_unit_test(cost),      cmocka_unit_test(seeds),
+        cmocka_unit_test(seeds_about_zero),
     };
     return cmocka_run_group_tests_name("more plots", tests, NULL, NULL);
 }

@@ -93,7 +93,7 @@ static void scripts_and_data(void **state) {
     set_path("/nowhere");
     assert_ok(plots(SYNTHETIC_SWEEP, dir, &drawn, &n));
     restore_path();
-    assert_int_equal(n, 17);
+    assert_int_equal(n, 19);
     for (size_t i = 0; i < sizeof leaf / sizeof leaf[0]; i++)
         for (int k = 0; k < 2; k++) {
             char name[128], file[160];
