@@ -46,14 +46,16 @@ class Table:
         return Table({name: self._columns[name] for name in names}, self.attrs)
 
     def __repr__(self):
-        texts = [[name, *map(_shown, values)] for name, values in self._columns.items()]
+        texts = [[_shown(name), *map(_shown, values)] for name, values in self._columns.items()]
         widths = [max(map(len, column)) for column in texts]
         lines = ("  ".join(t.ljust(w) for t, w in zip(line, widths)).rstrip() for line in zip(*texts))
         return "\n".join(lines) if texts else "(no columns)"
 
 
 def _shown(value):
-    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
+    """On one line, and nothing that a terminal would obey: texts may come from anybody's file."""
+    text = f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def make(columns, values):

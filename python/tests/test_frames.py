@@ -322,6 +322,7 @@ class WithoutPandas(unittest.TestCase):
         refused = next(iter(cells.where(state="refused")))
         self.assertTrue(math.isnan(refused["ppl"]))
         self.assertEqual((refused["evaluation"], refused["windows"]), ("", None))
+        self.assertEqual(repr(lowbit.Table({"a": ["\x1b[2J\n", 0.1]})), "a\n\\x1b[2J\\n\n0.1")
         with self.assertRaisesRegex(ValueError, "different lengths"):
             lowbit.Table({"a": [1], "b": []})
 
