@@ -120,7 +120,9 @@ const lb_command lb_cmd_run = {
     .usage = "CONFIG [-o KEY=VALUE]...",
     .summary = "run a sweep: quantize, measure, evaluate; tables and plots at the end",
     .details =
-        "CONFIG is a file, a folder that holds config.yaml, or one that comes with the program (demo). Each finished\n"
+        "CONFIG is a file, a folder that holds config.yaml, one that comes with the program (demo), or a cell's "
+        "result\n"
+        "(CELL.h5): that cell again, in a folder beside the one it is in. Each finished\n"
         "cell is one HDF5 file in the results folder; started again after an interruption, a run keeps finished\n"
         "cells and, inside a cell, finished blocks, also of stages that prepare the model; a training (qat,\n"
         "finetune) starts over. Exit code 1 when a cell failed, every cell is refused, or a value is outside its\n"

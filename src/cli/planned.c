@@ -60,6 +60,7 @@ static lb_status is_installed(lb_arena *a, const char *path, bool *yes) {
 lb_status lb_cli_read_config(lb_arena *a, const lb_cli_args *args, lb_config *out) {
     const char *path;
     bool installed;
+    if (lb_cli_is_result(args->positional[0])) return lb_cli_result_config(a, args->positional[0], args, out);
     LB_TRY(find_config(a, args->positional[0], &path));
     bool found = path != args->positional[0];
     LB_TRY(is_installed(a, path, &installed));

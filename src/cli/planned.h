@@ -16,8 +16,11 @@ typedef struct lb_planned {
 lb_model_parts lb_cli_parts(int weights);
 /* Loads the plug-ins of a comma-separated list; *hash is that of all of them, "" for none. */
 LB_NODISCARD lb_status lb_cli_plugins(lb_arena *a, const char *list, const char **hash);
-/* The config of a file, or of a folder that has a config.yaml (an experiment). */
+/* The config of a file, of a folder that has a config.yaml (an experiment), or of a cell's result file. */
 LB_NODISCARD lb_status lb_cli_read_config(lb_arena *a, const lb_cli_args *args, lb_config *out);
+/* planned_result.c: is it such a file; and its config, whose results go beside the folder that it is in. */
+bool lb_cli_is_result(const char *path);
+LB_NODISCARD lb_status lb_cli_result_config(lb_arena *a, const char *path, const lb_cli_args *args, lb_config *out);
 /* The team of a command that multiplies matrices: with what OpenBLAS needs for each thread. */
 LB_NODISCARD lb_status lb_cli_team(int64_t threads, lb_team **out);
 /* The plans of x->config, which has been read. */

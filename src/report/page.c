@@ -112,6 +112,44 @@ static lb_status layers(const page *p) {
     return LB_OK;
 }
 
+/* What is copied into a shell is one line, whatever a name holds; quoted: between single quotes. */
+static void add_typed(lb_str *out, const char *text, bool quoted) {
+    for (; *text; text++)
+        if (quoted && *text == '\'')
+            lb_str_add(out, "'\\''");
+        else
+            lb_str_add(out, "%c", (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+}
+
+/* A cell's result is a config too: what makes each again, to be copied. */
+static lb_status again(const page *p) {
+    const lb_results *r = p->v->r;
+    lb_str text = {0};
+    /* The page may be sent to others: where on this machine the folder is does not matter to them. */
+    const char *dir = r->dir[0] == '/' ? lb_fs_basename(r->dir) : r->dir;
+    if (p->f == LB_TABLE_LATEX) return LB_OK;
+    for (int64_t i = 0; i < r->n; i++) {
+        const lb_record *c = &r->record[i];
+        if (c->state != LB_CELL_DONE) continue;
+        lb_str_add(&text, "%slowbit run '", text.len ? "\n" : "");
+        add_typed(&text, dir, true);
+        lb_str_add(&text, "/");
+        add_typed(&text, c->stem, true);
+        lb_str_add(&text, ".h5'  # ");
+        add_typed(&text, c->label, false);
+    }
+    lb_status st = lb_str_check(&text);
+    if (st == LB_OK && text.len) {
+        lb_markup_heading(p->out, p->f, 2, "Again");
+        lb_markup_paragraph(p->out, p->f,
+                            "Each cell's result holds its config. These make one again, with the baseline, in a folder "
+                            "of its own beside this one:");
+        lb_markup_code(p->out, p->f, text.s);
+    }
+    lb_str_free(&text);
+    return st;
+}
+
 static lb_status body(const page *p) {
     LB_TRY(summary(p));
     LB_TRY(lb_report_folder_notes(p->v, p->f, p->out));
@@ -127,6 +165,7 @@ static lb_status body(const page *p) {
         LB_TRY(lb_report_sizes(p->v, p->f, p->out));
     }
     LB_TRY(layers(p));
+    LB_TRY(again(p));
     part(p, "Provenance");
     LB_TRY(lb_report_provenance(p->v, p->f, p->out));
     if (p->f != LB_TABLE_LATEX) lb_markup_heading(p->out, p->f, 2, "Citations");

@@ -135,6 +135,9 @@ LB_NODISCARD lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yam
 LB_NODISCARD lb_status lb_config_load(lb_arena *a, const char *path, const char *const *override, int64_t n_override,
                                       lb_yaml **root);
 
+/* One of the overrides. */
+LB_NODISCARD lb_status lb_config_override(lb_arena *a, lb_yaml *root, const char *text);
+
 /* Every key: type, default, bounds, meaning. */
 void lb_config_help(lb_str *out);
 /* The same as a Markdown page. */

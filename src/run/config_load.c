@@ -136,7 +136,7 @@ static lb_status load(lb_arena *a, const char *path, const chain *parent, int *f
 }
 
 /* "axes.bits=[2, 3]" */
-static lb_status apply_override(lb_arena *a, lb_yaml *root, const char *text) {
+lb_status lb_config_override(lb_arena *a, lb_yaml *root, const char *text) {
     const char *eq = strchr(text, '=');
     if (!eq || eq == text) return lb_fail(LB_E_CONFIG, "-o %s: must be key=value", text);
     char *key = lb_arena_strdup(a, text);
@@ -155,6 +155,6 @@ lb_status lb_config_load(lb_arena *a, const char *path, const char *const *overr
                          lb_yaml **root) {
     int files = 0;
     LB_TRY(load(a, path, NULL, &files, root));
-    for (int64_t i = 0; i < n_override; i++) LB_TRY(apply_override(a, *root, override[i]));
+    for (int64_t i = 0; i < n_override; i++) LB_TRY(lb_config_override(a, *root, override[i]));
     return LB_OK;
 }
