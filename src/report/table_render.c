@@ -74,14 +74,12 @@ static bool broken_line(const char *text, size_t wrap, size_t k, lb_str *out) {
 }
 
 static size_t broken_width(const char *text, size_t wrap) {
-    size_t most = 0;
-    bool more = true;
-    for (size_t k = 0; more; k++) {
-        lb_str line = {0};
-        more = broken_line(text, wrap, k, &line);
-        size_t w = lb_text_width(line.s ? line.s : "");
+    size_t most = 0, indent = 0;
+    for (size_t n = line_length(text, wrap, true); n > 0; n = line_length(text, wrap, false)) {
+        size_t w = indent + lb_text_width(text) - lb_text_width(text + n);
         if (w > most) most = w;
-        lb_str_free(&line);
+        text += n + (text[n] == ' ');
+        indent = 2;
     }
     return most;
 }
