@@ -285,7 +285,8 @@ static lb_status of_model(const lb_report_view *v, lb_plotter *w) {
     LB_TRY(lb_plot_training(v, w));
     LB_TRY(lb_plot_sizes(v, w));
     LB_TRY(lb_plot_cost(v, w));
-    return lb_plot_seeds(v, w);
+    LB_TRY(lb_plot_seeds(v, w));
+    return lb_plot_texts(v, w);
 }
 
 /* Rows of the methods that were asked for; the baseline always. */

@@ -270,11 +270,80 @@ static void seeds_about_zero(void **state) {
     synthetic_results_free(r);
 }
 
+/* The same cell calibrated on another text, which costs it 0.25 nats more on the second evaluation. */
+static void calibrated_on(lb_results *r, const lb_record *c, const char *text) {
+    lb_record *d = &r->record[r->n++];
+    *d = *c;
+    d->provenance.at = LB_NEW(r->arena, lb_pair, c->provenance.n);
+    d->eval = LB_NEW(r->arena, lb_eval_row, c->evals);
+    d->config = lb_arena_printf(r->arena, "model: tiny.gguf\ncalibration:\n  text: %s\n", text);
+    assert_true(d->provenance.at && d->eval && d->config);
+    memcpy(d->eval, c->eval, (size_t)c->evals * sizeof *d->eval);
+    for (int64_t i = 0; i < c->provenance.n; i++) {
+        d->provenance.at[i] = c->provenance.at[i];
+        if (strcmp(c->provenance.at[i].key, "calibration") == 0) d->provenance.at[i].value = text;
+    }
+    double *nll = LB_NEW(r->arena, double, d->eval[1].eval.windows);
+    assert_non_null(nll);
+    for (int64_t w = 0; w < d->eval[1].eval.windows; w++) nll[w] = c->eval[1].eval.window_nll[w] + 0.25;
+    d->eval[1].eval.window_nll = nll;
+    d->eval[1].paired.delta += 0.25;
+}
+
+static lb_results *on_two_texts(const char *second) {
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    int64_t n = r->n;
+    pair_windows(r);
+    for (int64_t i = 0; i < n; i++)
+        if (r->record[i].state == LB_CELL_DONE && strcmp(r->record[i].method, "gptq") == 0)
+            calibrated_on(r, &r->record[i], second);
+    return r;
+}
+
+/* A map for each method and bits that was calibrated on several texts, and for nothing else. */
+static void texts(void **state) {
+    (void)state;
+    lb_results *r = on_two_texts("texts/pile.txt");
+    const char *dir = made(r);
+    exact(dir, "texts");
+    char *dat = text_of(dir, "texts", "dat"), *gp = text_of(dir, "texts", "gp");
+    double x[4];
+    /* 2 bits: c4_a and pile.txt on two evaluations. */
+    const char *p = strchr(strchr(dat, '\n') + 1, '\n') + 1;
+    for (int i = 0; i < 4; i++, p = strchr(p, '\n') + 1) assert_int_equal(sscanf(p, "%*d %*d %lf", &x[i]), 1);
+    assert_true(fabs(x[0] - x[2]) < 1e-8 && fabs(x[3] - x[1] - 0.25) < 1e-8);
+    assert_int_equal(count(dat, "# evaluation "), 3);
+    assert_null(strstr(dat, "rtn"));
+    assert_int_equal(count(gp, "cbrange"), 1);
+    assert_non_null(strstr(gp, "set yrange [1.5:-0.5]\n    set title 'gptq 3b g64 act_order'"));
+    assert_non_null(strstr(gp, "set ytics ('wiki' 0, 'pile.txt' 1)"));
+    lb_free(dat);
+    lb_free(gp);
+    synthetic_results_free(r);
+    /* Files of one name in two folders keep their paths. */
+    r = on_two_texts("other/wiki");
+    gp = text_of(made(r), "texts", "gp");
+    assert_non_null(strstr(gp, "set ytics ('wiki' 0, 'other/wiki' 1)"));
+    lb_free(gp);
+    synthetic_results_free(r);
+}
+
+/* Other samples of a text are no other text, and one text needs no map. */
+static void no_texts(void **state) {
+    (void)state;
+    lb_results *r = on_two_texts("wiki");
+    for (int64_t i = 0; i < r->n; i++)
+        if (r->record[i].bits == 2) r->record[i].bits = 0, r->record[i].state = LB_CELL_FAILED;
+    (void)made(r);
+    for (int64_t i = 0; i < list.n; i++) assert_null(strstr(list.at[i].name, "texts"));
+    synthetic_results_free(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(labels_of_a_bar),  cmocka_unit_test(one_scale), cmocka_unit_test(sizes),
         cmocka_unit_test(many_rows),        cmocka_unit_test(cost),      cmocka_unit_test(seeds),
-        cmocka_unit_test(seeds_about_zero),
+        cmocka_unit_test(seeds_about_zero), cmocka_unit_test(texts),     cmocka_unit_test(no_texts),
     };
     return cmocka_run_group_tests_name("more plots", tests, NULL, NULL);
 }
