@@ -36,6 +36,7 @@ typedef struct lb_plot {
     double room;       /* lb_plot_room, where it is known */
     bool legend;       /* of series, at the side, or below where the figure is narrow */
     bool each;         /* settings that draw changes: made anew for each format */
+    bool whole;        /* laid out for its own width: where less is asked for, letters shrink with it */
     bool open_markers; /* points that may lie on each other */
     bool no_lines;     /* series are points alone, which dashes do not tell apart */
     int width, height; /* in points at 72 a inch; a pixel each in SVG */

@@ -116,6 +116,7 @@ static lb_status figure(const lb_report_view *v, lb_plotter *w, const lb_rows *s
     char *name = lb_arena_printf(v->arena, "cost%s", part);
     if (!name) return LB_E_NOMEM;
     LB_TRY(lb_plot_begin(&p, v->arena, name, lb_rows_names_width(s) + 640, lb_rows_height(s)));
+    p.whole = true;
     p.title_columns = p.width / 8;
     p.title = lb_arena_printf(v->arena, "%s: time and memory of each cell", v->r->model_name);
     p.caption = lb_arena_printf(v->arena, "%s: seconds a cell by stage, and the most memory it held, in MiB%s.",

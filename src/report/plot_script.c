@@ -26,6 +26,10 @@ static frame frame_of(const lb_plotter *w, lb_plot *p) {
     const lb_plot_options *o = w->o;
     frame f = {p->width, p->height, o->font_size > 0 ? o->font_size / LB_PLOT_FONT : 1, false};
     if (!(o->width_in > 0)) return f;
+    if (p->whole && f.scale * p->width > 72 * o->width_in) {
+        f.scale = 72 * o->width_in / p->width;
+        return (frame){72 * o->width_in, o->exact ? 72 * o->height_in : p->height * f.scale, f.scale, false};
+    }
     double page = lb_plot_page_width(w), side = p->legend ? p->width - AXES_WIDTH : 0;
     f.narrow = p->legend && (o->width_in < 5 || side > 0.4 * page);
     f.width = 72 * o->width_in, f.height = 72 * o->height_in;

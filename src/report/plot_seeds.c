@@ -136,6 +136,7 @@ static lb_status figure(const over_seeds *x, const lb_rows *s, lb_plotter *w, co
     char *name = lb_arena_printf(x->v->arena, "seeds-%s%s", x->b->id, part);
     if (!name) return LB_E_NOMEM;
     LB_TRY(lb_plot_begin(&p, x->v->arena, name, lb_rows_names_width(s) + 560, lb_rows_height(s) + 14 * (int)s->n));
+    p.whole = true;
     lb_status st = fill(x, s, w, &p);
     lb_plot_free(&p);
     return st;

@@ -53,6 +53,7 @@ static lb_status figure(const lb_report_view *v, lb_plotter *w, const lb_rows *s
     char *name = lb_arena_printf(v->arena, "sizes%s", part);
     if (!name) return LB_E_NOMEM;
     LB_TRY(lb_plot_begin(&p, v->arena, name, lb_rows_names_width(s) + 560, lb_rows_height(s)));
+    p.whole = true;
     p.title = lb_arena_printf(v->arena, "%s: size by what is stored", v->r->model_name);
     p.caption = lb_arena_printf(v->arena,
                                 "%s: bytes of the whole model in MiB: codes, scales, zeros and what else the quantized "

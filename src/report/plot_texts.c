@@ -235,6 +235,7 @@ static lb_status figure(const maps *s, int64_t from, int64_t n, const char *part
     for (int64_t i = 0; i < n; i++) lines = s->at[from + i].n > lines ? s->at[from + i].n : lines;
     LB_TRY(lb_plot_begin(&p, s->v->arena, name, SIDES + 8 * ((int)s->longest + (int)s->v->blocks * ((int)column + 2)),
                          (MAP_FRAME + LINE * lines) * (int)n + 60));
+    p.whole = true;
     lb_status st = fill(s, from, n, &p);
     if (st == LB_OK) st = lb_plot_finish(w, &p);
     lb_plot_free(&p);
