@@ -1,4 +1,5 @@
 /* One document, three looks: index.html, report.md, and the body of the LaTeX report. */
+#include <ctype.h>
 #include <string.h>
 
 #include "base/fs.h"
@@ -112,13 +113,21 @@ static lb_status layers(const page *p) {
     return LB_OK;
 }
 
-/* What is copied into a shell is one line, whatever a name holds; quoted: between single quotes. */
-static void add_typed(lb_str *out, const char *text, bool quoted) {
+/* What is copied into a shell is one line, whatever a name holds: here between single quotes. */
+static void add_quoted(lb_str *out, const char *text) {
     for (; *text; text++)
-        if (quoted && *text == '\'')
+        if (*text == '\'')
             lb_str_add(out, "'\\''");
         else
             lb_str_add(out, "%c", (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+}
+
+/* Not every shell takes what follows a # for a comment, so nothing in it may mean something to one. */
+static void add_comment(lb_str *out, const char *text) {
+    for (; *text; text++) {
+        bool plain = isalnum((unsigned char)*text) || (unsigned char)*text >= 0x80 || strchr(" .,:=+*_/-", *text);
+        lb_str_add(out, "%c", plain ? *text : '?');
+    }
 }
 
 /* A cell's result is a config too: what makes each again, to be copied. */
@@ -131,12 +140,13 @@ static lb_status again(const page *p) {
     for (int64_t i = 0; i < r->n; i++) {
         const lb_record *c = &r->record[i];
         if (c->state != LB_CELL_DONE) continue;
-        lb_str_add(&text, "%slowbit run '", text.len ? "\n" : "");
-        add_typed(&text, dir, true);
+        lb_str_add(&text, "%s# ", text.len ? "\n" : "");
+        add_comment(&text, c->label);
+        lb_str_add(&text, "\nlowbit run '");
+        add_quoted(&text, dir);
         lb_str_add(&text, "/");
-        add_typed(&text, c->stem, true);
-        lb_str_add(&text, ".h5'  # ");
-        add_typed(&text, c->label, false);
+        add_quoted(&text, c->stem);
+        lb_str_add(&text, ".h5'");
     }
     lb_status st = lb_str_check(&text);
     if (st == LB_OK && text.len) {

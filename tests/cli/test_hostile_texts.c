@@ -90,10 +90,10 @@ static void reports_only_report(void **state) {
     char *html = read_in(dir, "report/index.html");
     is_plain(html);
     /* The page's own script, which its policy names by its hash, and no other. */
-    const char *own = strstr(html, "<script");
-    assert_non_null(own);
-    assert_int_equal(strncmp(own, "<script>'use strict';", 21), 0);
-    assert_null(strstr(own + 1, "<script"));
+    int scripts = 0;
+    for (size_t i = 0; html[i]; i++) scripts += strncmp(html + i, "<script", 7) == 0;
+    assert_int_equal(scripts, 1);
+    cli_has(html, "<script>'use strict';");
     cli_has(html, "script-src 'sha256-");
     cli_has(html, "&lt;script&gt;");
     lb_free(html);
