@@ -19,11 +19,11 @@ typedef struct lb_contrast {
     bool paired_seeds; /* the difference was taken seed by seed */
 } lb_contrast;
 
-/* One seed on both sides: lb_paired_test. Seeds on one side: lb_seeds_difference. The same seeds on both: the difference
- * of each seed, then as that against 0. Other seeds: two samples, so three parts, the seeds of a, those of b, and the
- * windows' blocks of the difference of the means over seeds, half widths in quadrature as there (Howe 1974). Welch's
- * degrees of freedom would be for the first two together; where one side has two seeds and the other many, such an
- * interval holds the difference in 89 of 100 draws only. p is the level at which the interval touches 0. */
+/* One seed on both sides: lb_paired_test. Seeds on one side: lb_seeds_difference. The same seeds on both: the
+ * difference of each seed, then as that against 0. Other seeds: two samples, so three parts, the seeds of a, those of
+ * b, and the windows' blocks of the difference of the means over seeds, half widths in quadrature as there (Howe 1974).
+ * Welch's degrees of freedom would be for the first two together; where one side has two seeds and the other many, such
+ * an interval holds the difference in 89 of 100 draws only. p is the level at which the interval touches 0. */
 LB_NODISCARD lb_status lb_contrast_of(const lb_side *a, const lb_side *b, int64_t windows, lb_contrast *out);
 /* The interval is there and 0 is not in it. */
 bool lb_contrast_differs(const lb_contrast *c);

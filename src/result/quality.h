@@ -39,8 +39,8 @@ typedef struct lb_paired {
     int64_t windows, block;
 } lb_paired;
 LB_NODISCARD lb_status lb_paired_difference(const double *a, const double *b, int64_t n, lb_paired *out);
-/* The same with the two-sided p of no difference: twice the share of resamples on the other side of 0, (k + 1) / (N + 1)
- * of N (Davison and Hinkley 1997, 4.2.5). NaN: one window. */
+/* The same with the two-sided p of no difference: twice the share of resamples on the other side of 0, (k + 1) / (N +
+ * 1) of N (Davison and Hinkley 1997, 4.2.5). NaN: one window. */
 LB_NODISCARD lb_status lb_paired_test(const double *a, const double *b, int64_t n, lb_paired *out, double *p);
 /* The same without the interval, which is [NaN, NaN]. */
 LB_NODISCARD lb_status lb_paired_mean(const double *a, const double *b, int64_t n, lb_paired *out);

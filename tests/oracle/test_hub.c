@@ -1,5 +1,6 @@
-/* config.json as published models have it (tests/oracle/make_hub.py): no key of theirs is refused, the whole model has as
- * many parameters as transformers counts, and a small one with the same keys and names of tensors gives its logits. */
+/* config.json as published models have it (tests/oracle/make_hub.py): no key of theirs is refused, the whole model has
+ * as many parameters as transformers counts, and a small one with the same keys and names of tensors gives its logits.
+ */
 #include "support/support.h"
 
 #include <math.h>

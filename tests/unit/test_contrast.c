@@ -67,8 +67,8 @@ static void draw(lb_rng *r, sides *s, int64_t windows, double between, bool pair
         for (int i = 0; i < 2 && w; i++) text[i] = follow * text[i] + sqrt(1 - follow * follow) * lb_rng_normal(r);
         for (int i = 0; i < 2; i++)
             for (int64_t k = 0; k < side[i]->seeds; k++)
-                s->nll[i][k][w] = (i ? 0 : delta) + seed[i][k] + shared * (text[0] + (i ? text[1] : 0)) +
-                                  own * lb_rng_normal(r);
+                s->nll[i][k][w] =
+                    (i ? 0 : delta) + seed[i][k] + shared * (text[0] + (i ? text[1] : 0)) + own * lb_rng_normal(r);
     }
 }
 
@@ -77,12 +77,11 @@ static const struct kind {
     int a, b;
     bool paired;
     double most; /* of 100 such intervals that may hold the difference */
-} kind[] = {{3, 1, false, 0.99}, {1, 3, false, 0.99}, {2, 2, true, 0.995},  {3, 3, true, 0.99},
-            {9, 9, true, 0.99},  {2, 3, false, 1},    {3, 3, false, 0.999}, {5, 2, false, 0.999},
-            {9, 2, false, 0.99}, {9, 5, false, 0.99}};
+} kind[] = {{3, 1, false, 0.99}, {1, 3, false, 0.99},  {2, 2, true, 0.995},  {3, 3, true, 0.99},  {9, 9, true, 0.99},
+            {2, 3, false, 1},    {3, 3, false, 0.999}, {5, 2, false, 0.999}, {9, 2, false, 0.99}, {9, 5, false, 0.99}};
 
-/* The true difference is 1. Of 95 % intervals 93 of 100 at least must hold it, and not all but where two samples have two
- * seeds, which say next to nothing. */
+/* The true difference is 1. Of 95 % intervals 93 of 100 at least must hold it, and not all but where two samples have
+ * two seeds, which say next to nothing. */
 static void coverage(void **state) {
     (void)state;
     enum { ROWS = 400, WINDOWS = 60 };
@@ -107,8 +106,8 @@ static void coverage(void **state) {
         }
 }
 
-/* Where there is no difference, p is below 0.05 in at most 8 of 100 draws, and not never; by the bootstrap of two single
- * series, whose windows are correlated, in at most 13. */
+/* Where there is no difference, p is below 0.05 in at most 8 of 100 draws, and not never; by the bootstrap of two
+ * single series, whose windows are correlated, in at most 13. */
 static void no_difference(void **state) {
     (void)state;
     enum { ROWS = 400, WINDOWS = 60 };
@@ -217,9 +216,9 @@ static void holm(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_scipy),      cmocka_unit_test(coverage), cmocka_unit_test(no_difference),
-        cmocka_unit_test(sides_turn),    cmocka_unit_test(pairs_by_seed),
-        cmocka_unit_test(edges),         cmocka_unit_test(holm)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(as_scipy),      cmocka_unit_test(coverage),
+                                       cmocka_unit_test(no_difference), cmocka_unit_test(sides_turn),
+                                       cmocka_unit_test(pairs_by_seed), cmocka_unit_test(edges),
+                                       cmocka_unit_test(holm)};
     return cmocka_run_group_tests_name("result/contrast", tests, NULL, NULL);
 }
