@@ -91,11 +91,11 @@ def main():
         f.write("/* Made by tests/oracle/make_contrast.py (scipy %s): do not edit. */\n" % scipy.__version__)
         f.write("static const struct {\n    int a_seeds, b_seeds, windows;\n    bool paired;\n")
         f.write("    double a[%d][%d], b[%d][%d], delta, low, high, p;\n" % (SEEDS, WINDOWS, SEEDS, WINDOWS))
-        f.write("} contrast[] = {\n/* clang-format off */\n")
+        f.write("} contrast[] = {\n    /* clang-format off */\n")
         for na, nb, windows, paired, a, b, delta, low, high, p in cases:
             f.write("    {%d, %d, %d, %s,\n     %s,\n     %s,\n     %r, %r, %r, %r},\n" %
                     (na, nb, windows, "true" if paired else "false", table(a), table(b), delta, low, high, p))
-        f.write("/* clang-format on */\n};\n")
+        f.write("    /* clang-format on */\n};\n")
 
 
 main()
