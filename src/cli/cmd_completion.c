@@ -10,19 +10,18 @@
 
 /* What may stand as an argument of a command: names of these kinds, further words, a file; others take files. */
 static const struct {
-    const char *command;
+    const char *command, *also;
     unsigned kinds;
-    const char *also;
     bool files;
 } argument[] = {
-    {"methods", KIND(METHOD), "", false},
-    {"models", KIND(FAMILY), "", false},
-    {"help", ~0u, " config man", false},
-    {"completion", 0, " bash zsh", false},
-    {"sources", 0, "", false},
-    {"eval", KIND(SOURCE), "", true},
-    {"inspect", KIND(SOURCE), "", true},
-    {"quantize", KIND(SOURCE), "", true},
+    {"methods", "", KIND(METHOD), false},
+    {"models", "", KIND(FAMILY), false},
+    {"help", " config man", ~0u, false},
+    {"completion", " bash zsh", 0, false},
+    {"sources", "", 0, false},
+    {"eval", "", KIND(SOURCE), true},
+    {"inspect", "", KIND(SOURCE), true},
+    {"quantize", "", KIND(SOURCE), true},
 };
 
 /* What may stand as the value of a flag that is a text. */

@@ -96,7 +96,7 @@ static lb_status names(lb_arena *a, const lb_yaml *n, const char *key, const cha
 
 static lb_status read_formats(lb_arena *a, const lb_yaml *n, lb_plot_options *o) {
     const char **name;
-    size_t many;
+    size_t many = 0;
     LB_TRY(names(a, n, "formats", format_names, &name, &many));
     o->formats = LB_PLOT_USUAL_FORMATS; /* which pages show */
     for (size_t i = 0; i < many; i++) o->formats |= 1u << find(format_names, name[i]);

@@ -37,7 +37,8 @@ static frame frame_of(const lb_plotter *w, lb_plot *p) {
     p->title_columns = (int)((page - (f.narrow ? 0 : side)) / 8);
     if (o->exact) return f;
     if (p->height > PAGE_HEIGHT && p->height * f.scale > f.height) f.height = p->height * f.scale;
-    if (f.narrow) f.height += 1.3 * LB_PLOT_FONT * f.scale * ((p->looks + 4) / 2);
+    int lines = (p->looks + 4) / 2; /* of the legend, in two columns */
+    if (f.narrow) f.height += 1.3 * LB_PLOT_FONT * f.scale * lines;
     return f;
 }
 

@@ -151,7 +151,7 @@ static lb_status read_each(parser *p, node **out) {
         if (*p->at != ')') return wanted(p, "and, or, or ')'");
         p->at++;
     } else {
-        node *inner;
+        node *inner = NULL;
         LB_TRY(read_each(p, &inner));
         LB_TRY(new_node(p, NOT, inner, NULL, out));
     }
@@ -162,7 +162,7 @@ static lb_status read_each(parser *p, node **out) {
 static lb_status read_all(parser *p, node **out) {
     LB_TRY(read_each(p, out));
     while (take_word(p, "and")) {
-        node *right;
+        node *right = NULL;
         LB_TRY(read_each(p, &right));
         LB_TRY(new_node(p, AND, *out, right, out));
     }
@@ -172,7 +172,7 @@ static lb_status read_all(parser *p, node **out) {
 static lb_status read_any(parser *p, node **out) {
     LB_TRY(read_all(p, out));
     while (take_word(p, "or")) {
-        node *right;
+        node *right = NULL;
         LB_TRY(read_all(p, &right));
         LB_TRY(new_node(p, OR, *out, right, out));
     }
