@@ -1,32 +1,7 @@
 /* `embedding` and `head` in configs: which level has the last word, what tells cells apart, and what is refused. */
 #include <string.h>
 
-#include "run/sweep.h"
-#include "support/support.h"
-
-static lb_arena *arena;
-static lb_sweep sweep;
-
-static int setup(void **state) {
-    (void)state;
-    return lb_arena_new(0, &arena) == LB_OK ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    lb_arena_free(arena);
-    return 0;
-}
-
-static lb_status expand(const char *rest) {
-    lb_yaml *root = NULL;
-    lb_config *c = LB_NEW(arena, lb_config, 1);
-    char *text = lb_arena_printf(arena, "model: m\ncalibration: {text: c}\n%s", rest);
-    if (!c || !text) return LB_E_NOMEM;
-    LB_TRY(lb_yaml_parse(arena, "c.yaml", text, strlen(text), &root));
-    LB_TRY(lb_config_from_tree(arena, "c.yaml", root, c));
-    return lb_sweep_expand(arena, c, &sweep);
-}
+#include "support/expand_kit.h"
 
 static void expect_end(const lb_end *e, const char *want) {
     lb_str s = {0};
@@ -43,11 +18,11 @@ static void expect_end(const lb_end *e, const char *want) {
 
 static void the_entry_has_the_last_word(void **state) {
     (void)state;
-    assert_ok(expand("embedding: {method: rtn, bits: 8}\nquantize:\n"
-                     "  - {method: gptq, bits: 3}\n"
-                     "  - {method: gptq, bits: 3, embedding: {method: nf4, group: 32}}\n"
-                     "  - {method: gptq, bits: 3, quantize_embedding: false}\n"
-                     "  - {method: gptq, bits: 3, head: {method: gptq, bits: 6}}\n"));
+    assert_ok(expand_rest("embedding: {method: rtn, bits: 8}\nquantize:\n"
+                          "  - {method: gptq, bits: 3}\n"
+                          "  - {method: gptq, bits: 3, embedding: {method: nf4, group: 32}}\n"
+                          "  - {method: gptq, bits: 3, quantize_embedding: false}\n"
+                          "  - {method: gptq, bits: 3, head: {method: gptq, bits: 6}}\n"));
     assert_int_equal(sweep.n, 5);
     expect_end(sweep.cell[1].embedding, "rtn bits=8 group=row ");
     expect_end(sweep.cell[2].embedding, "nf4 bits=4 group=32 ");
@@ -64,29 +39,29 @@ static void the_entry_has_the_last_word(void **state) {
 /* Configs that say nothing of them are what they were; what is not quantized makes no cell of its own. */
 static void identity(void **state) {
     (void)state;
-    assert_ok(expand("quantize: [{method: gptq, bits: 3, quantize_head: true}]\n"));
+    assert_ok(expand_rest("quantize: [{method: gptq, bits: 3, quantize_head: true}]\n"));
     assert_null(strstr(sweep.cell[1].identity, "\nhead "));
     const char *plain = sweep.cell[1].identity;
-    assert_ok(expand("head: {method: rtn}\nquantize: [{method: gptq, bits: 3}]\n"));
+    assert_ok(expand_rest("head: {method: rtn}\nquantize: [{method: gptq, bits: 3}]\n"));
     assert_non_null(strstr(sweep.cell[1].identity, "\nhead rtn bits=4 "));
     assert_string_not_equal(sweep.cell[1].identity, plain);
-    assert_ok(expand("head: {method: rtn}\naxes: {quantize_head: [true, false]}\nquantize:\n"
-                     "  - {method: gptq}\n  - {method: gptq, head: {method: rtn, bits: 8}}\n"));
+    assert_ok(expand_rest("head: {method: rtn}\naxes: {quantize_head: [true, false]}\nquantize:\n"
+                          "  - {method: gptq}\n  - {method: gptq, head: {method: rtn, bits: 8}}\n"));
     assert_true(sweep.n == 4 && sweep.merged == 1);
 }
 
 /* What an end is solved on, the cell needs: its texts, seed and the way of its inputs matter then. */
 static void needs(void **state) {
     (void)state;
-    assert_ok(expand("quantize: [{method: rtn, head: {method: gptq}, propagate: original}]\n"));
+    assert_ok(expand_rest("quantize: [{method: rtn, head: {method: gptq}, propagate: original}]\n"));
     assert_true((sweep.cell[1].layer_needs & LB_NEEDS_HESSIAN) != 0);
     assert_int_equal(sweep.cell[1].own.propagate, LB_PROPAGATE_ORIGINAL);
-    assert_status(LB_E_CONFIG, expand("quantize: [{method: rtn, head: {method: rtn}, propagate: original}]\n"));
+    assert_status(LB_E_CONFIG, expand_rest("quantize: [{method: rtn, head: {method: rtn}, propagate: original}]\n"));
     assert_error_has("method rtn needs no statistics");
 }
 
 static void refused_with(const char *rest, const char *why) {
-    assert_status(LB_E_CONFIG, expand(rest));
+    assert_status(LB_E_CONFIG, expand_rest(rest));
     assert_error_has(why);
 }
 
@@ -111,9 +86,9 @@ static void mistakes(void **state) {
 static void rounded(void **state) {
     (void)state;
     const lb_end *e = NULL;
-    assert_ok(expand("quantize:\n  - {method: gptq, bits: 3, group: 32, symmetric: true, mse: true}\n"
-                     "  - stages: [{method: wanda}, {method: gptq, bits: 2, group: 16}]\n"
-                     "  - {method: wanda}\n  - {method: autoround, bits: 5}\n"));
+    assert_ok(expand_rest("quantize:\n  - {method: gptq, bits: 3, group: 32, symmetric: true, mse: true}\n"
+                          "  - stages: [{method: wanda}, {method: gptq, bits: 2, group: 16}]\n"
+                          "  - {method: wanda}\n  - {method: autoround, bits: 5}\n"));
     assert_ok(lb_end_rounded(arena, sweep.cell[1].method, sweep.cell[1].opts, &e));
     expect_end(e, "rtn bits=3 group=32 symmetric=true mse=true ");
     assert_null(e->node);
@@ -129,20 +104,7 @@ static void memory_runs_out(void **state) {
     (void)state;
     static const char text[] = "embedding: {method: rtn, bits: 8}\nquantize:\n"
                                "  - {method: gptq, bits: 3, head: {method: nf4}}\n  - {method: gptq, bits: 3}\n";
-    int64_t failed = 0;
-    for (int64_t n = 1; n < 10000; n++) {
-        lb_arena *a = arena;
-        assert_ok(lb_arena_new(256, &arena));
-        lb_alloc_fail_at(n);
-        lb_status st = expand(text);
-        lb_alloc_fail_at(0);
-        lb_arena_free(arena);
-        arena = a;
-        if (st == LB_OK) break;
-        assert_int_equal(st, LB_E_NOMEM);
-        failed++;
-    }
-    assert_true(failed > 10);
+    expect_memory_errors(text);
 }
 
 int main(void) {
@@ -154,5 +116,5 @@ int main(void) {
         cmocka_unit_test(rounded),
         cmocka_unit_test(memory_runs_out),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, expand_setup, expand_teardown);
 }

@@ -4,44 +4,7 @@
 #include <unistd.h>
 
 #include "result/provenance.h"
-#include "run/sweep.h"
-#include "support/support.h"
-
-static lb_arena *arena;
-
-static int setup(void **state) {
-    (void)state;
-    return lb_arena_new(0, &arena) == LB_OK ? 0 : -1;
-}
-static int teardown(void **state) {
-    (void)state;
-    lb_arena_free(arena);
-    return 0;
-}
-
-static lb_config config;
-static lb_sweep sweep;
-
-static lb_status expand(const char *text) {
-    lb_yaml *root = NULL;
-    LB_TRY(lb_yaml_parse(arena, "c.yaml", text, strlen(text), &root));
-    lb_config *c = LB_NEW(arena, lb_config, 1);
-    assert_non_null(c);
-    LB_TRY(lb_config_from_tree(arena, "c.yaml", root, c));
-    config = *c;
-    return lb_sweep_expand(arena, c, &sweep);
-}
-
-/* Labels in order, refused ones in brackets. */
-static void expect_cells(const char *text, const char *labels) {
-    assert_ok(expand(text));
-    lb_str got = {0};
-    for (size_t i = 0; i < sweep.n; i++)
-        lb_str_add(&got, sweep.cell[i].refused ? "%s[%s]" : "%s%s", i ? "; " : "", sweep.cell[i].label);
-    assert_ok(lb_str_check(&got));
-    assert_string_equal(got.s, labels);
-    lb_str_free(&got);
-}
+#include "support/expand_kit.h"
 
 static void products(void **state) {
     (void)state;
@@ -339,5 +302,5 @@ int main(void) {
         cmocka_unit_test(too_many_cells), cmocka_unit_test(many_cells),       cmocka_unit_test(names_are_unique),
         cmocka_unit_test(interrupted),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, expand_setup, expand_teardown);
 }

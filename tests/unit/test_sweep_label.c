@@ -1,36 +1,10 @@
 /* Labels: the entry's own, or what tells a cell from those of the same name; the file's name never follows them. */
 #include <string.h>
 
-#include "run/sweep.h"
-#include "support/support.h"
-
-static lb_arena *arena;
-static lb_sweep sweep;
-
-static int setup(void **state) {
-    (void)state;
-    return lb_arena_new(0, &arena) == LB_OK ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    lb_arena_free(arena);
-    return 0;
-}
-
-static lb_status expand(const char *quantize) {
-    static const char head[] = "model: m\ncalibration: {text: c}\n";
-    lb_yaml *root = NULL;
-    lb_config *c = LB_NEW(arena, lb_config, 1);
-    char *text = lb_arena_printf(arena, "%s%s", head, quantize);
-    if (!c || !text) return LB_E_NOMEM;
-    LB_TRY(lb_yaml_parse(arena, "c.yaml", text, strlen(text), &root));
-    LB_TRY(lb_config_from_tree(arena, "c.yaml", root, c));
-    return lb_sweep_expand(arena, c, &sweep);
-}
+#include "support/expand_kit.h"
 
 static void expect(const char *quantize, const char *labels, const char *names) {
-    assert_ok(expand(quantize));
+    assert_ok(expand_rest(quantize));
     lb_str label = {0}, name = {0};
     for (size_t i = 1; i < sweep.n; i++) {
         lb_str_add(&label, "%s%s", i > 1 ? "; " : "", sweep.cell[i].label);
@@ -82,17 +56,17 @@ static void given(void **state) {
 /* It is no part of what a cell is. */
 static void no_identity(void **state) {
     (void)state;
-    assert_ok(expand("quantize: [{method: rtn, bits: 3}]\n"));
+    assert_ok(expand_rest("quantize: [{method: rtn, bits: 3}]\n"));
     const char *plain = sweep.cell[1].identity;
-    assert_ok(expand("quantize: [{method: rtn, bits: 3, label: x}]\n"));
+    assert_ok(expand_rest("quantize: [{method: rtn, bits: 3, label: x}]\n"));
     assert_string_equal(sweep.cell[1].identity, plain);
-    assert_ok(expand("quantize: [{method: rtn, bits: 3, label: x}, {method: rtn, bits: 3, label: z}]\n"));
+    assert_ok(expand_rest("quantize: [{method: rtn, bits: 3, label: x}, {method: rtn, bits: 3, label: z}]\n"));
     assert_true(sweep.n == 2 && sweep.merged == 1);
     assert_string_equal(sweep.cell[1].label, "x");
 }
 
 static void refused_with(const char *quantize, const char *why) {
-    assert_status(LB_E_CONFIG, expand(quantize));
+    assert_status(LB_E_CONFIG, expand_rest(quantize));
     assert_error_has(why);
 }
 
@@ -117,20 +91,7 @@ static void memory_runs_out(void **state) {
     (void)state;
     static const char text[] = "quantize:\n  - {method: rtn, bits: 3, rules: [{match: \"0.*\", bits: 8}]}\n"
                                "  - {method: rtn, bits: 3}\n  - {method: rtn, bits: [2, 4], label: x}\n";
-    int64_t failed = 0;
-    for (int64_t n = 1; n < 10000; n++) {
-        lb_arena *a = arena;
-        assert_ok(lb_arena_new(256, &arena));
-        lb_alloc_fail_at(n);
-        lb_status st = expand(text);
-        lb_alloc_fail_at(0);
-        lb_arena_free(arena);
-        arena = a;
-        if (st == LB_OK) break;
-        assert_int_equal(st, LB_E_NOMEM);
-        failed++;
-    }
-    assert_true(failed > 10);
+    expect_memory_errors(text);
 }
 
 int main(void) {
@@ -138,5 +99,5 @@ int main(void) {
         cmocka_unit_test(siblings), cmocka_unit_test(given),           cmocka_unit_test(no_identity),
         cmocka_unit_test(mistakes), cmocka_unit_test(memory_runs_out),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, expand_setup, expand_teardown);
 }
