@@ -4,12 +4,29 @@
 
 #include "base/fs.h"
 
+/* Bytes of "embedding." at the head of a key; 0: it is of no end. */
+static size_t end_prefix(const char *key) {
+    static const char *const end[] = {"embedding.", "head."};
+    for (size_t i = 0; i < sizeof end / sizeof end[0]; i++)
+        if (strncmp(key, end[i], strlen(end[i])) == 0) return strlen(end[i]);
+    return 0;
+}
+
 void lb_choice_add(lb_str *s, const char *key, const char *value) {
+    size_t end = end_prefix(key);
+    if (end) {
+        lb_str_add(s, " %.*s", (int)end - 1, key);
+        key += end;
+    }
     static const char calibration[] = "calibration.", training[] = "training.";
     bool calibrated = strncmp(key, calibration, sizeof calibration - 1) == 0;
     bool trained = strncmp(key, training, sizeof training - 1) == 0;
     const char *k = calibrated ? key + sizeof calibration - 1 : trained ? key + sizeof training - 1 : key;
-    if (k != key && strcmp(k, "text") == 0)
+    if (end && strcmp(key, "bits") == 0)
+        lb_str_add(s, strcmp(value, "1") == 0 ? " %s bit" : " %s bits", value);
+    else if (end && strcmp(key, "group") == 0)
+        lb_str_add(s, value[0] >= '0' && value[0] <= '9' ? " g%s" : " %s", value);
+    else if (k != key && strcmp(k, "text") == 0)
         lb_str_add(s, trained ? " trained on %s" : " on %s", lb_fs_basename(value));
     else if (strcmp(value, "true") == 0)
         lb_str_add(s, " %s", k);

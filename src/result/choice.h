@@ -5,7 +5,8 @@
 #include "base/str.h"
 
 /* Adds " act_order" for true, " no_act_order" for false, " s1" for a seed, " on c4.txt" for calibration.text =
- * texts/c4.txt, else " percdamp=0.1"; of a key of a section its last part. */
+ * texts/c4.txt, " embedding 8 bits" for embedding.bits = 8, else " percdamp=0.1"; of a key of a section its last part.
+ */
 void lb_choice_add(lb_str *s, const char *key, const char *value);
 
 #endif

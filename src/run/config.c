@@ -79,6 +79,10 @@ lb_status lb_config_read_map(lb_config_reader *r, const lb_yaml *map, const char
     for (size_t i = 0; i < map->count; i++) {
         const lb_yaml *n = map->item[i];
         if (lb_options_find(table, n->key)) {
+            const char *why = n->kind == LB_YAML_LIST ? lb_config_no_axis(title, n->key) : NULL;
+            if (why)
+                return lb_fail(LB_E_CONFIG, "%s: %s: must be one value, not a list: %s (%s)", lb_config_where(n).text,
+                               n->key, why, title);
             LB_TRY(lb_config_set_option(r, table, values, n->key, n, title));
             continue;
         }
@@ -118,17 +122,18 @@ lb_status lb_config_read_values(lb_config_reader *r, const lb_yaml *n, const cha
     return LB_OK;
 }
 
-lb_status lb_config_try_value(lb_config_reader *r, const lb_method *m, const lb_options *t, const char *name,
-                              const lb_yaml *v) {
+lb_status lb_config_try_value(lb_config_reader *r, const lb_method *m, const lb_axis_target *t, const lb_yaml *v) {
+    static const char *const section[] = {[LB_OF_CELL] = "quantize",
+                                          [LB_OF_CALIBRATION] = "calibration",
+                                          [LB_OF_TRAINING] = "training",
+                                          [LB_OF_EMBEDDING] = "embedding",
+                                          [LB_OF_HEAD] = "head"};
     LB_TRY(lb_interrupt_check());
     lb_arena_mark before = lb_arena_save(r->a);
-    void *scratch = lb_arena_get(r->a, 1, t->struct_size + 1);
-    const char *whose = t == &lb_config_calibration_table ? "calibration"
-                        : t == &lb_config_training_table  ? "training"
-                        : t == &lb_config_cell_table      ? "quantize"
-                                                          : lb_arena_printf(r->a, "method %s", m->name);
-    lb_status st = scratch && whose ? lb_options_defaults(t, r->a, scratch) : LB_E_NOMEM;
-    if (st == LB_OK) st = lb_config_set_option(r, t, scratch, name, v, whose);
+    void *scratch = lb_arena_get(r->a, 1, t->table->struct_size + 1);
+    const char *whose = t->owner == LB_OF_METHOD ? lb_arena_printf(r->a, "method %s", m->name) : section[t->owner];
+    lb_status st = scratch && whose ? lb_options_defaults(t->table, r->a, scratch) : LB_E_NOMEM;
+    if (st == LB_OK) st = lb_config_set_option(r, t->table, scratch, t->name, v, whose);
     lb_arena_restore(r->a, before);
     return st;
 }

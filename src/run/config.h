@@ -63,8 +63,8 @@ typedef struct lb_rule {
 /* What embedding or head is quantized by, where that is not the cell's method. */
 typedef struct lb_end {
     const lb_method *method; /* NULL: nothing of its own is given */
-    const void *opts;
-    const lb_yaml *node; /* NULL: it follows from the cell's */
+    void *opts;              /* a cell's own where axes set some of them, else shared */
+    const lb_yaml *node;     /* NULL: it follows from the cell's */
 } lb_end;
 
 /* A list of values for one option. */
@@ -73,6 +73,7 @@ typedef struct lb_axis {
     const lb_yaml *node;
     const lb_yaml **value; /* (n) scalars */
     size_t n;
+    bool of_map; /* a list in the config's own `embedding` or `head`: of the ends that this map says how to make */
 } lb_axis;
 
 typedef struct lb_entry {
@@ -115,7 +116,14 @@ typedef struct lb_config {
 } lb_config;
 
 /* Where a cell keeps an option that an axis or an entry may set. */
-typedef enum lb_option_owner { LB_OF_METHOD, LB_OF_CELL, LB_OF_CALIBRATION, LB_OF_TRAINING } lb_option_owner;
+typedef enum lb_option_owner {
+    LB_OF_METHOD,
+    LB_OF_CELL,
+    LB_OF_CALIBRATION,
+    LB_OF_TRAINING,
+    LB_OF_EMBEDDING,
+    LB_OF_HEAD
+} lb_option_owner;
 typedef struct lb_axis_target {
     lb_option_owner owner;
     const lb_options *table;
@@ -125,6 +133,9 @@ typedef struct lb_axis_target {
 const char *lb_axis_proper(const char *name);
 /* The method's own options first, then what every cell has. false: a cell of this method has no such option. */
 bool lb_axis_find(const lb_method *m, const char *name, lb_axis_target *out);
+/* The same of an entry's cells: also "embedding.bits", of the method that embedding or head has of its own. */
+bool lb_axis_find_in(const lb_config *c, const lb_entry *e, const char *name, lb_axis_target *out);
+bool lb_axis_is_of_end(const char *name); /* "head.bits" */
 
 /* Reads, includes, applies the overrides ("key=value", value as YAML) in order, and checks. */
 LB_NODISCARD lb_status lb_config_read(lb_arena *a, const char *path, const char *const *override, int64_t n_override,

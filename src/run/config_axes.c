@@ -26,6 +26,35 @@ bool lb_axis_find(const lb_method *m, const char *name, lb_axis_target *out) {
     return lb_options_find(out->table, out->name) != NULL;
 }
 
+/* "bits" of "head.bits"; NULL: another name. */
+static const char *of_end(const char *name, lb_option_owner *owner) {
+    const char *embedding = within(name, "embedding."), *head = within(name, "head.");
+    *owner = head ? LB_OF_HEAD : LB_OF_EMBEDDING;
+    return head ? head : embedding;
+}
+
+bool lb_axis_is_of_end(const char *name) {
+    lb_option_owner owner;
+    return of_end(name, &owner) != NULL;
+}
+
+/* The map that has the last word; NULL: there is none. */
+static const lb_end *end_in(const lb_config *c, const lb_entry *e, lb_option_owner owner) {
+    bool head = owner == LB_OF_HEAD;
+    const lb_end *own = head ? &e->head : &e->embedding, *of_config = head ? &c->head : &c->embedding;
+    return own->method ? own : of_config->method ? of_config : NULL;
+}
+
+bool lb_axis_find_in(const lb_config *c, const lb_entry *e, const char *name, lb_axis_target *out) {
+    lb_option_owner owner;
+    const char *key = of_end(name, &owner);
+    if (lb_axis_find(e->method, name, out)) return true;
+    const lb_end *end = key && e->method ? end_in(c, e, owner) : NULL;
+    if (!end) return false;
+    *out = (lb_axis_target){owner, &end->method->options, key};
+    return lb_options_find(out->table, key) != NULL;
+}
+
 /* ---- finding them ---- */
 
 const char *lb_axis_proper(const char *name) {
@@ -41,10 +70,11 @@ static lb_status twice(const char *name, const lb_yaml *here, const lb_yaml *the
 }
 
 /* An override replaces an axis of a file, in whatever way either is written. */
-static lb_status add_axis(lb_config_reader *r, const char *name, const lb_yaml *n, const char *title) {
+static lb_status add_axis(lb_config_reader *r, const char *name, const lb_yaml *n, const char *title, bool of_map) {
     lb_axis one;
     LB_TRY(lb_config_read_values(r, n, title, &one));
     one.name = lb_axis_proper(name);
+    one.of_map = of_map;
     lb_axis *to = r->c->axis;
     while (to < r->c->axis + r->c->axes && strcmp(to->name, one.name) != 0) to++;
     if (to == r->c->axis + r->c->axes)
@@ -66,15 +96,17 @@ static lb_status add_model(lb_config_reader *r, const lb_yaml *n) {
     return LB_OK;
 }
 
-/* A list where a section has one value. */
+/* A list where a section has one value. table: NULL: the section is the map of an end, whose options are looked at
+ * when its method is known. */
 static lb_status add_lists(lb_config_reader *r, const lb_yaml *section, const char *prefix, const lb_options *table,
                            const char *title) {
     for (size_t i = 0; section && section->kind == LB_YAML_MAP && i < section->count; i++) {
         const lb_yaml *n = section->item[i];
-        if (n->kind != LB_YAML_LIST || !lb_options_find(table, n->key)) continue;
+        bool known = table ? lb_options_find(table, n->key) != NULL : strcmp(n->key, "method") != 0;
+        if (n->kind != LB_YAML_LIST || !known) continue;
         const char *name = lb_arena_printf(r->a, "%s%s", prefix, n->key);
         if (!name) return LB_E_NOMEM;
-        LB_TRY(add_axis(r, name, n, title));
+        LB_TRY(add_axis(r, name, n, title, !table));
     }
     return LB_OK;
 }
@@ -87,11 +119,11 @@ static lb_status add_written(lb_config_reader *r, const lb_yaml *axes) {
             LB_TRY(add_model(r, n));
             continue;
         }
-        if (n->kind != LB_YAML_MAP) LB_TRY(add_axis(r, n->key, n, "axes"));
+        if (n->kind != LB_YAML_MAP) LB_TRY(add_axis(r, n->key, n, "axes", false));
         for (size_t k = 0; n->kind == LB_YAML_MAP && k < n->count; k++) {
             const char *name = lb_arena_printf(r->a, "%s.%s", n->key, n->item[k]->key);
             if (!name) return LB_E_NOMEM;
-            LB_TRY(add_axis(r, name, n->item[k], "axes"));
+            LB_TRY(add_axis(r, name, n->item[k], "axes", false));
         }
     }
     return LB_OK;
@@ -99,11 +131,13 @@ static lb_status add_written(lb_config_reader *r, const lb_yaml *axes) {
 
 lb_status lb_config_find_axes(lb_config_reader *r, const lb_yaml *root) {
     const lb_yaml *axes = lb_yaml_get(root, "axes");
+    const lb_yaml *embedding = lb_yaml_get(root, "embedding"), *head = lb_yaml_get(root, "head");
     size_t most = lb_config_cell_table.n + lb_config_calibration_table.n + lb_config_training_table.n;
     if (axes && axes->kind != LB_YAML_MAP)
         return lb_fail(LB_E_CONFIG, "%s: axes: must be a map from options to lists", lb_config_where(axes).text);
     for (size_t i = 0; axes && i < axes->count; i++)
         most += axes->item[i]->kind == LB_YAML_MAP ? axes->item[i]->count : 1;
+    most += (embedding ? embedding->count : 0) + (head ? head->count : 0);
     if (!(r->c->axis = LB_NEW(r->a, lb_axis, most + 1))) return LB_E_NOMEM;
     r->model = lb_yaml_get(root, "model");
     lb_axis models;
@@ -112,6 +146,8 @@ lb_status lb_config_find_axes(lb_config_reader *r, const lb_yaml *root) {
     LB_TRY(add_lists(r, lb_yaml_get(root, "calibration"), calibration_prefix, &lb_config_calibration_table,
                      "calibration"));
     LB_TRY(add_lists(r, lb_yaml_get(root, "training"), training_prefix, &lb_config_training_table, "training"));
+    LB_TRY(add_lists(r, embedding, "embedding.", NULL, "embedding"));
+    LB_TRY(add_lists(r, head, "head.", NULL, "head"));
     return axes ? add_written(r, axes) : LB_OK;
 }
 
@@ -140,6 +176,22 @@ static const lb_yaml *given_by_axis(const lb_config_reader *r, const char *prefi
     return axis ? axis->node : NULL;
 }
 
+/* What a key of a section may be given by; NULL: it has one value. */
+static lb_status axis_of(lb_config_reader *r, const char *prefix, const char *key, const lb_axis **out) {
+    const char *name = lb_arena_printf(r->a, "%s%s", prefix, key);
+    if (!name) return LB_E_NOMEM;
+    *out = named(r, lb_axis_proper(name));
+    return LB_OK;
+}
+
+lb_status lb_config_check_override(lb_config_reader *r, const char *prefix, const lb_yaml *n) {
+    const lb_axis *axis;
+    LB_TRY(axis_of(r, prefix, n->key, &axis));
+    if (!axis || n->kind == LB_YAML_LIST || !is_override(n)) return LB_OK;
+    return lb_fail(LB_E_CONFIG, "%s has no effect: every cell has a value of axes.%s (%s)", lb_config_where(n).text,
+                   axis->name, lb_config_where(axis->node).text);
+}
+
 lb_status lb_config_first_values(lb_config_reader *r, lb_yaml *section, const char *prefix, lb_yaml **out) {
     const char *required = prefix[0] ? "text" : "model";
     const lb_yaml *given = given_by_axis(r, prefix);
@@ -151,12 +203,9 @@ lb_status lb_config_first_values(lb_config_reader *r, lb_yaml *section, const ch
     m->item = item;
     for (size_t i = 0; i < m->count; i++) {
         lb_yaml *n = section->item[i];
-        const char *name = lb_arena_printf(r->a, "%s%s", prefix, n->key);
-        if (!name) return LB_E_NOMEM;
-        const lb_axis *axis = named(r, lb_axis_proper(name));
-        if (axis && n->kind != LB_YAML_LIST && is_override(n))
-            return lb_fail(LB_E_CONFIG, "%s has no effect: every cell has a value of axes.%s (%s)",
-                           lb_config_where(n).text, axis->name, lb_config_where(axis->node).text);
+        const lb_axis *axis;
+        LB_TRY(axis_of(r, prefix, n->key, &axis));
+        LB_TRY(lb_config_check_override(r, prefix, n));
         bool list = n == given || (axis && n->kind == LB_YAML_LIST);
         if (!(item[i] = list ? first_of(r, n, n->key) : n)) return LB_E_NOMEM;
     }
@@ -166,6 +215,20 @@ lb_status lb_config_first_values(lb_config_reader *r, lb_yaml *section, const ch
 }
 
 /* ---- checking them ---- */
+
+/* Of an option of the ends, which entries have. */
+static lb_status try_ends(lb_config_reader *r, const char *name, const lb_yaml *v, bool *has) {
+    lb_status last = LB_OK;
+    for (size_t i = 0; i < r->c->entries; i++) {
+        const lb_entry *e = &r->c->entry[i];
+        lb_axis_target t;
+        if (!lb_axis_find_in(r->c, e, name, &t)) continue;
+        *has = true;
+        last = lb_config_try_value(r, e->method, &t, v);
+        if (last == LB_OK || last == LB_E_NOMEM) return last;
+    }
+    return last;
+}
 
 lb_status lb_config_try_everywhere(lb_config_reader *r, const char *name, const lb_yaml *v, bool cell_options,
                                    bool *has) {
@@ -177,10 +240,11 @@ lb_status lb_config_try_everywhere(lb_config_reader *r, const char *name, const 
         lb_axis_target t;
         if (!lb_axis_find(m, name, &t) || (t.owner != LB_OF_METHOD && !cell_options)) continue;
         *has = true;
-        last = lb_config_try_value(r, m, t.table, t.name, v);
+        last = lb_config_try_value(r, m, &t, v);
         if (last == LB_E_NOMEM) return last;
         fits = last == LB_OK;
     }
+    if (!*has && cell_options && lb_axis_is_of_end(name)) return try_ends(r, name, v, has);
     return fits || !*has ? LB_OK : last;
 }
 
@@ -214,6 +278,11 @@ static const char *not_of_cells(const char *name) {
     return NULL;
 }
 
+const char *lb_config_no_axis(const char *section, const char *key) {
+    bool top = strcmp(section, "config") == 0, rules = strstr(section, "rules") != NULL;
+    return not_of_cells(top ? key : rules ? "rules" : section);
+}
+
 /* "calibration.samples" for "samples", "calibration.text" for "calibration". */
 static lb_status add_section(lb_config_reader *r, const char *prefix, const lb_options *t, const char *name,
                              lb_config_names *known, const char **near) {
@@ -230,15 +299,34 @@ static lb_status add_section(lb_config_reader *r, const char *prefix, const lb_o
 /* A key that every cell has, in a config that has none but the baseline? */
 static bool is_of_cells(const char *name) {
     const char *calibration = within(name, calibration_prefix), *training = within(name, training_prefix);
-    return lb_options_find(&lb_config_cell_table, name) ||
+    return lb_options_find(&lb_config_cell_table, name) || lb_axis_is_of_end(name) ||
            (calibration && lb_options_find(&lb_config_calibration_table, calibration)) ||
            (training && lb_options_find(&lb_config_training_table, training));
 }
 
+/* key: of a method that an end has, if any has one. */
+static lb_status unknown_of_end(lb_config_reader *r, const lb_axis *ax, const char *key, lb_option_owner owner) {
+    lb_where w = lb_config_where(ax->node);
+    const lb_end *end = NULL;
+    lb_config_names known = {0};
+    for (size_t i = 0; i < r->c->entries && !end; i++)
+        if (r->c->entry[i].method) end = end_in(r->c, &r->c->entry[i], owner);
+    if (!end)
+        return lb_fail(LB_E_CONFIG, "%s: axis '%s': it needs a method of its own: add %s: {method: rtn}", w.text,
+                       ax->name, owner == LB_OF_HEAD ? "head" : "embedding");
+    lb_config_names_add_table(&known, &end->method->options);
+    const char *near = lb_str_nearest(key, known.at, known.n);
+    return lb_fail(LB_E_CONFIG, "%s: axis '%s': method %s has no option '%s'%s%s%s", w.text, ax->name,
+                   end->method->name, key, near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
 static lb_status unknown_axis(lb_config_reader *r, const lb_axis *ax) {
     lb_where w = lb_config_where(ax->node);
+    lb_option_owner owner;
+    const char *end = of_end(ax->name, &owner);
     const char *why = not_of_cells(ax->name), *near = NULL, *note = NULL;
-    if (is_of_cells(ax->name))
+    if (end && r->methods && strcmp(end, "method") != 0) return unknown_of_end(r, ax, end, owner);
+    if (is_of_cells(ax->name) && !r->methods)
         return lb_fail(LB_E_CONFIG, "%s: axis '%s': quantize has no method that it could reach", w.text, ax->name);
     if (why) return lb_fail(LB_E_CONFIG, "%s: axis '%s': %s", w.text, ax->name, why);
     lb_config_names known = {0};

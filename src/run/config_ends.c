@@ -44,15 +44,21 @@ lb_status lb_config_read_end(lb_config_reader *r, const lb_yaml *map, const char
     void *opts = lb_arena_get(r->a, 1, m->options.struct_size + 1);
     if (!whose || !in || !opts) return LB_E_NOMEM;
     LB_TRY(lb_options_defaults(&m->options, r->a, opts));
+    bool varies = false; /* cells look at what goes with what */
     for (size_t i = 0; i < n->count; i++) {
         const lb_yaml *v = n->item[i];
+        lb_axis values;
         if (strcmp(v->key, "method") == 0) continue;
         lb_config_names known = {{"method"}, 1};
         lb_config_names_add_table(&known, &m->options);
         if (!lb_options_find(&m->options, v->key)) return lb_config_unknown_key(v, in, &known, m);
-        LB_TRY(lb_config_set_option(r, &m->options, opts, v->key, v, whose));
+        if (map == r->c->root)
+            LB_TRY(lb_config_check_override(r, strcmp(which, "head") == 0 ? "head." : "embedding.", v));
+        LB_TRY(lb_config_read_values(r, v, which, &values));
+        LB_TRY(lb_config_set_option(r, &m->options, opts, v->key, values.value[0], whose));
+        varies = varies || v->kind == LB_YAML_LIST;
     }
-    lb_status st = lb_method_check(m, opts);
+    lb_status st = varies ? LB_OK : lb_method_check(m, opts);
     if (st != LB_OK) return st == LB_E_NOMEM ? st : lb_fail_in(LB_E_CONFIG, "%s: %s", lb_config_where(n).text, which);
     *out = (lb_end){.method = m, .opts = opts, .node = n};
     return LB_OK;

@@ -41,8 +41,11 @@ static lb_status read_rule(lb_config_reader *r, const lb_yaml *n, const char *ti
             out->same_as = v->text;
         } else {
             bool has = m && lb_options_find(&m->options, v->key);
+            if (v->kind == LB_YAML_LIST)
+                return lb_fail(LB_E_CONFIG, "%s: %s: must be one value, not a list: %s (%s)", at.text, v->key,
+                               lb_config_no_axis("rules", v->key), title);
             if (has)
-                LB_TRY(lb_config_try_value(r, m, &m->options, v->key, v));
+                LB_TRY(lb_config_try_value(r, m, &(lb_axis_target){LB_OF_METHOD, &m->options, v->key}, v));
             else if (!m)
                 LB_TRY(lb_config_try_everywhere(r, v->key, v, false, &has));
             if (!has) {
@@ -93,6 +96,10 @@ lb_status lb_config_read_method(const lb_yaml *n, const lb_yaml *map, const char
         return lb_fail(LB_E_CONFIG, "%s: %s: 'method' is missing (lowbit methods lists them)",
                        lb_config_where(map).text, title);
     lb_where w = lb_config_where(n);
+    bool end = strcmp(title, "embedding") == 0 || strcmp(title, "head") == 0;
+    if (n->kind == LB_YAML_LIST)
+        return lb_fail(LB_E_CONFIG, "%s: method: must be a name, not a list: %s", w.text,
+                       lb_config_no_axis("config", end ? title : "method"));
     if (n->kind != LB_YAML_SCALAR || lb_config_is_null(n))
         return lb_fail(LB_E_CONFIG, "%s: method: must be a name (lowbit methods lists them)", w.text);
     *out = NULL;
@@ -125,7 +132,7 @@ static lb_status read_stages(lb_config_reader *r, const lb_yaml *n, const char *
     return st == LB_E_ARG ? lb_fail_in(LB_E_CONFIG, "%s: %s.stages", w.text, title) : st;
 }
 
-/* An option of the entry: one value, or an axis of it. name: as lb_axis_find has it. */
+/* An option of the entry: one value, or an axis of it. name: as lb_axis_find_in has it. */
 static lb_status add_option(lb_config_reader *r, const lb_yaml *n, const char *title, const lb_axis_target *t,
                             const char *name, lb_entry *out) {
     lb_axis *ax = &out->option[out->n_options];
@@ -141,7 +148,7 @@ static lb_status add_option(lb_config_reader *r, const lb_yaml *n, const char *t
     LB_TRY(lb_config_read_values(r, n, title, ax));
     ax->name = name;
     out->n_options++;
-    for (size_t k = 0; k < ax->n; k++) LB_TRY(lb_config_try_value(r, out->method, t->table, t->name, ax->value[k]));
+    for (size_t k = 0; k < ax->n; k++) LB_TRY(lb_config_try_value(r, out->method, t, ax->value[k]));
     return LB_OK;
 }
 
@@ -238,11 +245,21 @@ static lb_status not_of_entry(lb_config_reader *r, const lb_yaml *n, const char 
     return in ? lb_config_unknown_key(n, in, &known, lb_yaml_get(entry, "stages") ? NULL : m) : LB_E_NOMEM;
 }
 
+/* "embedding.bits" beside a map of the entry that says of bits already. */
+static lb_status check_own_map(const lb_yaml *n, const char *title, const lb_axis_target *t, const lb_entry *e) {
+    const lb_end *own = t->owner == LB_OF_HEAD ? &e->head : &e->embedding;
+    const lb_yaml *there = own->method ? lb_yaml_get(own->node, t->name) : NULL;
+    if (!there) return LB_OK;
+    return lb_fail(LB_E_CONFIG, "%s: %s in %s: is given already (%s)", lb_config_where(n).text, n->key, title,
+                   lb_config_where(there).text);
+}
+
 /* name: as an axis has it. */
 static lb_status read_option(lb_config_reader *r, const lb_yaml *n, const char *title, const char *name,
                              lb_entry *out) {
     lb_axis_target t;
-    if (!lb_axis_find(out->method, name, &t)) return not_of_entry(r, n, title, out->node, out->method);
+    if (!lb_axis_find_in(r->c, out, name, &t)) return not_of_entry(r, n, title, out->node, out->method);
+    if (t.owner == LB_OF_EMBEDDING || t.owner == LB_OF_HEAD) LB_TRY(check_own_map(n, title, &t, out));
     bool statistics = strcmp(t.name, "propagate") == 0 || strcmp(t.name, "true_sequential") == 0;
     if (t.owner == LB_OF_CELL && statistics && !solves(r->c, out))
         return lb_fail(LB_E_CONFIG, "%s: %s in %s: method %s needs no statistics, so it does not apply",
@@ -274,6 +291,22 @@ static lb_status read_own_text(lb_config_reader *r, const lb_yaml *map, const ch
     return LB_OK;
 }
 
+/* Lists in the map of an end are axes of its entry. */
+static lb_status read_end_lists(lb_config_reader *r, const lb_end *end, lb_option_owner owner, const char *title,
+                                lb_entry *out) {
+    const char *inner = end->method ? lb_arena_printf(r->a, "%s.%s", title, end->node->key) : "";
+    if (!inner) return LB_E_NOMEM;
+    for (size_t i = 0; end->method && i < end->node->count; i++) {
+        const lb_yaml *n = end->node->item[i];
+        if (n->kind != LB_YAML_LIST) continue;
+        const lb_axis_target t = {owner, &end->method->options, n->key};
+        const char *name = lb_arena_printf(r->a, "%s.%s", end->node->key, n->key);
+        if (!name) return LB_E_NOMEM;
+        LB_TRY(add_option(r, n, inner, &t, name, out));
+    }
+    return LB_OK;
+}
+
 /* An entry's method and options; its rules come when every entry's method is known. */
 static lb_status read_entry(lb_config_reader *r, const lb_yaml *n, const char *title, lb_entry *out) {
     LB_TRY(check_entry(n, title));
@@ -281,6 +314,8 @@ static lb_status read_entry(lb_config_reader *r, const lb_yaml *n, const char *t
     LB_TRY(read_methods(r, n, title, out));
     LB_TRY(lb_config_read_end(r, n, "embedding", "quantize_embedding", &out->embedding));
     LB_TRY(lb_config_read_end(r, n, "head", "quantize_head", &out->head));
+    LB_TRY(read_end_lists(r, &out->embedding, LB_OF_EMBEDDING, title, out));
+    LB_TRY(read_end_lists(r, &out->head, LB_OF_HEAD, title, out));
     for (size_t i = 0; i < n->count; i++) {
         const lb_yaml *v = n->item[i];
         if (strcmp(v->key, "method") == 0 || strcmp(v->key, "stages") == 0 || strcmp(v->key, "rules") == 0) continue;

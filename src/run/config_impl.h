@@ -41,8 +41,8 @@ LB_NODISCARD lb_status lb_config_read_map(lb_config_reader *r, const lb_yaml *ma
 LB_NODISCARD lb_status lb_config_read_values(lb_config_reader *r, const lb_yaml *n, const char *title, lb_axis *out);
 
 /* Tries a value in a scratch struct: is it one that the option takes? */
-LB_NODISCARD lb_status lb_config_try_value(lb_config_reader *r, const lb_method *m, const lb_options *t,
-                                           const char *name, const lb_yaml *v);
+LB_NODISCARD lb_status lb_config_try_value(lb_config_reader *r, const lb_method *m, const lb_axis_target *t,
+                                           const lb_yaml *v);
 /* Value v of option `name` must suit at least one entry's method that has it. LB_E_CONFIG with the last complaint
  * otherwise; *has says whether any method has the option at all. */
 LB_NODISCARD lb_status lb_config_try_everywhere(lb_config_reader *r, const char *name, const lb_yaml *v,
@@ -52,11 +52,15 @@ LB_NODISCARD lb_status lb_config_try_everywhere(lb_config_reader *r, const char 
  * entries are known. */
 LB_NODISCARD lb_status lb_config_find_axes(lb_config_reader *r, const lb_yaml *root);
 LB_NODISCARD lb_status lb_config_check_axes(lb_config_reader *r);
+/* Why a key is no axis, and what there is instead; NULL: nothing is known. section: "config", "eval[1]", "rules[0]". */
+const char *lb_config_no_axis(const char *section, const char *key);
 /* A section as if it had the first value of each of its axes: what the table of scalars reads. prefix: "calibration.",
  * or "" for the top level. section: NULL: the config has none; *out NULL: none, and no axis gives it a text. */
 LB_NODISCARD lb_status lb_config_first_values(lb_config_reader *r, lb_yaml *section, const char *prefix, lb_yaml **out);
-/* The map at `which` ("embedding", "head") of the config or an entry; flag: the key that would say the same and may not
- * say the opposite. */
+/* An override of one value where every cell has one of an axis. prefix: as above, also "embedding." and "head.". */
+LB_NODISCARD lb_status lb_config_check_override(lb_config_reader *r, const char *prefix, const lb_yaml *n);
+/* The map at `which` ("embedding", "head") of the config or an entry, of lists the first values; flag: the key that
+ * would say the same and may not say the opposite. */
 LB_NODISCARD lb_status lb_config_read_end(lb_config_reader *r, const lb_yaml *map, const char *which, const char *flag,
                                           lb_end *out);
 /* The method that a map names; *out NULL: none. */

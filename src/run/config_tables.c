@@ -143,8 +143,11 @@ static const lb_config_section sections[] = {
      "A map from an option's name to a list of values, such as bits: [2, 3, 4]. Their product gives the cells of every "
      "entry whose method has the option; an entry that sets the option itself keeps its own value. model is an axis "
      "too, and so is every "
-     "key of calibration and training, as calibration.samples: [16, 128]. What a method takes no notice of does not "
-     "multiply it: seed applies where something is drawn at random, keys of a text where it is read. An axis that "
+     "key of calibration and training, as calibration.samples: [16, 128], and every option of embedding and head, as "
+     "embedding.bits: [4, 8]. What a method takes no notice of does not "
+     "multiply it: seed applies where something is drawn at random, keys of a text where it is read. What no result "
+     "depends on (threads, names, places), and what is a list already (eval, quantize, rules), is no axis. An axis "
+     "that "
      "reaches no cell, because every entry sets the option or nothing "
      "depends on it, is an error. Equal values count once, cells that come out equal run once, and more than 100,000 "
      "combinations in all are refused.",
@@ -165,7 +168,9 @@ static const lb_config_section sections[] = {
      "a single layer. The token embedding or the output head is then quantized so, whatever the cell's method is: "
      "embedding: {method: rtn, bits: 8}. Of rules only skip reaches it. With a tied head they are one matrix, and "
      "either key means it. An embedding has no inputs to be solved on: with quantize_embedding: true and a method that "
-     "needs such, it is rounded to nearest with the bits, group and whatever else of the cell rounding has.",
+     "needs such, it is rounded to nearest with the bits, group and whatever else of the cell rounding has. A list of "
+     "values makes an option an axis of the cells that this map is for, axes.embedding.bits one of all whose map does "
+     "not set bits.",
      NULL},
     {"rules[]",
      "A list of maps, at the top level or in an entry: match (a pattern on layer names such as \"*.down\", \"0.*\", "

@@ -29,6 +29,7 @@ typedef struct dim {
 typedef struct dims {
     dim *at;
     size_t n;
+    bool embedding, head; /* options of these are among them */
 } dims;
 
 /* The config's axes as a method reads them: found once, however many entries have that method. */
@@ -55,10 +56,10 @@ typedef struct expander {
 
 bool lb_sweep_cell_option(const lb_method *m, const char *name) {
     lb_axis_target t;
-    return lb_axis_find(m, name, &t) && t.owner != LB_OF_METHOD;
+    return lb_axis_is_of_end(name) || (lb_axis_find(m, name, &t) && t.owner != LB_OF_METHOD);
 }
 
-/* The struct that a target's table describes. */
+/* The struct that a target's table describes; NULL: of an end that is not quantized. */
 static void *values_of(lb_cell *cell, const lb_axis_target *t) {
     switch (t->owner) {
     case LB_OF_METHOD:
@@ -69,6 +70,10 @@ static void *values_of(lb_cell *cell, const lb_axis_target *t) {
         return &cell->calibration;
     case LB_OF_TRAINING:
         return &cell->training;
+    case LB_OF_EMBEDDING:
+        return cell->embedding ? cell->embedding->opts : NULL;
+    case LB_OF_HEAD:
+        return cell->head ? cell->head->opts : NULL;
     }
     return cell->opts;
 }
@@ -138,20 +143,21 @@ static lb_status distinct_common(expander *x, const lb_method *m, const lb_axis_
     return LB_OK;
 }
 
-/* The entry's own value of an option; NULL: it says nothing of it. */
-static const lb_axis *set_by(const lb_entry *e, const lb_axis_target *t, const lb_option *o, const char *axis) {
+/* Where an entry has a value of its own of an option; NULL: it says nothing of it. */
+static const lb_yaml *set_by(const lb_entry *e, const lb_axis_target *t, const lb_option *o, const char *axis) {
     for (size_t k = 0; k < e->n_options; k++) {
         const char *name = e->option[k].name;
-        if (t->owner == LB_OF_METHOD ? lb_option_answers(o, name) : strcmp(name, axis) == 0) return &e->option[k];
+        if (t->owner == LB_OF_METHOD ? lb_option_answers(o, name) : strcmp(name, axis) == 0) return e->option[k].node;
     }
     return NULL;
 }
 
 /* The same of every option that an axis means, which may be several stages': the last of them. */
-static const lb_axis *sets_all(const lb_entry *e, const lb_axis_target *t, const char *axis) {
-    const lb_axis *set = NULL;
+static const lb_yaml *sets_all(const lb_entry *e, const lb_axis_target *t, const lb_axis *ax) {
+    const lb_yaml *set = lb_sweep_end_kept(e, t, ax);
+    if (set) return set;
     for (size_t i = 0; i < t->table->n; i++)
-        if (lb_option_answers(&t->table->table[i], t->name) && !(set = set_by(e, t, &t->table->table[i], axis)))
+        if (lb_option_answers(&t->table->table[i], t->name) && !(set = set_by(e, t, &t->table->table[i], ax->name)))
             return NULL;
     return set;
 }
@@ -165,7 +171,7 @@ static lb_status find_dims(expander *x, const lb_entry *e, dims *out) {
         bool shared = i < x->c->axes;
         const lb_axis *ax = shared ? &x->c->axis[i] : &e->option[i - x->c->axes];
         lb_axis_target t;
-        if (!lb_axis_find(e->method, ax->name, &t) || (shared && sets_all(e, &t, ax->name))) continue;
+        if (!lb_axis_find_in(x->c, e, ax->name, &t) || (shared && sets_all(e, &t, ax))) continue;
         if (n == MAX_AXES)
             return lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: more than %d options and axes",
                            lb_config_where(e->node).text, e->index, MAX_AXES);
@@ -178,6 +184,10 @@ static lb_status find_dims(expander *x, const lb_entry *e, dims *out) {
     }
     *out = (dims){.at = LB_NEW(x->a, dim, n + 1), .n = n};
     if (!out->at) return LB_E_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        out->embedding = out->embedding || found[i].of.owner == LB_OF_EMBEDDING;
+        out->head = out->head || found[i].of.owner == LB_OF_HEAD;
+    }
     if (n) memcpy(out->at, found, n * sizeof *found);
     return LB_OK;
 }
@@ -213,7 +223,8 @@ static lb_status too_many(const lb_entry *e, const dims *d, size_t models, doubl
 /* Puts one value into the cell. A value of a common axis that this method cannot take refuses the cell. */
 static lb_status put_value(expander *x, lb_cell *cell, const dim *d, const lb_yaml *v) {
     void *values = values_of(cell, &d->of);
-    lb_status st = lb_options_set(d->of.table, x->a, values, d->of.name, v->text, x->whose);
+    const char *whose = d->of.owner == LB_OF_EMBEDDING ? "embedding" : d->of.owner == LB_OF_HEAD ? "head" : x->whose;
+    lb_status st = lb_options_set(d->of.table, x->a, values, d->of.name, v->text, whose);
     if (st == LB_E_NOMEM) return st;
     if (st != LB_OK) {
         LB_TRY(refuse(x, cell, lb_error()));
@@ -236,7 +247,8 @@ static lb_status hold(expander *x, lb_cell *cell, const dim *d, const char *why)
         if (strcmp(p->at[i].key, d->name) != 0) p->at[n++] = p->at[i];
     p->n = n;
     if (d->reach && !d->reach->dropped) d->reach->dropped = why;
-    return lb_options_set(d->of.table, x->a, values_of(cell, &d->of), d->of.name, d->value[0]->text, x->whose);
+    void *values = values_of(cell, &d->of);
+    return values ? lb_options_set(d->of.table, x->a, values, d->of.name, d->value[0]->text, x->whose) : LB_OK;
 }
 
 /* What of a cell its stages cannot go with. */
@@ -255,8 +267,10 @@ static lb_status refuse_walk(expander *x, lb_cell *cell) {
     return why ? refuse(x, cell, why) : LB_OK;
 }
 
-/* Why a cell does not depend on a key of its texts; NULL: it does. */
+/* Why a cell does not depend on a key of its texts or of an end; NULL: it does. */
 static const char *unread(const lb_cell *cell, const lb_axis_target *t) {
+    if (t->owner == LB_OF_EMBEDDING) return cell->embedding ? NULL : "the embedding is not quantized";
+    if (t->owner == LB_OF_HEAD) return cell->head ? NULL : "the head is not quantized";
     if (t->owner == LB_OF_TRAINING) return cell->trains ? NULL : "no method here trains";
     bool sequential = cell->calibration.recipe != LB_RECIPE_RANDOM && strcmp(t->name, "seed") == 0;
     if (cell->needs & LB_NEEDS_CALIBRATION)
@@ -410,16 +424,17 @@ static void note_reach(const expander *x, const lb_cell *cell) {
 static lb_status make_cell(expander *x, const lb_entry *e, const size_t *at, lb_cell *cell) {
     *cell = (lb_cell){
         .entry = e, .method = e->method, .calibration = x->c->calibration, .training = x->c->training, .reason = ""};
-    lb_sweep_ends_begin(x->c, cell);
+    LB_TRY(lb_sweep_ends_begin(x->a, x->c, x->dims->embedding, x->dims->head, cell));
     cell->opts = lb_arena_get(x->a, 1, e->method->options.struct_size + 1);
     if (!cell->opts) return LB_E_NOMEM;
     LB_TRY(lb_options_defaults(&e->method->options, x->a, cell->opts));
     for (size_t d = 0; d < x->dims->n; d++) LB_TRY(put_value(x, cell, &x->dims->at[d], x->dims->at[d].value[at[d]]));
-    lb_sweep_ends(x->c, cell);
+    lb_sweep_ends(cell);
     LB_TRY(normalise(x, cell));
     LB_TRY(check_texts(cell));
     if (!cell->refused) {
         lb_status st = lb_method_check(e->method, cell->opts);
+        if (st == LB_OK) st = lb_sweep_ends_check(cell);
         if (st == LB_E_NOMEM) return st;
         if (st != LB_OK) LB_TRY(refuse(x, cell, lb_error()));
     }
@@ -498,13 +513,13 @@ static lb_status expand_entry(expander *x, size_t i) {
 
 /* No entry took the axis: each that has the option sets it. */
 static lb_status overridden(const expander *x, const lb_axis *ax) {
-    const lb_axis *set = NULL;
+    const lb_yaml *set = NULL;
     lb_axis_target t;
     for (size_t i = 0; i < x->c->entries && !set; i++)
-        if (lb_axis_find(x->c->entry[i].method, ax->name, &t)) set = sets_all(&x->c->entry[i], &t, ax->name);
+        if (lb_axis_find_in(x->c, &x->c->entry[i], ax->name, &t)) set = sets_all(&x->c->entry[i], &t, ax);
     return lb_fail(LB_E_CONFIG, "%s: axes.%s has no effect: every entry%s sets %s itself (%s)",
                    lb_config_where(ax->node).text, ax->name, x->c->entries > 1 ? " that has it" : "", ax->name,
-                   lb_config_where(set ? set->node : NULL).text);
+                   lb_config_where(set).text);
 }
 
 /* An axis that reaches no cell is a mistake: whoever edits it would take old numbers for new ones. */

@@ -91,10 +91,16 @@ LB_NODISCARD lb_status lb_sweep_layer_options(lb_arena *a, const lb_config *c, c
 /* Sets what the cell needs, with its options and with each rule. */
 LB_NODISCARD lb_status lb_sweep_needs(lb_arena *a, const lb_config *c, lb_cell *cell);
 
-/* The ends (sweep_ends.c): what an entry's maps say of the cell's own options, before any value is set; what holds for
- * the cell, when all are. */
-void lb_sweep_ends_begin(const lb_config *c, lb_cell *cell);
-void lb_sweep_ends(const lb_config *c, lb_cell *cell);
+/* The ends (sweep_ends.c): what the config's and an entry's maps say of the cell, before any value is set; what holds
+ * for it, when all are. own_...: options of it are set for this cell, which gets a copy. */
+LB_NODISCARD lb_status lb_sweep_ends_begin(lb_arena *a, const lb_config *c, bool own_embedding, bool own_head,
+                                           lb_cell *cell);
+void lb_sweep_ends(lb_cell *cell);
+/* LB_E_CONFIG, LB_E_UNSUPPORTED: options that do not go together. */
+LB_NODISCARD lb_status lb_sweep_ends_check(const lb_cell *cell);
+/* What keeps a common axis of an end away from an entry: its own map, or what that says of the option; NULL: nothing.
+ */
+const lb_yaml *lb_sweep_end_kept(const lb_entry *e, const lb_axis_target *t, const lb_axis *ax);
 void lb_end_text(const lb_end *e, lb_str *out); /* "rtn bits=8 group=row ..." */
 LB_NODISCARD lb_status lb_end_same(const lb_end *a, const lb_end *b, bool *same);
 /* Round-to-nearest with what the method's options, those of its last stage that rounds, have of its own; *out NULL:

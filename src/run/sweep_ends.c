@@ -7,15 +7,50 @@ static const lb_end *given(const lb_end *of_entry, const lb_end *of_config) {
     return of_entry->method ? of_entry : of_config->method ? of_config : NULL;
 }
 
-void lb_sweep_ends_begin(const lb_config *c, lb_cell *cell) {
-    cell->own = c->cell;
-    if (cell->entry->embedding.method) cell->own.quantize_embedding = true;
-    if (cell->entry->head.method) cell->own.quantize_head = true;
+/* With options that no other cell has. */
+static lb_status copy_end(lb_arena *a, const lb_end **end) {
+    size_t size = (*end)->method->options.struct_size;
+    lb_end *own = LB_NEW(a, lb_end, 1);
+    if (!own) return LB_E_NOMEM;
+    *own = **end;
+    if (!(own->opts = lb_arena_get(a, 1, size + 1))) return LB_E_NOMEM;
+    memcpy(own->opts, (*end)->opts, size);
+    *end = own;
+    return LB_OK;
 }
 
-void lb_sweep_ends(const lb_config *c, lb_cell *cell) {
-    cell->embedding = cell->own.quantize_embedding ? given(&cell->entry->embedding, &c->embedding) : NULL;
-    cell->head = cell->own.quantize_head ? given(&cell->entry->head, &c->head) : NULL;
+lb_status lb_sweep_ends_begin(lb_arena *a, const lb_config *c, bool own_embedding, bool own_head, lb_cell *cell) {
+    const lb_entry *e = cell->entry;
+    cell->own = c->cell;
+    if (e->embedding.method) cell->own.quantize_embedding = true;
+    if (e->head.method) cell->own.quantize_head = true;
+    cell->embedding = given(&e->embedding, &c->embedding);
+    cell->head = given(&e->head, &c->head);
+    if (own_embedding) LB_TRY(copy_end(a, &cell->embedding));
+    if (own_head) LB_TRY(copy_end(a, &cell->head));
+    return LB_OK;
+}
+
+void lb_sweep_ends(lb_cell *cell) {
+    if (!cell->own.quantize_embedding) cell->embedding = NULL;
+    if (!cell->own.quantize_head) cell->head = NULL;
+}
+
+static lb_status check_end(const char *which, const lb_end *e) {
+    lb_status st = e ? lb_method_check(e->method, e->opts) : LB_OK;
+    return st == LB_OK || st == LB_E_NOMEM ? st : lb_fail_in(st, "%s", which);
+}
+
+lb_status lb_sweep_ends_check(const lb_cell *cell) {
+    LB_TRY(check_end("embedding", cell->embedding));
+    return check_end("head", cell->head);
+}
+
+const lb_yaml *lb_sweep_end_kept(const lb_entry *e, const lb_axis_target *t, const lb_axis *ax) {
+    const lb_end *own = t->owner == LB_OF_HEAD ? &e->head : t->owner == LB_OF_EMBEDDING ? &e->embedding : NULL;
+    if (!own || !own->method) return NULL;
+    const lb_yaml *says = lb_yaml_get(own->node, t->name);
+    return says ? says : ax->of_map ? own->node : NULL;
 }
 
 void lb_end_text(const lb_end *e, lb_str *out) {

@@ -161,8 +161,8 @@ static void add_rules(lb_str *s, const lb_cell *c) {
 static void add_end(lb_str *s, const char *which, const lb_end *e) {
     if (!e->method) return;
     lb_str_add(s, "%s %s %s", s->len ? "," : "", which, e->method->name);
-    for (size_t i = 0; e->node && i < e->node->count; i++)
-        if (strcmp(e->node->item[i]->key, "method") != 0)
+    for (size_t i = 0; e->node && i < e->node->count; i++) /* of a list each cell says its own */
+        if (strcmp(e->node->item[i]->key, "method") != 0 && e->node->item[i]->kind == LB_YAML_SCALAR)
             lb_str_add(s, " %s=%s", e->node->item[i]->key, e->node->item[i]->text);
 }
 

@@ -118,6 +118,45 @@ static void training_texts(void **state) {
               "qat 3b row steps=2 batch=2 length=32 warmup=1");
 }
 
+/* Options of the ends: of a model whose two are one matrix either key means it. */
+static void ends(void **state) {
+    (void)state;
+    static const char texts[] = "model: tiny\nthreads: 2\nkeep_layers: true\n"
+                                "calibration: {text: cal.txt, samples: 4, length: 64}\n" EVAL;
+    char config[1024];
+    snprintf(config, sizeof config,
+             "%shead: {method: gptq, bits: [4, 6]}\nquantize:\n  - {method: rtn, bits: 3}\n"
+             "  - {method: gptq, bits: 3, embedding: {method: rtn, bits: [4, 8]}, quantize_head: false}\n",
+             texts);
+    run("sweep.yaml", config, "ends", "5 cells run, 0 kept, 0 refused, 0 failed");
+    snprintf(config, sizeof config, "%shead: {method: gptq, bits: 6}\nquantize: [{method: rtn, bits: 3}]\n", texts);
+    run("sweep.yaml", config, "end", "2 cells run");
+    same_cell("ends/sweep", "rtn 3b row head 6 bits", "end/sweep", "rtn 3b row");
+    snprintf(config, sizeof config, "%sembedding: {method: rtn, bits: 8}\nquantize: [{method: gptq, bits: 3}]\n",
+             texts);
+    run("sweep.yaml", config, "own-end", "2 cells run");
+    same_cell("ends/sweep", "gptq 3b row embedding 8 bits no_quantize_head", "own-end/sweep", "gptq 3b row");
+    lb_results *r = results("ends/sweep");
+    const char *stem = cell(r, "rtn 3b row head 6 bits")->stem;
+    assert_int_equal(strncmp(stem, "rtn-3b-row-head-6-bits-", strlen("rtn-3b-row-head-6-bits-")), 0);
+    assert_int_equal(strlen(stem), strlen("rtn-3b-row-head-6-bits-") + 8);
+    lb_results_free(r);
+    cli_options o = here();
+    cli_result told = CLI(&o, "check", "sweep.yaml", "-o", "embedding.bits=[2, 5]");
+    assert_int_equal(told.code, 0);
+    cli_has(told.out, "gptq 3b row embedding 5 bits");
+    cli_free(&told);
+    told = CLI(&o, "check", "sweep.yaml", "-o", "axes.embedding.bits=[2, 5]", "-o", "embedding.bits=3");
+    assert_int_equal(told.code, 1);
+    cli_has(told.err, "-o embedding.bits=3 has no effect: every cell has a value of axes.embedding.bits (");
+    cli_free(&told);
+    told = CLI(&o, "report", "ends/sweep", "--no-write", "--columns", "method,bits,embedding,head");
+    assert_int_equal(told.code, 0);
+    cli_has(told.out, "rtn head 6 bits ");
+    cli_has(told.out, "gptq embedding 8 bits ");
+    cli_free(&told);
+}
+
 /* An entry may have a calibration of its own; random windows follow the cell's seed or the calibration's. */
 static void entries_and_seeds(void **state) {
     (void)state;
@@ -260,9 +299,13 @@ static void models_and_texts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_and_samples), cmocka_unit_test(training_texts),
-        cmocka_unit_test(entries_and_seeds), cmocka_unit_test(plans),
-        cmocka_unit_test(missing_texts),     cmocka_unit_test(models),
+        cmocka_unit_test(texts_and_samples),
+        cmocka_unit_test(training_texts),
+        cmocka_unit_test(ends),
+        cmocka_unit_test(entries_and_seeds),
+        cmocka_unit_test(plans),
+        cmocka_unit_test(missing_texts),
+        cmocka_unit_test(models),
         cmocka_unit_test(models_and_texts),
     };
     return cmocka_run_group_tests(tests, make_texts, clean);
