@@ -40,7 +40,9 @@ static bool quantized(const lb_record *c) { return c->bits > 0 && (c->size.quant
 
 /* ---- what a cell is ---- */
 
-static lb_status experiment(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->r->name); }
+static lb_status experiment(const lb_fact_source *s, lb_fact_value *v) {
+    return text(v, s->c->source ? s->c->source->name : s->r->name);
+}
 
 static lb_status model(const lb_fact_source *s, lb_fact_value *v) {
     return text(v, s->c->model ? s->c->model : s->r->model_name);

@@ -171,18 +171,66 @@ static const char *const before_options[] = {"calibration",
                                              "router",
                                              "propagate",
                                              "true_sequential"};
+/* What was evaluated, and what of the resolved config no column has: also before anything that says where a cell is. */
+static const char *const of_evaluation[] = {"evaluation", "protocol", "bos", "windows", "text_sha256"};
+static const char *const of_config[] = {"original_errors", "starved_experts", "expert_tokens", "kl"};
 static const char *const after_options[] = {
     "compute", "seed", "calibration_sha256", "training_sha256", "kernels", "revision", "folder", "cell"};
+
+typedef struct fact_list {
+    const char *const *at;
+    size_t n;
+} fact_list;
+
+#define LIST(names)                                                                                                    \
+    { names, sizeof(names) / sizeof((names)[0]) }
 
 /* Rows of two models are in tables of their own. */
 static bool same_model(const lb_report_row *x, const lb_report_row *y) {
     return lb_report_same_model(x->cell[0], y->cell[0]);
 }
 
-static lb_status value_in_words(const lb_report_view *v, const lb_report_row *row, const char *fact, const char **out) {
+static void add_distinct(lb_str *s, const char *value, const char *const *earlier, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (strcmp(earlier[i], value) == 0) return;
+    lb_str_add(s, "%s%s", n ? "+" : "", value);
+}
+
+/* Of all its evaluations, each value once: "W2-64+W2-32". */
+static lb_status of_evaluations(const lb_report_view *v, const lb_record *c, const char *fact, const char **out) {
+    const char **value = LB_NEW(v->arena, const char *, c->evals + 1);
+    lb_str s = {0};
+    lb_status st = value ? LB_OK : LB_E_NOMEM;
+    for (int64_t e = 0; e < c->evals && st == LB_OK; e++) {
+        lb_fact_value one;
+        st = lb_fact_of(v->arena, v->whole, c, &c->eval[e], fact, &one);
+        if (st != LB_OK) break;
+        value[e] = one.text;
+        add_distinct(&s, one.text, value, e);
+    }
+    if (st == LB_OK) return keep(v->arena, &s, out);
+    lb_str_free(&s);
+    return st;
+}
+
+/* The first line "  key: value" of the resolved config, "" where there is none. */
+static lb_status of_resolved(const lb_report_view *v, const lb_record *c, const char *key, const char **out) {
+    lb_str line = {0}, value = {0};
+    lb_str_add(&line, " %s: ", key);
+    const char *at = c->config && lb_str_check(&line) == LB_OK ? strstr(c->config, line.s) : NULL;
+    if (at) lb_str_add_bytes(&value, at + line.len, strcspn(at + line.len, "\n"));
+    value.failed = value.failed || line.failed;
+    lb_str_free(&line);
+    return keep(v->arena, &value, out);
+}
+
+static lb_status value_in_words(const lb_report_view *v, const lb_report_row *row, const fact_list *facts, size_t i,
+                                const char **out) {
     const lb_record *c = row->cell[0];
     lb_fact_value value;
-    LB_TRY(lb_fact_of(v->arena, v->whole, c, c->evals ? c->eval : NULL, fact, &value));
+    if (facts->at == of_evaluation) return of_evaluations(v, c, facts->at[i], out);
+    if (facts->at == of_config) return of_resolved(v, c, facts->at[i], out);
+    LB_TRY(lb_fact_of(v->arena, v->whole, c, c->evals ? c->eval : NULL, facts->at[i], &value));
     *out = value.text;
     return LB_OK;
 }
@@ -196,6 +244,10 @@ static void add_words(lb_str *s, const char *fact, const char *value) {
         lb_str_add(s, " on %s", value);
     } else if (strcmp(fact, "training") == 0) {
         lb_str_add(s, " trained on %s", value);
+    } else if (strcmp(fact, "evaluation") == 0) {
+        lb_str_add(s, " evaluated on %s", value);
+    } else if (strcmp(fact, "protocol") == 0) {
+        lb_str_add(s, " %s", value);
     } else if (strcmp(fact, "folder") == 0) {
         lb_str_add(s, " in %s", value);
     } else if (lb_str_ends(fact, "sha256")) {
@@ -236,8 +288,9 @@ static void shorten(const char **value, int64_t n) {
         if (value[i]) value[i] = lb_fs_basename(value[i]);
 }
 
-/* Rows of one name get what this fact is of each, if it differs among them. */
-static lb_status tell_by(lb_report_view *v, const char *fact, bool *any) {
+/* Rows of one name get what the i-th fact is of each, if it differs among them. */
+static lb_status tell_by(lb_report_view *v, const fact_list *facts, size_t at, bool *any) {
+    const char *fact = facts->at[at];
     const char **value = LB_NEW(v->arena, const char *, v->rows + 1),
                **name = LB_NEW(v->arena, const char *, v->rows + 1);
     bool *differs_there = LB_NEW(v->arena, bool, v->rows + 1);
@@ -248,8 +301,8 @@ static lb_status tell_by(lb_report_view *v, const char *fact, bool *any) {
         LB_TRY(lb_interrupt_check());
         for (int64_t k = i + 1; k < v->rows; k++) {
             if (strcmp(name[i], name[k]) != 0 || !same_model(&v->row[i], &v->row[k])) continue;
-            if (!value[i]) LB_TRY(value_in_words(v, &v->row[i], fact, &value[i]));
-            if (!value[k]) LB_TRY(value_in_words(v, &v->row[k], fact, &value[k]));
+            if (!value[i]) LB_TRY(value_in_words(v, &v->row[i], facts, at, &value[i]));
+            if (!value[k]) LB_TRY(value_in_words(v, &v->row[k], facts, at, &value[k]));
             *any = true;
             if (strcmp(value[i], value[k]) != 0) differs_there[i] = differs_there[k] = true;
         }
@@ -260,8 +313,8 @@ static lb_status tell_by(lb_report_view *v, const char *fact, bool *any) {
     return LB_OK;
 }
 
-static lb_status tell_by_each(lb_report_view *v, const char *const *fact, size_t n, bool *any) {
-    for (size_t i = 0; i < n && *any; i++) LB_TRY(tell_by(v, fact[i], any));
+static lb_status tell_by_each(lb_report_view *v, fact_list facts, bool *any) {
+    for (size_t i = 0; i < facts.n && *any; i++) LB_TRY(tell_by(v, &facts, i, any));
     return LB_OK;
 }
 
@@ -269,11 +322,13 @@ static lb_status tell_by_facts(lb_report_view *v) {
     const char **option;
     int64_t options;
     bool any = true;
-    LB_TRY(tell_by_each(v, before_options, sizeof before_options / sizeof before_options[0], &any));
+    LB_TRY(tell_by_each(v, (fact_list)LIST(before_options), &any));
     if (!any) return LB_OK;
     LB_TRY(lb_fact_options(v->arena, v->whole, &option, &options));
-    LB_TRY(tell_by_each(v, option, (size_t)options, &any));
-    return tell_by_each(v, after_options, sizeof after_options / sizeof after_options[0], &any);
+    LB_TRY(tell_by_each(v, (fact_list){option, (size_t)options}, &any));
+    LB_TRY(tell_by_each(v, (fact_list)LIST(of_evaluation), &any));
+    LB_TRY(tell_by_each(v, (fact_list)LIST(of_config), &any));
+    return tell_by_each(v, (fact_list)LIST(after_options), &any);
 }
 
 /* One label of two sweeps' rows gives way to the rows' names. */

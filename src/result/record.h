@@ -91,8 +91,9 @@ typedef struct lb_record {
     const char *message; /* why there is no result; "" */
     /* In a sweep of several models, by its index alone: label of this one, and what is to be known of it; else NULL. */
     const char *model, *model_note;
-    const char *folder; /* name of the results folder that it was read from; NULL: not from one */
-    bool unlisted;      /* its file lies in the folder, but the folder's sweep does not have it */
+    const char *folder;              /* name of the results folder that it was read from; NULL: not from one */
+    const struct lb_results *source; /* that folder's own, where several were read as one; NULL: those that it is in */
+    bool unlisted;                   /* its file lies in the folder, but the folder's sweep does not have it */
     const char *method;
     lb_pairs options; /* every option of the method with its value, canonical text */
     lb_pairs varied;  /* those options, and the seed, that differ between the cells of the sweep or were given */

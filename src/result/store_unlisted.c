@@ -189,6 +189,7 @@ static lb_status append_part(lb_results *out, const lb_results *part, size_t k, 
         if (!fresh && slot->value != k) continue;
         if (models && !c.model) c.model = part->model_name, c.model_note = part->model_note;
         c.folder = folder;
+        c.source = part;
         out->record[out->n++] = c;
     }
     for (int64_t i = 0; i < part->notices; i++) out->notice[out->notices++] = part->notice[i];

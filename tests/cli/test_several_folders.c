@@ -69,7 +69,7 @@ static void two_texts(void **state) {
     cli_free(&r);
     /* each number is the folder's own; the baseline stands once in each block */
     r = CLI(&o, "report", "results/case-a", "results/case-b", "--format", "csv", "--columns",
-            "folder,method,bits,calibration,evaluation,protocol,ppl,delta_ln_ppl,delta_low");
+            "folder,method,bits,calibration,evaluation,protocol,ppl,delta_ln_ppl,delta_low,experiment");
     assert_int_equal(r.code, 0);
     lb_csv all = csv_of(r.out);
     cli_free(&r);
@@ -94,7 +94,10 @@ static void two_texts(void **state) {
                 compared++;
             }
     }
-    for (size_t x = 0; x < all.rows; x++) baselines += strcmp(at(&all, x, "method"), "none") == 0;
+    for (size_t x = 0; x < all.rows; x++) {
+        baselines += strcmp(at(&all, x, "method"), "none") == 0;
+        assert_string_equal(at(&all, x, "experiment"), at(&all, x, "folder")); /* each cell's own */
+    }
     assert_int_equal(all.rows, 2 + 6 + 3);
     assert_int_equal(baselines, 2);
     assert_int_equal(compared, 3 + 6 + 2);
@@ -122,6 +125,9 @@ static void all_of_a_folder(void **state) {
         cli_has(r.out, "first 6 of ");
         cli_has(r.err, "nothing is written");
         int rows = 0;
+        cli_has(r.out, "\ngptq windows=4 ");
+        cli_has(r.out, "\ngptq windows=6 ");
+        cli_has_not(r.out, "cell=");
         for (const char *p = r.out; (p = strstr(p, "\ngptq ")); p++) rows++;
         assert_int_equal(rows, 4);
         cli_free(&r);
