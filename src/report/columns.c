@@ -245,6 +245,7 @@ lb_status lb_columns_pick(const lb_columns *x, lb_table *t, lb_table **out) {
     for (size_t r = 0; r < t->rows; r++) {
         lb_table_row(p);
         if (t->rule[r]) lb_table_rule(p);
+        lb_table_again(p, t->again[r]);
         for (size_t i = 0; i < x->picks; i++) {
             const lb_table_cell *row = &t->cell[r * t->cols];
             const char *exact = row[x->pick[i].exact].exact;

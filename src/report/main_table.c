@@ -201,6 +201,19 @@ static void put_mark(lb_table *t, const lb_report_marks *m, int64_t row, const l
     lb_table_set(t, C_DELTA, shown.s, NULL);
 }
 
+/* A line a cell. */
+static lb_status put_again(lb_table *t, const lb_report_view *v, const lb_report_row *row) {
+    lb_str lines = {0};
+    for (int64_t k = 0; k < row->cells; k++) {
+        lb_str_add(&lines, k ? "\n" : "");
+        lb_report_again(v->r, row->cell[k], &lines);
+    }
+    lb_status st = lb_str_check(&lines);
+    if (st == LB_OK) lb_table_again(t, lines.s);
+    lb_str_free(&lines);
+    return st;
+}
+
 static lb_status fill(lb_table *t, const lb_columns *x, const lb_report_view *v, const lb_report_block *b,
                       bool with_cost, bool exact) {
     const lb_report_row **sorted;
@@ -222,6 +235,7 @@ static lb_status fill(lb_table *t, const lb_columns *x, const lb_report_view *v,
             lb_table_set(t, C_WINDOWS, NULL, lb_num_int(b->eval->eval.windows).s);
         }
         put_identity(t, v, row);
+        LB_TRY(put_again(t, v, row));
         put_size(t, row);
         if (b) put_quality(t, row, &q);
         put_mark(t, &marks, row - v->row, &q);

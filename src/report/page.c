@@ -1,5 +1,4 @@
 /* One document, three looks: index.html, report.md, and the body of the LaTeX report. */
-#include <ctype.h>
 #include <string.h>
 
 #include "base/fs.h"
@@ -113,41 +112,11 @@ static lb_status layers(const page *p) {
     return LB_OK;
 }
 
-/* What is copied into a shell is one line, whatever a name holds: here between single quotes. */
-static void add_quoted(lb_str *out, const char *text) {
-    for (; *text; text++)
-        if (*text == '\'')
-            lb_str_add(out, "'\\''");
-        else
-            lb_str_add(out, "%c", (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
-}
-
-/* Not every shell takes what follows a # for a comment, so nothing in it may mean something to one. */
-static void add_comment(lb_str *out, const char *text) {
-    for (; *text; text++) {
-        bool plain = isalnum((unsigned char)*text) || (unsigned char)*text >= 0x80 || strchr(" .,:=+*_/-", *text);
-        lb_str_add(out, "%c", plain ? *text : '?');
-    }
-}
-
-/* A cell's result is a config too: what makes each again, to be copied. */
+/* Where a document's rows cannot fold, the commands that make cells again stand together. */
 static lb_status again(const page *p) {
-    const lb_results *r = p->v->r;
     lb_str text = {0};
-    /* The page may be sent to others: where on this machine the folder is does not matter to them. */
-    const char *dir = r->dir[0] == '/' ? lb_fs_basename(r->dir) : r->dir;
-    if (p->f == LB_TABLE_LATEX) return LB_OK;
-    for (int64_t i = 0; i < r->n; i++) {
-        const lb_record *c = &r->record[i];
-        if (c->state != LB_CELL_DONE) continue;
-        lb_str_add(&text, "%s# ", text.len ? "\n" : "");
-        add_comment(&text, c->label);
-        lb_str_add(&text, "\nlowbit run '");
-        add_quoted(&text, dir);
-        lb_str_add(&text, "/");
-        add_quoted(&text, c->stem);
-        lb_str_add(&text, ".h5'");
-    }
+    if (p->f != LB_TABLE_MARKDOWN) return LB_OK;
+    lb_report_all_again(p->v->r, &text);
     lb_status st = lb_str_check(&text);
     if (st == LB_OK && text.len) {
         lb_markup_heading(p->out, p->f, 2, "Again");
@@ -165,6 +134,11 @@ static lb_status body(const page *p) {
     LB_TRY(lb_report_folder_notes(p->v, p->f, p->out));
     lb_markup_heading(p->out, p->f, 2, "Results");
     LB_TRY(lb_report_main_tables(p->v, p->f, p->out));
+    if (p->f == LB_TABLE_HTML && p->v->rows)
+        lb_markup_paragraph(
+            p->out, p->f,
+            "\"again\" beside a row has the command that makes its cells again, with the baseline, in a "
+            "folder of their own beside this one: each cell's result holds its config.");
     LB_TRY(lb_report_absent_list(p->v, p->f, p->out));
     lb_markup_heading(p->out, p->f, 3, "How to read the table");
     LB_TRY(lb_report_notes(p->v, p->f, p->out));

@@ -27,10 +27,19 @@ const char lb_html_style[] =
     "figure{margin:1.5rem 0}figure img{display:block;max-width:100%;height:auto;background:#fff;padding:.5rem;"
     "border-radius:.3rem}figcaption{font-size:.9rem;color:var(--soft);max-width:60rem}\n"
     "ul{padding-left:1.3rem;font-size:.92rem}li{margin:.15rem 0}details{margin:.5rem 0}summary{cursor:pointer}\n"
+    "details.again{display:inline-block;margin:0 0 0 .4rem;font-size:.7rem;color:var(--soft);vertical-align:top}"
+    "details.again[open]{display:block;margin:0}.again "
+    "code{display:block;width:22rem;max-width:60vw;white-space:normal;"
+    "overflow-wrap:anywhere;background:var(--code);color:var(--text);padding:.2rem .3rem;margin:.15rem 0;"
+    "user-select:all}\n"
     "pre{background:var(--code);padding:.8rem;overflow-x:auto;font-size:.85rem;overflow-wrap:normal}\n"
     "@media (max-width:40rem){body{margin:1rem auto;padding:0 .8rem}h1{font-size:1.3rem}"
-    "td:first-child,th:first-child{max-width:42vw;white-space:normal;overflow-wrap:break-word}}\n"
-    "@media print{:root{--text:#000;--back:#fff;--soft:#333}body{margin:0;max-width:none}.table{overflow:visible}}\n";
+    "td:first-child,th:first-child{max-width:42vw;white-space:normal;overflow-wrap:break-word}.again "
+    "code{max-width:38vw}}\n"
+    "@media print{:root{--text:#000;--back:#fff;--soft:#333}body{margin:0;max-width:none}.table{overflow:visible}"
+    ".again "
+    "summary{display:none}details.again{display:block;margin:0}.again::details-content{content-visibility:visible;"
+    "display:block}.again code{width:auto;max-width:14rem;padding:0}}\n";
 
 /* A click on a column's head sorts by it, the next one the other way round, the third as it was. What has no value
  * stays last. A cell's exact value is in data-v where what is shown is rounded. */

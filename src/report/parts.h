@@ -11,6 +11,10 @@ LB_NODISCARD lb_status lb_report_main_tables(const lb_report_view *v, lb_table_f
 LB_NODISCARD lb_status lb_report_words(const lb_report_view *v, const char *const **item, size_t *n);
 /* The same as LaTeX for an author's own text, an evaluation a table. */
 LB_NODISCARD lb_status lb_report_paper_tables(const lb_report_view *v, lb_latex_form form, lb_str *out);
+/* The command that makes a cell again: lowbit run 'results/demo/CELL.h5', one line to be copied. */
+void lb_report_again(const lb_results *r, const lb_record *c, lb_str *out);
+/* Those of all cells that have a result, each behind a line "# LABEL". */
+void lb_report_all_again(const lb_results *r, lb_str *out);
 /* Failed and refused cells with their reasons; nothing if there are none. */
 LB_NODISCARD lb_status lb_report_absent_list(const lb_report_view *v, lb_table_format f, lb_str *out);
 /* Cells that have not run, files that are gone or cannot be read, results that are not shown; nothing if all is there.

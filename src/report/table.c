@@ -27,12 +27,14 @@ static bool grow(lb_table *t) {
     size_t cap = t->cap ? 2 * t->cap : 16;
     lb_table_cell *cell = LB_NEW(t->arena, lb_table_cell, cap * t->cols);
     bool *rule = LB_NEW(t->arena, bool, cap);
-    if (!cell || !rule) return false;
+    const char **again = LB_NEW(t->arena, const char *, cap);
+    if (!cell || !rule || !again) return false;
     if (t->rows) {
         memcpy(cell, t->cell, t->rows * t->cols * sizeof *cell);
         memcpy(rule, t->rule, t->rows * sizeof *rule);
+        memcpy(again, t->again, t->rows * sizeof *again);
     }
-    t->cell = cell, t->rule = rule, t->cap = cap;
+    t->cell = cell, t->rule = rule, t->again = again, t->cap = cap;
     return true;
 }
 
@@ -47,6 +49,11 @@ void lb_table_row(lb_table *t) {
 
 void lb_table_rule(lb_table *t) {
     if (!t->failed && t->rows) t->rule[t->rows - 1] = true;
+}
+
+void lb_table_again(lb_table *t, const char *lines) {
+    if (t->failed || !t->rows || !lines) return;
+    if (!(t->again[t->rows - 1] = lb_arena_strdup(t->arena, lines))) t->failed = true;
 }
 
 void lb_table_set(lb_table *t, size_t c, const char *text, const char *exact) {

@@ -35,6 +35,7 @@ typedef struct lb_table {
     size_t cols;
     lb_table_cell *cell; /* (rows, cols) */
     bool *rule;          /* (rows) a line above this row */
+    const char **again;  /* (rows) HTML: what makes the row again, lines to be copied; NULL: nothing */
     size_t rows, cap;
     bool wide;   /* a narrow terminal shows all columns, panel after panel; so too where none has a priority */
     bool paper;  /* LaTeX for an author's own text, in this form, with the columns that fit: table_paper.c */
@@ -47,8 +48,9 @@ typedef struct lb_table {
 /* `col` must outlive the table. */
 LB_NODISCARD lb_status lb_table_new(lb_arena *a, const char *id, const char *title, const lb_table_column *col,
                                     size_t cols, lb_table **out);
-void lb_table_row(lb_table *t);  /* a new last row, empty */
-void lb_table_rule(lb_table *t); /* a line above the last row */
+void lb_table_row(lb_table *t);                      /* a new last row, empty */
+void lb_table_rule(lb_table *t);                     /* a line above the last row */
+void lb_table_again(lb_table *t, const char *lines); /* of the last row; copied */
 /* Cell `c` of the last row; either may be NULL: left as it is. Copied. */
 void lb_table_set(lb_table *t, size_t c, const char *text, const char *exact);
 void lb_table_setf(lb_table *t, size_t c, const char *fmt, ...) LB_PRINTF(3, 4); /* both */

@@ -261,16 +261,36 @@ void lb_markup_code(lb_str *out, lb_table_format f, const char *text) {
 
 /* ---- HTML ---- */
 
-/* exact: what it is sorted by, where that is not what is shown; or NULL. */
-static void html_cell(lb_str *out, const char *tag, bool right, const char *text, const char *exact) {
+/* What copies as it stands, each line by itself; no script is needed to open it or to choose it whole. */
+static void html_again(lb_str *out, const char *lines) {
+    lb_str_add(out, " <details class=\"again\"><summary>again</summary>");
+    for (const char *p = lines; *p;) {
+        size_t n = strcspn(p, "\n");
+        lb_str line = {0};
+        lb_str_add_bytes(&line, p, n);
+        if (line.failed) out->failed = true;
+        lb_str_add(out, "<code>");
+        if (line.s && n) lb_markup_text(out, LB_TABLE_HTML, line.s);
+        lb_str_add(out, "</code>");
+        lb_str_free(&line);
+        p += n + (p[n] == '\n');
+    }
+    lb_str_add(out, "</details>");
+}
+
+/* exact: what it is sorted by, where that is not what is shown; again: what makes the row again; or NULL. */
+static void html_cell(lb_str *out, const char *tag, bool right, const char *text, const char *exact,
+                      const char *again) {
+    const char *value = right && exact && exact[0] && strcmp(exact, text) != 0 ? exact : again ? text : NULL;
     lb_str_add(out, right ? "<%s class=\"n\"" : "<%s", tag);
-    if (right && exact && exact[0] && strcmp(exact, text) != 0) {
+    if (value) {
         lb_str_add(out, " data-v=\"");
-        lb_markup_text(out, LB_TABLE_HTML, exact);
+        lb_markup_text(out, LB_TABLE_HTML, value);
         lb_str_add(out, "\"");
     }
     lb_str_add(out, ">");
     lb_markup_text(out, LB_TABLE_HTML, text);
+    if (again) html_again(out, again);
     lb_str_add(out, "</%s>", tag);
 }
 
@@ -279,13 +299,13 @@ void lb_table_html(const lb_table *t, lb_str *out) {
     lb_str_add(out, "<div class=\"table\"><table id=\"%s\">\n<caption><span>", t->id);
     lb_markup_text(out, LB_TABLE_HTML, t->title);
     lb_str_add(out, "</span></caption>\n<thead><tr>");
-    for (size_t i = 0; i < p.n; i++) html_cell(out, "th", t->col[p.col[i]].right, t->col[p.col[i]].head, NULL);
+    for (size_t i = 0; i < p.n; i++) html_cell(out, "th", t->col[p.col[i]].right, t->col[p.col[i]].head, NULL, NULL);
     lb_str_add(out, "</tr></thead>\n<tbody>\n");
     for (size_t r = 0; r < t->rows; r++) {
         lb_str_add(out, t->rule[r] ? "<tr class=\"rule\">" : "<tr>");
         for (size_t i = 0; i < p.n; i++)
             html_cell(out, "td", t->col[p.col[i]].right, lb_table_text(t, r, p.col[i]),
-                      t->cell[r * t->cols + p.col[i]].exact);
+                      t->cell[r * t->cols + p.col[i]].exact, i ? NULL : t->again[r]);
         lb_str_add(out, "</tr>\n");
     }
     lb_str_add(out, "</tbody></table></div>\n");

@@ -7,17 +7,22 @@
 #include "support/support.h"
 #include "support/synthetic_results.h"
 
-static lb_str page_of(synthetic_kind kind, const char *label) {
+static lb_str page_of_results(const lb_results *r, lb_table_format f) {
     lb_arena *a;
     lb_report_view v;
     lb_plot_list none = {.n = 0};
     lb_str s = {0};
-    lb_results *r = synthetic_results_new(kind, "results/x");
-    if (label) r->record[1].label = label;
     assert_ok(lb_arena_new(0, &a));
     assert_ok(lb_report_view_make(a, r, NULL, &v));
-    assert_ok(lb_report_page(&v, &none, NULL, LB_TABLE_HTML, &s));
+    assert_ok(lb_report_page(&v, &none, NULL, f, &s));
     lb_arena_free(a);
+    return s;
+}
+
+static lb_str page_of(synthetic_kind kind, const char *label) {
+    lb_results *r = synthetic_results_new(kind, "results/x");
+    if (label) r->record[1].label = label;
+    lb_str s = page_of_results(r, LB_TABLE_HTML);
     synthetic_results_free(r);
     return s;
 }
@@ -59,6 +64,51 @@ static void hostile_label(void **state) {
     lb_str_free(&s);
 }
 
+/* Behind the name of each row, one a cell of it, in every table that has the row. */
+static void commands(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "/somebody/keeps/x");
+    lb_str s = page_of_results(r, LB_TABLE_HTML), command = {0};
+    size_t evaluations = 0;
+    for (int64_t i = 0; i < r->n; i++) {
+        const lb_record *c = &r->record[i];
+        command.len = 0;
+        lb_str_add(&command, "<code>lowbit run &#39;x/%s.h5&#39;</code>", c->stem);
+        assert_ok(lb_str_check(&command));
+        size_t want = c->state == LB_CELL_DONE ? (size_t)c->evals : 0;
+        if (count(s.s, command.s) != want) fail_msg("%s: %zu, not %zu", command.s, count(s.s, command.s), want);
+        evaluations += want;
+    }
+    assert_int_equal(count(s.s, "<code>"), evaluations);
+    assert_int_equal(count(s.s, "lowbit run"), evaluations);
+    assert_null(strstr(s.s, "somebody"));
+    /* in the first column, which is sorted by the name alone */
+    assert_non_null(strstr(s.s, "<td data-v=\"none (baseline)\">none (baseline) <details class=\"again\"><summary>again"
+                                "</summary><code>"));
+    lb_str_free(&s);
+    lb_str_free(&command);
+    synthetic_results_free(r);
+}
+
+/* A command is one line of a file's name between quotes, whatever that holds; what a cell is called is in none. */
+static void hostile_names(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SINGLE, "results/x");
+    r->record[1].label = "x\nlowbit run 'evil' $(evil) `evil` ; evil";
+    r->record[1].stem = "a'; evil\nb\"<c>";
+    lb_str s = page_of_results(r, LB_TABLE_HTML);
+    assert_non_null(
+        strstr(s.s, "<code>lowbit run &#39;results/x/a&#39;\\&#39;&#39;; evil?b&quot;&lt;c&gt;.h5&#39;</code>"));
+    assert_int_equal(count(s.s, "<code>lowbit run &#39;results/x/"), count(s.s, "<code>"));
+    lb_str_free(&s);
+    /* In Markdown labels stand alone, cleaned. */
+    s = page_of_results(r, LB_TABLE_MARKDOWN);
+    assert_non_null(strstr(s.s, "\n# x?lowbit run ?evil? ??evil? ?evil? ? evil\nlowbit run 'results/x/a'\\''; evil?b"));
+    assert_int_equal(count(s.s, "\nlowbit run 'results/x/"), 2);
+    lb_str_free(&s);
+    synthetic_results_free(r);
+}
+
 static void exact_values(void **state) {
     (void)state;
     static const lb_table_column col[] = {{.head = "cell", .name = "cell", .key = true},
@@ -82,9 +132,8 @@ static void exact_values(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(policy),
-        cmocka_unit_test(hostile_label),
-        cmocka_unit_test(exact_values),
+        cmocka_unit_test(policy),        cmocka_unit_test(hostile_label), cmocka_unit_test(commands),
+        cmocka_unit_test(hostile_names), cmocka_unit_test(exact_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
