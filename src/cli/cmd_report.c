@@ -10,7 +10,7 @@
 
 typedef struct report_flags {
     int format, adjust, latex;
-    const char *layers, *compare, *expected, *plots, *where, *columns, *sort;
+    const char *layers, *compare, *reference, *expected, *plots, *where, *columns, *sort;
     bool write, wide, all, significant, cells;
 } report_flags;
 
@@ -33,8 +33,12 @@ static const lb_option flags[] = {
      "print the differences of all rows to this one or to one cell, over the same windows, with intervals and p, "
      "instead",
      offsetof(report_flags, compare)},
+    {"reference", LB_OPT_STR, "", 0, 0, NULL,
+     "differences of the main table are to this row or cell, and marks with them, instead of to the baseline",
+     offsetof(report_flags, reference)},
     {"significant", LB_OPT_BOOL, "false", 0, 0, NULL,
-     "mark with * what differs from the baseline, or from the row of --compare", offsetof(report_flags, significant)},
+     "mark with * what differs from the baseline, or from the row of --reference or --compare",
+     offsetof(report_flags, significant)},
     {"adjust", LB_OPT_CHOICE, "none", 0, 0, adjust_choices,
      "of p over the comparisons on an evaluation; with --significant marks are by it", offsetof(report_flags, adjust)},
     {"expected", LB_OPT_STR, "", 0, 0, NULL,
@@ -97,6 +101,7 @@ static lb_status options_of(const report_flags *f, lb_arena *a, lb_report_option
     *o = (lb_report_options){.wide = f->wide,
                              .sort = f->sort[0] ? f->sort : NULL,
                              .plots = f->plots[0] ? f->plots : NULL,
+                             .reference = f->reference[0] ? f->reference : NULL,
                              .significant = f->significant,
                              .adjust = (lb_adjust)f->adjust,
                              .latex = (lb_latex_form)f->latex};
@@ -104,6 +109,7 @@ static lb_status options_of(const report_flags *f, lb_arena *a, lb_report_option
         return lb_fail(LB_E_ARG, "--adjust is for --compare and --significant");
     if (f->significant && f->layers[0]) return lb_fail(LB_E_ARG, "--significant is not for --layers");
     if (f->cells && strcmp(alone, "cells") != 0) return lb_fail(LB_E_ARG, "--cells is not for --%s", alone);
+    if (alone && f->reference[0]) return lb_fail(LB_E_ARG, "--reference is for the main table: not with --%s", alone);
     if (alone && (f->columns[0] || f->sort[0]))
         return lb_fail(LB_E_ARG, "--columns and --sort are for the main table: not with --%s", alone);
     return split(a, f->columns, &o->column, &o->columns);
@@ -135,10 +141,10 @@ static lb_status selected(const report_flags *f, lb_arena *a, const lb_results *
     return lb_select_apply(a, all, where, out);
 }
 
-/* What several folders, several sweeps or a part of one give is printed; the report of a folder is that of its sweep.
- */
+/* What several folders, several sweeps or a part of one give is printed, and so are differences to another row than the
+ * baseline; the report of a folder is that of its sweep. */
 static bool is_whole(const report_flags *f, const lb_cli_args *args) {
-    return !f->where[0] && !f->all && args->n_positional == 1;
+    return !f->where[0] && !f->reference[0] && !f->all && args->n_positional == 1;
 }
 
 static lb_status report(const report_flags *f, const lb_results *all, bool whole, lb_arena *a, lb_log *log,
@@ -161,7 +167,8 @@ static lb_status report(const report_flags *f, const lb_results *all, bool whole
     lb_str_free(&out);
     LB_TRY(st);
     if (write) lb_info(log, "written: %s/report/index.html", r->dir);
-    if (f->write && !whole) lb_info(log, "nothing is written: the report in a folder is that of its whole sweep alone");
+    if (f->write && !whole)
+        lb_info(log, "nothing is written: the report in a folder is that of its whole sweep and baseline");
     if (outside) {
         lb_warn(log, "%lld value%s outside the tolerance", (long long)outside, outside == 1 ? "" : "s");
         *exit_code = 1;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/significance.h"
+
 #define DASH "\xe2\x80\x93"
 
 /* ---- values of a row ---- */
@@ -117,6 +119,7 @@ lb_status lb_report_row_fact(const lb_report_view *v, const lb_report_row *row, 
     if (strcmp(name, "label") == 0) return text_value(row->label, out);
     if (b && of_quality(&q, name, &x)) {
         LB_TRY(lb_report_quality_of(v, row, b, &q));
+        LB_TRY(lb_report_to_reference(v, b, row, &q));
         of_quality(&q, name, &x);
         return number_value(v->arena, x, out);
     }

@@ -118,26 +118,10 @@ static lb_status fill(lb_table *t, comparison *x) {
     return LB_OK;
 }
 
-static lb_status not_evaluated(const char *label, const char *message) {
-    return lb_fail(LB_E_ARG, "cell '%s' has no evaluation to compare with: %s", label,
-                   message && message[0] ? message : "the config has none");
-}
-
 /* What the name stands for, and where it was evaluated. */
 static lb_status find(const lb_report_view *v, const char *label, comparison *x) {
-    const lb_report_row *row;
-    const lb_record *cell;
     *x = (comparison){.v = v};
-    LB_TRY(lb_report_find_row(v, label, &row, &cell));
-    if (!row) return not_evaluated(cell->label, cell->message);
-    x->to = *row;
-    if (cell && row->cells > 1) {
-        x->siblings = true;
-        const lb_record **one = LB_NEW(v->arena, const lb_record *, 1);
-        if (!one) return LB_E_NOMEM;
-        *one = cell;
-        x->to.cell = one, x->to.cells = 1, x->to.label = cell->label;
-    }
+    LB_TRY(lb_report_find_side(v, label, &x->to, &x->siblings));
     x->block = LB_NEW(v->arena, const lb_report_block *, v->blocks + 1);
     x->n = LB_NEW(v->arena, int64_t, v->blocks + 1);
     if (!x->block || !x->n) return LB_E_NOMEM;
@@ -146,7 +130,7 @@ static lb_status find(const lb_report_view *v, const char *label, comparison *x)
         for (int64_t k = 0; k < x->to.cells; k++) has |= lb_report_eval(x->to.cell[k], &v->block[b]) != NULL;
         if (has) x->block[x->blocks++] = &v->block[b];
     }
-    return x->blocks ? LB_OK : not_evaluated(x->to.label, x->to.cell[0]->message);
+    return LB_OK;
 }
 
 static lb_status make_title(comparison *x) {

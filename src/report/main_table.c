@@ -45,6 +45,7 @@ enum column {
     C_FLAGS,
     C_P_CSV, /* where differences are marked */
     C_HOLM_CSV,
+    C_REFERENCE_CSV, /* of differences, if it is not the baseline */
     COLUMNS
 };
 
@@ -81,6 +82,7 @@ static const lb_table_column column[COLUMNS] = {
     [C_FLAGS] = {.head = "flags", .name = "flags", .panel = 1},
     [C_P_CSV] = {.name = "p", .optional = true},
     [C_HOLM_CSV] = {.name = "p_holm", .optional = true},
+    [C_REFERENCE_CSV] = {.name = "reference", .optional = true},
 };
 
 /* What shows a fact of cells.csv. */
@@ -218,14 +220,17 @@ static lb_status fill(lb_table *t, const lb_columns *x, const lb_report_view *v,
                       bool with_cost, bool exact) {
     const lb_report_row **sorted;
     lb_report_marks marks;
-    bool line = false;
+    lb_report_row to;
+    bool line = false, has_reference;
     LB_TRY(lb_report_sorted(v, b, &sorted));
     LB_TRY(lb_report_marks_asked(v, b, &marks));
+    LB_TRY(lb_report_reference_of(v, &to, &has_reference));
     for (int64_t i = 0; i < v->rows; i++) {
         const lb_report_row *row = sorted[i];
         lb_report_quality q = {0};
         if (b) LB_TRY(lb_report_quality_of(v, row, b, &q));
         if (b && (!q.seeds || lb_report_is_repeated(v, row, b))) continue;
+        if (b) LB_TRY(lb_report_to_reference(v, b, row, &q));
         lb_table_row(t);
         if (line) lb_table_rule(t);
         line = row->baseline;
@@ -239,36 +244,49 @@ static lb_status fill(lb_table *t, const lb_columns *x, const lb_report_view *v,
         put_size(t, row);
         if (b) put_quality(t, row, &q);
         put_mark(t, &marks, row - v->row, &q);
+        if (has_reference && q.has_delta) lb_table_set(t, C_REFERENCE_CSV, NULL, to.label);
         if (with_cost) put_cost(t, row);
         LB_TRY(lb_columns_put(x, v, row, b, t));
     }
     return LB_OK;
 }
 
-/* What * is, for a table that stands without the report's notes. */
-static lb_status marks_note(const lb_report_view *v, const lb_report_block *b, const char **out) {
+/* How many comparisons there are and what * is, for a table that stands without the report's notes. */
+static lb_status comparisons_note(const lb_report_view *v, const lb_report_block *b, const char **out) {
     lb_report_marks m;
+    int64_t n = 0;
     lb_str text = {0};
     const char *to = v->options->reference ? v->options->reference : "the baseline";
     *out = NULL;
+    if (!b) return LB_OK;
     LB_TRY(lb_report_marks_asked(v, b, &m));
-    if (!m.of_row) return LB_OK;
-    lb_status st = lb_report_comparisons_text(v->options, &m.n, 1, to, &text);
-    if (st == LB_OK && !(*out = lb_arena_strdup(v->arena, text.s))) st = LB_E_NOMEM;
+    if (!m.of_row) LB_TRY(lb_report_intervals(v, b, &n));
+    lb_status st =
+        m.of_row ? lb_report_comparisons_text(v->options, &m.n, 1, to, &text) : lb_report_intervals_text(&n, 1, &text);
+    if (st == LB_OK && text.s && !(*out = lb_arena_strdup(v->arena, text.s))) st = LB_E_NOMEM;
     lb_str_free(&text);
     return st;
 }
 
+/* "m: perplexity on t, W2-64, all 6 windows; differences to gptq 3b row" */
+static lb_status title_of(const lb_report_view *v, const lb_report_block *b, const char **out) {
+    const char *model = v->r->model_name ? v->r->model_name : "";
+    lb_report_row to;
+    bool has = false;
+    if (b) LB_TRY(lb_report_reference_of(v, &to, &has));
+    if (!b)
+        *out = lb_arena_printf(v->arena, "%s: not evaluated; sizes and layer errors", model);
+    else
+        *out = lb_arena_printf(v->arena, "%s: perplexity on %s%s%s", model, b->title, has ? "; differences to " : "",
+                               has ? to.label : "");
+    return *out ? LB_OK : LB_E_NOMEM;
+}
+
 static lb_status one_block(const lb_report_view *v, const lb_report_block *b, int64_t at, bool with_cost,
                            const lb_latex_form *paper, lb_table_format f, lb_str *out) {
-    const char *model = v->r->model_name ? v->r->model_name : "";
-    char *title, *id;
-    if (b)
-        title = lb_arena_printf(v->arena, "%s: perplexity on %s", model, b->title);
-    else
-        title = lb_arena_printf(v->arena, "%s: not evaluated; sizes and layer errors", model);
-    id = lb_arena_printf(v->arena, "main-%lld", (long long)at + 1);
-    if (!title || !id) return LB_E_NOMEM;
+    const char *title, *id = lb_arena_printf(v->arena, "main-%lld", (long long)at + 1);
+    if (!id) return LB_E_NOMEM;
+    LB_TRY(title_of(v, b, &title));
     lb_table *t;
     lb_columns x;
     LB_TRY(lb_columns_choose(v, column, COLUMNS, own_column, &x));
@@ -278,7 +296,8 @@ static lb_status one_block(const lb_report_view *v, const lb_report_block *b, in
     LB_TRY(lb_columns_pick(&x, t, &t));
     if (paper) {
         t->paper = true, t->latex = *paper, t->chosen = x.picks > 0;
-        LB_TRY(marks_note(v, b, &t->note));
+        t->note_of = column[C_DELTA].head;
+        LB_TRY(comparisons_note(v, b, &t->note));
     }
     return lb_table_render(t, f, out);
 }

@@ -135,16 +135,19 @@ static const char *which_errors(const measured *m) {
                            : ", with H of the original model's inputs, so that cells compare";
 }
 
-static void note_columns(notes *s, const lb_report_view *v) {
+/* comparisons: how many differences there are; NULL: it is said elsewhere. */
+static void note_columns(notes *s, const lb_report_view *v, const char *comparisons) {
     measured m = what_was_measured(v);
     const char *inputs = note_of_inputs(s->arena, m.inputs);
     if (m.delta)
-        note(s,
-             lb_arena_printf(s->arena,
-                             "\xce\x94 ln PPL: mean difference of the negative log-likelihood (nats) to the baseline "
-                             "over the same windows, with a 95 %% interval by moving-block bootstrap (10,000 "
-                             "resamples, blocks of round(windows^(1/3)) windows).%s",
-                             m.one_window ? " A single window gives no interval." : ""));
+        note(s, lb_arena_printf(
+                    s->arena,
+                    "\xce\x94 ln PPL: mean difference of the negative log-likelihood (nats) to %s over the same "
+                    "windows, with a 95 %% interval by moving-block bootstrap (10,000 resamples, blocks of "
+                    "round(windows^(1/3)) windows).%s%s%s",
+                    v->options->reference ? v->options->reference : "the baseline",
+                    m.one_window ? " A single window gives no interval." : "", comparisons ? " " : "",
+                    comparisons ? comparisons : ""));
     if (m.kl)
         note(s, "KL: mean KL(baseline || cell) in nats over the scored tokens; top-1: how often, in percent, both "
                 "prefer the same token.");
@@ -279,20 +282,25 @@ static void note_models(notes *s, const lb_report_view *v) {
         note(s, "Models are not compared: differences, KL and ratios are to the same model unquantized.");
 }
 
-static lb_status note_marks(notes *s, const lb_report_view *v) {
+/* NULL: nothing is compared. */
+static lb_status comparisons_of(const lb_report_view *v, const char **out) {
     lb_str text = {0};
+    *out = NULL;
     lb_status st = lb_report_marks_text(v, &text);
-    if (st == LB_OK && text.s) note(s, lb_arena_strdup(s->arena, text.s));
+    if (st == LB_OK && text.s && !(*out = lb_arena_strdup(v->arena, text.s))) st = LB_E_NOMEM;
     lb_str_free(&text);
     return st;
 }
 
 lb_status lb_report_notes(const lb_report_view *v, lb_table_format f, lb_str *out) {
     notes s = {.arena = v->arena};
+    bool marks = v->options->significant;
+    const char *comparisons;
+    LB_TRY(comparisons_of(v, &comparisons));
     note_models(&s, v);
     note_protocols(&s, v);
-    note_columns(&s, v);
-    LB_TRY(note_marks(&s, v));
+    note_columns(&s, v, marks ? NULL : comparisons);
+    if (marks && comparisons) note(&s, comparisons);
     note_parts(&s, v);
     note_flags(&s, v);
     note_warnings(&s, v);

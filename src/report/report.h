@@ -26,7 +26,7 @@ typedef struct lb_report_options {
     bool wide;                 /* every column, however narrow the terminal */
     bool significant;          /* mark what differs from the reference */
     lb_adjust adjust;
-    const char *reference; /* label of what differences are to; NULL: the baseline */
+    const char *reference; /* the row or cell that differences of tables are to; NULL: the baseline */
     lb_latex_form latex;
     const char *plots; /* a file of plot options; NULL: plots.yaml of the results, if it is there */
 } lb_report_options;

@@ -264,6 +264,13 @@ static void add_tabular(const lb_table *t, const lb_panel *p, lb_str *out) {
     lb_str_add(out, "\\bottomrule\n\\end{tabular}\n");
 }
 
+/* Is it about what is shown? */
+static bool has_note(const lb_table *t, const lb_panel *p) {
+    bool shown = !t->note_of;
+    for (size_t i = 0; i < p->n; i++) shown = shown || strcmp(t->col[p->col[i]].head, t->note_of) == 0;
+    return t->note && shown;
+}
+
 static void add_caption(const lb_table *t, const lb_panel *p, lb_str *out) {
     lb_str_add(out, "\\caption{");
     lb_markup_text(out, LB_TABLE_LATEX, t->title);
@@ -275,7 +282,7 @@ static void add_caption(const lb_table *t, const lb_panel *p, lb_str *out) {
         lb_markup_text(out, LB_TABLE_LATEX, common(t, c));
     }
     lb_str_add(out, ".");
-    if (t->note) {
+    if (has_note(t, p)) {
         lb_str_add(out, " ");
         lb_markup_text(out, LB_TABLE_LATEX, t->note);
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "report/row_names.h"
+#include "report/significance.h"
 #include "result/seeds.h"
 
 const char *lb_report_pair(const lb_pairs *p, const char *key) {
@@ -257,7 +258,7 @@ lb_status lb_report_view_make(lb_arena *a, const lb_results *r, const lb_report_
     if (n == 1) model[0] = *out;
     out->model = model;
     out->models = n;
-    return LB_OK;
+    return lb_report_reference_check(out);
 }
 
 /* ---- figures of a row ---- */

@@ -40,13 +40,16 @@ typedef struct lb_report_view {
     const struct lb_report_view *model; /* (models) of each model's records alone; of one model: the same again */
     int64_t models;                     /* 0: this is the view of a model */
 } lb_report_view;
-/* `o` may be NULL: the usual; it must outlive the view. */
+/* `o` may be NULL: the usual; it must outlive the view. LB_E_ARG: no model has its reference. */
 LB_NODISCARD lb_status lb_report_view_make(lb_arena *a, const lb_results *r, const lb_report_options *o,
                                            lb_report_view *out);
 /* A row by its label, or a cell by its own or by its file's name: `row` with its seeds, `cell` if it is one alone. A
  * cell without a result has no row. LB_E_ARG: there is none, or several models have one. */
 LB_NODISCARD lb_status lb_report_find_row(const lb_report_view *v, const char *name, const lb_report_row **row,
                                           const lb_record **cell);
+/* What the name stands for as one side of comparisons: a row, or of one cell among several seeds a row of it *alone.
+ * LB_E_ARG: as above, or it has no evaluation. */
+LB_NODISCARD lb_status lb_report_find_side(const lb_report_view *v, const char *name, lb_report_row *out, bool *alone);
 /* The records of each model, in the order of first sight; of one model, all as they are. */
 LB_NODISCARD lb_status lb_report_by_model(lb_arena *a, const lb_results *r, lb_results **out, int64_t *n);
 bool lb_report_same_model(const lb_record *x, const lb_record *y);          /* by weights, where both know theirs */

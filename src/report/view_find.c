@@ -130,6 +130,30 @@ lb_status lb_report_find_row(const lb_report_view *v, const char *name, const lb
     return LB_OK;
 }
 
+static lb_status not_evaluated(const char *label, const char *message) {
+    return lb_fail(LB_E_ARG, "cell '%s' has no evaluation to compare with: %s", label,
+                   message && message[0] ? message : "the config has none");
+}
+
+lb_status lb_report_find_side(const lb_report_view *v, const char *name, lb_report_row *out, bool *alone) {
+    const lb_report_row *row;
+    const lb_record *cell;
+    int64_t evaluations = 0;
+    *alone = false;
+    LB_TRY(lb_report_find_row(v, name, &row, &cell));
+    if (!row) return not_evaluated(cell->label, cell->message);
+    *out = *row;
+    if (cell && row->cells > 1) {
+        const lb_record **one = LB_NEW(v->arena, const lb_record *, 1);
+        if (!one) return LB_E_NOMEM;
+        *one = cell;
+        out->cell = one, out->cells = 1, out->label = cell->label;
+        *alone = true;
+    }
+    for (int64_t k = 0; k < out->cells; k++) evaluations += out->cell[k]->evals;
+    return evaluations ? LB_OK : not_evaluated(out->label, out->cell[0]->message);
+}
+
 static lb_status several_cells(const lb_report_row *row, const char *name) {
     enum { MOST = 8 };
     lb_str text = {0};

@@ -124,6 +124,53 @@ static void rows_of_cells_csv(void **state) {
     cli_free(&r);
 }
 
+/* Differences of the main table to another row are those of --compare; to the baseline, by its name, what they are. */
+static void another_reference(void **state) {
+    (void)state;
+    static const char columns[] = "label,delta_ln_ppl,delta_low,delta_high";
+    cli_options o = here();
+    cli_result r = REPORT("--format", "csv", "--columns", columns, "--reference", "rtn 3b row");
+    assert_int_equal(r.code, 0);
+    cli_has(r.err, "nothing is written");
+    lb_csv c = csv_of(r.out);
+    cli_free(&r);
+    r = REPORT("--no-write", "--format", "csv", "--compare", "rtn 3b row");
+    assert_int_equal(r.code, 0);
+    lb_csv compared = csv_of(r.out);
+    cli_free(&r);
+    size_t same = 0;
+    for (size_t i = 0; i < c.rows; i++)
+        for (size_t k = 0; k < compared.rows; k++)
+            same += strcmp(c.row[i][0], compared.row[k][0]) == 0 && strcmp(c.row[i][2], compared.row[k][3]) == 0 &&
+                    strcmp(c.row[i][3], compared.row[k][lb_csv_column(&compared, "delta_ln_ppl")]) == 0 &&
+                    strcmp(c.row[i][4], compared.row[k][lb_csv_column(&compared, "delta_low")]) == 0;
+    assert_int_equal(same, compared.rows);
+    assert_int_equal(c.rows, compared.rows + 2); /* and the row itself, of each evaluation */
+    r = REPORT("--no-write", "--format", "csv", "--columns", columns);
+    cli_result base = REPORT("--no-write", "--format", "csv", "--columns", columns, "--reference", "none");
+    assert_int_equal(base.code, 0);
+    assert_string_equal(r.out, base.out);
+    cli_free(&r);
+    cli_free(&base);
+    r = REPORT("--reference", "rtn 3b row", "--significant", "--adjust", "holm");
+    assert_int_equal(r.code, 0);
+    cli_has(r.out, "; differences to rtn 3b row");
+    cli_has(r.out, "*: differs from rtn 3b row, as p, adjusted by Holm's method, is below 0.05. 5 + 5 comparisons");
+    cli_free(&r);
+    r = REPORT("--reference", "rtn 3b row", "--format", "latex");
+    assert_int_equal(r.code, 0);
+    cli_has(r.out, "; differences to rtn 3b row. 5 comparisons; intervals are of each alone.}");
+    cli_free(&r);
+    r = REPORT("--reference", "rtn 3b", "--compare", "none");
+    assert_true(r.code != 0);
+    cli_has(r.err, "--reference is for the main table: not with --compare");
+    cli_free(&r);
+    r = REPORT("--reference", "rtn 3b");
+    assert_true(r.code != 0);
+    cli_has(r.err, "results/seeds has no cell 'rtn 3b'");
+    cli_free(&r);
+}
+
 /* A row over seeds is called as the table calls it; what has no name gets names of its method. */
 static void names(void **state) {
     (void)state;
@@ -156,10 +203,8 @@ static void names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(columns_and_order),
-        cmocka_unit_test(where),
-        cmocka_unit_test(rows_of_cells_csv),
-        cmocka_unit_test(names),
+        cmocka_unit_test(columns_and_order), cmocka_unit_test(where), cmocka_unit_test(rows_of_cells_csv),
+        cmocka_unit_test(another_reference), cmocka_unit_test(names),
     };
     return cmocka_run_group_tests_name("query", tests, setup, clean);
 }

@@ -191,6 +191,73 @@ static void another_reference(void **state) {
     lb_str_free(&s);
 }
 
+/* All of the main table's differences are then those that --compare has, and how many there are is said with or without
+ * marks. */
+static void differences_to_a_reference(void **state) {
+    (void)state;
+    static const char *const column[] = {"label", "delta_ln_ppl", "delta_low", "delta_high"};
+    lb_report_options o = {.reference = "rtn 2b g64", .column = column, .columns = 4},
+                      usual = {.reference = "rtn 2b g64"};
+    lb_csv c, compare, whole;
+    read_csv(&o, NULL, &c);
+    read_csv(NULL, o.reference, &compare);
+    size_t same = 0, none = 0;
+    for (size_t i = 0; i < c.rows; i++) {
+        none += strcmp(at(&c, i, "label"), o.reference) == 0 && !at(&c, i, "delta_ln_ppl")[0];
+        for (size_t k = 0; k < compare.rows; k++) {
+            if (strcmp(at(&compare, k, "cell"), at(&c, i, "label")) ||
+                strcmp(at(&compare, k, "evaluation"), at(&c, i, "evaluation")) ||
+                strcmp(at(&compare, k, "protocol"), at(&c, i, "protocol")))
+                continue;
+            for (int x = 1; x < 4; x++) assert_string_equal(at(&compare, k, column[x]), at(&c, i, column[x]));
+            same++;
+        }
+    }
+    assert_true(same == compare.rows && none == 2);
+    read_csv(&usual, NULL, &whole);
+    for (size_t i = 0; i < whole.rows; i++)
+        assert_string_equal(at(&whole, i, "reference"), at(&whole, i, "delta_ln_ppl")[0] ? "rtn 2b g64" : "");
+    o.sort = "delta";
+    read_csv(&o, NULL, &c);
+    for (size_t i = 2; i < c.rows; i++) /* behind the baseline, what has none at the end */
+        if (strcmp(at(&c, i, "protocol"), at(&c, i - 2, "protocol")) == 0 && at(&c, i, "delta_ln_ppl")[0])
+            assert_true(strtod(at(&c, i, "delta_ln_ppl"), NULL) >= strtod(at(&c, i - 1, "delta_ln_ppl"), NULL));
+    lb_str s;
+    table(&usual, LB_TABLE_MARKDOWN, NULL, &s);
+    assert_non_null(strstr(s.s, "; differences to rtn 2b g64"));
+    assert_non_null(strstr(s.s, "(nats) to rtn 2b g64 over the same windows"));
+    lb_str_free(&s);
+}
+
+/* As many as there are rows with an interval, evaluation by evaluation. */
+static void says_how_many(void **state) {
+    (void)state;
+    static const char *const without[] = {"label", "ppl"};
+    lb_report_options of[] = {{.wide = false}, {.reference = "rtn 2b g64"}, {.columns = 2, .column = without}};
+    for (size_t k = 0; k < sizeof of / sizeof of[0]; k++) {
+        lb_csv c;
+        lb_str s;
+        int n[2] = {0, 0};
+        read_csv(k < 2 ? &of[k] : NULL, NULL, &c);
+        for (size_t i = 0; i < c.rows; i++)
+            n[strcmp(at(&c, i, "protocol"), at(&c, 0, "protocol")) != 0] += at(&c, i, "delta_low")[0] != 0;
+        assert_true(n[0] > 3 && n[1] > 3);
+        char said[160];
+        snprintf(said, sizeof said, " %d + %d comparisons, evaluation by evaluation; intervals are of each alone.",
+                 n[0], n[1]);
+        table(&of[k], LB_TABLE_MARKDOWN, NULL, &s);
+        if (!strstr(s.s, said)) fail_msg("not '%s' in %s", said, s.s);
+        lb_str_free(&s);
+        /* a table for a paper says its own, where it shows them */
+        for (int b = 0; b < 2; b++) {
+            snprintf(said, sizeof said, ". %d comparisons; intervals are of each alone.}", n[b]);
+            table(&of[k], LB_TABLE_LATEX, NULL, &s);
+            if ((strstr(s.s, said) != NULL) != (k < 2)) fail_msg("'%s': %s", said, s.s);
+            lb_str_free(&s);
+        }
+    }
+}
+
 /* p of 0.03 and 0.04 are below 0.05 each, but not adjusted over the two; the interval of a mark without adjustment
  * counts alone. */
 static void stars_by_adjusted_p(void **state) {
@@ -232,6 +299,8 @@ int main(void) {
         cmocka_unit_test(compares_rows),
         cmocka_unit_test(rows_of_seeds),
         cmocka_unit_test(another_reference),
+        cmocka_unit_test(differences_to_a_reference),
+        cmocka_unit_test(says_how_many),
         cmocka_unit_test(stars_by_adjusted_p),
         cmocka_unit_test(words),
     };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "report/parts.h"
+#include "report/significance.h"
 #include "report/view.h"
 #include "support/support.h"
 #include "support/synthetic_results.h"
@@ -99,6 +100,31 @@ static void told_apart_by_the_folder(void **state) {
     view_of(&both, &v);
     all_names_differ(&v);
     assert_int_equal(named_so(&v, " in b"), alone.rows - 1);
+}
+
+/* Another evaluation of the same cells, whose baselines are two then; a key that no column shows. */
+static void told_apart_by_what_was_evaluated(void **state) {
+    (void)state;
+    lb_report_view v, alone;
+    view_of(one, &alone);
+    texts("wiki", "wiki");
+    for (int64_t i = one->n; i < both.n; i++)
+        for (int64_t e = 0; e < both.record[i].evals; e++) both.record[i].eval[e].eval.windows = 3;
+    view_of(&both, &v);
+    assert_int_equal(v.rows, 2 * alone.rows);
+    all_names_differ(&v);
+    assert_int_equal(named_so(&v, " windows=3"), alone.rows);
+    for (int64_t i = 0; i < other->n; i++)
+        for (int64_t e = 0; e < both.record[i].evals; e++)
+            of_other()[i].eval[e].eval.windows = one->record[i].eval[e].eval.windows;
+    for (int64_t i = 0; i < both.n; i++)
+        both.record[i].config =
+            i < one->n ? "calibration:\n  original_errors: true\n" : "calibration:\n  original_errors: false\n";
+    view_of(&both, &v);
+    all_names_differ(&v);
+    assert_int_equal(named_so(&v, " no_original_errors"), alone.rows - 1);
+    for (int64_t i = 0; i < both.n; i++)
+        both.record[i].config = i < one->n ? one->record[i].config : other->record[i - one->n].config;
 }
 
 /* A sweep alone has the names that it always had. */
@@ -218,6 +244,36 @@ static void models_by_weights(void **state) {
     }
 }
 
+/* One model may lack the row that differences are to, but not all of them. */
+static void reference_of_one_model(void **state) {
+    (void)state;
+    lb_report_options o = {.reference = "only here"};
+    lb_report_row row;
+    lb_report_view v;
+    lb_record *only = &of_other()[1];
+    bool has;
+    for (int64_t i = 0; i < both.n; i++)
+        if (both.record[i].state == LB_CELL_DONE)
+            set(&both.record[i], "model_sha256", i < one->n ? "aaaaaaaa1111" : "bbbbbbbb3333");
+    assert_status(LB_E_ARG, lb_report_view_make(arena, &both, &o, &v));
+    assert_error_has("no cell 'only here'");
+    only->label = "only here";
+    assert_ok(lb_report_view_make(arena, &both, &o, &v));
+    assert_int_equal(v.models, 2);
+    assert_ok(lb_report_reference_of(&v.model[0], &row, &has));
+    assert_false(has);
+    assert_ok(lb_report_reference_of(&v.model[1], &row, &has));
+    assert_true(has && row.cell[0] == &v.model[1].r->record[1]);
+    lb_report_quality q = {.has_delta = true};
+    assert_ok(lb_report_to_reference(&v.model[0], v.model[0].block, &v.model[0].row[2], &q));
+    assert_false(q.has_delta);
+    assert_ok(lb_report_to_reference(&v.model[1], v.model[1].block, &v.model[1].row[2], &q));
+    assert_true(q.has_delta);
+    only->label = other->record[1].label;
+    for (int64_t i = 0; i < both.n; i++)
+        if (both.record[i].state == LB_CELL_DONE) set(&both.record[i], "model_sha256", "aaaaaaaa1111");
+}
+
 /* Baselines that were evaluated on different things are each in the block of theirs, and in no block twice; one that
  * another has all of is left out. */
 static void baseline_of_each_block(void **state) {
@@ -263,10 +319,15 @@ static void baseline_of_each_block(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(told_apart_by_what_differs), cmocka_unit_test(told_apart_by_the_folder),
-        cmocka_unit_test(one_sweep_is_as_it_was),     cmocka_unit_test(held_in_one_sweep),
-        cmocka_unit_test(seeds_of_two_sweeps),        cmocka_unit_test(models_by_weights),
+        cmocka_unit_test(told_apart_by_what_differs),
+        cmocka_unit_test(told_apart_by_the_folder),
+        cmocka_unit_test(told_apart_by_what_was_evaluated),
+        cmocka_unit_test(one_sweep_is_as_it_was),
+        cmocka_unit_test(held_in_one_sweep),
+        cmocka_unit_test(seeds_of_two_sweeps),
+        cmocka_unit_test(models_by_weights),
         cmocka_unit_test(baseline_of_each_block),
+        cmocka_unit_test(reference_of_one_model),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
