@@ -92,24 +92,6 @@ static void does_not_compare(void **state) {
 
 static void refuses(void **state) {
     (void)state;
-    static const struct {
-        const char *row, *says;
-    } bad[] = {{"none,," W ",ppl,x,1,relative,\n", ":2: expected = 'x': must be a number"},
-               {"none,," W ",ppl,1,,relative,\n", "tolerance = ''"},
-               {"none,," W ",ppl,1,-1,relative,\n", "must not be negative"},
-               {"none,," W ",ppl,1,1,about,\n", "kind = 'about': must be relative or absolute"},
-               {"none,," W ",ppl,0,1,relative,\n", "use absolute"},
-               {"none,," W ",perplexity,1,1,relative,\n", "metric 'perplexity' is not known"},
-               {"none,," W ",window_nll:-1,1,1,absolute,\n", "is not known"},
-               {"none,bits," W ",ppl,1,1,relative,\n", "must be key=value"},
-               {"none,," W ",ppl,1,1\n", "expected.csv"}};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        lb_str s = {0};
-        int64_t n;
-        assert_status(LB_E_FORMAT, table(bad[i].row, LB_TABLE_TERMINAL, &s, &n));
-        assert_error_has(bad[i].says);
-        lb_str_free(&s);
-    }
     lb_str s = {0};
     int64_t n;
     const char *text = "method,options\nnone,\n";

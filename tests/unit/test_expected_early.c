@@ -59,14 +59,25 @@ static void mistakes_by_line(void **state) {
                {"none,bits=3;group," W ",ppl,1,1,relative,\n", ":5: options 'bits=3;group': must be key=value"},
                {"none,," W ",ppl,x,1,relative,\n", ":5: expected = 'x': must be a number"},
                {"none,," W ",ppl,1,-1,relative,\n", ":5: tolerance = -1: must not be negative"},
-               {"none,," W ",ppl,1,1,about,\n", ":5: kind = 'about'"}};
+               {"none,," W ",ppl,1,,relative,\n", ":5: tolerance = ''"},
+               {"none,," W ",ppl,0,1,relative,\n", "use absolute"},
+               {"none,," W ",window_nll:-1,1,1,absolute,\n", "is not known"},
+               {"none,," W ",ppl,1,1\n", "expected.csv"},
+               {"none,," W ",ppl,1,1,about,\n", ":5: kind = 'about': must be relative or absolute"}};
+    lb_results *r = synthetic_results_new(SYNTHETIC_SINGLE, "unused");
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char text[1024];
         snprintf(text, sizeof text, HEAD "none,," W ",ppl,1,1,relative,\"a\nb\"\n\n%s", bad[i].row);
         put(text);
         assert_status(LB_E_FORMAT, lb_report_expected_check(path));
         assert_error_has(bad[i].says);
+        lb_str s = {0}; /* and so where ours stand beside them */
+        int64_t outside;
+        assert_status(LB_E_FORMAT, lb_report_expected_table(r, path, LB_TABLE_CSV, &s, &outside));
+        assert_error_has(bad[i].says);
+        lb_str_free(&s);
     }
+    synthetic_results_free(r);
     put("method,options\n");
     assert_status(LB_E_FORMAT, lb_report_expected_check(path));
     assert_error_has("expected.csv:1: no column 'evaluation'");
