@@ -41,6 +41,9 @@ typedef struct lb_kernels {
     void (*slope)(lb_act f, float *y, const float *x, int64_t n);
     /* y = x / sqrt(mean(x^2) + eps) * w; the mean in float64 lanes */
     void (*rmsnorm)(float *y, const float *x, const float *w, float eps, int64_t n);
+    /* y = (x - m) / sqrt(mean((x - m)^2) + eps) * (w + one) + b, m the mean of x rounded to float32; both means in
+     * float64 lanes. w and b may be NULL: 1 - one and 0. The same bits in every variant. */
+    void (*layernorm)(float *y, const float *x, const float *w, float one, const float *b, float eps, int64_t n);
     /* C (m, n) = A (m, k) B (k, n), or += with `add`, nothing packed: for attention's tiles, where n is a head's width
      * and B stays in the cache. Each element is a chain over k in order (of fused steps but in the plain variant),
      * added to C after every 128: |error| <= k eps sum |a b|. */

@@ -181,6 +181,19 @@ static void rmsnorm_plain(float *y, const float *x, const float *w, float eps, i
     for (int64_t i = 0; i < n; i++) y[i] = x[i] * inv * w[i];
 }
 
+static void layernorm_plain(float *y, const float *x, const float *w, float one, const float *b, float eps, int64_t n) {
+    double lane[LB_LANES] = {0};
+    for (int64_t i = 0; i < n; i++) lane[i % LB_LANES] += (double)x[i];
+    float mean = (float)(lb_lanes_sum(lane) / (double)n);
+    for (int64_t i = 0; i < n; i++) y[i] = x[i] - mean;
+    float inv = (float)(1 / sqrt(dot_plain(y, y, n) / (double)n + (double)eps));
+    for (int64_t i = 0; i < n; i++) {
+        y[i] *= inv;
+        if (w) y[i] *= w[i] + one;
+        if (b) y[i] += b[i];
+    }
+}
+
 /* sum (n) = a (k) B (k, n) */
 static void row_times(float *sum, const float *a, const float *b, int64_t ldb, int64_t k, int64_t n) {
     for (int64_t j = 0; j < n; j++) sum[j] = 0;
@@ -202,7 +215,7 @@ static void matmul_plain(lb_mat C, lb_cmat A, lb_cmat B, bool add) {
             }
 }
 
-const lb_kernels lb_kernels_plain = {"plain",     exp_plain,     exp_sum_plain,  sum_exp_plain, max_plain,
-                                     range_plain, grid_plain,    bf16_plain,     dot_plain,     scale_plain,
-                                     axpy_plain,  sub_tn_plain,  lb_grid_column, swiglu_plain,  act_plain,
-                                     slope_plain, rmsnorm_plain, matmul_plain};
+const lb_kernels lb_kernels_plain = {
+    "plain",    exp_plain,  exp_sum_plain, sum_exp_plain, max_plain,    range_plain,    grid_plain,
+    bf16_plain, dot_plain,  scale_plain,   axpy_plain,    sub_tn_plain, lb_grid_column, swiglu_plain,
+    act_plain,  slope_plain, rmsnorm_plain, layernorm_plain, matmul_plain};

@@ -23,10 +23,15 @@ enum { BLOCKS = LB_LANES / W, ACCS = 2 * BLOCKS };
 
 static inline int left(int64_t i, int64_t n) { return n - i < W ? (int)(n - i) : W; }
 
-static double lanes(const VD acc[ACCS]) {
-    double l[LB_LANES];
-    for (int a = 0; a < ACCS; a++) v_store_wide(l + a * (W / 2), acc[a]);
-    return lb_lanes_sum(l);
+/* The fold of lb_lanes_sum, in vectors as long as there are two. */
+static double lanes(VD acc[ACCS]) {
+    double l[W / 2];
+    for (int half = ACCS / 2; half > 0; half /= 2)
+        for (int a = 0; a < half; a++) acc[a] += acc[a + half];
+    v_store_wide(l, acc[0]);
+    for (int half = W / 4; half > 0; half /= 2)
+        for (int k = 0; k < half; k++) l[k] += l[k + half];
+    return l[0];
 }
 
 static void exp_n(float *y, const float *x, int64_t n) {
@@ -68,20 +73,17 @@ static double sum_exp_n(const float *x, float shift, int64_t n) {
 }
 
 static float max_n(const float *x, int64_t n) {
-    VF m = v_set(-INFINITY);
-    int64_t i = 0;
-    for (; i + W <= n; i += W) m = v_raise_max(m, v_load(x + i));
     float l[W], best = -INFINITY;
+    if (n < W) {
+        for (int64_t i = 0; i < n; i++) best = best != best || best > x[i] ? best : x[i];
+        return best;
+    }
+    VF m = v_load(x + n - W); /* some of the last ones twice */
+    for (int64_t i = 0; i + W < n; i += W) m = v_raise_max(m, v_load(x + i));
     v_store(l, m);
-    for (int k = 0; k < W; k++) {
-        if (l[k] != l[k]) return l[k];
-        best = l[k] > best ? l[k] : best;
-    }
-    for (; i < n; i++) {
-        if (x[i] != x[i]) return x[i];
-        best = x[i] > best ? x[i] : best;
-    }
-    return best;
+    for (int half = W / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; k++) l[k] = l[k] != l[k] || l[k] > l[k + half] ? l[k] : l[k + half];
+    return l[0];
 }
 
 static void range_n(const float *x, int64_t n, float *low, float *high) {
@@ -280,6 +282,28 @@ static void rmsnorm_n(float *y, const float *x, const float *w, float eps, int64
     for (; i + W <= n; i += W) v_store(y + i, v_mul(v_mul(v_load(x + i), inv), v_load(w + i)));
     if (i < n)
         v_store_n(y + i, left(i, n), v_mul(v_mul(v_load_n(x + i, left(i, n)), inv), v_load_n(w + i, left(i, n))));
+}
+
+static double sum_n(const float *x, int64_t n) {
+    VD acc[ACCS] = {0};
+    int64_t i = 0;
+    for (; i + LB_LANES <= n; i += LB_LANES)
+        for (int b = 0; b < BLOCKS; b++) v_add_wide(acc + 2 * b, v_load(x + i + b * W));
+    for (int b = 0; i < n; i += W, b++) v_add_wide(acc + 2 * b, v_load_n(x + i, left(i, n)));
+    return lanes(acc);
+}
+
+static void layernorm_n(float *y, const float *x, const float *w, float one, const float *b, float eps, int64_t n) {
+    VF mean = v_set((float)(sum_n(x, n) / (double)n)), plus = v_set(one);
+    for (int64_t i = 0; i < n; i += W) v_store_n(y + i, left(i, n), v_sub(v_load_n(x + i, left(i, n)), mean));
+    VF inv = v_set((float)(1 / sqrt(dot_n(y, y, n) / (double)n + (double)eps)));
+    for (int64_t i = 0; i < n; i += W) {
+        int k = left(i, n);
+        VF v = v_mul(v_load_n(y + i, k), inv);
+        if (w) v = v_mul(v, v_add(v_load_n(w + i, k), plus));
+        if (b) v = v_add(v, v_load_n(b + i, k));
+        v_store_n(y + i, k, v);
+    }
 }
 
 /* `rows` (at most TILE_ROWS) by `vectors` of C; inlined with both constant, so that the tile stays in registers. last:

@@ -9,7 +9,7 @@
 #include "math/kernels.h"
 
 /* The query heads that share a key head are stacked into one tile, so that a panel of keys is read once for all. */
-enum { TILE_ROWS = 256, LEAST_QUERIES = 16, PANEL = 64 };
+enum { TILE_ROWS = 256, LEAST_QUERIES = 16, PANEL = 64, OWN = 16, AHEAD = 8 };
 
 static int64_t group_of(const lb_attend *a) { return a->heads / a->kv_heads; }
 
@@ -42,21 +42,34 @@ lb_status lb_attention_new(lb_arena *a, const lb_attend *kinds, int n, int64_t l
     return got && (out->bias || !group) ? LB_OK : LB_E_NOMEM;
 }
 
+/* A head's part of a row, some rows before it is read: rows are too far apart for the processor to foresee. */
+static inline void fetch(const float *x, int64_t n) {
+    for (int64_t j = 0; j < n; j += 16) __builtin_prefetch(x + j);
+}
+
 /* As the products read it: keys transposed in panels, whose last one ends in zeros, and values in rows. */
 void lb_attention_take(const lb_attend *a, lb_attention *w, int64_t g, lb_cmat k, lb_cmat v) {
     int64_t d = a->head_dim;
     assert(k.rows <= w->length && k.rows == v.rows);
-    for (int64_t t = 0; t < k.rows; t++) memcpy(w->v + t * d, v.d + t * v.ld + g * d, (size_t)d * sizeof *w->v);
-    for (int64_t t0 = 0; t0 < k.rows; t0 += PANEL)
-        for (int64_t i = 0; i < d; i++)
-            for (int64_t t = t0; t < t0 + PANEL; t++)
-                w->k[(t0 * d + i * PANEL) + t - t0] = t < k.rows ? k.d[t * k.ld + g * d + i] : 0.0f;
+    for (int64_t t0 = 0; t0 < k.rows; t0 += PANEL) {
+        int64_t left = k.rows - t0 < PANEL ? k.rows - t0 : PANEL;
+        for (int64_t t = t0; t < t0 + left; t++) {
+            fetch(k.d + t * k.ld + g * d, d);
+            if (t + AHEAD < k.rows) fetch(v.d + (t + AHEAD) * v.ld + g * d, d);
+            memcpy(w->v + t * d, v.d + t * v.ld + g * d, (size_t)d * sizeof *w->v);
+        }
+        for (int64_t i = 0; i < d; i++) {
+            float *to = w->k + t0 * d + i * PANEL;
+            for (int64_t t = 0; t < left; t++) to[t] = k.d[(t0 + t) * k.ld + g * d + i];
+            for (int64_t t = left; t < PANEL; t++) to[t] = 0.0f;
+        }
+    }
     w->head = g;
 }
 
 /* A tile of queries, as its products see it, and the keys of a tile that each of its positions sees: [from, to). The
  * products with values take `step` rows at a time and read the keys up to reach: where the tile holds keys of its own
- * queries, a panel of queries does not read those of later ones. */
+ * queries, OWN queries at a time do not read those of later ones. */
 typedef struct tile {
     const lb_attend *a;
     const lb_attention *w;
@@ -68,10 +81,10 @@ typedef struct tile {
 static void find_seen(tile *t) {
     int64_t left = t->q0 + t->n - t->k0;
     t->keys = left < LB_ATTENTION_KEYS ? left : LB_ATTENTION_KEYS;
-    t->step = t->n > PANEL && t->k0 + t->keys > t->q0 + PANEL ? PANEL : t->rows;
+    t->step = t->n > OWN && t->k0 + t->keys > t->q0 + OWN ? OWN : t->rows;
     for (int64_t i = 0; i < t->n; i++) {
-        int64_t last = t->q0 + (i / PANEL + 1) * PANEL - t->k0;
-        t->reach[i] = t->step == PANEL && last < t->keys ? last : t->keys;
+        int64_t last = t->q0 + (i / OWN + 1) * OWN - t->k0;
+        t->reach[i] = t->step == OWN && last < t->keys ? last : t->keys;
         int64_t end = t->q0 + i + 1 - t->k0, window = t->a->window;
         t->to[i] = end < t->keys ? end : t->keys;
         t->from[i] = window > 0 && end > window ? end - window : 0;
@@ -117,16 +130,28 @@ static void raise_maxima(const tile *t, bool first) {
     }
 }
 
-/* Scores of a panel of keys, without the queries that come before all of them. */
-static void score_panel(const tile *t, int64_t p) {
+/* Scores of n queries from row r of the tile on for the first `keys` keys of a panel. */
+static void score(const tile *t, int64_t r, int64_t n, int64_t p, int64_t keys) {
     const lb_attention *w = t->w;
-    int64_t d = t->a->head_dim, before = t->k0 + p - t->q0, heads = t->rows / t->n, n = t->n;
-    if (before <= 0) before = 0, n = t->rows, heads = 1; /* all of them, as one product */
-    for (int64_t h = 0; h < heads; h++) {
-        int64_t r = h * t->n + before;
-        lb_kernels_active()->matmul((lb_mat){w->s + r * LB_ATTENTION_KEYS + p, n - before, PANEL, LB_ATTENTION_KEYS},
-                                    lb_cmat_of(w->q + r * d, n - before, d),
-                                    lb_cmat_of(w->k + (t->k0 + p) * d, d, PANEL), false);
+    int64_t d = t->a->head_dim;
+    lb_kernels_active()->matmul((lb_mat){w->s + r * LB_ATTENTION_KEYS + p, n, keys, LB_ATTENTION_KEYS},
+                                lb_cmat_of(w->q + r * d, n, d),
+                                (lb_cmat){w->k + (t->k0 + p) * d, d, keys, PANEL}, false);
+}
+
+/* Scores of a panel of keys: not for the queries that come before all of them, and of the panel's own queries, OWN at a
+ * time, not those of later keys. */
+static void score_panel(const tile *t, int64_t p) {
+    int64_t before = t->k0 + p - t->q0, n = t->n;
+    if (before < 0) { /* all queries come later, or start within the panel: one product */
+        score(t, 0, t->rows, p, PANEL);
+        return;
+    }
+    for (int64_t h = 0; h < t->rows / n; h++) {
+        int64_t i = before;
+        for (; i < n && i < before + PANEL; i += OWN)
+            score(t, h * n + i, n - i < OWN ? n - i : OWN, p, i - before + OWN);
+        if (i < n) score(t, h * n + i, n - i, p, PANEL);
     }
 }
 
@@ -167,6 +192,7 @@ static void take_queries(const tile *t, lb_cmat q) {
     for (int64_t h = 0; h < group; h++)
         for (int64_t i = 0; i < t->n; i++) {
             const float *from = q.d + (t->q0 + i) * q.ld + (t->w->head * group + h) * d;
+            if (i + AHEAD < t->n) fetch(from + AHEAD * q.ld, d);
             for (int64_t j = 0; j < d; j++) t->w->q[(h * t->n + i) * d + j] = from[j] * t->a->scale;
         }
     memset(t->w->sum, 0, (size_t)t->rows * sizeof *t->w->sum);
@@ -179,6 +205,7 @@ static void give_results(const tile *t, lb_mat out) {
         for (int64_t i = 0; i < t->n; i++) {
             const float *o = t->w->o + (h * t->n + i) * d;
             float *y = out.d + (t->q0 + i) * out.ld + (t->w->head * group + h) * d;
+            if (i + AHEAD < t->n) fetch(y + AHEAD * out.ld, d);
             float over = (float)(1.0 / t->w->sum[h * t->n + i]);
             if (t->a->add)
                 for (int64_t j = 0; j < d; j++) y[j] += o[j] * over;

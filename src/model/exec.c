@@ -42,12 +42,22 @@ static void prepare(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t row
     x->reader = *op;
 }
 
+static void set_rows(lb_mat y, float mult, const float *bias) {
+    for (int64_t i = 0; i < y.cols; i++) y.d[i] = mult * bias[i];
+    for (int64_t t = 1; t < y.rows; t++) memcpy(y.d + t * y.ld, y.d, (size_t)y.cols * sizeof *y.d);
+}
+
+/* A product that sets y clears it first: where adding costs no more, the bias stands there instead of zeros. */
 lb_status lb_exec_product(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t rows, float mult, bool add,
                           lb_mat y) {
+    const lb_linop *op = &x->w->site[s->site];
     const float *bias = lb_exec_vector(x, x->e->net->site[s->site].bias);
+    bool bias_first = bias && !add && lb_linop_kind_of(op)->accumulates;
     prepare(x, s, r0, rows);
-    LB_TRY(lb_linop_apply(&x->w->site[s->site], &x->input, mult, add, y));
-    for (int64_t t = 0; t < rows && bias; t++) lb_kernels_active()->axpy(y.d + t * y.ld, mult, bias, y.cols);
+    if (bias_first) set_rows(y, mult, bias);
+    LB_TRY(lb_linop_apply(op, &x->input, mult, add || bias_first, y));
+    for (int64_t t = 0; t < rows && bias && !bias_first; t++)
+        lb_kernels_active()->axpy(y.d + t * y.ld, mult, bias, y.cols);
     return LB_OK;
 }
 

@@ -67,4 +67,4 @@ static lb_status apply(const lb_linop *o, const lb_linop_input *x, float mult, b
     return LB_OK;
 }
 
-const lb_linop_kind lb_linop_f32 = {"float32", prepare, apply};
+const lb_linop_kind lb_linop_f32 = {"float32", true, prepare, apply};

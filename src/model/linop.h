@@ -18,6 +18,7 @@ typedef struct lb_linop_room {
 
 typedef struct lb_linop_kind {
     const char *name;
+    bool accumulates; /* += costs no more than = */
     /* x (rows together) made ready. */
     void (*prepare)(lb_cmat x, const lb_linop_room *room, lb_linop_input *out);
     /* y = mult x Wᵀ, or +=, rows of y together. */

@@ -27,4 +27,4 @@ static lb_status apply(const lb_linop *o, const lb_linop_input *x, float mult, b
     return LB_OK;
 }
 
-const lb_linop_kind lb_linop_bf16 = {"bfloat16", prepare, apply};
+const lb_linop_kind lb_linop_bf16 = {"bfloat16", false, prepare, apply};

@@ -139,29 +139,20 @@ static lb_status back(const lb_train *t, const lb_net_step *s, const lb_rows *r)
     return LB_OK;
 }
 
-static float mean_of(const float *x, int64_t n) {
-    double lane[8] = {0}, sum = 0.0;
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int k = 0; k < 8; k++) lane[k] += (double)x[i + k];
-    for (; i < n; i++) lane[0] += (double)x[i];
-    for (int k = 0; k < 8; k++) sum += lane[k];
-    return (float)(sum / (double)n);
-}
-
 /* One run; w, b (n) or NULL. */
 static void norm_run(const lb_net_step *s, const float *x, const float *w, const float *b, float *y, int64_t n) {
     const lb_kernels *kn = lb_kernels_active();
-    float one = (float)s->arg[ONE];
-    bool centred = s->arg[KIND] == 1.0;
-    if (!centred && w && !b && one == 0.0f) {
-        kn->rmsnorm(y, x, w, (float)s->arg[EPS], n);
+    float one = (float)s->arg[ONE], eps = (float)s->arg[EPS];
+    if (s->arg[KIND] == 1.0) {
+        kn->layernorm(y, x, w, one, b, eps, n);
         return;
     }
-    float mean = centred ? mean_of(x, n) : 0.0f;
-    for (int64_t i = 0; i < n; i++) y[i] = x[i] - mean;
-    float inv = (float)(1.0 / sqrt(kn->dot(y, y, n) / (double)n + s->arg[EPS]));
-    for (int64_t i = 0; i < n; i++) y[i] *= inv;
+    if (w && !b && one == 0.0f) {
+        kn->rmsnorm(y, x, w, eps, n);
+        return;
+    }
+    float inv = (float)(1.0 / sqrt(kn->dot(x, x, n) / (double)n + s->arg[EPS]));
+    for (int64_t i = 0; i < n; i++) y[i] = x[i] * inv;
     for (int64_t i = 0; i < n && w; i++) y[i] *= w[i] + one;
     for (int64_t i = 0; i < n && b; i++) y[i] += b[i];
 }
