@@ -48,7 +48,13 @@ typedef struct lb_kernels {
      * and B stays in the cache. Each element is a chain over k in order (of fused steps but in the plain variant),
      * added to C after every 128: |error| <= k eps sum |a b|. */
     void (*matmul)(lb_mat C, lb_cmat A, lb_cmat B, bool add);
+    /* For products of whole layers (math/product.h): C (m, at most LB_PANEL_WIDE) = A (m, k) B, or +=, B (k,
+     * LB_PANEL_WIDE) packed: each element one chain of fused steps over k. NULL where OpenBLAS is as fast. */
+    void (*panel)(lb_mat C, lb_cmat A, const float *B, bool add);
+    /* B (k, LB_PANEL_WIDE) = Wᵀ, W (at most LB_PANEL_WIDE, k): zeros beyond. NULL as panel is. */
+    void (*pack)(float *B, lb_cmat W);
 } lb_kernels;
+enum { LB_PANEL_WIDE = 64 };
 
 LB_NODISCARD lb_status lb_kernels_init(void);       /* main calls it: LB_E_ARG when LOWBIT_KERNELS names none of them */
 const lb_kernels *lb_kernels_active(void);          /* chosen once: the best this CPU has, or the forced one */

@@ -69,7 +69,7 @@ static inline VF v_exp(VF x) {
 
 #include "math/kernels_simd.h"
 
-const lb_kernels lb_kernels_avx2 = {
-    "avx2",  exp_n,    exp_sum_n,      sum_exp_n, max_n, range_n, grid_n,    bf16_n,      dot_n, scale_n,
-    axpy_n,  sub_tn_n, lb_grid_column, swiglu_n,  act_n, slope_n, rmsnorm_n, layernorm_n, matmul_n};
+const lb_kernels lb_kernels_avx2 = {"avx2", exp_n,   exp_sum_n, sum_exp_n,   max_n,    range_n,        grid_n,
+                                    bf16_n, dot_n,   scale_n,   axpy_n,      sub_tn_n, lb_grid_column, swiglu_n,
+                                    act_n,  slope_n, rmsnorm_n, layernorm_n, matmul_n, NULL,           NULL};
 #endif

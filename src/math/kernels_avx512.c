@@ -2,6 +2,7 @@
 #include "math/kernels_impl.h"
 
 #if defined(__x86_64__)
+#include <assert.h>
 #include <immintrin.h>
 
 enum { W = 16, TILE_VECTORS = 4 }; /* 6 x 4 of the 32 registers hold a tile of C */
@@ -61,7 +62,59 @@ static inline VF v_exp(VF x) {
 
 #include "math/kernels_simd.h"
 
-const lb_kernels lb_kernels_avx512 = {
-    "avx512",  exp_n,    exp_sum_n,      sum_exp_n, max_n, range_n, grid_n,    bf16_n,      dot_n, scale_n,
-    axpy_n,  sub_tn_n, lb_grid_column, swiglu_n,  act_n, slope_n, rmsnorm_n, layernorm_n, matmul_n};
+static void panel_n(lb_mat C, lb_cmat A, const float *B, bool add) {
+    int last = (int)((C.cols - 1) % W) + 1;
+    assert(C.cols >= 1 && C.cols <= LB_PANEL_WIDE);
+    switch ((C.cols - 1) / W) {
+    case 0:
+        strip(C, A, B, LB_PANEL_WIDE, 1, last, add);
+        break;
+    case 1:
+        strip(C, A, B, LB_PANEL_WIDE, 2, last, add);
+        break;
+    case 2:
+        strip(C, A, B, LB_PANEL_WIDE, 3, last, add);
+        break;
+    default:
+        strip(C, A, B, LB_PANEL_WIDE, 4, last, add);
+    }
+}
+
+/* x[i][l] becomes x[l][i]: for each bit of a place in a row, what has it set in one of row and lane changes sides. */
+static inline void transpose(VF x[W]) {
+    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+#pragma GCC unroll 4
+    for (int bit = W / 2; bit > 0; bit /= 2) {
+        const __m512i b = _mm512_set1_epi32(bit), other = _mm512_xor_si512(lane, b);
+        const __mmask16 set = _mm512_test_epi32_mask(lane, b);
+        /* from the pair (row, row + bit): 16 and up is a lane of the second */
+        const __m512i low = _mm512_mask_add_epi32(lane, set, other, _mm512_set1_epi32(W));
+        const __m512i high = _mm512_mask_add_epi32(other, set, lane, _mm512_set1_epi32(W));
+#pragma GCC unroll 16
+        for (int i = 0; i < W; i++)
+            if (!(i & bit)) {
+                VF a = x[i];
+                x[i] = _mm512_permutex2var_ps(a, low, x[i + bit]);
+                x[i + bit] = _mm512_permutex2var_ps(a, high, x[i + bit]);
+            }
+    }
+}
+
+static void pack_n(float *B, lb_cmat M) {
+    for (int64_t j = 0; j < LB_PANEL_WIDE; j += W)
+        for (int64_t p = 0; p < M.cols; p += W) {
+            VF x[W];
+            int k = left(p, M.cols);
+#pragma GCC unroll 16
+            for (int i = 0; i < W; i++) x[i] = j + i < M.rows ? v_load_n(M.d + (j + i) * M.ld + p, k) : v_set(0);
+            transpose(x);
+#pragma GCC unroll 16
+            for (int i = 0; i < W; i++)
+                if (i < k) v_store(B + (p + i) * LB_PANEL_WIDE + j, x[i]);
+        }
+}
+
+const lb_kernels lb_kernels_avx512 = {"avx512", exp_n,   exp_sum_n, sum_exp_n,   max_n,    range_n,        grid_n,
+                                      bf16_n,   dot_n,   scale_n,   axpy_n,      sub_tn_n, lb_grid_column, swiglu_n,
+                                      act_n,    slope_n, rmsnorm_n, layernorm_n, matmul_n, panel_n,        pack_n};
 #endif

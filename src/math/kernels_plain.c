@@ -216,6 +216,6 @@ static void matmul_plain(lb_mat C, lb_cmat A, lb_cmat B, bool add) {
 }
 
 const lb_kernels lb_kernels_plain = {
-    "plain",    exp_plain,  exp_sum_plain, sum_exp_plain, max_plain,    range_plain,    grid_plain,
-    bf16_plain, dot_plain,  scale_plain,   axpy_plain,    sub_tn_plain, lb_grid_column, swiglu_plain,
-    act_plain,  slope_plain, rmsnorm_plain, layernorm_plain, matmul_plain};
+    "plain",    exp_plain,   exp_sum_plain, sum_exp_plain,   max_plain,    range_plain,    grid_plain,
+    bf16_plain, dot_plain,   scale_plain,   axpy_plain,      sub_tn_plain, lb_grid_column, swiglu_plain,
+    act_plain,  slope_plain, rmsnorm_plain, layernorm_plain, matmul_plain, NULL,           NULL};

@@ -135,8 +135,8 @@ static void score(const tile *t, int64_t r, int64_t n, int64_t p, int64_t keys) 
     const lb_attention *w = t->w;
     int64_t d = t->a->head_dim;
     lb_kernels_active()->matmul((lb_mat){w->s + r * LB_ATTENTION_KEYS + p, n, keys, LB_ATTENTION_KEYS},
-                                lb_cmat_of(w->q + r * d, n, d),
-                                (lb_cmat){w->k + (t->k0 + p) * d, d, keys, PANEL}, false);
+                                lb_cmat_of(w->q + r * d, n, d), (lb_cmat){w->k + (t->k0 + p) * d, d, keys, PANEL},
+                                false);
 }
 
 /* Scores of a panel of keys: not for the queries that come before all of them, and of the panel's own queries, OWN at a

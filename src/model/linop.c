@@ -2,8 +2,8 @@
 
 #include <assert.h>
 
-#include "math/blas.h"
 #include "math/kernels.h"
+#include "math/product.h"
 #include "model/weights.h"
 
 const lb_linop_kind *lb_linop_kind_of(const lb_linop *o) { return o->half.d ? &lb_linop_bf16 : &lb_linop_f32; }
@@ -38,7 +38,7 @@ lb_status lb_linop_apply(const lb_linop *o, const lb_linop_input *x, float mult,
 lb_status lb_linop_apply_rows(const lb_linop *o, int64_t first, int64_t n, lb_cmat x, float *buffer, lb_mat y) {
     lb_cmat part;
     LB_TRY(lb_rows_get(o->W, &o->from, first, n, buffer, &part));
-    lb_sgemm(false, true, 1.0f, x, part, 0.0f, y);
+    lb_product(x, part, 1.0f, false, y);
     return LB_OK;
 }
 
@@ -63,7 +63,7 @@ static lb_status apply(const lb_linop *o, const lb_linop_input *x, float mult, b
     if (o->W.rows == 1)
         apply_one(o, x->x, mult, add, y);
     else
-        lb_sgemm(false, true, mult, x->x, o->W, add ? 1.0f : 0.0f, y);
+        lb_product(x->x, o->W, mult, add, y);
     return LB_OK;
 }
 

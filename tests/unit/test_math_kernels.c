@@ -358,6 +358,37 @@ static void rmsnorm(void **state) {
     }
 }
 
+static void layernorm(void **state) {
+    (void)state;
+    for (int64_t n = 1; n <= MAX_N; n++) {
+        float *x = fenced(n), *w = fenced(n), *b = fenced(n), *y = fenced(n), *plain = fenced(n);
+        fill(x, n, (uint64_t)n, 1e-2);
+        fill(w, n, (uint64_t)n + 1000, 1);
+        fill(b, n, (uint64_t)n + 2000, 1);
+        for (int has = 0; has < 4; has++) {
+            const float *weight = has & 1 ? w : NULL, *bias = has & 2 ? b : NULL, one = has & 1 ? 1.0f : 0.0f;
+            double mean = 0, square = 0;
+            for (int64_t i = 0; i < n; i++) mean += (double)x[i] / (double)n;
+            for (int64_t i = 0; i < n; i++) square += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)n;
+            lb_kernels_get("plain")->layernorm(plain, x, weight, one, bias, 1e-5f, n);
+            for (int64_t i = 0; i < n; i++) {
+                double inv = 1 / sqrt(square + (double)1e-5f), scale = weight ? (double)w[i] + (double)one : 1;
+                double want = ((double)x[i] - mean) * inv * scale + (bias ? (double)b[i] : 0);
+                /* roundings of the mean, of what it is taken from, of the factor, and of each step */
+                double size = (fabs((double)x[i]) + fabs(mean)) * inv * fabs(scale) + (bias ? fabs((double)b[i]) : 0);
+                assert_true(fabs((double)plain[i] - want) <= 6 * 0x1p-24 * size);
+            }
+            for (int v = 1; v < VARIANTS; v++) {
+                const lb_kernels *k = lb_kernels_get(names[v]);
+                if (!k) continue;
+                k->layernorm(y, x, weight, one, bias, 1e-5f, n);
+                assert_memory_equal(y, plain, (size_t)n * sizeof *y);
+            }
+        }
+        unfence(x, n), unfence(w, n), unfence(b, n), unfence(y, n), unfence(plain, n);
+    }
+}
+
 /* y may be x. */
 static void in_place(void **state) {
     (void)state;
@@ -370,6 +401,10 @@ static void in_place(void **state) {
         k->rmsnorm(a, x, w, 1e-5f, 77);
         memcpy(b, x, sizeof b);
         k->rmsnorm(b, b, w, 1e-5f, 77);
+        assert_memory_equal(a, b, sizeof a);
+        k->layernorm(a, x, w, 1.0f, w, 1e-5f, 77);
+        memcpy(b, x, sizeof b);
+        k->layernorm(b, b, w, 1.0f, w, 1e-5f, 77);
         assert_memory_equal(a, b, sizeof a);
         k->swiglu(a, x, w, 77);
         memcpy(b, x, sizeof b);
@@ -424,6 +459,7 @@ int main(void) {
         cmocka_unit_test(grid_column),
         cmocka_unit_test(swiglu),
         cmocka_unit_test(rmsnorm),
+        cmocka_unit_test(layernorm),
         cmocka_unit_test(in_place),
         cmocka_unit_test(choosing),
     };
