@@ -11,16 +11,17 @@
 #include "model/rope_numbers.h"
 #include "model/steps/reference.h"
 
-enum { KINDS = 6, MEMBERS = 10 };
+enum { KINDS = 6, MEMBERS = 13 };
 static const char original_key[] = "original_max_position_embeddings";
-/* The members of each kind beside rope_type, type, rope_theta and partial_rotary_factor. "finetuned" is what old yarn
- * files have without effect. */
+/* The members of each kind beside rope_type, type, rope_theta and partial_rotary_factor. Of yarn, transformers does not
+ * look at "finetuned", which old files have, nor at what is for vLLM alone, the last three. */
 static const char *const kind_member[KINDS][MEMBERS] = {
     [LB_REF_ROPE_LINEAR] = {"factor"},
     [LB_REF_ROPE_DYNAMIC] = {"factor"},
     [LB_REF_ROPE_LLAMA3] = {"factor", "low_freq_factor", "high_freq_factor", original_key},
     [LB_REF_ROPE_YARN] = {"factor", original_key, "attention_factor", "beta_fast", "beta_slow", "mscale",
-                          "mscale_all_dim", "truncate", "finetuned"},
+                          "mscale_all_dim", "truncate", "finetuned", "attn_factor", "extrapolation_factor",
+                          "apply_yarn_scaling"},
     [LB_REF_ROPE_LONGROPE] = {"short_factor", "long_factor", original_key, "factor", "attention_factor"},
 };
 

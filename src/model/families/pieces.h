@@ -58,6 +58,9 @@
         "layer_types", LB_KEY_SLIDES, "slides", ""                                                                     \
     }
 #define NUMBERS_LATE_WINDOWS "slides ?= use_window * (block >= window_from); window = use_window * slides * width; "
+/* Of Qwen's files for a million tokens. transformers attends to all of them, whatever chunks this asks for. */
+#define KEY_CHUNKS                                                                                                     \
+    { "dual_chunk_attention_config", LB_KEY_IDLE }
 /* transformers runs no such model. */
 #define REFUSED_NO_WIDTH                                                                                               \
     {                                                                                                                  \

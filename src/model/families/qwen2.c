@@ -3,7 +3,9 @@
 #include "model/families/pieces.h"
 
 static const lb_key hf_keys[] = {
-    KEYS_SIZES, KEYS_LLAMA("32", "heads", "32768", "1e-6", LB_KEY_ACT, "silu"), KEYS_LATE_WINDOWS, KEY_TIED("0"), {0},
+    KEYS_SIZES,        KEYS_LLAMA("32", "heads", "32768", "1e-6", LB_KEY_ACT, "silu"),
+    KEYS_LATE_WINDOWS, KEY_CHUNKS,
+    KEY_TIED("0"),     {0},
 };
 static const lb_rope_keys rope = ROPE_KEYS("10000");
 static const lb_key gguf_keys[] = {GGUF_SIZES, GGUF_HEADS, {0}};

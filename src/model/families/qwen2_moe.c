@@ -11,6 +11,7 @@ static const lb_key hf_keys[] = {
     {"max_window_layers", LB_KEY_COUNT, "window_blocks", "28"},
     {"layer_types", LB_KEY_SLIDES, "slides", ""},
     KEYS_QWEN_EXPERTS("60", "4", "1408"),
+    KEY_CHUNKS,
     {"shared_expert_intermediate_size", LB_KEY_COUNT, "shared_hidden", "5632"},
     KEY_TIED("0"),
     {0},

@@ -8,6 +8,7 @@ static const lb_key hf_keys[] = {
     {"head_dim", LB_KEY_COUNT, "head_dim", "128"},
     {"attention_bias", LB_KEY_FLAG, "attn_bias", "0"},
     KEYS_LATE_WINDOWS,
+    KEY_CHUNKS,
     KEY_TIED("0"),
     {0},
 };

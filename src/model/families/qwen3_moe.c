@@ -10,6 +10,7 @@ static const lb_key hf_keys[] = {
     {"use_sliding_window", LB_KEY_FLAG, "use_window", "0"},
     {"sliding_window", LB_KEY_COUNT, "width", "4096", "0"},
     KEYS_QWEN_EXPERTS("128", "8", "768"),
+    KEY_CHUNKS,
     KEY_TIED("0"),
     {"max_window_layers", LB_KEY_IDLE},
     /* Of Qwen3-Coder's files, after other classes: the tensors tell. */

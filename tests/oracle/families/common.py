@@ -44,6 +44,7 @@ LLAMA3 = dict(rope_type="llama3", rope_theta=1e4, factor=8.0, low_freq_factor=1.
 
 
 YARN = dict(rope_type="yarn", rope_theta=1e4, factor=4.0, original_max_position_embeddings=16, beta_fast=0.5, beta_slow=0.2)
+CHUNKS = dict(dual_chunk_attention_config=dict(chunk_size=8, local_size=4, original_max_position_embeddings=8))
 
 
 def ropes(pairs):

@@ -1,6 +1,6 @@
 """Qwen3."""
 
-from families.common import GQA, ROPE500, YARN, gguf, ropes, tf, yarn_header
+from families.common import CHUNKS, GQA, ROPE500, YARN, gguf, ropes, tf, yarn_header
 
 CLASS = tf.Qwen3ForCausalLM
 MODELS = {
@@ -10,7 +10,7 @@ MODELS = {
 }
 FLIPS = {
     "a": [dict(use_sliding_window=True, sliding_window=5, max_window_layers=1, layer_types=None), dict(use_sliding_window=True, sliding_window=5), dict(attention_bias=True), dict(rms_norm_eps=0.1), ROPE500, *ropes(5)],
-    "b": [dict(use_sliding_window=False, layer_types=None), dict(sliding_window=3), dict(attention_bias=False), dict(hidden_act="gelu")],
+    "b": [dict(use_sliding_window=False, layer_types=None), dict(sliding_window=3), dict(attention_bias=False), dict(hidden_act="gelu"), CHUNKS],
 }
 GGUF = {"a": dict(arch=gguf.MODEL_ARCH.QWEN3), "c": dict(arch=gguf.MODEL_ARCH.QWEN3)}
 

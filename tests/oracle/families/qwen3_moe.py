@@ -1,6 +1,6 @@
 """Qwen3-MoE."""
 
-from families.common import GQA, ROPE500, gguf, ropes, tf
+from families.common import CHUNKS, GQA, ROPE500, gguf, ropes, tf
 
 MOE = dict(GQA, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=12)
 CLASS = tf.Qwen3MoeForCausalLM
@@ -15,7 +15,7 @@ FLIPS = {
           dict(sliding_window=5), dict(hidden_act="gelu"), dict(rms_norm_eps=0.1), dict(mlp_only_layers=None), dict(mlp_only_layers=[1]), dict(mlp_only_layers=[0, 7]), dict(decoder_sparse_step=2),
           dict(decoder_sparse_step=2, mlp_only_layers=[]), dict(decoder_sparse_step=3), dict(attention_bias=False), dict(router_aux_loss_coef=0.5), dict(output_router_logits=True), HUB, dict(head_dim=12), ROPE500, *ropes(5)],
     "b": [dict(use_sliding_window=False), dict(use_sliding_window=None), dict(sliding_window=3), dict(norm_topk_prob=False), dict(num_experts_per_tok=3), dict(num_key_value_heads=2), dict(tie_word_embeddings=False),
-          dict(max_window_layers=1)],
+          dict(max_window_layers=1), CHUNKS],
 }
 NO_DENSE = "0 of what must be there, though no block reads it"
 REFUSED = [(dict(intermediate_size=0), NO_DENSE)]
