@@ -17,19 +17,13 @@ static const lb_rope_keys rope = ROPE_KEYS("1000000");
 
 static const lb_key gguf_keys[] = {GGUF_SIZES, GGUF_HEADS, GGUF_EXPERTS, {0}};
 
-#define MOE     "model.layers.#.block_sparse_moe."
-#define STACKED "model.layers.#.mlp.experts."
+#define MOE "model.layers.#.block_sparse_moe."
 static const lb_tensor_row tensors[] = {
     TENSORS_ENDS,
     TENSORS_NORMS,
     TENSORS_ATTENTION(NULL, NULL),
     {"#.router", MOE "gate.weight|model.layers.#.mlp.gate.weight", "blk.#.ffn_gate_inp.weight", "experts", "dim"},
-    {"#.expert.@.gate", MOE "experts.@.w1.weight|" STACKED "gate_up_proj[@][0:hidden:2*hidden]",
-     "blk.#.ffn_gate_exps.weight[@]", "hidden", "dim"},
-    {"#.expert.@.up", MOE "experts.@.w3.weight|" STACKED "gate_up_proj[@][hidden:2*hidden:2*hidden]",
-     "blk.#.ffn_up_exps.weight[@]", "hidden", "dim"},
-    {"#.expert.@.down", MOE "experts.@.w2.weight|" STACKED "down_proj[@]", "blk.#.ffn_down_exps.weight[@]", "dim",
-     "hidden"},
+    TENSORS_EXPERTS(MOE "experts.@.", "w1", "w3", "w2", "hidden", NULL),
     {0},
 };
 

@@ -18,8 +18,7 @@ static const lb_key hf_keys[] = {
 static const lb_rope_keys rope = ROPE_KEYS("10000");
 static const lb_key gguf_keys[] = {GGUF_SIZES, GGUF_HEADS, GGUF_EXPERTS, GGUF_ATTENTION_BIAS, {0}};
 
-#define LAYER   "model.layers.#."
-#define EXPERTS LAYER "mlp.experts."
+#define LAYER "model.layers.#."
 static const lb_tensor_row tensors[] = {
     TENSORS_ENDS,
     TENSORS_NORMS,
@@ -27,12 +26,7 @@ static const lb_tensor_row tensors[] = {
     {"#.q_norm", LAYER "self_attn.q_norm.weight", "blk.#.attn_q_norm.weight", NULL, "dim"},
     {"#.k_norm", LAYER "self_attn.k_norm.weight", "blk.#.attn_k_norm.weight", NULL, "kv_heads*head_dim"},
     {"#.router", LAYER "mlp.gate.weight", "blk.#.ffn_gate_inp.weight", "experts", "dim"},
-    {"#.expert.@.gate", EXPERTS "@.gate_proj.weight|" EXPERTS "gate_up_proj[@][0:hidden:2*hidden]",
-     "blk.#.ffn_gate_exps.weight[@]", "hidden", "dim"},
-    {"#.expert.@.up", EXPERTS "@.up_proj.weight|" EXPERTS "gate_up_proj[@][hidden:2*hidden:2*hidden]",
-     "blk.#.ffn_up_exps.weight[@]", "hidden", "dim"},
-    {"#.expert.@.down", EXPERTS "@.down_proj.weight|" EXPERTS "down_proj[@]", "blk.#.ffn_down_exps.weight[@]", "dim",
-     "hidden"},
+    TENSORS_EXPERTS(EXPERTS "@.", "gate_proj", "up_proj", "down_proj", "hidden", NULL),
     {0},
 };
 

@@ -141,30 +141,30 @@
         "head", "lm_head.weight", "output.weight", "vocab", "dim"                                                      \
     }
 
-/* Those of Qwen's experts, beside blocks without any; they are stacked in GGUF files and in what transformers 5 has in
- * memory. */
-#define QWEN_EXPERTS "model.layers.#.mlp.experts."
+/* Experts of gate, up and down: apart, by a beginning of names (with '@') and the layers' words, or stacked, as
+ * transformers 5 has them in memory and GGUF in files. */
+#define EXPERTS "model.layers.#.mlp.experts."
+#define TENSORS_EXPERTS(apart, gate, up, down, size, where)                                                            \
+    {"#.expert.@.gate",                                                                                                \
+     apart gate ".weight|" EXPERTS "gate_up_proj[@][0:" size ":2*" size "]",                                           \
+     "blk.#.ffn_gate_exps.weight[@]",                                                                                  \
+     size,                                                                                                             \
+     "dim",                                                                                                            \
+     .when = where},                                                                                                   \
+        {"#.expert.@.up",                                                                                              \
+         apart up ".weight|" EXPERTS "gate_up_proj[@][" size ":2*" size ":2*" size "]",                                \
+         "blk.#.ffn_up_exps.weight[@]",                                                                                \
+         size,                                                                                                         \
+         "dim",                                                                                                        \
+         .when = where},                                                                                               \
+    {                                                                                                                  \
+        "#.expert.@.down", apart down ".weight|" EXPERTS "down_proj[@]", "blk.#.ffn_down_exps.weight[@]", "dim", size, \
+            .when = where                                                                                              \
+    }
+/* Those of Qwen, beside blocks without any. */
 #define TENSORS_QWEN_EXPERTS                                                                                            \
     {"#.router", "model.layers.#.mlp.gate.weight", "blk.#.ffn_gate_inp.weight", "experts", "dim", .when = "moe"},       \
-        {"#.expert.@.gate",                                                                                             \
-         QWEN_EXPERTS "@.gate_proj.weight|" QWEN_EXPERTS "gate_up_proj[@][0:expert_hidden:2*expert_hidden]",            \
-         "blk.#.ffn_gate_exps.weight[@]",                                                                               \
-         "expert_hidden",                                                                                               \
-         "dim",                                                                                                         \
-         .when = "moe"},                                                                                                \
-        {"#.expert.@.up",                                                                                               \
-         QWEN_EXPERTS "@.up_proj.weight|" QWEN_EXPERTS                                                                  \
-                      "gate_up_proj[@][expert_hidden:2*expert_hidden:2*expert_hidden]",                                 \
-         "blk.#.ffn_up_exps.weight[@]",                                                                                 \
-         "expert_hidden",                                                                                               \
-         "dim",                                                                                                         \
-         .when = "moe"},                                                                                                \
-        {"#.expert.@.down",                                                                                             \
-         QWEN_EXPERTS "@.down_proj.weight|" QWEN_EXPERTS "down_proj[@]",                                                \
-         "blk.#.ffn_down_exps.weight[@]",                                                                               \
-         "dim",                                                                                                         \
-         "expert_hidden",                                                                                               \
-         .when = "moe"},                                                                                                \
+        TENSORS_EXPERTS(EXPERTS "@.", "gate_proj", "up_proj", "down_proj", "expert_hidden", "moe"),                     \
         {"#.gate", "model.layers.#.mlp.gate_proj.weight", "blk.#.ffn_gate.weight", "hidden", "dim", .when = "1 - moe"}, \
         {"#.up", "model.layers.#.mlp.up_proj.weight", "blk.#.ffn_up.weight", "hidden", "dim", .when = "1 - moe"}, {     \
         "#.down", "model.layers.#.mlp.down_proj.weight", "blk.#.ffn_down.weight", "dim", "hidden", .when = "1 - moe"    \
