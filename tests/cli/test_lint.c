@@ -56,6 +56,11 @@ static void every_rule_bites(void **state) {
         "puts(\");\n}\n");
     if (lint(root, out, sizeof out) != 0) fail_msg("a good tree: %s", out);
 
+    static const char faults[] = "[right]\nfile: src/base/good.c\nfrom: snprintf(s, 9\nto: snprintf(s, 0\n"
+                                 "tests: unit/test_good\n\n"
+                                 "[stale]\nfile: src/base/good.c\nfrom: snprintf(t\nto: 0\ntests: unit/test_bad\n\n"
+                                 "[twice]\nfile: src/base/good.c\nfrom: exit(2) */\nto: */\nfrom2: (\nto2: 0\n"
+                                 "tests: unit/test_good\n";
     static const struct {
         const char *name, *text, *want;
     } bad[] = {
@@ -80,6 +85,9 @@ static void every_rule_bites(void **state) {
          "src/eval/err.c:2: only cli/ writes"},
         {"src/run/quit.c", "void f(void) {\n    exit(1);\n}\n", "src/run/quit.c:2: only cli/ prints or exits"},
         {"src/run/mem.c", "void *f(void) { return malloc(3); }\n", "src/run/mem.c:1: memory comes from lb_alloc"},
+        {"tests/unit/test_good.c", "\n", "tests/mutants:7: [stale]: must stand once in src/base/good.c: snprintf(t\n"},
+        {"tests/mutants", faults, "tests/mutants:7: [stale]: no test program unit/test_bad\n"},
+        {"tests/mutants", faults, "tests/mutants:13: [twice]: must stand once in src/base/good.c: (\n"},
         {"docs/where.md",
          "see /wor"
          "k/here\n",
@@ -100,7 +108,8 @@ static void every_rule_bites(void **state) {
         if (!strstr(out, bad[i].want)) fail_msg("'%s' is missing in\n%s", bad[i].want, out);
     assert_non_null(strstr(out, "src/io/long.h:601: 601 lines"));
     assert_non_null(strstr(out, "src/io/tall.c:1: function of 84 lines"));
-    assert_null(strstr(out, "good.c"));
+    assert_null(strstr(out, "\nsrc/base/good.c:"));
+    assert_null(strstr(out, "[right]"));
     lb_free(script);
     free(lines);
     free(body);
