@@ -32,6 +32,14 @@ static const lb_option table[] = {
 };
 static const lb_options all = {table, sizeof table / sizeof table[0], sizeof(opts)};
 
+/* Field by field: what stands between the fields is nobody's. */
+static void same_opts(const opts *a, const opts *b) {
+    assert_true(a->bits == b->bits && a->group == b->group && a->whole == b->whole);
+    assert_true(a->damp == b->damp && a->positive == b->positive);
+    assert_true(a->sym == b->sym && a->kind == b->kind);
+    assert_string_equal(a->note, b->note);
+}
+
 static lb_arena *arena;
 static int setup(void **state) {
     (void)state;
@@ -90,7 +98,7 @@ static void messages(void **state) {
         assert_int_equal(lb_options_set(&all, arena, &o, bad[i].name, bad[i].text, "method gptq"), LB_E_CONFIG);
         assert_string_equal(lb_error(), bad[i].message);
     }
-    assert_memory_equal(&o, &before, sizeof o);
+    same_opts(&o, &before);
 }
 
 static void text_parses_back(void **state) {
@@ -123,7 +131,7 @@ static void text_parses_back(void **state) {
         lb_options_text(lb_options_find(&all, pairs[i][0]), &o, &text);
         assert_string_equal(text.s, pairs[i][2]);
         assert_int_equal(lb_options_set(&all, arena, &again, pairs[i][0], text.s, "test"), LB_OK);
-        if (strcmp(pairs[i][0], "note") != 0) assert_memory_equal(&o, &again, sizeof o);
+        same_opts(&o, &again);
         lb_str_free(&text);
     }
 }
