@@ -29,7 +29,8 @@ typedef struct words {
 static int by_bits(const void *a, const void *b) {
     const ranked *x = a, *y = b;
     if (x->bits != y->bits) return x->bits < y->bits ? -1 : 1;
-    return (x->q.delta.delta > y->q.delta.delta) - (x->q.delta.delta < y->q.delta.delta);
+    int loss = (x->q.delta.delta > y->q.delta.delta) - (x->q.delta.delta < y->q.delta.delta);
+    return loss ? loss : (x->row > y->row) - (x->row < y->row); /* qsort need not keep an order */
 }
 
 static lb_status rank(words *w) {

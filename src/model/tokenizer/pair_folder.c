@@ -311,20 +311,30 @@ static bool named_in_file(const pair *p, const char *content) {
     return false;
 }
 
+typedef struct numbered {
+    json_t *o;
+    json_int_t id;
+    size_t at;
+} numbered;
+
 static int by_id(const void *a, const void *b) {
-    json_int_t x = json_integer_value(json_object_get(*(json_t *const *)a, "id"));
-    json_int_t y = json_integer_value(json_object_get(*(json_t *const *)b, "id"));
-    return x < y ? -1 : x > y;
+    const numbered *x = a, *y = b;
+    if (x->id != y->id) return x->id < y->id ? -1 : 1;
+    return x->at < y->at ? -1 : x->at > y->at;
 }
 
 /* In order of id, as transformers adds them. */
 static lb_status sort_added(lb_tok_beside *b) {
     size_t n = json_array_size(b->added);
-    json_t **o = lb_alloc(n + 1, sizeof(json_t *)), *sorted = json_array();
+    numbered *o = lb_alloc(n + 1, sizeof *o);
+    json_t *sorted = json_array();
     bool ok = o && sorted;
-    for (size_t i = 0; ok && i < n; i++) o[i] = json_array_get(b->added, i);
-    if (ok) qsort(o, n, sizeof(json_t *), by_id);
-    for (size_t i = 0; ok && i < n; i++) ok = !json_array_append(sorted, o[i]);
+    for (size_t i = 0; ok && i < n; i++) {
+        json_t *one = json_array_get(b->added, i);
+        o[i] = (numbered){one, json_integer_value(json_object_get(one, "id")), i};
+    }
+    if (ok) qsort(o, n, sizeof *o, by_id);
+    for (size_t i = 0; ok && i < n; i++) ok = !json_array_append(sorted, o[i].o);
     lb_free(o);
     if (!ok) {
         json_decref(sorted);
