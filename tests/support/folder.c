@@ -84,3 +84,16 @@ void expect_no_model(const char *path, lb_status status, const char *message) {
         assert_error_has(message);
     }
 }
+
+void expect_edit(const char *fixture, const folder_edit *e) {
+    folder f = folder_take(fixture);
+    folder_replace(&f, e->from, e->to);
+    folder_write(&f);
+    lb_model *m;
+    if (e->status == LB_OK) {
+        assert_ok(lb_model_open(f.dir, LB_HEADER, NULL, &m));
+        lb_model_close(m);
+    } else
+        expect_no_model(f.dir, e->status, e->message);
+    folder_drop(&f);
+}

@@ -23,6 +23,13 @@ lb_tensor_out *folder_tensor(folder *f, const char *name);
 void folder_replace(folder *f, const char *from, const char *to); /* the text once in the config */
 /* Opening fails so, with or without the numbers. */
 void expect_no_model(const char *path, lb_status status, const char *message);
+/* A text of the fixture's config replaced, and how opening ends then; LB_OK: it opens. */
+typedef struct folder_edit {
+    const char *from, *to;
+    lb_status status;
+    const char *message;
+} folder_edit;
+void expect_edit(const char *fixture, const folder_edit *e);
 void join_path(char out[LB_TEST_PATH], const char *dir, const char *name);
 
 #endif
