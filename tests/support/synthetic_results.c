@@ -300,6 +300,58 @@ lb_results *synthetic_results_new(synthetic_kind kind, const char *dir) {
     return r;
 }
 
+void synthetic_results_costs(lb_results *r) {
+    static const char *stage[] = {"statistics", "quantize", "evaluate"};
+    for (int64_t i = 0; i < r->n; i++) {
+        lb_record *c = &r->record[i];
+        int64_t from = c->bits ? 0 : 2; /* the baseline is evaluated alone */
+        c->stage_s = need(LB_NEW(r->arena, double, 3));
+        c->stage = stage + from, c->stages = 3 - from;
+        c->stage_s[0] = 0.5, c->stage_s[1] = 2 + (double)i, c->stage_s[2] = 4;
+        c->seconds = (c->bits ? 6.5 + (double)i : 0.5) + 0.25;
+        c->peak_bytes = (64 + i) << 20;
+    }
+}
+
+void synthetic_results_paired(lb_results *r) {
+    for (int64_t i = 1; i < r->n; i++)
+        for (int64_t e = 0; e < r->record[i].evals; e++) {
+            lb_eval_row *x = &r->record[i].eval[e];
+            double sum = 0;
+            for (int64_t w = 0; w < x->eval.windows; w++)
+                sum += x->eval.window_nll[w] - r->record[0].eval[e].eval.window_nll[w];
+            x->paired.delta = sum / (double)x->eval.windows;
+        }
+}
+
+static void calibrated_on(lb_results *r, const lb_record *c, const char *text) {
+    if (r->n == MOST) abort();
+    lb_record *d = &r->record[r->n++];
+    *d = *c;
+    d->provenance.at = need(LB_NEW(r->arena, lb_pair, c->provenance.n));
+    d->eval = need(LB_NEW(r->arena, lb_eval_row, c->evals));
+    d->config = need(lb_arena_printf(r->arena, "model: tiny.gguf\ncalibration:\n  text: %s\n", text));
+    memcpy(d->eval, c->eval, (size_t)c->evals * sizeof *d->eval);
+    for (int64_t i = 0; i < c->provenance.n; i++) {
+        d->provenance.at[i] = c->provenance.at[i];
+        if (strcmp(c->provenance.at[i].key, "calibration") == 0) d->provenance.at[i].value = text;
+    }
+    double *nll = need(LB_NEW(r->arena, double, d->eval[1].eval.windows));
+    for (int64_t w = 0; w < d->eval[1].eval.windows; w++) nll[w] = c->eval[1].eval.window_nll[w] + 0.25;
+    d->eval[1].eval.window_nll = nll;
+    d->eval[1].paired.delta += 0.25;
+}
+
+lb_results *synthetic_results_two_texts(const char *second, const char *dir) {
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, dir);
+    int64_t n = r->n;
+    synthetic_results_paired(r);
+    for (int64_t i = 0; i < n; i++)
+        if (r->record[i].state == LB_CELL_DONE && strcmp(r->record[i].method, "gptq") == 0)
+            calibrated_on(r, &r->record[i], second);
+    return r;
+}
+
 void synthetic_results_free(lb_results *r) {
     if (r) lb_arena_free(r->arena);
 }

@@ -17,6 +17,12 @@ typedef enum synthetic_kind {
 
 /* The folder is only kept as a name. Aborts when memory is out. */
 lb_results *synthetic_results_new(synthetic_kind kind, const char *dir);
+/* SYNTHETIC_SWEEP with every gptq cell a second time, calibrated on this text, which costs it 0.25 nats more on the
+ * second evaluation; differences are those of the windows. */
+lb_results *synthetic_results_two_texts(const char *second, const char *dir);
+void synthetic_results_paired(
+    lb_results *r);                          /* each cell's difference that of its windows, as of cells that were run */
+void synthetic_results_costs(lb_results *r); /* times and memory that no clock made */
 void synthetic_results_free(lb_results *r);
 
 #endif

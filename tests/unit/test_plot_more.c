@@ -176,26 +176,11 @@ static void many_rows(void **state) {
     synthetic_results_free(r);
 }
 
-/* Times and memory that no clock made. */
-static void set_costs(lb_results *r) {
-    static const char *stage[] = {"statistics", "quantize", "evaluate"};
-    for (int64_t i = 0; i < r->n; i++) {
-        lb_record *c = &r->record[i];
-        int64_t from = c->bits ? 0 : 2; /* the baseline is evaluated alone */
-        c->stage_s = LB_NEW(r->arena, double, 3);
-        assert_non_null(c->stage_s);
-        c->stage = stage + from, c->stages = 3 - from;
-        c->stage_s[0] = 0.5, c->stage_s[1] = 2 + (double)i, c->stage_s[2] = 4;
-        c->seconds = (c->bits ? 6.5 + (double)i : 0.5) + 0.25;
-        c->peak_bytes = (64 + i) << 20;
-    }
-}
-
 /* Stages and what is beside them add up to the time that the tables have; of seeds the mean, and the most memory. */
 static void cost(void **state) {
     (void)state;
     lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
-    set_costs(r);
+    synthetic_results_costs(r);
     const char *dir = made(r);
     exact(dir, "cost");
     char *dat = text_of(dir, "cost", "dat");
@@ -213,25 +198,13 @@ static void cost(void **state) {
     synthetic_results_free(r);
 }
 
-/* Each cell's difference is that of its windows, as of cells that a program evaluated. */
-static void pair_windows(lb_results *r) {
-    for (int64_t i = 1; i < r->n; i++)
-        for (int64_t e = 0; e < r->record[i].evals; e++) {
-            lb_eval_row *x = &r->record[i].eval[e];
-            double sum = 0;
-            for (int64_t w = 0; w < x->eval.windows; w++)
-                sum += x->eval.window_nll[w] - r->record[0].eval[e].eval.window_nll[w];
-            x->paired.delta = sum / (double)x->eval.windows;
-        }
-}
-
 #define SEEDS "seeds-wikitext-2-W2-2048"
 
 /* Every seed is a point, their mean the row's; a row of one seed is not there. */
 static void seeds(void **state) {
     (void)state;
     lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
-    pair_windows(r);
+    synthetic_results_paired(r);
     const char *dir = made(r);
     exact(dir, SEEDS);
     char *dat = text_of(dir, SEEDS, "dat"), *gp = text_of(dir, SEEDS, "gp");
@@ -271,40 +244,10 @@ static void seeds_about_zero(void **state) {
     synthetic_results_free(r);
 }
 
-/* The same cell calibrated on another text, which costs it 0.25 nats more on the second evaluation. */
-static void calibrated_on(lb_results *r, const lb_record *c, const char *text) {
-    lb_record *d = &r->record[r->n++];
-    *d = *c;
-    d->provenance.at = LB_NEW(r->arena, lb_pair, c->provenance.n);
-    d->eval = LB_NEW(r->arena, lb_eval_row, c->evals);
-    d->config = lb_arena_printf(r->arena, "model: tiny.gguf\ncalibration:\n  text: %s\n", text);
-    assert_true(d->provenance.at && d->eval && d->config);
-    memcpy(d->eval, c->eval, (size_t)c->evals * sizeof *d->eval);
-    for (int64_t i = 0; i < c->provenance.n; i++) {
-        d->provenance.at[i] = c->provenance.at[i];
-        if (strcmp(c->provenance.at[i].key, "calibration") == 0) d->provenance.at[i].value = text;
-    }
-    double *nll = LB_NEW(r->arena, double, d->eval[1].eval.windows);
-    assert_non_null(nll);
-    for (int64_t w = 0; w < d->eval[1].eval.windows; w++) nll[w] = c->eval[1].eval.window_nll[w] + 0.25;
-    d->eval[1].eval.window_nll = nll;
-    d->eval[1].paired.delta += 0.25;
-}
-
-static lb_results *on_two_texts(const char *second) {
-    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
-    int64_t n = r->n;
-    pair_windows(r);
-    for (int64_t i = 0; i < n; i++)
-        if (r->record[i].state == LB_CELL_DONE && strcmp(r->record[i].method, "gptq") == 0)
-            calibrated_on(r, &r->record[i], second);
-    return r;
-}
-
 /* A map for each method and bits that was calibrated on several texts, and for nothing else. */
 static void texts(void **state) {
     (void)state;
-    lb_results *r = on_two_texts("texts/pile.txt");
+    lb_results *r = synthetic_results_two_texts("texts/pile.txt", "results/synthetic");
     const char *dir = made(r);
     exact(dir, "texts");
     char *dat = text_of(dir, "texts", "dat"), *gp = text_of(dir, "texts", "gp");
@@ -322,7 +265,7 @@ static void texts(void **state) {
     lb_free(gp);
     synthetic_results_free(r);
     /* Files of one name in two folders keep their paths. */
-    r = on_two_texts("other/wiki");
+    r = synthetic_results_two_texts("other/wiki", "results/synthetic");
     gp = text_of(made(r), "texts", "gp");
     assert_non_null(strstr(gp, "set ytics ('wiki' 0, 'other/wiki' 1)"));
     lb_free(gp);
@@ -332,7 +275,7 @@ static void texts(void **state) {
 /* Other samples of a text are no other text, and one text needs no map. */
 static void no_texts(void **state) {
     (void)state;
-    lb_results *r = on_two_texts("wiki");
+    lb_results *r = synthetic_results_two_texts("wiki", "results/synthetic");
     for (int64_t i = 0; i < r->n; i++)
         if (r->record[i].bits == 2) r->record[i].bits = 0, r->record[i].state = LB_CELL_FAILED;
     (void)made(r);
@@ -354,7 +297,7 @@ static void one_column(void **state) {
     char path[LB_TEST_PATH + 32];
     snprintf(path, sizeof path, "%s/column.yaml", lb_test_tmpdir());
     assert_ok(lb_fs_write_atomic(path, "size: column\n", 13));
-    lb_results *r = on_two_texts("pile");
+    lb_results *r = synthetic_results_two_texts("pile", "results/synthetic");
     for (int i = 0; i < 4; i++) {
         int size[2][2];
         double font[2];
