@@ -1,5 +1,8 @@
 #include "report/html.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/fs.h"
 #include "base/mem.h"
 
@@ -28,6 +31,14 @@ void lb_html_base64(lb_str *out, const void *data, size_t n) {
     }
 }
 
+/* On a narrow screen a picture shrinks until its letters are as small as can be read, about 8 pixels of a page's 13;
+ * then it is moved sideways. */
+static void add_least_width(lb_str *out, const char *svg) {
+    const char *width = strstr(svg, " width=\"");
+    double w = width ? strtod(width + strlen(" width=\""), NULL) : 0;
+    if (w > 0 && w < 1e5) lb_str_add(out, " style=\"min-width:%.0fpx\"", 0.6 * w);
+}
+
 lb_status lb_html_figure(lb_str *out, const char *plots_dir, const char *name, const char *caption) {
     static const char *const file[] = {"svg", "png", "pdf", "gp", "dat"};
     char *path = NULL, *svg = NULL;
@@ -40,12 +51,14 @@ lb_status lb_html_figure(lb_str *out, const char *plots_dir, const char *name, c
     lb_str_free(&leaf);
     lb_free(path);
     LB_TRY(st);
-    lb_str_add(out, "<figure id=\"%s\"><img alt=\"", name);
+    lb_str_add(out, "<figure id=\"%s\"><div><img alt=\"", name);
     lb_markup_text(out, LB_TABLE_HTML, caption);
     lb_str_add(out, "\" src=\"data:image/svg+xml;base64,");
     lb_html_base64(out, svg, n);
+    lb_str_add(out, "\"");
+    add_least_width(out, svg);
     lb_free(svg);
-    lb_str_add(out, "\">\n<figcaption>");
+    lb_str_add(out, "></div>\n<figcaption>");
     lb_markup_text(out, LB_TABLE_HTML, caption);
     for (size_t i = 0; i < sizeof file / sizeof file[0]; i++)
         lb_str_add(out, " <a href=\"plots/%s.%s\">%s</a>", name, file[i], file[i]);

@@ -150,12 +150,13 @@ static void put_spread(lb_table *t, const lb_report_row *row, const lb_report_qu
 
 static void put_quality(lb_table *t, const lb_report_row *row, const lb_report_quality *q) {
     lb_table_set(t, C_PPL_BRIEF, lb_num_ppl(q->ppl).s, NULL);
-    lb_table_set(t, C_PPL, lb_num_ppl_se(q->ppl, q->se).s, NULL);
+    lb_table_set(t, C_PPL, lb_num_ppl_se(q->ppl, q->se).s, lb_num_exact(q->ppl).s);
     lb_table_set(t, C_PPL_CSV, NULL, lb_num_exact(q->ppl).s);
     lb_table_set(t, C_SE_CSV, NULL, lb_num_exact(q->se).s);
     put_spread(t, row, q);
     if (q->has_delta) {
-        lb_table_set(t, C_DELTA, lb_num_interval(q->delta.delta, q->delta.low, q->delta.high).s, NULL);
+        lb_table_set(t, C_DELTA, lb_num_interval(q->delta.delta, q->delta.low, q->delta.high).s,
+                     lb_num_exact(q->delta.delta).s);
         lb_table_set(t, C_DELTA_CSV, NULL, lb_num_exact(q->delta.delta).s);
         lb_table_set(t, C_LOW_CSV, NULL, lb_num_exact(q->delta.low).s);
         lb_table_set(t, C_HIGH_CSV, NULL, lb_num_exact(q->delta.high).s);

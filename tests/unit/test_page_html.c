@@ -1,7 +1,9 @@
 /* index.html: one style and one script inside, which alone may run; cells that sort by what is exact. */
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/hash.h"
+#include "base/mem.h"
 #include "report/html.h"
 #include "report/parts.h"
 #include "support/support.h"
@@ -130,10 +132,31 @@ static void exact_values(void **state) {
     lb_arena_free(a);
 }
 
+/* On a phone letters of 13 points shrink to 8 pixels, and no further. A file that gives no width has no such limit. */
+static void least_width_of_a_figure(void **state) {
+    (void)state;
+    static const struct {
+        const char *svg, *want;
+    } x[] = {{"<svg \n width=\"753\" height=\"460\"\n>", "base64,PHN2ZyAKIHdpZHRoPSI3NTMiIGhlaWdodD0iNDYwIgo+\" "
+                                                         "style=\"min-width:452px\"></div>"},
+             {"<svg>", "base64,PHN2Zz4=\"></div>"},
+             {"<svg width=\"-3\">", "base64,PHN2ZyB3aWR0aD0iLTMiPg==\"></div>"}};
+    const char *dir = lb_test_tmpdir();
+    char *path = lb_fs_join(dir, "x.svg");
+    for (size_t i = 0; i < sizeof x / sizeof x[0]; i++) {
+        lb_str s = {0};
+        assert_ok(lb_fs_write_atomic(path, x[i].svg, strlen(x[i].svg)));
+        assert_ok(lb_html_figure(&s, dir, "x", "caption"));
+        if (!strstr(s.s, x[i].want)) fail_msg("expected %s in %s", x[i].want, s.s);
+        lb_str_free(&s);
+    }
+    lb_free(path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(policy),        cmocka_unit_test(hostile_label), cmocka_unit_test(commands),
-        cmocka_unit_test(hostile_names), cmocka_unit_test(exact_values),
+        cmocka_unit_test(hostile_names), cmocka_unit_test(exact_values),  cmocka_unit_test(least_width_of_a_figure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
