@@ -81,7 +81,7 @@ endif
 .DEFAULT_GOAL := all
 SANITIZERS ?= asan tsan
 
-.PHONY: all deps deps-check demo check check-real check-sanitizers check-abuse check-parity check-mutants check-long bench bench-build bench-counts bench-scaling fmt lint analyze install uninstall clean help paper build man FORCE
+.PHONY: all deps deps-check demo check check-real check-sanitizers check-abuse check-parity check-mutants check-long check-pages bench bench-build bench-counts bench-scaling fmt lint analyze install uninstall clean help paper build man FORCE
 
 all: deps ## install what is missing, then build ./lowbit
 	@$(MAKE) --no-print-directory build
@@ -143,8 +143,8 @@ $(B)/tools/%: $(B)/tools/%.o $(B)/liblowbit.a
 deps: ## install missing packages with apt (prints the command first; DEPS=manual only prints)
 	@DEPS=$(DEPS) tools/deps $(LIBS) $(TEST_LIBS) gnuplot $(ONEDNN_ITEM)
 
-deps-check: ## what make lint, check-real and check-sanitizers need beside that
-	@DEPS=$(DEPS) tools/deps $(LIBS) $(TEST_LIBS) clang-tsan clang-format clang-tidy shellcheck curl unzip pip
+deps-check: ## what make lint, check-real, check-sanitizers and check-pages need beside that
+	@DEPS=$(DEPS) tools/deps $(LIBS) $(TEST_LIBS) clang-tsan clang-format clang-tidy shellcheck curl unzip pip browser
 
 demo: all ## the built-in model through all four methods: tables, and plots in results/demo
 	./lowbit run configs/demo.yaml
@@ -187,6 +187,12 @@ check-parity: all ## every family against transformers, side by side: results/pa
 check-abuse: all ## what takes too long for make check: many kills, too little memory, thousands of damaged files
 	@$(MAKE) --no-print-directory tests-build $(LONGBIN)
 	@JOBS=1 tools/run-tests $(LONGBIN)
+
+$(B)/tests/pages/make_pages: %: %.o $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a
+	$(call say,link,$@)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL) $(shell pkg-config --libs cmocka)
+check-pages: all ## pages and figures of many reports in a browser: texts that overlap or are cut, columns that do not sort, looks that fall together in grey
+	@$(MAKE) --no-print-directory $(B)/tests/pages/make_pages
+	@tests/pages/check $(B)/tests/pages/make_pages
 
 check-mutants: all ## deliberate faults that the tests must notice, one after another (MUTANTS='NAME ...': those); 15 minutes
 	@MODE=$(MODE) tests/mutate $(MUTANTS)
@@ -274,4 +280,4 @@ help: ## this list
 # Objects of tests and tools stay.
 .SECONDARY:
 
--include $(OBJ:.o=.d) $(B)/tests/parity/dump.d $(TOOLS:=.d) $(BENCHBIN:=.d) $(TESTBIN:=.d) $(REALBIN:=.d) $(LONGBIN:=.d) $(TEST_SUPPORT:%.c=$(B)/%.d)
+-include $(OBJ:.o=.d) $(B)/tests/parity/dump.d $(B)/tests/pages/make_pages.d $(TOOLS:=.d) $(BENCHBIN:=.d) $(TESTBIN:=.d) $(REALBIN:=.d) $(LONGBIN:=.d) $(TEST_SUPPORT:%.c=$(B)/%.d)
