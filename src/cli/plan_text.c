@@ -53,14 +53,19 @@ static void text_of_calibrations(const lb_plan *p, lb_str *out) {
     if (!told && p->calibration.n) text_of_calibration(&p->calibration.at[0], &p->config->calibration, out);
 }
 
-static void text_of_data(const lb_plan *p, lb_str *out) {
-    text_of_calibrations(p, out);
-    for (size_t i = 0; i < p->training.n; i++) {
-        const lb_text *t = &p->training.at[i];
+static void text_of_texts(const lb_texts *texts, const char *what, lb_str *out) {
+    for (size_t i = 0; i < texts->n; i++) {
+        const lb_text *t = &texts->at[i];
         if (t->corpus)
-            lb_str_add(out, "training     %s: %lld tokens, bos %s, sha256 %.12s\n", t->name,
+            lb_str_add(out, "%-12s %s: %lld tokens, bos %s, sha256 %.12s\n", what, t->name,
                        (long long)t->corpus->tokens, t->bos_text, t->corpus->hash);
     }
+}
+
+static void text_of_data(const lb_plan *p, lb_str *out) {
+    text_of_calibrations(p, out);
+    text_of_texts(&p->training, "training", out);
+    text_of_texts(&p->validation, "validation", out);
     for (int64_t i = 0; i < p->evals; i++) {
         const lb_eval_config *e = p->eval_config[i];
         const lb_corpus *t = p->eval[i].corpus;
@@ -348,6 +353,7 @@ static lb_status text_of_cells(shown *s, const lb_plan *p, const lb_finished *f)
     LB_TRY(notes_of_cells(p, shared_note, out));
     LB_TRY(notes_of_cells(p, rounded_note, out));
     LB_TRY(notes_of_cells(p, token_note, out));
+    LB_TRY(notes_of_cells(p, lb_plan_validation_note, out));
     training_note(p, out);
     if (left) text_of_shared(p, &s->rate, out);
     return LB_OK;

@@ -36,16 +36,20 @@ static void settle(const lb_sources *s, lb_yaml *n, const char *was_at) {
     n->text = strncmp(was_at, "./", 2) == 0 ? was_at + 2 : was_at;
 }
 
-static lb_yaml *text_of(const lb_yaml *section) {
-    return section && section->kind == LB_YAML_MAP ? lb_yaml_get(section, "text") : NULL;
+static lb_yaml *key_of(const lb_yaml *section, const char *key) {
+    return section && section->kind == LB_YAML_MAP ? lb_yaml_get(section, key) : NULL;
 }
+
+static lb_yaml *text_of(const lb_yaml *section) { return key_of(section, "text"); }
 
 static lb_status settle_all(lb_arena *a, const lb_record *r, lb_yaml *root) {
     lb_sources s;
     LB_TRY(lb_sources_open(a, ".", &s));
     settle(&s, lb_yaml_get(root, "model"), lb_pairs_get(&r->provenance, "model_path"));
     settle(&s, text_of(lb_yaml_get(root, "calibration")), lb_pairs_get(&r->provenance, "calibration_path"));
-    settle(&s, text_of(lb_yaml_get(root, "training")), lb_pairs_get(&r->provenance, "training_path"));
+    const lb_yaml *training = lb_yaml_get(root, "training");
+    settle(&s, text_of(training), lb_pairs_get(&r->provenance, "training_path"));
+    settle(&s, key_of(training, "validation"), lb_pairs_get(&r->provenance, "validation_path"));
     const lb_yaml *eval = lb_yaml_get(root, "eval");
     for (size_t i = 0; eval && eval->kind == LB_YAML_LIST && i < eval->count && (int64_t)i < r->evals; i++)
         settle(&s, text_of(eval->item[i]), r->eval[i].text_path);

@@ -1,9 +1,11 @@
 #include "eval/train.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/rng.h"
+#include "eval/perplexity.h"
 #include "model/weights.h"
 
 typedef struct trainer {
@@ -20,6 +22,11 @@ typedef struct trainer {
     int32_t *tokens; /* (batch, length) */
     lb_grads grads;
     double balance;
+    lb_validation validation;
+    lb_protocol windows; /* of the validation; n 0: not known yet */
+    int64_t due, done;   /* the next step to be validated before; steps that were begun */
+    bool told;           /* of one that could not be measured */
+    lb_log shown, *to;   /* progress with the last validation, for whoever listens */
 } trainer;
 
 static lb_param_kind kind_of(const lb_net *n, const lb_net_slot *s) {
@@ -103,22 +110,119 @@ static void set_act(trainer *t, lb_actquant act) {
     }
 }
 
-static lb_status gradients(lb_trainer *base, const lb_train_request *r, lb_train_loss *loss) {
-    trainer *t = base->impl;
-    LB_TRY(make_batch(t, r));
-    LB_TRY(make_grads(t));
-    set_act(t, r->act);
-    *loss = (lb_train_loss){.tokens = r->batch * (r->length - 1)};
-    return lb_loss_gradients(t->backward, &t->now, r->kl_weight > 0 ? t->w0 : NULL, r->kl_weight, t->tokens, base->team,
-                             &t->grads, &loss->total, &loss->next_token, &loss->kl);
-}
-
 static lb_status grow(lb_arena *a, double **column, int64_t n, int64_t cap) {
     double *more = LB_NEW(a, double, cap);
     if (!more) return LB_E_NOMEM;
     if (n) memcpy(more, *column, (size_t)n * sizeof *more);
     *column = more;
     return LB_OK;
+}
+
+static lb_status grow_steps(lb_arena *a, int64_t **column, int64_t n, int64_t cap) {
+    int64_t *more = LB_NEW(a, int64_t, cap);
+    if (!more) return LB_E_NOMEM;
+    if (n) memcpy(more, *column, (size_t)n * sizeof *more);
+    *column = more;
+    return LB_OK;
+}
+
+/* ---- validation ---- */
+
+static lb_status add_validation(trainer *t, int64_t step, double loss) {
+    lb_curve *c = &t->curve;
+    if (c->validations == c->validation_cap) {
+        int64_t cap = c->validation_cap ? 2 * c->validation_cap : 64;
+        LB_TRY(grow_steps(t->base.arena, &c->validation_step, c->validations, cap));
+        LB_TRY(grow(t->base.arena, &c->validation_loss, c->validations, cap));
+        c->validation_cap = cap;
+    }
+    c->validation_step[c->validations] = step;
+    c->validation_loss[c->validations++] = loss;
+    return LB_OK;
+}
+
+/* One that diverges may come to itself again: the training goes on, as it would without. */
+static void not_measured(trainer *t, int64_t step) {
+    if (!t->told)
+        lb_warn(t->base.log, "the validation loss at step %lld, and where else that is so, is not measured: %s",
+                (long long)step, lb_error());
+    t->told = true;
+    lb_error_clear();
+}
+
+static lb_status validate(trainer *t, const lb_weights *w, int64_t step) {
+    const lb_validation *v = &t->validation;
+    const lb_eval_request r = {.protocol = t->windows, .corpus = v->corpus, .max_windows = v->windows};
+    lb_arena *a = NULL;
+    lb_eval e;
+    LB_TRY(lb_arena_new(0, &a));
+    lb_status st = lb_perplexity(t->net, w, &r, t->base.team, a, NULL, &e);
+    double loss = st == LB_OK ? e.mean_nll : NAN;
+    lb_arena_free(a);
+    if (st == LB_E_NUMERIC) {
+        not_measured(t, step);
+        st = LB_OK;
+    }
+    return st == LB_OK ? add_validation(t, step, loss) : lb_fail_in(st, "validation at step %lld", (long long)step);
+}
+
+/* Before the step's gradients, at the weights that these will be of. A method may ask for several of one step. */
+static lb_status validate_if_due(trainer *t, const lb_train_request *r) {
+    const lb_validation *v = &t->validation;
+    if (!v->corpus) return LB_OK;
+    if (t->windows.n == 0) {
+        char id[sizeof t->windows.id];
+        snprintf(id, sizeof id, "W2-%lld", (long long)r->length);
+        LB_TRY(lb_protocol_parse(id, &t->windows));
+    }
+    if (r->step >= t->done) t->done = r->step + 1;
+    if (r->step < t->due) return LB_OK;
+    t->due = r->step - r->step % v->every + v->every;
+    return validate(t, &t->now, r->step);
+}
+
+lb_status lb_trainer_validate_last(lb_trainer *base, const lb_weights *w) {
+    trainer *t = base->impl;
+    return t->windows.n ? validate(t, w, t->done) : LB_OK; /* no step: nothing was trained */
+}
+
+static void pass_message(void *user, lb_level level, const char *text) {
+    const trainer *t = user;
+    if (t->to->message) t->to->message(t->to->user, level, text);
+}
+
+static void pass_progress(void *user, const lb_progress *p) {
+    const trainer *t = user;
+    const lb_curve *c = &t->curve;
+    char detail[160];
+    lb_progress mine = *p;
+    if (c->validations) {
+        snprintf(detail, sizeof detail, "%s, validation %.4f", p->detail, c->validation_loss[c->validations - 1]);
+        mine.detail = detail;
+    }
+    if (t->to->progress) t->to->progress(t->to->user, &mine);
+}
+
+void lb_trainer_validate(lb_trainer *base, const lb_validation *v) {
+    trainer *t = base->impl;
+    t->validation = *v;
+    if (!base->log || base->log == &t->shown) return;
+    t->to = base->log;
+    t->shown = (lb_log){.message = pass_message, .progress = pass_progress, .user = t};
+    base->log = &t->shown;
+}
+
+/* ---- steps ---- */
+
+static lb_status gradients(lb_trainer *base, const lb_train_request *r, lb_train_loss *loss) {
+    trainer *t = base->impl;
+    LB_TRY(make_batch(t, r));
+    LB_TRY(make_grads(t));
+    set_act(t, r->act);
+    LB_TRY(validate_if_due(t, r));
+    *loss = (lb_train_loss){.tokens = r->batch * (r->length - 1)};
+    return lb_loss_gradients(t->backward, &t->now, r->kl_weight > 0 ? t->w0 : NULL, r->kl_weight, t->tokens, base->team,
+                             &t->grads, &loss->total, &loss->next_token, &loss->kl);
 }
 
 static lb_status record(lb_trainer *base, int64_t step, const lb_train_loss *loss, double learning_rate,
@@ -129,10 +233,8 @@ static lb_status record(lb_trainer *base, int64_t step, const lb_train_loss *los
     if (!isfinite(loss->total) || isinf(loss->next_token) || isinf(loss->kl) || isinf(grad_norm))
         return lb_fail(LB_E_NUMERIC, "step %lld: loss %g, gradient norm %g", (long long)step, loss->total, grad_norm);
     if (c->n == c->cap) {
-        int64_t cap = c->cap ? 2 * c->cap : 256, *steps = LB_NEW(base->arena, int64_t, cap);
-        if (!steps) return LB_E_NOMEM;
-        if (c->n) memcpy(steps, c->step, (size_t)c->n * sizeof *steps);
-        c->step = steps;
+        int64_t cap = c->cap ? 2 * c->cap : 256;
+        LB_TRY(grow_steps(base->arena, &c->step, c->n, cap));
         LB_TRY(grow(base->arena, &c->total, c->n, cap));
         LB_TRY(grow(base->arena, &c->next_token, c->n, cap));
         LB_TRY(grow(base->arena, &c->kl, c->n, cap));

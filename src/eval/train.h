@@ -30,4 +30,19 @@ void lb_trainer_watch(lb_trainer *t, lb_train_watch *watch, void *user);
 LB_NODISCARD lb_status lb_trainer_install(lb_arena *a, const lb_net *n, const lb_weights *w0, const lb_trainer *t,
                                           const lb_model_out *m, lb_weights *out);
 
+/* A text that the training does not see, whose loss is measured on the way. */
+typedef struct lb_validation {
+    const lb_corpus *corpus;
+    int64_t every;   /* steps from one measurement to the next, at least 1 */
+    int64_t windows; /* the first so many, as long as the training's sequences, all tokens but the first scored (W2);
+                        0: all */
+} lb_validation;
+/* To be called before the first step. The curve gets the mean NLL at params[].w before the first step and then before
+ * every so manieth: at the weights, and with the quantized inputs, that this step's gradients are of; in float32. The
+ * training is what it would be without: nothing is drawn, no weight and no gradient written. What overflows is not
+ * measured: NaN, with a warning. */
+void lb_trainer_validate(lb_trainer *t, const lb_validation *v);
+/* When the method has returned: the last point, at w, what came of it. Nothing without the call above. */
+LB_NODISCARD lb_status lb_trainer_validate_last(lb_trainer *t, const lb_weights *w);
+
 #endif

@@ -44,7 +44,8 @@ struct lb_trainer {
     lb_team *team;
     lb_log *log;
     int64_t context; /* the model's longest sequence */
-    /* Gradients (overwritten, not accumulated) of the loss over one drawn batch at params[].w. */
+    /* Gradients (overwritten, not accumulated) of the loss over one drawn batch at params[].w. Where a held-out text is
+     * looked at, a step's first call also measures its loss there: the method has nothing to do with it. */
     lb_status (*gradients)(lb_trainer *t, const lb_train_request *r, lb_train_loss *loss);
     /* One point of the curve that the result keeps. */
     lb_status (*record)(lb_trainer *t, int64_t step, const lb_train_loss *loss, double learning_rate, double grad_norm);

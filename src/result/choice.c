@@ -28,6 +28,8 @@ void lb_choice_add(lb_str *s, const char *key, const char *value) {
         lb_str_add(s, value[0] >= '0' && value[0] <= '9' ? " g%s" : " %s", value);
     else if (k != key && strcmp(k, "text") == 0)
         lb_str_add(s, trained ? " trained on %s" : " on %s", lb_fs_basename(value));
+    else if (trained && strcmp(k, "validation") == 0)
+        lb_str_add(s, "%s%s", value[0] ? " validated on " : " not validated", lb_fs_basename(value));
     else if (strcmp(value, "true") == 0)
         lb_str_add(s, " %s", k);
     else if (strcmp(value, "false") == 0)

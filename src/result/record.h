@@ -66,11 +66,15 @@ typedef struct lb_eval_row {
     lb_paired paired; /* this minus the baseline; the baseline itself has none */
 } lb_eval_row;
 
-/* A training, point by point. */
+/* A training, point by point; and the loss of a held-out text, where one was asked for. */
 typedef struct lb_curve {
     int64_t n, cap;
     int64_t *step;
     double *total, *next_token, *kl, *lr, *grad_norm;
+    /* Growing; so many steps were done before. The last point is of the model as it is stored. */
+    int64_t *validation_step;
+    double *validation_loss; /* mean NLL of the windows, in nats a token; NaN: not measured, it overflowed */
+    int64_t validations, validation_cap;
 } lb_curve;
 
 typedef struct lb_model_size {

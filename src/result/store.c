@@ -79,6 +79,13 @@ static lb_status put_evals(lb_h5 *h, const lb_record *r) {
     return LB_OK;
 }
 
+static lb_status put_validation(lb_h5 *h, const lb_curve *c) {
+    if (c->validations == 0) return LB_OK;
+    LB_TRY(lb_h5_attr_i64(h, "/", "n_validation", c->validations));
+    LB_TRY(lb_h5_put_i64(h, "/training/validation_step", c->validation_step, 1, &c->validations));
+    return lb_h5_put_f64(h, "/training/validation_loss", c->validation_loss, 1, &c->validations);
+}
+
 static lb_status put_curve(lb_h5 *h, const lb_curve *c) {
     if (c->n == 0) return LB_OK;
     LB_TRY(lb_h5_put_i64(h, "/training/step", c->step, 1, &c->n));
@@ -115,6 +122,7 @@ static lb_status put_record(lb_h5 *h, const lb_record *r) {
     LB_TRY(put_layers(h, r));
     LB_TRY(put_evals(h, r));
     LB_TRY(put_curve(h, &r->curve));
+    LB_TRY(put_validation(h, &r->curve));
     LB_TRY(lb_fields_put_attrs(h, "/size", lb_size_fields, &r->size));
     LB_TRY(lb_fields_put_attrs(h, "/host", lb_host_fields, r));
     if (r->warnings > 0) LB_TRY(lb_h5_put_strs(h, "/warnings", (const char *const *)r->warning, r->warnings));

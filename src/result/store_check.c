@@ -78,6 +78,17 @@ static lb_status check_eval(int64_t i, const lb_eval_row *e) {
     return LB_OK;
 }
 
+static lb_status check_validation(const lb_curve *c) {
+    for (int64_t i = 0; i < c->validations; i++) {
+        LB_TRY(check_int("/training", "validation_step", c->validation_step[i], i ? c->validation_step[i - 1] + 1 : 0,
+                         most));
+        /* NaN: not measured */
+        if (isinf(c->validation_loss[i]) || c->validation_loss[i] < 0)
+            return lb_fail(LB_E_FORMAT, "/training: validation_loss[%lld] is %g", (long long)i, c->validation_loss[i]);
+    }
+    return LB_OK;
+}
+
 bool lb_store_is_citation(const char *key) {
     size_t n = strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:.+/_-");
     return n > 0 && n <= 200 && !key[n];
@@ -92,6 +103,7 @@ lb_status lb_store_check(const lb_record *r) {
     for (int64_t i = 0; i < r->layers; i++) LB_TRY(lb_store_check_layer(&r->layer[i]));
     for (int64_t i = 0; i < r->layers; i++) LB_TRY(check_shared(r, i));
     for (int64_t i = 0; i < r->evals; i++) LB_TRY(check_eval(i, &r->eval[i]));
+    LB_TRY(check_validation(&r->curve));
     const lb_model_size *s = &r->size;
     const int64_t v[] = {s->other_as_stored, s->other_as_fp16, s->total_as_stored,
                          s->total_as_fp16,   s->original_fp16, s->original_as_stored};

@@ -99,14 +99,29 @@ static lb_status get_evals(lb_h5 *h, lb_arena *a, lb_record *r) {
     return LB_OK;
 }
 
+static lb_status get_steps(lb_h5 *h, lb_arena *a, const char *path, int64_t n, int64_t **out) {
+    int64_t have = 0;
+    LB_TRY(lb_h5_get_i64(h, a, path, out, &have));
+    if (have == n) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "%s has %lld values, expected %lld", path, (long long)have, (long long)n);
+}
+
+/* Asked for or not: files that have none are older, too. */
+static lb_status get_validation(lb_h5 *h, lb_arena *a, lb_curve *c) {
+    if (!lb_h5_has_attr(h, "/", "n_validation")) return LB_OK;
+    LB_TRY(get_count(h, "n_validation", "/training/validation_step", &c->validations));
+    c->validation_cap = c->validations;
+    if (c->validations == 0) return LB_OK;
+    LB_TRY(get_steps(h, a, "/training/validation_step", c->validations, &c->validation_step));
+    return get_f64s(h, a, "/training/validation_loss", c->validations, &c->validation_loss);
+}
+
 static lb_status get_curve(lb_h5 *h, lb_arena *a, lb_curve *c) {
+    LB_TRY(get_validation(h, a, c));
     LB_TRY(get_count(h, "n_training", "/training/step", &c->n));
     c->cap = c->n;
     if (c->n == 0) return LB_OK;
-    int64_t have = 0;
-    LB_TRY(lb_h5_get_i64(h, a, "/training/step", &c->step, &have));
-    if (have != c->n)
-        return lb_fail(LB_E_FORMAT, "/training/step has %lld values, expected %lld", (long long)have, (long long)c->n);
+    LB_TRY(get_steps(h, a, "/training/step", c->n, &c->step));
     LB_TRY(get_f64s(h, a, "/training/loss", c->n, &c->total));
     LB_TRY(get_f64s(h, a, "/training/next_token", c->n, &c->next_token));
     LB_TRY(get_f64s(h, a, "/training/kl", c->n, &c->kl));

@@ -196,6 +196,20 @@ static lb_status add_text(lb_arena *a, lb_pairs *p, const char *what, const lb_t
     return LB_OK;
 }
 
+static lb_status fill_training(running *x, lb_pairs *p) {
+    const lb_plan *plan = x->r->plan;
+    const lb_text *validation = lb_plan_validation(plan, x->c);
+    lb_arena *a = x->r->keep;
+    int64_t length = lb_plan_sequence(x->c);
+    LB_TRY(add_text(a, p, "training", lb_plan_training(plan, x->c)));
+    if (!validation->corpus) return LB_OK;
+    LB_TRY(add_text(a, p, "validation", validation));
+    LB_TRY(add_number(a, p, "validation_tokens", validation->corpus->tokens));
+    if (!length) return LB_OK; /* a method with its own idea of it */
+    LB_TRY(add_number(a, p, "validation_length", length));
+    return add_number(a, p, "validation_windows", lb_plan_validation_windows(plan, x->c, length));
+}
+
 static lb_status fill_inputs(running *x, lb_pairs *p) {
     const lb_plan *plan = x->r->plan;
     lb_arena *a = x->r->keep;
@@ -213,7 +227,7 @@ static lb_status fill_inputs(running *x, lb_pairs *p) {
         if (k->recipe == LB_RECIPE_RANDOM)
             LB_TRY(add_number(a, p, "calibration_seed", (int64_t)lb_plan_calibration_seed(x->c)));
     }
-    if (x->c->trains) LB_TRY(add_text(a, p, "training", lb_plan_training(plan, x->c)));
+    if (x->c->trains) LB_TRY(fill_training(x, p));
     LB_TRY(lb_pairs_add(a, p, "compute", lb_compute_choices[plan->config->compute]));
     if (plan->config->compute == LB_COMPUTE_BF16) {
         LB_TRY(lb_pairs_add(a, p, "onednn", lb_bf16_version()));

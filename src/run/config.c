@@ -229,6 +229,38 @@ static lb_status read_texts(lb_config_reader *r, lb_yaml *root) {
     return LB_OK;
 }
 
+static const lb_axis *axis_of(const lb_axis *ax, size_t n, const char *name) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(ax[i].name, name) == 0) return &ax[i];
+    return NULL;
+}
+
+/* What says how to validate says nothing where there is no text to do it with. */
+static lb_status check_validation(const lb_config_reader *r) {
+    static const char *const key[] = {"training.every", "training.validation_windows"};
+    static const char text[] = "training.validation";
+    const lb_config *c = r->c;
+    bool shared = c->training.validation[0] || axis_of(c->axis, c->axes, text), any = shared;
+    for (size_t i = 0; i < c->entries; i++) any = any || axis_of(c->entry[i].option, c->entry[i].n_options, text);
+    for (size_t k = 0; k < sizeof key / sizeof key[0]; k++) {
+        const char *name = strchr(key[k], '.') + 1;
+        const lb_axis *axis = axis_of(c->axis, c->axes, key[k]);
+        const lb_yaml *n = any                ? NULL
+                           : axis             ? axis->node
+                           : c->training.node ? lb_yaml_get(c->training.node, name)
+                                              : NULL;
+        for (size_t i = 0; i < c->entries && !shared && !n; i++) {
+            const lb_entry *e = &c->entry[i];
+            const lb_axis *own = axis_of(e->option, e->n_options, key[k]);
+            if (own && !axis_of(e->option, e->n_options, text)) n = own->node;
+        }
+        if (n)
+            return lb_fail(LB_E_CONFIG, "%s: %s has no effect: there is no text to validate on: add validation: TEXT",
+                           lb_config_where(n).text, key[k]);
+    }
+    return LB_OK;
+}
+
 lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_config *out) {
     *out = (lb_config){.path = path, .dir = "", .root = root};
     lb_config_reader r = {.a = a, .c = out};
@@ -267,6 +299,7 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
     LB_TRY(read_evals(&r, lb_yaml_get(root, "eval")));
     LB_TRY(lb_config_read_entries(&r, lb_yaml_get(root, "quantize")));
     LB_TRY(lb_config_check_axes(&r));
+    LB_TRY(check_validation(&r));
     const lb_yaml *n = lb_yaml_get(root, "rules");
     return n ? lb_config_read_rules(&r, n, "rules", NULL, &out->rule, &out->rules) : LB_OK;
 }

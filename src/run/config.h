@@ -38,8 +38,10 @@ typedef struct lb_eval_config {
 } lb_eval_config;
 
 typedef struct lb_training_config {
-    const char *text; /* NULL: the calibration text */
-    int bos;
+    const char *text;       /* NULL: the calibration text */
+    int bos;                /* of both texts */
+    const char *validation; /* "": none */
+    int64_t every, validation_windows;
     const lb_yaml *node;
 } lb_training_config;
 

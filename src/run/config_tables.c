@@ -31,6 +31,8 @@ static const char router_help[] =
     "quantize what weighs experts too: routers, and the gate of a shared expert; else they stay as they are, as other "
     "programs leave them, unless a rule says skip: false";
 static const char bos_help[] = "BOS at the head of the text: auto = where the tokenizer adds one itself; never; always";
+static const char training_bos_help[] = "BOS at the head of the text, and of the validation text: auto = where the "
+                                        "tokenizer adds one itself; never; always";
 
 #define AT(T, field) offsetof(T, field)
 static const lb_option top_rows[] = {
@@ -109,7 +111,17 @@ const lb_options lb_config_eval_table = TABLE(eval_rows, lb_eval_config);
 static const lb_option training_rows[] = {
     {"text", LB_OPT_STR, NULL, 0, 0, NULL, "a UTF-8 text file, or a name in configs/sources.yaml",
      AT(lb_training_config, text)},
-    {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices, bos_help, AT(lb_training_config, bos)},
+    {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices, training_bos_help, AT(lb_training_config, bos)},
+    {"validation", LB_OPT_STR, "", 0, 0, NULL,
+     "a text that is not trained on, named as `text` is: its mean NLL is measured on the way, and kept as a curve; the "
+     "training stays what it is without; empty: none",
+     AT(lb_training_config, validation)},
+    {"every", LB_OPT_INT, "50", 1, INFINITY, NULL,
+     "steps from one validation to the next: the first is before the first step, one more after the last",
+     AT(lb_training_config, every)},
+    {"validation_windows", LB_OPT_INT, "32", 0, INFINITY, NULL,
+     "the first so many windows of the validation text, as long as the training's sequences; 0 = all",
+     AT(lb_training_config, validation_windows)},
 };
 const lb_options lb_config_training_table = TABLE(training_rows, lb_training_config);
 
@@ -136,7 +148,9 @@ static const lb_config_section sections[] = {
      &lb_config_calibration_table},
     {"eval", "A map, or a list of maps: the evaluations of every cell.", &lb_config_eval_table},
     {"training",
-     "A map. The text that qat and finetune train on; default: the calibration text. A list of values makes a key an "
+     "A map. The text that qat and finetune train on; default: the calibration text. With `validation` the loss of "
+     "another text, at the weights as they are quantized then, is measured before, on the way and after: "
+     "/training/validation_loss of the result, and a figure of the report. A list of values makes a key an "
      "axis.",
      &lb_config_training_table},
     {"axes",

@@ -236,6 +236,7 @@ void lb_plan_close(lb_plan *p) {
     p->model = NULL;
     for (size_t i = 0; i < p->calibration.n; i++) p->calibration.at[i].corpus = NULL;
     for (size_t i = 0; i < p->training.n; i++) p->training.at[i].corpus = NULL;
+    for (size_t i = 0; i < p->validation.n; i++) p->validation.at[i].corpus = NULL;
     for (int64_t i = 0; i < p->evals; i++) p->eval[i].corpus = NULL;
 }
 
@@ -258,7 +259,7 @@ static lb_status reopen(lb_plan *p, lb_model_parts parts) {
                        p->model->path, p->model_hash, before.model_hash);
     LB_TRY(lb_plan_texts(p));
     bool same = p->evals == before.evals && same_texts(&p->calibration, &before.calibration) &&
-                same_texts(&p->training, &before.training);
+                same_texts(&p->training, &before.training) && same_texts(&p->validation, &before.validation);
     for (int64_t i = 0; same && i < p->evals; i++) same = same_text(&p->eval[i], &before.eval[i]);
     return same ? LB_OK
                 : lb_fail(LB_E_FORMAT, "%s: a text is no longer what it was when this run began", p->config->path);

@@ -18,7 +18,7 @@ typedef struct lb_text {
     const char *bos_text; /* as lb_bos_text has it */
 } lb_text;
 
-/* Those that cells are calibrated with, or trained on: each once, in the order of the sweep. */
+/* Those that cells are calibrated with, trained on, or validated on: each once, in the order of the sweep. */
 typedef struct lb_texts {
     lb_text *at;
     size_t n;
@@ -54,7 +54,7 @@ typedef struct lb_plan {
     size_t model_index;
     lb_model *model; /* NULL while the plan is closed */
     const char *model_hash, *model_note;
-    lb_texts calibration, training;
+    lb_texts calibration, training, validation;
     lb_text *eval; /* those whose text is there; config of each in eval_config */
     const lb_eval_config **eval_config;
     int64_t evals;
@@ -95,10 +95,18 @@ LB_NODISCARD lb_status lb_plan_model_labels(lb_arena *a, const lb_config *c, con
  * first evaluation. Warns where it can but slowly. LB_E_UNSUPPORTED, with `where` in front. */
 LB_NODISCARD lb_status lb_compute_check(int compute, const char *where, lb_log *log);
 
-/* The text that a cell is calibrated with, and that it is trained on. corpus NULL: it has none, or that is not there.
+/* The text that a cell is calibrated with, that it is trained on, and that is looked at meanwhile. corpus NULL: it has
+ * none, or that is not there.
  */
 const lb_text *lb_plan_calibration(const lb_plan *p, const lb_cell *c);
 const lb_text *lb_plan_training(const lb_plan *p, const lb_cell *c);
+const lb_text *lb_plan_validation(const lb_plan *p, const lb_cell *c);
+/* Windows of so many tokens of it that are looked at; 0: none. */
+int64_t lb_plan_validation_windows(const lb_plan *p, const lb_cell *c, int64_t length);
+/* Tokens of a sequence that the cell trains on; 0: its method has no such option. */
+int64_t lb_plan_sequence(const lb_cell *c);
+/* Says that it is the text that is trained on; *out NULL: it is another. */
+LB_NODISCARD lb_status lb_plan_validation_note(const lb_plan *p, const lb_cell *c, lb_arena *a, const char **out);
 /* Is a warning about this text, or about all there is, one about the cell? */
 bool lb_plan_about(const lb_plan *p, const lb_cell *c, size_t topic);
 /* Texts found, opened and checked; cells without theirs are refused (plan_texts.c). */

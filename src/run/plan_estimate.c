@@ -1,5 +1,6 @@
 /* What a cell will take: operations counted, divided by a rate of matrix products measured here and now. Good to a
  * factor of two: softmax, memory traffic and waiting are covered by one efficiency for each kind of work. */
+#include <math.h>
 #include <string.h>
 
 #include "eval/collect.h"
@@ -206,12 +207,21 @@ static void count_preserving(const lb_plan *p, const lb_cell *c, size_t stage, w
     }
 }
 
+/* Before the first step, on the way, and after the last. */
+static double validation_tokens(const lb_plan *p, const lb_cell *c, const lb_cost *w) {
+    if (!lb_plan_validation(p, c)->corpus) return 0;
+    double windows = (double)lb_plan_validation_windows(p, c, (int64_t)w->length);
+    double steps = w->at_once > 0 ? w->backward / w->at_once : 0;
+    return steps > 0 ? (floor((steps - 1) / (double)c->training.every) + 2) * windows * w->length : 0;
+}
+
 static lb_status count_training(const lb_plan *p, const lb_cell *c, const counts *k, work *w) {
     lb_cost_of of = {.threads = lb_team_threads(p->team), .weights = k->own_params + k->head_params + k->table_params};
     for (int64_t i = 0; i < c->layers; i++)
         if (c->layer[i].quantize && c->layer[i].same_as < 0)
             of.rounded += (double)c->layer[i].rows * (double)c->layer[i].cols;
     LB_TRY(lb_method_cost(c->method, c->opts, &of, &w->all));
+    w->all.forward += validation_tokens(p, c, &w->all);
     w->memory = w->all.scratch;
     return LB_OK;
 }
@@ -287,6 +297,7 @@ static double cell_memory(const lb_plan *p, const lb_cell *c, const counts *k, c
     double bytes = 4.0 * (stream ? k->most_params : all), T = 0, longest = 0;
     for (int64_t i = 0; i < p->evals; i++)
         if (eval_tokens(p, i, &T) > 0 && T > longest) longest = T;
+    if (lb_plan_validation(p, c)->corpus && w->all.length > longest) longest = w->all.length;
     double width = 6.0 * k->dim + 3.0 * k->widest;
     bytes += (double)lb_team_threads(p->team) * 4.0 * longest * width;
     if (bf16) /* a block and a head in memory, rounded; rounded inputs */

@@ -39,8 +39,8 @@ static void put_value(lb_str *out, const lb_option *o, const char *text) {
         put_scalar(out, text);
 }
 
-static void put_text(lb_str *out, const char *indent, const lb_text *t) {
-    lb_str_add(out, "%stext: ", indent);
+static void put_text(lb_str *out, const char *indent, const char *key, const lb_text *t) {
+    lb_str_add(out, "%s%s: ", indent, key);
     put_scalar(out, t->name);
     lb_str_add(out, " # sha256 %s\n", t->corpus->hash);
 }
@@ -115,8 +115,10 @@ static void put_entry(const lb_plan *p, const lb_cell *c, lb_str *out) {
 
 static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out) {
     static const char *const calibration_out[] = {"text", "seed", "propagate", "true_sequential", NULL};
-    static const char *const only_text[] = {"text", NULL};
+    static const char *const only_text[] = {"text", NULL}, *const validation_out[] = {"text", "bos", "validation",
+                                                                                      NULL};
     const lb_text *calibration = lb_plan_calibration(p, c), *training = lb_plan_training(p, c);
+    const lb_text *validation = lb_plan_validation(p, c);
     lb_str_add(out, "model: ");
     put_scalar(out, p->model_text);
     lb_str_add(out, " # sha256 %s\n", p->model->hash);
@@ -125,19 +127,22 @@ static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out
     if (c->draws) lb_str_add(out, "seed: %lld\n", (long long)c->own.seed);
     if (c->method && calibration->corpus) {
         lb_str_add(out, "calibration:\n");
-        put_text(out, "  ", calibration);
+        put_text(out, "  ", "text", calibration);
         put_table(out, "  ", &lb_config_calibration_table, &c->calibration, calibration_out);
         if (c->calibration.recipe == LB_RECIPE_RANDOM)
             lb_str_add(out, "  seed: %llu\n", (unsigned long long)lb_plan_calibration_seed(c));
     }
     if (c->trains) {
         lb_str_add(out, "training:\n");
-        put_text(out, "  ", training);
+        put_text(out, "  ", "text", training);
         lb_str_add(out, "  bos: %s\n", lb_bos_choices[training->bos]);
+        /* Only where it is asked for: else a config's identity is what it was before the key. */
+        if (validation->corpus) put_text(out, "  ", "validation", validation);
+        if (validation->corpus) put_table(out, "  ", &lb_config_training_table, &c->training, validation_out);
     }
     for (int64_t i = 0; i < p->evals; i++) {
         if (i == 0) lb_str_add(out, "eval:\n");
-        put_text(out, "  - ", &p->eval[i]);
+        put_text(out, "  - ", "text", &p->eval[i]);
         put_table(out, "    ", &lb_config_eval_table, p->eval_config[i], only_text);
     }
     if (c->method) put_entry(p, c, out);

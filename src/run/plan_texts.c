@@ -17,10 +17,36 @@ const lb_text *lb_plan_training(const lb_plan *p, const lb_cell *c) {
     return c->training_text ? &p->training.at[c->training_text - 1] : lb_plan_calibration(p, c);
 }
 
-/* Numbers of texts: those of calibration, then those of training. The baseline has whatever there is to say. */
+const lb_text *lb_plan_validation(const lb_plan *p, const lb_cell *c) {
+    return c->validation_text ? &p->validation.at[c->validation_text - 1] : &no_text;
+}
+
+int64_t lb_plan_validation_windows(const lb_plan *p, const lb_cell *c, int64_t length) {
+    const lb_corpus *text = lb_plan_validation(p, c)->corpus;
+    int64_t all = text && length > 0 ? text->tokens / length : 0, most = c->training.validation_windows;
+    return most > 0 && most < all ? most : all;
+}
+
+int64_t lb_plan_sequence(const lb_cell *c) {
+    const char *text = lb_pairs_get(&c->options, "length");
+    int64_t length = 0;
+    return text && lb_parse_i64(text, &length) == LB_OK ? length : 0;
+}
+
+lb_status lb_plan_validation_note(const lb_plan *p, const lb_cell *c, lb_arena *a, const char **out) {
+    const lb_text *trained = lb_plan_training(p, c), *v = lb_plan_validation(p, c);
+    *out = NULL;
+    if (!trained->hash || !v->hash || strcmp(trained->hash, v->hash) != 0) return LB_OK;
+    *out =
+        lb_arena_printf(a, "training and validation use the same text (%s): its validation loss says little", v->name);
+    return *out ? LB_OK : LB_E_NOMEM;
+}
+
+/* Numbers of texts: those of calibration, of training, of validation. The baseline has whatever there is to say. */
 bool lb_plan_about(const lb_plan *p, const lb_cell *c, size_t topic) {
     return topic == 0 || !c->method || topic == c->calibration_text ||
-           (c->training_text && topic == p->calibration.n + c->training_text);
+           (c->training_text && topic == p->calibration.n + c->training_text) ||
+           (c->validation_text && topic == p->calibration.n + p->training.n + c->validation_text);
 }
 
 /* Every text and BOS choice is read and tokenized once. */
@@ -100,7 +126,7 @@ static lb_status open_evals(lb_plan *p) {
     return lb_fail(LB_E_CONFIG, "%s: no evaluation is possible: %s", lb_config_where(c->eval[0].node).text, missing);
 }
 
-/* ---- what cells are calibrated with and trained on ---- */
+/* ---- what cells are calibrated with, trained and validated on ---- */
 
 /* The number of a text in the list, from 1, where it is put if it is new. A sweep has few of them. */
 static lb_status number_of(lb_plan *p, lb_texts *t, const char *name, int bos, size_t *out) {
@@ -120,13 +146,15 @@ static lb_status number_of(lb_plan *p, lb_texts *t, const char *name, int bos, s
 static lb_status list_texts(lb_plan *p) {
     const lb_calibration_config *k = &p->config->calibration;
     size_t number;
-    p->calibration = p->training = (lb_texts){0};
+    p->calibration = p->training = p->validation = (lb_texts){0};
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
         if (c->method && c->calibration.text)
             LB_TRY(number_of(p, &p->calibration, c->calibration.text, c->calibration.bos, &c->calibration_text));
         if (c->method && c->training.text)
             LB_TRY(number_of(p, &p->training, c->training.text, c->training.bos, &c->training_text));
+        if (c->trains && c->training.validation[0])
+            LB_TRY(number_of(p, &p->validation, c->training.validation, c->training.bos, &c->validation_text));
     }
     return p->calibration.n || !k->text ? LB_OK : number_of(p, &p->calibration, k->text, k->bos, &number);
 }
@@ -143,7 +171,7 @@ static lb_where where_named(const lb_config *c, const char *axis, const lb_yaml 
     for (size_t i = 0; i < c->axes && !n; i++) n = value_that_is(&c->axis[i], axis, text);
     for (size_t e = 0; e < c->entries; e++)
         for (size_t i = 0; i < c->entry[e].n_options && !n; i++) n = value_that_is(&c->entry[e].option[i], axis, text);
-    return n ? lb_config_where(n) : lb_plan_where(section, "text");
+    return n ? lb_config_where(n) : lb_plan_where(section, strchr(axis, '.') + 1);
 }
 
 static lb_status open_listed(lb_plan *p, lb_texts *t, const char *axis, const lb_yaml *section, size_t topic) {
@@ -160,10 +188,12 @@ static lb_status open_listed(lb_plan *p, lb_texts *t, const char *axis, const lb
 lb_status lb_plan_texts(lb_plan *p) {
     const lb_config *c = p->config;
     LB_TRY(list_texts(p));
-    p->opened = LB_NEW(p->arena, lb_corpus *, c->evals + p->calibration.n + p->training.n + 1);
+    p->opened = LB_NEW(p->arena, lb_corpus *, c->evals + p->calibration.n + p->training.n + p->validation.n + 1);
     if (!p->opened) return LB_E_NOMEM;
     LB_TRY(open_listed(p, &p->calibration, "calibration.text", c->calibration.node, 1));
     LB_TRY(open_listed(p, &p->training, "training.text", c->training.node, 1 + p->calibration.n));
+    LB_TRY(
+        open_listed(p, &p->validation, "training.validation", c->training.node, 1 + p->calibration.n + p->training.n));
     return open_evals(p);
 }
 
@@ -242,15 +272,19 @@ static lb_status number_windows(windows *x, lb_cell *c) {
     return LB_OK;
 }
 
-/* NULL: the training text has at least one sequence of the cell's length. */
+/* NULL: the texts have at least one sequence of the cell's length. */
 static lb_status too_short(const lb_plan *p, const lb_cell *c, const char **why) {
-    const char *text = lb_pairs_get(&c->options, "length");
-    const lb_corpus *k = lb_plan_training(p, c)->corpus;
-    int64_t length = 0;
+    const lb_corpus *k = lb_plan_training(p, c)->corpus, *v = lb_plan_validation(p, c)->corpus;
+    int64_t length = lb_plan_sequence(c);
     *why = NULL;
-    if (!k || !text || lb_parse_i64(text, &length) != LB_OK || k->tokens >= length) return LB_OK;
-    *why = lb_arena_printf(p->arena, "training text %s has %lld tokens: one sequence takes length = %lld", k->path,
-                           (long long)k->tokens, (long long)length);
+    if (k && k->tokens < length)
+        *why = lb_arena_printf(p->arena, "training text %s has %lld tokens: one sequence takes length = %lld", k->path,
+                               (long long)k->tokens, (long long)length);
+    else if (v && v->tokens < length)
+        *why = lb_arena_printf(p->arena, "validation text %s has %lld tokens: one window takes length = %lld", v->path,
+                               (long long)v->tokens, (long long)length);
+    else
+        return LB_OK;
     return *why ? LB_OK : LB_E_NOMEM;
 }
 
@@ -260,6 +294,7 @@ static lb_status refuse_cell(lb_plan *p, lb_cell *c) {
     const char *why = c->needs & LB_NEEDS_CALIBRATION ? lb_plan_calibration(p, c)->missing
                       : c->trains                     ? lb_plan_training(p, c)->missing
                                                       : NULL;
+    if (!why && c->trains) why = lb_plan_validation(p, c)->missing;
     if (!why && c->trains && p->config->weights == LB_WEIGHTS_STREAM)
         why = "training keeps all weights in memory: needs weights: resident, not stream";
     if (!why && c->trains) LB_TRY(too_short(p, c, &why));

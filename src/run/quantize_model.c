@@ -9,6 +9,13 @@
 #include "result/provenance.h"
 #include "run/quantize.h"
 
+static lb_status copy_i64(lb_arena *a, const int64_t *v, int64_t n, int64_t **out) {
+    *out = LB_NEW(a, int64_t, n + 1);
+    if (!*out) return LB_E_NOMEM;
+    if (n) memcpy(*out, v, (size_t)n * sizeof *v);
+    return LB_OK;
+}
+
 static lb_status copy_f64(lb_arena *a, const double *v, int64_t n, double **out) {
     *out = LB_NEW(a, double, n + 1);
     if (!*out) return LB_E_NOMEM;
@@ -18,15 +25,15 @@ static lb_status copy_f64(lb_arena *a, const double *v, int64_t n, double **out)
 
 /* The curve outlives the training's memory. */
 static lb_status keep_curve(lb_arena *a, const lb_curve *c, lb_curve *out) {
-    *out = (lb_curve){.n = c->n, .cap = c->n};
-    out->step = LB_NEW(a, int64_t, c->n + 1);
-    if (!out->step) return LB_E_NOMEM;
-    if (c->n) memcpy(out->step, c->step, (size_t)c->n * sizeof *c->step);
+    *out = (lb_curve){.n = c->n, .cap = c->n, .validations = c->validations, .validation_cap = c->validations};
+    LB_TRY(copy_i64(a, c->step, c->n, &out->step));
     LB_TRY(copy_f64(a, c->total, c->n, &out->total));
     LB_TRY(copy_f64(a, c->next_token, c->n, &out->next_token));
     LB_TRY(copy_f64(a, c->kl, c->n, &out->kl));
     LB_TRY(copy_f64(a, c->lr, c->n, &out->lr));
-    return copy_f64(a, c->grad_norm, c->n, &out->grad_norm);
+    LB_TRY(copy_f64(a, c->grad_norm, c->n, &out->grad_norm));
+    LB_TRY(copy_i64(a, c->validation_step, c->validations, &out->validation_step));
+    return copy_f64(a, c->validation_loss, c->validations, &out->validation_loss);
 }
 
 /* A layer that was trained but not quantized (finetune, or skipped by a rule): its weights moved all the same. */
@@ -80,6 +87,17 @@ static lb_status watch(void *user, int64_t step) {
     return lb_journal_train(x->j->journal_dir, x->j->cell->stem, &x->j->trained);
 }
 
+static lb_status validate(lb_quantize_job *j, lb_trainer *t) {
+    const lb_text *text = lb_plan_validation(j->plan, j->cell);
+    const lb_training_config *k = &j->cell->training;
+    const char *note;
+    if (!text->corpus) return LB_OK;
+    LB_TRY(lb_plan_validation_note(j->plan, j->cell, j->scratch, &note));
+    if (note) lb_warn(j->log, "%s", note);
+    lb_trainer_validate(t, &(lb_validation){text->corpus, k->every, k->validation_windows});
+    return LB_OK;
+}
+
 static lb_status train(lb_quantize_job *j, lb_arena *a, lb_trainer **t, lb_model_out *made) {
     const lb_model *m = j->plan->model;
     const lb_cell *c = j->cell;
@@ -95,6 +113,7 @@ static lb_status train(lb_quantize_job *j, lb_arena *a, lb_trainer **t, lb_model
     for (int64_t i = 0; i < c->layers; i++) /* embedding and head */
         if (c->layer[i].block < 0 && c->layer[i].asked)
             LB_TRY(lb_trainer_quantize(*t, c->layer[i].name, c->layer[i].opts));
+    LB_TRY(validate(j, *t));
     watcher x = {.j = j, .start = lb_clock_s()};
     const char *steps = lb_pairs_get(&c->options, "steps");
     if (steps && lb_parse_i64(steps, &j->trained.steps) != LB_OK) lb_error_clear(); /* a plug-in's own idea of it */
@@ -159,14 +178,15 @@ static lb_status train_and_measure(lb_quantize_job *j, lb_arena *a) {
     if (!made) return LB_E_NOMEM;
     double start = lb_clock_s();
     LB_TRY(train(j, a, &t, &out));
-    LB_TRY(keep_curve(j->keep, lb_trainer_curve(t), &j->curve));
     LB_TRY(check_returned(j, a, t, &out, made));
     LB_TRY(keep_changed(j, t, &out));
     LB_TRY(lb_trainer_install(j->arena, m->net, &m->weights, t, &out, &j->w));
     /* Training is one piece of work: every layer gets an equal share of its time. */
     double share = (lb_clock_s() - start) / (double)(layers > 0 ? layers : 1);
     for (int64_t i = 0; i < layers; i++) LB_TRY(measure_layer(j, i, made[i], share));
-    return LB_OK;
+    /* Of the layers as they are stored, not as the training had them. */
+    LB_TRY(lb_trainer_validate_last(t, &j->w));
+    return keep_curve(j->keep, lb_trainer_curve(t), &j->curve);
 }
 
 lb_status lb_quantize_model(lb_quantize_job *j) {

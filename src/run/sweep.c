@@ -267,11 +267,17 @@ static lb_status refuse_walk(expander *x, lb_cell *cell) {
     return why ? refuse(x, cell, why) : LB_OK;
 }
 
+static const char *unread_training(const lb_cell *cell, const char *key) {
+    bool how = strcmp(key, "every") == 0 || strcmp(key, "validation_windows") == 0;
+    if (!cell->trains) return "no method here trains";
+    return how && !cell->training.validation[0] ? "there is no text to validate on" : NULL;
+}
+
 /* Why a cell does not depend on a key of its texts or of an end; NULL: it does. */
 static const char *unread(const lb_cell *cell, const lb_axis_target *t) {
     if (t->owner == LB_OF_EMBEDDING) return cell->embedding ? NULL : "the embedding is not quantized";
     if (t->owner == LB_OF_HEAD) return cell->head ? NULL : "the head is not quantized";
-    if (t->owner == LB_OF_TRAINING) return cell->trains ? NULL : "no method here trains";
+    if (t->owner == LB_OF_TRAINING) return unread_training(cell, t->name);
     bool sequential = cell->calibration.recipe != LB_RECIPE_RANDOM && strcmp(t->name, "seed") == 0;
     if (cell->needs & LB_NEEDS_CALIBRATION)
         return sequential ? "windows of recipe: sequential are not drawn at random" : NULL;

@@ -48,7 +48,7 @@ typedef struct lb_cell {
     bool refused;
     const char *reason;
     /* Filled by lb_plan_open, which knows the model: */
-    size_t calibration_text, training_text; /* which of the plan's, from 1; 0: none */
+    size_t calibration_text, training_text, validation_text; /* which of the plan's, from 1; 0: none */
     size_t windows; /* cells of one number have the same statistics of the original model; 0: none */
     lb_layer_plan *layer;
     int64_t layers;

@@ -48,8 +48,9 @@ static void configs(void) {
              "eval: {name: w, text: e, protocol: W2-256, windows: 4}\naxes: {bits: [2, 3], seed: [0, 1]}\n"
              "quantize:\n  - {method: rtn, group: [row, 64]}\n  - {method: gptq, act_order: true}\n");
     put_text("config", "texts.yaml",
-             "calibration: {text: [t, u], recipe: [sequential, random]}\ntraining: {text: t}\n"
-             "axes: {model: [m, k], calibration: {samples: [2, 4]}, calibration.seed: [3, -1], training.text: [a, b]}\n"
+             "calibration: {text: [t, u], recipe: [sequential, random]}\ntraining: {text: t, every: 5}\n"
+             "axes: {model: [m, k], calibration: {samples: [2, 4]}, calibration.seed: [3, -1], training.text: [a, b], "
+             "training.validation: [v, w]}\n"
              "quantize:\n  - {method: gptq, calibration: {length: 32}}\n  - {method: qat, training: {bos: never}}\n");
     put_text("config", "rules.yaml",
              "model: m\nexport: f16\nkeep_cache: false\ntraining: {text: t}\neval: [{text: e, protocol: LCPP-512}]\n"

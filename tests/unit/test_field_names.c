@@ -85,6 +85,10 @@ static void of_sections(void **state) {
     expect_error("calibration: {dataset: wikitext2}", "in calibration: did you mean 'text'?");
     expect_error("calibration: {text: t, max_seq_length: 64}", "in calibration: did you mean 'length'?");
     expect_error("quantize: [{method: rtn, calibration: {num_samples: 3}}]", "did you mean 'samples'?");
+    expect_error("training: {text: t, validation_file: v}", "in training: did you mean 'validation'?");
+    expect_error("training: {text: t, eval_steps: 5}", "in training: did you mean 'every'?");
+    expect_error("validation_dataset: v", "did you mean 'training.validation'?");
+    expect_error("axes: {eval_steps: [5]}\nquantize: [{method: qat}]", "did you mean 'training.every'?");
     expect_error("eval: {text: t, seqlen: 2048}", "did you mean 'protocol' (protocol: W2-2048)?");
     expect_error("eval: {text: t, n_ctx: 512}", "did you mean 'protocol' (protocol: LCPP-512)?");
     expect_error("axes: {group_size: [8, 16]}\nquantize: [{method: rtn}]", "did you mean 'group'?");

@@ -182,9 +182,50 @@ static void not_axes(void **state) {
                    "c.yaml:2: axis 'calibration.text': quantize has no method that it could reach");
 }
 
+/* Of a text that is looked at while training: no other cell has any of it. */
+static void validation(void **state) {
+    (void)state;
+#define QAT "quantize: [{method: rtn}, {method: qat}]\n"
+    expect_cells("model: m\ntraining: {text: x, validation: v}\naxes: {training.every: [5, 10, 0xA], "
+                 "training.validation_windows: [2, 0]}\n" QAT,
+                 "none; rtn 4b row; qat 4b row every=5 validation_windows=2; qat 4b row every=5 validation_windows=0; "
+                 "qat 4b row every=10 validation_windows=2; qat 4b row every=10 validation_windows=0");
+    assert_true(sweep.cell[5].training.every == 10 && sweep.cell[5].training.validation_windows == 0);
+    assert_string_equal(sweep.cell[5].training.validation, "v");
+    expect_cells("model: m\ntraining: {text: x, validation: [dir/v.txt, w]}\n" QAT,
+                 "none; rtn 4b row; qat 4b row validated on v.txt; qat 4b row validated on w");
+    /* How to validate is nothing to a cell without. */
+    expect_cells("model: m\ntraining: {text: x, validation: [\"\", w], every: [5, 10]}\n" QAT,
+                 "none; rtn 4b row; qat 4b row not validated; qat 4b row validated on w every=5; qat 4b row validated "
+                 "on w every=10");
+    /* The axis alone may name the text; an entry may. */
+    expect_cells("model: m\ncalibration: {text: t}\naxes: {training: {validation: [v, w], every: [7]}}\n" QAT,
+                 "none; rtn 4b row; qat 4b row validated on v every=7; qat 4b row validated on w every=7");
+    expect_cells("model: m\ntraining: {text: x, every: 5}\nquantize: [{method: qat, training: {validation: v}}, "
+                 "{method: finetune}]\n",
+                 "none; qat 4b row validated on v; finetune");
+    assert_string_equal(sweep.cell[1].training.validation, "v");
+    assert_int_equal(sweep.cell[1].training.every, 5);
+    assert_string_equal(sweep.cell[2].training.validation, "");
+    expect_refused("model: m\ntraining: {text: x, validation: [v, w]}\nquantize: [{method: rtn}]\n",
+                   "c.yaml:2: axes.training.validation has no effect: no method here trains");
+    expect_refused("model: m\ntraining: {text: x}\naxes: {training.every: [5, 10]}\n" QAT,
+                   "c.yaml:3: training.every has no effect: there is no text to validate on: add validation: TEXT");
+    expect_refused("model: m\ntraining: {text: x, validation_windows: 5}\n" QAT,
+                   "c.yaml:2: training.validation_windows has no effect: there is no text to validate on: add "
+                   "validation: TEXT");
+    expect_refused("model: m\ntraining: {text: x}\nquantize:\n  - {method: qat, training: {every: 5}}\n"
+                   "  - {method: qat, bits: 3, training: {validation: v}}\n",
+                   "c.yaml:4: training.every has no effect");
+    expect_refused("model: m\ntraining: {text: x, validation: v}\naxes: {every: [5, 10]}\n" QAT,
+                   "axis 'every': no method of this config has that option: did you mean 'training.every'?");
+#undef QAT
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_of_texts),
+        cmocka_unit_test(validation),
         cmocka_unit_test(random_windows),
         cmocka_unit_test(entries),
         cmocka_unit_test(models),

@@ -496,15 +496,21 @@ static double seconds_of(const swept *s, size_t cell, lb_rate rate, double *memo
 static void estimates(void **state) {
     (void)state;
     swept s = {0};
-    compositions = "  - {method: qat, steps: 2, batch: 3, length: 8, warmup: 0}\n"
-                   "  - {method: qat, steps: 4, batch: 3, length: 8, warmup: 0}\n"
-                   "  - {method: rtn}\n  - {method: rtn, mse: true}\n  - {method: gptq}\n"
-                   "  - {method: low_rank, rank: 2}\n  - {stages: [{method: gptq}, {method: low_rank, rank: 2}]}\n"
-                   "  - {method: autoround, iters: 2, batch: 2, quantize_head: false}\n  - {method: autoround, iters: "
-                   "4, batch: 2, quantize_head: false}\n";
+    char entries[LB_TEST_PATH + 1024];
+    snprintf(entries, sizeof entries,
+             "  - {method: qat, steps: 2, batch: 3, length: 8, warmup: 0}\n"
+             "  - {method: qat, steps: 4, batch: 3, length: 8, warmup: 0}\n"
+             "  - {method: qat, steps: 4, batch: 3, length: 8, warmup: 0, training: {validation: %s, every: 2, "
+             "validation_windows: 5}}\n"
+             "  - {method: rtn}\n  - {method: rtn, mse: true}\n  - {method: gptq}\n"
+             "  - {method: low_rank, rank: 2}\n  - {stages: [{method: gptq}, {method: low_rank, rank: 2}]}\n"
+             "  - {method: autoround, iters: 2, batch: 2, quantize_head: false}\n  - {method: autoround, iters: "
+             "4, batch: 2, quantize_head: false}\n",
+             text_path);
+    compositions = entries;
     assert_ok(plan_in(&s));
     compositions = NULL;
-    enum { NONE, QAT, QAT_TWICE, RTN, CLIPS, GPTQ, LOW_RANK, BOTH, BLOCK, BLOCK_TWICE, CELLS };
+    enum { NONE, QAT, QAT_TWICE, VALIDATED, RTN, CLIPS, GPTQ, LOW_RANK, BOTH, BLOCK, BLOCK_TWICE, CELLS };
     assert_int_equal(s.plan.sweep.n, CELLS);
     const lb_rate products = {.flops = 1e6, .steps = 1e30}, steps = {.flops = 1e30, .steps = 1e6};
     double p[CELLS], e[CELLS], memory[CELLS];
@@ -521,6 +527,8 @@ static void estimates(void **state) {
     heads = (double)(net->site[net->head].rows * net->site[net->head].cols);
     double forward = 2 * weights + 2 * 8 * blocks * 16 + 2 * heads; /* two heads of 8 a block */
     assert_true(fabs(p[QAT_TWICE] - p[QAT] - 2 * 3 * 8 * 3 * forward / (0.7 * 1e6)) < 1e-9 * p[QAT]);
+    /* Before the first step, before the third, after the fourth: five windows of eight tokens. */
+    assert_true(fabs(p[VALIDATED] - p[QAT_TWICE] - 3 * 5 * 8 * forward / (0.7 * 1e6)) < 1e-9 * p[QAT]);
     assert_true(memory[QAT] > memory[RTN] + 16 * (weights + heads));
     /* Tokens through blocks, by a method that calls them: a step forward twice and back once; targets are made once. */
     const lb_calibration_config *k = &s.plan.config->calibration;

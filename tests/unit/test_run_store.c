@@ -98,6 +98,7 @@ static lb_record sample(const char *stem) {
     }
     for (int k = 0; k < 6; k++)
         for (int i = 0; i < STEPS; i++) loss[k][i] = k + 1.0 / (i + 1);
+    loss[5][1] = NAN; /* not measured */
     eval[0] = (lb_eval_row){"wikitext-2", "ab12",
                             "data/w.txt", "auto: none",
                             500,          eval_of("W2-16", true),
@@ -124,7 +125,7 @@ static lb_record sample(const char *stem) {
                        .eval = eval,
                        .evals = 2,
                        .size = {{144, 72, 36, 6, 0, 48, 18, 180}, 1000, 500, 1180, 680, 1500, 900},
-                       .curve = {STEPS, STEPS, step, loss[0], loss[1], loss[2], loss[3], loss[4]},
+                       .curve = {STEPS, STEPS, step, loss[0], loss[1], loss[2], loss[3], loss[4], step, loss[5], 3, 3},
                        .flags = LB_FLAG_RAGGED_GROUP | LB_FLAG_DEAD_COLUMNS,
                        .warning = warning,
                        .warnings = 2,
@@ -219,6 +220,10 @@ static void same_record(const lb_record *a, const lb_record *b) {
     same_doubles(a->curve.kl, b->curve.kl, a->curve.n);
     same_doubles(a->curve.lr, b->curve.lr, a->curve.n);
     same_doubles(a->curve.grad_norm, b->curve.grad_norm, a->curve.n);
+    int64_t n = a->curve.validations;
+    assert_int_equal(n, b->curve.validations);
+    assert_memory_equal(a->curve.validation_step, b->curve.validation_step, (size_t)n * sizeof *a->curve.step);
+    same_doubles(a->curve.validation_loss, b->curve.validation_loss, n);
     assert_int_equal(a->warnings, b->warnings);
     for (int64_t i = 0; i < a->warnings; i++) assert_string_equal(a->warning[i], b->warning[i]);
     assert_int_equal(a->cites, b->cites);
@@ -245,7 +250,7 @@ static void round_trip(void **state) {
     /* The baseline: no layers, no training, nothing to warn about. */
     lb_record bare = sample("bare");
     bare.layers = bare.curve.n = bare.warnings = bare.cites = bare.stages = bare.evals = 0;
-    bare.options.n = bare.varied.n = 0;
+    bare.options.n = bare.varied.n = bare.curve.validations = 0;
     assert_ok(lb_store_write(dir, &bare));
     assert_ok(lb_store_read(path_of("bare.h5"), arena, &back));
     same_record(&bare, &back);
@@ -286,6 +291,33 @@ static void damage(void **state) {
         bytes[at] = (uint8_t)~bytes[at];
     }
     free(bytes);
+}
+
+/* Steps that do not grow, losses that no text has. */
+static void validations(void **state) {
+    (void)state;
+    lb_record r = sample("validated"), back;
+    int64_t step[] = {0, 25, 50};
+    double loss[] = {3, NAN, 2};
+    static const char *const say[] = {"validation_step = 25: must be in [26, ", "validation_step = -1: must be in [0, ",
+                                      "/training: validation_loss[2] is inf", "/training: validation_loss[2] is -1"};
+    r.curve.validation_step = step, r.curve.validation_loss = loss;
+    for (int i = 0; i < 5; i++) {
+        step[0] = i == 1 ? -1 : 0, step[2] = i == 0 ? 25 : 50;
+        loss[2] = i == 2 ? INFINITY : i == 3 ? -1 : 2;
+        assert_ok(lb_store_write(dir, &r));
+        if (i == 4) break;
+        assert_status(LB_E_FORMAT, lb_store_read(path_of("validated.h5"), arena, &back));
+        assert_error_has(say[i]);
+    }
+    assert_ok(lb_store_read(path_of("validated.h5"), arena, &back));
+    /* A file without any has no sign of them. */
+    lb_h5 *h = NULL;
+    r.curve.validations = 0;
+    assert_ok(lb_store_write(dir, &r));
+    assert_ok(lb_h5_open(path_of("validated.h5"), &h));
+    assert_false(lb_h5_has_attr(h, "/", "n_validation") || lb_h5_has(h, "/training/validation_step"));
+    lb_h5_abandon(h);
 }
 
 /* No version writes them, and no table may show them. */
@@ -541,6 +573,7 @@ int main(void) {
         cmocka_unit_test(round_trip),
         cmocka_unit_test(equal_bytes),
         cmocka_unit_test(damage),
+        cmocka_unit_test(validations),
         cmocka_unit_test(index_of_a_sweep),
         cmocka_unit_test(another_code_version),
         cmocka_unit_test(index_of_models),
