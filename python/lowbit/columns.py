@@ -112,7 +112,10 @@ IN_CURVES = _parsed("""
     learning_rate | number | 1    | of the step
     grad_norm     | number |      | norm of the gradient before clipping
 """)
-CURVES = CELL + IN_CURVES
+VALIDATION = Column(
+    "validation_loss", "number", "nats", "mean a token over windows of a text that is not trained on, before the step"
+)
+CURVES = CELL + IN_CURVES + [VALIDATION]
 
 MEANING = Column("meaning", "text", "", "what the column holds")
 OF_COLUMNS = [Column("column", "text", "", "name"), Column("unit", "text", "", "1: a ratio; empty: none"), MEANING]

@@ -164,7 +164,10 @@ class Results:
 
     @functools.cached_property
     def curves(self):
-        return _joined(about.CURVES, [(c, _curves(f)) for c, f in self._files()])
+        parts = [(c, _curves(f)) for c, f in self._files()]
+        validated = not parts or any(about.VALIDATION.name in values for _, values in parts)
+        shown = [c for c in about.CURVES if validated or c is not about.VALIDATION]
+        return _joined(shown, parts)
 
     cells.__doc__ = (
         "One row a cell and evaluation, also of cells that failed, were refused or have not run: cells.csv.\n\n"
@@ -176,7 +179,10 @@ class Results:
         "method told of its layers).\n\n" + about.listed(about.LAYERS)
     )
     windows.__doc__ = "One row a window of an evaluation of a finished cell.\n\n" + about.listed(about.WINDOWS)
-    curves.__doc__ = "One row a step of a training (qat, finetune).\n\n" + about.listed(about.CURVES)
+    curves.__doc__ = (
+        "One row a step of a training (qat, finetune). Where a held-out text was looked at, the last row of a cell is\n"
+        "what came of it, with validation_loss alone; else that column is left out.\n\n" + about.listed(about.CURVES)
+    )
 
     def _files(self):
         for c in self._cells:
@@ -259,7 +265,20 @@ def _windows(f):
 
 
 def _curves(f):
-    return _rows(f, "training", "", about.IN_CURVES)
+    """Step k begins with the weights that were validated at k: one row. What no row is of, the end above all, gets one."""
+    columns = _rows(f, "training", "", about.IN_CURVES)
+    at, losses = f.read("training/validation_step"), f.read("training/validation_loss")
+    if at is None or losses is None:
+        return columns
+    if len(at) != len(losses) or len({len(v) for v in columns.values()}) > 1:
+        raise DamagedFile(f"{f.path} is damaged: columns of training have different lengths: run the cell again")
+    measured, columns = dict(zip(at, losses)), columns or {"step": []}
+    columns[about.VALIDATION.name] = [measured.pop(step, None) for step in columns["step"]]
+    for step, loss in measured.items():
+        for name, column in columns.items():
+            column.append({"step": step, about.VALIDATION.name: loss}.get(name))
+    order = sorted(range(len(columns["step"])), key=columns["step"].__getitem__)
+    return {name: [column[i] for i in order] for name, column in columns.items()}
 
 
 def _joined(shown, parts):

@@ -22,9 +22,12 @@ def text(name):
     return os.path.join(BUILTIN, name)
 
 
-def run(results, config=CONFIG, quiet=True, **overrides):
+def run(results, config=CONFIG, quiet=True, validated=True, **overrides):
     """The config above, with the texts where this checkout has them."""
     inputs = {"model": text("model"), "calibration.text": text("calibration.txt"), "training.text": text("train.txt")}
+    if validated:
+        held_out = {"training.validation": text("eval.txt"), "training.every": 2, "training.validation_windows": 3}
+        inputs.update(held_out)
     if "eval" not in overrides:
         inputs["eval"] = [
             {"name": "windows", "text": text("eval.txt"), "protocol": "W2-128", "windows": 6},

@@ -171,9 +171,26 @@ class FromResultFiles(unittest.TestCase):
         for stem, f in self.files.items():
             got = self.of_cell(self.results.curves, stem)
             steps += len(got)
-            for name in f.get("training", ()):
-                self.same(got, name, f["training"][name])
-        self.assertEqual(steps, 5)
+            if "training" not in f:
+                continue
+            *before, end = got
+            validation = [f["training"][name][()].tolist() for name in ("validation_step", "validation_loss")]
+            for name in f["training"]:
+                if not name.startswith("validation"):
+                    self.same(before, name, f["training"][name])
+            self.assertEqual([r["step"] for r in got], list(range(6)))
+            self.assertEqual([(r["step"], r["validation_loss"]) for r in got if r["validation_loss"] is not None],
+                             list(zip(*validation)))  # fmt: skip
+            self.assertEqual(validation[0], [0, 2, 4, 5])
+            self.assertEqual({k for k, v in end.items() if v is None}, {c.name for c in columns.IN_CURVES} - {"step"})
+        self.assertEqual(steps, 6)
+
+    def test_curves_without_validation(self):
+        with tempfile.TemporaryDirectory() as to:
+            qat = {"method": "qat", "steps": 5, "batch": 2, "length": 32, "warmup": 2}
+            plain = sweep.run(to, validated=False, quantize=[qat])
+            self.assertNotIn("validation_loss", plain.curves.columns)
+            self.assertEqual(len(plain.curves), 5)
 
 
 class FromResultFilesWithoutH5py(FromResultFiles):
