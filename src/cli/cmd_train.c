@@ -14,9 +14,9 @@
 #include "model/new_config.h"
 
 typedef struct train_flags {
-    const char *out, *family;
+    const char *out, *family, *validation;
     int64_t vocab, layers, dim, hidden, heads, kv_heads, context, seed, threads;
-    int64_t steps, batch, length, warmup;
+    int64_t steps, batch, length, warmup, every, validation_windows;
     double lr, lr_floor, weight_decay, beta2, clip, rope_base, balance;
     bool tied;
     int dtype;
@@ -47,6 +47,11 @@ static const lb_option flags[] = {
     {"clip", LB_OPT_FLOAT, "1", 0, 1e9, NULL, "largest gradient norm; 0: no clipping", AT(clip)},
     {"balance", LB_OPT_FLOAT, "0.01", 0, 10, NULL,
      "experts: weight of the loss by which they share the tokens (Fedus et al. 2021); 0: none", AT(balance)},
+    {"validation", LB_OPT_STR, "", 0, 0, NULL, "a text that is not trained on, whose loss is told on the way",
+     AT(validation)},
+    {"every", LB_OPT_INT, "50", 1, 1e9, NULL, "steps from one of these to the next", AT(every)},
+    {"validation_windows", LB_OPT_INT, "32", 0, 1e9, NULL, "its first so many windows, as long as a sequence; 0: all",
+     AT(validation_windows)},
     {"seed", LB_OPT_INT, "1", 0, 9e15, NULL, "of the first weights and of the batches", AT(seed)},
     {"dtype", LB_OPT_CHOICE, "bf16", 0, 0, lb_export_names, "how the weights are stored", AT(dtype)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", AT(threads)},
@@ -69,7 +74,10 @@ typedef struct session {
     lb_model *model;
     lb_textfile *file; /* (n_files) the texts: a pipe gives its own but once */
     int64_t n_files;
-    lb_corpus text; /* all texts, one after another */
+    lb_corpus text;        /* all texts, one after another */
+    lb_textfile held_file; /* of --validation */
+    lb_corpus *held;       /* NULL: none is asked for */
+    const lb_curve *curve;
     double seconds, loss, balanced;
 } session;
 
@@ -87,7 +95,7 @@ static lb_status open_texts(session *s) {
     if (!s->file) return LB_E_NOMEM;
     for (; s->n_files < args->n_positional; s->n_files++)
         LB_TRY(lb_textfile_open(args->positional[s->n_files], &s->file[s->n_files]));
-    return LB_OK;
+    return s->f->validation[0] ? lb_textfile_open(s->f->validation, &s->held_file) : LB_OK;
 }
 
 static lb_status train_tokenizer(session *s) {
@@ -117,6 +125,16 @@ static lb_status read_texts(session *s) {
         if (!more) return LB_E_NOMEM;
     }
     return LB_OK;
+}
+
+/* The text that is not trained on, in the tokens of those that are. */
+static lb_status read_held_out(session *s) {
+    const train_flags *f = s->f;
+    if (!f->validation[0]) return LB_OK;
+    LB_TRY(lb_corpus_of(&s->held_file, s->tokenizer, LB_BOS_NEVER, s->log, &s->held));
+    if (s->held->tokens >= f->length) return LB_OK;
+    return lb_fail(LB_E_CONFIG, "validation text %s has %lld tokens: one window takes --length = %lld", f->validation,
+                   (long long)s->held->tokens, (long long)f->length);
 }
 
 static bool given(const session *s, const char *flag) { return s->args->given[lb_options_find(&table, flag) - flags]; }
@@ -195,6 +213,7 @@ static lb_status train(session *s, lb_weights *out) {
     LB_TRY(lb_trainer_new(s->a, net, &s->model->weights, &s->text, NULL, NULL, (uint64_t)s->f->seed, s->team, &s->shown,
                           &t));
     lb_trainer_balance(t, s->f->balance);
+    if (s->held) lb_trainer_validate(t, &(lb_validation){s->held, s->f->every, s->f->validation_windows});
     double start = lb_clock_s();
     LB_TRY(m->model(t, opts, &result));
     s->seconds = lb_clock_s() - start;
@@ -202,7 +221,18 @@ static lb_status train(session *s, lb_weights *out) {
     const lb_curve *c = lb_trainer_curve(t);
     int64_t last = c->n < 50 ? c->n : 50;
     for (int64_t i = c->n - last; i < c->n; i++) s->loss += c->total[i] / (double)last;
-    return lb_trainer_install(s->a, net, &s->model->weights, t, &result, out);
+    LB_TRY(lb_trainer_install(s->a, net, &s->model->weights, t, &result, out));
+    s->curve = c;
+    return lb_trainer_validate_last(t, out);
+}
+
+static void tell_validation(const session *s, lb_str *out) {
+    const lb_curve *c = s->curve;
+    if (!c->validations) return;
+    int64_t all = s->held->tokens / s->f->length, n = s->f->validation_windows;
+    lb_str_add(out, "validation  %.4f nats a token, %.4f before the first step: %lld of %lld windows of %s\n",
+               c->validation_loss[c->validations - 1], c->validation_loss[0], (long long)(n > 0 && n < all ? n : all),
+               (long long)all, s->f->validation);
 }
 
 static lb_status tell(const session *s, lb_str *out) {
@@ -216,6 +246,7 @@ static lb_status tell(const session *s, lb_str *out) {
     lb_str_add(out, "model       %s, %lld blocks, %lld wide, %lld tokens, %lld weights\n", s->family->name,
                (long long)net->blocks, (long long)net->dim, (long long)net->vocab, (long long)weights);
     lb_str_add(out, "loss        %.4f nats a token, mean of the last steps\n", s->loss);
+    tell_validation(s, out);
     if (s->balanced > 0.0)
         lb_str_add(out, "experts     %.3f: share of the tokens times mean probability, 1 where all are alike\n",
                    s->balanced);
@@ -236,14 +267,25 @@ static lb_status publish(session *s) {
     return st;
 }
 
+static lb_status check_validation(const session *s) {
+    static const char *const flag[][2] = {{"every", "--every"}, {"validation_windows", "--validation-windows"}};
+    for (size_t i = 0; i < 2; i++)
+        if (given(s, flag[i][0]) && !s->f->validation[0])
+            return lb_fail(LB_E_ARG, "%s has no effect: there is no text to validate on: add --validation TEXT",
+                           flag[i][1]);
+    return LB_OK;
+}
+
 static lb_status work(session *s) {
     lb_weights trained;
+    LB_TRY(check_validation(s));
     LB_TRY(begin_config(s));
     LB_TRY(lb_cli_out_begin(s->a, s->f->out, &s->folder));
     LB_TRY(lb_cli_team(s->f->threads, &s->team));
     LB_TRY(open_texts(s));
     LB_TRY(train_tokenizer(s));
     LB_TRY(read_texts(s));
+    LB_TRY(read_held_out(s));
     LB_TRY(new_model(s));
     LB_TRY(train(s, &trained));
     lb_cli_log_end(s->log);
@@ -257,6 +299,8 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     lb_status st = work(&s);
     lb_fs_folder_abort(&s.folder);
     for (int64_t i = 0; i < s.n_files; i++) lb_textfile_close(&s.file[i]);
+    lb_textfile_close(&s.held_file);
+    lb_corpus_close(s.held);
     lb_model_close(s.model);
     lb_new_config_free(s.config);
     lb_tokenizer_free(s.tokenizer);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "io/json.h"
 #include "model/family.h"
 #include "support/run_cli.h"
 
@@ -107,8 +108,72 @@ static void keys_are_written_and_count(void **state) {
     lb_free(config);
 }
 
+/* A held-out text is looked at, and the model is the same: its last loss is what an evaluation gives. */
+static void a_held_out_text(void **state) {
+    (void)state;
+    cli_options o = {.cwd = home};
+    char held[LB_TEST_PATH];
+    double last = 0, first = 0;
+    lb_test_fixture("data/builtin/calibration.txt", held);
+    const char *const words[] = {"train",
+                                 text,
+                                 "--out",
+                                 "watched",
+                                 "--threads",
+                                 "2",
+                                 "--vocab",
+                                 "280",
+                                 "--layers",
+                                 "2",
+                                 "--dim",
+                                 "32",
+                                 "--heads",
+                                 "4",
+                                 "--steps",
+                                 "30",
+                                 "--warmup",
+                                 "2",
+                                 "--batch",
+                                 "2",
+                                 "--length",
+                                 "32",
+                                 "--lr",
+                                 "1e-2",
+                                 "--dtype",
+                                 "f32",
+                                 "--validation",
+                                 held,
+                                 "--every",
+                                 "7",
+                                 "--validation-windows",
+                                 "5",
+                                 NULL};
+    cli_result r = cli_run(&o, words);
+    if (r.code != 0) fail_msg("%s", r.err);
+    const char *at = strstr(r.out, "\nvalidation  ");
+    assert_non_null(at);
+    assert_int_equal(sscanf(at, "\nvalidation  %lf nats a token, %lf before the first step: 5 of ", &last, &first), 2);
+    assert_true(last < first - 0.3);
+    cli_free(&r);
+    r = CLI(&o, "eval", "watched", held, "--protocol", "W2-32", "--windows", "5", "--bos", "never", "--json", "e.json");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    char path[LB_TEST_PATH * 2];
+    json_t *root;
+    double ppl;
+    snprintf(path, sizeof path, "%s/e.json", home);
+    assert_ok(lb_json_read(path, &root));
+    assert_ok(lb_json_num(path, root, "perplexity", &ppl));
+    assert_true(fabs(log(ppl) - last) <= 5.1e-5);
+    json_decref(root);
+    r = CLI(&o, "train", text, "--out", "other", "--every", "7");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "--every has no effect: there is no text to validate on: add --validation TEXT");
+    cli_free(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_family_trains), cmocka_unit_test(the_default_is_a_llama),
-                                       cmocka_unit_test(keys_are_written_and_count)};
+                                       cmocka_unit_test(keys_are_written_and_count), cmocka_unit_test(a_held_out_text)};
     return cmocka_run_group_tests(tests, make_home, NULL);
 }
