@@ -31,13 +31,10 @@ static int make_texts(void **state) {
 }
 
 static void run(const char *name, const char *config, const char *results, const char *says) {
-    cli_options o = here();
     char to[64];
     put_file(name, config);
     snprintf(to, sizeof to, "results=%s", results);
-    cli_result r = CLI(&o, "run", name, "--no-report", "-o", to);
-    if (r.code != 0) print_error("%s%s", r.out, r.err);
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", name, "--no-report", "-o", to);
     cli_has(r.err, says);
     cli_free(&r);
 }
@@ -86,14 +83,8 @@ static void texts_and_samples(void **state) {
     /* Rounding reads no calibration: it runs once, and its errors are measured with the first. */
     same_cell("axes/sweep", "rtn 3b row", "plain-0-4/sweep", "rtn 3b row");
     /* Their layer errors are with H of each one's own text. */
-    cli_options o = here();
-    cli_result told = CLI(&o, "report", "axes/sweep", "--no-write");
-    assert_int_equal(told.code, 0);
-    cli_has(told.out, "on one calibration cells");
-    cli_free(&told);
-    told = CLI(&o, "report", "plain-0-4/sweep", "--no-write");
-    cli_has(told.out, "so that cells compare");
-    cli_free(&told);
+    SAYS(0, "on one calibration cells", "report", "axes/sweep", "--no-write");
+    SAYS(0, "so that cells compare", "report", "plain-0-4/sweep", "--no-write");
     /* What there is to say of a text is said of its cells. */
     lb_results *r = results("axes/sweep");
     const char *const mine = "gptq 3b row on other.txt samples=8", *const not_mine = "gptq 3b row on cal.txt samples=8";
@@ -141,17 +132,10 @@ static void ends(void **state) {
     assert_int_equal(strncmp(stem, "rtn-3b-row-head-6-bits-", strlen("rtn-3b-row-head-6-bits-")), 0);
     assert_int_equal(strlen(stem), strlen("rtn-3b-row-head-6-bits-") + 8);
     lb_results_free(r);
-    cli_options o = here();
-    cli_result told = CLI(&o, "check", "sweep.yaml", "-o", "embedding.bits=[2, 5]");
-    assert_int_equal(told.code, 0);
-    cli_has(told.out, "gptq 3b row embedding 5 bits");
-    cli_free(&told);
-    told = CLI(&o, "check", "sweep.yaml", "-o", "axes.embedding.bits=[2, 5]", "-o", "embedding.bits=3");
-    assert_int_equal(told.code, 1);
-    cli_has(told.err, "-o embedding.bits=3 has no effect: every cell has a value of axes.embedding.bits (");
-    cli_free(&told);
-    told = CLI(&o, "report", "ends/sweep", "--no-write", "--columns", "method,bits,embedding,head");
-    assert_int_equal(told.code, 0);
+    SAYS(0, "gptq 3b row embedding 5 bits", "check", "sweep.yaml", "-o", "embedding.bits=[2, 5]");
+    SAYS(1, "-o embedding.bits=3 has no effect: every cell has a value of axes.embedding.bits (", "check", "sweep.yaml",
+         "-o", "axes.embedding.bits=[2, 5]", "-o", "embedding.bits=3");
+    cli_result told = RAN(0, "report", "ends/sweep", "--no-write", "--columns", "method,bits,embedding,head");
     cli_has(told.out, "rtn head 6 bits ");
     cli_has(told.out, "gptq embedding 8 bits ");
     cli_free(&told);
@@ -180,11 +164,9 @@ static void entries_and_seeds(void **state) {
 /* What a value of an axis cannot have refuses its cells; the plan names every calibration once. */
 static void plans(void **state) {
     (void)state;
-    cli_options o = here();
     put_file("plan.yaml", "model: tiny\nthreads: 2\ncalibration: {text: cal.txt, samples: 4}\n" EVAL
                           "axes: {calibration.length: [64, 4096, 32]}\n" METHODS);
-    cli_result r = CLI(&o, "check", "plan.yaml");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "check", "plan.yaml");
     cli_has(r.out, "calibration  cal.txt: 4 x 64 of ");
     cli_has(r.out, "calibration  cal.txt: 4 x 32 of ");
     cli_has_not(r.out, "4 x 4096 of ");
@@ -192,35 +174,28 @@ static void plans(void **state) {
     cli_has(r.out, "calibration.length = 4096: the model's context is 128 tokens");
     cli_free(&r);
     /* As the only one it is the config's mistake. */
-    r = CLI(&o, "check", "plan.yaml", "-o", "axes={}", "-o", "calibration.length=4096");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "calibration.length = 4096: the model's context is 128 tokens");
-    cli_free(&r);
+    SAYS(1, "calibration.length = 4096: the model's context is 128 tokens", "check", "plan.yaml", "-o", "axes={}", "-o",
+         "calibration.length=4096");
     /* Overrides reach axes as the file writes them, and as maps. */
-    r = CLI(&o, "check", "plan.yaml", "-o", "axes.calibration.length=[16]");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "check", "plan.yaml", "-o", "axes.calibration.length=[16]");
     cli_has(r.out, "4 x 16 of ");
     cli_has_not(r.out, "4 x 64 of ");
     cli_free(&r);
-    r = CLI(&o, "check", "plan.yaml", "-o", "calibration.length=[16]");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "check", "plan.yaml", "-o", "calibration.length=[16]");
     cli_has(r.out, "4 x 16 of ");
     cli_has_not(r.out, "4 x 64 of ");
     cli_free(&r);
-    r = CLI(&o, "check", "plan.yaml", "-o", "calibration.length=16");
-    assert_int_equal(r.code, 1);
+    r = RAN(1, "check", "plan.yaml", "-o", "calibration.length=16");
     cli_has(r.err, "-o calibration.length=16 has no effect: every cell has a value of axes.calibration.length (");
     cli_has(r.err, "plan.yaml:5)");
     cli_free(&r);
-    r = CLI(&o, "check", "plan.yaml", "-o", "calibration.samples=[2, 3]", "-o", "axes={}", "-o",
+    r = RAN(0, "check", "plan.yaml", "-o", "calibration.samples=[2, 3]", "-o", "axes={}", "-o",
             "calibration.length=16");
-    assert_int_equal(r.code, 0);
     cli_has(r.out, "2 x 16 of ");
     cli_has(r.out, "3 x 16 of ");
     cli_free(&r);
     /* A text that is not there is named where it stands. */
-    r = CLI(&o, "check", "plan.yaml", "-o", "axes.calibration.text=[cal.txt, gone.txt]");
-    assert_int_equal(r.code, 1);
+    r = RAN(1, "check", "plan.yaml", "-o", "axes.calibration.text=[cal.txt, gone.txt]");
     cli_has(r.err, "-o axes.calibration.text=[cal.txt, gone.txt]");
     cli_has(r.err, "gone.txt");
     cli_free(&r);
@@ -229,7 +204,6 @@ static void plans(void **state) {
 /* A source that nobody fetched refuses the cells that would read it, and those alone. */
 static void missing_texts(void **state) {
     (void)state;
-    cli_options o = here();
     char dir[LB_TEST_PATH];
     path_in(dir, home, "named");
     assert_ok(lb_fs_mkdirs(dir));
@@ -238,8 +212,7 @@ static void missing_texts(void **state) {
              "0000000000000000000000000000000000000000000000000000000000000000\n  bytes: 10\n  licence: none\n");
     put_file("named/missing.yaml", "model: tiny\nthreads: 2\ncalibration: {text: [cal.txt, far-text], "
                                    "samples: 4, length: 64}\n" EVAL METHODS);
-    cli_result r = CLI(&o, "run", "named/missing.yaml", "--no-report", "-o", "results=far");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "named/missing.yaml", "--no-report", "-o", "results=far");
     cli_has(r.err, "3 cells run, 0 kept, 1 refused, 0 failed");
     cli_free(&r);
     lb_results *x = results("far/missing");
@@ -252,38 +225,27 @@ static void missing_texts(void **state) {
 /* `axes.model` is the list under `model`. */
 static void models(void **state) {
     (void)state;
-    cli_options o = here();
     put_file("models.yaml", "threads: 2\ncalibration: {text: cal.txt, samples: 4, length: 64}\n" EVAL
                             "axes: {model: [tiny, gone]}\n" METHODS);
-    cli_result r = CLI(&o, "check", "models.yaml");
-    assert_int_equal(r.code, 1);
+    cli_result r = RAN(1, "check", "models.yaml");
     cli_has(r.err, "models.yaml:4: ");
     cli_has(r.err, "gone");
     cli_free(&r);
-    r = CLI(&o, "check", "models.yaml", "-o", "axes.model=[tiny]");
-    assert_int_equal(r.code, 0);
-    cli_has(r.out, "model        tiny: ");
-    cli_free(&r);
+    SAYS(0, "model        tiny: ", "check", "models.yaml", "-o", "axes.model=[tiny]");
     /* Keys that this model has nothing for. */
-    r = CLI(&o, "check", "models.yaml", "-o", "axes.model=[tiny]", "-o", "axes.quantize_router=[false, true]");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "axes.quantize_router has no effect: tiny has no experts");
-    cli_free(&r);
-    r = CLI(&o, "check", "models.yaml", "-o", "axes.model=[tiny]", "-o", "calibration.expert_tokens=[1, 2]");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "axes.calibration.expert_tokens has no effect: tiny has no experts");
-    cli_free(&r);
+    SAYS(1, "axes.quantize_router has no effect: tiny has no experts", "check", "models.yaml", "-o",
+         "axes.model=[tiny]", "-o", "axes.quantize_router=[false, true]");
+    SAYS(1, "axes.calibration.expert_tokens has no effect: tiny has no experts", "check", "models.yaml", "-o",
+         "axes.model=[tiny]", "-o", "calibration.expert_tokens=[1, 2]");
 }
 
 /* Another model that has a shorter context: values it cannot have refuse its cells alone, and models are opened again
  * for their turn with the texts that they had. */
 static void models_and_texts(void **state) {
     (void)state;
-    cli_options o = here();
-    cli_result r = CLI(&o, "train", "cal.txt", "--out", "brief", "--vocab", "300", "--layers", "2", "--dim", "32",
+    cli_result r = RAN(0, "train", "cal.txt", "--out", "brief", "--vocab", "300", "--layers", "2", "--dim", "32",
                        "--hidden", "48", "--heads", "2", "--kv-heads", "1", "--context", "64", "--steps", "2",
                        "--batch", "2", "--length", "32", "--warmup", "1", "--dtype", "f32", "--threads", "2");
-    assert_int_equal(r.code, 0);
     cli_free(&r);
     run("two.yaml",
         "threads: 2\ncalibration: {text: [cal.txt, other.txt], samples: 4}\n" EVAL

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/fs.h"
-#include "io/csv.h"
+#include "support/csv_table.h"
 #include "support/sweep_kit.h"
 
 static int setup(void **state) {
@@ -23,23 +23,14 @@ static int setup(void **state) {
     return code;
 }
 
-#define REPORT(...) CLI(&o, "report", "results/seeds", __VA_ARGS__)
-
-static lb_csv csv_of(const char *text) {
-    char path[LB_TEST_PATH];
-    lb_csv c;
-    put_file("out.csv", text);
-    path_in(path, home, "out.csv");
-    assert_ok(lb_csv_read(arena, path, &c));
-    return c;
-}
+#define REPORT(code, ...) RAN(code, "report", "results/seeds", __VA_ARGS__)
+#define REFUSES(why, ...) SAYS(1, why, "report", "results/seeds", __VA_ARGS__)
 
 static void columns_and_order(void **state) {
     (void)state;
-    cli_options o = here();
-    cli_result r = REPORT("--no-write", "--format", "csv", "--columns", "label, ppl,seeds,act_order", "--sort", "-ppl");
-    assert_int_equal(r.code, 0);
-    lb_csv c = csv_of(r.out);
+    cli_result r =
+        REPORT(0, "--no-write", "--format", "csv", "--columns", "label, ppl,seeds,act_order", "--sort", "-ppl");
+    lb_csv c = csv_of_text(arena, r.out);
     const char *const head[] = {"evaluation", "protocol", "label", "ppl", "seeds", "act_order"};
     assert_int_equal(c.cols, 6);
     for (int i = 0; i < 6; i++) assert_string_equal(c.header[i], head[i]);
@@ -54,8 +45,7 @@ static void columns_and_order(void **state) {
     }
     cli_free(&r);
     /* as tables that are written, too */
-    r = REPORT("--columns", "label,ppl,delta");
-    assert_int_equal(r.code, 0);
+    r = REPORT(0, "--columns", "label,ppl,delta");
     cli_free(&r);
     char path[LB_TEST_PATH], *text = NULL;
     size_t n;
@@ -67,11 +57,9 @@ static void columns_and_order(void **state) {
 
 static void where(void **state) {
     (void)state;
-    cli_options o = here();
-    cli_result r = REPORT("--format", "csv", "--columns", "method,bits,evaluation", "--where",
+    cli_result r = REPORT(0, "--format", "csv", "--columns", "method,bits,evaluation", "--where",
                           "bits <= 3 and not (method = rtn and bits < 3) and evaluation = long");
-    assert_int_equal(r.code, 0);
-    lb_csv c = csv_of(r.out);
+    lb_csv c = csv_of_text(arena, r.out);
     assert_int_equal(c.rows, 4); /* the baseline, rtn 3b, gptq twice */
     for (size_t i = 0; i < c.rows; i++) {
         assert_string_equal(c.row[i][2], "long");
@@ -86,57 +74,42 @@ static void where(void **state) {
                  {"bits = 3 &", "--where: column 10: and, or, or the end expected, not '&'"},
                  {"bits = 7", "--where: no cell of results/seeds is so: bits = 7"}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        r = REPORT("--where", wrong[i].text);
-        assert_true(r.code != 0);
+        r = REPORT(1, "--where", wrong[i].text);
         assert_string_equal(r.out, "");
         cli_has(r.err, wrong[i].said);
         cli_free(&r);
     }
-    r = REPORT("--columns", "label,ppl", "--layers", "rtn 2b row");
-    assert_true(r.code != 0);
-    cli_has(r.err, "--columns and --sort are for the main table: not with --layers");
-    cli_free(&r);
+    REFUSES("--columns and --sort are for the main table: not with --layers", "--columns", "label,ppl", "--layers",
+            "rtn 2b row");
 }
 
 static void rows_of_cells_csv(void **state) {
     (void)state;
-    cli_options o = here();
-    cli_result r = REPORT("--cells");
+    cli_result r = REPORT(0, "--cells");
     char path[LB_TEST_PATH], *file = NULL;
     size_t n;
     path_in(path, home, "results/seeds/cells.csv");
-    assert_int_equal(r.code, 0);
     assert_ok(lb_fs_read(path, &file, &n));
     assert_string_equal(r.out, file);
     lb_free(file);
     cli_free(&r);
-    r = REPORT("--cells", "--where", "method = finetune and evaluation = short");
-    assert_int_equal(r.code, 0);
-    assert_int_equal(csv_of(r.out).rows, 4); /* the baseline and three seeds, each a row of its own */
+    r = REPORT(0, "--cells", "--where", "method = finetune and evaluation = short");
+    assert_int_equal(csv_of_text(arena, r.out).rows, 4); /* the baseline and three seeds, each a row of its own */
     cli_free(&r);
-    r = REPORT("--cells", "--sort", "ppl");
-    assert_true(r.code != 0);
-    cli_has(r.err, "--columns and --sort are for the main table: not with --cells");
-    cli_free(&r);
-    r = REPORT("--cells", "--compare", "none");
-    assert_true(r.code != 0);
-    cli_has(r.err, "--cells is not for --compare");
-    cli_free(&r);
+    REFUSES("--columns and --sort are for the main table: not with --cells", "--cells", "--sort", "ppl");
+    REFUSES("--cells is not for --compare", "--cells", "--compare", "none");
 }
 
 /* Differences of the main table to another row are those of --compare; to the baseline, by its name, what they are. */
 static void another_reference(void **state) {
     (void)state;
     static const char columns[] = "label,delta_ln_ppl,delta_low,delta_high";
-    cli_options o = here();
-    cli_result r = REPORT("--format", "csv", "--columns", columns, "--reference", "rtn 3b row");
-    assert_int_equal(r.code, 0);
+    cli_result r = REPORT(0, "--format", "csv", "--columns", columns, "--reference", "rtn 3b row");
     cli_has(r.err, "nothing is written");
-    lb_csv c = csv_of(r.out);
+    lb_csv c = csv_of_text(arena, r.out);
     cli_free(&r);
-    r = REPORT("--no-write", "--format", "csv", "--compare", "rtn 3b row");
-    assert_int_equal(r.code, 0);
-    lb_csv compared = csv_of(r.out);
+    r = REPORT(0, "--no-write", "--format", "csv", "--compare", "rtn 3b row");
+    lb_csv compared = csv_of_text(arena, r.out);
     cli_free(&r);
     size_t same = 0;
     for (size_t i = 0; i < c.rows; i++)
@@ -146,56 +119,41 @@ static void another_reference(void **state) {
                     strcmp(c.row[i][4], compared.row[k][lb_csv_column(&compared, "delta_low")]) == 0;
     assert_int_equal(same, compared.rows);
     assert_int_equal(c.rows, compared.rows + 2); /* and the row itself, of each evaluation */
-    r = REPORT("--no-write", "--format", "csv", "--columns", columns);
-    cli_result base = REPORT("--no-write", "--format", "csv", "--columns", columns, "--reference", "none");
-    assert_int_equal(base.code, 0);
+    r = REPORT(0, "--no-write", "--format", "csv", "--columns", columns);
+    cli_result base = REPORT(0, "--no-write", "--format", "csv", "--columns", columns, "--reference", "none");
     assert_string_equal(r.out, base.out);
     cli_free(&r);
     cli_free(&base);
-    r = REPORT("--reference", "rtn 3b row", "--significant", "--adjust", "holm");
-    assert_int_equal(r.code, 0);
+    r = REPORT(0, "--reference", "rtn 3b row", "--significant", "--adjust", "holm");
     cli_has(r.out, "; differences to rtn 3b row");
     cli_has(r.out, "*: differs from rtn 3b row, as p, adjusted by Holm's method, is below 0.05. 5 + 5 comparisons");
     cli_free(&r);
-    r = REPORT("--reference", "rtn 3b row", "--format", "latex");
-    assert_int_equal(r.code, 0);
+    r = REPORT(0, "--reference", "rtn 3b row", "--format", "latex");
     cli_has(r.out, "; differences to rtn 3b row. 5 comparisons; intervals are of each alone.}");
     cli_free(&r);
-    r = REPORT("--reference", "rtn 3b", "--compare", "none");
-    assert_true(r.code != 0);
-    cli_has(r.err, "--reference is for the main table: not with --compare");
-    cli_free(&r);
-    r = REPORT("--reference", "rtn 3b");
-    assert_true(r.code != 0);
-    cli_has(r.err, "results/seeds has no cell 'rtn 3b'");
-    cli_free(&r);
+    REFUSES("--reference is for the main table: not with --compare", "--reference", "rtn 3b", "--compare", "none");
+    REFUSES("results/seeds has no cell 'rtn 3b'", "--reference", "rtn 3b");
 }
 
 /* A row over seeds is called as the table calls it; what has no name gets names of its method. */
 static void names(void **state) {
     (void)state;
-    cli_options o = here();
-    cli_result r = REPORT("--no-write", "--format", "csv", "--columns", "label,seeds", "--where", "method = finetune");
-    assert_int_equal(r.code, 0);
-    lb_csv c = csv_of(r.out);
+    cli_result r =
+        REPORT(0, "--no-write", "--format", "csv", "--columns", "label,seeds", "--where", "method = finetune");
+    lb_csv c = csv_of_text(arena, r.out);
     assert_int_equal(c.rows, 4);
     assert_string_equal(c.row[1][3], "3");
     const char *label = c.row[1][2];
     assert_null(strstr(label, " s0"));
     cli_free(&r);
-    r = REPORT("--no-write", "--layers", label);
-    assert_true(r.code != 0);
-    cli_has(r.err, "is 3 cells, one a seed: name one: '");
-    cli_free(&r);
+    REFUSES("is 3 cells, one a seed: name one: '", "--no-write", "--layers", label);
     char wrong[256];
     snprintf(wrong, sizeof wrong, "%.*sxx", (int)strlen(label) - 1, label);
-    r = REPORT("--no-write", "--compare", wrong);
-    assert_true(r.code != 0);
+    r = REPORT(1, "--no-write", "--compare", wrong);
     cli_has(r.err, "did you mean 'finetune");
     cli_has(r.err, "' (3 seeds)?");
     cli_free(&r);
-    r = REPORT("--no-write", "--compare", "gptq 3b");
-    assert_true(r.code != 0);
+    r = REPORT(1, "--no-write", "--compare", "gptq 3b");
     cli_has(r.err, "of gptq there is 'gptq 3b row act_order', 'gptq 3b row no_act_order'");
     cli_has_not(r.err, "rtn");
     cli_free(&r);

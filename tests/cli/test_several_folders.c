@@ -5,17 +5,14 @@
 #include <string.h>
 
 #include "base/fs.h"
-#include "io/csv.h"
+#include "support/csv_table.h"
 #include "support/sweep_kit.h"
 
 #define QUANTIZE "quantize:\n  - {method: rtn, bits: 3}\n  - {method: gptq, bits: [2, 3]}\n"
 #define EVAL     "eval: {text: eval.txt, protocol: W2-64, windows: 6}\n"
 
 static void run(const char *config) {
-    cli_options o = here();
-    cli_result r = CLI(&o, "run", config, "--no-report");
-    if (r.code) print_error("%s", r.err);
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", config, "--no-report");
     cli_free(&r);
 }
 
@@ -39,26 +36,10 @@ static int setup(void **state) {
     return 0;
 }
 
-static lb_csv csv_of(const char *text) {
-    char path[LB_TEST_PATH];
-    lb_csv c;
-    put_file("out.csv", text);
-    path_in(path, home, "out.csv");
-    assert_ok(lb_csv_read(arena, path, &c));
-    return c;
-}
-
-static const char *at(const lb_csv *c, size_t row, const char *name) {
-    int col = lb_csv_column(c, name);
-    if (col < 0) fail_msg("no column %s", name);
-    return c->row[row][col];
-}
-
 static void two_texts(void **state) {
     (void)state;
     cli_options o = here();
-    cli_result r = CLI(&o, "report", "results/case-a", "results/case-b");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "report", "results/case-a", "results/case-b");
     cli_has(r.out, "tiny: perplexity on eval.txt, W2-64, first 6 of ");
     cli_has(r.out, "tiny: perplexity on eval.txt, W2-32, first 4 of ");
     cli_has(r.out, "\ngptq on cal.txt ");
@@ -68,10 +49,9 @@ static void two_texts(void **state) {
                  exists("results/case-a/cells.csv"));
     cli_free(&r);
     /* each number is the folder's own; the baseline stands once in each block */
-    r = CLI(&o, "report", "results/case-a", "results/case-b", "--format", "csv", "--columns",
+    r = RAN(0, "report", "results/case-a", "results/case-b", "--format", "csv", "--columns",
             "folder,method,bits,calibration,evaluation,protocol,ppl,delta_ln_ppl,delta_low,experiment");
-    assert_int_equal(r.code, 0);
-    lb_csv all = csv_of(r.out);
+    lb_csv all = csv_of_text(arena, r.out);
     cli_free(&r);
     int64_t compared = 0, baselines = 0;
     for (int k = 0; k < 2; k++) {
@@ -79,24 +59,25 @@ static void two_texts(void **state) {
         r = CLI(&o, "report", dir[k], "--no-write", "--format", "csv", "--columns",
                 "cell,method,bits,evaluation,protocol,ppl,delta_ln_ppl,delta_low");
         assert_int_equal(r.code, 0);
-        lb_csv own = csv_of(r.out);
+        lb_csv own = csv_of_text(arena, r.out);
         cli_free(&r);
         for (size_t i = 0; i < own.rows; i++)
             for (size_t x = 0; x < all.rows; x++) {
-                if (strcmp(at(&all, x, "folder"), dir[k] + strlen("results/")) != 0 ||
-                    strncmp(at(&all, x, "method"), at(&own, i, "method"), strlen(at(&own, i, "method"))) != 0 ||
-                    strcmp(at(&all, x, "bits"), at(&own, i, "bits")) != 0 ||
-                    strcmp(at(&all, x, "protocol"), at(&own, i, "protocol")) != 0)
+                if (strcmp(csv_at(&all, x, "folder"), dir[k] + strlen("results/")) != 0 ||
+                    strncmp(csv_at(&all, x, "method"), csv_at(&own, i, "method"), strlen(csv_at(&own, i, "method"))) !=
+                        0 ||
+                    strcmp(csv_at(&all, x, "bits"), csv_at(&own, i, "bits")) != 0 ||
+                    strcmp(csv_at(&all, x, "protocol"), csv_at(&own, i, "protocol")) != 0)
                     continue;
-                assert_string_equal(at(&all, x, "ppl"), at(&own, i, "ppl"));
-                assert_string_equal(at(&all, x, "delta_ln_ppl"), at(&own, i, "delta_ln_ppl"));
-                assert_string_equal(at(&all, x, "delta_low"), at(&own, i, "delta_low"));
+                assert_string_equal(csv_at(&all, x, "ppl"), csv_at(&own, i, "ppl"));
+                assert_string_equal(csv_at(&all, x, "delta_ln_ppl"), csv_at(&own, i, "delta_ln_ppl"));
+                assert_string_equal(csv_at(&all, x, "delta_low"), csv_at(&own, i, "delta_low"));
                 compared++;
             }
     }
     for (size_t x = 0; x < all.rows; x++) {
-        baselines += strcmp(at(&all, x, "method"), "none") == 0;
-        assert_string_equal(at(&all, x, "experiment"), at(&all, x, "folder")); /* each cell's own */
+        baselines += strcmp(csv_at(&all, x, "method"), "none") == 0;
+        assert_string_equal(csv_at(&all, x, "experiment"), csv_at(&all, x, "folder")); /* each cell's own */
     }
     assert_int_equal(all.rows, 2 + 6 + 3);
     assert_int_equal(baselines, 2);
@@ -107,11 +88,9 @@ static void two_texts(void **state) {
 static void all_of_a_folder(void **state) {
     (void)state;
     cli_options o = here();
-    cli_result r = CLI(&o, "run", "a.yaml", "--no-report", "-o", "eval.windows=4");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "a.yaml", "--no-report", "-o", "eval.windows=4");
     cli_free(&r);
-    r = CLI(&o, "report", "results/case-a", "--no-write");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "report", "results/case-a", "--no-write");
     cli_has(r.out, "first 4 of ");
     cli_has_not(r.out, "first 6 of ");
     cli_has(r.out, "4 earlier results in this folder are not of this sweep: lowbit report results/case-a --all");
@@ -132,8 +111,7 @@ static void all_of_a_folder(void **state) {
         assert_int_equal(rows, 4);
         cli_free(&r);
     }
-    r = CLI(&o, "run", "a.yaml", "--no-report");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "run", "a.yaml", "--no-report");
     cli_free(&r);
 }
 
@@ -146,22 +124,18 @@ static void another_model_of_that_name(void **state) {
     assert_int_equal(cli_shell(command, out, sizeof out), 0);
     cli_result r = CLI(&o, "report", "results/case-a", "far/case-a", "--columns", "label,ppl", "--format", "csv");
     assert_int_equal(r.code, 0); /* the same results again */
-    assert_int_equal(csv_of(r.out).rows, 4);
+    assert_int_equal(csv_of_text(arena, r.out).rows, 4);
     cli_free(&r);
-    r = CLI(&o, "train", "cal.txt", "--out", "far/tiny", "--vocab", "300", "--layers", "2", "--dim", "32", "--hidden",
+    r = RAN(0, "train", "cal.txt", "--out", "far/tiny", "--vocab", "300", "--layers", "2", "--dim", "32", "--hidden",
             "48", "--heads", "2", "--kv-heads", "1", "--context", "128", "--steps", "3", "--batch", "2", "--length",
             "32", "--warmup", "1", "--dtype", "f32", "--threads", "1");
-    assert_int_equal(r.code, 0);
     cli_free(&r);
     put_file("far/c.yaml", "name: case-c\nmodel: tiny\nthreads: 1\n"
                            "eval: {text: ../eval.txt, protocol: W2-64, windows: 6}\n"
                            "quantize:\n  - {method: rtn, bits: 3}\n");
-    r = CLI(&o, "run", "far/c.yaml", "--no-report", "-o", "results=results");
-    if (r.code) print_error("%s", r.err);
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "run", "far/c.yaml", "--no-report", "-o", "results=results");
     cli_free(&r);
-    r = CLI(&o, "report", "results/case-a", "results/case-c");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "report", "results/case-a", "results/case-c");
     int tables = 0;
     for (const char *p = r.out; (p = strstr(p, "): perplexity on ")); p++) tables++;
     assert_int_equal(tables, 2);

@@ -60,6 +60,20 @@ int clean(void **state) {
 
 cli_options here(void) { return (cli_options){.cwd = home}; }
 
+cli_result ran(int code, const char *const *words) {
+    cli_options o = here();
+    cli_result r = cli_run(&o, words);
+    if (r.code != code) print_error("%s%s", r.out, r.err);
+    assert_int_equal(r.code, code);
+    return r;
+}
+
+void says(int code, const char *text, const char *const *words) {
+    cli_result r = ran(code, words);
+    cli_has(code ? r.err : r.out, text);
+    cli_free(&r);
+}
+
 lb_results *results(const char *name) {
     char path[LB_TEST_PATH];
     lb_results *r = NULL;

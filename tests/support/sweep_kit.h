@@ -22,6 +22,12 @@ void path_in(char out[LB_TEST_PATH], const char *dir, const char *name);
 void put_file(const char *name, const char *text); /* in home */
 bool exists(const char *name);
 cli_options here(void);
+/* The program run there, with this exit status, or the test fails and shows what was said: RAN(0, "check", "c.yaml"). */
+cli_result ran(int code, const char *const *words);
+#define RAN(code, ...) ran((code), (const char *const[]){__VA_ARGS__, NULL})
+/* Likewise; the text stands in its output where the status is 0, else in its messages. */
+void says(int code, const char *text, const char *const *words);
+#define SAYS(code, text, ...) says((code), (text), (const char *const[]){__VA_ARGS__, NULL})
 lb_results *results(const char *name);
 int64_t cells_that(const lb_results *r, lb_cell_state state);
 /* The same cell, or two results folders with the same cells, but for what may differ between equal runs. */

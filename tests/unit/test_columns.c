@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/fs.h"
-#include "io/csv.h"
 #include "report/columns.h"
 #include "report/parts.h"
+#include "support/csv_table.h"
 #include "support/support.h"
 #include "support/synthetic_results.h"
 
@@ -41,21 +41,11 @@ static lb_report_options options(const char *names, const char *sort) {
 }
 
 static lb_csv csv_of(const lb_results *r, const lb_report_options *o) {
-    char path[LB_TEST_PATH];
-    lb_csv c;
     lb_str s = {0};
     assert_ok(lb_report_table(r, o, LB_TABLE_CSV, &s));
-    snprintf(path, sizeof path, "%s/columns.csv", lb_test_tmpdir());
-    assert_ok(lb_fs_write_atomic(path, s.s, s.len));
-    assert_ok(lb_csv_read(arena, path, &c));
+    lb_csv c = csv_of_text(arena, s.s);
     lb_str_free(&s);
     return c;
-}
-
-static const char *at(const lb_csv *c, size_t row, const char *name) {
-    int col = lb_csv_column(c, name);
-    if (col < 0) fail_msg("no column %s", name);
-    return c->row[row][col];
 }
 
 static bool of_block(const lb_report_row *row, const lb_report_block *b) {
@@ -79,7 +69,7 @@ static void every_fact(void **state) {
                 lb_fact_value v;
                 if (!of_block(row, &view.block[b])) continue;
                 assert_ok(lb_report_row_fact(&view, row, &view.block[b], name, &v));
-                const char *got = at(&c, at_row++, name);
+                const char *got = csv_at(&c, at_row++, name);
                 if (strcmp(name, "method") == 0)
                     assert_string_equal(got, row->name);
                 else

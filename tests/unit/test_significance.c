@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
-#include "io/csv.h"
 #include "report/significance.h"
 #include "report/table.h"
+#include "support/csv_table.h"
 #include "support/support.h"
 #include "support/synthetic_results.h"
 
@@ -46,17 +45,8 @@ static void table(const lb_report_options *o, lb_table_format f, const char *com
 static void read_csv(const lb_report_options *o, const char *compare, lb_csv *c) {
     lb_str s;
     table(o, LB_TABLE_CSV, compare, &s);
-    char path[LB_TEST_PATH];
-    snprintf(path, sizeof path, "%s/t.csv", lb_test_tmpdir());
-    assert_ok(lb_fs_write_atomic(path, s.s, s.len));
-    assert_ok(lb_csv_read(arena, path, c));
+    *c = csv_of_text(arena, s.s);
     lb_str_free(&s);
-}
-
-static const char *at(const lb_csv *c, size_t row, const char *column) {
-    int k = lb_csv_column(c, column);
-    if (k < 0) fail_msg("no column %s", column);
-    return c->row[row][k];
 }
 
 /* Stars of a printed table, and rows of it whose interval leaves 0 out. */
@@ -99,24 +89,25 @@ static void adjusts_by_evaluation(void **state) {
     read_csv(&holm, NULL, &c);
     int checked = 0;
     for (size_t i = 0; i < c.rows; i++) {
-        const char *eval = at(&c, i, "evaluation"), *protocol = at(&c, i, "protocol"), *windows = at(&c, i, "windows");
-        if (!at(&c, i, "p")[0]) continue;
-        double mine = strtod(at(&c, i, "p"), NULL), want = 0;
+        const char *eval = csv_at(&c, i, "evaluation"), *protocol = csv_at(&c, i, "protocol"),
+                   *windows = csv_at(&c, i, "windows");
+        if (!csv_at(&c, i, "p")[0]) continue;
+        double mine = strtod(csv_at(&c, i, "p"), NULL), want = 0;
         for (size_t k = 0; k < c.rows; k++) {
-            double p = strtod(at(&c, k, "p"), NULL);
+            double p = strtod(csv_at(&c, k, "p"), NULL);
             int left = 0;
-            if (!at(&c, k, "p")[0] || strcmp(at(&c, k, "evaluation"), eval) ||
-                strcmp(at(&c, k, "protocol"), protocol) || strcmp(at(&c, k, "windows"), windows) || p > mine)
+            if (!csv_at(&c, k, "p")[0] || strcmp(csv_at(&c, k, "evaluation"), eval) ||
+                strcmp(csv_at(&c, k, "protocol"), protocol) || strcmp(csv_at(&c, k, "windows"), windows) || p > mine)
                 continue;
             for (size_t m = 0; m < c.rows; m++)
-                left += at(&c, m, "p")[0] && !strcmp(at(&c, m, "evaluation"), eval) &&
-                        !strcmp(at(&c, m, "protocol"), protocol) && !strcmp(at(&c, m, "windows"), windows) &&
-                        (strtod(at(&c, m, "p"), NULL) > p || (strtod(at(&c, m, "p"), NULL) == p && m >= k));
+                left += csv_at(&c, m, "p")[0] && !strcmp(csv_at(&c, m, "evaluation"), eval) &&
+                        !strcmp(csv_at(&c, m, "protocol"), protocol) && !strcmp(csv_at(&c, m, "windows"), windows) &&
+                        (strtod(csv_at(&c, m, "p"), NULL) > p || (strtod(csv_at(&c, m, "p"), NULL) == p && m >= k));
             if (left * p > want) want = left * p;
         }
         if (want > 1) want = 1;
-        if (fabs(want - strtod(at(&c, i, "p_holm"), NULL)) > 1e-12)
-            fail_msg("row %zu: p %s, p_holm %s, not %g", i, at(&c, i, "p"), at(&c, i, "p_holm"), want);
+        if (fabs(want - strtod(csv_at(&c, i, "p_holm"), NULL)) > 1e-12)
+            fail_msg("row %zu: p %s, p_holm %s, not %g", i, csv_at(&c, i, "p"), csv_at(&c, i, "p_holm"), want);
         checked++;
     }
     assert_true(checked > 5);
@@ -134,13 +125,13 @@ static void compares_rows(void **state) {
         if (v.row[i].cells == 3) row = &v.row[i];
     assert_non_null(row);
     read_csv(NULL, row->label, &c);
-    for (size_t i = 0; i < c.rows; i++) assert_string_not_equal(at(&c, i, "cell"), row->label);
+    for (size_t i = 0; i < c.rows; i++) assert_string_not_equal(csv_at(&c, i, "cell"), row->label);
     read_csv(NULL, row->cell[1]->label, &c);
     int siblings = 0, rows = 0;
     for (size_t i = 0; i < c.rows; i++) {
-        assert_string_not_equal(at(&c, i, "cell"), row->label);
-        assert_string_not_equal(at(&c, i, "cell"), row->cell[1]->label);
-        for (int k = 0; k < 3; k += 2) siblings += strcmp(at(&c, i, "cell"), row->cell[k]->label) == 0;
+        assert_string_not_equal(csv_at(&c, i, "cell"), row->label);
+        assert_string_not_equal(csv_at(&c, i, "cell"), row->cell[1]->label);
+        for (int k = 0; k < 3; k += 2) siblings += strcmp(csv_at(&c, i, "cell"), row->cell[k]->label) == 0;
         rows++;
     }
     assert_true(siblings == 2 * (int)row->cell[1]->evals && rows > siblings + 3);
@@ -183,9 +174,9 @@ static void another_reference(void **state) {
     lb_str_free(&s);
     read_csv(&o, NULL, &c);
     read_csv(&marks, NULL, &base);
-    assert_string_equal(at(&base, 0, "p"), ""); /* the baseline to itself */
-    assert_true(at(&c, 0, "p")[0] != 0);
-    assert_string_equal(at(&c, 1, "p"), "");
+    assert_string_equal(csv_at(&base, 0, "p"), ""); /* the baseline to itself */
+    assert_true(csv_at(&c, 0, "p")[0] != 0);
+    assert_string_equal(csv_at(&c, 1, "p"), "");
     o.reference = "no such row";
     assert_status(LB_E_ARG, lb_report_table(results, &o, LB_TABLE_CSV, &s));
     lb_str_free(&s);
@@ -203,25 +194,25 @@ static void differences_to_a_reference(void **state) {
     read_csv(NULL, o.reference, &compare);
     size_t same = 0, none = 0;
     for (size_t i = 0; i < c.rows; i++) {
-        none += strcmp(at(&c, i, "label"), o.reference) == 0 && !at(&c, i, "delta_ln_ppl")[0];
+        none += strcmp(csv_at(&c, i, "label"), o.reference) == 0 && !csv_at(&c, i, "delta_ln_ppl")[0];
         for (size_t k = 0; k < compare.rows; k++) {
-            if (strcmp(at(&compare, k, "cell"), at(&c, i, "label")) ||
-                strcmp(at(&compare, k, "evaluation"), at(&c, i, "evaluation")) ||
-                strcmp(at(&compare, k, "protocol"), at(&c, i, "protocol")))
+            if (strcmp(csv_at(&compare, k, "cell"), csv_at(&c, i, "label")) ||
+                strcmp(csv_at(&compare, k, "evaluation"), csv_at(&c, i, "evaluation")) ||
+                strcmp(csv_at(&compare, k, "protocol"), csv_at(&c, i, "protocol")))
                 continue;
-            for (int x = 1; x < 4; x++) assert_string_equal(at(&compare, k, column[x]), at(&c, i, column[x]));
+            for (int x = 1; x < 4; x++) assert_string_equal(csv_at(&compare, k, column[x]), csv_at(&c, i, column[x]));
             same++;
         }
     }
     assert_true(same == compare.rows && none == 2);
     read_csv(&usual, NULL, &whole);
     for (size_t i = 0; i < whole.rows; i++)
-        assert_string_equal(at(&whole, i, "reference"), at(&whole, i, "delta_ln_ppl")[0] ? "rtn 2b g64" : "");
+        assert_string_equal(csv_at(&whole, i, "reference"), csv_at(&whole, i, "delta_ln_ppl")[0] ? "rtn 2b g64" : "");
     o.sort = "delta";
     read_csv(&o, NULL, &c);
     for (size_t i = 2; i < c.rows; i++) /* behind the baseline, what has none at the end */
-        if (strcmp(at(&c, i, "protocol"), at(&c, i - 2, "protocol")) == 0 && at(&c, i, "delta_ln_ppl")[0])
-            assert_true(strtod(at(&c, i, "delta_ln_ppl"), NULL) >= strtod(at(&c, i - 1, "delta_ln_ppl"), NULL));
+        if (strcmp(csv_at(&c, i, "protocol"), csv_at(&c, i - 2, "protocol")) == 0 && csv_at(&c, i, "delta_ln_ppl")[0])
+            assert_true(strtod(csv_at(&c, i, "delta_ln_ppl"), NULL) >= strtod(csv_at(&c, i - 1, "delta_ln_ppl"), NULL));
     lb_str s;
     table(&usual, LB_TABLE_MARKDOWN, NULL, &s);
     assert_non_null(strstr(s.s, "; differences to rtn 2b g64"));
@@ -240,7 +231,7 @@ static void says_how_many(void **state) {
         int n[2] = {0, 0};
         read_csv(k < 2 ? &of[k] : NULL, NULL, &c);
         for (size_t i = 0; i < c.rows; i++)
-            n[strcmp(at(&c, i, "protocol"), at(&c, 0, "protocol")) != 0] += at(&c, i, "delta_low")[0] != 0;
+            n[strcmp(csv_at(&c, i, "protocol"), csv_at(&c, 0, "protocol")) != 0] += csv_at(&c, i, "delta_low")[0] != 0;
         assert_true(n[0] > 3 && n[1] > 3);
         char said[160];
         snprintf(said, sizeof said, " %d + %d comparisons, evaluation by evaluation; intervals are of each alone.",
