@@ -225,17 +225,11 @@ static void refused(void **state) {
 
 static void quantize(void **state) {
     (void)state;
-    cli_options o = here();
-    cli_result r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--compute", "bf16", "--out", "q");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "--compute bf16: only perplexity is computed so, and there is no --eval TEXT");
-    cli_free(&r);
+    SAYS(1, "--compute bf16: only perplexity is computed so, and there is no --eval TEXT", "quantize", "tiny",
+         "--method", "rtn", "--compute", "bf16", "--out", "q");
     bf16_needed();
-    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--eval", "eval.txt", "--protocol", "W2-64", "--windows", "4",
-            "--compute", "bf16", "--out", "q");
-    assert_int_equal(r.code, 0);
-    cli_has(r.out, "perplexity on eval.txt, W2-64, 4 windows, products in bf16: ");
-    cli_free(&r);
+    SAYS(0, "perplexity on eval.txt, W2-64, 4 windows, products in bf16: ", "quantize", "tiny", "--method", "rtn",
+         "--eval", "eval.txt", "--protocol", "W2-64", "--windows", "4", "--compute", "bf16", "--out", "q");
     lb_record record;
     char path[LB_TEST_PATH];
     path_in(path, home, "q/lowbit.h5");

@@ -40,8 +40,7 @@ static void stopped_sweeps_say_so(void **state) {
         snprintf(to, sizeof to, "results=stopped%d", i);
         snprintf(name, sizeof name, "stopped%d/slow", i);
         cli_options o = here();
-        cli_result r = CLI(&o, "run", "slow.yaml", "-o", to, "-o", "quantize=[{method: rtn, bits: 3, group: 16}]");
-        assert_int_equal(r.code, 0);
+        cli_result r = RAN(0, "run", "slow.yaml", "-o", to, "-o", "quantize=[{method: rtn, bits: 3, group: 16}]");
         cli_has_not(r.out, "not run");
         cli_free(&r);
         lb_results *x = results(name);
@@ -82,8 +81,7 @@ static void stopped_sweeps_say_so(void **state) {
         cli_has(page, "2 of 4 cells have not run: run the config again.");
         lb_free(page);
 
-        r = CLI(&o, "check", "slow.yaml", "-o", to);
-        assert_int_equal(r.code, 0);
+        r = RAN(0, "check", "slow.yaml", "-o", to);
         cli_has(r.out, "\n2 of 4 cells are there already; about ");
         cli_has(r.out, " left, ");
         cli_has(r.out, "  there\n");
@@ -139,15 +137,12 @@ static void a_missing_file_is_one_row(void **state) {
 static void earlier_results_are_counted(void **state) {
     (void)state;
     put_file("edit.yaml", COMMON "quantize:\n  - {method: rtn, bits: [2, 3], group: 16}\n");
-    cli_options o = here();
     cli_result r = lowbit("run", "edit.yaml", NULL);
     assert_int_equal(r.code, 0);
     cli_has_not(r.out, "earlier");
     cli_free(&r);
-    r = CLI(&o, "run", "edit.yaml", "-o", "eval.windows=4");
-    assert_int_equal(r.code, 0);
-    cli_has(r.out, "\n3 earlier results in this folder are not of this sweep: lowbit report results/edit --all\n");
-    cli_free(&r);
+    SAYS(0, "\n3 earlier results in this folder are not of this sweep: lowbit report results/edit --all\n", "run",
+         "edit.yaml", "-o", "eval.windows=4");
     char *page = read_file("results/edit/report/index.html");
     cli_has(page, "3 earlier results in this folder are not of this sweep");
     lb_free(page);
@@ -225,10 +220,8 @@ static void a_folder_of_an_earlier_version(void **state) {
     assert_int_equal(x->record[2].eval[0].eval.windows, 4);
     lb_results_free(x);
     static const char *const format[] = {"terminal", "markdown", "csv", "latex", "html"};
-    cli_options o = here();
     for (size_t i = 0; i < sizeof format / sizeof format[0]; i++) {
-        cli_result r = CLI(&o, "report", "old", "--format", format[i]);
-        assert_int_equal(r.code, 0);
+        cli_result r = RAN(0, "report", "old", "--format", format[i]);
         bool latex = strcmp(format[i], "latex") == 0; /* a number's two sides are columns there */
         cli_has(r.out, latex ? "1 & .87" : "1.87");
         cli_has(r.out, latex ? "1 & .91" : "1.91");

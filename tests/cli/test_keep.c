@@ -125,11 +125,8 @@ static void sizes_and_what_is_kept(void **state) {
     lb_format_bytes((double)all, bytes);
     snprintf(want, sizeof want, "keep_layers  %s of quantized models", bytes);
     cli_options o = here();
-    cli_result c = CLI(&o, "check", "keep.yaml");
-    assert_int_equal(c.code, 0);
-    cli_has(c.out, want);
-    cli_free(&c);
-    c = CLI(&o, "check", "keep.yaml", "-o", "keep_layers=false");
+    SAYS(0, want, "check", "keep.yaml");
+    cli_result c = CLI(&o, "check", "keep.yaml", "-o", "keep_layers=false");
     cli_has_not(c.out, "keep_layers");
     cli_free(&c);
 }
@@ -159,19 +156,13 @@ static void off_is_as_before(void **state) {
     }
     file_of("plain/keep", cell_of(r, "rtn 3b"), path);
     cli_options o = here();
-    cli_result c = CLI(&o, "eval", path, "eval.txt", "--protocol", "W2-64");
-    assert_int_equal(c.code, 1);
-    cli_has(c.err, "it keeps no layers: run its config with keep_layers: true");
-    cli_free(&c);
-    c = CLI(&o, "inspect", path);
-    assert_int_equal(c.code, 0);
-    cli_has(c.out, "keeps        no layers (keep_layers: false)");
-    cli_free(&c);
+    SAYS(1, "it keeps no layers: run its config with keep_layers: true", "eval", path, "eval.txt", "--protocol",
+         "W2-64");
+    SAYS(0, "keeps        no layers (keep_layers: false)", "inspect", path);
     lb_results_free(r);
     same_results("kept/keep", "plain/keep", CELLS);
     /* Asked for later, finished cells run again; asked for no more, they stay. */
-    c = CLI(&o, "run", "keep.yaml", "--no-report", "-o", "results=plain", "-o", "keep_layers=true");
-    assert_int_equal(c.code, 0);
+    cli_result c = RAN(0, "run", "keep.yaml", "--no-report", "-o", "results=plain", "-o", "keep_layers=true");
     cli_has(c.err, "rtn 3b row is finished but its layers were not kept: running it again");
     cli_has(c.err, "15 cells run, 1 kept");
     cli_free(&c);
@@ -238,7 +229,6 @@ static void damage_part(const char *path, const lb_bundle_part *p, const uint8_t
 /* Each part of a layer of GPTQ with an order. The report reads none of it and stays as it was. */
 static void damage_is_named(void **state) {
     (void)state;
-    cli_options o = here();
     char path[LB_TEST_PATH], want[128];
     lb_results *r = results("kept/keep");
     lb_h5 *h = NULL;
@@ -255,13 +245,11 @@ static void damage_is_named(void **state) {
     uint8_t *whole = slurp(path, &size);
     for (int64_t i = l->part; i < l->part + l->parts; i++) {
         damage_part(path, &b.part[i], bytes + (b.part[i].start - l->start));
-        cli_result c = CLI(&o, "eval", path, "eval.txt", "--protocol", "W2-64");
-        assert_int_equal(c.code, 1);
+        cli_result c = RAN(1, "eval", path, "eval.txt", "--protocol", "W2-64");
         snprintf(want, sizeof want, " is damaged: layer %s: %s: SHA-256 ", l->name, b.part[i].name);
         cli_has(c.err, want);
         cli_free(&c);
-        c = CLI(&o, "report", "kept/keep", "--no-write");
-        assert_int_equal(c.code, 0);
+        c = RAN(0, "report", "kept/keep", "--no-write");
         cli_free(&c);
         assert_ok(lb_fs_write_atomic(path, whole, size));
     }
@@ -271,34 +259,28 @@ static void damage_is_named(void **state) {
 
 static void the_right_model(void **state) {
     (void)state;
-    cli_options o = here();
     char path[LB_TEST_PATH], from[LB_TEST_PATH], to[LB_TEST_PATH];
     lb_results *r = results("kept/keep");
     const lb_record *cell = cell_of(r, "qat");
     file_of("kept/keep", cell, path);
-    cli_result c = CLI(&o, "train", "cal.txt", "--out", "other", "--vocab", "300", "--layers", "3", "--dim", "32",
+    cli_result c = RAN(0, "train", "cal.txt", "--out", "other", "--vocab", "300", "--layers", "3", "--dim", "32",
                        "--hidden", "48", "--heads", "2", "--kv-heads", "1", "--context", "128", "--steps", "1",
                        "--batch", "1", "--length", "16", "--warmup", "0", "--dtype", "f32", "--threads", "2");
-    assert_int_equal(c.code, 0);
     cli_free(&c);
-    c = CLI(&o, "eval", path, "eval.txt", "--protocol", "W2-64", "--model", "other");
-    assert_int_equal(c.code, 1);
+    c = RAN(1, "eval", path, "eval.txt", "--protocol", "W2-64", "--model", "other");
     cli_has(c.err, "other: another model than that of ");
     cli_has(c.err, lb_pairs_get(&cell->provenance, "model_sha256"));
     cli_free(&c);
     path_in(from, home, "tiny");
     path_in(to, home, "moved");
     assert_int_equal(rename(from, to), 0);
-    c = CLI(&o, "eval", path, "eval.txt", "--protocol", "W2-64");
-    assert_int_equal(c.code, 1);
+    c = RAN(1, "eval", path, "eval.txt", "--protocol", "W2-64");
     cli_has(c.err, ": the model that it was made from, tiny, is not at ");
     cli_has(c.err, "--model says where it is");
     cli_free(&c);
     expect_same(cell, path, "resident", "moved");
-    c = CLI(&o, "eval", "moved", "eval.txt", "--protocol", "W2-64", "--model", "moved");
-    assert_int_equal(c.code, 1);
-    cli_has(c.err, "moved is a model itself, no result file");
-    cli_free(&c);
+    SAYS(1, "moved is a model itself, no result file", "eval", "moved", "eval.txt", "--protocol", "W2-64", "--model",
+         "moved");
     assert_int_equal(rename(to, from), 0);
     lb_results_free(r);
 }
@@ -309,8 +291,7 @@ static void inspect_lists_the_layers(void **state) {
     char path[LB_TEST_PATH];
     lb_results *r = results("kept/keep");
     file_of("kept/keep", cell_of(r, "qat"), path);
-    cli_result c = CLI(&o, "inspect", path);
-    assert_int_equal(c.code, 0);
+    cli_result c = RAN(0, "inspect", path);
     cli_has(c.out, "cell         qat 4b row");
     cli_has(c.out, "keeps        ");
     cli_has(c.out, "2.down                    int4 row asym a8                   32 x 48");

@@ -67,9 +67,7 @@ static void links_that_look_like_leftovers(void **state) {
     link_to("victim", "results/left/.cache/states-1.bin.tmp.1");
     link_to("victim/important.txt", "results/left/cells.csv");
     link_to("victim/important.txt", "results/left/sweep.json.tmp.1");
-    cli_options o = here();
-    cli_result r = CLI(&o, "run", "left.yaml");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "left.yaml");
     cli_free(&r);
     victim_is_whole(&more);
     assert_int_equal(more, 0);
@@ -83,8 +81,7 @@ static void links_that_look_like_leftovers(void **state) {
     snprintf(name, sizeof name, "results/left/%s.journal", x->record[1].stem);
     link_to("victim/important.txt", name);
     lb_results_free(x);
-    r = CLI(&o, "run", "left.yaml", "--again", "--no-report");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "run", "left.yaml", "--again", "--no-report");
     cli_has(r.err, "2 cells run");
     cli_free(&r);
     victim_is_whole(&more);
@@ -99,9 +96,7 @@ static void a_cache_elsewhere(void **state) {
     put_file("cache.yaml", SMALL);
     make_folder("results/cache");
     link_to("victim", "results/cache/.cache");
-    cli_options o = here();
-    cli_result r = CLI(&o, "run", "cache.yaml", "--no-report", "-o", "keep_cache=false");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "cache.yaml", "--no-report", "-o", "keep_cache=false");
     cli_has(r.err, "results/cache/.cache is a link: what is behind it stays");
     cli_free(&r);
     victim_is_whole(&more);
@@ -109,14 +104,12 @@ static void a_cache_elsewhere(void **state) {
 
     put_file("own.yaml", SMALL); /* a cache that is no link: only what the program put there goes */
     make_folder("results/own/.cache");
-    r = CLI(&o, "run", "own.yaml", "--no-report", "-o", "keep_cache=false");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "run", "own.yaml", "--no-report", "-o", "keep_cache=false");
     cli_free(&r);
     assert_false(exists("results/own/.cache"));
     make_folder("results/own/.cache");
     put_file("results/own/.cache/notes", "mine");
-    r = CLI(&o, "run", "own.yaml", "--no-report", "--again", "-o", "keep_cache=false");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "run", "own.yaml", "--no-report", "--again", "-o", "keep_cache=false");
     cli_free(&r);
     char path[LB_TEST_PATH], **names = NULL;
     size_t n = 0;
@@ -137,9 +130,7 @@ static void places_that_are_links(void **state) {
     size_t more;
     make_victim();
     put_file("place.yaml", SMALL);
-    cli_options o = here();
-    cli_result r = CLI(&o, "run", "place.yaml", "--no-report");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "place.yaml", "--no-report");
     cli_free(&r);
     for (size_t i = 0; i < sizeof place / sizeof place[0]; i++) {
         char name[512], path[LB_TEST_PATH];
@@ -148,10 +139,7 @@ static void places_that_are_links(void **state) {
         if (i > 0) make_folder("results/place/report");
         (void)remove(path);
         link_to(place[i].to, name);
-        r = CLI(&o, "run", "place.yaml");
-        assert_int_equal(r.code, 1);
-        cli_has(r.err, place[i].said);
-        cli_free(&r);
+        SAYS(1, place[i].said, "run", "place.yaml");
         assert_int_equal(unlink(path), 0);
         victim_is_whole(&more);
         assert_int_equal(more, 0);
@@ -160,8 +148,7 @@ static void places_that_are_links(void **state) {
     make_folder("results/place/report/plots");
     link_to("victim/important.txt", "results/place/report/index.html");
     link_to("victim/important.txt", "results/place/report/plots/ppl-bits-eval-txt-W2-16.tmp.svg");
-    r = CLI(&o, "report", "results/place");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "report", "results/place");
     cli_free(&r);
     victim_is_whole(&more);
     assert_int_equal(more, 0);
@@ -178,9 +165,7 @@ static void only_expected_values_are_copied(void **state) {
     put_file("exp/config.yaml", "model: ../tiny\nthreads: 2\neval: {text: ../eval.txt, protocol: W2-16, windows: 2}\n"
                                 "quantize: [{method: rtn}]\n");
     link_to("secret", "exp/expected.csv");
-    cli_options o = here();
-    cli_result r = CLI(&o, "run", "exp/config.yaml", "--no-report");
-    assert_int_equal(r.code, 1);
+    cli_result r = RAN(1, "run", "exp/config.yaml", "--no-report");
     cli_has(r.err, "exp/expected.csv:1: no column 'method'");
     cli_has_not(r.err, "hush");
     cli_free(&r);

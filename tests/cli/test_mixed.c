@@ -15,12 +15,9 @@
 
 static void run_with(const char *label, const char *said) {
     char config[1024];
-    cli_options o = here();
     snprintf(config, sizeof config, MIXED, label);
     put_file("mixed.yaml", config);
-    cli_result r = CLI(&o, "run", "mixed.yaml");
-    if (r.code) print_error("%s", r.err);
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "mixed.yaml");
     cli_has(r.err, said);
     cli_free(&r);
 }
@@ -62,9 +59,7 @@ static void another_label_runs_nothing(void **state) {
     cli_has(csv, ",first block at 8 bits,done,");
     lb_free(csv);
     lb_free(page);
-    cli_options o = here();
-    cli_result r = CLI(&o, "report", "results/mixed", "--no-write", "--compare", "first block at 8 bits");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "report", "results/mixed", "--no-write", "--compare", "first block at 8 bits");
     cli_has(r.out, "Differences to first block at 8 bits on eval.txt");
     cli_free(&r);
 }
@@ -77,22 +72,18 @@ static void labels_in_rows(void **state) {
              "eval: {text: eval.txt, protocol: W2-64, windows: 6}\naxes: {seed: [1, 2]}\n"
              "quantize:\n  - {method: gptq, bits: 3, group: [row, 16], act_order: true, label: at s1 too}\n"
              "  - {method: gptq, bits: 3}\n");
-    cli_options o = here();
-    cli_result r = CLI(&o, "run", "rows.yaml");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "rows.yaml");
     cli_has(r.err, "] at s1 too s1 row: PPL");
     cli_has(r.err, "] at s1 too s2 g16: PPL");
     cli_free(&r);
-    r = CLI(&o, "report", "results/rows", "--no-write", "--format", "markdown");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "report", "results/rows", "--no-write", "--format", "markdown");
     cli_has(r.out, "| at s1 too | 3 | row |");
     cli_has(r.out, "| at s1 too | 3 | 16 |");
     cli_has(r.out, "| gptq | 3 | row |");
     cli_has_not(r.out, "act_order");
     cli_free(&r);
     /* The row is called by what its seeds share, whatever the label says of an s1. */
-    r = CLI(&o, "report", "results/rows", "--no-write", "--compare", "at s1 too g15");
-    assert_int_equal(r.code, 1);
+    r = RAN(1, "report", "results/rows", "--no-write", "--compare", "at s1 too g15");
     cli_has(r.err, "'at s1 too g16' (2 seeds)");
     cli_free(&r);
 }
@@ -101,9 +92,7 @@ static void labels_are_checked_first(void **state) {
     (void)state;
     put_file("twice.yaml", COMMON "quantize:\n  - {method: rtn, bits: 2, label: mine}\n"
                                   "  - {method: rtn, bits: 3, label: mine}\n");
-    cli_options o = here();
-    cli_result r = CLI(&o, "check", "twice.yaml");
-    assert_int_equal(r.code, 1);
+    cli_result r = RAN(1, "check", "twice.yaml");
     cli_has(r.err, "twice.yaml:7: label in quantize[1]: 'mine' is the label of quantize[0] (twice.yaml:6)");
     cli_free(&r);
 }

@@ -34,16 +34,13 @@ static int make_models(void **state) {
 
 static void plan_and_keep(void **state) {
     (void)state;
-    cli_options o = here();
     put_file("keep.yaml", "model: tiny\n" SWEEP);
-    cli_result r = CLI(&o, "run", "keep.yaml", "--no-report");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "keep.yaml", "--no-report");
     cli_has(r.err, "7 cells run, 0 kept");
     cli_free(&r);
     lb_results *before = results("results/keep");
     put_file("keep.yaml", "model: [tiny, wide]\n" SWEEP);
-    r = CLI(&o, "check", "keep.yaml");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "check", "keep.yaml");
     cli_has(r.out, "model        tiny: ");
     cli_has(r.out, "model        wide: ");
     cli_has(r.out, "   7  tiny: finetune");
@@ -51,8 +48,7 @@ static void plan_and_keep(void **state) {
     cli_has(r.out, "\n2 models, one after another: 7 of 14 cells are there already; about ");
     cli_free(&r);
     /* What the one model had is kept, under a name that tells the models apart. */
-    r = CLI(&o, "run", "keep.yaml");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "run", "keep.yaml");
     cli_has(r.err, "7 cells run, 7 kept, 0 refused, 0 failed");
     cli_has_not(r.err, "] tiny: ");
     cli_has(r.err, "[8/14] wide: none");
@@ -73,8 +69,7 @@ static void plan_and_keep(void **state) {
     path_in(path, home, "results/keep/sweep.json");
     put_file("keep.yaml", "model: tiny\n" SWEEP);
     for (int i = 0; i < 2; i++) {
-        r = CLI(&o, "run", "keep.yaml", "--no-report", "-o", i ? "results=alone" : "results=results");
-        assert_int_equal(r.code, 0);
+        r = RAN(0, "run", "keep.yaml", "--no-report", "-o", i ? "results=alone" : "results=results");
         cli_free(&r);
         if (i) path_in(path, home, "alone/keep/sweep.json");
         assert_ok(lb_fs_read(path, &text[i], &len[i]));
@@ -103,8 +98,7 @@ static void killed_sweeps_go_on(void **state) {
                           "quantize:\n  - {method: gptq, bits: 3, group: 16, true_sequential: true}\n");
     cli_options o = here();
     static const char *const samples = "calibration.samples=200";
-    cli_result r = CLI(&o, "run", "slow.yaml", "--no-report", "-o", "results=whole", "-o", samples);
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "slow.yaml", "--no-report", "-o", "results=whole", "-o", samples);
     cli_free(&r);
     static const char *const label[] = {"tiny: gptq 3b g16 true_sequential", "wide: gptq 3b g16 true_sequential"};
     const int how[] = {SIGINT, SIGKILL};
@@ -125,8 +119,7 @@ static void killed_sweeps_go_on(void **state) {
         assert_int_equal(cells_that(half, LB_CELL_DONE), 1 + 2 * i);
         assert_int_equal(cells_that(half, LB_CELL_PENDING), 3 - 2 * i);
         lb_results_free(half);
-        r = CLI(&o, "run", "slow.yaml", "--no-report", "-o", to, "-o", samples);
-        assert_int_equal(r.code, 0);
+        r = RAN(0, "run", "slow.yaml", "--no-report", "-o", to, "-o", samples);
         cli_has(r.err, i ? "1 cell run, 3 kept" : "3 cells run, 1 kept");
         cli_has(r.err, "the ones before were finished");
         cli_free(&r);
@@ -153,10 +146,8 @@ static void check_data(const lb_results *r, const char *file, const char *model)
 
 static void models_are_not_mixed(void **state) {
     (void)state;
-    cli_options o = here();
     put_file("plots.yaml", "model: [tiny, wide]\n" SWEEP);
-    cli_result r = CLI(&o, "run", "plots.yaml");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "plots.yaml");
     cli_has(r.out, "tiny: perplexity on eval.txt, W2-64, first 6 of ");
     cli_has(r.out, "wide: perplexity on eval.txt, W2-64, first 6 of ");
     cli_has(r.out, "Models are not compared: ");
@@ -176,8 +167,7 @@ static void models_are_not_mixed(void **state) {
         }
         /* Differences to a cell are to cells of its model, although the other's windows would pair. */
         snprintf(file, sizeof file, "%s: rtn 3b row", model[i]);
-        r = CLI(&o, "report", "results/plots", "--no-write", "--compare", file);
-        assert_int_equal(r.code, 0);
+        r = RAN(0, "report", "results/plots", "--no-write", "--compare", file);
         snprintf(file, sizeof file, "\n%s: gptq 4b g16 ", model[i]);
         cli_has(r.out, file);
         snprintf(file, sizeof file, "\n%s: ", model[1 - i]);
@@ -210,8 +200,7 @@ static void models_are_not_mixed(void **state) {
     put_file("expected.csv", "method,options,evaluation,protocol,windows,metric,expected,tolerance,kind,source\n"
                              "rtn,bits=3;model=wide,,,,quantized_bytes,1,0,absolute,x\n"
                              "rtn,bits=3,,,,quantized_bytes,1,0,absolute,x\n");
-    r = CLI(&o, "report", "results/plots", "--no-write", "--expected", "expected.csv");
-    assert_int_equal(r.code, 1);
+    r = RAN(1, "report", "results/plots", "--no-write", "--expected", "expected.csv");
     cli_has(r.out, "1 of 2 compared: 0 within tolerance, 1 outside; 1 could not be compared.");
     cli_has(r.out, "2 cells match");
     cli_free(&r);
@@ -222,8 +211,7 @@ static void mistakes(void **state) {
     (void)state;
     cli_options o = here();
     put_file("bad.yaml", "name: bad\nmodel:\n  - tiny\n  - tinny\n" TEXTS "quantize: [{method: rtn}]\n");
-    cli_result r = CLI(&o, "run", "bad.yaml");
-    assert_int_equal(r.code, 1);
+    cli_result r = RAN(1, "run", "bad.yaml");
     cli_has(r.err, "bad.yaml:4: ");
     cli_has(r.err, "tinny");
     cli_free(&r);

@@ -18,8 +18,7 @@ static void sweep_and_keep(void **state) {
              COMMON "axes: {bits: [3, 4]}\nquantize:\n  - {method: rtn}\n  - {method: gptq}\n"
                     "  - {method: nf4}\n  - {method: finetune, steps: 3, batch: 2, length: 32, warmup: 1}\n");
     cli_options o = here();
-    cli_result r = CLI(&o, "run", "sweep.yaml");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "sweep.yaml");
     cli_has(r.out, "7 cells, 1 refused");
     cli_has(r.out, "nf4 has 16 values, so bits must be 4, not 3");
     cli_has(r.out, "none (baseline)");
@@ -49,8 +48,7 @@ static void sweep_and_keep(void **state) {
     put_file(journal, "{}\n");
     lb_results_free(x);
 
-    r = CLI(&o, "run", "sweep.yaml", "--no-report");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "run", "sweep.yaml", "--no-report");
     cli_has(r.err, "0 cells run, 7 kept, 1 refused, 0 failed");
     cli_free(&r);
     assert_false(exists(journal));
@@ -65,8 +63,7 @@ static void sweep_and_keep(void **state) {
     lb_results_free(x);
     path_in(path, home, name);
     assert_int_equal(truncate(path, 3000), 0);
-    r = CLI(&o, "run", "sweep.yaml", "--no-report", "-o", "axes.bits=[2, 3, 4]");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "run", "sweep.yaml", "--no-report", "-o", "axes.bits=[2, 3, 4]");
     cli_has(r.err, "is damaged and runs again");
     cli_has(r.err, "1 cell run, 8 kept");
     cli_free(&r);
@@ -97,8 +94,7 @@ static void goes_on(const char *config, const char *label, const char *whole, co
     snprintf(all, sizeof all, "%s/slow", whole);
     cli_options o = here();
     static const char *const samples = "calibration.samples=200";
-    cli_result r = CLI(&o, "run", "slow.yaml", "--no-report", "-o", to[2], "-o", samples);
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "slow.yaml", "--no-report", "-o", to[2], "-o", samples);
     cli_free(&r);
     const char *stem = cell_stem(all, label);
     char block[LB_TEST_PATH], name[512];
@@ -128,8 +124,7 @@ static void goes_on(const char *config, const char *label, const char *whole, co
         put_file(leftover[0], "half");
         path_in(path, home, leftover[1]);
         assert_ok(lb_fs_mkdirs(path));
-        r = CLI(&o, "run", "slow.yaml", "--no-report", "-o", to[i], "-o", samples);
-        assert_int_equal(r.code, 0);
+        r = RAN(0, "run", "slow.yaml", "--no-report", "-o", to[i], "-o", samples);
         cli_has(r.err, "2 cells run, 1 kept");
         cli_has(r.err, "the ones before were finished");
         cli_free(&r);
@@ -182,8 +177,7 @@ static void a_killed_training_starts_over(void **state) {
     cli_result r = CLI(&o, "check", "long.yaml");
     cli_has(r.out, "warmup=1: an interrupted training cannot be resumed, it starts over\n");
     cli_free(&r);
-    r = CLI(&o, "run", "long.yaml", "--no-report", "-o", "results=whole");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "run", "long.yaml", "--no-report", "-o", "results=whole");
     cli_has_not(r.err, "interrupted");
     cli_free(&r);
     const char *stem = cell_stem("whole/long", "qat");
@@ -191,8 +185,7 @@ static void a_killed_training_starts_over(void **state) {
     wait_for_training(pid, stem);
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(cli_wait(pid), 128 + SIGKILL);
-    r = CLI(&o, "run", "long.yaml", "--no-report");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "run", "long.yaml", "--no-report");
     cli_has(r.err, "warmup=1: an interrupted training of this cell (1 of 300 steps, ");
     cli_has(r.err, ") cannot be resumed: it starts at step 1\n");
     cli_free(&r);
@@ -232,9 +225,7 @@ static void a_failing_cell_stops_no_other(void **state) {
     (void)state;
     /* 2 tokens cannot give 32 columns a positive definite H without damping. */
     put_file("fail.yaml", COMMON "quantize:\n  - {method: gptq, percdamp: 0}\n  - {method: rtn}\n");
-    cli_options o = here();
-    cli_result r = CLI(&o, "run", "fail.yaml", "-o", "calibration.samples=1", "-o", "calibration.length=2");
-    assert_int_equal(r.code, 1);
+    cli_result r = RAN(1, "run", "fail.yaml", "-o", "calibration.samples=1", "-o", "calibration.length=2");
     cli_has(r.err, "gptq 4b row percdamp=0 failed: layer 0.q:");
     cli_has(r.err, "2 cells run, 0 kept, 0 refused, 1 failed");
     cli_has(r.err, "warning: failed: gptq 4b row percdamp=0");
@@ -281,33 +272,16 @@ static void bad_places(void **state) {
     put_file("bad.yaml", COMMON "quantize: [{method: rtn}]\n");
     put_file("afile", "x");
     cli_options o = here();
-    cli_result r = CLI(&o, "run", "bad.yaml", "-o", "results=afile");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "afile/bad");
-    cli_free(&r);
-    r = CLI(&o, "check", ".");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, ".: is a folder without config.yaml, expected a config");
-    cli_free(&r);
-    r = CLI(&o, "run", "nosuch.yaml");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "lowbit run: nosuch.yaml: ");
-    cli_free(&r);
-    r = CLI(&o, "run", "bad.yaml", "-o", "quantize[0].bitz=3");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "lowbit run: -o quantize[0].bitz=3: unknown key 'bitz' in quantize[0]: did you mean 'bits'?\n");
-    cli_free(&r);
-    r = CLI(&o, "run", "bad.yaml", "-o", "model=tinny");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "-o model=tinny: 'tinny': no such file");
-    cli_free(&r);
-    r = CLI(&o, "run", "bad.yaml", "-o", "calibration.length=129");
+    SAYS(1, "afile/bad", "run", "bad.yaml", "-o", "results=afile");
+    SAYS(1, ".: is a folder without config.yaml, expected a config", "check", ".");
+    SAYS(1, "lowbit run: nosuch.yaml: ", "run", "nosuch.yaml");
+    SAYS(1, "lowbit run: -o quantize[0].bitz=3: unknown key 'bitz' in quantize[0]: did you mean 'bits'?\n", "run",
+         "bad.yaml", "-o", "quantize[0].bitz=3");
+    SAYS(1, "-o model=tinny: 'tinny': no such file", "run", "bad.yaml", "-o", "model=tinny");
+    cli_result r = CLI(&o, "run", "bad.yaml", "-o", "calibration.length=129");
     cli_has(r.err, "-o calibration.length=129: calibration.length = 129: the model's context is 128 tokens");
     cli_free(&r);
-    r = CLI(&o, "run", "bad.yaml", "-o", "calibration.samples=1000000");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "bad.yaml:3: calibration");
-    cli_free(&r);
+    SAYS(1, "bad.yaml:3: calibration", "run", "bad.yaml", "-o", "calibration.samples=1000000");
     r = CLI(&o, "run", "bad.yaml", "-o", "eval.protocol=W2-256");
     cli_has(r.err, "windows of 256 tokens, but the model's context is 128");
     cli_free(&r);
@@ -315,15 +289,9 @@ static void bad_places(void **state) {
     r = CLI(&o, "run", "bad.yaml", "-o", "eval.text=short.txt");
     cli_has(r.err, "too short for one window of W2-64");
     cli_free(&r);
-    r = CLI(&o, "run", "bad.yaml", "-o", "rules=[{match: \"*.dwon\", bits: 2}]");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "match '*.dwon' fits no layer");
-    cli_free(&r);
+    SAYS(1, "match '*.dwon' fits no layer", "run", "bad.yaml", "-o", "rules=[{match: \"*.dwon\", bits: 2}]");
     put_file("joined.yaml", COMMON "quantize: [{stages: [{method: rtn}, {method: low_rank}], low_rank.rank: 3}]\n");
-    r = CLI(&o, "check", "joined.yaml");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "unknown key 'low_rank.rank' in quantize[0]: did you mean 'rank'?");
-    cli_free(&r);
+    SAYS(1, "unknown key 'low_rank.rank' in quantize[0]: did you mean 'rank'?", "check", "joined.yaml");
     assert_false(exists("results/bad"));
 }
 
@@ -358,8 +326,7 @@ static void rules_without_effect(void **state) {
     /* A rule for all has an effect where one entry lets it. */
     put_file("idle.yaml", COMMON "rules: [{match: \"1.q\", bits: 3}]\nquantize:\n  - {method: rtn}\n"
                                  "  - {method: rtn, rules: [{match: \"1.q\", same_as: \"0.q\"}]}\n");
-    cli_result r = CLI(&o, "check", "idle.yaml");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "check", "idle.yaml");
     cli_has(r.out, "1 layer is another's, counted once");
     cli_free(&r);
 }
@@ -374,14 +341,9 @@ static void one_run_at_a_time(void **state) {
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     assert_int_equal(flock(fileno(f), LOCK_EX), 0);
-    cli_options o = here();
-    cli_result r = CLI(&o, "run", "lock.yaml");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "results/lock is in use by another run");
-    cli_free(&r);
+    SAYS(1, "results/lock is in use by another run", "run", "lock.yaml");
     fclose(f);
-    r = CLI(&o, "run", "lock.yaml", "--no-report");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "lock.yaml", "--no-report");
     cli_free(&r);
 }
 
@@ -447,9 +409,7 @@ static void check_runs_nothing(void **state) {
     cli_free(&ruled);
     put_file("check.yaml", COMMON "axes: {bits: [3]}\nquantize:\n  - {method: gptq, group: [16, 4096]}\n"
                                   "  - {method: nf4}\n");
-    cli_options o = here();
-    cli_result r = CLI(&o, "check", "check.yaml");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "check", "check.yaml");
     cli_has(r.out, "2 cells, 2 refused");
     cli_has(r.out, "layer 0.q has 32 columns: a group of 4096 does not fit");
     cli_has(r.out, "nf4 has 16 values, so bits must be 4, not 3");

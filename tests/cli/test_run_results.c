@@ -27,13 +27,10 @@ static void same_bytes_at_any_thread_count(void **state) {
              "  - {method: qat, bits: 3, steps: 3, batch: 2, length: 32, warmup: 1, range: [minmax, lsq]}\n"
              "  - {method: qat, bits: 2, steps: 3, batch: 2, length: 32, warmup: 1, kl_weight: 0.5, act_bits: 8}\n"
              "  - {method: finetune, steps: 3, batch: 2, length: 32, warmup: 1}\n");
-    cli_options o = here();
     const char *threads[] = {"threads=1", "threads=2", "threads=3"};
     const char *out[] = {"results=one", "results=two", "results=three"};
     for (int i = 0; i < 3; i++) {
-        cli_result r = CLI(&o, "run", "det.yaml", "--no-report", "-o", threads[i], "-o", out[i]);
-        if (r.code) print_error("%s", r.err);
-        assert_int_equal(r.code, 0);
+        cli_result r = RAN(0, "run", "det.yaml", "--no-report", "-o", threads[i], "-o", out[i]);
         cli_free(&r);
     }
     lb_results *x = results("one/det");
@@ -64,9 +61,7 @@ static void sharing_changes_nothing(void **state) {
                     "  - {method: rtn, bits: 3, group: 16, symmetric: true}\n"
                     "  - {method: gptq, bits: 3, group: 16, mse: true, propagate: [original, quantized]}\n"
                     "  - {method: nf4, group: [64, 128]}\n");
-    cli_options o = here();
-    cli_result r = CLI(&o, "run", "share.yaml", "--no-report", "-o", "results=together");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "share.yaml", "--no-report", "-o", "results=together");
     cli_free(&r);
     lb_results *x = results("together/share");
     assert_int_equal(x->n, 9);
@@ -76,8 +71,7 @@ static void sharing_changes_nothing(void **state) {
         path_in(path, home, name);
         path_in(copy, home, "alone.h5");
         assert_int_equal(rename(path, copy), 0);
-        r = CLI(&o, "run", "share.yaml", "--no-report", "-o", "results=together");
-        assert_int_equal(r.code, 0);
+        r = RAN(0, "run", "share.yaml", "--no-report", "-o", "results=together");
         assert_non_null(strstr(r.err, "1 cell run, 8 kept"));
         cli_free(&r);
         assert_true(h5_same(copy, path, "/host") > 80);
@@ -89,9 +83,7 @@ static void sharing_changes_nothing(void **state) {
 static void original_errors_are_an_option(void **state) {
     (void)state;
     put_file("own.yaml", COMMON "quantize:\n  - {method: rtn}\n  - {method: gptq, propagate: [quantized, original]}\n");
-    cli_options o = here();
-    cli_result r = CLI(&o, "run", "own.yaml", "--no-report", "-o", "calibration.original_errors=false");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "own.yaml", "--no-report", "-o", "calibration.original_errors=false");
     cli_free(&r);
     lb_results *x = results("results/own");
     const lb_layer_row *rtn = x->record[1].layer, *own = x->record[2].layer, *original = x->record[3].layer;
@@ -110,15 +102,11 @@ static void streamed_weights_change_nothing(void **state) {
                          "quantize:\n  - {method: rtn, bits: 5, group: tensor}\n"
                          "  - {method: gptq, bits: 3, group: 16, act_order: true, true_sequential: true}\n"
                          "  - {method: nf4, double_quant: true, rules: [{match: \"1.*\", skip: true}]}\n");
-    cli_options o = here();
-    cli_result r = CLI(&o, "quantize", "tiny", "--method", "none", "--dtype", "bf16", "--out", "half");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "quantize", "tiny", "--method", "none", "--dtype", "bf16", "--out", "half");
     cli_free(&r);
     const char *way[] = {"weights=resident", "weights=stream"}, *out[] = {"results=resident", "results=stream"};
     for (int i = 0; i < 2; i++) {
-        r = CLI(&o, "run", "way.yaml", "--no-report", "-o", way[i], "-o", out[i]);
-        if (r.code != 0) print_error("%s%s", r.out, r.err);
-        assert_int_equal(r.code, 0);
+        r = RAN(0, "run", "way.yaml", "--no-report", "-o", way[i], "-o", out[i]);
         cli_free(&r);
     }
     lb_results *x = results("resident/way");
@@ -138,9 +126,8 @@ static void streamed_weights_change_nothing(void **state) {
     }
     lb_results_free(x);
     same_results("resident/way", "stream/way", 4);
-    r = CLI(&o, "check", "way.yaml", "-o", "weights=stream", "-o",
+    r = RAN(1, "check", "way.yaml", "-o", "weights=stream", "-o",
             "quantize=[{method: qat, bits: 3, steps: 2, warmup: 1}]", "-o", "quantize_head=false");
-    assert_int_equal(r.code, 1);
     cli_has(r.out, "1 cell, 1 refused");
     cli_has(r.out, "training keeps all weights in memory: needs weights: resident, not stream");
     cli_free(&r);
@@ -150,9 +137,7 @@ static void rules_head_and_export(void **state) {
     (void)state;
     put_file("rules.yaml", COMMON "export: f32\nquantize_head: true\nquantize:\n  - method: gptq\n    bits: 3\n"
                                   "    rules: [{match: \"*.down\", bits: 8}, {match: \"0.*\", skip: true}]\n");
-    cli_options o = here();
-    cli_result r = CLI(&o, "run", "rules.yaml");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "rules.yaml");
     cli_free(&r);
     lb_results *x = results("results/rules");
     const lb_record *c = &x->record[1];
@@ -169,28 +154,20 @@ static void rules_head_and_export(void **state) {
     char model[512], ppl[256];
     snprintf(model, sizeof model, "results/rules/%s.model", c->stem);
     snprintf(ppl, sizeof ppl, "perplexity  %.6f", c->eval[0].eval.ppl);
-    r = CLI(&o, "eval", model, "eval.txt", "--protocol", "W2-64", "--windows", "6");
-    assert_int_equal(r.code, 0);
-    cli_has(r.out, ppl);
-    cli_free(&r);
+    SAYS(0, ppl, "eval", model, "eval.txt", "--protocol", "W2-64", "--windows", "6");
     assert_int_equal(c->warnings, 0);
     lb_results_free(x);
     /* Run again, or killed between the export and the result: the new export takes the place of the old one, but of
      * nothing that somebody else put there. */
-    r = CLI(&o, "run", "rules.yaml", "--again", "--no-report");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "run", "rules.yaml", "--again", "--no-report");
     cli_free(&r);
     char mine[600];
     snprintf(mine, sizeof mine, "%s/notes.txt", model);
     put_file(mine, "mine");
-    r = CLI(&o, "run", "rules.yaml", "--again", "--no-report");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "the folder is not empty (notes.txt)");
-    cli_free(&r);
+    SAYS(1, "the folder is not empty (notes.txt)", "run", "rules.yaml", "--again", "--no-report");
     assert_true(exists(mine));
     /* Rounded on export: the result says so, and its report. */
-    r = CLI(&o, "run", "rules.yaml", "-o", "export=bf16", "-o", "name=rounded");
-    assert_int_equal(r.code, 0);
+    r = RAN(0, "run", "rules.yaml", "-o", "export=bf16", "-o", "name=rounded");
     cli_free(&r);
     x = results("results/rounded");
     assert_int_equal(x->record[1].warnings, 1);
@@ -202,58 +179,39 @@ static void rules_head_and_export(void **state) {
 static void quantize_without_a_config(void **state) {
     (void)state;
     cli_options o = here();
-    cli_result r = CLI(&o, "quantize", "tiny", "--method", "gptq", "--bits", "3", "--act-order", "--calibration",
+    cli_result r = RAN(0, "quantize", "tiny", "--method", "gptq", "--bits", "3", "--act-order", "--calibration",
                        "cal.txt", "--samples", "4", "--length", "64", "--out", "q", "--eval", "eval.txt", "--protocol",
                        "W2-64", "--windows", "6");
-    assert_int_equal(r.code, 0);
     cli_has(r.out, "2.down");
     cli_has(r.out, "bits a weight with all metadata");
     const char *ppl = strstr(r.out, "6 windows: ");
     assert_non_null(ppl);
     char value[64] = "perplexity  ";
     strncat(value, ppl + strlen("6 windows: "), strcspn(ppl + strlen("6 windows: "), " "));
-    cli_result e = CLI(&o, "eval", "q", "eval.txt", "--protocol", "W2-64", "--windows", "6");
-    assert_int_equal(e.code, 0);
-    cli_has(e.out, value);
-    cli_free(&e);
+    SAYS(0, value, "eval", "q", "eval.txt", "--protocol", "W2-64", "--windows", "6");
     cli_free(&r);
     assert_true(exists("q/config.json") && exists("q/model.safetensors") && exists("q/lowbit.h5"));
-    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--out", "q");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "--out q: the folder is not empty");
-    cli_free(&r);
-    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--bits", "9", "--out", "q2");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "--bits: bits = 9: must be in [1, 8] (method rtn)");
-    cli_free(&r);
+    SAYS(1, "--out q: the folder is not empty", "quantize", "tiny", "--method", "rtn", "--out", "q");
+    SAYS(1, "--bits: bits = 9: must be in [1, 8] (method rtn)", "quantize", "tiny", "--method", "rtn", "--bits", "9",
+         "--out", "q2");
     r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--gruop", "8", "--out", "q2");
     cli_has(r.err, "unknown key 'gruop' in quantize[0]: did you mean 'group'?");
     cli_free(&r);
-    r = CLI(&o, "quantize", "tiny", "--method", "gptq", "--out", "q2");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "method gptq needs a calibration text");
-    cli_free(&r);
-    r = CLI(&o, "quantize", "tiny", "--method", "nf4", "--bits", "3", "--out", "q2");
-    assert_int_equal(r.code, 1);
+    SAYS(1, "method gptq needs a calibration text", "quantize", "tiny", "--method", "gptq", "--out", "q2");
+    r = RAN(1, "quantize", "tiny", "--method", "nf4", "--bits", "3", "--out", "q2");
     cli_has(r.err, "so bits must be 4, not 3");
     cli_has_not(r.err, "warning");
     cli_free(&r);
     /* A place that cannot be written to is found before the work. */
-    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--out", "/proc/none/q2");
-    assert_int_equal(r.code, 1);
+    r = RAN(1, "quantize", "tiny", "--method", "rtn", "--out", "/proc/none/q2");
     cli_has(r.err, "--out /proc/none: cannot make the folder: ");
     cli_has_not(r.err, "rtn");
     cli_free(&r);
-    r = CLI(&o, "quantize", "tiny", "--method", "rtn", "--length", "32", "--out", "q2");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "--length 32: without --calibration TEXT");
-    cli_free(&r);
+    SAYS(1, "--length 32: without --calibration TEXT", "quantize", "tiny", "--method", "rtn", "--length", "32", "--out",
+         "q2");
     /* Of a method that trains it is the length of the training's sequences. */
-    r = CLI(&o, "quantize", "tiny", "--method", "qat", "--steps", "2", "--warmup", "1", "--length", "129",
-            "--calibration", "cal.txt", "--samples", "2", "--out", "q2");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "length = 129: the model's context is 128");
-    cli_free(&r);
+    SAYS(1, "length = 129: the model's context is 128", "quantize", "tiny", "--method", "qat", "--steps", "2",
+         "--warmup", "1", "--length", "129", "--calibration", "cal.txt", "--samples", "2", "--out", "q2");
     assert_false(exists("q2"));
 }
 

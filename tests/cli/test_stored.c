@@ -96,11 +96,8 @@ static void expect_lies(const char *folder, const lie *l, size_t n, const char *
 static void every_lie_is_named(void **state) {
     (void)state;
     put_lies("lies.yaml", lies, LIES, "");
-    cli_options o = here();
-    cli_result r = CLI(&o, "run", "lies.yaml", "--no-report", "--plugin", "./liar.so");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "failed: method liar: layer 2.up: zero 2.5 at row 5: must be a whole number in [0, 15]");
-    cli_free(&r);
+    SAYS(1, "failed: method liar: layer 2.up: zero 2.5 at row 5: must be a whole number in [0, 15]", "run", "lies.yaml",
+         "--no-report", "--plugin", "./liar.so");
     expect_lies("results/lies", lies, LIES, "method liar: layer 2.up: ");
 }
 
@@ -113,27 +110,20 @@ static void in_model_scope_too(void **state) {
         {"lie: no_arrays", "method liar returned no arrays of layers"},
     };
     enum { MODELS = sizeof models / sizeof models[0] };
-    cli_options o = here();
     put_lies("model.yaml", lies, LIES, "training: {text: cal.txt}\n");
-    cli_result r = CLI(&o, "run", "model.yaml", "--no-report", "--plugin", "./model_liar.so");
-    assert_int_equal(r.code, 1);
+    cli_result r = RAN(1, "run", "model.yaml", "--no-report", "--plugin", "./model_liar.so");
     cli_free(&r);
     expect_lies("results/model", lies, LIES, "method liar: layer 2.up: ");
     put_lies("whole.yaml", models, MODELS, "training: {text: cal.txt}\n");
-    r = CLI(&o, "run", "whole.yaml", "--no-report", "--plugin", "./model_liar.so");
-    assert_int_equal(r.code, 1);
+    r = RAN(1, "run", "whole.yaml", "--no-report", "--plugin", "./model_liar.so");
     cli_free(&r);
     expect_lies("results/whole", models, MODELS, "");
 }
 
 static void quantize_writes_no_lie(void **state) {
     (void)state;
-    cli_options o = here();
-    cli_result r = CLI(&o, "quantize", "tiny", "--method", "liar", "--lie", "zero_half", "--out", "lie.model",
-                       "--plugin", "./liar.so");
-    assert_int_equal(r.code, 1);
-    cli_has(r.err, "method liar: layer 2.up: zero 2.5 at row 5: must be a whole number in [0, 15]");
-    cli_free(&r);
+    SAYS(1, "method liar: layer 2.up: zero 2.5 at row 5: must be a whole number in [0, 15]", "quantize", "tiny",
+         "--method", "liar", "--lie", "zero_half", "--out", "lie.model", "--plugin", "./liar.so");
     assert_false(exists("lie.model/model.safetensors"));
 }
 
@@ -218,11 +208,9 @@ static void flip_bit(const char *path, double where) {
 
 static void run_again(const char *cell, const char *warning) {
     char path[LB_TEST_PATH];
-    cli_options o = here();
     find_file("damaged/cache", cell, ".h5", path);
     assert_int_equal(unlink(path), 0);
-    cli_result r = CLI(&o, "run", "cache.yaml", "--no-report", "-o", "results=damaged");
-    assert_int_equal(r.code, 0);
+    cli_result r = RAN(0, "run", "cache.yaml", "--no-report", "-o", "results=damaged");
     cli_has(r.err, "1 cell run, 2 kept");
     if (warning)
         cli_has(r.err, warning);
@@ -241,10 +229,8 @@ static void damaged_caches_are_made_again(void **state) {
     } cache[] = {{"states-", "rtn-", "the baseline's states of eval.txt are computed again"},
                  {"statistics-", "gptq-", "the statistics are computed again"}};
     put_file("cache.yaml", COMMON "quantize:\n  - {method: rtn, bits: 3}\n  - {method: gptq, bits: 3}\n");
-    cli_options o = here();
     for (int i = 0; i < 2; i++) {
-        cli_result r = CLI(&o, "run", "cache.yaml", "--no-report", "-o", i ? "results=damaged" : "results=whole");
-        assert_int_equal(r.code, 0);
+        cli_result r = RAN(0, "run", "cache.yaml", "--no-report", "-o", i ? "results=damaged" : "results=whole");
         cli_free(&r);
     }
     for (int i = 0; i < 2; i++) {
