@@ -61,7 +61,9 @@ static void add_section(lb_str *s, const char *section, const char *const (*give
 static const char *config_with(const char *of, const char *key, const char *value, bool axes) {
     static const char *const calibration[][2] = {
         {"text", "t"}, {"recipe", "random"}, {"samples", "8"}, {"length", "16"}, {NULL, NULL}};
-    static const char *const text[][2] = {{"text", "t"}, {NULL, NULL}};
+    static const char *const text[][2] = {{"text", "t"}, {NULL, NULL}}, *const training[][2] = {{"text", "t"},
+                                                                                                {"validation", "v"},
+                                                                                                {NULL, NULL}};
     bool top = strcmp(of, "top level") == 0, entry = strcmp(of, "quantize[]") == 0;
     const char *in = axes ? "axes" : of;
     lb_str s = {0};
@@ -69,7 +71,7 @@ static const char *config_with(const char *of, const char *key, const char *valu
     if (!top || strcmp(key, "model") != 0) lb_str_add(&s, "model: m\n");
     if (top && !axes) lb_str_add(&s, "%s: %s\n", key, value);
     add_section(&s, "calibration", calibration, in, key, value);
-    add_section(&s, "training", text, in, key, value);
+    add_section(&s, "training", training, in, key, value);
     add_section(&s, "eval", text, in, key, value);
     lb_str_add(&s, "quantize:\n  - {method: gptq, bits: 3");
     if (entry && !axes) lb_str_add(&s, ", %s: %s", key, value);
