@@ -17,15 +17,18 @@ typedef struct report_flags {
 static const char *const format_choices[] = {"terminal", "markdown", "csv", "latex", "html", NULL};
 static const lb_table_format format_of[] = {LB_TABLE_TERMINAL, LB_TABLE_MARKDOWN, LB_TABLE_CSV, LB_TABLE_LATEX,
                                             LB_TABLE_HTML};
-static const char *const adjust_choices[] = {"none", "holm", NULL};                      /* as lb_adjust */
-static const char *const latex_choices[] = {"float", "wide", "column", "tabular", NULL}; /* as lb_latex_form */
+static const char *const adjust_choices[] = {"none", "holm", NULL}; /* as lb_adjust */
+/* As lb_latex_form, and again with siunitx. */
+enum { LATEX_FORMS = 4 };
+static const char *const latex_choices[] = {"float",        "wide",           "column",          "tabular", "siunitx",
+                                            "siunitx-wide", "siunitx-column", "siunitx-tabular", NULL};
 static const lb_option flags[] = {
     {"format", LB_OPT_CHOICE, "terminal", 0, 0, format_choices, "of the table that is printed",
      offsetof(report_flags, format)},
     {"latex", LB_OPT_CHOICE, "float", 0, 0, latex_choices,
      "of --format latex and tables/main.tex: for a page of one column, over both columns of a page, for one of two "
      "columns, "
-     "the bare tabular",
+     "the bare tabular; with siunitx, in columns that this package aligns",
      offsetof(report_flags, latex)},
     {"layers", LB_OPT_STR, "", 0, 0, NULL, "print the layers of this cell (its label or file name) instead",
      offsetof(report_flags, layers)},
@@ -104,7 +107,8 @@ static lb_status options_of(const report_flags *f, lb_arena *a, lb_report_option
                              .reference = f->reference[0] ? f->reference : NULL,
                              .significant = f->significant,
                              .adjust = (lb_adjust)f->adjust,
-                             .latex = (lb_latex_form)f->latex};
+                             .latex = (lb_latex_form)(f->latex % LATEX_FORMS),
+                             .siunitx = f->latex >= LATEX_FORMS};
     if (f->adjust && !f->significant && !f->compare[0])
         return lb_fail(LB_E_ARG, "--adjust is for --compare and --significant");
     if (f->significant && f->layers[0]) return lb_fail(LB_E_ARG, "--significant is not for --layers");
@@ -127,9 +131,12 @@ static lb_status render(const report_flags *f, const lb_results *r, const lb_rep
     if (f->compare[0]) return lb_report_compare_table(r, f->compare, o, format, out);
     if (f->cells) return lb_report_cells_csv(r, out);
     LB_TRY(lb_report_table(r, o, format, out));
-    /* Two tables in one CSV would be none. */
+    /* Two tables in one CSV would be none, and a paper's file has the table and nothing else. */
     if (!expected || format == LB_TABLE_CSV) return LB_OK;
-    return lb_report_expected_table(r, expected, format, out, outside);
+    lb_str apart = {0};
+    lb_status st = lb_report_expected_table(r, expected, format, format == LB_TABLE_LATEX ? &apart : out, outside);
+    lb_str_free(&apart);
+    return st;
 }
 
 /* The cells that were asked for, all without --where. */

@@ -182,7 +182,7 @@ static lb_status compare(lb_arena *a, const lb_results *r, const char *label, co
     LB_TRY(lb_table_new(a, "compare", x.title, column, COLUMNS, &t));
     LB_TRY(fill(t, &x));
     t->wide = v.options->wide;
-    t->paper = true, t->latex = v.options->latex;
+    t->paper = true, t->latex = v.options->latex, t->siunitx = v.options->siunitx;
     LB_TRY(lb_table_render(t, f, out));
     return f == LB_TABLE_CSV || f == LB_TABLE_LATEX ? LB_OK : notes(&x, f, out);
 }

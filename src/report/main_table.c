@@ -296,7 +296,7 @@ static lb_status one_block(const lb_report_view *v, const lb_report_block *b, in
     LB_TRY(fill(t, &x, v, b, with_cost || x.picks, false));
     LB_TRY(lb_columns_pick(&x, t, &t));
     if (paper) {
-        t->paper = true, t->latex = *paper, t->chosen = x.picks > 0;
+        t->paper = true, t->latex = *paper, t->siunitx = v->options->siunitx, t->chosen = x.picks > 0;
         t->note_of = column[C_DELTA].head;
         LB_TRY(comparisons_note(v, b, &t->note));
     }

@@ -28,6 +28,7 @@ typedef struct lb_report_options {
     lb_adjust adjust;
     const char *reference; /* the row or cell that differences of tables are to; NULL: the baseline */
     lb_latex_form latex;
+    bool siunitx;      /* there, numbers are aligned by the package of that name */
     const char *plots; /* a file of plot options; NULL: plots.yaml of the results, if it is there */
 } lb_report_options;
 

@@ -41,6 +41,7 @@ typedef struct lb_table {
     bool paper;  /* LaTeX for an author's own text, in this form, with the columns that fit: table_paper.c */
     bool chosen; /* its columns are those that were asked for: there all of them, whether they fit or not */
     lb_latex_form latex;
+    bool siunitx;        /* there: numbers in S columns */
     const char *note;    /* behind the title there; NULL: nothing */
     const char *note_of; /* the head of the column that it is about: without it there is no note; NULL: of all */
     bool failed;         /* an allocation failed: found when it is rendered */

@@ -1,81 +1,19 @@
-/* Tables as LaTeX for an author's own text: a float or a bare tabular that needs booktabs alone. Numbers stand with
- * their points below each other; where the columns that matter are not chosen by the user, those are taken that fit. */
+/* Tables as LaTeX for an author's own text: a float or a bare tabular that needs booktabs alone, or siunitx. Numbers
+ * stand with their points below each other; where the columns that matter are not chosen by the user, those are taken
+ * that fit. */
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 #include <utf8proc.h>
 
-#include "report/table.h"
+#include "report/table_numbers.h"
 
-#define DASH  "\xe2\x80\x93"
-#define MINUS "\xe2\x88\x92"
-#define PM    " \xc2\xb1 "
+#define DASH "\xe2\x80\x93"
 
 /* Widths in points at \footnotesize (8 pt), \tabcolsep 3 pt: the text of article in one column and in two, and the
  * narrowest column that conferences have. */
 static const double room[] = {
     [LB_LATEX_FLOAT] = 345, [LB_LATEX_WIDE] = 455, [LB_LATEX_COLUMN] = 219, [LB_LATEX_TABULAR] = 345};
-enum { GAP = 6, PIECES = 3, LAST_PRIORITY = 9 };
-
-/* ---- numbers ---- */
-
-/* A number split at its point; what stands before and after it. */
-typedef struct piece {
-    const char *whole, *fraction; /* into the text */
-    size_t wholes, fractions;
-} piece;
-
-/* "1.25", U+2212 "3", "+0.5e-03": its bytes, 0 where there is none. */
-static size_t number(const char *s, piece *out) {
-    const char *p = s;
-    if (*p == '+' || *p == '-')
-        p++;
-    else if (strncmp(p, MINUS, 3) == 0)
-        p += 3;
-    if (!isdigit((unsigned char)*p)) return 0;
-    while (isdigit((unsigned char)*p)) p++;
-    *out = (piece){.whole = s, .wholes = (size_t)(p - s), .fraction = p};
-    if (*p == '.') do
-            p++;
-        while (isdigit((unsigned char)*p));
-    if (*p == 'e' && (p[1] == '-' || p[1] == '+') && isdigit((unsigned char)p[2]))
-        for (p += 2; isdigit((unsigned char)*p);) p++;
-    out->fractions = (size_t)(p - out->fraction);
-    return (size_t)(p - s);
-}
-
-/* "A", "A +- B" and "A [B, C]", each with something behind it (a mark, a unit): how many numbers, 0: it is none. */
-static int split(const char *s, piece x[PIECES], const char **behind) {
-    size_t n = number(s, &x[0]);
-    *behind = s + n;
-    if (!n) return 0;
-    if (strncmp(*behind, PM, sizeof PM - 1) == 0 && (n = number(*behind + sizeof PM - 1, &x[1]))) {
-        *behind += sizeof PM - 1 + n;
-        return 2;
-    }
-    const char *low = *behind + 2, *high;
-    if (strncmp(*behind, " [", 2) != 0 || !(n = number(low, &x[1])) || strncmp(low + n, ", ", 2) != 0) return 1;
-    high = low + n + 2;
-    if (!(n = number(high, &x[2])) || high[n] != ']') return 1;
-    *behind = high + n + 1;
-    return 3;
-}
-
-static bool missing(const char *text) { return !text || !text[0] || strcmp(text, DASH) == 0; }
-
-/* How many numbers a column shows, 0: it is one of text, or of numbers without a fraction, and stands as it is. */
-static int pieces_of(const lb_table *t, size_t c) {
-    int most = 0;
-    bool point = false;
-    for (size_t r = 0; r < t->rows && t->col[c].right; r++) {
-        piece x[PIECES];
-        const char *behind, *text = t->cell[r * t->cols + c].text;
-        int n = missing(text) ? 0 : split(text, x, &behind);
-        if (n > most) most = n;
-        point |= n > 0 && x[0].fractions > 0;
-    }
-    return point || most > 1 ? most : 0;
-}
+enum { GAP = 6, LAST_PRIORITY = 9 };
 
 /* ---- widths ---- */
 
@@ -105,7 +43,8 @@ static double column_width(const lb_table *t, size_t c) {
         if (x > w) w = x;
     }
     /* points below each other take what the longest of both sides take */
-    if (pieces_of(t, c) > 0) w += 4.25;
+    if (lb_numerals_of(t, c) > 0) w += 4.25;
+    if (t->siunitx) w += 4.25 * lb_siunitx_wider(t, c);
     if (!t->col[c].right && w > widest_text(t)) w = widest_text(t);
     return w;
 }
@@ -130,7 +69,7 @@ static const char *common(const lb_table *t, size_t c) {
     const char *same = NULL;
     for (size_t r = 0; r < t->rows; r++) {
         const char *text = t->cell[r * t->cols + c].text;
-        if (missing(text)) continue;
+        if (lb_numeral_missing(text)) continue;
         if (same && strcmp(same, text) != 0) return NULL;
         same = text;
     }
@@ -172,21 +111,22 @@ static lb_panel what_fits(const lb_table *t) {
 
 /* ---- LaTeX ---- */
 
-static void add_markup(lb_str *out, const char *text, size_t n) {
-    lb_str s = {0};
-    lb_str_add_bytes(&s, text, n);
-    if (s.failed) out->failed = true;
-    if (s.s && n) lb_markup_text(out, LB_TABLE_LATEX, s.s);
-    lb_str_free(&s);
-}
+/* What a column of numbers takes of the tabular; 0: one of text. */
+static int columns_of(const lb_table *t, size_t c) { return lb_numerals_of(t, c) * (t->siunitx ? 1 : 2); }
 
-/* r@{}l for each number: its two sides meet at the point. */
+/* r@{}l for each number: its two sides meet at the point. siunitx sees to that itself. */
 static void add_columns(const lb_table *t, const lb_panel *p, lb_str *out) {
     lb_str_add(out, "{@{}");
     for (size_t i = 0; i < p->n; i++) {
         size_t c = p->col[i];
-        int n = pieces_of(t, c);
-        for (int k = 0; k < n; k++) lb_str_add(out, "%sr@{}l", k ? "@{\\;}" : "");
+        int n = lb_numerals_of(t, c);
+        for (int k = 0; k < n; k++) {
+            if (k) lb_str_add(out, "@{\\;}");
+            if (t->siunitx)
+                lb_siunitx_column(t, c, k, out);
+            else
+                lb_str_add(out, "r@{}l");
+        }
         if (n) continue;
         if (t->col[c].right)
             lb_str_add(out, "r");
@@ -198,29 +138,35 @@ static void add_columns(const lb_table *t, const lb_panel *p, lb_str *out) {
     lb_str_add(out, "@{}}\n");
 }
 
+/* What is no number, over all of a number's columns: the first of a row has no space before it, the last none behind.
+ * An S column takes what is in braces as it is. */
+static void add_across(const lb_table *t, const char *text, int columns, bool first, bool last, lb_str *out) {
+    if (t->siunitx && columns == 1)
+        lb_str_add(out, "{");
+    else
+        lb_str_add(out, "\\multicolumn{%d}{%sc%s}{", columns, first ? "@{}" : "", last ? "@{}" : "");
+    lb_markup_text(out, LB_TABLE_LATEX, text);
+    lb_str_add(out, "}");
+}
+
 static void add_head(const lb_table *t, const lb_panel *p, lb_str *out) {
     for (size_t i = 0; i < p->n; i++) {
-        int n = 2 * pieces_of(t, p->col[i]);
+        int n = columns_of(t, p->col[i]);
+        const char *head = t->col[p->col[i]].head;
         if (i) lb_str_add(out, " & ");
-        /* the first of a row has no space before it, the last none behind */
-        if (n) lb_str_add(out, "\\multicolumn{%d}{%sc%s}{", n, i ? "" : "@{}", i + 1 == p->n ? "@{}" : "");
-        lb_markup_text(out, LB_TABLE_LATEX, t->col[p->col[i]].head);
-        if (n) lb_str_add(out, "}");
+        if (n)
+            add_across(t, head, n, i == 0, i + 1 == p->n, out);
+        else
+            lb_markup_text(out, LB_TABLE_LATEX, head);
     }
     lb_str_add(out, " \\\\\n");
 }
 
-static void add_numbers(lb_str *out, const char *text, int columns, bool first, bool last) {
+static void add_numbers(const char *text, int columns, lb_str *out) {
     static const char *const before[] = {"", "$\\pm$\\,", "{[}"};
-    piece x[PIECES];
+    lb_numeral x[LB_NUMERALS];
     const char *behind;
-    int n = missing(text) ? 0 : split(text, x, &behind);
-    if (!n) {
-        lb_str_add(out, "\\multicolumn{%d}{%sc%s}{", 2 * columns, first ? "@{}" : "", last ? "@{}" : "");
-        lb_markup_text(out, LB_TABLE_LATEX, missing(text) ? DASH : text);
-        lb_str_add(out, "}");
-        return;
-    }
+    int n = lb_numerals_split(text, x, &behind);
     for (int k = 0; k < columns; k++) {
         if (k) lb_str_add(out, " & ");
         if (k >= n) {
@@ -228,33 +174,42 @@ static void add_numbers(lb_str *out, const char *text, int columns, bool first, 
             continue;
         }
         if (k == 1) lb_str_add(out, "%s", before[n - 1]);
-        add_markup(out, x[k].whole, x[k].wholes);
+        lb_table_add_markup(out, x[k].whole, x[k].wholes);
         lb_str_add(out, " & ");
-        add_markup(out, x[k].fraction, x[k].fractions);
+        lb_table_add_markup(out, x[k].fraction, x[k].fractions);
         if (n == 3 && k) lb_str_add(out, k == 1 ? "," : "{]}");
-        if (k == n - 1) add_markup(out, behind, strlen(behind));
+        if (k == n - 1) lb_table_add_markup(out, behind, strlen(behind));
     }
+}
+
+static void add_cell(const lb_table *t, size_t r, size_t c, bool first, bool last, lb_str *out) {
+    int n = lb_numerals_of(t, c);
+    const char *text = lb_table_text(t, r, c), *behind;
+    lb_numeral x[LB_NUMERALS];
+    if (!n && !t->col[c].right && column_width(t, c) >= widest_text(t)) lb_str_add(out, "\\raggedright ");
+    if (!n)
+        lb_markup_text(out, LB_TABLE_LATEX, text);
+    else if (lb_numeral_missing(text) || !lb_numerals_split(text, x, &behind))
+        add_across(t, lb_numeral_missing(text) ? DASH : text, columns_of(t, c), first, last, out);
+    else if (t->siunitx)
+        lb_siunitx_cell(text, n, out);
+    else
+        add_numbers(text, n, out);
 }
 
 static void add_rows(const lb_table *t, const lb_panel *p, lb_str *out) {
     for (size_t r = 0; r < t->rows; r++) {
         if (t->rule[r]) lb_str_add(out, "\\midrule\n");
         for (size_t i = 0; i < p->n; i++) {
-            size_t c = p->col[i];
-            int n = pieces_of(t, c);
-            const char *text = lb_table_text(t, r, c);
             if (i) lb_str_add(out, " & ");
-            if (!n && !t->col[c].right && column_width(t, c) >= widest_text(t)) lb_str_add(out, "\\raggedright ");
-            if (n)
-                add_numbers(out, text, n, i == 0, i + 1 == p->n);
-            else
-                lb_markup_text(out, LB_TABLE_LATEX, text);
+            add_cell(t, r, p->col[i], i == 0, i + 1 == p->n, out);
         }
         lb_str_add(out, " \\tabularnewline\n");
     }
 }
 
 static void add_tabular(const lb_table *t, const lb_panel *p, lb_str *out) {
+    if (t->siunitx) lb_str_add(out, LB_SIUNITX_SETUP);
     lb_str_add(out, "\\begin{tabular}");
     add_columns(t, p, out);
     lb_str_add(out, "\\toprule\n");
@@ -294,7 +249,8 @@ void lb_table_paper(const lb_table *t, lb_str *out) {
     double width = width_of(t, &p);
     bool floats = t->latex != LB_LATEX_TABULAR;
     const char *name = t->latex == LB_LATEX_WIDE ? "table*" : "table";
-    lb_str_add(out, "%% needs \\usepackage{booktabs}; about %.0f pt wide%s\n", width,
+    lb_str_add(out, "%% needs \\usepackage{booktabs%s}%s; about %.0f pt wide%s\n", t->siunitx ? ",siunitx" : "",
+               t->siunitx ? " (Debian: texlive-latex-recommended, texlive-science)" : "", width,
                floats ? "" : " in \\footnotesize with \\tabcolsep 3pt");
     if (width > room[t->latex]) lb_str_add(out, "%% wider than %.0f pt: choose fewer --columns\n", room[t->latex]);
     if (t->rows > LB_LONG_TABLE) lb_str_add(out, "%% more rows than a page has lines: choose some with --where\n");

@@ -1,5 +1,5 @@
-/* Tables for a paper: floats and bare tabulars that need booktabs alone, fit where they are meant to stand and compile,
- * with the columns that were asked for, their numbers' points below each other. */
+/* Tables for a paper: floats and bare tabulars that need booktabs alone, or siunitx, fit where they are meant to stand
+ * and compile, with the columns that were asked for, their numbers' points below each other. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,12 +34,13 @@ static int count(const char *text, const char *part) {
 }
 
 /* Sets it with pdflatex, which may read nothing else and start nothing; LaTeX's complaints end the test. */
-static void typeset(const char *class_options, const char *before, const char *table, const char *after) {
+static void typeset(const char *class_options, const char *packages, const char *before, const char *table,
+                    const char *after) {
     static const char *const words[] = {"Overfull", "\n!"};
     lb_str doc = {0};
     char command[2 * LB_TEST_PATH], log[65536], path[LB_TEST_PATH];
-    lb_str_add(&doc, "\\documentclass[%s]{article}\n\\usepackage{booktabs}\n\\begin{document}\n%s%s%s\\end{document}\n",
-               class_options, before, table, after);
+    lb_str_add(&doc, "\\documentclass[%s]{article}\n\\usepackage{%s}\n\\begin{document}\n%s%s%s\\end{document}\n",
+               class_options, packages, before, table, after);
     assert_ok(lb_str_check(&doc));
     put_file("doc.tex", doc.s);
     path_in(path, home, "doc.tex");
@@ -51,14 +52,14 @@ static void typeset(const char *class_options, const char *before, const char *t
     lb_str_free(&doc);
 }
 
-static bool has_latex(void) {
-    char out[256];
-    return cli_shell("command -v pdflatex && kpsewhich booktabs.sty", out, sizeof out) == 0;
+static bool has_latex(const char *package) {
+    char command[128], out[256];
+    snprintf(command, sizeof command, "command -v pdflatex && kpsewhich %s.sty", package);
+    return cli_shell(command, out, sizeof out) == 0;
 }
 
 /* Every form, in the document that it is for, with and without marks and chosen columns. */
-static void compiles_and_fits(void **state) {
-    (void)state;
+static void each_form(const char *prefix, const char *packages) {
     static const struct {
         const char *form, *document, *before, *after;
     } of[] = {
@@ -67,19 +68,34 @@ static void compiles_and_fits(void **state) {
         {"wide", "twocolumn", "", ""},
         {"tabular", "", "\\begin{table}\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}\n", "\\end{table}\n"}};
     cli_options o = here();
-    if (!has_latex()) skip();
     for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
-        cli_result r = LATEX("--latex", of[i].form);
-        cli_result marks = LATEX("--latex", of[i].form, "--significant", "--adjust", "holm");
-        cli_result chosen = LATEX("--latex", of[i].form, "--columns", "bits,ppl,delta");
-        cli_result compared = LATEX("--latex", of[i].form, "--compare", "rtn 3b row");
+        char form[64];
+        bool plain = strcmp(of[i].form, "float") == 0 && prefix[0];
+        snprintf(form, sizeof form, "%s%s", prefix, plain ? "" : of[i].form);
+        if (plain) form[strlen(form) - 1] = 0; /* "siunitx-" */
+        cli_result r = LATEX("--latex", form);
+        cli_result marks = LATEX("--latex", form, "--significant", "--adjust", "holm");
+        cli_result chosen = LATEX("--latex", form, "--columns", "bits,ppl,delta");
+        cli_result compared = LATEX("--latex", form, "--compare", "rtn 3b row");
         const cli_result *all[] = {&r, &marks, &chosen, &compared};
         for (size_t k = 0; k < 4; k++) {
             assert_int_equal(all[k]->code, 0);
-            typeset(of[i].document, of[i].before, all[k]->out, of[i].after);
+            typeset(of[i].document, packages, of[i].before, all[k]->out, of[i].after);
         }
         cli_free(&r), cli_free(&marks), cli_free(&chosen), cli_free(&compared);
     }
+}
+
+static void compiles_and_fits(void **state) {
+    (void)state;
+    if (!has_latex("booktabs")) skip();
+    each_form("", "booktabs");
+}
+
+static void compiles_with_siunitx(void **state) {
+    (void)state;
+    if (!has_latex("booktabs") || !has_latex("siunitx")) skip();
+    each_form("siunitx-", "booktabs,siunitx");
 }
 
 static void forms(void **state) {
@@ -130,6 +146,34 @@ static void numbers_align(void **state) {
     cli_free(&r);
 }
 
+/* A column for each number, whose format is made of what the column has; what is no number is in braces. */
+static void siunitx_aligns(void **state) {
+    (void)state;
+    cli_options o = here();
+    cli_result r = LATEX("--latex", "siunitx-tabular", "--columns", "label,delta,b/w,output_rel_mse_original",
+                         "--where", "method = rtn and bits = 3 and protocol = W2-64");
+    cli_has(r.out,
+            "% needs \\usepackage{booktabs,siunitx} (Debian: texlive-latex-recommended, texlive-science); about ");
+    cli_has(r.out, "\\sisetup{retain-explicit-plus,group-minimum-digits=20,table-align-text-post=false}\n\\begin{"
+                   "tabular}{@{}lS[table-format=+1.");
+    cli_has(r.out, ",table-space-text-pre={{[}},table-space-text-post={,}]@{\\;}S[table-format=+1.");
+    cli_has(r.out, ",table-space-text-post={{]}}]S[table-format=1.3]S[table-format=1.");
+    cli_has(r.out, "label & \\multicolumn{3}{c}{$\\Delta$ ln PPL {[}95 \\%{]}} & {b/w} & {rel. MSE} \\\\\n");
+    cli_has(r.out, "none & \\multicolumn{3}{c}{--} & {--} & {--} \\tabularnewline\n");
+    const char *row = strstr(r.out, "rtn 3b row & ");
+    double mid, low, high, bits;
+    assert_non_null(row);
+    assert_int_equal(sscanf(row, "rtn 3b row & %lf & {{[}}%lf{,} & %lf{{]}} & %lf & ", &mid, &low, &high, &bits), 4);
+    assert_true(low <= mid && mid <= high && bits > 3);
+    cli_free(&r);
+    /* +- stands with its number; other forms are floats, as without. */
+    r = LATEX("--latex", "siunitx-wide", "--where", "method = rtn and protocol = W2-64");
+    cli_has(r.out, "\\begin{table*}[");
+    cli_has(r.out, "table-space-text-pre={$\\pm$\\,}]");
+    cli_has(r.out, " & {$\\pm$\\,}");
+    cli_free(&r);
+}
+
 /* Columns that were asked for are there, whether they fit or not; then the file says so. */
 static void columns_that_were_chosen(void **state) {
     (void)state;
@@ -162,14 +206,19 @@ static void files(void **state) {
     }
     cli_result r = CLI(&o, "report", "results/seeds", "--latex", "booktabs");
     assert_true(r.code != 0);
-    cli_has(r.err, "must be float, wide, column or tabular");
+    cli_has(r.err, "must be float, wide, column, tabular, siunitx, siunitx-wide, siunitx-column or siunitx-tabular");
     cli_free(&r);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forms), cmocka_unit_test(numbers_align),     cmocka_unit_test(columns_that_were_chosen),
-        cmocka_unit_test(files), cmocka_unit_test(compiles_and_fits),
+        cmocka_unit_test(forms),
+        cmocka_unit_test(numbers_align),
+        cmocka_unit_test(columns_that_were_chosen),
+        cmocka_unit_test(files),
+        cmocka_unit_test(compiles_and_fits),
+        cmocka_unit_test(siunitx_aligns),
+        cmocka_unit_test(compiles_with_siunitx),
     };
     return cmocka_run_group_tests_name("latex", tests, setup, clean);
 }
