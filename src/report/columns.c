@@ -237,12 +237,27 @@ lb_status lb_columns_put(const lb_columns *x, const lb_report_view *v, const lb_
     return LB_OK;
 }
 
+/* Texts are shown by the ends of their paths, where those tell them apart. */
+static lb_status shorten_paths(const lb_columns *x, lb_table *t) {
+    const char **path = LB_NEW(t->arena, const char *, t->rows + 1);
+    if (!path) return LB_E_NOMEM;
+    for (size_t i = 0; i < x->picks; i++) {
+        const char *name = x->pick[i].column.name;
+        if (strcmp(name, "calibration") != 0 && strcmp(name, "training") != 0) continue;
+        for (size_t r = 0; r < t->rows; r++) path[r] = t->cell[r * t->cols + x->pick[i].text].text;
+        LB_TRY(lb_report_path_ends(t->arena, path, (int64_t)t->rows));
+        for (size_t r = 0; r < t->rows; r++) t->cell[r * t->cols + x->pick[i].text].text = path[r];
+    }
+    return LB_OK;
+}
+
 lb_status lb_columns_pick(const lb_columns *x, lb_table *t, lb_table **out) {
     *out = t;
     if (!x->picks) return LB_OK;
     lb_table *p;
     lb_table_column *col = LB_NEW(t->arena, lb_table_column, x->picks);
     if (!col) return LB_E_NOMEM;
+    LB_TRY(shorten_paths(x, t));
     for (size_t i = 0; i < x->picks; i++) col[i] = x->pick[i].column;
     LB_TRY(lb_table_new(t->arena, t->id, t->title, col, x->picks, &p));
     for (size_t r = 0; r < t->rows; r++) {

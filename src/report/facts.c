@@ -408,8 +408,7 @@ void lb_facts_markdown(lb_str *out) {
 
 /* ---- bits ---- */
 
-/* The least and the most of the quantized layers; false: there are none. */
-static bool bits_range(const lb_record *c, int *low, int *high) {
+bool lb_report_bits_range(const lb_record *c, int *low, int *high) {
     *low = *high = 0;
     for (int64_t i = 0; i < c->layers; i++) {
         int b = c->layer[i].bits;
@@ -423,13 +422,13 @@ static bool bits_range(const lb_record *c, int *low, int *high) {
 
 bool lb_report_mixed(const lb_record *c) {
     int low, high;
-    return bits_range(c, &low, &high) && low != high;
+    return lb_report_bits_range(c, &low, &high) && low != high;
 }
 
 const char *lb_report_bits_text(const lb_record *c, char out[32]) {
     int low, high;
     out[0] = 0;
-    if (!bits_range(c, &low, &high)) return out;
+    if (!lb_report_bits_range(c, &low, &high)) return out;
     if (low == high)
         snprintf(out, 32, "%d", low);
     else

@@ -46,6 +46,8 @@ LB_NODISCARD lb_status lb_fact_of(lb_arena *a, const lb_results *r, const lb_rec
 LB_NODISCARD lb_status lb_fact_options(lb_arena *a, const lb_results *r, const char ***name, int64_t *n);
 void lb_facts_markdown(lb_str *out); /* the table of docs/report.md */
 
+/* The least and the most of the quantized layers; false: there are none. */
+bool lb_report_bits_range(const lb_record *c, int *low, int *high);
 /* "3", or "3–8" where quantized layers differ; "" for none. */
 const char *lb_report_bits_text(const lb_record *c, char out[32]);
 bool lb_report_mixed(const lb_record *c); /* they differ */

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/fs.h"
 #include "report/facts.h"
 #include "result/choice.h"
 
@@ -97,7 +96,7 @@ static lb_status keep(lb_arena *a, lb_str *s, const char **out) {
 }
 
 lb_status lb_report_name_row(lb_arena *a, const lb_results *r, lb_report_row *row, const lb_record *c) {
-    char group[32];
+    char group[32], bits[32];
     lb_str name = {0}, brief = {0}, series = {0};
     const char *label = given_label(c), *called = label ? label : c->method;
     lb_str_add(&name, "%s", called);
@@ -106,7 +105,7 @@ lb_status lb_report_name_row(lb_arena *a, const lb_results *r, lb_report_row *ro
     lb_str_add(&brief, "%s", called);
     lb_str_add(&series, "%s", called);
     const char *sign = c->group > 0 ? "g" : "";
-    if (sized && (!label || differs(r, c, "bits"))) lb_str_add(&brief, " %db", c->bits);
+    if (sized && (!label || differs(r, c, "bits"))) lb_str_add(&brief, " %sb", lb_report_bits_text(c, bits));
     if (sized && (!label || differs(r, c, "group"))) {
         lb_str_add(&brief, " %s%s", sign, group);
         lb_str_add(&series, " %s%s", sign, group);
@@ -271,23 +270,6 @@ static lb_status add_value(lb_arena *a, lb_report_row *row, const char *fact, co
     return LB_OK;
 }
 
-/* Two paths of one end are not told apart by it. */
-static bool ends_differ(const char *const *value, int64_t n) {
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t k = 0; k < i; k++) {
-            if (!value[i] || !value[k] || strcmp(value[i], value[k]) == 0) continue;
-            if (strcmp(lb_fs_basename(value[i]), lb_fs_basename(value[k])) == 0) return false;
-        }
-    return true;
-}
-
-/* Of paths their ends, where those differ as the paths do. */
-static void shorten(const char **value, int64_t n) {
-    if (!ends_differ(value, n)) return;
-    for (int64_t i = 0; i < n; i++)
-        if (value[i]) value[i] = lb_fs_basename(value[i]);
-}
-
 /* Rows of one name get what the i-th fact is of each, if it differs among them. */
 static lb_status tell_by(lb_report_view *v, const fact_list *facts, size_t at, bool *any) {
     const char *fact = facts->at[at];
@@ -307,7 +289,8 @@ static lb_status tell_by(lb_report_view *v, const fact_list *facts, size_t at, b
             if (strcmp(value[i], value[k]) != 0) differs_there[i] = differs_there[k] = true;
         }
     }
-    if (strcmp(fact, "calibration") == 0 || strcmp(fact, "training") == 0) shorten(value, v->rows);
+    if (strcmp(fact, "calibration") == 0 || strcmp(fact, "training") == 0)
+        LB_TRY(lb_report_path_ends(v->arena, value, v->rows));
     for (int64_t i = 0; i < v->rows; i++)
         if (differs_there[i] && value[i][0]) LB_TRY(add_value(v->arena, &v->row[i], fact, value[i]));
     return LB_OK;

@@ -204,14 +204,41 @@ static lb_status add_block(lb_report_view *v, const lb_eval_row *e) {
             if (!b->id) return LB_E_NOMEM;
             i = -1;
         }
-    if (e->eval.windows == e->eval.windows_all)
-        b->title = lb_arena_printf(v->arena, "%s, %s, all %lld windows", e->name, e->eval.protocol.id,
-                                   (long long)e->eval.windows);
-    else
-        b->title = lb_arena_printf(v->arena, "%s, %s, first %lld of %lld windows", e->name, e->eval.protocol.id,
-                                   (long long)e->eval.windows, (long long)e->eval.windows_all);
-    if (!b->title) return LB_E_NOMEM;
     v->blocks++;
+    return LB_OK;
+}
+
+static bool same_name(const lb_eval_row *x, const lb_eval_row *y) { return strcmp(x->name, y->name) == 0; }
+
+static bool same_text(const lb_eval_row *x, const lb_eval_row *y) {
+    return strcmp(text_of(x->text_hash), text_of(y->text_hash)) == 0;
+}
+
+/* An evaluation's name; of two texts of one name, where each is. */
+static lb_status name_blocks(lb_report_view *v) {
+    const char **path = LB_NEW(v->arena, const char *, v->blocks + 1);
+    if (!path) return LB_E_NOMEM;
+    for (int64_t i = 0; i < v->blocks; i++)
+        for (int64_t k = 0; k < v->blocks; k++) {
+            const lb_eval_row *x = v->block[i].eval, *y = v->block[k].eval;
+            if (same_name(x, y) && !same_text(x, y) && text_of(x->text_path)[0]) path[i] = x->text_path;
+        }
+    LB_TRY(lb_report_path_ends(v->arena, path, v->blocks));
+    for (int64_t i = 0; i < v->blocks; i++) {
+        lb_report_block *b = &v->block[i];
+        const lb_eval_row *e = b->eval;
+        b->name = !path[i]                        ? e->name
+                  : lb_str_ends(path[i], e->name) ? path[i]
+                                                  : lb_arena_printf(v->arena, "%s (%s)", e->name, path[i]);
+        if (!b->name) return LB_E_NOMEM;
+        if (e->eval.windows == e->eval.windows_all)
+            b->title = lb_arena_printf(v->arena, "%s, %s, all %lld windows", b->name, e->eval.protocol.id,
+                                       (long long)e->eval.windows);
+        else
+            b->title = lb_arena_printf(v->arena, "%s, %s, first %lld of %lld windows", b->name, e->eval.protocol.id,
+                                       (long long)e->eval.windows, (long long)e->eval.windows_all);
+        if (!b->title) return LB_E_NOMEM;
+    }
     return LB_OK;
 }
 
@@ -228,7 +255,7 @@ static lb_status add_blocks(lb_report_view *v) {
                 for (int64_t b = 0; b < v->blocks; b++) known |= lb_report_same_evaluation(row, v->block[b].eval);
                 if (!known) LB_TRY(add_block(v, row));
             }
-    return LB_OK;
+    return name_blocks(v);
 }
 
 static lb_status view_of(lb_arena *a, const lb_results *r, const lb_report_options *o, lb_report_view *out) {

@@ -22,6 +22,7 @@ typedef struct lb_report_row {
 
 typedef struct lb_report_block {
     const lb_eval_row *eval; /* the first of its kind */
+    const char *name;        /* of its text, told apart from any other text */
     const char *title;       /* "wikitext-2, W2-2048, 20 of 148 windows" */
     const char *id;          /* for file names: "wikitext-2-W2-2048", with a number where two would agree */
 } lb_report_block;
@@ -84,6 +85,9 @@ const char *lb_report_group_text(const lb_record *c, char out[32]); /* "row", "t
 const char *lb_report_pair(const lb_pairs *p, const char *key);     /* NULL: none */
 bool lb_report_trained(const lb_report_row *row);
 int lb_report_act_bits(const lb_record *c); /* of quantized inputs; 0: they are not */
+/* Of each path its end: the file's name, with as many of its folders before it as no other of them ends in. NULL stays.
+ */
+LB_NODISCARD lb_status lb_report_path_ends(lb_arena *a, const char **path, int64_t n);
 /* Letters, digits, '-', '.' and '_' stay, anything else becomes '-': for file names and ids. */
 char *lb_report_slug(lb_arena *a, const char *text);
 

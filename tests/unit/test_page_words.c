@@ -34,6 +34,7 @@ static void set_cell(int64_t i, const char *label, double bits, double loss, dou
     char *method = lb_arena_strdup(arena, label);
     assert_non_null(method);
     c->bits = method[strcspn(method, " ") + 1] - '0';
+    for (int64_t l = 0; l < c->layers; l++) c->layer[l].bits = c->bits;
     method[strcspn(method, " ")] = 0;
     c->method = method;
     c->seed = 0;
