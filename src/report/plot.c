@@ -20,6 +20,7 @@ void lb_plot_free(lb_plot *p) {
     lb_str_free(&p->setup);
     lb_str_free(&p->draw);
     lb_str_free(&p->dat);
+    lb_str_free(&p->shortened);
 }
 
 /* Between single quotes gnuplot expands nothing: no variables, no commands in backquotes. */
@@ -41,7 +42,7 @@ void lb_plot_quote(lb_str *s, const char *text) {
 }
 
 /* Words of `text` in lines of so many columns. */
-static void title_lines(lb_str *s, char *text, size_t columns, bool *first) {
+static void title_lines(lb_arena *a, lb_str *s, char *text, size_t columns, bool *first) {
     for (char *rest = text; *rest;) {
         size_t n = 0, fits = 0;
         for (char *at = rest; *at; at += strspn(at, " ")) {
@@ -56,17 +57,31 @@ static void title_lines(lb_str *s, char *text, size_t columns, bool *first) {
         }
         char *end = rest + fits, *next = end + strspn(end, " ");
         *end = 0;
+        const char *line = lb_plot_brief(a, rest, columns); /* a word may be longer */
         lb_str_add(s, "%s", *first ? "" : ".\"\\n\".");
-        lb_plot_quote(s, rest);
+        if (line)
+            lb_plot_quote(s, line);
+        else
+            s->failed = true;
         *first = false, rest = next;
     }
 }
 
+static const char *title_of(const lb_plot_options *o, const lb_plot *p) {
+    if (!o->title) return "";
+    for (int64_t i = 0; i < o->titles.n; i++) {
+        size_t n = strlen(o->titles.at[i].key);
+        if (strncmp(p->name, o->titles.at[i].key, n) == 0 && (!p->name[n] || p->name[n] == '-'))
+            return o->titles.at[i].value;
+    }
+    return p->title ? p->title : "";
+}
+
 /* Where it is wider than there is room for: the model in a line of its own, and the rest in lines that fit. */
-void lb_plot_title(lb_plot *p, lb_str *s) {
+void lb_plot_title(const lb_plotter *w, const lb_plot *p, lb_str *s) {
     enum { OVER_AXES = 76 };
     size_t columns = (size_t)(p->title_columns ? p->title_columns : OVER_AXES);
-    char *title = lb_arena_strdup(p->arena, p->title ? p->title : ""), *cut = title ? strstr(title, ": ") : NULL;
+    char *title = lb_arena_strdup(p->arena, title_of(w->o, p)), *cut = title ? strstr(title, ": ") : NULL;
     bool first = true;
     if (!title) {
         s->failed = true;
@@ -74,8 +89,8 @@ void lb_plot_title(lb_plot *p, lb_str *s) {
         lb_plot_quote(s, title);
     } else {
         if (cut) cut[1] = 0;
-        title_lines(s, title, columns, &first);
-        if (cut) title_lines(s, cut + 2, columns, &first);
+        title_lines(p->arena, s, title, columns, &first);
+        if (cut) title_lines(p->arena, s, cut + 2, columns, &first);
     }
 }
 
@@ -87,7 +102,9 @@ int lb_plot_block(lb_plot *p, const char *name) {
     return p->blocks++;
 }
 
-int lb_plot_legend_width(size_t characters) { return 70 + (int)(7.6 * (double)(characters > 60 ? 60 : characters)); }
+int lb_plot_legend_width(size_t characters) {
+    return 70 + (int)(LB_PLOT_LETTER * (double)(characters > LB_PLOT_NAME_MOST ? LB_PLOT_NAME_MOST : characters));
+}
 
 /* ---- axes ---- */
 
@@ -205,12 +222,6 @@ static void put_tics(lb_plot *p, const char *axis, const tics *t, lb_span range)
     lb_str_add(&p->setup, ")\n");
 }
 
-static void log_range(lb_plot *p, const char *axis, double low, double high) {
-    lb_str_add(&p->setup, "set logscale %s\nset %srange [%.9g:%.9g]\n", axis, axis, low, high);
-    tics t = log_tics(low, high);
-    put_tics(p, axis, &t, (lb_span){low, high});
-}
-
 /* Some room at both ends, and a range where all is one value. */
 static lb_span wider(double low, double high) {
     double pad = exp(0.06 * (log(high) - log(low)));
@@ -218,9 +229,18 @@ static lb_span wider(double low, double high) {
     return (lb_span){fmax(low / pad, DBL_MIN), fmin(high * pad, DBL_MAX / 10)};
 }
 
+/* points: how long the axis is, where it is shorter than usual; else 0. */
+static void range_and_tics(lb_plot *p, const char *axis, lb_span range, bool log_scale, double points) {
+    if (log_scale) lb_str_add(&p->setup, "set logscale %s\n", axis);
+    lb_str_add(&p->setup, "set %srange [%.9g:%.9g]\n", axis, range.low, range.high);
+    tics t = points > 0  ? tics_with_room(range, log_scale, points)
+             : log_scale ? log_tics(range.low, range.high)
+                         : linear_ladder(range.low, range.high, 8);
+    put_tics(p, axis, &t, range);
+}
+
 void lb_plot_log_axis(lb_plot *p, const char *axis, double low, double high) {
-    lb_span range = wider(low, high);
-    log_range(p, axis, range.low, range.high);
+    range_and_tics(p, axis, wider(low, high), true, 0);
 }
 
 static lb_span wider_linear(double low, double high, double room) {
@@ -231,18 +251,12 @@ static lb_span wider_linear(double low, double high, double room) {
 }
 
 void lb_plot_linear_axis(lb_plot *p, const char *axis, double low, double high, double room) {
-    lb_span range = wider_linear(low, high, room);
-    lb_str_add(&p->setup, "set %srange [%.9g:%.9g]\n", axis, range.low, range.high);
-    tics t = linear_ladder(range.low, range.high, 8);
-    put_tics(p, axis, &t, range);
+    range_and_tics(p, axis, wider_linear(low, high, room), false, 0);
 }
 
 void lb_plot_bar_axis(lb_plot *p, const char *axis, lb_span data, bool log_scale, double points) {
     lb_span range = log_scale ? wider(data.low, data.high) : wider_linear(data.low, data.high, 0);
-    if (log_scale) lb_str_add(&p->setup, "set logscale %s\n", axis);
-    lb_str_add(&p->setup, "set %srange [%.9g:%.9g]\n", axis, range.low, range.high);
-    tics t = tics_with_room(range, log_scale, points);
-    put_tics(p, axis, &t, range);
+    range_and_tics(p, axis, range, log_scale, points);
 }
 
 #define BAR_BELOW 45 /* points of a figure that its colour bar leaves free */
@@ -264,18 +278,18 @@ void lb_plot_map_bar(lb_plot *p, int64_t map) {
     if (map == 1) lb_str_add(&p->draw, "    unset colorbox\n");
 }
 
+/* Numbers of an x axis stand beside each other, those of a y axis below. */
+void lb_plot_range_axis(const lb_plotter *w, lb_plot *p, const char *axis, bool log_scale, lb_span range) {
+    double points = lb_plot_axis_points(w, p, axis[0]);
+    if (!log_scale) range = wider_linear(range.low, range.high, 0); /* of one value */
+    range_and_tics(p, axis, range, log_scale, axis[0] == 'x' ? points * LB_PLOT_TIC_ROOM / LB_PLOT_TIC_WIDTH : points);
+}
+
 void lb_plot_axis_of(const lb_plotter *w, lb_plot *p, const char *axis, const char *what, bool log_scale,
                      lb_span data) {
     lb_span asked = lb_plot_limits(w, what, LB_SPAN_EMPTY);
-    p->room = lb_plot_room(w, p);
-    if (lb_span_empty(&asked) && log_scale)
-        lb_plot_log_axis(p, axis, data.low, data.high);
-    else if (lb_span_empty(&asked))
-        lb_plot_linear_axis(p, axis, data.low, data.high, 0.05);
-    else if (log_scale)
-        log_range(p, axis, asked.low, asked.high);
-    else
-        lb_plot_linear_axis(p, axis, asked.low, asked.high, 0);
+    if (lb_span_empty(&asked)) asked = log_scale ? wider(data.low, data.high) : wider_linear(data.low, data.high, 0.05);
+    lb_plot_range_axis(w, p, axis, log_scale, asked);
 }
 
 static lb_status of_model(const lb_report_view *v, lb_plotter *w) {

@@ -11,6 +11,7 @@
 typedef struct stages {
     const char *name[STAGES];
     int n;
+    size_t longest; /* characters, of "other" too */
 } stages;
 
 static bool has_cost(const lb_report_row *row, void *user) {
@@ -35,6 +36,8 @@ static void find_stages(const lb_rows *all, stages *out) {
     if (most) add_stages(most, out);
     for (int64_t i = 0; i < all->n; i++)
         for (int64_t c = 0; c < all->at[i]->cells; c++) add_stages(all->at[i]->cell[c], out);
+    out->longest = lb_plot_longest(out->name, out->n);
+    if (out->longest < strlen("other")) out->longest = strlen("other");
 }
 
 /* Mean over seeds, as of the time of the whole. */
@@ -69,32 +72,48 @@ static void data_of(lb_plot *p, const lb_rows *s, const stages *g) {
             lb_str_add(&p->dat, " %.6g", t);
         }
         lb_str_add(&p->dat, " %.6g \"", fmax(other, 0));
-        lb_markup_text(&p->dat, LB_TABLE_TERMINAL, s->name[i]);
+        lb_markup_text(&p->dat, LB_TABLE_TERMINAL, s->at[i]->short_name);
         lb_str_add(&p->dat, "\"\n");
     }
 }
 
-/* Settings of one panel, made anew for every format. */
-static void axes(lb_plot *p, const lb_rows *s, bool names, double most, double points) {
-    enum { LABEL = 50 }; /* points that a number at the axis takes */
+/* ---- two panels: time at the left, memory at the right, or where that is too narrow, memory below ---- */
+
+#define AXES 640 /* points that both like, beside each other */
+
+/* Of a figure, in points: below the bars of a panel its axis, and below the first panel the legend. */
+typedef struct layout {
+    bool below;
+    double key, top, rows, axis;
+} layout;
+
+static bool is_too_narrow(const lb_plotter *w, const lb_rows *s) {
+    enum { PANEL = 220 };
+    double most = lb_plot_most_width(w);
+    return most > 0 && most < lb_rows_names_width(s) + 2 * PANEL;
+}
+
+/* Settings of one panel, made anew for every format. from, to: heights of its bars above the figure's lower end. */
+static void axes(lb_plot *p, const lb_rows *s, bool names, double most, double points, double from, double to) {
     lb_str kept = p->setup;
     p->setup = (lb_str){0};
     lb_rows_axis(p, s, names);
-    lb_plot_bar_axis(p, "x", (lb_span){0, 1.25 * most}, false, points * LB_PLOT_TIC_ROOM / LABEL);
-    lb_str_add(&p->draw, "%s", p->setup.s ? p->setup.s : "");
+    lb_rows_tics(p, most, points);
+    lb_str_add(&p->draw, "set tmargin at screen %.4f\nset bmargin at screen %.4f\n%s", to / p->height, from / p->height,
+               p->setup.s ? p->setup.s : "");
     p->draw.failed = p->draw.failed || p->setup.failed;
     lb_str_free(&p->setup);
     p->setup = kept;
 }
 
-/* At the left time, at the right memory; both have the rows' lines. */
-static void draw(lb_plot *p, const lb_rows *s, const stages *g, double seconds, double mib) {
-    double names = lb_rows_names_width(s), panel = (p->width - names) / 2, left = (names + panel) / p->width;
-    double top = 1 - 45.0 / p->height;
-    lb_str_add(&p->draw, "    set multiplot title title\n    set origin 0,0\n    set size %.4f,%.4f\n", left, top);
-    axes(p, s, true, seconds, panel);
-    lb_rows_key(p, &p->draw);
-    lb_str_add(&p->draw, "set xlabel 'seconds a cell'\n    plot ");
+static void draw(lb_plot *p, const lb_rows *s, const stages *g, const layout *y, const double most[2]) {
+    double names = lb_rows_names_width(s), panel = (p->width - names) / (y->below ? 1 : 2);
+    double left = y->below ? 1 : (names + panel) / p->width, high = p->height - y->top;
+    double from = y->below ? high - y->rows : y->axis + y->key;
+    lb_str_add(&p->draw, "    set multiplot title title\n    set origin 0,0\n    set size %.4f,1\n", left);
+    axes(p, s, true, most[0], panel, from, high);
+    lb_rows_key(p, &(lb_rows_legend){g->n + 1, g->longest}, from - y->axis - y->key, &p->draw);
+    lb_str_add(&p->draw, "set bmargin at screen %.4f\nset xlabel 'seconds a cell'\n    plot ", from / p->height);
     for (int k = 0; k <= g->n; k++) {
         char fill[32];
         snprintf(fill, sizeof fill, "fc rgb '%s'", lb_rows_fill(k < g->n ? k : STAGES));
@@ -102,35 +121,40 @@ static void draw(lb_plot *p, const lb_rows *s, const stages *g, double seconds, 
         lb_rows_stack(p, 0, 3, 3 + k, "", fill, k < g->n ? g->name[k] : "other");
     }
     lb_rows_lengths(p, 0, 3, 3 + g->n, "");
-    lb_str_add(&p->draw, "\n    set origin %.4f,0\n    set size %.4f,%.4f\n", left, 1 - left, top);
-    axes(p, s, false, mib, panel);
+    lb_str_add(&p->draw, "\n    set origin %.4f,0\n    set size %.4f,1\n", y->below ? 0 : left,
+               y->below ? 1 : 1 - left);
+    if (y->below) from = y->axis;
+    axes(p, s, y->below, most[1], panel, from, y->below ? from + y->rows : high);
     lb_str_add(&p->draw, "set key off\nset xlabel 'peak memory in MiB'\n    plot ");
     lb_rows_stack(p, 0, 2, 2, MIB, "fc rgb '#9aa5b8'", NULL);
     lb_rows_lengths(p, 0, 2, 2, MIB);
     lb_str_add(&p->draw, "\n    unset multiplot\n");
 }
 
-static lb_status figure(const lb_report_view *v, lb_plotter *w, const lb_rows *s, const stages *g, const double most[2],
-                        const char *part) {
+static lb_status figure(const lb_report_view *v, lb_plotter *w, lb_rows *s, const stages *g, layout y,
+                        const double most[2], const char *part) {
     lb_plot p;
     char *name = lb_arena_printf(v->arena, "cost%s", part);
     if (!name) return LB_E_NOMEM;
-    LB_TRY(lb_plot_begin(&p, v->arena, name, lb_rows_names_width(s) + 640, lb_rows_height(s)));
-    p.whole = true;
-    p.title_columns = p.width / 8;
+    double height = y.top + y.key + (y.below ? 2 : 1) * (y.axis + LB_ROWS_LINE * (double)s->n);
+    LB_TRY(lb_rows_begin(w, &p, v->arena, name, s, y.below ? AXES / 2 : AXES, height));
     p.title = lb_arena_printf(v->arena, "%s: time and memory of each cell", v->r->model_name);
     p.caption = lb_arena_printf(v->arena, "%s: seconds a cell by stage, and the most memory it held, in MiB%s.",
                                 v->r->model_name,
                                 v->seeds ? "; of rows over seeds the mean time, and the most memory of all" : "");
     lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
+    p.title_columns = p.width / 8; /* it is the whole figure's */
+    y.top = lb_plot_title_height(w, &p);
+    y.rows = fmax(10, (p.height - y.top - y.key - (y.below ? 2 : 1) * y.axis) / (y.below ? 2 : 1));
     data_of(&p, s, g);
-    draw(&p, s, g, most[0], most[1]);
+    draw(&p, s, g, &y, most);
     if (st == LB_OK) st = lb_plot_finish(w, &p);
     lb_plot_free(&p);
     return st;
 }
 
 lb_status lb_plot_cost(const lb_report_view *v, lb_plotter *w) {
+    enum { TITLE = 51, AXIS = 58 };
     lb_rows all, s;
     stages g;
     const char *part;
@@ -141,9 +165,14 @@ lb_status lb_plot_cost(const lb_report_view *v, lb_plotter *w) {
         most[1] = fmax(most[1], lb_mib(peak_of(all.at[i])));
     }
     find_stages(&all, &g);
+    all.longest = lb_plot_longest(all.name, all.n);
+    layout y = {.below = is_too_narrow(w, &all), .top = TITLE, .axis = AXIS};
+    y.key = lb_rows_key_height(w, lb_rows_names_width(&all) + AXES, &(lb_rows_legend){g.n + 1, g.longest});
+    int panels = y.below ? 2 : 1;
+    int64_t fit = lb_rows_most(w, TITLE + y.key + panels * AXIS, panels * LB_ROWS_LINE);
     for (int64_t k = 0;; k++) {
-        LB_TRY(lb_rows_part(v->arena, &all, k, &s, &part));
+        LB_TRY(lb_rows_part(v->arena, &all, fit, k, &s, &part));
         if (!s.n) return LB_OK;
-        LB_TRY(figure(v, w, &s, &g, most, part));
+        LB_TRY(figure(v, w, &s, &g, y, most, part));
     }
 }

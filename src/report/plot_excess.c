@@ -118,10 +118,10 @@ static lb_status draw_line(lb_plot *p, const costs *k, int64_t i, int style) {
         "notitle"
         ", \\\n        data index %d using 1:(reaches($2, $3) ? NaN : $2) with points ls %d notitle"
         ", \\\n        data index %d using 1:(reaches($2, $3) ? cut($2) : NaN) with points ls %d pt %d notitle"
-        ", \\\n        1/0 with linespoints ls %d title ",
+        ", \\\n        1/0 with linespoints ls %d",
         block, style, block, style, block, style, block, style,
         lb_palette_hollow(p->look ? p->look[p->looks - 1].point : 0), style);
-    lb_plot_quote(&p->draw, k->s->at[i].row->series);
+    lb_plot_legend_entry(p, k->s->at[i].row->series);
     return LB_OK;
 }
 
@@ -177,7 +177,8 @@ static lb_status fill(const lb_report_view *v, const lb_report_block *b, const c
     lb_str_add(&p->draw, "    plot 1/0 notitle");
     if (k->noise > 0) {
         lb_str_add(&p->setup, "noise = %.9g\n", k->noise);
-        lb_str_add(&p->draw, ", \\\n        noise with lines lc rgb '#a0a0a0' lw 3 dt solid title 'median half width'");
+        lb_str_add(&p->draw, ", \\\n        noise with lines lc rgb '#a0a0a0' lw 3 dt solid");
+        lb_plot_legend_entry(p, "median half width");
     }
     for (int64_t i = 0; i < k->s->n; i++)
         if (lb_points_first(k->s, i)) LB_TRY(draw_line(p, k, i, style++));

@@ -3,11 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/plot.h"
+#include "report/facts.h"
+#include "report/plot_rows.h"
 
-#define LINES 8 /* lines a figure that can still be told apart */
-#define MAPS  6 /* maps a figure */
-#define TYPES 16
+#define LINES     8 /* lines a figure that can still be told apart */
+#define LOW_LINES 4 /* the same of a figure that may not be high */
+#define MAPS      6 /* maps a figure */
+#define TYPES     16
 
 typedef enum measure { BY_ORIGINAL, BY_OWN, BY_WEIGHT } measure;
 
@@ -42,6 +44,8 @@ typedef struct family {
     int types;
     int64_t blocks; /* of the model */
     lb_span span;
+    const char *bits_text; /* of all cells: "3", or "3–8" where some cell's layers differ */
+    bool mixed;            /* cells have other bits than each other: names say which */
 } family;
 
 static void add_types(family *f, const lb_record *c) {
@@ -79,6 +83,18 @@ static bool add_values(family *f, const char *type) {
     return any;
 }
 
+static lb_status name_bits(lb_arena *a, family *f) {
+    int low = f->bits, high = f->bits;
+    for (int64_t i = 0; i < f->n; i++) {
+        int least, most;
+        if (!lb_report_bits_range(f->row[i]->cell[0], &least, &most)) continue;
+        f->mixed = f->mixed || least != f->bits || most != f->bits;
+        low = least < low ? least : low, high = most > high ? most : high;
+    }
+    f->bits_text = low == high ? lb_arena_printf(a, "%d", low) : lb_arena_printf(a, "%d\xe2\x80\x93%d", low, high);
+    return f->bits_text ? LB_OK : LB_E_NOMEM;
+}
+
 static lb_status family_of(const lb_report_view *v, int bits, family *f) {
     *f = (family){.bits = bits, .span = LB_SPAN_EMPTY};
     f->row = LB_NEW(v->arena, const lb_report_row *, v->rows + 1);
@@ -98,7 +114,7 @@ static lb_status family_of(const lb_report_view *v, int bits, family *f) {
     f->types = 0;
     for (int t = 0; t < types; t++)
         if (add_values(f, f->type[t])) f->type[f->types++] = f->type[t];
-    return LB_OK;
+    return name_bits(v->arena, f);
 }
 
 static const char *measure_text(measure m) {
@@ -108,8 +124,9 @@ static const char *measure_text(measure m) {
 }
 
 /* A trained network's errors stand among the others, so its name carries the mark of the tables. */
-static lb_status shown_name(lb_arena *a, const lb_report_row *row, const char **out) {
-    *out = lb_report_trained(row) ? lb_arena_printf(a, "%s \xe2\x80\xa0", row->series) : row->series;
+static lb_status shown_name(lb_arena *a, const family *f, const lb_report_row *row, const char **out) {
+    const char *name = f->mixed ? row->short_name : row->series;
+    *out = lb_report_trained(row) ? lb_arena_printf(a, "%s \xe2\x80\xa0", name) : name;
     return *out ? LB_OK : LB_E_NOMEM;
 }
 
@@ -167,20 +184,42 @@ typedef struct panels {
 #define PANEL_WIDTH  290
 #define PANEL_HEIGHT 250
 #define PANEL_LEAST  180 /* wide, where the figure may not be as wide as it likes */
+#define TITLE        40
+#define LEGEND_LINE  25
 
-static panels layout(const lb_plotter *w, const family *f, size_t longest_name) {
-    int legend = lb_plot_legend_width(longest_name), width = PANEL_WIDTH, have = (int)lb_plot_page_width(w);
+/* have: points that the figure is wide; 0: as it likes. */
+static panels layout(const family *f, double have, size_t longest_name, int64_t lines) {
+    int legend = lb_plot_legend_width(longest_name), width = PANEL_WIDTH;
     panels g = {.cols = legend <= PANEL_WIDTH ? 4 : 3, .panel_height = PANEL_HEIGHT};
     if (have > 0) {
         while (g.cols > 1 && have / g.cols < PANEL_LEAST) g.cols--;
-        width = have / g.cols;
+        width = (int)have / g.cols;
         if (width < PANEL_WIDTH) g.panel_height = PANEL_HEIGHT * width / PANEL_WIDTH;
+        if (g.panel_height < LEGEND_LINE * (lines + 1)) g.panel_height = LEGEND_LINE * (int)(lines + 1);
     }
     g.rows = (f->types + g.cols) / g.cols;
     if ((g.rows * g.cols - f->types) * width < legend) g.rows++;
     g.spare = g.rows * g.cols - f->types;
     if (g.spare > g.cols) g.spare = g.cols;
-    g.width = g.cols * width, g.height = g.rows * g.panel_height + 40;
+    g.width = g.cols * width, g.height = g.rows * g.panel_height + TITLE;
+    return g;
+}
+
+/* The same for what the figure may be: where it gets too high, letters are smaller, and more panels stand beside each
+ * other. Leaves the figure's size and scale. */
+static panels layout_for(const lb_plotter *w, lb_plot *p, const family *f, size_t longest_name, int64_t lines) {
+    double page = lb_plot_page_width(w), most = lb_plot_most_width(w), have = page;
+    panels g = layout(f, have, longest_name, lines);
+    for (int step = 1; step <= 4 && page > 0 && g.height * w->o->width_in > have * w->o->most_height_in; step++) {
+        have = page + step / 4. * (most - page);
+        g = layout(f, have, longest_name, lines);
+    }
+    p->width = g.width, p->height = g.height;
+    lb_plot_size(w, p);
+    if (page > 0) p->width = g.width, p->scale = 72 * w->o->width_in / g.width;
+    int limit = (int)(72 * w->o->most_height_in / p->scale);
+    if (w->o->exact || (page > 0 && p->height > limit)) p->height = g.height = limit;
+    g.panel_height = (p->height - TITLE) / g.rows;
     return g;
 }
 
@@ -199,7 +238,7 @@ static void depth_draw(lb_plot *p, const family *f, const panels *g, const char 
     double row = (double)g->panel_height / g->height;
     lb_str_add(&p->draw,
                "    unset border\n    unset tics\n    unset title\n    unset xlabel\n    unset grid\n"
-               "    set key center center Left reverse samplen 3.2 spacing 1.4\n"
+               "    set key center center Left reverse samplen 3.2 spacing 1.3\n"
                "    set origin %.4f,0\n    set size %.4f,%.4f\n    plot",
                1 - (double)g->spare / g->cols, (double)g->spare / g->cols, row);
     for (int64_t i = 0; i < n; i++) {
@@ -215,28 +254,28 @@ static lb_status depth_figure(const lb_report_view *v, lb_plotter *w, const fami
     char *file = lb_arena_printf(v->arena, "layer-error-%db%s", f->bits, part);
     const char **name = LB_NEW(v->arena, const char *, n);
     if (!file || !name) return LB_E_NOMEM;
-    size_t longest = 0;
-    for (int64_t i = 0; i < n; i++) {
-        LB_TRY(shown_name(v->arena, f->row[from + i], &name[i]));
-        size_t x = lb_text_width(name[i]);
-        if (x > longest) longest = x;
-    }
-    panels g = layout(w, f, longest);
-    LB_TRY(lb_plot_begin(&p, v->arena, file, g.width, g.height));
+    for (int64_t i = 0; i < n; i++) LB_TRY(shown_name(v->arena, f, f->row[from + i], &name[i]));
+    LB_TRY(lb_plot_begin(&p, v->arena, file, PANEL_WIDTH, PANEL_HEIGHT));
+    panels g = layout_for(w, &p, f, lb_plot_longest(name, n), n);
     p.title_columns = p.width / 8;
-    p.title = lb_arena_printf(v->arena, "%s, %d bits: %s (log scale)", v->r->model_name, f->bits, measure_text(f->by));
-    p.caption =
-        lb_arena_printf(v->arena, "%s, %d bits: %s (log scale) over depth, by layer type%s.%s", v->r->model_name,
-                        f->bits, measure_text(f->by), v->seeds ? ", the first seed of each row" : "", mark_note(f));
+    p.title =
+        lb_arena_printf(v->arena, "%s, %s bits: %s (log scale)", v->r->model_name, f->bits_text, measure_text(f->by));
+    p.caption = lb_arena_printf(v->arena, "%s, %s bits: %s (log scale) over depth, by layer type%s.%s",
+                                v->r->model_name, f->bits_text, measure_text(f->by),
+                                v->seeds ? ", the first seed of each row" : "", mark_note(f));
     lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
     p.each = p.open_markers = true; /* the legend's panel switches axes off */
     for (int64_t i = 0; st == LB_OK && i < n; i++) {
         depth_data(&p, f, f->row[from + i], name[i]);
         lb_plot_style_row(&p, (int)i + 1, f->row[from + i]);
     }
+    if (st == LB_OK) st = lb_plot_fit_names(&p, name, n, (size_t)((g.width - 90) / LB_PLOT_LETTER));
     lb_str_add(&p.setup, "set datafile missing 'NaN'\nset border 3\nset tics nomirror\n"
                          "set grid lc rgb '#c8c8c8' lw 0.8 dt solid\n");
-    lb_plot_log_axis(&p, "y", f->span.low, f->span.high);
+    if (g.panel_height < PANEL_HEIGHT)
+        lb_plot_bar_axis(&p, "y", f->span, true, g.panel_height - 75);
+    else
+        lb_plot_log_axis(&p, "y", f->span.low, f->span.high);
     lb_str_add(&p.setup, "set xrange [-0.5:%lld.5]\nset xtics %d nomirror\n", (long long)f->blocks - 1,
                block_tic_step(f->blocks, g.width / g.cols < PANEL_WIDTH ? 4 : 8));
     if (st == LB_OK) {
@@ -262,60 +301,115 @@ static void map_data(lb_plot *p, const family *f, const lb_report_row *row, cons
         }
 }
 
-static lb_status map_figure(const lb_report_view *v, lb_plotter *w, const family *f, int64_t from, int64_t n,
-                            const char *part) {
-    lb_plot p;
-    char *file = lb_arena_printf(v->arena, "error-map-%db%s", f->bits, part);
-    if (!file) return LB_E_NOMEM;
-    int64_t across = f->blocks < 16 ? 16 : f->blocks > 60 ? 60 : f->blocks;
-    LB_TRY(lb_plot_begin(&p, v->arena, file, 200 + 22 * (int)across, (75 + 20 * f->types) * (int)n + 60));
-    p.title_columns = p.width / 8;
-    p.title = lb_arena_printf(v->arena, "%s, %d bits: %s (log scale)", v->r->model_name, f->bits, measure_text(f->by));
-    p.caption = lb_arena_printf(v->arena,
-                                "%s, %d bits: map of the %s (log scale; brighter is worse, white was not quantized or "
-                                "lost nothing)%s.%s",
-                                v->r->model_name, f->bits, measure_text(f->by),
-                                v->seeds ? ", the first seed of each row" : "", mark_note(f));
-    lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
-    lb_plot_map_colours(&p, f->span, true);
-    lb_str_add(&p.setup, "set xrange [-0.5:%lld.5]\nset yrange [%d.5:-0.5]\nset xtics %d out nomirror\nset ytics (",
-               (long long)f->blocks - 1, f->types - 1, block_tic_step(f->blocks, (int)(32 * lb_plot_room(w, &p))));
+#define MAP_FRAME 75  /* points of a map beside its lines, */
+#define MAP_LINE  20  /* and of one of those */
+#define MAP_REST  60  /* points of a figure beside its maps */
+#define MAP_SIDES 150 /* at its sides, types and the colour bar */
+
+static void map_draw(lb_plot *p, const family *f, const char *const *name, int64_t n) {
+    lb_str_add(&p->setup, "set yrange [%d.5:-0.5]\nset ytics (", f->types - 1);
     for (int t = 0; t < f->types; t++) {
-        lb_str_add(&p.setup, "%s", t ? ", " : "");
-        lb_plot_quote(&p.setup, f->type[t]);
-        lb_str_add(&p.setup, " %d", t);
+        lb_str_add(&p->setup, "%s", t ? ", " : "");
+        lb_plot_quote(&p->setup, f->type[t]);
+        lb_str_add(&p->setup, " %d", t);
     }
-    lb_str_add(&p.setup, ") out nomirror\nset xlabel 'block'\nset key off\nset border 15\n");
-    lb_str_add(&p.draw, "    set multiplot layout %lld,1 title title\n", (long long)n);
-    for (int64_t i = 0; st == LB_OK && i < n; i++) {
-        const char *name;
-        st = shown_name(v->arena, f->row[from + i], &name);
-        if (st != LB_OK) break;
-        map_data(&p, f, f->row[from + i], name);
-        lb_plot_map_bar(&p, i);
-        lb_str_add(&p.draw, "    set title ");
-        lb_plot_quote(&p.draw, name);
-        lb_str_add(&p.draw,
+    lb_str_add(&p->setup, ") out nomirror\nset xlabel 'block'\nset key off\nset border 15\n");
+    lb_str_add(&p->draw, "    set multiplot layout %lld,1 title title\n", (long long)n);
+    for (int64_t i = 0; i < n; i++) {
+        lb_plot_map_bar(p, i);
+        lb_str_add(&p->draw, "    set title ");
+        lb_plot_quote(&p->draw, name[i]);
+        lb_str_add(&p->draw,
                    " offset 0,-0.6\n    plot data index %lld using "
                    "1:2:(0.5):(0.5):(valid(3) ? $3 : NaN) with boxxyerror lc palette fs solid 1 noborder\n",
                    (long long)i);
     }
-    lb_str_add(&p.draw, "    unset multiplot\n");
-    if (st == LB_OK) st = lb_plot_finish(w, &p);
+    lb_str_add(&p->draw, "    unset multiplot\n");
+}
+
+static lb_status map_figure(const lb_report_view *v, lb_plotter *w, const family *f, int64_t from, int64_t n,
+                            const char *part) {
+    lb_plot p;
+    char *file = lb_arena_printf(v->arena, "error-map-%db%s", f->bits, part);
+    const char **name = LB_NEW(v->arena, const char *, n);
+    if (!file || !name) return LB_E_NOMEM;
+    int64_t across = f->blocks < 16 ? 16 : f->blocks > 60 ? 60 : f->blocks;
+    int wide = 200 + 22 * (int)across;
+    LB_TRY(lb_plot_begin(&p, v->arena, file, wide, (MAP_FRAME + MAP_LINE * f->types) * (int)n + MAP_REST));
+    lb_plot_size(w, &p);
+    p.title =
+        lb_arena_printf(v->arena, "%s, %s bits: %s (log scale)", v->r->model_name, f->bits_text, measure_text(f->by));
+    p.caption = lb_arena_printf(v->arena,
+                                "%s, %s bits: map of the %s (log scale; brighter is worse, white was not quantized or "
+                                "lost nothing)%s.%s",
+                                v->r->model_name, f->bits_text, measure_text(f->by),
+                                v->seeds ? ", the first seed of each row" : "", mark_note(f));
+    lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
+    for (int64_t i = 0; st == LB_OK && i < n; i++) {
+        st = shown_name(v->arena, f, f->row[from + i], &name[i]);
+        if (st == LB_OK) map_data(&p, f, f->row[from + i], name[i]);
+    }
+    if (st == LB_OK) st = lb_plot_fit_names(&p, name, n, (size_t)((p.width - MAP_SIDES) / LB_PLOT_LETTER));
+    lb_plot_map_colours(&p, f->span, true);
+    lb_str_add(&p.setup, "set xrange [-0.5:%lld.5]\nset xtics %d out nomirror\n", (long long)f->blocks - 1,
+               block_tic_step(f->blocks, 32 * p.width / wide));
+    if (st == LB_OK) {
+        map_draw(&p, f, name, n);
+        st = lb_plot_finish(w, &p);
+    }
     lb_plot_free(&p);
     return st;
 }
 
 /* "", or "-1", "-2", ... where the cells of one bit width need several figures. */
-static lb_status parts(const lb_report_view *v, lb_plotter *w, const family *f, int64_t most,
-                       lb_status (*figure)(const lb_report_view *, lb_plotter *, const family *, int64_t, int64_t,
-                                           const char *)) {
+static lb_status name_part(lb_arena *a, bool several, int64_t k, const char **out) {
+    *out = several ? lb_arena_printf(a, "-%lld", (long long)k + 1) : "";
+    return *out ? LB_OK : LB_E_NOMEM;
+}
+
+/* How many types a figure of so many lines has room for. */
+static int types_that_fit(const lb_plotter *w, const family *f, int64_t lines) {
+    enum { LEAST_HEIGHT = 140 };
+    double high = lb_plot_most_height(w);
+    family some = *f;
+    size_t longest = 0;
+    for (int64_t i = 0; i < f->n; i++) {
+        const char *name = f->mixed ? f->row[i]->short_name : f->row[i]->series;
+        if (lb_text_width(name) > longest) longest = lb_text_width(name);
+    }
+    for (; high > 0 && some.types > 1; some.types--) {
+        panels g = layout(&some, lb_plot_most_width(w), longest + 2, lines);
+        if (g.rows * LEAST_HEIGHT + TITLE <= high) break;
+    }
+    return some.types;
+}
+
+static lb_status depth_figures(const lb_report_view *v, lb_plotter *w, const family *f) {
+    enum { LOW = 600 };
+    double high = lb_plot_most_height(w);
+    int64_t most = high > 0 && high < LOW ? LOW_LINES : LINES, k = 0;
+    int64_t groups = (f->n + most - 1) / most, each = (f->n + groups - 1) / groups;
+    int fit = types_that_fit(w, f, each), times = (f->types + fit - 1) / fit, types = (f->types + times - 1) / times;
+    for (int64_t from = 0; from < f->n; from += each)
+        for (int t = 0; t < f->types; t += types) {
+            const char *part;
+            family some = *f;
+            some.types = f->types - t < types ? f->types - t : types;
+            memcpy(some.type, f->type + t, (size_t)some.types * sizeof *some.type);
+            LB_TRY(name_part(v->arena, each < f->n || types < f->types, k++, &part));
+            LB_TRY(depth_figure(v, w, &some, from, f->n - from < each ? f->n - from : each, part));
+        }
+    return LB_OK;
+}
+
+static lb_status map_figures(const lb_report_view *v, lb_plotter *w, const family *f) {
+    int64_t fit = lb_rows_most(w, MAP_REST, MAP_FRAME + MAP_LINE * f->types), most = fit < MAPS ? fit : MAPS;
     int64_t figures = (f->n + most - 1) / most, each = (f->n + figures - 1) / figures;
     for (int64_t k = 0; k < figures; k++) {
-        char *part = figures > 1 ? lb_arena_printf(v->arena, "-%lld", (long long)k + 1) : lb_arena_strdup(v->arena, "");
-        if (!part) return LB_E_NOMEM;
+        const char *part;
         int64_t from = k * each, n = f->n - from < each ? f->n - from : each;
-        LB_TRY(figure(v, w, f, from, n, part));
+        LB_TRY(name_part(v->arena, figures > 1, k, &part));
+        LB_TRY(map_figure(v, w, f, from, n, part));
     }
     return LB_OK;
 }
@@ -325,8 +419,8 @@ lb_status lb_plot_layers(const lb_report_view *v, lb_plotter *w) {
         family f;
         LB_TRY(family_of(v, bits, &f));
         if (!f.n || lb_span_empty(&f.span)) continue;
-        LB_TRY(parts(v, w, &f, LINES, depth_figure));
-        LB_TRY(parts(v, w, &f, MAPS, map_figure));
+        LB_TRY(depth_figures(v, w, &f));
+        LB_TRY(map_figures(v, w, &f));
     }
     return LB_OK;
 }

@@ -18,11 +18,14 @@ const char *const lb_plot_figures[] = {
 static const char *const format_names[] = {"svg", "png", "pdf", "cairolatex", "tikz", NULL};
 static const char *const axis_names[] = {"bits", "ppl", "delta", "kl", "mib", NULL};
 
-/* Inches, and the points that text of that size is set in. */
+/* Inches, how high a figure with much to show may be, and the points that text of that size is set in. */
 static const struct {
     const char *name;
-    double width, height, font;
-} sizes[] = {{"page", 0, 0, 0}, {"column", 3.35, 2.6, 8}, {"two-columns", 7.0, 3.4, 9}, {"slide", 10, 5.6, 18}};
+    double width, height, most, font;
+} sizes[] = {{"page", 0, 0, 0, 0},
+             {"column", 3.35, 2.6, 8.5, 8},
+             {"two-columns", 7.0, 3.4, 8.5, 9},
+             {"slide", 10, 5.6, 5.6, 18}};
 static const char *const size_names[] = {"page", "column", "two-columns", "slide", NULL};
 
 typedef struct scalars {
@@ -108,6 +111,7 @@ static lb_status read_size(const lb_yaml *n, lb_plot_options *o) {
         int k = find(size_names, n->text);
         if (k < 0) return unknown(n, "size", n->text, size_names);
         o->width_in = sizes[k].width, o->height_in = sizes[k].height, o->font_size = sizes[k].font;
+        o->most_height_in = sizes[k].most;
         return LB_OK;
     }
     if (n->kind != LB_YAML_LIST || n->count != 2)
@@ -119,6 +123,7 @@ static lb_status read_size(const lb_yaml *n, lb_plot_options *o) {
         return lb_fail(LB_E_CONFIG, "%s:%d: size: must be in [1, 60] inches", WHERE(n));
     o->font_size = o->width_in < 5 ? 8 : o->width_in < 8 ? 9 : 13;
     o->exact = true;
+    o->most_height_in = o->height_in;
     return LB_OK;
 }
 

@@ -55,8 +55,8 @@ void lb_points_across(const lb_plotter *w, lb_plot *p, const lb_point *x, double
     lb_str_add(&p->dat, "%.9g %.9g\n%.9g %.9g\n", low, y, high, y);
     lb_str_add(&p->setup, "set style line %d lc rgb '%s' lw 1.5 dt %s\n", style,
                lb_plot_colour(w, x->row->cell[0]->method), dash[k % 4]);
-    lb_str_add(&p->draw, ", \\\n        data index %d using 1:2 with lines ls %d title ", block, style);
-    lb_plot_quote(&p->draw, x->row->baseline ? "unquantized" : x->row->short_name);
+    lb_str_add(&p->draw, ", \\\n        data index %d using 1:2 with lines ls %d", block, style);
+    lb_plot_legend_entry(p, x->row->baseline ? "unquantized" : x->row->short_name);
 }
 
 size_t lb_points_longest(const lb_points *s, bool series) {

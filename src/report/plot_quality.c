@@ -48,9 +48,8 @@ static lb_status draw_series(lb_plot *p, const lb_points *s, int64_t i, int styl
     int block = lb_plot_block(p, s->at[i].row->series);
     LB_TRY(series_data(p, s, i, &spread));
     lb_plot_style_row(p, style, s->at[i].row);
-    lb_str_add(&p->draw, ", \\\n        data index %d using ($1%+.3g):2 with linespoints ls %d title ", block, shift,
-               style);
-    lb_plot_quote(&p->draw, s->at[i].row->series);
+    lb_str_add(&p->draw, ", \\\n        data index %d using ($1%+.3g):2 with linespoints ls %d", block, shift, style);
+    lb_plot_legend_entry(p, s->at[i].row->series);
     if (spread)
         lb_str_add(&p->draw,
                    ", \\\n        data index %d using ($1%+.3g):3:(0):($4 - $3) with vectors nohead ls %d dt solid "
@@ -77,7 +76,7 @@ static lb_status bits_plot(const lb_report_view *v, const lb_report_block *b, co
     lb_plot_axis_of(w, p, "y", "ppl", true, s->ppl);
     lb_span x = lb_plot_limits(w, "bits", (lb_span){s->x.low - 0.5, s->x.high + 0.5});
     if (s->measured)
-        lb_plot_linear_axis(p, "x", x.low, x.high, 0);
+        lb_plot_range_axis(w, p, "x", false, x);
     else
         lb_str_add(&p->setup, "set xrange [%g:%g]\nset xtics 1\n", x.low, x.high);
     int style = 1, lines = lb_points_lines(s);
@@ -145,8 +144,8 @@ static void method_points(lb_plot *p, const lb_points *s, int *style) {
             lb_str_add(&p->dat, "\"\n");
         }
         lb_plot_style_of(p, *style, method, "", 0);
-        lb_str_add(&p->draw, ", \\\n        data index %d using 1:2 with points ls %d title ", block, *style);
-        lb_plot_quote(&p->draw, method);
+        lb_str_add(&p->draw, ", \\\n        data index %d using 1:2 with points ls %d", block, *style);
+        lb_plot_legend_entry(p, method);
         (*style)++;
     }
 }
@@ -156,9 +155,11 @@ static void method_points(lb_plot *p, const lb_points *s, int *style) {
 #define LABEL_HEIGHT 20
 
 /* Front points so near to each other that their numbers would overlap share one label, "9-11". How many from i on. */
-static int64_t together(const lb_points *s, const lb_point *const *front, int64_t n, int64_t i, int height) {
-    double x = FRONT_WIDTH / fmax(log(s->mib.high / s->mib.low), 1e-6);
-    double y = (height - 110) / fmax(log(s->ppl.high / s->ppl.low), 1e-6);
+static int64_t together(const lb_plotter *w, const lb_plot *p, const lb_points *s, const lb_point *const *front,
+                        int64_t n, int64_t i) {
+    double across = lb_plot_axis_points(w, p, 'x'), up = lb_plot_axis_points(w, p, 'y');
+    double x = (across > 0 ? across : FRONT_WIDTH) / fmax(log(s->mib.high / s->mib.low), 1e-6);
+    double y = (up > 0 ? up : p->height - 110) / fmax(log(s->ppl.high / s->ppl.low), 1e-6);
     int64_t k = i + 1;
     while (k < n && x * log(front[k]->mib / front[k - 1]->mib) < LABEL_WIDTH &&
            y * log(front[k - 1]->q.ppl / front[k]->q.ppl) < LABEL_HEIGHT)
@@ -167,14 +168,15 @@ static int64_t together(const lb_points *s, const lb_point *const *front, int64_
 }
 
 /* The front as steps, its points numbered; the numbers are explained in the legend, where nothing overlaps. */
-static int front_line(lb_plot *p, const lb_points *s, const lb_point *const *front, int64_t n, double right) {
+static int front_line(const lb_plotter *w, lb_plot *p, const lb_points *s, const lb_point *const *front, int64_t n,
+                      double right) {
     int block = lb_plot_block(p, "Pareto front");
     lb_str_add(&p->dat, "# mib ppl label name\n");
     int64_t same = 0;
     for (int64_t i = 0; i < n; i++) {
         lb_str_add(&p->dat, "%.9g %.9g ", front[i]->mib, front[i]->q.ppl);
         if (same == 0) {
-            same = together(s, front, n, i, p->height);
+            same = together(w, p, s, front, n, i);
             if (same > 1)
                 lb_str_add(&p->dat, "\"%lld\xe2\x80\x93%lld\" \"", (long long)i + 1, (long long)(i + same));
             else
@@ -187,10 +189,15 @@ static int front_line(lb_plot *p, const lb_points *s, const lb_point *const *fro
         lb_str_add(&p->dat, "\"\n");
     }
     lb_str_add(&p->dat, "%.9g %.9g \"\" \"\"\n", right, front[n - 1]->q.ppl);
-    lb_str_add(&p->draw,
-               "    plot data index %d using 1:2 with steps lc rgb '#999999' lw 1.5 dt solid title 'Pareto front'",
-               block);
+    lb_str_add(&p->draw, "    plot data index %d using 1:2 with steps lc rgb '#999999' lw 1.5 dt solid", block);
+    lb_plot_legend_entry(p, "Pareto front");
     return block;
+}
+
+/* Room for the number of a point at the left. */
+static lb_span with_labels(const lb_plotter *w, const lb_plot *p, lb_span x) {
+    double points = lb_plot_axis_points(w, p, 'x'), share = LABEL_WIDTH / (points > 0 ? points : FRONT_WIDTH);
+    return (lb_span){x.low / pow(x.high / x.low, share), x.high};
 }
 
 /* Over lines and points, on white, so that nothing runs through them. */
@@ -219,20 +226,20 @@ static lb_status front_plot(const lb_report_view *v, const lb_report_block *b, c
     lb_points_axes(p, "model size in MiB (log scale)", "perplexity (log scale)");
     lb_str_add(&p->setup, "set datafile missing 'NaN'\n");
     lb_plot_axis_of(w, p, "y", "ppl", true, s->ppl);
-    lb_plot_axis_of(w, p, "x", "mib", true, s->mib);
+    lb_plot_axis_of(w, p, "x", "mib", true, with_labels(w, p, s->mib));
     lb_str_add(&p->setup, "set clip two\n");
     p->open_markers = p->no_lines = true;
     int style = 1;
     double right = s->mib.high * 2;
-    int numbers = front_line(p, s, front, n, right);
+    int numbers = front_line(w, p, s, front, n, right);
     method_points(p, s, &style);
     flat_lines(w, p, s, (lb_span){s->mib.low / 2, right}, style);
     front_numbers(p, numbers);
     for (int64_t i = 0; i < n; i++) {
         char *entry = lb_arena_printf(v->arena, "%lld: %s", (long long)i + 1, front[i]->row->short_name);
         if (!entry) return LB_E_NOMEM;
-        lb_str_add(&p->draw, ", \\\n        1/0 with lines lc rgb '#ffffff' title ");
-        lb_plot_quote(&p->draw, entry);
+        lb_str_add(&p->draw, ", \\\n        1/0 with lines lc rgb '#ffffff'");
+        lb_plot_legend_entry(p, entry);
     }
     lb_str_add(&p->draw, "\n");
     return lb_plot_finish(w, p);

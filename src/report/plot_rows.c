@@ -1,5 +1,6 @@
 #include "report/plot_rows.h"
 
+#include <math.h>
 #include <string.h>
 
 lb_status lb_rows_of(const lb_report_view *v, bool (*take)(const lb_report_row *, void *), void *user, lb_rows *out) {
@@ -14,25 +15,52 @@ lb_status lb_rows_of(const lb_report_view *v, bool (*take)(const lb_report_row *
     return LB_OK;
 }
 
-lb_status lb_rows_part(lb_arena *a, const lb_rows *all, int64_t k, lb_rows *out, const char **part) {
-    int64_t figures = (all->n + LB_ROWS_A_FIGURE - 1) / LB_ROWS_A_FIGURE;
+int64_t lb_rows_most(const lb_plotter *w, double frame, double row) {
+    double high = lb_plot_most_height(w);
+    return high > 0 ? (int64_t)fmax(1, fmin((high - frame) / row, LB_ROWS_A_FIGURE)) : LB_ROWS_A_FIGURE;
+}
+
+lb_status lb_rows_part(lb_arena *a, const lb_rows *all, int64_t most, int64_t k, lb_rows *out, const char **part) {
+    int64_t figures = (all->n + most - 1) / most;
     *out = (lb_rows){.n = 0};
     *part = "";
     if (k >= figures) return LB_OK;
     int64_t each = (all->n + figures - 1) / figures;
     out->at = all->at + k * each, out->name = all->name + k * each;
     out->n = all->n - k * each < each ? all->n - k * each : each;
-    for (int64_t i = 0; i < out->n; i++) {
-        size_t w = lb_text_width(out->name[i]);
-        if (w > out->longest) out->longest = w;
-    }
+    out->longest = lb_plot_longest(out->name, out->n);
     if (figures > 1) *part = lb_arena_printf(a, "-%lld", (long long)k + 1);
     return *part ? LB_OK : LB_E_NOMEM;
 }
 
 int lb_rows_names_width(const lb_rows *s) { return lb_plot_legend_width(s->longest) - 40; }
 
-int lb_rows_height(const lb_rows *s) { return 150 + 22 * (int)s->n; }
+lb_status lb_rows_begin(const lb_plotter *w, lb_plot *p, lb_arena *a, const char *name, lb_rows *s, int axes,
+                        double height) {
+    int natural = lb_rows_names_width(s) + axes;
+    LB_TRY(lb_plot_begin(p, a, name, natural, (int)height));
+    lb_plot_size(w, p);
+    size_t most = LB_PLOT_NAME_MOST;
+    double room = p->width < natural ? p->width - LB_ROWS_AXES - 30 : INFINITY;
+    if (room < LB_PLOT_LETTER * (double)most) most = (size_t)fmax(0, room / LB_PLOT_LETTER);
+    lb_status st = lb_plot_fit_names(p, s->name, s->n, most);
+    if (st != LB_OK) {
+        lb_plot_free(p);
+        return st;
+    }
+    s->longest = lb_plot_longest(s->name, s->n);
+    p->beside = lb_rows_names_width(s);
+    p->title_columns = (p->width - p->beside) / 8; /* it stands above the bars */
+    return LB_OK;
+}
+
+void lb_rows_title(const lb_plotter *w, lb_plot *p, const char *title) {
+    enum { ONE_LINE = 34 };
+    p->title = title;
+    lb_str_add(&p->setup, "set title title\n");
+    double more = title ? lb_plot_title_height(w, p) - ONE_LINE : 0;
+    if (more > 0 && !w->o->exact) p->height += (int)more;
+}
 
 void lb_rows_axis(lb_plot *p, const lb_rows *s, bool names) {
     lb_str_add(&p->setup, "set yrange [%lld.5:-0.5]\n%s", (long long)s->n - 1, names ? "set ytics (" : "unset ytics\n");
@@ -46,11 +74,35 @@ void lb_rows_axis(lb_plot *p, const lb_rows *s, bool names) {
                           "set xtics out nomirror\nset style fill solid 1 border lc rgb '#000000'\n");
 }
 
-void lb_rows_key(const lb_plot *p, lb_str *to) {
+void lb_rows_tics(lb_plot *p, double most, double points) {
+    enum { LABEL = 50 };
+    double end = most / (1 - LABEL / fmax(points, 2 * LABEL));
+    lb_plot_bar_axis(p, "x", (lb_span){0, end}, false, points * LB_PLOT_TIC_ROOM / LB_PLOT_TIC_WIDTH);
+}
+
+/* ---- the legend ---- */
+
+#define KEY_LINE 18 /* points */
+
+static int key_columns(double width, const lb_rows_legend *l) {
+    return (int)fmax(1, fmin(l->entries, width / lb_plot_entry_width(l->longest)));
+}
+
+static int key_lines(double width, const lb_rows_legend *l) {
+    int columns = key_columns(width, l);
+    return (l->entries + columns - 1) / columns;
+}
+
+double lb_rows_key_height(const lb_plotter *w, int width, const lb_rows_legend *l) {
+    double page = lb_plot_page_width(w);
+    return KEY_LINE * key_lines(page > 0 ? page : width, l);
+}
+
+void lb_rows_key(const lb_plot *p, const lb_rows_legend *l, double above, lb_str *to) {
     lb_str_add(to,
-               "set bmargin 6.5\nset key on\nset key at screen 0.5, screen %.4f center bottom horizontal Left reverse "
-               "samplen 1.5 maxrows 2\n",
-               6.0 / p->height);
+               "set bmargin %.1f\nset key on\nset key at screen 0.5, screen %.4f center bottom horizontal Left reverse "
+               "samplen 1.5 maxcols %d\n",
+               3.5 + 1.4 * key_lines(p->width, l), (above + 6.0) / p->height, key_columns(p->width, l));
 }
 
 const char *lb_rows_fill(int i) {

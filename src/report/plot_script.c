@@ -1,5 +1,6 @@
 /* The files of a plot: script, data, pictures. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -8,52 +9,22 @@
 #include "report/plot.h"
 
 static const char *const usual_name[] = {"svg", "png", "pdf"};
-
-/* ---- frames ---- */
-
-/* Of a figure in points, 72 an inch, and how large its texts are relative to those of a page. */
-typedef struct frame {
-    double width, height, scale;
-    bool narrow; /* no room for a legend at the side */
-} frame;
-
-#define PAGE_HEIGHT 460 /* of a figure whose height does not depend on what it shows */
-
-/* What quality plots are wide without their legend. */
-#define AXES_WIDTH 600
-
-static frame frame_of(const lb_plotter *w, lb_plot *p) {
-    const lb_plot_options *o = w->o;
-    frame f = {p->width, p->height, o->font_size > 0 ? o->font_size / LB_PLOT_FONT : 1, false};
-    if (!(o->width_in > 0)) return f;
-    if (p->whole && f.scale * p->width > 72 * o->width_in) {
-        f.scale = 72 * o->width_in / p->width;
-        return (frame){72 * o->width_in, o->exact ? 72 * o->height_in : p->height * f.scale, f.scale, false};
-    }
-    double page = lb_plot_page_width(w), side = p->legend ? p->width - AXES_WIDTH : 0;
-    f.narrow = p->legend && (o->width_in < 5 || side > 0.4 * page);
-    f.width = 72 * o->width_in, f.height = 72 * o->height_in;
-    /* Letters are about half as wide as high, and a line more than that. */
-    p->title_columns = (int)((page - (f.narrow ? 0 : side)) / 8);
-    if (o->exact) return f;
-    if (p->height > PAGE_HEIGHT && p->height * f.scale > f.height) f.height = p->height * f.scale;
-    int lines = (p->looks + 4) / 2; /* of the legend, in two columns */
-    if (f.narrow) f.height += 1.3 * LB_PLOT_FONT * f.scale * lines;
-    return f;
-}
-
 static const char *const tex_name[] = {"latex", "tikz"};
 
-static void terminals(const lb_plot_options *o, const frame *f, bool tex, lb_str *s) {
+static void terminals(const lb_plot_options *o, const lb_plot_frame *f, bool tex, lb_str *s) {
     double w = f->width, h = f->height, k = f->scale;
     if (tex) {
+        /* Both set texts in the document's font; cairolatex has no size for it of its own. */
+        char letters[80];
+        snprintf(letters, sizeof letters, "\\fontsize{%.4g}{%.4g}\\selectfont", LB_PLOT_FONT * k,
+                 1.2 * LB_PLOT_FONT * k);
         lb_str_add(s,
-                   "    if (format eq 'latex') { set terminal cairolatex pdf size %.3fin,%.3fin font ',%.4g' "
+                   "    if (format eq 'latex') { set terminal cairolatex pdf colortext size %.3fin,%.3fin font ',%.4g' "
+                   "header '%s' "
                    "linewidth %.4g }\n"
-                   "    if (format eq 'tikz') { set terminal tikz size %.3fin,%.3fin font '\\fontsize{%.4g}{%.4g}"
-                   "\\selectfont' linewidth %.4g }\n",
-                   w / 72, h / 72, LB_PLOT_FONT * k, 1.5 * k, w / 72, h / 72, LB_PLOT_FONT * k, 1.2 * LB_PLOT_FONT * k,
-                   1.5 * k);
+                   "    if (format eq 'tikz') { set terminal tikz size %.3fin,%.3fin font '%s' linewidth %.4g "
+                   "pointscale 2 }\n",
+                   w / 72, h / 72, LB_PLOT_FONT * k, letters, 1.5 * k, w / 72, h / 72, letters, 1.5 * k);
         return;
     }
     lb_str_add(
@@ -73,41 +44,46 @@ static void terminals(const lb_plot_options *o, const frame *f, bool tex, lb_str
 
 /* ---- the script ---- */
 
-/* Commands, and the texts in them as the terminal takes them. */
-static void add_commands(lb_str *out, const lb_str *from, bool tex) {
+/* One of the texts, from its first quote on; returns what is behind it. */
+static const char *add_text(lb_str *out, const char *p, bool tex) {
+    lb_str text = {0};
+    for (p++; *p && (*p != '\'' || p[1] == '\''); p++) {
+        lb_str_add_bytes(&text, p, 1);
+        if (*p == '\'') p++;
+    }
+    lb_plot_quote_as(out, text.s ? text.s : "", tex ? LB_TABLE_LATEX : LB_TABLE_TERMINAL);
+    out->failed = out->failed || text.failed;
+    lb_str_free(&text);
+    return p + (*p == '\'');
+}
+
+/* Commands, and the texts and entries of the legend in them as the terminal takes them. */
+static void add_commands(const lb_plot *plot, lb_str *out, const lb_str *from, bool tex) {
+    static const char marks[] = {LB_PLOT_TEXT, LB_PLOT_ENTRY, 0};
     for (const char *p = from->s ? from->s : ""; *p;) {
-        size_t n = strcspn(p, (const char[]){LB_PLOT_TEXT, 0});
+        size_t n = strcspn(p, marks);
         lb_str_add_bytes(out, p, n);
-        p += n + (p[n] != 0);
-        if (!p[-1] || !tex || *p != '\'') continue;
-        lb_str text = {0};
-        for (p++; *p && (*p != '\'' || p[1] == '\''); p++) {
-            lb_str_add_bytes(&text, p, 1);
-            if (*p == '\'') p++;
-        }
-        p += *p == '\'';
-        lb_plot_quote_as(out, text.s ? text.s : "", LB_TABLE_LATEX);
-        out->failed = out->failed || text.failed;
-        lb_str_free(&text);
+        p += n;
+        if (*p == LB_PLOT_TEXT) p = add_text(out, p + 1, tex);
+        if (*p != LB_PLOT_ENTRY) continue;
+        char *end;
+        long at = strtol(p + 1, &end, 10);
+        lb_plot_quote_as(out, plot->entry[at], tex ? LB_TABLE_LATEX : LB_TABLE_TERMINAL);
+        p = end + 1;
     }
 }
 
-static const char *title_asked(const lb_plot_options *o, const lb_plot *p) {
-    for (int64_t i = 0; i < o->titles.n; i++) {
-        size_t n = strlen(o->titles.at[i].key);
-        if (strncmp(p->name, o->titles.at[i].key, n) == 0 && (!p->name[n] || p->name[n] == '-'))
-            return o->titles.at[i].value;
-    }
-    return NULL;
-}
-
-static void settings(const lb_plotter *w, const lb_plot *p, const frame *f, bool tex, lb_str *s) {
-    add_commands(s, &p->setup, tex);
-    if (p->legend)
+static void settings(const lb_plotter *w, const lb_plot *p, const lb_plot_frame *f, bool tex, lb_str *s) {
+    add_commands(p, s, &p->setup, tex);
+    if (p->legend && f->narrow)
         lb_str_add(
-            s, f->narrow
-                   ? "set key bmargin center horizontal Left reverse samplen 2 spacing 1.1\nset xlabel offset 0,0.5\n"
-                   : "set key outside right top Left reverse samplen 3.2 spacing 1.15\n");
+            s,
+            "set bmargin at screen %.4f\nset key at screen 0.5, screen %.4f center bottom horizontal Left reverse "
+            "samplen 2 spacing 1.1 maxcols %d\n",
+            f->scale * (LB_PLOT_LEGEND_LINE * f->lines + LB_PLOT_BELOW_AXES) / f->height, 4 * f->scale / f->height,
+            f->columns);
+    else if (p->legend)
+        lb_str_add(s, "set key outside right top Left reverse samplen 3.2 spacing 1.15\n");
     if (w->o->extra) lb_str_add(s, "# style.gp\n%s%s", w->o->extra, lb_str_ends(w->o->extra, "\n") ? "" : "\n");
 }
 
@@ -116,8 +92,8 @@ static void format_list(unsigned formats, bool tex, lb_str *s) {
         if (formats & 1u << i) lb_str_add(s, "%s%s", n++ ? " " : "", tex ? tex_name[i - 3] : usual_name[i]);
 }
 
-static void script(const lb_plotter *w, lb_plot *p, bool tex, const char *name, lb_str *s) {
-    frame f = frame_of(w, p);
+static void script(const lb_plotter *w, const lb_plot *p, const lb_plot_frame *f, bool tex, const char *name,
+                   lb_str *s) {
     lb_str title = {0};
     lb_str_add(s, "# ");
     lb_markup_text(s, LB_TABLE_TERMINAL, p->title);
@@ -129,21 +105,16 @@ static void script(const lb_plotter *w, lb_plot *p, bool tex, const char *name, 
     lb_str_add(s, "'\nif (!exists('stem')) stem = '%s'\n", p->name);
     /* gnuplot's own format has room for a sign in front, which moves numbers off their tics. */
     lb_str_add(s, "data = '%s.dat'\nset encoding utf8\nset format '%%h'\ntitle = ", p->name);
-    if (!w->o->title)
-        lb_str_add(&title, "''");
-    else if (title_asked(w->o, p))
-        lb_plot_quote(&title, title_asked(w->o, p));
-    else
-        lb_plot_title(p, &title);
-    add_commands(s, &title, tex);
+    lb_plot_title(w, p, &title);
+    add_commands(p, s, &title, tex);
     lb_str_add(s, "\n");
-    lb_plot_looks(w, p, f.scale, s);
-    if (!p->each) settings(w, p, &f, tex, s);
+    lb_plot_looks(w, p, f->scale, s);
+    if (!p->each) settings(w, p, f, tex, s);
     lb_str_add(s, "\ndo for [format in formats] {\n");
-    terminals(w->o, &f, tex, s);
+    terminals(w->o, f, tex, s);
     lb_str_add(s, tex ? "    set output stem.'-'.format.'.tex'\n" : "    set output stem.'.'.format\n");
-    if (p->each) settings(w, p, &f, tex, s);
-    add_commands(s, &p->draw, tex);
+    if (p->each) settings(w, p, f, tex, s);
+    add_commands(p, s, &p->draw, tex);
     lb_str_add(s, "}\nunset output\n");
     s->failed = s->failed || title.failed;
     lb_str_free(&title);
@@ -327,12 +298,12 @@ static lb_status own_name(const lb_plotter *w, lb_plot *p) {
 }
 
 /* Writes one of the plot's scripts and runs it. */
-static lb_status put_script(lb_plotter *w, lb_plot *p, bool tex, bool *drawn) {
+static lb_status put_script(lb_plotter *w, const lb_plot *p, const lb_plot_frame *f, bool tex, bool *drawn) {
     lb_str s = {0};
     const char *name = tex ? lb_arena_printf(p->arena, "%s-latex", p->name) : p->name, *stem = NULL;
     *drawn = false;
     if (!name) return LB_E_NOMEM;
-    script(w, p, tex, name, &s);
+    script(w, p, f, tex, name, &s);
     lb_status st = sign(&s);
     if (st == LB_OK) st = script_stem(w, p, name, &stem);
     if (st == LB_OK) st = write_text(p->arena, w->dir, stem, "gp", &s);
@@ -344,14 +315,25 @@ static lb_status put_script(lb_plotter *w, lb_plot *p, bool tex, bool *drawn) {
     return draw(w, p, w->o->formats & (tex ? tex_formats : ~tex_formats), file, drawn);
 }
 
+/* What the figure has no room for, the caption has. */
+static lb_status say_in_full(lb_plot *p) {
+    LB_TRY(lb_str_check(&p->shortened));
+    if (!p->shortened.len) return LB_OK;
+    p->caption = lb_arena_printf(p->arena, "%s In full: %s.", p->caption ? p->caption : p->title, p->shortened.s);
+    return p->caption ? LB_OK : LB_E_NOMEM;
+}
+
 lb_status lb_plot_finish(lb_plotter *w, lb_plot *p) {
+    lb_plot_frame f;
     bool drawn, also;
     if (!lb_plot_wanted(w, p->name)) return LB_OK;
     LB_TRY(own_name(w, p));
     LB_TRY(lb_str_check(&p->setup));
     LB_TRY(lb_str_check(&p->draw));
+    LB_TRY(lb_plot_lay_out(w, p, &f));
+    LB_TRY(say_in_full(p));
     LB_TRY(write_text(p->arena, w->dir, p->name, "dat", &p->dat));
-    LB_TRY(put_script(w, p, false, &drawn));
-    if (w->o->formats & (LB_PLOT_CAIROLATEX | LB_PLOT_TIKZ)) LB_TRY(put_script(w, p, true, &also));
+    LB_TRY(put_script(w, p, &f, false, &drawn));
+    if (w->o->formats & (LB_PLOT_CAIROLATEX | LB_PLOT_TIKZ)) LB_TRY(put_script(w, p, &f, true, &also));
     return remember(w, p, drawn);
 }

@@ -4,6 +4,9 @@
 
 #include "report/plot_rows.h"
 
+#define AXES 560 /* points */
+#define ROW  36
+
 typedef struct over_seeds {
     const lb_report_view *v;
     const lb_report_block *b;
@@ -86,22 +89,29 @@ static void looks(lb_plot *p, const lb_rows *s, int *style) {
     }
 }
 
+static const char *const entry[] = {"a seed", "mean, 95 % interval"};
+
+static lb_rows_legend legend(void) { return (lb_rows_legend){2, lb_plot_longest(entry, 2)}; }
+
 static void draw(lb_plot *p) {
+    double point = p->scale; /* as of lb_plot_looks */
     lb_str_add(&p->draw, "    plot 1/0 notitle");
     for (int i = 0; i < p->looks; i++) {
         int at = p->look[i].at;
         lb_str_add(
             &p->draw,
-            ", \\\n        data index 0 using ($4 == %d ? $2 : NaN):1 with points ls %d pt %d ps 1 lw 1.5 notitle"
+            ", \\\n        data index 0 using ($4 == %d ? $2 : NaN):1 with points ls %d pt %d ps %.3g lw 1.5 notitle"
             ", \\\n        data index 1 using ($7 == %d ? $3 : NaN):1:($4 - $3):(0) with vectors nohead ls %d dt "
             "solid lw 2.5 notitle"
-            ", \\\n        data index 1 using ($7 == %d ? $2 : NaN):1 with points ls %d ps 1.4 notitle",
-            at, at, lb_palette_hollow(p->look[i].point), at, at, at, at);
+            ", \\\n        data index 1 using ($7 == %d ? $2 : NaN):1 with points ls %d ps %.3g notitle",
+            at, at, lb_palette_hollow(p->look[i].point), point, at, at, at, at, 1.4 * point);
     }
-    lb_str_add(&p->draw,
-               ", \\\n        1/0 with points pt 6 ps 1 lw 1.5 lc rgb '#555555' title 'a seed'"
-               ", \\\n        1/0 with linespoints pt 7 ps 1.4 lw 2.5 dt solid lc rgb '#555555' title 'mean, 95 %% "
-               "interval'\n");
+    lb_str_add(&p->draw, ", \\\n        1/0 with points pt 6 ps %.3g lw 1.5 lc rgb '#555555' title ", point);
+    lb_plot_quote(&p->draw, entry[0]);
+    lb_str_add(&p->draw, ", \\\n        1/0 with linespoints pt 7 ps %.3g lw 2.5 dt solid lc rgb '#555555' title ",
+               1.4 * point);
+    lb_plot_quote(&p->draw, entry[1]);
+    lb_str_add(&p->draw, "\n");
 }
 
 /* All below a factor of that are as well on a linear scale, which has a place for 0. */
@@ -115,15 +125,17 @@ static lb_status fill(const over_seeds *x, const lb_rows *s, lb_plotter *w, lb_p
     LB_TRY(data_of(p, x, s, style, &span));
     bool log_scale = needs_log(span);
     const char *scale = log_scale ? " (log scale)" : "", *model = x->v->r->model_name;
-    p->title = lb_arena_printf(x->v->arena, "%s: excess loss of each seed on %s", model, x->b->title);
+    lb_rows_title(w, p, lb_arena_printf(x->v->arena, "%s: excess loss of each seed on %s", model, x->b->title));
     p->caption = lb_arena_printf(x->v->arena,
                                  "%s: difference of ln PPL to the unquantized model%s on %s: each seed, and below it "
                                  "the mean with its 95 %% interval over seeds and windows.",
                                  model, scale, x->b->title);
     if (!p->title || !p->caption) return LB_E_NOMEM;
-    lb_str_add(&p->setup, "set title title\nset datafile missing 'NaN'\nset xlabel '\xce\x94 ln PPL in nats%s'\n",
-               scale);
-    lb_rows_key(p, &p->setup);
+    lb_str_add(&p->setup, "set datafile missing 'NaN'\nset xlabel ");
+    lb_plot_quote(&p->setup, log_scale ? "\xce\x94 ln PPL in nats (log scale)" : "\xce\x94 ln PPL in nats");
+    lb_str_add(&p->setup, "\n");
+    lb_rows_legend l = legend();
+    lb_rows_key(p, &l, 0, &p->setup);
     lb_rows_axis(p, s, true);
     lb_plot_axis_of(w, p, "x", "delta", log_scale, span);
     if (span.low < 0 && span.high > 0) lb_str_add(&p->setup, "set yzeroaxis lc rgb '#707070' lw 1 dt solid\n");
@@ -131,12 +143,16 @@ static lb_status fill(const over_seeds *x, const lb_rows *s, lb_plotter *w, lb_p
     return lb_plot_finish(w, p);
 }
 
-static lb_status figure(const over_seeds *x, const lb_rows *s, lb_plotter *w, const char *part) {
+static double key_height(const lb_plotter *w, const lb_rows *s) {
+    lb_rows_legend l = legend();
+    return lb_rows_key_height(w, lb_rows_names_width(s) + AXES, &l);
+}
+
+static lb_status figure(const over_seeds *x, lb_rows *s, lb_plotter *w, const char *part) {
     lb_plot p;
     char *name = lb_arena_printf(x->v->arena, "seeds-%s%s", x->b->id, part);
     if (!name) return LB_E_NOMEM;
-    LB_TRY(lb_plot_begin(&p, x->v->arena, name, lb_rows_names_width(s) + 560, lb_rows_height(s) + 14 * (int)s->n));
-    p.whole = true;
+    LB_TRY(lb_rows_begin(w, &p, x->v->arena, name, s, AXES, LB_ROWS_FRAME + key_height(w, s) + ROW * (double)s->n));
     lb_status st = fill(x, s, w, &p);
     lb_plot_free(&p);
     return st;
@@ -161,8 +177,9 @@ lb_status lb_plot_seeds(const lb_report_view *v, lb_plotter *w) {
         LB_TRY(lb_rows_of(v, has_seeds, &x, &all));
         LB_TRY(x.st);
         LB_TRY(name_counts(v->arena, &x, &all));
+        int64_t fit = lb_rows_most(w, LB_ROWS_FRAME + key_height(w, &all), ROW);
         for (int64_t k = 0;; k++) {
-            LB_TRY(lb_rows_part(v->arena, &all, k, &s, &part));
+            LB_TRY(lb_rows_part(v->arena, &all, fit, k, &s, &part));
             if (!s.n) break;
             LB_TRY(figure(&x, &s, w, part));
         }

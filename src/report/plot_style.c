@@ -66,13 +66,3 @@ lb_span lb_plot_limits(const lb_plotter *w, const char *axis, lb_span data) {
         if (strcmp(w->o->limit[i].axis, axis) == 0) return (lb_span){w->o->limit[i].low, w->o->limit[i].high};
     return data;
 }
-
-double lb_plot_page_width(const lb_plotter *w) {
-    double font = w->o->font_size > 0 ? w->o->font_size : LB_PLOT_FONT;
-    return 72 * w->o->width_in * LB_PLOT_FONT / font;
-}
-
-double lb_plot_room(const lb_plotter *w, const lb_plot *p) {
-    double have = lb_plot_page_width(w);
-    return have > 0 && have < p->width ? have / p->width : 1;
-}

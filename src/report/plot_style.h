@@ -42,6 +42,7 @@ typedef struct lb_plot_limit {
 typedef struct lb_plot_options {
     unsigned formats;           /* of lb_plot_format */
     double width_in, height_in; /* 0: each figure has its own size */
+    double most_height_in;      /* of a figure with more to show than that is high */
     bool exact;                 /* that high, however much there is to show */
     const char *font;           /* NULL: sans serif */
     double font_size;           /* in points; 0: as the size has it */
@@ -57,6 +58,13 @@ typedef struct lb_plot_options {
 
 extern const lb_plot_options lb_plot_usual;
 extern const char *const lb_plot_figures[]; /* names that files begin with; NULL-terminated */
+
+/* For help (plot_keys.c): each ends with name NULL. */
+typedef struct lb_plot_word {
+    const char *name, *about;
+} lb_plot_word;
+extern const lb_plot_word lb_plot_keys[], lb_plot_figure_words[];
+extern const lb_plot_word lb_plot_other_words[]; /* about: the key that is meant */
 
 /* A map of the keys that docs/report.md lists. LB_E_CONFIG: with file and line. */
 LB_NODISCARD lb_status lb_plot_options_from(lb_arena *a, const lb_yaml *n, lb_plot_options *out);

@@ -5,10 +5,14 @@
 #include "report/facts.h"
 #include "report/plot.h"
 
-#define MAPS      6  /* a figure */
-#define TEXTS     12 /* a map */
-#define LINE      30 /* points of a map's line */
-#define MAP_FRAME 95 /* points of a map's title, labels and axis */
+#define MAPS      6   /* a figure */
+#define TEXTS     12  /* a map */
+#define LINE      30  /* points of a map's line */
+#define MAP_FRAME 112 /* points of a map's title, labels and axis */
+#define SIDES     165 /* of a figure, beside names and map */
+#define LETTER    8
+#define REST      60 /* below and above the maps */
+#define NARROWEST 12 /* characters of a column, where there is room */
 
 /* Rows that differ in nothing but the text that they were calibrated on. */
 typedef struct map {
@@ -21,7 +25,6 @@ typedef struct maps {
     const lb_report_view *v;
     map *at;
     int64_t n;
-    const char **column;    /* (v->blocks) names of the evaluations */
     size_t longest, widest; /* characters: of the texts' names, of the evaluations' */
     lb_span span;
 } maps;
@@ -60,18 +63,9 @@ static bool belongs(const map *m, const lb_record *c) {
     return m->n < TEXTS;
 }
 
-/* "c4.txt" of a path, where no other text of the map would be called the same. */
-static void name_texts(map *m) {
-    for (int i = 0; i < m->n; i++) {
-        const char *whole = known(m->row[i]->cell[0], "calibration"), *slash = strrchr(whole, '/');
-        m->text[i] = slash && slash[1] ? slash + 1 : whole;
-    }
-    for (int i = 0; i < m->n; i++)
-        for (int k = 0; k < i; k++)
-            if (strcmp(m->text[i], m->text[k]) == 0) {
-                m->text[i] = known(m->row[i]->cell[0], "calibration");
-                m->text[k] = known(m->row[k]->cell[0], "calibration");
-            }
+static lb_status name_texts(lb_arena *a, map *m) {
+    for (int i = 0; i < m->n; i++) m->text[i] = known(m->row[i]->cell[0], "calibration");
+    return lb_report_path_ends(a, m->text, m->n);
 }
 
 static lb_status delta_of(const maps *s, const lb_report_row *row, int64_t b, double *out) {
@@ -81,27 +75,21 @@ static lb_status delta_of(const maps *s, const lb_report_row *row, int64_t b, do
     return LB_OK;
 }
 
-static lb_status name_columns(maps *s) {
-    const lb_report_view *v = s->v;
-    s->column = LB_NEW(v->arena, const char *, v->blocks + 1);
-    if (!s->column) return LB_E_NOMEM;
-    for (int64_t b = 0; b < v->blocks; b++) {
-        const lb_eval_row *e = v->block[b].eval;
-        s->column[b] = lb_arena_printf(v->arena, "%s, %s", e->name, e->eval.protocol.id);
-        if (!s->column[b]) return LB_E_NOMEM;
-        size_t w = lb_text_width(s->column[b]);
-        if (w > s->widest) s->widest = w;
-    }
-    return LB_OK;
-}
+/* A column's label has two lines. */
+static const char *protocol_of(const lb_report_block *b) { return b->eval->eval.protocol.id; }
 
 static lb_status measure(maps *s) {
+    for (int64_t b = 0; b < s->v->blocks; b++) {
+        const char *line[] = {s->v->block[b].name, protocol_of(&s->v->block[b])};
+        size_t w = lb_plot_longest(line, 2);
+        if (w > s->widest) s->widest = w;
+    }
     for (int64_t i = 0; i < s->n; i++) {
         map *m = &s->at[i];
-        name_texts(m);
+        LB_TRY(name_texts(s->v->arena, m));
+        size_t w = lb_plot_longest(m->text, m->n);
+        if (w > s->longest) s->longest = w;
         for (int k = 0; k < m->n; k++) {
-            size_t w = lb_text_width(m->text[k]);
-            if (w > s->longest) s->longest = w;
             for (int64_t b = 0; b < s->v->blocks; b++) {
                 double d;
                 LB_TRY(delta_of(s, m->row[k], b, &d));
@@ -109,7 +97,7 @@ static lb_status measure(maps *s) {
             }
         }
     }
-    return name_columns(s);
+    return LB_OK;
 }
 
 static lb_status maps_of(const lb_report_view *v, maps *s) {
@@ -149,40 +137,53 @@ static lb_status title_of(lb_arena *a, const map *m, const char **out) {
     return st;
 }
 
-static lb_status map_data(lb_plot *p, const maps *s, const map *m, const char *title) {
+/* What one figure shows: maps, and of each some of its columns, with names as long as there is room for. */
+typedef struct part {
+    int64_t map, maps, column, columns;
+    const char *name;
+    const char **evaluation; /* (columns) */
+    const char **text[MAPS]; /* (lines) of each map */
+} part;
+
+static lb_status map_data(lb_plot *p, const maps *s, const map *m, const part *of, const char *title) {
     lb_plot_block(p, title);
     lb_str_add(&p->dat, "# evaluation calibration delta evaluation_name calibration_text\n");
     for (int k = 0; k < m->n; k++)
-        for (int64_t b = 0; b < s->v->blocks; b++) {
+        for (int64_t b = of->column; b < of->column + of->columns; b++) {
             double d;
             LB_TRY(delta_of(s, m->row[k], b, &d));
-            lb_str_add(&p->dat, "%lld %d ", (long long)b, k);
+            lb_str_add(&p->dat, "%lld %d ", (long long)(b - of->column), k);
             lb_str_add(&p->dat, isfinite(d) ? "%.9g \"" : "NaN \"", d);
-            lb_markup_text(&p->dat, LB_TABLE_TERMINAL, s->column[b]);
-            lb_str_add(&p->dat, "\" \"");
+            lb_markup_text(&p->dat, LB_TABLE_TERMINAL, s->v->block[b].name);
+            lb_str_add(&p->dat, ", %s\" \"", protocol_of(&s->v->block[b]));
             lb_markup_text(&p->dat, LB_TABLE_TERMINAL, m->text[k]);
             lb_str_add(&p->dat, "\"\n");
         }
     return LB_OK;
 }
 
-static void labels(lb_str *to, const char *axis, const char *const *name, int64_t n) {
+/* below: second lines, or NULL. */
+static void labels(lb_str *to, const char *axis, const char *const *name, const char *const *below, int64_t n) {
     lb_str_add(to, "set %stics (", axis);
     for (int64_t i = 0; i < n; i++) {
         lb_str_add(to, "%s", i ? ", " : "");
         lb_plot_quote(to, name[i]);
+        if (below) lb_str_add(to, ".\"\\n\".");
+        if (below) lb_plot_quote(to, below[i]);
         lb_str_add(to, " %lld", (long long)i);
     }
     lb_str_add(to, ") out nomirror\n");
 }
 
 /* Numbers in white where the map is dark. */
-static lb_status draw_map(lb_plot *p, const maps *s, const map *m, int64_t index) {
+static lb_status draw_map(lb_plot *p, const maps *s, const part *of, int64_t index) {
+    const map *m = &s->at[of->map + index];
     const char *title;
     LB_TRY(title_of(p->arena, m, &title));
-    LB_TRY(map_data(p, s, m, title));
+    LB_TRY(map_data(p, s, m, of, title));
+    LB_TRY(lb_plot_fit_names(p, &title, 1, (size_t)((p->width - 150) / LB_PLOT_LETTER)));
     lb_plot_map_bar(p, index);
-    labels(&p->draw, "y", m->text, m->n);
+    labels(&p->draw, "y", of->text[index], NULL, m->n);
     lb_str_add(&p->draw, "set yrange [%d.5:-0.5]\n    set title ", m->n - 1);
     lb_plot_quote(&p->draw, title);
     lb_str_add(
@@ -199,59 +200,103 @@ static lb_status draw_map(lb_plot *p, const maps *s, const map *m, int64_t index
     return LB_OK;
 }
 
-static lb_status fill(const maps *s, int64_t from, int64_t n, lb_plot *p) {
+/* Names that the figure has room for: of texts up to a third of it. */
+static lb_status name_part(lb_plot *p, const maps *s, part *of) {
+    double room = p->width - SIDES;
+    size_t lines = s->longest;
+    if ((double)lines * LETTER > room / 3) lines = (size_t)fmax(LB_PLOT_NAME_LEAST, room / 3 / LETTER);
+    double column = (room - (double)(lines * LETTER)) / (double)of->columns / LETTER - 1;
+    if (!(of->evaluation = LB_NEW(p->arena, const char *, of->columns))) return LB_E_NOMEM;
+    for (int64_t b = 0; b < of->columns; b++) of->evaluation[b] = s->v->block[of->column + b].name;
+    LB_TRY(lb_plot_fit_names(p, of->evaluation, of->columns, (size_t)fmax(0, column)));
+    for (int64_t i = 0; i < of->maps; i++) {
+        map *m = &s->at[of->map + i];
+        if (!(of->text[i] = LB_NEW(p->arena, const char *, m->n))) return LB_E_NOMEM;
+        memcpy(of->text[i], m->text, (size_t)m->n * sizeof *m->text);
+        LB_TRY(lb_plot_fit_names(p, of->text[i], m->n, lines));
+    }
+    return LB_OK;
+}
+
+static size_t longest_line(const maps *s, const part *of) {
+    size_t w = 0;
+    for (int64_t i = 0; i < of->maps; i++) {
+        size_t one = lb_plot_longest(of->text[i], s->at[of->map + i].n);
+        if (one > w) w = one;
+    }
+    return w;
+}
+
+static lb_status fill(const maps *s, part *of, lb_plot *p) {
     bool log_scale = s->span.low > 0 && s->span.high / s->span.low > 12;
     const char *scale = log_scale ? " (log scale)" : "", *model = s->v->r->model_name;
+    const char **protocol = LB_NEW(p->arena, const char *, of->columns);
     p->title = lb_arena_printf(p->arena, "%s: \xce\x94 ln PPL by calibration and evaluation text%s", model, scale);
     p->caption = lb_arena_printf(p->arena,
                                  "%s: difference of ln PPL to the unquantized model%s; a line for each calibration "
                                  "text, a column for each evaluation%s.",
                                  model, scale, s->v->seeds ? ", means over seeds" : "");
-    if (!p->title || !p->caption) return LB_E_NOMEM;
-    p->title_columns = p->width / 8;
+    if (!protocol || !p->title || !p->caption) return LB_E_NOMEM;
+    LB_TRY(name_part(p, s, of));
+    for (int64_t b = 0; b < of->columns; b++) protocol[b] = protocol_of(&s->v->block[of->column + b]);
     lb_plot_map_colours(p, s->span, log_scale);
     lb_str_add(&p->setup,
                log_scale ? "dark(v) = log(v / %.9g) < 0.6 * log(%.9g / %.9g)\n"
                          : "dark(v) = v - %.9g < 0.6 * (%.9g - %.9g)\n",
                s->span.low, s->span.high, s->span.low);
     lb_str_add(&p->setup,
-               "set lmargin %d\nset xrange [-0.5:%lld.5]\nset xlabel 'evaluated on'\nset ylabel 'calibrated on'\n"
-               "set key off\nset border 15\n",
-               (int)s->longest + 6, (long long)s->v->blocks - 1);
-    labels(&p->setup, "x", s->column, s->v->blocks);
-    lb_str_add(&p->draw, "    set multiplot layout %lld,1 title title\n", (long long)n);
-    for (int64_t i = 0; i < n; i++) LB_TRY(draw_map(p, s, &s->at[from + i], i));
+               "set lmargin %d\nset bmargin 5\nset xrange [-0.5:%lld.5]\nset xlabel 'evaluated on' offset 0,-1\n"
+               "set ylabel 'calibrated on'\nset key off\nset border 15\n",
+               (int)longest_line(s, of) + 5, (long long)of->columns - 1);
+    labels(&p->setup, "x", of->evaluation, protocol, of->columns);
+    lb_str_add(&p->draw, "    set multiplot layout %lld,1 title title\n", (long long)of->maps);
+    for (int64_t i = 0; i < of->maps; i++) LB_TRY(draw_map(p, s, of, i));
     lb_str_add(&p->draw, "    unset multiplot\n");
     return LB_OK;
 }
 
-static lb_status figure(const maps *s, int64_t from, int64_t n, const char *part, lb_plotter *w) {
-    enum { SIDES = 190, NARROWEST = 12 };
+static lb_status figure(const maps *s, part *of, lb_plotter *w) {
     lb_plot p;
-    char *name = lb_arena_printf(s->v->arena, "texts%s", part);
+    char *name = lb_arena_printf(s->v->arena, "texts%s", of->name);
     if (!name) return LB_E_NOMEM;
-    size_t column = s->widest < NARROWEST ? NARROWEST : s->widest;
+    int64_t column = s->widest < NARROWEST ? NARROWEST : (int64_t)s->widest;
     int lines = 0;
-    for (int64_t i = 0; i < n; i++) lines = s->at[from + i].n > lines ? s->at[from + i].n : lines;
-    LB_TRY(lb_plot_begin(&p, s->v->arena, name, SIDES + 8 * ((int)s->longest + (int)s->v->blocks * ((int)column + 2)),
-                         (MAP_FRAME + LINE * lines) * (int)n + 60));
-    p.whole = true;
-    lb_status st = fill(s, from, n, &p);
+    for (int64_t i = 0; i < of->maps; i++) lines = s->at[of->map + i].n > lines ? s->at[of->map + i].n : lines;
+    LB_TRY(lb_plot_begin(&p, s->v->arena, name,
+                         SIDES + LETTER * (int)((int64_t)s->longest + of->columns * (column + 2)),
+                         (MAP_FRAME + LINE * lines) * (int)of->maps + REST));
+    lb_plot_size(w, &p);
+    lb_status st = fill(s, of, &p);
     if (st == LB_OK) st = lb_plot_finish(w, &p);
     lb_plot_free(&p);
     return st;
 }
 
+/* So many of n a figure that no figure has much fewer than others. */
+static int64_t share(int64_t n, double most) {
+    int64_t fit = most < 1 ? 1 : most > (double)n ? n : (int64_t)most, figures = (n + fit - 1) / fit;
+    return (n + figures - 1) / figures;
+}
+
 lb_status lb_plot_texts(const lb_report_view *v, lb_plotter *w) {
+    enum { CELL = 9 }; /* characters: of a number, and a protocol's name */
     maps s;
     LB_TRY(maps_of(v, &s));
     if (!s.n || lb_span_empty(&s.span)) return LB_OK;
-    int64_t figures = (s.n + MAPS - 1) / MAPS, each = (s.n + figures - 1) / figures;
-    for (int64_t k = 0; k < figures; k++) {
-        const char *part = figures > 1 ? lb_arena_printf(v->arena, "-%lld", (long long)k + 1) : "";
-        if (!part) return LB_E_NOMEM;
-        int64_t n = s.n - k * each < each ? s.n - k * each : each;
-        LB_TRY(figure(&s, k * each, n, part, w));
-    }
+    int lines = 0;
+    for (int64_t i = 0; i < s.n; i++) lines = s.at[i].n > lines ? s.at[i].n : lines;
+    double wide = lb_plot_most_width(w), high = lb_plot_most_height(w);
+    double columns = wide > 0 ? (wide - SIDES - LETTER * LB_PLOT_NAME_LEAST) / (LETTER * CELL) : INFINITY;
+    int64_t each = share(s.n, high > 0 ? fmin(MAPS, (high - REST) / (MAP_FRAME + LINE * lines)) : MAPS);
+    int64_t beside = share(v->blocks, columns), k = 0;
+    for (int64_t m = 0; m < s.n; m += each)
+        for (int64_t b = 0; b < v->blocks; b += beside) {
+            part of = {.map = m, .column = b, .name = ""};
+            of.maps = s.n - m < each ? s.n - m : each;
+            of.columns = v->blocks - b < beside ? v->blocks - b : beside;
+            if (of.maps < s.n || of.columns < v->blocks) of.name = lb_arena_printf(v->arena, "-%lld", (long long)++k);
+            if (!of.name) return LB_E_NOMEM;
+            LB_TRY(figure(&s, &of, w));
+        }
     return LB_OK;
 }

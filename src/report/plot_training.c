@@ -53,9 +53,9 @@ static bool has(const lb_curve *c, figure what) {
 /* A line of the row, in the look of its place; points: of the curve. */
 static void line(lb_plot *p, int block, int style, int64_t points, const char *title) {
     long long every = points > 12 ? (long long)points / 12 : 1;
-    lb_str_add(&p->draw, "%s data index %d using 1:2 with linespoints ls %d pi %lld title ",
+    lb_str_add(&p->draw, "%s data index %d using 1:2 with linespoints ls %d pi %lld",
                style > 1 ? ", \\\n       " : "    plot", block, style, every);
-    lb_plot_quote(&p->draw, title);
+    lb_plot_legend_entry(p, title);
 }
 
 /* The training beside its validation: in the same look, thin and without markers. */
@@ -71,7 +71,7 @@ static lb_status beside(const lb_report_view *v, lb_plot *p, const lb_report_row
     return LB_OK;
 }
 
-static lb_status fill(const lb_report_view *v, lb_plot *p, figure what, int64_t over) {
+static lb_status fill(const lb_report_view *v, const lb_plotter *w, lb_plot *p, figure what, int64_t over) {
     lb_span y = LB_SPAN_EMPTY, x = LB_SPAN_EMPTY;
     int style = 1;
     for (int64_t i = 0; i < v->rows; i++) {
@@ -91,17 +91,19 @@ static lb_status fill(const lb_report_view *v, lb_plot *p, figure what, int64_t 
         if (what == VALIDATION) LB_TRY(beside(v, p, &v->row[i], style, over, &y));
         style++;
     }
-    if (what == VALIDATION)
-        lb_str_add(&p->draw,
-                   ", \\\n        1/0 with linespoints pt 6 ps 1.2 lw 2 dt solid lc rgb '#555555' title 'validation'"
-                   ", \\\n        1/0 with lines lw 0.8 dt solid lc rgb '#555555' title 'training'");
+    if (what == VALIDATION) {
+        lb_str_add(&p->draw, ", \\\n        1/0 with linespoints pt 6 ps 1.2 lw 2 dt solid lc rgb '#555555'");
+        lb_plot_legend_entry(p, "validation");
+        lb_str_add(&p->draw, ", \\\n        1/0 with lines lw 0.8 dt solid lc rgb '#555555'");
+        lb_plot_legend_entry(p, "training");
+    }
     lb_str_add(&p->draw, "\n");
     if (lb_span_empty(&y) || lb_span_empty(&x)) {
         p->blocks = 0; /* nothing finite */
         return LB_OK;
     }
-    lb_plot_linear_axis(p, "y", y.low, y.high, 0.05);
-    lb_plot_linear_axis(p, "x", x.low, x.high, 0);
+    lb_plot_axis_of(w, p, "y", "loss", false, y);
+    lb_plot_range_axis(w, p, "x", false, x);
     return LB_OK;
 }
 
@@ -151,7 +153,7 @@ static lb_status one(const lb_report_view *v, lb_plotter *w, figure what) {
     p.open_markers = true;
     p.legend = true;
     lb_status st = words(v, &p, what, over);
-    if (st == LB_OK) st = fill(v, &p, what, over);
+    if (st == LB_OK) st = fill(v, w, &p, what, over);
     if (st == LB_OK && p.blocks) st = lb_plot_finish(w, &p);
     lb_plot_free(&p);
     return st;

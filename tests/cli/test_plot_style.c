@@ -142,7 +142,7 @@ static void asked_for(void **state) {
     cli_has(text, "set terminal svg noenhanced size 241,");
     cli_has(text, "lc rgb '#123456'");
     cli_has(text, "\ntitle = ''\n");
-    cli_has(text, "set key bmargin center");
+    cli_has(text, "center bottom horizontal Left reverse samplen 2 spacing 1.1 maxcols ");
     lb_free(said);
     lb_free(text);
     /* The folder's own. */
@@ -161,6 +161,55 @@ static void asked_for(void **state) {
     lb_free(said);
     assert_int_equal(unlink(path_of("plots.yaml")), 0);
     assert_int_equal(unlink(path_of("style.gp")), 0);
+}
+
+/* All figures of a format in one document, each as wide as it was asked to be; LaTeX's complaints end the test. */
+static void typesets(const char *packages, const char *end) {
+    lb_str doc = {0};
+    char **name, log[65536], command[2 * LB_TEST_PATH + 512];
+    size_t n;
+    char plots[LB_TEST_PATH + 64];
+    snprintf(plots, sizeof plots, "%s/report/plots", dir);
+    lb_str_add(&doc,
+               "\\documentclass[twocolumn]{article}\n%s\n\\pagestyle{empty}\\parindent0pt\n\\columnsep11pt\n"
+               "\\textwidth 495pt\n\\textheight 640pt\n\\begin{document}\n",
+               packages);
+    assert_ok(lb_fs_list(plots, end, &name, &n));
+    assert_true(n > 3);
+    for (size_t i = 0; i < n; i++) lb_str_add(&doc, "\\input{%s}\\par\n", name[i]);
+    lb_fs_list_free(name, n);
+    lb_str_add(&doc, "\\end{document}\n");
+    assert_ok(lb_str_check(&doc));
+    put(plot("doc.tex"), doc.s);
+    snprintf(command, sizeof command,
+             "cd '%s' && timeout 100 pdflatex -no-shell-escape -interaction=nonstopmode -halt-on-error doc.tex", plots);
+    int code = cli_shell(command, log, sizeof log);
+    if (code || strstr(log, "Overfull \\hbox") || strstr(log, "\n!")) fail_msg("%s\n%s", doc.s, log);
+    lb_str_free(&doc);
+}
+
+/* Where LaTeX is there: what both formats write is set as it is. */
+static void typeset_figures(void **state) {
+    (void)state;
+    static const struct {
+        const char *needs, *packages, *format, *end;
+    } of[] = {{"graphicx.sty", "\\usepackage{graphicx,color,calc}", "cairolatex", "-latex.tex"},
+              {"gnuplot-lua-tikz.sty pgf.sty", "\\usepackage{gnuplot-lua-tikz}", "tikz", "-tikz.tex"}};
+    char found[256], command[128];
+    int seen = 0;
+    for (int i = 0; i < 2; i++) {
+        snprintf(command, sizeof command, "command -v pdflatex gnuplot && for f in %s; do kpsewhich $f || exit 1; done",
+                 of[i].needs);
+        if (cli_shell(command, found, sizeof found) != 0) continue;
+        if (i && cli_shell("gnuplot -e 'set terminal tikz'", found, sizeof found) != 0) continue;
+        snprintf(command, sizeof command, "size: column\nformats: [%s]\n", of[i].format);
+        put(path_of("plots.yaml"), command);
+        reports(NULL);
+        typesets(of[i].packages, of[i].end);
+        seen++;
+    }
+    unlink(path_of("plots.yaml"));
+    if (!seen) skip();
 }
 
 /* TeX's characters in TeX's files; the includer's name is the one that the file has. */
@@ -223,6 +272,7 @@ int main(void) {
         cmocka_unit_test(scripts_of_others_do_not_run),
         cmocka_unit_test(asked_for),
         cmocka_unit_test(for_tex),
+        cmocka_unit_test(typeset_figures),
         cmocka_unit_test(hostile_styles),
     };
     return cmocka_run_group_tests_name("style of plots", tests, setup, NULL);

@@ -13,14 +13,13 @@
 static lb_plot_list list;
 
 /* Without gnuplot: scripts and data. */
-static lb_report_options asked;
 static const char *made(lb_results *r) {
     static char dir[LB_TEST_PATH];
     char *path = lb_strdup(getenv("PATH"));
     lb_report_view v;
     snprintf(dir, sizeof dir, "%s/plots", lb_test_tmpdir());
     setenv("PATH", "/nowhere", 1);
-    assert_ok(lb_report_view_make(r->arena, r, &asked, &v));
+    assert_ok(lb_report_view_make(r->arena, r, NULL, &v));
     assert_ok(lb_plot_all(&v, dir, NULL, &list));
     setenv("PATH", path, 1);
     lb_free(path);
@@ -283,44 +282,11 @@ static void no_texts(void **state) {
     synthetic_results_free(r);
 }
 
-static void frame_of(const char *script, int size[2], double *font) {
-    size_t at = 0, end = strlen(script);
-    while (at < end && strncmp(script + at, "terminal svg ", 13) != 0) at++;
-    int n = sscanf(script + at, "terminal svg noenhanced size %d,%d font 'sans-serif,%lf'", &size[0], &size[1], font);
-    assert_int_equal(n, 3);
-}
-
-/* Where a figure of rows is made narrower than its names need, all of it shrinks, so that nothing overlaps. */
-static void one_column(void **state) {
-    (void)state;
-    static const char *const stem[] = {"sizes", "cost", SEEDS, "texts"};
-    char path[LB_TEST_PATH + 32];
-    snprintf(path, sizeof path, "%s/column.yaml", lb_test_tmpdir());
-    assert_ok(lb_fs_write_atomic(path, "size: column\n", 13));
-    lb_results *r = synthetic_results_two_texts("pile", "results/synthetic");
-    for (int i = 0; i < 4; i++) {
-        int size[2][2];
-        double font[2];
-        for (int column = 0; column < 2; column++) {
-            asked.plots = column ? path : NULL;
-            char *gp = text_of(made(r), stem[i], "gp");
-            frame_of(gp, size[column], &font[column]);
-            lb_free(gp);
-        }
-        double by = (double)size[1][0] / size[0][0];
-        assert_int_equal(size[1][0], 241);
-        assert_true(fabs(font[1] - by * font[0]) < 0.02 && fabs(size[1][1] - by * size[0][1]) < 1.5);
-    }
-    asked.plots = NULL;
-    synthetic_results_free(r);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(labels_of_a_bar),  cmocka_unit_test(one_scale), cmocka_unit_test(sizes),
         cmocka_unit_test(many_rows),        cmocka_unit_test(cost),      cmocka_unit_test(seeds),
         cmocka_unit_test(seeds_about_zero), cmocka_unit_test(texts),     cmocka_unit_test(no_texts),
-        cmocka_unit_test(one_column),
     };
     return cmocka_run_group_tests_name("more plots", tests, NULL, NULL);
 }

@@ -293,12 +293,13 @@ static void titles(void **state) {
     lb_plot p;
     assert_ok(lb_arena_new(0, &a));
     assert_ok(lb_plot_begin(&p, a, "x", 100, 100));
+    const lb_plotter w = {.o = &lb_plot_usual};
     lb_str s = {0};
     p.title = "model: perplexity on a text";
-    lb_plot_title(&p, &s);
+    lb_plot_title(&w, &p, &s);
     lb_str_add(&s, "\n");
     p.title = "a-model-whose-name-is-as-long-as-some-other-names-are: perplexity on 'a' text";
-    lb_plot_title(&p, &s);
+    lb_plot_title(&w, &p, &s);
     assert_string_equal(s.s, "\001'model: perplexity on a text'\n"
                              "\001'a-model-whose-name-is-as-long-as-some-other-names-are:'.\"\\n\"."
                              "\001'perplexity on ''a'' text'");
