@@ -104,8 +104,28 @@ static void fact(const lb_topic *t, lb_str *out) {
     lb_str_free(&text);
 }
 
+/* The key, or another word that led to it. */
+static void plot_key(const lb_topic *t, lb_str *out) {
+    const lb_plot_word *key = t->what;
+    bool other = strcmp(t->name, key->name) != 0;
+    lb_str_add(out, "%s%splots.%s: a key of a config file, and of a file for lowbit report --plots\n",
+               other ? t->name : "", other ? ", of plots: " : "", key->name);
+    sentence(out, key->about);
+    if (strcmp(key->name, "figures") != 0 && strcmp(key->name, "titles") != 0) return;
+    lb_str all = {0};
+    for (const lb_plot_word *w = lb_plot_figure_words; w->name; w++)
+        lb_str_add(&all, "%s%s", all.len ? ", " : "figures: ", w->name);
+    if (all.s) sentence(out, all.s);
+    if (all.failed) out->failed = true;
+    lb_str_free(&all);
+}
+
 static void other(const lb_topic *t, lb_str *out) {
-    if (t->kind == LB_TOPIC_FORMAT) {
+    if (t->kind == LB_TOPIC_FIGURE) {
+        const lb_plot_word *f = t->what;
+        lb_str_add(out, "%s: a figure of reports, for figures and titles of plots\n", f->name);
+        sentence(out, f->about);
+    } else if (t->kind == LB_TOPIC_FORMAT) {
         const lb_format *f = t->what;
         lb_str_add(out, "%s: a number format (format: %s, where a method has that option)\n", f->name, f->name);
         sentence(out, f->summary);
@@ -150,6 +170,9 @@ lb_status lb_topic_text(const lb_topic *const *at, size_t n, bool alone, lb_str 
         break;
     case LB_TOPIC_PROTOCOL:
         protocol(out);
+        break;
+    case LB_TOPIC_PLOT:
+        plot_key(t, out);
         break;
     case LB_TOPIC_FACT:
         fact(t, out);

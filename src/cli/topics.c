@@ -73,6 +73,17 @@ static lb_status add_results(lb_arena *a, lb_topics *t) {
     return LB_OK;
 }
 
+static lb_status add_plots(lb_arena *a, lb_topics *t) {
+    const lb_plot_word *w, *key;
+    for (key = lb_plot_keys; key->name; key++) {
+        LB_TRY(add(a, t, LB_TOPIC_PLOT, key->name, key, NULL));
+        for (w = lb_plot_other_words; w->name; w++)
+            if (strcmp(w->about, key->name) == 0) LB_TRY(add(a, t, LB_TOPIC_PLOT, w->name, key, NULL));
+    }
+    for (w = lb_plot_figure_words; w->name; w++) LB_TRY(add(a, t, LB_TOPIC_FIGURE, w->name, w, NULL));
+    return LB_OK;
+}
+
 static lb_status add_models(lb_arena *a, lb_topics *t) {
     for (size_t i = 0; lb_family_table[i]; i++)
         LB_TRY(add(a, t, LB_TOPIC_FAMILY, lb_family_table[i]->name, lb_family_table[i], NULL));
@@ -92,6 +103,7 @@ lb_status lb_topics_collect(lb_arena *a, lb_topics *out) {
     LB_TRY(add_methods(a, out));
     LB_TRY(add(a, out, LB_TOPIC_PROTOCOL, "protocol", NULL, NULL));
     LB_TRY(add_results(a, out));
+    LB_TRY(add_plots(a, out));
     return add_models(a, out);
 }
 
@@ -99,7 +111,7 @@ lb_status lb_topics_collect(lb_arena *a, lb_topics *out) {
 
 /* Without what stands before the name of an option or a flag: "--clip-search", "axes.bits", "quantize[0].bits". */
 static const char *bare(const char *name) {
-    static const char *const before[] = {"axes.", "option.", "quantize."};
+    static const char *const before[] = {"axes.", "option.", "quantize.", "plots."};
     while (*name == '-') name++;
     for (size_t i = 0; i < sizeof before / sizeof before[0]; i++)
         if (strncmp(name, before[i], strlen(before[i])) == 0) return name + strlen(before[i]);

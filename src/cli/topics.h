@@ -6,6 +6,7 @@
 #include "model/family.h"
 #include "quant/method.h"
 #include "report/facts.h"
+#include "report/plot_style.h"
 #include "run/config.h"
 #include "run/field_names.h"
 #include "run/sources.h"
@@ -18,10 +19,12 @@ typedef enum lb_topic_kind {
     LB_TOPIC_OPTION, /* of a method */
     LB_TOPIC_FORMAT,
     LB_TOPIC_PROTOCOL,
-    LB_TOPIC_FACT, /* a column of cells.csv */
-    LB_TOPIC_FLAG, /* of a command */
-    LB_TOPIC_MARK, /* a letter of the tables */
-    LB_TOPIC_TOLD, /* what a method says of a layer */
+    LB_TOPIC_FACT,   /* a column of cells.csv */
+    LB_TOPIC_PLOT,   /* a key of `plots:`, or another word for it */
+    LB_TOPIC_FIGURE, /* a plot of reports */
+    LB_TOPIC_FLAG,   /* of a command */
+    LB_TOPIC_MARK,   /* a letter of the tables */
+    LB_TOPIC_TOLD,   /* what a method says of a layer */
     LB_TOPIC_FAMILY,
     LB_TOPIC_SOURCE,
     LB_TOPIC_KINDS

@@ -57,6 +57,11 @@ static void kinds(void **state) {
     expect("b/w", "b/w: for --where, --columns");
     expect("--where", "--where: a flag of lowbit report");
     expect("keep-stale", "--[no-]keep-stale: a flag of lowbit ");
+    expect("palette", "plots.palette: a key of a config file, and of a file for lowbit report --plots\n  a map from");
+    expect("plots.size", "plots.size: a key of a config file");
+    expect("width", "width, of plots: plots.size: a key of a config file");
+    expect("figures", "figures: ppl-bits, delta-bits");
+    expect("error-map", "error-map: a figure of reports, for figures and titles of plots\n  the same as a map");
     expect("F", "F: a flag of tables, fallback-rtn in files");
     expect("dead-columns", "D: a flag of tables, dead-columns in files");
     expect("last_error", "last_error: told of each layer by hqq");
@@ -106,6 +111,27 @@ static void unknown(void **state) {
     assert_status(LB_E_ARG, lb_topics_help(arena, "", &out));
 }
 
+/* What help says of `plots:` is what is read there. */
+static void plots(void **state) {
+    (void)state;
+    size_t figures = 0;
+    for (const lb_plot_word *w = lb_plot_keys; w->name; w++) {
+        lb_plot_options o;
+        lb_yaml *root;
+        char *text = lb_arena_printf(arena, "%s: {}\n", w->name);
+        assert_ok(lb_yaml_parse(arena, "p.yaml", text, strlen(text), &root));
+        if (lb_plot_options_from(arena, root, &o) != LB_OK) assert_null(strstr(lb_error(), "is not known"));
+    }
+    for (const lb_plot_word *w = lb_plot_figure_words; w->name; w++)
+        assert_string_equal(w->name, lb_plot_figures[figures++]);
+    assert_null(lb_plot_figures[figures]);
+    for (const lb_plot_word *w = lb_plot_other_words; w->name; w++) {
+        const lb_plot_word *key = lb_plot_keys;
+        while (key->name && strcmp(key->name, w->about) != 0) key++;
+        assert_non_null(key->name);
+    }
+}
+
 /* Of everything that is collected there is something to say, which names it; and nothing is left out. */
 static void all_of_them(void **state) {
     (void)state;
@@ -128,7 +154,7 @@ static void all_of_them(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds),   cmocka_unit_test(several),     cmocka_unit_test(theirs),
-        cmocka_unit_test(unknown), cmocka_unit_test(all_of_them),
+        cmocka_unit_test(unknown), cmocka_unit_test(all_of_them), cmocka_unit_test(plots),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
