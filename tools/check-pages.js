@@ -374,10 +374,11 @@ function figureTexts(where, width, svg, texts) {
     });
 }
 
-/* The colour that lies below a text in the middle of it and near its ends; null: a pattern. */
-function backgrounds(svg, a) {
+/* The colours that lie below a text in the middle of it and near its ends; of patterns none. */
+function backgrounds(svg, a, hasAreas) {
     const doc = svg.ownerDocument, view = doc.defaultView, out = [];
     if (a.t.getAttribute('filter') || a.t.closest('[filter]')) return [{r: 255, g: 255, b: 255, a: 1}];
+    if (!hasAreas) return [{r: 255, g: 255, b: 255, a: 1}];
     for (const share of [0.1, 0.5, 0.9]) {
         const at = (k) => (a.p[0][k] + a.p[3][k]) / 2 * (1 - share) + (a.p[1][k] + a.p[2][k]) / 2 * share;
         let found = {r: 255, g: 255, b: 255, a: 1};
@@ -396,11 +397,12 @@ function backgrounds(svg, a) {
 }
 
 function figureContrasts(where, svg, texts) {
+    const hasAreas = svg.querySelectorAll('polygon,rect[fill]:not([fill="none"])').length > 1; // the ground is one
     for (const a of texts) {
         const front = colour(a.style.fill);
         if (!front) continue;
         let worst = null;
-        for (const back of backgrounds(svg, a)) if (!worst || contrast(front, back) < contrast(front, worst)) worst = back;
+        for (const back of backgrounds(svg, a, hasAreas)) if (!worst || contrast(front, back) < contrast(front, worst)) worst = back;
         if (worst) checkContrast(where, 0, '', a.text, over(front, worst), worst, parseFloat(a.style.fontSize), Number(a.style.fontWeight) >= 700);
     }
 }
@@ -464,8 +466,11 @@ async function checkFigure(where, text) {
     }
     const own = parseFloat(svg.getAttribute('width')), high = parseFloat(svg.getAttribute('height'));
     svg.style.display = 'block';
+    let last = 0;
     for (const width of WIDTHS) {
         const shown = shownWidth.get(where + ' ' + width) || Math.min(own, width);
+        if (Math.abs(shown - last) < 0.05 * shown) continue; // as the width before
+        last = shown;
         f.style.width = Math.max(shown, width) + 'px';
         f.style.height = shown * high / own + 'px';
         svg.style.width = shown + 'px';

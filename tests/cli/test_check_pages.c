@@ -88,7 +88,7 @@ static const struct {
     {"edge", "plots/x.svg", FIGURE("<text x=\"350\" y=\"50\">a label of the axis</text>"), " at 800: clipped by "},
     {"turned", "plots/x.svg",
      FIGURE("<text transform=\"translate(12,90) rotate(-90)\" text-anchor=\"start\">perplexity (log scale)</text>"),
-     " at 1400: clipped by "},
+     " at 800: clipped by "},
     {"small", "plots/x.svg", FIGURE("<text x=\"50\" y=\"50\" font-size=\"4\">gptq</text>"),
      " at 800: letters of 4.0 px: gptq"},
     {"map", "plots/x.svg",
