@@ -91,7 +91,16 @@ static void network(void **state) {
     (void)state;
     begin("network");
     notices("network", "p->w\\[k\\] -=", "p->w[k] +=");
-    runs("network", "{method: mine, steps: 2, batch: 1, length: 16}", "training: {text: cal.txt}\n");
+    runs("network", "{method: mine, steps: 2, batch: 1, length: 32}",
+         "training: {text: cal.txt, validation: eval.txt, every: 1, validation_windows: 2}\n");
+    /* It does nothing for it: the weights as they train, which it does not round, and what it made of them. */
+    lb_results *r = results("results/new-network");
+    const lb_record *none = &r->record[0], *mine = &r->record[1];
+    assert_int_equal(mine->curve.validations, 3);
+    assert_true(mine->curve.validation_loss[0] == none->eval[0].eval.mean_nll);
+    assert_true(mine->curve.validation_loss[2] == mine->eval[0].eval.mean_nll);
+    assert_true(mine->curve.validation_loss[1] != mine->curve.validation_loss[0]);
+    lb_results_free(r);
 }
 
 /* Neither of the two files is written where one is there, and the name has to be one. */

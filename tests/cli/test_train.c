@@ -23,15 +23,18 @@ static int make_home(void **state) {
     return 0;
 }
 
-/* Trains in 30 short steps; the printed loss, the mean of all of them. */
-static double train(const char *family, const char *out, const char *threads) {
+/* Trains in 30 short steps; the printed loss, the mean of all of them. held: looked at meanwhile. */
+static double train(const char *family, const char *out, const char *threads, const char *held) {
     cli_options o = {.cwd = home};
     cli_result r = CLI(&o, "train", text, "--family", family, "--out", out, "--threads", threads, "--vocab", "280",
                        "--layers", "2", "--dim", "32", "--heads", "4", "--steps", "30", "--warmup", "2", "--batch", "2",
-                       "--length", "32", "--lr", "1e-2");
+                       "--length", "32", "--lr", "1e-2", held ? "--validation" : NULL, held, "--every", "10");
     if (r.code != 0) fail_msg("%s: %s", family, r.err);
     const char *loss = strstr(r.out, "\nloss ");
     assert_non_null(loss);
+    const char *watched = strstr(r.out, "\nvalidation ");
+    assert_int_equal(watched != NULL, held != NULL);
+    if (watched && !(strtod(watched + strlen("\nvalidation "), NULL) < log(VOCAB) - 0.15)) fail_msg("%s", r.out);
     double v = strtod(loss + strlen("\nloss "), NULL);
     cli_free(&r);
     return v;
@@ -58,9 +61,9 @@ static void every_family_trains(void **state) {
         const char *family = lb_family_table[i]->name;
         char two[64];
         snprintf(two, sizeof two, "%s-2", family);
-        double loss = train(family, family, "1");
+        double loss = train(family, family, "1", NULL);
         if (!(loss < log(VOCAB) - 0.15)) fail_msg("%s: a mean loss of %g after 30 steps", family, loss);
-        assert_true(train(family, two, "2") == loss);
+        assert_true(train(family, two, "2", text) == loss);
         same_file(family, two, "model.safetensors");
         same_file(family, two, "config.json");
         cli_result r = CLI(&o, "eval", family, text, "--protocol", "W2-64", "--windows", "4", "--threads", "1");
