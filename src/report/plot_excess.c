@@ -94,7 +94,7 @@ static void number(lb_str *s, double v) {
 
 /* The line through the row i, its bars and points. Data are what was measured; the script's cut() puts what a log scale
  * has no place for at the lower edge. */
-static lb_status draw_line(lb_plot *p, const costs *k, int64_t i, int style) {
+static lb_status draw_line(lb_plot *p, const costs *k, int64_t i, int style, double shift) {
     const lb_point **line;
     int64_t n;
     LB_TRY(lb_points_line(p->arena, k->s, i, &line, &n));
@@ -113,13 +113,13 @@ static lb_status draw_line(lb_plot *p, const costs *k, int64_t i, int style) {
     lb_plot_style_row(p, style, k->s->at[i].row);
     lb_str_add(
         &p->draw,
-        ", \\\n        data index %d using 1:(cut($2)) with lines ls %d notitle"
-        ", \\\n        data index %d using 1:(cut($3)):(0):(cut($4) - cut($3)) with vectors nohead ls %d dt solid "
-        "notitle"
-        ", \\\n        data index %d using 1:(reaches($2, $3) ? NaN : $2) with points ls %d notitle"
-        ", \\\n        data index %d using 1:(reaches($2, $3) ? cut($2) : NaN) with points ls %d pt %d notitle"
+        ", \\\n        data index %d using ($1%+.3g):(cut($2)) with lines ls %d notitle"
+        ", \\\n        data index %d using ($1%+.3g):(cut($3)):(0):(cut($4) - cut($3)) with vectors nohead ls %d dt "
+        "solid notitle"
+        ", \\\n        data index %d using ($1%+.3g):(reaches($2, $3) ? NaN : $2) with points ls %d notitle"
+        ", \\\n        data index %d using ($1%+.3g):(reaches($2, $3) ? cut($2) : NaN) with points ls %d pt %d notitle"
         ", \\\n        1/0 with linespoints ls %d",
-        block, style, block, style, block, style, block, style,
+        block, shift, style, block, shift, style, block, shift, style, block, shift, style,
         lb_palette_hollow(p->look ? p->look[p->looks - 1].point : 0), style);
     lb_plot_legend_entry(p, k->s->at[i].row->series);
     return LB_OK;
@@ -155,8 +155,9 @@ static lb_status caption(const lb_report_view *v, const lb_report_block *b, cons
     p->title = lb_arena_printf(v->arena, "%s: %s on %s", v->r->model_name,
                                k->kl ? "KL to the unquantized model" : "excess loss", b->title);
     p->caption = lb_arena_printf(
-        v->arena, "%s: %s (log scale) on %s against measured bits a weight; bars: 95 %% intervals%s.%s",
-        v->r->model_name, what, b->title, k->noise > 0 ? "; grey line: their median half width" : "", rest);
+        v->arena, "%s: %s (log scale) on %s against measured bits a weight; bars: 95 %% intervals%s%s.%s",
+        v->r->model_name, what, b->title, k->noise > 0 ? "; grey line: their median half width" : "",
+        lb_points_lines(k->s) > 1 ? "; lines are a little beside each other, so that equal points show" : "", rest);
     return p->title && p->caption ? LB_OK : LB_E_NOMEM;
 }
 
@@ -181,7 +182,10 @@ static lb_status fill(const lb_report_view *v, const lb_report_block *b, const c
         lb_plot_legend_entry(p, "median half width");
     }
     for (int64_t i = 0; i < k->s->n; i++)
-        if (lb_points_first(k->s, i)) LB_TRY(draw_line(p, k, i, style++));
+        if (lb_points_first(k->s, i)) {
+            LB_TRY(draw_line(p, k, i, style, lb_points_aside(k->s, style - 1, 0.006 * (x.high - x.low))));
+            style++;
+        }
     for (int64_t i = 0; i < k->s->n; i++)
         if (k->s->at[i].flat && k->of[i].y > 0 && isfinite(k->of[i].y)) {
             lb_points_across(w, p, &k->s->at[i], k->of[i].y, x.low - room, x.high + room, style++, flat++ + 1);

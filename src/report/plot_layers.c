@@ -188,18 +188,25 @@ typedef struct panels {
 #define LEGEND_LINE  25
 
 /* have: points that the figure is wide; 0: as it likes. */
+static int panel_width(int cols, double have) { return have > 0 ? (int)have / cols : PANEL_WIDTH; }
+
+static int panel_rows(int types, int cols, double have, int legend) {
+    int rows = (types + cols) / cols, spare = rows * cols - types;
+    return spare * panel_width(cols, have) < legend ? rows + 1 : rows;
+}
+
 static panels layout(const family *f, double have, size_t longest_name, int64_t lines) {
-    int legend = lb_plot_legend_width(longest_name), width = PANEL_WIDTH;
+    int legend = lb_plot_legend_width(longest_name), n = f->types;
     panels g = {.cols = legend <= PANEL_WIDTH ? 4 : 3, .panel_height = PANEL_HEIGHT};
-    if (have > 0) {
-        while (g.cols > 1 && have / g.cols < PANEL_LEAST) g.cols--;
-        width = (int)have / g.cols;
-        if (width < PANEL_WIDTH) g.panel_height = PANEL_HEIGHT * width / PANEL_WIDTH;
-        if (g.panel_height < LEGEND_LINE * (lines + 1)) g.panel_height = LEGEND_LINE * (int)(lines + 1);
-    }
-    g.rows = (f->types + g.cols) / g.cols;
-    if ((g.rows * g.cols - f->types) * width < legend) g.rows++;
-    g.spare = g.rows * g.cols - f->types;
+    while (have > 0 && g.cols > 1 && have / g.cols < PANEL_LEAST) g.cols--;
+    /* Panels that fill their rows leave the legend a row of its own: one column less may take no more of them. */
+    if (g.cols > 1 && n % g.cols == 0 && panel_rows(n, g.cols - 1, have, legend) <= panel_rows(n, g.cols, have, legend))
+        g.cols--;
+    int width = panel_width(g.cols, have);
+    if (width < PANEL_WIDTH) g.panel_height = PANEL_HEIGHT * width / PANEL_WIDTH;
+    if (have > 0 && g.panel_height < LEGEND_LINE * (lines + 1)) g.panel_height = LEGEND_LINE * (int)(lines + 1);
+    g.rows = panel_rows(n, g.cols, have, legend);
+    g.spare = g.rows * g.cols - n;
     if (g.spare > g.cols) g.spare = g.cols;
     g.width = g.cols * width, g.height = g.rows * g.panel_height + TITLE;
     return g;

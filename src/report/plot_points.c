@@ -59,6 +59,12 @@ void lb_points_across(const lb_plotter *w, lb_plot *p, const lb_point *x, double
     lb_plot_legend_entry(p, x->row->baseline ? "unquantized" : x->row->short_name);
 }
 
+double lb_points_aside(const lb_points *s, int line, double step) {
+    int lines = lb_points_lines(s);
+    if (lines > 8) step *= 7.0 / (lines - 1);
+    return step * (line - 0.5 * (lines - 1));
+}
+
 size_t lb_points_longest(const lb_points *s, bool series) {
     size_t n = strlen("unquantized");
     for (int64_t i = 0; i < s->n; i++) {

@@ -37,12 +37,6 @@ static lb_status series_data(lb_plot *p, const lb_points *s, int64_t i, bool *sp
     return LB_OK;
 }
 
-/* Lines lie a little beside each other, so that equal points and bars of seeds show. */
-static double aside(int line, int lines) {
-    double step = lines > 8 ? 0.28 / (lines - 1) : 0.04;
-    return step * (line - 0.5 * (lines - 1));
-}
-
 static lb_status draw_series(lb_plot *p, const lb_points *s, int64_t i, int style, double shift) {
     bool spread;
     int block = lb_plot_block(p, s->at[i].row->series);
@@ -79,11 +73,11 @@ static lb_status bits_plot(const lb_report_view *v, const lb_report_block *b, co
         lb_plot_range_axis(w, p, "x", false, x);
     else
         lb_str_add(&p->setup, "set xrange [%g:%g]\nset xtics 1\n", x.low, x.high);
-    int style = 1, lines = lb_points_lines(s);
+    int style = 1;
     lb_str_add(&p->draw, "    plot 1/0 notitle");
     for (int64_t i = 0; i < s->n; i++) {
         if (!lb_points_first(s, i)) continue;
-        LB_TRY(draw_series(p, s, i, style, s->measured ? 0 : aside(style - 1, lines)));
+        LB_TRY(draw_series(p, s, i, style, s->measured ? 0 : lb_points_aside(s, style - 1, 0.04)));
         style++;
     }
     flat_lines(w, p, s, x, style);

@@ -282,11 +282,34 @@ static void no_texts(void **state) {
     synthetic_results_free(r);
 }
 
+/* Panels of four types fill a row: three columns, and the legend stands beside the fourth, not below all of them. */
+static void no_row_for_the_legend_alone(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    for (int64_t i = 0; i < r->n; i++)
+        for (int64_t l = 0; l < r->record[i].layers; l++) {
+            lb_layer_row *x = &r->record[i].layer[l];
+            if (strchr("kvu", x->type[0])) x->quantized = false; /* q, o, gate and down are left */
+        }
+    char *gp = text_of(made(r), "layer-error-2b", "gp");
+    assert_non_null(strstr(gp, "set multiplot layout 2,3 title"));
+    assert_non_null(strstr(gp, "set origin 0.3333,0\n    set size 0.6667,"));
+    lb_free(gp);
+    synthetic_results_free(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(labels_of_a_bar),  cmocka_unit_test(one_scale), cmocka_unit_test(sizes),
-        cmocka_unit_test(many_rows),        cmocka_unit_test(cost),      cmocka_unit_test(seeds),
-        cmocka_unit_test(seeds_about_zero), cmocka_unit_test(texts),     cmocka_unit_test(no_texts),
+        cmocka_unit_test(labels_of_a_bar),
+        cmocka_unit_test(one_scale),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(many_rows),
+        cmocka_unit_test(cost),
+        cmocka_unit_test(seeds),
+        cmocka_unit_test(seeds_about_zero),
+        cmocka_unit_test(texts),
+        cmocka_unit_test(no_texts),
+        cmocka_unit_test(no_row_for_the_legend_alone),
     };
     return cmocka_run_group_tests_name("more plots", tests, NULL, NULL);
 }
