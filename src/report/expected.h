@@ -4,6 +4,8 @@
 
 #include "report/parts.h"
 
+#define LB_EXPECTED_HASH 8 /* digits of a model's SHA-256, at the least */
+
 typedef enum lb_expected_field {
     F_METHOD,
     F_OPTIONS,

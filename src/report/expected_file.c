@@ -56,6 +56,11 @@ static lb_status check_options(const char *path, int line, const char *options) 
         size_t n = strcspn(p, ";");
         if (n && !memchr(p, '=', n))
             return lb_fail(LB_E_FORMAT, "%s:%d: options '%s': must be key=value;key=value", path, line, options);
+        static const char hash[] = "model_sha256=";
+        if (strncmp(p, hash, strlen(hash)) == 0 &&
+            (n - strlen(hash) < LB_EXPECTED_HASH || strspn(p + strlen(hash), "0123456789abcdef") < n - strlen(hash)))
+            return lb_fail(LB_E_FORMAT, "%s:%d: options '%s': model_sha256 must be %d digits or more of 0-9 and a-f",
+                           path, line, options, LB_EXPECTED_HASH);
     }
     return LB_OK;
 }

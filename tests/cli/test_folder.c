@@ -186,16 +186,19 @@ static void expected_values_are_checked_first(void **state) {
         cli_free(&r);
     }
     put_file("slips/expected.csv", EXPECTED_HEAD "rtn,bits=3,ours,W2-64,6,ppl,1,1e9,relative,\n"
-                                                 "rtn,bits=4,ours,W2-64,6,ppl,1,1e9,relative,\n");
+                                                 "rtn,bits=4,ours,W2-64,6,ppl,1,1e9,relative,\n"
+                                                 "rtn,model_sha256=00000000,ours,W2-64,6,ppl,1,1e9,relative,\n");
     cli_result r = lowbit("check", "slips", NULL);
     assert_int_equal(r.code, 0);
     cli_has(r.err, "slips/expected.csv:3: will not be compared: no such cell");
+    cli_has(r.err, "slips/expected.csv:4: will not be compared: the model has other weights");
     cli_has_not(r.err, "expected.csv:2:");
     cli_free(&r);
     r = lowbit("run", "slips", NULL);
     assert_int_equal(r.code, 0);
     cli_has(r.err, "slips/expected.csv:3: will not be compared: no such cell");
-    cli_has(r.out, "1 of 2 compared: 1 within tolerance");
+    cli_has(r.out, "the model has other weights");
+    cli_has(r.out, "1 of 3 compared: 1 within tolerance");
     cli_free(&r);
 }
 

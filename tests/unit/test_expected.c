@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "io/csv.h"
 #include "report/report.h"
+#include "run/plan.h"
 #include "run/sweep.h"
 #include "support/expected_output.h"
 #include "support/support.h"
@@ -90,6 +91,31 @@ static void does_not_compare(void **state) {
     expect_row("none,," W ",ppl,nan,1,relative,test\n", "nan as published", 0);
 }
 
+/* A row of definite weights is compared with results of those alone. */
+static void weights(void **state) {
+    (void)state;
+    lb_results *own = results, *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    lb_str s = {0};
+    int64_t n;
+    results = r;
+    expect_row("none,model_sha256=0123456789ab," W ",ppl,20.97,1e-4,relative,test\n",
+               "the model's weights are not known", 0);
+    for (int64_t i = 0; i < r->n; i++)
+        assert_ok(lb_pairs_add(r->arena, &r->record[i].provenance, "model_sha256", "0123456789abcdef"));
+    expect_row("none,model_sha256=0123456789ab," W ",ppl,20.97,1e-4,relative,test\n", "yes", 0);
+    expect_row("none,model_sha256=01234567," W ",ppl,20.97,1e-5,relative,test\n", "no", 1);
+    expect_row("rtn,model_sha256=01234568;bits=3;group=64," W ",ppl,70.125,0,relative,test\n",
+               "the model has other weights", 0);
+    expect_row("rtn,model_sha256=01234568;bits=5," W ",ppl,70,0,relative,test\n", "no such cell", 0);
+    expect_row("nf4,bits=3;model_sha256=01234567," W ",ppl,70,1,relative,test\n", "the cell was refused", 0);
+    assert_ok(
+        table("rtn,model_sha256=01234567;bits=3;group=64," W ",ppl,70.125,0,relative,\n", LB_TABLE_TERMINAL, &s, &n));
+    assert_non_null(strstr(s.s, " rtn 3b g64 "));
+    lb_str_free(&s);
+    results = own;
+    synthetic_results_free(r);
+}
+
 static void refuses(void **state) {
     (void)state;
     lb_str s = {0};
@@ -122,58 +148,74 @@ static void looks(void **state) {
 /* Cells of a config as if they had been run, without numbers. */
 static void cells_of(lb_arena *a, const char *config, lb_results *out) {
     char file[LB_TEST_PATH];
+    const char **label;
     lb_config c;
     lb_sweep sweep;
     lb_test_fixture(config, file);
     assert_ok(lb_config_read(a, file, NULL, 0, &c));
     assert_ok(lb_sweep_expand(a, &c, &sweep));
+    assert_ok(lb_plan_model_labels(a, &c, &label));
     *out = (lb_results){.model_name = "m", .model_note = "", .name = c.name, .dir = ""};
-    out->record = LB_NEW(a, lb_record, sweep.n);
+    out->record = LB_NEW(a, lb_record, sweep.n * c.models);
     assert_non_null(out->record);
-    for (size_t i = 0; i < sweep.n; i++) {
-        const lb_cell *x = &sweep.cell[i];
+    for (size_t i = 0; i < sweep.n * c.models; i++) {
+        const lb_cell *x = &sweep.cell[i % sweep.n];
         assert_false(x->refused);
         out->record[out->n++] = (lb_record){.method = x->method ? x->method->name : "none",
                                             .label = x->label,
                                             .message = "",
+                                            .model = c.models > 1 ? label[i / sweep.n] : NULL,
                                             .options = x->options,
                                             .varied = x->varied};
     }
 }
 
 /* Every row of an experiment names one cell of its config: a slip would show as "no such cell" only after hours. */
-static void experiments_agree(void **state) {
-    (void)state;
+static void rows_agree(const char *folder, int64_t cells, size_t least) {
     lb_arena *a;
     lb_results r;
     lb_str s = {0};
     lb_csv csv;
     int64_t n;
-    char file[LB_TEST_PATH];
+    char file[LB_TEST_PATH], name[LB_TEST_PATH];
     assert_ok(lb_arena_new(0, &a));
-    cells_of(a, "experiments/smollm2-wikitext2/config.yaml", &r);
-    assert_int_equal(r.n, 7);
-    lb_test_fixture("experiments/smollm2-wikitext2/expected.csv", file);
+    snprintf(name, sizeof name, "%s/config.yaml", folder);
+    cells_of(a, name, &r);
+    assert_int_equal(r.n, cells);
+    snprintf(name, sizeof name, "%s/expected.csv", folder);
+    lb_test_fixture(name, file);
     assert_ok(lb_report_expected_table(&r, file, LB_TABLE_CSV, &s, &n));
     snprintf(path, sizeof path, "%s/agree.csv", lb_test_tmpdir());
     assert_ok(lb_fs_write_atomic(path, s.s, s.len));
     assert_ok(lb_csv_read(a, path, &csv));
-    assert_true(csv.rows > 20);
+    assert_true(csv.rows >= least);
     for (size_t i = 0; i < csv.rows; i++) {
         const char *within = csv.row[i][lb_csv_column(&csv, "within")];
-        /* Without numbers the cell is found, but not its evaluation or layer. */
-        if (strcmp(within, "not evaluated on this text") != 0 && strcmp(within, "no such layer") != 0)
-            fail_msg("row %zu: %s: %s", i + 1, csv.row[i][lb_csv_column(&csv, "cell")], within);
+        /* Without numbers the cell is found, but not its evaluation or layer, and without a model not its weights. */
+        if (strcmp(within, "not evaluated on this text") != 0 && strcmp(within, "no such layer") != 0 &&
+            strcmp(within, "the model's weights are not known") != 0)
+            fail_msg("%s: row %zu: %s: %s", folder, i + 1, csv.row[i][lb_csv_column(&csv, "cell")], within);
     }
+    lb_str_free(&s);
+    lb_arena_free(a);
+}
+
+static void experiments_agree(void **state) {
+    (void)state;
+    lb_arena *a;
+    lb_results r;
+    rows_agree("experiments/smollm2-wikitext2", 7, 21);
+    rows_agree("experiments/zoo", 64, 72);
+    assert_ok(lb_arena_new(0, &a));
     cells_of(a, "experiments/smollm2-wikitext2/full.yaml", &r);
     assert_int_equal(r.n, 1);
-    lb_str_free(&s);
     lb_arena_free(a);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(compares), cmocka_unit_test(does_not_compare),  cmocka_unit_test(refuses),
+        cmocka_unit_test(compares), cmocka_unit_test(does_not_compare),
+        cmocka_unit_test(weights),  cmocka_unit_test(refuses),
         cmocka_unit_test(looks),    cmocka_unit_test(experiments_agree),
     };
     return cmocka_run_group_tests_name("expected values", tests, setup, teardown);

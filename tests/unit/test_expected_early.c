@@ -57,6 +57,8 @@ static void mistakes_by_line(void **state) {
                {"none,," W ",Bits_Per_Weight,1,1,relative,\n", "did you mean 'bits_per_weight'?"},
                {"none,," W ",nonsense,1,1,relative,\n", ":5: metric 'nonsense' is not known: see docs"},
                {"none,bits=3;group," W ",ppl,1,1,relative,\n", ":5: options 'bits=3;group': must be key=value"},
+               {"none,model_sha256=0123456," W ",ppl,1,1,relative,\n", "model_sha256 must be 8 digits or more"},
+               {"none,model_sha256=A1234567," W ",ppl,1,1,relative,\n", "of 0-9 and a-f"},
                {"none,," W ",ppl,x,1,relative,\n", ":5: expected = 'x': must be a number"},
                {"none,," W ",ppl,1,-1,relative,\n", ":5: tolerance = -1: must not be negative"},
                {"none,," W ",ppl,1,,relative,\n", ":5: tolerance = ''"},
