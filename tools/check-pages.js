@@ -456,8 +456,11 @@ function figureSeries(where, svg) {
 
 /* ---- figures ---- */
 
+/* "sans-serif" is another font for each reader: here the widest of the usual ones. */
+const FIGURE_HEAD = '<!DOCTYPE html><style>body{margin:0}[font-family="sans-serif"]{font-family:"DejaVu Sans",sans-serif}</style><body>';
+
 async function checkFigure(where, text) {
-    const f = await frame('<!DOCTYPE html><body style="margin:0">' + text.replace(/^[^]*?(?=<svg)/, ''), WIDTHS[2]);
+    const f = await frame(FIGURE_HEAD + text.replace(/^[^]*?(?=<svg)/, ''), WIDTHS[2]);
     const doc = f.contentDocument, svg = doc.querySelector('svg');
     if (!svg || !(parseFloat(svg.getAttribute('width')) > 0)) {
         say(where, 0, 'is no picture');
