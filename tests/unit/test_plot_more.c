@@ -226,17 +226,24 @@ static void seeds(void **state) {
     synthetic_results_free(r);
 }
 
-/* What has a seed below 0 is on a linear scale, with a line at 0; what was not evaluated, or over one seed, is not. */
+/* What has a seed at 0 or below is on a linear scale, with a line at 0; what was not evaluated, or over one seed, is
+ * not there. */
 static void seeds_about_zero(void **state) {
     (void)state;
-    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
-    for (int64_t i = 0; i < r->n; i++)
-        if (strcmp(r->record[i].method, "gptq") == 0 && r->record[i].evals) r->record[i].eval[0].paired.delta = -0.5;
-    char *gp = text_of(made(r), SEEDS, "gp");
-    assert_null(strstr(gp, "set logscale"));
-    assert_non_null(strstr(gp, "set yzeroaxis"));
-    lb_free(gp);
-    synthetic_results_free(r);
+    static const double lowest[] = {-0.5, 0};
+    lb_results *r;
+    for (int k = 0; k < 2; k++) {
+        r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+        for (int64_t i = 0; i < r->n; i++) {
+            lb_record *c = &r->record[i];
+            if (strcmp(c->method, "gptq") == 0 && c->evals) c->eval[0].paired.delta = lowest[k];
+        }
+        char *gp = text_of(made(r), SEEDS, "gp");
+        assert_null(strstr(gp, "set logscale"));
+        assert_true((strstr(gp, "set yzeroaxis") != NULL) == (lowest[k] < 0));
+        lb_free(gp);
+        synthetic_results_free(r);
+    }
     r = synthetic_results_new(SYNTHETIC_MANY, "results/synthetic");
     (void)made(r);
     for (int64_t i = 0; i < list.n; i++) assert_null(strstr(list.at[i].name, "seeds"));
@@ -271,15 +278,34 @@ static void texts(void **state) {
     synthetic_results_free(r);
 }
 
-/* Other samples of a text are no other text, and one text needs no map. */
+static bool shows_texts(lb_results *r) {
+    bool shown = false;
+    (void)made(r);
+    for (int64_t i = 0; i < list.n; i++) shown = shown || strstr(list.at[i].name, "texts");
+    synthetic_results_free(r);
+    return shown;
+}
+
+/* One text needs no map, and cells that differ in an option besides make none. */
 static void no_texts(void **state) {
     (void)state;
     lb_results *r = synthetic_results_two_texts("wiki", "results/synthetic");
     for (int64_t i = 0; i < r->n; i++)
         if (r->record[i].bits == 2) r->record[i].bits = 0, r->record[i].state = LB_CELL_FAILED;
-    (void)made(r);
-    for (int64_t i = 0; i < list.n; i++) assert_null(strstr(list.at[i].name, "texts"));
-    synthetic_results_free(r);
+    assert_false(shows_texts(r));
+    assert_true(shows_texts(synthetic_results_two_texts("pile", "results/synthetic")));
+    r = synthetic_results_two_texts("pile", "results/synthetic");
+    for (int64_t i = 0; i < r->n; i++) {
+        lb_record *c = &r->record[i];
+        const char *text = lb_pairs_get(&c->provenance, "calibration");
+        if (!text || strcmp(text, "pile") != 0) continue;
+        lb_pair *own = LB_NEW(r->arena, lb_pair, c->options.n); /* both cells have the same list */
+        assert_true(own && c->options.n > 0);
+        memcpy(own, c->options.at, (size_t)c->options.n * sizeof *own);
+        own[c->options.n - 1].value = "another";
+        c->options.at = own;
+    }
+    assert_false(shows_texts(r));
 }
 
 /* Panels of four types fill a row: three columns, and the legend stands beside the fourth, not below all of them. */
