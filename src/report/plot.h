@@ -22,6 +22,7 @@ typedef struct lb_span {
 /* "set style line AT". */
 typedef struct lb_plot_look {
     int at, point, dash;
+    bool lone; /* one point and no line */
     const char *method;
 } lb_plot_look;
 
@@ -96,13 +97,13 @@ void lb_plot_quote_as(lb_str *s, const char *text, lb_table_format f); /* withou
 void lb_plot_title(const lb_plotter *w, const lb_plot *p, lb_str *s);
 double lb_plot_title_height(const lb_plotter *w, const lb_plot *p); /* points */
 /* Style line AT: colour and marker of the method, dashes of the group; where another series of the plot has both marker
- * and dashes, others of them. extra: so many looks of this method and group are left out. */
-void lb_plot_style_of(lb_plot *p, int at, const char *method, const char *group, int extra);
+ * and dashes, others of them. lone: a series of one point, which has a marker of its own. */
+void lb_plot_style_of(lb_plot *p, int at, const char *method, const char *group, bool lone);
 /* " title TEXT": an entry of the legend, which lasts; shortened where the figure has no room for it. */
 void lb_plot_legend_entry(lb_plot *p, const char *text);
 #define LB_PLOT_ENTRY '\002' /* stands around its number until the script is written */
 void lb_plot_looks(const lb_plotter *w, const lb_plot *p, double scale, lb_str *s); /* "set style line AT ...", all */
-void lb_plot_style_row(lb_plot *p, int at, const lb_report_row *row);               /* the same of a row */
+void lb_plot_style_row(lb_plot *p, int at, const lb_report_row *row, bool lone);    /* the same of a row */
 const char *lb_plot_colour(const lb_plotter *w, const char *method);
 /* Is a figure asked for? name: of the figure ("front"), or one that begins with it ("front-EVALUATION"). */
 bool lb_plot_wanted(const lb_plotter *w, const char *name);

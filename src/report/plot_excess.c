@@ -110,7 +110,7 @@ static lb_status draw_line(lb_plot *p, const costs *k, int64_t i, int style, dou
         lb_markup_text(&p->dat, LB_TABLE_TERMINAL, line[m]->row->short_name);
         lb_str_add(&p->dat, "\"\n");
     }
-    lb_plot_style_row(p, style, k->s->at[i].row);
+    lb_plot_style_row(p, style, k->s->at[i].row, n == 1);
     lb_str_add(
         &p->draw,
         ", \\\n        data index %d using ($1%+.3g):(cut($2)) with lines ls %d notitle"

@@ -274,7 +274,7 @@ static lb_status depth_figure(const lb_report_view *v, lb_plotter *w, const fami
     p.each = p.open_markers = true; /* the legend's panel switches axes off */
     for (int64_t i = 0; st == LB_OK && i < n; i++) {
         depth_data(&p, f, f->row[from + i], name[i]);
-        lb_plot_style_row(&p, (int)i + 1, f->row[from + i]);
+        lb_plot_style_row(&p, (int)i + 1, f->row[from + i], false);
     }
     if (st == LB_OK) st = lb_plot_fit_names(&p, name, n, (size_t)((g.width - 90) / LB_PLOT_LETTER));
     lb_str_add(&p.setup, "set datafile missing 'NaN'\nset border 3\nset tics nomirror\n"

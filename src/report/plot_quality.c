@@ -16,10 +16,11 @@ static void flat_lines(const lb_plotter *w, lb_plot *p, const lb_points *s, lb_s
 }
 
 /* One line of the series that begins at i, by bits. */
-static lb_status series_data(lb_plot *p, const lb_points *s, int64_t i, bool *spread) {
+static lb_status series_data(lb_plot *p, const lb_points *s, int64_t i, bool *spread, bool *lone) {
     const lb_point **line;
     int64_t n;
     LB_TRY(lb_points_line(p->arena, s, i, &line, &n));
+    *lone = n == 1;
     lb_str_add(&p->dat, "# %s ppl ppl_low ppl_high %s mib (low, high: 95 %% interval over seeds)\n",
                s->measured ? "bits_per_weight" : "bits", s->measured ? "bits" : "bits_per_weight");
     *spread = false;
@@ -38,10 +39,10 @@ static lb_status series_data(lb_plot *p, const lb_points *s, int64_t i, bool *sp
 }
 
 static lb_status draw_series(lb_plot *p, const lb_points *s, int64_t i, int style, double shift) {
-    bool spread;
+    bool spread, lone;
     int block = lb_plot_block(p, s->at[i].row->series);
-    LB_TRY(series_data(p, s, i, &spread));
-    lb_plot_style_row(p, style, s->at[i].row);
+    LB_TRY(series_data(p, s, i, &spread, &lone));
+    lb_plot_style_row(p, style, s->at[i].row, lone);
     lb_str_add(&p->draw, ", \\\n        data index %d using ($1%+.3g):2 with linespoints ls %d", block, shift, style);
     lb_plot_legend_entry(p, s->at[i].row->series);
     if (spread)
@@ -137,7 +138,7 @@ static void method_points(lb_plot *p, const lb_points *s, int *style) {
             lb_markup_text(&p->dat, LB_TABLE_TERMINAL, x->row->short_name);
             lb_str_add(&p->dat, "\"\n");
         }
-        lb_plot_style_of(p, *style, method, "", 0);
+        lb_plot_style_of(p, *style, method, "", false);
         lb_str_add(&p->draw, ", \\\n        data index %d using 1:2 with points ls %d", block, *style);
         lb_plot_legend_entry(p, method);
         (*style)++;

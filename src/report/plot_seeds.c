@@ -84,7 +84,7 @@ static void looks(lb_plot *p, const lb_rows *s, int *style) {
     for (int64_t i = 0; i < s->n; i++) {
         int64_t k = 0;
         while (strcmp(s->at[k]->cell[0]->method, s->at[i]->cell[0]->method) != 0) k++;
-        if (k == i) lb_plot_style_of(p, ++styles, s->at[i]->cell[0]->method, "", 0);
+        if (k == i) lb_plot_style_of(p, ++styles, s->at[i]->cell[0]->method, "", false);
         style[i] = k == i ? styles : style[k];
     }
 }

@@ -7,22 +7,26 @@
 
 /* ---- series ---- */
 
-static bool taken(const lb_plot *p, int point, int dash) {
+/* A series of one point shows no dashes. */
+static bool taken(const lb_plot *p, const lb_plot_look *look) {
     for (int i = 0; i < p->looks; i++)
-        if (p->look[i].point == point && (p->no_lines || p->look[i].dash == dash)) return true;
+        if (p->look[i].point == look->point &&
+            (p->no_lines || look->lone || p->look[i].lone || p->look[i].dash == look->dash))
+            return true;
     return false;
 }
 
-/* Other dashes first, then the marker's inside, then its shape: the colour stays the method's. */
-void lb_plot_style_of(lb_plot *p, int at, const char *method, const char *group, int extra) {
-    enum { EVERY = LB_PALETTE_DASHES * 2 * LB_PALETTE_SHAPES };
+/* Other dashes first, then the marker's inside, then its shape, which alone tells points apart whose inside may mean
+ * something else: the colour stays the method's. */
+void lb_plot_style_of(lb_plot *p, int at, const char *method, const char *group, bool lone) {
+    enum { INSIDES = LB_PALETTE_DASHES * 2, EVERY = INSIDES * LB_PALETTE_SHAPES };
     int shape = lb_palette_shape(method), dash = lb_palette_dash(group);
-    lb_plot_look look = {.at = at, .method = method};
-    for (int k = extra; k < extra + EVERY; k++) {
+    lb_plot_look look = {.at = at, .method = method, .lone = lone};
+    for (int k = 0; k < EVERY; k += lone ? INSIDES : 1) {
         bool open = (k / LB_PALETTE_DASHES) % 2 ? !p->open_markers : p->open_markers;
         look.dash = (dash + k) % LB_PALETTE_DASHES;
-        look.point = lb_palette_point((shape + k / (2 * LB_PALETTE_DASHES)) % LB_PALETTE_SHAPES, open);
-        if (!taken(p, look.point, look.dash)) break;
+        look.point = lb_palette_point((shape + k / INSIDES) % LB_PALETTE_SHAPES, open);
+        if (!taken(p, &look)) break;
     }
     lb_plot_look *all = LB_NEW(p->arena, lb_plot_look, p->looks + 1);
     if (!all) {
@@ -34,9 +38,9 @@ void lb_plot_style_of(lb_plot *p, int at, const char *method, const char *group,
     p->look = all;
 }
 
-void lb_plot_style_row(lb_plot *p, int at, const lb_report_row *row) {
+void lb_plot_style_row(lb_plot *p, int at, const lb_report_row *row, bool lone) {
     char group[32];
-    lb_plot_style_of(p, at, row->cell[0]->method, lb_report_group_text(row->cell[0], group), 0);
+    lb_plot_style_of(p, at, row->cell[0]->method, lb_report_group_text(row->cell[0], group), lone);
 }
 
 const char *lb_plot_colour(const lb_plotter *w, const char *method) {

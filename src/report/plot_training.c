@@ -86,7 +86,7 @@ static lb_status fill(const lb_report_view *v, const lb_plotter *w, lb_plot *p, 
             trailing_mean(p, c, values(c, what), over, &y);
         lb_span_add(&x, (double)step[0]);
         lb_span_add(&x, (double)step[points - 1]);
-        lb_plot_style_row(p, style, &v->row[i]);
+        lb_plot_style_row(p, style, &v->row[i], false);
         line(p, block, style, points, v->row[i].short_name);
         if (what == VALIDATION) LB_TRY(beside(v, p, &v->row[i], style, over, &y));
         style++;

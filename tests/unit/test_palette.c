@@ -148,7 +148,8 @@ static void series_differ(void **state) {
     lb_str s = {0};
     assert_ok(lb_arena_new(0, &a));
     assert_ok(lb_plot_begin(&p, a, "x", 100, 100));
-    for (int i = 0; i < 40; i++) lb_plot_style_of(&p, i + 1, i % 2 ? "gptq" : "hadamard+gptq", i % 3 ? "row" : "64", 0);
+    for (int i = 0; i < 40; i++)
+        lb_plot_style_of(&p, i + 1, i % 2 ? "gptq" : "hadamard+gptq", i % 3 ? "row" : "64", false);
     for (int i = 0; i < p.looks; i++)
         for (int k = 0; k < i; k++)
             assert_false(p.look[i].point == p.look[k].point && p.look[i].dash == p.look[k].dash);
@@ -161,11 +162,36 @@ static void series_differ(void **state) {
     lb_arena_free(a);
 }
 
+/* Series of one point have no dashes to be told apart by, neither from each other nor from the points of a line; an
+ * open marker may mean something else. */
+static void points_differ(void **state) {
+    (void)state;
+    lb_arena *a;
+    lb_plot p;
+    assert_ok(lb_arena_new(0, &a));
+    assert_ok(lb_plot_begin(&p, a, "x", 100, 100));
+    lb_plot_style_of(&p, 1, "gptq", "row", false);
+    lb_plot_style_of(&p, 2, "gptq", "64", false);
+    for (int i = 0; i < 3; i++) lb_plot_style_of(&p, i + 3, "gptq", i ? "row" : "64", true);
+    lb_plot_style_of(&p, 6, "rtn", "row", false);
+    int square = lb_palette_point(lb_palette_shape("gptq"), false);
+    assert_int_equal(p.look[0].point, square);
+    assert_int_equal(p.look[1].point, square);
+    for (int i = 2; i < 5; i++) {
+        for (int k = 0; k < i; k++) assert_int_not_equal(p.look[i].point, p.look[k].point);
+        assert_int_not_equal(lb_palette_hollow(p.look[i].point), p.look[i].point);
+    }
+    for (int k = 0; k < 5; k++)
+        assert_false(p.look[5].point == p.look[k].point && (p.look[k].lone || p.look[5].dash == p.look[k].dash));
+    lb_plot_free(&p);
+    lb_arena_free(a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fixed_colours), cmocka_unit_test(own_colours), cmocka_unit_test(pipelines),
-        cmocka_unit_test(dashes),        cmocka_unit_test(told_apart),  cmocka_unit_test(seen_on_white),
-        cmocka_unit_test(series_differ),
+        cmocka_unit_test(fixed_colours), cmocka_unit_test(own_colours),   cmocka_unit_test(pipelines),
+        cmocka_unit_test(dashes),        cmocka_unit_test(told_apart),    cmocka_unit_test(seen_on_white),
+        cmocka_unit_test(series_differ), cmocka_unit_test(points_differ),
     };
     return cmocka_run_group_tests_name("palette", tests, NULL, NULL);
 }
