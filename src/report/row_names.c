@@ -14,12 +14,17 @@ static const char *value_of(const lb_record *c, const char *key) {
 /* What the entry of the config is called that the cell is of; NULL: it has no label of its own. */
 static const char *given_label(const lb_record *c) { return lb_report_pair(&c->varied, "label"); }
 
+/* What is refused or failed distinguishes nothing; what has yet to run will. */
+static bool counts(const lb_record *c) {
+    return c->state == LB_CELL_DONE || c->state == LB_CELL_PENDING || c->state == LB_CELL_MISSING;
+}
+
 /* Whether two cells of this method, or of this entry where that has a label, have different values. */
 static bool differs(const lb_results *r, const lb_record *c, const char *key) {
     const char *mine = value_of(c, key), *label = given_label(c);
     for (int64_t i = 0; i < r->n; i++) {
         const lb_record *o = &r->record[i];
-        if (o->state != LB_CELL_DONE || strcmp(o->method, c->method) != 0) continue;
+        if (!counts(o) || strcmp(o->method, c->method) != 0) continue;
         if (label && strcmp(value_of(o, "label"), label) != 0) continue;
         if (strcmp(value_of(o, key), mine) != 0) return true;
     }

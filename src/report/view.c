@@ -55,7 +55,7 @@ static bool lines_agree(const char *x, size_t n, const char *y, size_t m) {
 
 /* Rules of single layers, another text: what options do not tell, the resolved configs do. */
 static bool configs_agree(const char *x, const char *y) {
-    if (!x || !y) return true; /* a cell without a result has none */
+    if (!x || !y) return x == y;
     for (;;) {
         size_t n = config_line(&x), m = config_line(&y);
         if (!n || !m) return n == m;
@@ -64,14 +64,35 @@ static bool configs_agree(const char *x, const char *y) {
     }
 }
 
-static bool same_but_seed(const lb_record *x, const lb_record *y) {
-    bool sized = x->state == LB_CELL_DONE && y->state == LB_CELL_DONE;
-    if (sized && x->size.quantized.total != y->size.quantized.total) return false;
-    return x->seed != y->seed && lb_report_same_model(x, y) && strcmp(text_of(x->method), text_of(y->method)) == 0 &&
-           x->bits == y->bits && x->group == y->group && strcmp(text_of(x->storage), text_of(y->storage)) == 0 &&
+/* The word of the seed in a sweep's label; its length in *n. NULL: it has none. */
+static const char *seed_word(const lb_record *c, size_t *n) {
+    char seed[32];
+    *n = (size_t)snprintf(seed, sizeof seed, " s%llu", (unsigned long long)c->seed);
+    for (const char *at = c->label; at && (at = strstr(at, seed)); at++)
+        if (at[*n] == 0 || at[*n] == ' ') return at;
+    return NULL;
+}
+
+/* Of a cell without a result the label is all that tells rules of layers, and what else no option says. */
+static bool labels_agree(const lb_record *x, const lb_record *y) {
+    size_t n, m;
+    const char *p = seed_word(x, &n), *q = seed_word(y, &m);
+    return p && q && p - x->label == q - y->label && memcmp(x->label, y->label, (size_t)(p - x->label)) == 0 &&
+           strcmp(p + n, q + m) == 0;
+}
+
+static bool same_results_but_seed(const lb_record *x, const lb_record *y) {
+    return x->size.quantized.total == y->size.quantized.total &&
+           strcmp(text_of(x->storage), text_of(y->storage)) == 0 &&
            strcmp(text_of(x->propagate), text_of(y->propagate)) == 0 && x->true_sequential == y->true_sequential &&
-           pairs_agree(&x->options, &y->options) && pairs_agree(&x->varied, &y->varied) &&
            configs_agree(x->config, y->config);
+}
+
+static bool same_but_seed(const lb_record *x, const lb_record *y) {
+    bool both = x->state == LB_CELL_DONE && y->state == LB_CELL_DONE;
+    return x->seed != y->seed && lb_report_same_model(x, y) && strcmp(text_of(x->method), text_of(y->method)) == 0 &&
+           x->bits == y->bits && x->group == y->group && pairs_agree(&x->options, &y->options) &&
+           pairs_agree(&x->varied, &y->varied) && (both ? same_results_but_seed(x, y) : labels_agree(x, y));
 }
 
 bool lb_report_trained(const lb_report_row *row) { return (row->flags & LB_FLAG_NOT_MINIMIZED) != 0; }
@@ -161,7 +182,9 @@ static void count_absent(lb_report_view *v) {
         if (c->state == LB_CELL_DONE) continue;
         v->absent[v->absents++] = c;
         lb_report_row *row = row_of(v, c);
-        if (row) row->lost++;
+        if (!row) continue;
+        row->lost++;
+        v->seeds = true;
     }
 }
 

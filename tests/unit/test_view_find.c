@@ -111,12 +111,62 @@ static void two_models(void **state) {
     assert_ptr_equal(cell, &both[3]);
 }
 
+/* What the index alone knows of a cell. */
+static void lose(lb_record *c) {
+    *c = (lb_record){.state = LB_CELL_MISSING,
+                     .message = "",
+                     .key = "",
+                     .stem = c->stem,
+                     .label = c->label,
+                     .method = c->method,
+                     .storage = "",
+                     .propagate = "",
+                     .config = "",
+                     .folder = c->folder,
+                     .bits = c->bits,
+                     .group = c->group,
+                     .seed = c->seed,
+                     .options = c->options,
+                     .varied = c->varied};
+}
+
+/* A row knows the seeds that have no result, and none of another entry's. */
+static void lost_seeds(void **state) {
+    (void)state;
+    const lb_record *cell;
+    const lb_report_row *row = find("gptq 2b g64", &cell);
+    assert_int_equal(row->lost, 0);
+    lb_record *last = &results->record[row->cell[2] - results->record];
+    lb_record *second = &results->record[row->cell[1] - results->record];
+    lose(last);
+    assert_ok(lb_report_view_make(arena, results, NULL, &view));
+    row = find("gptq 2b g64", &cell);
+    assert_int_equal(row->cells, 2);
+    assert_int_equal(row->lost, 1);
+    lose(second);
+    assert_ok(lb_report_view_make(arena, results, NULL, &view));
+    row = find("gptq 2b g64", &cell);
+    assert_int_equal(row->cells, 1);
+    assert_int_equal(row->lost, 2);
+    second->label = "gptq 2b g64 s1 *.down bits=8";
+    last->label = "gptq 2b g64";
+    assert_ok(lb_report_view_make(arena, results, NULL, &view));
+    row = find("gptq 2b g64 s0", &cell);
+    assert_int_equal(row->lost, 0);
+    for (int64_t i = 0; i < results->n; i++) { /* of a whole sweep of single seeds */
+        const char *method = results->record[i].method;
+        if (&results->record[i] != row->cell[0] && strcmp(method, "gptq") == 0) lose(&results->record[i]);
+    }
+    second->label = "gptq 2b g64 s1";
+    assert_ok(lb_report_view_make(arena, results, NULL, &view));
+    assert_true(view.seeds);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_row_is_its_seeds),
-        cmocka_unit_test(every_cell_has_its_place),
-        cmocka_unit_test(what_was_meant),
-        cmocka_unit_test(two_models),
+        cmocka_unit_test(a_row_is_its_seeds), cmocka_unit_test(every_cell_has_its_place),
+        cmocka_unit_test(what_was_meant),     cmocka_unit_test(two_models),
+        cmocka_unit_test(lost_seeds),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
