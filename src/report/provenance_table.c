@@ -147,7 +147,7 @@ bool lb_report_rules(const lb_record *c, lb_str *out) {
     const char *p = part_of_entry(c, "rules"), *line;
     size_t n;
     if (!p) return false;
-    for (const char *between = ""; next_line(&p, &line, &n); between = " ") {
+    for (const char *between = ""; next_line(&p, &line, &n); between = ", ") {
         bool rule = strncmp(line, "- ", 2) == 0;
         if (rule) line += 2, n -= 2;
         lb_str_add(out, "%s", rule && between[0] ? "; " : between);

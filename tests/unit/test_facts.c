@@ -142,7 +142,7 @@ static void ends_and_rules(void **state) {
     expect(&c, "embedding", "rtn bits=8 group=\"2:4\"");
     expect(&c, "head", "as cell");
     expect(&c, "router", "none");
-    expect(&c, "rules", "match: \"*.down\" bits: 8");
+    expect(&c, "rules", "match: \"*.down\", bits: 8");
     lb_layer_row end = {.block = -1, .type = "head"};
     c.layer = &end, c.layers = 1; /* a rule left it out */
     expect(&c, "head", "none");
