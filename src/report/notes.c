@@ -135,11 +135,29 @@ static const char *which_errors(const measured *m) {
                            : ", with H of the original model's inputs, so that cells compare";
 }
 
+/* Whether tables show one of these: where nobody chose columns, what was measured. */
+static bool shows(const lb_report_view *v, const char *const *name) {
+    const lb_report_options *o = v->options;
+    for (int64_t i = 0; i < o->columns; i++)
+        for (const char *const *x = name; *x; x++)
+            if (strcmp(o->column[i], *x) == 0) return true;
+    return o->columns == 0;
+}
+
+static const char *const deltas[] = {"delta", "delta_ln_ppl", "delta_low", "delta_high", NULL};
+static const char *const divergences[] = {"kl", "kl_mean", "kl_median", "kl_p99", "top1", NULL};
+static const char *const sizes[] = {"b/w", "bits_per_weight", "mib", "model_bytes_rest_fp16", "ratio_fp16", NULL};
+static const char *const layer_errors[] = {"output_rel_mse_original", "output_vs_rtn_original", "output_rel_mse_own",
+                                           "output_vs_rtn_own", NULL};
+static const char *const over_seeds[] = {"delta", "delta_ln_ppl", "delta_low",       "delta_high", "ppl",
+                                         "seeds", "ppl_se",       "ln_ppl_sd_seeds", NULL};
+static const char *const letters[] = {"flags", NULL};
+
 /* comparisons: how many differences there are; NULL: it is said elsewhere. */
 static void note_columns(notes *s, const lb_report_view *v, const char *comparisons) {
     measured m = what_was_measured(v);
     const char *inputs = note_of_inputs(s->arena, m.inputs);
-    if (m.delta)
+    if (m.delta && shows(v, deltas))
         note(s, lb_arena_printf(
                     s->arena,
                     "\xce\x94 ln PPL: mean difference of the negative log-likelihood (nats) to %s over the same "
@@ -148,12 +166,14 @@ static void note_columns(notes *s, const lb_report_view *v, const char *comparis
                     v->options->reference ? v->options->reference : "the baseline",
                     m.one_window ? " A single window gives no interval." : "", comparisons ? " " : "",
                     comparisons ? comparisons : ""));
-    if (m.kl)
+    if (m.kl && shows(v, divergences))
         note(s, "KL: mean KL(baseline || cell) in nats over the scored tokens; top-1: how often, in percent, both "
                 "prefer the same token.");
-    note(s, "b/w: bits per weight of the quantized layers with scales, zeros, codebooks, order and padding. MiB: the "
-            "whole model, the rest of it at 16 bits; of fp16: that, relative to the unquantized model at 16 bits.");
-    if (m.error || m.own)
+    if (shows(v, sizes))
+        note(s, "b/w: bits per weight of the quantized layers with scales, zeros, codebooks, order and padding. MiB: "
+                "the whole model, the rest of it at 16 bits; of fp16: that, relative to the unquantized model at 16 "
+                "bits.");
+    if ((m.error || m.own) && shows(v, layer_errors))
         note(s, lb_arena_printf(
                     s->arena,
                     "rel. MSE: relative output MSE of the quantized layers, sum of errors / sum of "
@@ -163,7 +183,7 @@ static void note_columns(notes *s, const lb_report_view *v, const char *comparis
                     m.own ? " own-H MSE and its \xc3\x97 RTN: with H of the inputs the layers were solved on." : "",
                     inputs ? inputs : ""));
     if (!inputs) s->failed = true;
-    if (v->seeds)
+    if (v->seeds && shows(v, over_seeds))
         note(s,
              "Rows over several seeds: \xce\x94 ln PPL is the mean over seeds, PPL their geometric mean, so that it is "
              "exp(\xce\x94) times the baseline's; \xc2\xb1 stays the sampling error of the text; sd ln PPL, which is "
@@ -234,8 +254,9 @@ static void note_flags(notes *s, const lb_report_view *v) {
     const lb_flag *f;
     for (int64_t i = 0; i < v->rows; i++) all |= v->row[i].flags;
     for (int bit = 0; (f = lb_flag_of(bit)); bit++)
-        if (all & (1u << bit)) note(s, lb_arena_printf(s->arena, "%c: %s.", f->letter, f->meaning));
-    if (all & LB_FLAG_NOT_MINIMIZED)
+        if (all & (1u << bit) && shows(v, letters))
+            note(s, lb_arena_printf(s->arena, "%c: %s.", f->letter, f->meaning));
+    if (all & LB_FLAG_NOT_MINIMIZED && shows(v, layer_errors))
         note(s, "\xe2\x80\xa0: a layer error of what was trained, which the training did not minimize.");
     for (int64_t i = 0; i < v->rows; i++)
         if (trained_as_it_was(v->row[i].cell[0])) {
@@ -300,7 +321,7 @@ lb_status lb_report_notes(const lb_report_view *v, lb_table_format f, lb_str *ou
     note_models(&s, v);
     note_protocols(&s, v);
     note_columns(&s, v, marks ? NULL : comparisons);
-    if (marks && comparisons) note(&s, comparisons);
+    if (marks && comparisons && shows(v, deltas)) note(&s, comparisons);
     note_parts(&s, v);
     note_flags(&s, v);
     note_warnings(&s, v);

@@ -200,10 +200,41 @@ static void names_are_checked(void **state) {
     lb_str_free(&s);
 }
 
+/* Only what is shown is explained. */
+static void notes_of_columns(void **state) {
+    (void)state;
+    static const char *const about[] = {"\xce\x94 ln PPL: mean",
+                                        "KL: mean KL",
+                                        "b/w: bits per",
+                                        "rel. MSE: ",
+                                        "Rows over several seeds",
+                                        "T: trained",
+                                        "\xe2\x80\xa0: a layer error"};
+    static const struct {
+        const char *names, *has; /* of each note above: yes or no */
+    } of[] = {{"label,ppl", "nnnnynn"},
+              {"label,kl_mean,mib", "nyynnnn"},
+              {"delta_low,top1", "yynnynn"},
+              {"method,flags", "nnnnnyn"},
+              {"output_vs_rtn_own,bits_per_weight", "nnyynny"}};
+    for (size_t i = 0; i <= sizeof of / sizeof of[0]; i++) {
+        lb_report_options o = i < sizeof of / sizeof of[0] ? options(of[i].names, NULL) : (lb_report_options){0};
+        lb_str s = {0};
+        assert_ok(lb_report_table(results, &o, LB_TABLE_TERMINAL, &s));
+        for (size_t k = 0; k < sizeof about / sizeof about[0]; k++) {
+            bool has = strstr(s.s, about[k]) != NULL;
+            if (has != (!o.columns || of[i].has[k] == 'y'))
+                fail_msg("%s: '%s': %s", o.columns ? of[i].names : "all", about[k], has ? "there" : "missing");
+        }
+        lb_str_free(&s);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_fact),     cmocka_unit_test(over_seeds), cmocka_unit_test(shown_as_in_the_table),
-        cmocka_unit_test(csv_says_whose), cmocka_unit_test(sorted),     cmocka_unit_test(names_are_checked),
+        cmocka_unit_test(every_fact),       cmocka_unit_test(over_seeds), cmocka_unit_test(shown_as_in_the_table),
+        cmocka_unit_test(csv_says_whose),   cmocka_unit_test(sorted),     cmocka_unit_test(names_are_checked),
+        cmocka_unit_test(notes_of_columns),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -374,7 +374,7 @@ static void only_seeds_are_averaged(void **state) {
                                         "bits: 4\n      - match: head\n        skip: true\n";
     assert_ok(lb_report_notes(&v, LB_TABLE_MARKDOWN, &s));
     assert_non_null(strstr(s.s, "Rules of single layers (gptq 2b g64 s2 #2): match: head."));
-    assert_non_null(strstr(s.s, "Rules of single layers (gptq 2b g64): match: 0.q bits: 4; match: head skip: true."));
+    assert_non_null(strstr(s.s, "Rules of single layers (gptq 2b g64): match: 0.q, bits: 4; match: head, skip: true."));
     lb_str_free(&s);
     lb_arena_free(a);
     synthetic_results_free(r);

@@ -237,9 +237,9 @@ static void says_how_many(void **state) {
         snprintf(said, sizeof said, " %d + %d comparisons, evaluation by evaluation; intervals are of each alone.",
                  n[0], n[1]);
         table(&of[k], LB_TABLE_MARKDOWN, NULL, &s);
-        if (!strstr(s.s, said)) fail_msg("not '%s' in %s", said, s.s);
+        if ((strstr(s.s, said) != NULL) != (k < 2)) fail_msg("'%s': %s", said, s.s); /* where it shows them */
         lb_str_free(&s);
-        /* a table for a paper says its own, where it shows them */
+        /* a table for a paper says its own */
         for (int b = 0; b < 2; b++) {
             snprintf(said, sizeof said, ". %d comparisons; intervals are of each alone.}", n[b]);
             table(&of[k], LB_TABLE_LATEX, NULL, &s);
