@@ -229,5 +229,6 @@ lb_status lb_unknown_method(lb_status code, const char *where, const char *name,
     if (f) near = f->ours;
     if (!near) near = lb_str_nearest(name, known, n);
     if (near) return lb_fail(code, "%s%sunknown method '%s'%s%s: did you mean '%s'?", where, at, name, of, in, near);
-    return lb_fail(code, "%s%sunknown method '%s'%s%s: lowbit methods lists them", where, at, name, of, in);
+    return lb_fail(code, "%s%sunknown method '%s'%s%s: lowbit methods lists them, --plugin FILE brings others", where,
+                   at, name, of, in);
 }

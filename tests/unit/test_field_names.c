@@ -122,7 +122,7 @@ static void of_methods(void **state) {
         {"auto-round", "did you mean 'autoround'?"},
         {"fp16", "did you mean 'none'?"},
         {"gtpq", "did you mean 'gptq'?"},
-        {"utterly", "lowbit methods lists them"},
+        {"utterly", "lowbit methods lists them, --plugin FILE brings others"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         expect_error(lb_arena_printf(arena, "quantize: [{method: %s}]", wrong[i][0]), wrong[i][1]);
