@@ -469,9 +469,12 @@ async function checkFigure(where, text) {
     }
     const own = parseFloat(svg.getAttribute('width')), high = parseFloat(svg.getAttribute('height'));
     svg.style.display = 'block';
+    // Of a figure that stands on no page: as pages show figures, whose letters shrink to 8 pixels and no further.
+    const sized = svg.closest('[font-size]') || svg.querySelector('[font-size]'), letters = sized ? parseFloat(sized.getAttribute('font-size')) : 0;
+    const least = letters > 8 ? own * 8 / letters : own;
     let last = 0;
     for (const width of WIDTHS) {
-        const shown = shownWidth.get(where + ' ' + width) || Math.min(own, width);
+        const shown = shownWidth.get(where + ' ' + width) || Math.min(own, Math.max(width, least));
         if (Math.abs(shown - last) < 0.05 * shown) continue; // as the width before
         last = shown;
         f.style.width = Math.max(shown, width) + 'px';

@@ -31,12 +31,16 @@ void lb_html_base64(lb_str *out, const void *data, size_t n) {
     }
 }
 
-/* On a narrow screen a picture shrinks until its letters are as small as can be read, about 8 pixels of a page's 13;
- * then it is moved sideways. */
+static double number_behind(const char *text, const char *key) {
+    const char *at = strstr(text, key);
+    return at ? strtod(at + strlen(key), NULL) : 0;
+}
+
+/* On a narrow screen a picture shrinks until its letters are 8 pixels high; then it is moved sideways. */
 static void add_least_width(lb_str *out, const char *svg) {
-    const char *width = strstr(svg, " width=\"");
-    double w = width ? strtod(width + strlen(" width=\""), NULL) : 0;
-    if (w > 0 && w < 1e5) lb_str_add(out, " style=\"min-width:%.0fpx\"", 0.6 * w);
+    enum { LEAST = 8 };
+    double w = number_behind(svg, " width=\""), letters = number_behind(svg, " font-size=\"");
+    if (w > 0 && w < 1e5) lb_str_add(out, " style=\"min-width:%.0fpx\"", letters > LEAST ? w * LEAST / letters : w);
 }
 
 lb_status lb_html_figure(lb_str *out, const char *plots_dir, const char *name, const char *caption) {

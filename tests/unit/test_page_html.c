@@ -132,13 +132,14 @@ static void exact_values(void **state) {
     lb_arena_free(a);
 }
 
-/* On a phone letters of 13 points shrink to 8 pixels, and no further. A file that gives no width has no such limit. */
+/* On a phone letters shrink to 8 pixels, and no further. A file that gives no width has no such limit. */
 static void least_width_of_a_figure(void **state) {
     (void)state;
     static const struct {
         const char *svg, *want;
-    } x[] = {{"<svg \n width=\"753\" height=\"460\"\n>", "base64,PHN2ZyAKIHdpZHRoPSI3NTMiIGhlaWdodD0iNDYwIgo+\" "
-                                                         "style=\"min-width:452px\"></div>"},
+    } x[] = {{"<svg \n width=\"754\" height=\"460\"\n><g font-size=\"13.00\">", "\" style=\"min-width:464px\"></div>"},
+             {"<svg width=\"500\"><g font-size=\"7.5\">", "\" style=\"min-width:500px\"></div>"},
+             {"<svg width=\"500\">", "\" style=\"min-width:500px\"></div>"},
              {"<svg>", "base64,PHN2Zz4=\"></div>"},
              {"<svg width=\"-3\">", "base64,PHN2ZyB3aWR0aD0iLTMiPg==\"></div>"}};
     const char *dir = lb_test_tmpdir();
