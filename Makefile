@@ -205,7 +205,8 @@ FUZZBIN := $(FUZZ:%=$(B)/tests/fuzz/fuzz_%)
 FUZZ_SECONDS ?= 60
 FUZZ_JOBS ?= 1
 .PHONY: fuzz fuzz-build
-$(FUZZBIN): %: %.o $(B)/tests/support/io_probe.o $(B)/tests/support/status_name.o $(B)/liblowbit.a
+$(FUZZBIN): %: %.o $(B)/tests/support/io_probe.o $(B)/tests/support/status_name.o \
+  $(B)/tests/support/synthetic_results.o $(B)/liblowbit.a
 	$(call say,link,$@)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LDLIBS_ALL)
 fuzz-build: $(FUZZBIN)
 fuzz: ## fuzz every parser for FUZZ_SECONDS each, with clang's libFuzzer
