@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/fs.h"
-#include "report/plot.h"
 #include "support/expected_output.h"
+#include "support/plot_kit.h"
 #include "support/support.h"
 #include "support/synthetic_results.h"
 
@@ -17,29 +17,6 @@
 
 static lb_plot_list list;
 static lb_results *results;
-
-/* Without gnuplot: scripts and data. */
-static const char *made(lb_results *r) {
-    static char dir[LB_TEST_PATH];
-    char *path = lb_strdup(getenv("PATH"));
-    lb_report_view v;
-    snprintf(dir, sizeof dir, "%s/plots", lb_test_tmpdir());
-    setenv("PATH", "/nowhere", 1);
-    assert_ok(lb_report_view_make(r->arena, r, NULL, &v));
-    assert_ok(lb_plot_all(&v, dir, NULL, &list));
-    setenv("PATH", path, 1);
-    lb_free(path);
-    return dir;
-}
-
-static char *text_of(const char *dir, const char *stem, const char *ext) {
-    char path[LB_TEST_PATH + 128];
-    char *text;
-    size_t n;
-    snprintf(path, sizeof path, "%s/%s.%s", dir, stem, ext);
-    assert_ok(lb_fs_read(path, &text, &n));
-    return text;
-}
 
 static const char *caption(const char *stem) {
     for (int64_t i = 0; i < list.n; i++)
@@ -70,10 +47,10 @@ static lb_record *cell(const char *label) {
 static void exact(void **state) {
     (void)state;
     static const char *const stem[] = {DELTA, KL}, *const ext[] = {"gp", "dat"};
-    const char *dir = made(results);
+    const char *dir = plots_made(results, &list);
     for (int i = 0; i < 2; i++)
         for (int k = 0; k < 2; k++) {
-            char file[128], *text = text_of(dir, stem[i], ext[k]);
+            char file[128], *text = plot_text(dir, stem[i], ext[k]);
             snprintf(file, sizeof file, "report/%s.%s", stem[i], ext[k]);
             expect_output(file, text);
             lb_free(text);
@@ -91,10 +68,10 @@ static void zero_and_below(void **state) {
     (void)state;
     set_delta("rtn 4b g64", -0.001, -0.002, 0.001);
     set_delta("rtn 3b g64", 0.002, -0.001, 0.005);
-    const char *dir = made(results);
+    const char *dir = plots_made(results, &list);
     assert_non_null(strstr(caption(DELTA), " 0 or below, so at the lower edge: rtn 4b g64."));
     assert_non_null(strstr(caption(DELTA), " The interval reaches 0 (open markers): rtn 3b g64."));
-    char *dat = text_of(dir, DELTA, "dat"), *gp = text_of(dir, DELTA, "gp");
+    char *dat = plot_text(dir, DELTA, "dat"), *gp = plot_text(dir, DELTA, "gp");
     assert_non_null(strstr(dat, " -0.001 -0.002 0.001 4 "));
     /* The edge is half of what is the least above 0. */
     assert_non_null(strstr(gp, "floor = 0.001\n"));
@@ -113,7 +90,7 @@ static void nothing_above(void **state) {
             x->eval.kl_mean = 0, x->eval.has_kl = false;
             for (int64_t k = 0; k < x->eval.windows; k++) x->eval.window_nll[k] = 1;
         }
-    (void)made(results);
+    (void)plots_made(results, &list);
     for (int64_t i = 0; i < list.n; i++) {
         assert_null(strstr(list.at[i].name, "delta-bits"));
         assert_null(strstr(list.at[i].name, "kl-bits"));
@@ -123,13 +100,13 @@ static void nothing_above(void **state) {
 /* Where layers differ, bits a code say little: every point of perplexity stands at its measured bits, too. */
 static void mixed_layers(void **state) {
     (void)state;
-    const char *dir = made(results);
-    char *before = text_of(dir, PPL, "dat");
+    const char *dir = plots_made(results, &list);
+    char *before = plot_text(dir, PPL, "dat");
     assert_non_null(strstr(before, "# bits ppl ppl_low ppl_high bits_per_weight mib"));
     lb_free(before);
     cell("rtn 3b g64")->layer[0].bits = 8;
-    dir = made(results);
-    char *dat = text_of(dir, PPL, "dat"), *gp = text_of(dir, PPL, "gp"), row[64];
+    dir = plots_made(results, &list);
+    char *dat = plot_text(dir, PPL, "dat"), *gp = plot_text(dir, PPL, "gp"), row[64];
     assert_non_null(strstr(dat, "# bits_per_weight ppl ppl_low ppl_high bits mib"));
     snprintf(row, sizeof row, "\n%.9g ", lb_size_bits(&cell("rtn 3b g64")->size.quantized));
     assert_non_null(strstr(dat, row));

@@ -5,35 +5,12 @@
 #include <string.h>
 
 #include "base/fs.h"
-#include "report/plot.h"
 #include "support/expected_output.h"
+#include "support/plot_kit.h"
 #include "support/support.h"
 #include "support/synthetic_results.h"
 
 static lb_plot_list list;
-
-/* Without gnuplot: scripts and data. */
-static const char *made(lb_results *r) {
-    static char dir[LB_TEST_PATH];
-    char *path = lb_strdup(getenv("PATH"));
-    lb_report_view v;
-    snprintf(dir, sizeof dir, "%s/plots", lb_test_tmpdir());
-    setenv("PATH", "/nowhere", 1);
-    assert_ok(lb_report_view_make(r->arena, r, NULL, &v));
-    assert_ok(lb_plot_all(&v, dir, NULL, &list));
-    setenv("PATH", path, 1);
-    lb_free(path);
-    return dir;
-}
-
-static char *text_of(const char *dir, const char *stem, const char *ext) {
-    char path[LB_TEST_PATH + 128];
-    char *text = NULL;
-    size_t n;
-    snprintf(path, sizeof path, "%s/%s.%s", dir, stem, ext);
-    assert_ok(lb_fs_read(path, &text, &n));
-    return text;
-}
 
 /* Of a script's "set cbtics nomirror ('0.01' 0.01, ...)": how many, and how near they get on a bar so long. */
 static int tics(const char *script, lb_span range, bool log_scale, double points, double *nearest) {
@@ -94,12 +71,12 @@ static int count(const char *text, const char *what) {
 static void one_scale(void **state) {
     (void)state;
     lb_results *r = synthetic_results_new(SYNTHETIC_MANY, "results/synthetic");
-    const char *dir = made(r);
+    const char *dir = plots_made(r, &list);
     char range[3][128];
     for (int i = 0; i < 3; i++) {
         char stem[32];
         snprintf(stem, sizeof stem, "error-map-3b-%d", i + 1);
-        char *gp = text_of(dir, stem, "gp");
+        char *gp = plot_text(dir, stem, "gp");
         assert_int_equal(count(gp, "cbrange"), 1);
         assert_int_equal(count(gp, " set colorbox "), 1);
         assert_int_equal(count(gp, " unset colorbox"), 1);
@@ -116,7 +93,7 @@ static void one_scale(void **state) {
 static void exact(const char *dir, const char *stem) {
     static const char *const ext[] = {"gp", "dat"};
     for (int k = 0; k < 2; k++) {
-        char file[128], *text = text_of(dir, stem, ext[k]);
+        char file[128], *text = plot_text(dir, stem, ext[k]);
         snprintf(file, sizeof file, "report/%s.%s", stem, ext[k]);
         expect_output(file, text);
         lb_free(text);
@@ -141,9 +118,9 @@ static void sizes(void **state) {
     lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
     lb_record *first = &r->record[1];
     first->size.quantized.mask = 128, first->size.quantized.total += 128, first->size.total_as_fp16 += 128;
-    const char *dir = made(r);
+    const char *dir = plots_made(r, &list);
     exact(dir, "sizes");
-    char *dat = text_of(dir, "sizes", "dat"), *gp = text_of(dir, "sizes", "gp");
+    char *dat = plot_text(dir, "sizes", "dat"), *gp = plot_text(dir, "sizes", "gp");
     double part[5], sum = 0;
     assert_int_equal(line_of(dat, 0, part, 5), 5);
     for (int i = 0; i < 5; i++) sum += part[i];
@@ -155,7 +132,7 @@ static void sizes(void **state) {
     lb_free(dat);
     lb_free(gp);
     for (int64_t i = 0; i < r->n; i++) r->record[i].size.quantized.zeros = 0;
-    gp = text_of(made(r), "sizes", "gp");
+    gp = plot_text(plots_made(r, &list), "sizes", "gp");
     assert_null(strstr(gp, "title 'zeros'")); /* what no row has is not in the legend */
     lb_free(gp);
     synthetic_results_free(r);
@@ -165,8 +142,8 @@ static void sizes(void **state) {
 static void many_rows(void **state) {
     (void)state;
     lb_results *r = synthetic_results_new(SYNTHETIC_MANY, "results/synthetic");
-    const char *dir = made(r);
-    char *one = text_of(dir, "sizes-1", "gp"), *two = text_of(dir, "sizes-2", "gp");
+    const char *dir = plots_made(r, &list);
+    char *one = plot_text(dir, "sizes-1", "gp"), *two = plot_text(dir, "sizes-2", "gp");
     const char *a = strstr(one, "set xrange"), *b = strstr(two, "set xrange");
     assert_true(a && b && strncmp(a, b, strcspn(a, "\n") + 1) == 0);
     assert_non_null(strstr(one, "set yrange [31.5:-0.5]"));
@@ -180,9 +157,9 @@ static void cost(void **state) {
     (void)state;
     lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
     synthetic_results_costs(r);
-    const char *dir = made(r);
+    const char *dir = plots_made(r, &list);
     exact(dir, "cost");
-    char *dat = text_of(dir, "cost", "dat");
+    char *dat = plot_text(dir, "cost", "dat");
     double x[5];
     assert_non_null(strstr(dat, "# row peak_bytes statistics quantize evaluate other_seconds name\n"));
     assert_int_equal(line_of(dat, 0, x, 5), 5);
@@ -192,7 +169,7 @@ static void cost(void **state) {
     assert_true(x[0] == (64 + 9) << 20 && x[1] == 0.5 && x[2] == 2 + 8 && x[3] == 4 && x[4] == 0.25);
     lb_free(dat);
     for (int64_t i = 0; i < r->n; i++) r->record[i].seconds = 0;
-    (void)made(r);
+    (void)plots_made(r, &list);
     for (int64_t i = 0; i < list.n; i++) assert_string_not_equal(list.at[i].name, "cost");
     synthetic_results_free(r);
 }
@@ -204,9 +181,9 @@ static void seeds(void **state) {
     (void)state;
     lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
     synthetic_results_paired(r);
-    const char *dir = made(r);
+    const char *dir = plots_made(r, &list);
     exact(dir, SEEDS);
-    char *dat = text_of(dir, SEEDS, "dat"), *gp = text_of(dir, SEEDS, "gp");
+    char *dat = plot_text(dir, SEEDS, "dat"), *gp = plot_text(dir, SEEDS, "gp");
     assert_non_null(strstr(gp, "'gptq 3b g64 act_order, n = 3' 1, "));
     assert_null(strstr(dat, "rtn"));
     assert_non_null(strstr(gp, "set logscale x"));
@@ -238,14 +215,14 @@ static void seeds_about_zero(void **state) {
             lb_record *c = &r->record[i];
             if (strcmp(c->method, "gptq") == 0 && c->evals) c->eval[0].paired.delta = lowest[k];
         }
-        char *gp = text_of(made(r), SEEDS, "gp");
+        char *gp = plot_text(plots_made(r, &list), SEEDS, "gp");
         assert_null(strstr(gp, "set logscale"));
         assert_true((strstr(gp, "set yzeroaxis") != NULL) == (lowest[k] < 0));
         lb_free(gp);
         synthetic_results_free(r);
     }
     r = synthetic_results_new(SYNTHETIC_MANY, "results/synthetic");
-    (void)made(r);
+    (void)plots_made(r, &list);
     for (int64_t i = 0; i < list.n; i++) assert_null(strstr(list.at[i].name, "seeds"));
     synthetic_results_free(r);
 }
@@ -254,9 +231,9 @@ static void seeds_about_zero(void **state) {
 static void texts(void **state) {
     (void)state;
     lb_results *r = synthetic_results_two_texts("texts/pile.txt", "results/synthetic");
-    const char *dir = made(r);
+    const char *dir = plots_made(r, &list);
     exact(dir, "texts");
-    char *dat = text_of(dir, "texts", "dat"), *gp = text_of(dir, "texts", "gp");
+    char *dat = plot_text(dir, "texts", "dat"), *gp = plot_text(dir, "texts", "gp");
     double x[4];
     /* 2 bits: c4_a and pile.txt on two evaluations. */
     const char *p = strchr(strchr(dat, '\n') + 1, '\n') + 1;
@@ -272,7 +249,7 @@ static void texts(void **state) {
     synthetic_results_free(r);
     /* Files of one name in two folders keep their paths. */
     r = synthetic_results_two_texts("other/wiki", "results/synthetic");
-    gp = text_of(made(r), "texts", "gp");
+    gp = plot_text(plots_made(r, &list), "texts", "gp");
     assert_non_null(strstr(gp, "set ytics ('wiki' 0, 'other/wiki' 1)"));
     lb_free(gp);
     synthetic_results_free(r);
@@ -280,7 +257,7 @@ static void texts(void **state) {
 
 static bool shows_texts(lb_results *r) {
     bool shown = false;
-    (void)made(r);
+    (void)plots_made(r, &list);
     for (int64_t i = 0; i < list.n; i++) shown = shown || strstr(list.at[i].name, "texts");
     synthetic_results_free(r);
     return shown;
@@ -317,7 +294,7 @@ static void no_row_for_the_legend_alone(void **state) {
             lb_layer_row *x = &r->record[i].layer[l];
             if (strchr("kvu", x->type[0])) x->quantized = false; /* q, o, gate and down are left */
         }
-    char *gp = text_of(made(r), "layer-error-2b", "gp");
+    char *gp = plot_text(plots_made(r, &list), "layer-error-2b", "gp");
     assert_non_null(strstr(gp, "set multiplot layout 2,3 title"));
     assert_non_null(strstr(gp, "set origin 0.3333,0\n    set size 0.6667,"));
     lb_free(gp);

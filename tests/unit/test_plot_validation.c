@@ -5,36 +5,12 @@
 #include <string.h>
 
 #include "base/fs.h"
-#include "report/plot.h"
 #include "support/expected_output.h"
+#include "support/plot_kit.h"
 #include "support/support.h"
 #include "support/synthetic_results.h"
 
 static lb_plot_list list;
-
-/* Without gnuplot: scripts and data. */
-static const char *made(lb_results *r, const char *leaf) {
-    static char dir[LB_TEST_PATH];
-    static const lb_report_options usual;
-    char *path = lb_strdup(getenv("PATH"));
-    lb_report_view v;
-    snprintf(dir, sizeof dir, "%s/%s", lb_test_tmpdir(), leaf);
-    setenv("PATH", "/nowhere", 1);
-    assert_ok(lb_report_view_make(r->arena, r, &usual, &v));
-    assert_ok(lb_plot_all(&v, dir, NULL, &list));
-    setenv("PATH", path, 1);
-    lb_free(path);
-    return dir;
-}
-
-static char *text_of(const char *dir, const char *name) {
-    char path[LB_TEST_PATH + 128];
-    char *text = NULL;
-    size_t n;
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    assert_ok(lb_fs_read(path, &text, &n));
-    return text;
-}
 
 static const lb_plot_entry *entry(const char *name) {
     for (int64_t i = 0; i < list.n; i++)
@@ -71,9 +47,9 @@ static void both_losses(void **state) {
         trained++;
     }
     assert_int_equal(trained, 3);
-    const char *dir = made(r, "both");
+    const char *dir = plots_made(r, &list);
     for (int i = 0; i < 2; i++) {
-        char file[64], *text = text_of(dir, leaf[i]);
+        char file[64], *text = plot_text(dir, leaf[i], NULL);
         snprintf(file, sizeof file, "report/%s", leaf[i]);
         expect_output(file, text);
         lb_free(text);
@@ -94,8 +70,8 @@ static void nothing_measured(void **state) {
         lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "r");
         for (int64_t i = 0; with && i < r->n; i++)
             if (r->record[i].curve.n) validate(r, &r->record[i], NAN, NAN);
-        const char *dir = made(r, with ? "gaps" : "none");
-        char *text = text_of(dir, "training-loss.dat");
+        const char *dir = plots_made(r, &list);
+        char *text = plot_text(dir, "training-loss", "dat");
         assert_null(entry("training-validation"));
         expect_output("report/training-loss.dat", text);
         lb_free(text);

@@ -10,8 +10,8 @@
 #include "base/mem.h"
 #include "quant/method.h"
 #include "report/html.h"
-#include "report/plot.h"
 #include "support/expected_output.h"
+#include "support/plot_kit.h"
 #include "support/support.h"
 #include "support/synthetic_results.h"
 
@@ -28,15 +28,6 @@ static const char *folder(const char *name) {
     if (!base) base = lb_test_tmpdir();
     snprintf(path, sizeof path, "%s/%s", base, name);
     return path;
-}
-
-static char *read_text(const char *dir, const char *leaf) {
-    char path[LB_TEST_PATH + 128];
-    char *text = NULL;
-    size_t n;
-    snprintf(path, sizeof path, "%s/%s", dir, leaf);
-    assert_ok(lb_fs_read(path, &text, &n));
-    return text;
 }
 
 static bool there(const char *dir, const char *leaf) {
@@ -99,7 +90,7 @@ static void scripts_and_data(void **state) {
             char name[128], file[160];
             snprintf(name, sizeof name, "%s.%s", leaf[i], k ? "dat" : "gp");
             snprintf(file, sizeof file, "report/%s", name);
-            char *text = read_text(dir, name);
+            char *text = plot_text(dir, name, NULL);
             expect_output(file, text);
             lb_free(text);
         }
@@ -168,8 +159,8 @@ static void draws(void **state) {
         assert_int_equal(n == 0, kind[k] == SYNTHETIC_ABSENT);
     }
     const char *dir = folder("draws");
-    char *svg = read_text(dir, "front-wikitext-2-W2-2048.svg"), *png = read_text(dir, "training-loss.png");
-    char *pdf = read_text(dir, "error-map-2b.pdf");
+    char *svg = plot_text(dir, "front-wikitext-2-W2-2048.svg", NULL), *png = plot_text(dir, "training-loss.png", NULL);
+    char *pdf = plot_text(dir, "error-map-2b.pdf", NULL);
     assert_non_null(strstr(svg, "Pareto front"));
     assert_memory_equal(png, "\x89PNG", 4);
     assert_memory_equal(pdf, "%PDF-", 5);
@@ -244,7 +235,7 @@ static void layers_of_one_type(void **state) {
     restore_path();
     double want =
         (q->original.output_err + k->original.output_err) / (q->original.output_energy + k->original.output_energy);
-    char *dat = read_text(dir, "layer-error-2b.dat"), row[64];
+    char *dat = plot_text(dir, "layer-error-2b.dat", NULL), row[64];
     assert_non_null(strstr(dat, "# block q v o gate down\n"));
     snprintf(row, sizeof row, "\n3 %.9g ", want);
     assert_non_null(strstr(dat, row));
@@ -349,7 +340,7 @@ static void report(void **state) {
     for (int round = 0; round < 2; round++) {
         assert_ok(lb_report_write(r, NULL, from, NULL));
         for (size_t i = 0; i < sizeof leaf / sizeof leaf[0]; i++) {
-            char *text = read_text(dir, leaf[i]);
+            char *text = plot_text(dir, leaf[i], NULL);
             assert_true(text[0] != 0);
             if (!round) {
                 first[i] = text;
@@ -375,7 +366,7 @@ static void pictures_in_the_page(void **state) {
     snprintf(dir, sizeof dir, "%s", folder("pictures"));
     lb_results *r = synthetic_results_new(SYNTHETIC_CLOSE, dir);
     assert_ok(lb_report_write(r, NULL, NULL, NULL));
-    char *html = read_text(dir, "report/index.html"), *md = read_text(dir, "report/report.md");
+    char *html = plot_text(dir, "report/index.html", NULL), *md = plot_text(dir, "report/report.md", NULL);
     assert_non_null(strstr(html, "<img alt=\"tiny_model: perplexity (log scale) on wikitext-2"));
     assert_non_null(strstr(html, "data:image/svg+xml;base64,"));
     assert_non_null(strstr(md, "](plots/error-map-8b.png)"));
