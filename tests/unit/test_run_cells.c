@@ -114,16 +114,22 @@ static void end(swept *s) {
     *s = (swept){0};
 }
 
+static lb_results *stored(void) {
+    char dir[LB_TEST_PATH];
+    lb_results *r = NULL;
+    snprintf(dir, sizeof dir, "%s/results/s", home);
+    assert_ok(lb_store_read_results(dir, &r));
+    return r;
+}
+
 static void records(void **state) {
     (void)state;
     swept s = {0};
     assert_ok(sweep_in(&s, true));
     assert_int_equal(s.result.done, 5);
     assert_int_equal(s.result.failed, 0);
+    lb_results *r = stored();
     char dir[LB_TEST_PATH];
-    snprintf(dir, sizeof dir, "%s/results/s", home);
-    lb_results *r = NULL;
-    assert_ok(lb_store_read_results(dir, &r));
     assert_int_equal(r->n, 5);
     snprintf(dir, sizeof dir, "%s/m", strrchr(home, '/') + 1);
     assert_string_equal(r->model_name, dir); /* of a path, the end */
@@ -186,12 +192,9 @@ static void tokens_for_h(void **state) {
     };
     for (size_t n = 0; n < sizeof want / sizeof want[0]; n++) {
         swept s = {0};
-        lb_results *r = NULL;
-        char dir[LB_TEST_PATH];
         samples = want[n].samples;
         assert_ok(sweep_in(&s, true));
-        snprintf(dir, sizeof dir, "%s/results/s", home);
-        assert_ok(lb_store_read_results(dir, &r));
+        lb_results *r = stored();
         const lb_record *gptq = &r->record[1];
         const uint32_t both = LB_FLAG_FEW_TOKENS | LB_FLAG_RANK_DEFICIENT;
         for (int64_t l = 0; l < gptq->layers; l++)
@@ -215,14 +218,11 @@ static void tokens_for_a_diagonal(void **state) {
     (void)state;
     static const uint32_t want[] = {0, 0, LB_FLAG_FEW_TOKENS, LB_FLAG_FEW_TOKENS};
     swept s = {0};
-    lb_results *r = NULL;
-    char dir[LB_TEST_PATH];
     compositions = "  - {method: wanda}\n  - stages: [{method: wanda}, {method: gptq, bits: 3}]\n"
                    "  - stages: [{method: wanda}, {method: low_rank, rank: 1}]\n";
     assert_ok(sweep_in(&s, true));
     compositions = NULL;
-    snprintf(dir, sizeof dir, "%s/results/s", home);
-    assert_ok(lb_store_read_results(dir, &r));
+    lb_results *r = stored();
     assert_int_equal(r->n, 4);
     for (int64_t i = 1; i < r->n; i++) {
         assert_int_equal(r->record[i].flags & (LB_FLAG_FEW_TOKENS | LB_FLAG_RANK_DEFICIENT), want[i]);
@@ -339,13 +339,10 @@ static void parts_reach_results(void **state) {
                    "  - {method: rtn, bits: 3, group: 8}\n";
     for (int way = 0; way < 2; way++) {
         swept s = {0};
-        lb_results *r = NULL;
-        char dir[LB_TEST_PATH];
         stream = way == 1;
         assert_ok(sweep_in(&s, true));
         assert_int_equal(s.result.done, 4);
-        snprintf(dir, sizeof dir, "%s/results/s", home);
-        assert_ok(lb_store_read_results(dir, &r));
+        lb_results *r = stored();
         for (int64_t i = 0; i < 4; i++) {
             const lb_record *c = &r->record[i];
             assert_memory_equal(&c->size, &s.plan.sweep.cell[i].size, sizeof c->size);
@@ -387,8 +384,6 @@ static void stages_reach_results(void **state) {
         "  - {stages: [{method: low_rank, bits: 3, rank: 2}, {method: rtn}]}\n";
     for (int way = 0; way < 2; way++) {
         swept s = {0};
-        lb_results *r = NULL;
-        char dir[LB_TEST_PATH];
         stream = way == 1;
         assert_ok(sweep_in(&s, true));
         assert_int_equal(s.result.done, 5);
@@ -396,8 +391,7 @@ static void stages_reach_results(void **state) {
         assert_string_equal(s.plan.sweep.cell[5].reason,
                             "stage rtn: rounds floats, and the layer so far is int3 row asym rank2 f16-pair: it must "
                             "come before that");
-        snprintf(dir, sizeof dir, "%s/results/s", home);
-        assert_ok(lb_store_read_results(dir, &r));
+        lb_results *r = stored();
         for (int64_t i = 0; i < 5; i++) {
             const lb_record *c = &r->record[i];
             lb_size sum = {0};
