@@ -352,6 +352,13 @@ lb_results *synthetic_results_two_texts(const char *second, const char *dir) {
     return r;
 }
 
+void synthetic_results_labels(lb_results *r) {
+    for (int64_t i = 0; i < r->n; i++) {
+        const char *seed = lb_pairs_get(&r->record[i].varied, "seed");
+        if (seed) r->record[i].label = need(lb_arena_printf(r->arena, "%s s%s", r->record[i].label, seed));
+    }
+}
+
 void synthetic_results_free(lb_results *r) {
     if (r) lb_arena_free(r->arena);
 }

@@ -21,7 +21,9 @@ lb_results *synthetic_results_new(synthetic_kind kind, const char *dir);
  * second evaluation; differences are those of the windows. */
 lb_results *synthetic_results_two_texts(const char *second, const char *dir);
 void synthetic_results_paired(
-    lb_results *r);                          /* each cell's difference that of its windows, as of cells that were run */
+    lb_results *r); /* each cell's difference that of its windows, as of cells that were run */
+void synthetic_results_labels(
+    lb_results *r);                          /* cells of several seeds are called "gptq 2b g64 s1", as a sweep has it */
 void synthetic_results_costs(lb_results *r); /* times and memory that no clock made */
 void synthetic_results_free(lb_results *r);
 

@@ -19,11 +19,7 @@ static int setup(void **state) {
     (void)state;
     results = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
     if (lb_arena_new(0, &arena) != LB_OK) return 1;
-    for (int64_t i = 0; i < results->n; i++) { /* cells of one row have names of their own */
-        lb_record *c = &results->record[i];
-        const char *seed = lb_report_pair(&c->varied, "seed");
-        if (seed) c->label = lb_arena_printf(arena, "%s s%s", c->label, seed);
-    }
+    synthetic_results_labels(results);
     return 0;
 }
 

@@ -9,17 +9,11 @@ static lb_results *results;
 static lb_arena *arena;
 static lb_report_view view;
 
-/* Labels of seeds as a sweep gives them: "gptq 2b g64 s1". */
 static int setup(void **state) {
     (void)state;
     results = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
     assert_ok(lb_arena_new(0, &arena));
-    for (int64_t i = 0; i < results->n; i++) {
-        lb_record *c = &results->record[i];
-        if (!lb_pairs_get(&c->varied, "seed")) continue;
-        c->label = lb_arena_printf(arena, "%s s%llu", c->label, (unsigned long long)c->seed);
-        assert_non_null(c->label);
-    }
+    synthetic_results_labels(results);
     assert_ok(lb_report_view_make(arena, results, NULL, &view));
     return 0;
 }
