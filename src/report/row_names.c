@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "report/facts.h"
 #include "result/choice.h"
 
@@ -209,8 +210,8 @@ static lb_status of_evaluations(const lb_report_view *v, const lb_record *c, con
         lb_fact_value one;
         st = lb_fact_of(v->arena, v->whole, c, &c->eval[e], fact, &one);
         if (st != LB_OK) break;
-        value[e] = one.text;
-        add_distinct(&s, one.text, value, e);
+        value[e] = strcmp(fact, "evaluation") == 0 ? lb_fs_basename(one.text) : one.text;
+        add_distinct(&s, value[e], value, e);
     }
     if (st == LB_OK) return keep(v->arena, &s, out);
     lb_str_free(&s);
@@ -264,9 +265,10 @@ static void add_words(lb_str *s, const char *fact, const char *value) {
     }
 }
 
-static lb_status add_value(lb_arena *a, lb_report_row *row, const char *fact, const char *value) {
-    const char **const name[] = {&row->name, &row->short_name, &row->series, &row->label};
-    for (size_t i = 0; i < sizeof name / sizeof name[0]; i++) {
+/* meets: a row of its name stands in one table with it; else the titles of their tables say what differs. */
+static lb_status add_value(lb_arena *a, lb_report_row *row, const char *fact, const char *value, bool meets) {
+    const char **const name[] = {&row->short_name, &row->label, &row->name, &row->series};
+    for (size_t i = 0; i < (meets ? 4 : 2); i++) {
         lb_str s = {0};
         lb_str_add(&s, "%s", *name[i]);
         add_words(&s, fact, value);
@@ -275,13 +277,21 @@ static lb_status add_value(lb_arena *a, lb_report_row *row, const char *fact, co
     return LB_OK;
 }
 
+/* Have they an evaluation in common? */
+static bool meet(const lb_report_row *x, const lb_report_row *y) {
+    for (int64_t i = 0; i < x->cell[0]->evals; i++)
+        for (int64_t k = 0; k < y->cell[0]->evals; k++)
+            if (lb_report_same_evaluation(&x->cell[0]->eval[i], &y->cell[0]->eval[k])) return true;
+    return false;
+}
+
 /* Rows of one name get what the i-th fact is of each, if it differs among them. */
 static lb_status tell_by(lb_report_view *v, const fact_list *facts, size_t at, bool *any) {
     const char *fact = facts->at[at];
     const char **value = LB_NEW(v->arena, const char *, v->rows + 1),
                **name = LB_NEW(v->arena, const char *, v->rows + 1);
-    bool *differs_there = LB_NEW(v->arena, bool, v->rows + 1);
-    if (!value || !name || !differs_there) return LB_E_NOMEM;
+    bool *differs_there = LB_NEW(v->arena, bool, v->rows + 1), *meets = LB_NEW(v->arena, bool, v->rows + 1);
+    if (!value || !name || !differs_there || !meets) return LB_E_NOMEM;
     *any = false;
     for (int64_t i = 0; i < v->rows; i++) name[i] = v->row[i].short_name;
     for (int64_t i = 0; i < v->rows; i++) {
@@ -291,13 +301,15 @@ static lb_status tell_by(lb_report_view *v, const fact_list *facts, size_t at, b
             if (!value[i]) LB_TRY(value_in_words(v, &v->row[i], facts, at, &value[i]));
             if (!value[k]) LB_TRY(value_in_words(v, &v->row[k], facts, at, &value[k]));
             *any = true;
-            if (strcmp(value[i], value[k]) != 0) differs_there[i] = differs_there[k] = true;
+            if (strcmp(value[i], value[k]) == 0) continue;
+            differs_there[i] = differs_there[k] = true;
+            if (facts->at != of_evaluation || meet(&v->row[i], &v->row[k])) meets[i] = meets[k] = true;
         }
     }
     if (strcmp(fact, "calibration") == 0 || strcmp(fact, "training") == 0)
         LB_TRY(lb_report_path_ends(v->arena, value, v->rows));
     for (int64_t i = 0; i < v->rows; i++)
-        if (differs_there[i] && value[i][0]) LB_TRY(add_value(v->arena, &v->row[i], fact, value[i]));
+        if (differs_there[i] && value[i][0]) LB_TRY(add_value(v->arena, &v->row[i], fact, value[i], meets[i]));
     return LB_OK;
 }
 

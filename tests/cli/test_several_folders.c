@@ -102,13 +102,14 @@ static void all_of_a_folder(void **state) {
         cli_has(r.out, "first 6 of ");
         cli_has(r.err, "nothing is written");
         int rows = 0;
-        cli_has(r.out, "\ngptq windows=4 ");
-        cli_has(r.out, "\ngptq windows=6 ");
+        cli_has_not(r.out, "gptq windows="); /* which the title of each table says */
         cli_has_not(r.out, "cell=");
         for (const char *p = r.out; (p = strstr(p, "\ngptq ")); p++) rows++;
         assert_int_equal(rows, 4);
         cli_free(&r);
     }
+    SAYS(0, "Differences to gptq 3b row windows=4 on ", "report", "results/case-a", "--all", "--compare",
+         "gptq 3b row windows=4");
     r = RAN(0, "run", "a.yaml", "--no-report");
     cli_free(&r);
 }

@@ -69,6 +69,13 @@ static int64_t named_so(const lb_report_view *v, const char *end) {
     return n;
 }
 
+/* In tables. */
+static int64_t shown_so(const lb_report_view *v, const char *end) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < v->rows; i++) n += lb_str_ends(v->row[i].name, end);
+    return n;
+}
+
 static void texts(const char *a, const char *b) {
     for (int64_t i = 0; i < both.n; i++) set(&both.record[i], "calibration", i < one->n ? a : b);
 }
@@ -109,11 +116,19 @@ static void told_apart_by_what_was_evaluated(void **state) {
     view_of(one, &alone);
     texts("wiki", "wiki");
     for (int64_t i = one->n; i < both.n; i++)
+        if (both.record[i].evals) both.record[i].eval[0].eval.windows = 3;
+    view_of(&both, &v);
+    assert_int_equal(v.rows, 2 * alone.rows);
+    all_names_differ(&v);
+    assert_int_equal(named_so(&v, " windows=3+12"), alone.rows);
+    assert_int_equal(shown_so(&v, " windows=3+12"), alone.rows); /* the other evaluation has both in one table */
+    for (int64_t i = one->n; i < both.n; i++)
         for (int64_t e = 0; e < both.record[i].evals; e++) both.record[i].eval[e].eval.windows = 3;
     view_of(&both, &v);
     assert_int_equal(v.rows, 2 * alone.rows);
     all_names_differ(&v);
     assert_int_equal(named_so(&v, " windows=3"), alone.rows);
+    assert_int_equal(shown_so(&v, " windows=3"), 0); /* no table has both, and its title says it */
     for (int64_t i = 0; i < other->n; i++)
         for (int64_t e = 0; e < both.record[i].evals; e++)
             of_other()[i].eval[e].eval.windows = one->record[i].eval[e].eval.windows;
