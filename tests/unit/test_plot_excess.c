@@ -80,6 +80,27 @@ static void zero_and_below(void **state) {
     lb_free(gp);
 }
 
+/* Rows on one storage have the same bits: no two lines stand at one place, and none far from what it measured. */
+static void lines_beside_each_other(void **state) {
+    (void)state;
+    const char *dir = plots_made(results, &list);
+    char *gp = plot_text(dir, DELTA, "gp");
+    double before = -1;
+    int lines = 0;
+    for (const char *p = gp; (p = strstr(p, " using ($1")); lines++, p++) {
+        double shift = strtod(p + strlen(" using ($1"), NULL);
+        assert_true(fabs(shift) < 0.05);
+        /* a line, its bars, its points and its open ones */
+        if (lines % 4 == 0)
+            assert_true(shift > before + 0.005);
+        else
+            assert_true(shift == before);
+        before = shift;
+    }
+    assert_true(lines >= 8);
+    lb_free(gp);
+}
+
 /* Nothing above 0 and no interval: there is nothing to draw. */
 static void nothing_above(void **state) {
     (void)state;
@@ -120,6 +141,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(exact, begin, end),
         cmocka_unit_test_setup_teardown(zero_and_below, begin, end),
+        cmocka_unit_test_setup_teardown(lines_beside_each_other, begin, end),
         cmocka_unit_test_setup_teardown(nothing_above, begin, end),
         cmocka_unit_test_setup_teardown(mixed_layers, begin, end),
     };
