@@ -89,6 +89,17 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
     return LB_OK;
 }
 
+/* Whoever stops a sweep wants to know what it has cost. */
+static lb_status run_cells(const lb_planned *x, const run_flags *f, lb_log *log, lb_sweep_result *done) {
+    lb_status st = lb_sweep_run(&x->plans, &(lb_sweep_options){f->keep_stale, f->again}, log, done);
+    size_t all = 0;
+    for (size_t k = 0; k < x->plans.n; k++) all += x->plans.at[k].sweep.n;
+    if (st == LB_E_INTERRUPTED)
+        lb_info(log, "%lld of %zu cells are finished and kept: the same command goes on from there",
+                (long long)(done->done + done->kept), all);
+    return st;
+}
+
 static lb_status go(lb_planned *x, const run_flags *f, lb_arena *a, const char *plugin_hash, lb_log *log,
                     int *exit_code) {
     lb_sweep_result done;
@@ -97,7 +108,7 @@ static lb_status go(lb_planned *x, const run_flags *f, lb_arena *a, const char *
     LB_TRY(lb_cli_plan_show(x, a, lb_cli_parts(x->config.weights), plugin_hash,
                             &(lb_plan_look_options){.again = f->again, .keep_stale = f->keep_stale}, log));
     LB_TRY(lb_cli_expected_preview(x, a, log));
-    LB_TRY(lb_sweep_run(&x->plans, &(lb_sweep_options){f->keep_stale, f->again}, log, &done));
+    LB_TRY(run_cells(x, f, log, &done));
     lb_profile_stage("report");
     return finish(x, f, a, &done, log, exit_code);
 }
