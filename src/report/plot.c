@@ -79,7 +79,7 @@ static const char *title_of(const lb_plot_options *o, const lb_plot *p) {
 
 /* Where it is wider than there is room for: the model in a line of its own, and the rest in lines that fit. */
 void lb_plot_title(const lb_plotter *w, const lb_plot *p, lb_str *s) {
-    enum { OVER_AXES = 76 };
+    enum { OVER_AXES = 70 };
     size_t columns = (size_t)(p->title_columns ? p->title_columns : OVER_AXES);
     char *title = lb_arena_strdup(p->arena, title_of(w->o, p)), *cut = title ? strstr(title, ": ") : NULL;
     bool first = true;
@@ -259,7 +259,7 @@ void lb_plot_bar_axis(lb_plot *p, const char *axis, lb_span data, bool log_scale
     range_and_tics(p, axis, range, log_scale, points);
 }
 
-#define BAR_BELOW 45 /* points of a figure that its colour bar leaves free */
+#define BAR_BELOW LB_PLOT_BELOW_AXES /* points of a figure that its colour bar leaves free */
 #define BAR_ABOVE 75
 
 static double bar_height(const lb_plot *p) { return fmax(p->height - BAR_BELOW - BAR_ABOVE, 20); }
@@ -271,7 +271,10 @@ void lb_plot_map_colours(lb_plot *p, lb_span data, bool log_scale) {
     lb_plot_bar_axis(p, "cb", data, log_scale, bar_height(p));
 }
 
-void lb_plot_map_bar(lb_plot *p, int64_t map) {
+void lb_plot_map_place(lb_plot *p, int64_t map, int64_t n, double top, double above, double below) {
+    double each = (p->height - top) / (double)n, high = p->height - top - (double)map * each;
+    lb_str_add(&p->draw, "    set tmargin at screen %.4f\n    set bmargin at screen %.4f\n", (high - above) / p->height,
+               fmin(high - each + below, high - above - 10) / p->height);
     if (map == 0)
         lb_str_add(&p->draw, "    set colorbox user origin graph 1.03, screen %.4f size graph 0.03, screen %.4f\n",
                    (double)BAR_BELOW / p->height, bar_height(p) / p->height);

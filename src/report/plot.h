@@ -69,7 +69,8 @@ typedef struct lb_plot_frame {
     int columns, lines; /* in so many */
 } lb_plot_frame;
 #define LB_PLOT_LEGEND_LINE 17 /* points of a page that one takes below the axes, */
-#define LB_PLOT_BELOW_AXES  52 /* beside their numbers and label */
+#define LB_PLOT_BELOW_AXES  68 /* beside their numbers and label */
+#define LB_PLOT_SIDE_LINE   18
 /* Shortens the legend's entries to what there is room for. */
 LB_NODISCARD lb_status lb_plot_lay_out(const lb_plotter *w, lb_plot *p, lb_plot_frame *f);
 /* Writes script and data, runs gnuplot, appends to the list. A script that was changed since it was written stays, and
@@ -117,7 +118,9 @@ void lb_plot_linear_axis(lb_plot *p, const char *axis, double low, double high, 
 void lb_plot_bar_axis(lb_plot *p, const char *axis, lb_span data, bool log_scale, double points);
 /* For maps on top of each other: colours whose lightness grows all the way, one range for all, and room for one bar. */
 void lb_plot_map_colours(lb_plot *p, lb_span data, bool log_scale);
-void lb_plot_map_bar(lb_plot *p, int64_t map); /* before each: the bar is drawn with the first, as high as all */
+/* Before each of n maps, which leave so many points free above and below; top: points of the figure's title. The bar is
+ * drawn with the first, as high as all. */
+void lb_plot_map_place(lb_plot *p, int64_t map, int64_t n, double top, double above, double below);
 /* How many points wide a legend of these characters is. */
 int lb_plot_legend_width(size_t characters);
 double lb_plot_entry_width(size_t characters); /* the same of a column of several */

@@ -112,13 +112,13 @@ static void draw(lb_plot *p, const lb_rows *s, const stages *g, const layout *y,
     double from = y->below ? high - y->rows : y->axis + y->key;
     lb_str_add(&p->draw, "    set multiplot title title\n    set origin 0,0\n    set size %.4f,1\n", left);
     axes(p, s, true, most[0], panel, from, high);
-    lb_rows_key(p, &(lb_rows_legend){g->n + 1, g->longest}, from - y->axis - y->key, &p->draw);
+    lb_rows_key(p, &(lb_rows_legend){g->n + 1, g->longest}, left * p->width, from - y->axis - y->key, &p->draw);
     lb_str_add(&p->draw, "set bmargin at screen %.4f\nset xlabel 'seconds a cell'\n    plot ", from / p->height);
     for (int k = 0; k <= g->n; k++) {
-        char fill[32];
-        snprintf(fill, sizeof fill, "fc rgb '%s'", lb_rows_fill(k < g->n ? k : STAGES));
+        char fill[64];
+        snprintf(fill, sizeof fill, "fc rgb '%s'", lb_rows_fill(k));
         lb_str_add(&p->draw, "%s", k ? ", \\\n        " : "");
-        lb_rows_stack(p, 0, 3, 3 + k, "", fill, k < g->n ? g->name[k] : "other");
+        lb_rows_stack(p, 0, 3, 3 + k, "", k < g->n ? fill : LB_ROWS_HATCHED, k < g->n ? g->name[k] : "other");
     }
     lb_rows_lengths(p, 0, 3, 3 + g->n, "");
     lb_str_add(&p->draw, "\n    set origin %.4f,0\n    set size %.4f,1\n", y->below ? 0 : left,
@@ -154,7 +154,7 @@ static lb_status figure(const lb_report_view *v, lb_plotter *w, lb_rows *s, cons
 }
 
 lb_status lb_plot_cost(const lb_report_view *v, lb_plotter *w) {
-    enum { TITLE = 51, AXIS = 58 };
+    enum { TITLE = 51, AXIS = LB_PLOT_BELOW_AXES };
     lb_rows all, s;
     stages g;
     const char *part;
@@ -167,7 +167,8 @@ lb_status lb_plot_cost(const lb_report_view *v, lb_plotter *w) {
     find_stages(&all, &g);
     all.longest = lb_plot_longest(all.name, all.n);
     layout y = {.below = is_too_narrow(w, &all), .top = TITLE, .axis = AXIS};
-    y.key = lb_rows_key_height(w, lb_rows_names_width(&all) + AXES, &(lb_rows_legend){g.n + 1, g.longest});
+    double wide = lb_rows_least_width(w, lb_rows_names_width(&all) + AXES);
+    y.key = lb_rows_key_height(y.below ? wide : wide / 2, &(lb_rows_legend){g.n + 1, g.longest});
     int panels = y.below ? 2 : 1;
     int64_t fit = lb_rows_most(w, TITLE + y.key + panels * AXIS, panels * LB_ROWS_LINE);
     for (int64_t k = 0;; k++) {

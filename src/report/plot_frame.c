@@ -6,10 +6,9 @@
 #define PAGE_HEIGHT 460                 /* of a figure whose height does not depend on what it shows */
 #define AXES_WIDTH  600                 /* of quality plots without their legend */
 #define LINE        LB_PLOT_LEGEND_LINE /* a title has them, too */
-#define SIDE_LINE   19.5
-#define SAMPLE      54  /* points of a legend's column that its entry does not have */
-#define WIDE_LETTER 8.3 /* points that gnuplot takes a character for where it decides on columns */
-#define AROUND      110 /* points that labels of axes and margins take */
+#define SAMPLE      60                  /* points of a legend's column that its entry does not have */
+#define WIDE_LETTER 9.1                 /* points that gnuplot takes a character for where it decides on columns */
+#define AROUND      110                 /* points that labels of axes and margins take */
 
 static double letters(const lb_plot_options *o) { return o->font_size > 0 ? o->font_size : LB_PLOT_FONT; }
 
@@ -119,7 +118,7 @@ lb_status lb_plot_lay_out(const lb_plotter *w, lb_plot *p, lb_plot_frame *f) {
     if (!(o->width_in > 0)) return lb_plot_fit_names(p, p->entry, p->entries, LB_PLOT_NAME_MOST);
     double page = lb_plot_page_width(w), side = p->legend ? p->width - AXES_WIDTH : 0;
     f->width = 72 * o->width_in, f->height = 72 * o->height_in;
-    double beside = (SIDE_LINE * p->entries + 2 * LINE) * f->scale; /* the height of a legend at the side */
+    double beside = (LB_PLOT_SIDE_LINE * p->entries + 2 * LINE) * f->scale; /* the height of a legend at the side */
     double most = 72 * o->most_height_in;
     bool narrow = is_narrow(w, p) || (p->legend && beside > most);
     p->title_columns = (int)((page - (narrow ? 0 : side)) / 8);

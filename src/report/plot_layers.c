@@ -185,7 +185,7 @@ typedef struct panels {
 #define PANEL_HEIGHT 250
 #define PANEL_LEAST  180 /* wide, where the figure may not be as wide as it likes */
 #define TITLE        40
-#define LEGEND_LINE  25
+#define LEGEND_LINE  20
 
 /* have: points that the figure is wide; 0: as it likes. */
 static int panel_width(int cols, double have) { return have > 0 ? (int)have / cols : PANEL_WIDTH; }
@@ -243,11 +243,14 @@ static void depth_draw(lb_plot *p, const family *f, const panels *g, const char 
         lb_str_add(&p->draw, "\n");
     }
     double row = (double)g->panel_height / g->height;
-    lb_str_add(&p->draw,
-               "    unset border\n    unset tics\n    unset title\n    unset xlabel\n    unset grid\n"
-               "    set key center center Left reverse samplen 3.2 spacing 1.3\n"
-               "    set origin %.4f,0\n    set size %.4f,%.4f\n    plot",
-               1 - (double)g->spare / g->cols, (double)g->spare / g->cols, row);
+    lb_str_add(
+        &p->draw,
+        "    unset border\n    unset tics\n    unset title\n    unset xlabel\n    unset grid\n"
+        "    set margins 0,0,0,0\n    set key center center Left reverse samplen 3.2 spacing (format eq 'svg' ? %.3g : "
+        "%.3g)\n"
+        "    set origin %.4f,0\n    set size %.4f,%.4f\n    plot",
+        LEGEND_LINE / (1.5 * LB_PLOT_FONT), LEGEND_LINE / (1.17 * LB_PLOT_FONT), 1 - (double)g->spare / g->cols,
+        (double)g->spare / g->cols, row);
     for (int64_t i = 0; i < n; i++) {
         lb_str_add(&p->draw, "%s 1/0 with linespoints ls %lld title ", i ? "," : "", (long long)i + 1);
         lb_plot_quote(&p->draw, name[i]);
@@ -277,7 +280,7 @@ static lb_status depth_figure(const lb_report_view *v, lb_plotter *w, const fami
         lb_plot_style_row(&p, (int)i + 1, f->row[from + i], false);
     }
     if (st == LB_OK) st = lb_plot_fit_names(&p, name, n, (size_t)((g.width - 90) / LB_PLOT_LETTER));
-    lb_str_add(&p.setup, "set datafile missing 'NaN'\nset border 3\nset tics nomirror\n"
+    lb_str_add(&p.setup, "set datafile missing 'NaN'\nset margins -1,-1,-1,-1\nset border 3\nset tics nomirror\n"
                          "set grid lc rgb '#c8c8c8' lw 0.8 dt solid\n");
     if (g.panel_height < PANEL_HEIGHT)
         lb_plot_bar_axis(&p, "y", f->span, true, g.panel_height - 75);
@@ -308,12 +311,13 @@ static void map_data(lb_plot *p, const family *f, const lb_report_row *row, cons
         }
 }
 
-#define MAP_FRAME 75  /* points of a map beside its lines, */
+#define MAP_FRAME 92  /* points of a map beside its lines, */
+#define MAP_ABOVE 26  /* of those for its title */
 #define MAP_LINE  20  /* and of one of those */
 #define MAP_REST  60  /* points of a figure beside its maps */
 #define MAP_SIDES 150 /* at its sides, types and the colour bar */
 
-static void map_draw(lb_plot *p, const family *f, const char *const *name, int64_t n) {
+static void map_draw(lb_plot *p, const family *f, const char *const *name, int64_t n, double top) {
     lb_str_add(&p->setup, "set yrange [%d.5:-0.5]\nset ytics (", f->types - 1);
     for (int t = 0; t < f->types; t++) {
         lb_str_add(&p->setup, "%s", t ? ", " : "");
@@ -323,7 +327,7 @@ static void map_draw(lb_plot *p, const family *f, const char *const *name, int64
     lb_str_add(&p->setup, ") out nomirror\nset xlabel 'block'\nset key off\nset border 15\n");
     lb_str_add(&p->draw, "    set multiplot layout %lld,1 title title\n", (long long)n);
     for (int64_t i = 0; i < n; i++) {
-        lb_plot_map_bar(p, i);
+        lb_plot_map_place(p, i, n, top, MAP_ABOVE, MAP_FRAME - MAP_ABOVE);
         lb_str_add(&p->draw, "    set title ");
         lb_plot_quote(&p->draw, name[i]);
         lb_str_add(&p->draw,
@@ -361,7 +365,7 @@ static lb_status map_figure(const lb_report_view *v, lb_plotter *w, const family
     lb_str_add(&p.setup, "set xrange [-0.5:%lld.5]\nset xtics %d out nomirror\n", (long long)f->blocks - 1,
                block_tic_step(f->blocks, 32 * p.width / wide));
     if (st == LB_OK) {
-        map_draw(&p, f, name, n);
+        map_draw(&p, f, name, n, lb_plot_title_height(w, &p));
         st = lb_plot_finish(w, &p);
     }
     lb_plot_free(&p);

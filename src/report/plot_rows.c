@@ -82,8 +82,6 @@ void lb_rows_tics(lb_plot *p, double most, double points) {
 
 /* ---- the legend ---- */
 
-#define KEY_LINE 18 /* points */
-
 static int key_columns(double width, const lb_rows_legend *l) {
     return (int)fmax(1, fmin(l->entries, width / lb_plot_entry_width(l->longest)));
 }
@@ -93,22 +91,28 @@ static int key_lines(double width, const lb_rows_legend *l) {
     return (l->entries + columns - 1) / columns;
 }
 
-double lb_rows_key_height(const lb_plotter *w, int width, const lb_rows_legend *l) {
+double lb_rows_least_width(const lb_plotter *w, double natural) {
     double page = lb_plot_page_width(w);
-    return KEY_LINE * key_lines(page > 0 ? page : width, l);
+    return page > 0 && page < natural ? page : natural;
 }
 
-void lb_rows_key(const lb_plot *p, const lb_rows_legend *l, double above, lb_str *to) {
-    lb_str_add(to,
-               "set bmargin %.1f\nset key on\nset key at screen 0.5, screen %.4f center bottom horizontal Left reverse "
-               "samplen 1.5 maxcols %d\n",
-               3.5 + 1.4 * key_lines(p->width, l), (above + 6.0) / p->height, key_columns(p->width, l));
+double lb_rows_key_height(double width, const lb_rows_legend *l) { return LB_PLOT_LEGEND_LINE * key_lines(width, l); }
+
+void lb_rows_key(const lb_plot *p, const lb_rows_legend *l, double width, double above, lb_str *to) {
+    lb_str_add(
+        to,
+        "set bmargin at screen %.4f\nset key on\nset key at screen %.4f, screen %.4f center bottom horizontal Left "
+        "reverse samplen 1.5 maxcols %d\n",
+        (above + LB_PLOT_BELOW_AXES + LB_PLOT_LEGEND_LINE * key_lines(width, l)) / p->height, width / 2 / p->width,
+        (above + 4) / p->height, key_columns(width, l));
 }
 
+/* Those that touch differ in lightness, too. */
 const char *lb_rows_fill(int i) {
-    static const char *const fill[] = {"#30337a", "#1f928c", "#7ad151", "#fde725", "#f6f2c0", "#e8e8e8"};
+    static const char *const fill[] = {"#30337a", "#1f928c", "#7ad151", "#fde725",
+                                       "#f7f7f7", "#b0b0c8", "#6a4c93", "#d98cb3"};
     enum { FILLS = sizeof fill / sizeof fill[0] };
-    return fill[i < FILLS ? i : FILLS - 1];
+    return fill[i % FILLS];
 }
 
 /* "($3 + $4)", "0" of none. */

@@ -31,8 +31,9 @@ typedef struct lb_rows_legend {
     int entries;
     size_t longest;
 } lb_rows_legend;
-double lb_rows_key_height(const lb_plotter *w, int width, const lb_rows_legend *l); /* points */
-int lb_rows_names_width(const lb_rows *s);                                          /* points */
+double lb_rows_least_width(const lb_plotter *w, double natural); /* that such a figure gets, in points */
+double lb_rows_key_height(double width, const lb_rows_legend *l);
+int lb_rows_names_width(const lb_rows *s); /* points */
 /* Begins a figure that is as wide as the names and these axes, or what was asked for; then names may be shortened. */
 LB_NODISCARD lb_status lb_rows_begin(const lb_plotter *w, lb_plot *p, lb_arena *a, const char *name, lb_rows *s,
                                      int axes, double height);
@@ -42,11 +43,13 @@ void lb_rows_title(const lb_plotter *w, lb_plot *p, const char *title);
 void lb_rows_axis(lb_plot *p, const lb_rows *s, bool names);
 /* The axis below, which is so many points long, for bars up to `most` with their lengths behind them. */
 void lb_rows_tics(lb_plot *p, double most, double points);
-void lb_rows_key(const lb_plot *p, const lb_rows_legend *l, double above,
-                 lb_str *to); /* above: the figure's lower end */
-/* Colours of a stack, from dark to light. */
+/* width: that the legend may have, from the left; above: the figure's lower end. */
+void lb_rows_key(const lb_plot *p, const lb_rows_legend *l, double width, double above, lb_str *to);
+/* Colours of a stack, and hatching for what is none of its parts. */
 const char *lb_rows_fill(int i);
-/* One part of every bar: from the sum of columns [first, column) on, in units of `unit` of the data. */
+#define LB_ROWS_HATCHED "fs pattern 4 fc rgb '#707070'"
+/* One part of every bar: from the sum of columns [first, column) on, in units of `unit` of the data.
+ */
 void lb_rows_stack(lb_plot *p, int block, int first, int column, const char *unit, const char *fill, const char *title);
 /* At the end of every bar its length, of columns [first, last]. */
 void lb_rows_lengths(lb_plot *p, int block, int first, int last, const char *unit);

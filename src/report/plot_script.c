@@ -79,11 +79,11 @@ static void settings(const lb_plotter *w, const lb_plot *p, const lb_plot_frame 
         lb_str_add(
             s,
             "set bmargin at screen %.4f\nset key at screen 0.5, screen %.4f center bottom horizontal Left reverse "
-            "samplen 2 spacing 1.1 maxcols %d\n",
+            "samplen 2 maxcols %d\n",
             f->scale * (LB_PLOT_LEGEND_LINE * f->lines + LB_PLOT_BELOW_AXES) / f->height, 4 * f->scale / f->height,
             f->columns);
     else if (p->legend)
-        lb_str_add(s, "set key outside right top Left reverse samplen 3.2 spacing 1.15\n");
+        lb_str_add(s, "set key outside right top Left reverse samplen 3.2\n");
     if (w->o->extra) lb_str_add(s, "# style.gp\n%s%s", w->o->extra, lb_str_ends(w->o->extra, "\n") ? "" : "\n");
 }
 
@@ -112,6 +112,11 @@ static void script(const lb_plotter *w, const lb_plot *p, const lb_plot_frame *f
     if (!p->each) settings(w, p, f, tex, s);
     lb_str_add(s, "\ndo for [format in formats] {\n");
     terminals(w->o, f, tex, s);
+    /* A line of a legend is as high as frames have it: SVG takes 1.5 times the font's size for one, others 1.17. */
+    double line = f->narrow || p->whole ? LB_PLOT_LEGEND_LINE : LB_PLOT_SIDE_LINE;
+    if (p->legend || p->beside)
+        lb_str_add(s, "    set key spacing (format eq 'svg' ? %.3g : %.3g)\n", line / (1.5 * LB_PLOT_FONT),
+                   line / (1.17 * LB_PLOT_FONT));
     lb_str_add(s, tex ? "    set output stem.'-'.format.'.tex'\n" : "    set output stem.'.'.format\n");
     if (p->each) settings(w, p, f, tex, s);
     add_commands(p, s, &p->draw, tex);

@@ -135,7 +135,7 @@ static lb_status fill(const over_seeds *x, const lb_rows *s, lb_plotter *w, lb_p
     lb_plot_quote(&p->setup, log_scale ? "\xce\x94 ln PPL in nats (log scale)" : "\xce\x94 ln PPL in nats");
     lb_str_add(&p->setup, "\n");
     lb_rows_legend l = legend();
-    lb_rows_key(p, &l, 0, &p->setup);
+    lb_rows_key(p, &l, p->width, 0, &p->setup);
     lb_rows_axis(p, s, true);
     lb_plot_axis_of(w, p, "x", "delta", log_scale, span);
     if (span.low < 0 && span.high > 0) lb_str_add(&p->setup, "set yzeroaxis lc rgb '#707070' lw 1 dt solid\n");
@@ -145,7 +145,7 @@ static lb_status fill(const over_seeds *x, const lb_rows *s, lb_plotter *w, lb_p
 
 static double key_height(const lb_plotter *w, const lb_rows *s) {
     lb_rows_legend l = legend();
-    return lb_rows_key_height(w, lb_rows_names_width(s) + AXES, &l);
+    return lb_rows_key_height(lb_rows_least_width(w, lb_rows_names_width(s) + AXES), &l);
 }
 
 static lb_status figure(const over_seeds *x, lb_rows *s, lb_plotter *w, const char *part) {

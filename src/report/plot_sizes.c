@@ -70,12 +70,9 @@ static void draw(lb_plot *p, unsigned parts) {
     for (int k = 0, drawn = 0; k < PARTS; k++) {
         char fill[64];
         if (!(parts & 1u << k)) continue;
-        if (k == UNQUANTIZED)
-            snprintf(fill, sizeof fill, "fs pattern 4 fc rgb '#707070'");
-        else
-            snprintf(fill, sizeof fill, "fc rgb '%s'", lb_rows_fill(k));
+        snprintf(fill, sizeof fill, "fc rgb '%s'", lb_rows_fill(k));
         lb_str_add(&p->draw, "%s", drawn++ ? ", \\\n        " : "");
-        lb_rows_stack(p, 0, 2, 2 + k, MIB, fill, part_name[k]);
+        lb_rows_stack(p, 0, 2, 2 + k, MIB, k == UNQUANTIZED ? LB_ROWS_HATCHED : fill, part_name[k]);
     }
     lb_rows_lengths(p, 0, 2, 1 + PARTS, MIB);
     lb_str_add(&p->draw, "\n");
@@ -88,7 +85,7 @@ static lb_status figure(const lb_report_view *v, lb_plotter *w, lb_rows *s, unsi
     char *name = lb_arena_printf(v->arena, "sizes%s", part);
     if (!name) return LB_E_NOMEM;
     lb_rows_legend l = legend_of(parts);
-    double key = lb_rows_key_height(w, lb_rows_names_width(s) + AXES, &l);
+    double key = lb_rows_key_height(lb_rows_least_width(w, lb_rows_names_width(s) + AXES), &l);
     LB_TRY(lb_rows_begin(w, &p, v->arena, name, s, AXES, LB_ROWS_FRAME + key + LB_ROWS_LINE * (double)s->n));
     lb_rows_title(w, &p, lb_arena_printf(v->arena, "%s: size by what is stored", v->r->model_name));
     p.caption = lb_arena_printf(v->arena,
@@ -98,7 +95,7 @@ static lb_status figure(const lb_report_view *v, lb_plotter *w, lb_rows *s, unsi
                                 v->r->model_name, lb_mib((double)s->at[0]->cell[0]->size.original_fp16));
     lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
     lb_str_add(&p.setup, "set xlabel 'model size in MiB'\n");
-    lb_rows_key(&p, &l, 0, &p.setup);
+    lb_rows_key(&p, &l, p.width, 0, &p.setup);
     lb_rows_axis(&p, s, true);
     lb_rows_tics(&p, most, p.width - lb_rows_names_width(s));
     data_of(&p, s);
@@ -115,7 +112,8 @@ lb_status lb_plot_sizes(const lb_report_view *v, lb_plotter *w) {
     unsigned parts = parts_there(&all);
     double most = longest_bar(&all);
     lb_rows_legend l = legend_of(parts);
-    int64_t fit = lb_rows_most(w, LB_ROWS_FRAME + lb_rows_key_height(w, LB_ROWS_AXES, &l), LB_ROWS_LINE);
+    int64_t fit =
+        lb_rows_most(w, LB_ROWS_FRAME + lb_rows_key_height(lb_rows_least_width(w, LB_ROWS_AXES), &l), LB_ROWS_LINE);
     for (int64_t k = 0;; k++) {
         LB_TRY(lb_rows_part(v->arena, &all, fit, k, &s, &part));
         if (!s.n) return LB_OK;

@@ -8,7 +8,8 @@
 #define MAPS      6   /* a figure */
 #define TEXTS     12  /* a map */
 #define LINE      30  /* points of a map's line */
-#define MAP_FRAME 112 /* points of a map's title, labels and axis */
+#define MAP_ABOVE 26  /* points for a map's title */
+#define MAP_FRAME 114 /* points of a map's title, labels and axis */
 #define SIDES     165 /* of a figure, beside names and map */
 #define LETTER    8
 #define REST      60 /* below and above the maps */
@@ -141,6 +142,7 @@ static lb_status title_of(lb_arena *a, const map *m, const char **out) {
 typedef struct part {
     int64_t map, maps, column, columns;
     const char *name;
+    double top;              /* points that the title takes */
     const char **evaluation; /* (columns) */
     const char **text[MAPS]; /* (lines) of each map */
 } part;
@@ -182,7 +184,7 @@ static lb_status draw_map(lb_plot *p, const maps *s, const part *of, int64_t ind
     LB_TRY(title_of(p->arena, m, &title));
     LB_TRY(map_data(p, s, m, of, title));
     LB_TRY(lb_plot_fit_names(p, &title, 1, (size_t)((p->width - 150) / LB_PLOT_LETTER)));
-    lb_plot_map_bar(p, index);
+    lb_plot_map_place(p, index, of->maps, of->top, MAP_ABOVE, MAP_FRAME - MAP_ABOVE);
     labels(&p->draw, "y", of->text[index], NULL, m->n);
     lb_str_add(&p->draw, "set yrange [%d.5:-0.5]\n    set title ", m->n - 1);
     lb_plot_quote(&p->draw, title);
@@ -227,7 +229,7 @@ static size_t longest_line(const maps *s, const part *of) {
     return w;
 }
 
-static lb_status fill(const maps *s, part *of, lb_plot *p) {
+static lb_status fill(const maps *s, part *of, const lb_plotter *w, lb_plot *p) {
     bool log_scale = s->span.low > 0 && s->span.high / s->span.low > 12;
     const char *scale = log_scale ? " (log scale)" : "", *model = s->v->r->model_name;
     const char **protocol = LB_NEW(p->arena, const char *, of->columns);
@@ -238,14 +240,15 @@ static lb_status fill(const maps *s, part *of, lb_plot *p) {
                                  model, scale, s->v->seeds ? ", means over seeds" : "");
     if (!protocol || !p->title || !p->caption) return LB_E_NOMEM;
     LB_TRY(name_part(p, s, of));
+    of->top = lb_plot_title_height(w, p);
     for (int64_t b = 0; b < of->columns; b++) protocol[b] = protocol_of(&s->v->block[of->column + b]);
     lb_plot_map_colours(p, s->span, log_scale);
     lb_str_add(&p->setup,
-               log_scale ? "dark(v) = log(v / %.9g) < 0.6 * log(%.9g / %.9g)\n"
-                         : "dark(v) = v - %.9g < 0.6 * (%.9g - %.9g)\n",
+               log_scale ? "dark(v) = log(v / %.9g) < 0.42 * log(%.9g / %.9g)\n"
+                         : "dark(v) = v - %.9g < 0.42 * (%.9g - %.9g)\n",
                s->span.low, s->span.high, s->span.low);
     lb_str_add(&p->setup,
-               "set lmargin %d\nset bmargin 5\nset xrange [-0.5:%lld.5]\nset xlabel 'evaluated on' offset 0,-1\n"
+               "set lmargin %d\nset xrange [-0.5:%lld.5]\nset xlabel 'evaluated on' offset 0,-1\n"
                "set ylabel 'calibrated on'\nset key off\nset border 15\n",
                (int)longest_line(s, of) + 5, (long long)of->columns - 1);
     labels(&p->setup, "x", of->evaluation, protocol, of->columns);
@@ -266,7 +269,7 @@ static lb_status figure(const maps *s, part *of, lb_plotter *w) {
                          SIDES + LETTER * (int)((int64_t)s->longest + of->columns * (column + 2)),
                          (MAP_FRAME + LINE * lines) * (int)of->maps + REST));
     lb_plot_size(w, &p);
-    lb_status st = fill(s, of, &p);
+    lb_status st = fill(s, of, w, &p);
     if (st == LB_OK) st = lb_plot_finish(w, &p);
     lb_plot_free(&p);
     return st;

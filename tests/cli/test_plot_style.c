@@ -142,7 +142,7 @@ static void asked_for(void **state) {
     cli_has(text, "set terminal svg noenhanced size 241,");
     cli_has(text, "lc rgb '#123456'");
     cli_has(text, "\ntitle = ''\n");
-    cli_has(text, "center bottom horizontal Left reverse samplen 2 spacing 1.1 maxcols ");
+    cli_has(text, "center bottom horizontal Left reverse samplen 2 maxcols ");
     lb_free(said);
     lb_free(text);
     /* The folder's own. */

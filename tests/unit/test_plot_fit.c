@@ -216,7 +216,7 @@ static void legend_below(void **state) {
     drawn d;
     draw(r, "size: column\n", &d);
     char *gp = script(&d, "ppl-bits-wikitext-2-W2-2048");
-    assert_non_null(strstr(gp, " center bottom horizontal Left reverse samplen 2 spacing 1.1 maxcols 2\n"));
+    assert_non_null(strstr(gp, " center bottom horizontal Left reverse samplen 2 maxcols 2\n"));
     double low = pdf_of(gp).height;
     lb_free(gp);
     synthetic_results_free(r);
