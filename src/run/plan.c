@@ -151,22 +151,6 @@ static lb_status check_rules(const lb_plan *p) {
     return LB_OK;
 }
 
-/* Of a model without experts these keys mean nothing: with several models another may have them. */
-static lb_status check_axes(const lb_plan *p) {
-    static const char *const of_experts[] = {"quantize_router", "calibration.starved_experts",
-                                             "calibration.expert_tokens"};
-    const lb_config *c = p->config;
-    const lb_net *n = p->model->net;
-    bool experts = c->models > 1;
-    for (int32_t i = 0; i < n->sites && !experts; i++) experts = n->site[i].routes || n->site[i].expert >= 0;
-    for (size_t i = 0; i < c->axes && !experts; i++)
-        for (size_t k = 0; k < sizeof of_experts / sizeof of_experts[0]; k++)
-            if (strcmp(c->axis[i].name, of_experts[k]) == 0)
-                return lb_fail(LB_E_CONFIG, "%s: axes.%s has no effect: %s has no experts",
-                               lb_config_where(c->axis[i].node).text, of_experts[k], p->model_text);
-    return LB_OK;
-}
-
 static lb_status name_folders(lb_plan *p) {
     LB_TRY(lb_results_place(p->arena, p->config, &p->dir));
     char *cache = lb_fs_join(p->dir, ".cache");
@@ -220,10 +204,11 @@ lb_status lb_plan_open(lb_arena *a, const lb_config *c, const lb_plan_request *r
     LB_TRY(lb_sources_open(a, c->dir, &out->sources));
     LB_TRY(open_model(out, r->parts));
     LB_TRY(check_rules(out));
-    LB_TRY(check_axes(out));
+    LB_TRY(lb_plan_check_axes_of_experts(out));
     LB_TRY(lb_plan_texts(out));
     LB_TRY(lb_plan_refuse(out));
     LB_TRY(lb_plan_layers(out));
+    LB_TRY(lb_plan_check_axes_of_layers(out));
     LB_TRY(lb_plan_keys(out));
     LB_TRY(tell_models_apart(out));
     return out->keeper.failed ? lb_fail(LB_E_NOMEM, "out of memory: keeping a warning") : LB_OK;

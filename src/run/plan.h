@@ -120,6 +120,10 @@ int64_t lb_plan_block(const lb_plan *p, const lb_cell *c, int64_t block, int64_t
 
 /* Layers, sizes and refusals of every cell; then config texts, keys and stems (plan_cells.c, plan_keys.c). */
 LB_NODISCARD lb_status lb_plan_layers(lb_plan *p);
+/* LB_E_CONFIG: an axis has no effect, as far as the model alone tells: it has no experts; rules say the same of every
+ * layer, or leave out the end that it is of. */
+LB_NODISCARD lb_status lb_plan_check_axes_of_experts(const lb_plan *p);
+LB_NODISCARD lb_status lb_plan_check_axes_of_layers(const lb_plan *p);
 LB_NODISCARD lb_status lb_plan_keys(lb_plan *p);
 /* The calibration tokens (samples, length) of a cell. */
 LB_NODISCARD lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a, int32_t **tokens);

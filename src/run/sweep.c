@@ -152,8 +152,7 @@ static const lb_yaml *set_by(const lb_entry *e, const lb_axis_target *t, const l
     return NULL;
 }
 
-/* The same of every option that an axis means, which may be several stages': the last of them. */
-static const lb_yaml *sets_all(const lb_entry *e, const lb_axis_target *t, const lb_axis *ax) {
+const lb_yaml *lb_sweep_axis_kept(const lb_entry *e, const lb_axis_target *t, const lb_axis *ax) {
     const lb_yaml *set = lb_sweep_end_kept(e, t, ax);
     if (set) return set;
     for (size_t i = 0; i < t->table->n; i++)
@@ -171,7 +170,7 @@ static lb_status find_dims(expander *x, const lb_entry *e, dims *out) {
         bool shared = i < x->c->axes;
         const lb_axis *ax = shared ? &x->c->axis[i] : &e->option[i - x->c->axes];
         lb_axis_target t;
-        if (!lb_axis_find_in(x->c, e, ax->name, &t) || (shared && sets_all(e, &t, ax))) continue;
+        if (!lb_axis_find_in(x->c, e, ax->name, &t) || (shared && lb_sweep_axis_kept(e, &t, ax))) continue;
         if (n == MAX_AXES)
             return lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: more than %d options and axes",
                            lb_config_where(e->node).text, e->index, MAX_AXES);
@@ -238,6 +237,12 @@ static lb_status put_value(expander *x, lb_cell *cell, const dim *d, const lb_ya
     return st;
 }
 
+/* Why no key of a text matters where none is read; of those that read it there is more to say. */
+static const char no_calibration[] = "no method here reads the calibration text",
+                  no_training[] = "no method here trains";
+
+static bool is_no_reader(const char *why) { return why == no_calibration || why == no_training; }
+
 /* The cell does not depend on an option: it has the first of its values, so that cells that differ in nothing come out
  * equal. why: should that be so of all cells that an axis of it reaches. */
 static lb_status hold(expander *x, lb_cell *cell, const dim *d, const char *why) {
@@ -246,7 +251,7 @@ static lb_status hold(expander *x, lb_cell *cell, const dim *d, const char *why)
     for (int64_t i = 0; i < p->n; i++)
         if (strcmp(p->at[i].key, d->name) != 0) p->at[n++] = p->at[i];
     p->n = n;
-    if (d->reach && !d->reach->dropped) d->reach->dropped = why;
+    if (d->reach && (!d->reach->dropped || is_no_reader(d->reach->dropped))) d->reach->dropped = why;
     void *values = values_of(cell, &d->of);
     return values ? lb_options_set(d->of.table, x->a, values, d->of.name, d->value[0]->text, x->whose) : LB_OK;
 }
@@ -269,7 +274,7 @@ static lb_status refuse_walk(expander *x, lb_cell *cell) {
 
 static const char *unread_training(const lb_cell *cell, const char *key) {
     bool how = strcmp(key, "every") == 0 || strcmp(key, "validation_windows") == 0;
-    if (!cell->trains) return "no method here trains";
+    if (!cell->trains) return no_training;
     return how && !cell->training.validation[0] ? "there is no text to validate on" : NULL;
 }
 
@@ -283,7 +288,7 @@ static const char *unread(const lb_cell *cell, const lb_axis_target *t) {
         return sequential ? "windows of recipe: sequential are not drawn at random" : NULL;
     if (cell->trains && !cell->training.text && (strcmp(t->name, "text") == 0 || strcmp(t->name, "bos") == 0))
         return NULL;
-    return "no method here reads the calibration text";
+    return no_calibration;
 }
 
 /* Does the cell depend on its seed? Where it reads windows that are drawn at random, and the calibration has no seed of
@@ -522,7 +527,7 @@ static lb_status overridden(const expander *x, const lb_axis *ax) {
     const lb_yaml *set = NULL;
     lb_axis_target t;
     for (size_t i = 0; i < x->c->entries && !set; i++)
-        if (lb_axis_find_in(x->c, &x->c->entry[i], ax->name, &t)) set = sets_all(&x->c->entry[i], &t, ax);
+        if (lb_axis_find_in(x->c, &x->c->entry[i], ax->name, &t)) set = lb_sweep_axis_kept(&x->c->entry[i], &t, ax);
     return lb_fail(LB_E_CONFIG, "%s: axes.%s has no effect: every entry%s sets %s itself (%s)",
                    lb_config_where(ax->node).text, ax->name, x->c->entries > 1 ? " that has it" : "", ax->name,
                    lb_config_where(set).text);

@@ -88,6 +88,8 @@ LB_NODISCARD lb_status lb_sweep_unique_labels(lb_arena *a, lb_sweep *s);
 LB_NODISCARD lb_status lb_sweep_layer_options(lb_arena *a, const lb_config *c, const lb_cell *cell,
                                               const char *const *names, size_t n_names, bool *skip, const void **opts,
                                               int64_t *matched);
+/* The rule that sets an option of a layer of this name; NULL: the layer has the cell's value. */
+const lb_rule *lb_sweep_rule_sets(const lb_config *c, const lb_cell *cell, const char *layer, const char *option);
 /* Sets what the cell needs, with its options and with each rule. */
 LB_NODISCARD lb_status lb_sweep_needs(lb_arena *a, const lb_config *c, lb_cell *cell);
 
@@ -101,6 +103,9 @@ LB_NODISCARD lb_status lb_sweep_ends_check(const lb_cell *cell);
 /* What keeps a common axis of an end away from an entry: its own map, or what that says of the option; NULL: nothing.
  */
 const lb_yaml *lb_sweep_end_kept(const lb_entry *e, const lb_axis_target *t, const lb_axis *ax);
+/* The same of any common axis: what the entry says of each option that the axis means (several stages may have it), the
+ * last of them; NULL: not of all. */
+const lb_yaml *lb_sweep_axis_kept(const lb_entry *e, const lb_axis_target *t, const lb_axis *ax);
 void lb_end_text(const lb_end *e, lb_str *out); /* "rtn bits=8 group=row ..." */
 LB_NODISCARD lb_status lb_end_same(const lb_end *a, const lb_end *b, bool *same);
 /* Round-to-nearest with what the method's options, those of its last stage that rounds, have of its own; *out NULL:

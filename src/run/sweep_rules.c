@@ -50,6 +50,15 @@ lb_status lb_sweep_layer_options(lb_arena *a, const lb_config *c, const lb_cell 
     return st == LB_OK ? LB_OK : lb_fail_in(st, "layer %s", names[0]);
 }
 
+const lb_rule *lb_sweep_rule_sets(const lb_config *c, const lb_cell *cell, const char *layer, const char *option) {
+    for (size_t i = 0; i < rules_of(c, cell); i++) {
+        const lb_rule *r = rule_at(c, cell, i);
+        for (size_t k = 0; k < r->n; k++)
+            if (strcmp(r->set[k]->key, option) == 0 && lb_str_glob(r->match, layer)) return r;
+    }
+    return NULL;
+}
+
 const char *lb_sweep_same_as(const lb_config *c, const lb_cell *cell, const char *name) {
     const char *same = NULL;
     for (size_t i = 0; i < rules_of(c, cell); i++) {

@@ -222,6 +222,29 @@ static void missing_texts(void **state) {
     lb_results_free(x);
 }
 
+/* Rules have the last word of a layer: an axis that they leave no layer to has no effect. */
+static void overridden_by_rules(void **state) {
+    (void)state;
+    static const char *const of_all[] = {"'*'", "'*.*'"};
+    put_file("rules.yaml", "model: tiny\nthreads: 2\ncalibration: {text: cal.txt, samples: 4, length: 64}\n" EVAL
+                           "axes: {bits: [2, 3]}\n"
+                           "rules:\n  - {match: '*.down', bits: 8}\nquantize: [{method: rtn}, {method: gptq}]\n");
+    SAYS(0, "5 cells", "check", "rules.yaml");
+    for (size_t i = 0; i < sizeof of_all / sizeof of_all[0]; i++) {
+        char rule[64];
+        snprintf(rule, sizeof rule, "rules[0].match=%s", of_all[i]);
+        SAYS(1, "rules.yaml:5: axes.bits has no effect: rules set bits of every layer (", "check", "rules.yaml", "-o",
+             rule);
+        /* an entry that sets bits itself is none that the axis reaches; a layer that no rule is for, is */
+        SAYS(1, "axes.bits has no effect", "check", "rules.yaml", "-o", rule, "-o", "quantize[1].bits=4");
+    }
+    SAYS(0, "3 cells", "check", "rules.yaml", "-o", "rules[0].match='0.*'", "-o", "quantize=[{method: rtn}]");
+    SAYS(0, "3 cells", "check", "rules.yaml", "-o", "rules[0].match='0.*'", "-o", "quantize=[{method: rtn}]", "-o",
+         "axes={embedding.bits: [4, 8]}", "-o", "embedding={method: rtn}");
+    SAYS(1, "axes.embedding.bits has no effect: rules leave that matrix as it is", "check", "rules.yaml", "-o",
+         "rules=[{match: embed, skip: true}]", "-o", "axes={embedding.bits: [4, 8]}", "-o", "embedding={method: rtn}");
+}
+
 /* `axes.model` is the list under `model`. */
 static void models(void **state) {
     (void)state;
@@ -261,14 +284,9 @@ static void models_and_texts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_and_samples),
-        cmocka_unit_test(training_texts),
-        cmocka_unit_test(ends),
-        cmocka_unit_test(entries_and_seeds),
-        cmocka_unit_test(plans),
-        cmocka_unit_test(missing_texts),
-        cmocka_unit_test(models),
-        cmocka_unit_test(models_and_texts),
+        cmocka_unit_test(texts_and_samples),   cmocka_unit_test(training_texts), cmocka_unit_test(ends),
+        cmocka_unit_test(entries_and_seeds),   cmocka_unit_test(plans),          cmocka_unit_test(missing_texts),
+        cmocka_unit_test(overridden_by_rules), cmocka_unit_test(models),         cmocka_unit_test(models_and_texts),
     };
     return cmocka_run_group_tests(tests, make_texts, clean);
 }

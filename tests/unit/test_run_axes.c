@@ -106,6 +106,9 @@ static void random_windows(void **state) {
     expect_refused(
         TEXTS "axes: {calibration.seed: [1, 2]}\nquantize: [{method: gptq}]\n",
         "c.yaml:3: axes.calibration.seed has no effect: windows of recipe: sequential are not drawn at random");
+    /* what reads the text says why, not what reads none */
+    expect_refused(TEXTS "axes: {calibration.seed: [1, 2]}\nquantize: [{method: rtn}, {method: gptq}, {method: hqq}]\n",
+                   "axes.calibration.seed has no effect: windows of recipe: sequential are not drawn at random");
     expect_refused(TEXTS "axes: {calibration.samples: [1, 2]}\nquantize: [{method: rtn}]\n",
                    "axes.calibration.samples has no effect: no method here reads the calibration text");
     expect_refused(TEXTS "training: {text: [1, 2]}\nquantize: [{method: gptq}]\n",
