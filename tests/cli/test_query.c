@@ -154,7 +154,7 @@ static void names(void **state) {
     cli_has(r.err, "' (3 seeds)?");
     cli_free(&r);
     r = REPORT(1, "--no-write", "--compare", "gptq 3b");
-    cli_has(r.err, "of gptq there is 'gptq 3b row act_order', 'gptq 3b row no_act_order'");
+    cli_has(r.err, "has no cell 'gptq 3b': there is 'gptq 3b row act_order', 'gptq 3b row no_act_order'");
     cli_has_not(r.err, "rtn");
     cli_free(&r);
 }

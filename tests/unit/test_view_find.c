@@ -82,6 +82,9 @@ static void what_was_meant(void **state) {
     fails("nf4 2b g48", "did you mean 'nf4 4b g64'?", "rtn");
     fails("gtpq 2b g64", "did you mean 'gptq 2b g64' (3 seeds)?", NULL);
     fails("something else", "there is 'none', ", "of something");
+    fails("awq 2b g64", "has no cell 'awq 2b g64': there is 'none', ", "did you mean"); /* no method is near */
+    fails("GPTQ 2b G64", "did you mean 'gptq 2b g64' (3 seeds)?", NULL);
+    fails("gptq 2b", "has no cell 'gptq 2b': there is 'gptq 2b g64' (3 seeds)", "gptq 3b");
     assert_status(LB_E_ARG, lb_report_find_cell(results, "gptq 2b g64", &at));
     assert_error_has("'gptq 2b g64' is 3 cells, one a seed: name one: 'gptq 2b g64 s0', 'gptq 2b g64 s1', ");
 }
@@ -142,6 +145,7 @@ static void lost_seeds(void **state) {
     row = find("gptq 2b g64", &cell);
     assert_int_equal(row->cells, 1);
     assert_int_equal(row->lost, 2);
+    assert_ptr_equal(find("gptq 2b g64 s0", &cell), row); /* the seed that is left still has its name */
     second->label = "gptq 2b g64 s1 *.down bits=8";
     last->label = "gptq 2b g64";
     assert_ok(lb_report_view_make(arena, results, NULL, &view));
