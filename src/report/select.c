@@ -298,6 +298,7 @@ lb_status lb_select_apply(lb_arena *a, const lb_results *r, const lb_select *s, 
     const lb_record **from = LB_NEW(a, const lb_record *, r->n + 1);
     bool some = false;
     *out = *r;
+    out->all = r;
     out->n = 0;
     out->record = LB_NEW(a, lb_record, r->n + 1);
     if (!from || !out->record) return LB_E_NOMEM;

@@ -176,13 +176,25 @@ static lb_status add_rows(lb_report_view *v, bool baselines) {
     return LB_OK;
 }
 
-static void count_absent(lb_report_view *v) {
-    for (int64_t i = 0; i < v->r->n; i++) {
-        const lb_record *c = &v->r->record[i];
-        if (c->state == LB_CELL_DONE) continue;
-        v->absent[v->absents++] = c;
+static void find_absent(lb_report_view *v) {
+    for (int64_t i = 0; i < v->r->n; i++)
+        if (v->r->record[i].state != LB_CELL_DONE) v->absent[v->absents++] = &v->r->record[i];
+}
+
+static bool has_seed(const lb_report_row *row, uint64_t seed) {
+    for (int64_t k = 0; k < row->cells; k++)
+        if (row->cell[k]->seed == seed) return true;
+    return false;
+}
+
+/* Seeds without a result, and those that were not chosen: by what came out, a mean of the rest says little. */
+static void count_lost(lb_report_view *v) {
+    const lb_results *all = v->r->all ? v->r->all : v->r;
+    for (int64_t i = 0; i < all->n; i++) {
+        const lb_record *c = &all->record[i];
+        if (c->state == LB_CELL_DONE && !v->r->all) continue;
         lb_report_row *row = row_of(v, c);
-        if (!row) continue;
+        if (!row || has_seed(row, c->seed)) continue;
         row->lost++;
         v->seeds = true;
     }
@@ -289,7 +301,8 @@ static lb_status view_of(lb_arena *a, const lb_results *r, const lb_report_optio
     if (!out->row || !out->absent) return LB_E_NOMEM;
     LB_TRY(add_rows(out, true));
     LB_TRY(add_rows(out, false));
-    count_absent(out);
+    find_absent(out);
+    count_lost(out);
     LB_TRY(lb_report_tell_apart(out));
     return add_blocks(out);
 }

@@ -15,7 +15,7 @@ typedef struct lb_report_row {
     const char *series;     /* the same without bits: a line through bit widths */
     const lb_record **cell; /* done cells */
     int64_t cells;
-    int64_t lost; /* seeds that failed or were refused */
+    int64_t lost; /* seeds that have no result, or were not chosen */
     uint32_t flags;
     bool baseline;
 } lb_report_row;

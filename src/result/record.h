@@ -145,6 +145,7 @@ typedef struct lb_results {
     int64_t unlisted; /* result files in the folder that its index does not list; they may not be among the records */
     const char **notice; /* of files that could not be read */
     int64_t notices;
+    const struct lb_results *all; /* those that these were chosen from; NULL: they are all */
     lb_arena *arena;
 } lb_results;
 

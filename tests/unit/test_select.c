@@ -103,6 +103,38 @@ static void unknown_values(void **state) {
     assert_int_equal(cells("act_order < 1e9 or act_order >= -1e9"), 0);
 }
 
+/* A mean over the seeds that came out so is none over all: the row says how many there are. */
+static void seeds_left_out(void **state) {
+    (void)state;
+    lb_report_view v;
+    const lb_report_row *row = NULL;
+    lb_results out;
+    assert_ok(lb_report_view_make(arena, results, NULL, &v));
+    for (int64_t i = 0; i < v.rows && !row; i++)
+        if (v.row[i].cells == 3) row = &v.row[i];
+    assert_non_null(row);
+    const char *label = row->label;
+    uint64_t seed = row->cell[1]->seed;
+    char text[128];
+    snprintf(text, sizeof text, "bits = %d and method = %s and seed = %d", row->cell[1]->bits, row->cell[1]->method,
+             (int)seed);
+    assert_ok(apply(text, &out));
+    assert_ok(lb_report_view_make(arena, &out, NULL, &v));
+    for (int64_t i = 0; i < v.rows; i++)
+        if (!v.row[i].baseline) row = &v.row[i];
+    assert_int_equal(row->cells, 1);
+    assert_int_equal(row->cell[0]->seed, seed);
+    assert_int_equal(row->lost, 2);
+    assert_string_equal(row->label, label);
+    lb_str table = {0};
+    assert_ok(lb_report_main_table(&out, LB_TABLE_TERMINAL, &table));
+    assert_non_null(strstr(table.s, " 1 of 3 "));
+    lb_str_free(&table);
+    assert_ok(apply("method = gptq", &out));
+    assert_ok(lb_report_view_make(arena, &out, NULL, &v));
+    for (int64_t i = 0; i < v.rows; i++) assert_int_equal(v.row[i].lost, 0);
+}
+
 static void evaluations(void **state) {
     (void)state;
     lb_results out;
@@ -268,9 +300,8 @@ static void mistakes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(meaning),     cmocka_unit_test(unknown_values),
-        cmocka_unit_test(evaluations), cmocka_unit_test(random_expressions),
-        cmocka_unit_test(mistakes),
+        cmocka_unit_test(meaning),        cmocka_unit_test(unknown_values),     cmocka_unit_test(evaluations),
+        cmocka_unit_test(seeds_left_out), cmocka_unit_test(random_expressions), cmocka_unit_test(mistakes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
