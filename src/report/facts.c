@@ -244,6 +244,13 @@ static lb_status provenance(const lb_fact_source *s, lb_fact_value *v) {
     return text(v, lb_report_pair(&s->c->provenance, s->fact->name));
 }
 
+/* Of the same name in the resolved config. */
+static lb_status of_config(const lb_fact_source *s, lb_fact_value *v) {
+    lb_str words = {0};
+    if (!lb_report_config_value(s->c, s->fact->name, &words)) return text(v, "");
+    return written(s, v, &words);
+}
+
 /* ---- the table ---- */
 
 #define TEXT(name, meaning, get)                                                                                       \
@@ -321,8 +328,16 @@ const lb_fact lb_facts[] = {
     COUNT("calibration_length", "count", "tokens of each", provenance),
     COUNT("calibration_seed", "", "seed of recipe random", provenance),
     TEXT("calibration_bos", "whether BOS was put before it", provenance),
+    BOOL("original_errors", "whether output errors were measured with H of the original model's inputs, too",
+         of_config),
+    TEXT("starved_experts", "what became of experts that got few calibration tokens", of_config),
+    COUNT("expert_tokens", "count", "calibration tokens below which an expert is such a one", of_config),
     TEXT("training", "the training text, as the config names it", provenance),
     TEXT("training_sha256", "of the training text", provenance),
+    TEXT("training_bos", "whether BOS was put before it", provenance),
+    TEXT("validation", "the text that the loss on the way was measured on, as the config names it", provenance),
+    TEXT("validation_sha256", "of that text", provenance),
+    COUNT("validation_windows", "count", "its windows that were looked at", provenance),
     TEXT("model_sha256", "of the model", provenance),
     TEXT("revision", "of the program", provenance),
     TEXT("kernels", "the processor kernels that computed", provenance),

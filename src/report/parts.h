@@ -33,6 +33,8 @@ bool lb_report_rules(const lb_record *c, lb_str *out);
 /* What "embedding" or "head" is quantized by, where that is not the cell's method: rtn bits=8 group=row; false: it is.
  */
 bool lb_report_end(const lb_record *c, const char *which, lb_str *out);
+/* The value of the first indented line "key: value" of the resolved config; false: there is none. */
+bool lb_report_config_value(const lb_record *c, const char *key, lb_str *out);
 LB_NODISCARD lb_status lb_report_citations(const lb_report_view *v, lb_table_format f, lb_str *out);
 const char *lb_report_reference(const char *key); /* authors, title, where; NULL: not known */
 const char *lb_report_reference_key(size_t i);    /* every key that is known; NULL past the last */

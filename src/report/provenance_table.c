@@ -173,6 +173,17 @@ bool lb_report_end(const lb_record *c, const char *which, lb_str *out) {
     return true;
 }
 
+bool lb_report_config_value(const lb_record *c, const char *key, lb_str *out) {
+    size_t n = strlen(key);
+    for (const char *p = c->config; p && *p; p += strcspn(p, "\n"), p += *p == '\n') {
+        const char *word = p + strspn(p, " ");
+        if (word == p || strncmp(word, key, n) != 0 || strncmp(word + n, ": ", 2) != 0) continue;
+        lb_str_add_bytes(out, word + n + 2, strcspn(word + n + 2, "\n"));
+        return true;
+    }
+    return false;
+}
+
 static void add_part(lb_str *line, const char *name, bool has, lb_str *text) {
     if (has) lb_str_add(line, "; %s: %s", name, text->s ? text->s : "");
     line->failed = line->failed || text->failed;

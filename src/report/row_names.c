@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "report/facts.h"
+#include "report/parts.h"
 #include "result/choice.h"
 
 static const char *value_of(const lb_record *c, const char *key) {
@@ -218,14 +219,10 @@ static lb_status of_evaluations(const lb_report_view *v, const lb_record *c, con
     return st;
 }
 
-/* The first line "  key: value" of the resolved config, "" where there is none. */
+/* "" where the resolved config has no such line. */
 static lb_status of_resolved(const lb_report_view *v, const lb_record *c, const char *key, const char **out) {
-    lb_str line = {0}, value = {0};
-    lb_str_add(&line, " %s: ", key);
-    const char *at = c->config && lb_str_check(&line) == LB_OK ? strstr(c->config, line.s) : NULL;
-    if (at) lb_str_add_bytes(&value, at + line.len, strcspn(at + line.len, "\n"));
-    value.failed = value.failed || line.failed;
-    lb_str_free(&line);
+    lb_str value = {0};
+    lb_report_config_value(c, key, &value);
     return keep(v->arena, &value, out);
 }
 

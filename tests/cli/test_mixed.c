@@ -42,7 +42,7 @@ static void cells_have_names(void **state) {
     lb_results_free(r);
     char *csv = text_in("results/mixed/cells.csv"), *page = text_in("results/mixed/report/report.md");
     cli_has(csv, ",3\xe2\x80\x93"
-                 "8,\"match: \"\"*.down\"\" bits: 8\",none,none,none,cal.txt,");
+                 "8,\"match: \"\"*.down\"\", bits: 8\",none,none,none,cal.txt,");
     cli_has(page, "| gptq 3b row 0.\\* bits=8 | 3\xe2\x80\x93"
                   "8 | row |");
     lb_free(csv);

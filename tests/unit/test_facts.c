@@ -22,8 +22,9 @@ static const char columns[] =
     "errors_minimized,flags,seconds,peak_bytes,warnings,key,";
 static const char newer[] =
     "folder,bits_text,rules,embedding,head,router,calibration,calibration_sha256,calibration_recipe,"
-    "calibration_samples,calibration_length,calibration_seed,calibration_bos,training,training_sha256,"
-    "model_sha256,revision,kernels,";
+    "calibration_samples,calibration_length,calibration_seed,calibration_bos,original_errors,starved_experts,"
+    "expert_tokens,training,training_sha256,training_bos,validation,validation_sha256,validation_windows,model_sha256,"
+    "revision,kernels,";
 
 static lb_results *sweep;
 static lb_arena *arena;
@@ -143,6 +144,12 @@ static void ends_and_rules(void **state) {
     expect(&c, "head", "as cell");
     expect(&c, "router", "none");
     expect(&c, "rules", "match: \"*.down\", bits: 8");
+    expect(&c, "expert_tokens", "");
+    c.config = "model: m\nexpert_tokens: 9\ncalibration:\n  starved_experts: rtn\n  expert_tokens: 12\n";
+    expect(&c, "expert_tokens", "12");
+    expect(&c, "starved_experts", "rtn");
+    expect(&c, "original_errors", "");
+    c.config = config;
     lb_layer_row end = {.block = -1, .type = "head"};
     c.layer = &end, c.layers = 1; /* a rule left it out */
     expect(&c, "head", "none");
