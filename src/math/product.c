@@ -57,8 +57,9 @@ static bool new_sample(int64_t k, sample *s) {
 }
 
 static bool same(const sample *s, int64_t q) {
+    const void *got = s->got.d, *want = s->want.d; /* bytes: -0 is not 0 */
     own_product(lb_mat_c(s->x), lb_mat_c(s->W), q, false, s->got);
-    return memcmp(s->got.d, s->want.d, (size_t)(ROWS * OUTPUTS) * sizeof(float)) == 0;
+    return memcmp(got, want, (size_t)(ROWS * OUTPUTS) * sizeof(float)) == 0;
 }
 
 static int64_t find_depth(void) {

@@ -400,7 +400,8 @@ static lb_status depth_figures(const lb_report_view *v, lb_plotter *w, const fam
     double high = lb_plot_most_height(w);
     int64_t most = high > 0 && high < LOW ? LOW_LINES : LINES, k = 0;
     int64_t groups = (f->n + most - 1) / most, each = (f->n + groups - 1) / groups;
-    int fit = types_that_fit(w, f, each), times = (f->types + fit - 1) / fit, types = (f->types + times - 1) / times;
+    int fit = types_that_fit(w, f, each), times = f->types > fit ? (f->types + fit - 1) / fit : 1,
+        types = (f->types + times - 1) / times;
     for (int64_t from = 0; from < f->n; from += each)
         for (int t = 0; t < f->types; t += types) {
             const char *part;

@@ -24,8 +24,9 @@ LB_NODISCARD lb_status lb_points_of(const lb_report_view *v, const lb_report_blo
 bool lb_points_first(const lb_points *s, int64_t i);
 /* Those on the line that begins at i, in order of x or of bits a weight. */
 LB_NODISCARD lb_status lb_points_line(lb_arena *a, const lb_points *s, int64_t i, const lb_point ***out, int64_t *n);
-int lb_points_lines(const lb_points *s);                   /* of quantized rows */
-/* Lines lie a little beside each other, so that equal points and their bars show: by `step`, less for more than eight. */
+int lb_points_lines(const lb_points *s); /* of quantized rows */
+/* Lines lie a little beside each other, so that equal points and their bars show: by `step`, less for more than eight.
+ */
 double lb_points_aside(const lb_points *s, int line, double step);
 size_t lb_points_longest(const lb_points *s, bool series); /* characters of the longest name */
 /* Titles, grid and legend. */

@@ -41,7 +41,7 @@ static void add_after(const char *behind, int k, int n, lb_str *out) {
 static void widest_after(const lb_table *t, size_t c, int k, lb_str *out) {
     size_t most = 0;
     lb_numeral x[LB_NUMERALS];
-    const char *behind, *longest = "";
+    const char *behind = "", *longest = "";
     int of = 0;
     for (size_t r = 0; r < t->rows; r++) {
         const char *text = t->cell[r * t->cols + c].text;

@@ -182,12 +182,12 @@ static lb_status not_evaluated(const char *label, const char *message) {
 }
 
 lb_status lb_report_find_side(const lb_report_view *v, const char *name, lb_report_row *out, bool *alone) {
-    const lb_report_row *row;
-    const lb_record *cell;
+    const lb_report_row *row = NULL;
+    const lb_record *cell = NULL;
     int64_t evaluations = 0;
     *alone = false;
     LB_TRY(lb_report_find_row(v, name, &row, &cell));
-    if (!row) return not_evaluated(cell->label, cell->message);
+    if (!row) return not_evaluated(cell ? cell->label : name, cell ? cell->message : NULL);
     *out = *row;
     if (cell && row->cells > 1) {
         const lb_record **one = LB_NEW(v->arena, const lb_record *, 1);
@@ -214,8 +214,8 @@ static lb_status several_cells(const lb_report_row *row, const char *name) {
 }
 
 lb_status lb_report_find_cell(const lb_results *r, const char *name, int64_t *out) {
-    const lb_report_row *row;
-    const lb_record *cell;
+    const lb_report_row *row = NULL;
+    const lb_record *cell = NULL;
     lb_report_view v;
     lb_arena *a;
     LB_TRY(lb_arena_new(0, &a));

@@ -5,8 +5,8 @@
 
 /* Fails with the first line that differs. `name` is below tests/fixtures: "report/main.txt". */
 void expect_output(const char *name, const char *got);
-/* The same of a file by its path in the tree, "docs/config.md": of what stands behind the line that begins with `begin`,
- * until the one that begins with `end`. NULL: the whole file; until its end. */
+/* The same of a file by its path in the tree, "docs/config.md": of what stands behind the line that begins with
+ * `begin`, until the one that begins with `end`. NULL: the whole file; until its end. */
 void expect_part(const char *file, const char *begin, const char *end, const char *got);
 
 #endif

@@ -22,7 +22,8 @@ void path_in(char out[LB_TEST_PATH], const char *dir, const char *name);
 void put_file(const char *name, const char *text); /* in home */
 bool exists(const char *name);
 cli_options here(void);
-/* The program run there, with this exit status, or the test fails and shows what was said: RAN(0, "check", "c.yaml"). */
+/* The program run there, with this exit status, or the test fails and shows what was said: RAN(0, "check", "c.yaml").
+ */
 cli_result ran(int code, const char *const *words);
 #define RAN(code, ...) ran((code), (const char *const[]){__VA_ARGS__, NULL})
 /* Likewise; the text stands in its output where the status is 0, else in its messages. */
