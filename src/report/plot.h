@@ -149,7 +149,8 @@ void lb_plot_size(const lb_plotter *w, lb_plot *p);
 LB_NODISCARD lb_status lb_plot_fit_names(lb_plot *p, const char **name, int64_t n, size_t most);
 const char *lb_plot_brief(lb_arena *a, const char *name, size_t most); /* one alone; NULL: no memory */
 size_t lb_plot_longest(const char *const *name, int64_t n);            /* characters */
-#define LB_PLOT_LETTER 7.6                                             /* points that a character is wide, about */
+#define LB_PLOT_LETTER       7.6                                       /* points that a character is wide, about */
+#define LB_PLOT_TITLE_LETTER 8.4 /* the same where there is nothing beside it that could give way */
 lb_span lb_plot_limits(const lb_plotter *w, const char *axis, lb_span data);
 bool lb_span_empty(const lb_span *s);
 

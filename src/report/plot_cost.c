@@ -143,7 +143,7 @@ static lb_status figure(const lb_report_view *v, lb_plotter *w, lb_rows *s, cons
                                 v->r->model_name,
                                 v->seeds ? "; of rows over seeds the mean time, and the most memory of all" : "");
     lb_status st = p.title && p.caption ? LB_OK : LB_E_NOMEM;
-    p.title_columns = p.width / 8; /* it is the whole figure's */
+    p.title_columns = (int)(p.width / LB_PLOT_TITLE_LETTER); /* it is the whole figure's */
     y.top = lb_plot_title_height(w, &p);
     y.rows = fmax(10, (p.height - y.top - y.key - (y.below ? 2 : 1) * y.axis) / (y.below ? 2 : 1));
     data_of(&p, s, g);

@@ -40,7 +40,7 @@ void lb_plot_size(const lb_plotter *w, lb_plot *p) {
         if (o->exact) p->height = (int)(72 * o->height_in * LB_PLOT_FONT / font);
     }
     p->scale = font / LB_PLOT_FONT;
-    p->title_columns = p->width / 8;
+    p->title_columns = (int)(p->width / LB_PLOT_TITLE_LETTER);
 }
 
 /* ---- titles ---- */
@@ -64,9 +64,7 @@ double lb_plot_entry_width(size_t characters) { return SAMPLE + WIDE_LETTER * (d
 
 static int lines_of(const lb_plot *p, int columns) { return (p->entries + columns - 1) / columns; }
 
-static double characters(double page, int columns) {
-    return (page / columns - SAMPLE) / (columns > 1 ? WIDE_LETTER : LB_PLOT_LETTER);
-}
+static double characters(double page, int columns) { return (page / columns - SAMPLE) / WIDE_LETTER; }
 
 /* Below the axes, in as many columns as the names' lengths allow, and where those would be too many lines, in more. In
  * a figure that may not grow, letters shrink until the axes have some height left. */
@@ -79,7 +77,7 @@ static lb_status below(const lb_plotter *w, lb_plot *p, lb_plot_frame *f) {
     f->narrow = true;
     for (;; f->scale = least) {
         page = f->width / f->scale;
-        p->title_columns = (int)(page / 8);
+        p->title_columns = (int)(page / LB_PLOT_TITLE_LETTER);
         double rest = LEAST_AXES + LB_PLOT_BELOW_AXES + lb_plot_title_height(w, p);
         double room = fixed ? f->height - rest * f->scale : 72 * o->most_height_in - f->height;
         f->columns = (int)fmax(1, fmin(p->entries, page / longest));
@@ -120,8 +118,13 @@ lb_status lb_plot_lay_out(const lb_plotter *w, lb_plot *p, lb_plot_frame *f) {
     f->width = 72 * o->width_in, f->height = 72 * o->height_in;
     double beside = (LB_PLOT_SIDE_LINE * p->entries + 2 * LINE) * f->scale; /* the height of a legend at the side */
     double most = 72 * o->most_height_in;
-    bool narrow = is_narrow(w, p) || (p->legend && beside > most);
-    p->title_columns = (int)((page - (narrow ? 0 : side)) / 8);
+    bool narrow = is_narrow(w, p);
+    p->title_columns = (int)((page - (narrow ? 0 : side)) / LB_PLOT_TITLE_LETTER);
+    /* gnuplot gives a legend the height of the axes: one that has not that much would be broken into columns. */
+    if (p->legend && beside + lb_plot_title_height(w, p) * f->scale > most) {
+        narrow = true;
+        p->title_columns = (int)(page / LB_PLOT_TITLE_LETTER);
+    }
     if (!o->exact) {
         if (p->height > PAGE_HEIGHT && !narrow) f->height = fmax(f->height, p->height * f->scale);
         if (p->legend && !narrow) f->height = fmax(f->height, beside);

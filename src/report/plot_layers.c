@@ -267,7 +267,7 @@ static lb_status depth_figure(const lb_report_view *v, lb_plotter *w, const fami
     for (int64_t i = 0; i < n; i++) LB_TRY(shown_name(v->arena, f, f->row[from + i], &name[i]));
     LB_TRY(lb_plot_begin(&p, v->arena, file, PANEL_WIDTH, PANEL_HEIGHT));
     panels g = layout_for(w, &p, f, lb_plot_longest(name, n), n);
-    p.title_columns = p.width / 8;
+    p.title_columns = (int)(p.width / LB_PLOT_TITLE_LETTER);
     p.title =
         lb_arena_printf(v->arena, "%s, %s bits: %s (log scale)", v->r->model_name, f->bits_text, measure_text(f->by));
     p.caption = lb_arena_printf(v->arena, "%s, %s bits: %s (log scale) over depth, by layer type%s.%s",

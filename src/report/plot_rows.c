@@ -50,7 +50,7 @@ lb_status lb_rows_begin(const lb_plotter *w, lb_plot *p, lb_arena *a, const char
     }
     s->longest = lb_plot_longest(s->name, s->n);
     p->beside = lb_rows_names_width(s);
-    p->title_columns = (p->width - p->beside) / 8; /* it stands above the bars */
+    p->title_columns = (int)((p->width - p->beside - 20) / LB_PLOT_TITLE_LETTER); /* it stands above the bars */
     return LB_OK;
 }
 

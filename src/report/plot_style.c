@@ -7,27 +7,33 @@
 
 /* ---- series ---- */
 
-/* A series of one point shows no dashes. */
-static bool taken(const lb_plot *p, const lb_plot_look *look) {
-    for (int i = 0; i < p->looks; i++)
-        if (p->look[i].point == look->point &&
-            (p->no_lines || look->lone || p->look[i].lone || p->look[i].dash == look->dash))
-            return true;
+/* A series of one point shows no dashes. as_lines: but in the legend it does. */
+static bool taken(const lb_plot *p, const lb_plot_look *look, bool as_lines) {
+    for (int i = 0; i < p->looks; i++) {
+        bool points = p->no_lines || (!as_lines && (look->lone || p->look[i].lone));
+        if (p->look[i].point == look->point && (points || p->look[i].dash == look->dash)) return true;
+    }
     return false;
 }
 
 /* Other dashes first, then the marker's inside, then its shape, which alone tells points apart whose inside may mean
  * something else: the colour stays the method's. */
-void lb_plot_style_of(lb_plot *p, int at, const char *method, const char *group, bool lone) {
+static bool find_look(const lb_plot *p, lb_plot_look *look, int shape, int dash, bool as_lines) {
     enum { INSIDES = LB_PALETTE_DASHES * 2, EVERY = INSIDES * LB_PALETTE_SHAPES };
+    for (int k = 0; k < EVERY; k += look->lone && !as_lines ? INSIDES : 1) {
+        bool open = (k / LB_PALETTE_DASHES) % 2 ? !p->open_markers : p->open_markers;
+        look->dash = (dash + k) % LB_PALETTE_DASHES;
+        look->point = lb_palette_point((shape + k / INSIDES) % LB_PALETTE_SHAPES, open);
+        if (!taken(p, look, as_lines)) return true;
+    }
+    return false;
+}
+
+void lb_plot_style_of(lb_plot *p, int at, const char *method, const char *group, bool lone) {
     int shape = lb_palette_shape(method), dash = lb_palette_dash(group);
     lb_plot_look look = {.at = at, .method = method, .lone = lone};
-    for (int k = 0; k < EVERY; k += lone ? INSIDES : 1) {
-        bool open = (k / LB_PALETTE_DASHES) % 2 ? !p->open_markers : p->open_markers;
-        look.dash = (dash + k) % LB_PALETTE_DASHES;
-        look.point = lb_palette_point((shape + k / INSIDES) % LB_PALETTE_SHAPES, open);
-        if (!taken(p, &look)) break;
-    }
+    /* Where there are more points than shapes, the legend's dashes tell them apart. */
+    if (!find_look(p, &look, shape, dash, false)) (void)find_look(p, &look, shape, dash, true);
     lb_plot_look *all = LB_NEW(p->arena, lb_plot_look, p->looks + 1);
     if (!all) {
         p->setup.failed = true;

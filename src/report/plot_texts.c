@@ -177,13 +177,23 @@ static void labels(lb_str *to, const char *axis, const char *const *name, const 
     lb_str_add(to, ") out nomirror\n");
 }
 
+static size_t longest_line(const maps *s, const part *of) {
+    size_t w = 0;
+    for (int64_t i = 0; i < of->maps; i++) {
+        size_t one = lb_plot_longest(of->text[i], s->at[of->map + i].n);
+        if (one > w) w = one;
+    }
+    return w;
+}
+
 /* Numbers in white where the map is dark. */
 static lb_status draw_map(lb_plot *p, const maps *s, const part *of, int64_t index) {
     const map *m = &s->at[of->map + index];
     const char *title;
     LB_TRY(title_of(p->arena, m, &title));
     LB_TRY(map_data(p, s, m, of, title));
-    LB_TRY(lb_plot_fit_names(p, &title, 1, (size_t)((p->width - 150) / LB_PLOT_LETTER)));
+    LB_TRY(lb_plot_fit_names(p, &title, 1,
+                             (size_t)fmax(0, (p->width - 150) / LB_PLOT_LETTER - (double)longest_line(s, of))));
     lb_plot_map_place(p, index, of->maps, of->top, MAP_ABOVE, MAP_FRAME - MAP_ABOVE);
     labels(&p->draw, "y", of->text[index], NULL, m->n);
     lb_str_add(&p->draw, "set yrange [%d.5:-0.5]\n    set title ", m->n - 1);
@@ -218,15 +228,6 @@ static lb_status name_part(lb_plot *p, const maps *s, part *of) {
         LB_TRY(lb_plot_fit_names(p, of->text[i], m->n, lines));
     }
     return LB_OK;
-}
-
-static size_t longest_line(const maps *s, const part *of) {
-    size_t w = 0;
-    for (int64_t i = 0; i < of->maps; i++) {
-        size_t one = lb_plot_longest(of->text[i], s->at[of->map + i].n);
-        if (one > w) w = one;
-    }
-    return w;
 }
 
 static lb_status fill(const maps *s, part *of, const lb_plotter *w, lb_plot *p) {

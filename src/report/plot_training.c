@@ -126,7 +126,7 @@ static lb_status words(const lb_report_view *v, lb_plot *p, figure what, int64_t
     }
     lb_str_add(
         &p->setup,
-        "set title title\nset xlabel 'step'\nset ylabel '%s in nats per token%s'\n"
+        "set title title\nset xlabel 'step'\nset ylabel '%s in nats%s'\n"
         "set grid lc rgb '#c8c8c8' lw 0.8 dt solid\nset border 3\nset tics nomirror\nset datafile missing 'NaN'\n",
         what == KL ? "KL" : "loss", mean);
     return p->title && p->caption ? LB_OK : LB_E_NOMEM;
