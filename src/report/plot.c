@@ -28,8 +28,15 @@ void lb_plot_quote_as(lb_str *s, const char *text, lb_table_format f) {
     lb_str plain = {0};
     lb_markup_text(&plain, f, text); /* no control characters, no broken UTF-8 */
     lb_str_add(s, "'");
-    for (const char *p = plain.s ? plain.s : ""; *p; p++)
-        lb_str_add_bytes(s, *p == '\'' ? "''" : p, *p == '\'' ? 2 : 1);
+    bool open = true; /* gnuplot reads a doubled quote as one, but not right behind another quote */
+    for (const char *p = plain.s ? plain.s : ""; *p; p++) {
+        bool doubled = *p == '\'' && !open;
+        if (*p == '\'')
+            lb_str_add(s, doubled ? "''" : "\xe2\x80\x99");
+        else
+            lb_str_add_bytes(s, p, 1);
+        open = doubled;
+    }
     lb_str_add(s, "'");
     s->failed = s->failed || plain.failed;
     lb_str_free(&plain);
@@ -37,6 +44,12 @@ void lb_plot_quote_as(lb_str *s, const char *text, lb_table_format f) {
 
 void lb_plot_quote(lb_str *s, const char *text) {
     const char mark = LB_PLOT_TEXT;
+    lb_str_add_bytes(s, &mark, 1);
+    lb_plot_quote_as(s, text, LB_TABLE_TERMINAL);
+}
+
+void lb_plot_quote_tic(lb_str *s, const char *text) {
+    const char mark = LB_PLOT_TIC;
     lb_str_add_bytes(s, &mark, 1);
     lb_plot_quote_as(s, text, LB_TABLE_TERMINAL);
 }

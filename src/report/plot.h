@@ -93,6 +93,9 @@ int lb_plot_block(lb_plot *p, const char *name);
 /* 'text' for gnuplot, with a mark before it that scripts are written without: TeX has other texts. */
 void lb_plot_quote(lb_str *s, const char *text);
 #define LB_PLOT_TEXT '\001'
+#define LB_PLOT_TIC '\003'
+/* The same of a tic, in which gnuplot takes % for a number's format. */
+void lb_plot_quote_tic(lb_str *s, const char *text);
 void lb_plot_quote_as(lb_str *s, const char *text, lb_table_format f); /* without; TERMINAL or LATEX */
 /* The title, an author's own or the program's, as an expression, which scripts have in the variable `title`. */
 void lb_plot_title(const lb_plotter *w, const lb_plot *p, lb_str *s);

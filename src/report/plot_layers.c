@@ -321,7 +321,7 @@ static void map_draw(lb_plot *p, const family *f, const char *const *name, int64
     lb_str_add(&p->setup, "set yrange [%d.5:-0.5]\nset ytics (", f->types - 1);
     for (int t = 0; t < f->types; t++) {
         lb_str_add(&p->setup, "%s", t ? ", " : "");
-        lb_plot_quote(&p->setup, f->type[t]);
+        lb_plot_quote_tic(&p->setup, f->type[t]);
         lb_str_add(&p->setup, " %d", t);
     }
     lb_str_add(&p->setup, ") out nomirror\nset xlabel 'block'\nset key off\nset border 15\n");

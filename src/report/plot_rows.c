@@ -66,7 +66,7 @@ void lb_rows_axis(lb_plot *p, const lb_rows *s, bool names) {
     lb_str_add(&p->setup, "set yrange [%lld.5:-0.5]\n%s", (long long)s->n - 1, names ? "set ytics (" : "unset ytics\n");
     for (int64_t i = 0; names && i < s->n; i++) {
         lb_str_add(&p->setup, "%s", i ? ", " : "");
-        lb_plot_quote(&p->setup, s->name[i]);
+        lb_plot_quote_tic(&p->setup, s->name[i]);
         lb_str_add(&p->setup, " %lld", (long long)i);
     }
     if (names) lb_str_add(&p->setup, ") out nomirror\n");

@@ -45,26 +45,29 @@ static void terminals(const lb_plot_options *o, const lb_plot_frame *f, bool tex
 /* ---- the script ---- */
 
 /* One of the texts, from its first quote on; returns what is behind it. */
-static const char *add_text(lb_str *out, const char *p, bool tex) {
-    lb_str text = {0};
+static const char *add_text(lb_str *out, const char *p, bool tex, bool tic) {
+    lb_str text = {0}, quoted = {0};
     for (p++; *p && (*p != '\'' || p[1] == '\''); p++) {
         lb_str_add_bytes(&text, p, 1);
         if (*p == '\'') p++;
     }
-    lb_plot_quote_as(out, text.s ? text.s : "", tex ? LB_TABLE_LATEX : LB_TABLE_TERMINAL);
-    out->failed = out->failed || text.failed;
+    lb_plot_quote_as(&quoted, text.s ? text.s : "", tex ? LB_TABLE_LATEX : LB_TABLE_TERMINAL);
+    for (const char *q = quoted.s ? quoted.s : ""; *q; q++)
+        lb_str_add_bytes(out, tic && *q == '%' ? "%%" : q, tic && *q == '%' ? 2 : 1);
+    out->failed = out->failed || text.failed || quoted.failed;
+    lb_str_free(&quoted);
     lb_str_free(&text);
     return p + (*p == '\'');
 }
 
 /* Commands, and the texts and entries of the legend in them as the terminal takes them. */
 static void add_commands(const lb_plot *plot, lb_str *out, const lb_str *from, bool tex) {
-    static const char marks[] = {LB_PLOT_TEXT, LB_PLOT_ENTRY, 0};
+    static const char marks[] = {LB_PLOT_TEXT, LB_PLOT_TIC, LB_PLOT_ENTRY, 0};
     for (const char *p = from->s ? from->s : ""; *p;) {
         size_t n = strcspn(p, marks);
         lb_str_add_bytes(out, p, n);
         p += n;
-        if (*p == LB_PLOT_TEXT) p = add_text(out, p + 1, tex);
+        if (*p == LB_PLOT_TEXT || *p == LB_PLOT_TIC) p = add_text(out, p + 1, tex, *p == LB_PLOT_TIC);
         if (*p != LB_PLOT_ENTRY) continue;
         char *end;
         long at = strtol(p + 1, &end, 10);

@@ -169,9 +169,9 @@ static void labels(lb_str *to, const char *axis, const char *const *name, const 
     lb_str_add(to, "set %stics (", axis);
     for (int64_t i = 0; i < n; i++) {
         lb_str_add(to, "%s", i ? ", " : "");
-        lb_plot_quote(to, name[i]);
+        lb_plot_quote_tic(to, name[i]);
         if (below) lb_str_add(to, ".\"\\n\".");
-        if (below) lb_plot_quote(to, below[i]);
+        if (below) lb_plot_quote_tic(to, below[i]);
         lb_str_add(to, " %lld", (long long)i);
     }
     lb_str_add(to, ") out nomirror\n");

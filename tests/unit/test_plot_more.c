@@ -285,6 +285,25 @@ static void no_texts(void **state) {
     assert_false(shows_texts(r));
 }
 
+/* gnuplot takes a doubled quote for one only behind something that is none, and % in a tic for a format. */
+static void names_of_any_letters(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    for (int64_t i = 0; i < r->n; i++)
+        if (strcmp(r->record[i].method, "nf4") == 0) r->record[i].method = "'a''b' at 50%";
+    const char *dir = plots_made(r, &list);
+    char *gp = plot_text(dir, "sizes", "gp"), *points = plot_text(dir, "front-wikitext-2-W2-2048", "gp");
+    assert_non_null(strstr(gp, "'\xe2\x80\x99"
+                               "a''\xe2\x80\x99"
+                               "b'' at 50%% 4b"));
+    assert_non_null(strstr(points, "'\xe2\x80\x99"
+                                   "a''\xe2\x80\x99"
+                                   "b'' at 50%'"));
+    lb_free(points);
+    lb_free(gp);
+    synthetic_results_free(r);
+}
+
 /* Panels of four types fill a row: three columns, and the legend stands beside the fourth, not below all of them. */
 static void no_row_for_the_legend_alone(void **state) {
     (void)state;
@@ -313,6 +332,7 @@ int main(void) {
         cmocka_unit_test(texts),
         cmocka_unit_test(no_texts),
         cmocka_unit_test(no_row_for_the_legend_alone),
+        cmocka_unit_test(names_of_any_letters),
     };
     return cmocka_run_group_tests_name("more plots", tests, NULL, NULL);
 }
