@@ -49,7 +49,7 @@ static const char *latex_ascii(unsigned char c) {
     case '|':
         return "\\textbar{}";
     case '"':
-        return "\\textquotedbl{}";
+        return "\\textquotedblright{}";
     /* A bracket right after \\ in a table would be read as its argument. */
     case '[':
         return "{[}";
