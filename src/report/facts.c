@@ -269,7 +269,7 @@ const lb_fact lb_facts[] = {
     TEXT("model", "name of the model", model),
     TEXT("cell", "file name without `.h5`", stem),
     TEXT("label", "name of the cell", label),
-    TEXT("state", "done, failed, refused, not run, or missing: its file is gone", state),
+    TEXT("state", "done, failed, refused, not run, or missing: its file is gone or damaged", state),
     TEXT("message", "why it has no result", message),
     TEXT("method", "the method", method),
     COUNT("bits", "bits", "a code; where layers differ, of the main layers", bits),

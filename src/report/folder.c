@@ -35,7 +35,7 @@ lb_status lb_report_folder_notes(const lb_report_view *v, lb_table_format f, lb_
         missing += r->record[i].state == LB_CELL_MISSING;
     }
     LB_TRY(say_of_cells(v, f, out, pending, cells, "not run"));
-    LB_TRY(say_of_cells(v, f, out, missing, cells, "no file any more"));
+    LB_TRY(say_of_cells(v, f, out, missing, cells, "no file that can be read"));
     for (int64_t i = 0; i < r->notices; i++) LB_TRY(say(f, out, r->notice[i]));
     if (r->unlisted == 0 || cells < r->n) return LB_OK;
     if (is_of_several_folders(r))

@@ -69,13 +69,6 @@ static lb_status add_warning(lb_arena *a, lb_record *r, const char *text) {
     return LB_OK;
 }
 
-static lb_status check_hash(const char *path, const char *want) {
-    char have[LB_HASH_HEX];
-    LB_TRY(lb_h5_hash(path, have));
-    if (strcmp(have, want) == 0) return LB_OK;
-    return lb_fail(LB_E_FORMAT, "%s is damaged: SHA-256 %s, the index says %s: run the cell again", path, have, want);
-}
-
 static lb_status file_of(const index_reader *x, const char *stem, const char **out) {
     *out = lb_arena_printf(x->out->arena, "%s%s%s.h5", x->dir, lb_str_ends(x->dir, "/") ? "" : "/", stem);
     return *out ? LB_OK : LB_E_NOMEM;
@@ -88,21 +81,27 @@ lb_status lb_store_note_version(lb_arena *a, lb_record *r) {
     return w ? add_warning(a, r, w) : LB_E_NOMEM;
 }
 
-/* A file that is gone takes its own row along and no other: what the index knows of the cell stays. */
-static lb_status missing_record(const index_reader *x, const json_t *o, lb_record *r) {
+/* A file that is gone, or is not the one that was written, takes its own row along and no other: what the index knows
+ * of the cell stays. */
+static lb_status missing_record(const index_reader *x, const json_t *o, const char *why, lb_record *r) {
     LB_TRY(bare_record(x, o, r));
     r->state = LB_CELL_MISSING;
-    return LB_OK;
+    r->message = why;
+    return why ? LB_OK : LB_E_NOMEM;
 }
 
 static lb_status done_record(const index_reader *x, const json_t *o, const char *stem, lb_record *r) {
     const char *want = NULL;
     const char *path;
+    char have[LB_HASH_HEX];
     LB_TRY(lb_json_str(x->path, o, "sha256", &want));
     if (!lb_hash_is_hex(want)) return lb_fail(LB_E_FORMAT, "%s: sha256 of %s: must be 64 hex digits", x->path, stem);
     LB_TRY(file_of(x, stem, &path));
-    if (!lb_fs_there(path)) return missing_record(x, o, r);
-    LB_TRY(check_hash(path, want));
+    if (!lb_fs_there(path)) return missing_record(x, o, "its file is gone: run the config again", r);
+    LB_TRY(lb_h5_hash(path, have));
+    if (strcmp(have, want) != 0)
+        return missing_record(x, o, "its file is damaged (another SHA-256 than the index has): run the config again",
+                              r);
     LB_TRY(lb_store_read_ahead(x->ahead, path, x->out->arena, r));
     if (strcmp(r->stem, stem) != 0)
         return lb_fail(LB_E_FORMAT, "%s is damaged: stem '%s': the index says '%s'", path, r->stem, stem);
@@ -155,7 +154,7 @@ static lb_status read_cell(const index_reader *x, const json_t *o, bool pending,
     }
     r->stem = stem;
     r->label = label;
-    r->message = r->state == LB_CELL_MISSING ? "its file is gone: run the config again" : message;
+    if (r->state != LB_CELL_MISSING) r->message = message;
     return x->models ? model_of(x, o, r) : LB_OK;
 }
 

@@ -108,7 +108,7 @@ static void a_missing_file_is_one_row(void **state) {
     r = lowbit("report", "results/gone", NULL);
     assert_int_equal(r.code, 0);
     cli_has(r.out, "rtn 3b g16 missing: its file is gone: run the config again");
-    cli_has(r.out, "\n1 of 4 cells has no file any more: run the config again.\n");
+    cli_has(r.out, "\n1 of 4 cells has no file that can be read: run the config again.\n");
     cli_has(r.out, "\nrtn                 2     16 ");
     cli_has(r.out, "\nrtn                 4     16 ");
     cli_has_not(r.out, "\nrtn                 3     16 ");
@@ -119,7 +119,7 @@ static void a_missing_file_is_one_row(void **state) {
     r = lowbit("run", "gone.yaml", NULL);
     assert_int_equal(r.code, 0);
     cli_has(r.err, "1 cell run, 3 kept");
-    cli_has_not(r.out, "any more");
+    cli_has_not(r.out, "no file");
     cli_free(&r);
     r = lowbit("check", "gone.yaml", "--wide");
     cli_has(r.out, "\nall 4 cells are there already\n");
@@ -131,6 +131,37 @@ static void a_missing_file_is_one_row(void **state) {
     assert_null(strstr(after, "pending"));
     lb_free(after);
     lb_free(before);
+}
+
+/* So is a file of which one byte is another, or half is lost. */
+static void a_damaged_file_is_one_row(void **state) {
+    (void)state;
+    put_file("hurt.yaml", COMMON "quantize:\n  - {method: rtn, bits: [2, 3, 4], group: 16}\n");
+    cli_result r = RAN(0, "run", "hurt.yaml", "--no-report");
+    cli_free(&r);
+    lb_results *x = results("results/hurt");
+    char name[256], path[LB_TEST_PATH];
+    snprintf(name, sizeof name, "results/hurt/%s.h5", x->record[2].stem);
+    path_in(path, home, name);
+    lb_results_free(x);
+    char *bytes;
+    size_t n;
+    for (int half = 0; half < 2; half++) {
+        assert_ok(lb_fs_read(path, &bytes, &n));
+        bytes[n / 3] ^= 4;
+        assert_ok(lb_fs_write_atomic(path, bytes, half ? n / 2 : n));
+        lb_free(bytes);
+        r = RAN(0, "report", "results/hurt");
+        cli_has(r.out, "rtn 3b g16 missing: its file is damaged (another SHA-256 than the index has): run the config again");
+        cli_has(r.out, "\n1 of 4 cells has no file that can be read: run the config again.\n");
+        cli_has(r.out, "\nrtn                 2     16 ");
+        cli_has(r.out, "\nrtn                 4     16 ");
+        cli_free(&r);
+        r = RAN(0, "run", "hurt.yaml", "--no-report");
+        cli_has(r.err, "1 cell run, 3 kept");
+        cli_has_not(r.out, "no file");
+        cli_free(&r);
+    }
 }
 
 /* What was computed stays in sight when the config is changed. */
@@ -246,8 +277,11 @@ static void a_folder_of_an_earlier_version(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stopped_sweeps_say_so),          cmocka_unit_test(a_missing_file_is_one_row),
-        cmocka_unit_test(earlier_results_are_counted),    cmocka_unit_test(expected_values_are_checked_first),
+        cmocka_unit_test(stopped_sweeps_say_so),
+        cmocka_unit_test(a_missing_file_is_one_row),
+        cmocka_unit_test(a_damaged_file_is_one_row),
+        cmocka_unit_test(earlier_results_are_counted),
+        cmocka_unit_test(expected_values_are_checked_first),
         cmocka_unit_test(a_folder_of_an_earlier_version),
     };
     return cmocka_run_group_tests(tests, make_model, clean);
