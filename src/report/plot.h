@@ -93,7 +93,7 @@ int lb_plot_block(lb_plot *p, const char *name);
 /* 'text' for gnuplot, with a mark before it that scripts are written without: TeX has other texts. */
 void lb_plot_quote(lb_str *s, const char *text);
 #define LB_PLOT_TEXT '\001'
-#define LB_PLOT_TIC '\003'
+#define LB_PLOT_TIC  '\003'
 /* The same of a tic, in which gnuplot takes % for a number's format. */
 void lb_plot_quote_tic(lb_str *s, const char *text);
 void lb_plot_quote_as(lb_str *s, const char *text, lb_table_format f); /* without; TERMINAL or LATEX */

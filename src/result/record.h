@@ -6,7 +6,8 @@
 #include "quant/layer.h"
 #include "result/quality.h"
 
-/* PENDING: the run ended before it. MISSING: the index says that it is done, but its file is gone or not the one it means. */
+/* PENDING: the run ended before it. MISSING: the index says that it is done, but its file is gone or not the one it
+ * means. */
 typedef enum lb_cell_state {
     LB_CELL_DONE,
     LB_CELL_FAILED,

@@ -152,7 +152,8 @@ static void a_damaged_file_is_one_row(void **state) {
         assert_ok(lb_fs_write_atomic(path, bytes, half ? n / 2 : n));
         lb_free(bytes);
         r = RAN(0, "report", "results/hurt");
-        cli_has(r.out, "rtn 3b g16 missing: its file is damaged (another SHA-256 than the index has): run the config again");
+        cli_has(r.out,
+                "rtn 3b g16 missing: its file is damaged (another SHA-256 than the index has): run the config again");
         cli_has(r.out, "\n1 of 4 cells has no file that can be read: run the config again.\n");
         cli_has(r.out, "\nrtn                 2     16 ");
         cli_has(r.out, "\nrtn                 4     16 ");
