@@ -206,7 +206,7 @@ static void experiments_agree(void **state) {
     lb_results r;
     rows_agree("experiments/smollm2-wikitext2", 7, 21);
     rows_agree("experiments/zoo", 64, 72);
-    rows_agree("experiments/zoo/stories", 64, 36);
+    rows_agree("experiments/zoo/stories", 64, 72);
     assert_ok(lb_arena_new(0, &a));
     cells_of(a, "experiments/smollm2-wikitext2/full.yaml", &r);
     assert_int_equal(r.n, 1);
