@@ -14,6 +14,9 @@ int lb_blas_threads(void);        /* that it uses inside of a product: 1 */
 const char *lb_blas_config(void); /* OpenBLAS' configuration string */
 const char *lb_blas_core(void);   /* the kernel core it chose, "Haswell", "SkylakeX" */
 
+/* OpenBLAS takes other kernels, and so other sums, for products of up to a million steps m n k: this is clear of it. */
+enum { LB_SMALL_PRODUCT = 1 << 20 };
+
 /* C = alpha op(A) op(B) + beta C; op transposes where ta / tb. Shapes are asserted. */
 void lb_sgemm(bool ta, bool tb, float alpha, lb_cmat A, lb_cmat B, float beta, lb_mat C);
 void lb_dgemm(bool ta, bool tb, double alpha, lb_cdmat A, lb_cdmat B, double beta, lb_dmat C);

@@ -10,8 +10,7 @@
 #include "math/blas.h"
 #include "math/kernels.h"
 
-/* OpenBLAS takes other kernels for products of up to a million steps; few rows do not repay packing W. */
-static const int64_t small_product = (int64_t)1 << 20;
+/* Few rows do not repay packing W. */
 enum { LEAST_ROWS = 64, MOST_DEPTH = 1024, ROUND = 16 };
 
 /* Terms of the next block of `left`, as OpenBLAS cuts them by blocks of q: the last two are of equal length. */
@@ -95,7 +94,7 @@ static struct {
 
 static bool compare_width(int64_t k) {
     sample s;
-    if (ROWS * OUTPUTS * k <= small_product || !new_sample(k, &s)) return false;
+    if (ROWS * OUTPUTS * k <= LB_SMALL_PRODUCT || !new_sample(k, &s)) return false;
     bool out = same(&s, depth);
     lb_free(s.numbers);
     return out;
@@ -113,7 +112,7 @@ static bool width_is_same(int64_t k) {
 
 void lb_product(lb_cmat x, lb_cmat W, float mult, bool add, lb_mat y) {
     assert(x.rows == y.rows && x.cols == W.cols && W.rows == y.cols);
-    if (mult != 1.0f || x.rows < LEAST_ROWS || x.rows * W.rows * W.cols <= small_product ||
+    if (mult != 1.0f || x.rows < LEAST_ROWS || x.rows * W.rows * W.cols <= LB_SMALL_PRODUCT ||
         !lb_kernels_active()->panel || lb_product_depth() == 0 || !width_is_same(x.cols)) {
         lb_sgemm(false, true, mult, x, W, add ? 1.0f : 0.0f, y);
         return;

@@ -5,9 +5,10 @@
  * Cutting leaves every bit of a product as it is where a panel starts at a multiple of 192 rows, is at least as long,
  * and takes no other kernel than the whole would: OpenBLAS has one for products of up to a million steps. That is how
  * OpenBLAS behaves, not what it promises: tests/property/test_panels.c compares, for each of its cores. */
+#include "math/blas.h"
 #include "model/exec_impl.h"
 
-static const int64_t value_bytes = (int64_t)16 << 20, small_product = (int64_t)1 << 20;
+static const int64_t value_bytes = (int64_t)16 << 20;
 enum { UNITS_A_PIECE = 2 };
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -48,7 +49,7 @@ static int64_t least_units(const lb_exec *e, const lb_net_part *p, const lb_run 
         const lb_net_step *s = &p->step[i];
         if (s->site < 0 || s->src[0] < 0 || s->op->keeps_no_result) continue;
         const lb_site *site = &e->net->site[s->site];
-        if (site->rows > 1) units = most(units, over(small_product, LB_PANEL_UNIT * site->rows * site->cols));
+        if (site->rows > 1) units = most(units, over(LB_SMALL_PRODUCT, LB_PANEL_UNIT * site->rows * site->cols));
     }
     return units;
 }
