@@ -45,18 +45,39 @@ static void put_text(lb_str *out, const char *indent, const char *key, const lb_
     lb_str_add(out, " # sha256 %s\n", t->corpus->hash);
 }
 
+/* Keys of a config that are newer than results: where they have their default they are not part of a cell's identity,
+ * and what was run before there were these keys is found. One a line. */
+static const char *const later[] = {
+    NULL,
+};
+
+static bool is_of_config(const lb_options *t) {
+    return t == &lb_config_calibration_table || t == &lb_config_eval_table || t == &lb_config_training_table ||
+           t == &lb_config_cell_table;
+}
+
+/* text: the value. */
+static bool is_silent(const lb_options *t, const lb_option *o, const void *values, const char *text) {
+    bool is_later = false;
+    if (lb_options_silent(o, values)) return true;
+    for (size_t k = 0; later[k]; k++) is_later = is_later || strcmp(later[k], o->name) == 0;
+    return is_later && is_of_config(t) && o->def && strcmp(o->def, text) == 0;
+}
+
 /* Every key of a table but `text`, which comes with its hash. */
 static void put_table(lb_str *out, const char *indent, const lb_options *t, const void *values,
                       const char *const *leave_out) {
     lb_str v = {0};
     for (size_t i = 0; i < t->n; i++) {
-        bool skip = lb_options_silent(&t->table[i], values);
-        for (size_t k = 0; leave_out[k]; k++) skip = skip || strcmp(leave_out[k], t->table[i].name) == 0;
-        if (skip) continue;
+        const lb_option *o = &t->table[i];
         v.len = 0;
-        lb_options_text(&t->table[i], values, &v);
-        lb_str_add(out, "%s%s: ", indent, t->table[i].name);
-        put_value(out, &t->table[i], v.len ? v.s : "");
+        lb_options_text(o, values, &v);
+        const char *text = v.len ? v.s : "";
+        bool skip = is_silent(t, o, values, text);
+        for (size_t k = 0; leave_out[k]; k++) skip = skip || strcmp(leave_out[k], o->name) == 0;
+        if (skip) continue;
+        lb_str_add(out, "%s%s: ", indent, o->name);
+        put_value(out, o, text);
         lb_str_add(out, "\n");
     }
     if (v.failed) out->failed = true;
