@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "eval/perplexity_windows.h"
 #include "model/forward.h"
 #include "model/weights.h"
 
@@ -35,10 +36,7 @@ typedef struct scoring {
     desk *desk; /* (threads) */
     passage *own, *woven; /* (threads) one a worker; (windows from `first` on) that advance together */
     int64_t first;
-    int64_t from, scored; /* rows from .. from + scored - 1 of a window predict what is scored */
-    lb_eval *out;
-    double *sum, *sum2; /* (windows) of nll and nll^2 */
-    double *kl;         /* (windows, scored) or NULL */
+    lb_scored scored;
     lb_log *log;
     atomic_int_least64_t done;
     lb_weights held; /* where all blocks are in memory: w's, or rounded */
@@ -54,21 +52,6 @@ typedef struct scoring {
 
 /* Windows that share the reading or rounding of a block: enough that it costs little beside them. */
 enum { LEAST_TOGETHER = 8 };
-
-static lb_status check_request(const lb_net *net, const lb_eval_request *r) {
-    const lb_protocol *p = &r->protocol;
-    if (net->context && p->n > net->context)
-        return lb_fail(LB_E_CONFIG, "protocol %s: windows of %lld tokens are longer than the model's context of %lld",
-                       p->id, (long long)p->n, (long long)net->context);
-    if (r->corpus->tokens < p->n)
-        return lb_fail(LB_E_CONFIG, "%s: %lld tokens are too few for one window: protocol %s needs %lld",
-                       r->corpus->path, (long long)r->corpus->tokens, p->id, (long long)p->n);
-    if (r->max_windows < 0)
-        return lb_fail(LB_E_CONFIG, "windows = %lld: must be at least 0 (all)", (long long)r->max_windows);
-    if (!r->base != !r->base_states)
-        return lb_fail(LB_E_ARG, "divergence needs both the baseline's weights and its states");
-    return LB_OK;
-}
 
 static lb_status make_desk(const scoring *s, desk *d) {
     int64_t n = s->r->protocol.n;
@@ -94,13 +77,6 @@ static lb_status make_passage(const scoring *s, lb_arena *a, passage *p) {
     return p->agree ? LB_OK : LB_E_NOMEM;
 }
 
-static void take_tokens(const scoring *s, passage *p, int64_t window) {
-    const lb_corpus *c = s->r->corpus;
-    int64_t n = s->r->protocol.n;
-    memcpy(p->token, c->token + window * n, (size_t)n * sizeof *p->token);
-    if (s->r->protocol.rule == LB_RULE_LCPP && c->has_bos) p->token[0] = c->bos_id;
-}
-
 /* Of a root-mean-square norm over whole rows, by weights without more, the weights; NULL: the states come of another.
  */
 static const float *final_weights(const lb_net *n, const lb_weights *w) {
@@ -114,19 +90,21 @@ static const float *final_weights(const lb_net *n, const lb_weights *w) {
 /* What RMSNorm gives is at most sqrt(dim) times its weight, so that logits of it are finite where the model's are: the
  * file was sealed, but by whom is not known. */
 static lb_status check_states(const scoring *s, lb_cmat h0, int64_t window) {
+    int64_t from = lb_scored_window(&s->scored, window).from;
     const float *weight = final_weights(s->net, s->r->base);
     double most = 1.01 * sqrt((double)h0.cols); /* for rounding */
     for (int64_t t = 0; t < h0.rows; t++)
         for (int64_t i = 0; i < h0.cols; i++) {
             double v = (double)h0.d[t * h0.ld + i];
             if (!isfinite(v) || (weight && !(fabs(v) <= most * fabs((double)weight[i]))))
-                return lb_states_refuse(s->r->base_states, window, s->from + t, i, v);
+                return lb_states_refuse(s->r->base_states, window, from + t, i, v);
         }
     return LB_OK;
 }
 
-static lb_cmat scored_rows(const scoring *s, lb_mat h) {
-    return lb_cmat_part(lb_mat_c(h), s->from, 0, s->scored, s->cols);
+static lb_cmat scored_rows(const scoring *s, lb_mat h, int64_t window) {
+    int64_t from = lb_scored_window(&s->scored, window).from;
+    return lb_cmat_part(lb_mat_c(h), from, 0, lb_scored_count(&s->scored, window), s->cols);
 }
 
 /* The baseline's states of the window, where the divergence is asked for. */
@@ -134,73 +112,68 @@ static lb_status base_states(const scoring *s, desk *d, int64_t window) {
     if (!s->r->base || d->window == window) return LB_OK;
     d->window = -1;
     LB_TRY(lb_states_get(s->r->base_states, window, d->h0));
-    LB_TRY(check_states(s, scored_rows(s, d->h0), window));
+    LB_TRY(check_states(s, scored_rows(s, d->h0, window), window));
     d->window = window;
     return LB_OK;
 }
 
 /* Rows [row, row + rows) of what is scored, from the states in p->h. */
 static lb_status score_rows(const scoring *s, desk *d, passage *p, int64_t window, int64_t row, int64_t rows) {
-    lb_cmat h = scored_rows(s, p->h);
-    const int32_t *target = p->token + s->from + 1;
+    lb_cmat h = scored_rows(s, p->h, window);
+    const int32_t *target = p->token + lb_scored_window(&s->scored, window).from + 1;
     if (!s->r->base) return lb_head_nll_rows(s->head, h, target, row, rows, p->nll, NULL);
     LB_TRY(base_states(s, d, window));
-    return lb_head_kl_rows(s->base, scored_rows(s, d->h0), s->head, h, target, row, rows, p->nll,
-                           s->kl + window * s->scored, p->agree);
+    return lb_head_kl_rows(s->base, scored_rows(s, d->h0, window), s->head, h, target, row, rows, p->nll,
+                           s->scored.kl + s->scored.first[window], p->agree);
 }
 
-/* Sums of one window, in token order. */
-static void sum_window(const scoring *s, const passage *p, int64_t window) {
-    double sum = 0.0, sum2 = 0.0, kl = 0.0, agree = 0.0;
-    for (int64_t i = 0; i < s->scored; i++) {
-        sum += p->nll[i];
-        sum2 += p->nll[i] * p->nll[i];
-        if (s->kl) kl += s->kl[window * s->scored + i];
-        agree += p->agree[i];
-    }
-    s->sum[window] = sum;
-    s->sum2[window] = sum2;
-    s->out->window_nll[window] = sum / (double)s->scored;
-    if (!s->kl) return;
-    s->out->window_kl[window] = kl / (double)s->scored;
-    s->out->window_agree[window] = agree / (double)s->scored;
-}
-
-static int64_t parts(const scoring *s) { return (s->scored - 1) / LB_HEAD_ROWS + 1; }
+/* Pieces of the head's work: of a window, and of the one that has most. */
+static int64_t parts_of(int64_t scored) { return (scored - 1) / LB_HEAD_ROWS + 1; }
+static int64_t parts(const scoring *s, int64_t window) { return parts_of(lb_scored_count(&s->scored, window)); }
 
 static lb_status in_window(lb_status st, int64_t window) {
     return st == LB_OK || st == LB_E_INTERRUPTED ? st : lb_fail_in(st, "window %lld", (long long)window);
 }
 
-/* After the blocks, before the head. */
+/* Of (n, cols), those of the window's tokens: it may be shorter. */
+static lb_mat own_rows(const scoring *s, lb_mat x, int64_t window) {
+    return lb_mat_part(x, 0, 0, lb_scored_window(&s->scored, window).n, x.cols);
+}
+
+/* After the blocks, before the head. What is kept has n rows: behind a shorter window's stand zeros. */
 static lb_status final_states(const scoring *s, int worker, const passage *p, int64_t window) {
-    lb_status st = lb_exec_final(s->desk[worker].exec, s->w, p->x, p->h);
+    lb_mat x = own_rows(s, p->x, window), h = own_rows(s, p->h, window);
+    lb_status st = lb_exec_final(s->desk[worker].exec, s->w, x, h);
+    memset(p->h.d + h.rows * h.cols, 0, (size_t)((p->h.rows - h.rows) * h.cols) * sizeof *h.d);
     if (st == LB_OK && s->r->save_states) st = lb_states_put(s->r->save_states, window, lb_mat_c(p->h));
     return in_window(st, window);
 }
 
 static lb_status score_part(const scoring *s, desk *d, passage *p, int64_t window, int64_t part) {
-    int64_t row = part * LB_HEAD_ROWS, rows = s->scored - row < LB_HEAD_ROWS ? s->scored - row : LB_HEAD_ROWS;
+    int64_t row = part * LB_HEAD_ROWS, left = lb_scored_count(&s->scored, window) - row;
+    int64_t rows = left < LB_HEAD_ROWS ? left : LB_HEAD_ROWS;
     return in_window(score_rows(s, d, p, window, row, rows), window);
 }
 
 static void finish_window(scoring *s, int worker, const passage *p, int64_t window) {
-    sum_window(s, p, window);
+    lb_scored_sum(&s->scored, window, p->nll, p->agree);
     int64_t done = atomic_fetch_add(&s->done, 1) + 1;
     /* Worker 0 is the calling thread, the only one that may report. */
-    if (worker == 0) lb_log_step(s->log, "perplexity", s->r->protocol.id, done, s->out->windows);
+    if (worker == 0) lb_log_step(s->log, "perplexity", s->r->protocol.id, done, s->scored.out->windows);
 }
 
-/* One of the `parts` of the head; the first also ends the model's pass, the last the window. */
+/* One of the `parts` of the head; the first also ends the model's pass, the last the window. Windows of fewer parts
+ * than others have steps without work. */
 static lb_status head_step(scoring *s, int worker, passage *p, int64_t window, int64_t part) {
+    if (part >= parts(s, window)) return LB_OK;
     if (part == 0) LB_TRY(final_states(s, worker, p, window));
     LB_TRY(score_part(s, &s->desk[worker], p, window, part));
-    if (part + 1 == parts(s)) finish_window(s, worker, p, window);
+    if (part + 1 == parts(s, window)) finish_window(s, worker, p, window);
     return LB_OK;
 }
 
 static lb_status head_steps(scoring *s, int worker, passage *p, int64_t window) {
-    for (int64_t i = 0; i < parts(s); i++) LB_TRY(head_step(s, worker, p, window, i));
+    for (int64_t i = 0; i < parts(s, window); i++) LB_TRY(head_step(s, worker, p, window, i));
     return LB_OK;
 }
 
@@ -221,24 +194,24 @@ static lb_status head_on_team(scoring *s, passage *p, int64_t window) {
     window_job j = {s, p, window};
     LB_TRY(final_states(s, 0, p, window));
     LB_TRY(in_window(base_states(s, &s->desk[0], window), window));
-    LB_TRY(lb_parallel_for(s->team, parts(s), team_part, &j));
+    LB_TRY(lb_parallel_for(s->team, parts(s, window), team_part, &j));
     finish_window(s, 0, p, window);
     return LB_OK;
 }
 
 /* ---- weights in memory: most windows one a thread, the last ones side by side ---- */
 
-static int64_t steps(const scoring *s) { return s->net->blocks + parts(s); }
+static int64_t steps(const scoring *s) { return s->net->blocks + parts_of(s->scored.most); }
 
 static lb_status embed_window(const scoring *s, int worker, passage *p, lb_mat x, int64_t window) {
-    take_tokens(s, p, window);
-    return lb_exec_embed(s->desk[worker].exec, s->w, p->token, s->r->protocol.n, x);
+    lb_scored_tokens(&s->scored, window, p->token);
+    return lb_exec_embed(s->desk[worker].exec, s->w, p->token, x.rows, x);
 }
 
 static lb_status run_step(scoring *s, int worker, passage *p, int64_t window, int64_t step) {
     if (step >= s->net->blocks) return head_step(s, worker, p, window, step - s->net->blocks);
-    if (step == 0) LB_TRY(embed_window(s, worker, p, p->x, window));
-    return lb_exec_block(s->desk[worker].exec, &s->held, step, p->x, NULL);
+    if (step == 0) LB_TRY(embed_window(s, worker, p, own_rows(s, p->x, window), window));
+    return lb_exec_block(s->desk[worker].exec, &s->held, step, own_rows(s, p->x, window), NULL);
 }
 
 static lb_status whole_window(void *ctx, int64_t window, int worker) {
@@ -270,7 +243,7 @@ static lb_status score_few(scoring *s) {
     passage *p = &s->own[0];
     LB_TRY(make_desk(s, &s->desk[0]));
     LB_TRY(make_passage(s, s->desk[0].arena, p));
-    for (int64_t window = 0; window < s->out->windows; window++) {
+    for (int64_t window = 0; window < s->scored.out->windows; window++) {
         for (int64_t i = 0; i < s->net->blocks; i++) {
             LB_TRY(lb_interrupt_check());
             LB_TRY(run_step(s, 0, p, window, i));
@@ -284,7 +257,7 @@ static lb_status score_few(scoring *s) {
  * The windows of the last two rounds advance block by block instead, whichever thread is free. */
 static lb_status score_resident(scoring *s, lb_arena *scratch) {
     if (s->few) return score_few(s);
-    int64_t windows = s->out->windows, last = s->threads + windows % s->threads;
+    int64_t windows = s->scored.out->windows, last = s->threads + windows % s->threads;
     if (last > windows) last = windows;
     s->first = windows - last;
     if (!(s->woven = LB_NEW(scratch, passage, last))) return LB_E_NOMEM;
@@ -301,18 +274,20 @@ static lb_mat states_of(const scoring *s, int64_t piece) {
 
 static lb_status enter_window(void *ctx, int64_t piece, int worker) {
     scoring *s = ctx;
-    return embed_window(s, worker, &s->own[worker], states_of(s, piece), s->first + piece);
+    return embed_window(s, worker, &s->own[worker], own_rows(s, states_of(s, piece), s->first + piece),
+                        s->first + piece);
 }
 
 static lb_status pass_block(void *ctx, int64_t piece, int worker) {
     scoring *s = ctx;
-    return lb_exec_block(s->desk[worker].exec, &s->loaded, s->block, states_of(s, piece), NULL);
+    return lb_exec_block(s->desk[worker].exec, &s->loaded, s->block, own_rows(s, states_of(s, piece), s->first + piece),
+                         NULL);
 }
 
 static lb_status leave_window(void *ctx, int64_t piece, int worker) {
     scoring *s = ctx;
     passage *p = &s->own[worker];
-    take_tokens(s, p, s->first + piece);
+    lb_scored_tokens(&s->scored, s->first + piece, p->token);
     p->x = states_of(s, piece);
     if (s->cols == s->net->dim) p->h = p->x;
     return s->few ? head_on_team(s, p, s->first + piece) : head_steps(s, worker, p, s->first + piece);
@@ -350,7 +325,7 @@ static lb_status half_room(scoring *s, lb_arena *a) {
 
 static lb_status score_by_blocks(scoring *s, lb_arena *scratch) {
     int64_t together = 2 * s->threads > LEAST_TOGETHER ? 2 * s->threads : LEAST_TOGETHER;
-    int64_t windows = s->out->windows, n = s->r->protocol.n;
+    int64_t windows = s->scored.out->windows, n = s->r->protocol.n;
     if (together > windows) together = windows;
     float *buffer = LB_NEW(scratch, float, lb_weights_block_floats(s->net, s->w));
     s->x = lb_mat_of(LB_NEW(scratch, float, together *n * s->net->dim), together * n, s->net->dim);
@@ -418,95 +393,29 @@ static lb_status score_all(scoring *s, lb_arena *scratch) {
     return whole ? score_resident(s, scratch) : score_by_blocks(s, scratch);
 }
 
-static double mean_of(const double *x, int64_t n) {
-    double sum = 0.0;
-    for (int64_t i = 0; i < n; i++) sum += x[i];
-    return sum / (double)n;
-}
-
-static void finish_kl(const scoring *s, lb_eval *e) {
-    e->has_kl = true;
-    e->kl_mean = mean_of(e->window_kl, e->windows);
-    e->top1 = mean_of(e->window_agree, e->windows);
-    lb_sort_f64(s->kl, e->scored);
-    e->kl_median = lb_percentile(s->kl, e->scored, 0.5);
-    e->kl_p99 = lb_percentile(s->kl, e->scored, 0.99);
-}
-
-/* Every token's NLL is a number by now; of a model that is far off, their mean may still be one that nothing can be
- * raised to. */
-static lb_status check_finite(const lb_eval *e) {
-    if (isfinite(e->mean_nll) && isfinite(e->ppl) && !isinf(e->ppl_se)) return LB_OK;
-    int64_t worst = 0;
-    for (int64_t i = 1; i < e->windows; i++)
-        if (e->window_nll[i] > e->window_nll[worst]) worst = i;
-    return lb_fail(LB_E_NUMERIC,
-                   "perplexity overflows: the mean NLL is %.6g nats a token, of window %lld %.6g: the model's outputs "
-                   "are no probabilities any more",
-                   e->mean_nll, (long long)worst, e->window_nll[worst]);
-}
-
-static lb_status finish(const scoring *s, lb_eval *e) {
-    double sum = 0.0, sum2 = 0.0, spread = 0.0, n = (double)e->windows, tokens = (double)e->scored;
-    for (int64_t i = 0; i < e->windows; i++) {
-        sum += s->sum[i];
-        sum2 += s->sum2[i];
-    }
-    if (e->protocol.rule == LB_RULE_LCPP) {
-        e->mean_nll = sum / tokens;
-        spread = sqrt(fmax(sum2 / tokens - e->mean_nll * e->mean_nll, 0.0) / (tokens - 1.0));
-    } else {
-        e->mean_nll = mean_of(e->window_nll, e->windows);
-        for (int64_t i = 0; i < e->windows; i++)
-            spread += (e->window_nll[i] - e->mean_nll) * (e->window_nll[i] - e->mean_nll);
-        spread = e->windows > 1 ? sqrt(spread / (n - 1.0) / n) : NAN;
-    }
-    e->ppl = exp(e->mean_nll);
-    e->ppl_se = e->ppl * spread;
-    LB_TRY(check_finite(e));
-    if (s->kl) finish_kl(s, e);
-    return LB_OK;
-}
-
-static lb_status run(scoring *s, lb_arena *scratch, lb_arena *arena) {
-    lb_eval *e = s->out;
+static lb_status run(scoring *s, lb_arena *scratch, lb_arena *arena, lb_eval *e) {
     const lb_protocol *p = &s->r->protocol;
-    s->from = p->rule == LB_RULE_LCPP ? p->n / 2 : 0;
-    s->scored = p->n - 1 - s->from;
-    e->protocol = *p;
-    e->windows_all = s->r->corpus->tokens / p->n;
-    e->windows = s->r->max_windows && s->r->max_windows < e->windows_all ? s->r->max_windows : e->windows_all;
-    e->scored = e->windows * s->scored;
+    LB_TRY(lb_scored_begin(s->r, scratch, arena, e, &s->scored));
     s->few = e->windows < s->threads;
-    s->sum = LB_NEW(scratch, double, e->windows);
-    s->sum2 = LB_NEW(scratch, double, e->windows);
-    e->window_nll = LB_NEW(arena, double, e->windows);
-    if (!s->sum || !s->sum2 || !e->window_nll) return LB_E_NOMEM;
-    if (s->r->base) {
-        s->kl = LB_NEW(scratch, double, e->scored);
-        e->window_kl = LB_NEW(arena, double, e->windows);
-        e->window_agree = LB_NEW(arena, double, e->windows);
-        if (!s->kl || !e->window_kl || !e->window_agree) return LB_E_NOMEM;
-    }
     lb_log_step(s->log, "perplexity", p->id, 0, e->windows);
     LB_TRY(score_all(s, scratch));
     lb_log_step(s->log, "perplexity", p->id, e->windows, e->windows);
-    return finish(s, e);
+    return lb_scored_finish(&s->scored);
 }
 
 lb_status lb_perplexity(const lb_net *n, const lb_weights *w, const lb_eval_request *r, lb_team *team, lb_arena *arena,
                         lb_log *log, lb_eval *out) {
-    LB_TRY(check_request(n, r));
+    LB_TRY(lb_scored_check(n, r));
     lb_arena *scratch;
     LB_TRY(lb_arena_new(0, &scratch));
     *out = (lb_eval){0};
-    scoring s = {.net = n, .w = w, .r = r, .out = out, .log = log, .team = team, .threads = lb_team_threads(team)};
+    scoring s = {.net = n, .w = w, .r = r, .log = log, .team = team, .threads = lb_team_threads(team)};
     s.cols = n->site[n->head].cols;
     s.desk = LB_NEW(scratch, desk, s.threads);
     s.own = LB_NEW(scratch, passage, s.threads);
     lb_status st = s.desk && s.own ? LB_OK : LB_E_NOMEM;
     if (st == LB_OK && r->compute == LB_COMPUTE_BF16) st = lb_bf16_new(&s.bf16);
-    if (st == LB_OK) st = run(&s, scratch, arena);
+    if (st == LB_OK) st = run(&s, scratch, arena, out);
     if (st != LB_OK) lb_error_frame(__FILE__, __LINE__, __func__);
     for (int i = 0; s.desk && i < s.threads; i++) lb_arena_free(s.desk[i].arena);
     lb_arena_free(scratch);

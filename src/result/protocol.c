@@ -29,3 +29,10 @@ lb_status lb_protocol_parse(const char *id, lb_protocol *out) {
                    "(llama.cpp's: the second half of each window) are, as in W2-2048",
                    id);
 }
+
+int64_t lb_protocol_windows(const lb_protocol *p, int64_t tokens) { return tokens / p->n; }
+
+lb_window lb_protocol_window(const lb_protocol *p, int64_t tokens, int64_t i) {
+    (void)tokens;
+    return (lb_window){.start = i * p->n, .n = p->n, .from = p->rule == LB_RULE_LCPP ? p->n / 2 : 0};
+}

@@ -19,6 +19,13 @@ typedef struct lb_protocol {
 } lb_protocol;
 LB_NODISCARD lb_status lb_protocol_parse(const char *id,
                                          lb_protocol *out); /* unknown id: LB_E_CONFIG with the known forms */
+typedef struct lb_window {
+    int64_t start, n; /* tokens [start, start + n) of the text */
+    int64_t from;     /* the model's outputs at its positions from .. n - 2 are scored, by the token after each */
+} lb_window;
+/* How many windows a text of so many tokens has; 0: it is too short. And the i-th of them. */
+int64_t lb_protocol_windows(const lb_protocol *p, int64_t tokens);
+lb_window lb_protocol_window(const lb_protocol *p, int64_t tokens, int64_t i);
 
 typedef struct lb_eval {
     lb_protocol protocol;
