@@ -68,7 +68,7 @@ static const lb_table_column column[COLUMNS] = {
     [C_DELTA_CSV] = {.name = "delta_ln_ppl"},
     [C_LOW_CSV] = {.name = "delta_low"},
     [C_HIGH_CSV] = {.name = "delta_high"},
-    [C_SEEDS] = {.head = "seeds", .name = "seeds", .right = true, .priority = 4},
+    [C_SEEDS] = {.head = "seeds", .name = "seeds", .right = true, .priority = 2},
     [C_SD] = {.head = "sd ln PPL", .name = "ln_ppl_sd_seeds", .right = true, .priority = 13},
     [C_PPL_MEAN_CSV] = {.name = "ppl_mean_seeds"},
     [C_PPL_SD_CSV] = {.name = "ppl_sd_seeds"},

@@ -145,6 +145,26 @@ static void names_break(void **state) {
     synthetic_results_free(r);
 }
 
+/* How many seeds a row is a mean of is never what gives way to a long name. */
+static void seeds_stay(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+    lb_pair varied[] = {{"act_order", "true"}, {"static_groups", "true"}, {"a_name_of_an_option", "true"}};
+    for (int64_t i = 0; i < r->n; i++) r->record[i].varied = (lb_pairs){varied, 3};
+    for (size_t width = 80; width <= 160; width += 4) {
+        lb_str s = {0};
+        char head[512];
+        lb_table_terminal_width(width);
+        assert_ok(lb_report_main_table(r, LB_TABLE_TERMINAL, &s));
+        head_of(s.s, head);
+        if (!is_head(head, "seeds") || !is_head(head, DELTA) || !is_head(head, "flags"))
+            fail_msg("%zu columns: %s", width, head);
+        lb_str_free(&s);
+    }
+    lb_table_terminal_width(LB_TERMINAL_WIDTH);
+    synthetic_results_free(r);
+}
+
 /* Layers of a cell are a table of the same kind. */
 static void layers_too(void **state) {
     (void)state;
@@ -163,7 +183,7 @@ static void layers_too(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_lost), cmocka_unit_test(what_matters_first), cmocka_unit_test(wide_shows_all),
-        cmocka_unit_test(names_break),     cmocka_unit_test(layers_too),
+        cmocka_unit_test(names_break),     cmocka_unit_test(seeds_stay),         cmocka_unit_test(layers_too),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
