@@ -96,7 +96,8 @@ typedef struct forward_job {
     lb_mat *captured;         /* (inputs) of (together * length, width); a sequence's rows begin at its first token's */
     int64_t *rows;            /* (together, inputs) that were captured: of an expert, those that were routed to it */
     lb_tap *tap;              /* (execs, inputs) */
-    lb_cmat *X;               /* (inputs) the next to be summed */
+    int32_t **position;       /* (inputs) (together * length) which token each row is, of an expert's; else NULL */
+    lb_batch *next;           /* (inputs) to be summed */
     lb_collecting sums;
 } forward_job;
 
@@ -122,6 +123,7 @@ static lb_status forward_one(void *ctx, int64_t piece, int worker) {
     for (int32_t i = 0; i < j->inputs; i++)
         cap.tap[i] = (lb_tap){.input = j->want[i].input,
                               .all = j->all,
+                              .token = j->position[i] ? j->position[i] + piece * T : NULL,
                               .to = lb_mat_part(j->captured[i], piece * T, 0, T, j->captured[i].cols)};
     if (j->outside)
         LB_TRY(lb_exec_outside(exec, j->w, s->tokens + (j->first + piece) * T, lb_mat_c(x), cap.tap));
@@ -137,9 +139,12 @@ static lb_status forward_one(void *ctx, int64_t piece, int worker) {
 /* Inputs that every token has: all sequences at once, so that chunks of H are full. */
 static lb_status add_common(forward_job *j, int64_t n) {
     const lb_stream *s = j->s;
-    for (int32_t i = 0; i < j->inputs; i++)
-        j->X[i] = j->routed[i] ? (lb_cmat){0} : lb_cmat_of(j->captured[i].d, n * s->length, j->captured[i].cols);
-    return lb_collect_add(&j->sums, j->X, n, s->team);
+    for (int32_t i = 0; i < j->inputs; i++) {
+        lb_mat all = j->captured[i];
+        j->next[i] = (lb_batch){.sequences = n};
+        if (!j->routed[i]) j->next[i].X = lb_cmat_of(all.d, n * s->length, all.cols);
+    }
+    return lb_collect_add(&j->sums, j->next, s->team);
 }
 
 /* Inputs of experts: a sequence's rows are a chunk, else the sums would depend on how many go at a time. */
@@ -149,9 +154,12 @@ static lb_status add_routed(forward_job *j, int64_t n) {
         for (int32_t i = 0; i < j->inputs; i++) {
             int64_t rows = j->routed[i] ? j->rows[q * j->inputs + i] : 0;
             lb_mat of = j->captured[i];
-            j->X[i] = rows > 0 ? lb_cmat_of(of.d + q * s->length * of.cols, rows, of.cols) : (lb_cmat){0};
+            j->next[i] = (lb_batch){.sequences = 1};
+            if (rows < 1) continue;
+            j->next[i].X = lb_cmat_of(of.d + q * s->length * of.cols, rows, of.cols);
+            j->next[i].position = j->position[i] + q * s->length;
         }
-        LB_TRY(lb_collect_add(&j->sums, j->X, 1, s->team));
+        LB_TRY(lb_collect_add(&j->sums, j->next, s->team));
     }
     return LB_OK;
 }
@@ -181,17 +189,19 @@ static lb_status run(forward_job *j, int64_t together) {
 
 static lb_status make_lists(forward_job *j, lb_arena *a, lb_arena *lists, int64_t together) {
     const lb_stream *s = j->s;
-    j->X = LB_NEW(lists, lb_cmat, j->inputs + 1);
+    j->next = LB_NEW(lists, lb_batch, j->inputs + 1);
     j->captured = LB_NEW(lists, lb_mat, j->inputs + 1);
     j->tap = LB_NEW(lists, lb_tap, s->execs * j->inputs + 1);
     j->rows = LB_NEW(lists, int64_t, together * j->inputs + 1);
     j->routed = LB_NEW(lists, bool, j->inputs + 1);
-    if (!j->X || !j->captured || !j->tap || !j->rows || !j->routed) return LB_E_NOMEM;
+    j->position = LB_NEW(lists, int32_t *, j->inputs + 1);
+    if (!j->next || !j->captured || !j->tap || !j->rows || !j->routed || !j->position) return LB_E_NOMEM;
     for (int32_t i = 0; i < j->inputs; i++) {
         const lb_net_input *in = &s->net->input[j->want[i].input];
         j->out[i] = (lb_collected){.cols = in->cols, .needs = j->want[i].needs};
         j->routed[i] = in->expert >= 0;
         j->any_routed |= j->routed[i];
+        if (j->routed[i] && !(j->position[i] = LB_NEW_UNSET(lists, int32_t, together * s->length))) return LB_E_NOMEM;
     }
     return lb_collect_begin(a, lists, j->out, j->inputs, s->samples * s->length, &j->sums);
 }

@@ -45,12 +45,12 @@ lb_status lb_collect_begin(lb_arena *a, lb_arena *lists, lb_collected *of, int n
     return LB_OK;
 }
 
-lb_status lb_collect_add(lb_collecting *c, const lb_cmat *X, int64_t sequences, lb_team *team) {
-    for (int k = 0; lb_collectors[k]; k++) LB_TRY(lb_collectors[k]->add(c->sum + k * c->n, X, c->n, sequences, team));
+lb_status lb_collect_add(lb_collecting *c, const lb_batch *b, lb_team *team) {
+    for (int k = 0; lb_collectors[k]; k++) LB_TRY(lb_collectors[k]->add(c->sum + k * c->n, b, c->n, team));
     for (int i = 0; i < c->n; i++) {
-        if (!X[i].d) continue;
-        c->of[i].tokens += X[i].rows;
-        c->of[i].sequences += sequences;
+        if (!b[i].X.d) continue;
+        c->of[i].tokens += b[i].X.rows;
+        c->of[i].sequences += b[i].sequences;
     }
     return LB_OK;
 }
@@ -70,25 +70,27 @@ lb_status lb_collect_finish(lb_collecting *c, lb_team *team) {
 
 typedef struct strips {
     void *const *sum;
-    const lb_cmat *X;
+    const lb_batch *b;
     int n;
     lb_collect_strip *fn;
 } strips;
 
-static int64_t strips_of(const strips *s, int i) { return s->sum[i] && s->X[i].d ? (s->X[i].cols - 1) / STRIP + 1 : 0; }
+static int64_t strips_of(const strips *s, int i) {
+    return s->sum[i] && s->b[i].X.d ? (s->b[i].X.cols - 1) / STRIP + 1 : 0;
+}
 
 static lb_status run_strip(void *ctx, int64_t piece, int worker) {
     (void)worker;
     const strips *s = ctx;
     int i = 0;
     for (; piece >= strips_of(s, i); i++) piece -= strips_of(s, i);
-    int64_t c0 = piece * STRIP, left = s->X[i].cols - c0;
-    s->fn(s->sum[i], s->X[i], c0, left < STRIP ? left : STRIP);
+    int64_t c0 = piece * STRIP, left = s->b[i].X.cols - c0;
+    s->fn(s->sum[i], s->b[i].X, c0, left < STRIP ? left : STRIP);
     return LB_OK;
 }
 
-lb_status lb_collect_strips(void *const *sum, const lb_cmat *X, int n, lb_collect_strip *fn, lb_team *team) {
-    strips s = {sum, X, n, fn};
+lb_status lb_collect_strips(void *const *sum, const lb_batch *b, int n, lb_collect_strip *fn, lb_team *team) {
+    strips s = {sum, b, n, fn};
     int64_t pieces = 0;
     for (int i = 0; i < n; i++) pieces += strips_of(&s, i);
     return pieces ? lb_parallel_for(team, pieces, run_strip, &s) : LB_OK;

@@ -9,6 +9,13 @@
 #include "io/sealed.h"
 #include "quant/method.h"
 
+/* The next rows of an input: those of `sequences` sequences, one after another. X.d NULL: there are none. */
+typedef struct lb_batch {
+    lb_cmat X;
+    int64_t sequences;
+    const int32_t *position; /* (rows) of each in its sequence; NULL: row modulo rows / sequences */
+} lb_batch;
+
 typedef struct lb_collector {
     uint32_t need;     /* LB_NEEDS_... */
     const char *name;  /* in files: "absmax" */
@@ -18,8 +25,8 @@ typedef struct lb_collector {
     /* Its numbers of an input of `cols` channels that `tokens` rows reached. */
     int64_t (*count)(int64_t cols, int64_t tokens);
     lb_status (*begin)(lb_arena *a, int64_t cols, int64_t most_tokens, void **sum);
-    /* The next rows of n inputs, X[i] (rows, cols) into sum[i]. sum[i] NULL, X[i].d NULL: not i. */
-    lb_status (*add)(void *const *sum, const lb_cmat *X, int n, int64_t sequences, lb_team *team);
+    /* The next rows of n inputs, b[i] into sum[i]. sum[i] NULL, b[i].X.d NULL: not i. */
+    lb_status (*add)(void *const *sum, const lb_batch *b, int n, lb_team *team);
     /* The numbers, once all `tokens` rows are in: in the sum's memory. None may have been. LB_E_NUMERIC: not finite. */
     lb_status (*finish)(void *sum, int64_t tokens, lb_team *team, void **numbers);
     /* Into its field. */
@@ -62,14 +69,14 @@ typedef struct lb_collecting {
 /* Numbers are made in `a`, lists that only this needs in `lists`. most_tokens: no input gets more. */
 LB_NODISCARD lb_status lb_collect_begin(lb_arena *a, lb_arena *lists, lb_collected *of, int n, int64_t most_tokens,
                                         lb_collecting *out);
-/* The next rows of each input, those of `sequences` sequences; X[i].d NULL: none. */
-LB_NODISCARD lb_status lb_collect_add(lb_collecting *c, const lb_cmat *X, int64_t sequences, lb_team *team);
+/* b (n): the next rows of each input. */
+LB_NODISCARD lb_status lb_collect_add(lb_collecting *c, const lb_batch *b, lb_team *team);
 LB_NODISCARD lb_status lb_collect_finish(lb_collecting *c, lb_team *team);
 
 /* For collectors whose channels are each a sum of its own: fn for strips of columns [c0, c0 + n) of every X, each from
  * the first row to the last. */
 typedef void lb_collect_strip(void *sum, lb_cmat X, int64_t c0, int64_t n);
-LB_NODISCARD lb_status lb_collect_strips(void *const *sum, const lb_cmat *X, int n, lb_collect_strip *fn,
+LB_NODISCARD lb_status lb_collect_strips(void *const *sum, const lb_batch *b, int n, lb_collect_strip *fn,
                                          lb_team *team);
 /* A `count` of one number a channel. */
 int64_t lb_collect_channels(int64_t cols, int64_t tokens);

@@ -22,12 +22,12 @@ lb_status lb_hessian_new(lb_arena *a, int64_t cols, lb_hessian *out) {
 typedef struct add_job {
     int n;
     lb_hessian *const *h;
-    const lb_cmat *X;
+    const lb_batch *b;
     float *product; /* (threads, TILE, TILE) */
 } add_job;
 
 static int64_t tiles_of(lb_cmat X) { return X.d ? (X.cols - 1) / TILE + 1 : 0; }
-static int64_t tiles_on(const add_job *j, int k) { return j->h[k] ? tiles_of(j->X[k]) : 0; }
+static int64_t tiles_on(const add_job *j, int k) { return j->h[k] ? tiles_of(j->b[k].X) : 0; }
 static int64_t pieces_of(const add_job *j, int k) { return tiles_on(j, k) * (tiles_on(j, k) + 1) / 2; }
 
 /* Tile `piece` of the upper triangles, counted row by row, the last H's first: H += XᵀX chunk by chunk. */
@@ -35,7 +35,7 @@ static lb_status add_tile(void *ctx, int64_t piece, int worker) {
     const add_job *j = ctx;
     int k = j->n - 1;
     for (; piece >= pieces_of(j, k); k--) piece -= pieces_of(j, k);
-    lb_cmat X = j->X[k];
+    lb_cmat X = j->b[k].X;
     lb_dmat H = j->h[k]->H;
     int64_t ti = 0, tj = piece;
     for (; tj >= tiles_of(X) - ti; ti++) tj -= tiles_of(X) - ti;
@@ -61,14 +61,15 @@ static lb_status add_tile(void *ctx, int64_t piece, int worker) {
     return LB_OK;
 }
 
-lb_status lb_hessians_add(lb_hessian *const *h, const lb_cmat *X, int n, int64_t sequences, lb_team *team) {
+lb_status lb_hessians_add(lb_hessian *const *h, const lb_batch *b, int n, lb_team *team) {
     int64_t pieces = 0;
-    add_job j = {.n = n, .h = h, .X = X};
+    add_job j = {.n = n, .h = h, .b = b};
     for (int i = 0; i < n; i++) {
-        if (!h[i] || !X[i].d) continue;
-        if (X[i].cols != h[i]->H.cols || X[i].rows < 1 || sequences < 1)
+        lb_cmat X = b[i].X;
+        if (!h[i] || !X.d) continue;
+        if (X.cols != h[i]->H.cols || X.rows < 1 || b[i].sequences < 1)
             return lb_fail(LB_E_ARG, "H of %lld columns: cannot add %lld sequences in (%lld, %lld)",
-                           (long long)h[i]->H.cols, (long long)sequences, (long long)X[i].rows, (long long)X[i].cols);
+                           (long long)h[i]->H.cols, (long long)b[i].sequences, (long long)X.rows, (long long)X.cols);
         pieces += pieces_of(&j, i);
     }
     if (pieces == 0) return LB_OK;
@@ -78,15 +79,15 @@ lb_status lb_hessians_add(lb_hessian *const *h, const lb_cmat *X, int n, int64_t
     lb_free(j.product);
     if (st != LB_OK) return st;
     for (int i = 0; i < n; i++) {
-        if (!h[i] || !X[i].d) continue;
-        h[i]->tokens += X[i].rows;
-        h[i]->sequences += sequences;
+        if (!h[i] || !b[i].X.d) continue;
+        h[i]->tokens += b[i].X.rows;
+        h[i]->sequences += b[i].sequences;
     }
     return LB_OK;
 }
 
 lb_status lb_hessian_add(lb_hessian *h, lb_cmat X, int64_t sequences, lb_team *team) {
-    return lb_hessians_add(&h, &X, 1, sequences, team);
+    return lb_hessians_add(&h, &(lb_batch){.X = X, .sequences = sequences}, 1, team);
 }
 
 static int64_t panels(int64_t n) { return (n - 1) / PANEL + 1; }

@@ -4,8 +4,7 @@
 #ifndef LB_EVAL_HESSIAN_H
 #define LB_EVAL_HESSIAN_H
 
-#include "base/team.h"
-#include "quant/method.h"
+#include "eval/collect.h"
 
 #define LB_HESSIAN_CHUNK 2048
 
@@ -16,9 +15,9 @@ typedef struct lb_hessian {
 LB_NODISCARD lb_status lb_hessian_new(lb_arena *a, int64_t cols, lb_hessian *out);
 /* Adds `sequences` sequences whose rows are in X (tokens, cols), one after another. */
 LB_NODISCARD lb_status lb_hessian_add(lb_hessian *h, lb_cmat X, int64_t sequences, lb_team *team);
-/* The same for n of them at once, which leaves no thread idle between one and the next. h[i] NULL, X[i].d NULL: not i.
- */
-LB_NODISCARD lb_status lb_hessians_add(lb_hessian *const *h, const lb_cmat *X, int n, int64_t sequences, lb_team *team);
+/* The same for n of them at once, which leaves no thread idle between one and the next. h[i] NULL, b[i].X.d NULL: not
+ * i. */
+LB_NODISCARD lb_status lb_hessians_add(lb_hessian *const *h, const lb_batch *b, int n, lb_team *team);
 /* Divides by the tokens and mirrors: afterwards H is full and final. LB_E_NUMERIC if it holds a NaN or infinity (naming
  * the column). */
 LB_NODISCARD lb_status lb_hessian_finish(lb_hessian *h, lb_team *team);

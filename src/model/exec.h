@@ -46,7 +46,8 @@ typedef struct lb_tap {
     int32_t input; /* in net.input */
     lb_mat to;
     bool all;
-    int64_t rows; /* out */
+    int64_t rows;   /* out */
+    int32_t *token; /* out (T), or NULL: of an expert, the tokens whose rows they are */
 } lb_tap;
 typedef struct lb_capture {
     lb_tap *tap;

@@ -30,11 +30,11 @@ static void collect(const kit *k, const lb_mat *X, uint32_t needs, uint64_t piec
     for (int i = 0; i < INPUTS; i++) of[i] = (lb_collected){.cols = width[i], .needs = needs};
     assert_ok(lb_collect_begin(k->arena, k->arena, of, INPUTS, rows, &sums));
     for (int64_t at = 0, n; at < rows; at += n) {
-        lb_cmat part[INPUTS];
+        lb_batch part[INPUTS];
         n = pieces ? 1 + (int64_t)lb_rng_below(&r, 700) : rows;
         if (n > rows - at) n = rows - at;
-        for (int i = 0; i < INPUTS; i++) part[i] = lb_mat_c(lb_mat_part(X[i], at, 0, n, width[i]));
-        assert_ok(lb_collect_add(&sums, part, 1, team));
+        for (int i = 0; i < INPUTS; i++) part[i] = (lb_batch){lb_mat_c(lb_mat_part(X[i], at, 0, n, width[i])), 1, NULL};
+        assert_ok(lb_collect_add(&sums, part, team));
     }
     assert_ok(lb_collect_finish(&sums, team));
     for (int i = 0; i < INPUTS; i++) out[i] = lb_collected_stats(&of[i]);
@@ -152,10 +152,10 @@ static void not_finite(void **state) {
                 lb_mat X = kit_random(&k, 5, 8, 300);
                 lb_collected of = {.cols = 300, .needs = lb_collectors[c]->need};
                 lb_collecting sums;
-                lb_cmat part = lb_mat_c(X);
+                lb_batch part = {.X = lb_mat_c(X), .sequences = 1};
                 X.d[at[r] * X.ld + 270] = bad[v];
                 assert_ok(lb_collect_begin(k.arena, k.arena, &of, 1, 8, &sums));
-                assert_ok(lb_collect_add(&sums, &part, 1, NULL));
+                assert_ok(lb_collect_add(&sums, &part, NULL));
                 assert_status(LB_E_NUMERIC, lb_collect_finish(&sums, NULL));
                 assert_error_has("the activations are not finite");
                 assert_error_has("270");
@@ -169,9 +169,9 @@ static void no_tokens(void **state) {
     kit k = kit_open(1);
     lb_collected of = {.cols = 5, .needs = LB_NEEDS_STATISTICS};
     lb_collecting sums;
-    lb_cmat none = {0};
+    lb_batch none = {0};
     assert_ok(lb_collect_begin(k.arena, k.arena, &of, 1, 100, &sums));
-    assert_ok(lb_collect_add(&sums, &none, 1, NULL));
+    assert_ok(lb_collect_add(&sums, &none, NULL));
     assert_ok(lb_collect_finish(&sums, NULL));
     lb_stats s = lb_collected_stats(&of);
     assert_int_equal(s.tokens, 0);

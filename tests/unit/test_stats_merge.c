@@ -18,8 +18,8 @@ static lb_stats of(lb_arena *a, const float *X, int64_t from, int64_t n) {
     lb_collecting going;
     *c = (lb_collected){.cols = COLS, .needs = NEEDS};
     assert_ok(lb_collect_begin(a, a, c, 1, n ? n : 1, &going));
-    lb_cmat rows = lb_cmat_of(X + from * COLS, n, COLS);
-    if (n) assert_ok(lb_collect_add(&going, &rows, 1, NULL));
+    lb_batch rows = {.X = lb_cmat_of(X + from * COLS, n, COLS), .sequences = 1};
+    if (n) assert_ok(lb_collect_add(&going, &rows, NULL));
     assert_ok(lb_collect_finish(&going, NULL));
     return lb_collected_stats(c);
 }

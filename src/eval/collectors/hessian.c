@@ -15,11 +15,11 @@ static lb_status begin(lb_arena *a, int64_t cols, int64_t most_tokens, void **su
     return lb_hessian_new(a, cols, h);
 }
 
-static lb_status add(void *const *sum, const lb_cmat *X, int n, int64_t sequences, lb_team *team) {
+static lb_status add(void *const *sum, const lb_batch *b, int n, lb_team *team) {
     lb_hessian **h = lb_alloc((size_t)n + 1, sizeof *h);
     if (!h) return LB_E_NOMEM;
     for (int i = 0; i < n; i++) h[i] = sum[i];
-    lb_status st = lb_hessians_add(h, X, n, sequences, team);
+    lb_status st = lb_hessians_add(h, b, n, team);
     lb_free(h);
     return st;
 }

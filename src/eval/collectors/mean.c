@@ -26,9 +26,8 @@ static void strip(void *sum, lb_cmat X, int64_t c0, int64_t n) {
     }
 }
 
-static lb_status add(void *const *sum, const lb_cmat *X, int n, int64_t sequences, lb_team *team) {
-    (void)sequences;
-    return lb_collect_strips(sum, X, n, strip, team);
+static lb_status add(void *const *sum, const lb_batch *b, int n, lb_team *team) {
+    return lb_collect_strips(sum, b, n, strip, team);
 }
 
 static int64_t first_bad(const void *numbers, int64_t n, int64_t cols, double *value) {

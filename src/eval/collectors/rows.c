@@ -47,10 +47,10 @@ static void take(sample *s, lb_cmat X) {
     s->seen += X.rows;
 }
 
-static lb_status add(void *const *sum, const lb_cmat *X, int n, int64_t sequences, lb_team *team) {
-    (void)sequences, (void)team;
+static lb_status add(void *const *sum, const lb_batch *b, int n, lb_team *team) {
+    (void)team;
     for (int i = 0; i < n; i++)
-        if (sum[i] && X[i].d) take(sum[i], X[i]);
+        if (sum[i] && b[i].X.d) take(sum[i], b[i].X);
     return LB_OK;
 }
 

@@ -505,10 +505,13 @@ static lb_status run_some(job *j) {
 
 static void count_taken(const job *j) {
     const lb_exec_at *x = j->x;
-    const lb_net *n = x->e->net;
+    const lb_routing *r = &x->e->routing;
     for (int32_t i = 0; x->cap && i < x->cap->taps; i++) {
-        int32_t expert = n->input[x->cap->tap[i].input].expert;
-        if (expert >= 0) x->cap->tap[i].rows = x->e->routing.first[expert + 1] - x->e->routing.first[expert];
+        lb_tap *tap = &x->cap->tap[i];
+        int32_t expert = x->e->net->input[tap->input].expert;
+        if (expert < 0) continue;
+        tap->rows = r->first[expert + 1] - r->first[expert];
+        if (tap->token) memcpy(tap->token, r->row + r->first[expert], (size_t)tap->rows * sizeof *tap->token);
     }
 }
 
