@@ -1,5 +1,6 @@
 #include "result/store_fields.h"
 
+#include <math.h>
 #include <string.h>
 
 static const void *at(const lb_field *f, const void *row) { return (const char *)row + f->offset; }
@@ -9,16 +10,25 @@ bool lb_field_is_text(const lb_field *f) {
     return f->type == LB_FIELD_STR || f->type == LB_FIELD_LATER_STR || f->type == LB_FIELD_CHARS;
 }
 
-static bool is_later(const lb_field *f) { return f->type == LB_FIELD_LATER || f->type == LB_FIELD_LATER_STR; }
+bool lb_field_is_real(const lb_field *f) { return f->type == LB_FIELD_F64 || f->type == LB_FIELD_LATER_F64; }
+
+static bool is_later(const lb_field *f) {
+    return f->type == LB_FIELD_LATER || f->type == LB_FIELD_LATER_F64 || f->type == LB_FIELD_LATER_STR;
+}
 
 /* Is there nothing to write? */
 static bool is_empty(const lb_field *f, const void *row) {
+    if (lb_field_is_real(f)) return isnan(*(const double *)at(f, row));
     return lb_field_is_text(f) ? !lb_field_text(f, row)[0] : lb_field_int(f, row) == 0;
 }
 
 /* What a row has where that was not written. */
 static lb_status set_empty(const lb_field *f, void *row, const char *object) {
     static char nothing[] = "";
+    if (lb_field_is_real(f)) {
+        *(double *)at_mut(f, row) = NAN;
+        return LB_OK;
+    }
     return lb_field_is_text(f) ? lb_field_set_text(f, row, object, nothing) : lb_field_set_int(f, row, object, 0);
 }
 
@@ -95,7 +105,7 @@ lb_status lb_fields_put_attrs(lb_h5 *h, const char *object, lb_fields f, const v
         if (is_later(x) && is_empty(x, values)) continue;
         if (lb_field_is_text(x))
             LB_TRY(lb_h5_attr_str(h, object, x->name, lb_field_text(x, values)));
-        else if (x->type == LB_FIELD_F64)
+        else if (lb_field_is_real(x))
             LB_TRY(lb_h5_attr_f64(h, object, x->name, *(const double *)at(x, values)));
         else
             LB_TRY(lb_h5_attr_i64(h, object, x->name, lb_field_int(x, values)));
@@ -112,7 +122,7 @@ lb_status lb_fields_get_attrs(lb_h5 *h, lb_arena *a, const char *object, lb_fiel
             char *s = NULL;
             LB_TRY(lb_h5_get_attr_str(h, a, object, x->name, &s));
             LB_TRY(lb_field_set_text(x, values, object, s));
-        } else if (x->type == LB_FIELD_F64) {
+        } else if (lb_field_is_real(x)) {
             LB_TRY(lb_h5_get_attr_f64(h, object, x->name, at_mut(x, values)));
         } else {
             int64_t v = 0;
@@ -130,7 +140,7 @@ static lb_status put_column(lb_h5 *h, const char *path, const lb_field *x, const
         for (int64_t r = 0; r < n; r++) s[r] = lb_field_text(x, rows + (size_t)r * stride);
         return lb_h5_put_strs(h, path, s, n);
     }
-    if (x->type == LB_FIELD_F64) {
+    if (lb_field_is_real(x)) {
         double *d = buffer;
         for (int64_t r = 0; r < n; r++) d[r] = *(const double *)at(x, rows + (size_t)r * stride);
         return lb_h5_put_f64(h, path, d, 1, &n);
@@ -177,7 +187,7 @@ static lb_status get_column(lb_h5 *h, lb_arena *a, const char *group, const char
         for (int64_t r = 0; r < n; r++) LB_TRY(lb_field_set_text(x, rows + (size_t)r * stride, group, s[r]));
         return LB_OK;
     }
-    if (x->type == LB_FIELD_F64) {
+    if (lb_field_is_real(x)) {
         double *d = NULL;
         LB_TRY(lb_h5_get_f64(h, a, path, &d, &have));
         if (have != n) return wrong_length(path, have, n);

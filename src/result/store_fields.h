@@ -18,6 +18,7 @@ typedef enum lb_field_type {
     LB_FIELD_U64,
     LB_FIELD_BOOL,
     LB_FIELD_F64,
+    LB_FIELD_LATER_F64, /* the same, newer than the first results: written only where some row is not NaN */
     LB_FIELD_STR,       /* const char *; NULL is written as "" */
     LB_FIELD_LATER_STR, /* the same, newer than the first results: a column is written only where some row has a text */
     LB_FIELD_CHARS      /* char[size] */
@@ -37,6 +38,7 @@ typedef struct lb_fields {
 /* One field of a row: an integer of any of these types, or a text. LB_E_FORMAT: a text too long or a
  * number too large for its place; `object` names it. */
 bool lb_field_is_text(const lb_field *f);
+bool lb_field_is_real(const lb_field *f);
 const char *lb_field_text(const lb_field *f, const void *row);
 int64_t lb_field_int(const lb_field *f, const void *row);
 LB_NODISCARD lb_status lb_field_set_text(const lb_field *f, void *row, const char *object, char *v);

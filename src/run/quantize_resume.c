@@ -85,7 +85,7 @@ typedef union column {
 
 static lb_status put_numbers(lb_sealed *f, const lb_field *x, const lb_layer_row *rows, int64_t n) {
     column *v = lb_alloc((size_t)n, sizeof *v);
-    bool real = x->type == LB_FIELD_F64;
+    bool real = lb_field_is_real(x);
     if (!v) return LB_E_NOMEM;
     for (int64_t i = 0; i < n; i++)
         if (real)
@@ -99,7 +99,7 @@ static lb_status put_numbers(lb_sealed *f, const lb_field *x, const lb_layer_row
 
 static lb_status get_numbers(lb_sealed *f, const lb_field *x, lb_layer_row *rows, int64_t n) {
     column *v = lb_alloc((size_t)n, sizeof *v);
-    bool real = x->type == LB_FIELD_F64;
+    bool real = lb_field_is_real(x);
     if (!v) return LB_E_NOMEM;
     lb_status st = lb_sealed_get_all(f, x->name, real ? LB_SEALED_F64 : LB_SEALED_I64, n, NULL, v);
     for (int64_t i = 0; i < n && st == LB_OK; i++)
