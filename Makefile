@@ -10,7 +10,7 @@ B := build/$(MODE)
 
 # pkg-config name : Debian package that brings it
 LIBS := openblas:libopenblas-dev hdf5:libhdf5-dev yaml-0.1:libyaml-dev jansson:libjansson-dev \
-        libpcre2-8:libpcre2-dev libutf8proc:libutf8proc-dev libcrypto:libssl-dev
+        libpcre2-8:libpcre2-dev libutf8proc:libutf8proc-dev libcrypto:libssl-dev zlib:zlib1g-dev
 TEST_LIBS := cmocka:libcmocka-dev
 pcname = $(firstword $(subst :, ,$(1)))
 

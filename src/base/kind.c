@@ -60,4 +60,16 @@ const char *lb_kind_of(const void *data, size_t n) {
     return wide(data, n);
 }
 
+const char *lb_kind_advice(const char *kind) {
+    static const char *const advice[][2] = {
+        {"UTF-", "iconv converts it"},
+        {"zstd data", "zstd -d unpacks it"},
+        {"a Parquet file", "python3 -c 'import pandas; pandas.read_parquet(\"F\").to_json(\"F.jsonl\", "
+                           "orient=\"records\", lines=True)' makes JSON lines of a file F"},
+    };
+    for (size_t i = 0; i < sizeof advice / sizeof *advice; i++)
+        if (!strncmp(kind, advice[i][0], strlen(advice[i][0]))) return advice[i][1];
+    return "unpack it";
+}
+
 size_t lb_utf8_mark(const void *data, size_t n) { return n >= 3 && !memcmp(data, "\xef\xbb\xbf", 3) ? 3 : 0; }

@@ -36,7 +36,7 @@ static bool begins_like_wikitext(const lb_textfile *m) {
 
 static void check_identity(lb_corpus *c, const lb_textfile *m, lb_log *log) {
     for (size_t i = 0; i < sizeof known_texts / sizeof *known_texts; i++)
-        if (!strcmp(c->hash, known_texts[i].hash)) c->known = known_texts[i].name;
+        if (!strcmp(m->content, known_texts[i].hash)) c->known = known_texts[i].name;
     if (c->known == one_file->name)
         lb_warn(log,
                 "%s: %s: the text of the LCPP protocols; the W2 protocols want it joined by \"\\n\\n\" (sha256 %s)",
@@ -50,7 +50,7 @@ static void check_identity(lb_corpus *c, const lb_textfile *m, lb_log *log) {
         lb_warn(log,
                 "%s: begins like WikiText-2's test text, but has %lld bytes and sha256 %s; expected %lld bytes and %s "
                 "(joined, W2 protocols) or %lld bytes and %s (one file, LCPP protocols)",
-                c->name, (long long)c->bytes, c->hash, (long long)joined->bytes, joined->hash,
+                c->name, (long long)c->bytes, m->content, (long long)joined->bytes, joined->hash,
                 (long long)one_file->bytes, one_file->hash);
 }
 

@@ -8,7 +8,7 @@
 #include "support/sweep_kit.h"
 
 #define CC_LINE   "cc -std=c11 -O2 -Wall -Wextra -Werror -Isrc "
-#define LIBRARIES "$(pkg-config --libs hdf5 yaml-0.1 jansson libpcre2-8 libutf8proc libcrypto) -ldl -lm -lpthread"
+#define LIBRARIES "$(pkg-config --libs hdf5 yaml-0.1 jansson libpcre2-8 libutf8proc libcrypto zlib) -ldl -lm -lpthread"
 
 /* A command of the shell in the checkout, where $D is a folder of home. */
 static int shell(const char *folder, const char *command) {

@@ -149,8 +149,10 @@ static void test_other_kinds(void **state) {
 #define REFUSED(bytes, why) refused(bytes, sizeof(bytes) - 1, why)
     REFUSED("\xff\xfet\0h\0e\0", "is UTF-16 text, little-endian: expected a text in UTF-8 (iconv converts it)");
     REFUSED("\0\0\xfe\xff\0\0\0t", "is UTF-32 text, big-endian");
-    REFUSED("\x1f\x8b\x08\0", "is gzip data: expected a text in UTF-8, unpacked");
-    REFUSED("PK\3\4rest", "is a zip archive");
+    REFUSED("\x1f\x8b\x08\0", "gzip data is cut short after 4 bytes");
+    REFUSED("PK\3\4rest", "is a zip archive: expected a text in UTF-8 (unpack it)");
+    REFUSED("\x28\xb5\x2f\xfd rest", "is zstd data: expected a text in UTF-8 (zstd -d unpacks it)");
+    REFUSED("PAR1 and so on PAR1", "is a Parquet file: expected a text in UTF-8 (python3 -c 'import pandas; ");
     REFUSED("\xef\xbb\xbf", "holds a byte-order mark and no text");
 }
 
