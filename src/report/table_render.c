@@ -46,17 +46,28 @@ static bool breaks(const lb_table *t, const lb_panel *p, size_t c) {
     return p->wrap && t->col[c].key && !t->col[c].right;
 }
 
-/* The bytes of the line that begins at `text`, at most `wrap` columns wide unless its first word is wider. Lines after
- * the first are two columns further in. */
+static size_t width_of_bytes(const char *text, size_t n) { return lb_text_width(text) - lb_text_width(text + n); }
+
+/* Of a word of `n` bytes that has no room: what comes up to the last mark that fits, or as many characters as fit. */
+static size_t part_of_word(const char *text, size_t n, size_t room) {
+    size_t part = 0, marked = 0;
+    for (size_t i = 1; i <= n; i++) {
+        if (i < n && ((unsigned char)text[i] & 0xc0) == 0x80) continue; /* inside a character of UTF-8 */
+        if (width_of_bytes(text, i) > room && part > 0) break;
+        part = i;
+        if (strchr("-_./,=", text[i - 1])) marked = i;
+    }
+    return part < n && marked > 0 ? marked : part;
+}
+
+/* The bytes of the line that begins at `text`, at most `wrap` columns wide. Lines after the first are two columns
+ * further in. */
 static size_t line_length(const char *text, size_t wrap, bool first) {
     size_t n = strcspn(text, " "), room = first ? wrap : wrap - 2;
+    if (width_of_bytes(text, n) > room) return part_of_word(text, n, room);
     while (text[n]) {
-        char line[1024];
         size_t more = n + 1 + strcspn(text + n + 1, " ");
-        if (more >= sizeof line) break;
-        memcpy(line, text, more);
-        line[more] = 0;
-        if (lb_text_width(line) > room) break;
+        if (width_of_bytes(text, more) > room) break;
         n = more;
     }
     return n;
@@ -76,7 +87,7 @@ static bool broken_line(const char *text, size_t wrap, size_t k, lb_str *out) {
 static size_t broken_width(const char *text, size_t wrap) {
     size_t most = 0, indent = 0;
     for (size_t n = line_length(text, wrap, true); n > 0; n = line_length(text, wrap, false)) {
-        size_t w = indent + lb_text_width(text) - lb_text_width(text + n);
+        size_t w = indent + width_of_bytes(text, n);
         if (w > most) most = w;
         text += n + (text[n] == ' ');
         indent = 2;
@@ -222,10 +233,15 @@ static lb_panel what_fits_at(const lb_table *t, size_t wrap) {
     return p;
 }
 
-/* That it fits at all counts most, then columns of the first two priorities. */
+/* That it fits at all counts most, then columns of the first three priorities, each more than those after it. */
 static size_t worth(const lb_table *t, const lb_panel *p) {
     size_t n = total_width(t, p) <= terminal_width ? 100 : 0;
-    for (size_t i = 0; i < p->n; i++) n += t->col[p->col[i]].priority == 1 || t->col[p->col[i]].priority == 2;
+    for (size_t i = 0; i < p->n; i++) {
+        size_t c = p->col[i];
+        bool says_more = c > 0 && t->col[c - 1].narrow;
+        int priority = t->col[says_more ? c - 1 : c].priority;
+        if (priority >= 1 && priority <= 3) n += 8 >> priority;
+    }
     return n;
 }
 
