@@ -261,7 +261,7 @@ install-files:
 	install -d "$(TO)/share/bash-completion/completions" "$(TO)/share/zsh/site-functions"
 	install -m 644 $(B)/lowbit.bash "$(TO)/share/bash-completion/completions/lowbit"
 	install -m 644 $(B)/lowbit.zsh "$(TO)/share/zsh/site-functions/_lowbit"
-	for d in configs experiments paper data/builtin; do rm -rf "$(TO)/share/lowbit/$$d" && cp -R "$$d" "$(TO)/share/lowbit/$$d" || exit 1; done
+	for d in configs experiments paper data/builtin data/papers; do rm -rf "$(TO)/share/lowbit/$$d" && cp -R "$$d" "$(TO)/share/lowbit/$$d" || exit 1; done
 	chmod -R u+rwX,go+rX,go-w "$(TO)/share/lowbit"
 	install -m 755 tools/fetch "$(TO)/share/lowbit/tools/fetch"
 	for d in base math quant quant/formats; do install -d "$(TO)/include/lowbit/$$d" && install -m 644 src/$$d/*.h "$(TO)/include/lowbit/$$d/" || exit 1; done

@@ -19,6 +19,7 @@ static const struct {
     {"help", " config man", ~0u, false},
     {"completion", " bash zsh", 0, false},
     {"sources", "", 0, false},
+    {"papers", "", KIND(SOURCE) | KIND(METHOD), false},
     {"eval", "", KIND(SOURCE), true},
     {"inspect", "", KIND(SOURCE), true},
     {"quantize", "", KIND(SOURCE), true},

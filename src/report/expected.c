@@ -170,6 +170,7 @@ static bool eval_metric(const lb_eval_row *e, const char *metric, answer *out) {
                  {"tokens", (double)e->text_tokens, true},
                  {"windows_all", (double)e->eval.windows_all, true},
                  {"tokens_scored", (double)e->eval.scored, true},
+                 {"acc_percent", NAN, false}, /* of tasks */
                  {"kl_mean", e->eval.kl_mean, e->eval.has_kl},
                  {"top1", e->eval.top1, e->eval.has_kl},
                  {"delta_ln_ppl", e->paired.delta, e->has_paired}};

@@ -18,6 +18,7 @@ static const char *near_metric(const char *metric) {
                                         "tokens",
                                         "windows_all",
                                         "tokens_scored",
+                                        "acc_percent",
                                         "delta_ln_ppl",
                                         "kl_mean",
                                         "top1",
@@ -29,10 +30,11 @@ static const char *near_metric(const char *metric) {
                                         "bits_per_weight",
                                         "quantized_bytes",
                                         "model_bytes_fp16"};
-    static const char *const elsewhere[][2] = {
-        {"perplexity", "ppl"}, {"nll", "mean_nll"},         {"loss", "mean_nll"},        {"delta", "delta_ln_ppl"},
-        {"kl", "kl_mean"},     {"kld", "kl_mean"},          {"bits", "bits_per_weight"}, {"bpw", "bits_per_weight"},
-        {"accuracy", "top1"},  {"bytes", "quantized_bytes"}};
+    static const char *const elsewhere[][2] = {{"perplexity", "ppl"},       {"nll", "mean_nll"},
+                                               {"loss", "mean_nll"},        {"delta", "delta_ln_ppl"},
+                                               {"kl", "kl_mean"},           {"kld", "kl_mean"},
+                                               {"bits", "bits_per_weight"}, {"bpw", "bits_per_weight"},
+                                               {"accuracy", "acc_percent"}, {"bytes", "quantized_bytes"}};
     for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++)
         if (strcasecmp(metric, elsewhere[i][0]) == 0) return elsewhere[i][1];
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {

@@ -28,6 +28,7 @@ TRANSCRIPT(run)
 TRANSCRIPT(quantize)
 TRANSCRIPT(folders)
 TRANSCRIPT(several)
+TRANSCRIPT(papers)
 
 /* Nobody reads the output any more: the program ends at once and without a word. */
 static void test_closed_pipe(void **state) {
@@ -112,6 +113,7 @@ int main(void) {
         cmocka_unit_test(test_quantize),
         cmocka_unit_test(test_folders),
         cmocka_unit_test(test_several),
+        cmocka_unit_test(test_papers),
         cmocka_unit_test(test_man_page),
         cmocka_unit_test(test_closed_pipe),
         cmocka_unit_test(test_report_and_tables),
