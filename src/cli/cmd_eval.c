@@ -24,7 +24,8 @@ typedef struct eval_flags {
 } eval_flags;
 
 static const lb_option flags[] = {
-    {"protocol", LB_OPT_STR, NULL, 0, 0, NULL, "W2-n or LCPP-n, as in W2-2048", offsetof(eval_flags, protocol)},
+    {"protocol", LB_OPT_STR, NULL, 0, 0, NULL, "how the text is scored, as W2-2048: lowbit help protocol tells all",
+     offsetof(eval_flags, protocol)},
     {"windows", LB_OPT_INT, "0", 0, 1e9, NULL, "windows to score; 0: all of the text", offsetof(eval_flags, windows)},
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices,
      "a beginning-of-sequence token at the head of the text: auto: where the tokenizer adds one itself; never; always",
@@ -109,7 +110,7 @@ static lb_status print(const evaluation *v) {
     const lb_eval *e = &v->e;
     lb_str out = {0};
     char took[32], each[32], bytes[32];
-    bool tokens = e->protocol.rule == LB_RULE_LCPP;
+    bool tokens = lb_protocol_over_tokens(&e->protocol);
     lb_format_duration(v->seconds, took);
     lb_format_duration(v->seconds / (double)e->windows, each);
     lb_format_bytes((double)v->corpus->bytes, bytes);
@@ -206,9 +207,8 @@ const lb_command lb_cmd_eval = {
         "MODEL is a GGUF file, a Hugging Face folder, a named source, or a cell's result file that keeps its\n"
         "layers (keep_layers: true): then the perplexity is that of the cell, from these bytes and the model that\n"
         "it names. TEXT is a file, a pipe (/dev/stdin) or a named source.\n"
-        "W2-n: windows of n tokens without overlap, all but the first token of each scored, the mean of the\n"
-        "windows' means. LCPP-n: llama.cpp's rule, the second half of each window scored. Perplexities of\n"
-        "different protocols do not compare.\n",
+        "Protocols: W2-n, LCPP-n, SQ-n, HF-n/s, PTB-old, PTB-new, C4-old, C4-new; lowbit help protocol says what\n"
+        "each does. Perplexities of different protocols do not compare.\n",
     .example = "lowbit eval smollm2-135m wikitext-2 --protocol W2-2048 --windows 20",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(eval_flags)},
     .min_positional = 2,

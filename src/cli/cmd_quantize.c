@@ -45,7 +45,7 @@ static const lb_option flags[] = {
     {"training", LB_OPT_STR, "", 0, 0, NULL, "text for methods that train; default: the calibration text",
      AT(training)},
     {"eval", LB_OPT_STR, "", 0, 0, NULL, "also measure perplexity on this text", AT(eval)},
-    {"protocol", LB_OPT_STR, "W2-2048", 0, 0, NULL, "of that perplexity: W2-n or LCPP-n", AT(protocol)},
+    {"protocol", LB_OPT_STR, "W2-2048", 0, 0, NULL, "of that perplexity: lowbit help protocol", AT(protocol)},
     {"windows", LB_OPT_INT, "0", 0, 1e9, NULL, "windows to score; 0: all", AT(windows)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", AT(threads)},
     {"weights", LB_OPT_CHOICE, "resident", 0, 0, lb_weights_choices,

@@ -80,16 +80,12 @@ static void key(const lb_topic *t, lb_str *out) {
     option(t->what, out);
 }
 
-static void protocol(lb_str *out) {
-    lb_str_add(out, "W2-n: a protocol, as W2-2048\n");
-    sentence(out, "Windows of n tokens without overlap, the tail dropped. All tokens but the first of each are scored. "
-                  "The perplexity is exp of the mean over windows of the window's mean negative log-likelihood; its "
-                  "standard error is of the window means. What papers of the GPTQ family report.");
-    lb_str_add(out, "LCPP-n: a protocol, as LCPP-512\n");
-    sentence(out,
-             "llama.cpp's: windows of n tokens; a BOS, where the model adds one, stands in place of each window's "
-             "first token; the second half of each is scored. The perplexity is exp of the mean over all of those, "
-             "with its standard error a token.");
+static void protocols(const lb_topic *const *at, size_t n, lb_str *out) {
+    for (size_t i = 0; i < n; i++) {
+        const lb_protocol_form *f = at[i]->what;
+        lb_str_add(out, "%s: a protocol, as %s\n", f->form, f->example);
+        sentence(out, f->text);
+    }
     lb_str_add(out, "Numbers of one protocol do not compare with another's. docs/numbers.md has the formulas.\n");
 }
 
@@ -169,7 +165,7 @@ lb_status lb_topic_text(const lb_topic *const *at, size_t n, bool alone, lb_str 
         options(at, n, out);
         break;
     case LB_TOPIC_PROTOCOL:
-        protocol(out);
+        protocols(at, n, out);
         break;
     case LB_TOPIC_PLOT:
         plot_key(t, out);

@@ -101,7 +101,8 @@ lb_status lb_topics_collect(lb_arena *a, lb_topics *out) {
         LB_TRY(add(a, out, LB_TOPIC_COMMAND, lb_commands[i]->name, lb_commands[i], NULL));
     LB_TRY(add_config(a, out));
     LB_TRY(add_methods(a, out));
-    LB_TRY(add(a, out, LB_TOPIC_PROTOCOL, "protocol", NULL, NULL));
+    for (const lb_protocol_form *f = lb_protocol_forms; f->form; f++)
+        LB_TRY(add(a, out, LB_TOPIC_PROTOCOL, f->form, f, NULL));
     LB_TRY(add_results(a, out));
     LB_TRY(add_plots(a, out));
     return add_models(a, out);
@@ -130,12 +131,19 @@ static bool is_in_section(const lb_topic *t, const char *name) {
     return *rest == '.' && lb_field_alike(rest + 1, t->name);
 }
 
+/* By its family ("w2"), its form or an id; all of them by what they are. */
+static bool is_protocol(const lb_protocol_form *f, const char *name) {
+    char family[16];
+    lb_protocol p;
+    snprintf(family, sizeof family, "%.*s", (int)strcspn(f->form, "-"), f->form);
+    if (lb_field_alike(name, "protocol") || lb_field_alike(name, family) || lb_field_alike(name, f->form)) return true;
+    bool known = lb_protocol_parse(name, &p) == LB_OK;
+    lb_error_clear();
+    return known && p.rule == f->rule;
+}
+
 static bool is_called(const lb_topic *t, const char *name) {
-    if (t->kind == LB_TOPIC_PROTOCOL) {
-        lb_protocol p;
-        return lb_protocol_parse(name, &p) == LB_OK || lb_field_alike(name, "w2") || lb_field_alike(name, "lcpp") ||
-               lb_field_alike(name, t->name);
-    }
+    if (t->kind == LB_TOPIC_PROTOCOL) return is_protocol(t->what, name);
     if (t->kind == LB_TOPIC_MARK && !t->name[1]) return strcmp(t->name, name) == 0;
     return lb_field_alike(t->name, name) || is_in_section(t, name);
 }
@@ -143,7 +151,8 @@ static bool is_called(const lb_topic *t, const char *name) {
 /* Two of the same words: options of several methods, a letter and its name. */
 static bool belong(const lb_topic *x, const lb_topic *y) {
     if (x->kind != y->kind) return false;
-    return x->kind == LB_TOPIC_MARK ? x->what == y->what : x->kind == LB_TOPIC_OPTION || x->kind == LB_TOPIC_FLAG;
+    if (x->kind == LB_TOPIC_MARK) return x->what == y->what;
+    return x->kind == LB_TOPIC_OPTION || x->kind == LB_TOPIC_FLAG || x->kind == LB_TOPIC_PROTOCOL;
 }
 
 static lb_status show(lb_arena *a, const lb_topics *all, const char *name, lb_str *out, bool *any) {

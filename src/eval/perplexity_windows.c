@@ -8,9 +8,12 @@ lb_status lb_scored_check(const lb_net *net, const lb_eval_request *r) {
     if (net->context && p->n > net->context)
         return lb_fail(LB_E_CONFIG, "protocol %s: windows of %lld tokens are longer than the model's context of %lld",
                        p->id, (long long)p->n, (long long)net->context);
+    if (lb_protocol_needs_rows(p))
+        return lb_fail(LB_E_CONFIG, "%s: is one text: protocol %s takes one in rows", r->corpus->path, p->id);
     if (lb_protocol_windows(p, r->corpus->tokens) < 1)
         return lb_fail(LB_E_CONFIG, "%s: %lld tokens are too few for one window: protocol %s needs %lld",
-                       r->corpus->path, (long long)r->corpus->tokens, p->id, (long long)p->n);
+                       r->corpus->path, (long long)r->corpus->tokens, p->id,
+                       (long long)(p->rule == LB_RULE_HF ? 2 : p->n));
     if (r->max_windows < 0)
         return lb_fail(LB_E_CONFIG, "windows = %lld: must be at least 0 (all)", (long long)r->max_windows);
     if (!r->base != !r->base_states)
@@ -81,10 +84,18 @@ static double mean_of(const double *x, int64_t n) {
     return sum / (double)n;
 }
 
+/* Of windows' means, the mean over all tokens: windows of HF differ in how many they score. */
+static double mean_over_tokens(const lb_scored *s, const double *x) {
+    if (s->protocol->rule != LB_RULE_HF) return mean_of(x, s->out->windows);
+    double sum = 0.0;
+    for (int64_t i = 0; i < s->out->windows; i++) sum += x[i] * (double)lb_scored_count(s, i);
+    return sum / (double)s->out->scored;
+}
+
 static void finish_kl(const lb_scored *s, lb_eval *e) {
     e->has_kl = true;
-    e->kl_mean = mean_of(e->window_kl, e->windows);
-    e->top1 = mean_of(e->window_agree, e->windows);
+    e->kl_mean = mean_over_tokens(s, e->window_kl);
+    e->top1 = mean_over_tokens(s, e->window_agree);
     lb_sort_f64(s->kl, e->scored);
     e->kl_median = lb_percentile(s->kl, e->scored, 0.5);
     e->kl_p99 = lb_percentile(s->kl, e->scored, 0.99);
@@ -110,7 +121,7 @@ lb_status lb_scored_finish(const lb_scored *s) {
         sum += s->sum[i];
         sum2 += s->sum2[i];
     }
-    if (e->protocol.rule == LB_RULE_LCPP) {
+    if (lb_protocol_over_tokens(&e->protocol)) {
         e->mean_nll = sum / tokens;
         spread = sqrt(fmax(sum2 / tokens - e->mean_nll * e->mean_nll, 0.0) / (tokens - 1.0));
     } else {

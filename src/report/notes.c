@@ -29,22 +29,27 @@ static void note(notes *s, const char *text) {
     s->item[s->n++] = text;
 }
 
+#define OVER_WINDOWS "\xc2\xb1 is the standard error over windows, PPL \xc2\xb7 sd(window means) / sqrt(windows)."
+#define OVER_TOKENS                                                                                                    \
+    "\xc2\xb1 is the standard error over tokens, PPL \xc2\xb7 sqrt((mean nll\xc2\xb2 \xe2\x88\x92 mean\xc2\xb2) / "    \
+    "(tokens \xe2\x88\x92 1))."
+
 static void note_protocol(notes *s, const lb_report_block *b) {
-    const lb_eval *e = &b->eval->eval;
-    long long n = (long long)e->protocol.n;
-    if (e->protocol.rule == LB_RULE_LCPP)
+    const lb_protocol *p = &b->eval->eval.protocol;
+    long long n = (long long)p->n;
+    if (p->rule == LB_RULE_LCPP)
         note(s, lb_arena_printf(s->arena,
                                 "%s: windows of %lld tokens without overlap, the tail dropped; the second half of each "
-                                "window is scored (llama.cpp's rule); mean over tokens. \xc2\xb1 is the standard error "
-                                "over tokens, PPL \xc2\xb7 sqrt((mean nll\xc2\xb2 \xe2\x88\x92 mean\xc2\xb2) / "
-                                "(tokens \xe2\x88\x92 1)).",
-                                e->protocol.id, n));
-    else
+                                "window is scored (llama.cpp's rule); mean over tokens. " OVER_TOKENS,
+                                p->id, n));
+    else if (p->rule == LB_RULE_W2)
         note(s, lb_arena_printf(s->arena,
                                 "%s: windows of %lld tokens without overlap, the tail dropped; %lld tokens of each are "
-                                "scored; mean of the windows' means. \xc2\xb1 is the standard error over windows, "
-                                "PPL \xc2\xb7 sd(window means) / sqrt(windows).",
-                                e->protocol.id, n, n - 1));
+                                "scored; mean of the windows' means. " OVER_WINDOWS,
+                                p->id, n, n - 1));
+    else
+        note(s, lb_arena_printf(s->arena, "%s, n = %lld: %s %s", p->id, n, lb_protocol_form_of(p->rule)->text,
+                                lb_protocol_over_tokens(p) ? OVER_TOKENS : OVER_WINDOWS));
 }
 
 /* Tokens of a text are a tokenizer's, so of several models each has its own. */

@@ -7,18 +7,50 @@
 
 #include "base/status.h"
 
-/* W2-n: windows of n without overlap, tail dropped, n - 1 tokens scored each; mean of window means; +- PPL sd(window
- * means) / sqrt(windows). LCPP-n: llama.cpp's: BOS (where the model adds one) replaces each window's first token,
- * positions n/2 + 1 .. n - 1 are scored; mean over tokens;
- * +- per token: PPL sqrt((mean nll^2 - mean^2) / (tokens - 1)). */
-typedef enum lb_protocol_rule { LB_RULE_W2, LB_RULE_LCPP } lb_protocol_rule;
+/* How a text is cut into windows, what is scored of them, and what mean that gives (lb_protocol_form says each in
+ * words). The last two score answers to items, not windows of a text. */
+typedef enum lb_protocol_rule {
+    LB_RULE_W2,
+    LB_RULE_LCPP,
+    LB_RULE_SQ,
+    LB_RULE_HF,
+    LB_RULE_PTB_OLD,
+    LB_RULE_PTB_NEW,
+    LB_RULE_C4_OLD,
+    LB_RULE_C4_NEW,
+    LB_RULE_LAMB,
+    LB_RULE_CHOICE
+} lb_protocol_rule;
 typedef struct lb_protocol {
     char id[32];
     lb_protocol_rule rule;
-    int64_t n;
+    int64_t n, stride; /* tokens of a window, and from the start of one to that of the next */
 } lb_protocol;
-LB_NODISCARD lb_status lb_protocol_parse(const char *id,
-                                         lb_protocol *out); /* unknown id: LB_E_CONFIG with the known forms */
+/* LB_E_CONFIG: unknown, with the known forms; or another spelling of one: results are compared by it. */
+LB_NODISCARD lb_status lb_protocol_parse(const char *id, lb_protocol *out);
+
+typedef struct lb_protocol_form {
+    const char *form, *example; /* "HF-n/s"; what ids look like */
+    const char *text;           /* what it does, in sentences */
+    lb_protocol_rule rule;
+    int64_t least, usual; /* the shortest window that scores a token; that of the id without a number, 0: has none */
+    bool stride;          /* the id ends in /s */
+} lb_protocol_form;
+extern const lb_protocol_form lb_protocol_forms[]; /* the last: form NULL */
+const lb_protocol_form *lb_protocol_form_of(lb_protocol_rule rule);
+
+/* Between the rows of a text that has several; NULL: they are drawn, each encoded alone. And how many of them are
+ * taken; 0: all. */
+const char *lb_protocol_join(const lb_protocol *p);
+int64_t lb_protocol_first(const lb_protocol *p);
+/* The text must come in rows. */
+bool lb_protocol_needs_rows(const lb_protocol *p);
+/* C4-old: windows that are drawn, of rows of at least n tokens; else 0. */
+int64_t lb_protocol_draws(const lb_protocol *p);
+/* Mean and +- are over tokens, not over windows. */
+bool lb_protocol_over_tokens(const lb_protocol *p);
+bool lb_protocol_is_task(const lb_protocol *p);
+
 typedef struct lb_window {
     int64_t start, n; /* tokens [start, start + n) of the text */
     int64_t from;     /* the model's outputs at its positions from .. n - 2 are scored, by the token after each */

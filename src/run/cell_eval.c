@@ -14,7 +14,7 @@ static lb_status states_path(const lb_runner *r, int64_t i, lb_arena *a, const c
 }
 
 static int64_t windows_of(const lb_plan *p, int64_t i, const lb_protocol *protocol) {
-    int64_t all = p->eval[i].corpus->tokens / protocol->n, most = p->eval_config[i]->windows;
+    int64_t all = lb_protocol_windows(protocol, p->eval[i].corpus->tokens), most = p->eval_config[i]->windows;
     return most > 0 && most < all ? most : all;
 }
 

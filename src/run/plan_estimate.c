@@ -101,7 +101,7 @@ static double other_bytes(const lb_plan *p, const lb_cell *c, uint32_t needs, do
 static double eval_tokens(const lb_plan *p, int64_t i, double *n) {
     lb_protocol protocol;
     if (lb_protocol_parse(p->eval_config[i]->protocol, &protocol) != LB_OK) return 0;
-    int64_t windows = p->eval[i].corpus->tokens / protocol.n, most = p->eval_config[i]->windows;
+    int64_t windows = lb_protocol_windows(&protocol, p->eval[i].corpus->tokens), most = p->eval_config[i]->windows;
     *n = (double)protocol.n;
     return (double)(most > 0 && most < windows ? most : windows) * *n;
 }

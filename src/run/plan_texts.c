@@ -89,7 +89,10 @@ static lb_status check_eval(lb_plan *p, const lb_eval_config *c, const lb_text *
         return lb_fail(LB_E_CONFIG, "%s: protocol %s: windows of %lld tokens, but the model's context is %lld",
                        lb_plan_where(c->node, "protocol").text, c->protocol, (long long)protocol.n,
                        (long long)n->context);
-    if (t->corpus && t->corpus->tokens < protocol.n)
+    if (t->corpus && lb_protocol_needs_rows(&protocol))
+        return lb_fail(LB_E_CONFIG, "%s: eval text %s is one text: protocol %s takes one in rows",
+                       lb_plan_where(c->node, "text").text, c->text, c->protocol);
+    if (t->corpus && lb_protocol_windows(&protocol, t->corpus->tokens) < 1)
         return lb_fail(LB_E_CONFIG, "%s: eval text %s has %lld tokens: too short for one window of %s",
                        lb_plan_where(c->node, "text").text, c->text, (long long)t->corpus->tokens, c->protocol);
     for (size_t i = 0; t->corpus && i < p->calibration.n; i++) {

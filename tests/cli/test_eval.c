@@ -142,7 +142,7 @@ static void eval_refuses(void **state) {
     snprintf(missing, sizeof missing, "%s/nothing.txt", home);
     lb_test_fixture("tests/oracle/fixtures/llama-tiny.gguf", bare);
     fails("protocol", CLI(NULL, "eval", model, text));
-    fails("protocol 'PTB-old' is not known", CLI(NULL, "eval", model, text, "--protocol", "PTB-old"));
+    fails("protocol 'PTB-middle' is not known", CLI(NULL, "eval", model, text, "--protocol", "PTB-middle"));
     fails("longer than the model's context of 64", CLI(NULL, "eval", model, text, "--protocol", "W2-65"));
     fails("nothing.txt", CLI(NULL, "eval", model, missing, "--protocol", "W2-32"));
     fails("nothing.txt", CLI(NULL, "eval", missing, text, "--protocol", "W2-32"));

@@ -396,37 +396,6 @@ static void progress_reaches_the_end(void **state) {
     assert_true(s.calls >= 2 && s.last == 8 && s.total == 8);
 }
 
-static void protocols(void **state) {
-    (void)state;
-    lb_protocol p;
-    assert_ok(lb_protocol_parse("W2-2048", &p));
-    assert_true(p.rule == LB_RULE_W2 && p.n == 2048);
-    assert_string_equal(p.id, "W2-2048");
-    assert_ok(lb_protocol_parse("LCPP-512", &p));
-    assert_true(p.rule == LB_RULE_LCPP && p.n == 512);
-    static const char *const bad[] = {"",
-                                      "W2",
-                                      "W2-",
-                                      "W2-0",
-                                      "W2-1",
-                                      "W2-02048",
-                                      "W2-+5",
-                                      "W2- 64",
-                                      "W2-64 ",
-                                      "W2-64x",
-                                      "W2--64",
-                                      "w2-64",
-                                      "LCPP-3",
-                                      "LCPP-",
-                                      "C4-64",
-                                      "W2-1e3",
-                                      "W2-9999999999999999999",
-                                      "LCPP-2097152"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_status(LB_E_CONFIG, lb_protocol_parse(bad[i], &p));
-    assert_status(LB_E_CONFIG, lb_protocol_parse("SQ-512", &p));
-    assert_error_has("protocol 'SQ-512' is not known");
-}
-
 static void paired_differences(void **state) {
     (void)state;
     enum { MANY = 1000 };
@@ -539,21 +508,13 @@ static void every_allocation_may_fail(void **state) {
 int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(w2_scores_all_but_the_first),
-        cmocka_unit_test(lcpp_scores_the_second_half),
-        cmocka_unit_test(limits_on_windows),
-        cmocka_unit_test(kl_over_the_scored_tokens),
-        cmocka_unit_test(threads_change_nothing),
-        cmocka_unit_test(forged_states_are_refused),
-        cmocka_unit_test(states_are_checked),
-        cmocka_unit_test(nan_names_the_window),
-        cmocka_unit_test(interruption_stops_it),
-        cmocka_unit_test(progress_reaches_the_end),
-        cmocka_unit_test(protocols),
-        cmocka_unit_test(perplexity_that_overflows),
-        cmocka_unit_test(paired_differences),
-        cmocka_unit_test(the_interval_as_described),
-        cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(w2_scores_all_but_the_first), cmocka_unit_test(lcpp_scores_the_second_half),
+        cmocka_unit_test(limits_on_windows),           cmocka_unit_test(kl_over_the_scored_tokens),
+        cmocka_unit_test(threads_change_nothing),      cmocka_unit_test(forged_states_are_refused),
+        cmocka_unit_test(states_are_checked),          cmocka_unit_test(nan_names_the_window),
+        cmocka_unit_test(interruption_stops_it),       cmocka_unit_test(progress_reaches_the_end),
+        cmocka_unit_test(perplexity_that_overflows),   cmocka_unit_test(paired_differences),
+        cmocka_unit_test(the_interval_as_described),   cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, make_world, free_world);
 }

@@ -53,6 +53,12 @@ static void kinds(void **state) {
     expect("W2-2048", "All tokens but the first of each are scored");
     expect("LCPP-512", "second half of each is scored");
     expect("protocol", "LCPP-n: a protocol");
+    expect("protocol", "HF-n/s: a protocol, as HF-1024/512\n");
+    expect("protocol", "C4-new: a protocol");
+    expect("PTB-old-512", "PTB-old: a protocol, as PTB-old, of 2048 tokens a window, or PTB-old-512\n");
+    expect_not("PTB-old", "PTB-new");
+    expect("hf", "Windows of n tokens that begin s tokens apart");
+    expect("w2", "All tokens but the first of each are scored");
     expect("kl_mean", "kl_mean: a column of cells.csv, for --where, --columns and --sort of lowbit report\n");
     expect("b/w", "b/w: for --where, --columns");
     expect("--where", "--where: a flag of lowbit report");
