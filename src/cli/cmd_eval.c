@@ -68,7 +68,7 @@ static lb_status resolve(lb_arena *a, const char *name, lb_source_kind kind, lb_
 static const char *bos_text(const evaluation *v) { return lb_bos_text((lb_bos)v->f->bos, v->corpus->has_bos); }
 
 /* A model, or a result that keeps what a cell made of one. */
-static lb_status open_model(evaluation *v, const lb_resolved *from, lb_arena *a) {
+static lb_status open_model(evaluation *v, const lb_resolved *from, lb_arena *a, lb_log *log) {
     bool resident = v->f->weights == LB_WEIGHTS_RESIDENT;
     lb_model_parts parts = v->f->compute == LB_COMPUTE_BF16 ? LB_STREAM : lb_cli_parts(v->f->weights);
     LB_TRY(lb_cli_team(v->f->threads, &v->team));
@@ -80,7 +80,7 @@ static lb_status open_model(evaluation *v, const lb_resolved *from, lb_arena *a)
     }
     if (v->f->model[0]) return lb_fail(LB_E_CONFIG, "--model: %s is a model itself, no result file", from->path);
     LB_TRY(lb_model_open(from->path, parts, v->team, &v->model));
-    return lb_sources_check(from, v->model->hash);
+    return lb_sources_check(from, v->model->hash, log);
 }
 
 static const lb_weights *weights(const evaluation *v) { return v->result ? &v->cell.w : &v->model->weights; }
@@ -94,10 +94,10 @@ static lb_status measure(evaluation *v, const char *model, const char *text, lb_
     LB_TRY(lb_protocol_parse(v->f->protocol, &r.protocol));
     LB_TRY(resolve(a, model, LB_SOURCE_MODEL, &from_model));
     LB_TRY(resolve(a, text, LB_SOURCE_TEXT, &from_text));
-    LB_TRY(open_model(v, &from_model, a));
+    LB_TRY(open_model(v, &from_model, a, log));
     LB_TRY(lb_model_need_tokenizer(v->model));
     LB_TRY(lb_corpus_open(from_text.path, v->model->tokenizer, (lb_bos)v->f->bos, log, &v->corpus));
-    LB_TRY(lb_sources_check(&from_text, v->corpus->hash));
+    LB_TRY(lb_sources_check(&from_text, v->corpus->hash, log));
     r.corpus = v->corpus;
     lb_profile_stage("evaluate");
     double start = lb_clock_s();

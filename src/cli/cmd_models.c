@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "cli/commands.h"
 #include "model/family.h"
 #include "run/sources.h"
@@ -30,7 +29,7 @@ static void list_sources(const lb_sources *s, lb_source_kind kind, lb_str *out) 
         else if (!any)
             lb_str_add(out, "\nnamed texts\n");
         any = true;
-        lb_format_bytes((double)x->bytes, bytes);
+        lb_source_size(x, bytes);
         bool note = x->note && x->note[0];
         lb_str_add(out, "  %-18s %10s  %-*s%s%s\n", x->name, bytes, note ? 24 : 0, x->licence ? x->licence : "",
                    note ? " " : "", note ? x->note : "");

@@ -2,7 +2,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "cli/commands.h"
 #include "run/sources.h"
 
@@ -20,17 +19,22 @@ static lb_status list(lb_arena *a, const lb_sources *s, lb_str *out) {
         lb_str_add(out, "no configs/sources.yaml found\n");
         return LB_OK;
     }
+    size_t unknown = 0;
     for (size_t i = 0; i < s->n; i++) {
         const lb_source *x = &s->at[i];
         lb_resolved r;
         char bytes[32];
         LB_TRY(lb_sources_resolve(a, s, ".", x->name, (lb_source_kind)x->kind, s->path, &r));
-        lb_format_bytes((double)x->bytes, bytes);
+        lb_source_size(x, bytes);
         lb_str_add(out, "%-18s %-5s  %10s  %-9s  %s\n", x->name, x->kind == LB_SOURCE_MODEL ? "model" : "text", bytes,
                    r.missing ? "not here" : "here", x->licence);
         if (x->note && x->note[0]) lb_str_add(out, "%-18s %s\n", "", x->note);
+        if (strcmp(x->sha256, LB_SOURCE_UNKNOWN) == 0) unknown++;
     }
     lb_str_add(out, "\nfrom %s; %s NAME... brings them to %s\n", s->path, s->fetch, s->cache);
+    if (unknown)
+        lb_str_add(out, "of %zu the SHA-256 is not known yet: %s --record NAME fetches one and writes it down\n",
+                   unknown, s->fetch);
     return LB_OK;
 }
 

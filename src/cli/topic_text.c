@@ -142,7 +142,7 @@ static void other(const lb_topic *t, lb_str *out) {
         const lb_sources *list = t->of;
         lb_str_add(out, "%s: a named %s\n", s->name, s->kind == LB_SOURCE_MODEL ? "model" : "text");
         if (s->note && s->note[0]) sentence(out, s->note);
-        lb_str_add(out, "  %s %s brings it\n", list->fetch, s->name);
+        lb_str_add(out, "  %s %s %s\n", list->fetch, s->name, s->gated[0] ? "says how to get it" : "brings it");
     }
 }
 

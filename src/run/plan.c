@@ -54,7 +54,7 @@ static lb_status open_model(lb_plan *p, lb_model_parts parts) {
     LB_TRY(lb_sources_resolve(p->arena, &p->sources, c->dir, p->model_text, LB_SOURCE_MODEL, w.text, &r));
     if (r.missing) return lb_fail(LB_E_CONFIG, "%s: model %s", w.text, r.missing);
     LB_TRY(lb_model_open(r.path, parts, p->team, &p->model));
-    LB_TRY(lb_sources_check(&r, p->model->hash));
+    LB_TRY(lb_sources_check(&r, p->model->hash, &p->keeper.log));
     if (!p->model->tokenizer)
         lb_warn(&p->keeper.log, "%s: the tokenizer is not read, because %s", p->model->name, p->model->no_tokenizer);
     p->model_hash = lb_arena_strdup(p->arena, p->model->hash);

@@ -63,7 +63,7 @@ static lb_status open_corpus(lb_plan *p, const lb_resolved *r, lb_bos bos, lb_co
     }
     LB_TRY(lb_corpus_open(r->path, tok, bos, &p->keeper.log, out));
     p->opened[p->n_opened++] = *out;
-    return lb_sources_check(r, (*out)->hash);
+    return lb_sources_check(r, (*out)->hash, &p->keeper.log);
 }
 
 /* t: its name and bos. */

@@ -1,24 +1,38 @@
 #include "run/sources.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/scalar.h"
 #include "run/config.h"
 #include "run/share.h"
 
+#define HUB "https://huggingface.co/"
+
 const char *const lb_source_then[] = {"nothing", "join-rows", NULL};
 static const char *const kinds[] = {"model", "text", NULL};
+static const char *const row_forms[] = {"auto", "file", "lines", "json", NULL};
 
 static const lb_option source_rows[] = {
     {"kind", LB_OPT_CHOICE, NULL, 0, 0, kinds, "model or text", offsetof(lb_source, kind)},
     {"file", LB_OPT_STR, NULL, 0, 0, NULL, "name in data/cache, of a file or a folder", offsetof(lb_source, file)},
-    {"sha256", LB_OPT_STR, NULL, 0, 0, NULL, "of that file; of a folder's list of hashes", offsetof(lb_source, sha256)},
-    {"bytes", LB_OPT_INT, NULL, 1, INFINITY, NULL, "of that file, or of all", offsetof(lb_source, bytes)},
+    {"sha256", LB_OPT_STR, NULL, 0, 0, NULL, "of that file; of a folder's list of hashes; or unknown",
+     offsetof(lb_source, sha256)},
+    {"bytes", LB_OPT_INT, "0", 0, INFINITY, NULL, "of that file, or of all", offsetof(lb_source, bytes)},
     {"licence", LB_OPT_STR, NULL, 0, 0, NULL, "licence of the contents", offsetof(lb_source, licence)},
     {"note", LB_OPT_STR, "", 0, 0, NULL, "what a reader of a result must know", offsetof(lb_source, note)},
+    {"hub", LB_OPT_STR, "", 0, 0, NULL, "repository on huggingface.co that `files` come from",
+     offsetof(lb_source, hub)},
+    {"revision", LB_OPT_STR, "", 0, 0, NULL, "commit or branch of that repository", offsetof(lb_source, revision)},
+    {"gated", LB_OPT_STR, "", 0, 0, NULL, "what to do first, where not everybody may download it",
+     offsetof(lb_source, gated)},
+    {"rows", LB_OPT_CHOICE, "auto", 0, 0, row_forms, "what a row of the text is", offsetof(lb_source, rows)},
+    {"field", LB_OPT_STR, "", 0, 0, NULL, "key of a row's text", offsetof(lb_source, field)},
+    {"join", LB_OPT_STR, "", 0, 0, NULL, "what goes between rows", offsetof(lb_source, join)},
 };
 static const lb_options source_table = {source_rows, sizeof source_rows / sizeof source_rows[0], sizeof(lb_source)};
 
@@ -35,9 +49,9 @@ static const lb_options from_table = {from_rows, sizeof from_rows / sizeof from_
 
 static const lb_option part_rows[] = {
     {"file", LB_OPT_STR, NULL, 0, 0, NULL, "file name in the folder", offsetof(lb_source_part, file)},
-    {"sha256", LB_OPT_STR, NULL, 0, 0, NULL, "of that file", offsetof(lb_source_part, sha256)},
-    {"bytes", LB_OPT_INT, NULL, 1, INFINITY, NULL, "of that file", offsetof(lb_source_part, bytes)},
-    {"url", LB_OPT_STR, NULL, 0, 0, NULL, "address of that file", offsetof(lb_source_part, url)},
+    {"sha256", LB_OPT_STR, NULL, 0, 0, NULL, "of that file, or unknown", offsetof(lb_source_part, sha256)},
+    {"bytes", LB_OPT_INT, "0", 0, INFINITY, NULL, "of that file", offsetof(lb_source_part, bytes)},
+    {"url", LB_OPT_STR, "", 0, 0, NULL, "address of that file; default: on the hub", offsetof(lb_source_part, url)},
 };
 static const lb_options part_table = {part_rows, sizeof part_rows / sizeof part_rows[0], sizeof(lb_source_part)};
 
@@ -69,6 +83,14 @@ static lb_status read_scalars(lb_arena *a, const lb_yaml *map, const lb_options 
 }
 
 static bool is_hash(const char *s) { return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64; }
+static bool unknown(const char *sha256) { return strcmp(sha256, LB_SOURCE_UNKNOWN) == 0; }
+
+/* Who knows the SHA-256 of a file knows its size. */
+static lb_status check_identity(const lb_yaml *n, const char *sha256, int64_t bytes, const char *whose) {
+    if (!is_hash(sha256) && !unknown(sha256)) return bad(n, "sha256: must be 64 lower-case hex digits, or unknown");
+    if (bytes > 0 || unknown(sha256)) return LB_OK;
+    return lb_fail(LB_E_CONFIG, "%s: 'bytes' is missing (%s)", lb_config_where(n).text, whose);
+}
 
 static lb_status read_from(lb_arena *a, const lb_yaml *n, const char *whose, lb_source *out) {
     static const char *const none[] = {NULL};
@@ -90,6 +112,18 @@ static lb_status read_from(lb_arena *a, const lb_yaml *n, const char *whose, lb_
 
 static bool plain_name(const char *s) { return s[0] && s[0] != '.' && !strchr(s, '/'); }
 
+/* A revision is one step of the path: refs/pr/1 is written refs%2Fpr%2F1. */
+static lb_status hub_url(lb_arena *a, const lb_source *s, lb_source_part *p) {
+    lb_str url = {0};
+    lb_str_add(&url, HUB "%s/resolve/", s->hub);
+    for (const char *c = s->revision; *c; c++) lb_str_add(&url, *c == '/' ? "%%2F" : "%c", *c);
+    lb_str_add(&url, "/%s", p->file);
+    lb_status st = lb_str_check(&url);
+    if (st == LB_OK && !(p->url = lb_arena_strdup(a, url.s))) st = LB_E_NOMEM;
+    lb_str_free(&url);
+    return st;
+}
+
 /* A folder is a list of files, each with its own hash and address. */
 static lb_status read_parts(lb_arena *a, const lb_yaml *n, const char *whose, lb_source *out) {
     static const char *const none[] = {NULL};
@@ -101,7 +135,12 @@ static lb_status read_parts(lb_arena *a, const lb_yaml *n, const char *whose, lb
         lb_source_part *p = &out->part[i];
         LB_TRY(read_scalars(a, n->item[i], &part_table, p, whose, none));
         if (!plain_name(p->file)) return bad(n->item[i], "file: must be a plain file name");
-        if (!is_hash(p->sha256)) return bad(n->item[i], "sha256: must be 64 lower-case hex digits");
+        LB_TRY(check_identity(n->item[i], p->sha256, p->bytes, whose));
+        if (unknown(p->sha256) && !unknown(out->sha256))
+            return bad(n->item[i], "sha256: unknown, but the folder's is known");
+        if (!p->url[0] && !out->hub[0] && !out->gated[0])
+            return bad(n->item[i], "'url' is missing, and the source names no hub");
+        if (!p->url[0] && out->hub[0]) LB_TRY(hub_url(a, out, p));
         out->n_parts++;
     }
     return LB_OK;
@@ -113,8 +152,12 @@ static lb_status read_source(lb_arena *a, const lb_yaml *n, lb_source *out) {
     if (!whose) return LB_E_NOMEM;
     LB_TRY(read_scalars(a, n, &source_table, out, whose, also));
     out->name = n->key;
-    if (!is_hash(out->sha256)) return bad(n, "sha256: must be 64 lower-case hex digits");
+    LB_TRY(check_identity(n, out->sha256, out->bytes, whose));
     if (!plain_name(out->file)) return bad(n, "file: must be a plain file name");
+    if (!out->hub[0] != !out->revision[0]) return bad(n, "hub and revision: one needs the other");
+    if (strpbrk(out->gated, "\t\n")) return bad(n, "gated: must be one line");
+    if (out->kind == LB_SOURCE_MODEL && (out->rows || out->field[0] || out->join[0]))
+        return bad(n, "rows, field and join: only of a text");
     if (lb_yaml_get(n, "files") && lb_yaml_get(n, "from")) return bad(n, "files and from: only one of them");
     LB_TRY(read_parts(a, lb_yaml_get(n, "files"), whose, out));
     const lb_yaml *b = lb_yaml_get(n, "brings");
@@ -257,7 +300,10 @@ lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *confi
             out->path = place;
             return LB_OK;
         }
-        out->missing = lb_arena_printf(a, "%s is not here: %s %s brings it to %s", name, s->fetch, name, out->path);
+        out->missing = lb_arena_printf(a,
+                                       out->source->gated[0] ? "%s is not here: %s %s says how it comes to %s"
+                                                             : "%s is not here: %s %s brings it to %s",
+                                       name, s->fetch, name, out->path);
         return out->missing ? LB_OK : LB_E_NOMEM;
     }
     LB_TRY(arena_join(a, config_dir[0] ? config_dir : ".", name, &out->path));
@@ -270,17 +316,39 @@ lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *confi
     return out->path ? LB_OK : LB_E_NOMEM;
 }
 
-lb_status lb_sources_check(const lb_resolved *r, const char *have) {
+lb_status lb_sources_check(const lb_resolved *r, const char *have, lb_log *log) {
     if (!r->source || strcmp(r->source->sha256, have) == 0) return LB_OK;
+    if (unknown(r->source->sha256)) {
+        lb_warn(log, "%s: SHA-256 not known yet: %s; %s --record %s writes it", r->source->name, have, r->fetch,
+                r->source->name);
+        return LB_OK;
+    }
     return lb_fail(LB_E_FORMAT, "%s: SHA-256 %s, source %s says %s: run %s %s again", r->path, have, r->source->name,
                    r->source->sha256, r->fetch, r->source->name);
 }
 
+void lb_source_size(const lb_source *s, char out[32]) {
+    if (s->bytes)
+        lb_format_bytes((double)s->bytes, out);
+    else
+        snprintf(out, 32, "?");
+}
+
 static const char *dash(const char *s) { return s && s[0] ? s : "-"; }
 
-static void tsv_brings(const lb_source *x, lb_str *out) {
+/* What all lines of a source end in. */
+static void tsv_end(const lb_source *x, lb_str *out) {
     for (size_t b = 0; b < x->n_brings; b++) lb_str_add(out, "%s%s", b ? "," : "", x->brings[b]);
-    lb_str_add(out, "%s\n", x->n_brings ? "" : "-");
+    lb_str_add(out, "%s\t%s\t%s\n", x->n_brings ? "" : "-", dash(x->gated), dash(x->revision));
+}
+
+static void tsv_start(const lb_source *x, const char *file, const char *sha256, int64_t bytes, lb_str *out) {
+    lb_str_add(out, "%s\t%s\t%s%s%s\t%s\t", x->name, kinds[x->kind], x->file, file ? "/" : "", file ? file : "",
+               sha256);
+    if (bytes)
+        lb_str_add(out, "%lld", (long long)bytes);
+    else
+        lb_str_add(out, "-");
 }
 
 void lb_sources_tsv(const lb_sources *s, lb_str *out) {
@@ -289,16 +357,16 @@ void lb_sources_tsv(const lb_sources *s, lb_str *out) {
         const lb_source *x = &s->at[i];
         for (size_t k = 0; k < x->n_parts; k++) {
             const lb_source_part *p = &x->part[k];
-            lb_str_add(out, "%s\t%s\t%s/%s\t%s\t%lld\t%s\t-\t-\t-\t-\t%s\t", x->name, kinds[x->kind], x->file, p->file,
-                       p->sha256, (long long)p->bytes, dash(p->url), lb_source_then[0]);
-            tsv_brings(x, out);
+            tsv_start(x, p->file, p->sha256, p->bytes, out);
+            lb_str_add(out, "\t%s\t-\t-\t-\t-\t%s\t", dash(p->url), lb_source_then[0]);
+            tsv_end(x, out);
         }
         for (size_t k = 0; !x->n_parts && k < (x->n_from ? x->n_from : 1); k++) {
             const lb_source_from *f = x->n_from ? &x->from[k] : &nowhere_else;
-            lb_str_add(out, "%s\t%s\t%s\t%s\t%lld\t%s\t%s\t%s\t%s\t%s\t%s\t", x->name, kinds[x->kind], x->file,
-                       x->sha256, (long long)x->bytes, dash(f->url), dash(f->pip), dash(f->archive_sha256),
+            tsv_start(x, NULL, x->sha256, x->bytes, out);
+            lb_str_add(out, "\t%s\t%s\t%s\t%s\t%s\t%s\t", dash(f->url), dash(f->pip), dash(f->archive_sha256),
                        dash(f->member), dash(f->member_sha256), lb_source_then[f->then]);
-            tsv_brings(x, out);
+            tsv_end(x, out);
         }
     }
 }

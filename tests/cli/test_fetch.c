@@ -55,8 +55,9 @@ static void sources(const char *rows) {
 static int fetch(const char *names, const char *where, char **text) {
     char command[4 * LB_TEST_PATH]; /* programs in `bin`, where a test put some, come before the system's */
     snprintf(command, sizeof command,
-             "PATH=%s/bin:$PATH LOWBIT=%s/lowbit LOWBIT_CACHE=%s/cache LOWBIT_SOURCES=%s %s %s 2>&1", dir, dir, dir,
-             where, script, names);
+             "PATH=%s/bin:$PATH LOWBIT=%s/lowbit LOWBIT_CACHE=%s/cache LOWBIT_SOURCES_LIST=%s/sources.yaml "
+             "LOWBIT_SOURCES=%s %s %s 2>&1",
+             dir, dir, dir, dir, where, script, names);
     *text = calloc(1, 65536);
     assert_non_null(*text);
     int code = cli_shell(command, *text, 65536);
@@ -166,7 +167,7 @@ static void downloads(void **state) {
     assert_false(lb_fs_exists(path));
     sources(row("nowhere", wrong, "-", "-", "nothing", "-"));
     expect("nowhere", "", 1, "has no address to download from");
-    expect("", "", 2, "usage: tools/fetch NAME");
+    expect("", "", 2, "usage: tools/fetch [--record] NAME");
 }
 
 /* A folder: its files one by one; what is there already stays, and one that fails stops no other. */
@@ -228,11 +229,56 @@ static void cut_downloads(void **state) {
     expect("slow", "", 1, "LOWBIT_SOURCES may name a folder that holds slow.txt under any name (SHA-256 ");
 }
 
+/* Nobody has looked at these yet: what comes is taken, found by its name, and --record writes down what it was. */
+static void unknown_hashes(void **state) {
+    (void)state;
+    char a[LB_HASH_HEX], b[LB_HASH_HEX], t[LB_HASH_HEX], m[LB_HASH_HEX], path[LB_TEST_PATH], lines[512], rows[4096];
+    sha("the config\n", a);
+    sha("the weights, longer\n", b);
+    sha("the text\n", t);
+    snprintf(lines, sizeof lines, "config.json %s\nw.safetensors %s\n", a, b);
+    sha(lines, m);
+    make_path("have/m", path);
+    assert_ok(lb_fs_mkdirs(path));
+    put("have/m/config.json", "the config\n");
+    put("have/m/w.safetensors", "the weights, longer\n");
+    put("have/t.txt", "the text\n");
+    make_path("have", path);
+    snprintf(rows, sizeof rows,
+             "m\tmodel\tm/config.json\tunknown\t-\t-\t-\t-\t-\t-\tnothing\t-\task first\t-\n"
+             "m\tmodel\tm/w.safetensors\tunknown\t-\t-\t-\t-\t-\t-\tnothing\t-\task first\t-\n%s",
+             row("t", "unknown", "-", "-", "nothing", "-"));
+    sources(rows);
+    static const char list[] = "# a list\nt2:\n  file: t.txt\n  sha256: unknown\n"
+                               "m:\n  file: m # a folder\n  sha256: unknown\n  files:\n"
+                               "    - {file: config.json, sha256: unknown, url: u}\n"
+                               "    - file: w.safetensors\n      sha256: unknown\n      url: u\n"
+                               "t:\n  file: t.txt\n  sha256: unknown\n  licence: none\n";
+    put("sources.yaml", list);
+    expect("m", "", 1, "m: ask first\nm: m/w.safetensors is not here, and is not downloaded");
+    expect("t", path, 0, "t: SHA-256 of t.txt not known yet: ");
+    expect("t", path, 0, "t: already in ");
+    assert_true(same("sources.yaml", list) && same("cache/t.txt", "the text\n"));
+    expect("--record m t", path, 0, "t: wrote SHA-256 ");
+    snprintf(rows, sizeof rows,
+             "# a list\nt2:\n  file: t.txt\n  sha256: unknown\n"
+             "m:\n  file: m # a folder\n  sha256: %s\n  bytes: 31\n  files:\n"
+             "    - {file: config.json, sha256: %s, bytes: 11, url: u}\n"
+             "    - file: w.safetensors\n      sha256: %s\n      bytes: 20\n      url: u\n"
+             "t:\n  file: t.txt\n  sha256: %s\n  bytes: 9\n  licence: none\n",
+             m, a, b, t);
+    assert_true(same("sources.yaml", rows));
+    /* What is known is never written over. */
+    put("cache/t.txt", "another text\n");
+    expect("--record t", "", 1, "could not be written");
+    assert_true(same("sources.yaml", rows));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(found_by_hash, setup), cmocka_unit_test_setup(rows_are_joined, setup),
         cmocka_unit_test_setup(downloads, setup),     cmocka_unit_test_setup(folders, setup),
-        cmocka_unit_test_setup(cut_downloads, setup),
+        cmocka_unit_test_setup(cut_downloads, setup), cmocka_unit_test_setup(unknown_hashes, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

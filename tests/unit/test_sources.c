@@ -53,6 +53,7 @@ static void shipped_folders_are_consistent(void **state) {
         int64_t bytes = 0;
         if (!x->n_parts) continue;
         folders++;
+        if (strcmp(x->sha256, LB_SOURCE_UNKNOWN) == 0) continue;
         hash_of_parts(x, hex);
         assert_string_equal(x->sha256, hex);
         for (size_t k = 0; k < x->n_parts; k++) bytes += x->part[k].bytes;
@@ -114,16 +115,16 @@ static void a_folder_is_a_source(void **state) {
     assert_null(r.missing);
     lb_model *m;
     assert_ok(lb_model_open(r.path, LB_HEADER, NULL, &m));
-    assert_ok(lb_sources_check(&r, m->hash));
+    assert_ok(lb_sources_check(&r, m->hash, NULL));
     lb_model_close(m);
-    assert_int_equal(lb_sources_check(&r, list + 1), LB_E_FORMAT);
+    assert_int_equal(lb_sources_check(&r, list + 1, NULL), LB_E_FORMAT);
     assert_error_has("source tiny-folder says");
 
     lb_str tsv = {0};
     lb_sources_tsv(&s, &tsv);
     assert_ok(lb_str_check(&tsv));
     assert_non_null(strstr(tsv.s, "tiny-folder\tmodel\ttiny/config.json\t"));
-    assert_non_null(strstr(tsv.s, "\t5\thttps://localhost/model.safetensors\t-\t-\t-\t-\tnothing\t-\n"));
+    assert_non_null(strstr(tsv.s, "\t5\thttps://localhost/model.safetensors\t-\t-\t-\t-\tnothing\t-\t-\t-\n"));
     lb_str_free(&tsv);
 }
 
@@ -141,6 +142,10 @@ static void what_a_list_may_not_say(void **state) {
         {"  files:\n    - {file: a, sha256: 12, bytes: 1, url: u}\n", "sha256: must be 64 lower-case hex digits"},
         {"  files:\n    - {file: a, sha256: " HASH ", url: u}\n", "'bytes' is missing"},
         {"  files:\n    - {file: a, sha256: " HASH ", bytes: 1}\n", "'url' is missing"},
+        {"  files:\n    - {file: a, sha256: unknown, url: u}\n", "sha256: unknown, but the folder's is known"},
+        {"  hub: a/b\n", "hub and revision: one needs the other"},
+        {"  field: text\n", "rows, field and join: only of a text"},
+        {"  gated: \"a\\tb\"\n", "gated: must be one line"},
         {"  files:\n    - {file: a, sha256: " HASH ", bytes: 1, url: u, member: m}\n", "unknown key 'member'"},
         {"  files:\n    - {file: a, sha256: " HASH ", bytes: 1, url: u}\n  from:\n    - url: u\n",
          "files and from: only one of them"},
@@ -158,11 +163,53 @@ static void what_a_list_may_not_say(void **state) {
     }
 }
 
+static void warned(void *user, lb_level level, const char *text) {
+    if (level == LB_WARN) lb_str_add(user, "%s", text);
+}
+
+/* What nobody has looked at is taken, and every time it is said what came. */
+static void hashes_that_are_not_known(void **state) {
+    (void)state;
+    char *dir = in(home, "unknown");
+    assert_ok(lb_fs_mkdirs(dir));
+    write_text(in(dir, "sources.yaml"),
+               "m:\n  kind: model\n  file: m\n  sha256: unknown\n  licence: none\n  gated: ask first\n"
+               "  hub: a/b\n  revision: refs/pr/1\n"
+               "  files:\n    - {file: config.json, sha256: unknown}\n    - {file: w, sha256: " HASH ", bytes: 2}\n"
+               "t:\n  kind: text\n  file: t.jsonl\n  sha256: unknown\n  bytes: 7\n  licence: none\n"
+               "  rows: json\n  field: text\n  join: \" \"\n  from:\n    - url: https://localhost/t\n");
+    lb_sources s;
+    lb_resolved r;
+    assert_ok(lb_sources_open(arena, dir, &s));
+    const lb_source *m = &s.at[0], *t = &s.at[1];
+    assert_int_equal(m->bytes, 0);
+    assert_string_equal(m->part[0].url, "https://huggingface.co/a/b/resolve/refs%2Fpr%2F1/config.json");
+    assert_int_equal(t->rows, 3);
+    assert_string_equal(t->field, "text");
+    assert_string_equal(t->join, " ");
+    assert_ok(lb_sources_resolve(arena, &s, dir, "m", LB_SOURCE_MODEL, "here", &r));
+    assert_non_null(strstr(r.missing, "tools/fetch m says how it comes to"));
+    lb_str said = {0};
+    lb_log log = {.message = warned, .user = &said};
+    assert_ok(lb_sources_check(&r, HASH, &log));
+    assert_non_null(strstr(said.s, "m: SHA-256 not known yet: " HASH "; tools/fetch --record m writes it"));
+    lb_str_free(&said);
+
+    lb_str tsv = {0};
+    lb_sources_tsv(&s, &tsv);
+    assert_ok(lb_str_check(&tsv));
+    assert_non_null(strstr(tsv.s, "m\tmodel\tm/config.json\tunknown\t-\thttps://"));
+    assert_non_null(strstr(tsv.s, "\tnothing\t-\task first\trefs/pr/1\n"));
+    assert_non_null(strstr(tsv.s, "t\ttext\tt.jsonl\tunknown\t7\thttps://localhost/t\t-\t-\t-\t-\tnothing\t-\t-\t-\n"));
+    lb_str_free(&tsv);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shipped_folders_are_consistent),
         cmocka_unit_test(a_folder_is_a_source),
         cmocka_unit_test(what_a_list_may_not_say),
+        cmocka_unit_test(hashes_that_are_not_known),
     };
     return cmocka_run_group_tests(tests, make_arena, free_arena);
 }
