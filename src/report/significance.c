@@ -10,7 +10,7 @@ static lb_status side_of(const lb_report_view *v, const lb_report_block *b, cons
     for (int64_t k = 0; k < row->cells; k++) {
         const lb_eval_row *e = lb_report_eval(row->cell[k], b);
         if (!e || !e->eval.window_nll) continue;
-        nll[n] = e->eval.window_nll;
+        LB_TRY(lb_eval_series(&e->eval, e->text_tokens, v->arena, &nll[n]));
         seed[n++] = row->cell[k]->seed;
     }
     *out = (lb_side){nll, seed, n};

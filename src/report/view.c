@@ -367,11 +367,13 @@ static lb_status seeds_delta(const lb_report_view *v, const lb_report_block *b, 
         if (v->row[i].baseline) base = lb_report_eval(v->row[i].cell[0], b); /* the first that has it */
     q->has_delta = base && base->eval.window_nll;
     if (!q->has_delta) return LB_OK;
-    const double **nll = LB_NEW(v->arena, const double *, s->n);
+    const double **nll = LB_NEW(v->arena, const double *, s->n), *of_base;
     double sd;
     if (!nll) return LB_E_NOMEM;
-    for (int64_t k = 0; k < s->n; k++) nll[k] = s->at[k]->eval.window_nll;
-    return lb_seeds_difference(nll, s->n, base->eval.window_nll, b->eval->eval.windows, &q->delta, &sd);
+    for (int64_t k = 0; k < s->n; k++)
+        LB_TRY(lb_eval_series(&s->at[k]->eval, s->at[k]->text_tokens, v->arena, &nll[k]));
+    LB_TRY(lb_eval_series(&base->eval, base->text_tokens, v->arena, &of_base));
+    return lb_seeds_difference(nll, s->n, of_base, b->eval->eval.windows, &q->delta, &sd);
 }
 
 lb_status lb_report_quality_of(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b,

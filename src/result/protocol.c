@@ -152,3 +152,18 @@ lb_window lb_protocol_window(const lb_protocol *p, int64_t tokens, int64_t i) {
     w.from = before > 0 ? before - 1 : 0;
     return w;
 }
+
+lb_status lb_eval_series(const lb_eval *e, int64_t text_tokens, lb_arena *a, const double **out) {
+    *out = e->window_nll;
+    if (e->protocol.rule != LB_RULE_HF) return LB_OK;
+    double *x = LB_NEW(a, double, e->windows), scored = 0.0;
+    if (!x) return LB_E_NOMEM;
+    for (int64_t i = 0; i < e->windows; i++) {
+        const lb_window w = lb_protocol_window(&e->protocol, text_tokens, i);
+        x[i] = (double)(w.n - 1 - w.from);
+        scored += x[i];
+    }
+    for (int64_t i = 0; i < e->windows; i++) x[i] *= e->window_nll[i] * (double)e->windows / scored;
+    *out = x;
+    return LB_OK;
+}

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/mem.h"
 #include "base/status.h"
 
 /* How a text is cut into windows, what is scored of them, and what mean that gives (lb_protocol_form says each in
@@ -69,6 +70,11 @@ typedef struct lb_eval {
     double *window_kl, *window_agree;        /* (windows) means */
     double kl_mean, kl_median, kl_p99, top1; /* over the scored tokens; top1 in [0, 1] */
 } lb_eval;
+
+/* What runs over the same windows are compared by: (windows) values whose mean is mean_nll. They are window_nll, which
+ * *out may be, unless windows differ in how many tokens they score: then each times its share of them. text_tokens: of
+ * the whole text. */
+LB_NODISCARD lb_status lb_eval_series(const lb_eval *e, int64_t text_tokens, lb_arena *a, const double **out);
 
 /* Paired difference of two runs over the same windows: mean of (a - b) in nats and a 95 % percentile interval by
  * moving-block bootstrap (blocks of max(1, round(n^(1/3))) windows, 10,000 resamples, fixed seed). One window: the

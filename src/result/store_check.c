@@ -69,6 +69,10 @@ static lb_status check_eval(int64_t i, const lb_eval_row *e) {
     LB_TRY(check_int(where, "windows", e->eval.windows, 1, e->eval.windows_all));
     LB_TRY(check_int(where, "scored", e->eval.scored, 1, most));
     LB_TRY(check_int(where, "text_tokens", e->text_tokens, 0, most));
+    if (e->eval.protocol.rule == LB_RULE_HF && /* whose windows are weighed by what they score */
+        e->eval.windows_all != lb_protocol_windows(&e->eval.protocol, e->text_tokens))
+        return lb_fail(LB_E_FORMAT, "%s: %lld windows of %s in %lld tokens", where, (long long)e->eval.windows_all,
+                       e->eval.protocol.id, (long long)e->text_tokens);
     if (!isfinite(e->eval.mean_nll) || !isfinite(e->eval.ppl) || isinf(e->eval.ppl_se) || e->eval.ppl <= 0)
         return lb_fail(LB_E_FORMAT, "%s: perplexity %g +- %g: not a number that this program writes", where,
                        e->eval.ppl, e->eval.ppl_se);

@@ -80,12 +80,15 @@ static lb_status measure_kl(evaluator *x, const lb_weights *w, bool again, bool 
     return st;
 }
 
-static lb_status compare(const lb_runner *r, int64_t i, lb_eval_row *row) {
+static lb_status compare(const lb_runner *r, int64_t i, lb_arena *scratch, lb_eval_row *row) {
     if (!r->baseline || i >= r->baseline->evals) return LB_OK;
     const lb_eval *base = &r->baseline->eval[i].eval;
     if (base->windows != row->eval.windows) return LB_OK;
+    const double *own, *theirs;
+    LB_TRY(lb_eval_series(&row->eval, row->text_tokens, scratch, &own));
+    LB_TRY(lb_eval_series(base, row->text_tokens, scratch, &theirs));
     row->has_paired = true;
-    return lb_paired_difference(row->eval.window_nll, base->window_nll, base->windows, &row->paired);
+    return lb_paired_difference(own, theirs, base->windows, &row->paired);
 }
 
 static lb_status evaluate_one(evaluator *x, const lb_cell *c, const lb_weights *w, lb_eval_row *row) {
@@ -109,7 +112,7 @@ static lb_status evaluate_one(evaluator *x, const lb_cell *c, const lb_weights *
         st = measure_kl(x, w, true, &damaged, &row->eval);
     }
     LB_TRY(st);
-    return compare(x->r, x->i, row);
+    return compare(x->r, x->i, x->scratch, row);
 }
 
 lb_status lb_cell_evaluate(lb_runner *r, const lb_cell *c, const lb_weights *w, lb_log *log, lb_eval_row **rows) {

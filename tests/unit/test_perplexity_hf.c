@@ -186,6 +186,24 @@ static void divergence(void **state) {
     lb_states_close(r.base_states);
 }
 
+/* What is compared has the protocol's mean, and is taken from the windows alone. */
+static void compared_by_tokens(void **state) {
+    world *w = *state;
+    lb_eval_request r = request(w, "HF-16/6");
+    r.max_windows = 5;
+    const double *x;
+    double sum = 0;
+    lb_eval e = evaluate(w, w->m, &r, 1);
+    assert_ok(lb_eval_series(&e, TOKENS, w->arena, &x));
+    for (int64_t i = 0; i < 5; i++) sum += x[i];
+    close_to(sum / 5, e.mean_nll, 1e-12);
+    close_to(x[0] / x[1], 15.0 / 6.0 * e.window_nll[0] / e.window_nll[1], 1e-12);
+    r = request(w, "W2-16");
+    e = evaluate(w, w->m, &r, 1);
+    assert_ok(lb_eval_series(&e, TOKENS, w->arena, &x));
+    assert_ptr_equal(x, e.window_nll);
+}
+
 /* Scored as W2 whatever else they say of the text. */
 static void others_score_as_w2(void **state) {
     world *w = *state;
@@ -208,6 +226,7 @@ int main(void) {
         cmocka_unit_test(of_some_windows),
         cmocka_unit_test(a_text_shorter_than_a_window),
         cmocka_unit_test(divergence),
+        cmocka_unit_test(compared_by_tokens),
         cmocka_unit_test(others_score_as_w2),
     };
     return cmocka_run_group_tests(tests, make_world, free_world);
