@@ -138,20 +138,6 @@ static void add_estimate(lb_estimate *sum, lb_estimate e) {
     if (e.memory_bytes > sum->memory_bytes) sum->memory_bytes = e.memory_bytes;
 }
 
-/* Of the cells that are not there yet. */
-static lb_status add_all(lb_estimate *sum, const lb_plan *p, const lb_finished *f, const lb_rate *rate) {
-    bool any = false;
-    for (size_t i = 0; i < p->sweep.n; i++) {
-        lb_estimate e;
-        if (f[i] == LB_FINISHED_YES) continue;
-        any = any || !p->sweep.cell[i].refused;
-        LB_TRY(lb_plan_estimate(p, &p->sweep.cell[i], rate, &e));
-        add_estimate(sum, e);
-    }
-    if (any) add_estimate(sum, lb_plan_estimate_shared(p, rate));
-    return LB_OK;
-}
-
 /* What is shown of the plans so far. */
 typedef struct shown {
     const lb_plan_look_options *o;
@@ -159,12 +145,32 @@ typedef struct shown {
     lb_rate rate; /* measured with the first */
     lb_estimate sum;
     size_t plans, cells, runs, there; /* runs: cells that are not refused */
+    size_t shared;                    /* number of the last model whose statistics are counted, from 1 */
 } shown;
 
-static void text_of_sum(shown *s, const lb_team *team) {
+/* Of the cells that are not there yet. Statistics are the model's, whatever its evaluations compute in. */
+static lb_status add_all(shown *s, const lb_plan *p, const lb_finished *f) {
+    bool any = false;
+    for (size_t i = 0; i < p->sweep.n; i++) {
+        lb_estimate e;
+        if (f[i] == LB_FINISHED_YES) continue;
+        any = any || !p->sweep.cell[i].refused;
+        LB_TRY(lb_plan_estimate(p, &p->sweep.cell[i], &s->rate, &e));
+        add_estimate(&s->sum, e);
+    }
+    if (any && s->shared <= p->model_index) {
+        add_estimate(&s->sum, lb_plan_estimate_shared(p, &s->rate));
+        s->shared = p->model_index + 1;
+    }
+    return LB_OK;
+}
+
+static void text_of_sum(shown *s, const lb_config *c, const lb_team *team) {
     char time[32], memory[32], disk[32];
     lb_str *out = &s->text;
-    if (s->plans > 1) lb_str_add(out, "%zu models, one after another: ", s->plans);
+    if (c->models > 1) lb_str_add(out, "%zu models, ", c->models);
+    if (c->computes > 1) lb_str_add(out, c->models > 1 ? "each in float32 and in bf16, " : "float32 and bf16, ");
+    if (s->plans > 1) lb_str_add(out, "one after another: ");
     if (s->there > 0 && s->there == s->runs) {
         lb_str_add(out, s->runs == 1 ? "the one cell is there already\n\n" : "all %zu cells are there already\n\n",
                    s->runs);
@@ -308,7 +314,9 @@ static lb_status text_of_inputs(const lb_plan *p, lb_str *out) {
     LB_TRY(lb_results_absolute(p->arena, p->dir, &at));
     text_of_model(p, out);
     text_of_data(p, out);
-    if (p->config->compute == LB_COMPUTE_BF16)
+    if (p->compute == LB_COMPUTE_F32 && p->config->computes > 1)
+        lb_str_add(out, "compute      float32: products of evaluations\n");
+    if (p->compute == LB_COMPUTE_BF16)
         lb_str_add(out, "compute      bf16: products of evaluations, by oneDNN %s (%s)\n", lb_bf16_version(),
                    lb_bf16_isa());
     lb_str_add(out, "results      %s\n", at);
@@ -355,7 +363,7 @@ static lb_status text_of_cells(shown *s, const lb_plan *p, const lb_finished *f)
     LB_TRY(notes_of_cells(p, token_note, out));
     LB_TRY(notes_of_cells(p, lb_plan_validation_note, out));
     training_note(p, out);
-    if (left) text_of_shared(p, &s->rate, out);
+    if (left && s->shared <= p->model_index) text_of_shared(p, &s->rate, out);
     return LB_OK;
 }
 
@@ -379,10 +387,11 @@ static lb_status look(void *user, lb_plan *p) {
     LB_TRY(take_stock(s, p, &f));
     LB_TRY(text_of_inputs(p, &s->text));
     LB_TRY(text_of_cells(s, p, f));
-    LB_TRY(add_all(&s->sum, p, f, &s->rate));
+    LB_TRY(add_all(s, p, f));
     s->cells += p->sweep.n;
-    if (p->config->models > 1) lb_str_add(&s->text, "\n");
-    if (++s->plans == p->config->models) text_of_sum(s, p->team);
+    size_t plans = p->config->models * p->config->computes;
+    if (plans > 1) lb_str_add(&s->text, "\n");
+    if (++s->plans == plans) text_of_sum(s, p->config, p->team);
     return lb_str_check(&s->text);
 }
 
@@ -399,8 +408,8 @@ lb_status lb_cli_plan_show(lb_planned *x, lb_arena *a, lb_model_parts parts, con
                            const lb_plan_look_options *o, lb_log *log) {
     shown s = {.o = o};
     LB_TRY(lb_cli_team(x->config.threads, &x->team));
-    lb_status st =
-        lb_plans_open(a, &x->config, &(lb_plan_request){parts, plugin_hash, 0}, x->team, log, look, &s, &x->plans);
+    lb_status st = lb_plans_open(a, &x->config, &(lb_plan_request){.parts = parts, .plugin_hash = plugin_hash}, x->team,
+                                 log, look, &s, &x->plans);
     if (st == LB_OK) lb_cli_print(s.text.s);
     if (st == LB_OK) st = tell_of_old_place(x, a, log);
     if (st == LB_OK) st = warn_of_limits(x->plans.at[0].dir, s.sum, log);

@@ -84,7 +84,8 @@ lb_status lb_cli_team(int64_t threads, lb_team **out) {
 
 lb_status lb_cli_plan(lb_planned *x, lb_arena *a, lb_model_parts parts, const char *plugin_hash, lb_log *log) {
     LB_TRY(lb_cli_team(x->config.threads, &x->team));
-    return lb_plans_open(a, &x->config, &(lb_plan_request){parts, plugin_hash, 0}, x->team, log, NULL, NULL, &x->plans);
+    return lb_plans_open(a, &x->config, &(lb_plan_request){.parts = parts, .plugin_hash = plugin_hash}, x->team, log,
+                         NULL, NULL, &x->plans);
 }
 
 void lb_cli_plan_close(lb_planned *x) {

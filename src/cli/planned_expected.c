@@ -44,15 +44,16 @@ static lb_status planned_results(const lb_planned *x, lb_arena *a, lb_results *o
         const lb_plan *p = &x->plans.at[k];
         lb_eval_row *eval;
         LB_TRY(planned_evals(p, a, &eval));
-        lb_pairs weights = {0};
-        LB_TRY(lb_pairs_add(a, &weights, "model_sha256", p->model_hash));
+        lb_pairs known = {0};
+        LB_TRY(lb_pairs_add(a, &known, "model_sha256", p->model_hash));
+        LB_TRY(lb_pairs_add(a, &known, "compute", lb_compute_choices[p->compute]));
         for (size_t i = 0; i < p->sweep.n; i++) {
             const lb_cell *c = &p->sweep.cell[i];
             lb_record *r = &out->record[out->n++];
             LB_TRY(lb_cell_bare_record(a, c, c->refused ? LB_CELL_REFUSED : LB_CELL_DONE, "", r));
             r->eval = eval;
             r->evals = p->evals;
-            r->provenance = weights;
+            r->provenance = known;
         }
     }
     return LB_OK;

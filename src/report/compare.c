@@ -49,8 +49,8 @@ typedef struct comparison {
     const lb_report_view *v;
     lb_report_row to; /* the row, or one cell of it */
     const char *title;
-    const lb_report_block **block; /* those that it was evaluated in */
-    int64_t *n;                    /* (blocks) comparisons */
+    lb_report_block *block; /* those that it was evaluated in, with the rows of other products */
+    int64_t *n;             /* (blocks) comparisons */
     int64_t blocks;
     bool siblings; /* one seed of several was named, and there are others */
 } comparison;
@@ -101,7 +101,7 @@ static lb_status add_siblings(lb_table *t, const comparison *x, const lb_report_
 
 static lb_status fill(lb_table *t, comparison *x) {
     for (int64_t i = 0; i < x->blocks; i++) {
-        const lb_report_block *b = x->block[i];
+        const lb_report_block *b = &x->block[i];
         lb_report_marks m;
         LB_TRY(lb_report_marks_of(x->v, b, &x->to, &m));
         for (int64_t k = 0; k < x->v->rows; k++) {
@@ -122,13 +122,15 @@ static lb_status fill(lb_table *t, comparison *x) {
 static lb_status find(const lb_report_view *v, const char *label, comparison *x) {
     *x = (comparison){.v = v};
     LB_TRY(lb_report_find_side(v, label, &x->to, &x->siblings));
-    x->block = LB_NEW(v->arena, const lb_report_block *, v->blocks + 1);
+    x->block = LB_NEW(v->arena, lb_report_block, v->blocks + 1);
     x->n = LB_NEW(v->arena, int64_t, v->blocks + 1);
     if (!x->block || !x->n) return LB_E_NOMEM;
     for (int64_t b = 0; b < v->blocks; b++) {
         bool has = false;
         for (int64_t k = 0; k < x->to.cells; k++) has |= lb_report_eval(x->to.cell[k], &v->block[b]) != NULL;
-        if (has) x->block[x->blocks++] = &v->block[b];
+        if (!has) continue;
+        x->block[x->blocks] = v->block[b];
+        x->block[x->blocks++].either = true;
     }
     return LB_OK;
 }
@@ -136,9 +138,9 @@ static lb_status find(const lb_report_view *v, const char *label, comparison *x)
 static lb_status make_title(comparison *x) {
     char seeds[32] = "";
     lb_report_quality q;
-    const lb_eval_row *e = x->block[0]->eval;
+    const lb_eval_row *e = x->block[0].eval;
     if (x->to.cells > 1) snprintf(seeds, sizeof seeds, " (%lld seeds)", (long long)x->to.cells);
-    LB_TRY(lb_report_quality_of(x->v, &x->to, x->block[0], &q));
+    LB_TRY(lb_report_quality_of(x->v, &x->to, &x->block[0], &q));
     if (x->blocks > 1)
         x->title = lb_arena_printf(x->v->arena, "Differences to %s%s: below 0 is better than it", x->to.label, seeds);
     else

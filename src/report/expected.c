@@ -30,6 +30,7 @@ static bool has_option(const lb_results *r, const lb_record *c, const char *key,
     if (strcmp(key, "propagate") == 0) return c->propagate && same_value(c->propagate, value);
     if (strcmp(key, "true_sequential") == 0) return same_value(c->true_sequential ? "true" : "false", value);
     if (strcmp(key, "model") == 0) return same_value(c->model ? c->model : r->model_name, value);
+    if (strcmp(key, "compute") == 0) return same_value(lb_report_compute(c), value);
     if (strcmp(key, "label") == 0) return c->label && same_value(c->label, value);
     if (strcmp(key, "seed") == 0)
         snprintf(text, sizeof text, "%llu", (unsigned long long)c->seed);

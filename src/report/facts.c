@@ -110,12 +110,8 @@ static lb_status evaluation(const lb_fact_source *s, lb_fact_value *v) { return 
 static lb_status protocol(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->e->eval.protocol.id); }
 static lb_status bos(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->e->bos); }
 static lb_status text_hash(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->e->text_hash); }
+static lb_status compute(const lb_fact_source *s, lb_fact_value *v) { return text(v, lb_report_compute(s->c)); }
 static lb_status tokens(const lb_fact_source *s, lb_fact_value *v) { return count(s, v, true, s->e->text_tokens); }
-
-static lb_status compute(const lb_fact_source *s, lb_fact_value *v) {
-    const char *word = lb_report_pair(&s->c->provenance, "compute");
-    return text(v, word ? word : "float32"); /* older results were all in float32 */
-}
 
 static lb_status windows(const lb_fact_source *s, lb_fact_value *v) { return count(s, v, true, s->e->eval.windows); }
 static lb_status all(const lb_fact_source *s, lb_fact_value *v) { return count(s, v, true, s->e->eval.windows_all); }

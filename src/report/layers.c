@@ -304,7 +304,8 @@ lb_status lb_report_sizes(const lb_report_view *v, lb_table_format f, lb_str *ou
         const lb_report_view *one = &v->model[m];
         if (apart && !one->rows) continue;
         if (apart) LB_TRY(size_table(one, m + 1, &t));
-        for (int64_t i = 0; i < one->rows; i++) put_size(t, &one->row[i]);
+        for (int64_t i = 0; i < one->rows; i++)
+            if (!one->row[i].twin) put_size(t, &one->row[i]);
         if (apart) LB_TRY(lb_table_render(t, f, out));
     }
     return apart ? lb_str_check(out) : lb_table_render(t, f, out);

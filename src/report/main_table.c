@@ -17,6 +17,7 @@ enum column {
     C_EVAL,
     C_PROTOCOL,
     C_WINDOWS,
+    C_COMPUTE_CSV, /* where there are tables of both */
     C_METHOD,
     C_BITS,
     C_GROUP,
@@ -54,6 +55,7 @@ static const lb_table_column column[COLUMNS] = {
     [C_EVAL] = {.name = "evaluation"},
     [C_PROTOCOL] = {.name = "protocol"},
     [C_WINDOWS] = {.name = "windows"},
+    [C_COMPUTE_CSV] = {.name = "compute", .optional = true},
     [C_METHOD] = {.head = "method", .name = "method", .key = true},
     [C_BITS] = {.head = "bits", .name = "bits", .right = true, .key = true},
     [C_GROUP] = {.head = "group", .name = "group", .right = true, .key = true},
@@ -239,6 +241,7 @@ static lb_status fill(lb_table *t, const lb_columns *x, const lb_report_view *v,
             lb_table_set(t, C_EVAL, NULL, b->eval->name);
             lb_table_set(t, C_PROTOCOL, NULL, b->eval->eval.protocol.id);
             lb_table_set(t, C_WINDOWS, NULL, lb_num_int(b->eval->eval.windows).s);
+            if (b->compute) lb_table_set(t, C_COMPUTE_CSV, NULL, b->compute);
         }
         put_identity(t, v, row);
         LB_TRY(put_again(t, v, row));
@@ -318,12 +321,20 @@ static lb_status whole_csv(const lb_report_view *v, lb_str *out) {
     return lb_table_render(t, LB_TABLE_CSV, out);
 }
 
+/* Tables of other evaluations have the same rows, those of other products rows of their own. */
+static bool is_first_of_rows(const lb_report_view *v, int64_t b) {
+    for (int64_t k = 0; k < b; k++)
+        if (v->block[k].eval->bf16 == v->block[b].eval->bf16) return false;
+    return true;
+}
+
 /* at: of the first table, for its id. */
 static lb_status tables_of_model(const lb_report_view *v, int64_t at, const lb_latex_form *paper, lb_table_format f,
                                  lb_str *out) {
     if (!v->rows) return LB_OK;
     if (!v->blocks) return one_block(v, NULL, at, true, paper, f, out);
-    for (int64_t b = 0; b < v->blocks; b++) LB_TRY(one_block(v, &v->block[b], at + b, b == 0, paper, f, out));
+    for (int64_t b = 0; b < v->blocks; b++)
+        LB_TRY(one_block(v, &v->block[b], at + b, is_first_of_rows(v, b), paper, f, out));
     return LB_OK;
 }
 

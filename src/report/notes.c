@@ -70,12 +70,19 @@ static void note_protocols(notes *s, const lb_report_view *v) {
             seen |= strcmp(v->block[k].eval->eval.protocol.id, v->block[i].eval->eval.protocol.id) == 0;
         if (!seen) note_protocol(s, &v->block[i]);
     }
-    bool several = false;
+    bool several = false, computes = false;
     for (int64_t m = 0; m < v->models; m++) {
-        note_texts(s, &v->model[m], v->models > 1);
-        several = several || v->model[m].blocks > 1;
+        const lb_report_view *one = &v->model[m];
+        note_texts(s, one, v->models > 1);
+        for (int64_t i = 0; i < one->blocks; i++) {
+            computes = computes || one->block[i].compute;
+            several = several || (i > 0 && !lb_report_same_windows(one->block[i].eval, one->block[0].eval));
+        }
     }
     if (several) note(s, "Perplexities of two protocols, texts or numbers of windows are not comparable.");
+    if (computes)
+        note(s, "Products in float32 and in bf16 have tables of their own, with the baseline evaluated in the same: "
+                "differences and KL are to that one. --compare ROW has rows of both.");
 }
 
 /* Whether any row has differences or KL, over how long a block, and whether the single window leaves no interval. */

@@ -102,7 +102,7 @@ static lb_status family_of(const lb_report_view *v, int bits, family *f) {
     for (int64_t i = 0; i < v->rows; i++) {
         const lb_record *c = v->row[i].cell[0];
         bool any = false;
-        if (c->bits != bits || c->size.quantized.weights == 0) continue;
+        if (c->bits != bits || c->size.quantized.weights == 0 || v->row[i].twin) continue;
         for (int64_t k = 0; k < c->layers && !any; k++)
             any = c->layer[k].block >= 0 && drawable(value_of(&c->layer[k], BY_WEIGHT));
         if (any) f->row[f->n++] = &v->row[i];

@@ -20,7 +20,7 @@ static void parts_of(const lb_record *c, double out[PARTS]) {
 
 static bool is_quantized(const lb_report_row *row, void *user) {
     (void)user;
-    return row->cell[0]->size.quantized.weights > 0;
+    return row->cell[0]->size.quantized.weights > 0 && !row->twin;
 }
 
 static double longest_bar(const lb_rows *all) {

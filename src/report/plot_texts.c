@@ -77,11 +77,14 @@ static lb_status delta_of(const maps *s, const lb_report_row *row, int64_t b, do
 }
 
 /* A column's label has two lines. */
-static const char *protocol_of(const lb_report_block *b) { return b->eval->eval.protocol.id; }
+static const char *protocol_of(lb_arena *a, const lb_report_block *b) {
+    const char *id = b->eval->eval.protocol.id, *both = b->compute ? lb_arena_printf(a, "%s, %s", id, b->compute) : id;
+    return both ? both : id;
+}
 
 static lb_status measure(maps *s) {
     for (int64_t b = 0; b < s->v->blocks; b++) {
-        const char *line[] = {s->v->block[b].name, protocol_of(&s->v->block[b])};
+        const char *line[] = {s->v->block[b].name, protocol_of(s->v->arena, &s->v->block[b])};
         size_t w = lb_plot_longest(line, 2);
         if (w > s->widest) s->widest = w;
     }
@@ -157,7 +160,7 @@ static lb_status map_data(lb_plot *p, const maps *s, const map *m, const part *o
             lb_str_add(&p->dat, "%lld %d ", (long long)(b - of->column), k);
             lb_str_add(&p->dat, isfinite(d) ? "%.9g \"" : "NaN \"", d);
             lb_markup_text(&p->dat, LB_TABLE_TERMINAL, s->v->block[b].name);
-            lb_str_add(&p->dat, ", %s\" \"", protocol_of(&s->v->block[b]));
+            lb_str_add(&p->dat, ", %s\" \"", protocol_of(s->v->arena, &s->v->block[b]));
             lb_markup_text(&p->dat, LB_TABLE_TERMINAL, m->text[k]);
             lb_str_add(&p->dat, "\"\n");
         }
@@ -242,7 +245,7 @@ static lb_status fill(const maps *s, part *of, const lb_plotter *w, lb_plot *p) 
     if (!protocol || !p->title || !p->caption) return LB_E_NOMEM;
     LB_TRY(name_part(p, s, of));
     of->top = lb_plot_title_height(w, p);
-    for (int64_t b = 0; b < of->columns; b++) protocol[b] = protocol_of(&s->v->block[of->column + b]);
+    for (int64_t b = 0; b < of->columns; b++) protocol[b] = protocol_of(s->v->arena, &s->v->block[of->column + b]);
     lb_plot_map_colours(p, s->span, log_scale);
     lb_str_add(&p->setup,
                log_scale ? "dark(v) = log(v / %.9g) < 0.42 * log(%.9g / %.9g)\n"

@@ -76,7 +76,7 @@ static lb_status fill(const lb_report_view *v, const lb_plotter *w, lb_plot *p, 
     int style = 1;
     for (int64_t i = 0; i < v->rows; i++) {
         const lb_curve *c = &v->row[i].cell[0]->curve;
-        if (!has(c, what)) continue;
+        if (!has(c, what) || v->row[i].twin) continue;
         int64_t points = what == VALIDATION ? c->validations : c->n;
         const int64_t *step = what == VALIDATION ? c->validation_step : c->step;
         int block = lb_plot_block(p, v->row[i].short_name);
@@ -139,7 +139,7 @@ static lb_status one(const lb_report_view *v, lb_plotter *w, figure what) {
     int64_t longest = 0;
     for (int64_t i = 0; i < v->rows; i++) {
         const lb_record *c = v->row[i].cell[0];
-        if (!has(&c->curve, what)) continue;
+        if (!has(&c->curve, what) || v->row[i].twin) continue;
         entries++;
         size_t n = lb_text_width(v->row[i].short_name);
         if (n > width) width = n;

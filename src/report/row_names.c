@@ -102,6 +102,18 @@ static lb_status keep(lb_arena *a, lb_str *s, const char **out) {
     return st;
 }
 
+/* Tables and lines are of one, what is of all rows need not be. */
+static bool has_both_computes(const lb_results *r) {
+    const lb_record *first = NULL;
+    for (int64_t i = 0; i < r->n; i++) {
+        const lb_record *c = &r->record[i];
+        if (c->state != LB_CELL_DONE || !c->evals) continue;
+        if (!first) first = c;
+        if (strcmp(lb_report_compute(first), lb_report_compute(c)) != 0) return true;
+    }
+    return false;
+}
+
 lb_status lb_report_name_row(lb_arena *a, const lb_results *r, lb_report_row *row, const lb_record *c) {
     char group[32], bits[32];
     lb_str name = {0}, brief = {0}, series = {0};
@@ -118,6 +130,7 @@ lb_status lb_report_name_row(lb_arena *a, const lb_results *r, lb_report_row *ro
         lb_str_add(&series, " %s%s", sign, group);
     }
     add_varied(&brief, r, c);
+    if (has_both_computes(r)) lb_choice_add(&brief, "compute", lb_report_compute(c));
     add_varied(&series, r, c);
     lb_status st = keep(a, &name, &row->name);
     if (st == LB_OK)
@@ -178,10 +191,10 @@ static const char *const before_options[] = {"calibration",
                                              "propagate",
                                              "true_sequential"};
 /* What was evaluated, and what of the resolved config no column has: also before anything that says where a cell is. */
-static const char *const of_evaluation[] = {"evaluation", "protocol", "bos", "windows", "text_sha256"};
+static const char *const of_evaluation[] = {"evaluation", "protocol", "bos", "windows", "text_sha256", "compute"};
 static const char *const of_config[] = {"original_errors", "starved_experts", "expert_tokens", "kl"};
 static const char *const after_options[] = {
-    "compute", "seed", "calibration_sha256", "training_sha256", "kernels", "revision", "folder", "cell"};
+    "seed", "calibration_sha256", "training_sha256", "kernels", "revision", "folder", "cell"};
 
 typedef struct fact_list {
     const char *const *at;

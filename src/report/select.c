@@ -284,6 +284,22 @@ static lb_status keep_baseline(lb_arena *a, const lb_results *left, const lb_rec
     return LB_OK;
 }
 
+/* A baseline that was evaluated as no cell that is left, where another one of its model was. */
+static bool is_idle(const lb_results *r, const lb_record *c) {
+    for (int64_t i = 0; i < r->n; i++)
+        if (is_baseline(&r->record[i]) && r->record[i].evals && lb_report_same_model(&r->record[i], c)) return true;
+    return false;
+}
+
+static void drop_idle(lb_results *r, const lb_record *const *from) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < r->n; i++) {
+        const lb_record *c = &r->record[i];
+        if (!is_baseline(c) || c->evals || !from[i]->evals || !is_idle(r, c)) r->record[n++] = *c;
+    }
+    r->n = n;
+}
+
 static lb_status check_names(lb_arena *a, const lb_results *r, const lb_select *s) {
     for (size_t i = 0; i < s->comparisons; i++) {
         lb_status st = lb_report_fact_name(a, r, s->comparison[i]->name, &s->comparison[i]->name);
@@ -312,5 +328,6 @@ lb_status lb_select_apply(lb_arena *a, const lb_results *r, const lb_select *s, 
     if (!some) return lb_fail(LB_E_ARG, "--where: no cell of %s is so: %s", r->dir, s->text);
     for (int64_t i = 0; i < out->n; i++)
         if (is_baseline(from[i])) LB_TRY(keep_baseline(a, out, from[i], &out->record[i]));
+    drop_idle(out, from);
     return LB_OK;
 }

@@ -20,9 +20,11 @@ static lb_status side_of(const lb_report_view *v, const lb_report_block *b, cons
 lb_status lb_report_contrast(const lb_report_view *v, const lb_report_block *b, const lb_report_row *x,
                              const lb_report_row *y, lb_contrast *out, bool *has) {
     lb_side a, c;
+    lb_report_block of_both = *b; /* what is compared with may have been computed in the other products */
+    of_both.either = true;
     *out = (lb_contrast){.p = NAN, .sd = NAN};
     LB_TRY(side_of(v, b, x, &a));
-    LB_TRY(side_of(v, b, y, &c));
+    LB_TRY(side_of(v, &of_both, y, &c));
     *has = a.seeds > 0 && c.seeds > 0;
     return *has ? lb_contrast_of(&a, &c, b->eval->eval.windows, out) : LB_OK;
 }
@@ -171,7 +173,9 @@ lb_status lb_report_intervals(const lb_report_view *v, const lb_report_block *b,
     bool has;
     *n = 0;
     LB_TRY(lb_report_reference_of(v, &to, &has));
-    if (v->options->reference && (!has || !has_interval(&to, b, false))) return LB_OK;
+    lb_report_block of_both = *b;
+    of_both.either = true;
+    if (v->options->reference && (!has || !has_interval(&to, &of_both, false))) return LB_OK;
     for (int64_t i = 0; i < v->rows; i++) {
         const lb_report_row *row = &v->row[i];
         if (has ? compares(v, b, row, &to) : !row->baseline) *n += has_interval(row, b, !has);

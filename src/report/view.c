@@ -13,14 +13,17 @@ const char *lb_report_pair(const lb_pairs *p, const char *key) {
     return NULL;
 }
 
-static bool is_seed(const char *key) { return strcmp(key, "seed") == 0; }
+const char *lb_report_compute(const lb_record *c) {
+    const char *word = lb_report_pair(&c->provenance, "compute");
+    return word ? word : "float32"; /* older results were all in float32 */
+}
 
-/* Equal but for the seed. */
-static bool pairs_agree(const lb_pairs *x, const lb_pairs *y) {
+/* Equal but for one key. */
+static bool pairs_agree(const lb_pairs *x, const lb_pairs *y, const char *but) {
     int64_t i = 0, k = 0;
     for (;;) {
-        while (i < x->n && is_seed(x->at[i].key)) i++;
-        while (k < y->n && is_seed(y->at[k].key)) k++;
+        while (i < x->n && strcmp(x->at[i].key, but) == 0) i++;
+        while (k < y->n && strcmp(y->at[k].key, but) == 0) k++;
         if (i == x->n || k == y->n) return i == x->n && k == y->n;
         if (strcmp(x->at[i].key, y->at[k].key) != 0 || strcmp(x->at[i].value, y->at[k].value) != 0) return false;
         i++, k++;
@@ -29,15 +32,17 @@ static bool pairs_agree(const lb_pairs *x, const lb_pairs *y) {
 
 static const char *text_of(const char *s) { return s ? s : ""; }
 
-/* The next line of a config that says what is computed: neither the seed nor what the experiment is called; without its
- * blanks at the head. Its length, 0 at the end. */
-static size_t config_line(const char **at) {
+/* The next line of a config that says what is computed: neither the key that does not count nor what the experiment is
+ * called; without its blanks at the head. Its length, 0 at the end. */
+static size_t config_line(const char **at, const char *but) {
+    size_t key = strlen(but);
     while (**at) {
         const char *begin = *at;
         *at += strspn(*at, " \n");
         size_t n = strcspn(*at, "\n");
         bool inner = *at > begin && (*at)[-1] == ' ';
-        if (strncmp(*at, "seed:", 5) != 0 && (inner || strncmp(*at, "name:", 5) != 0)) return n;
+        bool counts = strncmp(*at, but, key) != 0 || (*at)[key] != ':';
+        if (counts && (inner || strncmp(*at, "name:", 5) != 0)) return n;
         *at += n;
     }
     return 0;
@@ -54,10 +59,10 @@ static bool lines_agree(const char *x, size_t n, const char *y, size_t m) {
 }
 
 /* Rules of single layers, another text: what options do not tell, the resolved configs do. */
-static bool configs_agree(const char *x, const char *y) {
+static bool configs_agree(const char *x, const char *y, const char *but) {
     if (!x || !y) return x == y;
     for (;;) {
-        size_t n = config_line(&x), m = config_line(&y);
+        size_t n = config_line(&x, but), m = config_line(&y, but);
         if (!n || !m) return n == m;
         if (!lines_agree(x, n, y, m)) return false;
         x += n, y += m;
@@ -81,18 +86,29 @@ static bool labels_agree(const lb_record *x, const lb_record *y) {
            strcmp(p + n, q + m) == 0;
 }
 
-static bool same_results_but_seed(const lb_record *x, const lb_record *y) {
+static bool same_results(const lb_record *x, const lb_record *y, const char *but) {
     return x->size.quantized.total == y->size.quantized.total &&
            strcmp(text_of(x->storage), text_of(y->storage)) == 0 &&
            strcmp(text_of(x->propagate), text_of(y->propagate)) == 0 && x->true_sequential == y->true_sequential &&
-           configs_agree(x->config, y->config);
+           configs_agree(x->config, y->config, but);
+}
+
+static bool same_but(const lb_record *x, const lb_record *y, const char *but) {
+    return lb_report_same_model(x, y) && strcmp(text_of(x->method), text_of(y->method)) == 0 && x->bits == y->bits &&
+           x->group == y->group && pairs_agree(&x->options, &y->options, but) &&
+           pairs_agree(&x->varied, &y->varied, but);
 }
 
 static bool same_but_seed(const lb_record *x, const lb_record *y) {
     bool both = x->state == LB_CELL_DONE && y->state == LB_CELL_DONE;
-    return x->seed != y->seed && lb_report_same_model(x, y) && strcmp(text_of(x->method), text_of(y->method)) == 0 &&
-           x->bits == y->bits && x->group == y->group && pairs_agree(&x->options, &y->options) &&
-           pairs_agree(&x->varied, &y->varied) && (both ? same_results_but_seed(x, y) : labels_agree(x, y));
+    return x->seed != y->seed && same_but(x, y, "seed") && (both ? same_results(x, y, "seed") : labels_agree(x, y));
+}
+
+/* Calibration, methods and training are in float32, whatever evaluations are in. */
+static bool are_twins(const lb_report_row *a, const lb_report_row *b) {
+    const lb_record *x = a->cell[0], *y = b->cell[0];
+    return a->cells == b->cells && x->seed == y->seed && strcmp(lb_report_compute(x), lb_report_compute(y)) != 0 &&
+           same_but(x, y, "compute") && same_results(x, y, "compute");
 }
 
 bool lb_report_trained(const lb_report_row *row) { return (row->flags & LB_FLAG_NOT_MINIMIZED) != 0; }
@@ -176,6 +192,11 @@ static lb_status add_rows(lb_report_view *v, bool baselines) {
     return LB_OK;
 }
 
+static void find_twins(lb_report_view *v) {
+    for (int64_t i = 0; i < v->rows; i++)
+        for (int64_t k = 0; k < i && !v->row[i].twin; k++) v->row[i].twin = are_twins(&v->row[k], &v->row[i]);
+}
+
 static void find_absent(lb_report_view *v) {
     for (int64_t i = 0; i < v->r->n; i++)
         if (v->r->record[i].state != LB_CELL_DONE) v->absent[v->absents++] = &v->r->record[i];
@@ -202,15 +223,20 @@ static void count_lost(lb_report_view *v) {
 
 /* ---- blocks ---- */
 
-bool lb_report_same_evaluation(const lb_eval_row *x, const lb_eval_row *y) {
+bool lb_report_same_windows(const lb_eval_row *x, const lb_eval_row *y) {
     return strcmp(x->name, y->name) == 0 && strcmp(x->eval.protocol.id, y->eval.protocol.id) == 0 &&
            strcmp(text_of(x->text_hash), text_of(y->text_hash)) == 0 && strcmp(text_of(x->bos), text_of(y->bos)) == 0 &&
            x->eval.windows == y->eval.windows;
 }
 
+bool lb_report_same_evaluation(const lb_eval_row *x, const lb_eval_row *y) {
+    return x->bf16 == y->bf16 && lb_report_same_windows(x, y);
+}
+
 const lb_eval_row *lb_report_eval(const lb_record *c, const lb_report_block *b) {
     for (int64_t i = 0; i < c->evals; i++)
-        if (lb_report_same_evaluation(&c->eval[i], b->eval)) return &c->eval[i];
+        if (b->either ? lb_report_same_windows(&c->eval[i], b->eval) : lb_report_same_evaluation(&c->eval[i], b->eval))
+            return &c->eval[i];
     return NULL;
 }
 
@@ -225,10 +251,20 @@ char *lb_report_slug(lb_arena *a, const char *text) {
     return s;
 }
 
+/* "bf16" where there is a block that is the same but for that; NULL: none so far. */
+static const char *compute_of(const lb_report_view *v, const lb_eval_row *e) {
+    for (int64_t i = 0; i < v->blocks; i++)
+        if (v->block[i].eval->bf16 != e->bf16 && lb_report_same_windows(v->block[i].eval, e))
+            return e->bf16 ? "bf16" : "float32";
+    return NULL;
+}
+
 static lb_status add_block(lb_report_view *v, const lb_eval_row *e) {
     lb_report_block *b = &v->block[v->blocks];
+    const char *compute = compute_of(v, e);
     b->eval = e;
-    char *raw = lb_arena_printf(v->arena, "%s-%s", e->name, e->eval.protocol.id);
+    char *raw = lb_arena_printf(v->arena, "%s-%s%s%s", e->name, e->eval.protocol.id, compute ? "-" : "",
+                                compute ? compute : "");
     if (!raw) return LB_E_NOMEM;
     char *id = lb_report_slug(v->arena, raw);
     if (!id) return LB_E_NOMEM;
@@ -266,12 +302,14 @@ static lb_status name_blocks(lb_report_view *v) {
                   : lb_str_ends(path[i], e->name) ? path[i]
                                                   : lb_arena_printf(v->arena, "%s (%s)", e->name, path[i]);
         if (!b->name) return LB_E_NOMEM;
+        b->compute = compute_of(v, e);
         if (e->eval.windows == e->eval.windows_all)
             b->title = lb_arena_printf(v->arena, "%s, %s, all %lld windows", b->name, e->eval.protocol.id,
                                        (long long)e->eval.windows);
         else
             b->title = lb_arena_printf(v->arena, "%s, %s, first %lld of %lld windows", b->name, e->eval.protocol.id,
                                        (long long)e->eval.windows, (long long)e->eval.windows_all);
+        if (b->title && b->compute) b->title = lb_arena_printf(v->arena, "%s, compute %s", b->title, b->compute);
         if (!b->title) return LB_E_NOMEM;
     }
     return LB_OK;
@@ -301,6 +339,7 @@ static lb_status view_of(lb_arena *a, const lb_results *r, const lb_report_optio
     if (!out->row || !out->absent) return LB_E_NOMEM;
     LB_TRY(add_rows(out, true));
     LB_TRY(add_rows(out, false));
+    find_twins(out);
     find_absent(out);
     count_lost(out);
     LB_TRY(lb_report_tell_apart(out));

@@ -1,6 +1,6 @@
 /* How a report looks at records: cells that differ only by seed make one row; evaluations of the same text, protocol,
- * BOS rule and windows make one block, and two blocks are never compared. Nor are two models: what has numbers of
- * several cells is made of the view of each model. */
+ * BOS rule, windows and compute make one block, and two blocks are never compared. Nor are two models: what has numbers
+ * of several cells is made of the view of each model. */
 #ifndef LB_REPORT_VIEW_H
 #define LB_REPORT_VIEW_H
 
@@ -18,6 +18,7 @@ typedef struct lb_report_row {
     int64_t lost; /* seeds that have no result, or were not chosen */
     uint32_t flags;
     bool baseline;
+    bool twin; /* what a row before it is, but for the products of its evaluations: layers, sizes and curves are its */
 } lb_report_row;
 
 typedef struct lb_report_block {
@@ -25,6 +26,8 @@ typedef struct lb_report_block {
     const char *name;        /* of its text, told apart from any other text */
     const char *title;       /* "wikitext-2, W2-2048, 20 of 148 windows" */
     const char *id;          /* for file names: "wikitext-2-W2-2048", with a number where two would agree */
+    const char *compute;     /* "bf16" where another block is the same but for that; else NULL */
+    bool either;             /* in whatever the products were: for differences between rows, not for a table of them */
 } lb_report_block;
 
 typedef struct lb_report_view {
@@ -53,8 +56,10 @@ LB_NODISCARD lb_status lb_report_find_row(const lb_report_view *v, const char *n
 LB_NODISCARD lb_status lb_report_find_side(const lb_report_view *v, const char *name, lb_report_row *out, bool *alone);
 /* The records of each model, in the order of first sight; of one model, all as they are. */
 LB_NODISCARD lb_status lb_report_by_model(lb_arena *a, const lb_results *r, lb_results **out, int64_t *n);
-bool lb_report_same_model(const lb_record *x, const lb_record *y);          /* by weights, where both know theirs */
-bool lb_report_same_evaluation(const lb_eval_row *x, const lb_eval_row *y); /* text, protocol, BOS rule and windows */
+bool lb_report_same_model(const lb_record *x, const lb_record *y); /* by weights, where both know theirs */
+/* Text, protocol, BOS rule, windows, and what the products were in. */
+bool lb_report_same_evaluation(const lb_eval_row *x, const lb_eval_row *y);
+bool lb_report_same_windows(const lb_eval_row *x, const lb_eval_row *y);         /* the same but for the products */
 const lb_eval_row *lb_report_eval(const lb_record *c, const lb_report_block *b); /* NULL: none of this block */
 /* A baseline whose evaluation in this block another one before it has, of several sweeps. */
 bool lb_report_is_repeated(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b);
@@ -83,6 +88,7 @@ lb_model_error lb_report_error_mean(const lb_report_row *row, bool original); /*
 double lb_report_seconds(const lb_report_row *row);                 /* mean over seeds */
 const char *lb_report_group_text(const lb_record *c, char out[32]); /* "row", "tensor", "64", "" */
 const char *lb_report_pair(const lb_pairs *p, const char *key);     /* NULL: none */
+const char *lb_report_compute(const lb_record *c);                  /* "float32", "bf16": of its evaluations */
 bool lb_report_trained(const lb_report_row *row);
 int lb_report_act_bits(const lb_record *c); /* of quantized inputs; 0: they are not */
 /* Of each path its end: the file's name, with as many of its folders before it as no other of them ends in. NULL stays.

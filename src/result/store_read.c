@@ -160,6 +160,8 @@ static lb_status get_record(lb_h5 *h, lb_arena *a, lb_record *r) {
     LB_TRY(get_pairs(h, a, "/host/about", "n_host", &r->host));
     LB_TRY(get_layers(h, a, r));
     LB_TRY(get_evals(h, a, r));
+    const char *compute = lb_pairs_get(&r->provenance, "compute");
+    for (int64_t i = 0; i < r->evals; i++) r->eval[i].bf16 = compute && strcmp(compute, "bf16") == 0;
     LB_TRY(get_curve(h, a, &r->curve));
     LB_TRY(lb_fields_get_attrs(h, a, "/size", lb_size_fields, &r->size));
     LB_TRY(lb_fields_get_attrs(h, a, "/host", lb_host_fields, r));

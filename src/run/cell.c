@@ -228,8 +228,8 @@ static lb_status fill_inputs(running *x, lb_pairs *p) {
             LB_TRY(add_number(a, p, "calibration_seed", (int64_t)lb_plan_calibration_seed(x->c)));
     }
     if (x->c->trains) LB_TRY(fill_training(x, p));
-    LB_TRY(lb_pairs_add(a, p, "compute", lb_compute_choices[plan->config->compute]));
-    if (plan->config->compute == LB_COMPUTE_BF16) {
+    LB_TRY(lb_pairs_add(a, p, "compute", lb_compute_choices[plan->compute]));
+    if (plan->compute == LB_COMPUTE_BF16) {
         LB_TRY(lb_pairs_add(a, p, "onednn", lb_bf16_version()));
         LB_TRY(lb_pairs_add(a, p, "onednn_isa", lb_bf16_isa()));
     }
@@ -299,7 +299,7 @@ static lb_status run(running *x, lb_cell_hook hook, void *user) {
     stage_begin(x, "evaluate");
     LB_TRY(lb_cell_evaluate(x->r, x->c, &x->w, &x->keeper.log, &x->out->eval));
     x->out->evals = x->r->plan->evals;
-    if (x->out->evals > 0 && x->r->plan->config->compute == LB_COMPUTE_BF16) x->out->flags |= LB_FLAG_BF16;
+    if (x->out->evals > 0 && x->r->plan->compute == LB_COMPUTE_BF16) x->out->flags |= LB_FLAG_BF16;
     stage_end(x);
     if (hook) {
         stage_begin(x, "export");

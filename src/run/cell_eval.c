@@ -99,9 +99,9 @@ static lb_status evaluate_one(evaluator *x, const lb_cell *c, const lb_weights *
                          .text_hash = t->hash,
                          .text_path = t->path,
                          .bos = t->bos_text,
-                         .text_tokens = t->corpus->tokens};
-    x->request =
-        (lb_eval_request){.corpus = t->corpus, .max_windows = e->windows, .compute = (lb_compute)p->config->compute};
+                         .text_tokens = t->corpus->tokens,
+                         .bf16 = p->compute == LB_COMPUTE_BF16};
+    x->request = (lb_eval_request){.corpus = t->corpus, .max_windows = e->windows, .compute = (lb_compute)p->compute};
     LB_TRY(lb_protocol_parse(e->protocol, &x->request.protocol));
     if (!c->method) return measure(x, w, e->kl, x->r->keep, &row->eval);
     bool damaged = false;

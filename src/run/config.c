@@ -206,6 +206,23 @@ static lb_status read_models(lb_config_reader *r, const lb_yaml *n) {
     return LB_OK;
 }
 
+/* Equal ones once, so that there are no more than choices. */
+static lb_status read_computes(lb_config_reader *r, const lb_yaml *n, int usual) {
+    lb_config *c = r->c;
+    lb_axis list = {.n = 1};
+    if (n) LB_TRY(lb_config_read_values(r, n, "config", &list));
+    if (!(c->compute = LB_NEW(r->a, int, list.n))) return LB_E_NOMEM;
+    c->compute_node = n ? n : c->root;
+    for (size_t i = 0; i < list.n; i++) {
+        lb_config_top top = {.compute = usual};
+        bool seen = false;
+        if (n) LB_TRY(lb_config_set_option(r, &lb_config_top_table, &top, "compute", list.value[i], "config"));
+        for (size_t k = 0; k < c->computes; k++) seen = seen || c->compute[k] == top.compute;
+        if (!seen) c->compute[c->computes++] = top.compute;
+    }
+    return LB_OK;
+}
+
 /* A section of a text, or the defaults of one. */
 static lb_status read_text(lb_config_reader *r, lb_yaml *root, const char *title, const lb_options *table, void *values,
                            const lb_yaml **node) {
@@ -276,11 +293,11 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
     LB_TRY(lb_config_first_values(&r, root, "", &scalars));
     LB_TRY(lb_config_read_map(&r, scalars, "config", &lb_config_top_table, &top, lb_config_sections));
     LB_TRY(read_models(&r, r.model));
+    LB_TRY(read_computes(&r, r.compute, top.compute));
     out->name = top.name;
     out->results = top.results;
     out->threads = top.threads;
     out->weights = top.weights;
-    out->compute = top.compute;
     out->export = top.export;
     out->keep_layers = top.keep_layers;
     out->keep_cache = top.keep_cache;
@@ -297,6 +314,9 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
     if (out->embedding.method) out->cell.quantize_embedding = true;
     if (out->head.method) out->cell.quantize_head = true;
     LB_TRY(read_evals(&r, lb_yaml_get(root, "eval")));
+    if (out->computes > 1 && out->evals == 0)
+        return lb_fail(LB_E_CONFIG, "%s: axes.compute has no effect: there is no evaluation",
+                       lb_config_where(out->compute_node).text);
     LB_TRY(lb_config_read_entries(&r, lb_yaml_get(root, "quantize")));
     LB_TRY(lb_config_check_axes(&r));
     LB_TRY(check_validation(&r));

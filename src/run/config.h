@@ -98,9 +98,11 @@ typedef struct lb_config {
     const lb_yaml **model_node;
     size_t models;
     int64_t threads;
-    int weights; /* lb_weights_mode */
-    int compute; /* lb_compute */
-    int export;  /* lb_export */
+    int weights;  /* lb_weights_mode */
+    int *compute; /* (computes) of lb_compute, an axis likewise; equal ones once */
+    size_t computes;
+    const lb_yaml *compute_node; /* the root where it is not given */
+    int export;                  /* lb_export */
     bool keep_layers, keep_cache;
     lb_cell_options cell; /* what an entry and the axes start from */
     lb_end embedding, head;

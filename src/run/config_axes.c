@@ -87,12 +87,18 @@ static lb_status add_axis(lb_config_reader *r, const char *name, const lb_yaml *
     return LB_OK;
 }
 
-/* The models are no axis of a sweep: each has a plan of its own. */
-static lb_status add_model(lb_config_reader *r, const lb_yaml *n) {
-    if (r->model)
-        return lb_fail(LB_E_CONFIG, "%s: axes.model: 'model' is given already (%s): give one of them",
-                       lb_config_where(n).text, lb_config_where(r->model).text);
-    r->model = n;
+/* Models, and what evaluations compute in, are no axes of a sweep: each value has a plan of its own, with a baseline.
+ * NULL: another key. */
+static const lb_yaml **planned(lb_config_reader *r, const char *name) {
+    return strcmp(name, "model") == 0 ? &r->model : strcmp(name, "compute") == 0 ? &r->compute : NULL;
+}
+
+static lb_status add_planned(const lb_yaml **to, const lb_yaml *n) {
+    bool replaces = *to && is_override(n) != is_override(*to);
+    if (*to && !replaces)
+        return lb_fail(LB_E_CONFIG, "%s: axes.%s: '%s' is given already (%s): give one of them",
+                       lb_config_where(n).text, n->key, n->key, lb_config_where(*to).text);
+    if (!*to || is_override(n)) *to = n;
     return LB_OK;
 }
 
@@ -115,8 +121,9 @@ static lb_status add_lists(lb_config_reader *r, const lb_yaml *section, const ch
 static lb_status add_written(lb_config_reader *r, const lb_yaml *axes) {
     for (size_t i = 0; i < axes->count; i++) {
         const lb_yaml *n = axes->item[i];
-        if (strcmp(n->key, "model") == 0) {
-            LB_TRY(add_model(r, n));
+        const lb_yaml **to = planned(r, n->key);
+        if (to) {
+            LB_TRY(add_planned(to, n));
             continue;
         }
         if (n->kind != LB_YAML_MAP) LB_TRY(add_axis(r, n->key, n, "axes", false));
@@ -140,8 +147,10 @@ lb_status lb_config_find_axes(lb_config_reader *r, const lb_yaml *root) {
     most += (embedding ? embedding->count : 0) + (head ? head->count : 0);
     if (!(r->c->axis = LB_NEW(r->a, lb_axis, most + 1))) return LB_E_NOMEM;
     r->model = lb_yaml_get(root, "model");
-    lb_axis models;
-    if (r->model && r->model->kind == LB_YAML_LIST) LB_TRY(lb_config_read_values(r, r->model, "config", &models));
+    r->compute = lb_yaml_get(root, "compute");
+    lb_axis list;
+    if (r->model && r->model->kind == LB_YAML_LIST) LB_TRY(lb_config_read_values(r, r->model, "config", &list));
+    if (r->compute && r->compute->kind == LB_YAML_LIST) LB_TRY(lb_config_read_values(r, r->compute, "config", &list));
     LB_TRY(add_lists(r, root, "", &lb_config_cell_table, "config"));
     LB_TRY(add_lists(r, lb_yaml_get(root, "calibration"), calibration_prefix, &lb_config_calibration_table,
                      "calibration"));
@@ -206,7 +215,7 @@ lb_status lb_config_first_values(lb_config_reader *r, lb_yaml *section, const ch
         const lb_axis *axis;
         LB_TRY(axis_of(r, prefix, n->key, &axis));
         LB_TRY(lb_config_check_override(r, prefix, n));
-        bool list = n == given || (axis && n->kind == LB_YAML_LIST);
+        bool list = (!prefix[0] && planned(r, n->key)) || n == given || (axis && n->kind == LB_YAML_LIST);
         if (!(item[i] = list ? first_of(r, n, n->key) : n)) return LB_E_NOMEM;
     }
     if (given && !lb_yaml_get(m, required) && !(item[m->count++] = first_of(r, given, required))) return LB_E_NOMEM;
@@ -253,8 +262,6 @@ static const char *not_of_cells(const char *name) {
     static const char no_result[] = "no result depends on it";
     static const char *const why[][2] = {
         {"eval", "every cell has all evaluations, which are a list: eval: [{text: A}, {text: B}]"},
-        {"compute", "it needs a baseline of its own: give it to a second config, and compare with lowbit report DIR1 "
-                    "DIR2"},
         {"quantize", "entries are a list already: what is under axes reaches all that have the option"},
         {"method", "methods are entries: quantize: [{method: A}, {method: B}]"},
         {"stages", "stages are entries: quantize: [{stages: [...]}, {stages: [...]}]"},
@@ -333,6 +340,7 @@ static lb_status unknown_axis(lb_config_reader *r, const lb_axis *ax) {
     LB_TRY(add_section(r, calibration_prefix, &lb_config_calibration_table, ax->name, &known, &near));
     LB_TRY(add_section(r, training_prefix, &lb_config_training_table, ax->name, &known, &near));
     lb_config_names_add(&known, "model");
+    lb_config_names_add(&known, "compute");
     lb_config_names_add_table(&known, &lb_config_cell_table);
     lb_config_names_of_entries(r, &known);
     if (!near) near = lb_field_key(ax->name, known.at, known.n, &note);

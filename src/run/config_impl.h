@@ -9,7 +9,7 @@ typedef struct lb_config_reader {
     lb_config *c;
     const lb_method **method; /* those of the entries, each once */
     size_t methods;
-    const lb_yaml *model; /* one, or a list: of the top level or of `axes` */
+    const lb_yaml *model, *compute; /* one, or a list: of the top level or of `axes`; compute: NULL: neither */
 } lb_config_reader;
 
 /* Candidate names, collected to find the nearest. */

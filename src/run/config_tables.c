@@ -54,7 +54,8 @@ static const lb_option top_rows[] = {
      AT(lb_config_top, weights)},
     {"compute", LB_OPT_CHOICE, "float32", 0, 0, lb_compute_choices,
      "products of evaluations: float32, or bf16 = inputs and weights of linears and head rounded to bfloat16 (oneDNN), "
-     "which is faster; results depend on it and say so; calibration, methods and training stay float32",
+     "which is faster; results depend on it and say so; calibration, methods and training stay float32; or a list of "
+     "both: an axis, each with a baseline of its own",
      AT(lb_config_top, compute)},
     {"quantize_embedding", LB_OPT_BOOL, "false", 0, 0, NULL, embedding_help, AT(lb_config_top, quantize_embedding)},
     {"quantize_head", LB_OPT_BOOL, "false", 0, 0, NULL, head_help, AT(lb_config_top, quantize_head)},
@@ -157,8 +158,8 @@ static const lb_config_section sections[] = {
      &lb_config_training_table},
     {"axes",
      "A map from an option's name to a list of values, such as bits: [2, 3, 4]. Their product gives the cells of every "
-     "entry whose method has the option; an entry that sets the option itself keeps its own value. model is an axis "
-     "too, and so is every "
+     "entry whose method has the option; an entry that sets the option itself keeps its own value. model and compute "
+     "are axes too, each value with a baseline of its own, and so is every "
      "key of calibration and training, as calibration.samples: [16, 128], and every option of embedding and head, as "
      "embedding.bits: [4, 8]. What a method takes no notice of does not "
      "multiply it: seed applies where something is drawn at random, keys of a text where it is read. What no result "

@@ -168,14 +168,20 @@ static lb_status name_model(lb_plan *p, size_t model) {
     return LB_OK;
 }
 
-/* Of several models each cell says which is its own; keys and file names are what they are with that model alone. */
-static lb_status tell_models_apart(lb_plan *p) {
-    for (size_t i = 0; p->config->models > 1 && i < p->sweep.n; i++) {
+/* Of several models, and of several kinds of products, each cell says which is its own; keys and file names are what
+ * they are with that one alone. */
+static lb_status tell_plans_apart(lb_plan *p) {
+    const char *compute = lb_compute_choices[p->compute];
+    for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
-        c->model = p->model_label;
-        c->model_note = p->model_note;
-        c->label = lb_arena_printf(p->arena, "%s: %s", p->model_label, c->label);
-        if (!c->label) return LB_E_NOMEM;
+        if (p->config->models > 1) {
+            c->model = p->model_label;
+            c->model_note = p->model_note;
+            c->label = lb_arena_printf(p->arena, "%s: %s", p->model_label, c->label);
+            if (!c->label) return LB_E_NOMEM;
+        }
+        if (p->config->computes > 1 && !(c->label = lb_arena_printf(p->arena, "%s compute=%s", c->label, compute)))
+            return LB_E_NOMEM;
     }
     return LB_OK;
 }
@@ -196,7 +202,8 @@ lb_status lb_plan_open(lb_arena *a, const lb_config *c, const lb_plan_request *r
                        lb_plan *out) {
     *out = (lb_plan){.arena = a, .config = c, .team = team, .plugin_hash = r->plugin_hash ? r->plugin_hash : ""};
     lb_keeper_init(&out->keeper, a, log);
-    LB_TRY(lb_compute_check(c->compute, lb_plan_where(c->root, "compute").text, &out->keeper.log));
+    out->compute = c->compute[r->compute];
+    LB_TRY(lb_compute_check(out->compute, lb_config_where(c->compute_node).text, &out->keeper.log));
     LB_TRY(lb_provenance_code(a, &out->code));
     LB_TRY(name_folders(out));
     LB_TRY(name_model(out, r->model));
@@ -210,7 +217,7 @@ lb_status lb_plan_open(lb_arena *a, const lb_config *c, const lb_plan_request *r
     LB_TRY(lb_plan_layers(out));
     LB_TRY(lb_plan_check_axes_of_layers(out));
     LB_TRY(lb_plan_keys(out));
-    LB_TRY(tell_models_apart(out));
+    LB_TRY(tell_plans_apart(out));
     return out->keeper.failed ? lb_fail(LB_E_NOMEM, "out of memory: keeping a warning") : LB_OK;
 }
 

@@ -40,7 +40,7 @@ void lb_keeper_init(lb_keeper *k, lb_arena *a, lb_log *to);
 typedef struct lb_plan_request {
     lb_model_parts parts;    /* LB_HEADER is enough to check */
     const char *plugin_hash; /* of the shared objects that methods came from; "" */
-    size_t model;            /* which of the config's */
+    size_t model, compute;   /* which of the config's */
 } lb_plan_request;
 
 typedef struct lb_plan {
@@ -54,6 +54,7 @@ typedef struct lb_plan {
     size_t model_index;
     lb_model *model; /* NULL while the plan is closed */
     const char *model_hash, *model_note;
+    int compute; /* lb_compute: products of its evaluations */
     lb_texts calibration, training, validation;
     lb_text *eval; /* those whose text is there; config of each in eval_config */
     const lb_eval_config **eval_config;
@@ -75,7 +76,7 @@ void lb_plan_close(lb_plan *p);
 /* The model and the texts of a plan that was closed, again. LB_E_FORMAT: they are no longer what they were. */
 LB_NODISCARD lb_status lb_plan_reopen(lb_plan *p, lb_model_parts parts);
 
-/* One plan a model of the config, in its order (plan_models.c). */
+/* A plan for each model of the config and each of its values of `compute`, model by model (plan_models.c). */
 typedef struct lb_plans {
     lb_plan *at;
     size_t n;
@@ -154,7 +155,7 @@ typedef struct lb_estimate {
 } lb_estimate;
 typedef struct lb_rate {
     double flops; /* of float32 products, all threads */
-    double bf16;  /* of bfloat16 products, where the config computes in them; else 0 */
+    double bf16;  /* of bfloat16 products, where the config evaluates in them; else 0 */
     double steps; /* of elementwise work, all threads */
 } lb_rate;
 LB_NODISCARD lb_status lb_plan_measure_rate(const lb_plan *p, lb_rate *out);

@@ -19,7 +19,9 @@ lb_status lb_plan_measure_rate(const lb_plan *p, lb_rate *out) {
     LB_TRY(lb_roofline_f32(p->team, measure_for_s, &out->flops));
     LB_TRY(lb_roofline_steps(p->team, measure_for_s / 5, &out->steps));
     out->bf16 = 0;
-    return p->config->compute == LB_COMPUTE_BF16 ? lb_roofline_bf16(p->team, measure_for_s, &out->bf16) : LB_OK;
+    bool any = false;
+    for (size_t i = 0; i < p->config->computes; i++) any = any || p->config->compute[i] == LB_COMPUTE_BF16;
+    return any ? lb_roofline_bf16(p->team, measure_for_s, &out->bf16) : LB_OK;
 }
 
 /* All blocks together; most: the largest one. */
@@ -107,7 +109,7 @@ static double eval_tokens(const lb_plan *p, int64_t i, double *n) {
 }
 
 static double eval_seconds(const lb_plan *p, const lb_cell *c, const counts *k, const lb_rate *rate) {
-    double products = rate->bf16 > 0 ? rate->bf16 : rate->flops, seconds = 0, n = 0;
+    double products = p->compute == LB_COMPUTE_BF16 ? rate->bf16 : rate->flops, seconds = 0, n = 0;
     for (int64_t i = 0; i < p->evals; i++) {
         double tokens = eval_tokens(p, i, &n);
         /* For the divergence the baseline's head is computed again, and both softmaxes in full. */
@@ -293,7 +295,7 @@ static double quantize_seconds(const lb_plan *p, const lb_cell *c, const counts 
 
 static double cell_memory(const lb_plan *p, const lb_cell *c, const counts *k, const work *w) {
     double all = k->own_params + k->head_params + k->table_params;
-    bool stream = p->config->weights == LB_WEIGHTS_STREAM, bf16 = p->config->compute == LB_COMPUTE_BF16;
+    bool stream = p->config->weights == LB_WEIGHTS_STREAM, bf16 = p->compute == LB_COMPUTE_BF16;
     double bytes = 4.0 * (stream ? k->most_params : all), T = 0, longest = 0;
     for (int64_t i = 0; i < p->evals; i++)
         if (eval_tokens(p, i, &T) > 0 && T > longest) longest = T;

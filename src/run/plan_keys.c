@@ -144,7 +144,7 @@ static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out
     put_scalar(out, p->model_text);
     lb_str_add(out, " # sha256 %s\n", p->model->hash);
     /* A line of its own for what is not the usual: in float32 a config's identity is what it was before the key. */
-    if (p->config->compute == LB_COMPUTE_BF16) lb_str_add(out, "compute: bf16\n");
+    if (p->compute == LB_COMPUTE_BF16) lb_str_add(out, "compute: bf16\n");
     if (c->draws) lb_str_add(out, "seed: %lld\n", (long long)c->own.seed);
     if (c->method && calibration->corpus) {
         lb_str_add(out, "calibration:\n");
@@ -205,8 +205,7 @@ static void put_program(const lb_plan *p, const lb_cell *c, lb_str *out) {
 
 /* What evaluates beside it. Statistics are always float32. */
 static void put_compute(const lb_plan *p, lb_str *out) {
-    if (p->config->compute == LB_COMPUTE_BF16)
-        lb_str_add(out, "compute bf16 onednn %s %s\n", lb_bf16_version(), lb_bf16_isa());
+    if (p->compute == LB_COMPUTE_BF16) lb_str_add(out, "compute bf16 onednn %s %s\n", lb_bf16_version(), lb_bf16_isa());
 }
 
 lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65]) {
@@ -262,6 +261,7 @@ static lb_status refused_key(lb_plan *p, lb_cell *c) {
     char hash[65];
     lb_str_add(&id, "%s", c->identity);
     if (p->config->models > 1) lb_str_add(&id, "model %s\n", p->model_text);
+    if (p->config->computes > 1) lb_str_add(&id, "compute %s\n", lb_compute_choices[p->compute]);
     lb_status st = hash_text(&id, hash);
     lb_str_free(&id);
     LB_TRY(st);

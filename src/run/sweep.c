@@ -204,10 +204,11 @@ static double product_of(const dims *d) {
     return n;
 }
 
-static lb_status too_many(const lb_entry *e, const dims *d, size_t models, double mine, double all) {
+static lb_status too_many(const lb_config *c, const lb_entry *e, const dims *d, double mine, double all) {
     lb_str text = {0};
     char others[64] = "";
-    if (models > 1) lb_str_add(&text, "model (%zu values)", models);
+    if (c->models > 1) lb_str_add(&text, "model (%zu values)", c->models);
+    if (c->computes > 1) lb_str_add(&text, "%scompute (%zu values)", text.len ? " x " : "", c->computes);
     product_text(d, &text);
     if (all > mine) snprintf(others, sizeof others, ", %.15g with the entries before", all);
     lb_status st = lb_str_check(&text);
@@ -488,7 +489,7 @@ static void note_texts(expander *x, const dims *d) {
 
 /* All entries' dimensions, and the most cells that they can give: known before the first is made. */
 static lb_status count_cells(expander *x, size_t *most) {
-    double each = 0, all = 0; /* for each model; for all of them */
+    double each = 0, all = 0; /* of a plan; of all of them */
     x->entry = LB_NEW(x->a, dims, x->c->entries + 1);
     x->reach = LB_NEW(x->a, reach, x->c->axes + 1);
     x->of_text = LB_NEW(x->a, const char *, lb_config_calibration_table.n + lb_config_training_table.n);
@@ -499,10 +500,10 @@ static lb_status count_cells(expander *x, size_t *most) {
         LB_TRY(name_method(x, e));
         LB_TRY(find_dims(x, e, &x->entry[i]));
         note_texts(x, &x->entry[i]);
-        double one = product_of(&x->entry[i]), mine = one * (double)x->c->models;
+        double one = product_of(&x->entry[i]), mine = one * (double)(x->c->models * x->c->computes);
         each += one;
         all += mine;
-        if (all > MAX_CELLS) return too_many(e, &x->entry[i], x->c->models, mine, all);
+        if (all > MAX_CELLS) return too_many(x->c, e, &x->entry[i], mine, all);
     }
     *most = (size_t)each;
     return LB_OK;

@@ -146,15 +146,16 @@ static lb_status models_text(const sweeper *x, const char **out) {
     const lb_plan *p = x->plans->at;
     *out = p->model_label;
     for (size_t k = 1; k < x->plans->n && *out; k++)
-        *out = lb_arena_printf(p->arena, "%s, %s", *out, x->plans->at[k].model_label);
+        if (x->plans->at[k].model_index != x->plans->at[k - 1].model_index)
+            *out = lb_arena_printf(p->arena, "%s, %s", *out, x->plans->at[k].model_label);
     return *out ? LB_OK : LB_E_NOMEM;
 }
 
 /* The index of all cells in the order of the sweep, those that are not known as pending: whatever ends the run, the
  * folder says what is not there. */
 static lb_status write_index(sweeper *x) {
-    return lb_store_write_index(x->p->dir, x->p->config->name, x->models, x->plans->n > 1 ? "" : x->p->model_note,
-                                x->all, (int64_t)x->n);
+    return lb_store_write_index(x->p->dir, x->p->config->name, x->models,
+                                x->p->config->models > 1 ? "" : x->p->model_note, x->all, (int64_t)x->n);
 }
 
 static lb_status export_cell(void *user, const lb_cell *c, const lb_weights *w, lb_log *log) {
@@ -259,7 +260,7 @@ static lb_status run_cells(sweeper *x) {
     return LB_OK;
 }
 
-/* With several models, each is open only while its cells run. */
+/* Of several plans, each has its model open only while its cells run. */
 static lb_status run_plan(sweeper *x, size_t plan) {
     bool several = x->plans->n > 1, wanted = false;
     turn_to(x, plan);

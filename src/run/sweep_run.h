@@ -15,7 +15,7 @@ typedef struct lb_sweep_result {
     const char *failures; /* "gptq 3b g64, rtn 2b row"; "" */
 } lb_sweep_result;
 
-/* All cells of the first model, then those of the next. A single plan must have been opened with its weights; several
+/* All cells of the first plan, then those of the next. A single plan must have been opened with its weights; several
  * are closed, and each is opened when its turn comes and if a cell of it is to run. Takes a lock on the results folder:
  * a second run of the same experiment is LB_E_IO. A failing cell does not stop the others. LB_E_INTERRUPTED leaves
  * finished cells and the index in place. */

@@ -183,6 +183,124 @@ static void emulated(void **state) {
     assert_true(fabs(log(slow / perplexity_of("n.json", "bf16", lb_bf16_isa()))) < 1e-3);
 }
 
+static const lb_record *labelled(const lb_results *r, const char *label) {
+    for (int64_t i = 0; i < r->n; i++)
+        if (strcmp(r->record[i].label, label) == 0) return &r->record[i];
+    fail_msg("no cell %s", label);
+    return NULL;
+}
+
+static size_t statistics_in(const char *dir) {
+    char path[LB_TEST_PATH], **name;
+    size_t n = 0, count = 0;
+    path_in(path, home, dir);
+    assert_ok(lb_fs_list(path, ".bin", &name, &n));
+    for (size_t i = 0; i < n; i++) count += strncmp(name[i], "statistics-", strlen("statistics-")) == 0;
+    lb_fs_list_free(name, n);
+    return count;
+}
+
+#define AXIS                                                                                                           \
+    COMMON "axes: {compute: [float32, bf16]}\nquantize:\n  - {method: rtn, bits: [3, 5]}\n"                            \
+           "  - {method: gptq, bits: 3, group: 16}\n  - {method: rtn, bits: 3, group: 4096}\n"
+
+/* Both as an axis: what either alone has made is kept, each is compared with the baseline of its own, and statistics
+ * are made once. */
+static void axis(void **state) {
+    (void)state;
+    bf16_needed();
+    put_file("axis.yaml", AXIS);
+    cli_result r = RAN(0, "check", "axis.yaml");
+    cli_has(r.out, "compute      float32: products of evaluations\n");
+    cli_has(r.out, "compute      bf16: products of evaluations, by oneDNN ");
+    cli_has(r.out, "   7  rtn 3b row compute=bf16 ");
+    cli_has(r.out, "float32 and bf16, one after another: in all about ");
+    const char *shared = strstr(r.out, "shared by all cells: statistics ");
+    assert_true(shared && !strstr(shared + 1, "shared by all cells: statistics "));
+    cli_free(&r);
+    r = RAN(0, "run", "axis.yaml", "--no-report", "-o", "compute=bf16"); /* takes the axis' place */
+    cli_has(r.err, "4 cells run, 0 kept, 1 refused");
+    cli_free(&r);
+    lb_results *alone = results("results/axis");
+    r = RAN(0, "run", "axis.yaml");
+    cli_has(r.err, "4 cells run, 4 kept, 2 refused");
+    cli_free(&r);
+    lb_results *x = results("results/axis");
+    assert_int_equal(x->n, 10);
+    for (int64_t i = 0; i < 5; i++) {
+        const lb_record *a = &x->record[i], *b = &x->record[i + 5], *was = &alone->record[i];
+        assert_string_not_equal(a->stem, b->stem);
+        if (b->state != LB_CELL_DONE) continue;
+        assert_string_equal(pair(a, "compute"), "float32");
+        assert_string_equal(pair(b, "compute"), "bf16");
+        assert_string_equal(b->key, was->key);
+        assert_true(b->eval[0].bf16 && !a->eval[0].bf16);
+        if (i == 0) continue;
+        const lb_eval *base[] = {&x->record[0].eval[0].eval, &x->record[5].eval[0].eval};
+        assert_true(fabs(a->eval[0].paired.delta - mean_difference(&a->eval[0].eval, base[0])) < 1e-12);
+        assert_true(fabs(b->eval[0].paired.delta - mean_difference(&b->eval[0].eval, base[1])) < 1e-12);
+        assert_true(a->layer[0].own.weight_err == b->layer[0].own.weight_err);
+    }
+    assert_non_null(labelled(x, "gptq 3b g16 compute=float32"));
+    assert_int_equal(statistics_in("results/axis/.cache"), 1);
+    lb_results_free(alone);
+    lb_results_free(x);
+}
+
+/* A table and plots for each, sizes and layers once, and differences between rows of both where they are asked for. */
+static void report_of_the_axis(void **state) {
+    (void)state;
+    bf16_needed();
+    if (!exists("results/axis/sweep.json")) skip();
+    cli_result r = RAN(0, "report", "results/axis");
+    cli_free(&r);
+    r = RAN(0, "report", "results/axis", "--no-write", "--format", "csv", "--columns", "method,bits,compute,ppl,flags");
+    cli_has(r.out, "method,bits,compute,ppl,flags\neval.txt,W2-64,none,,float32,");
+    cli_has(r.out, "\neval.txt,W2-64,none,,bf16,");
+    cli_has(r.out, "\neval.txt,W2-64,gptq,3,bf16,");
+    cli_free(&r);
+    static const char *const there[] = {"front-eval.txt-W2-64.gp", "front-eval.txt-W2-64-bf16.gp",
+                                        "ppl-bits-eval.txt-W2-64-bf16.gp"};
+    for (size_t i = 0; i < sizeof there / sizeof there[0]; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "results/axis/report/plots/%s", there[i]);
+        assert_true(exists(path));
+    }
+    char path[LB_TEST_PATH], *text;
+    size_t n;
+    path_in(path, home, "results/axis/report/tables/main.md");
+    assert_ok(lb_fs_read(path, &text, &n));
+    cli_has(text, "eval.txt, W2-64, first 6 of ");
+    cli_has(text, " windows, compute float32");
+    cli_has(text, " windows, compute bf16");
+    lb_free(text);
+    path_in(path, home, "results/axis/report/plots/sizes.dat");
+    assert_ok(lb_fs_read(path, &text, &n));
+    cli_has(text, "compute=float32");
+    cli_has_not(text, "compute=bf16");
+    lb_free(text);
+    path_in(path, home, "results/axis/report/tables/main.csv");
+    assert_ok(lb_fs_read(path, &text, &n));
+    cli_has(text, "evaluation,protocol,windows,compute,method,");
+    lb_free(text);
+    r = RAN(0, "report", "results/axis", "--no-write", "--compare", "gptq 3b g16 compute=bf16");
+    cli_has(r.out, "\nnone compute=float32");
+    cli_has(r.out, "\ngptq 3b g16 compute=float32");
+    cli_has(r.out, "\nrtn 3b row compute=bf16");
+    cli_has(r.out, "7 comparisons");
+    cli_free(&r);
+    r = RAN(0, "report", "results/axis", "--cells", "--where", "compute = bf16 and bits = 3");
+    cli_has(r.out, "gptq 3b g16 compute=bf16");
+    cli_has_not(r.out, ",float32,");
+    cli_has_not(r.out, "none compute=float32");
+    cli_free(&r);
+    r = RAN(0, "report", "results/axis", "--no-write", "--reference", "rtn 3b row compute=float32", "--columns",
+            "label,delta,compute");
+    cli_has(r.out, "compute bf16; differences to rtn 3b row compute=float32");
+    cli_has(r.out, " 3 + 4");
+    cli_free(&r);
+}
+
 /* Before anything is read or written; with AVX2 alone oneDNN has no bfloat16 at all. */
 static void refused(void **state) {
     (void)state;
@@ -195,10 +313,12 @@ static void refused(void **state) {
              built ? "finds avx2 on this processor, expected avx512_core_bf16 or avx512_core_amx"
                    : "this build is without it: install it (Debian: libdnnl-dev) and build again");
     put_file("no.yaml", COMMON "compute: bf16\nquantize:\n  - {method: rtn, bits: 3}\n");
-    for (int i = 0; i < 2; i++) {
-        cli_result r = CLI(&o, command[i], "no.yaml");
+    put_file("axis.yaml", "model: nowhere\neval: {text: nothing}\n\n\ncompute: [float32, bf16]\n");
+    for (int i = 0; i < 4; i++) {
+        cli_result r = CLI(&o, command[i % 2], i < 2 ? "no.yaml" : "axis.yaml");
         assert_int_equal(r.code, 1);
-        cli_has(r.err, "no.yaml:5: compute = bf16: products in bf16");
+        cli_has(r.err, i < 2 ? "no.yaml:5: compute = bf16: products in bf16"
+                             : "axis.yaml:5: compute = bf16: products in bf16");
         cli_has(r.err, why);
         assert_string_equal(r.out, "");
         cli_free(&r);
@@ -258,6 +378,8 @@ int main(void) {
         cmocka_unit_test(same_bytes),
         cmocka_unit_test(eval),
         cmocka_unit_test(emulated),
+        cmocka_unit_test(axis),
+        cmocka_unit_test(report_of_the_axis),
         cmocka_unit_test(refused),
         cmocka_unit_test(quantize),
         cmocka_unit_test(version),

@@ -12,7 +12,6 @@ static const struct {
     {"top level", "results", "it is the whole experiment's"},
     {"top level", "threads", "no result depends on it"},
     {"top level", "weights", "no result depends on it"},
-    {"top level", "compute", "it needs a baseline of its own"},
     {"top level", "export", "no result depends on it"},
     {"top level", "keep_layers", "no result depends on it"},
     {"top level", "keep_cache", "no result depends on it"},
@@ -92,9 +91,9 @@ static void expect_axis(const char *of, const lb_option *o, bool axes) {
         return;
     }
     if (st != LB_OK) fail_msg("%s: %s", list, lb_error());
-    size_t cells = sweep.n, models = config.models;
+    size_t cells = sweep.n, plans = config.models * config.computes;
     assert_ok(expand(config_with(of, o->name, values_of(o, true), false)));
-    if (models == 1 && cells <= sweep.n) fail_msg("%s: %zu cells, of one value %zu", list, cells, sweep.n);
+    if (plans == 1 && cells <= sweep.n) fail_msg("%s: %zu cells, of one value %zu", list, cells, sweep.n);
 }
 
 static void every_key(void **state) {

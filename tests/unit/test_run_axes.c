@@ -153,6 +153,25 @@ static void models(void **state) {
     expect_refused("quantize: [{method: rtn}]\n", "'model' is missing");
 }
 
+/* Products of evaluations: plans of their own, too, and no cell's option. */
+static void computes(void **state) {
+    (void)state;
+    expect_cells(TEXTS
+                 "axes: {compute: [bf16, float32, bf16], bits: [3]}\neval: {text: t}\nquantize: [{method: rtn}]\n",
+                 "none; rtn 3b row");
+    assert_int_equal(config.computes, 2);
+    assert_true(config.compute[0] == LB_COMPUTE_BF16 && config.compute[1] == LB_COMPUTE_F32);
+    expect_cells(TEXTS "compute: [bf16]\nquantize: [{method: rtn}]\n", "none; rtn 4b row");
+    assert_true(config.computes == 1 && config.compute[0] == LB_COMPUTE_BF16);
+    expect_cells(TEXTS "quantize: [{method: rtn}]\n", "none; rtn 4b row");
+    assert_true(config.computes == 1 && config.compute[0] == LB_COMPUTE_F32);
+    expect_refused(TEXTS "compute: bf16\naxes:\n  compute: [float32]\n",
+                   "c.yaml:5: axes.compute: 'compute' is given already (c.yaml:3)");
+    expect_refused(TEXTS "compute: [bf16, float32]\nquantize: [{method: rtn}]\n",
+                   "c.yaml:3: axes.compute has no effect: there is no evaluation");
+    expect_refused(TEXTS "eval: []\naxes: {compute: [bf16, float32]}\n", "axes.compute has no effect");
+}
+
 /* Keys that are no axis say why, and what there is instead; names that are nearly right say which. */
 static void not_axes(void **state) {
     (void)state;
@@ -167,7 +186,10 @@ static void not_axes(void **state) {
         {"keep_layers: [true]", "no result depends on it"},
         {"eval.text: [a, b]", "every cell has all evaluations, which are a list"},
         {"eval: [a, b]", "every cell has all evaluations, which are a list"},
-        {"compute: [float32, bf16]", "lowbit report DIR1 DIR2"},
+        {"compute: [float32, f16]", "c.yaml:3: compute = f16: must be float32 or bf16 (config)"},
+        {"compute: []", "compute: the list is empty"},
+        {"compute: {a: [bf16]}", "compute: must be a value or a list of values"},
+        {"computes: [bf16]", "did you mean 'compute'?"},
         {"method: [rtn, gptq]", "methods are entries"},
         {"rules: [1]", "rules are the config's or an entry's"},
         {"name: [a]", "it is the whole experiment's"},
@@ -232,6 +254,7 @@ int main(void) {
         cmocka_unit_test(random_windows),
         cmocka_unit_test(entries),
         cmocka_unit_test(models),
+        cmocka_unit_test(computes),
         cmocka_unit_test(not_axes),
         cmocka_unit_test(overridden),
         cmocka_unit_test(nothing_depends_on_it),

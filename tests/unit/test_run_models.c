@@ -31,7 +31,7 @@ static size_t open_models(const lb_plans *p) {
 static lb_status look(void *user, lb_plan *p) {
     opened *x = user;
     assert_non_null(p->model);
-    assert_int_equal(p->model_index, x->looks++);
+    assert_int_equal(p->model_index, x->looks++ / x->config.computes);
     assert_int_equal(open_models(&x->plans), 1);
     return LB_OK;
 }
@@ -169,6 +169,37 @@ static void sweep_of_models(void **state) {
     close_plans(&x);
 }
 
+/* With both kinds of products: a plan for each of each model, and what either alone would be in the float32 one. */
+static void plans_of_products(void **state) {
+    (void)state;
+    opened one, x;
+    assert_ok(open_plans(&one, "tied", CELLS));
+    lb_status st = open_plans(&x, "[tied, untied]\ncompute: [float32, bf16]", CELLS);
+    if (!lb_bf16_version()[0]) { /* before a model is opened */
+        assert_status(LB_E_UNSUPPORTED, st);
+        assert_int_equal(x.looks, 0);
+    }
+    if (st == LB_OK) {
+        assert_int_equal(x.plans.n, 4);
+        assert_int_equal(open_models(&x.plans), 0);
+        const lb_sweep *a = &one.plans.at[0].sweep;
+        for (size_t i = 0; i < a->n; i++) {
+            const lb_cell *f = &x.plans.at[0].sweep.cell[i], *b = &x.plans.at[1].sweep.cell[i];
+            char label[200];
+            snprintf(label, sizeof label, "tied: %s compute=bf16", a->cell[i].label);
+            assert_string_equal(b->label, label);
+            assert_string_equal(b->model, "tied");
+            assert_string_not_equal(f->stem, b->stem);
+            if (!f->refused) assert_string_equal(f->key, a->cell[i].key);
+            if (!f->refused) assert_string_equal(f->config, a->cell[i].config);
+        }
+        assert_int_equal(x.plans.at[2].model_index, 1);
+        assert_int_equal(x.plans.at[3].compute, LB_COMPUTE_BF16);
+    }
+    close_plans(&x);
+    close_plans(&one);
+}
+
 /* What changes while other models have their turn is noticed: results say what they were made from. */
 static void a_model_that_changes(void **state) {
     (void)state;
@@ -221,7 +252,8 @@ static void names_of_models(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(plans_of_models), cmocka_unit_test(sweep_of_models),
-                                       cmocka_unit_test(a_model_that_changes), cmocka_unit_test(names_of_models)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(plans_of_models), cmocka_unit_test(plans_of_products),
+                                       cmocka_unit_test(sweep_of_models), cmocka_unit_test(a_model_that_changes),
+                                       cmocka_unit_test(names_of_models)};
     return cmocka_run_group_tests_name("run/models", tests, small_model_setup, NULL);
 }
