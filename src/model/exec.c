@@ -55,7 +55,10 @@ lb_status lb_exec_product(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64
     bool bias_first = bias && !add && lb_linop_kind_of(op)->accumulates;
     prepare(x, s, r0, rows);
     if (bias_first) set_rows(y, mult, bias);
-    LB_TRY(lb_linop_apply(op, &x->input, mult, add || bias_first, y));
+    if (lb_past_multiplies(x->e, op, rows))
+        LB_TRY(lb_past_product(x->e, op, x->input.x, mult, add || bias_first, y));
+    else
+        LB_TRY(lb_linop_apply(op, &x->input, mult, add || bias_first, y));
     for (int64_t t = 0; t < rows && bias && !bias_first; t++)
         lb_kernels_active()->axpy(y.d + t * y.ld, mult, bias, y.cols);
     return LB_OK;
@@ -165,7 +168,8 @@ static lb_status run_part(lb_exec_at *x) {
 
 static lb_exec_at start(lb_exec *e, const lb_weights *w, const lb_net_part *part, lb_mat x) {
     assert(x.rows <= e->length && x.cols == e->net->dim);
-    for (int32_t i = 0; i < e->net->ropes; i++) lb_rotary_set(&e->net->rope[i], x.rows, &e->rotary[i]);
+    for (int32_t i = 0; i < e->net->ropes; i++)
+        lb_rotary_set(&e->net->rope[i], lb_exec_past(e) + x.rows, &e->rotary[i]);
     return (lb_exec_at){
         .e = e, .w = w, .part = part, .x = x, .T = x.rows, .rows = e->rows, .stop = part->steps, .desk = e->desk};
 }

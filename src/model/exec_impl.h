@@ -30,9 +30,22 @@ typedef struct lb_routing {
     lb_expert_piece *piece;
 } lb_routing;
 
+/* What a session keeps (session.h), and how many tokens came before those of this run. */
+typedef struct lb_past_heads {
+    const lb_net_step *step; /* that attends */
+    float *k, *v;            /* (kv_heads, most, head_dim), keys as they are after their rotation */
+} lb_past_heads;
+typedef struct lb_past {
+    int64_t tokens, most;
+    lb_past_heads *heads; /* (n) */
+    int64_t n;
+    float *score; /* (threads, most) */
+} lb_past;
+
 struct lb_exec {
     const lb_net *net;
     lb_team *team;
+    const lb_past *past; /* NULL: each run is of a whole sequence */
     int64_t length;
     int64_t panel;     /* rows a panel; 0: as lb_panels_of finds right */
     float *rows;       /* values that take T rows */
@@ -85,6 +98,17 @@ LB_NODISCARD lb_status lb_exec_product(lb_exec_at *x, const lb_net_step *s, int6
 LB_NODISCARD lb_status lb_exec_rows(const lb_exec_at *x, const lb_run *run, int64_t r0, int64_t rows);
 /* Before a part is run for T rows: where its T-row values are. */
 void lb_exec_place(lb_exec_at *x);
+
+/* Tokens before row 0. */
+static inline int64_t lb_exec_past(const lb_exec *e) { return e->past ? e->past->tokens : 0; }
+/* session_attend.c: the rows' keys and values kept; attention to all that are kept and to the rows', where tokens came
+ * before. */
+void lb_past_keep(const lb_exec_at *x, const lb_net_step *s, lb_cmat k, lb_cmat v);
+LB_NODISCARD lb_status lb_past_attend(const lb_exec_at *x, const lb_net_step *s, lb_cmat q, lb_mat out);
+/* Is this product one of a session's few rows? And it: y = mult x Wᵀ, or +=. */
+bool lb_past_multiplies(const lb_exec *e, const lb_linop *op, int64_t rows);
+LB_NODISCARD lb_status lb_past_product(const lb_exec *e, const lb_linop *op, lb_cmat x, float mult, bool add,
+                                       lb_mat y);
 
 /* Panels of a run: `n` of them, multiples of LB_PANEL_UNIT rows but for the last one, which is at least as long. */
 enum { LB_PANEL_UNIT = 192 };

@@ -126,6 +126,17 @@ lb_status lb_block_load(const lb_net *n, const lb_weights *w, int64_t block, flo
     return read_all(&r, team);
 }
 
+lb_status lb_weights_hold(lb_arena *a, const lb_net *n, const lb_weights *w, lb_team *team, lb_weights *out) {
+    LB_TRY(lb_weights_clone(a, n, w, out));
+    for (int64_t b = 0; b < n->blocks; b++) {
+        int64_t floats = lb_block_floats(n, w, b);
+        float *room = floats ? LB_NEW_UNSET(a, float, floats) : NULL;
+        if (floats && !room) return LB_E_NOMEM;
+        LB_TRY(lb_block_load(n, w, b, room, team, out));
+    }
+    return LB_OK;
+}
+
 lb_status lb_block_half_bytes(const lb_net *n, int64_t block, lb_bf16 *c, size_t *bytes) {
     int32_t first, sites = lb_net_block(n, block, &first);
     *bytes = 0;

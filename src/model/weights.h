@@ -29,6 +29,9 @@ int64_t lb_weights_block_floats(const lb_net *n, const lb_weights *w);
  * source's own (a NaN, a file). */
 LB_NODISCARD lb_status lb_block_load(const lb_net *n, const lb_weights *w, int64_t block, float *buffer, lb_team *team,
                                      lb_weights *out);
+/* w with every block in memory, in the arena where it is not already. */
+LB_NODISCARD lb_status lb_weights_hold(lb_arena *a, const lb_net *n, const lb_weights *w, lb_team *team,
+                                       lb_weights *out);
 /* For products in bfloat16: bytes that a block's rounded matrices take; and the matrices of a block that is loaded, or
  * in memory, rounded into `room` (so many bytes, 64-byte aligned), matrices over the team. */
 LB_NODISCARD lb_status lb_block_half_bytes(const lb_net *n, int64_t block, lb_bf16 *c, size_t *bytes);

@@ -35,6 +35,10 @@ static double position_bias(const double *arg, int64_t head, int64_t heads, int6
     return rounded(rounded(slope(head, heads)) * (double)key) * arg[SCALE];
 }
 
+double lb_attend_bias(const lb_net_step *s, int64_t head, int64_t key) {
+    return position_bias(s->arg, head, s->heads, key);
+}
+
 typedef struct attention {
     lb_ref_value q, k, v;
     int64_t d, heads, group; /* query heads a key head */
@@ -324,6 +328,8 @@ static lb_status forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_
                    .k = lb_mat_c(lb_exec_operand(x, s, 1, r0, rows)),
                    .v = lb_mat_c(lb_exec_operand(x, s, 2, r0, rows)),
                    .out = lb_exec_result(x, s, r0, rows)};
+    if (x->e->past) lb_past_keep(x, s, j.k, j.v);
+    if (lb_exec_past(x->e) > 0) return lb_past_attend(x, s, j.q, j.out);
     int64_t queries = lb_attention_queries(&j.a);
     j.tiles = (rows + queries - 1) / queries;
     for (int i = 0; i < x->e->threads; i++) j.desk[i].attention.head = -1;

@@ -77,13 +77,13 @@ static lb_status back_all(const lb_train *t, const lb_net_step *s, lb_team *team
 }
 
 static lb_status find_row(const lb_exec_at *x, const lb_net_step *s, int64_t t, int64_t *row) {
-    int64_t rows = x->e->net->site[s->site].rows;
-    *row = s->token ? x->token[t] : t + (int64_t)s->arg[1];
+    int64_t rows = x->e->net->site[s->site].rows, position = lb_exec_past(x->e) + t;
+    *row = s->token ? x->token[t] : position + (int64_t)s->arg[1];
     if (*row >= 0 && *row < rows) return LB_OK;
     if (s->token)
         return lb_fail(LB_E_ARG, "token %lld is %lld: must be in [0, %lld)", (long long)t, (long long)*row,
                        (long long)rows);
-    return lb_fail(LB_E_ARG, "position %lld: the model knows %lld positions", (long long)t,
+    return lb_fail(LB_E_ARG, "position %lld: the model knows %lld positions", (long long)position,
                    (long long)(rows - (int64_t)s->arg[1]));
 }
 

@@ -154,14 +154,15 @@ static lb_status forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_
     const lb_rope_spec *spec = &x->e->net->rope[s->rope];
     const lb_rotary *table = &x->e->rotary[s->rope];
     lb_mat from = lb_exec_operand(x, s, 0, r0, rows), to = lb_exec_result(x, s, r0, rows);
+    int64_t first = lb_exec_past(x->e) + r0;
     if (s->into < 0 && from.d == to.d) {
-        lb_rotary_turn(spec, table, false, s->head_dim, r0, to);
+        lb_rotary_turn(spec, table, false, s->head_dim, first, to);
         return LB_OK;
     }
     for (int64_t t = 0; t < rows; t++) {
         float *y = to.d + t * to.ld, *at = lb_exec_row(x, s, y);
         memcpy(at, from.d + t * from.ld, (size_t)to.cols * sizeof *at);
-        lb_rotary_turn(spec, table, false, s->head_dim, r0 + t, lb_mat_of(at, 1, to.cols));
+        lb_rotary_turn(spec, table, false, s->head_dim, first + t, lb_mat_of(at, 1, to.cols));
         lb_exec_row_done(x, s, y, to.cols);
     }
     return LB_OK;

@@ -10,5 +10,7 @@ extern const lb_op lb_op_embed, lb_op_norm, lb_op_linear, lb_op_add, lb_op_clamp
 
 /* What a step that attends computes. */
 lb_attend lb_attend_of(const struct lb_net_step *s);
+/* What its query head adds to the score of a key at this position. */
+double lb_attend_bias(const struct lb_net_step *s, int64_t head, int64_t key);
 
 #endif
