@@ -21,6 +21,7 @@ static const struct {
     {"sources", "", 0, false},
     {"papers", "", KIND(SOURCE) | KIND(METHOD), false},
     {"eval", "", KIND(SOURCE), true},
+    {"generate", "", KIND(SOURCE), true},
     {"inspect", "", KIND(SOURCE), true},
     {"quantize", "", KIND(SOURCE), true},
 };

@@ -6,15 +6,13 @@
 #include "base/clock.h"
 #include "base/profile.h"
 #include "cli/commands.h"
+#include "cli/opened.h"
 #include "cli/planned.h"
 #include "cli/profile.h"
 #include "eval/perplexity.h"
 #include "io/json.h"
 #include "math/blas.h"
 #include "math/kernels.h"
-#include "model/model.h"
-#include "run/kept_cell.h"
-#include "run/sources.h"
 
 typedef struct eval_flags {
     const char *protocol, *json, *model;
@@ -30,9 +28,7 @@ static const lb_option flags[] = {
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices,
      "a beginning-of-sequence token at the head of the text: auto: where the tokenizer adds one itself; never; always",
      offsetof(eval_flags, bos)},
-    {"model", LB_OPT_STR, "", 0, 0, NULL,
-     "of a result file: where the model is that it was made from; default: where the file says",
-     offsetof(eval_flags, model)},
+    {"model", LB_OPT_STR, "", 0, 0, NULL, LB_CLI_ORIGINAL_HELP, offsetof(eval_flags, model)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", offsetof(eval_flags, threads)},
     {"weights", LB_OPT_CHOICE, "resident", 0, 0, lb_weights_choices,
      "resident: all in memory as float32; stream: from the file when a block's turn comes, for less memory",
@@ -49,41 +45,23 @@ static const lb_option flags[] = {
 typedef struct evaluation {
     const eval_flags *f;
     lb_team *team;
-    const char *result; /* a cell's, whose layers are evaluated; or NULL */
-    lb_kept_cell cell;
-    lb_model *model;
+    lb_opened from;
+    lb_model *model; /* from's */
     lb_corpus *corpus;
     lb_eval e;
     double seconds;
 } evaluation;
 
-/* A named source or a path. */
-static lb_status resolve(lb_arena *a, const char *name, lb_source_kind kind, lb_resolved *out) {
-    lb_sources s;
-    LB_TRY(lb_sources_open(a, ".", &s));
-    LB_TRY(lb_sources_resolve(a, &s, ".", name, kind, kind == LB_SOURCE_MODEL ? "MODEL" : "TEXT", out));
-    return out->missing ? lb_fail(LB_E_IO, "%s", out->missing) : LB_OK;
-}
-
 static const char *bos_text(const evaluation *v) { return lb_bos_text((lb_bos)v->f->bos, v->corpus->has_bos); }
 
-/* A model, or a result that keeps what a cell made of one. */
 static lb_status open_model(evaluation *v, const lb_resolved *from, lb_arena *a, lb_log *log) {
     bool resident = v->f->weights == LB_WEIGHTS_RESIDENT;
     lb_model_parts parts = v->f->compute == LB_COMPUTE_BF16 ? LB_STREAM : lb_cli_parts(v->f->weights);
     LB_TRY(lb_cli_team(v->f->threads, &v->team));
-    if (!from->source && lb_is_result(from->path)) {
-        v->result = from->path;
-        lb_status st = lb_kept_cell_open(a, from->path, v->f->model, parts, resident, v->team, &v->cell);
-        v->model = v->cell.model;
-        return st;
-    }
-    if (v->f->model[0]) return lb_fail(LB_E_CONFIG, "--model: %s is a model itself, no result file", from->path);
-    LB_TRY(lb_model_open(from->path, parts, v->team, &v->model));
-    return lb_sources_check(from, v->model->hash, log);
+    lb_status st = lb_cli_open(a, from, v->f->model, parts, resident, v->team, log, &v->from);
+    v->model = v->from.model;
+    return st;
 }
-
-static const lb_weights *weights(const evaluation *v) { return v->result ? &v->cell.w : &v->model->weights; }
 
 static lb_status measure(evaluation *v, const char *model, const char *text, lb_arena *a, lb_log *log) {
     lb_resolved from_model, from_text;
@@ -92,8 +70,8 @@ static lb_status measure(evaluation *v, const char *model, const char *text, lb_
                          .hold = v->f->weights == LB_WEIGHTS_RESIDENT};
     LB_TRY(lb_compute_check(v->f->compute, "--compute", log));
     LB_TRY(lb_protocol_parse(v->f->protocol, &r.protocol));
-    LB_TRY(resolve(a, model, LB_SOURCE_MODEL, &from_model));
-    LB_TRY(resolve(a, text, LB_SOURCE_TEXT, &from_text));
+    LB_TRY(lb_cli_resolve(a, model, LB_SOURCE_MODEL, &from_model));
+    LB_TRY(lb_cli_resolve(a, text, LB_SOURCE_TEXT, &from_text));
     LB_TRY(open_model(v, &from_model, a, log));
     LB_TRY(lb_model_need_tokenizer(v->model));
     LB_TRY(lb_corpus_open(from_text.path, v->model->tokenizer, (lb_bos)v->f->bos, log, &v->corpus));
@@ -101,7 +79,7 @@ static lb_status measure(evaluation *v, const char *model, const char *text, lb_
     r.corpus = v->corpus;
     lb_profile_stage("evaluate");
     double start = lb_clock_s();
-    LB_TRY(lb_perplexity(v->model->net, weights(v), &r, v->team, a, log, &v->e));
+    LB_TRY(lb_perplexity(v->model->net, lb_cli_weights(&v->from), &r, v->team, a, log, &v->e));
     v->seconds = lb_clock_s() - start;
     return LB_OK;
 }
@@ -114,7 +92,7 @@ static lb_status print(const evaluation *v) {
     lb_format_duration(v->seconds, took);
     lb_format_duration(v->seconds / (double)e->windows, each);
     lb_format_bytes((double)v->corpus->bytes, bytes);
-    if (v->result) lb_str_add(&out, "result      %s: %s\n", v->result, v->cell.record.label);
+    if (v->from.result) lb_str_add(&out, "result      %s: %s\n", v->from.result, v->from.cell.record.label);
     lb_str_add(&out, "model       %s, %s: %s\n", v->model->name, v->model->format, v->model->stored);
     if (v->model->stored_quantized)
         lb_str_add(&out, "            the weights were stored quantized: this is the dequantized model's perplexity\n");
@@ -165,10 +143,10 @@ static lb_status write_json(const evaluation *v) {
                   bf16 ? lb_bf16_version() : "", "onednn_isa", bf16 ? lb_bf16_isa() : "", "seconds", v->seconds,
                   "seconds_per_window", v->seconds / (double)e->windows, "threads", lb_team_threads(v->team), "kernels",
                   lb_kernels_active()->name, "openblas_core", lb_blas_core());
-    if (o && v->result)
-        json_object_set_new(
-            o, "result",
-            json_pack("{s:s, s:s, s:s}", "path", v->result, "label", v->cell.record.label, "key", v->cell.record.key));
+    if (o && v->from.result)
+        json_object_set_new(o, "result",
+                            json_pack("{s:s, s:s, s:s}", "path", v->from.result, "label", v->from.cell.record.label,
+                                      "key", v->from.cell.record.key));
     lb_str text = {0};
     lb_status st = LB_OK;
     if (!o || !how || json_array_size(windows) != (size_t)e->windows || json_object_update(o, how) ||

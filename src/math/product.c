@@ -123,3 +123,38 @@ void lb_product(lb_cmat x, lb_cmat W, float mult, bool add, lb_mat y) {
     lb_scope_end(&scope, 2.0 * (double)y.rows * (double)y.cols * (double)x.cols,
                  4.0 * (double)(y.rows * y.cols + x.cols * (y.rows + y.cols)));
 }
+
+/* ---- few rows ---- */
+
+enum { OUTPUTS_A_PIECE = 64 };
+
+typedef struct few {
+    lb_cmat x, W;
+    float mult;
+    bool add;
+    lb_mat y;
+} few;
+
+static lb_status some_outputs(void *ctx, int64_t piece, int worker) {
+    (void)worker;
+    const few *j = ctx;
+    const lb_kernels *kn = lb_kernels_active();
+    int64_t first = piece * OUTPUTS_A_PIECE, left = j->W.rows - first,
+            n = left < OUTPUTS_A_PIECE ? left : OUTPUTS_A_PIECE;
+    lb_scope scope;
+    lb_scope_begin(&scope, LB_WORK_SGEMM);
+    for (int64_t i = first; i < first + n; i++)
+        for (int64_t t = 0; t < j->x.rows; t++) {
+            float *y = j->y.d + t * j->y.ld + i;
+            float v = j->mult * (float)kn->dot(j->x.d + t * j->x.ld, j->W.d + i * j->W.ld, j->W.cols);
+            *y = j->add ? *y + v : v;
+        }
+    lb_scope_end(&scope, 2.0 * (double)(j->x.rows * n) * (double)j->W.cols, 4.0 * (double)(n * j->W.cols));
+    return LB_OK;
+}
+
+lb_status lb_product_few(lb_cmat x, lb_cmat W, float mult, bool add, lb_mat y, lb_team *team) {
+    assert(x.rows == y.rows && x.cols == W.cols && W.rows == y.cols);
+    few j = {x, W, mult, add, y};
+    return lb_parallel_for(team, (W.rows - 1) / OUTPUTS_A_PIECE + 1, some_outputs, &j);
+}

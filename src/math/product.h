@@ -8,9 +8,12 @@
 #ifndef LB_MATH_PRODUCT_H
 #define LB_MATH_PRODUCT_H
 
+#include "base/team.h"
 #include "math/mat.h"
 
 void lb_product(lb_cmat x, lb_cmat W, float mult, bool add, lb_mat y);
+/* The same for a row or two, which are as fast as W is read: outputs over the team, each sum in float64. */
+LB_NODISCARD lb_status lb_product_few(lb_cmat x, lb_cmat W, float mult, bool add, lb_mat y, lb_team *team);
 /* Terms that OpenBLAS adds up at a time; 0: kernels of our own are not used. After lb_blas_init. */
 int64_t lb_product_depth(void);
 

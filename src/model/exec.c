@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "math/kernels.h"
+#include "math/product.h"
 #include "model/exec_impl.h"
 
 /* ---- what steps ask for ---- */
@@ -56,7 +57,7 @@ lb_status lb_exec_product(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64
     prepare(x, s, r0, rows);
     if (bias_first) set_rows(y, mult, bias);
     if (lb_past_multiplies(x->e, op, rows))
-        LB_TRY(lb_past_product(x->e, op, x->input.x, mult, add || bias_first, y));
+        LB_TRY(lb_product_few(x->input.x, op->W, mult, add || bias_first, y, x->e->team));
     else
         LB_TRY(lb_linop_apply(op, &x->input, mult, add || bias_first, y));
     for (int64_t t = 0; t < rows && bias && !bias_first; t++)

@@ -105,10 +105,8 @@ static inline int64_t lb_exec_past(const lb_exec *e) { return e->past ? e->past-
  * before. */
 void lb_past_keep(const lb_exec_at *x, const lb_net_step *s, lb_cmat k, lb_cmat v);
 LB_NODISCARD lb_status lb_past_attend(const lb_exec_at *x, const lb_net_step *s, lb_cmat q, lb_mat out);
-/* Is this product one of a session's few rows? And it: y = mult x Wᵀ, or +=. */
+/* Is it one for lb_product_few? */
 bool lb_past_multiplies(const lb_exec *e, const lb_linop *op, int64_t rows);
-LB_NODISCARD lb_status lb_past_product(const lb_exec *e, const lb_linop *op, lb_cmat x, float mult, bool add,
-                                       lb_mat y);
 
 /* Panels of a run: `n` of them, multiples of LB_PANEL_UNIT rows but for the last one, which is at least as long. */
 enum { LB_PANEL_UNIT = 192 };

@@ -33,6 +33,8 @@ LB_NODISCARD lb_status lb_head_kl(lb_head head0, lb_cmat h0, lb_head head1, lb_c
                                   double *nll, double *kl, uint8_t *agree);
 LB_NODISCARD lb_status lb_head_kl_rows(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target,
                                        int64_t first, int64_t rows, double *nll, double *kl, uint8_t *agree);
+/* All logits (vocab) of one row h (1, dim), in float32, over the team. */
+LB_NODISCARD lb_status lb_head_row(const lb_head *head, lb_cmat h, lb_team *team, float *logits);
 /* All logits (rows, vocab) of a head in memory and without T, in float32: for tests and small outputs. */
 void lb_head_logits(const lb_head *head, lb_cmat h, lb_mat logits);
 

@@ -7,6 +7,7 @@
 #include "math/activation.h"
 #include "math/blas.h"
 #include "math/kernels.h"
+#include "math/product.h"
 #include "model/forward.h"
 #include "model/linop.h"
 #include "model/weights.h"
@@ -200,6 +201,46 @@ lb_status lb_head_round(lb_head *head, lb_bf16 *c, lb_arena *a, lb_team *team) {
     head->half = x.chunk;
     return LB_OK;
 }
+
+/* ---- one row, all of its logits ---- */
+
+typedef struct row_job {
+    const lb_head *head;
+    lb_cmat h;
+    float *logits;
+} row_job;
+
+static lb_status row_chunk(void *ctx, int64_t i, int worker) {
+    (void)worker;
+    const row_job *j = ctx;
+    const lb_head *head = j->head;
+    int64_t v0 = i * VOCAB, nv = least(VOCAB, head->W.rows - v0);
+    lb_mat y = lb_mat_of(j->logits + v0, 1, nv);
+    lb_cmat part;
+    float *rows = head->W.d ? NULL : lb_alloc((size_t)nv, (size_t)head->W.cols * sizeof *rows);
+    if (!head->W.d && !rows) return LB_E_NOMEM;
+    lb_status st = lb_rows_get(head->W, &head->from, v0, nv, rows, &part);
+    if (st == LB_OK) st = lb_product_few(j->h, part, 1.0f, false, y, NULL);
+    if (st == LB_OK) finish_logits(head, v0, y);
+    lb_free(rows);
+    return st;
+}
+
+lb_status lb_head_row(const lb_head *head, lb_cmat h, lb_team *team, float *logits) {
+    assert(h.rows == 1 && h.cols == head->W.cols);
+    float *changed = lb_alloc((size_t)h.cols, sizeof *changed);
+    if (!changed) return LB_E_NOMEM;
+    if (lb_transform_any(&head->T)) {
+        lb_transform_input(&head->T, h, lb_mat_of(changed, 1, h.cols));
+        h = lb_cmat_of(changed, 1, h.cols);
+    }
+    row_job j = {head, h, logits};
+    lb_status st = lb_parallel_for(team, (head->W.rows - 1) / VOCAB + 1, row_chunk, &j);
+    lb_free(changed);
+    return st;
+}
+
+/* ---- negative log-likelihood and divergence ---- */
 
 static lb_status nll_rows(const lb_head *head, lb_cmat h, const int32_t *target, float *logits, const room *r,
                           int64_t row0, double *nll, int32_t *top1) {

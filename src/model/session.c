@@ -37,8 +37,8 @@ static lb_status keep_heads(lb_session *s) {
             if (step->op != &lb_op_attend) continue;
             lb_past_heads *kept = &s->past.heads[s->past.n++];
             *kept = (lb_past_heads){.step = step,
-                                    .k = LB_NEW_UNSET(s->arena, float, most *step->kv_heads * step->head_dim),
-                                    .v = LB_NEW_UNSET(s->arena, float, most *step->kv_heads * step->head_dim)};
+                                    .k = LB_NEW_UNSET(s->arena, float, most * step->kv_heads * step->head_dim),
+                                    .v = LB_NEW_UNSET(s->arena, float, most * step->kv_heads * step->head_dim)};
             if (!kept->k || !kept->v) return LB_E_NOMEM;
         }
     return LB_OK;

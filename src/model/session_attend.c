@@ -1,5 +1,4 @@
-/* What steps do where tokens came before (model/session.h): rows by themselves. A product of a row or two is as fast as
- * its weights are read, so it goes output by output over the team. */
+/* What steps do where tokens came before (model/session.h): rows by themselves. */
 #include <assert.h>
 #include <string.h>
 
@@ -82,38 +81,8 @@ lb_status lb_past_attend(const lb_exec_at *x, const lb_net_step *s, lb_cmat q, l
 
 /* ---- products ---- */
 
-enum { FEW_ROWS = 4, OUTPUTS = 64 };
-
-typedef struct multiplying {
-    lb_cmat x, W;
-    float mult;
-    bool add;
-    lb_mat y;
-} multiplying;
-
-static lb_status some_outputs(void *ctx, int64_t piece, int worker) {
-    (void)worker;
-    const multiplying *j = ctx;
-    const lb_kernels *kn = lb_kernels_active();
-    int64_t first = piece * OUTPUTS, end = first + OUTPUTS < j->W.rows ? first + OUTPUTS : j->W.rows;
-    double numbers = (double)((end - first) * j->W.cols);
-    lb_scope scope;
-    lb_scope_begin(&scope, LB_WORK_SGEMM);
-    for (int64_t i = first; i < end; i++)
-        for (int64_t t = 0; t < j->x.rows; t++) {
-            float v = j->mult * (float)kn->dot(j->x.d + t * j->x.ld, j->W.d + i * j->W.ld, j->W.cols);
-            float *y = j->y.d + t * j->y.ld + i;
-            *y = j->add ? *y + v : v;
-        }
-    lb_scope_end(&scope, 2.0 * (double)j->x.rows * numbers, 4.0 * numbers);
-    return LB_OK;
-}
+enum { FEW_ROWS = 4 };
 
 bool lb_past_multiplies(const lb_exec *e, const lb_linop *op, int64_t rows) {
     return lb_exec_past(e) > 0 && rows <= FEW_ROWS && lb_linop_kind_of(op) == &lb_linop_f32;
-}
-
-lb_status lb_past_product(const lb_exec *e, const lb_linop *op, lb_cmat x, float mult, bool add, lb_mat y) {
-    multiplying j = {x, op->W, mult, add, y};
-    return lb_parallel_for(e->team, (op->W.rows - 1) / OUTPUTS + 1, some_outputs, &j);
 }

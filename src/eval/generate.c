@@ -1,0 +1,110 @@
+#include "eval/generate.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "model/forward.h"
+#include "model/session.h"
+#include "model/weights.h"
+
+typedef struct generating {
+    const lb_net *net;
+    lb_weights w;
+    const lb_generate_request *r;
+    lb_team *team;
+    lb_session *session;
+    lb_sampler *sampler;
+    lb_head head;
+    lb_mat h;      /* (1, cols of the head) */
+    float *logits; /* (vocab) */
+} generating;
+
+static lb_status begin(generating *g, int64_t room, lb_arena *scratch) {
+    int64_t cols = g->net->site[g->net->head].cols;
+    LB_TRY(lb_session_new(scratch, g->net, room, g->team, &g->session));
+    LB_TRY(lb_sampler_new(scratch, &g->r->sampling, g->net->vocab, &g->sampler));
+    g->h = lb_mat_of(LB_NEW(scratch, float, cols), 1, cols);
+    g->logits = LB_NEW(scratch, float, g->net->vocab);
+    if (!g->h.d || !g->logits) return LB_E_NOMEM;
+    if (g->r->hold) {
+        lb_weights own = g->w;
+        LB_TRY(lb_weights_hold(scratch, g->net, &own, g->team, &g->w));
+    }
+    g->head = lb_head_of(g->net, &g->w);
+    return LB_OK;
+}
+
+/* What comes behind these tokens. */
+static lb_status next(generating *g, const int32_t *token, int64_t n, int32_t *id) {
+    LB_TRY(lb_session_feed(g->session, &g->w, token, n, g->h));
+    LB_TRY(lb_head_row(&g->head, lb_mat_c(g->h), g->team, g->logits));
+    lb_status st = lb_sampler_next(g->sampler, g->logits, id);
+    return st == LB_OK ? st : lb_fail_in(st, "token %lld", (long long)lb_session_length(g->session));
+}
+
+static lb_status run(generating *g, int64_t most, lb_generation *out) {
+    const lb_generate_request *r = g->r;
+    double start = lb_clock_s();
+    int32_t id;
+    LB_TRY(next(g, r->prompt, r->n_prompt, &id));
+    out->prefill_s = lb_clock_s() - start;
+    for (;;) {
+        if (id == r->eos) {
+            out->end = LB_END_EOS;
+            break;
+        }
+        out->token[out->n++] = id;
+        if (r->token) r->token(r->user, id);
+        if (out->n == most) break;
+        LB_TRY(next(g, &out->token[out->n - 1], 1, &id));
+    }
+    out->decode_s = lb_clock_s() - start - out->prefill_s;
+    return LB_OK;
+}
+
+lb_status lb_generate(const lb_net *n, const lb_weights *w, const lb_generate_request *r, lb_team *team, lb_arena *a,
+                      lb_generation *out) {
+    assert(r->n_prompt > 0 && r->most > 0);
+    int64_t left = n->context ? n->context - r->n_prompt : r->most, most = r->most < left ? r->most : left;
+    if (left < 1)
+        return lb_fail(LB_E_CONFIG, "the prompt has %lld tokens: it must leave room in the model's context of %lld",
+                       (long long)r->n_prompt, (long long)n->context);
+    *out = (lb_generation){.token = LB_NEW(a, int32_t, most), .end = most < r->most ? LB_END_CONTEXT : LB_END_MOST};
+    if (!out->token) return LB_E_NOMEM;
+    lb_arena *scratch;
+    LB_TRY(lb_arena_new(0, &scratch));
+    generating g = {.net = n, .w = *w, .r = r, .team = team};
+    lb_status st = begin(&g, r->n_prompt + most - 1, scratch); /* the last one is not fed */
+    if (st == LB_OK) st = run(&g, most, out);
+    if (st != LB_OK) lb_error_frame(__FILE__, __LINE__, __func__);
+    lb_arena_free(scratch);
+    return st;
+}
+
+lb_status lb_text_behind(const lb_tokenizer *t, const int32_t *prompt, int64_t n_prompt, const int32_t *token,
+                         int64_t n, char **text, size_t *len) {
+    char *before = NULL, *all = NULL;
+    size_t n_before = 0, n_all = 0;
+    int32_t *ids = lb_alloc((size_t)(n_prompt + n + 1), sizeof *ids);
+    if (!ids) return LB_E_NOMEM;
+    memcpy(ids, prompt, (size_t)n_prompt * sizeof *ids);
+    if (n) memcpy(ids + n_prompt, token, (size_t)n * sizeof *ids);
+    lb_status st = lb_tokenizer_decode(t, ids, n_prompt, &before, &n_before);
+    if (st == LB_OK) st = lb_tokenizer_decode(t, ids, n_prompt + n, &all, &n_all);
+    /* Spaces belong to what they stand between, so the tokens alone may lose one at their head. */
+    if (st == LB_OK && n_all >= n_before && memcmp(all, before, n_before) == 0) {
+        *len = n_all - n_before;
+        memmove(all, all + n_before, *len + 1);
+        *text = all;
+        all = NULL;
+    } else if (st == LB_OK) {
+        st = lb_tokenizer_decode(t, token, n, text, len);
+    }
+    for (size_t i = 0; st == LB_OK && i < *len; i++)
+        if (!(*text)[i]) (*text)[i] = '?';
+    lb_free(all);
+    lb_free(before);
+    lb_free(ids);
+    return st;
+}
