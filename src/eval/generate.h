@@ -10,7 +10,7 @@
  * most probable ones whose sum first reaches top_p (Holtzman et al. 2020, arXiv:1904.09751). One uniform number for
  * each token that has a choice. */
 typedef struct lb_sampling {
-    double temperature, top_p; /* at least 0; (0, 1] */
+    double temperature, top_p; /* at least 0; (0, 1], of no matter at temperature 0 */
     uint64_t seed;
 } lb_sampling;
 typedef struct lb_sampler lb_sampler;

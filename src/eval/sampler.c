@@ -13,7 +13,7 @@ struct lb_sampler {
 };
 
 lb_status lb_sampler_new(lb_arena *a, const lb_sampling *s, int64_t vocab, lb_sampler **out) {
-    assert(s->temperature >= 0.0 && s->top_p > 0.0 && s->top_p <= 1.0);
+    assert(s->temperature == 0.0 || (s->temperature > 0.0 && s->top_p > 0.0 && s->top_p <= 1.0));
     lb_sampler *x = LB_NEW(a, lb_sampler, 1);
     if (!x) return LB_E_NOMEM;
     *x = (lb_sampler){.how = *s, .rng = lb_rng_make(s->seed, 0), .vocab = vocab};
