@@ -19,6 +19,10 @@ static const lb_flag flag[] = {
     {"starved-expert", 'E',
      "experts that too few calibration tokens were routed to (expert_tokens): some layers were made as starved_experts "
      "says"},
+    {"carried-by-few", 'K',
+     "fewer than 1 % of the calibration tokens carry half of some layer's H (sum of |x|^2): that H, and errors "
+     "measured "
+     "with it, say little of all other tokens"},
 };
 enum { FLAGS = sizeof flag / sizeof flag[0] };
 

@@ -24,6 +24,7 @@ enum {
     LB_FLAG_FEW_TOKENS = 1u << 6,         /* solved with a factor of H of fewer than ten tokens a column */
     LB_FLAG_RANK_DEFICIENT = 1u << 7,     /* solved with a factor of H of fewer tokens than columns */
     LB_FLAG_STARVED = 1u << 8,            /* an expert that too few tokens were routed to */
+    LB_FLAG_CARRIED = 1u << 9,            /* few tokens carry H; readers see it in the row, no result has the bit */
     LB_FLAGS_OF_LAYERS = LB_FLAG_BF16 - 1 /* those that a method may set */
 };
 /* One of them (flags.c): its name in files, its letter in tables, and what the letter means. */

@@ -25,6 +25,12 @@ enum {
     LB_NEEDS_MEAN = 1u << 4,
     LB_NEEDS_RANGE = 1u << 5,
     LB_NEEDS_ROWS = 1u << 6,
+    /* These are for the harness to ask for, not for a method, which is given one of the last three as its H where
+     * calibration.token_weight says so. */
+    LB_NEEDS_TOKENS = 1u << 7,
+    LB_NEEDS_HESSIAN_NORM = 1u << 8,
+    LB_NEEDS_HESSIAN_CLIP = 1u << 9,
+    LB_NEEDS_HESSIAN_ATTENTION = 1u << 10,
     LB_NEEDS_FORWARD = 1u << 16, /* block scope: calls forward or backward of quant/block.h */
     LB_PRESERVES = 1u << 17,     /* block scope: changes inputs and what reads them, and not what the model computes */
     LB_TRAINS_FLOATS = 1u << 18, /* network scope: the model stays floats. `lowbit train` runs the first of these */
@@ -32,7 +38,8 @@ enum {
                                       rank matters; without: with its diagonal, which any tokens determine */
     /* Statistics of inputs over a calibration text: each is a field of lb_stats and a collector (eval/collect.h). */
     LB_NEEDS_STATISTICS = LB_NEEDS_HESSIAN | LB_NEEDS_ABSMAX | LB_NEEDS_MEAN | LB_NEEDS_RANGE | LB_NEEDS_ROWS,
-    LB_NEEDS_CALIBRATION = LB_NEEDS_STATISTICS | LB_NEEDS_FORWARD
+    LB_NEEDS_CALIBRATION = LB_NEEDS_STATISTICS | LB_NEEDS_FORWARD,
+    LB_NEEDS_OF_HARNESS = LB_NEEDS_TOKENS | LB_NEEDS_HESSIAN_NORM | LB_NEEDS_HESSIAN_CLIP | LB_NEEDS_HESSIAN_ATTENTION
 };
 
 /* A place for what a method makes of one H and its options alone, so that layers that read the same input (q, k, v;
@@ -58,6 +65,9 @@ typedef struct lb_stats {
     const double *mean_abs; /* (in) mean |x| a channel */
     float lo, hi;           /* least and largest of all numbers */
     lb_cmat rows; /* (at most LB_SAMPLED_ROWS, in): the last of every so many tokens, a power of two, in their order */
+    /* The harness's own. Who carries H (result/figures.h), NaN: nobody; and H of tokens that count otherwise. */
+    double participation, first_share, half_share;
+    lb_cdmat H_equal, H_clip, H_attention;
 } lb_stats;
 
 typedef struct lb_layer_in {

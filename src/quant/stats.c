@@ -1,6 +1,8 @@
 /* Statistics as a method sees them. */
 #include "quant/method.h"
 
+#include <math.h>
+
 lb_stats lb_stats_only(const lb_stats *s, uint32_t needs) {
     lb_stats only = {
         .tokens = s->tokens, .sequences = s->sequences, .routed = s->routed, .starved = s->starved, .kept = s->kept};
@@ -9,6 +11,15 @@ lb_stats lb_stats_only(const lb_stats *s, uint32_t needs) {
     if (needs & LB_NEEDS_MEAN) only.mean_abs = s->mean_abs;
     if (needs & LB_NEEDS_RANGE) only.lo = s->lo, only.hi = s->hi;
     if (needs & LB_NEEDS_ROWS) only.rows = s->rows;
+    only.participation = only.first_share = only.half_share = NAN;
+    if (needs & LB_NEEDS_TOKENS) {
+        only.participation = s->participation;
+        only.first_share = s->first_share;
+        only.half_share = s->half_share;
+    }
+    if (needs & LB_NEEDS_HESSIAN_NORM) only.H_equal = s->H_equal;
+    if (needs & LB_NEEDS_HESSIAN_CLIP) only.H_clip = s->H_clip;
+    if (needs & LB_NEEDS_HESSIAN_ATTENTION) only.H_attention = s->H_attention;
     return only;
 }
 

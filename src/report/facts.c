@@ -172,7 +172,7 @@ static lb_status written(const lb_fact_source *s, lb_fact_value *v, lb_str *word
 
 static lb_status flags(const lb_fact_source *s, lb_fact_value *v) {
     lb_str words = {0};
-    lb_flags_text(s->c->flags, &words);
+    lb_flags_text(lb_record_flags_shown(s->c), &words);
     return written(s, v, &words);
 }
 

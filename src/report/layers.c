@@ -27,6 +27,9 @@ enum layer_column {
     L_ORIG,
     L_ORIG_REL,
     L_ORIG_RTN,
+    L_HALF, /* these three where H is known */
+    L_PARTICIPATION,
+    L_FIRST_CSV,
     L_TIME,
     L_FLAGS,
     L_COLUMNS
@@ -55,6 +58,10 @@ static const lb_table_column layer_column[L_COLUMNS] = {
         {.head = "rel., orig. H", .name = "output_rel_mse_original", .right = true, .panel = 1, .priority = 10},
     [L_ORIG_RTN] =
         {.head = TIMES " RTN, orig. H", .name = "output_vs_rtn_original", .right = true, .panel = 1, .priority = 11},
+    [L_HALF] = {.head = "tokens \xc2\xbd", .name = "half_share", .right = true, .optional = true, .priority = 10},
+    [L_PARTICIPATION] =
+        {.head = "participation", .name = "participation", .right = true, .optional = true, .panel = 1, .priority = 12},
+    [L_FIRST_CSV] = {.name = "first_share", .optional = true},
     [L_TIME] = {.head = "time", .name = "seconds", .right = true, .panel = 1, .priority = 16},
 };
 
@@ -75,6 +82,13 @@ static void put_layer_errors(lb_table *t, const lb_layer_row *l) {
     put(t, L_ORIG, lb_num_sci(lb_output_mse(&l->original), 5), lb_output_mse(&l->original));
     put(t, L_ORIG_REL, lb_num_sci(lb_output_rel(&l->original), 3), lb_output_rel(&l->original));
     put(t, L_ORIG_RTN, lb_num_fixed(original, 3), original);
+}
+
+static void put_carried(lb_table *t, const lb_carried *c) {
+    if (!(c->participation > 0)) return;
+    put(t, L_HALF, lb_num_percent(c->half_share, 2), c->half_share);
+    put(t, L_PARTICIPATION, lb_num_sci(c->participation, 3), c->participation);
+    lb_table_set(t, L_FIRST_CSV, NULL, lb_num_exact(c->first_share).s);
 }
 
 static void put_flags(lb_table *t, size_t c, uint32_t flags) {
@@ -111,13 +125,14 @@ static void put_layer(lb_table *t, const lb_layer_row *l, size_t told, bool toke
     }
     if (!l->quantized) return;
     put_layer_errors(t, l);
+    put_carried(t, lb_layer_carried(l));
     if (tokens) lb_table_setf(t, L_TOKENS, "%lld", (long long)l->tokens);
     for (size_t i = 0; i < told; i++)
         if (lb_is_told(&l->told, i)) put_told(t, L_TOLD + i, l->told.value[i]);
     char time[32];
     lb_format_duration(l->seconds, time);
     lb_table_set(t, L_TIME + told, time, lb_num_exact(l->seconds).s);
-    put_flags(t, L_FLAGS + told, l->flags);
+    put_flags(t, L_FLAGS + told, lb_layer_flags_shown(l));
 }
 
 /* Sum of errors / sum of energies; the absolute errors of layers of different widths have no meaningful mean. */

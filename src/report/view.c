@@ -131,7 +131,7 @@ static lb_status add_cell(lb_arena *a, lb_report_row *row, const lb_record *c) {
         row->cell = more;
     }
     row->cell[row->cells++] = c;
-    row->flags |= c->flags;
+    row->flags |= lb_record_flags_shown(c);
     return LB_OK;
 }
 

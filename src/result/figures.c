@@ -27,6 +27,28 @@ double lb_layer_ratio(const lb_layer_row *l) {
                                     : lb_error_ratio(&l->own, &l->rtn_own);
 }
 
+const lb_carried lb_carried_unknown = {NAN, NAN, NAN};
+
+static const double few_tokens = 0.01;
+
+const lb_carried *lb_layer_carried(const lb_layer_row *l) {
+    return l->own_carried.participation > 0 ? &l->own_carried : &l->original_carried;
+}
+
+static bool by_few(const lb_carried *c) { return c->half_share > 0 && c->half_share < few_tokens; }
+
+bool lb_layer_carried_by_few(const lb_layer_row *l) { return by_few(&l->own_carried) || by_few(&l->original_carried); }
+
+uint32_t lb_layer_flags_shown(const lb_layer_row *l) {
+    return l->flags | (lb_layer_carried_by_few(l) ? LB_FLAG_CARRIED : 0u);
+}
+
+uint32_t lb_record_flags_shown(const lb_record *c) {
+    uint32_t flags = c->flags;
+    for (int64_t i = 0; i < c->layers; i++) flags |= lb_layer_flags_shown(&c->layer[i]) & LB_FLAG_CARRIED;
+    return flags;
+}
+
 lb_model_error lb_model_error_of(const lb_record *c, bool original) {
     double err = 0, energy = 0, shared = 0, rtn = 0, w_err = 0, w_energy = 0;
     lb_model_error e = {NAN, NAN, NAN, 0};

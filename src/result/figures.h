@@ -19,6 +19,17 @@ const lb_layer_error *lb_layer_weights(const lb_layer_row *l);
 /* To round-to-nearest onto the same storage, on the inputs that the layer was solved on where it was solved on any. */
 double lb_layer_ratio(const lb_layer_row *l);
 
+/* ---- who carries H ---- */
+
+extern const lb_carried lb_carried_unknown;
+/* Of the H that the layer was solved on, where it was solved on any, else of the original model's. */
+const lb_carried *lb_layer_carried(const lb_layer_row *l);
+/* Do fewer than 1 % of the tokens carry half of either? */
+bool lb_layer_carried_by_few(const lb_layer_row *l);
+/* The flags of a row, and of a record, with what follows from its rows: LB_FLAG_CARRIED. */
+uint32_t lb_layer_flags_shown(const lb_layer_row *l);
+uint32_t lb_record_flags_shown(const lb_record *c);
+
 /* ---- a model's errors ---- */
 
 /* Sum of errors / sum of energies over the quantized layers whose output error was measured; ratio: to that of

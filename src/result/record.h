@@ -35,6 +35,13 @@ typedef struct lb_layer_error {
     int64_t rows, cols;
 } lb_layer_error;
 
+/* Who carries H of an input, of the energies |x|^2 of its tokens (result/figures.h); NaN: not known. */
+typedef struct lb_carried {
+    double participation; /* (sum e)^2 / (tokens sum e^2): 1 where all are alike, 1 / tokens where one has it all */
+    double first_share;   /* of each sequence's first four tokens */
+    double half_share;    /* the fewest tokens that have half of it, as a share of all */
+} lb_carried;
+
 typedef struct lb_layer_row {
     char name[48];    /* "3.down", "head", "embed" */
     int64_t block;    /* -1: head, embedding */
@@ -49,6 +56,7 @@ typedef struct lb_layer_row {
     lb_layer_error own;                   /* H of its inputs in the model so far; output_* NaN if the method has none */
     lb_layer_error original;              /* H of the original model; NaN without calibration */
     lb_layer_error rtn_own, rtn_original; /* round-to-nearest onto the same storage, the same H */
+    lb_carried own_carried, original_carried;
     uint32_t flags;
     lb_told told; /* by places in the record's table */
     int64_t

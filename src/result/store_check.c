@@ -38,6 +38,15 @@ static lb_status check_errors(const char *where, const lb_layer_error *e) {
     return LB_OK;
 }
 
+/* Shares, or not known. */
+static lb_status check_carried(const char *where, const lb_carried *c) {
+    const double v[] = {c->participation, c->first_share, c->half_share};
+    for (size_t i = 0; i < sizeof v / sizeof v[0]; i++)
+        if (v[i] < 0 || v[i] > 1)
+            return lb_fail(LB_E_FORMAT, "%s: a share of tokens of %g: must be in [0, 1]", where, v[i]);
+    return LB_OK;
+}
+
 lb_status lb_store_check_layer(const lb_layer_row *l) {
     if (!is_type(l->type)) return lb_fail(LB_E_FORMAT, "%s: type '%s': must be a plain word", l->name, l->type);
     LB_TRY(check_int(l->name, "block", l->block, -1, MAX_BLOCK));
@@ -48,6 +57,8 @@ lb_status lb_store_check_layer(const lb_layer_row *l) {
     LB_TRY(check_int(l->name, "tokens", l->tokens, 0, most));
     const lb_layer_error *each[] = {&l->own, &l->original, &l->rtn_own, &l->rtn_original};
     for (size_t k = 0; k < 4; k++) LB_TRY(check_errors(l->name, each[k]));
+    LB_TRY(check_carried(l->name, &l->own_carried));
+    LB_TRY(check_carried(l->name, &l->original_carried));
     return check_size(l->name, &l->size);
 }
 

@@ -249,6 +249,10 @@ const lb_fields lb_record_fields = FIELDS(record_rows);
         AS(lb_layer_row, F64, prefix "_weight_energy", field.weight_energy),                                           \
         AS(lb_layer_row, F64, prefix "_output_err", field.output_err),                                                 \
         AS(lb_layer_row, F64, prefix "_output_energy", field.output_energy)
+#define CARRIED_ROWS(prefix, field)                                                                                    \
+    AS(lb_layer_row, LATER_F64, prefix "participation", field.participation),                                          \
+        AS(lb_layer_row, LATER_F64, prefix "first_share", field.first_share),                                          \
+        AS(lb_layer_row, LATER_F64, prefix "half_share", field.half_share)
 #define SIZE_ROWS(T, prefix, field)                                                                                    \
     AS(T, I64, prefix "weights", field.weights), AS(T, I64, prefix "codes", field.codes),                              \
         AS(T, I64, prefix "scales", field.scales), AS(T, I64, prefix "zeros", field.zeros),                            \
@@ -274,6 +278,8 @@ static const lb_field layer_rows[] = {
     ERROR_ROWS("original", original),
     ERROR_ROWS("rtn_own", rtn_own),
     ERROR_ROWS("rtn_original", rtn_original),
+    CARRIED_ROWS("", own_carried),
+    CARRIED_ROWS("original_", original_carried),
     ROW(lb_layer_row, U32, flags),
 };
 const lb_fields lb_layer_fields = FIELDS(layer_rows);

@@ -103,7 +103,7 @@ static uint32_t needs_of(const lb_block_walk *x, int32_t i) {
     if (method_of(x)->needs & LB_PRESERVES) return needs;
     for (int32_t k = 0; k < x->in.sites; k++)
         if (x->in.site[k].quantize && x->in.site[k].input == i)
-            needs |= x->j->cell->layer[x->first + k].needs & LB_NEEDS_STATISTICS;
+            needs |= lb_plan_collected(x->j->cell, x->j->cell->layer[x->first + k].needs);
     return needs;
 }
 

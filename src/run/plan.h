@@ -128,6 +128,8 @@ LB_NODISCARD lb_status lb_plan_check_axes_of_layers(const lb_plan *p);
 LB_NODISCARD lb_status lb_plan_keys(lb_plan *p);
 /* The calibration tokens (samples, length) of a cell. */
 LB_NODISCARD lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a, int32_t **tokens);
+/* Of an input whose layers need these: what is collected, the harness's own with it. */
+uint32_t lb_plan_collected(const lb_cell *c, uint32_t needs);
 /* LB_NEEDS_... of the original model's statistics: those that a layer of the cell is solved on, and H where its errors
  * are to be measured with that; 0: none. Of the whole cell. And of all cells that share a file of them with it. */
 uint32_t lb_plan_layer_needs(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l);

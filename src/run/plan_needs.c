@@ -2,10 +2,18 @@
 #include "run/block_plan.h"
 #include "run/plan.h"
 
+/* What there is to know of an H wherever there is one. */
+static uint32_t with_tokens(uint32_t needs) { return needs & LB_NEEDS_HESSIAN ? needs | LB_NEEDS_TOKENS : needs; }
+
+uint32_t lb_plan_collected(const lb_cell *c, uint32_t needs) {
+    (void)c;
+    return with_tokens(needs & LB_NEEDS_STATISTICS);
+}
+
 uint32_t lb_plan_layer_needs(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l) {
     if (!lb_plan_calibration(p, c)->corpus) return 0;
-    return (c->calibration.original_errors ? LB_NEEDS_HESSIAN : 0u) |
-           (c->own.propagate == LB_PROPAGATE_ORIGINAL ? l->needs & LB_NEEDS_STATISTICS : 0u);
+    return with_tokens(c->calibration.original_errors ? LB_NEEDS_HESSIAN : 0u) |
+           (c->own.propagate == LB_PROPAGATE_ORIGINAL ? lb_plan_collected(c, l->needs) : 0u);
 }
 
 /* Statistics of the original model that the first stage which preserves reads where there is a file of them anyway. */

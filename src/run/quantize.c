@@ -104,8 +104,9 @@ static lb_status keep_errors(lb_quantize_job *j, lb_shared_errors *known, const 
 }
 
 /* Errors of What, and of round-to-nearest, under each H that there is. */
-static lb_status errors_of(lb_quantize_job *j, int64_t layer, lb_cmat W, lb_cmat What, lb_cdmat own, lb_cdmat original,
+static lb_status errors_of(lb_quantize_job *j, int64_t layer, lb_cmat W, lb_cmat What, const lb_yardsticks *by,
                            lb_arena *scratch) {
+    lb_cdmat own = by->own.H, original = by->original.H;
     lb_layer_row *row = &j->row[layer];
     /* An order of columns, a mask, a pair are the method's own idea. */
     lb_storage storage = lb_storage_base(&j->cell->layer[layer].storage);
@@ -141,7 +142,11 @@ static const char *same_as_of(const lb_cell *c, const lb_layer_plan *l) {
     return l->same_as < 0 ? "" : c->layer[l->same_as].name;
 }
 
-static lb_status start_row(lb_quantize_job *j, int64_t layer) {
+static lb_carried carried(const lb_stats *s) {
+    return s->H.d ? (lb_carried){s->participation, s->first_share, s->half_share} : lb_carried_unknown;
+}
+
+static lb_status start_row(lb_quantize_job *j, int64_t layer, const lb_yardsticks *by) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     const lb_storage *s = &l->storage;
     lb_layer_row *row = &j->row[layer];
@@ -153,6 +158,8 @@ static lb_status start_row(lb_quantize_job *j, int64_t layer) {
                           .bits = s->bits,
                           .group = s->group,
                           .size = l->size,
+                          .own_carried = carried(&by->own),
+                          .original_carried = carried(&by->original),
                           .seconds = seconds};
     snprintf(row->name, sizeof row->name, "%s", l->name);
     row->same_as = same_as_of(j->cell, l);
@@ -164,7 +171,14 @@ static lb_status start_row(lb_quantize_job *j, int64_t layer) {
     return st;
 }
 
-static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, lb_cdmat own, lb_cdmat original,
+lb_yardsticks lb_quantize_yardsticks(const lb_quantize_job *j, int64_t layer, const lb_stats *own,
+                                     const lb_stats *original) {
+    const lb_layer_plan *l = &j->cell->layer[layer];
+    return (lb_yardsticks){lb_stats_only(own, lb_plan_collected(j->cell, l->needs)),
+                           lb_stats_only(original, lb_plan_layer_needs(j->plan, j->cell, l))};
+}
+
+static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, const lb_yardsticks *by,
                          lb_arena *scratch) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     lb_layer_row *row = &j->row[layer];
@@ -181,35 +195,35 @@ static lb_status measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, 
     row->quantized = true;
     row->flags = s->flags;
     row->told = s->told;
-    LB_TRY(errors_of(j, layer, W, lb_mat_c(What), own, original, scratch));
+    LB_TRY(errors_of(j, layer, W, lb_mat_c(What), by, scratch));
     return lb_quantize_install(j, layer, lb_mat_c(What), s);
 }
 
-lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, lb_cdmat own, lb_cdmat original) {
-    LB_TRY(start_row(j, layer));
+lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, const lb_yardsticks *by) {
+    LB_TRY(start_row(j, layer, by));
     lb_arena_mark start = lb_arena_save(j->scratch);
-    LB_TRY(measure(j, layer, s, own, original, j->scratch));
+    LB_TRY(measure(j, layer, s, by, j->scratch));
     lb_arena_restore(j->scratch, start);
     return LB_OK;
 }
 
-static lb_status adopt(lb_quantize_job *j, int64_t layer, lb_cdmat own, lb_cdmat original) {
+static lb_status adopt(lb_quantize_job *j, int64_t layer, const lb_yardsticks *by) {
     const lb_layer_plan *l = &j->cell->layer[layer];
     const lb_layer_row *first = &j->row[l->same_as];
     lb_layer_row *row = &j->row[layer];
     lb_cmat W, What;
-    LB_TRY(start_row(j, layer));
+    LB_TRY(start_row(j, layer, by));
     LB_TRY(lb_quantize_original(j, layer, j->scratch, &W));
     LB_TRY(lb_matrix_get(&j->w.site[l->site], j->scratch, j->plan->team, &What));
     row->quantized = true;
     row->flags = first->flags;
     row->told = first->told;
-    return errors_of(j, layer, W, What, own, original, j->scratch);
+    return errors_of(j, layer, W, What, by, j->scratch);
 }
 
-lb_status lb_quantize_adopt(lb_quantize_job *j, int64_t layer, lb_cdmat own, lb_cdmat original) {
+lb_status lb_quantize_adopt(lb_quantize_job *j, int64_t layer, const lb_yardsticks *by) {
     lb_arena_mark start = lb_arena_save(j->scratch);
-    LB_TRY(adopt(j, layer, own, original));
+    LB_TRY(adopt(j, layer, by));
     lb_arena_restore(j->scratch, start);
     return LB_OK;
 }
@@ -230,6 +244,8 @@ void lb_quantize_skip(lb_quantize_job *j, int64_t layer) {
                           .original = zero,
                           .rtn_own = zero,
                           .rtn_original = zero,
+                          .own_carried = lb_carried_unknown,
+                          .original_carried = lb_carried_unknown,
                           .same_as = same_as_of(j->cell, l)};
     snprintf(row->name, sizeof row->name, "%s", l->name);
 }

@@ -76,12 +76,19 @@ LB_NODISCARD lb_status lb_quantize_keep(lb_quantize_job *j, int64_t layer, const
 LB_NODISCARD lb_status lb_quantize_keep_changed(lb_quantize_job *j);
 /* Where What of a layer is made: in scratch if the layer stays packed, else in j->arena. */
 lb_arena *lb_quantize_place(const lb_quantize_job *j, int64_t layer, lb_arena *scratch);
-/* Fills the row of a layer from its stored form: What is made, checked, measured against W with each H (d NULL: not
- * known) and beside round-to-nearest onto the same storage, and installed. */
-LB_NODISCARD lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_stored *s, lb_cdmat own,
-                                           lb_cdmat original);
+/* What a layer is measured with: statistics of its inputs in the model so far, and in the original one. Of either those
+ * that there are; without H, errors of outputs are not known. */
+typedef struct lb_yardsticks {
+    lb_stats own, original;
+} lb_yardsticks;
+lb_yardsticks lb_quantize_yardsticks(const lb_quantize_job *j, int64_t layer, const lb_stats *own,
+                                     const lb_stats *original);
+/* Fills the row of a layer from its stored form: What is made, checked, measured against W with each H and beside
+ * round-to-nearest onto the same storage, and installed. */
+LB_NODISCARD lb_status lb_quantize_measure(lb_quantize_job *j, int64_t layer, const lb_stored *s,
+                                           const lb_yardsticks *by);
 /* The row of a layer that is one with another, which is quantized and installed: measured against its own W. */
-LB_NODISCARD lb_status lb_quantize_adopt(lb_quantize_job *j, int64_t layer, lb_cdmat own, lb_cdmat original);
+LB_NODISCARD lb_status lb_quantize_adopt(lb_quantize_job *j, int64_t layer, const lb_yardsticks *by);
 /* Statistics that layers which are others' too are solved on (quantize_shared.c): of the inputs of all users, as of one
  * input that had all their tokens. */
 typedef struct lb_pool {

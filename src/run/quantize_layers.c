@@ -75,13 +75,12 @@ static int64_t tokens_of(const walker *x, const on_input *in) {
 static lb_status quantize_layer(walker *x, int64_t layer, lb_stored *out, on_input *in) {
     lb_quantize_job *j = x->j;
     const lb_layer_plan *l = &j->cell->layer[layer];
-    uint32_t original = lb_plan_layer_needs(j->plan, j->cell, l);
+    const lb_yardsticks by = lb_quantize_yardsticks(j, layer, &in->own, &in->original);
     LB_TRY(lb_interrupt_check());
     LB_TRY(solve(x, layer, out, &in->solved, in->so_far));
     j->row[layer].seconds += in->seconds;
     if (--in->left == 0) lb_arena_restore(x->kept_arena, x->nothing_kept); /* before errors are measured: memory */
-    LB_TRY(lb_quantize_measure(j, layer, out, lb_stats_only(&in->own, l->needs).H,
-                               lb_stats_only(&in->original, original).H));
+    LB_TRY(lb_quantize_measure(j, layer, out, &by));
     j->row[layer].flags |= lb_quantize_token_flags(j, layer, &in->solved);
     j->row[layer].tokens = tokens_of(x, in);
     lb_log_step(j->log, l->method->name, l->name, ++x->done, x->total);
@@ -92,9 +91,8 @@ static lb_status quantize_layer(walker *x, int64_t layer, lb_stored *out, on_inp
 static lb_status adopt_layer(walker *x, int64_t layer, const on_input *in) {
     lb_quantize_job *j = x->j;
     const lb_layer_plan *l = &j->cell->layer[layer];
-    uint32_t original = lb_plan_layer_needs(j->plan, j->cell, l);
-    const lb_stats own = lb_stats_only(&in->own, l->needs), before = lb_stats_only(&in->original, original);
-    LB_TRY(lb_quantize_adopt(j, layer, own.H, before.H));
+    const lb_yardsticks by = lb_quantize_yardsticks(j, layer, &in->own, &in->original);
+    LB_TRY(lb_quantize_adopt(j, layer, &by));
     j->row[layer].tokens = tokens_of(x, in);
     lb_log_step(j->log, l->method->name, l->name, ++x->done, x->total);
     return j->journal_dir ? lb_journal_layer(j->journal_dir, j->cell->stem, &j->row[layer]) : LB_OK;
@@ -214,7 +212,7 @@ static lb_status inputs_wanted(const walker *x, int64_t block, lb_wanted **out, 
         bool some = false;
         for (int64_t i = x->first; i < x->first + x->n; i++) {
             if (!reads(x, i, input)) continue;
-            want.needs |= x->j->cell->layer[i].needs & LB_NEEDS_STATISTICS;
+            want.needs |= lb_plan_collected(x->j->cell, x->j->cell->layer[i].needs);
             some = true;
         }
         if (some) (*out)[(*n)++] = want;
@@ -333,7 +331,7 @@ static lb_status do_ends(walker *x) {
             continue;
         }
         lb_collected streamed;
-        uint32_t needs = x->stream ? j->cell->layer[i].needs & LB_NEEDS_STATISTICS : 0;
+        uint32_t needs = x->stream ? lb_plan_collected(j->cell, j->cell->layer[i].needs) : 0;
         int32_t input = j->plan->model->net->site[j->cell->layer[i].site].input;
         if (needs) LB_TRY(lb_stream_collect_outside(x->stream, &j->w, input, needs, x->block_arena, &streamed));
         x->first = i;

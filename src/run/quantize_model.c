@@ -37,13 +37,13 @@ static lb_status keep_curve(lb_arena *a, const lb_curve *c, lb_curve *out) {
 }
 
 /* A layer that was trained but not quantized (finetune, or skipped by a rule): its weights moved all the same. */
-static lb_status measure_dense(lb_quantize_job *j, int64_t layer, lb_cdmat H) {
+static lb_status measure_dense(lb_quantize_job *j, int64_t layer, const lb_yardsticks *by) {
     lb_layer_row *row = &j->row[layer];
     lb_quantize_skip(j, layer);
     lb_cmat W;
     lb_arena_mark start = lb_arena_save(j->scratch);
     LB_TRY(lb_quantize_original(j, layer, j->scratch, &W));
-    LB_TRY(lb_layer_error_of(W, lb_quantize_now(j, layer), H, j->plan->team, j->scratch, &row->original));
+    LB_TRY(lb_layer_error_of(W, lb_quantize_now(j, layer), by->original.H, j->plan->team, j->scratch, &row->original));
     lb_arena_restore(j->scratch, start);
     row->own = row->original;
     row->own.output_err = row->own.output_energy = NAN;
@@ -56,13 +56,14 @@ static lb_status measure_layer(lb_quantize_job *j, int64_t layer, const lb_layer
     lb_arena_mark start = lb_arena_save(j->scratch);
     lb_stats original;
     LB_TRY(lb_quantize_original_stats(j, layer, lb_plan_layer_needs(j->plan, j->cell, l), j->scratch, &original));
+    const lb_yardsticks by = {.original = original};
     if (l->quantize && l->same_as >= 0) {
-        LB_TRY(lb_quantize_adopt(j, layer, (lb_cdmat){0}, original.H));
+        LB_TRY(lb_quantize_adopt(j, layer, &by));
     } else if (l->quantize) {
         LB_TRY(lb_quantize_store(j, layer, c, j->scratch, &stored));
-        LB_TRY(lb_quantize_measure(j, layer, &stored, (lb_cdmat){0}, original.H));
+        LB_TRY(lb_quantize_measure(j, layer, &stored, &by));
     } else
-        LB_TRY(measure_dense(j, layer, original.H));
+        LB_TRY(measure_dense(j, layer, &by));
     lb_arena_restore(j->scratch, start);
     j->row[layer].flags |= LB_FLAG_NOT_MINIMIZED;
     j->row[layer].seconds = seconds;

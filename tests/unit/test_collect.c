@@ -10,8 +10,9 @@
 #include "support/quant_kit.h"
 #include "support/support.h"
 
-enum { INPUTS = 4 };
+enum { INPUTS = 4, MOST_ROWS = 5000, ALL = LB_NEEDS_STATISTICS | LB_NEEDS_OF_HARNESS };
 static const int64_t width[INPUTS] = {1, 37, 300, 513};
+static float attention[MOST_ROWS]; /* of each row, the same of all inputs */
 
 static const uint32_t others = LB_NEEDS_ABSMAX | LB_NEEDS_MEAN | LB_NEEDS_RANGE | LB_NEEDS_ROWS;
 
@@ -33,7 +34,11 @@ static void collect(const kit *k, const lb_mat *X, uint32_t needs, uint64_t piec
         lb_batch part[INPUTS];
         n = pieces ? 1 + (int64_t)lb_rng_below(&r, 700) : rows;
         if (n > rows - at) n = rows - at;
-        for (int i = 0; i < INPUTS; i++) part[i] = (lb_batch){lb_mat_c(lb_mat_part(X[i], at, 0, n, width[i])), 1, NULL};
+        for (int i = 0; i < INPUTS; i++)
+            part[i] = (lb_batch){.X = lb_mat_c(lb_mat_part(X[i], at, 0, n, width[i])),
+                                 .sequences = 1,
+                                 .attention = attention + at,
+                                 .clip = 3};
         assert_ok(lb_collect_add(&sums, part, team));
     }
     assert_ok(lb_collect_finish(&sums, team));
@@ -117,26 +122,33 @@ static void what_is_asked_for(void **state) {
     lb_mat X[INPUTS];
     lb_stats all[INPUTS];
     for (int i = 0; i < INPUTS; i++) X[i] = kit_random(&k, (uint64_t)i, 700, width[i]);
-    collect(&k, X, LB_NEEDS_STATISTICS, 3, k.team, all);
+    collect(&k, X, ALL, 3, k.team, all);
     for (int c = 0; lb_collectors[c]; c++) {
         lb_stats one[INPUTS];
         uint32_t need = lb_collectors[c]->need;
-        assert_true(need & LB_NEEDS_STATISTICS);
+        assert_true(need & ALL);
         collect(&k, X, need, 3, k.team, one);
         for (int i = 0; i < INPUTS; i++) {
             lb_stats want = lb_stats_only(&all[i], need);
-            int fields = (one[i].H.d != NULL) + (one[i].absmax != NULL) + (one[i].mean_abs != NULL) +
-                         (one[i].lo < 0 || one[i].hi > 0) + (one[i].rows.d != NULL);
+            const lb_cdmat H[] = {one[i].H, one[i].H_equal, one[i].H_clip, one[i].H_attention};
+            const lb_cdmat of_all[] = {want.H, want.H_equal, want.H_clip, want.H_attention};
+            int fields = (one[i].absmax != NULL) + (one[i].mean_abs != NULL) + (one[i].lo < 0 || one[i].hi > 0) +
+                         (one[i].rows.d != NULL) + (one[i].participation > 0);
+            for (int h = 0; h < 4; h++) fields += H[h].d != NULL;
             assert_int_equal(fields, 1);
-            assert_true(!want.H.d == !one[i].H.d && !want.absmax == !one[i].absmax);
-            assert_true(!want.mean_abs == !one[i].mean_abs && !want.rows.d == !one[i].rows.d);
+            assert_true(!want.absmax == !one[i].absmax && !want.mean_abs == !one[i].mean_abs);
+            assert_true(!want.rows.d == !one[i].rows.d);
             assert_true(want.lo == one[i].lo && want.hi == one[i].hi);
-            if (one[i].H.d) assert_memory_equal(one[i].H.d, all[i].H.d, (size_t)(width[i] * width[i]) * sizeof(double));
+            assert_true((want.participation > 0) == (one[i].participation > 0));
+            for (int h = 0; h < 4; h++) {
+                assert_true(!of_all[h].d == !H[h].d);
+                if (H[h].d) assert_memory_equal(H[h].d, of_all[h].d, (size_t)(width[i] * width[i]) * sizeof(double));
+            }
         }
     }
     uint32_t every = 0;
     for (int c = 0; lb_collectors[c]; c++) every |= lb_collectors[c]->need;
-    assert_int_equal(every, LB_NEEDS_STATISTICS); /* none has no collector */
+    assert_int_equal(every, ALL); /* none has no collector */
     kit_close(&k);
 }
 
@@ -152,7 +164,7 @@ static void not_finite(void **state) {
                 lb_mat X = kit_random(&k, 5, 8, 300);
                 lb_collected of = {.cols = 300, .needs = lb_collectors[c]->need};
                 lb_collecting sums;
-                lb_batch part = {.X = lb_mat_c(X), .sequences = 1};
+                lb_batch part = {.X = lb_mat_c(X), .sequences = 1, .attention = attention, .clip = 3};
                 X.d[at[r] * X.ld + 270] = bad[v];
                 assert_ok(lb_collect_begin(k.arena, k.arena, &of, 1, 8, &sums));
                 assert_ok(lb_collect_add(&sums, &part, NULL));
@@ -167,7 +179,7 @@ static void not_finite(void **state) {
 static void no_tokens(void **state) {
     (void)state;
     kit k = kit_open(1);
-    lb_collected of = {.cols = 5, .needs = LB_NEEDS_STATISTICS};
+    lb_collected of = {.cols = 5, .needs = ALL};
     lb_collecting sums;
     lb_batch none = {0};
     assert_ok(lb_collect_begin(k.arena, k.arena, &of, 1, 100, &sums));
@@ -179,6 +191,8 @@ static void no_tokens(void **state) {
     assert_int_equal(s.rows.rows, 0);
     assert_true(s.lo == 0 && s.hi == 0);
     for (int c = 0; c < 5; c++) assert_true(s.absmax[c] == 0 && s.mean_abs[c] == 0 && s.H.d[6 * c] == 0);
+    assert_true(isnan(s.participation) && isnan(s.first_share) && isnan(s.half_share));
+    assert_true(s.H_equal.d[0] == 0 && s.H_clip.d[0] == 0 && s.H_attention.d[0] == 0);
     kit_close(&k);
 }
 
@@ -203,7 +217,7 @@ static void first_bad(void **state) {
             assert_true(n == 2 || (i == 0 ? isnan(value) : isinf(value)));
             doubles[n - 1] = was;
         }
-        if (k->need & (LB_NEEDS_ABSMAX | LB_NEEDS_MEAN | LB_NEEDS_HESSIAN)) { /* negative */
+        if (k->need & (LB_NEEDS_ABSMAX | LB_NEEDS_MEAN | LB_NEEDS_HESSIAN | LB_NEEDS_OF_HARNESS)) { /* negative */
             doubles[3] = -1;
             floats[3] = -1;
             assert_int_equal(k->first_bad(numbers, n, 3, &value), 3);
@@ -217,6 +231,7 @@ static void first_bad(void **state) {
 }
 
 int main(void) {
+    for (int t = 0; t < MOST_ROWS; t++) attention[t] = 0.1f + (float)(t % 7);
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(sums), cmocka_unit_test(what_is_asked_for),
                                        cmocka_unit_test(not_finite), cmocka_unit_test(no_tokens),
