@@ -20,6 +20,8 @@ LB_NODISCARD lb_status lb_json_memory_check(const char *name); /* LB_E_NOMEM if 
 LB_NODISCARD lb_status lb_json_read(const char *path, json_t **out); /* json_decref */
 LB_NODISCARD lb_status lb_json_read_most(const char *path, size_t most, json_t **out);
 LB_NODISCARD lb_status lb_json_parse(const char *name, const char *text, size_t len, json_t **out);
+/* Of a file that has one value a line: its messages name this line. */
+LB_NODISCARD lb_status lb_json_parse_line(const char *name, int64_t line, const char *text, size_t len, json_t **out);
 /* A number that jansson cannot hold (an integer beyond 64 bits, one beyond float64, NaN, Infinity), as it was written;
  * else NULL. For json_is_string it is a string, for json_is_number none: the functions below know better. */
 const char *lb_json_odd(const json_t *v);

@@ -16,6 +16,7 @@
 
 typedef struct parser {
     const char *name, *text, *at, *end;
+    int64_t line; /* of the first character */
     int depth;
     lb_str token; /* the string or number last read */
 } parser;
@@ -23,7 +24,7 @@ typedef struct parser {
 static lb_status value(parser *p, json_t **out);
 
 static lb_status bad(const parser *p, const char *at, const char *what) {
-    int line = 1;
+    int64_t line = p->line;
     const char *start = p->text;
     for (const char *c = p->text; c < at; c++)
         if (*c == '\n') {
@@ -33,7 +34,8 @@ static lb_status bad(const parser *p, const char *at, const char *what) {
     char near[16] = "the end";
     uint8_t c = at < p->end ? (uint8_t)*at : 0;
     if (at < p->end) snprintf(near, sizeof near, c > 0x20 && c < 0x7f ? "'%c'" : "byte 0x%02x", c);
-    return lb_fail(LB_E_FORMAT, "%s:%d:%d: not valid JSON: %s at %s", p->name, line, (int)(at - start) + 1, what, near);
+    return lb_fail(LB_E_FORMAT, "%s:%lld:%d: not valid JSON: %s at %s", p->name, (long long)line, (int)(at - start) + 1,
+                   what, near);
 }
 
 static lb_status no_memory(const parser *p) { return lb_fail(LB_E_NOMEM, "%s: out of memory for its JSON", p->name); }
@@ -291,11 +293,15 @@ static lb_status whole(parser *p, json_t **out) {
 }
 
 lb_status lb_json_parse(const char *name, const char *text, size_t len, json_t **out) {
+    return lb_json_parse_line(name, 1, text, len, out);
+}
+
+lb_status lb_json_parse_line(const char *name, int64_t line, const char *text, size_t len, json_t **out) {
     const char *other = lb_kind_of(text, len);
     *out = NULL;
     if (other) return lb_fail(LB_E_FORMAT, "%s: is %s, expected JSON in UTF-8", name, other);
     size_t mark = lb_utf8_mark(text, len);
-    parser p = {.name = name, .text = text + mark, .at = text + mark, .end = text + len};
+    parser p = {.name = name, .text = text + mark, .at = text + mark, .end = text + len, .line = line};
     lb_json_memory_begin();
     lb_status st = whole(&p, out);
     lb_str_free(&p.token);

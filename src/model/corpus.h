@@ -3,7 +3,7 @@
 #define LB_MODEL_CORPUS_H
 
 #include "base/log.h"
-#include "model/text.h"
+#include "model/rows.h"
 #include "model/tokenizer/tokenizer.h"
 
 typedef enum lb_bos {
@@ -21,6 +21,12 @@ typedef struct lb_corpus {
     bool has_bos;
     int32_t bos_id;    /* the model's, -1: none */
     const char *known; /* the text of a protocol that this is ("WikiText-2 raw test, joined by \"\\n\\n\""), or NULL */
+    const char *how;   /* its rows were read, as lb_rows_how has it; "": it is the whole file */
+    lb_rows *rows;     /* of one that is not joined: its tokens are those that are drawn (tokens 0); else NULL */
+    const lb_tokenizer *tokenizer; /* what encodes them */
+    bool special;                  /* its special tokens are parsed: it was written in a chat's form */
+    lb_log *log;                   /* where what there is to say of rows goes */
+    unsigned *said;                /* what was said */
     lb_arena *arena;
 } lb_corpus;
 
@@ -35,6 +41,17 @@ LB_NODISCARD lb_status lb_corpus_open(const char *path, const lb_tokenizer *t, l
 /* The same of a text that was read before; `text` is not needed afterwards. */
 LB_NODISCARD lb_status lb_corpus_of(const lb_textfile *text, const lb_tokenizer *t, lb_bos bos, lb_log *log,
                                     lb_corpus **out);
+/* The same of a text's rows, joined by this. join NULL: tokens 0, and rows are encoded when they are drawn; tokenizer
+ * and log stay as long. Of a file that is one row: the file as it is. */
+LB_NODISCARD lb_status lb_corpus_rows(const char *path, const lb_row_spec *s, const char *join, const lb_tokenizer *t,
+                                      lb_bos bos, lb_log *log, lb_corpus **out);
+/* How a text is read so, for people and for keys: "" as the whole file; "json, field text, joined by \"\\n\\n\"". */
+LB_NODISCARD lb_status lb_rows_how(lb_arena *a, const char *path, const lb_row_spec *s, const char *join,
+                                   const char **out);
+/* The tokens of a row, with a BOS in front where the corpus has one: what the papers' tokenizer(text) gives. *ids by
+ * lb_free. Warns once of each thing there is to warn of. And those of its text without white space at the ends. */
+LB_NODISCARD lb_status lb_corpus_encode_row(const lb_corpus *c, int64_t row, int32_t **ids, int64_t *n);
+LB_NODISCARD lb_status lb_corpus_encode_stripped(const lb_corpus *c, int64_t row, int32_t **ids, int64_t *n);
 void lb_corpus_close(lb_corpus *c);
 bool lb_bos_put(const lb_tokenizer *t, lb_bos bos); /* is one put at the head? */
 const char *lb_bos_text(lb_bos bos, bool put);      /* "auto: added", "auto: none", "never", "always" */

@@ -12,6 +12,21 @@ static size_t end_prefix(const char *key) {
     return 0;
 }
 
+/* What is only white space, or has line ends in it, is shown in quotes: a name is one line. */
+static void add_value(lb_str *s, const char *value) {
+    size_t n = strlen(value);
+    bool plain = n == 0 || (value[0] != ' ' && value[n - 1] != ' ');
+    for (size_t i = 0; i < n; i++) plain = plain && (unsigned char)value[i] >= 0x20;
+    if (!plain) lb_str_add(s, "\"");
+    for (; *value; value++) {
+        if (*value == '\n')
+            lb_str_add(s, "\\n");
+        else
+            lb_str_add(s, (unsigned char)*value < 0x20 ? "\\x%02x" : "%c", (unsigned char)*value);
+    }
+    if (!plain) lb_str_add(s, "\"");
+}
+
 void lb_choice_add(lb_str *s, const char *key, const char *value) {
     size_t end = end_prefix(key);
     if (end) {
@@ -36,6 +51,8 @@ void lb_choice_add(lb_str *s, const char *key, const char *value) {
         lb_str_add(s, " no_%s", k);
     else if (strcmp(key, "seed") == 0) /* the cell's: a text's own is seed=1 */
         lb_str_add(s, " s%s", value);
-    else
-        lb_str_add(s, " %s=%s", k, value);
+    else {
+        lb_str_add(s, " %s=", k);
+        add_value(s, value);
+    }
 }

@@ -193,7 +193,9 @@ static lb_status add_text(lb_arena *a, lb_pairs *p, const char *what, const lb_t
         if (!key) return LB_E_NOMEM;
         LB_TRY(lb_pairs_add(a, p, key, value[i]));
     }
-    return LB_OK;
+    if (!t->corpus->how[0]) return LB_OK;
+    const char *key = lb_arena_printf(a, "%s_rows", what);
+    return key ? lb_pairs_add(a, p, key, t->corpus->how) : LB_E_NOMEM;
 }
 
 static lb_status fill_training(running *x, lb_pairs *p) {

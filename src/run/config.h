@@ -17,6 +17,15 @@ typedef enum lb_starved_policy { LB_STARVED_ERROR, LB_STARVED_RTN, LB_STARVED_AL
 
 #define LB_SEED_OF_CELL (-1) /* calibration.seed: follow the cell's seed */
 
+/* How the rows of a section's texts are read. */
+typedef struct lb_rows_config {
+    int form;          /* lb_row_form */
+    const char *field; /* of JSON */
+    const char *join;  /* "auto": as the protocol has it, or an empty line */
+    int64_t first;     /* 0: all */
+    int chat;          /* lb_chat_form */
+} lb_rows_config;
+
 typedef struct lb_calibration_config {
     const char *text; /* NULL: none */
     int recipe;       /* lb_recipe */
@@ -26,6 +35,7 @@ typedef struct lb_calibration_config {
     bool true_sequential, original_errors;
     int starved_experts; /* lb_starved_policy */
     int64_t expert_tokens;
+    lb_rows_config rows;
     const lb_yaml *node;
 } lb_calibration_config;
 
@@ -34,6 +44,7 @@ typedef struct lb_eval_config {
     int64_t windows; /* 0: all */
     int bos;
     bool kl;
+    lb_rows_config rows;
     const lb_yaml *node;
 } lb_eval_config;
 
@@ -42,6 +53,7 @@ typedef struct lb_training_config {
     int bos;                /* of both texts */
     const char *validation; /* "": none */
     int64_t every, validation_windows;
+    lb_rows_config rows; /* of both */
     const lb_yaml *node;
 } lb_training_config;
 

@@ -15,7 +15,9 @@ typedef struct lb_text {
     lb_corpus *corpus;   /* NULL if missing, and while the plan is closed */
     const char *hash;    /* of the corpus; it outlives it */
     lb_bos bos;
-    const char *bos_text; /* as lb_bos_text has it */
+    const lb_rows_config *rows; /* how its rows are read, as far as the config says it */
+    const char *join;           /* between them; NULL: each is for itself */
+    const char *bos_text;       /* as lb_bos_text has it */
 } lb_text;
 
 /* Those that cells are calibrated with, trained on, or validated on: each once, in the order of the sweep. */

@@ -48,7 +48,7 @@ static void put_text(lb_str *out, const char *indent, const char *key, const lb_
 /* Keys of a config that are newer than results: where they have their default they are not part of a cell's identity,
  * and what was run before there were these keys is found. One a line. */
 static const char *const later[] = {
-    NULL,
+    "rows", "field", "join", "first", "chat", NULL,
 };
 
 static bool is_of_config(const lb_options *t) {
@@ -138,6 +138,7 @@ static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out
     static const char *const calibration_out[] = {"text", "seed", "propagate", "true_sequential", NULL};
     static const char *const only_text[] = {"text", NULL}, *const validation_out[] = {"text", "bos", "validation",
                                                                                       NULL};
+    static const char *const rows_only[] = {"text", "bos", "validation", "every", "validation_windows", NULL};
     const lb_text *calibration = lb_plan_calibration(p, c), *training = lb_plan_training(p, c);
     const lb_text *validation = lb_plan_validation(p, c);
     lb_str_add(out, "model: ");
@@ -159,7 +160,9 @@ static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out
         lb_str_add(out, "  bos: %s\n", lb_bos_choices[training->bos]);
         /* Only where it is asked for: else a config's identity is what it was before the key. */
         if (validation->corpus) put_text(out, "  ", "validation", validation);
-        if (validation->corpus) put_table(out, "  ", &lb_config_training_table, &c->training, validation_out);
+        lb_training_config k = c->training;
+        k.rows = *training->rows;
+        put_table(out, "  ", &lb_config_training_table, &k, validation->corpus ? validation_out : rows_only);
     }
     for (int64_t i = 0; i < p->evals; i++) {
         if (i == 0) lb_str_add(out, "eval:\n");
@@ -208,6 +211,11 @@ static void put_compute(const lb_plan *p, lb_str *out) {
     if (p->compute == LB_COMPUTE_BF16) lb_str_add(out, "compute bf16 onednn %s %s\n", lb_bf16_version(), lb_bf16_isa());
 }
 
+/* Of a whole file: nothing. */
+static void put_how(const lb_corpus *c, lb_str *out) {
+    if (c->how[0]) lb_str_add(out, "rows %s\n", c->how);
+}
+
 lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65]) {
     const lb_calibration_config *k = &c->calibration;
     const lb_corpus *text = lb_plan_calibration(p, c)->corpus;
@@ -217,6 +225,7 @@ lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65
     lb_str_add(&s, "statistics\nmodel %s\ntext %s bos %d\nrecipe %d samples %lld length %lld seed %llu\n",
                p->model->hash, text->hash, text->has_bos, k->recipe, (long long)k->samples, (long long)k->length,
                random ? (unsigned long long)lb_plan_calibration_seed(c) : 0ull);
+    put_how(text, &s);
     for (int i = 0; lb_collectors[i]; i++)
         if (needs & lb_collectors[i]->need) lb_str_add(&s, "of %s\n", lb_collectors[i]->name);
     if (lb_plan_enough(c)) lb_str_add(&s, "experts fed below %lld\n", (long long)lb_plan_enough(c));
@@ -231,6 +240,7 @@ lb_status lb_plan_states_key(const lb_plan *p, int64_t i, char key[65]) {
     lb_str s = {0};
     lb_str_add(&s, "states\nmodel %s\ntext %s bos %d\nprotocol %s windows %lld\n", p->model->hash,
                p->eval[i].corpus->hash, p->eval[i].corpus->has_bos, e->protocol, (long long)e->windows);
+    put_how(p->eval[i].corpus, &s);
     put_program(p, NULL, &s);
     put_compute(p, &s);
     lb_status st = hash_text(&s, key);

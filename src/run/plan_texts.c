@@ -49,31 +49,46 @@ bool lb_plan_about(const lb_plan *p, const lb_cell *c, size_t topic) {
            (c->validation_text && topic == p->calibration.n + p->training.n + c->validation_text);
 }
 
-/* Every text and BOS choice is read and tokenized once. */
-static lb_status open_corpus(lb_plan *p, const lb_resolved *r, lb_bos bos, lb_corpus **out) {
+/* Every text, BOS choice and way of reading rows is read and tokenized once. */
+static lb_status open_corpus(lb_plan *p, const lb_resolved *r, const lb_row_spec *spec, const lb_text *t,
+                             lb_corpus **out) {
+    const char *how;
     LB_TRY(lb_model_need_tokenizer(p->model));
     const lb_tokenizer *tok = p->model->tokenizer;
+    LB_TRY(lb_rows_how(p->arena, r->path, spec, t->join, &how));
     for (size_t i = 0; i < p->n_opened; i++) {
         lb_corpus *c = p->opened[i];
         /* Whether a BOS was put tells the choices apart, as far as they differ. */
-        if (strcmp(c->path, r->path) != 0 || c->has_bos != lb_bos_put(tok, bos)) continue;
-        lb_bos_warn(tok, bos, c->name, &p->keeper.log);
+        if (strcmp(c->path, r->path) != 0 || strcmp(c->how, how) != 0 || c->has_bos != lb_bos_put(tok, t->bos))
+            continue;
+        lb_bos_warn(tok, t->bos, c->name, &p->keeper.log);
         *out = c;
         return LB_OK;
     }
-    LB_TRY(lb_corpus_open(r->path, tok, bos, &p->keeper.log, out));
+    LB_TRY(lb_corpus_rows(r->path, spec, t->join, tok, t->bos, &p->keeper.log, out));
     p->opened[p->n_opened++] = *out;
     return lb_sources_check(r, (*out)->hash, &p->keeper.log);
 }
 
-/* t: its name and bos. */
+static bool says_join(const lb_rows_config *k) { return strcmp(k->join, "auto") != 0; }
+
+/* What rows are joined by where the config says nothing of it. */
+static const char *join_of(const lb_rows_config *k) { return says_join(k) ? k->join : "\n\n"; }
+
+/* t: its name, bos, rows and join. */
 static lb_status open_text(lb_plan *p, lb_where w, lb_text *t) {
     lb_resolved r;
     LB_TRY(lb_sources_resolve(p->arena, &p->sources, p->config->dir, t->name, LB_SOURCE_TEXT, w.text, &r));
     t->path = r.path;
     t->missing = r.missing;
     if (r.missing) return LB_OK;
-    LB_TRY(open_corpus(p, &r, t->bos, &t->corpus));
+    lb_row_spec spec = {.form = t->rows->form, .field = t->rows->field, .chat = t->rows->chat, .first = t->rows->first};
+    if (says_join(t->rows) && lb_rows_form(r.path, &spec) == LB_ROWS_FILE)
+        return lb_fail(LB_E_CONFIG, "%s: join has no effect: text %s is read as one (rows: lines or json cuts it)",
+                       w.text, t->name);
+    lb_status st = open_corpus(p, &r, &spec, t, &t->corpus);
+    if (st == LB_E_CONFIG) return lb_fail_in(st, "%s", w.text);
+    LB_TRY(st);
     t->bos_text = lb_bos_text(t->bos, t->corpus->has_bos);
     t->hash = lb_arena_strdup(p->arena, t->corpus->hash);
     return t->hash ? LB_OK : LB_E_NOMEM;
@@ -115,7 +130,8 @@ static lb_status open_evals(lb_plan *p) {
     p->evals = 0;
     for (size_t i = 0; i < c->evals; i++) {
         lb_text *t = &p->eval[p->evals];
-        *t = (lb_text){.name = c->eval[i].text, .bos = (lb_bos)c->eval[i].bos};
+        const lb_rows_config *rows = &c->eval[i].rows;
+        *t = (lb_text){.name = c->eval[i].text, .bos = (lb_bos)c->eval[i].bos, .rows = rows, .join = join_of(rows)};
         LB_TRY(open_text(p, lb_plan_where(c->eval[i].node, "text"), t));
         LB_TRY(check_eval(p, &c->eval[i], t));
         if (t->missing) {
@@ -131,18 +147,41 @@ static lb_status open_evals(lb_plan *p) {
 
 /* ---- what cells are calibrated with, trained and validated on ---- */
 
+static bool same_rows(const lb_rows_config *x, const lb_rows_config *y) {
+    return x->form == y->form && strcmp(x->field, y->field) == 0 && strcmp(x->join, y->join) == 0 &&
+           x->first == y->first && x->chat == y->chat;
+}
+
+static bool same_named(const lb_text *x, const lb_text *y) {
+    return strcmp(x->name, y->name) == 0 && x->bos == y->bos && same_rows(x->rows, y->rows);
+}
+
 /* The number of a text in the list, from 1, where it is put if it is new. A sweep has few of them. */
-static lb_status number_of(lb_plan *p, lb_texts *t, const char *name, int bos, size_t *out) {
+static lb_status number_of(lb_plan *p, lb_texts *t, const char *name, int bos, const lb_rows_config *rows,
+                           size_t *out) {
+    const lb_text one = {.name = name, .bos = (lb_bos)bos, .rows = rows, .join = join_of(rows)};
     size_t i = 0;
-    while (i < t->n && (strcmp(t->at[i].name, name) != 0 || t->at[i].bos != (lb_bos)bos)) i++;
+    while (i < t->n && !same_named(&t->at[i], &one)) i++;
     *out = i + 1;
     if (i < t->n) return LB_OK;
     lb_text *more = LB_NEW(p->arena, lb_text, t->n + 1);
     if (!more) return LB_E_NOMEM;
     if (t->n) memcpy(more, t->at, t->n * sizeof *more);
-    more[t->n++] = (lb_text){.name = name, .bos = (lb_bos)bos};
+    more[t->n++] = one;
     t->at = more;
     return LB_OK;
+}
+
+/* How the rows are read of what a cell trains on, and of what it is validated on: where it has no text of its own, as
+ * those of the calibration text that it has instead. */
+static lb_status rows_of_training(const lb_cell *c, const lb_rows_config **out) {
+    static const lb_rows_config nothing_said = {.field = "text", .join = "auto"};
+    *out = c->training.text ? &c->training.rows : &c->calibration.rows;
+    if (c->training.text || same_rows(&c->training.rows, &nothing_said)) return LB_OK;
+    return lb_fail(LB_E_CONFIG,
+                   "%s: training without a text reads the calibration text, of whose rows calibration says all: add "
+                   "training.text",
+                   lb_config_where(c->training.node).text);
 }
 
 /* Those of all cells. A config without cells has its calibration text looked at too. */
@@ -152,14 +191,17 @@ static lb_status list_texts(lb_plan *p) {
     p->calibration = p->training = p->validation = (lb_texts){0};
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
+        const lb_rows_config *rows = &c->training.rows;
+        if (c->trains) LB_TRY(rows_of_training(c, &rows));
         if (c->method && c->calibration.text)
-            LB_TRY(number_of(p, &p->calibration, c->calibration.text, c->calibration.bos, &c->calibration_text));
+            LB_TRY(number_of(p, &p->calibration, c->calibration.text, c->calibration.bos, &c->calibration.rows,
+                             &c->calibration_text));
         if (c->method && c->training.text)
-            LB_TRY(number_of(p, &p->training, c->training.text, c->training.bos, &c->training_text));
+            LB_TRY(number_of(p, &p->training, c->training.text, c->training.bos, rows, &c->training_text));
         if (c->trains && c->training.validation[0])
-            LB_TRY(number_of(p, &p->validation, c->training.validation, c->training.bos, &c->validation_text));
+            LB_TRY(number_of(p, &p->validation, c->training.validation, c->training.bos, rows, &c->validation_text));
     }
-    return p->calibration.n || !k->text ? LB_OK : number_of(p, &p->calibration, k->text, k->bos, &number);
+    return p->calibration.n || !k->text ? LB_OK : number_of(p, &p->calibration, k->text, k->bos, &k->rows, &number);
 }
 
 static const lb_yaml *value_that_is(const lb_axis *ax, const char *axis, const char *text) {

@@ -279,6 +279,14 @@ static const char *unread_training(const lb_cell *cell, const char *key) {
     return how && !cell->training.validation[0] ? "there is no text to validate on" : NULL;
 }
 
+/* Does the key say which text it is, or how it is read? */
+static bool of_text(const char *key) {
+    static const char *const is[] = {"text", "bos", "rows", "field", "join", "first", "chat"};
+    for (size_t i = 0; i < sizeof is / sizeof is[0]; i++)
+        if (strcmp(key, is[i]) == 0) return true;
+    return false;
+}
+
 /* Why a cell does not depend on a key of its texts or of an end; NULL: it does. */
 static const char *unread(const lb_cell *cell, const lb_axis_target *t) {
     if (t->owner == LB_OF_EMBEDDING) return cell->embedding ? NULL : "the embedding is not quantized";
@@ -287,8 +295,7 @@ static const char *unread(const lb_cell *cell, const lb_axis_target *t) {
     bool sequential = cell->calibration.recipe != LB_RECIPE_RANDOM && strcmp(t->name, "seed") == 0;
     if (cell->needs & LB_NEEDS_CALIBRATION)
         return sequential ? "windows of recipe: sequential are not drawn at random" : NULL;
-    if (cell->trains && !cell->training.text && (strcmp(t->name, "text") == 0 || strcmp(t->name, "bos") == 0))
-        return NULL;
+    if (cell->trains && !cell->training.text && of_text(t->name)) return NULL;
     return no_calibration;
 }
 

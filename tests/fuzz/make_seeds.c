@@ -76,6 +76,21 @@ static void patterns(void) {
     }
 }
 
+static void rows(void) {
+    put_text("rows", "lines", "\x02 no it was \n\n a <unk> \r\nend");
+    put_text("rows", "json", "\x03{\"text\": \"a\\u0000\\ud800 b\"}\n\n{\"n\": 1, \"text\": \"\"}\n");
+    put_text("rows", "chat",
+             "\x27{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", "
+             "\"content\": \"Yes\"}]}\n");
+    put_text("rows", "alpaca",
+             "\x4b{\"instruction\": \"Add.\", \"input\": \"1 2\", \"output\": \"3\"}\n{\"instruction\": "
+             "\"Say.\", \"input\": null, \"output\": \"So\"}");
+    /* printf '{"text": "a b"}\n{"text": "c"}\n' | gzip -9n */
+    static const char packed[] = "\x03\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\x2a\x49\xad\x28\x51\xb2\x52\x50"
+                                 "\x4a\x54\x48\x52\xaa\xe5\xaa\x86\xf3\x93\x81\x3c\x00\xf7\x81\xc1\x02\x1e\x00\x00\x00";
+    put("rows", "packed", packed, sizeof packed - 1);
+}
+
 /* As few rows as show every part. */
 static void shorten(lb_record *r) {
     if (r->layers > 2) r->layers = 2;
@@ -155,6 +170,7 @@ int main(void) {
     model_configs();
     configs();
     patterns();
+    rows();
     results();
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Inside the tokenizer; included by this folder and corpus.c only.
+/* Inside the tokenizer; included by this folder, corpus.c and rows.c only.
  *
  * A text becomes ids in five steps, each a list of data that the loaders fill:
  *   added tokens   "<|im_end|>" is cut out first (those not `normalized`), each piece between them goes on

@@ -1,0 +1,133 @@
+/* Texts of rows in configs: the same tokens as a file of the joined text gives the same numbers, under another name;
+ * what a config says of rows and cannot be meant. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/sweep_kit.h"
+
+#define MODEL "model: tiny\nthreads: 2\n"
+
+/* n sentences of the calibration text: as lines with white space around them, as JSON lines (packed, too), joined. */
+static void put_texts(void) {
+    char command[LB_TEST_PATH];
+    snprintf(command, sizeof command,
+             "cd '%s' && head -n 60 cal.txt | sed 's/\\. /.\\n/g' | sed 's/^ *//; s/ *$//; s/[\"\\\\]/./g' | tr -d "
+             "'\\r' | grep . >plain && "
+             "sed 's/.*/  & \t/' plain >lines.txt && sed 's/.*/{\"n\": 1, \"s\": \"&\"}/' plain >rows.jsonl && "
+             "gzip -nc rows.jsonl >rows.json.gz && awk 'NR > 1 { printf \"\\n\\n\" } { printf \"%%s\", $0 }' plain "
+             ">joined.txt && awk 'NR > 1 { printf \" \" } { printf \"%%s\", $0 }' plain >spaced.txt && "
+             "head -n 60 plain | awk 'NR > 1 { printf \"\\n\\n\" } { printf \"%%s\", $0 }' >first.txt",
+             home);
+    assert_int_equal(system(command), 0);
+}
+
+/* A text as a file of the joined text, and the same by its rows. */
+static const char *const pair[][2] = {
+    {"text: joined.txt", "text: lines.txt, rows: lines"},
+    {"text: joined.txt", "text: rows.jsonl, field: s"},
+    {"text: joined.txt", "text: rows.json.gz, field: s"},
+    {"text: spaced.txt", "text: rows.jsonl, field: s, join: \" \""},
+    {"text: first.txt", "text: lines.txt, rows: lines, first: 60"},
+};
+enum { PAIRS = sizeof pair / sizeof pair[0] };
+
+/* Every text as an evaluation, and as what a cell is calibrated with. */
+static void rows_are_their_text(void **state) {
+    (void)state;
+    lb_str s = {0};
+    put_texts();
+    lb_str_add(&s, "name: rows\n" MODEL "calibration: {text: joined.txt, samples: 4, length: 64}\neval:\n");
+    for (int i = 0; i < 2 * PAIRS; i++)
+        lb_str_add(&s, "  - {protocol: W2-64, windows: 3, kl: false, name: e%d, %s}\n", i, pair[i / 2][i % 2]);
+    lb_str_add(&s, "quantize:\n");
+    for (int i = 0; i < 2 * PAIRS; i++)
+        lb_str_add(&s, "  - {method: gptq, bits: 3, group: 16, label: c%d, calibration: {%s}}\n", i,
+                   pair[i / 2][i % 2]);
+    assert_ok(lb_str_check(&s));
+    put_file("rows.yaml", s.s);
+    lb_str_free(&s);
+    cli_result r = RAN(0, "run", "rows.yaml");
+    cli_free(&r);
+    lb_results *x = results("results/rows");
+    const lb_record *cell[2 * PAIRS] = {0};
+    for (int64_t i = 0; i < x->n; i++)
+        for (int k = 0; k < 2 * PAIRS; k++) {
+            char label[8];
+            snprintf(label, sizeof label, "c%d", k);
+            if (strcmp(x->record[i].label, label) == 0) cell[k] = &x->record[i];
+        }
+    for (int k = 0; k < PAIRS; k++) {
+        const lb_record *c = cell[2 * k] ? cell[2 * k] : cell[0], *d = cell[2 * k + 1]; /* equal cells run once */
+        if (!c || !d) fail_msg("no cell of pair %d", k);
+        assert_string_not_equal(c->stem, d->stem);
+        for (int i = 0; i < PAIRS; i++) {
+            double as_file = c->eval[2 * i].eval.mean_nll;
+            assert_int_equal(c->eval[2 * i].eval.windows, 3);
+            assert_true(as_file > 0 && as_file == c->eval[2 * i + 1].eval.mean_nll &&
+                        as_file == d->eval[2 * i].eval.mean_nll);
+        }
+    }
+    /* three texts that differ */
+    assert_true(cell[0]->eval[0].eval.mean_nll != cell[0]->eval[6].eval.mean_nll);
+    assert_true(cell[0]->eval[0].eval.mean_nll != cell[6]->eval[0].eval.mean_nll);
+    lb_results_free(x);
+}
+
+/* How rows are read tells cells apart, may be an axis, and comes back from a result. */
+static void cells_know_their_rows(void **state) {
+    (void)state;
+    put_file("axis.yaml", "name: axis\n" MODEL
+                          "calibration: {text: rows.jsonl, field: s, samples: 2, length: 64, join: [\" \", \"\\n\"]}\n"
+                          "eval: {text: rows.jsonl, field: s, protocol: W2-64, windows: 2}\nquantize:\n  - {method: "
+                          "gptq, bits: 3, group: 16}\n"
+                          "  - {method: finetune, steps: 2, batch: 1, length: 32, warmup: 1}\n");
+    cli_result r = RAN(0, "run", "axis.yaml");
+    cli_free(&r);
+    lb_results *x = results("results/axis");
+    assert_int_equal(x->n, 5); /* training reads the calibration text: it depends on its rows */
+    int found = 0;
+    for (int64_t i = 0; i < x->n; i++)
+        found += strcmp(x->record[i].label, "gptq 3b g16 join=\"\\n\"") == 0 ||
+                 strcmp(x->record[i].label, "gptq 3b g16 join=\" \"") == 0;
+    assert_int_equal(found, 2);
+    for (int64_t i = 0; i < x->n; i++) { /* by the config that the result holds it is the same cell */
+        char file[LB_TEST_PATH], same[LB_TEST_PATH];
+        const char *stem = x->record[i].stem;
+        if (strncmp(x->record[i].label, "finetune", 8) != 0 || found++ > 2) continue;
+        snprintf(file, sizeof file, "results/axis/%s.h5", stem);
+        snprintf(same, sizeof same, "ls '%s'/results/axis-*/*-%s.h5 >/dev/null", home, stem + strlen(stem) - 8);
+        cli_result again = RAN(0, "run", file);
+        cli_free(&again);
+        assert_int_equal(system(same), 0);
+    }
+    assert_int_equal(found, 4);
+    lb_results_free(x);
+}
+
+/* A config with this calibration is refused with this reason. */
+static void refused(const char *calibration, const char *more, const char *why) {
+    const char *text = lb_arena_printf(
+        arena,
+        MODEL "calibration: {samples: 2, length: 64, %s}\neval: {text: joined.txt, protocol: "
+              "W2-64}\nquantize:\n  - {method: finetune, steps: 2, batch: 1, length: 32, warmup: 1%s}\n",
+        calibration, more);
+    assert_non_null(text);
+    put_file("b.yaml", text);
+    SAYS(1, why, "check", "b.yaml");
+}
+
+static void what_cannot_be_meant(void **state) {
+    (void)state;
+    refused("text: joined.txt, join: \" \"", "", "b.yaml:3: join has no effect: text joined.txt is read as one");
+    refused("text: joined.txt, first: 3", "", "./joined.txt: first says something of rows");
+    refused("text: rows.jsonl", "", "rows.jsonl:1: no key 'text': its keys are n, s");
+    refused("text: rows.jsonl, rows: table", "", "rows = table: must be auto, file, lines or json");
+    refused("text: rows.jsonl, field: s", ", training: {field: s}", "calibration says all: add training.text");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_their_text), cmocka_unit_test(cells_know_their_rows),
+                                       cmocka_unit_test(what_cannot_be_meant)};
+    return cmocka_run_group_tests(tests, make_model, clean);
+}
