@@ -321,7 +321,8 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
     LB_TRY(lb_config_check_axes(&r));
     LB_TRY(check_validation(&r));
     const lb_yaml *n = lb_yaml_get(root, "rules");
-    return n ? lb_config_read_rules(&r, n, "rules", NULL, &out->rule, &out->rules) : LB_OK;
+    return n && !lb_config_is_rule_sets(n) ? lb_config_read_rules(&r, n, "rules", NULL, &out->rule, &out->rules)
+                                           : LB_OK;
 }
 
 lb_status lb_config_read(lb_arena *a, const char *path, const char *const *override, int64_t n_override,

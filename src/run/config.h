@@ -99,7 +99,8 @@ typedef struct lb_entry {
     lb_rule *rule;
     size_t n_rules;
     lb_end embedding, head;
-    size_t index;
+    size_t index, place; /* among all; in the file's list, where axes of methods and rules make several of one */
+    bool by_rules;       /* one of several that differ in rules */
 } lb_entry;
 
 typedef struct lb_config {

@@ -93,6 +93,11 @@ static const lb_yaml **planned(lb_config_reader *r, const char *name) {
     return strcmp(name, "model") == 0 ? &r->model : strcmp(name, "compute") == 0 ? &r->compute : NULL;
 }
 
+/* Nor are methods and rules: each value makes an entry of its own. */
+static const lb_yaml **spread(lb_config_reader *r, const char *name) {
+    return strcmp(name, "method") == 0 ? &r->method_axis : strcmp(name, "rules") == 0 ? &r->rule_axis : NULL;
+}
+
 static lb_status add_planned(const lb_yaml **to, const lb_yaml *n) {
     bool replaces = *to && is_override(n) != is_override(*to);
     if (*to && !replaces)
@@ -117,15 +122,44 @@ static lb_status add_lists(lb_config_reader *r, const lb_yaml *section, const ch
     return LB_OK;
 }
 
+/* Keys that cells do not have one by one, and what there is instead. */
+static const char *not_of_cells(const char *name) {
+    static const char no_result[] = "no result depends on it";
+    static const char *const why[][2] = {
+        {"eval", "every cell has all evaluations, which are a list: eval: [{text: A}, {text: B}]"},
+        {"quantize", "entries are a list already: what is under axes reaches all that have the option"},
+        {"stages", "stages are entries: quantize: [{stages: [...]}, {stages: [...]}]"},
+        {"rules", "rules are an axis as a whole, each value a list of them: rules: [[{match: ...}], []]"},
+        {"embedding", "it is the config's or an entry's: give two entries, each with its own"},
+        {"head", "it is the config's or an entry's: give two entries, each with its own"},
+        {"label", "labels are entries', and say what varies"},
+        {"plots", "it is the whole experiment's"},
+        {"name", "it is the whole experiment's"},
+        {"results", "it is the whole experiment's"},
+        {"include", "it is the whole experiment's"},
+        {"threads", no_result},
+        {"weights", no_result},
+        {"export", no_result},
+        {"keep_layers", no_result},
+        {"keep_cache", no_result},
+    };
+    size_t n = strcspn(name, ".[");
+    for (size_t i = 0; i < sizeof why / sizeof why[0]; i++)
+        if (strlen(why[i][0]) == n && memcmp(why[i][0], name, n) == 0) return why[i][1];
+    return NULL;
+}
+
 /* Of `axes`: a map in it is a way of writing its keys. */
 static lb_status add_written(lb_config_reader *r, const lb_yaml *axes) {
     for (size_t i = 0; i < axes->count; i++) {
         const lb_yaml *n = axes->item[i];
-        const lb_yaml **to = planned(r, n->key);
+        const lb_yaml **to = planned(r, n->key) ? planned(r, n->key) : spread(r, n->key);
         if (to) {
             LB_TRY(add_planned(to, n));
             continue;
         }
+        const char *why = n->kind == LB_YAML_MAP || strchr(n->key, '.') ? NULL : not_of_cells(n->key);
+        if (why) return lb_fail(LB_E_CONFIG, "%s: axis '%s': %s", lb_config_where(n).text, n->key, why);
         if (n->kind != LB_YAML_MAP) LB_TRY(add_axis(r, n->key, n, "axes", false));
         for (size_t k = 0; n->kind == LB_YAML_MAP && k < n->count; k++) {
             const char *name = lb_arena_printf(r->a, "%s.%s", n->key, n->item[k]->key);
@@ -148,6 +182,8 @@ lb_status lb_config_find_axes(lb_config_reader *r, const lb_yaml *root) {
     if (!(r->c->axis = LB_NEW(r->a, lb_axis, most + 1))) return LB_E_NOMEM;
     r->model = lb_yaml_get(root, "model");
     r->compute = lb_yaml_get(root, "compute");
+    const lb_yaml *rules = lb_yaml_get(root, "rules");
+    if (rules && lb_config_is_rule_sets(rules)) r->rule_axis = rules;
     lb_axis list;
     if (r->model && r->model->kind == LB_YAML_LIST) LB_TRY(lb_config_read_values(r, r->model, "config", &list));
     if (r->compute && r->compute->kind == LB_YAML_LIST) LB_TRY(lb_config_read_values(r, r->compute, "config", &list));
@@ -257,34 +293,6 @@ lb_status lb_config_try_everywhere(lb_config_reader *r, const char *name, const 
     return fits || !*has ? LB_OK : last;
 }
 
-/* Keys that cells do not have one by one, and what there is instead. */
-static const char *not_of_cells(const char *name) {
-    static const char no_result[] = "no result depends on it";
-    static const char *const why[][2] = {
-        {"eval", "every cell has all evaluations, which are a list: eval: [{text: A}, {text: B}]"},
-        {"quantize", "entries are a list already: what is under axes reaches all that have the option"},
-        {"method", "methods are entries: quantize: [{method: A}, {method: B}]"},
-        {"stages", "stages are entries: quantize: [{stages: [...]}, {stages: [...]}]"},
-        {"rules", "rules are the config's or an entry's: give two entries, each with its own"},
-        {"embedding", "it is the config's or an entry's: give two entries, each with its own"},
-        {"head", "it is the config's or an entry's: give two entries, each with its own"},
-        {"label", "labels are entries', and say what varies"},
-        {"plots", "it is the whole experiment's"},
-        {"name", "it is the whole experiment's"},
-        {"results", "it is the whole experiment's"},
-        {"include", "it is the whole experiment's"},
-        {"threads", no_result},
-        {"weights", no_result},
-        {"export", no_result},
-        {"keep_layers", no_result},
-        {"keep_cache", no_result},
-    };
-    size_t n = strcspn(name, ".[");
-    for (size_t i = 0; i < sizeof why / sizeof why[0]; i++)
-        if (strlen(why[i][0]) == n && memcmp(why[i][0], name, n) == 0) return why[i][1];
-    return NULL;
-}
-
 const char *lb_config_no_axis(const char *section, const char *key) {
     bool top = strcmp(section, "config") == 0, rules = strstr(section, "rules") != NULL;
     return not_of_cells(top ? key : rules ? "rules" : section);
@@ -341,6 +349,8 @@ static lb_status unknown_axis(lb_config_reader *r, const lb_axis *ax) {
     LB_TRY(add_section(r, training_prefix, &lb_config_training_table, ax->name, &known, &near));
     lb_config_names_add(&known, "model");
     lb_config_names_add(&known, "compute");
+    lb_config_names_add(&known, "method");
+    lb_config_names_add(&known, "rules");
     lb_config_names_add_table(&known, &lb_config_cell_table);
     lb_config_names_of_entries(r, &known);
     if (!near) near = lb_field_key(ax->name, known.at, known.n, &note);

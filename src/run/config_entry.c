@@ -1,4 +1,4 @@
-/* Entries of `quantize` and rules: methods, stages, and the options that each may set. */
+/* An entry of `quantize`, and rules: methods, stages, and the options that each may set. */
 #include <string.h>
 #include <strings.h>
 
@@ -8,12 +8,6 @@
 
 void lb_config_names_of_entries(const lb_config_reader *r, lb_config_names *known) {
     for (size_t i = 0; i < r->methods; i++) lb_config_names_add_table(known, &r->method[i]->options);
-}
-
-static void add_method(lb_config_reader *r, const lb_method *m) {
-    for (size_t i = 0; i < r->methods && m; i++)
-        if (r->method[i] == m) return;
-    if (m) r->method[r->methods++] = m;
 }
 
 /* One rule; m: of an entry with this method, NULL: a rule for all. */
@@ -99,7 +93,7 @@ lb_status lb_config_read_method(const lb_yaml *n, const lb_yaml *map, const char
     bool end = strcmp(title, "embedding") == 0 || strcmp(title, "head") == 0;
     if (n->kind == LB_YAML_LIST)
         return lb_fail(LB_E_CONFIG, "%s: method: must be a name, not a list: %s", w.text,
-                       lb_config_no_axis("config", end ? title : "method"));
+                       lb_config_no_axis("config", end ? title : "stages"));
     if (n->kind != LB_YAML_SCALAR || lb_config_is_null(n))
         return lb_fail(LB_E_CONFIG, "%s: method: must be a name (lowbit methods lists them)", w.text);
     *out = NULL;
@@ -225,9 +219,9 @@ static lb_status read_label(lb_config_reader *r, const lb_yaml *n, const char *t
     if (!out->method)
         return lb_fail(LB_E_CONFIG, "%s: label in %s: method none is the baseline, whose name is none", w.text, title);
     for (size_t i = 0; i < r->c->entries; i++)
-        if (r->c->entry[i].label && strcmp(r->c->entry[i].label, n->text) == 0)
+        if (r->c->entry[i].label && r->c->entry[i].label_node != n && strcmp(r->c->entry[i].label, n->text) == 0)
             return lb_fail(LB_E_CONFIG, "%s: label in %s: '%s' is the label of quantize[%zu] (%s)", w.text, title,
-                           n->text, i, lb_config_where(r->c->entry[i].label_node).text);
+                           n->text, r->c->entry[i].place, lb_config_where(r->c->entry[i].label_node).text);
     out->label = n->text;
     out->label_node = n;
     return LB_OK;
@@ -307,8 +301,7 @@ static lb_status read_end_lists(lb_config_reader *r, const lb_end *end, lb_optio
     return LB_OK;
 }
 
-/* An entry's method and options; its rules come when every entry's method is known. */
-static lb_status read_entry(lb_config_reader *r, const lb_yaml *n, const char *title, lb_entry *out) {
+lb_status lb_config_read_entry(lb_config_reader *r, const lb_yaml *n, const char *title, lb_entry *out) {
     LB_TRY(check_entry(n, title));
     out->node = n;
     LB_TRY(read_methods(r, n, title, out));
@@ -326,35 +319,6 @@ static lb_status read_entry(lb_config_reader *r, const lb_yaml *n, const char *t
         }
         bool text = strcmp(v->key, "calibration") == 0 || strcmp(v->key, "training") == 0;
         LB_TRY(text ? read_own_text(r, v, title, out) : read_option(r, v, title, lb_axis_proper(v->key), out));
-    }
-    return LB_OK;
-}
-
-lb_status lb_config_read_entries(lb_config_reader *r, const lb_yaml *n) {
-    if (!n) return LB_OK;
-    if (n->kind != LB_YAML_LIST)
-        return lb_fail(LB_E_CONFIG, "%s: quantize: must be a list of maps, each with a method",
-                       lb_config_where(n).text);
-    r->c->entry = LB_NEW(r->a, lb_entry, n->count + 1);
-    r->method = LB_NEW(r->a, const lb_method *, n->count + 1);
-    if (!r->c->entry || !r->method) return LB_E_NOMEM;
-    for (size_t i = 0; i < n->count; i++) {
-        const char *title = lb_arena_printf(r->a, "quantize[%zu]", i);
-        if (!title) return LB_E_NOMEM;
-        r->c->entry[i].index = i;
-        LB_TRY(read_entry(r, n->item[i], title, &r->c->entry[i]));
-        add_method(r, r->c->entry[i].method);
-        r->c->entries = i + 1;
-    }
-    for (size_t i = 0; i < n->count; i++) {
-        lb_entry *e = &r->c->entry[i];
-        const lb_yaml *rules = lb_yaml_get(e->node, "rules");
-        if (!rules) continue;
-        const char *title = lb_arena_printf(r->a, "quantize[%zu].rules", i);
-        if (!title) return LB_E_NOMEM;
-        if (!e->method)
-            return lb_fail(LB_E_CONFIG, "%s: %s: method none quantizes nothing", lb_config_where(rules).text, title);
-        LB_TRY(lb_config_read_rules(r, rules, title, e->method, &e->rule, &e->n_rules));
     }
     return LB_OK;
 }

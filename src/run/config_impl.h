@@ -1,4 +1,4 @@
-/* What the parts of the config's reader share: config.c, config_entry.c, config_axes.c. */
+/* What the parts of the config's reader share: config.c, config_entry.c, config_entries.c, config_axes.c. */
 #ifndef LB_RUN_CONFIG_IMPL_H
 #define LB_RUN_CONFIG_IMPL_H
 
@@ -9,7 +9,8 @@ typedef struct lb_config_reader {
     lb_config *c;
     const lb_method **method; /* those of the entries, each once */
     size_t methods;
-    const lb_yaml *model, *compute; /* one, or a list: of the top level or of `axes`; compute: NULL: neither */
+    const lb_yaml *model, *compute;         /* one, or a list: of the top level or of `axes`; compute: NULL: neither */
+    const lb_yaml *method_axis, *rule_axis; /* of `axes`, rules also of the top level: a list of lists; NULL: none */
 } lb_config_reader;
 
 /* Candidate names, collected to find the nearest. */
@@ -67,6 +68,10 @@ LB_NODISCARD lb_status lb_config_read_end(lb_config_reader *r, const lb_yaml *ma
 LB_NODISCARD lb_status lb_config_read_method(const lb_yaml *n, const lb_yaml *map, const char *title,
                                              const lb_method **out);
 
+/* An entry's method and options; its rules come when every entry's method is known. */
+LB_NODISCARD lb_status lb_config_read_entry(lb_config_reader *r, const lb_yaml *n, const char *title, lb_entry *out);
+/* Rules as an axis: each item is a list of them. */
+bool lb_config_is_rule_sets(const lb_yaml *n);
 /* The sections; n: NULL where the config has none. m: of rules of an entry with this method, NULL: rules for all. */
 LB_NODISCARD lb_status lb_config_read_entries(lb_config_reader *r, const lb_yaml *n);
 LB_NODISCARD lb_status lb_config_read_rules(lb_config_reader *r, const lb_yaml *n, const char *title,

@@ -185,15 +185,15 @@ static const lb_config_section sections[] = {
     {"axes",
      "A map from an option's name to a list of values, such as bits: [2, 3, 4]. Their product gives the cells of every "
      "entry whose method has the option; an entry that sets the option itself keeps its own value. model and compute "
-     "are axes too, each value with a baseline of its own, and so is every "
-     "key of calibration and training, as calibration.samples: [16, 128], and every option of embedding and head, as "
-     "embedding.bits: [4, 8]. What a method takes no notice of does not "
-     "multiply it: seed applies where something is drawn at random, keys of a text where it is read. What no result "
-     "depends on (threads, names, places), and what is a list already (eval, quantize, rules), is no axis. An axis "
-     "that "
-     "reaches no cell, because every entry sets the option or nothing "
-     "depends on it, is an error. Equal values count once, cells that come out equal run once, and more than 100,000 "
-     "combinations in all are refused.",
+     "are axes too, each value with a baseline of its own, and so is every key of calibration and training, as "
+     "calibration.samples: [16, 128], and every option of embedding and head, as embedding.bits: [4, 8]. method: "
+     "[rtn, gptq] makes an entry for each name of every entry without a method, or of nothing; rules: [[{match: "
+     "\"*.down\", bits: 8}], []] one for each list of rules of every entry without rules. What a method takes no "
+     "notice "
+     "of does not multiply it: seed applies where something is drawn at random, keys of a text where it is read. What "
+     "no result depends on (threads, names, places), and what is a list already (eval, quantize), is no axis. An axis "
+     "that reaches no cell, because every entry sets the option or nothing depends on it, is an error. Equal values "
+     "count once, cells that come out equal run once, and more than 100,000 combinations in all are refused.",
      NULL},
     {"quantize[]",
      "A list of maps, each with `method` and the method's options (lowbit methods NAME), these below, `rules`, and "
@@ -202,7 +202,8 @@ static const lb_config_section sections[] = {
      "after another: the second on what the first made of it, and so on. Options beside `stages`, axes and rules reach "
      "every stage that has them; what two stages call the same is told apart as gptq.percdamp. Stages that prepare a "
      "model come first and go through all of it. Stages that cannot go on from the one before are refused with the "
-     "reason. A list of values makes an option an axis of this entry. `calibration` and `training`, maps, say what of "
+     "reason. A list of values makes an option, or the method, an axis of this entry. `calibration` and `training`, "
+     "maps, say what of "
      "the texts is another for its cells. What an entry leaves out is as in calibration and at the top level. The "
      "unquantized baseline always runs, and first.",
      &lb_config_cell_table},
@@ -218,7 +219,8 @@ static const lb_config_section sections[] = {
     {"rules[]",
      "A list of maps, at the top level or in an entry: match (a pattern on layer names such as \"*.down\", \"0.*\", "
      "\"head\"), then options for those layers, or skip: true, or same_as: \"0.down\", a layer of their shape before "
-     "them: the layers become one, which is stored once. Of several that match, the later ones win.",
+     "them: the layers become one, which is stored once. Of several that match, the later ones win. A list of such "
+     "lists is an axis.",
      NULL},
     {"plots",
      "A map: how the report's plots look; results do not depend on it. size: page, column, two-columns, slide or "

@@ -173,7 +173,7 @@ static lb_status find_dims(expander *x, const lb_entry *e, dims *out) {
         if (!lb_axis_find_in(x->c, e, ax->name, &t) || (shared && lb_sweep_axis_kept(e, &t, ax))) continue;
         if (n == MAX_AXES)
             return lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: more than %d options and axes",
-                           lb_config_where(e->node).text, e->index, MAX_AXES);
+                           lb_config_where(e->node).text, e->place, MAX_AXES);
         LB_TRY(shared ? distinct_common(x, e->method, &t, ax, &found[n]) : distinct(x, &t, ax, &found[n]));
         if (shared)
             (found[n].reach = &x->reach[i])->taken = true;
@@ -214,7 +214,7 @@ static lb_status too_many(const lb_config *c, const lb_entry *e, const dims *d, 
     lb_status st = lb_str_check(&text);
     if (st == LB_OK)
         st = lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: %s%s%.15g combinations%s: a sweep has at most %d",
-                     lb_config_where(e->node).text, e->index, text.len ? text.s : "", text.len ? " = " : "", mine,
+                     lb_config_where(e->node).text, e->place, text.len ? text.s : "", text.len ? " = " : "", mine,
                      others, MAX_CELLS);
     lb_str_free(&text);
     return st;
@@ -422,10 +422,10 @@ static lb_status check_texts(const lb_cell *cell) {
     if ((cell->needs & LB_NEEDS_CALIBRATION) && !cell->calibration.text)
         return lb_fail(LB_E_CONFIG,
                        "%s: quantize[%zu]: method %s needs a calibration text: add calibration: {text: ...}", w.text,
-                       e->index, e->method->name);
+                       e->place, e->method->name);
     if (e->method->model && !cell->training.text && !cell->calibration.text)
         return lb_fail(LB_E_CONFIG, "%s: quantize[%zu]: method %s needs a text to train on: add training: {text: ...}",
-                       w.text, e->index, e->method->name);
+                       w.text, e->place, e->method->name);
     return LB_OK;
 }
 
@@ -563,7 +563,7 @@ static lb_status check_lists(const expander *x, size_t entry) {
         for (size_t k = 0; k < e->n_options; k++)
             if (strcmp(e->option[k].name, m->name) == 0 && e->option[k].n > 1 && !m->reach->cell && m->reach->dropped)
                 return lb_fail(LB_E_CONFIG, "%s: quantize[%zu].%s has no effect: %s",
-                               lb_config_where(e->option[k].node).text, entry, m->name, m->reach->dropped);
+                               lb_config_where(e->option[k].node).text, e->place, m->name, m->reach->dropped);
     }
     return LB_OK;
 }

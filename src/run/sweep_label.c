@@ -231,7 +231,7 @@ static lb_status taken(const lb_cell *c, const lb_cell *other) {
     lb_where w = lb_config_where(mine->label_node);
     if (!theirs) return lb_fail(LB_E_CONFIG, "%s: label: '%s' is the name of the baseline", w.text, c->label);
     return lb_fail(LB_E_CONFIG, "%s: label: '%s' is also the name of a cell of quantize[%zu] (%s)", w.text, c->label,
-                   theirs->index, lb_config_where(theirs->node).text);
+                   theirs->place, lb_config_where(theirs->node).text);
 }
 
 /* The label, or what of it is still free. */
@@ -246,7 +246,7 @@ static lb_status place(labeller *x, size_t i) {
         bool siblings = other->entry == c->entry; /* by texts of one file name in two folders */
         if (tries == 2 || (!siblings && (c->entry->label || (other->entry && other->entry->label))))
             return taken(c, other);
-        c->label = tries || siblings ? c->name : lb_arena_printf(x->a, "%s, entry %zu", c->label, c->entry->index + 1);
+        c->label = tries || siblings ? c->name : lb_arena_printf(x->a, "%s, entry %zu", c->label, c->entry->place + 1);
         if (!c->label) return LB_E_NOMEM;
     }
 }
@@ -259,6 +259,7 @@ static lb_status label(labeller *x, size_t i) {
     if (c->entry->label) {
         lb_str_add(&s, "%s", c->entry->label);
         add_varying(&s, e, c);
+        if (c->entry->by_rules) lb_str_add(&s, "%s", e->rules);
     } else {
         lb_str_add(&s, "%s", c->label);
         if (x->differ[x->sibling[i]]) lb_str_add(&s, "%s", e->rules);

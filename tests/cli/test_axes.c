@@ -246,6 +246,37 @@ static void overridden_by_rules(void **state) {
 }
 
 /* `axes.model` is the list under `model`. */
+/* The cells of axes of methods and rules are those of entries that one would write: the same files, and nothing runs
+ * again. */
+static void methods_and_rules(void **state) {
+    (void)state;
+    put_file("written.yaml",
+             COMMON "name: spread\nquantize:\n  - {method: rtn, bits: 3, rules: [{match: \"*.down\", bits: "
+                    "8}]}\n  - {method: rtn, bits: 3}\n  - {method: gptq, bits: 3, rules: [{match: "
+                    "\"*.down\", bits: 8}]}\n  - {method: gptq, bits: 3}\n");
+    put_file("axes.yaml",
+             COMMON "name: spread\naxes: {method: [rtn, gptq], bits: [3], rules: [[{match: \"*.down\", bits: "
+                    "8}], []]}\n");
+    SAYS(0, "gptq 3b row *.down bits=8", "check", "axes.yaml");
+    cli_result r = RAN(0, "run", "written.yaml", "--no-report");
+    cli_has(r.err, "5 cells run, 0 kept");
+    cli_free(&r);
+    r = RAN(0, "run", "axes.yaml");
+    cli_has(r.err, "0 cells run, 5 kept");
+    cli_has(r.out, "\nrtn               3–8    row  ");
+    cli_free(&r);
+    r = RAN(0, "report", "results/spread", "--cells", "--where", "rules ~ '*down*'");
+    cli_has(r.out, ",rtn 3b row *.down bits=8,done,");
+    cli_has(r.out, ",gptq 3b row *.down bits=8,done,");
+    cli_has_not(r.out, ",gptq 3b row,done,");
+    cli_free(&r);
+    SAYS(1, "axes.rules=[[{match: nothing, bits: 8}]]: match 'nothing' fits no layer", "check", "axes.yaml", "-o",
+         "axes.rules=[[{match: nothing, bits: 8}]]");
+    r = RAN(0, "check", "axes.yaml", "-o", "axes.method=[gptq]");
+    cli_has(r.out, "3 cells");
+    cli_free(&r);
+}
+
 static void models(void **state) {
     (void)state;
     put_file("models.yaml", "threads: 2\ncalibration: {text: cal.txt, samples: 4, length: 64}\n" EVAL
@@ -284,9 +315,16 @@ static void models_and_texts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_and_samples),   cmocka_unit_test(training_texts), cmocka_unit_test(ends),
-        cmocka_unit_test(entries_and_seeds),   cmocka_unit_test(plans),          cmocka_unit_test(missing_texts),
-        cmocka_unit_test(overridden_by_rules), cmocka_unit_test(models),         cmocka_unit_test(models_and_texts),
+        cmocka_unit_test(texts_and_samples),
+        cmocka_unit_test(training_texts),
+        cmocka_unit_test(ends),
+        cmocka_unit_test(entries_and_seeds),
+        cmocka_unit_test(plans),
+        cmocka_unit_test(missing_texts),
+        cmocka_unit_test(overridden_by_rules),
+        cmocka_unit_test(methods_and_rules),
+        cmocka_unit_test(models),
+        cmocka_unit_test(models_and_texts),
     };
     return cmocka_run_group_tests(tests, make_texts, clean);
 }

@@ -133,10 +133,10 @@ static void the_rest(void **state) {
         if (expand_rest(text) != LB_OK || sweep.n != 3) fail_msg("%s: %zu: %s", text, sweep.n, lb_error());
     }
     static const char *const message[][2] = {
-        {"quantize: [{method: [rtn, gptq]}]\n", "method: must be a name, not a list: methods are entries"},
+        {"quantize: [{stages: [{method: [rtn, gptq]}]}]\n", "method: must be a name, not a list: stages are entries"},
         {"rules: [{match: \"*.down\", bits: [4, 8]}]\nquantize: [{method: rtn}]\n",
-         "bits: must be one value, not a list: rules are the config's or an entry's: give two entries"},
-        {"quantize: [{method: rtn, rules: [{match: \"*.down\", bits: [4, 8]}]}]\n", "rules are the config's"},
+         "bits: must be one value, not a list: rules are an axis as a whole, each value a list of them"},
+        {"quantize: [{method: rtn, rules: [{match: \"*.down\", bits: [4, 8]}]}]\n", "rules are an axis as a whole"},
         {"eval: [{text: t, windows: [2, 3]}]\n", "windows: must be one value, not a list: every cell has all"},
     };
     for (size_t i = 0; i < sizeof message / sizeof message[0]; i++) {

@@ -172,6 +172,80 @@ static void computes(void **state) {
     expect_refused(TEXTS "eval: []\naxes: {compute: [bf16, float32]}\n", "axes.compute has no effect");
 }
 
+/* Methods make an entry each of every entry that names none, or of nothing. */
+static void methods(void **state) {
+    (void)state;
+    expect_cells(TEXTS "axes: {method: [rtn, GPTQ, gptq], bits: [2, 3]}\n",
+                 "none; rtn 2b row; rtn 3b row; gptq 2b row; gptq 3b row");
+    expect_cells(TEXTS "axes: {method: [rtn, gptq]}\nquantize: []\n", "none; rtn 4b row; gptq 4b row");
+    expect_cells(TEXTS "axes: {method: [rtn, gptq]}\nquantize:\n  - {group: [32, 64]}\n  - {method: nf4, bits: 4}\n"
+                       "  - {bits: 3, label: mine}\n",
+                 "none; rtn 4b g32; rtn 4b g64; gptq 4b g32; gptq 4b g64; nf4 4b g64; mine rtn; mine gptq");
+    assert_true(config.entries == 5 && config.entry[4].index == 4 && config.entry[4].place == 2);
+    expect_cells(TEXTS "quantize: [{method: [rtn, gptq], bits: [2, 3]}, {stages: [{method: wanda}, {method: rtn}]}]\n",
+                 "none; rtn 2b row; rtn 3b row; gptq 2b row; gptq 3b row; wanda 50% + rtn 4b row");
+    /* The same cells as entries that name them, and options that one of the methods lacks are said with its name. */
+    expect_refused(TEXTS "axes: {method: [rtn, gptq]}\nquantize:\n  - {act_order: true}\n",
+                   "c.yaml:5: unknown key 'act_order' in quantize[0] with method rtn: see lowbit methods rtn");
+    expect_refused(TEXTS "axes: {method: [rtn, none]}\nquantize:\n  - {bits: 3}\n",
+                   "unknown key 'bits' in quantize[0] with method none");
+    expect_refused(TEXTS "axes: {method: [rtn, gptq]}\nquantize:\n  - {stages: [{method: rtn}]}\n",
+                   "c.yaml:3: axes.method has no effect: every entry sets method itself (c.yaml:5)");
+    expect_refused(TEXTS "quantize:\n  - {method: [rtn, gptq], stages: [{method: rtn}]}\n", "has a method and stages");
+    expect_refused(TEXTS "quantize:\n  - {stages: [{method: [rtn, gptq]}]}\n",
+                   "c.yaml:4: method: must be a name, not a list: stages are entries");
+    /* What one of them has alone is an axis of that one, as ever. */
+    expect_cells(TEXTS "axes: {method: [rtn, gptq], percdamp: [0.01, 0.1]}\n",
+                 "none; rtn 4b row; gptq 4b row percdamp=0.01; gptq 4b row percdamp=0.1");
+}
+
+/* Rules, each value a list of them; an entry's own have the last word. */
+static void rules(void **state) {
+    (void)state;
+#define DOWN "[{match: \"*.down\", bits: 8}]"
+    expect_cells(TEXTS "axes: {rules: [" DOWN ", []], bits: [2, 3]}\nquantize: [{method: rtn}, {method: gptq}]\n",
+                 "none; rtn 2b row *.down bits=8; rtn 3b row *.down bits=8; rtn 2b row; rtn 3b row; "
+                 "gptq 2b row *.down bits=8; gptq 3b row *.down bits=8; gptq 2b row; gptq 3b row");
+    assert_true(config.entries == 4 && config.entry[3].place == 1 && config.entry[3].n_rules == 0);
+    expect_cells(TEXTS "rules: [[{match: head, skip: true}], " DOWN "]\nquantize:\n  - {method: rtn}\n"
+                       "  - {method: rtn, rules: [{match: \"0.*\", bits: 6}]}\n",
+                 "none; rtn 4b row head skip; rtn 4b row *.down bits=8; rtn 4b row 0.* bits=6");
+    expect_cells(TEXTS "axes: {method: [rtn, gptq], rules: [" DOWN ", [], [{match: \"*.up\", act_order: true}]]}\n",
+                 "none; rtn 4b row *.down bits=8; rtn 4b row; gptq 4b row *.down bits=8; gptq 4b row; gptq 4b row *.up "
+                 "act_order=true");
+    assert_int_equal(sweep.merged, 1); /* rtn has no act_order */
+    expect_cells(TEXTS "quantize: [{method: rtn, label: mine, rules: [" DOWN ", []]}]\n",
+                 "none; mine *.down bits=8; mine");
+    /* The config's rules stay, and come first. */
+    expect_cells(TEXTS "rules: [{match: \"*\", bits: 6}]\naxes: {rules: [[], " DOWN "]}\nquantize: [{method: rtn}]\n",
+                 "none; rtn 4b row; rtn 4b row *.down bits=8");
+    expect_refused(TEXTS "axes: {rules: [[]]}\nquantize:\n  - {method: rtn, rules: " DOWN "}\n",
+                   "c.yaml:3: axes.rules has no effect: every entry sets rules itself (c.yaml:5)");
+    expect_refused(TEXTS "axes: {rules: [[]]}\n", "c.yaml:3: axis 'rules': quantize has no method that it could reach");
+    expect_refused(TEXTS "axes: {rules: [[]]}\nquantize: [{method: none}]\n", "it could reach");
+    expect_refused(TEXTS "rules: [[]]\naxes: {rules: [[]]}\n",
+                   "c.yaml:4: axes.rules: 'rules' is given already (c.yaml:3)");
+    expect_refused(TEXTS "axes: {rules: [[{match: \"*.down\", bits: [4, 8]}]]}\nquantize: [{method: rtn}]\n",
+                   "bits: must be one value, not a list: rules are an axis as a whole");
+    expect_refused(TEXTS "quantize: [{method: rtn, rules: [[], {match: head, bits: 8}]}]\n",
+                   "quantize[0].rules[0]: must be a map with match");
+}
+
+static void many_entries(void **state) {
+    (void)state;
+    lb_str s = {0};
+    lb_str_add(&s, TEXTS "axes: {rules: [");
+    for (int i = 0; i < 1000; i++) lb_str_add(&s, "%s[{match: head, bits: %d}]", i ? ", " : "", i % 8 + 1);
+    lb_str_add(&s, "]}\nquantize: [");
+    for (int i = 0; i < 101; i++) lb_str_add(&s, "%s{method: rtn, group: %d}", i ? ", " : "", i + 8);
+    lb_str_add(&s, "]\n");
+    assert_ok(lb_str_check(&s));
+    expect_refused(s.s, "entries or more, with methods and rules of axes: a sweep has at most 100000");
+    lb_str_free(&s);
+    expect_memory_errors(
+        "axes: {method: [rtn, nf4], rules: [[{match: head, skip: true}], []]}\nquantize: [{label: x}]\n");
+}
+
 /* Keys that are no axis say why, and what there is instead; names that are nearly right say which. */
 static void not_axes(void **state) {
     (void)state;
@@ -190,8 +264,14 @@ static void not_axes(void **state) {
         {"compute: []", "compute: the list is empty"},
         {"compute: {a: [bf16]}", "compute: must be a value or a list of values"},
         {"computes: [bf16]", "did you mean 'compute'?"},
-        {"method: [rtn, gptq]", "methods are entries"},
-        {"rules: [1]", "rules are the config's or an entry's"},
+        {"method: [rtn, gptq]", "c.yaml:3: axes.method has no effect: every entry sets method itself (c.yaml:4)"},
+        {"method: [rtn, gtpq]", "c.yaml:3: unknown method 'gtpq'"},
+        {"method: {a: [rtn]}", "c.yaml:3: method: must be a value or a list of values"},
+        {"rules: [1]", "c.yaml:3: axes.rules: must be a list of lists of rules"},
+        {"rules: [{match: head, skip: true}]", "axes.rules: must be a list of lists of rules"},
+        {"rules: [[{match: head, sikp: true}]]", "c.yaml:3: unknown key 'sikp' in axes.rules[0][0]"},
+        {"embedding: [{method: rtn}]", "it is the config's or an entry's"},
+        {"stages: [1]", "stages are entries"},
         {"name: [a]", "it is the whole experiment's"},
         {"calibration.samples: [2, 0]", "c.yaml:3: samples = 0: must be at least 1 (calibration)"},
         {"calibration.recipe: [first]", "recipe = first: must be"},
@@ -255,6 +335,9 @@ int main(void) {
         cmocka_unit_test(entries),
         cmocka_unit_test(models),
         cmocka_unit_test(computes),
+        cmocka_unit_test(methods),
+        cmocka_unit_test(rules),
+        cmocka_unit_test(many_entries),
         cmocka_unit_test(not_axes),
         cmocka_unit_test(overridden),
         cmocka_unit_test(nothing_depends_on_it),
