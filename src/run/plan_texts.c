@@ -94,6 +94,12 @@ static lb_status open_text(lb_plan *p, lb_where w, lb_text *t) {
     return t->hash ? LB_OK : LB_E_NOMEM;
 }
 
+/* How the rows of a named text are read its source says, where the config does not. */
+static void rows_of_source(const lb_plan *p, const char *name, lb_rows_config *rows) {
+    const lb_source *s = name ? lb_sources_find(&p->sources, name) : NULL;
+    if (s) lb_source_rows(s, &rows->form, &rows->field, &rows->join);
+}
+
 /* ---- evaluations ---- */
 
 static lb_status check_eval(lb_plan *p, const lb_eval_config *c, const lb_text *t) {
@@ -126,11 +132,15 @@ static lb_status open_evals(lb_plan *p) {
     p->eval = LB_NEW(p->arena, lb_text, c->evals + 1);
     p->eval_config = LB_NEW(p->arena, const lb_eval_config *, c->evals + 1);
     if (!p->eval || !p->eval_config) return LB_E_NOMEM;
+    lb_eval_config *said = LB_NEW(p->arena, lb_eval_config, c->evals + 1);
+    if (!said) return LB_E_NOMEM;
     const char *missing = NULL;
     p->evals = 0;
     for (size_t i = 0; i < c->evals; i++) {
         lb_text *t = &p->eval[p->evals];
-        const lb_rows_config *rows = &c->eval[i].rows;
+        said[i] = c->eval[i];
+        rows_of_source(p, said[i].text, &said[i].rows);
+        const lb_rows_config *rows = &said[i].rows;
         *t = (lb_text){.name = c->eval[i].text, .bos = (lb_bos)c->eval[i].bos, .rows = rows, .join = join_of(rows)};
         LB_TRY(open_text(p, lb_plan_where(c->eval[i].node, "text"), t));
         LB_TRY(check_eval(p, &c->eval[i], t));
@@ -139,7 +149,7 @@ static lb_status open_evals(lb_plan *p) {
             lb_warn(&p->keeper.log, "evaluation %s is left out: %s", c->eval[i].name, t->missing);
             continue;
         }
-        p->eval_config[p->evals++] = &c->eval[i];
+        p->eval_config[p->evals++] = &said[i];
     }
     if (p->evals > 0 || !missing) return LB_OK;
     return lb_fail(LB_E_CONFIG, "%s: no evaluation is possible: %s", lb_config_where(c->eval[0].node).text, missing);
@@ -191,6 +201,8 @@ static lb_status list_texts(lb_plan *p) {
     p->calibration = p->training = p->validation = (lb_texts){0};
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
+        rows_of_source(p, c->calibration.text, &c->calibration.rows);
+        rows_of_source(p, c->training.text, &c->training.rows);
         const lb_rows_config *rows = &c->training.rows;
         if (c->trains) LB_TRY(rows_of_training(c, &rows));
         if (c->method && c->calibration.text)

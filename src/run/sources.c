@@ -327,6 +327,12 @@ lb_status lb_sources_check(const lb_resolved *r, const char *have, lb_log *log) 
                    r->source->sha256, r->fetch, r->source->name);
 }
 
+void lb_source_rows(const lb_source *s, int *form, const char **field, const char **join) {
+    if (*form == 0) *form = s->rows;
+    if (s->field[0] && strcmp(*field, "text") == 0) *field = s->field;
+    if (s->join[0] && strcmp(*join, "auto") == 0) *join = s->join;
+}
+
 void lb_source_size(const lb_source *s, char out[32]) {
     if (s->bytes)
         lb_format_bytes((double)s->bytes, out);

@@ -71,6 +71,8 @@ LB_NODISCARD lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, cons
  * SHA-256 is not known, anything is, with a warning. */
 LB_NODISCARD lb_status lb_sources_check(const lb_resolved *r, const char *have, lb_log *log);
 
+/* What it says of its rows, where the caller has what nobody said: form AUTO, field "text", join "auto". */
+void lb_source_rows(const lb_source *s, int *form, const char **field, const char **join);
 /* Its size for a reader; "?" where nobody has looked. */
 void lb_source_size(const lb_source *s, char out[32]);
 

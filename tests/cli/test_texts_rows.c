@@ -74,6 +74,36 @@ static void rows_are_their_text(void **state) {
     lb_results_free(x);
 }
 
+/* What the list of sources says of a text's rows holds where the config says nothing, and is in the result. */
+static void sources_say_how(void **state) {
+    (void)state;
+    char command[LB_TEST_PATH];
+    snprintf(command, sizeof command,
+             "cd '%s' && mkdir -p configs data/cache && cp lines.txt rows.jsonl data/cache && for n in lines.txt "
+             "rows.jsonl; do printf '%%s:\n  kind: text\n  file: %%s\n  sha256: unknown\n  licence: none\n' "
+             "named-$n $n; [ $n = lines.txt ] && echo '  rows: lines' || printf '  rows: json\n  field: s\n  join: "
+             "\" \"\n'; done >configs/sources.yaml",
+             home);
+    assert_int_equal(system(command), 0);
+    put_file("named.yaml",
+             "name: named\n" MODEL "calibration: {text: named-rows.jsonl, samples: 4, length: 64}\neval:\n"
+             "  - {text: named-lines.txt, protocol: W2-64, windows: 3}\n"
+             "  - {text: joined.txt, protocol: W2-64, windows: 3}\n"
+             "  - {text: named-rows.jsonl, protocol: W2-64, windows: 3}\n"
+             "  - {text: spaced.txt, protocol: W2-64, windows: 3}\n"
+             "  - {text: named-rows.jsonl, name: own, join: \"\\n\\n\", protocol: W2-64, windows: 3}\n"
+             "quantize:\n  - {method: gptq, bits: 3, group: 16}\n");
+    cli_result r = RAN(0, "run", "named.yaml");
+    assert_non_null(strstr(r.err, "named-lines.txt: SHA-256 not known yet: "));
+    cli_free(&r);
+    lb_results *x = results("results/named");
+    const lb_eval_row *e = x->record[1].eval;
+    assert_true(e[0].eval.mean_nll == e[1].eval.mean_nll && e[2].eval.mean_nll == e[3].eval.mean_nll);
+    assert_true(e[4].eval.mean_nll == e[0].eval.mean_nll && e[2].eval.mean_nll != e[0].eval.mean_nll);
+    assert_non_null(strstr(x->record[1].config, "rows: lines"));
+    lb_results_free(x);
+}
+
 /* How rows are read tells cells apart, may be an axis, and comes back from a result. */
 static void cells_know_their_rows(void **state) {
     (void)state;
@@ -127,7 +157,7 @@ static void what_cannot_be_meant(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_their_text), cmocka_unit_test(cells_know_their_rows),
-                                       cmocka_unit_test(what_cannot_be_meant)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_their_text), cmocka_unit_test(sources_say_how),
+                                       cmocka_unit_test(cells_know_their_rows), cmocka_unit_test(what_cannot_be_meant)};
     return cmocka_run_group_tests(tests, make_model, clean);
 }
