@@ -64,11 +64,17 @@ double lb_rng_normal(lb_rng *r) {
  * the integer, lowest first. */
 enum { N = 624, M = 397 };
 
+void lb_mt_seed_word(lb_mt *m, uint32_t seed) {
+    uint32_t *s = m->state;
+    s[0] = seed;
+    for (uint32_t i = 1; i < N; i++) s[i] = 1812433253u * (s[i - 1] ^ s[i - 1] >> 30) + i;
+    m->index = N;
+}
+
 void lb_mt_seed(lb_mt *m, uint64_t seed) {
     uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)}, *s = m->state;
     int words = key[1] ? 2 : 1;
-    s[0] = 19650218u;
-    for (uint32_t i = 1; i < N; i++) s[i] = 1812433253u * (s[i - 1] ^ s[i - 1] >> 30) + i;
+    lb_mt_seed_word(m, 19650218u);
     uint32_t i = 1;
     for (int k = 0; k < N; k++) { /* N is more than the words of the key */
         uint32_t j = (uint32_t)(k % words);
@@ -86,7 +92,6 @@ void lb_mt_seed(lb_mt *m, uint64_t seed) {
         }
     }
     s[0] = 0x80000000u;
-    m->index = N;
 }
 
 static void mt_refill(lb_mt *m) {

@@ -23,7 +23,8 @@ typedef struct lb_mt {
     uint32_t state[624];
     int index;
 } lb_mt;
-void lb_mt_seed(lb_mt *m, uint64_t seed); /* random.seed(int) */
+void lb_mt_seed(lb_mt *m, uint64_t seed);      /* random.seed(int) */
+void lb_mt_seed_word(lb_mt *m, uint32_t seed); /* as the authors' init_genrand: what numpy and PyTorch do */
 uint32_t lb_mt_u32(lb_mt *m);
 double lb_mt_random(lb_mt *m);                         /* random.random() */
 int64_t lb_mt_randint(lb_mt *m, int64_t a, int64_t b); /* random.randint(a, b), both ends included */
