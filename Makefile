@@ -81,7 +81,7 @@ endif
 .DEFAULT_GOAL := all
 SANITIZERS ?= asan tsan
 
-.PHONY: all deps deps-check demo check check-real check-sanitizers check-abuse check-parity check-mutants check-long check-pages bench bench-build bench-counts bench-scaling fmt lint analyze install uninstall clean help paper build man FORCE
+.PHONY: all deps deps-check demo check check-real check-sanitizers check-abuse check-parity check-mutants check-long check-pages check-papers bench bench-build bench-counts bench-scaling fmt lint analyze install uninstall clean help paper build man FORCE
 
 all: deps ## install what is missing, then build ./lowbit
 	@$(MAKE) --no-print-directory build
@@ -193,6 +193,9 @@ $(B)/tests/pages/make_pages: %: %.o $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.
 check-pages: all ## pages and figures of many reports in a browser: texts that overlap or are cut, columns that do not sort, looks that fall together in grey
 	@$(MAKE) --no-print-directory $(B)/tests/pages/make_pages
 	@tests/pages/check $(B)/tests/pages/make_pages
+
+check-papers: all ## every experiment in its smoke size to its tables and plots, in build/check-papers; a minute
+	@tools/check-papers
 
 check-mutants: all ## deliberate faults that the tests must notice, one after another (MUTANTS='NAME ...': those); 15 minutes
 	@MODE=$(MODE) tests/mutate $(MUTANTS)

@@ -155,7 +155,7 @@ static void cells_of(lb_arena *a, const char *config, lb_results *out) {
     assert_ok(lb_config_read(a, file, NULL, 0, &c));
     assert_ok(lb_sweep_expand(a, &c, &sweep));
     assert_ok(lb_plan_model_labels(a, &c, &label));
-    *out = (lb_results){.model_name = "m", .model_note = "", .name = c.name, .dir = ""};
+    *out = (lb_results){.model_name = label[0], .model_note = "", .name = c.name, .dir = ""};
     out->record = LB_NEW(a, lb_record, sweep.n * c.models);
     assert_non_null(out->record);
     for (size_t i = 0; i < sweep.n * c.models; i++) {
