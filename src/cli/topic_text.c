@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/topics.h"
+#include "report/columns.h"
 #include "report/table.h"
 
 /* Indented, without the empty line that ends a list. */
@@ -91,8 +92,11 @@ static void protocols(const lb_topic *const *at, size_t n, lb_str *out) {
 
 static void fact(const lb_topic *t, lb_str *out) {
     const lb_fact *f = t->what;
-    lb_str_add(out, "%s: %sfor --where, --columns and --sort of lowbit report\n", f->name,
-               t->of ? "a column of cells.csv, " : "");
+    lb_str_add(out, "%s: %sfor %s--columns and --sort of lowbit report\n", f->name,
+               t->of == lb_row_facts ? "a figure of rows over seeds, "
+               : t->of               ? "a column of cells.csv, "
+                                     : "",
+               t->of == lb_row_facts ? "" : "--where, ");
     lb_str text = {0};
     lb_str_add(&text, "%s%s%s%s", f->meaning, f->unit[0] ? " (" : "", f->unit, f->unit[0] ? ")" : "");
     if (text.s) sentence(out, text.s);
@@ -121,6 +125,10 @@ static void other(const lb_topic *t, lb_str *out) {
         const lb_plot_word *f = t->what;
         lb_str_add(out, "%s: a figure of reports, for figures and titles of plots\n", f->name);
         sentence(out, f->about);
+    } else if (t->kind == LB_TOPIC_FILE) {
+        const lb_plot_word *f = t->what;
+        lb_str_add(out, "%s: a file\n", f->name);
+        sentence(out, f->about);
     } else if (t->kind == LB_TOPIC_FORMAT) {
         const lb_format *f = t->what;
         lb_str_add(out, "%s: a number format (format: %s, where a method has that option)\n", f->name, f->name);
@@ -144,6 +152,56 @@ static void other(const lb_topic *t, lb_str *out) {
         if (s->note && s->note[0]) sentence(out, s->note);
         lb_str_add(out, "  %s %s %s\n", list->fetch, s->name, s->gated[0] ? "says how to get it" : "brings it");
     }
+}
+
+const char *lb_topic_about(const lb_topic *t) {
+    const char *text = NULL;
+    switch (t->kind) {
+    case LB_TOPIC_COMMAND:
+        text = ((const lb_command *)t->what)->summary;
+        break;
+    case LB_TOPIC_SECTION:
+        text = ((const lb_config_section *)t->what)->about;
+        break;
+    case LB_TOPIC_KEY:
+    case LB_TOPIC_OPTION:
+    case LB_TOPIC_FLAG:
+        text = ((const lb_option *)t->what)->help;
+        break;
+    case LB_TOPIC_METHOD:
+        text = ((const lb_method *)t->what)->summary;
+        break;
+    case LB_TOPIC_FORMAT:
+        text = ((const lb_format *)t->what)->summary;
+        break;
+    case LB_TOPIC_PROTOCOL:
+        text = ((const lb_protocol_form *)t->what)->text;
+        break;
+    case LB_TOPIC_FACT:
+        text = ((const lb_fact *)t->what)->meaning;
+        break;
+    case LB_TOPIC_PLOT:
+    case LB_TOPIC_FIGURE:
+    case LB_TOPIC_FILE:
+    case LB_TOPIC_WORD:
+        text = ((const lb_plot_word *)t->what)->about;
+        break;
+    case LB_TOPIC_MARK:
+        text = ((const lb_flag *)t->what)->meaning;
+        break;
+    case LB_TOPIC_TOLD:
+        text = ((const lb_diagnostic *)t->what)->meaning;
+        break;
+    case LB_TOPIC_FAMILY:
+        text = ((const lb_family *)t->what)->summary;
+        break;
+    case LB_TOPIC_SOURCE:
+        text = ((const lb_source *)t->what)->note;
+        break;
+    case LB_TOPIC_KINDS:
+        break;
+    }
+    return text ? text : "";
 }
 
 lb_status lb_topic_text(const lb_topic *const *at, size_t n, bool alone, lb_str *out) {

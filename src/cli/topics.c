@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "report/columns.h"
 #include "result/quality.h"
 
 static lb_status add(lb_arena *a, lb_topics *t, lb_topic_kind kind, const char *name, const void *what,
@@ -57,6 +58,7 @@ static lb_status add_methods(lb_arena *a, lb_topics *t) {
 static lb_status add_results(lb_arena *a, lb_topics *t) {
     const lb_method *m;
     for (const lb_fact *f = lb_facts; f->name; f++) LB_TRY(add(a, t, LB_TOPIC_FACT, f->name, f, lb_facts));
+    for (const lb_fact *f = lb_row_facts; f->name; f++) LB_TRY(add(a, t, LB_TOPIC_FACT, f->name, f, lb_row_facts));
     for (const lb_fact *f = lb_fact_aliases; f->name; f++) LB_TRY(add(a, t, LB_TOPIC_FACT, f->name, f, NULL));
     for (size_t i = 0; lb_commands[i]; i++)
         LB_TRY(add_options(a, t, LB_TOPIC_FLAG, &lb_commands[i]->flags, lb_commands[i]));
@@ -84,6 +86,38 @@ static lb_status add_plots(lb_arena *a, lb_topics *t) {
     return LB_OK;
 }
 
+static const lb_plot_word files[] = {
+    {"cells.csv",
+     "a row a cell and evaluation, with every number and everything that a cell depends on (docs/report.md)"},
+    {"expected.csv", "beside a config: values that should come out, with their tolerances; a copy goes to the results "
+                     "(docs/experiments.md)"},
+    {"plots.yaml", "how plots look, beside the results: what `plots:` of the config said, or a file for --plots "
+                   "(configs/plots.yaml is one)"},
+    {"sources.yaml", "names of models and texts, with SHA-256 and where to get them: lowbit sources lists them"},
+    {"style.gp", "beside the results: lines of gnuplot (`set` and `unset` of looks) for every script of the report"},
+    {"sweep.json", "the index of a results folder: the cells of its last run, and their files (docs/results.md)"},
+    {"index.html", "the page of a report, in report/ of the results: everything, pictures inside"},
+    {"body.tex", "the report as LaTeX, in report/ of the results: make paper makes a PDF of it"},
+    {NULL, NULL},
+};
+/* about: names that are meant. */
+static const lb_plot_word words[] = {
+    {"perplexity", "ppl protocol"},
+    {"divergence", "kl_mean"},
+    {"kl_divergence", "kl_mean"},
+    {"loss", "mean_nll"},
+    {"standard_error", "ppl_se"},
+    {"seeds_of_rows", "seeds"},
+    {NULL, NULL},
+};
+
+static lb_status add_words(lb_arena *a, lb_topics *t) {
+    const lb_plot_word *w;
+    for (w = files; w->name; w++) LB_TRY(add(a, t, LB_TOPIC_FILE, w->name, w, NULL));
+    for (w = words; w->name; w++) LB_TRY(add(a, t, LB_TOPIC_WORD, w->name, w, NULL));
+    return LB_OK;
+}
+
 static lb_status add_models(lb_arena *a, lb_topics *t) {
     for (size_t i = 0; lb_family_table[i]; i++)
         LB_TRY(add(a, t, LB_TOPIC_FAMILY, lb_family_table[i]->name, lb_family_table[i], NULL));
@@ -105,6 +139,7 @@ lb_status lb_topics_collect(lb_arena *a, lb_topics *out) {
         LB_TRY(add(a, out, LB_TOPIC_PROTOCOL, f->form, f, NULL));
     LB_TRY(add_results(a, out));
     LB_TRY(add_plots(a, out));
+    LB_TRY(add_words(a, out));
     return add_models(a, out);
 }
 
@@ -155,6 +190,8 @@ static bool belong(const lb_topic *x, const lb_topic *y) {
     return x->kind == LB_TOPIC_OPTION || x->kind == LB_TOPIC_FLAG || x->kind == LB_TOPIC_PROTOCOL;
 }
 
+static lb_status show_meant(lb_arena *a, const lb_topics *all, const lb_plot_word *w, lb_str *out);
+
 static lb_status show(lb_arena *a, const lb_topics *all, const char *name, lb_str *out, bool *any) {
     const lb_topic **hit = LB_NEW(a, const lb_topic *, all->n + 1), **group = LB_NEW(a, const lb_topic *, all->n + 1);
     if (!hit || !group) return LB_E_NOMEM;
@@ -173,7 +210,22 @@ static lb_status show(lb_arena *a, const lb_topics *all, const char *name, lb_st
         if (!n) continue;
         if (*any) lb_str_add(out, "\n");
         *any = true;
-        LB_TRY(lb_topic_text(group, n, alone, out));
+        LB_TRY(group[0]->kind == LB_TOPIC_WORD ? show_meant(a, all, group[0]->what, out)
+                                               : lb_topic_text(group, n, alone, out));
+    }
+    return LB_OK;
+}
+
+/* What a word of the field is called here. */
+static lb_status show_meant(lb_arena *a, const lb_topics *all, const lb_plot_word *w, lb_str *out) {
+    bool any = true;
+    lb_str_add(out, "%s: here ", w->name);
+    for (const char *p = w->about; *p; p++) lb_str_add(out, *p == ' ' ? ", " : "%c", *p);
+    lb_str_add(out, "\n");
+    for (const char *p = w->about; *p; p += strcspn(p, " "), p += strspn(p, " ")) {
+        const char *name = lb_arena_printf(a, "%.*s", (int)strcspn(p, " "), p);
+        if (!name) return LB_E_NOMEM;
+        LB_TRY(show(a, all, name, out, &any));
     }
     return LB_OK;
 }
@@ -210,6 +262,7 @@ lb_status lb_topics_help(lb_arena *a, const char *name, lb_str *out) {
     bool any = false;
     LB_TRY(lb_topics_collect(a, &all));
     LB_TRY(show(a, &all, bare(name), out, &any));
+    if (!any) LB_TRY(show(a, &all, name, out, &any)); /* plots.yaml */
     if (!any) LB_TRY(show_theirs(a, &all, bare(name), out, &any));
     if (any) return LB_OK;
     const char **known = LB_NEW(a, const char *, all.n + 2);

@@ -19,7 +19,7 @@ typedef enum lb_topic_kind {
     LB_TOPIC_OPTION, /* of a method */
     LB_TOPIC_FORMAT,
     LB_TOPIC_PROTOCOL,
-    LB_TOPIC_FACT,   /* a column of cells.csv */
+    LB_TOPIC_FACT,   /* a column of cells.csv, or a figure of rows */
     LB_TOPIC_PLOT,   /* a key of `plots:`, or another word for it */
     LB_TOPIC_FIGURE, /* a plot of reports */
     LB_TOPIC_FLAG,   /* of a command */
@@ -27,15 +27,17 @@ typedef enum lb_topic_kind {
     LB_TOPIC_TOLD,   /* what a method says of a layer */
     LB_TOPIC_FAMILY,
     LB_TOPIC_SOURCE,
+    LB_TOPIC_FILE, /* of a results folder, or that a config takes along */
+    LB_TOPIC_WORD, /* for something that has another name here */
     LB_TOPIC_KINDS
 } lb_topic_kind;
 
 typedef struct lb_topic {
     const char *name;
     lb_topic_kind kind;
-    const void *what; /* lb_command, lb_config_section, lb_option, lb_method, lb_format, lb_fact, ... */
+    const void *what; /* lb_command, lb_config_section, lb_option, lb_method, lb_format, lb_fact, lb_plot_word, ... */
     const void *of;   /* of a key its section, of an option or what is told its method, of a flag its command; of a fact
-                         NULL if it is a short name for another */
+                         the table that it is in, NULL if it is a short name for another */
 } lb_topic;
 
 typedef struct lb_topics {
@@ -47,6 +49,8 @@ typedef struct lb_topics {
 LB_NODISCARD lb_status lb_topics_collect(lb_arena *a, lb_topics *out);
 /* What there is to say of a name; LB_E_ARG: nothing, with the nearest name. Case, '_' and '-' do not matter. */
 LB_NODISCARD lb_status lb_topics_help(lb_arena *a, const char *name, lb_str *out);
+/* One sentence on it; "": there is none. */
+const char *lb_topic_about(const lb_topic *t);
 LB_NODISCARD lb_status lb_cli_method_help(const lb_method *m, lb_str *out); /* its options and what it needs */
 /* Of those in at[0..n), which are of one kind and name (topic_text.c). alone: nothing else is called so. */
 LB_NODISCARD lb_status lb_topic_text(const lb_topic *const *at, size_t n, bool alone, lb_str *out);

@@ -11,12 +11,17 @@
 
 /* ---- values of a row ---- */
 
-/* Rows over seeds have two figures that no cell has. */
-static const char *const of_rows[] = {"seeds", "ln_ppl_sd_seeds"};
+const lb_fact lb_row_facts[] = {
+    {"seeds", "count", "seeds that the row is a mean of", LB_FACT_COUNT, true, NULL},
+    {"ln_ppl_sd_seeds", "1", "over seeds, standard deviation of ln PPL", LB_FACT_NUMBER, true, NULL},
+    {"ppl_mean_seeds", "1", "over seeds, arithmetic mean of the perplexities", LB_FACT_NUMBER, true, NULL},
+    {"ppl_sd_seeds", "1", "over seeds, standard deviation of the perplexities", LB_FACT_NUMBER, true, NULL},
+    {.name = NULL},
+};
 
 static bool is_of_rows(const char *name) {
-    for (size_t i = 0; i < sizeof of_rows / sizeof of_rows[0]; i++)
-        if (strcmp(name, of_rows[i]) == 0) return true;
+    for (const lb_fact *f = lb_row_facts; f->name; f++)
+        if (strcmp(name, f->name) == 0) return true;
     return false;
 }
 
@@ -49,6 +54,8 @@ static bool of_quality(const lb_report_quality *q, const char *name, double *out
         {"top1", q->has_kl, q->top1},
         {"seeds", true, (double)q->seeds},
         {"ln_ppl_sd_seeds", true, q->sd},
+        {"ppl_mean_seeds", true, q->ppl_mean},
+        {"ppl_sd_seeds", true, q->ppl_sd},
     };
     for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
         if (strcmp(name, of[i].name) != 0) continue;
@@ -230,7 +237,8 @@ lb_status lb_columns_put(const lb_columns *x, const lb_report_view *v, const lb_
         lb_fact_value value;
         LB_TRY(lb_report_row_fact(v, row, b, name, &value));
         lb_table_set(t, c, value.text, value.text);
-        if (f && f->kind == LB_FACT_NUMBER) lb_table_set(t, c, lb_num_sci(value.number, 4).s, NULL);
+        bool number = f ? f->kind == LB_FACT_NUMBER : is_of_rows(name);
+        if (number) lb_table_set(t, c, lb_num_sci(value.number, 4).s, NULL);
         if (is_digest(name) && strlen(value.text) == 64)
             lb_table_set(t, c, lb_arena_printf(v->arena, "%.12s", value.text), NULL);
     }

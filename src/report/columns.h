@@ -20,6 +20,9 @@ typedef struct lb_columns {
     size_t picks;         /* 0: nothing was chosen, the table is as it is */
 } lb_columns;
 
+/* Figures of rows over seeds that no cell has, for --columns and --sort; ends with name NULL. */
+extern const lb_fact lb_row_facts[];
+
 /* LB_E_ARG: a name of v's options is none. `own` ends with a fact NULL. Of the whole of several models or evaluations,
  * which of them comes first. */
 LB_NODISCARD lb_status lb_columns_choose(const lb_report_view *v, const lb_table_column *col, size_t n,

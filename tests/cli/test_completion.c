@@ -58,6 +58,15 @@ static void of_bash(void **state) {
     expect("methods g", "gptq");
     expect("help calib", "calibration");
     expect("help kl_m", "kl_mean");
+    expect("help calibration.s", "calibration.samples");
+    expect("help calibration.s", "calibration.seed");
+    expect_not("help calibration.s", "calibration.length");
+    expect("help plots.si", "plots.size");
+    expect("help style", "style.gp");
+    expect("report --columns bits,pp", "bits,ppl");
+    expect("report --columns method,bits,ppl_m", "method,bits,ppl_mean_seeds");
+    expect("report --columns pp", "ppl");
+    expect("report --columns bits,", "bits,method");
     expect("quantize m --method wa", "wanda");
     expect("quantize m --gro", "--group");
     expect("run x.yaml -o calibration.sam", "calibration.samples=");
@@ -72,14 +81,21 @@ static void of_bash(void **state) {
 static void of_zsh(void **state) {
     (void)state;
     if (!has("zsh")) skip();
-    shell_result r =
-        shell_run("lowbit completion zsh > _lowbit; zsh -f -c 'compdef() { :; }; source ./_lowbit; compadd() { print "
-                  "-r -- \"$*\"; }; "
-                  "words=(lowbit report --sort k); CURRENT=4; _lowbit; words=(lowbit meth); CURRENT=2; _lowbit'");
+    shell_result r = shell_run(
+        "lowbit completion zsh > _lowbit; zsh -f -c 'compdef() { :; }; source ./_lowbit; compset() { print -r -- set "
+        "\"$*\" }; compadd() { print -r -- \"$*: $name \"; print -rl -- $told; }; "
+        "words=(lowbit report --sort k); CURRENT=4; _lowbit; words=(lowbit meth); CURRENT=2; _lowbit; "
+        "words=(lowbit report --columns bits,p); CURRENT=4; _lowbit; words=(lowbit help cal); CURRENT=3; _lowbit'");
     if (r.code || r.err[0]) fail_msg("%d %s", r.code, r.err);
     assert_non_null(strstr(r.out, " kl_mean "));
     assert_non_null(strstr(r.out, " methods "));
     assert_null(strstr(r.out, " --wide "));
+    assert_non_null(strstr(r.out, "-l -d told -a name: --help --version "));
+    assert_non_null(strstr(r.out, "\nset -P *,\n-q -S , -l -d told -a name: "));
+    assert_non_null(strstr(r.out, "\nmethods                      list "));
+    assert_non_null(strstr(r.out, "\nkl_mean                      mean KL("));
+    assert_non_null(strstr(r.out, " calibration.samples "));
+    assert_non_null(strstr(r.out, "\ncalibration.starved_experts  an expert that "));
     shell_free(&r);
 }
 

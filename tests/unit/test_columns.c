@@ -105,6 +105,8 @@ static void over_seeds(void **state) {
                   {"delta_low", q.delta.low},
                   {"kl", q.kl},
                   {"ln_ppl_sd_seeds", q.sd},
+                  {"ppl_mean_seeds", q.ppl_mean},
+                  {"ppl_sd_seeds", q.ppl_sd},
                   {"time", lb_report_seconds(row)},
                   {"delta_high", q.delta.high}};
     for (size_t i = 0; i < sizeof number / sizeof number[0]; i++) {

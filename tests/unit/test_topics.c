@@ -73,6 +73,13 @@ static void kinds(void **state) {
     expect("last_error", "last_error: told of each layer by hqq");
     expect("llama", "lowbit models llama");
     expect("smollm2-135m", "smollm2-135m: a named model");
+    expect("style.gp", "style.gp: a file\n  beside the results: lines of gnuplot");
+    expect("STYLE.GP", "style.gp: a file");
+    expect("seeds", "seeds: a figure of rows over seeds, for --columns and --sort of lowbit report\n");
+    expect("ppl_mean_seeds", "arithmetic mean of the perplexities");
+    expect("perplexity", "ppl: a column of cells.csv");
+    expect("perplexity", "LCPP-n: a protocol");
+    expect("kl-divergence", "kl_mean: a column");
 }
 
 /* Several things of one name are all told, each method's own option once. */
