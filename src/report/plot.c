@@ -316,7 +316,8 @@ static lb_status of_model(const lb_report_view *v, lb_plotter *w) {
     LB_TRY(lb_plot_sizes(v, w));
     LB_TRY(lb_plot_cost(v, w));
     LB_TRY(lb_plot_seeds(v, w));
-    return lb_plot_texts(v, w);
+    LB_TRY(lb_plot_texts(v, w));
+    return lb_plot_samples(v, w);
 }
 
 /* Rows of the methods that were asked for; the baseline always. */

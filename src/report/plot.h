@@ -87,6 +87,7 @@ LB_NODISCARD lb_status lb_plot_sizes(const lb_report_view *v, lb_plotter *w);
 LB_NODISCARD lb_status lb_plot_cost(const lb_report_view *v, lb_plotter *w);
 LB_NODISCARD lb_status lb_plot_seeds(const lb_report_view *v, lb_plotter *w);
 LB_NODISCARD lb_status lb_plot_texts(const lb_report_view *v, lb_plotter *w);
+LB_NODISCARD lb_status lb_plot_samples(const lb_report_view *v, lb_plotter *w);
 
 /* Begins a data block, named in a comment; returns its index. */
 int lb_plot_block(lb_plot *p, const char *name);

@@ -38,5 +38,6 @@ const lb_plot_word lb_plot_figure_words[] = {
     {"cost", "time by stage, and the most memory, of each cell"},
     {"seeds", "excess loss of each seed, their mean and its interval"},
     {"texts", "excess loss by calibration text and evaluation"},
+    {"samples", "excess loss against the number of calibration samples, with 95 % intervals"},
     {0},
 };

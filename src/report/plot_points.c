@@ -50,11 +50,12 @@ void lb_points_axes(lb_plot *p, const char *x, const char *y) {
 
 void lb_points_across(const lb_plotter *w, lb_plot *p, const lb_point *x, double y, double low, double high, int style,
                       int k) {
-    static const char *const dash[] = {"(10,6)", "(2,4)", "(14,4,2,4)", "(4,4)"};
+    static const char *const dash[] = {"(10,6)",         "(2,4)", "(14,4,2,4)", "(4,4)",
+                                       "(10,3,2,3,2,3)", "(2,8)", "(14,4,6,4)", "(24,6)"};
     int block = lb_plot_block(p, x->row->name);
     lb_str_add(&p->dat, "%.9g %.9g\n%.9g %.9g\n", low, y, high, y);
     lb_str_add(&p->setup, "set style line %d lc rgb '%s' lw 1.5 dt %s\n", style,
-               lb_plot_colour(w, x->row->cell[0]->method), dash[k % 4]);
+               lb_plot_colour(w, x->row->cell[0]->method), dash[k % 8]);
     lb_str_add(&p->draw, ", \\\n        data index %d using 1:2 with lines ls %d", block, style);
     lb_plot_legend_entry(p, x->row->baseline ? "unquantized" : x->row->short_name);
 }

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "report/alike.h"
 #include "report/facts.h"
 #include "report/plot.h"
 
@@ -30,32 +31,11 @@ typedef struct maps {
     lb_span span;
 } maps;
 
-static const char *known(const lb_record *c, const char *key) {
-    const char *s = lb_pairs_get(&c->provenance, key);
-    return s ? s : "";
-}
-
-static bool same_pair(const lb_record *a, const lb_record *b, const char *key) {
-    return strcmp(known(a, key), known(b, key)) == 0;
-}
-
-static bool same_text(const lb_record *a, const lb_record *b) {
-    return same_pair(a, b, "calibration") && same_pair(a, b, "calibration_sha256");
-}
-
 static bool differ_in_text_alone(const lb_record *a, const lb_record *b) {
-    static const char *const key[] = {"calibration_recipe", "calibration_samples", "calibration_length",
-                                      "calibration_seed",   "calibration_bos",     "training"};
-    if (strcmp(a->method, b->method) != 0 || strcmp(a->storage, b->storage) != 0 || same_text(a, b)) return false;
-    if (strcmp(a->propagate, b->propagate) != 0 || a->true_sequential != b->true_sequential) return false;
-    if (a->options.n != b->options.n || a->size.quantized.total != b->size.quantized.total) return false;
-    for (int64_t i = 0; i < a->options.n; i++) {
-        const char *other = lb_pairs_get(&b->options, a->options.at[i].key);
-        if (!other || strcmp(other, a->options.at[i].value) != 0) return false;
-    }
-    for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
-        if (!same_pair(a, b, key[i])) return false;
-    return true;
+    static const char *const text[] = {"calibration", "calibration_sha256", NULL};
+    bool same = true;
+    for (int i = 0; text[i]; i++) same = same && strcmp(lb_report_known(a, text[i]), lb_report_known(b, text[i])) == 0;
+    return !same && lb_report_alike_but(a, b, text);
 }
 
 static bool belongs(const map *m, const lb_record *c) {
@@ -65,7 +45,7 @@ static bool belongs(const map *m, const lb_record *c) {
 }
 
 static lb_status name_texts(lb_arena *a, map *m) {
-    for (int i = 0; i < m->n; i++) m->text[i] = known(m->row[i]->cell[0], "calibration");
+    for (int i = 0; i < m->n; i++) m->text[i] = lb_report_known(m->row[i]->cell[0], "calibration");
     return lb_report_path_ends(a, m->text, m->n);
 }
 
@@ -109,7 +89,7 @@ static lb_status maps_of(const lb_report_view *v, maps *s) {
     if (!s->at) return LB_E_NOMEM;
     for (int64_t i = 0; i < v->rows; i++) {
         const lb_record *c = v->row[i].cell[0];
-        if (!known(c, "calibration")[0]) continue;
+        if (!lb_report_known(c, "calibration")[0]) continue;
         int64_t k = 0;
         while (k < s->n && !belongs(&s->at[k], c)) k++;
         if (k == s->n) s->n++;

@@ -57,6 +57,12 @@ static lb_results *all_plots(const char *dir) {
     return r;
 }
 
+static lb_results *samples(const char *dir) {
+    lb_results *r = synthetic_results_samples(dir);
+    synthetic_results_costs(r);
+    return r;
+}
+
 /* The first twenty cells of many. */
 static lb_results *twenty(const char *dir) {
     lb_results *r = many(dir);
@@ -91,10 +97,10 @@ static const struct {
     const char *name;
     lb_results *(*make)(const char *dir);
     bool sizes, expected; /* in every size of figures; with expected values */
-} set[] = {{"all-plots", all_plots, true, true},   {"many", many, true, false},
-           {"long-names", long_names, true, true}, {"twenty", twenty, false, false},
-           {"single", single, true, false},        {"close", near, false, false},
-           {"huge", huge, false, false},           {"absent", absent, false, false}};
+} set[] = {
+    {"all-plots", all_plots, true, true}, {"many", many, true, false},       {"long-names", long_names, true, true},
+    {"twenty", twenty, false, false},     {"samples", samples, true, false}, {"single", single, true, false},
+    {"close", near, false, false},        {"huge", huge, false, false},      {"absent", absent, false, false}};
 
 static const char *const size[] = {"page", "column", "two-columns", "slide"};
 

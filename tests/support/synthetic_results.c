@@ -324,22 +324,25 @@ void synthetic_results_paired(lb_results *r) {
         }
 }
 
-static void calibrated_on(lb_results *r, const lb_record *c, const char *text) {
+/* A cell once more with one thing of its calibration another, which costs it `lift` nats more on the second evaluation.
+ */
+static void calibrated_otherwise(lb_results *r, const lb_record *c, const char *key, const char *value,
+                                 const char *config, double lift) {
     if (r->n == MOST) abort();
     lb_record *d = &r->record[r->n++];
     *d = *c;
     d->provenance.at = need(LB_NEW(r->arena, lb_pair, c->provenance.n));
     d->eval = need(LB_NEW(r->arena, lb_eval_row, c->evals));
-    d->config = need(lb_arena_printf(r->arena, "model: tiny.gguf\ncalibration:\n  text: %s\n", text));
+    d->config = need(lb_arena_printf(r->arena, "model: tiny.gguf\ncalibration:\n  %s: %s\n", config, value));
     memcpy(d->eval, c->eval, (size_t)c->evals * sizeof *d->eval);
     for (int64_t i = 0; i < c->provenance.n; i++) {
         d->provenance.at[i] = c->provenance.at[i];
-        if (strcmp(c->provenance.at[i].key, "calibration") == 0) d->provenance.at[i].value = text;
+        if (strcmp(c->provenance.at[i].key, key) == 0) d->provenance.at[i].value = value;
     }
     double *nll = need(LB_NEW(r->arena, double, d->eval[1].eval.windows));
-    for (int64_t w = 0; w < d->eval[1].eval.windows; w++) nll[w] = c->eval[1].eval.window_nll[w] + 0.25;
+    for (int64_t w = 0; w < d->eval[1].eval.windows; w++) nll[w] = c->eval[1].eval.window_nll[w] + lift;
     d->eval[1].eval.window_nll = nll;
-    d->eval[1].paired.delta += 0.25;
+    d->eval[1].paired.delta += lift;
 }
 
 lb_results *synthetic_results_two_texts(const char *second, const char *dir) {
@@ -348,7 +351,28 @@ lb_results *synthetic_results_two_texts(const char *second, const char *dir) {
     synthetic_results_paired(r);
     for (int64_t i = 0; i < n; i++)
         if (r->record[i].state == LB_CELL_DONE && strcmp(r->record[i].method, "gptq") == 0)
-            calibrated_on(r, &r->record[i], second);
+            calibrated_otherwise(r, &r->record[i], "calibration", second, "text", 0.25);
+    return r;
+}
+
+lb_results *synthetic_results_samples(const char *dir) {
+    static const struct {
+        const char *samples;
+        double lift;
+    } fewer[] = {{"4", 0.5}, {"16", 0.03125}, {"32", 0.0}};
+    lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, dir);
+    int64_t n = r->n;
+    synthetic_results_paired(r);
+    for (int64_t i = 0; i < n; i++) {
+        lb_record *c = &r->record[i];
+        if (c->state != LB_CELL_DONE || strcmp(c->method, "gptq") != 0) continue;
+        pair(r, &c->provenance, "calibration_samples", "128");
+        for (size_t k = 0; k < sizeof fewer / sizeof fewer[0]; k++) {
+            calibrated_otherwise(r, c, "calibration_samples", fewer[k].samples, "samples", fewer[k].lift);
+            pair(r, &r->record[r->n - 1].varied, "samples", fewer[k].samples);
+        }
+        pair(r, &c->varied, "samples", "128");
+    }
     return r;
 }
 

@@ -1,0 +1,34 @@
+#include "report/alike.h"
+
+#include <string.h>
+
+const char *lb_report_known(const lb_record *c, const char *key) {
+    const char *s = lb_pairs_get(&c->provenance, key);
+    return s ? s : "";
+}
+
+static bool listed(const char *const *but, const char *key) {
+    for (int i = 0; but[i]; i++)
+        if (strcmp(but[i], key) == 0) return true;
+    return false;
+}
+
+static bool same_options(const lb_pairs *a, const lb_pairs *b) {
+    for (int64_t i = 0; i < a->n; i++) {
+        const char *other = lb_pairs_get(b, a->at[i].key);
+        if (!other || strcmp(other, a->at[i].value) != 0) return false;
+    }
+    return a->n == b->n;
+}
+
+bool lb_report_alike_but(const lb_record *a, const lb_record *b, const char *const *but) {
+    static const char *const key[] = {
+        "calibration",        "calibration_sha256", "calibration_recipe", "calibration_samples",
+        "calibration_length", "calibration_seed",   "calibration_bos",    "training"};
+    if (strcmp(a->method, b->method) != 0 || strcmp(a->storage, b->storage) != 0) return false;
+    if (strcmp(a->propagate, b->propagate) != 0 || a->true_sequential != b->true_sequential) return false;
+    if (!same_options(&a->options, &b->options) || a->size.quantized.total != b->size.quantized.total) return false;
+    for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
+        if (!listed(but, key[i]) && strcmp(lb_report_known(a, key[i]), lb_report_known(b, key[i])) != 0) return false;
+    return true;
+}
