@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "quant/method.h"
+
 const char *lb_report_known(const lb_record *c, const char *key) {
     const char *s = lb_pairs_get(&c->provenance, key);
     return s ? s : "";
@@ -31,4 +33,9 @@ bool lb_report_alike_but(const lb_record *a, const lb_record *b, const char *con
     for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
         if (!listed(but, key[i]) && strcmp(lb_report_known(a, key[i]), lb_report_known(b, key[i])) != 0) return false;
     return true;
+}
+
+bool lb_report_reads_text(const lb_record *c) {
+    const lb_method *m = lb_method_find(c->method);
+    return !m || m->needs_of || (m->needs & (LB_NEEDS_CALIBRATION | LB_NEEDS_TRAINER)) != 0;
 }

@@ -1,10 +1,11 @@
 /* What a page says first, made of its numbers: the front of bits and loss, who loses least at each budget of bits, what
- * is not told from the baseline, and what has no result. Bits are those measured of the quantized layers, and rows
- * whose paired interval holds 0 are not told apart. */
+ * is not told from the baseline, what was drawn too seldom to rank, and what has no result. Bits are those measured of
+ * the quantized layers, and rows whose paired interval holds 0 are not told apart. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/alike.h"
 #include "report/parts.h"
 #include "report/significance.h"
 
@@ -147,6 +148,23 @@ static lb_status like_baseline(words *w) {
     return say(w, &s);
 }
 
+/* What was drawn once or twice is ranked for these draws alone. */
+static lb_status few_seeds(words *w) {
+    enum { ENOUGH = 3 };
+    const char **name = LB_NEW(w->v->arena, const char *, w->n + 1);
+    lb_str s = {0};
+    int64_t n = 0;
+    if (!name) return LB_E_NOMEM;
+    for (int64_t i = 0; i < w->n; i++)
+        if (w->at[i].q.seeds < ENOUGH && lb_report_reads_text(w->at[i].row->cell[0]))
+            name[n++] = w->at[i].row->short_name;
+    if (!n) return LB_OK;
+    lb_str_add(&s, "Fewer than three seeds, so that other samples or batches may rank them otherwise: ");
+    for (int64_t i = 0; i < n; i++) add_name(&s, i, n, name[i]);
+    lb_str_add(&s, ".");
+    return say(w, &s);
+}
+
 static lb_status without_result(words *w) {
     const lb_report_view *v = w->v;
     lb_str s = {0};
@@ -176,6 +194,7 @@ static lb_status of_model(words *w, bool several) {
         if (!w->n) continue;
         LB_TRY(front(w));
         if (w->n > 1) LB_TRY(budgets(w));
+        if (w->n > 1) LB_TRY(few_seeds(w));
         LB_TRY(like_baseline(w));
     }
     w->before = "";
@@ -183,7 +202,7 @@ static lb_status of_model(words *w, bool several) {
 }
 
 lb_status lb_report_words(const lb_report_view *v, const char *const **item, size_t *n) {
-    enum { OF_A_BLOCK = 20 }; /* the front, 17 budgets, the baseline, and one to spare */
+    enum { OF_A_BLOCK = 20 }; /* the front, 17 budgets, seeds, and the baseline */
     int64_t blocks = 0;
     for (int64_t i = 0; i < v->models; i++) blocks += v->model[i].blocks;
     words w = {.item = LB_NEW(v->arena, const char *, OF_A_BLOCK *blocks + v->models + 1)};

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "quant/method.h"
 #include "report/alike.h"
 #include "report/plot_points.h"
 #include "report/significance.h"
@@ -102,9 +101,8 @@ static lb_status find_lines(curves *k) {
 
 /* A level to compare with: a method that looks at weights alone. */
 static bool is_plain(const lb_point *x) {
-    const lb_method *m = lb_method_find(x->row->cell[0]->method);
-    return m && !(m->needs & (LB_NEEDS_CALIBRATION | LB_NEEDS_TRAINER)) && !m->needs_of && !x->row->baseline &&
-           !x->flat && x->q.has_delta && isfinite(x->q.delta.delta);
+    return !lb_report_reads_text(x->row->cell[0]) && !x->row->baseline && !x->flat && x->q.has_delta &&
+           isfinite(x->q.delta.delta);
 }
 
 static lb_status find_plain(curves *k) {
