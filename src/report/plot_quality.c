@@ -189,9 +189,11 @@ static int front_line(const lb_plotter *w, lb_plot *p, const lb_points *s, const
     return block;
 }
 
-/* Room for the number of a point at the left. */
-static lb_span with_labels(const lb_plotter *w, const lb_plot *p, lb_span x) {
-    double points = lb_plot_axis_points(w, p, 'x'), share = LABEL_WIDTH / (points > 0 ? points : FRONT_WIDTH);
+/* Room for the number of a point at the left, and of one at the bottom, which stand to their left and below. */
+static lb_span with_labels(const lb_plotter *w, const lb_plot *p, char axis, lb_span x) {
+    double points = lb_plot_axis_points(w, p, axis);
+    double share = axis == 'x' ? LABEL_WIDTH / (points > 0 ? points : FRONT_WIDTH)
+                               : LABEL_HEIGHT / (points > 0 ? points : p->height - 110);
     return (lb_span){x.low / pow(x.high / x.low, share), x.high};
 }
 
@@ -220,8 +222,8 @@ static lb_status front_plot(const lb_report_view *v, const lb_report_block *b, c
     if (!p->title || !p->caption) return LB_E_NOMEM;
     lb_points_axes(p, "model size in MiB (log scale)", "perplexity (log scale)");
     lb_str_add(&p->setup, "set datafile missing 'NaN'\n");
-    lb_plot_axis_of(w, p, "y", "ppl", true, s->ppl);
-    lb_plot_axis_of(w, p, "x", "mib", true, with_labels(w, p, s->mib));
+    lb_plot_axis_of(w, p, "y", "ppl", true, with_labels(w, p, 'y', s->ppl));
+    lb_plot_axis_of(w, p, "x", "mib", true, with_labels(w, p, 'x', s->mib));
     lb_str_add(&p->setup, "set clip two\n");
     p->open_markers = p->no_lines = true;
     int style = 1;
