@@ -4,9 +4,11 @@
 
 #include "base/fs.h"
 #include "cli/commands.h"
+#include "cli/planned.h"
 #include "report/report.h"
 #include "report/select.h"
 #include "result/store.h"
+#include "run/papers.h"
 
 typedef struct report_flags {
     int format, adjust, latex;
@@ -120,9 +122,9 @@ static lb_status options_of(const report_flags *f, lb_arena *a, lb_report_option
 }
 
 static lb_status render(const report_flags *f, const lb_results *r, const lb_report_options *o, const char *expected,
-                        lb_str *out, int64_t *outside) {
+                        lb_str *out, int64_t *outside, int64_t *differs) {
     lb_table_format format = format_of[f->format];
-    *outside = 0;
+    *outside = *differs = 0;
     if (f->layers[0]) {
         int64_t cell;
         LB_TRY(lb_report_find_cell(r, f->layers, &cell));
@@ -134,7 +136,8 @@ static lb_status render(const report_flags *f, const lb_results *r, const lb_rep
     /* Two tables in one CSV would be none, and a paper's file has the table and nothing else. */
     if (!expected || format == LB_TABLE_CSV) return LB_OK;
     lb_str apart = {0};
-    lb_status st = lb_report_expected_table(r, expected, format, format == LB_TABLE_LATEX ? &apart : out, outside);
+    lb_status st = lb_cli_expected_tables(r, expected, o->papers, format, format == LB_TABLE_LATEX ? &apart : out,
+                                          outside, differs);
     lb_str_free(&apart);
     return st;
 }
@@ -161,12 +164,13 @@ static lb_status report(const report_flags *f, const lb_results *all, bool whole
     lb_results part;
     const lb_results *r = &part;
     lb_str out = {0};
-    int64_t outside = 0;
+    int64_t outside = 0, differs = 0;
     bool write = f->write && whole;
     LB_TRY(options_of(f, a, &o));
     LB_TRY(selected(f, a, all, &part));
     LB_TRY(expected_path(f, whole ? r->dir : NULL, a, &expected));
-    lb_status st = render(f, r, &o, expected, &out, &outside);
+    if (expected) LB_TRY(lb_papers_find(a, &o.papers));
+    lb_status st = render(f, r, &o, expected, &out, &outside, &differs);
     if (st == LB_OK) st = lb_str_check(&out);
     if (st == LB_OK && write) st = lb_report_write(r, &o, expected, log);
     if (st == LB_OK) st = lb_starved_check();
@@ -176,10 +180,7 @@ static lb_status report(const report_flags *f, const lb_results *all, bool whole
     if (write) lb_info(log, "written: %s/report/index.html", r->dir);
     if (f->write && !whole)
         lb_info(log, "nothing is written: the report in a folder is that of its whole sweep and baseline");
-    if (outside) {
-        lb_warn(log, "%lld value%s outside the tolerance", (long long)outside, outside == 1 ? "" : "s");
-        *exit_code = 1;
-    }
+    lb_cli_expected_warn(outside, differs, log, exit_code);
     return LB_OK;
 }
 
@@ -203,7 +204,8 @@ const lb_command lb_cmd_report = {
     .details =
         "Writes DIR/cells.csv and DIR/report/ (index.html, report.md, body.tex, tables, plots), and prints the "
         "main table.\nSeveral folders, --all and --where only print: differences are between cells of one model, "
-        "text and protocol.\nExit code 1 when a value is outside the tolerance of the expected one.",
+        "text and protocol.\nExit code 1 when a value is outside the tolerance of the expected one, or differs from a "
+        "published one.",
     .example = "lowbit report results/demo --where 'bits <= 3' --sort ppl",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(report_flags)},
     .min_positional = 1,

@@ -8,6 +8,7 @@
 #include "cli/planned.h"
 #include "cli/profile.h"
 #include "report/report.h"
+#include "run/papers.h"
 #include "run/sweep_run.h"
 
 typedef struct run_flags {
@@ -46,16 +47,19 @@ static lb_status take_expected(const lb_planned *x, lb_arena *a, const char **ou
 
 /* The report is written after the tables are made, which may fail, and before they are printed, so that it is there
  * also when nobody reads them to the end (a pipe to head); and they are printed also when it could not be written. */
-static lb_status tables(const lb_results *r, const char *expected, bool write, lb_log *log, int64_t *outside) {
+static lb_status tables(const lb_results *r, const char *expected, lb_arena *a, bool write, lb_log *log,
+                        int64_t *outside, int64_t *differs) {
     lb_str out = {0};
-    *outside = 0;
+    lb_report_options o = {0};
+    *outside = *differs = 0;
+    if (expected) LB_TRY(lb_papers_find(a, &o.papers));
     lb_status written = LB_OK, st = lb_report_main_table(r, LB_TABLE_TERMINAL, &out);
     if (st == LB_OK && expected) {
         lb_str_add(&out, "\n");
-        st = lb_report_expected_table(r, expected, LB_TABLE_TERMINAL, &out, outside);
+        st = lb_cli_expected_tables(r, expected, o.papers, LB_TABLE_TERMINAL, &out, outside, differs);
     }
     if (st == LB_OK) st = lb_str_check(&out);
-    if (st == LB_OK && write) written = lb_report_write(r, NULL, expected, log);
+    if (st == LB_OK && write) written = lb_report_write(r, &o, expected, log);
     if (st == LB_OK) lb_cli_print(out.s);
     lb_str_free(&out);
     LB_TRY(st);
@@ -68,11 +72,11 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
                         int *exit_code) {
     const char *expected;
     lb_results *r = NULL;
-    int64_t outside = 0;
+    int64_t outside, differs;
     LB_TRY(take_expected(x, a, &expected));
     LB_TRY(lb_cli_plots_keep(x, a));
     LB_TRY(lb_store_read_results(x->plans.at[0].dir, &r));
-    lb_status st = tables(r, expected, f->report, log, &outside);
+    lb_status st = tables(r, expected, a, f->report, log, &outside, &differs);
     lb_results_free(r);
     LB_TRY(st);
     lb_info(log, "%lld cell%s run, %lld kept, %lld refused, %lld failed", (long long)done->done,
@@ -82,10 +86,7 @@ static lb_status finish(const lb_planned *x, const run_flags *f, lb_arena *a, co
         *exit_code = 1;
     }
     lb_cli_warn_of_nothing(&x->plans, log, exit_code);
-    if (outside > 0) {
-        lb_warn(log, "%lld value%s outside the tolerance", (long long)outside, outside == 1 ? "" : "s");
-        *exit_code = 1;
-    }
+    lb_cli_expected_warn(outside, differs, log, exit_code);
     return LB_OK;
 }
 

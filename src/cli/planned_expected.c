@@ -67,3 +67,21 @@ lb_status lb_cli_expected_preview(const lb_planned *x, lb_arena *a, lb_log *log)
     LB_TRY(planned_results(x, a, &r));
     return lb_report_expected_preview(&r, path, log);
 }
+
+lb_status lb_cli_expected_tables(const lb_results *r, const char *expected_csv, const lb_papers *papers,
+                                 lb_table_format f, lb_str *out, int64_t *outside, int64_t *differs) {
+    lb_str published = {0};
+    size_t from = out->len;
+    LB_TRY(lb_report_expected_table(r, expected_csv, f, out, outside));
+    lb_status st = lb_report_published_table(r, expected_csv, papers, f, &published, differs);
+    if (st == LB_OK && published.len) lb_str_add(out, "%s%s", out->len > from ? "\n" : "", published.s);
+    lb_str_free(&published);
+    return st;
+}
+
+void lb_cli_expected_warn(int64_t outside, int64_t differs, lb_log *log, int *exit_code) {
+    if (outside > 0) lb_warn(log, "%lld value%s outside the tolerance", (long long)outside, outside == 1 ? "" : "s");
+    if (differs > 0)
+        lb_warn(log, "%lld published number%s from ours", (long long)differs, differs == 1 ? " differs" : "s differ");
+    if (outside > 0 || differs > 0) *exit_code = 1;
+}

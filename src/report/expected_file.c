@@ -6,8 +6,10 @@
 #include "io/csv.h"
 #include "report/expected.h"
 
-static const char *const field_name[FIELDS] = {"method", "options",  "evaluation", "protocol", "windows",
-                                               "metric", "expected", "tolerance",  "kind",     "source"};
+static const char *const field_name[FIELDS] = {"method",   "options",   "evaluation", "protocol", "windows", "metric",
+                                               "expected", "tolerance", "kind",       "source",   "place",   "trust"};
+
+bool lb_expected_published(const lb_expectation *e) { return e->text[F_PLACE][0] != 0; }
 
 /* The metric that somebody may have meant; NULL: none is near. */
 static const char *near_metric(const char *metric) {
@@ -74,10 +76,10 @@ static lb_status read_number(const char *path, int line, const char *name, const
 
 static lb_status read_row(const char *path, int line, lb_expectation *e) {
     /* A value published as nan is shown and never compared. */
-    if (strcmp(e->text[F_EXPECTED], "nan") == 0)
-        e->expected = NAN;
-    else
-        LB_TRY(read_number(path, line, "expected", e->text[F_EXPECTED], &e->expected));
+    if (lb_published_number(e->text[F_EXPECTED], &e->expected, &e->half_unit) != LB_OK)
+        return lb_fail(LB_E_FORMAT, "%s:%d: expected = '%s': must be a number", path, line, e->text[F_EXPECTED]);
+    if (e->text[F_TRUST][0] && lb_trust_parse(e->text[F_TRUST], &e->trust) != LB_OK)
+        return lb_fail_in(LB_E_FORMAT, "%s:%d", path, line);
     LB_TRY(read_number(path, line, "tolerance", e->text[F_TOL], &e->tolerance));
     if (e->tolerance < 0)
         return lb_fail(LB_E_FORMAT, "%s:%d: tolerance = %s: must not be negative", path, line, e->text[F_TOL]);
@@ -89,18 +91,29 @@ static lb_status read_row(const char *path, int line, lb_expectation *e) {
     return LB_OK;
 }
 
+lb_status lb_expected_option(lb_arena *a, const lb_expectation *e, const char *key, const char **out) {
+    size_t n = strlen(key);
+    *out = NULL;
+    for (const char *p = e->text[F_OPTIONS]; *p; p += strcspn(p, ";"), p += strspn(p, "; ")) {
+        if (strncmp(p, key, n) != 0 || p[n] != '=') continue;
+        *out = lb_arena_printf(a, "%.*s", (int)strcspn(p + n + 1, ";"), p + n + 1);
+        return *out ? LB_OK : LB_E_NOMEM;
+    }
+    return LB_OK;
+}
+
 lb_status lb_expected_read(lb_arena *a, const char *path, lb_expectation **out, size_t *n) {
     lb_csv csv;
     int column[FIELDS];
     LB_TRY(lb_csv_read(a, path, &csv));
     for (int i = 0; i < FIELDS; i++) {
         column[i] = lb_csv_column(&csv, field_name[i]);
-        if (column[i] < 0) return lb_fail(LB_E_FORMAT, "%s:1: no column '%s'", path, field_name[i]);
+        if (column[i] < 0 && i < F_PLACE) return lb_fail(LB_E_FORMAT, "%s:1: no column '%s'", path, field_name[i]);
     }
     lb_expectation *at = LB_NEW(a, lb_expectation, csv.rows + 1);
     if (!at) return LB_E_NOMEM;
     for (size_t r = 0; r < csv.rows; r++) {
-        for (int i = 0; i < FIELDS; i++) at[r].text[i] = csv.row[r][column[i]];
+        for (int i = 0; i < FIELDS; i++) at[r].text[i] = column[i] < 0 ? "" : csv.row[r][column[i]];
         at[r].line = csv.line[r];
         LB_TRY(check_metric(path, csv.line[r], at[r].text[F_METRIC]));
         LB_TRY(check_options(path, csv.line[r], at[r].text[F_OPTIONS]));

@@ -2,7 +2,7 @@
  * now. */
 #include <string.h>
 
-#include "report/expected.h"
+#include "report/beside.h"
 
 /* Keys by which a row may choose a cell, beside the options of its method. */
 static const char *const common[] = {"seed",  "propagate", "true_sequential", "label",
@@ -62,17 +62,38 @@ static lb_status blame_eval(lb_arena *a, const lb_record *c, const lb_expectatio
     return *why ? LB_OK : LB_E_NOMEM;
 }
 
+/* Of a published number the first of its cells; neither cell nor `why`: it is meant to be shown only, as another
+ * model's, or one that nobody compares with. */
+static lb_status published_cell(lb_arena *a, const lb_results *r, const lb_expectation *e, const lb_record **cell,
+                                const char **why) {
+    const lb_record **all;
+    int64_t n;
+    bool of_model;
+    *cell = NULL, *why = NULL;
+    LB_TRY(lb_beside_of_model(a, r, e, &of_model));
+    if (!of_model || lb_beside_never(e) || !lb_beside_has_method(e->text[F_METHOD])) return LB_OK;
+    LB_TRY(lb_expected_cells(a, r, e, &all, &n, why));
+    if (!n) return LB_OK;
+    *cell = all[0];
+    if (!lb_beside_draws(e->text[F_METHOD]) || n >= LB_VERDICT_SEEDS) return LB_OK;
+    *why = lb_arena_printf(a, "%s needs %d seeds, not %lld", e->text[F_METHOD], LB_VERDICT_SEEDS, (long long)n);
+    return *why ? LB_OK : LB_E_NOMEM;
+}
+
 /* Why a row is not going to be compared; NULL: it is, if its cell succeeds. */
 static lb_status why_not(lb_arena *a, const lb_results *r, const lb_expectation *e, const char **why) {
     const lb_record *c;
-    LB_TRY(lb_expected_cell(a, r, e, &c, why));
-    if (c) return lb_expected_of_cell(e->text[F_METRIC]) ? LB_OK : blame_eval(a, c, e, why);
+    if (lb_expected_published(e))
+        LB_TRY(published_cell(a, r, e, &c, why));
+    else
+        LB_TRY(lb_expected_cell(a, r, e, &c, why));
+    if (!c && !*why) return LB_OK;
+    if (c) return *why || lb_expected_of_cell(e->text[F_METRIC]) ? LB_OK : blame_eval(a, c, e, why);
     const char *words = NULL;
     LB_TRY(blame_words(a, r, e, &words));
     if (words) *why = words;
     return LB_OK;
 }
-
 static lb_status preview(lb_arena *a, const lb_results *planned, const char *path, lb_log *log) {
     enum { MOST = 5 }; /* that are named */
     lb_expectation *e;

@@ -39,11 +39,32 @@ static lb_status summary(const page *p) {
     return LB_OK;
 }
 
+/* Under a heading, unless it is empty. */
+static lb_status titled(const page *p, const char *title, lb_str *text, lb_status made) {
+    if (made == LB_OK) made = lb_str_check(text);
+    if (made == LB_OK && text->len) {
+        part(p, title);
+        lb_str_add_bytes(p->out, text->s, text->len);
+    }
+    lb_str_free(text);
+    return made;
+}
+
 static lb_status expected(const page *p) {
     if (!p->expected_csv) return LB_OK;
+    const lb_results *r = p->v->r;
+    const lb_papers *papers = p->v->options->papers;
     int64_t outside;
-    part(p, "Expected values");
-    return lb_report_expected_table(p->v->r, p->expected_csv, p->f, p->out, &outside);
+    lb_str text = {0};
+    lb_status made = lb_report_expected_table(r, p->expected_csv, p->f, &text, &outside);
+    LB_TRY(titled(p, "Expected values", &text, made));
+    text = (lb_str){0};
+    made = lb_report_published_table(r, p->expected_csv, papers, p->f, &text, &outside);
+    LB_TRY(titled(p, "Published numbers", &text, made));
+    if (p->f == LB_TABLE_LATEX) return LB_OK; /* long lines of sources: tables/literature.csv has them */
+    text = (lb_str){0};
+    made = lb_report_literature_table(r, p->expected_csv, papers, p->f, &text);
+    return titled(p, "Literature", &text, made);
 }
 
 static lb_status figure(const page *p, const lb_plot_entry *e) {

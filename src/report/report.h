@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "result/published.h"
 #include "result/record.h"
 
 typedef enum lb_table_format {
@@ -28,8 +29,9 @@ typedef struct lb_report_options {
     lb_adjust adjust;
     const char *reference; /* the row or cell that differences of tables are to; NULL: the baseline */
     lb_latex_form latex;
-    bool siunitx;      /* there, numbers are aligned by the package of that name */
-    const char *plots; /* a file of plot options; NULL: plots.yaml of the results, if it is there */
+    bool siunitx;            /* there, numbers are aligned by the package of that name */
+    const char *plots;       /* a file of plot options; NULL: plots.yaml of the results, if it is there */
+    const lb_papers *papers; /* published numbers to compare with; NULL: none are known but those of expected.csv */
 } lb_report_options;
 
 /* One row a cell; mean +- sd where seeds are an axis. `o` may be NULL: the usual. */
@@ -48,6 +50,16 @@ LB_NODISCARD lb_status lb_report_size_table(const lb_results *r, lb_table_format
  * outside. */
 LB_NODISCARD lb_status lb_report_expected_table(const lb_results *r, const char *expected_csv, lb_table_format f,
                                                 lb_str *out, int64_t *outside);
+/* The rows of the list that are published numbers (they have a place in their source), of the models that ran: ours |
+ * published | difference | spread | verdict. Nothing where there is no such row. *differs counts the verdicts
+ * "differs".
+ */
+LB_NODISCARD lb_status lb_report_published_table(const lb_results *r, const char *expected_csv, const lb_papers *papers,
+                                                 lb_table_format f, lb_str *out, int64_t *differs);
+/* Of the models, and the texts and protocols that these rows name: everything that is published, a cell a row, with
+ * what each paper prints, and ours. */
+LB_NODISCARD lb_status lb_report_literature_table(const lb_results *r, const char *expected_csv,
+                                                  const lb_papers *papers, lb_table_format f, lb_str *out);
 /* LB_E_FORMAT, with file and line: the file is no list of expected values, or names a metric that there is not. */
 LB_NODISCARD lb_status lb_report_expected_check(const char *expected_csv);
 /* Warns of rows that will not be compared with what a config makes. planned: its cells, as records that are done, with

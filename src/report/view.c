@@ -99,7 +99,7 @@ static bool same_but(const lb_record *x, const lb_record *y, const char *but) {
            pairs_agree(&x->varied, &y->varied, but);
 }
 
-static bool same_but_seed(const lb_record *x, const lb_record *y) {
+bool lb_report_same_but_seed(const lb_record *x, const lb_record *y) {
     bool both = x->state == LB_CELL_DONE && y->state == LB_CELL_DONE;
     return x->seed != y->seed && same_but(x, y, "seed") && (both ? same_results(x, y, "seed") : labels_agree(x, y));
 }
@@ -146,7 +146,7 @@ static lb_status add_row(lb_report_view *v, const lb_record *c) {
 
 static lb_report_row *row_of(const lb_report_view *v, const lb_record *c) {
     for (int64_t i = 0; i < v->rows; i++)
-        if (same_but_seed(v->row[i].cell[0], c)) return &v->row[i];
+        if (lb_report_same_but_seed(v->row[i].cell[0], c)) return &v->row[i];
     return NULL;
 }
 

@@ -56,7 +56,8 @@ LB_NODISCARD lb_status lb_report_find_row(const lb_report_view *v, const char *n
 LB_NODISCARD lb_status lb_report_find_side(const lb_report_view *v, const char *name, lb_report_row *out, bool *alone);
 /* The records of each model, in the order of first sight; of one model, all as they are. */
 LB_NODISCARD lb_status lb_report_by_model(lb_arena *a, const lb_results *r, lb_results **out, int64_t *n);
-bool lb_report_same_model(const lb_record *x, const lb_record *y); /* by weights, where both know theirs */
+bool lb_report_same_model(const lb_record *x, const lb_record *y);    /* by weights, where both know theirs */
+bool lb_report_same_but_seed(const lb_record *x, const lb_record *y); /* two seeds of one row */
 /* Text, protocol, BOS rule, windows, and what the products were in. */
 bool lb_report_same_evaluation(const lb_eval_row *x, const lb_eval_row *y);
 bool lb_report_same_windows(const lb_eval_row *x, const lb_eval_row *y);         /* the same but for the products */

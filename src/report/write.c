@@ -54,6 +54,32 @@ static lb_status layer_tables(const writer *w) {
     return LB_OK;
 }
 
+/* Unless it is empty. */
+static lb_status put_some(const writer *w, const char *name, const char *ext, lb_str *s, lb_status made) {
+    char *leaf;
+    lb_status st = leaf_of(w, name, ext, &leaf);
+    bool empty = made == LB_OK && !s->failed && !s->len;
+    if (st == LB_OK && !empty) return put(w, leaf, s, made);
+    lb_str_free(s);
+    return st;
+}
+
+/* What is expected, and what is published. */
+static lb_status expected_tables(const writer *w, const char *expected_csv, lb_table_format f, const char *ext) {
+    const lb_results *r = w->v->r;
+    const lb_papers *papers = w->v->options->papers;
+    int64_t outside;
+    lb_str s = {0};
+    lb_status made = lb_report_expected_table(r, expected_csv, f, &s, &outside);
+    LB_TRY(put_some(w, "expected", ext, &s, made));
+    s = (lb_str){0};
+    made = lb_report_published_table(r, expected_csv, papers, f, &s, &outside);
+    LB_TRY(put_some(w, "published", ext, &s, made));
+    s = (lb_str){0};
+    made = lb_report_literature_table(r, expected_csv, papers, f, &s);
+    return put_some(w, "literature", ext, &s, made);
+}
+
 static lb_status tables(const writer *w, const char *expected_csv) {
     lb_str bare = {0};
     lb_status tabular = lb_report_paper_tables(w->v, LB_LATEX_TABULAR, &bare);
@@ -72,12 +98,7 @@ static lb_status tables(const writer *w, const char *expected_csv) {
         LB_TRY(leaf_of(w, "sizes", file[k].ext, &leaf));
         made = lb_report_sizes(w->v, f, &s);
         LB_TRY(put(w, leaf, &s, made));
-        if (!expected_csv) continue;
-        int64_t outside;
-        s = (lb_str){0};
-        LB_TRY(leaf_of(w, "expected", file[k].ext, &leaf));
-        made = lb_report_expected_table(w->v->r, expected_csv, f, &s, &outside);
-        LB_TRY(put(w, leaf, &s, made));
+        if (expected_csv) LB_TRY(expected_tables(w, expected_csv, f, file[k].ext));
     }
     return layer_tables(w);
 }

@@ -9,14 +9,31 @@
 #include "run/share.h"
 #include "run/sources.h"
 
+static const char place_of_lists[] = "data/papers";
+
+static lb_status find_lists(lb_arena *a, const char **dir) {
+    LB_TRY(lb_share_find(a, place_of_lists, dir));
+    if (!*dir && lb_fs_is_dir(place_of_lists)) *dir = place_of_lists;
+    return LB_OK;
+}
+
 lb_status lb_papers_open(lb_arena *a, lb_papers *out) {
-    static const char place[] = "data/papers";
     const char *dir;
-    LB_TRY(lb_share_find(a, place, &dir));
-    if (!dir && !lb_fs_is_dir(place))
-        return lb_fail(LB_E_ARG,
-                       "%s: not found, neither here nor with the program: published numbers are not installed", place);
-    return lb_papers_read(a, dir ? dir : place, out);
+    LB_TRY(find_lists(a, &dir));
+    if (dir) return lb_papers_read(a, dir, out);
+    return lb_fail(LB_E_ARG, "%s: neither here nor with the program: published numbers are not installed",
+                   place_of_lists);
+}
+
+lb_status lb_papers_find(lb_arena *a, const lb_papers **out) {
+    const char *dir;
+    lb_papers *p = LB_NEW(a, lb_papers, 1);
+    *out = NULL;
+    if (!p) return LB_E_NOMEM;
+    LB_TRY(find_lists(a, &dir));
+    if (!dir) return LB_OK;
+    *out = p;
+    return lb_papers_read(a, dir, p);
 }
 
 /* ---- experiments that have a row ---- */
@@ -37,7 +54,8 @@ static lb_status read_experiment(lb_arena *a, const char *dir, const char *name,
     if (!path) return LB_E_NOMEM;
     if (!lb_fs_exists(path)) return LB_OK;
     experiment e = {.dir = name};
-    LB_TRY(lb_csv_read(a, path, &e.csv));
+    lb_status st = lb_csv_read(a, path, &e.csv);
+    if (st != LB_OK) return st == LB_E_NOMEM ? st : LB_OK; /* it may be under way: `lowbit papers ... >expected.csv` */
     e.method = lb_csv_column(&e.csv, "method");
     e.options = lb_csv_column(&e.csv, "options");
     e.protocol = lb_csv_column(&e.csv, "protocol");
@@ -90,6 +108,41 @@ static const char *find_experiment(const experiments *all, const lb_papers_row *
 
 /* ---- what of a row can be run ---- */
 
+/* What a paper calibrates on; the GPTQ authors' draw for all others. */
+static const struct {
+    const char *paper, *text, *rest;
+} calibrations[] = {
+    {"OmniQuant", "wikitext-2-train", "recipe: joined, samples: 128, length: 2048"},
+    {"AffineQuant", "wikitext-2-train", "recipe: joined, samples: 128, length: 2048"},
+    {"QuaRot", "wikitext-2-train", "recipe: joined, samples: 128, length: 2048"},
+    {"SpinQuant", "wikitext-2-train", "recipe: joined, samples: 128, length: 2048"},
+    {"Wanda", "c4-train-0", "recipe: documents_longer, samples: 128, length: 2048"},
+    {"SmoothQuant", "pile-valid", "recipe: blocks, samples: 512, length: 512"},
+    {"AWQ", "pile-valid", "recipe: blocks, samples: 128, length: 512"},
+    {NULL, "c4-train-0", "recipe: documents, samples: 128, length: 2048"},
+};
+
+static bool calibrates(lb_arena *a, const char *method) {
+    char *rest = lb_arena_strdup(a, method), *one;
+    bool any = false;
+    while (rest && (one = strsep(&rest, "+"))) {
+        const lb_method *m = lb_method_find(one);
+        any = any || (m && (m->needs & LB_NEEDS_CALIBRATION));
+    }
+    return any;
+}
+
+/* *text NULL: the method takes no notice of one. */
+static lb_status find_calibration(lb_arena *a, lb_papers_row *r, const char **text) {
+    size_t i = 0;
+    *text = r->calibration = NULL;
+    if (!r->cell.entry || !calibrates(a, r->cell.method)) return LB_OK;
+    while (calibrations[i].paper && strcmp(calibrations[i].paper, r->x->paper) != 0) i++;
+    *text = calibrations[i].text;
+    r->calibration = lb_arena_printf(a, "text: %s, %s", *text, calibrations[i].rest);
+    return r->calibration ? LB_OK : LB_E_NOMEM;
+}
+
 /* Appends the name if the source has to be fetched; *why: there is no source of that name. */
 static lb_status look_for(lb_arena *a, const lb_sources *s, const char *name, lb_source_kind kind, lb_str *fetch,
                           const char **why) {
@@ -111,6 +164,9 @@ static lb_status judge_files(lb_arena *a, const lb_sources *s, lb_papers_row *r,
     LB_TRY(look_for(a, s, r->cell.model, LB_SOURCE_MODEL, fetch, why));
     if (*why) return LB_OK;
     LB_TRY(look_for(a, s, r->cell.evaluation, LB_SOURCE_TEXT, fetch, why));
+    const char *calibration;
+    LB_TRY(find_calibration(a, r, &calibration));
+    if (calibration && !*why) LB_TRY(look_for(a, s, calibration, LB_SOURCE_TEXT, fetch, why));
     return lb_str_check(fetch);
 }
 
@@ -146,7 +202,6 @@ static lb_status find_command(lb_arena *a, const experiments *all, lb_papers_row
         lb_str_add(&s, "lowbit run experiments/%s/config.yaml -o model=%s", r->experiment, r->cell.model);
     } else {
         word(&s, "lowbit papers ", r->x->model->name);
-        word(&s, " ", r->x->method_name);
         word(&s, " --paper ", r->x->paper);
         word(&s, " --table ", r->x->table);
         word(&s, " --protocol ", r->x->protocol);

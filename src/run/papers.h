@@ -8,6 +8,9 @@
 /* The lists that come with the program, or lie in data/papers of the current folder. LB_E_ARG: they are nowhere. */
 LB_NODISCARD lb_status lb_papers_open(lb_arena *a, lb_papers *out);
 
+/* The same; NULL: they are nowhere. */
+LB_NODISCARD lb_status lb_papers_find(lb_arena *a, const lb_papers **out);
+
 /* Names in letters of any case, '*' and '?' for others; NULL: any. */
 typedef struct lb_papers_wish {
     const char *model;  /* as published, or as a source is called */
@@ -23,6 +26,7 @@ typedef struct lb_papers_row {
     const char *runs_how; /* "yes", "fetch opt-125m first", "no: AWQ is not here" */
     const char *command;  /* "": none */
     const char *experiment;
+    const char *calibration; /* as in a config, as the paper has it: "text: c4-train-0, recipe: documents, ..." */
 } lb_papers_row;
 
 /* The rows of a wish, in the order of the file. LB_E_ARG: one of its names fits nothing, with the nearest that does. */

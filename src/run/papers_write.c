@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "io/csv.h"
-#include "quant/method.h"
 #include "run/papers.h"
 
 static void line_of(const char *const *field, size_t n, lb_str *out) {
@@ -100,34 +99,6 @@ lb_status lb_papers_expected(const lb_papers_row *row, size_t n, lb_str *out) {
 
 /* ---- a config ---- */
 
-static const struct {
-    const char *paper, *calibration;
-} calibrations[] = {
-    {"OmniQuant", "{text: wikitext-2-train, recipe: joined, samples: 128, length: 2048}"},
-    {"AffineQuant", "{text: wikitext-2-train, recipe: joined, samples: 128, length: 2048}"},
-    {"QuaRot", "{text: wikitext-2-train, recipe: joined, samples: 128, length: 2048}"},
-    {"SpinQuant", "{text: wikitext-2-train, recipe: joined, samples: 128, length: 2048}"},
-    {"Wanda", "{text: c4-train-0, recipe: documents_longer, samples: 128, length: 2048}"},
-    {"SmoothQuant", "{text: pile-valid, recipe: blocks, samples: 512, length: 512}"},
-    {"AWQ", "{text: pile-valid, recipe: blocks, samples: 128, length: 512}"},
-};
-
-static const char *calibration_of(const char *paper) {
-    for (size_t i = 0; i < sizeof calibrations / sizeof calibrations[0]; i++)
-        if (strcmp(calibrations[i].paper, paper) == 0) return calibrations[i].calibration;
-    return "{text: c4-train-0, recipe: documents, samples: 128, length: 2048}"; /* the GPTQ authors' */
-}
-
-static bool calibrates(lb_arena *a, const char *method) {
-    char *rest = lb_arena_strdup(a, method), *one;
-    bool any = false;
-    while (rest && (one = strsep(&rest, "+"))) {
-        const lb_method *m = lb_method_find(one);
-        any = any || (m && (m->needs & LB_NEEDS_CALIBRATION));
-    }
-    return any;
-}
-
 /* Texts, each once, in the order of first sight. */
 typedef struct once {
     const char **at;
@@ -152,7 +123,7 @@ lb_status lb_papers_config(lb_arena *a, const lb_papers_row *row, size_t n, lb_s
         LB_TRY(add_once(a, &model, n, r->cell.model));
         LB_TRY(add_once(a, &eval, n, e));
         LB_TRY(add_once(a, &entry, n, r->cell.entry));
-        if (calibrates(a, r->cell.method)) LB_TRY(add_once(a, &calibration, n, calibration_of(r->x->paper)));
+        if (r->calibration) LB_TRY(add_once(a, &calibration, n, r->calibration));
     }
     if (!entry.n) return lb_fail(LB_E_ARG, "none of these %zu published numbers can be run here", n);
     if (calibration.n > 1) return lb_fail(LB_E_ARG, "these papers calibrate on different texts: choose one (--paper)");
@@ -161,7 +132,7 @@ lb_status lb_papers_config(lb_arena *a, const lb_papers_row *row, size_t n, lb_s
                "ends with\n# ours and the published numbers.\nname: papers\nmodel: [");
     for (size_t i = 0; i < model.n; i++) lb_str_add(out, "%s%s", i ? ", " : "", model.at[i]);
     lb_str_add(out, "]\n");
-    if (calibration.n) lb_str_add(out, "calibration: %s\nseed: [0, 1, 2]\n", calibration.at[0]);
+    if (calibration.n) lb_str_add(out, "calibration: {%s}\nseed: [0, 1, 2]\n", calibration.at[0]);
     lb_str_add(out, "eval:\n");
     for (size_t i = 0; i < eval.n; i++) lb_str_add(out, "  - %s\n", eval.at[i]);
     lb_str_add(out, "quantize:\n");

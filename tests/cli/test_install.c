@@ -56,6 +56,7 @@ static void test_install(void **state) {
            1, "data/small/eval.txt");
     expect("lowbit eval data/small/modle data/small/eval.txt --protocol W2-32", 1, "no such file");
     /* What is fetched goes to the user's folder, by the script that was installed. */
+    expect("lowbit papers OPT-125M fp --paper GPTQ --table T3", 0, " 27.65 ");
     expect("lowbit sources", 0, "share/lowbit/tools/fetch NAME... brings them to data/cache");
     expect("lowbit check smollm2-135m", 1, "share/lowbit/tools/fetch smollm2-135m brings it to data/cache/");
     expect("printf x > y; LOWBIT_SOURCES=. \"$S/tools/fetch\" nothing-of-this-name", 1, "no such source");
