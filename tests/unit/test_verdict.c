@@ -206,6 +206,39 @@ static void figures(void **state) {
     assert_string_equal(cell(&csv, 0, "source"), "GPTQ (arXiv:2210.17323), T3");
 }
 
+/* What counts in a spread: read at the source or quoted, by the same protocol, however a paper calls that. */
+static void spreads(void **state) {
+    (void)state;
+    static const struct {
+        const char *model, *method, *bits, *paper;
+        int64_t values;
+        double low, high;
+    } of[] = {{"Llama2-7B", "OmniQuant", "2", "OmniQuant", 1, 11.055, 11.065}, /* 12.84 elsewhere is suspect */
+              {"Llama2-7B", "SliceGPT", "20%", "SliceGPT", 1, 6.635, 6.645},   /* 6.86 is a user's */
+              {"TinyLlama-1.1B", "fp", "16", "Thanos", 1, 7.965, 7.975},
+              {"Llama2-7B", "fp", "16", "QuaRot", 5, 5.45, 5.55}, /* 5.12 is of windows of 4096 tokens */
+              {"Llama2-7B", "fp", "16", "Wanda", 2, 5.115, 5.125}};
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
+        const lb_published *x = NULL;
+        for (size_t k = 0; k < papers.rows && !x; k++) {
+            const lb_published *y = &papers.row[k];
+            bool group = strcmp(y->group, "-") == 0 || strcmp(y->group, "128") == 0;
+            if (group && strcmp(y->model->name, of[i].model) == 0 && strcmp(y->method_name, of[i].method) == 0 &&
+                strcmp(y->bits, of[i].bits) == 0 && strcmp(y->paper, of[i].paper) == 0)
+                x = y;
+        }
+        assert_non_null(x);
+        lb_beside b;
+        const lb_expectation e = {.text = {"none", "model=other", "", "W2-2048", "", "ppl", x->text},
+                                  .expected = x->value,
+                                  .half_unit = x->half_unit};
+        assert_ok(lb_beside_of(arena, &results, &papers, &e, x, &b));
+        assert_int_equal(b.values, of[i].values);
+        if (fabs(b.low - of[i].low) > 1e-9 || fabs(b.high - of[i].high) > 1e-9)
+            fail_msg("%s %s: %g to %g", of[i].model, of[i].method, b.low, b.high);
+    }
+}
+
 /* Rows of models that did not run are counted and named, and so are rows that are no published numbers, elsewhere. */
 static void other_rows(void **state) {
     (void)state;
@@ -332,11 +365,43 @@ static void wrong_rows(void **state) {
     lb_str_free(&s);
 }
 
+static lb_status both_tables(const char *path) {
+    lb_str s = {0};
+    int64_t n;
+    lb_status st = LB_OK;
+    for (int f = LB_TABLE_TERMINAL; st == LB_OK && f <= LB_TABLE_MARKDOWN; f++) {
+        st = lb_report_published_table(&results, path, &papers, (lb_table_format)f, &s, &n);
+        if (st == LB_OK) st = lb_report_literature_table(&results, path, &papers, (lb_table_format)f, &s);
+    }
+    lb_str_free(&s);
+    return st;
+}
+
+/* Every allocation fails once: an error each time, and no crash. */
+static void out_of_memory(void **state) {
+    (void)state;
+    char path[LB_TEST_PATH];
+    snprintf(path, sizeof path, "%s/expected.csv", lb_test_tmpdir());
+    static const char rows[] = HEAD G4 W2 "31.12,1" GPTQ "primary\n"
+                                          "none,model=opt-350m,wikitext-2,W2-2048,,ppl,22.00,0.005" GPTQ "primary\n";
+    assert_ok(lb_fs_write_atomic(path, rows, sizeof rows - 1));
+    lb_alloc_fail_at(0);
+    assert_ok(both_tables(path));
+    int64_t all = lb_alloc_count(), step = all / 40 + 1;
+    for (int64_t i = 1; i <= all; i += step) {
+        lb_alloc_fail_at(i);
+        lb_status st = both_tables(path);
+        lb_alloc_fail_at(0);
+        assert_status(LB_E_NOMEM, st);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(last_digit), cmocka_unit_test(seeds),   cmocka_unit_test(decimals),
-        cmocka_unit_test(verdicts),   cmocka_unit_test(figures), cmocka_unit_test(other_rows),
-        cmocka_unit_test(literature), cmocka_unit_test(preview), cmocka_unit_test(wrong_rows),
+        cmocka_unit_test(last_digit), cmocka_unit_test(seeds),         cmocka_unit_test(decimals),
+        cmocka_unit_test(verdicts),   cmocka_unit_test(figures),       cmocka_unit_test(spreads),
+        cmocka_unit_test(other_rows), cmocka_unit_test(literature),    cmocka_unit_test(preview),
+        cmocka_unit_test(wrong_rows), cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
