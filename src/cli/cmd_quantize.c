@@ -38,8 +38,8 @@ static const lb_option flags[] = {
      "tokens a calibration sequence; 0: 2048, or a shorter model's context; of a method that trains: a training "
      "sequence",
      AT(length)},
-    {"recipe", LB_OPT_CHOICE, "sequential", 0, 0, lb_recipe_choices,
-     "calibration windows: the first ones, or random ones", AT(recipe)},
+    {"recipe", LB_OPT_CHOICE, "sequential", 0, 0, lb_recipe_names,
+     "which tokens of the calibration text (lowbit help recipe)", AT(recipe)},
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices,
      "BOS at the head of a text: where the tokenizer adds one, never, or always", AT(bos)},
     {"training", LB_OPT_STR, "", 0, 0, NULL, "text for methods that train; default: the calibration text",
@@ -113,7 +113,7 @@ static lb_status set_calibration(lb_arena *a, const quantize_flags *f, int64_t l
     LB_TRY(set(a, root, "calibration", "calibration.text", f->calibration));
     LB_TRY(set_number(a, root, "samples", "calibration.samples", f->samples));
     LB_TRY(set_number(a, root, "length", "calibration.length", length));
-    LB_TRY(set(a, root, "recipe", "calibration.recipe", lb_recipe_choices[f->recipe]));
+    LB_TRY(set(a, root, "recipe", "calibration.recipe", lb_recipe_names[f->recipe]));
     /* One cell has nothing to be compared with; a method without statistics of its own is measured with these. */
     if (find_needing(f, LB_NEEDS_HESSIAN)) LB_TRY(set(a, root, "method", "calibration.original_errors", "false"));
     return set(a, root, "bos", "calibration.bos", lb_bos_choices[f->bos]);

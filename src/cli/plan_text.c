@@ -26,11 +26,18 @@ static void text_of_model(const lb_plan *p, lb_str *out) {
     if (p->model_note[0]) lb_str_add(out, "             %s\n", p->model_note);
 }
 
-static void text_of_calibration(const lb_text *t, const lb_calibration_config *k, lb_str *out) {
-    if (t->corpus)
-        lb_str_add(out, "calibration  %s: %lld x %lld of %lld tokens, %s, bos %s, sha256 %.12s\n", t->name,
-                   (long long)k->samples, (long long)k->length, (long long)t->corpus->tokens,
-                   k->recipe == LB_RECIPE_RANDOM ? "random" : "sequential", t->bos_text, t->corpus->hash);
+/* c: NULL: no cell has it. */
+static void text_of_calibration(const lb_text *t, const lb_calibration_config *k, const lb_cell *c, lb_str *out) {
+    if (!t->corpus) return;
+    lb_str_add(out, "calibration  %s: ", t->name);
+    if (c && c->sequences != k->samples)
+        lb_str_add(out, "%lld x %lld of %lld rows", (long long)c->sequences, (long long)k->length,
+                   (long long)k->samples);
+    else
+        lb_str_add(out, "%lld x %lld", (long long)k->samples, (long long)k->length);
+    lb_str_add(out, " of %lld %s", (long long)(t->join ? t->corpus->tokens : t->corpus->n_rows),
+               t->join ? "tokens" : "rows");
+    lb_str_add(out, ", %s, bos %s, sha256 %.12s\n", lb_recipe_names[k->recipe], t->bos_text, t->corpus->hash);
 }
 
 static bool same_windows(const lb_cell *a, const lb_cell *b) {
@@ -48,9 +55,9 @@ static void text_of_calibrations(const lb_plan *p, lb_str *out) {
         if (s->cell[i].windows <= told) continue;
         told = s->cell[i].windows;
         while (k < i && (!s->cell[k].windows || !same_windows(&s->cell[k], &s->cell[i]))) k++;
-        if (k == i) text_of_calibration(lb_plan_calibration(p, &s->cell[i]), &s->cell[i].calibration, out);
+        if (k == i) text_of_calibration(lb_plan_calibration(p, &s->cell[i]), &s->cell[i].calibration, &s->cell[i], out);
     }
-    if (!told && p->calibration.n) text_of_calibration(&p->calibration.at[0], &p->config->calibration, out);
+    if (!told && p->calibration.n) text_of_calibration(&p->calibration.at[0], &p->config->calibration, NULL, out);
 }
 
 static void text_of_texts(const lb_texts *texts, const char *what, lb_str *out) {
@@ -71,7 +78,8 @@ static void text_of_data(const lb_plan *p, lb_str *out) {
         const lb_corpus *t = p->eval[i].corpus;
         lb_protocol protocol;
         if (lb_protocol_parse(e->protocol, &protocol) != LB_OK) continue;
-        int64_t all = lb_protocol_windows(&protocol, t->tokens), n = e->windows > 0 && e->windows < all ? e->windows : all;
+        int64_t all = lb_protocol_windows(&protocol, t->tokens),
+                n = e->windows > 0 && e->windows < all ? e->windows : all;
         lb_str_add(out, "evaluation   %s: %s, %lld of %lld windows, %lld tokens, bos %s, sha256 %.12s%s%s\n", e->name,
                    e->protocol, (long long)n, (long long)all, (long long)t->tokens, p->eval[i].bos_text, t->hash,
                    t->known ? ", " : "", t->known ? t->known : "");

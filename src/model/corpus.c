@@ -229,9 +229,14 @@ lb_status lb_corpus_open(const char *path, const lb_tokenizer *t, lb_bos bos, lb
     return status;
 }
 
+void lb_corpus_close_rows(lb_corpus *c) {
+    lb_rows_close(c->rows);
+    c->rows = NULL;
+}
+
 void lb_corpus_close(lb_corpus *c) {
     if (!c) return;
-    lb_rows_close(c->rows);
+    lb_corpus_close_rows(c);
     lb_arena_free(c->arena);
 }
 
@@ -267,6 +272,7 @@ static lb_status to_draw(lb_corpus *c, const lb_row_spec *s, const char *how, co
                          lb_log *log) {
     LB_TRY(name_it(c, lb_rows_file(c->rows), how));
     c->bytes = (int64_t)lb_rows_file(c->rows)->n;
+    c->n_rows = lb_rows_count(c->rows);
     c->tokenizer = t;
     c->log = log;
     c->special = s->chat == LB_CHAT_CHATML;
@@ -355,6 +361,9 @@ lb_status lb_corpus_encode_stripped(const lb_corpus *c, int64_t row, int32_t **i
 
 /* ---- windows ---- */
 
+const char *const lb_recipe_names[] = {"sequential",       "random", "joined",       "documents",
+                                       "documents_longer", "blocks", "first_tokens", NULL};
+
 #define WINDOW_STREAM 0x77696e646f7773u /* the random starts have a stream of their own */
 
 lb_status lb_corpus_holds(const lb_corpus *c, lb_recipe r, int64_t samples, int64_t length) {
@@ -364,12 +373,16 @@ lb_status lb_corpus_holds(const lb_corpus *c, lb_recipe r, int64_t samples, int6
     if (samples > INT64_MAX / 8 / length)
         return lb_fail(LB_E_CONFIG, "%s: %lld windows of %lld tokens: too many", c->name, (long long)samples,
                        (long long)length);
-    int64_t need = r == LB_RECIPE_SEQUENTIAL ? samples * length : length;
-    if (c->tokens < need)
+    if (r >= LB_RECIPE_DOCUMENTS && (!c->rows || lb_rows_are_one(c->rows)))
         return lb_fail(LB_E_CONFIG,
-                       "%s: %s windows (%lld of %lld tokens) need a text of %lld tokens, this one has %lld", c->name,
-                       r == LB_RECIPE_SEQUENTIAL ? "sequential" : "random", (long long)samples, (long long)length,
-                       (long long)need, (long long)c->tokens);
+                       "%s: recipe: %s draws rows, but the whole file is one text (rows: lines or json cuts it)",
+                       c->name, lb_recipe_names[r]);
+    if (r >= LB_RECIPE_DOCUMENTS) return LB_OK;
+    int64_t need = r == LB_RECIPE_SEQUENTIAL ? samples * length : length + (r == LB_RECIPE_JOINED);
+    if (c->tokens < need)
+        return lb_fail(
+            LB_E_CONFIG, "%s: %s windows (%lld of %lld tokens) need a text of %lld tokens, this one has %lld", c->name,
+            lb_recipe_names[r], (long long)samples, (long long)length, (long long)need, (long long)c->tokens);
     return LB_OK;
 }
 

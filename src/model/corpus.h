@@ -23,6 +23,7 @@ typedef struct lb_corpus {
     const char *known; /* the text of a protocol that this is ("WikiText-2 raw test, joined by \"\\n\\n\""), or NULL */
     const char *how;   /* its rows were read, as lb_rows_how has it; "": it is the whole file */
     lb_rows *rows;     /* of one that is not joined: its tokens are those that are drawn (tokens 0); else NULL */
+    int64_t n_rows;    /* of it; else 0 */
     const lb_tokenizer *tokenizer; /* what encodes them */
     bool special;                  /* its special tokens are parsed: it was written in a chat's form */
     lb_log *log;                   /* where what there is to say of rows goes */
@@ -52,18 +53,31 @@ LB_NODISCARD lb_status lb_rows_how(lb_arena *a, const char *path, const lb_row_s
  * lb_free. Warns once of each thing there is to warn of. And those of its text without white space at the ends. */
 LB_NODISCARD lb_status lb_corpus_encode_row(const lb_corpus *c, int64_t row, int32_t **ids, int64_t *n);
 LB_NODISCARD lb_status lb_corpus_encode_stripped(const lb_corpus *c, int64_t row, int32_t **ids, int64_t *n);
+/* Nothing will be drawn any more: the memory of the rows is given back. */
+void lb_corpus_close_rows(lb_corpus *c);
 void lb_corpus_close(lb_corpus *c);
 bool lb_bos_put(const lb_tokenizer *t, lb_bos bos); /* is one put at the head? */
 const char *lb_bos_text(lb_bos bos, bool put);      /* "auto: added", "auto: none", "never", "always" */
 /* The warning about files that disagree, for whoever takes an open corpus again. */
 void lb_bos_warn(const lb_tokenizer *t, lb_bos bos, const char *text_name, lb_log *log);
 
-/* Calibration windows: `samples` rows of `length` tokens.
- * sequential: the first samples x length tokens; random: starts drawn by our RNG from `seed`. */
-typedef enum lb_recipe { LB_RECIPE_SEQUENTIAL, LB_RECIPE_RANDOM } lb_recipe;
+/* Which tokens a calibration takes (model/recipes.h). */
+typedef enum lb_recipe {
+    LB_RECIPE_SEQUENTIAL,
+    LB_RECIPE_RANDOM,
+    LB_RECIPE_JOINED,
+    LB_RECIPE_DOCUMENTS, /* from here on they draw rows */
+    LB_RECIPE_DOCUMENTS_LONGER,
+    LB_RECIPE_BLOCKS,
+    LB_RECIPE_FIRST_TOKENS
+} lb_recipe;
+extern const char *const lb_recipe_names[]; /* as configs have them; NULL-terminated */
+/* `samples` rows of `length` tokens. sequential: the first samples x length; random: starts drawn by our RNG from
+ * `seed`. */
 LB_NODISCARD lb_status lb_corpus_windows(const lb_corpus *c, lb_recipe r, uint64_t seed, int64_t samples,
                                          int64_t length, lb_arena *a, int32_t **tokens);
-/* Can it give them? LB_E_CONFIG naming tokens needed and present if the text is too short. */
+/* Can it give them, as far as its length tells? LB_E_CONFIG naming tokens needed and present, or that rows are needed
+ * and the text is one. */
 LB_NODISCARD lb_status lb_corpus_holds(const lb_corpus *c, lb_recipe r, int64_t samples, int64_t length);
 
 #endif

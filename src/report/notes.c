@@ -97,7 +97,7 @@ typedef struct measured {
 /* Were their errors measured with the same text and sequences? Seeds of random ones are not asked for. */
 static bool same_calibration(const lb_record *x, const lb_record *y) {
     static const char *const key[] = {"calibration_sha256", "calibration_recipe", "calibration_samples",
-                                      "calibration_length"};
+                                      "calibration_length", "calibration_rows"};
     for (size_t i = 0; i < sizeof key / sizeof key[0]; i++) {
         const char *a = lb_report_pair(&x->provenance, key[i]), *b = lb_report_pair(&y->provenance, key[i]);
         if (a && b && strcmp(a, b) != 0) return false;

@@ -107,7 +107,6 @@ void lb_runner_close(lb_runner *r) {
 /* The original model's statistics for this cell's calibration windows; made again where a read found them damaged. */
 static lb_status open_statistics(running *x) {
     lb_runner *r = x->r;
-    const lb_calibration_config *k = &x->c->calibration;
     const lb_model *m = r->plan->model;
     if (!lb_plan_original_needs(r->plan, x->c)) return LB_OK;
     uint32_t needs = lb_plan_shared_needs(r->plan, x->c);
@@ -118,14 +117,14 @@ static lb_status open_statistics(running *x) {
     lb_runner_close(r);
     lb_arena *a = NULL;
     LB_TRY(lb_arena_new(0, &a));
-    int32_t *tokens = NULL;
+    const int32_t *tokens = NULL;
     char *path = lb_arena_printf(a, "%s/statistics-%.16s.bin", r->cache, key);
     lb_status st = path ? lb_fs_mkdirs(r->cache) : LB_E_NOMEM;
     if (st == LB_OK && damaged) (void)unlink(path);
     if (st == LB_OK) st = lb_plan_calibration_tokens(r->plan, x->c, a, &tokens);
     if (st == LB_OK)
-        st = lb_stats_file_ensure(path, key, needs, lb_plan_enough(x->c), m->net, &m->weights, tokens, k->samples,
-                                  k->length, r->plan->team, r->log, &r->stats);
+        st = lb_stats_file_ensure(path, key, needs, lb_plan_enough(x->c), m->net, &m->weights, tokens, x->c->sequences,
+                                  x->c->length, r->plan->team, r->log, &r->stats);
     lb_arena_free(a);
     if (st == LB_OK && !(r->shared = LB_NEW(r->keep, lb_shared_errors, m->net->sites))) st = LB_E_NOMEM;
     if (st == LB_OK) memcpy(r->stats_key, key, sizeof key);
@@ -223,10 +222,11 @@ static lb_status fill_inputs(running *x, lb_pairs *p) {
     LB_TRY(lb_pairs_add(a, p, "model_stored", plan->model->stored ? plan->model->stored : ""));
     if (x->c->method && calibration->corpus) {
         LB_TRY(add_text(a, p, "calibration", calibration));
-        LB_TRY(lb_pairs_add(a, p, "calibration_recipe", k->recipe == LB_RECIPE_RANDOM ? "random" : "sequential"));
+        LB_TRY(lb_pairs_add(a, p, "calibration_recipe", lb_recipe_names[k->recipe]));
         LB_TRY(add_number(a, p, "calibration_samples", k->samples));
         LB_TRY(add_number(a, p, "calibration_length", k->length));
-        if (k->recipe == LB_RECIPE_RANDOM)
+        if (x->c->sequences != k->samples) LB_TRY(add_number(a, p, "calibration_sequences", x->c->sequences));
+        if (lb_recipe_draws((lb_recipe)k->recipe))
             LB_TRY(add_number(a, p, "calibration_seed", (int64_t)lb_plan_calibration_seed(x->c)));
     }
     if (x->c->trains) LB_TRY(fill_training(x, p));

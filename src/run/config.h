@@ -193,8 +193,8 @@ typedef struct lb_config_top {
 } lb_config_top;
 extern const lb_options lb_config_top_table, lb_config_calibration_table, lb_config_eval_table,
     lb_config_training_table, lb_config_cell_table;
-/* Names in the order of their enum: of lb_bos, lb_recipe and lb_weights_mode; NULL-terminated. */
-extern const char *const lb_bos_choices[], *const lb_recipe_choices[], *const lb_weights_choices[];
+/* Names in the order of their enum: of lb_bos and lb_weights_mode; NULL-terminated. */
+extern const char *const lb_bos_choices[], *const lb_weights_choices[];
 extern const char *const lb_compute_choices[]; /* by lb_compute */
 extern const char *const lb_config_sections[]; /* keys of the file that are not scalars; NULL-terminated */
 

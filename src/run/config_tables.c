@@ -2,13 +2,13 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "model/corpus.h"
 #include "run/config.h"
 
 #define TABLE(rows, T)                                                                                                 \
     { rows, sizeof(rows) / sizeof((rows)[0]), sizeof(T) }
 
 const char *const lb_bos_choices[] = {"auto", "never", "always", NULL};
-const char *const lb_recipe_choices[] = {"sequential", "random", NULL};
 const char *const lb_weights_choices[] = {"resident", "stream", NULL};
 const char *const lb_compute_choices[] = {"float32", "bf16", NULL};
 static const char *const rows_choices[] = {"auto", "file", "lines", "json", NULL};
@@ -97,12 +97,16 @@ const lb_options lb_config_top_table = TABLE(top_rows, lb_config_top);
 static const lb_option calibration_rows[] = {
     {"text", LB_OPT_STR, NULL, 0, 0, NULL, "a UTF-8 text file, or a name in configs/sources.yaml",
      AT(lb_calibration_config, text)},
-    {"recipe", LB_OPT_CHOICE, "sequential", 0, 0, lb_recipe_choices,
-     "which tokens: sequential = the first samples x length; random = windows at random starts",
+    {"recipe", LB_OPT_CHOICE, "sequential", 0, 0, lb_recipe_names,
+     "which tokens: sequential = the first samples x length; random = windows at random starts; as the codes of papers "
+     "draw: joined = windows of the joined text (GPTQ's on WikiText-2); documents, documents_longer = windows of rows "
+     "that "
+     "are long enough (GPTQ's and Wanda's on C4); blocks = rows shuffled, put together and cut (AWQ's); first_tokens = "
+     "rows shuffled, the head of each that is long enough",
      AT(lb_calibration_config, recipe)},
     {"samples", LB_OPT_INT, "128", 1, INFINITY, NULL, "sequences", AT(lb_calibration_config, samples)},
     {"length", LB_OPT_INT, "2048", 2, INFINITY, NULL, "tokens a sequence", AT(lb_calibration_config, length)},
-    {"seed", LB_OPT_INT, "-1", -1, INFINITY, NULL, "seed of recipe: random; -1 = the cell's seed",
+    {"seed", LB_OPT_INT, "-1", -1, INFINITY, NULL, "seed of recipes that draw; -1 = the cell's seed",
      AT(lb_calibration_config, seed)},
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices, bos_help, AT(lb_calibration_config, bos)},
     {"propagate", LB_OPT_CHOICE, "quantized", 0, 0, propagate_choices, propagate_help,

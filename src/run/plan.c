@@ -250,6 +250,7 @@ static lb_status reopen(lb_plan *p, lb_model_parts parts) {
         return lb_fail(LB_E_FORMAT, "%s is no longer what it was when this run began: SHA-256 %s, was %s",
                        p->model->path, p->model_hash, before.model_hash);
     LB_TRY(lb_plan_texts(p));
+    lb_plan_close_rows(p);
     bool same = p->evals == before.evals && same_texts(&p->calibration, &before.calibration) &&
                 same_texts(&p->training, &before.training) && same_texts(&p->validation, &before.validation);
     for (int64_t i = 0; same && i < p->evals; i++) same = same_text(&p->eval[i], &before.eval[i]);

@@ -3,8 +3,8 @@
 #ifndef LB_RUN_PLAN_H
 #define LB_RUN_PLAN_H
 
-#include "model/corpus.h"
 #include "model/model.h"
+#include "model/recipes.h"
 #include "run/sources.h"
 #include "run/sweep.h"
 
@@ -115,6 +115,8 @@ bool lb_plan_about(const lb_plan *p, const lb_cell *c, size_t topic);
 /* Texts found, opened and checked; cells without theirs are refused (plan_texts.c). */
 LB_NODISCARD lb_status lb_plan_texts(lb_plan *p);
 LB_NODISCARD lb_status lb_plan_refuse(lb_plan *p);
+/* Of texts that calibration drew from: memory that nothing needs any more. */
+void lb_plan_close_rows(lb_plan *p);
 /* Where a key of a section stands, or the section. */
 lb_where lb_plan_where(const lb_yaml *section, const char *key);
 
@@ -128,8 +130,9 @@ LB_NODISCARD lb_status lb_plan_layers(lb_plan *p);
 LB_NODISCARD lb_status lb_plan_check_axes_of_experts(const lb_plan *p);
 LB_NODISCARD lb_status lb_plan_check_axes_of_layers(const lb_plan *p);
 LB_NODISCARD lb_status lb_plan_keys(lb_plan *p);
-/* The calibration tokens (samples, length) of a cell. */
-LB_NODISCARD lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a, int32_t **tokens);
+/* The calibration tokens (sequences, length) of a cell, of the arena or the plan. */
+LB_NODISCARD lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a,
+                                                  const int32_t **tokens);
 /* Of an input whose layers need these: what is collected, the harness's own with it. */
 uint32_t lb_plan_collected(const lb_cell *c, uint32_t needs);
 /* LB_NEEDS_... of the original model's statistics: those that a layer of the cell is solved on, and H where its errors

@@ -245,10 +245,6 @@ static lb_status plan_all(planner *x) {
     LB_TRY(plan_ends(x));
     if (x->c->method) x->c->diagnostics = x->c->method->diagnostics;
     for (int64_t i = 0; i < x->c->layers && x->c->method; i++) LB_TRY(place_diagnostics(x, &x->c->layer[i]));
-    if (lb_plan_calibration(x->p, x->c)->corpus) {
-        x->c->sequences = x->c->calibration.samples;
-        x->c->length = x->c->calibration.length;
-    }
     return lb_plan_preserving(x->p->arena, n, x->c);
 }
 

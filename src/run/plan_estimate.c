@@ -72,8 +72,7 @@ static counts count(const lb_plan *p) {
 static double forward_flops(const counts *n, double T) { return 2.0 * n->params + 2.0 * T * n->attention; }
 
 static double calibration_tokens(const lb_plan *p, const lb_cell *c) {
-    const lb_calibration_config *k = &c->calibration;
-    return lb_plan_calibration(p, c)->corpus ? (double)k->samples * (double)k->length : 0.0;
+    return lb_plan_calibration(p, c)->corpus ? (double)c->sequences * (double)c->length : 0.0;
 }
 
 /* Statistics of an input beside its H. */

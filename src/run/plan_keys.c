@@ -151,7 +151,7 @@ static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out
         lb_str_add(out, "calibration:\n");
         put_text(out, "  ", "text", calibration);
         put_table(out, "  ", &lb_config_calibration_table, &c->calibration, calibration_out);
-        if (c->calibration.recipe == LB_RECIPE_RANDOM)
+        if (lb_recipe_draws((lb_recipe)c->calibration.recipe))
             lb_str_add(out, "  seed: %llu\n", (unsigned long long)lb_plan_calibration_seed(c));
     }
     if (c->trains) {
@@ -178,10 +178,16 @@ uint64_t lb_plan_calibration_seed(const lb_cell *c) {
     return (uint64_t)(seed == LB_SEED_OF_CELL ? c->own.seed : seed);
 }
 
-lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a, int32_t **tokens) {
+lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a, const int32_t **tokens) {
     const lb_calibration_config *k = &c->calibration;
-    return lb_corpus_windows(lb_plan_calibration(p, c)->corpus, (lb_recipe)k->recipe, lb_plan_calibration_seed(c),
-                             k->samples, k->length, a, tokens);
+    int32_t *made = NULL;
+    int64_t sequences;
+    *tokens = c->drawn;
+    if (c->drawn) return LB_OK;
+    LB_TRY(lb_recipe_tokens(lb_plan_calibration(p, c)->corpus, (lb_recipe)k->recipe, lb_plan_calibration_seed(c),
+                            k->samples, k->length, a, &made, &sequences));
+    *tokens = made;
+    return LB_OK;
 }
 
 static lb_status hash_text(const lb_str *text, char key[65]) {
@@ -219,7 +225,7 @@ static void put_how(const lb_corpus *c, lb_str *out) {
 lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65]) {
     const lb_calibration_config *k = &c->calibration;
     const lb_corpus *text = lb_plan_calibration(p, c)->corpus;
-    bool random = k->recipe == LB_RECIPE_RANDOM;
+    bool random = lb_recipe_draws((lb_recipe)k->recipe);
     uint32_t needs = lb_plan_shared_needs(p, c);
     lb_str s = {0};
     lb_str_add(&s, "statistics\nmodel %s\ntext %s bos %d\nrecipe %d samples %lld length %lld seed %llu\n",

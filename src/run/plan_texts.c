@@ -59,6 +59,7 @@ static lb_status open_corpus(lb_plan *p, const lb_resolved *r, const lb_row_spec
     for (size_t i = 0; i < p->n_opened; i++) {
         lb_corpus *c = p->opened[i];
         /* Whether a BOS was put tells the choices apart, as far as they differ. */
+        if ((c->n_rows > 0) != !t->join) continue;
         if (strcmp(c->path, r->path) != 0 || strcmp(c->how, how) != 0 || c->has_bos != lb_bos_put(tok, t->bos))
             continue;
         lb_bos_warn(tok, t->bos, c->name, &p->keeper.log);
@@ -163,13 +164,14 @@ static bool same_rows(const lb_rows_config *x, const lb_rows_config *y) {
 }
 
 static bool same_named(const lb_text *x, const lb_text *y) {
-    return strcmp(x->name, y->name) == 0 && x->bos == y->bos && same_rows(x->rows, y->rows);
+    return strcmp(x->name, y->name) == 0 && x->bos == y->bos && same_rows(x->rows, y->rows) && !x->join == !y->join;
 }
 
-/* The number of a text in the list, from 1, where it is put if it is new. A sweep has few of them. */
+/* The number of a text in the list, from 1, where it is put if it is new. A sweep has few of them. join: NULL: its rows
+ * are drawn. */
 static lb_status number_of(lb_plan *p, lb_texts *t, const char *name, int bos, const lb_rows_config *rows,
-                           size_t *out) {
-    const lb_text one = {.name = name, .bos = (lb_bos)bos, .rows = rows, .join = join_of(rows)};
+                           const char *join, size_t *out) {
+    const lb_text one = {.name = name, .bos = (lb_bos)bos, .rows = rows, .join = join};
     size_t i = 0;
     while (i < t->n && !same_named(&t->at[i], &one)) i++;
     *out = i + 1;
@@ -180,6 +182,24 @@ static lb_status number_of(lb_plan *p, lb_texts *t, const char *name, int bos, c
     more[t->n++] = one;
     t->at = more;
     return LB_OK;
+}
+
+/* The calibration text of a cell, and what it trains on instead of one of its own: rows that are drawn for the one are
+ * joined for the other. */
+static lb_status number_calibration(lb_plan *p, lb_cell *c) {
+    lb_calibration_config *k = &c->calibration;
+    bool drawn = lb_recipe_of_rows((lb_recipe)k->recipe);
+    if (!c->method || !k->text) return LB_OK;
+    if (drawn && says_join(&k->rows))
+        return lb_fail(LB_E_CONFIG, "%s: calibration.join has no effect: recipe: %s draws rows",
+                       lb_plan_where(k->node, "join").text, lb_recipe_names[k->recipe]);
+    const lb_rows_config joined = k->rows;
+    rows_of_source(p, k->text, &k->rows);
+    if (drawn) k->rows.join = joined.join;
+    LB_TRY(number_of(p, &p->calibration, k->text, k->bos, &k->rows, drawn ? NULL : join_of(&k->rows),
+                     &c->calibration_text));
+    if (!drawn || !c->trains || c->training.text) return LB_OK;
+    return number_of(p, &p->training, k->text, k->bos, &k->rows, join_of(&k->rows), &c->training_text);
 }
 
 /* How the rows are read of what a cell trains on, and of what it is validated on: where it has no text of its own, as
@@ -201,19 +221,20 @@ static lb_status list_texts(lb_plan *p) {
     p->calibration = p->training = p->validation = (lb_texts){0};
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
-        rows_of_source(p, c->calibration.text, &c->calibration.rows);
+        LB_TRY(number_calibration(p, c));
         rows_of_source(p, c->training.text, &c->training.rows);
         const lb_rows_config *rows = &c->training.rows;
         if (c->trains) LB_TRY(rows_of_training(c, &rows));
-        if (c->method && c->calibration.text)
-            LB_TRY(number_of(p, &p->calibration, c->calibration.text, c->calibration.bos, &c->calibration.rows,
-                             &c->calibration_text));
         if (c->method && c->training.text)
-            LB_TRY(number_of(p, &p->training, c->training.text, c->training.bos, rows, &c->training_text));
+            LB_TRY(
+                number_of(p, &p->training, c->training.text, c->training.bos, rows, join_of(rows), &c->training_text));
         if (c->trains && c->training.validation[0])
-            LB_TRY(number_of(p, &p->validation, c->training.validation, c->training.bos, rows, &c->validation_text));
+            LB_TRY(number_of(p, &p->validation, c->training.validation, c->training.bos, rows, join_of(rows),
+                             &c->validation_text));
     }
-    return p->calibration.n || !k->text ? LB_OK : number_of(p, &p->calibration, k->text, k->bos, &k->rows, &number);
+    return p->calibration.n || !k->text
+               ? LB_OK
+               : number_of(p, &p->calibration, k->text, k->bos, &k->rows, join_of(&k->rows), &number);
 }
 
 static const lb_yaml *value_that_is(const lb_axis *ax, const char *axis, const char *text) {
@@ -256,8 +277,27 @@ lb_status lb_plan_texts(lb_plan *p) {
 
 /* ---- cells without theirs ---- */
 
+/* The sequences that cells of one recipe, text and seed are calibrated with. */
+typedef struct sequences {
+    const char *why; /* NULL: they can be made */
+    int64_t n;
+    const int32_t *drawn; /* where rows are drawn; else NULL */
+} sequences;
+
+static lb_status draw(const lb_plan *p, const lb_cell *c, const lb_corpus *text, sequences *out) {
+    const lb_calibration_config *k = &c->calibration;
+    int32_t *tokens = NULL;
+    out->n = k->samples;
+    if (!lb_recipe_of_rows((lb_recipe)k->recipe))
+        return lb_corpus_holds(text, (lb_recipe)k->recipe, k->samples, k->length);
+    LB_TRY(lb_recipe_tokens(text, (lb_recipe)k->recipe, lb_plan_calibration_seed(c), k->samples, k->length, p->arena,
+                            &tokens, &out->n));
+    out->drawn = tokens;
+    return LB_OK;
+}
+
 /* LB_E_CONFIG: the model or the text cannot give such sequences. */
-static lb_status check_windows(const lb_plan *p, const lb_cell *c) {
+static lb_status make_windows(lb_plan *p, const lb_cell *c, sequences *out) {
     const lb_calibration_config *k = &c->calibration;
     const lb_corpus *text = lb_plan_calibration(p, c)->corpus;
     const lb_net *n = p->model->net;
@@ -265,7 +305,9 @@ static lb_status check_windows(const lb_plan *p, const lb_cell *c) {
         return lb_fail(LB_E_CONFIG, "%s: calibration.length = %lld: the model's context is %lld tokens",
                        lb_plan_where(k->node, "length").text, (long long)k->length, (long long)n->context);
     if (!text) return LB_OK;
-    lb_status st = lb_corpus_holds(text, (lb_recipe)k->recipe, k->samples, k->length);
+    p->keeper.topic = c->calibration_text;
+    lb_status st = draw(p, c, text, out);
+    p->keeper.topic = 0;
     return st == LB_E_CONFIG ? lb_fail_in(st, "%s: calibration", lb_config_where(k->node).text) : st;
 }
 
@@ -282,15 +324,15 @@ static void windows_text(const lb_cell *c, bool statistics, lb_str *out) {
     const lb_calibration_config *k = &c->calibration;
     out->len = 0;
     lb_str_add(out, "%zu %d %lld %lld", c->calibration_text, k->recipe, (long long)k->samples, (long long)k->length);
-    if (!statistics) return;
-    if (k->recipe == LB_RECIPE_RANDOM) lb_str_add(out, " seed %llu", (unsigned long long)lb_plan_calibration_seed(c));
-    lb_str_add(out, " enough %lld", (long long)lb_plan_enough(c));
+    if (lb_recipe_of_rows((lb_recipe)k->recipe) || (statistics && lb_recipe_draws((lb_recipe)k->recipe)))
+        lb_str_add(out, " seed %llu", (unsigned long long)lb_plan_calibration_seed(c));
+    if (statistics) lb_str_add(out, " enough %lld", (long long)lb_plan_enough(c));
 }
 
 typedef struct windows {
     lb_plan *p;
     lb_index checked, of_statistics;
-    const char **why; /* (checked) NULL: they can be made */
+    sequences *made; /* (checked) */
     size_t n, numbers;
     lb_str text;
 } windows;
@@ -310,18 +352,23 @@ static lb_status number_windows(windows *x, lb_cell *c) {
     windows_text(c, false, &x->text);
     LB_TRY(put(x, &x->checked, x->n, &slot, &fresh));
     if (fresh) {
-        lb_status st = check_windows(x->p, c);
+        sequences *made = &x->made[x->n];
+        lb_status st = make_windows(x->p, c, made);
         if (st != LB_OK && (st != LB_E_CONFIG || !varies(c))) return st;
-        if (st != LB_OK && !(x->why[x->n] = lb_arena_strdup(x->p->arena, lb_error()))) return LB_E_NOMEM;
+        if (st != LB_OK && !(made->why = lb_arena_strdup(x->p->arena, lb_error()))) return LB_E_NOMEM;
         x->n++;
     }
-    const char *why = x->why[slot->value];
+    const sequences *made = &x->made[slot->value];
+    const char *why = made->why;
     if (why && !varies(c)) return lb_fail(LB_E_CONFIG, "%s", why);
     if (why) {
         c->refused = true;
         c->reason = why;
         return LB_OK;
     }
+    c->sequences = made->n;
+    c->length = made->n ? c->calibration.length : 0;
+    c->drawn = made->drawn;
     windows_text(c, true, &x->text);
     LB_TRY(put(x, &x->of_statistics, x->numbers + 1, &slot, &fresh));
     x->numbers += fresh;
@@ -361,9 +408,19 @@ static lb_status refuse_cell(lb_plan *p, lb_cell *c) {
     return LB_OK;
 }
 
+/* What was drawn is kept, the rows are not: C4's are most of a gigabyte. */
+void lb_plan_close_rows(lb_plan *p) {
+    for (size_t i = 0; i < p->calibration.n; i++) {
+        lb_corpus *c = p->calibration.at[i].corpus;
+        bool items = false; /* of a task */
+        for (int64_t k = 0; k < p->evals; k++) items = items || p->eval[k].corpus == c;
+        if (c && !items) lb_corpus_close_rows(c);
+    }
+}
+
 lb_status lb_plan_refuse(lb_plan *p) {
-    windows x = {.p = p, .why = LB_NEW(p->arena, const char *, p->sweep.n + 1)};
-    lb_status st = x.why ? LB_OK : LB_E_NOMEM;
+    windows x = {.p = p, .made = LB_NEW(p->arena, sequences, p->sweep.n + 1)};
+    lb_status st = x.made ? LB_OK : LB_E_NOMEM;
     for (size_t i = 0; i < p->sweep.n && st == LB_OK; i++) {
         lb_cell *c = &p->sweep.cell[i];
         if (c->refused) continue;
@@ -373,5 +430,6 @@ lb_status lb_plan_refuse(lb_plan *p) {
     lb_index_free(&x.checked);
     lb_index_free(&x.of_statistics);
     lb_str_free(&x.text);
+    lb_plan_close_rows(p);
     return st;
 }

@@ -6,7 +6,7 @@
 
 #include "base/index.h"
 #include "base/scalar.h"
-#include "model/corpus.h"
+#include "model/recipes.h"
 #include "result/provenance.h"
 
 enum { MAX_AXES = 32, MAX_CELLS = 100000 };
@@ -292,7 +292,7 @@ static const char *unread(const lb_cell *cell, const lb_axis_target *t) {
     if (t->owner == LB_OF_EMBEDDING) return cell->embedding ? NULL : "the embedding is not quantized";
     if (t->owner == LB_OF_HEAD) return cell->head ? NULL : "the head is not quantized";
     if (t->owner == LB_OF_TRAINING) return unread_training(cell, t->name);
-    bool sequential = cell->calibration.recipe != LB_RECIPE_RANDOM && strcmp(t->name, "seed") == 0;
+    bool sequential = !lb_recipe_draws((lb_recipe)cell->calibration.recipe) && strcmp(t->name, "seed") == 0;
     if (cell->needs & LB_NEEDS_CALIBRATION)
         return sequential ? "windows of recipe: sequential are not drawn at random" : NULL;
     if (cell->trains && !cell->training.text && of_text(t->name)) return NULL;
@@ -303,7 +303,7 @@ static const char *unread(const lb_cell *cell, const lb_axis_target *t) {
  * its own. */
 static bool draws(const lb_cell *cell) {
     const lb_calibration_config *k = &cell->calibration;
-    bool random_text = k->text && k->recipe == LB_RECIPE_RANDOM && k->seed == LB_SEED_OF_CELL;
+    bool random_text = k->text && lb_recipe_draws((lb_recipe)k->recipe) && k->seed == LB_SEED_OF_CELL;
     return cell->trains || (cell->needs & LB_NEEDS_SEED) || ((cell->needs & LB_NEEDS_CALIBRATION) && random_text);
 }
 

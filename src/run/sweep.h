@@ -53,7 +53,8 @@ typedef struct lb_cell {
     lb_layer_plan *layer;
     int64_t layers;
     lb_diagnostics diagnostics; /* of the method, then others' */
-    int64_t sequences, length;  /* of the calibration; 0: there is no text */
+    int64_t sequences, length; /* of the calibration; 0: there is no text. Recipe blocks makes its own number of them */
+    const int32_t *drawn;      /* (sequences, length) its tokens, where rows were drawn; else NULL */
     bool *changed; /* by the model's tensors: stages that preserve fold something into it; NULL: there are none */
     const char *config, *key, *content_key, *stem;
     lb_model_size size;

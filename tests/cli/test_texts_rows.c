@@ -135,6 +135,53 @@ static void cells_know_their_rows(void **state) {
     lb_results_free(x);
 }
 
+static const lb_record *labelled(const lb_results *x, const char *label) {
+    for (int64_t i = 0; i < x->n; i++)
+        if (strcmp(x->record[i].label, label) == 0) return &x->record[i];
+    fail_msg("no cell %s", label);
+    return NULL;
+}
+
+static void provenance_is(const lb_record *c, const char *key, const char *value) {
+    const char *is = lb_pairs_get(&c->provenance, key);
+    assert_string_equal(is ? is : "none", value ? value : "none");
+}
+
+/* Rows that are drawn: by seed, in other numbers of sequences, while training takes them joined. */
+static void recipes_draw_rows(void **state) {
+    (void)state;
+    put_file("draws.yaml",
+             "name: draws\n" MODEL
+             "calibration: {text: rows.jsonl, field: s, samples: 6, length: 16, recipe: documents_longer}\n"
+             "eval: {text: joined.txt, protocol: W2-64, windows: 2}\nquantize:\n"
+             "  - {method: gptq, bits: 3, group: 16, seed: [0, 1]}\n"
+             "  - {method: gptq, bits: 3, group: 16, label: blocks, calibration: {recipe: blocks, seed: 42}}\n"
+             "  - {method: finetune, steps: 2, batch: 1, length: 32, warmup: 1}\n");
+    cli_result r = RAN(0, "check", "draws.yaml");
+    cli_has(r.out, "calibration  rows.jsonl: 6 x 16 of ");
+    cli_has(r.out, " rows, documents_longer, bos");
+    cli_has(r.out, " x 16 of 6 rows of ");
+    cli_free(&r);
+    r = RAN(0, "run", "draws.yaml");
+    cli_free(&r);
+    lb_results *x = results("results/draws");
+    const lb_record *one = labelled(x, "gptq 3b g16 s0"), *two = labelled(x, "gptq 3b g16 s1"),
+                    *b = labelled(x, "blocks");
+    assert_true(one->eval[0].eval.mean_nll != two->eval[0].eval.mean_nll);
+    provenance_is(one, "calibration_recipe", "documents_longer");
+    provenance_is(one, "calibration_rows", "json, field s");
+    provenance_is(one, "calibration_seed", "0");
+    provenance_is(one, "calibration_sequences", NULL);
+    provenance_is(b, "calibration_seed", "42");
+    int64_t sequences = 0;
+    assert_ok(lb_parse_i64(lb_pairs_get(&b->provenance, "calibration_sequences"), &sequences));
+    assert_true(sequences > 0 && sequences < 6);
+    for (int64_t i = 0; i < x->n; i++)
+        if (strncmp(x->record[i].label, "finetune", 8) == 0)
+            provenance_is(&x->record[i], "training_rows", "json, field s, joined by \"\\n\\n\"");
+    lb_results_free(x);
+}
+
 /* A config with this calibration is refused with this reason. */
 static void refused(const char *calibration, const char *more, const char *why) {
     const char *text = lb_arena_printf(
@@ -153,11 +200,16 @@ static void what_cannot_be_meant(void **state) {
     refused("text: joined.txt, first: 3", "", "./joined.txt: first says something of rows");
     refused("text: rows.jsonl", "", "rows.jsonl:1: no key 'text': its keys are n, s");
     refused("text: rows.jsonl, rows: table", "", "rows = table: must be auto, file, lines or json");
+    refused("text: rows.jsonl, field: s, recipe: documents, join: \" \"", "",
+            "b.yaml:3: calibration.join has no effect");
+    refused("text: joined.txt, recipe: blocks", "", "recipe: blocks draws rows, but the whole file is one text");
+    refused("text: rows.jsonl, field: s, recipe: documents", "", "of 2000 rows drawn 0 have at least 64 tokens");
     refused("text: rows.jsonl, field: s", ", training: {field: s}", "calibration says all: add training.text");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_their_text), cmocka_unit_test(sources_say_how),
-                                       cmocka_unit_test(cells_know_their_rows), cmocka_unit_test(what_cannot_be_meant)};
+                                       cmocka_unit_test(cells_know_their_rows), cmocka_unit_test(recipes_draw_rows),
+                                       cmocka_unit_test(what_cannot_be_meant)};
     return cmocka_run_group_tests(tests, make_model, clean);
 }
