@@ -123,8 +123,9 @@ static lb_status score_rows(const scoring *s, desk *d, passage *p, int64_t windo
     const int32_t *target = p->token + lb_scored_window(&s->scored, window).from + 1;
     if (!s->r->base) return lb_head_nll_rows(s->head, h, target, row, rows, p->nll, NULL);
     LB_TRY(base_states(s, d, window));
+    int64_t first = s->scored.first[window];
     return lb_head_kl_rows(s->base, scored_rows(s, d->h0, window), s->head, h, target, row, rows, p->nll,
-                           s->scored.kl + s->scored.first[window], p->agree);
+                           s->scored.kl + first, p->agree, s->scored.accept ? s->scored.accept + first : NULL);
 }
 
 /* Pieces of the head's work: of a window, and of the one that has most. */

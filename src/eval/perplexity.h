@@ -33,6 +33,7 @@ typedef struct lb_eval_request {
     bool hold;           /* bf16: round all weights once and hold them so, instead of each block when its turn comes */
     const lb_weights *base;               /* with base_states: KL and agreement against these; else NULL */
     lb_states *base_states, *save_states; /* each may be NULL */
+    int64_t speculative; /* tokens a round: how many of them the baseline takes is measured too; 0: it is not */
 } lb_eval_request;
 
 /* Parallel over windows; where they are fewer than the threads, one by one on all threads. LB_E_UNSUPPORTED: bf16 where

@@ -18,6 +18,7 @@ lb_status lb_scored_check(const lb_net *net, const lb_eval_request *r) {
         return lb_fail(LB_E_CONFIG, "windows = %lld: must be at least 0 (all)", (long long)r->max_windows);
     if (!r->base != !r->base_states)
         return lb_fail(LB_E_ARG, "divergence needs both the baseline's weights and its states");
+    if (r->speculative && !r->base) return lb_fail(LB_E_ARG, "acceptance is that of a baseline: there is none");
     return LB_OK;
 }
 
@@ -53,7 +54,12 @@ lb_status lb_scored_begin(const lb_eval_request *r, lb_arena *scratch, lb_arena 
     s->kl = LB_NEW(scratch, double, e->scored);
     e->window_kl = LB_NEW(arena, double, e->windows);
     e->window_agree = LB_NEW(arena, double, e->windows);
-    return s->kl && e->window_kl && e->window_agree ? LB_OK : LB_E_NOMEM;
+    if (!s->kl || !e->window_kl || !e->window_agree) return LB_E_NOMEM;
+    e->speculative = r->speculative;
+    if (!r->speculative) return LB_OK;
+    s->accept = LB_NEW(scratch, double, e->scored);
+    e->window_accept = LB_NEW(arena, double, e->windows);
+    return s->accept && e->window_accept ? LB_OK : LB_E_NOMEM;
 }
 
 void lb_scored_tokens(const lb_scored *s, int64_t window, int32_t *token) {
@@ -63,11 +69,12 @@ void lb_scored_tokens(const lb_scored *s, int64_t window, int32_t *token) {
 }
 
 void lb_scored_sum(const lb_scored *s, int64_t window, const double *nll, const uint8_t *agreed) {
-    double sum = 0.0, sum2 = 0.0, kl = 0.0, agree = 0.0, n = (double)lb_scored_count(s, window);
+    double sum = 0.0, sum2 = 0.0, kl = 0.0, agree = 0.0, accept = 0.0, n = (double)lb_scored_count(s, window);
     for (int64_t i = 0; i < lb_scored_count(s, window); i++) {
         sum += nll[i];
         sum2 += nll[i] * nll[i];
         if (s->kl) kl += s->kl[s->first[window] + i];
+        if (s->accept) accept += s->accept[s->first[window] + i];
         agree += agreed[i];
     }
     s->sum[window] = sum;
@@ -76,6 +83,7 @@ void lb_scored_sum(const lb_scored *s, int64_t window, const double *nll, const 
     if (!s->kl) return;
     s->out->window_kl[window] = kl / n;
     s->out->window_agree[window] = agree / n;
+    if (s->accept) s->out->window_accept[window] = accept / n;
 }
 
 static double mean_of(const double *x, int64_t n) {
@@ -99,6 +107,9 @@ static void finish_kl(const lb_scored *s, lb_eval *e) {
     lb_sort_f64(s->kl, e->scored);
     e->kl_median = lb_percentile(s->kl, e->scored, 0.5);
     e->kl_p99 = lb_percentile(s->kl, e->scored, 0.99);
+    if (!e->speculative) return;
+    e->accept = mean_over_tokens(s, e->window_accept);
+    e->accept_tokens = lb_tokens_a_round(e->accept, e->speculative);
 }
 
 /* Every token's NLL is a number by now; of a model that is far off, their mean may still be one that nothing can be

@@ -12,6 +12,7 @@ typedef struct lb_scored {
     int64_t *first;     /* (windows + 1) where the scored tokens of each begin among those of all */
     double *sum, *sum2; /* (windows) of nll and nll^2 */
     double *kl;         /* (scored tokens) or NULL */
+    double *accept;     /* (scored tokens) or NULL */
 } lb_scored;
 
 /* LB_E_CONFIG: the model or the text cannot give such windows. */
@@ -23,7 +24,7 @@ lb_window lb_scored_window(const lb_scored *s, int64_t window);
 int64_t lb_scored_count(const lb_scored *s, int64_t window); /* tokens scored in it, at least 1 */
 /* token: as many as the window has. */
 void lb_scored_tokens(const lb_scored *s, int64_t window, int32_t *token);
-/* Of one window, in token order: nll and agree of each scored token; those of kl stand in s->kl. */
+/* Of one window, in token order: nll and agree of each scored token; those of kl and accept stand in s. */
 void lb_scored_sum(const lb_scored *s, int64_t window, const double *nll, const uint8_t *agree);
 /* LB_E_NUMERIC: a mean NLL whose exponential overflows. */
 LB_NODISCARD lb_status lb_scored_finish(const lb_scored *s);

@@ -31,8 +31,11 @@ LB_NODISCARD lb_status lb_head_nll_rows(lb_head head, lb_cmat h, const int32_t *
  * agree. */
 LB_NODISCARD lb_status lb_head_kl(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target,
                                   double *nll, double *kl, uint8_t *agree);
+/* accept (may be NULL), which costs the logits once more: the sum over the vocabulary of min(P, Q), how often P takes
+ * what Q drafts in speculative decoding (Leviathan et al. 2023, arXiv:2211.17192, corollary 3.6). */
 LB_NODISCARD lb_status lb_head_kl_rows(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target,
-                                       int64_t first, int64_t rows, double *nll, double *kl, uint8_t *agree);
+                                       int64_t first, int64_t rows, double *nll, double *kl, uint8_t *agree,
+                                       double *accept);
 /* All logits (vocab) of one row h (1, dim), in float32, over the team. */
 LB_NODISCARD lb_status lb_head_row(const lb_head *head, lb_cmat h, lb_team *team, float *logits);
 /* All logits (rows, vocab) of a head in memory and without T, in float32: for tests and small outputs. */

@@ -296,9 +296,37 @@ typedef struct kl_run {
     double gap;
 } kl_run;
 
+/* Once the sums are known the logits are made again: accept[i] += sum over the chunk of min(p, q). */
+static lb_status accept_rows(const lb_head *head0, lb_cmat h0, const lb_head *head1, lb_cmat h1, const kl_run *s,
+                             float *lp, float *lq, const room *r0, const room *r1, double *accept) {
+    const lb_kernels *kn = lb_kernels_active();
+    memset(accept, 0, (size_t)h0.rows * sizeof *accept);
+    for (int64_t v0 = 0; v0 < head0->W.rows; v0 += VOCAB) {
+        int64_t nv = least(VOCAB, head0->W.rows - v0);
+        LB_TRY(chunk_logits(head0, v0, nv, h0, r0, lp));
+        LB_TRY(chunk_logits(head1, v0, nv, h1, r1, lq));
+        lb_scope scope;
+        lb_scope_begin(&scope, LB_WORK_SOFTMAX);
+        for (int64_t i = 0; i < h0.rows; i++) {
+            float *p = lp + i * nv;
+            const float *q = lq + i * nv;
+            double log_zp = log(s[i].p.sum) + (double)s[i].p.max, log_zq = log(s[i].q.sum) + (double)s[i].q.max;
+            for (int64_t k = 0; k < nv; k++) {
+                double a = (double)p[k] - log_zp, b = (double)q[k] - log_zq;
+                p[k] = (float)(a < b ? a : b);
+            }
+            accept[i] += kn->sum_exp(p, 0.0f, nv);
+        }
+        lb_scope_end(&scope, 14.0 * (double)(h0.rows * nv), 12.0 * (double)(h0.rows * nv));
+    }
+    for (int64_t i = 0; i < h0.rows; i++)
+        if (accept[i] > 1.0) accept[i] = 1.0; /* by rounding */
+    return LB_OK;
+}
+
 static lb_status kl_rows(const lb_head *head0, lb_cmat h0, const lb_head *head1, lb_cmat h1, const int32_t *target,
                          float *lp, float *lq, float *e, const room *r0, const room *r1, int64_t row0, double *nll,
-                         double *kl, uint8_t *agree) {
+                         double *kl, uint8_t *agree, double *accept) {
     const lb_kernels *kn = lb_kernels_active();
     kl_run s[ROWS];
     h0 = prepare_states(head0, h0, r0);
@@ -334,11 +362,11 @@ static lb_status kl_rows(const lb_head *head0, lb_cmat h0, const lb_head *head1,
         kl[i] = d > 0 ? d : 0.0; /* below zero only by rounding */
         agree[i] = s[i].p.argmax == s[i].q.argmax;
     }
-    return LB_OK;
+    return accept ? accept_rows(head0, h0, head1, h1, s, lp, lq, r0, r1, accept) : LB_OK;
 }
 
 lb_status lb_head_kl_rows(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target, int64_t first,
-                          int64_t rows, double *nll, double *kl, uint8_t *agree) {
+                          int64_t rows, double *nll, double *kl, uint8_t *agree, double *accept) {
     assert(head0.W.rows == head1.W.rows && h0.rows == h1.rows && first + rows <= h1.rows);
     LB_TRY(check_targets(head1.W.rows, target, first, rows));
     size_t part0[ROOMS], part1[ROOMS];
@@ -356,7 +384,8 @@ lb_status lb_head_kl_rows(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, 
     for (int64_t r0 = first; r0 < first + rows && st == LB_OK; r0 += ROWS) {
         int64_t n = least(ROWS, first + rows - r0);
         st = kl_rows(&head0, lb_cmat_part(h0, r0, 0, n, h0.cols), &head1, lb_cmat_part(h1, r0, 0, n, h1.cols),
-                     target + r0, lp, lq, e, &room0, &room1, r0, nll + r0, kl + r0, agree + r0);
+                     target + r0, lp, lq, e, &room0, &room1, r0, nll + r0, kl + r0, agree + r0,
+                     accept ? accept + r0 : NULL);
     }
     lb_free(buffer);
     return st;
@@ -364,5 +393,5 @@ lb_status lb_head_kl_rows(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, 
 
 lb_status lb_head_kl(lb_head head0, lb_cmat h0, lb_head head1, lb_cmat h1, const int32_t *target, double *nll,
                      double *kl, uint8_t *agree) {
-    return lb_head_kl_rows(head0, h0, head1, h1, target, 0, h1.rows, nll, kl, agree);
+    return lb_head_kl_rows(head0, h0, head1, h1, target, 0, h1.rows, nll, kl, agree, NULL);
 }

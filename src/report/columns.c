@@ -52,6 +52,8 @@ static bool of_quality(const lb_report_quality *q, const char *name, double *out
         {"kl_median", q->has_kl, q->kl_median},
         {"kl_p99", q->has_kl, q->kl_p99},
         {"top1", q->has_kl, q->top1},
+        {"accept", true, q->accept},
+        {"speedup", true, q->speedup},
         {"seeds", true, (double)q->seeds},
         {"ln_ppl_sd_seeds", true, q->sd},
         {"ppl_mean_seeds", true, q->ppl_mean},

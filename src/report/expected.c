@@ -182,6 +182,7 @@ static bool eval_metric(const lb_eval_row *e, const char *metric, answer *out) {
                  {"acc_percent", NAN, false}, /* of tasks */
                  {"kl_mean", e->eval.kl_mean, e->eval.has_kl},
                  {"top1", e->eval.top1, e->eval.has_kl},
+                 {"accept", e->eval.accept, e->eval.speculative > 0},
                  {"delta_ln_ppl", e->paired.delta, e->has_paired}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(known[i].name, metric) != 0) continue;

@@ -24,6 +24,7 @@ static const char *near_metric(const char *metric) {
                                         "delta_ln_ppl",
                                         "kl_mean",
                                         "top1",
+                                        "accept",
                                         "output_mse:LAYER",
                                         "output_rel:LAYER",
                                         "output_mse_original:LAYER",

@@ -137,6 +137,20 @@ static lb_status kl_median(const lb_fact_source *s, lb_fact_value *v) { return d
 static lb_status kl_p99(const lb_fact_source *s, lb_fact_value *v) { return divergence(s, v, s->e->eval.kl_p99); }
 static lb_status top1(const lb_fact_source *s, lb_fact_value *v) { return divergence(s, v, s->e->eval.top1); }
 
+/* ---- as a draft of the baseline ---- */
+
+static lb_status drafts(const lb_fact_source *s, lb_fact_value *v) {
+    return count(s, v, s->e->eval.speculative > 0, s->e->eval.speculative);
+}
+
+static lb_status accept(const lb_fact_source *s, lb_fact_value *v) {
+    return number(s, v, s->e->eval.speculative ? s->e->eval.accept : NAN);
+}
+
+static lb_status speedup(const lb_fact_source *s, lb_fact_value *v) {
+    return number(s, v, lb_draft_speedup(&s->c->size, &s->e->eval));
+}
+
 /* ---- layer errors and cost ---- */
 
 static lb_status weight_rel(const lb_fact_source *s, lb_fact_value *v) {
@@ -341,6 +355,9 @@ const lb_fact lb_facts[] = {
     TEXT("calibration_rows", "how the calibration text's rows were read; empty: the whole file is the text",
          provenance),
     COUNT("calibration_sequences", "count", "of recipe blocks: as many as its samples made", provenance),
+    EVAL("speculative", "count", "drafts a round of speculative decoding", LB_FACT_COUNT, drafts),
+    EVAL("accept", "share", "of the cell's drafts that the baseline is expected to take", LB_FACT_NUMBER, accept),
+    EVAL("speedup", "1", "expected speed-up of the baseline by these drafts", LB_FACT_NUMBER, speedup),
     {.name = NULL},
 };
 

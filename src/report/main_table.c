@@ -38,6 +38,8 @@ enum column {
     C_PPL_SD_CSV,
     C_KL,
     C_TOP1,
+    C_ACCEPT, /* where speculative decoding was asked for */
+    C_SPEEDUP,
     C_REL,
     C_RTN,
     C_OWN,
@@ -76,6 +78,8 @@ static const lb_table_column column[COLUMNS] = {
     [C_PPL_SD_CSV] = {.name = "ppl_sd_seeds"},
     [C_KL] = {.head = "KL", .name = "kl", .right = true, .priority = 6},
     [C_TOP1] = {.head = "top-1 %", .name = "top1", .right = true, .priority = 9},
+    [C_ACCEPT] = {.head = "accept %", .name = "accept", .right = true, .optional = true, .priority = 3},
+    [C_SPEEDUP] = {.head = "speed-up", .name = "speedup", .right = true, .optional = true, .priority = 3},
     [C_REL] = {.head = "rel. MSE", .name = "output_rel_mse_original", .right = true, .panel = 1, .priority = 10},
     [C_RTN] = {.head = TIMES " RTN", .name = "output_vs_rtn_original", .right = true, .panel = 1, .priority = 11},
     [C_OWN] = {.head = "own-H MSE", .name = "output_rel_mse_own", .right = true, .panel = 1, .priority = 14},
@@ -101,6 +105,8 @@ static const lb_own_column own_column[] = {
     {"ln_ppl_sd_seeds", C_SD, C_SD},
     {"kl_mean", C_KL, C_KL},
     {"top1", C_TOP1, C_TOP1},
+    {"accept", C_ACCEPT, C_ACCEPT},
+    {"speedup", C_SPEEDUP, C_SPEEDUP},
     {"output_rel_mse_original", C_REL, C_REL},
     {"output_vs_rtn_original", C_RTN, C_RTN},
     {"output_rel_mse_own", C_OWN, C_OWN},
@@ -166,6 +172,10 @@ static void put_quality(lb_table *t, const lb_report_row *row, const lb_report_q
     if (q->has_kl) {
         put(t, C_KL, lb_num_sci(q->kl, 4), q->kl);
         put(t, C_TOP1, lb_num_fixed(100 * q->top1, 2), q->top1);
+    }
+    if (!isnan(q->accept)) {
+        put(t, C_ACCEPT, lb_num_fixed(100 * q->accept, 2), q->accept);
+        put(t, C_SPEEDUP, lb_num_fixed(q->speedup, 2), q->speedup);
     }
 }
 

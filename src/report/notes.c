@@ -87,7 +87,7 @@ static void note_protocols(notes *s, const lb_report_view *v) {
 
 /* Whether any row has differences or KL, over how long a block, and whether the single window leaves no interval. */
 typedef struct measured {
-    bool delta, kl, error, own, one_window;
+    bool delta, kl, speculative, error, own, one_window;
     bool calibrations;     /* errors are measured on more than one */
     const lb_record *with; /* the first that has errors */
     uint64_t inputs;       /* quantized ones: a bit for each number of bits */
@@ -122,6 +122,7 @@ static measured what_was_measured(const lb_report_view *v) {
             if (lb_report_act_bits(c) > 0) m.inputs |= (uint64_t)1 << lb_report_act_bits(c);
             for (int64_t e = 0; e < c->evals; e++) {
                 m.kl |= c->eval[e].eval.has_kl;
+                m.speculative |= c->eval[e].eval.speculative > 0;
                 if (!c->eval[e].has_paired) continue;
                 m.delta = true, m.block = c->eval[e].paired.block;
                 m.one_window |= c->eval[e].paired.windows == 1;
@@ -158,6 +159,7 @@ static bool shows(const lb_report_view *v, const char *const *name) {
 
 static const char *const deltas[] = {"delta", "delta_ln_ppl", "delta_low", "delta_high", NULL};
 static const char *const divergences[] = {"kl", "kl_mean", "kl_median", "kl_p99", "top1", NULL};
+static const char *const drafts[] = {"accept", "speedup", NULL};
 static const char *const sizes[] = {"b/w", "bits_per_weight", "mib", "model_bytes_rest_fp16", "ratio_fp16", NULL};
 static const char *const layer_errors[] = {"output_rel_mse_original", "output_vs_rtn_original", "output_rel_mse_own",
                                            "output_vs_rtn_own", NULL};
@@ -181,6 +183,12 @@ static void note_columns(notes *s, const lb_report_view *v, const char *comparis
     if (m.kl && shows(v, divergences))
         note(s, "KL: mean KL(baseline || cell) in nats over the scored tokens; top-1: how often, in percent, both "
                 "prefer the same token.");
+    if (m.speculative && shows(v, drafts))
+        note(s,
+             "accept: how many of the cell's drafts the baseline is expected to take in speculative decoding, in "
+             "percent, the mean of the sum of min(p, q) over the vocabulary; speed-up: what that makes of the "
+             "baseline's decoding with the drafts a round that the evaluation names, if each is taken on its own and "
+             "a token costs the reading of all weights, what is not quantized at 16 bits (Leviathan et al. 2023).");
     if (shows(v, sizes))
         note(s, "b/w: bits per weight of the quantized layers with scales, zeros, codebooks, order and padding. MiB: "
                 "the whole model, the rest of it at 16 bits; of fp16: that, relative to the unquantized model at 16 "

@@ -429,6 +429,8 @@ lb_status lb_report_quality_of(const lb_report_view *v, const lb_report_row *row
         q.mean_nll += e->eval.mean_nll / n;
         q.kl += e->eval.kl_mean / n, q.kl_median += e->eval.kl_median / n, q.kl_p99 += e->eval.kl_p99 / n;
         q.top1 += e->eval.top1 / n;
+        q.accept += e->eval.speculative ? e->eval.accept / n : NAN;
+        q.speedup += lb_draft_speedup(&row->cell[0]->size, &e->eval) / n;
         q.has_delta = q.has_delta && e->has_paired;
         q.has_kl = q.has_kl && e->eval.has_kl;
     }

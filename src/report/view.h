@@ -76,6 +76,7 @@ typedef struct lb_report_quality {
     lb_paired delta;
     bool has_kl;
     double kl, kl_median, kl_p99, top1;
+    double accept, speedup; /* NaN: not measured */
 } lb_report_quality;
 LB_NODISCARD lb_status lb_report_quality_of(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b,
                                             lb_report_quality *out);

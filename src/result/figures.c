@@ -98,3 +98,7 @@ static double to_original(const lb_model_size *s, int64_t bytes) {
 }
 double lb_ratio_stored(const lb_model_size *s) { return to_original(s, s->total_as_stored); }
 double lb_ratio_fp16(const lb_model_size *s) { return to_original(s, s->total_as_fp16); }
+
+double lb_draft_speedup(const lb_model_size *s, const lb_eval *e) {
+    return e->speculative ? lb_speculative_speedup(e->accept_tokens, e->speculative, lb_ratio_fp16(s)) : NAN;
+}

@@ -69,7 +69,17 @@ typedef struct lb_eval {
     bool has_kl;
     double *window_kl, *window_agree;        /* (windows) means */
     double kl_mean, kl_median, kl_p99, top1; /* over the scored tokens; top1 in [0, 1] */
+    int64_t speculative;                     /* tokens a round; 0: the rest was not measured */
+    double *window_accept;                   /* (windows) means */
+    double accept, accept_tokens;            /* mean over the scored tokens, in [0, 1]; tokens a round then */
 } lb_eval;
+
+/* Speculative decoding (Leviathan et al. 2023, arXiv:2211.17192): the expected tokens of a round in which `drafts` are
+ * offered and each is taken with probability `accept`, on its own, up to the first that is not (eq. 1); and the
+ * speed-up over decoding by the original alone, where a draft costs `cost` of the original's token (theorem 3.8). */
+enum { LB_SPECULATIVE_MOST = 16 };
+double lb_tokens_a_round(double accept, int64_t drafts);
+double lb_speculative_speedup(double accept_tokens, int64_t drafts, double cost);
 
 /* What runs over the same windows are compared by: (windows) values whose mean is mean_nll. They are window_nll, which
  * *out may be, unless windows differ in how many tokens they score: then each times its share of them. text_tokens: of

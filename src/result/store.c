@@ -75,6 +75,10 @@ static lb_status put_evals(lb_h5 *h, const lb_record *r) {
             LB_TRY(lb_h5_put_f64(h, path, e->eval.window_agree, 1, &e->eval.windows));
         }
         LB_TRY(lb_fields_put_attrs(h, group, lb_eval_fields, e));
+        if (!e->eval.speculative) continue;
+        snprintf(path, sizeof path, "%s/window_accept", group);
+        LB_TRY(lb_h5_put_f64(h, path, e->eval.window_accept, 1, &e->eval.windows));
+        LB_TRY(lb_fields_put_attrs(h, group, lb_accept_fields, e));
     }
     return LB_OK;
 }

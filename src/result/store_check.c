@@ -93,6 +93,21 @@ static lb_status check_eval(int64_t i, const lb_eval_row *e) {
     return LB_OK;
 }
 
+static lb_status check_accept(int64_t i, const lb_eval *e) {
+    char where[32];
+    snprintf(where, sizeof where, "/eval/%lld", (long long)i);
+    LB_TRY(check_int(where, "speculative", e->speculative, 0, LB_SPECULATIVE_MOST));
+    if (!e->speculative) return LB_OK;
+    if (!(e->accept >= 0 && e->accept <= 1) || !(e->accept_tokens >= 1) ||
+        !(e->accept_tokens <= (double)e->speculative + 1.0))
+        return lb_fail(LB_E_FORMAT, "%s: accept = %g, accept_tokens = %g of %lld a round", where, e->accept,
+                       e->accept_tokens, (long long)e->speculative);
+    for (int64_t w = 0; w < e->windows; w++)
+        if (!(e->window_accept[w] >= 0 && e->window_accept[w] <= 1))
+            return lb_fail(LB_E_FORMAT, "%s: window_accept[%lld] is %g", where, (long long)w, e->window_accept[w]);
+    return LB_OK;
+}
+
 static lb_status check_validation(const lb_curve *c) {
     for (int64_t i = 0; i < c->validations; i++) {
         LB_TRY(check_int("/training", "validation_step", c->validation_step[i], i ? c->validation_step[i - 1] + 1 : 0,
@@ -118,6 +133,7 @@ lb_status lb_store_check(const lb_record *r) {
     for (int64_t i = 0; i < r->layers; i++) LB_TRY(lb_store_check_layer(&r->layer[i]));
     for (int64_t i = 0; i < r->layers; i++) LB_TRY(check_shared(r, i));
     for (int64_t i = 0; i < r->evals; i++) LB_TRY(check_eval(i, &r->eval[i]));
+    for (int64_t i = 0; i < r->evals; i++) LB_TRY(check_accept(i, &r->eval[i].eval));
     LB_TRY(check_validation(&r->curve));
     const lb_model_size *s = &r->size;
     const int64_t v[] = {s->other_as_stored, s->other_as_fp16, s->total_as_stored,

@@ -308,8 +308,15 @@ static const lb_field eval_rows[] = {
     AS(lb_eval_row, F64, "paired_high", paired.high),
     AS(lb_eval_row, I64, "paired_windows", paired.windows),
     AS(lb_eval_row, I64, "paired_block", paired.block),
+    AS(lb_eval_row, LATER, "speculative", eval.speculative),
 };
 const lb_fields lb_eval_fields = FIELDS(eval_rows);
+
+static const lb_field accept_rows[] = {
+    AS(lb_eval_row, F64, "accept", eval.accept),
+    AS(lb_eval_row, F64, "accept_tokens", eval.accept_tokens),
+};
+const lb_fields lb_accept_fields = FIELDS(accept_rows);
 
 static const lb_field size_rows[] = {
     SIZE_ROWS(lb_model_size, "quantized_", quantized),

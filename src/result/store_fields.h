@@ -57,6 +57,7 @@ LB_NODISCARD lb_status lb_fields_get_columns(lb_h5 *h, lb_arena *a, const char *
 extern const lb_fields lb_record_fields; /* root attributes */
 extern const lb_fields lb_layer_fields;  /* columns of /layers */
 extern const lb_fields lb_eval_fields;   /* attributes of /eval/i */
+extern const lb_fields lb_accept_fields; /* and of one with `speculative` */
 extern const lb_fields lb_size_fields;   /* attributes of /size */
 extern const lb_fields lb_host_fields;   /* attributes of /host */
 

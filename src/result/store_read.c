@@ -90,6 +90,11 @@ static lb_status get_evals(lb_h5 *h, lb_arena *a, lb_record *r) {
                            (long long)e->eval.windows_all);
         snprintf(path, sizeof path, "%s/window_nll", group);
         LB_TRY(get_f64s(h, a, path, e->eval.windows, &e->eval.window_nll));
+        if (e->eval.speculative) {
+            snprintf(path, sizeof path, "%s/window_accept", group);
+            LB_TRY(get_f64s(h, a, path, e->eval.windows, &e->eval.window_accept));
+            LB_TRY(lb_fields_get_attrs(h, a, group, lb_accept_fields, e));
+        }
         if (!e->eval.has_kl) continue;
         snprintf(path, sizeof path, "%s/window_kl", group);
         LB_TRY(get_f64s(h, a, path, e->eval.windows, &e->eval.window_kl));

@@ -64,6 +64,7 @@ static lb_status open_states(evaluator *x, bool again, lb_states **out) {
     }
     x->request.base = NULL;
     x->request.base_states = NULL;
+    x->request.speculative = 0;
     LB_TRY(measure(x, &x->r->plan->model->weights, true, x->scratch, &base));
     return lb_states_open(path, key, windows, n, dim, out);
 }
@@ -74,6 +75,7 @@ static lb_status measure_kl(evaluator *x, const lb_weights *w, bool again, bool 
     LB_TRY(open_states(x, again, &states));
     x->request.base = &x->r->plan->model->weights;
     x->request.base_states = states;
+    x->request.speculative = x->r->plan->eval_config[x->i]->speculative;
     lb_status st = measure(x, w, false, x->r->keep, e);
     *damaged = (st == LB_E_FORMAT || st == LB_E_IO) && lb_states_damaged(states);
     lb_states_close(states);

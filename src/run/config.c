@@ -146,6 +146,9 @@ static lb_status read_eval(lb_config_reader *r, const lb_yaml *n, const char *ti
     const lb_yaml *where = lb_yaml_get(n, "protocol");
     lb_status st = lb_protocol_parse(out->protocol, &p);
     if (st != LB_OK) return lb_fail_in(st, "%s", lb_config_where(where ? where : n).text);
+    if (out->speculative && (!out->kl || lb_protocol_is_task(&p)))
+        return lb_fail(LB_E_CONFIG, "%s: %s: speculative: needs %s", lb_config_where(n).text, title,
+                       out->kl ? "windows of a text, not items" : "kl: true, for the baseline's states");
     for (const lb_eval_config *e = r->c->eval; e < out; e++)
         if (strcmp(e->name, out->name) == 0 && strcmp(e->protocol, out->protocol) == 0)
             return lb_fail(LB_E_CONFIG, "%s: %s: '%s' with %s is there already: give one of them a name",

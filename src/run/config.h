@@ -44,6 +44,7 @@ typedef struct lb_eval_config {
     int64_t windows; /* 0: all */
     int bos;
     bool kl;
+    int64_t speculative; /* tokens a round; 0: none */
     lb_rows_config rows;
     const lb_yaml *node;
 } lb_eval_config;

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "model/corpus.h"
+#include "result/quality.h"
 #include "run/config.h"
 
 #define TABLE(rows, T)                                                                                                 \
@@ -136,6 +137,11 @@ static const lb_option eval_rows[] = {
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices, bos_help, AT(lb_eval_config, bos)},
     {"kl", LB_OPT_BOOL, "true", 0, 0, NULL, "also the KL divergence and top-1 agreement to the baseline",
      AT(lb_eval_config, kl)},
+    {"speculative", LB_OPT_INT, "0", 0, LB_SPECULATIVE_MOST, NULL,
+     "also how often the baseline would accept what each cell drafts in speculative decoding, and what that makes of "
+     "so "
+     "many drafts a round; 0 = not; needs kl, costs the logits once more",
+     AT(lb_eval_config, speculative)},
     ROWS(lb_eval_config),
 };
 const lb_options lb_config_eval_table = TABLE(eval_rows, lb_eval_config);

@@ -111,8 +111,10 @@ static double eval_seconds(const lb_plan *p, const lb_cell *c, const counts *k, 
     double products = p->compute == LB_COMPUTE_BF16 ? rate->bf16 : rate->flops, seconds = 0, n = 0;
     for (int64_t i = 0; i < p->evals; i++) {
         double tokens = eval_tokens(p, i, &n);
-        /* For the divergence the baseline's head is computed again, and both softmaxes in full. */
+        /* For the divergence the baseline's head is computed again, and both softmaxes in full; for the acceptance all
+         * of that once more. */
         double heads = c->method && p->eval_config[i]->kl ? 2.3 : 1.0;
+        if (c->method && p->eval_config[i]->speculative) heads += 2.3;
         double linears = 2.0 * k->params + heads * 2.0 * k->head_params, attention = 2.0 * n * k->attention;
         seconds += tokens * (linears / products + attention / rate->flops) / of_eval;
     }

@@ -177,7 +177,7 @@ static void rows_in_parts_give_the_same(void **state) {
     for (int64_t r = (ROWS - 1) / LB_HEAD_ROWS * LB_HEAD_ROWS; r >= 0; r -= LB_HEAD_ROWS) {
         int64_t n = ROWS - r < LB_HEAD_ROWS ? ROWS - r : LB_HEAD_ROWS;
         assert_ok(lb_head_nll_rows(q, h1, w->target, r, n, nll, top1));
-        assert_ok(lb_head_kl_rows(p, h0, q, h1, w->target, r, n, nll_kl, kl, agree));
+        assert_ok(lb_head_kl_rows(p, h0, q, h1, w->target, r, n, nll_kl, kl, agree, NULL));
     }
     assert_memory_equal(nll, w->nll, sizeof nll);
     assert_memory_equal(top1, w->top1, sizeof top1);
