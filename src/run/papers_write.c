@@ -118,7 +118,9 @@ lb_status lb_papers_config(lb_arena *a, const lb_papers_row *row, size_t n, lb_s
     for (size_t i = 0; i < n; i++) {
         const lb_papers_row *r = &row[i];
         if (!r->runs) continue;
-        const char *e = lb_arena_printf(a, "{text: %s, protocol: %s}", r->cell.evaluation, r->cell.protocol);
+        /* The published numbers of LAMBADA are of this variant, encoded without BOS. */
+        const char *more = strcmp(r->cell.protocol, "LAMB") == 0 ? ", variant: normalized, bos: never" : "";
+        const char *e = lb_arena_printf(a, "{text: %s, protocol: %s%s}", r->cell.evaluation, r->cell.protocol, more);
         if (!e) return LB_E_NOMEM;
         LB_TRY(add_once(a, &model, n, r->cell.model));
         LB_TRY(add_once(a, &eval, n, e));

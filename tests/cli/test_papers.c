@@ -41,7 +41,26 @@ static void sources(void **state) {
     r = CLI(&o, "papers", "OPT-125M", "gptq", "--paper", "GPTQ", "--table", "T3");
     cli_has(r.out, "primary  fetch opt-125m wikitext-2 c4-train-0 first\n");
     cli_free(&r);
-    /* What can be run, as a config that is one. */
+    /* What can be run, as a config that is one, also of what calibrates, in each paper's way. */
+    static const char *const paper[] = {"GPTQ", "OmniQuant", "SI"};
+    for (size_t i = 0; i < sizeof paper / sizeof paper[0]; i++) {
+        r = CLI(&o, "papers", "OPT-125M", "--paper", paper[i], "--protocol", "W2-2048", "--format", "config");
+        assert_int_equal(r.code, 0);
+        cli_has(r.out, i == 1 ? "\ncalibration: {text: wikitext-2-train, recipe: joined, samples: 128, length: 2048}\n"
+                              : "\ncalibration: {text: c4-train-0, recipe: documents, samples: 128, length: 2048}\n");
+        cli_has(r.out, "\nseed: [0, 1, 2]\n");
+        put_file("made.yaml", r.out);
+        cli_free(&r);
+        lb_config made;
+        char file[LB_TEST_PATH];
+        path_in(file, home, "made.yaml");
+        assert_ok(lb_config_read(arena, file, NULL, 0, &made));
+        assert_true(made.entries > 3);
+    }
+    r = CLI(&o, "papers", "OPT-125M", "--format", "config");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "these papers calibrate on different texts: choose one (--paper)");
+    cli_free(&r);
     r = CLI(&o, "papers", "OPT-125M", "rtn", "--paper", "GPTQ", "--table", "T3", "--format", "config");
     assert_int_equal(r.code, 0);
     cli_has(r.out, "model: [opt-125m]\n");
