@@ -328,9 +328,8 @@ const lb_command lb_cmd_quantize = {
     .summary = "one method on one model, written as a Hugging Face folder; no config file needed",
     .details = "Methods joined by + (wanda+rtn) are stages: each goes on from the layer that the one before made.\n"
                "Any option of the method is a flag (lowbit methods NAME), and so are propagate, true_sequential, "
-               "quantize_embedding,\nquantize_head, quantize_router and seed. Prints the layers and the sizes. The "
-               "folder holds the "
-               "dequantized weights.",
+               "token_weight,\ntoken_clip, quantize_embedding, quantize_head, quantize_router and seed. Prints the "
+               "layers and the sizes. The folder\nholds the dequantized weights.",
     .example = "lowbit quantize smollm2-135m --method gptq --bits 4 --calibration c4-calibration --out smollm2-gptq4",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(quantize_flags)},
     .min_positional = 1,

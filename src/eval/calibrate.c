@@ -141,7 +141,7 @@ static lb_status add_common(forward_job *j, int64_t n) {
     const lb_stream *s = j->s;
     for (int32_t i = 0; i < j->inputs; i++) {
         lb_mat all = j->captured[i];
-        j->next[i] = (lb_batch){.sequences = n};
+        j->next[i] = (lb_batch){.sequences = n, .clip = j->want[i].clip};
         if (!j->routed[i]) j->next[i].X = lb_cmat_of(all.d, n * s->length, all.cols);
     }
     return lb_collect_add(&j->sums, j->next, s->team);
@@ -154,7 +154,7 @@ static lb_status add_routed(forward_job *j, int64_t n) {
         for (int32_t i = 0; i < j->inputs; i++) {
             int64_t rows = j->routed[i] ? j->rows[q * j->inputs + i] : 0;
             lb_mat of = j->captured[i];
-            j->next[i] = (lb_batch){.sequences = 1};
+            j->next[i] = (lb_batch){.sequences = 1, .clip = j->want[i].clip};
             if (rows < 1) continue;
             j->next[i].X = lb_cmat_of(of.d + q * s->length * of.cols, rows, of.cols);
             j->next[i].position = j->position[i] + q * s->length;
@@ -305,15 +305,14 @@ lb_status lb_stream_collect_advance(lb_stream *s, const lb_weights *w, const lb_
     return block_pass(s, w, want, n, true, a, out);
 }
 
-lb_status lb_stream_collect_outside(lb_stream *s, const lb_weights *w, int32_t input, uint32_t needs, lb_arena *a,
+lb_status lb_stream_collect_outside(lb_stream *s, const lb_weights *w, const lb_wanted *want, lb_arena *a,
                                     lb_collected *out) {
     const lb_net *n = s->net;
-    const char *reader = n->site[n->reader[n->input[input].first]].name;
-    if (input >= n->span[0].input && s->block != n->blocks)
+    const char *reader = n->site[n->reader[n->input[want->input].first]].name;
+    if (want->input >= n->span[0].input && s->block != n->blocks)
         return lb_fail(LB_E_ARG, "calibration: %s comes after block %lld, the stream is at %lld", reader,
                        (long long)n->blocks - 1, (long long)s->block);
-    const lb_wanted want = {.input = input, .needs = needs};
-    forward_job j = {.s = s, .outside = true, .want = &want, .inputs = 1, .out = out};
+    forward_job j = {.s = s, .outside = true, .want = want, .inputs = 1, .out = out};
     lb_status st = pass(&j, w, a);
     return st == LB_E_NUMERIC ? lb_fail_in(st, "the input of %s", reader) : st;
 }

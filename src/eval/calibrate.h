@@ -28,6 +28,7 @@ typedef struct lb_wanted {
     int32_t input;
     uint32_t needs;
     int64_t enough;
+    double clip; /* lb_batch.clip, of LB_NEEDS_HESSIAN_CLIP */
 } lb_wanted;
 /* Statistics of some inputs of the current block, n of them in program order, with these weights; the stream does not
  * move. out[i], of want[i], are made in arena `a`. */
@@ -40,18 +41,17 @@ LB_NODISCARD lb_status lb_stream_collect_advance(lb_stream *s, const lb_weights 
                                                  lb_arena *a, lb_collected *out);
 /* Of an input outside the blocks: one that comes before them at any time, from the tokens anew; the head's, and what
  * else comes behind them, after the last block. */
-LB_NODISCARD lb_status lb_stream_collect_outside(lb_stream *s, const lb_weights *w, int32_t input, uint32_t needs,
-                                                 lb_arena *a, lb_collected *out);
+LB_NODISCARD lb_status lb_stream_collect_outside(lb_stream *s, const lb_weights *w, const lb_wanted *want, lb_arena *a,
+                                                 lb_collected *out);
 
 /* Statistics of the original model, computed once for a (model, calibration) and kept in one sealed file keyed by
  * `key`; every cell of a sweep reads them block by block, each checked as it is read. */
 typedef struct lb_stats_file lb_stats_file;
 /* Opens `path` if it is one and its key, which says which statistics, agrees; else computes them (progress stage
- * "statistics") and opens it. needs: which; enough: as in lb_wanted. */
-LB_NODISCARD lb_status lb_stats_file_ensure(const char *path, const char *key, uint32_t needs, int64_t enough,
-                                            const lb_net *n, const lb_weights *w, const int32_t *tokens,
-                                            int64_t samples, int64_t length, lb_team *team, lb_log *log,
-                                            lb_stats_file **out);
+ * "statistics") and opens it. each: what is wanted of every input. */
+LB_NODISCARD lb_status lb_stats_file_ensure(const char *path, const char *key, const lb_wanted *each, const lb_net *n,
+                                            const lb_weights *w, const int32_t *tokens, int64_t samples, int64_t length,
+                                            lb_team *team, lb_log *log, lb_stats_file **out);
 /* Some of them, of any input. */
 LB_NODISCARD lb_status lb_stats_file_get(lb_stats_file *f, int32_t input, uint32_t needs, lb_arena *a, lb_stats *out);
 bool lb_stats_file_damaged(const lb_stats_file *f); /* a read did not find what was written: make the file again */

@@ -56,24 +56,26 @@ static lb_status put(lb_sealed *f, const lb_net *net, int32_t input, const lb_co
 }
 
 /* Of inputs [first, end), outside the blocks. */
-static lb_status compute_outside(lb_sealed *f, uint32_t needs, const lb_net *net, const lb_weights *w, int32_t first,
-                                 int32_t end, lb_stream *s, lb_team *team, lb_arena *a) {
+static lb_status compute_outside(lb_sealed *f, const lb_wanted *each, const lb_net *net, const lb_weights *w,
+                                 int32_t first, int32_t end, lb_stream *s, lb_team *team, lb_arena *a) {
     for (int32_t input = first; input < end; input++) {
         lb_arena_mark mark = lb_arena_save(a);
         lb_collected got;
-        LB_TRY(lb_stream_collect_outside(s, w, input, needs, a, &got));
+        lb_wanted want = *each;
+        want.input = input;
+        LB_TRY(lb_stream_collect_outside(s, w, &want, a, &got));
         LB_TRY(put(f, net, input, &got, team));
         lb_arena_restore(a, mark);
     }
     return LB_OK;
 }
 
-static lb_status compute(lb_sealed *f, uint32_t needs, int64_t enough, const lb_net *net, const lb_weights *w,
+static lb_status compute(lb_sealed *f, const lb_wanted *each, const lb_net *net, const lb_weights *w,
                          const int32_t *tokens, int64_t samples, int64_t length, lb_team *team, lb_log *log,
                          lb_arena *a) {
     lb_stream *s = NULL;
     LB_TRY(lb_stream_new(a, net, w, tokens, samples, length, team, &s));
-    LB_TRY(compute_outside(f, needs, net, w, 0, net->span[0].input, s, team, a));
+    LB_TRY(compute_outside(f, each, net, w, 0, net->span[0].input, s, team, a));
     for (int64_t b = 0; b < net->blocks; b++) {
         char name[48];
         snprintf(name, sizeof name, "block %lld", (long long)b);
@@ -83,17 +85,20 @@ static lb_status compute(lb_sealed *f, uint32_t needs, int64_t enough, const lb_
         lb_wanted *want = LB_NEW(a, lb_wanted, n + 1);
         lb_collected *got = LB_NEW(a, lb_collected, n + 1);
         if (!want || !got) return LB_E_NOMEM;
-        for (int32_t i = 0; i < n; i++) want[i] = (lb_wanted){first + i, needs, enough};
+        for (int32_t i = 0; i < n; i++) {
+            want[i] = *each;
+            want[i].input = first + i;
+        }
         LB_TRY(lb_stream_collect_advance(s, w, want, n, a, got));
         for (int32_t i = 0; i < n; i++) LB_TRY(put(f, net, want[i].input, &got[i], team));
         lb_arena_restore(a, mark);
     }
-    LB_TRY(compute_outside(f, needs, net, w, net->span[net->blocks].input, net->inputs, s, team, a));
+    LB_TRY(compute_outside(f, each, net, w, net->span[net->blocks].input, net->inputs, s, team, a));
     lb_log_step(log, "statistics", "done", net->blocks, net->blocks);
     return LB_OK;
 }
 
-static lb_status create(const char *path, const char *key, uint32_t needs, int64_t enough, const lb_net *net,
+static lb_status create(const char *path, const char *key, const lb_wanted *each, const lb_net *net,
                         const lb_weights *w, const int32_t *tokens, int64_t samples, int64_t length, lb_team *team,
                         lb_log *log) {
     int64_t about[3] = {samples * length, samples, net->blocks};
@@ -103,7 +108,7 @@ static lb_status create(const char *path, const char *key, uint32_t needs, int64
     LB_TRY_GOTO(st, done, lb_arena_new(0, &a));
     LB_TRY_GOTO(st, done, lb_sealed_create(path, KIND, key, &f));
     LB_TRY_GOTO(st, done, lb_sealed_put_all(f, "about", LB_SEALED_I64, 3, NULL, about));
-    LB_TRY_GOTO(st, done, compute(f, needs, enough, net, w, tokens, samples, length, team, log, a));
+    LB_TRY_GOTO(st, done, compute(f, each, net, w, tokens, samples, length, team, log, a));
     LB_TRY_GOTO(st, done, lb_sealed_commit(f));
 done:
     lb_sealed_close(f);
@@ -135,17 +140,17 @@ static lb_status open_existing(const char *path, const char *key, uint32_t needs
     return st;
 }
 
-lb_status lb_stats_file_ensure(const char *path, const char *key, uint32_t needs, int64_t enough, const lb_net *net,
+lb_status lb_stats_file_ensure(const char *path, const char *key, const lb_wanted *each, const lb_net *net,
                                const lb_weights *w, const int32_t *tokens, int64_t samples, int64_t length,
                                lb_team *team, lb_log *log, lb_stats_file **out) {
     *out = NULL;
     if (lb_fs_exists(path)) {
-        lb_status st = open_existing(path, key, needs, net, samples, length, team, out);
+        lb_status st = open_existing(path, key, each->needs, net, samples, length, team, out);
         if (st != LB_E_FORMAT && st != LB_E_IO) return st;
         lb_warn(log, "%s: the statistics are computed again", lb_error());
     }
-    LB_TRY(create(path, key, needs, enough, net, w, tokens, samples, length, team, log));
-    return open_existing(path, key, needs, net, samples, length, team, out);
+    LB_TRY(create(path, key, each, net, w, tokens, samples, length, team, log));
+    return open_existing(path, key, each->needs, net, samples, length, team, out);
 }
 
 /* The tokens that reached an input. */

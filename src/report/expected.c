@@ -21,6 +21,15 @@ static bool same_value(const char *x, const char *y) {
     return ex != x && ey != y && !*ex && !*ey && dx == dy;
 }
 
+/* As its resolved config has it, or else its default. */
+static bool token_weight_is(const lb_record *c, const char *value) {
+    lb_str own = {0};
+    bool has = lb_report_config_value(c, "token_weight", &own);
+    bool same = has ? own.s && same_value(own.s, value) : same_value("none", value);
+    lb_str_free(&own);
+    return same;
+}
+
 /* An option of the method, or what a cell has besides. */
 static bool has_option(const lb_results *r, const lb_record *c, const char *key, const char *value) {
     char text[32];
@@ -29,6 +38,7 @@ static bool has_option(const lb_results *r, const lb_record *c, const char *key,
     if (v) return same_value(v, value);
     if (strcmp(key, "propagate") == 0) return c->propagate && same_value(c->propagate, value);
     if (strcmp(key, "true_sequential") == 0) return same_value(c->true_sequential ? "true" : "false", value);
+    if (strcmp(key, "token_weight") == 0) return token_weight_is(c, value);
     if (strcmp(key, "model") == 0) return same_value(c->model ? c->model : r->model_name, value);
     if (strcmp(key, "compute") == 0) return same_value(lb_report_compute(c), value);
     if (strcmp(key, "label") == 0) return c->label && same_value(c->label, value);

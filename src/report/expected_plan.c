@@ -6,7 +6,7 @@
 
 /* Keys by which a row may choose a cell, beside the options of its method. */
 static const char *const common[] = {"seed",  "propagate", "true_sequential", "label",
-                                     "model", "compute",   "model_sha256"};
+                                     "model", "compute",   "model_sha256",    "token_weight"};
 
 /* Which of the cells' methods and options the row's own are meant to be; *why stays NULL: there are such. */
 static lb_status blame_words(lb_arena *a, const lb_results *r, const lb_expectation *e, const char **why) {

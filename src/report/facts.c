@@ -261,6 +261,12 @@ static lb_status of_config(const lb_fact_source *s, lb_fact_value *v) {
     return written(s, v, &words);
 }
 
+/* What a resolved config leaves out is the default: tokens count as they are. */
+static lb_status token_weight(const lb_fact_source *s, lb_fact_value *v) {
+    LB_TRY(of_config(s, v));
+    return v->known || !s->c->propagate || !s->c->propagate[0] ? LB_OK : text(v, "none");
+}
+
 /* ---- the table ---- */
 
 #define TEXT(name, meaning, get)                                                                                       \
@@ -358,6 +364,8 @@ const lb_fact lb_facts[] = {
     EVAL("speculative", "count", "drafts a round of speculative decoding", LB_FACT_COUNT, drafts),
     EVAL("accept", "share", "of the cell's drafts that the baseline is expected to take", LB_FACT_NUMBER, accept),
     EVAL("speedup", "1", "expected speed-up of the baseline by these drafts", LB_FACT_NUMBER, speedup),
+    TEXT("token_weight", "what a calibration token counted for in H: none (as it is), norm, clip", token_weight),
+    NUMBER("token_clip", "1", "where tokens were clipped, in median lengths", of_config),
     {.name = NULL},
 };
 

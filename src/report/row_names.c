@@ -190,7 +190,9 @@ static const char *const before_options[] = {"calibration",
                                              "head",
                                              "router",
                                              "propagate",
-                                             "true_sequential"};
+                                             "true_sequential",
+                                             "token_weight",
+                                             "token_clip"};
 /* What was evaluated, and what of the resolved config no column has: also before anything that says where a cell is. */
 static const char *const of_evaluation[] = {"evaluation", "protocol", "bos", "windows", "text_sha256", "compute"};
 static const char *const of_config[] = {"original_errors", "starved_experts", "expert_tokens", "kl"};

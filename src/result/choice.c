@@ -49,6 +49,8 @@ void lb_choice_add(lb_str *s, const char *key, const char *value) {
         lb_str_add(s, " %s", k);
     else if (strcmp(value, "false") == 0)
         lb_str_add(s, " no_%s", k);
+    else if (strcmp(key, "token_weight") == 0 && strcmp(value, "none") != 0)
+        lb_str_add(s, " %s", value);
     else if (strcmp(key, "seed") == 0) /* the cell's: a text's own is seed=1 */
         lb_str_add(s, " s%s", value);
     else {

@@ -94,7 +94,8 @@ lb_status lb_block_walk_begin(lb_quantize_job *j, size_t stage, int64_t block, l
 /* ---- statistics ---- */
 
 static uint32_t its_needs(const lb_block_walk *x, int32_t i) {
-    return x->read[i].reader ? lb_method_needs(method_of(x), x->input[i].opts) & LB_NEEDS_STATISTICS : 0;
+    if (!x->read[i].reader) return 0;
+    return lb_plan_solved_on(x->j->cell, lb_method_needs(method_of(x), x->input[i].opts));
 }
 
 /* Statistics of an input that the method needs; if it compresses, also what the stages after it need. */
@@ -112,7 +113,8 @@ static lb_status give(lb_block_walk *x, int32_t i, lb_stats stats) {
     if (!kept) return LB_E_NOMEM;
     kept->arena = x->arena;
     x->stats[i] = stats;
-    x->given[i] = lb_stats_only(&stats, its_needs(x, i));
+    lb_stats weighed = lb_plan_weighed(x->j->cell, &stats);
+    x->given[i] = lb_stats_only(&weighed, its_needs(x, i) & LB_NEEDS_STATISTICS);
     x->given[i].kept = x->input[i].kept = kept;
     if (its_needs(x, i)) x->input[i].stats = &x->given[i];
     return LB_OK;
@@ -124,7 +126,7 @@ lb_status lb_block_walk_collect(lb_block_walk *x, bool advance) {
     int32_t n = 0;
     if (!want || !got) return LB_E_NOMEM;
     for (int32_t i = 0; i < x->in.inputs; i++)
-        if (needs_of(x, i)) want[n++] = (lb_wanted){x->read[i].input[0], needs_of(x, i), lb_plan_enough(x->j->cell)};
+        if (needs_of(x, i)) want[n++] = lb_plan_wanted(x->j->cell, x->read[i].input[0], needs_of(x, i));
     if (advance)
         LB_TRY(lb_stream_collect_advance(x->stream, &x->loaded, want, n, x->arena, got));
     else if (n)

@@ -109,7 +109,7 @@ static lb_status open_statistics(running *x) {
     lb_runner *r = x->r;
     const lb_model *m = r->plan->model;
     if (!lb_plan_original_needs(r->plan, x->c)) return LB_OK;
-    uint32_t needs = lb_plan_shared_needs(r->plan, x->c);
+    const lb_wanted each = lb_plan_wanted(x->c, 0, lb_plan_shared_needs(r->plan, x->c));
     char key[65];
     LB_TRY(lb_plan_statistics_key(r->plan, x->c, key));
     bool same = r->stats && strcmp(key, r->stats_key) == 0, damaged = same && lb_stats_file_damaged(r->stats);
@@ -123,8 +123,8 @@ static lb_status open_statistics(running *x) {
     if (st == LB_OK && damaged) (void)unlink(path);
     if (st == LB_OK) st = lb_plan_calibration_tokens(r->plan, x->c, a, &tokens);
     if (st == LB_OK)
-        st = lb_stats_file_ensure(path, key, needs, lb_plan_enough(x->c), m->net, &m->weights, tokens, x->c->sequences,
-                                  x->c->length, r->plan->team, r->log, &r->stats);
+        st = lb_stats_file_ensure(path, key, &each, m->net, &m->weights, tokens, x->c->sequences, x->c->length,
+                                  r->plan->team, r->log, &r->stats);
     lb_arena_free(a);
     if (st == LB_OK && !(r->shared = LB_NEW(r->keep, lb_shared_errors, m->net->sites))) st = LB_E_NOMEM;
     if (st == LB_OK) memcpy(r->stats_key, key, sizeof key);

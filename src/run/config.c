@@ -311,7 +311,9 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
                                   .quantize_embedding = top.quantize_embedding,
                                   .quantize_head = top.quantize_head,
                                   .quantize_router = top.quantize_router,
-                                  .seed = top.seed};
+                                  .seed = top.seed,
+                                  .token_weight = out->calibration.token_weight,
+                                  .token_clip = out->calibration.token_clip};
     LB_TRY(lb_config_read_end(&r, root, "embedding", "quantize_embedding", &out->embedding));
     LB_TRY(lb_config_read_end(&r, root, "head", "quantize_head", &out->head));
     if (out->embedding.method) out->cell.quantize_embedding = true;

@@ -9,6 +9,8 @@
 #include "quant/method.h"
 
 typedef enum lb_propagate { LB_PROPAGATE_QUANTIZED, LB_PROPAGATE_ORIGINAL } lb_propagate;
+/* What a calibration token counts for in the H that layers are solved on. */
+typedef enum lb_token_weight { LB_TOKENS_AS_THEY_ARE, LB_TOKENS_NORM, LB_TOKENS_CLIP } lb_token_weight;
 typedef enum lb_weights_mode { LB_WEIGHTS_RESIDENT, LB_WEIGHTS_STREAM } lb_weights_mode;
 typedef enum lb_export { LB_EXPORT_NONE, LB_EXPORT_F32, LB_EXPORT_F16, LB_EXPORT_BF16 } lb_export;
 
@@ -37,6 +39,9 @@ typedef struct lb_calibration_config {
     int64_t expert_tokens;
     lb_rows_config rows;
     const lb_yaml *node;
+    int token_weight; /* lb_token_weight */
+    double token_clip;
+    bool equal_errors;
 } lb_calibration_config;
 
 typedef struct lb_eval_config {
@@ -63,6 +68,8 @@ typedef struct lb_cell_options {
     int propagate;
     bool true_sequential, quantize_embedding, quantize_head, quantize_router;
     int64_t seed;
+    int token_weight; /* lb_token_weight */
+    double token_clip;
 } lb_cell_options;
 
 /* Options for the layers whose name matches; later rules win. */
@@ -197,6 +204,7 @@ extern const lb_options lb_config_top_table, lb_config_calibration_table, lb_con
 /* Names in the order of their enum: of lb_bos and lb_weights_mode; NULL-terminated. */
 extern const char *const lb_bos_choices[], *const lb_weights_choices[];
 extern const char *const lb_compute_choices[]; /* by lb_compute */
+extern const double lb_token_clip_default;
 extern const char *const lb_config_sections[]; /* keys of the file that are not scalars; NULL-terminated */
 
 #endif

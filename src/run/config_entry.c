@@ -206,6 +206,15 @@ static bool solves(const lb_config *c, const lb_entry *e) {
     return (needs & LB_NEEDS_STATISTICS) != 0;
 }
 
+/* Does any of its stages, or an end of its own, read H? */
+static bool reads_hessian(const lb_config *c, const lb_entry *e) {
+    const lb_end *const end[] = {&c->embedding, &c->head, &e->embedding, &e->head};
+    uint32_t needs = 0;
+    for (size_t i = 0; i < sizeof end / sizeof end[0]; i++) needs |= end[i]->method ? end[i]->method->needs : 0u;
+    for (size_t i = 0; i < lb_method_stages(e->method); i++) needs |= lb_method_stage(e->method, i)->needs;
+    return (needs & LB_NEEDS_HESSIAN) != 0;
+}
+
 /* What the cells of an entry are to be called in tables and legends. */
 static lb_status read_label(lb_config_reader *r, const lb_yaml *n, const char *title, lb_entry *out) {
     enum { LONGEST = 80 };
@@ -258,6 +267,10 @@ static lb_status read_option(lb_config_reader *r, const lb_yaml *n, const char *
     if (t.owner == LB_OF_CELL && statistics && !solves(r->c, out))
         return lb_fail(LB_E_CONFIG, "%s: %s in %s: method %s needs no statistics, so it does not apply",
                        lb_config_where(n).text, n->key, title, out->method->name);
+    bool weighs = strcmp(t.name, "token_weight") == 0 || strcmp(t.name, "token_clip") == 0;
+    if (t.owner == LB_OF_CELL && weighs && !reads_hessian(r->c, out))
+        return lb_fail(LB_E_CONFIG, "%s: %s in %s: method %s needs no H, so it does not apply", lb_config_where(n).text,
+                       n->key, title, out->method->name);
     return add_option(r, n, title, &t, name, out);
 }
 

@@ -24,6 +24,15 @@ static const char propagate_help[] =
 static const char sequential_help[] =
     "solve {k, v, q}, {o}, {up, gate}, {down} one after another, each on inputs made with the ones before quantized "
     "(needs propagate: quantized)";
+static const char *const token_weight_choices[] = {"none", "norm", "clip", NULL};
+static const char token_weight_help[] = "what a calibration token counts for in H that layers are solved on: none = as "
+                                        "it is, by |x|^2; norm = all the same "
+                                        "(x / |x|); clip = x longer than token_clip times the median of its sequence "
+                                        "counts as if it were that long. Errors "
+                                        "are measured with H as it is";
+static const char token_clip_help[] = "of token_weight: clip, in median lengths";
+#define TOKEN_CLIP "3" /* the default */
+
 static const char starved_help[] =
     "an expert that fewer than expert_tokens calibration tokens were routed to: error = the cell fails and names it; "
     "rtn = its methods are told nothing of its inputs (H = 1), which makes gptq round to nearest; all_tokens = it is "
@@ -122,6 +131,9 @@ static const lb_option calibration_rows[] = {
     {"expert_tokens", LB_OPT_INT, "1", 1, INFINITY, NULL,
      "an expert that fewer calibration tokens were routed to is starved", AT(lb_calibration_config, expert_tokens)},
     ROWS(lb_calibration_config),
+    {"token_weight", LB_OPT_CHOICE, "none", 0, 0, token_weight_choices, token_weight_help,
+     AT(lb_calibration_config, token_weight)},
+    {"token_clip", LB_OPT_FLOAT, TOKEN_CLIP, 1e-3, 1e6, NULL, token_clip_help, AT(lb_calibration_config, token_clip)},
 };
 const lb_options lb_config_calibration_table = TABLE(calibration_rows, lb_calibration_config);
 
@@ -171,8 +183,12 @@ static const lb_option cell_rows[] = {
     {"quantize_head", LB_OPT_BOOL, "false", 0, 0, NULL, head_help, AT(lb_cell_options, quantize_head)},
     {"quantize_router", LB_OPT_BOOL, "false", 0, 0, NULL, router_help, AT(lb_cell_options, quantize_router)},
     {"seed", LB_OPT_INT, "0", 0, INFINITY, NULL, "seed of this entry's cells", AT(lb_cell_options, seed)},
+    {"token_weight", LB_OPT_CHOICE, "none", 0, 0, token_weight_choices, token_weight_help,
+     AT(lb_cell_options, token_weight)},
+    {"token_clip", LB_OPT_FLOAT, TOKEN_CLIP, 1e-3, 1e6, NULL, token_clip_help, AT(lb_cell_options, token_clip)},
 };
 const lb_options lb_config_cell_table = TABLE(cell_rows, lb_cell_options);
+const double lb_token_clip_default = 3;
 
 const char *const lb_config_sections[] = {"calibration", "eval",      "training", "axes",  "quantize", "rules",
                                           "include",     "embedding", "head",     "plots", NULL};

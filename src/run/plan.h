@@ -3,6 +3,7 @@
 #ifndef LB_RUN_PLAN_H
 #define LB_RUN_PLAN_H
 
+#include "eval/calibrate.h"
 #include "model/model.h"
 #include "model/recipes.h"
 #include "run/sources.h"
@@ -133,8 +134,11 @@ LB_NODISCARD lb_status lb_plan_keys(lb_plan *p);
 /* The calibration tokens (sequences, length) of a cell, of the arena or the plan. */
 LB_NODISCARD lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a,
                                                   const int32_t **tokens);
-/* Of an input whose layers need these: what is collected, the harness's own with it. */
+/* Of an input whose layers need these: with the H that token_weight says; and all that is collected. */
+uint32_t lb_plan_solved_on(const lb_cell *c, uint32_t needs);
 uint32_t lb_plan_collected(const lb_cell *c, uint32_t needs);
+/* Statistics as a method is to have them: H is the one that token_weight says, where it is among them. */
+lb_stats lb_plan_weighed(const lb_cell *c, const lb_stats *s);
 /* LB_NEEDS_... of the original model's statistics: those that a layer of the cell is solved on, and H where its errors
  * are to be measured with that; 0: none. Of the whole cell. And of all cells that share a file of them with it. */
 uint32_t lb_plan_layer_needs(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l);
@@ -148,6 +152,8 @@ LB_NODISCARD lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c
 /* The same for the baseline's states of evaluation i. */
 LB_NODISCARD lb_status lb_plan_states_key(const lb_plan *p, int64_t i, char key[65]);
 
+/* What is wanted of an input, as the cell's calibration says. */
+lb_wanted lb_plan_wanted(const lb_cell *c, int32_t input, uint32_t needs);
 /* What lb_wanted.enough is for the cell. */
 int64_t lb_plan_enough(const lb_cell *c);
 /* LB_FLAG_FEW_TOKENS or LB_FLAG_RANK_DEFICIENT for a layer of the cell that is solved with a factor of H of too few

@@ -75,11 +75,19 @@ static double calibration_tokens(const lb_plan *p, const lb_cell *c) {
     return lb_plan_calibration(p, c)->corpus ? (double)c->sequences * (double)c->length : 0.0;
 }
 
-/* Statistics of an input beside its H. */
+enum { HESSIANS = LB_NEEDS_HESSIAN | LB_NEEDS_HESSIAN_NORM | LB_NEEDS_HESSIAN_CLIP | LB_NEEDS_HESSIAN_ATTENTION };
+
+static double hessians(uint32_t needs) {
+    int n = 0;
+    for (uint32_t left = needs & HESSIANS; left; left &= left - 1) n++;
+    return n;
+}
+
+/* Statistics of an input beside its H's. */
 static double input_bytes(const lb_plan *p, const lb_cell *c, int32_t input, uint32_t needs) {
     double bytes = 0;
     for (int i = 0; lb_collectors[i]; i++)
-        if (needs & lb_collectors[i]->need & ~(uint32_t)LB_NEEDS_HESSIAN)
+        if (needs & lb_collectors[i]->need & ~(uint32_t)HESSIANS)
             bytes += (double)lb_collector_bytes(lb_collectors[i], p->model->net->input[input].cols,
                                                 (int64_t)calibration_tokens(p, c));
     return bytes;
@@ -281,7 +289,7 @@ static double quantize_seconds(const lb_plan *p, const lb_cell *c, const counts 
     double flops = (measuring_flops(c) + w->all.products) / of_float64 + preserving_flops(p, c, k);
     if ((c->layer_needs & LB_NEEDS_CALIBRATION) && c->own.propagate == LB_PROPAGATE_QUANTIZED) {
         double passes = c->own.true_sequential ? 3.5 : 2.0, length = (double)c->calibration.length;
-        double sums = c->layer_needs & LB_NEEDS_HESSIAN ? k->width2 : 0;
+        double sums = hessians(lb_plan_collected(c, c->layer_needs)) * k->width2;
         passes += blocks_ahead(c) / k->blocks;
         flops += calibration_tokens(p, c) * (passes * forward_flops(k, length) + sums);
     }
@@ -320,9 +328,9 @@ static double cell_memory(const lb_plan *p, const lb_cell *c, const counts *k, c
             bytes += 4.0 * calibration_tokens(p, c) * k->dim + 2.0 * 8.0 * k->most_width2;
     }
     /* H of the inputs of a block, which layers are solved on, and that of the original model. */
-    bool streamed = c->layer_needs & LB_NEEDS_HESSIAN && c->own.propagate == LB_PROPAGATE_QUANTIZED;
-    bool original = lb_plan_original_needs(p, c) & LB_NEEDS_HESSIAN;
-    bytes += 8.0 * k->most_width2 * ((streamed ? 1 : 0) + (original ? 1 : 0));
+    bool streamed = c->own.propagate == LB_PROPAGATE_QUANTIZED;
+    double own = streamed ? hessians(lb_plan_collected(c, c->layer_needs)) : 0;
+    bytes += 8.0 * k->most_width2 * (own + hessians(lb_plan_original_needs(p, c)));
     /* The method's own; of a training also activations that are kept for the way back. */
     return bytes + w->memory + 4.0 * w->all.at_once * (k->blocks * width + (double)p->model->net->vocab);
 }
@@ -356,7 +364,7 @@ lb_status lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *ra
 /* Of the cells that have the calibration windows of this one. */
 static void add_shared(const lb_plan *p, const lb_cell *c, const counts *k, const lb_rate *rate, lb_estimate *out) {
     uint32_t needs = lb_plan_shared_needs(p, c);
-    double tokens = calibration_tokens(p, c), most, H = needs & LB_NEEDS_HESSIAN ? 1.0 : 0.0;
+    double tokens = calibration_tokens(p, c), most, H = hessians(needs);
     if (!needs || tokens == 0) return;
     double flops = tokens * (forward_flops(k, (double)c->calibration.length) + H * k->width2);
     out->disk_bytes += H * 8.0 * (k->width2 + k->dim * k->dim) + other_bytes(p, c, needs, &most);

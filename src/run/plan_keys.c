@@ -48,7 +48,7 @@ static void put_text(lb_str *out, const char *indent, const char *key, const lb_
 /* Keys of a config that are newer than results: where they have their default they are not part of a cell's identity,
  * and what was run before there were these keys is found. One a line. */
 static const char *const later[] = {
-    "rows", "field", "join", "first", "chat", "speculative", NULL,
+    "rows", "field", "join", "first", "chat", "speculative", "token_weight", "token_clip", NULL,
 };
 
 static bool is_of_config(const lb_options *t) {
@@ -135,7 +135,8 @@ static void put_entry(const lb_plan *p, const lb_cell *c, lb_str *out) {
 }
 
 static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out) {
-    static const char *const calibration_out[] = {"text", "seed", "propagate", "true_sequential", NULL};
+    static const char *const calibration_out[] = {"text",         "seed",       "propagate", "true_sequential",
+                                                  "token_weight", "token_clip", NULL};
     static const char *const only_text[] = {"text", NULL}, *const validation_out[] = {"text", "bos", "validation",
                                                                                       NULL};
     static const char *const rows_only[] = {"text", "bos", "validation", "every", "validation_windows", NULL};
@@ -234,6 +235,7 @@ lb_status lb_plan_statistics_key(const lb_plan *p, const lb_cell *c, char key[65
     put_how(text, &s);
     for (int i = 0; lb_collectors[i]; i++)
         if (needs & lb_collectors[i]->need) lb_str_add(&s, "of %s\n", lb_collectors[i]->name);
+    if (needs & LB_NEEDS_HESSIAN_CLIP) lb_str_add(&s, "clipped at %.17g\n", c->own.token_clip);
     if (lb_plan_enough(c)) lb_str_add(&s, "experts fed below %lld\n", (long long)lb_plan_enough(c));
     put_program(p, NULL, &s);
     lb_status st = hash_text(&s, key);

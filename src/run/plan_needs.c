@@ -5,9 +5,35 @@
 /* What there is to know of an H wherever there is one. */
 static uint32_t with_tokens(uint32_t needs) { return needs & LB_NEEDS_HESSIAN ? needs | LB_NEEDS_TOKENS : needs; }
 
-uint32_t lb_plan_collected(const lb_cell *c, uint32_t needs) {
-    (void)c;
-    return with_tokens(needs & LB_NEEDS_STATISTICS);
+static uint32_t weighed_hessian(const lb_cell *c) {
+    switch ((lb_token_weight)c->own.token_weight) {
+    case LB_TOKENS_NORM:
+        return LB_NEEDS_HESSIAN_NORM;
+    case LB_TOKENS_CLIP:
+        return LB_NEEDS_HESSIAN_CLIP;
+    case LB_TOKENS_AS_THEY_ARE:
+        break;
+    }
+    return 0;
+}
+
+uint32_t lb_plan_solved_on(const lb_cell *c, uint32_t needs) {
+    needs &= LB_NEEDS_STATISTICS;
+    return needs & LB_NEEDS_HESSIAN ? needs | weighed_hessian(c) : needs;
+}
+
+uint32_t lb_plan_collected(const lb_cell *c, uint32_t needs) { return with_tokens(lb_plan_solved_on(c, needs)); }
+
+lb_stats lb_plan_weighed(const lb_cell *c, const lb_stats *s) {
+    lb_stats weighed = *s;
+    const uint32_t which = weighed_hessian(c);
+    const lb_cdmat H = which == LB_NEEDS_HESSIAN_NORM ? s->H_equal : which == LB_NEEDS_HESSIAN_CLIP ? s->H_clip : s->H;
+    if (H.d) weighed.H = H;
+    return weighed;
+}
+
+lb_wanted lb_plan_wanted(const lb_cell *c, int32_t input, uint32_t needs) {
+    return (lb_wanted){input, needs, lb_plan_enough(c), c->own.token_clip};
 }
 
 uint32_t lb_plan_layer_needs(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l) {
@@ -20,7 +46,7 @@ uint32_t lb_plan_layer_needs(const lb_plan *p, const lb_cell *c, const lb_layer_
 uint32_t lb_plan_first_needs(const lb_cell *c) {
     if (!lb_method_preserving(c->method)) return 0;
     uint32_t needs = lb_block_stage_needs(c, 0);
-    return needs & LB_NEEDS_FORWARD ? 0 : needs & LB_NEEDS_STATISTICS;
+    return needs & LB_NEEDS_FORWARD ? 0 : lb_plan_solved_on(c, needs);
 }
 
 uint32_t lb_plan_original_needs(const lb_plan *p, const lb_cell *c) {

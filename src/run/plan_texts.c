@@ -326,7 +326,9 @@ static void windows_text(const lb_cell *c, bool statistics, lb_str *out) {
     lb_str_add(out, "%zu %d %lld %lld", c->calibration_text, k->recipe, (long long)k->samples, (long long)k->length);
     if (lb_recipe_of_rows((lb_recipe)k->recipe) || (statistics && lb_recipe_draws((lb_recipe)k->recipe)))
         lb_str_add(out, " seed %llu", (unsigned long long)lb_plan_calibration_seed(c));
-    if (statistics) lb_str_add(out, " enough %lld", (long long)lb_plan_enough(c));
+    if (!statistics) return;
+    lb_str_add(out, " enough %lld", (long long)lb_plan_enough(c));
+    if (c->own.token_clip != lb_token_clip_default) lb_str_add(out, " clip %.17g", c->own.token_clip);
 }
 
 typedef struct windows {

@@ -55,9 +55,12 @@ lb_status lb_quantize_original_stats(const lb_quantize_job *j, int64_t layer, ui
     *out = (lb_stats){0};
     if (!j->stats || input < 0) return LB_OK; /* a table of embeddings reads none */
     LB_TRY(lb_stats_file_get(j->stats, input, needs, a, out));
-    if (!j->changes || !out->H.d) return LB_OK;
-    lb_dmat H = {(double *)(uintptr_t)out->H.d, out->H.rows, out->H.cols, out->H.ld}; /* read for this caller */
-    return lb_changes_hessian(j->changes, input, H, j->plan->team);
+    const lb_cdmat each[] = {out->H, out->H_equal, out->H_clip, out->H_attention};
+    for (size_t i = 0; i < sizeof each / sizeof each[0] && j->changes; i++) {
+        lb_dmat H = {(double *)(uintptr_t)each[i].d, each[i].rows, each[i].cols, each[i].ld}; /* read for this caller */
+        if (H.d) LB_TRY(lb_changes_hessian(j->changes, input, H, j->plan->team));
+    }
+    return LB_OK;
 }
 
 static lb_layer_error no_output(lb_layer_error e) {

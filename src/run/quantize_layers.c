@@ -102,7 +102,7 @@ static lb_status adopt_layer(walker *x, int64_t layer, const on_input *in) {
 static lb_status quantize_pool(walker *x, const int64_t *layer, int64_t n, int32_t pool, const on_input *input) {
     const lb_layer_plan *l = x->j->cell->layer;
     on_input in = *input;
-    in.solved = pool < 0 ? in.own : x->pools.at[pool].stats;
+    in.solved = lb_plan_weighed(x->j->cell, pool < 0 ? &in.own : &x->pools.at[pool].stats);
     in.solved.kept = &in.kept;
     for (int64_t i = 0; i < n; i++)
         in.left += l[layer[i]].same_as < 0 && lb_pools_find(&x->pools, x->j, layer[i]) == pool;
@@ -168,7 +168,7 @@ static lb_status quantize_made(walker *x, const lb_block_walk *w, const lb_block
                        .so_far = &made->layer[i],
                        .seconds = seconds};
         in.own.kept = &in.kept;
-        in.solved = in.own;
+        in.solved = lb_plan_weighed(j->cell, &in.own);
         lb_arena_mark mark = lb_arena_save(j->scratch);
         LB_TRY(
             lb_quantize_original_stats(j, layer, lb_plan_layer_needs(j->plan, j->cell, l), j->scratch, &in.original));
@@ -208,7 +208,7 @@ static lb_status inputs_wanted(const walker *x, int64_t block, lb_wanted **out, 
     *n = 0;
     if (!(*out = LB_NEW(x->block_arena, lb_wanted, inputs + 1))) return LB_E_NOMEM;
     for (int32_t input = first; input < first + inputs; input++) {
-        lb_wanted want = {.input = input, .enough = lb_plan_enough(x->j->cell)};
+        lb_wanted want = lb_plan_wanted(x->j->cell, input, 0);
         bool some = false;
         for (int64_t i = x->first; i < x->first + x->n; i++) {
             if (!reads(x, i, input)) continue;
@@ -333,7 +333,8 @@ static lb_status do_ends(walker *x) {
         lb_collected streamed;
         uint32_t needs = x->stream ? lb_plan_collected(j->cell, j->cell->layer[i].needs) : 0;
         int32_t input = j->plan->model->net->site[j->cell->layer[i].site].input;
-        if (needs) LB_TRY(lb_stream_collect_outside(x->stream, &j->w, input, needs, x->block_arena, &streamed));
+        const lb_wanted want = lb_plan_wanted(j->cell, input, needs);
+        if (needs) LB_TRY(lb_stream_collect_outside(x->stream, &j->w, &want, x->block_arena, &streamed));
         x->first = i;
         if (!(x->stored = LB_NEW(x->block_arena, lb_stored, 1))) return LB_E_NOMEM;
         x->pools = (lb_pools){0};

@@ -57,6 +57,7 @@ static lb_status add_original(lb_quantize_job *j, lb_pools *x, lb_pool *p, lb_ar
         lb_arena_mark mark = lb_arena_save(j->scratch);
         LB_TRY(lb_quantize_original_stats(j, user, p->needs, j->scratch, &of));
         LB_TRY(lb_stats_merge(a, p->needs, j->cell->layer[user].cols, &of, &p->stats));
+        of = lb_plan_weighed(j->cell, &of);
         for (int32_t i = 0; i < x->targets && of.H.d; i++)
             if (lb_pools_find(x, j, x->target[i].layer) == p - x->at)
                 LB_TRY(lb_target_add(j, &x->target[i], later(j, x->target[i].layer, nth), &of));
@@ -89,7 +90,7 @@ static lb_status wanted_ahead(const lb_quantize_job *j, const lb_pools *x, int64
     *n = 0;
     if (!(*out = LB_NEW(a, lb_wanted, inputs + 1))) return LB_E_NOMEM;
     for (int32_t input = first; input < first + inputs; input++) {
-        lb_wanted want = {.input = input, .enough = lb_plan_enough(j->cell)};
+        lb_wanted want = lb_plan_wanted(j->cell, input, 0);
         for (int32_t i = 0; i < x->n; i++)
             if (users_of(j, &x->at[i], input) > 0) want.needs |= x->at[i].needs;
         if (want.needs) (*out)[(*n)++] = want;
@@ -106,11 +107,11 @@ static lb_status add_block(lb_quantize_job *j, lb_pools *x, lb_stream *ahead, bo
     LB_TRY(last ? lb_stream_collect(ahead, &j->w, want, n, lists, got)
                 : lb_stream_collect_advance(ahead, &j->w, want, n, lists, got));
     for (int32_t k = 0; k < n; k++) {
-        const lb_stats of = lb_collected_stats(&got[k]);
+        const lb_stats of = lb_collected_stats(&got[k]), weighed = lb_plan_weighed(j->cell, &of);
         for (int32_t i = 0; i < x->n; i++)
             for (int64_t user = users_of(j, &x->at[i], want[k].input); user > 0; user--)
                 LB_TRY(lb_stats_merge(a, x->at[i].needs, got[k].cols, &of, &x->at[i].stats));
-        LB_TRY(add_to_targets(j, x, want[k].input, &of));
+        LB_TRY(add_to_targets(j, x, want[k].input, &weighed));
     }
     return LB_OK;
 }
@@ -146,7 +147,7 @@ static lb_status list_pools(lb_quantize_job *j, int64_t first, int64_t n, int32_
     if (!out->at || !out->target) return LB_E_NOMEM;
     for (int64_t i = first; i < first + n; i++) {
         const lb_layer_plan *l = &j->cell->layer[i];
-        uint32_t needs = l->needs & LB_NEEDS_STATISTICS;
+        uint32_t needs = lb_plan_solved_on(j->cell, l->needs);
         if (!is_shared(l) || (input >= 0 && input_of(j, i) != input)) continue;
         bool differ;
         LB_TRY(lb_target_begin(j, i, a, &out->target[out->targets], &differ));
@@ -170,7 +171,8 @@ lb_status lb_pools_make(lb_quantize_job *j, int64_t first, int64_t n, int32_t in
     for (int32_t i = 0; i < out->n && !stream; i++) LB_TRY(add_original(j, out, &out->at[i], a));
     for (int32_t i = 0; i < out->targets; i++) {
         int32_t pool = lb_pools_find(out, j, out->target[i].layer);
-        LB_TRY(lb_target_solve(j, &out->target[i], pool < 0 ? &nothing : &out->at[pool].stats, a));
+        const lb_stats all = pool < 0 ? nothing : lb_plan_weighed(j->cell, &out->at[pool].stats);
+        LB_TRY(lb_target_solve(j, &out->target[i], &all, a));
     }
     return LB_OK;
 }

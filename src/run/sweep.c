@@ -6,7 +6,6 @@
 
 #include "base/index.h"
 #include "base/scalar.h"
-#include "model/recipes.h"
 #include "result/provenance.h"
 
 enum { MAX_AXES = 32, MAX_CELLS = 100000 };
@@ -238,12 +237,6 @@ static lb_status put_value(expander *x, lb_cell *cell, const dim *d, const lb_ya
     return st;
 }
 
-/* Why no key of a text matters where none is read; of those that read it there is more to say. */
-static const char no_calibration[] = "no method here reads the calibration text",
-                  no_training[] = "no method here trains";
-
-static bool is_no_reader(const char *why) { return why == no_calibration || why == no_training; }
-
 /* The cell does not depend on an option: it has the first of its values, so that cells that differ in nothing come out
  * equal. why: should that be so of all cells that an axis of it reaches. */
 static lb_status hold(expander *x, lb_cell *cell, const dim *d, const char *why) {
@@ -252,7 +245,7 @@ static lb_status hold(expander *x, lb_cell *cell, const dim *d, const char *why)
     for (int64_t i = 0; i < p->n; i++)
         if (strcmp(p->at[i].key, d->name) != 0) p->at[n++] = p->at[i];
     p->n = n;
-    if (d->reach && (!d->reach->dropped || is_no_reader(d->reach->dropped))) d->reach->dropped = why;
+    if (d->reach && (!d->reach->dropped || lb_sweep_reads_no_text(d->reach->dropped))) d->reach->dropped = why;
     void *values = values_of(cell, &d->of);
     return values ? lb_options_set(d->of.table, x->a, values, d->of.name, d->value[0]->text, x->whose) : LB_OK;
 }
@@ -273,62 +266,22 @@ static lb_status refuse_walk(expander *x, lb_cell *cell) {
     return why ? refuse(x, cell, why) : LB_OK;
 }
 
-static const char *unread_training(const lb_cell *cell, const char *key) {
-    bool how = strcmp(key, "every") == 0 || strcmp(key, "validation_windows") == 0;
-    if (!cell->trains) return no_training;
-    return how && !cell->training.validation[0] ? "there is no text to validate on" : NULL;
-}
-
-/* Does the key say which text it is, or how it is read? */
-static bool of_text(const char *key) {
-    static const char *const is[] = {"text", "bos", "rows", "field", "join", "first", "chat"};
-    for (size_t i = 0; i < sizeof is / sizeof is[0]; i++)
-        if (strcmp(key, is[i]) == 0) return true;
-    return false;
-}
-
-/* Why a cell does not depend on a key of its texts or of an end; NULL: it does. */
-static const char *unread(const lb_cell *cell, const lb_axis_target *t) {
-    if (t->owner == LB_OF_EMBEDDING) return cell->embedding ? NULL : "the embedding is not quantized";
-    if (t->owner == LB_OF_HEAD) return cell->head ? NULL : "the head is not quantized";
-    if (t->owner == LB_OF_TRAINING) return unread_training(cell, t->name);
-    bool sequential = !lb_recipe_draws((lb_recipe)cell->calibration.recipe) && strcmp(t->name, "seed") == 0;
-    if (cell->needs & LB_NEEDS_CALIBRATION)
-        return sequential ? "windows of recipe: sequential are not drawn at random" : NULL;
-    if (cell->trains && !cell->training.text && of_text(t->name)) return NULL;
-    return no_calibration;
-}
-
-/* Does the cell depend on its seed? Where it reads windows that are drawn at random, and the calibration has no seed of
- * its own. */
-static bool draws(const lb_cell *cell) {
-    const lb_calibration_config *k = &cell->calibration;
-    bool random_text = k->text && lb_recipe_draws((lb_recipe)k->recipe) && k->seed == LB_SEED_OF_CELL;
-    return cell->trains || (cell->needs & LB_NEEDS_SEED) || ((cell->needs & LB_NEEDS_CALIBRATION) && random_text);
-}
-
 /* What cannot matter for this method is set to one fixed value. */
 static lb_status normalise(expander *x, lb_cell *cell) {
     LB_TRY(lb_sweep_needs(x->a, x->c, cell));
     cell->trains = cell->method->model != NULL;
-    cell->draws = draws(cell);
+    cell->draws = lb_sweep_draws(cell);
     for (size_t i = 0; i < x->dims->n; i++) {
         const dim *d = &x->dims->at[i];
-        bool walk = strcmp(d->name, "propagate") == 0 || strcmp(d->name, "true_sequential") == 0;
-        const char *why = NULL;
-        if (d->of.owner == LB_OF_METHOD) continue;
-        if (d->of.owner != LB_OF_CELL)
-            why = unread(cell, &d->of);
-        else if (walk && !lb_cell_statistics(cell))
-            why = "no method here solves layers on statistics of their inputs";
-        else if (strcmp(d->name, "seed") == 0 && !cell->draws)
-            why = "nothing is drawn at random";
+        const char *why = lb_sweep_unread(cell, d->name, &d->of);
         if (why) LB_TRY(hold(x, cell, d, why));
     }
     if (!lb_cell_statistics(cell)) {
         cell->own.propagate = LB_PROPAGATE_QUANTIZED;
         cell->own.true_sequential = false;
     }
+    if (!(cell->needs & LB_NEEDS_HESSIAN)) cell->own.token_weight = LB_TOKENS_AS_THEY_ARE;
+    if (cell->own.token_weight != LB_TOKENS_CLIP) cell->own.token_clip = lb_token_clip_default;
     return refuse_walk(x, cell);
 }
 
@@ -393,6 +346,8 @@ static lb_status identify(expander *x, lb_cell *cell, lb_str *id) {
     lb_str_add(id, "propagate=%d true_sequential=%d embedding=%d head=%d router=%d seed=%lld\n", cell->own.propagate,
                cell->own.true_sequential, cell->own.quantize_embedding, cell->own.quantize_head,
                cell->own.quantize_router, (long long)cell->own.seed);
+    if (cell->own.token_weight != LB_TOKENS_AS_THEY_ARE)
+        lb_str_add(id, "token_weight=%d token_clip=%.17g\n", cell->own.token_weight, cell->own.token_clip);
     LB_TRY(identify_texts(x, cell, id));
     identify_end("embedding", cell->embedding, id);
     identify_end("head", cell->head, id);

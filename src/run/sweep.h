@@ -91,6 +91,11 @@ LB_NODISCARD lb_status lb_sweep_layer_options(lb_arena *a, const lb_config *c, c
                                               int64_t *matched);
 /* The rule that sets an option of a layer of this name; NULL: the layer has the cell's value. */
 const lb_rule *lb_sweep_rule_sets(const lb_config *c, const lb_cell *cell, const char *layer, const char *option);
+/* Why a cell does not depend on an option (sweep_unread.c), its needs being known; NULL: it does. */
+const char *lb_sweep_unread(const lb_cell *cell, const char *axis, const lb_axis_target *t);
+bool lb_sweep_reads_no_text(const char *why); /* is that so because no method reads the text? */
+/* Does the cell depend on its seed? */
+bool lb_sweep_draws(const lb_cell *cell);
 /* Sets what the cell needs, with its options and with each rule. */
 LB_NODISCARD lb_status lb_sweep_needs(lb_arena *a, const lb_config *c, lb_cell *cell);
 

@@ -147,7 +147,7 @@ static void sums_of(const lb_test_program *c, bool transforms) {
     lb_team *team = team_of(2);
     lb_stats_file *f;
     assert_ok(
-        lb_stats_file_ensure(path, "key", LB_NEEDS_STATISTICS, 0, n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
+        lb_stats_file_ensure(path, "key", &(lb_wanted){.needs = LB_NEEDS_STATISTICS}, n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
     for (int32_t i = 0; i < inputs; i++) {
         lb_stats back;
         assert_ok(lb_stats_file_get(f, first + i, LB_NEEDS_STATISTICS, c->arena, &back));
@@ -254,9 +254,9 @@ static void fed_by(const lb_test_program *c, const lb_net *n, const lb_weights *
     lb_collected got[3];
     int32_t up = lb_net_find(n, "0.expert.4.up"), down = lb_net_find(n, "0.expert.4.down"),
             other = lb_net_find(n, "0.expert.0.up"), gate = lb_net_find(n, "0.expert.4.gate");
-    const lb_wanted want[3] = {{n->site[up].input, LB_NEEDS_STATISTICS, 1},
-                               {n->site[down].input, LB_NEEDS_STATISTICS, 1},
-                               {n->site[other].input, LB_NEEDS_STATISTICS, 1}};
+    const lb_wanted want[3] = {{n->site[up].input, LB_NEEDS_STATISTICS, 1, 0},
+                               {n->site[down].input, LB_NEEDS_STATISTICS, 1, 0},
+                               {n->site[other].input, LB_NEEDS_STATISTICS, 1, 0}};
     expected fed[2];
     lb_stats alone;
     assert_true(gate >= 0);
@@ -301,7 +301,7 @@ static void feed(const lb_test_program *c, const lb_tensor *logits) {
     lb_stats back;
     int32_t input = n->site[lb_net_find(n, "0.expert.4.down")].input;
     assert_ok(
-        lb_stats_file_ensure(path, "key", LB_NEEDS_STATISTICS, 1, n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
+        lb_stats_file_ensure(path, "key", &(lb_wanted){.needs = LB_NEEDS_STATISTICS, .enough = 1}, n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
     assert_ok(lb_stats_file_get(f, input, LB_NEEDS_STATISTICS, c->arena, &back));
     assert_true(back.tokens == SAMPLES * LENGTH && back.routed == 0);
     assert_memory_equal(back.H.d, of[0][1].H.d, (size_t)(back.H.cols * back.H.cols) * sizeof(double));

@@ -139,10 +139,27 @@ const lb_method *const lb_method_table[] = {&wants, &two, &later, NULL};
 typedef struct kind {
     const char *entry;
     bool original, sequential, head;
-    uint32_t needs;                            /* of every layer */
-    uint32_t (*of)(int64_t block, int linear); /* besides */
-    uint32_t later;                            /* of a second stage */
+    uint32_t needs;                                      /* of every layer */
+    uint32_t (*of)(int64_t block, int linear);           /* besides */
+    uint32_t later;                                      /* of a second stage */
+    double (*weight)(const double *norm, int64_t token); /* of tokens in H; NULL: 1 */
 } kind;
+
+/* From the lengths of all tokens. */
+static double by_norm(const double *norm, int64_t token) { return 1 / (norm[token] * norm[token]); }
+
+static double by_clip(const double *norm, int64_t token) {
+    const double *of = norm + token / LENGTH * LENGTH; /* its sequence's */
+    double median = 0;
+    for (int64_t t = 0; t < LENGTH; t++) {
+        int64_t less = 0, same = 0; /* one token's word may stand twice */
+        for (int64_t u = 0; u < LENGTH; u++) less += of[u] < of[t], same += of[u] == of[t];
+        if (less <= (LENGTH - 1) / 2 && (LENGTH - 1) / 2 < less + same) median = of[t];
+    }
+    assert_true(median > 0);
+    double most = 1.02 * median;
+    return norm[token] > most ? most * most / (norm[token] * norm[token]) : 1;
+}
 
 static uint32_t of_rules(int64_t block, int l) {
     return (l == PLAIN_DOWN ? LB_NEEDS_ROWS : 0u) | (block == 1 && l == PLAIN_Q ? LB_NEEDS_HESSIAN : 0u);
@@ -171,6 +188,21 @@ static const kind kinds[] = {
      .of = of_rules},
     {.entry = "method: wants, rules: [{match: 2.o, absmax: true}]", .of = of_one},
     {.entry = "method: two, bits: 4", .needs = LB_NEEDS_ABSMAX | LB_NEEDS_ROWS},
+    {.entry = "method: wants, hessian: true, token_weight: norm, quantize_head: true",
+     .needs = LB_NEEDS_HESSIAN,
+     .head = true,
+     .weight = by_norm},
+    {.entry = "method: wants, hessian: true, absmax: true, token_weight: clip, token_clip: 1.02",
+     .needs = LB_NEEDS_HESSIAN | LB_NEEDS_ABSMAX,
+     .weight = by_clip},
+    {.entry = "method: wants, hessian: true, token_weight: norm, propagate: original",
+     .needs = LB_NEEDS_HESSIAN,
+     .original = true,
+     .weight = by_norm},
+    {.entry = "method: wants, hessian: true, token_weight: clip, token_clip: 1.02, propagate: original",
+     .needs = LB_NEEDS_HESSIAN,
+     .original = true,
+     .weight = by_clip},
     {.entry = "stages: [{method: wants, range: true}, {method: later}]",
      .needs = LB_NEEDS_RANGE,
      .later = LB_NEEDS_MEAN},
@@ -181,9 +213,18 @@ static void near(const char *name, const char *what, double got, double want, do
     if (!(fabs(got - want) <= 2e-5 * scale)) fail_msg("%s: %s is %.9g, plain loops say %.9g", name, what, got, want);
 }
 
+static double energy(const double *x, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += x[i] * x[i];
+    return sum;
+}
+
 /* X (TOKENS, cols); the statistics that `needs` asks for, and no others. */
-static void check(const call *c, uint32_t needs, const double *X, int64_t cols) {
+static void check(const call *c, uint32_t needs, const kind *k, const double *X, int64_t cols) {
     const lb_stats *s = &c->stats;
+    double norm[TOKENS], weight[TOKENS];
+    for (int64_t t = 0; t < TOKENS; t++) norm[t] = sqrt(energy(X + t * cols, cols));
+    for (int64_t t = 0; t < TOKENS; t++) weight[t] = k->weight ? k->weight(norm, t) : 1;
     double lo = X[0], hi = X[0], scale = 0;
     if (c->any != (needs != 0)) fail_msg("%s: statistics were %s", c->name, c->any ? "not asked for" : "missing");
     if (!needs) return;
@@ -197,6 +238,7 @@ static void check(const call *c, uint32_t needs, const double *X, int64_t cols) 
         hi = fmax(hi, X[i]);
         scale = fmax(scale, fabs(X[i]));
     }
+    assert_true(!s->H_equal.d && !s->H_clip.d && isnan(s->participation)); /* are nothing for methods */
     near(c->name, "the least", (double)s->lo, needs & LB_NEEDS_RANGE ? lo : 0, scale);
     near(c->name, "the largest", (double)s->hi, needs & LB_NEEDS_RANGE ? hi : 0, scale);
     for (int64_t i = 0; i < cols; i++) {
@@ -204,7 +246,7 @@ static void check(const call *c, uint32_t needs, const double *X, int64_t cols) 
         for (int64_t t = 0; t < TOKENS; t++) {
             sum += fabs(X[t * cols + i]);
             most = fmax(most, fabs(X[t * cols + i]));
-            square += X[t * cols + i] * X[t * cols + i];
+            square += weight[t] * X[t * cols + i] * X[t * cols + i];
         }
         if (s->absmax) near(c->name, "the largest |x|", (double)s->absmax[i], most, scale);
         if (s->mean_abs) near(c->name, "the mean |x|", s->mean_abs[i], sum / TOKENS, scale);
@@ -237,8 +279,41 @@ static const call *find(const call *all, int n, const char *name) {
     return NULL;
 }
 
+static int descending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+static void check_carried(const char *name, const lb_carried *got, const double *X, int64_t cols) {
+    double e[TOKENS], all = 0, squares = 0, first = 0, so_far = 0;
+    int half = 0;
+    for (int64_t t = 0; t < TOKENS; t++) {
+        e[t] = energy(X + t * cols, cols);
+        all += e[t];
+        squares += e[t] * e[t];
+        first += t % LENGTH < 4 ? e[t] : 0;
+    }
+    qsort(e, TOKENS, sizeof *e, descending);
+    while (so_far < all / 2) so_far += e[half++];
+    near(name, "participation", got->participation, all * all / (TOKENS * squares), 1);
+    near(name, "the first tokens' share", got->first_share, first / all, 1);
+    near(name, "the share that has half", got->half_share, (double)half / TOKENS, 100); /* one more or less */
+}
+
+/* Whatever tokens weigh for the method, errors are under H as it is: of outputs W x. */
+static void check_energy(const char *name, const lb_layer_error *e, lb_cmat W, const double *X) {
+    double sum = 0;
+    for (int64_t t = 0; t < TOKENS; t++)
+        for (int64_t r = 0; r < W.rows; r++) {
+            double y = 0;
+            for (int64_t c = 0; c < W.cols; c++) y += (double)W.d[r * W.ld + c] * X[t * W.cols + c];
+            sum += y * y;
+        }
+    near(name, "energy of outputs", e->output_energy, sum / TOKENS, sum / TOKENS);
+}
+
 /* Errors of outputs are there where there was an H. */
-static void check_row(const world *x, const char *name, uint32_t needs) {
+static void check_row(const world *x, const char *name, uint32_t needs, const double *X) {
     bool own = needs & LB_NEEDS_HESSIAN, original = x->errors || (x->kind->original && own);
     for (int64_t i = 0; i < x->record.layers; i++) {
         const lb_layer_row *row = &x->record.layer[i];
@@ -246,15 +321,19 @@ static void check_row(const world *x, const char *name, uint32_t needs) {
         assert_int_equal(!isnan(row->own.output_err), own);
         assert_int_equal(!isnan(row->original.output_err), original);
         assert_int_equal((row->flags & LB_FLAG_RANK_DEFICIENT) != 0, false);
+        assert_true(isnan(row->own_carried.participation) == !own);
+        assert_true(isnan(row->original_carried.participation) == !original);
+        if (own) check_carried(name, &row->own_carried, X, row->cols);
+        if (own) check_energy(name, &row->own, llama_site(x->model, name)->W, X);
         return;
     }
     fail_msg("%s has no row", name);
 }
 
 static void check_layer(const world *x, const char *name, uint32_t needs, const double *X, int64_t cols) {
-    check(find(calls, n_calls, name), needs, X, cols);
-    check_row(x, name, needs | x->kind->later);
-    if (x->kind->later) check(find(later_calls, n_later, name), x->kind->later, X, cols);
+    check(find(calls, n_calls, name), needs, x->kind, X, cols);
+    check_row(x, name, needs | x->kind->later, X);
+    if (x->kind->later) check(find(later_calls, n_later, name), x->kind->later, x->kind, X, cols);
 }
 
 static void check_input(const world *x, int64_t b, int i, const double *X, plain_block *after) {

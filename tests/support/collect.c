@@ -7,7 +7,7 @@ lb_status collect_all(lb_stream *s, const lb_weights *w, const int32_t *input, i
     lb_wanted want[COLLECT_INPUTS];
     lb_collected got[COLLECT_INPUTS];
     assert_true(n <= COLLECT_INPUTS);
-    for (int32_t i = 0; i < n; i++) want[i] = (lb_wanted){input[i], needs, 0};
+    for (int32_t i = 0; i < n; i++) want[i] = (lb_wanted){.input = input[i], .needs = needs};
     LB_TRY(advance ? lb_stream_collect_advance(s, w, want, n, a, got) : lb_stream_collect(s, w, want, n, a, got));
     for (int32_t i = 0; i < n; i++) out[i] = lb_collected_stats(&got[i]);
     return LB_OK;
@@ -15,7 +15,8 @@ lb_status collect_all(lb_stream *s, const lb_weights *w, const int32_t *input, i
 
 lb_status collect_head(lb_stream *s, const lb_net *n, const lb_weights *w, uint32_t needs, lb_arena *a, lb_stats *out) {
     lb_collected got;
-    LB_TRY(lb_stream_collect_outside(s, w, n->site[n->head].input, needs, a, &got));
+    const lb_wanted want = {.input = n->site[n->head].input, .needs = needs};
+    LB_TRY(lb_stream_collect_outside(s, w, &want, a, &got));
     *out = lb_collected_stats(&got);
     return LB_OK;
 }

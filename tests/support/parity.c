@@ -77,14 +77,14 @@ static lb_status hessians(lb_arena *a, const lb_model *m, const int32_t *token, 
         lb_wanted *want = LB_NEW(a, lb_wanted, count + 1);
         lb_collected *got = LB_NEW(a, lb_collected, count + 1);
         if (!want || !got) return LB_E_NOMEM;
-        for (int32_t i = 0; i < count; i++) want[i] = (lb_wanted){first + i, LB_NEEDS_HESSIAN, 0};
+        for (int32_t i = 0; i < count; i++) want[i] = (lb_wanted){.input = first + i, .needs = LB_NEEDS_HESSIAN};
         LB_TRY(lb_stream_collect_advance(s, w, want, count, a, got));
         LB_TRY(add_inputs(a, n, first, count, got, inputs));
     }
     for (int32_t i = 0; i < n->inputs; i++) {
         lb_collected got;
         if (n->input[i].block >= 0) continue;
-        LB_TRY(lb_stream_collect_outside(s, w, i, LB_NEEDS_HESSIAN, a, &got));
+        LB_TRY(lb_stream_collect_outside(s, w, &(lb_wanted){.input = i, .needs = LB_NEEDS_HESSIAN}, a, &got));
         LB_TRY(add_inputs(a, n, i, 1, &got, inputs));
     }
     return LB_OK;

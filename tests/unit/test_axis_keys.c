@@ -58,8 +58,8 @@ static void add_section(lb_str *s, const char *section, const char *const (*give
 
 /* A config that has the value of this key of a section, and nothing that the key would not matter for. axes: there. */
 static const char *config_with(const char *of, const char *key, const char *value, bool axes) {
-    static const char *const calibration[][2] = {
-        {"text", "t"}, {"recipe", "random"}, {"samples", "8"}, {"length", "16"}, {NULL, NULL}};
+    static const char *const calibration[][2] = {{"text", "t"},    {"recipe", "random"},     {"samples", "8"},
+                                                 {"length", "16"}, {"token_weight", "clip"}, {NULL, NULL}};
     static const char *const text[][2] = {{"text", "t"}, {NULL, NULL}}, *const training[][2] = {{"text", "t"},
                                                                                                 {"validation", "v"},
                                                                                                 {NULL, NULL}};

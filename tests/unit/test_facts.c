@@ -24,7 +24,7 @@ static const char newer[] =
     "folder,bits_text,rules,embedding,head,router,calibration,calibration_sha256,calibration_recipe,"
     "calibration_samples,calibration_length,calibration_seed,calibration_bos,original_errors,starved_experts,"
     "expert_tokens,training,training_sha256,training_bos,validation,validation_sha256,validation_windows,model_sha256,"
-    "revision,kernels,calibration_rows,calibration_sequences,speculative,accept,speedup,";
+    "revision,kernels,calibration_rows,calibration_sequences,speculative,accept,speedup,token_weight,token_clip,";
 
 static lb_results *sweep;
 static lb_arena *arena;
@@ -149,6 +149,13 @@ static void ends_and_rules(void **state) {
     expect(&c, "expert_tokens", "12");
     expect(&c, "starved_experts", "rtn");
     expect(&c, "original_errors", "");
+    expect(&c, "token_weight", "none");
+    c.config = "model: m\nquantize:\n  - method: gptq\n    token_weight: clip\n    token_clip: 2.5\n";
+    expect(&c, "token_weight", "clip");
+    expect(&c, "token_clip", "2.5");
+    c.propagate = "";
+    c.config = "model: m\nquantize:\n  - method: rtn\n";
+    expect(&c, "token_weight", "");
     c.config = config;
     lb_layer_row end = {.block = -1, .type = "head"};
     c.layer = &end, c.layers = 1; /* a rule left it out */

@@ -115,10 +115,33 @@ static const char *all_defaults(lb_arena *a, const lb_options *t, const char *co
     return out;
 }
 
+/* Of the calibration: an entry that says it must be one that reads H. */
+static void tokens_as_they_are(void **state) {
+    (void)state;
+    static const char *const more[] = {", token_weight: none, token_clip: 3", ", token_clip: 7",
+                                       ", token_weight: norm, token_clip: 7"};
+    lb_arena *a;
+    small_plan plain, s;
+    assert_ok(lb_arena_new(0, &a));
+    small_plan_open(&plain, "tied", "keys", config_with(a, "", ""));
+    for (int i = 0; i < 3; i++) {
+        small_plan_open(&s, "tied", "keys", config_with(a, "calibration", more[i]));
+        const char *was = cell_of(&plain, "gptq")->config, *now = cell_of(&s, "gptq")->config;
+        assert_int_equal(strcmp(was, now) == 0, i < 2);
+        assert_int_equal(strstr(now, "    token_weight: norm\n") != NULL, i == 2);
+        assert_null(strstr(now, "token_clip"));
+        assert_string_equal(cell_of(&plain, "qat")->config, cell_of(&s, "qat")->config);
+        small_plan_close(&s);
+    }
+    small_plan_close(&plain);
+    lb_arena_free(a);
+}
+
 static void defaults_written_out(void **state) {
     (void)state;
-    static const char *const given[] = {"recipe", "samples",         "length",    "protocol",   "windows",
-                                        "seed",   "true_sequential", "propagate", "validation", NULL};
+    static const char *const given[] = {"recipe",     "samples",      "length",          "protocol",
+                                        "windows",    "seed",         "true_sequential", "propagate",
+                                        "validation", "token_weight", "token_clip",      NULL};
     static const struct {
         const char *section;
         const lb_options *table;
@@ -147,6 +170,7 @@ static void defaults_written_out(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(what_was_there), cmocka_unit_test(defaults_written_out)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(what_was_there), cmocka_unit_test(tokens_as_they_are),
+                                       cmocka_unit_test(defaults_written_out)};
     return cmocka_run_group_tests(tests, small_model_setup, NULL);
 }

@@ -58,6 +58,34 @@ static void run_once(void **state) {
                  "none; rtn 4b row; rtn 4b row *.down bits=8");
 }
 
+/* What tokens weigh in H matters to what reads H, and where they are clipped to what clips them. */
+static void weights_of_tokens(void **state) {
+    (void)state;
+    expect_cells("model: m\ncalibration: {text: t}\naxes: {token_weight: [none, norm, clip], token_clip: [2, 3]}\n"
+                 "quantize: [{method: rtn}, {method: gptq}]\n",
+                 "none; rtn 4b row; gptq 4b row token_weight=none; gptq 4b row norm; gptq 4b row clip token_clip=2; "
+                 "gptq 4b row clip token_clip=3");
+    assert_int_equal(sweep.cell[2].own.token_weight, LB_TOKENS_AS_THEY_ARE);
+    assert_true(sweep.cell[3].own.token_weight == LB_TOKENS_NORM && sweep.cell[3].own.token_clip == 3);
+    assert_true(sweep.cell[4].own.token_weight == LB_TOKENS_CLIP && sweep.cell[4].own.token_clip == 2);
+    /* Of the calibration it is every cell's; an entry has the last word. A diagonal of H is weighted, too. */
+    expect_cells("model: m\ncalibration: {text: t, token_weight: norm}\n"
+                 "quantize: [{method: rtn}, {method: gptq}, {method: gptq, token_weight: none}, {method: wanda}, "
+                 "{method: act, act_mode: static}]\n",
+                 "none; rtn 4b row; gptq 4b row; gptq 4b row token_weight=none; wanda; act a8 act_mode=static");
+    static const int weight[] = {0, 0, LB_TOKENS_NORM, 0, LB_TOKENS_NORM, 0};
+    for (size_t i = 1; i < sweep.n; i++) assert_int_equal(sweep.cell[i].own.token_weight, weight[i]);
+    assert_status(LB_E_CONFIG, expand("model: m\nquantize: [{method: rtn, token_weight: norm}]\n"));
+    assert_error_has("token_weight in quantize[0]: method rtn needs no H, so it does not apply");
+    assert_status(LB_E_CONFIG, expand("model: m\ncalibration: {text: t}\naxes: {token_clip: [2, 4]}\n"
+                                      "quantize: [{method: gptq}]\n"));
+    assert_error_has("only token_weight: clip has a length to clip at");
+    assert_status(LB_E_CONFIG, expand("model: m\ncalibration: {text: t, token_weight: length}\n"));
+    assert_error_has("token_weight = length");
+    assert_status(LB_E_CONFIG, expand("model: m\ncalibration: {text: t, token_clip: 0}\n"));
+    assert_error_has("token_clip = 0");
+}
+
 /* Inputs: their bits are in the name where weights have none of their own; ranges of tokens need no calibration. */
 static void quantized_inputs(void **state) {
     (void)state;
@@ -296,11 +324,13 @@ static void interrupted(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(products),       cmocka_unit_test(refusals),         cmocka_unit_test(run_once),
-        cmocka_unit_test(stages),         cmocka_unit_test(quantized_inputs), cmocka_unit_test(texts_needed),
-        cmocka_unit_test(layer_rules),    cmocka_unit_test(described),        cmocka_unit_test(equal_values_count_once),
-        cmocka_unit_test(too_many_cells), cmocka_unit_test(many_cells),       cmocka_unit_test(names_are_unique),
-        cmocka_unit_test(interrupted),
+        cmocka_unit_test(products),          cmocka_unit_test(refusals),
+        cmocka_unit_test(run_once),          cmocka_unit_test(stages),
+        cmocka_unit_test(weights_of_tokens), cmocka_unit_test(quantized_inputs),
+        cmocka_unit_test(texts_needed),      cmocka_unit_test(layer_rules),
+        cmocka_unit_test(described),         cmocka_unit_test(equal_values_count_once),
+        cmocka_unit_test(too_many_cells),    cmocka_unit_test(many_cells),
+        cmocka_unit_test(names_are_unique),  cmocka_unit_test(interrupted),
     };
     return cmocka_run_group_tests(tests, expand_setup, expand_teardown);
 }
