@@ -1,6 +1,7 @@
 /* The main table: one row a cell (or a cell over its seeds), one block an evaluation; what could not be run, below. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "report/columns.h"
@@ -28,6 +29,7 @@ enum column {
     C_PPL,
     C_PPL_CSV,
     C_SE_CSV,
+    C_DELTA_BRIEF,
     C_DELTA,
     C_DELTA_CSV,
     C_LOW_CSV,
@@ -68,6 +70,7 @@ static const lb_table_column column[COLUMNS] = {
     [C_PPL] = {.head = "PPL " PM " se", .right = true, .priority = 5},
     [C_PPL_CSV] = {.name = "ppl"},
     [C_SE_CSV] = {.name = "ppl_se"},
+    [C_DELTA_BRIEF] = {.head = DELTA " ln PPL", .right = true, .priority = 2, .narrow = true, .paper = true},
     [C_DELTA] = {.head = DELTA " ln PPL [95 %]", .right = true, .priority = 2},
     [C_DELTA_CSV] = {.name = "delta_ln_ppl"},
     [C_LOW_CSV] = {.name = "delta_low"},
@@ -156,6 +159,13 @@ static void put_spread(lb_table *t, const lb_report_row *row, const lb_report_qu
     lb_table_set(t, C_SD, lb_num_sci(q->sd, 3).s, NULL);
 }
 
+/* The difference with as many digits as its interval gives it. */
+static lb_num brief_delta(const lb_report_quality *q, const char *mark) {
+    lb_num all = lb_num_interval(q->delta.delta, q->delta.low, q->delta.high), out;
+    snprintf(out.s, sizeof out.s, "%.*s%.4s", (int)strcspn(all.s, " "), all.s, mark);
+    return out;
+}
+
 static void put_quality(lb_table *t, const lb_report_row *row, const lb_report_quality *q) {
     lb_table_set(t, C_PPL_BRIEF, lb_num_ppl(q->ppl).s, NULL);
     lb_table_set(t, C_PPL, lb_num_ppl_se(q->ppl, q->se).s, lb_num_exact(q->ppl).s);
@@ -163,6 +173,7 @@ static void put_quality(lb_table *t, const lb_report_row *row, const lb_report_q
     lb_table_set(t, C_SE_CSV, NULL, lb_num_exact(q->se).s);
     put_spread(t, row, q);
     if (q->has_delta) {
+        lb_table_set(t, C_DELTA_BRIEF, brief_delta(q, "").s, NULL);
         lb_table_set(t, C_DELTA, lb_num_interval(q->delta.delta, q->delta.low, q->delta.high).s,
                      lb_num_exact(q->delta.delta).s);
         lb_table_set(t, C_DELTA_CSV, NULL, lb_num_exact(q->delta.delta).s);
@@ -214,6 +225,7 @@ static void put_mark(lb_table *t, const lb_report_marks *m, int64_t row, const l
     lb_num shown;
     snprintf(shown.s, sizeof shown.s, "%.45s *", lb_num_interval(q->delta.delta, q->delta.low, q->delta.high).s);
     lb_table_set(t, C_DELTA, shown.s, NULL);
+    lb_table_set(t, C_DELTA_BRIEF, brief_delta(q, " *").s, NULL);
 }
 
 /* A line a cell. */
@@ -310,7 +322,7 @@ static lb_status one_block(const lb_report_view *v, const lb_report_block *b, in
     LB_TRY(lb_columns_pick(&x, t, &t));
     if (paper) {
         t->paper = true, t->latex = *paper, t->siunitx = v->options->siunitx, t->chosen = x.picks > 0;
-        t->note_of = column[C_DELTA].head;
+        t->note_of = column[v->options->significant ? C_DELTA_BRIEF : C_DELTA].head; /* of intervals, or of stars */
         LB_TRY(comparisons_note(v, b, &t->note));
     }
     return lb_table_render(t, f, out);

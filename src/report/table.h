@@ -22,6 +22,7 @@ typedef struct lb_table_column {
     int panel;        /* LaTeX, and a terminal that is too narrow, show panel 0, then panel 1, ... */
     int priority;     /* of a terminal that is too narrow for all: the smallest first; 0: always there */
     bool narrow;      /* only such a terminal has it, until the column after it, which says more, fits */
+    bool paper;       /* beside narrow: not even that, only LaTeX that chooses its columns */
 } lb_table_column;
 
 typedef struct lb_table_cell {
@@ -43,7 +44,7 @@ typedef struct lb_table {
     lb_latex_form latex;
     bool siunitx;        /* there: numbers in S columns */
     const char *note;    /* behind the title there; NULL: nothing */
-    const char *note_of; /* the head of the column that it is about: without it there is no note; NULL: of all */
+    const char *note_of; /* how heads of columns that it is about begin: without it there is no note; NULL: of all */
     bool failed;         /* an allocation failed: found when it is rendered */
 } lb_table;
 

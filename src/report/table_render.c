@@ -226,7 +226,7 @@ static lb_panel what_fits_at(const lb_table *t, size_t wrap) {
     size_t always = p.n;
     for (int k = 1; k <= last; k++)
         for (size_t c = 0; c < t->cols; c++) {
-            if (t->col[c].key || t->col[c].priority != k || !lb_table_has_text(t, c)) continue;
+            if (t->col[c].key || t->col[c].paper || t->col[c].priority != k || !lb_table_has_text(t, c)) continue;
             lb_panel more = with(t, &p, c);
             if (total_width(t, &more) <= terminal_width || p.n == always) p = more;
         }

@@ -121,6 +121,11 @@ static void forms(void **state) {
     cli_has(r.out, "; group row.");
     cli_has_not(r.out, " & group");
     cli_free(&r);
+    r = LATEX("--latex", "column", "--significant"); /* the difference stays where its interval has no room */
+    cli_has(r.out, "{$\\Delta$ ln PPL}");
+    cli_has_not(r.out, "95 \\%{]}");
+    cli_has(r.out, "*: differs from the baseline");
+    cli_free(&r);
 }
 
 /* Each number takes the two sides of its point, an interval and a +- as many; what is missing spans them. */
