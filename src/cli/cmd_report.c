@@ -188,11 +188,10 @@ static lb_status run(const lb_cli_args *args, const void *values, lb_arena *a, l
     const report_flags *f = values;
     lb_results *r = NULL;
     if (args->n_positional == 1)
-        LB_TRY(lb_store_read_results(args->positional[0], &r));
+        LB_TRY(f->all ? lb_store_read_all(args->positional[0], &r) : lb_store_read_results(args->positional[0], &r));
     else
         LB_TRY(lb_store_read_several(args->positional, args->n_positional, f->all, &r));
-    lb_status st = f->all && args->n_positional == 1 ? lb_store_read_unlisted(r) : LB_OK;
-    if (st == LB_OK) st = report(f, r, is_whole(f, args), a, log, exit_code);
+    lb_status st = report(f, r, is_whole(f, args), a, log, exit_code);
     lb_results_free(r);
     return st;
 }

@@ -359,6 +359,7 @@ lb_status lb_plot_all(const lb_report_view *v, const char *dir, lb_log *log, lb_
         if (st == LB_OK && v->models > 1 && !(w.suffix = lb_report_slug(v->arena, one.r->model_name))) st = LB_E_NOMEM;
         if (st == LB_OK) st = of_model(&one, &w);
     }
+    if (st == LB_OK) st = lb_plot_drop_stale(&w, v->arena);
     lb_plot_end(&w);
     return st;
 }

@@ -78,6 +78,11 @@ LB_NODISCARD lb_status lb_plot_lay_out(const lb_plotter *w, lb_plot *p, lb_plot_
 #define LB_PLOT_SCRIPT_MOST ((size_t)4 << 20) /* bytes of a script */
 LB_NODISCARD lb_status lb_plot_finish(lb_plotter *w, lb_plot *p);
 void lb_plot_end(lb_plotter *w); /* after the last: says which scripts stayed */
+/* Is the script as a report wrote it? A link is not. */
+LB_NODISCARD lb_status lb_plot_is_ours(const char *path, bool *ours);
+/* After the last: scripts, data and pictures of figures that only earlier reports have go, unless somebody changed a
+ * script of theirs. */
+LB_NODISCARD lb_status lb_plot_drop_stale(const lb_plotter *w, lb_arena *a);
 
 LB_NODISCARD lb_status lb_plot_quality(const lb_report_view *v, lb_plotter *w);
 LB_NODISCARD lb_status lb_plot_excess(const lb_report_view *v, lb_plotter *w);

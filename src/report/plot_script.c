@@ -153,7 +153,7 @@ static lb_status sign(lb_str *s) {
 }
 
 /* A file that ends with the hash of all lines before. Links are not looked at. */
-static lb_status is_ours(const char *path, bool *ours) {
+lb_status lb_plot_is_ours(const char *path, bool *ours) {
     char *text = NULL, hex[LB_HASH_HEX];
     size_t n = 0;
     *ours = false;
@@ -188,7 +188,7 @@ static lb_status script_stem(lb_plotter *w, const lb_plot *p, const char *name, 
             if (!*out) *out = stem;
             continue;
         }
-        LB_TRY(is_ours(path, &ours));
+        LB_TRY(lb_plot_is_ours(path, &ours));
         if (ours && *out)
             (void)unlink(path);
         else if (ours)

@@ -30,6 +30,8 @@ LB_NODISCARD lb_status lb_store_write_index(const char *dir, const char *name, c
  * LB_CELL_MISSING, a damaged file is an error naming it. Files made by another code version are read, and say so in a
  * warning of the record. */
 LB_NODISCARD lb_status lb_store_read_results(const char *dir, lb_results **out);
+/* The same with lb_store_read_unlisted; of a folder whose index is gone, what lies in it. */
+LB_NODISCARD lb_status lb_store_read_all(const char *dir, lb_results **out);
 /* Appends the results in the folder that its index does not list, of earlier sweeps: `unlisted`, with the label and
  * key that their files give, and the model of a listed cell that has the same, else one of their own. What cannot be
  * read is a notice. */

@@ -8,8 +8,8 @@
 
 enum { LB_CELLS_MOST = 100000 }; /* of one folder, and of several read together */
 
-/* lb_store_read_results into r, which is empty; everything from the arena. */
-LB_NODISCARD lb_status lb_store_read_folder(lb_arena *a, const char *dir, lb_results *r);
+/* lb_store_read_results into r, which is empty, or with `all` lb_store_read_all; everything from the arena. */
+LB_NODISCARD lb_status lb_store_read_folder(lb_arena *a, const char *dir, bool all, lb_results *r);
 /* A name in a results folder, and nothing that a program would take for an option or a hidden file. */
 bool lb_store_is_file_name(const char *s);
 /* Finished results of a folder, by their names' index, that no cell of it is. */

@@ -258,11 +258,34 @@ static lb_status read_index(index_reader *x, const json_t *root) {
     return read_cells(x, &s);
 }
 
-lb_status lb_store_read_folder(lb_arena *a, const char *dir, lb_results *r) {
+/* Results without the index that listed them. *lost: there are none, or there is an index. */
+static lb_status without_index(const char *dir, const char *path, bool all, lb_results *r, bool *lost) {
+    const lb_index none = {0};
+    *lost = false;
+    if (lb_fs_there(path)) return LB_OK;
+    LB_TRY(lb_store_count_unlisted(dir, &none, &r->unlisted));
+    if (r->unlisted == 0) return LB_OK;
+    if (!all)
+        return lb_fail(LB_E_FORMAT,
+                       "%s: %lld results are there, but their index is gone (sweep.json): report --all shows them, and "
+                       "the run of their config writes it again",
+                       dir, (long long)r->unlisted);
+    *lost = true;
+    r->name = lb_store_folder_name(r->arena, dir);
+    r->model_name = r->model_note = "";
+    return r->name ? LB_OK : LB_E_NOMEM;
+}
+
+static lb_status read_folder(lb_arena *a, const char *dir, bool all, lb_results *r) {
     json_t *root = NULL;
     char *path = lb_fs_join(dir, "sweep.json");
+    bool lost = false;
     *r = (lb_results){.arena = a, .dir = lb_arena_strdup(a, dir)};
-    lb_status st = r->dir && path ? LB_OK : LB_E_NOMEM;
+    lb_status st = r->dir && path ? without_index(dir, path, all, r, &lost) : LB_E_NOMEM;
+    if (lost || st != LB_OK) {
+        lb_free(path);
+        return st;
+    }
     if (st == LB_OK) {
         st = lb_json_read(path, &root);
         if (st == LB_E_IO) st = lb_fail_in(st, "%s is no results folder", dir);
@@ -277,11 +300,19 @@ lb_status lb_store_read_folder(lb_arena *a, const char *dir, lb_results *r) {
     return st;
 }
 
-lb_status lb_store_read_results(const char *dir, lb_results **out) {
+lb_status lb_store_read_folder(lb_arena *a, const char *dir, bool all, lb_results *r) {
+    LB_TRY(read_folder(a, dir, all, r));
+    if (!all) return LB_OK;
+    LB_TRY(lb_store_read_unlisted(r));
+    if (!r->model_name[0] && r->n) r->model_name = r->record[0].model;
+    return LB_OK;
+}
+
+static lb_status read_one_folder(const char *dir, bool all, lb_results **out) {
     lb_arena *a = NULL;
     LB_TRY(lb_arena_new(0, &a));
     lb_results *r = LB_NEW(a, lb_results, 1);
-    lb_status st = r ? lb_store_read_folder(a, dir, r) : LB_E_NOMEM;
+    lb_status st = r ? lb_store_read_folder(a, dir, all, r) : LB_E_NOMEM;
     if (st != LB_OK) {
         lb_arena_free(a);
         return st;
@@ -289,6 +320,9 @@ lb_status lb_store_read_results(const char *dir, lb_results **out) {
     *out = r;
     return LB_OK;
 }
+
+lb_status lb_store_read_results(const char *dir, lb_results **out) { return read_one_folder(dir, false, out); }
+lb_status lb_store_read_all(const char *dir, lb_results **out) { return read_one_folder(dir, true, out); }
 
 void lb_results_free(lb_results *r) {
     if (r) lb_arena_free(r->arena);

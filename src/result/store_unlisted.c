@@ -236,8 +236,7 @@ static lb_status read_several(const char *const *dir, int64_t n, bool all, lb_re
     const char **folder = LB_NEW(a, const char *, n);
     if (!part || !folder) return LB_E_NOMEM;
     for (int64_t k = 0; k < n; k++) {
-        LB_TRY(lb_store_read_folder(a, dir[k], &part[k]));
-        if (all) LB_TRY(lb_store_read_unlisted(&part[k]));
+        LB_TRY(lb_store_read_folder(a, dir[k], all, &part[k]));
     }
     out->dir = part[0].dir;
     LB_TRY(name_folders(a, dir, n, folder));

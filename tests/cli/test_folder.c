@@ -199,6 +199,39 @@ static void earlier_results_are_counted(void **state) {
     cli_free(&r);
 }
 
+/* Without its index a folder still has its cells. */
+static void a_folder_without_its_index(void **state) {
+    (void)state;
+    char path[LB_TEST_PATH], other[LB_TEST_PATH];
+    put_file("lost.yaml", COMMON "quantize:\n  - {method: rtn, bits: [2, 3], group: 16}\n");
+    cli_result r = lowbit("run", "lost.yaml", NULL);
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    path_in(path, home, "results/lost/sweep.json");
+    path_in(other, home, "kept.json");
+    assert_int_equal(rename(path, other), 0);
+    SAYS(1, "results/lost: 3 results are there, but their index is gone (sweep.json): report --all shows them",
+         "report", "results/lost");
+    r = RAN(0, "report", "results/lost", "--all", "--columns", "label,bits,delta,experiment");
+    cli_has(r.out, "tiny: perplexity on eval.txt, W2-64, first 6 of ");
+    cli_has(r.out, "\nnone ");
+    cli_has(r.out, "\nrtn 2b g16 ");
+    cli_has(r.err, "nothing is written");
+    cli_free(&r);
+    SAYS(0, "W2-64, first 4 of ", "report", "results/lost", "results/edit", "--all", "--no-write");
+    SAYS(1, "results/lost: 3 results are there", "report", "results/lost", "results/edit");
+    /* The run keeps what is there and lists it again. */
+    r = RAN(0, "run", "lost.yaml", "--no-report");
+    cli_has(r.err, "0 cells run, 3 kept");
+    cli_free(&r);
+    r = lowbit("report", "results/lost", "--no-write");
+    assert_int_equal(r.code, 0);
+    cli_free(&r);
+    path_in(path, home, "nothing");
+    assert_ok(lb_fs_mkdirs(path));
+    SAYS(1, "nothing is no results folder", "report", "nothing", "--all");
+}
+
 /* A slip in the list of expected values is said before anything runs, by check and by run. */
 static void expected_values_are_checked_first(void **state) {
     (void)state;
@@ -278,11 +311,9 @@ static void a_folder_of_an_earlier_version(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stopped_sweeps_say_so),
-        cmocka_unit_test(a_missing_file_is_one_row),
-        cmocka_unit_test(a_damaged_file_is_one_row),
-        cmocka_unit_test(earlier_results_are_counted),
-        cmocka_unit_test(expected_values_are_checked_first),
+        cmocka_unit_test(stopped_sweeps_say_so),          cmocka_unit_test(a_missing_file_is_one_row),
+        cmocka_unit_test(a_damaged_file_is_one_row),      cmocka_unit_test(earlier_results_are_counted),
+        cmocka_unit_test(a_folder_without_its_index),     cmocka_unit_test(expected_values_are_checked_first),
         cmocka_unit_test(a_folder_of_an_earlier_version),
     };
     return cmocka_run_group_tests(tests, make_model, clean);

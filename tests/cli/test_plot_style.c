@@ -163,6 +163,53 @@ static void asked_for(void **state) {
     assert_int_equal(unlink(path_of("style.gp")), 0);
 }
 
+static void there(bool expected, const char *leaf) {
+    if (lb_fs_exists(plot(leaf)) != expected) fail_msg("%s is %s", leaf, expected ? "gone" : "there");
+}
+
+/* Figures that only an earlier report has go with everything of theirs; what somebody changed, or made, does not. */
+static void figures_that_are_gone(void **state) {
+    (void)state;
+    static const char *const gone[] = {"cost.gp",         "cost.dat",         "kl-bits-wikitext-2-W2-2048.gp",
+                                       FRONT "-latex.gp", FRONT "-latex.tex", "sizes-latex.gp"};
+    static const char *const stay[] = {FRONT ".gp", FRONT ".dat", "sizes.gp", "sizes.dat", "mine.gp", "mine.svg"};
+    put(path_of("plots.yaml"), "formats: [cairolatex]\n");
+    reports(NULL);
+    bool drawn = lb_fs_exists(plot("cost.svg")); /* where there is gnuplot */
+    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++)
+        if (drawn || !lb_str_ends(gone[i], ".tex")) there(true, gone[i]);
+    char *text = read_file(plot("sizes.gp"));
+    retitle(text);
+    put(plot("sizes.gp"), text);
+    put(plot("mine.gp"), "plot x\n");
+    put(plot("mine.svg"), "<svg/>\n");
+    put(path_of("plots.yaml"), "figures: [front]\n");
+    char *said = report_says(0, NULL, NULL);
+    cli_has(said, "figures of an earlier report are gone from ");
+    cli_has(said, ": cost-latex, cost, ");
+    cli_has(said, " more\n");
+    cli_has_not(said, "mine");
+    cli_has_not(said, " sizes,");
+    lb_free(said);
+    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) there(false, gone[i]);
+    for (size_t i = 0; i < sizeof stay / sizeof stay[0]; i++) there(true, stay[i]);
+    there(false, "cost.svg");
+    there(false, "cost-latex.pdf");
+    there(drawn, "sizes.svg");
+    there(drawn, FRONT ".svg");
+    char *same = read_file(plot("sizes.gp"));
+    assert_string_equal(same, text);
+    lb_free(same);
+    lb_free(text);
+    assert_int_equal(unlink(path_of("plots.yaml")), 0);
+    assert_int_equal(unlink(plot("sizes.gp")), 0);
+    assert_int_equal(unlink(plot("mine.gp")), 0);
+    said = report_says(0, NULL, NULL);
+    cli_has_not(said, "are gone");
+    lb_free(said);
+    there(true, "cost.gp");
+}
+
 /* All figures of a format in one document, each as wide as it was asked to be; LaTeX's complaints end the test. */
 static void typesets(const char *packages, const char *end) {
     lb_str doc = {0};
@@ -271,6 +318,7 @@ int main(void) {
         cmocka_unit_test(changed_scripts_stay),
         cmocka_unit_test(scripts_of_others_do_not_run),
         cmocka_unit_test(asked_for),
+        cmocka_unit_test(figures_that_are_gone),
         cmocka_unit_test(for_tex),
         cmocka_unit_test(typeset_figures),
         cmocka_unit_test(hostile_styles),
