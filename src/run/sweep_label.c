@@ -259,7 +259,7 @@ static lb_status label(labeller *x, size_t i) {
     if (c->entry->label) {
         lb_str_add(&s, "%s", c->entry->label);
         add_varying(&s, e, c);
-        if (c->entry->by_rules) lb_str_add(&s, "%s", e->rules);
+        if (c->entry->by_rules) add_rules(&s, c);
     } else {
         lb_str_add(&s, "%s", c->label);
         if (x->differ[x->sibling[i]]) lb_str_add(&s, "%s", e->rules);

@@ -214,7 +214,7 @@ static void rules(void **state) {
                  "none; rtn 4b row *.down bits=8; rtn 4b row; gptq 4b row *.down bits=8; gptq 4b row; gptq 4b row *.up "
                  "act_order=true");
     assert_int_equal(sweep.merged, 1); /* rtn has no act_order */
-    expect_cells(TEXTS "quantize: [{method: rtn, label: mine, rules: [" DOWN ", []]}]\n",
+    expect_cells(TEXTS "quantize: [{method: rtn, label: mine, embedding: {method: rtn}, rules: [" DOWN ", []]}]\n",
                  "none; mine *.down bits=8; mine");
     /* The config's rules stay, and come first. */
     expect_cells(TEXTS "rules: [{match: \"*\", bits: 6}]\naxes: {rules: [[], " DOWN "]}\nquantize: [{method: rtn}]\n",
