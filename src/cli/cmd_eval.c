@@ -13,11 +13,13 @@
 #include "io/json.h"
 #include "math/blas.h"
 #include "math/kernels.h"
+#include "run/text_rows.h"
 
 typedef struct eval_flags {
     const char *protocol, *json, *model;
     int64_t windows, threads;
     int bos, weights, compute;
+    lb_rows_config rows;
     bool profile;
 } eval_flags;
 
@@ -28,6 +30,7 @@ static const lb_option flags[] = {
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices,
      "a beginning-of-sequence token at the head of the text: auto: where the tokenizer adds one itself; never; always",
      offsetof(eval_flags, bos)},
+    LB_ROWS_OPTIONS(offsetof(eval_flags, rows)),
     {"model", LB_OPT_STR, "", 0, 0, NULL, LB_CLI_ORIGINAL_HELP, offsetof(eval_flags, model)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", offsetof(eval_flags, threads)},
     {"weights", LB_OPT_CHOICE, "resident", 0, 0, lb_weights_choices,
@@ -63,6 +66,20 @@ static lb_status open_model(evaluation *v, const lb_resolved *from, lb_arena *a,
     return st;
 }
 
+/* The text as its rows are read, and as the protocol takes it. */
+static lb_status open_corpus(evaluation *v, const lb_resolved *from, const lb_protocol *p, const char *text,
+                             lb_log *log) {
+    lb_rows_config rows = v->f->rows;
+    const char *join;
+    LB_TRY(lb_model_need_tokenizer(v->model));
+    lb_text_rows_take(from->source, p, &rows);
+    LB_TRY(lb_text_rows_scored(text, from->path, p, &rows, &join));
+    const lb_row_spec spec = lb_text_rows_spec(&rows);
+    LB_TRY(lb_corpus_rows(from->path, &spec, join, v->model->tokenizer, (lb_bos)v->f->bos, log, &v->corpus));
+    LB_TRY(lb_sources_check(from, v->corpus->hash, log));
+    return lb_text_rows_draw(p, v->corpus);
+}
+
 static lb_status measure(evaluation *v, const char *model, const char *text, lb_arena *a, lb_log *log) {
     lb_resolved from_model, from_text;
     lb_eval_request r = {.max_windows = v->f->windows,
@@ -73,9 +90,7 @@ static lb_status measure(evaluation *v, const char *model, const char *text, lb_
     LB_TRY(lb_cli_resolve(a, model, LB_SOURCE_MODEL, &from_model));
     LB_TRY(lb_cli_resolve(a, text, LB_SOURCE_TEXT, &from_text));
     LB_TRY(open_model(v, &from_model, a, log));
-    LB_TRY(lb_model_need_tokenizer(v->model));
-    LB_TRY(lb_corpus_open(from_text.path, v->model->tokenizer, (lb_bos)v->f->bos, log, &v->corpus));
-    LB_TRY(lb_sources_check(&from_text, v->corpus->hash, log));
+    LB_TRY(open_corpus(v, &from_text, &r.protocol, text, log));
     r.corpus = v->corpus;
     lb_profile_stage("evaluate");
     double start = lb_clock_s();
@@ -97,6 +112,7 @@ static lb_status print(const evaluation *v) {
     if (v->model->stored_quantized)
         lb_str_add(&out, "            the weights were stored quantized: this is the dequantized model's perplexity\n");
     lb_str_add(&out, "text        %s, %s, sha256 %s\n", v->corpus->path, bytes, v->corpus->hash);
+    if (v->corpus->how[0]) lb_str_add(&out, "rows        %s\n", v->corpus->how);
     lb_str_add(&out, "tokens      %lld (%s; bos %s)\n", (long long)v->corpus->tokens,
                lb_tokenizer_kind(v->model->tokenizer), bos_text(v));
     lb_str_add(&out, "protocol    %s: %lld of %lld windows, %lld tokens scored\n", e->protocol.id,
@@ -143,6 +159,7 @@ static lb_status write_json(const evaluation *v) {
                   bf16 ? lb_bf16_version() : "", "onednn_isa", bf16 ? lb_bf16_isa() : "", "seconds", v->seconds,
                   "seconds_per_window", v->seconds / (double)e->windows, "threads", lb_team_threads(v->team), "kernels",
                   lb_kernels_active()->name, "openblas_core", lb_blas_core());
+    if (o && v->corpus->how[0]) json_object_set_new(json_object_get(o, "text"), "rows", json_string(v->corpus->how));
     if (o && v->from.result)
         json_object_set_new(o, "result",
                             json_pack("{s:s, s:s, s:s}", "path", v->from.result, "label", v->from.cell.record.label,

@@ -8,8 +8,6 @@ lb_status lb_scored_check(const lb_net *net, const lb_eval_request *r) {
     if (net->context && p->n > net->context)
         return lb_fail(LB_E_CONFIG, "protocol %s: windows of %lld tokens are longer than the model's context of %lld",
                        p->id, (long long)p->n, (long long)net->context);
-    if (lb_protocol_needs_rows(p))
-        return lb_fail(LB_E_CONFIG, "%s: is one text: protocol %s takes one in rows", r->corpus->path, p->id);
     if (lb_protocol_windows(p, r->corpus->tokens) < 1)
         return lb_fail(LB_E_CONFIG, "%s: %lld tokens are too few for one window: protocol %s needs %lld",
                        r->corpus->path, (long long)r->corpus->tokens, p->id,

@@ -242,23 +242,30 @@ void lb_corpus_close(lb_corpus *c) {
 
 /* ---- rows ---- */
 
+static void add_escaped(lb_str *t, const char *s) {
+    for (; *s; s++) {
+        bool plain = (unsigned char)*s >= 0x20 && *s != '"' && *s != '\\';
+        if (*s == '\n')
+            lb_str_add(t, "\\n");
+        else
+            lb_str_add(t, plain ? "%c" : "\\x%02x", (unsigned char)*s);
+    }
+}
+
 lb_status lb_rows_how(lb_arena *a, const char *path, const lb_row_spec *s, const char *join, const char **out) {
     static const char *const form[] = {"", "", "lines", "json"}, *const chat[] = {"plain", "chatml", "alpaca"};
     int f = lb_rows_form(path, s);
     lb_str t = {0};
     lb_str_add(&t, "%s", form[f]);
-    if (f == LB_ROWS_JSON && s->chat != LB_CHAT_ALPACA) lb_str_add(&t, ", field %s", s->field ? s->field : "text");
+    if (f == LB_ROWS_JSON && s->chat != LB_CHAT_ALPACA) {
+        lb_str_add(&t, ", field ");
+        add_escaped(&t, s->field ? s->field : "text");
+    }
     if (f == LB_ROWS_JSON && s->chat != LB_CHAT_PLAIN) lb_str_add(&t, ", %s", chat[s->chat]);
     if (f != LB_ROWS_FILE && s->first > 0) lb_str_add(&t, ", the first %lld", (long long)s->first);
     if (f != LB_ROWS_FILE && join) {
         lb_str_add(&t, ", joined by \"");
-        for (; *join; join++) {
-            bool plain = (unsigned char)*join >= 0x20 && *join != '"' && *join != '\\';
-            if (*join == '\n')
-                lb_str_add(&t, "\\n");
-            else
-                lb_str_add(&t, plain ? "%c" : "\\x%02x", (unsigned char)*join);
-        }
+        add_escaped(&t, join);
         lb_str_add(&t, "\"");
     }
     lb_status st = lb_str_check(&t);

@@ -56,10 +56,12 @@ static void note_protocol(notes *s, const lb_report_block *b) {
 static void note_texts(notes *s, const lb_report_view *v, bool named) {
     for (int64_t i = 0; i < v->blocks; i++) {
         const lb_eval_row *e = v->block[i].eval;
-        note(s, lb_arena_printf(s->arena, "%s%s%s: %lld tokens scored of a text of %lld; BOS %s; text SHA-256 %.16s.",
-                                named ? v->r->model_name : "", named ? ", " : "", v->block[i].title,
-                                (long long)e->eval.scored, (long long)e->text_tokens, e->bos ? e->bos : "unknown",
-                                e->text_hash ? e->text_hash : "unknown"));
+        const char *rows = e->rows && e->rows[0] ? e->rows : NULL;
+        note(s, lb_arena_printf(
+                    s->arena, "%s%s%s: %lld tokens scored of a text of %lld; BOS %s; %s%s%stext SHA-256 %.16s.",
+                    named ? v->r->model_name : "", named ? ", " : "", v->block[i].title, (long long)e->eval.scored,
+                    (long long)e->text_tokens, e->bos ? e->bos : "unknown", rows ? "rows " : "", rows ? rows : "",
+                    rows ? "; " : "", e->text_hash ? e->text_hash : "unknown"));
     }
 }
 

@@ -117,6 +117,10 @@ const char *lb_protocol_join(const lb_protocol *p) {
 
 int64_t lb_protocol_first(const lb_protocol *p) { return p->rule == LB_RULE_C4_NEW ? C4_ROWS : 0; }
 
+bool lb_protocol_fixes_rows(const lb_protocol *p) {
+    return p->rule == LB_RULE_PTB_OLD || p->rule == LB_RULE_PTB_NEW || lb_protocol_needs_rows(p);
+}
+
 bool lb_protocol_needs_rows(const lb_protocol *p) {
     return p->rule == LB_RULE_C4_OLD || p->rule == LB_RULE_C4_NEW || lb_protocol_is_task(p);
 }

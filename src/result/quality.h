@@ -44,8 +44,8 @@ const lb_protocol_form *lb_protocol_form_of(lb_protocol_rule rule);
  * taken; 0: all. */
 const char *lb_protocol_join(const lb_protocol *p);
 int64_t lb_protocol_first(const lb_protocol *p);
-/* The text must come in rows. */
-bool lb_protocol_needs_rows(const lb_protocol *p);
+bool lb_protocol_fixes_rows(const lb_protocol *p); /* nobody may say otherwise */
+bool lb_protocol_needs_rows(const lb_protocol *p); /* a text that is one piece is none for it */
 /* C4-old: windows that are drawn, of rows of at least n tokens; else 0. */
 int64_t lb_protocol_draws(const lb_protocol *p);
 /* Mean and +- are over tokens, not over windows. */

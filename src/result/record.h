@@ -74,6 +74,7 @@ typedef struct lb_eval_row {
     bool has_paired;
     lb_paired paired; /* this minus the baseline; the baseline itself has none */
     bool bf16;        /* its products were in bfloat16: what the record's provenance says of `compute` */
+    const char *rows; /* how those of the text were read, in words; "": as one */
 } lb_eval_row;
 
 /* A training, point by point; and the loss of a held-out text, where one was asked for. */

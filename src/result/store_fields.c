@@ -289,6 +289,7 @@ static const lb_field eval_rows[] = {
     ROW(lb_eval_row, STR, text_hash),
     ROW(lb_eval_row, STR, text_path),
     ROW(lb_eval_row, STR, bos),
+    AS(lb_eval_row, LATER_STR, "text_rows", rows),
     ROW(lb_eval_row, I64, text_tokens),
     {"protocol", LB_FIELD_CHARS, offsetof(lb_eval_row, eval.protocol.id), sizeof(((lb_protocol *)0)->id)},
     AS(lb_eval_row, I64, "windows", eval.windows),

@@ -101,6 +101,7 @@ static lb_status evaluate_one(evaluator *x, const lb_cell *c, const lb_weights *
                          .text_hash = t->hash,
                          .text_path = t->path,
                          .bos = t->bos_text,
+                         .rows = t->how,
                          .text_tokens = t->corpus->tokens,
                          .bf16 = p->compute == LB_COMPUTE_BF16};
     x->request = (lb_eval_request){.corpus = t->corpus, .max_windows = e->windows, .compute = (lb_compute)p->compute};

@@ -12,8 +12,8 @@
 const char *const lb_bos_choices[] = {"auto", "never", "always", NULL};
 const char *const lb_weights_choices[] = {"resident", "stream", NULL};
 const char *const lb_compute_choices[] = {"float32", "bf16", NULL};
-static const char *const rows_choices[] = {"auto", "file", "lines", "json", NULL};
-static const char *const chat_choices[] = {"plain", "chatml", "alpaca", NULL};
+const char *const lb_rows_choices[] = {"auto", "file", "lines", "json", NULL};
+const char *const lb_chat_choices[] = {"plain", "chatml", "alpaca", NULL};
 static const char *const propagate_choices[] = {"quantized", "original", NULL};
 static const char *const starved_choices[] = {"error", "rtn", "all_tokens", NULL};
 static const char *const export_choices[] = {"none", "f32", "f16", "bf16", NULL};
@@ -47,27 +47,19 @@ static const char training_bos_help[] = "BOS at the head of the text, and of the
                                         "tokenizer adds one itself; never; always";
 
 /* How the rows of a section's text are read. */
-static const char rows_help[] =
-    "how the text is read: file = one text; lines = each line is a row, without white space at "
-    "its ends; json = an object a line; auto = json for .jsonl, .jsonl.gz and .json.gz, "
-    "else file";
-static const char field_help[] = "of JSON rows, the key whose value is the row's text, or its list of messages";
-static const char join_help[] =
+const char lb_rows_help[] = "how the text is read: file = one text; lines = each line is a row, without white space at "
+                            "its ends; json = an object a line; auto = json for .jsonl, .jsonl.gz and .json.gz, "
+                            "else file";
+const char lb_field_help[] = "of JSON rows, the key whose value is the row's text, or its list of messages";
+const char lb_join_help[] =
     "what rows are joined by into one text; auto = what the protocol says, else an empty line (\"\\n\\n\")";
-static const char first_help[] = "only the first so many rows; 0 = all";
-static const char chat_help[] =
+const char lb_first_help[] = "only the first so many rows; 0 = all";
+const char lb_chat_help[] =
     "the text of a row that is a conversation: plain = the contents of its messages with empty lines between; chatml = "
     "its messages with their roles, as ChatML marks them; alpaca = instruction, input and output as the prompt of "
     "Alpaca and its answer";
 
 #define AT(T, field) offsetof(T, field)
-#define ROWS(T)                                                                                                        \
-    {"rows", LB_OPT_CHOICE, "auto", 0, 0, rows_choices, rows_help, AT(T, rows.form)},                                  \
-        {"field", LB_OPT_STR, "text", 0, 0, NULL, field_help, AT(T, rows.field)},                                      \
-        {"join", LB_OPT_STR, "auto", 0, 0, NULL, join_help, AT(T, rows.join)},                                         \
-        {"first", LB_OPT_INT, "0", 0, INFINITY, NULL, first_help, AT(T, rows.first)}, {                                \
-        "chat", LB_OPT_CHOICE, "plain", 0, 0, chat_choices, chat_help, AT(T, rows.chat)                                \
-    }
 static const lb_option top_rows[] = {
     {"name", LB_OPT_STR, "", 0, 0, NULL, "name of the experiment and of its results folder; default: the file's name",
      AT(lb_config_top, name)},
@@ -130,7 +122,7 @@ static const lb_option calibration_rows[] = {
      AT(lb_calibration_config, starved_experts)},
     {"expert_tokens", LB_OPT_INT, "1", 1, INFINITY, NULL,
      "an expert that fewer calibration tokens were routed to is starved", AT(lb_calibration_config, expert_tokens)},
-    ROWS(lb_calibration_config),
+    LB_ROWS_OPTIONS(AT(lb_calibration_config, rows)),
     {"token_weight", LB_OPT_CHOICE, "none", 0, 0, token_weight_choices, token_weight_help,
      AT(lb_calibration_config, token_weight)},
     {"token_clip", LB_OPT_FLOAT, TOKEN_CLIP, 1e-3, 1e6, NULL, token_clip_help, AT(lb_calibration_config, token_clip)},
@@ -154,7 +146,7 @@ static const lb_option eval_rows[] = {
      "so "
      "many drafts a round; 0 = not; needs kl, costs the logits once more",
      AT(lb_eval_config, speculative)},
-    ROWS(lb_eval_config),
+    LB_ROWS_OPTIONS(AT(lb_eval_config, rows)),
 };
 const lb_options lb_config_eval_table = TABLE(eval_rows, lb_eval_config);
 
@@ -172,7 +164,7 @@ static const lb_option training_rows[] = {
     {"validation_windows", LB_OPT_INT, "32", 0, INFINITY, NULL,
      "the first so many windows of the validation text, as long as the training's sequences; 0 = all",
      AT(lb_training_config, validation_windows)},
-    ROWS(lb_training_config),
+    LB_ROWS_OPTIONS(AT(lb_training_config, rows)),
 };
 const lb_options lb_config_training_table = TABLE(training_rows, lb_training_config);
 

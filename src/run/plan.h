@@ -15,6 +15,7 @@ typedef struct lb_text {
     const char *missing; /* a named source that was not fetched: what to do; else NULL */
     lb_corpus *corpus;   /* NULL if missing, and while the plan is closed */
     const char *hash;    /* of the corpus; it outlives it */
+    const char *how;     /* the same: how its rows are read, in words; "": as one */
     lb_bos bos;
     const lb_rows_config *rows; /* how its rows are read, as far as the config says it */
     const char *join;           /* between them; NULL: each is for itself */

@@ -5,6 +5,7 @@
 #include "base/index.h"
 #include "eval/perplexity.h"
 #include "run/plan.h"
+#include "run/text_rows.h"
 
 /* Where there is none. */
 static const lb_text no_text;
@@ -51,15 +52,16 @@ bool lb_plan_about(const lb_plan *p, const lb_cell *c, size_t topic) {
 
 /* Every text, BOS choice and way of reading rows is read and tokenized once. */
 static lb_status open_corpus(lb_plan *p, const lb_resolved *r, const lb_row_spec *spec, const lb_text *t,
-                             lb_corpus **out) {
+                             const lb_protocol *protocol, lb_corpus **out) {
     const char *how;
     LB_TRY(lb_model_need_tokenizer(p->model));
     const lb_tokenizer *tok = p->model->tokenizer;
     LB_TRY(lb_rows_how(p->arena, r->path, spec, t->join, &how));
-    for (size_t i = 0; i < p->n_opened; i++) {
+    bool draws = protocol && lb_protocol_draws(protocol);
+    for (size_t i = 0; i < p->n_opened && !draws; i++) {
         lb_corpus *c = p->opened[i];
         /* Whether a BOS was put tells the choices apart, as far as they differ. */
-        if ((c->n_rows > 0) != !t->join) continue;
+        if ((c->n_rows > 0) != !t->join || (!t->join && !c->rows)) continue; /* another protocol's windows */
         if (strcmp(c->path, r->path) != 0 || strcmp(c->how, how) != 0 || c->has_bos != lb_bos_put(tok, t->bos))
             continue;
         lb_bos_warn(tok, t->bos, c->name, &p->keeper.log);
@@ -68,53 +70,48 @@ static lb_status open_corpus(lb_plan *p, const lb_resolved *r, const lb_row_spec
     }
     LB_TRY(lb_corpus_rows(r->path, spec, t->join, tok, t->bos, &p->keeper.log, out));
     p->opened[p->n_opened++] = *out;
-    return lb_sources_check(r, (*out)->hash, &p->keeper.log);
+    LB_TRY(lb_sources_check(r, (*out)->hash, &p->keeper.log));
+    return draws ? lb_text_rows_draw(protocol, *out) : LB_OK;
 }
 
-static bool says_join(const lb_rows_config *k) { return strcmp(k->join, "auto") != 0; }
-
-/* What rows are joined by where the config says nothing of it. */
-static const char *join_of(const lb_rows_config *k) { return says_join(k) ? k->join : "\n\n"; }
-
-/* t: its name, bos, rows and join. */
-static lb_status open_text(lb_plan *p, lb_where w, lb_text *t) {
+/* t: its name, bos and rows; and join, but of an evaluation, whose protocol says it. protocol NULL: of no evaluation.
+ */
+static lb_status open_text(lb_plan *p, lb_where w, const lb_protocol *protocol, lb_text *t) {
     lb_resolved r;
     LB_TRY(lb_sources_resolve(p->arena, &p->sources, p->config->dir, t->name, LB_SOURCE_TEXT, w.text, &r));
     t->path = r.path;
     t->missing = r.missing;
     if (r.missing) return LB_OK;
-    lb_row_spec spec = {.form = t->rows->form, .field = t->rows->field, .chat = t->rows->chat, .first = t->rows->first};
-    if (says_join(t->rows) && lb_rows_form(r.path, &spec) == LB_ROWS_FILE)
-        return lb_fail(LB_E_CONFIG, "%s: join has no effect: text %s is read as one (rows: lines or json cuts it)",
-                       w.text, t->name);
-    lb_status st = open_corpus(p, &r, &spec, t, &t->corpus);
+    lb_rows_config rows = *t->rows;
+    lb_status st = protocol ? lb_text_rows_scored(t->name, r.path, protocol, &rows, &t->join)
+                            : lb_text_rows_check(t->name, r.path, &rows);
+    const lb_row_spec spec = lb_text_rows_spec(&rows);
+    if (st == LB_OK) st = open_corpus(p, &r, &spec, t, protocol, &t->corpus);
     if (st == LB_E_CONFIG) return lb_fail_in(st, "%s", w.text);
     LB_TRY(st);
     t->bos_text = lb_bos_text(t->bos, t->corpus->has_bos);
     t->hash = lb_arena_strdup(p->arena, t->corpus->hash);
-    return t->hash ? LB_OK : LB_E_NOMEM;
+    t->how = lb_arena_strdup(p->arena, t->corpus->how);
+    return t->hash && t->how ? LB_OK : LB_E_NOMEM;
 }
 
+/* What rows are joined by where nobody says anything of it. */
+static const char *join_of(const lb_rows_config *k) { return lb_text_rows_say_join(k) ? k->join : "\n\n"; }
+
 /* How the rows of a named text are read its source says, where the config does not. */
-static void rows_of_source(const lb_plan *p, const char *name, lb_rows_config *rows) {
-    const lb_source *s = name ? lb_sources_find(&p->sources, name) : NULL;
-    if (s) lb_source_rows(s, &rows->form, &rows->field, &rows->join);
+static void rows_of_source(const lb_plan *p, const char *name, const lb_protocol *protocol, lb_rows_config *rows) {
+    lb_text_rows_take(name ? lb_sources_find(&p->sources, name) : NULL, protocol, rows);
 }
 
 /* ---- evaluations ---- */
 
-static lb_status check_eval(lb_plan *p, const lb_eval_config *c, const lb_text *t) {
-    lb_protocol protocol;
-    LB_TRY(lb_protocol_parse(c->protocol, &protocol));
+static lb_status check_eval(lb_plan *p, const lb_eval_config *c, const lb_protocol *protocol, const lb_text *t) {
     const lb_net *n = p->model->net;
-    if (n->context && protocol.n > n->context)
+    if (n->context && protocol->n > n->context)
         return lb_fail(LB_E_CONFIG, "%s: protocol %s: windows of %lld tokens, but the model's context is %lld",
-                       lb_plan_where(c->node, "protocol").text, c->protocol, (long long)protocol.n,
+                       lb_plan_where(c->node, "protocol").text, c->protocol, (long long)protocol->n,
                        (long long)n->context);
-    if (t->corpus && lb_protocol_needs_rows(&protocol))
-        return lb_fail(LB_E_CONFIG, "%s: eval text %s is one text: protocol %s takes one in rows",
-                       lb_plan_where(c->node, "text").text, c->text, c->protocol);
-    if (t->corpus && lb_protocol_windows(&protocol, t->corpus->tokens) < 1)
+    if (t->corpus && lb_protocol_windows(protocol, t->corpus->tokens) < 1)
         return lb_fail(LB_E_CONFIG, "%s: eval text %s has %lld tokens: too short for one window of %s",
                        lb_plan_where(c->node, "text").text, c->text, (long long)t->corpus->tokens, c->protocol);
     for (size_t i = 0; t->corpus && i < p->calibration.n; i++) {
@@ -139,12 +136,13 @@ static lb_status open_evals(lb_plan *p) {
     p->evals = 0;
     for (size_t i = 0; i < c->evals; i++) {
         lb_text *t = &p->eval[p->evals];
+        lb_protocol protocol;
+        LB_TRY(lb_protocol_parse(c->eval[i].protocol, &protocol));
         said[i] = c->eval[i];
-        rows_of_source(p, said[i].text, &said[i].rows);
-        const lb_rows_config *rows = &said[i].rows;
-        *t = (lb_text){.name = c->eval[i].text, .bos = (lb_bos)c->eval[i].bos, .rows = rows, .join = join_of(rows)};
-        LB_TRY(open_text(p, lb_plan_where(c->eval[i].node, "text"), t));
-        LB_TRY(check_eval(p, &c->eval[i], t));
+        rows_of_source(p, said[i].text, &protocol, &said[i].rows);
+        *t = (lb_text){.name = said[i].text, .bos = (lb_bos)said[i].bos, .rows = &said[i].rows};
+        LB_TRY(open_text(p, lb_plan_where(c->eval[i].node, "text"), &protocol, t));
+        LB_TRY(check_eval(p, &c->eval[i], &protocol, t));
         if (t->missing) {
             missing = t->missing;
             lb_warn(&p->keeper.log, "evaluation %s is left out: %s", c->eval[i].name, t->missing);
@@ -190,11 +188,11 @@ static lb_status number_calibration(lb_plan *p, lb_cell *c) {
     lb_calibration_config *k = &c->calibration;
     bool drawn = lb_recipe_of_rows((lb_recipe)k->recipe);
     if (!c->method || !k->text) return LB_OK;
-    if (drawn && says_join(&k->rows))
+    if (drawn && lb_text_rows_say_join(&k->rows))
         return lb_fail(LB_E_CONFIG, "%s: calibration.join has no effect: recipe: %s draws rows",
                        lb_plan_where(k->node, "join").text, lb_recipe_names[k->recipe]);
     const lb_rows_config joined = k->rows;
-    rows_of_source(p, k->text, &k->rows);
+    rows_of_source(p, k->text, NULL, &k->rows);
     if (drawn) k->rows.join = joined.join;
     LB_TRY(number_of(p, &p->calibration, k->text, k->bos, &k->rows, drawn ? NULL : join_of(&k->rows),
                      &c->calibration_text));
@@ -205,7 +203,7 @@ static lb_status number_calibration(lb_plan *p, lb_cell *c) {
 /* How the rows are read of what a cell trains on, and of what it is validated on: where it has no text of its own, as
  * those of the calibration text that it has instead. */
 static lb_status rows_of_training(const lb_cell *c, const lb_rows_config **out) {
-    static const lb_rows_config nothing_said = {.field = "text", .join = "auto"};
+    static const lb_rows_config nothing_said = {.field = LB_FIELD_USUAL, .join = LB_JOIN_AUTO};
     *out = c->training.text ? &c->training.rows : &c->calibration.rows;
     if (c->training.text || same_rows(&c->training.rows, &nothing_said)) return LB_OK;
     return lb_fail(LB_E_CONFIG,
@@ -222,7 +220,7 @@ static lb_status list_texts(lb_plan *p) {
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
         LB_TRY(number_calibration(p, c));
-        rows_of_source(p, c->training.text, &c->training.rows);
+        rows_of_source(p, c->training.text, NULL, &c->training.rows);
         const lb_rows_config *rows = &c->training.rows;
         if (c->trains) LB_TRY(rows_of_training(c, &rows));
         if (c->method && c->training.text)
@@ -255,7 +253,7 @@ static lb_where where_named(const lb_config *c, const char *axis, const lb_yaml 
 static lb_status open_listed(lb_plan *p, lb_texts *t, const char *axis, const lb_yaml *section, size_t topic) {
     for (size_t i = 0; i < t->n; i++) {
         p->keeper.topic = topic + i;
-        LB_TRY(open_text(p, where_named(p->config, axis, section, t->at[i].name), &t->at[i]));
+        LB_TRY(open_text(p, where_named(p->config, axis, section, t->at[i].name), NULL, &t->at[i]));
         if (t == &p->calibration && t->at[i].missing)
             lb_warn(&p->keeper.log, "no output errors: calibration text %s", t->at[i].missing);
     }

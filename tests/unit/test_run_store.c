@@ -103,9 +103,9 @@ static lb_record sample(const char *stem) {
                             "data/w.txt", "auto: none",
                             500,          eval_of("W2-16", true),
                             true,         {0.5, 0.25, 0.75, WINDOWS, 2},
-                            false};
+                            false,        "lines, joined by \" \""};
     eval[1] = (lb_eval_row){"stories", "cd34",          "data/s.txt", "never", 600, eval_of("LCPP-32", false),
-                            false,     {0, 0, 0, 0, 0}, false};
+                            false,     {0, 0, 0, 0, 0}, false,        ""};
     return (lb_record){.key = key,
                        .stem = stem,
                        .label = "gptq 3b g4",
@@ -184,6 +184,7 @@ static void same_evals(const lb_record *a, const lb_record *b) {
         assert_string_equal(x->text_hash, y->text_hash);
         assert_string_equal(x->text_path, y->text_path);
         assert_string_equal(x->bos, y->bos);
+        assert_string_equal(x->rows, y->rows);
         assert_string_equal(x->eval.protocol.id, y->eval.protocol.id);
         assert_int_equal(x->eval.protocol.rule, y->eval.protocol.rule);
         assert_int_equal(x->eval.protocol.n, y->eval.protocol.n);
