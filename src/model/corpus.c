@@ -287,20 +287,18 @@ static lb_status to_draw(lb_corpus *c, const lb_row_spec *s, const char *how, co
     return put_bos(c, t, bos);
 }
 
-static lb_status joined_rows(lb_corpus *c, lb_rows *rows, const lb_row_spec *s, const char *join, const char *how,
+static lb_status joined_rows(lb_corpus *c, const lb_row_spec *s, const char *join, const char *how,
                              const lb_tokenizer *t, lb_bos bos, lb_log *log) {
-    const lb_textfile *file = lb_rows_file(rows);
-    lb_str text = {0};
-    lb_status st = lb_rows_are_one(rows) ? LB_OK : lb_rows_join(rows, join, &text);
+    const lb_textfile *file = lb_rows_file(c->rows);
     c->special = s->chat == LB_CHAT_CHATML;
-    if (st == LB_OK && lb_rows_are_one(rows)) {
-        st = fill(c, file, how, t, bos, log);
-    } else if (st == LB_OK) {
-        lb_textfile m = {.path = file->path, .s = text.s ? text.s : "", .n = text.len};
-        memcpy(m.hash, file->hash, sizeof m.hash);
+    if (lb_rows_are_one(c->rows)) return fill(c, file, how, t, bos, log);
+    lb_str text = {0};
+    lb_status st = lb_rows_join(c->rows, join, &text);
+    lb_textfile m = {.path = file->path, .s = text.s ? text.s : "", .n = text.len};
+    memcpy(m.hash, file->hash, sizeof m.hash);
+    if (st == LB_OK)
         st = m.n ? lb_hash_bytes(m.s, m.n, m.content) : lb_fail(LB_E_FORMAT, "%s: its rows hold no text", m.path);
-        if (st == LB_OK) st = fill(c, &m, how, t, bos, log);
-    }
+    if (st == LB_OK) st = fill(c, &m, how, t, bos, log);
     lb_str_free(&text);
     return st;
 }
@@ -308,18 +306,12 @@ static lb_status joined_rows(lb_corpus *c, lb_rows *rows, const lb_row_spec *s, 
 lb_status lb_corpus_rows(const char *path, const lb_row_spec *s, const char *join, const lb_tokenizer *t, lb_bos bos,
                          lb_log *log, lb_corpus **out) {
     lb_corpus *c;
-    lb_rows *rows = NULL;
     const char *how = "";
     LB_TRY(new_corpus(&c));
-    lb_status st = lb_rows_open(path, s, &rows);
+    lb_status st = lb_rows_open(path, s, &c->rows);
     if (st == LB_OK) st = lb_rows_how(c->arena, path, s, join, &how);
-    if (st == LB_OK && join) {
-        st = joined_rows(c, rows, s, join, how, t, bos, log);
-        lb_rows_close(rows);
-    } else if (st == LB_OK) {
-        c->rows = rows;
-        st = to_draw(c, s, how, t, bos, log);
-    }
+    if (st == LB_OK) st = join ? joined_rows(c, s, join, how, t, bos, log) : to_draw(c, s, how, t, bos, log);
+    if (join) lb_corpus_close_rows(c);
     if (st == LB_OK)
         *out = c;
     else
