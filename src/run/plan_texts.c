@@ -309,11 +309,14 @@ static lb_status make_windows(lb_plan *p, const lb_cell *c, sequences *out) {
     return st == LB_E_CONFIG ? lb_fail_in(st, "%s: calibration", lb_config_where(k->node).text) : st;
 }
 
-/* Does an axis, or a list of an entry, give the cell its calibration? */
+/* Does an axis, or a list of an entry, give the cell its calibration? A seed does where rows are drawn. */
 static bool varies(const lb_cell *c) {
     static const char prefix[] = "calibration.";
+    bool seed = lb_recipe_of_rows((lb_recipe)c->calibration.recipe) && c->calibration.seed == LB_SEED_OF_CELL;
     for (int64_t i = 0; i < c->varied.n; i++)
-        if (strncmp(c->varied.at[i].key, prefix, strlen(prefix)) == 0) return true;
+        if (strncmp(c->varied.at[i].key, prefix, strlen(prefix)) == 0 ||
+            (seed && strcmp(c->varied.at[i].key, "seed") == 0))
+            return true;
     return false;
 }
 

@@ -47,7 +47,7 @@ static void rows_are_their_text(void **state) {
     assert_ok(lb_str_check(&s));
     put_file("rows.yaml", s.s);
     lb_str_free(&s);
-    cli_result r = RAN(0, "run", "rows.yaml");
+    cli_result r = RAN(0, "run", "rows.yaml", "--no-report");
     cli_free(&r);
     lb_results *x = results("results/rows");
     const lb_record *cell[2 * PAIRS] = {0};
@@ -93,7 +93,7 @@ static void sources_say_how(void **state) {
              "  - {text: spaced.txt, protocol: W2-64, windows: 3}\n"
              "  - {text: named-rows.jsonl, name: own, join: \"\\n\\n\", protocol: W2-64, windows: 3}\n"
              "quantize:\n  - {method: gptq, bits: 3, group: 16}\n");
-    cli_result r = RAN(0, "run", "named.yaml");
+    cli_result r = RAN(0, "run", "named.yaml", "--no-report");
     assert_non_null(strstr(r.err, "named-lines.txt: SHA-256 not known yet: "));
     cli_free(&r);
     lb_results *x = results("results/named");
@@ -112,7 +112,7 @@ static void cells_know_their_rows(void **state) {
                           "eval: {text: rows.jsonl, field: s, protocol: W2-64, windows: 2}\nquantize:\n  - {method: "
                           "gptq, bits: 3, group: 16}\n"
                           "  - {method: finetune, steps: 2, batch: 1, length: 32, warmup: 1}\n");
-    cli_result r = RAN(0, "run", "axis.yaml");
+    cli_result r = RAN(0, "run", "axis.yaml", "--no-report");
     cli_free(&r);
     lb_results *x = results("results/axis");
     assert_int_equal(x->n, 5); /* training reads the calibration text: it depends on its rows */
@@ -127,7 +127,7 @@ static void cells_know_their_rows(void **state) {
         if (strncmp(x->record[i].label, "finetune", 8) != 0 || found++ > 2) continue;
         snprintf(file, sizeof file, "results/axis/%s.h5", stem);
         snprintf(same, sizeof same, "ls '%s'/results/axis-*/*-%s.h5 >/dev/null", home, stem + strlen(stem) - 8);
-        cli_result again = RAN(0, "run", file);
+        cli_result again = RAN(0, "run", file, "--no-report");
         cli_free(&again);
         assert_int_equal(system(same), 0);
     }
@@ -162,7 +162,7 @@ static void recipes_draw_rows(void **state) {
     cli_has(r.out, " rows, documents_longer, bos");
     cli_has(r.out, " x 16 of 6 rows of ");
     cli_free(&r);
-    r = RAN(0, "run", "draws.yaml");
+    r = RAN(0, "run", "draws.yaml", "--no-report");
     cli_free(&r);
     lb_results *x = results("results/draws");
     const lb_record *one = labelled(x, "gptq 3b g16 s0"), *two = labelled(x, "gptq 3b g16 s1"),
@@ -180,6 +180,22 @@ static void recipes_draw_rows(void **state) {
         if (strncmp(x->record[i].label, "finetune", 8) == 0)
             provenance_is(&x->record[i], "training_rows", "json, field s, joined by \"\\n\\n\"");
     lb_results_free(x);
+}
+
+/* A seed at which the reference program stops is refused, with its cells alone. */
+static void seeds_that_stop(void **state) {
+    (void)state;
+    put_file("stops.jsonl", "{\"text\": \"It was a cloudy morning. Tom was in the garden.\"}\n{\"text\": \"zqx\"}\n");
+    put_file("stops.yaml", MODEL "calibration: {text: stops.jsonl, samples: 1, length: 3, recipe: documents}\n"
+                                 "eval: {text: joined.txt, protocol: W2-64}\n"
+                                 "quantize: [{method: gptq, bits: 3}]\naxes: {seed: [0, 1, 2]}\n");
+    /* Python: random.seed(s); random.randint(0, 1) is 1, 0, 0 */
+    cli_result r = RAN(0, "check", "stops.yaml");
+    cli_has(r.out, "3 cells, 1 refused");
+    cli_has(r.out, "stops.jsonl:2: the row has just 3 tokens, where the reference program stops");
+    cli_free(&r);
+    SAYS(1, "stops.jsonl:2: the row has just 3 tokens", "check", "stops.yaml", "-o", "calibration.seed=0", "-o",
+         "axes={}");
 }
 
 /* A config with this calibration is refused with this reason. */
@@ -208,8 +224,8 @@ static void what_cannot_be_meant(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_their_text), cmocka_unit_test(sources_say_how),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_their_text),   cmocka_unit_test(sources_say_how),
                                        cmocka_unit_test(cells_know_their_rows), cmocka_unit_test(recipes_draw_rows),
-                                       cmocka_unit_test(what_cannot_be_meant)};
+                                       cmocka_unit_test(seeds_that_stop),       cmocka_unit_test(what_cannot_be_meant)};
     return cmocka_run_group_tests(tests, make_model, clean);
 }
