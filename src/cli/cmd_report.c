@@ -136,8 +136,8 @@ static lb_status render(const report_flags *f, const lb_results *r, const lb_rep
     /* Two tables in one CSV would be none, and a paper's file has the table and nothing else. */
     if (!expected || format == LB_TABLE_CSV) return LB_OK;
     lb_str apart = {0};
-    lb_status st = lb_cli_expected_tables(r, expected, o->papers, format, format == LB_TABLE_LATEX ? &apart : out,
-                                          outside, differs);
+    lb_status st =
+        lb_cli_expected_tables(r, expected, o, format, format == LB_TABLE_LATEX ? &apart : out, outside, differs);
     lb_str_free(&apart);
     return st;
 }

@@ -56,7 +56,7 @@ static lb_status tables(const lb_results *r, const char *expected, lb_arena *a, 
     lb_status written = LB_OK, st = lb_report_main_table(r, LB_TABLE_TERMINAL, &out);
     if (st == LB_OK && expected) {
         lb_str_add(&out, "\n");
-        st = lb_cli_expected_tables(r, expected, o.papers, LB_TABLE_TERMINAL, &out, outside, differs);
+        st = lb_cli_expected_tables(r, expected, &o, LB_TABLE_TERMINAL, &out, outside, differs);
     }
     if (st == LB_OK) st = lb_str_check(&out);
     if (st == LB_OK && write) written = lb_report_write(r, &o, expected, log);

@@ -36,9 +36,8 @@ LB_NODISCARD lb_status lb_cli_expected_path(const lb_config *c, lb_arena *a, con
 LB_NODISCARD lb_status lb_cli_expected_check(const lb_config *c, lb_arena *a);
 /* And warnings of what will not be compared with the cells of these plans. */
 LB_NODISCARD lb_status lb_cli_expected_preview(const lb_planned *x, lb_arena *a, lb_log *log);
-/* What is expected and what is published beside ours; what is outside or differs is counted. `papers` may
- * be NULL. */
-LB_NODISCARD lb_status lb_cli_expected_tables(const lb_results *r, const char *expected_csv, const lb_papers *papers,
+/* What is expected and what is published beside ours; what is outside or differs is counted. */
+LB_NODISCARD lb_status lb_cli_expected_tables(const lb_results *r, const char *expected_csv, const lb_report_options *o,
                                               lb_table_format f, lb_str *out, int64_t *outside, int64_t *differs);
 /* Warns of what is outside or differs; then the command's exit code is 1. */
 void lb_cli_expected_warn(int64_t outside, int64_t differs, lb_log *log, int *exit_code);

@@ -68,12 +68,12 @@ lb_status lb_cli_expected_preview(const lb_planned *x, lb_arena *a, lb_log *log)
     return lb_report_expected_preview(&r, path, log);
 }
 
-lb_status lb_cli_expected_tables(const lb_results *r, const char *expected_csv, const lb_papers *papers,
+lb_status lb_cli_expected_tables(const lb_results *r, const char *expected_csv, const lb_report_options *o,
                                  lb_table_format f, lb_str *out, int64_t *outside, int64_t *differs) {
     lb_str published = {0};
     size_t from = out->len;
     LB_TRY(lb_report_expected_table(r, expected_csv, f, out, outside));
-    lb_status st = lb_report_published_table(r, expected_csv, papers, f, &published, differs);
+    lb_status st = lb_report_published_table(r, expected_csv, o, f, &published, differs);
     if (st == LB_OK && published.len) lb_str_add(out, "%s%s", out->len > from ? "\n" : "", published.s);
     lb_str_free(&published);
     return st;

@@ -89,12 +89,11 @@ static lb_status not_whole(lb_arena *a, const lb_eval_row *x, const char **why) 
     *why = NULL;
     if (!x) return LB_OK;
     if (x->eval.windows != x->eval.windows_all)
-        *why = lb_arena_printf(a, "ours has %lld of %lld windows", (long long)x->eval.windows,
-                               (long long)x->eval.windows_all);
+        *why = lb_arena_printf(a, "%lld of %lld windows", (long long)x->eval.windows, (long long)x->eval.windows_all);
     else if (x->bf16)
-        *why = lb_arena_strdup(a, "ours is with products in bfloat16");
+        *why = lb_arena_strdup(a, "products in bfloat16");
     else if (x->bos && strcmp(x->bos, "never") == 0)
-        *why = lb_arena_strdup(a, "ours is without BOS");
+        *why = lb_arena_strdup(a, "without BOS");
     else
         return LB_OK;
     return *why ? LB_OK : LB_E_NOMEM;
@@ -135,10 +134,10 @@ static lb_status find_ours(lb_arena *a, const lb_results *r, const lb_expectatio
 
 const char *lb_beside_never(const lb_expectation *e) {
     lb_protocol p;
-    return isnan(e->expected)                                    ? "nan as published"
-           : e->trust == LB_TRUST_SUSPECT                        ? "suspect as printed"
-           : e->trust == LB_TRUST_USER                           ? "of a user, checked by nobody else"
-           : lb_protocol_parse(e->text[F_PROTOCOL], &p) != LB_OK ? "its protocol does not run here"
+    return isnan(e->expected)                                    ? "nan"
+           : e->trust == LB_TRUST_SUSPECT                        ? "suspect"
+           : e->trust == LB_TRUST_USER                           ? "a user's"
+           : lb_protocol_parse(e->text[F_PROTOCOL], &p) != LB_OK ? "its protocol is not here"
                                                                  : NULL;
 }
 

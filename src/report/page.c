@@ -53,17 +53,16 @@ static lb_status titled(const page *p, const char *title, lb_str *text, lb_statu
 static lb_status expected(const page *p) {
     if (!p->expected_csv) return LB_OK;
     const lb_results *r = p->v->r;
-    const lb_papers *papers = p->v->options->papers;
     int64_t outside;
     lb_str text = {0};
     lb_status made = lb_report_expected_table(r, p->expected_csv, p->f, &text, &outside);
     LB_TRY(titled(p, "Expected values", &text, made));
     text = (lb_str){0};
-    made = lb_report_published_table(r, p->expected_csv, papers, p->f, &text, &outside);
+    made = lb_report_published_table(r, p->expected_csv, p->v->options, p->f, &text, &outside);
     LB_TRY(titled(p, "Published numbers", &text, made));
     if (p->f == LB_TABLE_LATEX) return LB_OK; /* long lines of sources: tables/literature.csv has them */
     text = (lb_str){0};
-    made = lb_report_literature_table(r, p->expected_csv, papers, p->f, &text);
+    made = lb_report_literature_table(r, p->expected_csv, p->v->options->papers, p->f, &text);
     return titled(p, "Literature", &text, made);
 }
 

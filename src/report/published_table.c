@@ -16,16 +16,18 @@ enum {
     T_METRIC,
     T_OURS,
     T_HALF,
-    T_SEEDS,
     T_PUBLISHED,
     T_DIFF,
+    T_VERDICT,
+    T_SHORT,
     T_SPREAD,
+    T_SEEDS,
     T_LOW,
     T_HIGH,
     T_VALUES,
-    T_VERDICT,
     T_WHAT,
     T_SOURCE,
+    T_PLACE,
     T_TRUST,
     T_COLUMNS
 };
@@ -34,27 +36,37 @@ static const lb_table_column column[T_COLUMNS] = {
     [T_NUMBER] = {.head = "#", .name = "row", .right = true, .key = true},
     [T_MODEL] = {.head = "model", .name = "model"},
     [T_CELL] = {.head = "cell", .name = "cell"},
-    [T_PROTOCOL] = {.head = "protocol", .name = "protocol"},
+    [T_PROTOCOL] = {.head = "protocol", .name = "protocol", .priority = 1},
     [T_METRIC] = {.head = NULL, .name = "metric"},
     [T_OURS] = {.head = "ours", .name = "ours", .right = true},
     [T_HALF] = {.head = NULL, .name = "ours_half"},
-    [T_SEEDS] = {.head = "seeds", .name = "seeds", .right = true},
     [T_PUBLISHED] = {.head = "published", .name = "published", .right = true},
     [T_DIFF] = {.head = "difference", .name = "difference", .right = true},
-    [T_SPREAD] = {.head = "spread", .right = true},
+    [T_VERDICT] = {.head = "verdict", .name = "verdict"},
+    [T_SHORT] = {.head = "source", .priority = 2, .panel = 1},
+    [T_SPREAD] = {.head = "spread", .right = true, .priority = 3, .panel = 1},
+    [T_SEEDS] = {.head = "seeds", .name = "seeds", .right = true, .priority = 4, .panel = 1},
     [T_LOW] = {.head = NULL, .name = "spread_low"},
     [T_HIGH] = {.head = NULL, .name = "spread_high"},
     [T_VALUES] = {.head = NULL, .name = "spread_values"},
-    [T_VERDICT] = {.head = "verdict", .name = "verdict"},
-    [T_WHAT] = {.head = "evaluation", .name = "evaluation", .panel = 1},
-    [T_SOURCE] = {.head = "source", .name = "source", .panel = 1},
+    [T_WHAT] = {.head = "evaluation", .name = "evaluation", .priority = 5, .panel = 1},
+    [T_SOURCE] = {.head = NULL, .name = "source"},
+    [T_PLACE] = {.head = NULL, .name = "place"},
     [T_TRUST] = {.head = NULL, .name = "trust"},
 };
 
+/* As its paper calls it: "GPTQ 4b g128", "Wanda 2:4", "fp". */
+static void name_published(const lb_published *x, lb_str *out) {
+    bool bits = x->bits[strspn(x->bits, "0123456789.")] == 0, group = x->group[strspn(x->group, "0123456789")] == 0;
+    lb_str_add(out, "%s", x->method_name);
+    if (x->method->quantize[0] && strstr(x->method->quantize, "method: none")) return;
+    lb_str_add(out, " %s%s", x->bits, bits ? "b" : "");
+    if (strcmp(x->group, "-") != 0) lb_str_add(out, " %s%s", group ? "g" : "", x->group);
+}
+
 /* "gptq", "bits=4;group=row;act_order=false;model=m" as "gptq 4b row"; a setting of the literature is its value. */
-static void put_cell(lb_table *t, const lb_expectation *e) {
-    lb_str s = {0};
-    lb_str_add(&s, "%s", e->text[F_METHOD]);
+static void name_row(const lb_expectation *e, lb_str *out) {
+    lb_str_add(out, "%s", e->text[F_METHOD]);
     for (const char *p = e->text[F_OPTIONS]; *p; p += strcspn(p, ";"), p += strspn(p, "; ")) {
         size_t key = strcspn(p, "=;");
         const char *value = p + key + (p[key] == '=');
@@ -62,16 +74,24 @@ static void put_cell(lb_table *t, const lb_expectation *e) {
         bool digits = room > 0 && (int)strspn(value, "0123456789") >= room;
         if (!strncmp(p, "model", 5) || (room == 5 && !strncmp(value, "false", 5))) continue;
         if (key == 4 && !strncmp(p, "bits", 4))
-            lb_str_add(&s, " %.*sb", room, value);
+            lb_str_add(out, " %.*sb", room, value);
         else if (key == 5 && !strncmp(p, "group", 5))
-            lb_str_add(&s, " %s%.*s", digits ? "g" : "", room, value);
+            lb_str_add(out, " %s%.*s", digits ? "g" : "", room, value);
         else if (room == 4 && !strncmp(value, "true", 4))
-            lb_str_add(&s, " %.*s", (int)key, p);
+            lb_str_add(out, " %.*s", (int)key, p);
         else if (key == 7 && !strncmp(p, "setting", 7))
-            lb_str_add(&s, " %.*s", room, value);
+            lb_str_add(out, " %.*s", room, value);
         else
-            lb_str_add(&s, " %.*s", (int)strcspn(p, ";"), p);
+            lb_str_add(out, " %.*s", (int)strcspn(p, ";"), p);
     }
+}
+
+static void put_cell(lb_table *t, const lb_expectation *e, const lb_published *x) {
+    lb_str s = {0};
+    if (x)
+        name_published(x, &s);
+    else
+        name_row(e, &s);
     char *exact =
         lb_arena_printf(t->arena, "%s%s%s", e->text[F_METHOD], e->text[F_OPTIONS][0] ? " " : "", e->text[F_OPTIONS]);
     if (!exact || s.failed)
@@ -115,7 +135,7 @@ static void put_spread(lb_table *t, const lb_beside *b) {
 typedef struct sums {
     int64_t rows, agree, differ, literature, left_out;
     const lb_expectation *first; /* of the rows */
-    bool one_source, one_text;   /* all rows have that one's: said once, below the table */
+    bool one_source, one_text;   /* all rows have that one's: said once, below the table; the text with its protocol */
     lb_str others;               /* models of what is left out */
 } sums;
 
@@ -145,17 +165,17 @@ static lb_status put_row(lb_table *t, const lb_results *r, const lb_papers *p, c
         LB_TRY(lb_expected_option(t->arena, e, "model", &model));
         lb_table_set(t, T_MODEL, model, model);
     }
-    put_cell(t, e);
-    lb_table_set(t, T_PROTOCOL, e->text[F_PROTOCOL], e->text[F_PROTOCOL]);
+    put_cell(t, e, x);
+    lb_table_set(t, T_PROTOCOL, sum->one_text ? NULL : e->text[F_PROTOCOL], e->text[F_PROTOCOL]);
     lb_table_set(t, T_METRIC, NULL, e->text[F_METRIC]);
     put_ours(t, &b);
     put_spread(t, &b);
     lb_table_set(t, T_PUBLISHED, e->text[F_EXPECTED], e->text[F_EXPECTED]);
     lb_table_set(t, T_VERDICT, verdict, verdict);
-    const char *source = lb_arena_printf(t->arena, "%s, %s", e->text[F_SOURCE], e->text[F_PLACE]);
-    if (!source) return LB_E_NOMEM;
     lb_table_set(t, T_WHAT, sum->one_text ? NULL : e->text[F_EVAL], e->text[F_EVAL]);
-    lb_table_set(t, T_SOURCE, sum->one_source ? NULL : source, source);
+    if (!sum->one_source) lb_table_setf(t, T_SHORT, "%s %s", x ? x->paper : e->text[F_SOURCE], e->text[F_PLACE]);
+    lb_table_set(t, T_SOURCE, NULL, e->text[F_SOURCE]);
+    lb_table_set(t, T_PLACE, NULL, e->text[F_PLACE]);
     lb_table_set(t, T_TRUST, NULL, lb_trust_names[e->trust]);
     return LB_OK;
 }
@@ -178,7 +198,8 @@ static lb_status split(lb_arena *a, const lb_results *r, const lb_expectation *e
         if (shown[i]) {
             if (!s->first) s->first = &e[i];
             s->one_source = s->one_source && same_source(s->first, &e[i]);
-            s->one_text = s->one_text && strcmp(s->first->text[F_EVAL], e[i].text[F_EVAL]) == 0;
+            s->one_text = s->one_text && strcmp(s->first->text[F_EVAL], e[i].text[F_EVAL]) == 0 &&
+                          strcmp(s->first->text[F_PROTOCOL], e[i].text[F_PROTOCOL]) == 0;
             continue;
         }
         LB_TRY(lb_expected_option(a, &e[i], "model", &model));
@@ -198,7 +219,8 @@ static lb_status finish(const lb_table *t, const sums *s, lb_table_format f, lb_
             "largest number published of the cell, with half a unit of the last digit.",
             (long long)s->rows, (long long)s->agree, (long long)s->differ, (long long)s->literature,
             (long long)(s->rows - s->agree - s->differ - s->literature));
-    if (words && s->rows && s->one_text) lb_str_add(&text, " Evaluation: %s.", s->first->text[F_EVAL]);
+    if (words && s->rows && s->one_text)
+        lb_str_add(&text, " Evaluation: %s, %s.", s->first->text[F_EVAL], s->first->text[F_PROTOCOL]);
     if (words && s->rows && s->one_source)
         lb_str_add(&text, " Source: %s, %s.", s->first->text[F_SOURCE], s->first->text[F_PLACE]);
     if (words && s->left_out)
@@ -212,8 +234,9 @@ static lb_status finish(const lb_table *t, const sums *s, lb_table_format f, lb_
     return lb_str_check(out);
 }
 
-static lb_status make(lb_arena *a, const lb_results *r, const char *path, const lb_papers *p, lb_table_format f,
+static lb_status make(lb_arena *a, const lb_results *r, const char *path, const lb_report_options *o, lb_table_format f,
                       lb_str *out, int64_t *differs) {
+    const lb_papers *p = o ? o->papers : NULL;
     lb_expectation *e;
     size_t n;
     sums sum = {.one_source = true, .one_text = true};
@@ -225,6 +248,7 @@ static lb_status make(lb_arena *a, const lb_results *r, const char *path, const 
     char *title = lb_arena_printf(a, "%s: ours and published numbers", r->model_name);
     if (!title) return LB_E_NOMEM;
     LB_TRY(lb_table_new(a, "published", title, column, T_COLUMNS, &t));
+    t->wide = o && o->wide;
     lb_status st = split(a, r, e, n, shown, &sum);
     for (size_t i = 0; i < n && st == LB_OK; i++)
         if (shown[i]) st = put_row(t, r, p, &e[i], &sum);
@@ -234,11 +258,11 @@ static lb_status make(lb_arena *a, const lb_results *r, const char *path, const 
     return st;
 }
 
-lb_status lb_report_published_table(const lb_results *r, const char *expected_csv, const lb_papers *papers,
+lb_status lb_report_published_table(const lb_results *r, const char *expected_csv, const lb_report_options *o,
                                     lb_table_format f, lb_str *out, int64_t *differs) {
     lb_arena *a;
     LB_TRY(lb_arena_new(0, &a));
-    lb_status st = make(a, r, expected_csv, papers, f, out, differs);
+    lb_status st = make(a, r, expected_csv, o, f, out, differs);
     lb_arena_free(a);
     return st;
 }

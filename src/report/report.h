@@ -54,8 +54,9 @@ LB_NODISCARD lb_status lb_report_expected_table(const lb_results *r, const char 
  * published | difference | spread | verdict. Nothing where there is no such row. *differs counts the verdicts
  * "differs".
  */
-LB_NODISCARD lb_status lb_report_published_table(const lb_results *r, const char *expected_csv, const lb_papers *papers,
-                                                 lb_table_format f, lb_str *out, int64_t *differs);
+LB_NODISCARD lb_status lb_report_published_table(const lb_results *r, const char *expected_csv,
+                                                 const lb_report_options *o, lb_table_format f, lb_str *out,
+                                                 int64_t *differs); /* `o` may be NULL */
 /* Of the models, and the texts and protocols that these rows name: everything that is published, a cell a row, with
  * what each paper prints, and ours. */
 LB_NODISCARD lb_status lb_report_literature_table(const lb_results *r, const char *expected_csv,

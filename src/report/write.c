@@ -67,16 +67,15 @@ static lb_status put_some(const writer *w, const char *name, const char *ext, lb
 /* What is expected, and what is published. */
 static lb_status expected_tables(const writer *w, const char *expected_csv, lb_table_format f, const char *ext) {
     const lb_results *r = w->v->r;
-    const lb_papers *papers = w->v->options->papers;
     int64_t outside;
     lb_str s = {0};
     lb_status made = lb_report_expected_table(r, expected_csv, f, &s, &outside);
     LB_TRY(put_some(w, "expected", ext, &s, made));
     s = (lb_str){0};
-    made = lb_report_published_table(r, expected_csv, papers, f, &s, &outside);
+    made = lb_report_published_table(r, expected_csv, w->v->options, f, &s, &outside);
     LB_TRY(put_some(w, "published", ext, &s, made));
     s = (lb_str){0};
-    made = lb_report_literature_table(r, expected_csv, papers, f, &s);
+    made = lb_report_literature_table(r, expected_csv, w->v->options->papers, f, &s);
     return put_some(w, "literature", ext, &s, made);
 }
 

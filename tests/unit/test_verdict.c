@@ -74,6 +74,7 @@ static void decimals(void **state) {
 static lb_arena *arena;
 static lb_papers papers;
 static lb_results results;
+static const lb_report_options with_papers = {.papers = &papers};
 
 static void add(const char *method, const char *options, int seed, const char *eval, const char *protocol, double ppl) {
     lb_record *c = &results.record[results.n++];
@@ -126,7 +127,7 @@ static void table(const char *rows, lb_csv *csv, int64_t *differs) {
     snprintf(file, sizeof file, "%s/table.csv", lb_test_tmpdir());
     lb_str_add(&text, HEAD "%s", rows);
     assert_ok(lb_fs_write_atomic(path, text.s, text.len));
-    assert_ok(lb_report_published_table(&results, path, &papers, LB_TABLE_CSV, &s, differs));
+    assert_ok(lb_report_published_table(&results, path, &with_papers, LB_TABLE_CSV, &s, differs));
     assert_ok(lb_fs_write_atomic(file, s.s, s.len));
     assert_ok(lb_csv_read(arena, file, csv));
     lb_str_free(&text);
@@ -164,25 +165,25 @@ static void verdicts(void **state) {
     expect(G4 W2 "32.30,1.01" GPTQ "primary\n", "within the tolerance", 0);
     expect(G4 W2 "32.30,0.99" GPTQ "primary\n", "DIFFERS", 1);
     expect(G3 W2 "53.85,0.06,relative,GPTQ (arXiv:2210.17323),T3,primary\n", "shown: 3 seeds needed", 0);
-    expect(G4 W2 "31.12,1" GPTQ "suspect\n", "shown, never compared (suspect as printed)", 0);
-    expect(G4 W2 "31.12,1" GPTQ "user\n", "shown, never compared (of a user, checked by nobody else)", 0);
-    expect(G4 W2 "nan,1" GPTQ "primary\n", "shown, never compared (nan as published)", 0);
+    expect(G4 W2 "31.12,1" GPTQ "suspect\n", "shown, never compared (suspect)", 0);
+    expect(G4 W2 "31.12,1" GPTQ "user\n", "shown, never compared (a user's)", 0);
+    expect(G4 W2 "nan,1" GPTQ "primary\n", "shown, never compared (nan)", 0);
     expect("SparseGPT,setting=50%;" W2 "36.85,0" GPTQ "primary\n", "literature", 0);
     expect("GPTQ,bits=4;" W2 "31.13,0" GPTQ "user\n", "literature", 0);
     expect("rtn+later,bits=4;" W2 "31.13,0" GPTQ "primary\n", "literature", 0);
     /* Another protocol than ours; one that nobody can run; a part of the windows; without the tokenizer's BOS. */
     expect("rtn,bits=3;group=128;" W2 "51.22,0.005" GPTQ "primary\n", "other protocol: W2-1024", 0);
     expect("none,model=opt-125m,c4-valid-0,INT8-C4,,ppl,25.65,0.005,absolute,P (s),T1,primary\n",
-           "shown, never compared (its protocol does not run here)", 0);
+           "shown, never compared (its protocol is not here)", 0);
     expect("hqq,bits=4;" W2 "30,1" GPTQ "primary\n", "no such cell", 0);
     expect("gptq,group=row;" W2 "30,1" GPTQ "primary\n", "4 cells match, not only seeds of one", 0);
     lb_eval_row *e = results.record[0].eval;
     e->eval.windows = 20;
-    expect("none," W2 "27.65,0.005" GPTQ "primary\n", "shown, never compared (ours has 20 of 140 windows)", 0);
+    expect("none," W2 "27.65,0.005" GPTQ "primary\n", "shown, never compared (20 of 140 windows)", 0);
     e->eval.windows = 140, e->bos = "never";
-    expect("none," W2 "27.65,0.005" GPTQ "primary\n", "shown, never compared (ours is without BOS)", 0);
+    expect("none," W2 "27.65,0.005" GPTQ "primary\n", "shown, never compared (without BOS)", 0);
     e->bos = "auto: added", e->bf16 = true;
-    expect("none," W2 "27.65,0.005" GPTQ "primary\n", "shown, never compared (ours is with products in bfloat16)", 0);
+    expect("none," W2 "27.65,0.005" GPTQ "primary\n", "shown, never compared (products in bfloat16)", 0);
     e->bf16 = false;
 }
 
@@ -203,7 +204,10 @@ static void figures(void **state) {
         assert_ok(lb_parse_f64(cell(&csv, 0, is[i].name), &v));
         if (fabs(v - is[i].value) > 1e-4) fail_msg("%s: expected %g, got %g", is[i].name, is[i].value, v);
     }
-    assert_string_equal(cell(&csv, 0, "source"), "GPTQ (arXiv:2210.17323), T3");
+    assert_string_equal(cell(&csv, 0, "source"), "GPTQ (arXiv:2210.17323)");
+    assert_string_equal(cell(&csv, 0, "place"), "T3");
+    assert_string_equal(cell(&csv, 0, "cell"),
+                        "gptq bits=4;group=row;act_order=false;true_sequential=false;model=opt-125m");
 }
 
 /* What counts in a spread: read at the source or quoted, by the same protocol, however a paper calls that. */
@@ -253,7 +257,7 @@ static void other_rows(void **state) {
              "none,model=OPT-175B,wikitext-2,W2-2048,,ppl,8.34,0.005" GPTQ "primary\n"
              "none,,wikitext-2,W2-2048,,windows_all,140,0,absolute,counted,,\n";
     assert_ok(lb_fs_write_atomic(path, rows, sizeof rows - 1));
-    assert_ok(lb_report_published_table(&results, path, &papers, LB_TABLE_MARKDOWN, &s, &n));
+    assert_ok(lb_report_published_table(&results, path, &with_papers, LB_TABLE_MARKDOWN, &s, &n));
     assert_non_null(strstr(s.s, "Numbers of models that did not run: 3: opt-350m, OPT-175B."));
     assert_non_null(strstr(s.s, "Source: GPTQ (arXiv:2210.17323), T3."));
     assert_null(strstr(s.s, "windows_all"));
@@ -271,7 +275,7 @@ static void other_rows(void **state) {
     assert_ok(lb_report_expected_table(&results, path, LB_TABLE_TERMINAL, &s, &n));
     assert_int_equal(s.len, 0);
     assert_ok(lb_fs_write_atomic(path, plain, sizeof plain - 1));
-    assert_ok(lb_report_published_table(&results, path, &papers, LB_TABLE_TERMINAL, &s, &n));
+    assert_ok(lb_report_published_table(&results, path, &with_papers, LB_TABLE_TERMINAL, &s, &n));
     assert_int_equal(s.len, 0);
     lb_str_free(&s);
 }
@@ -360,7 +364,7 @@ static void wrong_rows(void **state) {
     snprintf(path, sizeof path, "%s/expected.csv", lb_test_tmpdir());
     static const char rows[] = HEAD "none," W2 "27.65,0.005" GPTQ "certain\n";
     assert_ok(lb_fs_write_atomic(path, rows, sizeof rows - 1));
-    assert_status(LB_E_FORMAT, lb_report_published_table(&results, path, &papers, LB_TABLE_CSV, &s, &n));
+    assert_status(LB_E_FORMAT, lb_report_published_table(&results, path, &with_papers, LB_TABLE_CSV, &s, &n));
     assert_error_has("expected.csv:2: trust = 'certain': must be primary, quoted, user or suspect");
     lb_str_free(&s);
 }
@@ -370,7 +374,7 @@ static lb_status both_tables(const char *path) {
     int64_t n;
     lb_status st = LB_OK;
     for (int f = LB_TABLE_TERMINAL; st == LB_OK && f <= LB_TABLE_MARKDOWN; f++) {
-        st = lb_report_published_table(&results, path, &papers, (lb_table_format)f, &s, &n);
+        st = lb_report_published_table(&results, path, &with_papers, (lb_table_format)f, &s, &n);
         if (st == LB_OK) st = lb_report_literature_table(&results, path, &papers, (lb_table_format)f, &s);
     }
     lb_str_free(&s);
