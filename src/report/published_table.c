@@ -125,7 +125,7 @@ static void put_spread(lb_table *t, const lb_beside *b) {
         char shown[128];
         snprintf(shown, sizeof shown, "%s" DASH "%s", lb_num_fixed(b->low, decimals).s,
                  lb_num_fixed(b->high, decimals).s);
-        lb_table_set(t, T_SPREAD, shown, NULL);
+        lb_table_set(t, T_SPREAD, shown, lb_num_exact(b->low).s); /* what a page sorts by */
     }
     lb_table_set(t, T_LOW, NULL, lb_num_exact(b->low).s);
     lb_table_set(t, T_HIGH, NULL, lb_num_exact(b->high).s);
