@@ -135,9 +135,14 @@ static void write_text(const char *dir, const char *leaf, const lb_str *s) {
     lb_free(path);
 }
 
+#define W2 "model=opt-125m,wikitext-2,W2-2048,,ppl,"
 static const char expected_values[] =
-    "method,options,evaluation,protocol,windows,metric,expected,tolerance,kind,source\n"
-    "none,,wikitext-2,W2-2048,20,ppl,20.97,1e-4,relative,another program\n";
+    "method,options,evaluation,protocol,windows,metric,expected,tolerance,kind,source,place,trust\n"
+    "none,,wikitext-2,W2-2048,20,ppl,20.97,1e-4,relative,another program,,\n"
+    "none," W2 "27.65,0,absolute,GPTQ (arXiv:2210.17323),T3,primary\n"
+    "SparseGPT,setting=50%;" W2 "36.85,0,absolute,SparseGPT (arXiv:2301.00774),T1,primary\n"
+    "gptq,bits=2;" W2 "31.12,0,absolute,GPTQ (arXiv:2210.17323),T3,primary\n"
+    "none," W2 "1.3e3,0,absolute,a paper of a long name (github.com/somebody/something),A20,user\n";
 
 static bool report(const char *base, size_t kind, const char *figures, bool first) {
     lb_arena *a;
@@ -153,7 +158,10 @@ static bool report(const char *base, size_t kind, const char *figures, bool firs
     must(lb_str_check(&options));
     write_text(dir, "plots.yaml", &options);
     lb_results *r = set[kind].make(dir);
-    const lb_report_options asked = {.plots = yaml};
+    lb_papers papers;
+    must(lb_papers_read(a, "data/papers", &papers));
+    if (set[kind].expected) r->model_name = "opt-125m"; /* a model of which much is published */
+    const lb_report_options asked = {.plots = yaml, .papers = &papers};
     must(lb_report_view_make(a, r, &asked, &v));
     scripts(&v, plots_dir, &plots);
     bool well = !plots.n || draw(plots_dir);
