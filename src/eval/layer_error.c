@@ -13,15 +13,15 @@
  * entry, W or a What - W, becomes float64, tile of columns by tile; then a piece is a tile of the upper triangle of the
  * strip's G, whose sums are added to those of the strips before. Tiles off the diagonal count twice. */
 typedef struct sums {
-    double squares;               /* of the entries on the diagonal of G */
-    double output[LB_ERROR_MOST]; /* under each H */
+    double squares;                   /* of the entries on the diagonal of G */
+    double output[LB_ERROR_HESSIANS]; /* under each H */
 } sums;
 
-enum { ENTRIES = 1 + LB_ERROR_MOST }; /* W, then each What - W */
+enum { ENTRIES = 1 + LB_ERROR_FORMS }; /* W, then each What - W */
 
 typedef struct error_job {
-    lb_cmat W, What[LB_ERROR_MOST];
-    lb_cdmat H[LB_ERROR_MOST];
+    lb_cmat W, What[LB_ERROR_FORMS];
+    lb_cdmat H[LB_ERROR_HESSIANS];
     int n_what, n_h;
     const lb_layer_error *energy; /* (n_h) or NULL: not known */
     int64_t tiles, strip;         /* rows of a strip */
@@ -97,7 +97,7 @@ static lb_status all_strips(error_job *j, int64_t pieces, lb_team *team) {
 }
 
 static lb_status check(lb_cmat W, const lb_cmat *What, int n_what, const lb_cdmat *H, int n_h) {
-    assert(n_what >= 1 && n_what <= LB_ERROR_MOST && n_h >= 0 && n_h <= LB_ERROR_MOST);
+    assert(n_what >= 1 && n_what <= LB_ERROR_FORMS && n_h >= 0 && n_h <= LB_ERROR_HESSIANS);
     for (int i = 0; i < n_what; i++)
         if (What[i].rows != W.rows || What[i].cols != W.cols || W.rows < 1 || W.cols < 1)
             return lb_fail(LB_E_ARG, "layer error: W is (%lld, %lld), its quantized form (%lld, %lld)",

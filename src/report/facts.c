@@ -173,6 +173,14 @@ static lb_status rtn_own(const lb_fact_source *s, lb_fact_value *v) {
     return number(s, v, lb_model_error_of(s->c, false).output_vs_rtn);
 }
 
+static lb_status rel_equal(const lb_fact_source *s, lb_fact_value *v) {
+    return number(s, v, lb_model_equal_of(s->c).output_rel);
+}
+
+static lb_status rtn_equal(const lb_fact_source *s, lb_fact_value *v) {
+    return number(s, v, lb_model_equal_of(s->c).output_vs_rtn);
+}
+
 static lb_status minimized(const lb_fact_source *s, lb_fact_value *v) {
     return done(s->c) ? truth(v, !(s->c->flags & LB_FLAG_NOT_MINIMIZED)) : text(v, "");
 }
@@ -366,6 +374,11 @@ const lb_fact lb_facts[] = {
     EVAL("speedup", "1", "expected speed-up of the baseline by these drafts", LB_FACT_NUMBER, speedup),
     TEXT("token_weight", "what a calibration token counted for in H: none (as it is), norm, clip", token_weight),
     NUMBER("token_clip", "1", "where tokens were clipped, in median lengths", of_config),
+    NUMBER(
+        "output_rel_mse_equal", "1",
+        "relative output MSE with every token counting the same, H of the original model's inputs where there is one",
+        rel_equal),
+    NUMBER("output_vs_rtn_equal", "1", "its ratio to round-to-nearest", rtn_equal),
     {.name = NULL},
 };
 

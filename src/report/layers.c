@@ -27,6 +27,8 @@ enum layer_column {
     L_ORIG,
     L_ORIG_REL,
     L_ORIG_RTN,
+    L_EQUAL_REL, /* these two with equal_errors */
+    L_EQUAL_RTN,
     L_HALF, /* these three where H is known */
     L_PARTICIPATION,
     L_FIRST_CSV,
@@ -58,6 +60,18 @@ static const lb_table_column layer_column[L_COLUMNS] = {
         {.head = "rel., orig. H", .name = "output_rel_mse_original", .right = true, .panel = 1, .priority = 10},
     [L_ORIG_RTN] =
         {.head = TIMES " RTN, orig. H", .name = "output_vs_rtn_original", .right = true, .panel = 1, .priority = 11},
+    [L_EQUAL_REL] = {.head = "rel., equal",
+                     .name = "output_rel_mse_equal",
+                     .right = true,
+                     .optional = true,
+                     .panel = 1,
+                     .priority = 9},
+    [L_EQUAL_RTN] = {.head = TIMES " RTN, equal",
+                     .name = "output_vs_rtn_equal",
+                     .right = true,
+                     .optional = true,
+                     .panel = 1,
+                     .priority = 10},
     [L_HALF] = {.head = "tokens \xc2\xbd", .name = "half_share", .right = true, .optional = true, .priority = 10},
     [L_PARTICIPATION] =
         {.head = "participation", .name = "participation", .right = true, .optional = true, .panel = 1, .priority = 12},
@@ -125,6 +139,8 @@ static void put_layer(lb_table *t, const lb_layer_row *l, size_t told, bool toke
     }
     if (!l->quantized) return;
     put_layer_errors(t, l);
+    if (lb_equal_rel(l) >= 0) put(t, L_EQUAL_REL, lb_num_sci(lb_equal_rel(l), 3), lb_equal_rel(l));
+    if (lb_equal_ratio(l) >= 0) put(t, L_EQUAL_RTN, lb_num_fixed(lb_equal_ratio(l), 3), lb_equal_ratio(l));
     put_carried(t, lb_layer_carried(l));
     if (tokens) lb_table_setf(t, L_TOKENS, "%lld", (long long)l->tokens);
     for (size_t i = 0; i < told; i++)
@@ -150,6 +166,9 @@ static void put_sum(lb_table *t, const lb_record *c) {
     lb_table_set(t, L_OWN_RTN, lb_num_fixed(own.output_vs_rtn, 3).s, NULL);
     lb_table_set(t, L_ORIG_REL, lb_num_sci(original.output_rel, 3).s, NULL);
     lb_table_set(t, L_ORIG_RTN, lb_num_fixed(original.output_vs_rtn, 3).s, NULL);
+    lb_model_equal equal = lb_model_equal_of(c);
+    if (equal.output_rel >= 0) lb_table_set(t, L_EQUAL_REL, lb_num_sci(equal.output_rel, 3).s, NULL);
+    if (equal.output_vs_rtn >= 0) lb_table_set(t, L_EQUAL_RTN, lb_num_fixed(equal.output_vs_rtn, 3).s, NULL);
 }
 
 /* The columns of a cell, with those of its diagnostics among them. */

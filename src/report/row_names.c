@@ -195,7 +195,7 @@ static const char *const before_options[] = {"calibration",
                                              "token_clip"};
 /* What was evaluated, and what of the resolved config no column has: also before anything that says where a cell is. */
 static const char *const of_evaluation[] = {"evaluation", "protocol", "bos", "windows", "text_sha256", "compute"};
-static const char *const of_config[] = {"original_errors", "starved_experts", "expert_tokens", "kl"};
+static const char *const of_config[] = {"original_errors", "equal_errors", "starved_experts", "expert_tokens", "kl"};
 static const char *const after_options[] = {
     "seed", "calibration_sha256", "training_sha256", "kernels", "revision", "folder", "cell"};
 

@@ -27,6 +27,33 @@ double lb_layer_ratio(const lb_layer_row *l) {
                                     : lb_error_ratio(&l->own, &l->rtn_own);
 }
 
+const lb_equal_error lb_equal_unknown = {NAN, NAN};
+
+static const lb_equal_error *equal_of(const lb_layer_row *l) {
+    return l->equal_original.output_energy > 0 ? &l->equal_original : &l->equal_own;
+}
+
+static const lb_equal_error *rtn_equal_of(const lb_layer_row *l) {
+    return l->equal_original.output_energy > 0 ? &l->rtn_equal_original : &l->rtn_equal_own;
+}
+
+static double share(double part, double of) { return of > 0 ? part / of : NAN; }
+
+double lb_equal_rel(const lb_layer_row *l) { return share(equal_of(l)->output_err, equal_of(l)->output_energy); }
+double lb_equal_ratio(const lb_layer_row *l) { return share(equal_of(l)->output_err, rtn_equal_of(l)->output_err); }
+
+lb_model_equal lb_model_equal_of(const lb_record *c) {
+    double err = 0, energy = 0, shared = 0, rtn = 0;
+    for (int64_t i = 0; i < c->layers; i++) {
+        const lb_layer_row *l = &c->layer[i];
+        const lb_equal_error *x = equal_of(l), *y = rtn_equal_of(l);
+        if (!l->quantized || !(x->output_energy > 0)) continue;
+        err += x->output_err, energy += x->output_energy;
+        if (isfinite(y->output_err)) shared += x->output_err, rtn += y->output_err;
+    }
+    return (lb_model_equal){share(err, energy), share(shared, rtn)};
+}
+
 const lb_carried lb_carried_unknown = {NAN, NAN, NAN};
 
 static const double few_tokens = 0.01;

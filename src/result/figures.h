@@ -19,6 +19,19 @@ const lb_layer_error *lb_layer_weights(const lb_layer_row *l);
 /* To round-to-nearest onto the same storage, on the inputs that the layer was solved on where it was solved on any. */
 double lb_layer_ratio(const lb_layer_row *l);
 
+/* ---- errors where every token counts the same ---- */
+
+/* Relative, and to round-to-nearest, as above: of the original model's inputs where there are such, else of those that
+ * the layer was solved on. NaN: not measured. */
+double lb_equal_rel(const lb_layer_row *l);
+double lb_equal_ratio(const lb_layer_row *l);
+/* Of a model, as lb_model_error. */
+typedef struct lb_model_equal {
+    double output_rel, output_vs_rtn;
+} lb_model_equal;
+lb_model_equal lb_model_equal_of(const lb_record *c);
+extern const lb_equal_error lb_equal_unknown;
+
 /* ---- who carries H ---- */
 
 extern const lb_carried lb_carried_unknown;

@@ -35,6 +35,12 @@ typedef struct lb_layer_error {
     int64_t rows, cols;
 } lb_layer_error;
 
+/* Errors of outputs under H of tokens that all count the same, sum of x x^T / |x|^2 over the tokens; NaN: not measured.
+ */
+typedef struct lb_equal_error {
+    double output_err, output_energy; /* as those of lb_layer_error */
+} lb_equal_error;
+
 /* Who carries H of an input, of the energies |x|^2 of its tokens (result/figures.h); NaN: not known. */
 typedef struct lb_carried {
     double participation; /* (sum e)^2 / (tokens sum e^2): 1 where all are alike, 1 / tokens where one has it all */
@@ -56,6 +62,7 @@ typedef struct lb_layer_row {
     lb_layer_error own;                   /* H of its inputs in the model so far; output_* NaN if the method has none */
     lb_layer_error original;              /* H of the original model; NaN without calibration */
     lb_layer_error rtn_own, rtn_original; /* round-to-nearest onto the same storage, the same H */
+    lb_equal_error equal_own, equal_original, rtn_equal_own, rtn_equal_original;
     lb_carried own_carried, original_carried;
     uint32_t flags;
     lb_told told; /* by places in the record's table */

@@ -57,6 +57,10 @@ lb_status lb_store_check_layer(const lb_layer_row *l) {
     LB_TRY(check_int(l->name, "tokens", l->tokens, 0, most));
     const lb_layer_error *each[] = {&l->own, &l->original, &l->rtn_own, &l->rtn_original};
     for (size_t k = 0; k < 4; k++) LB_TRY(check_errors(l->name, each[k]));
+    const lb_equal_error *equal[] = {&l->equal_own, &l->equal_original, &l->rtn_equal_own, &l->rtn_equal_original};
+    for (size_t k = 0; k < 4; k++)
+        LB_TRY(check_errors(
+            l->name, &(lb_layer_error){.output_err = equal[k]->output_err, .output_energy = equal[k]->output_energy}));
     LB_TRY(check_carried(l->name, &l->own_carried));
     LB_TRY(check_carried(l->name, &l->original_carried));
     return check_size(l->name, &l->size);

@@ -249,6 +249,9 @@ const lb_fields lb_record_fields = FIELDS(record_rows);
         AS(lb_layer_row, F64, prefix "_weight_energy", field.weight_energy),                                           \
         AS(lb_layer_row, F64, prefix "_output_err", field.output_err),                                                 \
         AS(lb_layer_row, F64, prefix "_output_energy", field.output_energy)
+#define EQUAL_ROWS(prefix, field)                                                                                      \
+    AS(lb_layer_row, LATER_F64, prefix "_output_err", field.output_err),                                               \
+        AS(lb_layer_row, LATER_F64, prefix "_output_energy", field.output_energy)
 #define CARRIED_ROWS(prefix, field)                                                                                    \
     AS(lb_layer_row, LATER_F64, prefix "participation", field.participation),                                          \
         AS(lb_layer_row, LATER_F64, prefix "first_share", field.first_share),                                          \
@@ -278,6 +281,10 @@ static const lb_field layer_rows[] = {
     ERROR_ROWS("original", original),
     ERROR_ROWS("rtn_own", rtn_own),
     ERROR_ROWS("rtn_original", rtn_original),
+    EQUAL_ROWS("equal_own", equal_own),
+    EQUAL_ROWS("equal_original", equal_original),
+    EQUAL_ROWS("rtn_equal_own", rtn_equal_own),
+    EQUAL_ROWS("rtn_equal_original", rtn_equal_original),
     CARRIED_ROWS("", own_carried),
     CARRIED_ROWS("original_", original_carried),
     ROW(lb_layer_row, U32, flags),

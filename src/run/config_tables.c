@@ -126,6 +126,11 @@ static const lb_option calibration_rows[] = {
     {"token_weight", LB_OPT_CHOICE, "none", 0, 0, token_weight_choices, token_weight_help,
      AT(lb_calibration_config, token_weight)},
     {"token_clip", LB_OPT_FLOAT, TOKEN_CLIP, 1e-3, 1e6, NULL, token_clip_help, AT(lb_calibration_config, token_clip)},
+    {"equal_errors", LB_OPT_BOOL, "false", 0, 0, NULL,
+     "also measure output errors with every token counting the same (H of x / |x|), beside those under H as it is: "
+     "costs "
+     "a second H of every input",
+     AT(lb_calibration_config, equal_errors)},
 };
 const lb_options lb_config_calibration_table = TABLE(calibration_rows, lb_calibration_config);
 

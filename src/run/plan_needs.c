@@ -2,8 +2,11 @@
 #include "run/block_plan.h"
 #include "run/plan.h"
 
-/* What there is to know of an H wherever there is one. */
-static uint32_t with_tokens(uint32_t needs) { return needs & LB_NEEDS_HESSIAN ? needs | LB_NEEDS_TOKENS : needs; }
+/* What there is to know of an H wherever there is one, and what errors are measured with beside it. */
+static uint32_t to_measure(const lb_cell *c, uint32_t needs) {
+    if (!(needs & LB_NEEDS_HESSIAN)) return needs;
+    return needs | LB_NEEDS_TOKENS | (c->calibration.equal_errors ? LB_NEEDS_HESSIAN_NORM : 0u);
+}
 
 static uint32_t weighed_hessian(const lb_cell *c) {
     switch ((lb_token_weight)c->own.token_weight) {
@@ -22,7 +25,7 @@ uint32_t lb_plan_solved_on(const lb_cell *c, uint32_t needs) {
     return needs & LB_NEEDS_HESSIAN ? needs | weighed_hessian(c) : needs;
 }
 
-uint32_t lb_plan_collected(const lb_cell *c, uint32_t needs) { return with_tokens(lb_plan_solved_on(c, needs)); }
+uint32_t lb_plan_collected(const lb_cell *c, uint32_t needs) { return to_measure(c, lb_plan_solved_on(c, needs)); }
 
 lb_stats lb_plan_weighed(const lb_cell *c, const lb_stats *s) {
     lb_stats weighed = *s;
@@ -38,7 +41,7 @@ lb_wanted lb_plan_wanted(const lb_cell *c, int32_t input, uint32_t needs) {
 
 uint32_t lb_plan_layer_needs(const lb_plan *p, const lb_cell *c, const lb_layer_plan *l) {
     if (!lb_plan_calibration(p, c)->corpus) return 0;
-    return with_tokens(c->calibration.original_errors ? LB_NEEDS_HESSIAN : 0u) |
+    return to_measure(c, c->calibration.original_errors ? LB_NEEDS_HESSIAN : 0u) |
            (c->own.propagate == LB_PROPAGATE_ORIGINAL ? lb_plan_collected(c, l->needs) : 0u);
 }
 

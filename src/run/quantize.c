@@ -106,37 +106,59 @@ static lb_status keep_errors(lb_quantize_job *j, lb_shared_errors *known, const 
     return LB_OK;
 }
 
+/* The H's that there are, each once, and where each stands among them; -1: there is none. */
+enum { ORIGINAL, OWN, EQUAL_ORIGINAL, EQUAL_OWN };
+static int hessians_of(const lb_quantize_job *j, const lb_yardsticks *by, lb_cdmat H[LB_ERROR_HESSIANS], int at[4]) {
+    const bool equal = j->cell->calibration.equal_errors;
+    const lb_cdmat none = {0}, each[4] = {by->original.H, by->own.H, equal ? by->original.H_equal : none,
+                                          equal ? by->own.H_equal : none};
+    int n = 0;
+    for (int i = 0; i < 4; i++) {
+        at[i] = -1;
+        for (int k = 0; k < i && each[i].d; k++)
+            if (each[k].d == each[i].d) at[i] = at[k];
+        if (at[i] >= 0 || !each[i].d) continue;
+        H[n] = each[i];
+        at[i] = n++;
+    }
+    return n;
+}
+
+static lb_layer_error error_at(const lb_layer_error *e, int at) { return at >= 0 ? e[at] : no_output(e[0]); }
+
+static lb_equal_error equal_at(const lb_layer_error *e, int at) {
+    return at >= 0 ? (lb_equal_error){e[at].output_err, e[at].output_energy} : lb_equal_unknown;
+}
+
 /* Errors of What, and of round-to-nearest, under each H that there is. */
 static lb_status errors_of(lb_quantize_job *j, int64_t layer, lb_cmat W, lb_cmat What, const lb_yardsticks *by,
                            lb_arena *scratch) {
-    lb_cdmat own = by->own.H, original = by->original.H;
     lb_layer_row *row = &j->row[layer];
     /* An order of columns, a mask, a pair are the method's own idea. */
     lb_storage storage = lb_storage_base(&j->cell->layer[layer].storage);
     bool rounds = !lb_storage_dense(&storage); /* floats: there is nothing to compare with */
-    lb_cmat form[2] = {What};
-    lb_cdmat H[2];
-    lb_layer_error e[4];
-    int forms = 1, n = 0;
-    int at_original = original.d ? n++ : -1;
-    if (original.d) H[at_original] = original;
-    bool same = own.d && own.d == original.d;
-    int at_own = same ? at_original : own.d ? n++ : -1;
-    if (own.d) H[at_own] = own;
-    lb_shared_errors *known = original.d && n == 1 ? shared_of(j, layer) : NULL;
+    lb_cmat form[LB_ERROR_FORMS] = {What};
+    lb_cdmat H[LB_ERROR_HESSIANS];
+    lb_layer_error e[LB_ERROR_FORMS * LB_ERROR_HESSIANS];
+    int forms = 1, at[4], n = hessians_of(j, by, H, at);
+    lb_shared_errors *known = at[ORIGINAL] >= 0 && n == 1 ? shared_of(j, layer) : NULL;
     const lb_yardstick *measured = find_yardstick(known, &storage);
     if (!measured && rounds) LB_TRY(round_to_nearest(j, &storage, W, scratch, &form[forms++]));
     /* A method that rounds to nearest is its own yardstick. */
     if (forms == 2 && memcmp(What.d, form[1].d, (size_t)(W.rows * W.cols) * sizeof *What.d) == 0) forms = 1;
     LB_TRY(lb_layer_errors(W, form, forms, H, n, known && known->energy.rows ? &known->energy : NULL, j->plan->team,
                            scratch, e));
-    const lb_layer_error none = {.rows = W.rows, .cols = W.cols}, nothing[2] = {none, none};
+    const lb_layer_error none = {.rows = W.rows, .cols = W.cols}, nothing[LB_ERROR_HESSIANS] = {none, none, none, none};
     const lb_layer_error *rtn = !rounds ? nothing : measured ? &measured->error : forms == 1 ? e : e + (n ? n : 1);
     LB_TRY(keep_errors(j, known, &storage, e, rtn));
-    row->own = at_own >= 0 ? e[at_own] : no_output(e[0]);
-    row->original = at_original >= 0 ? e[at_original] : no_output(e[0]);
-    row->rtn_own = at_own >= 0 ? rtn[at_own] : no_output(rtn[0]);
-    row->rtn_original = at_original >= 0 ? rtn[at_original] : no_output(rtn[0]);
+    row->own = error_at(e, at[OWN]);
+    row->original = error_at(e, at[ORIGINAL]);
+    row->rtn_own = error_at(rtn, at[OWN]);
+    row->rtn_original = error_at(rtn, at[ORIGINAL]);
+    row->equal_own = equal_at(e, at[EQUAL_OWN]);
+    row->equal_original = equal_at(e, at[EQUAL_ORIGINAL]);
+    row->rtn_equal_own = equal_at(rtn, at[EQUAL_OWN]);
+    row->rtn_equal_original = equal_at(rtn, at[EQUAL_ORIGINAL]);
     return LB_OK;
 }
 
@@ -247,6 +269,10 @@ void lb_quantize_skip(lb_quantize_job *j, int64_t layer) {
                           .original = zero,
                           .rtn_own = zero,
                           .rtn_original = zero,
+                          .equal_own = lb_equal_unknown,
+                          .equal_original = lb_equal_unknown,
+                          .rtn_equal_own = lb_equal_unknown,
+                          .rtn_equal_original = lb_equal_unknown,
                           .own_carried = lb_carried_unknown,
                           .original_carried = lb_carried_unknown,
                           .same_as = same_as_of(j->cell, l)};

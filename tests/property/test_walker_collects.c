@@ -268,6 +268,7 @@ typedef struct world {
     double *original[3][PLAIN_INPUTS], *head;
     const kind *kind;
     bool errors; /* of the original model are to be measured */
+    bool equal;  /* and with every token counting the same */
 } world;
 
 static int64_t width_of(int i) { return i == PLAIN_IN_DOWN ? 24 : 16; }
@@ -300,16 +301,18 @@ static void check_carried(const char *name, const lb_carried *got, const double 
     near(name, "the share that has half", got->half_share, (double)half / TOKENS, 100); /* one more or less */
 }
 
-/* Whatever tokens weigh for the method, errors are under H as it is: of outputs W x. */
-static void check_energy(const char *name, const lb_layer_error *e, lb_cmat W, const double *X) {
+/* Whatever tokens weigh for the method, errors are under H as it is: of outputs W x; or of W x / |x|. */
+static void check_energy(const char *name, double got, lb_cmat W, const double *X, bool equal) {
     double sum = 0;
-    for (int64_t t = 0; t < TOKENS; t++)
+    for (int64_t t = 0; t < TOKENS; t++) {
+        double length = equal ? sqrt(energy(X + t * W.cols, W.cols)) : 1;
         for (int64_t r = 0; r < W.rows; r++) {
             double y = 0;
             for (int64_t c = 0; c < W.cols; c++) y += (double)W.d[r * W.ld + c] * X[t * W.cols + c];
-            sum += y * y;
+            sum += y * y / (length * length);
         }
-    near(name, "energy of outputs", e->output_energy, sum / TOKENS, sum / TOKENS);
+    }
+    near(name, "energy of outputs", got, sum / TOKENS, sum / TOKENS);
 }
 
 /* Errors of outputs are there where there was an H. */
@@ -324,7 +327,14 @@ static void check_row(const world *x, const char *name, uint32_t needs, const do
         assert_true(isnan(row->own_carried.participation) == !own);
         assert_true(isnan(row->original_carried.participation) == !original);
         if (own) check_carried(name, &row->own_carried, X, row->cols);
-        if (own) check_energy(name, &row->own, llama_site(x->model, name)->W, X);
+        lb_cmat W = llama_site(x->model, name)->W;
+        if (own) check_energy(name, row->own.output_energy, W, X, false);
+        assert_true(isnan(row->equal_own.output_err) == !(own && x->equal));
+        assert_true(isnan(row->equal_original.output_err) == !(original && x->equal));
+        assert_true(isnan(row->rtn_equal_own.output_err) == !(own && x->equal));
+        if (own && x->equal) check_energy(name, row->equal_own.output_energy, W, X, true);
+        if (own && x->equal && x->kind->original)
+            assert_memory_equal(&row->equal_own, &row->equal_original, sizeof row->equal_own);
         return;
     }
     fail_msg("%s has no row", name);
@@ -386,14 +396,14 @@ static void original_rows(world *x) {
     plain_walk_end(&p);
 }
 
-static void walk(const char *model, int threads, const char *weights, bool errors) {
-    world x = {.errors = errors};
+static void walk(const char *model, int threads, const char *weights, bool errors, bool equal) {
+    world x = {.errors = errors, .equal = equal};
     char path[LB_TEST_PATH], name[64];
     lb_str yaml = {0};
     lb_str_add(&yaml,
                "threads: %d\nweights: %s\ncalibration: {text: text.txt, samples: %d, length: %d, original_errors: "
-               "%s}\nquantize:\n",
-               threads, weights, SAMPLES, LENGTH, errors ? "true" : "false");
+               "%s, equal_errors: %s}\nquantize:\n",
+               threads, weights, SAMPLES, LENGTH, errors ? "true" : "false", equal ? "true" : "false");
     for (int i = 0; i < KINDS; i++) lb_str_add(&yaml, "  - {%s}\n", kinds[i].entry);
     assert_ok(lb_str_check(&yaml));
     snprintf(name, sizeof name, "%s-%d-%s-%d", model, threads, weights, errors);
@@ -420,15 +430,15 @@ static void walk(const char *model, int threads, const char *weights, bool error
 
 static void one_thread(void **state) {
     (void)state;
-    walk("tied", 1, "resident", true);
+    walk("tied", 1, "resident", true, false);
 }
 static void two_threads_streamed(void **state) {
     (void)state;
-    walk("untied", 2, "stream", true);
+    walk("untied", 2, "stream", true, true);
 }
 static void without_original_errors(void **state) {
     (void)state;
-    walk("untied", 3, "resident", false);
+    walk("untied", 3, "resident", false, true);
 }
 
 /* ---- what the file of a sweep holds ---- */

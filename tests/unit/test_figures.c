@@ -65,6 +65,35 @@ static void model_errors(void **state) {
     assert_float_equal(e.output_rel, 8.0 / 120, 1e-15);
 }
 
+/* Where every token counts the same, and few tokens carrying H: of the original model, or else of the layer's own. */
+static void tokens(void **state) {
+    (void)state;
+    lb_layer_row l[3] = {{.quantized = true, .flags = 4, .own_carried = lb_carried_unknown},
+                         {.quantized = true, .own_carried = {0.2, 0.5, 0.00999}, .equal_own = {1, 10}},
+                         {.quantized = true, .original_carried = {0.2, 0.5, 0.01}}};
+    lb_record c = {.layer = l, .layers = 3, .flags = 4};
+    assert_int_equal(lb_layer_flags_shown(&l[0]), 4);
+    assert_int_equal(lb_layer_flags_shown(&l[1]), LB_FLAG_CARRIED);
+    assert_int_equal(lb_layer_flags_shown(&l[2]), 0); /* it is 1 % */
+    assert_int_equal(lb_record_flags_shown(&c), 4 | LB_FLAG_CARRIED);
+    l[1].own_carried.half_share = 0.5;
+    assert_int_equal(lb_record_flags_shown(&c), 4);
+    l[1].original_carried.half_share = 1e-4;
+    assert_int_equal(lb_record_flags_shown(&c), 4 | LB_FLAG_CARRIED);
+    assert_ptr_equal(lb_layer_carried(&l[1]), &l[1].own_carried);
+    assert_ptr_equal(lb_layer_carried(&l[2]), &l[2].original_carried);
+    assert_true(isnan(lb_equal_rel(&l[0])) && isnan(lb_equal_ratio(&l[0])) && isnan(lb_equal_ratio(&l[1])));
+    assert_true(lb_equal_rel(&l[1]) == 0.1);
+    l[1].rtn_equal_own = (lb_equal_error){2, 10};
+    assert_true(lb_equal_ratio(&l[1]) == 0.5);
+    l[2].equal_original = (lb_equal_error){3, 30}, l[2].rtn_equal_original = (lb_equal_error){4, 30};
+    l[2].equal_own = (lb_equal_error){90, 100};
+    assert_true(lb_equal_rel(&l[2]) == 0.1 && lb_equal_ratio(&l[2]) == 0.75);
+    lb_model_equal all = lb_model_equal_of(&c);
+    assert_float_equal(all.output_rel, 4.0 / 40, 1e-15);
+    assert_float_equal(all.output_vs_rtn, 4.0 / 6, 1e-15);
+}
+
 /* A model of three tensors: (4, 8) quantized to 3 bits, (4, 8) stored in 4.5 bits a weight and kept, 8 norms in
  * float32: quantized: 12 bytes of codes + 16 of scales + 4 of padding = 32 bytes for 32 weights: 8 bits a weight kept:
  * 18 + 32 = 50 bytes as stored, 64 + 16 = 80 at 16 bits original: 72 values: 144 bytes at 16 bits; 18 + 18 + 32 = 68 as
@@ -94,6 +123,7 @@ static void sizes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(layer_errors), cmocka_unit_test(which_errors),
-                                       cmocka_unit_test(model_errors), cmocka_unit_test(sizes)};
+                                       cmocka_unit_test(model_errors), cmocka_unit_test(tokens),
+                                       cmocka_unit_test(sizes)};
     return cmocka_run_group_tests_name("result/figures", tests, NULL, NULL);
 }

@@ -91,6 +91,9 @@ static lb_record sample(const char *stem) {
                                   .original = error_of(0.25 + i, true),
                                   .rtn_own = error_of(2.0, i != 1),
                                   .rtn_original = error_of(3.0, true),
+                                  .equal_own = {1.5 + i, 3},
+                                  .rtn_equal_original = {i ? NAN : 2, 4},
+                                  .own_carried = {0.5, 0.25, 0.125},
                                   .flags = LB_FLAG_RAGGED_GROUP,
                                   .told = {i ? 15 : 13, {0.01, i, 12, 0.5}}, /* of none, 0 is not told */
                                   .seconds = 0.125 * i};
@@ -169,6 +172,7 @@ static void same_layers(const lb_record *a, const lb_record *b) {
         assert_memory_equal(&x->original, &y->original, sizeof x->own);
         assert_memory_equal(&x->rtn_own, &y->rtn_own, sizeof x->own);
         assert_memory_equal(&x->rtn_original, &y->rtn_original, sizeof x->own);
+        assert_memory_equal(&x->equal_own, &y->equal_own, (char *)&x->flags - (char *)&x->equal_own);
         assert_true(x->seconds == y->seconds);
         assert_int_equal(x->told.which, y->told.which);
         for (size_t k = 0; k < 4; k++)
