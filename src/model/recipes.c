@@ -43,8 +43,8 @@ static lb_status draw_window(drawing *d, lb_mt *m, bool longer, int64_t sample, 
         char place[LB_ROW_PLACE];
         lb_rows_place(d->c->rows, row, place);
         st = lb_fail(LB_E_CONFIG,
-                     "%s: the row has just %lld tokens, where the reference program stops: recipe: documents_longer "
-                     "draws longer ones",
+                     "%s: the row has just %lld tokens, where the reference program stops (recipe documents_longer "
+                     "passes over it)",
                      place, (long long)n);
     } else if (*found) {
         take(d, sample, ids + lb_mt_randint(m, 0, n - d->length - 1));

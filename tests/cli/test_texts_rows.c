@@ -61,6 +61,8 @@ static void rows_are_their_text(void **state) {
         const lb_record *c = cell[2 * k] ? cell[2 * k] : cell[0], *d = cell[2 * k + 1]; /* equal cells run once */
         if (!c || !d) fail_msg("no cell of pair %d", k);
         assert_string_not_equal(c->stem, d->stem);
+        for (int64_t l = 0; l < c->layers; l++)
+            assert_memory_equal(&c->layer[l].original, &d->layer[l].original, sizeof d->layer[l].original);
         for (int i = 0; i < PAIRS; i++) {
             double as_file = c->eval[2 * i].eval.mean_nll;
             assert_int_equal(c->eval[2 * i].eval.windows, 3);
@@ -160,7 +162,7 @@ static void recipes_draw_rows(void **state) {
     cli_result r = RAN(0, "check", "draws.yaml");
     cli_has(r.out, "calibration  rows.jsonl: 6 x 16 of ");
     cli_has(r.out, " rows, documents_longer, bos");
-    cli_has(r.out, " x 16 of 6 rows of ");
+    cli_has(r.out, " x 16 made of 6 of ");
     cli_free(&r);
     r = RAN(0, "run", "draws.yaml", "--no-report");
     cli_free(&r);
