@@ -93,8 +93,8 @@ const char *lb_report_pair(const lb_pairs *p, const char *key);     /* NULL: non
 const char *lb_report_compute(const lb_record *c);                  /* "float32", "bf16": of its evaluations */
 bool lb_report_trained(const lb_report_row *row);
 int lb_report_act_bits(const lb_record *c); /* of quantized inputs; 0: they are not */
-/* Of each path its end: the file's name, with as many of its folders before it as no other of them ends in. NULL stays.
- */
+/* Of each path its end: the file's name, with as many of its folders before it as no other of them ends in; of a
+ * mixture "a + b" those of both. NULL stays. */
 LB_NODISCARD lb_status lb_report_path_ends(lb_arena *a, const char **path, int64_t n);
 /* Letters, digits, '-', '.' and '_' stay, anything else becomes '-': for file names and ids. */
 char *lb_report_slug(lb_arena *a, const char *text);

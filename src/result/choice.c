@@ -27,6 +27,20 @@ static void add_value(lb_str *s, const char *value) {
     if (!plain) lb_str_add(s, "\"");
 }
 
+/* Of a mixture "a/x.txt + b/y.txt" both files' names. */
+static void add_text(lb_str *s, const char *before, const char *value) {
+    static const char between[] = " + ";
+    const char *to;
+    lb_str_add(s, "%s", before);
+    for (; (to = strstr(value, between)); value = to + strlen(between)) {
+        const char *name = value;
+        for (const char *p = value; p < to; p++)
+            if (*p == '/') name = p + 1;
+        lb_str_add(s, "%.*s%s", (int)(to - name), name, between);
+    }
+    lb_str_add(s, "%s", lb_fs_basename(value));
+}
+
 void lb_choice_add(lb_str *s, const char *key, const char *value) {
     size_t end = end_prefix(key);
     if (end) {
@@ -42,7 +56,7 @@ void lb_choice_add(lb_str *s, const char *key, const char *value) {
     else if (end && strcmp(key, "group") == 0)
         lb_str_add(s, value[0] >= '0' && value[0] <= '9' ? " g%s" : " %s", value);
     else if (k != key && strcmp(k, "text") == 0)
-        lb_str_add(s, trained ? " trained on %s" : " on %s", lb_fs_basename(value));
+        add_text(s, trained ? " trained on " : " on ", value);
     else if (trained && strcmp(k, "validation") == 0)
         lb_str_add(s, "%s%s", value[0] ? " validated on " : " not validated", lb_fs_basename(value));
     else if (strcmp(value, "true") == 0)

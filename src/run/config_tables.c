@@ -97,7 +97,8 @@ static const lb_option top_rows[] = {
 const lb_options lb_config_top_table = TABLE(top_rows, lb_config_top);
 
 static const lb_option calibration_rows[] = {
-    {"text", LB_OPT_STR, NULL, 0, 0, NULL, "a UTF-8 text file, or a name in configs/sources.yaml",
+    {"text", LB_OPT_STR, NULL, 0, 0, NULL,
+     "a UTF-8 text file, or a name in configs/sources.yaml; or several mixed, \"a + b\", which give sequences in turn",
      AT(lb_calibration_config, text)},
     {"recipe", LB_OPT_CHOICE, "sequential", 0, 0, lb_recipe_names,
      "which tokens: sequential = the first samples x length; random = windows at random starts; as the codes of papers "

@@ -226,7 +226,11 @@ void lb_plan_close(lb_plan *p) {
     p->n_opened = 0;
     lb_model_close(p->model);
     p->model = NULL;
-    for (size_t i = 0; i < p->calibration.n; i++) p->calibration.at[i].corpus = NULL;
+    for (size_t i = 0; i < p->calibration.n; i++) {
+        lb_text *t = &p->calibration.at[i];
+        for (size_t k = 0; k < t->parts; k++) t->part[k].corpus = NULL;
+        t->corpus = NULL;
+    }
     for (size_t i = 0; i < p->training.n; i++) p->training.at[i].corpus = NULL;
     for (size_t i = 0; i < p->validation.n; i++) p->validation.at[i].corpus = NULL;
     for (int64_t i = 0; i < p->evals; i++) p->eval[i].corpus = NULL;

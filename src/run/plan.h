@@ -20,6 +20,8 @@ typedef struct lb_text {
     const lb_rows_config *rows; /* how its rows are read, as far as the config says it */
     const char *join;           /* between them; NULL: each is for itself */
     const char *bos_text;       /* as lb_bos_text has it */
+    struct lb_text *part;       /* of a mixture (run/mixtures.h) */
+    size_t parts;               /* 0: it is one text */
 } lb_text;
 
 /* Those that cells are calibrated with, trained on, or validated on: each once, in the order of the sweep. */

@@ -4,6 +4,7 @@
 
 #include "base/index.h"
 #include "eval/perplexity.h"
+#include "run/mixtures.h"
 #include "run/plan.h"
 #include "run/text_rows.h"
 
@@ -105,6 +106,13 @@ static void rows_of_source(const lb_plan *p, const char *name, const lb_protocol
 
 /* ---- evaluations ---- */
 
+/* Is it that text, or is one of it? */
+static bool uses(const lb_text *t, const lb_corpus *c) {
+    bool any = t->corpus && strcmp(t->corpus->hash, c->hash) == 0;
+    for (size_t i = 0; i < t->parts; i++) any = any || uses(&t->part[i], c);
+    return any;
+}
+
 static lb_status check_eval(lb_plan *p, const lb_eval_config *c, const lb_protocol *protocol, const lb_text *t) {
     const lb_net *n = p->model->net;
     if (n->context && protocol->n > n->context)
@@ -115,8 +123,7 @@ static lb_status check_eval(lb_plan *p, const lb_eval_config *c, const lb_protoc
         return lb_fail(LB_E_CONFIG, "%s: eval text %s has %lld tokens: too short for one window of %s",
                        lb_plan_where(c->node, "text").text, c->text, (long long)t->corpus->tokens, c->protocol);
     for (size_t i = 0; t->corpus && i < p->calibration.n; i++) {
-        const lb_corpus *k = p->calibration.at[i].corpus;
-        if (!k || strcmp(t->corpus->hash, k->hash) != 0) continue;
+        if (!uses(&p->calibration.at[i], t->corpus)) continue;
         p->keeper.topic = 1 + i;
         lb_warn(&p->keeper.log, "calibration and evaluation use the same text (%s): its perplexity says little",
                 t->name);
@@ -182,6 +189,37 @@ static lb_status number_of(lb_plan *p, lb_texts *t, const char *name, int bos, c
     return LB_OK;
 }
 
+static const lb_yaml *value_that_is(const lb_axis *ax, const char *axis, const char *text) {
+    for (size_t i = 0; strcmp(ax->name, axis) == 0 && i < ax->n; i++)
+        if (strcmp(ax->value[i]->text, text) == 0) return ax->value[i];
+    return NULL;
+}
+
+/* Where a text is named: by an axis, by an entry, or in its section. */
+static lb_where where_named(const lb_config *c, const char *axis, const lb_yaml *section, const char *text) {
+    const lb_yaml *n = NULL;
+    for (size_t i = 0; i < c->axes && !n; i++) n = value_that_is(&c->axis[i], axis, text);
+    for (size_t e = 0; e < c->entries; e++)
+        for (size_t i = 0; i < c->entry[e].n_options && !n; i++) n = value_that_is(&c->entry[e].option[i], axis, text);
+    return n ? lb_config_where(n) : lb_plan_where(section, strchr(axis, '.') + 1);
+}
+
+/* Where it is a mixture, each text is read as the config says, or as its source does. */
+static lb_status find_parts(lb_plan *p, const lb_calibration_config *k, lb_text *t) {
+    if (t->parts) return LB_OK;
+    LB_TRY(lb_mixture_split(p, where_named(p->config, "calibration.text", k->node, t->name).text, t));
+    for (size_t i = 0; i < t->parts; i++) {
+        lb_rows_config *rows = LB_NEW(p->arena, lb_rows_config, 1);
+        if (!rows) return LB_E_NOMEM;
+        *rows = *t->rows;
+        rows_of_source(p, t->part[i].name, NULL, rows);
+        if (!t->join) rows->join = t->rows->join;
+        t->part[i].rows = rows;
+        t->part[i].join = t->join ? join_of(rows) : NULL;
+    }
+    return LB_OK;
+}
+
 /* The calibration text of a cell, and what it trains on instead of one of its own: rows that are drawn for the one are
  * joined for the other. */
 static lb_status number_calibration(lb_plan *p, lb_cell *c) {
@@ -196,6 +234,12 @@ static lb_status number_calibration(lb_plan *p, lb_cell *c) {
     if (drawn) k->rows.join = joined.join;
     LB_TRY(number_of(p, &p->calibration, k->text, k->bos, &k->rows, drawn ? NULL : join_of(&k->rows),
                      &c->calibration_text));
+    lb_text *t = &p->calibration.at[c->calibration_text - 1];
+    LB_TRY(find_parts(p, k, t));
+    if (t->parts && c->trains && !c->training.text)
+        return lb_fail(LB_E_CONFIG,
+                       "%s: calibration text '%s' is a mixture, which nothing trains on: add training.text",
+                       where_named(p->config, "calibration.text", k->node, t->name).text, t->name);
     if (!drawn || !c->trains || c->training.text) return LB_OK;
     return number_of(p, &p->training, k->text, k->bos, &k->rows, join_of(&k->rows), &c->training_text);
 }
@@ -235,25 +279,12 @@ static lb_status list_texts(lb_plan *p) {
                : number_of(p, &p->calibration, k->text, k->bos, &k->rows, join_of(&k->rows), &number);
 }
 
-static const lb_yaml *value_that_is(const lb_axis *ax, const char *axis, const char *text) {
-    for (size_t i = 0; strcmp(ax->name, axis) == 0 && i < ax->n; i++)
-        if (strcmp(ax->value[i]->text, text) == 0) return ax->value[i];
-    return NULL;
-}
-
-/* Where a text is named: by an axis, by an entry, or in its section. */
-static lb_where where_named(const lb_config *c, const char *axis, const lb_yaml *section, const char *text) {
-    const lb_yaml *n = NULL;
-    for (size_t i = 0; i < c->axes && !n; i++) n = value_that_is(&c->axis[i], axis, text);
-    for (size_t e = 0; e < c->entries; e++)
-        for (size_t i = 0; i < c->entry[e].n_options && !n; i++) n = value_that_is(&c->entry[e].option[i], axis, text);
-    return n ? lb_config_where(n) : lb_plan_where(section, strchr(axis, '.') + 1);
-}
-
 static lb_status open_listed(lb_plan *p, lb_texts *t, const char *axis, const lb_yaml *section, size_t topic) {
     for (size_t i = 0; i < t->n; i++) {
+        lb_where w = where_named(p->config, axis, section, t->at[i].name);
         p->keeper.topic = topic + i;
-        LB_TRY(open_text(p, where_named(p->config, axis, section, t->at[i].name), NULL, &t->at[i]));
+        for (size_t k = 0; k < t->at[i].parts; k++) LB_TRY(open_text(p, w, NULL, &t->at[i].part[k]));
+        LB_TRY(t->at[i].parts ? lb_mixture_put_together(p, &t->at[i]) : open_text(p, w, NULL, &t->at[i]));
         if (t == &p->calibration && t->at[i].missing)
             lb_warn(&p->keeper.log, "no output errors: calibration text %s", t->at[i].missing);
     }
@@ -264,7 +295,9 @@ static lb_status open_listed(lb_plan *p, lb_texts *t, const char *axis, const lb
 lb_status lb_plan_texts(lb_plan *p) {
     const lb_config *c = p->config;
     LB_TRY(list_texts(p));
-    p->opened = LB_NEW(p->arena, lb_corpus *, c->evals + p->calibration.n + p->training.n + p->validation.n + 1);
+    size_t most = c->evals + p->calibration.n + p->training.n + p->validation.n + 1;
+    for (size_t i = 0; i < p->calibration.n; i++) most += p->calibration.at[i].parts;
+    p->opened = LB_NEW(p->arena, lb_corpus *, most);
     if (!p->opened) return LB_E_NOMEM;
     LB_TRY(open_listed(p, &p->calibration, "calibration.text", c->calibration.node, 1));
     LB_TRY(open_listed(p, &p->training, "training.text", c->training.node, 1 + p->calibration.n));
@@ -279,17 +312,21 @@ lb_status lb_plan_texts(lb_plan *p) {
 typedef struct sequences {
     const char *why; /* NULL: they can be made */
     int64_t n;
-    const int32_t *drawn; /* where rows are drawn; else NULL */
+    const int32_t *drawn; /* where rows are drawn, or texts are mixed; else NULL */
 } sequences;
 
-static lb_status draw(const lb_plan *p, const lb_cell *c, const lb_corpus *text, sequences *out) {
+static lb_status draw(const lb_plan *p, const lb_cell *c, const lb_text *text, sequences *out) {
     const lb_calibration_config *k = &c->calibration;
+    const lb_recipe recipe = (lb_recipe)k->recipe;
+    const uint64_t seed = lb_plan_calibration_seed(c);
     int32_t *tokens = NULL;
     out->n = k->samples;
-    if (!lb_recipe_of_rows((lb_recipe)k->recipe))
-        return lb_corpus_holds(text, (lb_recipe)k->recipe, k->samples, k->length);
-    LB_TRY(lb_recipe_tokens(text, (lb_recipe)k->recipe, lb_plan_calibration_seed(c), k->samples, k->length, p->arena,
-                            &tokens, &out->n));
+    if (text->parts)
+        LB_TRY(lb_mixture_tokens(text, recipe, seed, k->samples, k->length, p->arena, &tokens));
+    else if (!lb_recipe_of_rows(recipe))
+        return lb_corpus_holds(text->corpus, recipe, k->samples, k->length);
+    else
+        LB_TRY(lb_recipe_tokens(text->corpus, recipe, seed, k->samples, k->length, p->arena, &tokens, &out->n));
     out->drawn = tokens;
     return LB_OK;
 }
@@ -297,12 +334,12 @@ static lb_status draw(const lb_plan *p, const lb_cell *c, const lb_corpus *text,
 /* LB_E_CONFIG: the model or the text cannot give such sequences. */
 static lb_status make_windows(lb_plan *p, const lb_cell *c, sequences *out) {
     const lb_calibration_config *k = &c->calibration;
-    const lb_corpus *text = lb_plan_calibration(p, c)->corpus;
+    const lb_text *text = lb_plan_calibration(p, c);
     const lb_net *n = p->model->net;
     if (n->context && k->length > n->context)
         return lb_fail(LB_E_CONFIG, "%s: calibration.length = %lld: the model's context is %lld tokens",
                        lb_plan_where(k->node, "length").text, (long long)k->length, (long long)n->context);
-    if (!text) return LB_OK;
+    if (!text->corpus) return LB_OK;
     p->keeper.topic = c->calibration_text;
     lb_status st = draw(p, c, text, out);
     p->keeper.topic = 0;
@@ -411,14 +448,16 @@ static lb_status refuse_cell(lb_plan *p, lb_cell *c) {
     return LB_OK;
 }
 
+static void close_rows_of(lb_plan *p, const lb_text *t) {
+    bool items = false; /* of a task */
+    for (int64_t k = 0; k < p->evals; k++) items = items || p->eval[k].corpus == t->corpus;
+    for (size_t i = 0; i < t->parts; i++) close_rows_of(p, &t->part[i]);
+    if (t->corpus && !t->parts && !items) lb_corpus_close_rows(t->corpus);
+}
+
 /* What was drawn is kept, the rows are not: C4's are most of a gigabyte. */
 void lb_plan_close_rows(lb_plan *p) {
-    for (size_t i = 0; i < p->calibration.n; i++) {
-        lb_corpus *c = p->calibration.at[i].corpus;
-        bool items = false; /* of a task */
-        for (int64_t k = 0; k < p->evals; k++) items = items || p->eval[k].corpus == c;
-        if (c && !items) lb_corpus_close_rows(c);
-    }
+    for (size_t i = 0; i < p->calibration.n; i++) close_rows_of(p, &p->calibration.at[i]);
 }
 
 lb_status lb_plan_refuse(lb_plan *p) {

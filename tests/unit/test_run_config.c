@@ -74,7 +74,7 @@ static void messages(void **state) {
                  "c.yaml:4: unknown key 'sampels' in calibration: did you mean 'samples'?");
     expect_error("model: m\ncalibration: {samples: 4}\n",
                  "c.yaml:2: calibration: 'text' is missing (a UTF-8 text file, "
-                 "or a name in configs/sources.yaml)");
+                 "or a name in configs/sources.yaml; or several mixed, \"a + b\", which give sequences in turn)");
     expect_error("model: m\ncalibration: {text: t, samples: 0}\n",
                  "c.yaml:2: samples = 0: must be at least 1 (calibration)");
     expect_error("model: m\ncalibration: t\n", "c.yaml:2: calibration: must be a map of keys, not one value");
