@@ -109,6 +109,7 @@ static lb_status ratio(const lb_fact_source *s, lb_fact_value *v) { return numbe
 static lb_status evaluation(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->e->name); }
 static lb_status protocol(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->e->eval.protocol.id); }
 static lb_status bos(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->e->bos); }
+static lb_status text_rows(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->e->rows); }
 static lb_status text_hash(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->e->text_hash); }
 static lb_status compute(const lb_fact_source *s, lb_fact_value *v) { return text(v, lb_report_compute(s->c)); }
 static lb_status tokens(const lb_fact_source *s, lb_fact_value *v) { return count(s, v, true, s->e->text_tokens); }
@@ -379,6 +380,7 @@ const lb_fact lb_facts[] = {
         "relative output MSE with every token counting the same, H of the original model's inputs where there is one",
         rel_equal),
     NUMBER("output_vs_rtn_equal", "1", "its ratio to round-to-nearest", rtn_equal),
+    EVAL("text_rows", "", "how rows of the text were read; empty: as one text", LB_FACT_TEXT, text_rows),
     {.name = NULL},
 };
 

@@ -194,7 +194,8 @@ static const char *const before_options[] = {"calibration",
                                              "token_weight",
                                              "token_clip"};
 /* What was evaluated, and what of the resolved config no column has: also before anything that says where a cell is. */
-static const char *const of_evaluation[] = {"evaluation", "protocol", "bos", "windows", "text_sha256", "compute"};
+static const char *const of_evaluation[] = {"evaluation", "protocol",    "bos",    "text_rows",
+                                            "windows",    "text_sha256", "compute"};
 static const char *const of_config[] = {"original_errors", "equal_errors", "starved_experts", "expert_tokens", "kl"};
 static const char *const after_options[] = {
     "seed", "calibration_sha256", "training_sha256", "kernels", "revision", "folder", "cell"};
@@ -266,6 +267,8 @@ static void add_words(lb_str *s, const char *fact, const char *value) {
         lb_str_add(s, " evaluated on %s", value);
     } else if (strcmp(fact, "protocol") == 0) {
         lb_str_add(s, " %s", value);
+    } else if (strcmp(fact, "text_rows") == 0) {
+        lb_str_add(s, " (%s)", value[0] ? value : "read as one text");
     } else if (strcmp(fact, "folder") == 0) {
         lb_str_add(s, " in %s", value);
     } else if (lb_str_ends(fact, "sha256")) {

@@ -128,6 +128,32 @@ static void results_run_again(void **state) {
     lb_results_free(x);
 }
 
+/* One text whose rows are joined otherwise is another evaluation: no column, no difference has both. */
+static void rows_tell_evaluations_apart(void **state) {
+    (void)state;
+    static const char *const name[] = {"spaced", "lined"}, *const join[] = {" ", "\\n"};
+    for (int i = 0; i < 2; i++) {
+        const char *text =
+            lb_arena_printf(arena,
+                            "name: %s\n" MODEL "eval: {text: rows.txt, name: t, rows: lines, join: \"%s\", "
+                            "protocol: W2-64, windows: 3}\nquantize:\n  - {method: rtn, bits: 3}\n",
+                            name[i], join[i]);
+        assert_non_null(text);
+        put_file("one.yaml", text);
+        cli_result r = RAN(0, "run", "one.yaml");
+        cli_free(&r);
+    }
+    cli_result r =
+        RAN(0, "report", "results/spaced", "results/lined", "--columns", "label,text_rows,ppl", "--format", "csv");
+    cli_has(r.out, "\"lines, joined by \"\" \"\"\"");
+    cli_has(r.out, "\"lines, joined by \"\"\\n\"\"\"");
+    cli_free(&r);
+    r = RAN(0, "report", "results/spaced", "results/lined");
+    const char *first = strstr(r.out, "perplexity on t, W2-64, first 3 of ");
+    assert_true(first && strstr(first + 1, "perplexity on t, W2-64, first 3 of "));
+    cli_free(&r);
+}
+
 static void refused(const char *eval, const char *why) {
     const char *text = lb_arena_printf(arena, MODEL "eval: {%s}\nquantize:\n  - {method: rtn}\n", eval);
     assert_non_null(text);
@@ -160,6 +186,7 @@ static void protocols_have_rules_of_their_own(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(config_and_command_agree), cmocka_unit_test(results_run_again),
+                                       cmocka_unit_test(rows_tell_evaluations_apart),
                                        cmocka_unit_test(protocols_have_rules_of_their_own)};
     return cmocka_run_group_tests(tests, make_model, clean);
 }

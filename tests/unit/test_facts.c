@@ -25,7 +25,8 @@ static const char newer[] =
     "calibration_samples,calibration_length,calibration_seed,calibration_bos,original_errors,starved_experts,"
     "expert_tokens,training,training_sha256,training_bos,validation,validation_sha256,validation_windows,model_sha256,"
     "revision,kernels,calibration_rows,calibration_sequences,speculative,accept,speedup,token_weight,token_clip,"
-    "output_rel_mse_equal,output_vs_rtn_equal,";
+    "output_rel_mse_equal,output_vs_rtn_equal,"
+    "text_rows,";
 
 static lb_results *sweep;
 static lb_arena *arena;
