@@ -291,7 +291,12 @@ static lb_status joined_rows(lb_corpus *c, const lb_row_spec *s, const char *joi
                              const lb_tokenizer *t, lb_bos bos, lb_log *log) {
     const lb_textfile *file = lb_rows_file(c->rows);
     c->special = s->chat == LB_CHAT_CHATML;
-    if (lb_rows_are_one(c->rows)) return fill(c, file, how, t, bos, log);
+    if (lb_rows_are_one(c->rows)) {
+        if (s->form == LB_ROWS_AUTO && file->n > 1 && !memcmp(file->s, "{\"", 2))
+            lb_warn(log, "%s: begins like JSON and is read as one text: rows: json reads an object a line",
+                    lb_fs_basename(file->path));
+        return fill(c, file, how, t, bos, log);
+    }
     lb_str text = {0};
     lb_status st = lb_rows_join(c->rows, join, &text);
     lb_textfile m = {.path = file->path, .s = text.s ? text.s : "", .n = text.len};

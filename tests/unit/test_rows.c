@@ -265,6 +265,11 @@ static void warnings_of_rows(void **state) {
         lb_free(ids);
     }
     lb_corpus_close(c);
+    warnings = 0; /* JSON that nobody said is JSON */
+    lb_corpus_close(corpus_of("w.json", "{\"text\": \"a\"}\n", (lb_row_spec){0}, "\n\n", &log));
+    assert_int_equal(warnings, 1);
+    lb_corpus_close(corpus_of("w.json", "{\"text\": \"a\"}\n", (lb_row_spec){.form = LB_ROWS_FILE}, "\n\n", &log));
+    assert_int_equal(warnings, 1);
     /* PTB's lines have <unk>; a tokenized WikiText has headings besides */
     const lb_row_spec lines = {.form = LB_ROWS_LINES};
     lb_corpus_close(corpus_of("p.txt", "a <unk> b\nc\n", lines, "\n\n", &log));
