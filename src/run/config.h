@@ -62,7 +62,7 @@ typedef struct lb_training_config {
     int bos;                /* of both texts */
     const char *validation; /* "": none */
     int64_t every, validation_windows;
-    lb_rows_config rows; /* of both */
+    lb_rows_config rows; /* of `text` */
     const lb_yaml *node;
 } lb_training_config;
 

@@ -244,16 +244,27 @@ static lb_status number_calibration(lb_plan *p, lb_cell *c) {
     return number_of(p, &p->training, k->text, k->bos, &k->rows, join_of(&k->rows), &c->training_text);
 }
 
-/* How the rows are read of what a cell trains on, and of what it is validated on: where it has no text of its own, as
- * those of the calibration text that it has instead. */
-static lb_status rows_of_training(const lb_cell *c, const lb_rows_config **out) {
-    static const lb_rows_config nothing_said = {.field = LB_FIELD_USUAL, .join = LB_JOIN_AUTO};
-    *out = c->training.text ? &c->training.rows : &c->calibration.rows;
+static const lb_rows_config nothing_said = {.field = LB_FIELD_USUAL, .join = LB_JOIN_AUTO};
+
+/* Where a cell has no text of its own to train on, its rows are read as those of the calibration text, which it has
+ * instead. */
+static lb_status check_training_rows(const lb_cell *c) {
     if (c->training.text || same_rows(&c->training.rows, &nothing_said)) return LB_OK;
     return lb_fail(LB_E_CONFIG,
                    "%s: training without a text reads the calibration text, of whose rows calibration says all: add "
                    "training.text",
                    lb_config_where(c->training.node).text);
+}
+
+/* The text that a cell is validated on is another file than the one it trains on: its rows are read as its name or its
+ * source says. */
+static lb_status number_validation(lb_plan *p, lb_cell *c) {
+    lb_rows_config *rows = LB_NEW(p->arena, lb_rows_config, 1);
+    if (!rows) return LB_E_NOMEM;
+    *rows = nothing_said;
+    rows_of_source(p, c->training.validation, NULL, rows);
+    return number_of(p, &p->validation, c->training.validation, c->training.bos, rows, join_of(rows),
+                     &c->validation_text);
 }
 
 /* Those of all cells. A config without cells has its calibration text looked at too. */
@@ -263,16 +274,14 @@ static lb_status list_texts(lb_plan *p) {
     p->calibration = p->training = p->validation = (lb_texts){0};
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
-        LB_TRY(number_calibration(p, c));
-        rows_of_source(p, c->training.text, NULL, &c->training.rows);
         const lb_rows_config *rows = &c->training.rows;
-        if (c->trains) LB_TRY(rows_of_training(c, &rows));
+        LB_TRY(number_calibration(p, c));
+        if (c->trains) LB_TRY(check_training_rows(c));
+        rows_of_source(p, c->training.text, NULL, &c->training.rows);
         if (c->method && c->training.text)
             LB_TRY(
                 number_of(p, &p->training, c->training.text, c->training.bos, rows, join_of(rows), &c->training_text));
-        if (c->trains && c->training.validation[0])
-            LB_TRY(number_of(p, &p->validation, c->training.validation, c->training.bos, rows, join_of(rows),
-                             &c->validation_text));
+        if (c->trains && c->training.validation[0]) LB_TRY(number_validation(p, c));
     }
     return p->calibration.n || !k->text
                ? LB_OK

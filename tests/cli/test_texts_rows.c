@@ -184,6 +184,36 @@ static void recipes_draw_rows(void **state) {
     lb_results_free(x);
 }
 
+/* A text of rows is trained on, and validated on one that is none; and the other way round. */
+static void validation_is_another_file(void **state) {
+    (void)state;
+    static const char *const said[][2] = {
+        {"text: lines.txt, rows: lines, validation: joined.txt", NULL},
+        {"text: joined.txt, validation: v.jsonl", "json, field text, joined by \"\\n\\n\""}};
+    char command[LB_TEST_PATH];
+    snprintf(command, sizeof command, "cd '%s' && sed 's/\"s\":/\"text\":/' rows.jsonl >v.jsonl", home);
+    assert_int_equal(system(command), 0);
+    for (int i = 0; i < 2; i++) {
+        const char *text = lb_arena_printf(
+            arena,
+            "name: v%d\n" MODEL "calibration: {text: joined.txt, samples: 2, length: 64}\ntraining: {%s}\neval: {text: "
+            "joined.txt, protocol: W2-64, windows: 2}\nquantize: [{method: finetune, steps: 2, batch: 1, length: 32, "
+            "warmup: 1}]\n",
+            i, said[i][0]);
+        char dir[32];
+        snprintf(dir, sizeof dir, "results/v%d", i);
+        assert_non_null(text);
+        put_file("v.yaml", text);
+        cli_result r = RAN(0, "run", "v.yaml", "--no-report");
+        cli_free(&r);
+        lb_results *x = results(dir);
+        for (int64_t k = 0; k < x->n; k++)
+            if (strcmp(x->record[k].method, "finetune") == 0)
+                provenance_is(&x->record[k], "validation_rows", said[i][1]);
+        lb_results_free(x);
+    }
+}
+
 /* A seed at which the reference program stops is refused, with its cells alone. */
 static void seeds_that_stop(void **state) {
     (void)state;
@@ -226,8 +256,10 @@ static void what_cannot_be_meant(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_their_text),   cmocka_unit_test(sources_say_how),
-                                       cmocka_unit_test(cells_know_their_rows), cmocka_unit_test(recipes_draw_rows),
-                                       cmocka_unit_test(seeds_that_stop),       cmocka_unit_test(what_cannot_be_meant)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_their_text),   cmocka_unit_test(sources_say_how),
+        cmocka_unit_test(cells_know_their_rows), cmocka_unit_test(recipes_draw_rows),
+        cmocka_unit_test(seeds_that_stop),       cmocka_unit_test(validation_is_another_file),
+        cmocka_unit_test(what_cannot_be_meant)};
     return cmocka_run_group_tests(tests, make_model, clean);
 }
