@@ -3,6 +3,7 @@
 #include "cli/planned.h"
 #include "report/report.h"
 #include "run/cell.h"
+#include "run/papers.h"
 
 lb_status lb_cli_expected_path(const lb_config *c, lb_arena *a, const char **out) {
     *out = NULL;
@@ -16,8 +17,11 @@ lb_status lb_cli_expected_path(const lb_config *c, lb_arena *a, const char **out
 
 lb_status lb_cli_expected_check(const lb_config *c, lb_arena *a) {
     const char *path;
+    const lb_papers *papers;
     LB_TRY(lb_cli_expected_path(c, a, &path));
-    return path ? lb_report_expected_check(path) : LB_OK;
+    if (!path) return LB_OK;
+    LB_TRY(lb_report_expected_check(path));
+    return lb_papers_find(a, &papers); /* lists that cannot be read are known now, not after the run */
 }
 
 static lb_status planned_evals(const lb_plan *p, lb_arena *a, lb_eval_row **out) {
