@@ -220,28 +220,41 @@ static lb_status find_parts(lb_plan *p, const lb_calibration_config *k, lb_text 
     return LB_OK;
 }
 
-/* The calibration text of a cell, and what it trains on instead of one of its own: rows that are drawn for the one are
- * joined for the other. */
-static lb_status number_calibration(lb_plan *p, lb_cell *c) {
-    lb_calibration_config *k = &c->calibration;
+/* A calibration text; k->rows are then as they are read. */
+static lb_status number_calibrated(lb_plan *p, lb_calibration_config *k, size_t *out) {
     bool drawn = lb_recipe_of_rows((lb_recipe)k->recipe);
-    if (!c->method || !k->text) return LB_OK;
+    const char *said = k->rows.join;
     if (drawn && lb_text_rows_say_join(&k->rows))
         return lb_fail(LB_E_CONFIG, "%s: calibration.join has no effect: recipe: %s draws rows",
                        lb_plan_where(k->node, "join").text, lb_recipe_names[k->recipe]);
-    const lb_rows_config joined = k->rows;
     rows_of_source(p, k->text, NULL, &k->rows);
-    if (drawn) k->rows.join = joined.join;
-    LB_TRY(number_of(p, &p->calibration, k->text, k->bos, &k->rows, drawn ? NULL : join_of(&k->rows),
-                     &c->calibration_text));
-    lb_text *t = &p->calibration.at[c->calibration_text - 1];
-    LB_TRY(find_parts(p, k, t));
+    if (drawn) k->rows.join = said;
+    LB_TRY(number_of(p, &p->calibration, k->text, k->bos, &k->rows, drawn ? NULL : join_of(&k->rows), out));
+    return find_parts(p, k, &p->calibration.at[*out - 1]);
+}
+
+/* That of a cell, and what it trains on instead of one of its own: rows that are drawn for the one are joined for the
+ * other. */
+static lb_status number_calibration(lb_plan *p, lb_cell *c) {
+    lb_calibration_config *k = &c->calibration;
+    if (!c->method || !k->text) return LB_OK;
+    LB_TRY(number_calibrated(p, k, &c->calibration_text));
+    const lb_text *t = &p->calibration.at[c->calibration_text - 1];
     if (t->parts && c->trains && !c->training.text)
         return lb_fail(LB_E_CONFIG,
                        "%s: calibration text '%s' is a mixture, which nothing trains on: add training.text",
                        where_named(p->config, "calibration.text", k->node, t->name).text, t->name);
-    if (!drawn || !c->trains || c->training.text) return LB_OK;
+    if (t->join || !c->trains || c->training.text) return LB_OK;
     return number_of(p, &p->training, k->text, k->bos, &k->rows, join_of(&k->rows), &c->training_text);
+}
+
+/* A config without cells has its calibration text looked at too. */
+static lb_status number_unread(lb_plan *p) {
+    lb_calibration_config *k = LB_NEW(p->arena, lb_calibration_config, 1);
+    size_t number;
+    if (!k) return LB_E_NOMEM;
+    *k = p->config->calibration;
+    return k->text ? number_calibrated(p, k, &number) : LB_OK;
 }
 
 static const lb_rows_config nothing_said = {.field = LB_FIELD_USUAL, .join = LB_JOIN_AUTO};
@@ -267,10 +280,8 @@ static lb_status number_validation(lb_plan *p, lb_cell *c) {
                      &c->validation_text);
 }
 
-/* Those of all cells. A config without cells has its calibration text looked at too. */
+/* Those of all cells. */
 static lb_status list_texts(lb_plan *p) {
-    const lb_calibration_config *k = &p->config->calibration;
-    size_t number;
     p->calibration = p->training = p->validation = (lb_texts){0};
     for (size_t i = 0; i < p->sweep.n; i++) {
         lb_cell *c = &p->sweep.cell[i];
@@ -283,9 +294,7 @@ static lb_status list_texts(lb_plan *p) {
                 number_of(p, &p->training, c->training.text, c->training.bos, rows, join_of(rows), &c->training_text));
         if (c->trains && c->training.validation[0]) LB_TRY(number_validation(p, c));
     }
-    return p->calibration.n || !k->text
-               ? LB_OK
-               : number_of(p, &p->calibration, k->text, k->bos, &k->rows, join_of(&k->rows), &number);
+    return p->calibration.n ? LB_OK : number_unread(p);
 }
 
 static lb_status open_listed(lb_plan *p, lb_texts *t, const char *axis, const lb_yaml *section, size_t topic) {

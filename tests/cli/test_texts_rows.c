@@ -242,6 +242,18 @@ static void refused(const char *calibration, const char *more, const char *why) 
     SAYS(1, why, "check", "b.yaml");
 }
 
+/* A config that has the baseline alone looks at its calibration text as cells would. */
+static void without_cells(void **state) {
+    (void)state;
+    put_file("none.yaml",
+             MODEL "calibration: {text: rows.jsonl, field: s, samples: 2, length: 16, recipe: documents_longer}\n"
+                   "eval: {text: joined.txt, protocol: W2-64}\n");
+    SAYS(0, "calibration  rows.jsonl: 2 x 16 of ", "check", "none.yaml");
+    SAYS(0, " rows, documents_longer, bos", "check", "none.yaml");
+    SAYS(0, "calibration  joined.txt + spaced.txt: 2 x 16 of ", "check", "none.yaml", "-o",
+         "calibration={text: joined.txt + spaced.txt, samples: 2, length: 16}");
+}
+
 static void what_cannot_be_meant(void **state) {
     (void)state;
     refused("text: joined.txt, join: \" \"", "", "b.yaml:3: join has no effect: text joined.txt is read as one");
@@ -260,6 +272,6 @@ int main(void) {
         cmocka_unit_test(rows_are_their_text),   cmocka_unit_test(sources_say_how),
         cmocka_unit_test(cells_know_their_rows), cmocka_unit_test(recipes_draw_rows),
         cmocka_unit_test(seeds_that_stop),       cmocka_unit_test(validation_is_another_file),
-        cmocka_unit_test(what_cannot_be_meant)};
+        cmocka_unit_test(without_cells),         cmocka_unit_test(what_cannot_be_meant)};
     return cmocka_run_group_tests(tests, make_model, clean);
 }
