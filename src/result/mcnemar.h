@@ -1,0 +1,17 @@
+/* McNemar's test (Psychometrika 12:153, 1947) of two models on the same items, in its exact form: of the items that one
+ * model alone has right each is as likely the other's, if they do not differ. */
+#ifndef LB_RESULT_MCNEMAR_H
+#define LB_RESULT_MCNEMAR_H
+
+#include <stdint.h>
+
+typedef struct lb_mcnemar {
+    int64_t worse, better; /* items that the baseline alone has right, and this model alone */
+    double p;              /* two-sided: 2 P(X <= min(worse, better)), X binomial of their sum and 1/2, at most 1 */
+} lb_mcnemar;
+/* right, base (n): 1 for an item that is answered right, else 0. */
+void lb_mcnemar_of(const uint8_t *right, const uint8_t *base, int64_t n, lb_mcnemar *out);
+/* Of counts that are known. */
+double lb_mcnemar_p(int64_t worse, int64_t better);
+
+#endif
