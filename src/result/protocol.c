@@ -41,6 +41,17 @@ const lb_protocol_form lb_protocol_forms[] = {
      "That of the GPTQ paper's tables: the first 1100 rows of C4's first validation file (json lines), joined by a "
      "space, and of that the first 256 windows; then scored as W2-n.",
      LB_RULE_C4_NEW, 2, 2048, false},
+    {"LAMB", "LAMB",
+     "Of each LAMBADA passage the last word, which counts as right where every token of it is the most likely one. "
+     "`variant` says how the text is read. Accuracy is the share of passages; the perplexity is exp of the mean over "
+     "passages of the word's negative log-likelihood.",
+     LB_RULE_LAMB, 0, 0, false},
+    {"MC-task", "MC-piqa",
+     "Multiple choice from JSON lines, prompts and normalization as lm-evaluation-harness has them, without examples "
+     "before the question: MC-hellaswag, MC-piqa, MC-arc, MC-winogrande, MC-openbookqa and MC-boolq. Accuracy is the "
+     "share of items whose right choice is the most likely one, acc_norm by likelihood per character; there is no "
+     "perplexity.",
+     LB_RULE_CHOICE, 0, 0, false},
     {0},
 };
 
@@ -95,9 +106,33 @@ static lb_status unknown(const char *id) {
     return lb_fail(LB_E_CONFIG, "protocol '%s' is not known: expected one of %s, as in W2-2048", id, known);
 }
 
+/* An item has no window of its own length: ids have no number. *is: the id is a task's. */
+static lb_status parse_task(const char *id, lb_protocol *out, bool *is) {
+    lb_protocol p = {.rule = LB_RULE_LAMB};
+    *is = strcmp(id, "LAMB") == 0 || strncmp(id, "MC-", 3) == 0;
+    if (!*is) return LB_OK;
+    if (id[0] == 'M') {
+        size_t known = 0;
+        p.rule = LB_RULE_CHOICE;
+        while (lb_question_names[known] && strcmp(lb_question_names[known], id + 3) != 0) known++;
+        if (!lb_question_names[known])
+            return lb_fail(LB_E_CONFIG,
+                           "protocol '%s' is not known: expected MC- and one of hellaswag, piqa, arc, winogrande, "
+                           "openbookqa, boolq",
+                           id);
+        p.question = (lb_question)known;
+    }
+    snprintf(p.id, sizeof p.id, "%s", id);
+    *out = p;
+    return LB_OK;
+}
+
 lb_status lb_protocol_parse(const char *id, lb_protocol *out) {
+    bool task;
+    LB_TRY(parse_task(id, out, &task));
+    if (task) return LB_OK;
     for (const lb_protocol_form *f = lb_protocol_forms; f->form; f++) {
-        const char *rest = behind(f, id);
+        const char *rest = f->least ? behind(f, id) : NULL;
         if (!rest) continue;
         lb_protocol p = {.rule = f->rule, .n = f->usual, .stride = f->usual};
         if (!f->usual || strcmp(id, f->form) != 0) LB_TRY(sizes(f, id, rest, &p));
@@ -142,6 +177,7 @@ static int64_t strided(const lb_protocol *p, int64_t tokens) {
 }
 
 int64_t lb_protocol_windows(const lb_protocol *p, int64_t tokens) {
+    if (lb_protocol_is_task(p)) return 0;
     if (p->rule == LB_RULE_HF) return strided(p, tokens);
     int64_t all = tokens / p->n;
     return p->rule == LB_RULE_C4_NEW && all > C4_DRAWN ? C4_DRAWN : all;

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "result/tasks.h"
 
 /* How a text is cut into windows, what is scored of them, and what mean that gives (lb_protocol_form says each in
  * words). The last two score answers to items, not windows of a text. */
@@ -25,7 +26,8 @@ typedef enum lb_protocol_rule {
 typedef struct lb_protocol {
     char id[32];
     lb_protocol_rule rule;
-    int64_t n, stride; /* tokens of a window, and from the start of one to that of the next */
+    int64_t n, stride;    /* tokens of a window, and from the start of one to that of the next; of a task 0 */
+    lb_question question; /* of LB_RULE_CHOICE */
 } lb_protocol;
 /* LB_E_CONFIG: unknown, with the known forms; or another spelling of one: results are compared by it. */
 LB_NODISCARD lb_status lb_protocol_parse(const char *id, lb_protocol *out);
@@ -34,8 +36,9 @@ typedef struct lb_protocol_form {
     const char *form, *example; /* "HF-n/s"; what ids look like */
     const char *text;           /* what it does, in sentences */
     lb_protocol_rule rule;
-    int64_t least, usual; /* the shortest window that scores a token; that of the id without a number, 0: has none */
-    bool stride;          /* the id ends in /s */
+    int64_t least,
+        usual;   /* the shortest window that scores a token, 0: a task; that of the id without a number, 0: has none */
+    bool stride; /* the id ends in /s */
 } lb_protocol_form;
 extern const lb_protocol_form lb_protocol_forms[]; /* the last: form NULL */
 const lb_protocol_form *lb_protocol_form_of(lb_protocol_rule rule);
@@ -56,7 +59,7 @@ typedef struct lb_window {
     int64_t start, n; /* tokens [start, start + n) of the text */
     int64_t from;     /* the model's outputs at its positions from .. n - 2 are scored, by the token after each */
 } lb_window;
-/* How many windows a text of so many tokens has; 0: it is too short. And the i-th of them. */
+/* How many windows a text of so many tokens has; 0: it is too short, or has items instead. And the i-th of them. */
 int64_t lb_protocol_windows(const lb_protocol *p, int64_t tokens);
 lb_window lb_protocol_window(const lb_protocol *p, int64_t tokens, int64_t i);
 
@@ -72,6 +75,7 @@ typedef struct lb_eval {
     int64_t speculative;                     /* tokens a round; 0: the rest was not measured */
     double *window_accept;                   /* (windows) means */
     double accept, accept_tokens;            /* mean over the scored tokens, in [0, 1]; tokens a round then */
+    lb_task_result task; /* of a task: its items are the windows, window_nll sums over what is right */
 } lb_eval;
 
 /* Speculative decoding (Leviathan et al. 2023, arXiv:2211.17192): the expected tokens of a round in which `drafts` are
