@@ -44,8 +44,9 @@ static const lb_option flags[] = {
      "BOS at the head of a text: where the tokenizer adds one, never, or always", AT(bos)},
     {"training", LB_OPT_STR, "", 0, 0, NULL, "text for methods that train; default: the calibration text",
      AT(training)},
-    {"eval", LB_OPT_STR, "", 0, 0, NULL, "also measure perplexity on this text", AT(eval)},
-    {"protocol", LB_OPT_STR, "W2-2048", 0, 0, NULL, "of that perplexity: lowbit help protocol", AT(protocol)},
+    {"eval", LB_OPT_STR, "", 0, 0, NULL, "also measure perplexity on this text, or accuracy on a task's items",
+     AT(eval)},
+    {"protocol", LB_OPT_STR, "W2-2048", 0, 0, NULL, "how that is measured: lowbit help protocol", AT(protocol)},
     {"windows", LB_OPT_INT, "0", 0, 1e9, NULL, "windows to score; 0: all", AT(windows)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", AT(threads)},
     {"weights", LB_OPT_CHOICE, "resident", 0, 0, lb_weights_choices,
@@ -221,10 +222,13 @@ static lb_status make_tables(session *s, lb_str *out) {
                quantized, lb_cli_bits(z), total, original, 100.0 * lb_ratio_fp16(z));
     for (int64_t i = 0; i < s->record.evals; i++) {
         const lb_eval *e = &s->record.eval[i].eval;
-        lb_str_add(out, "perplexity on %s, %s, %lld windows%s: %.6f", s->record.eval[i].name, e->protocol.id,
-                   (long long)e->windows, s->f->compute == LB_COMPUTE_BF16 ? ", products in bf16" : "", e->ppl);
-        if (!isnan(e->ppl_se)) lb_str_add(out, " +- %.6f", e->ppl_se);
-        lb_str_add(out, "\n");
+        bool task = e->task.items > 0;
+        double value = task ? 100 * e->task.acc : e->ppl, se = task ? 100 * e->task.acc_se : e->ppl_se;
+        lb_str_add(out, "%s on %s, %s, %lld %s%s: %.*f", task ? "accuracy" : "perplexity", s->record.eval[i].name,
+                   e->protocol.id, (long long)e->windows, task ? "items" : "windows",
+                   s->f->compute == LB_COMPUTE_BF16 ? ", products in bf16" : "", task ? 2 : 6, value);
+        if (!isnan(se)) lb_str_add(out, " +- %.*f", task ? 2 : 6, se);
+        lb_str_add(out, task ? " %%\n" : "\n");
     }
     return lb_str_check(out);
 }

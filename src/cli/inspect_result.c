@@ -23,8 +23,12 @@ static void show_record(const lb_record *r, const char *path, const char *hash, 
     lb_str_add(out, "\n");
     for (int64_t i = 0; i < r->evals; i++) {
         const lb_eval_row *e = &r->eval[i];
-        lb_str_add(out, "%-12s %s, %s, %lld of %lld windows: perplexity %.6f", i ? "" : "evaluated", e->name,
-                   e->eval.protocol.id, (long long)e->eval.windows, (long long)e->eval.windows_all, e->eval.ppl);
+        const lb_task_result *t = &e->eval.task;
+        lb_str_add(out, "%-12s %s, %s, %lld of %lld %s: ", i ? "" : "evaluated", e->name, e->eval.protocol.id,
+                   (long long)e->eval.windows, (long long)e->eval.windows_all, t->items ? "items" : "windows");
+        if (t->items) lb_str_add(out, "accuracy %.2f %%", 100 * t->acc);
+        if (t->right_norm) lb_str_add(out, ", acc_norm %.2f %%", 100 * t->acc_norm);
+        if (!isnan(e->eval.ppl)) lb_str_add(out, "%sperplexity %.6f", t->items ? ", " : "", e->eval.ppl);
         if (!isnan(e->eval.ppl_se)) lb_str_add(out, " +- %.6f", e->eval.ppl_se);
         lb_str_add(out, "\n");
     }

@@ -75,6 +75,14 @@ static void text_of_data(const lb_plan *p, lb_str *out) {
         const lb_corpus *t = p->eval[i].corpus;
         lb_protocol protocol;
         if (lb_protocol_parse(e->protocol, &protocol) != LB_OK) continue;
+        const lb_task_extent *task = &p->eval[i].task;
+        if (lb_protocol_is_task(&protocol)) {
+            bool variants = protocol.rule == LB_RULE_LAMB;
+            lb_str_add(out, "evaluation   %s: %s%s%s, %lld of %lld items, bos %s, sha256 %.12s\n", e->name, e->protocol,
+                       variants ? " " : "", variants ? lb_lambada_names[e->variant] : "", (long long)task->items,
+                       (long long)task->all, p->eval[i].bos_text, t->hash);
+            continue;
+        }
         int64_t all = lb_protocol_windows(&protocol, t->tokens),
                 n = e->windows > 0 && e->windows < all ? e->windows : all;
         lb_str_add(out, "evaluation   %s: %s, %lld of %lld windows, %lld tokens, bos %s, sha256 %.12s%s%s%s%s\n", e->name,

@@ -5,6 +5,7 @@
 
 #include "report/parts.h"
 #include "report/significance.h"
+#include "report/tasks_table.h"
 
 #define DELTA "\xce\x94"
 
@@ -15,6 +16,7 @@ enum column {
     C_CELL,
     C_SEEDS,
     C_BPW,
+    C_ACC,
     C_PPL,
     C_PPL_CSV,
     C_DELTA,
@@ -34,6 +36,7 @@ static const lb_table_column column[COLUMNS] = {
     [C_CELL] = {.head = "cell", .name = "cell", .key = true},
     [C_SEEDS] = {.head = "seeds", .right = true, .priority = 6},
     [C_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true, .priority = 8},
+    [C_ACC] = {.head = "acc %", .name = "acc", .right = true, .optional = true, .priority = 5},
     [C_PPL] = {.head = "PPL", .right = true, .priority = 5},
     [C_PPL_CSV] = {.name = "ppl"},
     [C_DELTA] = {.head = DELTA " ln PPL [95 %]", .right = true, .priority = 2},
@@ -72,6 +75,7 @@ static lb_status add_row(lb_table *t, const comparison *x, const lb_report_block
     lb_table_set(t, C_SEEDS, x->v->seeds && !row->baseline ? seeds.s : NULL, NULL);
     double bpw = lb_size_bits(&row->cell[0]->size.quantized);
     lb_table_set(t, C_BPW, lb_num_fixed(bpw, 3).s, lb_num_exact(bpw).s);
+    if (q.task.has) lb_table_set(t, C_ACC, lb_num_fixed(100 * q.task.acc, 2).s, lb_num_exact(q.task.acc).s);
     lb_table_set(t, C_PPL, lb_num_ppl(q.ppl).s, NULL);
     lb_table_set(t, C_PPL_CSV, NULL, lb_num_exact(q.ppl).s);
     lb_table_set(t, C_DELTA, shown.s, NULL);
@@ -136,17 +140,21 @@ static lb_status find(const lb_report_view *v, const char *label, comparison *x)
 }
 
 static lb_status make_title(comparison *x) {
-    char seeds[32] = "";
+    char seeds[32] = "", measured[64];
     lb_report_quality q;
     const lb_eval_row *e = x->block[0].eval;
     if (x->to.cells > 1) snprintf(seeds, sizeof seeds, " (%lld seeds)", (long long)x->to.cells);
     LB_TRY(lb_report_quality_of(x->v, &x->to, &x->block[0], &q));
+    if (q.task.has)
+        snprintf(measured, sizeof measured, "accuracy %.20s %%", lb_num_fixed(100 * q.task.acc, 2).s);
+    else
+        snprintf(measured, sizeof measured, "PPL %.40s", lb_num_ppl(q.ppl).s);
     if (x->blocks > 1)
         x->title = lb_arena_printf(x->v->arena, "Differences to %s%s: below 0 is better than it", x->to.label, seeds);
     else
-        x->title = lb_arena_printf(
-            x->v->arena, "Differences to %s%s on %s, %s, %lld windows (PPL %s): below 0 is better", x->to.label, seeds,
-            e->name, e->eval.protocol.id, (long long)e->eval.windows, lb_num_ppl(q.ppl).s);
+        x->title = lb_arena_printf(x->v->arena, "Differences to %s%s on %s, %s, %lld %s (%s): below 0 is better",
+                                   x->to.label, seeds, e->name, e->eval.protocol.id, (long long)e->eval.windows,
+                                   lb_report_windows_name(&x->block[0]), measured);
     return x->title ? LB_OK : LB_E_NOMEM;
 }
 

@@ -183,13 +183,14 @@ static bool eval_metric(const lb_eval_row *e, const char *metric, answer *out) {
         const char *name;
         double value;
         bool have;
-    } known[] = {{"ppl", e->eval.ppl, true},
-                 {"ppl_se", e->eval.ppl_se, true},
+    } known[] = {{"ppl", e->eval.ppl, e->eval.protocol.rule != LB_RULE_CHOICE},
+                 {"ppl_se", e->eval.ppl_se, e->eval.protocol.rule != LB_RULE_CHOICE},
                  {"mean_nll", e->eval.mean_nll, true},
                  {"tokens", (double)e->text_tokens, true},
                  {"windows_all", (double)e->eval.windows_all, true},
                  {"tokens_scored", (double)e->eval.scored, true},
-                 {"acc_percent", NAN, false}, /* of tasks */
+                 {"acc_percent", 100 * e->eval.task.acc, e->eval.task.items > 0},
+                 {"acc_norm_percent", 100 * e->eval.task.acc_norm, e->eval.task.right_norm != NULL},
                  {"kl_mean", e->eval.kl_mean, e->eval.has_kl},
                  {"top1", e->eval.top1, e->eval.has_kl},
                  {"accept", e->eval.accept, e->eval.speculative > 0},

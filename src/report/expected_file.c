@@ -21,6 +21,7 @@ static const char *near_metric(const char *metric) {
                                         "windows_all",
                                         "tokens_scored",
                                         "acc_percent",
+                                        "acc_norm_percent",
                                         "delta_ln_ppl",
                                         "kl_mean",
                                         "top1",

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "report/parts.h"
+#include "report/tasks_table.h"
 
 /* ---- values ---- */
 
@@ -151,6 +152,43 @@ static lb_status accept(const lb_fact_source *s, lb_fact_value *v) {
 static lb_status speedup(const lb_fact_source *s, lb_fact_value *v) {
     return number(s, v, lb_draft_speedup(&s->c->size, &s->e->eval));
 }
+
+static bool is_task(const lb_fact_source *s) { return s->e->eval.task.items > 0; }
+
+static lb_status of_task(const lb_fact_source *s, lb_fact_value *v, double x) {
+    return number(s, v, is_task(s) ? x : NAN);
+}
+
+static lb_status variant(const lb_fact_source *s, lb_fact_value *v) { return text(v, s->e->variant); }
+static lb_status items(const lb_fact_source *s, lb_fact_value *v) {
+    return count(s, v, is_task(s), s->e->eval.task.items);
+}
+static lb_status acc(const lb_fact_source *s, lb_fact_value *v) { return of_task(s, v, s->e->eval.task.acc); }
+static lb_status acc_se(const lb_fact_source *s, lb_fact_value *v) { return of_task(s, v, s->e->eval.task.acc_se); }
+static lb_status acc_norm(const lb_fact_source *s, lb_fact_value *v) { return of_task(s, v, s->e->eval.task.acc_norm); }
+
+static lb_status acc_norm_se(const lb_fact_source *s, lb_fact_value *v) {
+    return of_task(s, v, s->e->eval.task.acc_norm_se);
+}
+
+static lb_report_task task_of(const lb_fact_source *s) {
+    lb_report_task q;
+    lb_report_task_of(&s->e, 1, &q);
+    if (!q.has || !q.has_delta) q.delta = q.delta_norm = NAN;
+    return q;
+}
+
+static lb_status acc_delta(const lb_fact_source *s, lb_fact_value *v) { return number(s, v, task_of(s).delta); }
+static lb_status norm_delta(const lb_fact_source *s, lb_fact_value *v) { return number(s, v, task_of(s).delta_norm); }
+static lb_status mcnemar(const lb_fact_source *s, lb_fact_value *v) { return number(s, v, task_of(s).p); }
+static lb_status norm_mcnemar(const lb_fact_source *s, lb_fact_value *v) { return number(s, v, task_of(s).p_norm); }
+
+static lb_status discordant(const lb_fact_source *s, lb_fact_value *v, int64_t n) {
+    return count(s, v, is_task(s) && s->e->has_paired, n);
+}
+
+static lb_status worse(const lb_fact_source *s, lb_fact_value *v) { return discordant(s, v, s->e->mcnemar.worse); }
+static lb_status better(const lb_fact_source *s, lb_fact_value *v) { return discordant(s, v, s->e->mcnemar.better); }
 
 /* ---- layer errors and cost ---- */
 
@@ -381,6 +419,19 @@ const lb_fact lb_facts[] = {
         rel_equal),
     NUMBER("output_vs_rtn_equal", "1", "its ratio to round-to-nearest", rtn_equal),
     EVAL("text_rows", "", "how rows of the text were read; empty: as one text", LB_FACT_TEXT, text_rows),
+    EVAL("variant", "", "of LAMB: how the text is read", LB_FACT_TEXT, variant),
+    EVAL("items", "count", "of a task", LB_FACT_COUNT, items),
+    EVAL("acc", "share", "of a task's items that are answered right", LB_FACT_NUMBER, acc),
+    EVAL("acc_se", "share", "its standard error", LB_FACT_NUMBER, acc_se),
+    EVAL("acc_norm", "share", "of items whose right choice is the most likely one per character", LB_FACT_NUMBER,
+         acc_norm),
+    EVAL("acc_norm_se", "share", "its standard error", LB_FACT_NUMBER, acc_norm_se),
+    EVAL("delta_acc", "share", "accuracy minus the baseline's", LB_FACT_NUMBER, acc_delta),
+    EVAL("delta_acc_norm", "share", "the same of acc_norm", LB_FACT_NUMBER, norm_delta),
+    EVAL("mcnemar_worse", "count", "items that the baseline alone has right", LB_FACT_COUNT, worse),
+    EVAL("mcnemar_better", "count", "items that this cell alone has right", LB_FACT_COUNT, better),
+    EVAL("mcnemar_p", "1", "McNemar's exact test of those two", LB_FACT_NUMBER, mcnemar),
+    EVAL("mcnemar_p_norm", "1", "the same of acc_norm", LB_FACT_NUMBER, norm_mcnemar),
     {.name = NULL},
 };
 

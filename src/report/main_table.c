@@ -8,6 +8,7 @@
 #include "report/facts.h"
 #include "report/parts.h"
 #include "report/significance.h"
+#include "report/tasks_table.h"
 
 #define PM    "\xc2\xb1"
 #define DELTA "\xce\x94"
@@ -25,6 +26,10 @@ enum column {
     C_BPW,
     C_SIZE,
     C_RATIO,
+    C_ACC, /* of tasks */
+    C_ACC_SE_CSV,
+    C_NORM,
+    C_NORM_SE_CSV,
     C_PPL_BRIEF,
     C_PPL,
     C_PPL_CSV,
@@ -34,6 +39,10 @@ enum column {
     C_DELTA_CSV,
     C_LOW_CSV,
     C_HIGH_CSV,
+    C_ACC_DELTA, /* of tasks */
+    C_MCNEMAR,
+    C_NORM_DELTA_CSV,
+    C_MCNEMAR_NORM_CSV,
     C_SEEDS,
     C_SD,
     C_PPL_MEAN_CSV,
@@ -66,6 +75,10 @@ static const lb_table_column column[COLUMNS] = {
     [C_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true, .priority = 4},
     [C_SIZE] = {.head = "MiB", .name = "bytes_fp16_rest", .right = true, .priority = 7},
     [C_RATIO] = {.head = "of fp16", .name = "ratio_fp16", .right = true, .priority = 8},
+    [C_ACC] = {.head = "acc % " PM " se", .name = "acc", .right = true, .optional = true, .priority = 1},
+    [C_ACC_SE_CSV] = {.name = "acc_se", .optional = true},
+    [C_NORM] = {.head = "acc_norm % " PM " se", .name = "acc_norm", .right = true, .optional = true, .priority = 4},
+    [C_NORM_SE_CSV] = {.name = "acc_norm_se", .optional = true},
     [C_PPL_BRIEF] = {.head = "PPL", .right = true, .priority = 1, .narrow = true},
     [C_PPL] = {.head = "PPL " PM " se", .right = true, .priority = 5},
     [C_PPL_CSV] = {.name = "ppl"},
@@ -75,6 +88,10 @@ static const lb_table_column column[COLUMNS] = {
     [C_DELTA_CSV] = {.name = "delta_ln_ppl"},
     [C_LOW_CSV] = {.name = "delta_low"},
     [C_HIGH_CSV] = {.name = "delta_high"},
+    [C_ACC_DELTA] = {.head = DELTA " acc", .name = "delta_acc", .right = true, .optional = true, .priority = 2},
+    [C_MCNEMAR] = {.head = "p McNemar", .name = "mcnemar_p", .right = true, .optional = true, .priority = 3},
+    [C_NORM_DELTA_CSV] = {.name = "delta_acc_norm", .optional = true},
+    [C_MCNEMAR_NORM_CSV] = {.name = "mcnemar_p_norm", .optional = true},
     [C_SEEDS] = {.head = "seeds", .name = "seeds", .right = true, .priority = 3},
     [C_SD] = {.head = "sd ln PPL", .name = "ln_ppl_sd_seeds", .right = true, .priority = 13},
     [C_PPL_MEAN_CSV] = {.name = "ppl_mean_seeds"},
@@ -102,6 +119,10 @@ static const lb_own_column own_column[] = {
     {"bits_per_weight", C_BPW, C_BPW},
     {"model_bytes_rest_fp16", C_SIZE, C_SIZE},
     {"ratio_fp16", C_RATIO, C_RATIO},
+    {"acc", C_ACC, C_ACC},
+    {"acc_norm", C_NORM, C_NORM},
+    {"delta_acc", C_ACC_DELTA, C_ACC_DELTA},
+    {"mcnemar_p", C_MCNEMAR, C_MCNEMAR},
     {"ppl", C_PPL, C_PPL_CSV},
     {"delta_ln_ppl", C_DELTA, C_DELTA_CSV},
     {"seeds", C_SEEDS, C_SEEDS},
@@ -118,6 +139,15 @@ static const lb_own_column own_column[] = {
     {"flags", C_FLAGS, C_FLAGS},
     {NULL, 0, 0},
 };
+
+static const lb_task_columns of_task = {.acc = C_ACC,
+                                        .acc_se = C_ACC_SE_CSV,
+                                        .norm = C_NORM,
+                                        .norm_se = C_NORM_SE_CSV,
+                                        .delta = C_ACC_DELTA,
+                                        .p = C_MCNEMAR,
+                                        .delta_norm = C_NORM_DELTA_CSV,
+                                        .p_norm = C_MCNEMAR_NORM_CSV};
 
 static void put(lb_table *t, size_t c, lb_num shown, double exact) {
     lb_table_set(t, c, shown.s, lb_num_exact(exact).s);
@@ -172,6 +202,7 @@ static void put_quality(lb_table *t, const lb_report_row *row, const lb_report_q
     lb_table_set(t, C_PPL_CSV, NULL, lb_num_exact(q->ppl).s);
     lb_table_set(t, C_SE_CSV, NULL, lb_num_exact(q->se).s);
     put_spread(t, row, q);
+    lb_report_put_task(t, &of_task, &q->task);
     if (q->has_delta) {
         lb_table_set(t, C_DELTA_BRIEF, brief_delta(q, "").s, NULL);
         lb_table_set(t, C_DELTA, lb_num_interval(q->delta.delta, q->delta.low, q->delta.high).s,
@@ -303,9 +334,22 @@ static lb_status title_of(const lb_report_view *v, const lb_report_block *b, con
     if (!b)
         *out = lb_arena_printf(v->arena, "%s: not evaluated; sizes and layer errors", model);
     else
-        *out = lb_arena_printf(v->arena, "%s: perplexity on %s%s%s", model, b->title, has ? "; differences to " : "",
-                               has ? to.label : "");
+        *out = lb_arena_printf(v->arena, "%s: %s on %s%s%s", model, lb_report_measure_name(b), b->title,
+                               has ? "; differences to " : "", has ? to.label : "");
     return *out ? LB_OK : LB_E_NOMEM;
+}
+
+/* Multiple choice has differences, but no perplexity. */
+static lb_status columns_of(const lb_report_view *v, const lb_report_block *b, const lb_table_column **out) {
+    *out = column;
+    if (!b || lb_report_has_ppl(b)) return LB_OK;
+    lb_table_column *own = LB_NEW(v->arena, lb_table_column, COLUMNS);
+    if (!own) return LB_E_NOMEM;
+    memcpy(own, column, sizeof column);
+    own[C_DELTA_BRIEF].head = lb_report_loss_name(b);
+    own[C_DELTA].head = lb_arena_printf(v->arena, "%s [95 %%]", lb_report_loss_name(b));
+    *out = own;
+    return own[C_DELTA].head ? LB_OK : LB_E_NOMEM;
 }
 
 static lb_status one_block(const lb_report_view *v, const lb_report_block *b, int64_t at, bool with_cost,
@@ -315,14 +359,16 @@ static lb_status one_block(const lb_report_view *v, const lb_report_block *b, in
     LB_TRY(title_of(v, b, &title));
     lb_table *t;
     lb_columns x;
-    LB_TRY(lb_columns_choose(v, column, COLUMNS, own_column, &x));
+    const lb_table_column *own;
+    LB_TRY(columns_of(v, b, &own));
+    LB_TRY(lb_columns_choose(v, own, COLUMNS, own_column, &x));
     LB_TRY(lb_table_new(v->arena, id, title, x.all, x.n, &t));
     t->wide = v->options->wide;
     LB_TRY(fill(t, &x, v, b, with_cost || x.picks, false));
     LB_TRY(lb_columns_pick(&x, t, &t));
     if (paper) {
         t->paper = true, t->latex = *paper, t->siunitx = v->options->siunitx, t->chosen = x.picks > 0;
-        t->note_of = column[v->options->significant ? C_DELTA_BRIEF : C_DELTA].head; /* of intervals, or of stars */
+        t->note_of = own[v->options->significant ? C_DELTA_BRIEF : C_DELTA].head; /* of intervals, or of stars */
         LB_TRY(comparisons_note(v, b, &t->note));
     }
     return lb_table_render(t, f, out);

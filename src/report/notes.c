@@ -37,7 +37,16 @@ static void note(notes *s, const char *text) {
 static void note_protocol(notes *s, const lb_report_block *b) {
     const lb_protocol *p = &b->eval->eval.protocol;
     long long n = (long long)p->n;
-    if (p->rule == LB_RULE_LCPP)
+    if (lb_protocol_is_task(p))
+        note(s,
+             lb_arena_printf(s->arena,
+                             "%s: %s \xc2\xb1 of accuracies is sqrt(p (1 \xe2\x88\x92 p) / (items \xe2\x88\x92 1)).%s "
+                             "p McNemar: exact and two-sided, of the items that one of the two alone has right.",
+                             p->id, lb_protocol_form_of(p->rule)->text,
+                             p->rule == LB_RULE_LAMB ? ""
+                                                     : " \xce\x94 NLL is that of the right choice, in nats an "
+                                                       "item."));
+    else if (p->rule == LB_RULE_LCPP)
         note(s, lb_arena_printf(s->arena,
                                 "%s: windows of %lld tokens without overlap, the tail dropped; the second half of each "
                                 "window is scored (llama.cpp's rule); mean over tokens. " OVER_TOKENS,

@@ -8,6 +8,7 @@
 #include "report/alike.h"
 #include "report/parts.h"
 #include "report/significance.h"
+#include "report/tasks_table.h"
 
 enum { NAMES_MOST = 4 };
 
@@ -56,9 +57,9 @@ static lb_status say(words *w, lb_str *s) {
     return st;
 }
 
-static void add_loss(lb_str *s, const ranked *x) {
+static void add_loss(lb_str *s, const lb_report_block *b, const ranked *x) {
     double d = x->q.delta.delta;
-    lb_str_add(s, "%s (%s bits, \xce\x94 ln PPL %s)", x->row->short_name, lb_num_fixed(x->bits, 2).s,
+    lb_str_add(s, "%s (%s bits, %s %s)", x->row->short_name, lb_num_fixed(x->bits, 2).s, lb_report_loss_name(b),
                lb_num_signed(d, fabs(d) < 0.01 ? 5 : 3).s);
 }
 
@@ -77,7 +78,7 @@ static lb_status front(words *w) {
         if (w->at[i].q.delta.delta >= least) continue;
         least = w->at[i].q.delta.delta;
         lb_str_add(&s, on++ ? ", " : "");
-        add_loss(&s, &w->at[i]);
+        add_loss(&s, w->b, &w->at[i]);
     }
     int64_t off = w->n - on;
     if (off)
@@ -125,7 +126,7 @@ static lb_status budgets(words *w) {
             lb_str_add(&s, "With at most %d to %d bits a weight ", bits, to);
         else
             lb_str_add(&s, "With at most %d bit%s a weight ", bits, bits == 1 ? "" : "s");
-        add_loss(&s, best);
+        add_loss(&s, w->b, best);
         lb_str_add(&s, " loses least");
         lb_status st = add_equals(w, to, best, &s);
         lb_str_add(&s, ".");

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "report/plot_points.h"
+#include "report/tasks_table.h"
 #include "result/seeds.h"
 
 /* y of a row, and its 95 % interval; NaN: there is none. */
@@ -212,6 +213,7 @@ static lb_status one(const lb_report_view *v, const lb_report_block *b, const lb
 lb_status lb_plot_excess(const lb_report_view *v, lb_plotter *w) {
     for (int64_t b = 0; b < v->blocks; b++) {
         lb_points s;
+        if (!lb_report_has_ppl(&v->block[b])) continue;
         LB_TRY(lb_points_of(v, &v->block[b], &s));
         LB_TRY(one(v, &v->block[b], &s, w, false));
         LB_TRY(one(v, &v->block[b], &s, w, true));

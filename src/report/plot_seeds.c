@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "report/plot_rows.h"
+#include "report/tasks_table.h"
 
 #define AXES 560 /* points */
 #define ROW  36
@@ -174,6 +175,7 @@ lb_status lb_plot_seeds(const lb_report_view *v, lb_plotter *w) {
         over_seeds x = {.v = v, .b = &v->block[b]};
         lb_rows all, s;
         const char *part;
+        if (!lb_report_has_ppl(x.b)) continue;
         LB_TRY(lb_rows_of(v, has_seeds, &x, &all));
         LB_TRY(x.st);
         LB_TRY(name_counts(v->arena, &x, &all));

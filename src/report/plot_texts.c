@@ -5,6 +5,7 @@
 #include "report/alike.h"
 #include "report/facts.h"
 #include "report/plot.h"
+#include "report/tasks_table.h"
 
 #define MAPS      6   /* a figure */
 #define TEXTS     12  /* a map */
@@ -265,9 +266,23 @@ static int64_t share(int64_t n, double most) {
     return (n + figures - 1) / figures;
 }
 
-lb_status lb_plot_texts(const lb_report_view *v, lb_plotter *w) {
+/* The view without blocks whose differences are none of perplexities. */
+static lb_status of_texts(const lb_report_view *v, lb_report_view *out) {
+    *out = *v;
+    out->block = LB_NEW(v->arena, lb_report_block, v->blocks + 1);
+    if (!out->block) return LB_E_NOMEM;
+    out->blocks = 0;
+    for (int64_t b = 0; b < v->blocks; b++)
+        if (lb_report_has_ppl(&v->block[b])) out->block[out->blocks++] = v->block[b];
+    return LB_OK;
+}
+
+lb_status lb_plot_texts(const lb_report_view *whole, lb_plotter *w) {
     enum { CELL = 9 }; /* characters: of a number, and a protocol's name */
     maps s;
+    lb_report_view of_ppl;
+    const lb_report_view *v = &of_ppl;
+    LB_TRY(of_texts(whole, &of_ppl));
     LB_TRY(maps_of(v, &s));
     if (!s.n || lb_span_empty(&s.span)) return LB_OK;
     int lines = 0;

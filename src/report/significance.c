@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "report/tasks_table.h"
+
 static lb_status side_of(const lb_report_view *v, const lb_report_block *b, const lb_report_row *row, lb_side *out) {
     const double **nll = LB_NEW(v->arena, const double *, row->cells + 1);
     uint64_t *seed = LB_NEW(v->arena, uint64_t, row->cells + 1);
@@ -104,12 +106,12 @@ lb_status lb_report_to_reference(const lb_report_view *v, const lb_report_block 
     lb_contrast d;
     bool has;
     if (!v->options->reference) return LB_OK;
-    q->has_delta = false;
+    q->has_delta = q->task.has_delta = false;
     LB_TRY(lb_report_reference_of(v, &to, &has));
     if (!has || !compares(v, b, row, &to)) return LB_OK;
     LB_TRY(lb_report_contrast(v, b, row, &to, &d, &q->has_delta));
     if (q->has_delta) q->delta = d.d;
-    return LB_OK;
+    return q->task.has ? lb_report_task_to(v, b, row, &to, &q->task) : LB_OK;
 }
 
 lb_status lb_report_marks_asked(const lb_report_view *v, const lb_report_block *b, lb_report_marks *out) {

@@ -5,6 +5,7 @@
 
 #include "report/row_names.h"
 #include "report/significance.h"
+#include "report/tasks_table.h"
 #include "result/seeds.h"
 
 const char *lb_report_pair(const lb_pairs *p, const char *key) {
@@ -155,7 +156,7 @@ static bool is_baseline(const lb_record *c) { return c->state == LB_CELL_DONE &&
 /* The same evaluation, and the same of it. */
 static bool has_result(const lb_record *c, const lb_eval_row *e) {
     for (int64_t i = 0; i < c->evals; i++)
-        if (lb_report_same_evaluation(&c->eval[i], e) && c->eval[i].eval.ppl == e->eval.ppl) return true;
+        if (lb_report_same_evaluation(&c->eval[i], e) && c->eval[i].eval.mean_nll == e->eval.mean_nll) return true;
     return false;
 }
 
@@ -226,7 +227,8 @@ static void count_lost(lb_report_view *v) {
 bool lb_report_same_windows(const lb_eval_row *x, const lb_eval_row *y) {
     return strcmp(x->name, y->name) == 0 && strcmp(x->eval.protocol.id, y->eval.protocol.id) == 0 &&
            strcmp(text_of(x->text_hash), text_of(y->text_hash)) == 0 && strcmp(text_of(x->bos), text_of(y->bos)) == 0 &&
-           strcmp(text_of(x->rows), text_of(y->rows)) == 0 && x->eval.windows == y->eval.windows;
+           strcmp(text_of(x->rows), text_of(y->rows)) == 0 &&
+           strcmp(text_of(x->variant), text_of(y->variant)) == 0 && x->eval.windows == y->eval.windows;
 }
 
 bool lb_report_same_evaluation(const lb_eval_row *x, const lb_eval_row *y) {
@@ -303,12 +305,13 @@ static lb_status name_blocks(lb_report_view *v) {
                                                   : lb_arena_printf(v->arena, "%s (%s)", e->name, path[i]);
         if (!b->name) return LB_E_NOMEM;
         b->compute = compute_of(v, e);
+        const char *variant = text_of(e->variant), *what = lb_report_windows_name(b), *gap = variant[0] ? " " : "";
         if (e->eval.windows == e->eval.windows_all)
-            b->title = lb_arena_printf(v->arena, "%s, %s, all %lld windows", b->name, e->eval.protocol.id,
-                                       (long long)e->eval.windows);
+            b->title = lb_arena_printf(v->arena, "%s, %s%s%s, all %lld %s", b->name, e->eval.protocol.id, gap, variant,
+                                       (long long)e->eval.windows, what);
         else
-            b->title = lb_arena_printf(v->arena, "%s, %s, first %lld of %lld windows", b->name, e->eval.protocol.id,
-                                       (long long)e->eval.windows, (long long)e->eval.windows_all);
+            b->title = lb_arena_printf(v->arena, "%s, %s%s%s, first %lld of %lld %s", b->name, e->eval.protocol.id, gap,
+                                       variant, (long long)e->eval.windows, (long long)e->eval.windows_all, what);
         if (b->title && b->compute) b->title = lb_arena_printf(v->arena, "%s, compute %s", b->title, b->compute);
         if (!b->title) return LB_E_NOMEM;
     }
@@ -435,6 +438,7 @@ lb_status lb_report_quality_of(const lb_report_view *v, const lb_report_row *row
         q.has_kl = q.has_kl && e->eval.has_kl;
     }
     LB_TRY(seeds_ppl(v->arena, &s, &q));
+    lb_report_task_of(s.at, s.n, &q.task);
     if (q.has_delta && s.n > 1)
         LB_TRY(seeds_delta(v, b, &s, &q));
     else if (q.has_delta)

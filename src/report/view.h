@@ -65,6 +65,14 @@ const lb_eval_row *lb_report_eval(const lb_record *c, const lb_report_block *b);
 /* A baseline whose evaluation in this block another one before it has, of several sweeps. */
 bool lb_report_is_repeated(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b);
 
+/* Accuracies of a task, as shares; over several seeds means. Differences are to the baseline, or to the reference. */
+typedef struct lb_report_task {
+    bool has, has_delta;
+    double acc, acc_se, acc_norm, acc_norm_se; /* acc_norm NaN: the task has none */
+    double delta, delta_norm;
+    double p, p_norm; /* McNemar's, of one cell against another; else NaN */
+} lb_report_task;
+
 /* A row in a block. Over several seeds: means, of the perplexity the geometric one, so that it is exp(delta) times the
  * baseline's; its standard error by the text, on average and relative; and the interval of lb_seeds_difference. */
 typedef struct lb_report_quality {
@@ -77,6 +85,7 @@ typedef struct lb_report_quality {
     bool has_kl;
     double kl, kl_median, kl_p99, top1;
     double accept, speedup; /* NaN: not measured */
+    lb_report_task task;
 } lb_report_quality;
 LB_NODISCARD lb_status lb_report_quality_of(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b,
                                             lb_report_quality *out);

@@ -49,10 +49,11 @@ lb_status lb_journal_layer(const char *dir, const char *stem, const lb_layer_row
 
 lb_status lb_journal_eval(const char *dir, const char *stem, const lb_eval_row *r) {
     lb_json_memory_begin();
-    return append(dir, stem,
-                  json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o}", "event", "eval", "name", r->name, "protocol",
-                            r->eval.protocol.id, "windows", (json_int_t)r->eval.windows, "ppl", number(r->eval.ppl),
-                            "ppl_se", number(r->eval.ppl_se), "delta", number(r->has_paired ? r->paired.delta : NAN)));
+    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o}", "event", "eval", "name", r->name, "protocol",
+                          r->eval.protocol.id, "windows", (json_int_t)r->eval.windows, "ppl", number(r->eval.ppl),
+                          "ppl_se", number(r->eval.ppl_se), "delta", number(r->has_paired ? r->paired.delta : NAN));
+    if (o && lb_protocol_is_task(&r->eval.protocol)) json_object_set_new(o, "acc", number(r->eval.task.acc));
+    return append(dir, stem, o);
 }
 
 lb_status lb_journal_train(const char *dir, const char *stem, const lb_trained *t) {

@@ -4,6 +4,7 @@
 #define LB_RESULT_RECORD_H
 
 #include "quant/layer.h"
+#include "result/mcnemar.h"
 #include "result/quality.h"
 
 /* PENDING: the run ended before it. MISSING: the index says that it is done, but its file is gone or not the one it
@@ -82,6 +83,9 @@ typedef struct lb_eval_row {
     lb_paired paired; /* this minus the baseline; the baseline itself has none */
     bool bf16;        /* its products were in bfloat16: what the record's provenance says of `compute` */
     const char *rows; /* how those of the text were read, in words; "": as one */
+    /* Of a task. */
+    const char *variant;              /* how LAMBADA's text is read; "" or NULL: nothing is to be chosen */
+    lb_mcnemar mcnemar, mcnemar_norm; /* where has_paired: its items against the baseline's, and by acc_norm */
 } lb_eval_row;
 
 /* A training, point by point; and the loss of a held-out text, where one was asked for. */

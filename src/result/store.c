@@ -10,6 +10,7 @@
 #include "result/bundle.h"
 #include "result/figures.h"
 #include "result/store_fields.h"
+#include "result/store_task.h"
 #include "result/store_told.h"
 
 static lb_status put_pairs(lb_h5 *h, const char *group, const lb_pairs *p) {
@@ -75,6 +76,7 @@ static lb_status put_evals(lb_h5 *h, const lb_record *r) {
             LB_TRY(lb_h5_put_f64(h, path, e->eval.window_agree, 1, &e->eval.windows));
         }
         LB_TRY(lb_fields_put_attrs(h, group, lb_eval_fields, e));
+        LB_TRY(lb_task_put(h, group, e));
         if (!e->eval.speculative) continue;
         snprintf(path, sizeof path, "%s/window_accept", group);
         LB_TRY(lb_h5_put_f64(h, path, e->eval.window_accept, 1, &e->eval.windows));

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "result/figures.h"
 #include "result/store.h"
+#include "result/store_task.h"
 
 enum { MAX_BLOCK = 4095, MAX_LAYERS = 7 * (MAX_BLOCK + 1) + 2 };
 static const int64_t most = (int64_t)1 << 53; /* bytes, weights, tokens: exact as float64, and sums of them fit */
@@ -88,13 +89,15 @@ static lb_status check_eval(int64_t i, const lb_eval_row *e) {
         e->eval.windows_all != lb_protocol_windows(&e->eval.protocol, e->text_tokens))
         return lb_fail(LB_E_FORMAT, "%s: %lld windows of %s in %lld tokens", where, (long long)e->eval.windows_all,
                        e->eval.protocol.id, (long long)e->text_tokens);
-    if (!isfinite(e->eval.mean_nll) || !isfinite(e->eval.ppl) || isinf(e->eval.ppl_se) || e->eval.ppl <= 0)
+    bool none = e->eval.protocol.rule == LB_RULE_CHOICE; /* has no perplexity */
+    if (!isfinite(e->eval.mean_nll) || (none ? !isnan(e->eval.ppl) : !isfinite(e->eval.ppl)) || isinf(e->eval.ppl_se) ||
+        e->eval.ppl <= 0)
         return lb_fail(LB_E_FORMAT, "%s: perplexity %g +- %g: not a number that this program writes", where,
                        e->eval.ppl, e->eval.ppl_se);
     for (int64_t w = 0; w < e->eval.windows; w++)
         if (!isfinite(e->eval.window_nll[w]))
             return lb_fail(LB_E_FORMAT, "%s: window_nll[%lld] is %g", where, (long long)w, e->eval.window_nll[w]);
-    return LB_OK;
+    return lb_task_check(where, e);
 }
 
 static lb_status check_accept(int64_t i, const lb_eval *e) {

@@ -5,6 +5,7 @@
 #include "result/bundle.h"
 #include "result/store.h"
 #include "result/store_fields.h"
+#include "result/store_task.h"
 #include "result/store_told.h"
 
 enum { MAX_ROWS = 10000000, MAX_EVALS = 10000 };
@@ -95,6 +96,7 @@ static lb_status get_evals(lb_h5 *h, lb_arena *a, lb_record *r) {
             LB_TRY(get_f64s(h, a, path, e->eval.windows, &e->eval.window_accept));
             LB_TRY(lb_fields_get_attrs(h, a, group, lb_accept_fields, e));
         }
+        LB_TRY(lb_task_get(h, a, group, e));
         if (!e->eval.has_kl) continue;
         snprintf(path, sizeof path, "%s/window_kl", group);
         LB_TRY(get_f64s(h, a, path, e->eval.windows, &e->eval.window_kl));

@@ -4,6 +4,7 @@
 
 #include "base/fs.h"
 #include "eval/perplexity.h"
+#include "eval/tasks.h"
 #include "run/cell.h"
 
 static lb_status states_path(const lb_runner *r, int64_t i, lb_arena *a, const char **path, char key[65]) {
@@ -90,7 +91,23 @@ static lb_status compare(const lb_runner *r, int64_t i, lb_arena *scratch, lb_ev
     LB_TRY(lb_eval_series(&row->eval, row->text_tokens, scratch, &own));
     LB_TRY(lb_eval_series(base, row->text_tokens, scratch, &theirs));
     row->has_paired = true;
+    const lb_task_result *t = &row->eval.task, *b = &base->task;
+    if (t->right && b->right) lb_mcnemar_of(t->right, b->right, t->items, &row->mcnemar);
+    if (t->right_norm && b->right_norm) lb_mcnemar_of(t->right_norm, b->right_norm, t->items, &row->mcnemar_norm);
     return lb_paired_difference(own, theirs, base->windows, &row->paired);
+}
+
+static lb_status measure_task(evaluator *x, const lb_weights *w, lb_eval_row *row) {
+    const lb_plan *p = x->r->plan;
+    const lb_eval_config *e = p->eval_config[x->i];
+    const lb_task_request r = {.protocol = x->request.protocol,
+                               .variant = (lb_lambada)e->variant,
+                               .corpus = x->request.corpus,
+                               .max_items = e->windows,
+                               .compute = x->request.compute};
+    if (r.protocol.rule == LB_RULE_LAMB) row->variant = lb_lambada_names[e->variant];
+    LB_TRY(lb_task_evaluate(p->model->net, w, &r, p->team, x->r->keep, x->log, &row->eval, &row->text_tokens));
+    return compare(x->r, x->i, x->scratch, row);
 }
 
 static lb_status evaluate_one(evaluator *x, const lb_cell *c, const lb_weights *w, lb_eval_row *row) {
@@ -106,6 +123,7 @@ static lb_status evaluate_one(evaluator *x, const lb_cell *c, const lb_weights *
                          .bf16 = p->compute == LB_COMPUTE_BF16};
     x->request = (lb_eval_request){.corpus = t->corpus, .max_windows = e->windows, .compute = (lb_compute)p->compute};
     LB_TRY(lb_protocol_parse(e->protocol, &x->request.protocol));
+    if (lb_protocol_is_task(&x->request.protocol)) return measure_task(x, w, row);
     if (!c->method) return measure(x, w, e->kl, x->r->keep, &row->eval);
     bool damaged = false;
     lb_status st = e->kl && x->r->baseline ? measure_kl(x, w, false, &damaged, &row->eval)

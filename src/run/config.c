@@ -149,6 +149,9 @@ static lb_status read_eval(lb_config_reader *r, const lb_yaml *n, const char *ti
     if (out->speculative && (!out->kl || lb_protocol_is_task(&p)))
         return lb_fail(LB_E_CONFIG, "%s: %s: speculative: needs %s", lb_config_where(n).text, title,
                        out->kl ? "windows of a text, not items" : "kl: true, for the baseline's states");
+    if (out->variant != LB_LAMBADA_OPENAI && p.rule != LB_RULE_LAMB)
+        return lb_fail(LB_E_CONFIG, "%s: variant: only protocol LAMB has any, this is %s",
+                       lb_config_where(lb_yaml_get(n, "variant")).text, p.id);
     for (const lb_eval_config *e = r->c->eval; e < out; e++)
         if (strcmp(e->name, out->name) == 0 && strcmp(e->protocol, out->protocol) == 0)
             return lb_fail(LB_E_CONFIG, "%s: %s: '%s' with %s is there already: give one of them a name",

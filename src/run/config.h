@@ -54,6 +54,7 @@ typedef struct lb_eval_config {
     bool kl;
     int64_t speculative; /* tokens a round; 0: none */
     lb_rows_config rows;
+    int variant; /* lb_lambada, of LAMB */
     const lb_yaml *node;
 } lb_eval_config;
 

@@ -140,19 +140,24 @@ static const lb_option eval_rows[] = {
      AT(lb_eval_config, text)},
     {"name", LB_OPT_STR, "", 0, 0, NULL, "name in tables; default: text", AT(lb_eval_config, name)},
     {"protocol", LB_OPT_STR, "W2-2048", 0, 0, NULL,
-     "W2-n, LCPP-n, SQ-n, HF-n/s, PTB-old, PTB-new, C4-old, C4-new: lowbit help protocol",
+     "W2-n, LCPP-n, SQ-n, HF-n/s, PTB-old, PTB-new, C4-old, C4-new, LAMB, MC-task: lowbit help protocol",
      AT(lb_eval_config, protocol)},
-    {"windows", LB_OPT_INT, "0", 0, INFINITY, NULL, "score only the first so many windows; 0 = all",
+    {"windows", LB_OPT_INT, "0", 0, INFINITY, NULL, "score only the first so many windows, of a task items; 0 = all",
      AT(lb_eval_config, windows)},
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices, bos_help, AT(lb_eval_config, bos)},
-    {"kl", LB_OPT_BOOL, "true", 0, 0, NULL, "also the KL divergence and top-1 agreement to the baseline",
-     AT(lb_eval_config, kl)},
+    {"kl", LB_OPT_BOOL, "true", 0, 0, NULL,
+     "also the KL divergence and top-1 agreement to the baseline; tasks have none", AT(lb_eval_config, kl)},
     {"speculative", LB_OPT_INT, "0", 0, LB_SPECULATIVE_MOST, NULL,
      "also how often the baseline would accept what each cell drafts in speculative decoding, and what that makes of "
      "so "
      "many drafts a round; 0 = not; needs kl, costs the logits once more",
      AT(lb_eval_config, speculative)},
     LB_ROWS_OPTIONS(AT(lb_eval_config, rows)),
+    {"variant", LB_OPT_CHOICE, "openai", 0, 0, lb_lambada_names,
+     "of LAMB, how its text is read: openai = as it is; normalized = as the GPTQ authors' program changes it; standard "
+     "= "
+     "the first release, as it is; detokenized = that one with its quotation marks as usual",
+     AT(lb_eval_config, variant)},
 };
 const lb_options lb_config_eval_table = TABLE(eval_rows, lb_eval_config);
 

@@ -4,6 +4,7 @@
 #define LB_RUN_PLAN_H
 
 #include "eval/calibrate.h"
+#include "eval/tasks.h"
 #include "model/model.h"
 #include "model/recipes.h"
 #include "run/sources.h"
@@ -22,6 +23,7 @@ typedef struct lb_text {
     const char *bos_text;       /* as lb_bos_text has it */
     struct lb_text *part;       /* of a mixture (run/mixtures.h) */
     size_t parts;               /* 0: it is one text */
+    lb_task_extent task;        /* of an evaluation that is one */
 } lb_text;
 
 /* Those that cells are calibrated with, trained on, or validated on: each once, in the order of the sweep. */

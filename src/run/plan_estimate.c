@@ -110,10 +110,17 @@ static double other_bytes(const lb_plan *p, const lb_cell *c, uint32_t needs, do
 static double eval_tokens(const lb_plan *p, int64_t i, double *n) {
     lb_protocol protocol;
     if (lb_protocol_parse(p->eval_config[i]->protocol, &protocol) != LB_OK) return 0;
+    if (lb_protocol_is_task(&protocol)) { /* about four bytes a token */
+        const lb_task_extent *t = &p->eval[i].task;
+        *n = t->sequences > 0 ? (double)t->bytes / 4.0 / (double)t->sequences : 0;
+        return (double)t->bytes / 4.0;
+    }
     int64_t windows = lb_protocol_windows(&protocol, p->eval[i].corpus->tokens), most = p->eval_config[i]->windows;
     *n = (double)protocol.n;
     return (double)(most > 0 && most < windows ? most : windows) * *n;
 }
+
+static bool has_kl(const lb_plan *p, int64_t i) { return p->eval_config[i]->kl && p->eval[i].task.items == 0; }
 
 static double eval_seconds(const lb_plan *p, const lb_cell *c, const counts *k, const lb_rate *rate) {
     double products = p->compute == LB_COMPUTE_BF16 ? rate->bf16 : rate->flops, seconds = 0, n = 0;
@@ -121,7 +128,7 @@ static double eval_seconds(const lb_plan *p, const lb_cell *c, const counts *k, 
         double tokens = eval_tokens(p, i, &n);
         /* For the divergence the baseline's head is computed again, and both softmaxes in full; for the acceptance all
          * of that once more. */
-        double heads = c->method && p->eval_config[i]->kl ? 2.3 : 1.0;
+        double heads = c->method && has_kl(p, i) ? 2.3 : 1.0;
         if (c->method && p->eval_config[i]->speculative) heads += 2.3;
         double linears = 2.0 * k->params + heads * 2.0 * k->head_params, attention = 2.0 * n * k->attention;
         seconds += tokens * (linears / products + attention / rate->flops) / of_eval;
@@ -343,7 +350,7 @@ static double cell_disk(const lb_plan *p, const lb_cell *c) {
     if (!c->method) {
         double n = 0;
         for (int64_t i = 0; i < p->evals; i++)
-            if (p->eval_config[i]->kl) bytes += 4.0 * eval_tokens(p, i, &n) * (double)p->model->net->dim;
+            if (has_kl(p, i)) bytes += 4.0 * eval_tokens(p, i, &n) * (double)p->model->net->dim;
     }
     if (p->config->export != LB_EXPORT_NONE)
         bytes += (double)c->size.original_fp16 * (p->config->export == LB_EXPORT_F32 ? 2.0 : 1.0);

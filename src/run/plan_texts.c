@@ -113,7 +113,28 @@ static bool uses(const lb_text *t, const lb_corpus *c) {
     return any;
 }
 
-static lb_status check_eval(lb_plan *p, const lb_eval_config *c, const lb_protocol *protocol, const lb_text *t) {
+static void warn_same_text(lb_plan *p, const lb_text *t) {
+    for (size_t i = 0; t->corpus && i < p->calibration.n; i++) {
+        if (!uses(&p->calibration.at[i], t->corpus)) continue;
+        p->keeper.topic = 1 + i;
+        lb_warn(&p->keeper.log, "calibration and evaluation use the same text (%s): its perplexity says little",
+                t->name);
+        p->keeper.topic = 0;
+    }
+}
+
+/* The items are all looked at: a sweep must not find out at its first evaluation that one is none. */
+static lb_status check_task(lb_plan *p, const lb_eval_config *c, const lb_protocol *protocol, lb_text *t) {
+    const lb_task_request r = {
+        .protocol = *protocol, .variant = (lb_lambada)c->variant, .corpus = t->corpus, .max_items = c->windows};
+    if (!t->corpus) return LB_OK;
+    warn_same_text(p, t);
+    lb_status st = lb_task_look(&r, &p->keeper.log, &t->task);
+    return st == LB_E_CONFIG ? lb_fail_in(st, "%s", lb_plan_where(c->node, "text").text) : st;
+}
+
+static lb_status check_eval(lb_plan *p, const lb_eval_config *c, const lb_protocol *protocol, lb_text *t) {
+    if (lb_protocol_is_task(protocol)) return check_task(p, c, protocol, t);
     const lb_net *n = p->model->net;
     if (n->context && protocol->n > n->context)
         return lb_fail(LB_E_CONFIG, "%s: protocol %s: windows of %lld tokens, but the model's context is %lld",
@@ -122,13 +143,7 @@ static lb_status check_eval(lb_plan *p, const lb_eval_config *c, const lb_protoc
     if (t->corpus && lb_protocol_windows(protocol, t->corpus->tokens) < 1)
         return lb_fail(LB_E_CONFIG, "%s: eval text %s has %lld tokens: too short for one window of %s",
                        lb_plan_where(c->node, "text").text, c->text, (long long)t->corpus->tokens, c->protocol);
-    for (size_t i = 0; t->corpus && i < p->calibration.n; i++) {
-        if (!uses(&p->calibration.at[i], t->corpus)) continue;
-        p->keeper.topic = 1 + i;
-        lb_warn(&p->keeper.log, "calibration and evaluation use the same text (%s): its perplexity says little",
-                t->name);
-        p->keeper.topic = 0;
-    }
+    warn_same_text(p, t);
     return LB_OK;
 }
 

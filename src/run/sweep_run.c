@@ -199,8 +199,12 @@ static void announce(sweeper *x, size_t i) {
     lb_format_duration(r->seconds, took);
     lb_str s = {0};
     for (int64_t e = 0; e < r->evals; e++) {
-        lb_str_add(&s, "%sPPL %.4f", e ? "; " : "", r->eval[e].eval.ppl);
-        if (!isnan(r->eval[e].eval.ppl_se)) lb_str_add(&s, " +- %.4f", r->eval[e].eval.ppl_se);
+        const lb_eval *v = &r->eval[e].eval;
+        double value = v->task.items ? 100 * v->task.acc : v->ppl,
+               se = v->task.items ? 100 * v->task.acc_se : v->ppl_se;
+        lb_str_add(&s, v->task.items ? "%saccuracy %.2f" : "%sPPL %.4f", e ? "; " : "", value);
+        if (!isnan(se)) lb_str_add(&s, v->task.items ? " +- %.2f" : " +- %.4f", se);
+        if (v->task.items) lb_str_add(&s, " %%");
     }
     if (r->size.quantized.weights > 0)
         lb_str_add(&s, "%s%.3f bits a weight", r->evals ? ", " : "", lb_size_bits(&r->size.quantized));

@@ -26,7 +26,9 @@ static const char newer[] =
     "expert_tokens,training,training_sha256,training_bos,validation,validation_sha256,validation_windows,model_sha256,"
     "revision,kernels,calibration_rows,calibration_sequences,speculative,accept,speedup,token_weight,token_clip,"
     "output_rel_mse_equal,output_vs_rtn_equal,"
-    "text_rows,";
+    "text_rows,"
+    "variant,items,acc,acc_se,acc_norm,acc_norm_se,delta_acc,delta_acc_norm,mcnemar_worse,mcnemar_better,"
+    "mcnemar_p,mcnemar_p_norm,";
 
 static lb_results *sweep;
 static lb_arena *arena;

@@ -106,9 +106,9 @@ static lb_record sample(const char *stem) {
                             "data/w.txt", "auto: none",
                             500,          eval_of("W2-16", true),
                             true,         {0.5, 0.25, 0.75, WINDOWS, 2},
-                            false,        "lines, joined by \" \""};
+                            false,        "lines, joined by \" \"", .variant = NULL};
     eval[1] = (lb_eval_row){"stories", "cd34",          "data/s.txt", "never", 600, eval_of("LCPP-32", false),
-                            false,     {0, 0, 0, 0, 0}, false,        ""};
+                            false,     {0, 0, 0, 0, 0}, false,        "", .variant = NULL};
     return (lb_record){.key = key,
                        .stem = stem,
                        .label = "gptq 3b g4",
