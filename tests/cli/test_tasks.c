@@ -104,6 +104,22 @@ static void weights_and_threads_do_not_matter(void **state) {
     assert_true(exists("e.json"));
 }
 
+/* Read two ways, and called the same in two sweeps, a text is two evaluations. */
+static void variants_are_told_apart(void **state) {
+    (void)state;
+    put_file("openai.yaml",
+             lb_arena_printf(arena,
+                             "model: %s/gpt2\neval: {text: %s/lambada.jsonl, protocol: LAMB, bos: never, "
+                             "name: last words}\nquantize: [{method: rtn, bits: 2, group: 16}]\n",
+                             fixtures, fixtures));
+    cli_result r = RAN(0, "run", "openai.yaml");
+    cli_free(&r);
+    r = RAN(0, "report", "results/tasks", "results/openai");
+    cli_has(r.out, "last words, LAMB normalized, all 12 items");
+    cli_has(r.out, "last words, LAMB openai, all 12 items");
+    cli_free(&r);
+}
+
 /* A result's own config makes it again, under the name that it had. */
 static void the_variant_comes_back(void **state) {
     char path[LB_TEST_PATH];
@@ -151,9 +167,8 @@ static int make(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_sweep_of_tasks),
-        cmocka_unit_test(weights_and_threads_do_not_matter),
-        cmocka_unit_test(the_variant_comes_back),
+        cmocka_unit_test(a_sweep_of_tasks),        cmocka_unit_test(weights_and_threads_do_not_matter),
+        cmocka_unit_test(variants_are_told_apart), cmocka_unit_test(the_variant_comes_back),
         cmocka_unit_test(what_cannot_be_meant),
     };
     return cmocka_run_group_tests(tests, make, clean);
