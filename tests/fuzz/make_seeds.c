@@ -80,10 +80,10 @@ static void rows(void) {
     put_text("rows", "lines", "\x02 no it was \n\n a <unk> \r\nend");
     put_text("rows", "json", "\x03{\"text\": \"a\\u0000\\ud800 b\"}\n\n{\"n\": 1, \"text\": \"\"}\n");
     put_text("rows", "chat",
-             "\x27{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", "
+             "\x2b{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", "
              "\"content\": \"Yes\"}]}\n");
     put_text("rows", "alpaca",
-             "\x4b{\"instruction\": \"Add.\", \"input\": \"1 2\", \"output\": \"3\"}\n{\"instruction\": "
+             "\x0b{\"instruction\": \"Add.\", \"input\": \"1 2\", \"output\": \"3\"}\n{\"instruction\": "
              "\"Say.\", \"input\": null, \"output\": \"So\"}");
     /* printf '{"text": "a b"}\n{"text": "c"}\n' | gzip -9n */
     static const char packed[] = "\x03\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\x2a\x49\xad\x28\x51\xb2\x52\x50"
