@@ -1,6 +1,7 @@
 #include "model/corpus.h"
 
 #include "base/rng.h"
+#include "model/recipes.h"
 #include "model/tokenizer/impl.h"
 
 /* ---- texts that protocols fix ---- */
@@ -377,11 +378,11 @@ lb_status lb_corpus_holds(const lb_corpus *c, lb_recipe r, int64_t samples, int6
     if (samples > INT64_MAX / 8 / length)
         return lb_fail(LB_E_CONFIG, "%s: %lld windows of %lld tokens: too many", c->name, (long long)samples,
                        (long long)length);
-    if (r >= LB_RECIPE_DOCUMENTS && (!c->rows || lb_rows_are_one(c->rows)))
+    if (lb_recipe_of_rows(r) && (!c->rows || lb_rows_are_one(c->rows)))
         return lb_fail(LB_E_CONFIG,
                        "%s: recipe: %s draws rows, but the whole file is one text (rows: lines or json cuts it)",
                        c->name, lb_recipe_names[r]);
-    if (r >= LB_RECIPE_DOCUMENTS) return LB_OK;
+    if (lb_recipe_of_rows(r)) return LB_OK;
     int64_t need = r == LB_RECIPE_SEQUENTIAL ? samples * length : length + (r == LB_RECIPE_JOINED);
     if (c->tokens < need)
         return lb_fail(
