@@ -97,6 +97,9 @@ typedef struct forward_job {
     int64_t *rows;            /* (together, inputs) that were captured: of an expert, those that were routed to it */
     lb_tap *tap;              /* (execs, inputs) */
     int32_t **position;       /* (inputs) (together * length) which token each row is, of an expert's; else NULL */
+    float *attention;         /* (together * length) what tokens count for; NULL: nobody asks */
+    double *received;         /* (execs, length) */
+    float **of_routed;        /* (inputs) (length) of an expert's rows of a sequence; NULL: no expert's */
     lb_batch *next;           /* (inputs) to be summed */
     lb_collecting sums;
 } forward_job;
@@ -113,6 +116,22 @@ static void transform(const forward_job *j, const lb_tap *tap) {
     }
 }
 
+/* What tokens count for by the attention that they receive, as RSQ (Sung et al. 2025, arXiv:2503.01820) has it: between
+ * the least and the most in their sequence, on a scale from 0.005 to 1; here with a mean of 1. */
+static void weigh_attention(const double *received, int64_t T, float *weight) {
+    static const double least = 0.005;
+    double low = received[0], high = received[0], sum = 0;
+    for (int64_t t = 1; t < T; t++) {
+        low = received[t] < low ? received[t] : low;
+        high = received[t] > high ? received[t] : high;
+    }
+    for (int64_t t = 0; t < T; t++) sum += high > low ? least + (1 - least) * (received[t] - low) / (high - low) : 1;
+    for (int64_t t = 0; t < T; t++) {
+        double w = high > low ? least + (1 - least) * (received[t] - low) / (high - low) : 1;
+        weight[t] = (float)(w * (double)T / sum);
+    }
+}
+
 static lb_status forward_one(void *ctx, int64_t piece, int worker) {
     const forward_job *j = ctx;
     lb_stream *s = j->s;
@@ -120,6 +139,7 @@ static lb_status forward_one(void *ctx, int64_t piece, int worker) {
     lb_mat x = states_of(s, j->first + piece);
     lb_exec *exec = s->exec[worker];
     lb_capture cap = {.tap = j->tap + worker * j->inputs, .taps = j->inputs, .stop = !j->advance};
+    if (j->attention) cap.received = j->received + worker * T;
     for (int32_t i = 0; i < j->inputs; i++)
         cap.tap[i] = (lb_tap){.input = j->want[i].input,
                               .all = j->all,
@@ -129,6 +149,7 @@ static lb_status forward_one(void *ctx, int64_t piece, int worker) {
         LB_TRY(lb_exec_outside(exec, j->w, s->tokens + (j->first + piece) * T, lb_mat_c(x), cap.tap));
     else
         LB_TRY(lb_exec_block(exec, j->w, s->block, x, &cap));
+    if (j->attention) weigh_attention(cap.received, T, j->attention + piece * T);
     for (int32_t i = 0; i < j->inputs; i++) {
         j->rows[piece * j->inputs + i] = cap.tap[i].rows;
         transform(j, &cap.tap[i]);
@@ -141,7 +162,7 @@ static lb_status add_common(forward_job *j, int64_t n) {
     const lb_stream *s = j->s;
     for (int32_t i = 0; i < j->inputs; i++) {
         lb_mat all = j->captured[i];
-        j->next[i] = (lb_batch){.sequences = n, .clip = j->want[i].clip};
+        j->next[i] = (lb_batch){.sequences = n, .attention = j->attention, .clip = j->want[i].clip};
         if (!j->routed[i]) j->next[i].X = lb_cmat_of(all.d, n * s->length, all.cols);
     }
     return lb_collect_add(&j->sums, j->next, s->team);
@@ -158,6 +179,9 @@ static lb_status add_routed(forward_job *j, int64_t n) {
             if (rows < 1) continue;
             j->next[i].X = lb_cmat_of(of.d + q * s->length * of.cols, rows, of.cols);
             j->next[i].position = j->position[i] + q * s->length;
+            for (int64_t t = 0; t < rows && j->attention; t++)
+                j->of_routed[i][t] = j->attention[q * s->length + j->next[i].position[t]];
+            if (j->attention) j->next[i].attention = j->of_routed[i];
         }
         LB_TRY(lb_collect_add(&j->sums, j->next, s->team));
     }
@@ -187,6 +211,25 @@ static lb_status run(forward_job *j, int64_t together) {
     return lb_collect_finish(&j->sums, s->team);
 }
 
+/* What is outside the blocks is in no attention's. */
+static bool asks_attention(const forward_job *j) {
+    bool asks = false;
+    for (int32_t i = 0; i < j->inputs && !j->outside; i++)
+        asks = asks || (j->want[i].needs & LB_NEEDS_HESSIAN_ATTENTION);
+    return asks;
+}
+
+static lb_status make_attention(forward_job *j, lb_arena *lists, int64_t together) {
+    const lb_stream *s = j->s;
+    j->attention = LB_NEW_UNSET(lists, float, together * s->length);
+    j->received = LB_NEW(lists, double, s->execs *s->length);
+    j->of_routed = LB_NEW(lists, float *, j->inputs + 1);
+    if (!j->attention || !j->received || !j->of_routed) return LB_E_NOMEM;
+    for (int32_t i = 0; i < j->inputs; i++)
+        if (j->routed[i] && !(j->of_routed[i] = LB_NEW_UNSET(lists, float, s->length))) return LB_E_NOMEM;
+    return LB_OK;
+}
+
 static lb_status make_lists(forward_job *j, lb_arena *a, lb_arena *lists, int64_t together) {
     const lb_stream *s = j->s;
     j->next = LB_NEW(lists, lb_batch, j->inputs + 1);
@@ -203,6 +246,7 @@ static lb_status make_lists(forward_job *j, lb_arena *a, lb_arena *lists, int64_
         j->any_routed |= j->routed[i];
         if (j->routed[i] && !(j->position[i] = LB_NEW_UNSET(lists, int32_t, together * s->length))) return LB_E_NOMEM;
     }
+    if (asks_attention(j)) LB_TRY(make_attention(j, lists, together));
     return lb_collect_begin(a, lists, j->out, j->inputs, s->samples * s->length, &j->sums);
 }
 

@@ -14,7 +14,7 @@ typedef struct lb_batch {
     lb_cmat X;
     int64_t sequences;
     const int32_t *position; /* (rows) of each in its sequence; NULL: row modulo rows / sequences */
-    const float *attention;  /* (rows) what its attention weighs each; NULL: nobody asks */
+    const float *attention;  /* (rows) what each counts for by its attention; NULL: all the same */
     double clip;             /* what LB_NEEDS_HESSIAN_CLIP clips at, in median lengths of a sequence's rows */
 } lb_batch;
 

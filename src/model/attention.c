@@ -168,14 +168,18 @@ static void weigh_values(const tile *t, bool first) {
     }
 }
 
+static void score_keys(tile *t) {
+    find_seen(t);
+    for (int64_t p = 0; p < t->keys; p += PANEL) score_panel(t, p);
+    finish_scores(t);
+}
+
 /* The tile's queries, already in w->q, against the keys from t->k0 on. */
 static void run_keys(tile *t, bool first) {
     const lb_kernels *kn = lb_kernels_active();
     const lb_attention *w = t->w;
     assert(t->n >= 1);
-    find_seen(t);
-    for (int64_t p = 0; p < t->keys; p += PANEL) score_panel(t, p);
-    finish_scores(t);
+    score_keys(t);
     raise_maxima(t, first);
     for (int64_t r = 0; r < t->rows; r++) {
         float *s = w->s + r * LB_ATTENTION_KEYS;
@@ -185,6 +189,18 @@ static void run_keys(tile *t, bool first) {
         if (to < reach) memset(s + to, 0, (size_t)(reach - to) * sizeof *s); /* the future */
     }
     weigh_values(t, first);
+}
+
+/* What these keys receive, once maxima and sums are known. */
+static void add_received(tile *t, double *received) {
+    const lb_attention *w = t->w;
+    score_keys(t);
+    for (int64_t r = 0; r < t->rows; r++) {
+        float *s = w->s + r * LB_ATTENTION_KEYS;
+        int64_t from = t->from[r % t->n], to = t->to[r % t->n];
+        if (from < to) (void)lb_kernels_active()->exp_sum(s + from, s + from, w->max[r], to - from);
+        for (int64_t j = from; j < to; j++) received[t->k0 + j] += (double)s[j] / w->sum[r];
+    }
 }
 
 static void take_queries(const tile *t, lb_cmat q) {
@@ -216,7 +232,8 @@ static void give_results(const tile *t, lb_mat out) {
 
 /* Tiles of queries divide tiles of keys, so a tile of keys never starts inside the tile of queries: each row sees at
  * least one key of the last tile. */
-void lb_attention_tile(const lb_attend *a, const lb_attention *w, int64_t q0, int64_t n, lb_cmat q, lb_mat out) {
+void lb_attention_tile(const lb_attend *a, const lb_attention *w, int64_t q0, int64_t n, lb_cmat q, lb_mat out,
+                       double *received) {
     int64_t queries = lb_attention_queries(a), seen = a->window > 0 && q0 >= a->window ? q0 - a->window + 1 : 0;
     assert(LB_ATTENTION_KEYS % queries == 0 && n <= queries && q0 % queries == 0 && w->head >= 0);
     (void)queries;
@@ -226,6 +243,7 @@ void lb_attention_tile(const lb_attend *a, const lb_attention *w, int64_t q0, in
     take_queries(&t, q);
     int64_t first = seen / LB_ATTENTION_KEYS * LB_ATTENTION_KEYS;
     for (t.k0 = first; t.k0 < q0 + n; t.k0 += LB_ATTENTION_KEYS) run_keys(&t, t.k0 == first);
+    for (t.k0 = first; received && t.k0 < q0 + n; t.k0 += LB_ATTENTION_KEYS) add_received(&t, received);
     give_results(&t, out);
     double width = (double)(t.rows * a->head_dim), keys = (double)(q0 - seen) + 0.5 * (double)(n + 1); /* about */
     lb_scope_end(&scope, 4.0 * width * keys, 8.0 * (width + keys * (double)a->head_dim));
@@ -237,6 +255,6 @@ void lb_attention_run(const lb_attend *a, lb_attention *w, lb_cmat q, lb_cmat k,
     for (int64_t g = 0; g < a->kv_heads; g++) {
         lb_attention_take(a, w, g, k, v);
         for (int64_t q0 = 0; q0 < q.rows; q0 += queries)
-            lb_attention_tile(a, w, q0, q.rows - q0 < queries ? q.rows - q0 : queries, q, out);
+            lb_attention_tile(a, w, q0, q.rows - q0 < queries ? q.rows - q0 : queries, q, out, NULL);
     }
 }

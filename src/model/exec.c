@@ -6,6 +6,7 @@
 #include "math/kernels.h"
 #include "math/product.h"
 #include "model/exec_impl.h"
+#include "model/steps/steps.h"
 
 /* ---- what steps ask for ---- */
 
@@ -99,6 +100,8 @@ static int32_t stop_at(const lb_net *n, const lb_net_part *p, const lb_capture *
             stop = at > stop ? at : stop;
         }
     }
+    for (int32_t i = 0; i < p->steps && cap->received; i++)
+        if (p->step[i].op == &lb_op_attend && i >= stop) stop = i + 1;
     return stop;
 }
 

@@ -53,6 +53,9 @@ typedef struct lb_capture {
     lb_tap *tap;
     int32_t taps;
     bool stop; /* leave as soon as all are known: x is then not changed */
+    /* out (T), or NULL: the attention that each token receives in the block, softmax weights summed over heads and
+     * queries; known in time for all that is captured. Left as it is where the block has no attention. */
+    double *received;
 } lb_capture;
 
 /* The part before the blocks: x (T, net.dim). LB_E_ARG: a token out of range. */

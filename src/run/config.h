@@ -13,7 +13,12 @@
 
 typedef enum lb_propagate { LB_PROPAGATE_QUANTIZED, LB_PROPAGATE_ORIGINAL } lb_propagate;
 /* What a calibration token counts for in the H that layers are solved on. */
-typedef enum lb_token_weight { LB_TOKENS_AS_THEY_ARE, LB_TOKENS_NORM, LB_TOKENS_CLIP } lb_token_weight;
+typedef enum lb_token_weight {
+    LB_TOKENS_AS_THEY_ARE,
+    LB_TOKENS_NORM,
+    LB_TOKENS_CLIP,
+    LB_TOKENS_ATTENTION
+} lb_token_weight;
 typedef enum lb_weights_mode { LB_WEIGHTS_RESIDENT, LB_WEIGHTS_STREAM } lb_weights_mode;
 typedef enum lb_export { LB_EXPORT_NONE, LB_EXPORT_F32, LB_EXPORT_F16, LB_EXPORT_BF16 } lb_export;
 

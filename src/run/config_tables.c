@@ -24,12 +24,12 @@ static const char propagate_help[] =
 static const char sequential_help[] =
     "solve {k, v, q}, {o}, {up, gate}, {down} one after another, each on inputs made with the ones before quantized "
     "(needs propagate: quantized)";
-static const char *const token_weight_choices[] = {"none", "norm", "clip", NULL};
-static const char token_weight_help[] = "what a calibration token counts for in H that layers are solved on: none = as "
-                                        "it is, by |x|^2; norm = all the same "
-                                        "(x / |x|); clip = x longer than token_clip times the median of its sequence "
-                                        "counts as if it were that long. Errors "
-                                        "are measured with H as it is";
+static const char *const token_weight_choices[] = {"none", "norm", "clip", "attention", NULL};
+static const char token_weight_help[] =
+    "what a calibration token counts for in H that layers are solved on: none = as it is, by |x|^2; norm = all the "
+    "same "
+    "(x / |x|); clip = x longer than token_clip times the median of its sequence counts as if it were that long; "
+    "attention = by the attention that it receives in its block. Errors are measured with H as it is";
 static const char token_clip_help[] = "of token_weight: clip, in median lengths";
 #define TOKEN_CLIP "3" /* the default */
 

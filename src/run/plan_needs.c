@@ -14,6 +14,8 @@ static uint32_t weighed_hessian(const lb_cell *c) {
         return LB_NEEDS_HESSIAN_NORM;
     case LB_TOKENS_CLIP:
         return LB_NEEDS_HESSIAN_CLIP;
+    case LB_TOKENS_ATTENTION:
+        return LB_NEEDS_HESSIAN_ATTENTION;
     case LB_TOKENS_AS_THEY_ARE:
         break;
     }
@@ -30,7 +32,10 @@ uint32_t lb_plan_collected(const lb_cell *c, uint32_t needs) { return to_measure
 lb_stats lb_plan_weighed(const lb_cell *c, const lb_stats *s) {
     lb_stats weighed = *s;
     const uint32_t which = weighed_hessian(c);
-    const lb_cdmat H = which == LB_NEEDS_HESSIAN_NORM ? s->H_equal : which == LB_NEEDS_HESSIAN_CLIP ? s->H_clip : s->H;
+    const lb_cdmat H = which == LB_NEEDS_HESSIAN_NORM        ? s->H_equal
+                       : which == LB_NEEDS_HESSIAN_CLIP      ? s->H_clip
+                       : which == LB_NEEDS_HESSIAN_ATTENTION ? s->H_attention
+                                                             : s->H;
     if (H.d) weighed.H = H;
     return weighed;
 }

@@ -84,6 +84,8 @@ static void weights_of_tokens(void **state) {
     assert_error_has("token_weight = length");
     assert_status(LB_E_CONFIG, expand("model: m\ncalibration: {text: t, token_clip: 0}\n"));
     assert_error_has("token_clip = 0");
+    expect_cells("model: m\ncalibration: {text: t}\nquantize: [{method: gptq, token_weight: attention}]\n",
+                 "none; gptq 4b row attention");
 }
 
 /* Inputs: their bits are in the name where weights have none of their own; ranges of tokens need no calibration. */

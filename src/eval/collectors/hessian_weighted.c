@@ -44,7 +44,7 @@ static lb_status by_clip(const lb_batch *b, double *scale) {
 }
 
 static lb_status by_attention(const lb_batch *b, double *scale) {
-    for (int64_t t = 0; t < b->X.rows; t++) scale[t] = sqrt((double)b->attention[t]);
+    for (int64_t t = 0; t < b->X.rows; t++) scale[t] = b->attention ? sqrt((double)b->attention[t]) : 1;
     return LB_OK;
 }
 

@@ -303,6 +303,7 @@ typedef struct attending {
     int64_t tiles;
     lb_cmat q, k, v;
     lb_mat out;
+    double *received; /* (pieces, T): what each piece's queries give; NULL: nobody asks */
 } attending;
 
 static lb_status attend_piece(void *ctx, int64_t piece, int worker) {
@@ -316,8 +317,21 @@ static lb_status attend_piece(void *ctx, int64_t piece, int worker) {
             for (int64_t t = 0; t < x->k.rows; t++)
                 w->bias[h * w->length + t] = position_bias(x->s->arg, g * group + h, x->a.heads, t);
     }
-    lb_attention_tile(&x->a, w, q0, n, x->q, x->out);
+    lb_attention_tile(&x->a, w, q0, n, x->q, x->out, x->received ? x->received + piece * x->k.rows : NULL);
     return LB_OK;
+}
+
+/* Summed over the pieces in their order, which is the same at any number of threads. */
+static lb_status attend_all(attending *j, lb_team *team, double *received) {
+    int64_t pieces = j->a.kv_heads * j->tiles, T = j->k.rows;
+    if (received && !(j->received = lb_alloc((size_t)pieces, (size_t)T * sizeof *j->received))) return LB_E_NOMEM;
+    lb_status st = lb_parallel_for(team, pieces, attend_piece, j);
+    for (int64_t t = 0; t < T && received; t++) {
+        received[t] = 0;
+        for (int64_t p = 0; p < pieces; p++) received[t] += j->received[p * T + t];
+    }
+    lb_free(j->received);
+    return st;
 }
 
 static lb_status forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_t rows) {
@@ -333,7 +347,7 @@ static lb_status forward(lb_exec_at *x, const lb_net_step *s, int64_t r0, int64_
     int64_t queries = lb_attention_queries(&j.a);
     j.tiles = (rows + queries - 1) / queries;
     for (int i = 0; i < x->e->threads; i++) j.desk[i].attention.head = -1;
-    return lb_parallel_for(x->e->team, j.a.kv_heads * j.tiles, attend_piece, &j);
+    return attend_all(&j, x->e->team, x->cap ? x->cap->received : NULL);
 }
 
 static const char *shape(const lb_shaping *s, lb_net_step *step, int64_t cols[LB_STEP_RESULTS]) {
