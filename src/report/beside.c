@@ -84,6 +84,17 @@ bool lb_beside_has_model(const lb_results *r, const char *name) {
     return false;
 }
 
+/* The published numbers of LAMBADA are of the normalized text, encoded without a BOS. */
+static lb_status not_as_lambada(lb_arena *a, const lb_eval_row *x, const char **why) {
+    if (x->variant && strcmp(x->variant, "normalized") != 0)
+        *why = lb_arena_printf(a, "the text's variant is %s, not normalized", x->variant);
+    else if (x->bos && strcmp(x->bos, "never") != 0 && strcmp(x->bos, "auto: none") != 0)
+        *why = lb_arena_strdup(a, "with BOS");
+    else
+        return LB_OK;
+    return *why ? LB_OK : LB_E_NOMEM;
+}
+
 /* Why an evaluation, though of the text and the protocol, is no measurement of the published quantity; NULL: it is. */
 static lb_status not_whole(lb_arena *a, const lb_eval_row *x, const char **why) {
     *why = NULL;
@@ -92,6 +103,8 @@ static lb_status not_whole(lb_arena *a, const lb_eval_row *x, const char **why) 
         *why = lb_arena_printf(a, "%lld of %lld windows", (long long)x->eval.windows, (long long)x->eval.windows_all);
     else if (x->bf16)
         *why = lb_arena_strdup(a, "products in bfloat16");
+    else if (x->eval.protocol.rule == LB_RULE_LAMB)
+        return not_as_lambada(a, x, why);
     else if (x->bos && strcmp(x->bos, "never") == 0)
         *why = lb_arena_strdup(a, "without BOS");
     else

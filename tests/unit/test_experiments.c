@@ -117,7 +117,7 @@ static void every_experiment(void **state) {
         seen++;
     }
     lb_fs_list_free(names, n);
-    assert_true(seen >= 23);
+    assert_true(seen >= 24);
 }
 
 int main(void) {

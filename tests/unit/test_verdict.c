@@ -185,6 +185,18 @@ static void verdicts(void **state) {
     e->bos = "auto: added", e->bf16 = true;
     expect("none," W2 "27.65,0.005" GPTQ "primary\n", "shown, never compared (products in bfloat16)", 0);
     e->bf16 = false;
+    /* LAMBADA: the normalized text, and no BOS. */
+    lb_eval_row was = *e;
+#define LAMB "none,model=opt-125m,lambada,LAMB,,acc_percent,39.16,0.005,absolute,GPTQ (arXiv:2210.17323),T13,primary\n"
+    e->name = "lambada", e->eval.task.acc = 0.39162, e->eval.task.items = 5153, e->variant = "normalized",
+    e->bos = "never";
+    assert_ok(lb_protocol_parse("LAMB", &e->eval.protocol));
+    expect(LAMB, "agrees to the last digit", 0);
+    e->bos = "auto: added";
+    expect(LAMB, "shown, never compared (with BOS)", 0);
+    e->bos = "auto: none", e->variant = "openai";
+    expect(LAMB, "shown, never compared (the text's variant is openai, not normalized)", 0);
+    *e = was;
 }
 
 /* What stands beside the verdict: the spread with its half units, the mean of the seeds, the difference. */
