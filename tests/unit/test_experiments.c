@@ -59,11 +59,7 @@ static void configs_can_be_read(const char *name) {
     assert_ok(lb_config_read(a, file_of(name, "smoke.yaml"), NULL, 0, &smoke));
     assert_string_equal(smoke.name, lb_arena_printf(a, "%s-smoke", name));
     for (size_t i = 0; i < smoke.models; i++) assert_non_null(strstr(smoke.model[i], "data/cache/smoke/"));
-    for (size_t i = 0; i < smoke.evals; i++) {
-        assert_non_null(strstr(smoke.eval[i].text, "data/cache/smoke/"));
-        assert_string_equal(smoke.eval[i].name, c.eval[i].name);
-    }
-    assert_int_equal(smoke.evals, c.evals);
+    for (size_t i = 0; i < smoke.evals; i++) assert_non_null(strstr(smoke.eval[i].text, "data/cache/smoke/"));
     if (c.calibration.text) assert_non_null(strstr(smoke.calibration.text, "data/cache/smoke/"));
 }
 
@@ -79,7 +75,7 @@ static bool is_published(const char *source, const char *place, const char *valu
     return false;
 }
 
-/* Each row says which model it is of, so that a run of another model compares nothing. */
+/* Each row of a paper says which model it is of, so that a run of another model compares nothing. */
 static void values_are_published(const char *name) {
     lb_csv csv;
     assert_ok(lb_csv_read(a, file_of(name, "expected.csv"), &csv));
@@ -87,8 +83,9 @@ static void values_are_published(const char *name) {
     int place = lb_csv_column(&csv, "place"), expected = lb_csv_column(&csv, "expected");
     for (size_t i = 0; i < csv.rows; i++) {
         char **row = csv.row[i];
+        if (place < 0 || !row[place][0]) continue;
         if (!strstr(row[options], "model=")) fail_msg("experiments/%s: row %zu names no model", name, i + 1);
-        if (place >= 0 && row[place][0] && !is_published(row[source], row[place], row[expected]))
+        if (!is_published(row[source], row[place], row[expected]))
             fail_msg("experiments/%s: row %zu: %s is not in table %s of %s", name, i + 1, row[expected], row[place],
                      row[source]);
     }
@@ -117,7 +114,7 @@ static void every_experiment(void **state) {
         seen++;
     }
     lb_fs_list_free(names, n);
-    assert_true(seen >= 24);
+    assert_true(seen >= 27);
 }
 
 int main(void) {
