@@ -390,12 +390,14 @@ static bool varies(const lb_cell *c) {
     return false;
 }
 
-/* The sequences of a cell, with what tells its statistics of the original model from those of another. */
-static void windows_text(const lb_cell *c, bool statistics, lb_str *out) {
+/* The sequences of a cell, with what tells its statistics of the original model from those of another. Those that are
+ * kept here are of one seed, the others are drawn when their cell has its turn. */
+static void windows_text(const lb_plan *p, const lb_cell *c, bool statistics, lb_str *out) {
     const lb_calibration_config *k = &c->calibration;
+    bool kept = lb_recipe_of_rows((lb_recipe)k->recipe) || lb_plan_calibration(p, c)->parts;
     out->len = 0;
     lb_str_add(out, "%zu %d %lld %lld", c->calibration_text, k->recipe, (long long)k->samples, (long long)k->length);
-    if (lb_recipe_of_rows((lb_recipe)k->recipe) || (statistics && lb_recipe_draws((lb_recipe)k->recipe)))
+    if ((kept || statistics) && lb_recipe_draws((lb_recipe)k->recipe))
         lb_str_add(out, " seed %llu", (unsigned long long)lb_plan_calibration_seed(c));
     if (!statistics) return;
     lb_str_add(out, " enough %lld", (long long)lb_plan_enough(c));
@@ -422,7 +424,7 @@ static lb_status number_windows(windows *x, lb_cell *c) {
     lb_index_slot *slot;
     bool fresh = false;
     if (!c->calibration_text) return LB_OK;
-    windows_text(c, false, &x->text);
+    windows_text(x->p, c, false, &x->text);
     LB_TRY(put(x, &x->checked, x->n, &slot, &fresh));
     if (fresh) {
         sequences *made = &x->made[x->n];
@@ -442,7 +444,7 @@ static lb_status number_windows(windows *x, lb_cell *c) {
     c->sequences = made->n;
     c->length = made->n ? c->calibration.length : 0;
     c->drawn = made->drawn;
-    windows_text(c, true, &x->text);
+    windows_text(x->p, c, true, &x->text);
     LB_TRY(put(x, &x->of_statistics, x->numbers + 1, &slot, &fresh));
     x->numbers += fresh;
     c->windows = slot->value;

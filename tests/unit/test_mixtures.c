@@ -68,6 +68,24 @@ static void each_in_turn(void **state) {
     }
 }
 
+/* Cells of several seeds have each their own sequences, which are those of that seed alone. */
+static void each_seed_its_own(void **state) {
+    (void)state;
+    small_plan all, one;
+    const int32_t *of[2], *alone;
+    small_plan_open(&all, "tied", "m",
+                    yaml_of("a.txt + b.txt", "random", 4, "axes: {calibration.seed: [5, 6]}\n" GPTQ));
+    assert_int_equal(all.plan.sweep.n, 3);
+    for (int i = 0; i < 2; i++)
+        assert_ok(lb_plan_calibration_tokens(&all.plan, &all.plan.sweep.cell[i + 1], all.arena, &of[i]));
+    assert_memory_not_equal(of[0], of[1], 4 * LENGTH * sizeof **of);
+    small_plan_open(&one, "tied", "m", yaml_of("a.txt + b.txt", "random", 4, "axes: {calibration.seed: [6]}\n" GPTQ));
+    assert_ok(lb_plan_calibration_tokens(&one.plan, &one.plan.sweep.cell[1], one.arena, &alone));
+    assert_memory_equal(of[1], alone, 4 * LENGTH * sizeof *alone);
+    small_plan_close(&one);
+    small_plan_close(&all);
+}
+
 static void known_by_its_texts(void **state) {
     (void)state;
     small_plan s, other, third;
@@ -146,9 +164,8 @@ static void names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_in_turn), cmocka_unit_test(known_by_its_texts),
-        cmocka_unit_test(refused),      cmocka_unit_test(says_little),
-        cmocka_unit_test(names),
+        cmocka_unit_test(each_in_turn), cmocka_unit_test(each_seed_its_own), cmocka_unit_test(known_by_its_texts),
+        cmocka_unit_test(refused),      cmocka_unit_test(says_little),       cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
