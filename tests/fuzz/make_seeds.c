@@ -42,6 +42,20 @@ static void model_configs(void) {
              "\"attention_bias\":false,\"mlp_bias\":false,\"quantization_config\":null}");
 }
 
+static void lists(void) {
+    put_text("expected", "list",
+             "emethod,options,evaluation,protocol,windows,metric,expected,tolerance,kind,source,place,trust\n"
+             "none,,wikitext-2,W2-2048,20,ppl,20.97,1e-4,relative,counted,,\n"
+             "gptq,bits=3;seed=1,wikitext-2,W2-2048,,ppl,1.3e3,0.06,relative,P (s),T3,primary\n"
+             "AWQ,setting=50%;model=m,wikitext-2,W2-2048,,ppl,nan,0,absolute,P (s),T3,suspect\n");
+    put_text("expected", "papers",
+             "ppublished,source,billions,w2_mixed\nA,a,0.125,W2-2048\n\x01method,bits,group,quantize,note\n"
+             "fp,*,-,{method: none},\nG,4,*,\"[{method: hadamard}, {method: gptq, bits: $bits, group: $group}]\",n\n"
+             "X,*,*,,not here\n\x01paper,source,table,trust,dataset,protocol,model,method,bits,group,value\n"
+             "P,s,T3,primary,wikitext2,W2-mixed,A,fp,16,-,27.65\nP,s,T3,user,wikitext2,W2-2048,A,G,4,row,1.3e3\n"
+             "P,s,T3,suspect,c4,INT8-C4,A,X,50%,-,nan\n");
+}
+
 static void configs(void) {
     put_text("config", "sweep.yaml",
              "name: demo\nmodel: m\nseed: 1\ncalibration: {text: t, recipe: random, samples: 8, length: 64}\n"
@@ -169,6 +183,7 @@ int main(void) {
     sealed();
     model_configs();
     configs();
+    lists();
     patterns();
     rows();
     results();
