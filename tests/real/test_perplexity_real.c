@@ -79,6 +79,24 @@ static void smollm2_windows(void **state) {
     close_files(&s);
 }
 
+/* By tests/oracle/check_protocols.py. */
+static void smollm2_other_protocols(void **state) {
+    (void)state;
+    static const double sq[] = {3.0902491, 3.5907355}, hf[] = {2.6451204, 3.0666594};
+    char model[LB_TEST_PATH], text[LB_TEST_PATH];
+    lb_test_source(smollm2, model);
+    lb_test_source(wikitext, text);
+    setting s = open_files(model, text, LB_BOS_AUTO);
+    lb_eval e = evaluate(&s, "SQ-512", 2);
+    assert_int_equal(e.windows_all, 595);
+    for (int i = 0; i < 2; i++) near("SQ-512 window", e.window_nll[i], sq[i], 1e-5 * sq[i]);
+    e = evaluate(&s, "HF-1024/512", 2);
+    assert_int_equal(e.windows_all, 595);
+    assert_int_equal(e.scored, 1023 + 512);
+    for (int i = 0; i < 2; i++) near("HF-1024/512 window", e.window_nll[i], hf[i], 1e-5 * hf[i]);
+    close_files(&s);
+}
+
 /* Every linear layer of every block rounded to nearest. */
 static void round_linears(const setting *s, const lb_storage *storage, lb_weights *w) {
     const lb_net *n = s->m->net;
@@ -167,6 +185,7 @@ int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(smollm2_windows),
+        cmocka_unit_test(smollm2_other_protocols),
         cmocka_unit_test(smollm2_rtn),
         cmocka_unit_test(stories_by_llama_cpp),
         cmocka_unit_test(stories_and_its_export),
