@@ -66,10 +66,11 @@ static lb_status run(generating *g, int64_t most, lb_generation *out) {
 lb_status lb_generate(const lb_net *n, const lb_weights *w, const lb_generate_request *r, lb_team *team, lb_arena *a,
                       lb_generation *out) {
     assert(r->n_prompt > 0 && r->most > 0);
-    int64_t left = n->context ? n->context - r->n_prompt : r->most, most = r->most < left ? r->most : left;
+    int64_t reach = lb_session_reach(n, r->n_prompt), left = reach - r->n_prompt;
+    int64_t most = r->most < left ? r->most : left;
     if (left < 1)
         return lb_fail(LB_E_CONFIG, "the prompt has %lld tokens: it must leave room in the model's context of %lld",
-                       (long long)r->n_prompt, (long long)n->context);
+                       (long long)r->n_prompt, (long long)reach);
     *out = (lb_generation){.token = LB_NEW(a, int32_t, most), .end = most < r->most ? LB_END_CONTEXT : LB_END_MOST};
     if (!out->token) return LB_E_NOMEM;
     lb_arena *scratch;

@@ -27,7 +27,7 @@ LB_NODISCARD lb_status lb_sampler_next(lb_sampler *s, const float *logits, int32
 typedef struct lb_generate_request {
     const int32_t *prompt; /* (n_prompt), at least one */
     int64_t n_prompt;
-    int64_t most; /* tokens to add, fewer where the model's context ends */
+    int64_t most; /* tokens to add, fewer where lb_session_reach ends */
     int32_t eos;  /* ends the text, and is no part of it; -1: none does */
     lb_sampling sampling;
     bool hold; /* weights that are not in memory come there once; else for each token, block by block */
@@ -44,7 +44,7 @@ typedef struct lb_generation {
     lb_generate_end end;
 } lb_generation;
 /* In float32. Same tokens at any number of threads.
- * errors  LB_E_CONFIG the prompt leaves no room in the model's context; LB_E_UNSUPPORTED as lb_session_feed */
+ * errors  LB_E_CONFIG the prompt leaves no room */
 LB_NODISCARD lb_status lb_generate(const lb_net *n, const lb_weights *w, const lb_generate_request *r, lb_team *team,
                                    lb_arena *a, lb_generation *out);
 

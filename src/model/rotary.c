@@ -12,9 +12,15 @@ static double clamped(double v) { return fmin(fmax(v, 0.0), 1.0); }
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-int64_t lb_rotary_grown(const lb_rope_spec *s, int64_t T) {
+/* What of T the angles depend on, never 0. */
+static int64_t grown(const lb_rope_spec *s, int64_t T) {
     if (s->kind == LB_REF_ROPE_DYNAMIC) return larger(T, (int64_t)s->context);
     return s->kind == LB_REF_ROPE_LONGROPE && (double)T > s->original ? 2 : 1;
+}
+
+int64_t lb_rotary_reach(const lb_rope_spec *s, int64_t T) {
+    if (s->kind == LB_REF_ROPE_DYNAMIC) return grown(s, T);
+    return s->kind == LB_REF_ROPE_LONGROPE && grown(s, T) == 1 ? (int64_t)s->original : INT64_MAX;
 }
 
 static double llama3(const lb_rope_spec *s, double theta) {
@@ -46,7 +52,7 @@ static double yarn(const lb_rope_spec *s, double theta, int64_t i) {
 double lb_rotary_frequency(const lb_rope_spec *s, int64_t T, int64_t i) {
     double base = s->base, dims = (double)s->dims;
     if (s->kind == LB_REF_ROPE_DYNAMIC) {
-        double length = (double)lb_rotary_grown(s, T);
+        double length = (double)grown(s, T);
         base *= pow(s->factor * length / s->context - (s->factor - 1.0), dims / (dims - 2.0));
     }
     double theta = pow(base, -2.0 * (double)i / dims);
@@ -58,7 +64,7 @@ double lb_rotary_frequency(const lb_rope_spec *s, int64_t T, int64_t i) {
     case LB_REF_ROPE_YARN:
         return yarn(s, theta, i);
     case LB_REF_ROPE_LONGROPE:
-        return theta / (lb_rotary_grown(s, T) == 2 ? s->long_factor : s->short_factor)[i];
+        return theta / (grown(s, T) == 2 ? s->long_factor : s->short_factor)[i];
     default:
         return theta;
     }
@@ -77,8 +83,8 @@ lb_status lb_rotary_new(lb_arena *a, const lb_rope_spec *s, int64_t length, lb_r
 }
 
 void lb_rotary_set(const lb_rope_spec *s, int64_t T, lb_rotary *r) {
-    if (r->grown == lb_rotary_grown(s, T)) return;
-    r->grown = lb_rotary_grown(s, T);
+    if (r->grown == grown(s, T)) return;
+    r->grown = grown(s, T);
     for (int64_t i = 0; i < r->pairs; i++) {
         double theta = lb_rotary_frequency(s, T, i);
         for (int64_t t = 0; t < r->length; t++) {

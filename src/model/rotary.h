@@ -15,8 +15,8 @@ typedef struct lb_rotary {
 LB_NODISCARD lb_status lb_rotary_new(lb_arena *a, const lb_rope_spec *s, int64_t length, lb_rotary *out);
 /* The table is that of a sequence of T. */
 void lb_rotary_set(const lb_rope_spec *s, int64_t T, lb_rotary *r);
-/* What of T the angles depend on, never 0. */
-int64_t lb_rotary_grown(const lb_rope_spec *s, int64_t T);
+/* The longest sequence whose angles are those of T tokens. */
+int64_t lb_rotary_reach(const lb_rope_spec *s, int64_t T);
 /* Radians a position of pair i, in a sequence of T. */
 double lb_rotary_frequency(const lb_rope_spec *s, int64_t T, int64_t i);
 /* Turns every head (head_dim columns) of x in place, its rows at positions first, first + 1, ...; inverse: by the

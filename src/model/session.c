@@ -62,17 +62,25 @@ lb_status lb_session_new(lb_arena *a, const lb_net *n, int64_t most_tokens, lb_t
     return LB_OK;
 }
 
+int64_t lb_session_reach(const lb_net *n, int64_t tokens) {
+    int64_t reach = n->context ? n->context : INT64_MAX;
+    for (int32_t i = 0; i < n->ropes; i++) {
+        int64_t own = lb_rotary_reach(&n->rope[i], tokens);
+        if (own < reach) reach = own;
+    }
+    return reach;
+}
+
 static lb_status check_feed(const lb_session *s, int64_t n) {
     int64_t had = s->past.tokens, has = had + n;
     if (n < 1 || has > s->past.most)
         return lb_fail(LB_E_ARG, "%lld tokens after %lld: there is room for %lld", (long long)n, (long long)had,
                        (long long)s->past.most);
-    for (int32_t i = 0; i < s->net->ropes && had > 0; i++)
-        if (lb_rotary_grown(&s->net->rope[i], had) != lb_rotary_grown(&s->net->rope[i], has))
-            return lb_fail(LB_E_UNSUPPORTED,
-                           "token %lld: beyond the context that this model was made for its rotary angles depend on "
-                           "the length of the sequence, and all keys before would have to turn again",
-                           (long long)(has - 1));
+    if (had > 0 && has > lb_session_reach(s->net, had))
+        return lb_fail(LB_E_UNSUPPORTED,
+                       "token %lld: beyond the context that this model was made for its rotary angles depend on "
+                       "the length of the sequence, and all keys before would have to turn again",
+                       (long long)(has - 1));
     return LB_OK;
 }
 

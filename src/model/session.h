@@ -17,6 +17,8 @@ LB_NODISCARD lb_status lb_session_new(lb_arena *a, const lb_net *n, int64_t most
  * errors  LB_E_ARG more tokens than there is room for, or one out of range; LB_E_UNSUPPORTED rotary angles that depend
  *         on the length of the sequence, where the kept keys would have to turn again */
 LB_NODISCARD lb_status lb_session_feed(lb_session *s, const lb_weights *w, const int32_t *token, int64_t n, lb_mat h);
+/* How far a sequence of so many tokens may grow: to the model's context, or to where its angles would change. */
+int64_t lb_session_reach(const lb_net *n, int64_t tokens);
 int64_t lb_session_length(const lb_session *s);
 void lb_session_cut(lb_session *s, int64_t tokens); /* forget what is behind so many */
 
