@@ -7,7 +7,6 @@
 #include "cli/opened.h"
 #include "cli/planned.h"
 #include "eval/generate.h"
-#include "model/corpus.h"
 #include "model/text.h"
 
 typedef struct generate_flags {
@@ -44,29 +43,11 @@ typedef struct generation {
     size_t len;
     int32_t *prompt; /* (n_prompt) its tokens, with BOS where one is put */
     int64_t n_prompt;
-    bool has_bos;
     int32_t *token; /* (tokens) that came so far */
     int64_t n;
     size_t shown; /* bytes of their text */
     lb_status failed;
 } generation;
-
-static lb_status encode_prompt(generation *g, lb_arena *a) {
-    const lb_tokenizer *t = g->from.model->tokenizer;
-    int32_t *ids = NULL;
-    int64_t n = 0;
-    g->has_bos = lb_bos_put(t, (lb_bos)g->f->bos);
-    if (g->has_bos && lb_tokenizer_bos(t) < 0)
-        return lb_fail(LB_E_UNSUPPORTED, "--bos: %s has no beginning-of-sequence token", g->from.model->path);
-    LB_TRY(lb_tokenizer_encode(t, g->text, g->len, true, &ids, &n));
-    g->n_prompt = n + g->has_bos;
-    g->prompt = LB_NEW(a, int32_t, g->n_prompt + 1);
-    if (g->prompt && g->has_bos) g->prompt[0] = lb_tokenizer_bos(t);
-    if (g->prompt && n) memcpy(g->prompt + g->has_bos, ids, (size_t)n * sizeof *ids);
-    lb_free(ids);
-    if (!g->prompt) return LB_E_NOMEM;
-    return g->n_prompt ? LB_OK : lb_fail(LB_E_ARG, "PROMPT has no token: give a text, or --bos always");
-}
 
 /* "-": what standard input gives, without a line end behind it. */
 static lb_status take_prompt(generation *g, const char *prompt, lb_arena *a) {
@@ -78,7 +59,8 @@ static lb_status take_prompt(generation *g, const char *prompt, lb_arena *a) {
         g->len = g->piped.n;
         if (g->len && g->text[g->len - 1] == '\n') g->len -= 1 + (g->len > 1 && g->text[g->len - 2] == '\r');
     }
-    return encode_prompt(g, a);
+    LB_TRY(lb_prompt_tokens(g->from.model->tokenizer, (lb_bos)g->f->bos, g->text, g->len, a, &g->prompt, &g->n_prompt));
+    return g->n_prompt ? LB_OK : lb_fail(LB_E_ARG, "PROMPT has no token: give a text, or --bos always");
 }
 
 /* Bytes at the end of a text that may become another character: of one that is not whole yet, and what decoders write
@@ -121,7 +103,8 @@ static lb_status print_head(const generation *g) {
     if (g->from.result) lb_str_add(&out, "result      %s: %s\n", g->from.result, g->from.cell.record.label);
     lb_str_add(&out, "model       %s, %s: %s\n", m->name, m->format, m->stored);
     lb_str_add(&out, "prompt      %lld tokens (%s; bos %s)\n\n", (long long)g->n_prompt,
-               lb_tokenizer_kind(m->tokenizer), lb_bos_text((lb_bos)g->f->bos, g->has_bos));
+               lb_tokenizer_kind(m->tokenizer),
+               lb_bos_text((lb_bos)g->f->bos, lb_bos_put(m->tokenizer, (lb_bos)g->f->bos)));
     lb_str_add_bytes(&out, g->text, g->len);
     lb_status st = lb_str_check(&out);
     if (st == LB_OK) lb_cli_print(out.s);
@@ -146,8 +129,7 @@ static lb_status print_end(const generation *g, const lb_generation *out) {
                    (long long)g->f->seed);
     lb_str_add(&s, "time        first token after %s (%.1f tokens of the prompt a second), ", first,
                (double)g->n_prompt / out->prefill_s);
-    if (out->decode_s > 0 && out->n > 1)
-        lb_str_add(&s, "then %.1f tokens a second, ", (double)(out->n - 1) / out->decode_s);
+    if (out->n > 1) lb_str_add(&s, "then %.1f tokens a second, ", lb_tokens_a_second(out));
     lb_str_add(&s, "%d threads\n", lb_team_threads(g->team));
     lb_status st = lb_str_check(&s);
     if (st == LB_OK) lb_cli_print(s.s);

@@ -12,9 +12,10 @@ bool lb_cli_is_result(const char *path) { return lb_str_ends(path, ".h5") && lb_
 
 static lb_status what_to_compute(lb_arena *a, const lb_yaml *from, lb_yaml **out) {
     static const char *const key[] = {
-        "model",           "calibration", "training", "eval",          "quantize",
-        "rules",           "seed",        "compute",  "quantize_head", "quantize_embedding",
-        "quantize_router", "embedding",   "head",     "propagate",     "true_sequential"};
+        "model",           "calibration",  "training", "eval",          "quantize",
+        "rules",           "seed",         "compute",  "quantize_head", "quantize_embedding",
+        "quantize_router", "embedding",    "head",     "propagate",     "true_sequential",
+        "prompt",          "prompt_tokens"};
     lb_yaml *m = LB_NEW(a, lb_yaml, 1);
     lb_yaml **item = LB_NEW(a, lb_yaml *, from->count + 1);
     if (!m || !item) return LB_E_NOMEM;

@@ -1,6 +1,7 @@
 #include "eval/generate.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -81,6 +82,27 @@ lb_status lb_generate(const lb_net *n, const lb_weights *w, const lb_generate_re
     if (st != LB_OK) lb_error_frame(__FILE__, __LINE__, __func__);
     lb_arena_free(scratch);
     return st;
+}
+
+double lb_tokens_a_second(const lb_generation *g) {
+    return g->n > 1 && g->decode_s > 0 ? (double)(g->n - 1) / g->decode_s : NAN;
+}
+
+/* ---- texts ---- */
+
+lb_status lb_prompt_tokens(const lb_tokenizer *t, lb_bos bos, const char *text, size_t len, lb_arena *a, int32_t **out,
+                           int64_t *n) {
+    bool put = lb_bos_put(t, bos);
+    int32_t *ids = NULL;
+    if (put && lb_tokenizer_bos(t) < 0)
+        return lb_fail(LB_E_UNSUPPORTED, "the model has no beginning-of-sequence token");
+    LB_TRY(lb_tokenizer_encode(t, text, len, true, &ids, n));
+    *out = LB_NEW(a, int32_t, *n + 1);
+    if (*out && put) (*out)[0] = lb_tokenizer_bos(t);
+    if (*out && *n) memcpy(*out + put, ids, (size_t)*n * sizeof *ids);
+    lb_free(ids);
+    *n += put;
+    return *out ? LB_OK : LB_E_NOMEM;
 }
 
 lb_status lb_text_behind(const lb_tokenizer *t, const int32_t *prompt, int64_t n_prompt, const int32_t *token,

@@ -3,8 +3,8 @@
 #define LB_EVAL_GENERATE_H
 
 #include "base/team.h"
+#include "model/corpus.h"
 #include "model/exec.h"
-#include "model/tokenizer/tokenizer.h"
 
 /* temperature 0: the most probable token, the lowest id on a tie; else one of softmax(logits / temperature), among the
  * most probable ones whose sum first reaches top_p (Holtzman et al. 2020, arXiv:1904.09751). One uniform number for
@@ -48,6 +48,12 @@ typedef struct lb_generation {
 LB_NODISCARD lb_status lb_generate(const lb_net *n, const lb_weights *w, const lb_generate_request *r, lb_team *team,
                                    lb_arena *a, lb_generation *out);
 
+double lb_tokens_a_second(const lb_generation *g); /* behind the first; NaN: there is but one */
+
+/* A prompt's tokens, BOS before them where one is put; special tokens in it are tokens.
+ * errors  LB_E_UNSUPPORTED there is no BOS to put */
+LB_NODISCARD lb_status lb_prompt_tokens(const lb_tokenizer *t, lb_bos bos, const char *text, size_t len, lb_arena *a,
+                                        int32_t **out, int64_t *n);
 /* What tokens behind a prompt say there: text (lb_free), without a NUL in it. */
 LB_NODISCARD lb_status lb_text_behind(const lb_tokenizer *t, const int32_t *prompt, int64_t n_prompt,
                                       const int32_t *token, int64_t n, char **text, size_t *len);

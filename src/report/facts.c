@@ -190,6 +190,16 @@ static lb_status discordant(const lb_fact_source *s, lb_fact_value *v, int64_t n
 static lb_status worse(const lb_fact_source *s, lb_fact_value *v) { return discordant(s, v, s->e->mcnemar.worse); }
 static lb_status better(const lb_fact_source *s, lb_fact_value *v) { return discordant(s, v, s->e->mcnemar.better); }
 
+/* ---- the prompt ---- */
+
+static lb_status prefill(const lb_fact_source *s, lb_fact_value *v) {
+    return number(s, v, s->c->continuation.prompt ? s->c->continuation.prefill : NAN);
+}
+
+static lb_status decode(const lb_fact_source *s, lb_fact_value *v) {
+    return number(s, v, s->c->continuation.prompt ? s->c->continuation.decode : NAN);
+}
+
 /* ---- layer errors and cost ---- */
 
 static lb_status weight_rel(const lb_fact_source *s, lb_fact_value *v) {
@@ -432,6 +442,8 @@ const lb_fact lb_facts[] = {
     EVAL("mcnemar_better", "count", "items that this cell alone has right", LB_FACT_COUNT, better),
     EVAL("mcnemar_p", "1", "McNemar's exact test of those two", LB_FACT_NUMBER, mcnemar),
     EVAL("mcnemar_p_norm", "1", "the same of acc_norm", LB_FACT_NUMBER, norm_mcnemar),
+    NUMBER("prefill_tokens_per_second", "1/s", "tokens of the config's prompt that were read a second", prefill),
+    NUMBER("decode_tokens_per_second", "1/s", "tokens that continued it a second, in float32", decode),
     {.name = NULL},
 };
 

@@ -66,6 +66,12 @@ static lb_status expected(const page *p) {
     return titled(p, "Literature", &text, made);
 }
 
+static lb_status prompts(const page *p) {
+    lb_str text = {0};
+    lb_status made = lb_report_prompts(p->v, p->f, &text);
+    return titled(p, "One prompt", &text, made);
+}
+
 static lb_status figure(const page *p, const lb_plot_entry *e) {
     if (p->f == LB_TABLE_HTML) {
         char *dir = lb_fs_join(p->v->r->dir, "report/plots");
@@ -163,6 +169,7 @@ static lb_status body(const page *p) {
     lb_markup_heading(p->out, p->f, 3, "How to read the table");
     LB_TRY(lb_report_notes(p->v, p->f, p->out));
     LB_TRY(expected(p));
+    LB_TRY(prompts(p));
     LB_TRY(figures(p));
     if (p->v->rows) {
         part(p, "Sizes");

@@ -25,6 +25,8 @@ LB_NODISCARD lb_status lb_report_notes(const lb_report_view *v, lb_table_format 
 LB_NODISCARD lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, bool wide, lb_table_format f,
                                         lb_str *out);
 LB_NODISCARD lb_status lb_report_sizes(const lb_report_view *v, lb_table_format f, lb_str *out);
+/* How the cells continue the prompts that their configs gave; nothing if there are none. */
+LB_NODISCARD lb_status lb_report_prompts(const lb_report_view *v, lb_table_format f, lb_str *out);
 /* What all done cells share, then what differs. */
 LB_NODISCARD lb_status lb_report_provenance(const lb_report_view *v, lb_table_format f, lb_str *out);
 /* A cell's rules for single layers, as its resolved config has them: match: "*.down" bits: 4; match: ...; false: none.

@@ -99,6 +99,15 @@ typedef struct lb_curve {
     int64_t validations, validation_cap;
 } lb_curve;
 
+/* How a model continues the config's prompt. */
+typedef struct lb_continuation {
+    const char *prompt;       /* NULL: none was given */
+    const char *text, *ended; /* ended: "tokens" (as many as asked for), "eos", "context" */
+    int64_t *token;           /* (tokens) */
+    int64_t tokens;
+    double prefill, decode; /* tokens a second: of the prompt; behind the first of them, NaN: there is but one */
+} lb_continuation;
+
 typedef struct lb_model_size {
     lb_size quantized;                      /* sum over the quantized layers, with all metadata */
     int64_t other_as_stored;                /* bytes of every other tensor as the model file stores it */
@@ -132,6 +141,7 @@ typedef struct lb_record {
     lb_diagnostics diagnostics; /* of its method; of a record that was read: lb_told_columns, then others */
     lb_eval_row *eval;
     int64_t evals;
+    lb_continuation continuation;
     lb_model_size size;
     lb_curve curve;
     char **warning;

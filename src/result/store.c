@@ -85,6 +85,16 @@ static lb_status put_evals(lb_h5 *h, const lb_record *r) {
     return LB_OK;
 }
 
+static lb_status put_continuation(lb_h5 *h, const lb_record *r) {
+    const lb_continuation *c = &r->continuation;
+    if (!c->prompt) return LB_OK;
+    LB_TRY(lb_h5_put_strs(h, "/generation/prompt", &c->prompt, 1));
+    LB_TRY(lb_h5_put_strs(h, "/generation/text", &c->text, 1));
+    if (c->tokens > 0) LB_TRY(lb_h5_put_i64(h, "/generation/token", c->token, 1, &c->tokens));
+    LB_TRY(lb_fields_put_attrs(h, "/generation", lb_continuation_fields, r));
+    return lb_fields_put_attrs(h, "/host", lb_speed_fields, r);
+}
+
 static lb_status put_validation(lb_h5 *h, const lb_curve *c) {
     if (c->validations == 0) return LB_OK;
     LB_TRY(lb_h5_attr_i64(h, "/", "n_validation", c->validations));
@@ -131,6 +141,7 @@ static lb_status put_record(lb_h5 *h, const lb_record *r) {
     LB_TRY(put_validation(h, &r->curve));
     LB_TRY(lb_fields_put_attrs(h, "/size", lb_size_fields, &r->size));
     LB_TRY(lb_fields_put_attrs(h, "/host", lb_host_fields, r));
+    LB_TRY(put_continuation(h, r));
     if (r->warnings > 0) LB_TRY(lb_h5_put_strs(h, "/warnings", (const char *const *)r->warning, r->warnings));
     if (r->cites > 0) LB_TRY(lb_h5_put_strs(h, "/cite", (const char *const *)r->cite, r->cites));
     return r->bundle ? lb_bundle_write(h, r->bundle) : LB_OK;

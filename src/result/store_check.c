@@ -126,6 +126,15 @@ static lb_status check_validation(const lb_curve *c) {
     return LB_OK;
 }
 
+static lb_status check_continuation(const lb_continuation *c) {
+    if (!c->prompt) return LB_OK;
+    LB_TRY(check_int("/generation", "tokens", c->tokens, 0, most));
+    for (int64_t i = 0; i < c->tokens; i++) LB_TRY(check_int("/generation", "token", c->token[i], 0, INT32_MAX));
+    if (isinf(c->prefill) || isinf(c->decode) || c->prefill < 0 || c->decode < 0)
+        return lb_fail(LB_E_FORMAT, "/host: %g and %g tokens a second: must be finite", c->prefill, c->decode);
+    return LB_OK;
+}
+
 bool lb_store_is_citation(const char *key) {
     size_t n = strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:.+/_-");
     return n > 0 && n <= 200 && !key[n];
@@ -142,6 +151,7 @@ lb_status lb_store_check(const lb_record *r) {
     for (int64_t i = 0; i < r->evals; i++) LB_TRY(check_eval(i, &r->eval[i]));
     for (int64_t i = 0; i < r->evals; i++) LB_TRY(check_accept(i, &r->eval[i].eval));
     LB_TRY(check_validation(&r->curve));
+    LB_TRY(check_continuation(&r->continuation));
     const lb_model_size *s = &r->size;
     const int64_t v[] = {s->other_as_stored, s->other_as_fp16, s->total_as_stored,
                          s->total_as_fp16,   s->original_fp16, s->original_as_stored};

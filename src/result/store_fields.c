@@ -337,5 +337,17 @@ static const lb_field size_rows[] = {
 };
 const lb_fields lb_size_fields = FIELDS(size_rows);
 
+static const lb_field continuation_rows[] = {
+    AS(lb_record, I64, "tokens", continuation.tokens),
+    AS(lb_record, STR, "ended", continuation.ended),
+};
+const lb_fields lb_continuation_fields = FIELDS(continuation_rows);
+
+static const lb_field speed_rows[] = {
+    AS(lb_record, F64, "prefill_tokens_per_second", continuation.prefill),
+    AS(lb_record, F64, "decode_tokens_per_second", continuation.decode),
+};
+const lb_fields lb_speed_fields = FIELDS(speed_rows);
+
 static const lb_field host_rows[] = {ROW(lb_record, F64, seconds), ROW(lb_record, I64, peak_bytes)};
 const lb_fields lb_host_fields = FIELDS(host_rows);

@@ -60,5 +60,7 @@ extern const lb_fields lb_eval_fields;   /* attributes of /eval/i */
 extern const lb_fields lb_accept_fields; /* and of one with `speculative` */
 extern const lb_fields lb_size_fields;   /* attributes of /size */
 extern const lb_fields lb_host_fields;   /* attributes of /host */
+/* Attributes of /generation, and of /host besides, of a record with a continuation. */
+extern const lb_fields lb_continuation_fields, lb_speed_fields;
 
 #endif

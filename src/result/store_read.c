@@ -106,6 +106,30 @@ static lb_status get_evals(lb_h5 *h, lb_arena *a, lb_record *r) {
     return LB_OK;
 }
 
+static lb_status get_one_text(lb_h5 *h, lb_arena *a, const char *path, const char **out) {
+    char **text = NULL;
+    int64_t n = 0;
+    LB_TRY(lb_h5_get_strs(h, a, path, &text, &n));
+    if (n != 1) return lb_fail(LB_E_FORMAT, "%s has %lld values, expected 1", path, (long long)n);
+    *out = text[0];
+    return LB_OK;
+}
+
+static lb_status get_continuation(lb_h5 *h, lb_arena *a, lb_record *r) {
+    lb_continuation *c = &r->continuation;
+    int64_t have = 0;
+    if (!lb_h5_has(h, "/generation")) return LB_OK;
+    LB_TRY(get_one_text(h, a, "/generation/prompt", &c->prompt));
+    LB_TRY(get_one_text(h, a, "/generation/text", &c->text));
+    LB_TRY(lb_fields_get_attrs(h, a, "/generation", lb_continuation_fields, r));
+    LB_TRY(lb_fields_get_attrs(h, a, "/host", lb_speed_fields, r));
+    if (c->tokens == 0) return LB_OK;
+    LB_TRY(lb_h5_get_i64(h, a, "/generation/token", &c->token, &have));
+    if (have == c->tokens) return LB_OK;
+    return lb_fail(LB_E_FORMAT, "/generation/token has %lld values, expected %lld", (long long)have,
+                   (long long)c->tokens);
+}
+
 static lb_status get_steps(lb_h5 *h, lb_arena *a, const char *path, int64_t n, int64_t **out) {
     int64_t have = 0;
     LB_TRY(lb_h5_get_i64(h, a, path, out, &have));
@@ -156,11 +180,7 @@ static lb_status get_record(lb_h5 *h, lb_arena *a, lb_record *r) {
     LB_TRY(check_format(h, a));
     LB_TRY(lb_fields_get_attrs(h, a, "/", lb_record_fields, r));
     r->keeps = lb_bundle_is_in(h);
-    char **config = NULL;
-    int64_t one = 0;
-    LB_TRY(lb_h5_get_strs(h, a, "/config", &config, &one));
-    if (one != 1) return lb_fail(LB_E_FORMAT, "/config has %lld values, expected 1", (long long)one);
-    r->config = config[0];
+    LB_TRY(get_one_text(h, a, "/config", &r->config));
     LB_TRY(get_pairs(h, a, "/options", "n_options", &r->options));
     LB_TRY(get_pairs(h, a, "/varied", "n_varied", &r->varied));
     LB_TRY(get_pairs(h, a, "/provenance", "n_provenance", &r->provenance));
@@ -172,6 +192,7 @@ static lb_status get_record(lb_h5 *h, lb_arena *a, lb_record *r) {
     LB_TRY(get_curve(h, a, &r->curve));
     LB_TRY(lb_fields_get_attrs(h, a, "/size", lb_size_fields, &r->size));
     LB_TRY(lb_fields_get_attrs(h, a, "/host", lb_host_fields, r));
+    LB_TRY(get_continuation(h, a, r));
     char **stage = NULL;
     LB_TRY(get_texts(h, a, "/host/stage", "n_stages", &stage, &r->stages));
     r->stage = (const char **)stage;

@@ -303,6 +303,11 @@ static lb_status run(running *x, lb_cell_hook hook, void *user) {
     x->out->evals = x->r->plan->evals;
     if (x->out->evals > 0 && x->r->plan->compute == LB_COMPUTE_BF16) x->out->flags |= LB_FLAG_BF16;
     stage_end(x);
+    if (x->r->plan->prompt) {
+        stage_begin(x, "prompt");
+        LB_TRY(lb_cell_continue(x->r, &x->w, &x->out->continuation));
+        stage_end(x);
+    }
     if (hook) {
         stage_begin(x, "export");
         LB_TRY(hook(user, x->c, &x->w, &x->keeper.log));

@@ -35,4 +35,7 @@ bool lb_runner_caches(const char *name, bool folder);
 LB_NODISCARD lb_status lb_cell_evaluate(lb_runner *r, const lb_cell *c, const lb_weights *w, lb_log *log,
                                         lb_eval_row **rows);
 
+/* How w continues the plan's prompt (prompt.c). */
+LB_NODISCARD lb_status lb_cell_continue(lb_runner *r, const lb_weights *w, lb_continuation *out);
+
 #endif

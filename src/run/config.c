@@ -307,6 +307,8 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
     out->export = top.export;
     out->keep_layers = top.keep_layers;
     out->keep_cache = top.keep_cache;
+    out->prompt = top.prompt;
+    out->prompt_tokens = top.prompt_tokens;
     LB_TRY(check_name(&r, root));
     LB_TRY(read_texts(&r, root));
     out->cell = (lb_cell_options){.propagate = out->calibration.propagate,

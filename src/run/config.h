@@ -134,6 +134,8 @@ typedef struct lb_config {
     const lb_yaml *compute_node; /* the root where it is not given */
     int export;                  /* lb_export */
     bool keep_layers, keep_cache;
+    const char *prompt; /* "": none */
+    int64_t prompt_tokens;
     lb_cell_options cell; /* what an entry and the axes start from */
     lb_end embedding, head;
     lb_calibration_config calibration; /* these two: of cells that nothing says otherwise of */
@@ -207,6 +209,8 @@ typedef struct lb_config_top {
     int64_t seed, threads;
     int weights, compute, export;
     bool keep_layers, keep_cache, quantize_embedding, quantize_head, quantize_router;
+    const char *prompt;
+    int64_t prompt_tokens;
 } lb_config_top;
 extern const lb_options lb_config_top_table, lb_config_calibration_table, lb_config_eval_table,
     lb_config_training_table, lb_config_cell_table;

@@ -142,6 +142,8 @@ static const char *not_of_cells(const char *name) {
         {"export", no_result},
         {"keep_layers", no_result},
         {"keep_cache", no_result},
+        {"prompt", "it is the whole experiment's"},
+        {"prompt_tokens", "it is the whole experiment's"},
     };
     size_t n = strcspn(name, ".[");
     for (size_t i = 0; i < sizeof why / sizeof why[0]; i++)

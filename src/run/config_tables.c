@@ -93,6 +93,13 @@ static const lb_option top_rows[] = {
      AT(lb_config_top, keep_layers)},
     {"keep_cache", LB_OPT_BOOL, "true", 0, 0, NULL,
      "keep the statistics and the baseline's states in .cache when the sweep is done", AT(lb_config_top, keep_cache)},
+    {"prompt", LB_OPT_STR, "", 0, 0, NULL,
+     "a text that every cell, and the baseline, continues by its most probable tokens, in float32: in the result, and "
+     "in "
+     "the report one below the other; empty: none",
+     AT(lb_config_top, prompt)},
+    {"prompt_tokens", LB_OPT_INT, "64", 1, 1 << 20, NULL, "tokens of that continuation at most",
+     AT(lb_config_top, prompt_tokens)},
 };
 const lb_options lb_config_top_table = TABLE(top_rows, lb_config_top);
 

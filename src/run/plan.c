@@ -212,6 +212,7 @@ lb_status lb_plan_open(lb_arena *a, const lb_config *c, const lb_plan_request *r
     LB_TRY(open_model(out, r->parts));
     LB_TRY(check_rules(out));
     LB_TRY(lb_plan_check_axes_of_experts(out));
+    LB_TRY(lb_plan_prompt(out));
     LB_TRY(lb_plan_texts(out));
     LB_TRY(lb_plan_refuse(out));
     LB_TRY(lb_plan_layers(out));

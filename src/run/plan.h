@@ -64,6 +64,8 @@ typedef struct lb_plan {
     const char *model_hash, *model_note;
     int compute; /* lb_compute: products of its evaluations */
     lb_texts calibration, training, validation;
+    int32_t *prompt; /* (n_prompt) tokens of the config's, NULL: it has none */
+    int64_t n_prompt;
     lb_text *eval; /* those whose text is there; config of each in eval_config */
     const lb_eval_config **eval_config;
     int64_t evals;
@@ -121,6 +123,8 @@ bool lb_plan_about(const lb_plan *p, const lb_cell *c, size_t topic);
 /* Texts found, opened and checked; cells without theirs are refused (plan_texts.c). */
 LB_NODISCARD lb_status lb_plan_texts(lb_plan *p);
 LB_NODISCARD lb_status lb_plan_refuse(lb_plan *p);
+/* LB_E_CONFIG: the model cannot continue the config's prompt (prompt.c). */
+LB_NODISCARD lb_status lb_plan_prompt(lb_plan *p);
 /* Of texts that calibration drew from: memory that nothing needs any more. */
 void lb_plan_close_rows(lb_plan *p);
 /* Where a key of a section stands, or the section. */

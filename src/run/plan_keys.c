@@ -147,6 +147,12 @@ static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out
     lb_str_add(out, " # sha256 %s\n", p->model->hash);
     /* A line of its own for what is not the usual: in float32 a config's identity is what it was before the key. */
     if (p->compute == LB_COMPUTE_BF16) lb_str_add(out, "compute: bf16\n");
+    /* Likewise. */
+    if (p->config->prompt[0]) {
+        lb_str_add(out, "prompt: ");
+        put_scalar(out, p->config->prompt);
+        lb_str_add(out, "\nprompt_tokens: %lld\n", (long long)p->config->prompt_tokens);
+    }
     if (c->draws) lb_str_add(out, "seed: %lld\n", (long long)c->own.seed);
     if (c->method && calibration->corpus) {
         lb_str_add(out, "calibration:\n");

@@ -28,7 +28,8 @@ static const char newer[] =
     "output_rel_mse_equal,output_vs_rtn_equal,"
     "text_rows,"
     "variant,items,acc,acc_se,acc_norm,acc_norm_se,delta_acc,delta_acc_norm,mcnemar_worse,mcnemar_better,"
-    "mcnemar_p,mcnemar_p_norm,";
+    "mcnemar_p,mcnemar_p_norm,"
+    "prefill_tokens_per_second,decode_tokens_per_second,";
 
 static lb_results *sweep;
 static lb_arena *arena;

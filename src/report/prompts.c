@@ -1,0 +1,76 @@
+/* How each cell continues the config's prompt. */
+#include <string.h>
+
+#include "report/parts.h"
+
+/* One line: line ends, and other control characters that a font has no picture of, as escapes. */
+static void one_line(const char *text, lb_str *out) {
+    for (const char *p = text; *p; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (c == '\n')
+            lb_str_add(out, "\\n");
+        else if (c == '\t')
+            lb_str_add(out, "\\t");
+        else if (c < 0x20 || c == 0x7f)
+            lb_str_add(out, "\\x%02x", c);
+        else
+            lb_str_add_bytes(out, p, 1);
+    }
+}
+
+static const char *ending(const lb_continuation *c) {
+    if (strcmp(c->ended, "eos") == 0) return " (it ends here)";
+    return strcmp(c->ended, "context") == 0 ? " (the context ends here)" : "";
+}
+
+static lb_status item(lb_arena *a, const lb_results *r, const lb_record *c, const char **out) {
+    lb_str s = {0};
+    bool baseline = strcmp(c->method, "none") == 0;
+    if (c->model) lb_str_add(&s, "%s, ", c->model);
+    if (r->name && c->source && c->source != r) lb_str_add(&s, "%s, ", c->source->name);
+    lb_str_add(&s, "%s: ", baseline ? "none (baseline)" : c->label);
+    one_line(c->continuation.text, &s);
+    lb_str_add(&s, "%s", ending(&c->continuation));
+    lb_status st = lb_str_check(&s);
+    if (st == LB_OK && !(*out = lb_arena_strdup(a, s.s))) st = LB_E_NOMEM;
+    lb_str_free(&s);
+    return st;
+}
+
+static bool continues(const lb_record *c, const char *prompt) {
+    const char *own = c->continuation.prompt;
+    return c->state == LB_CELL_DONE && own && (!prompt || strcmp(own, prompt) == 0);
+}
+
+/* The first cell that has this prompt. */
+static bool is_first(const lb_results *r, int64_t i) {
+    for (int64_t k = 0; k < i; k++)
+        if (continues(&r->record[k], r->record[i].continuation.prompt)) return false;
+    return true;
+}
+
+static lb_status one_prompt(const lb_report_view *v, const char *prompt, lb_table_format f, lb_str *out) {
+    const lb_results *r = v->r;
+    const char **list = LB_NEW(v->arena, const char *, r->n + 1);
+    size_t n = 0;
+    lb_str head = {0};
+    if (!list) return LB_E_NOMEM;
+    lb_str_add(&head, "Greedy continuations, in float32, of \xe2\x80\x9c");
+    one_line(prompt, &head);
+    lb_str_add(&head, "\xe2\x80\x9d:");
+    lb_status st = lb_str_check(&head);
+    if (st == LB_OK) lb_markup_paragraph(out, f, head.s);
+    lb_str_free(&head);
+    for (int64_t i = 0; i < r->n && st == LB_OK; i++)
+        if (continues(&r->record[i], prompt)) st = item(v->arena, r, &r->record[i], &list[n++]);
+    if (st == LB_OK) lb_markup_list(out, f, list, n);
+    return st;
+}
+
+lb_status lb_report_prompts(const lb_report_view *v, lb_table_format f, lb_str *out) {
+    const lb_results *r = v->r;
+    for (int64_t i = 0; i < r->n; i++)
+        if (continues(&r->record[i], NULL) && is_first(r, i))
+            LB_TRY(one_prompt(v, r->record[i].continuation.prompt, f, out));
+    return lb_str_check(out);
+}
