@@ -15,6 +15,8 @@ static const struct {
     {"top level", "export", "no result depends on it"},
     {"top level", "keep_layers", "no result depends on it"},
     {"top level", "keep_cache", "no result depends on it"},
+    {"top level", "prompt", "it is the whole experiment's"},
+    {"top level", "prompt_tokens", "it is the whole experiment's"},
     {"eval", NULL, "every cell has all evaluations, which are a list"},
 };
 
