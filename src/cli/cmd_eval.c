@@ -93,7 +93,7 @@ static lb_status open_corpus(evaluation *v, const lb_resolved *from, const lb_pr
     if (v->f->variant && p->rule != LB_RULE_LAMB)
         return lb_fail(LB_E_CONFIG, "--variant: only protocol LAMB has any, this is %s", p->id);
     lb_text_rows_take(from->source, p, &rows);
-    LB_TRY(lb_text_rows_scored(text, from->path, p, &rows, &join));
+    LB_TRY(lb_text_rows_scored(text, from->path, p, &rows, log, &join));
     const lb_row_spec spec = lb_text_rows_spec(&rows);
     LB_TRY(lb_corpus_rows(from->path, &spec, join, v->model->tokenizer, (lb_bos)v->f->bos, log, &v->corpus));
     LB_TRY(lb_sources_check(from, v->corpus->hash, log));

@@ -84,7 +84,7 @@ static lb_status open_text(lb_plan *p, lb_where w, const lb_protocol *protocol, 
     t->missing = r.missing;
     if (r.missing) return LB_OK;
     lb_rows_config rows = *t->rows;
-    lb_status st = protocol ? lb_text_rows_scored(t->name, r.path, protocol, &rows, &t->join)
+    lb_status st = protocol ? lb_text_rows_scored(t->name, r.path, protocol, &rows, &p->keeper.log, &t->join)
                             : lb_text_rows_check(t->name, r.path, &rows);
     const lb_row_spec spec = lb_text_rows_spec(&rows);
     if (st == LB_OK) st = open_corpus(p, &r, &spec, t, protocol, &t->corpus);

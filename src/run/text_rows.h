@@ -20,9 +20,10 @@ bool lb_text_rows_say_join(const lb_rows_config *rows);
 /* LB_E_CONFIG: a join is asked for, and the text at `path` is one piece. */
 LB_NODISCARD lb_status lb_text_rows_check(const char *text, const char *path, const lb_rows_config *rows);
 /* The same of a text that is evaluated by p, with what comes between its rows (*join NULL: each is for itself);
- * rows->first becomes what p says. LB_E_CONFIG: p has a rule of its own; or takes rows, and this text is one. */
+ * rows->first becomes what p says. Warns of a text that is one where p has a rule for rows. LB_E_CONFIG: they say
+ * otherwise than p; or it takes nothing but rows. */
 LB_NODISCARD lb_status lb_text_rows_scored(const char *text, const char *path, const lb_protocol *p,
-                                           lb_rows_config *rows, const char **join);
+                                           lb_rows_config *rows, lb_log *log, const char **join);
 
 /* The tokens of a protocol that draws them, instead of none: its rows are not needed any more. */
 LB_NODISCARD lb_status lb_text_rows_draw(const lb_protocol *p, lb_corpus *c);

@@ -179,6 +179,13 @@ static void protocols_have_rules_of_their_own(void **state) {
     SAYS(1, "join has no effect", "eval", "tiny", "eval.txt", "--protocol", "W2-64", "--join", " ");
     SAYS(1, "joins rows by a space itself", "eval", "tiny", "rows.txt", "--rows", "lines", "--protocol", "PTB-new-64",
          "--join", "  ");
+    cli_result r = RAN(0, "eval", "tiny", "rows.txt", "--protocol", "PTB-new-64", "--windows", "1");
+    cli_has(r.err,
+            "rows.txt: read as one text: PTB-new-64 is of rows that are joined by a space (rows: lines cuts it)");
+    cli_free(&r);
+    r = RAN(0, "eval", "tiny", "rows.txt", "--protocol", "PTB-new-64", "--windows", "1", "--rows", "lines");
+    cli_has_not(r.err, "read as one text");
+    cli_free(&r);
     /* What it says itself may be said, too. */
     SAYS(0, "perplexity", "eval", "tiny", "docs.jsonl", "--field", "s", "--protocol", "C4-new-64", "--first", "1100",
          "--join", " ", "--windows", "1");
