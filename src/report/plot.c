@@ -311,6 +311,7 @@ void lb_plot_axis_of(const lb_plotter *w, lb_plot *p, const char *axis, const ch
 static lb_status of_model(const lb_report_view *v, lb_plotter *w) {
     LB_TRY(lb_plot_quality(v, w));
     LB_TRY(lb_plot_excess(v, w));
+    LB_TRY(lb_plot_accuracy(v, w));
     LB_TRY(lb_plot_layers(v, w));
     LB_TRY(lb_plot_training(v, w));
     LB_TRY(lb_plot_sizes(v, w));

@@ -86,6 +86,7 @@ LB_NODISCARD lb_status lb_plot_drop_stale(const lb_plotter *w, lb_arena *a);
 
 LB_NODISCARD lb_status lb_plot_quality(const lb_report_view *v, lb_plotter *w);
 LB_NODISCARD lb_status lb_plot_excess(const lb_report_view *v, lb_plotter *w);
+LB_NODISCARD lb_status lb_plot_accuracy(const lb_report_view *v, lb_plotter *w);
 LB_NODISCARD lb_status lb_plot_layers(const lb_report_view *v, lb_plotter *w);
 LB_NODISCARD lb_status lb_plot_training(const lb_report_view *v, lb_plotter *w);
 LB_NODISCARD lb_status lb_plot_sizes(const lb_report_view *v, lb_plotter *w);
@@ -135,7 +136,7 @@ int lb_plot_legend_width(size_t characters);
 double lb_plot_entry_width(size_t characters); /* the same of a column of several */
 
 void lb_span_add(lb_span *s, double v); /* finite ones only */
-/* What an axis (bits, ppl, delta, kl, mib) is to show: the data, or what an author asks for. */
+/* What an axis (bits, ppl, delta, kl, acc, mib) is to show: the data, or what an author asks for. */
 /* Range and tics of an axis that shows one of these: exactly what is asked for, or the data and some room. */
 /* The same with exactly this range. */
 void lb_plot_range_axis(const lb_plotter *w, lb_plot *p, const char *axis, bool log_scale, lb_span range);

@@ -13,7 +13,7 @@ const lb_plot_word lb_plot_keys[] = {
     {"palette", "a map from methods to colours: {rtn: \"#444444\"}"},
     {"methods", "which methods are drawn: names, or patterns with * and ?; the baseline always is"},
     {"figures", "which figures are drawn"},
-    {"limits", "a map from axes (bits, ppl, delta, kl, mib) to [low, high]"},
+    {"limits", "a map from axes (bits, ppl, delta, kl, acc, mib) to [low, high]"},
     {"formats", "cairolatex and tikz, beside svg, png and pdf"},
     {0},
 };
@@ -39,5 +39,6 @@ const lb_plot_word lb_plot_figure_words[] = {
     {"seeds", "excess loss of each seed, their mean and its interval"},
     {"texts", "excess loss by calibration text and evaluation"},
     {"samples", "excess loss against the number of calibration samples, with 95 % intervals"},
+    {"acc-bits", "accuracy of tasks against measured bits a weight"},
     {0},
 };

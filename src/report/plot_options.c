@@ -12,12 +12,24 @@
 
 const lb_plot_options lb_plot_usual = {.formats = LB_PLOT_USUAL_FORMATS, .title = true};
 
-const char *const lb_plot_figures[] = {
-    "ppl-bits",    "delta-bits",          "kl-bits", "front", "layer-error", "error-map", "training-loss",
-    "training-kl", "training-validation", "sizes",   "cost",  "seeds",       "texts",     "samples",
-    NULL};
+const char *const lb_plot_figures[] = {"ppl-bits",
+                                       "delta-bits",
+                                       "kl-bits",
+                                       "front",
+                                       "layer-error",
+                                       "error-map",
+                                       "training-loss",
+                                       "training-kl",
+                                       "training-validation",
+                                       "sizes",
+                                       "cost",
+                                       "seeds",
+                                       "texts",
+                                       "samples",
+                                       "acc-bits",
+                                       NULL};
 static const char *const format_names[] = {"svg", "png", "pdf", "cairolatex", "tikz", NULL};
-static const char *const axis_names[] = {"bits", "ppl", "delta", "kl", "mib", NULL};
+static const char *const axis_names[] = {"bits", "ppl", "delta", "kl", "acc", "mib", NULL};
 
 /* Inches, how high a figure with much to show may be, and the points that text of that size is set in. */
 static const struct {
@@ -178,7 +190,7 @@ static lb_status read_limits(lb_arena *a, const lb_yaml *n, lb_plot_options *o) 
         LB_TRY(number(x->item[0], x->key, &l->low));
         LB_TRY(number(x->item[1], x->key, &l->high));
         if (!(l->low < l->high)) return lb_fail(LB_E_CONFIG, "%s:%d: limits: %s: must rise", WHERE(x), x->key);
-        if (strcmp(l->axis, "bits") != 0 && !(l->low > 0))
+        if (strcmp(l->axis, "bits") != 0 && strcmp(l->axis, "acc") != 0 && !(l->low > 0))
             return lb_fail(LB_E_CONFIG, "%s:%d: limits: %s: must be above 0, the axis is logarithmic", WHERE(x),
                            x->key);
     }

@@ -87,14 +87,16 @@ void lb_report_put_task(lb_table *t, const lb_task_columns *c, const lb_report_t
     put(t, c->p_norm, NULL, q->p_norm);
 }
 
+bool lb_report_is_task(const lb_report_block *b) { return lb_protocol_is_task(&b->eval->eval.protocol); }
+
 bool lb_report_has_ppl(const lb_report_block *b) { return b->eval->eval.protocol.rule != LB_RULE_CHOICE; }
 
 const char *lb_report_loss_name(const lb_report_block *b) {
     return lb_report_has_ppl(b) ? "\xce\x94 ln PPL" : "\xce\x94 NLL";
 }
 
-static bool is_task(const lb_report_block *b) { return lb_protocol_is_task(&b->eval->eval.protocol); }
+const char *lb_report_measure_name(const lb_report_block *b) {
+    return lb_report_is_task(b) ? "accuracy" : "perplexity";
+}
 
-const char *lb_report_measure_name(const lb_report_block *b) { return is_task(b) ? "accuracy" : "perplexity"; }
-
-const char *lb_report_windows_name(const lb_report_block *b) { return is_task(b) ? "items" : "windows"; }
+const char *lb_report_windows_name(const lb_report_block *b) { return lb_report_is_task(b) ? "items" : "windows"; }

@@ -17,6 +17,7 @@ typedef struct lb_task_columns {
 } lb_task_columns;
 void lb_report_put_task(lb_table *t, const lb_task_columns *c, const lb_report_task *q);
 
+bool lb_report_is_task(const lb_report_block *b);
 bool lb_report_has_ppl(const lb_report_block *b);          /* multiple choice has none */
 const char *lb_report_loss_name(const lb_report_block *b); /* of differences: delta ln PPL, of such a task delta NLL */
 const char *lb_report_measure_name(const lb_report_block *b); /* "perplexity", "accuracy" */

@@ -262,7 +262,7 @@ static const lb_config_section sections[] = {
      "A map: how the report's plots look; results do not depend on it. size: page, column, two-columns, slide or "
      "[width, height] in inches; font, font_size (points); title: false; titles: a map from figures to texts; palette: "
      "a map from methods to colours; methods and figures: lists of what is drawn; limits: a map from axes (bits, ppl, "
-     "delta, kl, mib) to [low, high]; formats: cairolatex and tikz beside svg, png and pdf (docs/report.md).",
+     "delta, kl, acc, mib) to [low, high]; formats: cairolatex and tikz beside svg, png and pdf (docs/report.md).",
      NULL},
     {"include",
      "A path, or a list of paths, relative to this file: configs read before it. Maps are merged, anything else is "

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "support/sweep_kit.h"
 
 static char fixtures[LB_TEST_PATH / 2];
@@ -51,6 +52,16 @@ static void a_sweep_of_tasks(void **state) {
     cli_has(r.out, "p McNemar");
     cli_has_not(r.out, "nan");
     cli_free(&r);
+    char *data;
+    size_t n;
+    assert_true(exists("results/tasks/report/plots/front-last-words-LAMB.gp"));
+    assert_false(exists("results/tasks/report/plots/ppl-bits-piqa-MC-piqa.gp")); /* it has no perplexity */
+    assert_false(exists("results/tasks/report/plots/delta-bits-piqa-MC-piqa.gp"));
+    char file[LB_TEST_PATH];
+    path_in(file, home, "results/tasks/report/plots/acc-bits-piqa-MC-piqa.dat");
+    assert_ok(lb_fs_read(file, &data, &n));
+    cli_has(data, "4.125 58.3333333 14.8647098 41.6666667 2 ");
+    lb_free(data);
     lb_results *x = results("results/tasks");
     assert_int_equal(x->n, 3);
     const lb_record *base = labelled(x, "none"), *two = labelled(x, "rtn 2b g16");
