@@ -60,7 +60,9 @@ static lb_status take_prompt(generation *g, const char *prompt, lb_arena *a) {
         if (g->len && g->text[g->len - 1] == '\n') g->len -= 1 + (g->len > 1 && g->text[g->len - 2] == '\r');
     }
     LB_TRY(lb_prompt_tokens(g->from.model->tokenizer, (lb_bos)g->f->bos, g->text, g->len, a, &g->prompt, &g->n_prompt));
-    return g->n_prompt ? LB_OK : lb_fail(LB_E_ARG, "PROMPT has no token: give a text, or --bos always");
+    if (!g->n_prompt) return lb_fail(LB_E_ARG, "PROMPT has no token: give a text, or --bos always");
+    lb_status st = lb_generate_check(g->from.model->net, g->n_prompt);
+    return st == LB_OK ? st : lb_fail_in(st, "PROMPT");
 }
 
 /* Bytes at the end of a text that may become another character: of one that is not whole yet, and what decoders write
@@ -158,9 +160,11 @@ static lb_status generate(generation *g, const char *model, const char *prompt, 
                              .hold = resident,
                              .token = on_token,
                              .user = g};
-    LB_TRY(lb_generate(g->from.model->net, lb_cli_weights(&g->from), &r, g->team, a, &out));
-    LB_TRY(g->failed);
-    LB_TRY(show_text(g, true));
+    lb_status st = lb_generate(g->from.model->net, lb_cli_weights(&g->from), &r, g->team, a, &out);
+    if (st == LB_OK) st = g->failed;
+    if (st == LB_OK) st = show_text(g, true);
+    if (st != LB_OK) lb_cli_print("\n");
+    LB_TRY(st);
     return print_end(g, &out);
 }
 

@@ -64,14 +64,18 @@ static lb_status run(generating *g, int64_t most, lb_generation *out) {
     return LB_OK;
 }
 
+lb_status lb_generate_check(const lb_net *n, int64_t n_prompt) {
+    int64_t reach = lb_session_reach(n, n_prompt);
+    if (n_prompt >= 1 && n_prompt < reach) return LB_OK;
+    return lb_fail(LB_E_CONFIG, "%lld tokens: must be at least one, and leave room in the model's context of %lld",
+                   (long long)n_prompt, (long long)reach);
+}
+
 lb_status lb_generate(const lb_net *n, const lb_weights *w, const lb_generate_request *r, lb_team *team, lb_arena *a,
                       lb_generation *out) {
-    assert(r->n_prompt > 0 && r->most > 0);
-    int64_t reach = lb_session_reach(n, r->n_prompt), left = reach - r->n_prompt;
-    int64_t most = r->most < left ? r->most : left;
-    if (left < 1)
-        return lb_fail(LB_E_CONFIG, "the prompt has %lld tokens: it must leave room in the model's context of %lld",
-                       (long long)r->n_prompt, (long long)reach);
+    LB_TRY(lb_generate_check(n, r->n_prompt));
+    int64_t left = lb_session_reach(n, r->n_prompt) - r->n_prompt, most = r->most < left ? r->most : left;
+    assert(r->most > 0);
     *out = (lb_generation){.token = LB_NEW(a, int32_t, most), .end = most < r->most ? LB_END_CONTEXT : LB_END_MOST};
     if (!out->token) return LB_E_NOMEM;
     lb_arena *scratch;

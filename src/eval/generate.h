@@ -43,6 +43,8 @@ typedef struct lb_generation {
     double decode_s;  /* from there to the last one */
     lb_generate_end end;
 } lb_generation;
+/* Beforehand, what lb_generate asks of a prompt. */
+LB_NODISCARD lb_status lb_generate_check(const lb_net *n, int64_t n_prompt);
 /* In float32. Same tokens at any number of threads.
  * errors  LB_E_CONFIG the prompt leaves no room */
 LB_NODISCARD lb_status lb_generate(const lb_net *n, const lb_weights *w, const lb_generate_request *r, lb_team *team,

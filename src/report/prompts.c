@@ -26,8 +26,8 @@ static const char *ending(const lb_continuation *c) {
 static lb_status item(lb_arena *a, const lb_results *r, const lb_record *c, const char **out) {
     lb_str s = {0};
     bool baseline = strcmp(c->method, "none") == 0;
-    if (c->model) lb_str_add(&s, "%s, ", c->model);
-    if (r->name && c->source && c->source != r) lb_str_add(&s, "%s, ", c->source->name);
+    if (c->source && c->source != r) lb_str_add(&s, "%s, ", c->source->name);
+    if (baseline && c->model) lb_str_add(&s, "%s, ", c->model); /* other labels say it */
     lb_str_add(&s, "%s: ", baseline ? "none (baseline)" : c->label);
     one_line(c->continuation.text, &s);
     lb_str_add(&s, "%s", ending(&c->continuation));
@@ -35,6 +35,13 @@ static lb_status item(lb_arena *a, const lb_results *r, const lb_record *c, cons
     if (st == LB_OK && !(*out = lb_arena_strdup(a, s.s))) st = LB_E_NOMEM;
     lb_str_free(&s);
     return st;
+}
+
+/* A baseline stands there for each value of `compute`, which no continuation depends on. */
+static bool is_there(const char *const *list, size_t n, const char *text) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i], text) == 0) return true;
+    return false;
 }
 
 static bool continues(const lb_record *c, const char *prompt) {
@@ -61,8 +68,11 @@ static lb_status one_prompt(const lb_report_view *v, const char *prompt, lb_tabl
     lb_status st = lb_str_check(&head);
     if (st == LB_OK) lb_markup_paragraph(out, f, head.s);
     lb_str_free(&head);
-    for (int64_t i = 0; i < r->n && st == LB_OK; i++)
-        if (continues(&r->record[i], prompt)) st = item(v->arena, r, &r->record[i], &list[n++]);
+    for (int64_t i = 0; i < r->n && st == LB_OK; i++) {
+        if (!continues(&r->record[i], prompt)) continue;
+        st = item(v->arena, r, &r->record[i], &list[n]);
+        if (st == LB_OK && !is_there(list, n, list[n])) n++;
+    }
     if (st == LB_OK) lb_markup_list(out, f, list, n);
     return st;
 }

@@ -323,6 +323,7 @@ static double cell_memory(const lb_plan *p, const lb_cell *c, const counts *k, c
                  (double)lb_team_threads(p->team) * 2.0 * longest * k->widest;
     if (stream || bf16 || c->method) /* windows that go through the model together; layers as they are stored */
         bytes += 4.0 * 8.0 * longest * k->dim + (double)c->size.quantized.total + 4.0 * k->most_params;
+    if (p->prompt && !stream && c->method) bytes += 4.0 * k->own_params; /* held while it is continued */
     for (int64_t i = 0; i < c->layers && c->trains; i++)
         bytes += c->layer[i].same_as < 0 ? 4.0 * (double)c->layer[i].rows * (double)c->layer[i].cols : 0.0;
     if (c->needs & LB_NEEDS_CALIBRATION) {

@@ -4,7 +4,6 @@
 #include <utf8proc.h>
 
 #include "eval/generate.h"
-#include "model/session.h"
 #include "run/cell.h"
 
 lb_status lb_plan_prompt(lb_plan *p) {
@@ -17,11 +16,8 @@ lb_status lb_plan_prompt(lb_plan *p) {
         if (p->prompt[i] >= p->model->net->vocab)
             return lb_fail(LB_E_CONFIG, "%s: prompt: token %lld is %d: the model knows %lld", w.text, (long long)i,
                            (int)p->prompt[i], (long long)p->model->net->vocab);
-    int64_t reach = lb_session_reach(p->model->net, p->n_prompt);
-    if (p->n_prompt >= 1 && p->n_prompt < reach) return LB_OK;
-    return lb_fail(LB_E_CONFIG,
-                   "%s: prompt: %lld tokens: must be at least one, and leave room in the model's context of %lld",
-                   w.text, (long long)p->n_prompt, (long long)reach);
+    lb_status st = lb_generate_check(p->model->net, p->n_prompt);
+    return st == LB_OK ? st : lb_fail_in(st, "%s: prompt", w.text);
 }
 
 /* Text that is valid UTF-8: a byte that begins no character is U+FFFD. */

@@ -100,6 +100,8 @@ static void in_documents(void **state) {
     s->record[0].continuation = continuation("A & <i>", " was a cat.");
     s->record[1].continuation = continuation("A & <i>", hostile);
     s->record[1].continuation.ended = "tokens";
+    s->record[3].continuation = s->record[1].continuation;
+    s->record[3].label = s->record[1].label; /* of another `compute`: the same line */
     s->record[2].continuation = continuation("Another", " one");
     s->record[2].continuation.ended = "context";
     char *html = document(s, LB_TABLE_HTML), *md = document(s, LB_TABLE_MARKDOWN), *tex = document(s, LB_TABLE_LATEX);
@@ -108,6 +110,9 @@ static void in_documents(void **state) {
               "A &amp; &lt;i&gt;\xe2\x80\x9d");
     has(html, "none (baseline):  was a cat. (it ends here)");
     has(html, "\\n# &lt;script&gt;alert(1)&lt;/script&gt; \\end{document} | `x` &amp; $a_b$ \\x1b[2J");
+    const char *line = strstr(html, "\\n# &lt;script&gt;");
+    assert_non_null(line);
+    assert_null(strstr(line + 1, "\\n# &lt;script&gt;"));
     has(html, "Another");
     has(html, " one (the context ends here)");
     assert_null(strstr(html, "<script>alert"));
