@@ -313,6 +313,7 @@ static lb_status of_model(const lb_report_view *v, lb_plotter *w) {
     LB_TRY(lb_plot_excess(v, w));
     LB_TRY(lb_plot_accuracy(v, w));
     LB_TRY(lb_plot_layers(v, w));
+    LB_TRY(lb_plot_tokens(v, w));
     LB_TRY(lb_plot_training(v, w));
     LB_TRY(lb_plot_sizes(v, w));
     LB_TRY(lb_plot_cost(v, w));

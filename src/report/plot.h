@@ -94,6 +94,7 @@ LB_NODISCARD lb_status lb_plot_cost(const lb_report_view *v, lb_plotter *w);
 LB_NODISCARD lb_status lb_plot_seeds(const lb_report_view *v, lb_plotter *w);
 LB_NODISCARD lb_status lb_plot_texts(const lb_report_view *v, lb_plotter *w);
 LB_NODISCARD lb_status lb_plot_samples(const lb_report_view *v, lb_plotter *w);
+LB_NODISCARD lb_status lb_plot_tokens(const lb_report_view *v, lb_plotter *w);
 
 /* Begins a data block, named in a comment; returns its index. */
 int lb_plot_block(lb_plot *p, const char *name);
@@ -126,6 +127,8 @@ void lb_plot_linear_axis(lb_plot *p, const char *axis, double low, double high, 
 #define LB_PLOT_TIC_ROOM  20
 #define LB_PLOT_TIC_WIDTH 50 /* of an x axis */
 void lb_plot_bar_axis(lb_plot *p, const char *axis, lb_span data, bool log_scale, double points);
+/* Blocks from one tic to the next, for at most so many tics. */
+int lb_plot_block_step(int64_t blocks, int most);
 /* For maps on top of each other: colours whose lightness grows all the way, one range for all, and room for one bar. */
 void lb_plot_map_colours(lb_plot *p, lb_span data, bool log_scale);
 /* Before each of n maps, which leave so many points free above and below; top: points of the figure's title. The bar is

@@ -40,5 +40,6 @@ const lb_plot_word lb_plot_figure_words[] = {
     {"texts", "excess loss by calibration text and evaluation"},
     {"samples", "excess loss against the number of calibration samples, with 95 % intervals"},
     {"acc-bits", "accuracy of tasks against measured bits a weight"},
+    {"token-map", "how few calibration tokens have half of each H, as a map of depth and type"},
     {0},
 };

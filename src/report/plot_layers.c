@@ -169,7 +169,7 @@ static void depth_data(lb_plot *p, const family *f, const lb_report_row *row, co
     }
 }
 
-static int block_tic_step(int64_t blocks, int most) {
+int lb_plot_block_step(int64_t blocks, int most) {
     static const int step[] = {1, 2, 5, 10, 20, 50, 100};
     for (size_t i = 0; i < sizeof step / sizeof step[0]; i++)
         if (blocks / step[i] <= most) return step[i];
@@ -287,7 +287,7 @@ static lb_status depth_figure(const lb_report_view *v, lb_plotter *w, const fami
     else
         lb_plot_log_axis(&p, "y", f->span.low, f->span.high);
     lb_str_add(&p.setup, "set xrange [-0.5:%lld.5]\nset xtics %d nomirror\n", (long long)f->blocks - 1,
-               block_tic_step(f->blocks, g.width / g.cols < PANEL_WIDTH ? 4 : 8));
+               lb_plot_block_step(f->blocks, g.width / g.cols < PANEL_WIDTH ? 4 : 8));
     if (st == LB_OK) {
         depth_draw(&p, f, &g, name, n);
         st = lb_plot_finish(w, &p);
@@ -363,7 +363,7 @@ static lb_status map_figure(const lb_report_view *v, lb_plotter *w, const family
     if (st == LB_OK) st = lb_plot_fit_names(&p, name, n, (size_t)((p.width - MAP_SIDES) / LB_PLOT_LETTER));
     lb_plot_map_colours(&p, f->span, true);
     lb_str_add(&p.setup, "set xrange [-0.5:%lld.5]\nset xtics %d out nomirror\n", (long long)f->blocks - 1,
-               block_tic_step(f->blocks, 32 * p.width / wide));
+               lb_plot_block_step(f->blocks, 32 * p.width / wide));
     if (st == LB_OK) {
         map_draw(&p, f, name, n, lb_plot_title_height(w, &p));
         st = lb_plot_finish(w, &p);

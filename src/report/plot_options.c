@@ -27,6 +27,7 @@ const char *const lb_plot_figures[] = {"ppl-bits",
                                        "texts",
                                        "samples",
                                        "acc-bits",
+                                       "token-map",
                                        NULL};
 static const char *const format_names[] = {"svg", "png", "pdf", "cairolatex", "tikz", NULL};
 static const char *const axis_names[] = {"bits", "ppl", "delta", "kl", "acc", "mib", NULL};
