@@ -11,6 +11,7 @@
 #include "model/forward.h"
 #include "model/session.h"
 #include "support/families.h"
+#include "support/llama.h"
 #include "support/parity.h"
 
 enum { STEPS = 24, MOST = 64 };
@@ -138,6 +139,33 @@ static void top_p_keeps_what_transformers_keeps(void **state) {
     }
 }
 
+static lb_status draw_a_few(void *ctx) {
+    const lb_model *m = ctx;
+    static const int32_t prompt[] = {3, 1, 4};
+    lb_generate_request r = {
+        .prompt = prompt, .n_prompt = 3, .most = 4, .eos = -1, .sampling = {1.0, 0.9, 1}, .hold = true};
+    lb_generation g;
+    lb_arena *a;
+    LB_TRY(lb_arena_new(0, &a));
+    lb_status st = lb_generate(m->net, &m->weights, &r, NULL, a, &g);
+    if (st == LB_OK) assert_int_equal(g.n, 4);
+    lb_arena_free(a);
+    return st;
+}
+
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    static const char *const name[] = {"mixtral/a.gguf", "gpt2/a"};
+    for (size_t i = 0; i < sizeof name / sizeof name[0]; i++) {
+        char path[LB_TEST_PATH];
+        lb_model *m;
+        families_fixture(name[i], path);
+        assert_ok(lb_model_open(path, LB_STREAM, NULL, &m));
+        assert_true(llama_fail_each_allocation(draw_a_few, m) > 3);
+        lb_model_close(m);
+    }
+}
+
 static int setup(void **state) {
     (void)state;
     char path[LB_TEST_PATH];
@@ -157,6 +185,7 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(greedy), cmocka_unit_test(where_it_ends),
+                                       cmocka_unit_test(every_allocation_may_fail),
                                        cmocka_unit_test(top_p_keeps_what_transformers_keeps)};
     return cmocka_run_group_tests_name("generation", tests, setup, teardown);
 }
