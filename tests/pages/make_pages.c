@@ -1,6 +1,7 @@
 /* Writes reports of results that no model made, for tools/check-pages to look at: make_pages DIR. A folder for each
  * kind of results and each size of figures, with report/index.html and the pictures as SVG alone, which is quicker.
  * Prints the folders; exits 1 if gnuplot failed. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,32 @@ static lb_results *samples(const char *dir) {
     return r;
 }
 
+/* The second evaluation as one of multiple choice; which items are right is made up. */
+static lb_results *tasks(const char *dir) {
+    lb_results *r = of_kind(SYNTHETIC_SWEEP, dir);
+    const lb_eval_row *base = NULL;
+    for (int64_t i = 0; i < r->n; i++) {
+        lb_eval_row *e = r->record[i].evals > 1 ? &r->record[i].eval[1] : NULL;
+        if (!e) continue;
+        lb_task_result *t = &e->eval.task;
+        int64_t n = e->eval.windows;
+        must(lb_protocol_parse("MC-piqa", &e->eval.protocol));
+        *t = (lb_task_result){
+            .items = n, .right = need(LB_NEW(r->arena, uint8_t, n)), .right_norm = need(LB_NEW(r->arena, uint8_t, n))};
+        for (int64_t k = 0; k < n; k++) {
+            t->right[k] = (k * 7 + i * 3) % 5 > 1;
+            t->right_norm[k] = (k * 5 + i) % 4 > 0;
+        }
+        lb_task_count(t);
+        e->eval.ppl = e->eval.ppl_se = NAN;
+        e->eval.has_kl = false;
+        if (!base) base = e;
+        lb_mcnemar_of(t->right, base->eval.task.right, n, &e->mcnemar);
+        lb_mcnemar_of(t->right_norm, base->eval.task.right_norm, n, &e->mcnemar_norm);
+    }
+    return r;
+}
+
 /* The first twenty cells of many. */
 static lb_results *twenty(const char *dir) {
     lb_results *r = many(dir);
@@ -97,10 +124,11 @@ static const struct {
     const char *name;
     lb_results *(*make)(const char *dir);
     bool sizes, expected; /* in every size of figures; with expected values */
-} set[] = {
-    {"all-plots", all_plots, true, true}, {"many", many, true, false},       {"long-names", long_names, true, true},
-    {"twenty", twenty, false, false},     {"samples", samples, true, false}, {"single", single, true, false},
-    {"close", near, false, false},        {"huge", huge, false, false},      {"absent", absent, false, false}};
+} set[] = {{"all-plots", all_plots, true, true},   {"many", many, true, false},
+           {"long-names", long_names, true, true}, {"twenty", twenty, false, false},
+           {"samples", samples, true, false},      {"single", single, true, false},
+           {"close", near, false, false},          {"huge", huge, false, false},
+           {"absent", absent, false, false},       {"tasks", tasks, false, false}};
 
 static const char *const size[] = {"page", "column", "two-columns", "slide"};
 
