@@ -174,7 +174,8 @@ static lb_status fill(const lb_report_view *v, const lb_report_block *b, const c
                y.low);
     lb_plot_axis_of(w, p, "y", axis, true, k->y);
     lb_plot_axis_of(w, p, "x", "bits", false, k->x);
-    double room = fmax(1, x.high - x.low);
+    double room = fmax(1, x.high - x.low),
+           width = x.high > x.low ? x.high - x.low : 1; /* an axis of one value is 1 wide */
     int style = 1, flat = 0;
     lb_str_add(&p->draw, "    plot 1/0 notitle");
     if (k->noise > 0) {
@@ -184,7 +185,7 @@ static lb_status fill(const lb_report_view *v, const lb_report_block *b, const c
     }
     for (int64_t i = 0; i < k->s->n; i++)
         if (lb_points_first(k->s, i)) {
-            LB_TRY(draw_line(p, k, i, style, lb_points_aside(k->s, style - 1, 0.006 * (x.high - x.low))));
+            LB_TRY(draw_line(p, k, i, style, lb_points_aside(k->s, style - 1, 0.006 * width)));
             style++;
         }
     for (int64_t i = 0; i < k->s->n; i++)

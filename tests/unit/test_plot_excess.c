@@ -80,9 +80,7 @@ static void zero_and_below(void **state) {
     lb_free(gp);
 }
 
-/* Rows on one storage have the same bits: no two lines stand at one place, and none far from what it measured. */
-static void lines_beside_each_other(void **state) {
-    (void)state;
+static void beside_each_other(double least) {
     const char *dir = plots_made(results, &list);
     char *gp = plot_text(dir, DELTA, "gp");
     double before = -1;
@@ -92,13 +90,29 @@ static void lines_beside_each_other(void **state) {
         assert_true(fabs(shift) < 0.05);
         /* a line, its bars, its points and its open ones */
         if (lines % 4 == 0)
-            assert_true(shift > before + 0.005);
+            assert_true(shift > before + least);
         else
             assert_true(shift == before);
         before = shift;
     }
     assert_true(lines >= 8);
     lb_free(gp);
+}
+
+/* Rows on one storage have the same bits: no two lines stand at one place, and none far from what it measured. */
+static void lines_beside_each_other(void **state) {
+    (void)state;
+    beside_each_other(0.005);
+}
+
+/* Also where all have the same, as in a sweep of one number of bits. */
+static void points_beside_each_other(void **state) {
+    (void)state;
+    for (int64_t i = 0; i < results->n; i++) {
+        lb_size *size = &results->record[i].size.quantized;
+        if (size->total) size->total = size->weights / 2;
+    }
+    beside_each_other(0.004);
 }
 
 /* Nothing above 0 and no interval: there is nothing to draw. */
@@ -142,6 +156,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(exact, begin, end),
         cmocka_unit_test_setup_teardown(zero_and_below, begin, end),
         cmocka_unit_test_setup_teardown(lines_beside_each_other, begin, end),
+        cmocka_unit_test_setup_teardown(points_beside_each_other, begin, end),
         cmocka_unit_test_setup_teardown(nothing_above, begin, end),
         cmocka_unit_test_setup_teardown(mixed_layers, begin, end),
     };
