@@ -38,7 +38,8 @@ const lb_command lb_cmd_help = {
     .details =
         "NAME: a command, a method, an option of methods, a key or section of a config (bits, calibration.samples,\n"
         "axes), a number format, a protocol (W2-2048), a column of cells.csv, a flag of a command or a table, a\n"
-        "model family, a named model or text; or what another program calls one of them (group_size).",
+        "model family, a named model or text, a value of a key or flag (joined, holm); or what another program calls\n"
+        "one of them (group_size).",
     .example = "lowbit help bits",
     .max_positional = 1,
     .of_names = true,

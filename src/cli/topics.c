@@ -183,6 +183,16 @@ static bool is_called(const lb_topic *t, const char *name) {
     return lb_field_alike(t->name, name) || is_in_section(t, name);
 }
 
+/* Is `name` one of the values that a key, an option or a flag may have? */
+static bool has_value(const lb_topic *t, const char *name) {
+    if (t->kind != LB_TOPIC_KEY && t->kind != LB_TOPIC_OPTION && t->kind != LB_TOPIC_FLAG) return false;
+    const lb_option *o = t->what;
+    if (o->type != LB_OPT_CHOICE) return false;
+    for (size_t i = 0; o->choices[i]; i++)
+        if (lb_field_alike(o->choices[i], name)) return true;
+    return false;
+}
+
 /* Two of the same words: options of several methods, a letter and its name. */
 static bool belong(const lb_topic *x, const lb_topic *y) {
     if (x->kind != y->kind) return false;
@@ -192,12 +202,16 @@ static bool belong(const lb_topic *x, const lb_topic *y) {
 
 static lb_status show_meant(lb_arena *a, const lb_topics *all, const lb_plot_word *w, lb_str *out);
 
-static lb_status show(lb_arena *a, const lb_topics *all, const char *name, lb_str *out, bool *any) {
+/* All that fit. intro: in front of the first, or NULL. */
+static lb_status show_fitting(lb_arena *a, const lb_topics *all, const char *name,
+                              bool (*fits)(const lb_topic *t, const char *name), const char *intro, lb_str *out,
+                              bool *any) {
     const lb_topic **hit = LB_NEW(a, const lb_topic *, all->n + 1), **group = LB_NEW(a, const lb_topic *, all->n + 1);
     if (!hit || !group) return LB_E_NOMEM;
     size_t hits = 0;
     for (size_t i = 0; i < all->n; i++)
-        if (is_called(&all->at[i], name)) hit[hits++] = &all->at[i];
+        if (fits(&all->at[i], name)) hit[hits++] = &all->at[i];
+    if (hits && intro) lb_str_add(out, "%s%s", name, intro);
     bool alone = true;
     for (size_t i = 1; i < hits; i++) alone = alone && belong(hit[0], hit[i]);
     for (size_t i = 0; i < hits; i++) {
@@ -214,6 +228,10 @@ static lb_status show(lb_arena *a, const lb_topics *all, const char *name, lb_st
                                                : lb_topic_text(group, n, alone, out));
     }
     return LB_OK;
+}
+
+static lb_status show(lb_arena *a, const lb_topics *all, const char *name, lb_str *out, bool *any) {
+    return show_fitting(a, all, name, is_called, NULL, out, any);
 }
 
 /* What a word of the field is called here. */
@@ -263,6 +281,7 @@ lb_status lb_topics_help(lb_arena *a, const char *name, lb_str *out) {
     LB_TRY(lb_topics_collect(a, &all));
     LB_TRY(show(a, &all, bare(name), out, &any));
     if (!any) LB_TRY(show(a, &all, name, out, &any)); /* plots.yaml */
+    if (!any) LB_TRY(show_fitting(a, &all, name, has_value, " is a value of:\n", out, &any));
     if (!any) LB_TRY(show_theirs(a, &all, bare(name), out, &any));
     if (any) return LB_OK;
     const char **known = LB_NEW(a, const char *, all.n + 2);

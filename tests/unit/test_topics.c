@@ -78,6 +78,11 @@ static void kinds(void **state) {
     expect("seeds", "seeds: a figure of rows over seeds, for --columns and --sort of lowbit report\n");
     expect("ppl_mean_seeds", "arithmetic mean of the perplexities");
     expect("perplexity", "ppl: a column of cells.csv");
+    expect("joined", "joined is a value of:\ncalibration.recipe: a key of a config file\n");
+    expect("holm", "holm is a value of:\n--adjust: a flag of lowbit report\n");
+    expect("bf16", "bf16 is a value of:\ncompute: a key of a config file\n");
+    expect("siunitx_wide", "--latex: a flag of lowbit report\n");
+    expect_not("none", " is a value of");
     expect("perplexity", "LCPP-n: a protocol");
     expect("kl-divergence", "kl_mean: a column");
 }
