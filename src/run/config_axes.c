@@ -321,6 +321,14 @@ static bool is_of_cells(const char *name) {
            (training && lb_options_find(&lb_config_training_table, training));
 }
 
+/* An option of some method, in this config or not? */
+static bool is_of_methods(const char *name) {
+    const lb_method *m;
+    for (size_t i = 0; (m = lb_method_at(i)); i++)
+        if (lb_options_find(&m->options, name)) return true;
+    return false;
+}
+
 /* key: of a method that an end has, if any has one. */
 static lb_status unknown_of_end(lb_config_reader *r, const lb_axis *ax, const char *key, lb_option_owner owner) {
     lb_where w = lb_config_where(ax->node);
@@ -343,7 +351,7 @@ static lb_status unknown_axis(lb_config_reader *r, const lb_axis *ax) {
     const char *end = of_end(ax->name, &owner);
     const char *why = not_of_cells(ax->name), *near = NULL, *note = NULL;
     if (end && r->methods && strcmp(end, "method") != 0) return unknown_of_end(r, ax, end, owner);
-    if (is_of_cells(ax->name) && !r->methods)
+    if (!r->methods && (is_of_cells(ax->name) || is_of_methods(ax->name)))
         return lb_fail(LB_E_CONFIG, "%s: axis '%s': quantize has no method that it could reach", w.text, ax->name);
     if (why) return lb_fail(LB_E_CONFIG, "%s: axis '%s': %s", w.text, ax->name, why);
     lb_config_names known = {0};
@@ -364,13 +372,14 @@ static lb_status unknown_axis(lb_config_reader *r, const lb_axis *ax) {
 }
 
 lb_status lb_config_check_axes(lb_config_reader *r) {
+    const lb_axis *unknown = NULL;
     for (size_t i = 0; i < r->c->axes; i++) {
         const lb_axis *ax = &r->c->axis[i];
-        for (size_t k = 0; k < ax->n; k++) {
-            bool has = false;
+        bool has = true;
+        for (size_t k = 0; k < ax->n && has; k++)
             LB_TRY(lb_config_try_everywhere(r, ax->name, ax->value[k], true, &has));
-            if (!has) return unknown_axis(r, ax);
-        }
+        /* One that is nothing at all may be why others find no method: "methods" beside bits. */
+        if (!has && (!unknown || (is_of_methods(unknown->name) && !is_of_methods(ax->name)))) unknown = ax;
     }
-    return LB_OK;
+    return unknown ? unknown_axis(r, unknown) : LB_OK;
 }

@@ -222,6 +222,9 @@ static void rules(void **state) {
     expect_refused(TEXTS "axes: {rules: [[]]}\nquantize:\n  - {method: rtn, rules: " DOWN "}\n",
                    "c.yaml:3: axes.rules has no effect: every entry sets rules itself (c.yaml:5)");
     expect_refused(TEXTS "axes: {rules: [[]]}\n", "c.yaml:3: axis 'rules': quantize has no method that it could reach");
+    expect_refused(TEXTS "axes: {bits: [2]}\n", "c.yaml:3: axis 'bits': quantize has no method that it could reach");
+    expect_refused(TEXTS "axes: {bits: [2], methods: [rtn]}\n",
+                   "c.yaml:3: axis 'methods': no method of this config has that option: did you mean 'method'?");
     expect_refused(TEXTS "axes: {rules: [[]]}\nquantize: [{method: none}]\n", "it could reach");
     expect_refused(TEXTS "rules: [[]]\naxes: {rules: [[]]}\n",
                    "c.yaml:4: axes.rules: 'rules' is given already (c.yaml:3)");
