@@ -32,6 +32,17 @@ def _errors():
             yield Column(f"{base}{of}_weight_energy", "number", "", f"{what}sum of squares of W")
             yield Column(f"{base}{of}_output_err", "number", "", f"{what}tr(D H D'), a token, {h}")
             yield Column(f"{base}{of}_output_energy", "number", "", f"{what}tr(W H W'), a token, {h}")
+            alike = f"{h}, every token counting the same"
+            yield Column(f"{base}equal_{of}_output_err", "number", "", f"{what}tr(D H D'), a token, {alike}")
+            yield Column(f"{base}equal_{of}_output_energy", "number", "", f"{what}tr(W H W'), a token, {alike}")
+
+
+def _carried():
+    """Who carries H, of the same two kinds."""
+    for of, h in (("", "H of the inputs the layer was solved on"), ("original_", "H of the original model's inputs")):
+        yield Column(f"{of}participation", "number", "share", f"of tokens, as if so many carried all of {h}")
+        yield Column(f"{of}first_share", "number", "share", f"of {h}: that of each sequence's first four tokens")
+        yield Column(f"{of}half_share", "number", "share", f"of tokens: the fewest that have half of {h}")
 
 
 CELL = _parsed("""
@@ -89,7 +100,7 @@ LAYER_REST = _parsed("""
 SECONDS = Column("seconds", "number", "s", "of the layer's solution; a method that trains: equal shares")
 
 CELLS = _of_cells()
-IN_LAYERS = LAYER_NAMES + LAYER_SIZES + list(_errors()) + LAYER_REST  # datasets of /layers
+IN_LAYERS = LAYER_NAMES + LAYER_SIZES + list(_errors()) + list(_carried()) + LAYER_REST  # datasets of /layers
 LAYERS = CELL + IN_LAYERS + LAYER_DERIVED + [SECONDS]
 
 EVALUATION = _parsed("""
