@@ -8,8 +8,8 @@ import math
 import os
 import warnings
 
+from . import cellfile, program, table
 from . import columns as about
-from . import program, table
 from .cellfile import CellFile
 from .columns import Column
 from .errors import DamagedFile, LowbitError, LowbitWarning, NotAResultsFolder
@@ -45,10 +45,10 @@ class Results:
         if not os.path.isdir(self.path):
             raise NotAResultsFolder(f"{self.path}: no such folder: 'lowbit run CONFIG' makes it")
         index = os.path.join(self.path, "sweep.json")
+        self._table = None
         if not os.path.isfile(index):
-            raise NotAResultsFolder(
-                f"{self.path}: not a results folder: it has no sweep.json (results of a config are in results/NAME)"
-            )
+            self._without_index(all)
+            return
         read = _read_json(index)
         if not isinstance(read, dict) or read.get("format") != "lowbit sweep":
             raise DamagedFile(f'{index}: its format is not "lowbit sweep"')
@@ -59,11 +59,28 @@ class Results:
                 self._cells.insert(x["at"], _Cell(self.path, {**x, "state": "not run"}))
         except (KeyError, TypeError, AttributeError) as e:
             raise DamagedFile(f"{index} is damaged: {type(e).__name__}: {e}") from None
-        self._table = None
         if all:
             self._add_unlisted()
         for why in self.incomplete():
             warnings.warn(f"{self.path}: {why}", LowbitWarning, stacklevel=3)
+
+    def _without_index(self, all):
+        """The cells of a folder whose sweep.json is gone, as the program finds them."""
+        if not any(f.endswith(".h5") for f in os.listdir(self.path)):
+            raise NotAResultsFolder(
+                f"{self.path}: not a results folder: it has no sweep.json (results of a config are in results/NAME)"
+            )
+        if not all:
+            raise NotAResultsFolder(
+                f"{self.path}: results are there, but their index is gone (sweep.json): load(folder, all=True) reads "
+                "them, and the run of their config writes it again"
+            )
+        self._cells = []
+        self._add_unlisted()
+        header, *rows = self._table
+        name, model = header.index("experiment"), header.index("model")
+        self.name = rows[0][name]
+        self.model = ", ".join(dict.fromkeys(row[model] for row in rows))
 
     def _add_unlisted(self):
         text = program.report(self.path, "--all", "--cells", "--no-write")
@@ -146,7 +163,8 @@ class Results:
             raise DamagedFile(f"{path}: not a cells.csv of lowbit: {again} again")
         cell, state = header.index("cell"), header.index("state")
         have = {(row[cell], row[state]) for row in rows}
-        if have != {(c.stem, c.state) for c in self._cells}:
+        found = {(c.stem, "missing" if (c.stem, "missing") in have and c.is_damaged() else c.state) for c in self._cells}
+        if have != found:
             raise LowbitError(f"{path} is not of the sweep as it is now (cells ran or files went since): {again} again")
         return header, rows
 
@@ -202,6 +220,16 @@ class _Cell:
         self.path = os.path.join(folder, self.stem + ".h5")
         if self.state == "done" and not os.path.isfile(self.path):
             self.state = "missing"
+
+    def is_damaged(self):
+        """Is its file there and not what the index says? A report counts it among the missing."""
+        if self.state != "done":
+            return False
+        try:
+            cellfile.check(self.path, self.sha256)
+        except DamagedFile:
+            return True
+        return False
 
 
 def _few(names):

@@ -45,6 +45,17 @@ class Folders(InAFolder):
         with self.fails(lowbit.NotAResultsFolder, "not a results folder: it has no sweep.json"):
             lowbit.load(self.folder)
 
+    def test_index_gone(self):
+        copy = sweep.copy(self.folder)
+        layers = len(lowbit.load(copy).layers)
+        os.remove(os.path.join(copy, "sweep.json"))
+        with self.fails(lowbit.NotAResultsFolder, r"their index is gone \(sweep.json\): load\(folder, all=True\) reads"):
+            lowbit.load(copy)
+        left = lowbit.load(copy, all=True)
+        self.assertEqual((left.name, len(left.layers)), ("copy", layers))
+        self.assertIn("model", left.model)
+        self.assertGreater(len(left.cells), 5)
+
 
 class Damage(InAFolder):
     def setUp(self):
@@ -80,6 +91,21 @@ class Damage(InAFolder):
                 results.windows
             self.edit(self.stem + ".h5", lambda data: whole)
         self.assertEqual(len(lowbit.load(self.copy).layers), 5 * 35)
+
+    def test_damaged_file_in_a_report(self):
+        """cells.csv says then that the cell has no result."""
+        path = os.path.join(self.copy, self.stem + ".h5")
+        with open(path, "rb") as f:
+            whole = f.read()
+        self.edit(self.stem + ".h5", lambda data: data[: len(data) // 2])
+        lowbit.load(self.copy).report()
+        left = lowbit.load(self.copy)
+        self.assertEqual(list(left.cells["state"]).count("missing"), 1)
+        with self.fails(lowbit.DamagedFile, self.stem):
+            left.layers
+        self.edit(self.stem + ".h5", lambda data: whole)
+        with self.fails(lowbit.LowbitError, "is not of the sweep as it is now"):
+            lowbit.load(self.copy).cells
 
     @unittest.skipUnless(h5py, "h5py is not installed")
     def test_packed_layers_are_not_read(self):
