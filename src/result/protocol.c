@@ -43,7 +43,7 @@ const lb_protocol_form lb_protocol_forms[] = {
      LB_RULE_C4_NEW, 2, 2048, false},
     {"LAMB", "LAMB",
      "Of each LAMBADA passage the last word, which counts as right where every token of it is the most likely one. "
-     "`variant` says how the text is read. Accuracy is the share of passages; the perplexity is exp of the mean over "
+     "Its variant says how the text is read. Accuracy is the share of passages; the perplexity is exp of the mean over "
      "passages of the word's negative log-likelihood.",
      LB_RULE_LAMB, 0, 0, false},
     {"MC-task", "MC-piqa",
