@@ -392,8 +392,8 @@ static void index_of_a_sweep(void **state) {
     lb_results_free(back);
     assert_int_equal(unlink(path_of("one.h5")), 0);
     assert_int_equal(unlink(path_of("sweep.json")), 0);
-    assert_status(LB_E_IO, lb_store_read_results(dir, &back));
-    assert_error_has("is no results folder");
+    assert_status(LB_E_FORMAT, lb_store_read_results(dir, &back));
+    assert_error_has("their index is gone (sweep.json)");
 }
 
 static void another_code_version(void **state) {
