@@ -170,7 +170,7 @@ static size_t longest_line(const maps *s, const part *of) {
     return w;
 }
 
-/* Numbers in white where the map is dark. */
+/* Numbers in white where the map is dark: where black would have less contrast (both have 4.5 there). */
 static lb_status draw_map(lb_plot *p, const maps *s, const part *of, int64_t index) {
     const map *m = &s->at[of->map + index];
     const char *title;
@@ -229,8 +229,8 @@ static lb_status fill(const maps *s, part *of, const lb_plotter *w, lb_plot *p) 
     for (int64_t b = 0; b < of->columns; b++) protocol[b] = protocol_of(s->v->arena, &s->v->block[of->column + b]);
     lb_plot_map_colours(p, s->span, log_scale);
     lb_str_add(&p->setup,
-               log_scale ? "dark(v) = log(v / %.9g) < 0.42 * log(%.9g / %.9g)\n"
-                         : "dark(v) = v - %.9g < 0.42 * (%.9g - %.9g)\n",
+               log_scale ? "dark(v) = log(v / %.9g) < 0.435 * log(%.9g / %.9g)\n"
+                         : "dark(v) = v - %.9g < 0.435 * (%.9g - %.9g)\n",
                s->span.low, s->span.high, s->span.low);
     lb_str_add(&p->setup,
                "set lmargin %d\nset xrange [-0.5:%lld.5]\nset xlabel 'evaluated on' offset 0,-1\n"
