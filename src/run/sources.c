@@ -300,10 +300,11 @@ lb_status lb_sources_resolve(lb_arena *a, const lb_sources *s, const char *confi
             out->path = place;
             return LB_OK;
         }
+        const char *own = lb_fs_there(name) ? "; what this folder has of that name is ./" : "";
         out->missing = lb_arena_printf(a,
-                                       out->source->gated[0] ? "%s is not here: %s %s says how it comes to %s"
-                                                             : "%s is not here: %s %s brings it to %s",
-                                       name, s->fetch, name, out->path);
+                                       out->source->gated[0] ? "%s is not here: %s %s says how it comes to %s%s%s"
+                                                             : "%s is not here: %s %s brings it to %s%s%s",
+                                       name, s->fetch, name, out->path, own, own[0] ? name : "");
         return out->missing ? LB_OK : LB_E_NOMEM;
     }
     LB_TRY(arena_join(a, config_dir[0] ? config_dir : ".", name, &out->path));

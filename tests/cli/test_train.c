@@ -59,17 +59,29 @@ static void every_family_trains(void **state) {
     cli_options o = {.cwd = home};
     for (int i = 0; lb_family_table[i]; i++) {
         const char *family = lb_family_table[i]->name;
-        char two[64];
+        char two[64], here[64];
         snprintf(two, sizeof two, "%s-2", family);
+        snprintf(here, sizeof here, "./%s", family); /* gpt2 alone is a source that has not been fetched */
         double loss = train(family, family, "1", NULL);
         if (!(loss < log(VOCAB) - 0.15)) fail_msg("%s: a mean loss of %g after 30 steps", family, loss);
         assert_true(train(family, two, "2", text) == loss);
         same_file(family, two, "model.safetensors");
         same_file(family, two, "config.json");
-        cli_result r = CLI(&o, "eval", family, text, "--protocol", "W2-64", "--windows", "4", "--threads", "1");
+        cli_result r = CLI(&o, "eval", here, text, "--protocol", "W2-64", "--windows", "4", "--threads", "1");
         if (r.code != 0) fail_msg("%s: %s", family, r.err);
         cli_free(&r);
     }
+}
+
+/* A name is that of a source, even where the folder has something so called: which the message says. */
+static void a_source_of_that_name(void **state) {
+    (void)state;
+    cli_options o = {.cwd = home};
+    cli_result r = CLI(&o, "eval", "gpt2", text, "--protocol", "W2-64");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "gpt2 is not here: ");
+    cli_has(r.err, "; what this folder has of that name is ./gpt2");
+    cli_free(&r);
 }
 
 /* Without --family it is a Llama. */
@@ -176,7 +188,8 @@ static void a_held_out_text(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_family_trains), cmocka_unit_test(the_default_is_a_llama),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_family_trains), cmocka_unit_test(a_source_of_that_name),
+                                       cmocka_unit_test(the_default_is_a_llama),
                                        cmocka_unit_test(keys_are_written_and_count), cmocka_unit_test(a_held_out_text)};
     return cmocka_run_group_tests(tests, make_home, NULL);
 }
