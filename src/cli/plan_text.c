@@ -85,9 +85,9 @@ static void text_of_data(const lb_plan *p, lb_str *out) {
         }
         int64_t all = lb_protocol_windows(&protocol, t->tokens),
                 n = e->windows > 0 && e->windows < all ? e->windows : all;
-        lb_str_add(out, "evaluation   %s: %s, %lld of %lld windows, %lld tokens, bos %s, sha256 %.12s%s%s%s%s\n", e->name,
-                   e->protocol, (long long)n, (long long)all, (long long)t->tokens, p->eval[i].bos_text, t->hash,
-                   t->known ? ", " : "", t->known ? t->known : "", t->how[0] ? ", rows " : "", t->how);
+        lb_str_add(out, "evaluation   %s: %s, %lld of %lld windows, %lld tokens, bos %s, sha256 %.12s%s%s%s%s\n",
+                   e->name, e->protocol, (long long)n, (long long)all, (long long)t->tokens, p->eval[i].bos_text,
+                   t->hash, t->known ? ", " : "", t->known ? t->known : "", t->how[0] ? ", rows " : "", t->how);
     }
 }
 

@@ -222,7 +222,7 @@ static bool asks_attention(const forward_job *j) {
 static lb_status make_attention(forward_job *j, lb_arena *lists, int64_t together) {
     const lb_stream *s = j->s;
     j->attention = LB_NEW_UNSET(lists, float, together * s->length);
-    j->received = LB_NEW(lists, double, s->execs *s->length);
+    j->received = LB_NEW(lists, double, s->execs * s->length);
     j->of_routed = LB_NEW(lists, float *, j->inputs + 1);
     if (!j->attention || !j->received || !j->of_routed) return LB_E_NOMEM;
     for (int32_t i = 0; i < j->inputs; i++)

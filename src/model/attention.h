@@ -39,8 +39,8 @@ int64_t lb_attention_queries(const lb_attend *a);
 /* Key head g of k, v (T, kv_heads * head_dim). */
 void lb_attention_take(const lb_attend *a, lb_attention *w, int64_t g, lb_cmat k, lb_cmat v);
 /* Queries q0 .. q0 + n - 1 of the heads that read the key head that was taken: n at most lb_attention_queries, q0 a
- * multiple of that. q, out (T, heads * head_dim), out may be q. received: NULL, or (q0 + n) to which is added what these
- * queries' softmaxes give each key, which takes the scores once more. */
+ * multiple of that. q, out (T, heads * head_dim), out may be q. received: NULL, or (q0 + n) to which is added what
+ * these queries' softmaxes give each key, which takes the scores once more. */
 void lb_attention_tile(const lb_attend *a, const lb_attention *w, int64_t q0, int64_t n, lb_cmat q, lb_mat out,
                        double *received);
 /* All of it on this thread, without bias. */

@@ -421,7 +421,8 @@ const lb_fact lb_facts[] = {
     EVAL("speculative", "count", "drafts a round of speculative decoding", LB_FACT_COUNT, drafts),
     EVAL("accept", "share", "of the cell's drafts that the baseline is expected to take", LB_FACT_NUMBER, accept),
     EVAL("speedup", "1", "expected speed-up of the baseline by these drafts", LB_FACT_NUMBER, speedup),
-    TEXT("token_weight", "what a calibration token counted for in H: none (as it is), norm, clip, attention", token_weight),
+    TEXT("token_weight", "what a calibration token counted for in H: none (as it is), norm, clip, attention",
+         token_weight),
     NUMBER("token_clip", "1", "where tokens were clipped, in median lengths", of_config),
     NUMBER(
         "output_rel_mse_equal", "1",

@@ -222,7 +222,8 @@ static void add_tabular(const lb_table *t, const lb_panel *p, lb_str *out) {
 /* Is it about what is shown? */
 static bool has_note(const lb_table *t, const lb_panel *p) {
     bool shown = !t->note_of;
-    for (size_t i = 0; i < p->n; i++) shown = shown || strncmp(t->col[p->col[i]].head, t->note_of, strlen(t->note_of)) == 0;
+    for (size_t i = 0; i < p->n; i++)
+        shown = shown || strncmp(t->col[p->col[i]].head, t->note_of, strlen(t->note_of)) == 0;
     return t->note && shown;
 }
 

@@ -227,8 +227,8 @@ static void count_lost(lb_report_view *v) {
 bool lb_report_same_windows(const lb_eval_row *x, const lb_eval_row *y) {
     return strcmp(x->name, y->name) == 0 && strcmp(x->eval.protocol.id, y->eval.protocol.id) == 0 &&
            strcmp(text_of(x->text_hash), text_of(y->text_hash)) == 0 && strcmp(text_of(x->bos), text_of(y->bos)) == 0 &&
-           strcmp(text_of(x->rows), text_of(y->rows)) == 0 &&
-           strcmp(text_of(x->variant), text_of(y->variant)) == 0 && x->eval.windows == y->eval.windows;
+           strcmp(text_of(x->rows), text_of(y->rows)) == 0 && strcmp(text_of(x->variant), text_of(y->variant)) == 0 &&
+           x->eval.windows == y->eval.windows;
 }
 
 bool lb_report_same_evaluation(const lb_eval_row *x, const lb_eval_row *y) {

@@ -48,7 +48,8 @@ static void put_text(lb_str *out, const char *indent, const char *key, const lb_
 /* Keys of a config that are newer than results: where they have their default they are not part of a cell's identity,
  * and what was run before there were these keys is found. One a line. */
 static const char *const later[] = {
-    "rows", "field", "join", "first", "chat", "speculative", "variant", "token_weight", "token_clip", "equal_errors", NULL,
+    "rows",    "field",        "join",       "first",        "chat", "speculative",
+    "variant", "token_weight", "token_clip", "equal_errors", NULL,
 };
 
 static bool is_of_config(const lb_options *t) {

@@ -151,7 +151,8 @@ static void what_cannot_be_meant(void **state) {
         {"text: bad.jsonl, protocol: MC-arc", "bad.jsonl:1: no key 'question'"},
         {"text: bad.jsonl, protocol: MC-mmlu", "expected MC- and one of hellaswag, piqa"},
         {"text: bad.jsonl, protocol: MC-piqa, variant: standard", "variant: only protocol LAMB has any"},
-        {"text: bad.jsonl, protocol: MC-piqa, join: \" \"", "join has no effect: protocol MC-piqa takes each row for itself"},
+        {"text: bad.jsonl, protocol: MC-piqa, join: \" \"",
+         "join has no effect: protocol MC-piqa takes each row for itself"},
         {"text: last.jsonl, protocol: LAMB", "last.jsonl:1: a passage must end in a word"},
         {"text: last.jsonl, protocol: LAMB, variant: raw", "must be openai, normalized, standard or detokenized"},
     };

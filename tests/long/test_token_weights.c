@@ -8,8 +8,8 @@
 
 #include "base/fs.h"
 #include "base/str.h"
-#include "result/provenance.h"
 #include "result/figures.h"
+#include "result/provenance.h"
 #include "result/store.h"
 #include "support/run_cli.h"
 #include "support/support.h"

@@ -146,8 +146,8 @@ static void sums_of(const lb_test_program *c, bool transforms) {
     char *path = lb_fs_join(lb_test_tmpdir(), transforms ? "of-tx" : "of-x");
     lb_team *team = team_of(2);
     lb_stats_file *f;
-    assert_ok(
-        lb_stats_file_ensure(path, "key", &(lb_wanted){.needs = LB_NEEDS_STATISTICS}, n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
+    assert_ok(lb_stats_file_ensure(path, "key", &(lb_wanted){.needs = LB_NEEDS_STATISTICS}, n, &w, tokens, SAMPLES,
+                                   LENGTH, team, &quiet, &f));
     for (int32_t i = 0; i < inputs; i++) {
         lb_stats back;
         assert_ok(lb_stats_file_get(f, first + i, LB_NEEDS_STATISTICS, c->arena, &back));
@@ -300,8 +300,8 @@ static void feed(const lb_test_program *c, const lb_tensor *logits) {
     lb_stats_file *f;
     lb_stats back;
     int32_t input = n->site[lb_net_find(n, "0.expert.4.down")].input;
-    assert_ok(
-        lb_stats_file_ensure(path, "key", &(lb_wanted){.needs = LB_NEEDS_STATISTICS, .enough = 1}, n, &w, tokens, SAMPLES, LENGTH, team, &quiet, &f));
+    assert_ok(lb_stats_file_ensure(path, "key", &(lb_wanted){.needs = LB_NEEDS_STATISTICS, .enough = 1}, n, &w, tokens,
+                                   SAMPLES, LENGTH, team, &quiet, &f));
     assert_ok(lb_stats_file_get(f, input, LB_NEEDS_STATISTICS, c->arena, &back));
     assert_true(back.tokens == SAMPLES * LENGTH && back.routed == 0);
     assert_memory_equal(back.H.d, of[0][1].H.d, (size_t)(back.H.cols * back.H.cols) * sizeof(double));

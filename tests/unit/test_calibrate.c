@@ -316,7 +316,8 @@ static void transformed_inputs(void **state) {
 static lb_status ensure_of(const model *m, const char *key, uint32_t needs, lb_stats_file **f) {
     lb_log log = {.progress = count};
     computed = 0;
-    return lb_stats_file_ensure(path, key, &(lb_wanted){.needs = needs}, m->net, &m->w, m->tokens, SAMPLES, LENGTH, m->k.team, &log, f);
+    return lb_stats_file_ensure(path, key, &(lb_wanted){.needs = needs}, m->net, &m->w, m->tokens, SAMPLES, LENGTH,
+                                m->k.team, &log, f);
 }
 
 static lb_status ensure(const model *m, const char *key, lb_stats_file **f) {

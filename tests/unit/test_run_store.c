@@ -102,13 +102,20 @@ static lb_record sample(const char *stem) {
     for (int k = 0; k < 6; k++)
         for (int i = 0; i < STEPS; i++) loss[k][i] = k + 1.0 / (i + 1);
     loss[5][1] = NAN; /* not measured */
-    eval[0] = (lb_eval_row){"wikitext-2", "ab12",
-                            "data/w.txt", "auto: none",
-                            500,          eval_of("W2-16", true),
-                            true,         {0.5, 0.25, 0.75, WINDOWS, 2},
-                            false,        "lines, joined by \" \"", .variant = NULL};
-    eval[1] = (lb_eval_row){"stories", "cd34",          "data/s.txt", "never", 600, eval_of("LCPP-32", false),
-                            false,     {0, 0, 0, 0, 0}, false,        "", .variant = NULL};
+    eval[0] = (lb_eval_row){"wikitext-2",
+                            "ab12",
+                            "data/w.txt",
+                            "auto: none",
+                            500,
+                            eval_of("W2-16", true),
+                            true,
+                            {0.5, 0.25, 0.75, WINDOWS, 2},
+                            false,
+                            "lines, joined by \" \"",
+                            .variant = NULL};
+    eval[1] =
+        (lb_eval_row){"stories",       "cd34", "data/s.txt", "never",        600, eval_of("LCPP-32", false), false,
+                      {0, 0, 0, 0, 0}, false,  "",           .variant = NULL};
     return (lb_record){.key = key,
                        .stem = stem,
                        .label = "gptq 3b g4",
