@@ -64,6 +64,11 @@ static const lb_diagnostic told[] = {{"damp", "", "a damping", 0, 1},
                                      {"iterations", "steps", "of a search", 0, 100},
                                      {"low_rank.share", "", "ein Teil: ü", 0, 1}};
 
+static lb_eval_row eval_row(const char *name, const char *hash, const char *path, const char *bos, int64_t tokens,
+                            lb_eval e) {
+    return (lb_eval_row){name, hash, path, bos, tokens, e, .rows = ""};
+}
+
 static lb_record sample(const char *stem) {
     static lb_layer_row layer[LAYERS];
     static lb_eval_row eval[2];
@@ -102,20 +107,10 @@ static lb_record sample(const char *stem) {
     for (int k = 0; k < 6; k++)
         for (int i = 0; i < STEPS; i++) loss[k][i] = k + 1.0 / (i + 1);
     loss[5][1] = NAN; /* not measured */
-    eval[0] = (lb_eval_row){"wikitext-2",
-                            "ab12",
-                            "data/w.txt",
-                            "auto: none",
-                            500,
-                            eval_of("W2-16", true),
-                            true,
-                            {0.5, 0.25, 0.75, WINDOWS, 2},
-                            false,
-                            "lines, joined by \" \"",
-                            .variant = NULL};
-    eval[1] =
-        (lb_eval_row){"stories",       "cd34", "data/s.txt", "never",        600, eval_of("LCPP-32", false), false,
-                      {0, 0, 0, 0, 0}, false,  "",           .variant = NULL};
+    eval[0] = eval_row("wikitext-2", "ab12", "data/w.txt", "auto: none", 500, eval_of("W2-16", true));
+    eval[0].has_paired = true, eval[0].paired = (lb_paired){0.5, 0.25, 0.75, WINDOWS, 2};
+    eval[0].rows = "lines, joined by \" \"";
+    eval[1] = eval_row("stories", "cd34", "data/s.txt", "never", 600, eval_of("LCPP-32", false));
     return (lb_record){.key = key,
                        .stem = stem,
                        .label = "gptq 3b g4",
