@@ -11,47 +11,47 @@ const lb_protocol_form lb_protocol_forms[] = {
      "Windows of n tokens without overlap, the tail dropped. All tokens but the first of each are scored. The "
      "perplexity is exp of the mean over windows of the window's mean negative log-likelihood; its standard error is "
      "of the window means. What papers of the GPTQ family report.",
-     LB_RULE_W2, 2, 0, false},
+     2, 0, LB_RULE_W2, false},
     {"LCPP-n", "LCPP-512",
      "llama.cpp's: windows of n tokens; a BOS, where the model adds one, stands in place of each window's first token; "
      "the second half of each is scored. The perplexity is exp of the mean over all of those, with its standard error "
      "a token.",
-     LB_RULE_LCPP, 4, 0, false},
+     4, 0, LB_RULE_LCPP, false},
     {"SQ-n", "SQ-512",
      "Scored as W2-n. SQ-512 stands for SmoothQuant's table of LLaMA models, of whose scoring its paper says no more; "
      "its values are far from those of W2-512 and were never made again here.",
-     LB_RULE_SQ, 2, 0, false},
+     2, 0, LB_RULE_SQ, false},
     {"HF-n/s", "HF-1024/512",
      "Windows of n tokens that begin s tokens apart, as in Hugging Face's documentation and HQQ. The first scores all "
      "its tokens but one, each later one those that no earlier one did; the last ends with the text and may be "
      "shorter. The perplexity is exp of the mean over all scored tokens, with its standard error a token.",
-     LB_RULE_HF, 2, 0, true},
+     2, 0, LB_RULE_HF, true},
     {"PTB-old", "PTB-old, of 2048 tokens a window, or PTB-old-512",
      "The first one of the GPTQ authors' program: Penn Treebank's validation set, a row a line, joined by two "
      "newlines; then scored as W2-n.",
-     LB_RULE_PTB_OLD, 2, 2048, false},
+     2, 2048, LB_RULE_PTB_OLD, false},
     {"PTB-new", "PTB-new, of 2048 tokens a window, or PTB-new-512",
      "That of the GPTQ paper's tables: Penn Treebank's test set, a row a line, joined by a space; then scored as W2-n.",
-     LB_RULE_PTB_NEW, 2, 2048, false},
+     2, 2048, LB_RULE_PTB_NEW, false},
     {"C4-old", "C4-old, of 2048 tokens a window, or C4-old-512",
      "The first one of the GPTQ authors' program: in C4's first validation file (json lines) 256 rows of at least n "
      "tokens are drawn, and a window in each, by Python's random after random.seed(0); then scored as W2-n.",
-     LB_RULE_C4_OLD, 2, 2048, false},
+     2, 2048, LB_RULE_C4_OLD, false},
     {"C4-new", "C4-new, of 2048 tokens a window, or C4-new-512",
      "That of the GPTQ paper's tables: the first 1100 rows of C4's first validation file (json lines), joined by a "
      "space, and of that the first 256 windows; then scored as W2-n.",
-     LB_RULE_C4_NEW, 2, 2048, false},
+     2, 2048, LB_RULE_C4_NEW, false},
     {"LAMB", "LAMB",
      "Of each LAMBADA passage the last word, which counts as right where every token of it is the most likely one. "
      "Its variant says how the text is read. Accuracy is the share of passages; the perplexity is exp of the mean over "
      "passages of the word's negative log-likelihood.",
-     LB_RULE_LAMB, 0, 0, false},
+     0, 0, LB_RULE_LAMB, false},
     {"MC-task", "MC-piqa",
      "Multiple choice from JSON lines, prompts and normalization as lm-evaluation-harness has them, without examples "
      "before the question: MC-hellaswag, MC-piqa, MC-arc, MC-winogrande, MC-openbookqa and MC-boolq. Accuracy is the "
      "share of items whose right choice is the most likely one, acc_norm by likelihood per character; there is no "
      "perplexity.",
-     LB_RULE_CHOICE, 0, 0, false},
+     0, 0, LB_RULE_CHOICE, false},
     {0},
 };
 

@@ -35,9 +35,9 @@ LB_NODISCARD lb_status lb_protocol_parse(const char *id, lb_protocol *out);
 typedef struct lb_protocol_form {
     const char *form, *example; /* "HF-n/s"; what ids look like */
     const char *text;           /* what it does, in sentences */
+    int64_t least;              /* tokens of the shortest window that scores one; 0: a task */
+    int64_t usual;              /* of the id without a number; 0: there is none */
     lb_protocol_rule rule;
-    int64_t least,
-        usual;   /* the shortest window that scores a token, 0: a task; that of the id without a number, 0: has none */
     bool stride; /* the id ends in /s */
 } lb_protocol_form;
 extern const lb_protocol_form lb_protocol_forms[]; /* the last: form NULL */

@@ -372,6 +372,7 @@ static void version(void **state) {
 }
 
 int main(void) {
+    all_figures = true;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_stand_apart),
         cmocka_unit_test(the_report_says_so),

@@ -225,6 +225,7 @@ static void mistakes(void **state) {
 }
 
 int main(void) {
+    all_figures = true;
     const struct CMUnitTest tests[] = {cmocka_unit_test(plan_and_keep), cmocka_unit_test(killed_sweeps_go_on),
                                        cmocka_unit_test(models_are_not_mixed), cmocka_unit_test(mistakes)};
     return cmocka_run_group_tests_name("lowbit run: models", tests, make_models, clean);

@@ -12,9 +12,9 @@ static void allocations_fail(void **state) {
     if (STARVE_SANITIZED) skip();
     for (int i = 0; starve_commands[i]; i++) {
         bool slow = !strcmp(starve_commands[i], "run");
-        starve_inject(starve_commands[i], "library", slow ? 6 : 14, false);
-        starve_inject(starve_commands[i], "", slow ? 2 : 4, true);
-        starve_inject(starve_commands[i], "library", slow ? 2 : 4, true);
+        starve_inject(starve_commands[i], "library", slow ? 4 : 10, false);
+        starve_inject(starve_commands[i], "", slow ? 1 : 3, true);
+        starve_inject(starve_commands[i], "library", slow ? 1 : 3, true);
     }
 }
 

@@ -196,6 +196,7 @@ static void the_training_text_is_warned_of(void **state) {
 }
 
 int main(void) {
+    all_figures = true;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_what_evaluations_give),
         cmocka_unit_test(all_else_is_as_without),

@@ -19,7 +19,9 @@ extern lb_arena *arena;
 int make_model(void **state); /* group setup and teardown */
 int clean(void **state);
 void path_in(char out[LB_TEST_PATH], const char *dir, const char *name);
-void put_file(const char *name, const char *text); /* in home */
+void put_file(const char *name, const char *text); /* in home; a config gets a line behind it by which a run draws one
+                                                      figure, but where it has plots itself, or: */
+extern bool all_figures;
 bool exists(const char *name);
 cli_options here(void);
 /* The program run there, with this exit status, or the test fails and shows what was said: RAN(0, "check", "c.yaml").
