@@ -174,15 +174,21 @@ typedef struct rounding {
     size_t each;
 } rounding;
 
+/* Rows [v0, v0 + nv) of the vocabulary: a view, or read into *own (lb_free). */
+static lb_status chunk_rows(const lb_head *head, int64_t v0, int64_t nv, float **own, lb_cmat *part) {
+    *own = head->W.d ? NULL : lb_alloc((size_t)nv, (size_t)head->W.cols * sizeof **own);
+    if (!head->W.d && !*own) return LB_E_NOMEM;
+    return lb_rows_get(head->W, &head->from, v0, nv, *own, part);
+}
+
 static lb_status round_chunk(void *ctx, int64_t i, int worker) {
     (void)worker;
     const rounding *x = ctx;
     const lb_head *head = x->head;
     int64_t v0 = i * VOCAB, nv = least(VOCAB, head->W.rows - v0);
     lb_cmat part;
-    float *rows = head->W.d ? NULL : lb_alloc((size_t)nv, (size_t)head->W.cols * sizeof *rows);
-    if (!head->W.d && !rows) return LB_E_NOMEM;
-    lb_status st = lb_rows_get(head->W, &head->from, v0, nv, rows, &part);
+    float *rows;
+    lb_status st = chunk_rows(head, v0, nv, &rows, &part);
     if (st == LB_OK) st = lb_bf16_pack(x->c, part, x->to + (size_t)i * x->each, &x->chunk[i]);
     lb_free(rows);
     return st;
@@ -217,9 +223,8 @@ static lb_status row_chunk(void *ctx, int64_t i, int worker) {
     int64_t v0 = i * VOCAB, nv = least(VOCAB, head->W.rows - v0);
     lb_mat y = lb_mat_of(j->logits + v0, 1, nv);
     lb_cmat part;
-    float *rows = head->W.d ? NULL : lb_alloc((size_t)nv, (size_t)head->W.cols * sizeof *rows);
-    if (!head->W.d && !rows) return LB_E_NOMEM;
-    lb_status st = lb_rows_get(head->W, &head->from, v0, nv, rows, &part);
+    float *rows;
+    lb_status st = chunk_rows(head, v0, nv, &rows, &part);
     if (st == LB_OK) st = lb_product_few(j->h, part, 1.0f, false, y, NULL);
     if (st == LB_OK) finish_logits(head, v0, y);
     lb_free(rows);

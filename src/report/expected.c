@@ -282,6 +282,16 @@ static void put_difference(lb_table *t, const lb_expectation *e, double diff) {
     lb_table_setf(t, T_TOL, "%s %s", lb_num_exact(e->tolerance).s, e->relative ? "rel." : "abs.");
 }
 
+void lb_expected_put_cell(lb_table *t, size_t column, const lb_expectation *e, lb_str *shown) {
+    char *exact =
+        lb_arena_printf(t->arena, "%s%s%s", e->text[F_METHOD], e->text[F_OPTIONS][0] ? " " : "", e->text[F_OPTIONS]);
+    if (!exact || shown->failed)
+        t->failed = true;
+    else
+        lb_table_set(t, column, shown->s, exact);
+    lb_str_free(shown);
+}
+
 /* "rtn", "bits=3;group=64;act_order=true" as "rtn 3b g64 act_order", the way that cells are named elsewhere. */
 static void put_cell(lb_table *t, const lb_expectation *e) {
     lb_str s = {0};
@@ -309,13 +319,7 @@ static void put_cell(lb_table *t, const lb_expectation *e) {
             lb_str_add(&s, " %.*s", (int)n, p);
         p += n;
     }
-    char *exact =
-        lb_arena_printf(t->arena, "%s%s%s", e->text[F_METHOD], e->text[F_OPTIONS][0] ? " " : "", e->text[F_OPTIONS]);
-    if (!exact || s.failed)
-        t->failed = true;
-    else
-        lb_table_set(t, T_CELL, s.s, exact);
-    lb_str_free(&s);
+    lb_expected_put_cell(t, T_CELL, e, &s);
 }
 
 /* Digits that show a difference at the tolerance. */

@@ -92,13 +92,7 @@ static void put_cell(lb_table *t, const lb_expectation *e, const lb_published *x
         name_published(x, &s);
     else
         name_row(e, &s);
-    char *exact =
-        lb_arena_printf(t->arena, "%s%s%s", e->text[F_METHOD], e->text[F_OPTIONS][0] ? " " : "", e->text[F_OPTIONS]);
-    if (!exact || s.failed)
-        t->failed = true;
-    else
-        lb_table_set(t, T_CELL, s.s, exact);
-    lb_str_free(&s);
+    lb_expected_put_cell(t, T_CELL, e, &s);
 }
 
 static void put_ours(lb_table *t, const lb_beside *b) {

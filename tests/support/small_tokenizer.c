@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "io/gguf.h"
 #include "support/support.h"
 
 /* A complete small tokenizer: bytes are not all there, so that texts can have characters without a token. */
@@ -52,4 +53,15 @@ lb_status load_without_post(lb_tokenizer **t) {
     assert_true(start && end && start < end);
     snprintf(from, sizeof from, "%.*s", (int)(end - start), start);
     return load_edited(from, "\"post_processor\":null,", t);
+}
+
+lb_tokenizer *scores_tokenizer(void) {
+    char path[LB_TEST_PATH];
+    lb_gguf *g;
+    lb_tokenizer *t;
+    lb_test_fixture("tests/oracle/fixtures/tokenizer/scores.gguf", path);
+    assert_ok(lb_gguf_open(path, &g));
+    assert_ok(lb_tokenizer_from_gguf(g, &t));
+    lb_gguf_close(g);
+    return t;
 }

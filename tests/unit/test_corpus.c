@@ -16,12 +16,7 @@ static lb_tokenizer *tok; /* SentencePiece, adds BOS 1 */
 
 static int set_up(void **state) {
     (void)state;
-    char path[LB_TEST_PATH];
-    lb_gguf *g;
-    lb_test_fixture("tests/oracle/fixtures/tokenizer/scores.gguf", path);
-    assert_ok(lb_gguf_open(path, &g));
-    assert_ok(lb_tokenizer_from_gguf(g, &tok));
-    lb_gguf_close(g);
+    tok = scores_tokenizer();
     return 0;
 }
 

@@ -181,12 +181,7 @@ static lb_tokenizer *tok; /* SentencePiece, adds BOS 1 */
 
 static int set_up(void **state) {
     (void)state;
-    char name[LB_TEST_PATH];
-    lb_gguf *g;
-    lb_test_fixture("tests/oracle/fixtures/tokenizer/scores.gguf", name);
-    assert_ok(lb_gguf_open(name, &g));
-    assert_ok(lb_tokenizer_from_gguf(g, &tok));
-    lb_gguf_close(g);
+    tok = scores_tokenizer();
     return 0;
 }
 
