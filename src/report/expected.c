@@ -282,13 +282,13 @@ static void put_difference(lb_table *t, const lb_expectation *e, double diff) {
     lb_table_setf(t, T_TOL, "%s %s", lb_num_exact(e->tolerance).s, e->relative ? "rel." : "abs.");
 }
 
-void lb_expected_put_cell(lb_table *t, size_t column, const lb_expectation *e, lb_str *shown) {
+void lb_expected_put_cell(lb_table *t, size_t c, const lb_expectation *e, lb_str *shown) {
     char *exact =
         lb_arena_printf(t->arena, "%s%s%s", e->text[F_METHOD], e->text[F_OPTIONS][0] ? " " : "", e->text[F_OPTIONS]);
     if (!exact || shown->failed)
         t->failed = true;
     else
-        lb_table_set(t, column, shown->s, exact);
+        lb_table_set(t, c, shown->s, exact);
     lb_str_free(shown);
 }
 

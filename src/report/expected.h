@@ -58,6 +58,6 @@ LB_NODISCARD lb_status lb_expected_eval(lb_arena *a, const lb_record *c, const l
 LB_NODISCARD lb_status lb_expected_value(lb_arena *a, const lb_record *c, const lb_expectation *e,
                                          const lb_eval_row **eval, double *value, const char **why);
 /* Which cell the row is of, in a table's last row: as `shown`, which is freed, and in CSV as the list has it. */
-void lb_expected_put_cell(lb_table *t, size_t column, const lb_expectation *e, lb_str *shown);
+void lb_expected_put_cell(lb_table *t, size_t c, const lb_expectation *e, lb_str *shown);
 
 #endif
