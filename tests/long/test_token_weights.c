@@ -41,7 +41,7 @@ static lb_results *sweep(void) {
     assert_true(snprintf(path, sizeof path, "%s/w.yaml", dir) < LB_TEST_PATH);
     assert_ok(lb_fs_write_atomic(path, s.s, s.len));
     lb_str_free(&s);
-    cli_options o = {.cwd = dir};
+    cli_options o = {.cwd = dir, .seconds = 3600};
     cli_result r = CLI(&o, "run", "w.yaml", "--no-report");
     if (r.code) print_error("%s%s", r.out, r.err);
     assert_int_equal(r.code, 0);

@@ -27,7 +27,7 @@ static void program(char path[PATH_MAX]) {
 static void become(const char *path, const cli_options *o, const char *const *words, int out, int err) {
     char *argv[MAX_WORDS + 2] = {(char *)path};
     for (int i = 0; words[i] && i < MAX_WORDS; i++) argv[i + 1] = (char *)words[i];
-    alarm(300);
+    alarm(o && o->seconds ? o->seconds : 300);
     for (int i = 0; o && o->env[i]; i++) putenv((char *)o->env[i]);
     if (o && o->cwd && chdir(o->cwd) != 0) _exit(126);
     if (o && o->file_limit) {

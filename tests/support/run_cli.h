@@ -16,6 +16,7 @@ typedef struct cli_options {
     long file_limit;    /* largest file in bytes, 0: none */
     long address_space; /* in bytes, 0: no limit */
     const char *env[8]; /* NAME=value, NULL-terminated */
+    unsigned seconds;   /* after which it is taken to hang; 0: 300 */
 } cli_options;
 
 /* words: "run", "x.yaml", ..., NULL */
