@@ -88,7 +88,7 @@ static void smollm2(void **state) {
         if (strncmp(c->method, "rtn", 3) != 0) continue;
         check_carried(c, "2.down", 0.017, 0, false);
         check_carried(c, "11.down", 0.0005, 0.99, true);
-        check_carried(c, "28.down", 0.002, 0, true);
+        check_carried(c, "28.down", 0.002, 0.48, false); /* half of it in 1.6 % of the tokens */
     }
     lb_results_free(r);
 }
