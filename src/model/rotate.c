@@ -50,10 +50,10 @@ static bool result_in(const basis *b, const lb_net_step *s) {
     return s->into >= 0 && b->in[s->into];
 }
 
-static bool mark(const basis *b, int32_t v) {
-    bool more = v >= 0 && !b->in[v];
-    if (more) b->in[v] = true;
-    return more;
+/* *more: one of them was not marked yet. */
+static void mark(const basis *b, int32_t v, int32_t w, bool *more) {
+    *more = *more || !b->in[v] || !b->in[w];
+    b->in[v] = b->in[w] = true;
 }
 
 /* x is in it, and so is whatever is added to it, or only normed. */
@@ -65,10 +65,10 @@ static void spread(const lb_net_part *p, int64_t dim, const basis *b) {
         more = false;
         for (int32_t i = 0; i < p->steps; i++) {
             const lb_net_step *s = &p->step[i];
-            if (s->into >= 0 && (b->in[s->into] || b->in[s->dst[0]])) more |= mark(b, s->into) | mark(b, s->dst[0]);
+            if (s->into >= 0 && (b->in[s->into] || b->in[s->dst[0]])) mark(b, s->into, s->dst[0], &more);
             int k = scaled_operand(p, s);
-            if (k >= 0 && (result_in(b, s) || b->in[s->src[k]])) more |= mark(b, s->src[k]) | mark(b, s->dst[0]);
-            if (is(s, "norm") && b->in[s->src[0]]) more |= mark(b, s->dst[0]);
+            if (k >= 0 && (result_in(b, s) || b->in[s->src[k]])) mark(b, s->src[k], s->dst[0], &more);
+            if (is(s, "norm") && b->in[s->src[0]]) mark(b, s->src[0], s->dst[0], &more);
         }
     }
 }
