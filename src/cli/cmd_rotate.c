@@ -2,11 +2,11 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
+#include "cli/opened.h"
 #include "cli/planned.h"
 #include "eval/outputs.h"
 #include "model/model.h"
 #include "model/rotate.h"
-#include "run/sources.h"
 
 typedef struct rotate_flags {
     const char *out;
@@ -37,11 +37,8 @@ typedef struct session {
 static const double most_apart = 1e-3;
 
 static lb_status open_model(session *s, const char *name) {
-    lb_sources sources;
     lb_resolved r;
-    LB_TRY(lb_sources_open(s->a, ".", &sources));
-    LB_TRY(lb_sources_resolve(s->a, &sources, ".", name, LB_SOURCE_MODEL, "MODEL", &r));
-    if (r.missing) return lb_fail(LB_E_ARG, "model %s", r.missing);
+    LB_TRY(lb_cli_resolve(s->a, name, LB_SOURCE_MODEL, &r));
     LB_TRY(lb_model_open(r.path, LB_WEIGHTS, s->team, &s->model));
     return lb_sources_check(&r, s->model->hash, s->log);
 }

@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "report/view.h"
+#include "result/choice.h"
 
 /* What is behind the last `parts` of the path's slashes. */
 static const char *end_of(const char *path, int parts) {
@@ -37,7 +38,7 @@ static lb_status ends(lb_arena *a, const char **path, int64_t n) {
 
 /* ---- several texts mixed ---- */
 
-static const char between[] = " + ";
+static const char between[] = LB_TEXTS_MIXED;
 
 /* The paths in "a + b", each once more by itself. */
 typedef struct mixed {

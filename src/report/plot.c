@@ -115,6 +115,13 @@ int lb_plot_block(lb_plot *p, const char *name) {
     return p->blocks++;
 }
 
+void lb_plot_number(lb_str *s, double v) {
+    if (isfinite(v))
+        lb_str_add(s, " %.9g", v);
+    else
+        lb_str_add(s, " NaN");
+}
+
 int lb_plot_legend_width(size_t characters) {
     return 70 + (int)(LB_PLOT_LETTER * (double)(characters > LB_PLOT_NAME_MOST ? LB_PLOT_NAME_MOST : characters));
 }

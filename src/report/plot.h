@@ -98,6 +98,8 @@ LB_NODISCARD lb_status lb_plot_tokens(const lb_report_view *v, lb_plotter *w);
 
 /* Begins a data block, named in a comment; returns its index. */
 int lb_plot_block(lb_plot *p, const char *name);
+/* " 0.25" of a data line; " NaN" for what is not finite. */
+void lb_plot_number(lb_str *s, double v);
 /* 'text' for gnuplot, with a mark before it that scripts are written without: TeX has other texts. */
 void lb_plot_quote(lb_str *s, const char *text);
 #define LB_PLOT_TEXT '\001'

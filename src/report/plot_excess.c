@@ -86,13 +86,6 @@ static lb_status costs_of(const lb_report_view *v, const lb_report_block *b, con
     return LB_OK;
 }
 
-static void number(lb_str *s, double v) {
-    if (isfinite(v))
-        lb_str_add(s, " %.9g", v);
-    else
-        lb_str_add(s, " NaN");
-}
-
 /* The line through the row i, its bars and points. Data are what was measured; the script's cut() puts what a log scale
  * has no place for at the lower edge. */
 static lb_status draw_line(lb_plot *p, const costs *k, int64_t i, int style, double shift) {
@@ -104,9 +97,9 @@ static lb_status draw_line(lb_plot *p, const costs *k, int64_t i, int style, dou
     for (int64_t m = 0; m < n; m++) {
         const cost *c = &k->of[line[m] - k->s->at];
         lb_str_add(&p->dat, "%.9g", line[m]->bits_per_weight);
-        number(&p->dat, c->y);
-        number(&p->dat, c->low);
-        number(&p->dat, c->high);
+        lb_plot_number(&p->dat, c->y);
+        lb_plot_number(&p->dat, c->low);
+        lb_plot_number(&p->dat, c->high);
         lb_str_add(&p->dat, " %d %.9g \"", (int)line[m]->bits, line[m]->mib);
         lb_markup_text(&p->dat, LB_TABLE_TERMINAL, line[m]->row->short_name);
         lb_str_add(&p->dat, "\"\n");

@@ -170,13 +170,6 @@ static lb_status said(const curves *k, const char **out) {
 
 /* ---- the figure ---- */
 
-static void number(lb_str *s, double v) {
-    if (isfinite(v))
-        lb_str_add(s, " %.9g", v);
-    else
-        lb_str_add(s, " NaN");
-}
-
 /* aside: a factor, so that equal points of two lines show. */
 static void draw_line(lb_plot *p, const line *l, int style, double aside) {
     int block = lb_plot_block(p, l->name);
@@ -184,9 +177,9 @@ static void draw_line(lb_plot *p, const line *l, int style, double aside) {
     for (int64_t m = 0; m < l->n; m++) {
         const sample *s = &l->at[m];
         lb_str_add(&p->dat, "%.0f", s->samples);
-        number(&p->dat, s->q.delta.delta);
-        number(&p->dat, s->q.delta.low);
-        number(&p->dat, s->q.delta.high);
+        lb_plot_number(&p->dat, s->q.delta.delta);
+        lb_plot_number(&p->dat, s->q.delta.low);
+        lb_plot_number(&p->dat, s->q.delta.high);
         lb_str_add(&p->dat, " %lld\n", (long long)s->q.seeds);
     }
     lb_plot_style_row(p, style, l->at[0].row, false);

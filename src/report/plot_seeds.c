@@ -35,13 +35,6 @@ static double delta_of(const lb_record *c, const lb_report_block *b) {
     return e && e->has_paired ? e->paired.delta : NAN;
 }
 
-static void number(lb_str *s, double v) {
-    if (isfinite(v))
-        lb_str_add(s, " %.9g", v);
-    else
-        lb_str_add(s, " NaN");
-}
-
 /* Block 0: a line a seed; block 1: a line a row. Seeds stand above their row's line, a little apart, the mean below. */
 static lb_status data_of(lb_plot *p, const over_seeds *x, const lb_rows *s, const int *style, lb_span *span) {
     (void)lb_plot_block(p, "seeds");
@@ -52,7 +45,7 @@ static lb_status data_of(lb_plot *p, const over_seeds *x, const lb_rows *s, cons
             double d = delta_of(one, x->b), apart = 0.2 * ((double)c / (double)(s->at[i]->cells - 1) - 0.5);
             lb_span_add(span, d);
             lb_str_add(&p->dat, "%.4g", (double)i - 0.2 + apart);
-            number(&p->dat, d);
+            lb_plot_number(&p->dat, d);
             lb_str_add(&p->dat, " %llu %d \"", (unsigned long long)one->seed, style[i]);
             lb_markup_text(&p->dat, LB_TABLE_TERMINAL, s->at[i]->short_name);
             lb_str_add(&p->dat, "\"\n");
@@ -67,11 +60,11 @@ static lb_status data_of(lb_plot *p, const over_seeds *x, const lb_rows *s, cons
         lb_span_add(span, q.delta.low);
         lb_span_add(span, q.delta.high);
         lb_str_add(&p->dat, "%.4g", (double)i + 0.2);
-        number(&p->dat, q.delta.delta);
-        number(&p->dat, q.delta.low);
-        number(&p->dat, q.delta.high);
+        lb_plot_number(&p->dat, q.delta.delta);
+        lb_plot_number(&p->dat, q.delta.low);
+        lb_plot_number(&p->dat, q.delta.high);
         lb_str_add(&p->dat, " %lld", (long long)q.seeds);
-        number(&p->dat, q.sd);
+        lb_plot_number(&p->dat, q.sd);
         lb_str_add(&p->dat, " %d \"", style[i]);
         lb_markup_text(&p->dat, LB_TABLE_TERMINAL, s->at[i]->short_name);
         lb_str_add(&p->dat, "\"\n");

@@ -29,7 +29,7 @@ static void add_value(lb_str *s, const char *value) {
 
 /* Of a mixture "a/x.txt + b/y.txt" both files' names. */
 static void add_text(lb_str *s, const char *before, const char *value) {
-    static const char between[] = " + ";
+    static const char between[] = LB_TEXTS_MIXED;
     const char *to;
     lb_str_add(s, "%s", before);
     for (; (to = strstr(value, between)); value = to + strlen(between)) {

@@ -4,8 +4,9 @@
 
 #include "base/fs.h"
 #include "model/recipes.h"
+#include "result/choice.h"
 
-static const char between[] = " + ";
+static const char between[] = LB_TEXTS_MIXED;
 
 /* ---- which texts ---- */
 
