@@ -1,8 +1,7 @@
 /* Command-line parsing from a command's table of typed flags. */
 #include <string.h>
 
-#include "cli/cli.h"
-#include "run/field_names.h"
+#include "cli/topics.h"
 
 /* "--clip-search" -> "clip_search" */
 static char *flag_name(lb_arena *a, const char *arg) {
@@ -13,7 +12,29 @@ static char *flag_name(lb_arena *a, const char *arg) {
     return name;
 }
 
-static lb_status unknown_flag(const lb_command *c, const char *arg, const char *name) {
+/* The key of configs that is called so, as -o has it ("eval.windows" for windows). NULL: none, or no config is read. */
+static const char *config_key(const lb_command *c, lb_arena *a, const char *name) {
+    lb_topics all;
+    if (!c->overrides || strcmp(c->overrides, LB_CLI_CONFIG_KEYS) != 0 || lb_topics_collect(a, &all) != LB_OK)
+        return NULL;
+    const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
+    for (size_t i = 0; i < all.n; i++) {
+        if (all.at[i].kind != LB_TOPIC_KEY || strcmp(all.at[i].name, last) != 0) continue;
+        const lb_config_section *s = all.at[i].of;
+        if (strchr(s->title, '[')) continue;
+        bool of_top = strchr(s->title, ' ') != NULL;
+        const char *key = of_top ? last : lb_arena_printf(a, "%s.%s", s->title, last);
+        if (key && (!dot || strcmp(key, name) == 0)) return key;
+    }
+    return NULL;
+}
+
+/* name: that of arg. value: what stands behind its '='; NULL: nothing does. */
+static lb_status unknown_flag(const lb_command *c, lb_arena *a, const char *arg, const char *name, const char *value) {
+    const char *key = config_key(c, a, name);
+    if (key)
+        return lb_fail(LB_E_ARG, "unknown option '%s': it is a key of the config: -o %s=%s", arg, key,
+                       value ? value : "VALUE");
     const char *known[128];
     size_t n = 0;
     for (; n < c->flags.n && n < 128; n++) known[n] = c->flags.table[n].name;
@@ -80,7 +101,7 @@ static lb_status parse_long(parser *p) {
         p->out->rest_value[p->out->n_rest++] = value;
         return LB_OK;
     } else {
-        return unknown_flag(p->c, arg, name);
+        return unknown_flag(p->c, p->a, arg, name, eq ? eq + 1 : NULL);
     }
     p->given[o - p->c->flags.table] = true;
     lb_status st = lb_options_set(&p->c->flags, p->a, p->flags, o->name, value, "command line");
@@ -107,7 +128,7 @@ static lb_status parse_all(parser *p, bool *help) {
         } else if (strncmp(arg, "--", 2) == 0) {
             LB_TRY(parse_long(p));
         } else {
-            return unknown_flag(p->c, arg, arg + 1);
+            return unknown_flag(p->c, p->a, arg, arg + 1, NULL);
         }
     }
     return LB_OK;
