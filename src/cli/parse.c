@@ -70,6 +70,11 @@ static lb_status take_value(parser *p, char *eq, const char **value) {
     return LB_OK;
 }
 
+/* What whoever wrote an option twice may have meant. The last one alone would drop the others without a word. */
+static const char *twice(const lb_option *o) {
+    return strcmp(o->name, "where") == 0 ? ": join the conditions by 'and'" : "";
+}
+
 static lb_status parse_long(parser *p) {
     const char *arg = p->argv[p->at];
     char *name = flag_name(p->a, arg);
@@ -103,7 +108,9 @@ static lb_status parse_long(parser *p) {
     } else {
         return unknown_flag(p->c, p->a, arg, name, eq ? eq + 1 : NULL);
     }
-    p->given[o - p->c->flags.table] = true;
+    bool *given = &p->given[o - p->c->flags.table];
+    if (*given) return lb_fail(LB_E_ARG, "option '%s' is given twice%s", arg, twice(o));
+    *given = true;
     lb_status st = lb_options_set(&p->c->flags, p->a, p->flags, o->name, value, "command line");
     return st == LB_OK ? LB_OK : lb_fail_in(LB_E_ARG, "%s", arg);
 }
