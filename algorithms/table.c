@@ -6,6 +6,7 @@
     M(rtn)                                                                                                             \
     M(gptq)                                                                                                            \
     M(nf4)                                                                                                             \
+    M(cast)                                                                                                            \
     M(hqq)                                                                                                             \
     M(wanda)                                                                                                           \
     M(low_rank)                                                                                                        \

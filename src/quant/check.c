@@ -46,8 +46,12 @@ static lb_status check_whole_zero(const lb_layer *c, int64_t i, lb_scale_type t)
 }
 
 static lb_status check_dense(const lb_layer *c, int64_t i, lb_scale_type t) {
-    float v = c->dense[i];
-    if (isfinite(lb_number_kept(t, v))) return LB_OK;
+    float v = c->dense[i], kept = lb_number_kept(t, v);
+    if (isfinite(kept) && (!c->storage.format->rounds || same_bits(v, kept))) return LB_OK;
+    if (isfinite(kept))
+        return lb_fail(LB_E_ARG, "weight %.9g at row %lld, column %lld: must be a %s, as which it would be %.9g",
+                       (double)v, (long long)(i / c->cols), (long long)(i % c->cols), lb_scale_type_name(t),
+                       (double)kept);
     if (!isfinite(v))
         return lb_fail(LB_E_NUMERIC, "weight %g at row %lld, column %lld: must be finite", (double)v,
                        (long long)(i / c->cols), (long long)(i % c->cols));

@@ -78,6 +78,8 @@ struct lb_format {
     lb_shape shape;
     int bits_min, bits_max;
     int64_t group;       /* the only block there is; 0: any */
+    bool rounds;         /* DENSE: weights are values of its type, to which a method rounded them. Else they are what
+                            is not compressed, and bytes may round them */
     unsigned has;        /* LB_HAS_... */
     const float *values; /* a codebook's, by code; else NULL */
     /* The parts of a layer in the order of their bytes, codes first, without order, mask, pair, T and act. Returns how
@@ -101,8 +103,8 @@ struct lb_format {
 };
 
 /* Rows that code refers to; the others are found by name. */
-extern const lb_format lb_uniform, lb_affine, lb_nf4, lb_fp4, lb_f16, lb_f32;
-extern const lb_format *const lb_formats[]; /* formats/table.c, NULL-terminated; f16 and f32 are not among them */
+extern const lb_format lb_uniform, lb_affine, lb_nf4, lb_fp4, lb_f16, lb_f32, lb_float16, lb_bfloat16;
+extern const lb_format *const lb_formats[]; /* formats/table.c, NULL-terminated; those without codes are not there */
 const lb_format *lb_format_find(const char *name); /* NULL: none */
 
 /* Can options named bits, group, symmetric, scale_type and mse be as `s` has them? LB_E_UNSUPPORTED with the reason. */

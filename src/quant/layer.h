@@ -56,7 +56,8 @@ typedef struct lb_layer {
     uint8_t *dq_code; /* double_quant: (blocks) */
     float *dq_scale;  /* double_quant: (ceil(blocks / 256)), finite */
     float dq_mean;
-    float *dense;   /* floats: (rows, cols); rounded to float16 where that is stored, and then still finite */
+    float *dense;   /* floats: (rows, cols); finite as their bytes hold them, and values of the type of a format that
+                       rounds */
     uint8_t *mask;  /* (rows, lb_mask_row_bytes) or NULL: bit c % 8 of byte c / 8 is 1 where column c is kept, in each
                        run as many as the storage says; there code or float is 0 where it is not */
     float *A, *B;   /* (rank, cols), (rows, rank) or NULL: finite, values of the rank_type */

@@ -32,8 +32,9 @@ static lb_status check_word(const char *name, int64_t v, int64_t most) {
 }
 
 static const lb_format *find_format(const char *name) {
-    if (strcmp(name, lb_f32.name) == 0) return &lb_f32;
-    if (strcmp(name, lb_f16.name) == 0) return &lb_f16;
+    static const lb_format *const floats[] = {&lb_f32, &lb_f16, &lb_float16, &lb_bfloat16};
+    for (size_t i = 0; i < sizeof floats / sizeof floats[0]; i++)
+        if (strcmp(name, floats[i]->name) == 0) return floats[i];
     return lb_format_find(name);
 }
 

@@ -109,7 +109,11 @@ static lb_status title_of(lb_arena *a, const map *m, const char **out) {
     char bits[32], group[32];
     lb_str s = {0};
     const char *g = lb_report_group_text(c, group);
-    lb_str_add(&s, "%s %sb%s%s", c->method, lb_report_bits_text(c, bits), g[0] >= '0' && g[0] <= '9' ? " g" : " ", g);
+    lb_str_add(&s, "%s %sb%s%s", c->method, lb_report_bits_text(c, bits),
+               !g[0]                        ? ""
+               : g[0] >= '0' && g[0] <= '9' ? " g"
+                                            : " ",
+               g);
     for (int64_t i = 0; i < c->varied.n; i++) {
         const char *key = c->varied.at[i].key, *value = c->varied.at[i].value;
         if (!strcmp(key, "bits") || !strcmp(key, "group") || !strcmp(key, "seed")) continue;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "quant/format.h"
 #include "report/facts.h"
 #include "report/parts.h"
 #include "result/choice.h"
@@ -80,9 +81,18 @@ static void add_varied(lb_str *s, const lb_results *r, const lb_record *c) {
     add_fixed(s, r, c);
 }
 
+/* Rounded floats share nothing. */
+static bool has_groups(const lb_record *c) {
+    size_t n = c->storage ? strcspn(c->storage, " ") : 0;
+    static const lb_format *const floats[] = {&lb_float16, &lb_bfloat16};
+    for (size_t i = 0; i < sizeof floats / sizeof floats[0]; i++)
+        if (strlen(floats[i]->name) == n && strncmp(c->storage, floats[i]->name, n) == 0) return false;
+    return c->bits > 0 && c->size.quantized.weights > 0;
+}
+
 const char *lb_report_group_text(const lb_record *c, char out[32]) {
     out[0] = 0;
-    if (c->bits == 0 || c->size.quantized.weights == 0) return out;
+    if (!has_groups(c)) return out;
     if (c->group == LB_GROUP_ROW)
         snprintf(out, 32, "row");
     else if (c->group == LB_GROUP_TENSOR)

@@ -59,6 +59,7 @@ static void memory_is_bounded(void **state) {
     (void)state;
     static const char *const each[][2] = {
         {"none", ""},
+        {"cast", ""},
         {"rtn", ""},
         {"rtn", "group=tensor"},
         {"rtn", "group=64 mse=true"},
@@ -76,6 +77,7 @@ static void memory_is_bounded(void **state) {
         {"low_rank", "rank=100"},
         {"wanda+gptq", "bits=3 group=tensor"},
         {"wanda+rtn", ""},
+        {"wanda+cast", "type=bf16"},
         {"wanda+rtn", "group=tensor"},
         {"wanda+nf4", ""},
         {"gptq+low_rank", "rank=40"},
@@ -104,7 +106,7 @@ static void stages_add_up(void **state) {
 static void operations_grow_as_they_should(void **state) {
     (void)state;
     kit k = kit_open(1);
-    static const char *const each[] = {"rtn", "nf4", "hqq", "wanda"};
+    static const char *const each[] = {"rtn", "cast", "nf4", "hqq", "wanda"};
     for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
         const lb_method *m = kit_method(&k, each[i]);
         const void *opts = kit_options(&k, m, "");

@@ -213,6 +213,7 @@ static void threads_and_gaps_do_not_matter(void **state) {
                                        {"nf4", "group=32 double_quant=true"},
                                        {"rtn", "format=mxfp4 group=32"},
                                        {"hqq", "bits=2 group=16"},
+                                       {"cast", "type=bf16"},
                                        {"wanda", "pattern=2:4"},
                                        {"wanda", "sparsity=0"},
                                        {"low_rank", "rank=5"}};

@@ -39,9 +39,10 @@ static float any_scale(lb_scale_type t) {
 }
 
 static lb_storage any_storage(void) {
-    static const lb_format *const floats[] = {&lb_f32, &lb_f16}, *const books[] = {&lb_nf4, &lb_fp4};
+    static const lb_format *const floats[] = {&lb_f32, &lb_f16, &lb_float16, &lb_bfloat16};
+    static const lb_format *const books[] = {&lb_nf4, &lb_fp4};
     const lb_format *const others[] = {&lb_affine, lb_format_find("fp8"), lb_format_find("mxfp4")};
-    lb_storage s = {.format = below(8) == 0   ? floats[below(2)]
+    lb_storage s = {.format = below(8) == 0   ? floats[below(4)]
                               : below(3) == 0 ? books[below(2)]
                               : below(3) == 0 ? others[below(3)]
                                               : &lb_uniform};
@@ -61,6 +62,10 @@ static lb_storage any_storage(void) {
         if (s.format->group) s.group = s.format->group, s.scale_type = LB_SCALE_E8M0;
     }
     return s;
+}
+
+static lb_scale_type dense_type(const lb_storage *s) {
+    return s->format == &lb_bfloat16 ? LB_SCALE_BF16 : s->bits == 16 ? LB_SCALE_F16 : LB_SCALE_F32;
 }
 
 /* A mask and a pair of matrices, where the shape has room; a quantizer of the input. */
@@ -127,7 +132,7 @@ static lb_layer any_layer(const kit *k, const lb_storage *s, int64_t rows, int64
     for (int64_t i = 0; c.A && i < s->rank * cols; i++) c.A[i] = any_scale(s->rank_type);
     for (int64_t i = 0; c.B && i < rows * s->rank; i++) c.B[i] = any_scale(s->rank_type);
     any_transform(&c);
-    for (int64_t i = 0; c.dense && i < rows * cols; i++) c.dense[i] = any_scale(s->bits == 16 ? LB_SCALE_F16 : 0);
+    for (int64_t i = 0; c.dense && i < rows * cols; i++) c.dense[i] = any_scale(dense_type(s));
     if (c.dense && c.mask) any_mask(&c);
     if (c.dense) return c;
     int64_t scales = lb_storage_scales(s, rows, cols);
@@ -278,10 +283,9 @@ static void spoil(lb_layer *c, char part[160]) {
             if (!c->dense) break;
             c->dense[k] = any_float();
             /* What 16 bits round is another number, as it should be: only what they cannot hold is looked for. */
-            if (s->bits == 16 && isfinite(lb_f16_to_f32(lb_f32_to_f16(c->dense[k]))))
+            if (!s->format->rounds && s->bits == 16 && isfinite(lb_f16_to_f32(lb_f32_to_f16(c->dense[k]))))
                 c->dense[k] = lb_f16_to_f32(lb_f32_to_f16(c->dense[k]));
-            snprintf(part, 160, "weight %g at row %lld, column %lld", (double)c->dense[k], (long long)(k / c->cols),
-                     (long long)(k % c->cols));
+            snprintf(part, 160, " at row %lld, column %lld", (long long)(k / c->cols), (long long)(k % c->cols));
             return;
         }
     }

@@ -86,6 +86,7 @@ static void sizes_by_hand(void **state) {
          8,
          {.weights = 32, .codes = 64, .total = 64}},
         {{.format = &lb_f32, .bits = 32}, 3, 5, {.weights = 15, .codes = 60, .total = 60}},
+        {{.format = &lb_bfloat16, .bits = 16}, 3, 5, {.weights = 15, .codes = 30, .total = 30}},
     };
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
         lb_size z;
@@ -155,6 +156,8 @@ static void text(void **state) {
         {{.format = &lb_nf4, .bits = 4, .group = 64, .double_quant = true}, "nf4 b64 dq"},
         {{.format = &lb_fp4, .bits = 4, .group = 32}, "fp4 b32"},
         {{.format = &lb_f32, .bits = 32}, "f32"},
+        {{.format = &lb_float16, .bits = 16}, "float16"},
+        {{.format = &lb_bfloat16, .bits = 16}, "bfloat16"},
         {{.format = &lb_affine, .bits = 4, .group = 64}, "affine4 g64"},
         {{.format = &lb_affine, .bits = 1, .scale_type = LB_SCALE_F16, .order = true}, "affine1 row f16-scales order"},
         {{UNIFORM, .bits = 1, .symmetric = true}, "int1 row sym"},
@@ -323,6 +326,8 @@ static void layers_come_back(void **state) {
         {"nf4", "format=fp4 group=32 scale_type=f16"},
         {"nf4", "group=2 double_quant=true"},
         {"none", ""},
+        {"cast", "type=f16"},
+        {"cast", "type=bf16"},
         {"rtn", "bits=1 group=16"},
         {"rtn", "bits=1 group=16 symmetric=true"},
         {"rtn", "format=affine bits=3 group=24 scale_type=bf16"},
@@ -359,7 +364,7 @@ static void layers_come_back(void **state) {
         assert_int_equal(lb_layer_unpack(k.arena, &c.storage, 19, 70, k.team, bytes, z.total, &back), LB_OK);
         assert_int_equal(lb_layer_pack(&c, k.team, bytes, z.total - 1), LB_E_ARG);
         lb_mat a = kit_dequantize(&k, &c), b = kit_dequantize(&k, &back);
-        if (lb_storage_dense(&c.storage)) /* zeros that are not kept stay zeros */
+        if (lb_storage_dense(&c.storage) && !c.storage.format->rounds) /* zeros that are not kept stay zeros */
             for (int64_t n = 0; n < 19 * 70; n++) a.d[n] = lb_f16_to_f32(lb_f32_to_f16(a.d[n]));
         assert_memory_equal(a.d, b.d, 19 * 70 * sizeof(float));
         /* Kept packed, any run of rows gives the same numbers. */
