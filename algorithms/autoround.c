@@ -93,9 +93,9 @@ typedef struct tuning {
     int64_t n, pieces;
     lb_cmat *W;        /* (sites) of the block: What of those that are learned */
     lb_mat *dW;        /* (sites) */
-    float *target;     /* (sequences, length, dim) outputs of the block as it is; NULL until asked for */
+    float *target;     /* (tokens, dim) outputs of the block as it is; NULL until asked for */
     bool *has;         /* (sequences) */
-    lb_mat y;          /* (length, dim) */
+    lb_mat y;          /* (length, dim) of a sequence at most */
     int64_t *order;    /* (sequences) the first `batch` are a step's */
     float lr, clip_lr; /* of this step */
 } tuning;
@@ -200,9 +200,9 @@ static void step_group(const tuning *t, const learned *x, int64_t r, int64_t g) 
 
 static lb_status target_of(tuning *t, int64_t s, lb_cmat *out) {
     const lb_block_in *in = t->in;
-    int64_t floats = in->length * in->dim;
-    if (!t->target && !(t->target = LB_NEW_UNSET(in->scratch, float, in->sequences *floats))) return LB_E_NOMEM;
-    lb_mat y = lb_mat_of(t->target + s * floats, in->length, in->dim);
+    int64_t tokens = lb_block_start(in, in->sequences);
+    if (!t->target && !(t->target = LB_NEW_UNSET(in->scratch, float, tokens *in->dim))) return LB_E_NOMEM;
+    lb_mat y = lb_mat_of(t->target + lb_block_start(in, s) * in->dim, lb_block_length(in, s), in->dim);
     if (!t->has[s]) LB_TRY(in->forward(in, -1, s, NULL, y));
     t->has[s] = true;
     *out = lb_mat_c(y);
@@ -223,15 +223,18 @@ static double differ(lb_mat y, lb_cmat target) {
 static lb_status gradients(tuning *t, int64_t batch, double *loss) {
     const lb_block_in *in = t->in;
     double sum = 0;
+    int64_t tokens = 0;
     for (int64_t i = 0; i < t->n; i++) memset(t->x[i].dW, 0, (size_t)(t->x[i].rows * t->x[i].cols) * sizeof *t->x->dW);
     for (int64_t b = 0; b < batch; b++) {
         lb_cmat target;
         LB_TRY(target_of(t, t->order[b], &target));
-        LB_TRY(in->forward(in, -1, t->order[b], t->W, t->y));
-        sum += differ(t->y, target);
-        LB_TRY(in->backward(in, -1, t->order[b], t->W, lb_mat_c(t->y), t->dW, (lb_mat){0}));
+        lb_mat y = lb_mat_of(t->y.d, target.rows, target.cols);
+        LB_TRY(in->forward(in, -1, t->order[b], t->W, y));
+        sum += differ(y, target);
+        LB_TRY(in->backward(in, -1, t->order[b], t->W, lb_mat_c(y), t->dW, (lb_mat){0}));
+        tokens += target.rows;
     }
-    *loss = sum / (double)(batch * in->length * in->dim);
+    *loss = sum / (double)(tokens * in->dim);
     return isfinite(*loss) ? LB_OK : lb_fail(LB_E_NUMERIC, "autoround: the output's error is %g", *loss);
 }
 

@@ -11,7 +11,7 @@ typedef struct passes {
     const lb_net *n;
     const lb_stream *s;
     lb_team *team;
-    int64_t block, length;
+    int64_t block;
     int32_t *site;    /* (in.sites) in the net */
     lb_weights own;   /* the model's, this block in memory */
     lb_weights given; /* with the caller's matrices */
@@ -19,12 +19,12 @@ typedef struct passes {
     lb_section_backward **back; /* (1 + sections) of the whole block, of each section; NULL until asked for */
     lb_grads grads;
     int32_t kept_section; /* the one of which is kept what enters it */
-    float *kept;          /* (sequences, length, dim); NULL until asked for */
+    float *kept;          /* (tokens, dim); NULL until asked for */
     bool *has;            /* (sequences) */
 } passes;
 
-static lb_mat kept_of(const passes *p, int64_t s) {
-    return lb_mat_of(p->kept + s * p->length * p->n->dim, p->length, p->n->dim);
+static lb_mat kept_of(const passes *p, const lb_block_in *in, int64_t s) {
+    return lb_mat_of(p->kept + lb_block_start(in, s) * in->dim, lb_block_length(in, s), in->dim);
 }
 
 static void copy_rows(lb_cmat from, lb_mat to) {
@@ -38,11 +38,11 @@ static lb_status entering(passes *p, const lb_block_in *in, int32_t section, int
         *x = lb_stream_states(p->s, s);
         return LB_OK;
     }
-    if (!p->kept && !(p->kept = LB_NEW_UNSET(p->arena, float, in->sequences * p->length * p->n->dim)))
+    if (!p->kept && !(p->kept = LB_NEW_UNSET(p->arena, float, lb_block_start(in, in->sequences) * in->dim)))
         return LB_E_NOMEM;
     if (p->kept_section != section) memset(p->has, 0, (size_t)in->sequences * sizeof *p->has);
     p->kept_section = section;
-    lb_mat to = kept_of(p, s);
+    lb_mat to = kept_of(p, in, s);
     if (!p->has[s]) {
         copy_rows(lb_stream_states(p->s, s), to);
         for (int32_t k = 0; k < section; k++) LB_TRY(lb_exec_section(p->exec, &p->own, p->block, k, to, NULL));
@@ -65,12 +65,14 @@ static const lb_weights *with(passes *p, const lb_block_in *in, const lb_cmat *W
 }
 
 static lb_status check_call(const lb_block_in *in, int32_t section, int64_t s, int64_t rows, int64_t cols) {
-    if (section >= in->sections || s < 0 || s >= in->sequences || rows != in->length || cols != in->dim)
+    bool known = s >= 0 && s < in->sequences;
+    int64_t length = known ? lb_block_length(in, s) : in->length;
+    if (section >= in->sections || !known || rows != length || cols != in->dim)
         return lb_fail(LB_E_ARG,
                        "block %lld: sequence %lld through section %d as (%lld, %lld): it has %lld sequences of (%lld, "
                        "%lld) and %d sections",
                        (long long)in->block, (long long)s, (int)section, (long long)rows, (long long)cols,
-                       (long long)in->sequences, (long long)in->length, (long long)in->dim, (int)in->sections);
+                       (long long)in->sequences, (long long)length, (long long)in->dim, (int)in->sections);
     return lb_interrupt_check();
 }
 
@@ -89,7 +91,7 @@ static lb_status backward(const lb_block_in *in, int32_t section, int64_t s, con
     lb_cmat x;
     LB_TRY(check_call(in, section, s, dy.rows, dy.cols));
     lb_section_backward **back = &p->back[section < 0 ? 0 : 1 + section];
-    if (!*back) LB_TRY(lb_section_backward_new(p->arena, p->n, p->block, section, p->length, back));
+    if (!*back) LB_TRY(lb_section_backward_new(p->arena, p->n, p->block, section, in->length, back));
     LB_TRY(entering(p, in, section, s, &x));
     for (int32_t i = 0; i < in->sites; i++) p->grads.site[lb_net_owner(p->n, p->site[i])] = dW ? dW[i] : (lb_mat){0};
     return lb_section_gradients(*back, with(p, in, W), x, dy, p->team, &p->grads, dx);
@@ -119,23 +121,25 @@ lb_status lb_block_connect(lb_arena *a, const lb_net *n, const lb_stream *s, con
                            lb_block_in *in) {
     passes *p = LB_NEW(a, passes, 1);
     if (!p) return LB_E_NOMEM;
-    int64_t block = lb_stream_block(s), samples = lb_stream_samples(s), length = lb_stream_states(s, 0).rows;
+    const lb_sequences *of = lb_stream_sequences(s);
+    int64_t block = lb_stream_block(s);
     int32_t sections = n->block[block].sections;
-    *p = (passes){.arena = a, .n = n, .s = s, .team = team, .block = block, .length = length, .kept_section = -1};
+    *p = (passes){.arena = a, .n = n, .s = s, .team = team, .block = block, .kept_section = -1};
     assert(in->block == block);
     p->back = LB_NEW(a, lb_section_backward *, 1 + sections);
-    p->has = LB_NEW(a, bool, samples);
+    p->has = LB_NEW(a, bool, of->n);
     if (!p->back || !p->has) return LB_E_NOMEM;
     LB_TRY(find_sites(p, in));
     LB_TRY(lb_grads_new(a, n, &p->grads));
     LB_TRY(load(p, w));
-    LB_TRY(lb_exec_new(a, n, length, team, &p->exec));
+    LB_TRY(lb_exec_new(a, n, of->length, team, &p->exec));
     in->forward = forward;
     in->backward = backward;
     in->impl = p;
     in->sections = sections;
-    in->sequences = samples;
-    in->length = length;
+    in->sequences = of->n;
+    in->length = of->length;
+    in->start = of->start;
     in->dim = n->dim;
     return LB_OK;
 }

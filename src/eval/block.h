@@ -6,7 +6,7 @@
 #include "eval/calibrate.h"
 #include "quant/block.h"
 
-/* Fills in forward, backward, impl, sections, sequences, length and dim of `in`, whose sites are
+/* Fills in forward, backward, impl, sections, sequences, length, start and dim of `in`, whose sites are
  * layers of the stream's current block, found by name; w: the model as it is now. All of it is in the arena and holds
  * until the stream moves or w changes. A call runs one sequence on all threads, same bytes at any number of them.
  *   memory  the block, where its weights are not in memory; a sequence's run; from the first call on, what a pass back

@@ -16,41 +16,42 @@ struct lb_stream {
     lb_team *team;
     lb_exec **exec; /* one a thread; or one for all threads */
     int execs;
-    float *x;              /* (samples * length, dim) */
-    const int32_t *tokens; /* (samples, length), the caller's */
-    int64_t samples, length, block;
+    float *x; /* (tokens, dim) */
+    lb_sequences of;
+    int64_t block;
 };
 
 static lb_mat states_of(const lb_stream *s, int64_t sequence) {
-    return lb_mat_of(s->x + sequence * s->length * s->net->dim, s->length, s->net->dim);
+    return lb_mat_of(s->x + lb_sequences_start(&s->of, sequence) * s->net->dim, lb_sequences_length(&s->of, sequence),
+                     s->net->dim);
 }
 
-lb_status lb_stream_new(lb_arena *a, const lb_net *n, const lb_weights *w, const int32_t *tokens, int64_t samples,
-                        int64_t length, lb_team *team, lb_stream **out) {
-    if (samples < 1 || length < 1)
+lb_status lb_stream_new(lb_arena *a, const lb_net *n, const lb_weights *w, const lb_sequences *of, lb_team *team,
+                        lb_stream **out) {
+    if (of->n < 1 || of->length < 1)
         return lb_fail(LB_E_CONFIG, "calibration of %lld samples of %lld tokens: both must be positive",
-                       (long long)samples, (long long)length);
-    if (n->context && length > n->context)
-        return lb_fail(LB_E_CONFIG, "calibration length = %lld: the model's context is %lld tokens", (long long)length,
-                       (long long)n->context);
+                       (long long)of->n, (long long)of->length);
+    if (n->context && of->length > n->context)
+        return lb_fail(LB_E_CONFIG, "calibration length = %lld: the model's context is %lld tokens",
+                       (long long)of->length, (long long)n->context);
     int threads = lb_team_threads(team);
-    bool few = samples < threads;
+    bool few = of->n < threads;
     lb_stream *s = LB_NEW(a, lb_stream, 1);
     if (!s) return LB_E_NOMEM;
-    *s = (lb_stream){
-        .net = n, .team = team, .tokens = tokens, .samples = samples, .length = length, .execs = few ? 1 : threads};
-    if (!(s->x = lb_arena_get(a, (size_t)(samples * length), (size_t)n->dim * sizeof(float))) ||
+    *s = (lb_stream){.net = n, .team = team, .of = *of, .execs = few ? 1 : threads};
+    if (!(s->x = lb_arena_get(a, (size_t)lb_sequences_tokens(of), (size_t)n->dim * sizeof(float))) ||
         !(s->exec = LB_NEW(a, lb_exec *, s->execs)))
         return LB_E_NOMEM;
-    for (int t = 0; t < s->execs; t++) LB_TRY(lb_exec_new(a, n, length, few ? team : NULL, &s->exec[t]));
-    for (int64_t i = 0; i < samples; i++)
-        LB_TRY(lb_exec_embed(s->exec[0], w, tokens + i * length, length, states_of(s, i)));
+    for (int t = 0; t < s->execs; t++) LB_TRY(lb_exec_new(a, n, of->length, few ? team : NULL, &s->exec[t]));
+    for (int64_t i = 0; i < of->n; i++)
+        LB_TRY(lb_exec_embed(s->exec[0], w, of->token + lb_sequences_start(of, i), lb_sequences_length(of, i),
+                             states_of(s, i)));
     *out = s;
     return LB_OK;
 }
 
 lb_status lb_stream_copy(lb_arena *a, const lb_stream *s, lb_stream **out) {
-    size_t floats = (size_t)(s->samples * s->length * s->net->dim);
+    size_t floats = (size_t)(lb_sequences_tokens(&s->of) * s->net->dim);
     lb_stream *copy = LB_NEW(a, lb_stream, 1);
     float *x = LB_NEW_UNSET(a, float, floats);
     if (!copy || !x) return LB_E_NOMEM;
@@ -62,7 +63,7 @@ lb_status lb_stream_copy(lb_arena *a, const lb_stream *s, lb_stream **out) {
 }
 
 int64_t lb_stream_block(const lb_stream *s) { return s->block; }
-int64_t lb_stream_samples(const lb_stream *s) { return s->samples; }
+const lb_sequences *lb_stream_sequences(const lb_stream *s) { return &s->of; }
 lb_cmat lb_stream_states(const lb_stream *s, int64_t sequence) { return lb_mat_c(states_of(s, sequence)); }
 
 static int64_t batch_size(int64_t sequence_bytes) {
@@ -71,12 +72,14 @@ static int64_t batch_size(int64_t sequence_bytes) {
     return n < BATCH_MIN ? BATCH_MIN : n > BATCH_MAX ? BATCH_MAX : n;
 }
 
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
 /* Sequences that are captured at a time: one a thread, if they and whole batches end where one of H's chunks does, so
- * that the sums are those of batches; else a batch. */
-static int64_t captured_at_a_time(int64_t batch, int64_t length, int threads) {
-    int64_t apart = LB_HESSIAN_CHUNK; /* sequences from one such end to the next */
+ * that the sums are those of batches; else a batch, as of sequences that differ in their length. */
+static int64_t captured_at_a_time(int64_t batch, const lb_sequences *of, int threads) {
+    int64_t apart = LB_HESSIAN_CHUNK, length = of->length; /* apart: sequences from one such end to the next */
+    if (of->start) return batch;
     while (apart > 1 && length % 2 == 0) apart /= 2, length /= 2;
     int64_t n = round_up(threads, apart);
     return batch % apart == 0 && n < batch ? n : batch;
@@ -93,11 +96,12 @@ typedef struct forward_job {
     const lb_wanted *want;
     lb_collected *out;
     bool *routed, any_routed; /* (inputs) those of experts */
-    lb_mat *captured;         /* (inputs) of (together * length, width); a sequence's rows begin at its first token's */
+    int64_t *start;           /* (together + 1) the first row of each sequence, from that of `first`, and the end */
+    lb_mat *captured;         /* (inputs) of (rows together, width); a sequence's rows begin at its first token's */
     int64_t *rows;            /* (together, inputs) that were captured: of an expert, those that were routed to it */
     lb_tap *tap;              /* (execs, inputs) */
-    int32_t **position;       /* (inputs) (together * length) which token each row is, of an expert's; else NULL */
-    float *attention;         /* (together * length) what tokens count for; NULL: nobody asks */
+    int32_t **position;       /* (inputs) (rows together) which token each row is, of an expert's; else NULL */
+    float *attention;         /* (rows together) what tokens count for; NULL: nobody asks */
     double *received;         /* (execs, length) */
     float **of_routed;        /* (inputs) (length) of an expert's rows of a sequence; NULL: no expert's */
     lb_batch *next;           /* (inputs) to be summed */
@@ -135,21 +139,22 @@ static void weigh_attention(const double *received, int64_t T, float *weight) {
 static lb_status forward_one(void *ctx, int64_t piece, int worker) {
     const forward_job *j = ctx;
     lb_stream *s = j->s;
-    int64_t T = s->length;
     lb_mat x = states_of(s, j->first + piece);
+    int64_t T = x.rows, at = j->start[piece];
     lb_exec *exec = s->exec[worker];
     lb_capture cap = {.tap = j->tap + worker * j->inputs, .taps = j->inputs, .stop = !j->advance};
-    if (j->attention) cap.received = j->received + worker * T;
+    if (j->attention) cap.received = j->received + worker * s->of.length;
     for (int32_t i = 0; i < j->inputs; i++)
         cap.tap[i] = (lb_tap){.input = j->want[i].input,
                               .all = j->all,
-                              .token = j->position[i] ? j->position[i] + piece * T : NULL,
-                              .to = lb_mat_part(j->captured[i], piece * T, 0, T, j->captured[i].cols)};
+                              .token = j->position[i] ? j->position[i] + at : NULL,
+                              .to = lb_mat_part(j->captured[i], at, 0, T, j->captured[i].cols)};
     if (j->outside)
-        LB_TRY(lb_exec_outside(exec, j->w, s->tokens + (j->first + piece) * T, lb_mat_c(x), cap.tap));
+        LB_TRY(lb_exec_outside(exec, j->w, s->of.token + lb_sequences_start(&s->of, j->first + piece), lb_mat_c(x),
+                               cap.tap));
     else
         LB_TRY(lb_exec_block(exec, j->w, s->block, x, &cap));
-    if (j->attention) weigh_attention(cap.received, T, j->attention + piece * T);
+    if (j->attention) weigh_attention(cap.received, T, j->attention + at);
     for (int32_t i = 0; i < j->inputs; i++) {
         j->rows[piece * j->inputs + i] = cap.tap[i].rows;
         transform(j, &cap.tap[i]);
@@ -162,8 +167,9 @@ static lb_status add_common(forward_job *j, int64_t n) {
     const lb_stream *s = j->s;
     for (int32_t i = 0; i < j->inputs; i++) {
         lb_mat all = j->captured[i];
-        j->next[i] = (lb_batch){.sequences = n, .attention = j->attention, .clip = j->want[i].clip};
-        if (!j->routed[i]) j->next[i].X = lb_cmat_of(all.d, n * s->length, all.cols);
+        j->next[i] =
+            (lb_batch){.sequences = n, .start = j->start, .attention = j->attention, .clip = j->want[i].clip};
+        if (!j->routed[i]) j->next[i].X = lb_cmat_of(all.d, j->start[n], all.cols);
     }
     return lb_collect_add(&j->sums, j->next, s->team);
 }
@@ -173,14 +179,14 @@ static lb_status add_routed(forward_job *j, int64_t n) {
     const lb_stream *s = j->s;
     for (int64_t q = 0; j->any_routed && q < n; q++) {
         for (int32_t i = 0; i < j->inputs; i++) {
-            int64_t rows = j->routed[i] ? j->rows[q * j->inputs + i] : 0;
+            int64_t rows = j->routed[i] ? j->rows[q * j->inputs + i] : 0, at = j->start[q];
             lb_mat of = j->captured[i];
             j->next[i] = (lb_batch){.sequences = 1, .clip = j->want[i].clip};
             if (rows < 1) continue;
-            j->next[i].X = lb_cmat_of(of.d + q * s->length * of.cols, rows, of.cols);
-            j->next[i].position = j->position[i] + q * s->length;
+            j->next[i].X = lb_cmat_of(of.d + at * of.cols, rows, of.cols);
+            j->next[i].position = j->position[i] + at;
             for (int64_t t = 0; t < rows && j->attention; t++)
-                j->of_routed[i][t] = j->attention[q * s->length + j->next[i].position[t]];
+                j->of_routed[i][t] = j->attention[at + j->next[i].position[t]];
             if (j->attention) j->next[i].attention = j->of_routed[i];
         }
         LB_TRY(lb_collect_add(&j->sums, j->next, s->team));
@@ -191,7 +197,7 @@ static lb_status add_routed(forward_job *j, int64_t n) {
 /* n sequences, from j->first: side by side, or each on all threads. */
 static lb_status forward_some(forward_job *j, int64_t n) {
     const lb_stream *s = j->s;
-    if (s->samples >= lb_team_threads(s->team)) return lb_parallel_for(s->team, n, forward_one, j);
+    if (s->of.n >= lb_team_threads(s->team)) return lb_parallel_for(s->team, n, forward_one, j);
     for (int64_t i = 0; i < n; i++) {
         LB_TRY(lb_interrupt_check());
         LB_TRY(forward_one(j, i, 0));
@@ -202,8 +208,10 @@ static lb_status forward_some(forward_job *j, int64_t n) {
 /* All sequences, so many at a time; what is captured is summed. */
 static lb_status run(forward_job *j, int64_t together) {
     const lb_stream *s = j->s;
-    for (j->first = 0; j->first < s->samples; j->first += together) {
-        int64_t n = j->first + together < s->samples ? together : s->samples - j->first;
+    for (j->first = 0; j->first < s->of.n; j->first += together) {
+        int64_t n = least(together, s->of.n - j->first);
+        for (int64_t i = 0; i <= n; i++)
+            j->start[i] = lb_sequences_start(&s->of, j->first + i) - lb_sequences_start(&s->of, j->first);
         LB_TRY(forward_some(j, n));
         LB_TRY(add_common(j, n));
         LB_TRY(add_routed(j, n));
@@ -219,52 +227,64 @@ static bool asks_attention(const forward_job *j) {
     return asks;
 }
 
-static lb_status make_attention(forward_job *j, lb_arena *lists, int64_t together) {
+static lb_status make_attention(forward_job *j, lb_arena *lists, int64_t rows) {
     const lb_stream *s = j->s;
-    j->attention = LB_NEW_UNSET(lists, float, together * s->length);
-    j->received = LB_NEW(lists, double, s->execs * s->length);
+    j->attention = LB_NEW_UNSET(lists, float, rows);
+    j->received = LB_NEW(lists, double, s->execs * s->of.length);
     j->of_routed = LB_NEW(lists, float *, j->inputs + 1);
     if (!j->attention || !j->received || !j->of_routed) return LB_E_NOMEM;
     for (int32_t i = 0; i < j->inputs; i++)
-        if (j->routed[i] && !(j->of_routed[i] = LB_NEW_UNSET(lists, float, s->length))) return LB_E_NOMEM;
+        if (j->routed[i] && !(j->of_routed[i] = LB_NEW_UNSET(lists, float, s->of.length))) return LB_E_NOMEM;
     return LB_OK;
 }
 
-static lb_status make_lists(forward_job *j, lb_arena *a, lb_arena *lists, int64_t together) {
+/* rows: the most that are captured at a time. */
+static lb_status make_lists(forward_job *j, lb_arena *a, lb_arena *lists, int64_t together, int64_t rows) {
     const lb_stream *s = j->s;
+    j->start = LB_NEW(lists, int64_t, together + 1);
     j->next = LB_NEW(lists, lb_batch, j->inputs + 1);
     j->captured = LB_NEW(lists, lb_mat, j->inputs + 1);
     j->tap = LB_NEW(lists, lb_tap, s->execs * j->inputs + 1);
     j->rows = LB_NEW(lists, int64_t, together * j->inputs + 1);
     j->routed = LB_NEW(lists, bool, j->inputs + 1);
     j->position = LB_NEW(lists, int32_t *, j->inputs + 1);
-    if (!j->next || !j->captured || !j->tap || !j->rows || !j->routed || !j->position) return LB_E_NOMEM;
+    if (!j->start || !j->next || !j->captured || !j->tap || !j->rows || !j->routed || !j->position) return LB_E_NOMEM;
     for (int32_t i = 0; i < j->inputs; i++) {
         const lb_net_input *in = &s->net->input[j->want[i].input];
         j->out[i] = (lb_collected){.cols = in->cols, .needs = j->want[i].needs};
         j->routed[i] = in->expert >= 0;
         j->any_routed |= j->routed[i];
-        if (j->routed[i] && !(j->position[i] = LB_NEW_UNSET(lists, int32_t, together * s->length))) return LB_E_NOMEM;
+        if (j->routed[i] && !(j->position[i] = LB_NEW_UNSET(lists, int32_t, rows))) return LB_E_NOMEM;
     }
-    if (asks_attention(j)) LB_TRY(make_attention(j, lists, together));
-    return lb_collect_begin(a, lists, j->out, j->inputs, s->samples * s->length, &j->sums);
+    if (asks_attention(j)) LB_TRY(make_attention(j, lists, rows));
+    return lb_collect_begin(a, lists, j->out, j->inputs, lb_sequences_tokens(&s->of), &j->sums);
+}
+
+/* Of so many sequences at a time. */
+static int64_t most_rows(const lb_sequences *of, int64_t together) {
+    int64_t most = 0;
+    for (int64_t i = 0; i < of->n; i += together) {
+        int64_t rows = lb_sequences_start(of, i + least(together, of->n - i)) - lb_sequences_start(of, i);
+        if (rows > most) most = rows;
+    }
+    return most;
 }
 
 static lb_status allocate_and_run(forward_job *j, lb_arena *a, lb_arena *lists) {
     const lb_stream *s = j->s;
     int64_t row_floats = 0, at = 0;
     for (int32_t i = 0; i < j->inputs; i++) row_floats += s->net->input[j->want[i].input].cols;
-    int64_t batch = batch_size(s->length * row_floats * (int64_t)sizeof(float));
-    int64_t together = captured_at_a_time(batch, s->length, lb_team_threads(s->team));
-    if (together > s->samples || row_floats == 0) together = s->samples;
-    LB_TRY(make_lists(j, a, lists, together));
-    int64_t floats = together * s->length * row_floats;
+    int64_t batch = batch_size(s->of.length * row_floats * (int64_t)sizeof(float));
+    int64_t together = captured_at_a_time(batch, &s->of, lb_team_threads(s->team));
+    if (together > s->of.n || row_floats == 0) together = s->of.n;
+    int64_t rows = most_rows(&s->of, together), floats = rows * row_floats;
+    LB_TRY(make_lists(j, a, lists, together, rows));
     float *all = floats ? lb_realloc(NULL, 0, (size_t)floats, sizeof *all) : NULL; /* not zeroed */
     if (floats && !all) return LB_E_NOMEM;
     for (int32_t i = 0; i < j->inputs; i++) {
         int64_t cols = j->out[i].cols;
-        j->captured[i] = lb_mat_of(all + at, together * s->length, cols);
-        at += together * s->length * cols;
+        j->captured[i] = lb_mat_of(all + at, rows, cols);
+        at += rows * cols;
     }
     lb_status st = run(j, together);
     lb_free(all);

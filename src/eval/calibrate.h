@@ -9,18 +9,19 @@
 #include "base/team.h"
 #include "eval/collect.h"
 #include "model/exec.h"
+#include "model/sequences.h"
 
 typedef struct lb_stream lb_stream; /* hidden states of all calibration sequences, entering block `lb_stream_block` */
-/* tokens (samples, length), which stay as long as the stream. Everything from the arena. Fewer sequences than threads
- * go through the model one by one, each on all threads. */
-LB_NODISCARD lb_status lb_stream_new(lb_arena *a, const lb_net *n, const lb_weights *w, const int32_t *tokens,
-                                     int64_t samples, int64_t length, lb_team *team, lb_stream **out);
+/* What the sequences hold stays as long as the stream. Everything from the arena. Fewer sequences than threads go
+ * through the model one by one, each on all threads. */
+LB_NODISCARD lb_status lb_stream_new(lb_arena *a, const lb_net *n, const lb_weights *w, const lb_sequences *of,
+                                     lb_team *team, lb_stream **out);
 /* The same sequences at the same place, which go on by themselves; not while the other moves: what a pass works with is
  * shared. */
 LB_NODISCARD lb_status lb_stream_copy(lb_arena *a, const lb_stream *s, lb_stream **out);
 int64_t lb_stream_block(const lb_stream *s);
-int64_t lb_stream_samples(const lb_stream *s);
-/* A sequence as it enters the current block, (length, dim). */
+const lb_sequences *lb_stream_sequences(const lb_stream *s);
+/* A sequence as it enters the current block, (its length, dim). */
 lb_cmat lb_stream_states(const lb_stream *s, int64_t sequence);
 /* Statistics that are wanted of an input: LB_NEEDS_... An expert that fewer tokens than `enough` reached gets those of
  * all tokens, as if the router had sent them there: the block runs once more for such experts. 0: it gets its own. */
@@ -50,8 +51,8 @@ typedef struct lb_stats_file lb_stats_file;
 /* Opens `path` if it is one and its key, which says which statistics, agrees; else computes them (progress stage
  * "statistics") and opens it. each: what is wanted of every input. */
 LB_NODISCARD lb_status lb_stats_file_ensure(const char *path, const char *key, const lb_wanted *each, const lb_net *n,
-                                            const lb_weights *w, const int32_t *tokens, int64_t samples, int64_t length,
-                                            lb_team *team, lb_log *log, lb_stats_file **out);
+                                            const lb_weights *w, const lb_sequences *of, lb_team *team, lb_log *log,
+                                            lb_stats_file **out);
 /* Some of them, of any input. */
 LB_NODISCARD lb_status lb_stats_file_get(lb_stats_file *f, int32_t input, uint32_t needs, lb_arena *a, lb_stats *out);
 bool lb_stats_file_damaged(const lb_stats_file *f); /* a read did not find what was written: make the file again */

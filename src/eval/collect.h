@@ -13,10 +13,15 @@
 typedef struct lb_batch {
     lb_cmat X;
     int64_t sequences;
-    const int32_t *position; /* (rows) of each in its sequence; NULL: row modulo rows / sequences */
+    const int64_t *start;    /* (sequences + 1) the first row of each, and the end; NULL: all have as many rows */
+    const int32_t *position; /* (rows) of each in its sequence; NULL: as they come */
     const float *attention;  /* (rows) what each counts for by its attention; NULL: all the same */
     double clip;             /* what LB_NEEDS_HESSIAN_CLIP clips at, in median lengths of a sequence's rows */
 } lb_batch;
+/* The first row of a sequence; of one behind the last: the end. */
+static inline int64_t lb_batch_start(const lb_batch *b, int64_t sequence) {
+    return b->start ? b->start[sequence] : b->X.rows / b->sequences * sequence;
+}
 
 typedef struct lb_collector {
     uint32_t need;     /* LB_NEEDS_... */

@@ -71,10 +71,9 @@ static lb_status compute_outside(lb_sealed *f, const lb_wanted *each, const lb_n
 }
 
 static lb_status compute(lb_sealed *f, const lb_wanted *each, const lb_net *net, const lb_weights *w,
-                         const int32_t *tokens, int64_t samples, int64_t length, lb_team *team, lb_log *log,
-                         lb_arena *a) {
+                         const lb_sequences *of, lb_team *team, lb_log *log, lb_arena *a) {
     lb_stream *s = NULL;
-    LB_TRY(lb_stream_new(a, net, w, tokens, samples, length, team, &s));
+    LB_TRY(lb_stream_new(a, net, w, of, team, &s));
     LB_TRY(compute_outside(f, each, net, w, 0, net->span[0].input, s, team, a));
     for (int64_t b = 0; b < net->blocks; b++) {
         char name[48];
@@ -99,16 +98,15 @@ static lb_status compute(lb_sealed *f, const lb_wanted *each, const lb_net *net,
 }
 
 static lb_status create(const char *path, const char *key, const lb_wanted *each, const lb_net *net,
-                        const lb_weights *w, const int32_t *tokens, int64_t samples, int64_t length, lb_team *team,
-                        lb_log *log) {
-    int64_t about[3] = {samples * length, samples, net->blocks};
+                        const lb_weights *w, const lb_sequences *of, lb_team *team, lb_log *log) {
+    int64_t about[3] = {lb_sequences_tokens(of), of->n, net->blocks};
     lb_sealed *f = NULL;
     lb_arena *a = NULL;
     lb_status st;
     LB_TRY_GOTO(st, done, lb_arena_new(0, &a));
     LB_TRY_GOTO(st, done, lb_sealed_create(path, KIND, key, &f));
     LB_TRY_GOTO(st, done, lb_sealed_put_all(f, "about", LB_SEALED_I64, 3, NULL, about));
-    LB_TRY_GOTO(st, done, compute(f, each, net, w, tokens, samples, length, team, log, a));
+    LB_TRY_GOTO(st, done, compute(f, each, net, w, of, team, log, a));
     LB_TRY_GOTO(st, done, lb_sealed_commit(f));
 done:
     lb_sealed_close(f);
@@ -116,8 +114,8 @@ done:
     return st;
 }
 
-static lb_status open_existing(const char *path, const char *key, uint32_t needs, const lb_net *net, int64_t samples,
-                               int64_t length, lb_team *team, lb_stats_file **out) {
+static lb_status open_existing(const char *path, const char *key, uint32_t needs, const lb_net *net,
+                               const lb_sequences *of, lb_team *team, lb_stats_file **out) {
     int64_t about[3] = {0};
     lb_stats_file *f = lb_alloc(1, sizeof *f);
     *out = NULL;
@@ -129,10 +127,10 @@ static lb_status open_existing(const char *path, const char *key, uint32_t needs
     if (st == LB_OK) st = lb_sealed_get_all(f->file, "about", LB_SEALED_I64, 3, NULL, about);
     f->tokens = about[0];
     f->sequences = about[1];
-    if (st == LB_OK && (about[0] != samples * length || about[1] != samples || about[2] != net->blocks))
+    if (st == LB_OK && (about[0] != lb_sequences_tokens(of) || about[1] != of->n || about[2] != net->blocks))
         st = lb_fail(LB_E_FORMAT, "%s: damaged: of %lld tokens, %lld sequences, %lld blocks: expected %lld, %lld, %lld",
-                     path, (long long)about[0], (long long)about[1], (long long)about[2], (long long)(samples * length),
-                     (long long)samples, (long long)net->blocks);
+                     path, (long long)about[0], (long long)about[1], (long long)about[2],
+                     (long long)lb_sequences_tokens(of), (long long)of->n, (long long)net->blocks);
     if (st == LB_OK)
         *out = f;
     else
@@ -141,16 +139,16 @@ static lb_status open_existing(const char *path, const char *key, uint32_t needs
 }
 
 lb_status lb_stats_file_ensure(const char *path, const char *key, const lb_wanted *each, const lb_net *net,
-                               const lb_weights *w, const int32_t *tokens, int64_t samples, int64_t length,
-                               lb_team *team, lb_log *log, lb_stats_file **out) {
+                               const lb_weights *w, const lb_sequences *of, lb_team *team, lb_log *log,
+                               lb_stats_file **out) {
     *out = NULL;
     if (lb_fs_exists(path)) {
-        lb_status st = open_existing(path, key, each->needs, net, samples, length, team, out);
+        lb_status st = open_existing(path, key, each->needs, net, of, team, out);
         if (st != LB_E_FORMAT && st != LB_E_IO) return st;
         lb_warn(log, "%s: the statistics are computed again", lb_error());
     }
-    LB_TRY(create(path, key, each, net, w, tokens, samples, length, team, log));
-    return open_existing(path, key, each->needs, net, samples, length, team, out);
+    LB_TRY(create(path, key, each, net, w, of, team, log));
+    return open_existing(path, key, each->needs, net, of, team, out);
 }
 
 /* The tokens that reached an input. */

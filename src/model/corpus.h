@@ -69,7 +69,8 @@ typedef enum lb_recipe {
     LB_RECIPE_DOCUMENTS, /* from here on they draw rows */
     LB_RECIPE_DOCUMENTS_LONGER,
     LB_RECIPE_BLOCKS,
-    LB_RECIPE_FIRST_TOKENS
+    LB_RECIPE_FIRST_TOKENS,
+    LB_RECIPE_TRUNCATED
 } lb_recipe;
 extern const char *const lb_recipe_names[]; /* as configs have them; NULL-terminated */
 /* `samples` rows of `length` tokens. sequential: the first samples x length; random: starts drawn by our RNG from

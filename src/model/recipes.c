@@ -15,7 +15,8 @@ typedef struct drawing {
     uint64_t seed;
     int64_t samples, length, rows;
     lb_arena *a;
-    int32_t *out; /* (samples, length) */
+    int32_t *out;   /* (samples, length) or fewer */
+    int64_t *start; /* (samples + 1) where sequences differ in their length; else NULL */
 } drawing;
 
 static void take(drawing *d, int64_t sample, const int32_t *from) {
@@ -101,6 +102,17 @@ static lb_status take_first(drawing *d, shuffled *s) {
     return LB_OK;
 }
 
+static lb_status truncate(drawing *d, shuffled *s) {
+    if (!(d->start = LB_NEW(d->a, int64_t, d->samples + 1))) return LB_E_NOMEM;
+    for (int64_t i = 0; i < d->samples; i++) {
+        LB_TRY(next_row(d, s, false, 1, INT64_MAX, i));
+        int64_t n = s->n < d->length ? s->n : d->length;
+        memcpy(d->out + d->start[i], s->ids, (size_t)n * sizeof *s->ids);
+        d->start[i + 1] = d->start[i] + n;
+    }
+    return LB_OK;
+}
+
 static lb_status put_together(drawing *d, shuffled *s, int64_t *sequences) {
     int64_t have = 0;
     for (int64_t i = 0; i < d->samples; i++) {
@@ -114,11 +126,13 @@ static lb_status put_together(drawing *d, shuffled *s, int64_t *sequences) {
                    (long long)d->samples, (long long)have, (long long)d->length);
 }
 
-static lb_status draw_shuffled(drawing *d, bool blocks, int64_t *sequences) {
+static lb_status draw_shuffled(drawing *d, lb_recipe r, int64_t *sequences) {
     shuffled s = {.order = lb_alloc((size_t)d->rows + 1, sizeof *s.order)};
     if (!s.order) return LB_E_NOMEM;
     lb_numpy_permutation(d->seed, d->rows, s.order);
-    lb_status st = blocks ? put_together(d, &s, sequences) : take_first(d, &s);
+    lb_status st = r == LB_RECIPE_BLOCKS      ? put_together(d, &s, sequences)
+                   : r == LB_RECIPE_TRUNCATED ? truncate(d, &s)
+                                              : take_first(d, &s);
     lb_free(s.ids);
     lb_free(s.order);
     return st;
@@ -126,18 +140,26 @@ static lb_status draw_shuffled(drawing *d, bool blocks, int64_t *sequences) {
 
 /* ---- all ---- */
 
-lb_status lb_recipe_tokens(const lb_corpus *c, lb_recipe r, uint64_t seed, int64_t samples, int64_t length, lb_arena *a,
-                           int32_t **tokens, int64_t *sequences) {
-    LB_TRY(lb_corpus_holds(c, r, samples, length));
-    *sequences = samples;
-    if (r == LB_RECIPE_SEQUENTIAL || r == LB_RECIPE_RANDOM)
-        return lb_corpus_windows(c, r, seed, samples, length, a, tokens);
-    drawing d = {.c = c, .recipe = lb_recipe_names[r], .seed = seed, .samples = samples, .length = length, .a = a};
-    if (!(d.out = LB_NEW(a, int32_t, samples * length))) return LB_E_NOMEM;
-    d.rows = c->rows ? lb_rows_count(c->rows) : 0;
-    *tokens = d.out;
-    if (r == LB_RECIPE_JOINED) return draw_joined(&d);
+static lb_status draw(drawing *d, lb_recipe r, int64_t *sequences) {
+    if (r == LB_RECIPE_JOINED) return draw_joined(d);
     if (r == LB_RECIPE_DOCUMENTS || r == LB_RECIPE_DOCUMENTS_LONGER)
-        return draw_documents(&d, r == LB_RECIPE_DOCUMENTS_LONGER);
-    return draw_shuffled(&d, r == LB_RECIPE_BLOCKS, sequences);
+        return draw_documents(d, r == LB_RECIPE_DOCUMENTS_LONGER);
+    return draw_shuffled(d, r, sequences);
+}
+
+lb_status lb_recipe_tokens(const lb_corpus *c, lb_recipe r, uint64_t seed, int64_t samples, int64_t length, lb_arena *a,
+                           lb_sequences *out) {
+    drawing d = {.c = c, .recipe = lb_recipe_names[r], .seed = seed, .samples = samples, .length = length, .a = a};
+    *out = (lb_sequences){.n = samples, .length = length};
+    LB_TRY(lb_corpus_holds(c, r, samples, length));
+    if (r == LB_RECIPE_SEQUENTIAL || r == LB_RECIPE_RANDOM) {
+        LB_TRY(lb_corpus_windows(c, r, seed, samples, length, a, &d.out));
+    } else {
+        if (!(d.out = LB_NEW(a, int32_t, samples * length))) return LB_E_NOMEM;
+        d.rows = c->rows ? lb_rows_count(c->rows) : 0;
+        LB_TRY(draw(&d, r, &out->n));
+    }
+    out->token = d.out;
+    out->start = d.start;
+    return LB_OK;
 }

@@ -3,11 +3,12 @@
 #define LB_MODEL_RECIPES_H
 
 #include "model/corpus.h"
+#include "model/sequences.h"
 
 bool lb_recipe_draws(lb_recipe r);   /* does it depend on the seed? */
 bool lb_recipe_of_rows(lb_recipe r); /* does it draw rows: of a corpus that was opened without a join? */
 
-/* tokens (*sequences, length), from the arena. *sequences: `samples`, but for blocks.
+/* The sequences, from the arena: `samples`, but for blocks; each of `length` tokens, but for truncated.
  *
  *   sequential, random  lb_corpus_windows
  *   joined              random.seed(seed), then `samples` times start = random.randint(0, N - length - 1) in N tokens
@@ -18,10 +19,12 @@ bool lb_recipe_of_rows(lb_recipe r); /* does it draw rows: of a corpus that was 
  *                       more than `length` tokens left out; the first `samples` put together and cut into sequences
  *                       (Lin et al. 2023, llm-awq's calib_data.py, seed 42)
  *   first_tokens        rows in that order, those of fewer than `length` tokens left out; the first tokens of each
+ *   truncated           rows in that order, those of none left out; the first `length` tokens of each, all of a shorter
+ *                       one (Xiao et al. 2023, smoothquant's calibration.py, seed 42)
  *
  * LB_E_CONFIG: the text is too short or has too few such rows; documents at a row of just `length` tokens, where the
  * reference program stops, too. */
 LB_NODISCARD lb_status lb_recipe_tokens(const lb_corpus *c, lb_recipe r, uint64_t seed, int64_t samples, int64_t length,
-                                        lb_arena *a, int32_t **tokens, int64_t *sequences);
+                                        lb_arena *a, lb_sequences *out);
 
 #endif

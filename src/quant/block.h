@@ -18,7 +18,7 @@ typedef struct lb_block_input {
     const int32_t *tied;   /* (cols) in [0, cols): to be folded, channels of one number must have one scale, as of rows
                               of v that several query heads read; NULL: all are free */
     const void *opts;      /* the method's, after rules, at the first layer to quantize that reads it */
-    int64_t sequences, length; /* of the calibration; 0: the config names no text */
+    int64_t sequences, length; /* of the calibration, none is longer; 0: the config names no text */
     int32_t section;           /* in which it is read */
     bool foldable;             /* a positive scale a channel can be folded into what makes this value: not behind a
                                   rotation that a stage before keeps */
@@ -43,7 +43,7 @@ typedef struct lb_block_in {
     const lb_block_input *input;
     int32_t inputs;
     int32_t sections;
-    int64_t sequences, length, dim; /* of the calibration; 0 unless the method needs something of it */
+    int64_t sequences, length, dim; /* of the calibration, none is longer; 0 unless the method needs something of it */
     uint64_t seed;
     lb_arena *scratch; /* freed after the call */
     lb_arena *arena;   /* for what is returned */
@@ -51,14 +51,22 @@ typedef struct lb_block_in {
     lb_log *log;
     /* With LB_NEEDS_FORWARD. A section is a range of steps between two places where nothing but the residual x is
      * alive; below 0: the whole block. x of the calibration's sequence s as it enters the section (of the model as it
-     * is now), through it with these matrices: W (sites), where W[i].d NULL or W NULL: the site's own. y (length, dim).
-     * Each call uses the team: not from its pieces. */
+     * is now), through it with these matrices: W (sites), where W[i].d NULL or W NULL: the site's own.
+     * y (lb_block_length, dim). Each call uses the team: not from its pieces. */
     lb_status (*forward)(const struct lb_block_in *in, int32_t section, int64_t s, const lb_cmat *W, lb_mat y);
     /* d loss / d W of the section's sites (dW[i].d NULL: not wanted; added to), given d loss / d y. dx may be {0}. */
     lb_status (*backward)(const struct lb_block_in *in, int32_t section, int64_t s, const lb_cmat *W, lb_cmat dy,
                           const lb_mat *dW, lb_mat dx);
     void *impl;
+    const int64_t *start; /* (sequences + 1) of their tokens the first of each, and the end; NULL: all have `length` */
 } lb_block_in;
+/* Tokens of sequence s, and of those before it. */
+static inline int64_t lb_block_length(const lb_block_in *in, int64_t s) {
+    return in->start ? in->start[s + 1] - in->start[s] : in->length;
+}
+static inline int64_t lb_block_start(const lb_block_in *in, int64_t s) {
+    return in->start ? in->start[s] : s * in->length;
+}
 
 /* Arrays that the harness made, all zero. An input with `quantize` whose spec_input said that it is folded may get a
  * scale (1 everywhere, or none: no change); one whose spec_input said what is stored gets just that. */

@@ -399,7 +399,7 @@ const lb_fact lb_facts[] = {
     TEXT("calibration_recipe", "which of its tokens: sequential, random, joined, documents, ...", provenance),
     COUNT("calibration_samples", "count", "its sequences; of recipe blocks the rows that they are cut from",
           provenance),
-    COUNT("calibration_length", "count", "tokens of each", provenance),
+    COUNT("calibration_length", "count", "tokens of each; of recipe truncated the most", provenance),
     COUNT("calibration_seed", "", "seed of a recipe that draws", provenance),
     TEXT("calibration_bos", "whether BOS was put before it", provenance),
     BOOL("original_errors", "whether output errors were measured with H of the original model's inputs, too",
@@ -445,6 +445,7 @@ const lb_fact lb_facts[] = {
     EVAL("mcnemar_p_norm", "1", "the same of acc_norm", LB_FACT_NUMBER, norm_mcnemar),
     NUMBER("prefill_tokens_per_second", "1/s", "tokens of the config's prompt that were read a second", prefill),
     NUMBER("decode_tokens_per_second", "1/s", "tokens that continued it a second, in float32", decode),
+    COUNT("calibration_tokens", "count", "of recipe truncated: of all its sequences", provenance),
     {.name = NULL},
 };
 

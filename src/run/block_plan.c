@@ -95,8 +95,8 @@ static lb_status make_read(lb_arena *a, const lb_net *n, const lb_cell *c, bool 
     r->in = (lb_block_input){.name = first->name,
                              .role = first->type,
                              .cols = n->input[input].cols,
-                             .sequences = c->sequences,
-                             .length = c->length,
+                             .sequences = c->sequences.n,
+                             .length = c->sequences.length,
                              .section = lb_net_section_of(n, r->input[0]),
                              .foldable = r->fold.by != LB_SCALED_NOT,
                              .behind_norm = r->fold.by == LB_SCALED_PARAMETER};

@@ -117,14 +117,13 @@ static lb_status open_statistics(running *x) {
     lb_runner_close(r);
     lb_arena *a = NULL;
     LB_TRY(lb_arena_new(0, &a));
-    const int32_t *tokens = NULL;
+    lb_sequences of;
     char *path = lb_arena_printf(a, "%s/statistics-%.16s.bin", r->cache, key);
     lb_status st = path ? lb_fs_mkdirs(r->cache) : LB_E_NOMEM;
     if (st == LB_OK && damaged) (void)unlink(path);
-    if (st == LB_OK) st = lb_plan_calibration_tokens(r->plan, x->c, a, &tokens);
+    if (st == LB_OK) st = lb_plan_calibration_tokens(r->plan, x->c, a, &of);
     if (st == LB_OK)
-        st = lb_stats_file_ensure(path, key, &each, m->net, &m->weights, tokens, x->c->sequences, x->c->length,
-                                  r->plan->team, r->log, &r->stats);
+        st = lb_stats_file_ensure(path, key, &each, m->net, &m->weights, &of, r->plan->team, r->log, &r->stats);
     lb_arena_free(a);
     if (st == LB_OK && !(r->shared = LB_NEW(r->keep, lb_shared_errors, m->net->sites))) st = LB_E_NOMEM;
     if (st == LB_OK) memcpy(r->stats_key, key, sizeof key);
@@ -225,7 +224,9 @@ static lb_status fill_inputs(running *x, lb_pairs *p) {
         LB_TRY(lb_pairs_add(a, p, "calibration_recipe", lb_recipe_names[k->recipe]));
         LB_TRY(add_number(a, p, "calibration_samples", k->samples));
         LB_TRY(add_number(a, p, "calibration_length", k->length));
-        if (x->c->sequences != k->samples) LB_TRY(add_number(a, p, "calibration_sequences", x->c->sequences));
+        if (x->c->sequences.n != k->samples) LB_TRY(add_number(a, p, "calibration_sequences", x->c->sequences.n));
+        if (x->c->sequences.start)
+            LB_TRY(add_number(a, p, "calibration_tokens", lb_sequences_tokens(&x->c->sequences)));
         if (lb_recipe_draws((lb_recipe)k->recipe))
             LB_TRY(add_number(a, p, "calibration_seed", (int64_t)lb_plan_calibration_seed(x->c)));
     }

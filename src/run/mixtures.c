@@ -105,23 +105,40 @@ lb_status lb_mixture_put_together(lb_plan *p, lb_text *t) {
 
 /* ---- what is drawn ---- */
 
+/* From those of each text, in turn. */
+static lb_status take_turns(const lb_sequences *own, int64_t n, lb_arena *a, lb_sequences *out) {
+    int64_t tokens = 0, at = 0;
+    for (int64_t i = 0; i < n; i++) tokens += lb_sequences_tokens(&own[i]);
+    int32_t *token = LB_NEW_UNSET(a, int32_t, tokens);
+    int64_t *start = own[0].start ? LB_NEW(a, int64_t, out->n + 1) : NULL;
+    if (!token || (own[0].start && !start)) return LB_E_NOMEM;
+    for (int64_t i = 0; i < out->n; i++) {
+        const lb_sequences *from = &own[i % n];
+        int64_t length = lb_sequences_length(from, i / n);
+        memcpy(token + at, from->token + lb_sequences_start(from, i / n), (size_t)length * sizeof *token);
+        at += length;
+        if (start) start[i + 1] = at;
+    }
+    out->token = token;
+    out->start = start;
+    return LB_OK;
+}
+
 lb_status lb_mixture_tokens(const lb_text *t, lb_recipe r, uint64_t seed, int64_t samples, int64_t length, lb_arena *a,
-                            int32_t **tokens) {
+                            lb_sequences *out) {
     int64_t n = (int64_t)t->parts;
+    lb_sequences own[LB_MIXTURE_MOST];
     if (r == LB_RECIPE_BLOCKS)
         return lb_fail(LB_E_CONFIG, "text '%s': recipe: blocks gives no sequence a sample, so it cannot be mixed",
                        t->name);
     if (samples < n)
         return lb_fail(LB_E_CONFIG, "text '%s': samples = %lld: a mixture of %lld texts has one of each at least",
                        t->name, (long long)samples, (long long)n);
-    if (!(*tokens = LB_NEW_UNSET(a, int32_t, samples * length))) return LB_E_NOMEM;
     for (int64_t i = 0; i < n; i++) {
-        int64_t share = (samples + n - 1 - i) / n, made;
-        int32_t *own;
+        int64_t share = (samples + n - 1 - i) / n;
         if (!lb_recipe_of_rows(r)) LB_TRY(lb_corpus_holds(t->part[i].corpus, r, share, length));
-        LB_TRY(lb_recipe_tokens(t->part[i].corpus, r, seed, share, length, a, &own, &made));
-        for (int64_t k = 0; k < share; k++)
-            memcpy(*tokens + (k * n + i) * length, own + k * length, (size_t)length * sizeof *own);
+        LB_TRY(lb_recipe_tokens(t->part[i].corpus, r, seed, share, length, a, &own[i]));
     }
-    return LB_OK;
+    *out = (lb_sequences){.n = samples, .length = length};
+    return take_turns(own, n, a, out);
 }

@@ -14,9 +14,9 @@ LB_NODISCARD lb_status lb_mixture_split(const lb_plan *p, const char *where, lb_
 /* When each part was looked for: what t is as a whole, path, hash, BOS and a corpus without tokens of its own; or, if a
  * part is missing, that. */
 LB_NODISCARD lb_status lb_mixture_put_together(lb_plan *p, lb_text *t);
-/* (samples, length), from the arena. LB_E_CONFIG: fewer samples than texts, a recipe that does not give a sequence a
+/* `samples` of them, from the arena. LB_E_CONFIG: fewer samples than texts, a recipe that does not give a sequence a
  * sample (blocks), or a text that cannot give its share. */
 LB_NODISCARD lb_status lb_mixture_tokens(const lb_text *t, lb_recipe r, uint64_t seed, int64_t samples, int64_t length,
-                                         lb_arena *a, int32_t **tokens);
+                                         lb_arena *a, lb_sequences *out);
 
 #endif

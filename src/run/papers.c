@@ -117,7 +117,7 @@ static const struct {
     {"QuaRot", "wikitext-2-train", "recipe: joined, samples: 128, length: 2048"},
     {"SpinQuant", "wikitext-2-train", "recipe: joined, samples: 128, length: 2048"},
     {"Wanda", "c4-train-0", "recipe: documents_longer, samples: 128, length: 2048"},
-    {"SmoothQuant", "pile-valid", "recipe: blocks, samples: 128, length: 512"},
+    {"SmoothQuant", "pile-valid", "recipe: truncated, samples: 512, length: 512"},
     {"AWQ", "pile-valid", "recipe: blocks, samples: 128, length: 512"},
     {NULL, "c4-train-0", "recipe: documents, samples: 128, length: 2048"},
 };

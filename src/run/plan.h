@@ -140,9 +140,8 @@ LB_NODISCARD lb_status lb_plan_layers(lb_plan *p);
 LB_NODISCARD lb_status lb_plan_check_axes_of_experts(const lb_plan *p);
 LB_NODISCARD lb_status lb_plan_check_axes_of_layers(const lb_plan *p);
 LB_NODISCARD lb_status lb_plan_keys(lb_plan *p);
-/* The calibration tokens (sequences, length) of a cell, of the arena or the plan. */
-LB_NODISCARD lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a,
-                                                  const int32_t **tokens);
+/* The calibration sequences of a cell, of the arena or the plan. */
+LB_NODISCARD lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a, lb_sequences *out);
 /* Of an input whose layers need these: with the H that token_weight says; and all that is collected. */
 uint32_t lb_plan_solved_on(const lb_cell *c, uint32_t needs);
 uint32_t lb_plan_collected(const lb_cell *c, uint32_t needs);

@@ -72,7 +72,24 @@ static counts count(const lb_plan *p) {
 static double forward_flops(const counts *n, double T) { return 2.0 * n->params + 2.0 * T * n->attention; }
 
 static double calibration_tokens(const lb_plan *p, const lb_cell *c) {
-    return lb_plan_calibration(p, c)->corpus ? (double)c->sequences * (double)c->length : 0.0;
+    return lb_plan_calibration(p, c)->corpus ? (double)lb_sequences_tokens(&c->sequences) : 0.0;
+}
+
+/* How long a sequence is for an average token, which attention's products go by. */
+static double calibration_length(const lb_cell *c) {
+    double squares = 0, tokens = (double)lb_sequences_tokens(&c->sequences);
+    if (!c->sequences.start) return (double)c->calibration.length;
+    for (int64_t i = 0; i < c->sequences.n; i++) {
+        double length = (double)lb_sequences_length(&c->sequences, i);
+        squares += length * length;
+    }
+    return squares / tokens;
+}
+
+/* Tokens of a sequence, in the mean. */
+static int64_t mean_length(const lb_cell *c) {
+    const lb_sequences *of = &c->sequences;
+    return of->start ? (lb_sequences_tokens(of) + of->n / 2) / of->n : c->calibration.length;
 }
 
 enum { HESSIANS = LB_NEEDS_HESSIAN | LB_NEEDS_HESSIAN_NORM | LB_NEEDS_HESSIAN_CLIP | LB_NEEDS_HESSIAN_ATTENTION };
@@ -169,7 +186,7 @@ static lb_cost_of cost_of(const lb_plan *p, const lb_cell *c, const lb_layer_pla
                         .first_in_block = at->first_in_block,
                         .threads = lb_team_threads(p->team),
                         .sequences = calls ? k->samples : 0,
-                        .length = calls ? k->length : 0};
+                        .length = calls ? mean_length(c) : 0};
 }
 
 static void add_operations(const lb_cost *one, work *w) {
@@ -280,7 +297,7 @@ static double blocks_ahead(const lb_cell *c) {
 /* Stages that preserve: a pass of the calibration each, unless the statistics are there or none are needed; two where
  * the block is called, beside the calls, which the method counts. */
 static double preserving_flops(const lb_plan *p, const lb_cell *c, const counts *k) {
-    double flops = 0, length = (double)c->calibration.length;
+    double flops = 0, length = calibration_length(c);
     for (size_t s = 0; s < lb_method_preserving(c->method); s++) {
         uint32_t needs = lb_block_stage_needs(c, s);
         bool there = s == 0 && lb_plan_first_needs(c) && lb_plan_original_needs(p, c);
@@ -295,7 +312,7 @@ static double quantize_seconds(const lb_plan *p, const lb_cell *c, const counts 
     if (!c->method) return 0;
     double flops = (measuring_flops(c) + w->all.products) / of_float64 + preserving_flops(p, c, k);
     if ((c->layer_needs & LB_NEEDS_CALIBRATION) && c->own.propagate == LB_PROPAGATE_QUANTIZED) {
-        double passes = c->own.true_sequential ? 3.5 : 2.0, length = (double)c->calibration.length;
+        double passes = c->own.true_sequential ? 3.5 : 2.0, length = calibration_length(c);
         double sums = hessians(lb_plan_collected(c, c->layer_needs)) * k->width2;
         passes += blocks_ahead(c) / k->blocks;
         flops += calibration_tokens(p, c) * (passes * forward_flops(k, length) + sums);
@@ -303,7 +320,7 @@ static double quantize_seconds(const lb_plan *p, const lb_cell *c, const counts 
     /* What comes back costs two products for each that went forward. */
     double passes = w->all.forward + 2 * w->all.backward;
     double training = passes * (forward_flops(k, w->all.length) + 2.0 * k->head_params);
-    training += w->through / k->blocks * forward_flops(k, (double)c->calibration.length);
+    training += w->through / k->blocks * forward_flops(k, calibration_length(c));
     double serial = r->flops * of_float64 * of_serial / lb_team_threads(p->team);
     return flops / (r->flops * of_calibration) + training / (r->flops * of_training) + w->all.steps / r->steps +
            w->all.serial / serial;
@@ -374,7 +391,7 @@ static void add_shared(const lb_plan *p, const lb_cell *c, const counts *k, cons
     uint32_t needs = lb_plan_shared_needs(p, c);
     double tokens = calibration_tokens(p, c), most, H = hessians(needs);
     if (!needs || tokens == 0) return;
-    double flops = tokens * (forward_flops(k, (double)c->calibration.length) + H * k->width2);
+    double flops = tokens * (forward_flops(k, calibration_length(c)) + H * k->width2);
     out->disk_bytes += H * 8.0 * (k->width2 + k->dim * k->dim) + other_bytes(p, c, needs, &most);
     out->seconds += flops / (rate->flops * of_calibration);
     double bytes = 4.0 * tokens * k->dim + H * 8.0 * k->most_width2 + most;

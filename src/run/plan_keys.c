@@ -186,16 +186,12 @@ uint64_t lb_plan_calibration_seed(const lb_cell *c) {
     return (uint64_t)(seed == LB_SEED_OF_CELL ? c->own.seed : seed);
 }
 
-lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a, const int32_t **tokens) {
+lb_status lb_plan_calibration_tokens(const lb_plan *p, const lb_cell *c, lb_arena *a, lb_sequences *out) {
     const lb_calibration_config *k = &c->calibration;
-    int32_t *made = NULL;
-    int64_t sequences;
-    *tokens = c->drawn;
-    if (c->drawn) return LB_OK;
-    LB_TRY(lb_recipe_tokens(lb_plan_calibration(p, c)->corpus, (lb_recipe)k->recipe, lb_plan_calibration_seed(c),
-                            k->samples, k->length, a, &made, &sequences));
-    *tokens = made;
-    return LB_OK;
+    *out = c->sequences;
+    if (out->token) return LB_OK;
+    return lb_recipe_tokens(lb_plan_calibration(p, c)->corpus, (lb_recipe)k->recipe, lb_plan_calibration_seed(c),
+                            k->samples, k->length, a, out);
 }
 
 static lb_status hash_text(const lb_str *text, char key[65]) {

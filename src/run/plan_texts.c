@@ -344,24 +344,18 @@ lb_status lb_plan_texts(lb_plan *p) {
 /* The sequences that cells of one recipe, text and seed are calibrated with. */
 typedef struct sequences {
     const char *why; /* NULL: they can be made */
-    int64_t n;
-    const int32_t *drawn; /* where rows are drawn, or texts are mixed; else NULL */
+    lb_sequences of; /* token: where rows are drawn, or texts are mixed; else NULL */
 } sequences;
 
 static lb_status draw(const lb_plan *p, const lb_cell *c, const lb_text *text, sequences *out) {
     const lb_calibration_config *k = &c->calibration;
     const lb_recipe recipe = (lb_recipe)k->recipe;
     const uint64_t seed = lb_plan_calibration_seed(c);
-    int32_t *tokens = NULL;
-    out->n = k->samples;
-    if (text->parts)
-        LB_TRY(lb_mixture_tokens(text, recipe, seed, k->samples, k->length, p->arena, &tokens));
-    else if (!lb_recipe_of_rows(recipe))
-        return lb_corpus_holds(text->corpus, recipe, k->samples, k->length);
-    else
-        LB_TRY(lb_recipe_tokens(text->corpus, recipe, seed, k->samples, k->length, p->arena, &tokens, &out->n));
-    out->drawn = tokens;
-    return LB_OK;
+    if (text->parts) return lb_mixture_tokens(text, recipe, seed, k->samples, k->length, p->arena, &out->of);
+    if (lb_recipe_of_rows(recipe))
+        return lb_recipe_tokens(text->corpus, recipe, seed, k->samples, k->length, p->arena, &out->of);
+    out->of = (lb_sequences){.n = k->samples, .length = k->length};
+    return lb_corpus_holds(text->corpus, recipe, k->samples, k->length);
 }
 
 /* LB_E_CONFIG: the model or the text cannot give such sequences. */
@@ -441,9 +435,7 @@ static lb_status number_windows(windows *x, lb_cell *c) {
         c->reason = why;
         return LB_OK;
     }
-    c->sequences = made->n;
-    c->length = made->n ? c->calibration.length : 0;
-    c->drawn = made->drawn;
+    c->sequences = made->of;
     windows_text(x->p, c, true, &x->text);
     LB_TRY(put(x, &x->of_statistics, x->numbers + 1, &slot, &fresh));
     x->numbers += fresh;

@@ -10,7 +10,7 @@ int64_t lb_plan_enough(const lb_cell *c) {
     return k->starved_experts == LB_STARVED_ALL_TOKENS ? k->expert_tokens : 0;
 }
 
-static int64_t tokens_of(const lb_cell *c) { return c->sequences * c->length; }
+static int64_t tokens_of(const lb_cell *c) { return lb_sequences_tokens(&c->sequences); }
 
 uint32_t lb_plan_token_flags(const lb_layer_plan *l, int64_t tokens) {
     if (!(l->needs & LB_FACTORS_HESSIAN) || !l->quantize || tokens / TOKENS_A_COLUMN >= l->cols) return 0;

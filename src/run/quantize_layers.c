@@ -346,11 +346,10 @@ static lb_status do_ends(walker *x) {
 static lb_status open_stream(walker *x) {
     lb_quantize_job *j = x->j;
     const lb_model *m = j->plan->model;
-    const lb_cell *c = j->cell;
-    const int32_t *tokens = NULL;
+    lb_sequences of;
     if (!(j->cell->layer_needs & LB_NEEDS_CALIBRATION) || j->cell->own.propagate == LB_PROPAGATE_ORIGINAL) return LB_OK;
-    LB_TRY(lb_plan_calibration_tokens(j->plan, j->cell, x->stream_arena, &tokens));
-    return lb_stream_new(x->stream_arena, m->net, j->base, tokens, c->sequences, c->length, j->plan->team, &x->stream);
+    LB_TRY(lb_plan_calibration_tokens(j->plan, j->cell, x->stream_arena, &of));
+    return lb_stream_new(x->stream_arena, m->net, j->base, &of, j->plan->team, &x->stream);
 }
 
 static lb_status walk(walker *x) {

@@ -208,15 +208,13 @@ static lb_status walk(preserver *x) {
 
 static lb_status open_stream(preserver *x) {
     lb_quantize_job *j = x->j;
-    const lb_cell *c = j->cell;
-    const int32_t *tokens;
+    lb_sequences of;
     uint32_t needs = lb_block_stage_needs(j->cell, x->stage);
     if (!(needs & LB_NEEDS_CALIBRATION) || x->restored == j->plan->model->net->blocks) return LB_OK;
     x->original = x->stage == 0 && j->stats && lb_plan_first_needs(j->cell);
     if (x->original) return LB_OK;
-    LB_TRY(lb_plan_calibration_tokens(j->plan, j->cell, x->stage_arena, &tokens));
-    return lb_stream_new(x->stage_arena, j->plan->model->net, x->model, tokens, c->sequences, c->length, j->plan->team,
-                         &x->stream);
+    LB_TRY(lb_plan_calibration_tokens(j->plan, j->cell, x->stage_arena, &of));
+    return lb_stream_new(x->stage_arena, j->plan->model->net, x->model, &of, j->plan->team, &x->stream);
 }
 
 static lb_status run_stage(preserver *x) {

@@ -4,6 +4,7 @@
 #define LB_RUN_SWEEP_H
 
 #include "model/arch.h"
+#include "model/sequences.h"
 #include "result/record.h"
 #include "run/config.h"
 
@@ -53,9 +54,8 @@ typedef struct lb_cell {
     lb_layer_plan *layer;
     int64_t layers;
     lb_diagnostics diagnostics; /* of the method, then others' */
-    int64_t sequences, length; /* of the calibration; 0: there is no text. Recipe blocks makes its own number of them */
-    const int32_t *drawn;      /* (sequences, length) its tokens, where rows were drawn; else NULL */
-    bool *changed; /* by the model's tensors: stages that preserve fold something into it; NULL: there are none */
+    lb_sequences sequences; /* of the calibration; n 0: there is no text. token: where rows were drawn; else NULL */
+    bool *changed;          /* by the model's tensors: stages that preserve fold something into it; NULL: there are none */
     const char *config, *key, *content_key, *stem;
     lb_model_size size;
     int64_t kept; /* with keep_layers: bytes of the quantized model in its result */

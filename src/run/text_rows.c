@@ -63,8 +63,10 @@ lb_status lb_text_rows_scored(const char *text, const char *path, const lb_proto
 lb_status lb_text_rows_draw(const lb_protocol *p, lb_corpus *c) {
     int64_t windows = lb_protocol_draws(p);
     if (!windows) return LB_OK;
-    LB_TRY(lb_recipe_tokens(c, LB_RECIPE_DOCUMENTS, 0, windows, p->n, c->arena, &c->token, &windows));
-    c->tokens = windows * p->n;
+    lb_sequences drawn;
+    LB_TRY(lb_recipe_tokens(c, LB_RECIPE_DOCUMENTS, 0, windows, p->n, c->arena, &drawn));
+    c->token = (int32_t *)(uintptr_t)drawn.token; /* of its own arena */
+    c->tokens = lb_sequences_tokens(&drawn);
     lb_corpus_close_rows(c);
     return LB_OK;
 }

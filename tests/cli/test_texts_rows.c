@@ -158,11 +158,15 @@ static void recipes_draw_rows(void **state) {
              "eval: {text: joined.txt, protocol: W2-64, windows: 2}\nquantize:\n"
              "  - {method: gptq, bits: 3, group: 16, seed: [0, 1]}\n"
              "  - {method: gptq, bits: 3, group: 16, label: blocks, calibration: {recipe: blocks, seed: 42}}\n"
+             "  - {method: gptq, bits: 3, group: 16, label: cut, calibration: {recipe: truncated, seed: 42}}\n"
+             "  - {method: autoround, bits: 3, iters: 3, batch: 4, label: learned, calibration: {recipe: truncated}}\n"
              "  - {method: finetune, steps: 2, batch: 1, length: 32, warmup: 1}\n");
     cli_result r = RAN(0, "check", "draws.yaml");
     cli_has(r.out, "calibration  rows.jsonl: 6 x 16 of ");
     cli_has(r.out, " rows, documents_longer, bos");
     cli_has(r.out, " x 16 made of 6 of ");
+    cli_has(r.out, "calibration  rows.jsonl: 6 x at most 16 (");
+    cli_has(r.out, " rows, truncated, bos");
     cli_free(&r);
     r = RAN(0, "run", "draws.yaml", "--no-report");
     cli_free(&r);
@@ -175,7 +179,13 @@ static void recipes_draw_rows(void **state) {
     provenance_is(one, "calibration_seed", "0");
     provenance_is(one, "calibration_sequences", NULL);
     provenance_is(b, "calibration_seed", "42");
-    int64_t sequences = 0;
+    const lb_record *cut = labelled(x, "cut");
+    provenance_is(cut, "calibration_sequences", NULL);
+    provenance_is(b, "calibration_tokens", NULL);
+    int64_t sequences = 0, tokens = 0;
+    assert_ok(lb_parse_i64(lb_pairs_get(&cut->provenance, "calibration_tokens"), &tokens));
+    assert_true(tokens > 6 && tokens < 6 * 16);
+    assert_true(labelled(x, "learned")->layers > 0);
     assert_ok(lb_parse_i64(lb_pairs_get(&b->provenance, "calibration_sequences"), &sequences));
     assert_true(sequences > 0 && sequences < 6);
     for (int64_t i = 0; i < x->n; i++)

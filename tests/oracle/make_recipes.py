@@ -5,7 +5,8 @@ numpy, from anywhere; where `datasets` is there too, its own shuffle is asked:
     python3 tests/oracle/make_recipes.py
 
 expected.json: for each recipe, seed, number and length the sequences' count, their first tokens and the SHA-256 of all
-tokens as little-endian 32-bit integers; or the line of the row at which the reference program stops.
+tokens as little-endian 32-bit integers, and the lengths of sequences that differ in it; or the line of the row at which
+the reference program stops.
 """
 
 import gzip
@@ -104,6 +105,11 @@ def first_tokens(rows, seed, samples, length, bos):
     return long
 
 
+def truncated(rows, seed, samples, length, bos):
+    order = [ids(text, bos)[:length] for text in shuffled(rows, seed)]
+    return [tokens for tokens in order if tokens][:samples]
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     rows = make_rows()
@@ -113,7 +119,7 @@ def main():
     lengths = sorted(len(ids(text, False)) for text in rows)
     exact = lengths[len(lengths) * 2 // 3]  # of which there is a row
     cases = []
-    for recipe in (joined, documents, documents_longer, blocks, first_tokens):
+    for recipe in (joined, documents, documents_longer, blocks, first_tokens, truncated):
         for seed in (0, 1, 42, 2**32 + 5):
             for samples, length in ((1, 16), (12, 32), (12, exact), (40, exact)):
                 for bos in (False, True):
@@ -128,6 +134,8 @@ def main():
                         continue
                     flat = sum(made, [])
                     data = struct.pack(f"<{len(flat)}i", *flat)
+                    if recipe is truncated:
+                        case["lengths"] = [len(tokens) for tokens in made]
                     cases.append({**case, "sequences": len(made), "first": flat[:4], "sha256": hashlib.sha256(data).hexdigest()})
     with open(os.path.join(OUT, "expected.json"), "w") as f:
         f.write("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")

@@ -26,6 +26,8 @@ def received(weights):
 
 
 def by_attention(a):
+    if a.max() == a.min():
+        return np.ones(len(a))
     w = LEAST + (1 - LEAST) * (a - a.min()) / (a.max() - a.min())
     return w / w.mean()
 
@@ -80,20 +82,22 @@ def expert_parts(mlp, x):
         yield e, at.numpy(), x[at].numpy(), (torch.nn.functional.silu(gate) * up).numpy()
 
 
-def add_model(name, out):
+SAME_LENGTH = [[(7 * t * t + 3 * t + 11 + 5 * s) % VOCAB for t in range(T)] for s in range(SEQUENCES)]
+
+
+def add_model(name, out, sequences=SAME_LENGTH, of_input=of_input):
     folder = os.path.join(HERE, "fixtures", "families", name)
     model = tf.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
     blocks = model.model.layers
     taken = [{role: Taken(m) for role, m in plain_inputs(b).items()} for b in blocks]
     mlps = [Taken(b.mlp) for b in blocks]
-    token = torch.tensor([[(7 * t * t + 3 * t + 11 + 5 * s) % VOCAB for t in range(T)] for s in range(SEQUENCES)])
-    attentions = [model(one[None], output_attentions=True).attentions for one in token]
+    attentions = [model(torch.tensor([one]), output_attentions=True).attentions for one in sequences]
     for b, block in enumerate(blocks):
         each = [received(a[b][0]) for a in attentions]
         weights = [by_attention(a.numpy()) for a in each]
         out[f"{name} {b} received"] = each[0].numpy().astype(np.float32)
         for role, t in taken[b].items():
-            out[f"{name} {b}.{role}"] = of_input([(x.numpy(), np.arange(T)) for x in t.x], weights)
+            out[f"{name} {b}.{role}"] = of_input([(x.numpy(), np.arange(len(x))) for x in t.x], weights)
         if hasattr(block.mlp, "gate_proj"):
             continue
         of_expert = {}

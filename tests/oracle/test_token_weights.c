@@ -1,6 +1,7 @@
 /* Who carries H, and H of tokens that count otherwise, against PyTorch (tests/oracle/make_token_weights.py): every
  * input of small models, of experts too, with caps and windows of attention; and the attention that tokens receive, the
- * same bytes at any number of threads. */
+ * same bytes at any number of threads. The same, H itself and the largest |x| of sequences that differ in their length
+ * (tests/oracle/make_ragged.py). */
 #include "support/quant_kit.h"
 #include "support/support.h"
 
@@ -18,13 +19,17 @@
 enum { T = FAMILIES_TOKENS, SEQUENCES = 2, ABOUT = 4, MOST = 512 };
 static const double clip = 1.05;
 
-static lb_safetensors *expected;
+static lb_safetensors *expected, *of_ragged;
 static int checked;
 
-static void tokens_of(int32_t *token) {
-    for (int s = 0; s < SEQUENCES; s++)
-        for (int t = 0; t < T; t++) token[s * T + t] = (7 * t * t + 3 * t + 11 + 5 * s) % FAMILIES_VOCAB;
+static void tokens_of(const lb_sequences *of, int32_t *token) {
+    for (int64_t s = 0; s < of->n; s++)
+        for (int64_t t = 0; t < lb_sequences_length(of, s); t++)
+            *token++ = (int32_t)((7 * t * t + 3 * t + 11 + 5 * s) % FAMILIES_VOCAB);
 }
+
+static const int64_t start[] = {0, 29, 32, 33, 50, 52, 81, 89}; /* LENGTHS of make_ragged.py */
+enum { RAGGED = sizeof start / sizeof *start - 1, MOST_TOKENS = 96 };
 
 static lb_model *model_of(const char *name) {
     char path[LB_TEST_PATH];
@@ -35,11 +40,11 @@ static lb_model *model_of(const char *name) {
 }
 
 /* NULL: nothing is recorded of it. */
-static const float *recorded(const char *model, const char *what, int64_t *n) {
+static const float *recorded(const lb_safetensors *in, const char *model, const char *what, int64_t *n) {
     static float v[MOST];
     char name[96];
     snprintf(name, sizeof name, "%s %s", model, what);
-    const lb_tensor *t = lb_safetensors_find(expected, name);
+    const lb_tensor *t = lb_safetensors_find(in, name);
     if (!t) return NULL;
     *n = t->shape[0];
     assert_in_range(*n, 1, MOST);
@@ -62,14 +67,14 @@ static void check_hessian(const char *what, lb_cdmat H, const float *want) {
     near(what, form, (double)want[H.cols], (double)H.cols * largest);
 }
 
-static void check_input(const char *model, const char *reader, const lb_stats *s) {
+static void check_input(const lb_safetensors *in, const char *model, const char *reader, const lb_stats *s) {
     int64_t n;
     char what[128];
-    const float *want = recorded(model, reader, &n);
+    const float *want = recorded(in, model, reader, &n);
     if (!want) return;
-    int64_t cols = s->H_equal.cols;
+    int64_t cols = s->H_equal.cols, more = ABOUT + 3 * (cols + 1);
     snprintf(what, sizeof what, "%s %s", model, reader);
-    assert_int_equal(n, ABOUT + 3 * (cols + 1));
+    assert_int_equal(n, in == expected ? more : more + 2 * cols + 1);
     assert_int_equal(s->tokens, (int64_t)want[0]);
     near(what, s->participation, (double)want[1], 1);
     near(what, s->first_share, (double)want[2], 1);
@@ -78,35 +83,41 @@ static void check_input(const char *model, const char *reader, const lb_stats *s
     check_hessian(what, s->H_clip, want + ABOUT + cols + 1);
     check_hessian(what, s->H_attention, want + ABOUT + 2 * (cols + 1));
     checked++;
+    if (in == expected) return;
+    check_hessian(what, s->H, want + more);
+    for (int64_t c = 0; c < cols; c++)
+        near(what, (double)s->absmax[c], (double)want[more + cols + 1 + c], (double)want[more + cols + 1 + c]);
 }
 
-static void check_model(const char *name, int threads) {
+static void check_model(const lb_safetensors *in, const char *name, lb_sequences of, int threads) {
     lb_model *m = model_of(name);
     const lb_net *net = m->net;
     lb_stream *s;
     lb_team *team;
-    int32_t token[SEQUENCES * T];
-    tokens_of(token);
+    uint32_t needs = LB_NEEDS_OF_HARNESS | (in == expected ? 0 : LB_NEEDS_HESSIAN | LB_NEEDS_ABSMAX);
+    int32_t token[MOST_TOKENS];
+    tokens_of(&of, token);
+    of.token = token;
     assert_ok(lb_team_new(threads, &team));
-    assert_ok(lb_stream_new(m->arena, net, &m->weights, token, SEQUENCES, T, team, &s));
+    assert_ok(lb_stream_new(m->arena, net, &m->weights, &of, team, &s));
     for (int64_t b = 0; b < net->blocks; b++) {
         int32_t first, n = lb_net_inputs(net, b, &first);
         lb_wanted *want = LB_NEW(m->arena, lb_wanted, n + 1);
         lb_collected *got = LB_NEW(m->arena, lb_collected, n + 1);
         assert_true(want && got);
         for (int32_t i = 0; i < n; i++)
-            want[i] = (lb_wanted){.input = first + i, .needs = LB_NEEDS_OF_HARNESS, .clip = clip};
+            want[i] = (lb_wanted){.input = first + i, .needs = needs, .clip = clip};
         /* Also where the pass ends as soon as the inputs are known. */
         assert_ok(lb_stream_collect(s, &m->weights, want, n, m->arena, got));
         for (int32_t i = 0; i < n; i++) {
-            const lb_stats of = lb_collected_stats(&got[i]);
-            check_input(name, net->site[net->reader[net->input[first + i].first]].name, &of);
+            const lb_stats found = lb_collected_stats(&got[i]);
+            check_input(in, name, net->site[net->reader[net->input[first + i].first]].name, &found);
         }
         /* The first alone: q, k, v, before the attention. */
         lb_collected alone;
         assert_ok(lb_stream_collect_advance(s, &m->weights, want, 1, m->arena, &alone));
-        const lb_stats of = lb_collected_stats(&alone);
-        check_input(name, net->site[net->reader[net->input[first].first]].name, &of);
+        const lb_stats found = lb_collected_stats(&alone);
+        check_input(in, name, net->site[net->reader[net->input[first].first]].name, &found);
     }
     lb_team_free(team);
     lb_model_close(m);
@@ -116,10 +127,14 @@ static void small_models(void **state) {
     (void)state;
     static const char *const name[] = {"llama/a", "mixtral/a", "gemma2/a"};
     static const int inputs[] = {4 * 2 + 2, 2 * 2 + 2 * 2 * 4 + 2, 4 * 3 + 3};
+    const lb_sequences alike = {.n = SEQUENCES, .length = T}, ragged = {.n = RAGGED, .length = T, .start = start};
     for (int i = 0; i < 3; i++)
         for (int threads = 1; threads <= 3; threads += 2) { /* sequences side by side; one on all threads */
             checked = 0;
-            check_model(name[i], threads);
+            check_model(expected, name[i], alike, threads);
+            assert_int_equal(checked, inputs[i]);
+            checked = 0;
+            check_model(of_ragged, name[i], ragged, threads == 3 ? RAGGED + 1 : threads);
             assert_int_equal(checked, inputs[i]);
         }
 }
@@ -128,7 +143,7 @@ static void small_models(void **state) {
 static void received_in(const lb_model *m, lb_team *team, double *received) {
     lb_exec *e;
     int32_t token[SEQUENCES * T];
-    tokens_of(token);
+    tokens_of(&(lb_sequences){.n = SEQUENCES, .length = T}, token);
     lb_mat x = lb_mat_of(LB_NEW(m->arena, float, T * m->net->dim), T, m->net->dim);
     assert_ok(lb_exec_new(m->arena, m->net, T, team, &e));
     assert_ok(lb_exec_embed(e, &m->weights, token, T, x));
@@ -150,7 +165,7 @@ static void received(void **state) {
             char what[32];
             int64_t n;
             snprintf(what, sizeof what, "%lld received", (long long)b);
-            const float *want = recorded(name[i], what, &n);
+            const float *want = recorded(expected, name[i], what, &n);
             assert_non_null(want);
             assert_int_equal(n, T);
             for (int t = 0; t < T; t++) near(name[i], alone[b * T + t], (double)want[t], (double)want[0]);
@@ -208,9 +223,12 @@ int main(void) {
     if (lb_blas_init(1) != LB_OK) return 1;
     lb_test_fixture("tests/oracle/fixtures/token_weights.safetensors", path);
     if (lb_safetensors_open(path, &expected) != LB_OK) return 1;
+    lb_test_fixture("tests/oracle/fixtures/ragged.safetensors", path);
+    if (lb_safetensors_open(path, &of_ragged) != LB_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(small_models), cmocka_unit_test(received),
                                        cmocka_unit_test(long_sequences)};
     int failed = cmocka_run_group_tests_name("token weights against PyTorch", tests, NULL, NULL);
     lb_safetensors_close(expected);
+    lb_safetensors_close(of_ragged);
     return failed;
 }

@@ -18,22 +18,26 @@ typedef struct world {
     const lb_test_program *c;
     lb_net *n;
     lb_weights w;
-    int64_t T;
-    int32_t *tokens; /* (SAMPLES, T) */
+    int64_t T, start[SAMPLES + 1];
+    int32_t *tokens; /* of sequences that begin there */
     lb_stream *stream;
     lb_team *team;
     int32_t first, sites;
     lb_block_in in;
 } world;
 
-static lb_mat room(const world *x) {
-    lb_mat m = lb_mat_of(LB_NEW(x->c->arena, float, x->T * x->n->dim), x->T, x->n->dim);
+static int64_t length_of(const world *x, int64_t s) { return x->start[s + 1] - x->start[s]; }
+
+/* Of sequence s. */
+static lb_mat room(const world *x, int64_t s) {
+    int64_t T = length_of(x, s);
+    lb_mat m = lb_mat_of(LB_NEW(x->c->arena, float, T * x->n->dim), T, x->n->dim);
     assert_non_null(m.d);
     return m;
 }
 
-static lb_mat drawn(const world *x, uint64_t seed) {
-    lb_mat m = room(x);
+static lb_mat drawn(const world *x, int64_t s, uint64_t seed) {
+    lb_mat m = room(x, s);
     lb_rng r = lb_rng_make(seed, 3);
     for (int64_t i = 0; i < m.rows * m.cols; i++) m.d[i] = (float)lb_rng_normal(&r);
     return m;
@@ -47,15 +51,20 @@ static void connect(world *x) {
     assert_ok(lb_block_connect(x->c->arena, x->n, x->stream, &x->w, x->team, &x->in));
 }
 
-static world open_world(const lb_test_program *c, lb_team *team) {
+/* ragged: sequences differ in their length. */
+static world open_world(const lb_test_program *c, bool ragged, lb_team *team) {
     world x = {.c = c, .n = lb_test_program_net(c), .team = team};
     x.w = lb_test_program_weights(c, x.n);
     x.T = x.n->context && x.n->context < c->T ? x.n->context : c->T;
+    const int64_t shorter[SAMPLES] = {x.T / 2, 0, x.T - 1};
+    for (int s = 0; s < SAMPLES; s++) x.start[s + 1] = x.start[s] + x.T - (ragged ? shorter[s] : 0);
     x.tokens = LB_NEW(c->arena, int32_t, SAMPLES * x.T);
-    assert_non_null(x.tokens);
+    int64_t *start = LB_NEW(c->arena, int64_t, SAMPLES + 1); /* the world moves */
+    assert_true(x.tokens && start);
+    memcpy(start, x.start, sizeof x.start);
     for (int64_t i = 0; i < SAMPLES * x.T; i++)
         x.tokens[i] = (c->token[i % x.T] * (int32_t)(1 + i / x.T) + (int32_t)(i / x.T)) % 61;
-    assert_ok(lb_stream_new(c->arena, x.n, &x.w, x.tokens, SAMPLES, x.T, team, &x.stream));
+    assert_ok(lb_stream_new(c->arena, x.n, &x.w, &(lb_sequences){x.tokens, SAMPLES, x.T, ragged ? start : NULL}, team, &x.stream));
     assert_ok(lb_stream_advance(x.stream, &x.w));
     x.sites = lb_net_block(x.n, BLOCK, &x.first);
     connect(&x);
@@ -69,9 +78,9 @@ static void same(const world *x, lb_mat a, lb_mat b, const char *what) {
 /* x of a sequence before a section, by the executor alone. */
 static lb_mat entering(const world *x, int64_t s, int32_t section) {
     lb_exec *e;
-    lb_mat m = room(x);
+    lb_mat m = room(x, s);
     assert_ok(lb_exec_new(x->c->arena, x->n, x->T, NULL, &e));
-    assert_ok(lb_exec_embed(e, &x->w, x->tokens + s * x->T, x->T, m));
+    assert_ok(lb_exec_embed(e, &x->w, x->tokens + x->start[s], m.rows, m));
     for (int64_t b = 0; b < BLOCK; b++) assert_ok(lb_exec_block(e, &x->w, b, m, NULL));
     for (int32_t k = 0; k < section; k++) assert_ok(lb_exec_section(e, &x->w, BLOCK, k, m, NULL));
     return m;
@@ -104,9 +113,9 @@ static void check_section(world *x, int32_t section) {
     static const int64_t order[] = {2, 0, 2, 1, 1};
     lb_weights changed;
     const lb_cmat *W = others(x, &changed);
-    lb_mat y = room(x);
     for (size_t k = 0; k < sizeof order / sizeof *order; k++) {
         int64_t s = order[k];
+        lb_mat y = room(x, s);
         assert_ok(x->in.forward(&x->in, section, s, W, y));
         same(x, y, leaving(x, s, section, &changed), "bytes with given matrices");
         assert_ok(x->in.forward(&x->in, section, s, NULL, y));
@@ -114,11 +123,10 @@ static void check_section(world *x, int32_t section) {
     }
 }
 
-static void check_forward(const lb_test_program *c, const lb_tensor *unused) {
-    (void)unused;
+static void check_forward_of(const lb_test_program *c, bool ragged) {
     lb_team *team;
     assert_ok(lb_team_new(2, &team));
-    world x = open_world(c, team);
+    world x = open_world(c, ragged, team);
     assert_int_equal(x.in.sequences, SAMPLES);
     assert_int_equal(x.in.length, x.T);
     assert_int_equal(x.in.dim, x.n->dim);
@@ -126,6 +134,12 @@ static void check_forward(const lb_test_program *c, const lb_tensor *unused) {
     for (int32_t k = x.in.sections - 1; k >= -1; k--) check_section(&x, k);
     check_section(&x, x.in.sections - 1); /* what enters it is not that of another one */
     lb_team_free(team);
+}
+
+static void check_forward(const lb_test_program *c, const lb_tensor *unused) {
+    (void)unused;
+    check_forward_of(c, false);
+    check_forward_of(c, true);
 }
 
 static void forward_is_the_executors(void **state) {
@@ -179,19 +193,19 @@ static lb_mat *gradients(const world *x) {
 static void check_back(world *x, int32_t section) {
     lb_weights changed;
     const lb_cmat *W = others(x, &changed);
-    lb_mat *have = gradients(x), *want = gradients(x), dx = room(x), want_dx = room(x);
+    lb_mat *have = gradients(x), *want = gradients(x);
     lb_section_backward *b;
     lb_grads g;
     assert_ok(lb_grads_new(x->c->arena, x->n, &g));
     for (int32_t i = 0; i < x->sites; i++) g.site[x->first + i] = want[i];
-    assert_ok(lb_section_backward_new(x->c->arena, x->n, BLOCK, section, x->T, &b));
     for (int64_t s = SAMPLES - 1; s >= 0; s--) { /* sums over sequences */
-        lb_mat dy = drawn(x, (uint64_t)s), from = entering(x, s, section);
+        lb_mat dy = drawn(x, s, (uint64_t)s), from = entering(x, s, section), dx = room(x, s), want_dx = room(x, s);
+        assert_ok(lb_section_backward_new(x->c->arena, x->n, BLOCK, section, dy.rows, &b));
         assert_ok(x->in.backward(&x->in, section, s, W, lb_mat_c(dy), have, dx));
         assert_ok(lb_section_gradients(b, &changed, lb_mat_c(from), lb_mat_c(dy), NULL, &g, want_dx));
         same(x, dx, want_dx, "dx");
     }
-    assert_ok(x->in.backward(&x->in, section, 0, NULL, lb_mat_c(drawn(x, 5)), NULL, (lb_mat){0}));
+    assert_ok(x->in.backward(&x->in, section, 0, NULL, lb_mat_c(drawn(x, 0, 5)), NULL, (lb_mat){0}));
     for (int32_t i = 0; i < x->sites; i++)
         if (have[i].d) same(x, have[i], want[i], "dW");
 }
@@ -200,8 +214,10 @@ static void check_backward(const lb_test_program *c, const lb_tensor *unused) {
     (void)unused;
     lb_team *team;
     assert_ok(lb_team_new(2, &team));
-    world x = open_world(c, team);
-    for (int32_t k = -1; k < x.in.sections; k++) check_back(&x, k);
+    for (int ragged = 0; ragged < 2; ragged++) {
+        world x = open_world(c, ragged, team);
+        for (int32_t k = -1; k < x.in.sections; k++) check_back(&x, k);
+    }
     lb_team_free(team);
 }
 
@@ -220,8 +236,8 @@ static lb_status read_rows(const void *ctx, int64_t row, int64_t rows, float *ou
 
 static void check_streamed(const lb_test_program *c, const lb_tensor *unused) {
     (void)unused;
-    world x = open_world(c, NULL);
-    lb_mat y = room(&x), again = room(&x);
+    world x = open_world(c, false, NULL);
+    lb_mat y = room(&x, 1), again = room(&x, 1);
     assert_ok(x.in.forward(&x.in, -1, 1, NULL, y));
     lb_cmat *kept = LB_NEW(c->arena, lb_cmat, x.sites);
     assert_non_null(kept);

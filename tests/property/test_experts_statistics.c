@@ -129,7 +129,7 @@ static void sums_of(const lb_test_program *c, bool transforms) {
     for (int threads = 1; threads <= 2; threads++) {
         lb_team *team = team_of(threads);
         lb_stream *s;
-        assert_ok(lb_stream_new(c->arena, n, &w, tokens, SAMPLES, LENGTH, team, &s));
+        assert_ok(lb_stream_new(c->arena, n, &w, &(lb_sequences){tokens, SAMPLES, LENGTH, NULL}, team, &s));
         assert_ok(collect_all(s, &w, input, inputs, LB_NEEDS_STATISTICS, false, c->arena, h[threads - 1]));
         for (int32_t i = 0; i < inputs; i++) {
             check_hessian(&want[i], &h[threads - 1][i]);
@@ -146,8 +146,8 @@ static void sums_of(const lb_test_program *c, bool transforms) {
     char *path = lb_fs_join(lb_test_tmpdir(), transforms ? "of-tx" : "of-x");
     lb_team *team = team_of(2);
     lb_stats_file *f;
-    assert_ok(lb_stats_file_ensure(path, "key", &(lb_wanted){.needs = LB_NEEDS_STATISTICS}, n, &w, tokens, SAMPLES,
-                                   LENGTH, team, &quiet, &f));
+    assert_ok(lb_stats_file_ensure(path, "key", &(lb_wanted){.needs = LB_NEEDS_STATISTICS}, n, &w,
+                                   &(lb_sequences){tokens, SAMPLES, LENGTH, NULL}, team, &quiet, &f));
     for (int32_t i = 0; i < inputs; i++) {
         lb_stats back;
         assert_ok(lb_stats_file_get(f, first + i, LB_NEEDS_STATISTICS, c->arena, &back));
@@ -194,7 +194,7 @@ static void starve(const lb_test_program *c, const lb_tensor *logits) {
     lb_stream *s;
     lb_stats h;
     int32_t input = n->site[up].input;
-    assert_ok(lb_stream_new(c->arena, n, &w, tokens, SAMPLES, LENGTH, team, &s));
+    assert_ok(lb_stream_new(c->arena, n, &w, &(lb_sequences){tokens, SAMPLES, LENGTH, NULL}, team, &s));
     assert_ok(collect_all(s, &w, &input, 1, LB_NEEDS_STATISTICS, false, c->arena, &h));
     assert_int_equal(h.tokens, 0);
     check_others(&(expected){0}, &h, n->input[input].cols);
@@ -261,8 +261,8 @@ static void fed_by(const lb_test_program *c, const lb_net *n, const lb_weights *
     lb_stats alone;
     assert_true(gate >= 0);
     expect_fed(c->arena, seen, w->site[gate].W, w->site[up].W, fed);
-    assert_ok(lb_stream_new(c->arena, n, w, tokens, SAMPLES, LENGTH, team, &s));
-    assert_ok(lb_stream_new(c->arena, n, w, tokens, SAMPLES, LENGTH, team, &plain));
+    assert_ok(lb_stream_new(c->arena, n, w, &(lb_sequences){tokens, SAMPLES, LENGTH, NULL}, team, &s));
+    assert_ok(lb_stream_new(c->arena, n, w, &(lb_sequences){tokens, SAMPLES, LENGTH, NULL}, team, &plain));
     assert_ok(collect_all(plain, w, &want[2].input, 1, LB_NEEDS_STATISTICS, true, c->arena, &alone));
     assert_ok(lb_stream_collect_advance(s, w, want, 3, c->arena, got));
     for (int k = 0; k < 3; k++) out[k] = lb_collected_stats(&got[k]);
@@ -300,8 +300,8 @@ static void feed(const lb_test_program *c, const lb_tensor *logits) {
     lb_stats_file *f;
     lb_stats back;
     int32_t input = n->site[lb_net_find(n, "0.expert.4.down")].input;
-    assert_ok(lb_stats_file_ensure(path, "key", &(lb_wanted){.needs = LB_NEEDS_STATISTICS, .enough = 1}, n, &w, tokens,
-                                   SAMPLES, LENGTH, team, &quiet, &f));
+    assert_ok(lb_stats_file_ensure(path, "key", &(lb_wanted){.needs = LB_NEEDS_STATISTICS, .enough = 1}, n, &w,
+                                   &(lb_sequences){tokens, SAMPLES, LENGTH, NULL}, team, &quiet, &f));
     assert_ok(lb_stats_file_get(f, input, LB_NEEDS_STATISTICS, c->arena, &back));
     assert_true(back.tokens == SAMPLES * LENGTH && back.routed == 0);
     assert_memory_equal(back.H.d, of[0][1].H.d, (size_t)(back.H.cols * back.H.cols) * sizeof(double));

@@ -71,7 +71,7 @@ static lb_status hessians(lb_arena *a, const lb_model *m, const int32_t *token, 
     const lb_net *n = m->net;
     const lb_weights *w = &m->weights;
     lb_stream *s;
-    LB_TRY(lb_stream_new(a, n, w, token, 1, T, team, &s));
+    LB_TRY(lb_stream_new(a, n, w, &(lb_sequences){token, 1, T, NULL}, team, &s));
     for (int64_t b = 0; b < n->blocks; b++) {
         int32_t first, count = lb_net_inputs(n, b, &first);
         lb_wanted *want = LB_NEW(a, lb_wanted, count + 1);

@@ -80,7 +80,7 @@ static void build(model *m, int threads) {
 
 static lb_stream *stream(const model *m) {
     lb_stream *s = NULL;
-    if (lb_stream_new(m->k.arena, m->net, &m->w, m->tokens, SAMPLES, LENGTH, m->k.team, &s) != LB_OK)
+    if (lb_stream_new(m->k.arena, m->net, &m->w, &(lb_sequences){m->tokens, SAMPLES, LENGTH, NULL}, m->k.team, &s) != LB_OK)
         fail_msg("%s", lb_error());
     return s;
 }
@@ -188,7 +188,7 @@ static void few_at_a_time(void **state) {
         assert_int_equal(lb_arch_net(m.k.arena, &longer, &net), LB_OK);
         lb_stats got[INPUTS];
         lb_hessian want;
-        assert_int_equal(lb_stream_new(m.k.arena, net, &m.w, tokens, MANY, LONG, m.k.team, &s), LB_OK);
+        assert_int_equal(lb_stream_new(m.k.arena, net, &m.w, &(lb_sequences){tokens, MANY, LONG, NULL}, m.k.team, &s), LB_OK);
         int64_t before = lb_peak_memory_bytes(), batch = (int64_t)MANY * LONG * (3 * arch.dim + arch.hidden) * 4;
         assert_int_equal(collect_all(s, &m.w, m.input[0], INPUTS, LB_NEEDS_HESSIAN, false, m.k.arena, got), LB_OK);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__clang__) /* sanitizers keep what was freed */
@@ -224,8 +224,8 @@ static void one_sequence(void **state) {
     build(&m, 1);
     build(&four, 4);
     lb_stream *s = NULL, *t = NULL;
-    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, m.tokens, 1, LENGTH, m.k.team, &s), LB_OK);
-    assert_int_equal(lb_stream_new(four.k.arena, four.net, &four.w, m.tokens, 1, LENGTH, four.k.team, &t), LB_OK);
+    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, &(lb_sequences){m.tokens, 1, LENGTH, NULL}, m.k.team, &s), LB_OK);
+    assert_int_equal(lb_stream_new(four.k.arena, four.net, &four.w, &(lb_sequences){m.tokens, 1, LENGTH, NULL}, four.k.team, &t), LB_OK);
     for (int64_t b = 0; b < arch.layers; b++) {
         lb_stats a[INPUTS], c[INPUTS];
         assert_int_equal(collect_all(s, &m.w, m.input[b], INPUTS, LB_NEEDS_HESSIAN, true, m.k.arena, a), LB_OK);
@@ -237,16 +237,56 @@ static void one_sequence(void **state) {
     kit_close(&four.k);
 }
 
+/* Sequences that differ in their length: the sums are those of their rows one after another, at any number of threads,
+ * also where there are fewer sequences than threads or more than a batch; and what goes on is each by itself. */
+static void different_lengths(void **state) {
+    (void)state;
+    static const int threads[] = {1, 3, 1, 8}, samples[] = {SAMPLES, SAMPLES, 5, 5};
+    static const uint32_t needs = LB_NEEDS_HESSIAN | LB_NEEDS_HESSIAN_ATTENTION | LB_NEEDS_TOKENS;
+    int64_t start[SAMPLES + 1] = {0};
+    for (int64_t i = 0; i < SAMPLES; i++) start[i + 1] = start[i] + 1 + (5 * i + 2) % LENGTH;
+    lb_stats got[4][INPUTS];
+    model m[4];
+    for (int k = 0; k < 4; k++) {
+        int64_t n = samples[k];
+        const lb_stats *same = got[k / 2 * 2];
+        lb_stream *s = NULL;
+        build(&m[k], threads[k]);
+        const lb_sequences of = {m[k].tokens, n, LENGTH, start};
+        assert_int_equal(lb_stream_new(m[k].k.arena, m[k].net, &m[k].w, &of, m[k].k.team, &s), LB_OK);
+        assert_int_equal(lb_stream_advance(s, &m[k].w), LB_OK);
+        assert_int_equal(collect_all(s, &m[k].w, m[k].input[1], INPUTS, needs, true, m[k].k.arena, got[k]), LB_OK);
+        for (int64_t q = 0; q < n; q++) {
+            lb_stream *alone = NULL;
+            const lb_sequences one = {m[k].tokens + start[q], 1, start[q + 1] - start[q], NULL};
+            assert_int_equal(lb_stream_new(m[k].k.arena, m[k].net, &m[k].w, &one, NULL, &alone), LB_OK);
+            for (int b = 0; b < 2; b++) assert_int_equal(lb_stream_advance(alone, &m[k].w), LB_OK);
+            lb_cmat have = lb_stream_states(s, q), want = lb_stream_states(alone, 0);
+            assert_int_equal(have.rows, one.length);
+            assert_memory_equal(have.d, want.d, (size_t)(want.rows * want.cols) * sizeof *want.d);
+        }
+        for (int i = 0; i < INPUTS; i++) {
+            size_t cells = (size_t)(got[k][i].H.cols * got[k][i].H.cols);
+            assert_int_equal(got[k][i].tokens, start[n]);
+            assert_int_equal(got[k][i].sequences, n);
+            assert_memory_equal(got[k][i].H.d, same[i].H.d, cells * sizeof(double));
+            assert_memory_equal(got[k][i].H_attention.d, same[i].H_attention.d, cells * sizeof(double));
+            assert_true(got[k][i].first_share == same[i].first_share);
+        }
+    }
+    for (int k = 0; k < 4; k++) kit_close(&m[k].k);
+}
+
 static void refused(void **state) {
     (void)state;
     model m;
     build(&m, 1);
     lb_stream *s = NULL;
-    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, m.tokens, 2, 17, NULL, &s), LB_E_CONFIG);
+    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, &(lb_sequences){m.tokens, 2, 17, NULL}, NULL, &s), LB_E_CONFIG);
     assert_error_has("length = 17: the model's context is 16");
-    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, m.tokens, 0, 9, NULL, &s), LB_E_CONFIG);
+    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, &(lb_sequences){m.tokens, 0, 9, NULL}, NULL, &s), LB_E_CONFIG);
     m.tokens[LENGTH + 1] = 50;
-    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, m.tokens, 2, LENGTH, NULL, &s), LB_E_ARG);
+    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, &(lb_sequences){m.tokens, 2, LENGTH, NULL}, NULL, &s), LB_E_ARG);
     assert_error_has("is 50: must be in [0, 50)");
     kit_close(&m.k);
 }
@@ -316,8 +356,8 @@ static void transformed_inputs(void **state) {
 static lb_status ensure_of(const model *m, const char *key, uint32_t needs, lb_stats_file **f) {
     lb_log log = {.progress = count};
     computed = 0;
-    return lb_stats_file_ensure(path, key, &(lb_wanted){.needs = needs}, m->net, &m->w, m->tokens, SAMPLES, LENGTH,
-                                m->k.team, &log, f);
+    return lb_stats_file_ensure(path, key, &(lb_wanted){.needs = needs}, m->net, &m->w,
+                                &(lb_sequences){m->tokens, SAMPLES, LENGTH, NULL}, m->k.team, &log, f);
 }
 
 static lb_status ensure(const model *m, const char *key, lb_stats_file **f) {
@@ -530,7 +570,7 @@ int main(void) {
         cmocka_unit_test(first_and_last_input),
         cmocka_unit_test(ways_to_ask),
         cmocka_unit_test(few_at_a_time),
-        cmocka_unit_test(one_sequence),
+        cmocka_unit_test(one_sequence), cmocka_unit_test(different_lengths),
         cmocka_unit_test(refused),
         cmocka_unit_test(transformed_inputs),
         cmocka_unit_test(file_is_kept),

@@ -42,13 +42,13 @@ static const char *yaml_of(const char *text, const char *recipe, int samples, co
 
 /* The calibration tokens of the last cell, and what its text is. */
 static const int32_t *tokens_of(small_plan *s, const char *text, const char *recipe, int samples) {
-    const int32_t *tokens;
+    lb_sequences of;
     small_plan_open(s, "tied", "m", yaml_of(text, recipe, samples, GPTQ));
     const lb_cell *c = &s->plan.sweep.cell[s->plan.sweep.n - 1];
     if (c->refused) fail_msg("%s: %s", text, c->reason);
-    assert_int_equal(c->sequences, samples);
-    assert_ok(lb_plan_calibration_tokens(&s->plan, c, s->arena, &tokens));
-    return tokens;
+    assert_int_equal(c->sequences.n, samples);
+    assert_ok(lb_plan_calibration_tokens(&s->plan, c, s->arena, &of));
+    return of.token;
 }
 
 /* Sequence i is text i mod 3's sequence i / 3; seven samples: the first text has three, the others two. */
@@ -72,16 +72,16 @@ static void each_in_turn(void **state) {
 static void each_seed_its_own(void **state) {
     (void)state;
     small_plan all, one;
-    const int32_t *of[2], *alone;
+    lb_sequences of[2], alone;
     small_plan_open(&all, "tied", "m",
                     yaml_of("a.txt + b.txt", "random", 4, "axes: {calibration.seed: [5, 6]}\n" GPTQ));
     assert_int_equal(all.plan.sweep.n, 3);
     for (int i = 0; i < 2; i++)
         assert_ok(lb_plan_calibration_tokens(&all.plan, &all.plan.sweep.cell[i + 1], all.arena, &of[i]));
-    assert_memory_not_equal(of[0], of[1], 4 * LENGTH * sizeof **of);
+    assert_memory_not_equal(of[0].token, of[1].token, 4 * LENGTH * sizeof *of->token);
     small_plan_open(&one, "tied", "m", yaml_of("a.txt + b.txt", "random", 4, "axes: {calibration.seed: [6]}\n" GPTQ));
     assert_ok(lb_plan_calibration_tokens(&one.plan, &one.plan.sweep.cell[1], one.arena, &alone));
-    assert_memory_equal(of[1], alone, 4 * LENGTH * sizeof *alone);
+    assert_memory_equal(of[1].token, alone.token, 4 * LENGTH * sizeof *alone.token);
     small_plan_close(&one);
     small_plan_close(&all);
 }

@@ -44,23 +44,35 @@ static int64_t number(const json_t *o, const char *key) {
     return n;
 }
 
+/* lengths: NULL: all have the case's. */
+static void check_lengths(const char *text, const json_t *lengths, const lb_sequences *of) {
+    if (!lengths != !of->start) fail_msg("%s: lengths", text);
+    for (int64_t i = 0; i < of->n; i++) {
+        int64_t want = lengths ? json_integer_value(json_array_get(lengths, (size_t)i)) : of->length;
+        if (lb_sequences_length(of, i) != want)
+            fail_msg("%s: sequence %lld has %lld tokens, not %lld", text, (long long)i,
+                     (long long)lb_sequences_length(of, i), (long long)want);
+    }
+}
+
 static void check_case(const json_t *o, const lb_corpus *c, lb_recipe r) {
     char *text = json_dumps(o, 0), hash[LB_HASH_HEX], place[64];
-    int64_t samples = number(o, "samples"), length = number(o, "length"), sequences;
-    int32_t *ids;
+    int64_t samples = number(o, "samples"), length = number(o, "length");
+    lb_sequences of;
     lb_arena_mark mark = lb_arena_save(arena);
-    lb_status st = lb_recipe_tokens(c, r, (uint64_t)number(o, "seed"), samples, length, arena, &ids, &sequences);
+    lb_status st = lb_recipe_tokens(c, r, (uint64_t)number(o, "seed"), samples, length, arena, &of);
     if (json_object_get(o, "stops_at_line")) {
         snprintf(place, sizeof place, "rows.jsonl.gz:%lld: the row has just %lld tokens",
                  (long long)number(o, "stops_at_line"), (long long)length);
         if (st != LB_E_CONFIG || !strstr(lb_error(), place)) fail_msg("%s: %s", text, lb_error());
     } else {
         if (st != LB_OK) fail_msg("%s: %s", text, lb_error());
-        if (sequences != number(o, "sequences")) fail_msg("%s: %lld sequences", text, (long long)sequences);
-        assert_ok(lb_hash_bytes(ids, (size_t)(sequences * length) * sizeof *ids, hash));
+        if (of.n != number(o, "sequences")) fail_msg("%s: %lld sequences", text, (long long)of.n);
+        check_lengths(text, json_object_get(o, "lengths"), &of);
+        assert_ok(lb_hash_bytes(of.token, (size_t)lb_sequences_tokens(&of) * sizeof *of.token, hash));
         for (size_t i = 0; i < 4; i++)
-            if (ids[i] != json_integer_value(json_array_get(json_object_get(o, "first"), i)))
-                fail_msg("%s: token %zu is %d", text, i, ids[i]);
+            if (of.token[i] != json_integer_value(json_array_get(json_object_get(o, "first"), i)))
+                fail_msg("%s: token %zu is %d", text, i, of.token[i]);
         if (strcmp(hash, json_string_value(json_object_get(o, "sha256"))) != 0) fail_msg("%s: other tokens", text);
     }
     lb_arena_restore(arena, mark);
@@ -90,9 +102,8 @@ static void as_papers_draw(void **state) {
 }
 
 static void fails(const lb_corpus *c, lb_recipe r, int64_t samples, int64_t length, const char *why) {
-    int32_t *ids;
-    int64_t n;
-    assert_status(LB_E_CONFIG, lb_recipe_tokens(c, r, 0, samples, length, arena, &ids, &n));
+    lb_sequences of;
+    assert_status(LB_E_CONFIG, lb_recipe_tokens(c, r, 0, samples, length, arena, &of));
     assert_error_has(why);
 }
 
@@ -112,10 +123,10 @@ static void what_cannot_be_drawn(void **state) {
     fails(c, LB_RECIPE_BLOCKS, INT64_MAX / 16, 8, "too many");
     fails(joined, LB_RECIPE_DOCUMENTS, 1, 8, "recipe: documents draws rows, but the whole file is one text");
     fails(joined, LB_RECIPE_JOINED, 1, joined->tokens, "joined windows (1 of ");
-    int32_t *ids;
-    int64_t n;
-    assert_ok(lb_recipe_tokens(joined, LB_RECIPE_JOINED, 0, 3, joined->tokens - 1, arena, &ids, &n));
-    assert_memory_equal(ids, joined->token, (size_t)(joined->tokens - 1) * sizeof *ids);
+    fails(c, LB_RECIPE_TRUNCATED, 3, 8, "2 of its 2 rows are such as recipe: truncated takes, samples = 3");
+    lb_sequences of;
+    assert_ok(lb_recipe_tokens(joined, LB_RECIPE_JOINED, 0, 3, joined->tokens - 1, arena, &of));
+    assert_memory_equal(of.token, joined->token, (size_t)(joined->tokens - 1) * sizeof *of.token);
     lb_corpus_close(c);
     lb_corpus_close(joined);
     snprintf(path, sizeof path, "%s/one.txt", lb_test_tmpdir());
@@ -130,13 +141,14 @@ static void memory(void **state) {
     char path[LB_TEST_PATH];
     lb_test_fixture("tests/oracle/fixtures/recipes/rows.jsonl.gz", path);
     lb_corpus *c = opened(path, NULL, LB_BOS_ALWAYS);
-    static const lb_recipe recipe[] = {LB_RECIPE_DOCUMENTS_LONGER, LB_RECIPE_BLOCKS, LB_RECIPE_FIRST_TOKENS};
-    for (int r = 0; r < 3; r++) {
-        int64_t failed = 0, n;
-        int32_t *ids;
+    static const lb_recipe recipe[] = {LB_RECIPE_DOCUMENTS_LONGER, LB_RECIPE_BLOCKS, LB_RECIPE_FIRST_TOKENS,
+                                       LB_RECIPE_TRUNCATED};
+    for (int r = 0; r < 4; r++) {
+        int64_t failed = 0;
+        lb_sequences of;
         for (lb_status st = LB_E_NOMEM; st != LB_OK; failed++) {
             lb_alloc_fail_at(failed + 1);
-            st = lb_recipe_tokens(c, recipe[r], 3, 2, 24, arena, &ids, &n);
+            st = lb_recipe_tokens(c, recipe[r], 3, 2, 24, arena, &of);
             lb_alloc_fail_at(0);
             if (st != LB_OK) assert_int_equal(st, LB_E_NOMEM);
         }

@@ -43,13 +43,17 @@ static void by_hand(void **state) {
     kit k = kit_open(1);
     float a[10] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, ones[10] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     /* All alike, two sequences of five: four of each five are among the first. */
-    lb_stats s = collected(&k, 3, &(lb_batch){rows_of(&k, a, 10, 3), 2, NULL, ones, 3}, 1, 1);
+    lb_stats s = collected(&k, 3, &(lb_batch){rows_of(&k, a, 10, 3), 2, NULL, NULL, ones, 3}, 1, 1);
     near(s.participation, 1);
     near(s.first_share, 0.8);
     near(s.half_share, 0.5);
+    /* Sequences of seven and three: four of the one and all of the other are. */
+    static const int64_t start[] = {0, 7, 10};
+    s = collected(&k, 3, &(lb_batch){rows_of(&k, a, 10, 3), 2, start, NULL, ones, 3}, 1, 1);
+    near(s.first_share, 0.7);
     /* Energies 9 and nine of 1: the sum is 18, that of squares 90, and one token has half. */
     a[7] = 3;
-    s = collected(&k, 3, &(lb_batch){rows_of(&k, a, 10, 3), 1, NULL, ones, 3}, 1, 1);
+    s = collected(&k, 3, &(lb_batch){rows_of(&k, a, 10, 3), 1, NULL, NULL, ones, 3}, 1, 1);
     near(s.participation, 18.0 * 18 / (10 * 90));
     near(s.first_share, 4.0 / 18);
     near(s.half_share, 0.1);
@@ -57,14 +61,14 @@ static void by_hand(void **state) {
     memset(a, 0, sizeof a);
     a[9] = 1e-20f;
     const int32_t position[10] = {4, 5, 6, 7, 8, 9, 10, 11, 12, 3};
-    s = collected(&k, 3, &(lb_batch){rows_of(&k, a, 10, 3), 1, position, ones, 3}, 1, 1);
+    s = collected(&k, 3, &(lb_batch){rows_of(&k, a, 10, 3), 1, NULL, position, ones, 3}, 1, 1);
     near(s.participation, 0.1);
     near(s.first_share, 1);
     near(s.half_share, 0.1);
-    assert_true(collected(&k, 3, &(lb_batch){rows_of(&k, a, 10, 3), 1, NULL, ones, 3}, 1, 1).first_share == 0);
+    assert_true(collected(&k, 3, &(lb_batch){rows_of(&k, a, 10, 3), 1, NULL, NULL, ones, 3}, 1, 1).first_share == 0);
     /* Nothing at all. */
     a[9] = 0;
-    s = collected(&k, 3, &(lb_batch){rows_of(&k, a, 10, 3), 1, NULL, ones, 3}, 1, 1);
+    s = collected(&k, 3, &(lb_batch){rows_of(&k, a, 10, 3), 1, NULL, NULL, ones, 3}, 1, 1);
     assert_true(isnan(s.participation) && isnan(s.first_share) && isnan(s.half_share));
     for (int i = 0; i < 9; i++) assert_true(s.H_equal.d[i] == 0 && s.H_clip.d[i] == 0);
     kit_close(&k);
@@ -125,7 +129,7 @@ static void weights(void **state) {
             received[t] = (double)attention[t];
         }
         for (int64_t q = 0; q < SEQUENCES; q++) weigh(norm + q * T, T, 1.5, equal + q * T, clipped + q * T);
-        lb_stats s = collected(&k, COLS, &(lb_batch){lb_mat_c(X), SEQUENCES, NULL, attention, 1.5}, 1, 1);
+        lb_stats s = collected(&k, COLS, &(lb_batch){lb_mat_c(X), SEQUENCES, NULL, NULL, attention, 1.5}, 1, 1);
         weighted(lb_mat_c(X), equal, want);
         close_to(s.H_equal, want);
         weighted(lb_mat_c(X), clipped, want);
@@ -146,12 +150,12 @@ static void same_bytes(void **state) {
     float *attention = LB_NEW(k.arena, float, ROWS);
     assert_non_null(attention);
     for (int t = 0; t < ROWS; t++) attention[t] = (float)(t % 3);
-    lb_batch all = {lb_mat_c(X), 3, NULL, attention, 1.0};
+    lb_batch all = {lb_mat_c(X), 3, NULL, NULL, attention, 1.0};
     lb_stats once = collected(&k, COLS, &all, 1, 1);
     for (int way = 0; way < 4; way++) {
         lb_batch each[3];
         for (int i = 0; i < 3; i++)
-            each[i] = (lb_batch){lb_mat_c(lb_mat_part(X, 2048 * i, 0, 2048, COLS)), 1, NULL, attention + 2048 * i, 1.0};
+            each[i] = (lb_batch){lb_mat_c(lb_mat_part(X, 2048 * i, 0, 2048, COLS)), 1, NULL, NULL, attention + 2048 * i, 1.0};
         lb_stats again = way < 3 ? collected(&k, COLS, &all, 1, way + 1) : collected(&k, COLS, each, 3, 2);
         const lb_cdmat a[] = {once.H_equal, once.H_clip, once.H_attention};
         const lb_cdmat b[] = {again.H_equal, again.H_clip, again.H_attention};

@@ -26,11 +26,11 @@ static int ascending(const void *a, const void *b) {
 }
 
 static lb_status by_clip(const lb_batch *b, double *scale) {
-    int64_t length = b->X.rows / b->sequences;
-    double *sorted = lb_alloc((size_t)length + 1, sizeof *sorted);
+    double *sorted = lb_alloc((size_t)b->X.rows + 1, sizeof *sorted);
     if (!sorted) return LB_E_NOMEM;
     for (int64_t s = 0; s < b->sequences; s++) {
-        double *of = scale + s * length;
+        double *of = scale + lb_batch_start(b, s);
+        int64_t length = lb_batch_start(b, s + 1) - lb_batch_start(b, s);
         memcpy(sorted, of, (size_t)length * sizeof *sorted);
         qsort(sorted, (size_t)length, sizeof *sorted, ascending);
         double most = b->clip * sqrt(sorted[(length - 1) / 2]);

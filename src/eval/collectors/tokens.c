@@ -31,10 +31,11 @@ static lb_status begin(lb_arena *a, int64_t cols, int64_t most_tokens, void **su
 }
 
 static void note_first(tokens *s, const lb_batch *b) {
-    int64_t length = b->X.rows / b->sequences;
+    int64_t sequence = 0;
     for (int64_t t = 0; t < b->X.rows; t++) {
         double e = s->energy[s->n + t];
-        if ((b->position ? b->position[t] : t % length) < FIRST) s->of_first += e;
+        while (t == lb_batch_start(b, sequence + 1)) sequence++;
+        if ((b->position ? b->position[t] : t - lb_batch_start(b, sequence)) < FIRST) s->of_first += e;
         if (isfinite(e) || s->bad >= 0) continue;
         const float *x = b->X.d + t * b->X.ld;
         while (isfinite(x[++s->bad])) {

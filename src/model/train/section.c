@@ -77,6 +77,16 @@ lb_status lb_section_backward_new(lb_arena *a, const lb_net *n, int64_t block, i
     return LB_OK;
 }
 
+/* The pass is one over a sequence of this length, at most that it was made for. */
+static void fit(lb_backward *b, int64_t length) {
+    if (length == b->length) return;
+    b->length = b->rows = b->one.at->rows = length;
+    b->panels = b->one.first[1] = lb_tiles(length, LB_TRAIN_PANEL);
+    for (int32_t i = 0; i < b->net->ropes; i++) lb_rotary_set(&b->net->rope[i], length, &b->rope[i]);
+    for (int32_t k = 0; k < b->plan[0]->steps; k++)
+        if (b->plan[0]->step[k].expert) b->routed[0][k]->rows = length * b->routed[0][k]->top;
+}
+
 static void copy_rows(lb_cmat from, lb_mat to) {
     for (int64_t t = 0; t < from.rows; t++)
         memcpy(to.d + t * to.ld, from.d + t * from.ld, (size_t)from.cols * sizeof *to.d);
@@ -86,6 +96,7 @@ lb_status lb_section_gradients(lb_section_backward *s, const lb_weights *w, lb_c
                                const lb_grads *g, lb_mat dx) {
     lb_backward *b = s->pass;
     lb_train *t = b->one.at;
+    fit(b, x.rows);
     int32_t first, sites = lb_net_block(b->net, s->block, &first);
     for (int32_t i = first; i < first + sites; i++) LB_TRY(lb_train_check_site(b->net, w, i));
     LB_TRY(lb_backward_room(b, w, lb_team_threads(team)));
