@@ -350,7 +350,11 @@ lb_status lb_fs_mkdirs(const char *path) {
         bool last = *end == 0;
         if (!last && *end != '/') continue;
         *end = 0;
-        if (mkdir(p, 0777) && errno != EEXIST && !lb_fs_is_dir(p)) s = failed(p, "make the folder");
+        int why = mkdir(p, 0777) ? errno : 0;
+        if (why && why != EEXIST && !lb_fs_is_dir(p)) {
+            errno = why; /* not that there is no such folder */
+            s = failed(p, "make the folder");
+        }
         if (last) break;
         *end = '/';
     }

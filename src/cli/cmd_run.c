@@ -1,6 +1,8 @@
 /* lowbit run CONFIG */
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/profile.h"
@@ -27,14 +29,22 @@ static const lb_option flags[] = {
     {"profile", LB_OPT_BOOL, "false", 0, 0, NULL, LB_CLI_PROFILE_HELP, offsetof(run_flags, profile)},
 };
 
-/* expected.csv beside the config makes the run end with ours | expected | difference; a copy stays with the results. */
+/* Expected values make the run end with ours | expected | difference; a copy stays with the results, and goes where the
+ * config says that there are none. */
 static lb_status take_expected(const lb_planned *x, lb_arena *a, const char **out) {
     const char *from;
     LB_TRY(lb_cli_expected_path(&x->config, a, &from));
     *out = NULL;
-    if (!from) return LB_OK;
+    if (!from && !lb_cli_expected_none(&x->config)) return LB_OK;
     char *to = lb_fs_join(x->plans.at[0].dir, "expected.csv"), *text = NULL;
     size_t n = 0;
+    if (!from) {
+        lb_status st = !to                                  ? LB_E_NOMEM
+                       : unlink(to) == 0 || errno == ENOENT ? LB_OK
+                                                            : lb_fail(LB_E_IO, "%s: %s", to, strerror(errno));
+        lb_free(to);
+        return st;
+    }
     /* A folder of results is passed on: what is no list of expected values does not get into it. */
     lb_status st = to ? lb_report_expected_check(from) : LB_E_NOMEM;
     if (st == LB_OK) st = lb_fs_read(from, &text, &n);

@@ -30,8 +30,9 @@ LB_NODISCARD lb_status lb_cli_plan(lb_planned *x, lb_arena *a, lb_model_parts pa
 void lb_cli_plan_close(lb_planned *x);
 /* Is anything asked for, and all of it refused? Then the command's exit code is 1, and a warning says so. */
 void lb_cli_warn_of_nothing(const lb_plans *p, lb_log *log, int *exit_code);
-/* The expected.csv beside the config; NULL: there is none. */
+/* The list of expected values that the config names, or that lies beside it; NULL: there is none. */
 LB_NODISCARD lb_status lb_cli_expected_path(const lb_config *c, lb_arena *a, const char **out);
+bool lb_cli_expected_none(const lb_config *c); /* does it say that there is none? */
 /* What can be known of it before anything runs: LB_E_FORMAT, with file and line, where it is no such list. */
 LB_NODISCARD lb_status lb_cli_expected_check(const lb_config *c, lb_arena *a);
 /* And warnings of what will not be compared with the cells of these plans. */

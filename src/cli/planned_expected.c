@@ -1,18 +1,35 @@
 /* The expected values of a config, before anything of it has run. */
+#include <string.h>
+
 #include "base/fs.h"
 #include "cli/planned.h"
 #include "report/report.h"
 #include "run/cell.h"
 #include "run/papers.h"
 
+/* NULL: it is not there. */
+static lb_status there(const char *dir, const char *name, lb_arena *a, const char **out) {
+    char *path = lb_fs_join(dir, name);
+    if (!path) return LB_E_NOMEM;
+    bool exists = lb_fs_exists(path);
+    *out = exists ? lb_arena_strdup(a, path) : NULL;
+    lb_free(path);
+    return exists && !*out ? LB_E_NOMEM : LB_OK;
+}
+
+bool lb_cli_expected_none(const lb_config *c) { return strcmp(c->expected, "none") == 0; }
+
 lb_status lb_cli_expected_path(const lb_config *c, lb_arena *a, const char **out) {
     *out = NULL;
-    char *path = lb_fs_join(c->dir, "expected.csv");
-    if (!path) return LB_E_NOMEM;
-    bool there = lb_fs_exists(path);
-    if (there) *out = lb_arena_strdup(a, path);
-    lb_free(path);
-    return there && !*out ? LB_E_NOMEM : LB_OK;
+    if (lb_cli_expected_none(c)) return LB_OK;
+    if (!c->expected[0]) return there(c->dir, "expected.csv", a, out);
+    LB_TRY(there(c->dir, c->expected, a, out));
+    if (!*out) LB_TRY(there("", c->expected, a, out)); /* as every path that is read */
+    if (*out) return LB_OK;
+    bool both = c->dir[0] && strcmp(c->dir, ".") != 0;
+    return lb_fail(LB_E_CONFIG, "%s: expected = %s: no such file (looked in %s%sthe current folder)",
+                   lb_config_where(lb_yaml_get(c->root, "expected")).text, c->expected, both ? c->dir : "",
+                   both ? " and " : "");
 }
 
 lb_status lb_cli_expected_check(const lb_config *c, lb_arena *a) {

@@ -79,7 +79,7 @@ static lb_status read_number(const char *path, int line, const char *name, const
 static lb_status read_row(const char *path, int line, lb_expectation *e) {
     /* A value published as nan is shown and never compared. */
     if (lb_published_number(e->text[F_EXPECTED], &e->expected, &e->half_unit) != LB_OK)
-        return lb_fail(LB_E_FORMAT, "%s:%d: expected = '%s': must be a number", path, line, e->text[F_EXPECTED]);
+        return lb_fail(LB_E_FORMAT, "%s:%d: expected = '%s': must be a number or nan", path, line, e->text[F_EXPECTED]);
     if (e->text[F_TRUST][0] && lb_trust_parse(e->text[F_TRUST], &e->trust) != LB_OK)
         return lb_fail_in(LB_E_FORMAT, "%s:%d", path, line);
     LB_TRY(read_number(path, line, "tolerance", e->text[F_TOL], &e->tolerance));

@@ -302,6 +302,7 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
     LB_TRY(read_computes(&r, r.compute, top.compute));
     out->name = top.name;
     out->results = top.results;
+    out->expected = top.expected;
     out->threads = top.threads;
     out->weights = top.weights;
     out->export = top.export;

@@ -124,6 +124,7 @@ typedef struct lb_config {
     const char *path, *dir; /* the file and its folder; "" for a config made in memory */
     bool from_program;      /* it came with the program: its folder is no place for results */
     const char *name, *results;
+    const char *expected; /* "": what lies beside the file; "none" */
     const char **model; /* (models) an axis of the sweep; equal ones once */
     const lb_yaml **model_node;
     size_t models;
@@ -205,7 +206,7 @@ lb_where lb_config_where(const lb_yaml *node);
 
 /* The tables (config_tables.c). */
 typedef struct lb_config_top {
-    const char *name, *model, *results;
+    const char *name, *model, *results, *expected;
     int64_t seed, threads;
     int weights, compute, export;
     bool keep_layers, keep_cache, quantize_embedding, quantize_head, quantize_router;

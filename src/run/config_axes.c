@@ -136,6 +136,7 @@ static const char *not_of_cells(const char *name) {
         {"plots", "it is the whole experiment's"},
         {"name", "it is the whole experiment's"},
         {"results", "it is the whole experiment's"},
+        {"expected", "it is the whole experiment's"},
         {"include", "it is the whole experiment's"},
         {"threads", no_result},
         {"weights", no_result},

@@ -69,6 +69,10 @@ static const lb_option top_rows[] = {
      AT(lb_config_top, model)},
     {"results", LB_OPT_STR, "results", 0, 0, NULL, "folder in which the experiment's folder is made",
      AT(lb_config_top, results)},
+    {"expected", LB_OPT_STR, "", 0, 0, NULL,
+     "a list of values to compare with (docs/experiments.md); none = nothing is compared; default: expected.csv beside "
+     "the file, if there is one",
+     AT(lb_config_top, expected)},
     {"seed", LB_OPT_INT, "0", 0, INFINITY, NULL, "seed of whatever draws random numbers; axes.seed makes it an axis",
      AT(lb_config_top, seed)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL,

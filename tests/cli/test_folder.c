@@ -267,6 +267,42 @@ static void expected_values_are_checked_first(void **state) {
     cli_free(&r);
 }
 
+/* A config names its own list, relative to its folder, or says that there is none: then none stays with the results. */
+static void a_config_names_its_expected_values(void **state) {
+    (void)state;
+    char path[LB_TEST_PATH];
+    path_in(path, home, "named");
+    assert_ok(lb_fs_mkdirs(path));
+    put_file("named/config.yaml", "model: ../tiny\neval: {name: ours, text: ../eval.txt, protocol: W2-64, windows: 6}\n"
+                                  "quantize:\n  - {method: rtn, bits: 3, group: 16}\n");
+    put_file("named/expected.csv", EXPECTED_HEAD "rtn,bits=8,ours,W2-64,6,ppl,1,1e9,relative,\n");
+    put_file("named/other.csv", EXPECTED_HEAD "rtn,bits=3,ours,W2-64,6,ppl,1,1e9,relative,\n");
+    put_file("named/other.yaml", "include: config.yaml\nname: named\nexpected: other.csv\nresults: ../results\n");
+    put_file("named/none.yaml", "include: config.yaml\nname: named\nexpected: none\nresults: ../results\n");
+    put_file("named/lost.yaml", "include: config.yaml\nexpected: lost.csv\n");
+    cli_result r = lowbit("check", "named", NULL);
+    cli_has(r.err, "named/expected.csv:2: will not be compared: no such cell");
+    cli_free(&r);
+    r = lowbit("run", "named/other.yaml", NULL);
+    assert_int_equal(r.code, 0);
+    cli_has_not(r.err, "will not be compared");
+    cli_has(r.out, "1 of 1 compared: 1 within tolerance");
+    cli_free(&r);
+    path_in(path, home, "results/named/expected.csv");
+    assert_true(lb_fs_exists(path));
+    r = lowbit("run", "named/none.yaml", NULL);
+    assert_int_equal(r.code, 0);
+    cli_has(r.err, "2 kept"); /* no number depends on it */
+    cli_has_not(r.err, "will not be compared");
+    cli_has_not(r.out, "compared");
+    cli_free(&r);
+    assert_false(lb_fs_exists(path));
+    SAYS(1, "named/lost.yaml:2: expected = lost.csv: no such file (looked in named and the current folder)", "check",
+         "named/lost.yaml");
+    SAYS(1, "named/lost.yaml:2: expected = lost.csv: no such file", "run", "named/lost.yaml");
+    SAYS(1, "axis 'expected': it is the whole experiment's", "check", "named", "-o", "axes.expected=[a, b]");
+}
+
 /* A folder that an earlier version wrote, tests/oracle/make_old_results.sh: read as it is, by every path. */
 static void a_folder_of_an_earlier_version(void **state) {
     (void)state;
@@ -311,9 +347,13 @@ static void a_folder_of_an_earlier_version(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stopped_sweeps_say_so),          cmocka_unit_test(a_missing_file_is_one_row),
-        cmocka_unit_test(a_damaged_file_is_one_row),      cmocka_unit_test(earlier_results_are_counted),
-        cmocka_unit_test(a_folder_without_its_index),     cmocka_unit_test(expected_values_are_checked_first),
+        cmocka_unit_test(stopped_sweeps_say_so),
+        cmocka_unit_test(a_missing_file_is_one_row),
+        cmocka_unit_test(a_damaged_file_is_one_row),
+        cmocka_unit_test(earlier_results_are_counted),
+        cmocka_unit_test(a_folder_without_its_index),
+        cmocka_unit_test(expected_values_are_checked_first),
+        cmocka_unit_test(a_config_names_its_expected_values),
         cmocka_unit_test(a_folder_of_an_earlier_version),
     };
     return cmocka_run_group_tests(tests, make_model, clean);

@@ -10,6 +10,7 @@ static const struct {
 } no_axis[] = {
     {"top level", "name", "it is the whole experiment's"},
     {"top level", "results", "it is the whole experiment's"},
+    {"top level", "expected", "it is the whole experiment's"},
     {"top level", "threads", "no result depends on it"},
     {"top level", "weights", "no result depends on it"},
     {"top level", "export", "no result depends on it"},

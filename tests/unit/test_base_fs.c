@@ -1,5 +1,6 @@
 #include "support/support.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -453,6 +454,19 @@ static void folders(void **state) {
     assert_status(LB_E_IO, lb_fs_mkdirs(under));
     assert_ok(lb_fs_mkdirs("."));
     assert_ok(lb_fs_mkdirs("/"));
+    /* What cannot be made says why: another user's folder, not one that is missing. */
+    char *closed = in(dir, "closed"), *inner = in(closed, "x/y");
+    assert_ok(lb_fs_mkdirs(closed));
+    assert_return_code(chmod(dir, 0711), errno);
+    assert_return_code(chmod(closed, 0555), errno);
+    bool root = geteuid() == 0;
+    if (root) assert_return_code(seteuid(65534), errno);
+    lb_status st = lb_fs_mkdirs(inner);
+    if (root) assert_return_code(seteuid(0), errno);
+    assert_status(LB_E_IO, st);
+    assert_error_has("closed/x: cannot make the folder: Permission denied");
+    lb_free(closed);
+    lb_free(inner);
     static const char *const make[] = {"z.h5", "b.h5", "a.csv", "c.h5", "h5"};
     for (int i = 0; i < 5; i++) {
         char *p = in(a, make[i]);

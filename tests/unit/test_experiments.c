@@ -3,9 +3,11 @@
 #include "support/support.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/str.h"
 #include "io/csv.h"
 #include "result/published.h"
 #include "run/config.h"
@@ -91,6 +93,53 @@ static void values_are_published(const char *name) {
     }
 }
 
+/* "stories260k" by "stories260k", "zoo/opt" by "../../data/cache/zoo/opt". */
+static bool has_model(const lb_config *c, const char *options) {
+    const char *at = strstr(options, "model=");
+    if (!at) return true;
+    const char *name = lb_arena_printf(a, "%.*s", (int)strcspn(at + 6, ";"), at + 6);
+    for (size_t i = 0; name && i < c->models; i++)
+        if (lb_str_ends(c->model[i], name)) return true;
+    return false;
+}
+
+static bool has_evaluation(const lb_config *c, const char *name, const char *protocol, const char *windows) {
+    if (!name[0]) return true;
+    for (size_t i = 0; i < c->evals; i++)
+        if (strcmp(c->eval[i].name, name) == 0 && strcmp(c->eval[i].protocol, protocol) == 0 &&
+            (!windows[0] || !c->eval[i].windows || strtoll(windows, NULL, 10) == c->eval[i].windows))
+            return true;
+    return false;
+}
+
+/* What is expected of one config is not shown beside another one that never answers it: each names its own list, or
+ * none. Of published numbers the table says itself how many are of models that did not run. */
+static void expects_what_it_answers(const char *name, const char *file) {
+    lb_config c;
+    lb_csv csv;
+    assert_ok(lb_config_read(a, file_of(name, file), NULL, 0, &c));
+    if (strcmp(c.expected, "none") == 0) return;
+    const char *list = c.expected[0] ? c.expected : "expected.csv";
+    assert_ok(lb_csv_read(a, file_of(name, list), &csv));
+    int options = lb_csv_column(&csv, "options"), eval = lb_csv_column(&csv, "evaluation");
+    int protocol = lb_csv_column(&csv, "protocol"), windows = lb_csv_column(&csv, "windows");
+    int place = lb_csv_column(&csv, "place");
+    for (size_t i = 0; i < csv.rows; i++) {
+        char **row = csv.row[i];
+        if (place >= 0 && row[place][0]) continue;
+        if (!has_model(&c, row[options]) || !has_evaluation(&c, row[eval], row[protocol], row[windows]))
+            fail_msg("experiments/%s/%s: %s:%d is of another config", name, file, list, csv.line[i]);
+    }
+}
+
+static void configs_expect_what_they_answer(const char *name) {
+    char **files;
+    size_t n;
+    assert_ok(lb_fs_list(file_of(name, ""), ".yaml", &files, &n));
+    for (size_t i = 0; i < n; i++) expects_what_it_answers(name, files[i]);
+    lb_fs_list_free(files, n);
+}
+
 static void page_says_the_command(const char *name) {
     char *text;
     size_t n;
@@ -110,6 +159,7 @@ static void every_experiment(void **state) {
         if (names[i][0] == '.') continue;
         configs_can_be_read(names[i]);
         values_are_published(names[i]);
+        configs_expect_what_they_answer(names[i]);
         page_says_the_command(names[i]);
         seen++;
     }
