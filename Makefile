@@ -167,7 +167,7 @@ check-real: all ## the same against real models and texts, found through LOWBIT_
 # a program that they run. Counted by a preloaded pthread_create; one that comes to start threads leaves the list.
 ONE_THREAD := unit/test_regex unit/test_run_cells unit/test_export unit/test_seeds unit/test_run_store unit/test_io_h5 \
               unit/test_tokenizer unit/test_new_model oracle/test_families_keys property/test_walker_keys \
-              unit/test_mcnemar unit/test_task_forms unit/test_tasks_store \
+              unit/test_mcnemar unit/test_report_large unit/test_task_forms unit/test_tasks_store \
               unit/test_later_fields property/test_backward cli/test_out_folder cli/test_zoo cli/test_lint cli/test_check_pages
 .PHONY: check-built
 check-built:

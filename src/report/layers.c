@@ -208,6 +208,18 @@ lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, bo
     return lb_table_render(t, f, out);
 }
 
+bool lb_report_has_layers(const lb_record *c) {
+    return c->state == LB_CELL_DONE && c->size.quantized.weights > 0 && c->layers > 0;
+}
+
+bool lb_report_layers_apart(const lb_results *r) {
+    enum { MOST = 10000 }; /* rows of about a kilobyte */
+    int64_t rows = 0;
+    for (int64_t i = 0; i < r->n; i++)
+        if (lb_report_has_layers(&r->record[i])) rows += r->record[i].layers;
+    return rows > MOST;
+}
+
 lb_status lb_report_layer_table(const lb_results *r, int64_t cell, const lb_report_options *o, lb_table_format f,
                                 lb_str *out) {
     if (cell < 0 || cell >= r->n)

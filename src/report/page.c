@@ -111,31 +111,57 @@ static lb_status figures(const page *p) {
     return LB_OK;
 }
 
-/* A table of two hundred rows a cell: folded in HTML, linked from Markdown, left to the author in LaTeX. */
+static void cell_name(const page *p, const char *head, const lb_record *c, const char *tail) {
+    lb_str_add(p->out, "%s", head);
+    lb_markup_text(p->out, p->f, c->label);
+    lb_str_add(p->out, "%s", tail);
+}
+
+/* The layers of a cell in a page, folded, or a link to a file of their own. */
+static lb_status layers_of(const page *p, const lb_record *c, bool linked) {
+    if (p->f == LB_TABLE_HTML && !linked) {
+        cell_name(p, "<details><summary>", c, "</summary>\n");
+        LB_TRY(lb_report_layers(p->v->arena, c, c->label, true, p->f, p->out));
+        lb_str_add(p->out, "</details>\n");
+        return LB_OK;
+    }
+    char *file = lb_report_slug(p->v->arena, c->stem);
+    if (!file) return LB_E_NOMEM;
+    if (p->f == LB_TABLE_HTML) {
+        lb_str_add(p->out, "<li><a href=\"tables/layers-%s.html\">", file);
+        cell_name(p, "", c, "</a></li>\n");
+    } else {
+        cell_name(p, "- [", c, "]");
+        lb_str_add(p->out, "(tables/layers-%s.md)\n", file);
+    }
+    return LB_OK;
+}
+
+/* A table of two hundred rows a cell: folded or linked in HTML, linked from Markdown, left to the author in LaTeX. */
 static lb_status layers(const page *p) {
     if (p->f == LB_TABLE_LATEX) return LB_OK;
-    bool any = false;
+    bool any = false, linked = lb_report_layers_apart(p->v->r), list = linked && p->f == LB_TABLE_HTML;
     for (int64_t i = 0; i < p->v->r->n; i++) {
         const lb_record *c = &p->v->r->record[i];
-        if (c->state != LB_CELL_DONE || c->size.quantized.weights == 0 || !c->layers) continue;
+        if (!lb_report_has_layers(c)) continue;
         if (!any) lb_markup_heading(p->out, p->f, 2, "Layers");
+        if (!any && list) lb_str_add(p->out, "<ul>\n");
         any = true;
-        if (p->f == LB_TABLE_HTML) {
-            lb_str_add(p->out, "<details><summary>");
-            lb_markup_text(p->out, p->f, c->label);
-            lb_str_add(p->out, "</summary>\n");
-            LB_TRY(lb_report_layers(p->v->arena, c, c->label, true, p->f, p->out));
-            lb_str_add(p->out, "</details>\n");
-        } else {
-            char *file = lb_report_slug(p->v->arena, c->stem);
-            if (!file) return LB_E_NOMEM;
-            lb_str_add(p->out, "- [");
-            lb_markup_text(p->out, p->f, c->label);
-            lb_str_add(p->out, "](tables/layers-%s.md)\n", file);
-        }
+        LB_TRY(layers_of(p, c, linked));
     }
+    if (any && list) lb_str_add(p->out, "</ul>\n");
     if (any) lb_str_add(p->out, "\n");
     return LB_OK;
+}
+
+lb_status lb_report_layers_page(const lb_report_view *v, const lb_record *c, lb_str *out) {
+    LB_TRY(lb_html_begin(out, c->label));
+    lb_markup_heading(out, LB_TABLE_HTML, 1, c->label);
+    lb_markup_paragraph(out, LB_TABLE_HTML, v->r->name);
+    LB_TRY(lb_report_layers(v->arena, c, c->label, true, LB_TABLE_HTML, out));
+    lb_str_add(out, "<p><a href=\"../index.html\">All cells</a></p>\n");
+    lb_html_end(out);
+    return lb_str_check(out);
 }
 
 /* Where a document's rows cannot fold, the commands that make cells again stand together. */

@@ -24,6 +24,11 @@ LB_NODISCARD lb_status lb_report_folder_notes(const lb_report_view *v, lb_table_
 LB_NODISCARD lb_status lb_report_notes(const lb_report_view *v, lb_table_format f, lb_str *out);
 LB_NODISCARD lb_status lb_report_layers(lb_arena *a, const lb_record *c, const char *name, bool wide, lb_table_format f,
                                         lb_str *out);
+bool lb_report_has_layers(const lb_record *c);
+/* So many that a browser would be slow with them in one page: each cell's table is then a page beside the others,
+ * tables/layers-CELL.html, which index.html links. */
+bool lb_report_layers_apart(const lb_results *r);
+LB_NODISCARD lb_status lb_report_layers_page(const lb_report_view *v, const lb_record *c, lb_str *out);
 LB_NODISCARD lb_status lb_report_sizes(const lb_report_view *v, lb_table_format f, lb_str *out);
 /* How the cells continue the prompts that their configs gave; nothing if there are none. */
 LB_NODISCARD lb_status lb_report_prompts(const lb_report_view *v, lb_table_format f, lb_str *out);

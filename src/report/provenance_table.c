@@ -1,5 +1,6 @@
 /* Where the numbers come from: what all cells share is said once, then what differs. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "report/parts.h"
@@ -25,43 +26,96 @@ static lb_status add(items *s, const char *text) {
 
 static const lb_pairs *pairs_of(const lb_record *c, bool host) { return host ? &c->host : &c->provenance; }
 
-static const char *value_of(const lb_results *r, int64_t i, bool host, const char *key) {
-    return r->record[i].state == LB_CELL_DONE ? lb_report_pair(pairs_of(&r->record[i], host), key) : NULL;
-}
+/* One key over all cells. Sweeps have thousands of cells: which of them share a value is found once, by sorting. */
+typedef struct column {
+    const char *key;
+    const char **value; /* of each cell; NULL: it is not done, or has none */
+    int64_t *first;     /* the first cell with the same value; -1: it has none */
+    int64_t have, values;
+} column;
 
-/* How the values of a key are spread over the done cells. */
-typedef struct spread {
-    int64_t cells, have, values;
-} spread;
-
-static spread spread_of(const lb_results *r, bool host, const char *key) {
-    spread s = {0};
-    for (int64_t i = 0; i < r->n; i++) {
-        s.cells += r->record[i].state == LB_CELL_DONE;
-        const char *v = value_of(r, i, host, key);
-        if (!v) continue;
-        bool seen = false;
-        for (int64_t k = 0; k < i && !seen; k++) {
-            const char *o = value_of(r, k, host, key);
-            seen = o && strcmp(o, v) == 0;
-        }
-        s.have++;
-        s.values += !seen;
-    }
-    return s;
-}
+/* The keys of one kind, in the order in which cells name them. */
+typedef struct columns {
+    const lb_results *r;
+    bool host;
+    column *at;
+    int64_t n, cap, cells; /* cells: those done */
+} columns;
 
 /* A date or a key of its own for each cell is said with that cell. */
-static bool of_each_cell(spread s) { return s.values > 1 && s.values == s.have; }
+static bool of_each_cell(const column *c) { return c->values > 1 && c->values == c->have; }
 
-/* Cells with this value, or (value NULL) without any; at most so many names. */
-static void add_cells(lb_str *line, const lb_results *r, bool host, const char *key, const char *value, int64_t most) {
-    int64_t n = 0;
+static lb_status add_column(lb_arena *a, columns *t, const char *key, column **out) {
+    if (t->n == t->cap) {
+        int64_t cap = t->cap ? 2 * t->cap : 64;
+        column *at = LB_NEW(a, column, cap);
+        if (!at) return LB_E_NOMEM;
+        if (t->n) memcpy(at, t->at, (size_t)t->n * sizeof *at);
+        t->at = at, t->cap = cap;
+    }
+    column *c = &t->at[t->n++];
+    *c = (column){key, LB_NEW(a, const char *, t->r->n), LB_NEW(a, int64_t, t->r->n), 0, 0};
+    *out = c;
+    return c->value && c->first ? LB_OK : LB_E_NOMEM;
+}
+
+/* near: where the pair stands in its cell; most cells have the same keys in the same order. NULL: no such column. */
+static column *column_of(const columns *t, const char *key, int64_t near) {
+    if (near < t->n && strcmp(t->at[near].key, key) == 0) return &t->at[near];
+    for (int64_t i = 0; i < t->n; i++)
+        if (strcmp(t->at[i].key, key) == 0) return &t->at[i];
+    return NULL;
+}
+
+typedef struct placed {
+    const char *value;
+    int64_t cell;
+} placed;
+
+static int by_value(const void *x, const void *y) {
+    const placed *a = x, *b = y;
+    int order = strcmp(a->value, b->value);
+    return order ? order : (a->cell > b->cell) - (a->cell < b->cell);
+}
+
+/* work: as many as there are cells. */
+static void find_same(column *c, int64_t cells, placed *work) {
+    for (int64_t i = 0; i < cells; i++) {
+        c->first[i] = -1;
+        if (c->value[i]) work[c->have++] = (placed){c->value[i], i};
+    }
+    if (c->have) qsort(work, (size_t)c->have, sizeof *work, by_value);
+    for (int64_t k = 0; k < c->have; k++) {
+        bool another = k == 0 || strcmp(work[k].value, work[k - 1].value) != 0;
+        c->values += another;
+        c->first[work[k].cell] = another ? work[k].cell : c->first[work[k - 1].cell];
+    }
+}
+
+static lb_status collect(lb_arena *a, const lb_results *r, bool host, columns *t) {
+    *t = (columns){.r = r, .host = host};
     for (int64_t i = 0; i < r->n; i++) {
         if (r->record[i].state != LB_CELL_DONE) continue;
-        const char *v = value_of(r, i, host, key);
-        if (value ? !v || strcmp(v, value) != 0 : v != NULL) continue;
-        if (n < most) lb_str_add(line, "%s%s", n ? "; " : "", r->record[i].label);
+        t->cells++;
+        const lb_pairs *p = pairs_of(&r->record[i], host);
+        for (int64_t k = 0; k < p->n; k++) {
+            column *c = column_of(t, p->at[k].key, k);
+            if (!c) LB_TRY(add_column(a, t, p->at[k].key, &c));
+            if (!c->value[i]) c->value[i] = p->at[k].value;
+        }
+    }
+    placed *work = LB_NEW(a, placed, r->n);
+    if (!work && r->n) return LB_E_NOMEM;
+    for (int64_t k = 0; k < t->n; k++) find_same(&t->at[k], r->n, work);
+    return LB_OK;
+}
+
+/* Names of the done cells whose value is that of cell `first`; -1: of those without any. At most so many. */
+static void add_cells(lb_str *line, const columns *t, const column *c, int64_t first, int64_t most) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < t->r->n; i++) {
+        if (t->r->record[i].state != LB_CELL_DONE || c->first[i] != first) continue;
+        if (n < most) lb_str_add(line, "%s%s", n ? "; " : "", t->r->record[i].label);
         n++;
     }
     if (n > most) lb_str_add(line, "; %lld more", (long long)(n - most));
@@ -74,53 +128,39 @@ static lb_status add_line(items *s, lb_str *line) {
     return st;
 }
 
-static bool seen_before(const lb_results *r, bool host, int64_t cell, const char *key, const char *value) {
-    for (int64_t i = 0; i < cell; i++) {
-        const char *v = value_of(r, i, host, key);
-        if (v && (!value || strcmp(v, value) == 0)) return true;
-    }
-    return false;
-}
-
 /* One key: a line for all cells, or one for each of its values. */
-static lb_status add_key(items *same, items *differ, const lb_results *r, bool host, const char *key) {
+static lb_status add_key(items *same, items *differ, const columns *t, const column *c) {
     enum { NAMES = 6 };
-    spread k = spread_of(r, host, key);
-    if (of_each_cell(k)) return LB_OK;
-    for (int64_t i = 0; i < r->n; i++) {
-        const char *v = value_of(r, i, host, key);
-        if (!v || seen_before(r, host, i, key, v)) continue;
+    if (of_each_cell(c)) return LB_OK;
+    for (int64_t i = 0; i < t->r->n; i++) {
+        if (c->first[i] != i) continue;
         lb_str line = {0};
-        lb_str_add(&line, "%s: %s", key, v);
-        if (k.values == 1 && k.have < k.cells) {
-            bool few = 2 * k.have < k.cells;
+        lb_str_add(&line, "%s: %s", c->key, c->value[i]);
+        if (c->values == 1 && c->have < t->cells) {
+            bool few = 2 * c->have < t->cells;
             lb_str_add(&line, few ? " (only in " : " (not in ");
-            add_cells(&line, r, host, key, few ? v : NULL, NAMES);
+            add_cells(&line, t, c, few ? i : -1, NAMES);
             lb_str_add(&line, ")");
-        } else if (k.values > 1) {
+        } else if (c->values > 1) {
             lb_str_add(&line, " (");
-            add_cells(&line, r, host, key, v, NAMES);
+            add_cells(&line, t, c, i, NAMES);
             lb_str_add(&line, ")");
         }
-        LB_TRY(add_line(k.values == 1 ? same : differ, &line));
+        LB_TRY(add_line(c->values == 1 ? same : differ, &line));
     }
     return LB_OK;
 }
 
-static lb_status add_keys(items *same, items *differ, const lb_results *r, bool host) {
-    for (int64_t i = 0; i < r->n; i++) {
-        if (r->record[i].state != LB_CELL_DONE) continue;
-        const lb_pairs *p = pairs_of(&r->record[i], host);
-        for (int64_t k = 0; k < p->n; k++)
-            if (!seen_before(r, host, i, p->at[k].key, NULL)) LB_TRY(add_key(same, differ, r, host, p->at[k].key));
-    }
+static lb_status add_keys(items *same, items *differ, const columns *t) {
+    for (int64_t k = 0; k < t->n; k++) LB_TRY(add_key(same, differ, t, &t->at[k]));
     return LB_OK;
 }
 
-static void add_own(lb_str *line, const lb_results *r, const lb_record *c, bool host) {
-    const lb_pairs *p = pairs_of(c, host);
+static void add_own(lb_str *line, const columns *t, int64_t cell) {
+    const lb_pairs *p = pairs_of(&t->r->record[cell], t->host);
     for (int64_t k = 0; k < p->n; k++) {
-        if (!of_each_cell(spread_of(r, host, p->at[k].key))) continue;
+        const column *c = column_of(t, p->at[k].key, k);
+        if (!c || !of_each_cell(c)) continue;
         bool hash = strlen(p->at[k].value) == 64; /* its head tells cells apart; the whole is in the cell's file */
         lb_str_add(line, "; %s %.*s", p->at[k].key, hash ? 16 : 4096, p->at[k].value);
     }
@@ -201,7 +241,8 @@ static void add_rules(lb_str *line, const lb_record *c) {
 }
 
 /* Every option that a cell ran with, also the defaults: what was actually used; and what is its own. */
-static lb_status add_each(items *s, const lb_results *r) {
+static lb_status add_each(items *s, const columns *of_cell, const columns *of_host) {
+    const lb_results *r = of_cell->r;
     for (int64_t i = 0; i < r->n; i++) {
         const lb_record *c = &r->record[i];
         if (c->state != LB_CELL_DONE) continue;
@@ -212,8 +253,8 @@ static lb_status add_each(items *s, const lb_results *r) {
         if (c->propagate && c->propagate[0]) lb_str_add(&line, " propagate=%s", c->propagate);
         if (c->true_sequential) lb_str_add(&line, " true_sequential=true");
         add_rules(&line, c);
-        add_own(&line, r, c, false);
-        add_own(&line, r, c, true);
+        add_own(&line, of_cell, i);
+        add_own(&line, of_host, i);
         LB_TRY(add_line(s, &line));
     }
     return LB_OK;
@@ -227,9 +268,12 @@ static void list(const items *s, const char *title, lb_table_format f, lb_str *o
 
 lb_status lb_report_provenance(const lb_report_view *v, lb_table_format f, lb_str *out) {
     items same = {.arena = v->arena}, differ = same, each = same;
-    LB_TRY(add_keys(&same, &differ, v->r, false));
-    LB_TRY(add_keys(&same, &differ, v->r, true));
-    LB_TRY(add_each(&each, v->r));
+    columns of_cell, of_host;
+    LB_TRY(collect(v->arena, v->r, false, &of_cell));
+    LB_TRY(collect(v->arena, v->r, true, &of_host));
+    LB_TRY(add_keys(&same, &differ, &of_cell));
+    LB_TRY(add_keys(&same, &differ, &of_host));
+    LB_TRY(add_each(&each, &of_cell, &of_host));
     list(&same, "The same for all cells:", f, out);
     list(&differ, "Different between cells:", f, out);
     list(&each, "Each cell, with every option:", f, out);

@@ -37,9 +37,10 @@ static lb_status leaf_of(const writer *w, const char *name, const char *ext, cha
 }
 
 static lb_status layer_tables(const writer *w) {
+    bool apart = lb_report_layers_apart(w->v->r);
     for (int64_t i = 0; i < w->v->r->n; i++) {
         const lb_record *c = &w->v->r->record[i];
-        if (c->state != LB_CELL_DONE || c->size.quantized.weights == 0 || !c->layers) continue;
+        if (!lb_report_has_layers(c)) continue;
         LB_TRY(lb_interrupt_check());
         char *raw = lb_arena_printf(w->v->arena, "layers-%s", c->stem), *leaf;
         char *name = raw ? lb_report_slug(w->v->arena, raw) : NULL;
@@ -48,6 +49,12 @@ static lb_status layer_tables(const writer *w) {
             lb_str s = {0};
             LB_TRY(leaf_of(w, name, file[k].ext, &leaf));
             lb_status made = lb_report_layers(w->v->arena, c, c->label, true, file[k].f, &s);
+            LB_TRY(put(w, leaf, &s, made));
+        }
+        if (apart) {
+            lb_str s = {0};
+            LB_TRY(leaf_of(w, name, "html", &leaf));
+            lb_status made = lb_report_layers_page(w->v, c, &s);
             LB_TRY(put(w, leaf, &s, made));
         }
     }
@@ -158,6 +165,12 @@ static bool is_left_picture(const char *name, bool folder) {
     return is_left_file(name, folder);
 }
 
+/* A page of layers is made anew where index.html has no room for them. */
+static bool is_table_or_left(const char *name, bool folder) {
+    bool page = strncmp(name, "layers-", 7) == 0 && lb_str_ends(name, ".html");
+    return (!folder && page) || is_left_file(name, folder);
+}
+
 /* The results folder is a run's own, but for the tables that a report writes there. */
 static bool is_left_table(const char *name, bool folder) {
     static const char *const made[] = {"cells.csv", "expected.csv", NULL};
@@ -186,7 +199,7 @@ static lb_status write_all(const writer *w, const char *report_dir, const char *
     LB_TRY(lb_fs_own_folder(plots_dir));
     lb_fs_remove_ours(results_dir, is_left_table);
     lb_fs_remove_ours(report_dir, is_left_file);
-    lb_fs_remove_ours(tables_dir, is_left_file);
+    lb_fs_remove_ours(tables_dir, is_table_or_left);
     lb_fs_remove_ours(plots_dir, is_left_picture);
     if (expected_csv) LB_TRY(keep_expected(w, expected_csv));
     lb_str s = {0};

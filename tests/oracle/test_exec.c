@@ -254,7 +254,7 @@ static void check_alone(const program_run *x, lb_exec *e, int64_t block, lb_mat 
     lb_mat to = program_room(x, x->T, want->to.cols);
     lb_mat kept = program_room(x, x->T, s.cols);
     lb_tap tap = {.input = want->input, .to = to};
-    lb_capture cap = {&tap, 1, true};
+    lb_capture cap = {.tap = &tap, .taps = 1, .stop = true};
     memcpy(kept.d, s.d, (size_t)(s.rows * s.cols) * sizeof *s.d);
     assert_ok(lb_exec_block(e, &x->w, block, s, &cap));
     assert_memory_equal(kept.d, s.d, (size_t)(s.rows * s.cols) * sizeof *s.d);

@@ -110,7 +110,7 @@ static void check_captured(const lb_test_program *c, const lb_tensor *unused) {
         for (int k = 0; k < 2; k++) {
             lb_exec *e;
             tap[k] = (lb_tap){.input = i, .to = program_room(&x, x.T, x.n->input[i].cols)};
-            lb_capture cap = {&tap[k], 1, true};
+            lb_capture cap = {.tap = &tap[k], .taps = 1, .stop = true};
             assert_ok(lb_exec_new_panel(c->arena, x.n, x.T, x.panel, NULL, &e));
             assert_ok(lb_exec_block(e, each[k], 0, s[k], &cap));
         }
