@@ -258,7 +258,14 @@ static lb_status unknown(lb_arena *a, const lb_papers_row *row, size_t n, int wh
         names(&row[i], what, &known[k++], &second);
         if (second) known[k++] = second;
     }
-    const char *near = lb_str_nearest(pattern, known, k);
+    const char *near = lb_str_nearest(pattern, known, k), *slash = strrchr(pattern, '/'), *as = NULL;
+    char *begins = lb_arena_printf(a, "%s*", pattern);
+    if (!begins) return LB_E_NOMEM;
+    for (size_t i = 0; i < k && !near && !as; i++) {
+        if (slash && fits(a, slash + 1, known[i])) as = known[i]; /* facebook/opt-125m, a path */
+        if (pattern[0] && fits(a, begins, known[i])) as = begins;
+    }
+    if (!near) near = as;
     return near ? lb_fail(LB_E_ARG, "%s '%s': no published number has it: did you mean '%s'?", name_of[what], pattern,
                           near)
                 : lb_fail(LB_E_ARG, "%s '%s': no published number has it", name_of[what], pattern);
@@ -273,6 +280,47 @@ static lb_status check_names(lb_arena *a, const lb_papers_row *row, size_t n, co
         if (!any) return unknown(a, row, n, what, w->pattern[what]);
     }
     return LB_OK;
+}
+
+/* Each of the names is known, and no row has all of them: which names of the next kind go with the first. */
+static lb_status nowhere_together(lb_arena *a, const lb_papers_row *row, size_t n, const wanted *w) {
+    enum { MOST = 24 };
+    int of = -1, other = -1;
+    size_t some = 0;
+    lb_str all = {0}, there = {0};
+    const char *seen[MOST];
+    for (int what = 0; what < NAMES; what++) {
+        if (!w->pattern[what]) continue;
+        lb_str_add(&all, "%s%s '%s'", all.len ? ", " : "", name_of[what], w->pattern[what]);
+        if (of < 0)
+            of = what;
+        else if (other < 0)
+            other = what;
+    }
+    for (size_t i = 0; i < n && some < MOST && other >= 0; i++) {
+        const char *name, *second;
+        bool before = !answers(a, &row[i], of, w->pattern[of]);
+        names(&row[i], other, &name, &second);
+        for (size_t k = 0; k < some && !before; k++) before = strcmp(seen[k], name) == 0;
+        if (before) continue;
+        lb_str_add(&there, "%s%s", some ? ", " : "", name);
+        seen[some++] = name;
+    }
+    lb_status st = lb_str_check(&all);
+    if (st == LB_OK) st = lb_str_check(&there);
+    if (st == LB_OK)
+        st = lb_fail(LB_E_ARG, "no published number has all of %s: of %s '%s' there is %s%s", all.s, name_of[of],
+                     w->pattern[of], there.s, some == MOST ? ", ..." : "");
+    lb_str_free(&all);
+    lb_str_free(&there);
+    return st;
+}
+
+lb_status lb_papers_none_runs(const lb_papers_row *row, size_t n) {
+    static const char no[] = "no: ";
+    const char *how = row[0].runs_how;
+    return lb_fail(LB_E_ARG, "none of these %zu published numbers can be run here: the first: %s", n,
+                   strncmp(how, no, strlen(no)) == 0 ? how + strlen(no) : how);
 }
 
 static bool is_wanted(lb_arena *a, const lb_papers_row *r, const wanted *w) {
@@ -296,16 +344,19 @@ lb_status lb_papers_choose(lb_arena *a, const lb_papers *p, const lb_papers_wish
         LB_TRY(lb_published_cell_of(a, row[i].x, &row[i].cell));
     }
     LB_TRY(check_names(a, row, p->rows, &names_wanted));
-    size_t kept = 0;
+    size_t kept = 0, asked = 0;
+    lb_papers_row first = {0};
     for (size_t i = 0; i < p->rows; i++) {
         if (!is_wanted(a, &row[i], &names_wanted)) continue;
-        lb_papers_row *r = &row[kept];
-        *r = row[i];
-        LB_TRY(judge(a, &sources, r));
-        if (w->runnable && !r->runs) continue;
-        LB_TRY(find_command(a, &all, r));
-        kept++;
+        lb_papers_row r = row[i];
+        LB_TRY(judge(a, &sources, &r));
+        if (!asked++) first = r;
+        if (w->runnable && !r.runs) continue;
+        LB_TRY(find_command(a, &all, &r));
+        row[kept++] = r;
     }
+    if (!asked) return nowhere_together(a, row, p->rows, &names_wanted);
+    if (!kept) return lb_papers_none_runs(&first, asked);
     *out = row, *n = kept;
     return LB_OK;
 }

@@ -29,9 +29,13 @@ typedef struct lb_papers_row {
     const char *calibration; /* as in a config, as the paper has it: "text: c4-train-0, recipe: documents, ..." */
 } lb_papers_row;
 
-/* The rows of a wish, in the order of the file. LB_E_ARG: one of its names fits nothing, with the nearest that does. */
+/* The rows of a wish, in the order of the file, at least one. LB_E_ARG: one of its names fits nothing, with the nearest
+ * that does; nothing has all of them; or none of what there is can be run. */
 LB_NODISCARD lb_status lb_papers_choose(lb_arena *a, const lb_papers *p, const lb_papers_wish *w, lb_papers_row **out,
                                         size_t *n);
+
+/* LB_E_ARG that says so, with the first one's reason. */
+LB_NODISCARD lb_status lb_papers_none_runs(const lb_papers_row *row, size_t n);
 
 /* A list of expected values (docs/experiments.md) of all rows, also of those that do not run. */
 LB_NODISCARD lb_status lb_papers_expected(const lb_papers_row *row, size_t n, lb_str *out);

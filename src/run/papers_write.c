@@ -113,8 +113,18 @@ static lb_status add_once(lb_arena *a, once *x, size_t most, const char *text) {
     return LB_OK;
 }
 
+static lb_status several_texts(const once *paper) {
+    if (paper->n < 2) return lb_fail(LB_E_ARG, "these numbers calibrate on different texts: choose one --table");
+    lb_str s = {0};
+    for (size_t i = 0; i < paper->n; i++) lb_str_add(&s, "%s%s", i ? ", " : "", paper->at[i]);
+    lb_status st = lb_str_check(&s);
+    if (st == LB_OK) st = lb_fail(LB_E_ARG, "these papers calibrate on different texts: choose one --paper of %s", s.s);
+    lb_str_free(&s);
+    return st;
+}
+
 lb_status lb_papers_config(lb_arena *a, const lb_papers_row *row, size_t n, lb_str *out) {
-    once model = {0}, eval = {0}, entry = {0}, calibration = {0};
+    once model = {0}, eval = {0}, entry = {0}, calibration = {0}, paper = {0};
     for (size_t i = 0; i < n; i++) {
         const lb_papers_row *r = &row[i];
         if (!r->runs) continue;
@@ -126,9 +136,10 @@ lb_status lb_papers_config(lb_arena *a, const lb_papers_row *row, size_t n, lb_s
         LB_TRY(add_once(a, &eval, n, e));
         LB_TRY(add_once(a, &entry, n, r->cell.entry));
         if (r->calibration) LB_TRY(add_once(a, &calibration, n, r->calibration));
+        if (r->calibration) LB_TRY(add_once(a, &paper, n, r->x->paper));
     }
-    if (!entry.n) return lb_fail(LB_E_ARG, "none of these %zu published numbers can be run here", n);
-    if (calibration.n > 1) return lb_fail(LB_E_ARG, "these papers calibrate on different texts: choose one (--paper)");
+    if (!entry.n) return lb_papers_none_runs(row, n);
+    if (calibration.n > 1) return several_texts(&paper);
     lb_str_add(out,
                "# Made by lowbit papers. Beside a list of expected values (--format expected >expected.csv) the run "
                "ends with\n# ours and the published numbers.\nname: papers\nmodel: [");

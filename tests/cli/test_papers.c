@@ -59,7 +59,7 @@ static void sources(void **state) {
     }
     r = CLI(&o, "papers", "OPT-125M", "--format", "config");
     assert_int_equal(r.code, 1);
-    cli_has(r.err, "these papers calibrate on different texts: choose one (--paper)");
+    cli_has(r.err, "these papers calibrate on different texts: choose one --paper of GPTQ, OmniQuant, ");
     cli_free(&r);
     r = CLI(&o, "papers", "OPT-125M", "rtn", "--paper", "GPTQ", "--table", "T3", "--format", "config");
     assert_int_equal(r.code, 0);
@@ -74,6 +74,33 @@ static void sources(void **state) {
     assert_ok(lb_config_read(arena, path, NULL, 0, &c));
     assert_int_equal(c.entries, 2);
     assert_string_equal(c.entry[0].method->name, "rtn");
+}
+
+/* What is asked for and is not there, with what there is. */
+static void nothing_like_it(void **state) {
+    (void)state;
+    cli_options o = here();
+    static const char *const asked[][3] = {
+        {"facebook/opt-125m", NULL, "model 'facebook/opt-125m': no published number has it: did you mean 'OPT-125M'?"},
+        {"opt", "gptq", "model 'opt': no published number has it: did you mean 'opt*'?"},
+        {"llama-7b", "obq",
+         "no published number has all of model 'llama-7b', method 'obq': of model 'llama-7b' there is fp, "},
+    };
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        cli_result r = CLI(&o, "papers", asked[i][0], asked[i][1]);
+        assert_int_equal(r.code, 1);
+        cli_has(r.err, asked[i][2]);
+        assert_string_equal(r.out, "");
+        cli_free(&r);
+    }
+    static const char *const format[] = {"table", "config"};
+    for (int i = 0; i < 2; i++) {
+        cli_result r = CLI(&o, "papers", "OPT-125M", "awq", "--paper", "OmniQuant", i ? "--no-runnable" : "--runnable",
+                           "--format", format[i]);
+        assert_int_equal(r.code, 1);
+        cli_has(r.err, "published numbers can be run here: the first: AWQ is not here");
+        cli_free(&r);
+    }
 }
 
 static void shell(const char *command, char *out, size_t room) {
@@ -162,6 +189,7 @@ static void run_beside_a_paper(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sources),
+        cmocka_unit_test(nothing_like_it),
         cmocka_unit_test(experiments),
         cmocka_unit_test(run_beside_a_paper),
     };
