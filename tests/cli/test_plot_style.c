@@ -18,6 +18,7 @@ static char dir[LB_TEST_PATH];
 
 static int setup(void **state) {
     (void)state;
+    cli_quick_figures();
     snprintf(dir, sizeof dir, "%s/styled", lb_test_tmpdir());
     assert_ok(lb_fs_mkdirs(dir));
     lb_results *r = synthetic_results_new(SYNTHETIC_SINGLE, dir);

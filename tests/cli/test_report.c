@@ -109,6 +109,7 @@ static void writes_everything(void **state) {
 /* Two of one folder at a time draw one after the other: neither takes the other's pictures away. */
 static void reports_wait_for_each_other(void **state) {
     (void)state;
+    cli_quick_figures();
     for (int i = 0; i < 2; i++) {
         pid_t a = cli_start(NULL, (const char *const[]){"report", dir, NULL});
         pid_t b = cli_start(NULL, (const char *const[]){"report", dir, NULL});
@@ -305,6 +306,7 @@ static void put(const char *leaf) {
 /* What killed reports left goes with the next one: of processes that are no more, and no link is followed. */
 static void leftovers_go(void **state) {
     (void)state;
+    cli_quick_figures();
     /* No process has this number: the largest that Linux gives has seven digits. */
     static const char *const left[] = {"cells.csv.tmp.999999999",
                                        "expected.csv.tmp.999999999",
@@ -343,6 +345,7 @@ static void leftovers_go(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(paper_with_latex), /* with whole figures */
         cmocka_unit_test(prints_the_stored_tables),
         cmocka_unit_test(prints_layers),
         cmocka_unit_test(fits_the_terminal),
@@ -352,7 +355,6 @@ int main(void) {
         cmocka_unit_test(compares_with_expected),
         cmocka_unit_test(refuses),
         cmocka_unit_test(paper_without_latex),
-        cmocka_unit_test(paper_with_latex),
         cmocka_unit_test(paper_in_a_folder_of_its_own),
     };
     return cmocka_run_group_tests_name("lowbit report", tests, setup, NULL);

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "support/support.h"
 
 enum { MAX_WORDS = 64 };
@@ -21,6 +22,28 @@ static void program(char path[PATH_MAX]) {
     char relative[PATH_MAX];
     snprintf(relative, sizeof relative, "%s/lowbit", build && *build ? build : "build/release");
     if (!realpath(relative, path)) fail_msg("%s: %s", relative, strerror(errno));
+}
+
+static bool on_path(const char *program) {
+    char path[LB_TEST_PATH];
+    bool found = false;
+    for (const char *p = getenv("PATH"); p && *p && !found; p += strcspn(p, ":"), p += *p == ':') {
+        snprintf(path, sizeof path, "%.*s/%s", (int)strcspn(p, ":"), p, program);
+        found = access(path, X_OK) == 0;
+    }
+    return found;
+}
+
+void cli_quick_figures(void) {
+    const char *path = getenv("PATH");
+    char quick[LB_TEST_PATH];
+    lb_test_fixture("tests/quick", quick);
+    if (!on_path("gnuplot") || strstr(path, quick)) return;
+    lb_str s = {0};
+    lb_str_add(&s, "%s:%s", quick, path);
+    assert_ok(lb_str_check(&s));
+    assert_int_equal(setenv("PATH", s.s, 1), 0);
+    lb_str_free(&s);
 }
 
 /* In the child: only calls that are allowed after fork. Whoever hangs is ended. */

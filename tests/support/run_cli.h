@@ -24,6 +24,10 @@ cli_result cli_run(const cli_options *o, const char *const *words);
 void cli_free(cli_result *r);
 #define CLI(o, ...) cli_run((o), (const char *const[]){__VA_ARGS__, NULL})
 
+/* From here on figures are drawn as tests/quick/gnuplot does it, where there is gnuplot: for tests that look at their
+ * texts at most. tests/unit/test_report_plots.c has every kind drawn whole. */
+void cli_quick_figures(void);
+
 /* Runs a command of the shell: what it prints to standard output, cut to the room and ended; its exit status. */
 int cli_shell(const char *command, char *out, size_t room);
 

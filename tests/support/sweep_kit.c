@@ -44,6 +44,7 @@ int make_model(void **state) {
     (void)state;
     char text[LB_TEST_PATH], model[LB_TEST_PATH], eval[LB_TEST_PATH];
     home = lb_test_tmpdir();
+    cli_quick_figures();
     if (lb_arena_new(0, &arena) != LB_OK) return -1;
     lb_test_fixture("data/builtin/calibration.txt", text);
     lb_test_fixture("data/builtin/eval.txt", eval);

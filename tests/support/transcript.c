@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "model/model.h"
+#include "support/run_cli.h"
 #include "support/support.h"
 
 static char root[LB_TEST_PATH], work[LB_TEST_PATH];
@@ -80,6 +81,7 @@ static const char sources[] =
     "   sha256: 0000000000000000000000000000000000000000000000000000000000000002}\n";
 
 static void set_environment(void) {
+    cli_quick_figures();
     static const char *const unset[] = {"LOWBIT_QUIET", "LOWBIT_TRACE", "LOWBIT_SOURCES", "MANPAGER"};
     const char *build = getenv("BUILD");
     lb_str path = {0};
