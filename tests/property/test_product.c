@@ -18,20 +18,33 @@ static const int64_t shapes[][3] = {
     {1024, 576, 576}, {511, 1536, 576}, {1023, 576, 1536}, {777, 129, 257}, {64, 1000, 1000}, {65, 2048, 2048},
     {63, 500, 900},   {100, 64, 11008}, {700, 44, 333},    {97, 33, 3000},  {192, 172, 512},  {193, 700, 448},
     {211, 511, 641},  {500, 77, 895},   {128, 3, 5000},    {900, 1, 1300},  {3000, 70, 63},   {4000, 600, 62}};
-enum { SHAPES = (int)(sizeof shapes / sizeof shapes[0]) };
+enum { SHAPES = (int)(sizeof shapes / sizeof shapes[0]), APART = 5 };
 
-static float *random_floats(int64_t n, uint64_t seed) {
-    lb_rng r = lb_rng_make(seed, 3);
+/* Normal numbers for one product after the other: to draw them takes longer than to multiply them. */
+static const float *drawn(void) {
+    static float *all;
+    int64_t most = 0;
+    if (all) return all;
+    for (int i = 0; i < SHAPES; i++) {
+        const int64_t m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
+        if (m * k + n * k + m * (n + APART) > most) most = m * k + n * k + m * (n + APART);
+    }
+    lb_rng r = lb_rng_make(1, 3);
+    if (!(all = malloc((size_t)most * sizeof *all))) fail();
+    for (int64_t i = 0; i < most; i++) all[i] = (float)lb_rng_normal(&r);
+    return all;
+}
+
+static float *copy(const float *from, int64_t n) {
     float *out = malloc((size_t)n * sizeof *out);
     if (!out) fail();
-    for (int64_t i = 0; i < n; i++) out[i] = (float)lb_rng_normal(&r);
-    return out;
+    return memcpy(out, from, (size_t)n * sizeof *out);
 }
 
 static bool same_bytes(const int64_t shape[3], float mult, bool add) {
-    int64_t m = shape[0], n = shape[1], k = shape[2], ld = n + 5; /* y: a part of a matrix that is wider */
-    float *x = random_floats(m * k, 1), *w = random_floats(n * k, 2);
-    float *a = random_floats(m * ld, 3), *b = random_floats(m * ld, 3);
+    int64_t m = shape[0], n = shape[1], k = shape[2], ld = n + APART; /* y: part of a wider matrix */
+    float *x = copy(drawn(), m * k), *w = copy(drawn() + m * k, n * k);
+    float *a = copy(drawn() + m * k + n * k, m * ld), *b = copy(a, m * ld);
     lb_sgemm(false, true, mult, lb_cmat_of(x, m, k), lb_cmat_of(w, n, k), add ? 1.0f : 0.0f, (lb_mat){a, m, n, ld});
     lb_product(lb_cmat_of(x, m, k), lb_cmat_of(w, n, k), mult, add, (lb_mat){b, m, n, ld});
     bool same = memcmp(a, b, (size_t)(m * ld) * sizeof *a) == 0;
@@ -54,6 +67,7 @@ static bool has_avx512(void) { return lb_kernels_get("avx512") != NULL; }
 /* In a process of its own, whose OpenBLAS starts on this core. own: our kernels must be found to do as it does. */
 static void check_core(const char *core, bool own) {
     fflush(NULL);
+    (void)drawn();
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
@@ -102,7 +116,7 @@ static void packed(void **state) {
     const lb_kernels *kn = lb_kernels_get("avx512");
     if (!kn) skip();
     enum { MOST = 70 };
-    float *w = random_floats(LB_PANEL_WIDE * MOST, 4), b[MOST * LB_PANEL_WIDE + 1];
+    float *w = copy(drawn(), LB_PANEL_WIDE * MOST), b[MOST * LB_PANEL_WIDE + 1];
     for (int64_t n = 1; n <= LB_PANEL_WIDE; n++)
         for (int64_t k = 1; k <= MOST; k += k < 35 ? 1 : 5) {
             for (int64_t i = 0; i <= MOST * LB_PANEL_WIDE; i++) b[i] = 7.0f;

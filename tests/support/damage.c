@@ -50,6 +50,7 @@ static void add_rarer(lb_record *c) {
 void damage_make(const char *dir, char path[4096]) {
     lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, dir);
     add_rarer(&r->record[VICTIM]);
+    r->n = VICTIM + 1; /* every round reads them all, each in a child: the baseline, and one more than a report needs */
     for (int64_t i = 0; i < r->n; i++)
         if (r->record[i].state == LB_CELL_DONE) assert_ok(lb_store_write(dir, &r->record[i]));
     assert_ok(lb_store_write_index(dir, r->name, r->model_name, r->model_note, r->record, r->n));
