@@ -9,7 +9,7 @@
 
 static void allocations_fail(void **state) {
     (void)state;
-    if (STARVE_SANITIZED) skip();
+    if (LB_TEST_SANITIZED) skip();
     for (int i = 0; starve_commands[i]; i++) {
         bool slow = !strcmp(starve_commands[i], "run");
         starve_inject(starve_commands[i], "library", slow ? 4 : 10, false);
@@ -20,7 +20,7 @@ static void allocations_fail(void **state) {
 
 static void the_last_allocations_fail(void **state) {
     (void)state;
-    if (STARVE_SANITIZED) skip();
+    if (LB_TEST_SANITIZED) skip();
     starve_at_the_end("train", 8);
     starve_at_the_end("quantize", 4);
     starve_at_the_end("quantize --profile", 3);
@@ -29,7 +29,7 @@ static void the_last_allocations_fail(void **state) {
 
 static void address_space_is_limited(void **state) {
     (void)state;
-    if (STARVE_SANITIZED) skip();
+    if (LB_TEST_SANITIZED) skip();
     starve_limit("eval", 2, 12);
     starve_limit("report", 2, 4);
     starve_limit("run", 2, 4);

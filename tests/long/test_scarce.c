@@ -38,7 +38,7 @@ static void address_space_is_limited(void **state) {
 }
 
 int main(void) {
-    if (STARVE_SANITIZED) return 0;
+    if (LB_TEST_SANITIZED) return 0;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocations_fail),
         cmocka_unit_test(all_further_allocations_fail),

@@ -13,7 +13,7 @@
 /* Of the logits' spread: against float32 of another program, whose angles are float32 too; against float64. */
 static const double against_float32 = 2e-5, against_float64 = 1e-5;
 /* Past a tile of keys; the float64 reference of the rest is what a sanitizer would take minutes for. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
+#if LB_TEST_SANITIZED
 enum { LONG = 530, PANEL = 96 };
 #else
 enum { LONG = 700, PANEL = 96 };

@@ -13,7 +13,7 @@
 
 static const double tolerance = 2e-5;
 /* Of values of a key that transformers treats alike the first two: memory errors are those of reading them. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
+#if LB_TEST_SANITIZED
 enum { VALUES = 2, CHANGES = 25 };
 #else
 enum { VALUES = INT32_MAX, CHANGES = 50 };

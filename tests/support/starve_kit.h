@@ -5,13 +5,6 @@
 
 #include <stdbool.h>
 
-/* The sanitizers have allocators and limits of their own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
-#define STARVE_SANITIZED 1
-#else
-#define STARVE_SANITIZED 0
-#endif
-
 int starve_setup(void **state); /* make_model, a config, and what it gives when nothing fails */
 
 /* One allocation fails: at so many places, spread over all that a command makes, those of libraries (of == "library")

@@ -13,6 +13,13 @@
 
 enum { LB_TEST_PATH = 4096 };
 
+/* Sanitizers have allocators and limits of their own, and take several times as long. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
+#define LB_TEST_SANITIZED 1
+#else
+#define LB_TEST_SANITIZED 0
+#endif
+
 /* A fresh, empty folder (below $TMPDIR or /tmp), removed with all it holds when the program ends. */
 const char *lb_test_tmpdir(void);
 /* The path of a file or folder named from the repository's root ("tests/fixtures/x.json"). The root is $LOWBIT_ROOT,

@@ -8,7 +8,6 @@
 
 #include "base/child.h"
 #include "base/mem.h"
-#include "support/starve_kit.h"
 #include "support/support.h"
 
 enum { MEMORY = 256 << 20, PART = 1 << 20, WALL_S = 60 };
@@ -51,7 +50,7 @@ static lb_status outcome(plan p) {
 static void crashes(void **state) {
     (void)state;
     assert_status(LB_E_FORMAT, outcome((plan){.sig = SIGSEGV}));
-    if (!STARVE_SANITIZED) assert_error_has("Segmentation fault");
+    if (!LB_TEST_SANITIZED) assert_error_has("Segmentation fault");
     assert_status(LB_E_FORMAT, outcome((plan){.sig = SIGPROF}));
     assert_status(LB_E_FORMAT, outcome((plan){.exits = true}));
     assert_status(LB_E_FORMAT, outcome((plan){.done = true})); /* it said less than was expected */
@@ -61,7 +60,7 @@ static void crashes(void **state) {
 
 static void over_its_own_limit(void **state) {
     (void)state;
-    if (STARVE_SANITIZED) skip();
+    if (LB_TEST_SANITIZED) skip();
     assert_status(LB_E_FORMAT, outcome((plan){.greedy = true, .sig = SIGABRT}));
     assert_status(LB_E_FORMAT, outcome((plan){.greedy = true, .exits = true}));
     assert_status(LB_E_FORMAT, outcome((plan){.greedy = true}));
@@ -72,7 +71,7 @@ static void memory_is_scarce(void **state) {
     (void)state;
     struct rlimit before, less;
     lb_status st[5];
-    if (STARVE_SANITIZED) skip();
+    if (LB_TEST_SANITIZED) skip();
     assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
     less = before;
     less.rlim_cur = MEMORY; /* the program itself is in it */
@@ -107,7 +106,7 @@ static void a_refusal_is_known(void **state) {
     assert_ok(lb_child_read(&c, &is, 1, WALL_S));
     assert_int_equal(is, 1);
     lb_status st = lb_child_read(&c, &is, 1, WALL_S);
-    assert_int_equal(st, STARVE_SANITIZED ? LB_E_FORMAT : LB_E_NOMEM);
+    assert_int_equal(st, LB_TEST_SANITIZED ? LB_E_FORMAT : LB_E_NOMEM);
 }
 
 int main(void) {
