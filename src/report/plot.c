@@ -284,9 +284,10 @@ void lb_plot_bar_axis(lb_plot *p, const char *axis, lb_span data, bool log_scale
 
 static double bar_height(const lb_plot *p) { return fmax(p->height - BAR_BELOW - BAR_ABOVE, 20); }
 
-/* The map reads in grey and with every colour blindness. */
+/* The map reads in grey and with every colour blindness. The middle has little colour, so that a number on it has as
+ * much contrast in grey. */
 void lb_plot_map_colours(lb_plot *p, lb_span data, bool log_scale) {
-    lb_str_add(&p->setup, "set palette defined (0 '#440154', 1 '#472d7b', 2 '#3b528b', 3 '#2c728e', 4 '#21918c', 5 "
+    lb_str_add(&p->setup, "set palette defined (0 '#440154', 1 '#472d7b', 2 '#3b528b', 3 '#4f6f80', 4 '#5d8b88', 5 "
                           "'#28ae80', 6 '#5ec962', 7 '#addc30', 8 '#fde725')\nset rmargin 11\n");
     lb_plot_bar_axis(p, "cb", data, log_scale, bar_height(p));
 }

@@ -13,9 +13,9 @@
 const lb_plot_options lb_plot_usual = {.formats = LB_PLOT_USUAL_FORMATS, .title = true};
 
 const char *const lb_plot_figures[] = {
-    "ppl-bits",    "delta-bits",          "kl-bits", "front", "layer-error", "error-map", "training-loss",
-    "training-kl", "training-validation", "sizes",   "cost",  "seeds",       "texts",     "samples",
-    "acc-bits",    "token-map",           NULL};
+    "ppl-bits",    "delta-bits",          "kl-bits",  "front",     "layer-error", "error-map", "training-loss",
+    "training-kl", "training-validation", "sizes",    "cost",      "seeds",       "texts",     "samples",
+    "acc-bits",    "token-map",           "kl-texts", "acc-texts", NULL};
 static const char *const format_names[] = {"svg", "png", "pdf", "cairolatex", "tikz", NULL};
 static const char *const axis_names[] = {"bits", "ppl", "delta", "kl", "acc", "mib", NULL};
 

@@ -24,8 +24,17 @@ typedef struct map {
     int n;
 } map;
 
+/* What a figure shows of a row on an evaluation. */
+typedef struct quantity {
+    const char *figure, *column;
+    double (*of)(const lb_report_quality *q);                         /* NaN: it has none */
+    bool (*shown)(const lb_report_view *v, const lb_report_block *b); /* of this evaluation */
+    const char *what, *caption;
+} quantity;
+
 typedef struct maps {
     const lb_report_view *v;
+    const quantity *q;
     map *at;
     int64_t n;
     size_t longest, widest; /* characters: of the texts' names, of the evaluations' */
@@ -50,10 +59,31 @@ static lb_status name_texts(lb_arena *a, map *m) {
     return lb_report_path_ends(a, m->text, m->n);
 }
 
-static lb_status delta_of(const maps *s, const lb_report_row *row, int64_t b, double *out) {
+static double delta_of(const lb_report_quality *q) { return q->has_delta ? q->delta.delta : NAN; }
+static double kl_of(const lb_report_quality *q) { return q->has_kl ? q->kl : NAN; }
+static double accuracy_of(const lb_report_quality *q) { return q->task.has ? 100 * q->task.acc : NAN; }
+
+static bool has_ppl(const lb_report_view *v, const lb_report_block *b) { return v && lb_report_has_ppl(b); }
+static bool is_task(const lb_report_view *v, const lb_report_block *b) { return v && lb_report_is_task(b); }
+static bool has_kl(const lb_report_view *v, const lb_report_block *b) {
+    bool any = false;
+    for (int64_t i = 0; i < v->rows; i++) {
+        const lb_eval_row *e = lb_report_eval(v->row[i].cell[0], b);
+        any = any || (e && e->eval.has_kl);
+    }
+    return any && lb_report_has_ppl(b);
+}
+
+static const quantity shown[] = {
+    {"texts", "delta", delta_of, has_ppl, "\xce\x94 ln PPL", "difference of ln PPL to the unquantized model"},
+    {"kl-texts", "kl", kl_of, has_kl, "KL in nats", "KL(unquantized \xe2\x80\x96 quantized) in nats a token"},
+    {"acc-texts", "accuracy", accuracy_of, is_task, "accuracy in %", "accuracy in %"},
+};
+
+static lb_status value_of(const maps *s, const lb_report_row *row, int64_t b, double *out) {
     lb_report_quality q;
     LB_TRY(lb_report_quality_of(s->v, row, &s->v->block[b], &q));
-    *out = q.seeds && q.has_delta ? q.delta.delta : NAN;
+    *out = q.seeds ? s->q->of(&q) : NAN;
     return LB_OK;
 }
 
@@ -77,7 +107,7 @@ static lb_status measure(maps *s) {
         for (int k = 0; k < m->n; k++) {
             for (int64_t b = 0; b < s->v->blocks; b++) {
                 double d;
-                LB_TRY(delta_of(s, m->row[k], b, &d));
+                LB_TRY(value_of(s, m->row[k], b, &d));
                 lb_span_add(&s->span, d);
             }
         }
@@ -85,8 +115,8 @@ static lb_status measure(maps *s) {
     return LB_OK;
 }
 
-static lb_status maps_of(const lb_report_view *v, maps *s) {
-    *s = (maps){.v = v, .at = LB_NEW(v->arena, map, v->rows + 1), .span = LB_SPAN_EMPTY};
+static lb_status maps_of(const lb_report_view *v, const quantity *q, maps *s) {
+    *s = (maps){.v = v, .q = q, .at = LB_NEW(v->arena, map, v->rows + 1), .span = LB_SPAN_EMPTY};
     if (!s->at) return LB_E_NOMEM;
     for (int64_t i = 0; i < v->rows; i++) {
         const lb_record *c = v->row[i].cell[0];
@@ -137,11 +167,11 @@ typedef struct part {
 
 static lb_status map_data(lb_plot *p, const maps *s, const map *m, const part *of, const char *title) {
     lb_plot_block(p, title);
-    lb_str_add(&p->dat, "# evaluation calibration delta evaluation_name calibration_text\n");
+    lb_str_add(&p->dat, "# evaluation calibration %s evaluation_name calibration_text\n", s->q->column);
     for (int k = 0; k < m->n; k++)
         for (int64_t b = of->column; b < of->column + of->columns; b++) {
             double d;
-            LB_TRY(delta_of(s, m->row[k], b, &d));
+            LB_TRY(value_of(s, m->row[k], b, &d));
             lb_str_add(&p->dat, "%lld %d ", (long long)(b - of->column), k);
             lb_str_add(&p->dat, isfinite(d) ? "%.9g \"" : "NaN \"", d);
             lb_markup_text(&p->dat, LB_TABLE_TERMINAL, s->v->block[b].name);
@@ -174,7 +204,7 @@ static size_t longest_line(const maps *s, const part *of) {
     return w;
 }
 
-/* Numbers in white where the map is dark: where black would have less contrast (both have 4.5 there). */
+/* Numbers in white where the map is dark: where black would have less contrast (both have 4.5 there, and in grey). */
 static lb_status draw_map(lb_plot *p, const maps *s, const part *of, int64_t index) {
     const map *m = &s->at[of->map + index];
     const char *title;
@@ -222,11 +252,10 @@ static lb_status fill(const maps *s, part *of, const lb_plotter *w, lb_plot *p) 
     bool log_scale = s->span.low > 0 && s->span.high / s->span.low > 12;
     const char *scale = log_scale ? " (log scale)" : "", *model = s->v->r->model_name;
     const char **protocol = LB_NEW(p->arena, const char *, of->columns);
-    p->title = lb_arena_printf(p->arena, "%s: \xce\x94 ln PPL by calibration and evaluation text%s", model, scale);
-    p->caption = lb_arena_printf(p->arena,
-                                 "%s: difference of ln PPL to the unquantized model%s; a line for each calibration "
-                                 "text, a column for each evaluation%s.",
-                                 model, scale, s->v->seeds ? ", means over seeds" : "");
+    p->title = lb_arena_printf(p->arena, "%s: %s by calibration and evaluation text%s", model, s->q->what, scale);
+    p->caption =
+        lb_arena_printf(p->arena, "%s: %s%s; a line for each calibration text, a column for each evaluation%s.", model,
+                        s->q->caption, scale, s->v->seeds ? ", means over seeds" : "");
     if (!protocol || !p->title || !p->caption) return LB_E_NOMEM;
     LB_TRY(name_part(p, s, of));
     of->top = lb_plot_title_height(w, p);
@@ -249,7 +278,7 @@ static lb_status fill(const maps *s, part *of, const lb_plotter *w, lb_plot *p) 
 
 static lb_status figure(const maps *s, part *of, lb_plotter *w) {
     lb_plot p;
-    char *name = lb_arena_printf(s->v->arena, "texts%s", of->name);
+    char *name = lb_arena_printf(s->v->arena, "%s%s", s->q->figure, of->name);
     if (!name) return LB_E_NOMEM;
     int64_t column = s->widest < NARROWEST ? NARROWEST : (int64_t)s->widest;
     int lines = 0;
@@ -270,24 +299,24 @@ static int64_t share(int64_t n, double most) {
     return (n + figures - 1) / figures;
 }
 
-/* The view without blocks whose differences are none of perplexities. */
-static lb_status of_texts(const lb_report_view *v, lb_report_view *out) {
+/* The view with the evaluations that have it. */
+static lb_status that_have(const lb_report_view *v, const quantity *q, lb_report_view *out) {
     *out = *v;
     out->block = LB_NEW(v->arena, lb_report_block, v->blocks + 1);
     if (!out->block) return LB_E_NOMEM;
     out->blocks = 0;
     for (int64_t b = 0; b < v->blocks; b++)
-        if (lb_report_has_ppl(&v->block[b])) out->block[out->blocks++] = v->block[b];
+        if (q->shown(v, &v->block[b])) out->block[out->blocks++] = v->block[b];
     return LB_OK;
 }
 
-lb_status lb_plot_texts(const lb_report_view *whole, lb_plotter *w) {
+static lb_status figures(const lb_report_view *whole, const quantity *q, lb_plotter *w) {
     enum { CELL = 9 }; /* characters: of a number, and a protocol's name */
     maps s;
-    lb_report_view of_ppl;
-    const lb_report_view *v = &of_ppl;
-    LB_TRY(of_texts(whole, &of_ppl));
-    LB_TRY(maps_of(v, &s));
+    lb_report_view some;
+    const lb_report_view *v = &some;
+    LB_TRY(that_have(whole, q, &some));
+    LB_TRY(maps_of(v, q, &s));
     if (!s.n || lb_span_empty(&s.span)) return LB_OK;
     int lines = 0;
     for (int64_t i = 0; i < s.n; i++) lines = s.at[i].n > lines ? s.at[i].n : lines;
@@ -304,5 +333,10 @@ lb_status lb_plot_texts(const lb_report_view *whole, lb_plotter *w) {
             if (!of.name) return LB_E_NOMEM;
             LB_TRY(figure(&s, &of, w));
         }
+    return LB_OK;
+}
+
+lb_status lb_plot_texts(const lb_report_view *v, lb_plotter *w) {
+    for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) LB_TRY(figures(v, &shown[i], w));
     return LB_OK;
 }

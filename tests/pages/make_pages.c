@@ -64,9 +64,9 @@ static lb_results *samples(const char *dir) {
     return r;
 }
 
-/* The second evaluation as one of multiple choice; which items are right is made up. */
+/* The second evaluation as one of multiple choice; which items are right is made up. Two calibration texts. */
 static lb_results *tasks(const char *dir) {
-    lb_results *r = of_kind(SYNTHETIC_SWEEP, dir);
+    lb_results *r = synthetic_results_two_texts("texts/pile.txt", dir);
     const lb_eval_row *base = NULL;
     for (int64_t i = 0; i < r->n; i++) {
         lb_eval_row *e = r->record[i].evals > 1 ? &r->record[i].eval[1] : NULL;

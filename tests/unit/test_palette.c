@@ -6,6 +6,7 @@
 
 #include "quant/method.h"
 #include "report/plot.h"
+#include "support/plot_kit.h"
 #include "support/support.h"
 #include "support/synthetic_results.h"
 
@@ -187,11 +188,57 @@ static void points_differ(void **state) {
     lb_arena_free(a);
 }
 
+/* ---- numbers on a map ---- */
+
+static void mixed(const vec *stop, double t, vec out) {
+    int i = t < 8 ? (int)t : 7;
+    for (int c = 0; c < 3; c++) out[c] = stop[i][c] + (t - i) * (stop[i + 1][c] - stop[i][c]);
+}
+
+static double light(double v) { return v <= 0.03928 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4); }
+
+/* WCAG 2's contrast of white or black on this colour (sRGB, 0 to 1), or on the grey that CSS makes of it. */
+static double contrast_on(const vec c, bool white, bool grey) {
+    const double part[] = {0.2126, 0.7152, 0.0722};
+    double sum = 0, of_grey = 0;
+    for (int i = 0; i < 3; i++) sum += part[i] * light(c[i]), of_grey += part[i] * c[i];
+    double l = grey ? light(of_grey) : sum;
+    return white ? 1.05 / (l + 0.05) : (l + 0.05) / 0.05;
+}
+
+/* As the script has them: its colours, and where its numbers turn from white to black. */
+static void numbers_on_maps(void **state) {
+    (void)state;
+    lb_plot_list list;
+    lb_results *r = synthetic_results_two_texts("texts/pile.txt", "results/synthetic");
+    char *gp = plot_text(plots_made(r, &list), "texts", "gp"), *p = strstr(gp, "set palette defined (");
+    vec stop[9];
+    double turn;
+    for (int i = 0; i < 9; i++) {
+        unsigned c[3];
+        p = strchr(p, '#');
+        assert_non_null(p);
+        assert_int_equal(sscanf(p++, "#%2x%2x%2x", &c[0], &c[1], &c[2]), 3);
+        for (int k = 0; k < 3; k++) stop[i][k] = c[k] / 255.0;
+    }
+    assert_non_null(p = strstr(gp, "dark(v) = log(v / "));
+    assert_int_equal(sscanf(strstr(p, ") < ") + 4, "%lf", &turn), 1);
+    for (int k = 0; k <= 2000; k++)
+        for (int grey = 0; grey < 2; grey++) {
+            vec c;
+            mixed(stop, 8 * k / 2000.0, c);
+            double x = contrast_on(c, k / 2000.0 < turn, grey);
+            if (x < 4.5) fail_msg("%g of the way, %s: %.2f", k / 2000.0, grey ? "in grey" : "in colour", x);
+        }
+    lb_free(gp);
+    synthetic_results_free(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fixed_colours), cmocka_unit_test(own_colours),   cmocka_unit_test(pipelines),
         cmocka_unit_test(dashes),        cmocka_unit_test(told_apart),    cmocka_unit_test(seen_on_white),
-        cmocka_unit_test(series_differ), cmocka_unit_test(points_differ),
+        cmocka_unit_test(series_differ), cmocka_unit_test(points_differ), cmocka_unit_test(numbers_on_maps),
     };
     return cmocka_run_group_tests_name("palette", tests, NULL, NULL);
 }

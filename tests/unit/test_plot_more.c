@@ -255,6 +255,44 @@ static void texts(void **state) {
     synthetic_results_free(r);
 }
 
+/* The same of the KL, which these results have of the first evaluation alone, and of a task's accuracy. */
+static void texts_by_kl_and_accuracy(void **state) {
+    (void)state;
+    lb_results *r = synthetic_results_two_texts("texts/pile.txt", "results/synthetic");
+    double kl[2], acc[2];
+    uint8_t right[2][4] = {{1, 0, 0, 0}, {1, 1, 1, 0}};
+    for (int64_t i = 0; i < r->n; i++) {
+        lb_eval_row *e = r->record[i].eval;
+        const char *text = lb_pairs_get(&r->record[i].provenance, "calibration");
+        if (r->record[i].evals < 2) continue;
+        bool pile = text && strcmp(text, "texts/pile.txt") == 0;
+        e[0].eval.kl_mean = pile ? 0.5 : 0.25;
+        e[1].eval.has_kl = false;
+        assert_int_equal(lb_protocol_parse("MC-piqa", &e[1].eval.protocol), LB_OK);
+        e[1].eval.task = (lb_task_result){.items = 4, .right = right[pile]};
+        lb_task_count(&e[1].eval.task);
+    }
+    const char *dir = plots_made(r, &list);
+    char *dat = plot_text(dir, "kl-texts", "dat"), *gp = plot_text(dir, "kl-texts", "gp");
+    const char *p = strchr(strchr(dat, '\n') + 1, '\n') + 1;
+    for (int i = 0; i < 2; i++, p = strchr(p, '\n') + 1) assert_int_equal(sscanf(p, "%*d %*d %lf", &kl[i]), 1);
+    assert_true(kl[0] == 0.25 && kl[1] == 0.5);
+    assert_non_null(strstr(dat, "# evaluation calibration kl evaluation_name"));
+    assert_non_null(strstr(gp, "KL in nats by calibration and evaluation text"));
+    assert_null(strstr(dat, "MC-piqa")); /* it has none */
+    lb_free(dat);
+    lb_free(gp);
+    dat = plot_text(dir, "acc-texts", "dat"), gp = plot_text(dir, "acc-texts", "gp");
+    p = strchr(strchr(dat, '\n') + 1, '\n') + 1;
+    for (int i = 0; i < 2; i++, p = strchr(p, '\n') + 1) assert_int_equal(sscanf(p, "%*d %*d %lf", &acc[i]), 1);
+    assert_true(acc[0] == 25 && acc[1] == 75);
+    assert_non_null(strstr(gp, "accuracy in % by calibration and evaluation text"));
+    assert_null(strstr(dat, "W2-2048"));
+    lb_free(dat);
+    lb_free(gp);
+    synthetic_results_free(r);
+}
+
 static bool shows_texts(lb_results *r) {
     bool shown = false;
     (void)plots_made(r, &list);
@@ -330,6 +368,7 @@ int main(void) {
         cmocka_unit_test(seeds),
         cmocka_unit_test(seeds_about_zero),
         cmocka_unit_test(texts),
+        cmocka_unit_test(texts_by_kl_and_accuracy),
         cmocka_unit_test(no_texts),
         cmocka_unit_test(no_row_for_the_legend_alone),
         cmocka_unit_test(names_of_any_letters),
