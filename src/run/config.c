@@ -57,8 +57,8 @@ lb_status lb_config_unknown_key(const lb_yaml *n, const char *in, const lb_confi
     lb_where w = lb_config_where(n);
     const char *dot = strchr(n->key, '.'), *near = lb_str_nearest(n->key, known->at, known->n);
     const char *note, *ours = lb_field_key(n->key, known->at, known->n, &note);
-    for (size_t i = 0; dot && i < known->n; i++)
-        if (strcmp(known->at[i], dot + 1) == 0) near = known->at[i];
+    const char *of_stage = dot ? lb_str_nearest(dot + 1, known->at, known->n) : NULL;
+    if (of_stage && (!near || strcmp(of_stage, dot + 1) == 0)) near = of_stage;
     if (ours)
         return lb_fail(LB_E_CONFIG, "%s: unknown key '%s'%s: did you mean '%s'%s%s%s?", w.text, n->key, in, ours,
                        note ? " (" : "", note ? note : "", note ? ")" : "");

@@ -123,33 +123,46 @@ static lb_status add_lists(lb_config_reader *r, const lb_yaml *section, const ch
 }
 
 /* Keys that cells do not have one by one, and what there is instead. */
+static const char no_result[] = "no result depends on it";
+static const char *const no_axis[][2] = {
+    {"eval", "every cell has all evaluations, which are a list: eval: [{text: A}, {text: B}]"},
+    {"quantize", "entries are a list already: what is under axes reaches all that have the option"},
+    {"stages", "stages are entries: quantize: [{stages: [...]}, {stages: [...]}]"},
+    {"rules", "rules are an axis as a whole, each value a list of them: rules: [[{match: ...}], []]"},
+    {"embedding", "it is the config's or an entry's: give two entries, each with its own"},
+    {"head", "it is the config's or an entry's: give two entries, each with its own"},
+    {"label", "labels are entries', and say what varies"},
+    {"plots", "it is the whole experiment's"},
+    {"name", "it is the whole experiment's"},
+    {"results", "it is the whole experiment's"},
+    {"expected", "it is the whole experiment's"},
+    {"include", "it is the whole experiment's"},
+    {"threads", no_result},
+    {"weights", no_result},
+    {"export", no_result},
+    {"keep_layers", no_result},
+    {"keep_cache", no_result},
+    {"prompt", "it is the whole experiment's"},
+    {"prompt_tokens", "it is the whole experiment's"},
+};
+enum { NO_AXES = sizeof no_axis / sizeof no_axis[0] };
+
 static const char *not_of_cells(const char *name) {
-    static const char no_result[] = "no result depends on it";
-    static const char *const why[][2] = {
-        {"eval", "every cell has all evaluations, which are a list: eval: [{text: A}, {text: B}]"},
-        {"quantize", "entries are a list already: what is under axes reaches all that have the option"},
-        {"stages", "stages are entries: quantize: [{stages: [...]}, {stages: [...]}]"},
-        {"rules", "rules are an axis as a whole, each value a list of them: rules: [[{match: ...}], []]"},
-        {"embedding", "it is the config's or an entry's: give two entries, each with its own"},
-        {"head", "it is the config's or an entry's: give two entries, each with its own"},
-        {"label", "labels are entries', and say what varies"},
-        {"plots", "it is the whole experiment's"},
-        {"name", "it is the whole experiment's"},
-        {"results", "it is the whole experiment's"},
-        {"expected", "it is the whole experiment's"},
-        {"include", "it is the whole experiment's"},
-        {"threads", no_result},
-        {"weights", no_result},
-        {"export", no_result},
-        {"keep_layers", no_result},
-        {"keep_cache", no_result},
-        {"prompt", "it is the whole experiment's"},
-        {"prompt_tokens", "it is the whole experiment's"},
-    };
     size_t n = strcspn(name, ".[");
-    for (size_t i = 0; i < sizeof why / sizeof why[0]; i++)
-        if (strlen(why[i][0]) == n && memcmp(why[i][0], name, n) == 0) return why[i][1];
+    for (size_t i = 0; i < NO_AXES; i++)
+        if (strlen(no_axis[i][0]) == n && memcmp(no_axis[i][0], name, n) == 0) return no_axis[i][1];
     return NULL;
+}
+
+static lb_status unknown_axis(lb_config_reader *r, const lb_axis *ax);
+static bool is_known(const char *name);
+
+/* Values that no axis has say less than a name that nothing has: "rule" for rules. */
+static lb_status check_name(lb_config_reader *r, const lb_yaml *n) {
+    bool plain = n->kind == LB_YAML_LIST && n->count > 0;
+    for (size_t i = 0; plain && i < n->count; i++) plain = n->item[i]->kind == LB_YAML_SCALAR;
+    if (plain || n->kind == LB_YAML_SCALAR || is_known(lb_axis_proper(n->key))) return LB_OK;
+    return unknown_axis(r, &(lb_axis){.name = n->key, .node = n});
 }
 
 /* Of `axes`: a map in it is a way of writing its keys. */
@@ -163,6 +176,7 @@ static lb_status add_written(lb_config_reader *r, const lb_yaml *axes) {
         }
         const char *why = n->kind == LB_YAML_MAP || strchr(n->key, '.') ? NULL : not_of_cells(n->key);
         if (why) return lb_fail(LB_E_CONFIG, "%s: axis '%s': %s", lb_config_where(n).text, n->key, why);
+        if (n->kind != LB_YAML_MAP) LB_TRY(check_name(r, n));
         if (n->kind != LB_YAML_MAP) LB_TRY(add_axis(r, n->key, n, "axes", false));
         for (size_t k = 0; n->kind == LB_YAML_MAP && k < n->count; k++) {
             const char *name = lb_arena_printf(r->a, "%s.%s", n->key, n->item[k]->key);
@@ -330,6 +344,24 @@ static bool is_of_methods(const char *name) {
     return false;
 }
 
+static bool is_known(const char *name) { return is_of_cells(name) || is_of_methods(name); }
+
+/* Options of the methods that ends have, as axes call them. */
+static lb_status add_ends(lb_config_reader *r, lb_config_names *known) {
+    for (int head = 0; head < 2; head++) {
+        const lb_end *end = NULL;
+        for (size_t i = 0; i < r->c->entries && !end; i++)
+            if (r->c->entry[i].method) end = end_in(r->c, &r->c->entry[i], head ? LB_OF_HEAD : LB_OF_EMBEDDING);
+        for (size_t i = 0; end && i < end->method->options.n; i++) {
+            const char *key = end->method->options.table[i].name;
+            const char *full = lb_arena_printf(r->a, "%s.%s", head ? "head" : "embedding", key);
+            if (!full) return LB_E_NOMEM;
+            lb_config_names_add(known, full);
+        }
+    }
+    return LB_OK;
+}
+
 /* key: of a method that an end has, if any has one. */
 static lb_status unknown_of_end(lb_config_reader *r, const lb_axis *ax, const char *key, lb_option_owner owner) {
     lb_where w = lb_config_where(ax->node);
@@ -364,11 +396,17 @@ static lb_status unknown_axis(lb_config_reader *r, const lb_axis *ax) {
     lb_config_names_add(&known, "rules");
     lb_config_names_add_table(&known, &lb_config_cell_table);
     lb_config_names_of_entries(r, &known);
+    LB_TRY(add_ends(r, &known));
     if (!near) near = lb_field_key(ax->name, known.at, known.n, &note);
     if (!near) near = lb_str_nearest(ax->name, known.at, known.n);
     if (near)
         return lb_fail(LB_E_CONFIG, "%s: axis '%s': no method of this config has that option: did you mean '%s'%s%s%s?",
                        w.text, ax->name, near, note ? " (" : "", note ? note : "", note ? ")" : "");
+    known.n = 0;
+    for (size_t i = 0; i < NO_AXES; i++) lb_config_names_add(&known, no_axis[i][0]);
+    if ((near = lb_str_nearest(ax->name, known.at, known.n)))
+        return lb_fail(LB_E_CONFIG, "%s: axis '%s': no method of this config has that option, and if '%s' is meant: %s",
+                       w.text, ax->name, near, not_of_cells(near));
     return lb_fail(LB_E_CONFIG, "%s: axis '%s': no method of this config has that option", w.text, ax->name);
 }
 

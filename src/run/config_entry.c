@@ -1,4 +1,5 @@
 /* An entry of `quantize`, and rules: methods, stages, and the options that each may set. */
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -85,10 +86,21 @@ static lb_status check_entry(const lb_yaml *n, const char *title) {
                    title, lb_config_kind_name(n));
 }
 
+/* A key of the map that looks like one of those that name a method. */
+static lb_status no_method(const lb_yaml *map, const char *title) {
+    const lb_config_names known = {{"method", "stages"},
+                                   strncmp(title, "quantize", 8) == 0 && !strstr(title, ".stages") ? 2 : 1};
+    char in[128];
+    snprintf(in, sizeof in, " in %s", title);
+    for (size_t i = 0; map->kind == LB_YAML_MAP && i < map->count; i++)
+        if (lb_str_nearest(map->item[i]->key, known.at, known.n))
+            return lb_config_unknown_key(map->item[i], in, &known, NULL);
+    return lb_fail(LB_E_CONFIG, "%s: %s: 'method' is missing (lowbit methods lists them)", lb_config_where(map).text,
+                   title);
+}
+
 lb_status lb_config_read_method(const lb_yaml *n, const lb_yaml *map, const char *title, const lb_method **out) {
-    if (!n)
-        return lb_fail(LB_E_CONFIG, "%s: %s: 'method' is missing (lowbit methods lists them)",
-                       lb_config_where(map).text, title);
+    if (!n) return no_method(map, title);
     lb_where w = lb_config_where(n);
     bool end = strcmp(title, "embedding") == 0 || strcmp(title, "head") == 0;
     if (n->kind == LB_YAML_LIST)

@@ -45,6 +45,38 @@ static void expect_error(const char *text, const char *message) {
     assert_string_equal(got + strlen(dir) + 1, message);
 }
 
+/* What is nearly a key is told from one that nothing is like, wherever it stands. */
+static void near_names(void **state) {
+    (void)state;
+    static const char *const axis[][2] = {
+        {"rule: [[{match: a, bits: 3}], []]",
+         "'rule': no method of this config has that option: did you mean 'rules'?"},
+        {"samples: [[3]]", "'samples': no method of this config has that option: did you mean 'calibration.samples'?"},
+        {"hed.bits: [2, 3]", "'hed.bits': no method of this config has that option: did you mean 'head.bits'?"},
+        {"prompts: [a, b]", "'prompts': no method of this config has that option, and if 'prompt' is meant: it is the "
+                            "whole experiment's"},
+        {"quantise: [{method: rtn}]", "'quantise': no method of this config has that option, and if 'quantize' is "
+                                      "meant: entries are a list already: what is under axes reaches all that have "
+                                      "the option"},
+    };
+    static const char *const entry[][3] = {
+        {"metod: rtn", "metod' in quantize[0]", "method"},
+        {"stage: [{method: rtn}]", "stage' in quantize[0]", "stages"},
+        {"stages: [{metod: rtn}]", "metod' in quantize[0].stages[0]", "method"},
+        {"method: rtn, head: {metod: rtn}", "metod' in head", "method"},
+        {"stages: [{method: rtn}, {method: low_rank}], rtn.bit: 3", "rtn.bit' in quantize[0]", "bits"},
+    };
+    for (size_t i = 0; i < sizeof axis / sizeof axis[0]; i++)
+        expect_error(lb_arena_printf(arena, "model: m\nquantize: [{method: rtn}]\nhead: {method: rtn}\naxes: {%s}\n",
+                                     axis[i][0]),
+                     lb_arena_printf(arena, "c.yaml:4: axis %s", axis[i][1]));
+    for (size_t i = 0; i < sizeof entry / sizeof entry[0]; i++)
+        expect_error(lb_arena_printf(arena, "model: m\nquantize: [{%s}]\n", entry[i][0]),
+                     lb_arena_printf(arena, "c.yaml:2: unknown key '%s: did you mean '%s'?", entry[i][1], entry[i][2]));
+    expect_error("model: m\nquantize: [{method: rtn}]\naxes: {bits: [[3, 4]]}\n",
+                 "c.yaml:3: bits: must be a list of plain values (axes)");
+}
+
 static void messages(void **state) {
     (void)state;
     expect_error("model: m.gguf\nquantize:\n  - method: rtn\n    bits: 9\n",
@@ -369,6 +401,7 @@ static void memory_runs_out(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(near_names),
         cmocka_unit_test(messages),
         cmocka_unit_test(stages),
         cmocka_unit_test(scalars),
