@@ -3,15 +3,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "report/plot.h"
-
-extern char **environ;
 
 /* What the child said, up to a limit; the rest is read and dropped so that it never blocks. A child that never ends
  * does not outlive a signal to us. */
@@ -35,16 +33,39 @@ static lb_status read_all(int fd, pid_t pid, char *text, size_t cap) {
     return st;
 }
 
+/* In the child, where nothing but system calls is safe: it goes with its parent, however that ends, or pictures would
+ * appear in a folder that somebody else works on by then. Leaves an errno in `told` if gnuplot cannot be run. */
+static void become(const char *dir, char *const *argv, int out, int told, pid_t parent) {
+    int e = prctl(PR_SET_PDEATHSIG, SIGKILL) ? errno : 0;
+    if (getppid() != parent) _exit(1); /* it ended before that */
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (!e && (null < 0 || dup2(null, STDIN_FILENO) < 0)) e = errno;
+    if (!e && (dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0 || chdir(dir))) e = errno;
+    if (!e) {
+        (void)execvp(argv[0], argv);
+        e = errno;
+    }
+    while (write(told, &e, sizeof e) < 0 && errno == EINTR) {
+    }
+    _exit(1);
+}
+
+/* An errno, or 0. */
 static int start(const char *dir, char *const *argv, int out, pid_t *pid) {
-    posix_spawn_file_actions_t fa;
-    int e = posix_spawn_file_actions_init(&fa);
-    if (e) return e;
-    e = posix_spawn_file_actions_addchdir_np(&fa, dir);
-    if (!e) e = posix_spawn_file_actions_addopen(&fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    if (!e) e = posix_spawn_file_actions_adddup2(&fa, out, STDOUT_FILENO);
-    if (!e) e = posix_spawn_file_actions_adddup2(&fa, out, STDERR_FILENO);
-    if (!e) e = posix_spawnp(pid, argv[0], &fa, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&fa);
+    int told[2], e = 0;
+    pid_t parent = getpid();
+    if (pipe2(told, O_CLOEXEC)) return errno;
+    *pid = fork();
+    if (*pid == 0) become(dir, argv, out, told[1], parent);
+    if (*pid < 0) e = errno;
+    close(told[1]);
+    ssize_t got = -1;
+    while (*pid > 0 && (got = read(told[0], &e, sizeof e)) < 0 && errno == EINTR) {
+    }
+    close(told[0]);
+    if (got <= 0) return e; /* gnuplot's, whose end of the pipe is closed */
+    while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR) {
+    }
     return e;
 }
 
@@ -72,7 +93,7 @@ lb_status lb_gnuplot_run(const char *dir, const char *script, const char *stem) 
     }
     /* Without the start-up files: those of a user would change every plot, one in the folder may be anybody's. */
     char *argv[] = {"gnuplot", "-d", "-e", set.s, (char *)script, NULL};
-    pid_t pid;
+    pid_t pid = 0;
     int e = start(dir, argv, fd[1], &pid);
     close(fd[1]);
     lb_str_free(&set);

@@ -1,9 +1,13 @@
 /* Plots: exact scripts and data, pictures by gnuplot, no gnuplot, a gnuplot that fails; and the report as a whole. */
+#include <fcntl.h>
 #include <math.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -142,6 +146,38 @@ static void failing_gnuplot(void **state) {
     assert_ok(lb_fs_list(dir, ".svg", &name, &files));
     lb_fs_list_free(name, files);
     assert_int_equal(files, 0);
+}
+
+/* Whoever is killed while gnuplot draws leaves none behind, which would go on writing. */
+static void killed_while_drawing(void **state) {
+    (void)state;
+    static const char fake[] = "#!/bin/sh\necho 1 >&9\nexec sleep 1000\n";
+    char bin[LB_TEST_PATH], tool[LB_TEST_PATH + 16], byte;
+    int held[2];
+    snprintf(bin, sizeof bin, "%s", folder("held"));
+    snprintf(tool, sizeof tool, "%s/gnuplot", bin);
+    assert_ok(lb_fs_mkdirs(bin));
+    assert_ok(lb_fs_write_atomic(tool, fake, sizeof fake - 1));
+    assert_int_equal(chmod(tool, 0755), 0);
+    assert_int_equal(pipe2(held, O_CLOEXEC), 0); /* until its other end is closed somebody holds it */
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char path[2 * LB_TEST_PATH];
+        snprintf(path, sizeof path, "%s:/bin:/usr/bin", bin);
+        setenv("PATH", path, 1);
+        _exit(dup2(held[1], 9) < 0 || lb_gnuplot_run(bin, "a.gp", "a") != LB_OK);
+    }
+    close(held[1]);
+    struct pollfd p = {held[0], POLLIN, 0};
+    assert_int_equal(poll(&p, 1, 60000), 1);
+    assert_int_equal(read(held[0], &byte, 1), 1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(read(held[0], &byte, 1), 1); /* the end of its line */
+    assert_int_equal(poll(&p, 1, 60000), 1);
+    assert_int_equal(read(held[0], &byte, 1), 0);
+    close(held[0]);
 }
 
 /* Every kind of results draws without a word from gnuplot; the pictures are what their names say. */
@@ -456,6 +492,7 @@ int main(void) {
         cmocka_unit_test(scripts_and_data),
         cmocka_unit_test(without_gnuplot),
         cmocka_unit_test(failing_gnuplot),
+        cmocka_unit_test(killed_while_drawing),
         cmocka_unit_test(draws),
         cmocka_unit_test(runs_again),
         cmocka_unit_test(not_finite),
