@@ -144,6 +144,13 @@ lb_status lb_report_row_fact(const lb_report_view *v, const lb_report_row *row, 
     return of_cells(v, row, b, name, out);
 }
 
+lb_status lb_report_put_rules(const lb_report_view *v, const lb_report_row *row, size_t column, lb_table *t) {
+    lb_fact_value rules;
+    LB_TRY(of_cells(v, row, NULL, "rules", &rules));
+    if (rules.text[0]) lb_table_set(t, column, NULL, rules.text);
+    return LB_OK;
+}
+
 /* ---- names ---- */
 
 static bool is_known(const char *name) { return lb_fact_find(name) || is_of_rows(name); }

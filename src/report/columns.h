@@ -39,6 +39,9 @@ LB_NODISCARD lb_status lb_report_fact_name(lb_arena *a, const lb_results *r, con
  * what all share, the mean of numbers, or every value. */
 LB_NODISCARD lb_status lb_report_row_fact(const lb_report_view *v, const lb_report_row *row, const lb_report_block *b,
                                           const char *name, lb_fact_value *out);
+/* For CSV, as no name of a row says them unless they tell it from others: the rules of its single layers, if any. */
+LB_NODISCARD lb_status lb_report_put_rules(const lb_report_view *v, const lb_report_row *row, size_t column,
+                                           lb_table *t);
 /* The rows in the order that the view's options ask for, the baseline first: (v->rows) pointers. */
 LB_NODISCARD lb_status lb_report_sorted(const lb_report_view *v, const lb_report_block *b, const lb_report_row ***out);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "report/columns.h"
 #include "report/parts.h"
 
 #define TIMES "\xc3\x97"
@@ -241,6 +242,7 @@ enum size_column {
     S_METHOD,
     S_BITS,
     S_GROUP,
+    S_RULES_CSV, /* where some row has any */
     S_WEIGHTS,
     S_CODES,
     S_SCALES,
@@ -268,6 +270,7 @@ static const lb_table_column size_column[S_COLUMNS] = {
     [S_METHOD] = {.head = "method", .name = "method", .key = true},
     [S_BITS] = {.head = "bits", .name = "bits", .right = true, .key = true},
     [S_GROUP] = {.head = "group", .name = "group", .right = true, .key = true},
+    [S_RULES_CSV] = {.name = "rules", .optional = true},
     [S_WEIGHTS] = {.head = "weights", .name = "weights", .right = true},
     [S_CODES] = {.head = "codes", .name = "codes_bytes", .right = true},
     [S_SCALES] = {.head = "scales", .name = "scales_bytes", .right = true},
@@ -350,8 +353,11 @@ lb_status lb_report_sizes(const lb_report_view *v, lb_table_format f, lb_str *ou
         const lb_report_view *one = &v->model[m];
         if (apart && !one->rows) continue;
         if (apart) LB_TRY(size_table(one, m + 1, &t));
-        for (int64_t i = 0; i < one->rows; i++)
-            if (!one->row[i].twin) put_size(t, &one->row[i]);
+        for (int64_t i = 0; i < one->rows; i++) {
+            if (one->row[i].twin) continue;
+            put_size(t, &one->row[i]);
+            LB_TRY(lb_report_put_rules(one, &one->row[i], S_RULES_CSV, t));
+        }
         if (apart) LB_TRY(lb_table_render(t, f, out));
     }
     return apart ? lb_str_check(out) : lb_table_render(t, f, out);

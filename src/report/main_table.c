@@ -23,6 +23,7 @@ enum column {
     C_METHOD,
     C_BITS,
     C_GROUP,
+    C_RULES_CSV, /* where some row has any */
     C_BPW,
     C_SIZE,
     C_RATIO,
@@ -72,6 +73,7 @@ static const lb_table_column column[COLUMNS] = {
     [C_METHOD] = {.head = "method", .name = "method", .key = true},
     [C_BITS] = {.head = "bits", .name = "bits", .right = true, .key = true},
     [C_GROUP] = {.head = "group", .name = "group", .right = true, .key = true},
+    [C_RULES_CSV] = {.name = "rules", .optional = true},
     [C_BPW] = {.head = "b/w", .name = "bits_per_weight", .right = true, .priority = 4},
     [C_SIZE] = {.head = "MiB", .name = "bytes_fp16_rest", .right = true, .priority = 7},
     [C_RATIO] = {.head = "of fp16", .name = "ratio_fp16", .right = true, .priority = 8},
@@ -297,6 +299,7 @@ static lb_status fill(lb_table *t, const lb_columns *x, const lb_report_view *v,
             if (b->compute) lb_table_set(t, C_COMPUTE_CSV, NULL, b->compute);
         }
         put_identity(t, v, row);
+        LB_TRY(lb_report_put_rules(v, row, C_RULES_CSV, t));
         LB_TRY(put_again(t, v, row));
         put_size(t, row);
         if (b) put_quality(t, row, &q);

@@ -370,6 +370,16 @@ static void only_seeds_are_averaged(void **state) {
     assert_ok(lb_report_provenance(&v, LB_TABLE_TERMINAL, &s));
     assert_non_null(strstr(s.s, "; rules: match: head"));
     lb_str_free(&s);
+    /* A file has them in a column, if any row has rules. */
+    assert_ok(lb_report_main_tables(&v, LB_TABLE_CSV, &s));
+    assert_non_null(strstr(s.s, ",method,bits,group,rules,bits_per_weight,"));
+    assert_non_null(strstr(s.s, ",gptq 2b g64 s2 #2,2,64,match: head,"));
+    assert_non_null(strstr(s.s, ",gptq 2b g64,2,64,,"));
+    lb_str_free(&s);
+    assert_ok(lb_report_sizes(&v, LB_TABLE_CSV, &s));
+    assert_non_null(strstr(s.s, "method,bits,group,rules,weights,"));
+    assert_non_null(strstr(s.s, "\ngptq 2b g64 s2 #2,2,64,match: head,"));
+    lb_str_free(&s);
     gptq[0]->config = gptq[1]->config = "quantize:\n  - method: gptq\n    rules:\n      - match: 0.q\n        "
                                         "bits: 4\n      - match: head\n        skip: true\n";
     assert_ok(lb_report_notes(&v, LB_TABLE_MARKDOWN, &s));
