@@ -180,6 +180,8 @@ static lb_status report(const report_flags *f, const lb_results *all, bool whole
     if (write) lb_info(log, "written: %s/report/index.html", r->dir);
     if (f->write && !whole)
         lb_info(log, "nothing is written: the report in a folder is that of its whole sweep and baseline");
+    for (int64_t i = 0; i < all->unread; i++) lb_warn(log, "%s", all->notice[i]); /* no CSV has notices */
+    if (all->unread) *exit_code = 1;
     lb_cli_expected_warn(outside, differs, log, exit_code);
     return LB_OK;
 }
@@ -204,7 +206,7 @@ const lb_command lb_cmd_report = {
         "Writes DIR/cells.csv and DIR/report/ (index.html, report.md, body.tex, tables, plots), and prints the "
         "main table.\nSeveral folders, --all and --where only print: differences are between cells of one model, "
         "text and protocol.\nExit code 1 when a value is outside the tolerance of the expected one, or differs from a "
-        "published one.",
+        "published one, or a folder of several is left out because its index cannot be read.",
     .example = "lowbit report results/demo --where 'bits <= 3' --sort ppl",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(report_flags)},
     .min_positional = 1,

@@ -175,8 +175,9 @@ typedef struct lb_results {
     const char *model_name, *model_note; /* "baseline is itself a dequantized 4-bit model (Q4_1)" or ""; several
                                             models: "a, b" and "" */
     int64_t unlisted; /* result files in the folder that its index does not list; they may not be among the records */
-    const char **notice; /* of files that could not be read */
+    const char **notice; /* of files and folders that could not be read */
     int64_t notices;
+    int64_t unread;               /* of several folders those that are left out; a notice says why */
     const struct lb_results *all; /* those that these were chosen from; NULL: they are all */
     lb_arena *arena;
 } lb_results;

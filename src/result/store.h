@@ -37,7 +37,8 @@ LB_NODISCARD lb_status lb_store_read_all(const char *dir, lb_results **out);
  * read is a notice. */
 LB_NODISCARD lb_status lb_store_read_unlisted(lb_results *r);
 /* Of several folders, in their order, each result (by its key) once: name "a, b", the first one's `dir`; records know
- * their folder, and their model where the folders' models differ. all: with what the indexes do not list. */
+ * their folder, and their model where the folders' models differ. all: with what the indexes do not list. A folder
+ * whose index cannot be read is left out, with a notice, unless it is so with all of them. */
 LB_NODISCARD lb_status lb_store_read_several(const char *const *dir, int64_t n, bool all, lb_results **out);
 void lb_results_free(lb_results *r);
 

@@ -91,7 +91,7 @@ static lb_status list_stems(const lb_results *r, stems *out) {
 
 static lb_status add_notice(lb_results *r, const char *text) {
     const char **all = LB_NEW(r->arena, const char *, r->notices + 1);
-    char *copy = lb_arena_strdup(r->arena, text);
+    char *copy = text ? lb_arena_strdup(r->arena, text) : NULL;
     if (!all || !copy) return LB_E_NOMEM;
     if (r->notices) memcpy(all, r->notice, (size_t)r->notices * sizeof *all);
     all[r->notices++] = copy;
@@ -221,8 +221,10 @@ static lb_status merge(const lb_results *part, int64_t n, const char *const *fol
                        LB_CELLS_MOST);
     out->model_note = models ? "" : part[0].model_note;
     out->record = LB_NEW(out->arena, lb_record, records + 1);
-    out->notice = LB_NEW(out->arena, const char *, notices + 1);
-    if (!out->record || !out->notice) return LB_E_NOMEM;
+    const char **notice = LB_NEW(out->arena, const char *, out->notices + notices + 1);
+    if (!out->record || !notice) return LB_E_NOMEM;
+    for (int64_t i = 0; i < out->notices; i++) notice[i] = out->notice[i];
+    out->notice = notice;
     lb_index keys = {0};
     lb_status st = LB_OK;
     for (int64_t k = 0; k < n && st == LB_OK; k++) st = append_part(out, &part[k], (size_t)k, folder[k], models, &keys);
@@ -230,17 +232,35 @@ static lb_status merge(const lb_results *part, int64_t n, const char *const *fol
     return st;
 }
 
+/* An index that cannot be read takes its folder along and no other; a folder that is none was mistyped. */
+static bool is_damage(const char *dir, lb_status st) {
+    char *index = st == LB_E_IO ? lb_fs_join(dir, "sweep.json") : NULL;
+    bool there = index && lb_fs_there(index);
+    lb_free(index);
+    return st == LB_E_FORMAT || st == LB_E_UNSUPPORTED || there;
+}
+
 static lb_status read_several(const char *const *dir, int64_t n, bool all, lb_results *out) {
     lb_arena *a = out->arena;
     lb_results *part = LB_NEW(a, lb_results, n);
-    const char **folder = LB_NEW(a, const char *, n);
-    if (!part || !folder) return LB_E_NOMEM;
+    const char **folder = LB_NEW(a, const char *, n), **read = LB_NEW(a, const char *, n);
+    int64_t parts = 0;
+    if (!part || !folder || !read) return LB_E_NOMEM;
     for (int64_t k = 0; k < n; k++) {
-        LB_TRY(lb_store_read_folder(a, dir[k], all, &part[k]));
+        lb_status st = lb_store_read_folder(a, dir[k], all, &part[parts]);
+        if (st == LB_OK) {
+            read[parts++] = dir[k];
+            continue;
+        }
+        if (!is_damage(dir[k], st) || (k + 1 == n && !parts)) return st;
+        LB_TRY(lb_starved_check());
+        LB_TRY(add_notice(out, lb_arena_printf(a, "%s is left out: %s", dir[k], lb_error())));
+        lb_error_clear();
+        out->unread++;
     }
     out->dir = part[0].dir;
-    LB_TRY(name_folders(a, dir, n, folder));
-    return merge(part, n, folder, out);
+    LB_TRY(name_folders(a, read, parts, folder));
+    return merge(part, parts, folder, out);
 }
 
 lb_status lb_store_read_several(const char *const *dir, int64_t n, bool all, lb_results **out) {

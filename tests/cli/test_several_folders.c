@@ -142,6 +142,36 @@ static void another_model_of_that_name(void **state) {
     cli_free(&r);
 }
 
+/* A folder whose index cannot be read takes no other along: it is named, and the exit code says so. */
+static void damaged_index(void **state) {
+    (void)state;
+    static const char left_out[] = "results/bad is left out: ";
+    static const char *const text[] = {"{", "{\"format\": \"lowbit sweep\", \"format_version\": 99}", ""};
+    char path[LB_TEST_PATH];
+    cli_options o = here();
+    path_in(path, home, "results/bad");
+    assert_ok(lb_fs_mkdirs(path));
+    for (size_t i = 0; i < sizeof text / sizeof text[0]; i++) {
+        put_file("results/bad/sweep.json", text[i]);
+        cli_result r = CLI(&o, "report", "results/bad", "results/case-a", "--all");
+        assert_int_equal(r.code, 1);
+        cli_has(r.err, left_out);
+        cli_has(r.out, "tiny: perplexity on eval.txt, W2-64, first 6 of ");
+        cli_has(r.out, left_out);
+        cli_free(&r);
+    }
+    cli_result r = CLI(&o, "report", "results/case-a", "results/bad", "--compare", "rtn 3b row", "--format", "csv");
+    assert_int_equal(r.code, 1);
+    cli_has(r.err, "results/bad/sweep.json");
+    cli_has(r.out, "gptq");
+    cli_free(&r);
+    r = CLI(&o, "report", "results/bad", "results/bad/.", "--all");
+    assert_int_equal(r.code, 1);
+    assert_string_equal(r.out, "");
+    cli_has(r.err, "results/bad/./sweep.json");
+    cli_free(&r);
+}
+
 static void mistakes(void **state) {
     (void)state;
     cli_options o = here();
@@ -157,6 +187,7 @@ int main(void) {
         cmocka_unit_test(two_texts),
         cmocka_unit_test(all_of_a_folder),
         cmocka_unit_test(another_model_of_that_name),
+        cmocka_unit_test(damaged_index),
         cmocka_unit_test(mistakes),
     };
     return cmocka_run_group_tests_name("several folders", tests, setup, clean);
