@@ -5,7 +5,7 @@
 
 #include "report/beside.h"
 
-enum { L_MODEL, L_PROTOCOL, L_METHOD, L_BITS, L_GROUP, L_OURS, L_SEEDS, L_PUBLISHED, L_VALUES, L_COLUMNS };
+enum { L_MODEL, L_PROTOCOL, L_METHOD, L_BITS, L_GROUP, L_OURS, L_SEEDS, L_PUBLISHED, L_SOURCE, L_VALUES, L_COLUMNS };
 
 static const lb_table_column column[L_COLUMNS] = {
     [L_MODEL] = {.head = "model", .name = "model"},
@@ -16,6 +16,7 @@ static const lb_table_column column[L_COLUMNS] = {
     [L_OURS] = {.head = "ours", .name = "ours", .right = true},
     [L_SEEDS] = {.head = "seeds", .name = "seeds", .right = true},
     [L_PUBLISHED] = {.head = "published", .name = "published"},
+    [L_SOURCE] = {.head = "source"}, /* of LaTeX, whose rows have a value each: lists of them do not fit a page */
     [L_VALUES] = {.head = NULL, .name = "published_values"},
 };
 
@@ -33,21 +34,68 @@ static lb_status is_asked(lb_arena *a, const lb_expectation *e, size_t n, const 
     return LB_OK;
 }
 
-/* "36.85 SparseGPT T1; 37.07 Thanos T1 (quoted)" of row `first` and all of the same cell after it. */
-static int64_t list_values(const lb_papers *p, size_t first, bool *done, lb_str *out) {
-    int64_t n = 0;
-    for (size_t i = first; i < p->rows; i++) {
-        const lb_published *x = &p->row[i];
-        if (i > first && !lb_published_same_cell(&p->row[first], x)) continue;
-        done[i] = true;
-        lb_str_add(out, "%s%s %s %s", n++ ? "; " : "", x->text, x->paper, x->table);
-        if (x->trust != LB_TRUST_PRIMARY) lb_str_add(out, " (%s)", lb_trust_names[x->trust]);
-    }
-    return n;
+/* "SparseGPT T1", "Thanos T1 (quoted)" */
+static void name_source(const lb_published *x, lb_str *out) {
+    lb_str_add(out, "%s %s", x->paper, x->table);
+    if (x->trust != LB_TRUST_PRIMARY) lb_str_add(out, " (%s)", lb_trust_names[x->trust]);
 }
 
-static lb_status put_row(lb_table *t, const lb_results *r, const lb_papers *p, const lb_published *x,
-                         const lb_published_cell *c, const char *published, int64_t values) {
+/* What was published of one cell: row `first` and all of the same cell after it. */
+typedef struct values {
+    const lb_published **at; /* (n) */
+    int64_t n;
+} values;
+
+static lb_status values_of(lb_arena *a, const lb_papers *p, size_t first, bool *done, values *out) {
+    *out = (values){.at = LB_NEW(a, const lb_published *, p->rows - first)};
+    if (!out->at) return LB_E_NOMEM;
+    for (size_t i = first; i < p->rows; i++) {
+        if (i > first && !lb_published_same_cell(&p->row[first], &p->row[i])) continue;
+        done[i] = true;
+        out->at[out->n++] = &p->row[i];
+    }
+    return LB_OK;
+}
+
+/* "36.85 SparseGPT T1; 37.07 Thanos T1 (quoted)" */
+static void put_list(lb_table *t, const values *v) {
+    lb_str list = {0};
+    for (int64_t i = 0; i < v->n; i++) {
+        lb_str_add(&list, "%s%s ", i ? "; " : "", v->at[i]->text);
+        name_source(v->at[i], &list);
+    }
+    if (list.failed) t->failed = true;
+    lb_table_set(t, L_PUBLISHED, list.s, list.s);
+    lb_table_set(t, L_VALUES, NULL, lb_num_int(v->n).s);
+    lb_str_free(&list);
+}
+
+static void put_value(lb_table *t, const lb_published *x) {
+    lb_str source = {0};
+    name_source(x, &source);
+    if (source.failed) t->failed = true;
+    lb_table_set(t, L_PUBLISHED, x->text, NULL);
+    lb_table_set(t, L_SOURCE, source.s, NULL);
+    lb_str_free(&source);
+}
+
+static void put_cell(lb_table *t, const lb_published *x, const lb_published_cell *c, const lb_beside *b) {
+    lb_table_row(t);
+    lb_table_set(t, L_MODEL, x->model->name, x->model->name);
+    lb_table_set(t, L_PROTOCOL, c->protocol, c->protocol);
+    lb_table_set(t, L_METHOD, x->method_name, x->method_name);
+    lb_table_set(t, L_BITS, x->bits, x->bits);
+    lb_table_set(t, L_GROUP, x->group, x->group);
+    if (!b->seeds) return;
+    lb_table_set(t, L_OURS,
+                 lb_num_fixed(b->verdict.mean, lb_beside_decimals(isnan(x->half_unit) ? 0.005 : x->half_unit)).s,
+                 lb_num_exact(b->verdict.mean).s);
+    lb_table_set(t, L_SEEDS, lb_num_int(b->seeds).s, lb_num_int(b->seeds).s);
+}
+
+static lb_status put_rows(lb_table *t, const lb_results *r, const lb_papers *p, const lb_published_cell *c,
+                          const values *v, bool apart) {
+    const lb_published *x = v->at[0];
     const lb_expectation e = {.text = {[F_METHOD] = c->method,
                                        [F_OPTIONS] = c->options,
                                        [F_EVAL] = c->evaluation,
@@ -60,63 +108,78 @@ static lb_status put_row(lb_table *t, const lb_results *r, const lb_papers *p, c
                               .trust = x->trust};
     lb_beside b;
     LB_TRY(lb_beside_of(t->arena, r, p, &e, x, &b));
-    lb_table_row(t);
-    lb_table_set(t, L_MODEL, x->model->name, x->model->name);
-    lb_table_set(t, L_PROTOCOL, c->protocol, c->protocol);
-    lb_table_set(t, L_METHOD, x->method_name, x->method_name);
-    lb_table_set(t, L_BITS, x->bits, x->bits);
-    lb_table_set(t, L_GROUP, x->group, x->group);
-    if (b.seeds) {
-        lb_table_set(t, L_OURS,
-                     lb_num_fixed(b.verdict.mean, lb_beside_decimals(isnan(x->half_unit) ? 0.005 : x->half_unit)).s,
-                     lb_num_exact(b.verdict.mean).s);
-        lb_table_set(t, L_SEEDS, lb_num_int(b.seeds).s, lb_num_int(b.seeds).s);
+    for (int64_t i = 0; i < (apart ? v->n : 1); i++) {
+        put_cell(t, x, c, &b);
+        if (apart)
+            put_value(t, v->at[i]);
+        else
+            put_list(t, v);
     }
-    lb_table_set(t, L_PUBLISHED, published, published);
-    lb_table_set(t, L_VALUES, NULL, lb_num_int(values).s);
     return LB_OK;
 }
 
-static lb_status put_all(lb_table *t, const lb_results *r, const lb_papers *p, const lb_expectation *e, size_t n) {
+static lb_status put_all(lb_table *t, const lb_results *r, const lb_papers *p, const lb_expectation *e, size_t n,
+                         bool apart) {
     lb_arena *a = t->arena;
     bool *done = LB_NEW(a, bool, p->rows + 1);
     if (!done) return LB_E_NOMEM;
     for (size_t i = 0; i < p->rows; i++) {
         lb_published_cell c;
         bool asked;
-        lb_str list = {0};
+        values v;
         if (done[i]) continue;
         LB_TRY(lb_published_cell_of(a, &p->row[i], &c));
         LB_TRY(is_asked(a, e, n, &c, &asked));
         if (!asked || !lb_beside_has_model(r, c.model)) continue;
-        int64_t values = list_values(p, i, done, &list);
-        lb_status st = lb_str_check(&list);
-        if (st == LB_OK) st = put_row(t, r, p, &p->row[i], &c, list.s, values);
-        lb_str_free(&list);
-        LB_TRY(st);
+        LB_TRY(values_of(a, p, i, done, &v));
+        LB_TRY(put_rows(t, r, p, &c, &v, apart));
     }
     return LB_OK;
 }
 
-static lb_status make(lb_arena *a, const lb_results *r, const char *path, const lb_papers *p, lb_table_format f,
-                      lb_str *out) {
+static bool is_one(const lb_table *t, size_t c) {
+    for (size_t r = 1; r < t->rows; r++)
+        if (strcmp(lb_table_text(t, r, c), lb_table_text(t, 0, c)) != 0) return false;
+    return true;
+}
+
+/* What tells rows apart is there, the others as far as they fit. A protocol that all have is in the title. */
+static lb_status as_paper(lb_table *t, const lb_report_options *o, lb_table_column *col) {
+    bool protocol = t->rows && is_one(t, L_PROTOCOL);
+    t->paper = true, t->latex = o->latex, t->siunitx = o->siunitx;
+    col[L_PROTOCOL].key = !protocol, col[L_MODEL].key = !is_one(t, L_MODEL);
+    col[L_PUBLISHED].priority = 1, col[L_OURS].priority = 2, col[L_SOURCE].priority = 3;
+    col[L_SEEDS].priority = 4, col[L_PROTOCOL].priority = 5, col[L_MODEL].priority = 6;
+    if (!protocol) return LB_OK;
+    t->title = lb_arena_printf(t->arena, "%s by %s", t->title, lb_table_text(t, 0, L_PROTOCOL));
+    return t->title ? LB_OK : LB_E_NOMEM;
+}
+
+static lb_status make(lb_arena *a, const lb_results *r, const char *path, const lb_report_options *o, lb_table_format f,
+                      bool paper, lb_str *out) {
     lb_expectation *e;
     size_t n;
     lb_table *t;
+    bool latex = f == LB_TABLE_LATEX;
+    lb_table_column *col = LB_NEW(a, lb_table_column, L_COLUMNS);
+    if (!col) return LB_E_NOMEM;
+    memcpy(col, column, sizeof column);
+    col[L_PUBLISHED].right = latex;
     LB_TRY(lb_expected_read(a, path, &e, &n));
     char *title = lb_arena_printf(a, "%s: what is published", r->model_name);
     if (!title) return LB_E_NOMEM;
-    LB_TRY(lb_table_new(a, "literature", title, column, L_COLUMNS, &t));
-    LB_TRY(put_all(t, r, p, e, n));
+    LB_TRY(lb_table_new(a, "literature", title, col, L_COLUMNS, &t));
+    LB_TRY(put_all(t, r, o->papers, e, n, latex));
+    if (paper) LB_TRY(as_paper(t, o, col));
     return t->rows ? lb_table_render(t, f, out) : LB_OK;
 }
 
-lb_status lb_report_literature_table(const lb_results *r, const char *expected_csv, const lb_papers *papers,
-                                     lb_table_format f, lb_str *out) {
+lb_status lb_report_literature_table(const lb_results *r, const char *expected_csv, const lb_report_options *o,
+                                     lb_table_format f, bool paper, lb_str *out) {
     lb_arena *a;
-    if (!papers) return LB_OK;
+    if (!o || !o->papers) return LB_OK;
     LB_TRY(lb_arena_new(0, &a));
-    lb_status st = make(a, r, expected_csv, papers, f, out);
+    lb_status st = make(a, r, expected_csv, o, f, paper, out);
     lb_arena_free(a);
     return st;
 }

@@ -60,9 +60,8 @@ static lb_status expected(const page *p) {
     text = (lb_str){0};
     made = lb_report_published_table(r, p->expected_csv, p->v->options, p->f, &text, &outside);
     LB_TRY(titled(p, "Published numbers", &text, made));
-    if (p->f == LB_TABLE_LATEX) return LB_OK; /* long lines of sources: tables/literature.csv has them */
     text = (lb_str){0};
-    made = lb_report_literature_table(r, p->expected_csv, p->v->options->papers, p->f, &text);
+    made = lb_report_literature_table(r, p->expected_csv, p->v->options, p->f, false, &text);
     return titled(p, "Literature", &text, made);
 }
 

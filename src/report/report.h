@@ -58,9 +58,11 @@ LB_NODISCARD lb_status lb_report_published_table(const lb_results *r, const char
                                                  const lb_report_options *o, lb_table_format f, lb_str *out,
                                                  int64_t *differs); /* `o` may be NULL */
 /* Of the models, and the texts and protocols that these rows name: everything that is published, a cell a row, with
- * what each paper prints, and ours. */
+ * what each paper prints, and ours; as LaTeX a published number a row. paper: LaTeX in the form that the options have,
+ * for an author's own text. `o` may be NULL: without lists of published numbers there is none. */
 LB_NODISCARD lb_status lb_report_literature_table(const lb_results *r, const char *expected_csv,
-                                                  const lb_papers *papers, lb_table_format f, lb_str *out);
+                                                  const lb_report_options *o, lb_table_format f, bool paper,
+                                                  lb_str *out);
 /* LB_E_FORMAT, with file and line: the file is no list of expected values, or names a metric that there is not. */
 LB_NODISCARD lb_status lb_report_expected_check(const char *expected_csv);
 /* Warns of rows that will not be compared with what a config makes. planned: its cells, as records that are done, with

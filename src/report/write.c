@@ -82,7 +82,9 @@ static lb_status expected_tables(const writer *w, const char *expected_csv, lb_t
     made = lb_report_published_table(r, expected_csv, w->v->options, f, &s, &outside);
     LB_TRY(put_some(w, "published", ext, &s, made));
     s = (lb_str){0};
-    made = lb_report_literature_table(r, expected_csv, w->v->options->papers, f, &s);
+    const lb_report_options *o = w->v->options;
+    bool asked = f == LB_TABLE_LATEX && (o->siunitx || o->latex != LB_LATEX_FLOAT); /* else it may be long */
+    made = lb_report_literature_table(r, expected_csv, o, f, asked, &s);
     return put_some(w, "literature", ext, &s, made);
 }
 

@@ -216,12 +216,50 @@ static void files(void **state) {
     cli_free(&r);
 }
 
+/* What is published beside ours: a part of the report's body, and a file in the forms of the others. */
+static void literature(void **state) {
+    (void)state;
+    static const char body_packages[] = "booktabs,longtable}\n\\usepackage[a4paper,margin=18mm]{geometry";
+    char command[2 * LB_TEST_PATH], out[256], path[LB_TEST_PATH], *text, *table;
+    size_t n;
+    cli_options o = here();
+    snprintf(command, sizeof command, "cp -r '%s/tiny' '%s/opt-125m'", home, home);
+    assert_int_equal(cli_shell(command, out, sizeof out), 0);
+    put_file("papers.yaml", "model: ./opt-125m\nthreads: 1\nplots: {figures: [front]}\n"
+                            "eval: {text: eval.txt, protocol: W2-64, windows: 2}\n");
+    put_file("expected.csv",
+             "method,options,evaluation,protocol,windows,metric,expected,tolerance,kind,source,place,trust\n"
+             "none,model=opt-125m,wikitext-2,W2-2048,,ppl,27.65,0.005,absolute,GPTQ (arXiv:2210.17323),T3,primary\n");
+    cli_result r = RAN(0, "run", "papers.yaml");
+    cli_free(&r);
+    path_in(path, home, "results/papers/report/body.tex");
+    assert_ok(lb_fs_read(path, &text, &n));
+    assert_non_null(strstr(text, "Literature}"));
+    assert_non_null(table = strstr(text, "{\\footnotesize\\setlength{\\tabcolsep}{4pt}\n\\begin{longtable}"));
+    assert_non_null(strstr(table, "W2-2048 & SparseGPT & 50\\%"));
+    char *end = strstr(table, "\\end{longtable}}");
+    assert_non_null(end);
+    end[strlen("\\end{longtable}}")] = 0;
+    if (has_latex("booktabs") && has_latex("longtable")) typeset("", body_packages, "", table, "");
+    lb_free(text);
+    r = RAN(0, "report", "results/papers", "--latex", "siunitx-tabular");
+    cli_free(&r);
+    path_in(path, home, "results/papers/report/tables/literature.tex");
+    assert_ok(lb_fs_read(path, &text, &n));
+    assert_non_null(strstr(text, "S[table-format="));
+    if (has_latex("booktabs") && has_latex("siunitx"))
+        typeset("", "booktabs,siunitx}\n\\usepackage[paperheight=200cm,textheight=190cm]{geometry",
+                "\\noindent{\\footnotesize\\setlength{\\tabcolsep}{3pt}\n", text, "}\n");
+    lb_free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forms),
         cmocka_unit_test(numbers_align),
         cmocka_unit_test(columns_that_were_chosen),
         cmocka_unit_test(files),
+        cmocka_unit_test(literature),
         cmocka_unit_test(compiles_and_fits),
         cmocka_unit_test(siunitx_aligns),
         cmocka_unit_test(compiles_with_siunitx),

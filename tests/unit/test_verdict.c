@@ -302,7 +302,7 @@ static void literature(void **state) {
     snprintf(file, sizeof file, "%s/literature.csv", lb_test_tmpdir());
     static const char rows[] = HEAD "none," W2 "27.65,0.005" GPTQ "primary\n";
     assert_ok(lb_fs_write_atomic(path, rows, sizeof rows - 1));
-    assert_ok(lb_report_literature_table(&results, path, &papers, LB_TABLE_CSV, &s));
+    assert_ok(lb_report_literature_table(&results, path, &with_papers, LB_TABLE_CSV, false, &s));
     assert_ok(lb_fs_write_atomic(file, s.s, s.len));
     assert_ok(lb_csv_read(arena, file, &csv));
     bool sparse = false, wanda = false;
@@ -330,9 +330,22 @@ static void literature(void **state) {
     for (size_t i = 0; i < papers.rows; i++)
         all += strcmp(papers.row[i].model->name, "OPT-125M") == 0 && strcmp(papers.row[i].protocol, "W2-2048") == 0;
     assert_int_equal(values, all);
+    /* As LaTeX each of them has a row, with ours beside it. */
+    for (int paper = 0; paper < 2; paper++) {
+        lb_report_options asked = with_papers;
+        asked.siunitx = true;
+        lb_str_free(&s);
+        s = (lb_str){0};
+        assert_ok(lb_report_literature_table(&results, path, &asked, LB_TABLE_LATEX, paper, &s));
+        size_t lines = 0;
+        for (const char *p = s.s; (p = strstr(p, paper ? " \\tabularnewline" : "W2-2048 & ")); p++) lines++;
+        assert_int_equal(lines, all);
+        assert_non_null(strstr(s.s, paper ? " & 36.85 & \\raggedright SparseGPT T1 " : " & 36.85 & SparseGPT T1 "));
+        assert_true((strstr(s.s, "S[table-format=") != NULL) == (paper == 1));
+    }
     lb_str_free(&s);
     s = (lb_str){0};
-    assert_ok(lb_report_literature_table(&results, path, NULL, LB_TABLE_CSV, &s));
+    assert_ok(lb_report_literature_table(&results, path, NULL, LB_TABLE_CSV, false, &s));
     assert_int_equal(s.len, 0);
 }
 
@@ -387,7 +400,7 @@ static lb_status both_tables(const char *path) {
     lb_status st = LB_OK;
     for (int f = LB_TABLE_TERMINAL; st == LB_OK && f <= LB_TABLE_MARKDOWN; f++) {
         st = lb_report_published_table(&results, path, &with_papers, (lb_table_format)f, &s, &n);
-        if (st == LB_OK) st = lb_report_literature_table(&results, path, &papers, (lb_table_format)f, &s);
+        if (st == LB_OK) st = lb_report_literature_table(&results, path, &with_papers, (lb_table_format)f, false, &s);
     }
     lb_str_free(&s);
     return st;
