@@ -46,7 +46,7 @@ static lb_status data_of(lb_plot *p, const over_seeds *x, const lb_rows *s, cons
             lb_span_add(span, d);
             lb_str_add(&p->dat, "%.4g", (double)i - 0.2 + apart);
             lb_plot_number(&p->dat, d);
-            lb_str_add(&p->dat, " %llu %d \"", (unsigned long long)one->seed, style[i]);
+            lb_str_add(&p->dat, " %llu %d \"", (unsigned long long)lb_report_seed_of(one), style[i]);
             lb_markup_text(&p->dat, LB_TABLE_TERMINAL, s->at[i]->short_name);
             lb_str_add(&p->dat, "\"\n");
         }

@@ -75,7 +75,8 @@ static void add_varied(lb_str *s, const lb_results *r, const lb_record *c) {
     for (int64_t i = 0; i < c->varied.n; i++) {
         const lb_pair *p = &c->varied.at[i];
         bool on = strcmp(p->value, "true") == 0;
-        if (is_own_column(p->key) || ((!on || labelled) && !differs(r, c, p->key))) continue;
+        bool seed = strcmp(p->key, "calibration.seed") == 0 && lb_report_calibration_seeds(c);
+        if (seed || is_own_column(p->key) || ((!on || labelled) && !differs(r, c, p->key))) continue;
         lb_choice_add(s, p->key, p->value);
     }
     add_fixed(s, r, c);
@@ -152,16 +153,16 @@ lb_status lb_report_name_row(lb_arena *a, const lb_results *r, lb_report_row *ro
     return st;
 }
 
-/* The sweep's label of a row's first cell, without " s1" where the row is a mean over seeds. What the entry's own label
- * says of an "s1" stays. */
+/* The sweep's label of a row's first cell, without the word of its seed where the row is a mean over seeds. What the
+ * entry's own label says of an "s1" stays. */
 static lb_status label_of(lb_arena *a, const lb_report_row *row, const char **out) {
-    char seed[32];
+    char seed[48];
     const char *given = given_label(row->cell[0]);
     char *label = lb_arena_strdup(a, row->cell[0]->label);
     if (!label) return LB_E_NOMEM;
     char *varying = given ? strstr(label, given) : NULL;
     varying = varying ? varying + strlen(given) : label;
-    size_t n = (size_t)snprintf(seed, sizeof seed, " s%llu", (unsigned long long)row->cell[0]->seed);
+    size_t n = lb_report_seed_word(row->cell[0], seed);
     char *at = row->cells + row->lost > 1 ? strstr(varying, seed) : NULL;
     if (at && (at[n] == 0 || at[n] == ' ')) memmove(at, at + n, strlen(at + n) + 1);
     *out = label;

@@ -13,7 +13,7 @@ static lb_status side_of(const lb_report_view *v, const lb_report_block *b, cons
         const lb_eval_row *e = lb_report_eval(row->cell[k], b);
         if (!e || !e->eval.window_nll) continue;
         LB_TRY(lb_eval_series(&e->eval, e->text_tokens, v->arena, &nll[n]));
-        seed[n++] = row->cell[k]->seed;
+        seed[n++] = lb_report_seed_of(row->cell[k]);
     }
     *out = (lb_side){nll, seed, n};
     return LB_OK;

@@ -70,10 +70,30 @@ static bool configs_agree(const char *x, const char *y, const char *but) {
     }
 }
 
-/* The word of the seed in a sweep's label; its length in *n. NULL: it has none. */
+static const char calibration_seed[] = "calibration.seed";
+
+bool lb_report_calibration_seeds(const lb_record *c) {
+    return lb_pairs_get(&c->varied, calibration_seed) && !lb_pairs_get(&c->varied, "seed");
+}
+
+/* -1: that of the cell. */
+uint64_t lb_report_seed_of(const lb_record *c) {
+    int64_t own = -1;
+    bool known = lb_report_calibration_seeds(c) &&
+                 lb_parse_i64(lb_pairs_get(&c->varied, calibration_seed), &own) == LB_OK && own >= 0;
+    return known ? (uint64_t)own : c->seed;
+}
+
+size_t lb_report_seed_word(const lb_record *c, char out[48]) {
+    if (lb_report_calibration_seeds(c))
+        return (size_t)snprintf(out, 48, " seed=%.40s", lb_pairs_get(&c->varied, calibration_seed));
+    return (size_t)snprintf(out, 48, " s%llu", (unsigned long long)c->seed);
+}
+
+/* Where it stands in the label; its length in *n. NULL: nowhere. */
 static const char *seed_word(const lb_record *c, size_t *n) {
-    char seed[32];
-    *n = (size_t)snprintf(seed, sizeof seed, " s%llu", (unsigned long long)c->seed);
+    char seed[48];
+    *n = lb_report_seed_word(c, seed);
     for (const char *at = c->label; at && (at = strstr(at, seed)); at++)
         if (at[*n] == 0 || at[*n] == ' ') return at;
     return NULL;
@@ -101,8 +121,10 @@ static bool same_but(const lb_record *x, const lb_record *y, const char *but) {
 }
 
 bool lb_report_same_but_seed(const lb_record *x, const lb_record *y) {
-    bool both = x->state == LB_CELL_DONE && y->state == LB_CELL_DONE;
-    return x->seed != y->seed && same_but(x, y, "seed") && (both ? same_results(x, y, "seed") : labels_agree(x, y));
+    bool both = x->state == LB_CELL_DONE && y->state == LB_CELL_DONE, of_calibration = lb_report_calibration_seeds(x);
+    if (of_calibration != lb_report_calibration_seeds(y) || (of_calibration && x->seed != y->seed)) return false;
+    return lb_report_seed_of(x) != lb_report_seed_of(y) && same_but(x, y, of_calibration ? calibration_seed : "seed") &&
+           (both ? same_results(x, y, "seed") : labels_agree(x, y));
 }
 
 /* Calibration, methods and training are in float32, whatever evaluations are in. */

@@ -58,6 +58,12 @@ LB_NODISCARD lb_status lb_report_find_side(const lb_report_view *v, const char *
 LB_NODISCARD lb_status lb_report_by_model(lb_arena *a, const lb_results *r, lb_results **out, int64_t *n);
 bool lb_report_same_model(const lb_record *x, const lb_record *y);    /* by weights, where both know theirs */
 bool lb_report_same_but_seed(const lb_record *x, const lb_record *y); /* two seeds of one row */
+/* What tells its row's cells apart: the cell's seed, or, where that of the calibration alone is varied, that one. */
+uint64_t lb_report_seed_of(const lb_record *c);
+/* An axis of the calibration's seed makes cells of one row, unless there is one of the cells' seeds too. */
+bool lb_report_calibration_seeds(const lb_record *c);
+/* The word of that seed in a sweep's label, with the blank before it: " s1", or " seed=1". */
+size_t lb_report_seed_word(const lb_record *c, char out[48]);
 /* Text, protocol, BOS rule, windows, and what the products were in. */
 bool lb_report_same_evaluation(const lb_eval_row *x, const lb_eval_row *y);
 bool lb_report_same_windows(const lb_eval_row *x, const lb_eval_row *y);         /* the same but for the products */

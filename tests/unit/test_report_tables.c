@@ -336,6 +336,43 @@ static void seeds(void **state) {
     synthetic_results_free(r);
 }
 
+/* An axis of the calibration's seed makes rows over seeds, unless one of the cells' seeds does. */
+static void seeds_of_calibration(void **state) {
+    (void)state;
+    for (int crossed = 0; crossed < 2; crossed++) {
+        lb_results *r = synthetic_results_new(SYNTHETIC_SWEEP, "results/synthetic");
+        lb_record *gptq[3];
+        int n = 0;
+        for (int64_t i = 0; i < r->n && n < 3; i++)
+            if (strcmp(r->record[i].method, "gptq") == 0) gptq[n++] = &r->record[i];
+        for (int i = 0; i < 3; i++) {
+            static const char *const value[] = {"7", "8", "9"}, *const seed[] = {"0", "1", "0"};
+            const lb_pair varied[] = {{"calibration.seed", value[i]}, {"seed", seed[i]}};
+            lb_pair *own = LB_NEW(r->arena, lb_pair, 2);
+            assert_non_null(own);
+            memcpy(own, varied, sizeof varied);
+            gptq[i]->varied = (lb_pairs){.at = own, .n = 1 + crossed};
+            gptq[i]->seed = crossed && i == 1;
+            gptq[i]->config = lb_arena_printf(r->arena, "calibration:\n  text: a\n  seed: %s\n", value[i]);
+            gptq[i]->label = lb_arena_printf(r->arena, "gptq 2b g64 seed=%s%s", value[i], crossed ? " s0" : "");
+        }
+        lb_arena *a;
+        lb_report_view v;
+        assert_ok(lb_arena_new(0, &a));
+        assert_ok(lb_report_view_make(a, r, NULL, &v));
+        const lb_report_row *row = NULL;
+        for (int64_t i = 0; i < v.rows; i++)
+            if (v.row[i].cell[0] == gptq[0]) row = &v.row[i];
+        assert_non_null(row);
+        assert_int_equal(row->cells, crossed ? 1 : 3);
+        assert_string_equal(row->label, crossed ? "gptq 2b g64 seed=7 s0" : "gptq 2b g64");
+        if (!crossed) assert_string_equal(row->short_name, "gptq 2b g64");
+        for (int i = 0; i < 3; i++) assert_int_equal(lb_report_seed_of(gptq[i]), crossed ? i == 1 : 7 + i);
+        lb_arena_free(a);
+        synthetic_results_free(r);
+    }
+}
+
 /* Cells that differ in more than their seed, be it in what no option says, never become one row. */
 static void only_seeds_are_averaged(void **state) {
     (void)state;
@@ -538,6 +575,7 @@ int main(void) {
         cmocka_unit_test(cells_read_back),
         cmocka_unit_test(layers_read_back),
         cmocka_unit_test(seeds),
+        cmocka_unit_test(seeds_of_calibration),
         cmocka_unit_test(only_seeds_are_averaged),
         cmocka_unit_test(escaping),
         cmocka_unit_test(latex_fits_the_page),
