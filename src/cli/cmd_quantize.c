@@ -15,11 +15,13 @@
 #include "report/report.h"
 #include "result/figures.h"
 #include "run/cell.h"
+#include "run/text_rows.h"
 
 typedef struct quantize_flags {
     const char *method, *out, *calibration, *training, *eval, *protocol, *plugin;
     int64_t samples, length, windows, threads;
-    int recipe, bos, dtype, weights, compute;
+    int recipe, bos, dtype, weights, compute, variant;
+    lb_rows_config rows, eval_rows; /* of the calibration text, or what is trained on without one; of that of --eval */
     bool profile;
 } quantize_flags;
 
@@ -42,12 +44,15 @@ static const lb_option flags[] = {
      "which tokens of the calibration text (lowbit help recipe)", AT(recipe)},
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices,
      "BOS at the head of a text: where the tokenizer adds one, never, or always", AT(bos)},
+    LB_ROWS_OPTIONS(AT(rows)),
     {"training", LB_OPT_STR, "", 0, 0, NULL, "text for methods that train; default: the calibration text",
      AT(training)},
     {"eval", LB_OPT_STR, "", 0, 0, NULL, "also measure perplexity on this text, or accuracy on a task's items",
      AT(eval)},
     {"protocol", LB_OPT_STR, "W2-2048", 0, 0, NULL, "how that is measured: lowbit help protocol", AT(protocol)},
     {"windows", LB_OPT_INT, "0", 0, 1e9, NULL, "windows to score; 0: all", AT(windows)},
+    LB_ROWS_OPTIONS_OF("eval_", AT(eval_rows)),
+    {"variant", LB_OPT_CHOICE, "openai", 0, 0, lb_lambada_names, "of protocol LAMB, how its text is read", AT(variant)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", AT(threads)},
     {"weights", LB_OPT_CHOICE, "resident", 0, 0, lb_weights_choices,
      "resident: all in memory as float32; stream: from the file when a block's turn comes", AT(weights)},
@@ -92,21 +97,58 @@ static const lb_method *find_needing(const quantize_flags *f, uint32_t needs) {
 
 /* ---- the config as a tree ---- */
 
-/* A scalar at a path, blamed on a flag in messages. NULL text or "": left out. */
-static lb_status set(lb_arena *a, lb_yaml *root, const char *flag, const char *path, const char *text) {
-    if (!text || !text[0]) return LB_OK;
+/* A scalar at a path, blamed on a flag in messages. */
+static lb_status put(lb_arena *a, lb_yaml *root, const char *flag, const char *path, const char *text, bool quoted) {
     lb_yaml *n = LB_NEW(a, lb_yaml, 1);
     char *file = lb_arena_printf(a, "--%s", flag);
     if (!n || !file) return LB_E_NOMEM;
     for (char *p = file; *p; p++)
         if (*p == '_') *p = '-';
-    *n = (lb_yaml){.kind = LB_YAML_SCALAR, .file = file, .line = 1, .text = text};
+    *n = (lb_yaml){.kind = LB_YAML_SCALAR, .file = file, .line = 1, .text = text, .quoted = quoted};
     return lb_yaml_set(a, root, path, n);
+}
+
+/* NULL text or "": left out. */
+static lb_status set(lb_arena *a, lb_yaml *root, const char *flag, const char *path, const char *text) {
+    return text && text[0] ? put(a, root, flag, path, text, false) : LB_OK;
 }
 
 static lb_status set_number(lb_arena *a, lb_yaml *root, const char *flag, const char *path, int64_t v) {
     const char *text = lb_arena_printf(a, "%lld", (long long)v);
     return text ? set(a, root, flag, path, text) : LB_E_NOMEM;
+}
+
+/* What the flags of a text's rows say and the usual is not. of: before their names ("eval_"), section: of the tree. */
+typedef struct row_flags {
+    const lb_rows_config *rows;
+    const char *of, *section;
+} row_flags;
+
+static lb_status set_row_key(lb_arena *a, lb_yaml *root, const row_flags *f, const char *key, const char *text,
+                             bool quoted) {
+    const char *flag = lb_arena_printf(a, "%s%s", f->of, key), *path = lb_arena_printf(a, "%s.%s", f->section, key);
+    return flag && path ? put(a, root, flag, path, text, quoted) : LB_E_NOMEM;
+}
+
+/* The key that says something; NULL: none does. */
+static const char *said_of_rows(const lb_rows_config *r) {
+    return r->form                                 ? "rows"
+           : strcmp(r->field, LB_FIELD_USUAL) != 0 ? "field"
+           : lb_text_rows_say_join(r)              ? "join"
+           : r->first                              ? "first"
+           : r->chat                               ? "chat"
+                                                   : NULL;
+}
+
+static lb_status set_rows(lb_arena *a, lb_yaml *root, const row_flags *f) {
+    const lb_rows_config *r = f->rows;
+    const char *first = lb_arena_printf(a, "%lld", (long long)r->first);
+    if (!first) return LB_E_NOMEM;
+    if (r->form) LB_TRY(set_row_key(a, root, f, "rows", lb_rows_choices[r->form], false));
+    if (strcmp(r->field, LB_FIELD_USUAL) != 0) LB_TRY(set_row_key(a, root, f, "field", r->field, true));
+    if (lb_text_rows_say_join(r)) LB_TRY(set_row_key(a, root, f, "join", r->join, true));
+    if (r->first) LB_TRY(set_row_key(a, root, f, "first", first, false));
+    return r->chat ? set_row_key(a, root, f, "chat", lb_chat_choices[r->chat], false) : LB_OK;
 }
 
 static lb_status set_calibration(lb_arena *a, const quantize_flags *f, int64_t length, lb_yaml *root) {
@@ -115,6 +157,7 @@ static lb_status set_calibration(lb_arena *a, const quantize_flags *f, int64_t l
     LB_TRY(set_number(a, root, "samples", "calibration.samples", f->samples));
     LB_TRY(set_number(a, root, "length", "calibration.length", length));
     LB_TRY(set(a, root, "recipe", "calibration.recipe", lb_recipe_names[f->recipe]));
+    LB_TRY(set_rows(a, root, &(row_flags){&f->rows, "", "calibration"}));
     /* One cell has nothing to be compared with; a method without statistics of its own is measured with these. */
     if (find_needing(f, LB_NEEDS_HESSIAN)) LB_TRY(set(a, root, "method", "calibration.original_errors", "false"));
     return set(a, root, "bos", "calibration.bos", lb_bos_choices[f->bos]);
@@ -126,6 +169,8 @@ static lb_status set_eval(lb_arena *a, const quantize_flags *f, lb_yaml *root) {
     LB_TRY(set(a, root, "protocol", "eval.protocol", f->protocol));
     LB_TRY(set_number(a, root, "windows", "eval.windows", f->windows));
     LB_TRY(set(a, root, "bos", "eval.bos", lb_bos_choices[f->bos]));
+    LB_TRY(set_rows(a, root, &(row_flags){&f->eval_rows, "eval_", "eval"}));
+    if (f->variant) LB_TRY(set(a, root, "variant", "eval.variant", lb_lambada_names[f->variant]));
     return set(a, root, "eval", "eval.kl", "false");
 }
 
@@ -169,6 +214,7 @@ static lb_status make_tree(lb_arena *a, const lb_cli_args *args, const quantize_
     if (f->training[0]) {
         LB_TRY(set(a, root, "training", "training.text", f->training));
         LB_TRY(set(a, root, "bos", "training.bos", lb_bos_choices[f->bos]));
+        if (!f->calibration[0]) LB_TRY(set_rows(a, root, &(row_flags){&f->rows, "", "training"}));
     }
     if (f->length > 0 && has_length(f)) LB_TRY(set_number(a, root, "length", "quantize[0].length", f->length));
     for (int64_t i = 0; i < args->n_rest; i++) {
@@ -289,6 +335,13 @@ static lb_status default_length(lb_arena *a, const char *model, int64_t *length)
 static lb_status check_texts(const quantize_flags *f) {
     if (f->compute == LB_COMPUTE_BF16 && !f->eval[0])
         return lb_fail(LB_E_ARG, "--compute bf16: only perplexity is computed so, and there is no --eval TEXT");
+    const char *rows = said_of_rows(&f->rows), *eval_rows = said_of_rows(&f->eval_rows);
+    if (f->variant && !eval_rows) eval_rows = "variant";
+    if (rows && !f->calibration[0] && !f->training[0])
+        return lb_fail(LB_E_ARG, "--%s: there is no text that it could be of: give --calibration TEXT", rows);
+    if (eval_rows && !f->eval[0])
+        return lb_fail(LB_E_ARG, "--%s%s: there is no text that it could be of: give --eval TEXT",
+                       strcmp(eval_rows, "variant") == 0 ? "" : "eval-", eval_rows);
     if (f->calibration[0] || !method_at(f, 0)) return LB_OK;
     if (f->length > 0 && !has_length(f))
         return lb_fail(LB_E_ARG, "--length %lld: without --calibration TEXT there is nothing to cut into sequences",
@@ -333,7 +386,9 @@ const lb_command lb_cmd_quantize = {
     .details = "Methods joined by + (wanda+rtn) are stages: each goes on from the layer that the one before made.\n"
                "Any option of the method is a flag (lowbit methods NAME), and so are propagate, true_sequential, "
                "token_weight,\ntoken_clip, quantize_embedding, quantize_head, quantize_router and seed. Prints the "
-               "layers and the sizes. The folder\nholds the dequantized weights.",
+               "layers and the sizes. The folder\nholds the dequantized weights. --rows, --field, --join, --first and "
+               "--chat say how the rows of the calibration text are read, or without one of the\ntraining text; "
+               "--eval-rows and so on those of the text that is measured.",
     .example = "lowbit quantize smollm2-135m --method gptq --bits 4 --calibration c4-calibration --out smollm2-gptq4",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(quantize_flags)},
     .min_positional = 1,

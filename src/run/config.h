@@ -218,13 +218,14 @@ extern const lb_options lb_config_top_table, lb_config_calibration_table, lb_con
 /* Keys or flags that say how rows are read; at: the offset of the lb_rows_config. */
 extern const char *const lb_rows_choices[], *const lb_chat_choices[];
 extern const char lb_rows_help[], lb_field_help[], lb_join_help[], lb_first_help[], lb_chat_help[];
-#define LB_ROWS_OPTIONS(at)                                                                                            \
-    {"rows", LB_OPT_CHOICE, "auto", 0, 0, lb_rows_choices, lb_rows_help, (at) + offsetof(lb_rows_config, form)},       \
-        {"field", LB_OPT_STR, "text", 0, 0, NULL, lb_field_help, (at) + offsetof(lb_rows_config, field)},              \
-        {"join", LB_OPT_STR, "auto", 0, 0, NULL, lb_join_help, (at) + offsetof(lb_rows_config, join)},                 \
-        {"first", LB_OPT_INT, "0", 0, INFINITY, NULL, lb_first_help, (at) + offsetof(lb_rows_config, first)}, {        \
-        "chat", LB_OPT_CHOICE, "plain", 0, 0, lb_chat_choices, lb_chat_help, (at) + offsetof(lb_rows_config, chat)     \
+#define LB_ROWS_OPTIONS_OF(of, at)                                                                                     \
+    {of "rows", LB_OPT_CHOICE, "auto", 0, 0, lb_rows_choices, lb_rows_help, (at) + offsetof(lb_rows_config, form)},    \
+        {of "field", LB_OPT_STR, "text", 0, 0, NULL, lb_field_help, (at) + offsetof(lb_rows_config, field)},           \
+        {of "join", LB_OPT_STR, "auto", 0, 0, NULL, lb_join_help, (at) + offsetof(lb_rows_config, join)},              \
+        {of "first", LB_OPT_INT, "0", 0, INFINITY, NULL, lb_first_help, (at) + offsetof(lb_rows_config, first)}, {     \
+        of "chat", LB_OPT_CHOICE, "plain", 0, 0, lb_chat_choices, lb_chat_help, (at) + offsetof(lb_rows_config, chat)  \
     }
+#define LB_ROWS_OPTIONS(at) LB_ROWS_OPTIONS_OF("", at)
 /* Names in the order of their enum: of lb_bos and lb_weights_mode; NULL-terminated. */
 extern const char *const lb_bos_choices[], *const lb_weights_choices[];
 extern const char *const lb_compute_choices[]; /* by lb_compute */

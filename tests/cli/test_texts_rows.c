@@ -106,6 +106,29 @@ static void sources_say_how(void **state) {
     lb_results_free(x);
 }
 
+/* Flags say the same as keys of a config. */
+static void flags_of_quantize(void **state) {
+    (void)state;
+    char command[2 * LB_TEST_PATH], out[256];
+#define GPTQ "quantize", "tiny", "--method", "gptq", "--bits", "3", "--group", "16", "--samples", "4", "--length", "64"
+#define EVAL "--protocol", "W2-64", "--windows", "3"
+    cli_result one = RAN(0, GPTQ, "--calibration", "spaced.txt", "--eval", "joined.txt", EVAL, "--out", "as-file");
+    cli_result rows = RAN(0, GPTQ, "--calibration", "rows.json.gz", "--field", "s", "--join", " ", "--eval",
+                          "lines.txt", "--eval-rows", "lines", EVAL, "--out", "as-rows");
+    const char *ppl = strstr(one.out, "perplexity on joined.txt"), *same = strstr(rows.out, "perplexity on lines.txt");
+    assert_true(ppl && same);
+    assert_string_equal(ppl + strlen("perplexity on joined.txt"), same + strlen("perplexity on lines.txt"));
+    snprintf(command, sizeof command, "cd '%s' && cmp as-file/model.safetensors as-rows/model.safetensors", home);
+    assert_int_equal(cli_shell(command, out, sizeof out), 0);
+    cli_free(&one), cli_free(&rows);
+    SAYS(1, "--field: there is no text that it could be of", "quantize", "tiny", "--method", "rtn", "--bits", "3",
+         "--field", "s", "--out", "none");
+    SAYS(1, "--eval-first: there is no text that it could be of", GPTQ, "--calibration", "spaced.txt", "--eval-first",
+         "3", "--out", "none");
+    SAYS(1, "--calibration: join has no effect: text spaced.txt is read as one", GPTQ, "--calibration", "spaced.txt",
+         "--join", "-", "--out", "none");
+}
+
 /* How rows are read tells cells apart, may be an axis, and comes back from a result. */
 static void cells_know_their_rows(void **state) {
     (void)state;
@@ -279,9 +302,10 @@ static void what_cannot_be_meant(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_their_text),   cmocka_unit_test(sources_say_how),
-        cmocka_unit_test(cells_know_their_rows), cmocka_unit_test(recipes_draw_rows),
-        cmocka_unit_test(seeds_that_stop),       cmocka_unit_test(validation_is_another_file),
-        cmocka_unit_test(without_cells),         cmocka_unit_test(what_cannot_be_meant)};
+        cmocka_unit_test(rows_are_their_text),        cmocka_unit_test(sources_say_how),
+        cmocka_unit_test(flags_of_quantize),          cmocka_unit_test(cells_know_their_rows),
+        cmocka_unit_test(recipes_draw_rows),          cmocka_unit_test(seeds_that_stop),
+        cmocka_unit_test(validation_is_another_file), cmocka_unit_test(without_cells),
+        cmocka_unit_test(what_cannot_be_meant)};
     return cmocka_run_group_tests(tests, make_model, clean);
 }
