@@ -187,7 +187,7 @@ const lb_command lb_cmd_generate = {
         "layers (keep_layers: true). PROMPT is the text itself; - reads it from standard input, without the line\n"
         "end behind it. Special tokens in it, as <|im_start|>, are tokens. The text appears as it comes, up to\n"
         "--tokens tokens, the model's end-of-text token or the end of its context; the same options give the same\n"
-        "text at any number of threads. Products are in float32.\n",
+        "text at any number of threads. Products are in float32, also of a cell that was evaluated in bf16.\n",
     .example = "lowbit generate smollm2-135m 'The capital of France is' --tokens 32",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(generate_flags)},
     .min_positional = 2,

@@ -83,8 +83,8 @@ static const lb_option top_rows[] = {
      AT(lb_config_top, weights)},
     {"compute", LB_OPT_CHOICE, "float32", 0, 0, lb_compute_choices,
      "products of evaluations: float32, or bf16 = inputs and weights of linears and head rounded to bfloat16 (oneDNN), "
-     "which is faster; results depend on it and say so; calibration, methods and training stay float32; or a list of "
-     "both: an axis, each with a baseline of its own",
+     "which is faster; results depend on it and say so; calibration, methods, training and the continuation of prompt "
+     "stay float32; or a list of both: an axis, each with a baseline of its own",
      AT(lb_config_top, compute)},
     {"quantize_embedding", LB_OPT_BOOL, "false", 0, 0, NULL, embedding_help, AT(lb_config_top, quantize_embedding)},
     {"quantize_head", LB_OPT_BOOL, "false", 0, 0, NULL, head_help, AT(lb_config_top, quantize_head)},

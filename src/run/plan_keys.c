@@ -286,32 +286,52 @@ static lb_status refused_key(lb_plan *p, lb_cell *c) {
     lb_status st = hash_text(&id, hash);
     lb_str_free(&id);
     LB_TRY(st);
-    c->content_key = c->key = lb_arena_strdup(p->arena, hash);
+    c->content_key = c->key = c->layers_key = lb_arena_strdup(p->arena, hash);
     c->config = "";
     return c->key ? make_stem(p, c) : LB_E_NOMEM;
 }
 
-static lb_status cell_key(lb_plan *p, lb_cell *c) {
-    lb_str text = {0}, key = {0}, name = {0};
+/* text: the resolved config, appended. */
+static lb_status hash_cell(const lb_plan *p, const lb_cell *c, lb_str *text, char content[65], char whole[65]) {
+    lb_str key = {0};
+    LB_TRY(resolved_config(p, c, text));
+    LB_TRY(lb_hash_bytes(text->s, text->len, content));
+    lb_str_add(&key, "cell %s\n", content);
+    put_program(p, c, &key);
+    put_compute(p, &key);
+    lb_status st = hash_text(&key, whole);
+    lb_str_free(&key);
+    return st;
+}
+
+/* Calibration, methods and training are in float32, whatever evaluations are in. */
+static lb_status layers_key(lb_plan *p, lb_cell *c) {
+    lb_plan plain = *p;
+    lb_str text = {0};
     char content[65], whole[65];
-    lb_status st = resolved_config(p, c, &text);
+    c->layers_key = c->key;
+    if (p->compute == LB_COMPUTE_F32) return LB_OK;
+    plain.compute = LB_COMPUTE_F32;
+    lb_status st = hash_cell(&plain, c, &text, content, whole);
+    if (st == LB_OK && !(c->layers_key = lb_arena_strdup(p->arena, whole))) st = LB_E_NOMEM;
+    lb_str_free(&text);
+    return st;
+}
+
+static lb_status cell_key(lb_plan *p, lb_cell *c) {
+    lb_str text = {0}, name = {0};
+    char content[65], whole[65];
+    lb_status st = hash_cell(p, c, &text, content, whole);
     put_scalar(&name, p->config->name);
     if (st == LB_OK) st = lb_str_check(&name);
-    if (st == LB_OK) st = lb_hash_bytes(text.s, text.len, content);
-    if (st == LB_OK) {
-        lb_str_add(&key, "cell %s\n", content);
-        put_program(p, c, &key);
-        put_compute(p, &key);
-        st = hash_text(&key, whole);
-    }
     if (st == LB_OK) {
         c->content_key = lb_arena_strdup(p->arena, content);
         c->key = lb_arena_strdup(p->arena, whole);
         c->config = lb_arena_printf(p->arena, "name: %s\n%s", name.s, text.s);
         st = c->content_key && c->key && c->config ? make_stem(p, c) : LB_E_NOMEM;
     }
+    if (st == LB_OK) st = layers_key(p, c);
     lb_str_free(&text);
-    lb_str_free(&key);
     lb_str_free(&name);
     return st;
 }

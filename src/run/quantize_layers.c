@@ -298,6 +298,19 @@ static lb_status restore(walker *x) {
     return LB_OK;
 }
 
+/* Brings the stream to the block. Where all blocks are there already, no pass is made. */
+static lb_status come_to(walker *x, int64_t block) {
+    while (x->stream && lb_stream_block(x->stream) < block) {
+        /* A pass over the sequences takes long and has inputs to keep: it gets the memory. */
+        lb_arena_trim(x->block_arena);
+        lb_arena_trim(x->kept_arena);
+        lb_arena_trim(x->made_arena);
+        lb_arena_trim(x->j->scratch);
+        LB_TRY(lb_stream_advance(x->stream, &x->j->w));
+    }
+    return LB_OK;
+}
+
 static lb_status do_block(walker *x, int64_t block) {
     lb_quantize_job *j = x->j;
     bool found = false;
@@ -314,6 +327,7 @@ static lb_status do_block(walker *x, int64_t block) {
         if (x->restored > 0 && x->restored == block)
             lb_info(j->log, "%s: going on at block %lld, the ones before were finished", j->cell->label,
                     (long long)block);
+        LB_TRY(come_to(x, block));
         LB_TRY(quantize_block(x, block));
         if (j->journal_dir) LB_TRY(lb_partial_save(j, x->first, x->n, x->stored, &x->said));
     }
@@ -334,6 +348,7 @@ static lb_status do_ends(walker *x) {
         uint32_t needs = x->stream ? lb_plan_collected(j->cell, j->cell->layer[i].needs) : 0;
         int32_t input = j->plan->model->net->site[j->cell->layer[i].site].input;
         const lb_wanted want = lb_plan_wanted(j->cell, input, needs);
+        if (needs) LB_TRY(come_to(x, j->plan->model->net->blocks));
         if (needs) LB_TRY(lb_stream_collect_outside(x->stream, &j->w, &want, x->block_arena, &streamed));
         x->first = i;
         if (!(x->stored = LB_NEW(x->block_arena, lb_stored, 1))) return LB_E_NOMEM;
@@ -377,13 +392,6 @@ static lb_status walk(walker *x) {
         LB_TRY(lb_interrupt_check());
         LB_TRY(do_block(x, b));
         lb_arena_restore(x->block_arena, empty);
-        if (!x->stream) continue;
-        /* A pass over the sequences takes long and has inputs to keep: it gets the memory. */
-        lb_arena_trim(x->block_arena);
-        lb_arena_trim(x->kept_arena);
-        lb_arena_trim(x->made_arena);
-        lb_arena_trim(j->scratch);
-        if (ends || b + 1 < blocks) LB_TRY(lb_stream_advance(x->stream, &j->w));
     }
     return ends ? do_ends(x) : LB_OK;
 }

@@ -227,7 +227,7 @@ lb_status lb_partial_save(const lb_quantize_job *j, int64_t first, int64_t n, co
     char *path = block_path(j, first), *dir = path ? lb_fs_dirname(path) : NULL;
     lb_sealed *f = NULL;
     lb_status st = dir ? lb_fs_own_folder(dir) : LB_E_NOMEM;
-    if (st == LB_OK) st = lb_sealed_create(path, KIND, j->cell->key, &f);
+    if (st == LB_OK) st = lb_sealed_create(path, KIND, j->cell->layers_key, &f);
     if (st == LB_OK) st = put_block(f, j, first, n, s, said);
     lb_sealed_close(f);
     if (st != LB_OK && path) st = lb_fail_in(st, "keeping finished blocks in %s", path);
@@ -265,7 +265,7 @@ lb_status lb_partial_load(lb_quantize_job *j, int64_t first, int64_t n, lb_arena
     lb_layer_row *rows = LB_NEW(a, lb_layer_row, n + 1);
     lb_status st = rows ? LB_OK : LB_E_NOMEM;
     bool there = lb_fs_exists(path);
-    if (st == LB_OK && there) st = lb_sealed_open(path, KIND, j->cell->key, &f);
+    if (st == LB_OK && there) st = lb_sealed_open(path, KIND, j->cell->layers_key, &f);
     if (st == LB_OK && there) st = get_block(f, j, first, n, a, rows, s);
     if (st == LB_OK && there) {
         memcpy(&j->row[first], rows, (size_t)n * sizeof *rows);
@@ -339,7 +339,7 @@ lb_status lb_partial_save_changes(const lb_quantize_job *j, size_t stage, int64_
     char *path = stage_path(j, stage, block), *dir = path ? lb_fs_dirname(path) : NULL;
     lb_sealed *f = NULL;
     lb_status st = dir ? lb_fs_own_folder(dir) : LB_E_NOMEM;
-    if (st == LB_OK) st = lb_sealed_create(path, KIND_CHANGES, j->cell->key, &f);
+    if (st == LB_OK) st = lb_sealed_create(path, KIND_CHANGES, j->cell->layers_key, &f);
     if (st == LB_OK) st = put_changes(f, read, n, T, said);
     lb_sealed_close(f);
     if (st != LB_OK && path) st = lb_fail_in(st, "keeping what a stage changes in %s", path);
@@ -369,7 +369,7 @@ lb_status lb_partial_load_changes(const lb_quantize_job *j, size_t stage, int64_
     lb_sealed *f = NULL;
     lb_status st = LB_OK;
     bool there = lb_fs_exists(path);
-    if (there) st = lb_sealed_open(path, KIND_CHANGES, j->cell->key, &f);
+    if (there) st = lb_sealed_open(path, KIND_CHANGES, j->cell->layers_key, &f);
     if (there && st == LB_OK) st = get_changes(f, read, n, a, T, said);
     *found = there && st == LB_OK;
     if (st == LB_E_FORMAT || st == LB_E_IO) {

@@ -225,6 +225,21 @@ static lb_status tell_what_is_lost(sweeper *x, const lb_cell *c) {
     return LB_OK;
 }
 
+/* The blocks of a cell that is done, which one of a plan to come would make again only to evaluate them in other
+ * products: they are that one's now, and nobody else's. Best effort: it makes them itself otherwise. */
+static void pass_on(const sweeper *x, const lb_cell *c) {
+    size_t at = x->first + x->p->sweep.n;
+    lb_str from = {0}, to = {0};
+    for (const lb_plan *p = x->p + 1; p < x->plans->at + x->plans->n && !to.len; at += p++->sweep.n)
+        for (size_t i = 0; i < p->sweep.n && !to.len; i++)
+            if (!x->all_known[at + i] && strcmp(p->sweep.cell[i].layers_key, c->layers_key) == 0)
+                lb_str_add(&to, "%s/%s.partial", p->dir, p->sweep.cell[i].stem);
+    lb_str_add(&from, "%s/%s.partial", x->p->dir, c->stem);
+    if (to.len && !to.failed && !from.failed) (void)rename(from.s, to.s);
+    lb_str_free(&from);
+    lb_str_free(&to);
+}
+
 /* Runs a cell and puts it on disk. A failure becomes the cell's record; only interruption stops the sweep. */
 static lb_status run_cell(sweeper *x, size_t i) {
     const lb_cell *c = &x->p->sweep.cell[i];
@@ -236,6 +251,7 @@ static lb_status run_cell(sweeper *x, size_t i) {
     if (st != LB_OK) LB_TRY(lb_starved_check()); /* the program's failure, not the cell's */
     if (st == LB_OK) {
         lb_journal_remove(x->p->dir, c->stem);
+        pass_on(x, c);
         lb_partial_remove(x->p->dir, c->stem);
         x->out->done++;
         announce(x, i);

@@ -247,6 +247,48 @@ static void axis(void **state) {
     lb_results_free(x);
 }
 
+static void same_numbers(const lb_record *a, const lb_record *b) {
+    assert_int_equal(a->evals, b->evals);
+    for (int64_t e = 0; e < a->evals; e++) assert_true(a->eval[e].eval.mean_nll == b->eval[e].eval.mean_nll);
+    assert_int_equal(a->layers, b->layers);
+    for (int64_t l = 0; l < a->layers; l++) {
+        assert_memory_equal(&a->layer[l].own, &b->layer[l].own, sizeof a->layer[l].own);
+        assert_memory_equal(&a->layer[l].original, &b->layer[l].original, sizeof a->layer[l].original);
+    }
+}
+
+/* Layers are made once for both, and come out as they do for either alone, also where damage or a head that no block
+ * has makes some again. */
+static void layers_are_made_once(void **state) {
+    (void)state;
+    bf16_needed();
+    put_file("once.yaml", COMMON "quantize_head: true\nquantize:\n  - {method: gptq, bits: 3, group: 16}\n"
+                                 "  - {stages: [{method: hadamard}, {method: gptq, bits: 4}]}\n");
+    cli_result r = RAN(0, "run", "once.yaml", "--no-report", "-o", "results=alone", "-o", "compute=bf16");
+    cli_free(&r);
+    r = RAN(0, "run", "once.yaml", "--no-report", "-o", "results=both", "-o", "compute=[float32, bf16]");
+    cli_free(&r);
+    lb_results *x = results("both/once"), *alone = results("alone/once");
+    assert_int_equal(x->n, 6);
+    for (int64_t i = 0; i < 3; i++) {
+        const lb_record *a = &x->record[i], *b = &x->record[i + 3];
+        assert_int_equal(b->state, LB_CELL_DONE);
+        assert_string_equal(b->key, alone->record[i].key);
+        same_numbers(b, &alone->record[i]);
+        int64_t same = 0;
+        for (int64_t l = 0; l < b->layers; l++)
+            same += a->layer[l].block >= 0 && a->layer[l].seconds == b->layer[l].seconds;
+        int64_t blocks = 0;
+        for (int64_t l = 0; l < b->layers; l++) blocks += b->layer[l].block >= 0;
+        assert_int_equal(same, blocks);
+    }
+    lb_results_free(x);
+    lb_results_free(alone);
+    char command[2 * LB_TEST_PATH], out[4096];
+    snprintf(command, sizeof command, "cd '%s' && ls -d both/once/*.partial", home);
+    assert_int_not_equal(cli_shell(command, out, sizeof out), 0);
+}
+
 /* A table and plots for each, sizes and layers once, and differences between rows of both where they are asked for. */
 static void report_of_the_axis(void **state) {
     (void)state;
@@ -380,6 +422,7 @@ int main(void) {
         cmocka_unit_test(eval),
         cmocka_unit_test(emulated),
         cmocka_unit_test(axis),
+        cmocka_unit_test(layers_are_made_once),
         cmocka_unit_test(report_of_the_axis),
         cmocka_unit_test(refused),
         cmocka_unit_test(quantize),

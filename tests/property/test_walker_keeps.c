@@ -171,9 +171,9 @@ static void blocks_of_another_key(void **state) {
         lb_record r;
         set_flags();
         in_one_go(&s, whole, c, &once);
-        memcpy(key, c->key, sizeof key);
+        memcpy(key, c->layers_key, sizeof key);
         key[63] = key[63] == '0' ? '1' : '0';
-        other.key = key;
+        other.key = other.layers_key = key;
         probe.off = 0.25f;
         stop_at(&s, parts, &other, "2.q");
         assert_ok(run_in(&s, parts, c, &r));
