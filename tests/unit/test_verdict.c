@@ -333,7 +333,7 @@ static void literature(void **state) {
     /* As LaTeX each of them has a row, with ours beside it. */
     for (int paper = 0; paper < 2; paper++) {
         lb_report_options asked = with_papers;
-        asked.siunitx = true;
+        asked.siunitx = true, asked.latex = LB_LATEX_WIDE;
         lb_str_free(&s);
         s = (lb_str){0};
         assert_ok(lb_report_literature_table(&results, path, &asked, LB_TABLE_LATEX, paper, &s));
