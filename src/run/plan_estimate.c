@@ -375,14 +375,21 @@ static double cell_disk(const lb_plan *p, const lb_cell *c) {
     return bytes;
 }
 
+/* Will its layers be there, of the cell in the first of the values of compute? */
+static bool takes_layers(const lb_plan *p, const lb_cell *c) {
+    bool ends = false;
+    for (int64_t i = 0; i < c->layers; i++) ends = ends || (c->layer[i].quantize && c->layer[i].block < 0);
+    return p->compute != p->config->compute[0] && !c->trains && !ends;
+}
+
 lb_status lb_plan_estimate(const lb_plan *p, const lb_cell *c, const lb_rate *rate, lb_estimate *out) {
     *out = (lb_estimate){0};
     if (c->refused) return LB_OK;
     const counts k = count(p);
     work w;
     LB_TRY(count_work(p, c, &k, &w));
-    *out = (lb_estimate){quantize_seconds(p, c, &k, &w, rate) + eval_seconds(p, c, &k, rate), cell_memory(p, c, &k, &w),
-                         cell_disk(p, c)};
+    double made = takes_layers(p, c) ? 0 : quantize_seconds(p, c, &k, &w, rate);
+    *out = (lb_estimate){made + eval_seconds(p, c, &k, rate), cell_memory(p, c, &k, &w), cell_disk(p, c)};
     return LB_OK;
 }
 
