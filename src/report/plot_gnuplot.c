@@ -38,8 +38,10 @@ static lb_status read_all(int fd, pid_t pid, char *text, size_t cap) {
 static void become(const char *dir, char *const *argv, int out, int told, pid_t parent) {
     int e = prctl(PR_SET_PDEATHSIG, SIGKILL) ? errno : 0;
     if (getppid() != parent) _exit(1); /* it ended before that */
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (!e && (null < 0 || dup2(null, STDIN_FILENO) < 0)) e = errno;
+    /* Away from the places of the three, which whoever started the program may have closed. */
+    out = fcntl(out, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), told = fcntl(told, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int null = open("/dev/null", O_RDONLY);
+    if (!e && (out < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0)) e = errno;
     if (!e && (dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0 || chdir(dir))) e = errno;
     if (!e) {
         (void)execvp(argv[0], argv);
