@@ -222,7 +222,6 @@ static void literature(void **state) {
     static const char body_packages[] = "booktabs,longtable}\n\\usepackage[a4paper,margin=18mm]{geometry";
     char command[2 * LB_TEST_PATH], out[256], path[LB_TEST_PATH], *text, *table;
     size_t n;
-    cli_options o = here();
     snprintf(command, sizeof command, "cp -r '%s/tiny' '%s/opt-125m'", home, home);
     assert_int_equal(cli_shell(command, out, sizeof out), 0);
     put_file("papers.yaml", "model: ./opt-125m\nthreads: 1\nplots: {figures: [front]}\n"
