@@ -201,7 +201,7 @@ static void step_group(const tuning *t, const learned *x, int64_t r, int64_t g) 
 static lb_status target_of(tuning *t, int64_t s, lb_cmat *out) {
     const lb_block_in *in = t->in;
     int64_t tokens = lb_block_start(in, in->sequences);
-    if (!t->target && !(t->target = LB_NEW_UNSET(in->scratch, float, tokens *in->dim))) return LB_E_NOMEM;
+    if (!t->target && !(t->target = LB_NEW_UNSET(in->scratch, float, tokens * in->dim))) return LB_E_NOMEM;
     lb_mat y = lb_mat_of(t->target + lb_block_start(in, s) * in->dim, lb_block_length(in, s), in->dim);
     if (!t->has[s]) LB_TRY(in->forward(in, -1, s, NULL, y));
     t->has[s] = true;

@@ -32,8 +32,7 @@ static void text_of_calibration(const lb_text *t, const lb_calibration_config *k
     lb_str_add(out, "calibration  %s: %lld x %s%lld", t->name, (long long)(c ? c->sequences.n : k->samples),
                k->recipe == LB_RECIPE_TRUNCATED ? "at most " : "", (long long)k->length);
     if (c && c->sequences.n != k->samples) lb_str_add(out, " made of %lld", (long long)k->samples);
-    if (c && c->sequences.start)
-        lb_str_add(out, " (%lld tokens)", (long long)lb_sequences_tokens(&c->sequences));
+    if (c && c->sequences.start) lb_str_add(out, " (%lld tokens)", (long long)lb_sequences_tokens(&c->sequences));
     lb_str_add(out, " of %lld %s", (long long)(t->join ? t->corpus->tokens : t->corpus->n_rows),
                t->join ? "tokens" : "rows");
     lb_str_add(out, ", %s, bos %s, sha256 %.12s\n", lb_recipe_names[k->recipe], t->bos_text, t->corpus->hash);

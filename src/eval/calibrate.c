@@ -167,8 +167,7 @@ static lb_status add_common(forward_job *j, int64_t n) {
     const lb_stream *s = j->s;
     for (int32_t i = 0; i < j->inputs; i++) {
         lb_mat all = j->captured[i];
-        j->next[i] =
-            (lb_batch){.sequences = n, .start = j->start, .attention = j->attention, .clip = j->want[i].clip};
+        j->next[i] = (lb_batch){.sequences = n, .start = j->start, .attention = j->attention, .clip = j->want[i].clip};
         if (!j->routed[i]) j->next[i].X = lb_cmat_of(all.d, j->start[n], all.cols);
     }
     return lb_collect_add(&j->sums, j->next, s->team);

@@ -366,8 +366,8 @@ lb_status lb_corpus_encode_stripped(const lb_corpus *c, int64_t row, int32_t **i
 
 /* ---- windows ---- */
 
-const char *const lb_recipe_names[] = {"sequential",       "random", "joined",       "documents",
-                                       "documents_longer", "blocks", "first_tokens", "truncated", NULL};
+const char *const lb_recipe_names[] = {"sequential", "random",       "joined",    "documents", "documents_longer",
+                                       "blocks",     "first_tokens", "truncated", NULL};
 
 #define WINDOW_STREAM 0x77696e646f7773u /* the random starts have a stream of their own */
 

@@ -116,11 +116,13 @@ static const lb_option calibration_rows[] = {
      "draw: joined = windows of the joined text (GPTQ's on WikiText-2); documents, documents_longer = windows of rows "
      "that "
      "are long enough (GPTQ's and Wanda's on C4); blocks = rows shuffled, put together and cut (AWQ's); first_tokens = "
-     "rows shuffled, the head of each that is long enough; truncated = rows shuffled, the head of each, shorter ones whole "
+     "rows shuffled, the head of each that is long enough; truncated = rows shuffled, the head of each, shorter ones "
+     "whole "
      "(SmoothQuant's)",
      AT(lb_calibration_config, recipe)},
     {"samples", LB_OPT_INT, "128", 1, INFINITY, NULL, "sequences", AT(lb_calibration_config, samples)},
-    {"length", LB_OPT_INT, "2048", 2, INFINITY, NULL, "tokens a sequence; of recipe truncated the most", AT(lb_calibration_config, length)},
+    {"length", LB_OPT_INT, "2048", 2, INFINITY, NULL, "tokens a sequence; of recipe truncated the most",
+     AT(lb_calibration_config, length)},
     {"seed", LB_OPT_INT, "-1", -1, INFINITY, NULL, "seed of recipes that draw; -1 = the cell's seed",
      AT(lb_calibration_config, seed)},
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices, bos_help, AT(lb_calibration_config, bos)},

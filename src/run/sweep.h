@@ -54,8 +54,8 @@ typedef struct lb_cell {
     lb_layer_plan *layer;
     int64_t layers;
     lb_diagnostics diagnostics; /* of the method, then others' */
-    lb_sequences sequences; /* of the calibration; n 0: there is no text. token: where rows were drawn; else NULL */
-    bool *changed;          /* by the model's tensors: stages that preserve fold something into it; NULL: there are none */
+    lb_sequences sequences;     /* of the calibration; n 0: there is no text. token: where rows were drawn; else NULL */
+    bool *changed; /* by the model's tensors: stages that preserve fold something into it; NULL: there are none */
     const char *config, *key, *content_key, *stem;
     const char *layers_key; /* of what its layers are made of: the key, but for what evaluations compute in */
     lb_model_size size;

@@ -75,7 +75,8 @@ static world open_world(int threads) {
     int32_t *tokens = LB_NEW(x.k.arena, int32_t, lb_tensor_count(t));
     assert_non_null(tokens);
     memcpy(tokens, t->data, (size_t)lb_tensor_count(t) * sizeof *tokens);
-    assert_ok(lb_stream_new(x.k.arena, x.n, &x.w, &(lb_sequences){tokens, t->shape[0], t->shape[1], NULL}, x.k.team, &x.stream));
+    assert_ok(lb_stream_new(x.k.arena, x.n, &x.w, &(lb_sequences){tokens, t->shape[0], t->shape[1], NULL}, x.k.team,
+                            &x.stream));
     int32_t first;
     assert_int_equal(lb_net_block(x.n, 0, &first), SITES);
     x.site = LB_NEW(x.k.arena, lb_block_site, SITES);

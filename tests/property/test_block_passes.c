@@ -64,7 +64,8 @@ static world open_world(const lb_test_program *c, bool ragged, lb_team *team) {
     memcpy(start, x.start, sizeof x.start);
     for (int64_t i = 0; i < SAMPLES * x.T; i++)
         x.tokens[i] = (c->token[i % x.T] * (int32_t)(1 + i / x.T) + (int32_t)(i / x.T)) % 61;
-    assert_ok(lb_stream_new(c->arena, x.n, &x.w, &(lb_sequences){x.tokens, SAMPLES, x.T, ragged ? start : NULL}, team, &x.stream));
+    assert_ok(lb_stream_new(c->arena, x.n, &x.w, &(lb_sequences){x.tokens, SAMPLES, x.T, ragged ? start : NULL}, team,
+                            &x.stream));
     assert_ok(lb_stream_advance(x.stream, &x.w));
     x.sites = lb_net_block(x.n, BLOCK, &x.first);
     connect(&x);

@@ -59,7 +59,8 @@ static void block_zero(void **state) {
     if (lb_corpus_open(path, m->tokenizer, LB_BOS_AUTO, NULL, &text) != LB_OK) fail_msg("%s", lb_error());
     assert_false(text->has_bos);
     assert_int_equal(lb_corpus_windows(text, LB_RECIPE_SEQUENTIAL, 0, SAMPLES, LENGTH, k.arena, &tokens), LB_OK);
-    assert_int_equal(lb_stream_new(k.arena, m->net, &m->weights, &(lb_sequences){tokens, SAMPLES, LENGTH, NULL}, k.team, &s), LB_OK);
+    assert_int_equal(
+        lb_stream_new(k.arena, m->net, &m->weights, &(lb_sequences){tokens, SAMPLES, LENGTH, NULL}, k.team, &s), LB_OK);
     int32_t first, input[4];
     assert_int_equal(lb_net_inputs(m->net, 0, &first), 4);
     for (int i = 0; i < 4; i++) input[i] = first + i;

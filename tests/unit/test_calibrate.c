@@ -80,7 +80,8 @@ static void build(model *m, int threads) {
 
 static lb_stream *stream(const model *m) {
     lb_stream *s = NULL;
-    if (lb_stream_new(m->k.arena, m->net, &m->w, &(lb_sequences){m->tokens, SAMPLES, LENGTH, NULL}, m->k.team, &s) != LB_OK)
+    if (lb_stream_new(m->k.arena, m->net, &m->w, &(lb_sequences){m->tokens, SAMPLES, LENGTH, NULL}, m->k.team, &s) !=
+        LB_OK)
         fail_msg("%s", lb_error());
     return s;
 }
@@ -188,7 +189,8 @@ static void few_at_a_time(void **state) {
         assert_int_equal(lb_arch_net(m.k.arena, &longer, &net), LB_OK);
         lb_stats got[INPUTS];
         lb_hessian want;
-        assert_int_equal(lb_stream_new(m.k.arena, net, &m.w, &(lb_sequences){tokens, MANY, LONG, NULL}, m.k.team, &s), LB_OK);
+        assert_int_equal(lb_stream_new(m.k.arena, net, &m.w, &(lb_sequences){tokens, MANY, LONG, NULL}, m.k.team, &s),
+                         LB_OK);
         int64_t before = lb_peak_memory_bytes(), batch = (int64_t)MANY * LONG * (3 * arch.dim + arch.hidden) * 4;
         assert_int_equal(collect_all(s, &m.w, m.input[0], INPUTS, LB_NEEDS_HESSIAN, false, m.k.arena, got), LB_OK);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__clang__) /* sanitizers keep what was freed */
@@ -224,8 +226,11 @@ static void one_sequence(void **state) {
     build(&m, 1);
     build(&four, 4);
     lb_stream *s = NULL, *t = NULL;
-    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, &(lb_sequences){m.tokens, 1, LENGTH, NULL}, m.k.team, &s), LB_OK);
-    assert_int_equal(lb_stream_new(four.k.arena, four.net, &four.w, &(lb_sequences){m.tokens, 1, LENGTH, NULL}, four.k.team, &t), LB_OK);
+    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, &(lb_sequences){m.tokens, 1, LENGTH, NULL}, m.k.team, &s),
+                     LB_OK);
+    assert_int_equal(
+        lb_stream_new(four.k.arena, four.net, &four.w, &(lb_sequences){m.tokens, 1, LENGTH, NULL}, four.k.team, &t),
+        LB_OK);
     for (int64_t b = 0; b < arch.layers; b++) {
         lb_stats a[INPUTS], c[INPUTS];
         assert_int_equal(collect_all(s, &m.w, m.input[b], INPUTS, LB_NEEDS_HESSIAN, true, m.k.arena, a), LB_OK);
@@ -282,11 +287,14 @@ static void refused(void **state) {
     model m;
     build(&m, 1);
     lb_stream *s = NULL;
-    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, &(lb_sequences){m.tokens, 2, 17, NULL}, NULL, &s), LB_E_CONFIG);
+    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, &(lb_sequences){m.tokens, 2, 17, NULL}, NULL, &s),
+                     LB_E_CONFIG);
     assert_error_has("length = 17: the model's context is 16");
-    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, &(lb_sequences){m.tokens, 0, 9, NULL}, NULL, &s), LB_E_CONFIG);
+    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, &(lb_sequences){m.tokens, 0, 9, NULL}, NULL, &s),
+                     LB_E_CONFIG);
     m.tokens[LENGTH + 1] = 50;
-    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, &(lb_sequences){m.tokens, 2, LENGTH, NULL}, NULL, &s), LB_E_ARG);
+    assert_int_equal(lb_stream_new(m.k.arena, m.net, &m.w, &(lb_sequences){m.tokens, 2, LENGTH, NULL}, NULL, &s),
+                     LB_E_ARG);
     assert_error_has("is 50: must be in [0, 50)");
     kit_close(&m.k);
 }
@@ -570,7 +578,8 @@ int main(void) {
         cmocka_unit_test(first_and_last_input),
         cmocka_unit_test(ways_to_ask),
         cmocka_unit_test(few_at_a_time),
-        cmocka_unit_test(one_sequence), cmocka_unit_test(different_lengths),
+        cmocka_unit_test(one_sequence),
+        cmocka_unit_test(different_lengths),
         cmocka_unit_test(refused),
         cmocka_unit_test(transformed_inputs),
         cmocka_unit_test(file_is_kept),

@@ -155,7 +155,8 @@ static void same_bytes(void **state) {
     for (int way = 0; way < 4; way++) {
         lb_batch each[3];
         for (int i = 0; i < 3; i++)
-            each[i] = (lb_batch){lb_mat_c(lb_mat_part(X, 2048 * i, 0, 2048, COLS)), 1, NULL, NULL, attention + 2048 * i, 1.0};
+            each[i] =
+                (lb_batch){lb_mat_c(lb_mat_part(X, 2048 * i, 0, 2048, COLS)), 1, NULL, NULL, attention + 2048 * i, 1.0};
         lb_stats again = way < 3 ? collected(&k, COLS, &all, 1, way + 1) : collected(&k, COLS, each, 3, 2);
         const lb_cdmat a[] = {once.H_equal, once.H_clip, once.H_attention};
         const lb_cdmat b[] = {again.H_equal, again.H_clip, again.H_attention};
