@@ -18,12 +18,7 @@ typedef struct generate_flags {
 
 #define AT(field) offsetof(generate_flags, field)
 static const lb_option flags[] = {
-    {"tokens", LB_OPT_INT, "64", 1, 1e6, NULL, "tokens to add at most", AT(tokens)},
-    {"temperature", LB_OPT_FLOAT, "0", 0, 1000, NULL,
-     "0: always the most probable token; else one is drawn from softmax(logits / temperature)", AT(temperature)},
-    {"top_p", LB_OPT_FLOAT, "1", 1e-9, 1, NULL,
-     "draws among the most probable tokens whose probabilities first add up to this", AT(top_p)},
-    {"seed", LB_OPT_INT, "0", 0, 9e15, NULL, "of the draws", AT(seed)},
+    LB_GENERATE_OPTIONS(generate_flags),
     {"bos", LB_OPT_CHOICE, "auto", 0, 0, lb_bos_choices,
      "a beginning-of-sequence token before the prompt: auto: where the tokenizer adds one itself; never; always",
      AT(bos)},

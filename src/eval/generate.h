@@ -24,6 +24,30 @@ typedef struct lb_choice {
 LB_NODISCARD lb_status lb_sampler_choices(lb_sampler *s, const float *logits, const lb_choice **out, int64_t *n);
 LB_NODISCARD lb_status lb_sampler_next(lb_sampler *s, const float *logits, int32_t *id);
 
+/* What a command or a config asks for, in fields of these names of a struct T: int64_t tokens, seed; double
+ * temperature, top_p. */
+#define LB_GENERATE_OPTIONS(T)                                                                                         \
+    {"tokens", LB_OPT_INT, "64", 1, 1e6, NULL, "tokens to add at most", offsetof(T, tokens)},                          \
+        {"temperature",                                                                                                \
+         LB_OPT_FLOAT,                                                                                                 \
+         "0",                                                                                                          \
+         0,                                                                                                            \
+         1000,                                                                                                         \
+         NULL,                                                                                                         \
+         "0: always the most probable token; else one is drawn from softmax(logits / temperature)",                    \
+         offsetof(T, temperature)},                                                                                    \
+        {"top_p",                                                                                                      \
+         LB_OPT_FLOAT,                                                                                                 \
+         "1",                                                                                                          \
+         1e-9,                                                                                                         \
+         1,                                                                                                            \
+         NULL,                                                                                                         \
+         "draws among the most probable tokens whose probabilities first add up to this",                              \
+         offsetof(T, top_p)},                                                                                          \
+    {                                                                                                                  \
+        "seed", LB_OPT_INT, "0", 0, 9e15, NULL, "of the draws", offsetof(T, seed)                                      \
+    }
+
 typedef struct lb_generate_request {
     const int32_t *prompt; /* (n_prompt), at least one */
     int64_t n_prompt;

@@ -44,32 +44,49 @@ static bool is_there(const char *const *list, size_t n, const char *text) {
     return false;
 }
 
-static bool continues(const lb_record *c, const char *prompt) {
-    const char *own = c->continuation.prompt;
-    return c->state == LB_CELL_DONE && own && (!prompt || strcmp(own, prompt) == 0);
+static bool drawn(const lb_continuation *c) { return c->temperature > 0; }
+
+/* Of one prompt, by tokens that were chosen alike. */
+static bool is_alike(const lb_continuation *x, const lb_continuation *y) {
+    if (strcmp(x->prompt, y->prompt) != 0 || drawn(x) != drawn(y)) return false;
+    return !drawn(x) || (x->temperature == y->temperature && x->top_p == y->top_p && x->seed == y->seed);
+}
+
+/* like: NULL: any. */
+static bool continues(const lb_record *c, const lb_continuation *like) {
+    return c->state == LB_CELL_DONE && c->continuation.prompt && (!like || is_alike(&c->continuation, like));
 }
 
 /* The first cell that has this prompt. */
 static bool is_first(const lb_results *r, int64_t i) {
     for (int64_t k = 0; k < i; k++)
-        if (continues(&r->record[k], r->record[i].continuation.prompt)) return false;
+        if (continues(&r->record[k], &r->record[i].continuation)) return false;
     return true;
 }
 
-static lb_status one_prompt(const lb_report_view *v, const char *prompt, lb_table_format f, lb_str *out) {
+static void add_head(const lb_continuation *c, lb_str *out) {
+    lb_str_add(out, drawn(c) ? "Continuations" : "Greedy continuations");
+    lb_str_add(out, ", in float32, ");
+    if (drawn(c)) lb_str_add(out, "drawn at temperature %g, ", c->temperature);
+    if (drawn(c) && c->top_p < 1) lb_str_add(out, "top-p %g, ", c->top_p);
+    if (drawn(c)) lb_str_add(out, "seed %lld, ", (long long)c->seed);
+    lb_str_add(out, "of \xe2\x80\x9c");
+    one_line(c->prompt, out);
+    lb_str_add(out, "\xe2\x80\x9d:");
+}
+
+static lb_status one_prompt(const lb_report_view *v, const lb_continuation *like, lb_table_format f, lb_str *out) {
     const lb_results *r = v->r;
     const char **list = LB_NEW(v->arena, const char *, r->n + 1);
     size_t n = 0;
     lb_str head = {0};
     if (!list) return LB_E_NOMEM;
-    lb_str_add(&head, "Greedy continuations, in float32, of \xe2\x80\x9c");
-    one_line(prompt, &head);
-    lb_str_add(&head, "\xe2\x80\x9d:");
+    add_head(like, &head);
     lb_status st = lb_str_check(&head);
     if (st == LB_OK) lb_markup_paragraph(out, f, head.s);
     lb_str_free(&head);
     for (int64_t i = 0; i < r->n && st == LB_OK; i++) {
-        if (!continues(&r->record[i], prompt)) continue;
+        if (!continues(&r->record[i], like)) continue;
         st = item(v->arena, r, &r->record[i], &list[n]);
         if (st == LB_OK && !is_there(list, n, list[n])) n++;
     }
@@ -80,7 +97,6 @@ static lb_status one_prompt(const lb_report_view *v, const char *prompt, lb_tabl
 lb_status lb_report_prompts(const lb_report_view *v, lb_table_format f, lb_str *out) {
     const lb_results *r = v->r;
     for (int64_t i = 0; i < r->n; i++)
-        if (continues(&r->record[i], NULL) && is_first(r, i))
-            LB_TRY(one_prompt(v, r->record[i].continuation.prompt, f, out));
+        if (continues(&r->record[i], NULL) && is_first(r, i)) LB_TRY(one_prompt(v, &r->record[i].continuation, f, out));
     return lb_str_check(out);
 }

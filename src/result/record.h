@@ -105,7 +105,9 @@ typedef struct lb_continuation {
     const char *text, *ended; /* ended: "tokens" (as many as asked for), "eos", "context" */
     int64_t *token;           /* (tokens) */
     int64_t tokens;
-    double prefill, decode; /* tokens a second: of the prompt; behind the first of them, NaN: there is but one */
+    double prefill, decode;    /* tokens a second: of the prompt; behind the first of them, NaN: there is but one */
+    double temperature, top_p; /* NaN: the most probable tokens */
+    int64_t seed;              /* of the draws; else 0 */
 } lb_continuation;
 
 typedef struct lb_model_size {

@@ -132,6 +132,11 @@ static lb_status check_continuation(const lb_continuation *c) {
     for (int64_t i = 0; i < c->tokens; i++) LB_TRY(check_int("/generation", "token", c->token[i], 0, INT32_MAX));
     if (isinf(c->prefill) || isinf(c->decode) || c->prefill < 0 || c->decode < 0)
         return lb_fail(LB_E_FORMAT, "/host: %g and %g tokens a second: must be finite", c->prefill, c->decode);
+    LB_TRY(check_int("/generation", "seed", c->seed, 0, most));
+    bool drawn = c->temperature > 0 && isfinite(c->temperature) && c->top_p > 0 && c->top_p <= 1;
+    if (!drawn && (!isnan(c->temperature) || !isnan(c->top_p) || c->seed))
+        return lb_fail(LB_E_FORMAT, "/generation: temperature %g, top_p %g: nothing is drawn so", c->temperature,
+                       c->top_p);
     return LB_OK;
 }
 

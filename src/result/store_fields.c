@@ -340,6 +340,9 @@ const lb_fields lb_size_fields = FIELDS(size_rows);
 static const lb_field continuation_rows[] = {
     AS(lb_record, I64, "tokens", continuation.tokens),
     AS(lb_record, STR, "ended", continuation.ended),
+    AS(lb_record, LATER_F64, "temperature", continuation.temperature),
+    AS(lb_record, LATER_F64, "top_p", continuation.top_p),
+    AS(lb_record, LATER, "seed", continuation.seed),
 };
 const lb_fields lb_continuation_fields = FIELDS(continuation_rows);
 

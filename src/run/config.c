@@ -284,6 +284,24 @@ static lb_status check_validation(const lb_config_reader *r) {
     return LB_OK;
 }
 
+/* A text, which the most probable tokens continue, or a map, in whose place its text is put then. */
+static lb_status read_prompt(lb_config_reader *r, lb_yaml *top, lb_prompt_config *out) {
+    lb_yaml *one = LB_NEW(r->a, lb_yaml, 1);
+    LB_TRY(one ? lb_options_defaults(&lb_config_prompt_table, r->a, out) : LB_E_NOMEM);
+    for (size_t i = 0; i < top->count; i++) {
+        const lb_yaml *n = top->item[i], *tokens = lb_yaml_get(top, "prompt_tokens");
+        if (strcmp(n->key, "prompt") != 0 || n->kind != LB_YAML_MAP) continue;
+        if (tokens)
+            return lb_fail(LB_E_CONFIG, "%s: prompt_tokens has no effect: prompt is a map, which has tokens of its own",
+                           lb_config_where(tokens).text);
+        LB_TRY(lb_config_read_map(r, n, "prompt", &lb_config_prompt_table, out, NULL));
+        *one = *lb_yaml_get(n, "text");
+        one->key = n->key;
+        top->item[i] = one;
+    }
+    return LB_OK;
+}
+
 lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_config *out) {
     *out = (lb_config){.path = path, .dir = "", .root = root};
     lb_config_reader r = {.a = a, .c = out};
@@ -297,6 +315,7 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
     lb_yaml *scalars;
     LB_TRY(lb_config_find_axes(&r, root));
     LB_TRY(lb_config_first_values(&r, root, "", &scalars));
+    LB_TRY(read_prompt(&r, scalars, &out->prompt));
     LB_TRY(lb_config_read_map(&r, scalars, "config", &lb_config_top_table, &top, lb_config_sections));
     LB_TRY(read_models(&r, r.model));
     LB_TRY(read_computes(&r, r.compute, top.compute));
@@ -308,8 +327,8 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
     out->export = top.export;
     out->keep_layers = top.keep_layers;
     out->keep_cache = top.keep_cache;
-    out->prompt = top.prompt;
-    out->prompt_tokens = top.prompt_tokens;
+    if (!out->prompt.text) out->prompt.tokens = top.prompt_tokens;
+    out->prompt.text = top.prompt;
     LB_TRY(check_name(&r, root));
     LB_TRY(read_texts(&r, root));
     out->cell = (lb_cell_options){.propagate = out->calibration.propagate,

@@ -120,6 +120,13 @@ typedef struct lb_entry {
     bool by_rules;       /* one of several that differ in rules */
 } lb_entry;
 
+/* What every cell continues, as lb_generate does. */
+typedef struct lb_prompt_config {
+    const char *text; /* "": none */
+    int64_t tokens, seed;
+    double temperature, top_p;
+} lb_prompt_config;
+
 typedef struct lb_config {
     const char *path, *dir; /* the file and its folder; "" for a config made in memory */
     bool from_program;      /* it came with the program: its folder is no place for results */
@@ -135,8 +142,7 @@ typedef struct lb_config {
     const lb_yaml *compute_node; /* the root where it is not given */
     int export;                  /* lb_export */
     bool keep_layers, keep_cache;
-    const char *prompt; /* "": none */
-    int64_t prompt_tokens;
+    lb_prompt_config prompt;
     lb_cell_options cell; /* what an entry and the axes start from */
     lb_end embedding, head;
     lb_calibration_config calibration; /* these two: of cells that nothing says otherwise of */
@@ -214,7 +220,7 @@ typedef struct lb_config_top {
     int64_t prompt_tokens;
 } lb_config_top;
 extern const lb_options lb_config_top_table, lb_config_calibration_table, lb_config_eval_table,
-    lb_config_training_table, lb_config_cell_table;
+    lb_config_training_table, lb_config_cell_table, lb_config_prompt_table;
 /* Keys or flags that say how rows are read; at: the offset of the lb_rows_config. */
 extern const char *const lb_rows_choices[], *const lb_chat_choices[];
 extern const char lb_rows_help[], lb_field_help[], lb_join_help[], lb_first_help[], lb_chat_help[];

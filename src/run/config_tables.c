@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stddef.h>
 
-#include "model/corpus.h"
+#include "eval/generate.h"
 #include "result/quality.h"
 #include "run/config.h"
 
@@ -100,12 +100,18 @@ static const lb_option top_rows[] = {
     {"prompt", LB_OPT_STR, "", 0, 0, NULL,
      "a text that every cell, and the baseline, continues by its most probable tokens, in float32: in the result, and "
      "in "
-     "the report one below the other; empty: none",
+     "the report one below the other; empty: none; or a map (below), for tokens that are drawn",
      AT(lb_config_top, prompt)},
     {"prompt_tokens", LB_OPT_INT, "64", 1, 1 << 20, NULL, "tokens of that continuation at most",
      AT(lb_config_top, prompt_tokens)},
 };
 const lb_options lb_config_top_table = TABLE(top_rows, lb_config_top);
+
+static const lb_option prompt_rows[] = {
+    {"text", LB_OPT_STR, NULL, 0, 0, NULL, "what is continued", AT(lb_prompt_config, text)},
+    LB_GENERATE_OPTIONS(lb_prompt_config),
+};
+const lb_options lb_config_prompt_table = TABLE(prompt_rows, lb_prompt_config);
 
 static const lb_option calibration_rows[] = {
     {"text", LB_OPT_STR, NULL, 0, 0, NULL,
@@ -219,6 +225,10 @@ static const lb_config_section sections[] = {
      "evaluation text. A list of values makes a key an axis.",
      &lb_config_calibration_table},
     {"eval", "A map, or a list of maps: the evaluations of every cell.", &lb_config_eval_table},
+    {"prompt",
+     "A text, or a map of these, of which text alone is needed: how every cell continues it, as lowbit generate does. "
+     "All cells draw by the same random numbers.",
+     &lb_config_prompt_table},
     {"training",
      "A map. The text that qat and finetune train on; default: the calibration text. With `validation` the loss of "
      "another text, at the weights as they are quantized then, is measured before, on the way and after: "

@@ -135,6 +135,19 @@ static void put_entry(const lb_plan *p, const lb_cell *c, lb_str *out) {
     for (size_t i = 0; i < c->entry->n_rules; i++) put_rule(out, c, &c->entry->rule[i], &first);
 }
 
+/* Where nothing is drawn, as it was before anything could be. */
+static void put_prompt(const lb_prompt_config *k, lb_str *out) {
+    static const char *const nothing[] = {NULL};
+    if (!k->text[0]) return;
+    lb_str_add(out, k->temperature > 0 ? "prompt:\n" : "prompt: ");
+    if (k->temperature > 0) {
+        put_table(out, "  ", &lb_config_prompt_table, k, nothing);
+        return;
+    }
+    put_scalar(out, k->text);
+    lb_str_add(out, "\nprompt_tokens: %lld\n", (long long)k->tokens);
+}
+
 static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out) {
     static const char *const calibration_out[] = {"text",         "seed",       "propagate", "true_sequential",
                                                   "token_weight", "token_clip", NULL};
@@ -149,11 +162,7 @@ static lb_status resolved_config(const lb_plan *p, const lb_cell *c, lb_str *out
     /* A line of its own for what is not the usual: in float32 a config's identity is what it was before the key. */
     if (p->compute == LB_COMPUTE_BF16) lb_str_add(out, "compute: bf16\n");
     /* Likewise. */
-    if (p->config->prompt[0]) {
-        lb_str_add(out, "prompt: ");
-        put_scalar(out, p->config->prompt);
-        lb_str_add(out, "\nprompt_tokens: %lld\n", (long long)p->config->prompt_tokens);
-    }
+    put_prompt(&p->config->prompt, out);
     if (c->draws) lb_str_add(out, "seed: %lld\n", (long long)c->own.seed);
     if (c->method && calibration->corpus) {
         lb_str_add(out, "calibration:\n");

@@ -1,4 +1,5 @@
 /* The config's prompt: its tokens, and how a cell continues it. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -7,7 +8,7 @@
 #include "run/cell.h"
 
 lb_status lb_plan_prompt(lb_plan *p) {
-    const char *text = p->config->prompt;
+    const char *text = p->config->prompt.text;
     lb_where w = lb_plan_where(p->config->root, "prompt");
     if (!text[0]) return LB_OK;
     LB_TRY(lb_model_need_tokenizer(p->model));
@@ -39,12 +40,17 @@ static lb_status keep(const lb_plan *p, const lb_generation *g, lb_arena *a, lb_
     static const char *const end[] = {[LB_END_MOST] = "tokens", [LB_END_EOS] = "eos", [LB_END_CONTEXT] = "context"};
     char *text = NULL;
     size_t n = 0;
-    *out = (lb_continuation){.prompt = p->config->prompt,
+    const lb_prompt_config *k = &p->config->prompt;
+    bool drawn = k->temperature > 0;
+    *out = (lb_continuation){.prompt = k->text,
                              .ended = end[g->end],
                              .tokens = g->n,
                              .token = LB_NEW(a, int64_t, g->n + 1),
                              .prefill = (double)p->n_prompt / g->prefill_s,
-                             .decode = lb_tokens_a_second(g)};
+                             .decode = lb_tokens_a_second(g),
+                             .temperature = drawn ? k->temperature : NAN,
+                             .top_p = drawn ? k->top_p : NAN,
+                             .seed = drawn ? k->seed : 0};
     if (!out->token) return LB_E_NOMEM;
     for (int64_t i = 0; i < g->n; i++) out->token[i] = g->token[i];
     LB_TRY(lb_text_behind(p->model->tokenizer, p->prompt, p->n_prompt, g->token, g->n, &text, &n));
@@ -55,12 +61,14 @@ static lb_status keep(const lb_plan *p, const lb_generation *g, lb_arena *a, lb_
 
 lb_status lb_cell_continue(lb_runner *r, const lb_weights *w, lb_continuation *out) {
     const lb_plan *p = r->plan;
+    const lb_prompt_config *k = &p->config->prompt;
     lb_generation g;
     lb_arena *scratch;
     const lb_generate_request request = {.prompt = p->prompt,
                                          .n_prompt = p->n_prompt,
-                                         .most = p->config->prompt_tokens,
+                                         .most = k->tokens,
                                          .eos = lb_tokenizer_eos(p->model->tokenizer),
+                                         .sampling = {k->temperature, k->top_p, (uint64_t)k->seed},
                                          .hold = p->config->weights == LB_WEIGHTS_RESIDENT};
     LB_TRY(lb_arena_new(0, &scratch));
     lb_status st = lb_generate(p->model->net, w, &request, p->team, scratch, &g);

@@ -38,10 +38,13 @@ static char *on_screen(const char *text) {
     return shown;
 }
 
-static void as_the_command(const lb_record *r, const char *folder) {
+/* drawn: tokens are. */
+static void as_the_command(const lb_record *r, const char *folder, bool drawn) {
     char path[2 * LB_TEST_PATH], *shown = on_screen(r->continuation.text);
     snprintf(path, sizeof path, "%s/%s.h5", folder, r->stem);
-    cli_result c = RAN(0, "generate", r->bits ? path : "tiny", "The cat sat", "--tokens", "12");
+    cli_result c = drawn ? RAN(0, "generate", r->bits ? path : "tiny", "The cat sat", "--tokens", "12", "--temperature",
+                               "0.8", "--top-p", "0.9", "--seed", "7")
+                         : RAN(0, "generate", r->bits ? path : "tiny", "The cat sat", "--tokens", "12");
     const char *at = strstr(c.out, "\n\nThe cat sat");
     assert_non_null(at);
     at += strlen("\n\nThe cat sat");
@@ -82,12 +85,44 @@ static void every_cell_continues_it(void **state) {
         assert_true(c->prefill > 0 && c->decode > 0);
         assert_memory_equal(p->record[i].eval[0].eval.window_nll, plain->record[i].eval[0].eval.window_nll,
                             6 * sizeof(double));
-        as_the_command(&p->record[i], "results/p");
+        as_the_command(&p->record[i], "results/p", false);
     }
     lb_results_free(plain);
     lb_results_free(empty);
     lb_results_free(p);
     lb_results_free(stream);
+}
+
+/* By the same draws as the command's; in a map that draws nothing cells are what they are of a text. */
+static void drawn(void **state) {
+    (void)state;
+    lb_results *text = results("results/p");
+    lb_results *map =
+        sweep("map", COMMON CELLS "keep_layers: true\nprompt: {text: The cat sat, tokens: 12, seed: 3}\n");
+    lb_results *d = sweep("drawn", COMMON CELLS "keep_layers: true\nprompt: {text: The cat sat, tokens: 12, "
+                                                "temperature: 0.8, top_p: 0.9, seed: 7}\n");
+    same_cells(text, map);
+    int other = 0;
+    for (int64_t i = 0; i < 3; i++) {
+        const lb_continuation *c = &d->record[i].continuation;
+        assert_true(c->temperature == 0.8 && c->top_p == 0.9 && c->seed == 7);
+        assert_true(strcmp(d->record[i].stem, text->record[i].stem) != 0);
+        other += strcmp(c->text, text->record[i].continuation.text) != 0;
+        as_the_command(&d->record[i], "drawn/p", true);
+    }
+    assert_true(other > 0);
+    char path[LB_TEST_PATH], name[LB_TEST_PATH];
+    snprintf(path, sizeof path, "drawn/p/%s.h5", d->record[1].stem);
+    cli_result c = RAN(0, "run", path, "--no-report", "-o", "results=again");
+    cli_free(&c);
+    snprintf(name, sizeof name, "again/p-%s", d->record[1].stem);
+    lb_results *again = results(name);
+    assert_string_equal(again->record[1].continuation.text, d->record[1].continuation.text);
+    assert_string_equal(again->record[1].key, d->record[1].key);
+    lb_results_free(again);
+    lb_results_free(text);
+    lb_results_free(map);
+    lb_results_free(d);
 }
 
 /* One file is a config that makes the cell again, prompt and all; what is there is kept. */
@@ -135,12 +170,23 @@ static void what_cannot_be(void **state) {
     SAYS(1, "leave room in the model's context of", "check", "long.yaml");
     put_file("none.yaml", COMMON CELLS PROMPT "prompt_tokens: 0\n");
     SAYS(1, "prompt_tokens", "check", "none.yaml");
+    put_file("near.yaml", COMMON CELLS "prompt: {text: a, temprature: 1}\n");
+    SAYS(1, "unknown key 'temprature' in prompt: did you mean 'temperature'?", "check", "near.yaml");
+    put_file("text.yaml", COMMON CELLS "prompt: {tokens: 3}\n");
+    SAYS(1, "prompt: 'text' is missing", "check", "text.yaml");
+    put_file("top.yaml", COMMON CELLS "prompt: {text: a, top_p: 1.5}\n");
+    SAYS(1, "top_p = 1.5: must be in", "check", "top.yaml");
+    put_file("both.yaml", COMMON CELLS "prompt: {text: a}\nprompt_tokens: 3\n");
+    SAYS(1, "prompt_tokens has no effect: prompt is a map", "check", "both.yaml");
+    put_file("list.yaml", COMMON CELLS "prompt: [a, b]\n");
+    SAYS(1, "prompt", "check", "list.yaml");
     put_file("axis.yaml", COMMON CELLS "axes: {prompt: [a, b]}\n");
     SAYS(1, "whole experiment's", "check", "axis.yaml");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_cell_continues_it), cmocka_unit_test(again),
-                                       cmocka_unit_test(in_the_report), cmocka_unit_test(what_cannot_be)};
+                                       cmocka_unit_test(in_the_report), cmocka_unit_test(drawn),
+                                       cmocka_unit_test(what_cannot_be)};
     return cmocka_run_group_tests_name("prompt", tests, make_model, clean);
 }

@@ -18,6 +18,7 @@ static const struct {
     {"top level", "keep_cache", "no result depends on it"},
     {"top level", "prompt", "it is the whole experiment's"},
     {"top level", "prompt_tokens", "it is the whole experiment's"},
+    {"prompt", NULL, "it is the whole experiment's"},
     {"eval", NULL, "every cell has all evaluations, which are a list"},
 };
 
@@ -75,6 +76,7 @@ static const char *config_with(const char *of, const char *key, const char *valu
     add_section(&s, "calibration", calibration, in, key, value);
     add_section(&s, "training", training, in, key, value);
     add_section(&s, "eval", text, in, key, value);
+    if (strcmp(of, "prompt") == 0) add_section(&s, "prompt", text, in, key, value);
     lb_str_add(&s, "quantize:\n  - {method: gptq, bits: 3");
     if (entry && !axes) lb_str_add(&s, ", %s: %s", key, value);
     lb_str_add(&s, "}\n  - {method: qat, bits: 3}\n");

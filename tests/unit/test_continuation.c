@@ -14,7 +14,7 @@ static const char *home;
 static int64_t ids[] = {5, 0, 7};
 
 static lb_continuation continuation(const char *prompt, const char *text) {
-    return (lb_continuation){prompt, text, "eos", ids, 3, 120.5, 31.25};
+    return (lb_continuation){prompt, text, "eos", ids, 3, 120.5, 31.25, NAN, NAN, 0};
 }
 
 static lb_status there_and_back(lb_record *r, lb_arena *a, lb_record *back) {
@@ -42,6 +42,12 @@ static void in_a_result(void **state) {
     assert_int_equal(c->tokens, 3);
     assert_memory_equal(c->token, ids, sizeof ids);
     assert_true(c->prefill == 120.5 && c->decode == 31.25);
+    assert_true(isnan(c->temperature) && isnan(c->top_p) && c->seed == 0);
+    r->continuation.temperature = 0.7;
+    r->continuation.top_p = 0.9;
+    r->continuation.seed = 5;
+    assert_ok(there_and_back(r, a, &back));
+    assert_true(c->temperature == 0.7 && c->top_p == 0.9 && c->seed == 5);
     r->continuation.tokens = 0; /* it ended at once */
     r->continuation.text = "";
     r->continuation.decode = NAN;
@@ -67,6 +73,16 @@ static void what_cannot_be(void **state) {
     r->continuation.decode = INFINITY;
     assert_status(LB_E_FORMAT, there_and_back(r, a, &back));
     r->continuation.decode = -1;
+    assert_status(LB_E_FORMAT, there_and_back(r, a, &back));
+    static const double drawn[][2] = {{NAN, 0.5}, {0.5, NAN}, {0.5, 0}, {0.5, 1.5}, {-1, 0.5}, {INFINITY, 0.5}};
+    for (size_t i = 0; i < sizeof drawn / sizeof *drawn; i++) {
+        r->continuation = continuation("x", "y");
+        r->continuation.temperature = drawn[i][0];
+        r->continuation.top_p = drawn[i][1];
+        assert_status(LB_E_FORMAT, there_and_back(r, a, &back));
+    }
+    r->continuation = continuation("x", "y");
+    r->continuation.seed = 1; /* of nothing */
     assert_status(LB_E_FORMAT, there_and_back(r, a, &back));
     lb_arena_free(a);
     synthetic_results_free(s);
@@ -104,6 +120,10 @@ static void in_documents(void **state) {
     s->record[3].label = s->record[1].label; /* of another `compute`: the same line */
     s->record[2].continuation = continuation("Another", " one");
     s->record[2].continuation.ended = "context";
+    s->record[4].continuation = continuation("Another", " one that was drawn");
+    s->record[4].continuation.temperature = 0.7;
+    s->record[4].continuation.top_p = 0.9;
+    s->record[4].continuation.seed = 3;
     char *html = document(s, LB_TABLE_HTML), *md = document(s, LB_TABLE_MARKDOWN), *tex = document(s, LB_TABLE_LATEX);
     has(html, "One prompt");
     has(html, "\xe2\x80\x9c"
@@ -115,6 +135,10 @@ static void in_documents(void **state) {
     assert_null(strstr(line + 1, "\\n# &lt;script&gt;"));
     has(html, "Another");
     has(html, " one (the context ends here)");
+    has(html, "Greedy continuations, in float32, of \xe2\x80\x9c"
+              "Another\xe2\x80\x9d:");
+    has(html, "Continuations, in float32, drawn at temperature 0.7, top-p 0.9, seed 3, of \xe2\x80\x9c"
+              "Another\xe2\x80\x9d:");
     assert_null(strstr(html, "<script>alert"));
     assert_null(strstr(md, "\n# <script"));
     has(md, "\\\\n# &lt;script>alert(1)&lt;/script>");
