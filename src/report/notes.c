@@ -74,6 +74,17 @@ static void note_texts(notes *s, const lb_report_view *v, bool named) {
     }
 }
 
+static void note_seeds_of_tasks(notes *s, const lb_report_view *v) {
+    bool tasks = false, seeds = false;
+    for (int64_t i = 0; i < v->blocks; i++) tasks = tasks || lb_protocol_is_task(&v->block[i].eval->eval.protocol);
+    for (int64_t i = 0; i < v->rows; i++) seeds = seeds || v->row[i].cells > 1;
+    if (tasks && seeds)
+        note(s,
+             "Of rows over several seeds an item counts once in p McNemar, by how many seeds have it right: the share "
+             "of the ways to give the items' differences their signs whose sum is as far from 0. It speaks of these "
+             "seeds, not of others.");
+}
+
 static void note_protocols(notes *s, const lb_report_view *v) {
     for (int64_t i = 0; i < v->blocks; i++) {
         bool seen = false;
@@ -351,6 +362,7 @@ lb_status lb_report_notes(const lb_report_view *v, lb_table_format f, lb_str *ou
     LB_TRY(comparisons_of(v, &comparisons));
     note_models(&s, v);
     note_protocols(&s, v);
+    note_seeds_of_tasks(&s, v);
     note_columns(&s, v, marks ? NULL : comparisons);
     if (marks && comparisons && shows(v, deltas)) note(&s, comparisons);
     note_parts(&s, v);

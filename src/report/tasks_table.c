@@ -27,6 +27,47 @@ void lb_report_task_of(const lb_eval_row *const *at, int64_t n, lb_report_task *
     if (isnan(out->acc_norm)) out->delta_norm = NAN;
 }
 
+static const uint8_t *right_of(const lb_eval_row *e, bool norm) {
+    return norm ? e->eval.task.right_norm : e->eval.task.right;
+}
+
+/* What each says of the items; false: one does not, or of others. */
+static bool rights(const lb_eval_row *const *at, int64_t n, bool norm, int64_t items, const uint8_t **out) {
+    bool all = true;
+    for (int64_t k = 0; k < n; k++) {
+        out[k] = right_of(at[k], norm);
+        all = all && out[k] && at[k]->eval.task.items == items;
+    }
+    return all;
+}
+
+static lb_status p_of(const lb_report_view *v, const lb_eval_row *const *own, int64_t n,
+                      const lb_eval_row *const *other, int64_t m, bool norm, double *p) {
+    const uint8_t **right = LB_NEW(v->arena, const uint8_t *, n), **base = LB_NEW(v->arena, const uint8_t *, m);
+    int64_t items = own[0]->eval.task.items;
+    *p = NAN;
+    if (!right || !base) return LB_E_NOMEM;
+    if (!rights(own, n, norm, items, right) || !rights(other, m, norm, items, base)) return LB_OK;
+    return lb_mcnemar_seeds(right, n, base, m, items, p);
+}
+
+/* Is it the baseline that these were compared to? */
+static bool is_base_of(const lb_eval_row *base, const lb_eval_row *e) {
+    lb_mcnemar m;
+    if (base->eval.task.items != e->eval.task.items || !right_of(base, false) || !right_of(e, false)) return false;
+    lb_mcnemar_of(right_of(e, false), right_of(base, false), e->eval.task.items, &m);
+    return m.worse == e->mcnemar.worse && m.better == e->mcnemar.better;
+}
+
+lb_status lb_report_task_seeds(const lb_report_view *v, const lb_eval_row *const *at, int64_t n,
+                               const lb_eval_row *base, lb_report_task *out) {
+    if (n < 2 || !base || !out->has || !out->has_delta) return LB_OK;
+    for (int64_t k = 0; k < n; k++)
+        if (!is_base_of(base, at[k])) return LB_OK;
+    LB_TRY(p_of(v, at, n, &base, 1, false, &out->p));
+    return p_of(v, at, n, &base, 1, true, &out->p_norm);
+}
+
 static lb_status evals_of(const lb_report_view *v, const lb_report_block *b, const lb_report_row *row,
                           const lb_eval_row ***at, int64_t *n) {
     *n = 0;
@@ -52,15 +93,9 @@ lb_status lb_report_task_to(const lb_report_view *v, const lb_report_block *b, c
     out->p = out->p_norm = NAN;
     if (!out->has_delta) return LB_OK;
     out->delta = out->acc - theirs.acc, out->delta_norm = out->acc_norm - theirs.acc_norm;
-    if (n != 1 || m != 1) return LB_OK;
-    const lb_task_result *x = &own[0]->eval.task, *y = &other[0]->eval.task;
-    lb_mcnemar pair;
-    lb_mcnemar_of(x->right, y->right, x->items, &pair);
-    out->p = pair.p;
-    if (!x->right_norm || !y->right_norm) return LB_OK;
-    lb_mcnemar_of(x->right_norm, y->right_norm, x->items, &pair);
-    out->p_norm = pair.p;
-    return LB_OK;
+    const lb_eval_row *const *a = (const lb_eval_row *const *)own, *const *c = (const lb_eval_row *const *)other;
+    LB_TRY(p_of(v, a, n, c, m, false, &out->p));
+    return p_of(v, a, n, c, m, true, &out->p_norm);
 }
 
 /* "39.16 +- 0.68" of shares, in per cent. */

@@ -5,9 +5,12 @@
 #include "report/table.h"
 #include "report/view.h"
 
-/* The figures of a row's evaluations (n seeds), and against the baseline. */
+/* The figures of a row's evaluations (n seeds), and against the baseline: of one cell with McNemar's p. */
 void lb_report_task_of(const lb_eval_row *const *at, int64_t n, lb_report_task *out);
-/* The same against another row, whose evaluation it is: of one cell each with McNemar's p. */
+/* Over several seeds p, too; base: the baseline's evaluation in this block, or NULL. */
+LB_NODISCARD lb_status lb_report_task_seeds(const lb_report_view *v, const lb_eval_row *const *at, int64_t n,
+                                            const lb_eval_row *base, lb_report_task *out);
+/* The same against another row, whose evaluation it is. */
 LB_NODISCARD lb_status lb_report_task_to(const lb_report_view *v, const lb_report_block *b, const lb_report_row *row,
                                          const lb_report_row *to, lb_report_task *out);
 

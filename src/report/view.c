@@ -424,11 +424,16 @@ static lb_status seeds_ppl(lb_arena *a, const seeds *s, lb_report_quality *q) {
     return LB_OK;
 }
 
-/* To the baseline of the view. */
-static lb_status seeds_delta(const lb_report_view *v, const lb_report_block *b, const seeds *s, lb_report_quality *q) {
+/* Of the baseline of the view, the first that has it; NULL: none. */
+static const lb_eval_row *baseline_of(const lb_report_view *v, const lb_report_block *b) {
     const lb_eval_row *base = NULL;
     for (int64_t i = 0; i < v->rows && !base; i++)
-        if (v->row[i].baseline) base = lb_report_eval(v->row[i].cell[0], b); /* the first that has it */
+        if (v->row[i].baseline) base = lb_report_eval(v->row[i].cell[0], b);
+    return base;
+}
+
+static lb_status seeds_delta(const lb_report_view *v, const lb_report_block *b, const seeds *s, lb_report_quality *q) {
+    const lb_eval_row *base = baseline_of(v, b);
     q->has_delta = base && base->eval.window_nll;
     if (!q->has_delta) return LB_OK;
     const double **nll = LB_NEW(v->arena, const double *, s->n), *of_base;
@@ -461,6 +466,7 @@ lb_status lb_report_quality_of(const lb_report_view *v, const lb_report_row *row
     }
     LB_TRY(seeds_ppl(v->arena, &s, &q));
     lb_report_task_of(s.at, s.n, &q.task);
+    LB_TRY(lb_report_task_seeds(v, s.at, s.n, baseline_of(v, b), &q.task));
     if (q.has_delta && s.n > 1)
         LB_TRY(seeds_delta(v, b, &s, &q));
     else if (q.has_delta)

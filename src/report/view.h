@@ -76,7 +76,7 @@ typedef struct lb_report_task {
     bool has, has_delta;
     double acc, acc_se, acc_norm, acc_norm_se; /* acc_norm NaN: the task has none */
     double delta, delta_norm;
-    double p, p_norm; /* McNemar's, of one cell against another; else NaN */
+    double p, p_norm; /* McNemar's, over several seeds lb_mcnemar_seeds'; NaN: not known */
 } lb_report_task;
 
 /* A row in a block. Over several seeds: means, of the perplexity the geometric one, so that it is exp(delta) times the

@@ -132,7 +132,7 @@ typedef struct lb_config {
     bool from_program;      /* it came with the program: its folder is no place for results */
     const char *name, *results;
     const char *expected; /* "": what lies beside the file; "none" */
-    const char **model; /* (models) an axis of the sweep; equal ones once */
+    const char **model;   /* (models) an axis of the sweep; equal ones once */
     const lb_yaml **model_node;
     size_t models;
     int64_t threads;

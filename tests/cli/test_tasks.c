@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "report/table.h"
 #include "support/sweep_kit.h"
 
 static char fixtures[LB_TEST_PATH / 2];
@@ -83,6 +84,40 @@ static void a_sweep_of_tasks(void **state) {
                 strstr(r.out, "\nrtn                 8")); /* it has fewer right */
     cli_free(&r);
     SAYS(0, "acc %", "report", "results/tasks", "--compare", "rtn 8b g16");
+}
+
+/* A row over seeds has a p, of its items: once each, whatever each seed makes of them. */
+static void rows_over_seeds(void **state) {
+    (void)state;
+    const char *text = lb_arena_printf(arena,
+                                       "name: seeds\nmodel: %s/llama\neval: {text: %s/hellaswag.jsonl, protocol: "
+                                       "MC-hellaswag, name: endings}\nquantize:\n  - stages: [{method: hadamard}, "
+                                       "{method: rtn, bits: 1}]\n    seed: [0, 1, 2]\n  - {method: rtn, bits: 1}\n",
+                                       fixtures, fixtures);
+    assert_non_null(text);
+    put_file("seeds.yaml", text);
+    cli_result r = RAN(0, "run", "seeds.yaml", "--no-report");
+    cli_free(&r);
+    lb_results *x = results("results/seeds");
+    const uint8_t *right[3], *base = labelled(x, "none")->eval[0].eval.task.right;
+    const uint8_t *plain = labelled(x, "rtn 1b row")->eval[0].eval.task.right;
+    int n = 0;
+    double p, to_plain;
+    for (int64_t i = 0; i < x->n; i++)
+        if (strncmp(x->record[i].label, "hadamard", 8) == 0) right[n++] = x->record[i].eval[0].eval.task.right;
+    assert_int_equal(n, 3);
+    assert_ok(lb_mcnemar_seeds(right, 3, &base, 1, 12, &p));
+    assert_ok(lb_mcnemar_seeds(right, 3, &plain, 1, 12, &to_plain));
+    assert_true(p < 1);
+    r = RAN(0, "report", "results/seeds", "--columns", "label,mcnemar_p", "--format", "csv", "--no-write");
+    cli_has(r.out, lb_num_exact(p).s);
+    cli_free(&r);
+    r = RAN(0, "report", "results/seeds", "--columns", "label,mcnemar_p", "--format", "csv", "--reference",
+            "rtn 1b row", "--no-write");
+    cli_has(r.out, lb_num_exact(to_plain).s);
+    cli_free(&r);
+    SAYS(0, "Of rows over several seeds an item counts once", "report", "results/seeds", "--no-write");
+    lb_results_free(x);
 }
 
 /* Blocks one after another, from packed layers or from the file; and each on its own. */
@@ -179,8 +214,11 @@ static int make(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_sweep_of_tasks),        cmocka_unit_test(weights_and_threads_do_not_matter),
-        cmocka_unit_test(variants_are_told_apart), cmocka_unit_test(the_variant_comes_back),
+        cmocka_unit_test(a_sweep_of_tasks),
+        cmocka_unit_test(rows_over_seeds),
+        cmocka_unit_test(weights_and_threads_do_not_matter),
+        cmocka_unit_test(variants_are_told_apart),
+        cmocka_unit_test(the_variant_comes_back),
         cmocka_unit_test(what_cannot_be_meant),
     };
     return cmocka_run_group_tests(tests, make, clean);
