@@ -7,14 +7,19 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/index.h"
 #include "cli/cli.h"
 #include "report/table.h"
 
 static const double plain_every_s = 10.0;   /* not a terminal: a line this often */
 static const double terminal_every_s = 0.1; /* a terminal: the line is rewritten at most this often */
 
+enum { TOLD_MOST = 256 };
+
 typedef struct screen {
     bool terminal, quiet, open; /* open: an unfinished progress line is on the terminal */
+    uint64_t told[TOLD_MOST];   /* hashes of warnings */
+    size_t n_told;
     double last_s;
     int64_t last_done;
     char last_stage[32];
@@ -57,9 +62,19 @@ static void end_line(screen *s) {
     s->open = false;
 }
 
+/* What each cell of a sweep warns of alike is read once; every result keeps it, and the report says of how many. */
+static bool told_before(screen *s, const char *text) {
+    uint64_t h = lb_text_hash(text, strlen(text));
+    for (size_t i = 0; i < s->n_told; i++)
+        if (s->told[i] == h) return true;
+    if (s->n_told < TOLD_MOST) s->told[s->n_told++] = h;
+    return false;
+}
+
 static void on_message(void *user, lb_level level, const char *text) {
     screen *s = user;
     if (level == LB_DEBUG || (s->quiet && level == LB_INFO)) return;
+    if (level == LB_WARN && told_before(s, text)) return;
     fflush(stdout); /* what was printed before stays before, also in a file that takes both */
     end_line(s);
     if (level == LB_WARN) fputs("warning: ", stderr);

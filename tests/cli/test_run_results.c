@@ -50,6 +50,25 @@ static void same_bytes_at_any_thread_count(void **state) {
     same_results("one/det", "three/det", 10);
 }
 
+/* What two cells warn of alike is told once, and stands in both results. */
+static void a_warning_is_told_once(void **state) {
+    (void)state;
+    static const char poor[] = "H is poorly determined in";
+    put_file("poor.yaml", "model: tiny\ncalibration: {text: cal.txt, samples: 1, length: 64}\nquantize:\n"
+                          "  - {method: gptq, bits: [3, 4]}\n");
+    cli_result r = RAN(0, "run", "poor.yaml", "--no-report");
+    const char *first = strstr(r.err, "warning: 64 calibration tokens");
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "warning: 64 calibration tokens"));
+    cli_free(&r);
+    lb_results *x = results("results/poor");
+    int with = 0;
+    for (int64_t i = 0; i < x->n; i++)
+        for (int64_t k = 0; k < x->record[i].warnings; k++) with += strstr(x->record[i].warning[k], poor) != NULL;
+    assert_int_equal(with, 2);
+    lb_results_free(x);
+}
+
 /* Cells of one run share what they measured of the original model and of rounding to nearest. A cell that runs alone
  * gives the same bytes. */
 static void sharing_changes_nothing(void **state) {
@@ -217,9 +236,10 @@ static void quantize_without_a_config(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_bytes_at_any_thread_count), cmocka_unit_test(sharing_changes_nothing),
-        cmocka_unit_test(original_errors_are_an_option),  cmocka_unit_test(streamed_weights_change_nothing),
-        cmocka_unit_test(rules_head_and_export),          cmocka_unit_test(quantize_without_a_config),
+        cmocka_unit_test(a_warning_is_told_once),          cmocka_unit_test(same_bytes_at_any_thread_count),
+        cmocka_unit_test(sharing_changes_nothing),         cmocka_unit_test(original_errors_are_an_option),
+        cmocka_unit_test(streamed_weights_change_nothing), cmocka_unit_test(rules_head_and_export),
+        cmocka_unit_test(quantize_without_a_config),
     };
     return cmocka_run_group_tests(tests, make_model, clean);
 }
