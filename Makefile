@@ -24,11 +24,13 @@ FL_release := -O3 -g1 -DNDEBUG
 CC_debug   := gcc
 FL_debug   := -O0 -g3
 CC_asan    := gcc
-FL_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FL_asan    := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CC_tsan    := clang
-FL_tsan    := -O1 -g -fsanitize=thread
+FL_tsan    := -O1 -g1 -fsanitize=thread
 CC_cov     := gcc
 FL_cov     := -O0 -g --coverage
+CC_pieces  := gcc
+FL_pieces  := $(FL_release)
 CC_fuzz    := clang
 FL_fuzz    := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
 # It compares with thousands of rows of the Unicode tables, which teach the fuzzer nothing and would take most of its time.
@@ -37,6 +39,15 @@ ifeq ($(CC_$(MODE)),)
 $(error MODE=$(MODE): must be one of release debug asan tsan cov)
 endif
 CC := $(CC_$(MODE))
+# Programs for a sanitizer are large: the quickest linker that is there takes a third of ld's time.
+ifneq ($(filter asan tsan,$(MODE)),)
+LINKER := $(firstword $(foreach l,lld gold,$(if $(shell command -v ld.$l),-fuse-ld=$l)))
+endif
+# For tests/pieces: what the thread team is handed is noted.
+ifeq ($(MODE),pieces)
+NOTES := $(B)/tests/inject/pieces.o
+LINKER := -Wl,--wrap=lb_parallel_for,--wrap=lb_parallel_chains $(NOTES)
+endif
 
 # oneDNN, for `compute: bf16`, is optional, and its package brings no .pc file: found by linking a program against it. The
 # modes that compile with clang go without it: GNU's OpenMP, which it uses, is not built for the thread sanitizer, which
@@ -56,7 +67,7 @@ PKGS     := $(foreach l,$(LIBS),$(call pcname,$(l)))
 PC_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PC_LIBS   = $(shell pkg-config --libs $(filter-out openblas,$(PKGS)) 2>/dev/null)
 CFLAGS_ALL = $(STD) $(WARN) $(FL_$(MODE)) -Isrc $(ONEDNN_CFLAGS) $(PC_CFLAGS) $(CFLAGS)
-LDFLAGS_ALL = $(FL_$(MODE)) -rdynamic $(LDFLAGS)
+LDFLAGS_ALL = $(FL_$(MODE)) $(LINKER) -rdynamic $(LDFLAGS)
 LDLIBS_ALL = $(PC_LIBS) -ldl -lm -lpthread
 
 SRC  := $(sort $(wildcard src/*/*.c src/*/*/*.c algorithms/*.c))
@@ -151,10 +162,54 @@ demo: all ## the built-in model through all four methods: tables, and plots in r
 
 check: all ## unit, property, oracle and command-line tests
 	@$(MAKE) --no-print-directory tests-build
-	@tools/run-tests $(TESTBIN)
+	@$(MAKE) --no-print-directory check-built
+
+# Tests of shell scripts: no program of ours runs in them that a sanitizer could look into.
+OF_SCRIPTS := cli/test_lint cli/test_check_pages cli/test_fetch cli/test_rank_correlation cli/test_run_tests
+# Nothing for the thread sanitizer to see: programs that start no thread, in themselves or in a program that they run.
+# tests/pieces says which; one that comes to start threads leaves the list.
+ONE_THREAD := unit/test_axis_keys unit/test_base_child unit/test_base_fs_tmp unit/test_base_index unit/test_base_mem \
+              unit/test_base_rng unit/test_base_scalar unit/test_base_status unit/test_base_str unit/test_bundle \
+              unit/test_columns unit/test_continuation unit/test_contrast unit/test_corpus unit/test_draw \
+              unit/test_expected unit/test_expected_early unit/test_experiments unit/test_export unit/test_export_net \
+              unit/test_facts unit/test_family unit/test_field_names unit/test_figures unit/test_forward \
+              unit/test_guide unit/test_gzip unit/test_head unit/test_install unit/test_io_csv unit/test_io_gguf \
+              unit/test_io_h5 unit/test_io_json unit/test_io_safetensors unit/test_io_yaml unit/test_later_fields \
+              unit/test_linop unit/test_math_activation unit/test_math_core unit/test_math_kernels \
+              unit/test_math_matmul unit/test_math_small unit/test_mcnemar unit/test_model_folder \
+              unit/test_net_sharing unit/test_new_model unit/test_options unit/test_page_html unit/test_page_words \
+              unit/test_pair_folder unit/test_palette unit/test_plot_excess unit/test_plot_fit unit/test_plot_more \
+              unit/test_plot_samples unit/test_plot_style unit/test_plot_tokens unit/test_plot_validation \
+              unit/test_preserving unit/test_program unit/test_protocol unit/test_published unit/test_recipes \
+              unit/test_regex unit/test_report_large unit/test_report_plots unit/test_report_tables unit/test_rotary unit/test_rows \
+              unit/test_run_axes unit/test_run_cells unit/test_run_ends unit/test_run_store unit/test_run_sweep \
+              unit/test_sampler unit/test_scale_range unit/test_seeds unit/test_select unit/test_significance \
+              unit/test_sources unit/test_spm unit/test_stats_merge unit/test_store_folder unit/test_sweep_label \
+              unit/test_table_width unit/test_task_forms unit/test_tasks_store unit/test_tokenizer \
+              unit/test_tokenizer_folder unit/test_tokenizer_growth unit/test_topics unit/test_trie unit/test_verdict \
+              unit/test_view_find unit/test_view_several property/test_backward property/test_fold \
+              property/test_product property/test_walker_keys oracle/test_bos_oracle oracle/test_exported \
+              oracle/test_families oracle/test_families_deep oracle/test_families_keys oracle/test_gemma3_whole \
+              oracle/test_gguf_pre oracle/test_hub oracle/test_json oracle/test_llama oracle/test_pairs \
+              oracle/test_pipelines oracle/test_programs oracle/test_programs_grads oracle/test_protocols \
+              oracle/test_regex_oracle oracle/test_sentencepiece oracle/test_sharing oracle/test_tokenizer_oracle \
+              oracle/test_transform cli/test_hostile_results cli/test_out_folder cli/test_plot_style cli/test_report \
+              cli/test_zoo
+# Nothing more for it to see: whatever function these run in threads is run so by others that stay; tests/pieces says which.
+SAME_PIECES := cli/test_axes cli/test_bf16 cli/test_cli cli/test_eval_protocols cli/test_experts cli/test_folder \
+               cli/test_hostile_texts cli/test_results_place
+LEFT_OUT := $(if $(filter asan tsan,$(MODE)),$(OF_SCRIPTS)) $(if $(filter tsan,$(MODE)),$(ONE_THREAD) $(SAME_PIECES))
+CHECKED := $(filter-out $(LEFT_OUT:%=$(B)/tests/%),$(TESTBIN))
+# Figures, too, are drawn by no program of ours.
+QUICK := $(if $(filter asan tsan,$(MODE)),$(if $(shell command -v gnuplot),PATH="$$PWD/tests/quick:$$PATH"))
+.PHONY: check-built
+check-built:
+	@BUILD=$(B) $(QUICK) tools/run-tests $(CHECKED)
+print-%:
+	@echo '$($*)'
 
 .PHONY: tests-build
-tests-build: $(B)/lowbit $(TESTBIN) $(TOOLS) $(B)/tests/inject.so
+tests-build: $(B)/lowbit $(CHECKED) $(TOOLS) $(B)/tests/inject.so
 
 check-real: all ## the same against real models and texts, found through LOWBIT_SOURCES or fetched
 	@$(MAKE) --no-print-directory $(REALBIN)
@@ -162,16 +217,6 @@ check-real: all ## the same against real models and texts, found through LOWBIT_
 	@LOWBIT_SOURCES="$(LOWBIT_SOURCES)" tools/fetch smollm2-135m stories260k wiki-calibration tiny-calibration || \
 	  echo "tests that need what is missing are skipped (with CI=true they fail)"
 	@LOWBIT_SOURCES="$(LOWBIT_SOURCES)" tools/run-tests $(REALBIN)
-
-# Nothing for the thread sanitizer to see: programs that take more than a second and start no thread, in themselves or in
-# a program that they run. Counted by a preloaded pthread_create; one that comes to start threads leaves the list.
-ONE_THREAD := unit/test_regex unit/test_run_cells unit/test_export unit/test_seeds unit/test_run_store unit/test_io_h5 \
-              unit/test_tokenizer unit/test_new_model oracle/test_families_keys property/test_walker_keys \
-              unit/test_mcnemar unit/test_report_large unit/test_task_forms unit/test_tasks_store \
-              unit/test_later_fields property/test_backward cli/test_out_folder cli/test_zoo cli/test_lint cli/test_check_pages
-.PHONY: check-built
-check-built:
-	@BUILD=$(B) tools/run-tests $(filter-out $(if $(filter tsan,$(MODE)),$(ONE_THREAD:%=$(B)/tests/%)),$(TESTBIN))
 
 check-sanitizers: all ## the tests under the sanitizers of addresses and undefined behaviour, and of threads
 	@for m in $(SANITIZERS); do $(MAKE) --no-print-directory MODE=$$m tests-build && \
@@ -225,6 +270,8 @@ $(B)/tests/fuzz/make_seeds: %: %.o $(TEST_SUPPORT:%.c=$(B)/%.o) $(B)/liblowbit.a
 	$(call say,link,$@)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL) $(shell pkg-config --libs cmocka)
 fuzz-seeds: $(B)/tests/fuzz/make_seeds
 	$<
+
+$(B)/lowbit $(TESTBIN) $(TOOLS): | $(NOTES)
 
 .SECONDARY: $(BENCHBIN:=.o)
 bench-build: build $(BENCHBIN)
