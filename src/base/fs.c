@@ -418,6 +418,13 @@ void lb_fs_list_free(char **names, size_t n) {
     lb_free(names);
 }
 
+lb_status lb_fs_bytes(const char *path, int64_t *out) {
+    struct stat st;
+    if (stat(path, &st) != 0) return lb_fail(LB_E_IO, "%s: cannot look at it: %s", path, strerror(errno));
+    *out = st.st_size;
+    return LB_OK;
+}
+
 lb_status lb_fs_free_bytes(const char *path, int64_t *out) {
     struct statvfs v;
     if (statvfs(path, &v)) return failed(path, "ask for the free space");

@@ -65,6 +65,7 @@ bool lb_fs_is_dir(const char *path);
 LB_NODISCARD lb_status lb_fs_list(const char *dir, const char *suffix, char ***names,
                                   size_t *n); /* sorted; lb_fs_list_free */
 void lb_fs_list_free(char **names, size_t n);
+LB_NODISCARD lb_status lb_fs_bytes(const char *path, int64_t *out);      /* of a file */
 LB_NODISCARD lb_status lb_fs_free_bytes(const char *path, int64_t *out); /* free disk space there */
 
 /* fs_clean.c: in folders that others may have filled. Links are removed themselves; nothing behind one is looked at,

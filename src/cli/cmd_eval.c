@@ -181,6 +181,8 @@ static lb_status print(const evaluation *v) {
     print_perplexity(v, &out);
     lb_str_add(&out, "time        %s, %s %s, %d threads\n", took, each, items ? "an item" : "a window",
                lb_team_threads(v->team));
+    lb_format_bytes((double)lb_peak_memory_bytes(), bytes);
+    lb_str_add(&out, "memory      %s at most\n", bytes);
     lb_status st = lb_str_check(&out);
     if (st == LB_OK) lb_cli_print(out.s);
     lb_str_free(&out);

@@ -95,7 +95,8 @@ static lb_status show(lb_arena *a, lb_h5 *h, const char *path, bool layers, lb_s
     }
     LB_TRY(lb_bundle_read(h, a, &b));
     lb_format_bytes((double)b.bytes, bytes);
-    lb_str_add(out, "keeps        %lld layers and tensors, %s\n", (long long)b.layers, bytes);
+    lb_str_add(out, "keeps        %s%lld layers and tensors, %s\n", r.keeps_model ? "the whole model: " : "",
+               (long long)b.layers, bytes);
     if (layers && b.layers > 0) show_layers(&b, out);
     return lb_str_check(out);
 }

@@ -320,7 +320,8 @@ static void text_of_kept(const lb_plan *p, lb_str *out) {
     char bytes[32];
     for (size_t i = 0; i < p->sweep.n; i++) all += p->sweep.cell[i].refused ? 0 : p->sweep.cell[i].kept;
     lb_format_bytes((double)all, bytes);
-    lb_str_add(out, "keep_layers  %s of quantized models in the result files\n", bytes);
+    lb_str_add(out, "%-12s %s of %s models in the result files\n", p->config->keep_model ? "keep_model" : "keep_layers",
+               bytes, p->config->keep_model ? "whole" : "quantized");
 }
 
 static lb_status text_of_inputs(const lb_plan *p, lb_str *out) {

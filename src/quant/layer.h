@@ -116,6 +116,7 @@ LB_NODISCARD lb_status lb_layer_unpack_grids(lb_arena *a, const lb_storage *s, i
                                              lb_team *team, const uint8_t *in, int64_t bytes, lb_layer *out);
 /* n codes of `bits` bits from a stream that starts at a full byte. */
 void lb_unpack_stream(const uint8_t *in, int64_t n, int bits, uint8_t *code);
+void lb_unpack_floats(const uint8_t *in, float *v, int64_t n, lb_scale_type t);
 /* What comes after decoding rows [row, row + W.rows): zeros where nothing is kept, and the pair's product. */
 void lb_layer_finish_rows(const lb_layer *c, int64_t row, lb_mat W);
 int64_t lb_mask_row_bytes(int64_t cols);

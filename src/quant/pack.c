@@ -98,7 +98,7 @@ static void put_floats(uint8_t *out, const float *v, int64_t n, lb_scale_type t)
     }
 }
 
-static void get_floats(const uint8_t *in, float *v, int64_t n, lb_scale_type t) {
+void lb_unpack_floats(const uint8_t *in, float *v, int64_t n, lb_scale_type t) {
     for (int64_t i = 0; i < n; i++, in += lb_scale_bytes(t)) {
         if (t == LB_SCALE_F32) {
             uint32_t u = get16(in) | (uint32_t)get16(in + 2) << 16;
@@ -212,7 +212,7 @@ static lb_status get_piece(void *ctx, int64_t piece, int worker) {
         get_zeros(m->in + at * s->width / 8, (float *)m->values + at, n, s->width);
         break;
     case LB_FORM_FLOATS:
-        get_floats(m->in + at * lb_scale_bytes(s->type), (float *)m->values + at, n, s->type);
+        lb_unpack_floats(m->in + at * lb_scale_bytes(s->type), (float *)m->values + at, n, s->type);
         break;
     case LB_FORM_BYTES:
         memcpy((uint8_t *)m->values + at, m->in + at, (size_t)n);

@@ -5,10 +5,11 @@
 #include "quant/format.h"
 
 struct lb_packed {
-    lb_layer c;        /* its codes are NULL, unless they are floats */
-    uint8_t *bits;     /* the codes as they are stored */
-    int64_t kept;      /* of them in a row */
-    int64_t row_bytes; /* of those; 0: rows follow without a gap, which may be inside a byte */
+    lb_layer c;         /* its codes and floats are NULL, unless they are floats under a mask */
+    uint8_t *bits;      /* codes or floats as they are stored */
+    int64_t kept;       /* of them in a row */
+    int64_t row_bytes;  /* of those; 0: rows follow without a gap, which may be inside a byte */
+    lb_scale_type type; /* of floats */
 };
 
 lb_status lb_packed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t cols, const uint8_t *bytes, int64_t n,
@@ -17,10 +18,11 @@ lb_status lb_packed_new(lb_arena *a, const lb_storage *s, int64_t rows, int64_t 
     lb_packed *k = LB_NEW(a, lb_packed, 1);
     if (!k) return LB_E_NOMEM;
     *out = k;
-    if (lb_storage_dense(s)) return lb_layer_unpack(a, s, rows, cols, NULL, bytes, n, &k->c);
+    if (lb_storage_dense(s) && s->mask_of > 0) return lb_layer_unpack(a, s, rows, cols, NULL, bytes, n, &k->c);
     LB_TRY(lb_layer_unpack_grids(a, s, rows, cols, NULL, bytes, n, &k->c));
     lb_storage_parts(s, rows, cols, part);
     k->kept = lb_storage_kept(s, cols);
+    k->type = part[0].type;
     if (part[0].form == LB_FORM_ROWS) k->row_bytes = lb_packed_row_bytes(k->kept, part[0].width);
     int64_t codes = lb_part_bytes(&part[0]);
     if (!(k->bits = LB_NEW_UNSET(a, uint8_t, codes))) return LB_E_NOMEM;
@@ -58,7 +60,10 @@ lb_status lb_packed_read(const void *packed, int64_t row, int64_t rows, float *o
     const lb_packed *k = packed;
     int64_t cols = k->c.cols;
     if (lb_storage_dense(&k->c.storage)) {
-        memcpy(out, k->c.dense + row * cols, (size_t)(rows * cols) * sizeof *out);
+        if (k->c.dense)
+            memcpy(out, k->c.dense + row * cols, (size_t)(rows * cols) * sizeof *out);
+        else
+            lb_unpack_floats(k->bits + row * cols * lb_scale_bytes(k->type), out, rows * cols, k->type);
         lb_layer_finish_rows(&k->c, row, lb_mat_of(out, rows, cols));
         return LB_OK;
     }

@@ -161,9 +161,12 @@ static bool cell_metric(const lb_record *c, const char *metric, answer *out) {
         out->ours = (double)c->size.quantized.total;
     else if (strcmp(metric, "model_bytes_fp16") == 0)
         out->ours = (double)c->size.total_as_fp16;
+    else if (strcmp(metric, "model_file_bytes") == 0)
+        out->ours = lb_model_file_bytes(c);
     else
         return false;
-    out->why = isnan(out->ours) ? "nothing is quantized" : NULL;
+    bool file = strcmp(metric, "model_file_bytes") == 0;
+    out->why = !isnan(out->ours) ? NULL : file ? "the file keeps no whole model" : "nothing is quantized";
     return true;
 }
 

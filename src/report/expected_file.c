@@ -33,7 +33,8 @@ static const char *near_metric(const char *metric) {
                                         "weight_mse:LAYER",
                                         "bits_per_weight",
                                         "quantized_bytes",
-                                        "model_bytes_fp16"};
+                                        "model_bytes_fp16",
+                                        "model_file_bytes"};
     static const char *const elsewhere[][2] = {{"perplexity", "ppl"},       {"nll", "mean_nll"},
                                                {"loss", "mean_nll"},        {"delta", "delta_ln_ppl"},
                                                {"kl", "kl_mean"},           {"kld", "kl_mean"},

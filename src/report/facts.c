@@ -99,6 +99,11 @@ static lb_status mib(const lb_fact_source *s, lb_fact_value *v) {
     return number(s, v, done(s->c) ? lb_mib((double)s->c->size.total_as_fp16) : NAN);
 }
 
+static lb_status model_file(const lb_fact_source *s, lb_fact_value *v) {
+    double bytes = lb_model_file_bytes(s->c);
+    return count(s, v, !isnan(bytes), isnan(bytes) ? 0 : (int64_t)bytes);
+}
+
 static lb_status original_fp16(const lb_fact_source *s, lb_fact_value *v) {
     return count(s, v, done(s->c), s->c->size.original_fp16);
 }
@@ -385,7 +390,7 @@ const lb_fact lb_facts[] = {
     BOOL("errors_minimized", "false: trained, so that layer errors are not what was minimized", minimized),
     TEXT("flags", "as in the tables, in words", flags),
     NUMBER("seconds", "s", "time of the cell", seconds),
-    COUNT("peak_bytes", "bytes", "most memory of the program by the end of the cell", peak),
+    COUNT("peak_bytes", "bytes", "most memory that the program held during the cell, the original model in it", peak),
     COUNT("warnings", "count", "warnings of the cell", warnings),
     TEXT("key", "SHA-256 that identifies the cell", key),
     TEXT("folder", "name of its results folder", folder),
@@ -446,6 +451,7 @@ const lb_fact lb_facts[] = {
     NUMBER("prefill_tokens_per_second", "1/s", "tokens of the config's prompt that were read a second", prefill),
     NUMBER("decode_tokens_per_second", "1/s", "tokens that continued it a second, in float32", decode),
     COUNT("calibration_tokens", "count", "of recipe truncated: of all its sequences", provenance),
+    COUNT("model_file_bytes", "bytes", "the result file on disk, where it is the whole model (keep_model)", model_file),
     {.name = NULL},
 };
 

@@ -148,6 +148,7 @@ lb_status lb_bundle_write(lb_h5 *h, const lb_bundle *b) {
         return lb_fail(LB_E_ARG, "%s: %lld of %lld layers to keep", b->path, (long long)b->put, (long long)b->layers);
     LB_TRY(lb_h5_attr_i64(h, "/", "n_kept", b->layers));
     LB_TRY(lb_h5_attr_i64(h, "/", "n_kept_parts", b->parts));
+    if (b->whole) LB_TRY(lb_h5_attr_i64(h, "/", "keeps_model", 1));
     if (b->layers == 0) return LB_OK;
     LB_TRY(lb_fields_put_columns(h, "/kept/layers", layer_fields, b->layer, sizeof *b->layer, b->layers));
     LB_TRY(lb_fields_put_columns(h, "/kept/parts", part_fields, b->part, sizeof *b->part, b->parts));
@@ -157,6 +158,8 @@ lb_status lb_bundle_write(lb_h5 *h, const lb_bundle *b) {
 /* ---- reading one ---- */
 
 bool lb_bundle_is_in(lb_h5 *h) { return lb_h5_has_attr(h, "/", "n_kept"); }
+
+bool lb_bundle_is_whole(lb_h5 *h) { return lb_bundle_is_in(h) && lb_h5_has_attr(h, "/", "keeps_model"); }
 
 /* Parts that are the sections of its storage, one after another. */
 static lb_status check_layer(const lb_bundle *b, lb_bundle_layer *l, int64_t *part) {

@@ -28,6 +28,7 @@ typedef struct lb_bundle {
     lb_bundle_part *part;
     int64_t layers, parts, bytes;
     int64_t most_layers, put;
+    bool whole; /* every tensor of the model is there */
     char *path; /* the result's, for messages */
     int fd;     /* -1: none. A file without a name, which holds the bytes until they are written */
 } lb_bundle;
@@ -46,6 +47,7 @@ LB_NODISCARD lb_status lb_bundle_write(lb_h5 *h, const lb_bundle *b);
 /* Of a result file that is open: tables, checked. LB_E_UNSUPPORTED: it keeps none. */
 LB_NODISCARD lb_status lb_bundle_read(lb_h5 *h, lb_arena *a, lb_bundle *out);
 bool lb_bundle_is_in(lb_h5 *h);
+bool lb_bundle_is_whole(lb_h5 *h);
 /* The bytes of a layer, as many as it has. LB_E_FORMAT names layer and part. */
 LB_NODISCARD lb_status lb_bundle_get(lb_h5 *h, const lb_bundle *b, int64_t index, void *to);
 

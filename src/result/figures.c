@@ -126,6 +126,10 @@ static double to_original(const lb_model_size *s, int64_t bytes) {
 double lb_ratio_stored(const lb_model_size *s) { return to_original(s, s->total_as_stored); }
 double lb_ratio_fp16(const lb_model_size *s) { return to_original(s, s->total_as_fp16); }
 
+double lb_model_file_bytes(const lb_record *r) {
+    return r->keeps_model && r->file_bytes > 0 ? (double)r->file_bytes : NAN;
+}
+
 double lb_draft_speedup(const lb_model_size *s, const lb_eval *e) {
     return e->speculative ? lb_speculative_speedup(e->accept_tokens, e->speculative, lb_ratio_fp16(s)) : NAN;
 }

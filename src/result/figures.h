@@ -72,6 +72,8 @@ void lb_model_size_total(lb_model_size *s); /* after the last */
 /* The whole model over the unquantized one at 16 bits a weight; what stays unquantized as stored, or at 16 bits. */
 double lb_ratio_stored(const lb_model_size *s);
 double lb_ratio_fp16(const lb_model_size *s);
+/* What a file on disk takes that is the whole model; NaN: the cell's is none. */
+double lb_model_file_bytes(const lb_record *r);
 /* Of the original by this model's drafts, where a token costs the reading of all weights, what is not quantized at 16
  * bits; NaN: not measured. */
 double lb_draft_speedup(const lb_model_size *s, const lb_eval *e);

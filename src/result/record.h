@@ -162,7 +162,9 @@ typedef struct lb_record {
     const char *config;       /* the resolved config, YAML */
     uint32_t flags;           /* union over layers */
     bool true_sequential;
-    bool keeps;         /* the file that was read keeps what `bundle` is */
+    bool keeps;         /* the file that was read keeps what `bundle` is, */
+    bool keeps_model;   /* and all of the model */
+    int64_t file_bytes; /* of its file, likewise; 0: not known */
     char file_hash[65]; /* SHA-256 of its file, once there is one and it was written or read; else "" */
 } lb_record;
 

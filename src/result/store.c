@@ -168,6 +168,7 @@ lb_status lb_store_write(const char *dir, lb_record *r) {
         h = NULL;
     }
     if (st == LB_OK) st = lb_h5_hash(tmp.tmp, r->file_hash);
+    if (st == LB_OK) st = lb_fs_bytes(tmp.tmp, &r->file_bytes);
     if (st == LB_OK) st = lb_fs_tmp_commit(&tmp);
     if (st != LB_OK) st = lb_fail_in(st, "writing %s", path);
     lb_h5_abandon(h);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "result/bundle.h"
 #include "result/store.h"
 #include "result/store_fields.h"
@@ -180,6 +181,7 @@ static lb_status get_record(lb_h5 *h, lb_arena *a, lb_record *r) {
     LB_TRY(check_format(h, a));
     LB_TRY(lb_fields_get_attrs(h, a, "/", lb_record_fields, r));
     r->keeps = lb_bundle_is_in(h);
+    r->keeps_model = lb_bundle_is_whole(h);
     LB_TRY(get_one_text(h, a, "/config", &r->config));
     LB_TRY(get_pairs(h, a, "/options", "n_options", &r->options));
     LB_TRY(get_pairs(h, a, "/varied", "n_varied", &r->varied));
@@ -213,7 +215,8 @@ lb_status lb_store_read_ahead(lb_h5_reader *ahead, const char *path, lb_arena *a
     LB_TRY(lb_h5_open_ahead(ahead, path, &h));
     lb_status st = lb_store_read_open(h, a, out);
     lb_h5_abandon(h);
-    return lb_h5_blame(st, path);
+    LB_TRY(lb_h5_blame(st, path));
+    return lb_fs_bytes(path, &out->file_bytes);
 }
 
 lb_status lb_store_read(const char *path, lb_arena *a, lb_record *out) {

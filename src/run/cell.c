@@ -26,6 +26,7 @@ typedef struct running {
     lb_trained trained;    /* step 0: nothing */
     lb_arena *work;        /* weights */
     lb_weights w;
+    bool own_peak; /* of memory: it is the cell's, not that of all cells so far */
 } running;
 
 static void stage_begin(running *x, const char *name) {
@@ -153,12 +154,20 @@ static lb_status quantize_once(running *x, lb_quantize_job *j) {
     return LB_OK;
 }
 
+/* The model as it is; where the result is to be one, it keeps a copy. */
+static lb_status take_baseline(running *x) {
+    const lb_plan *p = x->r->plan;
+    lb_quantize_job j = {.plan = p, .cell = x->c, .keep_path = x->keep_path, .arena = x->work, .keep = x->r->keep};
+    x->w = p->model->weights;
+    if (!x->keep_path || !p->config->keep_model) return LB_OK;
+    lb_status st = lb_quantize_keep_baseline(&j);
+    x->out->bundle = j.bundle;
+    return st;
+}
+
 static lb_status quantize(running *x) {
     lb_quantize_job j;
-    if (!x->c->method) {
-        x->w = x->r->plan->model->weights;
-        return LB_OK;
-    }
+    if (!x->c->method) return take_baseline(x);
     lb_arena_mark empty = lb_arena_save(x->work);
     lb_status st = quantize_once(x, &j);
     if ((st == LB_E_FORMAT || st == LB_E_IO) && x->r->stats && lb_stats_file_damaged(x->r->stats)) {
@@ -278,6 +287,7 @@ static lb_status fill_rest(running *x, double start) {
     LB_TRY(lb_provenance_program(a, &out->provenance));
     LB_TRY(fill_inputs(x, &out->provenance));
     LB_TRY(lb_provenance_host(a, lb_team_threads(x->r->plan->team), &out->host));
+    if (!x->own_peak) LB_TRY(lb_pairs_add(a, &out->host, "peak_bytes", "of the program so far"));
     LB_TRY(fill_warnings(x));
     out->size = x->c->size;
     out->stage = LB_NEW(a, const char *, x->stages + 1);
@@ -296,6 +306,7 @@ static lb_status fill_rest(running *x, double start) {
 static lb_status run(running *x, lb_cell_hook hook, void *user) {
     double start = lb_clock_s();
     LB_TRY(lb_interrupt_check());
+    x->own_peak = lb_peak_memory_begin();
     LB_TRY(fill_identity(x->r->keep, x->c, x->out));
     if (x->r->dir) LB_TRY(lb_journal_start(x->r->dir, x->c->stem, x->c->label, x->c->key));
     LB_TRY(quantize(x));

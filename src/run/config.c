@@ -325,7 +325,8 @@ lb_status lb_config_from_tree(lb_arena *a, const char *path, lb_yaml *root, lb_c
     out->threads = top.threads;
     out->weights = top.weights;
     out->export = top.export;
-    out->keep_layers = top.keep_layers;
+    out->keep_layers = top.keep_layers || top.keep_model;
+    out->keep_model = top.keep_model;
     out->keep_cache = top.keep_cache;
     if (!out->prompt.text) out->prompt.tokens = top.prompt_tokens;
     out->prompt.text = top.prompt;

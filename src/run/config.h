@@ -139,9 +139,9 @@ typedef struct lb_config {
     int weights;  /* lb_weights_mode */
     int *compute; /* (computes) of lb_compute, an axis likewise; equal ones once */
     size_t computes;
-    const lb_yaml *compute_node; /* the root where it is not given */
-    int export;                  /* lb_export */
-    bool keep_layers, keep_cache;
+    const lb_yaml *compute_node;              /* the root where it is not given */
+    int export;                               /* lb_export */
+    bool keep_layers, keep_model, keep_cache; /* keep_model: keep_layers too */
     lb_prompt_config prompt;
     lb_cell_options cell; /* what an entry and the axes start from */
     lb_end embedding, head;
@@ -215,7 +215,7 @@ typedef struct lb_config_top {
     const char *name, *model, *results, *expected;
     int64_t seed, threads;
     int weights, compute, export;
-    bool keep_layers, keep_cache, quantize_embedding, quantize_head, quantize_router;
+    bool keep_layers, keep_model, keep_cache, quantize_embedding, quantize_head, quantize_router;
     const char *prompt;
     int64_t prompt_tokens;
 } lb_config_top;

@@ -141,6 +141,7 @@ static const char *const no_axis[][2] = {
     {"weights", no_result},
     {"export", no_result},
     {"keep_layers", no_result},
+    {"keep_model", no_result},
     {"keep_cache", no_result},
     {"prompt", "it is the whole experiment's"},
     {"prompt_tokens", "it is the whole experiment's"},

@@ -95,6 +95,10 @@ static const lb_option top_rows[] = {
      "keep in each cell's result file the quantized model itself: every layer's packed bytes, and in float32 what a "
      "training or a stage changed besides; lowbit eval CELL.h5 TEXT evaluates it again",
      AT(lb_config_top, keep_layers)},
+    {"keep_model", LB_OPT_BOOL, "false", 0, 0, NULL,
+     "keep_layers, and in float32 every other tensor too, the baseline's as well: a result file is then the whole "
+     "model, and its size on disk the column model_file_bytes",
+     AT(lb_config_top, keep_model)},
     {"keep_cache", LB_OPT_BOOL, "true", 0, 0, NULL,
      "keep the statistics and the baseline's states in .cache when the sweep is done", AT(lb_config_top, keep_cache)},
     {"prompt", LB_OPT_STR, "", 0, 0, NULL,

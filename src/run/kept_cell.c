@@ -62,7 +62,8 @@ static lb_status open_cell(lb_arena *a, lb_h5 *h, const char *path, const char *
     LB_TRY(lb_h5_blame(lb_store_read_open(h, a, &out->record), path));
     LB_TRY(lb_h5_blame(lb_bundle_read(h, a, &b), path));
     LB_TRY(find_model(a, path, &out->record, model, &at));
-    LB_TRY(lb_model_open(at, parts, team, &out->model));
+    /* Of a model that the file has whole, no tensor is needed. */
+    LB_TRY(lb_model_open(at, out->record.keeps_model ? LB_STREAM : parts, team, &out->model));
     LB_TRY(check_model(path, &out->record, out->model));
     const lb_net *net = out->model->net;
     LB_TRY(lb_h5_blame(lb_install_bundle(a, net, &out->model->weights, h, &b, resident, team, &out->w), path));

@@ -277,7 +277,7 @@ static int64_t kept_bytes(const lb_model_tensor *t, bool changed) {
 }
 
 /* The whole model's size: quantized layers with all metadata, everything else as stored and at 16 bits. */
-static void add_sizes(const lb_model *m, bool keeps, lb_cell *c) {
+static void add_sizes(const lb_model *m, bool keeps, bool whole, lb_cell *c) {
     lb_model_size s = {0};
     for (int64_t i = 0; i < c->layers; i++)
         if (c->layer[i].quantize) lb_model_size_layer(&s, &c->layer[i].size);
@@ -285,7 +285,7 @@ static void add_sizes(const lb_model *m, bool keeps, lb_cell *c) {
         const lb_model_tensor *t = &m->tensor[i];
         const lb_layer_plan *l = layer_of(c, m, i);
         bool quantized = l && l->quantize, changed = !quantized && is_changed(c, i, l);
-        if (keeps && changed) c->kept += t->rows * t->cols * (int64_t)sizeof(float);
+        if (keeps && (changed || (whole && !quantized))) c->kept += t->rows * t->cols * (int64_t)sizeof(float);
         lb_model_size_tensor(&s, t->rows * t->cols, t->stored_bytes, quantized ? -1 : kept_bytes(t, changed));
     }
     lb_model_size_total(&s);
@@ -321,7 +321,7 @@ lb_status lb_plan_layers(lb_plan *p) {
         if (st != LB_OK)
             LB_TRY(refuse(p, c, lb_error()));
         else
-            add_sizes(p->model, p->config->keep_layers, c);
+            add_sizes(p->model, p->config->keep_layers, p->config->keep_model, c);
     }
     return LB_OK;
 }

@@ -279,6 +279,16 @@ void lb_quantize_skip(lb_quantize_job *j, int64_t layer) {
     snprintf(row->name, sizeof row->name, "%s", l->name);
 }
 
+static lb_status finish(lb_quantize_job *j, lb_status st) {
+    lb_arena_free(j->scratch);
+    j->scratch = NULL;
+    if (st != LB_OK) {
+        lb_bundle_close(j->bundle);
+        j->bundle = NULL;
+    }
+    return st;
+}
+
 lb_status lb_quantize_run(lb_quantize_job *j) {
     const lb_model *m = j->plan->model;
     j->row = LB_NEW(j->keep, lb_layer_row, j->cell->layers + 1);
@@ -289,11 +299,14 @@ lb_status lb_quantize_run(lb_quantize_job *j) {
     if (st == LB_OK && j->keep_path) st = lb_quantize_keep_begin(j);
     if (st == LB_OK) st = j->cell->trains ? lb_quantize_model(j) : lb_quantize_layers(j);
     if (st == LB_OK && j->bundle) st = lb_quantize_keep_changed(j);
-    lb_arena_free(j->scratch);
-    j->scratch = NULL;
-    if (st != LB_OK) {
-        lb_bundle_close(j->bundle);
-        j->bundle = NULL;
-    }
-    return st;
+    return finish(j, st);
+}
+
+lb_status lb_quantize_keep_baseline(lb_quantize_job *j) {
+    const lb_model *m = j->plan->model;
+    LB_TRY(lb_arena_new(0, &j->scratch));
+    lb_status st = lb_weights_clone(j->arena, m->net, &m->weights, &j->w);
+    if (st == LB_OK) st = lb_quantize_keep_begin(j);
+    if (st == LB_OK) st = lb_quantize_keep_changed(j);
+    return finish(j, st);
 }

@@ -44,6 +44,8 @@ typedef struct lb_quantize_job {
 
 /* The cell has a method. LB_E_NUMERIC and others name the layer. */
 LB_NODISCARD lb_status lb_quantize_run(lb_quantize_job *j);
+/* Of a cell without a method: its model as it is into j->bundle, for keep_path. */
+LB_NODISCARD lb_status lb_quantize_keep_baseline(lb_quantize_job *j);
 
 /* Pieces: stages that preserve (quantize_preserve.c), which leave base and changes; layer and block scope
  * (quantize_layers.c), model scope (quantize_model.c), one measured layer (quantize.c). */

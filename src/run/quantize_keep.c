@@ -9,6 +9,7 @@ lb_status lb_quantize_keep_begin(lb_quantize_job *j) {
     int64_t most = c->layers + j->plan->model->net->slots;
     if (!(j->kept = LB_NEW(j->arena, int64_t, c->layers + 1))) return LB_E_NOMEM;
     LB_TRY(lb_bundle_new(j->keep_path, most, &j->bundle));
+    j->bundle->whole = j->plan->config->keep_model;
     for (int64_t i = 0; i < c->layers; i++) {
         const lb_layer_plan *l = &c->layer[i];
         if (l->quantize && l->same_as < 0)
@@ -30,9 +31,10 @@ static bool is_packed(const lb_quantize_job *j, int32_t slot) {
     return false;
 }
 
-/* By a training, or by stages that preserve. */
+/* By a training, or by stages that preserve. All of a file that is to be the whole model. */
 static bool is_changed(const lb_quantize_job *j, int32_t slot) {
     const lb_net *net = j->plan->model->net;
+    if (j->bundle->whole) return true;
     if (j->changes) return lb_changes_slot(j->changes, slot);
     return lb_slot_get(net, &j->w, slot) != lb_slot_get(net, &j->plan->model->weights, slot);
 }

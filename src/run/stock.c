@@ -92,7 +92,8 @@ static lb_status is_exported(const lb_plan *p, const lb_cell *c, bool *yes) {
 static lb_status is_whole(const stock *x, const lb_cell *c, const lb_record *r, lb_finished *out) {
     bool exported = false;
     LB_TRY(is_exported(x->p, c, &exported));
-    *out = !exported                                                     ? LB_FINISHED_NOT_EXPORTED
+    *out = !exported                  ? LB_FINISHED_NOT_EXPORTED
+           : x->p->config->keep_model ? (r->keeps_model ? LB_FINISHED_YES : LB_FINISHED_NOT_KEPT)
            : x->p->config->keep_layers && c->method != NULL && !r->keeps ? LB_FINISHED_NOT_KEPT
                                                                          : LB_FINISHED_YES;
     return LB_OK;

@@ -171,6 +171,73 @@ static void off_is_as_before(void **state) {
     cli_free(&c);
 }
 
+/* Bytes of /kept by the name of their format, and how many tensors it has. */
+static int64_t kept_as(const char *path, const char *format, int64_t *tensors) {
+    lb_h5 *h = NULL;
+    lb_bundle b;
+    int64_t bytes = 0;
+    assert_ok(lb_h5_open(path, &h));
+    assert_ok(lb_bundle_read(h, arena, &b));
+    for (int64_t i = 0; i < b.layers; i++)
+        if (!format || strcmp(b.layer[i].words.format, format) == 0) bytes += b.layer[i].bytes;
+    *tensors = b.layers;
+    lb_h5_abandon(h);
+    return bytes;
+}
+
+/* keep_model: every tensor is in the file, the baseline's too, and the table has the file's size. The original's
+ * tensors are not looked at any more: it may even be another type of them. */
+static void the_whole_model(void **state) {
+    (void)state;
+    static const char text[] = COMMON "keep_layers: true\nquantize:\n"
+                                      "  - {method: cast, embedding: {method: cast}, head: {method: cast}}\n"
+                                      "  - {method: cast, type: bf16, embedding: {method: rtn, bits: 8}}\n"
+                                      "  - {method: rtn, bits: 4, group: 16}\n";
+    char path[LB_TEST_PATH], want[64];
+    cli_options o = here();
+    put_file("whole.yaml", text);
+    run_it("whole.yaml", "whole", 0);
+    lb_results *r = results("whole/whole");
+    for (int64_t i = 0; i < r->n; i++) assert_false(r->record[i].keeps_model);
+    lb_results_free(r);
+    cli_result c =
+        CLI(&o, "report", "whole/whole", "--no-write", "--columns", "method,model_file_bytes", "--format", "csv");
+    cli_has(c.out, "cast,\n");
+    cli_free(&c);
+    c = RAN(0, "run", "whole.yaml", "--no-report", "-o", "results=whole", "-o", "keep_model=true");
+    cli_has(c.err, "4 cells run, 0 kept");
+    cli_free(&c);
+    r = results("whole/whole");
+    int64_t tensors[4], floats[4];
+    for (int64_t i = 0; i < r->n; i++) {
+        const lb_record *x = &r->record[i];
+        file_of("whole/whole", x, path);
+        assert_true(x->keeps_model);
+        int64_t all = kept_as(path, NULL, &tensors[i]), size = 0;
+        floats[i] = kept_as(path, "f32", &tensors[i]);
+        assert_ok(lb_fs_bytes(path, &size));
+        assert_true(all < size && size < all + (256 << 10));
+        assert_int_equal(all - floats[i], x->size.quantized.total);
+        expect_same(x, path, "resident", "");
+        expect_same(x, path, "stream", "");
+        snprintf(want, sizeof want, ",%lld\n", (long long)size);
+        c = CLI(&o, "report", "whole/whole", "--no-write", "--columns", "method,model_file_bytes", "--format", "csv");
+        cli_has(c.out, want);
+        cli_free(&c);
+        c = CLI(&o, "inspect", path, "--no-tensors");
+        cli_has(c.out, "keeps        the whole model: ");
+        cli_free(&c);
+    }
+    assert_int_equal(tensors[1], tensors[0]);
+    assert_true(tensors[3] == tensors[0] && floats[1] < floats[3] && floats[3] < floats[0]);
+    /* The tiny model's weights are float32: of 2 bytes in 4 nothing else is left but norms. */
+    assert_int_equal(2 * r->record[1].size.quantized.total + floats[1], floats[0]);
+    lb_results_free(r);
+    c = RAN(0, "run", "whole.yaml", "--no-report", "-o", "results=whole", "-o", "keep_model=true");
+    cli_has(c.err, "0 cells run, 4 kept");
+    cli_free(&c);
+}
+
 static void compile_liar(void) {
     char source[LB_TEST_PATH], root[LB_TEST_PATH], command[3 * LB_TEST_PATH], out[4096];
     lb_test_fixture("tests/cli/plugins/liar.c", source);
@@ -313,7 +380,7 @@ int main(void) {
         cmocka_unit_test(same_perplexity),          cmocka_unit_test(sizes_and_what_is_kept),
         cmocka_unit_test(off_is_as_before),         cmocka_unit_test(killed_is_uninterrupted),
         cmocka_unit_test(damage_is_named),          cmocka_unit_test(the_right_model),
-        cmocka_unit_test(inspect_lists_the_layers),
+        cmocka_unit_test(inspect_lists_the_layers), cmocka_unit_test(the_whole_model),
     };
     return cmocka_run_group_tests(tests, make_model, clean);
 }

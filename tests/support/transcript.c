@@ -221,6 +221,7 @@ static void normalise(const char *text, lb_str *out) {
     replace_pattern(out, "SHA-256 ([0-9a-f]{64}), the index says [0-9a-f]{64}", "HASH");
     replace_pattern(out, "HASH, the index says ([0-9a-f]{64})", "HASH");
     replace_pattern(out, " ([0-9]+ tokens/s)", "SPEED");
+    replace_pattern(out, "memory +([0-9.]+ [KMG]iB) at most", "BYTES");
     replace_pattern(out, "\\(([0-9]+ GFLOP/s) measured", "SPEED");
 }
 

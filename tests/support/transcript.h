@@ -21,7 +21,8 @@ void shell_free(shell_result *r);
  * again, one after another in the workshop, and fails at the first line that differs. Numbers with two decimals or more
  * may differ by one in their last place. With LOWBIT_UPDATE=1 the file is written anew: a new command is added as its
  * "$" line. What a run cannot repeat is shown as a word: folders (WORK, ROOT), durations (TIME), the hash at the end
- * of a result's file name (KEY), the hash of a result with its times (HASH), speeds (SPEED). */
+ * of a result's file name (KEY), the hash of a result with its times (HASH), speeds (SPEED), memory that was held
+ * (BYTES). */
 void transcript_replay(const char *name);
 
 #endif

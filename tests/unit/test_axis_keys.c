@@ -15,6 +15,7 @@ static const struct {
     {"top level", "weights", "no result depends on it"},
     {"top level", "export", "no result depends on it"},
     {"top level", "keep_layers", "no result depends on it"},
+    {"top level", "keep_model", "no result depends on it"},
     {"top level", "keep_cache", "no result depends on it"},
     {"top level", "prompt", "it is the whole experiment's"},
     {"top level", "prompt_tokens", "it is the whole experiment's"},

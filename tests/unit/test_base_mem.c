@@ -1,9 +1,11 @@
 #include "support/support.h"
 
 #include <malloc.h>
+#include <sys/mman.h>
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -168,6 +170,31 @@ static void freed_matrices_leave_no_holes(void **state) {
     for (int i = 0; i < TIMES; i++) lb_free(small[i]);
 }
 
+/* Pages that come and go outside any allocator, so that none keeps them. */
+static void touch(size_t bytes) {
+    char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(p != MAP_FAILED);
+    memset(p, 1, bytes);
+    assert_int_equal(munmap(p, bytes), 0);
+}
+
+/* What was held before does not count any more. */
+static void a_peak_begins_anew(void **state) {
+    (void)state;
+    enum { LARGE = 96 << 20, SMALL = 32 << 20 };
+    int64_t before = lb_peak_memory_bytes();
+    assert_true(before > 0);
+    touch(LARGE);
+    int64_t large = lb_peak_memory_bytes();
+    assert_true(large >= LARGE);
+    if (!lb_peak_memory_begin()) skip();
+    int64_t none = lb_peak_memory_bytes();
+    assert_true(none > 0 && none < large - LARGE / 2);
+    touch(SMALL);
+    int64_t small = lb_peak_memory_bytes();
+    assert_true(small >= none + SMALL / 2 && small < large - LARGE / 4);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_zeroed_and_aligned),
@@ -178,6 +205,7 @@ int main(void) {
         cmocka_unit_test(restore_gives_zeroed_memory_again),
         cmocka_unit_test(restore_keeps_what_trim_gives_back),
         cmocka_unit_test(freed_matrices_leave_no_holes),
+        cmocka_unit_test(a_peak_begins_anew),
     };
     return cmocka_run_group_tests_name("base/mem", tests, NULL, NULL);
 }

@@ -104,6 +104,7 @@ static void metrics(void **state) {
                                        "bits_per_weight",
                                        "quantized_bytes",
                                        "model_bytes_fp16",
+                                       "model_file_bytes",
                                        "output_mse_original:x",
                                        "output_rel_original:x"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {

@@ -29,7 +29,7 @@ static const char newer[] =
     "text_rows,"
     "variant,items,acc,acc_se,acc_norm,acc_norm_se,delta_acc,delta_acc_norm,mcnemar_worse,mcnemar_better,"
     "mcnemar_p,mcnemar_p_norm,"
-    "prefill_tokens_per_second,decode_tokens_per_second,calibration_tokens,";
+    "prefill_tokens_per_second,decode_tokens_per_second,calibration_tokens,model_file_bytes,";
 
 static lb_results *sweep;
 static lb_arena *arena;
