@@ -38,10 +38,10 @@ const lb_plot_word lb_plot_figure_words[] = {
     {"cost", "time by stage, and the most memory, of each cell"},
     {"seeds", "excess loss of each seed, their mean and its interval"},
     {"texts", "excess loss by calibration text and evaluation"},
-    {"kl-texts", "KL to the unquantized model by calibration text and evaluation"},
-    {"acc-texts", "accuracy of tasks by calibration text and task"},
     {"samples", "excess loss against the number of calibration samples, with 95 % intervals"},
     {"acc-bits", "accuracy of tasks against measured bits a weight"},
     {"token-map", "how few calibration tokens have half of each H, as a map of depth and type"},
+    {"kl-texts", "KL to the unquantized model by calibration text and evaluation"},
+    {"acc-texts", "accuracy of tasks by calibration text and task"},
     {0},
 };
