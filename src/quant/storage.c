@@ -35,7 +35,8 @@ bool lb_storage_wider(const lb_storage *s, int64_t cols) {
 bool lb_storage_dense(const lb_storage *s) { return s->format->shape == LB_SHAPE_DENSE; }
 
 bool lb_storage_plain(const lb_storage *s) {
-    return lb_storage_dense(s) && !s->format->rounds && s->mask_of == 0 && s->rank == 0 && !lb_storage_transforms(s) && s->act.bits == 0;
+    return lb_storage_dense(s) && !s->format->rounds && s->mask_of == 0 && s->rank == 0 && !lb_storage_transforms(s) &&
+           s->act.bits == 0;
 }
 
 bool lb_storage_transforms(const lb_storage *s) { return s->t_scale || s->t_hadamard || s->t_sign; }

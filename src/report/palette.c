@@ -21,8 +21,8 @@ static const char *const dash[LB_PALETTE_DASHES] = {"solid",  "(12,5)",        "
 static const struct {
     const char *method;
     int colour, shape;
-} known[] = {{"none", 0, 0},      {"rtn", 1, 0},          {"gptq", 2, 1},     {"qat", 3, 2},      {"nf4", 4, 3},
-             {"hqq", 5, 4},       {"autoround", 6, 5},    {"wanda", 7, 6},    {"low_rank", 8, 7}, {"act", 9, 4},
+} known[] = {{"none", 0, 0},      {"rtn", 1, 0},          {"gptq", 2, 1},      {"qat", 3, 2},      {"nf4", 4, 3},
+             {"hqq", 5, 4},       {"autoround", 6, 5},    {"wanda", 7, 6},     {"low_rank", 8, 7}, {"act", 9, 4},
              {"hadamard", 10, 1}, {"smoothquant", 11, 2}, {"finetune", 12, 8}, {"cast", 13, 0}};
 
 static const struct {
