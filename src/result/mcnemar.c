@@ -29,7 +29,12 @@ void lb_mcnemar_of(const uint8_t *right, const uint8_t *base, int64_t n, lb_mcne
 
 /* ---- several models a side ---- */
 
-static int64_t common(int64_t a, int64_t b) { return b ? common(b, a % b) : a; }
+static int64_t greatest_common(int64_t a, int64_t b) {
+    int64_t divisor = 1;
+    for (int64_t d = 2; d <= a && d <= b; d++)
+        if (a % d == 0 && b % d == 0) divisor = d;
+    return divisor;
+}
 
 /* p (so many, up to `reach`) of a sum: `times` differences of `value` more, of which each is in it or not. odds (times
  * + 1): room. */
@@ -76,7 +81,10 @@ lb_status lb_mcnemar_seeds(const uint8_t *const *right, int64_t m, const uint8_t
         *p = pair.p;
         return LB_OK;
     }
-    int64_t divisor = common(m, k), sum = 0, *count = lb_alloc((size_t)(m * k / divisor + 1), sizeof *count);
+    if (m < 1 || k < 1)
+        return lb_fail(LB_E_ARG, "%lld and %lld models: must be one a side at least", (long long)m, (long long)k);
+    int64_t divisor = greatest_common(m, k), sum = 0;
+    int64_t *count = lb_alloc((size_t)(m * k / divisor + 1), sizeof *count);
     if (!count) return LB_E_NOMEM;
     for (int64_t i = 0; i < n; i++) {
         int64_t d = 0;

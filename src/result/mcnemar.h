@@ -19,7 +19,8 @@ double lb_mcnemar_p(int64_t worse, int64_t better);
 /* The same of two sides that are several models each, such as seeds: right (m, n), base (k, n). The unit is the item,
  * which all of them answer: it has the difference of the two sides' shares of right answers, and p is the share of the
  * ways to give each item's difference a sign whose sum is as far from 0 as the one that is there, or farther (Fisher,
- * The Design of Experiments, 1935, section 21). Of one model a side it is the test above. */
+ * The Design of Experiments, 1935, section 21). Of one model a side it is the test above.
+ * LB_E_ARG: a side has no model. */
 LB_NODISCARD lb_status lb_mcnemar_seeds(const uint8_t *const *right, int64_t m, const uint8_t *const *base, int64_t k,
                                         int64_t n, double *p);
 

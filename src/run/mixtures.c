@@ -1,5 +1,6 @@
 #include "run/mixtures.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/fs.h"
@@ -127,7 +128,8 @@ static lb_status take_turns(const lb_sequences *own, int64_t n, lb_arena *a, lb_
 lb_status lb_mixture_tokens(const lb_text *t, lb_recipe r, uint64_t seed, int64_t samples, int64_t length, lb_arena *a,
                             lb_sequences *out) {
     int64_t n = (int64_t)t->parts;
-    lb_sequences own[LB_MIXTURE_MOST];
+    lb_sequences own[LB_MIXTURE_MOST] = {{0}};
+    assert(n > 0);
     if (r == LB_RECIPE_BLOCKS)
         return lb_fail(LB_E_CONFIG, "text '%s': recipe: blocks gives no sequence a sample, so it cannot be mixed",
                        t->name);

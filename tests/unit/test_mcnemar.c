@@ -107,6 +107,7 @@ static void seeds_that_agree(void **state) {
     assert_true(fabs(p - pair.p) <= 1e-12);
     assert_ok(lb_mcnemar_seeds(many, 3, many, 2, ITEMS, &p)); /* nothing differs */
     assert_float_equal(p, 1.0, 0);
+    assert_status(LB_E_ARG, lb_mcnemar_seeds(many, 0, one, 0, ITEMS, &p));
     lb_alloc_fail_at(1);
     lb_status st = lb_mcnemar_seeds(many, 3, one, 1, ITEMS, &p);
     lb_alloc_fail_at(2);
