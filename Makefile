@@ -36,7 +36,7 @@ FL_fuzz    := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-r
 # It compares with thousands of rows of the Unicode tables, which teach the fuzzer nothing and would take most of its time.
 FLAGS_regex_set = $(if $(filter fuzz,$(MODE)),-fno-sanitize-coverage=trace-cmp)
 ifeq ($(CC_$(MODE)),)
-$(error MODE=$(MODE): must be one of release debug asan tsan cov)
+$(error MODE=$(MODE): must be one of release debug asan tsan cov pieces)
 endif
 CC := $(CC_$(MODE))
 # Programs for a sanitizer are large: the quickest linker that is there takes a third of ld's time.

@@ -83,13 +83,9 @@ static void names(const writer *x, unsigned kinds) {
 static void keys_of_sections(const writer *x, bool top, const char *behind) {
     for (size_t i = 0; i < x->all->n; i++) {
         const lb_topic *t = &x->all->at[i];
-        const lb_config_section *s = t->of;
-        char section[64] = "";
+        char section[64];
         if (t->kind == LB_TOPIC_PLOT && !top) word(x, "plots.", t->name, behind, lb_topic_about(t));
-        if (t->kind != LB_TOPIC_KEY || strchr(s->title, '[')) continue;
-        bool of_top = strchr(s->title, ' ') != NULL;
-        if (!of_top) snprintf(section, sizeof section, "%s.", s->title);
-        if (top || !of_top) word(x, section, t->name, behind, lb_topic_about(t));
+        if (lb_topic_override(t, section) && (top || section[0])) word(x, section, t->name, behind, lb_topic_about(t));
     }
 }
 

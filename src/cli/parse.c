@@ -19,11 +19,9 @@ static const char *config_key(const lb_command *c, lb_arena *a, const char *name
         return NULL;
     const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
     for (size_t i = 0; i < all.n; i++) {
-        if (all.at[i].kind != LB_TOPIC_KEY || strcmp(all.at[i].name, last) != 0) continue;
-        const lb_config_section *s = all.at[i].of;
-        if (strchr(s->title, '[')) continue;
-        bool of_top = strchr(s->title, ' ') != NULL;
-        const char *key = of_top ? last : lb_arena_printf(a, "%s.%s", s->title, last);
+        char section[64];
+        if (strcmp(all.at[i].name, last) != 0 || !lb_topic_override(&all.at[i], section)) continue;
+        const char *key = lb_arena_printf(a, "%s%s", section, last);
         if (key && (!dot || strcmp(key, name) == 0)) return key;
     }
     return NULL;

@@ -1,4 +1,5 @@
 /* What `lowbit help NAME` says, by the kind of what is called so. */
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/topics.h"
@@ -152,6 +153,15 @@ static void other(const lb_topic *t, lb_str *out) {
         if (s->note && s->note[0]) sentence(out, s->note);
         lb_str_add(out, "  %s %s %s\n", list->fetch, s->name, s->gated[0] ? "says how to get it" : "brings it");
     }
+}
+
+bool lb_topic_override(const lb_topic *t, char section[64]) {
+    const lb_config_section *s = t->of;
+    section[0] = 0;
+    if (t->kind != LB_TOPIC_KEY || strchr(s->title, '[')) return false;
+    /* Of titles with a blank "top level" alone lists keys. */
+    if (!strchr(s->title, ' ')) snprintf(section, 64, "%s.", s->title);
+    return true;
 }
 
 const char *lb_topic_about(const lb_topic *t) {

@@ -49,6 +49,10 @@ typedef struct lb_topics {
 LB_NODISCARD lb_status lb_topics_collect(lb_arena *a, lb_topics *out);
 /* What there is to say of a name; LB_E_ARG: nothing, with the nearest name. Case, '_' and '-' do not matter. */
 LB_NODISCARD lb_status lb_topics_help(lb_arena *a, const char *name, lb_str *out);
+/* A key of configs as -o has it: "eval.windows", of the top level "threads"; section: what stands before the key with
+ * its
+ * '.', or "". false: it is no such key, or of a list, which -o does not reach. */
+bool lb_topic_override(const lb_topic *t, char section[64]);
 /* One sentence on it; "": there is none. */
 const char *lb_topic_about(const lb_topic *t);
 LB_NODISCARD lb_status lb_cli_method_help(const lb_method *m, lb_str *out); /* its options and what it needs */
