@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "quant/method.h"
+#include "report/alike.h"
 
 /* ---- the row among the published ones ---- */
 
@@ -112,6 +113,17 @@ static lb_status not_whole(lb_arena *a, const lb_eval_row *x, const char **why) 
     return *why ? LB_OK : LB_E_NOMEM;
 }
 
+/* A look at fewer samples than the paper drew is no measurement of its number either. */
+static lb_status drawn_less(lb_arena *a, const lb_record *c, const lb_published *x, const char **why) {
+    int64_t samples;
+    if (!x || !lb_beside_draws(c->method)) return LB_OK;
+    const lb_published_draw *d = lb_published_draw_of(x);
+    const char *ours = lb_report_known(c, "calibration_samples");
+    if (lb_parse_i64(ours, &samples) != LB_OK || samples >= d->samples) return LB_OK;
+    *why = lb_arena_printf(a, "%lld of %d calibration samples", (long long)samples, d->samples);
+    return *why ? LB_OK : LB_E_NOMEM;
+}
+
 typedef struct ours {
     double *value;
     int64_t n;
@@ -120,7 +132,8 @@ typedef struct ours {
 } ours;
 
 /* The values of the seeds of one row. */
-static lb_status find_ours(lb_arena *a, const lb_results *r, const lb_expectation *e, ours *out) {
+static lb_status find_ours(lb_arena *a, const lb_results *r, const lb_expectation *e, const lb_published *x,
+                           ours *out) {
     const lb_record **cell;
     const lb_eval_row *eval;
     int64_t n;
@@ -138,6 +151,7 @@ static lb_status find_ours(lb_arena *a, const lb_results *r, const lb_expectatio
         if (!out->why && isnan(out->value[i])) out->why = "not measured";
         if (out->why) return LB_OK;
         LB_TRY(not_whole(a, eval, &out->why));
+        if (!out->why) LB_TRY(drawn_less(a, cell[i], x, &out->why));
         out->kind = LB_VERDICT_SHOWN;
         if (out->why) return LB_OK;
     }
@@ -184,7 +198,7 @@ lb_status lb_beside_of(lb_arena *a, const lb_results *r, const lb_papers *p, con
     out->verdict = (lb_verdict){LB_VERDICT_NOT_RUN, NAN, NAN};
     const char *never = lb_beside_never(e);
     if (!never) find_spread(p, x, out);
-    LB_TRY(find_ours(a, r, e, &o));
+    LB_TRY(find_ours(a, r, e, x, &o));
     if (o.n) return judge(a, e, &o, out);
     out->why = o.why;
     out->verdict.kind = o.kind;

@@ -113,7 +113,12 @@ lb_status lb_expected_read(lb_arena *a, const char *path, lb_expectation **out, 
         column[i] = lb_csv_column(&csv, field_name[i]);
         if (column[i] < 0 && i < F_PLACE) return lb_fail(LB_E_FORMAT, "%s:1: no column '%s'", path, field_name[i]);
     }
-    lb_expectation *at = LB_NEW(a, lb_expectation, csv.rows + 1);
+    if (!csv.rows)
+        return lb_fail(LB_E_FORMAT,
+                       "%s: no rows below the header: expected at least one (in a config, expected: none "
+                       "compares nothing)",
+                       path);
+    lb_expectation *at = LB_NEW(a, lb_expectation, csv.rows);
     if (!at) return LB_E_NOMEM;
     for (size_t r = 0; r < csv.rows; r++) {
         for (int i = 0; i < FIELDS; i++) at[r].text[i] = column[i] < 0 ? "" : csv.row[r][column[i]];

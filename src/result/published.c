@@ -281,6 +281,22 @@ lb_status lb_published_cell_of(lb_arena *a, const lb_published *x, lb_published_
     return st;
 }
 
+const lb_published_draw *lb_published_draw_of(const lb_published *x) {
+    static const lb_published_draw draw[] = {
+        {"OmniQuant", "wikitext-2-train", "joined", 128, 2048},
+        {"AffineQuant", "wikitext-2-train", "joined", 128, 2048},
+        {"QuaRot", "wikitext-2-train", "joined", 128, 2048},
+        {"SpinQuant", "wikitext-2-train", "joined", 128, 2048},
+        {"Wanda", "c4-train-0", "documents_longer", 128, 2048},
+        {"SmoothQuant", "pile-valid", "truncated", 512, 512},
+        {"AWQ", "pile-valid", "blocks", 128, 512},
+        {NULL, "c4-train-0", "documents", 128, 2048},
+    };
+    size_t i = 0;
+    while (draw[i].paper && strcmp(draw[i].paper, x->paper) != 0) i++;
+    return &draw[i];
+}
+
 bool lb_published_counts(const lb_published *x) {
     lb_protocol p;
     return (x->trust == LB_TRUST_PRIMARY || x->trust == LB_TRUST_QUOTED) && isfinite(x->value) && runs(x, &p);

@@ -67,6 +67,14 @@ typedef struct lb_published_cell {
 } lb_published_cell;
 LB_NODISCARD lb_status lb_published_cell_of(lb_arena *a, const lb_published *x, lb_published_cell *out);
 
+/* What its paper calibrates on, a text of configs/sources.yaml and the draw as a config has it; where a paper has no
+ * other, the GPTQ authors' (arXiv:2210.17323, section 4). */
+typedef struct lb_published_draw {
+    const char *paper, *text, *recipe;
+    int samples, length;
+} lb_published_draw;
+const lb_published_draw *lb_published_draw_of(const lb_published *x);
+
 /* May a number be compared with: read at the source or quoted, a number, of a protocol that runs here? */
 bool lb_published_counts(const lb_published *x);
 /* The same model, method, bits and group, measured by the same protocol. */

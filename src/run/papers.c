@@ -108,20 +108,6 @@ static const char *find_experiment(const experiments *all, const lb_papers_row *
 
 /* ---- what of a row can be run ---- */
 
-/* What a paper calibrates on; the GPTQ authors' draw for all others. */
-static const struct {
-    const char *paper, *text, *rest;
-} calibrations[] = {
-    {"OmniQuant", "wikitext-2-train", "recipe: joined, samples: 128, length: 2048"},
-    {"AffineQuant", "wikitext-2-train", "recipe: joined, samples: 128, length: 2048"},
-    {"QuaRot", "wikitext-2-train", "recipe: joined, samples: 128, length: 2048"},
-    {"SpinQuant", "wikitext-2-train", "recipe: joined, samples: 128, length: 2048"},
-    {"Wanda", "c4-train-0", "recipe: documents_longer, samples: 128, length: 2048"},
-    {"SmoothQuant", "pile-valid", "recipe: truncated, samples: 512, length: 512"},
-    {"AWQ", "pile-valid", "recipe: blocks, samples: 128, length: 512"},
-    {NULL, "c4-train-0", "recipe: documents, samples: 128, length: 2048"},
-};
-
 static bool calibrates(lb_arena *a, const char *method) {
     char *rest = lb_arena_strdup(a, method), *one;
     bool any = false;
@@ -134,12 +120,12 @@ static bool calibrates(lb_arena *a, const char *method) {
 
 /* *text NULL: the method takes no notice of one. */
 static lb_status find_calibration(lb_arena *a, lb_papers_row *r, const char **text) {
-    size_t i = 0;
     *text = r->calibration = NULL;
     if (!r->cell.entry || !calibrates(a, r->cell.method)) return LB_OK;
-    while (calibrations[i].paper && strcmp(calibrations[i].paper, r->x->paper) != 0) i++;
-    *text = calibrations[i].text;
-    r->calibration = lb_arena_printf(a, "text: %s, %s", *text, calibrations[i].rest);
+    const lb_published_draw *d = lb_published_draw_of(r->x);
+    *text = d->text;
+    r->calibration =
+        lb_arena_printf(a, "text: %s, recipe: %s, samples: %d, length: %d", d->text, d->recipe, d->samples, d->length);
     return r->calibration ? LB_OK : LB_E_NOMEM;
 }
 

@@ -124,6 +124,10 @@ static void refuses(void **state) {
     assert_ok(lb_fs_write_atomic(path, text, strlen(text)));
     assert_status(LB_E_FORMAT, lb_report_expected_table(results, path, LB_TABLE_CSV, &s, &n));
     assert_error_has("no column 'evaluation'");
+    text = "method,options,evaluation,protocol,windows,metric,expected,tolerance,kind,source\n";
+    assert_ok(lb_fs_write_atomic(path, text, strlen(text)));
+    assert_status(LB_E_FORMAT, lb_report_expected_table(results, path, LB_TABLE_CSV, &s, &n));
+    assert_error_has("no rows below the header: expected at least one");
     assert_status(LB_E_IO, lb_report_expected_table(results, "/nowhere/e.csv", LB_TABLE_CSV, &s, &n));
     lb_str_free(&s);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "model/model.h"
 #include "support/folder.h"
 #include "support/io_probe.h"
@@ -138,6 +139,52 @@ static void test_refused(void **state) {
     }
 }
 
+enum { LETTERS = 52 };
+
+static void add_letter(lb_str *s, int i) { lb_str_add(s, "%c", i < 26 ? 'a' + i : 'A' + i - 26); }
+
+/* The letters, and `words` of two and three of them; the merges of the first `made`. */
+static lb_status load_cut(int words, int made) {
+    lb_str v = {0}, m = {0};
+    lb_tokenizer *t = NULL;
+    lb_str_add(&v, "{\"</s>\":0,\"<pad>\":1");
+    for (int i = 0; i < LETTERS; i++) {
+        lb_str_add(&v, ",\"");
+        add_letter(&v, i);
+        lb_str_add(&v, "\":%d", 2 + i);
+    }
+    for (int i = 0; i < words; i++) {
+        int head = i < LETTERS * LETTERS ? i / LETTERS : (i / LETTERS - LETTERS) % (LETTERS * LETTERS);
+        lb_str word = {0};
+        if (i >= LETTERS * LETTERS) add_letter(&word, head / LETTERS);
+        add_letter(&word, head % LETTERS);
+        lb_str_add(&v, ",\"%s", word.s);
+        add_letter(&v, i % LETTERS);
+        lb_str_add(&v, "\":%d", 2 + LETTERS + i);
+        if (i < made) lb_str_add(&m, "%s ", word.s), add_letter(&m, i % LETTERS), lb_str_add(&m, "\n");
+        lb_str_free(&word);
+    }
+    lb_str_add(&v, "}");
+    lb_status status = lb_tokenizer_from_dir(folder_of(v.s, m.s, config), &t);
+    if (status == LB_OK) lb_tokenizer_free(t);
+    lb_str_free(&v);
+    lb_str_free(&m);
+    return status;
+}
+
+/* A hundred tokens that nothing makes, or of a large vocabulary one in a hundred, may be meant; more is a file's end.
+ */
+static void test_cut(void **state) {
+    (void)state;
+    assert_ok(load_cut(2000, 2000));
+    assert_ok(load_cut(2000, 1900));
+    assert_int_equal(load_cut(2000, 1899), LB_E_FORMAT);
+    assert_non_null(
+        strstr(lb_error(), "merges.txt: its 1899 merges make all but 101 of the 2054 tokens of vocab.json"));
+    assert_ok(load_cut(11946, 11826)); /* 120 of 12,000 */
+    assert_int_equal(load_cut(11946, 11825), LB_E_FORMAT);
+}
+
 /* ---- damage ---- */
 
 static char probe_link[LB_TEST_PATH];
@@ -228,10 +275,8 @@ static void test_model(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_taken),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_model),
+        cmocka_unit_test(test_taken),  cmocka_unit_test(test_refused), cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_damage), cmocka_unit_test(test_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

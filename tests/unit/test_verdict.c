@@ -149,9 +149,33 @@ static void expect(const char *row, const char *verdict, int64_t differs) {
     assert_int_equal(n, differs);
 }
 
+#define G4 "gptq,bits=4;group=row;act_order=false;true_sequential=false;"
+
+/* Fewer samples than the paper drew: not its number. More are none the less. */
+static void samples(void **state) {
+    (void)state;
+    static const char *const within = "within the literature's spread (2 values)";
+    struct {
+        const char *samples, *verdict;
+        int64_t differs;
+    } known[] = {
+        {"127", "shown, never compared (127 of 128 calibration samples)", 0}, {"128", within, 0}, {"256", within, 0}};
+    lb_pairs was = results.record[2].provenance;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        lb_pairs told = {0};
+        assert_ok(lb_pairs_add(arena, &told, "calibration_samples", known[i].samples));
+        for (int c = 2; c < 5; c++) results.record[c].provenance = told;
+        expect(G4 W2 "31.12,1" GPTQ "primary\n", known[i].verdict, known[i].differs);
+        /* Rounding draws nothing, and of a number that no list has nobody knows what was drawn. */
+        results.record[1].provenance = told;
+        expect("rtn,bits=4;group=row;" W2 "37.28,0.005" GPTQ "primary\n", "DIFFERS", 1);
+        expect(G4 W2 "31.30,0" GPTQ "primary\n", "agrees with the one value", 0);
+    }
+    for (int c = 1; c < 5; c++) results.record[c].provenance = was;
+}
+
 static void verdicts(void **state) {
     (void)state;
-#define G4 "gptq,bits=4;group=row;act_order=false;true_sequential=false;"
 #define G3 "gptq,bits=3;group=row;act_order=false;true_sequential=false;"
     expect("none," W2 "27.65,0.005" GPTQ "primary\n", "agrees to the last digit", 0);
     expect("rtn,bits=4;group=row;" W2 "37.28,0.005" GPTQ "primary\n", "DIFFERS", 1);
@@ -427,10 +451,10 @@ static void out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(last_digit), cmocka_unit_test(seeds),         cmocka_unit_test(decimals),
-        cmocka_unit_test(verdicts),   cmocka_unit_test(figures),       cmocka_unit_test(spreads),
-        cmocka_unit_test(other_rows), cmocka_unit_test(literature),    cmocka_unit_test(preview),
-        cmocka_unit_test(wrong_rows), cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(last_digit), cmocka_unit_test(seeds),      cmocka_unit_test(decimals),
+        cmocka_unit_test(verdicts),   cmocka_unit_test(samples),    cmocka_unit_test(figures),
+        cmocka_unit_test(spreads),    cmocka_unit_test(other_rows), cmocka_unit_test(literature),
+        cmocka_unit_test(preview),    cmocka_unit_test(wrong_rows), cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

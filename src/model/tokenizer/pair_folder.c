@@ -450,6 +450,35 @@ static lb_status read_merges(pair *p) {
     return LB_OK;
 }
 
+static bool is_one_character(lb_tok_view v) {
+    size_t n = 0;
+    for (size_t i = 0; i < v.n; i++) n += ((uint8_t)v.s[i] & 0xc0) != 0x80;
+    return n < 2;
+}
+
+/* Every token of a word is made by a merge, but for the few that a vocabulary has for its own ends (OPT: four). A file
+ * that lost its end reads like any other and would give other tokens. */
+static lb_status check_merges(const pair *p) {
+    enum { FEW = 100, PERCENT = 1 };
+    const lb_tokenizer *t = p->t;
+    bool *made = LB_NEW(t->arena, bool, t->vocab + 1);
+    if (!made) return LB_E_NOMEM;
+    for (int64_t i = 0; i < t->merges.n; i++) made[t->merges.list[i].id] = true;
+    for (int64_t i = 0; i < t->n_added; i++)
+        if (t->added[i].id < t->vocab) made[t->added[i].id] = true;
+    int64_t missing = 0, last = -1;
+    for (int64_t i = 0; i < t->vocab; i++) {
+        if (made[i] || is_one_character(t->token[i])) continue;
+        missing++, last = i;
+    }
+    if (missing <= FEW || missing * 100 <= t->vocab * PERCENT) return LB_OK;
+    return lb_fail(LB_E_FORMAT,
+                   "%s: its %lld merges make all but %lld of the %lld tokens of vocab.json, not \"%.*s\" (id %lld): "
+                   "is its end missing?",
+                   p->merges_file.path, (long long)t->merges.n, (long long)missing, (long long)t->vocab,
+                   (int)(t->token[last].n < 64 ? t->token[last].n : 64), t->token[last].s, (long long)last);
+}
+
 /* ---- loading ---- */
 
 typedef lb_status (*component)(lb_tokenizer *t, const json_t *c);
@@ -508,6 +537,7 @@ static lb_status read_all(pair *p, const char *dir) {
     LB_TRY(read_components(p));
     LB_TRY(lb_tok_fill_vocab(t, p->vocab, p->beside.added, false));
     LB_TRY(read_merges(p));
+    LB_TRY(check_merges(p));
     LB_TRY(name_tokens(p));
     LB_TRY(lb_tok_normalize_added(t));
     return lb_tok_finish(t);
