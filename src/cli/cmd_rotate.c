@@ -10,7 +10,7 @@
 
 typedef struct rotate_flags {
     const char *out;
-    int64_t seed, threads;
+    int64_t seed, block, threads;
     int dtype;
 } rotate_flags;
 
@@ -19,6 +19,8 @@ static const lb_option flags[] = {
     {"out", LB_OPT_STR, NULL, 0, 0, NULL, "folder to write: config.json, model.safetensors, the tokenizer's files",
      AT(out)},
     {"seed", LB_OPT_INT, "0", 0, 9e15, NULL, "of the basis", AT(seed)},
+    {"block", LB_OPT_INT, "0", 0, 1e6, NULL, "channels that are mixed with each other, from the first on; 0: all",
+     AT(block)},
     {"dtype", LB_OPT_CHOICE, "f32", 0, 0, lb_export_names, "how the weights are stored; f16 and bf16 round them",
      AT(dtype)},
     {"threads", LB_OPT_INT, "0", 0, 1024, NULL, "0: as many as the process may run on", AT(threads)},
@@ -50,7 +52,7 @@ static lb_status work(session *s, const char *name) {
     LB_TRY(lb_cli_team(s->f->threads, &s->team));
     LB_TRY(open_model(s, name));
     const lb_net *net = s->model->net;
-    lb_status st = lb_rotate(s->a, net, &s->model->weights, (uint64_t)s->f->seed, s->team, &turned);
+    lb_status st = lb_rotate(s->a, net, &s->model->weights, (uint64_t)s->f->seed, s->f->block, s->team, &turned);
     if (st != LB_OK) return lb_fail_in(st, "%s", s->model->path);
     LB_TRY(lb_outputs_logits(net, &s->model->weights, &turned, (uint64_t)s->f->seed, s->team, &apart));
     if (apart > most_apart)
@@ -85,10 +87,12 @@ const lb_command lb_cmd_rotate = {
     .name = "rotate",
     .usage = "MODEL --out DIR",
     .summary = "turn a model's weights at random: it computes the same, and they lie on no grid any more",
-    .details = "The residual stream gets another orthonormal basis, drawn from the seed (Ashkboos et al. 2024,\n"
-               "arXiv:2401.15024, theorem 1). A control for models whose weights were quantized before, or whose\n"
-               "channels differ much. Only families whose stream is read through RMSNorm can be turned; a head that\n"
-               "is the embedding's gets weights of its own.",
+    .details =
+        "The residual stream gets another orthonormal basis, drawn from the seed (Ashkboos et al. 2024,\n"
+        "arXiv:2401.15024, theorem 1). A control for models whose weights were quantized before, or whose\n"
+        "channels differ much. With --block 2 each channel is mixed with its neighbour alone: off the grid, and\n"
+        "large channels stay large. Only families whose stream is read through RMSNorm can be turned; a head that\n"
+        "is the embedding's gets weights of its own.",
     .example = "lowbit rotate model.gguf --seed 1 --out build/rotated",
     .flags = {flags, sizeof flags / sizeof flags[0], sizeof(rotate_flags)},
     .min_positional = 1,

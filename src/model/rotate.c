@@ -199,23 +199,35 @@ static lb_status orthogonalize(lb_dmat Q, lb_dmat gram, lb_dmat room, lb_team *t
     for (int64_t i = 0; i < gram.rows; i++)
         for (int64_t j = i + 1; j < gram.cols; j++) gram.d[i * gram.ld + j] = 0.0;
     LB_TRY(lb_dgemm_team(false, true, 1.0, lb_dmat_c(Q), lb_dmat_c(gram), 0.0, room, team));
-    memcpy(Q.d, room.d, (size_t)(Q.rows * Q.cols) * sizeof *Q.d);
+    for (int64_t i = 0; i < Q.rows; i++) memcpy(Q.d + i * Q.ld, room.d + i * room.ld, (size_t)Q.cols * sizeof *Q.d);
     return LB_OK;
 }
 
 /* Normal numbers made orthonormal column by column, with R's diagonal positive: every basis is as likely as any other
  * (Mezzadri 2007, arXiv:math-ph/0609050). Factors of Gram matrices, three times over, as the first one loses half of
  * the digits where columns are nearly dependent (Yamamoto et al. 2015, CholeskyQR2). */
-static lb_status draw(rotation *r, lb_arena *scratch, uint64_t seed) {
-    int64_t n = r->n->dim;
-    lb_rng rng = lb_rng_make(seed, 0);
+static lb_status draw_block(lb_dmat Q, lb_rng *rng, lb_arena *scratch, lb_team *team) {
+    int64_t n = Q.rows;
     lb_arena_mark start = lb_arena_save(scratch);
     double *gram = LB_NEW_UNSET(scratch, double, n *n), *room = LB_NEW_UNSET(scratch, double, n *n);
     if (!gram || !room) return LB_E_NOMEM;
-    for (int64_t i = 0; i < n * n; i++) r->Q.d[i] = lb_rng_normal(&rng);
-    for (int pass = 0; pass < 3; pass++)
-        LB_TRY(orthogonalize(r->Q, lb_dmat_of(gram, n, n), lb_dmat_of(room, n, n), r->team));
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++) Q.d[i * Q.ld + j] = lb_rng_normal(rng);
+    for (int pass = 0; pass < 3; pass++) LB_TRY(orthogonalize(Q, lb_dmat_of(gram, n, n), lb_dmat_of(room, n, n), team));
     lb_arena_restore(scratch, start);
+    return LB_OK;
+}
+
+/* Blocks along the diagonal, zero beside them. */
+static lb_status draw(rotation *r, lb_arena *scratch, uint64_t seed, int64_t block) {
+    int64_t n = r->Q.rows;
+    lb_rng rng = lb_rng_make(seed, 0);
+    memset(r->Q.d, 0, (size_t)(n * n) * sizeof *r->Q.d);
+    for (int64_t at = 0; at < n; at += block) {
+        int64_t size = at + block < n ? block : n - at;
+        lb_dmat Q = {r->Q.d + at * r->Q.ld + at, size, size, r->Q.ld};
+        LB_TRY(draw_block(Q, &rng, scratch, r->team));
+    }
     return LB_OK;
 }
 
@@ -280,7 +292,7 @@ static lb_status turn_all(rotation *r, lb_weights *out) {
     return LB_OK;
 }
 
-static lb_status rotate(rotation *r, lb_arena *scratch, uint64_t seed, lb_weights *out) {
+static lb_status rotate(rotation *r, lb_arena *scratch, uint64_t seed, int64_t block, lb_weights *out) {
     const lb_net *n = r->n;
     int64_t most = 0;
     for (int32_t i = 0; i < n->sites; i++)
@@ -292,16 +304,20 @@ static lb_status rotate(rotation *r, lb_arena *scratch, uint64_t seed, lb_weight
     r->to.d = LB_NEW_UNSET(scratch, double, most);
     if (!r->turn || !r->unit || !r->Q.d || !r->from.d || !r->to.d) return LB_E_NOMEM;
     LB_TRY(look(r, scratch));
-    LB_TRY(draw(r, scratch, seed));
+    LB_TRY(draw(r, scratch, seed, block ? block : n->dim));
     return turn_all(r, out);
 }
 
-lb_status lb_rotate(lb_arena *a, const lb_net *n, const lb_weights *w, uint64_t seed, lb_team *team, lb_weights *out) {
+lb_status lb_rotate(lb_arena *a, const lb_net *n, const lb_weights *w, uint64_t seed, int64_t block, lb_team *team,
+                    lb_weights *out) {
     rotation r = {.n = n, .w = w, .a = a, .team = team};
     lb_arena *scratch;
+    if (block < 0 || block > n->dim)
+        return lb_fail(LB_E_ARG, "block = %lld: must be at most the residual stream's width, %lld, or 0 for all of it",
+                       (long long)block, (long long)n->dim);
     LB_TRY(lb_weights_clone(a, n, w, out));
     LB_TRY(lb_arena_new(0, &scratch));
-    lb_status st = rotate(&r, scratch, seed, out);
+    lb_status st = rotate(&r, scratch, seed, block, out);
     lb_arena_free(scratch);
     return st;
 }

@@ -80,16 +80,16 @@ static void turn_model(const families_record *r, const char *model) {
     assert_ok(lb_team_new(2, &two));
     families_path(r, model, "", path);
     assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &m));
-    lb_status st = lb_rotate(a, m->net, &m->weights, 7, one, &turned);
+    lb_status st = lb_rotate(a, m->net, &m->weights, 7, 0, one, &turned);
     if (why || lb_net_shared(m->net) > 0) {
         if (st != LB_E_UNSUPPORTED || !strstr(lb_error(), why ? why : "shares the weights"))
             fail_msg("%s %s: %s", r->family, model, st == LB_OK ? "turned" : lb_error());
     } else {
         if (st != LB_OK) fail_msg("%s %s: %s", r->family, model, lb_error());
         nothing_is_kept(r->family, m->net, &m->weights, &turned);
-        assert_ok(lb_rotate(a, m->net, &m->weights, 7, two, &again));
+        assert_ok(lb_rotate(a, m->net, &m->weights, 7, 0, two, &again));
         same_numbers("the same seed, two threads", m->net, &turned, &again, true);
-        assert_ok(lb_rotate(a, m->net, &m->weights, 8, two, &other));
+        assert_ok(lb_rotate(a, m->net, &m->weights, 8, 0, two, &other));
         same_numbers("another seed", m->net, &turned, &other, false);
         as_recorded(r, m, &turned, model);
     }
@@ -97,6 +97,55 @@ static void turn_model(const families_record *r, const char *model) {
     lb_team_free(two);
     lb_team_free(one);
     lb_arena_free(a);
+}
+
+/* Blocks of `block` channels keep the length of each row of the embedding within each block, and change its numbers. */
+static void mixed_within(const char *what, const lb_net *n, const lb_weights *was, const lb_weights *now,
+                         int64_t block) {
+    int32_t site = n->embed;
+    lb_cmat a = was->site[site].W, b = now->site[site].W;
+    for (int64_t i = 0; i < a.rows; i++)
+        for (int64_t at = 0; at < a.cols; at += block) {
+            double x = 0, y = 0;
+            for (int64_t j = at; j < at + block && j < a.cols; j++) {
+                x += (double)a.d[i * a.ld + j] * (double)a.d[i * a.ld + j];
+                y += (double)b.d[i * b.ld + j] * (double)b.d[i * b.ld + j];
+            }
+            if (!(fabs(x - y) <= 1e-5 * x + 1e-12))
+                fail_msg("%s: row %lld, channels from %lld: squares sum up to %g, were %g", what, (long long)i,
+                         (long long)at, y, x);
+        }
+}
+
+static void blocks(void **state) {
+    (void)state;
+    static const char *const family[] = {"llama", "qwen3", "mixtral"};
+    for (size_t i = 0; i < sizeof family / sizeof family[0]; i++) {
+        const lb_family *f;
+        assert_ok(lb_family_find(family[i], &f));
+        families_record r = families_open(f);
+        char path[LB_TEST_PATH];
+        lb_model *m;
+        lb_arena *a;
+        lb_weights all, same, some;
+        assert_ok(lb_arena_new(0, &a));
+        families_path(&r, "a", "", path);
+        assert_ok(lb_model_open(path, LB_WEIGHTS, NULL, &m));
+        int64_t dim = m->net->dim;
+        assert_ok(lb_rotate(a, m->net, &m->weights, 7, 0, NULL, &all));
+        assert_ok(lb_rotate(a, m->net, &m->weights, 7, dim, NULL, &same));
+        same_numbers("one block of all channels", m->net, &all, &same, true);
+        assert_status(LB_E_ARG, lb_rotate(a, m->net, &m->weights, 7, dim + 1, NULL, &same));
+        for (int64_t block = 2; block < 8; block += 3) { /* the second does not divide the width */
+            assert_ok(lb_rotate(a, m->net, &m->weights, 7, block, NULL, &some));
+            mixed_within(family[i], m->net, &m->weights, &some, block);
+            nothing_is_kept(family[i], m->net, &m->weights, &some);
+            as_recorded(&r, m, &some, "a");
+        }
+        lb_model_close(m);
+        lb_arena_free(a);
+        families_close(&r);
+    }
 }
 
 static void every_family(void **state) {
@@ -140,6 +189,7 @@ static void outputs_tell(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_family), cmocka_unit_test(outputs_tell)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_family), cmocka_unit_test(blocks),
+                                       cmocka_unit_test(outputs_tell)};
     return cmocka_run_group_tests(tests, setup, NULL);
 }
