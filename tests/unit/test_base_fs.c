@@ -455,18 +455,23 @@ static void folders(void **state) {
     assert_ok(lb_fs_mkdirs("."));
     assert_ok(lb_fs_mkdirs("/"));
     /* What cannot be made says why: another user's folder, not one that is missing. */
-    char *closed = in(dir, "closed"), *inner = in(closed, "x/y");
+    char *closed = in(dir, "closed");
     assert_ok(lb_fs_mkdirs(closed));
     assert_return_code(chmod(dir, 0711), errno);
     assert_return_code(chmod(closed, 0555), errno);
+    /* From within: whoever else root becomes may not pass the folders above. */
+    int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_return_code(here, errno);
+    assert_return_code(chdir(dir), errno);
     bool root = geteuid() == 0;
     if (root) assert_return_code(seteuid(65534), errno);
-    lb_status st = lb_fs_mkdirs(inner);
+    lb_status st = lb_fs_mkdirs("closed/x/y");
     if (root) assert_return_code(seteuid(0), errno);
+    assert_return_code(fchdir(here), errno);
+    assert_return_code(close(here), errno);
     assert_status(LB_E_IO, st);
     assert_error_has("closed/x: cannot make the folder: Permission denied");
     lb_free(closed);
-    lb_free(inner);
     static const char *const make[] = {"z.h5", "b.h5", "a.csv", "c.h5", "h5"};
     for (int i = 0; i < 5; i++) {
         char *p = in(a, make[i]);
