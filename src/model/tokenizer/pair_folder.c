@@ -451,9 +451,8 @@ static lb_status read_merges(pair *p) {
 }
 
 static bool is_one_character(lb_tok_view v) {
-    size_t n = 0;
-    for (size_t i = 0; i < v.n; i++) n += ((uint8_t)v.s[i] & 0xc0) != 0x80;
-    return n < 2;
+    int32_t code;
+    return !v.n || lb_tok_char(v.s, v.n, &code) == v.n;
 }
 
 /* Every token of a word is made by a merge, but for the few that a vocabulary has for its own ends (OPT: four). A file
